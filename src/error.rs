@@ -1,0 +1,337 @@
+//! What can go wrong, split by who is to blame.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use crate::handle::PublicId;
+
+/// The result of every fallible act of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure, split by who is to blame.
+///
+/// | predicate | to blame | status a web service answers |
+/// |---|---|---|
+/// | [`is_rejected`](Self::is_rejected) | the presented credential | 401 |
+/// | [`is_refused`](Self::is_refused) | a rule of the service | 403, 409 or 429 |
+/// | [`is_unavailable`](Self::is_unavailable) | a store, the clock or the entropy source | 503 |
+/// | [`is_misuse`](Self::is_misuse) | the configuration or the calling code | 500 |
+///
+/// An outage is never reported as a rejection and a rejection never as an outage, so that a store
+/// that is down can turn nobody into an anonymous user (OWASP ASVS 16.5.3).
+/// A rejection allocates nothing, but for the one that reports a theft. Neither `Display` nor
+/// `Debug` contains a credential, a key or a part of one.
+pub struct Error(Kind);
+
+enum Kind {
+    Rejected(Rejection),
+    Theft(Box<Theft>),
+    Refused(Refusal),
+    Unavailable(Box<Unavailable>),
+    Misuse(Cow<'static, str>),
+}
+
+struct Unavailable {
+    what: &'static str,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Why a credential was rejected. Names the cause and echoes nothing of the credential.
+///
+/// For logs and metrics; a client should see one uniform answer (OWASP ASVS 16.5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// Wrong length, alphabet or shape. Refused before any hashing and any store call.
+    Malformed,
+    /// The token's header is not one that a key of the keyring writes, nor, in the interop mode,
+    /// one that its policy allows (RFC 8725, section 3.1).
+    UnacceptableHeader,
+    /// The signature does not match (RFC 7515, section 5.2).
+    BadSignature,
+    /// The signature matches, but the claims are not what RFC 7519 allows: not one object, a
+    /// duplicate, a wrong type, a missing or absurd date, a lifetime that is too long.
+    InvalidClaims,
+    /// Past its expiry (RFC 7519, section 4.1.4).
+    Expired,
+    /// Not valid before a later time (RFC 7519, sections 4.1.5 and 4.1.6).
+    NotYetValid,
+    /// Issued by somebody else, or by nobody that it names (RFC 7519, section 4.1.1).
+    WrongIssuer,
+    /// Meant for somebody else (RFC 7519, section 4.1.3).
+    WrongAudience,
+    /// Of another explicit type than expected (RFC 8725, section 3.11).
+    WrongType,
+    /// No such session: never issued here, ended, or forged. The three are not told apart.
+    Unknown,
+    /// Ended by a revocation.
+    Revoked,
+    /// A credential that had been replaced was presented again: somebody holds a copy.
+    /// The login has been ended; [`Error::theft`] says whose (RFC 9700, section 4.14.2).
+    Reused,
+    /// Newer than what the store holds: the store lost a write. Refused, but no theft.
+    Ahead,
+    /// What the store or the token holds for it cannot be decoded.
+    Unreadable,
+}
+
+/// Which rule of the service stood against the act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The subject already has as many sessions as it may (OWASP ASVS 7.1.2).
+    SessionLimit,
+    /// The store holds as many sessions as it may.
+    Capacity,
+    /// Subject, roles, device and data together are too large.
+    TooLarge,
+}
+
+/// Whose login was ended because a replaced credential was presented again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Theft {
+    pub(crate) subject: Box<str>,
+    pub(crate) login: PublicId,
+}
+
+impl Theft {
+    /// The user whose login was ended.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The public id of the login that was ended.
+    #[must_use]
+    pub fn login(&self) -> PublicId {
+        self.login
+    }
+}
+
+impl Error {
+    /// A rejection, for implementers of [`Authenticator`](crate::Authenticator).
+    #[must_use]
+    pub const fn rejected(cause: Rejection) -> Self {
+        Self(Kind::Rejected(cause))
+    }
+
+    /// A refusal, for implementers of [`Authenticator`](crate::Authenticator).
+    #[must_use]
+    pub const fn refused(rule: Refusal) -> Self {
+        Self(Kind::Refused(rule))
+    }
+
+    /// Something needed could not answer. For implementers of
+    /// [`SessionStore`](crate::session::SessionStore): `source` must not contain a secret.
+    #[must_use]
+    pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::could_not("the session store could not answer", Some(source.into()))
+    }
+
+    /// A stored record that does not decode. It rejects the one user whose record it is.
+    #[must_use]
+    pub const fn unreadable() -> Self {
+        Self(Kind::Rejected(Rejection::Unreadable))
+    }
+
+    /// A mistake in the configuration or in the calling code; `what` says what to do.
+    #[must_use]
+    pub fn misuse(what: impl Into<Cow<'static, str>>) -> Self {
+        Self(Kind::Misuse(what.into()))
+    }
+
+    pub(crate) fn theft_of(subject: &str, login: PublicId) -> Self {
+        Self(Kind::Theft(Box::new(Theft {
+            subject: subject.into(),
+            login,
+        })))
+    }
+
+    pub(crate) fn could_not(
+        what: &'static str,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self(Kind::Unavailable(Box::new(Unavailable {
+            what,
+            retry_after: None,
+            source,
+        })))
+    }
+
+    /// Adds when it is worth trying again. Changes nothing but an *unavailable* error.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        if let Kind::Unavailable(unavailable) = &mut self.0 {
+            unavailable.retry_after = Some(after);
+        }
+        self
+    }
+
+    /// Whether the presented credential is to blame.
+    ///
+    /// ```
+    /// use statewise::{Error, Rejection};
+    ///
+    /// let error = Error::rejected(Rejection::Expired);
+    /// assert!(error.is_rejected() && !error.is_unavailable());
+    /// assert_eq!(error.rejection(), Some(Rejection::Expired));
+    /// assert_eq!(error.to_string(), "credential rejected: expired");
+    /// ```
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        self.rejection().is_some()
+    }
+
+    /// Whether a rule of the service is to blame.
+    ///
+    /// ```
+    /// use statewise::{Error, Refusal};
+    ///
+    /// assert!(Error::refused(Refusal::SessionLimit).is_refused());
+    /// ```
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refusal().is_some()
+    }
+
+    /// Whether a store, the clock or the entropy source could not answer.
+    ///
+    /// ```
+    /// use statewise::Error;
+    ///
+    /// assert!(Error::unavailable("connection refused").is_unavailable());
+    /// ```
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.0, Kind::Unavailable(_))
+    }
+
+    /// Whether the configuration or the calling code is to blame.
+    ///
+    /// ```
+    /// use statewise::Error;
+    ///
+    /// assert!(Error::misuse("the issuer is empty: name the service").is_misuse());
+    /// ```
+    #[must_use]
+    pub fn is_misuse(&self) -> bool {
+        matches!(self.0, Kind::Misuse(_))
+    }
+
+    /// Why the credential was rejected, if it was.
+    #[must_use]
+    pub fn rejection(&self) -> Option<Rejection> {
+        match &self.0 {
+            Kind::Rejected(cause) => Some(*cause),
+            Kind::Theft(_) => Some(Rejection::Reused),
+            _ => None,
+        }
+    }
+
+    /// Which rule stood against the act, if one did.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self.0 {
+            Kind::Refused(rule) => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// Whose login was ended, if a replaced credential was presented again.
+    #[must_use]
+    pub fn theft(&self) -> Option<&Theft> {
+        match &self.0 {
+            Kind::Theft(theft) => Some(theft),
+            _ => None,
+        }
+    }
+
+    /// When it is worth trying again, if what could not answer has said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &self.0 {
+            Kind::Unavailable(unavailable) => unavailable.retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(cause: Rejection) -> Self {
+        Self::rejected(cause)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(rule: Refusal) -> Self {
+        Self::refused(rule)
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "malformed",
+            Self::UnacceptableHeader => "unacceptable header",
+            Self::BadSignature => "bad signature",
+            Self::InvalidClaims => "invalid claims",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not yet valid",
+            Self::WrongIssuer => "wrong issuer",
+            Self::WrongAudience => "wrong audience",
+            Self::WrongType => "wrong type",
+            Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
+            Self::Reused => "reused after it was replaced",
+            Self::Ahead => "ahead of the store",
+            Self::Unreadable => "unreadable",
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SessionLimit => "the subject has as many sessions as it may",
+            Self::Capacity => "the store holds as many sessions as it may",
+            Self::TooLarge => "the login is too large",
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Rejected(cause) => write!(f, "credential rejected: {cause}"),
+            Kind::Theft(_) => write!(f, "credential rejected: {}", Rejection::Reused),
+            Kind::Refused(rule) => write!(f, "refused: {rule}"),
+            Kind::Unavailable(unavailable) => write!(f, "unavailable: {}", unavailable.what),
+            Kind::Misuse(what) => write!(f, "misuse: {what}"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({:?}", self.to_string())?;
+        if let Some(source) = self.source() {
+            write!(f, ", source: {source:?}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0 {
+            Kind::Unavailable(unavailable) => {
+                let source = unavailable.source.as_deref()?;
+                Some(source)
+            }
+            _ => None,
+        }
+    }
+}

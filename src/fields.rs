@@ -1,0 +1,295 @@
+//! Tagged fields in one small buffer: what a login says about its user.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Bytes that fit beside the two bytes of bookkeeping into one cache line.
+const INLINE: usize = 62;
+
+const SUBJECT: u8 = 1;
+const ROLE: u8 = 2;
+const DEVICE: u8 = 3;
+const DATA: u8 = 4;
+
+/// Subject, roles, device and data, each a tag, a length and bytes; the subject comes first.
+///
+/// Small ones live inline, larger ones behind one reference count, so that handing a login out of
+/// a store or a token copies a cache line and allocates nothing. Tags that this version does not
+/// know are kept as they are.
+#[derive(Clone)]
+pub(crate) struct Fields(Buffer);
+
+#[derive(Clone)]
+enum Buffer {
+    Inline { length: u8, bytes: [u8; INLINE] },
+    Shared(Arc<[u8]>),
+}
+
+/// Collects fields, on the stack for as long as they fit.
+pub(crate) struct FieldsBuilder {
+    length: usize,
+    inline: [u8; INLINE],
+    spilled: Vec<u8>,
+}
+
+impl FieldsBuilder {
+    pub(crate) fn new(subject: &str) -> Self {
+        let mut builder = Self {
+            length: 0,
+            inline: [0; INLINE],
+            spilled: Vec::new(),
+        };
+        builder.push(SUBJECT, subject.as_bytes());
+        builder
+    }
+
+    pub(crate) fn role(&mut self, role: &str) {
+        self.push(ROLE, role.as_bytes());
+    }
+
+    pub(crate) fn device(&mut self, device: &str) {
+        self.push(DEVICE, device.as_bytes());
+    }
+
+    pub(crate) fn data(&mut self, data: &[u8]) {
+        self.push(DATA, data);
+    }
+
+    pub(crate) fn build(self) -> Fields {
+        Fields(if self.spilled.is_empty() {
+            Buffer::Inline {
+                // At most `INLINE`.
+                length: self.length as u8,
+                bytes: self.inline,
+            }
+        } else {
+            Buffer::Shared(self.spilled.into())
+        })
+    }
+
+    fn push(&mut self, tag: u8, value: &[u8]) {
+        let (prefix, length) = prefix(tag, value.len());
+        self.extend(&prefix[..length]);
+        self.extend(value);
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if self.spilled.is_empty() && end <= INLINE {
+            self.inline[self.length..end].copy_from_slice(bytes);
+            self.length = end;
+        } else {
+            if self.spilled.is_empty() {
+                self.spilled.reserve(end.max(2 * INLINE));
+                self.spilled.extend_from_slice(&self.inline[..self.length]);
+            }
+            self.spilled.extend_from_slice(bytes);
+        }
+    }
+}
+
+/// Tag and length; the length in base 128, lowest digit first, as the protocol buffers do.
+fn prefix(tag: u8, mut length: usize) -> ([u8; 11], usize) {
+    let mut prefix = [0; 11];
+    prefix[0] = tag;
+    let mut end = 1;
+    loop {
+        let digit = (length & 0x7f) as u8;
+        length >>= 7;
+        prefix[end] = if length == 0 { digit } else { digit | 0x80 };
+        end += 1;
+        if length == 0 {
+            return (prefix, end);
+        }
+    }
+}
+
+impl Fields {
+    /// Reads fields that a store kept. `None` if they are not what [`FieldsBuilder`] writes, but
+    /// for unknown tags.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Iter(bytes);
+        match fields.next() {
+            Some((SUBJECT, subject)) => std::str::from_utf8(subject).ok()?,
+            _ => return None,
+        };
+        let (mut devices, mut data) = (0, 0);
+        while let Some((tag, value)) = fields.next() {
+            match tag {
+                SUBJECT => return None,
+                ROLE => {
+                    std::str::from_utf8(value).ok()?;
+                }
+                DEVICE => {
+                    std::str::from_utf8(value).ok()?;
+                    devices += 1;
+                }
+                DATA => data += 1,
+                _ => {}
+            }
+        }
+        if !fields.0.is_empty() || devices > 1 || data > 1 {
+            return None;
+        }
+        Some(Self(if bytes.len() <= INLINE {
+            let mut inline = [0; INLINE];
+            inline[..bytes.len()].copy_from_slice(bytes);
+            Buffer::Inline {
+                length: bytes.len() as u8,
+                bytes: inline,
+            }
+        } else {
+            Buffer::Shared(bytes.into())
+        }))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Buffer::Inline { length, bytes } => &bytes[..usize::from(*length)],
+            Buffer::Shared(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn subject(&self) -> &str {
+        self.first(SUBJECT).map_or("", text)
+    }
+
+    pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
+        self.iter()
+            .filter(|(tag, _)| *tag == ROLE)
+            .map(|(_, value)| text(value))
+    }
+
+    pub(crate) fn device(&self) -> Option<&str> {
+        self.first(DEVICE).map(text)
+    }
+
+    pub(crate) fn data(&self) -> Option<&[u8]> {
+        self.first(DATA)
+    }
+
+    /// The same fields with other roles or other data, unknown ones kept.
+    pub(crate) fn with<'a>(
+        &self,
+        roles: Option<impl Iterator<Item = &'a str>>,
+        data: Option<Option<&[u8]>>,
+    ) -> Self {
+        let mut builder = FieldsBuilder::new(self.subject());
+        match roles {
+            Some(roles) => roles.for_each(|role| builder.role(role)),
+            None => self.roles().for_each(|role| builder.role(role)),
+        }
+        for (tag, value) in self.iter() {
+            if !matches!(tag, SUBJECT | ROLE | DATA) {
+                builder.push(tag, value);
+            }
+        }
+        if let Some(data) = data.unwrap_or_else(|| self.data()) {
+            builder.data(data);
+        }
+        builder.build()
+    }
+
+    fn first(&self, wanted: u8) -> Option<&[u8]> {
+        self.iter()
+            .find_map(|(tag, value)| (tag == wanted).then_some(value))
+    }
+
+    fn iter(&self) -> Iter<'_> {
+        Iter(self.as_bytes())
+    }
+}
+
+/// Text that was checked when the fields were made, so that the fallback is never taken.
+fn text(value: &[u8]) -> &str {
+    std::str::from_utf8(value).unwrap_or_default()
+}
+
+/// Stops at the first field that is cut short and leaves it in `self.0`.
+struct Iter<'a>(&'a [u8]);
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&tag, mut rest) = self.0.split_first()?;
+        let mut length = 0usize;
+        for shift in (0..35).step_by(7) {
+            let (&digit, after) = rest.split_first()?;
+            rest = after;
+            length |= usize::from(digit & 0x7f) << shift;
+            if digit & 0x80 == 0 {
+                let (value, after) = rest.split_at_checked(length)?;
+                self.0 = after;
+                return Some((tag, value));
+            }
+        }
+        None
+    }
+}
+
+impl fmt::Debug for Fields {
+    /// Leaves the data out: it is the application's, and may be anything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fields")
+            .field("subject", &self.subject())
+            .field("roles", &self.roles().collect::<Vec<_>>())
+            .field("device", &self.device())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_inline_and_shared_and_keeps_unknown_tags() {
+        for size in [0, 1, 40, 62, 63, 127, 128, 20_000] {
+            let mut builder = FieldsBuilder::new("alice");
+            builder.role("admin");
+            builder.role("");
+            builder.device("phone");
+            builder.push(200, b"from the future");
+            builder.data(&vec![7; size]);
+            let fields = builder.build();
+            let read = Fields::decode(fields.as_bytes()).unwrap();
+            assert_eq!(read.subject(), "alice");
+            assert_eq!(read.roles().collect::<Vec<_>>(), ["admin", ""]);
+            assert_eq!(read.device(), Some("phone"));
+            assert_eq!(read.data(), Some(&vec![7; size][..]));
+
+            let changed = read.with(Some(["user"].into_iter()), Some(None));
+            assert_eq!(changed.roles().collect::<Vec<_>>(), ["user"]);
+            assert_eq!(changed.device(), Some("phone"));
+            assert_eq!(changed.data(), None);
+            assert_eq!(changed.first(200), Some(&b"from the future"[..]));
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_would_not_write() {
+        let whole = {
+            let mut builder = FieldsBuilder::new("alice");
+            builder.role("admin");
+            builder.build()
+        };
+        for cut in 1..whole.as_bytes().len() {
+            let cut = &whole.as_bytes()[..cut];
+            // Cut behind the subject, what is left is whole again.
+            assert_eq!(Fields::decode(cut).is_some(), cut.len() == 7);
+        }
+        for bad in [
+            &b""[..],
+            b"\x02\x01a",
+            b"\x01\x01\xff",
+            b"\x01\x01a\x01\x01b",
+            b"\x01\x01a\x03\x01b\x03\x01c",
+            b"\x01\x01a\x04\x01b\x04\x01c",
+            b"\x01\xff\xff\xff\xff\xff\xff\x01a",
+            b"\x01\x80\x80\x80\x80\x7f",
+        ] {
+            assert!(Fields::decode(bad).is_none(), "{bad:?}");
+        }
+    }
+}

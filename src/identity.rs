@@ -1,0 +1,201 @@
+//! Who is calling.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+
+use crate::clock::Timestamp;
+use crate::entropy::SystemEntropy;
+use crate::error::{Error, Refusal, Result};
+use crate::fields::{Fields, FieldsBuilder};
+use crate::handle::{Handle, PublicId, Stamp};
+use crate::login::Login;
+
+/// A user whose credential has been verified.
+///
+/// Only an authenticator makes one, from a credential that it has proven; the exception has a
+/// name that shows in review, [`Identity::assert`]. Cloning copies about two cache lines and the
+/// data, and allocates nothing for `D = ()`.
+#[derive(Clone)]
+pub struct Identity<D = ()> {
+    pub(crate) fields: Fields,
+    pub(crate) handle: Handle,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) version: u64,
+    pub(crate) renewal_due: bool,
+    pub(crate) data: D,
+}
+
+impl<D> Identity<D> {
+    /// Builds an identity by assertion: **nothing is verified**.
+    ///
+    /// For implementers of [`Authenticator`](crate::Authenticator), and for tests of handlers.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the subject is empty, *refused* if the login is too large, *unavailable* if
+    /// the entropy source fails, from which the [`id`](Self::id) is drawn.
+    pub fn assert(
+        login: Login<D>,
+        issued_at: OffsetDateTime,
+        expires_at: OffsetDateTime,
+    ) -> Result<Self> {
+        let fields = fields_of(&login, None)?;
+        let issued_at = Timestamp::from(issued_at);
+        let expires_at = Timestamp::from(expires_at);
+        Ok(Self {
+            handle: Handle::draw(&login.subject, &SystemEntropy)?,
+            fields,
+            issued_at,
+            authenticated_at: login.authenticated_at.unwrap_or(issued_at).min(issued_at),
+            expires_at,
+            deadline: login.deadline.unwrap_or(expires_at),
+            stamp: login.stamp,
+            version: 0,
+            renewal_due: false,
+            data: login.data,
+        })
+    }
+
+    /// The user, as the application named them at login.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.fields.subject()
+    }
+
+    /// The roles given at login, in that order.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.fields.roles()
+    }
+
+    /// Whether the user has this role. Compares bytes: no patterns, no case folding.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles().any(|given| given == role)
+    }
+
+    /// When the presented credential, or its login, was issued: a session's login, a token itself.
+    #[must_use]
+    pub fn issued_at(&self) -> OffsetDateTime {
+        self.issued_at.into()
+    }
+
+    /// When the user proved who they are (OpenID Connect Core, `auth_time`). Never moved by a
+    /// renewal or a refresh.
+    #[must_use]
+    pub fn authenticated_at(&self) -> OffsetDateTime {
+        self.authenticated_at.into()
+    }
+
+    /// The first moment at which the presented credential is no longer accepted, if it is not
+    /// used until then.
+    #[must_use]
+    pub fn expires_at(&self) -> OffsetDateTime {
+        self.expires_at.into()
+    }
+
+    /// The moment beyond which no use, renewal or refresh carries this login (OWASP ASVS 7.3.2).
+    #[must_use]
+    pub fn deadline(&self) -> OffsetDateTime {
+        self.deadline.into()
+    }
+
+    /// The device or client named at login.
+    #[must_use]
+    pub fn device(&self) -> Option<&str> {
+        self.fields.device()
+    }
+
+    /// What the application keeps about the user.
+    #[must_use]
+    pub fn data(&self) -> &D {
+        &self.data
+    }
+
+    /// The public id of this login: safe to log, to list and to put into a URL, and no help in
+    /// finding or forging a credential. A hash, computed at each call.
+    #[must_use]
+    pub fn id(&self) -> PublicId {
+        self.handle.public_id()
+    }
+
+    /// The version of roles and data, for a compare-and-swap; 0 where nothing can be replaced.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether the caller should [`refresh`](crate::Authenticator::refresh) the credential and
+    /// hand the new one to the client. Verifying never does.
+    #[must_use]
+    pub fn renewal_due(&self) -> bool {
+        self.renewal_due
+    }
+
+    /// Continues this login, with its authentication time, its deadline and its place in the
+    /// revocation log: to issue a credential of another kind without a new proof.
+    pub fn into_login(self) -> Login<D> {
+        Login {
+            subject: self.subject().to_owned(),
+            roles: self.roles().map(str::to_owned).collect(),
+            device: self.device().map(str::to_owned),
+            data: self.data,
+            replaces: None,
+            authenticated_at: Some(self.authenticated_at),
+            deadline: Some(self.deadline),
+            stamp: self.stamp,
+        }
+    }
+}
+
+impl<D> fmt::Debug for Identity<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("subject", &self.subject())
+            .field("roles", &self.roles().collect::<Vec<_>>())
+            .field("device", &self.device())
+            .field("id", &self.id())
+            .field("issued_at", &self.issued_at)
+            .field("authenticated_at", &self.authenticated_at)
+            .field("expires_at", &self.expires_at)
+            .field("deadline", &self.deadline)
+            .field("version", &self.version)
+            .field("renewal_due", &self.renewal_due)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes that subject, roles and device may take together.
+const MAX_FIELDS: usize = 4096;
+
+/// The fields of a login, with `data` in its stored form.
+///
+/// # Errors
+///
+/// *Misuse* for an empty subject, *refused* if subject, roles and device together are too large.
+pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fields> {
+    if login.subject.is_empty() {
+        return Err(Error::misuse(
+            "the subject of a login is empty: name the user",
+        ));
+    }
+    let size = login.subject.len()
+        + login.device.as_ref().map_or(0, String::len)
+        + login.roles.iter().map(|role| role.len() + 2).sum::<usize>();
+    if size > MAX_FIELDS {
+        return Err(Error::refused(Refusal::TooLarge));
+    }
+    let mut builder = FieldsBuilder::new(&login.subject);
+    login.roles.iter().for_each(|role| builder.role(role));
+    if let Some(device) = &login.device {
+        builder.device(device);
+    }
+    if let Some(data) = data {
+        builder.data(data);
+    }
+    Ok(builder.build())
+}

@@ -1,0 +1,123 @@
+//! What the application knows when a user has proven who they are.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+
+use crate::clock::Timestamp;
+use crate::handle::Stamp;
+use crate::secret::REDACTED;
+
+/// A user who has just proven who they are: the input of
+/// [`Authenticator::issue`](crate::Authenticator::issue).
+///
+/// ```
+/// use statewise::Login;
+///
+/// let login = Login::new("alice").role("admin").device("phone").data(42_u32);
+/// assert_eq!(login.subject(), "alice");
+/// ```
+#[must_use = "a login does nothing until it is issued"]
+pub struct Login<D = ()> {
+    pub(crate) subject: String,
+    pub(crate) roles: Vec<String>,
+    pub(crate) device: Option<String>,
+    pub(crate) data: D,
+    pub(crate) replaces: Option<String>,
+    pub(crate) authenticated_at: Option<Timestamp>,
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) stamp: Option<Stamp>,
+}
+
+impl Login {
+    /// A login of the user whom the application knows as `subject`: stable, never reassigned,
+    /// and not empty (RFC 7519, section 4.1.2).
+    pub fn new(subject: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            roles: Vec::new(),
+            device: None,
+            data: (),
+            replaces: None,
+            authenticated_at: None,
+            deadline: None,
+            stamp: None,
+        }
+    }
+}
+
+impl<D> Login<D> {
+    /// Adds a role.
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.roles.push(role.into());
+        self
+    }
+
+    /// Adds several roles.
+    pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
+        self.roles.extend(roles.into_iter().map(Into::into));
+        self
+    }
+
+    /// Names the device or client, for the user's list of sessions (OWASP ASVS 7.5.2).
+    pub fn device(mut self, label: impl Into<String>) -> Self {
+        self.device = Some(label.into());
+        self
+    }
+
+    /// Sets what the application keeps about the user, beside subject and roles.
+    ///
+    /// A session keeps it on the server; a token carries it, readable for its holder.
+    pub fn data<T>(self, data: T) -> Login<T> {
+        Login {
+            subject: self.subject,
+            roles: self.roles,
+            device: self.device,
+            data,
+            replaces: self.replaces,
+            authenticated_at: self.authenticated_at,
+            deadline: self.deadline,
+            stamp: self.stamp,
+        }
+    }
+
+    /// Names the credential that the request carried before, of whatever kind and shape.
+    ///
+    /// It is revoked before the new one is issued, so that a credential which somebody planted
+    /// never becomes a logged-in one (OWASP ASVS 7.2.4). One that is unknown, ended or not a
+    /// credential at all is passed over.
+    pub fn replaces(mut self, credential: impl Into<String>) -> Self {
+        self.replaces = Some(credential.into());
+        self
+    }
+
+    /// Says when the user proved who they are, if that was not just now. A time in the future
+    /// counts as now.
+    pub fn authenticated_at(mut self, time: OffsetDateTime) -> Self {
+        self.authenticated_at = Some(time.into());
+        self
+    }
+
+    /// Ends the login at `time` at the latest, whatever the policy would allow.
+    pub fn deadline(mut self, time: OffsetDateTime) -> Self {
+        self.deadline = Some(time.into());
+        self
+    }
+
+    /// The user.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+}
+
+impl<D> fmt::Debug for Login<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("subject", &self.subject)
+            .field("roles", &self.roles)
+            .field("device", &self.device)
+            .field("replaces", &self.replaces.as_ref().map(|_| REDACTED))
+            .finish_non_exhaustive()
+    }
+}
