@@ -114,7 +114,7 @@ impl Fields {
             _ => return None,
         };
         let (mut devices, mut data) = (0, 0);
-        while let Some((tag, value)) = fields.next() {
+        for (tag, value) in fields.by_ref() {
             match tag {
                 SUBJECT => return None,
                 ROLE => {

@@ -8,6 +8,10 @@ pub mod session;
 pub mod store;
 pub mod token;
 
+#[cfg(any(test, feature = "testkit"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "testkit")))]
+pub mod testkit;
+
 mod authenticator;
 mod error;
 mod fields;

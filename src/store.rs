@@ -1,1 +1,5 @@
-//! stub
+//! Places where sessions are kept.
+
+mod memory;
+
+pub use memory::MemoryStore;

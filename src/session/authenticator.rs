@@ -1,0 +1,542 @@
+//! The stateful strategy: the server remembers the user.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::authenticator::{Authenticator, Presented};
+use crate::clock::{self, Clock, Timestamp};
+use crate::entropy::{self, Entropy};
+use crate::error::{Error, Refusal, Rejection, Result};
+use crate::handle::PublicId;
+use crate::identity::{Identity, fields_of};
+use crate::issued::{Issued, Outcome, Revocation};
+use crate::login::Login;
+use crate::session::builder::NeedsIdle;
+use crate::session::change::{Replaced, Replacement};
+use crate::session::credential::SessionCredential;
+use crate::session::fence::Fence;
+use crate::session::judge::{Verdict, Windows, judge};
+use crate::session::lifetime::Lifetime;
+use crate::session::listed::{Session, SessionRef, Sessions};
+use crate::session::record::Record;
+use crate::session::step::{
+    Change, Created, Cursor, Limit, Load, Page, Removed, Renewal, Renewed, Scope, Updated,
+};
+use crate::session::store::SessionStore;
+use crate::upkeep::{BoxFuture, Chore, Upkeep};
+
+/// How often a fresh handle is drawn when the store already has the last one. It never does, so
+/// that a second time means that the entropy source repeats itself.
+const DRAWS: usize = 2;
+/// Sessions on a page.
+const PAGE: usize = 100;
+/// Rows that one step of the upkeep removes at most.
+const SWEEP: usize = 1000;
+
+/// Sessions: the client holds a random credential, the server a [`Record`] that it finds by it.
+///
+/// Easy to end: a removed record is the end of it, at once. Each verification asks the store.
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::{Authenticator, Login, session::SessionAuthenticator, store::MemoryStore};
+///
+/// # async fn example() -> statewise::Result<()> {
+/// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+///     .idle(Duration::from_secs(30 * 60))
+///     .absolute(Duration::from_secs(12 * 3600))
+///     .build()?;
+///
+/// let issued = auth.issue(Login::new("alice").role("admin")).await?;
+/// let caller = auth.verify(issued.credential().reveal()).await?;
+/// assert_eq!(caller.subject(), "alice");
+///
+/// let _ = auth.revoke(issued.credential().reveal()).await?;
+/// assert!(auth.verify(issued.credential().reveal()).await.is_err());
+/// # Ok(())
+/// # }
+/// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+/// # let mut example = pin!(example());
+/// # assert!(matches!(example.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
+/// ```
+pub struct SessionAuthenticator<S, D = ()> {
+    store: Arc<S>,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    fence: Fence,
+    data: PhantomData<fn() -> D>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub(crate) lifetime: Lifetime,
+    pub(crate) windows: Windows,
+    pub(crate) renew_after: Option<u64>,
+    pub(crate) strict_orphans: bool,
+    pub(crate) limit: Limit,
+    pub(crate) max_data: usize,
+}
+
+impl<S: SessionStore, D> SessionAuthenticator<S, D> {
+    /// Sessions kept in `store`. The two lifetimes must be said next.
+    #[must_use]
+    pub fn builder(store: S) -> NeedsIdle<S, D> {
+        NeedsIdle::new(store)
+    }
+
+    pub(crate) fn new(
+        store: S,
+        policy: Policy,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            store: Arc::new(store),
+            policy,
+            clock,
+            entropy,
+            fence: Fence::default(),
+            data: PhantomData,
+        }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    fn now(&self) -> Result<Timestamp> {
+        clock::read(&*self.clock)
+    }
+
+    /// The live sessions of `subject`, a hundred at a time: from the beginning, or from where the
+    /// page before ended (OWASP ASVS 7.5.2).
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the store or the clock cannot answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn sessions(&self, subject: &str, after: Option<Cursor>) -> Result<Sessions> {
+        let page = Page { after, limit: PAGE };
+        let listing = self.store.list(subject, page, self.now()?).await?;
+        Ok(Sessions {
+            sessions: listing.records.into_iter().map(Session::new).collect(),
+            next: listing.next,
+        })
+    }
+
+    /// Ends all sessions of the caller but the one presented (OWASP ASVS 7.4.3).
+    ///
+    /// # Errors
+    ///
+    /// *Rejected* if the credential is; *unavailable*: some may not have been ended, and trying
+    /// again is safe.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some may have been ended: call again.
+    pub async fn revoke_others(&self, credential: &str) -> Result<Removed> {
+        let now = self.now()?;
+        let presented = Presented::new(credential).authoritative();
+        let (row, _) = self.find(presented, false, now).await?;
+        self.fence.cut(row.subject());
+        let scope = Scope::others(row.handle());
+        self.store.remove_subject(row.subject(), scope, now).await
+    }
+
+    /// Ends the session of `subject` that is listed under `id`, if there is one (OWASP ASVS
+    /// 7.4.5, 7.5.2). The subject keeps one user from ending the sessions of another.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*: it may not have been ended, and trying again is safe.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been ended: call again.
+    pub async fn revoke_id(&self, subject: &str, id: PublicId) -> Result<Removed> {
+        let now = self.now()?;
+        let mut page = Page::first(PAGE);
+        loop {
+            let listing = self.store.list(subject, page, now).await?;
+            let found = listing.records.iter().find(|row| row.public_id() == id);
+            if let Some(row) = found {
+                return self.store.remove(row.handle(), subject, now).await;
+            }
+            match listing.next {
+                Some(next) => page = Page::after(next, PAGE),
+                None => return Ok(Removed::at_once(0)),
+            }
+        }
+    }
+
+    /// Finds the row of a presented credential and judges it. Ends the login if it is reused.
+    async fn find(
+        &self,
+        presented: Presented<'_>,
+        touch: bool,
+        now: Timestamp,
+    ) -> Result<(Record, Verdict)> {
+        let credential =
+            SessionCredential::parse(presented.credential()).ok_or(Rejection::Malformed)?;
+        let load = Load {
+            touch: touch.then(|| self.policy.lifetime.touch()),
+            authoritative: presented.is_authoritative(),
+        };
+        let row = self.load(&credential, load, now).await?;
+        let row = row.ok_or(Rejection::Unknown)?;
+        let verdict = judge(&row, &credential, self.policy.windows, now);
+        self.enforce(&row, verdict, now).await?;
+        Ok((row, verdict))
+    }
+
+    /// A live row, of the very handle that was asked for.
+    async fn load(
+        &self,
+        credential: &SessionCredential,
+        load: Load,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        let Some(row) = self.store.load(credential.handle(), load, now).await? else {
+            return Ok(None);
+        };
+        self.checked(row, credential, now)
+    }
+
+    /// Passes a row on if it is the one asked for, and alive by the policy of now.
+    fn checked(
+        &self,
+        mut row: Record,
+        credential: &SessionCredential,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        if row.handle() != credential.handle() {
+            // Two answers got mixed up on the way: neither is to be trusted.
+            return Err(Error::could_not(
+                "the session store answered with another session",
+                None,
+            ));
+        }
+        row.idle = row.idle.min(self.policy.lifetime.idle());
+        Ok(row.is_alive(now).then_some(row))
+    }
+
+    /// Lets pass what is honest, refuses the rest, and ends the login whose credential was stolen.
+    async fn enforce(&self, row: &Record, verdict: Verdict, now: Timestamp) -> Result<()> {
+        match verdict {
+            Verdict::Current | Verdict::Overlap | Verdict::Grace => Ok(()),
+            Verdict::Orphaned if !self.policy.strict_orphans => Ok(()),
+            Verdict::Orphaned | Verdict::Reused => {
+                let removal = self.store.remove(row.handle(), row.subject(), now);
+                let _ = removal.await?;
+                Err(Error::theft_of(row.subject(), row.public_id()))
+            }
+            Verdict::Ahead => Err(Rejection::Ahead.into()),
+            Verdict::Unknown => Err(Rejection::Unknown.into()),
+        }
+    }
+
+    fn renewal_due(&self, row: &Record, verdict: Verdict, now: Timestamp) -> bool {
+        let born = row.rotated_at.max(row.created_at);
+        let old = |age| now.saturating_since(born) >= age;
+        verdict != Verdict::Current
+            || row.renewal_wanted
+            || self.policy.renew_after.is_some_and(old)
+    }
+}
+
+impl<S, D> SessionAuthenticator<S, D>
+where
+    S: SessionStore,
+    D: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    /// Replaces roles and data of a session, if they are still what was seen.
+    ///
+    /// A compare-and-swap: of several who saw one version, one succeeds and the others meet a
+    /// [`Replaced::Conflict`], so that no change is lost. Renewals and uses do not interfere.
+    ///
+    /// # Errors
+    ///
+    /// *Refused* as too large, before anything is sent; *unavailable* if the store or the clock
+    /// cannot answer: it may have been done.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been done: a second try then meets a conflict.
+    pub async fn replace(
+        &self,
+        seen: impl Into<SessionRef> + Send,
+        replacement: Replacement<D>,
+    ) -> Result<Replaced> {
+        let seen = seen.into();
+        let data = match &replacement.data {
+            Some(data) => Some(self.stored(data)?),
+            None => None,
+        };
+        let change = Change {
+            roles: replacement.roles,
+            data,
+            stamp: None,
+        };
+        let now = self.now()?;
+        let updated = self.store.update(seen.handle, seen.version, &change, now);
+        Ok(match updated.await? {
+            Updated::Done(row) => Replaced::Done(Session::new(row)),
+            Updated::Conflict => Replaced::Conflict,
+            Updated::Absent => Replaced::Absent,
+        })
+    }
+
+    /// The data in its stored form; what serialises to `null` is not stored.
+    fn stored(&self, data: &D) -> Result<Option<Vec<u8>>> {
+        let json = serde_json::to_vec(data).map_err(|_| {
+            Error::misuse("the data of a login does not serialise to JSON: see its Serialize")
+        })?;
+        if json.len() > self.policy.max_data {
+            return Err(Refusal::TooLarge.into());
+        }
+        Ok((json != b"null").then_some(json))
+    }
+
+    /// The identity that a row stands for.
+    fn read(row: &Record, renewal_due: bool) -> Result<Identity<D>> {
+        let data = row.fields.data().unwrap_or(b"null");
+        let data = serde_json::from_slice(data).map_err(|_| Rejection::Unreadable)?;
+        Ok(Self::identity(row, renewal_due, data))
+    }
+
+    fn identity(row: &Record, renewal_due: bool, data: D) -> Identity<D> {
+        Identity {
+            fields: row.fields.clone(),
+            handle: row.handle,
+            issued_at: row.created_at,
+            authenticated_at: row.authenticated_at,
+            expires_at: row.expires_at(),
+            deadline: row.deadline,
+            stamp: row.stamp,
+            version: row.version,
+            renewal_due,
+            data,
+        }
+    }
+
+    fn draft(
+        &self,
+        login: &Login<D>,
+        credential: &SessionCredential,
+        now: Timestamp,
+    ) -> Result<Record> {
+        let data = self.stored(&login.data)?;
+        let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
+        let deadline = self.policy.lifetime.deadline(authenticated_at);
+        let deadline = login.deadline.unwrap_or(deadline).min(deadline);
+        if deadline <= now {
+            return Err(Rejection::Expired.into());
+        }
+        Ok(Record {
+            handle: credential.handle(),
+            generation: 0,
+            version: 0,
+            created_at: now,
+            authenticated_at,
+            deadline,
+            rotated_at: Timestamp::MIN,
+            last_seen: now,
+            idle: self.policy.lifetime.idle(),
+            current: credential.proof(),
+            previous: credential.proof(),
+            family: credential.family_proof(),
+            seed: [0; 16],
+            // What was never renewed has no predecessor that its use could expose.
+            confirmed: true,
+            renewal_wanted: false,
+            stamp: login.stamp,
+            fields: fields_of(login, data.as_deref())?,
+        })
+    }
+
+    async fn store_new(
+        &self,
+        login: &Login<D>,
+        now: Timestamp,
+    ) -> Result<(SessionCredential, Record)> {
+        for _ in 0..DRAWS {
+            let credential = SessionCredential::draw(&login.subject, &*self.entropy)?;
+            let row = self.draft(login, &credential, now)?;
+            match self.store.create(&row, self.policy.limit, now).await? {
+                Created::Stored { .. } => return Ok((credential, row)),
+                Created::Duplicate => {}
+                Created::LimitReached => return Err(Refusal::SessionLimit.into()),
+                Created::Full => return Err(Refusal::Capacity.into()),
+            }
+        }
+        Err(Error::could_not("the entropy source repeats itself", None))
+    }
+
+    /// What `refresh` answers if the row did not advance.
+    async fn replay(
+        &self,
+        row: &Record,
+        credential: SessionCredential,
+        now: Timestamp,
+    ) -> Result<Issued<D>> {
+        let verdict = judge(row, &credential, self.policy.windows, now);
+        self.enforce(row, verdict, now).await?;
+        let credential = if verdict == Verdict::Current {
+            credential
+        } else {
+            let successor = credential.successor(&row.seed);
+            let successor = successor.filter(|successor| successor.proof() == row.current);
+            successor.ok_or(Rejection::Unreadable)?
+        };
+        let identity = Self::read(row, false)?;
+        Ok(Issued::new(
+            credential.encode(),
+            identity,
+            Outcome::Replayed,
+        ))
+    }
+}
+
+impl<S, D> Authenticator for SessionAuthenticator<S, D>
+where
+    S: SessionStore,
+    D: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    type Data = D;
+
+    fn accepts(&self, credential: &str) -> bool {
+        SessionCredential::parse(credential).is_some()
+    }
+
+    async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
+        let began = self.fence.position();
+        let now = self.now()?;
+        if let Some(replaced) = &login.replaces {
+            match self.revoke(replaced).await {
+                Ok(_) => {}
+                Err(error) if error.is_rejected() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (credential, row) = self.store_new(&login, now).await?;
+        if self.fence.cuts(row.subject(), began) {
+            // Nobody holds its credential, so that what matters is done already.
+            let _ = self.store.remove(row.handle(), row.subject(), now).await;
+            return Err(Rejection::Revoked.into());
+        }
+        let identity = Self::identity(&row, false, login.data);
+        Ok(Issued::new(credential.encode(), identity, Outcome::New))
+    }
+
+    async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
+        let now = self.now()?;
+        let (mut row, verdict) = self.find(presented, true, now).await?;
+        if row.wants_touch(self.policy.lifetime.touch(), now) {
+            // A use that could not be noted ends the session early, and is no reason to refuse it.
+            if self.store.touch(&[(row.handle(), now)], now).await.is_ok() {
+                row.touch(now);
+            }
+        }
+        if verdict == Verdict::Current && !row.confirmed {
+            // Noted by the next use if not by this one.
+            let noted = self.store.confirm(row.handle(), row.generation(), now);
+            let _ = noted.await;
+        }
+        Self::read(&row, self.renewal_due(&row, verdict, now))
+    }
+
+    async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
+        let now = self.now()?;
+        let presented = SessionCredential::parse(credential).ok_or(Rejection::Malformed)?;
+        let seed = entropy::draw(&*self.entropy)?;
+        let next = presented.successor(&seed).ok_or(Rejection::Unknown)?;
+        let renewal = Renewal {
+            generation: presented.generation(),
+            presented: presented.proof(),
+            next: next.proof(),
+            seed,
+            overlap: self.policy.windows.overlap,
+            idle: self.policy.lifetime.idle(),
+        };
+        let renewed = self.store.renew(presented.handle(), &renewal, now).await?;
+        let (row, advanced) = match renewed {
+            Renewed::Advanced(row) => (row, true),
+            Renewed::Unchanged(row) => (row, false),
+            Renewed::Absent => return Err(Rejection::Unknown.into()),
+        };
+        let row = self.checked(row, &presented, now)?;
+        let row = row.ok_or(Rejection::Unknown)?;
+        if !advanced {
+            return self.replay(&row, presented, now).await;
+        }
+        let identity = Self::read(&row, false)?;
+        Ok(Issued::new(next.encode(), identity, Outcome::Rotated))
+    }
+
+    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+        let now = self.now()?;
+        let credential = SessionCredential::parse(credential).ok_or(Rejection::Malformed)?;
+        let load = Load::new().authoritative();
+        let Some(row) = self.load(&credential, load, now).await? else {
+            return Ok(Revocation::Immediate);
+        };
+        if judge(&row, &credential, self.policy.windows, now) == Verdict::Unknown {
+            return Ok(Revocation::Immediate);
+        }
+        let removal = self.store.remove(row.handle(), row.subject(), now);
+        Ok(removal.await?.effective)
+    }
+
+    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+        let now = self.now()?;
+        self.fence.cut(subject);
+        let removal = self.store.remove_subject(subject, Scope::all(), now);
+        Ok(removal.await?.effective)
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        Upkeep::new(
+            Arc::clone(&self.clock),
+            Sweeper {
+                store: Arc::clone(&self.store),
+            },
+        )
+    }
+}
+
+/// Gives back the space of sessions that are over.
+struct Sweeper<S> {
+    store: Arc<S>,
+}
+
+impl<S: SessionStore> Chore for Sweeper<S> {
+    fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<bool>> {
+        Box::pin(async move { Ok(self.store.sweep(SWEEP, now).await?.more) })
+    }
+}
+
+impl<S> fmt::Debug for Sweeper<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sweeper")
+    }
+}
+
+impl<S: fmt::Debug, D> fmt::Debug for SessionAuthenticator<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionAuthenticator")
+            .field("store", &self.store)
+            .field("policy", &self.policy)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}

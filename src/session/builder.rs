@@ -1,0 +1,229 @@
+//! The configuration of sessions, impossible to leave half done.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock, whole_seconds};
+use crate::entropy::{Entropy, SystemEntropy};
+use crate::error::{Error, Result};
+use crate::session::authenticator::{Policy, SessionAuthenticator};
+use crate::session::judge::Windows;
+use crate::session::lifetime::Lifetime;
+use crate::session::step::Limit;
+use crate::session::store::SessionStore;
+
+/// Seconds in which a replaced credential works whatever happened.
+const OVERLAP: Duration = Duration::from_secs(10);
+/// Seconds in which it works as long as its successor was not used.
+const GRACE: Duration = Duration::from_secs(30);
+/// Bytes of application data that a session may keep.
+const MAX_DATA: usize = 64 * 1024;
+
+/// The idle lifetime must be said next.
+pub struct NeedsIdle<S, D> {
+    store: S,
+    data: PhantomData<fn() -> D>,
+}
+
+/// The absolute lifetime must be said next.
+pub struct NeedsAbsolute<S, D> {
+    store: S,
+    idle: Duration,
+    data: PhantomData<fn() -> D>,
+}
+
+/// A complete configuration: [`build`](Self::build) it, or go on.
+#[must_use = "a builder does nothing until it is built"]
+pub struct SessionBuilder<S, D> {
+    store: S,
+    idle: Duration,
+    absolute: Duration,
+    overlap: Duration,
+    grace: Duration,
+    renew_after: Option<Duration>,
+    strict_orphans: bool,
+    limit: Limit,
+    max_data: usize,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    data: PhantomData<fn() -> D>,
+}
+
+impl<S: SessionStore, D> NeedsIdle<S, D> {
+    pub(crate) fn new(store: S) -> Self {
+        Self {
+            store,
+            data: PhantomData,
+        }
+    }
+
+    /// Ends a session that was not used for this long, in whole seconds (OWASP ASVS 7.3.1).
+    /// NIST SP 800-63B-4 recommends at most one hour at AAL2, 15 minutes at AAL3.
+    pub fn idle(self, idle: Duration) -> NeedsAbsolute<S, D> {
+        NeedsAbsolute {
+            store: self.store,
+            idle,
+            data: PhantomData,
+        }
+    }
+}
+
+impl<S: SessionStore, D> NeedsAbsolute<S, D> {
+    /// Ends a session this long after the user proved who they are, however much it is used and
+    /// however often it is renewed, in whole seconds (OWASP ASVS 7.3.2). NIST SP 800-63B-4
+    /// recommends at most 24 hours at AAL2 and demands at most 12 at AAL3.
+    pub fn absolute(self, absolute: Duration) -> SessionBuilder<S, D> {
+        SessionBuilder {
+            store: self.store,
+            idle: self.idle,
+            absolute,
+            overlap: OVERLAP,
+            grace: GRACE,
+            renew_after: None,
+            strict_orphans: false,
+            limit: Limit::Unlimited,
+            max_data: MAX_DATA,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            data: PhantomData,
+        }
+    }
+}
+
+impl<S: SessionStore, D> SessionBuilder<S, D> {
+    /// Makes a credential due for renewal at this age. Default: never; it is renewed when the
+    /// application asks, and when its roles change.
+    pub fn renew_after(mut self, age: Duration) -> Self {
+        self.renew_after = Some(age);
+        self
+    }
+
+    /// For this long after a renewal the replaced credential works on, whatever happened, and the
+    /// new one is not renewed again: requests in flight and other tabs lose nothing.
+    /// Default: 10 seconds.
+    pub fn overlap(mut self, overlap: Duration) -> Self {
+        self.overlap = overlap;
+        self
+    }
+
+    /// For this long after a renewal the replaced credential works on as long as its successor
+    /// was not used: the answer that carried it may be lost. Default: 30 seconds.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Takes a replaced credential that comes back after the grace for a stolen one, even if its
+    /// successor was never used. By default it is taken for a lost answer and gets the same
+    /// successor again: a client that slept on a dead network stays logged in, at the price
+    /// that a thief of that one credential shares the login until its next renewal.
+    pub fn strict_orphans(mut self) -> Self {
+        self.strict_orphans = true;
+        self
+    }
+
+    /// How many sessions a subject may have at once. Default: unlimited.
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Bytes of application data that a session may keep. Default: 64 KiB.
+    pub fn max_data(mut self, bytes: usize) -> Self {
+        self.max_data = bytes;
+        self
+    }
+
+    /// Tells the time. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Gives unguessable bytes. Default: [`SystemEntropy`].
+    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Finishes the configuration.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse*, saying what to do: a lifetime below one second, an idle lifetime longer than the
+    /// absolute one, a grace shorter than the overlap, a renewal that would never come, a limit
+    /// of zero sessions.
+    pub fn build(self) -> Result<SessionAuthenticator<S, D>> {
+        let lifetime = Lifetime::new(self.idle, self.absolute)?;
+        if self.grace < self.overlap {
+            return Err(Error::misuse(
+                "the grace is shorter than the overlap, in which every replaced credential \
+                 works: make it at least as long",
+            ));
+        }
+        if self.grace >= self.absolute {
+            return Err(Error::misuse(
+                "the grace is as long as the absolute lifetime: shorten it",
+            ));
+        }
+        let renew_after = match self.renew_after {
+            Some(age) if age >= self.absolute => {
+                return Err(Error::misuse(
+                    "credentials would be renewed after the absolute lifetime, and so never: \
+                     renew earlier",
+                ));
+            }
+            Some(age) => Some(whole_seconds("age at which credentials are renewed", age)?),
+            None => None,
+        };
+        if matches!(self.limit, Limit::Reject(0) | Limit::EvictOldest(0)) {
+            return Err(Error::misuse(
+                "the limit of sessions is zero, so that nobody could log in: allow at least one",
+            ));
+        }
+        let policy = Policy {
+            lifetime,
+            windows: Windows {
+                overlap: self.overlap.as_secs(),
+                grace: self.grace.as_secs(),
+            },
+            renew_after,
+            strict_orphans: self.strict_orphans,
+            limit: self.limit,
+            max_data: self.max_data,
+        };
+        Ok(SessionAuthenticator::new(
+            self.store,
+            policy,
+            self.clock,
+            self.entropy,
+        ))
+    }
+}
+
+impl<S: fmt::Debug, D> fmt::Debug for NeedsIdle<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NeedsIdle").finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug, D> fmt::Debug for NeedsAbsolute<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NeedsAbsolute")
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug, D> fmt::Debug for SessionBuilder<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionBuilder")
+            .field("store", &self.store)
+            .field("idle", &self.idle)
+            .field("absolute", &self.absolute)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! What the holder of a session presents, and the proofs that a store keeps of it.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+use crate::entropy::{self, Entropy};
+use crate::error::Result;
+use crate::handle::Handle;
+use crate::issued::Credential;
+use crate::secret::{REDACTED, Secret, constant_time_eq};
+
+/// Characters of a session credential.
+const LENGTH: usize = 64;
+
+/// Handle, generation, family proof and secret: 48 bytes, shown as 64 base64url characters.
+///
+/// The generation counts renewals and is masked by the family proof, so that a credential does
+/// not tell how often it was renewed. The family proof stays the same for the whole login: with
+/// it, even a credential of a forgotten generation proves that it once belonged to the login.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionCredential {
+    handle: Handle,
+    generation: u32,
+    family: Secret<12>,
+    secret: Secret<16>,
+}
+
+impl SessionCredential {
+    /// A fresh credential for a login of `subject`.
+    pub(crate) fn draw(subject: &str, entropy: &dyn Entropy) -> Result<Self> {
+        Ok(Self {
+            handle: Handle::draw(subject, entropy)?,
+            generation: 0,
+            family: Secret(entropy::draw(entropy)?),
+            secret: Secret(entropy::draw(entropy)?),
+        })
+    }
+
+    /// Reads a presented credential. `None` for any other length, alphabet or shape.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.len() != LENGTH {
+            return None;
+        }
+        let mut bytes = [0; 48];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(48) => {}
+            _ => return None,
+        }
+        let (handle, rest) = bytes.split_first_chunk()?;
+        let (masked, rest) = rest.split_first_chunk()?;
+        let (family, rest) = rest.split_first_chunk()?;
+        let secret = rest.first_chunk()?;
+        Some(Self {
+            handle: Handle::from_bytes(*handle),
+            generation: u32::from_be_bytes(*masked) ^ mask(family),
+            family: Secret(*family),
+            secret: Secret(*secret),
+        })
+    }
+
+    /// What the client receives.
+    pub(crate) fn encode(&self) -> Credential {
+        let mut bytes = [0; 48];
+        let masked = self.generation ^ mask(&self.family.0);
+        bytes[..16].copy_from_slice(self.handle.as_bytes());
+        bytes[16..20].copy_from_slice(&masked.to_be_bytes());
+        bytes[20..32].copy_from_slice(&self.family.0);
+        bytes[32..].copy_from_slice(&self.secret.0);
+        Credential::new(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// What the store keeps of this generation. Label and content fill one block of SHA-256.
+    pub(crate) fn proof(&self) -> Proof {
+        let mut hash = Sha256::new();
+        hash.update(b"statewise proof");
+        hash.update(self.handle.as_bytes());
+        hash.update(self.generation.to_be_bytes());
+        hash.update(self.secret.0);
+        Proof::truncated(&hash.finalize())
+    }
+
+    /// What the store keeps of the whole login.
+    pub(crate) fn family_proof(&self) -> Proof {
+        let mut hash = Sha256::new();
+        hash.update(b"statewise family");
+        hash.update(self.handle.as_bytes());
+        hash.update(self.family.0);
+        Proof::truncated(&hash.finalize())
+    }
+
+    /// The credential of the next generation: one for each seed, whoever derives it, and known
+    /// only to those who hold this one. `None` after four billion renewals.
+    pub(crate) fn successor(&self, seed: &[u8; 16]) -> Option<Self> {
+        let generation = self.generation.checked_add(1)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret.0).ok()?;
+        mac.update(b"statewise next");
+        mac.update(self.handle.as_bytes());
+        mac.update(&generation.to_be_bytes());
+        mac.update(seed);
+        let mac = mac.finalize().into_bytes();
+        Some(Self {
+            generation,
+            secret: Secret(*mac.first_chunk()?),
+            ..*self
+        })
+    }
+}
+
+fn mask(family: &[u8; 12]) -> u32 {
+    let [a, b, c, d, ..] = *family;
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// A hash by which a store recognises a credential without holding it: 128 bits of SHA-256.
+///
+/// Whoever reads the store learns nothing that could be presented. Compared in constant time.
+#[derive(Clone, Copy)]
+pub struct Proof([u8; 16]);
+
+impl Proof {
+    fn truncated(hash: &[u8]) -> Self {
+        let mut proof = [0; 16];
+        proof.copy_from_slice(&hash[..16]);
+        Self(proof)
+    }
+
+    /// A proof from the bytes that a store kept.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, as a store keeps them.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl PartialEq for Proof {
+    fn eq(&self, other: &Self) -> bool {
+        constant_time_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Proof {}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proof({REDACTED})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    #[test]
+    fn reads_what_it_writes_and_nothing_else() {
+        let credential = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let text = credential.encode();
+        let text = text.reveal();
+        assert_eq!(text.len(), LENGTH);
+        let read = SessionCredential::parse(text).unwrap();
+        assert_eq!(read.handle(), credential.handle());
+        assert_eq!(read.generation(), 0);
+        assert_eq!(read.proof(), credential.proof());
+        assert_eq!(read.family_proof(), credential.family_proof());
+
+        for bad in [
+            "",
+            &text[1..],
+            &format!("{text}A"),
+            &text.replacen(&text[..1], "=", 1),
+            &format!("{}é", &text[..62]),
+            &format!("{} ", &text[..63]),
+            &format!("{}+", &text[..63]),
+        ] {
+            assert!(SessionCredential::parse(bad).is_none());
+        }
+    }
+
+    #[test]
+    fn one_successor_for_each_seed() {
+        let first = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let seed = [7; 16];
+        let next = first.successor(&seed).unwrap();
+        assert_eq!(next.generation(), 1);
+        assert_eq!(next.handle(), first.handle());
+        assert_eq!(next.family_proof(), first.family_proof());
+        assert_eq!(next.proof(), first.successor(&seed).unwrap().proof());
+        assert_ne!(next.proof(), first.successor(&[8; 16]).unwrap().proof());
+        assert_ne!(next.proof(), first.proof());
+    }
+}

@@ -1,0 +1,200 @@
+//! What a presented credential is to the row that it names.
+
+use crate::clock::Timestamp;
+use crate::session::credential::SessionCredential;
+use crate::session::lifetime::within;
+use crate::session::record::Record;
+
+/// How long a replaced credential is still taken for an honest one, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows {
+    /// In which the previous credential works whatever happened: requests in flight, other tabs.
+    pub(crate) overlap: u64,
+    /// In which it works as long as its successor was not used: a lost answer.
+    pub(crate) grace: u64,
+}
+
+/// The judgement over a presented credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The credential of the current generation.
+    Current,
+    /// The previous one, replaced a moment ago.
+    Overlap,
+    /// The previous one, replaced a little while ago, and its successor was never used.
+    Grace,
+    /// The previous one, replaced long ago, and its successor was never used: most likely the
+    /// answer that carried it was lost.
+    Orphaned,
+    /// One whose successor was used: somebody holds a copy.
+    Reused,
+    /// One of a generation that the row has not reached: the store lost a write.
+    Ahead,
+    /// Not a credential of this login.
+    Unknown,
+}
+
+/// Judges a credential by the row that its handle names. Pure: the same for every backend.
+///
+/// Two generations can be told by their secrets. An older one is recognised by the family proof
+/// alone; a wrong secret under one of the two recent generations is a forgery or a damaged
+/// credential, and as such ends nothing.
+pub(crate) fn judge(
+    row: &Record,
+    credential: &SessionCredential,
+    windows: Windows,
+    now: Timestamp,
+) -> Verdict {
+    let age = i64::from(row.generation) - i64::from(credential.generation());
+    match age {
+        0 if credential.proof() == row.current => Verdict::Current,
+        1 if credential.proof() == row.previous => {
+            if within(row.rotated_at, windows.overlap, now) {
+                Verdict::Overlap
+            } else if row.confirmed {
+                Verdict::Reused
+            } else if within(row.rotated_at, windows.grace, now) {
+                Verdict::Grace
+            } else {
+                Verdict::Orphaned
+            }
+        }
+        0 | 1 => Verdict::Unknown,
+        _ if credential.family_proof() != row.family => Verdict::Unknown,
+        ..0 => Verdict::Ahead,
+        _ => Verdict::Reused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+    use crate::fields::FieldsBuilder;
+    use crate::session::step::Renewal;
+
+    const WINDOWS: Windows = Windows {
+        overlap: 10,
+        grace: 30,
+    };
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix(1_000_000 + seconds)
+    }
+
+    fn row_of(credential: &SessionCredential) -> Record {
+        Record {
+            handle: credential.handle(),
+            generation: 0,
+            version: 0,
+            created_at: at(0),
+            authenticated_at: at(0),
+            deadline: at(100_000),
+            rotated_at: Timestamp::MIN,
+            last_seen: at(0),
+            idle: 50_000,
+            current: credential.proof(),
+            previous: credential.proof(),
+            family: credential.family_proof(),
+            seed: [0; 16],
+            confirmed: true,
+            renewal_wanted: false,
+            stamp: None,
+            fields: FieldsBuilder::new("alice").build(),
+        }
+    }
+
+    fn renew(
+        row: &mut Record,
+        credential: &SessionCredential,
+        now: Timestamp,
+    ) -> SessionCredential {
+        let seed = [u8::try_from(row.generation).unwrap(); 16];
+        let next = credential.successor(&seed).unwrap();
+        assert!(row.renew(
+            &Renewal {
+                generation: credential.generation(),
+                presented: credential.proof(),
+                next: next.proof(),
+                seed,
+                overlap: WINDOWS.overlap,
+                idle: 50_000,
+            },
+            now
+        ));
+        next
+    }
+
+    #[test]
+    fn every_verdict_at_every_edge() {
+        let zero = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let mut row = row_of(&zero);
+        let verdict = |row: &Record, credential: &SessionCredential, seconds| {
+            judge(row, credential, WINDOWS, at(seconds))
+        };
+        assert_eq!(verdict(&row, &zero, 0), Verdict::Current);
+
+        let one = renew(&mut row, &zero, at(100));
+        assert_eq!(verdict(&row, &one, 100), Verdict::Current);
+        // Another node's clock is two seconds behind.
+        assert_eq!(verdict(&row, &zero, 98), Verdict::Overlap);
+        assert_eq!(verdict(&row, &zero, 109), Verdict::Overlap);
+        assert_eq!(verdict(&row, &zero, 110), Verdict::Grace);
+        assert_eq!(verdict(&row, &zero, 129), Verdict::Grace);
+        assert_eq!(verdict(&row, &zero, 130), Verdict::Orphaned);
+
+        assert!(row.confirm(1));
+        assert!(!row.confirm(1), "a second use has nothing to note");
+        assert_eq!(verdict(&row, &zero, 109), Verdict::Overlap);
+        assert_eq!(verdict(&row, &zero, 110), Verdict::Reused);
+        assert_eq!(verdict(&row, &zero, 130), Verdict::Reused);
+        assert_eq!(verdict(&row, &one, 130), Verdict::Current);
+
+        let two = renew(&mut row, &one, at(200));
+        assert_eq!(verdict(&row, &zero, 200), Verdict::Reused);
+        assert_eq!(verdict(&row, &one, 200), Verdict::Overlap);
+        assert_eq!(verdict(&row, &two, 200), Verdict::Current);
+
+        let three = two.successor(&[9; 16]).unwrap();
+        assert_eq!(verdict(&row, &three, 200), Verdict::Ahead);
+    }
+
+    #[test]
+    fn nothing_unproven_is_more_than_unknown() {
+        let zero = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let mut row = row_of(&zero);
+        let one = renew(&mut row, &zero, at(100));
+        let two = renew(&mut row, &one, at(200));
+        // Everything but the handle is another login's.
+        let other = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let mut forged = row_of(&other);
+        forged.handle = row.handle;
+        for generation in [other, other.successor(&[1; 16]).unwrap()] {
+            assert_eq!(judge(&row, &generation, WINDOWS, at(200)), Verdict::Unknown);
+        }
+        // A right family with a damaged secret, under both generations whose secrets are known.
+        let damaged = |credential: &SessionCredential| {
+            let text = credential.encode();
+            let text = text.reveal();
+            let last = if text.ends_with('A') { "B" } else { "A" };
+            SessionCredential::parse(&format!("{}{last}", &text[..63])).unwrap()
+        };
+        for credential in [one, two] {
+            let verdict = judge(&row, &damaged(&credential), WINDOWS, at(200));
+            assert_eq!(verdict, Verdict::Unknown);
+        }
+        assert_eq!(
+            judge(&row, &damaged(&zero), WINDOWS, at(200)),
+            Verdict::Reused
+        );
+    }
+
+    #[test]
+    fn a_clock_that_jumped_back_does_not_stretch_the_overlap() {
+        let zero = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let mut row = row_of(&zero);
+        let one = renew(&mut row, &zero, at(40_000));
+        assert!(row.confirm(one.generation()));
+        assert_eq!(judge(&row, &zero, WINDOWS, at(0)), Verdict::Reused);
+    }
+}

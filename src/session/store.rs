@@ -1,0 +1,361 @@
+//! The contract of a place where sessions are kept.
+
+use std::fmt;
+use std::future::Future;
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::handle::Handle;
+use crate::session::record::Record;
+use crate::session::step::{
+    Change, Created, Limit, Listing, Load, Page, Removed, Renewal, Renewed, Scope, Swept, Updated,
+};
+
+/// Keeps one [`Record`] per login.
+///
+/// # Contract
+///
+/// - **Logout wins.** Once [`remove`](Self::remove) or [`remove_subject`](Self::remove_subject)
+///   has returned, nothing that was in flight brings a row back: no update, no touch, no renewal,
+///   no fill of a cache. Only [`create`](Self::create) creates a row, and no handle comes twice.
+/// - **Each method is one atomic step**, also between processes. What a compare-and-swap found is
+///   an enum, not an error.
+/// - **Absent is not an error, and an error is never "absent".** Missing and expired are
+///   `Ok(None)`; `Err` means that the store could not answer, or that the row does not decode.
+/// - A row is alive as [`Record::is_alive`] says. Each of the two limits is judged by one clock:
+///   the deadline by `now`, the idle time by `now` or by the store's own server. A row that was
+///   once found over never comes back to life, not even if the clock is set back.
+/// - What is kept comes back to the bit, [fields](Record::encode) of later versions included.
+///
+/// All of it is put to the test by the `testkit` feature's kit.
+///
+/// # Security
+///
+/// Handles passed to [`load`](Self::load), [`renew`](Self::renew) and [`confirm`](Self::confirm)
+/// are under the control of whoever is calling; those passed to [`create`](Self::create) are
+/// random. Records hold no secret that can be presented, but they are the users' business:
+/// nothing of them belongs into a log.
+pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
+    /// Adds a login, if its handle is not there and the limit allows it.
+    ///
+    /// # Contract
+    ///
+    /// Counting the live rows of the subject, evicting the oldest and inserting are one step:
+    /// at no time has a subject more live rows than the limit. Never overwrites.
+    ///
+    /// # Returns
+    ///
+    /// See [`Created`].
+    ///
+    /// # Concurrency
+    ///
+    /// Of several callers with one handle, one stores and all others learn of a duplicate. Of
+    /// several with one subject, as many store as the limit has room for.
+    ///
+    /// # Cancel safety
+    ///
+    /// The row may be there or not, never in part. Trying again with the same record is safe.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the store could not answer.
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: at capacity, what is over in the same shard makes room first.
+    fn create(
+        &self,
+        record: &Record,
+        limit: Limit,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Created>> + Send;
+
+    /// Finds a login and, in the same round trip, notes that it is used.
+    ///
+    /// # Contract
+    ///
+    /// With [`Load::touch`], a use is noted at most once per [`Touch::throttle`](crate::session::Touch::throttle). A store that
+    /// cannot note it in the same trip leaves [`Record::last_seen`] as it was, and the caller
+    /// sends a [`touch`](Self::touch). Looking for a login creates nothing.
+    ///
+    /// # Returns
+    ///
+    /// The row as it is after the touch; `None` if there is none or it is over, in which case it
+    /// is also removed.
+    ///
+    /// # Concurrency
+    ///
+    /// Sees every change whose call returned before this one began.
+    ///
+    /// # Cancel safety
+    ///
+    /// The use may have been noted or not.
+    ///
+    /// # Security
+    ///
+    /// The handle is the caller's; the row returned must be of that handle.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the store could not answer; *unreadable* if the row does not decode.
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: the use is noted in place, under a shared lock.
+    fn load(
+        &self,
+        handle: Handle,
+        load: Load,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Record>>> + Send;
+
+    /// Replaces the credential of a login, if the presented one is current:
+    /// [`Record::renew`] as one step.
+    ///
+    /// # Returns
+    ///
+    /// See [`Renewed`]. In each case with a row, it is the row as it is after the call.
+    ///
+    /// # Concurrency
+    ///
+    /// Of any number of callers that present one credential, one advances the row, and all others
+    /// see the row that it made.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have advanced or not. Trying again is safe: the second try finds it unchanged.
+    ///
+    /// # Security
+    ///
+    /// The handle and the presented proof are the caller's, and may be forged.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load).
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: under the lock of one shard.
+    fn renew(
+        &self,
+        handle: Handle,
+        renewal: &Renewal,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Renewed>> + Send;
+
+    /// Replaces roles, data or stamp of a live login, if its version is `expected`:
+    /// [`Record::update`] as one step.
+    ///
+    /// # Returns
+    ///
+    /// See [`Updated`].
+    ///
+    /// # Concurrency
+    ///
+    /// Of several callers with one version, one is done and all others meet a conflict. Does not
+    /// interfere with [`renew`](Self::renew) and [`touch`](Self::touch): they leave the version.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be done or not, never in part.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load).
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: under the lock of one shard.
+    fn update(
+        &self,
+        handle: Handle,
+        expected: u64,
+        change: &Change,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Updated>> + Send;
+
+    /// Notes that the credential of `generation` has been used: [`Record::confirm`] as one step.
+    ///
+    /// # Contract
+    ///
+    /// Never inserts, never shortens, never raises the version. A row that is gone, or has moved
+    /// on to another generation, is left alone.
+    ///
+    /// # Concurrency
+    ///
+    /// Any number of calls are as good as one.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be noted or not. The next use notes it.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the store could not answer.
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: under the lock of one shard.
+    fn confirm(
+        &self,
+        handle: Handle,
+        generation: u32,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Notes uses behind the read: [`Record::touch`] for each, in any order, not as one step.
+    ///
+    /// # Contract
+    ///
+    /// Never inserts, never shortens, never revives, never raises the version.
+    ///
+    /// # Concurrency
+    ///
+    /// Of several uses of one login, the latest counts, in whatever order they come.
+    ///
+    /// # Cancel safety
+    ///
+    /// Any of them may be noted or not.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*: some may not have been noted.
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: in place, under shared locks.
+    fn touch(
+        &self,
+        uses: &[(Handle, Timestamp)],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Ends a login. `subject` is [its subject](Record::subject), by which it is indexed.
+    ///
+    /// # Contract
+    ///
+    /// Reliable when it returns, to the durability that the store states. Also removes a row that
+    /// does not decode.
+    ///
+    /// # Returns
+    ///
+    /// How many were there, 0 or 1, and when it takes effect everywhere.
+    ///
+    /// # Concurrency
+    ///
+    /// Wins against everything; see the contract of the trait.
+    ///
+    /// # Cancel safety
+    ///
+    /// The row may be gone or not. Trying again is safe.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*: it may not have been removed.
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: under the lock of one shard.
+    fn remove(
+        &self,
+        handle: Handle,
+        subject: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Removed>> + Send;
+
+    /// Ends the logins of a subject that `scope` covers.
+    ///
+    /// # Contract
+    ///
+    /// Ends every one whose [`create`](Self::create) returned before this call began; one that
+    /// is created during the call may be ended or not. Also removes rows that do not decode,
+    /// unless the scope keeps them.
+    ///
+    /// # Returns
+    ///
+    /// How many there were, and when it takes effect everywhere.
+    ///
+    /// # Concurrency
+    ///
+    /// Wins against everything; see the contract of the trait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some may be gone. Trying again is safe.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*: some may not have been removed.
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: one step, as all logins of a subject share a shard.
+    fn remove_subject(
+        &self,
+        subject: &str,
+        scope: Scope,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Removed>> + Send;
+
+    /// The live logins of a subject, by deadline and then by handle, page by page.
+    ///
+    /// # Contract
+    ///
+    /// A login that is there from the first page to the last is listed exactly once. Rows that
+    /// do not decode are passed over.
+    ///
+    /// # Returns
+    ///
+    /// See [`Listing`].
+    ///
+    /// # Concurrency
+    ///
+    /// Pages are not one snapshot: what is created or ended in between may be listed or not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the store could not answer.
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: under a shared lock of one shard.
+    fn list(
+        &self,
+        subject: &str,
+        page: Page,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Listing>> + Send;
+
+    /// Gives back the space of some logins that are over.
+    ///
+    /// # Contract
+    ///
+    /// Removes nothing that is alive, not even if it is touched at the same moment. Bounded:
+    /// removes about `limit` rows at most and looks at a bounded number, so that called again and
+    /// again it gets round to all. Leaves no lock held for long.
+    ///
+    /// # Returns
+    ///
+    /// See [`Swept`].
+    ///
+    /// # Concurrency
+    ///
+    /// Safe from several processes at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some may be gone.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the store could not answer.
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: whole shards, one at a time.
+    fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
+}

@@ -1,0 +1,303 @@
+//! Sessions in the memory of this process.
+
+mod shard;
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::handle::{Handle, partition};
+use crate::session::{
+    Change, Created, Cursor, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
+    SessionStore, Swept, Updated,
+};
+use shard::{Found, Shard};
+
+/// Rows that a shard is sized for: few enough to look through under its lock in microseconds.
+const ROWS_PER_SHARD: usize = 256;
+/// Partitions of handles, and so the most shards there can be.
+const PARTITIONS: usize = 4096;
+/// Shards that a sweep looks through at most.
+const SHARDS_PER_SWEEP: usize = 64;
+
+/// Sessions in the memory of this process: for one node, and for tests.
+///
+/// Bounded: a store that is full of live sessions refuses new ones and ends none. What it holds
+/// is gone with the process. Reads share their lock, and a use is noted without an exclusive one;
+/// no lock is held over anything but the store's own short steps.
+///
+/// ```
+/// use statewise::store::MemoryStore;
+///
+/// let store = MemoryStore::with_capacity(100_000)?;
+/// assert_eq!((store.len(), store.capacity()), (0, 100_000));
+/// # Ok::<(), statewise::Error>(())
+/// ```
+pub struct MemoryStore {
+    shards: Box<[Padded]>,
+    /// By how many bits a partition is shortened to the number of its shard.
+    shift: u32,
+    capacity: usize,
+    count: AtomicUsize,
+    swept_to: AtomicUsize,
+    /// The second in which the whole store was last looked through for room, plus one.
+    searched_at: AtomicU64,
+}
+
+/// Apart by two cache lines, so that the locks of neighbours do not get in each other's way.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Padded(RwLock<Shard<RandomState>>);
+
+impl Padded {
+    // A panic cannot leave a shard half changed; nothing under its lock runs code of others.
+    fn read(&self) -> RwLockReadGuard<'_, Shard<RandomState>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Shard<RandomState>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MemoryStore {
+    /// A store for at most `sessions` live sessions. Takes memory as they come.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if `sessions` is zero.
+    pub fn with_capacity(sessions: usize) -> Result<Self> {
+        if sessions == 0 {
+            return Err(Error::misuse(
+                "the capacity of the memory store is zero, so that nobody could log in: \
+                 say how many sessions it may hold",
+            ));
+        }
+        let shards = sessions.div_ceil(ROWS_PER_SHARD).min(PARTITIONS);
+        let shards = shards.next_power_of_two();
+        Ok(Self {
+            shards: (0..shards).map(|_| Padded::default()).collect(),
+            shift: PARTITIONS.trailing_zeros() - shards.trailing_zeros(),
+            capacity: sessions,
+            count: AtomicUsize::new(0),
+            swept_to: AtomicUsize::new(0),
+            searched_at: AtomicU64::new(0),
+        })
+    }
+
+    /// How many sessions it holds, those included that are over and not swept yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many sessions it may hold.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn shard(&self, partition: u16) -> &Padded {
+        // In range: twelve bits, shortened to the number of shards.
+        &self.shards[usize::from(partition) >> self.shift]
+    }
+
+    fn reserve(&self) -> bool {
+        let more = |count: usize| (count < self.capacity).then_some(count + 1);
+        self.count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    fn release(&self, rows: usize) {
+        self.count.fetch_sub(rows, Ordering::Relaxed);
+    }
+
+    fn purge(&self, shard: &Padded, now: Timestamp) -> usize {
+        let purged = shard.write().purge(now);
+        self.release(purged);
+        purged
+    }
+
+    /// Looks for room that sessions which are over still take. At most once in a second it looks
+    /// through everything in vain, so that a full store is not made slow by those it refuses.
+    fn make_room(&self, now: Timestamp) -> bool {
+        if self.searched_at.load(Ordering::Relaxed) == now.unix() + 1 {
+            return false;
+        }
+        for _ in 0..self.shards.len() {
+            if self.purge(self.next_to_sweep().0, now) > 0 {
+                return true;
+            }
+        }
+        self.searched_at.store(now.unix() + 1, Ordering::Relaxed);
+        false
+    }
+
+    /// The next shard in the round, and whether the round goes on behind it.
+    fn next_to_sweep(&self) -> (&Padded, bool) {
+        let turn = self.swept_to.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        (&self.shards[turn], turn + 1 < self.shards.len())
+    }
+
+    fn insert(&self, record: &Record, limit: Limit, now: Timestamp) -> Created {
+        let mut shard = self.shard(record.handle().partition()).write();
+        if shard.contains(record.handle()) {
+            return Created::Duplicate;
+        }
+        let Some(evicted) = shard.victims(record.subject(), limit, now) else {
+            return Created::LimitReached;
+        };
+        if evicted.is_empty() && !self.reserve() {
+            return Created::Full;
+        }
+        for handle in &evicted {
+            shard.remove(*handle);
+        }
+        shard.insert(record.clone());
+        drop(shard);
+        // The new row takes the place of the first that was evicted.
+        self.release(evicted.len().saturating_sub(1));
+        Created::Stored { evicted }
+    }
+}
+
+impl SessionStore for MemoryStore {
+    async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        loop {
+            match self.insert(record, limit, now) {
+                Created::Full if self.make_room(now) => {}
+                created => return Ok(created),
+            }
+        }
+    }
+
+    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+        let shard = self.shard(handle.partition());
+        let found = shard.read().load(handle, load, now);
+        match found {
+            Found::Alive(record) => Ok(Some(record)),
+            Found::Absent => Ok(None),
+            Found::Over => {
+                // Removed, so that a clock set back does not revive what was refused; unless it
+                // was used by another policy in the meantime.
+                let mut shard = shard.write();
+                if matches!(shard.load(handle, load, now), Found::Over) && shard.remove(handle) {
+                    self.release(1);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
+        let mut shard = self.shard(handle.partition()).write();
+        let renewed = shard.change(handle, now, |record| record.renew(renewal, now));
+        Ok(match renewed {
+            Some((true, record)) => Renewed::Advanced(record),
+            Some((false, record)) => Renewed::Unchanged(record),
+            None => Renewed::Absent,
+        })
+    }
+
+    async fn update(
+        &self,
+        handle: Handle,
+        expected: u64,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        let mut shard = self.shard(handle.partition()).write();
+        let updated = shard.change(handle, now, |record| record.update(expected, change));
+        Ok(match updated {
+            Some((true, record)) => Updated::Done(record),
+            Some((false, _)) => Updated::Conflict,
+            None => Updated::Absent,
+        })
+    }
+
+    async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
+        let mut shard = self.shard(handle.partition()).write();
+        shard.change(handle, now, |record| record.confirm(generation));
+        Ok(())
+    }
+
+    async fn touch(&self, uses: &[(Handle, Timestamp)], _now: Timestamp) -> Result<()> {
+        for (handle, seen_at) in uses {
+            let shard = self.shard(handle.partition()).read();
+            shard.touch(*handle, *seen_at);
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, handle: Handle, _subject: &str, _now: Timestamp) -> Result<Removed> {
+        let removed = self.shard(handle.partition()).write().remove(handle);
+        self.release(usize::from(removed));
+        Ok(Removed::at_once(u64::from(removed)))
+    }
+
+    async fn remove_subject(
+        &self,
+        subject: &str,
+        scope: Scope,
+        _now: Timestamp,
+    ) -> Result<Removed> {
+        let mut shard = self.shard(partition(subject)).write();
+        let covered: Vec<_> = shard
+            .of_subject(subject)
+            .filter(|record| record.is_in(&scope))
+            .map(|record| record.handle())
+            .collect();
+        for handle in &covered {
+            shard.remove(*handle);
+        }
+        drop(shard);
+        self.release(covered.len());
+        Ok(Removed::at_once(covered.len() as u64))
+    }
+
+    async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
+        let shard = self.shard(partition(subject)).read();
+        let mut records: Vec<_> = shard
+            .of_subject(subject)
+            .filter(|record| record.is_alive(now))
+            .filter(|record| page.after.is_none_or(|after| Cursor::from(record) > after))
+            .collect();
+        drop(shard);
+        records.sort_unstable_by_key(|record| Cursor::from(record));
+        let more = records.len() > page.limit;
+        records.truncate(page.limit);
+        let next = records.last().filter(|_| more).map(Cursor::from);
+        Ok(Listing::new(records, next))
+    }
+
+    async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
+        let mut removed = 0;
+        for _ in 0..SHARDS_PER_SWEEP {
+            let (shard, more) = self.next_to_sweep();
+            removed += self.purge(shard, now);
+            if !more || removed >= limit {
+                return Ok(Swept::new(removed as u64, more));
+            }
+        }
+        Ok(Swept::new(removed as u64, true))
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("sessions", &self.len())
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,250 @@
+//! One part of the memory store: rows by handle, and handles by subject.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clock::Timestamp;
+use crate::handle::Handle;
+use crate::session::{Limit, Load, Record};
+
+/// The rows of some partitions. All logins of one subject are in one shard, so that the index
+/// and the rows are behind one lock.
+#[derive(Debug, Default)]
+pub(super) struct Shard<H> {
+    rows: HashMap<RowKey, Row, BuildHasherDefault<HandleHasher>>,
+    /// By a keyed hash of the subject: subjects are of any length and in the users' hands.
+    /// Two subjects may share an entry; the rows tell them apart.
+    subjects: HashMap<u64, Handles>,
+    hasher: H,
+}
+
+#[derive(Debug)]
+struct Row {
+    record: Record,
+    /// Beside the record, so that a use is noted under a shared lock.
+    last_seen: AtomicU64,
+}
+
+impl Row {
+    fn new(record: Record) -> Self {
+        let last_seen = AtomicU64::new(record.last_seen().unix());
+        Self { record, last_seen }
+    }
+
+    /// The record as it is now.
+    fn read(&self) -> Record {
+        let mut record = self.record.clone();
+        record.last_seen = Timestamp::from_unix(self.last_seen.load(Ordering::Relaxed));
+        record
+    }
+
+    fn is_alive(&self, now: Timestamp) -> bool {
+        let last_seen = Timestamp::from_unix(self.last_seen.load(Ordering::Relaxed));
+        now < self.record.deadline() && now < last_seen.saturating_add(self.record.idle())
+    }
+}
+
+/// What a shared look at a row found.
+pub(super) enum Found {
+    Alive(Record),
+    Over,
+    Absent,
+}
+
+impl<H: BuildHasher> Shard<H> {
+    /// Finds a row and notes its use. Needs no exclusive access.
+    pub(super) fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Found {
+        let Some(row) = self.rows.get(&RowKey(handle)) else {
+            return Found::Absent;
+        };
+        let mut record = row.read();
+        if !record.is_alive_for(load.touch, now) {
+            return Found::Over;
+        }
+        if load
+            .touch
+            .is_some_and(|touch| record.wants_touch(touch, now))
+            && record.touch(now)
+        {
+            row.last_seen.fetch_max(now.unix(), Ordering::Relaxed);
+        }
+        Found::Alive(record)
+    }
+
+    /// Notes a use behind the read. Needs no exclusive access.
+    pub(super) fn touch(&self, handle: Handle, seen_at: Timestamp) {
+        if let Some(row) = self.rows.get(&RowKey(handle))
+            && row.read().touch(seen_at)
+        {
+            row.last_seen.fetch_max(seen_at.unix(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn contains(&self, handle: Handle) -> bool {
+        self.rows.contains_key(&RowKey(handle))
+    }
+
+    /// Changes a live row by `change`. `None` if there is none, or it is over.
+    pub(super) fn change<T>(
+        &mut self,
+        handle: Handle,
+        now: Timestamp,
+        change: impl FnOnce(&mut Record) -> T,
+    ) -> Option<(T, Record)> {
+        let row = self.rows.get_mut(&RowKey(handle))?;
+        let mut record = row.read();
+        if !record.is_alive(now) {
+            return None;
+        }
+        let outcome = change(&mut record);
+        *row = Row::new(record.clone());
+        Some((outcome, record))
+    }
+
+    pub(super) fn insert(&mut self, record: Record) {
+        let handle = record.handle();
+        let subject = self.hasher.hash_one(record.subject());
+        self.rows.insert(RowKey(handle), Row::new(record));
+        self.subjects
+            .entry(subject)
+            .or_insert_with(Handles::none)
+            .push(handle);
+    }
+
+    pub(super) fn remove(&mut self, handle: Handle) -> bool {
+        let Some(row) = self.rows.remove(&RowKey(handle)) else {
+            return false;
+        };
+        let subject = self.hasher.hash_one(row.record.subject());
+        if let Some(handles) = self.subjects.get_mut(&subject) {
+            handles.take_out(handle);
+            if handles.as_slice().is_empty() {
+                self.subjects.remove(&subject);
+            }
+        }
+        true
+    }
+
+    /// The rows of a subject, alive or over.
+    pub(super) fn of_subject<'s>(&'s self, subject: &'s str) -> impl Iterator<Item = Record> + 's {
+        let handles = self.subjects.get(&self.hasher.hash_one(subject));
+        handles
+            .map_or(&[][..], Handles::as_slice)
+            .iter()
+            .filter_map(|handle| self.rows.get(&RowKey(*handle)))
+            .filter(move |row| row.record.subject() == subject)
+            .map(Row::read)
+    }
+
+    /// Which logins must go so that one more fits the limit; `None` if the limit forbids it.
+    pub(super) fn victims(
+        &self,
+        subject: &str,
+        limit: Limit,
+        now: Timestamp,
+    ) -> Option<Vec<Handle>> {
+        let (most, evicts) = match limit {
+            Limit::Unlimited => return Some(Vec::new()),
+            Limit::Reject(most) => (most, false),
+            Limit::EvictOldest(most) => (most, true),
+        };
+        let mut alive: Vec<_> = self
+            .of_subject(subject)
+            .filter(|record| record.is_alive(now))
+            .map(|record| (record.deadline(), record.handle()))
+            .collect();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let excess = (alive.len() + 1).saturating_sub(most);
+        if excess > 0 && !evicts {
+            return None;
+        }
+        alive.sort_unstable();
+        Some(
+            alive
+                .into_iter()
+                .take(excess)
+                .map(|(_, handle)| handle)
+                .collect(),
+        )
+    }
+
+    /// Removes what is over; how many there were.
+    pub(super) fn purge(&mut self, now: Timestamp) -> usize {
+        let over: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|(_, row)| !row.is_alive(now))
+            .map(|(key, _)| key.0)
+            .collect();
+        over.iter().filter(|handle| self.remove(**handle)).count()
+    }
+}
+
+/// The handles of one subject: nearly always one.
+#[derive(Debug)]
+enum Handles {
+    One([Handle; 1]),
+    Many(Vec<Handle>),
+}
+
+impl Handles {
+    const fn none() -> Self {
+        Self::Many(Vec::new())
+    }
+
+    fn as_slice(&self) -> &[Handle] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
+    }
+
+    fn push(&mut self, handle: Handle) {
+        match self {
+            Self::Many(many) if many.is_empty() => *self = Self::One([handle]),
+            Self::Many(many) => many.push(handle),
+            Self::One([one]) => *self = Self::Many(vec![*one, handle]),
+        }
+    }
+
+    fn take_out(&mut self, handle: Handle) {
+        match self {
+            Self::One([one]) if *one == handle => *self = Self::none(),
+            Self::One(_) => {}
+            Self::Many(many) => many.retain(|other| *other != handle),
+        }
+    }
+}
+
+/// A handle that hashes to its own random half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RowKey(Handle);
+
+impl Hash for RowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [.., a, b, c, d, e, f, g, h] = *self.0.as_bytes();
+        state.write_u64(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+/// Takes the key as it is: stored handles are drawn by the server, so that nobody can make two of
+/// them meet, and a lookup inserts nothing.
+#[derive(Debug, Default)]
+struct HandleHasher(u64);
+
+impl Hasher for HandleHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = word;
+    }
+}
