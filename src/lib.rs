@@ -1,9 +1,85 @@
-//! Who is calling?
+//! Who is calling? Sessions that the server remembers, and tokens that remember for it, behind one
+//! trait.
+//!
+//! ```
+//! use std::time::Duration;
+//! use statewise::{Authenticator, Login, session::SessionAuthenticator, store::MemoryStore};
+//!
+//! # async fn example() -> statewise::Result<()> {
+//! let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+//!     .idle(Duration::from_secs(30 * 60))
+//!     .absolute(Duration::from_secs(12 * 3600))
+//!     .build()?;
+//!
+//! let issued = auth.issue(Login::new("alice").role("admin")).await?;
+//! let caller = auth.verify(issued.credential().reveal()).await?;
+//! assert!(caller.has_role("admin"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same with tokens: only the configuration changes.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use statewise::{Authenticator, Login};
+//! use statewise::token::{Key, TokenAuthenticator};
+//!
+//! # async fn example() -> statewise::Result<()> {
+//! let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
+//!     .issuer("https://auth.example")
+//!     .audience("api")
+//!     .lifetime(Duration::from_secs(15 * 60))
+//!     .build()?;
+//!
+//! let issued = auth.issue(Login::new("alice").role("admin")).await?;
+//! let caller = auth.verify(issued.credential().reveal()).await?;
+//! assert!(caller.has_role("admin"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The nouns
+//!
+//! - [`Authenticator`] is the contract that handlers are written against: issue, verify, refresh,
+//!   revoke. `Arc<dyn `[`DynAuthenticator`]`<D>>` is one too, so that a configuration file can
+//!   choose.
+//! - A [`Login`] goes in when a user has proven who they are; [`Issued`] comes out, with the
+//!   [`Credential`] for the client.
+//! - An [`Identity`] is who is calling, and only a verified credential makes one.
+//! - A [`Revocation`] says when a logout takes effect. Not every strategy can say "now".
+//! - An [`Error`] says who is to blame: the credential, a rule, an outage, or the configuration.
+//!
+//! # Which strategy
+//!
+//! | | [session](session) | [token](token) |
+//! |---|---|---|
+//! | the server keeps | a record per login | one key |
+//! | the client keeps | 64 random characters | who it is, signed |
+//! | memory on the server | grows with logins | constant |
+//! | a further node needs | the store | the key |
+//! | logout takes effect | at once | when the token expires |
+//! | verifying costs | a lookup | a signature check, no I/O |
+//!
+//! [`manual`] goes into what follows from each, into threats, and into writing a store.
+//!
+//! # What it refuses to be
+//!
+//! No passwords, no OAuth or OpenID Connect flows, no asymmetric or encrypted tokens, no runtime:
+//! nothing here spawns a task, sleeps or opens a connection. Handing credentials to browsers and
+//! reading them from requests is up to the application.
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod clock;
 pub mod entropy;
+pub mod manual;
 pub mod session;
 pub mod store;
 pub mod token;

@@ -1,4 +1,45 @@
-//! stub
+//! The stateful strategy: the server remembers the user.
+//!
+//! A login is one [`Record`] in a [`SessionStore`]. Its client holds a credential of 64 characters:
+//! the [`Handle`] by which the record is found, and secrets of which the record holds only hashes.
+//! Who reads the store can log in as nobody; who knows a handle can do nothing with it.
+//!
+//! # Two clocks
+//!
+//! A session ends when it was not used for its *idle* lifetime, or at its *absolute* deadline,
+//! whichever comes first. Both must be configured (OWASP ASVS 7.3.1, 7.3.2). Verifying notes the
+//! use, at most once in an eighth of the idle lifetime, so that a session may end that much early
+//! and never late. Nothing moves the deadline.
+//!
+//! # Renewal
+//!
+//! [`refresh`](crate::Authenticator::refresh) replaces the credential in place: the same record,
+//! the same deadline, one successor for any number of parallel calls. Each client that asks with
+//! the replaced credential gets that same successor, whoever made it and however often, because it
+//! follows from the replaced secret and a seed in the record, which alone reveal nothing.
+//!
+//! What a replaced credential is worth afterwards:
+//!
+//! | presented | judged | answer |
+//! |---|---|---|
+//! | within the overlap (10 s) | honest: requests in flight, other tabs | works |
+//! | within the grace (30 s), successor not used yet | honest: the answer is on its way or lost | works |
+//! | later, successor never used | orphaned: the answer was lost | works, or ends the login ([`strict_orphans`]) |
+//! | successor used | **reused**: somebody holds a copy | the login ends ([`Error::theft`]) |
+//!
+//! In all cases that work, [`Identity::renewal_due`] asks the caller to refresh. Two holders who
+//! both refresh inside every overlap are never told apart: the price of any such window.
+//! A wrong secret under a right handle ends nothing, so that nobody can log out another.
+//!
+//! # Stores
+//!
+//! [`store`](crate::store) lists what there is. A store of your own implements [`SessionStore`];
+//! the `testkit` feature puts it to the test.
+//!
+//! [`strict_orphans`]: SessionBuilder::strict_orphans
+//! [`Error::theft`]: crate::Error::theft
+//! [`Identity::renewal_due`]: crate::Identity::renewal_due
+
 pub use crate::handle::{Handle, partition};
 pub use authenticator::SessionAuthenticator;
 pub use builder::{NeedsAbsolute, NeedsIdle, SessionBuilder};

@@ -1,4 +1,10 @@
 //! Places where sessions are kept.
+//!
+//! | store | for | survives a restart | logout takes effect |
+//! |---|---|---|---|
+//! | [`MemoryStore`] | one node, and tests | no | at once |
+//!
+//! All keep the contract of [`SessionStore`](crate::session::SessionStore).
 
 mod memory;
 

@@ -1,0 +1,52 @@
+//! The manual: what is worth knowing beyond single items.
+//!
+//! # Choosing a strategy
+//!
+//! Ask how fast a logout must count. A stolen session dies the moment it is revoked; a stolen token
+//! works until it expires, and, where tokens may be refreshed, until its login's deadline:
+//! [`Revocation`](crate::Revocation) says so, and the `quickstart` example shows it. Then ask what
+//! a request may cost. A session costs a lookup in a store that every node must reach; a token
+//! costs arithmetic and nothing else.
+//!
+//! Choose sessions for people in browsers, unless the store is out of reach. Choose tokens between
+//! services, at the edge, and for lifetimes of minutes. As handlers see only
+//! [`Authenticator`](crate::Authenticator), the choice can change.
+//!
+//! # Threats, and what stands against them
+//!
+//! | threat | answer |
+//! |---|---|
+//! | a copy of the session table | it holds hashes of 128-bit secrets; nothing in it can be presented |
+//! | session fixation | [`Login::replaces`](crate::Login::replaces) ends what was presented before; an id is never taken from a client |
+//! | a late write after logout | no write but `create` makes a row, and handles are never reused |
+//! | a stolen credential | renewal in use: the second holder is noticed, and the login ends |
+//! | `alg` confusion, `none`, `crit`, `jwk`, `jku`, `x5u`, `zip` | the header of our tokens is a constant that is compared, not parsed |
+//! | weak keys | [`Key`](crate::token::Key) refuses short, repeated, PEM and JWK input |
+//! | an outage | *unavailable*, never "nobody is logged in", never a fresh session |
+//! | guessing and timing | 128-bit secrets; proofs and signatures are compared in constant time |
+//! | oversized input | refused by length before it is decoded, hashed or looked up |
+//! | secrets in logs | credentials and keys have no `Display` and a redacted `Debug` |
+//!
+//! Not answered here: a credential stolen together with the device, cross-site scripting in the
+//! application, and the transport. Use TLS.
+//!
+//! # Clocks
+//!
+//! All times are whole seconds of one [`Clock`](crate::clock::Clock). Sessions and our own tokens
+//! need no node to agree with another: `iat` is never compared with the time of day. An expiry
+//! counts from its very second: what expires at noon is over at noon. A clock that cannot tell the
+//! time, such as one before 1970, makes each act *unavailable*.
+//!
+//! # Writing a store
+//!
+//! Keep [`Record::encode`](crate::session::Record::encode) under the handle. Every change is a
+//! method of [`Record`](crate::session::Record): read, change, and write back only if nobody else
+//! wrote in between; on conflict, read again. Index the subject. Then run the laws of the `testkit`
+//! feature on it.
+//!
+//! # Operating
+//!
+//! Run [`upkeep`](crate::Authenticator::upkeep) with your runtime's sleep. It gives back the space
+//! of sessions that are over; nothing depends on it for safety. A
+//! [`MemoryStore`](crate::store::MemoryStore) that is full of live sessions refuses logins and ends
+//! none, so size it for the peak.
