@@ -75,6 +75,7 @@
 //! |---|---|---|
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
 
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod clock;

@@ -1,32 +1,33 @@
 //! Background work, owned by the application.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use crate::clock::{self, Clock, Timestamp};
+use crate::clock::{self, Clock, SystemClock, Timestamp};
 use crate::error::Result;
 
-/// Time between two rounds when there is little to do.
-const INTERVAL: Duration = Duration::from_secs(15);
-/// Time between two rounds when the last one left something to do.
-const BUSY: Duration = Duration::from_millis(20);
-/// The longest time to wait after failures in a row.
-const BACKOFF: Duration = Duration::from_secs(300);
+/// The pause after a first failure.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest pause after failures in a row.
+const LAST_RETRY: Duration = Duration::from_secs(300);
 
 /// A future that a trait object returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A piece of background work, for implementers of [`Authenticator`](crate::Authenticator).
+/// A piece of background work, for implementers of [`Authenticator`](crate::Authenticator) and
+/// [`SessionStore`](crate::session::SessionStore).
 pub trait Chore: fmt::Debug + Send + Sync + 'static {
-    /// Does one bounded step. `true` if there is more to do at once.
+    /// Does one bounded step, and says after which pause it wants the next one.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future may leave the step undone, never half done.
-    fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<bool>>;
+    fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<Duration>>;
 }
 
 /// The background work of an authenticator: a future that the application runs where and how it
@@ -46,7 +47,7 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
 /// ```
 #[must_use = "upkeep does nothing until it is run"]
 pub struct Upkeep {
-    clock: Option<Arc<dyn Clock>>,
+    clock: Arc<dyn Clock>,
     chores: Vec<Arc<dyn Chore>>,
 }
 
@@ -54,27 +55,39 @@ impl Upkeep {
     /// Nothing to do.
     pub fn none() -> Self {
         Self {
-            clock: None,
+            clock: Arc::new(SystemClock),
             chores: Vec::new(),
         }
     }
 
-    /// One piece of work, told the time by `clock`.
-    pub fn new(clock: Arc<dyn Clock>, chore: impl Chore) -> Self {
+    /// One piece of work.
+    pub fn of(chore: impl Chore) -> Self {
         Self {
-            clock: Some(clock),
             chores: vec![Arc::new(chore)],
+            ..Self::none()
         }
     }
 
     /// Both this work and `other`'s.
     pub fn and(mut self, other: Self) -> Self {
         self.chores.extend(other.chores);
-        self.clock = self.clock.or(other.clock);
         self
     }
 
-    /// Does one bounded step of each piece of work. `true` if there is more to do at once.
+    /// The clock that tells all of it the time. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.chores.is_empty()
+    }
+
+    /// Does one bounded step of each piece of work, one after the other. Says after which pause
+    /// the most eager one wants the next; `None` if there is nothing to do.
     ///
     /// # Errors
     ///
@@ -83,15 +96,14 @@ impl Upkeep {
     /// # Cancel safety
     ///
     /// Dropping the future may leave a step undone, never half done.
-    pub async fn tick(&self) -> Result<bool> {
-        let Some(clock) = &self.clock else {
-            return Ok(false);
-        };
-        let now = clock::read(&**clock)?;
-        let mut outcome = Ok(false);
+    pub async fn tick(&self) -> Result<Option<Duration>> {
+        let now = clock::read(&*self.clock)?;
+        let mut outcome = Ok(None);
         for chore in &self.chores {
             match (chore.step(now).await, &mut outcome) {
-                (Ok(more), Ok(any)) => *any |= more,
+                (Ok(pause), Ok(soonest)) => {
+                    *soonest = Some(soonest.map_or(pause, |soonest: Duration| soonest.min(pause)));
+                }
                 (Err(error), Ok(_)) => outcome = Err(error),
                 (_, Err(_)) => {}
             }
@@ -99,23 +111,55 @@ impl Upkeep {
         outcome
     }
 
-    /// Works for ever; ends when the future is dropped. A failure does not end it: the next
-    /// round comes later, at most five minutes later, and tries again.
+    /// Works for ever, all pieces side by side; ends when the future is dropped. A failure does
+    /// not end it: the piece that failed tries again, after pauses that grow to five minutes.
     ///
     /// `sleep` is the runtime's, such as `tokio::time::sleep`.
     pub async fn run<S, F>(self, sleep: S)
     where
-        S: Fn(Duration) -> F + Send,
+        S: Fn(Duration) -> F + Send + Sync,
         F: Future<Output = ()> + Send,
     {
-        let mut pause = INTERVAL;
-        loop {
-            pause = match self.tick().await {
-                Ok(true) => BUSY,
-                Ok(false) => INTERVAL,
-                Err(_) => (pause.max(INTERVAL) * 2).min(BACKOFF),
-            };
-            sleep(pause).await;
+        let (clock, sleep) = (&*self.clock, &sleep);
+        let mut workers: Vec<BoxFuture<'_, Infallible>> = self
+            .chores
+            .iter()
+            .map(|chore| Box::pin(work(&**chore, clock, sleep)) as BoxFuture<'_, Infallible>)
+            .collect();
+        poll_fn(|context| {
+            for worker in &mut workers {
+                match worker.as_mut().poll(context) {
+                    Poll::Pending => {}
+                    Poll::Ready(never) => match never {},
+                }
+            }
+            Poll::<()>::Pending
+        })
+        .await;
+    }
+}
+
+/// One piece of work, for ever.
+async fn work<S, F>(chore: &dyn Chore, clock: &dyn Clock, sleep: &S) -> Infallible
+where
+    S: Fn(Duration) -> F + Send + Sync,
+    F: Future<Output = ()> + Send,
+{
+    let mut retry = FIRST_RETRY;
+    loop {
+        let step = match clock::read(clock) {
+            Ok(now) => chore.step(now).await,
+            Err(error) => Err(error),
+        };
+        match step {
+            Ok(pause) => {
+                retry = FIRST_RETRY;
+                sleep(pause).await;
+            }
+            Err(_) => {
+                sleep(retry).await;
+                retry = (retry * 2).min(LAST_RETRY);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,10 +37,17 @@ const DRAWS: usize = 2;
 const PAGE: usize = 100;
 /// Rows that one step of the upkeep removes at most.
 const SWEEP: usize = 1000;
+/// Between two steps of a round of sweeping.
+const NEXT_SWEEP: Duration = Duration::from_millis(20);
+/// Between two rounds of sweeping.
+const NEXT_ROUND: Duration = Duration::from_secs(15);
 
 /// Sessions: the client holds a random credential, the server a [`Record`] that it finds by it.
 ///
 /// Easy to end: a removed record is the end of it, at once. Each verification asks the store.
+///
+/// Logging a user out everywhere also ends their logins that are under way in this process; one
+/// that is under way on another node at that very moment may live.
 ///
 /// ```
 /// use std::time::Duration;
@@ -505,12 +513,12 @@ where
     }
 
     fn upkeep(&self) -> Upkeep {
-        Upkeep::new(
-            Arc::clone(&self.clock),
-            Sweeper {
-                store: Arc::clone(&self.store),
-            },
-        )
+        let sweeper = Sweeper {
+            store: Arc::clone(&self.store),
+        };
+        Upkeep::of(sweeper)
+            .and(self.store.upkeep())
+            .clock(Arc::clone(&self.clock))
     }
 }
 
@@ -520,8 +528,11 @@ struct Sweeper<S> {
 }
 
 impl<S: SessionStore> Chore for Sweeper<S> {
-    fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<bool>> {
-        Box::pin(async move { Ok(self.store.sweep(SWEEP, now).await?.more) })
+    fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<Duration>> {
+        Box::pin(async move {
+            let swept = self.store.sweep(SWEEP, now).await?;
+            Ok(if swept.more { NEXT_SWEEP } else { NEXT_ROUND })
+        })
     }
 }
 

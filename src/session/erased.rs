@@ -12,7 +12,7 @@ use crate::session::step::{
     Change, Created, Limit, Listing, Load, Page, Removed, Renewal, Renewed, Scope, Swept, Updated,
 };
 use crate::session::store::SessionStore;
-use crate::upkeep::BoxFuture;
+use crate::upkeep::{BoxFuture, Upkeep};
 
 /// The type-erased form of [`SessionStore`]: implement that one.
 ///
@@ -84,6 +84,8 @@ pub trait DynSessionStore: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Listing>>;
     /// See [`SessionStore::sweep`].
     fn sweep_dyn(&self, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Swept>>;
+    /// See [`SessionStore::upkeep`].
+    fn upkeep_dyn(&self) -> Upkeep;
 }
 
 impl<S: SessionStore> DynSessionStore for S {
@@ -171,6 +173,10 @@ impl<S: SessionStore> DynSessionStore for S {
     fn sweep_dyn(&self, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Swept>> {
         Box::pin(self.sweep(limit, now))
     }
+
+    fn upkeep_dyn(&self) -> Upkeep {
+        self.upkeep()
+    }
 }
 
 impl SessionStore for dyn DynSessionStore {
@@ -218,6 +224,10 @@ impl SessionStore for dyn DynSessionStore {
 
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
         self.sweep_dyn(limit, now).await
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        self.upkeep_dyn()
     }
 }
 
@@ -311,6 +321,10 @@ macro_rules! forward_to_pointee {
                 now: Timestamp,
             ) -> impl Future<Output = Result<Swept>> + Send {
                 (**self).sweep(limit, now)
+            }
+
+            fn upkeep(&self) -> Upkeep {
+                (**self).upkeep()
             }
         }
     )*};

@@ -10,6 +10,7 @@ use crate::session::record::Record;
 use crate::session::step::{
     Change, Created, Limit, Listing, Load, Page, Removed, Renewal, Renewed, Scope, Swept, Updated,
 };
+use crate::upkeep::Upkeep;
 
 /// Keeps one [`Record`] per login.
 ///
@@ -358,4 +359,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: whole shards, one at a time.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
+
+    /// The background work that this store wants done: writing behind the read, following a log.
+    /// [`sweep`](Self::sweep) is not part of it; the strategy calls that one.
+    ///
+    /// # Contract
+    ///
+    /// Without it everything stays correct.
+    fn upkeep(&self) -> Upkeep;
 }

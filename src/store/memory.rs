@@ -14,6 +14,7 @@ use crate::session::{
     Change, Created, Cursor, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
     SessionStore, Swept, Updated,
 };
+use crate::upkeep::Upkeep;
 use shard::{Found, Shard};
 
 /// Rows that a shard is sized for: few enough to look through under its lock in microseconds.
@@ -290,6 +291,10 @@ impl SessionStore for MemoryStore {
             }
         }
         Ok(Swept::new(removed as u64, true))
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        Upkeep::none()
     }
 }
 
