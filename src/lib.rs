@@ -106,3 +106,8 @@ pub use identity::Identity;
 pub use issued::{Credential, Issued, Outcome, Revocation};
 pub use login::Login;
 pub use upkeep::{BoxFuture, Chore, Upkeep};
+
+/// Compiles and runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

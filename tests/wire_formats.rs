@@ -1,0 +1,176 @@
+//! What is stored and handed out must be readable by every later version: pinned to the byte.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use statewise::clock::{Clock, Timestamp};
+use statewise::entropy::Entropy;
+use statewise::session::{Handle, Load, Record, SessionAuthenticator, SessionStore, partition};
+use statewise::store::MemoryStore;
+use statewise::{Authenticator, Login, Rejection, Result, Stamp};
+
+/// Counts up, so that each byte of a credential is told from the next.
+#[derive(Debug, Default)]
+struct Counter(AtomicU8);
+
+impl Entropy for Counter {
+    fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+        for byte in bytes {
+            *byte = self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct SetClock(Arc<AtomicU64>);
+
+impl Clock for SetClock {
+    fn now(&self) -> Option<Timestamp> {
+        Some(Timestamp::from_unix(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+/// A renewed session, as version 0.1.0 stores it.
+const RECORD: &str = concat!(
+    "01000000000000010000000000000000000000006553f100000000006553f10000000000655499c000000000",
+    "6553f13c000000006553f13c00000000000007082bd102030405060708090a0b0c0d0e0f13ac5d188d53b931",
+    "1d715dc25a97bc8004f4da54c7a7e22999b6dfeea859fde5e3def4f6d8d7a633921e8611d81d9b472c2d2e2f",
+    "303132333435363738393a3b000000000000000000000000000000000105616c696365020561646d696e0206",
+    "656469746f72030570686f6e65040137",
+);
+
+const FIRST: &str = "K9ECAwQFBgcICQoLDA0ODxAREhMQERITFBUWFxgZGhscHR4fICEiIyQlJicoKSor";
+const SECOND: &str = "K9ECAwQFBgcICQoLDA0ODxAREhIQERITFBUWFxgZGhsjXC6clstfyhY26hTipZ-_";
+const PUBLIC_ID: &str = "PYbM8xWG6Jvz03KQjYjlQQ";
+
+#[test]
+fn credentials_and_records_are_what_they_were() {
+    let clock = SetClock(Arc::new(AtomicU64::new(1_700_000_000)));
+    let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(10).unwrap())
+        .idle(Duration::from_secs(1800))
+        .absolute(Duration::from_secs(43_200))
+        .clock(clock.clone())
+        .entropy(Counter::default())
+        .build()
+        .unwrap();
+    let login = Login::new("alice")
+        .role("admin")
+        .role("editor")
+        .device("phone")
+        .data(7);
+    let issued = now(auth.issue(login)).unwrap();
+    assert_eq!(issued.credential().reveal(), FIRST);
+    assert_eq!(issued.identity().id().to_string(), PUBLIC_ID);
+
+    clock.0.fetch_add(60, Ordering::Relaxed);
+    let renewed = now(auth.refresh(FIRST)).unwrap();
+    assert_eq!(renewed.credential().reveal(), SECOND);
+
+    // The first 22 characters of a credential are its handle, the first two its partition.
+    let handle = handle_of(FIRST);
+    assert_eq!(handle, handle_of(SECOND));
+    assert_eq!(handle.partition(), partition("alice"));
+    let load = now(auth.store().load(handle, Load::new(), clock.now().unwrap()));
+    assert_eq!(hex(&load.unwrap().unwrap().encode()), RECORD);
+}
+
+fn handle_of(credential: &str) -> Handle {
+    let digit = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'-' => 62,
+        _ => 63,
+    };
+    // 128 bits: 21 characters of six, and two bits of the next one.
+    let bits = credential.bytes().map(|c| u128::from(digit(c)));
+    let whole = bits
+        .clone()
+        .take(21)
+        .fold(0, |bits, digit| bits << 6 | digit);
+    let rest = bits.skip(21).map(|digit| digit >> 4).next().unwrap();
+    Handle::from_bytes((whole << 2 | rest).to_be_bytes())
+}
+
+#[test]
+fn old_records_are_read_and_foreign_ones_refused() {
+    let old = bytes(RECORD);
+    let record = Record::decode(&old).unwrap();
+    assert_eq!(record.subject(), "alice");
+    assert_eq!(record.generation(), 1);
+    assert_eq!(record.created_at(), Timestamp::from_unix(1_700_000_000));
+    assert_eq!(record.deadline(), Timestamp::from_unix(1_700_043_200));
+    assert_eq!(record.last_seen(), Timestamp::from_unix(1_700_000_060));
+    assert_eq!(record.idle(), 1800);
+    assert_eq!(record.stamp(), None);
+    assert_eq!(record.encode(), old);
+
+    let unreadable = |bytes: &[u8]| {
+        Record::decode(bytes).unwrap_err().rejection() == Some(Rejection::Unreadable)
+    };
+    for cut in 0..160 {
+        assert!(unreadable(&old[..cut]), "cut to {cut} bytes");
+    }
+    for (at, byte) in [
+        (0, 0),
+        (0, 2),
+        (1, 2),
+        (2, 255),
+        (3, 9),
+        (16, 255),
+        (32, 1),
+        (48, 1),
+        (160, 2),
+    ] {
+        let mut damaged = old.clone();
+        damaged[at] = byte;
+        assert!(unreadable(&damaged), "byte {at} set to {byte}");
+    }
+
+    // A field that only a later version knows is kept, whatever is done to the record.
+    let mut newer = old.clone();
+    newer.extend([250, 3, 1, 2, 3]);
+    let mut record = Record::decode(&newer).unwrap();
+    assert_eq!(record.encode(), newer);
+    assert!(record.confirm(1));
+    assert!(record.encode().ends_with(&[250, 3, 1, 2, 3]));
+}
+
+#[test]
+fn stamps_are_what_they_were() {
+    let stamp = Stamp {
+        incarnation: 0x0102_0304_0506_0708,
+        position: 0x090a_0b0c_0d0e_0f10,
+    };
+    assert_eq!(hex(&stamp.to_bytes()), "0102030405060708090a0b0c0d0e0f10");
+    assert_eq!(Stamp::from_bytes(stamp.to_bytes()), stamp);
+}
