@@ -1,0 +1,393 @@
+//! The stateless strategy: the token remembers the user.
+
+use std::any::TypeId;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::authenticator::{Authenticator, Presented};
+use crate::clock::{self, Clock, Timestamp};
+use crate::entropy::Entropy;
+use crate::error::{Error, Refusal, Rejection, Result};
+use crate::fields::{Fields, FieldsBuilder};
+use crate::handle::Handle;
+use crate::identity::{Identity, fields_of};
+use crate::issued::{Credential, Issued, Outcome, Revocation};
+use crate::login::Login;
+use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
+use crate::token::builder::NeedsIssuer;
+use crate::token::canonical::{self, Draft};
+use crate::token::claims::{Claims, Facts};
+use crate::token::interop::Foreign;
+use crate::token::json;
+use crate::token::jws::{self, Codec, Verified};
+use crate::token::keyring::Keyring;
+use crate::token::policy::Policy;
+use crate::upkeep::Upkeep;
+
+/// Bytes of a payload that is decoded on the stack.
+const ON_STACK: usize = 576;
+
+/// Tokens: the client holds who it is, signed, and the server only a key.
+///
+/// Easy to scale: verifying does no I/O, and every node that has the key can do it. Hard to take
+/// back: [`revoke`](Authenticator::revoke) answers [`Revocation::AtExpiry`].
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::{Authenticator, Login, token::{Key, TokenAuthenticator}};
+///
+/// # async fn example() -> statewise::Result<()> {
+/// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
+///     .issuer("https://auth.example")
+///     .audience("api")
+///     .lifetime(Duration::from_secs(15 * 60))
+///     .build()?;
+///
+/// let issued = auth.issue(Login::new("alice").role("admin")).await?;
+/// let caller = auth.verify_now(issued.credential().reveal())?;
+/// assert_eq!(caller.subject(), "alice");
+/// # Ok(())
+/// # }
+/// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+/// # let mut example = pin!(example());
+/// # assert!(matches!(example.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
+/// ```
+pub struct TokenAuthenticator<D = ()> {
+    ring: Keyring,
+    policy: Policy,
+    foreign: Option<Foreign>,
+    codec: Codec,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    data: PhantomData<fn() -> D>,
+}
+
+impl<D> TokenAuthenticator<D> {
+    /// Tokens signed and verified with these keys. Issuer, audience and lifetime must be said next.
+    #[must_use]
+    pub fn builder(keyring: impl Into<Keyring>) -> NeedsIssuer<D> {
+        NeedsIssuer::new(keyring.into())
+    }
+
+    pub(crate) fn new(
+        ring: Keyring,
+        policy: Policy,
+        foreign: Option<Foreign>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            ring,
+            policy,
+            foreign,
+            codec: Codec::new(),
+            clock,
+            entropy,
+            data: PhantomData,
+        }
+    }
+
+    fn now(&self) -> Result<Timestamp> {
+        clock::read(&*self.clock)
+    }
+
+    /// Verifies a token and reads it in place, in `buffer`: allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// *Rejected* with its cause; *unavailable* if the clock cannot tell the time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::token::{Key, TokenAuthenticator, TokenBuffer};
+    /// # fn example(auth: &TokenAuthenticator, token: &str) -> statewise::Result<()> {
+    /// let mut buffer = TokenBuffer::new();
+    /// let caller = auth.verify_borrowed(token, &mut buffer)?;
+    /// if caller.has_role("admin") {
+    ///     println!("welcome back, {}", caller.subject());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn verify_borrowed<'b>(
+        &self,
+        token: &str,
+        buffer: &'b mut TokenBuffer,
+    ) -> Result<BorrowedIdentity<'b>> {
+        let proven = self.prove(token)?;
+        self.facts(proven, &mut buffer.bytes)
+            .map(BorrowedIdentity::new)
+    }
+
+    /// Proves who made a token, and nothing else.
+    fn prove<'t>(&'t self, token: &'t str) -> Result<Proven<'t>> {
+        if token.len() > self.policy.max_length {
+            return Err(Rejection::Malformed.into());
+        }
+        if let Some(own) = self.codec.verify_own(&self.ring, token)? {
+            return Ok(Proven::Own(own));
+        }
+        match &self.foreign {
+            Some(foreign) => Ok(Proven::Foreign(foreign, foreign.verify(&self.ring, token)?)),
+            None if jws::segments(token).is_some() => Err(Rejection::UnacceptableHeader.into()),
+            None => Err(Rejection::Malformed.into()),
+        }
+    }
+
+    /// Reads and checks what a proven token says.
+    fn facts<'b>(&self, proven: Proven<'_>, buffer: &'b mut [u8]) -> Result<Facts<'b>> {
+        let json = self.codec.decode(proven.verified(), buffer)?;
+        let json = std::str::from_utf8(json).map_err(|_| Rejection::InvalidClaims)?;
+        match proven {
+            Proven::Own(_) => {
+                let claims = match canonical::read(&self.policy.prefix, json) {
+                    Some(claims) => claims,
+                    None => Claims::own(json)?,
+                };
+                self.policy.check(&claims, self.now()?)
+            }
+            Proven::Foreign(foreign, verified) => {
+                let claims = Claims::foreign(json)?;
+                let facts = foreign.check(&claims, verified.signature(), self.now()?)?;
+                Ok(Facts {
+                    data: Some(json),
+                    ..facts
+                })
+            }
+        }
+    }
+
+    /// Verifies a token and passes what it says on.
+    fn with_facts<T>(&self, token: &str, then: impl FnOnce(&Facts<'_>) -> Result<T>) -> Result<T> {
+        let proven = self.prove(token)?;
+        let capacity = proven.verified().capacity();
+        if capacity <= ON_STACK {
+            then(&self.facts(proven, &mut [0; ON_STACK])?)
+        } else {
+            then(&self.facts(proven, &mut vec![0; capacity])?)
+        }
+    }
+}
+
+/// A token whose maker is proven.
+#[derive(Clone, Copy)]
+enum Proven<'t> {
+    Own(Verified<'t>),
+    Foreign(&'t Foreign, Verified<'t>),
+}
+
+impl<'t> Proven<'t> {
+    fn verified(self) -> Verified<'t> {
+        match self {
+            Self::Own(verified) | Self::Foreign(_, verified) => verified,
+        }
+    }
+}
+
+impl<D> TokenAuthenticator<D>
+where
+    D: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    /// Verifies a token at once: what [`verify`](Authenticator::verify) does, as a plain function.
+    ///
+    /// # Errors
+    ///
+    /// *Rejected* with its cause; *unavailable* if the clock cannot tell the time.
+    pub fn verify_now(&self, token: &str) -> Result<Identity<D>> {
+        self.with_facts(token, Self::identity)
+    }
+
+    fn identity(facts: &Facts<'_>) -> Result<Identity<D>> {
+        let unit = TypeId::of::<D>() == TypeId::of::<()>();
+        let data = match facts.data {
+            // Whatever others say beside the registered claims, it is no unit.
+            Some(_) if facts.foreign && unit => "null",
+            data => data.unwrap_or("null"),
+        };
+        Ok(Identity {
+            data: serde_json::from_str(data).map_err(|_| Rejection::Unreadable)?,
+            fields: fields_in(facts),
+            handle: facts.handle,
+            issued_at: facts.issued_at,
+            authenticated_at: facts.authenticated_at,
+            expires_at: facts.expires_at,
+            deadline: facts.deadline,
+            stamp: facts.stamp,
+            version: 0,
+            renewal_due: false,
+        })
+    }
+
+    /// Signs a token that says what `identity` does, with data as `write_data` writes them.
+    fn sign(
+        &self,
+        identity: &Identity<D>,
+        write_data: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<Credential> {
+        let Identity {
+            issued_at,
+            authenticated_at,
+            deadline,
+            ..
+        } = *identity;
+        let draft = Draft {
+            expires_at: identity.expires_at,
+            issued_at,
+            authenticated_at: Some(authenticated_at).filter(|time| *time != issued_at),
+            deadline: Some(deadline).filter(|time| *time != self.policy.deadline(authenticated_at)),
+            handle: identity.handle,
+            subject: identity.subject(),
+            device: identity.device(),
+            stamp: identity.stamp,
+        };
+        let mut json = canonical::write(&self.policy.prefix, &draft, identity.roles());
+        let without_data = json.len();
+        json.extend(canonical::DATA);
+        let data = json.len();
+        write_data(&mut json)?;
+        if json.get(data..) == Some(b"null") {
+            json.truncate(without_data);
+        }
+        json.push(b'}');
+        let key = self.ring.signer();
+        let token = self.codec.sign(key, &json, self.policy.max_length);
+        if token.is_empty() {
+            return Err(Refusal::TooLarge.into());
+        }
+        Ok(Credential::new(token))
+    }
+
+    fn expiry(&self, now: Timestamp, deadline: Timestamp) -> Timestamp {
+        now.saturating_add(self.policy.lifetime).min(deadline)
+    }
+
+    fn issue_now(&self, login: Login<D>) -> Result<Issued<D>> {
+        let now = self.now()?;
+        let fields = fields_of(&login, None)?;
+        let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
+        let deadline = self.policy.deadline(authenticated_at);
+        let deadline = login.deadline.unwrap_or(deadline).min(deadline);
+        if deadline <= now {
+            return Err(Rejection::Expired.into());
+        }
+        let identity = Identity {
+            handle: Handle::draw(&login.subject, &*self.entropy)?,
+            fields,
+            issued_at: now,
+            authenticated_at,
+            expires_at: self.expiry(now, deadline),
+            deadline,
+            stamp: login.stamp,
+            version: 0,
+            renewal_due: false,
+            data: login.data,
+        };
+        let credential = self.sign(&identity, |json| {
+            serde_json::to_writer(json, &identity.data).map_err(|_| {
+                Error::misuse("the data of a login does not serialise to JSON: see its Serialize")
+            })
+        })?;
+        Ok(Issued::new(credential, identity, Outcome::New))
+    }
+
+    fn refresh_now(&self, token: &str) -> Result<Issued<D>> {
+        self.with_facts(token, |facts| {
+            if facts.foreign {
+                return Err(Rejection::WrongIssuer.into());
+            }
+            let now = self.now()?;
+            let mut identity = Self::identity(facts)?;
+            // A clock that is behind the one that issued makes no token older than its login.
+            identity.issued_at = now.max(facts.authenticated_at);
+            identity.expires_at = self.expiry(now, facts.deadline);
+            // Carried over as they are: also what this version of the data does not know.
+            let data = facts.data.unwrap_or("null").as_bytes();
+            let credential = self.sign(&identity, |json| {
+                json.extend(data);
+                Ok(())
+            })?;
+            Ok(Issued::new(credential, identity, Outcome::Rotated))
+        })
+    }
+
+    fn revoke_now(&self, token: &str) -> Result<Revocation> {
+        // Whoever holds it may refresh it, so that only the deadline of the login is certain.
+        match self.with_facts(token, |facts| Ok(facts.deadline)) {
+            Ok(deadline) => Ok(Revocation::AtExpiry(deadline.into())),
+            Err(error) if error.rejection() == Some(Rejection::Expired) => {
+                Ok(Revocation::Immediate)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Subject, roles and device of a token.
+fn fields_in(facts: &Facts<'_>) -> Fields {
+    let mut fields = FieldsBuilder::new(&facts.subject.decode());
+    json::texts(facts.roles).for_each(|role| fields.role(&role.decode()));
+    if let Some(device) = facts.device {
+        fields.device(&device.decode());
+    }
+    fields.build()
+}
+
+impl<D> Authenticator for TokenAuthenticator<D>
+where
+    D: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    type Data = D;
+
+    fn accepts(&self, credential: &str) -> bool {
+        credential.len() <= self.policy.max_length
+            && jws::segments(credential).is_some()
+            && (self.foreign.is_some() || self.codec.names_key(&self.ring, credential))
+    }
+
+    async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
+        if let Some(replaced) = &login.replaces {
+            match self.revoke_now(replaced) {
+                Ok(_) => {}
+                Err(error) if error.is_rejected() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.issue_now(login)
+    }
+
+    async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
+        self.verify_now(presented.credential())
+    }
+
+    async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
+        self.refresh_now(credential)
+    }
+
+    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+        self.revoke_now(credential)
+    }
+
+    async fn revoke_all(&self, _subject: &str) -> Result<Revocation> {
+        let latest = self.policy.deadline(self.now()?);
+        Ok(Revocation::AtExpiry(latest.into()))
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        Upkeep::none()
+    }
+}
+
+impl<D> fmt::Debug for TokenAuthenticator<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenAuthenticator")
+            .field("ring", &self.ring)
+            .field("policy", &self.policy)
+            .field("foreign", &self.foreign)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,345 @@
+//! The claims in the one order in which we write them: written and read without a detour.
+
+use crate::clock::Timestamp;
+use crate::handle::{Handle, Stamp, encode_16};
+use crate::token::claims::{Claims, sixteen};
+use crate::token::json::{self, NumericDate, Text};
+
+/// What a token is to say.
+pub(crate) struct Draft<'a> {
+    pub(crate) expires_at: Timestamp,
+    pub(crate) issued_at: Timestamp,
+    /// Only if it is not `issued_at`.
+    pub(crate) authenticated_at: Option<Timestamp>,
+    /// Only if it does not follow from the policy.
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) handle: Handle,
+    pub(crate) subject: &'a str,
+    pub(crate) device: Option<&'a str>,
+    pub(crate) stamp: Option<Stamp>,
+}
+
+/// The beginning of every payload: issuer and audience, up to the value of `exp`.
+pub(crate) fn prefix(issuer: &str, audience: &str) -> String {
+    let mut prefix = Vec::new();
+    prefix.extend(b"{\"iss\":");
+    push_text(&mut prefix, issuer);
+    prefix.extend(b",\"aud\":");
+    push_text(&mut prefix, audience);
+    prefix.extend(b",\"exp\":");
+    String::from_utf8_lossy(&prefix).into_owned()
+}
+
+/// A payload up to where the data goes, without the closing brace.
+pub(crate) fn write<'a>(
+    prefix: &str,
+    draft: &Draft<'_>,
+    roles: impl Iterator<Item = &'a str>,
+) -> Vec<u8> {
+    let device = draft.device.map_or(0, str::len);
+    // Enough unless there are many roles or escapes.
+    let mut json = Vec::with_capacity(prefix.len() + draft.subject.len() + device + 320);
+    json.extend(prefix.as_bytes());
+    push_number(&mut json, draft.expires_at);
+    json.extend(b",\"iat\":");
+    push_number(&mut json, draft.issued_at);
+    if let Some(authenticated_at) = draft.authenticated_at {
+        json.extend(b",\"auth_time\":");
+        push_number(&mut json, authenticated_at);
+    }
+    if let Some(deadline) = draft.deadline {
+        json.extend(b",\"abs\":");
+        push_number(&mut json, deadline);
+    }
+    json.extend(b",\"sid\":\"");
+    json.extend(encode_16(draft.handle.as_bytes(), &mut [0; 22]).as_bytes());
+    json.extend(b"\",\"sub\":");
+    push_text(&mut json, draft.subject);
+    let mut open = false;
+    for role in roles {
+        json.extend(if open { &b","[..] } else { b",\"roles\":[" });
+        open = true;
+        push_text(&mut json, role);
+    }
+    if open {
+        json.push(b']');
+    }
+    if let Some(device) = draft.device {
+        json.extend(b",\"device\":");
+        push_text(&mut json, device);
+    }
+    if let Some(stamp) = draft.stamp {
+        json.extend(b",\"rev\":\"");
+        json.extend(encode_16(&stamp.to_bytes(), &mut [0; 22]).as_bytes());
+        json.push(b'"');
+    }
+    json
+}
+
+/// Before the data of a payload.
+pub(crate) const DATA: &[u8] = b",\"data\":";
+
+/// Reads what [`write`] wrote, with data and closing brace behind it. `None` for anything else,
+/// which may be as good and is to be read in general.
+pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
+    let mut rest = Rest(json.strip_prefix(prefix)?);
+    let mut claims = Claims {
+        addressed: true,
+        exp: Some(rest.number()?),
+        ..Claims::default()
+    };
+    rest.expect(",\"iat\":")?;
+    claims.iat = Some(rest.number()?);
+    if rest.take(",\"auth_time\":") {
+        claims.auth_time = Some(rest.number()?);
+    }
+    if rest.take(",\"abs\":") {
+        claims.abs = Some(rest.number()?);
+    }
+    rest.expect(",\"sid\":")?;
+    claims.sid = Some(Handle::from_bytes(sixteen(rest.text()?).ok()?));
+    rest.expect(",\"sub\":")?;
+    claims.sub = Some(rest.text()?);
+    if rest.take(",\"roles\":") {
+        claims.roles = Some(rest.texts()?);
+    }
+    if rest.take(",\"device\":") {
+        claims.device = Some(rest.text()?);
+    }
+    if rest.take(",\"rev\":") {
+        claims.rev = Some(Stamp::from_bytes(sixteen(rest.text()?).ok()?));
+    }
+    if rest.take(",\"data\":") {
+        let data = rest.0.strip_suffix('}')?;
+        if !json::is_value(data) {
+            return None;
+        }
+        claims.data = Some(data);
+        return Some(claims);
+    }
+    (rest.0 == "}").then_some(claims)
+}
+
+/// What is left to read.
+struct Rest<'a>(&'a str);
+
+impl<'a> Rest<'a> {
+    fn take(&mut self, expected: &str) -> bool {
+        match self.0.strip_prefix(expected) {
+            Some(rest) => {
+                self.0 = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn expect(&mut self, expected: &str) -> Option<()> {
+        self.take(expected).then_some(())
+    }
+
+    /// Splits after `length` bytes, which end a character.
+    fn split(&mut self, length: usize) -> Option<&'a str> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    /// A whole number as we write it: up to twelve digits, and no zero in front.
+    fn number(&mut self) -> Option<NumericDate> {
+        let bytes = self.0.as_bytes();
+        let digits = bytes.iter().take_while(|c| c.is_ascii_digit()).count();
+        let number = self.split(digits)?;
+        let written = number == "0" || !number.starts_with('0');
+        let seconds = number.parse().ok().filter(|_| written && digits <= 12)?;
+        NumericDate::whole(seconds)
+    }
+
+    /// A string without escapes.
+    fn text(&mut self) -> Option<Text<'a>> {
+        self.expect("\"")?;
+        let bytes = self.0.as_bytes();
+        let length = bytes.iter().position(|c| *c == b'"')?;
+        let text = self.split(length)?;
+        self.expect("\"")?;
+        let plain = text.bytes().all(|c| c != b'\\' && c >= 0x20);
+        plain.then(|| Text::plain(text))
+    }
+
+    /// An array of strings without escapes, and not empty.
+    fn texts(&mut self) -> Option<&'a str> {
+        let whole = self.0;
+        self.expect("[")?;
+        loop {
+            self.text()?;
+            if !self.take(",") {
+                self.expect("]")?;
+                return whole.get(..whole.len() - self.0.len());
+            }
+        }
+    }
+}
+
+fn push_number(json: &mut Vec<u8>, time: Timestamp) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut number = time.unix();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    json.extend(&digits[at..]);
+}
+
+fn push_text(json: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    json.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => json.extend([b'\\', byte]),
+            0..0x20 => {
+                let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+                json.extend(b"\\u00");
+                json.extend([HEX[high], HEX[low]]);
+            }
+            _ => json.push(byte),
+        }
+    }
+    json.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Result;
+
+    fn own(json: &str) -> Result<Claims<'_>> {
+        Claims::own(json)
+    }
+
+    fn draft<'a>(subject: &'a str, device: Option<&'a str>, stamp: Option<Stamp>) -> Draft<'a> {
+        Draft {
+            expires_at: Timestamp::from_unix(1_700_000_900),
+            issued_at: Timestamp::from_unix(1_700_000_000),
+            authenticated_at: device.map(|_| Timestamp::from_unix(0)),
+            deadline: stamp.map(|_| Timestamp::MAX),
+            handle: Handle::from_bytes([7; 16]),
+            subject,
+            device,
+            stamp,
+        }
+    }
+
+    fn same(fast: &Claims<'_>, general: &Claims<'_>) {
+        let text = |text: Option<Text<'_>>| text.map(|text| text.decode().into_owned());
+        let roles = |roles: Option<&str>| {
+            json::texts(roles.unwrap_or("[]"))
+                .map(|role| role.decode().into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(fast.exp, general.exp);
+        assert_eq!(fast.iat, general.iat);
+        assert_eq!(fast.auth_time, general.auth_time);
+        assert_eq!(fast.abs, general.abs);
+        assert_eq!(fast.sid, general.sid);
+        assert_eq!(fast.rev, general.rev);
+        assert_eq!(fast.data, general.data);
+        assert_eq!(text(fast.sub), text(general.sub));
+        assert_eq!(text(fast.device), text(general.device));
+        assert_eq!(roles(fast.roles), roles(general.roles));
+        assert!(fast.nbf.is_none() && general.nbf.is_none());
+    }
+
+    #[test]
+    fn what_is_written_is_read_on_both_ways_alike() {
+        let prefix = prefix("https://a.example/\"x", "api");
+        let stamp = Stamp {
+            incarnation: 1,
+            position: 2,
+        };
+        for subject in ["alice", "é\u{7f}", ""] {
+            for device in [None, Some("phone")] {
+                for stamp in [None, Some(stamp)] {
+                    for roles in [&[][..], &["admin"], &["admin", "editor"]] {
+                        for data in [&b""[..], b",\"data\":{\"a\":[1,{}]}", b",\"data\":7"] {
+                            let mut json = write(
+                                &prefix,
+                                &draft(subject, device, stamp),
+                                roles.iter().copied(),
+                            );
+                            json.extend(data);
+                            json.push(b'}');
+                            let json = String::from_utf8(json).unwrap();
+                            let fast = read(&prefix, &json).expect("what we write is read fast");
+                            same(&fast, &own(&json).unwrap());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_fast_way_takes_nothing_that_the_general_one_refuses() {
+        let prefix = prefix("i", "a");
+        let stamp = Stamp {
+            incarnation: 1,
+            position: 2,
+        };
+        let mut json = write(
+            &prefix,
+            &draft("al", Some("d"), Some(stamp)),
+            ["r", "s"].into_iter(),
+        );
+        json.extend(b",\"data\":{\"a\":1}}");
+        let alphabet = b"\"\\{}[],:0129aez.- \n\x01\x7f";
+        let mut fast_taken = 0;
+        let mut check = |bytes: &[u8]| {
+            let Ok(json) = std::str::from_utf8(bytes) else {
+                return;
+            };
+            if let Some(fast) = read(&prefix, json) {
+                fast_taken += 1;
+                match own(json) {
+                    Ok(general) => same(&fast, &general),
+                    Err(_) => panic!("taken by the fast way only: {json}"),
+                }
+            }
+        };
+        for at in 0..json.len() {
+            for byte in alphabet {
+                let mut replaced = json.clone();
+                replaced[at] = *byte;
+                check(&replaced);
+                let mut inserted = json.clone();
+                inserted.insert(at, *byte);
+                check(&inserted);
+            }
+            let mut removed = json.clone();
+            removed.remove(at);
+            check(&removed);
+        }
+        for tail in ["}", ",\"exp\":1}", ",\"data\":1}", "]}", " }"] {
+            let mut longer = json.clone();
+            longer.truncate(json.len() - 1);
+            longer.extend(tail.as_bytes());
+            check(&longer);
+        }
+        assert!(
+            fast_taken > 100,
+            "the fast way was taken {fast_taken} times only"
+        );
+    }
+
+    #[test]
+    fn text_is_escaped_as_any_reader_understands() {
+        let mut json = Vec::new();
+        let text: String = (0..0x80).map(char::from).chain("é😀".chars()).collect();
+        push_text(&mut json, &text);
+        assert_eq!(serde_json::from_slice::<String>(&json).unwrap(), text);
+    }
+}

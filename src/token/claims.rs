@@ -1,0 +1,147 @@
+//! The claims of a verified payload (RFC 7519, section 4), in any order.
+
+use crate::clock::Timestamp;
+use crate::error::{Rejection, Result};
+use crate::handle::{Handle, Stamp};
+use crate::token::json::{self, Invalid, NumericDate, Text, Value};
+
+/// The names that mean something here, each at most once, and of its type.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Claims<'a> {
+    /// Whether `iss` and `aud` are known to be ours, and so not in the fields below.
+    pub(crate) addressed: bool,
+    pub(crate) iss: Option<Text<'a>>,
+    pub(crate) aud: Option<Audience<'a>>,
+    pub(crate) exp: Option<NumericDate>,
+    pub(crate) nbf: Option<NumericDate>,
+    pub(crate) iat: Option<NumericDate>,
+    pub(crate) auth_time: Option<NumericDate>,
+    pub(crate) abs: Option<NumericDate>,
+    pub(crate) sid: Option<Handle>,
+    pub(crate) jti: Option<Text<'a>>,
+    pub(crate) sub: Option<Text<'a>>,
+    /// An array of strings, with its brackets.
+    pub(crate) roles: Option<&'a str>,
+    pub(crate) device: Option<Text<'a>>,
+    pub(crate) rev: Option<Stamp>,
+    /// Any value, as it is written.
+    pub(crate) data: Option<&'a str>,
+}
+
+/// Whom a token is meant for: one, or an array of strings (RFC 7519, section 4.1.3).
+#[derive(Clone, Copy)]
+pub(crate) enum Audience<'a> {
+    One(Text<'a>),
+    Many(&'a str),
+}
+
+impl Audience<'_> {
+    pub(crate) fn includes(self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one.is(audience),
+            Self::Many(many) => json::texts(many).any(|one| one.is(audience)),
+        }
+    }
+}
+
+/// What a verified token says, once all of its claims have been checked.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    pub(crate) subject: Text<'a>,
+    pub(crate) roles: &'a str,
+    pub(crate) device: Option<Text<'a>>,
+    pub(crate) handle: Handle,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) stamp: Option<Stamp>,
+    /// The application's data, as they are written.
+    pub(crate) data: Option<&'a str>,
+    /// Whether somebody else made the token.
+    pub(crate) foreign: bool,
+}
+
+impl<'a> Claims<'a> {
+    /// The claims of one of our own tokens. What we write has its type, or is refused.
+    pub(crate) fn own(json: &'a str) -> Result<Self> {
+        let mut claims = Self::default();
+        json::object(json, |name, value, raw| {
+            if !claims.registered(name, value)? {
+                claims.private(name, value, raw)?;
+            }
+            Ok(())
+        })
+        .map_err(|Invalid| Rejection::InvalidClaims)?;
+        Ok(claims)
+    }
+
+    /// The claims of somebody else's token. What RFC 7519 registers has its type; what is ours
+    /// alone means nothing there, but roles and `auth_time` are taken where they have their type.
+    pub(crate) fn foreign(json: &'a str) -> Result<Self> {
+        let mut claims = Self::default();
+        json::object(json, |name, value, raw| {
+            if !claims.registered(name, value)? && (name.is("roles") || name.is("auth_time")) {
+                let _ = claims.private(name, value, raw);
+            }
+            Ok(())
+        })
+        .map_err(|Invalid| Rejection::InvalidClaims)?;
+        Ok(claims)
+    }
+
+    /// Takes a claim of RFC 7519, section 4.1. `false` if it is none of them.
+    fn registered(
+        &mut self,
+        name: Text<'a>,
+        value: Value<'a>,
+    ) -> std::result::Result<bool, Invalid> {
+        let name = name.decode();
+        match &*name {
+            "iss" => self.iss = Some(value.text()?),
+            "sub" => self.sub = Some(value.text()?),
+            "jti" => self.jti = Some(value.text()?),
+            "exp" => self.exp = Some(value.date()?),
+            "nbf" => self.nbf = Some(value.date()?),
+            "iat" => self.iat = Some(value.date()?),
+            "aud" => {
+                self.aud = Some(match value {
+                    Value::Text(one) => Audience::One(one),
+                    Value::Array(many) if json::is_texts(many) => Audience::Many(many),
+                    _ => return Err(Invalid),
+                });
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Takes a claim that our tokens carry beside those.
+    fn private(
+        &mut self,
+        name: Text<'a>,
+        value: Value<'a>,
+        raw: &'a str,
+    ) -> std::result::Result<(), Invalid> {
+        let name = name.decode();
+        match &*name {
+            "auth_time" => self.auth_time = Some(value.date()?),
+            "abs" => self.abs = Some(value.date()?),
+            "sid" => self.sid = Some(Handle::from_bytes(sixteen(value.text()?)?)),
+            "rev" => self.rev = Some(Stamp::from_bytes(sixteen(value.text()?)?)),
+            "device" => self.device = Some(value.text()?),
+            "data" => self.data = Some(raw),
+            "roles" => match value {
+                Value::Array(roles) if json::is_texts(roles) => self.roles = Some(roles),
+                _ => return Err(Invalid),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Sixteen bytes in their one spelling.
+pub(crate) fn sixteen(text: Text<'_>) -> std::result::Result<[u8; 16], Invalid> {
+    crate::handle::decode_16(text.decode().as_bytes()).ok_or(Invalid)
+}

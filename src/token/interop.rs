@@ -1,0 +1,310 @@
+//! Tokens that other libraries signed with the same secret.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::{Timestamp, whole_seconds};
+use crate::error::{Error, Rejection, Result};
+use crate::handle::Handle;
+use crate::token::claims::{Claims, Facts};
+use crate::token::json::{self, Invalid, Text};
+use crate::token::jws::{self, Verified};
+use crate::token::key::Key;
+use crate::token::keyring::Keyring;
+
+/// The largest leeway that is still about clocks, in seconds.
+const MAX_LEEWAY: u64 = 300;
+
+/// Accepts tokens that others (PyJWT, jose, any RFC 7519 library) signed with a key of the ring.
+///
+/// The header is read by a strict parser: `alg` must be the key's own (RFC 8725, section 3.1);
+/// `crit`, `b64`, `zip` and `enc` are refused; `jwk`, `jku`, `x5c` and `x5u` are never looked at.
+/// `exp` must be there, and every registered claim must have its type. The application's data are
+/// read from the whole claims set. Such tokens can be verified and not refreshed.
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::token::{Interop, Key, TokenAuthenticator};
+///
+/// let auth = TokenAuthenticator::<()>::builder(Key::generate_hs256()?)
+///     .issuer("https://auth.example")
+///     .audience("api")
+///     .lifetime(Duration::from_secs(900))
+///     .interop(
+///         Interop::new(Duration::from_secs(3600))
+///             .issuer("https://old-auth.example")
+///             .audience("api"),
+///     )
+///     .build()?;
+/// # Ok::<(), statewise::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it does nothing until it is passed to the builder"]
+pub struct Interop {
+    longest: Duration,
+    issuer: Issuer,
+    audience: Option<String>,
+    token_type: Option<String>,
+    leeway: Duration,
+    subject_required: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Issuer {
+    Unsaid,
+    Any,
+    One(String),
+}
+
+/// An [`Interop`] that was checked.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    longest: u64,
+    issuer: Option<String>,
+    audience: Option<String>,
+    token_type: Option<String>,
+    leeway: u64,
+    subject_required: bool,
+}
+
+impl Interop {
+    /// Accepts lifetimes of at most `longest`: from `iat` to `exp`, or from now where a token does
+    /// not say when it was issued. Whose tokens must be said next: [`issuer`](Self::issuer) or
+    /// [`any_issuer`](Self::any_issuer).
+    pub fn new(longest: Duration) -> Self {
+        Self {
+            longest,
+            issuer: Issuer::Unsaid,
+            audience: None,
+            token_type: None,
+            leeway: Duration::ZERO,
+            subject_required: true,
+        }
+    }
+
+    /// Accepts tokens of this issuer only: `iss` must be there and equal (RFC 7519, section 4.1.1).
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Issuer::One(issuer.into());
+        self
+    }
+
+    /// Accepts tokens of any issuer, and of none: whoever has the secret is trusted for all.
+    pub fn any_issuer(mut self) -> Self {
+        self.issuer = Issuer::Any;
+        self
+    }
+
+    /// Accepts tokens for this audience only: `aud` must be there and name it. Without it, tokens
+    /// must have no `aud`, as they are meant for somebody (RFC 7519, section 4.1.3).
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Accepts tokens of this explicit `typ` only, such as `at+jwt` (RFC 8725, section 3.11), with
+    /// or without `application/` and in any case (RFC 7515, section 4.1.9).
+    pub fn token_type(mut self, token_type: impl Into<String>) -> Self {
+        self.token_type = Some(token_type.into());
+        self
+    }
+
+    /// How far the issuer's clock may be off, for `exp`, `nbf` and `iat`. Default: not at all.
+    /// At most five minutes.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Accepts tokens that name no user, whose subject is then empty. The application must know
+    /// what it does with nobody.
+    pub fn without_subject(mut self) -> Self {
+        self.subject_required = false;
+        self
+    }
+
+    pub(crate) fn check(self) -> Result<Foreign> {
+        let longest = whole_seconds("longest lifetime of others' tokens", self.longest)?;
+        let issuer = match self.issuer {
+            Issuer::Unsaid => {
+                return Err(Error::misuse(
+                    "others' tokens are accepted, but not whose: name the issuer, or say \
+                     `any_issuer`",
+                ));
+            }
+            Issuer::Any => None,
+            Issuer::One(issuer) => Some(issuer),
+        };
+        let empty = |name: &Option<String>| name.as_deref() == Some("");
+        if empty(&issuer) || empty(&self.audience) || empty(&self.token_type) {
+            return Err(Error::misuse(
+                "issuer, audience or type of others' tokens is empty: name it or leave it out",
+            ));
+        }
+        let leeway = self.leeway.as_secs();
+        if leeway > MAX_LEEWAY {
+            return Err(Error::misuse(
+                "the leeway for others' clocks is longer than five minutes: set the clocks instead",
+            ));
+        }
+        Ok(Foreign {
+            longest,
+            issuer,
+            audience: self.audience,
+            token_type: self.token_type,
+            leeway,
+            subject_required: self.subject_required,
+        })
+    }
+}
+
+impl Foreign {
+    /// Verifies a token with any header that this policy allows.
+    pub(crate) fn verify<'t>(&self, ring: &Keyring, token: &'t str) -> Result<Verified<'t>> {
+        let (header, payload, signature) = jws::segments(token).ok_or(Rejection::Malformed)?;
+        let json = URL_SAFE_NO_PAD
+            .decode(header)
+            .map_err(|_| Rejection::Malformed)?;
+        let json = std::str::from_utf8(&json).map_err(|_| Rejection::UnacceptableHeader)?;
+        let named = Header::read(json).map_err(|Invalid| Rejection::UnacceptableHeader)?;
+        let algorithm = named.algorithm.decode();
+        let kid = named.kid.map(Text::decode);
+        // A key of ours that is named is the only one; any other name says nothing.
+        let is_named = |key: &Key| kid.as_deref() == Some(key.kid());
+        let one_is_named = ring.keys().any(is_named);
+        let mut candidates = ring
+            .keys()
+            .filter(|key| key.algorithm().name() == algorithm && (!one_is_named || is_named(key)))
+            .peekable();
+        if candidates.peek().is_none() {
+            return Err(Rejection::UnacceptableHeader.into());
+        }
+        self.check_type(named.token_type)?;
+        let tag = jws::decode_signature(signature)?;
+        let signed = header.len() + 1 + payload.len();
+        let signed = token.as_bytes().get(..signed).unwrap_or_default();
+        let matches = |key: &Key| key.bare_mac().tag(signed).is(&tag.0[..tag.1]);
+        if !candidates.any(matches) {
+            return Err(Rejection::BadSignature.into());
+        }
+        Ok(Verified::assert(payload, signature))
+    }
+
+    fn check_type(&self, presented: Option<Text<'_>>) -> Result<()> {
+        let Some(expected) = &self.token_type else {
+            return Ok(());
+        };
+        let presented = presented.ok_or(Rejection::WrongType)?.decode();
+        if !bare_type(&presented).eq_ignore_ascii_case(bare_type(expected)) {
+            return Err(Rejection::WrongType.into());
+        }
+        Ok(())
+    }
+
+    /// Checks the claims of a token whose signature was verified.
+    pub(crate) fn check<'a>(
+        &self,
+        claims: &Claims<'a>,
+        signature: &[u8],
+        now: Timestamp,
+    ) -> Result<Facts<'a>> {
+        let exp = claims.exp.ok_or(Rejection::InvalidClaims)?.floor();
+        let subject = claims.sub.unwrap_or(Text::plain(""));
+        let issued_at = claims.iat.map(|iat| iat.ceil());
+        let life = exp.saturating_since(issued_at.unwrap_or(now));
+        if life > self.longest || (self.subject_required && subject.is("")) {
+            return Err(Rejection::InvalidClaims.into());
+        }
+        let issuer = self.issuer.as_deref();
+        if issuer.is_some_and(|issuer| !claims.iss.is_some_and(|iss| iss.is(issuer))) {
+            return Err(Rejection::WrongIssuer.into());
+        }
+        let addressed = match (&self.audience, claims.aud) {
+            (Some(audience), Some(aud)) => aud.includes(audience),
+            (None, None) => true,
+            _ => false,
+        };
+        if !addressed {
+            return Err(Rejection::WrongAudience.into());
+        }
+        let latest = now.saturating_add(self.leeway);
+        let early = |time: Timestamp| time > latest;
+        if claims.nbf.is_some_and(|nbf| early(nbf.ceil())) || issued_at.is_some_and(early) {
+            return Err(Rejection::NotYetValid.into());
+        }
+        let expires_at = exp.saturating_add(self.leeway);
+        if expires_at <= now {
+            return Err(Rejection::Expired.into());
+        }
+        // Where a token does not say, the user is taken to have proven who they are long ago.
+        let issued_at = issued_at.unwrap_or(Timestamp::MIN);
+        Ok(Facts {
+            subject,
+            roles: claims.roles.unwrap_or("[]"),
+            device: None,
+            handle: handle_of(claims, signature),
+            issued_at,
+            authenticated_at: claims
+                .auth_time
+                .map_or(issued_at, |time| time.floor())
+                .min(issued_at),
+            expires_at,
+            deadline: expires_at,
+            stamp: None,
+            data: None,
+            foreign: true,
+        })
+    }
+}
+
+/// A name for a token that has no handle: by its own id, or else by its signature.
+fn handle_of(claims: &Claims<'_>, signature: &[u8]) -> Handle {
+    let mut hash = Sha256::new();
+    hash.update(b"statewise foreign");
+    match claims.jti {
+        Some(jti) => hash.update(jti.decode().as_bytes()),
+        None => hash.update(signature),
+    }
+    let mut handle = [0; 16];
+    handle.copy_from_slice(&hash.finalize()[..16]);
+    Handle::from_bytes(handle)
+}
+
+/// A type without the prefix that may be left out (RFC 7515, section 4.1.9).
+fn bare_type(token_type: &str) -> &str {
+    match token_type.split_at_checked("application/".len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+        _ => token_type,
+    }
+}
+
+/// What counts in a header (RFC 7515, section 4.1).
+struct Header<'a> {
+    algorithm: Text<'a>,
+    token_type: Option<Text<'a>>,
+    kid: Option<Text<'a>>,
+}
+
+impl<'a> Header<'a> {
+    fn read(json: &'a str) -> std::result::Result<Self, Invalid> {
+        let (mut algorithm, mut token_type, mut kid) = (None, None, None);
+        json::object(json, |name, value, _| {
+            match &*name.decode() {
+                "alg" => algorithm = Some(value.text()?),
+                "typ" => token_type = Some(value.text()?),
+                "kid" => kid = Some(value.text()?),
+                // Extensions that change what the signature means, and a mark of encryption.
+                "crit" | "b64" | "zip" | "enc" => return Err(Invalid),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            algorithm: algorithm.ok_or(Invalid)?,
+            token_type,
+            kid,
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! A secret that signs and verifies tokens, bound to one algorithm.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use crate::entropy::{Entropy, SystemEntropy};
+use crate::error::{Error, Result};
+use crate::token::mac::KeyedMac;
+
+/// Characters of a header with its dot: one block of SHA-256.
+pub(crate) const HEADER: usize = 64;
+/// Characters of a key id.
+pub(crate) const KID: usize = 11;
+
+/// How tokens are signed (RFC 7518, section 3.2). A property of the key; no token chooses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
+}
+
+impl Algorithm {
+    /// The name in the `alg` header parameter (RFC 7518, section 3.1).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+        }
+    }
+
+    /// Bytes of a signature, and the fewest of a key (RFC 7518, section 3.2).
+    pub(crate) const fn size(self) -> usize {
+        match self {
+            Self::Hs256 => 32,
+            Self::Hs384 => 48,
+            Self::Hs512 => 64,
+        }
+    }
+
+    /// Characters of a signature.
+    pub(crate) const fn signature_length(self) -> usize {
+        (self.size() * 4).div_ceil(3)
+    }
+}
+
+/// A secret that signs and verifies tokens by one algorithm.
+///
+/// At least as long as the hash (RFC 7518, section 3.2; OWASP ASVS 11.2.3), and refused if it is
+/// visibly not a random secret. Redacted in `Debug`; cheap to clone.
+///
+/// ```
+/// use statewise::token::{Algorithm, Key};
+///
+/// let key = Key::generate_hs256()?;
+/// let same = Key::from_base64url(Algorithm::Hs256, &key.reveal())?;
+/// assert_eq!(key.kid(), same.kid());
+/// assert!(Key::hs256(b"too short").is_err());
+/// # Ok::<(), statewise::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Key {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    algorithm: Algorithm,
+    secret: Box<[u8]>,
+    kid: [u8; KID],
+    header: [u8; HEADER],
+    /// For our own tokens: the header is in it.
+    own: KeyedMac,
+    /// For tokens of others.
+    bare: KeyedMac,
+}
+
+impl Key {
+    /// A key for HS256 from at least 32 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse*, saying what to do, if the secret is too short or is visibly not a random secret:
+    /// one byte repeated, or the text of a PEM, SSH or JWK key (RFC 8725, section 3.5).
+    pub fn hs256(secret: &[u8]) -> Result<Self> {
+        Self::new(Algorithm::Hs256, secret)
+    }
+
+    /// A key for HS384 from at least 48 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hs256`](Self::hs256).
+    pub fn hs384(secret: &[u8]) -> Result<Self> {
+        Self::new(Algorithm::Hs384, secret)
+    }
+
+    /// A key for HS512 from at least 64 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hs256`](Self::hs256).
+    pub fn hs512(secret: &[u8]) -> Result<Self> {
+        Self::new(Algorithm::Hs512, secret)
+    }
+
+    /// A fresh random key for HS256.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the operating system gives no random bytes.
+    pub fn generate_hs256() -> Result<Self> {
+        Self::generate(Algorithm::Hs256, &SystemEntropy)
+    }
+
+    /// A fresh random key for HS384.
+    ///
+    /// # Errors
+    ///
+    /// As for [`generate_hs256`](Self::generate_hs256).
+    pub fn generate_hs384() -> Result<Self> {
+        Self::generate(Algorithm::Hs384, &SystemEntropy)
+    }
+
+    /// A fresh random key for HS512.
+    ///
+    /// # Errors
+    ///
+    /// As for [`generate_hs256`](Self::generate_hs256).
+    pub fn generate_hs512() -> Result<Self> {
+        Self::generate(Algorithm::Hs512, &SystemEntropy)
+    }
+
+    /// A fresh random key from a source of the application's choice.
+    ///
+    /// # Errors
+    ///
+    /// As `entropy` says.
+    pub fn generate(algorithm: Algorithm, entropy: &dyn Entropy) -> Result<Self> {
+        let mut secret = [0; 64];
+        let secret = &mut secret[..algorithm.size()];
+        entropy.fill(secret)?;
+        Self::new(algorithm, secret)
+    }
+
+    /// A key from configured text: what [`reveal`](Self::reveal) gave, or the `k` of an octet JWK
+    /// (RFC 7518, section 6.4.1).
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if it is not base64url without padding, and as for [`hs256`](Self::hs256).
+    pub fn from_base64url(algorithm: Algorithm, text: &str) -> Result<Self> {
+        let secret = URL_SAFE_NO_PAD.decode(text).map_err(|_| {
+            Error::misuse(
+                "the key is not base64url without padding: pass the text that `reveal` gave, \
+                 or raw bytes to the constructor of its algorithm",
+            )
+        })?;
+        Self::new(algorithm, &secret)
+    }
+
+    fn new(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
+        refuse_weak(algorithm, secret)?;
+        let kid = kid_of(algorithm, secret);
+        let header = header_of(algorithm, &kid);
+        let keyed = KeyedMac::new(algorithm, secret)
+            .ok_or_else(|| Error::misuse("the key does not fit its algorithm"))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                algorithm,
+                secret: secret.into(),
+                kid,
+                header,
+                own: keyed.clone().after(&header),
+                bare: keyed,
+            }),
+        })
+    }
+
+    /// The algorithm it is bound to.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.inner.algorithm
+    }
+
+    /// Its name in the `kid` header parameter: eleven characters that follow from the key.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        std::str::from_utf8(&self.inner.kid).unwrap_or_default()
+    }
+
+    /// The secret itself, in base64url: to put it where secrets are kept, and nowhere else.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.inner.secret)
+    }
+
+    /// The header of every token that it signs, with the dot behind it.
+    pub(crate) fn header(&self) -> &[u8; HEADER] {
+        &self.inner.header
+    }
+
+    pub(crate) fn own_mac(&self) -> &KeyedMac {
+        &self.inner.own
+    }
+
+    pub(crate) fn bare_mac(&self) -> &KeyedMac {
+        &self.inner.bare
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("algorithm", &self.algorithm())
+            .field("kid", &self.kid())
+            .finish_non_exhaustive()
+    }
+}
+
+fn kid_of(algorithm: Algorithm, secret: &[u8]) -> [u8; KID] {
+    let mut hash = Sha256::new();
+    hash.update(b"statewise kid");
+    hash.update(algorithm.name());
+    hash.update(secret);
+    let mut kid = [b'A'; KID];
+    // Eight bytes are eleven characters, so that this cannot fail.
+    let _ = URL_SAFE_NO_PAD.encode_slice(&hash.finalize()[..8], &mut kid);
+    kid
+}
+
+fn header_of(algorithm: Algorithm, kid: &[u8; KID]) -> [u8; HEADER] {
+    let kid = String::from_utf8_lossy(kid);
+    let json = format!(
+        r#"{{"alg":"{}","typ":"JWT","kid":"{kid}"}}"#,
+        algorithm.name()
+    );
+    let mut header = [b'.'; HEADER];
+    // 47 bytes are 63 characters, so that this cannot fail.
+    let _ = URL_SAFE_NO_PAD.encode_slice(json, &mut header[..HEADER - 1]);
+    header
+}
+
+fn refuse_weak(algorithm: Algorithm, secret: &[u8]) -> Result<()> {
+    let text = secret.trim_ascii_start();
+    let is = |beginning: &[u8]| text.starts_with(beginning);
+    if is(b"-----BEGIN") || is(b"---- BEGIN") {
+        return Err(Error::misuse(
+            "the key is PEM text, which is for asymmetric algorithms: generate a secret with \
+             `Key::generate_hs256`",
+        ));
+    }
+    if is(b"ssh-") || is(b"ecdsa-sha2-") || is(b"sk-ssh-") || is(b"sk-ecdsa-") {
+        return Err(Error::misuse(
+            "the key is the text of an SSH key, which is public: generate a secret with \
+             `Key::generate_hs256`",
+        ));
+    }
+    let names_kty = || text.windows(5).any(|window| window == b"\"kty\"");
+    if (is(b"{") || is(b"[")) && names_kty() {
+        return Err(Error::misuse(
+            "the key is the text of a JWK: pass its member `k` to `Key::from_base64url`",
+        ));
+    }
+    if secret.len() < algorithm.size() {
+        return Err(Error::misuse(format!(
+            "the key has {} bytes, but {} needs at least {} random ones: generate it with \
+             `Key::generate_{}`",
+            secret.len(),
+            algorithm.name(),
+            algorithm.size(),
+            algorithm.name().to_lowercase(),
+        )));
+    }
+    if secret.iter().all(|byte| Some(byte) == secret.first()) {
+        return Err(Error::misuse(
+            "the key is one byte repeated: generate a random one with `Key::generate_hs256`",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! What one of our own tokens must say.
+
+use crate::clock::Timestamp;
+use crate::error::{Rejection, Result};
+use crate::token::claims::{Claims, Facts};
+
+/// Whose tokens, for whom, and for how long.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    /// The beginning of every payload that names the two.
+    pub(crate) prefix: String,
+    /// Seconds that a token lives.
+    pub(crate) lifetime: u64,
+    /// Seconds for which a login may be carried on since the user proved who they are.
+    pub(crate) max_lifetime: u64,
+    /// Characters of a token, at most.
+    pub(crate) max_length: usize,
+}
+
+impl Policy {
+    /// Checks the claims of one of our own tokens.
+    pub(crate) fn check<'a>(&self, claims: &Claims<'a>, now: Timestamp) -> Result<Facts<'a>> {
+        let (Some(exp), Some(iat), Some(handle), Some(subject)) =
+            (claims.exp, claims.iat, claims.sid, claims.sub)
+        else {
+            return Err(Rejection::InvalidClaims.into());
+        };
+        let (expires_at, issued_at) = (exp.floor(), iat.ceil());
+        let authenticated_at = claims.auth_time.map_or(issued_at, |time| time.floor());
+        if subject.is("")
+            || authenticated_at > issued_at
+            || expires_at.saturating_since(issued_at) > self.max_lifetime
+        {
+            return Err(Rejection::InvalidClaims.into());
+        }
+        if !claims.addressed {
+            if !claims.iss.is_some_and(|iss| iss.is(&self.issuer)) {
+                return Err(Rejection::WrongIssuer.into());
+            }
+            if !claims.aud.is_some_and(|aud| aud.includes(&self.audience)) {
+                return Err(Rejection::WrongAudience.into());
+            }
+        }
+        if claims.nbf.is_some_and(|nbf| nbf.ceil() > now) {
+            return Err(Rejection::NotYetValid.into());
+        }
+        let deadline = self.deadline(authenticated_at);
+        let deadline = claims.abs.map_or(deadline, |abs| abs.floor().min(deadline));
+        let expires_at = expires_at.min(deadline);
+        if expires_at <= now {
+            return Err(Rejection::Expired.into());
+        }
+        Ok(Facts {
+            subject,
+            roles: claims.roles.unwrap_or("[]"),
+            device: claims.device,
+            handle,
+            issued_at,
+            authenticated_at,
+            expires_at,
+            deadline,
+            stamp: claims.rev,
+            data: claims.data,
+            foreign: false,
+        })
+    }
+
+    /// Beyond which no token carries a login that began at `authenticated_at`.
+    pub(crate) fn deadline(&self, authenticated_at: Timestamp) -> Timestamp {
+        authenticated_at.saturating_add(self.max_lifetime)
+    }
+}

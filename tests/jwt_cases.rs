@@ -1,0 +1,124 @@
+//! Several hundred tokens, good and bad, made to find the difference between what a JWT is
+//! and what a library takes for one. Each is judged by the strict reading of the RFCs.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use statewise::clock::{Clock, Timestamp};
+use statewise::token::{Interop, Key, TokenAuthenticator, TokenBuffer};
+use statewise::{Error, Result};
+
+#[derive(Debug)]
+struct At(u64);
+
+impl Clock for At {
+    fn now(&self) -> Option<Timestamp> {
+        Some(Timestamp::from_unix(self.0))
+    }
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    assert!(hex.len().is_multiple_of(2), "half a byte");
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+/// Accepts whatever the case configures. The lifetime is bounded by the calendar only: the cases
+/// are about the RFCs, which bound it not at all.
+fn verifier(case: &Value) -> Result<TokenAuthenticator> {
+    let mut interop = Interop::new(Duration::from_secs(Timestamp::MAX.unix())).without_subject();
+    let mut issuer = None;
+    if let Some(options) = case.get("opts").and_then(Value::as_object) {
+        for (name, value) in options {
+            interop = match &**name {
+                "iss" => {
+                    issuer = value.as_str();
+                    interop
+                }
+                "aud" => interop.audience(value.as_str().unwrap()),
+                "typ" => interop.token_type(value.as_str().unwrap()),
+                "leeway" => interop.leeway(Duration::from_secs(value.as_u64().unwrap())),
+                unknown => panic!("the harness does not know the option {unknown}"),
+            };
+        }
+    }
+    interop = match issuer {
+        Some(issuer) => interop.issuer(issuer),
+        None => interop.any_issuer(),
+    };
+    TokenAuthenticator::builder(Key::hs256(&bytes(case["key_hex"].as_str().unwrap()))?)
+        .issuer("https://statewise.example")
+        .audience("statewise")
+        .lifetime(Duration::from_secs(900))
+        .max_length(8192)
+        .interop(interop)
+        .clock(At(case["now"].as_u64().unwrap()))
+        .build()
+}
+
+/// Whether the token is accepted; the owned and the borrowed way must agree.
+fn accepted(case: &Value) -> Result<()> {
+    let token = match (case["token"].as_str(), case["token_hex"].as_str()) {
+        (Some(token), _) => token.to_owned(),
+        // What is not text cannot even be presented.
+        (None, Some(hex)) => String::from_utf8(bytes(hex)).map_err(|_| not_text())?,
+        (None, None) => panic!("a case without a token"),
+    };
+    let auth = verifier(case)?;
+    let owned = auth.verify_now(&token).map(drop);
+    let mut buffer = TokenBuffer::new();
+    let borrowed = auth.verify_borrowed(&token, &mut buffer).map(drop);
+    let cause = |answer: &Result<()>| answer.as_ref().err().and_then(Error::rejection);
+    assert_eq!(cause(&owned), cause(&borrowed));
+    owned
+}
+
+fn not_text() -> Error {
+    Error::rejected(statewise::Rejection::Malformed)
+}
+
+#[test]
+fn every_case_is_judged_as_the_strict_reading_does() {
+    let cases = std::fs::read_to_string("tests/data/jwt_cases.json").unwrap();
+    let cases: Value = serde_json::from_str(&cases).unwrap();
+    let cases = cases["cases"].as_array().unwrap();
+    let (mut wrong, mut good, mut bad) = (Vec::new(), 0, 0);
+    for case in cases {
+        let expected = match case["strict"].as_str().unwrap() {
+            "valid" => true,
+            "invalid" => false,
+            other => panic!("a case is neither valid nor invalid but {other}"),
+        };
+        let started = Instant::now();
+        let answer = accepted(case);
+        let took = started.elapsed();
+        if let Err(error) = &answer {
+            // A configuration that is refused refuses its token too; nothing else may go wrong.
+            assert!(error.is_rejected() || error.is_misuse(), "{error:?}");
+        }
+        if answer.is_ok() != expected || took > Duration::from_millis(500) {
+            let reason = &case["reason"];
+            wrong.push(format!(
+                "{}: {answer:?} after {took:?} ({reason})",
+                case["name"]
+            ));
+        }
+        *(if answer.is_ok() { &mut good } else { &mut bad }) += 1;
+    }
+    println!("{good} accepted, {bad} refused");
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(good > 0 && bad > 0, "the cases are one-sided");
+}
