@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::handle::PublicId;
+use crate::public_id::PublicId;
 
 /// The result of every fallible act of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -65,7 +65,7 @@ pub enum Rejection {
     WrongAudience,
     /// Of another explicit type than expected (RFC 8725, section 3.11).
     WrongType,
-    /// No such session: never issued here, ended, or forged. The three are not told apart.
+    /// No such session: never issued here, ended, expired or forged. They are not told apart.
     Unknown,
     /// Ended by a revocation.
     Revoked,

@@ -1,15 +1,12 @@
-//! Names of logins: the handle that finds one, the public id that may be shown, and the stamp
-//! that orders it.
+//! The handle that finds a login, and the stamp that orders it.
 
 use std::fmt;
-use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::entropy::{self, Entropy};
-use crate::error::{Error, Rejection, Result};
+use crate::error::Result;
+use crate::public_id::PublicId;
 
 /// The public half of a credential, by which a store finds a login. Sixteen bytes.
 ///
@@ -51,12 +48,7 @@ impl Handle {
     /// The id under which this login may be shown, listed and logged.
     #[must_use]
     pub fn public_id(&self) -> PublicId {
-        let mut hash = Sha256::new();
-        hash.update(b"statewise id");
-        hash.update(self.0);
-        let mut id = [0; 16];
-        id.copy_from_slice(&hash.finalize()[..16]);
-        PublicId(id)
+        PublicId::of(&self.0)
     }
 }
 
@@ -75,44 +67,6 @@ pub fn partition(subject: &str) -> u16 {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Handle({})", self.public_id())
-    }
-}
-
-/// The id of a login that is safe to log, to list and to put into a URL: a hash of the
-/// [`Handle`], so that it neither is the credential nor finds it (OWASP ASVS 7.5.2, 16.2.5).
-///
-/// Shown as 22 base64url characters, and read back from them:
-///
-/// ```
-/// use statewise::PublicId;
-///
-/// let id: PublicId = "3q2-796tvu_erb7v3q2-7w".parse()?;
-/// assert_eq!(id.to_string(), "3q2-796tvu_erb7v3q2-7w");
-/// assert!("not an id".parse::<PublicId>().is_err());
-/// # Ok::<(), statewise::Error>(())
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublicId([u8; 16]);
-
-impl fmt::Display for PublicId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&encode_16(&self.0, &mut [0; 22]))
-    }
-}
-
-impl fmt::Debug for PublicId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PublicId({self})")
-    }
-}
-
-impl FromStr for PublicId {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        decode_16(text.as_bytes())
-            .map(Self)
-            .ok_or_else(|| Error::rejected(Rejection::Malformed))
     }
 }
 
@@ -144,25 +98,5 @@ impl Stamp {
             incarnation: (both >> 64) as u64,
             position: both as u64,
         }
-    }
-}
-
-/// Sixteen bytes as 22 base64url characters, written into `text`.
-pub(crate) fn encode_16<'t>(bytes: &[u8; 16], text: &'t mut [u8; 22]) -> std::borrow::Cow<'t, str> {
-    let length = URL_SAFE_NO_PAD
-        .encode_slice(bytes, &mut text[..])
-        .unwrap_or(0);
-    String::from_utf8_lossy(&text[..length])
-}
-
-/// Sixteen bytes from exactly 22 base64url characters in their one canonical spelling.
-pub(crate) fn decode_16(text: &[u8]) -> Option<[u8; 16]> {
-    if text.len() != 22 {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-        Ok(16) => Some(bytes),
-        _ => None,
     }
 }

@@ -8,8 +8,9 @@ use crate::clock::Timestamp;
 use crate::entropy::SystemEntropy;
 use crate::error::{Error, Refusal, Result};
 use crate::fields::{Fields, FieldsBuilder};
-use crate::handle::{Handle, PublicId, Stamp};
+use crate::handle::{Handle, Stamp};
 use crate::login::Login;
+use crate::public_id::PublicId;
 
 /// A user whose credential has been verified.
 ///

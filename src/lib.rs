@@ -52,7 +52,7 @@
 //!
 //! # Which strategy
 //!
-//! | | [session](session) | [token](token) |
+//! | | [`session`] | [`token`] |
 //! |---|---|---|
 //! | the server keeps | a record per login | one key |
 //! | the client keeps | 64 random characters | who it is, signed |
@@ -96,15 +96,17 @@ mod handle;
 mod identity;
 mod issued;
 mod login;
+mod public_id;
 mod secret;
 mod upkeep;
 
 pub use authenticator::{Authenticator, DynAuthenticator, Presented};
 pub use error::{Error, Refusal, Rejection, Result, Theft};
-pub use handle::{PublicId, Stamp};
+pub use handle::Stamp;
 pub use identity::Identity;
 pub use issued::{Credential, Issued, Outcome, Revocation};
 pub use login::Login;
+pub use public_id::{InvalidPublicId, PublicId};
 pub use upkeep::{BoxFuture, Chore, Upkeep};
 
 /// Compiles and runs the examples of the README.

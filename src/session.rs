@@ -40,7 +40,25 @@
 //! [`Error::theft`]: crate::Error::theft
 //! [`Identity::renewal_due`]: crate::Identity::renewal_due
 
+pub(crate) mod answer;
+pub(crate) mod ask;
+pub(crate) mod authenticator;
+pub(crate) mod builder;
+pub(crate) mod change;
+pub(crate) mod credential;
+pub(crate) mod erased;
+pub(crate) mod fence;
+pub(crate) mod judge;
+pub(crate) mod lifetime;
+pub(crate) mod listed;
+pub(crate) mod listing;
+pub(crate) mod policy;
+pub(crate) mod record;
+pub(crate) mod store;
+
 pub use crate::handle::{Handle, partition};
+pub use answer::{Created, Removed, Renewed, Swept, Updated};
+pub use ask::{Change, Limit, Load, Renewal, Scope};
 pub use authenticator::SessionAuthenticator;
 pub use builder::{NeedsAbsolute, NeedsIdle, SessionBuilder};
 pub use change::{Replaced, Replacement};
@@ -48,22 +66,6 @@ pub use credential::Proof;
 pub use erased::DynSessionStore;
 pub use lifetime::Touch;
 pub use listed::{Session, SessionRef, Sessions};
+pub use listing::{Cursor, Listing, Page};
 pub use record::Record;
-pub use step::{
-    Change, Created, Cursor, Limit, Listing, Load, Page, Removed, Renewal, Renewed, Scope, Swept,
-    Updated,
-};
 pub use store::SessionStore;
-
-mod authenticator;
-mod builder;
-mod change;
-mod credential;
-mod erased;
-mod fence;
-mod judge;
-mod lifetime;
-mod listed;
-mod record;
-mod step;
-mod store;

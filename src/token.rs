@@ -41,6 +41,7 @@
 //! [`Interop`] accepts what other libraries signed with the same secret, behind a strict parser of
 //! the header. Nothing of it is on by default.
 
+mod algorithm;
 mod authenticator;
 mod borrowed;
 mod builder;
@@ -54,9 +55,10 @@ mod keyring;
 mod mac;
 mod policy;
 
+pub use algorithm::Algorithm;
 pub use authenticator::TokenAuthenticator;
 pub use borrowed::{BorrowedIdentity, TokenBuffer};
 pub use builder::{NeedsAudience, NeedsIssuer, NeedsLifetime, TokenBuilder};
 pub use interop::Interop;
-pub use key::{Algorithm, Key};
+pub use key::Key;
 pub use keyring::Keyring;

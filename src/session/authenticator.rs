@@ -12,21 +12,20 @@ use crate::authenticator::{Authenticator, Presented};
 use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Refusal, Rejection, Result};
-use crate::handle::PublicId;
 use crate::identity::{Identity, fields_of};
 use crate::issued::{Issued, Outcome, Revocation};
 use crate::login::Login;
-use crate::session::builder::NeedsIdle;
+use crate::public_id::PublicId;
+use crate::session::answer::{Created, Removed, Renewed, Updated};
+use crate::session::ask::{Change, Load, Renewal, Scope};
 use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::SessionCredential;
 use crate::session::fence::Fence;
-use crate::session::judge::{Verdict, Windows, judge};
-use crate::session::lifetime::Lifetime;
+use crate::session::judge::{Verdict, judge};
 use crate::session::listed::{Session, SessionRef, Sessions};
+use crate::session::listing::{Cursor, Page};
+use crate::session::policy::Policy;
 use crate::session::record::Record;
-use crate::session::step::{
-    Change, Created, Cursor, Limit, Load, Page, Removed, Renewal, Renewed, Scope, Updated,
-};
 use crate::session::store::SessionStore;
 use crate::upkeep::{BoxFuture, Chore, Upkeep};
 
@@ -80,23 +79,7 @@ pub struct SessionAuthenticator<S, D = ()> {
     data: PhantomData<fn() -> D>,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Policy {
-    pub(crate) lifetime: Lifetime,
-    pub(crate) windows: Windows,
-    pub(crate) renew_after: Option<u64>,
-    pub(crate) strict_orphans: bool,
-    pub(crate) limit: Limit,
-    pub(crate) max_data: usize,
-}
-
 impl<S: SessionStore, D> SessionAuthenticator<S, D> {
-    /// Sessions kept in `store`. The two lifetimes must be said next.
-    #[must_use]
-    pub fn builder(store: S) -> NeedsIdle<S, D> {
-        NeedsIdle::new(store)
-    }
-
     pub(crate) fn new(
         store: S,
         policy: Policy,

@@ -8,10 +8,11 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
-use crate::session::authenticator::{Policy, SessionAuthenticator};
+use crate::session::ask::Limit;
+use crate::session::authenticator::SessionAuthenticator;
 use crate::session::judge::Windows;
 use crate::session::lifetime::Lifetime;
-use crate::session::step::Limit;
+use crate::session::policy::Policy;
 use crate::session::store::SessionStore;
 
 /// Seconds in which a replaced credential works whatever happened.
@@ -51,14 +52,18 @@ pub struct SessionBuilder<S, D> {
     data: PhantomData<fn() -> D>,
 }
 
-impl<S: SessionStore, D> NeedsIdle<S, D> {
-    pub(crate) fn new(store: S) -> Self {
-        Self {
+impl<S: SessionStore, D> SessionAuthenticator<S, D> {
+    /// Sessions kept in `store`. The two lifetimes must be said next.
+    #[must_use]
+    pub fn builder(store: S) -> NeedsIdle<S, D> {
+        NeedsIdle {
             store,
             data: PhantomData,
         }
     }
+}
 
+impl<S: SessionStore, D> NeedsIdle<S, D> {
     /// Ends a session that was not used for this long, in whole seconds (OWASP ASVS 7.3.1).
     /// NIST SP 800-63B-4 recommends at most one hour at AAL2, 15 minutes at AAL3.
     pub fn idle(self, idle: Duration) -> NeedsAbsolute<S, D> {

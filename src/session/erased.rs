@@ -7,10 +7,10 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::handle::Handle;
+use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
+use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
+use crate::session::listing::{Listing, Page};
 use crate::session::record::Record;
-use crate::session::step::{
-    Change, Created, Limit, Listing, Load, Page, Removed, Renewal, Renewed, Scope, Swept, Updated,
-};
 use crate::session::store::SessionStore;
 use crate::upkeep::{BoxFuture, Upkeep};
 

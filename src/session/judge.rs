@@ -71,7 +71,7 @@ mod tests {
     use super::*;
     use crate::entropy::SystemEntropy;
     use crate::fields::FieldsBuilder;
-    use crate::session::step::Renewal;
+    use crate::session::ask::Renewal;
 
     const WINDOWS: Windows = Windows {
         overlap: 10,

@@ -3,10 +3,11 @@
 use time::OffsetDateTime;
 
 use crate::fields::Fields;
-use crate::handle::{Handle, PublicId};
+use crate::handle::Handle;
 use crate::identity::Identity;
+use crate::public_id::PublicId;
+use crate::session::listing::Cursor;
 use crate::session::record::Record;
-use crate::session::step::Cursor;
 
 /// A session in a list: who, where from and since when. It proves nothing about who is calling,
 /// and holds nothing that could be presented (OWASP ASVS 7.5.2).

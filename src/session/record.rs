@@ -5,10 +5,11 @@ use std::fmt;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::fields::Fields;
-use crate::handle::{Handle, PublicId, Stamp};
+use crate::handle::{Handle, Stamp};
+use crate::public_id::PublicId;
+use crate::session::ask::{Change, Renewal, Scope};
 use crate::session::credential::Proof;
 use crate::session::lifetime::{Touch, within};
-use crate::session::step::{Change, Renewal, Scope};
 
 /// The version of the envelope that this crate writes.
 const FORMAT: u8 = 1;

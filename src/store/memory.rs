@@ -10,10 +10,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::handle::{Handle, partition};
-use crate::session::{
-    Change, Created, Cursor, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
-    SessionStore, Swept, Updated,
-};
+use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
+use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
+use crate::session::listing::{Cursor, Listing, Page};
+use crate::session::record::Record;
+use crate::session::store::SessionStore;
 use crate::upkeep::Upkeep;
 use shard::{Found, Shard};
 

@@ -18,7 +18,6 @@ use crate::identity::{Identity, fields_of};
 use crate::issued::{Credential, Issued, Outcome, Revocation};
 use crate::login::Login;
 use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
-use crate::token::builder::NeedsIssuer;
 use crate::token::canonical::{self, Draft};
 use crate::token::claims::{Claims, Facts};
 use crate::token::interop::Foreign;
@@ -67,12 +66,6 @@ pub struct TokenAuthenticator<D = ()> {
 }
 
 impl<D> TokenAuthenticator<D> {
-    /// Tokens signed and verified with these keys. Issuer, audience and lifetime must be said next.
-    #[must_use]
-    pub fn builder(keyring: impl Into<Keyring>) -> NeedsIssuer<D> {
-        NeedsIssuer::new(keyring.into())
-    }
-
     pub(crate) fn new(
         ring: Keyring,
         policy: Policy,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
-use crate::handle::PublicId;
+use crate::public_id::PublicId;
 use crate::token::claims::Facts;
 use crate::token::json;
 use crate::token::jws::LONGEST_PAYLOAD;

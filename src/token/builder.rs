@@ -58,14 +58,18 @@ pub struct TokenBuilder<D> {
     data: PhantomData<fn() -> D>,
 }
 
-impl<D> NeedsIssuer<D> {
-    pub(crate) fn new(ring: Keyring) -> Self {
-        Self {
-            ring,
+impl<D> TokenAuthenticator<D> {
+    /// Tokens signed and verified with these keys. Issuer, audience and lifetime must be said next.
+    #[must_use]
+    pub fn builder(keyring: impl Into<Keyring>) -> NeedsIssuer<D> {
+        NeedsIssuer {
+            ring: keyring.into(),
             data: PhantomData,
         }
     }
+}
 
+impl<D> NeedsIssuer<D> {
     /// Who issues the tokens, and whose tokens are accepted (RFC 7519, section 4.1.1): a name that
     /// is this service's alone, such as its URL.
     pub fn issuer(self, issuer: impl Into<String>) -> NeedsAudience<D> {

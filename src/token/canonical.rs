@@ -1,7 +1,8 @@
 //! The claims in the one order in which we write them: written and read without a detour.
 
 use crate::clock::Timestamp;
-use crate::handle::{Handle, Stamp, encode_16};
+use crate::handle::{Handle, Stamp};
+use crate::public_id::encode_16;
 use crate::token::claims::{Claims, sixteen};
 use crate::token::json::{self, NumericDate, Text};
 
@@ -79,7 +80,7 @@ pub(crate) fn write<'a>(
 /// Before the data of a payload.
 pub(crate) const DATA: &[u8] = b",\"data\":";
 
-/// Reads what [`write`] wrote, with data and closing brace behind it. `None` for anything else,
+/// Reads what [`write()`] wrote, with data and closing brace behind it. `None` for anything else,
 /// which may be as good and is to be read in general.
 pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
     let mut rest = Rest(json.strip_prefix(prefix)?);

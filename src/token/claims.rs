@@ -143,5 +143,5 @@ impl<'a> Claims<'a> {
 
 /// Sixteen bytes in their one spelling.
 pub(crate) fn sixteen(text: Text<'_>) -> std::result::Result<[u8; 16], Invalid> {
-    crate::handle::decode_16(text.decode().as_bytes()).ok_or(Invalid)
+    crate::public_id::decode_16(text.decode().as_bytes()).ok_or(Invalid)
 }

@@ -9,50 +9,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
+use crate::token::algorithm::Algorithm;
 use crate::token::mac::KeyedMac;
 
 /// Characters of a header with its dot: one block of SHA-256.
 pub(crate) const HEADER: usize = 64;
 /// Characters of a key id.
 pub(crate) const KID: usize = 11;
-
-/// How tokens are signed (RFC 7518, section 3.2). A property of the key; no token chooses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// HMAC with SHA-256.
-    Hs256,
-    /// HMAC with SHA-384.
-    Hs384,
-    /// HMAC with SHA-512.
-    Hs512,
-}
-
-impl Algorithm {
-    /// The name in the `alg` header parameter (RFC 7518, section 3.1).
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Hs256 => "HS256",
-            Self::Hs384 => "HS384",
-            Self::Hs512 => "HS512",
-        }
-    }
-
-    /// Bytes of a signature, and the fewest of a key (RFC 7518, section 3.2).
-    pub(crate) const fn size(self) -> usize {
-        match self {
-            Self::Hs256 => 32,
-            Self::Hs384 => 48,
-            Self::Hs512 => 64,
-        }
-    }
-
-    /// Characters of a signature.
-    pub(crate) const fn signature_length(self) -> usize {
-        (self.size() * 4).div_ceil(3)
-    }
-}
 
 /// A secret that signs and verifies tokens by one algorithm.
 ///

@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Sha256, Sha384, Sha512};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::token::key::Algorithm;
+use crate::token::algorithm::Algorithm;
 
 /// Bytes of the longest tag.
 const LONGEST: usize = 64;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
 use crate::handle::Handle;
-use crate::session::{Limit, Load, Record};
+use crate::session::ask::{Limit, Load};
+use crate::session::record::Record;
 
 /// The rows of some partitions. All logins of one subject are in one shard, so that the index
 /// and the rows are behind one lock.
