@@ -90,6 +90,7 @@ pub mod token;
 pub mod testkit;
 
 mod authenticator;
+mod data;
 mod error;
 mod fields;
 mod handle;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::authenticator::{Authenticator, Presented};
 use crate::clock::{self, Clock, Timestamp};
+use crate::data;
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::identity::{Identity, fields_of};
@@ -289,19 +290,17 @@ where
 
     /// The data in its stored form; what serialises to `null` is not stored.
     fn stored(&self, data: &D) -> Result<Option<Vec<u8>>> {
-        let json = serde_json::to_vec(data).map_err(|_| {
-            Error::misuse("the data of a login does not serialise to JSON: see its Serialize")
-        })?;
+        let mut json = Vec::new();
+        data::write(data, &mut json)?;
         if json.len() > self.policy.max_data {
             return Err(Refusal::TooLarge.into());
         }
-        Ok((json != b"null").then_some(json))
+        Ok((json != data::NULL).then_some(json))
     }
 
     /// The identity that a row stands for.
     fn read(row: &Record, renewal_due: bool) -> Result<Identity<D>> {
-        let data = row.fields.data().unwrap_or(b"null");
-        let data = serde_json::from_slice(data).map_err(|_| Rejection::Unreadable)?;
+        let data = data::read(row.fields.data())?;
         Ok(Self::identity(row, renewal_due, data))
     }
 

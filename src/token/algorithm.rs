@@ -1,15 +1,17 @@
 //! How tokens are signed.
 
+use std::fmt;
+
 /// How tokens are signed (RFC 7518, section 3.2). A property of the key; no token chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
     /// HMAC with SHA-256.
-    Hs256,
+    HS256,
     /// HMAC with SHA-384.
-    Hs384,
+    HS384,
     /// HMAC with SHA-512.
-    Hs512,
+    HS512,
 }
 
 impl Algorithm {
@@ -17,23 +19,29 @@ impl Algorithm {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Hs256 => "HS256",
-            Self::Hs384 => "HS384",
-            Self::Hs512 => "HS512",
+            Self::HS256 => "HS256",
+            Self::HS384 => "HS384",
+            Self::HS512 => "HS512",
         }
     }
 
     /// Bytes of a signature, and the fewest of a key (RFC 7518, section 3.2).
     pub(crate) const fn size(self) -> usize {
         match self {
-            Self::Hs256 => 32,
-            Self::Hs384 => 48,
-            Self::Hs512 => 64,
+            Self::HS256 => 32,
+            Self::HS384 => 48,
+            Self::HS512 => 64,
         }
     }
 
     /// Characters of a signature.
     pub(crate) const fn signature_length(self) -> usize {
         (self.size() * 4).div_ceil(3)
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

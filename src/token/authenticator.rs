@@ -1,6 +1,5 @@
 //! The stateless strategy: the token remembers the user.
 
-use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::authenticator::{Authenticator, Presented};
 use crate::clock::{self, Clock, Timestamp};
+use crate::data;
 use crate::entropy::Entropy;
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::fields::{Fields, FieldsBuilder};
@@ -195,14 +195,8 @@ where
     }
 
     fn identity(facts: &Facts<'_>) -> Result<Identity<D>> {
-        let unit = TypeId::of::<D>() == TypeId::of::<()>();
-        let data = match facts.data {
-            // Whatever others say beside the registered claims, it is no unit.
-            Some(_) if facts.foreign && unit => "null",
-            data => data.unwrap_or("null"),
-        };
         Ok(Identity {
-            data: serde_json::from_str(data).map_err(|_| Rejection::Unreadable)?,
+            data: data::read(facts.data.map(str::as_bytes))?,
             fields: fields_in(facts),
             handle: facts.handle,
             issued_at: facts.issued_at,
@@ -240,10 +234,16 @@ where
         let mut json = canonical::write(&self.policy.prefix, &draft, identity.roles());
         let without_data = json.len();
         json.extend(canonical::DATA);
-        let data = json.len();
+        let start = json.len();
         write_data(&mut json)?;
-        if json.get(data..) == Some(b"null") {
+        if json.get(start..) == Some(data::NULL) {
             json.truncate(without_data);
+        } else if !json.get(start..).is_some_and(json::is_member) {
+            // A token that its own issuer would not read is not handed out.
+            return Err(Error::misuse(
+                "the data of a login nest too deeply or hold a number beyond a double: store \
+                 them elsewhere",
+            ));
         }
         json.push(b'}');
         let key = self.ring.signer();
@@ -279,11 +279,7 @@ where
             renewal_due: false,
             data: login.data,
         };
-        let credential = self.sign(&identity, |json| {
-            serde_json::to_writer(json, &identity.data).map_err(|_| {
-                Error::misuse("the data of a login does not serialise to JSON: see its Serialize")
-            })
-        })?;
+        let credential = self.sign(&identity, |json| data::write(&identity.data, json))?;
         Ok(Issued::new(credential, identity, Outcome::New))
     }
 
@@ -298,7 +294,7 @@ where
             identity.issued_at = now.max(facts.authenticated_at);
             identity.expires_at = self.expiry(now, facts.deadline);
             // Carried over as they are: also what this version of the data does not know.
-            let data = facts.data.unwrap_or("null").as_bytes();
+            let data = facts.data.map_or(data::NULL, str::as_bytes);
             let credential = self.sign(&identity, |json| {
                 json.extend(data);
                 Ok(())
@@ -337,8 +333,11 @@ where
 
     fn accepts(&self, credential: &str) -> bool {
         credential.len() <= self.policy.max_length
-            && jws::segments(credential).is_some()
-            && (self.foreign.is_some() || self.codec.names_key(&self.ring, credential))
+            && match jws::own(&self.ring, credential) {
+                Ok(Some(_)) => true,
+                Ok(None) => self.foreign.is_some() && jws::segments(credential).is_some(),
+                Err(_) => false,
+            }
     }
 
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
@@ -365,7 +364,12 @@ where
     }
 
     async fn revoke_all(&self, _subject: &str) -> Result<Revocation> {
-        let latest = self.policy.deadline(self.now()?);
+        let now = self.now()?;
+        let ours = self.policy.deadline(now);
+        let latest = self
+            .foreign
+            .as_ref()
+            .map_or(ours, |foreign| foreign.latest(now).max(ours));
         Ok(Revocation::AtExpiry(latest.into()))
     }
 

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::public_id::PublicId;
 use crate::token::claims::Facts;
-use crate::token::json;
+use crate::token::json::{self, Text};
 use crate::token::jws::LONGEST_PAYLOAD;
 
 /// Room for the payload of a token, to be used again and again.
@@ -42,26 +42,32 @@ impl fmt::Debug for TokenBuffer {
 /// Who is calling, read in place: [`Identity`](crate::Identity) without a copy.
 ///
 /// Made by [`TokenAuthenticator::verify_borrowed`](crate::token::TokenAuthenticator::verify_borrowed)
-/// from a verified token only. Text is borrowed, unless the token spells it with escapes.
-#[derive(Clone, Copy)]
+/// from a verified token only. Nothing is copied but what the token spells with escapes.
+#[derive(Clone)]
 pub struct BorrowedIdentity<'b> {
+    subject: Cow<'b, str>,
+    device: Option<Cow<'b, str>>,
     facts: Facts<'b>,
 }
 
 impl<'b> BorrowedIdentity<'b> {
     pub(crate) fn new(facts: Facts<'b>) -> Self {
-        Self { facts }
+        Self {
+            subject: facts.subject.decode(),
+            device: facts.device.map(Text::decode),
+            facts,
+        }
     }
 
     /// The user.
     #[must_use]
-    pub fn subject(&self) -> Cow<'b, str> {
-        self.facts.subject.decode()
+    pub fn subject(&self) -> &str {
+        &self.subject
     }
 
     /// The roles, in the order of the token.
     pub fn roles(&self) -> impl Iterator<Item = Cow<'b, str>> + use<'b> {
-        json::texts(self.facts.roles).map(json::Text::decode)
+        json::texts(self.facts.roles).map(Text::decode)
     }
 
     /// Whether the user has this role. Compares bytes.
@@ -72,8 +78,8 @@ impl<'b> BorrowedIdentity<'b> {
 
     /// The device or client named at login.
     #[must_use]
-    pub fn device(&self) -> Option<Cow<'b, str>> {
-        self.facts.device.map(json::Text::decode)
+    pub fn device(&self) -> Option<&str> {
+        self.device.as_deref()
     }
 
     /// When the token was issued.
@@ -117,9 +123,9 @@ impl<'b> BorrowedIdentity<'b> {
 impl fmt::Debug for BorrowedIdentity<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BorrowedIdentity")
-            .field("subject", &self.subject())
+            .field("subject", &self.subject)
             .field("roles", &self.roles().collect::<Vec<_>>())
-            .field("device", &self.device())
+            .field("device", &self.device)
             .field("id", &self.id())
             .field("expires_at", &self.facts.expires_at)
             .finish_non_exhaustive()

@@ -176,9 +176,9 @@ impl<D> TokenBuilder<D> {
                  shorten the other",
             ));
         }
-        if max_lifetime > ABSURD {
+        if lifetime > ABSURD {
             return Err(Error::misuse(
-                "a login would last longer than 400 days: shorten the lifetimes",
+                "a token would live longer than 400 days: shorten its lifetime",
             ));
         }
         if !(MIN_LENGTH..=LONGEST).contains(&self.max_length) {
@@ -187,8 +187,14 @@ impl<D> TokenBuilder<D> {
             ));
         }
         let foreign = self.interop.map(Interop::check).transpose()?;
+        let prefix = canonical::prefix(&self.issuer, &self.audience);
+        if prefix.len() * 2 + MIN_LENGTH > self.max_length {
+            return Err(Error::misuse(
+                "issuer and audience leave no room for a user in a token: shorten them",
+            ));
+        }
         let policy = Policy {
-            prefix: canonical::prefix(&self.issuer, &self.audience),
+            prefix,
             issuer: self.issuer,
             audience: self.audience,
             lifetime,

@@ -202,6 +202,11 @@ fn push_text(json: &mut Vec<u8>, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'"' | b'\\' => json.extend([b'\\', byte]),
+            b'\n' => json.extend(b"\\n"),
+            b'\r' => json.extend(b"\\r"),
+            b'\t' => json.extend(b"\\t"),
+            0x08 => json.extend(b"\\b"),
+            0x0c => json.extend(b"\\f"),
             0..0x20 => {
                 let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
                 json.extend(b"\\u00");
@@ -337,10 +342,10 @@ mod tests {
     }
 
     #[test]
-    fn text_is_escaped_as_any_reader_understands() {
+    fn text_is_escaped_as_others_do() {
         let mut json = Vec::new();
         let text: String = (0..0x80).map(char::from).chain("é😀".chars()).collect();
         push_text(&mut json, &text);
-        assert_eq!(serde_json::from_slice::<String>(&json).unwrap(), text);
+        assert_eq!(json, serde_json::to_vec(&text).unwrap());
     }
 }

@@ -34,8 +34,7 @@ const MAX_LEEWAY: u64 = 300;
 ///     .audience("api")
 ///     .lifetime(Duration::from_secs(900))
 ///     .interop(
-///         Interop::new(Duration::from_secs(3600))
-///             .issuer("https://old-auth.example")
+///         Interop::from_issuer("https://old-auth.example", Duration::from_secs(3600))
 ///             .audience("api"),
 ///     )
 ///     .build()?;
@@ -45,18 +44,11 @@ const MAX_LEEWAY: u64 = 300;
 #[must_use = "it does nothing until it is passed to the builder"]
 pub struct Interop {
     longest: Duration,
-    issuer: Issuer,
+    issuer: Option<String>,
     audience: Option<String>,
-    token_type: Option<String>,
+    typ: Option<String>,
     leeway: Duration,
     subject_required: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Issuer {
-    Unsaid,
-    Any,
-    One(String),
 }
 
 /// An [`Interop`] that was checked.
@@ -65,36 +57,34 @@ pub(crate) struct Foreign {
     longest: u64,
     issuer: Option<String>,
     audience: Option<String>,
-    token_type: Option<String>,
+    typ: Option<String>,
     leeway: u64,
     subject_required: bool,
 }
 
 impl Interop {
-    /// Accepts lifetimes of at most `longest`: from `iat` to `exp`, or from now where a token does
-    /// not say when it was issued. Whose tokens must be said next: [`issuer`](Self::issuer) or
-    /// [`any_issuer`](Self::any_issuer).
-    pub fn new(longest: Duration) -> Self {
-        Self {
-            longest,
-            issuer: Issuer::Unsaid,
-            audience: None,
-            token_type: None,
-            leeway: Duration::ZERO,
-            subject_required: true,
-        }
-    }
-
-    /// Accepts tokens of this issuer only: `iss` must be there and equal (RFC 7519, section 4.1.1).
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.issuer = Issuer::One(issuer.into());
-        self
+    /// Accepts tokens of this issuer: `iss` must be there and equal (RFC 7519, section 4.1.1).
+    /// They may live for `longest`: from `iat` to `exp`, or from now where a token does not say
+    /// when it was issued.
+    pub fn from_issuer(issuer: impl Into<String>, longest: Duration) -> Self {
+        Self::new(Some(issuer.into()), longest)
     }
 
     /// Accepts tokens of any issuer, and of none: whoever has the secret is trusted for all.
-    pub fn any_issuer(mut self) -> Self {
-        self.issuer = Issuer::Any;
-        self
+    /// Otherwise as [`from_issuer`](Self::from_issuer).
+    pub fn from_any_issuer(longest: Duration) -> Self {
+        Self::new(None, longest)
+    }
+
+    fn new(issuer: Option<String>, longest: Duration) -> Self {
+        Self {
+            longest,
+            issuer,
+            audience: None,
+            typ: None,
+            leeway: Duration::ZERO,
+            subject_required: true,
+        }
     }
 
     /// Accepts tokens for this audience only: `aud` must be there and name it. Without it, tokens
@@ -106,8 +96,8 @@ impl Interop {
 
     /// Accepts tokens of this explicit `typ` only, such as `at+jwt` (RFC 8725, section 3.11), with
     /// or without `application/` and in any case (RFC 7515, section 4.1.9).
-    pub fn token_type(mut self, token_type: impl Into<String>) -> Self {
-        self.token_type = Some(token_type.into());
+    pub fn typ(mut self, typ: impl Into<String>) -> Self {
+        self.typ = Some(typ.into());
         self
     }
 
@@ -120,25 +110,15 @@ impl Interop {
 
     /// Accepts tokens that name no user, whose subject is then empty. The application must know
     /// what it does with nobody.
-    pub fn without_subject(mut self) -> Self {
+    pub fn allow_missing_subject(mut self) -> Self {
         self.subject_required = false;
         self
     }
 
     pub(crate) fn check(self) -> Result<Foreign> {
         let longest = whole_seconds("longest lifetime of others' tokens", self.longest)?;
-        let issuer = match self.issuer {
-            Issuer::Unsaid => {
-                return Err(Error::misuse(
-                    "others' tokens are accepted, but not whose: name the issuer, or say \
-                     `any_issuer`",
-                ));
-            }
-            Issuer::Any => None,
-            Issuer::One(issuer) => Some(issuer),
-        };
         let empty = |name: &Option<String>| name.as_deref() == Some("");
-        if empty(&issuer) || empty(&self.audience) || empty(&self.token_type) {
+        if empty(&self.issuer) || empty(&self.audience) || empty(&self.typ) {
             return Err(Error::misuse(
                 "issuer, audience or type of others' tokens is empty: name it or leave it out",
             ));
@@ -151,9 +131,9 @@ impl Interop {
         }
         Ok(Foreign {
             longest,
-            issuer,
+            issuer: self.issuer,
             audience: self.audience,
-            token_type: self.token_type,
+            typ: self.typ,
             leeway,
             subject_required: self.subject_required,
         })
@@ -161,6 +141,11 @@ impl Interop {
 }
 
 impl Foreign {
+    /// Until when a token that was issued by now is accepted at the latest.
+    pub(crate) fn latest(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.longest).saturating_add(self.leeway)
+    }
+
     /// Verifies a token with any header that this policy allows.
     pub(crate) fn verify<'t>(&self, ring: &Keyring, token: &'t str) -> Result<Verified<'t>> {
         let (header, payload, signature) = jws::segments(token).ok_or(Rejection::Malformed)?;
@@ -181,7 +166,13 @@ impl Foreign {
         if candidates.peek().is_none() {
             return Err(Rejection::UnacceptableHeader.into());
         }
-        self.check_type(named.token_type)?;
+        self.check_typ(named.typ)?;
+        if candidates
+            .peek()
+            .is_some_and(|key| key.algorithm().signature_length() != signature.len())
+        {
+            return Err(Rejection::Malformed.into());
+        }
         let tag = jws::decode_signature(signature)?;
         let signed = header.len() + 1 + payload.len();
         let signed = token.as_bytes().get(..signed).unwrap_or_default();
@@ -192,12 +183,12 @@ impl Foreign {
         Ok(Verified::assert(payload, signature))
     }
 
-    fn check_type(&self, presented: Option<Text<'_>>) -> Result<()> {
-        let Some(expected) = &self.token_type else {
+    fn check_typ(&self, presented: Option<Text<'_>>) -> Result<()> {
+        let Some(expected) = &self.typ else {
             return Ok(());
         };
         let presented = presented.ok_or(Rejection::WrongType)?.decode();
-        if !bare_type(&presented).eq_ignore_ascii_case(bare_type(expected)) {
+        if !bare_typ(&presented).eq_ignore_ascii_case(bare_typ(expected)) {
             return Err(Rejection::WrongType.into());
         }
         Ok(())
@@ -273,27 +264,27 @@ fn handle_of(claims: &Claims<'_>, signature: &[u8]) -> Handle {
 }
 
 /// A type without the prefix that may be left out (RFC 7515, section 4.1.9).
-fn bare_type(token_type: &str) -> &str {
-    match token_type.split_at_checked("application/".len()) {
+fn bare_typ(typ: &str) -> &str {
+    match typ.split_at_checked("application/".len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
-        _ => token_type,
+        _ => typ,
     }
 }
 
 /// What counts in a header (RFC 7515, section 4.1).
 struct Header<'a> {
     algorithm: Text<'a>,
-    token_type: Option<Text<'a>>,
+    typ: Option<Text<'a>>,
     kid: Option<Text<'a>>,
 }
 
 impl<'a> Header<'a> {
     fn read(json: &'a str) -> std::result::Result<Self, Invalid> {
-        let (mut algorithm, mut token_type, mut kid) = (None, None, None);
+        let (mut algorithm, mut typ, mut kid) = (None, None, None);
         json::object(json, |name, value, _| {
             match &*name.decode() {
                 "alg" => algorithm = Some(value.text()?),
-                "typ" => token_type = Some(value.text()?),
+                "typ" => typ = Some(value.text()?),
                 "kid" => kid = Some(value.text()?),
                 // Extensions that change what the signature means, and a mark of encryption.
                 "crit" | "b64" | "zip" | "enc" => return Err(Invalid),
@@ -303,7 +294,7 @@ impl<'a> Header<'a> {
         })?;
         Ok(Self {
             algorithm: algorithm.ok_or(Invalid)?,
-            token_type,
+            typ,
             kid,
         })
     }

@@ -188,6 +188,11 @@ pub(crate) fn is_value(json: &str) -> bool {
     reader.value(1).is_ok() && reader.end().is_ok()
 }
 
+/// Whether `json` is one value, within an object.
+pub(crate) fn is_member(json: &[u8]) -> bool {
+    std::str::from_utf8(json).is_ok_and(is_value)
+}
+
 /// Any number, as a date with a calendar: not negative, and not beyond the year 9999.
 fn date(number: &str) -> Result<NumericDate> {
     let digits = number.len() <= 12 && number.bytes().all(|c| c.is_ascii_digit());

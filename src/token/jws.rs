@@ -86,12 +86,6 @@ impl Codec {
         Ok(&buffer[..length])
     }
 
-    /// Whether a token begins with the constant header of a key. Proves nothing.
-    pub(crate) fn names_key(&self, ring: &Keyring, token: &str) -> bool {
-        let header = token.as_bytes().first_chunk::<HEADER>();
-        header.is_some_and(|header| ring.by_header(header).is_some())
-    }
-
     /// Verifies a token under one of our constant headers.
     ///
     /// `Ok(None)` if its header is none of them: whether that is malformed or somebody else's is
@@ -101,28 +95,47 @@ impl Codec {
         ring: &Keyring,
         token: &'t str,
     ) -> Result<Option<Verified<'t>>> {
-        let Some((header, rest)) = token.as_bytes().split_first_chunk::<HEADER>() else {
+        let Some(own) = own(ring, token)? else {
             return Ok(None);
         };
-        let Some(key) = ring.by_header(header) else {
-            return Ok(None);
-        };
-        let split = rest.len().checked_sub(key.algorithm().signature_length());
-        let (body, signature) = rest
-            .split_at_checked(split.ok_or(Rejection::Malformed)?)
-            .ok_or(Rejection::Malformed)?;
-        let Some((b'.', payload)) = body.split_last() else {
-            return Err(Rejection::Malformed.into());
-        };
-        if payload.is_empty() || !is_base64url(payload) {
-            return Err(Rejection::Malformed.into());
-        }
-        let tag = decode_signature(signature)?;
-        if !key.own_mac().tag(payload).is(&tag.0[..tag.1]) {
+        let tag = decode_signature(own.signature)?;
+        if !own.key.own_mac().tag(own.payload).is(&tag.0[..tag.1]) {
             return Err(Rejection::BadSignature.into());
         }
-        Ok(Some(Verified::assert(payload, signature)))
+        Ok(Some(Verified::assert(own.payload, own.signature)))
     }
+}
+
+/// A token that has the shape of one of ours. Nothing is proven.
+pub(crate) struct Own<'r, 't> {
+    key: &'r Key,
+    payload: &'t [u8],
+    signature: &'t [u8],
+}
+
+/// Takes a token apart if it begins with the constant header of a key; `Ok(None)` if it does not.
+pub(crate) fn own<'r, 't>(ring: &'r Keyring, token: &'t str) -> Result<Option<Own<'r, 't>>> {
+    let Some((header, rest)) = token.as_bytes().split_first_chunk::<HEADER>() else {
+        return Ok(None);
+    };
+    let Some(key) = ring.by_header(header) else {
+        return Ok(None);
+    };
+    let split = rest.len().checked_sub(key.algorithm().signature_length());
+    let (body, signature) = rest
+        .split_at_checked(split.ok_or(Rejection::Malformed)?)
+        .ok_or(Rejection::Malformed)?;
+    let Some((b'.', payload)) = body.split_last() else {
+        return Err(Rejection::Malformed.into());
+    };
+    if payload.is_empty() || !is_base64url(payload) {
+        return Err(Rejection::Malformed.into());
+    }
+    Ok(Some(Own {
+        key,
+        payload,
+        signature,
+    }))
 }
 
 /// A signature as bytes, from its one canonical spelling.

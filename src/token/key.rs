@@ -26,7 +26,7 @@ pub(crate) const KID: usize = 11;
 /// use statewise::token::{Algorithm, Key};
 ///
 /// let key = Key::generate_hs256()?;
-/// let same = Key::from_base64url(Algorithm::Hs256, &key.reveal())?;
+/// let same = Key::from_base64url(Algorithm::HS256, &key.reveal())?;
 /// assert_eq!(key.kid(), same.kid());
 /// assert!(Key::hs256(b"too short").is_err());
 /// # Ok::<(), statewise::Error>(())
@@ -53,9 +53,10 @@ impl Key {
     /// # Errors
     ///
     /// *Misuse*, saying what to do, if the secret is too short or is visibly not a random secret:
-    /// one byte repeated, or the text of a PEM, SSH or JWK key (RFC 8725, section 3.5).
+    /// one byte repeated, or a key of another kind in PEM, DER, SSH or JWK form (RFC 8725,
+    /// section 3.5).
     pub fn hs256(secret: &[u8]) -> Result<Self> {
-        Self::new(Algorithm::Hs256, secret)
+        Self::new(Algorithm::HS256, secret)
     }
 
     /// A key for HS384 from at least 48 random bytes.
@@ -64,7 +65,7 @@ impl Key {
     ///
     /// As for [`hs256`](Self::hs256).
     pub fn hs384(secret: &[u8]) -> Result<Self> {
-        Self::new(Algorithm::Hs384, secret)
+        Self::new(Algorithm::HS384, secret)
     }
 
     /// A key for HS512 from at least 64 random bytes.
@@ -73,7 +74,7 @@ impl Key {
     ///
     /// As for [`hs256`](Self::hs256).
     pub fn hs512(secret: &[u8]) -> Result<Self> {
-        Self::new(Algorithm::Hs512, secret)
+        Self::new(Algorithm::HS512, secret)
     }
 
     /// A fresh random key for HS256.
@@ -82,7 +83,7 @@ impl Key {
     ///
     /// *Unavailable* if the operating system gives no random bytes.
     pub fn generate_hs256() -> Result<Self> {
-        Self::generate(Algorithm::Hs256, &SystemEntropy)
+        Self::generate_with(Algorithm::HS256, &SystemEntropy)
     }
 
     /// A fresh random key for HS384.
@@ -91,7 +92,7 @@ impl Key {
     ///
     /// As for [`generate_hs256`](Self::generate_hs256).
     pub fn generate_hs384() -> Result<Self> {
-        Self::generate(Algorithm::Hs384, &SystemEntropy)
+        Self::generate_with(Algorithm::HS384, &SystemEntropy)
     }
 
     /// A fresh random key for HS512.
@@ -100,7 +101,7 @@ impl Key {
     ///
     /// As for [`generate_hs256`](Self::generate_hs256).
     pub fn generate_hs512() -> Result<Self> {
-        Self::generate(Algorithm::Hs512, &SystemEntropy)
+        Self::generate_with(Algorithm::HS512, &SystemEntropy)
     }
 
     /// A fresh random key from a source of the application's choice.
@@ -108,7 +109,7 @@ impl Key {
     /// # Errors
     ///
     /// As `entropy` says.
-    pub fn generate(algorithm: Algorithm, entropy: &dyn Entropy) -> Result<Self> {
+    pub fn generate_with(algorithm: Algorithm, entropy: &dyn Entropy) -> Result<Self> {
         let mut secret = [0; 64];
         let secret = &mut secret[..algorithm.size()];
         entropy.fill(secret)?;
@@ -216,7 +217,8 @@ fn header_of(algorithm: Algorithm, kid: &[u8; KID]) -> [u8; HEADER] {
 fn refuse_weak(algorithm: Algorithm, secret: &[u8]) -> Result<()> {
     let text = secret.trim_ascii_start();
     let is = |beginning: &[u8]| text.starts_with(beginning);
-    if is(b"-----BEGIN") || is(b"---- BEGIN") {
+    let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+    if has(b"-----BEGIN ") || has(b"---- BEGIN ") {
         return Err(Error::misuse(
             "the key is PEM text, which is for asymmetric algorithms: generate a secret with \
              `Key::generate_hs256`",
@@ -228,10 +230,15 @@ fn refuse_weak(algorithm: Algorithm, secret: &[u8]) -> Result<()> {
              `Key::generate_hs256`",
         ));
     }
-    let names_kty = || text.windows(5).any(|window| window == b"\"kty\"");
-    if (is(b"{") || is(b"[")) && names_kty() {
+    if (is(b"{") || is(b"[")) && has(b"\"kty\"") {
         return Err(Error::misuse(
             "the key is the text of a JWK: pass its member `k` to `Key::from_base64url`",
+        ));
+    }
+    if is_der(secret) {
+        return Err(Error::misuse(
+            "the key is a DER structure, which is for asymmetric algorithms: generate a secret \
+             with `Key::generate_hs256`",
         ));
     }
     if secret.len() < algorithm.size() {
@@ -250,4 +257,19 @@ fn refuse_weak(algorithm: Algorithm, secret: &[u8]) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Whether a secret is exactly one DER sequence, as private and public keys are: its length says so.
+/// Only sequences too long for a random secret of the usual sizes, so that none is refused by chance.
+fn is_der(secret: &[u8]) -> bool {
+    let length = match *secret {
+        [0x30, 0x81, length, ref rest @ ..] => (rest.len(), usize::from(length), 128),
+        [0x30, 0x82, high, low, ref rest @ ..] => {
+            let length = u16::from_be_bytes([high, low]);
+            (rest.len(), usize::from(length), 256)
+        }
+        _ => return false,
+    };
+    let (found, said, least) = length;
+    found == said && said >= least
 }

@@ -12,9 +12,9 @@ const LONGEST: usize = 64;
 /// The state of an HMAC after the key, and perhaps after the beginning of what is signed.
 #[derive(Clone)]
 pub(crate) enum KeyedMac {
-    Hs256(Hmac<Sha256>),
-    Hs384(Hmac<Sha384>),
-    Hs512(Hmac<Sha512>),
+    HS256(Hmac<Sha256>),
+    HS384(Hmac<Sha384>),
+    HS512(Hmac<Sha512>),
 }
 
 /// A finished tag.
@@ -27,9 +27,9 @@ pub(crate) struct Tag {
 macro_rules! each {
     ($self:expr, $mac:ident => $act:expr) => {
         match $self {
-            KeyedMac::Hs256($mac) => $act,
-            KeyedMac::Hs384($mac) => $act,
-            KeyedMac::Hs512($mac) => $act,
+            KeyedMac::HS256($mac) => $act,
+            KeyedMac::HS384($mac) => $act,
+            KeyedMac::HS512($mac) => $act,
         }
     };
 }
@@ -38,9 +38,9 @@ impl KeyedMac {
     /// `None` never: HMAC takes keys of any length.
     pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Option<Self> {
         Some(match algorithm {
-            Algorithm::Hs256 => Self::Hs256(Hmac::new_from_slice(key).ok()?),
-            Algorithm::Hs384 => Self::Hs384(Hmac::new_from_slice(key).ok()?),
-            Algorithm::Hs512 => Self::Hs512(Hmac::new_from_slice(key).ok()?),
+            Algorithm::HS256 => Self::HS256(Hmac::new_from_slice(key).ok()?),
+            Algorithm::HS384 => Self::HS384(Hmac::new_from_slice(key).ok()?),
+            Algorithm::HS512 => Self::HS512(Hmac::new_from_slice(key).ok()?),
         })
     }
 

@@ -1,0 +1,376 @@
+//! Which tokens of other libraries are accepted, and what they become.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use sha2::Sha256;
+use statewise::clock::{Clock, Timestamp};
+use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder};
+use statewise::{Authenticator, Login, Rejection, Result, Revocation};
+use time::OffsetDateTime;
+
+const START: u64 = 1_700_000_000;
+const SECRET: [u8; 64] = {
+    let mut secret = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        secret[at] = at as u8;
+        at += 1;
+    }
+    secret
+};
+
+/// Nothing here ever waits.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("a token waited for something"),
+    }
+}
+
+/// A clock that is set by hand; `u64::MAX` means that it cannot tell the time.
+#[derive(Clone, Debug)]
+struct Hands(Arc<AtomicU64>);
+
+impl Hands {
+    fn at(seconds: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(seconds)))
+    }
+
+    fn set(&self, seconds: u64) {
+        self.0.store(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Option<Timestamp> {
+        match self.0.load(Ordering::SeqCst) {
+            u64::MAX => None,
+            seconds => Some(Timestamp::from_unix(seconds)),
+        }
+    }
+}
+
+fn at(seconds: u64) -> OffsetDateTime {
+    Timestamp::from_unix(seconds).into()
+}
+
+fn key() -> Key {
+    Key::hs256(&SECRET[..32]).unwrap()
+}
+
+fn builder<D>(keys: impl Into<Keyring>, clock: &Hands) -> TokenBuilder<D> {
+    TokenAuthenticator::<D>::builder(keys)
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(Duration::from_secs(900))
+        .max_lifetime(Duration::from_secs(3600))
+        .clock(clock.clone())
+}
+
+fn plain(clock: &Hands) -> TokenAuthenticator {
+    builder(key(), clock).build().unwrap()
+}
+
+fn token_of<D>(issued: &statewise::Issued<D>) -> String {
+    issued.credential().reveal().to_owned()
+}
+
+fn rejection<T: fmt::Debug>(result: Result<T>) -> Rejection {
+    let error = result.expect_err("was accepted");
+    error.rejection().unwrap_or_else(|| panic!("{error}"))
+}
+
+/// A token with any claims under the key's own header, as only the holder of the key can make.
+fn signed_own(header: &str, claims: &str) -> String {
+    let input = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
+    signed(&input)
+}
+
+fn signed(input: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&SECRET[..32]).unwrap();
+    mac.update(input.as_bytes());
+    let tag = mac.finalize().into_bytes();
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+/// Written by hand, as an application without derives would.
+#[derive(Clone, Debug, PartialEq)]
+struct Profile {
+    plan: String,
+}
+
+impl Serialize for Profile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut profile = serializer.serialize_struct("Profile", 1)?;
+        profile.serialize_field("plan", &self.plan)?;
+        profile.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Profile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let plan = value.get("plan").and_then(serde_json::Value::as_str);
+        plan.map(|plan| Self {
+            plan: plan.to_owned(),
+        })
+        .ok_or_else(|| serde::de::Error::custom("no plan"))
+    }
+}
+
+const STANDARD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+
+fn foreign(claims: &str) -> String {
+    signed_own(STANDARD, claims)
+}
+
+fn auth(clock: &Hands, interop: Interop) -> TokenAuthenticator {
+    builder(key(), clock).interop(interop).build().unwrap()
+}
+
+fn hour() -> Interop {
+    Interop::from_any_issuer(Duration::from_secs(3600))
+}
+
+#[test]
+fn is_off_unless_it_is_asked_for() {
+    let clock = Hands::at(START);
+    let token = foreign(&format!(r#"{{"sub":"alice","exp":{}}}"#, START + 60));
+    assert_eq!(
+        rejection(plain(&clock).verify_now(&token)),
+        Rejection::UnacceptableHeader
+    );
+    let auth = auth(&clock, hour());
+    assert!(auth.accepts(&token));
+    let caller = auth.verify_now(&token).unwrap();
+    assert_eq!(caller.subject(), "alice");
+    assert_eq!(
+        (caller.expires_at(), caller.deadline()),
+        (at(START + 60), at(START + 60))
+    );
+    // Our own go their own way beside it, and not by the rules for others.
+    let own = token_of(&now(auth.issue(Login::new("bob"))).unwrap());
+    assert_eq!(auth.verify_now(&own).unwrap().subject(), "bob");
+}
+
+#[test]
+fn is_not_refreshed_and_says_until_when_it_is_accepted() {
+    let clock = Hands::at(START);
+    let auth = auth(&clock, hour().leeway(Duration::from_secs(5)));
+    let token = foreign(&format!(r#"{{"sub":"alice","exp":{}}}"#, START + 60));
+    assert_eq!(rejection(now(auth.refresh(&token))), Rejection::WrongIssuer);
+    let until = now(auth.revoke(&token)).unwrap();
+    assert_eq!(until, Revocation::AtExpiry(at(START + 65)));
+    clock.set(START + 64);
+    assert!(auth.verify_now(&token).is_ok());
+    clock.set(START + 65);
+    assert_eq!(rejection(auth.verify_now(&token)), Rejection::Expired);
+    assert_eq!(now(auth.revoke(&token)).unwrap(), Revocation::Immediate);
+}
+
+#[test]
+fn the_policy_is_kept() {
+    let clock = Hands::at(START);
+    let exp = START + 60;
+    let iss = r#""iss":"https://legacy.example""#;
+    let from = || Interop::from_issuer("https://legacy.example", Duration::from_secs(3600));
+    let (late, soon) = (START + 3601, START + 1);
+    let long = format!(r#""sub":"a","exp":{late}"#);
+    let early = format!(r#""sub":"a","exp":{exp},"nbf":{soon}"#);
+    let future = format!(r#""sub":"a","exp":{exp},"iat":{soon}"#);
+    let old = format!(r#""sub":"a","exp":{exp},"iat":{}"#, START - 3541);
+    let plain = format!(r#""sub":"a","exp":{exp}"#);
+    let one = Duration::from_secs(1);
+    for (interop, claims, cause) in [
+        (hour(), plain.clone(), None),
+        (
+            hour(),
+            r#""sub":"a""#.to_owned(),
+            Some(Rejection::InvalidClaims),
+        ),
+        (hour(), long, Some(Rejection::InvalidClaims)),
+        (hour(), old, Some(Rejection::InvalidClaims)),
+        (hour(), early.clone(), Some(Rejection::NotYetValid)),
+        (hour().leeway(one), early, None),
+        (hour(), future.clone(), Some(Rejection::NotYetValid)),
+        (hour().leeway(one), future, None),
+        (from(), plain.clone(), Some(Rejection::WrongIssuer)),
+        (from(), format!("{plain},{iss}"), None),
+        (
+            from(),
+            format!(r#"{plain},"iss":"https://legacy.example/""#),
+            Some(Rejection::WrongIssuer),
+        ),
+        (
+            hour(),
+            format!(r#"{plain},"iss":1"#),
+            Some(Rejection::InvalidClaims),
+        ),
+        (
+            hour(),
+            format!(r#"{plain},"aud":"api""#),
+            Some(Rejection::WrongAudience),
+        ),
+        (
+            hour().audience("api"),
+            plain.clone(),
+            Some(Rejection::WrongAudience),
+        ),
+        (
+            hour().audience("api"),
+            format!(r#"{plain},"aud":["x","api"]"#),
+            None,
+        ),
+        (
+            hour(),
+            format!(r#""exp":{exp}"#),
+            Some(Rejection::InvalidClaims),
+        ),
+        (
+            hour(),
+            format!(r#""sub":"","exp":{exp}"#),
+            Some(Rejection::InvalidClaims),
+        ),
+        (
+            hour().allow_missing_subject(),
+            format!(r#""exp":{exp}"#),
+            None,
+        ),
+        (
+            hour().allow_missing_subject(),
+            format!(r#""sub":1,"exp":{exp}"#),
+            Some(Rejection::InvalidClaims),
+        ),
+        (
+            hour().typ("at+jwt"),
+            plain.clone(),
+            Some(Rejection::WrongType),
+        ),
+        (hour().typ("application/JWT"), plain.clone(), None),
+        (
+            hour(),
+            format!(r#"{plain},"roles":"admin","auth_time":"x""#),
+            None,
+        ),
+    ] {
+        let result = auth(&clock, interop).verify_now(&foreign(&format!("{{{claims}}}")));
+        assert_eq!(
+            result.err().and_then(|error| error.rejection()),
+            cause,
+            "{claims}"
+        );
+    }
+}
+
+#[test]
+fn a_header_chooses_among_our_keys_and_nothing_else() {
+    let clock = Hands::at(START);
+    let other = Key::hs512(&SECRET).unwrap();
+    let kid = key().kid().to_owned();
+    let ring = Keyring::new(other.clone())
+        .verify_with(Key::hs256(&SECRET[1..33]).unwrap())
+        .verify_with(key());
+    let auth: TokenAuthenticator = builder(ring, &clock).interop(hour()).build().unwrap();
+    let wrong_kid = Key::hs256(&SECRET[1..33]).unwrap().kid().to_owned();
+    let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"sub":"alice","exp":{}}}"#, START + 60));
+    for (header, cause) in [
+        (r#"{"alg":"HS256"}"#.to_owned(), None),
+        (format!(r#"{{"kid":"{kid}","alg":"HS256"}}"#), None),
+        (r#"{"alg":"HS256","kid":"nobody's"}"#.to_owned(), None),
+        (
+            r#"{"alg":"HS256","jku":"https://evil.example","x":[{}]}"#.to_owned(),
+            None,
+        ),
+        (
+            format!(r#"{{"kid":"{wrong_kid}","alg":"HS256"}}"#),
+            Some(Rejection::BadSignature),
+        ),
+        (
+            format!(r#"{{"kid":"{}","alg":"HS256"}}"#, other.kid()),
+            Some(Rejection::UnacceptableHeader),
+        ),
+        (r#"{"alg":"HS512"}"#.to_owned(), Some(Rejection::Malformed)),
+        (
+            r#"{"alg":"HS384"}"#.to_owned(),
+            Some(Rejection::UnacceptableHeader),
+        ),
+        (
+            r#"{"alg":"none"}"#.to_owned(),
+            Some(Rejection::UnacceptableHeader),
+        ),
+        (
+            r#"{"alg":"HS256","crit":["exp"]}"#.to_owned(),
+            Some(Rejection::UnacceptableHeader),
+        ),
+        (
+            r#"{"alg":"HS256","\u0063rit":[]}"#.to_owned(),
+            Some(Rejection::UnacceptableHeader),
+        ),
+        (
+            r#"{"alg":"HS256","b64":true}"#.to_owned(),
+            Some(Rejection::UnacceptableHeader),
+        ),
+        (
+            r#"{"alg":"HS256","alg":"HS256"}"#.to_owned(),
+            Some(Rejection::UnacceptableHeader),
+        ),
+        (
+            r#"["HS256"]"#.to_owned(),
+            Some(Rejection::UnacceptableHeader),
+        ),
+    ] {
+        let token = signed(&format!("{}.{claims}", URL_SAFE_NO_PAD.encode(&header)));
+        let result = auth.verify_now(&token);
+        assert_eq!(
+            result.err().and_then(|error| error.rejection()),
+            cause,
+            "{header}"
+        );
+    }
+}
+
+#[test]
+fn what_it_says_becomes_an_identity() {
+    let clock = Hands::at(START);
+    let claims = format!(
+        r#"{{"sub":"alice","iat":{},"exp":{},"auth_time":{},"roles":["admin","x"],"plan":"pro","jti":"1"}}"#,
+        START - 5,
+        START + 60,
+        START - 100,
+    );
+    let auth: TokenAuthenticator<Profile> = builder(key(), &clock).interop(hour()).build().unwrap();
+    let caller = auth.verify_now(&foreign(&claims)).unwrap();
+    assert_eq!(caller.data().plan, "pro");
+    assert_eq!(caller.roles().collect::<Vec<_>>(), ["admin", "x"]);
+    assert_eq!(caller.issued_at(), at(START - 5));
+    assert_eq!(caller.authenticated_at(), at(START - 100));
+    assert_eq!(caller.device(), None);
+    // The same id of the token, the same login.
+    let same = auth
+        .verify_now(&foreign(&claims.replace("\"x\"", "\"y\"")))
+        .unwrap();
+    assert_eq!(same.id(), caller.id());
+    let other = auth
+        .verify_now(&foreign(&claims.replace(r#""jti":"1""#, r#""jti":"2""#)))
+        .unwrap();
+    assert_ne!(other.id(), caller.id());
+    let unreadable = auth.verify_now(&foreign(&claims.replace("plan", "plain")));
+    assert_eq!(rejection(unreadable), Rejection::Unreadable);
+    let mut buffer = TokenBuffer::new();
+    let token = foreign(&claims);
+    let borrowed = auth.verify_borrowed(&token, &mut buffer).unwrap();
+    assert_eq!(borrowed.data_json(), Some(claims.as_str()));
+}

@@ -1,0 +1,980 @@
+//! What tokens promise, seen from outside.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+use std::error::Error as _;
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use sha2::Sha256;
+use statewise::clock::{Clock, Timestamp};
+use statewise::entropy::Entropy;
+use statewise::token::{
+    Algorithm, Interop, Key, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder,
+};
+use statewise::{Authenticator, Error, Identity, Login, Outcome, Presented, Refusal};
+use statewise::{Rejection, Result, Revocation};
+use time::OffsetDateTime;
+
+const START: u64 = 1_700_000_000;
+const SECRET: [u8; 64] = {
+    let mut secret = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        secret[at] = at as u8;
+        at += 1;
+    }
+    secret
+};
+
+/// Nothing here ever waits.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("a token waited for something"),
+    }
+}
+
+/// A clock that is set by hand; `u64::MAX` means that it cannot tell the time.
+#[derive(Clone, Debug)]
+struct Hands(Arc<AtomicU64>);
+
+impl Hands {
+    fn at(seconds: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(seconds)))
+    }
+
+    fn set(&self, seconds: u64) {
+        self.0.store(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Option<Timestamp> {
+        match self.0.load(Ordering::SeqCst) {
+            u64::MAX => None,
+            seconds => Some(Timestamp::from_unix(seconds)),
+        }
+    }
+}
+
+/// Counts up, or fails.
+#[derive(Clone, Debug, Default)]
+struct Counting {
+    fails: Arc<AtomicBool>,
+}
+
+impl Entropy for Counting {
+    fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("no entropy"));
+        }
+        for (value, byte) in (1..).zip(bytes) {
+            *byte = value;
+        }
+        Ok(())
+    }
+}
+
+fn at(seconds: u64) -> OffsetDateTime {
+    Timestamp::from_unix(seconds).into()
+}
+
+fn key() -> Key {
+    Key::hs256(&SECRET[..32]).unwrap()
+}
+
+fn builder<D>(keys: impl Into<Keyring>, clock: &Hands) -> TokenBuilder<D> {
+    TokenAuthenticator::<D>::builder(keys)
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(Duration::from_secs(900))
+        .max_lifetime(Duration::from_secs(3600))
+        .clock(clock.clone())
+}
+
+fn plain(clock: &Hands) -> TokenAuthenticator {
+    builder(key(), clock).build().unwrap()
+}
+
+fn token_of<D>(issued: &statewise::Issued<D>) -> String {
+    issued.credential().reveal().to_owned()
+}
+
+fn rejection<T: fmt::Debug>(result: Result<T>) -> Rejection {
+    let error = result.expect_err("was accepted");
+    error.rejection().unwrap_or_else(|| panic!("{error}"))
+}
+
+/// A token with any claims under the key's own header, as only the holder of the key can make.
+fn signed_own(header: &str, claims: &str) -> String {
+    let input = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
+    signed(&input)
+}
+
+fn signed(input: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&SECRET[..32]).unwrap();
+    mac.update(input.as_bytes());
+    let tag = mac.finalize().into_bytes();
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+fn claims_of(token: &str) -> String {
+    let payload = token.split('.').nth(1).unwrap();
+    String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+#[test]
+fn what_is_issued_is_verified_under_each_algorithm() {
+    let clock = Hands::at(START);
+    for (algorithm, key) in [
+        (Algorithm::HS256, Key::hs256(&SECRET).unwrap()),
+        (Algorithm::HS384, Key::hs384(&SECRET).unwrap()),
+        (Algorithm::HS512, Key::hs512(&SECRET).unwrap()),
+    ] {
+        let kid = key.kid().to_owned();
+        let auth = builder::<()>(key, &clock).build().unwrap();
+        let login = Login::new("alice").role("admin").role("").device("phone");
+        let issued = now(auth.issue(login)).unwrap();
+        assert_eq!(issued.outcome(), Outcome::New);
+        let token = token_of(&issued);
+        assert!(auth.accepts(&token));
+
+        let (header, rest) = token.split_at(64);
+        let json = format!(r#"{{"alg":"{algorithm}","typ":"JWT","kid":"{kid}"}}"#);
+        assert_eq!(header, format!("{}.", URL_SAFE_NO_PAD.encode(json)));
+        assert_eq!(rest.split('.').count(), 2);
+
+        let caller = now(auth.verify(&token)).unwrap();
+        assert_eq!(format!("{caller:?}"), format!("{:?}", issued.identity()));
+        assert_eq!(caller.subject(), "alice");
+        assert_eq!(caller.roles().collect::<Vec<_>>(), ["admin", ""]);
+        assert_eq!(caller.device(), Some("phone"));
+        assert_eq!(caller.issued_at(), at(START));
+        assert_eq!(caller.authenticated_at(), at(START));
+        assert_eq!(caller.expires_at(), at(START + 900));
+        assert_eq!(caller.deadline(), at(START + 3600));
+        assert!(!caller.renewal_due() && caller.version() == 0);
+
+        let authoritative = Presented::new(&token).authoritative();
+        assert_eq!(
+            now(auth.verify_with(authoritative)).unwrap().id(),
+            caller.id()
+        );
+
+        let mut buffer = TokenBuffer::new();
+        let borrowed = auth.verify_borrowed(&token, &mut buffer).unwrap();
+        assert_eq!(borrowed.subject(), "alice");
+        assert_eq!(borrowed.roles().collect::<Vec<_>>(), ["admin", ""]);
+        assert!(borrowed.has_role("admin") && !borrowed.has_role("Admin"));
+        assert_eq!(borrowed.device(), Some("phone"));
+        assert_eq!(borrowed.id(), caller.id());
+        assert_eq!(borrowed.issued_at(), caller.issued_at());
+        assert_eq!(borrowed.authenticated_at(), caller.authenticated_at());
+        assert_eq!(borrowed.expires_at(), caller.expires_at());
+        assert_eq!(borrowed.deadline(), caller.deadline());
+        assert_eq!(borrowed.data_json(), None);
+    }
+}
+
+/// What is on the wire never changes unnoticed: other versions and other nodes must read it.
+#[test]
+fn the_wire_format_is_pinned() {
+    let clock = Hands::at(START);
+    let auth = builder::<serde_json::Value>(key(), &clock)
+        .entropy(Counting::default())
+        .build()
+        .unwrap();
+    let login = Login::new("alice")
+        .roles(["admin", "a \"quoted\" one\n"])
+        .device("phone")
+        .authenticated_at(at(START - 60))
+        .deadline(at(START + 1800))
+        .data(serde_json::json!({"plan": "pro"}));
+    let token = token_of(&now(auth.issue(login)).unwrap());
+    assert_eq!(
+        claims_of(&token),
+        concat!(
+            r#"{"iss":"https://auth.example","aud":"api","exp":1700000900,"iat":1700000000,"#,
+            r#""auth_time":1699999940,"abs":1700001800,"sid":"K9IDBAUGBwgJCgsMDQ4PEA","#,
+            r#""sub":"alice","roles":["admin","a \"quoted\" one\n"],"device":"phone","#,
+            r#""data":{"plan":"pro"}}"#
+        )
+    );
+    assert_eq!(token, GOLDEN);
+    let least = token_of(
+        &now(builder(key(), &clock)
+            .build()
+            .unwrap()
+            .issue(Login::new("a")))
+        .unwrap(),
+    );
+    let (dates, _) = claims_of(&least)
+        .split_once(",\"sid\"")
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    assert_eq!(
+        dates,
+        r#"{"iss":"https://auth.example","aud":"api","exp":1700000900,"iat":1700000000"#
+    );
+    assert!(claims_of(&least).ends_with(r#"","sub":"a"}"#));
+}
+
+const GOLDEN: &str = concat!(
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IkZBRGJMY05yMDBFIn0.eyJpc3MiOiJodHRw",
+    "czovL2F1dGguZXhhbXBsZSIsImF1ZCI6ImFwaSIsImV4cCI6MTcwMDAwMDkwMCwiaWF0IjoxNzAwMDAw",
+    "MDAwLCJhdXRoX3RpbWUiOjE2OTk5OTk5NDAsImFicyI6MTcwMDAwMTgwMCwic2lkIjoiSzlJREJBVUdC",
+    "d2dKQ2dzTURRNFBFQSIsInN1YiI6ImFsaWNlIiwicm9sZXMiOlsiYWRtaW4iLCJhIFwicXVvdGVkXCIg",
+    "b25lXG4iXSwiZGV2aWNlIjoicGhvbmUiLCJkYXRhIjp7InBsYW4iOiJwcm8ifX0.vRY1tbJKRhZE_OV6",
+    "Y0XY76roEAML2GEpT_91mtb7j0Q",
+);
+
+#[test]
+fn no_byte_can_be_changed() {
+    let clock = Hands::at(START);
+    let strict = plain(&clock);
+    let interop = builder::<()>(key(), &clock)
+        .interop(Interop::from_any_issuer(Duration::from_secs(900)).audience("api"))
+        .build()
+        .unwrap();
+    let token = token_of(&now(strict.issue(Login::new("alice").role("admin"))).unwrap());
+    for position in 0..token.len() {
+        for replacement in [
+            "A", "B", "g", "_", "-", ".", "=", " ", "\n", "\0", "+", "/", "~", "é",
+        ] {
+            let mut changed = token.clone();
+            changed.replace_range(position..=position, replacement);
+            if changed == token {
+                continue;
+            }
+            for auth in [&strict, &interop] {
+                assert!(
+                    auth.verify_now(&changed).unwrap_err().is_rejected(),
+                    "{changed}"
+                );
+                assert!(now(auth.refresh(&changed)).is_err());
+                assert!(now(auth.revoke(&changed)).unwrap_err().is_rejected());
+            }
+        }
+    }
+    for length in 0..token.len() {
+        for part in [&token[..length], &token[length + 1..]] {
+            assert!(strict.verify_now(part).unwrap_err().is_rejected());
+            assert!(interop.verify_now(part).unwrap_err().is_rejected());
+        }
+    }
+    for wrong in [
+        format!("{token}="),
+        format!("{token}."),
+        format!("{token}.e30"),
+        format!(" {token}"),
+        format!("{token}\n"),
+        format!("Bearer {token}"),
+        token.repeat(2),
+    ] {
+        assert!(strict.verify_now(&wrong).is_err() && interop.verify_now(&wrong).is_err());
+    }
+}
+
+#[test]
+fn a_rejection_names_its_cause() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
+    let cut = token.len() - 43;
+    for (presented, cause) in [
+        (String::new(), Rejection::Malformed),
+        ("a.b".to_owned(), Rejection::Malformed),
+        (format!("{}{}", &token[..64], "x"), Rejection::Malformed),
+        (token[..token.len() - 1].to_owned(), Rejection::Malformed),
+        (
+            format!("{}{}", &token[..cut], "A".repeat(43)),
+            Rejection::BadSignature,
+        ),
+        (signed("e30.e30"), Rejection::UnacceptableHeader),
+        (signed_own(&token[..63], "{}"), Rejection::InvalidClaims),
+        (signed_own(&token[..63], "[]"), Rejection::InvalidClaims),
+        (
+            signed_own(&token[..63], "\u{feff}{}"),
+            Rejection::InvalidClaims,
+        ),
+    ] {
+        assert_eq!(rejection(auth.verify_now(&presented)), cause, "{presented}");
+        let accepts = !matches!(cause, Rejection::Malformed | Rejection::UnacceptableHeader);
+        assert_eq!(auth.accepts(&presented), accepts);
+    }
+    let other = builder::<()>(Key::generate_hs256().unwrap(), &clock)
+        .build()
+        .unwrap();
+    assert_eq!(
+        rejection(other.verify_now(&token)),
+        Rejection::UnacceptableHeader
+    );
+}
+
+/// The last character of a signature of 32 bytes has two bits that mean nothing.
+#[test]
+fn no_token_has_a_second_spelling() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let spellings = alphabet.chars().filter(|last| {
+        let spelling = format!("{}{last}", &token[..token.len() - 1]);
+        auth.verify_now(&spelling).is_ok()
+    });
+    assert_eq!(spellings.count(), 1);
+    // The same for a payload, signed as it is.
+    let header = &token[..63];
+    let claims = format!("{} }}", claims_of(&token).strip_suffix('}').unwrap());
+    let mut payload = URL_SAFE_NO_PAD.encode(claims);
+    while payload.len() % 4 == 0 {
+        let json = String::from_utf8(URL_SAFE_NO_PAD.decode(&payload).unwrap()).unwrap();
+        payload = URL_SAFE_NO_PAD.encode(format!("{json} "));
+    }
+    assert!(
+        auth.verify_now(&signed(&format!("{header}.{payload}")))
+            .is_ok()
+    );
+    let last = alphabet.find(payload.pop().unwrap()).unwrap();
+    payload.push(char::from(alphabet.as_bytes()[last + 1]));
+    let changed = signed(&format!("{header}.{payload}"));
+    assert_eq!(rejection(auth.verify_now(&changed)), Rejection::Malformed);
+}
+
+#[test]
+fn a_token_expires_in_its_very_second() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
+    clock.set(START + 899);
+    assert!(auth.verify_now(&token).is_ok());
+    clock.set(START + 900);
+    assert_eq!(rejection(auth.verify_now(&token)), Rejection::Expired);
+    assert_eq!(rejection(now(auth.refresh(&token))), Rejection::Expired);
+    assert_eq!(now(auth.revoke(&token)).unwrap(), Revocation::Immediate);
+    let mut buffer = TokenBuffer::new();
+    assert_eq!(
+        rejection(auth.verify_borrowed(&token, &mut buffer)),
+        Rejection::Expired
+    );
+}
+
+#[test]
+fn a_node_whose_clock_is_behind_accepts_and_refreshes_a_fresh_token() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
+    clock.set(START - 2);
+    assert!(auth.verify_now(&token).is_ok());
+    let again = now(auth.refresh(&token)).unwrap();
+    let caller = auth.verify_now(again.credential().reveal()).unwrap();
+    assert_eq!(caller.authenticated_at(), at(START));
+    assert_eq!(caller.deadline(), at(START + 3600));
+}
+
+#[test]
+fn refreshing_moves_neither_the_authentication_nor_the_deadline() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let login = Login::new("alice").role("admin").device("phone");
+    let mut issued = now(auth.issue(login)).unwrap();
+    let (id, deadline) = (issued.identity().id(), issued.identity().deadline());
+    assert_eq!(deadline, at(START + 3600));
+    for step in 1.. {
+        clock.set(START + step * 400);
+        match now(auth.refresh(issued.renewable().reveal())) {
+            Ok(next) => {
+                assert_eq!(next.outcome(), Outcome::Rotated);
+                let caller = auth.verify_now(next.credential().reveal()).unwrap();
+                assert_eq!(caller.id(), id);
+                assert_eq!(caller.authenticated_at(), at(START));
+                assert_eq!(caller.deadline(), deadline);
+                assert_eq!(caller.issued_at(), at(START + step * 400));
+                assert_eq!(
+                    caller.expires_at(),
+                    at(START + (step * 400 + 900).min(3600))
+                );
+                assert!(caller.has_role("admin") && caller.device() == Some("phone"));
+                let until = now(auth.revoke(next.credential().reveal())).unwrap();
+                assert_eq!(until, Revocation::AtExpiry(deadline));
+                issued = next;
+            }
+            Err(error) => {
+                assert_eq!((step, error.rejection()), (9, Some(Rejection::Expired)));
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_login_may_set_its_times_within_the_policy() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let issue = |login: Login| now(auth.issue(login)).map(statewise::Issued::into_identity);
+
+    let late = issue(Login::new("a").authenticated_at(at(START + 50))).unwrap();
+    assert_eq!(late.authenticated_at(), at(START));
+    let old = issue(Login::new("a").authenticated_at(at(START - 3000))).unwrap();
+    assert_eq!(
+        (old.deadline(), old.expires_at()),
+        (at(START + 600), at(START + 600))
+    );
+    let over = issue(Login::new("a").authenticated_at(at(START - 3600)));
+    assert_eq!(rejection(over), Rejection::Expired);
+    let short = issue(Login::new("a").deadline(at(START + 10))).unwrap();
+    assert_eq!(
+        (short.deadline(), short.expires_at()),
+        (at(START + 10), at(START + 10))
+    );
+    let long = issue(Login::new("a").deadline(at(START + 100_000))).unwrap();
+    assert_eq!(long.deadline(), at(START + 3600));
+    assert_eq!(
+        rejection(issue(Login::new("a").deadline(at(START)))),
+        Rejection::Expired
+    );
+    assert!(issue(Login::new("")).unwrap_err().is_misuse());
+}
+
+#[test]
+fn revoking_says_until_when() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let issued = now(auth.issue(Login::new("alice").deadline(at(START + 1000)))).unwrap();
+    let until = now(auth.revoke(issued.credential().reveal())).unwrap();
+    assert_eq!(until, Revocation::AtExpiry(at(START + 1000)));
+    assert!(auth.verify_now(issued.credential().reveal()).is_ok());
+    let all = now(auth.revoke_all("alice")).unwrap();
+    assert_eq!(all, Revocation::AtExpiry(at(START + 3600)));
+    let with_others = builder::<()>(key(), &clock)
+        .interop(Interop::from_any_issuer(Duration::from_secs(9000)).leeway(Duration::from_secs(9)))
+        .build()
+        .unwrap();
+    let all = now(with_others.revoke_all("alice")).unwrap();
+    assert_eq!(all, Revocation::AtExpiry(at(START + 9009)));
+}
+
+#[test]
+fn what_a_login_replaces_is_passed_over_unless_the_clock_fails() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
+    for replaced in [
+        token.clone(),
+        "planted".to_owned(),
+        format!("{}A", &token[..token.len() - 1]),
+    ] {
+        assert!(now(auth.issue(Login::new("alice").replaces(replaced))).is_ok());
+    }
+    clock.set(u64::MAX);
+    let error = now(auth.issue(Login::new("alice").replaces(token))).unwrap_err();
+    assert!(error.is_unavailable());
+}
+
+#[test]
+fn keys_are_replaced_without_refusing_a_valid_token() {
+    let clock = Hands::at(START);
+    let (old, new) = (key(), Key::hs512(&SECRET).unwrap());
+    let before = builder::<()>(Keyring::new(old.clone()).verify_with(new.clone()), &clock)
+        .build()
+        .unwrap();
+    let after = builder::<()>(
+        Keyring::new(new.clone())
+            .verify_with(old.clone())
+            .verify_with(old),
+        &clock,
+    )
+    .build()
+    .unwrap();
+    let done = builder::<()>(new, &clock).build().unwrap();
+    let first = token_of(&now(before.issue(Login::new("alice"))).unwrap());
+    let second = token_of(&now(after.refresh(&first)).unwrap());
+    assert!(after.verify_now(&first).is_ok() && before.verify_now(&second).is_ok());
+    assert!(done.verify_now(&second).is_ok());
+    assert_eq!(
+        rejection(done.verify_now(&first)),
+        Rejection::UnacceptableHeader
+    );
+    assert_ne!(first[..63], second[..63]);
+}
+
+#[test]
+fn issuer_and_audience_keep_services_with_one_key_apart() {
+    let clock = Hands::at(START);
+    let with = |issuer: &str, audience: &str| -> TokenAuthenticator {
+        TokenAuthenticator::builder(key())
+            .issuer(issuer)
+            .audience(audience)
+            .lifetime(Duration::from_secs(900))
+            .clock(clock.clone())
+            .build()
+            .unwrap()
+    };
+    let ours = with("https://auth.example", "api");
+    for (issuer, audience, cause) in [
+        ("https://auth.example.evil", "api", Rejection::WrongIssuer),
+        ("https://auth.exampl", "api", Rejection::WrongIssuer),
+        ("HTTPS://auth.example", "api", Rejection::WrongIssuer),
+        ("https://auth.example", "api2", Rejection::WrongAudience),
+        ("https://auth.example", "ap", Rejection::WrongAudience),
+        ("https://auth.example", "API", Rejection::WrongAudience),
+        (
+            r#"https://auth.example","aud":"api"#,
+            "x",
+            Rejection::WrongIssuer,
+        ),
+    ] {
+        let theirs = with(issuer, audience);
+        let token = token_of(&now(theirs.issue(Login::new("alice"))).unwrap());
+        assert!(theirs.verify_now(&token).is_ok());
+        assert_eq!(
+            rejection(ours.verify_now(&token)),
+            cause,
+            "{issuer} {audience}"
+        );
+    }
+    let header = &token_of(&now(ours.issue(Login::new("a"))).unwrap())[..63];
+    let sid = r#""sid":"AAECAwQFBgcICQoLDA0ODw""#;
+    let dates = format!(r#""exp":{},"iat":{START},{sid},"sub":"a""#, START + 900);
+    for (names, cause) in [
+        (r#""aud":"api""#, Rejection::WrongIssuer),
+        (r#""iss":"https://auth.example""#, Rejection::WrongAudience),
+        (
+            r#""iss":"https://auth.example","aud":[]"#,
+            Rejection::WrongAudience,
+        ),
+        (
+            r#""iss":["https://auth.example"],"aud":"api""#,
+            Rejection::InvalidClaims,
+        ),
+        (
+            r#""iss":"https://auth.example","aud":["api",1]"#,
+            Rejection::InvalidClaims,
+        ),
+        (r#""iss":null,"aud":"api""#, Rejection::InvalidClaims),
+    ] {
+        let token = signed_own(header, &format!("{{{names},{dates}}}"));
+        assert_eq!(rejection(ours.verify_now(&token)), cause, "{names}");
+    }
+}
+
+#[test]
+fn any_order_and_spelling_of_the_claims_means_the_same() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let token = token_of(&now(auth.issue(Login::new("alice").role("admin"))).unwrap());
+    let header = &token[..63];
+    let expected = format!("{:?}", auth.verify_now(&token).unwrap());
+    let serde_json::Value::Object(claims) = serde_json::from_str(&claims_of(&token)).unwrap()
+    else {
+        panic!("claims are an object");
+    };
+    let mut members: Vec<_> = claims
+        .iter()
+        .map(|(name, value)| format!("\"{name}\" : {value}"))
+        .collect();
+    for _ in 0..members.len() {
+        members.rotate_left(1);
+        let claims = format!("{{ {} }}", members.join(" ,\n"));
+        let same = auth.verify_now(&signed_own(header, &claims)).unwrap();
+        assert_eq!(format!("{same:?}"), expected);
+        let twice = format!("{{{},{}}}", members.join(","), members[0]);
+        let twice = auth.verify_now(&signed_own(header, &twice));
+        assert_eq!(rejection(twice), Rejection::InvalidClaims);
+    }
+    let escaped = claims_of(&token)
+        .replace("alice", "\\u0061lice")
+        .replace("\"exp\"", "\"\\u0065xp\"");
+    let same = auth.verify_now(&signed_own(header, &escaped)).unwrap();
+    assert_eq!(format!("{same:?}"), expected);
+    let mut buffer = TokenBuffer::new();
+    let escaped = signed_own(header, &escaped);
+    assert_eq!(
+        auth.verify_borrowed(&escaped, &mut buffer)
+            .unwrap()
+            .subject(),
+        "alice"
+    );
+
+    let claims = claims_of(&token);
+    let with = |more: &str| {
+        signed_own(
+            header,
+            &format!("{},{more}}}", claims.strip_suffix('}').unwrap()),
+        )
+    };
+    assert!(
+        auth.verify_now(&with(r#""unknown":[{}],"jti":"x""#))
+            .is_ok()
+    );
+    assert_eq!(
+        rejection(auth.verify_now(&with(r#""jti":1"#))),
+        Rejection::InvalidClaims
+    );
+    assert_eq!(
+        rejection(auth.verify_now(&with(r#""rev":"x""#))),
+        Rejection::InvalidClaims
+    );
+    let later = with(&format!("\"nbf\":{}.5", START));
+    assert_eq!(rejection(auth.verify_now(&later)), Rejection::NotYetValid);
+    clock.set(START + 1);
+    assert!(auth.verify_now(&later).is_ok());
+}
+
+/// Written by hand, as an application without derives would.
+#[derive(Clone, Debug, PartialEq)]
+struct Profile {
+    plan: String,
+}
+
+impl Serialize for Profile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut profile = serializer.serialize_struct("Profile", 1)?;
+        profile.serialize_field("plan", &self.plan)?;
+        profile.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Profile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let plan = value.get("plan").and_then(serde_json::Value::as_str);
+        plan.map(|plan| Self {
+            plan: plan.to_owned(),
+        })
+        .ok_or_else(|| serde::de::Error::custom("no plan"))
+    }
+}
+
+#[test]
+fn data_travels_and_survives_who_does_not_know_it() {
+    let clock = Hands::at(START);
+    let profiles = builder::<Profile>(key(), &clock).build().unwrap();
+    let values = builder::<serde_json::Value>(key(), &clock).build().unwrap();
+    let numbers = builder::<u32>(key(), &clock).build().unwrap();
+    let options = builder::<Option<Profile>>(key(), &clock).build().unwrap();
+    let nothing = plain(&clock);
+    let pro = Profile {
+        plan: "pro".to_owned(),
+    };
+    let token = token_of(&now(profiles.issue(Login::new("alice").data(pro.clone()))).unwrap());
+    assert_eq!(profiles.verify_now(&token).unwrap().data(), &pro);
+    assert_eq!(
+        options.verify_now(&token).unwrap().data(),
+        &Some(pro.clone())
+    );
+    assert_eq!(values.verify_now(&token).unwrap().data()["plan"], "pro");
+    assert_eq!(rejection(numbers.verify_now(&token)), Rejection::Unreadable);
+    // Whoever wants no data is not hindered by it, and does not lose it.
+    let refreshed = token_of(&now(nothing.refresh(&token)).unwrap());
+    assert_eq!(profiles.verify_now(&refreshed).unwrap().data(), &pro);
+    let mut buffer = TokenBuffer::new();
+    let borrowed = nothing.verify_borrowed(&token, &mut buffer).unwrap();
+    assert_eq!(borrowed.data_json(), Some(r#"{"plan":"pro"}"#));
+
+    let none = token_of(&now(options.issue(Login::new("alice").data(None))).unwrap());
+    assert!(!claims_of(&none).contains("data"));
+    assert_eq!(options.verify_now(&none).unwrap().data(), &None);
+    assert_eq!(rejection(profiles.verify_now(&none)), Rejection::Unreadable);
+
+    let mut deep = serde_json::json!(1);
+    for _ in 0..31 {
+        deep = serde_json::json!([deep]);
+    }
+    let fits = token_of(&now(values.issue(Login::new("alice").data(deep.clone()))).unwrap());
+    assert_eq!(values.verify_now(&fits).unwrap().data(), &deep);
+    let too_deep = serde_json::json!([deep]);
+    assert!(
+        now(values.issue(Login::new("alice").data(too_deep)))
+            .unwrap_err()
+            .is_misuse()
+    );
+}
+
+#[test]
+fn the_place_in_the_revocation_log_is_carried_along() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
+    let stamp = statewise::Stamp {
+        incarnation: 7,
+        position: 9,
+    };
+    let rev = URL_SAFE_NO_PAD.encode(stamp.to_bytes());
+    let claims = claims_of(&token).replace(
+        r#","sub":"alice"}"#,
+        &format!(r#","sub":"alice","rev":"{rev}"}}"#),
+    );
+    assert!(claims.contains("rev"));
+    let stamped = signed_own(&token[..63], &claims);
+    let refreshed = token_of(&now(auth.refresh(&stamped)).unwrap());
+    assert!(claims_of(&refreshed).contains(&format!("\"rev\":\"{rev}\"")));
+    let continued: Identity = auth.verify_now(&refreshed).unwrap();
+    let again = token_of(&now(auth.issue(continued.into_login())).unwrap());
+    assert!(claims_of(&again).contains(&format!("\"rev\":\"{rev}\"")));
+}
+
+#[test]
+fn what_is_too_large_is_refused_at_both_ends() {
+    let clock = Hands::at(START);
+    let large = builder::<()>(key(), &clock)
+        .max_length(8192)
+        .build()
+        .unwrap();
+    let small = builder::<()>(key(), &clock)
+        .max_length(600)
+        .build()
+        .unwrap();
+    let with_device = |length: usize| Login::new("alice").device("d".repeat(length));
+    let error = now(small.issue(with_device(500))).unwrap_err();
+    assert_eq!(error.refusal(), Some(Refusal::TooLarge));
+    let token = token_of(&now(large.issue(with_device(4000))).unwrap());
+    assert_eq!(
+        large.verify_now(&token).unwrap().device().map(str::len),
+        Some(4000)
+    );
+    let mut buffer = TokenBuffer::new();
+    assert_eq!(
+        large
+            .verify_borrowed(&token, &mut buffer)
+            .unwrap()
+            .device()
+            .map(str::len),
+        Some(4000)
+    );
+    assert_eq!(rejection(small.verify_now(&token)), Rejection::Malformed);
+    assert!(!small.accepts(&token));
+    assert!(
+        now(large.issue(with_device(5000)))
+            .unwrap_err()
+            .is_refused()
+    );
+    // Each length, so that no payload falls between two buffers.
+    for length in 0..900 {
+        let token = token_of(&now(large.issue(with_device(length))).unwrap());
+        assert!(large.verify_now(&token).is_ok(), "{length}");
+    }
+    let values = builder::<String>(key(), &clock)
+        .max_length(8192)
+        .build()
+        .unwrap();
+    let fits = (1..8192)
+        .rev()
+        .step_by(7)
+        .find_map(|length| now(values.issue(Login::new("a").data("x".repeat(length)))).ok());
+    let longest = token_of(&fits.unwrap());
+    assert!(longest.len() > 8180);
+    assert!(values.verify_now(&longest).is_ok());
+}
+
+#[test]
+fn an_outage_is_no_rejection_and_makes_no_token() {
+    let clock = Hands::at(START);
+    let entropy = Counting::default();
+    let auth = builder::<()>(key(), &clock)
+        .entropy(entropy.clone())
+        .build()
+        .unwrap();
+    let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
+    entropy.fails.store(true, Ordering::SeqCst);
+    assert!(
+        now(auth.issue(Login::new("alice")))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    assert!(auth.verify_now(&token).is_ok());
+    clock.set(u64::MAX);
+    assert!(auth.verify_now(&token).unwrap_err().is_unavailable());
+    assert!(now(auth.refresh(&token)).unwrap_err().is_unavailable());
+    assert!(now(auth.revoke(&token)).unwrap_err().is_unavailable());
+    assert!(now(auth.revoke_all("alice")).unwrap_err().is_unavailable());
+    // A forgery is one, whatever the clock says.
+    assert!(auth.verify_now("forged").unwrap_err().is_rejected());
+    assert!(
+        Key::generate_with(Algorithm::HS512, &entropy)
+            .unwrap_err()
+            .is_unavailable()
+    );
+}
+
+#[test]
+fn a_clock_may_say_anything() {
+    for seconds in [0, 1, 253_402_300_798, 253_402_300_799, u64::MAX - 1] {
+        let clock = Hands::at(seconds);
+        let auth = plain(&clock);
+        match now(auth.issue(Login::new("alice"))) {
+            Ok(issued) => {
+                assert!(
+                    auth.verify_now(issued.credential().reveal()).is_ok(),
+                    "{seconds}"
+                );
+                assert!(now(auth.refresh(issued.credential().reveal())).is_ok());
+            }
+            // Nothing can be issued in the last second of time.
+            Err(error) => assert_eq!(error.rejection(), Some(Rejection::Expired), "{seconds}"),
+        }
+        let _ = now(auth.revoke_all("alice")).unwrap();
+    }
+    let clock = Hands::at(0);
+    let auth = plain(&clock);
+    let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
+    clock.set(u64::MAX - 1);
+    assert_eq!(rejection(auth.verify_now(&token)), Rejection::Expired);
+}
+
+#[test]
+fn what_is_no_key_is_refused() {
+    let pem = b"\n -----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n";
+    let explained = [b"Bag Attributes\n".as_slice(), pem].concat();
+    let jwk = br#" {"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
+    let mut der = vec![0x30, 0x82, 1, 0, 0x30];
+    der.extend((0..255).map(|byte: u8| byte));
+    for secret in [
+        &b""[..],
+        &SECRET[..31],
+        &[0; 64],
+        &[0xaa; 131],
+        pem,
+        &explained,
+        b"ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQC7 someone@example",
+        b" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGb9ECWmEzf6FQbrBZ9w7lshQ",
+        b"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlz",
+        jwk,
+        &der,
+    ] {
+        let error = Key::hs256(secret).expect_err("was taken for a key");
+        assert!(error.is_misuse(), "{error}");
+    }
+    assert!(Key::hs384(&SECRET[..47]).is_err() && Key::hs384(&SECRET[..48]).is_ok());
+    assert!(Key::hs512(&SECRET[..63]).is_err() && Key::hs512(&SECRET).is_ok());
+    assert!(Key::hs256(b"correct horse battery staple correct horse").is_ok());
+
+    let text = Key::generate_hs384().unwrap().reveal();
+    assert_eq!(
+        Key::from_base64url(Algorithm::HS384, &text)
+            .unwrap()
+            .reveal(),
+        text
+    );
+    for wrong in [
+        format!("{text}\n"),
+        format!("{text}="),
+        format!(" {text}"),
+        text.replace(&text[..1], "+"),
+    ] {
+        assert!(
+            Key::from_base64url(Algorithm::HS384, &wrong)
+                .unwrap_err()
+                .is_misuse()
+        );
+    }
+    assert_ne!(
+        Key::generate_hs512().unwrap().kid(),
+        Key::generate_hs512().unwrap().kid()
+    );
+    assert_ne!(key().kid(), Key::hs256(&SECRET[1..33]).unwrap().kid());
+}
+
+#[test]
+fn what_makes_no_sense_is_not_built() {
+    type Build = TokenBuilder<()>;
+    let second = Duration::from_secs(1);
+    let with = |issuer: &str, audience: &str, lifetime: Duration| -> Build {
+        TokenAuthenticator::builder(key())
+            .issuer(issuer)
+            .audience(audience)
+            .lifetime(lifetime)
+    };
+    let good = || with("me", "api", second);
+    let interop = || Interop::from_any_issuer(second);
+    let refused: [Build; 16] = [
+        with("", "api", second),
+        with("me", "", second),
+        with("me", "api", Duration::ZERO),
+        with("me", "api", Duration::from_millis(999)),
+        with("me", "api", Duration::from_secs(401 * 24 * 3600)),
+        with("me", "api", second * 2).max_lifetime(second),
+        good().max_length(255),
+        good().max_length(8193),
+        with(&"m".repeat(3000), "api", second),
+        good().interop(Interop::from_any_issuer(Duration::ZERO)),
+        good().interop(Interop::from_issuer("", second)),
+        good().interop(interop().audience("")),
+        good().interop(interop().typ("")),
+        good().interop(interop().leeway(Duration::from_secs(301))),
+        good().interop(interop().leeway(Duration::MAX)),
+        good().max_lifetime(Duration::ZERO),
+    ];
+    for builder in refused {
+        let error = builder.build().expect_err("was built");
+        assert!(error.is_misuse(), "{error}");
+    }
+    assert!(good().build().is_ok());
+    assert!(
+        good()
+            .interop(interop().leeway(Duration::from_secs(300)))
+            .build()
+            .is_ok()
+    );
+    assert!(good().max_lifetime(Duration::MAX).build().is_ok());
+}
+
+#[test]
+fn nothing_that_is_printed_holds_a_secret() {
+    let clock = Hands::at(START);
+    let secret = key().reveal();
+    let builder =
+        builder::<String>(key(), &clock).interop(Interop::from_any_issuer(Duration::from_secs(9)));
+    let built = format!("{builder:?}");
+    let auth = builder.build().unwrap();
+    let data = "private words".to_owned();
+    let issued = now(auth.issue(Login::new("alice").data(data))).unwrap();
+    let token = token_of(&issued);
+    let mut buffer = TokenBuffer::new();
+    let borrowed = format!("{:?}", auth.verify_borrowed(&token, &mut buffer).unwrap());
+    let mut printed = vec![
+        built,
+        format!("{:?}", key()),
+        format!("{:?}", Keyring::new(key())),
+        format!("{auth:?}"),
+        format!("{issued:?}"),
+        borrowed,
+        format!("{buffer:?}"),
+    ];
+    let mut errors = vec![Key::hs256(&SECRET[..31]).unwrap_err()];
+    for length in [10, 63, 64, 70, token.len() - 1] {
+        errors.push(auth.verify_now(&token[..length]).unwrap_err());
+    }
+    clock.set(START + 10_000);
+    errors.push(auth.verify_now(&token).unwrap_err());
+    for error in errors {
+        assert!(error.source().is_none());
+        printed.extend([format!("{error}"), format!("{error:?}")]);
+    }
+    let bytes = format!("{:?}", &SECRET[..32]);
+    let bytes = bytes.trim_matches(['[', ']']);
+    for text in printed {
+        for part in token
+            .split('.')
+            .skip(1)
+            .chain([secret.as_str(), bytes, "private words"])
+        {
+            let parts = part.as_bytes().windows(12);
+            for window in parts {
+                let window = std::str::from_utf8(window).unwrap();
+                assert!(!text.contains(window), "{window} in {text}");
+            }
+        }
+    }
+}
