@@ -322,6 +322,54 @@ fn a_rejection_names_its_cause() {
     );
 }
 
+#[test]
+fn what_is_no_base64url_is_malformed_before_it_is_forged() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
+    for at in [64, 100, token.len() - 45] {
+        for stray in ["!", "=", ".", "+", " ", "\0"] {
+            let mut wrong = token.clone();
+            wrong.replace_range(at..=at, stray);
+            assert_eq!(rejection(auth.verify_now(&wrong)), Rejection::Malformed);
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_was_shortened_counts_at_once() {
+    let clock = Hands::at(START);
+    let with = |lifetime, max_lifetime| -> TokenAuthenticator {
+        TokenAuthenticator::builder(key())
+            .issuer("https://auth.example")
+            .audience("api")
+            .lifetime(Duration::from_secs(lifetime))
+            .max_lifetime(Duration::from_secs(max_lifetime))
+            .clock(clock.clone())
+            .build()
+            .unwrap()
+    };
+    let (before, after) = (with(1000, 8000), with(60, 100));
+    let token = token_of(&now(before.issue(Login::new("alice"))).unwrap());
+    let caller = after.verify_now(&token).unwrap();
+    assert_eq!(caller.expires_at(), at(START + 100));
+    assert_eq!(caller.deadline(), at(START + 100));
+    clock.set(START + 100);
+    assert_eq!(rejection(after.verify_now(&token)), Rejection::Expired);
+    assert!(before.verify_now(&token).is_ok());
+
+    // And a deadline that the token names counts, though it would live longer.
+    let claims =
+        claims_of(&token).replace(",\"sid\"", &format!(",\"abs\":{},\"sid\"", START + 300));
+    let early = signed_own(&token[..63], &claims);
+    assert_eq!(
+        before.verify_now(&early).unwrap().expires_at(),
+        at(START + 300)
+    );
+    clock.set(START + 300);
+    assert_eq!(rejection(before.verify_now(&early)), Rejection::Expired);
+}
+
 /// The last character of a signature of 32 bytes has two bits that mean nothing.
 #[test]
 fn no_token_has_a_second_spelling() {
