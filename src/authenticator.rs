@@ -83,8 +83,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Rejected* if it is malformed or forged; *unavailable*: it may not have been revoked, and
-    /// trying again is safe.
+    /// *Rejected* if it is malformed, and perhaps if it is forged, where that can be told from
+    /// unknown; *unavailable*: it may not have been revoked, and trying again is safe.
     ///
     /// # Cancel safety
     ///
@@ -92,7 +92,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     fn revoke(&self, credential: &str) -> impl Future<Output = Result<Revocation>> + Send;
 
     /// Ends every login of `subject` that began before this call (OWASP ASVS 7.4.2, 7.4.5), and
-    /// says when that takes effect.
+    /// says when that takes effect. A login begins when [`issue`](Self::issue) is called, not
+    /// when the password check before it began.
     ///
     /// # Errors
     ///
@@ -106,7 +107,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// The background work that this strategy wants done. See [`Upkeep`].
     fn upkeep(&self) -> Upkeep;
 
-    /// Verifies a credential: [`verify_with`](Self::verify_with) without further wishes.
+    /// Verifies a credential: [`verify_with`](Self::verify_with) without further wishes. Not to
+    /// be overridden: a type-erased authenticator asks the other one.
     ///
     /// # Errors
     ///

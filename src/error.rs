@@ -143,7 +143,10 @@ impl Error {
         Self(Kind::Misuse(what.into()))
     }
 
-    pub(crate) fn theft_of(subject: &str, login: PublicId) -> Self {
+    /// A rejection as [`Reused`](Rejection::Reused) that says whose login was ended, for
+    /// implementers of [`Authenticator`](crate::Authenticator).
+    #[must_use]
+    pub fn theft_of(subject: &str, login: PublicId) -> Self {
         Self(Kind::Theft(Box::new(Theft {
             subject: subject.into(),
             login,

@@ -10,12 +10,15 @@ const SUBJECT: u8 = 1;
 const ROLE: u8 = 2;
 const DEVICE: u8 = 3;
 const DATA: u8 = 4;
+/// Tags from here on must be understood: what a later version adds to narrow a login, such as a
+/// binding to a client, is not to be overlooked by this one.
+const CRITICAL: u8 = 128;
 
 /// Subject, roles, device and data, each a tag, a length and bytes; the subject comes first.
 ///
 /// Small ones live inline, larger ones behind one reference count, so that handing a login out of
 /// a store or a token copies a cache line and allocates nothing. Tags that this version does not
-/// know are kept as they are.
+/// know are kept as they are, or refused if they must be understood.
 #[derive(Clone)]
 pub(crate) struct Fields(Buffer);
 
@@ -125,6 +128,7 @@ impl Fields {
                     devices += 1;
                 }
                 DATA => data += 1,
+                CRITICAL.. => return None,
                 _ => {}
             }
         }
@@ -250,7 +254,7 @@ mod tests {
             builder.role("admin");
             builder.role("");
             builder.device("phone");
-            builder.push(200, b"from the future");
+            builder.push(100, b"from the future");
             builder.data(&vec![7; size]);
             let fields = builder.build();
             let read = Fields::decode(fields.as_bytes()).unwrap();
@@ -263,7 +267,7 @@ mod tests {
             assert_eq!(changed.roles().collect::<Vec<_>>(), ["user"]);
             assert_eq!(changed.device(), Some("phone"));
             assert_eq!(changed.data(), None);
-            assert_eq!(changed.first(200), Some(&b"from the future"[..]));
+            assert_eq!(changed.first(100), Some(&b"from the future"[..]));
         }
     }
 
@@ -288,6 +292,7 @@ mod tests {
             b"\x01\x01a\x04\x01b\x04\x01c",
             b"\x01\xff\xff\xff\xff\xff\xff\x01a",
             b"\x01\x80\x80\x80\x80\x7f",
+            b"\x01\x01a\x80\x01b",
         ] {
             assert!(Fields::decode(bad).is_none(), "{bad:?}");
         }

@@ -62,6 +62,28 @@ impl<D> Identity<D> {
         })
     }
 
+    /// The same identity under the login that `handle` names, so that every verification of one
+    /// credential gives one [`id`](Self::id). For implementers.
+    #[must_use]
+    pub fn with_handle(mut self, handle: Handle) -> Self {
+        self.handle = handle;
+        self
+    }
+
+    /// The same identity, in this [`version`](Self::version). For implementers.
+    #[must_use]
+    pub fn with_version(mut self, version: u64) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The same identity, [due for renewal](Self::renewal_due) or not. For implementers.
+    #[must_use]
+    pub fn with_renewal_due(mut self, due: bool) -> Self {
+        self.renewal_due = due;
+        self
+    }
+
     /// The user, as the application named them at login.
     #[must_use]
     pub fn subject(&self) -> &str {
@@ -173,6 +195,19 @@ impl<D> fmt::Debug for Identity<D> {
 /// Bytes that subject, roles and device may take together.
 const MAX_FIELDS: usize = 4096;
 
+/// Refuses texts that together are too large.
+///
+/// # Errors
+///
+/// *Refused* as too large.
+pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>) -> Result<()> {
+    // Two bytes of bookkeeping each.
+    if texts.map(|text| text.len() + 2).sum::<usize>() > MAX_FIELDS {
+        return Err(Error::refused(Refusal::TooLarge));
+    }
+    Ok(())
+}
+
 /// The fields of a login, with `data` in its stored form.
 ///
 /// # Errors
@@ -184,12 +219,12 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fiel
             "the subject of a login is empty: name the user",
         ));
     }
-    let size = login.subject.len()
-        + login.device.as_ref().map_or(0, String::len)
-        + login.roles.iter().map(|role| role.len() + 2).sum::<usize>();
-    if size > MAX_FIELDS {
-        return Err(Error::refused(Refusal::TooLarge));
-    }
+    let roles = login.roles.iter().map(String::as_str);
+    check_size(
+        roles
+            .chain([login.subject()])
+            .chain(login.device.as_deref()),
+    )?;
     let mut builder = FieldsBuilder::new(&login.subject);
     login.roles.iter().for_each(|role| builder.role(role));
     if let Some(device) = &login.device {

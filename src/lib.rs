@@ -106,7 +106,7 @@ pub use error::{Error, Refusal, Rejection, Result, Theft};
 pub use handle::Stamp;
 pub use identity::Identity;
 pub use issued::{Credential, Issued, Outcome, Revocation};
-pub use login::Login;
+pub use login::{Login, LoginParts};
 pub use public_id::{InvalidPublicId, PublicId};
 pub use upkeep::{BoxFuture, Chore, Upkeep};
 

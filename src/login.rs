@@ -109,6 +109,53 @@ impl<D> Login<D> {
     pub fn subject(&self) -> &str {
         &self.subject
     }
+
+    /// All that it says, for implementers of [`Authenticator`](crate::Authenticator).
+    #[must_use]
+    pub fn into_parts(self) -> LoginParts<D> {
+        LoginParts {
+            subject: self.subject,
+            roles: self.roles,
+            device: self.device,
+            data: self.data,
+            replaces: self.replaces,
+            authenticated_at: self.authenticated_at.map(Into::into),
+            deadline: self.deadline.map(Into::into),
+            stamp: self.stamp,
+        }
+    }
+}
+
+/// What a [`Login`] says, part by part.
+#[non_exhaustive]
+pub struct LoginParts<D> {
+    /// The user.
+    pub subject: String,
+    /// The roles.
+    pub roles: Vec<String>,
+    /// The device or client.
+    pub device: Option<String>,
+    /// The application's data.
+    pub data: D,
+    /// The credential to revoke first. A secret.
+    pub replaces: Option<String>,
+    /// When the user proved who they are, if not just now.
+    pub authenticated_at: Option<OffsetDateTime>,
+    /// When the login ends at the latest.
+    pub deadline: Option<OffsetDateTime>,
+    /// Its place in the revocation log, if it is continued.
+    pub stamp: Option<Stamp>,
+}
+
+impl<D> fmt::Debug for LoginParts<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginParts")
+            .field("subject", &self.subject)
+            .field("roles", &self.roles)
+            .field("device", &self.device)
+            .field("replaces", &self.replaces.as_ref().map(|_| REDACTED))
+            .finish_non_exhaustive()
+    }
 }
 
 impl<D> fmt::Debug for Login<D> {

@@ -19,7 +19,7 @@
 //! | a copy of the session table | it holds hashes of 128-bit secrets; nothing in it can be presented |
 //! | session fixation | [`Login::replaces`](crate::Login::replaces) ends what was presented before; an id is never taken from a client |
 //! | a late write after logout | no write but `create` makes a row, and handles are never reused |
-//! | a stolen credential | renewal in use: the second holder is noticed, and the login ends |
+//! | a stolen session credential | where it is renewed in use ([`renew_after`](crate::session::SessionBuilder::renew_after)), the second holder is noticed, and the login ends |
 //! | `alg` confusion, `none`, `crit`, `jwk`, `jku`, `x5u`, `zip` | the header of our tokens is a constant that is compared, not parsed |
 //! | weak keys | [`Key`](crate::token::Key) refuses short, repeated, PEM and JWK input |
 //! | an outage | *unavailable*, never "nobody is logged in", never a fresh session |

@@ -2,7 +2,7 @@
 //!
 //! A login is one [`Record`] in a [`SessionStore`]. Its client holds a credential of 64 characters:
 //! the [`Handle`] by which the record is found, and secrets of which the record holds only hashes.
-//! Who reads the store can log in as nobody; who knows a handle can do nothing with it.
+//! Who reads the store can log in as nobody, and who knows a handle proves nothing with it.
 //!
 //! # Two clocks
 //!

@@ -13,6 +13,8 @@ use crate::error::Result;
 
 /// The pause after a first failure.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The shortest pause, so that no piece of work keeps the others from theirs.
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest pause after failures in a row.
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
@@ -154,7 +156,7 @@ where
         match step {
             Ok(pause) => {
                 retry = FIRST_RETRY;
-                sleep(pause).await;
+                sleep(pause.max(LEAST_PAUSE)).await;
             }
             Err(_) => {
                 sleep(retry).await;

@@ -156,13 +156,18 @@ fn old_records_are_read_and_foreign_ones_refused() {
         assert!(unreadable(&damaged), "byte {at} set to {byte}");
     }
 
+    // A field that must be understood, and is not.
+    let mut critical = old.clone();
+    critical.extend([128, 0]);
+    assert!(unreadable(&critical));
+
     // A field that only a later version knows is kept, whatever is done to the record.
     let mut newer = old.clone();
-    newer.extend([250, 3, 1, 2, 3]);
+    newer.extend([100, 3, 1, 2, 3]);
     let mut record = Record::decode(&newer).unwrap();
     assert_eq!(record.encode(), newer);
     assert!(record.confirm(1));
-    assert!(record.encode().ends_with(&[250, 3, 1, 2, 3]));
+    assert!(record.encode().ends_with(&[100, 3, 1, 2, 3]));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::clock::{self, Clock, Timestamp};
 use crate::data;
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Refusal, Rejection, Result};
-use crate::identity::{Identity, fields_of};
+use crate::identity::{Identity, check_size, fields_of};
 use crate::issued::{Issued, Outcome, Revocation};
 use crate::login::Login;
 use crate::public_id::PublicId;
@@ -30,9 +30,6 @@ use crate::session::record::Record;
 use crate::session::store::SessionStore;
 use crate::upkeep::{BoxFuture, Chore, Upkeep};
 
-/// How often a fresh handle is drawn when the store already has the last one. It never does, so
-/// that a second time means that the entropy source repeats itself.
-const DRAWS: usize = 2;
 /// Sessions on a page.
 const PAGE: usize = 100;
 /// Rows that one step of the upkeep removes at most.
@@ -45,6 +42,10 @@ const NEXT_ROUND: Duration = Duration::from_secs(15);
 /// Sessions: the client holds a random credential, the server a [`Record`] that it finds by it.
 ///
 /// Easy to end: a removed record is the end of it, at once. Each verification asks the store.
+///
+/// A policy that is tightened counts at once for all sessions that there are; what it ended still
+/// counts against a [limit](crate::session::SessionBuilder::limit) until the store finds it over. A policy that is
+/// loosened counts for new sessions, and for the idle time of those that are renewed.
 ///
 /// Logging a user out everywhere also ends their logins that are under way in this process; one
 /// that is under way on another node at that very moment may live.
@@ -118,10 +119,16 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     ///
     /// Changes nothing.
     pub async fn sessions(&self, subject: &str, after: Option<Cursor>) -> Result<Sessions> {
+        let now = self.now()?;
         let page = Page { after, limit: PAGE };
-        let listing = self.store.list(subject, page, self.now()?).await?;
+        let listing = self.store.list(subject, page, now).await?;
         Ok(Sessions {
-            sessions: listing.records.into_iter().map(Session::new).collect(),
+            sessions: listing
+                .records
+                .into_iter()
+                .filter_map(|row| self.in_force(row, now))
+                .map(Session::new)
+                .collect(),
             next: listing.next,
         })
     }
@@ -184,42 +191,32 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
             touch: touch.then(|| self.policy.lifetime.touch()),
             authoritative: presented.is_authoritative(),
         };
-        let row = self.load(&credential, load, now).await?;
+        let row = self.store.load(credential.handle(), load, now).await?;
         let row = row.ok_or(Rejection::Unknown)?;
+        Self::same(&row, &credential)?;
+        let row = self.in_force(row, now).ok_or(Rejection::Unknown)?;
         let verdict = judge(&row, &credential, self.policy.windows, now);
         self.enforce(&row, verdict, now).await?;
         Ok((row, verdict))
     }
 
-    /// A live row, of the very handle that was asked for.
-    async fn load(
-        &self,
-        credential: &SessionCredential,
-        load: Load,
-        now: Timestamp,
-    ) -> Result<Option<Record>> {
-        let Some(row) = self.store.load(credential.handle(), load, now).await? else {
-            return Ok(None);
-        };
-        self.checked(row, credential, now)
+    /// Refuses a row of another handle than the one asked for.
+    fn same(row: &Record, credential: &SessionCredential) -> Result<()> {
+        if row.handle() == credential.handle() {
+            return Ok(());
+        }
+        // Two answers got mixed up on the way: neither is to be trusted.
+        let what = "the session store answered with another session";
+        Err(Error::could_not(what, None))
     }
 
-    /// Passes a row on if it is the one asked for, and alive by the policy of now.
-    fn checked(
-        &self,
-        mut row: Record,
-        credential: &SessionCredential,
-        now: Timestamp,
-    ) -> Result<Option<Record>> {
-        if row.handle() != credential.handle() {
-            // Two answers got mixed up on the way: neither is to be trusted.
-            return Err(Error::could_not(
-                "the session store answered with another session",
-                None,
-            ));
-        }
-        row.idle = row.idle.min(self.policy.lifetime.idle());
-        Ok(row.is_alive(now).then_some(row))
+    /// A row as the policy of now has it, unless it is over by that: what was tightened since the
+    /// login counts at once.
+    fn in_force(&self, mut row: Record, now: Timestamp) -> Option<Record> {
+        let lifetime = self.policy.lifetime;
+        row.idle = row.idle.min(lifetime.idle());
+        row.deadline = row.deadline.min(lifetime.deadline(row.authenticated_at));
+        row.is_alive(now).then_some(row)
     }
 
     /// Lets pass what is honest, refuses the rest, and ends the login whose credential was stolen.
@@ -270,6 +267,9 @@ where
         replacement: Replacement<D>,
     ) -> Result<Replaced> {
         let seen = seen.into();
+        if let Some(roles) = &replacement.roles {
+            check_size(roles.iter().map(String::as_str))?;
+        }
         let data = match &replacement.data {
             Some(data) => Some(self.stored(data)?),
             None => None,
@@ -292,10 +292,13 @@ where
     fn stored(&self, data: &D) -> Result<Option<Vec<u8>>> {
         let mut json = Vec::new();
         data::write(data, &mut json)?;
+        if json == data::NULL {
+            return Ok(None);
+        }
         if json.len() > self.policy.max_data {
             return Err(Refusal::TooLarge.into());
         }
-        Ok((json != data::NULL).then_some(json))
+        Ok(Some(json))
     }
 
     /// The identity that a row stands for.
@@ -354,22 +357,14 @@ where
         })
     }
 
-    async fn store_new(
-        &self,
-        login: &Login<D>,
-        now: Timestamp,
-    ) -> Result<(SessionCredential, Record)> {
-        for _ in 0..DRAWS {
-            let credential = SessionCredential::draw(&login.subject, &*self.entropy)?;
-            let row = self.draft(login, &credential, now)?;
-            match self.store.create(&row, self.policy.limit, now).await? {
-                Created::Stored { .. } => return Ok((credential, row)),
-                Created::Duplicate => {}
-                Created::LimitReached => return Err(Refusal::SessionLimit.into()),
-                Created::Full => return Err(Refusal::Capacity.into()),
-            }
+    /// Stores a new login. `false` if its handle is taken.
+    async fn store_new(&self, row: &Record, now: Timestamp) -> Result<bool> {
+        match self.store.create(row, self.policy.limit, now).await? {
+            Created::Stored { .. } => Ok(true),
+            Created::Duplicate => Ok(false),
+            Created::LimitReached => Err(Refusal::SessionLimit.into()),
+            Created::Full => Err(Refusal::Capacity.into()),
         }
-        Err(Error::could_not("the entropy source repeats itself", None))
     }
 
     /// What `refresh` answers if the row did not advance.
@@ -411,6 +406,9 @@ where
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let began = self.fence.position();
         let now = self.now()?;
+        let mut credential = SessionCredential::draw(&login.subject, &*self.entropy)?;
+        let mut row = self.draft(&login, &credential, now)?;
+        // What is replaced ends only for a login that the rules allow.
         if let Some(replaced) = &login.replaces {
             match self.revoke(replaced).await {
                 Ok(_) => {}
@@ -418,7 +416,14 @@ where
                 Err(error) => return Err(error),
             }
         }
-        let (credential, row) = self.store_new(&login, now).await?;
+        if !self.store_new(&row, now).await? {
+            // Handles are never drawn twice, unless the entropy source repeats itself.
+            credential = SessionCredential::draw(&login.subject, &*self.entropy)?;
+            row = self.draft(&login, &credential, now)?;
+            if !self.store_new(&row, now).await? {
+                return Err(Error::could_not("the entropy source repeats itself", None));
+            }
+        }
         if self.fence.cuts(row.subject(), began) {
             // Nobody holds its credential, so that what matters is done already.
             let _ = self.store.remove(row.handle(), row.subject(), now).await;
@@ -464,8 +469,8 @@ where
             Renewed::Unchanged(row) => (row, false),
             Renewed::Absent => return Err(Rejection::Unknown.into()),
         };
-        let row = self.checked(row, &presented, now)?;
-        let row = row.ok_or(Rejection::Unknown)?;
+        Self::same(&row, &presented)?;
+        let row = self.in_force(row, now).ok_or(Rejection::Unknown)?;
         if !advanced {
             return self.replay(&row, presented, now).await;
         }
@@ -477,9 +482,12 @@ where
         let now = self.now()?;
         let credential = SessionCredential::parse(credential).ok_or(Rejection::Malformed)?;
         let load = Load::new().authoritative();
-        let Some(row) = self.load(&credential, load, now).await? else {
+        // Whatever the policy of this node says of its age: another node may have another one.
+        let row = self.store.load(credential.handle(), load, now).await?;
+        let Some(row) = row else {
             return Ok(Revocation::Immediate);
         };
+        Self::same(&row, &credential)?;
         if judge(&row, &credential, self.policy.windows, now) == Verdict::Unknown {
             return Ok(Revocation::Immediate);
         }

@@ -108,6 +108,9 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// For this long after a renewal the replaced credential works on, whatever happened, and the
     /// new one is not renewed again: requests in flight and other tabs lose nothing.
     /// Default: 10 seconds.
+    ///
+    /// As each node judges by its own clock, and in whole seconds, a request may be in flight for
+    /// this long less what the clocks differ by, less one second.
     pub fn overlap(mut self, overlap: Duration) -> Self {
         self.overlap = overlap;
         self
@@ -191,8 +194,8 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         let policy = Policy {
             lifetime,
             windows: Windows {
-                overlap: self.overlap.as_secs(),
-                grace: self.grace.as_secs(),
+                overlap: rounded_up(self.overlap),
+                grace: rounded_up(self.grace),
             },
             renew_after,
             strict_orphans: self.strict_orphans,
@@ -206,6 +209,11 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
             self.entropy,
         ))
     }
+}
+
+/// Whole seconds: a window that was asked for is not lost to rounding.
+fn rounded_up(window: Duration) -> u64 {
+    window.as_secs() + u64::from(window.subsec_nanos() > 0)
 }
 
 impl<S: fmt::Debug, D> fmt::Debug for NeedsIdle<S, D> {

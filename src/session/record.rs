@@ -141,10 +141,18 @@ impl Record {
         notes
     }
 
-    /// Whether `touch` asks to note a use at `now`.
+    /// Whether `touch` asks to note a use at `now`: once in an eighth of the shorter idle time,
+    /// that of the record or that of `touch`.
     #[must_use]
     pub fn wants_touch(&self, touch: Touch, now: Timestamp) -> bool {
-        now.saturating_since(self.last_seen) >= touch.throttle()
+        let shorter = Touch::new(touch.idle().min(self.idle));
+        now.saturating_since(self.last_seen) >= shorter.throttle()
+    }
+
+    /// Sets when it was last used, for a store whose own server decides on the idle time and
+    /// therefore knows that the record is alive.
+    pub fn set_last_seen(&mut self, seen_at: Timestamp) {
+        self.last_seen = seen_at;
     }
 
     /// Moves on to the next credential, if the presented proof is the current one and its last
@@ -237,7 +245,7 @@ impl Record {
     /// | 112 | 16 | proof of the family |
     /// | 128 | 16 | seed of the current credential |
     /// | 144 | 16 | stamp: incarnation, position |
-    /// | 160 | | fields: tag, length in base 128, bytes; subject 1, role 2, device 3, data 4 |
+    /// | 160 | | fields: tag, length in base 128, bytes; subject 1, role 2, device 3, data 4; unknown tags are kept below 128 and unreadable from there |
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let fields = self.fields.as_bytes();

@@ -94,7 +94,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Security
     ///
-    /// The handle is the caller's; the row returned must be of that handle.
+    /// The handle is the caller's; the row returned must be of that handle. A store that notes
+    /// the use in the same trip does so before the credential is proven: who knows a handle can
+    /// then keep that session from going idle, though not beyond its deadline. Leaving it to
+    /// [`touch`](Self::touch) avoids that.
     ///
     /// # Errors
     ///
@@ -102,7 +105,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Backend notes
     ///
-    /// - memory: the use is noted in place, under a shared lock.
+    /// - memory: leaves the use to [`touch`](Self::touch), so that it is noted only of a proven
+    ///   credential.
     fn load(
         &self,
         handle: Handle,

@@ -12,24 +12,26 @@ use crate::error::{Error, Result};
 use crate::handle::{Handle, partition};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
-use crate::session::listing::{Cursor, Listing, Page};
+use crate::session::listing::{Listing, Page};
 use crate::session::record::Record;
 use crate::session::store::SessionStore;
 use crate::upkeep::Upkeep;
-use shard::{Found, Shard};
+use shard::{Changed, Found, Shard};
 
 /// Rows that a shard is sized for: few enough to look through under its lock in microseconds.
 const ROWS_PER_SHARD: usize = 256;
 /// Partitions of handles, and so the most shards there can be.
 const PARTITIONS: usize = 4096;
+/// Rows that a search for room removes at most, under one lock.
+const SEARCH: usize = 256;
 /// Shards that a sweep looks through at most.
 const SHARDS_PER_SWEEP: usize = 64;
 
 /// Sessions in the memory of this process: for one node, and for tests.
 ///
 /// Bounded: a store that is full of live sessions refuses new ones and ends none. What it holds
-/// is gone with the process. Reads share their lock, and a use is noted without an exclusive one;
-/// no lock is held over anything but the store's own short steps.
+/// is gone with the process. Reads share their lock, and a use is noted without an exclusive one,
+/// behind the read, so that only a proven credential keeps a session alive; no lock is held over anything but the store's own short steps.
 ///
 /// ```
 /// use statewise::store::MemoryStore;
@@ -124,8 +126,8 @@ impl MemoryStore {
         self.count.fetch_sub(rows, Ordering::Relaxed);
     }
 
-    fn purge(&self, shard: &Padded, now: Timestamp) -> usize {
-        let purged = shard.write().purge(now);
+    fn purge(&self, shard: &Padded, budget: usize, now: Timestamp) -> usize {
+        let purged = shard.write().purge(budget, now);
         self.release(purged);
         purged
     }
@@ -136,19 +138,44 @@ impl MemoryStore {
         if self.searched_at.load(Ordering::Relaxed) == now.unix() + 1 {
             return false;
         }
-        for _ in 0..self.shards.len() {
-            if self.purge(self.next_to_sweep().0, now) > 0 {
+        let start = self.swept_to.load(Ordering::Relaxed);
+        for step in 0..self.shards.len() {
+            let shard = &self.shards[(start + step) % self.shards.len()];
+            if self.purge(shard, SEARCH, now) > 0 {
+                self.swept_to.store(start + step, Ordering::Relaxed);
                 return true;
             }
         }
         self.searched_at.store(now.unix() + 1, Ordering::Relaxed);
-        false
+        // Somebody else may have made room meanwhile.
+        self.len() < self.capacity
     }
 
     /// The next shard in the round, and whether the round goes on behind it.
     fn next_to_sweep(&self) -> (&Padded, bool) {
         let turn = self.swept_to.fetch_add(1, Ordering::Relaxed) % self.shards.len();
         (&self.shards[turn], turn + 1 < self.shards.len())
+    }
+
+    /// Changes a live row under the lock of its shard.
+    fn change<T>(
+        &self,
+        handle: Handle,
+        now: Timestamp,
+        change: impl FnOnce(&mut Record) -> T,
+    ) -> Option<(T, Record)> {
+        let changed = self
+            .shard(handle.partition())
+            .write()
+            .change(handle, now, change);
+        match changed {
+            Changed::Alive(outcome, record) => Some((outcome, record)),
+            Changed::Over => {
+                self.release(1);
+                None
+            }
+            Changed::Absent => None,
+        }
     }
 
     fn insert(&self, record: &Record, limit: Limit, now: Timestamp) -> Created {
@@ -202,8 +229,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
-        let mut shard = self.shard(handle.partition()).write();
-        let renewed = shard.change(handle, now, |record| record.renew(renewal, now));
+        let renewed = self.change(handle, now, |record| record.renew(renewal, now));
         Ok(match renewed {
             Some((true, record)) => Renewed::Advanced(record),
             Some((false, record)) => Renewed::Unchanged(record),
@@ -218,8 +244,7 @@ impl SessionStore for MemoryStore {
         change: &Change,
         now: Timestamp,
     ) -> Result<Updated> {
-        let mut shard = self.shard(handle.partition()).write();
-        let updated = shard.change(handle, now, |record| record.update(expected, change));
+        let updated = self.change(handle, now, |record| record.update(expected, change));
         Ok(match updated {
             Some((true, record)) => Updated::Done(record),
             Some((false, _)) => Updated::Conflict,
@@ -228,8 +253,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
-        let mut shard = self.shard(handle.partition()).write();
-        shard.change(handle, now, |record| record.confirm(generation));
+        self.change(handle, now, |record| record.confirm(generation));
         Ok(())
     }
 
@@ -253,32 +277,25 @@ impl SessionStore for MemoryStore {
         scope: Scope,
         _now: Timestamp,
     ) -> Result<Removed> {
-        let mut shard = self.shard(partition(subject)).write();
-        let covered: Vec<_> = shard
-            .of_subject(subject)
-            .filter(|record| record.is_in(&scope))
-            .map(|record| record.handle())
-            .collect();
-        for handle in &covered {
-            shard.remove(*handle);
-        }
-        drop(shard);
-        self.release(covered.len());
-        Ok(Removed::at_once(covered.len() as u64))
+        let shard = self.shard(partition(subject));
+        let removed = shard.write().remove_subject(subject, &scope);
+        self.release(removed);
+        Ok(Removed::at_once(removed as u64))
     }
 
     async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
         let shard = self.shard(partition(subject)).read();
-        let mut records: Vec<_> = shard
-            .of_subject(subject)
-            .filter(|record| record.is_alive(now))
-            .filter(|record| page.after.is_none_or(|after| Cursor::from(record) > after))
-            .collect();
-        drop(shard);
-        records.sort_unstable_by_key(|record| Cursor::from(record));
-        let more = records.len() > page.limit;
-        records.truncate(page.limit);
-        let next = records.last().filter(|_| more).map(Cursor::from);
+        let mut cursors = shard.cursors(subject, page.after, now);
+        let more = cursors.len() > page.limit;
+        if more && page.limit > 0 {
+            // Only what is on the page is put in order, and only that is copied.
+            cursors.select_nth_unstable(page.limit - 1);
+        }
+        cursors.truncate(page.limit);
+        cursors.sort_unstable();
+        let next = cursors.last().copied().filter(|_| more);
+        let handles = cursors.into_iter().map(|cursor| cursor.handle);
+        let records = handles.filter_map(|handle| shard.read(handle)).collect();
         Ok(Listing::new(records, next))
     }
 
@@ -286,9 +303,14 @@ impl SessionStore for MemoryStore {
         let mut removed = 0;
         for _ in 0..SHARDS_PER_SWEEP {
             let (shard, more) = self.next_to_sweep();
-            removed += self.purge(shard, now);
-            if !more || removed >= limit {
-                return Ok(Swept::new(removed as u64, more));
+            let budget = limit.saturating_sub(removed);
+            removed += self.purge(shard, budget, now);
+            if removed >= limit {
+                // There may be more in this shard: it comes again in the next round.
+                return Ok(Swept::new(removed as u64, true));
+            }
+            if !more {
+                return Ok(Swept::new(removed as u64, false));
             }
         }
         Ok(Swept::new(removed as u64, true))

@@ -1,12 +1,14 @@
 //! One part of the memory store: rows by handle, and handles by subject.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
 use crate::handle::Handle;
-use crate::session::ask::{Limit, Load};
+use crate::session::ask::{Limit, Load, Scope};
+use crate::session::listing::Cursor;
 use crate::session::record::Record;
 
 /// The rows of some partitions. All logins of one subject are in one shard, so that the index
@@ -53,24 +55,25 @@ pub(super) enum Found {
     Absent,
 }
 
+/// What became of a change.
+pub(super) enum Changed<T> {
+    Alive(T, Record),
+    Over,
+    Absent,
+}
+
 impl<H: BuildHasher> Shard<H> {
-    /// Finds a row and notes its use. Needs no exclusive access.
+    /// Finds a row. Needs no exclusive access.
     pub(super) fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Found {
         let Some(row) = self.rows.get(&RowKey(handle)) else {
             return Found::Absent;
         };
-        let mut record = row.read();
-        if !record.is_alive_for(load.touch, now) {
-            return Found::Over;
+        let record = row.read();
+        if record.is_alive_for(load.touch, now) {
+            Found::Alive(record)
+        } else {
+            Found::Over
         }
-        if load
-            .touch
-            .is_some_and(|touch| record.wants_touch(touch, now))
-            && record.touch(now)
-        {
-            row.last_seen.fetch_max(now.unix(), Ordering::Relaxed);
-        }
-        Found::Alive(record)
     }
 
     /// Notes a use behind the read. Needs no exclusive access.
@@ -86,21 +89,25 @@ impl<H: BuildHasher> Shard<H> {
         self.rows.contains_key(&RowKey(handle))
     }
 
-    /// Changes a live row by `change`. `None` if there is none, or it is over.
+    /// Changes a live row by `change`. Removes one that is over, so that a clock set back does not
+    /// revive it.
     pub(super) fn change<T>(
         &mut self,
         handle: Handle,
         now: Timestamp,
         change: impl FnOnce(&mut Record) -> T,
-    ) -> Option<(T, Record)> {
-        let row = self.rows.get_mut(&RowKey(handle))?;
+    ) -> Changed<T> {
+        let Some(row) = self.rows.get_mut(&RowKey(handle)) else {
+            return Changed::Absent;
+        };
         let mut record = row.read();
         if !record.is_alive(now) {
-            return None;
+            self.remove(handle);
+            return Changed::Over;
         }
         let outcome = change(&mut record);
         *row = Row::new(record.clone());
-        Some((outcome, record))
+        Changed::Alive(outcome, record)
     }
 
     pub(super) fn insert(&mut self, record: Record) {
@@ -109,8 +116,8 @@ impl<H: BuildHasher> Shard<H> {
         self.rows.insert(RowKey(handle), Row::new(record));
         self.subjects
             .entry(subject)
-            .or_insert_with(Handles::none)
-            .push(handle);
+            .and_modify(|handles| handles.add(handle))
+            .or_insert(Handles::One(handle));
     }
 
     pub(super) fn remove(&mut self, handle: Handle) -> bool {
@@ -118,24 +125,53 @@ impl<H: BuildHasher> Shard<H> {
             return false;
         };
         let subject = self.hasher.hash_one(row.record.subject());
-        if let Some(handles) = self.subjects.get_mut(&subject) {
-            handles.take_out(handle);
-            if handles.as_slice().is_empty() {
-                self.subjects.remove(&subject);
-            }
+        if let Entry::Occupied(mut handles) = self.subjects.entry(subject)
+            && handles.get_mut().take_out(handle)
+        {
+            handles.remove();
         }
         true
     }
 
     /// The rows of a subject, alive or over.
-    pub(super) fn of_subject<'s>(&'s self, subject: &'s str) -> impl Iterator<Item = Record> + 's {
+    fn of_subject<'s>(&'s self, subject: &'s str) -> impl Iterator<Item = &'s Row> {
         let handles = self.subjects.get(&self.hasher.hash_one(subject));
         handles
-            .map_or(&[][..], Handles::as_slice)
-            .iter()
-            .filter_map(|handle| self.rows.get(&RowKey(*handle)))
+            .into_iter()
+            .flat_map(Handles::iter)
+            .filter_map(|handle| self.rows.get(&RowKey(handle)))
             .filter(move |row| row.record.subject() == subject)
-            .map(Row::read)
+    }
+
+    /// The live logins of a subject behind a place in their list, in no order.
+    pub(super) fn cursors(
+        &self,
+        subject: &str,
+        after: Option<Cursor>,
+        now: Timestamp,
+    ) -> Vec<Cursor> {
+        self.of_subject(subject)
+            .filter(|row| row.is_alive(now))
+            .map(|row| Cursor::from(&row.record))
+            .filter(|cursor| after.is_none_or(|after| *cursor > after))
+            .collect()
+    }
+
+    pub(super) fn read(&self, handle: Handle) -> Option<Record> {
+        self.rows.get(&RowKey(handle)).map(Row::read)
+    }
+
+    /// Removes the logins of a subject that `scope` covers; how many there were.
+    pub(super) fn remove_subject(&mut self, subject: &str, scope: &Scope) -> usize {
+        let covered: Vec<_> = self
+            .of_subject(subject)
+            .filter(|row| row.record.is_in(scope))
+            .map(|row| row.record.handle())
+            .collect();
+        covered
+            .iter()
+            .filter(|handle| self.remove(**handle))
+            .count()
     }
 
     /// Which logins must go so that one more fits the limit; `None` if the limit forbids it.
@@ -150,33 +186,25 @@ impl<H: BuildHasher> Shard<H> {
             Limit::Reject(most) => (most, false),
             Limit::EvictOldest(most) => (most, true),
         };
-        let mut alive: Vec<_> = self
-            .of_subject(subject)
-            .filter(|record| record.is_alive(now))
-            .map(|record| (record.deadline(), record.handle()))
-            .collect();
+        let mut alive = self.cursors(subject, None, now);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let excess = (alive.len() + 1).saturating_sub(most);
         if excess > 0 && !evicts {
             return None;
         }
         alive.sort_unstable();
-        Some(
-            alive
-                .into_iter()
-                .take(excess)
-                .map(|(_, handle)| handle)
-                .collect(),
-        )
+        let victims = alive.into_iter().take(excess);
+        Some(victims.map(|cursor| cursor.handle).collect())
     }
 
-    /// Removes what is over; how many there were.
-    pub(super) fn purge(&mut self, now: Timestamp) -> usize {
+    /// Removes what is over, at most `budget` rows; how many there were.
+    pub(super) fn purge(&mut self, budget: usize, now: Timestamp) -> usize {
         let over: Vec<_> = self
             .rows
             .iter()
             .filter(|(_, row)| !row.is_alive(now))
             .map(|(key, _)| key.0)
+            .take(budget)
             .collect();
         over.iter().filter(|handle| self.remove(**handle)).count()
     }
@@ -185,35 +213,38 @@ impl<H: BuildHasher> Shard<H> {
 /// The handles of one subject: nearly always one.
 #[derive(Debug)]
 enum Handles {
-    One([Handle; 1]),
-    Many(Vec<Handle>),
+    One(Handle),
+    /// A set, so that ending all sessions of one who has very many is not quadratic.
+    Many(HashSet<RowKey, BuildHasherDefault<HandleHasher>>),
 }
 
 impl Handles {
-    const fn none() -> Self {
-        Self::Many(Vec::new())
+    fn iter(&self) -> impl Iterator<Item = Handle> {
+        let (one, many) = match self {
+            Self::One(one) => (Some(*one), None),
+            Self::Many(many) => (None, Some(many)),
+        };
+        one.into_iter()
+            .chain(many.into_iter().flatten().map(|key| key.0))
     }
 
-    fn as_slice(&self) -> &[Handle] {
+    fn add(&mut self, handle: Handle) {
         match self {
-            Self::One(one) => one,
-            Self::Many(many) => many,
+            Self::One(one) => *self = Self::Many([*one, handle].map(RowKey).into_iter().collect()),
+            Self::Many(many) => {
+                many.insert(RowKey(handle));
+            }
         }
     }
 
-    fn push(&mut self, handle: Handle) {
+    /// Takes one out; whether none is left.
+    fn take_out(&mut self, handle: Handle) -> bool {
         match self {
-            Self::Many(many) if many.is_empty() => *self = Self::One([handle]),
-            Self::Many(many) => many.push(handle),
-            Self::One([one]) => *self = Self::Many(vec![*one, handle]),
-        }
-    }
-
-    fn take_out(&mut self, handle: Handle) {
-        match self {
-            Self::One([one]) if *one == handle => *self = Self::none(),
-            Self::One(_) => {}
-            Self::Many(many) => many.retain(|other| *other != handle),
+            Self::One(one) => *one == handle,
+            Self::Many(many) => {
+                many.remove(&RowKey(handle));
+                many.is_empty()
+            }
         }
     }
 }
