@@ -10,11 +10,44 @@ use crate::error::{Error, Rejection, Result};
 /// What an absent value is read as.
 pub(crate) const NULL: &[u8] = b"null";
 
+/// How deep data may nest, so that both strategies read back what they wrote.
+const DEPTH: usize = 31;
+
 /// Appends data to `json`.
+///
+/// # Errors
+///
+/// *Misuse* if they do not serialise, or nest more than 31 deep.
 pub(crate) fn write<D: Serialize>(data: &D, json: &mut Vec<u8>) -> Result<()> {
-    serde_json::to_writer(json, data).map_err(|_| {
-        Error::misuse("the data of a login does not serialise to JSON: see its Serialize")
-    })
+    let start = json.len();
+    serde_json::to_writer(&mut *json, data).map_err(|_| {
+        Error::misuse("the data of a login do not serialise to JSON: see their Serialize")
+    })?;
+    if depth(json.get(start..).unwrap_or_default()) > DEPTH {
+        return Err(Error::misuse(
+            "the data of a login nest more than 31 deep: flatten them, or keep them elsewhere",
+        ));
+    }
+    Ok(())
+}
+
+/// How deep a JSON value nests.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// Reads data. Who wants none is not hindered by any.

@@ -1,0 +1,346 @@
+//! Random steps that can be replayed, and cut down to what matters.
+
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::handle::Handle;
+use crate::session::{Change, Limit, Record, Renewal, Scope, SessionStore, Touch};
+use crate::testkit::clock::ManualClock;
+use crate::testkit::fixture::StoreFixture;
+use crate::testkit::model::{Answer, Model, Step, perform, stamp};
+use crate::testkit::random::Random;
+use crate::testkit::sample::Sample;
+
+/// Rows that a script knows at a time.
+const SLOTS: usize = 9;
+/// Seconds that time moves by. The idle times and deadlines are multiples of it and the throttle
+/// of a touch equals it, so that nothing depends on whether a store notes every use.
+const UNIT: u64 = 100;
+const IDLE: u64 = 8 * UNIT;
+
+/// A step whose details follow from the state it finds, so that it keeps its sense when others
+/// around it are left out.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Act {
+    Create {
+        slot: usize,
+        units: u64,
+        limit: usize,
+    },
+    Load {
+        slot: usize,
+        touch: bool,
+    },
+    Renew {
+        slot: usize,
+        honest: bool,
+    },
+    Update {
+        slot: usize,
+        current: bool,
+        what: usize,
+    },
+    Confirm {
+        slot: usize,
+        current: bool,
+    },
+    Touch {
+        slot: usize,
+    },
+    Remove {
+        slot: usize,
+    },
+    RemoveSubject {
+        slot: usize,
+        scope: usize,
+    },
+    List {
+        slot: usize,
+        limit: usize,
+    },
+    Sweep,
+    Advance {
+        units: u64,
+    },
+}
+
+impl Act {
+    pub(super) fn choose(random: &mut Random) -> Self {
+        let slot = random.below(SLOTS);
+        match random.below(40) {
+            0..=9 => Self::Create {
+                slot,
+                units: 1 + random.below(20) as u64,
+                limit: random.below(6),
+            },
+            10..=16 => Self::Load {
+                slot,
+                touch: random.once_in(2),
+            },
+            17..=21 => Self::Renew {
+                slot,
+                honest: !random.once_in(4),
+            },
+            22..=26 => Self::Update {
+                slot,
+                current: !random.once_in(4),
+                what: random.below(5),
+            },
+            27..=28 => Self::Confirm {
+                slot,
+                current: !random.once_in(3),
+            },
+            29..=30 => Self::Touch { slot },
+            31..=32 => Self::Remove { slot },
+            33 => Self::RemoveSubject {
+                slot,
+                scope: random.below(4),
+            },
+            34..=35 => Self::List {
+                slot,
+                limit: 1 + random.below(4),
+            },
+            36 => Self::Sweep,
+            _ => Self::Advance {
+                units: 1 + random.below(6) as u64,
+            },
+        }
+    }
+}
+
+/// What a script has made so far.
+struct Stage {
+    model: Model,
+    slots: Vec<Option<Record>>,
+    clock: ManualClock,
+}
+
+impl Stage {
+    fn now(&self) -> Timestamp {
+        self.clock.now().expect("a clock that goes")
+    }
+
+    /// Handle and subject of a slot; of nobody's row if it was never used.
+    fn handle(&self, slot: usize) -> (Handle, String) {
+        match &self.slots[slot] {
+            Some(row) => (row.handle(), row.subject().to_owned()),
+            None => (
+                Sample::of("nobody").at(self.now()).handle(),
+                "nobody".to_owned(),
+            ),
+        }
+    }
+
+    /// The step that an act stands for here.
+    fn step(&mut self, act: Act) -> Option<Step> {
+        let now = self.now();
+        Some(match act {
+            Act::Create { slot, units, limit } => {
+                let row = self.row_for(slot, units * UNIT, now);
+                let limit = match limit {
+                    0 | 1 => Limit::Reject(2),
+                    2 | 3 => Limit::EvictOldest(2),
+                    _ => Limit::Unlimited,
+                };
+                Step::Create(row, limit)
+            }
+            Act::Load { slot, touch } => {
+                Step::Load(self.handle(slot).0, touch.then_some(Touch::new(IDLE)))
+            }
+            Act::Renew { slot, honest } => {
+                let (handle, _) = self.handle(slot);
+                let known = self.model.row(handle).or(self.slots[slot].as_ref())?;
+                let renewal = Sample::renewal_of(known);
+                // Otherwise as one would who knows another secret.
+                let presented = if honest {
+                    renewal.presented
+                } else {
+                    renewal.next
+                };
+                Step::Renew(
+                    handle,
+                    Renewal {
+                        presented,
+                        ..renewal
+                    },
+                )
+            }
+            Act::Update {
+                slot,
+                current,
+                what,
+            } => {
+                let (handle, _) = self.handle(slot);
+                let version = self.model.row(handle).map_or(0, Record::version);
+                let expected = if current {
+                    version
+                } else {
+                    version.wrapping_add(1)
+                };
+                Step::Update(handle, expected, change(what))
+            }
+            Act::Confirm { slot, current } => {
+                let (handle, _) = self.handle(slot);
+                let generation = self.model.row(handle).map_or(0, Record::generation);
+                Step::Confirm(handle, generation + u32::from(!current))
+            }
+            Act::Touch { slot } => Step::Touch(self.handle(slot).0),
+            Act::Remove { slot } => {
+                let (handle, subject) = self.handle(slot);
+                Step::Remove(handle, subject)
+            }
+            Act::RemoveSubject { slot, scope } => {
+                let (handle, _) = self.handle(slot);
+                let scope = match scope {
+                    0 => Scope::all(),
+                    1 => Scope::others(handle),
+                    2 => Scope::all().before(stamp(2)?),
+                    _ => Scope::others(handle).before(stamp(2)?),
+                };
+                Step::RemoveSubject(subject(slot), scope)
+            }
+            Act::List { slot, limit } => Step::List(subject(slot), limit),
+            Act::Sweep => Step::Sweep,
+            Act::Advance { .. } => return None,
+        })
+    }
+
+    /// The row that a create brings: the one that is there, or a fresh one, as no handle is ever
+    /// used twice.
+    fn row_for(&mut self, slot: usize, absolute: u64, now: Timestamp) -> Record {
+        if let Some(row) = &self.slots[slot]
+            && self
+                .model
+                .row(row.handle())
+                .is_some_and(|row| row.is_alive(now))
+        {
+            return row.clone();
+        }
+        let sample = Sample::of(subject(slot)).idle(IDLE).absolute(absolute);
+        let sample = match slot {
+            0..=2 => sample,
+            _ => sample.data([7; 90]).stamp(1, slot as u64 - 3),
+        };
+        let row = sample.at(now);
+        self.slots[slot] = Some(row.clone());
+        row
+    }
+}
+
+/// Three subjects, with three slots each.
+fn subject(slot: usize) -> String {
+    format!("user {}", slot % 3)
+}
+
+fn change(what: usize) -> Change {
+    match what {
+        0 => Sample::change(b"some data"),
+        1 => Change {
+            roles: Some(vec!["admin".to_owned(), "user".to_owned()]),
+            ..Change::default()
+        },
+        2 => Change {
+            data: Some(None),
+            ..Change::default()
+        },
+        3 => Change {
+            stamp: stamp(3),
+            ..Change::default()
+        },
+        _ => Change::default(),
+    }
+}
+
+/// Does the acts on a fresh store and on the model.
+///
+/// # Errors
+///
+/// Where the two differ.
+pub(super) async fn replay<F: StoreFixture>(fixture: &F, acts: &[Act]) -> Result<(), String> {
+    let store = fixture.open().await;
+    let mut stage = Stage {
+        model: Model::default(),
+        slots: vec![None; SLOTS],
+        clock: ManualClock::default(),
+    };
+    for (at, act) in acts.iter().enumerate() {
+        if let Act::Advance { units } = act {
+            let by = Duration::from_secs(units * UNIT);
+            stage.clock.advance(by);
+            fixture.advance(&store, by).await;
+            continue;
+        }
+        let Some(step) = stage.step(*act) else {
+            continue;
+        };
+        compare(&mut stage, &store, &step, || format!("step {at}, {act:?}")).await?;
+    }
+    for slot in 0..SLOTS {
+        let step = Step::Load(stage.handle(slot).0, None);
+        compare(&mut stage, &store, &step, || {
+            format!("in the end, slot {slot}")
+        })
+        .await?;
+        let step = Step::List(subject(slot), 2);
+        compare(&mut stage, &store, &step, || "in the end".to_owned()).await?;
+    }
+    Ok(())
+}
+
+async fn compare<S: SessionStore>(
+    stage: &mut Stage,
+    store: &S,
+    step: &Step,
+    place: impl Fn() -> String + Send,
+) -> Result<(), String> {
+    let now = stage.now();
+    let given = perform(store, step, now).await;
+    let expected = stage.model.apply(step, now);
+    if expected.allows(&given) {
+        return Ok(());
+    }
+    let given = describe(&given);
+    let expected = describe(&expected);
+    Err(format!(
+        "{}: the store answered {given}, a map {expected}",
+        place()
+    ))
+}
+
+fn describe(answer: &Answer) -> String {
+    let row = |row: &Vec<u8>| format!("{:?}", Record::decode(row));
+    match answer {
+        Answer::Row(bytes) => row(bytes),
+        Answer::Advanced(bytes) => format!("advanced to {}", row(bytes)),
+        Answer::Unchanged(bytes) => format!("unchanged {}", row(bytes)),
+        Answer::Rows(rows) => format!("{:#?}", rows.iter().map(row).collect::<Vec<_>>()),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Leaves out whatever can be left out so that it still fails.
+pub(super) async fn shrink<F: StoreFixture>(
+    fixture: &F,
+    mut acts: Vec<Act>,
+    mut failure: String,
+) -> (Vec<Act>, String) {
+    let mut size = acts.len().div_ceil(2);
+    loop {
+        let mut start = 0;
+        while start < acts.len() {
+            let mut fewer = acts.clone();
+            fewer.drain(start..(start + size).min(acts.len()));
+            match replay(fixture, &fewer).await {
+                Ok(()) => start += size,
+                Err(still) => {
+                    acts = fewer;
+                    failure = still;
+                }
+            }
+        }
+        if size == 1 {
+            return (acts, failure);
+        }
+        size = size.div_ceil(2);
+    }
+}

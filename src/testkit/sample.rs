@@ -1,0 +1,150 @@
+//! Rows for tests of stores.
+
+use crate::clock::Timestamp;
+use crate::entropy::{self, SystemEntropy};
+use crate::fields::FieldsBuilder;
+use crate::handle::{Handle, Stamp};
+use crate::session::{Change, Proof, Record, Renewal};
+
+/// A row as the strategy would make it, to put into a store without the strategy.
+///
+/// ```
+/// use statewise::clock::Timestamp;
+/// use statewise::testkit::Sample;
+///
+/// let now = Timestamp::from_unix(1_000_000);
+/// let row = Sample::of("alice").idle(60).data(b"{}").at(now);
+/// assert_eq!((row.subject(), row.expires_at()), ("alice", now.saturating_add(60)));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a sample is no row until it is made at some time"]
+pub struct Sample {
+    subject: String,
+    roles: Vec<String>,
+    device: Option<String>,
+    data: Option<Vec<u8>>,
+    idle: u64,
+    absolute: u64,
+    stamp: Option<Stamp>,
+}
+
+impl Sample {
+    /// A login of `subject`, which lasts an hour without use and a day at most.
+    pub fn of(subject: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            roles: Vec::new(),
+            device: None,
+            data: None,
+            idle: 3_600,
+            absolute: 86_400,
+            stamp: None,
+        }
+    }
+
+    /// Adds a role.
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.roles.push(role.into());
+        self
+    }
+
+    /// Names the device.
+    pub fn device(mut self, device: impl Into<String>) -> Self {
+        self.device = Some(device.into());
+        self
+    }
+
+    /// The application's data, of whatever bytes.
+    pub fn data(mut self, data: impl Into<Vec<u8>>) -> Self {
+        self.data = Some(data.into());
+        self
+    }
+
+    /// Seconds that it lasts without use.
+    pub fn idle(mut self, seconds: u64) -> Self {
+        self.idle = seconds;
+        self
+    }
+
+    /// Seconds that it lasts at most.
+    pub fn absolute(mut self, seconds: u64) -> Self {
+        self.absolute = seconds;
+        self
+    }
+
+    /// Its place in the revocation log.
+    pub fn stamp(mut self, incarnation: u64, position: u64) -> Self {
+        self.stamp = Some(Stamp {
+            incarnation,
+            position,
+        });
+        self
+    }
+
+    /// The row of a login that begins at `now`, under a fresh handle.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system gives no random bytes.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Record {
+        let mut fields = FieldsBuilder::new(&self.subject);
+        self.roles.iter().for_each(|role| fields.role(role));
+        if let Some(device) = &self.device {
+            fields.device(device);
+        }
+        if let Some(data) = &self.data {
+            fields.data(data);
+        }
+        Record {
+            handle: Handle::draw(&self.subject, &SystemEntropy).expect("random bytes"),
+            generation: 0,
+            version: 0,
+            created_at: now,
+            authenticated_at: now,
+            deadline: now.saturating_add(self.absolute),
+            rotated_at: Timestamp::MIN,
+            last_seen: now,
+            idle: self.idle,
+            current: proof(),
+            previous: proof(),
+            family: proof(),
+            seed: [0; 16],
+            confirmed: true,
+            renewal_wanted: false,
+            stamp: self.stamp,
+            fields: fields.build(),
+        }
+    }
+
+    /// The renewal that the holder of a row's current credential would ask for.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system gives no random bytes.
+    #[must_use]
+    pub fn renewal_of(row: &Record) -> Renewal {
+        Renewal {
+            generation: row.generation,
+            presented: row.current,
+            next: proof(),
+            seed: *proof().as_bytes(),
+            overlap: 10,
+            idle: row.idle,
+        }
+    }
+
+    /// A change of the data, and of nothing else.
+    #[must_use]
+    pub fn change(data: impl Into<Vec<u8>>) -> Change {
+        Change {
+            data: Some(Some(data.into())),
+            ..Change::default()
+        }
+    }
+}
+
+/// A proof of nothing that anybody holds.
+fn proof() -> Proof {
+    Proof::from_bytes(entropy::draw(&SystemEntropy).expect("random bytes"))
+}

@@ -1,0 +1,235 @@
+//! Stores around stores, without writing down what stays as it is.
+
+/// Forwards methods of a [`SessionStore`](crate::session::SessionStore) to a field, inside of
+/// `impl SessionStore for ..`: what is left is what a wrapper does otherwise.
+///
+/// ```
+/// use statewise::clock::Timestamp;
+/// use statewise::session::{Removed, SessionStore};
+/// use statewise::testkit::forward_session_store;
+/// use statewise::{Result, Revocation};
+///
+/// /// Ends nothing, and says that it did.
+/// #[derive(Debug)]
+/// struct Forgetful<S>(S);
+///
+/// impl<S: SessionStore> SessionStore for Forgetful<S> {
+///     forward_session_store! {
+///         0: create, load, renew, update, confirm, touch, remove_subject, list, sweep, upkeep
+///     }
+///
+///     async fn remove(
+///         &self,
+///         _: statewise::session::Handle,
+///         _: &str,
+///         _: Timestamp,
+///     ) -> Result<Removed> {
+///         Ok(Removed::at_once(1))
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! forward_session_store {
+    ($field:tt: $($method:ident),* $(,)?) => {
+        $($crate::forward_session_store!(@one $field $method);)*
+    };
+    (@one $field:tt create) => {
+        async fn create(
+            &self,
+            record: &$crate::session::Record,
+            limit: $crate::session::Limit,
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<$crate::session::Created> {
+            self.$field.create(record, limit, now).await
+        }
+    };
+    (@one $field:tt load) => {
+        async fn load(
+            &self,
+            handle: $crate::session::Handle,
+            load: $crate::session::Load,
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<::std::option::Option<$crate::session::Record>> {
+            self.$field.load(handle, load, now).await
+        }
+    };
+    (@one $field:tt renew) => {
+        async fn renew(
+            &self,
+            handle: $crate::session::Handle,
+            renewal: &$crate::session::Renewal,
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<$crate::session::Renewed> {
+            self.$field.renew(handle, renewal, now).await
+        }
+    };
+    (@one $field:tt update) => {
+        async fn update(
+            &self,
+            handle: $crate::session::Handle,
+            expected: u64,
+            change: &$crate::session::Change,
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<$crate::session::Updated> {
+            self.$field.update(handle, expected, change, now).await
+        }
+    };
+    (@one $field:tt confirm) => {
+        async fn confirm(
+            &self,
+            handle: $crate::session::Handle,
+            generation: u32,
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<()> {
+            self.$field.confirm(handle, generation, now).await
+        }
+    };
+    (@one $field:tt touch) => {
+        async fn touch(
+            &self,
+            uses: &[($crate::session::Handle, $crate::clock::Timestamp)],
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<()> {
+            self.$field.touch(uses, now).await
+        }
+    };
+    (@one $field:tt remove) => {
+        async fn remove(
+            &self,
+            handle: $crate::session::Handle,
+            subject: &str,
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<$crate::session::Removed> {
+            self.$field.remove(handle, subject, now).await
+        }
+    };
+    (@one $field:tt remove_subject) => {
+        async fn remove_subject(
+            &self,
+            subject: &str,
+            scope: $crate::session::Scope,
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<$crate::session::Removed> {
+            self.$field.remove_subject(subject, scope, now).await
+        }
+    };
+    (@one $field:tt list) => {
+        async fn list(
+            &self,
+            subject: &str,
+            page: $crate::session::Page,
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<$crate::session::Listing> {
+            self.$field.list(subject, page, now).await
+        }
+    };
+    (@one $field:tt sweep) => {
+        async fn sweep(
+            &self,
+            limit: usize,
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<$crate::session::Swept> {
+            self.$field.sweep(limit, now).await
+        }
+    };
+    (@one $field:tt upkeep) => {
+        fn upkeep(&self) -> $crate::Upkeep {
+            self.$field.upkeep()
+        }
+    };
+}
+
+/// Implements the store contract for a wrapper that does the same around each method:
+/// its `around(method, call)` is given the call of `inner`, not begun yet.
+macro_rules! wrap_every_method {
+    ($wrapper:ident) => {
+        impl<S: SessionStore> SessionStore for $wrapper<S> {
+            async fn create(
+                &self,
+                record: &Record,
+                limit: Limit,
+                now: Timestamp,
+            ) -> Result<Created> {
+                let call = self.inner.create(record, limit, now);
+                self.around(Method::Create, call).await
+            }
+
+            async fn load(
+                &self,
+                handle: Handle,
+                load: Load,
+                now: Timestamp,
+            ) -> Result<Option<Record>> {
+                let call = self.inner.load(handle, load, now);
+                self.around(Method::Load, call).await
+            }
+
+            async fn renew(
+                &self,
+                handle: Handle,
+                renewal: &Renewal,
+                now: Timestamp,
+            ) -> Result<Renewed> {
+                let call = self.inner.renew(handle, renewal, now);
+                self.around(Method::Renew, call).await
+            }
+
+            async fn update(
+                &self,
+                handle: Handle,
+                expected: u64,
+                change: &Change,
+                now: Timestamp,
+            ) -> Result<Updated> {
+                let call = self.inner.update(handle, expected, change, now);
+                self.around(Method::Update, call).await
+            }
+
+            async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
+                let call = self.inner.confirm(handle, generation, now);
+                self.around(Method::Confirm, call).await
+            }
+
+            async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
+                let call = self.inner.touch(uses, now);
+                self.around(Method::Touch, call).await
+            }
+
+            async fn remove(
+                &self,
+                handle: Handle,
+                subject: &str,
+                now: Timestamp,
+            ) -> Result<Removed> {
+                let call = self.inner.remove(handle, subject, now);
+                self.around(Method::Remove, call).await
+            }
+
+            async fn remove_subject(
+                &self,
+                subject: &str,
+                scope: Scope,
+                now: Timestamp,
+            ) -> Result<Removed> {
+                let call = self.inner.remove_subject(subject, scope, now);
+                self.around(Method::RemoveSubject, call).await
+            }
+
+            async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
+                let call = self.inner.list(subject, page, now);
+                self.around(Method::List, call).await
+            }
+
+            async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
+                let call = self.inner.sweep(limit, now);
+                self.around(Method::Sweep, call).await
+            }
+
+            fn upkeep(&self) -> $crate::upkeep::Upkeep {
+                self.inner.upkeep()
+            }
+        }
+    };
+}
+
+pub(crate) use wrap_every_method;

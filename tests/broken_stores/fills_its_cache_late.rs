@@ -1,0 +1,53 @@
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use statewise::Result;
+use statewise::clock::Timestamp;
+use statewise::session::{Handle, Load, Record, Removed, SessionStore};
+use statewise::store::MemoryStore;
+use statewise::testkit::{forward_session_store, yield_now};
+
+/// Clears its cache when a row is removed, and fills it with what it read before.
+#[derive(Debug)]
+pub(crate) struct FillsItsCacheLate {
+    inner: MemoryStore,
+    cache: Mutex<HashMap<Handle, Record>>,
+}
+
+impl FillsItsCacheLate {
+    pub(crate) fn new(inner: MemoryStore) -> Self {
+        Self {
+            inner,
+            cache: Mutex::default(),
+        }
+    }
+
+    fn cache(&self) -> MutexGuard<'_, HashMap<Handle, Record>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SessionStore for FillsItsCacheLate {
+    forward_session_store! {
+        inner: create, renew, update, confirm, touch, remove_subject, list, sweep, upkeep
+    }
+
+    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+        let cached = self.cache().get(&handle).cloned();
+        if cached.is_some() {
+            return Ok(cached);
+        }
+        let row = self.inner.load(handle, load, now).await?;
+        yield_now().await;
+        if let Some(row) = &row {
+            self.cache().insert(handle, row.clone());
+        }
+        Ok(row)
+    }
+
+    async fn remove(&self, handle: Handle, subject: &str, now: Timestamp) -> Result<Removed> {
+        let removed = self.inner.remove(handle, subject, now).await?;
+        self.cache().remove(&handle);
+        Ok(removed)
+    }
+}

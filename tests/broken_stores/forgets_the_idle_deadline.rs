@@ -1,0 +1,35 @@
+use statewise::Result;
+use statewise::clock::Timestamp;
+use statewise::session::{Created, Limit, Record, SessionStore};
+use statewise::store::MemoryStore;
+use statewise::testkit::forward_session_store;
+
+/// Knows the deadline only: keeps rows with an idle time that never ends.
+#[derive(Debug)]
+pub(crate) struct ForgetsTheIdleDeadline(pub(crate) MemoryStore);
+
+impl SessionStore for ForgetsTheIdleDeadline {
+    forward_session_store! {
+        0: renew, update, confirm, touch, remove, remove_subject, list, sweep, upkeep
+    }
+
+    async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        let mut bytes = record.encode();
+        bytes[56..64].fill(0xff);
+        self.0.create(&Record::decode(&bytes)?, limit, now).await
+    }
+
+    async fn load(
+        &self,
+        handle: statewise::session::Handle,
+        _: statewise::session::Load,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        let row = self.0.load(handle, Default::default(), now).await?;
+        // As if it had been used just now.
+        Ok(row.map(|mut row| {
+            row.touch(now);
+            row
+        }))
+    }
+}

@@ -1,0 +1,28 @@
+use statewise::Result;
+use statewise::clock::Timestamp;
+use statewise::session::{Change, Handle, Load, SessionStore, Updated};
+use statewise::store::MemoryStore;
+use statewise::testkit::forward_session_store;
+
+/// Whoever writes last wins.
+#[derive(Debug)]
+pub(crate) struct IgnoresVersions(pub(crate) MemoryStore);
+
+impl SessionStore for IgnoresVersions {
+    forward_session_store! {
+        0: create, load, renew, confirm, touch, remove, remove_subject, list, sweep, upkeep
+    }
+
+    async fn update(
+        &self,
+        handle: Handle,
+        _: u64,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        let Some(row) = self.0.load(handle, Load::new(), now).await? else {
+            return Ok(Updated::Absent);
+        };
+        self.0.update(handle, row.version(), change, now).await
+    }
+}

@@ -1,0 +1,61 @@
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use statewise::Result;
+use statewise::clock::Timestamp;
+use statewise::session::{Change, Created, Handle, Limit, Record, SessionStore, Updated};
+use statewise::store::MemoryStore;
+use statewise::testkit::forward_session_store;
+
+/// An upsert: what is not there any more is written anew.
+#[derive(Debug)]
+pub(crate) struct ResurrectsOnUpdate {
+    inner: MemoryStore,
+    known: Mutex<HashMap<Handle, Record>>,
+}
+
+impl ResurrectsOnUpdate {
+    pub(crate) fn new(inner: MemoryStore) -> Self {
+        Self {
+            inner,
+            known: Mutex::default(),
+        }
+    }
+
+    fn remember(&self, row: &Record) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(row.handle(), row.clone());
+    }
+
+    fn known(&self, handle: Handle) -> Option<Record> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&handle).cloned()
+    }
+}
+
+impl SessionStore for ResurrectsOnUpdate {
+    forward_session_store! {
+        inner: load, renew, touch, confirm, remove, remove_subject, list, sweep, upkeep
+    }
+
+    async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        self.remember(record);
+        self.inner.create(record, limit, now).await
+    }
+
+    async fn update(
+        &self,
+        handle: Handle,
+        expected: u64,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        let updated = self.inner.update(handle, expected, change, now).await?;
+        let (Updated::Absent, Some(mut row)) = (&updated, self.known(handle)) else {
+            return Ok(updated);
+        };
+        row.update(row.version(), change);
+        self.inner.create(&row, Limit::Unlimited, now).await?;
+        Ok(Updated::Done(row))
+    }
+}

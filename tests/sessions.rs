@@ -1,0 +1,689 @@
+//! What users of sessions rely on, beyond the laws of a store.
+
+#![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use statewise::clock::{Clock, Timestamp};
+use statewise::entropy::{Entropy, SystemEntropy};
+use statewise::session::{
+    Change, Created, Handle, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed,
+    Replaced, Replacement, Scope, SessionAuthenticator, SessionBuilder, SessionStore, Swept,
+    Updated,
+};
+use statewise::store::MemoryStore;
+use statewise::testkit::{ManualClock, Random, block_on, interleave};
+use statewise::{
+    Authenticator, BoxFuture, DynAuthenticator, Error, Identity, Issued, Login, Outcome, Refusal,
+    Rejection, Result, Revocation, Upkeep,
+};
+
+const IDLE: u64 = 1_800;
+const ABSOLUTE: u64 = 43_200;
+
+type Sessions = SessionAuthenticator<Arc<MemoryStore>>;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn memory(capacity: usize) -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::with_capacity(capacity).unwrap())
+}
+
+fn builder<S: SessionStore, D>(store: S, clock: &ManualClock) -> SessionBuilder<S, D> {
+    SessionAuthenticator::builder(store)
+        .idle(seconds(IDLE))
+        .absolute(seconds(ABSOLUTE))
+        .clock(clock.clone())
+}
+
+fn sessions() -> (Sessions, ManualClock) {
+    let clock = ManualClock::default();
+    (builder(memory(1_000), &clock).build().unwrap(), clock)
+}
+
+fn secret<D>(issued: &Issued<D>) -> &str {
+    issued.credential().reveal()
+}
+
+fn login(auth: &impl Authenticator<Data = ()>, subject: &str) -> Issued {
+    block_on(auth.issue(Login::new(subject))).unwrap()
+}
+
+fn verify(auth: &impl Authenticator<Data = ()>, issued: &Issued) -> Result<Identity> {
+    block_on(auth.verify(secret(issued)))
+}
+
+fn refresh(auth: &impl Authenticator<Data = ()>, issued: &Issued) -> Result<Issued> {
+    block_on(auth.refresh(secret(issued)))
+}
+
+#[track_caller]
+fn assert_cause<T: std::fmt::Debug>(answer: Result<T>, cause: Rejection) {
+    assert_eq!(answer.unwrap_err().rejection(), Some(cause));
+}
+
+#[test]
+fn a_replaced_credential_from_overlap_to_orphan() {
+    let (auth, clock) = sessions();
+    let first = login(&auth, "alice");
+    clock.advance(seconds(60));
+    let second = refresh(&auth, &first).unwrap();
+    // Its successor is never used: overlap, grace and, later, most likely a lost answer.
+    for passed in [0, 9, 1, 19, 1, 600] {
+        clock.advance(seconds(passed));
+        assert!(verify(&auth, &first).unwrap().renewal_due());
+        let again = refresh(&auth, &first).unwrap();
+        assert_eq!(again.outcome(), Outcome::Replayed);
+        assert_eq!(secret(&again), secret(&second));
+    }
+    assert!(!verify(&auth, &second).unwrap().renewal_due());
+    // Its successor is used now.
+    assert_cause(verify(&auth, &first), Rejection::Reused);
+    assert_cause(verify(&auth, &second), Rejection::Unknown);
+}
+
+#[test]
+fn strict_orphans_end_the_login_after_the_grace() {
+    let clock = ManualClock::default();
+    let auth = builder::<_, ()>(memory(10), &clock)
+        .overlap(seconds(5))
+        .grace(seconds(8))
+        .strict_orphans()
+        .build()
+        .unwrap();
+    let first = login(&auth, "alice");
+    clock.advance(seconds(60));
+    let second = refresh(&auth, &first).unwrap();
+    clock.advance(seconds(7));
+    assert_eq!(verify(&auth, &first).unwrap().subject(), "alice");
+    clock.advance(seconds(1));
+    let error = verify(&auth, &first).unwrap_err();
+    assert_eq!(error.rejection(), Some(Rejection::Reused));
+    assert_eq!(error.theft().unwrap().login(), first.identity().id());
+    assert_cause(verify(&auth, &second), Rejection::Unknown);
+}
+
+#[test]
+fn use_of_the_successor_ends_the_grace_but_not_the_overlap() {
+    for by_refresh in [true, false] {
+        let (auth, clock) = sessions();
+        let first = login(&auth, "alice");
+        clock.advance(seconds(60));
+        let second = refresh(&auth, &first).unwrap();
+        assert_eq!(verify(&auth, &second).unwrap().subject(), "alice");
+        clock.advance(seconds(9));
+        assert_eq!(verify(&auth, &first).unwrap().subject(), "alice");
+        assert_eq!(secret(&refresh(&auth, &first).unwrap()), secret(&second));
+        clock.advance(seconds(1));
+        if by_refresh {
+            assert_cause(refresh(&auth, &first), Rejection::Reused);
+        } else {
+            assert_cause(verify(&auth, &first), Rejection::Reused);
+        }
+        assert_cause(refresh(&auth, &second), Rejection::Unknown);
+    }
+}
+
+/// Puts back the row of some earlier moment, as a store does that lost a write.
+#[test]
+fn a_credential_ahead_of_the_store_is_refused_and_no_theft() {
+    let (auth, clock) = sessions();
+    let first = login(&auth, "alice");
+    let page = Page::first(1);
+    let rows = block_on(auth.store().list("alice", page, clock.now().unwrap())).unwrap();
+    clock.advance(seconds(60));
+    let second = refresh(&auth, &first).unwrap();
+    clock.advance(seconds(60));
+    let third = refresh(&auth, &second).unwrap();
+    let now = clock.now().unwrap();
+    let row = &rows.records[0];
+    let removed = block_on(auth.store().remove(row.handle(), "alice", now)).unwrap();
+    assert_eq!(removed.count, 1);
+    let created = block_on(auth.store().create(row, Limit::Unlimited, now)).unwrap();
+    assert!(matches!(created, Created::Stored { .. }));
+    for ahead in [&second, &third] {
+        let error = verify(&auth, ahead).unwrap_err();
+        // One generation ahead, or more: the family proves it either way.
+        assert_eq!(error.rejection(), Some(Rejection::Ahead));
+        assert!(error.theft().is_none());
+        assert_cause(refresh(&auth, ahead), Rejection::Ahead);
+    }
+    assert_eq!(verify(&auth, &first).unwrap().subject(), "alice");
+}
+
+#[test]
+fn renewal_falls_due_with_age() {
+    let clock = ManualClock::default();
+    let auth = builder::<_, ()>(memory(10), &clock)
+        .renew_after(seconds(300))
+        .build()
+        .unwrap();
+    let first = login(&auth, "alice");
+    clock.advance(seconds(299));
+    assert!(!verify(&auth, &first).unwrap().renewal_due());
+    clock.advance(seconds(1));
+    assert!(verify(&auth, &first).unwrap().renewal_due());
+    let second = refresh(&auth, &first).unwrap();
+    assert!(!verify(&auth, &second).unwrap().renewal_due());
+    clock.advance(seconds(300));
+    assert!(verify(&auth, &second).unwrap().renewal_due());
+}
+
+#[test]
+fn lists_and_ends_sessions_by_their_ids() {
+    let (auth, _) = sessions();
+    let mut ids = HashSet::new();
+    for at in 0..250 {
+        let login = Login::new("alice")
+            .device(format!("device {at}"))
+            .role("user");
+        ids.insert(block_on(auth.issue(login)).unwrap().identity().id());
+    }
+    let bob = login(&auth, "bob");
+    let (mut listed, mut pages, mut after) = (HashSet::new(), 0, None);
+    loop {
+        let page = block_on(auth.sessions("alice", after)).unwrap();
+        pages += 1;
+        for session in &page.sessions {
+            assert_eq!((session.subject(), session.version()), ("alice", 0));
+            assert!(session.device().unwrap().starts_with("device "));
+            assert_eq!(session.roles().collect::<Vec<_>>(), ["user"]);
+            assert!(listed.insert(session.id()));
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!((pages, &listed), (3, &ids));
+    // Also one that is not on the first page.
+    for id in ids {
+        assert_eq!(block_on(auth.revoke_id("bob", id)).unwrap().count, 0);
+        assert_eq!(block_on(auth.revoke_id("alice", id)).unwrap().count, 1);
+        assert_eq!(block_on(auth.revoke_id("alice", id)).unwrap().count, 0);
+    }
+    assert_eq!(verify(&auth, &bob).unwrap().subject(), "bob");
+    assert_eq!(auth.store().len(), 1);
+}
+
+#[test]
+fn replacing_meets_conflicts_and_the_end() {
+    let clock = ManualClock::default();
+    let auth = builder::<_, String>(memory(10), &clock).build().unwrap();
+    let issued = block_on(auth.issue(Login::new("alice").data("a".to_owned()))).unwrap();
+    let seen = block_on(auth.verify(secret(&issued))).unwrap();
+    let replace = |data: &str| {
+        let replacement = Replacement::new().data(data.to_owned());
+        block_on(auth.replace(&seen, replacement)).unwrap()
+    };
+    assert!(matches!(replace("b"), Replaced::Done(session) if session.version() == 1));
+    assert!(matches!(replace("c"), Replaced::Conflict));
+    let now = block_on(auth.verify(secret(&issued))).unwrap();
+    assert_eq!((now.data().as_str(), now.version()), ("b", 1));
+    let listed = block_on(auth.sessions("alice", None)).unwrap();
+    let roles = Replacement::new().roles(["admin"]);
+    let done = block_on(auth.replace(&listed.sessions[0], roles)).unwrap();
+    assert!(matches!(done, Replaced::Done(_)));
+    let revoked = block_on(auth.revoke(secret(&issued))).unwrap();
+    assert_eq!(revoked, Revocation::Immediate);
+    assert!(matches!(replace("d"), Replaced::Absent));
+}
+
+#[test]
+fn the_limit_refuses_or_evicts() {
+    let clock = ManualClock::default();
+    let reject = builder::<_, ()>(memory(10), &clock)
+        .limit(Limit::Reject(2))
+        .build()
+        .unwrap();
+    let first = login(&reject, "alice");
+    let _second = login(&reject, "alice");
+    let refused = block_on(reject.issue(Login::new("alice"))).unwrap_err();
+    assert_eq!(refused.refusal(), Some(Refusal::SessionLimit));
+    let replaces = Login::new("alice").replaces(secret(&first));
+    assert!(
+        block_on(reject.issue(replaces)).is_ok(),
+        "the replaced one makes room"
+    );
+
+    let evict = builder::<_, ()>(memory(10), &clock)
+        .limit(Limit::EvictOldest(2))
+        .build()
+        .unwrap();
+    let first = login(&evict, "alice");
+    clock.advance(seconds(1));
+    let second = login(&evict, "alice");
+    clock.advance(seconds(1));
+    let third = login(&evict, "alice");
+    assert_cause(verify(&evict, &first), Rejection::Unknown);
+    for kept in [&second, &third] {
+        assert_eq!(verify(&evict, kept).unwrap().subject(), "alice");
+    }
+}
+
+#[test]
+fn a_full_store_refuses_until_something_is_over() {
+    let clock = ManualClock::default();
+    let auth = builder::<_, ()>(memory(3), &clock).build().unwrap();
+    for subject in ["a", "b", "c"] {
+        let _ = login(&auth, subject);
+    }
+    let refused = block_on(auth.issue(Login::new("d"))).unwrap_err();
+    assert_eq!(refused.refusal(), Some(Refusal::Capacity));
+    clock.advance(seconds(IDLE));
+    assert_eq!(login(&auth, "d").identity().subject(), "d");
+    assert!(auth.store().len() <= 3);
+}
+
+#[test]
+fn contradictory_configurations_are_misuse() {
+    let clock = ManualClock::default();
+    let misuse = |change: fn(SessionBuilder<Arc<MemoryStore>, ()>) -> _| {
+        let built: Result<Sessions> = SessionBuilder::build(change(builder(memory(1), &clock)));
+        let error = built.unwrap_err();
+        assert!(error.is_misuse(), "{error:?}");
+    };
+    misuse(|builder| builder.grace(seconds(9)));
+    misuse(|builder| builder.overlap(seconds(31)));
+    misuse(|builder| builder.grace(seconds(ABSOLUTE)));
+    misuse(|builder| builder.renew_after(seconds(ABSOLUTE)));
+    misuse(|builder| builder.renew_after(Duration::from_millis(10)));
+    misuse(|builder| builder.limit(Limit::Reject(0)));
+    misuse(|builder| builder.limit(Limit::EvictOldest(0)));
+    for (idle, absolute) in [(0, 10), (10, 0), (11, 10)] {
+        let built: Result<Sessions> = SessionAuthenticator::builder(memory(1))
+            .idle(seconds(idle))
+            .absolute(seconds(absolute))
+            .build();
+        assert!(built.unwrap_err().is_misuse());
+    }
+    assert!(MemoryStore::with_capacity(0).unwrap_err().is_misuse());
+    let auth = sessions().0;
+    assert!(
+        block_on(auth.issue(Login::new("")))
+            .unwrap_err()
+            .is_misuse()
+    );
+}
+
+#[derive(Clone, Debug, Default)]
+struct Switch(Arc<AtomicBool>);
+
+impl Entropy for Switch {
+    fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+        if self.0.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("no entropy"));
+        }
+        SystemEntropy.fill(bytes)
+    }
+}
+
+#[test]
+fn without_entropy_or_time_nothing_is_issued() {
+    let (clock, broken) = (ManualClock::default(), Switch::default());
+    let auth = builder::<_, ()>(memory(10), &clock)
+        .entropy(broken.clone())
+        .build()
+        .unwrap();
+    let issued = login(&auth, "alice");
+    broken.0.store(true, Ordering::SeqCst);
+    assert!(
+        block_on(auth.issue(Login::new("bob")))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    assert!(refresh(&auth, &issued).unwrap_err().is_unavailable());
+    assert_eq!(auth.store().len(), 1);
+    assert_eq!(verify(&auth, &issued).unwrap().subject(), "alice");
+    broken.0.store(false, Ordering::SeqCst);
+
+    let before = clock.now().unwrap();
+    clock.stop();
+    assert!(verify(&auth, &issued).unwrap_err().is_unavailable());
+    assert!(refresh(&auth, &issued).unwrap_err().is_unavailable());
+    assert!(
+        block_on(auth.issue(Login::new("bob")))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    assert!(
+        block_on(auth.revoke(secret(&issued)))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    assert!(
+        block_on(auth.revoke_all("alice"))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    assert!(
+        block_on(auth.revoke_others(secret(&issued)))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    assert!(
+        block_on(auth.sessions("alice", None))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    assert!(block_on(auth.upkeep().tick()).unwrap_err().is_unavailable());
+    clock.set(before);
+    assert_eq!(auth.store().len(), 1);
+    assert_eq!(verify(&auth, &issued).unwrap().subject(), "alice");
+}
+
+#[test]
+fn both_ends_of_time() {
+    for start in [0, 1, Timestamp::MAX.unix() - 1, Timestamp::MAX.unix()] {
+        let clock = ManualClock::at(Timestamp::from_unix(start));
+        let auth = builder::<_, ()>(memory(10), &clock).build().unwrap();
+        let Ok(issued) = block_on(auth.issue(Login::new("alice"))) else {
+            assert_eq!(start, Timestamp::MAX.unix());
+            continue;
+        };
+        assert_eq!(verify(&auth, &issued).unwrap().subject(), "alice");
+        let renewed = refresh(&auth, &issued).unwrap();
+        assert_eq!(verify(&auth, &renewed).unwrap().subject(), "alice");
+        clock.advance(seconds(u64::MAX));
+        assert_cause(verify(&auth, &renewed), Rejection::Unknown);
+        clock.turn_back(seconds(u64::MAX));
+        assert_cause(verify(&auth, &renewed), Rejection::Unknown);
+    }
+}
+
+#[test]
+fn random_strings_are_malformed_or_unknown() {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (auth, _) = sessions();
+    let _ = login(&auth, "alice");
+    let mut random = Random::new(7);
+    for at in 0..20_000 {
+        let length = if at % 2 == 0 { 64 } else { random.below(200) };
+        let text: String = (0..length)
+            .map(|_| match at % 3 {
+                0 => char::from(ALPHABET[random.below(64)]),
+                1 => char::from(random.below(128) as u8),
+                _ => char::from_u32(random.below(0x11_0000) as u32).unwrap_or('.'),
+            })
+            .collect();
+        let expected = if auth.accepts(&text) {
+            Rejection::Unknown
+        } else {
+            Rejection::Malformed
+        };
+        assert_cause(block_on(auth.verify(&text)), expected);
+        assert_cause(block_on(auth.refresh(&text)), expected);
+        match block_on(auth.revoke(&text)) {
+            Ok(_) => assert_eq!(expected, Rejection::Unknown),
+            refused => assert_cause(refused, Rejection::Malformed),
+        }
+    }
+    assert_eq!(auth.store().len(), 1);
+}
+
+#[test]
+fn a_forged_secret_under_a_live_handle_does_nothing() {
+    let (auth, clock) = sessions();
+    let first = login(&auth, "alice");
+    let other = login(&auth, "alice");
+    clock.advance(seconds(60));
+    let second = refresh(&auth, &first).unwrap();
+    assert_eq!(verify(&auth, &second).unwrap().subject(), "alice");
+    let forgeries = [
+        // The secret of the current, of the replaced and of another login, each a little wrong.
+        format!("{}{}", &secret(&second)[..43], "A".repeat(21)),
+        format!("{}{}", &secret(&first)[..43], "A".repeat(21)),
+        // The handle of one login with everything else of another: handles take 21 and a bit.
+        format!("{}{}", &secret(&second)[..20], &secret(&other)[20..]),
+        format!("{}{}", &secret(&second)[..24], &secret(&other)[24..]),
+        format!("{}{}", &secret(&second)[..22], "_".repeat(42)),
+    ];
+    for wait in [0, 60] {
+        clock.advance(seconds(wait));
+        for forged in &forgeries {
+            assert!(auth.accepts(forged));
+            assert_cause(block_on(auth.verify(forged)), Rejection::Unknown);
+            assert_cause(block_on(auth.refresh(forged)), Rejection::Unknown);
+            assert_cause(block_on(auth.revoke_others(forged)), Rejection::Unknown);
+            let _ = block_on(auth.revoke(forged)).unwrap();
+            let replaces = Login::new("mallory").replaces(forged);
+            assert!(block_on(auth.issue(replaces)).is_ok());
+            assert_eq!(verify(&auth, &second).unwrap().subject(), "alice");
+            assert_eq!(verify(&auth, &other).unwrap().subject(), "alice");
+        }
+    }
+}
+
+#[test]
+fn a_hundred_refreshes_move_neither_beginning_nor_deadline() {
+    let (auth, clock) = sessions();
+    let first = login(&auth, "alice");
+    let mut current = first.clone();
+    let mut seen = HashSet::from([secret(&first).to_owned()]);
+    for _ in 0..100 {
+        clock.advance(seconds(400));
+        current = refresh(&auth, &current).unwrap();
+        assert_eq!(current.outcome(), Outcome::Rotated);
+        assert!(seen.insert(secret(&current).to_owned()));
+        let caller = verify(&auth, &current).unwrap();
+        assert_eq!(
+            caller.authenticated_at(),
+            first.identity().authenticated_at()
+        );
+        assert_eq!(caller.deadline(), first.identity().deadline());
+        assert_eq!(caller.issued_at(), first.identity().issued_at());
+        assert!(caller.expires_at() <= caller.deadline());
+    }
+}
+
+#[test]
+fn a_login_may_have_begun_before_and_end_early() {
+    let (auth, clock) = sessions();
+    let now = clock.now().unwrap();
+    let earlier = now.saturating_sub(3_600);
+    let issued =
+        block_on(auth.issue(Login::new("alice").authenticated_at(earlier.into()))).unwrap();
+    let caller = verify(&auth, &issued).unwrap();
+    assert_eq!(Timestamp::from(caller.authenticated_at()), earlier);
+    let deadline = earlier.saturating_add(ABSOLUTE);
+    assert_eq!(Timestamp::from(caller.deadline()), deadline);
+    let future = now.saturating_add(3_600);
+    let issued = block_on(auth.issue(Login::new("alice").authenticated_at(future.into()))).unwrap();
+    assert_eq!(Timestamp::from(issued.identity().authenticated_at()), now);
+    // A deadline shortens, and never lengthens.
+    for (asked, given) in [(100, 100), (ABSOLUTE + 1, ABSOLUTE)] {
+        let login = Login::new("alice").deadline(now.saturating_add(asked).into());
+        let issued = block_on(auth.issue(login)).unwrap();
+        let deadline = Timestamp::from(issued.identity().deadline());
+        assert_eq!(deadline, now.saturating_add(given));
+    }
+}
+
+#[test]
+fn a_continued_login_keeps_its_beginning_and_deadline() {
+    let (auth, clock) = sessions();
+    let login = Login::new("alice").role("admin").device("phone");
+    let first = block_on(auth.issue(login)).unwrap();
+    clock.advance(seconds(1_000));
+    let caller = verify(&auth, &first).unwrap();
+    let next = block_on(auth.issue(caller.clone().into_login().replaces(secret(&first)))).unwrap();
+    let next = next.into_identity();
+    assert_ne!(next.id(), caller.id());
+    assert_eq!(next.authenticated_at(), caller.authenticated_at());
+    assert_eq!(next.deadline(), caller.deadline());
+    assert!(next.has_role("admin") && next.device() == Some("phone"));
+    assert_cause(verify(&auth, &first), Rejection::Unknown);
+}
+
+#[test]
+fn erased_authenticators_behave_the_same() {
+    fn all_of_it(auth: &impl Authenticator<Data = ()>, clock: &ManualClock) {
+        let first = login(auth, "alice");
+        assert!(auth.accepts(secret(&first)) && !auth.accepts("junk"));
+        clock.advance(seconds(60));
+        let second = refresh(auth, &first).unwrap();
+        assert_eq!(second.outcome(), Outcome::Rotated);
+        assert!(verify(auth, &first).unwrap().renewal_due());
+        assert!(!verify(auth, &second).unwrap().renewal_due());
+        assert!(!auth.upkeep().is_none());
+        assert!(block_on(auth.upkeep().tick()).unwrap().is_some());
+        let revoked = block_on(auth.revoke(secret(&second))).unwrap();
+        assert_eq!(revoked, Revocation::Immediate);
+        assert_cause(verify(auth, &second), Rejection::Unknown);
+        let third = login(auth, "alice");
+        let _ = block_on(auth.revoke_all("alice")).unwrap();
+        assert_cause(refresh(auth, &third), Rejection::Unknown);
+    }
+    let (auth, clock) = sessions();
+    all_of_it(&auth, &clock);
+    let shared: Arc<dyn DynAuthenticator<()>> = Arc::new(auth);
+    all_of_it(&shared, &clock);
+    let boxed: Box<dyn DynAuthenticator<()>> = Box::new(sessions().0);
+    let (auth, clock) = sessions();
+    let boxed_here: Box<dyn DynAuthenticator<()>> = Box::new(auth);
+    all_of_it(&boxed_here, &clock);
+    drop(boxed);
+}
+
+#[test]
+fn parallel_logins_keep_to_the_limit() {
+    let clock = ManualClock::default();
+    let auth = builder::<_, ()>(memory(100), &clock)
+        .limit(Limit::Reject(5))
+        .build()
+        .unwrap();
+    let issue = |_| Box::pin(auth.issue(Login::new("alice"))) as BoxFuture<'_, Result<Issued>>;
+    let answers = block_on(interleave(3, (0..40).map(issue).collect()));
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
+    assert_eq!(auth.store().len(), 5);
+}
+
+/// Keeps nothing, and says that it did.
+#[derive(Debug)]
+struct Nowhere;
+
+impl SessionStore for Nowhere {
+    async fn create(&self, _: &Record, _: Limit, _: Timestamp) -> Result<Created> {
+        Ok(Created::Stored {
+            evicted: Vec::new(),
+        })
+    }
+    async fn load(&self, _: Handle, _: Load, _: Timestamp) -> Result<Option<Record>> {
+        Ok(None)
+    }
+    async fn renew(&self, _: Handle, _: &Renewal, _: Timestamp) -> Result<Renewed> {
+        Ok(Renewed::Absent)
+    }
+    async fn update(&self, _: Handle, _: u64, _: &Change, _: Timestamp) -> Result<Updated> {
+        Ok(Updated::Absent)
+    }
+    async fn confirm(&self, _: Handle, _: u32, _: Timestamp) -> Result<()> {
+        Ok(())
+    }
+    async fn touch(&self, _: &[(Handle, Timestamp)], _: Timestamp) -> Result<()> {
+        Ok(())
+    }
+    async fn remove(&self, _: Handle, _: &str, _: Timestamp) -> Result<Removed> {
+        Ok(Removed::at_once(0))
+    }
+    async fn remove_subject(&self, _: &str, _: Scope, _: Timestamp) -> Result<Removed> {
+        Ok(Removed::at_once(0))
+    }
+    async fn list(&self, _: &str, _: Page, _: Timestamp) -> Result<Listing> {
+        Ok(Listing::default())
+    }
+    async fn sweep(&self, _: usize, _: Timestamp) -> Result<Swept> {
+        Ok(Swept::default())
+    }
+    fn upkeep(&self) -> Upkeep {
+        Upkeep::none()
+    }
+}
+
+/// As many as a debug build makes in a few seconds.
+#[test]
+fn a_quarter_of_a_million_credentials_are_unique_and_uniform() {
+    const LOGINS: usize = 250_000;
+    let auth = builder::<_, ()>(Nowhere, &ManualClock::default())
+        .build()
+        .unwrap();
+    let mut seen = HashSet::with_capacity(LOGINS);
+    let mut counts = vec![[0_u32; 256]; 64];
+    for _ in 0..LOGINS {
+        let issued = login(&auth, "alice");
+        for (place, byte) in secret(&issued).bytes().enumerate() {
+            counts[place][usize::from(byte)] += 1;
+        }
+        assert!(seen.insert(secret(&issued).to_owned()));
+    }
+    for counts in &counts[2..] {
+        let used = counts.iter().filter(|count| **count > 0);
+        assert_eq!(used.count(), 64);
+        let expected = LOGINS as f64 / 64.0;
+        let square = |count: &u32| (f64::from(*count) - expected).powi(2) / expected;
+        let chi: f64 = counts.iter().filter(|count| **count > 0).map(square).sum();
+        // 63 degrees of freedom: beyond 160 once in a hundred million times.
+        assert!(chi < 160.0, "{chi}");
+    }
+}
+
+#[test]
+
+fn revoking_what_is_over_by_policy_ends_it_for_everybody() {
+    let (loose, clock) = sessions();
+    let tight: Sessions = SessionAuthenticator::builder(Arc::clone(loose.store()))
+        .idle(seconds(60))
+        .absolute(seconds(ABSOLUTE))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let issued = login(&loose, "alice");
+    clock.advance(seconds(61));
+    let revoked = block_on(tight.revoke(secret(&issued))).unwrap();
+    assert_eq!(revoked, Revocation::Immediate);
+    assert_cause(verify(&loose, &issued), Rejection::Unknown);
+}
+
+#[test]
+
+fn replacing_roles_is_held_to_the_size_of_a_login() {
+    let (auth, _) = sessions();
+    let issued = login(&auth, "alice");
+    let roles = Replacement::new().roles(vec!["admin"; 100_000]);
+    let refused = block_on(auth.replace(issued.identity(), roles));
+    assert_eq!(refused.unwrap_err().refusal(), Some(Refusal::TooLarge));
+}
+
+#[test]
+
+fn data_that_cannot_be_read_back_is_not_issued() {
+    let auth = builder::<_, serde_json::Value>(memory(10), &ManualClock::default())
+        .build()
+        .unwrap();
+    let nested = (0..200).fold(serde_json::Value::from(1), |inner, _| vec![inner].into());
+    if let Ok(issued) = block_on(auth.issue(Login::new("alice").data(nested))) {
+        assert!(block_on(auth.verify(secret(&issued))).is_ok());
+    }
+}
+
+#[test]
+
+fn an_impossible_login_ends_nothing() {
+    let (auth, clock) = sessions();
+    let issued = login(&auth, "alice");
+    let past = clock.now().unwrap().saturating_sub(1);
+    for impossible in [
+        Login::new(""),
+        Login::new("a".repeat(5_000)),
+        Login::new("alice").deadline(past.into()),
+    ] {
+        let answer = block_on(auth.issue(impossible.replaces(secret(&issued))));
+        assert!(answer.is_err());
+        assert_eq!(verify(&auth, &issued).unwrap().subject(), "alice");
+    }
+}
