@@ -20,11 +20,15 @@ pub struct Handle([u8; 16]);
 impl Handle {
     /// A fresh handle for a login of `subject`.
     pub(crate) fn draw(subject: &str, entropy: &dyn Entropy) -> Result<Self> {
-        let mut bytes = entropy::draw::<16>(entropy)?;
-        let [first, second, ..] = partition_of(subject).to_be_bytes();
+        Ok(Self::of_subject(subject, entropy::draw(entropy)?))
+    }
+
+    /// A handle in the partition of `subject`, with the rest as given.
+    pub(crate) fn of_subject(subject: &str, mut bytes: [u8; 16]) -> Self {
+        let [first, second] = partition_of(subject).to_be_bytes();
         bytes[0] = first;
         bytes[1] = (second & 0xf0) | (bytes[1] & 0x0f);
-        Ok(Self(bytes))
+        Self(bytes)
     }
 
     /// A handle from the bytes that a store kept.

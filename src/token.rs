@@ -19,7 +19,7 @@
 //! | `aud` | always | the configured audience |
 //! | `exp`, `iat` | always | whole seconds since 1970 |
 //! | `auth_time` | if not `iat` | when the user proved who they are (OpenID Connect Core) |
-//! | `abs` | if not `auth_time` and the maximum lifetime | the deadline of the login |
+//! | `abs` | if not `exp` | the deadline of the login, to which refreshing may carry it |
 //! | `sid` | always | the handle of the login, 22 base64url characters; refreshing keeps it |
 //! | `sub` | always | the user |
 //! | `roles` | if any | an array of strings |
@@ -27,7 +27,8 @@
 //! | `rev` | if stamped | the login's place in a revocation log, 22 base64url characters |
 //! | `data` | if not `null` | the application's data |
 //!
-//! Any other order is understood too, only more slowly. No `nbf` is written, and `iat` is never
+//! Any other order is understood too, only more slowly. Claims that this version does not know are
+//! passed over, and kept when it refreshes; a claim `crit` is refused. No `nbf` is written, and `iat` is never
 //! compared with the time of day: clocks of two nodes may disagree without refusing a fresh token.
 //!
 //! # What is refused

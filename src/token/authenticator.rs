@@ -27,6 +27,8 @@ use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
 use crate::upkeep::Upkeep;
 
+/// Characters that refreshing adds to a token: `,"auth_time":` and twelve digits, encoded.
+const AUTH_TIME: usize = 34;
 /// Bytes of a payload that is decoded on the stack.
 const ON_STACK: usize = 576;
 
@@ -112,8 +114,10 @@ impl<D> TokenAuthenticator<D> {
         buffer: &'b mut TokenBuffer,
     ) -> Result<BorrowedIdentity<'b>> {
         let proven = self.prove(token)?;
-        self.facts(proven, &mut buffer.bytes)
-            .map(BorrowedIdentity::new)
+        let now = self.now()?;
+        let facts = self.facts(proven, now, &mut buffer.bytes)?;
+        in_time(&facts, now)?;
+        Ok(BorrowedIdentity::new(facts))
     }
 
     /// Proves who made a token, and nothing else.
@@ -132,36 +136,46 @@ impl<D> TokenAuthenticator<D> {
     }
 
     /// Reads and checks what a proven token says.
-    fn facts<'b>(&self, proven: Proven<'_>, buffer: &'b mut [u8]) -> Result<Facts<'b>> {
+    fn facts<'b>(
+        &self,
+        proven: Proven<'_>,
+        now: Timestamp,
+        buffer: &'b mut [u8],
+    ) -> Result<Facts<'b>> {
         let json = self.codec.decode(proven.verified(), buffer)?;
         let json = std::str::from_utf8(json).map_err(|_| Rejection::InvalidClaims)?;
-        match proven {
+        let foreign = match proven {
             Proven::Own(_) => {
-                let claims = match canonical::read(&self.policy.prefix, json) {
-                    Some(claims) => claims,
-                    None => Claims::own(json)?,
-                };
-                self.policy.check(&claims, self.now()?)
+                if let Some(claims) = canonical::read(&self.policy.prefix, json) {
+                    return self.policy.check(&claims, json, now);
+                }
+                let facts = Claims::own(json).and_then(|own| self.policy.check(&own, json, now));
+                match (facts, &self.foreign) {
+                    // Other libraries can be made to write our very header: what does not say
+                    // what ours do is then one of theirs, under the same key.
+                    (Err(error), Some(foreign)) if error.is_rejected() => foreign,
+                    (facts, _) => return facts,
+                }
             }
-            Proven::Foreign(foreign, verified) => {
-                let claims = Claims::foreign(json)?;
-                let facts = foreign.check(&claims, verified.signature(), self.now()?)?;
-                Ok(Facts {
-                    data: Some(json),
-                    ..facts
-                })
-            }
-        }
+            Proven::Foreign(foreign, _) => foreign,
+        };
+        let claims = Claims::foreign(json)?;
+        foreign.check(&claims, json, proven.verified().signature(), now)
     }
 
     /// Verifies a token and passes what it says on.
-    fn with_facts<T>(&self, token: &str, then: impl FnOnce(&Facts<'_>) -> Result<T>) -> Result<T> {
+    fn with_facts<T>(
+        &self,
+        token: &str,
+        then: impl FnOnce(&Facts<'_>, Timestamp) -> Result<T>,
+    ) -> Result<T> {
         let proven = self.prove(token)?;
+        let now = self.now()?;
         let capacity = proven.verified().capacity();
         if capacity <= ON_STACK {
-            then(&self.facts(proven, &mut [0; ON_STACK])?)
+            then(&self.facts(proven, now, &mut [0; ON_STACK])?, now)
         } else {
-            then(&self.facts(proven, &mut vec![0; capacity])?)
+            then(&self.facts(proven, now, &mut vec![0; capacity])?, now)
         }
     }
 }
@@ -191,7 +205,15 @@ where
     ///
     /// *Rejected* with its cause; *unavailable* if the clock cannot tell the time.
     pub fn verify_now(&self, token: &str) -> Result<Identity<D>> {
-        self.with_facts(token, Self::identity)
+        self.with_facts(token, |facts, now| {
+            in_time(facts, now)?;
+            let mut identity = Self::identity(facts)?;
+            // From the middle of its life on, where refreshing gains something.
+            let life = facts.expires_at.saturating_since(facts.issued_at);
+            let age = now.saturating_since(facts.issued_at);
+            identity.renewal_due = facts.deadline > facts.expires_at && age >= life / 2;
+            Ok(identity)
+        })
     }
 
     fn identity(facts: &Facts<'_>) -> Result<Identity<D>> {
@@ -209,10 +231,13 @@ where
         })
     }
 
-    /// Signs a token that says what `identity` does, with data as `write_data` writes them.
+    /// Signs a token that says what `identity` does, with what `carry` adds, and with data as
+    /// `write_data` writes them.
     fn sign(
         &self,
         identity: &Identity<D>,
+        max_length: usize,
+        carry: impl FnOnce(&mut Vec<u8>),
         write_data: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<Credential> {
         let Identity {
@@ -225,13 +250,14 @@ where
             expires_at: identity.expires_at,
             issued_at,
             authenticated_at: Some(authenticated_at).filter(|time| *time != issued_at),
-            deadline: Some(deadline).filter(|time| *time != self.policy.deadline(authenticated_at)),
+            deadline: Some(deadline).filter(|time| *time != identity.expires_at),
             handle: identity.handle,
             subject: identity.subject(),
             device: identity.device(),
             stamp: identity.stamp,
         };
         let mut json = canonical::write(&self.policy.prefix, &draft, identity.roles());
+        carry(&mut json);
         let without_data = json.len();
         json.extend(canonical::DATA);
         let start = json.len();
@@ -241,13 +267,12 @@ where
         } else if !json.get(start..).is_some_and(json::is_member) {
             // A token that its own issuer would not read is not handed out.
             return Err(Error::misuse(
-                "the data of a login nest too deeply or hold a number beyond a double: store \
-                 them elsewhere",
+                "the data of a login hold a number beyond a double: keep it as text",
             ));
         }
         json.push(b'}');
         let key = self.ring.signer();
-        let token = self.codec.sign(key, &json, self.policy.max_length);
+        let token = self.codec.sign(key, &json, max_length);
         if token.is_empty() {
             return Err(Refusal::TooLarge.into());
         }
@@ -279,40 +304,57 @@ where
             renewal_due: false,
             data: login.data,
         };
-        let credential = self.sign(&identity, |json| data::write(&identity.data, json))?;
+        // What can be issued can be refreshed: leave room for what that adds.
+        let refreshable = identity.deadline > identity.expires_at;
+        let spare = if refreshable { AUTH_TIME } else { 0 };
+        let max_length = self.policy.max_length - spare;
+        let write = |json: &mut Vec<u8>| data::write(&identity.data, json);
+        let credential = self.sign(&identity, max_length, |_| {}, write)?;
         Ok(Issued::new(credential, identity, Outcome::New))
     }
 
     fn refresh_now(&self, token: &str) -> Result<Issued<D>> {
-        self.with_facts(token, |facts| {
+        self.with_facts(token, |facts, now| {
+            in_time(facts, now)?;
             if facts.foreign {
                 return Err(Rejection::WrongIssuer.into());
             }
-            let now = self.now()?;
             let mut identity = Self::identity(facts)?;
             // A clock that is behind the one that issued makes no token older than its login.
             identity.issued_at = now.max(facts.authenticated_at);
-            identity.expires_at = self.expiry(now, facts.deadline);
+            identity.expires_at = self.expiry(identity.issued_at, facts.deadline);
             // Carried over as they are: also what this version of the data does not know.
             let data = facts.data.map_or(data::NULL, str::as_bytes);
-            let credential = self.sign(&identity, |json| {
+            let max_length = self.policy.max_length;
+            let carry = |json: &mut Vec<u8>| canonical::carry_unknown(facts.json, json);
+            let write = |json: &mut Vec<u8>| {
                 json.extend(data);
                 Ok(())
-            })?;
+            };
+            let credential = self.sign(&identity, max_length, carry, write)?;
             Ok(Issued::new(credential, identity, Outcome::Rotated))
         })
     }
 
     fn revoke_now(&self, token: &str) -> Result<Revocation> {
-        // Whoever holds it may refresh it, so that only the deadline of the login is certain.
-        match self.with_facts(token, |facts| Ok(facts.deadline)) {
-            Ok(deadline) => Ok(Revocation::AtExpiry(deadline.into())),
-            Err(error) if error.rejection() == Some(Rejection::Expired) => {
-                Ok(Revocation::Immediate)
-            }
-            Err(error) => Err(error),
-        }
+        // Whoever holds it may have refreshed it, even if it has expired itself, so that only the
+        // deadline of the login is certain.
+        self.with_facts(token, |facts, now| {
+            Ok(if facts.deadline <= now {
+                Revocation::Immediate
+            } else {
+                Revocation::AtExpiry(facts.deadline.into())
+            })
+        })
     }
+}
+
+/// Refuses what has expired.
+fn in_time(facts: &Facts<'_>, now: Timestamp) -> Result<()> {
+    if facts.expires_at <= now {
+        return Err(Rejection::Expired.into());
+    }
+    Ok(())
 }
 
 /// Subject, roles and device of a token.
@@ -341,14 +383,14 @@ where
     }
 
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
-        if let Some(replaced) = &login.replaces {
-            match self.revoke_now(replaced) {
-                Ok(_) => {}
-                Err(error) if error.is_rejected() => {}
-                Err(error) => return Err(error),
-            }
+        let mut login = login;
+        let replaced = login.replaces.take();
+        let issued = self.issue_now(login)?;
+        // What is replaced ends only for a login that the rules allow.
+        match replaced.map(|replaced| self.revoke_now(&replaced)) {
+            Some(Err(error)) if !error.is_rejected() => Err(error),
+            _ => Ok(issued),
         }
-        self.issue_now(login)
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {

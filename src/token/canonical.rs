@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::handle::{Handle, Stamp};
 use crate::public_id::encode_16;
-use crate::token::claims::{Claims, sixteen};
+use crate::token::claims::{Claims, WRITTEN, sixteen};
 use crate::token::json::{self, NumericDate, Text};
 
 /// What a token is to say.
@@ -12,7 +12,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) issued_at: Timestamp,
     /// Only if it is not `issued_at`.
     pub(crate) authenticated_at: Option<Timestamp>,
-    /// Only if it does not follow from the policy.
+    /// Only if it is not `expires_at`.
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) handle: Handle,
     pub(crate) subject: &'a str,
@@ -75,6 +75,21 @@ pub(crate) fn write<'a>(
         json.push(b'"');
     }
     json
+}
+
+/// Copies the claims of `claims_set` that this version does not write: what a later version added
+/// is not lost when this one refreshes.
+pub(crate) fn carry_unknown(claims_set: &str, json: &mut Vec<u8>) {
+    // It was read before, so that it is one object.
+    let _ = json::object(claims_set, |name, _, raw| {
+        if !WRITTEN.iter().any(|written| name.is(written)) {
+            json.push(b',');
+            push_text(json, &name.decode());
+            json.push(b':');
+            json.extend(raw.as_bytes());
+        }
+        Ok(())
+    });
 }
 
 /// Before the data of a payload.

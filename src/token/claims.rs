@@ -44,6 +44,22 @@ impl Audience<'_> {
     }
 }
 
+/// The names that we write.
+pub(crate) const WRITTEN: [&str; 12] = [
+    "iss",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "abs",
+    "sid",
+    "sub",
+    "roles",
+    "device",
+    "rev",
+    "data",
+];
+
 /// What a verified token says, once all of its claims have been checked.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
@@ -58,6 +74,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) stamp: Option<Stamp>,
     /// The application's data, as they are written.
     pub(crate) data: Option<&'a str>,
+    /// The whole claims set.
+    pub(crate) json: &'a str,
     /// Whether somebody else made the token.
     pub(crate) foreign: bool,
 }
@@ -131,6 +149,8 @@ impl<'a> Claims<'a> {
             "rev" => self.rev = Some(Stamp::from_bytes(sixteen(value.text()?)?)),
             "device" => self.device = Some(value.text()?),
             "data" => self.data = Some(raw),
+            // What a later version wants understood, as `crit` does in a header (RFC 7515, 4.1.11).
+            "crit" => return Err(Invalid),
             "roles" => match value {
                 Value::Array(roles) if json::is_texts(roles) => self.roles = Some(roles),
                 _ => return Err(Invalid),

@@ -20,8 +20,13 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// Checks the claims of one of our own tokens.
-    pub(crate) fn check<'a>(&self, claims: &Claims<'a>, now: Timestamp) -> Result<Facts<'a>> {
+    /// Checks the claims of one of our own tokens, but for whether it has expired.
+    pub(crate) fn check<'a>(
+        &self,
+        claims: &Claims<'a>,
+        json: &'a str,
+        now: Timestamp,
+    ) -> Result<Facts<'a>> {
         let (Some(exp), Some(iat), Some(handle), Some(subject)) =
             (claims.exp, claims.iat, claims.sid, claims.sub)
         else {
@@ -43,13 +48,11 @@ impl Policy {
         if claims.nbf.is_some_and(|nbf| nbf.ceil() > now) {
             return Err(Rejection::NotYetValid.into());
         }
-        // By the policy of now: one that was shortened counts at once.
-        let deadline = self.deadline(authenticated_at);
-        let deadline = claims.abs.map_or(deadline, |abs| abs.floor().min(deadline));
+        // What the token says, so that no later policy moves it; and the policy of now, so that
+        // one that was shortened counts at once.
+        let deadline = claims.abs.map_or(expires_at, |abs| abs.floor());
+        let deadline = deadline.min(self.deadline(authenticated_at));
         let expires_at = expires_at.min(deadline);
-        if expires_at <= now {
-            return Err(Rejection::Expired.into());
-        }
         Ok(Facts {
             subject,
             roles: claims.roles.unwrap_or("[]"),
@@ -61,6 +64,7 @@ impl Policy {
             deadline,
             stamp: claims.rev,
             data: claims.data,
+            json,
             foreign: false,
         })
     }

@@ -1,0 +1,114 @@
+//! Every public type crosses threads, whatever the application keeps in it may do.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use statewise::clock::{Clock, SystemClock, Timestamp};
+use statewise::entropy::{Entropy, SystemEntropy};
+use statewise::session::{
+    Change, Created, Cursor, DynSessionStore, Handle, Limit, Listing, Load, NeedsAbsolute,
+    NeedsIdle, Page, Proof, Record, Removed, Renewal, Renewed, Replaced, Replacement, Scope,
+    Session, SessionAuthenticator, SessionBuilder, SessionRef, SessionStore, Sessions, Swept,
+    Touch, Updated,
+};
+use statewise::store::MemoryStore;
+use statewise::testkit::{FaultyStore, ManualClock, MemoryFixture};
+use statewise::token::{
+    Algorithm, BorrowedIdentity, Interop, Key, Keyring, TokenAuthenticator, TokenBuffer,
+};
+use statewise::{
+    Authenticator, BoxFuture, Chore, Credential, DynAuthenticator, Error, Identity, Issued, Login,
+    Outcome, Presented, PublicId, Refusal, Rejection, Revocation, Stamp, Theft, Upkeep,
+};
+
+fn crosses_threads<T: Send + Sync + ?Sized>() {}
+fn is_sent<T: Send>(_: T) {}
+
+#[test]
+fn every_public_type_is_send_and_sync() {
+    crosses_threads::<dyn Clock>();
+    crosses_threads::<SystemClock>();
+    crosses_threads::<Timestamp>();
+    crosses_threads::<dyn Entropy>();
+    crosses_threads::<SystemEntropy>();
+
+    crosses_threads::<dyn DynAuthenticator<String>>();
+    crosses_threads::<dyn Chore>();
+    crosses_threads::<Credential>();
+    crosses_threads::<Error>();
+    crosses_threads::<Identity<String>>();
+    crosses_threads::<Issued<String>>();
+    crosses_threads::<Login<String>>();
+    crosses_threads::<Outcome>();
+    crosses_threads::<Presented<'_>>();
+    crosses_threads::<PublicId>();
+    crosses_threads::<Refusal>();
+    crosses_threads::<Rejection>();
+    crosses_threads::<Revocation>();
+    crosses_threads::<Stamp>();
+    crosses_threads::<Theft>();
+    crosses_threads::<Upkeep>();
+
+    crosses_threads::<Change>();
+    crosses_threads::<Created>();
+    crosses_threads::<Cursor>();
+    crosses_threads::<dyn DynSessionStore>();
+    crosses_threads::<Handle>();
+    crosses_threads::<Limit>();
+    crosses_threads::<Listing>();
+    crosses_threads::<Load>();
+    crosses_threads::<NeedsAbsolute<MemoryStore, String>>();
+    crosses_threads::<NeedsIdle<MemoryStore, String>>();
+    crosses_threads::<Page>();
+    crosses_threads::<Proof>();
+    crosses_threads::<Record>();
+    crosses_threads::<Removed>();
+    crosses_threads::<Renewal>();
+    crosses_threads::<Renewed>();
+    crosses_threads::<Replaced>();
+    crosses_threads::<Replacement<String>>();
+    crosses_threads::<Scope>();
+    crosses_threads::<Session>();
+    crosses_threads::<SessionAuthenticator<MemoryStore, String>>();
+    crosses_threads::<SessionBuilder<MemoryStore, String>>();
+    crosses_threads::<SessionRef>();
+    crosses_threads::<Sessions>();
+    crosses_threads::<Swept>();
+    crosses_threads::<Touch>();
+    crosses_threads::<Updated>();
+    crosses_threads::<MemoryStore>();
+
+    crosses_threads::<Algorithm>();
+    crosses_threads::<BorrowedIdentity<'_>>();
+    crosses_threads::<Interop>();
+    crosses_threads::<Key>();
+    crosses_threads::<Keyring>();
+    crosses_threads::<TokenAuthenticator<String>>();
+    crosses_threads::<TokenBuffer>();
+
+    crosses_threads::<FaultyStore<MemoryStore>>();
+    crosses_threads::<ManualClock>();
+    crosses_threads::<MemoryFixture>();
+}
+
+/// An authenticator may be shared though what it keeps per user is `Send + Sync` only, and every
+/// future may move between threads.
+#[allow(dead_code)]
+fn every_future_is_send<A: Authenticator, S: SessionStore>(
+    auth: &A,
+    store: &S,
+    login: Login<A::Data>,
+) {
+    is_sent(auth.issue(login));
+    is_sent(auth.verify(""));
+    is_sent(auth.verify_with(Presented::new("")));
+    is_sent(auth.refresh(""));
+    is_sent(auth.revoke(""));
+    is_sent(auth.revoke_all(""));
+    let tick: BoxFuture<'_, _> = Box::pin(async { auth.upkeep().tick().await });
+    is_sent(tick);
+    is_sent(store.sweep(1, Timestamp::MIN));
+}

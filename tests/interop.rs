@@ -1,0 +1,259 @@
+//! Our tokens in the hands of others, and theirs in ours: PyJWT and jose.
+//!
+//! `tests/run` installs the two and says where; run alone, each test is skipped and says so.
+
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use statewise::clock::{Clock, SystemClock, Timestamp};
+use statewise::testkit::block_on;
+use statewise::token::{Algorithm, Interop, Key, TokenAuthenticator};
+use statewise::{Authenticator, Login, Rejection};
+
+const ISSUER: &str = "https://auth.example";
+const AUDIENCE: &str = "api";
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn pyjwt() {
+    let Some(python) = std::env::var_os("STATEWISE_INTEROP_PYTHON") else {
+        println!("skipped: STATEWISE_INTEROP_PYTHON names no python that has PyJWT");
+        return;
+    };
+    let mut command = Command::new(python);
+    command.arg(beside_this("pyjwt.py"));
+    both_directions(command);
+}
+
+#[test]
+fn jose() {
+    let Some(folder) = std::env::var_os("STATEWISE_INTEROP_JOSE") else {
+        println!("skipped: STATEWISE_INTEROP_JOSE names no folder that has jose");
+        return;
+    };
+    let mut command = Command::new("node");
+    command.arg(beside_this("jose.mjs")).arg(folder);
+    both_directions(command);
+}
+
+fn beside_this(script: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/interop")
+        .join(script)
+}
+
+/// Gives the peer its work and returns its answers.
+fn ask(mut command: Command, work: &Value) -> Value {
+    let mut peer = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = peer.stdin.take().unwrap();
+    stdin.write_all(work.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    let output = peer.wait_with_output().unwrap();
+    assert!(output.status.success(), "the peer failed");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[derive(Debug)]
+struct HourAgo;
+
+impl Clock for HourAgo {
+    fn now(&self) -> Option<Timestamp> {
+        Some(SystemClock.now()?.saturating_sub(3600))
+    }
+}
+
+struct Kind {
+    algorithm: Algorithm,
+    secret: Vec<u8>,
+    key: Key,
+}
+
+impl Kind {
+    fn name(&self) -> &'static str {
+        self.algorithm.name()
+    }
+
+    fn hex(&self) -> String {
+        self.secret
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    fn authenticator(&self, clock: impl Clock) -> TokenAuthenticator<Value> {
+        let theirs = Interop::from_issuer(ISSUER, HOUR).audience(AUDIENCE);
+        TokenAuthenticator::builder(self.key.clone())
+            .issuer(ISSUER)
+            .audience(AUDIENCE)
+            .lifetime(Duration::from_secs(900))
+            .interop(theirs)
+            .clock(clock)
+            .build()
+            .unwrap()
+    }
+
+    /// A request to verify: `change` makes the token or the expectation wrong.
+    fn verify(&self, token: &str, change: impl FnOnce(&mut Value)) -> Value {
+        let mut request = json!({
+            "token": token, "key": self.hex(), "alg": self.name(), "iss": ISSUER, "aud": AUDIENCE,
+        });
+        change(&mut request);
+        request
+    }
+
+    fn sign(&self, header: &Value, claims: &Value) -> Value {
+        json!({ "key": self.hex(), "alg": self.name(), "header": header, "claims": claims })
+    }
+}
+
+fn kinds() -> Vec<Kind> {
+    let secret = |size: u8| (1..=size).map(|n| n.wrapping_mul(73)).collect::<Vec<_>>();
+    let kind = |algorithm, size, key: fn(&[u8]) -> statewise::Result<Key>| Kind {
+        algorithm,
+        secret: secret(size),
+        key: key(&secret(size)).unwrap(),
+    };
+    vec![
+        kind(Algorithm::HS256, 32, Key::hs256),
+        kind(Algorithm::HS384, 48, Key::hs384),
+        kind(Algorithm::HS512, 64, Key::hs512),
+    ]
+}
+
+fn login() -> Login<Value> {
+    Login::new("alice \"Ä\" 😀")
+        .roles(["admin", "editor"])
+        .device("phone\n")
+        .data(json!({ "plan": "gold", "seats": 7 }))
+}
+
+fn both_directions(peer: Command) {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let claims = json!({
+        "iss": ISSUER, "aud": [AUDIENCE, "other"], "sub": "bob", "iat": now, "nbf": now,
+        "exp": now + 600, "jti": "a", "roles": ["reader"], "plan": "silver",
+    });
+    let without = |name: &str| {
+        let mut claims = claims.clone();
+        claims.as_object_mut().unwrap().remove(name);
+        claims
+    };
+    let with = |name: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        claims
+    };
+
+    let (mut verify, mut sign) = (Vec::new(), Vec::new());
+    for kind in kinds() {
+        let issued = block_on(kind.authenticator(SystemClock).issue(login())).unwrap();
+        let token = issued.credential().reveal();
+        let expired = block_on(kind.authenticator(HourAgo).issue(login())).unwrap();
+        verify.extend([
+            kind.verify(token, |_| {}),
+            kind.verify(&token.replacen('.', ".e", 1), |_| {}),
+            kind.verify(token, |request| request["aud"] = json!("another")),
+            kind.verify(token, |request| {
+                request["iss"] = json!("https://another.example");
+            }),
+            kind.verify(expired.credential().reveal(), |_| {}),
+        ]);
+        sign.extend([
+            kind.sign(&json!({}), &claims),
+            kind.sign(&json!({ "typ": "JWT", "kid": kind.key.kid() }), &claims),
+            kind.sign(&json!({ "typ": "JWT", "kid": "theirs" }), &claims),
+            kind.sign(&json!({}), &with("exp", json!(now - 1))),
+            kind.sign(&json!({}), &with("nbf", json!(now + 500))),
+            kind.sign(&json!({}), &with("iss", json!("https://another.example"))),
+            kind.sign(&json!({}), &with("aud", json!("another"))),
+            kind.sign(&json!({}), &without("exp")),
+            kind.sign(&json!({}), &without("sub")),
+            kind.sign(&json!({}), &with("exp", json!(now + 7200))),
+        ]);
+    }
+    let answers = ask(peer, &json!({ "verify": verify, "sign": sign }));
+    let verified = answers["verified"].as_array().unwrap();
+    let signed = answers["signed"].as_array().unwrap();
+
+    for (kind, answers) in kinds().iter().zip(verified.chunks(5)) {
+        let name = kind.name();
+        let read = &answers[0];
+        assert_eq!(read["sub"], "alice \"Ä\" 😀", "{name}: {read}");
+        assert_eq!(read["roles"], json!(["admin", "editor"]), "{name}");
+        assert_eq!(read["device"], "phone\n", "{name}");
+        assert_eq!(
+            read["data"],
+            json!({ "plan": "gold", "seats": 7 }),
+            "{name}"
+        );
+        assert_eq!(
+            (&read["iss"], &read["aud"]),
+            (&json!(ISSUER), &json!(AUDIENCE)),
+            "{name}"
+        );
+        for refused in &answers[1..] {
+            assert!(refused["error"].is_string(), "{name}: {refused}");
+        }
+    }
+
+    for (kind, tokens) in kinds().iter().zip(signed.chunks(10)) {
+        let (auth, name) = (kind.authenticator(SystemClock), kind.name());
+        let verify = |token: &Value| auth.verify_now(token.as_str().unwrap());
+        for accepted in &tokens[..3] {
+            let caller = verify(accepted).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(caller.subject(), "bob");
+            assert_eq!(caller.roles().collect::<Vec<_>>(), ["reader"]);
+            assert_eq!(caller.data()["plan"], "silver");
+        }
+        let causes = tokens[3..]
+            .iter()
+            .map(|token| verify(token).unwrap_err().rejection());
+        let expected = [
+            Rejection::Expired,
+            Rejection::NotYetValid,
+            Rejection::WrongIssuer,
+            Rejection::WrongAudience,
+            Rejection::InvalidClaims,
+            Rejection::InvalidClaims,
+            Rejection::InvalidClaims,
+        ];
+        assert!(causes.eq(expected.map(Some)), "{name}");
+        // Verified, and somebody else's to refresh.
+        let refreshed = block_on(auth.refresh(tokens[0].as_str().unwrap()));
+        assert_eq!(
+            refreshed.unwrap_err().rejection(),
+            Some(Rejection::WrongIssuer)
+        );
+
+        // One secret, one algorithm: the other two kinds accept none of it.
+        for other in kinds()
+            .iter()
+            .filter(|other| other.algorithm != kind.algorithm)
+        {
+            let refused = other
+                .authenticator(SystemClock)
+                .verify_now(tokens[0].as_str().unwrap());
+            assert_eq!(
+                refused.unwrap_err().rejection(),
+                Some(Rejection::UnacceptableHeader)
+            );
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! No secret in any log: what is printed of each type and error is searched for every secret used.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::error::Error as _;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::session::{Load, SessionAuthenticator, SessionStore};
+use statewise::store::MemoryStore;
+use statewise::testkit::{ManualClock, block_on};
+use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuffer};
+use statewise::{Authenticator, Error, Login, Presented};
+
+const MARK: &str = "the-application-s-own-secret";
+
+/// What must not be seen, in each form in which it might be.
+#[derive(Default)]
+struct Secrets(Vec<Vec<u8>>);
+
+impl Secrets {
+    fn text(&mut self, secret: &str) {
+        self.0.push(secret.as_bytes().to_vec());
+    }
+
+    /// Also as a list of numbers and as hexadecimal digits: a derived `Debug` shows bytes so.
+    fn bytes(&mut self, secret: &[u8]) {
+        let numbers: Vec<_> = secret.iter().map(u8::to_string).collect();
+        self.0.push(numbers.join(", ").into_bytes());
+        self.text(
+            &secret
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>(),
+        );
+        self.0.push(secret.to_vec());
+    }
+
+    /// Halves too: nothing useful of a secret may be seen.
+    fn check(&self, printed: &str) {
+        for secret in &self.0 {
+            for part in secret.chunks(secret.len().div_ceil(2)) {
+                let seen = printed
+                    .as_bytes()
+                    .windows(part.len())
+                    .any(|window| window == part);
+                assert!(!seen, "a secret shows in: {printed}");
+            }
+        }
+    }
+
+    fn debug(&self, value: &dyn Debug) {
+        self.check(&format!("{value:?}"));
+        self.check(&format!("{value:#?}"));
+    }
+
+    fn error(&self, error: &Error) {
+        self.debug(error);
+        self.check(&error.to_string());
+        let mut source = error.source();
+        while let Some(inner) = source {
+            self.check(&inner.to_string());
+            self.check(&format!("{inner:?}"));
+            source = inner.source();
+        }
+    }
+}
+
+fn base64url(text: &str) -> Vec<u8> {
+    let digit = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'-' => 62,
+        _ => 63,
+    };
+    let mut bits = 0u32;
+    let mut bytes = Vec::new();
+    for (count, c) in (1..).zip(text.bytes()) {
+        bits = bits << 6 | u32::from(digit(c));
+        if count % 4 != 1 {
+            bytes.push((bits >> (6 - 2 * ((count - 1) % 4))) as u8);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn the_search_finds_what_is_there() {
+    let mut secrets = Secrets::default();
+    secrets.bytes(b"sixteen bytes ok");
+    let seen = |text: String| std::panic::catch_unwind(|| secrets.check(&text)).is_err();
+    assert!(seen(format!("{:?}", b"sixteen bytes ok")));
+    assert!(seen("x sixteen bytes ok".to_owned()));
+    assert!(seen("half of it: 7369787465656e20".to_owned()));
+    assert!(!seen("nothing".to_owned()));
+    assert_eq!(base64url("3q2-7w"), [0xde, 0xad, 0xbe, 0xef]);
+}
+
+#[test]
+fn sessions_show_no_secret() {
+    block_on(async {
+        let clock = ManualClock::default();
+        let store = Arc::new(MemoryStore::with_capacity(100).unwrap());
+        let auth = SessionAuthenticator::<_, String>::builder(Arc::clone(&store))
+            .idle(Duration::from_secs(600))
+            .absolute(Duration::from_secs(3600))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let login = Login::new("alice").data(MARK.to_owned());
+        let issued = auth.issue(login).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+        let renewed = auth.refresh(issued.credential().reveal()).await.unwrap();
+
+        let mut secrets = Secrets::default();
+        secrets.text(MARK);
+        for credential in [issued.credential(), renewed.credential()] {
+            secrets.text(&credential.reveal()[26..]);
+            secrets.bytes(&base64url(credential.reveal())[20..32]);
+            secrets.bytes(&base64url(credential.reveal())[32..]);
+        }
+
+        let credential = renewed.credential().reveal();
+        let next = Login::new("alice")
+            .data(MARK.to_owned())
+            .replaces(credential);
+        secrets.debug(&next);
+        secrets.debug(&issued);
+        secrets.debug(&renewed);
+        secrets.debug(&Presented::new(credential));
+        secrets.debug(&auth.verify(credential).await.unwrap());
+        secrets.debug(&auth.sessions("alice", None).await.unwrap());
+        secrets.debug(&auth);
+        secrets.debug(&store);
+        secrets.debug(&auth.upkeep());
+        let handle = base64url(&credential[..22])[..16].try_into().unwrap();
+        let handle = statewise::session::Handle::from_bytes(handle);
+        let now = statewise::clock::Timestamp::from(issued.identity().issued_at());
+        let row = store.load(handle, Load::new(), now).await.unwrap().unwrap();
+        secrets.debug(&row);
+        secrets.check(&String::from_utf8_lossy(&row.encode()).replace(MARK, ""));
+
+        let forged = format!(
+            "{}{}",
+            &credential[..63],
+            if credential.ends_with('A') { 'B' } else { 'A' }
+        );
+        secrets.text(&forged[26..]);
+        for refused in [&*forged, &credential[1..], "", MARK] {
+            secrets.error(&auth.verify(refused).await.unwrap_err());
+            secrets.error(&auth.refresh(refused).await.unwrap_err());
+        }
+        clock.advance(Duration::from_secs(60));
+        let theft = auth.verify(issued.credential().reveal()).await.unwrap_err();
+        assert!(theft.theft().is_some());
+        secrets.error(&theft);
+        secrets.debug(&theft.theft());
+        secrets.error(&auth.verify(credential).await.unwrap_err());
+    });
+}
+
+#[test]
+fn tokens_show_no_secret() {
+    block_on(async {
+        let material: Vec<u8> = (1..=48).map(|n: u8| n.wrapping_mul(37)).collect();
+        let clock = ManualClock::default();
+        let key = Key::hs256(&material).unwrap();
+        let ring = Keyring::new(key.clone());
+        let interop = Interop::from_any_issuer(Duration::from_secs(3600));
+        let auth = TokenAuthenticator::<String>::builder(ring.clone())
+            .issuer("https://auth.example")
+            .audience("api")
+            .lifetime(Duration::from_secs(600))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let login = Login::new("alice").data(MARK.to_owned());
+        let issued = auth.issue(login).await.unwrap();
+        let token = issued.credential().reveal();
+        let (_, signature) = token.rsplit_once('.').unwrap();
+
+        let mut secrets = Secrets::default();
+        secrets.text(MARK);
+        secrets.bytes(&material);
+        secrets.text(&key.reveal());
+        secrets.text(signature);
+        secrets.bytes(&base64url(signature));
+
+        secrets.debug(&key);
+        secrets.debug(&ring);
+        secrets.debug(&interop);
+        secrets.debug(&issued);
+        secrets.debug(&auth);
+        secrets.debug(&auth.verify(token).await.unwrap());
+        let mut buffer = TokenBuffer::new();
+        secrets.debug(&auth.verify_borrowed(token, &mut buffer).unwrap());
+        secrets.debug(&buffer);
+        for refused in [&token[1..], &token[..token.len() - 1], "", MARK, signature] {
+            secrets.error(&auth.verify(refused).await.unwrap_err());
+            secrets.error(&auth.refresh(refused).await.unwrap_err());
+            secrets.error(&auth.revoke(refused).await.unwrap_err());
+        }
+        clock.advance(Duration::from_secs(600));
+        secrets.error(&auth.verify(token).await.unwrap_err());
+
+        for weak in [
+            &material[..31],
+            &[7; 32][..],
+            b"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqh",
+        ] {
+            let mut secrets = Secrets::default();
+            secrets.bytes(weak);
+            secrets.error(&Key::hs256(weak).unwrap_err());
+        }
+    });
+}
