@@ -687,3 +687,91 @@ fn an_impossible_login_ends_nothing() {
         assert_eq!(verify(&auth, &issued).unwrap().subject(), "alice");
     }
 }
+
+#[test]
+fn a_looser_idle_policy_keeps_active_sessions() {
+    let (tight, clock) = sessions();
+    let loose: Sessions = SessionAuthenticator::builder(Arc::clone(tight.store()))
+        .idle(seconds(IDLE * 10))
+        .absolute(seconds(ABSOLUTE * 10))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let issued = login(&tight, "alice");
+    for _ in 0..30 {
+        clock.advance(seconds(IDLE / 4));
+        assert!(verify(&loose, &issued).is_ok());
+    }
+}
+
+#[test]
+fn a_tighter_absolute_policy_counts_at_once() {
+    let (loose, clock) = sessions();
+    let tight: Sessions = SessionAuthenticator::builder(Arc::clone(loose.store()))
+        .idle(seconds(100))
+        .absolute(seconds(100))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let issued = login(&loose, "alice");
+    clock.advance(seconds(99));
+    assert!(verify(&tight, &issued).is_ok());
+    assert_eq!(
+        block_on(tight.sessions("alice", None))
+            .unwrap()
+            .sessions
+            .len(),
+        1
+    );
+    clock.advance(seconds(1));
+    assert_cause(verify(&tight, &issued), Rejection::Unknown);
+    assert!(
+        block_on(tight.sessions("alice", None))
+            .unwrap()
+            .sessions
+            .is_empty()
+    );
+}
+
+#[test]
+fn who_knows_a_handle_keeps_nothing_alive() {
+    let (auth, clock) = sessions();
+    let issued = login(&auth, "alice");
+    let forged = format!("{}{}", &secret(&issued)[..22], "B".repeat(42));
+    for _ in 0..10 {
+        clock.advance(seconds(IDLE / 9));
+        assert!(block_on(auth.verify(&forged)).is_err());
+    }
+    assert_cause(verify(&auth, &issued), Rejection::Unknown);
+}
+
+#[test]
+fn a_sweep_is_bounded_and_gets_round_to_all() {
+    let store = MemoryStore::with_capacity(100_000).unwrap();
+    let clock = ManualClock::default();
+    let auth: SessionAuthenticator<MemoryStore> = SessionAuthenticator::builder(store)
+        .idle(seconds(IDLE))
+        .absolute(seconds(ABSOLUTE))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    for count in 0..2_500 {
+        // One with very many sessions, and many with one.
+        let subject = if count % 2 == 0 {
+            "crowd".to_owned()
+        } else {
+            format!("user {count}")
+        };
+        let _ = block_on(auth.issue(Login::new(subject))).unwrap();
+    }
+    clock.advance(seconds(IDLE));
+    let now = clock.now().unwrap();
+    loop {
+        let swept = block_on(auth.store().sweep(100, now)).unwrap();
+        assert!(swept.removed <= 100, "{} at once", swept.removed);
+        if !swept.more {
+            break;
+        }
+    }
+    assert_eq!(auth.store().len(), 0);
+}

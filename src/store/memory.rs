@@ -306,7 +306,8 @@ impl SessionStore for MemoryStore {
             let budget = limit.saturating_sub(removed);
             removed += self.purge(shard, budget, now);
             if removed >= limit {
-                // There may be more in this shard: it comes again in the next round.
+                // There may be more in this shard: it comes again.
+                self.swept_to.fetch_sub(1, Ordering::Relaxed);
                 return Ok(Swept::new(removed as u64, true));
             }
             if !more {
