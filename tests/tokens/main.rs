@@ -1,0 +1,12 @@
+//! What tokens promise, seen from outside: our own, and those of other libraries.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod foreign;
+mod own;
+mod support;
