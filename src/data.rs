@@ -4,6 +4,7 @@ use std::any::TypeId;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::de::value::{Error as Unreadable, UnitDeserializer};
 
 use crate::error::{Error, Rejection, Result};
 
@@ -53,6 +54,10 @@ fn depth(json: &[u8]) -> usize {
 /// Reads data. Who wants none is not hindered by any.
 pub(crate) fn read<D: DeserializeOwned + 'static>(json: Option<&[u8]>) -> Result<D> {
     let wants_none = TypeId::of::<D>() == TypeId::of::<()>();
-    let json = json.filter(|_| !wants_none).unwrap_or(NULL);
-    serde_json::from_slice(json).map_err(|_| Rejection::Unreadable.into())
+    let read = match json.filter(|_| !wants_none) {
+        Some(json) => serde_json::from_slice(json).map_err(drop),
+        // As `null` would be, without a parser for it.
+        None => D::deserialize(UnitDeserializer::<Unreadable>::new()).map_err(drop),
+    };
+    read.map_err(|()| Rejection::Unreadable.into())
 }

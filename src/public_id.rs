@@ -78,13 +78,68 @@ pub(crate) fn encode_16<'t>(bytes: &[u8; 16], text: &'t mut [u8; 22]) -> Cow<'t,
 }
 
 /// Sixteen bytes from exactly 22 base64url characters in their one canonical spelling.
+///
+/// By hand, as each token has one and it is short: half the time of a general decoder.
 pub(crate) fn decode_16(text: &[u8]) -> Option<[u8; 16]> {
-    if text.len() != 22 {
+    let text: &[u8; 22] = text.try_into().ok()?;
+    let mut strays = 0;
+    let mut digits = |part: &[u8]| {
+        part.iter().fold(0u64, |bits, c| {
+            let digit = DIGITS[usize::from(*c)];
+            strays |= digit;
+            bits << 6 | u64::from(digit)
+        })
+    };
+    let (high, middle, low) = (
+        digits(&text[..10]),
+        digits(&text[10..20]),
+        digits(&text[20..]),
+    );
+    // 132 bits: the last four stand for nothing, and so must be zero.
+    if strays & 0xc0 != 0 || low & 0x0f != 0 {
         return None;
     }
-    let mut bytes = [0; 16];
-    match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-        Ok(16) => Some(bytes),
-        _ => None,
+    let bits = u128::from(high) << 68 | u128::from(middle) << 8 | u128::from(low >> 4);
+    Some(bits.to_be_bytes())
+}
+
+/// What each character of base64url stands for; all ones for the others.
+const DIGITS: [u8; 256] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut digits = [0xff; 256];
+    let mut digit = 0;
+    while digit < alphabet.len() {
+        digits[alphabet[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_as_a_general_decoder_does() {
+        let mut state = 1u64;
+        let mut random = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as u8
+        };
+        for round in 0..20_000 {
+            let bytes: [u8; 16] = std::array::from_fn(|_| random());
+            let mut text = URL_SAFE_NO_PAD.encode(bytes).into_bytes();
+            if round % 2 == 0 {
+                let at = usize::from(random()) % text.len();
+                text[at] = random();
+            }
+            let general = URL_SAFE_NO_PAD.decode(&text).ok();
+            assert_eq!(decode_16(&text).map(Vec::from), general, "{text:?}");
+        }
+        for length in (0..60).filter(|length| *length != 22) {
+            assert_eq!(decode_16(&vec![b'A'; length]), None);
+        }
     }
 }

@@ -113,37 +113,31 @@ impl<D> TokenAuthenticator<D> {
         token: &str,
         buffer: &'b mut TokenBuffer,
     ) -> Result<BorrowedIdentity<'b>> {
-        let proven = self.prove(token)?;
+        if token.len() > self.policy.max_length {
+            return Err(Rejection::Malformed.into());
+        }
         let now = self.now()?;
-        let facts = self.facts(proven, now, &mut buffer.bytes)?;
+        let facts = self.facts(self.prove(token, &mut buffer.bytes)?, now)?;
         in_time(&facts, now)?;
         Ok(BorrowedIdentity::new(facts))
     }
 
-    /// Proves who made a token, and nothing else.
-    fn prove<'t>(&'t self, token: &'t str) -> Result<Proven<'t>> {
-        if token.len() > self.policy.max_length {
-            return Err(Rejection::Malformed.into());
-        }
-        if let Some(own) = self.codec.verify_own(&self.ring, token)? {
-            return Ok(Proven::Own(own));
-        }
-        match &self.foreign {
-            Some(foreign) => Ok(Proven::Foreign(foreign, foreign.verify(&self.ring, token)?)),
-            None if jws::segments(token).is_some() => Err(Rejection::UnacceptableHeader.into()),
-            None => Err(Rejection::Malformed.into()),
+    /// Proves who made a token, and nothing else. Its payload goes into `buffer`.
+    fn prove<'t, 'b>(&'t self, token: &'t str, buffer: &'b mut [u8]) -> Result<Proven<'t, 'b>> {
+        match (jws::own(&self.ring, token)?, &self.foreign) {
+            (Some(own), _) => Ok(Proven::Own(self.codec.verify(&own, buffer)?)),
+            (None, Some(foreign)) => {
+                let verified = foreign.verify(&self.ring, &self.codec, token, buffer)?;
+                Ok(Proven::Foreign(foreign, verified))
+            }
+            (None, None) => Err(unheaded(token)),
         }
     }
 
     /// Reads and checks what a proven token says.
-    fn facts<'b>(
-        &self,
-        proven: Proven<'_>,
-        now: Timestamp,
-        buffer: &'b mut [u8],
-    ) -> Result<Facts<'b>> {
-        let json = self.codec.decode(proven.verified(), buffer)?;
-        let json = std::str::from_utf8(json).map_err(|_| Rejection::InvalidClaims)?;
+    fn facts<'b>(&self, proven: Proven<'_, 'b>, now: Timestamp) -> Result<Facts<'b>> {
+        let verified = proven.verified();
+        let json = std::str::from_utf8(verified.payload).map_err(|_| Rejection::InvalidClaims)?;
         let foreign = match proven {
             Proven::Own(_) => {
                 if let Some(claims) = canonical::read(&self.policy.prefix, json) {
@@ -160,7 +154,7 @@ impl<D> TokenAuthenticator<D> {
             Proven::Foreign(foreign, _) => foreign,
         };
         let claims = Claims::foreign(json)?;
-        foreign.check(&claims, json, proven.verified().signature(), now)
+        foreign.check(&claims, json, verified.signature, now)
     }
 
     /// Verifies a token and passes what it says on.
@@ -169,26 +163,39 @@ impl<D> TokenAuthenticator<D> {
         token: &str,
         then: impl FnOnce(&Facts<'_>, Timestamp) -> Result<T>,
     ) -> Result<T> {
-        let proven = self.prove(token)?;
-        let now = self.now()?;
-        let capacity = proven.verified().capacity();
-        if capacity <= ON_STACK {
-            then(&self.facts(proven, now, &mut [0; ON_STACK])?, now)
-        } else {
-            then(&self.facts(proven, now, &mut vec![0; capacity])?, now)
+        if token.len() > self.policy.max_length {
+            return Err(Rejection::Malformed.into());
         }
+        let verify = |buffer: &mut [u8]| {
+            let proven = self.prove(token, buffer)?;
+            let now = self.now()?;
+            then(&self.facts(proven, now)?, now)
+        };
+        match jws::capacity(token.len()) {
+            ..=ON_STACK => verify(&mut [0; ON_STACK]),
+            capacity => verify(&mut vec![0; capacity]),
+        }
+    }
+}
+
+/// Why a token that begins with no header of a key is refused.
+#[cold]
+fn unheaded(token: &str) -> Error {
+    match jws::segments(token) {
+        Some(_) => Rejection::UnacceptableHeader.into(),
+        None => Rejection::Malformed.into(),
     }
 }
 
 /// A token whose maker is proven.
 #[derive(Clone, Copy)]
-enum Proven<'t> {
-    Own(Verified<'t>),
-    Foreign(&'t Foreign, Verified<'t>),
+enum Proven<'t, 'b> {
+    Own(Verified<'t, 'b>),
+    Foreign(&'t Foreign, Verified<'t, 'b>),
 }
 
-impl<'t> Proven<'t> {
-    fn verified(self) -> Verified<'t> {
+impl<'t, 'b> Proven<'t, 'b> {
+    fn verified(self) -> Verified<'t, 'b> {
         match self {
             Self::Own(verified) | Self::Foreign(_, verified) => verified,
         }
@@ -374,12 +381,11 @@ where
     type Data = D;
 
     fn accepts(&self, credential: &str) -> bool {
-        credential.len() <= self.policy.max_length
-            && match jws::own(&self.ring, credential) {
-                Ok(Some(_)) => true,
-                Ok(None) => self.foreign.is_some() && jws::segments(credential).is_some(),
-                Err(_) => false,
-            }
+        let is_ours_or_theirs = || match jws::is_own(&self.ring, credential) {
+            Some(shaped) => shaped,
+            None => self.foreign.is_some() && jws::segments(credential).is_some(),
+        };
+        credential.len() <= self.policy.max_length && is_ours_or_theirs()
     }
 
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {

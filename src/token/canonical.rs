@@ -164,22 +164,29 @@ impl<'a> Rest<'a> {
     /// A whole number as we write it: up to twelve digits, and no zero in front.
     fn number(&mut self) -> Option<NumericDate> {
         let bytes = self.0.as_bytes();
-        let digits = bytes.iter().take_while(|c| c.is_ascii_digit()).count();
-        let number = self.split(digits)?;
-        let written = number == "0" || !number.starts_with('0');
-        let seconds = number.parse().ok().filter(|_| written && digits <= 12)?;
+        let (mut seconds, mut digits) = (0, 0);
+        while let Some(digit @ b'0'..=b'9') = bytes.get(digits) {
+            seconds = seconds * 10 + u64::from(digit - b'0');
+            digits += 1;
+            if digits > 12 {
+                return None;
+            }
+        }
+        if digits == 0 || (digits > 1 && bytes[0] == b'0') {
+            return None;
+        }
+        self.split(digits)?;
         NumericDate::whole(seconds)
     }
 
     /// A string without escapes.
     fn text(&mut self) -> Option<Text<'a>> {
         self.expect("\"")?;
-        let bytes = self.0.as_bytes();
-        let length = bytes.iter().position(|c| *c == b'"')?;
+        let ends = |c: &u8| matches!(*c, b'"' | b'\\' | 0..0x20);
+        let length = self.0.as_bytes().iter().position(ends)?;
         let text = self.split(length)?;
         self.expect("\"")?;
-        let plain = text.bytes().all(|c| c != b'\\' && c >= 0x20);
-        plain.then(|| Text::plain(text))
+        Some(Text::plain(text))
     }
 
     /// An array of strings without escapes, and not empty.

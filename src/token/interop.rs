@@ -11,7 +11,7 @@ use crate::error::{Error, Rejection, Result};
 use crate::handle::Handle;
 use crate::token::claims::{Claims, Facts};
 use crate::token::json::{self, Invalid, Text};
-use crate::token::jws::{self, Verified};
+use crate::token::jws::{self, Codec, SIGNATURE, Verified};
 use crate::token::key::Key;
 use crate::token::keyring::Keyring;
 
@@ -148,8 +148,15 @@ impl Foreign {
         now.saturating_add(self.longest).saturating_add(leeway)
     }
 
-    /// Verifies a token with any header that this policy allows.
-    pub(crate) fn verify<'t>(&self, ring: &Keyring, token: &'t str) -> Result<Verified<'t>> {
+    /// Verifies a token with any header that this policy allows, and decodes its payload into
+    /// `buffer`.
+    pub(crate) fn verify<'t, 'b>(
+        &self,
+        ring: &Keyring,
+        codec: &Codec,
+        token: &'t str,
+        buffer: &'b mut [u8],
+    ) -> Result<Verified<'t, 'b>> {
         let (header, payload, signature) = jws::segments(token).ok_or(Rejection::Malformed)?;
         let json = URL_SAFE_NO_PAD
             .decode(header)
@@ -175,14 +182,18 @@ impl Foreign {
         {
             return Err(Rejection::Malformed.into());
         }
-        let tag = jws::decode_signature(signature)?;
+        let mut tag = [0; SIGNATURE];
+        let tag = codec.decode(signature, &mut tag)?;
         let signed = header.len() + 1 + payload.len();
         let signed = token.as_bytes().get(..signed).unwrap_or_default();
-        let matches = |key: &Key| key.bare_mac().tag(signed).is(&tag.0[..tag.1]);
+        let matches = |key: &Key| key.bare_mac().tag(signed).is(tag);
         if !candidates.any(matches) {
             return Err(Rejection::BadSignature.into());
         }
-        Ok(Verified::assert(payload, signature))
+        Ok(Verified {
+            payload: codec.decode(payload, buffer)?,
+            signature,
+        })
     }
 
     fn check_typ(&self, presented: Option<Text<'_>>) -> Result<()> {

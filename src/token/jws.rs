@@ -13,31 +13,22 @@ use crate::token::keyring::Keyring;
 
 /// Characters of the longest token that can be configured.
 pub(crate) const LONGEST: usize = 8192;
+/// Bytes of the longest signature, and room for what a decoder expects.
+pub(crate) const SIGNATURE: usize = 66;
 /// Bytes of the longest payload.
 pub(crate) const LONGEST_PAYLOAD: usize = LONGEST / 4 * 3;
 
-/// A payload whose signature has been verified. Nothing else leads to claims.
+/// A payload whose signature has been verified, decoded. Nothing else leads to claims.
 #[derive(Clone, Copy)]
-pub(crate) struct Verified<'t> {
-    payload: &'t [u8],
-    signature: &'t [u8],
+pub(crate) struct Verified<'t, 'b> {
+    pub(crate) payload: &'b [u8],
+    /// In its one spelling.
+    pub(crate) signature: &'t [u8],
 }
 
-impl<'t> Verified<'t> {
-    /// Takes a payload for verified. To be called where a signature was compared, and only there.
-    pub(crate) fn assert(payload: &'t [u8], signature: &'t [u8]) -> Self {
-        Self { payload, signature }
-    }
-
-    /// The signature, in its one spelling.
-    pub(crate) fn signature(self) -> &'t [u8] {
-        self.signature
-    }
-
-    /// Bytes of the decoded payload, at most.
-    pub(crate) fn capacity(self) -> usize {
-        self.payload.len().div_ceil(4) * 3
-    }
+/// Bytes of the payload of a token of `length` characters, at most.
+pub(crate) const fn capacity(length: usize) -> usize {
+    length.div_ceil(4) * 3
 }
 
 /// Writes and reads the compact serialisation.
@@ -74,39 +65,46 @@ impl Codec {
         }
     }
 
-    /// Decodes a verified payload into `buffer`, of at least [`Verified::capacity`] bytes.
-    pub(crate) fn decode<'b>(
+    /// Verifies one of our own tokens, and decodes its payload into `buffer`, of at least
+    /// [`capacity`] bytes.
+    ///
+    /// The payload is decoded first, as that is also what looks at its alphabet; nobody sees it
+    /// before the signature is verified.
+    pub(crate) fn verify<'t, 'b>(
         &self,
-        verified: Verified<'_>,
+        own: &Own<'_, 't>,
         buffer: &'b mut [u8],
-    ) -> Result<&'b [u8]> {
-        let length = self.engine.decode_slice(verified.payload, buffer);
-        // The alphabet was checked before; what is left are stray bits behind the last byte.
+    ) -> Result<Verified<'t, 'b>> {
+        let mut tag = [0; SIGNATURE];
+        let tag = self.decode(own.signature, &mut tag)?;
+        let payload = self.decode(own.payload, buffer)?;
+        if !own.key.own_mac().tag(own.payload).is(tag) {
+            return Err(Rejection::BadSignature.into());
+        }
+        Ok(Verified {
+            payload,
+            signature: own.signature,
+        })
+    }
+
+    /// Bytes from their one canonical spelling.
+    pub(crate) fn decode<'b>(&self, text: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+        let length = self.engine.decode_slice(text, buffer);
         let length = length.map_err(|_| Rejection::Malformed)?;
         Ok(&buffer[..length])
     }
+}
 
-    /// Verifies a token under one of our constant headers.
-    ///
-    /// `Ok(None)` if its header is none of them: whether that is malformed or somebody else's is
-    /// not decided here.
-    pub(crate) fn verify_own<'t>(
-        &self,
-        ring: &Keyring,
-        token: &'t str,
-    ) -> Result<Option<Verified<'t>>> {
-        let Some(own) = own(ring, token)? else {
-            return Ok(None);
-        };
-        let tag = decode_signature(own.signature)?;
-        if !own.key.own_mac().tag(own.payload).is(&tag.0[..tag.1]) {
-            return Err(Rejection::BadSignature.into());
-        }
-        Ok(Some(Verified::assert(own.payload, own.signature)))
+/// Whether a token has the shape of one of ours; `None` if it begins with no header of a key.
+pub(crate) fn is_own(ring: &Keyring, token: &str) -> Option<bool> {
+    match own(ring, token) {
+        Ok(Some(own)) => Some(is_base64url(own.payload) && is_base64url(own.signature)),
+        Ok(None) => None,
+        Err(_) => Some(false),
     }
 }
 
-/// A token that has the shape of one of ours. Nothing is proven.
+/// A token that is put together like one of ours. Nothing is proven.
 pub(crate) struct Own<'r, 't> {
     key: &'r Key,
     payload: &'t [u8],
@@ -128,7 +126,7 @@ pub(crate) fn own<'r, 't>(ring: &'r Keyring, token: &'t str) -> Result<Option<Ow
     let Some((b'.', payload)) = body.split_last() else {
         return Err(Rejection::Malformed.into());
     };
-    if payload.is_empty() || !is_base64url(payload) {
+    if payload.is_empty() {
         return Err(Rejection::Malformed.into());
     }
     Ok(Some(Own {
@@ -138,23 +136,12 @@ pub(crate) fn own<'r, 't>(ring: &'r Keyring, token: &'t str) -> Result<Option<Ow
     }))
 }
 
-/// A signature as bytes, from its one canonical spelling.
-pub(crate) fn decode_signature(signature: &[u8]) -> Result<([u8; 66], usize)> {
-    let mut bytes = [0; 66];
-    if signature.len() > 86 {
-        return Err(Rejection::Malformed.into());
-    }
-    let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes);
-    Ok((bytes, length.map_err(|_| Rejection::Malformed)?))
-}
-
-/// Whether all characters are of the base64url alphabet (RFC 4648, section 5). Looks at each
-/// without a branch, so that it is done by the vector.
-pub(crate) fn is_base64url(text: &[u8]) -> bool {
+/// Whether all characters are of the base64url alphabet (RFC 4648, section 5).
+fn is_base64url(text: &[u8]) -> bool {
     let is_digit = |c: u8| {
         (c | 0x20).wrapping_sub(b'a') < 26 || c.wrapping_sub(b'0') < 10 || c == b'-' || c == b'_'
     };
-    text.iter().fold(true, |all, c| all & is_digit(*c))
+    text.iter().all(|c| is_digit(*c))
 }
 
 /// The three segments of a token, each of them base64url and not empty.
