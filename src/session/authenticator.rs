@@ -26,7 +26,7 @@ use crate::session::judge::{Verdict, judge};
 use crate::session::listed::{Session, SessionRef, Sessions};
 use crate::session::listing::{Cursor, Page};
 use crate::session::policy::Policy;
-use crate::session::record::Record;
+use crate::session::record::{History, Record};
 use crate::session::store::SessionStore;
 use crate::upkeep::{BoxFuture, Chore, Upkeep};
 
@@ -126,8 +126,7 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
             sessions: listing
                 .records
                 .into_iter()
-                .filter_map(|row| self.in_force(row, now))
-                .map(Session::new)
+                .filter_map(|mut row| self.in_force(&mut row, now).then(|| Session::new(row)))
                 .collect(),
             next: listing.next,
         })
@@ -192,11 +191,15 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
             authoritative: presented.is_authoritative(),
         };
         let row = self.store.load(credential.handle(), load, now).await?;
-        let row = row.ok_or(Rejection::Unknown)?;
+        let mut row = row.ok_or(Rejection::Unknown)?;
         Self::same(&row, &credential)?;
-        let row = self.in_force(row, now).ok_or(Rejection::Unknown)?;
+        if !self.in_force(&mut row, now) {
+            return Err(Rejection::Unknown.into());
+        }
         let verdict = judge(&row, &credential, self.policy.windows, now);
-        self.enforce(&row, verdict, now).await?;
+        if !self.lets_pass(verdict) {
+            return Err(self.refuse(&row, verdict, now).await);
+        }
         Ok((row, verdict))
     }
 
@@ -212,30 +215,39 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
 
     /// A row as the policy of now has it, unless it is over by that: what was tightened since the
     /// login counts at once.
-    fn in_force(&self, mut row: Record, now: Timestamp) -> Option<Record> {
+    fn in_force(&self, row: &mut Record, now: Timestamp) -> bool {
         let lifetime = self.policy.lifetime;
         row.idle = row.idle.min(lifetime.idle());
         row.deadline = row.deadline.min(lifetime.deadline(row.authenticated_at));
-        row.is_alive(now).then_some(row)
+        row.is_alive(now)
     }
 
-    /// Lets pass what is honest, refuses the rest, and ends the login whose credential was stolen.
-    async fn enforce(&self, row: &Record, verdict: Verdict, now: Timestamp) -> Result<()> {
+    /// Whether a credential so judged is taken for an honest one.
+    fn lets_pass(&self, verdict: Verdict) -> bool {
         match verdict {
-            Verdict::Current | Verdict::Overlap | Verdict::Grace => Ok(()),
-            Verdict::Orphaned if !self.policy.strict_orphans => Ok(()),
+            Verdict::Current | Verdict::Overlap | Verdict::Grace => true,
+            Verdict::Orphaned => !self.policy.strict_orphans,
+            Verdict::Reused | Verdict::Ahead | Verdict::Unknown => false,
+        }
+    }
+
+    /// Why a credential so judged is refused. Ends the login whose credential was stolen.
+    async fn refuse(&self, row: &Record, verdict: Verdict, now: Timestamp) -> Error {
+        match verdict {
+            Verdict::Ahead => Rejection::Ahead.into(),
             Verdict::Orphaned | Verdict::Reused => {
                 let removal = self.store.remove(row.handle(), row.subject(), now);
-                let _ = removal.await?;
-                Err(Error::theft_of(row.subject(), row.public_id()))
+                match removal.await {
+                    Ok(_) => Error::theft_of(row.subject(), row.public_id()),
+                    Err(error) => error,
+                }
             }
-            Verdict::Ahead => Err(Rejection::Ahead.into()),
-            Verdict::Unknown => Err(Rejection::Unknown.into()),
+            _ => Rejection::Unknown.into(),
         }
     }
 
     fn renewal_due(&self, row: &Record, verdict: Verdict, now: Timestamp) -> bool {
-        let born = row.rotated_at.max(row.created_at);
+        let born = row.history().rotated_at.max(row.created_at);
         let old = |age| now.saturating_since(born) >= age;
         verdict != Verdict::Current
             || row.renewal_wanted
@@ -315,7 +327,7 @@ where
             authenticated_at: row.authenticated_at,
             expires_at: row.expires_at(),
             deadline: row.deadline,
-            stamp: row.stamp,
+            stamp: row.stamp(),
             version: row.version,
             renewal_due,
             data,
@@ -335,6 +347,10 @@ where
         if deadline <= now {
             return Err(Rejection::Expired.into());
         }
+        let history = History {
+            stamp: login.stamp,
+            ..History::default()
+        };
         Ok(Record {
             handle: credential.handle(),
             generation: 0,
@@ -342,17 +358,14 @@ where
             created_at: now,
             authenticated_at,
             deadline,
-            rotated_at: Timestamp::MIN,
             last_seen: now,
             idle: self.policy.lifetime.idle(),
             current: credential.proof(),
-            previous: credential.proof(),
             family: credential.family_proof(),
-            seed: [0; 16],
             // What was never renewed has no predecessor that its use could expose.
             confirmed: true,
             renewal_wanted: false,
-            stamp: login.stamp,
+            history: history.kept(),
             fields: fields_of(login, data.as_deref())?,
         })
     }
@@ -375,11 +388,13 @@ where
         now: Timestamp,
     ) -> Result<Issued<D>> {
         let verdict = judge(row, &credential, self.policy.windows, now);
-        self.enforce(row, verdict, now).await?;
+        if !self.lets_pass(verdict) {
+            return Err(self.refuse(row, verdict, now).await);
+        }
         let credential = if verdict == Verdict::Current {
             credential
         } else {
-            let successor = credential.successor(&row.seed);
+            let successor = credential.successor(&row.history().seed);
             let successor = successor.filter(|successor| successor.proof() == row.current);
             successor.ok_or(Rejection::Unreadable)?
         };
@@ -464,13 +479,15 @@ where
             idle: self.policy.lifetime.idle(),
         };
         let renewed = self.store.renew(presented.handle(), &renewal, now).await?;
-        let (row, advanced) = match renewed {
+        let (mut row, advanced) = match renewed {
             Renewed::Advanced(row) => (row, true),
             Renewed::Unchanged(row) => (row, false),
             Renewed::Absent => return Err(Rejection::Unknown.into()),
         };
         Self::same(&row, &presented)?;
-        let row = self.in_force(row, now).ok_or(Rejection::Unknown)?;
+        if !self.in_force(&mut row, now) {
+            return Err(Rejection::Unknown.into());
+        }
         if !advanced {
             return self.replay(&row, presented, now).await;
         }

@@ -48,12 +48,13 @@ pub(crate) fn judge(
     let age = i64::from(row.generation) - i64::from(credential.generation());
     match age {
         0 if credential.proof() == row.current => Verdict::Current,
-        1 if credential.proof() == row.previous => {
-            if within(row.rotated_at, windows.overlap, now) {
+        1 if credential.proof() == row.history().previous => {
+            let rotated_at = row.history().rotated_at;
+            if within(rotated_at, windows.overlap, now) {
                 Verdict::Overlap
             } else if row.confirmed {
                 Verdict::Reused
-            } else if within(row.rotated_at, windows.grace, now) {
+            } else if within(rotated_at, windows.grace, now) {
                 Verdict::Grace
             } else {
                 Verdict::Orphaned
@@ -90,16 +91,13 @@ mod tests {
             created_at: at(0),
             authenticated_at: at(0),
             deadline: at(100_000),
-            rotated_at: Timestamp::MIN,
             last_seen: at(0),
             idle: 50_000,
             current: credential.proof(),
-            previous: credential.proof(),
             family: credential.family_proof(),
-            seed: [0; 16],
             confirmed: true,
             renewal_wanted: false,
-            stamp: None,
+            history: None,
             fields: FieldsBuilder::new("alice").build(),
         }
     }

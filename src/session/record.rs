@@ -1,6 +1,7 @@
 //! One row per login: what a store keeps, and every change that may happen to it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -33,20 +34,40 @@ pub struct Record {
     pub(crate) created_at: Timestamp,
     pub(crate) authenticated_at: Timestamp,
     pub(crate) deadline: Timestamp,
-    pub(crate) rotated_at: Timestamp,
     pub(crate) last_seen: Timestamp,
     pub(crate) idle: u64,
     pub(crate) current: Proof,
-    pub(crate) previous: Proof,
     pub(crate) family: Proof,
-    pub(crate) seed: [u8; 16],
     pub(crate) confirmed: bool,
     pub(crate) renewal_wanted: bool,
-    pub(crate) stamp: Option<Stamp>,
+    /// Apart, so that the many logins that have none are smaller by a cache line.
+    pub(crate) history: Option<Arc<History>>,
     pub(crate) fields: Fields,
 }
 
+/// What not every login has: the renewal that made its current credential, and a place in a
+/// revocation log.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    pub(crate) previous: Proof,
+    pub(crate) seed: [u8; 16],
+    pub(crate) rotated_at: Timestamp,
+    pub(crate) stamp: Option<Stamp>,
+}
+
+impl History {
+    /// Nothing, if there is nothing to keep.
+    pub(crate) fn kept(self) -> Option<Arc<Self>> {
+        (self != Self::default()).then(|| Arc::new(self))
+    }
+}
+
 impl Record {
+    /// The renewal that made the current credential; all zero for one that was never renewed.
+    pub(crate) fn history(&self) -> History {
+        self.history.as_deref().copied().unwrap_or_default()
+    }
+
     /// By which the store finds it.
     #[must_use]
     pub fn handle(&self) -> Handle {
@@ -107,7 +128,7 @@ impl Record {
     /// Its place in the revocation log, if there is one.
     #[must_use]
     pub fn stamp(&self) -> Option<Stamp> {
-        self.stamp
+        self.history().stamp
     }
 
     /// The first moment at which it is over if it is not used again: idle or absolute, whichever
@@ -161,18 +182,23 @@ impl Record {
         if !self.is_alive_for(Some(Touch::new(renewal.idle)), now) {
             return false;
         }
-        let rests = self.generation > 0 && within(self.rotated_at, renewal.overlap, now);
+        let history = self.history();
+        let rests = self.generation > 0 && within(history.rotated_at, renewal.overlap, now);
         let Some(next) = self.generation.checked_add(1) else {
             return false;
         };
         if rests || renewal.generation != self.generation || renewal.presented != self.current {
             return false;
         }
-        self.previous = self.current;
+        let history = History {
+            previous: self.current,
+            seed: renewal.seed,
+            rotated_at: now,
+            stamp: history.stamp,
+        };
+        self.history = history.kept();
         self.current = renewal.next;
-        self.seed = renewal.seed;
         self.generation = next;
-        self.rotated_at = now;
         self.last_seen = self.last_seen.max(now);
         self.idle = renewal.idle;
         self.confirmed = false;
@@ -196,7 +222,11 @@ impl Record {
             self.fields = self.fields.with(roles, data);
         }
         if change.stamp.is_some() {
-            self.stamp = change.stamp;
+            let history = History {
+                stamp: change.stamp,
+                ..self.history()
+            };
+            self.history = history.kept();
         }
         self.version = self.version.saturating_add(1);
         true
@@ -213,7 +243,7 @@ impl Record {
     /// Whether `scope` covers it.
     #[must_use]
     pub fn is_in(&self, scope: &Scope) -> bool {
-        let before = scope.before.is_none_or(|limit| match self.stamp {
+        let before = scope.before.is_none_or(|limit| match self.stamp() {
             Some(stamp) if stamp.incarnation == limit.incarnation => {
                 stamp.position < limit.position
             }
@@ -248,13 +278,14 @@ impl Record {
     /// | 160 | | fields: tag, length in base 128, bytes; subject 1, role 2, device 3, data 4; unknown tags are kept below 128 and unreadable from there |
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let history = self.history();
         let fields = self.fields.as_bytes();
         let mut bytes = Vec::with_capacity(HEAD + fields.len());
         bytes.extend([
             FORMAT,
             u8::from(self.confirmed),
             u8::from(self.renewal_wanted),
-            u8::from(self.stamp.is_some()),
+            u8::from(history.stamp.is_some()),
         ]);
         bytes.extend(self.generation.to_be_bytes());
         bytes.extend(self.version.to_be_bytes());
@@ -262,18 +293,18 @@ impl Record {
             self.created_at,
             self.authenticated_at,
             self.deadline,
-            self.rotated_at,
+            history.rotated_at,
             self.last_seen,
         ] {
             bytes.extend(time.unix().to_be_bytes());
         }
         bytes.extend(self.idle.to_be_bytes());
         bytes.extend(self.handle.as_bytes());
-        for proof in [&self.current, &self.previous, &self.family] {
+        for proof in [&self.current, &history.previous, &self.family] {
             bytes.extend(proof.as_bytes());
         }
-        bytes.extend(self.seed);
-        bytes.extend(self.stamp.map_or([0; 16], Stamp::to_bytes));
+        bytes.extend(history.seed);
+        bytes.extend(history.stamp.map_or([0; 16], Stamp::to_bytes));
         bytes.extend(fields);
         bytes
     }
@@ -306,6 +337,12 @@ impl Record {
         let family = Proof::from_bytes(head.take()?);
         let seed = head.take()?;
         let stamp = Stamp::from_bytes(head.take()?);
+        let history = History {
+            previous,
+            seed,
+            rotated_at,
+            stamp: flag(stamped)?.then_some(stamp),
+        };
         Some(Self {
             handle,
             generation,
@@ -313,16 +350,13 @@ impl Record {
             created_at,
             authenticated_at,
             deadline,
-            rotated_at,
             last_seen,
             idle,
             current,
-            previous,
             family,
-            seed,
             confirmed: flag(confirmed)?,
             renewal_wanted: flag(renewal_wanted)?,
-            stamp: flag(stamped)?.then_some(stamp),
+            history: history.kept(),
             fields: Fields::decode(head.0)?,
         })
     }

@@ -1,8 +1,8 @@
 //! Sessions in the memory of this process.
 
 mod shard;
+mod table;
 
-use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -54,15 +54,15 @@ pub struct MemoryStore {
 /// Apart by two cache lines, so that the locks of neighbours do not get in each other's way.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Padded(RwLock<Shard<RandomState>>);
+struct Padded(RwLock<Shard>);
 
 impl Padded {
     // A panic cannot leave a shard half changed; nothing under its lock runs code of others.
-    fn read(&self) -> RwLockReadGuard<'_, Shard<RandomState>> {
+    fn read(&self) -> RwLockReadGuard<'_, Shard> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Shard<RandomState>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Shard> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,6 +4,7 @@ use crate::clock::Timestamp;
 use crate::entropy::{self, SystemEntropy};
 use crate::fields::FieldsBuilder;
 use crate::handle::{Handle, Stamp};
+use crate::session::record::History;
 use crate::session::{Change, Proof, Record, Renewal};
 
 /// A row as the strategy would make it, to put into a store without the strategy.
@@ -96,6 +97,10 @@ impl Sample {
         if let Some(data) = &self.data {
             fields.data(data);
         }
+        let history = History {
+            stamp: self.stamp,
+            ..History::default()
+        };
         Record {
             handle: Handle::draw(&self.subject, &SystemEntropy).expect("random bytes"),
             generation: 0,
@@ -103,16 +108,13 @@ impl Sample {
             created_at: now,
             authenticated_at: now,
             deadline: now.saturating_add(self.absolute),
-            rotated_at: Timestamp::MIN,
             last_seen: now,
             idle: self.idle,
             current: proof(),
-            previous: proof(),
             family: proof(),
-            seed: [0; 16],
             confirmed: true,
             renewal_wanted: false,
-            stamp: self.stamp,
+            history: history.kept(),
             fields: fields.build(),
         }
     }

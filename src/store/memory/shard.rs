@@ -1,51 +1,18 @@
-//! One part of the memory store: rows by handle, and handles by subject.
-
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+//! One part of the memory store: the rows of some partitions.
 
 use crate::clock::Timestamp;
 use crate::handle::Handle;
 use crate::session::ask::{Limit, Load, Scope};
 use crate::session::listing::Cursor;
 use crate::session::record::Record;
+use crate::store::memory::table::{Row, Table};
 
-/// The rows of some partitions. All logins of one subject are in one shard, so that the index
-/// and the rows are behind one lock.
+/// The rows of some partitions, behind one lock. All logins of one subject are here, among few
+/// others: they are found by looking through the shard, and an index of subjects, which would take
+/// a third of the memory, is done without.
 #[derive(Debug, Default)]
-pub(super) struct Shard<H> {
-    rows: HashMap<RowKey, Row, BuildHasherDefault<HandleHasher>>,
-    /// By a keyed hash of the subject: subjects are of any length and in the users' hands.
-    /// Two subjects may share an entry; the rows tell them apart.
-    subjects: HashMap<u64, Handles>,
-    hasher: H,
-}
-
-#[derive(Debug)]
-struct Row {
-    record: Record,
-    /// Beside the record, so that a use is noted under a shared lock.
-    last_seen: AtomicU64,
-}
-
-impl Row {
-    fn new(record: Record) -> Self {
-        let last_seen = AtomicU64::new(record.last_seen().unix());
-        Self { record, last_seen }
-    }
-
-    /// The record as it is now.
-    fn read(&self) -> Record {
-        let mut record = self.record.clone();
-        record.last_seen = Timestamp::from_unix(self.last_seen.load(Ordering::Relaxed));
-        record
-    }
-
-    fn is_alive(&self, now: Timestamp) -> bool {
-        let last_seen = Timestamp::from_unix(self.last_seen.load(Ordering::Relaxed));
-        now < self.record.deadline() && now < last_seen.saturating_add(self.record.idle())
-    }
+pub(super) struct Shard {
+    table: Table,
 }
 
 /// What a shared look at a row found.
@@ -62,10 +29,10 @@ pub(super) enum Changed<T> {
     Absent,
 }
 
-impl<H: BuildHasher> Shard<H> {
+impl Shard {
     /// Finds a row. Needs no exclusive access.
     pub(super) fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Found {
-        let Some(row) = self.rows.get(&RowKey(handle)) else {
+        let Some(row) = self.table.get(handle) else {
             return Found::Absent;
         };
         let record = row.read();
@@ -78,15 +45,25 @@ impl<H: BuildHasher> Shard<H> {
 
     /// Notes a use behind the read. Needs no exclusive access.
     pub(super) fn touch(&self, handle: Handle, seen_at: Timestamp) {
-        if let Some(row) = self.rows.get(&RowKey(handle))
-            && row.read().touch(seen_at)
-        {
-            row.last_seen.fetch_max(seen_at.unix(), Ordering::Relaxed);
+        if let Some(row) = self.table.get(handle) {
+            row.touch(seen_at);
         }
     }
 
     pub(super) fn contains(&self, handle: Handle) -> bool {
-        self.rows.contains_key(&RowKey(handle))
+        self.table.get(handle).is_some()
+    }
+
+    pub(super) fn read(&self, handle: Handle) -> Option<Record> {
+        self.table.get(handle).map(Row::read)
+    }
+
+    pub(super) fn insert(&mut self, record: Record) {
+        self.table.insert(Row::new(record));
+    }
+
+    pub(super) fn remove(&mut self, handle: Handle) -> bool {
+        self.table.remove(handle)
     }
 
     /// Changes a live row by `change`. Removes one that is over, so that a clock set back does not
@@ -97,12 +74,12 @@ impl<H: BuildHasher> Shard<H> {
         now: Timestamp,
         change: impl FnOnce(&mut Record) -> T,
     ) -> Changed<T> {
-        let Some(row) = self.rows.get_mut(&RowKey(handle)) else {
+        let Some(row) = self.table.get_mut(handle) else {
             return Changed::Absent;
         };
         let mut record = row.read();
         if !record.is_alive(now) {
-            self.remove(handle);
+            self.table.remove(handle);
             return Changed::Over;
         }
         let outcome = change(&mut record);
@@ -110,37 +87,10 @@ impl<H: BuildHasher> Shard<H> {
         Changed::Alive(outcome, record)
     }
 
-    pub(super) fn insert(&mut self, record: Record) {
-        let handle = record.handle();
-        let subject = self.hasher.hash_one(record.subject());
-        self.rows.insert(RowKey(handle), Row::new(record));
-        self.subjects
-            .entry(subject)
-            .and_modify(|handles| handles.add(handle))
-            .or_insert(Handles::One(handle));
-    }
-
-    pub(super) fn remove(&mut self, handle: Handle) -> bool {
-        let Some(row) = self.rows.remove(&RowKey(handle)) else {
-            return false;
-        };
-        let subject = self.hasher.hash_one(row.record.subject());
-        if let Entry::Occupied(mut handles) = self.subjects.entry(subject)
-            && handles.get_mut().take_out(handle)
-        {
-            handles.remove();
-        }
-        true
-    }
-
     /// The rows of a subject, alive or over.
-    fn of_subject<'s>(&'s self, subject: &'s str) -> impl Iterator<Item = &'s Row> {
-        let handles = self.subjects.get(&self.hasher.hash_one(subject));
-        handles
-            .into_iter()
-            .flat_map(Handles::iter)
-            .filter_map(|handle| self.rows.get(&RowKey(handle)))
-            .filter(move |row| row.record.subject() == subject)
+    fn of_subject(&self, subject: &str) -> impl Iterator<Item = &Row> {
+        let rows = self.table.rows().iter();
+        rows.filter(move |row| row.record().subject() == subject)
     }
 
     /// The live logins of a subject behind a place in their list, in no order.
@@ -152,26 +102,32 @@ impl<H: BuildHasher> Shard<H> {
     ) -> Vec<Cursor> {
         self.of_subject(subject)
             .filter(|row| row.is_alive(now))
-            .map(|row| Cursor::from(&row.record))
+            .map(|row| Cursor::from(row.record()))
             .filter(|cursor| after.is_none_or(|after| *cursor > after))
             .collect()
     }
 
-    pub(super) fn read(&self, handle: Handle) -> Option<Record> {
-        self.rows.get(&RowKey(handle)).map(Row::read)
-    }
-
     /// Removes the logins of a subject that `scope` covers; how many there were.
     pub(super) fn remove_subject(&mut self, subject: &str, scope: &Scope) -> usize {
-        let covered: Vec<_> = self
-            .of_subject(subject)
-            .filter(|row| row.record.is_in(scope))
-            .map(|row| row.record.handle())
-            .collect();
-        covered
-            .iter()
-            .filter(|handle| self.remove(**handle))
-            .count()
+        self.remove_where(usize::MAX, |row| {
+            row.record().subject() == subject && row.record().is_in(scope)
+        })
+    }
+
+    /// Removes what is over, at most `budget` rows; how many there were.
+    pub(super) fn purge(&mut self, budget: usize, now: Timestamp) -> usize {
+        self.remove_where(budget, |row| !row.is_alive(now))
+    }
+
+    fn remove_where(&mut self, budget: usize, is_meant: impl Fn(&Row) -> bool) -> usize {
+        let rows = self.table.rows().iter().filter(|row| is_meant(row));
+        let handles = rows.map(|row| row.record().handle());
+        let handles: Vec<_> = handles.take(budget).collect();
+        for handle in &handles {
+            self.table.remove(*handle);
+        }
+        self.table.shrink();
+        handles.len()
     }
 
     /// Which logins must go so that one more fits the limit; `None` if the limit forbids it.
@@ -195,88 +151,5 @@ impl<H: BuildHasher> Shard<H> {
         alive.sort_unstable();
         let victims = alive.into_iter().take(excess);
         Some(victims.map(|cursor| cursor.handle).collect())
-    }
-
-    /// Removes what is over, at most `budget` rows; how many there were.
-    pub(super) fn purge(&mut self, budget: usize, now: Timestamp) -> usize {
-        let over: Vec<_> = self
-            .rows
-            .iter()
-            .filter(|(_, row)| !row.is_alive(now))
-            .map(|(key, _)| key.0)
-            .take(budget)
-            .collect();
-        over.iter().filter(|handle| self.remove(**handle)).count()
-    }
-}
-
-/// The handles of one subject: nearly always one.
-#[derive(Debug)]
-enum Handles {
-    One(Handle),
-    /// A set, so that ending all sessions of one who has very many is not quadratic.
-    Many(HashSet<RowKey, BuildHasherDefault<HandleHasher>>),
-}
-
-impl Handles {
-    fn iter(&self) -> impl Iterator<Item = Handle> {
-        let (one, many) = match self {
-            Self::One(one) => (Some(*one), None),
-            Self::Many(many) => (None, Some(many)),
-        };
-        one.into_iter()
-            .chain(many.into_iter().flatten().map(|key| key.0))
-    }
-
-    fn add(&mut self, handle: Handle) {
-        match self {
-            Self::One(one) => *self = Self::Many([*one, handle].map(RowKey).into_iter().collect()),
-            Self::Many(many) => {
-                many.insert(RowKey(handle));
-            }
-        }
-    }
-
-    /// Takes one out; whether none is left.
-    fn take_out(&mut self, handle: Handle) -> bool {
-        match self {
-            Self::One(one) => *one == handle,
-            Self::Many(many) => {
-                many.remove(&RowKey(handle));
-                many.is_empty()
-            }
-        }
-    }
-}
-
-/// A handle that hashes to its own random half.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct RowKey(Handle);
-
-impl Hash for RowKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let [.., a, b, c, d, e, f, g, h] = *self.0.as_bytes();
-        state.write_u64(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
-    }
-}
-
-/// Takes the key as it is: stored handles are drawn by the server, so that nobody can make two of
-/// them meet, and a lookup inserts nothing.
-#[derive(Debug, Default)]
-struct HandleHasher(u64);
-
-impl Hasher for HandleHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = word;
     }
 }
