@@ -1,0 +1,57 @@
+//! What the command line asks for.
+
+use std::path::PathBuf;
+
+/// `--quick`, `--json FILE`, `--filter TEXT`, `--seed N` and flags of the bench itself.
+pub struct Options {
+    pub quick: bool,
+    pub json: Option<PathBuf>,
+    pub filter: Option<String>,
+    pub seed: u64,
+    pub large: bool,
+}
+
+impl Options {
+    /// Reads the command line; says what is wrong with it and ends the process.
+    pub fn from_command_line() -> Self {
+        let mut options = Self {
+            quick: false,
+            json: None,
+            filter: None,
+            seed: 0x0005_7a7e_1e55,
+            large: false,
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().unwrap_or_else(|| usage(&argument));
+            match &*argument {
+                "--quick" => options.quick = true,
+                "--large" => options.large = true,
+                "--json" => options.json = Some(value().into()),
+                "--filter" => options.filter = Some(value()),
+                "--seed" => options.seed = value().parse().unwrap_or_else(|_| usage(&argument)),
+                // Cargo adds it.
+                "--bench" => {}
+                _ => usage(&argument),
+            }
+        }
+        options
+    }
+
+    pub fn rounds(&self) -> usize {
+        if self.quick { 40 } else { 400 }
+    }
+
+    pub fn wants(&self, group: &str) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| group.contains(filter))
+    }
+}
+
+fn usage(argument: &str) -> ! {
+    eprintln!(
+        "cannot make sense of {argument}: --quick --large --json FILE --filter TEXT --seed N"
+    );
+    std::process::exit(2)
+}
