@@ -26,13 +26,11 @@ use statewise::store::MemoryStore;
 use statewise::token::{Key, Keyring, TokenAuthenticator, TokenBuffer};
 use statewise::{Authenticator, DynAuthenticator, Login};
 
-mod floor {
-    pub mod session;
-    pub mod token;
-}
+mod floor;
 mod harness;
 
 use harness::options::Options;
+use harness::window::Window;
 use harness::{Group, Row};
 
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -205,40 +203,48 @@ fn sessions(count: usize, options: &Options) -> Vec<Row> {
     let (auth, erased) = (build(), Arc::new(build()) as Arc<dyn DynAuthenticator<()>>);
     let floor = floor::session::Floor::new();
     let before = harness::alloc::live();
-    let mut credentials = String::with_capacity(count * 64);
-    let text = harness::alloc::live() - before;
+    let mut credentials = Vec::with_capacity(count);
     for user in 0..count {
         let subject = format!("user_{user:07}");
         let login = Login::new(&*subject).roles(["admin", "editor"]);
         let issued = now(auth.issue(login)).unwrap();
-        credentials.push_str(issued.credential().reveal());
+        credentials.push(issued.credential().reveal().to_owned());
     }
-    let heap = harness::alloc::live() - before - text;
+    let text = credentials.capacity() * size_of::<String>() + count * 64;
+    let heap = harness::alloc::live() - before - text as isize;
     println!(
         "\n{count} sessions: {:.1} bytes of heap each",
         heap as f64 / count as f64
     );
-    for user in 0..count {
-        floor.insert(&credentials[user * 64..][..64], &format!("user_{user:07}"));
+    for (user, credential) in credentials.iter().enumerate() {
+        floor.insert(credential, &format!("user_{user:07}"));
     }
     let window = |turn| Window::new(&credentials, options.seed ^ turn);
-    let (mut a, mut b, mut c, mut d) = (window(0), window(1), window(2), window(3));
     let mut turn = 0u32;
     let mut rows = Group::new(&*name)
-        .add("floor", || {
-            let line = floor.verify(a.next()).unwrap();
+        .add_over("floor", window(0), Window::refill, |window| {
+            let line = floor.verify(window.next()).unwrap();
             (line.subject().len(), line.roles)
         })
-        .add("the trait", || now(auth.verify(b.next())).unwrap())
-        .add("Arc<dyn>", || now(erased.verify(c.next())).unwrap())
-        .add("the trait, 5 % of them replace roles", || {
-            let caller = now(auth.verify(d.next())).unwrap();
-            turn += 1;
-            if turn.is_multiple_of(20) {
-                let roles = Replacement::new().roles(["admin", "editor"]);
-                let _ = black_box(now(auth.replace(&caller, roles)).unwrap());
-            }
+        .add_over("the trait", window(1), Window::refill, |window| {
+            now(auth.verify(window.next())).unwrap()
         })
+        .add_over("Arc<dyn>", window(2), Window::refill, |window| {
+            now(erased.verify(window.next())).unwrap()
+        })
+        .add_over(
+            "the trait, 5 % of them replace roles",
+            window(3),
+            Window::refill,
+            |window| {
+                let caller = now(auth.verify(window.next())).unwrap();
+                turn += 1;
+                if turn.is_multiple_of(20) {
+                    let roles = Replacement::new().roles(["admin", "editor"]);
+                    let _ = black_box(now(auth.replace(&caller, roles)).unwrap());
+                }
+            },
+        )
         .run(options);
     rows.extend(beside_another(&name, &auth, &floor, &credentials, options));
     rows
@@ -249,7 +255,7 @@ fn beside_another(
     name: &str,
     auth: &SessionAuthenticator<Arc<MemoryStore>>,
     floor: &floor::session::Floor,
-    credentials: &str,
+    credentials: &[String],
     options: &Options,
 ) -> Vec<Row> {
     let done = AtomicBool::new(false);
@@ -260,47 +266,21 @@ fn beside_another(
                 black_box(now(auth.verify(window.next())).unwrap());
             }
         });
-        let (mut a, mut b) = (Window::new(credentials, 5), Window::new(credentials, 6));
         let rows = Group::new(format!("{name}, beside a second thread"))
-            .add("floor", || floor.verify(a.next()).unwrap().subject().len())
-            .add("the trait", || now(auth.verify(b.next())).unwrap())
+            .add_over(
+                "floor",
+                Window::new(credentials, 5),
+                Window::refill,
+                |window| floor.verify(window.next()).unwrap().subject().len(),
+            )
+            .add_over(
+                "the trait",
+                Window::new(credentials, 6),
+                Window::refill,
+                |window| now(auth.verify(window.next())).unwrap(),
+            )
             .run(options);
         done.store(true, Ordering::Relaxed);
         rows
     })
-}
-
-/// Credentials of random users, copied to where they are in the cache, as from the network.
-struct Window<'a> {
-    all: &'a str,
-    random: harness::Random,
-    picked: String,
-    at: usize,
-}
-
-impl<'a> Window<'a> {
-    const SIZE: usize = 512;
-
-    fn new(all: &'a str, seed: u64) -> Self {
-        Self {
-            all,
-            random: harness::Random(seed),
-            picked: String::with_capacity(Self::SIZE * 64),
-            at: Self::SIZE,
-        }
-    }
-
-    fn next(&mut self) -> &str {
-        if self.at == Self::SIZE {
-            self.at = 0;
-            self.picked.clear();
-            for _ in 0..Self::SIZE {
-                let user = self.random.below(self.all.len() / 64);
-                self.picked.push_str(&self.all[user * 64..][..64]);
-            }
-        }
-        let picked = &self.picked[self.at * 64..][..64];
-        self.at += 1;
-        picked
-    }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 pub mod alloc;
 pub mod options;
+pub mod window;
 
 use options::Options;
 
@@ -19,7 +20,15 @@ const BATCH: Duration = Duration::from_micros(100);
 /// One way to do the work of a group.
 pub struct Candidate<'a> {
     name: String,
-    act: Box<dyn FnMut() + 'a>,
+    act: Box<dyn FnMut(Phase) + 'a>,
+}
+
+/// What a candidate is asked to do.
+#[derive(Clone, Copy)]
+enum Phase {
+    /// What comes before a batch and does not count.
+    Prepare,
+    Act,
 }
 
 /// Ways to do the same work. The first one is the reference.
@@ -56,11 +65,25 @@ impl<'a> Group<'a> {
     }
 
     /// Adds a candidate. Its result is kept from the optimiser.
-    pub fn add<T>(mut self, name: impl Into<String>, mut act: impl FnMut() -> T + 'a) -> Self {
+    pub fn add<T>(self, name: impl Into<String>, mut act: impl FnMut() -> T + 'a) -> Self {
+        self.add_over(name, (), |()| {}, move |()| act())
+    }
+
+    /// Adds a candidate that works on a state, which is prepared before each batch, unmeasured.
+    pub fn add_over<S: 'a, T>(
+        mut self,
+        name: impl Into<String>,
+        mut state: S,
+        mut prepare: impl FnMut(&mut S) + 'a,
+        mut act: impl FnMut(&mut S) -> T + 'a,
+    ) -> Self {
         self.candidates.push(Candidate {
             name: name.into(),
-            act: Box::new(move || {
-                black_box(act());
+            act: Box::new(move |phase| match phase {
+                Phase::Prepare => prepare(&mut state),
+                Phase::Act => {
+                    black_box(act(&mut state));
+                }
             }),
         });
         self
@@ -143,9 +166,10 @@ impl Candidate<'_> {
     /// Allocations and bytes of one operation.
     fn count(&mut self) -> (f64, f64) {
         const TIMES: usize = 64;
+        (self.act)(Phase::Prepare);
         let before = alloc::counted();
         for _ in 0..TIMES {
-            (self.act)();
+            (self.act)(Phase::Act);
         }
         let after = alloc::counted();
         let per = |after: u64, before: u64| (after - before) as f64 / TIMES as f64;
@@ -154,9 +178,10 @@ impl Candidate<'_> {
 
     /// Thread CPU and wall nanoseconds of one operation.
     fn batch(&mut self, count: usize) -> (f64, f64) {
+        (self.act)(Phase::Prepare);
         let (wall, cpu) = (Instant::now(), thread_time());
         for _ in 0..count {
-            (self.act)();
+            (self.act)(Phase::Act);
         }
         let cpu = thread_time() - cpu;
         let wall = wall.elapsed();

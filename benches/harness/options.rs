@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-/// `--quick`, `--json FILE`, `--filter TEXT`, `--seed N` and flags of the bench itself.
+/// `--quick`, `--large`, `--json FILE`, `--svg FOLDER`, `--filter TEXT` and `--seed N`.
 pub struct Options {
     pub quick: bool,
     pub json: Option<PathBuf>,
     pub filter: Option<String>,
     pub seed: u64,
     pub large: bool,
+    pub svg: Option<PathBuf>,
 }
 
 impl Options {
@@ -20,6 +21,7 @@ impl Options {
             filter: None,
             seed: 0x0005_7a7e_1e55,
             large: false,
+            svg: None,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -27,6 +29,7 @@ impl Options {
             match &*argument {
                 "--quick" => options.quick = true,
                 "--large" => options.large = true,
+                "--svg" => options.svg = Some(value().into()),
                 "--json" => options.json = Some(value().into()),
                 "--filter" => options.filter = Some(value()),
                 "--seed" => options.seed = value().parse().unwrap_or_else(|_| usage(&argument)),
@@ -51,7 +54,7 @@ impl Options {
 
 fn usage(argument: &str) -> ! {
     eprintln!(
-        "cannot make sense of {argument}: --quick --large --json FILE --filter TEXT --seed N"
+        "cannot make sense of {argument}: --quick --large --json FILE --svg FOLDER --filter TEXT --seed N"
     );
     std::process::exit(2)
 }
