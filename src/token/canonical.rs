@@ -244,6 +244,8 @@ fn push_text(json: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::*;
     use crate::error::Result;
+    use crate::testkit::{Random, seed};
+    use crate::token::policy::Policy;
 
     fn own(json: &str) -> Result<Claims<'_>> {
         Claims::own(json)
@@ -361,6 +363,124 @@ mod tests {
             fast_taken > 100,
             "the fast way was taken {fast_taken} times only"
         );
+    }
+
+    /// Both ways judge mutated payloads alike. `STATEWISE_CASES` says how many.
+    #[test]
+    fn both_ways_judge_mutated_payloads_alike() {
+        let cases = std::env::var("STATEWISE_CASES").ok();
+        let cases = cases.map_or(20_000, |cases| cases.parse().unwrap());
+        let seed = seed();
+        println!("seed {seed}, {cases} cases");
+        let mut random = Random::new(seed);
+        let policy = Policy {
+            issuer: "i".to_owned(),
+            audience: "a".to_owned(),
+            prefix: prefix("i", "a"),
+            lifetime: 900,
+            max_lifetime: 1_000,
+            max_length: 4096,
+        };
+        let now = Timestamp::from_unix(1_700_000_500);
+        let pieces: Vec<Vec<u8>> = [
+            "\"",
+            "\\",
+            "\\u0041",
+            "\\u00e9",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "0",
+            "1",
+            "9",
+            "-",
+            ".5",
+            "e3",
+            " ",
+            "\n",
+            "\u{7f}",
+            "é",
+            "null",
+            "true",
+            ",\"exp\":1700000600",
+            ",\"nbf\":1700000600",
+            ",\"data\":{\"a\":[]}",
+            ",\"sub\":\"bob\"",
+            ",\"roles\":[]",
+            ",\"device\":\"\"",
+            ",\"crit\":[]",
+            ",\"abs\":1700000550",
+            ",\"auth_time\":1699999999",
+            ",\"x\":1",
+            "\"iss\":\"i\"",
+            "\u{0}",
+        ]
+        .iter()
+        .map(|piece| piece.as_bytes().to_vec())
+        .chain([vec![0xff], vec![0xc3]])
+        .collect();
+        let (mut fast_taken, mut accepted) = (0, 0);
+        for case in 0..cases {
+            let stamp = Stamp {
+                incarnation: 1,
+                position: 2,
+            };
+            let roles = [&[][..], &["admin"], &["a", "b"]][random.below(3)];
+            let draft = draft(
+                ["alice", "", "é"][random.below(3)],
+                [None, Some("phone")][random.below(2)],
+                [None, Some(stamp)][random.below(2)],
+            );
+            let mut json = write(&policy.prefix, &draft, roles.iter().copied());
+            json.extend([&b""[..], b",\"data\":{\"a\":1}", b",\"data\":\"}\""][random.below(3)]);
+            json.push(b'}');
+            for _ in 0..random.below(4) {
+                let at = random.below(json.len());
+                match random.below(4) {
+                    0 => json[at] = pieces[random.below(pieces.len())][0],
+                    1 => drop(json.remove(at)),
+                    2 => {
+                        let piece = &pieces[random.below(pieces.len())];
+                        json.splice(at..at, piece.iter().copied());
+                    }
+                    _ => {
+                        let end = at + random.below(json.len() - at).min(40);
+                        let part = json[at..end].to_vec();
+                        let to = random.below(json.len());
+                        json.splice(to..to, part);
+                    }
+                }
+                if json.is_empty() {
+                    json.push(b'{');
+                }
+            }
+            let Ok(json) = std::str::from_utf8(&json) else {
+                continue;
+            };
+            let Some(fast) = read(&policy.prefix, json) else {
+                continue;
+            };
+            fast_taken += 1;
+            let general = own(json);
+            let general = general
+                .as_ref()
+                .unwrap_or_else(|_| panic!("case {case}: {json}"));
+            same(&fast, general);
+            let judge = |claims| {
+                policy
+                    .check(claims, json, now)
+                    .map(|facts| facts.expires_at)
+            };
+            let (fast, general) = (judge(&fast), judge(general));
+            accepted += u64::from(fast.is_ok());
+            let cause = |answer: Result<Timestamp>| answer.map_err(|error| error.rejection());
+            assert_eq!(cause(fast), cause(general), "case {case}: {json}");
+        }
+        println!("{fast_taken} taken by the fast way, {accepted} of them accepted");
+        assert!(fast_taken > cases / 5 && accepted > cases / 50);
     }
 
     #[test]
