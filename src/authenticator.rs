@@ -31,7 +31,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     fn accepts(&self, credential: &str) -> bool;
 
     /// Issues a credential for a user who has just proven who they are. What the login
-    /// [replaces](Login::replaces) is revoked first.
+    /// [replaces](Login::replaces) is revoked before the new credential is handed out.
     ///
     /// # Errors
     ///

@@ -83,7 +83,7 @@ impl<D> Login<D> {
 
     /// Names the credential that the request carried before, of whatever kind and shape.
     ///
-    /// It is revoked before the new one is issued, so that a credential which somebody planted
+    /// It is revoked before the new one is handed out, so that a credential which somebody planted
     /// never becomes a logged-in one (OWASP ASVS 7.2.4). One that is unknown, ended or not a
     /// credential at all is passed over.
     pub fn replaces(mut self, credential: impl Into<String>) -> Self {

@@ -775,3 +775,36 @@ fn a_sweep_is_bounded_and_gets_round_to_all() {
     }
     assert_eq!(auth.store().len(), 0);
 }
+
+#[test]
+fn sweeping_and_looking_for_room_do_not_get_in_each_other_s_way() {
+    let store = Arc::new(MemoryStore::with_capacity(512).unwrap());
+    let clock = ManualClock::default();
+    let auth: SessionAuthenticator<Arc<MemoryStore>> =
+        SessionAuthenticator::builder(Arc::clone(&store))
+            .idle(seconds(2))
+            .absolute(seconds(2))
+            .overlap(seconds(0))
+            .grace(seconds(0))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let now = clock.now().unwrap();
+                block_on(store.sweep(1, now)).unwrap();
+            }
+        });
+        for user in 0..20_000 {
+            // Always nearly full, and always of what is over.
+            if let Err(error) = block_on(auth.issue(Login::new(format!("user {user}")))) {
+                assert_eq!(error.refusal(), Some(Refusal::Capacity), "{error}");
+                clock.advance(seconds(2));
+            }
+            assert!(store.len() <= store.capacity());
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}

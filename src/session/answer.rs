@@ -78,7 +78,8 @@ impl Removed {
 pub struct Swept {
     /// How many rows it removed.
     pub removed: u64,
-    /// Whether there is more to look at in this round.
+    /// Whether there is more to look at in this round. A round begins where the last call ended,
+    /// so that two whole ones see everything.
     pub more: bool,
 }
 

@@ -6,7 +6,8 @@ use crate::handle::{Handle, Stamp};
 use crate::session::credential::Proof;
 use crate::session::lifetime::Touch;
 
-/// How many sessions a subject may have at once (OWASP ASVS 7.1.2).
+/// How many sessions a subject may have at once (OWASP ASVS 7.1.2). At least one: an
+/// authenticator that allows none is not built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {

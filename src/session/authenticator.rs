@@ -423,7 +423,7 @@ where
         let now = self.now()?;
         let mut credential = SessionCredential::draw(&login.subject, &*self.entropy)?;
         let mut row = self.draft(&login, &credential, now)?;
-        // What is replaced ends only for a login that the rules allow.
+        // What is replaced does not end for a login that could never be stored.
         if let Some(replaced) = &login.replaces {
             match self.revoke(replaced).await {
                 Ok(_) => {}

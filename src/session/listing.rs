@@ -10,7 +10,7 @@ use crate::session::record::Record;
 pub struct Page {
     /// Where the page before ended; `None` for the first.
     pub after: Option<Cursor>,
-    /// How many at most.
+    /// How many at most; zero counts as one.
     pub limit: usize,
 }
 

@@ -341,7 +341,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// Removes nothing that is alive, not even if it is touched at the same moment. Bounded:
     /// removes about `limit` rows at most and looks at a bounded number, so that called again and
-    /// again it gets round to all. Leaves no lock held for long.
+    /// again it gets round to all. A limit of zero counts as one. Leaves no lock held for long.
     ///
     /// # Returns
     ///

@@ -127,7 +127,9 @@ impl MemoryStore {
     }
 
     fn purge(&self, shard: &Padded, budget: usize, now: Timestamp) -> usize {
-        let purged = shard.write().purge(budget, now);
+        let mut rows = shard.write();
+        let purged = rows.purge(budget, now);
+        // Before the lock is gone: whoever finds nothing more here shall find the room.
         self.release(purged);
         purged
     }
@@ -140,9 +142,9 @@ impl MemoryStore {
         }
         let start = self.swept_to.load(Ordering::Relaxed);
         for step in 0..self.shards.len() {
-            let shard = &self.shards[(start + step) % self.shards.len()];
-            if self.purge(shard, SEARCH, now) > 0 {
-                self.swept_to.store(start + step, Ordering::Relaxed);
+            let turn = start.wrapping_add(step);
+            if self.purge(&self.shards[turn % self.shards.len()], SEARCH, now) > 0 {
+                self.swept_to.store(turn, Ordering::Relaxed);
                 return true;
             }
         }
@@ -151,10 +153,11 @@ impl MemoryStore {
         self.len() < self.capacity
     }
 
-    /// The next shard in the round, and whether the round goes on behind it.
-    fn next_to_sweep(&self) -> (&Padded, bool) {
-        let turn = self.swept_to.fetch_add(1, Ordering::Relaxed) % self.shards.len();
-        (&self.shards[turn], turn + 1 < self.shards.len())
+    /// Lets the turn that was taken last be taken again, if nobody has taken another since.
+    fn give_back(&self, turn: usize) {
+        let next = turn.wrapping_add(1);
+        let order = Ordering::Relaxed;
+        let _ = self.swept_to.compare_exchange(next, turn, order, order);
     }
 
     /// Changes a live row under the lock of its shard.
@@ -164,11 +167,8 @@ impl MemoryStore {
         now: Timestamp,
         change: impl FnOnce(&mut Record) -> T,
     ) -> Option<(T, Record)> {
-        let changed = self
-            .shard(handle.partition())
-            .write()
-            .change(handle, now, change);
-        match changed {
+        let mut shard = self.shard(handle.partition()).write();
+        match shard.change(handle, now, change) {
             Changed::Alive(outcome, record) => Some((outcome, record)),
             Changed::Over => {
                 self.release(1);
@@ -286,12 +286,13 @@ impl SessionStore for MemoryStore {
     async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
         let shard = self.shard(partition(subject)).read();
         let mut cursors = shard.cursors(subject, page.after, now);
-        let more = cursors.len() > page.limit;
-        if more && page.limit > 0 {
+        let limit = page.limit.max(1);
+        let more = cursors.len() > limit;
+        if more {
             // Only what is on the page is put in order, and only that is copied.
-            cursors.select_nth_unstable(page.limit - 1);
+            cursors.select_nth_unstable(limit - 1);
         }
-        cursors.truncate(page.limit);
+        cursors.truncate(limit);
         cursors.sort_unstable();
         let next = cursors.last().copied().filter(|_| more);
         let handles = cursors.into_iter().map(|cursor| cursor.handle);
@@ -300,17 +301,18 @@ impl SessionStore for MemoryStore {
     }
 
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
-        let mut removed = 0;
+        let (mut removed, limit) = (0, limit.max(1));
         for _ in 0..SHARDS_PER_SWEEP {
-            let (shard, more) = self.next_to_sweep();
-            let budget = limit.saturating_sub(removed);
-            removed += self.purge(shard, budget, now);
+            // Wraps where the shards, a power of two, begin anew.
+            let turn = self.swept_to.fetch_add(1, Ordering::Relaxed);
+            let shard = turn % self.shards.len();
+            removed += self.purge(&self.shards[shard], limit - removed, now);
             if removed >= limit {
                 // There may be more in this shard: it comes again.
-                self.swept_to.fetch_sub(1, Ordering::Relaxed);
+                self.give_back(turn);
                 return Ok(Swept::new(removed as u64, true));
             }
-            if !more {
+            if shard + 1 == self.shards.len() {
                 return Ok(Swept::new(removed as u64, false));
             }
         }

@@ -13,6 +13,7 @@
 //! | DELETE-04 | a cache inside of a store fails apart from it only by the store's own tests; DELETE-01 and DELETE-05 ask what shows outside |
 //! | EXPIRY-03 | what a server keeps beside a row is the backend's own business |
 //! | CONCUR-04, CONCUR-05 | need a server that hangs and a pool that runs dry |
+//! | a full store | what a store can hold is its own business; a fixture opens one with room |
 //! | REFRESH-04, REFRESH-11 | follow from the judgement over a row, which is the same for all stores |
 //! | REFRESH-06, REFRESH-08 | asked as RETRY-01 and RETRY-03, and as ROTATE-02 and DELETE-06 |
 //! | REFRESH-10 | sessions have no audience |

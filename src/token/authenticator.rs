@@ -146,8 +146,14 @@ impl<D> TokenAuthenticator<D> {
                 let facts = Claims::own(json).and_then(|own| self.policy.check(&own, json, now));
                 match (facts, &self.foreign) {
                     // Other libraries can be made to write our very header: what does not say
-                    // what ours do is then one of theirs, under the same key.
-                    (Err(error), Some(foreign)) if error.is_rejected() => foreign,
+                    // that it is ours is then one of theirs, under the same key.
+                    (Err(error), Some(foreign))
+                        if error.is_rejected()
+                            && foreign.admits_our_header()
+                            && !Claims::say_ours(json, &self.policy.issuer) =>
+                    {
+                        foreign
+                    }
                     (facts, _) => return facts,
                 }
             }
@@ -312,9 +318,7 @@ where
             data: login.data,
         };
         // What can be issued can be refreshed: leave room for what that adds.
-        let refreshable = identity.deadline > identity.expires_at;
-        let spare = if refreshable { AUTH_TIME } else { 0 };
-        let max_length = self.policy.max_length - spare;
+        let max_length = self.policy.max_length - AUTH_TIME;
         let write = |json: &mut Vec<u8>| data::write(&identity.data, json);
         let credential = self.sign(&identity, max_length, |_| {}, write)?;
         Ok(Issued::new(credential, identity, Outcome::New))

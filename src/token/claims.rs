@@ -108,6 +108,19 @@ impl<'a> Claims<'a> {
         Ok(claims)
     }
 
+    /// Whether a claims set says that it is one of ours, good or not: by issuer and handle, or by
+    /// asking to be understood.
+    pub(crate) fn say_ours(json: &str, issuer: &str) -> bool {
+        let (mut is_issuer, mut has_handle, mut is_critical) = (false, false, false);
+        let read = json::object(json, |name, value, _| {
+            is_issuer |= name.is("iss") && value.text().is_ok_and(|iss| iss.is(issuer));
+            has_handle |= name.is("sid");
+            is_critical |= name.is("crit");
+            Ok(())
+        });
+        read.is_err() || is_critical || (is_issuer && has_handle)
+    }
+
     /// Takes a claim of RFC 7519, section 4.1. `false` if it is none of them.
     fn registered(
         &mut self,

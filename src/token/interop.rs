@@ -22,7 +22,7 @@ const MAX_LEEWAY: u64 = 300;
 ///
 /// The header is read by a strict parser: `alg` must be the key's own (RFC 8725, section 3.1);
 /// `crit`, `b64`, `zip` and `enc` are refused; `jwk`, `jku`, `x5c` and `x5u` are never looked at.
-/// `exp` must be there, and every registered claim must have its type. The application's data are
+/// `exp`, `iat` and `sub` must be there, and every registered claim must have its type. The application's data are
 /// read from the whole claims set. Such tokens can be verified and not refreshed.
 ///
 /// ```
@@ -49,6 +49,7 @@ pub struct Interop {
     typ: Option<String>,
     leeway: Duration,
     subject_required: bool,
+    issued_at_required: bool,
 }
 
 /// An [`Interop`] that was checked.
@@ -60,12 +61,12 @@ pub(crate) struct Foreign {
     typ: Option<String>,
     leeway: u64,
     subject_required: bool,
+    issued_at_required: bool,
 }
 
 impl Interop {
     /// Accepts tokens of this issuer: `iss` must be there and equal (RFC 7519, section 4.1.1).
-    /// They may live for `longest`: from `iat` to `exp`, or from now where a token does not say
-    /// when it was issued.
+    /// They may live for `longest`, from `iat` to `exp`, both of which must be there.
     pub fn from_issuer(issuer: impl Into<String>, longest: Duration) -> Self {
         Self::new(Some(issuer.into()), longest)
     }
@@ -84,6 +85,7 @@ impl Interop {
             typ: None,
             leeway: Duration::ZERO,
             subject_required: true,
+            issued_at_required: true,
         }
     }
 
@@ -115,6 +117,14 @@ impl Interop {
         self
     }
 
+    /// Accepts tokens that do not say when they were issued, once no more than the longest
+    /// lifetime is left of them. How long there will be such tokens is then unknown, and
+    /// [`revoke_all`](crate::Authenticator::revoke_all) says so.
+    pub fn allow_missing_issued_at(mut self) -> Self {
+        self.issued_at_required = false;
+        self
+    }
+
     pub(crate) fn check(self) -> Result<Foreign> {
         let longest = whole_seconds("longest lifetime of others' tokens", self.longest)?;
         let empty = |name: &Option<String>| name.as_deref() == Some("");
@@ -136,14 +146,23 @@ impl Interop {
             typ: self.typ,
             leeway,
             subject_required: self.subject_required,
+            issued_at_required: self.issued_at_required,
         })
     }
 }
 
 impl Foreign {
+    /// Whether a token under one of our constant headers may be one of these.
+    pub(crate) fn admits_our_header(&self) -> bool {
+        self.check_typ(Some(Text::plain("JWT"))).is_ok()
+    }
+
     /// Until when a token that was issued by now is accepted at the latest, by a clock that is
     /// ahead of ours by as much as it may.
     pub(crate) fn latest(&self, now: Timestamp) -> Timestamp {
+        if !self.issued_at_required {
+            return Timestamp::MAX;
+        }
         let leeway = self.leeway.saturating_mul(2);
         now.saturating_add(self.longest).saturating_add(leeway)
     }
@@ -219,7 +238,9 @@ impl Foreign {
         let subject = claims.sub.unwrap_or(Text::plain(""));
         let issued_at = claims.iat.map(|iat| iat.ceil());
         let life = exp.saturating_since(issued_at.unwrap_or(now));
-        if life > self.longest || (self.subject_required && subject.is("")) {
+        let missing = (self.subject_required && subject.is(""))
+            || (self.issued_at_required && issued_at.is_none());
+        if life > self.longest || missing {
             return Err(Rejection::InvalidClaims.into());
         }
         let issuer = self.issuer.as_deref();

@@ -19,8 +19,69 @@ fn auth(clock: &Hands, interop: Interop) -> TokenAuthenticator {
     builder(key(), clock).interop(interop).build().unwrap()
 }
 
+/// As lax about `iat` as most libraries are.
 fn hour() -> Interop {
-    Interop::from_any_issuer(Duration::from_secs(3600))
+    Interop::from_any_issuer(Duration::from_secs(3600)).allow_missing_issued_at()
+}
+
+/// Under our very header, as other libraries can be made to write it.
+fn under_our_header(claims: &str) -> String {
+    let clock = Hands::at(START);
+    let ours = token_of(&now(plain(&clock).issue(Login::new("a"))).unwrap());
+    signed_own(&ours[..63], claims)
+}
+
+#[test]
+fn our_header_opens_no_way_around_a_policy() {
+    let clock = Hands::at(START);
+    let theirs = format!(
+        r#"{{"iss":"https://other.example","aud":"api","exp":{},"iat":{START},"sub":"eve"}}"#,
+        START + 60
+    );
+    let other =
+        || Interop::from_issuer("https://other.example", Duration::from_secs(3600)).audience("api");
+    let accepts = |interop, token: &str| auth(&clock, interop).verify_now(token);
+    let token = under_our_header(&theirs);
+    assert_eq!(accepts(other(), &token).unwrap().subject(), "eve");
+    assert_eq!(
+        accepts(other().typ("JWT"), &token).unwrap().subject(),
+        "eve"
+    );
+    assert!(accepts(other().typ("at+jwt"), &token).is_err());
+
+    // What is ours stays ours: a bad one is not saved by another policy.
+    let own = token_of(&now(plain(&clock).issue(Login::new("alice"))).unwrap());
+    let any = || Interop::from_any_issuer(Duration::from_secs(9_000)).audience("api");
+    for (from, to) in [
+        (r#","sub""#, r#","crit":["cnf"],"cnf":"x","sub""#.to_owned()),
+        (r#","sub""#, format!(r#","nbf":{},"sub""#, START + 10)),
+        (r#","sub""#, format!(r#","auth_time":{},"sub""#, START + 10)),
+        (r#""aud":"api""#, r#""aud":7"#.to_owned()),
+    ] {
+        let bad = under_our_header(&claims_of(&own).replacen(from, &to, 1));
+        assert!(
+            accepts(any().leeway(Duration::from_secs(60)), &bad).is_err(),
+            "{to}"
+        );
+    }
+}
+
+#[test]
+fn a_token_that_does_not_say_when_it_was_issued_has_no_bound() {
+    let clock = Hands::at(START);
+    let token = foreign(&format!(r#"{{"exp":{},"sub":"eve"}}"#, START + 60));
+    let strict = auth(&clock, Interop::from_any_issuer(Duration::from_secs(3600)));
+    assert_eq!(
+        rejection(strict.verify_now(&token)),
+        Rejection::InvalidClaims
+    );
+    let lax = auth(&clock, hour());
+    assert!(lax.verify_now(&token).is_ok());
+    let all = now(lax.revoke_all("eve")).unwrap();
+    assert_eq!(
+        all,
+        Revocation::AtExpiry(statewise::clock::Timestamp::MAX.into())
+    );
 }
 
 #[test]
@@ -64,7 +125,10 @@ fn the_policy_is_kept() {
     let clock = Hands::at(START);
     let exp = START + 60;
     let iss = r#""iss":"https://legacy.example""#;
-    let from = || Interop::from_issuer("https://legacy.example", Duration::from_secs(3600));
+    let from = || {
+        Interop::from_issuer("https://legacy.example", Duration::from_secs(3600))
+            .allow_missing_issued_at()
+    };
     let (late, soon) = (START + 3601, START + 1);
     let long = format!(r#""sub":"a","exp":{late}"#);
     let early = format!(r#""sub":"a","exp":{exp},"nbf":{soon}"#);

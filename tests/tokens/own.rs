@@ -296,12 +296,16 @@ fn what_a_later_version_adds_is_kept_or_refused() {
 #[test]
 fn what_can_be_issued_can_be_refreshed() {
     let clock = Hands::at(START);
-    let auth = builder::<()>(key(), &clock)
-        .max_length(512)
-        .build()
-        .unwrap();
+    let auth = |max_lifetime| {
+        builder::<()>(key(), &clock)
+            .max_lifetime(Duration::from_secs(max_lifetime))
+            .max_length(512)
+            .build()
+            .unwrap()
+    };
+    let (same, longer) = (auth(900), auth(3600));
     let mut refreshed = 0;
-    for length in 0..200 {
+    for (auth, length) in (0..200).flat_map(|length| [(&same, length), (&longer, length)]) {
         clock.set(START);
         let Ok(issued) = now(auth.issue(Login::new("alice").device("d".repeat(length)))) else {
             continue;
