@@ -85,6 +85,21 @@ fn a_token_that_does_not_say_when_it_was_issued_has_no_bound() {
 }
 
 #[test]
+fn two_users_with_one_jti_are_two_logins() {
+    let clock = Hands::at(START);
+    let lax = auth(&clock, hour());
+    let id = |iss: &str, sub: &str| {
+        let exp = START + 60;
+        let claims = format!(r#"{{"iss":"{iss}","exp":{exp},"sub":"{sub}","jti":"1"}}"#);
+        lax.verify_now(&foreign(&claims)).unwrap().id()
+    };
+    assert_eq!(id("a", "alice"), id("a", "alice"));
+    assert_ne!(id("a", "alice"), id("a", "bob"));
+    assert_ne!(id("a", "alice"), id("b", "alice"));
+    assert_ne!(id("ab", "c"), id("a", "bc"));
+}
+
+#[test]
 fn is_off_unless_it_is_asked_for() {
     let clock = Hands::at(START);
     let token = foreign(&format!(r#"{{"sub":"alice","exp":{}}}"#, START + 60));
