@@ -10,11 +10,8 @@
     reason = "a bench counts allocations, and fails by panicking"
 )]
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use statewise::clock::{Clock, SystemClock, Timestamp};
@@ -26,14 +23,7 @@ use statewise::{Authenticator, Login};
 mod harness;
 
 use harness::options::Options;
-use harness::{Row, alloc, quantile, sorted, thread_time};
-
-fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => unreachable!("nothing here waits"),
-    }
-}
+use harness::{Row, alloc, now, quantile, sorted, thread_time};
 
 /// The system's clock, and as many seconds more.
 #[derive(Clone, Debug, Default)]

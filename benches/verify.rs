@@ -9,12 +9,9 @@
     reason = "a bench counts allocations, and fails by panicking"
 )]
 
-use std::future::Future;
 use std::hint::black_box;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -31,14 +28,7 @@ mod harness;
 
 use harness::options::Options;
 use harness::window::Window;
-use harness::{Group, Row};
-
-fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => unreachable!("nothing here waits"),
-    }
-}
+use harness::{Group, Row, now};
 
 fn main() {
     let options = Options::from_command_line();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::error::Result;
 use crate::identity::Identity;
 use crate::secret::REDACTED;
 
@@ -135,6 +136,19 @@ impl<D> fmt::Debug for Issued<D> {
             .field("identity", &self.identity)
             .field("outcome", &self.outcome)
             .finish()
+    }
+}
+
+/// The end of a credential that a login replaces: one that is no credential, or none any more, is
+/// passed over; an outage is not.
+///
+/// # Errors
+///
+/// What was no rejection.
+pub(crate) fn replaced(revoked: Result<Revocation>) -> Result<()> {
+    match revoked {
+        Err(error) if !error.is_rejected() => Err(error),
+        _ => Ok(()),
     }
 }
 

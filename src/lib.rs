@@ -99,6 +99,7 @@ mod issued;
 mod login;
 mod public_id;
 mod secret;
+mod sha256;
 mod upkeep;
 
 pub use authenticator::{Authenticator, DynAuthenticator, Presented};

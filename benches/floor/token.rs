@@ -10,16 +10,7 @@ use base64::engine::Simd;
 use base64::engine::general_purpose::NO_PAD;
 use sha2::block_api::compress256;
 
-const START: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
+use super::START;
 
 pub struct Floor {
     header: [u8; 64],

@@ -14,7 +14,7 @@ use crate::data;
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::identity::{Identity, check_size, fields_of};
-use crate::issued::{Issued, Outcome, Revocation};
+use crate::issued::{Issued, Outcome, Revocation, replaced};
 use crate::login::Login;
 use crate::public_id::PublicId;
 use crate::session::answer::{Created, Removed, Renewed, Updated};
@@ -424,12 +424,8 @@ where
         let mut credential = SessionCredential::draw(&login.subject, &*self.entropy)?;
         let mut row = self.draft(&login, &credential, now)?;
         // What is replaced does not end for a login that could never be stored.
-        if let Some(replaced) = &login.replaces {
-            match self.revoke(replaced).await {
-                Ok(_) => {}
-                Err(error) if error.is_rejected() => {}
-                Err(error) => return Err(error),
-            }
+        if let Some(credential) = &login.replaces {
+            replaced(self.revoke(credential).await)?;
         }
         if !self.store_new(&row, now).await? {
             // Handles are never drawn twice, unless the entropy source repeats itself.

@@ -15,7 +15,7 @@ use crate::error::{Error, Refusal, Rejection, Result};
 use crate::fields::{Fields, FieldsBuilder};
 use crate::handle::Handle;
 use crate::identity::{Identity, fields_of};
-use crate::issued::{Credential, Issued, Outcome, Revocation};
+use crate::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::Login;
 use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
 use crate::token::canonical::{self, Draft};
@@ -113,11 +113,10 @@ impl<D> TokenAuthenticator<D> {
         token: &str,
         buffer: &'b mut TokenBuffer,
     ) -> Result<BorrowedIdentity<'b>> {
-        if token.len() > self.policy.max_length {
-            return Err(Rejection::Malformed.into());
-        }
+        self.policy.check_length(token)?;
+        let proven = self.prove(token, &mut buffer.bytes)?;
         let now = self.now()?;
-        let facts = self.facts(self.prove(token, &mut buffer.bytes)?, now)?;
+        let facts = self.facts(proven, now)?;
         in_time(&facts, now)?;
         Ok(BorrowedIdentity::new(facts))
     }
@@ -169,9 +168,8 @@ impl<D> TokenAuthenticator<D> {
         token: &str,
         then: impl FnOnce(&Facts<'_>, Timestamp) -> Result<T>,
     ) -> Result<T> {
-        if token.len() > self.policy.max_length {
-            return Err(Rejection::Malformed.into());
-        }
+        // Before any buffer of that length.
+        self.policy.check_length(token)?;
         let verify = |buffer: &mut [u8]| {
             let proven = self.prove(token, buffer)?;
             let now = self.now()?;
@@ -286,10 +284,7 @@ where
         json.push(b'}');
         let key = self.ring.signer();
         let token = self.codec.sign(key, &json, max_length);
-        if token.is_empty() {
-            return Err(Refusal::TooLarge.into());
-        }
-        Ok(Credential::new(token))
+        Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
     }
 
     fn expiry(&self, now: Timestamp, deadline: Timestamp) -> Timestamp {
@@ -389,18 +384,18 @@ where
             Some(shaped) => shaped,
             None => self.foreign.is_some() && jws::segments(credential).is_some(),
         };
-        credential.len() <= self.policy.max_length && is_ours_or_theirs()
+        self.policy.check_length(credential).is_ok() && is_ours_or_theirs()
     }
 
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let mut login = login;
-        let replaced = login.replaces.take();
+        let old = login.replaces.take();
         let issued = self.issue_now(login)?;
         // What is replaced ends only for a login that the rules allow.
-        match replaced.map(|replaced| self.revoke_now(&replaced)) {
-            Some(Err(error)) if !error.is_rejected() => Err(error),
-            _ => Ok(issued),
+        if let Some(old) = old {
+            replaced(self.revoke_now(&old))?;
         }
+        Ok(issued)
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {

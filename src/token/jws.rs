@@ -43,26 +43,23 @@ impl Codec {
         }
     }
 
-    /// A signed token; empty if it would be longer than `max_length`.
-    pub(crate) fn sign(&self, key: &Key, payload: &[u8], max_length: usize) -> String {
+    /// A signed token; `None` if it would be longer than `max_length`.
+    pub(crate) fn sign(&self, key: &Key, payload: &[u8], max_length: usize) -> Option<String> {
         let encoded = (payload.len() * 4).div_ceil(3);
         let signature = key.algorithm().signature_length();
         let length = HEADER + encoded + 1 + signature;
         if length > max_length {
-            return String::new();
+            return None;
         }
         let mut token = vec![b'.'; length];
         token[..HEADER].copy_from_slice(key.header());
         let body = &mut token[HEADER..HEADER + encoded];
-        let written = self.engine.encode_slice(payload, body);
+        // Both places have the exact length, so that nothing here fails.
+        self.engine.encode_slice(payload, &mut *body).ok()?;
         let tag = key.own_mac().tag(body);
         let rest = &mut token[HEADER + encoded + 1..];
-        let signed = URL_SAFE_NO_PAD.encode_slice(tag.as_bytes(), rest);
-        match (written, signed, String::from_utf8(token)) {
-            (Ok(_), Ok(_), Ok(token)) => token,
-            // Both buffers have the exact length.
-            _ => String::new(),
-        }
+        URL_SAFE_NO_PAD.encode_slice(tag.as_bytes(), rest).ok()?;
+        String::from_utf8(token).ok()
     }
 
     /// Verifies one of our own tokens, and decodes its payload into `buffer`, of at least

@@ -20,6 +20,14 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
+    /// Refuses a token that is longer than any of ours may be.
+    pub(crate) fn check_length(&self, token: &str) -> Result<()> {
+        if token.len() > self.max_length {
+            return Err(Rejection::Malformed.into());
+        }
+        Ok(())
+    }
+
     /// Checks the claims of one of our own tokens, but for whether it has expired.
     pub(crate) fn check<'a>(
         &self,

@@ -1,10 +1,6 @@
 //! The same work with what others offer: `cargo run --release --manifest-path
 //! benches/compare/Cargo.toml`. Options: `--quick`, `--json FILE`, `--svg FOLDER`, `--filter TEXT`.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
 mod chart;
 #[path = "../../floor/mod.rs"]
 mod floor;
@@ -13,17 +9,6 @@ mod harness;
 mod sessions;
 mod tokens;
 use harness::options::Options;
-
-/// Completes a future that has nothing to wait for.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        if let Poll::Ready(outcome) = future.as_mut().poll(&mut context) {
-            return outcome;
-        }
-    }
-}
 
 fn main() {
     let options = Options::from_command_line();

@@ -9,10 +9,10 @@ use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::{Authenticator as _, Login};
 
+use crate::floor;
 use crate::harness::options::Options;
 use crate::harness::window::Window;
-use crate::harness::{Group, Row, alloc};
-use crate::{floor, now};
+use crate::harness::{Group, Row, alloc, now};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct User {

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use statewise::token::{Key, TokenAuthenticator, TokenBuffer};
 use statewise::{Authenticator as _, Login};
 
+use crate::floor;
 use crate::harness::options::Options;
-use crate::harness::{Group, Row};
-use crate::{floor, now};
+use crate::harness::{Group, Row, now};
 
 const ISSUER: &str = "auth.acme.dev";
 const AUDIENCE: &str = "api";

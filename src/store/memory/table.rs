@@ -1,8 +1,8 @@
 //! Rows, found by handle: a small index of places, and the rows themselves side by side.
 //!
 //! Instead of a `HashMap` of rows, half of whose large buckets are always empty: here the empty
-//! places are eight bytes each, which halves what a session takes, and a search touches one line
-//! of the index and then the row (`cargo bench --bench verify -- --filter session`).
+//! places are eight bytes each, and a search touches one line of the index and then the row
+//! (`cargo bench --bench scale` prints what a session takes).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
