@@ -6,6 +6,8 @@
 //!
 //! All keep the contract of [`SessionStore`](crate::session::SessionStore).
 
+mod durability;
 mod memory;
 
+pub use durability::{Durability, Survives};
 pub use memory::MemoryStore;
