@@ -22,15 +22,15 @@ use crate::token::canonical::{self, Draft};
 use crate::token::claims::{Claims, Facts};
 use crate::token::interop::Foreign;
 use crate::token::json;
-use crate::token::jws::{self, Codec, Verified};
+use crate::token::jws::{self, Codec, Own, Room, Verified};
 use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
 use crate::upkeep::Upkeep;
 
 /// Characters that refreshing adds to a token: `,"auth_time":` and twelve digits, encoded.
 const AUTH_TIME: usize = 34;
-/// Bytes of a payload that is decoded on the stack.
-const ON_STACK: usize = 576;
+/// Characters that are decoded on the stack.
+const ON_STACK: usize = 512;
 
 /// Tokens: the client holds who it is, signed, and the server only a key.
 ///
@@ -114,55 +114,73 @@ impl<D> TokenAuthenticator<D> {
         buffer: &'b mut TokenBuffer,
     ) -> Result<BorrowedIdentity<'b>> {
         self.policy.check_length(token)?;
-        let proven = self.prove(token, &mut buffer.bytes)?;
-        let now = self.now()?;
-        let facts = self.facts(proven, now)?;
+        let own = jws::own(&self.ring, token)?;
+        let (facts, now) = self.facts(token, own, buffer.room())?;
         in_time(&facts, now)?;
         Ok(BorrowedIdentity::new(facts))
     }
 
-    /// Proves who made a token, and nothing else. Its payload goes into `buffer`.
-    fn prove<'t, 'b>(&'t self, token: &'t str, buffer: &'b mut [u8]) -> Result<Proven<'t, 'b>> {
-        match (jws::own(&self.ring, token)?, &self.foreign) {
-            (Some(own), _) => Ok(Proven::Own(self.codec.verify(&own, buffer)?)),
-            (None, Some(foreign)) => {
-                let verified = foreign.verify(&self.ring, &self.codec, token, buffer)?;
-                Ok(Proven::Foreign(foreign, verified))
+    /// Proves who made a token, reads it in `room`, and checks what it says, but for whether it
+    /// has expired.
+    #[inline]
+    fn facts<'b>(
+        &self,
+        token: &str,
+        own: Option<Own<'_, '_>>,
+        room: Room<'b>,
+    ) -> Result<(Facts<'b>, Timestamp)> {
+        let Some(own) = own else {
+            return self.facts_of_foreign(token, room);
+        };
+        let verified = self.codec.verify(&own, room)?;
+        let now = self.now()?;
+        let json = utf8(&verified)?;
+        let facts = match canonical::read(&self.policy.prefix, json) {
+            Some(claims) => self.policy.check(&claims, json, now),
+            None => self.facts_in_any_order(&verified, json, now),
+        };
+        Ok((facts?, now))
+    }
+
+    /// What a token under one of our headers says, in whichever order.
+    #[cold]
+    fn facts_in_any_order<'b>(
+        &self,
+        verified: &Verified<'_, 'b>,
+        json: &'b str,
+        now: Timestamp,
+    ) -> Result<Facts<'b>> {
+        let facts = Claims::own(json).and_then(|own| self.policy.check(&own, json, now));
+        match (facts, &self.foreign) {
+            // Other libraries can be made to write our very header: what does not say that it is
+            // ours is then one of theirs, under the same key.
+            (Err(error), Some(foreign))
+                if error.is_rejected()
+                    && foreign.admits_our_header()
+                    && !Claims::say_ours(json, &self.policy.issuer) =>
+            {
+                foreign.check(&Claims::foreign(json)?, json, verified.signature, now)
             }
-            (None, None) => Err(unheaded(token)),
+            (facts, _) => facts,
         }
     }
 
-    /// Reads and checks what a proven token says.
-    fn facts<'b>(&self, proven: Proven<'_, 'b>, now: Timestamp) -> Result<Facts<'b>> {
-        let verified = proven.verified();
-        let json = std::str::from_utf8(verified.payload).map_err(|_| Rejection::InvalidClaims)?;
-        let foreign = match proven {
-            Proven::Own(_) => {
-                if let Some(claims) = canonical::read(&self.policy.prefix, json) {
-                    return self.policy.check(&claims, json, now);
-                }
-                let facts = Claims::own(json).and_then(|own| self.policy.check(&own, json, now));
-                match (facts, &self.foreign) {
-                    // Other libraries can be made to write our very header: what does not say
-                    // that it is ours is then one of theirs, under the same key.
-                    (Err(error), Some(foreign))
-                        if error.is_rejected()
-                            && foreign.admits_our_header()
-                            && !Claims::say_ours(json, &self.policy.issuer) =>
-                    {
-                        foreign
-                    }
-                    (facts, _) => return facts,
-                }
-            }
-            Proven::Foreign(foreign, _) => foreign,
+    /// What a token under any other header says.
+    #[cold]
+    fn facts_of_foreign<'b>(&self, token: &str, room: Room<'b>) -> Result<(Facts<'b>, Timestamp)> {
+        let Some(foreign) = &self.foreign else {
+            return Err(unheaded(token));
         };
+        let verified = foreign.verify(&self.ring, &self.codec, token, room.into_bytes())?;
+        let now = self.now()?;
+        let json = utf8(&verified)?;
         let claims = Claims::foreign(json)?;
-        foreign.check(&claims, json, verified.signature, now)
+        let facts = foreign.check(&claims, json, verified.signature, now)?;
+        Ok((facts, now))
     }
 
     /// Verifies a token and passes what it says on.
+    #[inline]
     fn with_facts<T>(
         &self,
         token: &str,
@@ -170,16 +188,24 @@ impl<D> TokenAuthenticator<D> {
     ) -> Result<T> {
         // Before any buffer of that length.
         self.policy.check_length(token)?;
-        let verify = |buffer: &mut [u8]| {
-            let proven = self.prove(token, buffer)?;
-            let now = self.now()?;
-            then(&self.facts(proven, now)?, now)
-        };
-        match jws::capacity(token.len()) {
-            ..=ON_STACK => verify(&mut [0; ON_STACK]),
-            capacity => verify(&mut vec![0; capacity]),
+        let own = jws::own(&self.ring, token)?;
+        if own.is_none() && self.foreign.is_none() {
+            return Err(unheaded(token));
         }
+        let length = token.len() + Room::BESIDE;
+        if length > ON_STACK {
+            let mut room = (vec![0; length], vec![0; length.div_ceil(4) * 3]);
+            let (facts, now) = self.facts(token, own, Room::new(&mut room.0, &mut room.1))?;
+            return then(&facts, now);
+        }
+        let mut room = ([0; ON_STACK], [0; ON_STACK / 4 * 3]);
+        let (facts, now) = self.facts(token, own, Room::new(&mut room.0, &mut room.1))?;
+        then(&facts, now)
     }
+}
+
+fn utf8<'b>(verified: &Verified<'_, 'b>) -> Result<&'b str> {
+    std::str::from_utf8(verified.payload).map_err(|_| Rejection::InvalidClaims.into())
 }
 
 /// Why a token that begins with no header of a key is refused.
@@ -188,21 +214,6 @@ fn unheaded(token: &str) -> Error {
     match jws::segments(token) {
         Some(_) => Rejection::UnacceptableHeader.into(),
         None => Rejection::Malformed.into(),
-    }
-}
-
-/// A token whose maker is proven.
-#[derive(Clone, Copy)]
-enum Proven<'t, 'b> {
-    Own(Verified<'t, 'b>),
-    Foreign(&'t Foreign, Verified<'t, 'b>),
-}
-
-impl<'t, 'b> Proven<'t, 'b> {
-    fn verified(self) -> Verified<'t, 'b> {
-        match self {
-            Self::Own(verified) | Self::Foreign(_, verified) => verified,
-        }
     }
 }
 

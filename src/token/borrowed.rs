@@ -8,13 +8,17 @@ use time::OffsetDateTime;
 use crate::public_id::PublicId;
 use crate::token::claims::Facts;
 use crate::token::json::{self, Text};
-use crate::token::jws::LONGEST_PAYLOAD;
+use crate::token::jws::{LONGEST, Room};
 
-/// Room for the payload of a token, to be used again and again.
+const TEXT: usize = LONGEST + Room::BESIDE;
+const BYTES: usize = TEXT / 4 * 3;
+
+/// Room for a token, to be used again and again.
 ///
-/// Six kilobytes, once. What is left in it of the last token is overwritten by the next.
+/// Fourteen kilobytes, once. What is left in it of the last token is overwritten by the next.
 pub struct TokenBuffer {
-    pub(crate) bytes: [u8; LONGEST_PAYLOAD],
+    text: [u8; TEXT],
+    bytes: [u8; BYTES],
 }
 
 impl TokenBuffer {
@@ -22,8 +26,13 @@ impl TokenBuffer {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            bytes: [0; LONGEST_PAYLOAD],
+            text: [0; TEXT],
+            bytes: [0; BYTES],
         }
+    }
+
+    pub(crate) fn room(&mut self) -> Room<'_> {
+        Room::new(&mut self.text, &mut self.bytes)
     }
 }
 

@@ -15,8 +15,10 @@ use crate::token::keyring::Keyring;
 pub(crate) const LONGEST: usize = 8192;
 /// Bytes of the longest signature, and room for what a decoder expects.
 pub(crate) const SIGNATURE: usize = 66;
-/// Bytes of the longest payload.
-pub(crate) const LONGEST_PAYLOAD: usize = LONGEST / 4 * 3;
+/// Characters that the engine decodes at a time.
+const VECTOR: usize = 32;
+/// The character that stands for six zeros.
+const ZERO: u8 = b'A';
 
 /// A payload whose signature has been verified, decoded. Nothing else leads to claims.
 #[derive(Clone, Copy)]
@@ -26,9 +28,40 @@ pub(crate) struct Verified<'t, 'b> {
     pub(crate) signature: &'t [u8],
 }
 
-/// Bytes of the payload of a token of `length` characters, at most.
-pub(crate) const fn capacity(length: usize) -> usize {
-    length.div_ceil(4) * 3
+/// Where a token of one length is decoded: payload and signature as text, and then as bytes.
+pub(crate) struct Room<'b> {
+    text: &'b mut [u8],
+    bytes: &'b mut [u8],
+}
+
+impl<'b> Room<'b> {
+    /// Characters that are needed beside those of a token.
+    pub(crate) const BESIDE: usize = 2 * VECTOR + 4;
+
+    pub(crate) fn new(text: &'b mut [u8], bytes: &'b mut [u8]) -> Self {
+        Self { text, bytes }
+    }
+
+    /// The place for bytes alone.
+    pub(crate) fn into_bytes(self) -> &'b mut [u8] {
+        self.bytes
+    }
+}
+
+/// Bytes that `length` characters stand for, from what they and the zeros behind them stand for;
+/// refused if the last character says more than it should (RFC 4648, section 3.5).
+#[inline]
+fn canonical(length: usize, bytes: &[u8]) -> Result<&[u8]> {
+    let whole = length * 3 / 4;
+    let is_canonical = match length % 4 {
+        0 => true,
+        1 => false,
+        _ => bytes.get(whole) == Some(&0),
+    };
+    match bytes.get(..whole) {
+        Some(bytes) if is_canonical => Ok(bytes),
+        _ => Err(Rejection::Malformed.into()),
+    }
 }
 
 /// Writes and reads the compact serialisation.
@@ -62,26 +95,49 @@ impl Codec {
         String::from_utf8(token).ok()
     }
 
-    /// Verifies one of our own tokens, and decodes its payload into `buffer`, of at least
-    /// [`capacity`] bytes.
+    /// Verifies one of our own tokens, and decodes its payload into `room`.
     ///
-    /// The payload is decoded first, as that is also what looks at its alphabet; nobody sees it
+    /// Both are decoded first, as that is also what looks at the alphabet; nobody sees the payload
     /// before the signature is verified.
+    #[inline]
     pub(crate) fn verify<'t, 'b>(
         &self,
         own: &Own<'_, 't>,
-        buffer: &'b mut [u8],
+        room: Room<'b>,
     ) -> Result<Verified<'t, 'b>> {
-        let mut tag = [0; SIGNATURE];
-        let tag = self.decode(own.signature, &mut tag)?;
-        let payload = self.decode(own.payload, buffer)?;
-        if !own.key.own_mac().tag(own.payload).is(tag) {
+        let [payload, tag] = self.decode_both([own.payload, own.signature], room)?;
+        if !own.key.own_mac().verifies(own.payload, tag) {
             return Err(Rejection::BadSignature.into());
         }
         Ok(Verified {
             payload,
             signature: own.signature,
         })
+    }
+
+    /// Payload and signature from their one canonical spelling.
+    ///
+    /// In one go, each filled up with zeros to whole vectors: by itself the engine decodes what
+    /// does not fill one character by character, which made a verification a tenth longer.
+    #[inline]
+    fn decode_both<'b>(&self, parts: [&[u8]; 2], room: Room<'b>) -> Result<[&'b [u8]; 2]> {
+        let Room { text, bytes } = room;
+        let [first, second] = parts.map(|part| part.len().next_multiple_of(VECTOR));
+        // The engine leaves the last four characters to the slow way, so that these are zeros too.
+        let text = text.get_mut(..first + second + 4);
+        let text = text.ok_or(Rejection::Malformed)?;
+        text[first - VECTOR..first].fill(ZERO);
+        text[first + second - VECTOR..].fill(ZERO);
+        text[..parts[0].len()].copy_from_slice(parts[0]);
+        text[first..first + parts[1].len()].copy_from_slice(parts[1]);
+        self.engine
+            .decode_slice(&*text, bytes)
+            .map_err(|_| Rejection::Malformed)?;
+        let (front, back) = bytes.split_at(first / 4 * 3);
+        Ok([
+            canonical(parts[0].len(), front)?,
+            canonical(parts[1].len(), back)?,
+        ])
     }
 
     /// Bytes from their one canonical spelling.
