@@ -60,6 +60,7 @@ pub struct BorrowedIdentity<'b> {
 }
 
 impl<'b> BorrowedIdentity<'b> {
+    #[inline(always)]
     pub(crate) fn new(facts: Facts<'b>) -> Self {
         Self {
             subject: facts.subject.decode(),

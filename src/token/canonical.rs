@@ -97,6 +97,7 @@ pub(crate) const DATA: &[u8] = b",\"data\":";
 
 /// Reads what [`write()`] wrote, with data and closing brace behind it. `None` for anything else,
 /// which may be as good and is to be read in general.
+#[inline(always)]
 pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
     let mut rest = Rest(json.strip_prefix(prefix)?);
     let mut claims = Claims {
@@ -140,6 +141,7 @@ pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
+    #[inline(always)]
     fn take(&mut self, expected: &str) -> bool {
         match self.0.strip_prefix(expected) {
             Some(rest) => {
@@ -150,11 +152,13 @@ impl<'a> Rest<'a> {
         }
     }
 
+    #[inline(always)]
     fn expect(&mut self, expected: &str) -> Option<()> {
         self.take(expected).then_some(())
     }
 
     /// Splits after `length` bytes, which end a character.
+    #[inline(always)]
     fn split(&mut self, length: usize) -> Option<&'a str> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -162,6 +166,7 @@ impl<'a> Rest<'a> {
     }
 
     /// A whole number as we write it: up to twelve digits, and no zero in front.
+    #[inline(always)]
     fn number(&mut self) -> Option<NumericDate> {
         let bytes = self.0.as_bytes();
         let (mut seconds, mut digits) = (0, 0);
@@ -180,6 +185,7 @@ impl<'a> Rest<'a> {
     }
 
     /// A string without escapes.
+    #[inline(always)]
     fn text(&mut self) -> Option<Text<'a>> {
         self.expect("\"")?;
         let ends = |c: &u8| matches!(*c, b'"' | b'\\' | 0..0x20);
@@ -190,6 +196,7 @@ impl<'a> Rest<'a> {
     }
 
     /// An array of strings without escapes, and not empty.
+    #[inline(always)]
     fn texts(&mut self) -> Option<&'a str> {
         let whole = self.0;
         self.expect("[")?;

@@ -70,6 +70,7 @@ impl NumericDate {
 
 impl<'a> Text<'a> {
     /// Text that is known to hold no escapes.
+    #[inline]
     pub(crate) fn plain(raw: &'a str) -> Self {
         Self {
             raw,
@@ -77,6 +78,7 @@ impl<'a> Text<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn is(self, other: &str) -> bool {
         if self.escaped {
             self.decode() == other
@@ -85,6 +87,7 @@ impl<'a> Text<'a> {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn decode(self) -> Cow<'a, str> {
         if self.escaped {
             Cow::Owned(unescape(self.raw))

@@ -29,6 +29,7 @@ impl Policy {
     }
 
     /// Checks the claims of one of our own tokens, but for whether it has expired.
+    #[inline(always)]
     pub(crate) fn check<'a>(
         &self,
         claims: &Claims<'a>,
