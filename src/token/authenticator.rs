@@ -122,7 +122,7 @@ impl<D> TokenAuthenticator<D> {
 
     /// Proves who made a token, reads it in `room`, and checks what it says, but for whether it
     /// has expired.
-    #[inline]
+    #[inline(always)]
     fn facts<'b>(
         &self,
         token: &str,

@@ -175,6 +175,7 @@ impl<'a> Claims<'a> {
 }
 
 /// Sixteen bytes in their one spelling.
+#[inline]
 pub(crate) fn sixteen(text: Text<'_>) -> std::result::Result<[u8; 16], Invalid> {
     crate::public_id::decode_16(text.decode().as_bytes()).ok_or(Invalid)
 }
