@@ -2,8 +2,8 @@
 
 use crate::clock::Timestamp;
 use crate::handle::{Handle, Stamp};
-use crate::public_id::encode_16;
-use crate::token::claims::{Claims, WRITTEN, sixteen};
+use crate::public_id::{decode_16, encode_16};
+use crate::token::claims::{Claims, WRITTEN};
 use crate::token::json::{self, NumericDate, Text};
 
 /// What a token is to say.
@@ -114,7 +114,7 @@ pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
         claims.abs = Some(rest.number()?);
     }
     rest.expect(",\"sid\":")?;
-    claims.sid = Some(Handle::from_bytes(sixteen(rest.text()?).ok()?));
+    claims.sid = Some(Handle::from_bytes(rest.sixteen()?));
     rest.expect(",\"sub\":")?;
     claims.sub = Some(rest.text()?);
     if rest.take(",\"roles\":") {
@@ -124,7 +124,7 @@ pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
         claims.device = Some(rest.text()?);
     }
     if rest.take(",\"rev\":") {
-        claims.rev = Some(Stamp::from_bytes(sixteen(rest.text()?).ok()?));
+        claims.rev = Some(Stamp::from_bytes(rest.sixteen()?));
     }
     if rest.take(",\"data\":") {
         let data = rest.0.strip_suffix('}')?;
@@ -192,6 +192,16 @@ impl<'a> Rest<'a> {
         let text = self.split(length)?;
         self.expect("\"")?;
         Some(Text::plain(text))
+    }
+
+    /// A string of sixteen bytes in their one spelling.
+    #[inline(always)]
+    fn sixteen(&mut self) -> Option<[u8; 16]> {
+        self.expect("\"")?;
+        let sixteen = decode_16(self.0.as_bytes().first_chunk()?)?;
+        self.split(22)?;
+        self.expect("\"")?;
+        Some(sixteen)
     }
 
     /// An array of strings without escapes, and not empty.

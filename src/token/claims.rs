@@ -177,5 +177,7 @@ impl<'a> Claims<'a> {
 /// Sixteen bytes in their one spelling.
 #[inline]
 pub(crate) fn sixteen(text: Text<'_>) -> std::result::Result<[u8; 16], Invalid> {
-    crate::public_id::decode_16(text.decode().as_bytes()).ok_or(Invalid)
+    let text = text.decode();
+    let digits = text.as_bytes().try_into().map_err(|_| Invalid)?;
+    crate::public_id::decode_16(digits).ok_or(Invalid)
 }
