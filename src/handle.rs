@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
-
 use crate::entropy::{self, Entropy};
 use crate::error::Result;
 use crate::public_id::PublicId;
+use crate::sha256;
 
 /// The public half of a credential, by which a store finds a login. Sixteen bytes.
 ///
@@ -58,7 +57,7 @@ impl Handle {
 
 /// The upper twelve bits, in place, of a subject's partition.
 fn partition_of(subject: &str) -> u16 {
-    let hash = Sha256::digest(subject.as_bytes());
+    let hash = sha256::hash(subject.as_bytes());
     u16::from_be_bytes([hash[0], hash[1]]) & 0xfff0
 }
 

@@ -1,11 +1,8 @@
 //! The id under which a login may be shown.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 /// The id of a login that is safe to log, to list and to put into a URL: a hash of the
@@ -38,7 +35,7 @@ impl PublicId {
 
 impl fmt::Display for PublicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&encode_16(&self.0, &mut [0; 22]))
+        f.write_str(std::str::from_utf8(&encode_16(&self.0)).unwrap_or_default())
     }
 }
 
@@ -70,12 +67,14 @@ impl fmt::Display for InvalidPublicId {
 
 impl std::error::Error for InvalidPublicId {}
 
-/// Sixteen bytes as 22 base64url characters, written into `text`.
-pub(crate) fn encode_16<'t>(bytes: &[u8; 16], text: &'t mut [u8; 22]) -> Cow<'t, str> {
-    let length = URL_SAFE_NO_PAD
-        .encode_slice(bytes, &mut text[..])
-        .unwrap_or(0);
-    String::from_utf8_lossy(&text[..length])
+/// Sixteen bytes as 22 base64url characters.
+pub(crate) fn encode_16(bytes: &[u8; 16]) -> [u8; 22] {
+    let bits = u128::from_be_bytes(*bytes);
+    let parts = [(bits >> 68) as u64, (bits >> 8) as u64, (bits << 4) as u64];
+    std::array::from_fn(|at| {
+        let (part, digits) = (parts[at / 10], if at < 20 { 10 } else { 2 });
+        ALPHABET[(part >> (6 * (digits - 1 - at % 10))) as usize & 0x3f]
+    })
 }
 
 /// Sixteen bytes from 22 base64url characters in their one canonical spelling.
@@ -104,13 +103,14 @@ pub(crate) fn decode_16(text: &[u8; 22]) -> Option<[u8; 16]> {
     Some(bits.to_be_bytes())
 }
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 /// What each character of base64url stands for; all ones for the others.
 const DIGITS: [u8; 256] = {
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut digits = [0xff; 256];
     let mut digit = 0;
-    while digit < alphabet.len() {
-        digits[alphabet[digit] as usize] = digit as u8;
+    while digit < ALPHABET.len() {
+        digits[ALPHABET[digit] as usize] = digit as u8;
         digit += 1;
     }
     digits
@@ -118,6 +118,9 @@ const DIGITS: [u8; 256] = {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     #[test]
@@ -132,6 +135,7 @@ mod tests {
         for round in 0..20_000 {
             let bytes: [u8; 16] = std::array::from_fn(|_| random());
             let text = URL_SAFE_NO_PAD.encode(bytes).into_bytes();
+            assert_eq!(text, encode_16(&bytes));
             let mut text: [u8; 22] = text.try_into().unwrap();
             if round % 2 == 0 {
                 let at = usize::from(random()) % text.len();

@@ -21,6 +21,14 @@ pub(crate) fn absorb(state: &mut [u32; 8], blocks: &[[u8; BLOCK]]) {
     compress256(state, blocks);
 }
 
+/// The hash of a whole message.
+pub(crate) fn hash(message: &[u8]) -> [u8; 32] {
+    let mut state = BEGINNING;
+    let (blocks, tail) = message.as_chunks();
+    absorb(&mut state, blocks);
+    finish(state, tail, message.len() as u64)
+}
+
 /// Ends a message of `length` bytes with what does not fill a block (section 5.1.1), which is less
 /// than one.
 pub(crate) fn finish(mut state: [u32; 8], tail: &[u8], length: u64) -> [u8; 32] {

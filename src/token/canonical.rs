@@ -53,7 +53,7 @@ pub(crate) fn write<'a>(
         push_number(&mut json, deadline);
     }
     json.extend(b",\"sid\":\"");
-    json.extend(encode_16(draft.handle.as_bytes(), &mut [0; 22]).as_bytes());
+    json.extend(encode_16(draft.handle.as_bytes()));
     json.extend(b"\",\"sub\":");
     push_text(&mut json, draft.subject);
     let mut open = false;
@@ -71,7 +71,7 @@ pub(crate) fn write<'a>(
     }
     if let Some(stamp) = draft.stamp {
         json.extend(b",\"rev\":\"");
-        json.extend(encode_16(&stamp.to_bytes(), &mut [0; 22]).as_bytes());
+        json.extend(encode_16(&stamp.to_bytes()));
         json.push(b'"');
     }
     json
@@ -188,7 +188,7 @@ impl<'a> Rest<'a> {
     #[inline(always)]
     fn text(&mut self) -> Option<Text<'a>> {
         self.expect("\"")?;
-        let length = plain(self.0.as_bytes())?;
+        let length = json::plain(self.0.as_bytes())?;
         let text = self.split(length)?;
         self.expect("\"")?;
         Some(Text::plain(text))
@@ -219,29 +219,6 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// How many bytes there are before a quote, a backslash or a control character. `None` without any.
-///
-/// Eight at a time: names are short, but each byte by itself is a branch.
-#[inline(always)]
-fn plain(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = ONES << 7;
-    // The top bit of each byte that is below `bound`, exact up to the first one.
-    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & TOPS;
-    let (words, rest) = text.as_chunks();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
-        let backslashes = below(word ^ (ONES * u64::from(b'\\')), 1);
-        let ends = quotes | backslashes | below(word, 0x20);
-        if ends != 0 {
-            return Some(at * 8 + ends.trailing_zeros() as usize / 8);
-        }
-    }
-    let ends = |c: &u8| matches!(*c, b'"' | b'\\' | 0..0x20);
-    Some(words.len() * 8 + rest.iter().position(ends)?)
-}
-
 fn push_number(json: &mut Vec<u8>, time: Timestamp) {
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -260,22 +237,27 @@ fn push_number(json: &mut Vec<u8>, time: Timestamp) {
 fn push_text(json: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     json.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => json.extend([b'\\', byte]),
+    let mut rest = text.as_bytes();
+    while let Some((run, [special, after @ ..])) =
+        json::plain(rest).and_then(|run| rest.split_at_checked(run))
+    {
+        json.extend(run);
+        match special {
+            b'"' | b'\\' => json.extend([b'\\', *special]),
             b'\n' => json.extend(b"\\n"),
             b'\r' => json.extend(b"\\r"),
             b'\t' => json.extend(b"\\t"),
             0x08 => json.extend(b"\\b"),
             0x0c => json.extend(b"\\f"),
-            0..0x20 => {
-                let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+            control => {
+                let (high, low) = (usize::from(control >> 4), usize::from(control & 15));
                 json.extend(b"\\u00");
                 json.extend([HEX[high], HEX[low]]);
             }
-            _ => json.push(byte),
         }
+        rest = after;
     }
+    json.extend(rest);
     json.push(b'"');
 }
 

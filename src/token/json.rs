@@ -146,6 +146,30 @@ pub(crate) fn object<'a>(
     reader.end()
 }
 
+/// How many bytes there are before a quote, a backslash or a control character. `None` without any.
+///
+/// Eight at a time: texts are short, but byte by byte each is a branch (a verification took 5 %
+/// longer).
+#[inline]
+pub(crate) fn plain(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
+    // The top bit of each byte that is below `bound`, exact up to the first one.
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & TOPS;
+    let (words, rest) = text.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslashes = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let ends = quotes | backslashes | below(word, 0x20);
+        if ends != 0 {
+            return Some(at * 8 + ends.trailing_zeros() as usize / 8);
+        }
+    }
+    let ends = |c: &u8| matches!(*c, b'"' | b'\\' | 0..0x20);
+    Some(words.len() * 8 + rest.iter().position(ends)?)
+}
+
 /// The strings of an array of strings that was checked before, or of `[]`.
 pub(crate) fn texts(array: &str) -> impl Iterator<Item = Text<'_>> {
     let mut reader = Reader::new(array);
@@ -409,6 +433,8 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            let rest = self.json.as_bytes().get(self.at..);
+            self.at += rest.and_then(plain).ok_or(Invalid)?;
             match self.peek().ok_or(Invalid)? {
                 b'"' => break,
                 b'\\' => {
@@ -416,8 +442,7 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     self.escape()?;
                 }
-                0..0x20 => return Err(Invalid),
-                _ => self.at += 1,
+                _ => return Err(Invalid),
             }
         }
         let raw = self.since(start);
