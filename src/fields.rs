@@ -36,6 +36,7 @@ pub(crate) struct FieldsBuilder {
 }
 
 impl FieldsBuilder {
+    #[inline]
     pub(crate) fn new(subject: &str) -> Self {
         let mut builder = Self {
             length: 0,
@@ -46,10 +47,12 @@ impl FieldsBuilder {
         builder
     }
 
+    #[inline]
     pub(crate) fn role(&mut self, role: &str) {
         self.push(ROLE, role.as_bytes());
     }
 
+    #[inline]
     pub(crate) fn device(&mut self, device: &str) {
         self.push(DEVICE, device.as_bytes());
     }
@@ -58,6 +61,7 @@ impl FieldsBuilder {
         self.push(DATA, data);
     }
 
+    #[inline]
     pub(crate) fn build(self) -> Fields {
         Fields(if self.spilled.is_empty() {
             Buffer::Inline {
@@ -70,6 +74,7 @@ impl FieldsBuilder {
         })
     }
 
+    #[inline]
     fn push(&mut self, tag: u8, value: &[u8]) {
         let end = self.length + 2 + value.len();
         if self.spilled.is_empty() && end <= INLINE {
@@ -80,6 +85,11 @@ impl FieldsBuilder {
             self.length = end;
             return;
         }
+        self.spill(tag, value);
+    }
+
+    #[cold]
+    fn spill(&mut self, tag: u8, value: &[u8]) {
         let (prefix, length) = prefix(tag, value.len());
         self.extend(&prefix[..length]);
         self.extend(value);

@@ -171,6 +171,7 @@ pub(crate) fn plain(text: &[u8]) -> Option<usize> {
 }
 
 /// The strings of an array of strings that was checked before, or of `[]`.
+#[inline]
 pub(crate) fn texts(array: &str) -> impl Iterator<Item = Text<'_>> {
     let mut reader = Reader::new(array);
     let mut open = reader.take(b'[');
@@ -428,13 +429,14 @@ impl<'a> Reader<'a> {
     }
 
     /// RFC 8259, section 7, without lone surrogates.
+    #[inline]
     fn text(&mut self) -> Result<Text<'a>> {
         self.expect(b'"')?;
         let start = self.at;
         let mut escaped = false;
         loop {
-            let rest = self.json.as_bytes().get(self.at..);
-            self.at += rest.and_then(plain).ok_or(Invalid)?;
+            let rest = self.json.as_bytes().get(self.at..).ok_or(Invalid)?;
+            self.at += plain(rest).ok_or(Invalid)?;
             match self.peek().ok_or(Invalid)? {
                 b'"' => break,
                 b'\\' => {
