@@ -52,9 +52,11 @@ fn depth(json: &[u8]) -> usize {
 }
 
 /// Reads data. Who wants none is not hindered by any.
-pub(crate) fn read<D: DeserializeOwned + 'static>(json: Option<&[u8]>) -> Result<D> {
+pub(crate) fn read<'a, D: DeserializeOwned + 'static>(
+    json: impl FnOnce() -> Option<&'a [u8]>,
+) -> Result<D> {
     let wants_none = TypeId::of::<D>() == TypeId::of::<()>();
-    let read = match json.filter(|_| !wants_none) {
+    let read = match Some(json).filter(|_| !wants_none).and_then(|json| json()) {
         Some(json) => serde_json::from_slice(json).map_err(drop),
         // As `null` would be, without a parser for it.
         None => D::deserialize(UnitDeserializer::<Unreadable>::new()).map_err(drop),

@@ -90,6 +90,7 @@ pub mod token;
 pub mod testkit;
 
 mod authenticator;
+mod base64url;
 mod data;
 mod error;
 mod fields;

@@ -31,6 +31,7 @@ pub(crate) fn hash(message: &[u8]) -> [u8; 32] {
 
 /// Ends a message of `length` bytes with what does not fill a block (section 5.1.1), which is less
 /// than one.
+#[inline]
 pub(crate) fn finish(mut state: [u32; 8], tail: &[u8], length: u64) -> [u8; 32] {
     let mut last = [[0; BLOCK]; 2];
     let bytes = last.as_flattened_mut();

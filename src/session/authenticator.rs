@@ -144,8 +144,13 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     /// Some may have been ended: call again.
     pub async fn revoke_others(&self, credential: &str) -> Result<Removed> {
         let now = self.now()?;
-        let presented = Presented::new(credential).authoritative();
-        let (row, _) = self.find(presented, false, now).await?;
+        let credential = SessionCredential::parse(credential).ok_or(Rejection::Malformed)?;
+        let load = Load::new().authoritative();
+        let row = self.store.load(credential.handle(), load, now).await?;
+        let (row, verdict) = self.judge(row, &credential, now)?;
+        if !self.lets_pass(verdict) {
+            return Err(self.refuse(&row, verdict, now).await);
+        }
         self.fence.cut(row.subject());
         let scope = Scope::others(row.handle());
         self.store.remove_subject(row.subject(), scope, now).await
@@ -177,29 +182,20 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
         }
     }
 
-    /// Finds the row of a presented credential and judges it. Ends the login if it is reused.
-    async fn find(
+    /// Judges a presented credential by the row that was found for it.
+    #[inline]
+    fn judge(
         &self,
-        presented: Presented<'_>,
-        touch: bool,
+        row: Option<Record>,
+        credential: &SessionCredential,
         now: Timestamp,
     ) -> Result<(Record, Verdict)> {
-        let credential =
-            SessionCredential::parse(presented.credential()).ok_or(Rejection::Malformed)?;
-        let load = Load {
-            touch: touch.then(|| self.policy.lifetime.touch()),
-            authoritative: presented.is_authoritative(),
-        };
-        let row = self.store.load(credential.handle(), load, now).await?;
         let mut row = row.ok_or(Rejection::Unknown)?;
-        Self::same(&row, &credential)?;
+        Self::same(&row, credential)?;
         if !self.in_force(&mut row, now) {
             return Err(Rejection::Unknown.into());
         }
-        let verdict = judge(&row, &credential, self.policy.windows, now);
-        if !self.lets_pass(verdict) {
-            return Err(self.refuse(&row, verdict, now).await);
-        }
+        let verdict = judge(&row, credential, self.policy.windows, now);
         Ok((row, verdict))
     }
 
@@ -315,7 +311,7 @@ where
 
     /// The identity that a row stands for.
     fn read(row: &Record, renewal_due: bool) -> Result<Identity<D>> {
-        let data = data::read(row.fields.data())?;
+        let data = data::read(|| row.fields.data())?;
         Ok(Self::identity(row, renewal_due, data))
     }
 
@@ -446,7 +442,17 @@ where
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
         let now = self.now()?;
-        let (mut row, verdict) = self.find(presented, true, now).await?;
+        let credential =
+            SessionCredential::parse(presented.credential()).ok_or(Rejection::Malformed)?;
+        let load = Load {
+            touch: Some(self.policy.lifetime.touch()),
+            authoritative: presented.is_authoritative(),
+        };
+        let row = self.store.load(credential.handle(), load, now).await?;
+        let (mut row, verdict) = self.judge(row, &credential, now)?;
+        if !self.lets_pass(verdict) {
+            return Err(self.refuse(&row, verdict, now).await);
+        }
         if row.wants_touch(self.policy.lifetime.touch(), now) {
             // A use that could not be noted ends the session early, and is no reason to refuse it.
             if self.store.touch(&[(row.handle(), now)], now).await.is_ok() {

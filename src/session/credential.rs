@@ -7,15 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
+use crate::base64url;
 use crate::entropy::Entropy;
 use crate::error::Result;
 use crate::handle::Handle;
 use crate::issued::Credential;
 use crate::secret::{REDACTED, Secret, constant_time_eq};
 use crate::sha256;
-
-/// Characters of a session credential.
-const LENGTH: usize = 64;
 
 /// Handle, generation, family proof and secret: 48 bytes, shown as 64 base64url characters.
 ///
@@ -50,14 +48,7 @@ impl SessionCredential {
 
     /// Reads a presented credential. `None` for any other length, alphabet or shape.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        if text.len() != LENGTH {
-            return None;
-        }
-        let mut bytes = [0; 48];
-        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-            Ok(48) => {}
-            _ => return None,
-        }
+        let bytes = base64url::decode_48(text.as_bytes().try_into().ok()?)?;
         let (handle, rest) = bytes.split_first_chunk()?;
         let (masked, rest) = rest.split_first_chunk()?;
         let (family, rest) = rest.split_first_chunk()?;
@@ -184,7 +175,7 @@ mod tests {
         let credential = SessionCredential::draw("alice", &SystemEntropy).unwrap();
         let text = credential.encode();
         let text = text.reveal();
-        assert_eq!(text.len(), LENGTH);
+        assert_eq!(text.len(), 64);
         let read = SessionCredential::parse(text).unwrap();
         assert_eq!(read.handle(), credential.handle());
         assert_eq!(read.generation(), 0);

@@ -22,7 +22,7 @@ use crate::token::canonical::{self, Draft};
 use crate::token::claims::{Claims, Facts};
 use crate::token::interop::Foreign;
 use crate::token::json;
-use crate::token::jws::{self, Codec, Own, Room, Verified};
+use crate::token::jws::{self, Own, Room, Verified};
 use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
 use crate::upkeep::Upkeep;
@@ -61,7 +61,6 @@ pub struct TokenAuthenticator<D = ()> {
     ring: Keyring,
     policy: Policy,
     foreign: Option<Foreign>,
-    codec: Codec,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     data: PhantomData<fn() -> D>,
@@ -79,7 +78,6 @@ impl<D> TokenAuthenticator<D> {
             ring,
             policy,
             foreign,
-            codec: Codec::new(),
             clock,
             entropy,
             data: PhantomData,
@@ -132,7 +130,7 @@ impl<D> TokenAuthenticator<D> {
         let Some(own) = own else {
             return self.facts_of_foreign(token, room);
         };
-        let verified = self.codec.verify(&own, room)?;
+        let verified = jws::verify(&own, room)?;
         let now = self.now()?;
         let json = utf8(&verified)?;
         let facts = match canonical::read(&self.policy.prefix, json) {
@@ -171,7 +169,7 @@ impl<D> TokenAuthenticator<D> {
         let Some(foreign) = &self.foreign else {
             return Err(unheaded(token));
         };
-        let verified = foreign.verify(&self.ring, &self.codec, token, room.into_bytes())?;
+        let verified = foreign.verify(&self.ring, token, room.into_bytes())?;
         let now = self.now()?;
         let json = utf8(&verified)?;
         let claims = Claims::foreign(json)?;
@@ -240,7 +238,7 @@ where
 
     fn identity(facts: &Facts<'_>) -> Result<Identity<D>> {
         Ok(Identity {
-            data: data::read(facts.data.map(str::as_bytes))?,
+            data: data::read(|| facts.data.map(str::as_bytes))?,
             fields: fields_in(facts),
             handle: facts.handle,
             issued_at: facts.issued_at,
@@ -294,7 +292,7 @@ where
         }
         json.push(b'}');
         let key = self.ring.signer();
-        let token = self.codec.sign(key, &json, max_length);
+        let token = jws::sign(key, &json, max_length);
         Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
     }
 

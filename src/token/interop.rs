@@ -11,7 +11,7 @@ use crate::error::{Error, Rejection, Result};
 use crate::handle::Handle;
 use crate::token::claims::{Claims, Facts};
 use crate::token::json::{self, Invalid, Text};
-use crate::token::jws::{self, Codec, SIGNATURE, Verified};
+use crate::token::jws::{self, SIGNATURE, Verified};
 use crate::token::key::Key;
 use crate::token::keyring::Keyring;
 
@@ -172,7 +172,6 @@ impl Foreign {
     pub(crate) fn verify<'t, 'b>(
         &self,
         ring: &Keyring,
-        codec: &Codec,
         token: &'t str,
         buffer: &'b mut [u8],
     ) -> Result<Verified<'t, 'b>> {
@@ -202,7 +201,7 @@ impl Foreign {
             return Err(Rejection::Malformed.into());
         }
         let mut tag = [0; SIGNATURE];
-        let tag = codec.decode(signature, &mut tag)?;
+        let tag = jws::decode(signature, &mut tag)?;
         let signed = header.len() + 1 + payload.len();
         let signed = token.as_bytes().get(..signed).unwrap_or_default();
         let matches = |key: &Key| key.bare_mac().tag(signed).is(tag);
@@ -210,7 +209,7 @@ impl Foreign {
             return Err(Rejection::BadSignature.into());
         }
         Ok(Verified {
-            payload: codec.decode(payload, buffer)?,
+            payload: jws::decode(payload, buffer)?,
             signature,
         })
     }

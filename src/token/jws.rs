@@ -1,12 +1,7 @@
 //! The compact serialisation of a signed token (RFC 7515, section 3.1), from untrusted text to
 //! verified bytes.
 
-use std::fmt;
-
-use base64::Engine as _;
-use base64::engine::Simd;
-use base64::engine::general_purpose::{NO_PAD, URL_SAFE_NO_PAD};
-
+use crate::base64url::{self, LAST, VECTOR, ZERO};
 use crate::error::{Rejection, Result};
 use crate::token::key::{HEADER, Key};
 use crate::token::keyring::Keyring;
@@ -15,10 +10,6 @@ use crate::token::keyring::Keyring;
 pub(crate) const LONGEST: usize = 8192;
 /// Bytes of the longest signature, and room for what a decoder expects.
 pub(crate) const SIGNATURE: usize = 66;
-/// Characters that the engine decodes at a time.
-const VECTOR: usize = 32;
-/// The character that stands for six zeros.
-const ZERO: u8 = b'A';
 
 /// A payload whose signature has been verified, decoded. Nothing else leads to claims.
 #[derive(Clone, Copy)]
@@ -36,7 +27,7 @@ pub(crate) struct Room<'b> {
 
 impl<'b> Room<'b> {
     /// Characters that are needed beside those of a token.
-    pub(crate) const BESIDE: usize = 2 * VECTOR + 4;
+    pub(crate) const BESIDE: usize = 2 * VECTOR + LAST;
 
     pub(crate) fn new(text: &'b mut [u8], bytes: &'b mut [u8]) -> Self {
         Self { text, bytes }
@@ -64,90 +55,69 @@ fn canonical(length: usize, bytes: &[u8]) -> Result<&[u8]> {
     }
 }
 
-/// Writes and reads the compact serialisation.
-pub(crate) struct Codec {
-    engine: Simd,
+/// A signed token; `None` if it would be longer than `max_length`.
+pub(crate) fn sign(key: &Key, payload: &[u8], max_length: usize) -> Option<String> {
+    let encoded = (payload.len() * 4).div_ceil(3);
+    let signature = key.algorithm().signature_length();
+    let length = HEADER + encoded + 1 + signature;
+    if length > max_length {
+        return None;
+    }
+    let mut token = vec![b'.'; length];
+    token[..HEADER].copy_from_slice(key.header());
+    let body = &mut token[HEADER..HEADER + encoded];
+    // Both places have the exact length, so that nothing here fails.
+    base64url::encode(payload, body)?;
+    let tag = key.own_mac().tag(body);
+    let rest = &mut token[HEADER + encoded + 1..];
+    base64url::encode(tag.as_bytes(), rest)?;
+    String::from_utf8(token).ok()
 }
 
-impl Codec {
-    pub(crate) fn new() -> Self {
-        Self {
-            engine: Simd::url_safe(NO_PAD),
-        }
+/// Verifies one of our own tokens, and decodes its payload into `room`.
+///
+/// Both are decoded first, as that is also what looks at the alphabet; nobody sees the payload
+/// before the signature is verified.
+#[inline]
+pub(crate) fn verify<'t, 'b>(own: &Own<'_, 't>, room: Room<'b>) -> Result<Verified<'t, 'b>> {
+    let [payload, tag] = decode_both([own.payload, own.signature], room)?;
+    if !own.key.own_mac().verifies(own.payload, tag) {
+        return Err(Rejection::BadSignature.into());
     }
-
-    /// A signed token; `None` if it would be longer than `max_length`.
-    pub(crate) fn sign(&self, key: &Key, payload: &[u8], max_length: usize) -> Option<String> {
-        let encoded = (payload.len() * 4).div_ceil(3);
-        let signature = key.algorithm().signature_length();
-        let length = HEADER + encoded + 1 + signature;
-        if length > max_length {
-            return None;
-        }
-        let mut token = vec![b'.'; length];
-        token[..HEADER].copy_from_slice(key.header());
-        let body = &mut token[HEADER..HEADER + encoded];
-        // Both places have the exact length, so that nothing here fails.
-        self.engine.encode_slice(payload, &mut *body).ok()?;
-        let tag = key.own_mac().tag(body);
-        let rest = &mut token[HEADER + encoded + 1..];
-        URL_SAFE_NO_PAD.encode_slice(tag.as_bytes(), rest).ok()?;
-        String::from_utf8(token).ok()
-    }
-
-    /// Verifies one of our own tokens, and decodes its payload into `room`.
-    ///
-    /// Both are decoded first, as that is also what looks at the alphabet; nobody sees the payload
-    /// before the signature is verified.
-    #[inline]
-    pub(crate) fn verify<'t, 'b>(
-        &self,
-        own: &Own<'_, 't>,
-        room: Room<'b>,
-    ) -> Result<Verified<'t, 'b>> {
-        let [payload, tag] = self.decode_both([own.payload, own.signature], room)?;
-        if !own.key.own_mac().verifies(own.payload, tag) {
-            return Err(Rejection::BadSignature.into());
-        }
-        Ok(Verified {
-            payload,
-            signature: own.signature,
-        })
-    }
-
-    /// Payload and signature from their one canonical spelling.
-    ///
-    /// In one go, each filled up with zeros to whole vectors: by itself the engine decodes what
-    /// does not fill one character by character, which made a verification a tenth longer.
-    #[inline]
-    fn decode_both<'b>(&self, parts: [&[u8]; 2], room: Room<'b>) -> Result<[&'b [u8]; 2]> {
-        let Room { text, bytes } = room;
-        let [first, second] = parts.map(|part| part.len().next_multiple_of(VECTOR));
-        // The engine leaves the last four characters to the slow way, so that these are zeros too.
-        let text = text.get_mut(..first + second + 4);
-        let text = text.ok_or(Rejection::Malformed)?;
-        text[first - VECTOR..first].fill(ZERO);
-        text[first + second - VECTOR..].fill(ZERO);
-        text[..parts[0].len()].copy_from_slice(parts[0]);
-        text[first..first + parts[1].len()].copy_from_slice(parts[1]);
-        self.engine
-            .decode_slice(&*text, bytes)
-            .map_err(|_| Rejection::Malformed)?;
-        let (front, back) = bytes.split_at(first / 4 * 3);
-        Ok([
-            canonical(parts[0].len(), front)?,
-            canonical(parts[1].len(), back)?,
-        ])
-    }
-
-    /// Bytes from their one canonical spelling.
-    pub(crate) fn decode<'b>(&self, text: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8]> {
-        let length = self.engine.decode_slice(text, buffer);
-        let length = length.map_err(|_| Rejection::Malformed)?;
-        Ok(&buffer[..length])
-    }
+    Ok(Verified {
+        payload,
+        signature: own.signature,
+    })
 }
 
+/// Payload and signature from their one canonical spelling.
+///
+/// In one go, each filled up with zeros to whole vectors: by itself the engine decodes what
+/// does not fill one character by character, which made a verification a tenth longer.
+#[inline]
+fn decode_both<'b>(parts: [&[u8]; 2], room: Room<'b>) -> Result<[&'b [u8]; 2]> {
+    let Room { text, bytes } = room;
+    let [first, second] = parts.map(|part| part.len().next_multiple_of(VECTOR));
+    // The engine leaves the last four characters to the slow way, so that these are zeros too.
+    let text = text.get_mut(..first + second + LAST);
+    let text = text.ok_or(Rejection::Malformed)?;
+    text[first - VECTOR..first].fill(ZERO);
+    text[first + second - VECTOR..].fill(ZERO);
+    text[..parts[0].len()].copy_from_slice(parts[0]);
+    text[first..first + parts[1].len()].copy_from_slice(parts[1]);
+    base64url::decode(text, bytes).ok_or(Rejection::Malformed)?;
+    let (front, back) = bytes.split_at(first / 4 * 3);
+    Ok([
+        canonical(parts[0].len(), front)?,
+        canonical(parts[1].len(), back)?,
+    ])
+}
+
+/// Bytes from their one canonical spelling.
+pub(crate) fn decode<'b>(text: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    let length = base64url::decode(text, buffer).ok_or(Rejection::Malformed)?;
+    Ok(&buffer[..length])
+}
 /// Whether a token has the shape of one of ours; `None` if it begins with no header of a key.
 pub(crate) fn is_own(ring: &Keyring, token: &str) -> Option<bool> {
     match own(ring, token) {
@@ -208,10 +178,4 @@ pub(crate) fn segments(token: &str) -> Option<(&[u8], &[u8], &[u8])> {
         .iter()
         .all(|part| !part.is_empty() && is_base64url(part));
     (shaped && segments.next().is_none()).then_some((header, payload, signature))
-}
-
-impl fmt::Debug for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Codec")
-    }
 }

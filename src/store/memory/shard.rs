@@ -31,6 +31,7 @@ pub(super) enum Changed<T> {
 
 impl Shard {
     /// Finds a row. Needs no exclusive access.
+    #[inline]
     pub(super) fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Found {
         let Some(row) = self.table.get(handle) else {
             return Found::Absent;

@@ -41,6 +41,7 @@ impl Row {
     }
 
     /// The record as it is now.
+    #[inline]
     pub(super) fn read(&self) -> Record {
         let mut record = self.record.clone();
         record.set_last_seen(self.last_seen());
@@ -87,6 +88,7 @@ fn tag(handle: Handle) -> u32 {
 }
 
 impl Table {
+    #[inline]
     pub(super) fn get(&self, handle: Handle) -> Option<&Row> {
         let slot = self.find(handle)?;
         self.rows.get(self.slots[slot].at as usize)
@@ -157,6 +159,7 @@ impl Table {
     }
 
     /// The place of a row in the index.
+    #[inline]
     fn find(&self, handle: Handle) -> Option<usize> {
         if self.slots.is_empty() {
             return None;
