@@ -148,8 +148,19 @@ impl Record {
     /// `touch` brings, whichever is shorter: a policy that was tightened counts at once.
     #[must_use]
     pub fn is_alive_for(&self, touch: Option<Touch>, now: Timestamp) -> bool {
-        let in_use = |touch: Touch| now < self.last_seen.saturating_add(touch.idle());
-        self.is_alive(now) && touch.is_none_or(in_use)
+        self.is_alive_if_seen(self.last_seen, touch, now)
+    }
+
+    /// The same if it was last used at `last_seen`, for a store that keeps that apart.
+    #[inline]
+    pub(crate) fn is_alive_if_seen(
+        &self,
+        last_seen: Timestamp,
+        touch: Option<Touch>,
+        now: Timestamp,
+    ) -> bool {
+        let idle = touch.map_or(self.idle, |touch| self.idle.min(touch.idle()));
+        now < last_seen.saturating_add(idle) && now < self.deadline
     }
 
     /// Notes a use at `seen_at`. Never shortens, never revives, never touches the version.

@@ -16,7 +16,8 @@ use crate::session::listing::{Listing, Page};
 use crate::session::record::Record;
 use crate::session::store::SessionStore;
 use crate::upkeep::Upkeep;
-use shard::{Changed, Found, Shard};
+use shard::{Changed, Shard};
+use table::Row;
 
 /// Rows that a shard is sized for: few enough to look through under its lock in microseconds.
 const ROWS_PER_SHARD: usize = 256;
@@ -160,6 +161,17 @@ impl MemoryStore {
         let _ = self.swept_to.compare_exchange(next, turn, order, order);
     }
 
+    /// Removes a row that was found over, so that a clock set back does not revive what was
+    /// refused; unless it was used by another policy in the meantime.
+    #[cold]
+    fn remove_over(&self, handle: Handle, load: Load, now: Timestamp) {
+        let mut shard = self.shard(handle.partition()).write();
+        let is_over = |row: &Row| !row.is_alive_for(load.touch, now);
+        if shard.find(handle).is_some_and(is_over) && shard.remove(handle) {
+            self.release(1);
+        }
+    }
+
     /// Changes a live row under the lock of its shard.
     fn change<T>(
         &self,
@@ -211,21 +223,13 @@ impl SessionStore for MemoryStore {
     }
 
     async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
-        let shard = self.shard(handle.partition());
-        let found = shard.read().load(handle, load, now);
-        match found {
-            Found::Alive(record) => Ok(Some(record)),
-            Found::Absent => Ok(None),
-            Found::Over => {
-                // Removed, so that a clock set back does not revive what was refused; unless it
-                // was used by another policy in the meantime.
-                let mut shard = shard.write();
-                if matches!(shard.load(handle, load, now), Found::Over) && shard.remove(handle) {
-                    self.release(1);
-                }
-                Ok(None)
-            }
+        match self.shard(handle.partition()).read().find(handle) {
+            None => return Ok(None),
+            Some(row) if row.is_alive_for(load.touch, now) => return Ok(Some(row.read())),
+            Some(_) => {}
         }
+        self.remove_over(handle, load, now);
+        Ok(None)
     }
 
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {

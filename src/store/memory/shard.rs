@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::handle::Handle;
-use crate::session::ask::{Limit, Load, Scope};
+use crate::session::ask::{Limit, Scope};
 use crate::session::listing::Cursor;
 use crate::session::record::Record;
 use crate::store::memory::table::{Row, Table};
@@ -15,13 +15,6 @@ pub(super) struct Shard {
     table: Table,
 }
 
-/// What a shared look at a row found.
-pub(super) enum Found {
-    Alive(Record),
-    Over,
-    Absent,
-}
-
 /// What became of a change.
 pub(super) enum Changed<T> {
     Alive(T, Record),
@@ -30,18 +23,10 @@ pub(super) enum Changed<T> {
 }
 
 impl Shard {
-    /// Finds a row. Needs no exclusive access.
+    /// Finds a row, alive or over. Needs no exclusive access.
     #[inline]
-    pub(super) fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Found {
-        let Some(row) = self.table.get(handle) else {
-            return Found::Absent;
-        };
-        let record = row.read();
-        if record.is_alive_for(load.touch, now) {
-            Found::Alive(record)
-        } else {
-            Found::Over
-        }
+    pub(super) fn find(&self, handle: Handle) -> Option<&Row> {
+        self.table.get(handle)
     }
 
     /// Notes a use behind the read. Needs no exclusive access.

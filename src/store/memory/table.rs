@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
 use crate::handle::Handle;
+use crate::session::lifetime::Touch;
 use crate::session::record::Record;
 
 /// A place of the index that no row is at.
@@ -48,9 +49,13 @@ impl Row {
         record
     }
 
+    #[inline]
+    pub(super) fn is_alive_for(&self, touch: Option<Touch>, now: Timestamp) -> bool {
+        self.record.is_alive_if_seen(self.last_seen(), touch, now)
+    }
+
     pub(super) fn is_alive(&self, now: Timestamp) -> bool {
-        let idle_until = self.last_seen().saturating_add(self.record.idle());
-        now < self.record.deadline() && now < idle_until
+        self.is_alive_for(None, now)
     }
 
     /// Notes a use that the record accepts.
