@@ -23,7 +23,7 @@ pub(crate) struct Invalid;
 type Result<T> = std::result::Result<T, Invalid>;
 
 /// A string between its quotes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Text<'a> {
     raw: &'a str,
     escaped: bool,
@@ -85,6 +85,15 @@ impl<'a> Text<'a> {
         } else {
             self.raw == other
         }
+    }
+
+    /// Its length and its first seven bytes.
+    fn beginning(self) -> u64 {
+        let text = self.decode();
+        let bytes = text.bytes().take(7);
+        bytes.fold(text.len() as u64, |beginning, byte| {
+            beginning << 8 | u64::from(byte)
+        })
     }
 
     #[inline(always)]
@@ -224,9 +233,14 @@ pub(crate) fn is_member(json: &[u8]) -> bool {
 /// Any number, as a date with a calendar: not negative, and not beyond the year 9999.
 fn date(number: &str) -> Result<NumericDate> {
     let digits = number.len() <= 12 && number.bytes().all(|c| c.is_ascii_digit());
-    let (seconds, fraction) = match number.parse::<u64>() {
-        Ok(seconds) if digits => (seconds, false),
-        _ => {
+    let (seconds, fraction) = match digits {
+        true => (
+            number
+                .bytes()
+                .fold(0, |seconds, digit| seconds * 10 + u64::from(digit - b'0')),
+            false,
+        ),
+        false => {
             let value: f64 = number.parse().map_err(|_| Invalid)?;
             if !(0.0..=Timestamp::MAX.unix() as f64).contains(&value) {
                 return Err(Invalid);
@@ -243,38 +257,42 @@ fn date(number: &str) -> Result<NumericDate> {
 /// The names seen so far.
 #[derive(Default)]
 struct Names<'a> {
-    few: [Option<Text<'a>>; FEW],
+    few: [Text<'a>; FEW],
+    /// How each of them begins: most differ in that already.
+    beginnings: [u64; FEW],
     count: usize,
     /// Keyed, so that nobody can choose names that collide.
     many: HashSet<Cow<'a, str>>,
 }
 
 impl<'a> Names<'a> {
+    #[inline]
     fn add(&mut self, name: Text<'a>) -> Result<()> {
-        let same = |known: Text<'a>| {
-            if name.escaped || known.escaped {
-                known.decode() == name.decode()
-            } else {
-                known.raw == name.raw
-            }
-        };
-        if let Some(free) = self.few.get_mut(self.count) {
-            *free = Some(name);
-            let seen = self.few.iter().take(self.count).flatten();
-            if seen.copied().any(same) {
-                return Err(Invalid);
-            }
-        } else {
-            if self.many.is_empty() {
-                self.many
-                    .extend(self.few.iter().flatten().map(|name| name.decode()));
-            }
-            if !self.many.insert(name.decode()) {
+        if self.count >= FEW {
+            return self.add_to_many(name);
+        }
+        let beginning = name.beginning();
+        for at in 0..self.count {
+            if self.beginnings[at] == beginning && self.few[at].decode() == name.decode() {
                 return Err(Invalid);
             }
         }
+        self.few[self.count] = name;
+        self.beginnings[self.count] = beginning;
         self.count += 1;
         Ok(())
+    }
+
+    #[cold]
+    fn add_to_many(&mut self, name: Text<'a>) -> Result<()> {
+        if self.many.is_empty() {
+            self.many.extend(self.few.map(Text::decode));
+        }
+        if self.many.insert(name.decode()) {
+            Ok(())
+        } else {
+            Err(Invalid)
+        }
     }
 }
 
@@ -288,16 +306,19 @@ impl<'a> Reader<'a> {
         Self { json, at: 0 }
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.json.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn take(&mut self, expected: u8) -> bool {
         let taken = self.peek() == Some(expected);
         self.at += usize::from(taken);
         taken
     }
 
+    #[inline]
     fn expect(&mut self, expected: u8) -> Result<()> {
         if self.take(expected) {
             Ok(())
@@ -315,10 +336,12 @@ impl<'a> Reader<'a> {
     }
 
     /// What was read since `start`, which is a place where a value began.
+    #[inline]
     fn since(&self, start: usize) -> &'a str {
         self.json.get(start..self.at).unwrap_or_default()
     }
 
+    #[inline]
     fn white(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
