@@ -378,17 +378,18 @@ pub fn quantile(sorted: &[f64], part: f64) -> f64 {
 
 fn print(rows: &[Row]) {
     let first = &rows[0];
+    let width = rows.iter().map(|row| row.name.len()).fold(44, usize::max);
     println!(
         "\n{} (ratio to: {}; {} rounds)",
         first.group, first.reference, first.rounds
     );
     println!(
-        "  {:44}{:>10}{:>10}{:>8}  {:15}{:>10}{:>8}{:>8}{:>9}",
+        "  {:width$}{:>10}{:>10}{:>8}  {:15}{:>10}{:>8}{:>8}{:>9}",
         "", "cpu ns", "min", "ratio", "10 %..90 %", "wall ns", "ratio", "allocs", "bytes"
     );
     for row in rows {
         println!(
-            "  {:44}{:>10.1}{:>10.1}{:>8.3}  {:15}{:>10.1}{:>8.3}{:>8.2}{:>9.1}",
+            "  {:width$}{:>10.1}{:>10.1}{:>8.3}  {:15}{:>10.1}{:>8.3}{:>8.2}{:>9.1}",
             row.name,
             row.ns,
             row.min,
