@@ -164,7 +164,9 @@ fn axum(count: usize, cookies: &mut Vec<String>) -> Router {
     let mut router = Router::new()
         .route("/", get(whoami))
         .route("/login/{number}", get(log_in))
-        .layer(axum_session::SessionLayer::new(store));
+        .layer(axum_session::SessionLayer::new(store))
+        // As serving does: without a state, the layer would be put on anew for each request.
+        .with_state(());
     for number in 0..count {
         let request = Request::get(format!("/login/{number}")).body(Body::empty());
         let response = now(router.call(request.expect("a request"))).expect("infallible");
@@ -222,7 +224,7 @@ pub fn run(count: usize, options: &Options) -> Vec<Row> {
     let (mut routed, axum_cookies) = heap_of("axum_session 0.22", count, &mut rows, |cookies| {
         axum(count, cookies)
     });
-    let mut bare = Router::new().route("/", get(nobody));
+    let mut bare = Router::new().route("/", get(nobody)).with_state(());
 
     let window = |cookies, seed| Window::new(cookies, options.seed ^ seed);
     rows.extend(
