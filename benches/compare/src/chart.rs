@@ -77,6 +77,8 @@ fn bars(rows: &[&Row], file: &Path) -> Result<(), Box<dyn Error>> {
     chart
         .configure_mesh()
         .disable_y_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_label_formatter(&|value| grouped(*value))
         .y_labels(rows.len())
         .y_label_formatter(&|place| match place {
             SegmentValue::CenterOf(at) => rows
@@ -156,7 +158,11 @@ fn lines(rows: &[Row], prefix: &str, caption: &str, file: &Path) -> Result<(), B
         .x_desc("sessions")
         .x_labels(4)
         .x_label_formatter(&|count| grouped(*count))
-        .y_label_formatter(&|value| grouped(*value))
+        // The axis has nine a decade, of which these have room.
+        .y_label_formatter(&|value| match value / 10f64.powf(value.log10().floor()) {
+            digit if [1.0, 2.0, 5.0].contains(&digit.round()) => grouped(*value),
+            _ => String::new(),
+        })
         .draw()?;
     let mut labels = Vec::new();
     for (name, points) in lines {
