@@ -4,7 +4,6 @@
     unsafe_code,
     missing_docs,
     unreachable_pub,
-    dead_code,
     clippy::expect_used,
     clippy::unwrap_used,
     reason = "a bench counts allocations, and fails by panicking"
@@ -59,19 +58,7 @@ fn main() {
 /// A figure that is measured once.
 fn row(group: &str, name: &str, value: f64) -> Row {
     println!("  {name:54}{value:>14.1}");
-    Row {
-        group: group.to_owned(),
-        name: name.to_owned(),
-        reference: "none".to_owned(),
-        ns: value,
-        min: value,
-        wall: value,
-        ratio: 1.0,
-        spread: (1.0, 1.0),
-        allocs: 0.0,
-        bytes: 0.0,
-        rounds: 1,
-    }
+    Row::figure(group, name, value)
 }
 
 fn login(user: usize) -> Login {

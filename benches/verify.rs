@@ -9,18 +9,18 @@
     reason = "a bench counts allocations, and fails by panicking"
 )]
 
+use std::fmt;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use statewise::entropy::Entropy;
 use statewise::session::{Replacement, SessionAuthenticator};
 use statewise::store::MemoryStore;
-use statewise::token::{Key, Keyring, TokenAuthenticator, TokenBuffer};
+use statewise::token::{Key, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder};
 use statewise::{Authenticator, DynAuthenticator, Login};
 
 mod floor;
@@ -52,128 +52,227 @@ fn main() {
     }
 }
 
+const SECRET: [u8; 32] = *b"thirty-two bytes, for benches on";
+
 fn tokens(options: &Options) -> Vec<Row> {
-    let secret: [u8; 32] = std::array::from_fn(|n| n as u8 * 7 + 3);
-    let auth = configured(Key::hs256(&secret).unwrap());
-    let issued = now(auth.issue(Login::new("user_8f3a2c91").roles(["admin", "editor"]))).unwrap();
+    let auth: TokenAuthenticator = configured(key()).build().unwrap();
+    let issued = now(auth.issue(login())).unwrap();
     let token = issued.credential().reveal().to_owned();
     println!("a token of {} characters", token.len());
-    let floor = floor::token::Floor::new(&secret, &token.as_bytes()[..64], "auth.acme.dev", "api");
-    let mut forged = token.clone();
-    let last = forged.pop().unwrap();
-    forged.push(if last == 'A' { 'E' } else { 'A' });
-    let mut buffer = [0; 6144];
-    assert_eq!(
-        floor.verify(&token, &mut buffer).unwrap().roles[1],
-        "editor"
-    );
-    assert!(!floor.is_proven(&forged));
-    let erased: Arc<dyn DynAuthenticator<()>> = Arc::new(configured(Key::hs256(&secret).unwrap()));
+    let mixed = floor::token::reordered(&token, &SECRET);
+    let floor = floor::token::Floor::new(&SECRET, &token.as_bytes()[..64], ISSUER, AUDIENCE);
+    let mut buffers = [[0; 6144]; 2];
+    let [buffer, general] = &mut buffers;
+    assert_eq!(floor.verify(&token, buffer).unwrap().roles[1], "editor");
+    let claims = floor.verify_general(&mixed, general).unwrap();
+    assert_eq!((claims.subject, claims.roles[0]), (SUBJECT, "admin"));
+    assert!(auth.verify_now(&mixed).is_ok());
+    let mut rows = verify(&auth, &floor, &token, buffer, options);
     let mut ours = TokenBuffer::new();
-    let in_ring = |keys: usize| {
-        let others = (1..keys).map(|_| Key::generate_hs256().unwrap());
-        // Ours comes last, behind a signer and its predecessors.
-        let ring = others.fold(None, |ring: Option<Keyring>, key| {
-            Some(ring.map_or_else(
-                || Keyring::new(key.clone()),
-                |ring| ring.verify_with(key.clone()),
-            ))
-        });
-        let ours = Key::hs256(&secret).unwrap();
-        configured(ring.map_or_else(
-            || Keyring::new(ours.clone()),
-            |ring| ring.verify_with(ours.clone()),
-        ))
-    };
-    let ring = in_ring(8);
-    let mixed = reordered(&token, &secret);
-    assert!(auth.verify_now(&mixed).is_ok() && ring.verify_now(&token).is_ok());
-    let mut again = TokenBuffer::new();
-    let mut rows = Group::new("token verify")
-        .add("floor, borrowed", || {
-            let claims = floor.verify(black_box(&token), &mut buffer).unwrap();
-            (claims.subject.len(), claims.expires_at, claims.issued_at)
-        })
-        .add("borrowed", || {
-            auth.verify_borrowed(black_box(&token), &mut ours)
-                .unwrap()
-                .subject()
-                .len()
-        })
-        .add("borrowed, claims in another order", || {
-            auth.verify_borrowed(black_box(&mixed), &mut again)
-                .unwrap()
-                .subject()
-                .len()
-        })
-        .add("owned, verify_now", || {
-            auth.verify_now(black_box(&token)).unwrap()
-        })
-        .add("owned, the last of 8 keys", || {
-            ring.verify_now(black_box(&token)).unwrap()
-        })
-        .add("owned, the trait", || {
-            now(auth.verify(black_box(&token))).unwrap()
-        })
-        .add("owned, Arc<dyn>", || {
-            now(erased.verify(black_box(&token))).unwrap()
-        })
-        .run(options);
     rows.extend(
-        Group::new("token refuse")
-            .add("floor", || floor.is_proven(black_box(&forged)))
-            .add("bad signature", || {
-                auth.verify_now(black_box(&forged)).is_err()
+        Group::new("token verify, claims in another order")
+            .add("floor, borrowed, serde_json", || {
+                let claims = floor.verify_general(black_box(&mixed), general).unwrap();
+                (claims.subject.len(), claims.expires_at, claims.issued_at)
             })
-            .add("garbage", || auth.verify_now(black_box("garbage")).is_err())
-            .run(options),
-    );
-    rows.extend(
-        Group::new("token issue")
-            .add("floor, without an id", || {
-                floor.sign(
-                    "AAAAAAAAAAAAAAAAAAAAAA",
-                    black_box("user_8f3a2c91"),
-                    ["admin", "editor"],
-                    3600,
-                )
+            .add("borrowed", || {
+                auth.verify_borrowed(black_box(&mixed), &mut ours)
+                    .unwrap()
+                    .subject()
+                    .len()
             })
-            .add("issue, login and id included", || {
-                let login = Login::new(black_box("user_8f3a2c91")).roles(["admin", "editor"]);
-                now(auth.issue(login)).unwrap()
+            .add("owned, verify_now", || {
+                auth.verify_now(black_box(&mixed)).unwrap()
             })
             .run(options),
     );
+    rows.extend(refuse(&auth, &floor, &token, options));
+    rows.extend(issue(&auth, &floor, options));
     rows
 }
 
-fn configured(keys: impl Into<Keyring>) -> TokenAuthenticator {
-    TokenAuthenticator::builder(keys)
-        .issuer("auth.acme.dev")
-        .audience("api")
-        .lifetime(Duration::from_secs(3600))
-        .build()
-        .unwrap()
+const ISSUER: &str = "auth.acme.dev";
+const AUDIENCE: &str = "api";
+const SUBJECT: &str = "user_8f3a2c91";
+
+fn login() -> Login {
+    Login::new(SUBJECT).roles(["admin", "editor"])
 }
 
-/// The same claims in another order, signed anew.
-fn reordered(token: &str, secret: &[u8]) -> String {
-    let payload = token.split('.').nth(1).unwrap();
-    let json = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
-    let (front, back) = json.split_once(",\"sid\"").unwrap();
-    let back = back.strip_suffix('}').unwrap();
-    let json = format!("{{\"sid\"{back},{}}}", front.strip_prefix('{').unwrap());
-    let body = format!(
-        "{}.{}",
-        token.split('.').next().unwrap(),
-        URL_SAFE_NO_PAD.encode(json)
+fn key() -> Key {
+    Key::hs256(&SECRET).unwrap()
+}
+
+fn configured<D>(keys: impl Into<Keyring>) -> TokenBuilder<D>
+where
+    D: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    TokenAuthenticator::builder(keys)
+        .issuer(ISSUER)
+        .audience(AUDIENCE)
+        .lifetime(Duration::from_secs(3600))
+}
+
+/// Ours comes last, behind a signer and its predecessors.
+fn last_of(keys: usize) -> Keyring {
+    let others = (1..keys).map(|_| Key::generate_hs256().unwrap());
+    let ring = others.chain([key()]).fold(None, |ring, key| {
+        Some(match ring {
+            None => Keyring::new(key),
+            Some(ring) => Keyring::verify_with(ring, key),
+        })
+    });
+    ring.unwrap()
+}
+
+fn verify(
+    auth: &TokenAuthenticator,
+    floor: &floor::token::Floor,
+    token: &str,
+    buffer: &mut [u8; 6144],
+    options: &Options,
+) -> Vec<Row> {
+    let erased = Arc::new(configured(key()).build().unwrap()) as Arc<dyn DynAuthenticator<()>>;
+    let ring: TokenAuthenticator = configured(last_of(8)).build().unwrap();
+    let with_data: TokenAuthenticator<Account> = configured(key()).build().unwrap();
+    let account = Account {
+        tenant: "acme".to_owned(),
+        plan: 3,
+    };
+    let token_with_data = now(with_data.issue(login().data(account))).unwrap();
+    let token_with_data = token_with_data.credential().reveal().to_owned();
+    assert_eq!(
+        with_data
+            .verify_now(&token_with_data)
+            .unwrap()
+            .data()
+            .tenant,
+        "acme"
     );
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
-    mac.update(body.as_bytes());
-    format!(
-        "{body}.{}",
-        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
-    )
+    let erased_with_data = Arc::new(with_data) as Arc<dyn DynAuthenticator<Account>>;
+    let mut ours = TokenBuffer::new();
+    Group::new("token verify")
+        .add("floor, borrowed", || {
+            let claims = floor.verify(black_box(token), buffer).unwrap();
+            (claims.subject.len(), claims.expires_at, claims.issued_at)
+        })
+        .add("borrowed", || {
+            auth.verify_borrowed(black_box(token), &mut ours)
+                .unwrap()
+                .subject()
+                .len()
+        })
+        .add("owned, verify_now, the only key", || {
+            auth.verify_now(black_box(token)).unwrap()
+        })
+        .add("owned, verify_now, the last of 8 keys", || {
+            ring.verify_now(black_box(token)).unwrap()
+        })
+        .add("owned, the trait", || {
+            now(auth.verify(black_box(token))).unwrap()
+        })
+        .add("owned, Arc<dyn>", || {
+            now(erased.verify(black_box(token))).unwrap()
+        })
+        .add("owned, Arc<dyn>, data of two fields", || {
+            now(erased_with_data.verify(black_box(&*token_with_data))).unwrap()
+        })
+        .run(options)
+}
+
+fn refuse(
+    auth: &TokenAuthenticator,
+    floor: &floor::token::Floor,
+    token: &str,
+    options: &Options,
+) -> Vec<Row> {
+    let mut forged = token.to_owned();
+    let last = forged.pop().unwrap();
+    forged.push(if last == 'A' { 'E' } else { 'A' });
+    assert!(!floor.is_proven(&forged));
+    Group::new("token refuse")
+        .add("floor", || floor.is_proven(black_box(&forged)))
+        .add("bad signature", || {
+            auth.verify_now(black_box(&forged)).is_err()
+        })
+        .add("garbage", || auth.verify_now(black_box("garbage")).is_err())
+        .run(options)
+}
+
+fn issue(auth: &TokenAuthenticator, floor: &floor::token::Floor, options: &Options) -> Vec<Row> {
+    let given: TokenAuthenticator = configured(key()).entropy(Given).build().unwrap();
+    Group::new("token issue")
+        .add("floor, the id given", || {
+            let id = black_box("AAAAAAAAAAAAAAAAAAAAAA");
+            floor.sign(id, black_box(SUBJECT), ["admin", "editor"], 3600)
+        })
+        .add("login and issue, the id given", || {
+            now(given.issue(black_box(login()))).unwrap()
+        })
+        .add("login and issue, the id drawn", || {
+            now(auth.issue(black_box(login()))).unwrap()
+        })
+        .run(options)
+}
+
+/// No entropy: what is left of issuing without asking the operating system.
+#[derive(Debug)]
+struct Given;
+
+impl Entropy for Given {
+    fn fill(&self, bytes: &mut [u8]) -> statewise::Result<()> {
+        bytes.fill(7);
+        Ok(())
+    }
+}
+
+/// What an application may keep about a user.
+#[derive(Debug)]
+struct Account {
+    tenant: String,
+    plan: u32,
+}
+
+impl Serialize for Account {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Account", 2)?;
+        fields.serialize_field("tenant", &self.tenant)?;
+        fields.serialize_field("plan", &self.plan)?;
+        fields.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Account {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("Account", &["tenant", "plan"], AccountVisitor)
+    }
+}
+
+struct AccountVisitor;
+
+impl<'de> Visitor<'de> for AccountVisitor {
+    type Value = Account;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an account")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Account, A::Error> {
+        let (mut tenant, mut plan) = (None, None);
+        while let Some(name) = map.next_key::<&str>()? {
+            match name {
+                "tenant" => tenant = Some(map.next_value()?),
+                "plan" => plan = Some(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Account {
+            tenant: tenant.ok_or_else(|| A::Error::missing_field("tenant"))?,
+            plan: plan.ok_or_else(|| A::Error::missing_field("plan"))?,
+        })
+    }
 }
 
 /// Cookie to identity, over so many sessions, in random order.
@@ -210,7 +309,6 @@ fn sessions(count: usize, options: &Options) -> Vec<Row> {
         floor.insert(credential, &format!("user_{user:07}"));
     }
     let window = |turn| Window::new(&credentials, options.seed ^ turn);
-    let mut turn = 0u32;
     let mut rows = Group::new(&*name)
         .add_over("floor", window(0), Window::refill, |window| {
             let line = floor.verify(window.next()).unwrap();
@@ -223,54 +321,67 @@ fn sessions(count: usize, options: &Options) -> Vec<Row> {
             now(erased.verify(window.next())).unwrap()
         })
         .add_over(
-            "the trait, 5 % of them replace roles",
-            window(3),
-            Window::refill,
-            |window| {
-                let caller = now(auth.verify(window.next())).unwrap();
-                turn += 1;
-                if turn.is_multiple_of(20) {
-                    let roles = Replacement::new().roles(["admin", "editor"]);
-                    let _ = black_box(now(auth.replace(&caller, roles)).unwrap());
-                }
-            },
+            WITH_WRITES,
+            (window(3), 0),
+            |(window, _)| window.refill(),
+            |state| verify_or_write(&auth, state),
         )
         .run(options);
-    rows.extend(beside_another(&name, &auth, &floor, &credentials, options));
-    rows
-}
-
-/// The same while a second thread verifies in the same store all the time.
-fn beside_another(
-    name: &str,
-    auth: &SessionAuthenticator<Arc<MemoryStore>>,
-    floor: &floor::session::Floor,
-    credentials: &[String],
-    options: &Options,
-) -> Vec<Row> {
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut window = Window::new(credentials, options.seed ^ 9);
-            while !done.load(Ordering::Relaxed) {
-                black_box(now(auth.verify(window.next())).unwrap());
-            }
-        });
-        let rows = Group::new(format!("{name}, beside a second thread"))
+    rows.extend(
+        Group::new(format!("{name}, in each of two threads"))
             .add_over(
-                "floor",
-                Window::new(credentials, 5),
-                Window::refill,
-                |window| floor.verify(window.next()).unwrap().subject().len(),
-            )
-            .add_over(
-                "the trait",
-                Window::new(credentials, 6),
+                "the trait, one thread",
+                window(4),
                 Window::refill,
                 |window| now(auth.verify(window.next())).unwrap(),
             )
-            .run(options);
-        done.store(true, Ordering::Relaxed);
-        rows
-    })
+            .add_twice(
+                "the trait",
+                [window(5), window(6)],
+                Window::refill,
+                |window, count| {
+                    for _ in 0..count {
+                        let _ = black_box(now(auth.verify(window.next())).unwrap());
+                    }
+                },
+            )
+            .add_twice(
+                WITH_WRITES,
+                [(window(7), 0), (window(8), 0)],
+                |(window, _)| window.refill(),
+                |state, count| (0..count).for_each(|_| verify_or_write(&auth, state)),
+            )
+            .add_over("floor, one thread", window(9), Window::refill, |window| {
+                floor.verify(window.next()).unwrap().subject().len()
+            })
+            .add_twice(
+                "floor",
+                [window(10), window(11)],
+                Window::refill,
+                |window, count| {
+                    for _ in 0..count {
+                        black_box(floor.verify(window.next()).unwrap().subject().len());
+                    }
+                },
+            )
+            .run(options),
+    );
+    rows
+}
+
+const WITH_WRITES: &str = "the trait, 5 % of them replace roles";
+
+/// Verifies, and replaces the roles every twentieth time.
+fn verify_or_write(
+    auth: &SessionAuthenticator<Arc<MemoryStore>>,
+    (window, turn): &mut (Window<'_>, u32),
+) {
+    let caller = now(auth.verify(window.next())).unwrap();
+    *turn += 1;
+    if turn.is_multiple_of(20) {
+        let roles = Replacement::new().roles(["admin", "editor"]);
+        // Another thread may have been at the same session: then it is told so.
+        let _ = black_box(now(auth.replace(&caller, roles)));
+    }
+    black_box(caller);
 }

@@ -1,6 +1,5 @@
 //! The figures as pictures.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
@@ -8,13 +7,36 @@ use plotters::prelude::*;
 
 use crate::harness::Row;
 
-const SIZE: (u32, u32) = (860, 380);
-const COLORS: [RGBColor; 4] = [
-    RGBColor(120, 120, 120),
-    RGBColor(200, 80, 30),
-    RGBColor(40, 110, 180),
-    RGBColor(90, 150, 60),
-];
+const WIDTH: u32 = 860;
+const GREY: RGBColor = RGBColor(120, 120, 120);
+const BLUE: RGBColor = RGBColor(40, 110, 180);
+
+/// The same for a library in all charts.
+fn color(name: &str) -> RGBColor {
+    let colors = [
+        ("floor", GREY),
+        ("statewise", RGBColor(200, 80, 30)),
+        ("async-session", RGBColor(90, 150, 60)),
+        ("tower-sessions-moka", RGBColor(30, 160, 170)),
+        ("tower-sessions", BLUE),
+        ("axum_session", RGBColor(130, 80, 160)),
+    ];
+    let found = colors.iter().find(|(prefix, _)| name.starts_with(prefix));
+    found.map_or(BLUE, |(_, color)| *color)
+}
+
+/// With a gap every three digits.
+fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
 
 /// Draws what there are figures for: a bar for each library, a line for each store.
 pub fn draw(rows: &[Row], folder: &Path) -> Result<(), Box<dyn Error>> {
@@ -29,20 +51,20 @@ pub fn draw(rows: &[Row], folder: &Path) -> Result<(), Box<dyn Error>> {
     lines(
         rows,
         "verify a session, of ",
-        "verify a session, ns of CPU",
+        "verify a session, ns of CPU (both axes logarithmic)",
         &folder.join("verify-session.svg"),
     )?;
     lines(
         rows,
         "heap for a session, of ",
-        "heap for a session, bytes",
+        "heap for a session, bytes (both axes logarithmic)",
         &folder.join("heap-session.svg"),
     )?;
     Ok(())
 }
 
 fn bars(rows: &[&Row], file: &Path) -> Result<(), Box<dyn Error>> {
-    let root = SVGBackend::new(file, SIZE).into_drawing_area();
+    let root = SVGBackend::new(file, (WIDTH, 84 + 34 * rows.len() as u32)).into_drawing_area();
     root.fill(&WHITE)?;
     let longest = rows.iter().map(|row| row.ns).fold(0.0, f64::max) * 1.15;
     let count = rows.len() as i32;
@@ -50,11 +72,13 @@ fn bars(rows: &[&Row], file: &Path) -> Result<(), Box<dyn Error>> {
         .caption("verify a token, ns of CPU", ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(28)
-        .y_label_area_size(250)
+        .y_label_area_size(280)
         .build_cartesian_2d(0.0..longest, (0..count - 1).into_segmented())?;
     chart
         .configure_mesh()
         .disable_y_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_label_formatter(&|value| grouped(*value))
         .y_labels(rows.len())
         .y_label_formatter(&|place| match place {
             SegmentValue::CenterOf(at) => rows
@@ -65,17 +89,12 @@ fn bars(rows: &[&Row], file: &Path) -> Result<(), Box<dyn Error>> {
         .draw()?;
     chart.draw_series(rows.iter().enumerate().map(|(at, row)| {
         let place = count - 1 - at as i32;
-        let color = if row.name.starts_with("statewise") {
-            COLORS[1]
-        } else {
-            COLORS[2]
-        };
         let mut bar = Rectangle::new(
             [
                 (0.0, SegmentValue::Exact(place)),
                 (row.ns, SegmentValue::Exact(place + 1)),
             ],
-            color.filled(),
+            color(&row.name).filled(),
         );
         bar.set_margin(4, 4, 0, 0);
         bar
@@ -83,7 +102,7 @@ fn bars(rows: &[&Row], file: &Path) -> Result<(), Box<dyn Error>> {
     chart.draw_series(rows.iter().enumerate().map(|(at, row)| {
         let place = SegmentValue::CenterOf(count - 1 - at as i32);
         Text::new(
-            format!("{:.0}", row.ns),
+            grouped(row.ns),
             (row.ns + longest * 0.01, place),
             ("sans-serif", 13),
         )
@@ -92,50 +111,82 @@ fn bars(rows: &[&Row], file: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn lines(rows: &[Row], prefix: &str, caption: &str, file: &Path) -> Result<(), Box<dyn Error>> {
-    let mut series: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+/// The name of a line and its points, from left to right.
+type Line<'a> = (&'a str, Vec<(f64, f64)>);
+
+fn series<'a>(rows: &'a [Row], prefix: &str) -> Vec<Line<'a>> {
+    let mut lines: Vec<Line<'a>> = Vec::new();
     for row in rows {
-        if let Some(count) = row.group.strip_prefix(prefix) {
-            series
-                .entry(&row.name)
-                .or_default()
-                .push((count.parse()?, row.ns));
+        let count = row.group.strip_prefix(prefix);
+        // What is in brackets is there to be subtracted from something else.
+        let wanted = !row.name.starts_with('[');
+        let Some(count) = count.filter(|_| wanted).and_then(|n| n.parse().ok()) else {
+            continue;
+        };
+        match lines.iter_mut().find(|(name, _)| *name == row.name) {
+            Some((_, points)) => points.push((count, row.ns)),
+            None => lines.push((&row.name, vec![(count, row.ns)])),
         }
     }
-    let Some(most) = series
-        .values()
-        .flatten()
-        .map(|point| point.0)
-        .reduce(f64::max)
-    else {
+    lines
+}
+
+fn lines(rows: &[Row], prefix: &str, caption: &str, file: &Path) -> Result<(), Box<dyn Error>> {
+    let lines = series(rows, prefix);
+    let points = || lines.iter().flat_map(|(_, points)| points);
+    if points().next().is_none() {
         return Ok(());
-    };
-    let highest = series
-        .values()
-        .flatten()
-        .map(|point| point.1)
-        .fold(0.0, f64::max)
-        * 1.1;
-    let root = SVGBackend::new(file, SIZE).into_drawing_area();
+    }
+    let most = points().map(|point| point.0).fold(0.0, f64::max);
+    let highest = points().map(|point| point.1).fold(0.0, f64::max);
+    let lowest = points().map(|point| point.1).fold(highest, f64::min);
+    let root = SVGBackend::new(file, (WIDTH, 420)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .caption(caption, ("sans-serif", 18))
         .margin(12)
+        .margin_right(310)
         .x_label_area_size(40)
-        .y_label_area_size(60)
-        .build_cartesian_2d((900.0..most * 1.2).log_scale(), 0.0..highest)?;
-    chart.configure_mesh().x_desc("sessions").draw()?;
-    for ((name, points), color) in series.into_iter().zip(COLORS.into_iter().cycle()) {
-        chart
-            .draw_series(LineSeries::new(points, color.stroke_width(2)))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
-    }
+        .y_label_area_size(56)
+        .build_cartesian_2d(
+            (900.0..most * 1.1).log_scale(),
+            (lowest * 0.7..highest * 1.3).log_scale(),
+        )?;
     chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc("sessions")
+        .x_labels(4)
+        .x_label_formatter(&|count| grouped(*count))
+        // The axis has nine a decade, of which these have room.
+        .y_label_formatter(&|value| match value / 10f64.powf(value.log10().floor()) {
+            digit if [1.0, 2.0, 5.0].contains(&digit.round()) => grouped(*value),
+            _ => String::new(),
+        })
         .draw()?;
+    let mut labels = Vec::new();
+    for (name, points) in lines {
+        let color = color(name);
+        chart.draw_series(LineSeries::new(points.clone(), color.stroke_width(2)))?;
+        chart.draw_series(
+            points
+                .iter()
+                .map(|point| Circle::new(*point, 3, color.filled())),
+        )?;
+        if let Some(last) = points.last() {
+            let (x, y) = chart.backend_coord(last);
+            labels.push((y, x, format!("{name}: {}", grouped(last.1)), color));
+        }
+    }
+    // Each at the end of its line, none on another.
+    labels.sort_by_key(|label| label.0);
+    let mut free = 0;
+    for (y, x, text, color) in labels {
+        let y = (y - 7).max(free);
+        free = y + 16;
+        let style = ("sans-serif", 13).into_font().color(&color);
+        root.draw(&Text::new(text, (x + 16, y), style))?;
+    }
     root.present()?;
     Ok(())
 }

@@ -1,18 +1,38 @@
 //! Verifying a session in memory: from the cookie's value to a typed user.
+//!
+//! Every library gets what it offers for that, with the least configuration. `axum_session` works
+//! only inside a router: the whole call is measured, beside a router without it.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_session::SessionStore as _;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::{Authenticator as _, Login};
+use tokio::runtime::Runtime;
+use tower_service::Service as _;
+use tower_sessions_moka_store::MokaStore;
 
 use crate::floor;
 use crate::harness::options::Options;
 use crate::harness::window::Window;
 use crate::harness::{Group, Row, alloc, now};
+
+const FLOOR: &str = "floor, by hand";
+const OURS: &str = "statewise";
+const TOWER: &str = "tower-sessions 0.15, MemoryStore";
+const MOKA: &str = "tower-sessions-moka-store 0.15 (core 0.14)";
+const ASYNC: &str = "async-session 3, MemoryStore";
+const BARE: &str = "[bare axum 0.8 Router]";
+const ROUTED: &str = "[axum 0.8 Router with axum_session 0.22]";
+const AXUM: &str = "axum_session 0.22, less the bare router";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct User {
@@ -31,28 +51,154 @@ fn user(number: usize) -> User {
 fn heap_of<T>(
     name: &str,
     count: usize,
+    rows: &mut Vec<Row>,
     fill: impl FnOnce(&mut Vec<String>) -> T,
-) -> (T, Vec<String>, Row) {
+) -> (T, Vec<String>) {
     let mut cookies = Vec::with_capacity(count);
     let before = alloc::live();
     let filled = fill(&mut cookies);
     let text: usize = cookies.iter().map(String::capacity).sum();
     let bytes = (alloc::live() - before - text as isize) as f64 / count as f64;
     println!("  {name:44}{bytes:>10.1} bytes of heap for a session");
-    let row = Row {
-        group: format!("heap for a session, of {count}"),
-        name: name.to_owned(),
-        reference: "bytes".to_owned(),
-        ns: bytes,
-        min: bytes,
-        wall: bytes,
-        ratio: 1.0,
-        spread: (1.0, 1.0),
-        allocs: 0.0,
+    rows.push(Row::figure(
+        &format!("heap for a session, of {count}"),
+        name,
         bytes,
-        rounds: 1,
-    };
-    (filled, cookies, row)
+    ));
+    (filled, cookies)
+}
+
+type Ours = SessionAuthenticator<MemoryStore>;
+
+fn ours(count: usize, cookies: &mut Vec<String>) -> Ours {
+    let auth: Ours =
+        SessionAuthenticator::builder(MemoryStore::with_capacity(count).expect("some"))
+            .idle(Duration::from_secs(1800))
+            .absolute(Duration::from_secs(43_200))
+            .build()
+            .expect("a right configuration");
+    for number in 0..count {
+        let User { sub, roles } = user(number);
+        let issued = now(auth.issue(Login::new(sub).roles(roles))).expect("issued");
+        cookies.push(issued.credential().reveal().to_owned());
+    }
+    auth
+}
+
+fn tower(count: usize, cookies: &mut Vec<String>) -> Arc<tower_sessions::MemoryStore> {
+    let store = Arc::new(tower_sessions::MemoryStore::default());
+    let expiry = tower_sessions::Expiry::OnInactivity(time::Duration::seconds(1800));
+    for number in 0..count {
+        let session = tower_sessions::Session::new(None, store.clone(), Some(expiry));
+        now(session.insert("user", user(number))).expect("inserted");
+        now(session.save()).expect("saved");
+        cookies.push(session.id().expect("saved").to_string());
+    }
+    store
+}
+
+async fn by_tower(store: &Arc<tower_sessions::MemoryStore>, cookie: &str) -> User {
+    let id = cookie.parse().expect("an id");
+    let session = tower_sessions::Session::new(Some(id), store.clone(), None);
+    session.get("user").await.expect("loaded").expect("a user")
+}
+
+fn moka(count: usize, cookies: &mut Vec<String>) -> Arc<MokaStore> {
+    let store = Arc::new(MokaStore::new(None));
+    let expiry = core014::Expiry::OnInactivity(time::Duration::seconds(1800));
+    for number in 0..count {
+        let session = core014::Session::new(None, store.clone(), Some(expiry));
+        now(session.insert("user", user(number))).expect("inserted");
+        now(session.save()).expect("saved");
+        cookies.push(session.id().expect("saved").to_string());
+    }
+    store
+}
+
+async fn by_moka(store: &Arc<MokaStore>, cookie: &str) -> User {
+    let id = cookie.parse().expect("an id");
+    let session = core014::Session::new(Some(id), store.clone(), None);
+    session.get("user").await.expect("loaded").expect("a user")
+}
+
+fn asynchronous(count: usize, cookies: &mut Vec<String>) -> async_session::MemoryStore {
+    let store = async_session::MemoryStore::new();
+    for number in 0..count {
+        let mut session = async_session::Session::new();
+        session.expire_in(Duration::from_secs(1800));
+        session.insert("user", user(number)).expect("inserted");
+        let cookie = now(store.store_session(session)).expect("stored");
+        cookies.push(cookie.expect("a cookie"));
+    }
+    store
+}
+
+async fn by_async(store: &async_session::MemoryStore, cookie: &str) -> User {
+    let session = store.load_session(cookie.to_owned()).await;
+    let session = session.expect("loaded").expect("there");
+    let session = session.validate().expect("alive");
+    session.get("user").expect("a user")
+}
+
+type AxumSession = axum_session::Session<axum_session::SessionNullPool>;
+
+/// Answers with whether there was a user, and keeps the user from the optimiser.
+async fn whoami(session: AxumSession) -> StatusCode {
+    match black_box(session.get::<User>("user")) {
+        Some(_) => StatusCode::NO_CONTENT,
+        None => StatusCode::UNAUTHORIZED,
+    }
+}
+
+async fn nobody() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+/// In a runtime, as the layer wants to spawn its sweeper.
+fn axum(count: usize, cookies: &mut Vec<String>) -> Router {
+    let config =
+        axum_session::SessionConfig::default().with_lifetime(time::Duration::seconds(1800));
+    let store = axum_session::SessionStore::new(None, config);
+    let store: axum_session::SessionStore<axum_session::SessionNullPool> =
+        now(store).expect("a store without a database");
+    let mut router = Router::new()
+        .route("/", get(whoami))
+        .route("/login/{number}", get(log_in))
+        .layer(axum_session::SessionLayer::new(store))
+        // As serving does: without a state, the layer would be put on anew for each request.
+        .with_state(());
+    for number in 0..count {
+        let request = Request::get(format!("/login/{number}")).body(Body::empty());
+        let response = now(router.call(request.expect("a request"))).expect("infallible");
+        let set = response.headers().get_all(header::SET_COOKIE).iter();
+        let pairs: Vec<&str> = set
+            .filter_map(|value| value.to_str().ok()?.split(';').next())
+            .collect();
+        cookies.push(pairs.join("; "));
+    }
+    router
+}
+
+async fn log_in(
+    session: AxumSession,
+    axum::extract::Path(number): axum::extract::Path<usize>,
+) -> StatusCode {
+    session.set("user", user(number));
+    StatusCode::NO_CONTENT
+}
+
+fn by_router(router: &mut Router, cookie: &str) -> StatusCode {
+    let request = Request::get("/")
+        .header(header::COOKIE, cookie)
+        .body(Body::empty());
+    let response = now(router.call(request.expect("a request"))).expect("infallible");
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    response.status()
+}
+
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().build().expect("a runtime")
 }
 
 pub fn run(count: usize, options: &Options) -> Vec<Row> {
@@ -62,101 +208,107 @@ pub fn run(count: usize, options: &Options) -> Vec<Row> {
     }
     println!("\n{count} sessions");
     let mut rows = Vec::new();
+    let spawner = runtime();
+    let _entered = spawner.enter();
 
-    let (auth, ours, row) = heap_of("statewise", count, |cookies| {
-        let auth: SessionAuthenticator<MemoryStore> =
-            SessionAuthenticator::builder(MemoryStore::with_capacity(count).expect("some"))
-                .idle(Duration::from_secs(1800))
-                .absolute(Duration::from_secs(43_200))
-                .build()
-                .expect("a right configuration");
-        for number in 0..count {
-            let User { sub, roles } = user(number);
-            let issued = now(auth.issue(Login::new(sub).roles(roles))).expect("issued");
-            cookies.push(issued.credential().reveal().to_owned());
-        }
-        auth
-    });
-    rows.push(row);
+    let (auth, cookies) = heap_of(OURS, count, &mut rows, |cookies| ours(count, cookies));
     let floor = floor::session::Floor::new();
-    for (number, cookie) in ours.iter().enumerate() {
-        floor.insert(cookie, &format!("user_{number:07}"));
+    for (number, cookie) in cookies.iter().enumerate() {
+        floor.insert(cookie, &user(number).sub);
     }
+    let (tower, tower_cookies) = heap_of(TOWER, count, &mut rows, |cookies| tower(count, cookies));
+    let (moka, moka_cookies) = heap_of(MOKA, count, &mut rows, |cookies| moka(count, cookies));
+    let (asynchronous, async_cookies) = heap_of(ASYNC, count, &mut rows, |cookies| {
+        asynchronous(count, cookies)
+    });
+    let (mut routed, axum_cookies) = heap_of("axum_session 0.22", count, &mut rows, |cookies| {
+        axum(count, cookies)
+    });
+    let mut bare = Router::new().route("/", get(nobody)).with_state(());
 
-    let (tower, tower_cookies, row) =
-        heap_of("tower-sessions 0.15, MemoryStore", count, |cookies| {
-            let store = Arc::new(tower_sessions::MemoryStore::default());
-            let expiry = tower_sessions::Expiry::OnInactivity(time::Duration::seconds(1800));
-            for number in 0..count {
-                let session = tower_sessions::Session::new(None, store.clone(), Some(expiry));
-                now(session.insert("user", user(number))).expect("inserted");
-                now(session.save()).expect("saved");
-                cookies.push(session.id().expect("saved").to_string());
-            }
-            store
-        });
-    rows.push(row);
-
-    let (asynchronous, async_cookies, row) =
-        heap_of("async-session 3, MemoryStore", count, |cookies| {
-            let store = async_session::MemoryStore::new();
-            for number in 0..count {
-                let mut session = async_session::Session::new();
-                session.expire_in(Duration::from_secs(1800));
-                session.insert("user", user(number)).expect("inserted");
-                cookies.push(
-                    now(store.store_session(session))
-                        .expect("stored")
-                        .expect("a cookie"),
-                );
-            }
-            store
-        });
-    rows.push(row);
-
+    let window = |cookies, seed| Window::new(cookies, options.seed ^ seed);
     rows.extend(
-        Group::new(name)
-            .add_over(
-                "floor, by hand",
-                Window::new(&ours, 1),
-                Window::refill,
-                |window| {
-                    floor
-                        .verify(window.next())
-                        .expect("verified")
-                        .subject()
-                        .len()
-                },
+        Group::new(&*name)
+            .add_over(FLOOR, window(&cookies, 1), Window::refill, |window| {
+                let line = floor.verify(window.next()).expect("verified");
+                line.subject().len()
+            })
+            .add_over(OURS, window(&cookies, 2), Window::refill, |window| {
+                now(auth.verify(window.next())).expect("verified")
+            })
+            .add_over(ASYNC, window(&async_cookies, 3), Window::refill, |window| {
+                now(by_async(&asynchronous, window.next()))
+            })
+            .add_over(TOWER, window(&tower_cookies, 4), Window::refill, |window| {
+                now(by_tower(&tower, window.next()))
+            })
+            .add_over(MOKA, window(&moka_cookies, 5), Window::refill, |window| {
+                now(by_moka(&moka, window.next()))
+            })
+            .add_over(BARE, window(&axum_cookies, 6), Window::refill, |window| {
+                by_router(&mut bare, window.next())
+            })
+            .add_over(ROUTED, window(&axum_cookies, 7), Window::refill, |window| {
+                by_router(&mut routed, window.next())
+            })
+            .difference(AXUM, ROUTED, BARE)
+            .run(options),
+    );
+
+    // Who has to wait for another thread waits as it would in a server: in a runtime.
+    let in_runtime = |cookies, seed| (window(cookies, seed), runtime());
+    let refill = |(window, _): &mut (Window<'_>, Runtime)| window.refill();
+    let by_ours = |(window, runtime): &mut (Window<'_>, Runtime), count: usize| {
+        runtime.block_on(async {
+            for _ in 0..count {
+                black_box(auth.verify(window.next()).await.expect("verified"));
+            }
+        });
+    };
+    let by_tower = |(window, runtime): &mut (Window<'_>, Runtime), count: usize| {
+        runtime.block_on(async {
+            for _ in 0..count {
+                black_box(by_tower(&tower, window.next()).await);
+            }
+        });
+    };
+    let by_async = |(window, runtime): &mut (Window<'_>, Runtime), count: usize| {
+        runtime.block_on(async {
+            for _ in 0..count {
+                black_box(by_async(&asynchronous, window.next()).await);
+            }
+        });
+    };
+    let by_moka = |(window, runtime): &mut (Window<'_>, Runtime), count: usize| {
+        runtime.block_on(async {
+            for _ in 0..count {
+                black_box(by_moka(&moka, window.next()).await);
+            }
+        });
+    };
+    let two = |cookies, seed| [in_runtime(cookies, seed), in_runtime(cookies, seed + 100)];
+    let alone = |name: &str| format!("{name}, one thread");
+    drop(_entered);
+    rows.extend(
+        Group::new(format!("{name}, in each of two threads"))
+            .add_batches(alone(OURS), in_runtime(&cookies, 11), refill, by_ours)
+            .add_twice(OURS, two(&cookies, 12), refill, by_ours)
+            .add_batches(
+                alone(ASYNC),
+                in_runtime(&async_cookies, 13),
+                refill,
+                by_async,
             )
-            .add_over(
-                "statewise",
-                Window::new(&ours, 2),
-                Window::refill,
-                |window| now(auth.verify(window.next())).expect("verified"),
+            .add_twice(ASYNC, two(&async_cookies, 14), refill, by_async)
+            .add_batches(
+                alone(TOWER),
+                in_runtime(&tower_cookies, 15),
+                refill,
+                by_tower,
             )
-            .add_over(
-                "async-session 3, MemoryStore",
-                Window::new(&async_cookies, 3),
-                Window::refill,
-                |window| {
-                    let session = now(asynchronous.load_session(window.next().to_owned()));
-                    let session = session.expect("loaded").expect("there");
-                    let session = session.validate().expect("alive");
-                    session.get::<User>("user").expect("a user")
-                },
-            )
-            .add_over(
-                "tower-sessions 0.15, MemoryStore",
-                Window::new(&tower_cookies, 4),
-                Window::refill,
-                |window| {
-                    let id = window.next().parse().expect("an id");
-                    let session = tower_sessions::Session::new(Some(id), tower.clone(), None);
-                    now(session.get::<User>("user"))
-                        .expect("loaded")
-                        .expect("a user")
-                },
-            )
+            .add_twice(TOWER, two(&tower_cookies, 16), refill, by_tower)
+            .add_batches(alone(MOKA), in_runtime(&moka_cookies, 17), refill, by_moka)
+            .add_twice(MOKA, two(&moka_cookies, 18), refill, by_moka)
             .run(options),
     );
     rows

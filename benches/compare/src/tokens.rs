@@ -1,17 +1,22 @@
 //! Verifying and issuing a token: what each library takes for the same claims.
 //!
-//! 267 characters for the others, with `jti`; ours say the same with an id of 22 characters and a
-//! header that names the key. All check signature, `exp`, `iss` and `aud`, and give a typed result.
+//! A subject, two roles, `iat`, `exp`, `iss`, `aud` and an id: 267 characters for the others, whose id
+//! has 12; ours say the same with an id of 22 and a header that names the key. All check signature,
+//! `exp`, `iss` and `aud`, and give a typed result. Keys, validators and options are made once; what
+//! a library does not check itself is checked by hand, and said in its name.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use hmac12::Mac as _;
 use jwt::{SignWithKey as _, VerifyWithKey as _};
 use jwt_compact::AlgorithmExt as _;
 use jwt_simple::algorithms::MACLike as _;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use statewise::token::{Key, TokenAuthenticator, TokenBuffer};
-use statewise::{Authenticator as _, Login};
+use statewise::entropy::Entropy;
+use statewise::token::{Key, TokenAuthenticator, TokenBuffer, TokenBuilder};
+use statewise::{Authenticator as _, DynAuthenticator, Login};
 
 use crate::floor;
 use crate::harness::options::Options;
@@ -20,7 +25,10 @@ use crate::harness::{Group, Row, now};
 const ISSUER: &str = "auth.acme.dev";
 const AUDIENCE: &str = "api";
 const SUBJECT: &str = "user_8f3a2c91";
+const ROLES: [&str; 2] = ["admin", "editor"];
+const ID: &str = "k3Jx9QmZ2LpW";
 const LIFE: u64 = 3600;
+const SECRET: [u8; 32] = *b"thirty-two bytes, for benches on";
 
 /// The claims as a typed struct, which every library gives.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -34,20 +42,67 @@ struct Claims {
     jti: String,
 }
 
-/// What a library that models the registered claims itself leaves to us.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// The same to be signed: nothing needs to be owned for that.
+#[derive(Serialize)]
+struct ClaimsToSign {
+    sub: &'static str,
+    roles: [&'static str; 2],
+    iat: u64,
+    exp: u64,
+    iss: &'static str,
+    aud: &'static str,
+    jti: &'static str,
+}
+
+/// What jwt-simple, which models the registered claims itself, leaves to us.
+#[derive(Deserialize)]
 struct Rest {
+    #[allow(dead_code, reason = "read for being read")]
     roles: Vec<String>,
 }
 
+#[derive(Serialize)]
+struct RestToSign {
+    roles: [&'static str; 2],
+}
+
 /// What jwt-compact leaves to us: all but the dates.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Deserialize)]
 struct Undated {
     sub: String,
+    #[allow(dead_code, reason = "read for being read")]
     roles: Vec<String>,
     iss: String,
     aud: String,
+    #[allow(dead_code, reason = "read for being read")]
     jti: String,
+}
+
+#[derive(Serialize)]
+struct UndatedToSign {
+    sub: &'static str,
+    roles: [&'static str; 2],
+    iss: &'static str,
+    aud: &'static str,
+    jti: &'static str,
+}
+
+/// What an application may keep in one of our tokens beside the claims above.
+#[derive(Debug, Deserialize, Serialize)]
+struct Account {
+    tenant: String,
+    plan: u32,
+}
+
+/// No entropy: the others are given an id too.
+#[derive(Debug)]
+struct Given;
+
+impl Entropy for Given {
+    fn fill(&self, bytes: &mut [u8]) -> statewise::Result<()> {
+        bytes.fill(7);
+        Ok(())
+    }
 }
 
 fn seconds() -> u64 {
@@ -55,17 +110,31 @@ fn seconds() -> u64 {
     now.map_or(0, |now| now.as_secs())
 }
 
-fn claims() -> Claims {
+fn claims() -> ClaimsToSign {
     let now = seconds();
-    Claims {
-        sub: SUBJECT.to_owned(),
-        roles: vec!["admin".to_owned(), "editor".to_owned()],
+    ClaimsToSign {
+        sub: SUBJECT,
+        roles: ROLES,
         iat: now,
         exp: now + LIFE,
-        iss: ISSUER.to_owned(),
-        aud: AUDIENCE.to_owned(),
-        jti: "k3Jx9QmZ2LpW".to_owned(),
+        iss: ISSUER,
+        aud: AUDIENCE,
+        jti: ID,
     }
+}
+
+fn login() -> Login {
+    Login::new(SUBJECT).roles(ROLES)
+}
+
+fn configured<D>() -> TokenBuilder<D>
+where
+    D: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    TokenAuthenticator::builder(Key::hs256(&SECRET).expect("long enough"))
+        .issuer(ISSUER)
+        .audience(AUDIENCE)
+        .lifetime(std::time::Duration::from_secs(LIFE))
 }
 
 /// The token with another signature.
@@ -75,132 +144,224 @@ fn forged(token: &str) -> String {
     format!("{body}.{first}{}", &signature[1..])
 }
 
-pub fn run(options: &Options) -> Vec<Row> {
-    let secret: [u8; 32] = std::array::from_fn(|n| n as u8 * 7 + 3);
+/// The other libraries, ready to verify and to sign.
+struct Peers {
+    encoding: jsonwebtoken::EncodingKey,
+    decoding: jsonwebtoken::DecodingKey,
+    validation: jsonwebtoken::Validation,
+    simple: jwt_simple::algorithms::HS256Key,
+    simple_options: jwt_simple::prelude::VerificationOptions,
+    compact: jwt_compact::alg::Hs256Key,
+    times: jwt_compact::TimeOptions,
+    life: chrono::Duration,
+    pre_keyed: hmac12::Hmac<sha210::Sha256>,
+}
 
-    let auth: TokenAuthenticator = TokenAuthenticator::builder(Key::hs256(&secret).expect("long"))
-        .issuer(ISSUER)
-        .audience(AUDIENCE)
-        .lifetime(std::time::Duration::from_secs(LIFE))
-        .build()
-        .expect("a right configuration");
-    let login = || Login::new(SUBJECT).roles(["admin", "editor"]);
-    let ours = now(auth.issue(login()))
-        .expect("issued")
-        .credential()
-        .reveal()
-        .to_owned();
-    let floor = floor::token::Floor::new(&secret, &ours.as_bytes()[..64], ISSUER, AUDIENCE);
-    let (mut scratch, mut buffer) = ([0; 6144], TokenBuffer::new());
+impl Peers {
+    fn new() -> Self {
+        let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        Self {
+            encoding: jsonwebtoken::EncodingKey::from_secret(&SECRET),
+            decoding: jsonwebtoken::DecodingKey::from_secret(&SECRET),
+            validation,
+            simple: jwt_simple::algorithms::HS256Key::from_bytes(&SECRET),
+            simple_options: jwt_simple::prelude::VerificationOptions {
+                allowed_issuers: Some([ISSUER.to_owned()].into()),
+                allowed_audiences: Some([AUDIENCE.to_owned()].into()),
+                ..Default::default()
+            },
+            compact: jwt_compact::alg::Hs256Key::new(SECRET),
+            times: jwt_compact::TimeOptions::default(),
+            life: chrono::Duration::seconds(LIFE as i64),
+            pre_keyed: hmac12::Hmac::new_from_slice(&SECRET).expect("any length"),
+        }
+    }
 
-    let encoding = jsonwebtoken::EncodingKey::from_secret(&secret);
-    let decoding = jsonwebtoken::DecodingKey::from_secret(&secret);
-    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
-    validation.set_issuer(&[ISSUER]);
-    validation.set_audience(&[AUDIENCE]);
-    let theirs = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims(), &encoding)
-        .expect("encoded");
-    let wrong = forged(&theirs);
-
-    let simple = jwt_simple::algorithms::HS256Key::from_bytes(&secret);
-    let options_simple = || jwt_simple::prelude::VerificationOptions {
-        allowed_issuers: Some([ISSUER.to_owned()].into()),
-        allowed_audiences: Some([AUDIENCE.to_owned()].into()),
-        ..Default::default()
-    };
-    let options_kept = options_simple();
-
-    let compact_key = jwt_compact::alg::Hs256Key::new(secret);
-    let times = jwt_compact::TimeOptions::default();
-
-    let pre_keyed = hmac12::Hmac::<sha210::Sha256>::new_from_slice(&secret).expect("any length");
-
-    println!(
-        "tokens: {} characters, the others {}",
-        ours.len(),
-        theirs.len()
-    );
-    let compact = |token: &str| -> Option<Undated> {
-        let untrusted = jwt_compact::UntrustedToken::new(token).ok()?;
-        let validated = jwt_compact::alg::Hs256
-            .validator::<Undated>(&compact_key)
-            .validate(&untrusted)
-            .ok()?;
-        let claims = validated.claims();
-        claims.validate_expiration(&times).ok()?;
-        let custom = &claims.custom;
-        (custom.iss == ISSUER && custom.aud == AUDIENCE).then(|| custom.clone())
-    };
-    let by_jwt = |token: &str| -> Option<Claims> {
-        let claims: Claims = token.verify_with_key(&pre_keyed).ok()?;
+    fn by_jwt(&self, token: &str) -> Option<Claims> {
+        let claims: Claims = token.verify_with_key(&self.pre_keyed).ok()?;
         let right = claims.exp > seconds() && claims.iss == ISSUER && claims.aud == AUDIENCE;
         right.then_some(claims)
-    };
-    assert_eq!(compact(&theirs).expect("verified").sub, SUBJECT);
-    assert_eq!(by_jwt(&theirs).expect("verified").sub, SUBJECT);
+    }
 
-    let mut rows = Group::new("verify a token")
-        .add("floor, by hand", || {
-            floor
-                .verify(black_box(&ours), &mut scratch)
-                .map(|c| c.subject.len())
-        })
-        .add("statewise, borrowed", || {
-            auth.verify_borrowed(black_box(&ours), &mut buffer)
-                .map(|c| c.subject().len())
-                .ok()
-        })
-        .add("statewise, owned", || {
-            auth.verify_now(black_box(&ours)).expect("verified")
-        })
-        .add("jwt 0.16 (claims checked by hand)", || {
-            by_jwt(black_box(&theirs)).expect("verified")
-        })
-        .add("jsonwebtoken 11 (rust_crypto)", || {
-            jsonwebtoken::decode::<Claims>(black_box(&theirs), &decoding, &validation)
-                .expect("verified")
-        })
-        .add("jwt-compact 0.8 (iss, aud by hand)", || {
-            compact(black_box(&theirs)).expect("verified")
-        })
-        .add("jwt-simple 0.15", || {
-            simple
-                .verify_token::<Rest>(black_box(&theirs), Some(options_kept.clone()))
-                .expect("verified")
-        })
-        .run(options);
-    let ours_wrong = forged(&ours);
+    fn by_jsonwebtoken(&self, token: &str) -> Option<Claims> {
+        let data = jsonwebtoken::decode(token, &self.decoding, &self.validation);
+        Some(data.ok()?.claims)
+    }
+
+    fn by_compact(&self, token: &str) -> Option<Undated> {
+        let untrusted = jwt_compact::UntrustedToken::new(token).ok()?;
+        // It only borrows the key: there is nothing to prepare.
+        let validator = jwt_compact::alg::Hs256.validator::<Undated>(&self.compact);
+        let (_, claims) = validator.validate(&untrusted).ok()?.into_parts();
+        claims.validate_expiration(&self.times).ok()?;
+        let custom = claims.custom;
+        (custom.iss == ISSUER && custom.aud == AUDIENCE).then_some(custom)
+    }
+
+    /// Its options are taken by value: a clone for each token.
+    fn by_simple(&self, token: &str) -> Option<jwt_simple::prelude::JWTClaims<Rest>> {
+        let options = self.simple_options.clone();
+        self.simple.verify_token(token, Some(options)).ok()
+    }
+
+    fn sign_jwt(&self) -> String {
+        claims().sign_with_key(&self.pre_keyed).expect("signed")
+    }
+
+    fn sign_jsonwebtoken(&self) -> String {
+        let header = jsonwebtoken::Header::default();
+        jsonwebtoken::encode(&header, &claims(), &self.encoding).expect("signed")
+    }
+
+    fn sign_compact(&self) -> String {
+        let claims = jwt_compact::Claims::new(UndatedToSign {
+            sub: SUBJECT,
+            roles: ROLES,
+            iss: ISSUER,
+            aud: AUDIENCE,
+            jti: ID,
+        });
+        let claims = claims.set_duration_and_issuance(&self.times, self.life);
+        let header = jwt_compact::Header::empty().with_token_type("JWT");
+        let token = jwt_compact::alg::Hs256.token(&header, &claims, &self.compact);
+        token.expect("signed")
+    }
+
+    fn sign_simple(&self) -> String {
+        let life = jwt_simple::prelude::Duration::from_secs(LIFE);
+        let rest = RestToSign { roles: ROLES };
+        let claims = jwt_simple::prelude::Claims::with_custom_claims(rest, life)
+            .with_issuer(ISSUER)
+            .with_audience(AUDIENCE)
+            .with_subject(SUBJECT)
+            .with_jwt_id(ID);
+        self.simple.authenticate(claims).expect("signed")
+    }
+}
+
+pub fn run(options: &Options) -> Vec<Row> {
+    let auth: TokenAuthenticator = configured().build().expect("a right configuration");
+    let token = now(auth.issue(login())).expect("issued");
+    let token = token.credential().reveal().to_owned();
+    let floor = floor::token::Floor::new(&SECRET, &token.as_bytes()[..64], ISSUER, AUDIENCE);
+    let peers = Peers::new();
+    let theirs = peers.sign_jsonwebtoken();
+    println!(
+        "tokens: {} characters, the others {}",
+        token.len(),
+        theirs.len()
+    );
+    // Each verifies what each of the others signs.
+    for theirs in [
+        &theirs,
+        &peers.sign_jwt(),
+        &peers.sign_compact(),
+        &peers.sign_simple(),
+    ] {
+        assert_eq!(peers.by_jwt(theirs).expect("verified").sub, SUBJECT);
+        assert_eq!(peers.by_jsonwebtoken(theirs).expect("verified").jti, ID);
+        assert_eq!(peers.by_compact(theirs).expect("verified").sub, SUBJECT);
+        let by_simple = peers.by_simple(theirs).expect("verified");
+        assert_eq!(by_simple.subject.as_deref(), Some(SUBJECT));
+    }
+    let mut rows = verify(&auth, &floor, &peers, &token, &theirs, options);
+    let (wrong, theirs_wrong) = (forged(&token), forged(&theirs));
     rows.extend(
         Group::new("refuse a forged token")
-            .add("floor, by hand", || floor.is_proven(black_box(&ours_wrong)))
-            .add("statewise", || {
-                auth.verify_now(black_box(&ours_wrong)).is_err()
+            .add("floor, by hand", || floor.is_proven(black_box(&wrong)))
+            .add("statewise", || auth.verify_now(black_box(&wrong)).is_err())
+            .add("jwt 0.16", || {
+                peers.by_jwt(black_box(&theirs_wrong)).is_none()
             })
-            .add("jwt 0.16", || by_jwt(black_box(&wrong)).is_none())
             .add("jsonwebtoken 11 (rust_crypto)", || {
-                jsonwebtoken::decode::<Claims>(black_box(&wrong), &decoding, &validation).is_err()
+                peers.by_jsonwebtoken(black_box(&theirs_wrong)).is_none()
             })
-            .add("jwt-compact 0.8", || compact(black_box(&wrong)).is_none())
+            .add("jwt-compact 0.8", || {
+                peers.by_compact(black_box(&theirs_wrong)).is_none()
+            })
             .add("jwt-simple 0.15", || {
-                simple
-                    .verify_token::<Rest>(black_box(&wrong), Some(options_kept.clone()))
-                    .is_err()
+                peers.by_simple(black_box(&theirs_wrong)).is_none()
             })
             .run(options),
     );
+    let given: TokenAuthenticator = configured().entropy(Given).build().expect("as before");
     rows.extend(
         Group::new("issue a token")
-            .add("statewise (with a random id)", || {
+            .add("floor, by hand", || {
+                floor.sign("AAAAAAAAAAAAAAAAAAAAAA", SUBJECT, ROLES, LIFE)
+            })
+            .add("statewise, the id given", || {
+                now(given.issue(login())).expect("issued")
+            })
+            .add("statewise, the id drawn from the system", || {
                 now(auth.issue(login())).expect("issued")
             })
-            .add("jwt 0.16", || {
-                claims().sign_with_key(&pre_keyed).expect("signed")
-            })
+            .add("jwt 0.16", || peers.sign_jwt())
             .add("jsonwebtoken 11 (rust_crypto)", || {
-                jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims(), &encoding)
-                    .expect("encoded")
+                peers.sign_jsonwebtoken()
             })
+            .add("jwt-compact 0.8", || peers.sign_compact())
+            .add("jwt-simple 0.15", || peers.sign_simple())
             .run(options),
     );
     rows
+}
+
+fn verify(
+    auth: &TokenAuthenticator,
+    floor: &floor::token::Floor,
+    peers: &Peers,
+    token: &str,
+    theirs: &str,
+    options: &Options,
+) -> Vec<Row> {
+    let mixed = floor::token::reordered(token, &SECRET);
+    let erased = configured().build().expect("a right configuration");
+    let erased = Arc::new(erased) as Arc<dyn DynAuthenticator<()>>;
+    let with_data = configured().build().expect("a right configuration");
+    let with_data = Arc::new(with_data) as Arc<dyn DynAuthenticator<Account>>;
+    let account = Account {
+        tenant: "acme".to_owned(),
+        plan: 3,
+    };
+    let token_with_data = now(with_data.issue(login().data(account))).expect("issued");
+    let token_with_data = token_with_data.credential().reveal().to_owned();
+    let caller = now(with_data.verify(&token_with_data)).expect("verified");
+    assert_eq!((&*caller.data().tenant, caller.data().plan), ("acme", 3));
+    let (mut scratch, mut buffers) = ([0; 6144], [TokenBuffer::new(), TokenBuffer::new()]);
+    let [buffer, another] = &mut buffers;
+    Group::new("verify a token")
+        .add("floor, by hand", || {
+            let claims = floor.verify(black_box(token), &mut scratch);
+            claims.map(|claims| claims.subject.len())
+        })
+        .add("statewise, borrowed", || {
+            let claims = auth.verify_borrowed(black_box(token), buffer);
+            claims.expect("verified").subject().len()
+        })
+        .add("statewise, owned, Arc<dyn>", || {
+            now(erased.verify(black_box(token))).expect("verified")
+        })
+        .add("statewise, the same with data of two fields", || {
+            now(with_data.verify(black_box(&*token_with_data))).expect("verified")
+        })
+        .add("statewise, borrowed, another claim order", || {
+            let claims = auth.verify_borrowed(black_box(&mixed), another);
+            claims.expect("verified").subject().len()
+        })
+        .add("jwt 0.16 (exp, iss, aud by hand)", || {
+            peers.by_jwt(black_box(theirs)).expect("verified")
+        })
+        .add("jsonwebtoken 11 (rust_crypto)", || {
+            peers.by_jsonwebtoken(black_box(theirs)).expect("verified")
+        })
+        .add("jwt-compact 0.8 (iss, aud by hand)", || {
+            peers.by_compact(black_box(theirs)).expect("verified")
+        })
+        .add("jwt-simple 0.15", || {
+            peers.by_simple(black_box(theirs)).expect("verified")
+        })
+        .run(options)
 }
