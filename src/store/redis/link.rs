@@ -1,0 +1,181 @@
+//! The way to the server: deadlines, second tries, and what its failures are to a caller.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+
+use crate::error::{Error, Result};
+use crate::store::redis::script::Script;
+
+/// Before a script is tried again whose keys a Cluster is moving.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// The longest such pause.
+const LAST_PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) struct Link<C> {
+    connection: C,
+    deadline: Duration,
+}
+
+impl<C> Link<C> {
+    pub(super) fn new(connection: C, deadline: Duration) -> Self {
+        Self {
+            connection,
+            deadline,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// All that one call of the store does, within its deadline.
+    pub(super) async fn within<T>(&self, act: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        match tokio::time::timeout(self.deadline, act).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::unavailable("no answer within the deadline")),
+        }
+    }
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
+    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        command.query_async(&mut self.connection.clone()).await
+    }
+
+    /// For what may be done twice: once more, if the connection was lost on the way.
+    pub(super) async fn send_twice(&self, command: &Cmd) -> RedisResult<Value> {
+        match self.send(command).await {
+            Err(error) if error.is_connection_dropped() => self.send(command).await,
+            answer => answer,
+        }
+    }
+
+    /// Runs a script, which the server may have forgotten.
+    pub(super) async fn run(
+        &self,
+        script: &Script,
+        keys: &[String],
+        arguments: &[&[u8]],
+    ) -> RedisResult<Value> {
+        let command = |verb: &str, script: &str| {
+            let mut command = redis::cmd(verb);
+            command.arg(script).arg(keys.len()).arg(keys);
+            for argument in arguments {
+                command.arg(*argument);
+            }
+            command
+        };
+        let by_hash = command("EVALSHA", script.hash());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let mut answer = self.send(&by_hash).await;
+            if is(&answer, ServerErrorKind::NoScript) {
+                answer = self.send(&command("EVAL", script.text())).await;
+            }
+            if !is(&answer, ServerErrorKind::TryAgain) {
+                return answer;
+            }
+            // Some of its keys are here and some there. Nothing was done; the deadline ends this.
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    /// For scripts that may run twice: once more, if the connection was lost on the way.
+    pub(super) async fn run_twice(
+        &self,
+        script: &Script,
+        keys: &[String],
+        arguments: &[&[u8]],
+    ) -> RedisResult<Value> {
+        match self.run(script, keys, arguments).await {
+            Err(error) if error.is_connection_dropped() => self.run(script, keys, arguments).await,
+            answer => answer,
+        }
+    }
+}
+
+fn is(answer: &RedisResult<Value>, kind: ServerErrorKind) -> bool {
+    matches!(answer, Err(error) if error.kind() == ErrorKind::Server(kind))
+}
+
+/// Whether the server refuses writes since it could not save to its disk.
+pub(super) fn cannot_save(error: &RedisError) -> bool {
+    error.code() == Some("MISCONF")
+}
+
+/// What went wrong, without any text of the server's or of the network's: nobody knows what that
+/// contains.
+struct Failure {
+    what: &'static str,
+    code: Option<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redis: {}", self.what)?;
+        self.code
+            .as_ref()
+            .map_or(Ok(()), |code| write!(f, " ({code})"))
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+pub(super) fn failed(error: &RedisError) -> Error {
+    let what = if error.is_timeout() {
+        "no answer within the client's own response timeout"
+    } else if error.is_connection_dropped() {
+        "the connection was lost"
+    } else if error.kind() == ErrorKind::Parse {
+        "the answer is not of its protocol"
+    } else if error.code().is_some() {
+        "the server refused the command"
+    } else {
+        "the client failed"
+    };
+    // The server's own word for it, such as OOM.
+    let is_word =
+        |code: &&str| code.len() <= 32 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    let code = error.code().filter(is_word).map(str::to_owned);
+    Error::unavailable(Failure { what, code })
+}
+
+/// An answer of another shape than asked for.
+pub(super) fn unexpected() -> Error {
+    Error::unavailable("Redis answered something else than was asked")
+}
+
+/// The items of an answer that is a list.
+pub(super) fn items(answer: Value) -> Result<Vec<Value>> {
+    match answer {
+        Value::Array(items) => Ok(items),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The bytes of an answer, if there are any.
+pub(super) fn bytes(answer: Value) -> Result<Option<Vec<u8>>> {
+    match answer {
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::Nil => Ok(None),
+        _ => Err(unexpected()),
+    }
+}
+
+pub(super) fn number(answer: &Value) -> Result<i64> {
+    match answer {
+        Value::Int(number) => Ok(*number),
+        _ => Err(unexpected()),
+    }
+}

@@ -1,0 +1,119 @@
+//! When this process last carried a session on.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::handle::Handle;
+use crate::session::lifetime::Touch;
+
+/// Sessions that are remembered at most. One that is pushed out by another is carried on once
+/// more than needed.
+const PLACES: usize = 1 << 14;
+
+/// Remembers, in bounded memory, which sessions were carried on a moment ago, so that not each
+/// use of one is a write. What it does not know is carried on.
+pub(super) struct Uses {
+    places: Box<[Mutex<Use>]>,
+}
+
+/// The last use that was noted.
+#[derive(Clone, Copy, Default)]
+struct Use {
+    /// The random half of the handle.
+    of: u64,
+    at: Timestamp,
+    /// Seconds that the server was told to keep it.
+    kept: u64,
+    /// The idle time of its record.
+    idle: u64,
+}
+
+impl Uses {
+    pub(super) fn new() -> Self {
+        Self {
+            places: (0..PLACES).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// For how many seconds the server is to keep a session from now; `None` if it was told a
+    /// moment ago.
+    pub(super) fn slide(&self, handle: Handle, touch: Touch, now: Timestamp) -> Option<u64> {
+        let Some(last) = self.last(handle) else {
+            return Some(whole(touch.idle()));
+        };
+        let idle = touch.idle().min(last.idle);
+        // A clock that was set back must not keep uses from being noted.
+        let recent = last.at <= now && now.saturating_since(last.at) < Touch::new(idle).throttle();
+        (!recent || last.kept < idle).then_some(whole(idle))
+    }
+
+    /// When this process last noted a use.
+    pub(super) fn seen(&self, handle: Handle) -> Option<Timestamp> {
+        self.last(handle).map(|last| last.at)
+    }
+
+    /// Remembers that the server was told, at `at`, to keep a session for `kept` seconds.
+    pub(super) fn note(&self, handle: Handle, at: Timestamp, kept: u64, idle: u64) {
+        let (of, mut place) = self.place(handle);
+        *place = Use { of, at, kept, idle };
+    }
+
+    fn last(&self, handle: Handle) -> Option<Use> {
+        let (of, place) = self.place(handle);
+        (place.of == of).then_some(*place)
+    }
+
+    fn place(&self, handle: Handle) -> (u64, MutexGuard<'_, Use>) {
+        let random = (u128::from_be_bytes(*handle.as_bytes())) as u64;
+        let place = &self.places[random as usize % PLACES];
+        (random, place.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A number of seconds that the server takes for a time to live.
+pub(super) fn whole(seconds: u64) -> u64 {
+    seconds.clamp(1, Timestamp::MAX.unix())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix(1_000_000 + seconds)
+    }
+
+    #[test]
+    fn slides_once_in_an_eighth_of_the_idle_time() {
+        let uses = Uses::new();
+        let handle = Handle::draw("alice", &SystemEntropy).unwrap();
+        let slide = |idle, seconds| uses.slide(handle, Touch::new(idle), at(seconds));
+        assert_eq!(slide(80, 0), Some(80));
+        uses.note(handle, at(0), 80, 80);
+        assert_eq!((slide(80, 9), slide(80, 10)), (None, Some(80)));
+        // Set back by an hour.
+        uses.note(handle, at(3_600), 80, 80);
+        assert_eq!(slide(80, 0), Some(80));
+        // What another policy noted is too short for this one.
+        uses.note(handle, at(0), 20, 80);
+        assert_eq!((slide(20, 1), slide(80, 1)), (None, Some(80)));
+        // The idle time of the record bounds that of the policy.
+        uses.note(handle, at(0), 40, 40);
+        assert_eq!((slide(800, 4), slide(800, 5)), (None, Some(40)));
+        assert_eq!(slide(0, 1), Some(1));
+    }
+
+    #[test]
+    fn another_session_in_the_same_place_is_not_taken_for_it() {
+        let uses = Uses::new();
+        let one = Handle::from_bytes([7; 16]);
+        let mut bytes = [7; 16];
+        bytes[8] = 8;
+        let other = Handle::from_bytes(bytes);
+        uses.note(one, at(0), 80, 80);
+        assert_eq!(uses.slide(other, Touch::new(80), at(0)), Some(80));
+        uses.note(other, at(0), 80, 80);
+        assert_eq!(uses.slide(one, Touch::new(80), at(0)), Some(80));
+    }
+}

@@ -1,0 +1,112 @@
+//! What the tests of the Redis store share.
+
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a part of the tests: each binary uses some of it, and a test fails by panicking"
+)]
+
+use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::AsyncConnectionConfig;
+use redis::aio::{
+    ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection,
+};
+use statewise::BoxFuture;
+use statewise::store::{RedisStore, RedisStoreBuilder};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::support::servers::redis::Redis;
+
+/// Longer than any machine is busy: what is unavailable by its slowness is no fault of a store.
+pub(crate) const PATIENT: Duration = Duration::from_secs(60);
+
+/// One runtime for all tests of a binary, as the connections live in it.
+pub(crate) fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let built = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build();
+        built.expect("a runtime starts")
+    })
+}
+
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    runtime().block_on(future)
+}
+
+/// Runs futures on the runtime, each as a task of its own.
+pub(crate) async fn spread(futures: Vec<BoxFuture<'static, ()>>) {
+    let tasks: Vec<_> = futures.into_iter().map(tokio::spawn).collect();
+    for task in tasks {
+        if let Err(error) = task.await {
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+}
+
+/// A prefix that nobody else has.
+pub(crate) fn prefix() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("test {}:", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) fn client(server: &Redis) -> redis::Client {
+    redis::Client::open(server.url()).expect("a url of a socket")
+}
+
+/// A connection that many tasks share.
+pub(crate) async fn multiplexed(server: &Redis) -> MultiplexedConnection {
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let client = client(server);
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    connection.await.expect("a connection")
+}
+
+/// A connection that comes back.
+pub(crate) async fn manager(server: &Redis) -> ConnectionManager {
+    managed(client(server)).await
+}
+
+pub(crate) async fn managed(client: redis::Client) -> ConnectionManager {
+    let config = ConnectionManagerConfig::new()
+        .set_response_timeout(None)
+        .set_connection_timeout(Some(PATIENT))
+        .set_number_of_retries(50)
+        .set_min_delay(Duration::from_millis(5))
+        .set_max_delay(Duration::from_millis(100));
+    let connection = client.get_connection_manager_with_config(config);
+    connection.await.expect("a connection")
+}
+
+/// A store with keys of its own, which waits for a busy machine.
+pub(crate) fn patient<C>(connection: C) -> RedisStoreBuilder<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
+    RedisStore::builder(connection)
+        .prefix(prefix())
+        .deadline(PATIENT)
+}
+
+/// Shortens the life of all keys with a prefix: what time does. A script, to be one step, which
+/// names no keys, since a test may.
+pub(crate) fn shift<'a>(prefix: &'a str, by: &'a str) -> [&'a str; 5] {
+    let script = r"
+        local escaped = string.gsub(ARGV[1], '[%*%?%[%]\\]', '\\%0')
+        for _, key in ipairs(redis.call('KEYS', escaped .. '*')) do
+            local left = redis.call('PTTL', key)
+            if left >= 0 then
+                redis.call('PEXPIRE', key, string.format('%.0f', left - tonumber(ARGV[2])))
+            end
+        end
+        return 1";
+    ["EVAL", script, "0", prefix, by]
+}

@@ -1,0 +1,53 @@
+//! The laws, on one server.
+
+use std::future::Future;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use statewise::BoxFuture;
+use statewise::store::RedisStore;
+use statewise::testkit::StoreFixture;
+
+use crate::common::{PATIENT, multiplexed, prefix, run, shift, spread};
+use crate::support::servers::redis::Redis;
+
+fn server() -> Option<&'static Redis> {
+    static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
+    SERVER.get_or_init(Redis::start).as_ref()
+}
+
+/// A store, and what its keys begin with.
+#[derive(Debug)]
+struct Fixture;
+
+/// Skips a law if there is no server.
+fn on_a_server(law: impl Future<Output = ()>) {
+    if server().is_some() {
+        run(law);
+    }
+}
+
+impl StoreFixture for Fixture {
+    type Store = RedisStore<MultiplexedConnection>;
+
+    const SWEEPS: bool = false;
+
+    async fn open(&self) -> Self::Store {
+        let connection = multiplexed(server().unwrap()).await;
+        let builder = RedisStore::builder(connection).prefix(prefix());
+        builder.deadline(PATIENT).build().unwrap()
+    }
+
+    async fn advance(&self, store: &Self::Store, by: Duration) {
+        let by = by.as_millis().to_string();
+        let shifted = server().unwrap().ask(&shift(store.prefix(), &by));
+        assert_eq!(shifted.as_deref(), Ok("1"));
+    }
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        spread(futures).await;
+    }
+}
+
+statewise::testkit::session_store_laws!(Fixture, block_on = on_a_server);
