@@ -6,8 +6,12 @@
 //!
 //! All keep the contract of [`SessionStore`](crate::session::SessionStore).
 
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+mod behind;
 mod durability;
 mod memory;
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+mod sql;
 
 pub use durability::{Durability, Survives};
 pub use memory::MemoryStore;

@@ -1,0 +1,12 @@
+//! What the stores in SQL databases have in common: one row per login, keyed by its handle, with
+//! a column for whatever a statement compares or sets, and one for the tagged fields.
+//!
+//! A login is alive at `now` if
+//! `deadline > now AND CASE WHEN idle < 0 THEN TRUE ELSE last_seen > now - idle END`.
+//! That is [`Record::is_alive`](crate::session::Record::is_alive), without an overflow.
+
+mod columns;
+mod table;
+
+pub(crate) use columns::{Columns, fixed, in_seconds, moment, stamps_from, subject_key};
+pub(crate) use table::Table;
