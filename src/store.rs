@@ -6,12 +6,25 @@
 //!
 //! All keep the contract of [`SessionStore`](crate::session::SessionStore).
 
-#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
 mod behind;
 mod durability;
 mod memory;
-#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
 mod sql;
 
 pub use durability::{Durability, Survives};
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlx-sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-sqlite")))]
+pub use sql::sqlite::{self, SqliteBuilder, SqliteStore};

@@ -6,6 +6,18 @@
 //! That is [`Record::is_alive`](crate::session::Record::is_alive), without an overflow.
 
 mod columns;
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+mod failure;
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+mod pages;
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+mod rows;
+#[cfg(feature = "sqlx-sqlite")]
+pub mod sqlite;
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+mod statements;
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+mod swap;
 mod table;
 
 pub(crate) use columns::{Columns, fixed, in_seconds, moment, stamps_from, subject_key};

@@ -38,6 +38,11 @@ impl Table {
         })
     }
 
+    /// The schema, if it was named.
+    pub(crate) fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
     /// The table, or what stands beside it under its name and `suffix`, as a statement has it.
     pub(crate) fn quoted(&self, suffix: &str, quote: char) -> String {
         let local = self.local(suffix, quote);

@@ -1,0 +1,232 @@
+//! Statements that differ between databases in nothing but their quotes.
+
+use crate::store::sql::table::Table;
+
+/// The columns of a record, in the order in which they are bound and read.
+const COLUMNS: [&str; 18] = [
+    "format",
+    "handle",
+    "version",
+    "generation",
+    "created_at",
+    "authenticated_at",
+    "deadline",
+    "rotated_at",
+    "last_seen",
+    "idle",
+    "confirmed",
+    "renewal_wanted",
+    "current_proof",
+    "previous_proof",
+    "family_proof",
+    "seed",
+    "stamp",
+    "fields",
+];
+
+/// Writes statements for one table, with `?` for each value.
+pub(crate) struct Writer<'t> {
+    pub(crate) table: &'t Table,
+    pub(crate) quote: char,
+    /// The function that answers the larger of two numbers.
+    pub(crate) greater: &'static str,
+}
+
+impl Writer<'_> {
+    pub(crate) fn table(&self) -> String {
+        self.table.quoted("", self.quote)
+    }
+
+    pub(crate) fn column(&self, name: &str) -> String {
+        format!("{0}{name}{0}", self.quote)
+    }
+
+    pub(crate) fn columns(&self) -> String {
+        COLUMNS.map(|name| self.column(name)).join(", ")
+    }
+
+    /// Whether a row is alive. Values: now, now.
+    pub(crate) fn alive(&self) -> String {
+        let [deadline, idle, last_seen] =
+            ["deadline", "idle", "last_seen"].map(|name| self.column(name));
+        // A CASE decides in order, so that an endless idle time is never subtracted.
+        format!("{deadline} > ? AND CASE WHEN {idle} < 0 THEN 1 ELSE {last_seen} > ? - {idle} END")
+    }
+
+    /// Whether a row is over. Values: now, now.
+    pub(crate) fn over(&self) -> String {
+        format!("NOT ({})", self.alive())
+    }
+
+    /// Adds a row. Values: the columns of a record, the key of its subject.
+    pub(crate) fn insert(&self) -> String {
+        let (table, columns, subject) = (self.table(), self.columns(), self.column("subject"));
+        let values = ["?"; COLUMNS.len() + 1].join(", ");
+        format!("INSERT INTO {table} ({columns}, {subject}) VALUES ({values})")
+    }
+
+    /// The row of a handle.
+    pub(crate) fn find(&self) -> String {
+        let (columns, table) = (self.columns(), self.table());
+        let handle = self.column("handle");
+        format!("SELECT {columns} FROM {table} WHERE {handle} = ?")
+    }
+
+    /// Replaces a row by another, if it is the one that was read. Values: what changes, of the
+    /// new row; then handle, version, generation, confirmed and current proof of the old one. All
+    /// else changes only together with one of these, but for the last use, which the later wins.
+    pub(crate) fn swap(&self) -> String {
+        let [last_seen, handle, current] =
+            ["last_seen", "handle", "current_proof"].map(|name| self.column(name));
+        let sets = [
+            "version",
+            "generation",
+            "rotated_at",
+            "last_seen",
+            "idle",
+            "confirmed",
+            "renewal_wanted",
+            "current_proof",
+            "previous_proof",
+            "seed",
+            "stamp",
+            "fields",
+        ]
+        .map(|name| match name {
+            "last_seen" => format!("{last_seen} = {}({last_seen}, ?)", self.greater),
+            name => format!("{} = ?", self.column(name)),
+        });
+        let compares = ["version", "generation", "confirmed"];
+        let compares = compares.map(|name| format!("{} = ?", self.column(name)));
+        format!(
+            "UPDATE {} SET {} WHERE {handle} = ? AND {} AND {current} = ?",
+            self.table(),
+            sets.join(", "),
+            compares.join(" AND "),
+        )
+    }
+
+    /// Removes the row of a handle if it is over. Values: handle, now, now, the last use by which
+    /// it is over in any case.
+    pub(crate) fn end(&self) -> String {
+        let [handle, last_seen] = ["handle", "last_seen"].map(|name| self.column(name));
+        format!(
+            "DELETE FROM {} WHERE {handle} = ? AND ({} OR {last_seen} <= ?)",
+            self.table(),
+            self.over(),
+        )
+    }
+
+    /// Notes that a credential was used. Values: handle, generation, now, now.
+    pub(crate) fn confirm(&self) -> String {
+        let [confirmed, handle, generation] =
+            ["confirmed", "handle", "generation"].map(|name| self.column(name));
+        format!(
+            "UPDATE {} SET {confirmed} = 1 \
+             WHERE {handle} = ? AND {generation} = ? AND {confirmed} = 0 AND {}",
+            self.table(),
+            self.alive(),
+        )
+    }
+
+    /// Removes the row of a handle.
+    pub(crate) fn remove(&self) -> String {
+        format!(
+            "DELETE FROM {} WHERE {} = ?",
+            self.table(),
+            self.column("handle")
+        )
+    }
+
+    /// Removes rows of a subject. Values: the key of the subject, the handle to keep or one that
+    /// no row has; then, with `before`, the first and the last stamp to keep.
+    pub(crate) fn remove_subject(&self, before: bool) -> String {
+        let [subject, handle, stamp] = ["subject", "handle", "stamp"].map(|name| self.column(name));
+        let before = if before {
+            format!(" AND ({stamp} IS NULL OR {stamp} < ? OR {stamp} > ?)")
+        } else {
+            String::new()
+        };
+        format!(
+            "DELETE FROM {} WHERE {subject} = ? AND {handle} <> ?{before}",
+            self.table()
+        )
+    }
+
+    /// The live rows of a subject behind a place in their list. Values: the key of the subject,
+    /// now, now, a deadline twice, a handle, how many.
+    pub(crate) fn list(&self) -> String {
+        let [subject, deadline, handle] =
+            ["subject", "deadline", "handle"].map(|name| self.column(name));
+        format!(
+            "SELECT {} FROM {} WHERE {subject} = ? AND {} \
+             AND ({deadline} > ? OR ({deadline} = ? AND {handle} > ?)) \
+             ORDER BY {deadline}, {handle} LIMIT ?",
+            self.columns(),
+            self.table(),
+            self.alive(),
+        )
+    }
+
+    /// Whether the handle is there, and how many live rows its subject has. Values: handle, the
+    /// key of the subject, now, now.
+    pub(crate) fn count(&self) -> String {
+        let (table, handle, subject) =
+            (self.table(), self.column("handle"), self.column("subject"));
+        format!(
+            "SELECT (SELECT count(*) FROM {table} WHERE {handle} = ?), \
+             (SELECT count(*) FROM {table} WHERE {subject} = ? AND {})",
+            self.alive(),
+        )
+    }
+
+    /// The oldest live rows of a subject. Values: the key of the subject, now, now, how many.
+    pub(crate) fn oldest(&self) -> String {
+        let [subject, deadline, handle] =
+            ["subject", "deadline", "handle"].map(|name| self.column(name));
+        format!(
+            "SELECT {handle} FROM {} WHERE {subject} = ? AND {} \
+             ORDER BY {deadline}, {handle} LIMIT ?",
+            self.table(),
+            self.alive(),
+        )
+    }
+
+    /// The handles behind one, and whether their rows are over. Values: now, now, a handle, how
+    /// many.
+    pub(crate) fn look(&self) -> String {
+        let handle = self.column("handle");
+        format!(
+            "SELECT {handle}, {} FROM {} WHERE {handle} > ? ORDER BY {handle} LIMIT ?",
+            self.over(),
+            self.table(),
+        )
+    }
+
+    /// Removes those of `count` handles whose rows are over. Values: the handles, now, now.
+    pub(crate) fn purge(&self, count: usize) -> String {
+        let handles = vec!["?"; count].join(", ");
+        format!(
+            "DELETE FROM {} WHERE {} IN ({handles}) AND {}",
+            self.table(),
+            self.column("handle"),
+            self.over(),
+        )
+    }
+}
+
+/// In how many sizes statements with a list of values are written, so that the client's cache of
+/// prepared statements holds them all: a list is filled up with its last value.
+pub(crate) const SIZES: [usize; 3] = [1, 16, 128];
+
+/// The least size that holds `count` values, and its place among [`SIZES`].
+pub(crate) fn size_for(count: usize) -> usize {
+    let fits = SIZES.iter().position(|size| *size >= count);
+    fits.unwrap_or(SIZES.len() - 1)
+}
+
+/// The values, and the last of them again until there are `size`.
+pub(crate) fn filled<T>(values: &[T], size: usize) -> impl Iterator<Item = &T> {
+    let last = values.last();
+    values.iter().chain(last.into_iter().cycle()).take(size)
+}

@@ -1,0 +1,65 @@
+//! The laws of the kit.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use statewise::BoxFuture;
+use statewise::store::SqliteStore;
+use statewise::testkit::StoreFixture;
+
+use super::file::{Folder, block_on, options, pool, store};
+
+/// Opens a file of its own for each store, which several connections share.
+struct Files {
+    connections: u32,
+    busy_timeout: Duration,
+    /// Removed when the test is over.
+    folders: Mutex<Vec<Folder>>,
+}
+
+impl Files {
+    fn new(connections: u32, busy_timeout: Duration) -> Self {
+        Self {
+            connections,
+            busy_timeout,
+            folders: Mutex::default(),
+        }
+    }
+
+    fn options(&self) -> SqliteConnectOptions {
+        let folder = Folder::new();
+        let options = options(&folder.file())
+            .busy_timeout(self.busy_timeout)
+            // What a crash of the machine leaves behind is not asked here.
+            .synchronous(SqliteSynchronous::Off);
+        self.folders.lock().unwrap().push(folder);
+        options
+    }
+}
+
+impl StoreFixture for Files {
+    type Store = SqliteStore;
+
+    async fn open(&self) -> SqliteStore {
+        store(pool(self.options(), self.connections).await).await
+    }
+
+    async fn advance(&self, _: &SqliteStore, _: Duration) {}
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        let tasks: Vec<_> = futures.into_iter().map(tokio::spawn).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
+mod pool_of_four {
+    use super::{Duration, Files, block_on};
+
+    statewise::testkit::session_store_laws!(
+        Files::new(4, Duration::from_secs(1)),
+        block_on = block_on
+    );
+}

@@ -1,0 +1,14 @@
+//! The laws, and what is more to say of them, on SQLite: a file in a temporary folder.
+
+#![cfg(feature = "sqlx-sqlite")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "sqlite/file.rs"]
+mod file;
+#[path = "sqlite/laws.rs"]
+mod laws;
