@@ -25,6 +25,9 @@ mod sql;
 
 pub use durability::{Durability, Survives};
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlx-mysql")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-mysql")))]
+pub use sql::mysql::{self, MySqlBuilder, MySqlStore};
 #[cfg(feature = "sqlx-sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlx-sqlite")))]
 pub use sql::sqlite::{self, SqliteBuilder, SqliteStore};

@@ -5,13 +5,23 @@
 //! `deadline > now AND CASE WHEN idle < 0 THEN TRUE ELSE last_seen > now - idle END`.
 //! That is [`Record::is_alive`](crate::session::Record::is_alive), without an overflow.
 
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+mod client;
 mod columns;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
 mod failure;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+mod insertion;
+#[cfg(feature = "sqlx-mysql")]
+pub mod mysql;
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
 mod pages;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+mod pause;
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
 mod rows;
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+mod rowstore;
 #[cfg(feature = "sqlx-sqlite")]
 pub mod sqlite;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]

@@ -1,95 +1,104 @@
-//! Rows of sqlx, in and out.
+//! Records in rows, and the places of rows in lists.
 
-/// Binds the columns of a record, in the order of `COLUMNS`.
-macro_rules! bind_columns {
-    ($query:expr, $columns:expr) => {{
-        let columns = &$columns;
-        $query
-            .bind(columns.format)
-            .bind(&columns.handle[..])
-            .bind(columns.version)
-            .bind(columns.generation)
-            .bind(columns.created_at)
-            .bind(columns.authenticated_at)
-            .bind(columns.deadline)
-            .bind(columns.rotated_at)
-            .bind(columns.last_seen)
-            .bind(columns.idle)
-            .bind(columns.confirmed)
-            .bind(columns.renewal_wanted)
-            .bind(&columns.current[..])
-            .bind(&columns.previous[..])
-            .bind(&columns.family[..])
-            .bind(&columns.seed[..])
-            .bind(columns.stamp.as_ref().map(|stamp| &stamp[..]))
-            .bind(columns.fields)
-    }};
+use crate::error::{Error, Result};
+use crate::handle::Handle;
+use crate::session::{Cursor, Record};
+use crate::store::sql::client::{Row, Value};
+use crate::store::sql::{Columns, fixed, moment};
+
+/// The values of a new row, but for the key of its subject, in the order of its columns.
+pub(crate) fn values<'c>(columns: &'c Columns<'_>) -> [Value<'c>; 18] {
+    [
+        Value::Bytes(&columns.handle),
+        Value::Number(columns.format),
+        Value::Number(columns.version),
+        Value::Number(columns.generation),
+        Value::Number(columns.created_at),
+        Value::Number(columns.authenticated_at),
+        Value::Number(columns.deadline),
+        Value::Number(columns.rotated_at),
+        Value::Number(columns.last_seen),
+        Value::Number(columns.idle),
+        Value::Flag(columns.confirmed),
+        Value::Flag(columns.renewal_wanted),
+        Value::Bytes(&columns.current),
+        Value::Bytes(&columns.previous),
+        Value::Bytes(&columns.family),
+        Value::Bytes(&columns.seed),
+        Value::Optional(columns.stamp.as_ref().map(|stamp| &stamp[..])),
+        Value::Bytes(columns.fields),
+    ]
 }
 
-/// Binds what a swap sets and then what it compares, in the order of `swap`.
-macro_rules! bind_swap {
-    ($query:expr, $from:expr, $to:expr) => {{
-        let (from, to) = (&$from, &$to);
-        $query
-            .bind(to.version)
-            .bind(to.generation)
-            .bind(to.rotated_at)
-            .bind(to.last_seen)
-            .bind(to.idle)
-            .bind(to.confirmed)
-            .bind(to.renewal_wanted)
-            .bind(&to.current[..])
-            .bind(&to.previous[..])
-            .bind(&to.seed[..])
-            .bind(to.stamp.as_ref().map(|stamp| &stamp[..]))
-            .bind(to.fields)
-            .bind(&from.handle[..])
-            .bind(from.version)
-            .bind(from.generation)
-            .bind(from.confirmed)
-            .bind(&from.current[..])
-    }};
+/// The values of a swap: what it sets, and what it compares.
+pub(crate) fn swap_values<'c>(from: &'c Columns<'_>, to: &'c Columns<'_>) -> [Value<'c>; 17] {
+    [
+        Value::Number(to.version),
+        Value::Number(to.generation),
+        Value::Number(to.rotated_at),
+        Value::Number(to.last_seen),
+        Value::Number(to.idle),
+        Value::Flag(to.confirmed),
+        Value::Flag(to.renewal_wanted),
+        Value::Bytes(&to.current),
+        Value::Bytes(&to.previous),
+        Value::Bytes(&to.seed),
+        Value::Optional(to.stamp.as_ref().map(|stamp| &stamp[..])),
+        Value::Bytes(to.fields),
+        Value::Bytes(&from.handle),
+        Value::Number(from.version),
+        Value::Number(from.generation),
+        Value::Flag(from.confirmed),
+        Value::Bytes(&from.current),
+    ]
 }
 
-/// Reads a record from a row with the columns of `COLUMNS`.
-macro_rules! read_columns {
-    ($row:expr) => {{
-        use crate::store::sql::{Columns, fixed};
-        use sqlx::Row as _;
-
-        let row = $row;
-        let read = || -> Result<Columns<'_>, sqlx::Error> {
-            let bytes = |at: usize| row.try_get::<&[u8], _>(at);
-            let number = |at: usize| row.try_get::<i64, _>(at);
-            let key = |at: usize| fixed(bytes(at)?).map_err(|_| sqlx::Error::RowNotFound);
-            let stamp = row.try_get::<Option<&[u8]>, _>(16)?;
-            let stamp = stamp.map(fixed).transpose();
-            Ok(Columns {
-                format: number(0)?,
-                handle: key(1)?,
-                version: number(2)?,
-                generation: number(3)?,
-                created_at: number(4)?,
-                authenticated_at: number(5)?,
-                deadline: number(6)?,
-                rotated_at: number(7)?,
-                last_seen: number(8)?,
-                idle: number(9)?,
-                confirmed: row.try_get(10)?,
-                renewal_wanted: row.try_get(11)?,
-                current: key(12)?,
-                previous: key(13)?,
-                family: key(14)?,
-                seed: key(15)?,
-                stamp: stamp.map_err(|_| sqlx::Error::RowNotFound)?,
-                fields: bytes(17)?,
-            })
-        };
-        // Whatever is not as it was written does not decode.
-        read()
-            .map_err(|_| crate::error::Error::unreadable())
-            .and_then(|columns| columns.record())
-    }};
+/// The record in a row.
+///
+/// # Errors
+///
+/// *Rejected* as unreadable if anything of it is not as it was written.
+pub(crate) fn record(row: &impl Row) -> Result<Record> {
+    let columns = columns(row).ok_or_else(Error::unreadable)?;
+    columns.record()
 }
 
-pub(crate) use {bind_columns, bind_swap, read_columns};
+fn columns(row: &impl Row) -> Option<Columns<'_>> {
+    let bytes = |column| fixed(row.bytes(column)?).ok();
+    let stamp = row.optional(16)?.map(fixed).transpose().ok()?;
+    Some(Columns {
+        handle: bytes(0)?,
+        format: row.number(1)?,
+        version: row.number(2)?,
+        generation: row.number(3)?,
+        created_at: row.number(4)?,
+        authenticated_at: row.number(5)?,
+        deadline: row.number(6)?,
+        rotated_at: row.number(7)?,
+        last_seen: row.number(8)?,
+        idle: row.number(9)?,
+        confirmed: row.flag(10)?,
+        renewal_wanted: row.flag(11)?,
+        current: bytes(12)?,
+        previous: bytes(13)?,
+        family: bytes(14)?,
+        seed: bytes(15)?,
+        stamp,
+        fields: row.bytes(17)?,
+    })
+}
+
+/// Where a row stands in a list, also one that does not decode.
+pub(crate) fn place(row: &impl Row) -> Cursor {
+    let deadline = row.number(6).and_then(|deadline| moment(deadline).ok());
+    let mut handle = [0; 16];
+    let kept = row.bytes(0).unwrap_or_default();
+    handle
+        .iter_mut()
+        .zip(kept)
+        .for_each(|(to, from)| *to = *from);
+    Cursor {
+        deadline: deadline.unwrap_or_default(),
+        handle: Handle::from_bytes(handle),
+    }
+}

@@ -1,11 +1,13 @@
-//! Statements that differ between databases in nothing but their quotes.
+//! The statements of the stores that compare and swap.
+
+use std::sync::Arc;
 
 use crate::store::sql::table::Table;
 
 /// The columns of a record, in the order in which they are bound and read.
 const COLUMNS: [&str; 18] = [
-    "format",
     "handle",
+    "format",
     "version",
     "generation",
     "created_at",
@@ -24,29 +26,83 @@ const COLUMNS: [&str; 18] = [
     "fields",
 ];
 
-/// Writes statements for one table, with `?` for each value.
-pub(crate) struct Writer<'t> {
-    pub(crate) table: &'t Table,
+/// In which databases differ.
+pub(crate) struct Dialect {
+    /// Around a name.
     pub(crate) quote: char,
     /// The function that answers the larger of two numbers.
     pub(crate) greater: &'static str,
+    /// Behind an insertion, so that a handle that is there already is answered and not failed,
+    /// where a clause for that overlooks nothing else.
+    pub(crate) unless_there: &'static str,
+    /// Notes as many uses in a table. Values: a handle and a time for each.
+    pub(crate) touch: fn(table: &str, count: usize) -> String,
+}
+
+/// The statements of a store. Shared, so that the client finds them in its cache of prepared
+/// statements and nothing is copied for a call.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    pub(crate) insert: Arc<str>,
+    pub(crate) find: Arc<str>,
+    pub(crate) swap: Arc<str>,
+    pub(crate) end: Arc<str>,
+    pub(crate) confirm: Arc<str>,
+    pub(crate) touch: [Arc<str>; SIZES.len()],
+    pub(crate) remove: Arc<str>,
+    pub(crate) remove_subject: Arc<str>,
+    pub(crate) remove_subject_before: Arc<str>,
+    pub(crate) list: Arc<str>,
+    pub(crate) count: Arc<str>,
+    pub(crate) oldest: Arc<str>,
+    pub(crate) look: Arc<str>,
+    pub(crate) purge: [Arc<str>; SIZES.len()],
+}
+
+impl Statements {
+    pub(crate) fn of(table: &Table, dialect: &Dialect) -> Self {
+        let writer = Writer { table, dialect };
+        let touch = |size| (dialect.touch)(&writer.table(), size).into();
+        Self {
+            insert: writer.insert().into(),
+            find: writer.find().into(),
+            swap: writer.swap().into(),
+            end: writer.end().into(),
+            confirm: writer.confirm().into(),
+            touch: SIZES.map(touch),
+            remove: writer.remove().into(),
+            remove_subject: writer.remove_subject(false).into(),
+            remove_subject_before: writer.remove_subject(true).into(),
+            list: writer.list().into(),
+            count: writer.count().into(),
+            oldest: writer.oldest().into(),
+            look: writer.look().into(),
+            purge: SIZES.map(|size| writer.purge(size).into()),
+        }
+    }
+}
+
+/// Writes statements for one table, with `?` for each value.
+struct Writer<'t> {
+    table: &'t Table,
+    dialect: &'t Dialect,
 }
 
 impl Writer<'_> {
-    pub(crate) fn table(&self) -> String {
-        self.table.quoted("", self.quote)
+    fn table(&self) -> String {
+        self.table.quoted("", self.dialect.quote)
     }
 
-    pub(crate) fn column(&self, name: &str) -> String {
-        format!("{0}{name}{0}", self.quote)
+    fn column(&self, name: &str) -> String {
+        format!("{0}{name}{0}", self.dialect.quote)
     }
 
-    pub(crate) fn columns(&self) -> String {
+    fn columns(&self) -> String {
         COLUMNS.map(|name| self.column(name)).join(", ")
     }
 
     /// Whether a row is alive. Values: now, now.
-    pub(crate) fn alive(&self) -> String {
+    fn alive(&self) -> String {
         let [deadline, idle, last_seen] =
             ["deadline", "idle", "last_seen"].map(|name| self.column(name));
         // A CASE decides in order, so that an endless idle time is never subtracted.
@@ -54,19 +110,20 @@ impl Writer<'_> {
     }
 
     /// Whether a row is over. Values: now, now.
-    pub(crate) fn over(&self) -> String {
+    fn over(&self) -> String {
         format!("NOT ({})", self.alive())
     }
 
     /// Adds a row. Values: the columns of a record, the key of its subject.
-    pub(crate) fn insert(&self) -> String {
+    fn insert(&self) -> String {
         let (table, columns, subject) = (self.table(), self.columns(), self.column("subject"));
         let values = ["?"; COLUMNS.len() + 1].join(", ");
-        format!("INSERT INTO {table} ({columns}, {subject}) VALUES ({values})")
+        let unless_there = self.dialect.unless_there;
+        format!("INSERT INTO {table} ({columns}, {subject}) VALUES ({values}){unless_there}")
     }
 
     /// The row of a handle.
-    pub(crate) fn find(&self) -> String {
+    fn find(&self) -> String {
         let (columns, table) = (self.columns(), self.table());
         let handle = self.column("handle");
         format!("SELECT {columns} FROM {table} WHERE {handle} = ?")
@@ -75,7 +132,7 @@ impl Writer<'_> {
     /// Replaces a row by another, if it is the one that was read. Values: what changes, of the
     /// new row; then handle, version, generation, confirmed and current proof of the old one. All
     /// else changes only together with one of these, but for the last use, which the later wins.
-    pub(crate) fn swap(&self) -> String {
+    fn swap(&self) -> String {
         let [last_seen, handle, current] =
             ["last_seen", "handle", "current_proof"].map(|name| self.column(name));
         let sets = [
@@ -93,7 +150,7 @@ impl Writer<'_> {
             "fields",
         ]
         .map(|name| match name {
-            "last_seen" => format!("{last_seen} = {}({last_seen}, ?)", self.greater),
+            "last_seen" => format!("{last_seen} = {}({last_seen}, ?)", self.dialect.greater),
             name => format!("{} = ?", self.column(name)),
         });
         let compares = ["version", "generation", "confirmed"];
@@ -108,7 +165,7 @@ impl Writer<'_> {
 
     /// Removes the row of a handle if it is over. Values: handle, now, now, the last use by which
     /// it is over in any case.
-    pub(crate) fn end(&self) -> String {
+    fn end(&self) -> String {
         let [handle, last_seen] = ["handle", "last_seen"].map(|name| self.column(name));
         format!(
             "DELETE FROM {} WHERE {handle} = ? AND ({} OR {last_seen} <= ?)",
@@ -118,7 +175,7 @@ impl Writer<'_> {
     }
 
     /// Notes that a credential was used. Values: handle, generation, now, now.
-    pub(crate) fn confirm(&self) -> String {
+    fn confirm(&self) -> String {
         let [confirmed, handle, generation] =
             ["confirmed", "handle", "generation"].map(|name| self.column(name));
         format!(
@@ -130,7 +187,7 @@ impl Writer<'_> {
     }
 
     /// Removes the row of a handle.
-    pub(crate) fn remove(&self) -> String {
+    fn remove(&self) -> String {
         format!(
             "DELETE FROM {} WHERE {} = ?",
             self.table(),
@@ -140,7 +197,7 @@ impl Writer<'_> {
 
     /// Removes rows of a subject. Values: the key of the subject, the handle to keep or one that
     /// no row has; then, with `before`, the first and the last stamp to keep.
-    pub(crate) fn remove_subject(&self, before: bool) -> String {
+    fn remove_subject(&self, before: bool) -> String {
         let [subject, handle, stamp] = ["subject", "handle", "stamp"].map(|name| self.column(name));
         let before = if before {
             format!(" AND ({stamp} IS NULL OR {stamp} < ? OR {stamp} > ?)")
@@ -155,7 +212,7 @@ impl Writer<'_> {
 
     /// The live rows of a subject behind a place in their list. Values: the key of the subject,
     /// now, now, a deadline twice, a handle, how many.
-    pub(crate) fn list(&self) -> String {
+    fn list(&self) -> String {
         let [subject, deadline, handle] =
             ["subject", "deadline", "handle"].map(|name| self.column(name));
         format!(
@@ -170,7 +227,7 @@ impl Writer<'_> {
 
     /// Whether the handle is there, and how many live rows its subject has. Values: handle, the
     /// key of the subject, now, now.
-    pub(crate) fn count(&self) -> String {
+    fn count(&self) -> String {
         let (table, handle, subject) =
             (self.table(), self.column("handle"), self.column("subject"));
         format!(
@@ -181,7 +238,7 @@ impl Writer<'_> {
     }
 
     /// The oldest live rows of a subject. Values: the key of the subject, now, now, how many.
-    pub(crate) fn oldest(&self) -> String {
+    fn oldest(&self) -> String {
         let [subject, deadline, handle] =
             ["subject", "deadline", "handle"].map(|name| self.column(name));
         format!(
@@ -194,7 +251,7 @@ impl Writer<'_> {
 
     /// The handles behind one, and whether their rows are over. Values: now, now, a handle, how
     /// many.
-    pub(crate) fn look(&self) -> String {
+    fn look(&self) -> String {
         let handle = self.column("handle");
         format!(
             "SELECT {handle}, {} FROM {} WHERE {handle} > ? ORDER BY {handle} LIMIT ?",
@@ -204,7 +261,7 @@ impl Writer<'_> {
     }
 
     /// Removes those of `count` handles whose rows are over. Values: the handles, now, now.
-    pub(crate) fn purge(&self, count: usize) -> String {
+    fn purge(&self, count: usize) -> String {
         let handles = vec!["?"; count].join(", ");
         format!(
             "DELETE FROM {} WHERE {} IN ({handles}) AND {}",

@@ -38,7 +38,14 @@ impl Table {
         })
     }
 
+    /// The name without the schema.
+    #[cfg(feature = "sqlx-mysql")]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The schema, if it was named.
+    #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
     pub(crate) fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
     }

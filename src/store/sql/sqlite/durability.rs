@@ -1,10 +1,14 @@
 //! What SQLite is set up to keep, and the making of its table.
 
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use crate::error::{Error, Result};
-use crate::store::sql::sqlite::schema::Statements;
-use crate::store::sql::sqlite::{Inner, SqliteStore, Transact};
+use crate::store::sql::rowstore::{Driver as _, RowStore};
+use crate::store::sql::sqlite::schema::schema_of;
+use crate::store::sql::sqlite::{Connections, SqliteStore, Transact};
 use crate::store::{Durability, Survives};
 
 impl SqliteStore {
@@ -22,7 +26,7 @@ impl SqliteStore {
     ///
     /// *Unavailable* if the database could not answer.
     pub async fn durability(&self) -> Result<Durability> {
-        self.0.within(self.0.durability()).await
+        self.0.in_time(self.0.durability()).await
     }
 
     /// Fails unless what was acknowledged survives a crash: to be called when a service starts.
@@ -35,16 +39,14 @@ impl SqliteStore {
     }
 }
 
-impl Inner {
-    /// The first column of the first row that a pragma of this database answers.
-    async fn pragma(&self, name: &str) -> Result<Option<sqlx::sqlite::SqliteRow>> {
-        let pragma = match self.table.schema() {
-            Some(schema) => format!("PRAGMA \"{schema}\".{name}"),
-            None => format!("PRAGMA {name}"),
+impl RowStore<Connections> {
+    /// The first row that a pragma of this database answers.
+    async fn pragma(&self, name: &str) -> Result<Option<SqliteRow>> {
+        let pragma: Arc<str> = match self.table.schema() {
+            Some(schema) => format!("PRAGMA \"{schema}\".{name}").into(),
+            None => format!("PRAGMA {name}").into(),
         };
-        let rows = self
-            .read(|| sqlx::query(AssertSqlSafe(pragma.clone())))
-            .await?;
+        let rows = self.driver.rows(&pragma, &[]).await?;
         Ok(rows.into_iter().next())
     }
 
@@ -68,7 +70,10 @@ impl Inner {
     pub(super) async fn migrate(&self) -> Result<()> {
         match self.journal_mode().await?.as_str() {
             // A database in memory has no other.
-            "wal" | "memory" => self.write_all(&Migration).await,
+            "wal" | "memory" => {
+                let migration = Migration(schema_of(&self.table).into());
+                self.driver.transact(&migration).await
+            }
             _ => Err(Error::misuse(
                 "the database has no write-ahead log, so that readers and writers shut each other \
                  out: open it with `journal_mode(SqliteJournalMode::Wal)`",
@@ -78,17 +83,13 @@ impl Inner {
 }
 
 /// The table and its index, at once or not at all.
-struct Migration;
+struct Migration(Arc<str>);
 
 impl Transact for Migration {
     type Answer = ();
 
-    async fn run(
-        &self,
-        connection: &mut SqliteConnection,
-        statements: &Statements,
-    ) -> Result<(), sqlx::Error> {
-        let schema = AssertSqlSafe(std::sync::Arc::clone(&statements.migrate));
+    async fn act(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let schema = AssertSqlSafe(Arc::clone(&self.0));
         sqlx::raw_sql(schema).execute(connection).await.map(drop)
     }
 }

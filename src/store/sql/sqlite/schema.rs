@@ -1,9 +1,7 @@
 //! The table, and its statements.
 
-use std::sync::Arc;
-
 use crate::store::sql::Table;
-use crate::store::sql::statements::{SIZES, Writer};
+use crate::store::sql::statements::Dialect;
 
 /// The schema for the default table, `statewise_sessions`, for those who apply their migrations
 /// by a tool of their own; [`schema`] has it for a table of another name.
@@ -40,54 +38,13 @@ CREATE INDEX IF NOT EXISTS "statewise_sessions_subject"
 /// The table that [`SCHEMA`] makes.
 pub(super) const TABLE: &str = "statewise_sessions";
 
-/// The statements of a store. Shared, so that the client finds them in its cache of prepared
-/// statements and nothing is copied for a call.
-#[derive(Debug)]
-pub(super) struct Statements {
-    pub(super) migrate: Arc<str>,
-    pub(super) insert: Arc<str>,
-    pub(super) find: Arc<str>,
-    pub(super) swap: Arc<str>,
-    pub(super) end: Arc<str>,
-    pub(super) confirm: Arc<str>,
-    pub(super) touch: [Arc<str>; SIZES.len()],
-    pub(super) remove: Arc<str>,
-    pub(super) remove_subject: Arc<str>,
-    pub(super) remove_subject_before: Arc<str>,
-    pub(super) list: Arc<str>,
-    pub(super) count: Arc<str>,
-    pub(super) oldest: Arc<str>,
-    pub(super) look: Arc<str>,
-    pub(super) purge: [Arc<str>; SIZES.len()],
-}
-
-impl Statements {
-    pub(super) fn of(table: &Table) -> Self {
-        let writer = Writer {
-            table,
-            quote: '"',
-            greater: "max",
-        };
-        let insert = format!("{} ON CONFLICT DO NOTHING", writer.insert());
-        Self {
-            migrate: schema_of(table).into(),
-            insert: insert.into(),
-            find: writer.find().into(),
-            swap: writer.swap().into(),
-            end: writer.end().into(),
-            confirm: writer.confirm().into(),
-            touch: SIZES.map(|size| touch(&writer.table(), size).into()),
-            remove: writer.remove().into(),
-            remove_subject: writer.remove_subject(false).into(),
-            remove_subject_before: writer.remove_subject(true).into(),
-            list: writer.list().into(),
-            count: writer.count().into(),
-            oldest: writer.oldest().into(),
-            look: writer.look().into(),
-            purge: SIZES.map(|size| writer.purge(size).into()),
-        }
-    }
-}
+/// How SQLite says it.
+pub(super) const DIALECT: Dialect = Dialect {
+    quote: '"',
+    greater: "max",
+    unless_there: " ON CONFLICT DO NOTHING",
+    touch,
+};
 
 /// The schema for a table called `table`, which may be qualified by the name under which a
 /// database is attached.
@@ -101,7 +58,7 @@ pub fn schema(table: &str) -> crate::Result<String> {
 }
 
 /// It is the name of an index that carries the database's, and not that of the table under it.
-fn schema_of(table: &Table) -> String {
+pub(super) fn schema_of(table: &Table) -> String {
     SCHEMA
         .replace(
             r#"ON "statewise_sessions""#,
