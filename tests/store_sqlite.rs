@@ -12,3 +12,5 @@
 mod file;
 #[path = "sqlite/laws.rs"]
 mod laws;
+#[path = "sql/runtime.rs"]
+mod runtime;

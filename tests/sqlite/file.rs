@@ -1,25 +1,12 @@
 //! A database in a temporary folder, gone with its owner.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use statewise::store::SqliteStore;
-use tokio::runtime::{Builder, Runtime};
-
-/// The runtime of all tests of a binary.
-pub(crate) fn runtime() -> &'static Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let build = || Builder::new_multi_thread().enable_all().build().unwrap();
-    RUNTIME.get_or_init(build)
-}
-
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    runtime().block_on(future)
-}
 
 /// A folder that is removed when it is dropped.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use statewise::BoxFuture;
 use statewise::store::SqliteStore;
 use statewise::testkit::StoreFixture;
 
-use super::file::{Folder, block_on, options, pool, store};
+use super::file::{Folder, options, pool, store};
+use super::runtime::{block_on, spread};
 
 /// Opens a file of its own for each store, which several connections share.
 struct Files {
@@ -48,11 +49,15 @@ impl StoreFixture for Files {
     async fn advance(&self, _: &SqliteStore, _: Duration) {}
 
     async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
-        let tasks: Vec<_> = futures.into_iter().map(tokio::spawn).collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
+        spread(futures).await;
     }
+}
+
+/// The database says at once that it is busy, and the store tries again.
+mod impatient_pool {
+    use super::{Duration, Files, block_on};
+
+    statewise::testkit::session_store_laws!(Files::new(3, Duration::ZERO), block_on = block_on);
 }
 
 mod pool_of_four {

@@ -1,0 +1,17 @@
+//! The laws, and what is more to say of them, on MariaDB.
+
+#![cfg(feature = "sqlx-mysql")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "mysql/laws.rs"]
+mod laws;
+#[path = "sql/runtime.rs"]
+mod runtime;
+#[path = "mysql/server.rs"]
+mod server;
+mod support;
