@@ -8,6 +8,7 @@ use statewise::BoxFuture;
 use statewise::store::SqliteStore;
 use statewise::testkit::StoreFixture;
 
+use super::alternating::Alternating;
 use super::file::{Folder, options, pool, store};
 use super::runtime::{block_on, spread};
 
@@ -58,6 +59,34 @@ mod impatient_pool {
     use super::{Duration, Files, block_on};
 
     statewise::testkit::session_store_laws!(Files::new(3, Duration::ZERO), block_on = block_on);
+}
+
+/// Each call goes to another node than the one before.
+struct TwoNodes(Files);
+
+impl StoreFixture for TwoNodes {
+    type Store = Alternating<SqliteStore>;
+
+    async fn open(&self) -> Self::Store {
+        let options = self.0.options();
+        let one = store(pool(options.clone(), 2).await).await;
+        Alternating::new(one, store(pool(options, 2).await).await)
+    }
+
+    async fn advance(&self, _: &Self::Store, _: Duration) {}
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        spread(futures).await;
+    }
+}
+
+mod two_nodes {
+    use super::{Duration, Files, TwoNodes, block_on};
+
+    statewise::testkit::session_store_laws!(
+        TwoNodes(Files::new(2, Duration::from_secs(1))),
+        block_on = block_on
+    );
 }
 
 mod pool_of_four {
