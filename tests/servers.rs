@@ -1,0 +1,148 @@
+//! The private servers of the tests: they answer, come back, and are never left behind.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and one of them prints for another process"
+)]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use support::servers::guard::{Guard, is_running};
+use support::servers::mariadb::MariaDb;
+use support::servers::postgres::Postgres;
+use support::servers::redis::{Cluster, Redis};
+use support::servers::wait_until;
+
+/// Set in the process that is to be killed.
+const CHILD: &str = "STATEWISE_TEST_TO_BE_KILLED";
+
+/// Waits until a server and its folder are no more.
+fn assert_left_nothing(pid: u32, folder: &Path) {
+    let gone = || match (is_running(pid), folder.exists()) {
+        (false, false) => Ok(()),
+        (runs, _) => Err(format!(
+            "left behind: {} ({pid} runs: {runs})",
+            folder.display()
+        )),
+    };
+    wait_until(gone).unwrap();
+}
+
+/// Kills a server and starts it again, pauses it, drops it.
+macro_rules! lives_and_dies {
+    ($test:ident, $server:ident) => {
+        #[test]
+        fn $test() {
+            let Some(server) = $server::start() else {
+                return;
+            };
+            let first = server.pid();
+            server.kill9();
+            assert!(!is_running(first));
+            server.restart();
+            let (pid, folder) = (server.pid(), server.folder().to_owned());
+            assert!(pid != first && is_running(pid));
+            server.pause();
+            server.resume();
+            // Dropped while it is paused: it ends all the same.
+            server.pause();
+            drop(server);
+            assert_left_nothing(pid, &folder);
+        }
+    };
+}
+
+lives_and_dies!(redis, Redis);
+lives_and_dies!(postgres, Postgres);
+lives_and_dies!(mariadb, MariaDb);
+
+#[test]
+fn a_cluster_of_three_and_three() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let nodes = cluster.ask(5, &["CLUSTER", "NODES"]).unwrap();
+    let of = |role: &str| nodes.lines().filter(|line| line.contains(role)).count();
+    assert_eq!((of("master"), of("slave")), (3, 3), "{nodes}");
+    assert!(
+        cluster
+            .ask(0, &["CLUSTER", "INFO"])
+            .unwrap()
+            .contains("cluster_slots_ok:16384")
+    );
+    cluster.pause(4);
+    cluster.resume(4);
+}
+
+#[test]
+fn a_server_whose_folder_is_gone_says_so() {
+    let Some(server) = Redis::start() else {
+        return;
+    };
+    server.kill9();
+    std::fs::remove_dir_all(server.folder()).unwrap();
+    let failure = server.try_restart().unwrap_err();
+    assert!(failure.contains("is gone"), "{failure}");
+}
+
+#[test]
+fn a_setup_that_fails_says_what_it_printed() {
+    let guard = Guard::new("nothing", None, "KILL");
+    let command = ["sh", "-c", "echo 'that is all'; exit 3"].map(std::ffi::OsStr::new);
+    let failure = guard.run("setup", &command).unwrap_err();
+    assert!(failure.contains("that is all"), "{failure}");
+}
+
+/// Only does something in a process of its own: starts servers, says where, and waits for the end.
+#[test]
+fn to_be_killed() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    if let Some(server) = Redis::start() {
+        println!("server {} {}", server.pid(), server.folder().display());
+        std::mem::forget(server);
+    }
+    if let Some(server) = Postgres::start() {
+        println!("server {} {}", server.pid(), server.folder().display());
+        std::mem::forget(server);
+    }
+    println!("server done");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_killed_test_leaves_no_server_behind() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "to_be_killed", "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut servers: Vec<(u32, PathBuf)> = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        let words: Vec<_> = line.split_whitespace().collect();
+        match words.iter().position(|word| *word == "server") {
+            Some(at) if words[at + 1] == "done" => break,
+            Some(at) => servers.push((words[at + 1].parse().unwrap(), words[at + 2].into())),
+            None => {}
+        }
+    }
+    for (pid, folder) in &servers {
+        assert!(is_running(*pid) && folder.exists());
+    }
+    // SIGKILL: nothing in the process can clean up.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for (pid, folder) in &servers {
+        assert_left_nothing(*pid, folder);
+    }
+}

@@ -1,0 +1,12 @@
+//! What several tests need. Each of them uses a part of it.
+
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a part of the tests: each binary uses some of it, and a test fails by panicking"
+)]
+
+pub(crate) mod servers;

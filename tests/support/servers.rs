@@ -1,0 +1,49 @@
+//! Private servers: each in a fresh temporary folder, on a unix socket, and gone with the test.
+//!
+//! ```ignore
+//! mod support;
+//! use support::servers::redis::Redis;
+//!
+//! // One for the whole test binary: it ends with the process, a static is never dropped.
+//! static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
+//!
+//! // `None` after a printed reason: there is no such server on this machine.
+//! let Some(server) = SERVER.get_or_init(Redis::start) else { return };
+//! ```
+//!
+//! Laws on a server are skipped by the `block_on` that is given to `session_store_laws!`: it need
+//! not run the future. With `STATEWISE_REQUIRE_SERVERS=1` a missing server is a failure.
+
+pub(crate) mod find;
+pub(crate) mod guard;
+pub(crate) mod mariadb;
+pub(crate) mod postgres;
+pub(crate) mod redis;
+pub(crate) mod resp;
+
+use std::time::{Duration, Instant};
+
+/// How long a server may take for anything. Generous: the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until the answer is yes. `Err` with the last answer if it never is.
+pub(crate) fn wait_until<E>(mut holds: impl FnMut() -> Result<(), E>) -> Result<(), E> {
+    let begun = Instant::now();
+    loop {
+        match holds() {
+            Err(error) if begun.elapsed() > PATIENCE => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+/// Says why a test is skipped, unless that is a failure.
+pub(crate) fn skip<T>(why: &str) -> Option<T> {
+    assert!(
+        std::env::var_os("STATEWISE_REQUIRE_SERVERS").is_none_or(|value| value != "1"),
+        "{why}, and STATEWISE_REQUIRE_SERVERS=1 asks for it"
+    );
+    println!("skipped: {why}");
+    None
+}
