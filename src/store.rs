@@ -15,3 +15,9 @@ mod sql;
 
 pub use durability::{Durability, Survives};
 pub use memory::MemoryStore;
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres")))
+)]
+pub use sql::postgres::{self, PostgresBuilder, PostgresStore};

@@ -6,6 +6,8 @@
 //! That is [`Record::is_alive`](crate::session::Record::is_alive), without an overflow.
 
 mod columns;
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+pub mod postgres;
 mod table;
 
 pub(crate) use columns::{Columns, fixed, in_seconds, moment, stamps_from, subject_key};
