@@ -22,3 +22,16 @@ mod tokio_postgres {
         block_on = crate::fixture::block_on
     );
 }
+
+/// With an upkeep that flushes now and then, so that uses are noted behind the read.
+#[cfg(feature = "sqlx-postgres")]
+mod sqlx_behind {
+    statewise::testkit::session_store_laws!(
+        crate::fixture::Behind(crate::fixture::SqlxFixture),
+        block_on = crate::fixture::block_on
+    );
+}
+
+#[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[path = "store_postgres/server.rs"]
+mod server;

@@ -60,6 +60,51 @@ async fn spread(futures: Vec<BoxFuture<'static, ()>>) {
     }
 }
 
+/// Opens the stores of another fixture and runs their upkeep, with pauses so long that uses wait.
+#[derive(Debug)]
+pub(crate) struct Behind<F>(pub(crate) F);
+
+/// A store whose upkeep ends with it.
+#[derive(Debug)]
+pub(crate) struct Upkept<S> {
+    store: S,
+    upkeep: tokio::task::AbortHandle,
+}
+
+impl<S> Drop for Upkept<S> {
+    fn drop(&mut self) {
+        self.upkeep.abort();
+    }
+}
+
+impl<S: SessionStore> SessionStore for Upkept<S> {
+    statewise::testkit::forward_session_store! {
+        store: create, load, renew, update, confirm, touch, remove, remove_subject, list, sweep,
+            upkeep
+    }
+}
+
+impl<F: StoreFixture> StoreFixture for Behind<F> {
+    type Store = Upkept<F::Store>;
+
+    async fn open(&self) -> Self::Store {
+        let store = self.0.open().await;
+        let upkeep = store.upkeep();
+        upkeep.tick().await.expect("nothing to do yet");
+        let run = upkeep.run(|_| tokio::time::sleep(Duration::from_millis(40)));
+        let upkeep = tokio::spawn(run).abort_handle();
+        Upkept { store, upkeep }
+    }
+
+    async fn advance(&self, store: &Self::Store, by: Duration) {
+        self.0.advance(&store.store, by).await;
+    }
+
+    fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) -> impl Future<Output = ()> + Send {
+        self.0.spread(futures)
+    }
+}
+
 #[cfg(feature = "sqlx-postgres")]
 pub(crate) use with_sqlx::{SqlxFixture, pool_of, sqlx_pool};
 

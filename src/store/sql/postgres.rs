@@ -430,7 +430,7 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
         let inner = &*self.inner;
         let until = inner.until()?;
-        behind::settle_all(inner).await?;
+        let _pause = behind::settle_all(inner).await?;
         inner.sweep(limit.clamp(1, LOOK), now, until).await
     }
 
