@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::session::record::FORMAT;
 use crate::store::sql::Table;
 
 /// The schema of a table and of what belongs to it.
@@ -225,6 +226,7 @@ fn alive(now: &str) -> String {
     )
 }
 
+/// What changes a row asks for its format: the columns of a newer one may mean something else.
 fn text(table: &Table, query: usize) -> String {
     const LOAD: usize = Query::Load as usize;
     const BURY: usize = Query::Bury as usize;
@@ -257,6 +259,7 @@ fn text(table: &Table, query: usize) -> String {
                     last_seen = greatest(s.last_seen, $9::bigint), idle = $7::bigint,
                     confirmed = FALSE, renewal_wanted = FALSE
                 WHERE s.handle = $1::bytea AND s.current_proof = $2::bytea
+                    AND s.format = {FORMAT}
                     AND s.generation = $3::bigint AND s.generation < {most}
                     AND (s.generation = 0 OR $9::bigint - s.rotated_at >= $6::bigint
                         OR s.rotated_at - $9::bigint >= $6::bigint)
@@ -275,13 +278,15 @@ fn text(table: &Table, query: usize) -> String {
             SET version = $3::bigint, fields = $4::bytea,
                 renewal_wanted = s.renewal_wanted OR $5::boolean,
                 stamp = coalesce($6::bytea, s.stamp)
-            WHERE s.handle = $1::bytea AND s.version = $2::bigint AND {}
+            WHERE s.handle = $1::bytea AND s.version = $2::bigint
+                AND s.format = {FORMAT} AND {}
             RETURNING {COLUMNS}",
             alive("$7::bigint"),
         ),
         CONFIRM => format!(
             "UPDATE {t} AS s SET confirmed = TRUE
-            WHERE s.handle = $1::bytea AND s.generation = $2::bigint AND NOT s.confirmed AND {}",
+            WHERE s.handle = $1::bytea AND s.generation = $2::bigint AND NOT s.confirmed
+                AND s.format = {FORMAT} AND {}",
             alive("$3::bigint"),
         ),
         // Locks in the order of handles, so that two batches never wait for each other in turn.
@@ -293,7 +298,8 @@ fn text(table: &Table, query: usize) -> String {
                 JOIN {t} AS l ON l.handle = u.handle
                 ORDER BY l.handle FOR NO KEY UPDATE OF l
             ) AS used
-            WHERE s.handle = used.handle AND s.last_seen < used.seen_at AND {}",
+            WHERE s.handle = used.handle AND s.last_seen < used.seen_at
+                AND s.format = {FORMAT} AND {}",
             alive("used.seen_at"),
         ),
         REMOVE => format!("DELETE FROM {t} WHERE handle = $1::bytea"),
@@ -329,7 +335,7 @@ fn text(table: &Table, query: usize) -> String {
         // somebody else has in hand is left for the next round.
         SWEEP => format!(
             "WITH looked AS MATERIALIZED (
-                SELECT s.handle, NOT {alive} AS is_over FROM {t} AS s
+                SELECT s.handle, s.format = {FORMAT} AND NOT {alive} AS is_over FROM {t} AS s
                 WHERE s.handle > $1::bytea ORDER BY s.handle LIMIT $2::bigint
             ), picked AS MATERIALIZED (
                 SELECT s.handle FROM {t} AS s
