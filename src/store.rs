@@ -28,6 +28,12 @@ pub use memory::MemoryStore;
 #[cfg(feature = "sqlx-mysql")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlx-mysql")))]
 pub use sql::mysql::{self, MySqlBuilder, MySqlStore};
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres")))
+)]
+pub use sql::postgres::{self, PostgresBuilder, PostgresStore};
 #[cfg(feature = "sqlx-sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlx-sqlite")))]
 pub use sql::sqlite::{self, SqliteBuilder, SqliteStore};

@@ -51,6 +51,18 @@ pub(crate) struct Behind(Mutex<State>);
 struct State {
     waiting: BTreeMap<Handle, Timestamp>,
     ticked_at: Option<Instant>,
+    /// Acts in progress that must not overlook a use.
+    pauses: usize,
+}
+
+/// As long as it is held, nothing waits.
+#[must_use = "what is noted later waits again once it is dropped"]
+pub(crate) struct Pause<'b>(&'b Behind);
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.0.state().pauses -= 1;
+    }
 }
 
 impl Behind {
@@ -76,9 +88,10 @@ impl Behind {
         uses.sort_unstable();
         uses.dedup();
         let mut state = self.state();
-        let runs = state
-            .ticked_at
-            .is_some_and(|ticked_at| at.saturating_duration_since(ticked_at) < LAPSE);
+        let runs = state.pauses == 0
+            && state
+                .ticked_at
+                .is_some_and(|ticked_at| at.saturating_duration_since(ticked_at) < LAPSE);
         let mut through = Vec::new();
         if !runs {
             // Left behind by an upkeep that has ended.
@@ -176,10 +189,14 @@ pub(crate) async fn settle_subject(store: &impl WritesBehind, subject: &str) -> 
     settle_range(store, bound(start, 0)..=bound(start | 0xf, 0xff)).await
 }
 
-/// Writes all that waits, before logins are swept.
-pub(crate) async fn settle_all(store: &impl WritesBehind) -> Result<()> {
+/// Writes all that waits, before logins are swept, and lets nothing wait until they are.
+pub(crate) async fn settle_all(store: &impl WritesBehind) -> Result<Pause<'_>> {
+    let behind = store.behind();
+    behind.state().pauses += 1;
+    let pause = Pause(behind);
     let bound = |filler| Handle::from_bytes([filler; 16]);
-    settle_range(store, bound(0)..=bound(0xff)).await
+    settle_range(store, bound(0)..=bound(0xff)).await?;
+    Ok(pause)
 }
 
 async fn settle_range(store: &impl WritesBehind, handles: RangeInclusive<Handle>) -> Result<()> {
@@ -407,7 +424,12 @@ mod tests {
         assert_eq!(paper.written(), [[(ours, at(5))]]);
         block_on(settle_subject(&*paper, "alice")).unwrap();
         assert_eq!(paper.written(), [edges.map(|handle| (handle, at(5)))]);
-        block_on(settle_all(&*paper)).unwrap();
+        let pause = block_on(settle_all(&*paper)).unwrap();
         assert_eq!(paper.written(), [[(theirs, at(5))]]);
+        block_on(touch(&*paper, &[(ours, at(6))])).unwrap();
+        assert_eq!(paper.written(), [[(ours, at(6))]]);
+        drop(pause);
+        block_on(touch(&*paper, &[(ours, at(7))])).unwrap();
+        assert!(paper.written().is_empty(), "it waits again");
     }
 }

@@ -18,6 +18,8 @@ pub mod mysql;
 mod pages;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
 mod pause;
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+pub mod postgres;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
 mod rows;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]

@@ -249,3 +249,53 @@ pub(crate) const HOSTILE: [&str; 12] = [
     "logins` (x INT); DROP TABLE users; -- ",
     "logins\" (x); DROP TABLE users; -- ",
 ];
+
+/// A row of a newer format is left as it is by whatever changes rows, and ended by what ends them.
+/// `damage` makes it one. Rejects a statement that takes the columns of another version for its
+/// own.
+pub(crate) async fn leaves_a_newer_format_alone<S, D>(store: &S, damage: D)
+where
+    S: SessionStore,
+    D: AsyncFn(&Record) -> i64,
+{
+    let row = Sample::of("alice").idle(100).at(now());
+    put(store, &row).await;
+    let handle = row.handle();
+    damage(&row).await;
+    let refused = |error: statewise::Error| error.is_rejected();
+    assert!(
+        store
+            .load(handle, Load::new(), later(200))
+            .await
+            .is_err_and(refused)
+    );
+    let renewal = Sample::renewal_of(&row);
+    assert!(
+        store
+            .renew(handle, &renewal, now())
+            .await
+            .is_err_and(refused)
+    );
+    let change = Sample::change(b"1");
+    assert!(
+        store
+            .update(handle, 0, &change, now())
+            .await
+            .is_err_and(refused)
+    );
+    store
+        .touch(&[(handle, later(50))], later(50))
+        .await
+        .unwrap();
+    store.confirm(handle, 0, now()).await.unwrap();
+    for _ in 0..2 {
+        store.sweep(100, later(1_000)).await.unwrap();
+    }
+    assert_eq!(
+        damage(&row).await,
+        row.last_seen().unix() as i64,
+        "it was changed"
+    );
+    let removed = store.remove(handle, "alice", now()).await.unwrap();
+    assert_eq!(removed.count, 1, "swept, or not removed");
+}

@@ -216,6 +216,23 @@ fn a_row_that_does_not_decode_is_one_users_trouble() {
 }
 
 #[test]
+fn a_newer_format_is_left_alone() {
+    block_on(async {
+        let folder = Folder::new();
+        let pool = pool(options(&folder.file()), 2).await;
+        let store = store(pool.clone()).await;
+        let damage = async |row: &statewise::session::Record| {
+            let damaging = "UPDATE statewise_sessions SET format = 2, confirmed = 0 \
+                 WHERE handle = ? RETURNING last_seen";
+            let handle = row.handle();
+            let damaged = sqlx::query_scalar(damaging).bind(&handle.as_bytes()[..]);
+            damaged.fetch_all(&pool).await.unwrap()[0]
+        };
+        cases::leaves_a_newer_format_alone(&store, damage).await;
+    });
+}
+
+#[test]
 fn uses_behind_the_read_reach_the_other_node() {
     block_on(async {
         let folder = Folder::new();

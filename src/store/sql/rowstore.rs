@@ -214,7 +214,7 @@ impl<D: Driver> RowStore<D> {
     /// Goes through all rows in the order of their handles, so that no index has to follow the
     /// uses; reads without a lock, and asks again of each row when it removes it.
     pub(crate) async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
-        settle_all(self).await?;
+        let _nothing_waits = settle_all(self).await?;
         let limit = limit.clamp(1, SWEEP);
         let now = Value::Number(in_seconds(now));
         let start = self.round.start();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::session::record::FORMAT;
 use crate::store::sql::table::Table;
 
 /// The columns of a record, in the order in which they are bound and read.
@@ -111,7 +112,13 @@ impl Writer<'_> {
 
     /// Whether a row is over. Values: now, now.
     fn over(&self) -> String {
-        format!("NOT ({})", self.alive())
+        format!("{} AND NOT ({})", self.known(), self.alive())
+    }
+
+    /// Whether a row is of the format of this version: the columns of a newer one may mean
+    /// something else. Asked by whatever changes a row.
+    fn known(&self) -> String {
+        format!("{} = {FORMAT}", self.column("format"))
     }
 
     /// Adds a row. Values: the columns of a record, the key of its subject.
@@ -156,10 +163,11 @@ impl Writer<'_> {
         let compares = ["version", "generation", "confirmed"];
         let compares = compares.map(|name| format!("{} = ?", self.column(name)));
         format!(
-            "UPDATE {} SET {} WHERE {handle} = ? AND {} AND {current} = ?",
+            "UPDATE {} SET {} WHERE {handle} = ? AND {} AND {current} = ? AND {}",
             self.table(),
             sets.join(", "),
             compares.join(" AND "),
+            self.known(),
         )
     }
 
@@ -168,9 +176,10 @@ impl Writer<'_> {
     fn end(&self) -> String {
         let [handle, last_seen] = ["handle", "last_seen"].map(|name| self.column(name));
         format!(
-            "DELETE FROM {} WHERE {handle} = ? AND ({} OR {last_seen} <= ?)",
+            "DELETE FROM {} WHERE {handle} = ? AND {} AND (NOT ({}) OR {last_seen} <= ?)",
             self.table(),
-            self.over(),
+            self.known(),
+            self.alive(),
         )
     }
 
@@ -180,8 +189,9 @@ impl Writer<'_> {
             ["confirmed", "handle", "generation"].map(|name| self.column(name));
         format!(
             "UPDATE {} SET {confirmed} = 1 \
-             WHERE {handle} = ? AND {generation} = ? AND {confirmed} = 0 AND {}",
+             WHERE {handle} = ? AND {generation} = ? AND {confirmed} = 0 AND {} AND {}",
             self.table(),
+            self.known(),
             self.alive(),
         )
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::session::record::FORMAT;
 use crate::store::sql::Table;
 use crate::store::sql::statements::Dialect;
 
@@ -98,7 +99,7 @@ fn touch(table: &str, count: usize) -> String {
     format!(
         "UPDATE ({uses}) AS `u` STRAIGHT_JOIN {table} AS `s` ON `s`.`handle` = `u`.`handle` \
          SET `s`.`last_seen` = `u`.`seen` \
-         WHERE `u`.`seen` > `s`.`last_seen` AND `s`.`deadline` > `u`.`seen` \
+         WHERE `s`.`format` = {FORMAT} AND `u`.`seen` > `s`.`last_seen` AND `s`.`deadline` > `u`.`seen` \
          AND CASE WHEN `s`.`idle` < 0 THEN 1 ELSE `s`.`last_seen` > `u`.`seen` - `s`.`idle` END"
     )
 }

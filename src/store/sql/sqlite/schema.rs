@@ -1,5 +1,6 @@
 //! The table, and its statements.
 
+use crate::session::record::FORMAT;
 use crate::store::sql::Table;
 use crate::store::sql::statements::Dialect;
 
@@ -78,7 +79,11 @@ pub(super) fn schema_of(table: &Table) -> String {
 fn touch(table: &str, size: usize) -> String {
     let values = vec!["(?, ?)"; size].join(", ");
     format!(
-        r#"UPDATE {table} AS "s" SET "last_seen" = "u"."column2" FROM (VALUES {values}) AS "u" WHERE "s"."handle" = "u"."column1" AND "u"."column2" > "s"."last_seen" AND "s"."deadline" > "u"."column2" AND CASE WHEN "s"."idle" < 0 THEN 1 ELSE "s"."last_seen" > "u"."column2" - "s"."idle" END"#
+        r#"UPDATE {table} AS "s" SET "last_seen" = "u"."column2" FROM (VALUES {values}) AS "u"
+            WHERE "s"."handle" = "u"."column1" AND "s"."format" = {FORMAT}
+                AND "u"."column2" > "s"."last_seen" AND "s"."deadline" > "u"."column2"
+                AND CASE WHEN "s"."idle" < 0 THEN 1
+                    ELSE "s"."last_seen" > "u"."column2" - "s"."idle" END"#
     )
 }
 
