@@ -3,6 +3,8 @@
 //! | store | for | survives a restart | logout takes effect |
 //! |---|---|---|---|
 //! | [`MemoryStore`] | one node, and tests | no | at once |
+//! | `MySqlStore` (feature `sqlx-mysql`) | any number of nodes, MySQL or MariaDB | yes | at once |
+//! | `SqliteStore` (feature `sqlx-sqlite`) | one machine, one file | yes | at once |
 //!
 //! All keep the contract of [`SessionStore`](crate::session::SessionStore).
 
