@@ -73,6 +73,8 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `sqlx-mysql` | no | sessions in MySQL or MariaDB, through a pool of sqlx (Rust 1.94) |
+//! | `sqlx-sqlite` | no | sessions in SQLite, through a pool of sqlx (Rust 1.94) |
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
 
 #![forbid(unsafe_code)]

@@ -4,15 +4,44 @@
 //! |---|---|---|---|
 //! | [`MemoryStore`] | one node, and tests | no | at once |
 //! | `RedisStore` (feature `redis`) | a fleet | as the server is set up: [`Durability`] | at once |
+//! | `MySqlStore` (feature `sqlx-mysql`) | any number of nodes, MySQL or MariaDB | yes | at once |
+//! | `SqliteStore` (feature `sqlx-sqlite`) | one machine, one file | yes | at once |
 //!
 //! All keep the contract of [`SessionStore`](crate::session::SessionStore).
 
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+mod behind;
 mod durability;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+mod sql;
 
 pub use durability::{Durability, Survives};
 pub use memory::MemoryStore;
 #[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use redis::{RedisStore, RedisStoreBuilder};
+#[cfg(feature = "sqlx-mysql")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-mysql")))]
+pub use sql::mysql::{self, MySqlBuilder, MySqlStore};
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres")))
+)]
+pub use sql::postgres::{self, PostgresBuilder, PostgresStore};
+#[cfg(feature = "sqlx-sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-sqlite")))]
+pub use sql::sqlite::{self, SqliteBuilder, SqliteStore};

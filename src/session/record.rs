@@ -13,7 +13,7 @@ use crate::session::credential::Proof;
 use crate::session::lifetime::{Touch, within};
 
 /// The version of the envelope that this crate writes.
-const FORMAT: u8 = 1;
+pub(crate) const FORMAT: u8 = 1;
 /// Bytes of the envelope in front of the fields.
 const HEAD: usize = 160;
 

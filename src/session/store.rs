@@ -64,6 +64,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: at capacity, what is over in the same shard makes room first.
+    /// - MySQL: within a limit one transaction, which locks a row that stands for the subject.
+    /// - SQLite: within a limit one transaction with the right to write from its beginning.
     fn create(
         &self,
         record: &Record,
@@ -107,6 +109,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: leaves the use to [`touch`](Self::touch), so that it is noted only of a proven
     ///   credential.
+    /// - MySQL, SQLite: one statement that reads; leaves the use to [`touch`](Self::touch). A login
+    ///   that is over where nothing can be written is *unavailable*.
     fn load(
         &self,
         handle: Handle,
@@ -141,6 +145,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - MySQL, SQLite: reads, and replaces the row if it is still the one that was read.
     fn renew(
         &self,
         handle: Handle,
@@ -171,6 +176,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - MySQL, SQLite: as for [`renew`](Self::renew); a renewal in between is no conflict.
     fn update(
         &self,
         handle: Handle,
@@ -201,6 +207,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - MySQL, SQLite: one statement.
     fn confirm(
         &self,
         handle: Handle,
@@ -229,6 +236,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: in place, under shared locks.
+    /// - MySQL, SQLite: while the upkeep is being run, written behind the read, many in one
+    ///   statement, at most a second later; another node may see a login idle that much early.
     fn touch(
         &self,
         uses: &[(Handle, Timestamp)],
@@ -261,6 +270,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - MySQL, SQLite: one statement, durable as their `durability` says.
     fn remove(
         &self,
         handle: Handle,
@@ -295,6 +305,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: one step, as all logins of a subject share a shard.
+    /// - MySQL, SQLite: one statement.
     fn remove_subject(
         &self,
         subject: &str,
@@ -328,6 +339,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under a shared lock of one shard.
+    /// - MySQL, SQLite: one statement, by an index.
     fn list(
         &self,
         subject: &str,
@@ -362,6 +374,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: whole shards, one at a time.
+    /// - MySQL, SQLite: looks at `limit` rows in the order of their handles, without a lock, and
+    ///   asks again of each row as it removes it.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
 
     /// The background work that this store wants done: writing behind the read, following a log.

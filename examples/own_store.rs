@@ -1,0 +1,223 @@
+//! A store of your own, and the laws of the kit run on it. Needs nothing: `cargo run --example
+//! own_store` shows it at work, `cargo test --example own_store` puts it to the test.
+//!
+//! This one is a map behind a lock. What would be your database is `rows`; what must stay is that
+//! each method is one step, that only `create` makes a row, and that what was found over is gone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use statewise::clock::Timestamp;
+use statewise::session::{
+    Change, Created, Cursor, Handle, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed,
+    Scope, SessionAuthenticator, SessionStore, Swept, Updated,
+};
+use statewise::testkit::block_on;
+use statewise::{Authenticator, Login, Result, Upkeep};
+
+type Rows = BTreeMap<Handle, Record>;
+
+#[derive(Default)]
+struct MapStore {
+    rows: Mutex<Rows>,
+}
+
+impl MapStore {
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The row of a handle, if it is alive. One that is over is removed: a clock that is set back
+/// must not revive it.
+fn alive(rows: &mut Rows, handle: Handle, load: Load, now: Timestamp) -> Option<&mut Record> {
+    if !rows.get(&handle)?.is_alive_for(load.touch, now) {
+        rows.remove(&handle);
+    }
+    rows.get_mut(&handle)
+}
+
+/// The live rows of a subject, in the order in which they are listed and evicted.
+fn of_subject(rows: &Rows, subject: &str, now: Timestamp) -> Vec<Cursor> {
+    let rows = rows.values();
+    let mut found: Vec<_> = rows
+        .filter(|row| row.subject() == subject && row.is_alive(now))
+        .map(Cursor::from)
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// Removes the rows that `is_meant` picks, at most `most` of them; how many there were.
+fn remove_where(rows: &mut Rows, most: usize, is_meant: impl Fn(&Record) -> bool) -> u64 {
+    let picked = rows.values().filter(|row| is_meant(row));
+    let picked: Vec<_> = picked.map(Record::handle).take(most).collect();
+    picked.iter().for_each(|handle| drop(rows.remove(handle)));
+    picked.len() as u64
+}
+
+impl SessionStore for MapStore {
+    async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        let mut rows = self.rows();
+        if rows.contains_key(&record.handle()) {
+            return Ok(Created::Duplicate);
+        }
+        let mut evicted = of_subject(&rows, record.subject(), now);
+        let too_many = |most: u32| (evicted.len() + 1).saturating_sub(most as usize);
+        let excess = match limit {
+            Limit::Reject(most) if too_many(most) > 0 => return Ok(Created::LimitReached),
+            Limit::EvictOldest(most) => too_many(most),
+            _ => 0,
+        };
+        evicted.truncate(excess);
+        let evicted: Vec<_> = evicted.iter().map(|cursor| cursor.handle).collect();
+        evicted.iter().for_each(|handle| drop(rows.remove(handle)));
+        rows.insert(record.handle(), record.clone());
+        Ok(Created::Stored { evicted })
+    }
+
+    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+        // The use is left to `touch`, which comes only when the credential is proven.
+        Ok(alive(&mut self.rows(), handle, load, now).cloned())
+    }
+
+    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
+        let mut rows = self.rows();
+        let Some(row) = alive(&mut rows, handle, Load::new(), now) else {
+            return Ok(Renewed::Absent);
+        };
+        Ok(if row.renew(renewal, now) {
+            Renewed::Advanced(row.clone())
+        } else {
+            Renewed::Unchanged(row.clone())
+        })
+    }
+
+    async fn update(
+        &self,
+        handle: Handle,
+        expected: u64,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        let mut rows = self.rows();
+        let Some(row) = alive(&mut rows, handle, Load::new(), now) else {
+            return Ok(Updated::Absent);
+        };
+        Ok(if row.update(expected, change) {
+            Updated::Done(row.clone())
+        } else {
+            Updated::Conflict
+        })
+    }
+
+    async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
+        if let Some(row) = alive(&mut self.rows(), handle, Load::new(), now) {
+            row.confirm(generation);
+        }
+        Ok(())
+    }
+
+    async fn touch(&self, uses: &[(Handle, Timestamp)], _now: Timestamp) -> Result<()> {
+        let mut rows = self.rows();
+        for (handle, seen_at) in uses {
+            // Never inserts; `Record::touch` never shortens and never revives.
+            if let Some(row) = rows.get_mut(handle) {
+                row.touch(*seen_at);
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, handle: Handle, _subject: &str, _now: Timestamp) -> Result<Removed> {
+        let removed = self.rows().remove(&handle);
+        Ok(Removed::at_once(u64::from(removed.is_some())))
+    }
+
+    async fn remove_subject(
+        &self,
+        subject: &str,
+        scope: Scope,
+        _now: Timestamp,
+    ) -> Result<Removed> {
+        let is_meant = |row: &Record| row.subject() == subject && row.is_in(&scope);
+        let count = remove_where(&mut self.rows(), usize::MAX, is_meant);
+        Ok(Removed::at_once(count))
+    }
+
+    async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
+        let rows = self.rows();
+        let mut found = of_subject(&rows, subject, now);
+        found.retain(|cursor| page.after.is_none_or(|after| *cursor > after));
+        let limit = page.limit.max(1);
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().copied().filter(|_| more);
+        let records = found.iter().filter_map(|cursor| rows.get(&cursor.handle));
+        Ok(Listing::new(records.cloned().collect(), next))
+    }
+
+    async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
+        let limit = limit.max(1);
+        let removed = remove_where(&mut self.rows(), limit, |row| !row.is_alive(now));
+        Ok(Swept::new(removed, removed == limit as u64))
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        Upkeep::none()
+    }
+}
+
+/// By hand: rows are the users' business and belong into no log.
+impl fmt::Debug for MapStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapStore").finish_non_exhaustive()
+    }
+}
+
+fn main() -> Result<()> {
+    let auth = SessionAuthenticator::<_>::builder(MapStore::default())
+        .idle(Duration::from_secs(30 * 60))
+        .absolute(Duration::from_secs(12 * 3600))
+        .build()?;
+    block_on(async {
+        let mut issued = Vec::new();
+        for device in ["phone", "laptop", "tablet"] {
+            let login = Login::new("alice").device(device);
+            issued.push((device, auth.issue(login).await?));
+        }
+        let last = &issued[2].1;
+        let _ = auth.revoke(last.credential().reveal()).await?;
+        for (device, issued) in &issued {
+            match auth.verify(issued.credential().reveal()).await {
+                Ok(caller) => println!("{device}: {}", caller.subject()),
+                Err(error) => println!("{device}: {error}"),
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod laws {
+    use super::MapStore;
+    use std::time::Duration;
+
+    /// How the kit opens a fresh store.
+    struct Fixture;
+
+    impl statewise::testkit::StoreFixture for Fixture {
+        type Store = MapStore;
+
+        async fn open(&self) -> MapStore {
+            MapStore::default()
+        }
+
+        /// All goes by the `now` of each call: this store has no time of its own.
+        async fn advance(&self, _: &MapStore, _: Duration) {}
+    }
+
+    statewise::testkit::session_store_laws!(Fixture);
+}

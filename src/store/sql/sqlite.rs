@@ -1,0 +1,275 @@
+//! Sessions in SQLite, through the application's own pool of sqlx.
+
+mod durability;
+mod schema;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool};
+use tokio::sync::Mutex;
+
+use crate::error::Result;
+use crate::session::Created;
+use crate::store::sql::client::{Client, Value, client};
+use crate::store::sql::failure::unavailable;
+use crate::store::sql::insertion::Insertion;
+use crate::store::sql::pause::Pause;
+use crate::store::sql::rowstore::{Driver, RowStore, Settings, row_store};
+use crate::store::sql::statements::Statements;
+use schema::{DIALECT, TABLE};
+
+pub use schema::{SCHEMA, schema};
+
+/// Sessions in SQLite, through the application's own [`SqlitePool`].
+///
+/// For one machine: any number of processes may share the file, one of them writes at a time.
+/// The store lets one of its own calls write at a time and the others wait in order, so that
+/// readers find a free connection in a pool of at least two.
+///
+/// ```no_run
+/// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+/// use statewise::store::SqliteStore;
+///
+/// # async fn open() -> Result<SqliteStore, Box<dyn std::error::Error>> {
+/// let options = SqliteConnectOptions::new()
+///     .filename("sessions.db")
+///     .create_if_missing(true)
+///     .journal_mode(SqliteJournalMode::Wal)
+///     .synchronous(SqliteSynchronous::Full);
+/// let pool = SqlitePoolOptions::new().test_before_acquire(false).connect_with(options).await?;
+/// let store = SqliteStore::sqlx(pool).build()?;
+/// store.migrate().await?;
+/// store.require_durable().await?;
+/// # Ok(store)
+/// # }
+/// ```
+///
+/// # The pool
+///
+/// - **Write-ahead logging** is expected (`journal_mode(Wal)`): without it a reader and a writer
+///   shut each other out. [`migrate`](Self::migrate) refuses a file without it.
+/// - **`synchronous(Full)`** is what makes an acknowledged logout survive a power failure; with
+///   `Normal` it survives the death of the process. [`durability`](Self::durability) tells.
+/// - `busy_timeout` is best left shorter than the [deadline](SqliteBuilder::deadline). A
+///   statement that was given up waits on in its connection until that is over.
+///
+/// # When it cannot write
+///
+/// On a full disk or a read-only file, what writes is *unavailable* and changes nothing; live
+/// logins are found and listed as before. A login that is over cannot be removed there, and is
+/// *unavailable* instead of absent.
+#[derive(Clone)]
+pub struct SqliteStore(Arc<RowStore<Connections>>);
+
+row_store!(SqliteStore);
+
+/// What a [`SqliteStore`] is told before it is built.
+#[must_use = "a builder does nothing until it is built"]
+pub struct SqliteBuilder {
+    pool: SqlitePool,
+    settings: Settings,
+}
+
+impl SqliteBuilder {
+    /// The table, or `database.table` with the name under which a database is attached. Default:
+    /// `statewise_sessions`.
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.settings.table = table.into();
+        self
+    }
+
+    /// How long an act may take, waiting for a connection included; then it is *unavailable*.
+    /// Default: two seconds.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.settings.deadline = deadline;
+        self
+    }
+
+    /// Vouches that the database keeps what it acknowledged, where the store cannot learn it; what
+    /// is known to be lost stays refused by [`require_durable`](SqliteStore::require_durable).
+    pub fn assume_durable(mut self) -> Self {
+        self.settings.assumes_durable = true;
+        self
+    }
+
+    /// The store. Asks the database nothing.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* for a table name that is not of lower case letters, digits and underscores, or a
+    /// deadline of zero.
+    pub fn build(self) -> Result<SqliteStore> {
+        let driver = |_: &_| Connections {
+            pool: self.pool,
+            writer: Mutex::new(()),
+        };
+        let store = RowStore::new(&self.settings, &DIALECT, driver)?;
+        Ok(SqliteStore(Arc::new(store)))
+    }
+}
+
+impl fmt::Debug for SqliteBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteBuilder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// A store in the database of a pool, which stays the application's.
+    pub fn sqlx(pool: SqlitePool) -> SqliteBuilder {
+        SqliteBuilder {
+            pool,
+            settings: Settings::new(TABLE),
+        }
+    }
+
+    /// Makes the table and its index, if they are not there: [`SCHEMA`]. Any number of processes
+    /// may do so at once.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the database is a file without write-ahead logging; *unavailable* if it could
+    /// not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// All of it is made or nothing. Trying again is safe.
+    pub async fn migrate(&self) -> Result<()> {
+        self.0.in_time(self.0.migrate()).await
+    }
+}
+
+/// The pool, and the turn of the one that writes.
+struct Connections {
+    pool: SqlitePool,
+    /// Held by the one call that writes. SQLite has one writer; who waits here waits in order, and
+    /// keeps no connection from those who read.
+    writer: Mutex<()>,
+}
+
+client!(SqliteConnection, Sqlite, SqliteRow);
+
+/// Whether somebody else was writing, so that it is worth trying again.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let code = code.and_then(|code| code.parse::<u32>().ok());
+    // The lower byte is the code without its reason: busy, or locked within a shared cache.
+    code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
+}
+
+impl Connections {
+    async fn connection(&self) -> Result<PoolConnection<Sqlite>> {
+        let connection = self.pool.acquire().await;
+        connection.map_err(|error| unavailable(&error))
+    }
+
+    /// Runs several statements in one transaction, which has the right to write from its
+    /// beginning, so that nobody else's write comes between.
+    async fn transact<T>(&self, act: &impl Transact<Answer = T>) -> Result<T> {
+        let _turn = self.writer.lock().await;
+        let mut pause = Pause::new();
+        loop {
+            let mut connection = self.connection().await?;
+            match run(&mut connection, act).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if is_busy(&error) => {}
+                // An earlier transaction of this connection was ended by the database itself, as
+                // a full disk does, and the client takes it for open.
+                Err(sqlx::Error::InvalidSavePointStatement) => connection.close_on_drop(),
+                Err(error) => {
+                    connection.close_on_drop();
+                    return Err(unavailable(&error));
+                }
+            }
+            drop(connection);
+            pause.pass().await;
+        }
+    }
+}
+
+impl Driver for Connections {
+    type Row = SqliteRow;
+
+    async fn rows(&self, statement: &Arc<str>, values: &[Value<'_>]) -> Result<Vec<SqliteRow>> {
+        let mut pause = Pause::new();
+        loop {
+            let mut connection = self.connection().await?;
+            match connection.rows(statement, values).await {
+                Err(error) if is_busy(&error) => {}
+                answer => return answer.map_err(|error| unavailable(&error)),
+            }
+            drop(connection);
+            pause.pass().await;
+        }
+    }
+
+    async fn write(&self, statement: &Arc<str>, values: &[Value<'_>]) -> Result<u64> {
+        let _turn = self.writer.lock().await;
+        let mut pause = Pause::new();
+        loop {
+            let mut connection = self.connection().await?;
+            match connection.write(statement, values).await {
+                Err(error) if is_busy(&error) => {}
+                answer => return answer.map_err(|error| unavailable(&error)),
+            }
+            drop(connection);
+            pause.pass().await;
+        }
+    }
+
+    async fn insert(&self, statement: &Arc<str>, values: &[Value<'_>]) -> Result<bool> {
+        Ok(self.write(statement, values).await? > 0)
+    }
+
+    async fn insert_within(
+        &self,
+        insertion: &Insertion<'_>,
+        statements: &Statements,
+    ) -> Result<Created> {
+        self.transact(&(insertion, statements)).await
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the pool, whose options have a path.
+        f.debug_struct("Sqlite")
+            .field("connections", &self.pool.size())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Several statements that are one step.
+trait Transact: Sync {
+    type Answer: Send;
+
+    fn act(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
+}
+
+impl Transact for (&Insertion<'_>, &Statements) {
+    type Answer = Created;
+
+    async fn act(&self, connection: &mut SqliteConnection) -> Result<Created, sqlx::Error> {
+        let (insertion, statements) = self;
+        insertion.run(connection, statements).await
+    }
+}
+
+async fn run<T: Transact>(
+    connection: &mut SqliteConnection,
+    act: &T,
+) -> Result<T::Answer, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let answer = act.act(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(answer)
+}

@@ -1,0 +1,73 @@
+//! The laws of the kit.
+
+use std::time::Duration;
+
+use statewise::BoxFuture;
+use statewise::store::MySqlStore;
+use statewise::testkit::StoreFixture;
+
+use super::alternating::Alternating;
+use super::runtime;
+use super::server::{shared, store, table};
+
+/// Opens a table of its own for each store, over one pool.
+struct Tables;
+
+impl StoreFixture for Tables {
+    type Store = MySqlStore;
+
+    async fn open(&self) -> MySqlStore {
+        let shared = shared().expect("a law is run only if there is a server");
+        store(&shared.pool).await
+    }
+
+    async fn advance(&self, _: &MySqlStore, _: Duration) {}
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        runtime::spread(futures).await;
+    }
+}
+
+/// Runs a law if there is a server.
+fn if_served(law: impl Future<Output = ()>) {
+    if shared().is_some() {
+        runtime::block_on(law);
+    }
+}
+
+/// Each call goes to another node than the one before.
+struct TwoNodes;
+
+impl StoreFixture for TwoNodes {
+    type Store = Alternating<MySqlStore>;
+
+    async fn open(&self) -> Self::Store {
+        let shared = shared().expect("a law is run only if there is a server");
+        let table = table();
+        let node = || {
+            let builder = MySqlStore::sqlx(shared.pool.clone()).table(&table);
+            builder.deadline(Duration::from_secs(60)).build().unwrap()
+        };
+        let one = node();
+        one.migrate().await.unwrap();
+        Alternating::new(one, node())
+    }
+
+    async fn advance(&self, _: &Self::Store, _: Duration) {}
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        runtime::spread(futures).await;
+    }
+}
+
+mod one_node {
+    use super::{Tables, if_served};
+
+    statewise::testkit::session_store_laws!(Tables, block_on = if_served);
+}
+
+mod two_nodes {
+    use super::{TwoNodes, if_served};
+
+    statewise::testkit::session_store_laws!(TwoNodes, block_on = if_served);
+}

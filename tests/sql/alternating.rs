@@ -1,0 +1,89 @@
+//! One store seen by two nodes: every call goes to the one that was not asked last.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use statewise::clock::Timestamp;
+use statewise::session::{
+    Change, Created, Handle, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
+    SessionStore, Swept, Updated,
+};
+use statewise::{Result, Upkeep};
+
+pub(crate) struct Alternating<S> {
+    nodes: [S; 2],
+    turn: AtomicUsize,
+}
+
+impl<S> Alternating<S> {
+    pub(crate) fn new(one: S, other: S) -> Self {
+        Self {
+            nodes: [one, other],
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    fn node(&self) -> &S {
+        &self.nodes[self.turn.fetch_add(1, Ordering::SeqCst) % 2]
+    }
+}
+
+impl<S: SessionStore> SessionStore for Alternating<S> {
+    async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        self.node().create(record, limit, now).await
+    }
+
+    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+        self.node().load(handle, load, now).await
+    }
+
+    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
+        self.node().renew(handle, renewal, now).await
+    }
+
+    async fn update(
+        &self,
+        handle: Handle,
+        expected: u64,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        self.node().update(handle, expected, change, now).await
+    }
+
+    async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
+        self.node().confirm(handle, generation, now).await
+    }
+
+    async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
+        self.node().touch(uses, now).await
+    }
+
+    async fn remove(&self, handle: Handle, subject: &str, now: Timestamp) -> Result<Removed> {
+        self.node().remove(handle, subject, now).await
+    }
+
+    async fn remove_subject(&self, subject: &str, scope: Scope, now: Timestamp) -> Result<Removed> {
+        self.node().remove_subject(subject, scope, now).await
+    }
+
+    async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
+        self.node().list(subject, page, now).await
+    }
+
+    /// By one of them: each goes its own rounds.
+    async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
+        self.nodes[0].sweep(limit, now).await
+    }
+
+    /// Without it each use is seen by the other node at once.
+    fn upkeep(&self) -> Upkeep {
+        Upkeep::none()
+    }
+}
+
+impl<S> fmt::Debug for Alternating<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alternating").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,301 @@
+//! What is asked of every store in a database behind a pool.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use statewise::Result;
+use statewise::clock::Timestamp;
+use statewise::session::{
+    Created, Limit, Load, Page, Record, Removed, Renewal, Renewed, Scope, SessionStore, Touch,
+    Updated,
+};
+use statewise::testkit::{Sample, give_up_after};
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_unix(1_800_000_000)
+}
+
+pub(crate) fn later(seconds: u64) -> Timestamp {
+    now().saturating_add(seconds)
+}
+
+pub(crate) async fn put(store: &impl SessionStore, row: &Record) {
+    let created = store.create(row, Limit::Unlimited, now()).await.unwrap();
+    assert!(matches!(created, Created::Stored { .. }), "{created:?}");
+}
+
+pub(crate) async fn get(store: &impl SessionStore, row: &Record) -> Option<Record> {
+    store.load(row.handle(), Load::new(), now()).await.unwrap()
+}
+
+pub(crate) async fn count(store: &impl SessionStore, subject: &str) -> usize {
+    let listing = store.list(subject, Page::first(10_000), now()).await;
+    listing.unwrap().records.len()
+}
+
+pub(crate) fn is_unavailable<T>(answer: &Result<T>) -> bool {
+    answer.as_ref().is_err_and(|error| error.is_unavailable())
+}
+
+/// Fifty logins of one subject at once, spread over nodes, with somebody watching: never more than
+/// the limit, and in the end as many. Rejects counting before the lock.
+pub(crate) async fn keeps_the_limit<S: SessionStore>(nodes: Vec<Arc<S>>) {
+    for limit in [Limit::Reject(3), Limit::EvictOldest(3)] {
+        let subject = format!("{limit:?}");
+        let mut tasks = Vec::new();
+        for login in 0..50 {
+            let store = Arc::clone(&nodes[login % nodes.len()]);
+            let row = Sample::of(&subject).at(now());
+            tasks.push(tokio::spawn(async move {
+                let created = store.create(&row, limit, now()).await.unwrap();
+                (row, created)
+            }));
+        }
+        let watched = Arc::clone(&nodes[0]);
+        let name = subject.clone();
+        let watcher = tokio::spawn(async move {
+            for _ in 0..100 {
+                let alive = count(&*watched, &name).await;
+                assert!(alive <= 3, "{alive} at once");
+            }
+        });
+        let (mut stored, mut refused, mut evicted) = (0, 0, BTreeSet::new());
+        for task in tasks {
+            match task.await.unwrap() {
+                (row, Created::Stored { evicted: gone }) => {
+                    stored += 1;
+                    assert!(!gone.contains(&row.handle()));
+                    for handle in gone {
+                        assert!(evicted.insert(handle), "evicted twice");
+                    }
+                }
+                (_, Created::LimitReached) => refused += 1,
+                (_, created) => panic!("{created:?}"),
+            }
+        }
+        watcher.await.unwrap();
+        assert_eq!(count(&*nodes[0], &subject).await, 3);
+        match limit {
+            Limit::Reject(_) => assert_eq!((stored, refused, evicted.len()), (3, 47, 0)),
+            _ => assert_eq!((stored, refused, evicted.len()), (50, 0, 47)),
+        }
+    }
+}
+
+/// A hundred users at once over a pool of one connection: all are served. Rejects a store that
+/// needs two connections for one act.
+pub(crate) async fn serves_a_hundred<S: SessionStore>(store: Arc<S>) {
+    let begun = Instant::now();
+    let tasks: Vec<_> = (0..100)
+        .map(|user| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let row = Sample::of(format!("user {user}")).idle(100).at(now());
+                let limit = Limit::EvictOldest(2);
+                store.create(&row, limit, now()).await.unwrap();
+                assert!(get(&*store, &row).await.is_some());
+                let renewal = Sample::renewal_of(&row);
+                let renewed = store.renew(row.handle(), &renewal, now()).await.unwrap();
+                assert!(matches!(renewed, Renewed::Advanced(_)));
+                store
+                    .touch(&[(row.handle(), later(50))], later(50))
+                    .await
+                    .unwrap();
+                // Found over, which has to be written.
+                let load = Load::new().touch(Touch::new(10));
+                let found = store.load(row.handle(), load, later(90)).await.unwrap();
+                assert!(found.is_none());
+                assert!(get(&*store, &row).await.is_none());
+                store.sweep(10, now()).await.unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+/// Every act, given up after every number of polls: what is there is whole, the connection is fit
+/// for the next, and what the next acknowledges is there for another node. Rejects a connection
+/// that goes back to the pool in the middle of a transaction, or of an answer.
+pub(crate) async fn may_be_given_up<S: SessionStore>(store: &S, other: &S) {
+    for act in [
+        "create",
+        "evict",
+        "load",
+        "bury",
+        "renew",
+        "update",
+        "confirm",
+        "touch",
+        "remove",
+        "remove subject",
+        "list",
+        "sweep",
+    ] {
+        let mut polls = 0;
+        loop {
+            let subject = format!("{act} {polls}");
+            let row = Sample::of(&subject).idle(100).data(b"0").at(now());
+            put(store, &row).await;
+            let (handle, fresh) = (row.handle(), Sample::of(&subject).at(now()));
+            let renewal: Renewal = Sample::renewal_of(&row);
+            let began = async {
+                match act {
+                    "create" => drop(store.create(&fresh, Limit::Unlimited, now()).await.unwrap()),
+                    "evict" => {
+                        drop(
+                            store
+                                .create(&fresh, Limit::EvictOldest(1), now())
+                                .await
+                                .unwrap(),
+                        );
+                    }
+                    "load" => drop(store.load(handle, Load::new(), now()).await.unwrap()),
+                    "bury" => drop(store.load(handle, Load::new(), later(100)).await.unwrap()),
+                    "renew" => drop(store.renew(handle, &renewal, now()).await.unwrap()),
+                    "update" => {
+                        let change = Sample::change(b"1");
+                        drop(store.update(handle, 0, &change, now()).await.unwrap());
+                    }
+                    "confirm" => store.confirm(handle, 0, now()).await.unwrap(),
+                    "touch" => store.touch(&[(handle, later(9))], later(9)).await.unwrap(),
+                    "remove" => {
+                        let _ = store.remove(handle, &subject, now()).await.unwrap();
+                    }
+                    "remove subject" => {
+                        let scope = Scope::all();
+                        let _ = store.remove_subject(&subject, scope, now()).await.unwrap();
+                    }
+                    "list" => drop(store.list(&subject, Page::first(9), now()).await.unwrap()),
+                    _ => drop(store.sweep(1_000, now()).await.unwrap()),
+                }
+            };
+            let done = give_up_after(polls, began).await.is_some();
+            // The next act on the same connection, and what another one sees of it.
+            let next = Sample::of("next").at(now());
+            put(store, &next).await;
+            assert!(
+                get(other, &next).await.is_some(),
+                "{act}, after {polls} polls"
+            );
+            let removed: Removed = store.remove(next.handle(), "next", now()).await.unwrap();
+            assert_eq!(removed.count, 1, "{act}, after {polls} polls");
+            assert!(
+                get(other, &next).await.is_none(),
+                "{act}, after {polls} polls"
+            );
+            let alive = count(other, &subject).await;
+            let expected = match act {
+                "create" => 1..=2,
+                "evict" => 1..=1,
+                "bury" | "remove" | "remove subject" => 0..=1,
+                _ => 1..=1,
+            };
+            assert!(
+                expected.contains(&alive),
+                "{act}, after {polls} polls: {alive}"
+            );
+            // Whatever was given up comes to its end, or does not: it can be done anew.
+            if let Some(found) = get(other, &row).await {
+                let change = Sample::change(b"2");
+                let version = found.version();
+                let updated = store.update(handle, version, &change, now()).await.unwrap();
+                // Given up, it may still have been under way when the row was read.
+                assert!(matches!(
+                    updated,
+                    Updated::Done(_) | Updated::Conflict | Updated::Absent
+                ));
+            }
+            let _ = store
+                .remove_subject(&subject, Scope::all(), now())
+                .await
+                .unwrap();
+            assert_eq!(count(other, &subject).await, 0);
+            if done {
+                break;
+            }
+            polls += 1;
+            assert!(polls < 500, "{act} never ends");
+        }
+    }
+}
+
+/// Several nodes make the table at once. Rejects a migration that meets its own kind.
+pub(crate) async fn migrates_at_once<F>(migrations: Vec<F>)
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let tasks: Vec<_> = migrations.into_iter().map(tokio::spawn).collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+}
+
+/// Names of tables that are no names.
+pub(crate) const HOSTILE: [&str; 12] = [
+    "",
+    "a b",
+    "a;",
+    "a\"b",
+    "a`b",
+    "a'b",
+    "a--",
+    "a.b.c",
+    "A",
+    "a\0",
+    "logins` (x INT); DROP TABLE users; -- ",
+    "logins\" (x); DROP TABLE users; -- ",
+];
+
+/// A row of a newer format is left as it is by whatever changes rows, and ended by what ends them.
+/// `damage` makes it one. Rejects a statement that takes the columns of another version for its
+/// own.
+pub(crate) async fn leaves_a_newer_format_alone<S, D>(store: &S, damage: D)
+where
+    S: SessionStore,
+    D: AsyncFn(&Record) -> i64,
+{
+    let row = Sample::of("alice").idle(100).at(now());
+    put(store, &row).await;
+    let handle = row.handle();
+    damage(&row).await;
+    let refused = |error: statewise::Error| error.is_rejected();
+    assert!(
+        store
+            .load(handle, Load::new(), later(200))
+            .await
+            .is_err_and(refused)
+    );
+    let renewal = Sample::renewal_of(&row);
+    assert!(
+        store
+            .renew(handle, &renewal, now())
+            .await
+            .is_err_and(refused)
+    );
+    let change = Sample::change(b"1");
+    assert!(
+        store
+            .update(handle, 0, &change, now())
+            .await
+            .is_err_and(refused)
+    );
+    store
+        .touch(&[(handle, later(50))], later(50))
+        .await
+        .unwrap();
+    store.confirm(handle, 0, now()).await.unwrap();
+    for _ in 0..2 {
+        store.sweep(100, later(1_000)).await.unwrap();
+    }
+    assert_eq!(
+        damage(&row).await,
+        row.last_seen().unix() as i64,
+        "it was changed"
+    );
+    let removed = store.remove(handle, "alice", now()).await.unwrap();
+    assert_eq!(removed.count, 1, "swept, or not removed");
+}

@@ -1,0 +1,99 @@
+//! The laws of the kit.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use statewise::BoxFuture;
+use statewise::store::SqliteStore;
+use statewise::testkit::StoreFixture;
+
+use super::alternating::Alternating;
+use super::file::{Folder, options, pool, store};
+use super::runtime::{block_on, spread};
+
+/// Opens a file of its own for each store, which several connections share.
+struct Files {
+    connections: u32,
+    busy_timeout: Duration,
+    /// Removed when the test is over.
+    folders: Mutex<Vec<Folder>>,
+}
+
+impl Files {
+    fn new(connections: u32, busy_timeout: Duration) -> Self {
+        Self {
+            connections,
+            busy_timeout,
+            folders: Mutex::default(),
+        }
+    }
+
+    fn options(&self) -> SqliteConnectOptions {
+        let folder = Folder::new();
+        let options = options(&folder.file())
+            .busy_timeout(self.busy_timeout)
+            // What a crash of the machine leaves behind is not asked here.
+            .synchronous(SqliteSynchronous::Off);
+        self.folders.lock().unwrap().push(folder);
+        options
+    }
+}
+
+impl StoreFixture for Files {
+    type Store = SqliteStore;
+
+    async fn open(&self) -> SqliteStore {
+        store(pool(self.options(), self.connections).await).await
+    }
+
+    async fn advance(&self, _: &SqliteStore, _: Duration) {}
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        spread(futures).await;
+    }
+}
+
+/// The database says at once that it is busy, and the store tries again.
+mod impatient_pool {
+    use super::{Duration, Files, block_on};
+
+    statewise::testkit::session_store_laws!(Files::new(3, Duration::ZERO), block_on = block_on);
+}
+
+/// Each call goes to another node than the one before.
+struct TwoNodes(Files);
+
+impl StoreFixture for TwoNodes {
+    type Store = Alternating<SqliteStore>;
+
+    async fn open(&self) -> Self::Store {
+        let options = self.0.options();
+        let one = store(pool(options.clone(), 2).await).await;
+        Alternating::new(one, store(pool(options, 2).await).await)
+    }
+
+    async fn advance(&self, _: &Self::Store, _: Duration) {}
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        spread(futures).await;
+    }
+}
+
+mod two_nodes {
+    use super::{Duration, Files, TwoNodes, block_on};
+
+    statewise::testkit::session_store_laws!(
+        TwoNodes(Files::new(2, Duration::from_secs(1))),
+        block_on = block_on
+    );
+}
+
+mod pool_of_four {
+    use super::{Duration, Files, block_on};
+
+    statewise::testkit::session_store_laws!(
+        Files::new(4, Duration::from_secs(1)),
+        block_on = block_on
+    );
+}

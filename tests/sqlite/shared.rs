@@ -1,0 +1,335 @@
+//! Several connections, nodes and processes on one file.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use statewise::session::{Limit, Load, Page, SessionStore};
+use statewise::store::{SqliteStore, Survives};
+use statewise::testkit::Sample;
+
+use super::cases::{self, count, get, is_unavailable, later, now, put};
+use super::file::{Folder, options, pool, store};
+use super::runtime::block_on;
+
+/// Set in the process that is to be killed: the file that it writes to.
+const CHILD: &str = "STATEWISE_TEST_SQLITE_CHILD";
+
+#[test]
+fn the_limit_holds_under_fifty_logins_at_once() {
+    block_on(async {
+        let folder = Folder::new();
+        let mut nodes = Vec::new();
+        for _ in 0..2 {
+            let pool = pool(options(&folder.file()), 4).await;
+            nodes.push(Arc::new(store(pool).await));
+        }
+        cases::keeps_the_limit(nodes).await;
+    });
+}
+
+#[test]
+fn a_pool_of_one_serves_a_hundred() {
+    block_on(async {
+        let folder = Folder::new();
+        let store = store(pool(options(&folder.file()), 1).await).await;
+        cases::serves_a_hundred(Arc::new(store)).await;
+    });
+}
+
+#[test]
+fn may_be_given_up_at_every_step() {
+    block_on(async {
+        let folder = Folder::new();
+        let options = options(&folder.file()).synchronous(SqliteSynchronous::Off);
+        let one = store(pool(options.clone(), 1).await).await;
+        let other = store(pool(options, 1).await).await;
+        cases::may_be_given_up(&one, &other).await;
+    });
+}
+
+#[test]
+fn nodes_migrate_at_once_and_again() {
+    block_on(async {
+        let folder = Folder::new();
+        let mut migrations = Vec::new();
+        for _ in 0..8 {
+            let pool = pool(options(&folder.file()), 1).await;
+            let builder = SqliteStore::sqlx(pool).deadline(Duration::from_secs(60));
+            let store = builder.build().unwrap();
+            migrations.push(async move { store.migrate().await });
+        }
+        cases::migrates_at_once(migrations).await;
+        let store = store(pool(options(&folder.file()), 1).await).await;
+        let row = Sample::of("alice").at(now());
+        put(&store, &row).await;
+        store.migrate().await.unwrap();
+        assert!(get(&store, &row).await.is_some());
+    });
+}
+
+#[test]
+fn names_that_could_escape_are_refused() {
+    block_on(async {
+        let folder = Folder::new();
+        let pool = pool(options(&folder.file()), 1).await;
+        for name in cases::HOSTILE {
+            let built = SqliteStore::sqlx(pool.clone()).table(name).build();
+            assert!(built.is_err_and(|error| error.is_misuse()), "{name:?}");
+        }
+        let built = SqliteStore::sqlx(pool.clone())
+            .deadline(Duration::ZERO)
+            .build();
+        assert!(built.is_err_and(|error| error.is_misuse()));
+        // Reserved words are names like others.
+        let built = SqliteStore::sqlx(pool).table("main.order").build();
+        built.unwrap().migrate().await.unwrap();
+    });
+}
+
+#[test]
+fn says_what_survives() {
+    block_on(async {
+        use SqliteJournalMode::{Delete, Memory, Persist, Truncate, Wal};
+        use SqliteSynchronous::{Extra, Full, Normal, Off};
+        for (mode, synchronous, survives) in [
+            (Wal, Full, true),
+            (Wal, Extra, true),
+            (Wal, Normal, false),
+            (Wal, Off, false),
+            (Truncate, Full, true),
+            (Persist, Full, true),
+            (Delete, Full, false),
+            (Delete, Extra, true),
+            (Memory, Extra, false),
+        ] {
+            let folder = Folder::new();
+            let options = options(&folder.file())
+                .journal_mode(mode)
+                .synchronous(synchronous);
+            let builder = SqliteStore::sqlx(pool(options, 2).await);
+            let store = builder.assume_durable().build().unwrap();
+            let crash = store.durability().await.unwrap().crash;
+            assert_eq!(
+                crash == Survives::All,
+                survives,
+                "{mode:?}, {synchronous:?}"
+            );
+            // What is known to be lost cannot be vouched for.
+            assert_eq!(store.require_durable().await.is_ok(), survives);
+            let migrated = store.migrate().await;
+            let logged = matches!(mode, Wal | Memory);
+            assert_eq!(migrated.is_ok(), logged);
+            assert_eq!(migrated.is_err_and(|error| error.is_misuse()), !logged);
+        }
+    });
+}
+
+#[test]
+fn a_writer_that_does_not_end_makes_writing_unavailable_and_no_more() {
+    block_on(async {
+        for busy_timeout in [Duration::ZERO, Duration::from_secs(30)] {
+            let folder = Folder::new();
+            let options = options(&folder.file());
+            let store = store(pool(options.clone(), 2).await).await;
+            let row = Sample::of("alice").at(now());
+            put(&store, &row).await;
+            let patient = options.clone().busy_timeout(busy_timeout);
+            let builder = SqliteStore::sqlx(pool(patient, 3).await);
+            let hurried = builder
+                .deadline(Duration::from_millis(300))
+                .build()
+                .unwrap();
+            let elsewhere = pool(options, 1).await;
+            let busy = elsewhere.begin_with("BEGIN IMMEDIATE").await.unwrap();
+            let begun = Instant::now();
+            let fresh = Sample::of("alice").at(now());
+            let handle = row.handle();
+            assert!(is_unavailable(
+                &hurried.remove(handle, "alice", now()).await
+            ));
+            for limit in [Limit::Unlimited, Limit::Reject(5)] {
+                assert!(is_unavailable(&hurried.create(&fresh, limit, now()).await));
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            if busy_timeout.is_zero() {
+                // Else what was given up keeps the connections until it has its turn.
+                assert!(get(&hurried, &row).await.is_some());
+            }
+            busy.rollback().await.unwrap();
+            let _ = store.remove(handle, "alice", now()).await.unwrap();
+            assert!(get(&store, &row).await.is_none());
+        }
+    });
+}
+
+#[test]
+fn a_row_that_does_not_decode_is_one_users_trouble() {
+    block_on(async {
+        let folder = Folder::new();
+        let pool = pool(options(&folder.file()), 2).await;
+        let store = store(pool.clone()).await;
+        for damage in [
+            "format = 2",
+            "fields = x'0201'",
+            "fields = 'text'",
+            "created_at = -1",
+            "version = 'one'",
+            "seed = x'00'",
+            "stamp = x'00'",
+            "current_proof = zeroblob(17)",
+            "generation = 4294967296",
+        ] {
+            let rows = [(); 3].map(|()| Sample::of("alice").at(now()));
+            for row in &rows {
+                put(&store, row).await;
+            }
+            let damaged = &rows[1];
+            let handle = damaged.handle();
+            let damaging = format!("UPDATE statewise_sessions SET {damage} WHERE handle = ?");
+            sqlx::query(sqlx::AssertSqlSafe(damaging))
+                .bind(&handle.as_bytes()[..])
+                .execute(&pool)
+                .await
+                .unwrap();
+            let unreadable = |error: statewise::Error| error.is_rejected();
+            let found = store.load(handle, Load::new(), now()).await;
+            assert!(found.is_err_and(unreadable), "{damage}");
+            let renewal = Sample::renewal_of(damaged);
+            let renewed = store.renew(handle, &renewal, now()).await;
+            assert!(renewed.is_err_and(unreadable), "{damage}");
+            let change = Sample::change(b"1");
+            let updated = store.update(handle, 0, &change, now()).await;
+            assert!(updated.is_err_and(unreadable), "{damage}");
+            assert_eq!(count(&store, "alice").await, 2, "{damage}");
+            let first = store.list("alice", Page::first(1), now()).await.unwrap();
+            assert!(first.next.is_some());
+            let removed = store.remove(handle, "alice", now()).await.unwrap();
+            assert_eq!(removed.count, 1, "{damage}");
+            let scope = statewise::session::Scope::all();
+            let removed = store.remove_subject("alice", scope, now()).await.unwrap();
+            assert_eq!(removed.count, 2);
+        }
+    });
+}
+
+#[test]
+fn a_newer_format_is_left_alone() {
+    block_on(async {
+        let folder = Folder::new();
+        let pool = pool(options(&folder.file()), 2).await;
+        let store = store(pool.clone()).await;
+        let damage = async |row: &statewise::session::Record| {
+            let damaging = "UPDATE statewise_sessions SET format = 2, confirmed = 0 \
+                 WHERE handle = ? RETURNING last_seen";
+            let handle = row.handle();
+            let damaged = sqlx::query_scalar(damaging).bind(&handle.as_bytes()[..]);
+            damaged.fetch_all(&pool).await.unwrap()[0]
+        };
+        cases::leaves_a_newer_format_alone(&store, damage).await;
+    });
+}
+
+#[test]
+fn uses_behind_the_read_reach_the_other_node() {
+    block_on(async {
+        let folder = Folder::new();
+        let one = store(pool(options(&folder.file()), 2).await).await;
+        let other = store(pool(options(&folder.file()), 2).await).await;
+        let rows: Vec<_> = (0..300)
+            .map(|user| Sample::of(format!("user {user}")).idle(100).at(now()))
+            .collect();
+        for row in &rows {
+            put(&one, row).await;
+        }
+        let upkeep = one.upkeep();
+        upkeep.tick().await.unwrap();
+        let uses: Vec<_> = rows.iter().map(|row| (row.handle(), later(60))).collect();
+        one.touch(&uses, later(60)).await.unwrap();
+        let seen_by = async |store: &SqliteStore| {
+            let mut seen = 0;
+            for row in &rows {
+                let found = get(store, row).await.unwrap();
+                seen += usize::from(found.last_seen() == later(60));
+            }
+            seen
+        };
+        assert_eq!(seen_by(&one).await, 300, "what waits counts here");
+        assert_eq!(seen_by(&other).await, 0, "what waits was written at once");
+        while upkeep.tick().await.unwrap() < Some(Duration::from_millis(100)) {}
+        assert_eq!(seen_by(&other).await, 300);
+        // Not shortened, and not revived.
+        let late: Vec<_> = rows.iter().map(|row| (row.handle(), later(160))).collect();
+        other.touch(&late, later(160)).await.unwrap();
+        let early: Vec<_> = rows.iter().map(|row| (row.handle(), later(30))).collect();
+        other.touch(&early, later(30)).await.unwrap();
+        assert_eq!(seen_by(&other).await, 300);
+    });
+}
+
+#[test]
+fn what_a_killed_process_acknowledged_is_there() {
+    let folder = Folder::new();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "shared::to_be_killed", "--nocapture"])
+        .env(CHILD, folder.file())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // What it says it was told, up to where it is killed in the middle of its work.
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    while said.len() < 200 {
+        let line = lines.next().expect("it goes on").unwrap();
+        if let Some(fact) = line.split_once("fact ").map(|(_, fact)| fact.to_owned()) {
+            said.push(fact);
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    said.extend(lines.map_while(Result::ok).filter_map(|line| {
+        // Whole lines only: the last one may have been cut off.
+        line.strip_prefix("fact ")
+            .filter(|fact| fact.ends_with('.'))
+            .map(str::to_owned)
+    }));
+    block_on(async {
+        let store = store(pool(options(&folder.file()), 2).await).await;
+        let mut alive = std::collections::BTreeMap::new();
+        for fact in &said {
+            let (what, user) = fact.trim_end_matches('.').split_once(' ').unwrap();
+            alive.insert(user.to_owned(), what == "created");
+        }
+        for (user, alive) in &alive {
+            assert_eq!(count(&store, user).await, usize::from(*alive), "{user}");
+        }
+        assert!(alive.values().any(|alive| *alive) && alive.values().any(|alive| !alive));
+    });
+}
+
+/// Only does something in a process of its own: creates and removes, says what was acknowledged,
+/// and goes on until it is killed.
+#[test]
+fn to_be_killed() {
+    let Some(file) = std::env::var_os(CHILD) else {
+        return;
+    };
+    block_on(async {
+        let pool = pool(options(std::path::Path::new(&file)), 2).await;
+        let store = store(pool).await;
+        for user in 0.. {
+            let name = format!("user-{user}");
+            let row = Sample::of(&name).at(now());
+            put(&store, &row).await;
+            // Two users in three: their answer comes at once, or after the removal below.
+            if user % 3 > 0 {
+                println!("fact created {name}.");
+                continue;
+            }
+            let _ = store.remove(row.handle(), &name, now()).await.unwrap();
+            println!("fact removed {name}.");
+        }
+    });
+}

@@ -1,0 +1,24 @@
+//! The laws, and what is more to say of them, on MariaDB.
+
+#![cfg(feature = "sqlx-mysql")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "sql/alternating.rs"]
+mod alternating;
+#[path = "sql/cases.rs"]
+mod cases;
+#[path = "mysql/laws.rs"]
+mod laws;
+#[path = "sql/runtime.rs"]
+mod runtime;
+#[path = "mysql/server.rs"]
+mod server;
+#[path = "mysql/shared.rs"]
+mod shared;
+mod support;

@@ -1,0 +1,37 @@
+//! The laws on Postgres, by both clients, and what shows only on a real server.
+
+#![cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+
+mod support;
+
+#[path = "store_postgres/fixture.rs"]
+mod fixture;
+
+#[cfg(feature = "sqlx-postgres")]
+mod sqlx {
+    statewise::testkit::session_store_laws!(
+        crate::fixture::SqlxFixture,
+        block_on = crate::fixture::block_on
+    );
+}
+
+#[cfg(feature = "tokio-postgres")]
+mod tokio_postgres {
+    statewise::testkit::session_store_laws!(
+        crate::fixture::PipelinedFixture,
+        block_on = crate::fixture::block_on
+    );
+}
+
+/// With an upkeep that flushes now and then, so that uses are noted behind the read.
+#[cfg(feature = "sqlx-postgres")]
+mod sqlx_behind {
+    statewise::testkit::session_store_laws!(
+        crate::fixture::Behind(crate::fixture::SqlxFixture),
+        block_on = crate::fixture::block_on
+    );
+}
+
+#[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[path = "store_postgres/server.rs"]
+mod server;

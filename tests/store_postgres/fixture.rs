@@ -1,0 +1,210 @@
+//! Stores on one server, each in a table of its own.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use statewise::BoxFuture;
+use statewise::session::SessionStore;
+use statewise::store::{PostgresBuilder, PostgresStore};
+use statewise::testkit::StoreFixture;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::support::servers::postgres::Postgres;
+
+/// One server for the laws; it ends with the process.
+static SERVER: LazyLock<Option<Postgres>> = LazyLock::new(Postgres::start);
+
+/// One runtime for all tests, so that connections outlive the test that opened them.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = Builder::new_multi_thread();
+    builder
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+});
+
+/// Runs a test on the runtime; does not, if there is no server.
+pub(crate) fn block_on(future: impl Future<Output = ()>) {
+    if SERVER.is_some() {
+        RUNTIME.block_on(future);
+    }
+}
+
+/// Runs a test that starts a server of its own.
+pub(crate) fn run(future: impl Future<Output = ()>) {
+    RUNTIME.block_on(future);
+}
+
+pub(crate) fn server() -> &'static Postgres {
+    SERVER.as_ref().expect("a server")
+}
+
+/// A name that no other store has.
+pub(crate) fn table() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("laws_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A store that may take its time: the machine is busy with all the other tests.
+pub(crate) fn patient<L>(builder: PostgresBuilder<L>) -> PostgresBuilder<L> {
+    builder.deadline(Duration::from_secs(60))
+}
+
+async fn spread(futures: Vec<BoxFuture<'static, ()>>) {
+    let tasks: Vec<_> = futures.into_iter().map(tokio::spawn).collect();
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+}
+
+/// Opens the stores of another fixture and runs their upkeep, with pauses so long that uses wait.
+#[derive(Debug)]
+pub(crate) struct Behind<F>(pub(crate) F);
+
+/// A store whose upkeep ends with it.
+#[derive(Debug)]
+pub(crate) struct Upkept<S> {
+    store: S,
+    upkeep: tokio::task::AbortHandle,
+}
+
+impl<S> Drop for Upkept<S> {
+    fn drop(&mut self) {
+        self.upkeep.abort();
+    }
+}
+
+impl<S: SessionStore> SessionStore for Upkept<S> {
+    statewise::testkit::forward_session_store! {
+        store: create, load, renew, update, confirm, touch, remove, remove_subject, list, sweep,
+            upkeep
+    }
+}
+
+impl<F: StoreFixture> StoreFixture for Behind<F> {
+    type Store = Upkept<F::Store>;
+
+    async fn open(&self) -> Self::Store {
+        let store = self.0.open().await;
+        let upkeep = store.upkeep();
+        upkeep.tick().await.expect("nothing to do yet");
+        let run = upkeep.run(|_| tokio::time::sleep(Duration::from_millis(40)));
+        let upkeep = tokio::spawn(run).abort_handle();
+        Upkept { store, upkeep }
+    }
+
+    async fn advance(&self, store: &Self::Store, by: Duration) {
+        self.0.advance(&store.store, by).await;
+    }
+
+    fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) -> impl Future<Output = ()> + Send {
+        self.0.spread(futures)
+    }
+}
+
+#[cfg(feature = "sqlx-postgres")]
+pub(crate) use with_sqlx::{SqlxFixture, pool_of, sqlx_pool};
+
+#[cfg(feature = "sqlx-postgres")]
+mod with_sqlx {
+    use sqlx::PgPool;
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+    use statewise::store::postgres::Sqlx;
+
+    use super::*;
+
+    static POOL: LazyLock<PgPool> = LazyLock::new(|| sqlx_pool(server(), 24));
+
+    /// A pool of so many connections to a server. Opens none yet.
+    pub(crate) fn sqlx_pool(server: &Postgres, connections: u32) -> PgPool {
+        pool_of(
+            PgConnectOptions::new_without_pgpass().socket(server.folder()),
+            connections,
+        )
+    }
+
+    pub(crate) fn pool_of(options: PgConnectOptions, connections: u32) -> PgPool {
+        let options = options.username("postgres").database("postgres");
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(60))
+            .connect_lazy_with(options)
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct SqlxFixture;
+
+    impl StoreFixture for SqlxFixture {
+        type Store = PostgresStore<Sqlx>;
+
+        async fn open(&self) -> Self::Store {
+            let builder = PostgresStore::sqlx(POOL.clone()).table(table());
+            let store = patient(builder).build().expect("a table name");
+            store.migrate().await.expect("a fresh table");
+            store
+        }
+
+        async fn advance(&self, _: &Self::Store, _: Duration) {}
+
+        async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+            spread(futures).await;
+        }
+    }
+}
+
+#[cfg(feature = "tokio-postgres")]
+pub(crate) use with_tokio_postgres::{PipelinedFixture, client_at, client_of};
+
+#[cfg(feature = "tokio-postgres")]
+mod with_tokio_postgres {
+    use std::io;
+    use std::path::PathBuf;
+
+    use statewise::store::postgres::Pipelined;
+    use tokio::net::UnixStream;
+    use tokio_postgres::{Client, Config, NoTls};
+
+    use super::*;
+
+    /// A connection to a server.
+    pub(crate) async fn client_of(server: &Postgres) -> io::Result<Arc<Client>> {
+        client_at(server.socket()).await
+    }
+
+    pub(crate) async fn client_at(socket: PathBuf) -> io::Result<Arc<Client>> {
+        let stream = UnixStream::connect(socket).await?;
+        let mut config = Config::new();
+        config.user("postgres").dbname("postgres");
+        let connected = config.connect_raw(stream, NoTls).await;
+        let (client, connection) = connected.map_err(io::Error::other)?;
+        tokio::spawn(async {
+            let _ = connection.await;
+        });
+        Ok(Arc::new(client))
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct PipelinedFixture;
+
+    impl StoreFixture for PipelinedFixture {
+        type Store = PostgresStore<Pipelined>;
+
+        async fn open(&self) -> Self::Store {
+            let builder = PostgresStore::connect(|| client_of(server())).connections(2);
+            let store = patient(builder.table(table()))
+                .build()
+                .expect("a table name");
+            store.migrate().await.expect("a fresh table");
+            store
+        }
+
+        async fn advance(&self, _: &Self::Store, _: Duration) {}
+
+        async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+            spread(futures).await;
+        }
+    }
+}

@@ -1,0 +1,1013 @@
+//! What shows only on a real server: crashes, pauses, broken connections, and several pools.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use statewise::clock::Timestamp;
+use statewise::session::{
+    Created, DynSessionStore, Limit, Load, Page, Record, Renewed, Scope, SessionStore, Touch,
+    Updated,
+};
+use statewise::store::{PostgresBuilder, PostgresStore, Survives, postgres};
+use statewise::testkit::{Sample, give_up_after};
+use statewise::{BoxFuture, Error};
+
+use crate::fixture::{
+    block_on, client_at, client_of, patient, pool_of, run, server, sqlx_pool, table,
+};
+use crate::support::servers::postgres::Postgres;
+
+type Store = Arc<dyn DynSessionStore>;
+
+fn now() -> Timestamp {
+    Timestamp::from_unix(1_000_000)
+}
+
+fn later(seconds: u64) -> Timestamp {
+    now().saturating_add(seconds)
+}
+
+/// A store by each of the clients, on one table that is there.
+async fn both(server: &'static Postgres, table: &str) -> [(&'static str, Store); 2] {
+    let sqlx = PostgresStore::sqlx(sqlx_pool(server, 8)).table(table);
+    let sqlx = patient(sqlx).build().unwrap();
+    sqlx.migrate().await.unwrap();
+    let pipelined = PostgresStore::connect(|| client_of(server)).connections(2);
+    let pipelined = patient(pipelined.table(table)).build().unwrap();
+    [("sqlx", Arc::new(sqlx)), ("pipelined", Arc::new(pipelined))]
+}
+
+async fn put(store: &Store, row: &Record) {
+    let created = store.create(row, Limit::Unlimited, now()).await.unwrap();
+    assert!(matches!(created, Created::Stored { .. }));
+}
+
+async fn get(store: &Store, row: &Record) -> Option<Record> {
+    store.load(row.handle(), Load::new(), now()).await.unwrap()
+}
+
+async fn sql(pool: &PgPool, text: String) -> u64 {
+    let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(pool).await;
+    done.unwrap().rows_affected()
+}
+
+async fn number(pool: &PgPool, text: String) -> i64 {
+    let row = sqlx::raw_sql(AssertSqlSafe(format!("SELECT ({text})::text")));
+    let row = row.fetch_one(pool).await.unwrap();
+    row.get::<String, _>(0).parse().unwrap()
+}
+
+fn assert_unavailable<T: std::fmt::Debug>(what: &str, answer: &Result<T, Error>) {
+    let unavailable = answer.as_ref().is_err_and(Error::is_unavailable);
+    assert!(unavailable, "{what}: {answer:?}");
+}
+
+/// One act of each kind.
+fn acts(store: &Store, row: &Record) -> Vec<(&'static str, BoxFuture<'static, Result<(), Error>>)> {
+    fn act<T, F>(
+        store: &Store,
+        row: &Record,
+        act: impl FnOnce(Store, Record) -> F + Send + 'static,
+    ) -> BoxFuture<'static, Result<(), Error>>
+    where
+        T: Send,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let (store, row) = (Arc::clone(store), row.clone());
+        Box::pin(async move { act(store, row).await.map(drop) })
+    }
+    vec![
+        (
+            "create",
+            act(store, row, async |store: Store, _| {
+                let new = Sample::of("carol").at(now());
+                store.create(&new, Limit::Unlimited, now()).await
+            }),
+        ),
+        (
+            "create with a limit",
+            act(store, row, async |store: Store, _| {
+                let new = Sample::of("dave").at(now());
+                store.create(&new, Limit::EvictOldest(2), now()).await
+            }),
+        ),
+        (
+            "load",
+            act(store, row, async |store: Store, row: Record| {
+                let found = store.load(row.handle(), Load::new(), now()).await?;
+                assert!(found.is_some(), "an outage looks like a logout");
+                Ok(())
+            }),
+        ),
+        (
+            "renew",
+            act(store, row, async |store: Store, row: Record| {
+                let renewal = Sample::renewal_of(&row);
+                let renewed = store.renew(row.handle(), &renewal, now()).await?;
+                assert!(!matches!(renewed, Renewed::Absent));
+                Ok(())
+            }),
+        ),
+        (
+            "update",
+            act(store, row, async |store: Store, row: Record| {
+                let change = Sample::change(b"2");
+                let updated = store.update(row.handle(), 0, &change, now()).await?;
+                assert!(!matches!(updated, Updated::Absent));
+                Ok(())
+            }),
+        ),
+        (
+            "confirm",
+            act(store, row, async |store: Store, row: Record| {
+                store.confirm(row.handle(), 1, now()).await
+            }),
+        ),
+        (
+            "touch",
+            act(store, row, async |store: Store, row: Record| {
+                store.touch(&[(row.handle(), later(9))], now()).await
+            }),
+        ),
+        (
+            "list",
+            act(store, row, async |store: Store, _| {
+                let listing = store.list("alice", Page::first(10), now()).await?;
+                assert_eq!(listing.records.len(), 1);
+                Ok(())
+            }),
+        ),
+        (
+            "sweep",
+            act(store, row, async |store: Store, _| {
+                store.sweep(10, now()).await
+            }),
+        ),
+        (
+            "remove",
+            act(store, row, async |store: Store, _| {
+                let other = Sample::of("erin").at(now());
+                store.remove(other.handle(), "erin", now()).await
+            }),
+        ),
+        (
+            "remove_subject",
+            act(store, row, async |store: Store, _| {
+                store.remove_subject("erin", Scope::all(), now()).await
+            }),
+        ),
+    ]
+}
+
+/// Any number of nodes may migrate at once, and again. Rejects a migration without a lock.
+#[test]
+fn migrates_from_many_connections_at_once() {
+    block_on(async {
+        for round in 0..5 {
+            let table = table();
+            let mut nodes: Vec<BoxFuture<'static, ()>> = Vec::new();
+            for node in 0..8 {
+                let table = table.clone();
+                nodes.push(Box::pin(async move {
+                    if node % 2 == 0 {
+                        let store = PostgresStore::sqlx(sqlx_pool(server(), 1)).table(table);
+                        patient(store).build().unwrap().migrate().await.unwrap();
+                    } else {
+                        let store = PostgresStore::connect(|| client_of(server())).table(table);
+                        patient(store).build().unwrap().migrate().await.unwrap();
+                    }
+                }));
+            }
+            let nodes: Vec<_> = nodes.into_iter().map(tokio::spawn).collect();
+            for node in nodes {
+                node.await
+                    .unwrap_or_else(|error| panic!("round {round}: {error}"));
+            }
+            for (_, store) in both(server(), &table).await {
+                let row = Sample::of("alice").at(now());
+                put(&store, &row).await;
+                assert!(get(&store, &row).await.is_some());
+            }
+        }
+    });
+}
+
+/// The public schema is the one that the store works on; words that are reserved are names.
+#[test]
+fn works_on_the_public_schema_and_under_any_name() {
+    block_on(async {
+        let pool = sqlx_pool(server(), 2);
+        sql(&pool, postgres::SCHEMA.to_owned()).await;
+        sql(&pool, postgres::SCHEMA.to_owned()).await;
+        sql(&pool, "CREATE SCHEMA IF NOT EXISTS app".to_owned()).await;
+        sql(&pool, postgres::schema("app.order").unwrap()).await;
+        for name in ["statewise_sessions", "app.order", "user", "_a9"] {
+            for (_, store) in both(server(), name).await {
+                let row = Sample::of("alice").at(now());
+                let limit = Limit::Reject(9);
+                let created = store.create(&row, limit, now()).await.unwrap();
+                assert!(matches!(created, Created::Stored { .. }), "{name}");
+                assert!(get(&store, &row).await.is_some());
+            }
+        }
+        let found = "SELECT count(*) FROM app.order WHERE subject = sha256('alice')";
+        assert_eq!(number(&pool, found.to_owned()).await, 2);
+        // A use and a renewal change no column of an index.
+        let touched = "SELECT count(*) FROM pg_index i JOIN pg_attribute a
+            ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+            WHERE i.indrelid = 'statewise_sessions'::regclass
+            AND a.attname NOT IN ('handle', 'subject', 'deadline')";
+        assert_eq!(number(&pool, touched.to_owned()).await, 0);
+    });
+}
+
+/// What could escape a statement is refused before anything is sent.
+#[test]
+fn refuses_hostile_names() {
+    run(async {
+        let pool = || pool_of(PgConnectOptions::new_without_pgpass(), 1);
+        for name in [
+            "",
+            "a; DROP TABLE b",
+            "a\"b",
+            "A",
+            "a.b.c",
+            "1a",
+            "a b",
+            "a'b",
+            "ä",
+        ] {
+            let refused = PostgresStore::sqlx(pool()).table(name).build();
+            assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
+            assert!(postgres::schema(name).is_err());
+        }
+        let refused = PostgresStore::sqlx(pool()).deadline(Duration::ZERO).build();
+        assert!(refused.is_err_and(|error| error.is_misuse()));
+    });
+}
+
+/// What one node has done, another one sees, whichever client it has. Rejects anything kept in
+/// the process.
+#[test]
+fn two_nodes_share_a_table() {
+    block_on(async {
+        let [(_, one), (_, two)] = both(server(), &table()).await;
+        for (here, there) in [(&one, &two), (&two, &one)] {
+            let row = Sample::of("alice").data(b"1").at(now());
+            put(here, &row).await;
+            assert_eq!(get(there, &row).await.unwrap().encode(), row.encode());
+            let change = Sample::change(b"2");
+            let updated = there.update(row.handle(), 0, &change, now()).await.unwrap();
+            let Updated::Done(changed) = updated else {
+                panic!("not done: {updated:?}");
+            };
+            assert_eq!(get(here, &row).await.unwrap().encode(), changed.encode());
+            let again = here.update(row.handle(), 0, &change, now()).await.unwrap();
+            assert!(matches!(again, Updated::Conflict));
+            let removed = there.remove(row.handle(), "alice", now()).await.unwrap();
+            assert_eq!(removed.count, 1);
+            assert!(get(here, &row).await.is_none());
+            // A late save, a late use and a late renewal undo nothing.
+            let late = here.update(row.handle(), 1, &change, now()).await.unwrap();
+            assert!(matches!(late, Updated::Absent));
+            here.touch(&[(row.handle(), later(5))], later(5))
+                .await
+                .unwrap();
+            let renewal = Sample::renewal_of(&changed);
+            let late = here.renew(row.handle(), &renewal, now()).await.unwrap();
+            assert!(matches!(late, Renewed::Absent));
+            assert!(get(there, &row).await.is_none());
+        }
+    });
+}
+
+/// Fifty logins at once on two nodes: the limit holds at every moment that anybody can see.
+/// Rejects a count before the lock.
+#[test]
+fn the_limit_holds_under_concurrent_logins() {
+    block_on(limit_holds(&[]));
+}
+
+/// The same where connections are serializable by default. Rejects a count in a snapshot that is
+/// older than the lock.
+#[test]
+fn the_limit_holds_whatever_the_default_isolation() {
+    block_on(async {
+        limit_holds(&[("default_transaction_isolation", "serializable")]).await;
+        limit_holds(&[("default_transaction_isolation", "repeatable read")]).await;
+    });
+}
+
+async fn limit_holds(options: &[(&str, &str)]) {
+    const MOST: u32 = 3;
+    for limit in [Limit::Reject(MOST), Limit::EvictOldest(MOST)] {
+        let table = table();
+        let [_, (_, pipelined)] = both(server(), &table).await;
+        let connect = PgConnectOptions::new_without_pgpass().socket(server().folder());
+        let pool = pool_of(connect.options(options.to_vec()), 12);
+        let store = PostgresStore::sqlx(pool.clone()).table(&table);
+        let store: Store = Arc::new(patient(store).build().unwrap());
+        let done = Arc::new(AtomicBool::new(false));
+        let watch = {
+            let (done, pool, table) = (Arc::clone(&done), pool.clone(), table.clone());
+            tokio::spawn(async move {
+                while !done.load(Ordering::SeqCst) {
+                    let there = number(&pool, format!("SELECT count(*) FROM {table}")).await;
+                    assert!(there <= i64::from(MOST), "{there} at once");
+                }
+            })
+        };
+        let logins: Vec<_> = (0..50)
+            .map(|login| {
+                let store = [&store, &pipelined][login % 2].clone();
+                tokio::spawn(async move {
+                    let row = Sample::of("alice").absolute(1_000 + login as u64).at(now());
+                    store.create(&row, limit, now()).await.unwrap()
+                })
+            })
+            .collect();
+        let (mut stored, mut evicted) = (0, HashSet::new());
+        for login in logins {
+            if let Created::Stored { evicted: these } = login.await.unwrap() {
+                stored += 1;
+                for handle in these {
+                    assert!(evicted.insert(handle), "evicted twice");
+                }
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+        watch.await.unwrap();
+        let listing = store.list("alice", Page::first(100), now()).await.unwrap();
+        assert_eq!(listing.records.len(), MOST as usize);
+        assert_eq!(stored - evicted.len(), MOST as usize);
+        assert_eq!(stored, if limit == Limit::Reject(MOST) { 3 } else { 50 });
+    }
+}
+
+/// What was acknowledged before a crash is there after it, removals included.
+/// Rejects a server that is asked to be fast, and a store that acknowledges before it commits.
+#[test]
+fn a_crash_undoes_nothing() {
+    run(async {
+        let Some(server) = Postgres::with(&[]) else {
+            return;
+        };
+        let server: &'static Postgres = Box::leak(Box::new(server));
+        let stores = both(server, "statewise_sessions").await;
+        for round in 0..3 {
+            let (mut live, mut ended) = (Vec::new(), Vec::new());
+            for (_, store) in &stores {
+                for limit in [Limit::Unlimited, Limit::Reject(1_000)] {
+                    let (kept, gone, all) = (
+                        Sample::of("alice").at(now()),
+                        Sample::of("alice").at(now()),
+                        Sample::of(format!("bob {round} {limit:?}")).at(now()),
+                    );
+                    for row in [&kept, &gone, &all] {
+                        let created = store.create(row, limit, now()).await.unwrap();
+                        assert!(matches!(created, Created::Stored { .. }));
+                    }
+                    let renewal = Sample::renewal_of(&kept);
+                    let renewed = store.renew(kept.handle(), &renewal, now()).await.unwrap();
+                    let Renewed::Advanced(kept) = renewed else {
+                        panic!("not advanced: {renewed:?}");
+                    };
+                    live.push(kept);
+                    let removed = store.remove(gone.handle(), "alice", now()).await.unwrap();
+                    assert_eq!(removed.count, 1);
+                    let removed = store.remove_subject(all.subject(), Scope::all(), now());
+                    assert_eq!(removed.await.unwrap().count, 1);
+                    ended.extend([gone, all]);
+                }
+            }
+            server.kill9();
+            let deadline = Duration::from_millis(300);
+            let hasty = PostgresStore::sqlx(sqlx_pool(server, 1)).deadline(deadline);
+            let during = hasty.build().unwrap();
+            let during = during.load(live[0].handle(), Load::new(), now()).await;
+            assert_unavailable("no server", &during);
+            server.restart();
+            for (name, store) in &stores {
+                for row in &live {
+                    let found = get(store, row)
+                        .await
+                        .unwrap_or_else(|| panic!("{name}: lost"));
+                    assert_eq!(found.encode(), row.encode());
+                }
+                for row in &ended {
+                    assert!(
+                        get(store, row).await.is_none(),
+                        "{name}: a crash undid a logout"
+                    );
+                }
+            }
+        }
+        server.kill9();
+    });
+}
+
+/// A server that hangs is *unavailable* within the deadline, for every act; when it goes on, so
+/// does the store. Rejects a call without a deadline, and an outage that looks like a logout.
+#[test]
+fn a_server_that_hangs_is_unavailable() {
+    run(async {
+        let Some(server) = Postgres::start() else {
+            return;
+        };
+        let server: &'static Postgres = Box::leak(Box::new(server));
+        let deadline = Duration::from_millis(300);
+        let table = table();
+        let sqlx = PostgresStore::sqlx(sqlx_pool(server, 4)).deadline(deadline);
+        let pipelined = PostgresStore::connect(|| client_of(server)).deadline(deadline);
+        let given = client_of(server).await.unwrap();
+        let given = PostgresStore::client(given).deadline(deadline);
+        let sqlx = sqlx.table(&table).build().unwrap();
+        sqlx.migrate().await.unwrap();
+        let stores: [(_, Store); 3] = [
+            ("sqlx", Arc::new(sqlx)),
+            (
+                "pipelined",
+                Arc::new(pipelined.table(&table).build().unwrap()),
+            ),
+            ("given", Arc::new(given.table(&table).build().unwrap())),
+        ];
+        let row = Sample::of("alice").at(now());
+        put(&stores[0].1, &row).await;
+        for (name, store) in &stores {
+            assert!(get(store, &row).await.is_some());
+            server.pause();
+            let begun = Instant::now();
+            let asked: Vec<_> = acts(store, &row)
+                .into_iter()
+                .map(|(what, act)| (what, tokio::spawn(act)))
+                .collect();
+            for (what, act) in asked {
+                assert_unavailable(&format!("{name}, {what}"), &act.await.unwrap());
+            }
+            let took = begun.elapsed();
+            assert!(took < deadline * 10, "{name} took {took:?}");
+            server.resume();
+            let begun = Instant::now();
+            loop {
+                match store.load(row.handle(), Load::new(), now()).await {
+                    Ok(found) => break assert!(found.is_some(), "{name}: an outage logged out"),
+                    Err(error) => assert!(error.is_unavailable()),
+                }
+                assert!(
+                    begun.elapsed() < Duration::from_secs(60),
+                    "{name} never came back"
+                );
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        server.kill9();
+    });
+}
+
+/// A statement that waits for somebody's lock is given up at the deadline, by the server too,
+/// and what comes after it is served. Rejects a connection that is stuck for ever.
+#[test]
+fn a_lock_of_others_is_not_waited_for() {
+    block_on(async {
+        let table = table();
+        both(server(), &table).await;
+        let deadline = Duration::from_millis(300);
+        let sqlx = PostgresStore::sqlx(sqlx_pool(server(), 2)).deadline(deadline);
+        let given = client_of(server()).await.unwrap();
+        let given = PostgresStore::client(given).deadline(deadline);
+        let stores: [(_, Store); 2] = [
+            ("sqlx", Arc::new(sqlx.table(&table).build().unwrap())),
+            ("given", Arc::new(given.table(&table).build().unwrap())),
+        ];
+        let admin = sqlx_pool(server(), 1);
+        for (name, store) in stores {
+            let row = Sample::of("alice").at(now());
+            put(&store, &row).await;
+            let mut lock = admin.begin().await.unwrap();
+            let text = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+            sqlx::raw_sql(AssertSqlSafe(text))
+                .execute(&mut *lock)
+                .await
+                .unwrap();
+            for _ in 0..3 {
+                let late = store.load(row.handle(), Load::new(), now()).await;
+                assert_unavailable(name, &late);
+            }
+            lock.rollback().await.unwrap();
+            let begun = Instant::now();
+            while store.load(row.handle(), Load::new(), now()).await.is_err() {
+                assert!(
+                    begun.elapsed() < Duration::from_secs(60),
+                    "{name} never came back"
+                );
+            }
+        }
+    });
+}
+
+/// Connections that an operator ends under way: answers are right or *unavailable*, and the next
+/// ones work. Rejects a broken connection that is taken for an empty answer.
+#[test]
+fn ended_connections_log_nobody_out() {
+    run(async {
+        let Some(server) = Postgres::start() else {
+            return;
+        };
+        let server: &'static Postgres = Box::leak(Box::new(server));
+        let admin = sqlx_pool(server, 1);
+        for (name, store) in both(server, "statewise_sessions").await {
+            let row = Sample::of("alice").data(vec![7; 200_000]).at(now());
+            put(&store, &row).await;
+            let done = Arc::new(AtomicBool::new(false));
+            let readers: Vec<_> = (0..8)
+                .map(|_| {
+                    let (store, row, done) = (Arc::clone(&store), row.clone(), Arc::clone(&done));
+                    tokio::spawn(async move {
+                        let mut right = 0;
+                        while !done.load(Ordering::SeqCst) {
+                            match store.load(row.handle(), Load::new(), now()).await {
+                                Ok(found) => {
+                                    let found = found.expect("an outage looks like a logout");
+                                    assert!(found.encode() == row.encode());
+                                    right += 1;
+                                }
+                                Err(error) => assert!(error.is_unavailable(), "{error:?}"),
+                            }
+                        }
+                        right
+                    })
+                })
+                .collect();
+            let mut ended = 0;
+            while ended < 60 {
+                let text = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                    WHERE pid <> pg_backend_pid() AND usename = 'postgres'
+                    AND backend_type = 'client backend'";
+                ended += number(&admin, text.to_owned()).await;
+            }
+            done.store(true, Ordering::SeqCst);
+            for reader in readers {
+                assert!(reader.await.unwrap() > 0, "{name} answered nothing");
+            }
+            // One that was ended while nobody looked may be found out by the first call.
+            let _ = store.load(row.handle(), Load::new(), now()).await;
+            assert!(get(&store, &row).await.is_some());
+        }
+        server.kill9();
+    });
+}
+
+/// A connection that is cut behind any byte of an answer: the answer is right or *unavailable*.
+/// Rejects half an answer that is taken for a whole one.
+#[test]
+fn a_connection_cut_in_mid_answer_is_no_answer() {
+    block_on(async {
+        let table = table();
+        let [(_, direct), _] = both(server(), &table).await;
+        let row = Sample::of("alice").data(b"1").at(now());
+        put(&direct, &row).await;
+        let folder = server().folder().join("cutting");
+        std::fs::create_dir(&folder).unwrap();
+        let socket = folder.join(".s.PGSQL.5432");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let left = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        tokio::spawn(cutting(listener, Arc::clone(&left)));
+        let mut whole = [0, 0];
+        let mut cut = [0, 0];
+        for bytes in (0..3_000).step_by(37) {
+            left.store(bytes, Ordering::SeqCst);
+            let options = PgConnectOptions::new_without_pgpass().socket(&folder);
+            let sqlx = PostgresStore::sqlx(pool_of(options, 1)).table(&table);
+            let path = socket.clone();
+            let pipelined = PostgresStore::connect(move || client_at(path.clone())).table(&table);
+            let deadline = Duration::from_secs(5);
+            let stores: [Store; 2] = [
+                Arc::new(sqlx.deadline(deadline).build().unwrap()),
+                Arc::new(pipelined.deadline(deadline).build().unwrap()),
+            ];
+            for (at, store) in stores.iter().enumerate() {
+                left.store(bytes, Ordering::SeqCst);
+                match store.load(row.handle(), Load::new(), now()).await {
+                    Ok(found) => {
+                        let found = found.expect("an outage looks like a logout");
+                        assert_eq!(found.encode(), row.encode());
+                        whole[at] += 1;
+                    }
+                    Err(error) => {
+                        assert!(error.is_unavailable(), "{error:?}");
+                        cut[at] += 1;
+                    }
+                }
+            }
+        }
+        println!("whole {whole:?}, cut {cut:?}");
+        assert!(whole.iter().chain(&cut).all(|count| *count > 0));
+    });
+}
+
+/// Forwards connections, and cuts each behind so many bytes of answers.
+async fn cutting(listener: tokio::net::UnixListener, left: Arc<std::sync::atomic::AtomicUsize>) {
+    use tokio::net::UnixStream;
+    /// Passes on what is there; `false` at the end.
+    async fn pass(from: &UnixStream, to: &UnixStream, most: usize) -> Option<usize> {
+        let mut buffer = vec![0; most.min(8_192)];
+        loop {
+            from.readable().await.ok()?;
+            match from.try_read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(read) => {
+                    let mut sent = 0;
+                    while sent < read {
+                        to.writable().await.ok()?;
+                        match to.try_write(&buffer[sent..read]) {
+                            Ok(more) => sent += more,
+                            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                            Err(_) => return None,
+                        }
+                    }
+                    return Some(read);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return None,
+            }
+        }
+    }
+    while let Ok((client, _)) = listener.accept().await {
+        let mut most = left.load(Ordering::SeqCst);
+        tokio::spawn(async move {
+            let Ok(upstream) = UnixStream::connect(server().socket()).await else {
+                return;
+            };
+            let there = async { while pass(&client, &upstream, 8_192).await.is_some() {} };
+            let back = async {
+                while most > 0 {
+                    let Some(passed) = pass(&upstream, &client, most).await else {
+                        break;
+                    };
+                    most -= passed;
+                }
+            };
+            tokio::select! { () = there => {}, () = back => {} }
+        });
+    }
+}
+
+/// An act that is dropped at whichever of its waits: the row is whole, and the connections serve
+/// the next one. Rejects an answer that is left for somebody else to read.
+#[test]
+fn may_be_dropped_at_every_wait() {
+    block_on(async {
+        let table = table();
+        both(server(), &table).await;
+        let sqlx = PostgresStore::sqlx(sqlx_pool(server(), 1)).table(&table);
+        let given = client_of(server()).await.unwrap();
+        let given = PostgresStore::client(given).table(&table);
+        let stores: [(_, Store); 2] = [
+            ("sqlx", Arc::new(patient(sqlx).build().unwrap())),
+            ("pipelined", Arc::new(patient(given).build().unwrap())),
+        ];
+        for (name, store) in stores {
+            for at in 0..acts(&store, &Sample::of("x").at(now())).len() {
+                for polls in 0..14 {
+                    let row = Sample::of("alice").data(b"1").at(now());
+                    let bystander = Sample::of("bob").data(b"3").at(now());
+                    put(&store, &row).await;
+                    put(&store, &bystander).await;
+                    let (what, act) = acts(&store, &row).swap_remove(at);
+                    let done = give_up_after(polls, act).await;
+                    assert!(done.is_none_or(|done| done.is_ok()), "{name}, {what}");
+                    let found = get(&store, &bystander).await.expect("a bystander");
+                    assert_eq!(found.encode(), bystander.encode(), "{name}, {what}");
+                    let found = get(&store, &row).await.expect("it was not removed");
+                    assert!(found.version() <= 1 && found.generation() <= 1);
+                    let renewed = found.generation() == 1;
+                    assert!(!renewed || what == "renew", "{name}, {what}");
+                    assert!(found.version() == 0 || what == "update", "{name}, {what}");
+                    let gone = [(&row, "alice"), (&bystander, "bob")];
+                    for (row, subject) in gone {
+                        let removed = store.remove(row.handle(), subject, now()).await.unwrap();
+                        assert_eq!(removed.count, 1);
+                    }
+                    let dave = store.list("dave", Page::first(10), now()).await.unwrap();
+                    assert!(dave.records.len() <= 2);
+                }
+            }
+        }
+    });
+}
+
+/// A hundred tasks get on with one connection. Rejects an act that holds one and wants another.
+#[test]
+fn a_pool_of_one_serves_a_hundred_tasks() {
+    block_on(async {
+        let table = table();
+        both(server(), &table).await;
+        let sqlx = PostgresStore::sqlx(sqlx_pool(server(), 1)).table(&table);
+        let one = PostgresStore::connect(|| client_of(server())).table(&table);
+        let stores: [Store; 2] = [
+            Arc::new(patient(sqlx).build().unwrap()),
+            Arc::new(patient(one).build().unwrap()),
+        ];
+        for store in stores {
+            let tasks: Vec<_> = (0..100)
+                .map(|task| {
+                    let store = Arc::clone(&store);
+                    tokio::spawn(async move {
+                        let subject = format!("user {task}");
+                        let row = Sample::of(&subject).idle(100).at(now());
+                        let limit = Limit::EvictOldest(1);
+                        let created = store.create(&row, limit, now()).await.unwrap();
+                        assert!(matches!(created, Created::Stored { .. }));
+                        let renewal = Sample::renewal_of(&row);
+                        let renewed = store.renew(row.handle(), &renewal, now()).await.unwrap();
+                        assert!(matches!(renewed, Renewed::Advanced(_)));
+                        let change = Sample::change(b"2");
+                        let updated = store.update(row.handle(), 0, &change, now()).await.unwrap();
+                        assert!(matches!(updated, Updated::Done(_)));
+                        // Over: found, and removed.
+                        let load = Load::new();
+                        let found = store.load(row.handle(), load, later(100)).await.unwrap();
+                        assert!(found.is_none());
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        }
+    });
+}
+
+/// Whether a crash loses something is what the server says, and a server that may lose something
+/// is refused even if the operator vouches. Rejects an answer that hopes.
+#[test]
+fn says_what_survives() {
+    run(async {
+        let Some(server) = Postgres::with(&[]) else {
+            return;
+        };
+        let server: &'static Postgres = Box::leak(Box::new(server));
+        let asks = async |options: &[(&'static str, &'static str)], table: &str| {
+            let connect = PgConnectOptions::new_without_pgpass().socket(server.folder());
+            let pool = pool_of(connect.options(options.to_vec()), 1);
+            let build = |builder: PostgresBuilder<_>| patient(builder.table(table)).build();
+            let plain = build(PostgresStore::sqlx(pool.clone())).unwrap();
+            let vouched = build(PostgresStore::sqlx(pool).assume_durable()).unwrap();
+            let misuse = |answer: Result<(), Error>| match answer {
+                Ok(()) => false,
+                Err(error) => {
+                    assert!(error.is_misuse(), "{error:?}");
+                    true
+                }
+            };
+            (
+                plain.durability().await.unwrap(),
+                misuse(plain.require_durable().await),
+                misuse(vouched.require_durable().await),
+            )
+        };
+        let (unknown, refused, refused_vouched) = asks(&[], "nowhere").await;
+        assert_eq!(unknown.crash, Survives::Unknown);
+        assert!(refused && !refused_vouched);
+
+        both(server, "sessions").await;
+        for (options, crash, failover) in [
+            (&[][..], Survives::All, Survives::Unknown),
+            (
+                &[("synchronous_commit", "off")][..],
+                Survives::NotAll,
+                Survives::NotAll,
+            ),
+            (
+                &[("synchronous_commit", "local")][..],
+                Survives::All,
+                Survives::NotAll,
+            ),
+        ] {
+            let (durability, refused, refused_vouched) = asks(options, "sessions").await;
+            assert_eq!(durability.crash, crash, "{options:?}");
+            assert_eq!(durability.failover, failover, "{options:?}");
+            assert_eq!(refused, crash != Survives::All);
+            assert_eq!(refused_vouched, crash == Survives::NotAll);
+        }
+        let client = PostgresStore::client(client_of(server).await.unwrap()).table("sessions");
+        client.build().unwrap().require_durable().await.unwrap();
+
+        let admin = sqlx_pool(server, 1);
+        sql(&admin, "ALTER TABLE sessions SET UNLOGGED".to_owned()).await;
+        let (durability, refused, refused_vouched) = asks(&[], "sessions").await;
+        assert_eq!(durability.crash, Survives::NotAll);
+        assert!(refused && refused_vouched);
+        server.kill9();
+
+        for setting in ["fsync=off", "full_page_writes=off"] {
+            let server: &'static Postgres =
+                Box::leak(Box::new(Postgres::with(&[setting]).unwrap()));
+            both(server, "sessions").await;
+            let store = PostgresStore::connect(|| client_of(server)).table("sessions");
+            let refused = store.build().unwrap().require_durable().await;
+            assert!(refused.is_err_and(|error| error.is_misuse()), "{setting}");
+            server.kill9();
+        }
+    });
+}
+
+/// A row of a newer version is changed and judged by nobody who does not know what its columns
+/// mean, and counts for the limit. Rejects a node of before an upgrade that touches those of after.
+#[test]
+fn a_row_of_a_newer_version_is_left_alone() {
+    block_on(async {
+        let table = table();
+        let pool = sqlx_pool(server(), 1);
+        for (name, store) in both(server(), &table).await {
+            let row = Sample::of("alice").idle(100).at(now());
+            put(&store, &row).await;
+            sql(
+                &pool,
+                format!("UPDATE {table} SET format = 2, confirmed = FALSE"),
+            )
+            .await;
+            let state = format!("SELECT hashtext(s::text) FROM {table} AS s");
+            let before = number(&pool, state.clone()).await;
+            let (handle, late) = (row.handle(), later(1_000));
+            store
+                .touch(&[(handle, later(50))], later(50))
+                .await
+                .unwrap();
+            store.confirm(handle, 0, now()).await.unwrap();
+            for at in [now(), late] {
+                let renewal = Sample::renewal_of(&row);
+                assert!(store.renew(handle, &renewal, at).await.is_err(), "{name}");
+                let updated = store.update(handle, 0, &Sample::change(b"2"), at).await;
+                assert!(updated.is_err_and(|error| error.is_rejected()));
+                assert!(store.load(handle, Load::new(), at).await.is_err());
+                while store.sweep(100, at).await.unwrap().more {}
+            }
+            assert_eq!(number(&pool, state).await, before, "{name}");
+            let new = Sample::of("alice").at(now());
+            let created = store.create(&new, Limit::Reject(1), now()).await.unwrap();
+            assert!(matches!(created, Created::LimitReached));
+            let removed = store.remove(handle, "alice", now()).await.unwrap();
+            assert_eq!(removed.count, 1);
+        }
+    });
+}
+
+/// A row of a newer version, or a damaged one, is *unreadable* for its one user; it can be removed
+/// and swept, and does not end a list. Rejects a delete that reads first.
+#[test]
+fn a_row_that_does_not_decode_can_be_removed() {
+    block_on(async {
+        let table = table();
+        let pool = sqlx_pool(server(), 1);
+        for (name, store) in both(server(), &table).await {
+            for damage in [
+                "format = 2",
+                "generation = -1",
+                "seed = '\\x00'",
+                "last_seen = 999999999999999",
+                "fields = '\\x8000'",
+            ] {
+                let rows: Vec<_> = (1..6)
+                    .map(|at| Sample::of("alice").absolute(1_000 * at).at(now()))
+                    .collect();
+                for row in &rows {
+                    put(&store, row).await;
+                }
+                let deadline = rows[2].deadline().unix();
+                let text = format!("UPDATE {table} SET {damage} WHERE deadline = {deadline}");
+                assert_eq!(sql(&pool, text).await, 1);
+                let handle = rows[2].handle();
+                let what = format!("{name}, {damage}");
+                let load = store.load(handle, Load::new(), now()).await;
+                assert!(load.is_err_and(|error| error.is_rejected()), "{what}");
+                let renewal = Sample::renewal_of(&rows[2]);
+                // A renewal writes the others anew.
+                if ["format = 2", "fields = '\\x8000'"].contains(&damage) {
+                    let renewed = store.renew(handle, &renewal, now()).await;
+                    assert!(renewed.is_err_and(|error| error.is_rejected()), "{what}");
+                }
+                let updated = store.update(handle, 0, &Sample::change(b"2"), now()).await;
+                assert!(updated.is_err_and(|error| error.is_rejected()), "{what}");
+
+                let mut page = Page::first(1);
+                let mut listed = Vec::new();
+                loop {
+                    let listing = store.list("alice", page, now()).await.unwrap();
+                    listed.extend(listing.records.iter().map(Record::handle));
+                    match listing.next {
+                        Some(next) => page = Page::after(next, 1),
+                        None => break,
+                    }
+                }
+                let good: Vec<_> = [0, 1, 3, 4].map(|at: usize| rows[at].handle()).into();
+                assert_eq!(listed, good, "{what}");
+
+                let removed = store.remove(handle, "alice", now()).await.unwrap();
+                assert_eq!(removed.count, 1, "{what}");
+                let text = format!("UPDATE {table} SET {damage}");
+                sql(&pool, text).await;
+                let removed = store.remove_subject("alice", Scope::all(), now()).await;
+                assert_eq!(removed.unwrap().count, 4, "{what}");
+            }
+        }
+    });
+}
+
+/// A use that waits counts at once in its own process, whatever is asked, and for all after the
+/// flush. Rejects a queue that is forgotten by any method.
+#[test]
+fn uses_that_wait_count_at_once() {
+    block_on(async {
+        let table = table();
+        for (name, store) in both(server(), &table).await {
+            let [(_, elsewhere), _] = both(server(), &table).await;
+            let upkeep = store.upkeep();
+            let (used_at, late) = (later(90), later(150));
+            for asked in [
+                "load", "renew", "update", "confirm", "list", "create", "sweep", "flush",
+            ] {
+                let what = format!("{name}, {asked}");
+                let row = Sample::of("alice").idle(100).at(now());
+                put(&store, &row).await;
+                upkeep.tick().await.unwrap();
+                store
+                    .touch(&[(row.handle(), used_at)], used_at)
+                    .await
+                    .unwrap();
+                let there = get(&elsewhere, &row).await.unwrap();
+                assert_eq!(there.last_seen(), now(), "{what}: it did not wait");
+                let here = get(&store, &row).await.unwrap();
+                assert_eq!(here.last_seen(), used_at, "{what}");
+                match asked {
+                    "renew" => {
+                        let renewal = Sample::renewal_of(&row);
+                        let renewed = store.renew(row.handle(), &renewal, late).await.unwrap();
+                        assert!(matches!(renewed, Renewed::Advanced(_)), "{what}");
+                    }
+                    "update" => {
+                        let change = Sample::change(b"2");
+                        let updated = store.update(row.handle(), 0, &change, late).await.unwrap();
+                        assert!(matches!(updated, Updated::Done(_)), "{what}");
+                    }
+                    "confirm" => store.confirm(row.handle(), 0, late).await.unwrap(),
+                    "list" => {
+                        let listing = store.list("alice", Page::first(9), late).await.unwrap();
+                        assert_eq!(listing.records.len(), 1, "{what}");
+                    }
+                    "create" => {
+                        let new = Sample::of("alice").at(late);
+                        let created = store.create(&new, Limit::Reject(1), late).await.unwrap();
+                        assert!(matches!(created, Created::LimitReached), "{what}");
+                    }
+                    "sweep" => while store.sweep(10, late).await.unwrap().more {},
+                    "flush" => {
+                        upkeep.tick().await.unwrap();
+                        let there = get(&elsewhere, &row).await.unwrap();
+                        assert_eq!(there.last_seen(), used_at, "{what}");
+                    }
+                    _ => {}
+                }
+                let load = Load::new().touch(Touch::new(100));
+                let found = store.load(row.handle(), load, late).await.unwrap();
+                assert!(found.is_some(), "{what}: ended early");
+                let over = store.load(row.handle(), load, later(1_000)).await.unwrap();
+                assert!(over.is_none());
+                assert!(get(&store, &row).await.is_none(), "{what}: revived");
+            }
+        }
+    });
+}
+
+/// What cannot be reached is said without saying where and as whom it was tried.
+#[test]
+fn errors_name_no_host_and_no_password() {
+    run(async {
+        let options = PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(1)
+            .password("hunter2");
+        let pool = pool_of(options, 1);
+        let sqlx = PostgresStore::sqlx(pool).deadline(Duration::from_millis(200));
+        let pipelined = PostgresStore::connect(async || {
+            Err::<Arc<tokio_postgres::Client>, _>("postgres://me:hunter2@127.0.0.1:1")
+        });
+        let stores: [Store; 2] = [
+            Arc::new(sqlx.build().unwrap()),
+            Arc::new(pipelined.build().unwrap()),
+        ];
+        for store in stores {
+            let row = Sample::of("alice").at(now());
+            let answer = store.load(row.handle(), Load::new(), now()).await;
+            assert_unavailable("nobody there", &answer);
+            let text = format!("{answer:?} {store:?}");
+            for secret in ["hunter2", "127.0.0.1", "postgres://"] {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+    });
+}

@@ -1,0 +1,25 @@
+//! The laws, and what is more to say of them, on SQLite: a file in a temporary folder.
+
+#![cfg(feature = "sqlx-sqlite")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "sql/alternating.rs"]
+mod alternating;
+#[path = "sql/cases.rs"]
+mod cases;
+#[path = "sqlite/disk.rs"]
+mod disk;
+#[path = "sqlite/file.rs"]
+mod file;
+#[path = "sqlite/laws.rs"]
+mod laws;
+#[path = "sql/runtime.rs"]
+mod runtime;
+#[path = "sqlite/shared.rs"]
+mod shared;
