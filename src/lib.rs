@@ -73,6 +73,8 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `sqlx-postgres` | no | sessions in Postgres, through the application's own pool of sqlx 0.9 |
+//! | `tokio-postgres` | no | sessions in Postgres, pipelined over connections of tokio-postgres 0.7 |
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
 
 #![forbid(unsafe_code)]

@@ -3,6 +3,7 @@
 //! | store | for | survives a restart | logout takes effect |
 //! |---|---|---|---|
 //! | [`MemoryStore`] | one node, and tests | no | at once |
+//! | `PostgresStore` | a fleet that has a Postgres | yes, if the server syncs | at once |
 //!
 //! All keep the contract of [`SessionStore`](crate::session::SessionStore).
 

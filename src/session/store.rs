@@ -64,6 +64,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: at capacity, what is over in the same shard makes room first.
+    /// - Postgres: with a limit, one call of a function that locks the subject first; never full.
     fn create(
         &self,
         record: &Record,
@@ -107,6 +108,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: leaves the use to [`touch`](Self::touch), so that it is noted only of a proven
     ///   credential.
+    /// - Postgres: one statement, and the use as in memory; a second one removes what is over.
     fn load(
         &self,
         handle: Handle,
@@ -141,6 +143,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - Postgres: one statement; a second one where a race was lost or the row is over.
     fn renew(
         &self,
         handle: Handle,
@@ -171,6 +174,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - Postgres: reads, then writes if the version is still the same.
     fn update(
         &self,
         handle: Handle,
@@ -201,6 +205,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - Postgres: one statement.
     fn confirm(
         &self,
         handle: Handle,
@@ -229,6 +234,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: in place, under shared locks.
+    /// - Postgres: behind the read and many in one statement while the upkeep is being run, and at
+    ///   once if not. What waits counts in its own process; another node may find the login over
+    ///   early by the delay of the flush.
     fn touch(
         &self,
         uses: &[(Handle, Timestamp)],
@@ -261,6 +269,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - Postgres: one statement, which reads nothing of the row.
     fn remove(
         &self,
         handle: Handle,
@@ -295,6 +304,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: one step, as all logins of a subject share a shard.
+    /// - Postgres: one statement, and so one step.
     fn remove_subject(
         &self,
         subject: &str,
@@ -328,6 +338,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under a shared lock of one shard.
+    /// - Postgres: one statement over an index.
     fn list(
         &self,
         subject: &str,
@@ -362,6 +373,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: whole shards, one at a time.
+    /// - Postgres: looks at `limit` rows in the order of handles and skips what is locked; rows of
+    ///   a newer format are left to those who know it.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
 
     /// The background work that this store wants done: writing behind the read, following a log.
