@@ -8,6 +8,10 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
+#![cfg_attr(
+    not(all(feature = "sqlx-postgres", feature = "tokio-postgres")),
+    allow(dead_code, unused_imports, reason = "some tests want both clients")
+)]
 
 mod support;
 
