@@ -6,6 +6,7 @@
 //! | `RedisStore` (feature `redis`) | a fleet | as the server is set up: [`Durability`] | at once |
 //! | `MySqlStore` (feature `sqlx-mysql`) | any number of nodes, MySQL or MariaDB | yes | at once |
 //! | `SqliteStore` (feature `sqlx-sqlite`) | one machine, one file | yes | at once |
+//! | `PostgresStore` | a fleet that has a Postgres | yes, if the server syncs | at once |
 //!
 //! All keep the contract of [`SessionStore`](crate::session::SessionStore).
 

@@ -1,6 +1,17 @@
 //! The laws on Postgres, by both clients, and what shows only on a real server.
 
 #![cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+#![cfg_attr(
+    not(all(feature = "sqlx-postgres", feature = "tokio-postgres")),
+    allow(dead_code, unused_imports, reason = "some tests want both clients")
+)]
 
 mod support;
 

@@ -66,6 +66,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - memory: at capacity, what is over in the same shard makes room first.
     /// - MySQL: within a limit one transaction, which locks a row that stands for the subject.
     /// - SQLite: within a limit one transaction with the right to write from its beginning.
+    /// - Postgres: with a limit, one call of a function that locks the subject first; never full.
     fn create(
         &self,
         record: &Record,
@@ -111,6 +112,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///   credential.
     /// - MySQL, SQLite: one statement that reads; leaves the use to [`touch`](Self::touch). A login
     ///   that is over where nothing can be written is *unavailable*.
+    /// - Postgres: one statement, and the use as in memory; a second one removes what is over.
     fn load(
         &self,
         handle: Handle,
@@ -146,6 +148,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: under the lock of one shard.
     /// - MySQL, SQLite: reads, and replaces the row if it is still the one that was read.
+    /// - Postgres: one statement; a second one where a race was lost or the row is over.
     fn renew(
         &self,
         handle: Handle,
@@ -177,6 +180,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: under the lock of one shard.
     /// - MySQL, SQLite: as for [`renew`](Self::renew); a renewal in between is no conflict.
+    /// - Postgres: reads, then writes if the version is still the same.
     fn update(
         &self,
         handle: Handle,
@@ -208,6 +212,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: under the lock of one shard.
     /// - MySQL, SQLite: one statement.
+    /// - Postgres: one statement.
     fn confirm(
         &self,
         handle: Handle,
@@ -238,6 +243,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - memory: in place, under shared locks.
     /// - MySQL, SQLite: while the upkeep is being run, written behind the read, many in one
     ///   statement, at most a second later; another node may see a login idle that much early.
+    /// - Postgres: behind the read and many in one statement while the upkeep is being run, and at
+    ///   once if not. What waits counts in its own process; another node may find the login over
+    ///   early by the delay of the flush.
     fn touch(
         &self,
         uses: &[(Handle, Timestamp)],
@@ -271,6 +279,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: under the lock of one shard.
     /// - MySQL, SQLite: one statement, durable as their `durability` says.
+    /// - Postgres: one statement, which reads nothing of the row.
     fn remove(
         &self,
         handle: Handle,
@@ -306,6 +315,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: one step, as all logins of a subject share a shard.
     /// - MySQL, SQLite: one statement.
+    /// - Postgres: one statement, and so one step.
     fn remove_subject(
         &self,
         subject: &str,
@@ -340,6 +350,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: under a shared lock of one shard.
     /// - MySQL, SQLite: one statement, by an index.
+    /// - Postgres: one statement over an index.
     fn list(
         &self,
         subject: &str,
@@ -376,6 +387,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - memory: whole shards, one at a time.
     /// - MySQL, SQLite: looks at `limit` rows in the order of their handles, without a lock, and
     ///   asks again of each row as it removes it.
+    /// - Postgres: looks at `limit` rows in the order of handles and skips what is locked; rows of
+    ///   a newer format are left to those who know it.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
 
     /// The background work that this store wants done: writing behind the read, following a log.

@@ -43,8 +43,6 @@ pub(crate) trait WritesBehind: fmt::Debug + Send + Sync + 'static {
 /// [`touch`] returns. What waits counts for all readers of this process, by [`overlay`], and is
 /// written before anything that depends on it is decided, by [`settle`] and its like. It is
 /// forgotten only after it is written, so that a failed or dropped write loses nothing.
-///
-/// [`overlay`]: Self::overlay
 pub(crate) struct Behind(Mutex<State>);
 
 #[derive(Default)]

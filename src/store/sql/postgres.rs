@@ -47,10 +47,10 @@ const LOOK: usize = 5_000;
 
 /// Sessions in Postgres (12 or later), in one table: [`migrate`](Self::migrate) makes it.
 ///
-/// - [`PostgresStore::sqlx`], with the feature `sqlx-postgres`: through the pool that the
+/// - `PostgresStore::sqlx`, with the feature `sqlx-postgres`: through the pool that the
 ///   application has.
-/// - [`PostgresStore::client`] and [`PostgresStore::connect`], with `tokio-postgres`: pipelined
-///   over few connections, for throughput.
+/// - `PostgresStore::client` and `PostgresStore::connect`, with `tokio-postgres`: pipelined over
+///   few connections, for throughput.
 ///
 /// Verifying is one statement. Uses are written through, one by one, until the authenticator's
 /// [`upkeep`](crate::session::SessionAuthenticator) is run; then they are written behind the
@@ -88,14 +88,7 @@ struct Inner<L> {
     swept_to: Mutex<Vec<u8>>,
 }
 
-/// What a [`PostgresStore`] talks through: [`Sqlx`] or [`Pipelined`].
-#[cfg_attr(
-    not(all(feature = "sqlx-postgres", feature = "tokio-postgres")),
-    expect(
-        rustdoc::broken_intra_doc_links,
-        reason = "without its feature, one of them is not there"
-    )
-)]
+/// What a [`PostgresStore`] talks through: `Sqlx` or `Pipelined`.
 #[expect(private_bounds, reason = "sealed: what a link does may change")]
 pub trait Link: Driver {}
 
@@ -121,7 +114,7 @@ impl<L: Link> PostgresStore<L> {
     /// Makes the table and what belongs to it, where it is not there. Any number of nodes may do
     /// so at once, and again at each start. Takes at most a minute.
     ///
-    /// For those who migrate by a tool of their own: [`SCHEMA`] and [`schema`].
+    /// For those who migrate by a tool of their own: [`SCHEMA`] and [`schema()`].
     ///
     /// # Errors
     ///

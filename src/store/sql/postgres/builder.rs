@@ -1,18 +1,12 @@
 //! How a Postgres store is set up.
 
-use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::store::sql::Table;
 use crate::store::sql::postgres::PostgresStore;
-#[cfg(feature = "tokio-postgres")]
-use crate::store::sql::postgres::pipelined::{Pipelined, Source};
-#[cfg(feature = "sqlx-postgres")]
-use crate::store::sql::postgres::sqlx::Sqlx;
 use crate::store::sql::postgres::text::{TABLE, Texts};
 
 /// Until when an answer is waited for, if nothing else is said.
@@ -24,21 +18,25 @@ pub struct PostgresBuilder<L> {
     make: Make<L>,
     table: String,
     deadline: Duration,
-    connections: usize,
+    pub(super) connections: usize,
     assumes_durable: bool,
 }
 
 /// Makes what the store talks through, when everything about it is known.
 type Make<L> = Box<dyn FnOnce(&Settings) -> L + Send>;
 
-struct Settings {
-    texts: Arc<Texts>,
-    deadline: Duration,
-    connections: usize,
+#[cfg_attr(
+    not(feature = "tokio-postgres"),
+    expect(dead_code, reason = "a pool is set up already")
+)]
+pub(super) struct Settings {
+    pub(super) texts: Arc<Texts>,
+    pub(super) deadline: Duration,
+    pub(super) connections: usize,
 }
 
 impl<L> PostgresBuilder<L> {
-    fn new(make: impl FnOnce(&Settings) -> L + Send + 'static) -> Self {
+    pub(super) fn new(make: impl FnOnce(&Settings) -> L + Send + 'static) -> Self {
         Self {
             make: Box::new(make),
             table: TABLE.to_owned(),
@@ -96,82 +94,6 @@ impl<L> PostgresBuilder<L> {
             self.deadline,
             self.assumes_durable,
         ))
-    }
-}
-
-#[cfg(feature = "sqlx-postgres")]
-impl PostgresStore<Sqlx> {
-    /// A store in the database of a pool, which stays the application's.
-    ///
-    /// Give its connections a `statement_timeout` a little above the
-    /// [deadline](PostgresBuilder::deadline): a connection that is late is closed, and without
-    /// one the server may go on with what it waits for.
-    pub fn sqlx(pool: ::sqlx::PgPool) -> PostgresBuilder<Sqlx> {
-        PostgresBuilder::new(move |settings| Sqlx::new(pool, Arc::clone(&settings.texts)))
-    }
-}
-
-#[cfg(feature = "tokio-postgres")]
-impl PostgresStore<Pipelined> {
-    /// A store in the database of one connection, whose `Connection` the application has spawned.
-    /// When it is closed, the store is *unavailable* for ever: [`connect`](Self::connect) has a
-    /// way back.
-    ///
-    /// Give it a connection of its own. The store sets it to *read committed*, and its
-    /// `statement_timeout` to the [deadline](PostgresBuilder::deadline).
-    pub fn client(client: Arc<tokio_postgres::Client>) -> PostgresBuilder<Pipelined> {
-        Self::over(Source::Given(client))
-    }
-
-    /// A store in the database that `open` connects to: at the first use, and again whenever the
-    /// connection is closed or was too late with an answer. One at a time, however many wait.
-    ///
-    /// ```no_run
-    /// use std::sync::Arc;
-    /// use statewise::store::PostgresStore;
-    /// # async fn connect() -> Result<(tokio_postgres::Client, impl Future), tokio_postgres::Error> {
-    /// #     Ok((unimplemented!(), async {}))
-    /// # }
-    /// # fn spawn(_: impl Future) {}
-    ///
-    /// let store = PostgresStore::connect(|| async {
-    ///     // `tokio_postgres::connect("postgres://..", tls)`
-    ///     let (client, connection) = connect().await?;
-    ///     spawn(connection);
-    ///     Ok::<_, tokio_postgres::Error>(Arc::new(client))
-    /// })
-    /// .connections(2)
-    /// .build()?;
-    /// # Ok::<(), statewise::Error>(())
-    /// ```
-    pub fn connect<F, R, E>(open: F) -> PostgresBuilder<Pipelined>
-    where
-        F: Fn() -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Arc<tokio_postgres::Client>, E>> + Send + 'static,
-        E: Into<Box<dyn StdError + Send + Sync>>,
-    {
-        let open = move || {
-            let opening = open();
-            Box::pin(async { opening.await.map_err(Into::into) }) as _
-        };
-        Self::over(Source::Opened(Box::new(open)))
-    }
-
-    fn over(source: Source) -> PostgresBuilder<Pipelined> {
-        PostgresBuilder::new(move |settings| {
-            let texts = Arc::clone(&settings.texts);
-            Pipelined::new(source, settings.connections, texts, settings.deadline)
-        })
-    }
-}
-
-#[cfg(feature = "tokio-postgres")]
-impl PostgresBuilder<Pipelined> {
-    /// How many connections [`connect`](PostgresStore::connect) opens, each of which is one
-    /// process of the server; zero counts as one. Default: one.
-    pub fn connections(mut self, connections: usize) -> Self {
-        self.connections = connections;
-        self
     }
 }
 

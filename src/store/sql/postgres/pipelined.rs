@@ -13,6 +13,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Error, Row as PgRow, Statement};
 
+use crate::store::sql::postgres::PostgresStore;
+use crate::store::sql::postgres::builder::PostgresBuilder;
 use crate::store::sql::postgres::driver::{Driver, Failure, Row, Value};
 use crate::store::sql::postgres::text::{Query, Texts};
 
@@ -21,7 +23,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 type Connecting = Pin<Box<dyn Future<Output = Result<Arc<Client>, BoxError>> + Send>>;
 
 /// Where connections come from.
-pub(super) enum Source {
+enum Source {
     /// This one, and no other when it is closed.
     Given(Arc<Client>),
     /// Opened by the application, whenever one is wanted.
@@ -90,13 +92,70 @@ impl Prepared {
     }
 }
 
+impl PostgresStore<Pipelined> {
+    /// A store in the database of one connection, whose `Connection` the application has spawned.
+    /// When it is closed, the store is *unavailable* for ever: [`connect`](Self::connect) has a
+    /// way back.
+    ///
+    /// Give it a connection of its own. The store sets it to *read committed*, and its
+    /// `statement_timeout` to the [deadline](PostgresBuilder::deadline).
+    pub fn client(client: Arc<Client>) -> PostgresBuilder<Pipelined> {
+        Self::over(Source::Given(client))
+    }
+
+    /// A store in the database that `open` connects to: at the first use, and again whenever the
+    /// connection is closed or was too late with an answer. One at a time, however many wait.
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use statewise::store::PostgresStore;
+    /// # async fn connect() -> Result<(tokio_postgres::Client, impl Future), tokio_postgres::Error> {
+    /// #     Ok((unimplemented!(), async {}))
+    /// # }
+    /// # fn spawn(_: impl Future) {}
+    ///
+    /// let store = PostgresStore::connect(|| async {
+    ///     // `tokio_postgres::connect("postgres://..", tls)`
+    ///     let (client, connection) = connect().await?;
+    ///     spawn(connection);
+    ///     Ok::<_, tokio_postgres::Error>(Arc::new(client))
+    /// })
+    /// .connections(2)
+    /// .build()?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    pub fn connect<F, R, E>(open: F) -> PostgresBuilder<Pipelined>
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Arc<Client>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let open = move || {
+            let opening = open();
+            Box::pin(async { opening.await.map_err(Into::into) }) as _
+        };
+        Self::over(Source::Opened(Box::new(open)))
+    }
+
+    fn over(source: Source) -> PostgresBuilder<Pipelined> {
+        PostgresBuilder::new(move |settings| {
+            let texts = Arc::clone(&settings.texts);
+            Pipelined::new(source, settings.connections, texts, settings.deadline)
+        })
+    }
+}
+
+impl PostgresBuilder<Pipelined> {
+    /// How many connections [`connect`](PostgresStore::connect) opens, each of which is one
+    /// process of the server; zero counts as one. Default: one.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+}
+
 impl Pipelined {
-    pub(super) fn new(
-        source: Source,
-        connections: usize,
-        texts: Arc<Texts>,
-        patience: Duration,
-    ) -> Self {
+    fn new(source: Source, connections: usize, texts: Arc<Texts>, patience: Duration) -> Self {
         Self {
             source,
             slots: (0..connections.max(1)).map(|_| Slot::default()).collect(),

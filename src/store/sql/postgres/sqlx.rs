@@ -10,6 +10,8 @@ use ::sqlx::{AssertSqlSafe, Connection as _, Error, PgPool, Postgres, Row as _};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
+use crate::store::sql::postgres::PostgresStore;
+use crate::store::sql::postgres::builder::PostgresBuilder;
 use crate::store::sql::postgres::driver::{Driver, Failure, Row, Value};
 use crate::store::sql::postgres::text::{Query, Texts};
 
@@ -19,8 +21,19 @@ pub struct Sqlx {
     texts: Arc<Texts>,
 }
 
+impl PostgresStore<Sqlx> {
+    /// A store in the database of a pool, which stays the application's.
+    ///
+    /// Give its connections a `statement_timeout` a little above the
+    /// [deadline](PostgresBuilder::deadline): a connection that is late is closed, and without
+    /// one the server may go on with what it waits for.
+    pub fn sqlx(pool: PgPool) -> PostgresBuilder<Sqlx> {
+        PostgresBuilder::new(move |settings| Sqlx::new(pool, Arc::clone(&settings.texts)))
+    }
+}
+
 impl Sqlx {
-    pub(super) fn new(pool: PgPool, texts: Arc<Texts>) -> Self {
+    fn new(pool: PgPool, texts: Arc<Texts>) -> Self {
         Self { pool, texts }
     }
 

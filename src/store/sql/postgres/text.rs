@@ -114,7 +114,7 @@ $statewise$;
 }
 
 /// The schema for the default table, `statewise_sessions`, for those who apply their migrations
-/// by a tool of their own; [`schema`] has it for a table of another name.
+/// by a tool of their own; [`schema()`] has it for a table of another name.
 ///
 /// Applying it again changes nothing. No index is on a column that a use or a renewal changes,
 /// and pages are filled to 80 percent, so that these updates stay within their page (HOT). The

@@ -1,0 +1,72 @@
+//! Needs a Postgres: `docker run --rm -p 5432:5432 -e POSTGRES_PASSWORD=secret postgres`
+//!
+//! Two nodes of one service share sessions in Postgres, each through its own pool: who logs in on
+//! one is known on the other, and who logs out is known on neither.
+//!
+//! ```text
+//! export DATABASE_URL=postgres://postgres:secret@localhost/postgres
+//! cargo run --example postgres --features sqlx-postgres
+//! ```
+
+use std::error::Error;
+use std::time::Duration;
+
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use statewise::session::SessionAuthenticator;
+use statewise::store::PostgresStore;
+use statewise::store::postgres::Sqlx;
+use statewise::{Authenticator, Login};
+
+type Auth = SessionAuthenticator<PostgresStore<Sqlx>>;
+
+/// What each node does at its start.
+async fn start(url: &str) -> Result<Auth, Box<dyn Error>> {
+    let pool: PgPool = PgPoolOptions::new().max_connections(5).connect(url).await?;
+    let store = PostgresStore::sqlx(pool)
+        .table("statewise_example")
+        .build()?;
+    // Idempotent, and safe from many nodes at once.
+    store.migrate().await?;
+    // Refuses a server that may forget a logout in a crash.
+    store.require_durable().await?;
+    let auth = SessionAuthenticator::builder(store)
+        .idle(Duration::from_secs(30 * 60))
+        .absolute(Duration::from_secs(12 * 3600))
+        .build()?;
+    // Sweeps what is over, and writes uses behind the read.
+    tokio::spawn(auth.upkeep().run(tokio::time::sleep));
+    Ok(auth)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let Ok(url) = std::env::var("DATABASE_URL") else {
+        println!("DATABASE_URL is not set, so there is nothing to show. Start a Postgres:\n");
+        println!("  docker run --rm -p 5432:5432 -e POSTGRES_PASSWORD=secret postgres\n");
+        println!("and then:\n");
+        println!("  export DATABASE_URL=postgres://postgres:secret@localhost/postgres");
+        println!("  cargo run --example postgres --features sqlx-postgres");
+        return Ok(());
+    };
+    let (one, two) = (start(&url).await?, start(&url).await?);
+
+    let issued = one.issue(Login::new("alice").role("admin")).await?;
+    let credential = issued.credential().reveal();
+    println!("one:  {} logged in", issued.identity().subject());
+
+    let caller = two.verify(credential).await?;
+    println!(
+        "two:  {} is calling, {:?}",
+        caller.subject(),
+        caller.roles().collect::<Vec<_>>()
+    );
+
+    let ended = two.revoke(credential).await?;
+    println!("two:  logged out, effective: {ended:?}");
+
+    match one.verify(credential).await {
+        Err(error) => println!("one:  {error}"),
+        Ok(_) => return Err("a login outlived its logout".into()),
+    }
+    Ok(())
+}
