@@ -73,6 +73,7 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `redb` | no | `store::RedbStore`: sessions in one file, durable, without a server |
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
 
 #![forbid(unsafe_code)]
