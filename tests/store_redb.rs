@@ -8,8 +8,14 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "store_redb/device.rs"]
+mod device;
 #[path = "store_redb/folder.rs"]
 mod folder;
+#[path = "store_redb/group.rs"]
+mod group;
+#[path = "store_redb/kill.rs"]
+mod kill;
 
 mod laws {
     use std::time::Duration;

@@ -392,6 +392,7 @@ impl fmt::Debug for Committer {
         f.debug_struct("Committer")
             .field("engine", &self.shared.engine)
             .field("touches", &self.shared.touches)
+            .field("waiting", &self.shared.queue().jobs.len())
             .finish_non_exhaustive()
     }
 }
