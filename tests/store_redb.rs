@@ -10,12 +10,17 @@
 
 #[path = "store_redb/device.rs"]
 mod device;
+#[cfg(unix)]
+#[path = "store_redb/file.rs"]
+mod file;
 #[path = "store_redb/folder.rs"]
 mod folder;
 #[path = "store_redb/group.rs"]
 mod group;
 #[path = "store_redb/kill.rs"]
 mod kill;
+#[path = "store_redb/rows.rs"]
+mod rows;
 
 mod laws {
     use std::time::Duration;
