@@ -10,7 +10,7 @@ use statewise::Rejection;
 use statewise::clock::Timestamp;
 use statewise::session::{Created, Limit, Load, Page, Record, Scope, SessionStore as _, Swept};
 use statewise::store::RedbStore;
-use statewise::testkit::{Sample, block_on};
+use statewise::testkit::{Sample, block_on, give_up_after, interleave};
 
 use super::device::Device;
 
@@ -196,20 +196,59 @@ fn no_use_is_overlooked_while_it_is_written() {
     println!("{rounds} rounds");
 }
 
-/// More uses than there is room for are written through. Rejects a store that drops them, or
-/// holds them all.
+/// Uses of what is not there take no room, and those beyond the room are written before they are
+/// acknowledged. Rejects a store that drops them, or holds as many as come.
 #[test]
 fn uses_beyond_the_room_are_written_through() {
     let device = Device::default();
     let store = device.open();
-    let row = Sample::of("alice").idle(100).at(NOW);
-    create(&store, &row);
-    // Unknown ones take no room at all.
     let unknown: Vec<_> = (0..2_000)
         .map(|_| (Sample::of("x").at(NOW).handle(), after(1)))
         .collect();
     block_on(store.touch(&unknown, after(1))).unwrap();
     assert!(format!("{store:?}").contains("count: 0"), "{store:?}");
+
+    // All in one part of those that uses are kept in.
+    let rows = std::iter::repeat_with(|| Sample::of("alice").idle(100).at(NOW));
+    let rows: Vec<_> = rows
+        .filter(|row| row.handle().as_bytes()[15].is_multiple_of(16))
+        .take(4_200)
+        .collect();
+    create_all(&store, &rows);
+    device.hold();
+    let mut waits = 0;
+    let touches = rows.iter().map(|row| {
+        let uses = [(row.handle(), after(50))];
+        let noted = block_on(give_up_after(1, async {
+            store.touch(&uses, after(50)).await
+        }));
+        waits += usize::from(noted.is_none());
+    });
+    touches.for_each(drop);
+    println!("{waits} uses waited to be written");
+    assert_eq!(waits, 4_200 - 4_096);
+    device.release();
+    drop(store);
+    let store = device.open();
+    for row in &rows {
+        assert!(
+            load(&store, row, after(120)).unwrap().is_some(),
+            "a use was lost"
+        );
+    }
+}
+
+fn create_all(store: &RedbStore, rows: &[Record]) {
+    for rows in rows.chunks(2_000) {
+        // Together, for the sake of time.
+        let futures = rows.iter().map(|row| {
+            let created = store.create(row, Limit::Unlimited, NOW);
+            Box::pin(async { created.await.map(|_| ()) })
+                as statewise::BoxFuture<'_, statewise::Result<()>>
+        });
+        let answers = block_on(interleave(0, futures.collect()));
+        assert!(answers.into_iter().all(|answer| answer.is_ok()));
+    }
 }
 
 /// Two stores on one database share its rows: what one removed the other never serves, and under
@@ -291,16 +330,7 @@ fn twenty_thousand_are_swept_in_bounded_steps() {
         })
         .collect();
     let started = Instant::now();
-    for rows in rows.chunks(2_000) {
-        // Together, for the sake of time.
-        let futures = rows.iter().map(|row| {
-            let created = store.create(row, Limit::Unlimited, NOW);
-            Box::pin(async { created.await.map(|_| ()) })
-                as statewise::BoxFuture<'_, statewise::Result<()>>
-        });
-        let answers = block_on(statewise::testkit::interleave(0, futures.collect()));
-        assert!(answers.into_iter().all(|answer| answer.is_ok()));
-    }
+    create_all(&store, &rows);
     println!(
         "{COUNT} created in {:?}, {} commits",
         started.elapsed(),
