@@ -31,7 +31,7 @@ type Sessions = SessionAuthenticator<RedbStore>;
 
 pub fn measure(options: &Options) -> Vec<Row> {
     let wanted = |act: &&str| options.wants(&format!("redb {act}"));
-    if !crate::ACTS.iter().any(|act| wanted(&act)) {
+    if !crate::ACTS.iter().any(wanted) {
         return Vec::new();
     }
     let folder = env::temp_dir().join(format!("statewise-bench-{}", process::id()));
