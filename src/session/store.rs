@@ -64,6 +64,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: at capacity, what is over in the same shard makes room first.
+    /// - redb: returns when the row is on the device; the file grows as far as there is room.
     fn create(
         &self,
         record: &Record,
@@ -107,6 +108,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: leaves the use to [`touch`](Self::touch), so that it is noted only of a proven
     ///   credential.
+    /// - redb: likewise. Reads on the calling thread; one that is over waits for the commit that
+    ///   removes it.
     fn load(
         &self,
         handle: Handle,
@@ -141,6 +144,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - redb: one that does not advance costs a lookup and no transaction.
     fn renew(
         &self,
         handle: Handle,
@@ -171,6 +175,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - redb: judged within the write transaction.
     fn update(
         &self,
         handle: Handle,
@@ -201,6 +206,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - redb: one that notes nothing costs a lookup and no transaction.
     fn confirm(
         &self,
         handle: Handle,
@@ -229,6 +235,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: in place, under shared locks.
+    /// - redb: in memory, counting from then on, and written about a second later.
     fn touch(
         &self,
         uses: &[(Handle, Timestamp)],
@@ -261,6 +268,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - redb: returns when the removal is on the device.
     fn remove(
         &self,
         handle: Handle,
@@ -295,6 +303,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: one step, as all logins of a subject share a shard.
+    /// - redb: one transaction, on the device when it returns.
     fn remove_subject(
         &self,
         subject: &str,
@@ -328,6 +337,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under a shared lock of one shard.
+    /// - redb: each page is one snapshot.
     fn list(
         &self,
         subject: &str,
@@ -362,6 +372,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: whole shards, one at a time.
+    /// - redb: looks through the rows in the order of their handles; a step that finds nothing over
+    ///   writes nothing.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
 
     /// The background work that this store wants done: writing behind the read, following a log.
