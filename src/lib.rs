@@ -77,6 +77,7 @@
 //! | `sqlx-sqlite` | no | sessions in SQLite, through a pool of sqlx (Rust 1.94) |
 //! | `sqlx-postgres` | no | sessions in Postgres, through the application's own pool of sqlx 0.9 |
 //! | `tokio-postgres` | no | sessions in Postgres, pipelined over connections of tokio-postgres 0.7 |
+//! | `redb` | no | `store::RedbStore`: sessions in one file, durable, without a server |
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
 
 #![forbid(unsafe_code)]

@@ -7,6 +7,7 @@
 //! | `MySqlStore` (feature `sqlx-mysql`) | any number of nodes, MySQL or MariaDB | yes | at once |
 //! | `SqliteStore` (feature `sqlx-sqlite`) | one machine, one file | yes | at once |
 //! | `PostgresStore` | a fleet that has a Postgres | yes, if the server syncs | at once |
+//! | `RedbStore` (feature `redb`) | one machine, one file | yes, and a crash loses nothing acknowledged | at once |
 //!
 //! All keep the contract of [`SessionStore`](crate::session::SessionStore).
 
@@ -46,3 +47,11 @@ pub use sql::postgres::{self, PostgresBuilder, PostgresStore};
 #[cfg(feature = "sqlx-sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlx-sqlite")))]
 pub use sql::sqlite::{self, SqliteBuilder, SqliteStore};
+#[cfg(feature = "redb")]
+mod redb;
+
+pub use durability::{Durability, Survives};
+pub use memory::MemoryStore;
+#[cfg(feature = "redb")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
+pub use redb::{RedbBuilder, RedbStore};

@@ -67,6 +67,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL: within a limit one transaction, which locks a row that stands for the subject.
     /// - SQLite: within a limit one transaction with the right to write from its beginning.
     /// - Postgres: with a limit, one call of a function that locks the subject first; never full.
+    /// - redb: returns when the row is on the device; the file grows as far as there is room.
     fn create(
         &self,
         record: &Record,
@@ -113,6 +114,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: one statement that reads; leaves the use to [`touch`](Self::touch). A login
     ///   that is over where nothing can be written is *unavailable*.
     /// - Postgres: one statement, and the use as in memory; a second one removes what is over.
+    /// - redb: likewise. Reads on the calling thread; one that is over waits for the commit that
+    ///   removes it.
     fn load(
         &self,
         handle: Handle,
@@ -149,6 +152,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - memory: under the lock of one shard.
     /// - MySQL, SQLite: reads, and replaces the row if it is still the one that was read.
     /// - Postgres: one statement; a second one where a race was lost or the row is over.
+    /// - redb: one that does not advance costs a lookup and no transaction.
     fn renew(
         &self,
         handle: Handle,
@@ -181,6 +185,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - memory: under the lock of one shard.
     /// - MySQL, SQLite: as for [`renew`](Self::renew); a renewal in between is no conflict.
     /// - Postgres: reads, then writes if the version is still the same.
+    /// - redb: judged within the write transaction.
     fn update(
         &self,
         handle: Handle,
@@ -213,6 +218,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - memory: under the lock of one shard.
     /// - MySQL, SQLite: one statement.
     /// - Postgres: one statement.
+    /// - redb: one that notes nothing costs a lookup and no transaction.
     fn confirm(
         &self,
         handle: Handle,
@@ -246,6 +252,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - Postgres: behind the read and many in one statement while the upkeep is being run, and at
     ///   once if not. What waits counts in its own process; another node may find the login over
     ///   early by the delay of the flush.
+    /// - redb: in memory, counting from then on, and written about a second later.
     fn touch(
         &self,
         uses: &[(Handle, Timestamp)],
@@ -280,6 +287,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - memory: under the lock of one shard.
     /// - MySQL, SQLite: one statement, durable as their `durability` says.
     /// - Postgres: one statement, which reads nothing of the row.
+    /// - redb: returns when the removal is on the device.
     fn remove(
         &self,
         handle: Handle,
@@ -316,6 +324,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - memory: one step, as all logins of a subject share a shard.
     /// - MySQL, SQLite: one statement.
     /// - Postgres: one statement, and so one step.
+    /// - redb: one transaction, on the device when it returns.
     fn remove_subject(
         &self,
         subject: &str,
@@ -351,6 +360,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - memory: under a shared lock of one shard.
     /// - MySQL, SQLite: one statement, by an index.
     /// - Postgres: one statement over an index.
+    /// - redb: each page is one snapshot.
     fn list(
         &self,
         subject: &str,
@@ -389,6 +399,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///   asks again of each row as it removes it.
     /// - Postgres: looks at `limit` rows in the order of handles and skips what is locked; rows of
     ///   a newer format are left to those who know it.
+    /// - redb: looks through the rows in the order of their handles; a step that finds nothing over
+    ///   writes nothing.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
 
     /// The background work that this store wants done: writing behind the read, following a log.

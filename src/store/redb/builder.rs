@@ -1,0 +1,214 @@
+//! How the database is opened.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redb::Database;
+use ::redb::backends::FileBackend;
+
+use crate::error::{Error, Result};
+use crate::store::redb::RedbStore;
+use crate::store::redb::committer::Committer;
+use crate::store::redb::engine::Engine;
+use crate::store::redb::failure;
+use crate::store::redb::tables::Names;
+
+/// The longest name.
+const MOST: usize = 64;
+
+/// Opens a [`RedbStore`]; made by [`RedbStore::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until a store is opened"]
+pub struct RedbBuilder {
+    name: String,
+    check: bool,
+    cache: Option<usize>,
+    patience: Duration,
+}
+
+impl Default for RedbBuilder {
+    fn default() -> Self {
+        Self {
+            name: "statewise".to_owned(),
+            check: true,
+            cache: None,
+            patience: Duration::from_secs(2),
+        }
+    }
+}
+
+impl RedbBuilder {
+    /// What the names of the tables begin with, so that several stores and the application's own
+    /// tables can be in one database: letters, digits, `_`, `-` and `.`, at most 64. Default:
+    /// `statewise`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Whether a file is read in full when it is opened, which finds all damage. Without it, a
+    /// file that was closed in order is trusted, and opens at once however large it is; after a
+    /// crash it is read in any case. Default: yes.
+    pub fn check(mut self, check: bool) -> Self {
+        self.check = check;
+        self
+    }
+
+    /// Bytes of memory that may be used to keep parts of the file at hand. Default: redb's, one
+    /// gibibyte.
+    pub fn cache(mut self, bytes: usize) -> Self {
+        self.cache = Some(bytes);
+        self
+    }
+
+    /// How long a change waits for a write transaction of the application, which is only there in
+    /// a database of its own ([`open_in`](Self::open_in)). Beyond it, the change is *unavailable*.
+    /// Default: two seconds.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.patience = deadline;
+        self
+    }
+
+    /// Opens the file, or creates it, readable by its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse*: the name is not allowed, the file cannot be opened for reading and writing, or
+    /// its tables are of another kind. *Unavailable*: it is open elsewhere, be it in another
+    /// process that is about to end; it is damaged, or the device failed. Nothing is changed or
+    /// deleted in either case.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<RedbStore> {
+        let names = self.names()?;
+        let file = File {
+            path: path.as_ref().to_owned(),
+            check: self.check,
+            cache: self.cache,
+        };
+        let database = failure::caught(|| file.open())?;
+        self.start(Arc::new(database), Some(file), names)
+    }
+
+    /// Keeps sessions in a database that the application has opened, beside its own tables.
+    ///
+    /// A write transaction of the application keeps logins and logouts waiting. Several stores may
+    /// share one database; each learns at once what another one removed, and within about a second
+    /// what was used there.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse*: the name is not allowed, or there are tables of that name and another kind.
+    /// *Unavailable*: the database could not answer.
+    pub fn open_in(self, database: Arc<Database>) -> Result<RedbStore> {
+        let names = self.names()?;
+        self.start(database, None, names)
+    }
+
+    fn names(&self) -> Result<Names> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if self.name.is_empty() || self.name.len() > MOST || !self.name.bytes().all(allowed) {
+            return Err(Error::misuse(
+                "the name of the tables is empty, longer than 64 bytes or has other characters \
+                 than letters, digits, `_`, `-` and `.`: choose another",
+            ));
+        }
+        Ok(Names::under(&self.name))
+    }
+
+    fn start(self, database: Arc<Database>, file: Option<File>, names: Names) -> Result<RedbStore> {
+        let engine = Engine::new(database, file, names, self.patience);
+        failure::caught(|| prepare(&engine))?;
+        Ok(RedbStore {
+            committer: Committer::start(engine)?,
+            swept_to: Default::default(),
+        })
+    }
+}
+
+/// Makes the tables, so that whoever reads finds them.
+fn prepare(engine: &Engine) -> Result<()> {
+    let names = &engine.names;
+    let of_table = |error| match error {
+        ::redb::TableError::Storage(error) => failure::of(error),
+        _ => Error::misuse(
+            "the database has tables of this name that are not those of sessions: choose another \
+             name",
+        ),
+    };
+    let missing = engine.read(|snapshot| {
+        use ::redb::TableError::TableDoesNotExist;
+        let rows = snapshot.open_table(names.rows()).map(drop);
+        let index = snapshot.open_table(names.index()).map(drop);
+        Ok(match rows.and(index) {
+            Ok(()) => Ok(false),
+            Err(TableDoesNotExist(_)) => Ok(true),
+            Err(error) => Err(of_table(error)),
+        })
+    })?;
+    if missing {
+        let transaction = engine.begin_write().map_err(|failure| failure.error())?;
+        drop(transaction.open_table(names.rows()).map_err(of_table)?);
+        drop(transaction.open_table(names.index()).map_err(of_table)?);
+        engine
+            .commit(transaction)
+            .map_err(|failure| failure.error())?;
+    }
+    Ok(())
+}
+
+/// A file, and how it is opened.
+#[derive(Clone)]
+pub(super) struct File {
+    path: PathBuf,
+    check: bool,
+    cache: Option<usize>,
+}
+
+impl File {
+    pub(super) fn open(&self) -> Result<Database> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.mode(0o600);
+        }
+        let file = options
+            .open(&self.path)
+            .map_err(|error| failure::of_file(&error))?;
+        let backend = FileBackend::new(file).map_err(failure::of_open)?;
+        let mut builder = Database::builder();
+        builder.set_check_integrity_on_open(self.check);
+        if let Some(bytes) = self.cache {
+            builder.set_cache_size(bytes);
+        }
+        let database = builder
+            .create_with_backend(backend)
+            .map_err(failure::of_open)?;
+        self.keep_name();
+        Ok(database)
+    }
+
+    /// The name of a file that was just created survives a crash only if its folder is written.
+    #[cfg(unix)]
+    fn keep_name(&self) {
+        let folder = self
+            .path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        // Some file systems cannot, and keep the name without it.
+        let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    }
+
+    #[cfg(not(unix))]
+    fn keep_name(&self) {}
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").finish_non_exhaustive()
+    }
+}

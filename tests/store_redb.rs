@@ -1,0 +1,48 @@
+//! The laws on the embedded store, and what only a store in a file can break.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "store_redb/device.rs"]
+mod device;
+#[cfg(unix)]
+#[path = "store_redb/file.rs"]
+mod file;
+#[path = "store_redb/folder.rs"]
+mod folder;
+#[path = "store_redb/group.rs"]
+mod group;
+#[path = "store_redb/kill.rs"]
+mod kill;
+#[path = "store_redb/rows.rs"]
+mod rows;
+
+mod laws {
+    use std::time::Duration;
+
+    use statewise::store::RedbStore;
+    use statewise::testkit::StoreFixture;
+
+    use super::folder::Folder;
+
+    /// Opens stores whose files have no name any more, so that none is left behind.
+    struct RedbFixture;
+
+    impl StoreFixture for RedbFixture {
+        type Store = RedbStore;
+
+        async fn open(&self) -> RedbStore {
+            let folder = Folder::in_memory();
+            RedbStore::open(folder.file()).expect("a fresh file is opened")
+        }
+
+        async fn advance(&self, _: &RedbStore, _: Duration) {}
+    }
+
+    statewise::testkit::session_store_laws!(RedbFixture);
+}

@@ -1,0 +1,180 @@
+//! A device that counts, fails on command, holds a sync back, and loses power.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use redb::{Database, StorageBackend};
+use statewise::store::{RedbBuilder, RedbStore};
+use statewise::testkit::Random;
+
+/// The unit in which a device keeps what it has not synced yet.
+const BLOCK: usize = 512;
+
+/// What a device does next instead of what it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// No room for writes.
+    Full,
+    /// Syncing fails.
+    Sync,
+    /// Reading fails.
+    Read,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// As the operating system shows it.
+    written: Vec<u8>,
+    /// As it is found after a loss of power.
+    synced: Vec<u8>,
+    syncs: u64,
+    fault: Option<Fault>,
+    /// Syncs wait for as long as it is so.
+    held: bool,
+    /// A sync has begun to wait.
+    waiting: bool,
+}
+
+/// What stays when the database is closed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Device(pub(crate) Arc<(Mutex<State>, Condvar)>);
+
+impl Device {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap()
+    }
+
+    pub(crate) fn database(&self) -> Arc<Database> {
+        let mut builder = Database::builder();
+        builder.set_check_integrity_on_open(true);
+        let database = builder.create_with_backend(self.clone());
+        Arc::new(database.expect("a database on the device"))
+    }
+
+    pub(crate) fn open(&self) -> RedbStore {
+        self.open_as(RedbStore::builder())
+    }
+
+    pub(crate) fn open_as(&self, builder: RedbBuilder) -> RedbStore {
+        builder
+            .open_in(self.database())
+            .expect("a store on the device")
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
+    pub(crate) fn fail(&self, fault: impl Into<Option<Fault>>) {
+        self.state().fault = fault.into();
+    }
+
+    /// Holds the next sync back, and all after it.
+    pub(crate) fn hold(&self) {
+        let mut state = self.state();
+        state.held = true;
+        state.waiting = false;
+    }
+
+    /// Waits until a sync is held back.
+    pub(crate) fn wait_until_held(&self) {
+        let (lock, signal) = &*self.0;
+        drop(signal.wait_while(lock.lock().unwrap(), |state| !state.waiting));
+    }
+
+    pub(crate) fn release(&self) {
+        self.state().held = false;
+        self.0.1.notify_all();
+    }
+
+    /// What is found after a loss of power at this moment: what was synced, and any part of what
+    /// was written since.
+    pub(crate) fn after_power_loss(&self, random: &mut Random) -> Self {
+        let state = self.state();
+        let mut left = state.synced.clone();
+        if random.once_in(2) {
+            left.resize(state.written.len(), 0);
+        }
+        let mut chosen = BTreeMap::new();
+        for at in (0..left.len().min(state.written.len())).step_by(BLOCK) {
+            // Neighbours mostly share their fate.
+            let fate = chosen.entry(at / 65_536).or_insert_with(|| random.below(4));
+            let end = (at + BLOCK).min(left.len()).min(state.written.len());
+            if *fate == 0 || (*fate == 1 && random.once_in(2)) {
+                left[at..end].copy_from_slice(&state.written[at..end]);
+            }
+        }
+        Self::holding(left)
+    }
+
+    fn holding(bytes: Vec<u8>) -> Self {
+        let device = Self::default();
+        {
+            let mut state = device.state();
+            state.written.clone_from(&bytes);
+            state.synced = bytes;
+        }
+        device
+    }
+
+    /// What the operating system shows, on a device that works.
+    pub(crate) fn repaired(&self) -> Self {
+        Self::holding(self.state().written.clone())
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("the device is broken, as it should be here")
+}
+
+impl StorageBackend for Device {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.state().written.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.state();
+        if state.fault == Some(Fault::Read) {
+            return Err(broken());
+        }
+        let start = usize::try_from(offset).unwrap();
+        let bytes = state.written.get(start..start + out.len());
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.state();
+        if state.fault == Some(Fault::Full) && len > state.written.len() as u64 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.written.resize(usize::try_from(len).unwrap(), 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let (lock, signal) = &*self.0;
+        let mut state = lock.lock().unwrap();
+        state.waiting = true;
+        signal.notify_all();
+        let mut state = signal.wait_while(state, |state| state.held).unwrap();
+        state.syncs += 1;
+        if state.fault == Some(Fault::Sync) {
+            return Err(broken());
+        }
+        let written = state.written.clone();
+        state.synced = written;
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        if state.fault == Some(Fault::Full) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let start = usize::try_from(offset).unwrap();
+        state.written[start..start + data.len()].copy_from_slice(data);
+        Ok(())
+    }
+}

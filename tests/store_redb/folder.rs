@@ -1,0 +1,44 @@
+//! Folders for files of tests.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{env, fs, process};
+
+/// A folder of its own, which goes when it is dropped.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// On a device, where syncing takes its time.
+    pub(crate) fn on_disk() -> Self {
+        Self::under(&env::temp_dir())
+    }
+
+    /// In memory if there is such a place, where syncing costs nothing.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() {
+            Self::under(memory)
+        } else {
+            Self::on_disk()
+        }
+    }
+
+    fn under(parent: &Path) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("statewise-redb-{}-{number}", process::id());
+        let folder = parent.join(name);
+        fs::create_dir_all(&folder).expect("a folder for the test");
+        Self(folder)
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.join("sessions.redb")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

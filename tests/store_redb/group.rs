@@ -1,0 +1,402 @@
+//! Group commit: what waits becomes one transaction, whoever still waits for it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use statewise::clock::Timestamp;
+use statewise::session::{
+    Created, Limit, Load, Page, Record, Renewed, Scope, SessionStore as _, Updated,
+};
+use statewise::store::RedbStore;
+use statewise::testkit::{Random, Sample, block_on, give_up_after, seed};
+
+use super::device::{Device, Fault};
+
+const NOW: Timestamp = Timestamp::from_unix(1_000_000);
+
+fn load(store: &RedbStore, row: &Record) -> Option<Record> {
+    block_on(store.load(row.handle(), Load::new(), NOW)).expect("an answer")
+}
+
+fn create(store: &RedbStore, row: &Record) {
+    let created = block_on(store.create(row, Limit::Unlimited, NOW));
+    assert!(matches!(created, Ok(Created::Stored { .. })), "{created:?}");
+}
+
+/// A hundred tasks that come while the device syncs are synced together: three commits, not a
+/// hundred. And whatever needs no change needs no commit. Rejects a transaction per change.
+#[test]
+fn what_comes_together_is_committed_together() {
+    let device = Device::default();
+    let store = Arc::new(device.open());
+    let (before, syncs) = (store.commits(), device.syncs());
+    device.hold();
+    let spawn = || {
+        let store = Arc::clone(&store);
+        thread::spawn(move || {
+            let row = Sample::of("alice").at(NOW);
+            create(&store, &row);
+            row
+        })
+    };
+    let first = spawn();
+    device.wait_until_held();
+    let others: Vec<_> = (0..99).map(|_| spawn()).collect();
+    // All wait, as soon as none can go on: there is nothing that says so but time.
+    while !format!("{store:?}").contains("waiting: 99") {
+        thread::yield_now();
+    }
+    device.release();
+    let rows: Vec<_> = others
+        .into_iter()
+        .chain([first])
+        .map(|task| task.join().unwrap())
+        .collect();
+    let commits = store.commits() - before;
+    println!(
+        "100 creates: {commits} commits, {} syncs",
+        device.syncs() - syncs
+    );
+    assert_eq!(commits, 2);
+    assert!(rows.iter().all(|row| load(&store, row).is_some()));
+
+    let (before, row) = (store.commits(), &rows[0]);
+    assert!(matches!(
+        block_on(store.create(row, Limit::Unlimited, NOW)),
+        Ok(Created::Duplicate)
+    ));
+    let full = Sample::of("alice").at(NOW);
+    let full = block_on(store.create(&full, Limit::Reject(100), NOW));
+    assert!(matches!(full, Ok(Created::LimitReached)));
+    let change = Sample::change(b"1");
+    assert!(matches!(
+        block_on(store.update(row.handle(), 7, &change, NOW)),
+        Ok(Updated::Conflict)
+    ));
+    let mut forged = Sample::renewal_of(row);
+    forged.presented = forged.next;
+    assert!(matches!(
+        block_on(store.renew(row.handle(), &forged, NOW)),
+        Ok(Renewed::Unchanged(_))
+    ));
+    block_on(store.confirm(row.handle(), 0, NOW)).unwrap();
+    let nobody = Sample::of("nobody").at(NOW).handle();
+    assert_eq!(
+        block_on(store.remove(nobody, "nobody", NOW)).unwrap().count,
+        0
+    );
+    assert_eq!(block_on(store.sweep(100, NOW)).unwrap().removed, 0);
+    assert_eq!(store.commits(), before, "a commit without a change");
+}
+
+/// A future that is dropped after whichever poll leaves its operation done or not done, and the
+/// store works on. Rejects a store that needs the caller to finish what it began.
+#[test]
+fn may_be_dropped_at_every_poll() {
+    for act in [
+        "create",
+        "renew",
+        "update",
+        "remove",
+        "remove_subject",
+        "load",
+        "sweep",
+    ] {
+        for polls in 0..4 {
+            let device = Device::default();
+            let store = device.open();
+            let row = Sample::of("alice").idle(100).data(b"0").at(NOW);
+            let fresh = Sample::of("alice").at(NOW);
+            create(&store, &row);
+            let later = NOW.saturating_add(100);
+            device.hold();
+            let future = async {
+                match act {
+                    "create" => store.create(&fresh, Limit::Unlimited, NOW).await.map(drop),
+                    "renew" => store
+                        .renew(row.handle(), &Sample::renewal_of(&row), NOW)
+                        .await
+                        .map(drop),
+                    "update" => store
+                        .update(row.handle(), 0, &Sample::change(b"1"), NOW)
+                        .await
+                        .map(drop),
+                    "remove" => store.remove(row.handle(), "alice", NOW).await.map(drop),
+                    "remove_subject" => store
+                        .remove_subject("alice", Scope::all(), NOW)
+                        .await
+                        .map(drop),
+                    "load" => store.load(row.handle(), Load::new(), later).await.map(drop),
+                    _ => store.sweep(10, later).await.map(drop),
+                }
+            };
+            // It waits for a sync that is held back, so that it is not woken in between.
+            let done = block_on(give_up_after(polls.min(1), future)).is_some();
+            assert!(!done, "{act} was acknowledged before it was synced");
+            device.release();
+            // Whatever was begun is over when the next operation is.
+            let next = Sample::of("bob").at(NOW);
+            create(&store, &next);
+            assert!(load(&store, &next).is_some());
+            let found = load(&store, &row);
+            let begun = polls > 0;
+            match act {
+                "create" => assert_eq!(load(&store, &fresh).is_some(), begun),
+                "renew" => assert_eq!(found.unwrap().generation(), u32::from(begun)),
+                "update" => assert_eq!(found.unwrap().version(), u64::from(begun)),
+                _ => assert_eq!(found.is_none(), begun, "{act}"),
+            }
+        }
+    }
+}
+
+/// What waits is bounded: a rush of logins is refused with a time to retry, while logouts still
+/// find room, and nothing that was taken in is lost. Rejects an unbounded queue.
+#[test]
+fn what_waits_is_bounded() {
+    let device = Device::default();
+    let store = device.open();
+    let row = Sample::of("alice").at(NOW);
+    create(&store, &row);
+    device.hold();
+    let mut rush = Vec::new();
+    for _ in 0..10_000 {
+        let row = Sample::of("rush").at(NOW);
+        let answer = block_on(give_up_after(1, store.create(&row, Limit::Unlimited, NOW)));
+        match answer {
+            None => rush.push(row),
+            Some(Err(error)) => {
+                assert!(
+                    error.is_unavailable() && error.retry_after().is_some(),
+                    "{error:?}"
+                );
+                break;
+            }
+            Some(Ok(created)) => panic!("acknowledged before it was synced: {created:?}"),
+        }
+    }
+    println!("{} creates waited", rush.len());
+    assert!((1_000..5_000).contains(&rush.len()));
+    let mut removal = Box::pin(store.remove(row.handle(), "alice", NOW));
+    assert!(
+        block_on(give_up_after(1, &mut removal)).is_none(),
+        "a logout found no room"
+    );
+    // Large ones are bounded by their bytes.
+    device.release();
+    assert_eq!(block_on(removal).unwrap().count, 1);
+    assert!(load(&store, &row).is_none());
+    assert!(rush.iter().all(|row| load(&store, row).is_some()));
+
+    create(&store, &row);
+    device.hold();
+    let mut count = 0;
+    let large = Sample::of("large").data(vec![1; 1 << 20]);
+    while block_on(give_up_after(
+        1,
+        store.create(&large.at(NOW), Limit::Unlimited, NOW),
+    ))
+    .is_none()
+    {
+        count += 1;
+        assert!(count < 80, "more than 64 MiB wait");
+    }
+    device.release();
+    println!("{count} creates of a mebibyte waited");
+    assert!(count > 30);
+}
+
+/// Power is lost at any moment, and any part of what was not synced is lost: what was acknowledged
+/// is there, what was removed is not, and the file opens. Rejects a commit that is acknowledged
+/// before it is synced.
+#[test]
+fn what_was_acknowledged_outlives_a_loss_of_power() {
+    let mut random = Random::new(seed());
+    println!("seed {}", seed());
+    for round in 0..40 {
+        let device = Device::default();
+        let store = device.open();
+        let (mut alive, mut removed) = (Vec::new(), Vec::new());
+        for _ in 0..random.below(40) {
+            if alive.len() > 2 && random.once_in(3) {
+                let row: Record = alive.swap_remove(random.below(alive.len()));
+                assert_eq!(
+                    block_on(store.remove(row.handle(), "alice", NOW))
+                        .unwrap()
+                        .count,
+                    1
+                );
+                removed.push(row);
+            } else {
+                let row = Sample::of("alice")
+                    .data(vec![3; random.below(3_000)])
+                    .at(NOW);
+                create(&store, &row);
+                alive.push(row);
+            }
+        }
+        // One more is under way, synced or not.
+        if random.once_in(2) {
+            device.hold();
+            let under_way = Sample::of("alice").at(NOW);
+            let answer = block_on(give_up_after(
+                1,
+                store.create(&under_way, Limit::Unlimited, NOW),
+            ));
+            assert!(answer.is_none());
+            device.wait_until_held();
+        }
+        let left = device.after_power_loss(&mut random);
+        device.release();
+        drop(store);
+        let store = left.open();
+        for row in &alive {
+            assert!(load(&store, row).is_some(), "round {round}: lost");
+        }
+        for row in &removed {
+            assert!(load(&store, row).is_none(), "round {round}: came back");
+        }
+        let listed = block_on(store.list("alice", Page::first(1_000), NOW)).unwrap();
+        let extra = listed.records.len() - alive.len();
+        assert!(extra <= 1, "round {round}");
+    }
+}
+
+/// After the device has failed, the group is unavailable for all its callers, nothing more is
+/// written, what is in memory is still read, and what was acknowledged is there when the database
+/// is opened anew. Rejects a store that says yes to what it could not write, and one that goes on
+/// over a failure.
+#[test]
+fn a_device_that_fails_loses_nothing_acknowledged() {
+    for fault in [Fault::Full, Fault::Sync, Fault::Read] {
+        let device = Device::default();
+        let store = Arc::new(device.open());
+        let kept = Sample::of("alice").at(NOW);
+        let ended = Sample::of("alice").at(NOW);
+        create(&store, &kept);
+        create(&store, &ended);
+        assert_eq!(
+            block_on(store.remove(ended.handle(), "alice", NOW))
+                .unwrap()
+                .count,
+            1
+        );
+        device.fail(fault);
+        let tries: Vec<_> = (0..8)
+            .map(|_| {
+                let store = Arc::clone(&store);
+                thread::spawn(move || {
+                    let row = Sample::of("alice").data(vec![5; 300_000]).at(NOW);
+                    (block_on(store.create(&row, Limit::Unlimited, NOW)), row)
+                })
+            })
+            .collect();
+        let tries: Vec<_> = tries.into_iter().map(|task| task.join().unwrap()).collect();
+        if fault != Fault::Read {
+            for (answer, _) in &tries {
+                let error = answer.as_ref().expect_err("no room and no sync");
+                assert!(error.is_unavailable(), "{fault:?}: {error:?}");
+            }
+            let error = block_on(store.remove(kept.handle(), "alice", NOW)).unwrap_err();
+            assert!(error.is_unavailable() && error.retry_after().is_some());
+            println!("{fault:?}: {error:?}");
+            assert!(block_on(store.durability()).is_err_and(|error| error.is_unavailable()));
+            assert!(
+                load(&store, &kept).is_some(),
+                "what is in memory can be read"
+            );
+            // That the device works again does not tell what it keeps.
+            device.fail(None);
+            let more = block_on(store.create(&ended, Limit::Unlimited, NOW));
+            assert!(more.is_err_and(|error| error.is_unavailable()));
+        }
+        drop(store);
+        device.fail(None);
+        let store = device.repaired().open();
+        assert!(load(&store, &kept).is_some(), "{fault:?}: lost");
+        assert!(load(&store, &ended).is_none(), "{fault:?}: came back");
+        for (answer, row) in &tries {
+            if answer.is_ok() {
+                assert!(load(&store, row).is_some(), "{fault:?}: lost");
+            }
+        }
+        create(&store, &Sample::of("alice").at(NOW));
+    }
+}
+
+/// While the application holds a write transaction of its own database, changes are unavailable
+/// within the deadline, lookups go on, and all is well when it is done. Rejects a hang.
+#[test]
+fn waits_for_the_application_no_longer_than_the_deadline() {
+    let device = Device::default();
+    let database = device.database();
+    let builder = RedbStore::builder().deadline(Duration::from_millis(30));
+    let store = builder.open_in(Arc::clone(&database)).unwrap();
+    let row = Sample::of("alice").at(NOW);
+    create(&store, &row);
+    let own = database.begin_write().unwrap();
+    let error = block_on(store.remove(row.handle(), "alice", NOW)).unwrap_err();
+    assert!(
+        error.is_unavailable() && error.to_string().contains("holds a write"),
+        "{error}"
+    );
+    assert!(load(&store, &row).is_some());
+    own.abort().unwrap();
+    assert_eq!(
+        block_on(store.remove(row.handle(), "alice", NOW))
+            .unwrap()
+            .count,
+        1
+    );
+}
+
+/// The last one who holds the store may be a task that the committer itself wakes, and drops.
+/// Rejects a thread that waits for itself.
+#[test]
+fn may_be_dropped_by_its_own_thread() {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::{Mutex, mpsc};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Polls its task where it is woken.
+    struct Here(Mutex<Option<Task>>);
+
+    impl Wake for Here {
+        fn wake(self: Arc<Self>) {
+            let task = self.0.lock().unwrap().take();
+            let waker = Waker::from(Arc::clone(&self));
+            if let Some(mut task) = task
+                && task.as_mut().poll(&mut Context::from_waker(&waker)) == Poll::Pending
+            {
+                *self.0.lock().unwrap() = Some(task);
+            }
+        }
+    }
+
+    let device = Device::default();
+    let store = device.open();
+    device.hold();
+    let (done, ended) = mpsc::channel();
+    let task: Task = Box::pin(async move {
+        let row = Sample::of("alice").at(NOW);
+        let created = store.create(&row, Limit::Unlimited, NOW).await;
+        drop(store);
+        done.send((created.is_ok(), row)).unwrap();
+    });
+    let here = Arc::new(Here(Mutex::new(Some(task))));
+    Arc::clone(&here).wake();
+    device.release();
+    let (created, row) = ended.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(created);
+    // Closed as soon as the thread has ended.
+    let started = std::time::Instant::now();
+    while Arc::strong_count(&device.0) > 1 {
+        assert!(started.elapsed() < Duration::from_secs(20), "never closed");
+        thread::yield_now();
+    }
+    assert!(load(&device.open(), &row).is_some());
+}

@@ -1,0 +1,369 @@
+//! What lies in the tables, and what lies over them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redb::{Database, ReadableDatabase as _, ReadableTableMetadata as _, TableDefinition};
+use statewise::Rejection;
+use statewise::clock::Timestamp;
+use statewise::session::{Created, Limit, Load, Page, Record, Scope, SessionStore as _, Swept};
+use statewise::store::RedbStore;
+use statewise::testkit::{Sample, block_on, give_up_after, interleave};
+
+use super::device::Device;
+
+const NOW: Timestamp = Timestamp::from_unix(1_000_000);
+const ROWS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("statewise.sessions");
+const INDEX: TableDefinition<'_, &[u8; 40], ()> = TableDefinition::new("statewise.subjects");
+
+fn after(seconds: u64) -> Timestamp {
+    NOW.saturating_add(seconds)
+}
+
+fn create(store: &RedbStore, row: &Record) {
+    let created = block_on(store.create(row, Limit::Unlimited, NOW));
+    assert!(matches!(created, Ok(Created::Stored { .. })), "{created:?}");
+}
+
+fn load(store: &RedbStore, row: &Record, now: Timestamp) -> statewise::Result<Option<Record>> {
+    block_on(store.load(row.handle(), Load::new(), now))
+}
+
+/// Rows and entries of the index.
+fn lengths(database: &Database) -> (u64, u64) {
+    let snapshot = database.begin_read().unwrap();
+    let rows = snapshot.open_table(ROWS).unwrap().len().unwrap();
+    (rows, snapshot.open_table(INDEX).unwrap().len().unwrap())
+}
+
+fn stored(database: &Database, row: &Record) -> Record {
+    let snapshot = database.begin_read().unwrap();
+    let rows = snapshot.open_table(ROWS).unwrap();
+    let bytes = rows.get(row.handle().as_bytes()).unwrap().unwrap();
+    Record::decode(bytes.value()).unwrap()
+}
+
+fn overwrite(database: &Database, row: &Record, bytes: &[u8]) {
+    let transaction = database.begin_write().unwrap();
+    transaction
+        .open_table(ROWS)
+        .unwrap()
+        .insert(row.handle().as_bytes(), bytes)
+        .unwrap();
+    transaction.commit().unwrap();
+}
+
+/// A row that does not decode, or is another one's, is its user's trouble alone: unreadable, passed
+/// over by lists, no place in the limit, not overwritten, not swept, but removed by whoever ends
+/// it. Rejects a store that serves it, trips over it, or cannot get rid of it.
+#[test]
+fn what_does_not_decode_can_be_removed() {
+    for damage in 0..3 {
+        for by_subject in [false, true] {
+            let device = Device::default();
+            let database = device.database();
+            let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
+            let (good, bad) = (Sample::of("alice").at(NOW), Sample::of("alice").at(NOW));
+            create(&store, &good);
+            create(&store, &bad);
+            match damage {
+                0 => overwrite(&database, &bad, b""),
+                1 => {
+                    let mut newer = bad.encode();
+                    newer[0] = 2;
+                    overwrite(&database, &bad, &newer);
+                }
+                _ => overwrite(&database, &bad, &good.encode()),
+            }
+            let unreadable = load(&store, &bad, NOW).unwrap_err();
+            assert_eq!(unreadable.rejection(), Some(Rejection::Unreadable));
+            let renewal = Sample::renewal_of(&bad);
+            let renewed = block_on(store.renew(bad.handle(), &renewal, NOW)).unwrap_err();
+            assert_eq!(renewed.rejection(), Some(Rejection::Unreadable));
+            block_on(store.touch(
+                &[(bad.handle(), after(1)), (good.handle(), after(1))],
+                after(1),
+            ))
+            .unwrap();
+            let listed = block_on(store.list("alice", Page::first(9), NOW)).unwrap();
+            assert_eq!(listed.records.len(), 1);
+            let again = block_on(store.create(&bad, Limit::Unlimited, NOW));
+            assert!(matches!(again, Ok(Created::Duplicate)));
+            let third = Sample::of("alice").at(NOW);
+            let created = block_on(store.create(&third, Limit::Reject(2), NOW));
+            assert!(matches!(created, Ok(Created::Stored { .. })));
+            assert_eq!(block_on(store.sweep(100, after(50))).unwrap().removed, 0);
+            let removed = if by_subject {
+                block_on(store.remove_subject("alice", Scope::others(good.handle()), NOW))
+            } else {
+                block_on(store.remove(bad.handle(), "alice", NOW))
+            };
+            let expected = if by_subject { 2 } else { 1 };
+            assert_eq!(removed.unwrap().count, expected);
+            assert!(load(&store, &bad, NOW).unwrap().is_none());
+            assert!(load(&store, &good, NOW).unwrap().is_some());
+            let (rows, entries) = lengths(&database);
+            assert_eq!(
+                (rows, entries),
+                (3 - expected, 3 - expected),
+                "an entry was left"
+            );
+        }
+    }
+}
+
+/// A use counts at once for whoever asks this store, is written about a second later without
+/// anybody's help, and is written when the store is dropped. Rejects a store whose uses wait for
+/// an upkeep that nobody runs.
+#[test]
+fn uses_are_written_behind() {
+    let device = Device::default();
+    let database = device.database();
+    let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
+    assert!(store.upkeep().is_none());
+    let row = Sample::of("alice").idle(100).at(NOW);
+    create(&store, &row);
+    let before = store.commits();
+    // A chain of uses, each of which counts only because of the one before.
+    for step in 1..=5 {
+        let now = after(step * 80);
+        block_on(store.touch(&[(row.handle(), now)], now)).unwrap();
+        let found = load(&store, &row, now).unwrap().expect("alive");
+        assert_eq!(found.last_seen(), now);
+        let listed = block_on(store.list("alice", Page::first(2), now)).unwrap();
+        assert_eq!(listed.records.len(), 1, "a list knows of no use");
+    }
+    let started = Instant::now();
+    while stored(&database, &row).last_seen() != after(400) {
+        assert!(started.elapsed() < Duration::from_secs(20), "never written");
+        thread::sleep(Duration::from_millis(5));
+    }
+    println!(
+        "written after {:?}, in {} commits",
+        started.elapsed(),
+        store.commits() - before
+    );
+    assert!(store.commits() - before <= 3, "a commit for each use");
+    block_on(store.touch(&[(row.handle(), after(450))], after(450))).unwrap();
+    assert_eq!(
+        load(&store, &row, after(540)).unwrap().unwrap().last_seen(),
+        after(450)
+    );
+    // What is over is not revived, and what lies over it does not bring it back.
+    block_on(store.touch(&[(row.handle(), after(600))], after(600))).unwrap();
+    drop(store);
+    assert_eq!(stored(&database, &row).last_seen(), after(450));
+    let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
+    assert!(load(&store, &row, after(549)).unwrap().is_some());
+    assert!(load(&store, &row, after(550)).unwrap().is_none());
+    assert_eq!(lengths(&database), (0, 0));
+}
+
+/// While uses are written, all the time, nobody sees a login go idle: not a load, not a list.
+/// Rejects a store that forgets a use before its row says so to everybody.
+#[test]
+fn no_use_is_overlooked_while_it_is_written() {
+    let device = Device::default();
+    let store = Arc::new(device.open());
+    let rows: Vec<_> = (0..40)
+        .map(|_| Sample::of("alice").idle(100).at(NOW))
+        .collect();
+    rows.iter().for_each(|row| create(&store, row));
+    let (mut clock, mut rounds) = (NOW, 0);
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(2_500) || rounds < 20 {
+        clock = clock.saturating_add(90);
+        let uses: Vec<_> = rows.iter().map(|row| (row.handle(), clock)).collect();
+        block_on(store.touch(&uses, clock)).unwrap();
+        let later = clock.saturating_add(99);
+        for _ in 0..20 {
+            let listed = block_on(store.list("alice", Page::first(100), later)).unwrap();
+            assert_eq!(listed.records.len(), rows.len(), "a list overlooked a use");
+        }
+        for row in &rows {
+            assert!(
+                load(&store, row, later).unwrap().is_some(),
+                "a load overlooked a use"
+            );
+        }
+        rounds += 1;
+        if rounds * 90 > 80_000 {
+            break;
+        }
+    }
+    println!("{rounds} rounds");
+}
+
+/// Uses of what is not there take no room, and those beyond the room are written before they are
+/// acknowledged. Rejects a store that drops them, or holds as many as come.
+#[test]
+fn uses_beyond_the_room_are_written_through() {
+    let device = Device::default();
+    let store = device.open();
+    let unknown: Vec<_> = (0..2_000)
+        .map(|_| (Sample::of("x").at(NOW).handle(), after(1)))
+        .collect();
+    block_on(store.touch(&unknown, after(1))).unwrap();
+    assert!(format!("{store:?}").contains("count: 0"), "{store:?}");
+
+    // All in one part of those that uses are kept in.
+    let rows = std::iter::repeat_with(|| Sample::of("alice").idle(100).at(NOW));
+    let rows: Vec<_> = rows
+        .filter(|row| row.handle().as_bytes()[15].is_multiple_of(16))
+        .take(4_200)
+        .collect();
+    create_all(&store, &rows);
+    device.hold();
+    let mut waits = 0;
+    let touches = rows.iter().map(|row| {
+        let uses = [(row.handle(), after(50))];
+        let noted = block_on(give_up_after(1, async {
+            store.touch(&uses, after(50)).await
+        }));
+        waits += usize::from(noted.is_none());
+    });
+    touches.for_each(drop);
+    println!("{waits} uses waited to be written");
+    assert_eq!(waits, 4_200 - 4_096);
+    device.release();
+    drop(store);
+    let store = device.open();
+    for row in &rows {
+        assert!(
+            load(&store, row, after(120)).unwrap().is_some(),
+            "a use was lost"
+        );
+    }
+}
+
+fn create_all(store: &RedbStore, rows: &[Record]) {
+    for rows in rows.chunks(2_000) {
+        // Together, for the sake of time.
+        let futures = rows.iter().map(|row| {
+            let created = store.create(row, Limit::Unlimited, NOW);
+            Box::pin(async { created.await.map(|_| ()) })
+                as statewise::BoxFuture<'_, statewise::Result<()>>
+        });
+        let answers = block_on(interleave(0, futures.collect()));
+        assert!(answers.into_iter().all(|answer| answer.is_ok()));
+    }
+}
+
+/// Two stores on one database share its rows: what one removed the other never serves, and under
+/// another name there are other rows. Rejects a copy that a store keeps for itself.
+#[test]
+fn two_stores_on_one_database() {
+    let device = Device::default();
+    let database = device.database();
+    let open = |name: &str| {
+        RedbStore::builder()
+            .name(name)
+            .open_in(Arc::clone(&database))
+            .unwrap()
+    };
+    let (one, two, other) = (open("statewise"), open("statewise"), open("other"));
+    for round in 0..50 {
+        let row = Sample::of("alice").at(NOW);
+        create(&one, &row);
+        assert!(load(&two, &row, NOW).unwrap().is_some());
+        assert!(load(&other, &row, NOW).unwrap().is_none());
+        let (remover, reader) = if round % 2 == 0 {
+            (&one, &two)
+        } else {
+            (&two, &one)
+        };
+        block_on(one.touch(&[(row.handle(), after(600))], after(600))).unwrap();
+        assert_eq!(
+            block_on(remover.remove(row.handle(), "alice", NOW))
+                .unwrap()
+                .count,
+            1
+        );
+        for store in [reader, remover] {
+            assert!(load(store, &row, NOW).unwrap().is_none());
+        }
+    }
+    drop((one, two, other));
+    assert_eq!(lengths(&database), (0, 0));
+    // Both at once, against one limit.
+    let (one, two) = (Arc::new(open("statewise")), Arc::new(open("statewise")));
+    let tasks: Vec<_> = (0..16)
+        .map(|at| {
+            let store = Arc::clone(if at % 2 == 0 { &one } else { &two });
+            thread::spawn(move || {
+                let row = Sample::of("alice").at(NOW);
+                matches!(
+                    block_on(store.create(&row, Limit::Reject(5), NOW)),
+                    Ok(Created::Stored { .. })
+                )
+            })
+        })
+        .collect();
+    let stored = tasks
+        .into_iter()
+        .filter(|_| true)
+        .map(|task| task.join().unwrap());
+    assert_eq!(stored.filter(|stored| *stored).count(), 5);
+}
+
+/// Twenty thousand logins, half of them idle or past their deadline: each step of a sweep is
+/// bounded, two rounds see everything, and nothing alive goes. Rejects a sweep that never comes to
+/// its end, and one that looks at everything at once.
+#[test]
+fn twenty_thousand_are_swept_in_bounded_steps() {
+    const COUNT: usize = 20_000;
+    let device = Device::default();
+    let database = device.database();
+    let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
+    let mut alive = HashMap::new();
+    let rows: Vec<_> = (0..COUNT)
+        .map(|at| {
+            let sample = Sample::of(format!("user {}", at % 5_000));
+            match at % 4 {
+                0 => sample.idle(100),
+                1 => sample.absolute(100),
+                _ => sample,
+            }
+            .at(NOW)
+        })
+        .collect();
+    let started = Instant::now();
+    create_all(&store, &rows);
+    println!(
+        "{COUNT} created in {:?}, {} commits",
+        started.elapsed(),
+        store.commits()
+    );
+    for row in &rows {
+        if row.is_alive(after(200)) {
+            alive.insert(row.handle(), row.clone());
+        }
+    }
+    let (mut removed, mut rounds, mut steps, mut longest) = (0, 0, 0, Duration::ZERO);
+    while rounds < 2 {
+        let started = Instant::now();
+        let swept: Swept = block_on(store.sweep(500, after(200))).unwrap();
+        longest = longest.max(started.elapsed());
+        assert!(swept.removed <= 500, "a step removed {}", swept.removed);
+        removed += swept.removed;
+        rounds += u32::from(!swept.more);
+        steps += 1;
+        assert!(steps < 1_000, "the sweep has no end");
+    }
+    println!("{removed} swept in {steps} steps, the longest {longest:?}");
+    assert_eq!(removed as usize, COUNT / 2);
+    assert!(steps >= COUNT / 2 / 500);
+    assert_eq!(lengths(&database), (COUNT as u64 / 2, COUNT as u64 / 2));
+    // What is done already costs no commit.
+    let before = store.commits();
+    while block_on(store.sweep(500, after(200))).unwrap().more {}
+    assert_eq!(store.commits(), before);
+    for row in alive.values() {
+        assert!(
+            load(&store, row, after(200)).unwrap().is_some(),
+            "something alive was swept"
+        );
+    }
+}
