@@ -73,12 +73,13 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
-//! | `sqlx-mysql` | no | sessions in MySQL or MariaDB, through a pool of sqlx (Rust 1.94) |
-//! | `sqlx-sqlite` | no | sessions in SQLite, through a pool of sqlx (Rust 1.94) |
-//! | `sqlx-postgres` | no | sessions in Postgres, through the application's own pool of sqlx 0.9 |
-//! | `tokio-postgres` | no | sessions in Postgres, pipelined over connections of tokio-postgres 0.7 |
-//! | `redb` | no | `store::RedbStore`: sessions in one file, durable, without a server |
+//! | `redb` | no | `RedbStore`: sessions in one file, durable, without a server |
+//! | `redis` | no | `RedisStore`: sessions in Redis, Valkey or a Cluster, over the application's connection |
+//! | `sqlx-mysql` | no | `MySqlStore`: sessions in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `sqlx-postgres` | no | `PostgresStore`: sessions in Postgres, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `sqlx-sqlite` | no | `SqliteStore`: sessions in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
+//! | `tokio-postgres` | no | `PostgresStore`, pipelined over connections of tokio-postgres 0.7 |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
