@@ -64,6 +64,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: at capacity, what is over in the same shard makes room first.
+    /// - redis: one script, and a second one with the rows of the subject at a limit. A server that
+    ///   is out of memory makes it *unavailable*.
     fn create(
         &self,
         record: &Record,
@@ -107,6 +109,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: leaves the use to [`touch`](Self::touch), so that it is noted only of a proven
     ///   credential.
+    /// - redis: notes it in the one command, before the credential is proven, and counts at most
+    ///   once per throttle and process.
     fn load(
         &self,
         handle: Handle,
@@ -141,6 +145,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - redis: a read, and a script that replaces what was read, if it is still that.
     fn renew(
         &self,
         handle: Handle,
@@ -171,6 +176,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - redis: a read, and a script that replaces what was read, if it is still that.
     fn update(
         &self,
         handle: Handle,
@@ -201,6 +207,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - redis: one script.
     fn confirm(
         &self,
         handle: Handle,
@@ -229,6 +236,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: in place, under shared locks.
+    /// - redis: a script for each partition. Not needed for what [`load`](Self::load) has noted.
     fn touch(
         &self,
         uses: &[(Handle, Timestamp)],
@@ -261,6 +269,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
+    /// - redis: one script for row and index.
     fn remove(
         &self,
         handle: Handle,
@@ -295,6 +304,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: one step, as all logins of a subject share a shard.
+    /// - redis: what the index holds, in steps of 256.
     fn remove_subject(
         &self,
         subject: &str,
@@ -328,6 +338,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under a shared lock of one shard.
+    /// - redis: two scripts for each 256, on a primary.
     fn list(
         &self,
         subject: &str,
@@ -362,6 +373,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: whole shards, one at a time.
+    /// - redis: nothing, the server forgets by itself.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
 
     /// The background work that this store wants done: writing behind the read, following a log.
