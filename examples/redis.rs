@@ -9,10 +9,11 @@ use statewise::session::SessionAuthenticator;
 use statewise::store::RedisStore;
 use statewise::{Authenticator, Login};
 
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Sessions = SessionAuthenticator<RedisStore<redis::aio::ConnectionManager>>;
 
 /// What both processes do at their start.
-async fn connect(url: &str) -> Result<Sessions, Box<dyn std::error::Error>> {
+async fn connect(url: &str) -> Result<Sessions, Failure> {
     let connection = redis::Client::open(url)?.get_connection_manager().await?;
     let store = RedisStore::builder(connection)
         .prefix("statewise-example:")
@@ -29,7 +30,7 @@ async fn connect(url: &str) -> Result<Sessions, Box<dyn std::error::Error>> {
 }
 
 /// The other process: says who presents the credential that it is given.
-async fn verify(url: &str, credential: &str) -> Result<(), Box<dyn std::error::Error>> {
+async fn verify(url: &str, credential: &str) -> Result<(), Failure> {
     match connect(url).await?.verify(credential).await {
         Ok(caller) => println!("  other process: hello, {}", caller.subject()),
         Err(error) => println!("  other process: {error}"),
@@ -38,7 +39,7 @@ async fn verify(url: &str, credential: &str) -> Result<(), Box<dyn std::error::E
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Failure> {
     let Ok(url) = std::env::var("REDIS_URL") else {
         println!("REDIS_URL is not set. Start a server with `redis-server --port 6379`, and set");
         println!("REDIS_URL=redis://127.0.0.1:6379");

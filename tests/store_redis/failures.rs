@@ -16,7 +16,7 @@ use statewise::store::RedisStore;
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 const TOUCH: Load = Load::new().touch(Touch::new(3_600));
 
-fn unavailable<T: std::fmt::Debug>(answer: Result<T>) {
+fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
     assert!(
         answer.as_ref().is_err_and(|error| error.is_unavailable()),
         "{answer:?}"
@@ -94,16 +94,16 @@ fn a_server_that_hangs_is_unavailable_in_time() {
             store.durability(),
         );
         assert!(begun.elapsed() < deadline * 10, "{:?}", begun.elapsed());
-        unavailable(calls.0);
-        unavailable(calls.1);
-        unavailable(calls.2);
-        unavailable(calls.3);
-        unavailable(calls.4);
-        unavailable(calls.5);
-        unavailable(calls.6);
-        unavailable(calls.7);
-        unavailable(calls.8);
-        unavailable(calls.9);
+        unavailable(&calls.0);
+        unavailable(&calls.1);
+        unavailable(&calls.2);
+        unavailable(&calls.3);
+        unavailable(&calls.4);
+        unavailable(&calls.5);
+        unavailable(&calls.6);
+        unavailable(&calls.7);
+        unavailable(&calls.8);
+        unavailable(&calls.9);
         server.resume();
         // The same connection goes on, after what was asked of it.
         let found = patient.load(other.handle(), TOUCH, NOW).await;
@@ -121,8 +121,8 @@ fn a_server_that_is_gone_is_unavailable() {
         let store = store.deadline(Duration::from_millis(200)).build().unwrap();
         let row = Sample::of("alice").at(NOW);
         server.kill9();
-        unavailable(store.load(row.handle(), TOUCH, NOW).await);
-        unavailable(store.load(row.handle(), TOUCH, NOW).await);
+        unavailable(&store.load(row.handle(), TOUCH, NOW).await);
+        unavailable(&store.load(row.handle(), TOUCH, NOW).await);
         server.restart();
         let begun = Instant::now();
         while store.load(row.handle(), TOUCH, NOW).await.is_err() {
@@ -159,7 +159,7 @@ fn a_connection_that_is_lost_in_mid_answer() {
                 .await
             {
                 Ok(Updated::Done(row)) => assert_eq!(row.version(), 1),
-                other => unavailable(other),
+                other => unavailable(&other),
             }
             let found = straight
                 .load(row.handle(), TOUCH, NOW)
@@ -173,13 +173,13 @@ fn a_connection_that_is_lost_in_mid_answer() {
                 .await
             {
                 Ok(renewed) => assert!(matches!(renewed, Renewed::Advanced(_))),
-                other => unavailable(other),
+                other => unavailable(&other),
             }
             let new = Sample::of("alice").at(NOW);
             proxy.cut_after(cut);
             match store.create(&new, Limit::Unlimited, NOW).await {
                 Ok(_) => {}
-                other => unavailable(other),
+                other => unavailable(&other),
             }
 
             proxy.cut_after(cut);
@@ -287,7 +287,7 @@ fn a_server_that_is_full() {
         full(true);
         let new = Sample::of("alice").at(NOW);
         for limit in [Limit::Unlimited, Limit::EvictOldest(1)] {
-            unavailable(store.create(&new, limit, NOW).await);
+            unavailable(&store.create(&new, limit, NOW).await);
         }
         // A use that is to be noted, and one that is not.
         for seconds in [0, 1_000] {
@@ -379,8 +379,8 @@ fn a_server_that_cannot_save() {
                 .unwrap()
                 .is_none()
         );
-        unavailable(store.create(&nobody, Limit::Unlimited, NOW).await);
-        unavailable(store.remove(row.handle(), "alice", NOW).await);
+        unavailable(&store.create(&nobody, Limit::Unlimited, NOW).await);
+        unavailable(&store.remove(row.handle(), "alice", NOW).await);
         assert!(
             store
                 .load(row.handle(), TOUCH, NOW)

@@ -31,7 +31,9 @@ impl<C> Link<C> {
     pub(super) fn deadline(&self) -> Duration {
         self.deadline
     }
+}
 
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     /// All that one call of the store does, within its deadline.
     pub(super) async fn within<T>(&self, act: impl Future<Output = Result<T>> + Send) -> Result<T> {
         match tokio::time::timeout(self.deadline, act).await {
@@ -39,9 +41,7 @@ impl<C> Link<C> {
             Err(_) => Err(Error::unavailable("no answer within the deadline")),
         }
     }
-}
 
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         command.query_async(&mut self.connection.clone()).await
     }
