@@ -1,1 +1,65 @@
-fn main() {}
+//! Start a server with `redis-server --port 6379`, then: `REDIS_URL=redis://127.0.0.1:6379 cargo run --example redis --features redis`.
+//!
+//! Two processes share their sessions: one logs a user in and out, the other one verifies.
+
+use std::process::Command;
+use std::time::Duration;
+
+use statewise::session::SessionAuthenticator;
+use statewise::store::RedisStore;
+use statewise::{Authenticator, Login};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Sessions = SessionAuthenticator<RedisStore<redis::aio::ConnectionManager>>;
+
+/// What both processes do at their start.
+async fn connect(url: &str) -> Result<Sessions, Failure> {
+    let connection = redis::Client::open(url)?.get_connection_manager().await?;
+    let store = RedisStore::builder(connection)
+        .prefix("statewise-example:")
+        .build()?;
+    // A service that must not forget a logout calls `store.require_durable()` here.
+    println!(
+        "  keeps after a crash: {:?}",
+        store.durability().await?.crash
+    );
+    Ok(SessionAuthenticator::builder(store)
+        .idle(Duration::from_secs(30 * 60))
+        .absolute(Duration::from_secs(12 * 3600))
+        .build()?)
+}
+
+/// The other process: says who presents the credential that it is given.
+async fn verify(url: &str, credential: &str) -> Result<(), Failure> {
+    match connect(url).await?.verify(credential).await {
+        Ok(caller) => println!("  other process: hello, {}", caller.subject()),
+        Err(error) => println!("  other process: {error}"),
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let Ok(url) = std::env::var("REDIS_URL") else {
+        println!("REDIS_URL is not set. Start a server with `redis-server --port 6379`, and set");
+        println!("REDIS_URL=redis://127.0.0.1:6379");
+        return Ok(());
+    };
+    if let Ok(credential) = std::env::var("CREDENTIAL") {
+        return verify(&url, &credential).await;
+    }
+    let other_process = |credential: &str| {
+        let mut process = Command::new(std::env::current_exe()?);
+        process.env("CREDENTIAL", credential).status().map(drop)
+    };
+
+    println!("this process: logs alice in");
+    let auth = connect(&url).await?;
+    let issued = auth.issue(Login::new("alice")).await?;
+    other_process(issued.credential().reveal())?;
+
+    println!("this process: logs her out, with effect at once");
+    let _ = auth.revoke(issued.credential().reveal()).await?;
+    other_process(issued.credential().reveal())?;
+    Ok(())
+}

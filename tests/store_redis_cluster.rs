@@ -9,8 +9,10 @@ use std::time::Duration;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use statewise::BoxFuture;
-use statewise::store::RedisStore;
-use statewise::testkit::StoreFixture;
+use statewise::clock::Timestamp;
+use statewise::session::{Limit, Load, Scope, SessionStore};
+use statewise::store::{RedisStore, Survives};
+use statewise::testkit::{Sample, StoreFixture};
 
 use common::{PATIENT, patient, run, shift, spread};
 use support::servers::redis::Cluster;
@@ -33,7 +35,7 @@ async fn connect(cluster: &Cluster) -> ClusterConnection {
         .connection_timeout(PATIENT)
         .build();
     let connection = client.unwrap().get_async_connection().await;
-    connection.expect("a connection to the cluster")
+    connection.unwrap()
 }
 
 struct Fixture;
@@ -69,4 +71,153 @@ impl StoreFixture for Fixture {
 
 mod laws {
     statewise::testkit::session_store_laws!(super::Fixture, block_on = super::on_a_cluster);
+}
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+/// Moves one slot from its primary to another, in steps.
+struct Move<'c> {
+    cluster: &'c Cluster,
+    slot: String,
+    from: usize,
+    to: usize,
+}
+
+impl<'c> Move<'c> {
+    /// Begins: from now on both may hold keys of the slot.
+    fn begin(cluster: &'c Cluster, key: &str) -> Self {
+        let slot = cluster.ask(0, &["CLUSTER", "KEYSLOT", key]).unwrap();
+        let owns = |node: &usize| cluster.ask(*node, &["EXISTS", key]).as_deref() == Ok("1");
+        let from = (0..PRIMARIES).find(owns).unwrap();
+        let to = (from + 1) % PRIMARIES;
+        let moving = Self {
+            cluster,
+            slot,
+            from,
+            to,
+        };
+        moving.set(to, &["IMPORTING", &moving.id(from)]);
+        moving.set(from, &["MIGRATING", &moving.id(to)]);
+        moving
+    }
+
+    fn id(&self, node: usize) -> String {
+        self.cluster.ask(node, &["CLUSTER", "MYID"]).unwrap()
+    }
+
+    fn set(&self, node: usize, state: &[&str]) {
+        let command = [&["CLUSTER", "SETSLOT", &self.slot], state].concat();
+        self.cluster.ask(node, &command).unwrap();
+    }
+
+    fn carry(&self, key: &str) {
+        let port = self.cluster.ports()[self.to].to_string();
+        let command = ["MIGRATE", "127.0.0.1", &port, key, "0", "5000"];
+        self.cluster.ask(self.from, &command).unwrap();
+    }
+
+    /// Carries what is left, and tells everybody.
+    fn end(&self) {
+        let list = ["CLUSTER", "GETKEYSINSLOT", &self.slot, "1000"];
+        for key in self.cluster.ask(self.from, &list).unwrap().lines() {
+            self.carry(key);
+        }
+        let owner = self.id(self.to);
+        for node in [self.to, self.from, 3 - self.to - self.from] {
+            self.set(node, &["NODE", &owner]);
+        }
+    }
+
+    /// How often the nodes have said that the keys of a script are not in one place.
+    fn refusals(&self) -> u64 {
+        let of = |node: usize| {
+            let stats = self.cluster.ask(node, &["INFO", "errorstats"]).unwrap();
+            let line = stats
+                .lines()
+                .find_map(|line| line.strip_prefix("errorstat_TRYAGAIN:count="));
+            line.map_or(0, |count| count.trim().parse().unwrap())
+        };
+        of(self.from) + of(self.to)
+    }
+}
+
+/// While a slot moves, its logins are found where they are, and a removal waits until it can be
+/// one step. Rejects a script that touches keys which it was not given: it would end half of them.
+#[test]
+fn a_slot_that_moves() {
+    let Some(cluster) = cluster() else { return };
+    run(async {
+        let store = patient(connect(cluster).await).build().unwrap();
+        let rows = [1, 2, 3].map(|_| Sample::of("moving").at(NOW));
+        for row in &rows {
+            let _ = store.create(row, Limit::Unlimited, NOW).await.unwrap();
+        }
+        let pattern = format!("{}*:s:*", store.prefix());
+        let keys: Vec<String> = (0..PRIMARIES)
+            .flat_map(|node| {
+                let keys = cluster.ask(node, &["KEYS", &pattern]).unwrap();
+                keys.lines().map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(keys.len(), 3);
+        let moving = Move::begin(cluster, &keys[0]);
+        moving.carry(&keys[0]);
+        for row in &rows {
+            let found = store.load(row.handle(), Load::new(), NOW).await.unwrap();
+            assert!(found.is_some(), "not found while its slot moves");
+        }
+
+        // Not within its deadline: unavailable, and nothing was done.
+        let hasty = RedisStore::builder(connect(cluster).await).prefix(store.prefix());
+        let hasty = hasty.deadline(Duration::from_millis(300)).build().unwrap();
+        let failed = hasty.remove_subject("moving", Scope::all(), NOW).await;
+        assert!(failed.is_err_and(|error| error.is_unavailable()));
+        for row in &rows {
+            let found = store.load(row.handle(), Load::new(), NOW).await.unwrap();
+            assert!(found.is_some(), "half a removal");
+        }
+
+        let before = moving.refusals();
+        let removal = tokio::spawn(async move {
+            let removed = store.remove_subject("moving", Scope::all(), NOW).await;
+            (store, removed)
+        });
+        support::servers::wait_until(|| match moving.refusals() > before {
+            true => Ok(()),
+            false => Err("the removal met no moving slot"),
+        })
+        .unwrap();
+        moving.end();
+        let (store, removed) = removal.await.unwrap();
+        assert_eq!(removed.unwrap().count, 3);
+        for row in &rows {
+            let found = store.load(row.handle(), Load::new(), NOW).await.unwrap();
+            assert!(found.is_none());
+        }
+    });
+}
+
+/// A Cluster without append-only files is known to forget; with them, nobody can ask each node.
+#[test]
+fn says_what_survives_a_crash() {
+    let Some(cluster) = cluster() else { return };
+    run(async {
+        let store = patient(connect(cluster).await).build().unwrap();
+        let crash = async || store.durability().await.unwrap().crash;
+        assert_eq!(crash().await, Survives::NotAll);
+        let set = |name: &str, value: &str| {
+            for node in 0..cluster.ports().len() {
+                cluster.ask(node, &["CONFIG", "SET", name, value]).unwrap();
+            }
+        };
+        set("appendfsync", "always");
+        set("appendonly", "yes");
+        assert_eq!(crash().await, Survives::Unknown);
+        // One that forgets is enough.
+        cluster
+            .ask(1, &["CONFIG", "SET", "appendonly", "no"])
+            .unwrap();
+        assert_eq!(crash().await, Survives::NotAll);
+        set("appendonly", "no");
+    });
 }

@@ -68,6 +68,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - SQLite: within a limit one transaction with the right to write from its beginning.
     /// - Postgres: with a limit, one call of a function that locks the subject first; never full.
     /// - redb: returns when the row is on the device; the file grows as far as there is room.
+    /// - redis: one script, and a second one with the rows of the subject at a limit. A server that
+    ///   is out of memory makes it *unavailable*.
     fn create(
         &self,
         record: &Record,
@@ -116,6 +118,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - Postgres: one statement, and the use as in memory; a second one removes what is over.
     /// - redb: likewise. Reads on the calling thread; one that is over waits for the commit that
     ///   removes it.
+    /// - redis: notes it in the one command, before the credential is proven, and counts at most
+    ///   once per throttle and process.
     fn load(
         &self,
         handle: Handle,
@@ -153,6 +157,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: reads, and replaces the row if it is still the one that was read.
     /// - Postgres: one statement; a second one where a race was lost or the row is over.
     /// - redb: one that does not advance costs a lookup and no transaction.
+    /// - redis: a read, and a script that replaces what was read, if it is still that.
     fn renew(
         &self,
         handle: Handle,
@@ -186,6 +191,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: as for [`renew`](Self::renew); a renewal in between is no conflict.
     /// - Postgres: reads, then writes if the version is still the same.
     /// - redb: judged within the write transaction.
+    /// - redis: a read, and a script that replaces what was read, if it is still that.
     fn update(
         &self,
         handle: Handle,
@@ -219,6 +225,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: one statement.
     /// - Postgres: one statement.
     /// - redb: one that notes nothing costs a lookup and no transaction.
+    /// - redis: one script.
     fn confirm(
         &self,
         handle: Handle,
@@ -253,6 +260,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///   once if not. What waits counts in its own process; another node may find the login over
     ///   early by the delay of the flush.
     /// - redb: in memory, counting from then on, and written about a second later.
+    /// - redis: a script for each partition. Not needed for what [`load`](Self::load) has noted.
     fn touch(
         &self,
         uses: &[(Handle, Timestamp)],
@@ -288,6 +296,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: one statement, durable as their `durability` says.
     /// - Postgres: one statement, which reads nothing of the row.
     /// - redb: returns when the removal is on the device.
+    /// - redis: one script for row and index.
     fn remove(
         &self,
         handle: Handle,
@@ -325,6 +334,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: one statement.
     /// - Postgres: one statement, and so one step.
     /// - redb: one transaction, on the device when it returns.
+    /// - redis: what the index holds, in steps of 256.
     fn remove_subject(
         &self,
         subject: &str,
@@ -361,6 +371,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: one statement, by an index.
     /// - Postgres: one statement over an index.
     /// - redb: each page is one snapshot.
+    /// - redis: two scripts for each 256, on a primary.
     fn list(
         &self,
         subject: &str,
@@ -401,6 +412,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///   a newer format are left to those who know it.
     /// - redb: looks through the rows in the order of their handles; a step that finds nothing over
     ///   writes nothing.
+    /// - redis: nothing, the server forgets by itself.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
 
     /// The background work that this store wants done: writing behind the read, following a log.

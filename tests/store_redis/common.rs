@@ -110,3 +110,33 @@ pub(crate) fn shift<'a>(prefix: &'a str, by: &'a str) -> [&'a str; 5] {
         return 1";
     ["EVAL", script, "0", prefix, by]
 }
+
+/// A fresh store on a server, and another one on a connection of its own that sees the same keys:
+/// as two nodes of a service have them.
+pub(crate) async fn two_nodes(server: &Redis) -> [RedisStore<MultiplexedConnection>; 2] {
+    let one = patient(multiplexed(server).await).build().unwrap();
+    let other = patient(multiplexed(server).await).prefix(one.prefix());
+    let other = other.build().unwrap();
+    [one, other]
+}
+
+/// The keys of a store that hold rows.
+pub(crate) fn row_keys(server: &Redis, prefix: &str) -> Vec<String> {
+    let keys = server.ask(&["KEYS", &format!("{prefix}*:s:*")]).unwrap();
+    keys.lines().map(str::to_owned).collect()
+}
+
+/// How often the server ran each command since its statistics were reset.
+pub(crate) fn commands(server: &Redis) -> Vec<(String, u64)> {
+    let stats = server.ask(&["INFO", "commandstats"]).unwrap();
+    let calls = |line: &str| {
+        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let (calls, _) = rest.split_once(',')?;
+        let ours = matches!(
+            name,
+            "info" | "config|resetstat" | "ping" | "client|setinfo"
+        );
+        (!ours).then(|| (name.to_owned(), calls.parse().unwrap()))
+    };
+    stats.lines().filter_map(calls).collect()
+}

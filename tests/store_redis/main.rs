@@ -7,6 +7,11 @@
 )]
 
 mod common;
+mod counted;
+mod durability;
+mod failures;
 mod laws;
+mod nodes;
+mod proxy;
 #[path = "../support/mod.rs"]
 mod support;

@@ -31,7 +31,9 @@ impl<C> Link<C> {
     pub(super) fn deadline(&self) -> Duration {
         self.deadline
     }
+}
 
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     /// All that one call of the store does, within its deadline.
     pub(super) async fn within<T>(&self, act: impl Future<Output = Result<T>> + Send) -> Result<T> {
         match tokio::time::timeout(self.deadline, act).await {
@@ -39,9 +41,7 @@ impl<C> Link<C> {
             Err(_) => Err(Error::unavailable("no answer within the deadline")),
         }
     }
-}
 
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         command.query_async(&mut self.connection.clone()).await
     }
@@ -49,7 +49,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     /// For what may be done twice: once more, if the connection was lost on the way.
     pub(super) async fn send_twice(&self, command: &Cmd) -> RedisResult<Value> {
         match self.send(command).await {
-            Err(error) if error.is_connection_dropped() => self.send(command).await,
+            Err(error) if is_lost(&error) => self.send(command).await,
             answer => answer,
         }
     }
@@ -93,10 +93,15 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         arguments: &[&[u8]],
     ) -> RedisResult<Value> {
         match self.run(script, keys, arguments).await {
-            Err(error) if error.is_connection_dropped() => self.run(script, keys, arguments).await,
+            Err(error) if is_lost(&error) => self.run(script, keys, arguments).await,
             answer => answer,
         }
     }
+}
+
+/// Whether the connection was lost: an answer that was cut off cannot be parsed.
+fn is_lost(error: &RedisError) -> bool {
+    error.is_connection_dropped() || error.kind() == ErrorKind::Parse
 }
 
 fn is(answer: &RedisResult<Value>, kind: ServerErrorKind) -> bool {
@@ -135,10 +140,8 @@ impl std::error::Error for Failure {}
 pub(super) fn failed(error: &RedisError) -> Error {
     let what = if error.is_timeout() {
         "no answer within the client's own response timeout"
-    } else if error.is_connection_dropped() {
+    } else if is_lost(error) {
         "the connection was lost"
-    } else if error.kind() == ErrorKind::Parse {
-        "the answer is not of its protocol"
     } else if error.code().is_some() {
         "the server refused the command"
     } else {

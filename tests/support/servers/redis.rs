@@ -88,7 +88,11 @@ impl Redis {
         command.extend(self.options.iter().map(OsStr::new));
         self.pid
             .store(self.guard.start("redis", &command)?, Ordering::SeqCst);
-        let ready = || self.ask(&["PING"]).map(drop);
+        let ready = || match self.ask(&["PING"]) {
+            // One that asks for a password is ready too.
+            Err(error) if !error.starts_with("NOAUTH") => Err(error),
+            _ => Ok(()),
+        };
         wait_until(ready).map_err(|error| format!("{error}\n{}", self.guard.log("redis")))
     }
 

@@ -1,0 +1,182 @@
+//! What the server itself counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::clock::Clock;
+use statewise::session::{Load, SessionAuthenticator, SessionStore, Touch};
+use statewise::testkit::{ManualClock, Sample};
+use statewise::{Authenticator, Login};
+
+use crate::common::{commands, multiplexed, patient, row_keys, run, shift, two_nodes};
+use crate::support::servers::redis::Redis;
+
+const IDLE: u64 = 1_800;
+
+/// The counts are the whole server's, so that each of these tests has one of its own.
+fn server() -> Option<Redis> {
+    Redis::start()
+}
+
+fn reset(server: &Redis) {
+    server.ask(&["CONFIG", "RESETSTAT"]).unwrap();
+}
+
+fn getex(times: u64) -> Vec<(String, u64)> {
+    vec![("getex".to_owned(), times)]
+}
+
+/// One command for each verification: of a session that this node knows or not, whether its use
+/// is noted or not. Rejects a second trip for the sliding, a script, and a plain GET.
+#[test]
+fn a_verification_is_one_command() {
+    let Some(server) = server() else { return };
+    run(async {
+        let clock = ManualClock::default();
+        let stores = two_nodes(&server).await.map(Arc::new);
+        let auths = stores.clone().map(|store| {
+            SessionAuthenticator::<_, ()>::builder(store)
+                .idle(Duration::from_secs(IDLE))
+                .absolute(Duration::from_secs(12 * 3_600))
+                .clock(clock.clone())
+                .build()
+                .unwrap()
+        });
+        let issued = auths[0].issue(Login::new("alice")).await.unwrap();
+        let credential = issued.credential().reveal();
+        let key = &row_keys(&server, stores[0].prefix())[0];
+        let left = || -> u64 { server.ask(&["PTTL", key]).unwrap().parse().unwrap() };
+        for (at, auth) in auths.iter().enumerate() {
+            reset(&server);
+            for _ in 0..50 {
+                auth.verify(credential).await.unwrap();
+            }
+            assert_eq!(commands(&server), getex(50), "node {at}, a moment ago");
+        }
+        // Each use is one to be noted.
+        for auth in &auths {
+            reset(&server);
+            for _ in 0..20 {
+                clock.advance(Duration::from_secs(IDLE / 8));
+                server.ask(&shift(stores[0].prefix(), "200000")).unwrap();
+                assert!(left() <= (IDLE - 200) * 1_000);
+                reset(&server);
+                auth.verify(credential).await.unwrap();
+                assert_eq!(commands(&server), getex(1));
+                assert!(left() > (IDLE - 100) * 1_000, "the use was not noted");
+            }
+        }
+        // And what is not there.
+        let _ = auths[0].revoke(credential).await.unwrap();
+        reset(&server);
+        assert!(auths[0].verify(credential).await.is_err());
+        assert_eq!(commands(&server), getex(1));
+    });
+}
+
+/// A use is a write at most once in an eighth of the idle time. Rejects a store that slides with
+/// each request: what is written goes to the disk and to the replicas.
+#[test]
+fn a_use_is_written_now_and_then() {
+    let Some(server) = server() else { return };
+    run(async {
+        let store = patient(multiplexed(&server).await).build().unwrap();
+        let clock = ManualClock::default();
+        let now = || clock.now().unwrap();
+        let row = Sample::of("alice").idle(800).at(now());
+        let load = Load::new().touch(Touch::new(800));
+        let _ = store.create(&row, Default::default(), now()).await.unwrap();
+        let written = || -> u64 {
+            let info = server.ask(&["INFO", "persistence"]).unwrap();
+            let line = info
+                .lines()
+                .find_map(|line| line.strip_prefix("rdb_changes_since_last_save:"));
+            line.unwrap().trim().parse().unwrap()
+        };
+        for (wait, writes) in [(0, 0), (99, 0), (1, 1), (99, 0), (1, 1), (500, 1)] {
+            clock.advance(Duration::from_secs(wait));
+            let before = written();
+            for _ in 0..10 {
+                assert!(
+                    store
+                        .load(row.handle(), load, now())
+                        .await
+                        .unwrap()
+                        .is_some()
+                );
+            }
+            assert_eq!(written() - before, writes, "after {wait} s more");
+        }
+    });
+}
+
+/// Where the idle time of a session is shorter than the one of now, since the policy was
+/// loosened, it keeps its own: by a second command once, and by one again from then on.
+#[test]
+fn a_loosened_policy_leaves_a_session_its_own_idle_time() {
+    let Some(server) = server() else { return };
+    run(async {
+        let store = patient(multiplexed(&server).await).build().unwrap();
+        let now = ManualClock::default().now().unwrap();
+        let row = Sample::of("alice").idle(100).at(now);
+        let _ = store.create(&row, Default::default(), now).await.unwrap();
+        let other = patient(multiplexed(&server).await).prefix(store.prefix());
+        let other = other.build().unwrap();
+        let load = Load::new().touch(Touch::new(800));
+        let key = &row_keys(&server, store.prefix())[0];
+        for seconds in [0, 20, 40] {
+            let now = now.saturating_add(seconds);
+            reset(&server);
+            let found = other.load(row.handle(), load, now).await.unwrap().unwrap();
+            assert_eq!(found.expires_at(), now.saturating_add(100));
+            let all: u64 = commands(&server).iter().map(|(_, calls)| calls).sum();
+            assert_eq!(all, if seconds == 0 { 2 } else { 1 });
+            let left: u64 = server.ask(&["PTTL", key]).unwrap().parse().unwrap();
+            assert!((90_000..=100_000).contains(&left), "{left} ms are left");
+        }
+    });
+}
+
+/// A session from before the policy was tightened lives on, on every node, as long as it is
+/// used within the shorter time, and ends when it was not.
+#[test]
+fn a_tightened_policy_ends_what_was_not_used() {
+    let Some(server) = server() else { return };
+    run(async {
+        let nodes = two_nodes(&server).await;
+        let begun = ManualClock::default().now().unwrap();
+        let row = Sample::of("alice").idle(800).at(begun);
+        let _ = nodes[0]
+            .create(&row, Default::default(), begun)
+            .await
+            .unwrap();
+        let load = Load::new().touch(Touch::new(100));
+        let mut now = begun;
+        // From node to node, much longer than the shorter time.
+        for turn in 0..6 {
+            now = now.saturating_add(60);
+            server.ask(&shift(nodes[0].prefix(), "60000")).unwrap();
+            let found = nodes[turn % 2].load(row.handle(), load, now).await.unwrap();
+            assert_eq!(found.unwrap().last_seen(), now, "turn {turn}");
+        }
+        now = now.saturating_add(100);
+        server.ask(&shift(nodes[0].prefix(), "100000")).unwrap();
+        assert!(
+            nodes[0]
+                .load(row.handle(), load, now)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        // By no policy any more.
+        let loose = Load::new().touch(Touch::new(800));
+        assert!(
+            nodes[1]
+                .load(row.handle(), loose, begun)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(row_keys(&server, nodes[0].prefix()).is_empty());
+    });
+}

@@ -1,0 +1,123 @@
+//! What a server says about keeping what it acknowledges; what is refused at build; what shows.
+
+use std::time::Duration;
+
+use statewise::store::{Durability, RedisStore, Survives};
+
+use crate::common::{multiplexed, patient, run};
+use crate::support::servers::redis::Redis;
+
+async fn crash_of(server: &Redis) -> Survives {
+    let store = patient(multiplexed(server).await).build().unwrap();
+    let durability = store.durability().await.unwrap();
+    let durable = durability.crash == Survives::All;
+    assert_eq!(store.require_durable().await.is_ok(), durable);
+    assert_eq!(
+        durability,
+        Durability::new(durability.crash, Survives::NotAll)
+    );
+    durability.crash
+}
+
+#[test]
+fn says_what_survives_a_crash() {
+    let (aof, sync) = (["--appendonly", "yes"], "--appendfsync");
+    let always = [aof[0], aof[1], sync, "always"];
+    let lazily = [&always[..], &["--no-appendfsync-on-rewrite", "yes"]].concat();
+    for (options, expected) in [
+        (&[][..], Survives::NotAll),
+        (&[aof[0], aof[1], sync, "everysec"], Survives::NotAll),
+        (&[aof[0], aof[1], sync, "no"], Survives::NotAll),
+        (&lazily, Survives::NotAll),
+        (&always, Survives::All),
+    ] {
+        let Some(server) = Redis::with(options) else {
+            return;
+        };
+        run(async { assert_eq!(crash_of(&server).await, expected, "{options:?}") });
+    }
+}
+
+/// Where CONFIG is forbidden, as by many hosting services, nobody knows, and the operator may
+/// vouch; what is known to forget stays refused.
+#[test]
+fn a_server_that_does_not_say_is_vouched_for() {
+    let Some(server) = Redis::with(&["--appendonly", "yes"]) else {
+        return;
+    };
+    let rules = [
+        "ACL", "SETUSER", "guest", "on", ">secret", "~*", "+@all", "-config",
+    ];
+    server.ask(&rules).unwrap();
+    run(async {
+        let url = format!("{}?user=guest&pass=secret", server.url());
+        let client = redis::Client::open(url).unwrap();
+        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        let store = patient(connection.clone()).build().unwrap();
+        assert_eq!(store.durability().await.unwrap().crash, Survives::Unknown);
+        let refused = store.require_durable().await.unwrap_err();
+        assert!(refused.is_misuse(), "{refused}");
+        let store = patient(connection).assume_durable().build().unwrap();
+        store.require_durable().await.unwrap();
+        server.ask(&["CONFIG", "SET", "appendonly", "no"]).unwrap();
+        assert_eq!(store.durability().await.unwrap().crash, Survives::NotAll);
+        assert!(store.require_durable().await.is_err());
+    });
+}
+
+#[test]
+fn refuses_what_could_escape_a_key() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let connection = multiplexed(&server).await;
+        let build = |prefix: &str| {
+            RedisStore::builder(connection.clone())
+                .prefix(prefix)
+                .build()
+        };
+        for prefix in ["{", "a}", "{user}:", "a\r\nb", "\0", &"x".repeat(129)] {
+            assert!(
+                build(prefix).is_err_and(|error| error.is_misuse()),
+                "{prefix:?}"
+            );
+        }
+        assert_eq!(build("shop:").unwrap().prefix(), "shop:");
+        let hasty = RedisStore::builder(connection.clone()).deadline(Duration::ZERO);
+        assert!(hasty.build().is_err_and(|error| error.is_misuse()));
+    });
+}
+
+/// Neither the store nor an error of it shows a password or what a row contains.
+#[test]
+fn shows_no_secret() {
+    let Some(server) = Redis::with(&["--requirepass", "hunter2"]) else {
+        return;
+    };
+    run(async {
+        let url = format!("{}?pass=hunter2", server.url());
+        let client = redis::Client::open(url).unwrap();
+        let store = patient(client.get_connection_manager().await.unwrap());
+        let shown = format!("{store:?}");
+        assert!(
+            shown.contains("prefix") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        let store = store.deadline(Duration::from_millis(300)).build().unwrap();
+        let shown = format!("{store:?}");
+        assert!(
+            shown.contains("prefix") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        server.kill9();
+        let error = store.durability().await.unwrap_err();
+        let shown = format!("{error:?} {error}");
+        assert!(
+            error.is_unavailable() && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        assert!(
+            !shown.contains(&*server.socket().to_string_lossy()),
+            "{shown}"
+        );
+    });
+}

@@ -1,0 +1,392 @@
+//! Servers that die, hang, forget, run full and hang up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use statewise::Result;
+use statewise::clock::Timestamp;
+use statewise::session::{Limit, Load, Page, Renewed, Scope, SessionStore, Touch, Updated};
+use statewise::testkit::Sample;
+
+use crate::common::{PATIENT, managed, manager, multiplexed, patient, prefix, run};
+use crate::proxy::Proxy;
+use crate::support::servers::redis::Redis;
+use statewise::store::RedisStore;
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+const TOUCH: Load = Load::new().touch(Touch::new(3_600));
+
+fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
+    assert!(
+        answer.as_ref().is_err_and(|error| error.is_unavailable()),
+        "{answer:?}"
+    );
+}
+
+/// Acknowledged is acknowledged: with an append-only file that is synced always, a login survives
+/// the death of the server, and a logout does too.
+#[test]
+fn a_killed_server_keeps_what_it_acknowledged() {
+    let Some(server) = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]) else {
+        return;
+    };
+    run(async {
+        let store = patient(manager(&server).await).build().unwrap();
+        store.require_durable().await.unwrap();
+        for round in 0..3 {
+            let kept = Sample::of("alice").data(b"kept").at(NOW);
+            let ended = Sample::of("alice").at(NOW);
+            let _ = store.create(&kept, Limit::Unlimited, NOW).await.unwrap();
+            let _ = store.create(&ended, Limit::Unlimited, NOW).await.unwrap();
+            let removed = store.remove(ended.handle(), "alice", NOW).await.unwrap();
+            assert_eq!(removed.count, 1);
+            server.kill9();
+            server.restart();
+            // The first call may find out that the old connection is gone.
+            let found = match store.load(kept.handle(), TOUCH, NOW).await {
+                Err(_) => store.load(kept.handle(), TOUCH, NOW).await,
+                found => found,
+            };
+            assert!(
+                found.unwrap().unwrap().encode() == kept.encode(),
+                "round {round}"
+            );
+            assert!(
+                store
+                    .load(ended.handle(), TOUCH, NOW)
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+            let listed = store.list("alice", Page::first(9), NOW).await.unwrap();
+            assert_eq!(listed.records.len(), round + 1);
+        }
+    });
+}
+
+/// A server that hangs makes each call *unavailable* within the deadline, and nobody absent.
+#[test]
+fn a_server_that_hangs_is_unavailable_in_time() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let deadline = Duration::from_millis(200);
+        let store = RedisStore::builder(multiplexed(&server).await).prefix(prefix());
+        let store = store.deadline(deadline).build().unwrap();
+        let row = Sample::of("alice").at(NOW);
+        let patient = patient(multiplexed(&server).await).prefix(store.prefix());
+        let patient = patient.build().unwrap();
+        let _ = patient.create(&row, Limit::Unlimited, NOW).await.unwrap();
+        server.pause();
+        let begun = Instant::now();
+        let renewal = Sample::renewal_of(&row);
+        let (other, change) = (Sample::of("bob").at(NOW), Sample::change(b"1"));
+        let uses = [(row.handle(), NOW)];
+        let calls = tokio::join!(
+            store.load(row.handle(), TOUCH, NOW),
+            store.create(&other, Limit::Unlimited, NOW),
+            store.renew(row.handle(), &renewal, NOW),
+            store.update(row.handle(), 0, &change, NOW),
+            store.confirm(row.handle(), 0, NOW),
+            store.touch(&uses, NOW),
+            store.remove(row.handle(), "nobody", NOW),
+            store.remove_subject("nobody", Scope::all(), NOW),
+            store.list("alice", Page::first(9), NOW),
+            store.durability(),
+        );
+        assert!(begun.elapsed() < deadline * 10, "{:?}", begun.elapsed());
+        unavailable(&calls.0);
+        unavailable(&calls.1);
+        unavailable(&calls.2);
+        unavailable(&calls.3);
+        unavailable(&calls.4);
+        unavailable(&calls.5);
+        unavailable(&calls.6);
+        unavailable(&calls.7);
+        unavailable(&calls.8);
+        unavailable(&calls.9);
+        server.resume();
+        // The same connection goes on, after what was asked of it.
+        let found = patient.load(other.handle(), TOUCH, NOW).await;
+        assert!(found.is_ok());
+        assert!(store.load(other.handle(), TOUCH, NOW).await.is_ok());
+    });
+}
+
+/// A server that is gone is *unavailable*, and one that comes back goes on.
+#[test]
+fn a_server_that_is_gone_is_unavailable() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let store = RedisStore::builder(manager(&server).await).prefix(prefix());
+        let store = store.deadline(Duration::from_millis(200)).build().unwrap();
+        let row = Sample::of("alice").at(NOW);
+        server.kill9();
+        unavailable(&store.load(row.handle(), TOUCH, NOW).await);
+        unavailable(&store.load(row.handle(), TOUCH, NOW).await);
+        server.restart();
+        let begun = Instant::now();
+        while store.load(row.handle(), TOUCH, NOW).await.is_err() {
+            assert!(begun.elapsed() < PATIENT, "it does not come back");
+        }
+    });
+}
+
+/// An answer that is cut off anywhere is *unavailable* or asked for again, and never another one.
+#[test]
+fn a_connection_that_is_lost_in_mid_answer() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let proxy = Proxy::to(server.socket());
+        let client = redis::Client::open(proxy.url()).unwrap();
+        let store = patient(managed(client).await).build().unwrap();
+        let straight = patient(multiplexed(&server).await).prefix(store.prefix());
+        let straight = straight.build().unwrap();
+        for cut in [0, 1, 2, 5, 6, 7, 40, 100, 170, 171] {
+            let row = Sample::of("alice").data(b"data").at(NOW);
+            let _ = straight.create(&row, Limit::Unlimited, NOW).await.unwrap();
+            // What may be done twice is.
+            proxy.cut_after(cut);
+            let found = store.load(row.handle(), TOUCH, NOW).await.unwrap();
+            assert!(found.unwrap().encode() == row.encode(), "cut after {cut}");
+            proxy.cut_after(cut);
+            let listed = store.list("alice", Page::first(9), NOW).await.unwrap();
+            assert_eq!(listed.records.len(), 1, "cut after {cut}");
+
+            // What may not be is unavailable, done or not, and whole.
+            proxy.cut_after(cut);
+            match store
+                .update(row.handle(), 0, &Sample::change(b"new"), NOW)
+                .await
+            {
+                Ok(Updated::Done(row)) => assert_eq!(row.version(), 1),
+                other => unavailable(&other),
+            }
+            let found = straight
+                .load(row.handle(), TOUCH, NOW)
+                .await
+                .unwrap()
+                .unwrap();
+            assert!(found.version() <= 1);
+            proxy.cut_after(cut);
+            match store
+                .renew(row.handle(), &Sample::renewal_of(&found), NOW)
+                .await
+            {
+                Ok(renewed) => assert!(matches!(renewed, Renewed::Advanced(_))),
+                other => unavailable(&other),
+            }
+            let new = Sample::of("alice").at(NOW);
+            proxy.cut_after(cut);
+            match store.create(&new, Limit::Unlimited, NOW).await {
+                Ok(_) => {}
+                other => unavailable(&other),
+            }
+
+            proxy.cut_after(cut);
+            let _ = store.remove(row.handle(), "alice", NOW).await.unwrap();
+            assert!(
+                straight
+                    .load(row.handle(), TOUCH, NOW)
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+            proxy.cut_after(cut);
+            let _ = store
+                .remove_subject("alice", Scope::all(), NOW)
+                .await
+                .unwrap();
+            assert!(
+                straight
+                    .load(new.handle(), TOUCH, NOW)
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+            proxy.cut_after(usize::MAX);
+        }
+        assert!(proxy.cuts() > 50, "{} connections were cut", proxy.cuts());
+    });
+}
+
+/// A connection that an operator closes costs a client that comes back nothing.
+#[test]
+fn a_connection_that_is_killed() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let store = patient(manager(&server).await).build().unwrap();
+        let row = Sample::of("alice").at(NOW);
+        let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
+        for _ in 0..5 {
+            server
+                .ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
+                .unwrap();
+            assert!(
+                store
+                    .load(row.handle(), TOUCH, NOW)
+                    .await
+                    .unwrap()
+                    .is_some()
+            );
+        }
+    });
+}
+
+/// A server that was emptied has no sessions and no scripts. The next login works.
+#[test]
+fn a_server_that_forgot_everything() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let store = patient(multiplexed(&server).await).build().unwrap();
+        for forget in [
+            &["FLUSHALL"][..],
+            &["SCRIPT", "FLUSH"],
+            &["FLUSHALL", "ASYNC"],
+        ] {
+            let row = Sample::of("alice").at(NOW);
+            let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
+            let before = store.load(row.handle(), TOUCH, NOW).await.unwrap();
+            assert!(before.is_some());
+            server.ask(forget).unwrap();
+            server.ask(&["SCRIPT", "FLUSH"]).unwrap();
+            let lost = forget[0] == "FLUSHALL";
+            let found = store.load(row.handle(), TOUCH, NOW).await.unwrap();
+            assert_eq!(found.is_none(), lost);
+            let listed = store.list("alice", Page::first(9), NOW).await.unwrap();
+            assert_eq!(listed.records.is_empty(), lost);
+            server.ask(&["SCRIPT", "FLUSH"]).unwrap();
+            let updated = store
+                .update(row.handle(), 0, &Sample::change(b"1"), NOW)
+                .await;
+            assert_eq!(matches!(updated, Ok(Updated::Absent)), lost);
+            server.ask(&["SCRIPT", "FLUSH"]).unwrap();
+            let removed = store.remove(row.handle(), "alice", NOW).await.unwrap();
+            assert_eq!(removed.count, u64::from(!lost));
+        }
+    });
+}
+
+/// A server that is full refuses logins and goes on with those that there are; nothing is evicted
+/// for a login that then fails.
+#[test]
+fn a_server_that_is_full() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let store = patient(multiplexed(&server).await).build().unwrap();
+        let rows = ["alice", "alice", "bob"].map(|subject| Sample::of(subject).at(NOW));
+        for row in &rows {
+            let _ = store.create(row, Limit::Unlimited, NOW).await.unwrap();
+        }
+        let full = |is: bool| {
+            server
+                .ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"])
+                .unwrap();
+            let most = if is { "1" } else { "0" };
+            server.ask(&["CONFIG", "SET", "maxmemory", most]).unwrap();
+        };
+        full(true);
+        let new = Sample::of("alice").at(NOW);
+        for limit in [Limit::Unlimited, Limit::EvictOldest(1)] {
+            unavailable(&store.create(&new, limit, NOW).await);
+        }
+        // A use that is to be noted, and one that is not.
+        for seconds in [0, 1_000] {
+            for row in &rows {
+                let now = NOW.saturating_add(seconds);
+                assert!(
+                    store
+                        .load(row.handle(), TOUCH, now)
+                        .await
+                        .unwrap()
+                        .is_some()
+                );
+            }
+        }
+        let removed = store.remove(rows[0].handle(), "alice", NOW).await.unwrap();
+        assert_eq!(removed.count, 1);
+        let removed = store
+            .remove_subject("bob", Scope::all(), NOW)
+            .await
+            .unwrap();
+        assert_eq!(removed.count, 1);
+        assert!(
+            store
+                .load(rows[0].handle(), TOUCH, NOW)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        full(false);
+        let listed = store.list("alice", Page::first(9), NOW).await.unwrap();
+        let listed: Vec<_> = listed.records.iter().map(|row| row.handle()).collect();
+        assert_eq!(
+            listed,
+            [rows[1].handle()],
+            "a login was evicted for nothing"
+        );
+        let _ = store.create(&new, Limit::Unlimited, NOW).await.unwrap();
+    });
+}
+
+/// A server that cannot save to its disk refuses writes, and nobody is logged out by that.
+#[test]
+fn a_server_that_cannot_save() {
+    let Some(server) = Redis::with(&["--enable-protected-configs", "yes"]) else {
+        return;
+    };
+    run(async {
+        let store = Arc::new(patient(multiplexed(&server).await).build().unwrap());
+        let row = Sample::of("alice").data(b"1").at(NOW);
+        let over = Sample::of("alice").absolute(10).at(NOW);
+        let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
+        let _ = store.create(&over, Limit::Unlimited, NOW).await.unwrap();
+        let nowhere = server.folder().join("nowhere");
+        std::fs::create_dir(&nowhere).unwrap();
+        server
+            .ask(&["CONFIG", "SET", "dir", nowhere.to_str().unwrap()])
+            .unwrap();
+        server.ask(&["CONFIG", "SET", "save", "3600 1"]).unwrap();
+        std::fs::remove_dir(&nowhere).unwrap();
+        let _ = server.ask(&["SAVE"]);
+        crate::support::servers::wait_until(|| {
+            let info = server.ask(&["INFO", "persistence"])?;
+            let failed = info.contains("rdb_last_bgsave_status:err");
+            if failed {
+                Ok(())
+            } else {
+                server.ask(&["BGSAVE"]).map(drop).and(Err(info))
+            }
+        })
+        .unwrap();
+        let refused = server.ask(&["SET", "a", "b"]).unwrap_err();
+        assert!(refused.starts_with("MISCONF"), "{refused}");
+
+        let later = NOW.saturating_add(600);
+        let found = store.load(row.handle(), TOUCH, later).await.unwrap();
+        assert_eq!(found.unwrap().handle(), row.handle());
+        assert!(
+            store
+                .load(over.handle(), TOUCH, later)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        let nobody = Sample::of("bob").at(NOW);
+        assert!(
+            store
+                .load(nobody.handle(), TOUCH, NOW)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        unavailable(&store.create(&nobody, Limit::Unlimited, NOW).await);
+        unavailable(&store.remove(row.handle(), "alice", NOW).await);
+        assert!(
+            store
+                .load(row.handle(), TOUCH, NOW)
+                .await
+                .unwrap()
+                .is_some()
+        );
+    });
+}

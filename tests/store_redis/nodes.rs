@@ -1,0 +1,186 @@
+//! Several clients of one server, and many tasks on one connection.
+
+use std::sync::{Arc, OnceLock};
+
+use statewise::BoxFuture;
+use statewise::clock::Timestamp;
+use statewise::session::{
+    Created, Limit, Load, Page, Renewed, Scope, SessionStore, Touch, Updated,
+};
+use statewise::testkit::{Sample, give_up_after};
+
+use crate::common::{multiplexed, patient, run, spread, two_nodes};
+use crate::support::servers::redis::Redis;
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+fn server() -> Option<&'static Redis> {
+    static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
+    SERVER.get_or_init(Redis::start).as_ref()
+}
+
+/// What one node has done, the other one sees, and a late write undoes nothing: the defect of
+/// stores that save the whole session at the end of a request.
+#[test]
+fn two_nodes_are_one_store() {
+    let Some(server) = server() else { return };
+    run(async {
+        let [one, other] = two_nodes(server).await;
+        let row = Sample::of("alice").data(b"1").at(NOW);
+        let created = one.create(&row, Limit::Reject(1), NOW).await.unwrap();
+        assert!(matches!(created, Created::Stored { .. }));
+        let second = Sample::of("alice").at(NOW);
+        let refused = other.create(&second, Limit::Reject(1), NOW).await.unwrap();
+        assert_eq!(refused, Created::LimitReached);
+        let load = Load::new().touch(Touch::new(row.idle()));
+        let seen = other.load(row.handle(), load, NOW).await.unwrap().unwrap();
+        assert_eq!(
+            one.list("alice", Page::first(9), NOW)
+                .await
+                .unwrap()
+                .records
+                .len(),
+            1
+        );
+
+        // The other node has read it; this one logs the user out; the other one saves late.
+        let removed = one.remove(row.handle(), "alice", NOW).await.unwrap();
+        assert_eq!(removed.count, 1);
+        let late = other
+            .update(row.handle(), seen.version(), &Sample::change(b"2"), NOW)
+            .await;
+        assert!(matches!(late, Ok(Updated::Absent)));
+        other.touch(&[(row.handle(), NOW)], NOW).await.unwrap();
+        other.confirm(row.handle(), 0, NOW).await.unwrap();
+        let late = other
+            .renew(row.handle(), &Sample::renewal_of(&seen), NOW)
+            .await;
+        assert!(matches!(late, Ok(Renewed::Absent)));
+        for node in [&one, &other] {
+            assert!(node.load(row.handle(), load, NOW).await.unwrap().is_none());
+            assert!(
+                node.list("alice", Page::first(9), NOW)
+                    .await
+                    .unwrap()
+                    .records
+                    .is_empty()
+            );
+        }
+    });
+}
+
+/// Everybody gets the answer that is theirs.
+#[test]
+fn a_hundred_tasks_on_one_connection() {
+    let Some(server) = server() else { return };
+    run(async {
+        let store = Arc::new(patient(multiplexed(server).await).build().unwrap());
+        let task = |at: usize| -> BoxFuture<'static, ()> {
+            let store = Arc::clone(&store);
+            Box::pin(async move {
+                let subject = format!("user {}", at % 10);
+                for turn in 0..10 {
+                    let row = Sample::of(&subject).data(format!("{at}/{turn}")).at(NOW);
+                    let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
+                    for _ in 0..3 {
+                        let load = Load::new().touch(Touch::new(row.idle()));
+                        let found = store.load(row.handle(), load, NOW).await.unwrap();
+                        assert!(found.unwrap().encode() == row.encode());
+                    }
+                    let change = Sample::change(b"changed");
+                    let done = store.update(row.handle(), 0, &change, NOW).await;
+                    assert!(matches!(done, Ok(Updated::Done(_))));
+                    if turn % 2 == 0 {
+                        let removed = store.remove(row.handle(), &subject, NOW).await.unwrap();
+                        assert_eq!(removed.count, 1);
+                    }
+                }
+            })
+        };
+        spread((0..100).map(task).collect()).await;
+        for at in 0..10 {
+            let all = store
+                .remove_subject(&format!("user {at}"), Scope::all(), NOW)
+                .await;
+            assert_eq!(all.unwrap().count, 50);
+        }
+    });
+}
+
+/// A future that is dropped at any of its steps leaves every row whole, and the connection to
+/// those who use it next.
+#[test]
+fn a_call_may_be_dropped_at_every_step() {
+    let Some(server) = server() else { return };
+    run(async {
+        let store = patient(multiplexed(server).await).build().unwrap();
+        let bystander = Sample::of("bob").data(b"bob").at(NOW);
+        let _ = store
+            .create(&bystander, Limit::Unlimited, NOW)
+            .await
+            .unwrap();
+        for act in 0..9 {
+            for polls in 0..8 {
+                let row = Sample::of("alice").data(b"1").at(NOW);
+                let next = Sample::of("alice").data(b"1").at(NOW);
+                let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
+                let call: BoxFuture<'_, ()> = match act {
+                    0 => Box::pin(async {
+                        drop(store.create(&next, Limit::EvictOldest(1), NOW).await);
+                    }),
+                    1 => Box::pin(async {
+                        let load = Load::new().touch(Touch::new(60));
+                        drop(store.load(row.handle(), load, NOW).await);
+                    }),
+                    2 => Box::pin(async {
+                        let renewal = Sample::renewal_of(&row);
+                        drop(store.renew(row.handle(), &renewal, NOW).await);
+                    }),
+                    3 => Box::pin(async {
+                        drop(
+                            store
+                                .update(row.handle(), 0, &Sample::change(b"2"), NOW)
+                                .await,
+                        );
+                    }),
+                    4 => Box::pin(async { drop(store.confirm(row.handle(), 0, NOW).await) }),
+                    5 => Box::pin(async {
+                        drop(store.touch(&[(row.handle(), NOW)], NOW).await);
+                    }),
+                    6 => Box::pin(async {
+                        drop(store.remove(row.handle(), "alice", NOW).await);
+                    }),
+                    7 => Box::pin(async {
+                        drop(store.remove_subject("alice", Scope::all(), NOW).await);
+                    }),
+                    _ => Box::pin(async {
+                        drop(store.list("alice", Page::first(1), NOW).await);
+                    }),
+                };
+                give_up_after(polls, call).await;
+                let found = store.load(bystander.handle(), Load::new(), NOW).await;
+                assert!(found.unwrap().unwrap().encode() == bystander.encode());
+                // Whatever is there is whole: what the index names decodes, and can be changed.
+                let listed = store.list("alice", Page::first(9), NOW).await.unwrap();
+                assert!(listed.records.len() <= 2);
+                for found in listed.records {
+                    let updated = store
+                        .update(found.handle(), found.version(), &Sample::change(b"3"), NOW)
+                        .await;
+                    assert!(matches!(updated, Ok(Updated::Done(_))));
+                }
+                let _ = store
+                    .remove_subject("alice", Scope::all(), NOW)
+                    .await
+                    .unwrap();
+                for row in [&row, &next] {
+                    let found = store.load(row.handle(), Load::new(), NOW).await;
+                    assert!(
+                        found.unwrap().is_none(),
+                        "act {act}: a row without an index"
+                    );
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,84 @@
+//! A socket in front of the server that hangs up in the middle of an answer.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+pub(crate) struct Proxy {
+    socket: PathBuf,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes of answers that still pass; all of them at the most.
+    left: AtomicUsize,
+    cuts: AtomicUsize,
+}
+
+impl Proxy {
+    /// Listens beside the socket of the server, in its folder. Its threads end with the test.
+    pub(crate) fn to(server: PathBuf) -> Self {
+        let socket = server.with_file_name("proxy");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let state = Arc::new(State::default());
+        state.left.store(usize::MAX, Ordering::SeqCst);
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                pass(client, &server, &shared);
+            }
+        });
+        Self { socket, state }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    /// Hangs up once so many bytes of answers have passed; the connections after that last.
+    pub(crate) fn cut_after(&self, bytes: usize) {
+        self.state.left.store(bytes, Ordering::SeqCst);
+    }
+
+    /// How often it has hung up.
+    pub(crate) fn cuts(&self) -> usize {
+        self.state.cuts.load(Ordering::SeqCst)
+    }
+}
+
+fn pass(mut client: UnixStream, server: &Path, state: &Arc<State>) {
+    let Ok(mut server) = UnixStream::connect(server) else {
+        return;
+    };
+    let (mut asks, mut asked) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut asks, &mut asked);
+        let _ = asked.shutdown(Shutdown::Both);
+    });
+    let state = Arc::clone(state);
+    thread::spawn(move || {
+        let mut buffer = vec![0; 4096];
+        while let Ok(read @ 1..) = server.read(&mut buffer) {
+            let left = state.left.load(Ordering::SeqCst);
+            let passed = read.min(left);
+            if client.write_all(&buffer[..passed]).is_err() {
+                break;
+            }
+            if passed < read {
+                state.left.store(usize::MAX, Ordering::SeqCst);
+                state.cuts.fetch_add(1, Ordering::SeqCst);
+                break;
+            }
+            if left < usize::MAX {
+                state.left.store(left - passed, Ordering::SeqCst);
+            }
+        }
+        let _ = client.shutdown(Shutdown::Both);
+        let _ = server.shutdown(Shutdown::Both);
+    });
+}
