@@ -877,6 +877,7 @@ fn a_row_that_does_not_decode_can_be_removed() {
                 "seed = '\\x00'",
                 "last_seen = 999999999999999",
                 "fields = '\\x8000'",
+                "deadline = 999999999999999",
             ] {
                 let rows: Vec<_> = (1..6)
                     .map(|at| Sample::of("alice").absolute(1_000 * at).at(now()))
