@@ -877,6 +877,7 @@ fn a_row_that_does_not_decode_can_be_removed() {
                 "seed = '\\x00'",
                 "last_seen = 999999999999999",
                 "fields = '\\x8000'",
+                "deadline = 999999999999999",
             ] {
                 let rows: Vec<_> = (1..6)
                     .map(|at| Sample::of("alice").absolute(1_000 * at).at(now()))
@@ -984,6 +985,64 @@ fn uses_that_wait_count_at_once() {
                 let over = store.load(row.handle(), load, later(1_000)).await.unwrap();
                 assert!(over.is_none());
                 assert!(get(&store, &row).await.is_none(), "{what}: revived");
+            }
+        }
+    });
+}
+
+/// A login that one node finds over while another one notes its use lives on: the removal judges by
+/// the row of its own moment. Rejects a node whose clock is ahead and that deletes what it has read.
+#[test]
+fn a_use_at_the_same_moment_saves_from_the_removal() {
+    block_on(async {
+        let table = table();
+        let pool = sqlx_pool(server(), 2);
+        for (name, store) in both(server(), &table).await {
+            for asked in ["load", "renew", "update"] {
+                let row = Sample::of("alice").idle(100).at(now());
+                put(&store, &row).await;
+                let mut other = pool.begin().await.unwrap();
+                let text = format!(
+                    "UPDATE {table} SET last_seen = {} WHERE deadline > 0",
+                    later(90).unix()
+                );
+                let touched = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *other);
+                assert_eq!(touched.await.unwrap().rows_affected(), 1);
+                let act = {
+                    let (store, row) = (Arc::clone(&store), row.clone());
+                    tokio::spawn(async move {
+                        let (handle, late) = (row.handle(), later(150));
+                        match asked {
+                            "load" => store
+                                .load(handle, Load::new(), late)
+                                .await
+                                .unwrap()
+                                .is_some(),
+                            "renew" => {
+                                let renewal = Sample::renewal_of(&row);
+                                let renewed = store.renew(handle, &renewal, late).await.unwrap();
+                                matches!(renewed, Renewed::Advanced(_))
+                            }
+                            _ => {
+                                let change = Sample::change(b"2");
+                                let updated = store.update(handle, 0, &change, late).await.unwrap();
+                                matches!(updated, Updated::Done(_))
+                            }
+                        }
+                    })
+                };
+                let waits = format!(
+                    "SELECT count(*) FROM pg_stat_activity
+                    WHERE wait_event_type = 'Lock' AND query LIKE '%\"{table}\"%'"
+                );
+                let begun = Instant::now();
+                while number(&pool, waits.clone()).await == 0 {
+                    assert!(begun.elapsed() < Duration::from_secs(60), "nobody waits");
+                }
+                other.commit().await.unwrap();
+                assert!(act.await.unwrap(), "{name}, {asked}: ended early");
+                let removed = store.remove(row.handle(), "alice", now()).await.unwrap();
+                assert_eq!(removed.count, 1);
             }
         }
     });
