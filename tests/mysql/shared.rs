@@ -59,6 +59,14 @@ fn may_be_given_up_at_every_step() {
 }
 
 #[test]
+fn a_use_during_a_change_is_kept() {
+    with_server(async |shared| {
+        let nodes = nodes::<2>(shared, 4).await.map(Arc::new);
+        cases::keeps_a_use_during_a_change(nodes).await;
+    });
+}
+
+#[test]
 fn nodes_migrate_at_once_and_again() {
     with_server(async |shared| {
         let table = table();

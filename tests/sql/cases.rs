@@ -299,3 +299,35 @@ where
     let removed = store.remove(handle, "alice", now()).await.unwrap();
     assert_eq!(removed.count, 1, "swept, or not removed");
 }
+
+/// A use that is noted while the row is being changed stays noted. Rejects a change that writes
+/// back when the row was last used.
+pub(crate) async fn keeps_a_use_during_a_change<S: SessionStore>(nodes: [Arc<S>; 2]) {
+    for round in 0..150 {
+        let row = Sample::of("alice").idle(100).at(now());
+        put(&*nodes[0], &row).await;
+        let handle = row.handle();
+        let changes: Vec<_> = (0..3)
+            .map(|at| {
+                let store = Arc::clone(&nodes[0]);
+                tokio::spawn(async move {
+                    for _ in 0..at {
+                        tokio::task::yield_now().await;
+                    }
+                    let change = Sample::change(b"1");
+                    store.update(handle, 0, &change, now()).await.unwrap();
+                })
+            })
+            .collect();
+        nodes[1]
+            .touch(&[(handle, later(50))], later(50))
+            .await
+            .unwrap();
+        for change in changes {
+            change.await.unwrap();
+        }
+        let found = get(&*nodes[1], &row).await.unwrap();
+        assert_eq!(found.last_seen(), later(50), "round {round}");
+        assert_eq!(found.version(), 1);
+    }
+}

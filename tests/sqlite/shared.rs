@@ -51,6 +51,17 @@ fn may_be_given_up_at_every_step() {
 }
 
 #[test]
+fn a_use_during_a_change_is_kept() {
+    block_on(async {
+        let folder = Folder::new();
+        let options = options(&folder.file()).synchronous(SqliteSynchronous::Off);
+        let one = store(pool(options.clone(), 4).await).await;
+        let other = store(pool(options, 1).await).await;
+        cases::keeps_a_use_during_a_change([Arc::new(one), Arc::new(other)]).await;
+    });
+}
+
+#[test]
 fn nodes_migrate_at_once_and_again() {
     block_on(async {
         let folder = Folder::new();
