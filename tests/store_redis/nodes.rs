@@ -9,7 +9,7 @@ use statewise::session::{
 };
 use statewise::testkit::{Sample, give_up_after};
 
-use crate::common::{multiplexed, patient, run, spread, two_nodes};
+use crate::common::{multiplexed, patient, row_keys, run, spread, two_nodes};
 use crate::support::servers::redis::Redis;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -182,5 +182,60 @@ fn a_call_may_be_dropped_at_every_step() {
                 }
             }
         }
+    });
+}
+
+/// What was removed leaves nothing behind, and what is over is left alone: a name that stays in an
+/// index is looked up with each list and limit, and a row that is changed once more stays longer.
+#[test]
+fn nothing_is_left_on_the_server() {
+    let Some(server) = server() else { return };
+    run(async {
+        let store = patient(multiplexed(server).await).build().unwrap();
+        let keys = || {
+            let found = server.ask(&["KEYS", &format!("{}*", store.prefix())]);
+            found.unwrap().lines().count()
+        };
+        let rows = ["alice", "alice", "bob"].map(|subject| Sample::of(subject).at(NOW));
+        for row in &rows {
+            let _ = store.create(row, Limit::Unlimited, NOW).await.unwrap();
+        }
+        assert_eq!(keys(), 5, "rows, and an index for each subject");
+        let _ = store.remove(rows[2].handle(), "bob", NOW).await.unwrap();
+        assert_eq!(keys(), 3);
+        let _ = store
+            .remove_subject("alice", Scope::all(), NOW)
+            .await
+            .unwrap();
+        assert_eq!(keys(), 0);
+
+        // Over, and not found over by anybody yet.
+        let over = Sample::of("carol").absolute(10).at(NOW);
+        let renewed = Sample::of("carol").absolute(10).at(NOW);
+        for row in [&over, &renewed] {
+            let _ = store.create(row, Limit::Unlimited, NOW).await.unwrap();
+        }
+        let renewal = Sample::renewal_of(&renewed);
+        let advanced = store.renew(renewed.handle(), &renewal, NOW).await;
+        assert!(matches!(advanced, Ok(Renewed::Advanced(_))));
+        let dump = || {
+            let keys = row_keys(server, store.prefix());
+            let of = |key: &String| {
+                let left: u64 = server.ask(&["PTTL", key]).unwrap().parse().unwrap();
+                (server.ask(&["GET", key]).unwrap(), left.div_ceil(60_000))
+            };
+            keys.iter().map(of).collect::<Vec<_>>()
+        };
+        let before = dump();
+        let later = NOW.saturating_add(1_000);
+        let uses = [(over.handle(), later), (renewed.handle(), later)];
+        store.touch(&uses, later).await.unwrap();
+        store.confirm(renewed.handle(), 1, later).await.unwrap();
+        assert_eq!(dump(), before, "what is over was changed");
+        for row in [&over, &renewed] {
+            let found = store.load(row.handle(), Load::new(), later).await.unwrap();
+            assert!(found.is_none());
+        }
+        assert_eq!(keys(), 0, "what is over stays");
     });
 }
