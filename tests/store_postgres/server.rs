@@ -348,6 +348,42 @@ async fn limit_holds(options: &[(&str, &str)]) {
     }
 }
 
+/// Where connections are serializable by default, what the server undoes for the sake of others is
+/// done again: nobody sees it. Rejects an outage where there is only a race.
+#[test]
+fn races_are_no_outage_whatever_the_default_isolation() {
+    block_on(async {
+        let table = table();
+        both(server(), &table).await;
+        let connect = PgConnectOptions::new_without_pgpass().socket(server().folder());
+        let pool = pool_of(
+            connect.options([("default_transaction_isolation", "serializable")]),
+            8,
+        );
+        let store = PostgresStore::sqlx(pool).table(&table);
+        let store: Store = Arc::new(patient(store).build().unwrap());
+        for _ in 0..20 {
+            let row = Sample::of("alice").at(now());
+            put(&store, &row).await;
+            let renewals: Vec<_> = (0..8)
+                .map(|_| {
+                    let (store, row) = (Arc::clone(&store), row.clone());
+                    tokio::spawn(async move {
+                        let renewal = Sample::renewal_of(&row);
+                        let renewed = store.renew(row.handle(), &renewal, now()).await.unwrap();
+                        matches!(renewed, Renewed::Advanced(_))
+                    })
+                })
+                .collect();
+            let mut advanced = 0;
+            for renewal in renewals {
+                advanced += usize::from(renewal.await.unwrap());
+            }
+            assert_eq!(advanced, 1);
+        }
+    });
+}
+
 /// What was acknowledged before a crash is there after it, removals included.
 /// Rejects a server that is asked to be fast, and a store that acknowledges before it commits.
 #[test]
@@ -496,6 +532,18 @@ fn a_lock_of_others_is_not_waited_for() {
             for _ in 0..3 {
                 let late = store.load(row.handle(), Load::new(), now()).await;
                 assert_unavailable(name, &late);
+            }
+            if name == "given" {
+                // The server has given up as well, while the lock is still held.
+                let waits = format!(
+                    "SELECT count(*) FROM pg_stat_activity
+                    WHERE wait_event_type = 'Lock' AND query LIKE '%\"{table}\"%'"
+                );
+                let watch = sqlx_pool(server(), 1);
+                let begun = Instant::now();
+                while number(&watch, waits.clone()).await > 0 {
+                    assert!(begun.elapsed() < Duration::from_secs(60), "it still waits");
+                }
             }
             lock.rollback().await.unwrap();
             let begun = Instant::now();
