@@ -42,12 +42,13 @@ impl MariaDb {
             options: options.iter().map(|&option| option.to_owned()).collect(),
             pid: AtomicU32::new(0),
         };
-        let data = server.data();
+        let (data, tmp) = (server.data(), server.tmp());
         let install = [
             install.as_os_str(),
             // First, or it is not one.
             OsStr::new("--no-defaults"),
             OsStr::new(&data),
+            OsStr::new(&tmp),
             OsStr::new("--auth-root-authentication-method=normal"),
             OsStr::new("--skip-test-db"),
             OsStr::new("--skip-name-resolve"),
@@ -64,6 +65,11 @@ impl MariaDb {
 
     fn data(&self) -> String {
         format!("--datadir={}/data", self.guard.folder().display())
+    }
+
+    /// Of its own: the names of temporary tables repeat from server to server.
+    fn tmp(&self) -> String {
+        format!("--tmpdir={}", self.guard.folder().display())
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -107,12 +113,13 @@ impl MariaDb {
         let socket = format!("--socket={folder}/socket");
         let pid_file = format!("--pid-file={folder}/pid");
         let init = format!("--init-file={folder}/init.sql");
-        let data = self.data();
+        let (data, tmp) = (self.data(), self.tmp());
         let mut command = vec![self.program.as_os_str()];
         command.extend(
             [
                 "--no-defaults",
                 &data,
+                &tmp,
                 &socket,
                 &pid_file,
                 &init,
