@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use redb::{Database, StorageBackend};
 use statewise::store::{RedbBuilder, RedbStore};
@@ -42,7 +43,7 @@ pub(crate) struct Device(pub(crate) Arc<(Mutex<State>, Condvar)>);
 
 impl Device {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.0.lock().unwrap()
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn database(&self) -> Arc<Database> {
@@ -70,17 +71,23 @@ impl Device {
         self.state().fault = fault.into();
     }
 
-    /// Holds the next sync back, and all after it.
-    pub(crate) fn hold(&self) {
+    /// Holds the next sync back, and all after it, until it is released or the answer is dropped:
+    /// a test that fails must not wait for ever for the store to close.
+    pub(crate) fn hold(&self) -> Held<'_> {
         let mut state = self.state();
         state.held = true;
         state.waiting = false;
+        drop(state);
+        Held(self)
     }
 
     /// Waits until a sync is held back.
     pub(crate) fn wait_until_held(&self) {
         let (lock, signal) = &*self.0;
-        drop(signal.wait_while(lock.lock().unwrap(), |state| !state.waiting));
+        let state = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let patience = Duration::from_secs(30);
+        let waited = signal.wait_timeout_while(state, patience, |state| !state.waiting);
+        assert!(!waited.unwrap().1.timed_out(), "nothing was synced");
     }
 
     pub(crate) fn release(&self) {
@@ -124,6 +131,16 @@ impl Device {
     }
 }
 
+/// Lets syncs go on when it is dropped.
+#[must_use]
+pub(crate) struct Held<'d>(&'d Device);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
 fn broken() -> io::Error {
     io::Error::other("the device is broken, as it should be here")
 }
@@ -154,11 +171,12 @@ impl StorageBackend for Device {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let (lock, signal) = &*self.0;
-        let mut state = lock.lock().unwrap();
+        let signal = &self.0.1;
+        let mut state = self.state();
         state.waiting = true;
         signal.notify_all();
-        let mut state = signal.wait_while(state, |state| state.held).unwrap();
+        let state = signal.wait_while(state, |state| state.held);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
         state.syncs += 1;
         if state.fault == Some(Fault::Sync) {
             return Err(broken());

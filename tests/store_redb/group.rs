@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use statewise::clock::Timestamp;
 use statewise::session::{
@@ -31,7 +31,7 @@ fn what_comes_together_is_committed_together() {
     let device = Device::default();
     let store = Arc::new(device.open());
     let (before, syncs) = (store.commits(), device.syncs());
-    device.hold();
+    let _held = device.hold();
     let spawn = || {
         let store = Arc::clone(&store);
         thread::spawn(move || {
@@ -44,7 +44,9 @@ fn what_comes_together_is_committed_together() {
     device.wait_until_held();
     let others: Vec<_> = (0..99).map(|_| spawn()).collect();
     // All wait, as soon as none can go on: there is nothing that says so but time.
+    let started = Instant::now();
     while !format!("{store:?}").contains("waiting: 99") {
+        assert!(started.elapsed() < Duration::from_secs(30), "{store:?}");
         thread::yield_now();
     }
     device.release();
@@ -110,7 +112,7 @@ fn may_be_dropped_at_every_poll() {
             let fresh = Sample::of("alice").at(NOW);
             create(&store, &row);
             let later = NOW.saturating_add(100);
-            device.hold();
+            let _held = device.hold();
             let future = async {
                 match act {
                     "create" => store.create(&fresh, Limit::Unlimited, NOW).await.map(drop),
@@ -159,7 +161,7 @@ fn what_waits_is_bounded() {
     let store = device.open();
     let row = Sample::of("alice").at(NOW);
     create(&store, &row);
-    device.hold();
+    let _held = device.hold();
     let mut rush = Vec::new();
     for _ in 0..10_000 {
         let row = Sample::of("rush").at(NOW);
@@ -190,7 +192,7 @@ fn what_waits_is_bounded() {
     assert!(rush.iter().all(|row| load(&store, row).is_some()));
 
     create(&store, &row);
-    device.hold();
+    let _held = device.hold();
     let mut count = 0;
     let large = Sample::of("large").data(vec![1; 1 << 20]);
     while block_on(give_up_after(
@@ -237,16 +239,14 @@ fn what_was_acknowledged_outlives_a_loss_of_power() {
             }
         }
         // One more is under way, synced or not.
-        if random.once_in(2) {
-            device.hold();
+        let _held = random.once_in(2).then(|| {
+            let held = device.hold();
             let under_way = Sample::of("alice").at(NOW);
-            let answer = block_on(give_up_after(
-                1,
-                store.create(&under_way, Limit::Unlimited, NOW),
-            ));
-            assert!(answer.is_none());
+            let create = store.create(&under_way, Limit::Unlimited, NOW);
+            assert!(block_on(give_up_after(1, create)).is_none());
             device.wait_until_held();
-        }
+            held
+        });
         let left = device.after_power_loss(&mut random);
         device.release();
         drop(store);
@@ -379,7 +379,7 @@ fn may_be_dropped_by_its_own_thread() {
 
     let device = Device::default();
     let store = device.open();
-    device.hold();
+    let _held = device.hold();
     let (done, ended) = mpsc::channel();
     let task: Task = Box::pin(async move {
         let row = Sample::of("alice").at(NOW);
@@ -393,7 +393,7 @@ fn may_be_dropped_by_its_own_thread() {
     let (created, row) = ended.recv_timeout(Duration::from_secs(20)).unwrap();
     assert!(created);
     // Closed as soon as the thread has ended.
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     while Arc::strong_count(&device.0) > 1 {
         assert!(started.elapsed() < Duration::from_secs(20), "never closed");
         thread::yield_now();

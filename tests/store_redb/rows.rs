@@ -215,7 +215,7 @@ fn uses_beyond_the_room_are_written_through() {
         .take(4_200)
         .collect();
     create_all(&store, &rows);
-    device.hold();
+    let _held = device.hold();
     let mut waits = 0;
     let touches = rows.iter().map(|row| {
         let uses = [(row.handle(), after(50))];

@@ -138,7 +138,7 @@ impl Engine {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         // Closed first: a file is open once. What has failed writes nothing when it is closed.
-        drop(database.take());
+        close(database.take());
         drop(database);
         if let Ok(opened) = failure::caught(|| file.open()) {
             *self
@@ -152,6 +152,24 @@ impl Engine {
     /// How many transactions were committed.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+}
+
+/// Closes a database, which writes to it, and panics over some damage as everything else does.
+fn close(database: Option<Arc<Database>>) {
+    let _ = failure::caught(|| {
+        drop(database);
+        Ok(())
+    });
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let database = self
+            .database
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        close(database.take());
     }
 }
 
