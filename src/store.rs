@@ -9,9 +9,29 @@
 //! | `PostgresStore` | `sqlx-postgres`, `tokio-postgres` | a fleet with a Postgres | as the server is set up | at once |
 //! | `MySqlStore` | `sqlx-mysql` | a fleet with a MySQL or a MariaDB | as the server is set up | at once |
 //!
-//! All keep the contract of [`SessionStore`](crate::session::SessionStore). What is kept after a
-//! crash is a store's [`Durability`]: `require_durable` refuses to start on one that forgets what
-//! it acknowledged.
+//! All keep the contract of [`SessionStore`](crate::session::SessionStore).
+//!
+//! # What a crash leaves
+//!
+//! A logout that a crash undoes is a session that comes back. Each store says by `durability` what
+//! it could learn, and `require_durable` refuses to start where something acknowledged may be lost,
+//! or where that is unknown and nobody vouches for it.
+//!
+//! | store | set up as | after a crash | after a failover |
+//! |---|---|---|---|
+//! | `RedbStore` | always | all | there is no other machine |
+//! | `SqliteStore` | write-ahead log, `synchronous` `FULL` or `EXTRA` | all | there is no other machine |
+//! | `SqliteStore` | any other | not all | there is no other machine |
+//! | `RedisStore` | `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no` | all | not all |
+//! | `RedisStore` | any other | not all | not all |
+//! | `RedisStore` | `CONFIG` forbidden, or a Cluster | unknown | not all |
+//! | `PostgresStore` | `fsync` and `full_page_writes` on, `synchronous_commit` not `off` | all | all with synchronous standbys, else unknown |
+//! | `PostgresStore` | any other | not all | not all |
+//! | `MySqlStore` | every commit synced, of InnoDB and of the binary log | all | unknown |
+//! | `MySqlStore` | any other | not all | unknown |
+//!
+//! The rows that say *all after a crash* are what the tests kill: the server or the process gets
+//! SIGKILL after it has acknowledged logins and logouts, starts again, and has them.
 
 #[cfg(any(
     feature = "sqlx-mysql",
