@@ -29,6 +29,7 @@ enum Buffer {
 }
 
 /// Collects fields, on the stack for as long as they fit.
+#[derive(Clone)]
 pub(crate) struct FieldsBuilder {
     length: usize,
     inline: [u8; INLINE],
@@ -45,6 +46,23 @@ impl FieldsBuilder {
         };
         builder.push(SUBJECT, subject.as_bytes());
         builder
+    }
+
+    fn iter(&self) -> Iter<'_> {
+        Iter(if self.spilled.is_empty() {
+            &self.inline[..self.length]
+        } else {
+            &self.spilled
+        })
+    }
+
+    pub(crate) fn subject(&self) -> &str {
+        self.iter().next().map_or("", |(_, subject)| text(subject))
+    }
+
+    pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
+        let roles = self.iter().filter(|(tag, _)| *tag == ROLE);
+        roles.map(|(_, role)| text(role))
     }
 
     #[inline]

@@ -49,7 +49,7 @@ impl<D> Identity<D> {
         let issued_at = Timestamp::from(issued_at);
         let expires_at = Timestamp::from(expires_at);
         Ok(Self {
-            handle: Handle::draw(&login.subject, &SystemEntropy)?,
+            handle: Handle::draw(login.subject(), &SystemEntropy)?,
             fields,
             issued_at,
             authenticated_at: login.authenticated_at.unwrap_or(issued_at).min(issued_at),
@@ -162,9 +162,10 @@ impl<D> Identity<D> {
     /// Continues this login, with its authentication time, its deadline and its place in the
     /// revocation log: to issue a credential of another kind without a new proof.
     pub fn into_login(self) -> Login<D> {
+        let mut fields = FieldsBuilder::new(self.subject());
+        self.roles().for_each(|role| fields.role(role));
         Login {
-            subject: self.subject().to_owned(),
-            roles: self.roles().map(str::to_owned).collect(),
+            fields,
             device: self.device().map(str::to_owned),
             data: self.data,
             replaces: None,
@@ -214,19 +215,19 @@ pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>) -> Result<()>
 ///
 /// *Misuse* for an empty subject, *refused* if subject, roles and device together are too large.
 pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fields> {
-    if login.subject.is_empty() {
+    if login.subject().is_empty() {
         return Err(Error::misuse(
             "the subject of a login is empty: name the user",
         ));
     }
-    let roles = login.roles.iter().map(String::as_str);
     check_size(
-        roles
+        login
+            .fields
+            .roles()
             .chain([login.subject()])
             .chain(login.device.as_deref()),
     )?;
-    let mut builder = FieldsBuilder::new(&login.subject);
-    login.roles.iter().for_each(|role| builder.role(role));
+    let mut builder = login.fields.clone();
     if let Some(device) = &login.device {
         builder.device(device);
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
+use crate::fields::FieldsBuilder;
 use crate::handle::Stamp;
 use crate::secret::REDACTED;
 
@@ -19,8 +20,8 @@ use crate::secret::REDACTED;
 /// ```
 #[must_use = "a login does nothing until it is issued"]
 pub struct Login<D = ()> {
-    pub(crate) subject: String,
-    pub(crate) roles: Vec<String>,
+    /// Subject and roles, as they are kept: what is small allocates nothing.
+    pub(crate) fields: FieldsBuilder,
     pub(crate) device: Option<String>,
     pub(crate) data: D,
     pub(crate) replaces: Option<String>,
@@ -32,10 +33,9 @@ pub struct Login<D = ()> {
 impl Login {
     /// A login of the user whom the application knows as `subject`: stable, never reassigned,
     /// and not empty (RFC 7519, section 4.1.2).
-    pub fn new(subject: impl Into<String>) -> Self {
+    pub fn new(subject: impl AsRef<str>) -> Self {
         Self {
-            subject: subject.into(),
-            roles: Vec::new(),
+            fields: FieldsBuilder::new(subject.as_ref()),
             device: None,
             data: (),
             replaces: None,
@@ -48,14 +48,16 @@ impl Login {
 
 impl<D> Login<D> {
     /// Adds a role.
-    pub fn role(mut self, role: impl Into<String>) -> Self {
-        self.roles.push(role.into());
+    pub fn role(mut self, role: impl AsRef<str>) -> Self {
+        self.fields.role(role.as_ref());
         self
     }
 
     /// Adds several roles.
-    pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
-        self.roles.extend(roles.into_iter().map(Into::into));
+    pub fn roles<R: AsRef<str>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
+        for role in roles {
+            self.fields.role(role.as_ref());
+        }
         self
     }
 
@@ -70,8 +72,7 @@ impl<D> Login<D> {
     /// A session keeps it on the server; a token carries it, readable for its holder.
     pub fn data<T>(self, data: T) -> Login<T> {
         Login {
-            subject: self.subject,
-            roles: self.roles,
+            fields: self.fields,
             device: self.device,
             data,
             replaces: self.replaces,
@@ -107,15 +108,15 @@ impl<D> Login<D> {
     /// The user.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.subject
+        self.fields.subject()
     }
 
     /// All that it says, for implementers of [`Authenticator`](crate::Authenticator).
     #[must_use]
     pub fn into_parts(self) -> LoginParts<D> {
         LoginParts {
-            subject: self.subject,
-            roles: self.roles,
+            subject: self.fields.subject().to_owned(),
+            roles: self.fields.roles().map(str::to_owned).collect(),
             device: self.device,
             data: self.data,
             replaces: self.replaces,
@@ -161,8 +162,8 @@ impl<D> fmt::Debug for LoginParts<D> {
 impl<D> fmt::Debug for Login<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login")
-            .field("subject", &self.subject)
-            .field("roles", &self.roles)
+            .field("subject", &self.subject())
+            .field("roles", &self.fields.roles().collect::<Vec<_>>())
             .field("device", &self.device)
             .field("replaces", &self.replaces.as_ref().map(|_| REDACTED))
             .finish_non_exhaustive()

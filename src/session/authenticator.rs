@@ -417,7 +417,7 @@ where
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let began = self.fence.position();
         let now = self.now()?;
-        let mut credential = SessionCredential::draw(&login.subject, &*self.entropy)?;
+        let mut credential = SessionCredential::draw(login.subject(), &*self.entropy)?;
         let mut row = self.draft(&login, &credential, now)?;
         // What is replaced does not end for a login that could never be stored.
         if let Some(credential) = &login.replaces {
@@ -425,7 +425,7 @@ where
         }
         if !self.store_new(&row, now).await? {
             // Handles are never drawn twice, unless the entropy source repeats itself.
-            credential = SessionCredential::draw(&login.subject, &*self.entropy)?;
+            credential = SessionCredential::draw(login.subject(), &*self.entropy)?;
             row = self.draft(&login, &credential, now)?;
             if !self.store_new(&row, now).await? {
                 return Err(Error::could_not("the entropy source repeats itself", None));

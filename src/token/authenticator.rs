@@ -310,7 +310,7 @@ where
             return Err(Rejection::Expired.into());
         }
         let identity = Identity {
-            handle: Handle::draw(&login.subject, &*self.entropy)?,
+            handle: Handle::draw(login.subject(), &*self.entropy)?,
             fields,
             issued_at: now,
             authenticated_at,
