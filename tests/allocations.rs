@@ -167,10 +167,9 @@ fn refusing_a_token_allocates_nothing() {
 }
 
 #[test]
-fn issuing_a_token_allocates_at_most_twice_beyond_the_login() {
+fn issuing_a_token_allocates_at_most_twice_the_login_included() {
     let auth = tokens();
-    let login = login();
-    let (issued, allocations) = counted(|| now(auth.issue(login)));
+    let (issued, allocations) = counted(|| now(auth.issue(login())));
     assert!(issued.is_ok());
     assert!(allocations <= 2, "{allocations} allocations");
 }

@@ -97,6 +97,18 @@ impl Guard {
         self.signal_all(signal, &tree(server));
     }
 
+    /// Stops a server and everything that it started, and returns when every thread of it stands:
+    /// one that still runs for a moment would answer.
+    pub(crate) fn stop(&self, server: u32) {
+        let pids = tree(server);
+        self.signal_all("STOP", &pids);
+        let stands = || match pids.iter().find(|pid| has_moving_threads(**pid)) {
+            Some(pid) => Err(format!("{pid} runs on after SIGSTOP")),
+            None => Ok(()),
+        };
+        wait_until(stands).unwrap();
+    }
+
     fn signal_all(&self, signal: &str, pids: &[u32]) {
         let mut command = format!("signal {signal}");
         for pid in pids {
@@ -183,6 +195,15 @@ pub(crate) fn tree(root: u32) -> Vec<u32> {
     found
 }
 
+/// Whether a thread of a process is in any state but stopped or gone.
+fn has_moving_threads(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    threads.into_iter().flatten().flatten().any(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        parsed(&stat).is_some_and(|(state, _)| !matches!(state, 'T' | 't' | 'Z' | 'X'))
+    })
+}
+
 /// Whether there is such a process, and it has not ended.
 pub(crate) fn is_running(pid: u32) -> bool {
     state(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
@@ -190,7 +211,10 @@ pub(crate) fn is_running(pid: u32) -> bool {
 
 /// The state of a process and the pid of its parent.
 fn state(pid: u32) -> Option<(char, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parsed(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parsed(stat: &str) -> Option<(char, u32)> {
     // The name in parentheses may contain anything.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?.chars().next()?;

@@ -140,7 +140,7 @@ impl MariaDb {
 
     /// Lets it do nothing, without ending any connection.
     pub(crate) fn pause(&self) {
-        self.guard.signal("STOP", self.pid());
+        self.guard.stop(self.pid());
     }
 
     /// Lets it go on after [`pause`](Self::pause).

@@ -117,7 +117,7 @@ impl Postgres {
 
     /// Lets all of its processes do nothing, without ending any connection.
     pub(crate) fn pause(&self) {
-        self.guard.signal("STOP", self.pid());
+        self.guard.stop(self.pid());
     }
 
     /// Lets them go on after [`pause`](Self::pause).

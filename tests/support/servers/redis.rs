@@ -98,7 +98,7 @@ impl Redis {
 
     /// Lets it do nothing, without ending any connection.
     pub(crate) fn pause(&self) {
-        self.guard.signal("STOP", self.pid());
+        self.guard.stop(self.pid());
     }
 
     /// Lets it go on after [`pause`](Self::pause).
@@ -235,7 +235,7 @@ impl Cluster {
     }
 
     pub(crate) fn pause(&self, at: usize) {
-        self.guard.signal("STOP", self.nodes[at].pid);
+        self.guard.stop(self.nodes[at].pid);
     }
 
     pub(crate) fn resume(&self, at: usize) {
