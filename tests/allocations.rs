@@ -169,6 +169,7 @@ fn refusing_a_token_allocates_nothing() {
 #[test]
 fn issuing_a_token_allocates_at_most_twice_the_login_included() {
     let auth = tokens();
+    let login = || Login::new("user_8f3a2c91").roles(["admin", "editor"]);
     let (issued, allocations) = counted(|| now(auth.issue(login())));
     assert!(issued.is_ok());
     assert!(allocations <= 2, "{allocations} allocations");
