@@ -34,6 +34,17 @@ pub enum Renewed {
     Absent,
 }
 
+impl Renewed {
+    /// Of a row as it is after [`Record::renew`], with what that answered; `None` without one.
+    pub(crate) fn of(row: Option<(bool, Record)>) -> Self {
+        match row {
+            Some((true, row)) => Self::Advanced(row),
+            Some((false, row)) => Self::Unchanged(row),
+            None => Self::Absent,
+        }
+    }
+}
+
 /// What became of a compare-and-swap.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -44,6 +55,17 @@ pub enum Updated {
     Conflict,
     /// There is none, or it is over.
     Absent,
+}
+
+impl Updated {
+    /// Of a row as it is after [`Record::update`], with what that answered; `None` without one.
+    pub(crate) fn of(row: Option<(bool, Record)>) -> Self {
+        match row {
+            Some((true, row)) => Self::Done(row),
+            Some((false, _)) => Self::Conflict,
+            None => Self::Absent,
+        }
+    }
 }
 
 /// What a removal ended, and when that takes effect.

@@ -234,11 +234,7 @@ impl SessionStore for MemoryStore {
 
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
         let renewed = self.change(handle, now, |record| record.renew(renewal, now));
-        Ok(match renewed {
-            Some((true, record)) => Renewed::Advanced(record),
-            Some((false, record)) => Renewed::Unchanged(record),
-            None => Renewed::Absent,
-        })
+        Ok(Renewed::of(renewed))
     }
 
     async fn update(
@@ -249,11 +245,7 @@ impl SessionStore for MemoryStore {
         now: Timestamp,
     ) -> Result<Updated> {
         let updated = self.change(handle, now, |record| record.update(expected, change));
-        Ok(match updated {
-            Some((true, record)) => Updated::Done(record),
-            Some((false, _)) => Updated::Conflict,
-            None => Updated::Absent,
-        })
+        Ok(Updated::of(updated))
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {

@@ -310,11 +310,7 @@ impl SessionStore for RedbStore {
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
         let renewal = *renewal;
         let renewed = self.change(handle, 0, now, move |row| row.renew(&renewal, now));
-        Ok(match renewed.await? {
-            Some((true, row)) => Renewed::Advanced(row),
-            Some((false, row)) => Renewed::Unchanged(row),
-            None => Renewed::Absent,
-        })
+        renewed.await.map(Renewed::of)
     }
 
     async fn update(
@@ -329,11 +325,7 @@ impl SessionStore for RedbStore {
         let roles = change.roles.iter().flatten().map(String::len);
         let bytes = data.map_or(0, Vec::len) + roles.sum::<usize>();
         let updated = self.change(handle, bytes, now, move |row| row.update(expected, &change));
-        Ok(match updated.await? {
-            Some((true, row)) => Updated::Done(row),
-            Some((false, _)) => Updated::Conflict,
-            None => Updated::Absent,
-        })
+        updated.await.map(Updated::of)
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {

@@ -511,15 +511,12 @@ where
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
         let lasts = Some(whole(renewal.idle));
         let act = self.change(handle, now, lasts, |record| record.renew(renewal, now));
-        Ok(match self.link.within(act).await? {
-            Some((true, record)) => {
-                self.uses
-                    .note(handle, now, whole(renewal.idle), renewal.idle);
-                Renewed::Advanced(record)
-            }
-            Some((false, record)) => Renewed::Unchanged(record),
-            None => Renewed::Absent,
-        })
+        let renewed = Renewed::of(self.link.within(act).await?);
+        if let Renewed::Advanced(_) = renewed {
+            self.uses
+                .note(handle, now, whole(renewal.idle), renewal.idle);
+        }
+        Ok(renewed)
     }
 
     async fn update(
@@ -530,11 +527,7 @@ where
         now: Timestamp,
     ) -> Result<Updated> {
         let act = self.change(handle, now, None, |record| record.update(expected, change));
-        Ok(match self.link.within(act).await? {
-            Some((true, record)) => Updated::Done(record),
-            Some((false, _)) => Updated::Conflict,
-            None => Updated::Absent,
-        })
+        self.link.within(act).await.map(Updated::of)
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {

@@ -1,7 +1,7 @@
 //! HMAC (RFC 2104) with a key that was hashed once.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use sha2::{Sha384, Sha512};
 use subtle::ConstantTimeEq as _;
 
 use crate::sha256::{self, BLOCK};
@@ -91,7 +91,7 @@ impl Midstate {
     fn new(key: &[u8]) -> Self {
         let mut padded = [0; BLOCK];
         if key.len() > BLOCK {
-            padded[..32].copy_from_slice(&Sha256::digest(key));
+            padded[..32].copy_from_slice(&sha256::hash(key));
         } else {
             padded[..key.len()].copy_from_slice(key);
         }
@@ -153,6 +153,8 @@ fn is_same(ours: &[u8], presented: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use sha2::Sha256;
+
     use super::*;
 
     #[test]

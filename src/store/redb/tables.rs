@@ -1,13 +1,13 @@
 //! The two tables: rows by handle, and the handles of a subject in the order of their list.
 
 use ::redb::{Error as Cause, ReadTransaction, ReadableTable, Table, TableDefinition, TableError};
-use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::session::listing::Cursor;
 use crate::session::record::Record;
+use crate::sha256;
 use crate::store::redb::touches::Touches;
 
 /// A handle.
@@ -52,7 +52,7 @@ pub(super) struct Subject([u8; 16]);
 impl Subject {
     pub(super) fn of(subject: &str) -> Self {
         let mut hash = [0; 16];
-        hash.copy_from_slice(&Sha256::digest(subject.as_bytes())[..16]);
+        hash.copy_from_slice(&sha256::hash(subject.as_bytes())[..16]);
         Self(hash)
     }
 

@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::handle::Handle;
+use crate::sha256;
 
 /// Bytes that a prefix may have at most: it is part of each key.
 const LONGEST: usize = 128;
@@ -56,7 +56,7 @@ impl Keys {
     pub(super) fn index(&self, partition: u16, subject: &str) -> String {
         let tag = URL_SAFE_NO_PAD.encode((partition << 4).to_be_bytes());
         // By its hash: of one length, and without any character that means something.
-        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(subject.as_bytes()));
+        let hash = URL_SAFE_NO_PAD.encode(sha256::hash(subject.as_bytes()));
         format!("{}{{{}}}:i:{hash}", self.prefix, &tag[..2])
     }
 }

@@ -1,13 +1,12 @@
 //! A record in columns, and back to the bit.
 
-use sha2::{Digest as _, Sha256};
-
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::fields::Fields;
 use crate::handle::{Handle, Stamp};
 use crate::session::Proof;
 use crate::session::record::{FORMAT, History, Record};
+use crate::sha256;
 
 /// The columns of one login. Databases have signed numbers of 64 bits: times fit, and what may be
 /// larger keeps its bits, so that an idle time of more than 2^63 seconds is negative and means
@@ -134,7 +133,7 @@ pub(crate) fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
 /// What the column of the subject holds: its SHA-256 hash. A subject may be long, and may have
 /// characters that a text column does not take.
 pub(crate) fn subject_key(subject: &str) -> [u8; 32] {
-    Sha256::digest(subject.as_bytes()).into()
+    sha256::hash(subject.as_bytes())
 }
 
 /// The first and the last stamp that a [`Scope`](crate::session::Scope) with this place in the log
