@@ -56,6 +56,12 @@ impl FieldsBuilder {
         })
     }
 
+    /// Bytes of all fields so far, with their tags and lengths.
+    #[inline]
+    pub(crate) fn size(&self) -> usize {
+        self.length.max(self.spilled.len())
+    }
+
     pub(crate) fn subject(&self) -> &str {
         self.iter().next().map_or("", |(_, subject)| text(subject))
     }

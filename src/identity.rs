@@ -220,16 +220,12 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fiel
             "the subject of a login is empty: name the user",
         ));
     }
-    check_size(
-        login
-            .fields
-            .roles()
-            .chain([login.subject()])
-            .chain(login.device.as_deref()),
-    )?;
     let mut builder = login.fields.clone();
     if let Some(device) = &login.device {
         builder.device(device);
+    }
+    if builder.size() > MAX_FIELDS {
+        return Err(Error::refused(Refusal::TooLarge));
     }
     if let Some(data) = data {
         builder.data(data);

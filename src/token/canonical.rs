@@ -128,13 +128,37 @@ pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
     }
     if rest.take(",\"data\":") {
         let data = rest.0.strip_suffix('}')?;
-        if !json::is_value(data) {
+        if !is_flat(data) && !json::is_value(data) {
             return None;
         }
         claims.data = Some(data);
         return Some(claims);
     }
     (rest.0 == "}").then_some(claims)
+}
+
+/// Whether `data` are an object of plain texts and short whole numbers, as data mostly are.
+///
+/// The general check, which knows all of JSON, takes 5 % of a verification longer.
+#[inline(always)]
+fn is_flat(data: &str) -> bool {
+    let mut rest = Rest(data);
+    let mut object = || {
+        rest.expect("{")?;
+        loop {
+            rest.text()?;
+            rest.expect(":")?;
+            if rest.0.starts_with('"') {
+                rest.text()?;
+            } else {
+                rest.number()?;
+            }
+            if !rest.take(",") {
+                return rest.expect("}");
+            }
+        }
+    };
+    object().is_some() && rest.0.is_empty()
 }
 
 /// What is left to read.
@@ -456,7 +480,13 @@ mod tests {
                 [None, Some(stamp)][random.below(2)],
             );
             let mut json = write(&policy.prefix, &draft, roles.iter().copied());
-            json.extend([&b""[..], b",\"data\":{\"a\":1}", b",\"data\":\"}\""][random.below(3)]);
+            let data = [
+                &b""[..],
+                b",\"data\":{\"a\":1}",
+                b",\"data\":{\"a\":\"b\",\"c\":20}",
+                b",\"data\":\"}\"",
+            ];
+            json.extend(data[random.below(data.len())]);
             json.push(b'}');
             for _ in 0..random.below(4) {
                 let at = random.below(json.len());
