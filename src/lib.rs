@@ -87,6 +87,7 @@
 pub mod clock;
 pub mod entropy;
 pub mod manual;
+pub mod revocation;
 pub mod session;
 pub mod store;
 pub mod token;

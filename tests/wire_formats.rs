@@ -172,10 +172,7 @@ fn old_records_are_read_and_foreign_ones_refused() {
 
 #[test]
 fn stamps_are_what_they_were() {
-    let stamp = Stamp {
-        incarnation: 0x0102_0304_0506_0708,
-        position: 0x090a_0b0c_0d0e_0f10,
-    };
+    let stamp = Stamp::new(0x0102_0304_0506, 0x0708_090a_0b0c, 0x0d0e_0f10);
     assert_eq!(hex(&stamp.to_bytes()), "0102030405060708090a0b0c0d0e0f10");
     assert_eq!(Stamp::from_bytes(stamp.to_bytes()), stamp);
 }

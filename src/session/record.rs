@@ -255,8 +255,8 @@ impl Record {
     #[must_use]
     pub fn is_in(&self, scope: &Scope) -> bool {
         let before = scope.before.is_none_or(|limit| match self.stamp() {
-            Some(stamp) if stamp.incarnation == limit.incarnation => {
-                stamp.position < limit.position
+            Some(stamp) if stamp.incarnation() == limit.incarnation() => {
+                stamp.position() < limit.position()
             }
             // Stamped by another log or by none: its place is unknown, so it goes.
             _ => true,

@@ -180,10 +180,7 @@ impl Model {
 
 /// A place in the revocation log, or none.
 pub(crate) fn stamp(position: u64) -> Option<Stamp> {
-    (position > 0).then_some(Stamp {
-        incarnation: 1,
-        position,
-    })
+    (position > 0).then_some(Stamp::new(1, position, 0))
 }
 
 /// Does a step on a store.

@@ -75,10 +75,7 @@ impl Sample {
 
     /// Its place in the revocation log.
     pub fn stamp(mut self, incarnation: u64, position: u64) -> Self {
-        self.stamp = Some(Stamp {
-            incarnation,
-            position,
-        });
+        self.stamp = Some(Stamp::new(incarnation, position, 0));
         self
     }
 

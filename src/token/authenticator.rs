@@ -13,16 +13,18 @@ use crate::data;
 use crate::entropy::Entropy;
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::fields::{Fields, FieldsBuilder};
-use crate::handle::Handle;
+use crate::handle::{Handle, Stamp};
 use crate::identity::{Identity, fields_of};
 use crate::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::Login;
+use crate::revocation::{KeyId, RevocationView};
 use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
 use crate::token::canonical::{self, Draft};
 use crate::token::claims::{Claims, Facts};
 use crate::token::interop::Foreign;
 use crate::token::json;
 use crate::token::jws::{self, Own, Room, Verified};
+use crate::token::key::Key;
 use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
 use crate::upkeep::Upkeep;
@@ -35,7 +37,9 @@ const ON_STACK: usize = 512;
 /// Tokens: the client holds who it is, signed, and the server only a key.
 ///
 /// Easy to scale: verifying does no I/O, and every node that has the key can do it. Hard to take
-/// back: [`revoke`](Authenticator::revoke) answers [`Revocation::AtExpiry`].
+/// back: [`revoke`](Authenticator::revoke) answers [`Revocation::AtExpiry`], unless there is a
+/// [view of revocations](crate::token::TokenBuilder::revocations): then every node refuses the
+/// token within a stated time, still without I/O.
 ///
 /// ```
 /// use std::time::Duration;
@@ -61,6 +65,7 @@ pub struct TokenAuthenticator<D = ()> {
     ring: Keyring,
     policy: Policy,
     foreign: Option<Foreign>,
+    revocations: Option<RevocationView>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     data: PhantomData<fn() -> D>,
@@ -71,6 +76,7 @@ impl<D> TokenAuthenticator<D> {
         ring: Keyring,
         policy: Policy,
         foreign: Option<Foreign>,
+        revocations: Option<RevocationView>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
@@ -78,6 +84,7 @@ impl<D> TokenAuthenticator<D> {
             ring,
             policy,
             foreign,
+            revocations,
             clock,
             entropy,
             data: PhantomData,
@@ -114,7 +121,7 @@ impl<D> TokenAuthenticator<D> {
         self.policy.check_length(token)?;
         let own = jws::own(&self.ring, token)?;
         let (facts, now) = self.facts(token, own, buffer.room())?;
-        in_time(&facts, now)?;
+        self.admit(&facts, now)?;
         Ok(BorrowedIdentity::new(facts))
     }
 
@@ -130,6 +137,9 @@ impl<D> TokenAuthenticator<D> {
         let Some(own) = own else {
             return self.facts_of_foreign(token, room);
         };
+        if self.is_retired(own.key()) {
+            return Err(Rejection::Revoked.into());
+        }
         let verified = jws::verify(&own, room)?;
         let now = self.now()?;
         let json = utf8(&verified)?;
@@ -169,12 +179,34 @@ impl<D> TokenAuthenticator<D> {
         let Some(foreign) = &self.foreign else {
             return Err(unheaded(token));
         };
-        let verified = foreign.verify(&self.ring, token, room.into_bytes())?;
+        let is_usable = |key: &Key| !self.is_retired(key);
+        let verified = foreign.verify(&self.ring, is_usable, token, room.into_bytes())?;
         let now = self.now()?;
         let json = utf8(&verified)?;
         let claims = Claims::foreign(json)?;
         let facts = foreign.check(&claims, json, verified.signature, now)?;
         Ok((facts, now))
+    }
+
+    /// Refuses what has expired, or is known to be revoked.
+    #[inline]
+    fn admit(&self, facts: &Facts<'_>, now: Timestamp) -> Result<()> {
+        if facts.expires_at <= now {
+            return Err(Rejection::Expired.into());
+        }
+        match &self.revocations {
+            // An escaped subject is decoded, which is for tokens that others made.
+            Some(view) => view.check(facts.handle, &facts.subject.decode(), facts.stamp, now),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn is_retired(&self, key: &Key) -> bool {
+        let kid = || KeyId::from_bytes(*key.kid_bytes());
+        self.revocations
+            .as_ref()
+            .is_some_and(|view| view.is_retired(kid))
     }
 
     /// Verifies a token and passes what it says on.
@@ -226,7 +258,7 @@ where
     /// *Rejected* with its cause; *unavailable* if the clock cannot tell the time.
     pub fn verify_now(&self, token: &str) -> Result<Identity<D>> {
         self.with_facts(token, |facts, now| {
-            in_time(facts, now)?;
+            self.admit(facts, now)?;
             let mut identity = Self::identity(facts)?;
             // From the middle of its life on, where refreshing gains something.
             let life = facts.expires_at.saturating_since(facts.issued_at);
@@ -292,6 +324,11 @@ where
         }
         json.push(b'}');
         let key = self.ring.signer();
+        if self.is_retired(key) {
+            return Err(Error::misuse(
+                "the key that signs has been retired: give the service another one",
+            ));
+        }
         let token = jws::sign(key, &json, max_length);
         Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
     }
@@ -300,7 +337,7 @@ where
         now.saturating_add(self.policy.lifetime).min(deadline)
     }
 
-    fn issue_now(&self, login: Login<D>) -> Result<Issued<D>> {
+    fn issue_now(&self, login: Login<D>, stamp: Option<Stamp>) -> Result<Issued<D>> {
         let now = self.now()?;
         let fields = fields_of(&login, None)?;
         let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
@@ -316,7 +353,7 @@ where
             authenticated_at,
             expires_at: self.expiry(now, deadline),
             deadline,
-            stamp: login.stamp,
+            stamp,
             version: 0,
             renewal_due: false,
             data: login.data,
@@ -330,7 +367,7 @@ where
 
     fn refresh_now(&self, token: &str) -> Result<Issued<D>> {
         self.with_facts(token, |facts, now| {
-            in_time(facts, now)?;
+            self.admit(facts, now)?;
             if facts.foreign {
                 return Err(Rejection::WrongIssuer.into());
             }
@@ -351,25 +388,20 @@ where
         })
     }
 
-    fn revoke_now(&self, token: &str) -> Result<Revocation> {
+    async fn end(&self, token: &str) -> Result<Revocation> {
         // Whoever holds it may have refreshed it, even if it has expired itself, so that only the
         // deadline of the login is certain.
-        self.with_facts(token, |facts, now| {
-            Ok(if facts.deadline <= now {
-                Revocation::Immediate
-            } else {
-                Revocation::AtExpiry(facts.deadline.into())
-            })
-        })
+        let (handle, subject, life, deadline) = self.with_facts(token, |facts, now| {
+            let life = facts.deadline.saturating_since(now);
+            let subject = facts.subject.decode().into_owned();
+            Ok((facts.handle, subject, life, facts.deadline))
+        })?;
+        match &self.revocations {
+            _ if life == 0 => Ok(Revocation::Immediate),
+            Some(view) => view.end_login(handle, &subject, life).await,
+            None => Ok(Revocation::AtExpiry(deadline.into())),
+        }
     }
-}
-
-/// Refuses what has expired.
-fn in_time(facts: &Facts<'_>, now: Timestamp) -> Result<()> {
-    if facts.expires_at <= now {
-        return Err(Rejection::Expired.into());
-    }
-    Ok(())
 }
 
 /// Subject, roles and device of a token.
@@ -399,10 +431,15 @@ where
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let mut login = login;
         let old = login.replaces.take();
-        let issued = self.issue_now(login)?;
+        // Before anything else: what ends from here on ends this login too.
+        let stamp = match (&self.revocations, login.stamp) {
+            (Some(view), None) => Some(view.stamp().await?),
+            (_, stamp) => stamp,
+        };
+        let issued = self.issue_now(login, stamp)?;
         // What is replaced ends only for a login that the rules allow.
         if let Some(old) = old {
-            replaced(self.revoke_now(&old))?;
+            replaced(self.end(&old).await)?;
         }
         Ok(issued)
     }
@@ -416,10 +453,13 @@ where
     }
 
     async fn revoke(&self, credential: &str) -> Result<Revocation> {
-        self.revoke_now(credential)
+        self.end(credential).await
     }
 
-    async fn revoke_all(&self, _subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+        if let Some(view) = &self.revocations {
+            return view.revoke_subject(subject).await;
+        }
         let now = self.now()?;
         let ours = self.policy.deadline(now);
         let latest = self
@@ -430,7 +470,10 @@ where
     }
 
     fn upkeep(&self) -> Upkeep {
-        Upkeep::none()
+        match &self.revocations {
+            Some(view) => view.upkeep(),
+            None => Upkeep::none(),
+        }
     }
 }
 
@@ -440,6 +483,7 @@ impl<D> fmt::Debug for TokenAuthenticator<D> {
             .field("ring", &self.ring)
             .field("policy", &self.policy)
             .field("foreign", &self.foreign)
+            .field("revocations", &self.revocations)
             .field("clock", &self.clock)
             .finish_non_exhaustive()
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
+use crate::revocation::RevocationView;
 use crate::token::authenticator::TokenAuthenticator;
 use crate::token::canonical;
-use crate::token::interop::Interop;
+use crate::token::interop::{Foreign, Interop};
 use crate::token::jws::LONGEST;
 use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
@@ -53,6 +54,7 @@ pub struct TokenBuilder<D> {
     max_lifetime: Option<Duration>,
     max_length: usize,
     interop: Option<Interop>,
+    revocations: Option<RevocationView>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     data: PhantomData<fn() -> D>,
@@ -105,6 +107,7 @@ impl<D> NeedsLifetime<D> {
             max_lifetime: None,
             max_length: MAX_LENGTH,
             interop: None,
+            revocations: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             data: PhantomData,
@@ -135,6 +138,16 @@ impl<D> TokenBuilder<D> {
         self
     }
 
+    /// Makes tokens revocable: what this view knows to be revoked is refused, and
+    /// [`revoke`](crate::Authenticator::revoke) tells every node that follows its log.
+    ///
+    /// Tokens of this service that were issued before go on without a place in the log: what ends
+    /// all logins of their subject ends them too.
+    pub fn revocations(mut self, view: &RevocationView) -> Self {
+        self.revocations = Some(view.clone());
+        self
+    }
+
     /// Tells the time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -153,7 +166,7 @@ impl<D> TokenBuilder<D> {
     ///
     /// *Misuse*, saying what to do: an empty issuer or audience, a lifetime below one second or
     /// beyond 400 days, a maximum lifetime shorter than the lifetime, a maximum length out of
-    /// range, or others' tokens half described.
+    /// range, others' tokens half described, or tokens that outlive what the revocation view keeps.
     pub fn build(self) -> Result<TokenAuthenticator<D>> {
         if self.issuer.is_empty() {
             return Err(Error::misuse(
@@ -193,6 +206,15 @@ impl<D> TokenBuilder<D> {
                 "issuer and audience leave no room for a user in a token: shorten them",
             ));
         }
+        if let Some(view) = &self.revocations {
+            let foreign = foreign.as_ref().map_or(0, Foreign::longest);
+            if view.longest().as_secs() < max_lifetime.max(foreign) {
+                return Err(Error::misuse(
+                    "tokens would outlive what the revocation view keeps of them: give it the \
+                     maximum lifetime as its longest",
+                ));
+            }
+        }
         let policy = Policy {
             prefix,
             issuer: self.issuer,
@@ -205,6 +227,7 @@ impl<D> TokenBuilder<D> {
             self.ring,
             policy,
             foreign,
+            self.revocations,
             self.clock,
             self.entropy,
         ))

@@ -332,10 +332,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_on_both_ways_alike() {
         let prefix = prefix("https://a.example/\"x", "api");
-        let stamp = Stamp {
-            incarnation: 1,
-            position: 2,
-        };
+        let stamp = Stamp::new(1, 2, 0);
         for subject in ["alice", "é\u{7f}", ""] {
             for device in [None, Some("phone")] {
                 for stamp in [None, Some(stamp)] {
@@ -361,10 +358,7 @@ mod tests {
     #[test]
     fn the_fast_way_takes_nothing_that_the_general_one_refuses() {
         let prefix = prefix("i", "a");
-        let stamp = Stamp {
-            incarnation: 1,
-            position: 2,
-        };
+        let stamp = Stamp::new(1, 2, 0);
         let mut json = write(
             &prefix,
             &draft("al", Some("d"), Some(stamp)),
@@ -469,10 +463,7 @@ mod tests {
         .collect();
         let (mut fast_taken, mut accepted) = (0, 0);
         for case in 0..cases {
-            let stamp = Stamp {
-                incarnation: 1,
-                position: 2,
-            };
+            let stamp = Stamp::new(1, 2, 0);
             let roles = [&[][..], &["admin"], &["a", "b"]][random.below(3)];
             let draft = draft(
                 ["alice", "", "é"][random.below(3)],

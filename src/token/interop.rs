@@ -167,11 +167,21 @@ impl Foreign {
         now.saturating_add(self.longest).saturating_add(leeway)
     }
 
-    /// Verifies a token with any header that this policy allows, and decodes its payload into
-    /// `buffer`.
+    /// Seconds for which one of these is accepted at most; for ever, if it need not say since when.
+    pub(crate) fn longest(&self) -> u64 {
+        if self.issued_at_required {
+            self.longest.saturating_add(self.leeway.saturating_mul(2))
+        } else {
+            u64::MAX
+        }
+    }
+
+    /// Verifies a token with any header that this policy allows by a usable key of the ring, and
+    /// decodes its payload into `buffer`.
     pub(crate) fn verify<'t, 'b>(
         &self,
         ring: &Keyring,
+        is_usable: impl Fn(&Key) -> bool,
         token: &'t str,
         buffer: &'b mut [u8],
     ) -> Result<Verified<'t, 'b>> {
@@ -188,6 +198,7 @@ impl Foreign {
         let one_is_named = ring.keys().any(is_named);
         let mut candidates = ring
             .keys()
+            .filter(|key| is_usable(key))
             .filter(|key| key.algorithm().name() == algorithm && (!one_is_named || is_named(key)))
             .peekable();
         if candidates.peek().is_none() {

@@ -134,6 +134,13 @@ pub(crate) struct Own<'r, 't> {
     signature: &'t [u8],
 }
 
+impl<'r> Own<'r, '_> {
+    /// The key that its header names.
+    pub(crate) fn key(&self) -> &'r Key {
+        self.key
+    }
+}
+
 /// Takes a token apart if it begins with the constant header of a key; `Ok(None)` if it does not.
 pub(crate) fn own<'r, 't>(ring: &'r Keyring, token: &'t str) -> Result<Option<Own<'r, 't>>> {
     let Some((header, rest)) = token.as_bytes().split_first_chunk::<HEADER>() else {

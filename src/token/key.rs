@@ -156,6 +156,10 @@ impl Key {
         self.inner.algorithm
     }
 
+    pub(crate) fn kid_bytes(&self) -> &[u8; KID] {
+        &self.inner.kid
+    }
+
     /// Its name in the `kid` header parameter: eleven characters that follow from the key.
     #[must_use]
     pub fn kid(&self) -> &str {

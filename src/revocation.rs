@@ -1,0 +1,24 @@
+//! Logout that works for tokens, and sessions that verify from memory on every node.
+//!
+//! A [`RevocationLog`] is a list of small facts, such as *this login has ended*, which forget
+//! themselves when everything that they end has expired. Every node follows it into a
+//! [`RevocationView`], which is asked on each request without any I/O.
+//!
+//! | log | for |
+//! |---|---|
+//! | [`MemoryLog`] | one node, and tests |
+
+mod builder;
+mod fact;
+mod filter;
+mod follower;
+mod known;
+mod log;
+mod memory;
+mod view;
+
+pub use builder::{NeedsLongest, ViewBuilder};
+pub use fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, SubjectKey};
+pub use log::{DynRevocationLog, MARGIN, Page, RevocationLog};
+pub use memory::MemoryLog;
+pub use view::{Health, RevocationView};

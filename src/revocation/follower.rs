@@ -1,0 +1,232 @@
+//! Following a log: where a node stands, and what it does about a log that lost something.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::handle::Stamp;
+use crate::revocation::fact::{Draft, Entry, Nonce};
+use crate::revocation::known::Known;
+use crate::revocation::log::{MARGIN, Page};
+
+/// Entries that are remembered as they came, to be said again if the log loses them: more than a
+/// replica can be behind.
+const REMEMBERED: usize = 4096;
+
+/// What a page meant for a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Everything that was there when the page was asked for has been applied.
+    CaughtUp,
+    /// There is more to read.
+    Behind,
+    /// The log is not the one that was read before: it is read again from its beginning.
+    Lost,
+}
+
+/// How far a node has read, and what it would say again.
+#[derive(Default)]
+pub(crate) struct Follower {
+    cursor: Option<Cursor>,
+    /// The last entries that were read, oldest first, and until when they count.
+    recent: VecDeque<(Entry, Timestamp)>,
+    /// What must be in the log and has not been seen there yet.
+    expected: HashMap<Nonce, Expected>,
+    /// Counts the reads.
+    reads: u64,
+    /// The last place that anybody is known to have been stamped with, and the read before which
+    /// it was there.
+    highest: Option<(Stamp, u64)>,
+}
+
+/// Where a reader stopped.
+#[derive(Clone, Copy)]
+struct Cursor {
+    incarnation: u64,
+    /// The last entry applied, and its nonce; `None` if there was none yet.
+    last: Option<(u64, Nonce)>,
+}
+
+/// A fact that must be in the log.
+#[derive(Clone, Copy)]
+struct Expected {
+    draft: Draft,
+    until: Timestamp,
+    /// The read before which it was there.
+    before: u64,
+}
+
+impl Follower {
+    /// Begins a read, before which a login was seen that was stamped at `seen`: the place to read
+    /// from, which is that of the last entry, as that must still be there.
+    pub(crate) fn begin(&mut self, seen: Stamp) -> u64 {
+        self.stamped(seen);
+        self.reads += 1;
+        self.position()
+    }
+
+    /// The last position that was applied.
+    pub(crate) fn position(&self) -> u64 {
+        let last = self.cursor.and_then(|cursor| cursor.last);
+        last.map_or(0, |(position, _)| position)
+    }
+
+    /// What the log has lost, once it has been read to its end: to be said again before this node
+    /// counts as fresh.
+    pub(crate) fn missing(&self, now: Timestamp) -> Vec<Draft> {
+        let expected = self.expected.values();
+        expected
+            .filter(|expected| expected.before <= self.reads && expected.until > now)
+            .map(|expected| expected.draft)
+            .collect()
+    }
+
+    /// By how many entries the log is shorter than it was, once it has been read to its end. Until
+    /// it is as long again, a login of now would stand among those of the lost part.
+    pub(crate) fn short_by(&self) -> u64 {
+        let (Some((highest, before)), Some(cursor)) = (self.highest, self.cursor) else {
+            return 0;
+        };
+        if highest.incarnation() != cursor.incarnation || before > self.reads {
+            return 0;
+        }
+        highest.position().saturating_sub(self.position())
+    }
+
+    /// Remembers what this node has said, the last of it at `stamp`.
+    pub(crate) fn said(&mut self, drafts: &[Draft], stamp: Stamp, now: Timestamp) {
+        self.stamped(stamp);
+        self.expected.retain(|_, expected| expected.until > now);
+        for (back, draft) in (0..).zip(drafts.iter().rev()) {
+            let place = stamp.position().saturating_sub(back);
+            let draft = Draft::again(draft.nonce, draft.fact.said_at(place), draft.life);
+            self.expect(draft, stays_until(draft.life, now));
+        }
+    }
+
+    /// Notes a place that somebody was stamped with.
+    pub(crate) fn stamped(&mut self, stamp: Stamp) {
+        if stamp.position() == 0 {
+            return;
+        }
+        let same = |(known, _): &(Stamp, u64)| known.incarnation() == stamp.incarnation();
+        match self.highest.filter(same) {
+            Some((known, _)) if known.position() >= stamp.position() => {}
+            // A read that is under way may have been sent before.
+            _ => self.highest = Some((stamp, self.reads + 1)),
+        }
+    }
+
+    fn expect(&mut self, draft: Draft, until: Timestamp) {
+        // A read that is under way may have been sent before.
+        let before = self.reads + 1;
+        let expected = Expected {
+            draft,
+            until,
+            before,
+        };
+        self.expected.insert(draft.nonce, expected);
+    }
+
+    /// Takes a page that was read from where [`begin`](Self::begin) said.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log breaks its contract by a gap: what is before it counts.
+    pub(crate) fn take(&mut self, page: &Page, known: &Known, now: Timestamp) -> Result<Progress> {
+        if !self.continues(page) {
+            self.start_again(page, known, now);
+            return Ok(Progress::Lost);
+        }
+        known.enter(page.incarnation);
+        let mut last = self.cursor.and_then(|cursor| cursor.last);
+        let mut entries = page.entries.iter().peekable();
+        // The entry at which reading stopped is there again.
+        entries.next_if(|entry| last.is_some_and(|(position, _)| entry.position == position));
+        let next = last.map_or(0, |(position, _)| position + 1).max(page.first);
+        for (expected, entry) in (next..).zip(entries) {
+            if entry.position != expected {
+                return Err(Error::could_not("the revocation log has a gap", None));
+            }
+            known.apply(entry, now);
+            self.remember(entry, now);
+            last = Some((entry.position, entry.nonce));
+        }
+        self.cursor = Some(Cursor {
+            incarnation: page.incarnation,
+            last,
+        });
+        Ok(if page.more {
+            Progress::Behind
+        } else {
+            Progress::CaughtUp
+        })
+    }
+
+    /// Whether a page goes on where reading stopped.
+    fn continues(&self, page: &Page) -> bool {
+        let Some(cursor) = self.cursor else {
+            return true;
+        };
+        if cursor.incarnation != page.incarnation {
+            return false;
+        }
+        match cursor.last {
+            // Whoever slept for long has missed only what has had its time.
+            Some((position, _)) if position < page.first => true,
+            Some((position, nonce)) => page
+                .entries
+                .first()
+                .is_some_and(|entry| entry.position == position && entry.nonce == nonce),
+            None => true,
+        }
+    }
+
+    /// Forgets where it stood. What it knows stays known, and all that was in the log is expected
+    /// there again.
+    fn start_again(&mut self, page: &Page, known: &Known, now: Timestamp) {
+        let is_cut = self
+            .cursor
+            .is_some_and(|cursor| cursor.incarnation == page.incarnation);
+        let last = self.position();
+        if is_cut {
+            let here = Stamp::new(page.incarnation, last, 0);
+            self.stamped(here);
+            for (entry, until) in std::mem::take(&mut self.recent) {
+                if until > now {
+                    let fact = entry.fact.said_at(entry.position);
+                    let life = until.saturating_since(now).saturating_sub(MARGIN);
+                    self.expect(Draft::again(entry.nonce, fact, life), until);
+                }
+            }
+        } else {
+            self.recent.clear();
+            for (_, expected) in std::mem::take(&mut self.expected) {
+                let Draft { nonce, fact, life } = expected.draft;
+                let draft = Draft::again(nonce, fact.said_elsewhere(), life);
+                self.expect(draft, expected.until);
+            }
+            for (fact, until) in known.facts(now) {
+                let fact = fact.said_elsewhere();
+                // Whichever node says it: it is one fact.
+                let nonce = Nonce::of(page.incarnation, fact);
+                let life = until.saturating_since(now).saturating_sub(MARGIN);
+                self.expect(Draft::again(nonce, fact, life), until);
+            }
+        }
+        self.cursor = None;
+    }
+
+    fn remember(&mut self, entry: &Entry, now: Timestamp) {
+        self.expected.remove(&entry.nonce);
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent
+            .push_back((*entry, stays_until(entry.life, now)));
+    }
+}
+
+fn stays_until(life: u64, now: Timestamp) -> Timestamp {
+    now.saturating_add(life.saturating_add(MARGIN))
+}

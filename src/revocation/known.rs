@@ -1,0 +1,480 @@
+//! What a node knows to be revoked: in memory, asked on every request.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::clock::Timestamp;
+use crate::handle::{Handle, Stamp};
+use crate::revocation::fact::{Entry, Fact, KeyId, SubjectKey};
+use crate::revocation::filter::Filter;
+use crate::revocation::log::MARGIN;
+
+/// Parts with a lock each; partitions of subjects are divided among them.
+const SHARDS: usize = 64;
+/// Partitions of handles.
+const PARTITIONS: usize = 4096;
+
+/// What applies to a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// No fact says that it has ended.
+    Good,
+    /// Its row has changed, to this version at least.
+    Changed(u64),
+    /// This login has ended.
+    Ended,
+    /// It began before everything of its subject, or of everybody, ended.
+    Before,
+    /// Something of its subject, or of everybody, ended, and whether it began before that cannot be
+    /// told: it was stamped in a part that the log has lost.
+    Misplaced,
+}
+
+/// All facts that have not had their time, combined by maximum.
+///
+/// What a request asks is answered without a lock unless there may be a fact: one word of the
+/// [`Filter`] for its handle, one number for the partition of its subject, and, only where some
+/// subject of it or everything was ended, one mark.
+pub(crate) struct Known {
+    shards: Box<[Shard]>,
+    /// For each partition, the latest position before which some subject of it was ended.
+    latest: Box<[AtomicU64]>,
+    /// The position before which everything was ended.
+    everything: AtomicU64,
+    /// For the last positions, the lower half of each and the mark of its entry. As many as the
+    /// capacity: so far back a stamp of a lost part is told from what took its place.
+    marks: Box<[AtomicU64]>,
+    incarnation: AtomicU64,
+    some_keys: AtomicBool,
+    rare: RwLock<Rare>,
+    count: AtomicUsize,
+    swept_to: AtomicUsize,
+}
+
+struct Shard {
+    filter: Filter,
+    facts: RwLock<Facts>,
+}
+
+#[derive(Default)]
+struct Facts {
+    logins: HashMap<Handle, Timestamp>,
+    changed: HashMap<Handle, (u64, Timestamp)>,
+    subjects: HashMap<SubjectKey, (u64, Timestamp)>,
+}
+
+/// What hardly ever changes, behind one lock.
+#[derive(Default)]
+struct Rare {
+    keys: HashMap<KeyId, Timestamp>,
+    everything_until: Timestamp,
+}
+
+impl Facts {
+    fn len(&self) -> usize {
+        self.logins.len() + self.changed.len() + self.subjects.len()
+    }
+}
+
+impl Shard {
+    // Nothing under the lock runs code of others, so that a panic leaves nothing half done.
+    fn read(&self) -> RwLockReadGuard<'_, Facts> {
+        self.facts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Facts> {
+        self.facts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Nothing known. Sized for so many facts, and takes more.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let shard = |_| Shard {
+            filter: Filter::new(capacity.div_ceil(SHARDS)),
+            facts: RwLock::default(),
+        };
+        Self {
+            shards: (0..SHARDS).map(shard).collect(),
+            latest: (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect(),
+            everything: AtomicU64::new(0),
+            marks: (0..capacity.next_power_of_two())
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+            incarnation: AtomicU64::new(0),
+            some_keys: AtomicBool::new(false),
+            rare: RwLock::default(),
+            count: AtomicUsize::new(0),
+            swept_to: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many facts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn shard_of(&self, partition: u16) -> &Shard {
+        &self.shards[usize::from(partition) % SHARDS]
+    }
+
+    /// Whether a stamp is of the incarnation that is followed.
+    #[inline]
+    pub(crate) fn is_here(&self, stamp: Stamp) -> bool {
+        stamp.incarnation() == self.incarnation.load(Ordering::Relaxed)
+    }
+
+    /// A place in the incarnation that is followed.
+    pub(crate) fn place(&self, position: u64) -> Stamp {
+        Stamp::new(self.incarnation.load(Ordering::Relaxed), position, 0)
+    }
+
+    /// What applies to a login. One without a stamp of this incarnation began before everything.
+    ///
+    /// No I/O, no allocation; no lock for a login to which nothing applies.
+    #[inline]
+    pub(crate) fn standing(&self, handle: Handle, subject: &str, stamp: Option<Stamp>) -> Standing {
+        let partition = handle.partition();
+        let everything = self.everything.load(Ordering::Relaxed);
+        let latest = self.latest[usize::from(partition)].load(Ordering::Relaxed);
+        if everything | latest != 0 {
+            let standing = self.order(subject, stamp, everything, latest);
+            if standing != Standing::Good {
+                return standing;
+            }
+        }
+        let shard = self.shard_of(partition);
+        if shard.filter.may_hold(handle) {
+            return Self::look_up(shard, handle);
+        }
+        Standing::Good
+    }
+
+    /// Whether a login began before what ended, where something did.
+    #[inline]
+    fn order(&self, subject: &str, stamp: Option<Stamp>, everything: u64, latest: u64) -> Standing {
+        let stamp = stamp.filter(|stamp| self.is_here(*stamp));
+        let began = stamp.map_or(0, Stamp::position);
+        if began < everything {
+            return Standing::Before;
+        }
+        let is_lost = stamp.is_some_and(|stamp| self.is_lost(stamp));
+        if is_lost && everything != 0 {
+            return Standing::Misplaced;
+        }
+        if began < latest || (is_lost && latest != 0) {
+            return match self.before(subject) {
+                Some(before) if began < before => Standing::Before,
+                Some(_) if is_lost => Standing::Misplaced,
+                _ => Standing::Good,
+            };
+        }
+        Standing::Good
+    }
+
+    fn mark_at(&self, position: u64) -> &AtomicU64 {
+        // As many as a power of two.
+        &self.marks[position as usize & (self.marks.len() - 1)]
+    }
+
+    /// Whether another entry is known where a stamp was taken.
+    #[inline]
+    fn is_lost(&self, stamp: Stamp) -> bool {
+        let known = self.mark_at(stamp.position()).load(Ordering::Relaxed);
+        known >> 32 == stamp.position() & u64::from(u32::MAX) && known as u32 != stamp.mark()
+    }
+
+    /// The position before which all logins of a subject ended.
+    #[cold]
+    fn before(&self, subject: &str) -> Option<u64> {
+        let subject = SubjectKey::of(subject);
+        let facts = self.shard_of(subject.partition()).read();
+        facts.subjects.get(&subject).map(|(before, _)| *before)
+    }
+
+    #[cold]
+    fn look_up(shard: &Shard, handle: Handle) -> Standing {
+        let facts = shard.read();
+        if facts.logins.contains_key(&handle) {
+            return Standing::Ended;
+        }
+        match facts.changed.get(&handle) {
+            Some((version, _)) => Standing::Changed(*version),
+            None => Standing::Good,
+        }
+    }
+
+    /// Whether a key verifies nothing any more.
+    #[inline]
+    pub(crate) fn is_retired(&self, key: impl FnOnce() -> KeyId) -> bool {
+        self.some_keys.load(Ordering::Relaxed) && {
+            let rare = self.rare.read().unwrap_or_else(PoisonError::into_inner);
+            rare.keys.contains_key(&key())
+        }
+    }
+
+    /// Adds a fact. In whatever order and however often, it comes to the same.
+    pub(crate) fn apply(&self, entry: &Entry, now: Timestamp) {
+        let until = now.saturating_add(entry.life.saturating_add(MARGIN));
+        let position = |before: Option<u64>| before.unwrap_or(entry.position);
+        let mark = entry.position << 32 | u64::from(entry.nonce.mark());
+        self.mark_at(entry.position).store(mark, Ordering::Relaxed);
+        match entry.fact {
+            Fact::Nothing => {}
+            Fact::Login(handle) => self.change(handle.partition(), |shard, facts| {
+                let known = facts.logins.entry(handle).or_insert(until);
+                *known = until.max(*known);
+                shard.filter.add(handle);
+            }),
+            Fact::Changed { handle, version } => {
+                self.change(handle.partition(), |shard, facts| {
+                    let known = facts.changed.entry(handle).or_insert((version, until));
+                    *known = (version.max(known.0), until.max(known.1));
+                    shard.filter.add(handle);
+                });
+            }
+            Fact::Subject { subject, before } => {
+                let before = position(before);
+                self.change(subject.partition(), |_, facts| {
+                    let known = facts.subjects.entry(subject).or_insert((before, until));
+                    *known = (before.max(known.0), until.max(known.1));
+                    self.latest[usize::from(subject.partition())]
+                        .fetch_max(before, Ordering::Relaxed);
+                });
+            }
+            Fact::Everything { before } => {
+                let mut rare = self.rare();
+                rare.everything_until = until.max(rare.everything_until);
+                self.everything
+                    .fetch_max(position(before), Ordering::Relaxed);
+            }
+            Fact::Key(key) => {
+                let mut rare = self.rare();
+                let known = rare.keys.entry(key).or_insert(until);
+                *known = until.max(*known);
+                self.some_keys.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn rare(&self) -> RwLockWriteGuard<'_, Rare> {
+        self.rare.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, partition: u16, change: impl FnOnce(&Shard, &mut Facts)) {
+        let shard = self.shard_of(partition);
+        let mut facts = shard.write();
+        let before = facts.len();
+        change(shard, &mut facts);
+        self.count
+            .fetch_add(facts.len() - before, Ordering::Relaxed);
+    }
+
+    /// Moves to another incarnation of the log. Positions mean nothing there, so that what goes by
+    /// them goes; what was stamped before is of another incarnation now.
+    pub(crate) fn enter(&self, incarnation: u64) {
+        if self.incarnation.swap(incarnation, Ordering::Relaxed) == incarnation {
+            return;
+        }
+        for shard in &self.shards {
+            let mut facts = shard.write();
+            self.count
+                .fetch_sub(facts.subjects.len(), Ordering::Relaxed);
+            facts.subjects.clear();
+        }
+        for latest in &self.latest {
+            latest.store(0, Ordering::Relaxed);
+        }
+        for mark in &self.marks {
+            mark.store(0, Ordering::Relaxed);
+        }
+        let mut rare = self.rare();
+        rare.everything_until = Timestamp::MIN;
+        self.everything.store(0, Ordering::Relaxed);
+    }
+
+    /// All that it holds, and until when: what a log that began anew is told.
+    pub(crate) fn facts(&self, now: Timestamp) -> Vec<(Fact, Timestamp)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let facts = shard.read();
+            let logins = facts.logins.iter();
+            all.extend(logins.map(|(handle, until)| (Fact::Login(*handle), *until)));
+            let changed = facts.changed.iter();
+            all.extend(changed.map(|(handle, (version, until))| {
+                let (handle, version) = (*handle, *version);
+                (Fact::Changed { handle, version }, *until)
+            }));
+            let subjects = facts.subjects.iter();
+            all.extend(subjects.map(|(subject, (before, until))| {
+                let (subject, before) = (*subject, Some(*before));
+                (Fact::Subject { subject, before }, *until)
+            }));
+        }
+        let rare = self.rare.read().unwrap_or_else(PoisonError::into_inner);
+        all.extend(
+            rare.keys
+                .iter()
+                .map(|(key, until)| (Fact::Key(*key), *until)),
+        );
+        let before = Some(self.everything.load(Ordering::Relaxed));
+        all.push((Fact::Everything { before }, rare.everything_until));
+        all.retain(|(_, until)| *until > now);
+        all
+    }
+
+    /// Lets go of what has had its time, in one of the parts; in all of them after as many calls.
+    pub(crate) fn sweep(&self, now: Timestamp) {
+        let turn = self.swept_to.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let shard = &self.shards[turn];
+        let mut facts = shard.write();
+        let (all, subjects) = (facts.len(), facts.subjects.len());
+        facts.logins.retain(|_, until| *until > now);
+        facts.changed.retain(|_, (_, until)| *until > now);
+        facts.subjects.retain(|_, (_, until)| *until > now);
+        if facts.len() < all {
+            let handles = facts.logins.keys().chain(facts.changed.keys());
+            shard.filter.rebuild(handles.copied());
+            self.count.fetch_sub(all - facts.len(), Ordering::Relaxed);
+        }
+        if facts.subjects.len() < subjects {
+            let mut latest = [0; PARTITIONS / SHARDS];
+            for (subject, (before, _)) in &facts.subjects {
+                let latest = &mut latest[usize::from(subject.partition()) / SHARDS];
+                *latest = (*latest).max(*before);
+            }
+            let partitions = self.latest.iter().skip(turn).step_by(SHARDS);
+            for (partition, latest) in partitions.zip(latest) {
+                partition.store(latest, Ordering::Relaxed);
+            }
+        }
+        drop(facts);
+        if turn == 0 {
+            let mut rare = self.rare();
+            rare.keys.retain(|_, until| *until > now);
+            self.some_keys
+                .store(!rare.keys.is_empty(), Ordering::Relaxed);
+            if rare.everything_until <= now {
+                self.everything.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::revocation::fact::{Draft, Nonce};
+    use crate::testkit::{Random, seed};
+
+    fn entry(position: u64, fact: Fact, life: u64) -> Entry {
+        Entry::new(
+            position,
+            Draft::again(Nonce::from_bytes([0; 16]), fact, life),
+        )
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_unix(1_000_000)
+    }
+
+    /// Any order, any number of times: one state.
+    #[test]
+    fn facts_combine_by_maximum() {
+        let seed = seed();
+        println!("seed {seed}");
+        let mut random = Random::new(seed);
+        let subjects = ["alice", "bob", "carol"];
+        let handle = |random: &mut Random| {
+            let subject = subjects[random.below(3)];
+            (
+                Handle::of_subject(subject, [random.below(5) as u8; 16]),
+                subject,
+            )
+        };
+        for _ in 0..200 {
+            let entries: Vec<_> = (1..30)
+                .map(|position| {
+                    let fact = match random.below(5) {
+                        0 => Fact::Login(handle(&mut random).0),
+                        1 => Fact::Subject {
+                            subject: SubjectKey::of(subjects[random.below(3)]),
+                            before: [None, Some(random.below(40) as u64)][random.below(2)],
+                        },
+                        2 => Fact::Everything {
+                            before: Some(random.below(4) as u64),
+                        },
+                        3 => Fact::Key(KeyId::from_bytes([random.below(3) as u8; 11])),
+                        _ => Fact::Changed {
+                            handle: handle(&mut random).0,
+                            version: random.below(9) as u64,
+                        },
+                    };
+                    entry(position, fact, random.below(500) as u64)
+                })
+                .collect();
+            let [mut straight, mut shuffled] = [Known::new(100), Known::new(100)];
+            for known in [&mut straight, &mut shuffled] {
+                known.enter(1);
+            }
+            for entry in &entries {
+                straight.apply(entry, now());
+            }
+            for _ in 0..200 {
+                shuffled.apply(&entries[random.below(entries.len())], now());
+            }
+            for entry in entries.iter().rev() {
+                shuffled.apply(entry, now());
+            }
+            for later in [0, 100, 300, 600] {
+                for known in [&straight, &shuffled] {
+                    (0..SHARDS).for_each(|_| known.sweep(now().saturating_add(later)));
+                }
+                assert_eq!(straight.len(), shuffled.len());
+                for _ in 0..60 {
+                    let (handle, subject) = handle(&mut random);
+                    let position = random.below(40) as u64;
+                    let stamp = [None, Some(Stamp::new(1, position, 0))][random.below(2)];
+                    assert_eq!(
+                        straight.standing(handle, subject, stamp),
+                        shuffled.standing(handle, subject, stamp)
+                    );
+                    let key = KeyId::from_bytes([random.below(3) as u8; 11]);
+                    assert_eq!(straight.is_retired(|| key), shuffled.is_retired(|| key));
+                }
+            }
+            assert_eq!(straight.len(), 0);
+        }
+    }
+
+    #[test]
+    fn a_fact_stays_for_its_life_and_no_shorter() {
+        let known = Known::new(10);
+        known.enter(1);
+        let handle = Handle::of_subject("alice", [9; 16]);
+        known.apply(&entry(1, Fact::Login(handle), 100), now());
+        let sweep = |later| (0..SHARDS).for_each(|_| known.sweep(now().saturating_add(later)));
+        sweep(100 + MARGIN - 1);
+        assert_eq!(known.standing(handle, "alice", None), Standing::Ended);
+        sweep(100 + MARGIN);
+        assert_eq!(known.standing(handle, "alice", None), Standing::Good);
+        assert_eq!(known.len(), 0);
+    }
+
+    /// Far more facts than it was sized for: slower, and never wrong.
+    #[test]
+    fn nothing_is_forgotten_beyond_the_size() {
+        let known = Known::new(10);
+        known.enter(1);
+        let mut random = Random::new(seed());
+        let handles: Vec<_> = (0..5000)
+            .map(|_| Handle::from_bytes(std::array::from_fn(|_| random.below(256) as u8)))
+            .collect();
+        for (position, handle) in (1..).zip(&handles) {
+            known.apply(&entry(position, Fact::Login(*handle), 100), now());
+        }
+        let ended = |handle: &&Handle| known.standing(**handle, "x", None) == Standing::Ended;
+        assert_eq!(handles.iter().filter(ended).count(), handles.len());
+    }
+}

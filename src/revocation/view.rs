@@ -1,0 +1,488 @@
+//! The node's own view of a revocation log.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::clock::{self, Timestamp};
+use crate::error::{Error, Rejection, Result};
+use crate::handle::{Handle, Stamp};
+use crate::issued::Revocation;
+use crate::revocation::builder::Settings;
+use crate::revocation::fact::{Draft, Entry, Fact, KeyId, SubjectKey};
+use crate::revocation::follower::{Follower, Progress};
+use crate::revocation::known::{Known, Standing};
+use crate::revocation::log::DynRevocationLog;
+use crate::upkeep::{BoxFuture, Chore, Upkeep};
+
+/// Entries that are read at a time.
+const PAGE: usize = 10_000;
+/// Pages that one step reads at most.
+const PAGES: usize = 100;
+/// Facts about one subject's logins after which a further one ends all of them.
+const EACH: u32 = 64;
+/// Subjects for which that is counted.
+const COUNTED: usize = 100_000;
+/// Before the first complete read.
+const NEVER: u64 = u64::MAX;
+
+/// Everything that was revoked and has not expired, on every node, in memory: what makes a logout
+/// work for tokens, and a cached session safe.
+///
+/// It follows a [`RevocationLog`](crate::revocation::RevocationLog): spawn its
+/// [`upkeep`](Self::upkeep). Asking it does no I/O and takes no lock unless a fact may apply.
+/// Cheap to clone: all clones are one view.
+///
+/// A view is *fresh* for as long as its last complete read was sent less than the bound ago, by
+/// the clock of the node. One that is not followed goes stale, and a stale view refuses everybody,
+/// unless it is told to [accept](crate::revocation::ViewBuilder::accept_when_stale).
+///
+/// Order comes from the log and never from clocks: a login is stamped with the log's head when it
+/// begins, and what ends all logins of a subject ends those that were stamped before it.
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::revocation::{MemoryLog, RevocationView};
+///
+/// let view = RevocationView::builder(MemoryLog::new()?)
+///     .longest(Duration::from_secs(24 * 3600))
+///     .build()?;
+/// // Nothing has been read yet.
+/// assert!(view.health()?.stale);
+/// # Ok::<(), statewise::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct RevocationView {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Arc<dyn DynRevocationLog>,
+    known: Known,
+    settings: Settings,
+    /// When the last complete read was sent, in seconds since 1970.
+    fresh_as_of: AtomicU64,
+    fenced_at: AtomicU64,
+    /// The last position that was applied.
+    head: AtomicU64,
+    /// The highest position beyond it that a presented login was stamped with.
+    seen: AtomicU64,
+    follower: Mutex<Follower>,
+    /// Whether somebody is reading: one at a time.
+    reading: AtomicBool,
+    /// Logins stamped in a part that the log has lost, which are to end for good.
+    misplaced: Mutex<HashSet<Handle>>,
+    /// How many logins of a subject this node has ended one by one, and until when that counts.
+    each: Mutex<HashMap<SubjectKey, (u32, Timestamp)>>,
+}
+
+/// How a view is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether it has read nothing completely within the bound.
+    pub stale: bool,
+    /// What a stale view does: accept everybody whom nothing known revokes, or refuse everybody.
+    pub accepts_when_stale: bool,
+    /// When the last complete read was sent; `None` before the first.
+    pub fresh_as_of: Option<OffsetDateTime>,
+    /// The last position of the log that has been applied.
+    pub position: u64,
+    /// How many facts about logins and subjects it holds.
+    pub facts: usize,
+}
+
+impl RevocationView {
+    pub(crate) fn new(log: Arc<dyn DynRevocationLog>, settings: Settings) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                log,
+                known: Known::new(settings.capacity),
+                settings,
+                fresh_as_of: AtomicU64::new(NEVER),
+                fenced_at: AtomicU64::new(0),
+                head: AtomicU64::new(0),
+                seen: AtomicU64::new(0),
+                follower: Mutex::default(),
+                reading: AtomicBool::new(false),
+                misplaced: Mutex::default(),
+                each: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Within which time a revocation is obeyed on every node that follows the log, or the node
+    /// refuses everybody.
+    #[must_use]
+    pub fn bound(&self) -> Duration {
+        self.inner.settings.bound
+    }
+
+    /// The longest life of anything that this view guards.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        Duration::from_secs(self.inner.settings.longest)
+    }
+
+    /// How the view is doing, for the health report of the node.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the clock cannot tell the time.
+    pub fn health(&self) -> Result<Health> {
+        let inner = &*self.inner;
+        let now = clock::read(&*inner.settings.clock)?;
+        let fresh_as_of = inner.fresh_as_of.load(Ordering::Acquire);
+        let fresh_as_of = (fresh_as_of != NEVER).then(|| Timestamp::from_unix(fresh_as_of));
+        Ok(Health {
+            stale: !inner.is_fresh(now),
+            accepts_when_stale: inner.settings.accept_when_stale,
+            fresh_as_of: fresh_as_of.map(OffsetDateTime::from),
+            position: inner.lock().position(),
+            facts: inner.known.len(),
+        })
+    }
+
+    /// Refuses a login that has ended. No I/O, no allocation.
+    ///
+    /// # Errors
+    ///
+    /// *Rejected* as revoked; *unavailable* if the view is stale and refuses then.
+    #[inline]
+    pub(crate) fn check(
+        &self,
+        handle: Handle,
+        subject: &str,
+        stamp: Option<Stamp>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let inner = &*self.inner;
+        if !inner.is_fresh(now) && !inner.settings.accept_when_stale {
+            return Err(stale());
+        }
+        let elsewhere = stamp.is_some_and(|stamp| !inner.known.is_here(stamp));
+        if elsewhere && !inner.settings.accept_other_incarnations {
+            return Err(Rejection::Revoked.into());
+        }
+        if let Some(stamp) = stamp
+            && !elsewhere
+            && stamp.position() > inner.head.load(Ordering::Relaxed)
+        {
+            // Stamped a moment ago, or in a part that the log has lost: the next read tells.
+            inner.seen.fetch_max(stamp.position(), Ordering::Relaxed);
+        }
+        match inner.known.standing(handle, subject, stamp) {
+            Standing::Good | Standing::Changed(_) => Ok(()),
+            Standing::Ended | Standing::Before => Err(Rejection::Revoked.into()),
+            Standing::Misplaced => {
+                inner.misplace(handle);
+                Err(Rejection::Revoked.into())
+            }
+        }
+    }
+
+    /// Whether a key verifies nothing any more.
+    #[inline]
+    pub(crate) fn is_retired(&self, key: impl FnOnce() -> KeyId) -> bool {
+        self.inner.known.is_retired(key)
+    }
+
+    /// Where the log stands: the stamp of a login that begins now.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log could not answer.
+    pub(crate) async fn stamp(&self) -> Result<Stamp> {
+        let now = clock::read(&*self.inner.settings.clock)?;
+        let stamp = self.inner.log.head_dyn(now).await?;
+        self.inner.lock().stamped(stamp);
+        Ok(stamp)
+    }
+
+    /// Ends one login, which would end by itself after `life` seconds.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log could not take it, or is full: try again.
+    pub(crate) async fn end_login(
+        &self,
+        handle: Handle,
+        subject: &str,
+        life: u64,
+    ) -> Result<Revocation> {
+        let subject = SubjectKey::of(subject);
+        let now = clock::read(&*self.inner.settings.clock)?;
+        if self.inner.counts_too_many(subject, now) {
+            return self.end_subject(subject).await;
+        }
+        let said = self.say(Fact::Login(handle), life).await?;
+        self.inner.count(subject, now.saturating_add(life));
+        Ok(said)
+    }
+
+    /// Ends all logins of a subject that have begun by now, on every node and of every kind that
+    /// this view guards.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log could not take it, or is full: try again.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been written down: say it again.
+    pub async fn revoke_subject(&self, subject: &str) -> Result<Revocation> {
+        self.end_subject(SubjectKey::of(subject)).await
+    }
+
+    /// Ends all logins of everybody that have begun by now, on every node and of every kind that
+    /// this view guards: for the day on which something has leaked.
+    ///
+    /// # Errors
+    ///
+    /// As for [`revoke_subject`](Self::revoke_subject).
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been written down: say it again.
+    pub async fn revoke_everything(&self) -> Result<Revocation> {
+        let longest = self.inner.settings.longest;
+        self.say(Fact::Everything { before: None }, longest).await
+    }
+
+    /// Retires a key on every node, at once: for the day on which it has leaked.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if `kid` is no id of a key; otherwise as for
+    /// [`revoke_subject`](Self::revoke_subject).
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been written down: say it again.
+    pub async fn retire_key(&self, kid: &str) -> Result<Revocation> {
+        let Ok(kid) = kid.as_bytes().try_into() else {
+            return Err(Error::misuse(
+                "no key has this id: take the one that `Key::kid` gives",
+            ));
+        };
+        let longest = self.inner.settings.longest;
+        self.say(Fact::Key(KeyId::from_bytes(kid)), longest).await
+    }
+
+    async fn end_subject(&self, subject: SubjectKey) -> Result<Revocation> {
+        let fact = Fact::Subject {
+            subject,
+            before: None,
+        };
+        self.say(fact, self.inner.settings.longest).await
+    }
+
+    /// Writes a fact down, and obeys it at once.
+    async fn say(&self, fact: Fact, life: u64) -> Result<Revocation> {
+        let inner = &*self.inner;
+        if inner.known.len() >= inner.settings.capacity {
+            return Err(Error::could_not("the revocation view is full", None));
+        }
+        let now = clock::read(&*inner.settings.clock)?;
+        let draft = Draft::new(fact, life, &*inner.settings.entropy)?;
+        let stamp = inner.log.append_dyn(&[draft], now).await?;
+        inner.lock().said(&[draft], stamp, now);
+        // Read from another incarnation than the one followed, its position says nothing here.
+        if inner.known.is_here(stamp) {
+            inner.known.apply(&Entry::new(stamp.position(), draft), now);
+        }
+        Ok(Revocation::Within(self.bound()))
+    }
+
+    /// Reads what is new in the log, to its end.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log or the clock could not answer, or the log has a gap. The view goes
+    /// stale after the bound.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was read has been applied. Somebody who reads already is not disturbed.
+    pub async fn follow(&self) -> Result<()> {
+        let inner = &*self.inner;
+        let Some(_reading) = Reading::begin(&inner.reading) else {
+            return Ok(());
+        };
+        for _ in 0..PAGES {
+            let sent = clock::read(&*inner.settings.clock)?;
+            inner.fence(sent).await?;
+            let from = inner
+                .lock()
+                .begin(inner.known.place(inner.seen.load(Ordering::Relaxed)));
+            let page = inner.log.read_dyn(from, PAGE, sent).await?;
+            let (progress, missing) = {
+                let mut follower = inner.lock();
+                let was_here = inner.known.is_here(Stamp::new(page.incarnation, 0, 0));
+                let progress = follower.take(&page, &inner.known, sent)?;
+                let mut missing = follower.missing(sent);
+                if progress == Progress::CaughtUp {
+                    missing.extend(inner.fillers(follower.short_by())?);
+                    missing.extend(inner.misplaced()?);
+                    inner.head.store(follower.position(), Ordering::Relaxed);
+                }
+                if !was_here {
+                    inner.seen.store(0, Ordering::Relaxed);
+                }
+                (progress, missing)
+            };
+            match progress {
+                Progress::CaughtUp if missing.is_empty() => {
+                    inner.fresh_as_of.store(sent.unix(), Ordering::Release);
+                    return Ok(());
+                }
+                // Found again in the log before the view counts as fresh.
+                Progress::CaughtUp => {
+                    for missing in missing.chunks(PAGE) {
+                        inner.log.append_dyn(missing, sent).await?;
+                    }
+                }
+                Progress::Lost => inner.fresh_as_of.store(NEVER, Ordering::Release),
+                Progress::Behind => {}
+            }
+        }
+        // There is more: the next step goes on, and the view is not fresh before.
+        Ok(())
+    }
+
+    /// The work of following the log, for the application to run.
+    pub fn upkeep(&self) -> Upkeep {
+        Upkeep::of(Following(Arc::clone(&self.inner))).clock(Arc::clone(&self.inner.settings.clock))
+    }
+}
+
+#[cold]
+fn stale() -> Error {
+    Error::could_not("the revocation view is stale", None)
+}
+
+impl Inner {
+    #[inline]
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let fresh_as_of = self.fresh_as_of.load(Ordering::Acquire);
+        // Also false for `NEVER`, and for a clock that was set back.
+        now.unix().wrapping_sub(fresh_as_of) <= self.settings.fresh_for
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Follower> {
+        // What a follower does half is found by the next read.
+        self.follower.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Entries that say nothing, to make a log as long as it was.
+    fn fillers(&self, count: u64) -> Result<Vec<Draft>> {
+        let count = count.min(PAGE as u64);
+        (0..count)
+            .map(|_| Draft::new(Fact::Nothing, 1, &*self.settings.entropy))
+            .collect()
+    }
+
+    /// Ends the logins that were stamped in a part that the log has lost: what took its place will
+    /// have had its time before they have.
+    fn misplaced(&self) -> Result<Vec<Draft>> {
+        let mut misplaced = self.lock_misplaced();
+        let longest = self.settings.longest;
+        std::mem::take(&mut *misplaced)
+            .into_iter()
+            .map(|handle| Draft::new(Fact::Login(handle), longest, &*self.settings.entropy))
+            .collect()
+    }
+
+    #[cold]
+    fn misplace(&self, handle: Handle) {
+        let mut misplaced = self.lock_misplaced();
+        if misplaced.len() < PAGE {
+            misplaced.insert(handle);
+        }
+    }
+
+    fn lock_misplaced(&self) -> MutexGuard<'_, HashSet<Handle>> {
+        self.misplaced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counts_too_many(&self, subject: SubjectKey, now: Timestamp) -> bool {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        if each.len() >= COUNTED {
+            each.retain(|_, (_, until)| *until > now);
+        }
+        each.get(&subject)
+            .is_some_and(|(count, until)| *count >= EACH && *until > now)
+    }
+
+    fn count(&self, subject: SubjectKey, until: Timestamp) {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        if each.len() < COUNTED || each.contains_key(&subject) {
+            let known = each.entry(subject).or_insert((0, until));
+            *known = (known.0 + 1, until.max(known.1));
+        }
+    }
+
+    /// Proves now and then that the log takes writes, if that is wanted.
+    async fn fence(&self, now: Timestamp) -> Result<()> {
+        let Some(every) = self.settings.fence_every else {
+            return Ok(());
+        };
+        let fenced_at = self.fenced_at.load(Ordering::Relaxed);
+        if now.unix().wrapping_sub(fenced_at) >= every {
+            self.log.fence_dyn(now).await?;
+            self.fenced_at.store(now.unix(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// The right to read, given back when dropped.
+struct Reading<'a>(&'a AtomicBool);
+
+impl<'a> Reading<'a> {
+    fn begin(reading: &'a AtomicBool) -> Option<Self> {
+        (!reading.swap(true, Ordering::AcqRel)).then_some(Self(reading))
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+struct Following(Arc<Inner>);
+
+impl Chore for Following {
+    fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<Duration>> {
+        Box::pin(async move {
+            self.0.known.sweep(now);
+            let view = RevocationView {
+                inner: Arc::clone(&self.0),
+            };
+            view.follow().await?;
+            Ok(self.0.settings.poll)
+        })
+    }
+}
+
+impl fmt::Debug for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Following")
+    }
+}
+
+impl fmt::Debug for RevocationView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationView")
+            .field("log", &self.inner.log)
+            .field("facts", &self.inner.known.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,551 @@
+//! Tokens that can be revoked: what is said on one node is obeyed on all that follow the log.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::revocation::{MemoryLog, RevocationView, ViewBuilder};
+use statewise::testkit::{ManualClock, Random, block_on, seed};
+use statewise::token::{Key, Keyring, TokenAuthenticator};
+use statewise::{Authenticator, Error, Login, Rejection, Revocation};
+
+const SECRET: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
+const BOUND: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// A node: its own clock and view, the fleet's key and log.
+struct Node {
+    clock: ManualClock,
+    view: RevocationView,
+    auth: TokenAuthenticator,
+}
+
+impl Node {
+    fn with(
+        log: &Arc<MemoryLog>,
+        keys: impl Into<Keyring>,
+        configure: impl FnOnce(ViewBuilder) -> ViewBuilder,
+    ) -> Self {
+        let clock = ManualClock::default();
+        let view = RevocationView::builder(Arc::clone(log))
+            .longest(LONGEST)
+            .bound(BOUND)
+            .clock(clock.clone());
+        let view = configure(view).build().unwrap();
+        let auth = TokenAuthenticator::builder(keys)
+            .issuer("https://auth.example")
+            .audience("api")
+            .lifetime(Duration::from_secs(900))
+            .max_lifetime(LONGEST)
+            .revocations(&view)
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let node = Self { clock, view, auth };
+        node.follow().unwrap();
+        node
+    }
+
+    fn new(log: &Arc<MemoryLog>) -> Self {
+        Self::with(log, Key::hs256(&SECRET).unwrap(), |view| view)
+    }
+
+    fn follow(&self) -> statewise::Result<()> {
+        block_on(self.view.follow())
+    }
+
+    fn log_in(&self, subject: &str) -> String {
+        let issued = block_on(self.auth.issue(Login::new(subject))).unwrap();
+        issued.credential().reveal().to_owned()
+    }
+
+    fn verdict(&self, token: &str) -> Result<(), Error> {
+        let owned = self.auth.verify_now(token).map(drop);
+        let mut buffer = statewise::token::TokenBuffer::new();
+        let borrowed = self.auth.verify_borrowed(token, &mut buffer).map(drop);
+        assert_eq!(owned.is_ok(), borrowed.is_ok());
+        owned
+    }
+
+    fn accepts(&self, token: &str) -> bool {
+        self.verdict(token).is_ok()
+    }
+
+    fn refuses_as_revoked(&self, token: &str) -> bool {
+        self.verdict(token)
+            .is_err_and(|error| error.rejection() == Some(Rejection::Revoked))
+    }
+}
+
+fn log() -> Arc<MemoryLog> {
+    Arc::new(MemoryLog::new().unwrap())
+}
+
+#[test]
+fn a_token_revoked_on_one_node_is_refused_on_all() {
+    let log = log();
+    let (here, there) = (Node::new(&log), Node::new(&log));
+    let (token, other) = (here.log_in("alice"), here.log_in("alice"));
+    assert!(there.accepts(&token));
+
+    let revocation = block_on(here.auth.revoke(&token)).unwrap();
+    assert_eq!(revocation, Revocation::Within(BOUND));
+    assert!(here.refuses_as_revoked(&token) && here.accepts(&other));
+    // The other node has not read it yet, and is within its bound.
+    assert!(there.accepts(&token));
+    there.follow().unwrap();
+    assert!(there.refuses_as_revoked(&token) && there.accepts(&other));
+
+    // Neither does it live on by refreshing, nor does a token that was refreshed from it.
+    assert!(block_on(there.auth.refresh(&token)).is_err());
+    // Again, and by anybody who holds it: the same answer.
+    assert_eq!(
+        block_on(there.auth.revoke(&token)).unwrap(),
+        Revocation::Within(BOUND)
+    );
+}
+
+#[test]
+fn a_login_ends_as_a_whole() {
+    let log = log();
+    let node = Node::new(&log);
+    let first = node.log_in("alice");
+    node.clock.advance(Duration::from_secs(600));
+    node.follow().unwrap();
+    let second = block_on(node.auth.refresh(&first)).unwrap();
+    let second = second.credential().reveal();
+    assert!(node.accepts(&first) && node.accepts(second));
+    let _ = block_on(node.auth.revoke(&first)).unwrap();
+    assert!(node.refuses_as_revoked(&first) && node.refuses_as_revoked(second));
+}
+
+#[test]
+fn a_forged_token_logs_nobody_out() {
+    let log = log();
+    let node = Node::new(&log);
+    let token = node.log_in("alice");
+    let mut forged = token.clone();
+    let last = forged.pop().unwrap();
+    forged.push(if last == 'A' { 'E' } else { 'A' });
+    assert!(block_on(node.auth.revoke(&forged)).is_err());
+    assert!(log.is_empty() && node.accepts(&token));
+}
+
+#[test]
+fn out_everywhere_and_in_again_within_one_second() {
+    let log = log();
+    let (ahead, behind) = (Node::new(&log), Node::new(&log));
+    ahead.clock.advance(Duration::from_secs(2));
+    behind.clock.turn_back(Duration::from_secs(2));
+    for node in [&ahead, &behind] {
+        node.follow().unwrap();
+    }
+    for (old, out, new) in [
+        (&ahead, &behind, &behind),
+        (&behind, &ahead, &behind),
+        (&ahead, &ahead, &ahead),
+        (&behind, &behind, &ahead),
+    ] {
+        let stolen = old.log_in("alice");
+        let _ = block_on(out.auth.revoke_all("alice")).unwrap();
+        let fresh = new.log_in("alice");
+        let bob = new.log_in("bob");
+        for node in [&ahead, &behind] {
+            node.follow().unwrap();
+            assert!(node.refuses_as_revoked(&stolen));
+            assert!(node.accepts(&fresh) && node.accepts(&bob));
+            // Refreshing keeps the place of the login.
+            assert!(block_on(node.auth.refresh(&stolen)).is_err());
+        }
+    }
+}
+
+#[test]
+fn everything_ends_at_once() {
+    let log = log();
+    let (here, there) = (Node::new(&log), Node::new(&log));
+    let tokens = [here.log_in("alice"), there.log_in("bob")];
+    let revocation = block_on(here.view.revoke_everything()).unwrap();
+    assert_eq!(revocation, Revocation::Within(BOUND));
+    there.follow().unwrap();
+    let again = there.log_in("alice");
+    for node in [&here, &there] {
+        assert!(tokens.iter().all(|token| node.refuses_as_revoked(token)));
+        assert!(node.accepts(&again));
+    }
+}
+
+#[test]
+fn a_view_that_knows_nothing_new_refuses_after_the_bound() {
+    let log = log();
+    let node = Node::new(&log);
+    let lenient = Node::with(&log, Key::hs256(&SECRET).unwrap(), |view| {
+        view.accept_when_stale()
+    });
+    let (token, revoked) = (node.log_in("alice"), node.log_in("bob"));
+    let _ = block_on(lenient.auth.revoke(&revoked)).unwrap();
+    for node in [&node, &lenient] {
+        node.clock.advance(Duration::from_secs(4));
+        assert!(node.accepts(&token));
+        node.clock.advance(Duration::from_secs(1));
+    }
+    let error = node.verdict(&token).unwrap_err();
+    assert!(error.is_unavailable(), "{error:?}");
+    assert!(node.view.health().unwrap().stale);
+    // The other one goes on with what it knows, and says so.
+    assert!(lenient.accepts(&token) && lenient.refuses_as_revoked(&revoked));
+    let health = lenient.view.health().unwrap();
+    assert!(health.stale && health.accepts_when_stale && health.facts == 1);
+
+    // One read, and it is fresh again; an empty one counts.
+    node.follow().unwrap();
+    assert!(node.accepts(&token) && node.refuses_as_revoked(&revoked));
+    // A clock that was set back makes nothing fresh.
+    node.clock.turn_back(Duration::from_secs(1));
+    assert!(node.verdict(&token).unwrap_err().is_unavailable());
+}
+
+#[test]
+fn a_new_node_answers_once_it_has_caught_up() {
+    let log = log();
+    let node = Node::new(&log);
+    let token = node.log_in("alice");
+    let view = RevocationView::builder(Arc::clone(&log))
+        .longest(LONGEST)
+        .clock(node.clock.clone())
+        .build()
+        .unwrap();
+    let auth: TokenAuthenticator = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(Duration::from_secs(900))
+        .revocations(&view)
+        .clock(node.clock.clone())
+        .build()
+        .unwrap();
+    assert!(auth.verify_now(&token).unwrap_err().is_unavailable());
+    // Its upkeep is the view's.
+    block_on(auth.upkeep().tick()).unwrap();
+    assert!(auth.verify_now(&token).is_ok());
+}
+
+#[test]
+fn what_the_log_lost_is_said_again() {
+    let log = log();
+    let (here, there) = (Node::new(&log), Node::new(&log));
+    let (first, second) = (here.log_in("alice"), here.log_in("bob"));
+    let carol = here.log_in("carol");
+    let _ = block_on(here.auth.revoke(&first)).unwrap();
+    let _ = block_on(there.auth.revoke_all("carol")).unwrap();
+    // Only the node that said the last one knows of it.
+    let _ = block_on(here.auth.revoke(&second)).unwrap();
+    log.lose(2);
+    // Others have gone on writing, so that the place is taken.
+    let dora = there.log_in("dora");
+    let _ = block_on(there.auth.revoke(&dora)).unwrap();
+
+    for _ in 0..2 {
+        for node in [&here, &there] {
+            node.follow().unwrap();
+        }
+    }
+    let late = Node::new(&log);
+    for node in [&here, &there, &late] {
+        for token in [&first, &second, &carol, &dora] {
+            assert!(node.refuses_as_revoked(token));
+        }
+        assert!(node.accepts(&node.log_in("carol")));
+    }
+}
+
+#[test]
+fn a_log_without_its_data_accepts_nothing_from_before() {
+    let log = log();
+    let node = Node::new(&log);
+    let lenient = Node::with(&log, Key::hs256(&SECRET).unwrap(), |view| {
+        view.accept_other_incarnations()
+    });
+    let (token, gone, all) = (
+        node.log_in("alice"),
+        node.log_in("bob"),
+        node.log_in("carol"),
+    );
+    let _ = block_on(lenient.auth.revoke(&gone)).unwrap();
+    let _ = block_on(lenient.auth.revoke_all("carol")).unwrap();
+    log.begin_anew(7);
+    let new = node.log_in("alice");
+    for _ in 0..2 {
+        for node in [&node, &lenient] {
+            node.follow().unwrap();
+        }
+    }
+    let late = Node::with(&log, Key::hs256(&SECRET).unwrap(), |view| {
+        view.accept_other_incarnations()
+    });
+    for node in [&node, &lenient, &late] {
+        assert!(node.refuses_as_revoked(&gone) && node.refuses_as_revoked(&all));
+        assert!(node.accepts(&node.log_in("dora")));
+    }
+    assert!(node.refuses_as_revoked(&token) && node.accepts(&new));
+    assert!(lenient.accepts(&token) && late.accepts(&token));
+}
+
+#[test]
+fn a_leaked_key_is_retired_everywhere() {
+    let log = log();
+    let (leaked, next) = (Key::hs256(&SECRET).unwrap(), Key::generate_hs256().unwrap());
+    let old = Node::new(&log);
+    let ring = Keyring::new(next).verify_with(leaked.clone());
+    let new = Node::with(&log, ring, |view| view);
+    let (token, good) = (old.log_in("alice"), new.log_in("alice"));
+    assert!(new.accepts(&token));
+    let _ = block_on(old.view.retire_key(leaked.kid())).unwrap();
+    new.follow().unwrap();
+    assert!(old.refuses_as_revoked(&token) && new.refuses_as_revoked(&token));
+    assert!(new.accepts(&good));
+    // What would be refused is not signed.
+    let error = block_on(old.auth.issue(Login::new("alice"))).unwrap_err();
+    assert!(error.is_misuse(), "{error:?}");
+    assert!(
+        block_on(old.view.retire_key("no key"))
+            .unwrap_err()
+            .is_misuse()
+    );
+}
+
+#[test]
+fn a_full_log_and_a_full_view_refuse_to_forget() {
+    let log = Arc::new(MemoryLog::new().unwrap().capacity(1));
+    let node = Node::new(&log);
+    let (first, second) = (node.log_in("alice"), node.log_in("bob"));
+    let _ = block_on(node.auth.revoke(&first)).unwrap();
+    let error = block_on(node.auth.revoke(&second)).unwrap_err();
+    assert!(error.is_unavailable());
+    assert!(node.refuses_as_revoked(&first) && node.accepts(&second));
+
+    let log = self::log();
+    let node = Node::with(&log, Key::hs256(&SECRET).unwrap(), |view| view.capacity(2));
+    let tokens: Vec<_> = (0..3).map(|user| node.log_in(&user.to_string())).collect();
+    let revoked = tokens
+        .iter()
+        .filter(|token| block_on(node.auth.revoke(token)).is_ok());
+    assert_eq!(revoked.count(), 2);
+    // When they have had their time there is room again.
+    node.follow().unwrap();
+    node.clock.advance(LONGEST + Duration::from_secs(61));
+    for _ in 0..64 {
+        block_on(node.view.upkeep().tick()).unwrap();
+    }
+    assert_eq!(node.view.health().unwrap().facts, 0);
+    let token = node.log_in("alice");
+    assert!(block_on(node.auth.revoke(&token)).is_ok());
+    assert_eq!(log.len(), 1);
+}
+
+#[test]
+fn many_logins_of_one_user_end_as_one_fact() {
+    let log = log();
+    let node = Node::new(&log);
+    let tokens: Vec<_> = (0..80).map(|_| node.log_in("alice")).collect();
+    let other = node.log_in("bob");
+    for token in &tokens[..70] {
+        let _ = block_on(node.auth.revoke(token)).unwrap();
+    }
+    assert!(node.view.health().unwrap().facts <= 65);
+    assert!(tokens.iter().all(|token| node.refuses_as_revoked(token)));
+    assert!(node.accepts(&other) && node.accepts(&node.log_in("alice")));
+}
+
+#[test]
+fn a_token_of_before_the_view_ends_with_its_subject() {
+    let log = log();
+    let node = Node::new(&log);
+    let plain: TokenAuthenticator = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(Duration::from_secs(900))
+        .clock(node.clock.clone())
+        .build()
+        .unwrap();
+    let issued = block_on(plain.issue(Login::new("alice"))).unwrap();
+    let token = issued.credential().reveal();
+    assert!(node.accepts(token));
+    let _ = block_on(node.auth.revoke_all("alice")).unwrap();
+    assert!(node.refuses_as_revoked(token));
+}
+
+#[test]
+fn what_cannot_hold_is_not_built() {
+    let log = log();
+    let build = |configure: fn(ViewBuilder) -> ViewBuilder| {
+        let view = RevocationView::builder(Arc::clone(&log)).longest(LONGEST);
+        configure(view).build()
+    };
+    assert!(build(|view| view).is_ok());
+    for bad in [
+        |view: ViewBuilder| view.bound(Duration::from_secs(1)),
+        |view: ViewBuilder| view.capacity(0),
+        |view: ViewBuilder| view.poll(Duration::from_secs(3)),
+    ] {
+        assert!(build(bad).unwrap_err().is_misuse());
+    }
+    let view = build(|view| view).unwrap();
+    let token = |max| {
+        TokenAuthenticator::<()>::builder(Key::hs256(&SECRET).unwrap())
+            .issuer("i")
+            .audience("a")
+            .lifetime(Duration::from_secs(60))
+            .max_lifetime(max)
+            .revocations(&view)
+            .build()
+    };
+    assert!(token(LONGEST).is_ok());
+    assert!(
+        token(LONGEST + Duration::from_secs(1))
+            .unwrap_err()
+            .is_misuse()
+    );
+}
+
+/// The node that stamped a login in what the log has lost is gone, and so is everybody who read
+/// it: the token itself tells.
+#[test]
+fn a_token_from_a_lost_part_of_the_log_can_be_ended() {
+    let log = log();
+    let node = Node::new(&log);
+    let stolen = {
+        let gone = Node::new(&log);
+        for user in ["bob", "carol", "dora"] {
+            let token = gone.log_in(user);
+            let _ = block_on(gone.auth.revoke(&token)).unwrap();
+        }
+        gone.log_in("alice")
+    };
+    log.lose(3);
+    let _ = block_on(node.auth.revoke_all("alice")).unwrap();
+    // Seen once, it shows what the log no longer holds.
+    let _ = node.verdict(&stolen);
+    node.follow().unwrap();
+    let late = Node::new(&log);
+    assert!(node.refuses_as_revoked(&stolen) && late.refuses_as_revoked(&stolen));
+    // Whoever logs in now is not taken for one of them.
+    let again = node.log_in("alice");
+    assert!(node.accepts(&again) && late.accepts(&again));
+}
+
+/// Nobody noticed the loss, as the log has grown beyond it since: what was stamped in the lost part
+/// stands behind a logout from everywhere, by its position alone.
+#[test]
+fn a_stamp_tells_what_its_position_meant() {
+    let log = log();
+    let node = Node::new(&log);
+    let revoke_others = |node: &Node, count: usize| {
+        for user in 0..count {
+            let token = node.log_in(&user.to_string());
+            let _ = block_on(node.auth.revoke(&token)).unwrap();
+        }
+    };
+    let (stolen, bob) = {
+        let gone = Node::new(&log);
+        revoke_others(&gone, 5);
+        (gone.log_in("alice"), gone.log_in("bob"))
+    };
+    log.lose(5);
+    node.follow().unwrap();
+    let _ = block_on(node.auth.revoke_all("alice")).unwrap();
+    revoke_others(&node, 10);
+    node.follow().unwrap();
+    assert!(node.refuses_as_revoked(&stolen));
+    // Where order does not matter, nobody is logged out.
+    assert!(node.accepts(&bob));
+    let again = node.log_in("alice");
+    // It has ended for good, whatever a later node can still tell of that time.
+    node.follow().unwrap();
+    let late = Node::new(&log);
+    for node in [&node, &late] {
+        assert!(node.refuses_as_revoked(&stolen));
+        assert!(node.accepts(&again) && node.accepts(&bob));
+    }
+    assert_eq!(late.view.health().unwrap().facts, 12);
+}
+
+/// Three nodes, clocks two seconds apart, logins, logouts of every kind, lost tails and logs that
+/// begin anew, in random order. Whenever a node is fresh, it refuses all that had to be refused.
+#[test]
+fn no_acknowledged_revocation_is_lost() {
+    let seed = seed();
+    println!("seed {seed}");
+    let mut random = Random::new(seed);
+    let (mut refused, mut accepted) = (0, 0);
+    for _ in 0..60 {
+        let log = log();
+        let nodes = [Node::new(&log), Node::new(&log), Node::new(&log)];
+        nodes[0].clock.advance(Duration::from_secs(2));
+        nodes[1].clock.turn_back(Duration::from_secs(2));
+        for node in &nodes {
+            node.follow().unwrap();
+        }
+        // The token, its user, and whether it has been revoked.
+        let mut tokens: Vec<(String, String, bool)> = Vec::new();
+        let mut losses = 0;
+        for step in 0..60u64 {
+            let node = &nodes[random.below(3)];
+            match random.below(12) {
+                0..4 => {
+                    let user = format!("user{}", random.below(4));
+                    tokens.push((node.log_in(&user), user, false));
+                }
+                4 | 5 if !tokens.is_empty() => {
+                    let at = random.below(tokens.len());
+                    if block_on(node.auth.revoke(&tokens[at].0)).is_ok() {
+                        tokens[at].2 = true;
+                    }
+                }
+                6 => {
+                    let user = format!("user{}", random.below(4));
+                    let _ = block_on(node.auth.revoke_all(&user)).unwrap();
+                    for token in tokens.iter_mut().filter(|token| token.1 == user) {
+                        token.2 = true;
+                    }
+                }
+                7 if step % 5 == 0 => {
+                    let _ = block_on(node.view.revoke_everything()).unwrap();
+                    tokens.iter_mut().for_each(|token| token.2 = true);
+                }
+                8 if step % 4 == 0 => {
+                    log.lose(1 + random.below(3));
+                    losses += 1;
+                }
+                9 if step % 9 == 0 => {
+                    log.begin_anew(step + 2);
+                    tokens.iter_mut().for_each(|token| token.2 = true);
+                }
+                _ => node.follow().unwrap(),
+            }
+        }
+        for _ in 0..2 {
+            for node in &nodes {
+                node.follow().unwrap();
+            }
+        }
+        for node in &nodes {
+            for (token, user, revoked) in &tokens {
+                if *revoked {
+                    assert!(!node.accepts(token), "{user} passes after a logout");
+                    refused += 1;
+                } else if losses == 0 {
+                    assert!(node.accepts(token), "{user} is refused for nothing");
+                    accepted += 1;
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {accepted} accepted");
+    assert!(refused > 1000 && accepted > 50);
+}
