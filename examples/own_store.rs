@@ -15,7 +15,7 @@ use statewise::session::{
     Scope, SessionAuthenticator, SessionStore, Swept, Updated,
 };
 use statewise::testkit::block_on;
-use statewise::{Authenticator, Login, Result, Upkeep};
+use statewise::{Authenticator, Login, Result, Stamp, Upkeep};
 
 type Rows = BTreeMap<Handle, Record>;
 
@@ -163,6 +163,14 @@ impl SessionStore for MapStore {
         let limit = limit.max(1);
         let removed = remove_where(&mut self.rows(), limit, |row| !row.is_alive(now));
         Ok(Swept::new(removed, removed == limit as u64))
+    }
+
+    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
+        Ok(None)
+    }
+
+    fn staleness(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn upkeep(&self) -> Upkeep {

@@ -19,6 +19,7 @@ mod view;
 
 pub use builder::{NeedsLongest, ViewBuilder};
 pub use fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, SubjectKey};
+pub(crate) use known::Standing;
 pub use log::{DynRevocationLog, MARGIN, Page, RevocationLog};
 pub use memory::MemoryLog;
 pub use view::{Health, RevocationView};

@@ -8,6 +8,7 @@
 //! | `RedisStore` | `redis` | a fleet with a Redis, a Valkey or a Cluster | as the server is set up | at once |
 //! | `PostgresStore` | `sqlx-postgres`, `tokio-postgres` | a fleet with a Postgres | as the server is set up | at once |
 //! | `MySqlStore` | `sqlx-mysql` | a fleet with a MySQL or a MariaDB | as the server is set up | at once |
+//! | [`CachedStore`] | | any of them, served from the memory of every node | as the store behind it | within a stated bound |
 //!
 //! All keep the contract of [`SessionStore`](crate::session::SessionStore).
 //!
@@ -40,6 +41,7 @@
     feature = "tokio-postgres"
 ))]
 mod behind;
+mod cached;
 mod durability;
 mod memory;
 #[cfg(feature = "redb")]
@@ -54,6 +56,7 @@ mod redis;
 ))]
 mod sql;
 
+pub use cached::{CachedBuilder, CachedStore};
 pub use durability::{Durability, Survives};
 pub use memory::MemoryStore;
 #[cfg(feature = "redb")]

@@ -18,7 +18,7 @@ use statewise::store::MemoryStore;
 use statewise::testkit::{ManualClock, Random, block_on, interleave};
 use statewise::{
     Authenticator, BoxFuture, DynAuthenticator, Error, Identity, Issued, Login, Outcome, Refusal,
-    Rejection, Result, Revocation, Upkeep,
+    Rejection, Result, Revocation, Stamp, Upkeep,
 };
 
 const IDLE: u64 = 1_800;
@@ -600,6 +600,14 @@ impl SessionStore for Nowhere {
     async fn sweep(&self, _: usize, _: Timestamp) -> Result<Swept> {
         Ok(Swept::default())
     }
+    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
+        Ok(None)
+    }
+
+    fn staleness(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn upkeep(&self) -> Upkeep {
         Upkeep::none()
     }

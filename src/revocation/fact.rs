@@ -208,6 +208,17 @@ impl Entry {
 }
 
 impl Fact {
+    /// Before which position what ends by position ends, said at `position`; zero for a fact that
+    /// goes by none.
+    pub(crate) fn before(self, position: u64) -> u64 {
+        match self {
+            Self::Subject { before, .. } | Self::Everything { before } => {
+                before.unwrap_or(position)
+            }
+            _ => 0,
+        }
+    }
+
     /// The same fact, wherever it is said again in the same log.
     pub(crate) fn said_at(self, position: u64) -> Self {
         let here = |before: Option<u64>| before.or(Some(position));

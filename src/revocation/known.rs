@@ -22,13 +22,16 @@ pub(crate) enum Standing {
     Good,
     /// Its row has changed, to this version at least.
     Changed(u64),
-    /// This login has ended.
+    /// This login has ended: by itself, or with everything.
     Ended,
-    /// It began before everything of its subject, or of everybody, ended.
+    /// It began before all logins of its subject ended.
     Before,
-    /// Something of its subject, or of everybody, ended, and whether it began before that cannot be
+    /// All logins of its subject, or everything, ended, and whether it began before that cannot be
     /// told: it was stamped in a part that the log has lost.
-    Misplaced,
+    Misplaced {
+        /// Whether everything ended.
+        everything: bool,
+    },
 }
 
 /// All facts that have not had their time, combined by maximum.
@@ -157,16 +160,16 @@ impl Known {
         let stamp = stamp.filter(|stamp| self.is_here(*stamp));
         let began = stamp.map_or(0, Stamp::position);
         if began < everything {
-            return Standing::Before;
+            return Standing::Ended;
         }
         let is_lost = stamp.is_some_and(|stamp| self.is_lost(stamp));
         if is_lost && everything != 0 {
-            return Standing::Misplaced;
+            return Standing::Misplaced { everything: true };
         }
         if began < latest || (is_lost && latest != 0) {
             return match self.before(subject) {
                 Some(before) if began < before => Standing::Before,
-                Some(_) if is_lost => Standing::Misplaced,
+                Some(_) if is_lost => Standing::Misplaced { everything: false },
                 _ => Standing::Good,
             };
         }

@@ -178,11 +178,31 @@ impl RevocationView {
         match inner.known.standing(handle, subject, stamp) {
             Standing::Good | Standing::Changed(_) => Ok(()),
             Standing::Ended | Standing::Before => Err(Rejection::Revoked.into()),
-            Standing::Misplaced => {
+            Standing::Misplaced { .. } => {
                 inner.misplace(handle);
                 Err(Rejection::Revoked.into())
             }
         }
+    }
+
+    /// What applies to a login; `None` if the view is stale. No I/O, no allocation.
+    #[inline]
+    pub(crate) fn standing(
+        &self,
+        handle: Handle,
+        subject: &str,
+        stamp: Option<Stamp>,
+        now: Timestamp,
+    ) -> Option<Standing> {
+        let known = &self.inner.known;
+        self.is_fresh(now)
+            .then(|| known.standing(handle, subject, stamp))
+    }
+
+    /// Whether it knows all that was said before the bound.
+    #[inline]
+    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        self.inner.is_fresh(now)
     }
 
     /// Whether a key verifies nothing any more.
@@ -219,9 +239,9 @@ impl RevocationView {
         if self.inner.counts_too_many(subject, now) {
             return self.end_subject(subject).await;
         }
-        let said = self.say(Fact::Login(handle), life).await?;
+        self.say(&[Fact::Login(handle)], life).await?;
         self.inner.count(subject, now.saturating_add(life));
-        Ok(said)
+        Ok(Revocation::Within(self.bound()))
     }
 
     /// Ends all logins of a subject that have begun by now, on every node and of every kind that
@@ -249,8 +269,7 @@ impl RevocationView {
     ///
     /// It may have been written down: say it again.
     pub async fn revoke_everything(&self) -> Result<Revocation> {
-        let longest = self.inner.settings.longest;
-        self.say(Fact::Everything { before: None }, longest).await
+        self.end(Fact::Everything { before: None }).await
     }
 
     /// Retires a key on every node, at once: for the day on which it has leaked.
@@ -269,33 +288,81 @@ impl RevocationView {
                 "no key has this id: take the one that `Key::kid` gives",
             ));
         };
-        let longest = self.inner.settings.longest;
-        self.say(Fact::Key(KeyId::from_bytes(kid)), longest).await
+        self.end(Fact::Key(KeyId::from_bytes(kid))).await
     }
 
     async fn end_subject(&self, subject: SubjectKey) -> Result<Revocation> {
-        let fact = Fact::Subject {
+        self.end(Fact::Subject {
             subject,
             before: None,
-        };
-        self.say(fact, self.inner.settings.longest).await
+        })
+        .await
     }
 
-    /// Writes a fact down, and obeys it at once.
-    async fn say(&self, fact: Fact, life: u64) -> Result<Revocation> {
+    async fn end(&self, fact: Fact) -> Result<Revocation> {
+        self.say(&[fact], self.inner.settings.longest).await?;
+        Ok(Revocation::Within(self.bound()))
+    }
+
+    /// Writes facts down for `life` seconds, and obeys them at once. Says where the last of them is.
+    pub(crate) async fn say(&self, facts: &[Fact], life: u64) -> Result<Stamp> {
         let inner = &*self.inner;
-        if inner.known.len() >= inner.settings.capacity {
+        if inner.known.len() + facts.len() > inner.settings.capacity {
             return Err(Error::could_not("the revocation view is full", None));
         }
         let now = clock::read(&*inner.settings.clock)?;
-        let draft = Draft::new(fact, life, &*inner.settings.entropy)?;
-        let stamp = inner.log.append_dyn(&[draft], now).await?;
-        inner.lock().said(&[draft], stamp, now);
+        let drafts = facts.iter();
+        let drafts = drafts.map(|fact| Draft::new(*fact, life, &*inner.settings.entropy));
+        let drafts = drafts.collect::<Result<Vec<_>>>()?;
+        let stamp = inner.log.append_dyn(&drafts, now).await?;
+        inner.lock().said(&drafts, stamp, now);
         // Read from another incarnation than the one followed, its position says nothing here.
         if inner.known.is_here(stamp) {
-            inner.known.apply(&Entry::new(stamp.position(), draft), now);
+            for (position, draft) in (0..=stamp.position()).rev().zip(drafts.iter().rev()) {
+                inner.known.apply(&Entry::new(position, *draft), now);
+            }
         }
-        Ok(Revocation::Within(self.bound()))
+        Ok(stamp)
+    }
+
+    /// Whether the log says that a login has ended since it was stamped. Asks the log itself: what
+    /// was said before this call is found.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log could not answer.
+    pub(crate) async fn has_ended_since(&self, stamp: Stamp, subject: &str) -> Result<bool> {
+        let key = SubjectKey::of(subject);
+        let mut from = stamp.position();
+        loop {
+            let now = clock::read(&*self.inner.settings.clock)?;
+            let page = self.inner.log.read_dyn(from, PAGE, now).await?;
+            if page.incarnation != stamp.incarnation() {
+                // Its place says nothing here.
+                return Ok(false);
+            }
+            for entry in &page.entries {
+                let is_ours = match entry.fact {
+                    _ if entry.position == stamp.position() => {
+                        if entry.nonce.mark() != stamp.mark() {
+                            return Ok(true);
+                        }
+                        false
+                    }
+                    Fact::Subject { subject, .. } => subject == key,
+                    Fact::Everything { .. } => true,
+                    _ => false,
+                };
+                let before = entry.fact.before(entry.position);
+                if is_ours && stamp.position() < before {
+                    return Ok(true);
+                }
+                from = entry.position + 1;
+            }
+            if !page.more {
+                return Ok(false);
+            }
+        }
     }
 
     /// Reads what is new in the log, to its end.

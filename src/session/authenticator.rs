@@ -417,6 +417,11 @@ where
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let began = self.fence.position();
         let now = self.now()?;
+        let mut login = login;
+        if login.stamp.is_none() {
+            let deadline = self.policy.lifetime.deadline(now);
+            login.stamp = self.store.begin(deadline, now).await?;
+        }
         let mut credential = SessionCredential::draw(login.subject(), &*self.entropy)?;
         let mut row = self.draft(&login, &credential, now)?;
         // What is replaced does not end for a login that could never be stored.
@@ -449,7 +454,19 @@ where
             authoritative: presented.is_authoritative(),
         };
         let row = self.store.load(credential.handle(), load, now).await?;
-        let (mut row, verdict) = self.judge(row, &credential, now)?;
+        let is_there = row.is_some();
+        let mut judged = self.judge(row, &credential, now);
+        if is_there
+            && !matches!(judged, Ok((_, Verdict::Current)))
+            && !load.authoritative
+            && !self.store.staleness().is_zero()
+        {
+            // A copy may be late: it is good for saying yes.
+            let load = load.authoritative();
+            let row = self.store.load(credential.handle(), load, now).await?;
+            judged = self.judge(row, &credential, now);
+        }
+        let (mut row, verdict) = judged?;
         if !self.lets_pass(verdict) {
             return Err(self.refuse(&row, verdict, now).await);
         }
@@ -504,7 +521,13 @@ where
         // Whatever the policy of this node says of its age: another node may have another one.
         let row = self.store.load(credential.handle(), load, now).await?;
         let Some(row) = row else {
-            return Ok(Revocation::Immediate);
+            // Perhaps a revocation removed it that could not tell anybody any more.
+            let staleness = self.store.staleness();
+            return Ok(if staleness.is_zero() {
+                Revocation::Immediate
+            } else {
+                Revocation::Within(staleness)
+            });
         };
         Self::same(&row, &credential)?;
         if judge(&row, &credential, self.policy.windows, now) == Verdict::Unknown {

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::handle::Handle;
+use crate::handle::{Handle, Stamp};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
 use crate::session::listing::{Listing, Page};
@@ -84,6 +85,14 @@ pub trait DynSessionStore: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Listing>>;
     /// See [`SessionStore::sweep`].
     fn sweep_dyn(&self, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Swept>>;
+    /// See [`SessionStore::begin`].
+    fn begin_dyn(
+        &self,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<Stamp>>>;
+    /// See [`SessionStore::staleness`].
+    fn staleness_dyn(&self) -> Duration;
     /// See [`SessionStore::upkeep`].
     fn upkeep_dyn(&self) -> Upkeep;
 }
@@ -174,6 +183,18 @@ impl<S: SessionStore> DynSessionStore for S {
         Box::pin(self.sweep(limit, now))
     }
 
+    fn begin_dyn(
+        &self,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<Stamp>>> {
+        Box::pin(self.begin(deadline, now))
+    }
+
+    fn staleness_dyn(&self) -> Duration {
+        self.staleness()
+    }
+
     fn upkeep_dyn(&self) -> Upkeep {
         self.upkeep()
     }
@@ -224,6 +245,14 @@ impl SessionStore for dyn DynSessionStore {
 
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
         self.sweep_dyn(limit, now).await
+    }
+
+    async fn begin(&self, deadline: Timestamp, now: Timestamp) -> Result<Option<Stamp>> {
+        self.begin_dyn(deadline, now).await
+    }
+
+    fn staleness(&self) -> Duration {
+        self.staleness_dyn()
     }
 
     fn upkeep(&self) -> Upkeep {
@@ -321,6 +350,18 @@ macro_rules! forward_to_pointee {
                 now: Timestamp,
             ) -> impl Future<Output = Result<Swept>> + Send {
                 (**self).sweep(limit, now)
+            }
+
+            fn begin(
+                &self,
+                deadline: Timestamp,
+                now: Timestamp,
+            ) -> impl Future<Output = Result<Option<Stamp>>> + Send {
+                (**self).begin(deadline, now)
+            }
+
+            fn staleness(&self) -> Duration {
+                (**self).staleness()
             }
 
             fn upkeep(&self) -> Upkeep {

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::handle::Handle;
+use crate::handle::{Handle, Stamp};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
 use crate::session::listing::{Listing, Page};
@@ -414,6 +415,36 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///   writes nothing.
     /// - redis: nothing, the server forgets by itself.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
+
+    /// Where a login that begins now stands in the revocation log: the strategy asks before
+    /// anything else, and keeps it in the row.
+    ///
+    /// # Contract
+    ///
+    /// `None` for a store without a log. With one, what ends the logins of the subject after this
+    /// call ends this login too, which lives until `deadline` at most.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log could not answer; *misuse* if the login would outlive what the log
+    /// keeps.
+    ///
+    /// # Backend notes
+    ///
+    /// - [`CachedStore`](crate::store::CachedStore): the head of its log. All others: none.
+    fn begin(
+        &self,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Stamp>>> + Send;
+
+    /// For how long, at most, somebody may still be served a login that this store no longer has,
+    /// and of whose removal nobody was told. Zero where every read asks the store itself.
+    fn staleness(&self) -> Duration;
 
     /// The background work that this store wants done: writing behind the read, following a log.
     /// [`sweep`](Self::sweep) is not part of it; the strategy calls that one.

@@ -6,10 +6,11 @@ mod table;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::handle::{Handle, partition};
+use crate::handle::{Handle, Stamp, partition};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
 use crate::session::listing::{Listing, Page};
@@ -313,6 +314,14 @@ impl SessionStore for MemoryStore {
             }
         }
         Ok(Swept::new(removed as u64, true))
+    }
+
+    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
+        Ok(None)
+    }
+
+    fn staleness(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn upkeep(&self) -> Upkeep {

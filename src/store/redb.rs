@@ -11,10 +11,11 @@ mod touches;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::handle::Handle;
+use crate::handle::{Handle, Stamp};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
 use crate::session::lifetime::Touch;
@@ -454,6 +455,14 @@ impl SessionStore for RedbStore {
             *self.swept_to.lock().unwrap_or_else(PoisonError::into_inner) = first;
         }
         Ok(Swept::new(removed?, more))
+    }
+
+    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
+        Ok(None)
+    }
+
+    fn staleness(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn upkeep(&self) -> Upkeep {

@@ -9,13 +9,14 @@ mod script;
 mod uses;
 
 use std::fmt;
+use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Value};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::handle::{Handle, partition};
+use crate::handle::{Handle, Stamp, partition};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
 use crate::session::lifetime::Touch;
@@ -574,6 +575,14 @@ where
     async fn sweep(&self, _limit: usize, _now: Timestamp) -> Result<Swept> {
         // The server forgets what was not used.
         Ok(Swept::new(0, false))
+    }
+
+    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
+        Ok(None)
+    }
+
+    fn staleness(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn upkeep(&self) -> Upkeep {

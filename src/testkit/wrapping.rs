@@ -15,7 +15,7 @@
 ///
 /// impl<S: SessionStore> SessionStore for Forgetful<S> {
 ///     forward_session_store! {
-///         0: create, load, renew, update, confirm, touch, remove_subject, list, sweep, upkeep
+///         0: create, load, renew, update, confirm, touch, remove_subject, list, sweep, begin, staleness, upkeep
 ///     }
 ///
 ///     async fn remove(
@@ -132,6 +132,20 @@ macro_rules! forward_session_store {
             self.$field.sweep(limit, now).await
         }
     };
+    (@one $field:tt begin) => {
+        async fn begin(
+            &self,
+            deadline: $crate::clock::Timestamp,
+            now: $crate::clock::Timestamp,
+        ) -> $crate::Result<Option<$crate::Stamp>> {
+            self.$field.begin(deadline, now).await
+        }
+    };
+    (@one $field:tt staleness) => {
+        fn staleness(&self) -> std::time::Duration {
+            self.$field.staleness()
+        }
+    };
     (@one $field:tt upkeep) => {
         fn upkeep(&self) -> $crate::Upkeep {
             self.$field.upkeep()
@@ -223,6 +237,18 @@ macro_rules! wrap_every_method {
             async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
                 let call = self.inner.sweep(limit, now);
                 self.around(Method::Sweep, call).await
+            }
+
+            async fn begin(
+                &self,
+                deadline: Timestamp,
+                now: Timestamp,
+            ) -> Result<Option<$crate::Stamp>> {
+                self.inner.begin(deadline, now).await
+            }
+
+            fn staleness(&self) -> std::time::Duration {
+                self.inner.staleness()
             }
 
             fn upkeep(&self) -> $crate::upkeep::Upkeep {

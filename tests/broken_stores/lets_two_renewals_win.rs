@@ -10,7 +10,7 @@ pub(crate) struct LetsTwoRenewalsWin(pub(crate) MemoryStore);
 
 impl SessionStore for LetsTwoRenewalsWin {
     forward_session_store! {
-        0: create, load, update, confirm, touch, remove, remove_subject, list, sweep, upkeep
+        0: create, load, update, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {

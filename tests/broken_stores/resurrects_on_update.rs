@@ -35,7 +35,7 @@ impl ResurrectsOnUpdate {
 
 impl SessionStore for ResurrectsOnUpdate {
     forward_session_store! {
-        inner: load, renew, touch, confirm, remove, remove_subject, list, sweep, upkeep
+        inner: load, renew, touch, confirm, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {

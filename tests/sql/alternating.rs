@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::session::{
     Change, Created, Handle, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
     SessionStore, Swept, Updated,
 };
-use statewise::{Result, Upkeep};
+use statewise::{Result, Stamp, Upkeep};
 
 pub(crate) struct Alternating<S> {
     nodes: [S; 2],
@@ -74,6 +75,14 @@ impl<S: SessionStore> SessionStore for Alternating<S> {
     /// By one of them: each goes its own rounds.
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
         self.nodes[0].sweep(limit, now).await
+    }
+
+    async fn begin(&self, deadline: Timestamp, now: Timestamp) -> Result<Option<Stamp>> {
+        self.node().begin(deadline, now).await
+    }
+
+    fn staleness(&self) -> Duration {
+        self.nodes[0].staleness()
     }
 
     /// Without it each use is seen by the other node at once.

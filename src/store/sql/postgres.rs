@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::handle::Handle;
+use crate::handle::{Handle, Stamp};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
 use crate::session::listing::{Cursor, Listing, Page};
@@ -287,6 +287,14 @@ impl<L: Link> SessionStore for PostgresStore<L> {
         let until = inner.until()?;
         let _pause = behind::settle_all(inner).await?;
         inner.sweep(limit.clamp(1, LOOK), now, until).await
+    }
+
+    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
+        Ok(None)
+    }
+
+    fn staleness(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn upkeep(&self) -> Upkeep {

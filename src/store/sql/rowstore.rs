@@ -401,6 +401,18 @@ macro_rules! row_store {
                 self.0.in_time(self.0.sweep(limit, now)).await
             }
 
+            async fn begin(
+                &self,
+                _deadline: crate::clock::Timestamp,
+                _now: crate::clock::Timestamp,
+            ) -> crate::error::Result<Option<crate::handle::Stamp>> {
+                Ok(None)
+            }
+
+            fn staleness(&self) -> std::time::Duration {
+                std::time::Duration::ZERO
+            }
+
             fn upkeep(&self) -> crate::upkeep::Upkeep {
                 crate::store::behind::upkeep(&self.0)
             }

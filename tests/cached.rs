@@ -1,0 +1,336 @@
+//! Sessions from the memory of every node: what is changed on one is obeyed on all.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use statewise::clock::Timestamp;
+use statewise::revocation::{MemoryLog, RevocationView};
+use statewise::session::{
+    Handle, Limit, Load, Record, Replacement, SessionAuthenticator, SessionStore,
+};
+use statewise::store::{CachedStore, MemoryStore};
+use statewise::testkit::{ManualClock, block_on, forward_session_store, yield_now};
+use statewise::{Authenticator, Login, Presented, Rejection, Result, Revocation};
+
+const BOUND: Duration = Duration::from_secs(5);
+const MAX_AGE: Duration = Duration::from_secs(20);
+
+/// The store that the nodes share. Counts its loads, and fails and stalls on command.
+#[derive(Debug)]
+struct Shared {
+    inner: MemoryStore,
+    loads: AtomicUsize,
+    fails: AtomicUsize,
+    /// Polls that a load takes after it has read the row.
+    stalls: AtomicUsize,
+}
+
+impl SessionStore for Shared {
+    forward_session_store! {
+        inner: create, renew, update, confirm, touch, remove, remove_subject, list, sweep, begin,
+            staleness, upkeep
+    }
+
+    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        let row = self.inner.load(handle, load, now).await;
+        for _ in 0..self.stalls.load(Ordering::Relaxed) {
+            yield_now().await;
+        }
+        if self.fails.load(Ordering::Relaxed) > 0 {
+            return Err(statewise::Error::unavailable("no answer"));
+        }
+        row
+    }
+}
+
+struct Fleet {
+    log: Arc<MemoryLog>,
+    store: Arc<Shared>,
+    clock: ManualClock,
+}
+
+type Auth = SessionAuthenticator<CachedStore<Arc<Shared>>, u32>;
+
+impl Fleet {
+    fn new() -> Self {
+        Self {
+            log: Arc::new(MemoryLog::new().unwrap()),
+            store: Arc::new(Shared {
+                inner: MemoryStore::with_capacity(10_000).unwrap(),
+                loads: AtomicUsize::new(0),
+                fails: AtomicUsize::new(0),
+                stalls: AtomicUsize::new(0),
+            }),
+            clock: ManualClock::default(),
+        }
+    }
+
+    fn node(&self) -> Auth {
+        self.limited(Limit::Unlimited)
+    }
+
+    fn limited(&self, limit: Limit) -> Auth {
+        let view = RevocationView::builder(Arc::clone(&self.log))
+            .longest(Duration::from_secs(12 * 3600))
+            .bound(BOUND)
+            .clock(self.clock.clone())
+            .build()
+            .unwrap();
+        block_on(view.follow()).unwrap();
+        let store = CachedStore::builder(Arc::clone(&self.store), &view)
+            .max_age(MAX_AGE)
+            .build()
+            .unwrap();
+        SessionAuthenticator::builder(store)
+            .idle(Duration::from_secs(1800))
+            .absolute(Duration::from_secs(12 * 3600))
+            .limit(limit)
+            .clock(self.clock.clone())
+            .build()
+            .unwrap()
+    }
+
+    fn loads(&self) -> usize {
+        self.store.loads.swap(0, Ordering::Relaxed)
+    }
+}
+
+fn follow(node: &Auth) {
+    block_on(node.store().view().follow()).unwrap();
+}
+
+fn log_in(node: &Auth, subject: &str) -> String {
+    let issued = block_on(node.issue(Login::new(subject).data(1))).unwrap();
+    issued.credential().reveal().to_owned()
+}
+
+fn accepts(node: &Auth, credential: &str) -> bool {
+    match block_on(node.verify(credential)) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(error.is_rejected(), "{error:?}");
+            false
+        }
+    }
+}
+
+#[test]
+fn a_verification_asks_the_store_once_in_the_age_of_a_copy() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let session = log_in(&here, "alice");
+    fleet.loads();
+    for _ in 0..10 {
+        assert!(accepts(&here, &session) && accepts(&there, &session));
+    }
+    // The node that stored it knows it already.
+    assert_eq!(fleet.loads(), 1);
+    fleet.clock.advance(MAX_AGE);
+    for node in [&here, &there] {
+        follow(node);
+        for _ in 0..10 {
+            assert!(accepts(node, &session));
+        }
+    }
+    assert_eq!(fleet.loads(), 2);
+    let sensitive = Presented::new(&session).authoritative();
+    assert!(block_on(here.verify_with(sensitive)).is_ok());
+    assert_eq!(fleet.loads(), 1);
+}
+
+#[test]
+fn what_ends_on_one_node_ends_on_all() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let sessions: Vec<_> = (0..4).map(|_| log_in(&here, "alice")).collect();
+    let bob = log_in(&here, "bob");
+    for session in sessions.iter().chain([&bob]) {
+        assert!(accepts(&there, session));
+    }
+    fleet.loads();
+    assert_eq!(
+        block_on(here.revoke(&sessions[0])).unwrap(),
+        Revocation::Within(BOUND)
+    );
+    assert!(!accepts(&here, &sessions[0]));
+    follow(&there);
+    assert!(!accepts(&there, &sessions[0]) && accepts(&there, &sessions[1]));
+
+    let removed = block_on(here.revoke_others(&sessions[1])).unwrap();
+    assert_eq!(
+        (removed.count, removed.effective),
+        (2, Revocation::Within(BOUND))
+    );
+    follow(&there);
+    for node in [&here, &there] {
+        assert!(accepts(node, &sessions[1]), "the one that was kept");
+        assert!(!accepts(node, &sessions[2]) && !accepts(node, &sessions[3]));
+    }
+
+    assert_eq!(
+        block_on(there.revoke_all("alice")).unwrap(),
+        Revocation::Within(BOUND)
+    );
+    let again = log_in(&there, "alice");
+    follow(&here);
+    for node in [&here, &there] {
+        assert!(!accepts(node, &sessions[1]));
+        assert!(accepts(node, &again) && accepts(node, &bob));
+    }
+}
+
+#[test]
+fn changes_are_seen_elsewhere() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let session = log_in(&here, "alice");
+    let seen = block_on(there.verify(&session)).unwrap();
+    assert_eq!(*seen.data(), 1);
+    let change = Replacement::new().data(2).roles(["reader"]);
+    let _ = block_on(here.replace(&seen, change)).unwrap();
+    assert_eq!(*block_on(here.verify(&session)).unwrap().data(), 2);
+    follow(&there);
+    let now = block_on(there.verify(&session)).unwrap();
+    assert_eq!((*now.data(), now.has_role("reader")), (2, true));
+    // And served from memory again.
+    fleet.loads();
+    assert!(accepts(&there, &session));
+    assert_eq!(fleet.loads(), 0);
+}
+
+#[test]
+fn a_credential_renewed_elsewhere_is_known_here() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let old = log_in(&here, "alice");
+    assert!(accepts(&there, &old));
+    let renewed = block_on(here.refresh(&old)).unwrap();
+    let new = renewed.credential().reveal();
+    // The copy has never heard of this generation.
+    assert!(accepts(&there, new) && accepts(&there, &old));
+    // Used, and then replayed after the grace: theft, on whichever node, and the end on both.
+    fleet.clock.advance(Duration::from_secs(60));
+    for node in [&here, &there] {
+        follow(node);
+    }
+    assert!(accepts(&there, new));
+    let error = block_on(here.verify(&old)).unwrap_err();
+    assert_eq!(error.rejection(), Some(Rejection::Reused));
+    follow(&there);
+    assert!(!accepts(&there, new) && !accepts(&here, new));
+}
+
+#[test]
+fn evicted_sessions_end_everywhere() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.limited(Limit::EvictOldest(1)), fleet.node());
+    let first = log_in(&here, "alice");
+    assert!(accepts(&there, &first));
+    fleet.clock.advance(Duration::from_secs(1));
+    let second = log_in(&here, "alice");
+    follow(&there);
+    assert!(!accepts(&there, &first) && accepts(&there, &second));
+}
+
+#[test]
+fn a_node_that_is_cut_off_asks_the_store() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let (session, other) = (log_in(&here, "alice"), log_in(&here, "bob"));
+    assert!(accepts(&there, &session));
+    let _ = block_on(here.revoke(&session)).unwrap();
+    // It has not heard of it, and is within its bound.
+    assert!(accepts(&there, &session));
+    fleet.clock.advance(BOUND);
+    assert!(!accepts(&there, &session) && accepts(&there, &other));
+    fleet.loads();
+    assert!(accepts(&there, &other));
+    assert_eq!(fleet.loads(), 1, "a stale node served a copy");
+    // A store that is down is an outage, and nobody is anybody.
+    fleet.store.fails.store(1, Ordering::Relaxed);
+    let error = block_on(there.verify(&other)).unwrap_err();
+    assert!(error.is_unavailable());
+}
+
+#[test]
+fn everything_ends_on_both_strategies() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let sessions = [log_in(&here, "alice"), log_in(&there, "bob")];
+    let _ = block_on(here.store().view().revoke_everything()).unwrap();
+    let again = log_in(&here, "alice");
+    follow(&there);
+    for node in [&here, &there] {
+        assert!(sessions.iter().all(|session| !accepts(node, session)));
+        assert!(
+            sessions
+                .iter()
+                .all(|session| block_on(node.refresh(session)).is_err())
+        );
+        assert!(accepts(node, &again));
+    }
+    // For as long as any of them could live.
+    fleet.clock.advance(Duration::from_secs(1700));
+    for _ in 0..100 {
+        block_on(there.store().view().upkeep().tick()).unwrap();
+    }
+    assert!(!accepts(&there, &sessions[0]));
+}
+
+#[test]
+fn one_load_for_all_who_wait() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let session = log_in(&here, "alice");
+    fleet.loads();
+    fleet.store.stalls.store(3, Ordering::Relaxed);
+    let verdicts = block_on(async {
+        let requests = (0..20).map(|_| there.verify(&session));
+        statewise::testkit::interleave(7, requests.map(|request| Box::pin(request) as _).collect())
+            .await
+    });
+    assert!(verdicts.iter().all(Result::is_ok));
+    assert_eq!(fleet.loads(), 1);
+}
+
+#[test]
+fn unknown_sessions_are_asked_for_once() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let session = log_in(&here, "alice");
+    let _ = block_on(here.revoke(&session)).unwrap();
+    follow(&there);
+    fleet.loads();
+    for _ in 0..10 {
+        assert!(!accepts(&there, &session));
+    }
+    assert!(fleet.loads() <= 1);
+}
+
+#[test]
+fn a_revocation_that_cannot_be_told_says_so() {
+    let fleet = Fleet::new();
+    let full = Arc::new(MemoryLog::new().unwrap().capacity(0));
+    let fleet = Fleet { log: full, ..fleet };
+    let node = fleet.node();
+    let session = log_in(&node, "alice");
+    assert_eq!(
+        block_on(node.revoke(&session)).unwrap(),
+        Revocation::Within(MAX_AGE)
+    );
+    assert!(!accepts(&node, &session));
+    // Again: it is gone, and still nobody was told.
+    assert_eq!(
+        block_on(node.revoke(&session)).unwrap(),
+        Revocation::Within(MAX_AGE)
+    );
+}
