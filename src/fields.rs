@@ -31,6 +31,8 @@ enum Buffer {
 /// Collects fields, on the stack for as long as they fit.
 #[derive(Clone)]
 pub(crate) struct FieldsBuilder {
+    /// Bytes that texts and tags may come to, where that is known.
+    room: usize,
     length: usize,
     inline: [u8; INLINE],
     spilled: Vec<u8>,
@@ -39,7 +41,14 @@ pub(crate) struct FieldsBuilder {
 impl FieldsBuilder {
     #[inline]
     pub(crate) fn new(subject: &str) -> Self {
+        Self::with_room(subject, 0)
+    }
+
+    /// The fields of a subject, with the others to come: about `length` bytes of text in all.
+    #[inline]
+    pub(crate) fn with_room(subject: &str, length: usize) -> Self {
         let mut builder = Self {
+            room: length + 16,
             length: 0,
             inline: [0; INLINE],
             spilled: Vec::new(),
@@ -122,7 +131,7 @@ impl FieldsBuilder {
     fn extend(&mut self, bytes: &[u8]) {
         if self.spilled.is_empty() {
             self.spilled
-                .reserve((self.length + bytes.len()).max(2 * INLINE));
+                .reserve((self.length + bytes.len()).max(2 * INLINE).max(self.room));
             self.spilled.extend_from_slice(&self.inline[..self.length]);
         }
         self.spilled.extend_from_slice(bytes);

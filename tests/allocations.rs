@@ -166,6 +166,33 @@ fn refusing_a_token_allocates_nothing() {
     }
 }
 
+/// However long it is: nothing before the signature is verified, and then what the identity takes.
+#[test]
+fn long_tokens_allocate_no_more() {
+    let auth = tokens();
+    for length in (1..150).step_by(7).chain([300, 1000, 2500]) {
+        let login = Login::new("s".repeat(length)).roles(["admin", "editor"]);
+        let issued = now(auth.issue(login)).unwrap();
+        let token = issued.credential().reveal();
+        let (caller, allocations) = counted(|| auth.verify_now(token));
+        assert_eq!(caller.unwrap().subject().len(), length);
+        assert!(
+            allocations <= 2,
+            "{allocations} for {} characters",
+            token.len()
+        );
+        let mut buffer = TokenBuffer::new();
+        let (caller, allocations) = counted(|| auth.verify_borrowed(token, &mut buffer).is_ok());
+        assert_eq!((caller, allocations), (true, 0));
+        let (body, signature) = token.rsplit_once('.').unwrap();
+        let first = if signature.starts_with('A') { "B" } else { "A" };
+        let forged = format!("{body}.{first}{}", &signature[1..]);
+        let (answer, allocations) = counted(|| auth.verify_now(&forged));
+        assert!(answer.unwrap_err().is_rejected());
+        assert_eq!(allocations, 0);
+    }
+}
+
 #[test]
 fn issuing_a_token_allocates_at_most_twice_the_login_included() {
     let auth = tokens();

@@ -816,3 +816,25 @@ fn sweeping_and_looking_for_room_do_not_get_in_each_other_s_way() {
         done.store(true, Ordering::Relaxed);
     });
 }
+
+/// One session, one credential: no other spelling of it is another way in.
+#[test]
+fn a_changed_credential_is_refused_wherever_it_was_changed() {
+    let auth: SessionAuthenticator<_> = SessionAuthenticator::builder(memory(10))
+        .idle(Duration::from_secs(1800))
+        .absolute(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    let issued = block_on(auth.issue(Login::new("alice"))).unwrap();
+    let credential = issued.credential().reveal();
+    for at in 0..credential.len() {
+        for changed in ["A", "B", "h", "z", "7", "-", "_"] {
+            let mut other = credential.to_owned();
+            other.replace_range(at..=at, changed);
+            if other != credential {
+                assert!(block_on(auth.verify(&other)).is_err(), "{at}: {changed}");
+            }
+        }
+    }
+    assert!(block_on(auth.verify(credential)).is_ok());
+}

@@ -32,6 +32,8 @@ use crate::upkeep::{BoxFuture, Chore, Upkeep};
 
 /// Sessions on a page.
 const PAGE: usize = 100;
+/// Sessions that are looked through at a time for one.
+const SEARCH: usize = 1000;
 /// Rows that one step of the upkeep removes at most.
 const SWEEP: usize = 1000;
 /// Between two steps of a round of sweeping.
@@ -168,7 +170,7 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     /// It may have been ended: call again.
     pub async fn revoke_id(&self, subject: &str, id: PublicId) -> Result<Removed> {
         let now = self.now()?;
-        let mut page = Page::first(PAGE);
+        let mut page = Page::first(SEARCH);
         loop {
             let listing = self.store.list(subject, page, now).await?;
             let found = listing.records.iter().find(|row| row.public_id() == id);
@@ -176,7 +178,7 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
                 return self.store.remove(row.handle(), subject, now).await;
             }
             match listing.next {
-                Some(next) => page = Page::after(next, PAGE),
+                Some(next) => page = Page::after(next, SEARCH),
                 None => return Ok(Removed::at_once(0)),
             }
         }

@@ -80,15 +80,17 @@ impl SessionCredential {
         self.generation
     }
 
-    /// What the store keeps of this generation: SHA-256 over label, handle, generation and secret.
+    /// What the store keeps of this generation: SHA-256 over a label and the whole credential, so
+    /// that no other spelling of it is another way in.
     ///
     /// They fill one block, padding included, which needs no hasher and its buffer.
     pub(crate) fn proof(&self) -> Proof {
-        let mut proven = [0; 15 + 16 + 4 + 16];
-        proven[..15].copy_from_slice(b"statewise proof");
-        proven[15..31].copy_from_slice(self.handle.as_bytes());
-        proven[31..35].copy_from_slice(&self.generation.to_be_bytes());
-        proven[35..].copy_from_slice(&self.secret.0);
+        let mut proven = [0; 7 + 16 + 4 + 12 + 16];
+        proven[..7].copy_from_slice(b"session");
+        proven[7..23].copy_from_slice(self.handle.as_bytes());
+        proven[23..27].copy_from_slice(&self.generation.to_be_bytes());
+        proven[27..39].copy_from_slice(&self.family.0);
+        proven[39..].copy_from_slice(&self.secret.0);
         let hash = sha256::finish(sha256::BEGINNING, &proven, proven.len() as u64);
         Proof::truncated(&hash)
     }
@@ -203,9 +205,10 @@ mod tests {
                 ..SessionCredential::draw("alice", &SystemEntropy).unwrap()
             };
             let mut hash = Sha256::new();
-            hash.update(b"statewise proof");
+            hash.update(b"session");
             hash.update(credential.handle.as_bytes());
             hash.update(generation.to_be_bytes());
+            hash.update(credential.family.0);
             hash.update(credential.secret.0);
             assert_eq!(credential.proof(), Proof::truncated(&hash.finalize()));
         }

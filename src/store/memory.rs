@@ -130,9 +130,12 @@ impl MemoryStore {
 
     fn purge(&self, shard: &Padded, budget: usize, now: Timestamp) -> usize {
         let mut rows = shard.write();
-        let purged = rows.purge(budget, now);
+        let rubbish = rows.purge(budget, now);
+        let purged = rubbish.rows.len();
         // Before the lock is gone: whoever finds nothing more here shall find the room.
         self.release(purged);
+        drop(rows);
+        drop(rubbish);
         purged
     }
 
@@ -168,7 +171,7 @@ impl MemoryStore {
     fn remove_over(&self, handle: Handle, load: Load, now: Timestamp) {
         let mut shard = self.shard(handle.partition()).write();
         let is_over = |row: &Row| !row.is_alive_for(load.touch, now);
-        if shard.find(handle).is_some_and(is_over) && shard.remove(handle) {
+        if shard.find(handle).is_some_and(is_over) && shard.remove(handle).is_some() {
             self.release(1);
         }
     }
@@ -264,8 +267,9 @@ impl SessionStore for MemoryStore {
 
     async fn remove(&self, handle: Handle, _subject: &str, _now: Timestamp) -> Result<Removed> {
         let removed = self.shard(handle.partition()).write().remove(handle);
-        self.release(usize::from(removed));
-        Ok(Removed::at_once(u64::from(removed)))
+        let removed = usize::from(removed.is_some());
+        self.release(removed);
+        Ok(Removed::at_once(removed as u64))
     }
 
     async fn remove_subject(
@@ -275,7 +279,8 @@ impl SessionStore for MemoryStore {
         _now: Timestamp,
     ) -> Result<Removed> {
         let shard = self.shard(partition(subject));
-        let removed = shard.write().remove_subject(subject, &scope);
+        let rubbish = shard.write().remove_subject(subject, &scope);
+        let removed = rubbish.rows.len();
         self.release(removed);
         Ok(Removed::at_once(removed as u64))
     }

@@ -22,8 +22,8 @@ use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
 use crate::token::canonical::{self, Draft};
 use crate::token::claims::{Claims, Facts};
 use crate::token::interop::Foreign;
-use crate::token::json;
-use crate::token::jws::{self, Own, Room, Verified};
+use crate::token::json::{self, Text};
+use crate::token::jws::{self, LONGEST, Own, Room, Verified};
 use crate::token::key::Key;
 use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
@@ -31,8 +31,10 @@ use crate::upkeep::Upkeep;
 
 /// Characters that refreshing adds to a token: `,"auth_time":` and twelve digits, encoded.
 const AUTH_TIME: usize = 34;
-/// Characters that are decoded on the stack.
-const ON_STACK: usize = 512;
+/// Characters for which there is room at hand. More for all would be more to clear for each.
+const COMMON: usize = 512;
+/// Characters for which there must be room.
+const MOST: usize = LONGEST + Room::BESIDE;
 
 /// Tokens: the client holds who it is, signed, and the server only a key.
 ///
@@ -95,7 +97,8 @@ impl<D> TokenAuthenticator<D> {
         clock::read(&*self.clock)
     }
 
-    /// Verifies a token and reads it in place, in `buffer`: allocates nothing.
+    /// Verifies a token and reads it in place, in `buffer`: allocates nothing. The application's
+    /// data stay as they are written, so that nobody looks whether they can be read.
     ///
     /// # Errors
     ///
@@ -222,13 +225,23 @@ impl<D> TokenAuthenticator<D> {
         if own.is_none() && self.foreign.is_none() {
             return Err(unheaded(token));
         }
-        let length = token.len() + Room::BESIDE;
-        if length > ON_STACK {
-            let mut room = (vec![0; length], vec![0; length.div_ceil(4) * 3]);
-            let (facts, now) = self.facts(token, own, Room::new(&mut room.0, &mut room.1))?;
-            return then(&facts, now);
+        if token.len() + Room::BESIDE > COMMON {
+            return self.with_long(token, own, then);
         }
-        let mut room = ([0; ON_STACK], [0; ON_STACK / 4 * 3]);
+        let mut room = ([0; COMMON], [0; COMMON / 4 * 3]);
+        let (facts, now) = self.facts(token, own, Room::new(&mut room.0, &mut room.1))?;
+        then(&facts, now)
+    }
+
+    /// On the stack too: nothing is allocated before the signature is verified.
+    #[cold]
+    fn with_long<T>(
+        &self,
+        token: &str,
+        own: Option<Own<'_, '_>>,
+        then: impl FnOnce(&Facts<'_>, Timestamp) -> Result<T>,
+    ) -> Result<T> {
+        let mut room = ([0; MOST], [0; MOST.div_ceil(4) * 3]);
         let (facts, now) = self.facts(token, own, Room::new(&mut room.0, &mut room.1))?;
         then(&facts, now)
     }
@@ -406,10 +419,13 @@ where
 
 /// Subject, roles and device of a token.
 fn fields_in(facts: &Facts<'_>) -> Fields {
-    let mut fields = FieldsBuilder::new(&facts.subject.decode());
+    let subject = facts.subject.decode();
+    let device = facts.device.map(Text::decode);
+    let length = subject.len() + facts.roles.len() + device.as_deref().map_or(0, str::len);
+    let mut fields = FieldsBuilder::with_room(&subject, length);
     json::texts(facts.roles).for_each(|role| fields.role(&role.decode()));
-    if let Some(device) = facts.device {
-        fields.device(&device.decode());
+    if let Some(device) = device {
+        fields.device(&device);
     }
     fields.build()
 }

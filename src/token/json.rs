@@ -225,7 +225,7 @@ pub(crate) fn is_value(json: &str) -> bool {
     reader.value(1).is_ok() && reader.end().is_ok()
 }
 
-/// Whether `json` is one value, within an object.
+/// Whether `json` is one value in UTF-8, within an object.
 pub(crate) fn is_member(json: &[u8]) -> bool {
     std::str::from_utf8(json).is_ok_and(is_value)
 }

@@ -118,6 +118,7 @@ pub(crate) fn decode<'b>(text: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8]> 
     let length = base64url::decode(text, buffer).ok_or(Rejection::Malformed)?;
     Ok(&buffer[..length])
 }
+
 /// Whether a token has the shape of one of ours; `None` if it begins with no header of a key.
 pub(crate) fn is_own(ring: &Keyring, token: &str) -> Option<bool> {
     match own(ring, token) {

@@ -9,6 +9,7 @@ use crate::token::algorithm::Algorithm;
 
 /// Bytes of the longest tag.
 const LONGEST: usize = 64;
+
 /// The state of an HMAC after the key, and perhaps after the beginning of what is signed.
 #[derive(Clone)]
 pub(crate) enum KeyedMac {

@@ -5,7 +5,7 @@ use crate::handle::Handle;
 use crate::session::ask::{Limit, Scope};
 use crate::session::listing::Cursor;
 use crate::session::record::Record;
-use crate::store::memory::table::{Row, Table};
+use crate::store::memory::table::{Row, Rubbish, Table};
 
 /// The rows of some partitions, behind one lock. All logins of one subject are here, among few
 /// others: they are found by looking through the shard, and an index of subjects, which would take
@@ -48,7 +48,7 @@ impl Shard {
         self.table.insert(Row::new(record));
     }
 
-    pub(super) fn remove(&mut self, handle: Handle) -> bool {
+    pub(super) fn remove(&mut self, handle: Handle) -> Option<Row> {
         self.table.remove(handle)
     }
 
@@ -93,27 +93,29 @@ impl Shard {
             .collect()
     }
 
-    /// Removes the logins of a subject that `scope` covers; how many there were.
-    pub(super) fn remove_subject(&mut self, subject: &str, scope: &Scope) -> usize {
+    /// Removes the logins of a subject that `scope` covers.
+    pub(super) fn remove_subject(&mut self, subject: &str, scope: &Scope) -> Rubbish {
         self.remove_where(usize::MAX, |row| {
             row.record().subject() == subject && row.record().is_in(scope)
         })
     }
 
-    /// Removes what is over, at most `budget` rows; how many there were.
-    pub(super) fn purge(&mut self, budget: usize, now: Timestamp) -> usize {
+    /// Removes what is over, at most `budget` rows.
+    pub(super) fn purge(&mut self, budget: usize, now: Timestamp) -> Rubbish {
         self.remove_where(budget, |row| !row.is_alive(now))
     }
 
-    fn remove_where(&mut self, budget: usize, is_meant: impl Fn(&Row) -> bool) -> usize {
+    fn remove_where(&mut self, budget: usize, is_meant: impl Fn(&Row) -> bool) -> Rubbish {
         let rows = self.table.rows().iter().filter(|row| is_meant(row));
         let handles = rows.map(|row| row.record().handle());
         let handles: Vec<_> = handles.take(budget).collect();
-        for handle in &handles {
-            self.table.remove(*handle);
-        }
-        self.table.shrink();
-        handles.len()
+        let mut rubbish = Rubbish::default();
+        let removed = handles.into_iter();
+        rubbish.rows = removed
+            .filter_map(|handle| self.table.remove(handle))
+            .collect();
+        self.table.shrink(&mut rubbish);
+        rubbish
     }
 
     /// Which logins must go so that one more fits the limit; `None` if the limit forbids it.

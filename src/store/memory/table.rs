@@ -112,7 +112,7 @@ impl Table {
     /// Adds a row whose handle is not there.
     pub(super) fn insert(&mut self, row: Row) {
         if (self.rows.len() + 1) * 4 > self.slots.len() * 3 {
-            self.rebuild((self.slots.len() * 2).max(LEAST));
+            drop(self.rebuild((self.slots.len() * 2).max(LEAST)));
         }
         if self.rows.len() == self.rows.capacity() {
             // By an eighth, not to double: the rows are what takes the memory.
@@ -122,14 +122,12 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Removes a row; whether it was there.
-    pub(super) fn remove(&mut self, handle: Handle) -> bool {
-        let Some(slot) = self.find(handle) else {
-            return false;
-        };
+    /// Removes a row, if it is there.
+    pub(super) fn remove(&mut self, handle: Handle) -> Option<Row> {
+        let slot = self.find(handle)?;
         let at = self.slots[slot].at as usize;
         self.close(slot);
-        self.rows.swap_remove(at);
+        let removed = self.rows.swap_remove(at);
         if let Some(moved) = self.rows.get(at) {
             let moved = moved.record.handle();
             let old = self.rows.len() as u32;
@@ -139,15 +137,17 @@ impl Table {
             }
             self.slots[slot].at = at as u32;
         }
-        true
+        Some(removed)
     }
 
     /// Gives memory back that a smaller number of rows does not need.
-    pub(super) fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self, rubbish: &mut Rubbish) {
         if self.rows.len() < self.rows.capacity() / 2 {
-            self.rows.shrink_to(self.rows.len() + self.rows.len() / 8);
+            let mut rows = Vec::with_capacity(self.rows.len() + self.rows.len() / 8);
+            rows.append(&mut self.rows);
+            rubbish.places.push(std::mem::replace(&mut self.rows, rows));
             let slots = (self.rows.len() * 4 / 3 + 1).next_power_of_two();
-            self.rebuild(slots.max(LEAST));
+            rubbish.indexes.push(self.rebuild(slots.max(LEAST)));
         }
     }
 
@@ -210,12 +210,24 @@ impl Table {
         self.slots[hole] = EMPTY;
     }
 
-    fn rebuild(&mut self, slots: usize) {
-        self.slots = vec![EMPTY; slots];
+    /// The index that was.
+    fn rebuild(&mut self, slots: usize) -> Vec<Slot> {
+        let old = std::mem::replace(&mut self.slots, vec![EMPTY; slots]);
         for at in 0..self.rows.len() {
             self.enter(self.rows[at].record.handle(), at);
         }
+        old
     }
+}
+
+/// What is to be dropped when no lock is held: an allocator that gives memory back to the system
+/// may take a millisecond.
+#[must_use = "to be dropped behind the lock"]
+#[derive(Debug, Default)]
+pub(super) struct Rubbish {
+    pub(super) rows: Vec<Row>,
+    places: Vec<Vec<Row>>,
+    indexes: Vec<Vec<Slot>>,
 }
 
 #[cfg(test)]
@@ -254,10 +266,10 @@ mod tests {
                 }
             } else {
                 let handle = handles.swap_remove(random.below(handles.len()));
-                assert!(table.remove(handle) && map.remove(&handle).is_some());
-                assert!(!table.remove(handle));
+                assert!(table.remove(handle).is_some() && map.remove(&handle).is_some());
+                assert!(table.remove(handle).is_none());
                 if random.below(50) == 0 {
-                    table.shrink();
+                    table.shrink(&mut Rubbish::default());
                 }
             }
             assert_eq!(table.rows().len(), map.len());
