@@ -4,26 +4,18 @@ use std::future::Future;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use statewise::session::{SessionAuthenticator, SessionStore};
-use statewise::testkit::ManualClock;
-use statewise::{Authenticator, Login};
+use statewise::Authenticator;
+use statewise::session::SessionStore;
 use tokio::runtime::Runtime;
 
 use crate::harness::options::Options;
-use crate::harness::served::{Aim, Feed, Served, TASKS};
+use crate::harness::served::{Aim, Feed, Served};
 use crate::harness::{Random, Row};
+use crate::site::{Counter, DUE, NOTED, Site, counted, logged_in, login, verifying};
 
-const IDLE: Duration = Duration::from_secs(1_800);
-/// Of how many uses of a session one is noted, where users make a request every half a minute.
-const NOTED: usize = 8;
-/// Operations over which commands are counted.
-const COUNTED: usize = 1_000;
-/// Sessions for which a use is noted in a batch, of which each has one.
-const DUE: usize = 512;
 /// Who log in, in turn.
 const USERS: usize = 100_000;
 /// Of the rows that the raw client is to end, apart from those that it only adds.
@@ -53,15 +45,6 @@ pub trait Raw: Clone + Send + Sync + 'static {
     fn remove(&self, key: &Self::Key) -> impl Future<Output = ()> + Send;
 }
 
-/// A server that counts what it is asked.
-pub trait Counter {
-    /// Begins to count, if it does not always do so.
-    fn start(&self) {}
-    /// Commands so far, this question perhaps among them.
-    fn known(&self) -> u64;
-    fn stop(&self) {}
-}
-
 /// A key that is anywhere among all others, as those of sessions are.
 pub fn scattered(number: u64) -> [u8; 16] {
     let word = Random(number).next();
@@ -86,32 +69,6 @@ pub struct Backend<'a, R, O> {
     pub sliding: &'a [(&'a str, Aim, &'a str)],
     pub runtime: &'a Runtime,
     pub options: &'a Options,
-}
-
-type Sessions<S> = SessionAuthenticator<S>;
-
-/// One verification of the next credential.
-macro_rules! verifying {
-    ($auth:expr, $feed:expr) => {{
-        let (auth, feed) = (Arc::clone(&$auth), $feed);
-        move || {
-            let (auth, feed) = (Arc::clone(&auth), feed.clone());
-            async move {
-                black_box(auth.verify(feed.next()).await.unwrap());
-            }
-        }
-    }};
-}
-
-/// An authenticator of its own time, and logins with it.
-struct Site<S> {
-    auth: Arc<Sessions<S>>,
-    clock: ManualClock,
-    credentials: Vec<String>,
-}
-
-fn login(number: usize) -> Login {
-    Login::new(format!("user_{number:07}")).roles(["admin", "editor"])
 }
 
 fn handle_of(credential: &str) -> [u8; 16] {
@@ -139,75 +96,21 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
     }
 
     fn site(&self, logins: usize) -> Site<S> {
-        let clock = ManualClock::default();
-        let auth = SessionAuthenticator::builder((self.open)())
-            .idle(IDLE)
-            .absolute(Duration::from_secs(1 << 40))
-            .clock(clock.clone())
-            .build()
-            .unwrap();
-        let auth = Arc::new(auth);
-        let credentials = self.logins(&auth, logins);
-        Site {
-            auth,
-            clock,
-            credentials,
-        }
+        Site::new((self.open)(), logins, self.runtime)
     }
 
-    fn logins(&self, auth: &Arc<Sessions<S>>, count: usize) -> Vec<String> {
-        self.runtime.block_on(async {
-            let tasks: Vec<_> = (0..TASKS)
-                .map(|task| {
-                    let auth = Arc::clone(auth);
-                    tokio::spawn(async move {
-                        let mut credentials = Vec::new();
-                        for number in (task..count).step_by(TASKS) {
-                            let issued = auth.issue(login(number)).await.unwrap();
-                            credentials.push(issued.credential().reveal().to_owned());
-                        }
-                        credentials
-                    })
-                })
-                .collect();
-            let mut credentials = Vec::with_capacity(count);
-            for task in tasks {
-                credentials.extend(task.await.unwrap());
-            }
-            credentials
-        })
+    fn feed(&self, site: &Site<S>) -> Feed<String> {
+        Feed::shuffled(site.credentials.clone(), self.options.seed)
     }
 
-    fn feed(&self, credentials: &[String]) -> Feed<String> {
-        Feed::shuffled(credentials.to_vec(), self.options.seed)
+    fn counted<F: Future<Output = ()>>(&self, act: impl Fn() -> F) -> Option<f64> {
+        counted(self.counter, self.runtime, act, || ())
     }
 
     fn keys(&self, credentials: &[String]) -> Feed<R::Key> {
         let key_of = |credential: &String| self.raw.key_of(handle_of(credential));
         let keys = credentials.iter().map(key_of).collect();
         Feed::shuffled(keys, self.options.seed ^ 1)
-    }
-
-    /// Commands for each operation, as the server counts them, with what comes behind.
-    fn counted<F>(&self, act: impl Fn() -> F, behind: impl Fn()) -> Option<f64>
-    where
-        F: Future<Output = ()>,
-    {
-        let counter = self.counter?;
-        counter.start();
-        // A first time for statements to be prepared, and without what the question itself adds.
-        self.runtime.block_on(act());
-        behind();
-        let (first, second) = (counter.known(), counter.known());
-        self.runtime.block_on(async {
-            for _ in 0..COUNTED {
-                act().await;
-            }
-        });
-        behind();
-        let commands = counter.known() - second - (second - first);
-        counter.stop();
-        Some(commands as f64 / COUNTED as f64)
     }
 
     fn verify(&self) -> Vec<Row> {
@@ -220,8 +123,8 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
             let (raw, keys) = (raw.clone(), keys.clone());
             async move { raw.find(keys.next()).await }
         };
-        let ours = verifying!(site.auth, self.feed(&site.credentials));
-        let counts = (self.counted(&find, || ()), self.counted(&ours, || ()));
+        let ours = verifying!(site.auth, self.feed(&site));
+        let counts = (self.counted(&find), self.counted(&ours));
         let mut group = Served::new(self.group("verify"), self.runtime)
             .add(self.client, find)
             .commands(counts.0)
@@ -244,38 +147,15 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
             let (raw, keys) = (raw.clone(), keys.clone());
             async move { raw.slide(keys.next()).await }
         };
-        let commands = self.counted(&slide, || ());
-        let read = verifying!(still.auth, self.feed(&still.credentials));
+        let commands = self.counted(&slide);
+        let read = verifying!(still.auth, self.feed(&still));
         let mut group = Served::new(self.group("sliding verify"), self.runtime)
             .add(self.client, slide)
             .commands(commands)
             .add(OURS, read);
         for (name, times) in [(ONE_OF_EIGHT, NOTED), (EACH, 1)] {
             let site = self.site(NOTED * DUE / times);
-            let feed = self.feed(&vec![&site.credentials[..]; times].concat());
-            let act = verifying!(site.auth, feed.clone());
-            let (upkeep, runtime) = (Arc::new(site.auth.store().upkeep()), self.runtime);
-            // All that waits: the pause is short as long as there is more.
-            let flush = move || {
-                let short = |pause: Duration| pause < Duration::from_millis(100);
-                while runtime.block_on(upkeep.tick()).unwrap().is_some_and(short) {}
-            };
-            // Each session was used long enough ago, once in a turn.
-            let (turned, clock, settle) = (feed.clone(), site.clock.clone(), flush.clone());
-            let turn = move |count| {
-                settle();
-                if !turned.has(count) {
-                    clock.advance(IDLE / NOTED as u32);
-                    turned.restart();
-                }
-            };
-            turn(feed.len() + 1);
-            let commands = self.counted(&act, &flush);
-            group = group
-                .add(name, act)
-                .prepared(turn)
-                .finished(feed.len(), flush)
-                .commands(commands);
+            group = site.noting(group, name, times, self.counter, self.runtime);
         }
         for (of, aim, against) in self.sliding {
             group = group.target(of, *aim, against);
@@ -332,7 +212,8 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
         let (logins, auth) = (Pile::default(), self.site(0).auth);
         let (piled, issuer) = (logins.clone(), Arc::clone(&auth));
         let log_in = move |count: usize| {
-            piled.put(self.logins(&issuer, count.saturating_sub(piled.len())));
+            let missing = count.saturating_sub(piled.len());
+            piled.put(logged_in(&issuer, missing, self.runtime));
         };
         let revoke = move || {
             let (auth, logins) = (Arc::clone(&auth), logins.clone());

@@ -28,6 +28,7 @@ mod postgres;
 mod redb;
 #[cfg(feature = "redis")]
 mod redis;
+mod site;
 #[cfg(feature = "sqlx-sqlite")]
 mod sqlite;
 #[cfg(any(

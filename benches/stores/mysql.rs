@@ -5,10 +5,11 @@ use sqlx::mysql::MySqlPoolOptions;
 use statewise::store::MySqlStore;
 use tokio::runtime::Runtime;
 
-use crate::acts::{Backend, Counter};
+use crate::acts::Backend;
 use crate::harness::Row;
 use crate::harness::options::Options;
 use crate::harness::served::runtime;
+use crate::site::Counter;
 use crate::sqlx_raw::{CLIENT, CONNECTIONS, Texts, raw};
 use crate::support::servers::mariadb::MariaDb;
 

@@ -10,9 +10,9 @@ use std::process::Command;
 use std::time::Duration;
 use std::{fs, thread};
 
-use crate::acts::Counter;
 use crate::harness::Row;
 use crate::harness::options::Options;
+use crate::site::Counter;
 use crate::support::servers::postgres::Postgres;
 use crate::support::servers::wait_until;
 

@@ -6,10 +6,11 @@ use redis::Value;
 use redis::aio::ConnectionManager;
 use statewise::store::RedisStore;
 
-use crate::acts::{Backend, Counter, EACH, ROW, Raw};
+use crate::acts::{Backend, EACH, ROW, Raw};
 use crate::harness::Row;
 use crate::harness::options::Options;
 use crate::harness::served::{Aim, runtime};
+use crate::site::Counter;
 use crate::support::servers::redis::Redis;
 
 pub const NAME: &str = "redis";
