@@ -49,7 +49,7 @@ impl Keys {
     pub(super) fn row(&self, handle: Handle) -> String {
         let text = URL_SAFE_NO_PAD.encode(handle.as_bytes());
         // The first twelve bits are the partition.
-        format!("{}{{{}}}:s:{text}", self.prefix, &text[..2])
+        [&self.prefix, "{", &text[..2], "}:s:", &text].concat()
     }
 
     /// The index of the logins of a subject, beside their rows.
