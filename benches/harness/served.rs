@@ -409,3 +409,30 @@ impl<T> Feed<T> {
         self.0.1.store(0, Ordering::Relaxed);
     }
 }
+
+/// A short text where it is: taken in turn it comes to the processor as if from the network, not
+/// from anywhere in memory.
+#[derive(Clone)]
+pub struct Line {
+    length: u8,
+    bytes: [u8; 95],
+}
+
+impl Line {
+    pub fn new(text: &str) -> Self {
+        let mut bytes = [0; 95];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        Self {
+            length: text.len() as u8,
+            bytes,
+        }
+    }
+}
+
+impl std::ops::Deref for Line {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length.into()]).expect("it was a text")
+    }
+}

@@ -12,7 +12,7 @@ use statewise::session::SessionStore;
 use tokio::runtime::Runtime;
 
 use crate::harness::options::Options;
-use crate::harness::served::{Aim, Feed, Served};
+use crate::harness::served::{Aim, Feed, Line, Served};
 use crate::harness::{Random, Row};
 use crate::site::{Counter, DUE, NOTED, Site, counted, logged_in, login, verifying};
 
@@ -99,8 +99,9 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
         Site::new((self.open)(), logins, self.runtime)
     }
 
-    fn feed(&self, site: &Site<S>) -> Feed<String> {
-        Feed::shuffled(site.credentials.clone(), self.options.seed)
+    fn feed(&self, site: &Site<S>) -> Feed<Line> {
+        let lines = site.credentials.iter().map(|text| Line::new(text));
+        Feed::shuffled(lines.collect(), self.options.seed)
     }
 
     fn counted<F: Future<Output = ()>>(&self, act: impl Fn() -> F) -> Option<f64> {

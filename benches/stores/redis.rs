@@ -9,7 +9,7 @@ use statewise::store::RedisStore;
 use crate::acts::{Backend, EACH, ROW, Raw};
 use crate::harness::Row;
 use crate::harness::options::Options;
-use crate::harness::served::{Aim, runtime};
+use crate::harness::served::{Aim, Line, runtime};
 use crate::site::Counter;
 use crate::support::servers::redis::Redis;
 
@@ -27,34 +27,34 @@ impl Commands {
 }
 
 impl Raw for Commands {
-    type Key = String;
+    type Key = Line;
 
-    fn key_of(&self, handle: [u8; 16]) -> String {
+    fn key_of(&self, handle: [u8; 16]) -> Line {
         let text = URL_SAFE_NO_PAD.encode(handle);
-        format!("statewise:{{{}}}:s:{text}", &text[..2])
+        Line::new(&format!("statewise:{{{}}}:s:{text}", &text[..2]))
     }
 
-    fn fresh_key(&self, number: u64) -> String {
-        format!("raw:{number:032x}")
+    fn fresh_key(&self, number: u64) -> Line {
+        Line::new(&format!("raw:{number:032x}"))
     }
 
-    async fn find(&self, key: &String) {
-        self.send(redis::cmd("GETEX").arg(key)).await;
+    async fn find(&self, key: &Line) {
+        self.send(redis::cmd("GETEX").arg(&**key)).await;
     }
 
-    async fn slide(&self, key: &String) {
-        self.send(redis::cmd("GETEX").arg(key).arg("EX").arg(1_800))
+    async fn slide(&self, key: &Line) {
+        self.send(redis::cmd("GETEX").arg(&**key).arg("EX").arg(1_800))
             .await;
     }
 
-    async fn insert(&self, key: &String) {
+    async fn insert(&self, key: &Line) {
         let mut command = redis::cmd("SET");
-        command.arg(key).arg(&ROW).arg("EX").arg(1_800);
+        command.arg(&**key).arg(&ROW).arg("EX").arg(1_800);
         self.send(&command).await;
     }
 
-    async fn remove(&self, key: &String) {
-        self.send(redis::cmd("DEL").arg(key)).await;
+    async fn remove(&self, key: &Line) {
+        self.send(redis::cmd("DEL").arg(&**key)).await;
     }
 }
 

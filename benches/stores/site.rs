@@ -10,7 +10,7 @@ use statewise::testkit::ManualClock;
 use statewise::{Authenticator, Login};
 use tokio::runtime::Runtime;
 
-use crate::harness::served::{Feed, Served, TASKS};
+use crate::harness::served::{Feed, Line, Served, TASKS};
 
 /// Of how many uses of a session one is noted, where users make a request every half a minute.
 pub const NOTED: usize = 8;
@@ -82,7 +82,8 @@ impl<S: SessionStore> Site<S> {
         counter: Option<&dyn Counter>,
         runtime: &'a Runtime,
     ) -> Served<'a> {
-        let all = vec![&self.credentials[..]; times].concat();
+        let lines = self.credentials.iter().map(|text| Line::new(text));
+        let all = vec![lines.collect::<Vec<_>>(); times].concat();
         let feed = Feed::shuffled(all, times as u64);
         let act = verifying!(self.auth, feed.clone());
         let upkeep = Arc::new(self.auth.store().upkeep());

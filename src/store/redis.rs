@@ -583,7 +583,9 @@ where
     }
 
     async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
-        self.link.within(pin!(self.listing(subject, page, now))).await
+        self.link
+            .within(pin!(self.listing(subject, page, now)))
+            .await
     }
 
     async fn sweep(&self, _limit: usize, _now: Timestamp) -> Result<Swept> {

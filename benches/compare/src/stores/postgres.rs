@@ -12,7 +12,7 @@ use tower_sessions_sqlx_store::sqlx as sqlx08;
 
 use crate::harness::Row;
 use crate::harness::options::Options;
-use crate::harness::served::{Aim, Feed, Served, runtime};
+use crate::harness::served::{Aim, Feed, Line, Served, runtime};
 use crate::site::{DUE, NOTED, Site};
 use crate::support::servers::postgres::Postgres;
 use crate::{EACH, ONE_OF_EIGHT, tower};
@@ -70,7 +70,9 @@ pub fn run(options: &Options) -> Vec<Row> {
     runtime.block_on(tower.migrate()).expect("a table");
     runtime.block_on(by_sqlx.migrate()).expect("a table");
 
-    let cookies = Feed::shuffled(tower::log_in(&tower, &runtime), options.seed);
+    let cookies = tower::log_in(&tower, &runtime);
+    let lines = cookies.iter().map(|text| Line::new(text));
+    let cookies = Feed::shuffled(lines.collect(), options.seed);
     let by_tower = move || {
         let (tower, cookies) = (Arc::clone(&tower), cookies.clone());
         async move {

@@ -19,7 +19,7 @@ use tower_service::Service as _;
 
 use crate::harness::Row;
 use crate::harness::options::Options;
-use crate::harness::served::{Aim, Feed, Served, runtime};
+use crate::harness::served::{Aim, Feed, Line, Served, runtime};
 use crate::site::{DUE, NOTED, Site};
 use crate::support::servers::redis::Redis;
 use crate::{EACH, ONE_OF_EIGHT, SESSIONS, User, tower, user};
@@ -122,7 +122,7 @@ fn routed<'a>(
     group: Served<'a>,
     name: &str,
     router: Router,
-    cookies: Feed<String>,
+    cookies: Feed<Line>,
 ) -> Served<'a> {
     group.add(name, move || {
         let (router, cookies) = (router.clone(), cookies.clone());
@@ -138,7 +138,10 @@ pub fn run(options: &Options) -> Vec<Row> {
         return Vec::new();
     };
     let runtime = runtime();
-    let feed = |cookies| Feed::shuffled(cookies, options.seed);
+    let feed = |cookies: Vec<String>| {
+        let lines = cookies.iter().map(|text| Line::new(text));
+        Feed::shuffled(lines.collect(), options.seed)
+    };
     let client = redis::Client::open(server.url()).expect("an address");
     let site = |logins, runtime: &Runtime| {
         let connection = runtime.block_on(client.get_connection_manager());
