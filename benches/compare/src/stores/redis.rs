@@ -86,7 +86,9 @@ async fn axum(server: &Redis) -> Router {
         .with_memory_lifetime(time::Duration::ZERO);
     let client = redis::Client::open(server.url()).expect("an address");
     let pool = SessionRedisPool::from(redis_pool::RedisPool::from(client));
-    let store = SessionStore::new(Some(pool), config).await.expect("a store");
+    let store = SessionStore::new(Some(pool), config)
+        .await
+        .expect("a store");
     Router::new()
         .route("/", get(whoami))
         .route("/login/{number}", get(log_in))
@@ -118,12 +120,7 @@ async fn by_router(mut router: Router, cookie: &str) {
     assert_eq!(status, StatusCode::NO_CONTENT);
 }
 
-fn routed<'a>(
-    group: Served<'a>,
-    name: &str,
-    router: Router,
-    cookies: Feed<Line>,
-) -> Served<'a> {
+fn routed<'a>(group: Served<'a>, name: &str, router: Router, cookies: Feed<Line>) -> Served<'a> {
     group.add(name, move || {
         let (router, cookies) = (router.clone(), cookies.clone());
         async move { by_router(router, cookies.next()).await }
