@@ -54,7 +54,6 @@ fn wants(backend: &str, options: &Options) -> bool {
 
 fn main() {
     let options = Options::from_command_line();
-    let mut rows: Vec<Row> = Vec::new();
     for (feature, is_on) in [
         ("redb", cfg!(feature = "redb")),
         ("redis", cfg!(feature = "redis")),
@@ -67,16 +66,20 @@ fn main() {
             println!("skipped: {feature}: its feature is off (--features {feature})");
         }
     }
-    #[cfg(feature = "redb")]
-    rows.extend(redb::measure(&options));
-    #[cfg(feature = "redis")]
-    rows.extend(redis::measure(&options));
-    #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
-    rows.extend(postgres::measure(&options));
-    #[cfg(feature = "sqlx-mysql")]
-    rows.extend(mysql::measure(&options));
-    #[cfg(feature = "sqlx-sqlite")]
-    rows.extend(sqlite::measure(&options));
+    let measures: &[fn(&Options) -> Vec<Row>] = &[
+        #[cfg(feature = "redb")]
+        redb::measure,
+        #[cfg(feature = "redis")]
+        redis::measure,
+        #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+        postgres::measure,
+        #[cfg(feature = "sqlx-mysql")]
+        mysql::measure,
+        #[cfg(feature = "sqlx-sqlite")]
+        sqlite::measure,
+    ];
+    let all = measures.iter().flat_map(|measure| measure(&options));
+    let rows: Vec<Row> = all.collect();
     if let Some(file) = &options.json {
         std::fs::write(file, harness::json(&rows)).expect("the JSON file can be written");
     }
