@@ -179,7 +179,7 @@ impl<'a> Served<'a> {
             return Vec::new();
         }
         let allocations: Vec<_> = self.candidates.iter_mut().map(Candidate::count).collect();
-        let (alone, together) = if options.quick { (12, 4) } else { (256, 48) };
+        let (alone, together) = if options.quick { (8, 2) } else { (256, 48) };
         let mut random = Random(options.seed);
         let latency = self.rounds(alone, &mut random, |candidate| {
             (candidate.prepare)(ALONE);
