@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 pub mod alloc;
 mod companion;
 pub mod options;
+pub mod served;
 pub mod window;
 
 use companion::Companion;

@@ -9,10 +9,11 @@ mod script;
 mod uses;
 
 use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -33,6 +34,8 @@ pub use builder::RedisStoreBuilder;
 
 /// Rows that one script is given at most: it keeps the server from everything else.
 const BATCH: usize = 256;
+/// Bytes of a command that finds a row, beside the key.
+const GETEX: usize = 32;
 /// Seconds by which an index outlives its rows: clocks may disagree.
 const MARGIN: u64 = 86_400;
 
@@ -190,8 +193,9 @@ where
         let slide = load
             .touch
             .and_then(|touch| self.uses.slide(handle, touch, now));
-        let mut command = redis::cmd("GETEX");
-        command.arg(self.keys.row(handle));
+        let key = self.keys.row(handle);
+        let mut command = Cmd::with_capacity(4, key.len() + GETEX);
+        command.arg("GETEX").arg(&key);
         if let Some(seconds) = slide {
             command.arg("EX").arg(seconds);
         }
@@ -203,16 +207,25 @@ where
                 let record = decode(&found, handle)?;
                 self.judged(record, load.touch, slide, now).await
             }
-            // Nobody shall be logged out by a disk that is full, though no use can be noted.
             Err(error) if cannot_save(&error) => {
-                let Some(row) = self.read(handle).await? else {
-                    return Ok(None);
-                };
-                let record = row.record(handle, now)?;
-                Ok(record.is_alive_for(load.touch, now).then_some(record))
+                Box::pin(self.find_unnoted(handle, load.touch, now)).await
             }
             Err(error) => Err(failed(&error)),
         }
+    }
+
+    /// Nobody shall be logged out by a disk that is full, though no use can be noted.
+    async fn find_unnoted(
+        &self,
+        handle: Handle,
+        touch: Option<Touch>,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        let Some(row) = self.read(handle).await? else {
+            return Ok(None);
+        };
+        let record = row.record(handle, now)?;
+        Ok(record.is_alive_for(touch, now).then_some(record))
     }
 
     /// Whether a row that the server still had is alive, and when it was last used.
@@ -230,7 +243,7 @@ where
         // The server went by the looser policy; what is not known to be recent is too old.
         let unused = |touch: Touch| now >= known.saturating_add(touch.idle());
         if now >= record.deadline() || tightened.is_some_and(unused) {
-            self.end(&record).await?;
+            Box::pin(self.end(&record)).await?;
             return Ok(None);
         }
         let Some(seconds) = slid else {
@@ -241,11 +254,11 @@ where
         };
         if tightened.is_some() {
             // Kept in the row as well, for other nodes with this policy.
-            self.note(&[(handle, now)], now).await?;
+            Box::pin(self.note(&[(handle, now)], now)).await?;
         } else if seconds > whole(record.idle()) {
             let mut command = redis::cmd("EXPIRE");
             command.arg(self.keys.row(handle)).arg(whole(record.idle()));
-            let answer = self.link.send_twice(&command).await;
+            let answer = Box::pin(self.link.send_twice(&command)).await;
             answer.map_err(|error| failed(&error))?;
         }
         self.uses.note(
@@ -502,17 +515,18 @@ where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
-        self.link.within(self.add(record, limit, now)).await
+        self.link.within(pin!(self.add(record, limit, now))).await
     }
 
     async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
-        self.link.within(self.find(handle, load, now)).await
+        // The rare ways out of it are boxed and it is pinned where it is, so that little is copied.
+        self.link.within(pin!(self.find(handle, load, now))).await
     }
 
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
         let lasts = Some(whole(renewal.idle));
         let act = self.change(handle, now, lasts, |record| record.renew(renewal, now));
-        let renewed = Renewed::of(self.link.within(act).await?);
+        let renewed = Renewed::of(self.link.within(pin!(act)).await?);
         if let Renewed::Advanced(_) = renewed {
             self.uses
                 .note(handle, now, whole(renewal.idle), renewal.idle);
@@ -528,7 +542,7 @@ where
         now: Timestamp,
     ) -> Result<Updated> {
         let act = self.change(handle, now, None, |record| record.update(expected, change));
-        self.link.within(act).await.map(Updated::of)
+        self.link.within(pin!(act)).await.map(Updated::of)
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
@@ -543,18 +557,19 @@ where
                 .await;
             answer.map(drop).map_err(|error| failed(&error))
         };
-        self.link.within(act).await
+        // Rare beside a verification, of which it is a part that shall not make it larger.
+        self.link.within(Box::pin(act)).await
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
-        self.link.within(self.note(uses, now)).await
+        self.link.within(Box::pin(self.note(uses, now))).await
     }
 
     async fn remove(&self, handle: Handle, subject: &str, _now: Timestamp) -> Result<Removed> {
         let meant = [(handle, &[][..])];
         // Beside the row, so that a subject which is not its own cannot lead astray.
         let act = self.delete(handle.partition(), subject, &meant);
-        let (count, _) = self.link.within(act).await?;
+        let (count, _) = self.link.within(Box::pin(act)).await?;
         Ok(Removed::at_once(count))
     }
 
@@ -564,12 +579,14 @@ where
         scope: Scope,
         _now: Timestamp,
     ) -> Result<Removed> {
-        let count = self.link.within(self.end_all(subject, scope)).await?;
+        let count = self.link.within(pin!(self.end_all(subject, scope))).await?;
         Ok(Removed::at_once(count))
     }
 
     async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
-        self.link.within(self.listing(subject, page, now)).await
+        self.link
+            .within(pin!(self.listing(subject, page, now)))
+            .await
     }
 
     async fn sweep(&self, _limit: usize, _now: Timestamp) -> Result<Swept> {

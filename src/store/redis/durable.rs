@@ -1,5 +1,7 @@
 //! What a server says about keeping what it acknowledges.
 
+use std::pin::pin;
+
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Value};
 
@@ -33,7 +35,7 @@ where
     ///
     /// Changes nothing.
     pub async fn durability(&self) -> Result<Durability> {
-        let crash = self.link.within(self.crash()).await?;
+        let crash = self.link.within(pin!(self.crash())).await?;
         Ok(Durability::new(crash, Survives::NotAll))
     }
 

@@ -47,9 +47,13 @@ impl Keys {
 
     /// The row of a login.
     pub(super) fn row(&self, handle: Handle) -> String {
-        let text = URL_SAFE_NO_PAD.encode(handle.as_bytes());
+        let mut text = [0; 22];
+        // Sixteen bytes are so many characters, all of them ASCII.
+        let _ = URL_SAFE_NO_PAD.encode_slice(handle.as_bytes(), &mut text);
+        let text = std::str::from_utf8(&text).unwrap_or_default();
         // The first twelve bits are the partition.
-        format!("{}{{{}}}:s:{text}", self.prefix, &text[..2])
+        let tag = text.get(..2).unwrap_or_default();
+        [&self.prefix, "{", tag, "}:s:", text].concat()
     }
 
     /// The index of the logins of a subject, beside their rows.

@@ -34,8 +34,12 @@ impl<C> Link<C> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
-    /// All that one call of the store does, within its deadline.
-    pub(super) async fn within<T>(&self, act: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    /// All that one call of the store does, within its deadline. Pinned where it is: it is moved
+    /// more than once here.
+    pub(super) async fn within<T>(
+        &self,
+        act: impl Future<Output = Result<T>> + Send + Unpin,
+    ) -> Result<T> {
         match tokio::time::timeout(self.deadline, act).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::unavailable("no answer within the deadline")),
@@ -49,7 +53,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     /// For what may be done twice: once more, if the connection was lost on the way.
     pub(super) async fn send_twice(&self, command: &Cmd) -> RedisResult<Value> {
         match self.send(command).await {
-            Err(error) if is_lost(&error) => self.send(command).await,
+            Err(error) if is_lost(&error) => Box::pin(self.send(command)).await,
             answer => answer,
         }
     }

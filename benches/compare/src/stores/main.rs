@@ -1,0 +1,57 @@
+//! Sessions on a server, beside what others offer: `cargo run --release --manifest-path
+//! benches/compare/Cargo.toml --features stores --bin stores`. Options: `--quick`, `--json FILE`,
+//! `--filter TEXT`.
+//!
+//! Each verifies a session and carries it on, from the cookie's value to a typed user. Redis and
+//! Postgres are private servers that do not sync to a disk, the same ones for all. Others write
+//! with each request; ours note a use once in an eighth of the idle time. Measured are both: a use
+//! noted each time, which is the most that can be asked of a store, and one of eight.
+
+#[path = "../../../stores/site.rs"]
+#[allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
+mod site;
+
+#[path = "../../../harness/mod.rs"]
+mod harness;
+mod postgres;
+mod redis;
+#[path = "../../../../tests/support/mod.rs"]
+mod support;
+mod tower;
+
+use harness::options::Options;
+use serde::{Deserialize, Serialize};
+
+const EACH: &str = "statewise, each use noted";
+const ONE_OF_EIGHT: &str = "statewise, one use of eight noted";
+/// Sessions of each library.
+const SESSIONS: usize = 4_096;
+
+/// What others keep for a user.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct User {
+    sub: String,
+    roles: Vec<String>,
+}
+
+fn user(number: usize) -> User {
+    User {
+        sub: format!("user_{number:07}"),
+        roles: vec!["admin".to_owned(), "editor".to_owned()],
+    }
+}
+
+fn main() {
+    // With it, one of the libraries would take a backtrace of every refusal.
+    // SAFETY: there is no other thread yet.
+    unsafe {
+        std::env::remove_var("RUST_BACKTRACE");
+        std::env::remove_var("RUST_LIB_BACKTRACE");
+    }
+    let options = Options::from_command_line();
+    let mut rows = redis::run(&options);
+    rows.extend(postgres::run(&options));
+    if let Some(file) = &options.json {
+        std::fs::write(file, harness::json(&rows)).expect("the JSON file can be written");
+    }
+}

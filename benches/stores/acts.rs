@@ -1,0 +1,261 @@
+//! What is measured of every store that asks a server, or a thread of its own.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use statewise::Authenticator;
+use statewise::session::SessionStore;
+use tokio::runtime::Runtime;
+
+use crate::harness::options::Options;
+use crate::harness::served::{Aim, Feed, Line, Served};
+use crate::harness::{Random, Row};
+use crate::site::{Counter, DUE, NOTED, Site, counted, logged_in, login, verifying};
+
+/// Who log in, in turn.
+const USERS: usize = 100_000;
+/// Of the rows that the raw client is to end, apart from those that it only adds.
+const FIRST_TO_END: u64 = 1 << 40;
+pub const OURS: &str = "the trait";
+pub const ONE_OF_EIGHT: &str = "the trait, one use of eight noted";
+pub const EACH: &str = "the trait, each use noted";
+
+/// The same work by the client of the database alone.
+pub trait Raw: Clone + Send + Sync + 'static {
+    /// What finds a row. Made before anything is measured.
+    type Key: Clone + Send + Sync + 'static;
+
+    /// The key of one of our rows.
+    fn key_of(&self, handle: [u8; 16]) -> Self::Key;
+    /// A key that no row has yet.
+    fn fresh_key(&self, number: u64) -> Self::Key;
+    /// Finds one of our rows, decoding nothing.
+    fn find(&self, key: &Self::Key) -> impl Future<Output = ()> + Send;
+    /// Finds one of our rows and carries it on, where a database can do so in one command.
+    fn slide(&self, key: &Self::Key) -> impl Future<Output = ()> + Send {
+        self.find(key)
+    }
+    /// Adds a row of its own, as long as one of ours.
+    fn insert(&self, key: &Self::Key) -> impl Future<Output = ()> + Send;
+    /// Removes a row of its own.
+    fn remove(&self, key: &Self::Key) -> impl Future<Output = ()> + Send;
+}
+
+/// A key that is anywhere among all others, as those of sessions are.
+pub fn scattered(number: u64) -> [u8; 16] {
+    let word = Random(number).next();
+    (u128::from(word) << 64 | u128::from(number)).to_be_bytes()
+}
+
+/// The bytes of a row of the raw client: about as many as a record has.
+pub const ROW: [u8; 224] = [7; 224];
+
+/// A backend and how it is measured.
+pub struct Backend<'a, R, O> {
+    pub name: &'a str,
+    /// The raw client, in words.
+    pub client: &'a str,
+    pub raw: R,
+    /// Opens the store once more, with nothing in its memory.
+    pub open: O,
+    pub counter: Option<&'a dyn Counter>,
+    /// What is aimed at, against the raw client.
+    pub verify: &'a [Aim],
+    /// What is aimed at of one way to verify, against another one.
+    pub sliding: &'a [(&'a str, Aim, &'a str)],
+    pub runtime: &'a Runtime,
+    pub options: &'a Options,
+}
+
+fn handle_of(credential: &str) -> [u8; 16] {
+    let mut handle = [0; 18];
+    let public = &credential.as_bytes()[..24];
+    URL_SAFE_NO_PAD.decode_slice(public, &mut handle).unwrap();
+    *handle.first_chunk().unwrap()
+}
+
+impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
+    pub fn run(&self) -> Vec<Row> {
+        let wanted = |act: &&str| self.options.wants(&self.group(act));
+        if !crate::ACTS.iter().any(wanted) {
+            return Vec::new();
+        }
+        let mut rows = self.verify();
+        rows.extend(self.slide());
+        rows.extend(self.issue());
+        rows.extend(self.revoke());
+        rows
+    }
+
+    fn group(&self, act: &str) -> String {
+        format!("{} {act}", self.name)
+    }
+
+    fn site(&self, logins: usize) -> Site<S> {
+        Site::new((self.open)(), logins, self.runtime)
+    }
+
+    fn feed(&self, site: &Site<S>) -> Feed<Line> {
+        let lines = site.credentials.iter().map(|text| Line::new(text));
+        Feed::shuffled(lines.collect(), self.options.seed)
+    }
+
+    fn counted<F: Future<Output = ()>>(&self, act: impl Fn() -> F) -> Option<f64> {
+        counted(self.counter, self.runtime, act, || ())
+    }
+
+    fn keys(&self, credentials: &[String]) -> Feed<R::Key> {
+        let key_of = |credential: &String| self.raw.key_of(handle_of(credential));
+        let keys = credentials.iter().map(key_of).collect();
+        Feed::shuffled(keys, self.options.seed ^ 1)
+    }
+
+    fn verify(&self) -> Vec<Row> {
+        if !self.options.wants(&self.group("verify")) {
+            return Vec::new();
+        }
+        let site = self.site(if self.options.quick { 1_000 } else { 10_000 });
+        let (raw, keys) = (self.raw.clone(), self.keys(&site.credentials));
+        let find = move || {
+            let (raw, keys) = (raw.clone(), keys.clone());
+            async move { raw.find(keys.next()).await }
+        };
+        let ours = verifying!(site.auth, self.feed(&site));
+        let counts = (self.counted(&find), self.counted(&ours));
+        let mut group = Served::new(self.group("verify"), self.runtime)
+            .add(self.client, find)
+            .commands(counts.0)
+            .add(OURS, ours)
+            .commands(counts.1);
+        for aim in self.verify {
+            group = group.target(OURS, *aim, self.client);
+        }
+        group.run(self.options)
+    }
+
+    /// With uses to note: the time of a whole batch has the writing of them in it.
+    fn slide(&self) -> Vec<Row> {
+        if !self.options.wants(&self.group("sliding verify")) {
+            return Vec::new();
+        }
+        let still = self.site(NOTED * DUE);
+        let (raw, keys) = (self.raw.clone(), self.keys(&still.credentials));
+        let slide = move || {
+            let (raw, keys) = (raw.clone(), keys.clone());
+            async move { raw.slide(keys.next()).await }
+        };
+        let commands = self.counted(&slide);
+        let read = verifying!(still.auth, self.feed(&still));
+        let mut group = Served::new(self.group("sliding verify"), self.runtime)
+            .add(self.client, slide)
+            .commands(commands)
+            .add(OURS, read);
+        for (name, times) in [(ONE_OF_EIGHT, NOTED), (EACH, 1)] {
+            let site = self.site(NOTED * DUE / times);
+            group = site.noting(group, name, times, self.counter, self.runtime);
+        }
+        for (of, aim, against) in self.sliding {
+            group = group.target(of, *aim, against);
+        }
+        group.run(self.options)
+    }
+
+    fn issue(&self) -> Vec<Row> {
+        let (raw, number) = (self.raw.clone(), Arc::new(AtomicU64::new(0)));
+        let insert = move || {
+            let (raw, number) = (raw.clone(), Arc::clone(&number));
+            async move {
+                let key = raw.fresh_key(number.fetch_add(1, Ordering::Relaxed));
+                raw.insert(&key).await;
+            }
+        };
+        if !self.options.wants(&self.group("issue")) {
+            return Vec::new();
+        }
+        let (auth, number) = (self.site(0).auth, Arc::new(AtomicUsize::new(0)));
+        let issue = move || {
+            let (auth, number) = (Arc::clone(&auth), Arc::clone(&number));
+            async move {
+                let login = login(number.fetch_add(1, Ordering::Relaxed) % USERS);
+                let _ = black_box(auth.issue(login).await.unwrap());
+            }
+        };
+        Served::new(self.group("issue"), self.runtime)
+            .add("raw insert", insert)
+            .add(OURS, issue)
+            .run(self.options)
+    }
+
+    fn revoke(&self) -> Vec<Row> {
+        if !self.options.wants(&self.group("revoke")) {
+            return Vec::new();
+        }
+        let (rows, raw) = (Pile::default(), self.raw.clone());
+        let (piled, number) = (rows.clone(), AtomicU64::new(FIRST_TO_END));
+        let fill = move |count| {
+            let raw = &self.raw;
+            self.runtime.block_on(async {
+                while piled.len() < count {
+                    let key = raw.fresh_key(number.fetch_add(1, Ordering::Relaxed));
+                    raw.insert(&key).await;
+                    piled.put([key]);
+                }
+            });
+        };
+        let remove = move || {
+            let (raw, rows) = (raw.clone(), rows.clone());
+            async move { raw.remove(&rows.take()).await }
+        };
+        let (logins, auth) = (Pile::default(), self.site(0).auth);
+        let (piled, issuer) = (logins.clone(), Arc::clone(&auth));
+        let log_in = move |count: usize| {
+            let missing = count.saturating_sub(piled.len());
+            piled.put(logged_in(&issuer, missing, self.runtime));
+        };
+        let revoke = move || {
+            let (auth, logins) = (Arc::clone(&auth), logins.clone());
+            async move {
+                let _ = auth.revoke(&logins.take()).await.unwrap();
+            }
+        };
+        Served::new(self.group("revoke"), self.runtime)
+            .add("raw remove", remove)
+            .prepared(fill)
+            .add(OURS, revoke)
+            .prepared(log_in)
+            .run(self.options)
+    }
+}
+
+/// What is to be ended, by any number of tasks.
+struct Pile<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T> Clone for Pile<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Pile<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Pile<T> {
+    fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    fn put(&self, more: impl IntoIterator<Item = T>) {
+        self.0.lock().unwrap().extend(more);
+    }
+
+    fn take(&self) -> T {
+        self.0.lock().unwrap().pop().expect("enough was prepared")
+    }
+}

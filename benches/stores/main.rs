@@ -1,0 +1,86 @@
+//! Each store against the raw client of its database, in one process: `cargo bench --bench stores
+//! --all-features`. A backend whose feature is off, or whose server is not installed, is skipped
+//! with a printed reason; `tests/run` says what to install. The servers are private ones, which do
+//! not sync to a disk, and are stopped at the end.
+//!
+//! A backend adds a module with one function, which measures what [`ACTS`] names and returns the
+//! rows, and its line in `main`.
+
+#![allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a bench counts allocations, and fails by panicking"
+)]
+
+mod acts;
+#[path = "../harness/mod.rs"]
+mod harness;
+#[cfg(feature = "sqlx-mysql")]
+mod mysql;
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+mod postgres;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "redis")]
+mod redis;
+mod site;
+#[cfg(feature = "sqlx-sqlite")]
+mod sqlite;
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite"
+))]
+mod sqlx_raw;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use harness::Row;
+use harness::options::Options;
+
+/// What is measured of each backend, each as a group of its own named `BACKEND ACT`.
+pub const ACTS: [&str; 4] = ["verify", "sliding verify", "issue", "revoke"];
+
+/// Whether any group of a backend is asked for.
+fn wants(backend: &str, options: &Options) -> bool {
+    let wanted = |act: &&str| options.wants(&format!("{backend} {act}"));
+    ACTS.iter().any(wanted)
+}
+
+fn main() {
+    let options = Options::from_command_line();
+    for (feature, is_on) in [
+        ("redb", cfg!(feature = "redb")),
+        ("redis", cfg!(feature = "redis")),
+        ("sqlx-mysql", cfg!(feature = "sqlx-mysql")),
+        ("sqlx-postgres", cfg!(feature = "sqlx-postgres")),
+        ("sqlx-sqlite", cfg!(feature = "sqlx-sqlite")),
+        ("tokio-postgres", cfg!(feature = "tokio-postgres")),
+    ] {
+        if !is_on && wants(feature, &options) {
+            println!("skipped: {feature}: its feature is off (--features {feature})");
+        }
+    }
+    let measures: &[fn(&Options) -> Vec<Row>] = &[
+        #[cfg(feature = "redb")]
+        redb::measure,
+        #[cfg(feature = "redis")]
+        redis::measure,
+        #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+        postgres::measure,
+        #[cfg(feature = "sqlx-mysql")]
+        mysql::measure,
+        #[cfg(feature = "sqlx-sqlite")]
+        sqlite::measure,
+    ];
+    let all = measures.iter().flat_map(|measure| measure(&options));
+    let rows: Vec<Row> = all.collect();
+    if let Some(file) = &options.json {
+        std::fs::write(file, harness::json(&rows)).expect("the JSON file can be written");
+    }
+}

@@ -1,0 +1,164 @@
+//! Logins in a store, and uses of them that are to be noted.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::session::{SessionAuthenticator, SessionStore};
+use statewise::testkit::ManualClock;
+use statewise::{Authenticator, Login};
+use tokio::runtime::Runtime;
+
+use crate::harness::served::{Feed, Line, Served, TASKS};
+
+/// Of how many uses of a session one is noted, where users make a request every half a minute.
+pub const NOTED: usize = 8;
+/// Sessions in a batch in which a use of each is to be noted, among `NOTED` times as many.
+pub const DUE: usize = 512;
+/// Operations over which commands are counted.
+const COUNTED: usize = 1_000;
+const IDLE: Duration = Duration::from_secs(1_800);
+
+/// A server that counts what it is asked.
+pub trait Counter {
+    /// Begins to count, if it does not always do so.
+    fn start(&self) {}
+    /// Commands so far, this question perhaps among them.
+    fn known(&self) -> u64;
+    fn stop(&self) {}
+}
+
+/// One verification of the next credential.
+macro_rules! verifying {
+    ($auth:expr, $feed:expr) => {{
+        let (auth, feed) = (Arc::clone(&$auth), $feed);
+        move || {
+            let (auth, feed) = (Arc::clone(&auth), feed.clone());
+            async move {
+                black_box(auth.verify(feed.next()).await.unwrap());
+            }
+        }
+    }};
+}
+
+#[allow(unused_imports, reason = "not each bench has candidates of its own")]
+pub(crate) use verifying;
+
+/// An authenticator of its own time, and logins with it.
+pub struct Site<S> {
+    pub auth: Arc<SessionAuthenticator<S>>,
+    pub clock: ManualClock,
+    pub credentials: Vec<String>,
+}
+
+pub fn login(number: usize) -> Login {
+    Login::new(format!("user_{number:07}")).roles(["admin", "editor"])
+}
+
+impl<S: SessionStore> Site<S> {
+    pub fn new(store: S, logins: usize, runtime: &Runtime) -> Self {
+        let clock = ManualClock::default();
+        let auth = SessionAuthenticator::builder(store)
+            .idle(IDLE)
+            .absolute(Duration::from_secs(1 << 40))
+            .clock(clock.clone())
+            .build();
+        let auth = Arc::new(auth.unwrap());
+        Self {
+            credentials: logged_in(&auth, logins, runtime),
+            auth,
+            clock,
+        }
+    }
+
+    /// Adds a candidate that verifies each session so many times in a batch, of which the first
+    /// is noted. What the store leaves to be written behind belongs to the batch.
+    pub fn noting<'a>(
+        self,
+        group: Served<'a>,
+        name: &str,
+        times: usize,
+        counter: Option<&dyn Counter>,
+        runtime: &'a Runtime,
+    ) -> Served<'a> {
+        let lines = self.credentials.iter().map(|text| Line::new(text));
+        let all = vec![lines.collect::<Vec<_>>(); times].concat();
+        let feed = Feed::shuffled(all, times as u64);
+        let act = verifying!(self.auth, feed.clone());
+        let upkeep = Arc::new(self.auth.store().upkeep());
+        // All that waits: the pause is short as long as there is more.
+        let flush = move || {
+            let short = |pause: Duration| pause < Duration::from_millis(100);
+            while runtime.block_on(upkeep.tick()).unwrap().is_some_and(short) {}
+        };
+        // Each session was used long enough ago, once in a turn.
+        let (turned, clock, settle) = (feed.clone(), self.clock, flush.clone());
+        let turn = move |count| {
+            settle();
+            if !turned.has(count) {
+                clock.advance(IDLE / NOTED as u32);
+                turned.restart();
+            }
+        };
+        turn(feed.len() + 1);
+        let commands = counted(counter, runtime, &act, &flush);
+        group
+            .add(name, act)
+            .prepared(turn)
+            .finished(feed.len(), flush)
+            .commands(commands)
+    }
+}
+
+/// So many logins, by all tasks at once.
+pub fn logged_in<S: SessionStore>(
+    auth: &Arc<SessionAuthenticator<S>>,
+    count: usize,
+    runtime: &Runtime,
+) -> Vec<String> {
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|task| {
+                let auth = Arc::clone(auth);
+                tokio::spawn(async move {
+                    let mut credentials = Vec::new();
+                    for number in (task..count).step_by(TASKS) {
+                        let issued = auth.issue(login(number)).await.unwrap();
+                        credentials.push(issued.credential().reveal().to_owned());
+                    }
+                    credentials
+                })
+            })
+            .collect();
+        let mut credentials = Vec::with_capacity(count);
+        for task in tasks {
+            credentials.extend(task.await.unwrap());
+        }
+        credentials
+    })
+}
+
+/// Commands for each operation, as the server counts them, with what comes behind.
+pub fn counted<F: Future<Output = ()>>(
+    counter: Option<&dyn Counter>,
+    runtime: &Runtime,
+    act: impl Fn() -> F,
+    behind: impl Fn(),
+) -> Option<f64> {
+    let counter = counter?;
+    counter.start();
+    // A first time for statements to be prepared, and without what the question itself adds.
+    runtime.block_on(act());
+    behind();
+    let (first, second) = (counter.known(), counter.known());
+    runtime.block_on(async {
+        for _ in 0..COUNTED {
+            act().await;
+        }
+    });
+    behind();
+    let commands = counter.known() - second - (second - first);
+    counter.stop();
+    Some(commands as f64 / COUNTED as f64)
+}

@@ -1,0 +1,68 @@
+//! SQLite through a pool of sqlx, against the same statements through the same pool.
+
+use std::{env, fs, process};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use statewise::store::SqliteStore;
+
+use crate::acts::Backend;
+use crate::harness::Row;
+use crate::harness::options::Options;
+use crate::harness::served::runtime;
+use crate::sqlx_raw::{CLIENT, Texts, raw};
+
+pub const NAME: &str = "sqlx-sqlite";
+/// Each has a thread of its own.
+const CONNECTIONS: u32 = 4;
+const TEXTS: Texts = Texts {
+    find: "SELECT handle, format, version, generation, created_at, \
+    authenticated_at, deadline, rotated_at, last_seen, idle, confirmed, \
+    renewal_wanted, current_proof, previous_proof, family_proof, seed, stamp, fields \
+    FROM statewise_sessions WHERE handle = ?",
+    insert: "INSERT INTO raw (handle, fields) VALUES (?, ?)",
+    remove: "DELETE FROM raw WHERE handle = ?",
+};
+
+raw!(Pool, sqlx::SqlitePool);
+
+pub fn measure(options: &Options) -> Vec<Row> {
+    if !crate::wants(NAME, options) {
+        return Vec::new();
+    }
+    let folder = env::temp_dir().join(format!("statewise-bench-sqlite-{}", process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let runtime = runtime();
+    let file = SqliteConnectOptions::new()
+        .filename(folder.join("sessions.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // As the servers of the other groups: fast rather than durable.
+        .synchronous(SqliteSynchronous::Normal);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .test_before_acquire(false);
+    let pool = runtime.block_on(pool.connect_with(file)).unwrap();
+    let open = || {
+        let store = SqliteStore::sqlx(pool.clone()).build().unwrap();
+        runtime.block_on(store.migrate()).unwrap();
+        store
+    };
+    let create = "CREATE TABLE raw (handle BLOB PRIMARY KEY, fields BLOB NOT NULL)";
+    runtime.block_on(async { sqlx::query(create).execute(&pool).await.unwrap() });
+    let rows = Backend {
+        name: NAME,
+        client: CLIENT,
+        raw: Pool(pool.clone(), TEXTS),
+        open,
+        // There is no server to ask.
+        counter: None,
+        verify: &[],
+        sliding: &[],
+        runtime: &runtime,
+        options,
+    }
+    .run();
+    runtime.block_on(pool.close());
+    fs::remove_dir_all(&folder).unwrap();
+    rows
+}

@@ -1,0 +1,51 @@
+//! The statements of a pool of sqlx alone: the same for each database but for the types.
+
+pub const CLIENT: &str = "raw SELECT, same pool";
+/// Of a pool, for four times as many tasks.
+pub const CONNECTIONS: u32 = 16;
+
+#[derive(Clone, Copy)]
+pub struct Texts {
+    pub find: &'static str,
+    pub insert: &'static str,
+    pub remove: &'static str,
+}
+
+/// A raw client of the name and the pool that are given.
+macro_rules! raw {
+    ($name:ident, $pool:ty) => {
+        #[derive(Clone)]
+        struct $name($pool, crate::sqlx_raw::Texts);
+
+        impl crate::acts::Raw for $name {
+            type Key = [u8; 16];
+
+            fn key_of(&self, handle: [u8; 16]) -> [u8; 16] {
+                handle
+            }
+
+            fn fresh_key(&self, number: u64) -> [u8; 16] {
+                crate::acts::scattered(number)
+            }
+
+            async fn find(&self, key: &[u8; 16]) {
+                let find = sqlx::query(self.1.find).bind(&key[..]);
+                assert_eq!(find.fetch_all(&self.0).await.unwrap().len(), 1);
+            }
+
+            async fn insert(&self, key: &[u8; 16]) {
+                let insert = sqlx::query(self.1.insert).bind(&key[..]);
+                let insert = insert.bind(&crate::acts::ROW[..]).execute(&self.0).await;
+                assert_eq!(insert.unwrap().rows_affected(), 1);
+            }
+
+            async fn remove(&self, key: &[u8; 16]) {
+                let remove = sqlx::query(self.1.remove).bind(&key[..]);
+                let remove = remove.execute(&self.0).await;
+                assert_eq!(remove.unwrap().rows_affected(), 1);
+            }
+        }
+    };
+}
+
+pub(crate) use raw;
