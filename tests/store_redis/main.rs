@@ -11,6 +11,7 @@ mod counted;
 mod durability;
 mod failures;
 mod laws;
+mod mute;
 mod nodes;
 mod proxy;
 #[path = "../support/mod.rs"]
