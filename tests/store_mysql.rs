@@ -13,6 +13,8 @@
 mod alternating;
 #[path = "sql/cases.rs"]
 mod cases;
+#[path = "stores/late_save.rs"]
+mod late_save;
 #[path = "mysql/laws.rs"]
 mod laws;
 #[path = "sql/runtime.rs"]

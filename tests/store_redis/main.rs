@@ -10,6 +10,8 @@ mod common;
 mod counted;
 mod durability;
 mod failures;
+#[path = "../stores/late_save.rs"]
+mod late_save;
 mod laws;
 mod mute;
 mod nodes;

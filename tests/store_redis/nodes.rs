@@ -10,6 +10,7 @@ use statewise::session::{
 use statewise::testkit::{Sample, give_up_after};
 
 use crate::common::{multiplexed, patient, row_keys, run, spread, two_nodes};
+use crate::late_save;
 use crate::support::servers::redis::Redis;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -237,5 +238,14 @@ fn nothing_is_left_on_the_server() {
             assert!(found.is_none());
         }
         assert_eq!(keys(), 0, "what is over stays");
+    });
+}
+
+#[test]
+fn a_late_save_does_not_undo_a_logout() {
+    let Some(server) = server() else { return };
+    run(async {
+        let nodes = two_nodes(server).await;
+        late_save::a_late_save_does_not_undo_a_logout(nodes).await;
     });
 }
