@@ -15,7 +15,7 @@ use super::server::{Shared, patiently, pool, shared, store, table};
 use super::support::servers::mariadb::MariaDb;
 
 /// Runs a test if there is a server.
-fn with_server(test: impl AsyncFnOnce(&'static Shared)) {
+pub(crate) fn with_server(test: impl AsyncFnOnce(&'static Shared)) {
     if let Some(shared) = shared() {
         block_on(test(shared));
     }

@@ -15,6 +15,5 @@ mod late_save;
 mod laws;
 mod mute;
 mod nodes;
-mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
