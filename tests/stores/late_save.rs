@@ -44,9 +44,8 @@ pub(crate) async fn a_late_save_does_not_undo_a_logout<S: SessionStore>(nodes: [
             .list("alice", Page::first(9), now)
             .await
             .unwrap();
-        let [row] = &listing.records[..] else {
-            panic!("{logout}: {listing:?}");
-        };
+        assert_eq!(listing.records.len(), 1, "{logout}");
+        let row = &listing.records[0];
 
         // ... the user leaves elsewhere ...
         let stays = match logout {
