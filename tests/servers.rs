@@ -12,7 +12,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::servers::guard::{Guard, is_running};
+use support::servers::guard::{Guard, is_running, tree};
 use support::servers::mariadb::MariaDb;
 use support::servers::postgres::Postgres;
 use support::servers::redis::{Cluster, Redis};
@@ -144,5 +144,33 @@ fn a_killed_test_leaves_no_server_behind() {
     child.wait().unwrap();
     for (pid, folder) in &servers {
         assert_left_nothing(*pid, folder);
+    }
+}
+
+/// The kernel ends what a killed guard leaves: servers of this user and of another one.
+#[test]
+fn a_killed_guard_leaves_no_server_behind() {
+    let asks = ["--pdeathsig", "KILL", "true"];
+    let asked = Command::new("setpriv").args(asks).status();
+    if !asked.is_ok_and(|status| status.success()) {
+        println!("skipped: no setpriv that asks the kernel for it");
+        return;
+    }
+    if let Some(server) = Redis::start() {
+        let (pid, folder) = (server.pid(), server.folder().to_owned());
+        server.guard().kill_itself();
+        wait_until(|| if is_running(pid) { Err(pid) } else { Ok(()) }).unwrap();
+        drop(server);
+        assert!(!folder.exists());
+    }
+    if let Some(server) = Postgres::start() {
+        let (pid, folder) = (server.pid(), server.folder().to_owned());
+        let all = tree(pid);
+        server.guard().kill_itself();
+        for pid in all {
+            wait_until(|| if is_running(pid) { Err(pid) } else { Ok(()) }).unwrap();
+        }
+        drop(server);
+        assert!(!folder.exists());
     }
 }

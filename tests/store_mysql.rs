@@ -13,8 +13,14 @@
 mod alternating;
 #[path = "sql/cases.rs"]
 mod cases;
+#[path = "mysql/conflicts.rs"]
+mod conflicts;
+#[path = "stores/late_save.rs"]
+mod late_save;
 #[path = "mysql/laws.rs"]
 mod laws;
+#[path = "mysql/lost.rs"]
+mod lost;
 #[path = "sql/runtime.rs"]
 mod runtime;
 #[path = "mysql/server.rs"]

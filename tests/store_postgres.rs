@@ -17,6 +17,8 @@ mod support;
 
 #[path = "store_postgres/fixture.rs"]
 mod fixture;
+#[path = "stores/late_save.rs"]
+mod late_save;
 
 #[cfg(feature = "sqlx-postgres")]
 mod sqlx {

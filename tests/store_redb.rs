@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+use std::sync::Arc;
+
 #[path = "store_redb/device.rs"]
 mod device;
 #[cfg(unix)]
@@ -19,6 +21,8 @@ mod folder;
 mod group;
 #[path = "store_redb/kill.rs"]
 mod kill;
+#[path = "stores/late_save.rs"]
+mod late_save;
 #[path = "store_redb/rows.rs"]
 mod rows;
 
@@ -45,4 +49,13 @@ mod laws {
     }
 
     statewise::testkit::session_store_laws!(RedbFixture);
+}
+
+#[test]
+fn a_late_save_does_not_undo_a_logout() {
+    let folder = folder::Folder::in_memory();
+    let store = Arc::new(statewise::store::RedbStore::open(folder.file()).unwrap());
+    let nodes = [Arc::clone(&store), store];
+    let case = late_save::a_late_save_does_not_undo_a_logout(nodes);
+    statewise::testkit::block_on(case);
 }

@@ -19,6 +19,8 @@ use support::servers::redis::Cluster;
 
 #[path = "store_redis/common.rs"]
 mod common;
+#[path = "stores/late_save.rs"]
+mod late_save;
 mod support;
 
 /// Nodes that hold keys to be written: they come first.
@@ -219,5 +221,16 @@ fn says_what_survives_a_crash() {
             .unwrap();
         assert_eq!(crash().await, Survives::NotAll);
         set("appendonly", "no");
+    });
+}
+
+#[test]
+fn a_late_save_does_not_undo_a_logout() {
+    let Some(cluster) = cluster() else { return };
+    run(async {
+        let one = patient(connect(cluster).await).build().unwrap();
+        let other = patient(connect(cluster).await).prefix(one.prefix());
+        let nodes = [one, other.build().unwrap()];
+        late_save::a_late_save_does_not_undo_a_logout(nodes).await;
     });
 }

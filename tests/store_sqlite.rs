@@ -17,6 +17,8 @@ mod cases;
 mod disk;
 #[path = "sqlite/file.rs"]
 mod file;
+#[path = "stores/late_save.rs"]
+mod late_save;
 #[path = "sqlite/laws.rs"]
 mod laws;
 #[path = "sql/runtime.rs"]

@@ -9,12 +9,13 @@ use statewise::store::{MySqlStore, Survives};
 use statewise::testkit::Sample;
 
 use super::cases::{self, count, get, is_unavailable, later, now, put};
+use super::late_save;
 use super::runtime::block_on;
 use super::server::{Shared, patiently, pool, shared, store, table};
 use super::support::servers::mariadb::MariaDb;
 
 /// Runs a test if there is a server.
-fn with_server(test: impl AsyncFnOnce(&'static Shared)) {
+pub(crate) fn with_server(test: impl AsyncFnOnce(&'static Shared)) {
     if let Some(shared) = shared() {
         block_on(test(shared));
     }
@@ -63,6 +64,14 @@ fn a_use_during_a_change_is_kept() {
     with_server(async |shared| {
         let nodes = nodes::<2>(shared, 4).await.map(Arc::new);
         cases::keeps_a_use_during_a_change(nodes).await;
+    });
+}
+
+#[test]
+fn a_late_save_does_not_undo_a_logout() {
+    with_server(async |shared| {
+        let nodes = nodes(shared, 2).await;
+        late_save::a_late_save_does_not_undo_a_logout(nodes).await;
     });
 }
 

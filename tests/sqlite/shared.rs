@@ -12,6 +12,7 @@ use statewise::testkit::Sample;
 
 use super::cases::{self, count, get, is_unavailable, later, now, put};
 use super::file::{Folder, options, pool, store};
+use super::late_save;
 use super::runtime::block_on;
 
 /// Set in the process that is to be killed: the file that it writes to.
@@ -48,6 +49,17 @@ fn may_be_given_up_at_every_step() {
         let one = store(pool(options.clone(), 1).await).await;
         let other = store(pool(options, 1).await).await;
         cases::may_be_given_up(&one, &other).await;
+    });
+}
+
+#[test]
+fn a_late_save_does_not_undo_a_logout() {
+    block_on(async {
+        let folder = Folder::new();
+        let options = options(&folder.file()).synchronous(SqliteSynchronous::Off);
+        let one = store(pool(options.clone(), 2).await).await;
+        let other = store(pool(options, 2).await).await;
+        late_save::a_late_save_does_not_undo_a_logout([one, other]).await;
     });
 }
 

@@ -19,6 +19,7 @@ use statewise::{BoxFuture, Error};
 use crate::fixture::{
     block_on, client_at, client_of, patient, pool_of, run, server, sqlx_pool, table,
 };
+use crate::late_save;
 use crate::support::servers::postgres::Postgres;
 
 type Store = Arc<dyn DynSessionStore>;
@@ -1120,6 +1121,21 @@ fn errors_name_no_host_and_no_password() {
             let text = format!("{answer:?} {store:?}");
             for secret in ["hunter2", "127.0.0.1", "postgres://"] {
                 assert!(!text.contains(secret), "{text}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_late_save_does_not_undo_a_logout() {
+    block_on(async {
+        let table = table();
+        let [sqlx, pipelined] = both(server(), &table).await.map(|(_, store)| store);
+        let others = both(server(), &table).await.map(|(_, store)| store);
+        for here in [sqlx, pipelined] {
+            for there in &others {
+                let nodes = [Arc::clone(&here), Arc::clone(there)];
+                late_save::a_late_save_does_not_undo_a_logout(nodes).await;
             }
         }
     });

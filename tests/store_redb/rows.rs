@@ -114,6 +114,23 @@ fn what_does_not_decode_can_be_removed() {
     }
 }
 
+/// A use that waits while its row is renewed is older than what the row says by then, and is not
+/// written over that. Rejects a store that writes whatever waits.
+#[test]
+fn a_use_that_waited_does_not_set_back_a_renewal() {
+    let device = Device::default();
+    let database = device.database();
+    let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
+    let row = Sample::of("alice").idle(100).at(NOW);
+    create(&store, &row);
+    block_on(store.touch(&[(row.handle(), after(50))], after(50))).unwrap();
+    let renewal = Sample::renewal_of(&row);
+    block_on(store.renew(row.handle(), &renewal, after(60))).unwrap();
+    assert_eq!(stored(&database, &row).last_seen(), after(60));
+    drop(store);
+    assert_eq!(stored(&database, &row).last_seen(), after(60));
+}
+
 /// A use counts at once for whoever asks this store, is written about a second later without
 /// anybody's help, and is written when the store is dropped. Rejects a store whose uses wait for
 /// an upkeep that nobody runs.

@@ -9,7 +9,7 @@ use statewise::session::{Limit, Load, Page, Renewed, Scope, SessionStore, Touch,
 use statewise::testkit::Sample;
 
 use crate::common::{PATIENT, managed, manager, multiplexed, patient, prefix, run};
-use crate::proxy::Proxy;
+use crate::support::proxy::Proxy;
 use crate::support::servers::redis::Redis;
 use statewise::store::RedisStore;
 

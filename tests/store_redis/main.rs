@@ -10,8 +10,10 @@ mod common;
 mod counted;
 mod durability;
 mod failures;
+#[path = "../stores/late_save.rs"]
+mod late_save;
 mod laws;
+mod mute;
 mod nodes;
-mod proxy;
 #[path = "../support/mod.rs"]
 mod support;

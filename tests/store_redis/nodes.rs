@@ -10,6 +10,7 @@ use statewise::session::{
 use statewise::testkit::{Sample, give_up_after};
 
 use crate::common::{multiplexed, patient, row_keys, run, spread, two_nodes};
+use crate::late_save;
 use crate::support::servers::redis::Redis;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -237,5 +238,90 @@ fn nothing_is_left_on_the_server() {
             assert!(found.is_none());
         }
         assert_eq!(keys(), 0, "what is over stays");
+    });
+}
+
+#[test]
+fn a_late_save_does_not_undo_a_logout() {
+    let Some(server) = server() else { return };
+    run(async {
+        let nodes = two_nodes(server).await;
+        late_save::a_late_save_does_not_undo_a_logout(nodes).await;
+    });
+}
+
+/// A row of a newer format is left as it is by whatever changes rows, and ended by what ends them.
+/// Rejects a script that takes the bytes of another version for its own.
+#[test]
+fn a_newer_format_is_left_alone() {
+    let Some(server) = server() else { return };
+    run(async {
+        let store = patient(multiplexed(server).await).build().unwrap();
+        let row = Sample::of("alice").idle(100).at(NOW);
+        let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
+        // Its generation has to be confirmed, which is what `confirm` would write down.
+        let renewal = Sample::renewal_of(&row);
+        let renewed = store.renew(row.handle(), &renewal, NOW).await.unwrap();
+        assert!(matches!(renewed, Renewed::Advanced(_)));
+        let key = &row_keys(server, store.prefix())[0];
+        server.ask(&["SETRANGE", key, "0", "\u{2}"]).unwrap();
+        let hash = "return redis.sha1hex(redis.call('GET', KEYS[1]))";
+        let kept = || server.ask(&["EVAL", hash, "1", key]).unwrap();
+        let left = || -> u64 { server.ask(&["PTTL", key]).unwrap().parse().unwrap() };
+        let before = (kept(), left());
+        let later = NOW.saturating_add(50);
+        let refused = |error: statewise::Error| error.is_rejected();
+        let found = store.load(row.handle(), Load::new(), NOW).await;
+        assert!(found.is_err_and(refused));
+        let change = Sample::change(b"1");
+        let updated = store.update(row.handle(), 0, &change, NOW).await;
+        assert!(updated.is_err_and(refused));
+        let renewed = store.renew(row.handle(), &renewal, NOW).await;
+        assert!(renewed.is_err_and(refused));
+        store.touch(&[(row.handle(), later)], later).await.unwrap();
+        store.confirm(row.handle(), 1, NOW).await.unwrap();
+        assert_eq!(kept(), before.0, "it was changed");
+        assert!(left() <= before.1, "it was carried on");
+        let removed = store.remove(row.handle(), "alice", NOW).await.unwrap();
+        assert_eq!(removed.count, 1);
+    });
+}
+
+/// Whoever is evicted leaves the index with the row. Rejects an index that grows with each login
+/// until the deadlines of those that are gone, one that never ends, and one that ends with the
+/// login that was added last.
+#[test]
+fn an_index_holds_no_more_than_the_limit() {
+    let Some(server) = server() else { return };
+    run(async {
+        let store = patient(multiplexed(server).await).build().unwrap();
+        for _ in 0..5 {
+            let row = Sample::of("alice").at(NOW);
+            let _ = store
+                .create(&row, Limit::EvictOldest(2), NOW)
+                .await
+                .unwrap();
+        }
+        let rows = row_keys(server, store.prefix());
+        assert_eq!(rows.len(), 2);
+        let keys = server
+            .ask(&["KEYS", &format!("{}*", store.prefix())])
+            .unwrap();
+        let index = keys.lines().find(|key| !rows.iter().any(|row| row == key));
+        let index = index.unwrap();
+        let members = server.ask(&["ZCARD", index]).unwrap();
+        assert_eq!(members, "2");
+        // It lasts as long as any of its rows may, and no longer than a day or so after.
+        let left = || -> i64 { server.ask(&["PTTL", index]).unwrap().parse().unwrap() };
+        let long = Sample::of("alice").absolute(1_000_000).at(NOW);
+        let short = Sample::of("alice").absolute(100).at(NOW);
+        for row in [&long, &short] {
+            let _ = store.create(row, Limit::Unlimited, NOW).await.unwrap();
+            assert!(
+                (1_000_000_000..1_200_000_000).contains(&left()),
+                "{}",
+                left()
+            );
+        }
     });
 }

@@ -9,4 +9,5 @@
     reason = "a part of the tests: each binary uses some of it, and a test fails by panicking"
 )]
 
+pub(crate) mod proxy;
 pub(crate) mod servers;

@@ -44,7 +44,8 @@ where
     }
 
     /// How long each call of the store may take at most, after which it is *unavailable*. The
-    /// client's own response timeout counts as well, if it is shorter. Default: 2 seconds.
+    /// client's own response timeout counts as well, if it is shorter. What may be done twice, such
+    /// as a read, is asked once more when half of it has passed. Default: 2 seconds.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

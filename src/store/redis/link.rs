@@ -1,7 +1,9 @@
 //! The way to the server: deadlines, second tries, and what its failures are to a caller.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
@@ -50,11 +52,41 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         command.query_async(&mut self.connection.clone()).await
     }
 
-    /// For what may be done twice: once more, if the connection was lost on the way.
+    /// Sends what may be done twice.
     pub(super) async fn send_twice(&self, command: &Cmd) -> RedisResult<Value> {
-        match self.send(command).await {
-            Err(error) if is_lost(&error) => Box::pin(self.send(command)).await,
-            answer => answer,
+        self.twice(|| self.send(command)).await
+    }
+
+    /// What may be done twice: once more, if the connection was lost on the way. A client that
+    /// loses it just as it is given a request may never answer that one, so that what has no
+    /// answer in half of the deadline, or in the client's own time, is asked once more too.
+    ///
+    /// What is rare is boxed, so that the future stays small.
+    async fn twice<F>(&self, act: impl Fn() -> F + Send + Sync) -> RedisResult<Value>
+    where
+        F: Future<Output = RedisResult<Value>> + Send,
+    {
+        let once_more = || {
+            Box::pin(async {
+                match act().await {
+                    Err(error) if is_lost(&error) => act().await,
+                    answer => answer,
+                }
+            })
+        };
+        let mut first = pin!(act());
+        match tokio::time::timeout(self.deadline / 2, first.as_mut()).await {
+            Ok(Err(error)) if is_lost(&error) || error.is_timeout() => once_more().await,
+            Ok(answer) => answer,
+            Err(_) => {
+                // A slow server answers the first one, and knows what it has done.
+                let mut second = once_more();
+                poll_fn(|context| match first.as_mut().poll(context) {
+                    Poll::Pending => second.as_mut().poll(context),
+                    answer => answer,
+                })
+                .await
+            }
         }
     }
 
@@ -89,17 +121,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         }
     }
 
-    /// For scripts that may run twice: once more, if the connection was lost on the way.
+    /// Runs a script that may run twice.
     pub(super) async fn run_twice(
         &self,
         script: &Script,
         keys: &[String],
         arguments: &[&[u8]],
     ) -> RedisResult<Value> {
-        match self.run(script, keys, arguments).await {
-            Err(error) if is_lost(&error) => self.run(script, keys, arguments).await,
-            answer => answer,
-        }
+        self.twice(|| self.run(script, keys, arguments)).await
     }
 }
 

@@ -131,13 +131,12 @@ impl Guard {
 
     /// Writes down what to start, as the user that it is meant to run as.
     fn script(&self, name: &str, command: &[&OsStr]) -> Result<(), String> {
-        let mut script = "exec".to_owned();
-        if let Some(User { uid, gid }) = self.user {
-            let _ = write!(
-                script,
-                " setpriv --reuid={uid} --regid={gid} --clear-groups --"
-            );
-        }
+        let mut script = match self.user {
+            Some(User { uid, gid }) => format!(
+                "exec setpriv --reuid={uid} --regid={gid} --clear-groups $dies_with_parent --"
+            ),
+            None => "exec ${dies_with_parent:+setpriv $dies_with_parent --}".to_owned(),
+        };
         for word in command {
             let word = word.to_str().expect("a path in UTF-8");
             let _ = write!(script, " '{}'", word.replace('\'', r"'\''"));
@@ -148,6 +147,12 @@ impl Guard {
             let folder = self.folder.display();
             format!("the server's folder {folder} is gone, nothing can be started there: {error}")
         })
+    }
+
+    /// Kills the shell itself.
+    pub(crate) fn kill_itself(&self) {
+        let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
+        shell.child.kill().expect("a child is killed");
     }
 
     /// Sends a command to the shell, if it is one, and reads a line of answer.
@@ -170,6 +175,8 @@ impl Drop for Guard {
         let shell = shell.unwrap_or_else(PoisonError::into_inner);
         shell.commands = None;
         let _ = shell.child.wait();
+        // Nothing, unless the shell was killed.
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

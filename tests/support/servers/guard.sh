@@ -1,5 +1,6 @@
 # Keeps the servers of one folder, and ends them when its own standard input does: that is when
-# the test is over, however it ended. It is their parent, so that no pid is ever another's.
+# the test is over, however it ended. It is their parent, so that no pid is ever another's, and the
+# kernel ends them if it is killed itself, where setpriv can ask for that.
 #
 # $1: the folder, which it makes and removes. $2: the signal that ends a server.
 # Commands, a line each, and a line of answer to each:
@@ -10,6 +11,12 @@
 folder=$1
 signal=$2
 pids=
+
+# For the scripts: the last program that changes what a server may do has to ask, as the kernel
+# forgets it with that.
+if setpriv --pdeathsig "$signal" true; then
+    export dies_with_parent="--pdeathsig $signal"
+fi
 
 mkdir -m 700 "$folder" || exit 1
 echo ready

@@ -80,6 +80,10 @@ impl Postgres {
         format!("host={host} port=5432 user=postgres dbname={database}")
     }
 
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.pid.load(Ordering::SeqCst)
     }

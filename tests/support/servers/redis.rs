@@ -60,6 +60,10 @@ impl Redis {
         format!("unix://{}", self.socket().display())
     }
 
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.pid.load(Ordering::SeqCst)
     }

@@ -51,6 +51,25 @@ impl Proxy {
     }
 }
 
+impl State {
+    /// How many of so many bytes may pass. Decided before they do: whoever has them may ask for
+    /// the next cut.
+    fn pass(&self, bytes: usize) -> usize {
+        let rest = |left: usize| match left {
+            usize::MAX => Some(left),
+            left => Some(left.checked_sub(bytes).unwrap_or(usize::MAX)),
+        };
+        let left = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, rest);
+        let passed = left.map_or(bytes, |left| left.min(bytes));
+        if passed < bytes {
+            self.cuts.fetch_add(1, Ordering::SeqCst);
+        }
+        passed
+    }
+}
+
 fn pass(mut client: UnixStream, server: &Path, state: &Arc<State>) {
     let Ok(mut server) = UnixStream::connect(server) else {
         return;
@@ -64,18 +83,9 @@ fn pass(mut client: UnixStream, server: &Path, state: &Arc<State>) {
     thread::spawn(move || {
         let mut buffer = vec![0; 4096];
         while let Ok(read @ 1..) = server.read(&mut buffer) {
-            let left = state.left.load(Ordering::SeqCst);
-            let passed = read.min(left);
-            if client.write_all(&buffer[..passed]).is_err() {
+            let passed = state.pass(read);
+            if client.write_all(&buffer[..passed]).is_err() || passed < read {
                 break;
-            }
-            if passed < read {
-                state.left.store(usize::MAX, Ordering::SeqCst);
-                state.cuts.fetch_add(1, Ordering::SeqCst);
-                break;
-            }
-            if left < usize::MAX {
-                state.left.store(left - passed, Ordering::SeqCst);
             }
         }
         let _ = client.shutdown(Shutdown::Both);

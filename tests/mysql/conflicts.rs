@@ -1,0 +1,221 @@
+//! What the server undoes for somebody else's sake is done again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sqlx::mysql::MySqlPoolOptions;
+use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, MySqlPool};
+use statewise::session::{Created, Limit, Record, Scope, SessionStore as _};
+use statewise::store::MySqlStore;
+use statewise::testkit::Sample;
+use tokio::sync::Mutex;
+
+use super::cases::{count, get, now, put};
+use super::server::{Shared, pool, table};
+use super::shared::with_server;
+
+async fn store_in(pool: MySqlPool, table: &str) -> MySqlStore {
+    let builder = MySqlStore::sqlx(pool).table(table);
+    let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+async fn sql(connection: &mut MySqlConnection, text: String) {
+    let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(connection);
+    done.await.unwrap();
+}
+
+/// Transactions that wait for a lock in a statement that begins like this.
+async fn waiting(shared: &Shared, statement: &str) -> Vec<String> {
+    // The server looks anew only if nobody has asked for a tenth of a second.
+    static ONE_ASKS: Mutex<()> = Mutex::const_new(());
+    let _one = ONE_ASKS.lock().await;
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    let listing = "SELECT CAST(trx_id AS CHAR) FROM information_schema.innodb_trx \
+         WHERE trx_state = 'LOCK WAIT' AND LEFT(trx_query, CHAR_LENGTH(?)) = ?";
+    let listing = sqlx::query_scalar(listing).bind(statement).bind(statement);
+    listing.fetch_all(&shared.pool).await.unwrap()
+}
+
+async fn wait_for(shared: &Shared, statement: &str) {
+    while waiting(shared, statement).await.is_empty() {}
+}
+
+async fn deadlocks(shared: &Shared) -> u64 {
+    let counted = "SELECT CAST(variable_value AS UNSIGNED) FROM information_schema.global_status \
+         WHERE variable_name = 'Innodb_deadlocks'";
+    let counted = sqlx::query_scalar(counted).fetch_one(&shared.pool);
+    counted.await.unwrap()
+}
+
+/// Writes so much that the server picks the other one when two wait for each other.
+async fn gain_weight(holder: &mut MySqlConnection, table: &str) {
+    let text = format!("INSERT INTO {table}_weight SELECT seq FROM seq_1_to_2000");
+    sql(holder, text).await;
+}
+
+fn hexed(row: &Record) -> String {
+    let bytes = row.handle().as_bytes().map(|byte| format!("{byte:02x}"));
+    format!("x'{}'", bytes.concat())
+}
+
+/// A removal of two rows and somebody who locks them in the other order. Rejects a store that says
+/// *unavailable* for what the server undid and asks it to try again.
+#[test]
+fn a_statement_that_loses_a_deadlock_is_tried_again() {
+    with_server(async |shared| {
+        let table = table();
+        let store = store_in(pool(&shared.server, 2), &table).await;
+        let mut rows = [(); 2].map(|()| Sample::of("alice").at(now()));
+        rows.sort_by_key(Record::handle);
+        for row in &rows {
+            put(&store, row).await;
+        }
+        let mut holder = shared.pool.acquire().await.unwrap();
+        sql(&mut holder, format!("CREATE TABLE {table}_weight (n INT)")).await;
+        let before = deadlocks(shared).await;
+        let mut holding = holder.begin().await.unwrap();
+        gain_weight(&mut holding, &table).await;
+        let lock = |row: &Record| {
+            let handle = hexed(row);
+            format!("SELECT handle FROM {table} WHERE handle = {handle} FOR UPDATE")
+        };
+        sql(&mut holding, lock(&rows[1])).await;
+        let removal = tokio::spawn({
+            let store = store.clone();
+            async move { store.remove_subject("alice", Scope::all(), now()).await }
+        });
+        wait_for(shared, &format!("DELETE FROM `{table}`")).await;
+        sql(&mut holding, lock(&rows[0])).await;
+        assert!(deadlocks(shared).await > before, "nobody lost");
+        holding.rollback().await.unwrap();
+        assert_eq!(removal.await.unwrap().unwrap().count, 2);
+        assert_eq!(count(&store, "alice").await, 0);
+    });
+}
+
+/// What becomes of a login within a limit while somebody else adds the same row: it waits, and
+/// loses a deadlock or not, and the other one is done or not.
+async fn adds_beside_another(shared: &Shared, deadlock: bool, done: bool) {
+    let table = table();
+    let store = store_in(pool(&shared.server, 1), &table).await;
+    let twin = store_in(shared.pool.clone(), &format!("{table}_twin")).await;
+    let (first, row) = (Sample::of("alice").at(now()), Sample::of("alice").at(now()));
+    let limit = Limit::EvictOldest(1);
+    let stored = store.create(&first, limit, now()).await.unwrap();
+    assert!(matches!(stored, Created::Stored { .. }));
+    put(&twin, &row).await;
+
+    let mut holder = shared.pool.acquire().await.unwrap();
+    sql(&mut holder, format!("CREATE TABLE {table}_weight (n INT)")).await;
+    let before = deadlocks(shared).await;
+    let mut holding = holder.begin().await.unwrap();
+    gain_weight(&mut holding, &table).await;
+    let insert = format!("INSERT INTO {table} SELECT * FROM {table}_twin");
+    sql(&mut holding, insert).await;
+    let adding = tokio::spawn({
+        let (store, row) = (store.clone(), row.clone());
+        async move { store.create(&row, limit, now()).await }
+    });
+    wait_for(shared, &format!("INSERT INTO `{table}`")).await;
+    if deadlock {
+        let lock = format!("SELECT part FROM {table}_limit FOR UPDATE");
+        sql(&mut holding, lock).await;
+        assert!(deadlocks(shared).await > before, "nobody lost");
+    }
+    if done {
+        holding.commit().await.unwrap();
+    } else {
+        holding.rollback().await.unwrap();
+    }
+
+    let created = adding.await.unwrap().unwrap();
+    if done {
+        assert_eq!(created, Created::Duplicate);
+        assert_eq!(count(&twin, "alice").await, 1);
+    } else {
+        let evicted = vec![first.handle()];
+        assert_eq!(created, Created::Stored { evicted });
+    }
+    // Who was evicted by what did not take place is still there, also for another connection, and
+    // what is done next on the same one is done.
+    let other = store_in(shared.pool.clone(), &table).await;
+    for store in [&store, &other] {
+        assert_eq!(get(store, &first).await.is_some(), done);
+        assert!(get(store, &row).await.is_some());
+    }
+    let removed = store.remove(row.handle(), "alice", now()).await.unwrap();
+    assert_eq!(removed.count, 1);
+    assert!(get(&other, &row).await.is_none(), "a transaction was left");
+}
+
+/// Rejects a store that says *unavailable* for a deadlock, and one that commits a part of what it
+/// had begun.
+#[test]
+fn a_login_that_loses_a_deadlock_is_tried_again() {
+    with_server(async |shared| {
+        adds_beside_another(shared, true, false).await;
+        adds_beside_another(shared, true, true).await;
+    });
+}
+
+/// Counted before the other one was there, and found out as it is added. Rejects a store that
+/// evicts for a duplicate, or gives back a connection with that transaction on it.
+#[test]
+fn a_login_that_finds_itself_there_changes_nothing() {
+    with_server(async |shared| {
+        adds_beside_another(shared, false, true).await;
+        adds_beside_another(shared, false, false).await;
+    });
+}
+
+/// The server gives up waiting for a lock long before the store's deadline. Rejects a store that
+/// does too.
+#[test]
+fn a_lock_that_was_waited_for_too_long_is_tried_again() {
+    with_server(async |shared| {
+        let table = table();
+        let hasty = MySqlPoolOptions::new().max_connections(2);
+        let hasty = hasty.after_connect(|connection, _| {
+            Box::pin(async move {
+                let hasty = "SET SESSION innodb_lock_wait_timeout = 1";
+                sqlx::raw_sql(hasty).execute(connection).await.map(drop)
+            })
+        });
+        let store = store_in(hasty.connect(&shared.server.url()).await.unwrap(), &table).await;
+        let row = Sample::of("alice").at(now());
+        let limit = Limit::Reject(5);
+        let _ = store.create(&row, limit, now()).await.unwrap();
+        let mut holder = shared.pool.acquire().await.unwrap();
+        let mut holding = holder.begin().await.unwrap();
+        for name in [&table, &format!("{table}_limit")] {
+            sql(&mut holding, format!("SELECT * FROM {name} FOR UPDATE")).await;
+        }
+        let removal = tokio::spawn({
+            let (store, handle) = (store.clone(), row.handle());
+            async move { store.remove(handle, "alice", now()).await }
+        });
+        let fresh = Sample::of("alice").at(now());
+        let adding = tokio::spawn({
+            let (store, fresh) = (store.clone(), fresh.clone());
+            async move { store.create(&fresh, limit, now()).await }
+        });
+        // Each waits, is refused, and waits anew.
+        for statement in [
+            format!("DELETE FROM `{table}`"),
+            format!("SELECT `part` FROM `{table}_limit`"),
+        ] {
+            let mut seen = BTreeSet::new();
+            while seen.len() < 2 {
+                assert!(!removal.is_finished() && !adding.is_finished(), "gave up");
+                seen.extend(waiting(shared, &statement).await);
+            }
+        }
+        holding.rollback().await.unwrap();
+        assert_eq!(removal.await.unwrap().unwrap().count, 1);
+        let added = adding.await.unwrap().unwrap();
+        assert!(matches!(added, Created::Stored { .. }));
+        assert_eq!(count(&store, "alice").await, 1);
+    });
+}

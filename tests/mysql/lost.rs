@@ -1,0 +1,97 @@
+//! Answers that are lost on the way.
+
+use std::time::Duration;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use statewise::session::{Created, Limit, Renewed, SessionStore as _, Updated};
+use statewise::store::MySqlStore;
+use statewise::testkit::Sample;
+
+use super::cases::{count, get, is_unavailable, now, put};
+use super::server::table;
+use super::shared::with_server;
+use super::support::proxy::Proxy;
+
+/// The answer to each act is cut off everywhere: it was done or not, and trying again tells. Rejects
+/// a store that takes a broken connection for an answer, tries a login twice by itself, or leaves
+/// half of one.
+#[test]
+fn an_act_whose_answer_was_lost_is_done_or_not() {
+    with_server(async |shared| {
+        let table = table();
+        let proxy = Proxy::to(shared.server.socket());
+        let socket = proxy.url().replace("unix://", "");
+        let options = MySqlConnectOptions::new()
+            .username("root")
+            .database("statewise");
+        let pool = MySqlPoolOptions::new()
+            .max_connections(1)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.socket(socket));
+        let builder = MySqlStore::sqlx(pool).table(&table);
+        let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
+        store.migrate().await.unwrap();
+        let straight = MySqlStore::sqlx(shared.pool.clone()).table(&table);
+        let straight = straight.deadline(Duration::from_secs(60)).build().unwrap();
+
+        let cuts = [
+            0, 1, 4, 6, 7, 11, 12, 18, 22, 29, 40, 60, 90, 140, 200, 300, 450,
+        ];
+        for (limit, cut) in [Limit::Unlimited, Limit::EvictOldest(1)]
+            .into_iter()
+            .flat_map(|limit| cuts.map(|cut| (limit, cut)))
+        {
+            let subject = format!("{limit:?}, cut after {cut}");
+            let old = Sample::of(&subject).at(now());
+            put(&store, &old).await;
+            let new = Sample::of(&subject).at(now());
+            proxy.cut_after(cut);
+            let created = store.create(&new, limit, now()).await;
+            proxy.cut_after(usize::MAX);
+            let was_done = get(&straight, &new).await.is_some();
+            match &created {
+                Ok(Created::Stored { .. }) => assert!(was_done, "{subject}"),
+                created => assert!(is_unavailable(created), "{subject}: {created:?}"),
+            }
+            // The same record again, as whoever got no answer does.
+            let again = store.create(&new, limit, now()).await.unwrap();
+            match again {
+                Created::Duplicate => {}
+                Created::Stored { .. } => assert!(created.is_err(), "{subject}: twice"),
+                other => panic!("{subject}: {other:?}"),
+            }
+            let left = if limit == Limit::Unlimited { 2 } else { 1 };
+            assert_eq!(count(&straight, &subject).await, left, "{subject}");
+            assert!(get(&straight, &new).await.is_some(), "{subject}");
+
+            // The others, of which the second try finds out too.
+            let change = Sample::change(b"1");
+            proxy.cut_after(cut);
+            let updated = store.update(new.handle(), 0, &change, now()).await;
+            proxy.cut_after(usize::MAX);
+            let version = get(&straight, &new).await.unwrap().version();
+            match updated {
+                Ok(Updated::Done(row)) => assert_eq!((row.version(), version), (1, 1)),
+                other => assert!(is_unavailable(&other) && version <= 1, "{subject}"),
+            }
+            let renewal = Sample::renewal_of(&new);
+            proxy.cut_after(cut);
+            let renewed = store.renew(new.handle(), &renewal, now()).await;
+            proxy.cut_after(usize::MAX);
+            assert!(
+                matches!(renewed, Ok(Renewed::Advanced(_))) || is_unavailable(&renewed),
+                "{subject}: {renewed:?}"
+            );
+            let renewed = store.renew(new.handle(), &renewal, now()).await;
+            let advanced = get(&straight, &new).await.unwrap();
+            assert!(renewed.is_ok() && advanced.generation() == 1, "{subject}");
+            proxy.cut_after(cut);
+            let removed = store.remove(new.handle(), &subject, now()).await;
+            proxy.cut_after(usize::MAX);
+            assert!(removed.is_ok() || is_unavailable(&removed), "{subject}");
+            let _ = store.remove(new.handle(), &subject, now()).await.unwrap();
+            assert!(get(&straight, &new).await.is_none(), "{subject}");
+        }
+        assert!(proxy.cuts() > 60, "{} connections were cut", proxy.cuts());
+    });
+}

@@ -1,0 +1,108 @@
+//! A request that outlives the session that it was let in by, on any store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::clock::Clock;
+use statewise::session::{
+    Load, Page, Renewed, Replaced, Replacement, SessionAuthenticator, SessionRef, SessionStore,
+    Updated,
+};
+use statewise::testkit::{ManualClock, Sample};
+use statewise::{Authenticator, Login, Rejection};
+
+/// A request loads a session through one node, the user logs out through another one, and only
+/// then the request saves, touches and renews: each is refused, and the user stays logged out on
+/// both. Rejects a store whose save writes a row that is gone, or that takes a session from what a
+/// node remembers.
+pub(crate) async fn a_late_save_does_not_undo_a_logout<S: SessionStore>(nodes: [S; 2]) {
+    let clock = ManualClock::default();
+    let [here, there] = nodes.map(|store| {
+        SessionAuthenticator::<_, String>::builder(store)
+            .idle(Duration::from_secs(1_800))
+            .absolute(Duration::from_secs(12 * 3_600))
+            .clock(clock.clone())
+            .build()
+            .unwrap()
+    });
+    let clocked: Arc<dyn Clock> = Arc::new(clock.clone());
+    let upkeeps = [&here, &there].map(|node| node.store().upkeep().clock(Arc::clone(&clocked)));
+    let login = || Login::new("alice").data("empty cart".to_owned());
+    for logout in ["this one", "all", "from the list", "all others"] {
+        // With its upkeep under way, a store may leave what it notes for later.
+        for upkeep in &upkeeps {
+            let _ = upkeep.tick().await.unwrap();
+        }
+        let issued = here.issue(login()).await.unwrap();
+        let credential = issued.credential().reveal();
+        // A request comes in, and notes its use ...
+        clock.advance(Duration::from_secs(600));
+        let identity = here.verify(credential).await.unwrap();
+        let now = clock.now().unwrap();
+        let listing = here
+            .store()
+            .list("alice", Page::first(9), now)
+            .await
+            .unwrap();
+        assert_eq!(listing.records.len(), 1, "{logout}");
+        let row = &listing.records[0];
+
+        // ... the user leaves elsewhere ...
+        let stays = match logout {
+            "this one" => {
+                let _ = there.revoke(credential).await.unwrap();
+                None
+            }
+            "all" => {
+                let _ = there.revoke_all("alice").await.unwrap();
+                None
+            }
+            "from the list" => {
+                let removed = there.revoke_id("alice", identity.id()).await.unwrap();
+                assert_eq!(removed.count, 1);
+                None
+            }
+            _ => {
+                let other = there.issue(login()).await.unwrap();
+                let removed = there.revoke_others(other.credential().reveal()).await;
+                assert_eq!(removed.unwrap().count, 1);
+                Some(other)
+            }
+        };
+
+        // ... and the request goes on.
+        let save = Replacement::new().data("full cart".to_owned());
+        let saved = here.replace(SessionRef::from(&identity), save).await;
+        assert!(matches!(saved, Ok(Replaced::Absent)), "{logout}: {saved:?}");
+        let renewed = here.refresh(credential).await;
+        let refused = |error: statewise::Error| error.rejection() == Some(Rejection::Unknown);
+        assert!(renewed.is_err_and(refused), "{logout}: renewed");
+        // The same with what it has read of the store, and through both nodes.
+        for node in [&here, &there] {
+            let store = node.store();
+            let change = Sample::change(b"\"full cart\"");
+            let updated = store.update(row.handle(), row.version(), &change, now);
+            let updated = updated.await.unwrap();
+            assert!(matches!(updated, Updated::Absent), "{logout}: {updated:?}");
+            let uses = [(row.handle(), now)];
+            store.touch(&uses, now).await.unwrap();
+            store.confirm(row.handle(), 0, now).await.unwrap();
+            let renewal = Sample::renewal_of(row);
+            let renewed = store.renew(row.handle(), &renewal, now).await.unwrap();
+            assert!(matches!(renewed, Renewed::Absent), "{logout}: {renewed:?}");
+        }
+        for upkeep in &upkeeps {
+            let _ = upkeep.tick().await.unwrap();
+        }
+
+        for node in [&here, &there] {
+            let verified = node.verify(credential).await;
+            assert!(verified.is_err_and(refused), "{logout}: it was undone");
+            let found = node.store().load(row.handle(), Load::new(), now).await;
+            assert!(found.unwrap().is_none(), "{logout}: it was undone");
+            let left = node.sessions("alice", None).await.unwrap().sessions;
+            assert_eq!(left.len(), usize::from(stays.is_some()), "{logout}");
+        }
+        let _ = there.revoke_all("alice").await.unwrap();
+    }
+}
