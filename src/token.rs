@@ -55,6 +55,7 @@ mod key;
 mod keyring;
 mod mac;
 mod policy;
+mod shared;
 
 pub use algorithm::Algorithm;
 pub use authenticator::TokenAuthenticator;
@@ -62,4 +63,4 @@ pub use borrowed::{BorrowedIdentity, TokenBuffer};
 pub use builder::{NeedsAudience, NeedsIssuer, NeedsLifetime, TokenBuilder};
 pub use interop::Interop;
 pub use key::Key;
-pub use keyring::Keyring;
+pub use keyring::{KeyState, Keyring};

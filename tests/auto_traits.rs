@@ -86,6 +86,7 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<Interop>();
     crosses_threads::<Key>();
     crosses_threads::<Keyring>();
+    crosses_threads::<statewise::token::KeyState>();
     crosses_threads::<TokenAuthenticator<String>>();
     crosses_threads::<TokenBuffer>();
 

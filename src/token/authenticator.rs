@@ -25,8 +25,9 @@ use crate::token::interop::Foreign;
 use crate::token::json::{self, Text};
 use crate::token::jws::{self, LONGEST, Own, Room, Verified};
 use crate::token::key::Key;
-use crate::token::keyring::Keyring;
+use crate::token::keyring::{Held, Keyring};
 use crate::token::policy::Policy;
+use crate::token::shared::Shared;
 use crate::upkeep::Upkeep;
 
 /// Characters that refreshing adds to a token: `,"auth_time":` and twelve digits, encoded.
@@ -64,7 +65,7 @@ const MOST: usize = LONGEST + Room::BESIDE;
 /// # assert!(matches!(example.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
 /// ```
 pub struct TokenAuthenticator<D = ()> {
-    ring: Keyring,
+    ring: Shared<Keyring>,
     policy: Policy,
     foreign: Option<Foreign>,
     revocations: Option<RevocationView>,
@@ -83,7 +84,7 @@ impl<D> TokenAuthenticator<D> {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         Self {
-            ring,
+            ring: Shared::new(ring),
             policy,
             foreign,
             revocations,
@@ -95,6 +96,31 @@ impl<D> TokenAuthenticator<D> {
 
     fn now(&self) -> Result<Timestamp> {
         clock::read(&*self.clock)
+    }
+
+    /// The keys, with their times: also when each that was replaced is retired.
+    #[must_use]
+    pub fn keyring(&self) -> Keyring {
+        self.ring.read().clone()
+    }
+
+    /// Takes other keys from now on, while requests are served: what the application has loaded
+    /// anew. Leave no key out whose tokens may still live, unless it has leaked.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if a new key would sign before every node can know it, less than a minute from now,
+    /// though the one that signs is still in the ring; or if a key is to end that is not there.
+    pub fn replace_keyring(&self, ring: impl Into<Keyring>) -> Result<()> {
+        let ring = ring.into().complete(self.longest())?;
+        ring.follows(&self.ring.read(), self.now()?)?;
+        self.ring.replace(ring);
+        Ok(())
+    }
+
+    /// Seconds for which a token is accepted at most.
+    fn longest(&self) -> u64 {
+        longest(&self.policy, self.foreign.as_ref())
     }
 
     /// Verifies a token and reads it in place, in `buffer`: allocates nothing. The application's
@@ -122,8 +148,9 @@ impl<D> TokenAuthenticator<D> {
         buffer: &'b mut TokenBuffer,
     ) -> Result<BorrowedIdentity<'b>> {
         self.policy.check_length(token)?;
-        let own = jws::own(&self.ring, token)?;
-        let (facts, now) = self.facts(token, own, buffer.room())?;
+        let ring = self.ring.read();
+        let own = jws::own(&ring, token)?;
+        let (facts, now) = self.facts(token, &ring, own, buffer.room())?;
         self.admit(&facts, now)?;
         Ok(BorrowedIdentity::new(facts))
     }
@@ -134,17 +161,21 @@ impl<D> TokenAuthenticator<D> {
     fn facts<'b>(
         &self,
         token: &str,
+        ring: &Keyring,
         own: Option<Own<'_, '_>>,
         room: Room<'b>,
     ) -> Result<(Facts<'b>, Timestamp)> {
         let Some(own) = own else {
-            return self.facts_of_foreign(token, room);
+            return self.facts_of_foreign(token, ring, room);
         };
-        if self.is_retired(own.key()) {
+        if self.is_retired(&own.held().key) {
             return Err(Rejection::Revoked.into());
         }
         let verified = jws::verify(&own, room)?;
         let now = self.now()?;
+        if !own.held().verifies(now) {
+            return Err(Rejection::UnacceptableHeader.into());
+        }
         let json = utf8(&verified)?;
         let facts = match canonical::read(&self.policy.prefix, json) {
             Some(claims) => self.policy.check(&claims, json, now),
@@ -178,13 +209,18 @@ impl<D> TokenAuthenticator<D> {
 
     /// What a token under any other header says.
     #[cold]
-    fn facts_of_foreign<'b>(&self, token: &str, room: Room<'b>) -> Result<(Facts<'b>, Timestamp)> {
+    fn facts_of_foreign<'b>(
+        &self,
+        token: &str,
+        ring: &Keyring,
+        room: Room<'b>,
+    ) -> Result<(Facts<'b>, Timestamp)> {
         let Some(foreign) = &self.foreign else {
             return Err(unheaded(token));
         };
-        let is_usable = |key: &Key| !self.is_retired(key);
-        let verified = foreign.verify(&self.ring, is_usable, token, room.into_bytes())?;
         let now = self.now()?;
+        let is_usable = |held: &Held| held.verifies(now) && !self.is_retired(&held.key);
+        let verified = foreign.verify(ring, is_usable, token, room.into_bytes())?;
         let json = utf8(&verified)?;
         let claims = Claims::foreign(json)?;
         let facts = foreign.check(&claims, json, verified.signature, now)?;
@@ -221,15 +257,16 @@ impl<D> TokenAuthenticator<D> {
     ) -> Result<T> {
         // Before any buffer of that length.
         self.policy.check_length(token)?;
-        let own = jws::own(&self.ring, token)?;
+        let ring = self.ring.read();
+        let own = jws::own(&ring, token)?;
         if own.is_none() && self.foreign.is_none() {
             return Err(unheaded(token));
         }
         if token.len() + Room::BESIDE > COMMON {
-            return self.with_long(token, own, then);
+            return self.with_long(token, &ring, own, then);
         }
         let mut room = ([0; COMMON], [0; COMMON / 4 * 3]);
-        let (facts, now) = self.facts(token, own, Room::new(&mut room.0, &mut room.1))?;
+        let (facts, now) = self.facts(token, &ring, own, Room::new(&mut room.0, &mut room.1))?;
         then(&facts, now)
     }
 
@@ -238,13 +275,19 @@ impl<D> TokenAuthenticator<D> {
     fn with_long<T>(
         &self,
         token: &str,
+        ring: &Keyring,
         own: Option<Own<'_, '_>>,
         then: impl FnOnce(&Facts<'_>, Timestamp) -> Result<T>,
     ) -> Result<T> {
         let mut room = ([0; MOST], [0; MOST.div_ceil(4) * 3]);
-        let (facts, now) = self.facts(token, own, Room::new(&mut room.0, &mut room.1))?;
+        let (facts, now) = self.facts(token, ring, own, Room::new(&mut room.0, &mut room.1))?;
         then(&facts, now)
     }
+}
+
+/// Seconds for which a token is accepted at most.
+pub(crate) fn longest(policy: &Policy, foreign: Option<&Foreign>) -> u64 {
+    policy.max_lifetime.max(foreign.map_or(0, Foreign::longest))
 }
 
 fn utf8<'b>(verified: &Verified<'_, 'b>) -> Result<&'b str> {
@@ -336,13 +379,18 @@ where
             ));
         }
         json.push(b'}');
-        let key = self.ring.signer();
-        if self.is_retired(key) {
+        let ring = self.ring.read();
+        let signer = ring.signer(issued_at).filter(|key| !self.is_retired(key));
+        let signer = signer.ok_or_else(|| {
+            Error::misuse("the key that signs has been retired: give the service another one")
+        })?;
+        if !ring.outlives(signer, identity.expires_at) {
             return Err(Error::misuse(
-                "the key that signs has been retired: give the service another one",
+                "the key that signs is retired before the token would expire: let the next one \
+                 sign earlier, or this one verify longer",
             ));
         }
-        let token = jws::sign(key, &json, max_length);
+        let token = jws::sign(signer, &json, max_length);
         Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
     }
 
@@ -437,7 +485,7 @@ where
     type Data = D;
 
     fn accepts(&self, credential: &str) -> bool {
-        let is_ours_or_theirs = || match jws::is_own(&self.ring, credential) {
+        let is_ours_or_theirs = || match jws::is_own(&self.ring.read(), credential) {
             Some(shaped) => shaped,
             None => self.foreign.is_some() && jws::segments(credential).is_some(),
         };

@@ -9,9 +9,9 @@ use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::revocation::RevocationView;
-use crate::token::authenticator::TokenAuthenticator;
+use crate::token::authenticator::{TokenAuthenticator, longest};
 use crate::token::canonical;
-use crate::token::interop::{Foreign, Interop};
+use crate::token::interop::Interop;
 use crate::token::jws::LONGEST;
 use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
@@ -206,15 +206,6 @@ impl<D> TokenBuilder<D> {
                 "issuer and audience leave no room for a user in a token: shorten them",
             ));
         }
-        if let Some(view) = &self.revocations {
-            let foreign = foreign.as_ref().map_or(0, Foreign::longest);
-            if view.longest().as_secs() < max_lifetime.max(foreign) {
-                return Err(Error::misuse(
-                    "tokens would outlive what the revocation view keeps of them: give it the \
-                     maximum lifetime as its longest",
-                ));
-            }
-        }
         let policy = Policy {
             prefix,
             issuer: self.issuer,
@@ -223,8 +214,17 @@ impl<D> TokenBuilder<D> {
             max_lifetime,
             max_length: self.max_length,
         };
+        let longest = longest(&policy, foreign.as_ref());
+        if let Some(view) = &self.revocations
+            && view.longest().as_secs() < longest
+        {
+            return Err(Error::misuse(
+                "tokens would outlive what the revocation view keeps of them: give it the maximum \
+                 lifetime as its longest",
+            ));
+        }
         Ok(TokenAuthenticator::new(
-            self.ring,
+            self.ring.complete(longest)?,
             policy,
             foreign,
             self.revocations,

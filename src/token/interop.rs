@@ -13,7 +13,7 @@ use crate::token::claims::{Claims, Facts};
 use crate::token::json::{self, Invalid, Text};
 use crate::token::jws::{self, SIGNATURE, Verified};
 use crate::token::key::Key;
-use crate::token::keyring::Keyring;
+use crate::token::keyring::{Held, Keyring};
 
 /// The largest leeway that is still about clocks, in seconds.
 const MAX_LEEWAY: u64 = 300;
@@ -181,7 +181,7 @@ impl Foreign {
     pub(crate) fn verify<'t, 'b>(
         &self,
         ring: &Keyring,
-        is_usable: impl Fn(&Key) -> bool,
+        is_usable: impl Fn(&Held) -> bool,
         token: &'t str,
         buffer: &'b mut [u8],
     ) -> Result<Verified<'t, 'b>> {
@@ -195,10 +195,11 @@ impl Foreign {
         let kid = named.kid.map(Text::decode);
         // A key of ours that is named is the only one; any other name says nothing.
         let is_named = |key: &Key| kid.as_deref() == Some(key.kid());
-        let one_is_named = ring.keys().any(is_named);
+        let one_is_named = ring.held().any(|held| is_named(&held.key));
         let mut candidates = ring
-            .keys()
-            .filter(|key| is_usable(key))
+            .held()
+            .filter(|held| is_usable(held))
+            .map(|held| &held.key)
             .filter(|key| key.algorithm().name() == algorithm && (!one_is_named || is_named(key)))
             .peekable();
         if candidates.peek().is_none() {

@@ -4,7 +4,7 @@
 use crate::base64url::{self, LAST, VECTOR, ZERO};
 use crate::error::{Rejection, Result};
 use crate::token::key::{HEADER, Key};
-use crate::token::keyring::Keyring;
+use crate::token::keyring::{Held, Keyring};
 
 /// Characters of the longest token that can be configured.
 pub(crate) const LONGEST: usize = 8192;
@@ -81,7 +81,7 @@ pub(crate) fn sign(key: &Key, payload: &[u8], max_length: usize) -> Option<Strin
 #[inline]
 pub(crate) fn verify<'t, 'b>(own: &Own<'_, 't>, room: Room<'b>) -> Result<Verified<'t, 'b>> {
     let [payload, tag] = decode_both([own.payload, own.signature], room)?;
-    if !own.key.own_mac().verifies(own.payload, tag) {
+    if !own.held.key.own_mac().verifies(own.payload, tag) {
         return Err(Rejection::BadSignature.into());
     }
     Ok(Verified {
@@ -130,15 +130,15 @@ pub(crate) fn is_own(ring: &Keyring, token: &str) -> Option<bool> {
 
 /// A token that is put together like one of ours. Nothing is proven.
 pub(crate) struct Own<'r, 't> {
-    key: &'r Key,
+    held: &'r Held,
     payload: &'t [u8],
     signature: &'t [u8],
 }
 
 impl<'r> Own<'r, '_> {
     /// The key that its header names.
-    pub(crate) fn key(&self) -> &'r Key {
-        self.key
+    pub(crate) fn held(&self) -> &'r Held {
+        self.held
     }
 }
 
@@ -147,10 +147,12 @@ pub(crate) fn own<'r, 't>(ring: &'r Keyring, token: &'t str) -> Result<Option<Ow
     let Some((header, rest)) = token.as_bytes().split_first_chunk::<HEADER>() else {
         return Ok(None);
     };
-    let Some(key) = ring.by_header(header) else {
+    let Some(held) = ring.by_header(header) else {
         return Ok(None);
     };
-    let split = rest.len().checked_sub(key.algorithm().signature_length());
+    let split = rest
+        .len()
+        .checked_sub(held.key.algorithm().signature_length());
     let (body, signature) = rest
         .split_at_checked(split.ok_or(Rejection::Malformed)?)
         .ok_or(Rejection::Malformed)?;
@@ -161,7 +163,7 @@ pub(crate) fn own<'r, 't>(ring: &'r Keyring, token: &'t str) -> Result<Option<Ow
         return Err(Rejection::Malformed.into());
     }
     Ok(Some(Own {
-        key,
+        held,
         payload,
         signature,
     }))

@@ -8,5 +8,6 @@
 )]
 
 mod foreign;
+mod keys;
 mod own;
 mod support;
