@@ -61,8 +61,8 @@ fn tokens(options: &Options) -> Vec<Row> {
     println!("a token of {} characters", token.len());
     let mixed = floor::token::reordered(&token, &SECRET);
     let floor = floor::token::Floor::new(&SECRET, &token.as_bytes()[..64], ISSUER, AUDIENCE);
-    let mut buffers = [[0; 6144]; 2];
-    let [buffer, general] = &mut buffers;
+    let mut scratch = [floor::token::Scratch::new(), floor::token::Scratch::new()];
+    let [buffer, general] = &mut scratch;
     assert_eq!(floor.verify(&token, buffer).unwrap().roles[1], "editor");
     let claims = floor.verify_general(&mixed, general).unwrap();
     assert_eq!((claims.subject, claims.roles[0]), (SUBJECT, "admin"));
@@ -129,7 +129,7 @@ fn verify(
     auth: &TokenAuthenticator,
     floor: &floor::token::Floor,
     token: &str,
-    buffer: &mut [u8; 6144],
+    buffer: &mut floor::token::Scratch,
     options: &Options,
 ) -> Vec<Row> {
     let erased = Arc::new(configured(key()).build().unwrap()) as Arc<dyn DynAuthenticator<()>>;

@@ -330,7 +330,8 @@ fn verify(
     let token_with_data = token_with_data.credential().reveal().to_owned();
     let caller = now(with_data.verify(&token_with_data)).expect("verified");
     assert_eq!((&*caller.data().tenant, caller.data().plan), ("acme", 3));
-    let (mut scratch, mut buffers) = ([0; 6144], [TokenBuffer::new(), TokenBuffer::new()]);
+    let mut scratch = floor::token::Scratch::new();
+    let mut buffers = [TokenBuffer::new(), TokenBuffer::new()];
     let [buffer, another] = &mut buffers;
     Group::new("verify a token")
         .add("floor, by hand", || {
