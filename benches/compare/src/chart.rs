@@ -124,8 +124,8 @@ fn series<'a>(rows: &'a [Row], prefix: &str) -> Vec<Line<'a>> {
             continue;
         };
         match lines.iter_mut().find(|(name, _)| *name == row.name) {
-            Some((_, points)) => points.push((count, row.ns)),
-            None => lines.push((&row.name, vec![(count, row.ns)])),
+            Some((_, points)) => points.push((count, row.value().0)),
+            None => lines.push((&row.name, vec![(count, row.value().0)])),
         }
     }
     lines

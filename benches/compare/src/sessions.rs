@@ -64,6 +64,7 @@ fn heap_of<T>(
         &format!("heap for a session, of {count}"),
         name,
         bytes,
+        "bytes",
     ));
     (filled, cookies)
 }
