@@ -7,7 +7,7 @@ use plotters::prelude::*;
 
 use crate::harness::Row;
 
-const WIDTH: u32 = 860;
+const WIDTH: u32 = 900;
 const GREY: RGBColor = RGBColor(120, 120, 120);
 const BLUE: RGBColor = RGBColor(40, 110, 180);
 
@@ -145,7 +145,7 @@ fn lines(rows: &[Row], prefix: &str, caption: &str, file: &Path) -> Result<(), B
     let mut chart = ChartBuilder::on(&root)
         .caption(caption, ("sans-serif", 18))
         .margin(12)
-        .margin_right(310)
+        .margin_right(350)
         .x_label_area_size(40)
         .y_label_area_size(56)
         .build_cartesian_2d(
