@@ -9,9 +9,11 @@
     reason = "a bench counts allocations, and fails by panicking"
 )]
 
+use std::fmt::Write as _;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use statewise::clock::{Clock, SystemClock, Timestamp};
 use statewise::session::{SessionAuthenticator, SessionStore};
@@ -22,7 +24,8 @@ use statewise::{Authenticator, Login};
 mod harness;
 
 use harness::options::Options;
-use harness::{Row, alloc, now, quantile, sorted, thread_time};
+use harness::window::Window;
+use harness::{Group, Row, alloc, now, quantile, sorted, thread_time};
 
 /// The system's clock, and as many seconds more.
 #[derive(Clone, Debug, Default)]
@@ -38,8 +41,10 @@ impl Clock for Later {
     }
 }
 
-fn main() {
-    let options = Options::from_command_line();
+fn main() -> ExitCode {
+    let Some(options) = Options::of_bench() else {
+        return ExitCode::SUCCESS;
+    };
     let counts: &[usize] = match (options.quick, options.large) {
         (true, _) => &[10_000],
         (false, false) => &[10_000, 100_000, 1_000_000],
@@ -47,120 +52,252 @@ fn main() {
     };
     let mut rows = Vec::new();
     for count in counts {
-        rows.extend(sessions(*count));
-        rows.extend(tokens(*count));
+        rows.extend(sessions(*count, &options));
+        rows.extend(tokens(*count, &options));
     }
-    if let Some(file) = &options.json {
-        std::fs::write(file, harness::json(&rows)).expect("the JSON file can be written");
+    let crowds: &[usize] = if options.quick {
+        &[10_000]
+    } else {
+        &[10_000, 100_000]
+    };
+    for count in crowds {
+        rows.extend(one_subject(*count, &options));
+    }
+    harness::finish(&rows, &options)
+}
+
+/// A figure that is no time.
+fn figure(group: &str, name: &str, value: f64, unit: &'static str) -> Row {
+    println!("  {name:54}{value:>14.1} {unit}");
+    Row::figure(group, name, value, unit)
+}
+
+/// Calls of one kind that are timed one by one.
+#[derive(Default)]
+struct Calls {
+    cpu: Vec<f64>,
+    allocs: u64,
+}
+
+impl Calls {
+    fn time<T>(&mut self, act: impl FnOnce() -> T) -> T {
+        let (before, start) = (alloc::counted().0, thread_time());
+        let outcome = act();
+        let took = thread_time() - start;
+        self.allocs += alloc::counted().0 - before;
+        self.cpu.push(took.as_nanos() as f64);
+        outcome
+    }
+
+    fn total(&self) -> f64 {
+        self.cpu.iter().sum()
+    }
+
+    fn median(&self) -> f64 {
+        quantile(&sorted(self.cpu.clone()), 0.5)
+    }
+
+    fn longest(&self) -> f64 {
+        self.cpu.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// A row for one of these times, with the allocations of one call.
+    fn row(&self, group: &str, name: &str, ns: f64) -> Row {
+        let allocs = self.allocs as f64 / self.cpu.len() as f64;
+        println!(
+            "  {name:54}{:>14.3} ms of CPU{allocs:>14.1} allocs",
+            ns / 1e6
+        );
+        Row {
+            allocs,
+            ..Row::time(group, name, ns)
+        }
     }
 }
 
-/// A figure that is measured once.
-fn row(group: &str, name: &str, value: f64) -> Row {
-    println!("  {name:54}{value:>14.1}");
-    Row::figure(group, name, value)
-}
+type Sessions = SessionAuthenticator<MemoryStore>;
 
 fn login(user: usize) -> Login {
     Login::new(format!("user_{user:07}")).roles(["admin", "editor"])
 }
 
-/// Acts of a batch, so that reading the clock does not count.
-const BATCH: usize = 50;
-
-/// Nanoseconds of thread CPU of one act: median over the batches of `times` acts.
-fn median(times: usize, mut act: impl FnMut(usize)) -> f64 {
-    let batches = (0..times).step_by(BATCH).map(|first| {
-        let start = thread_time();
-        (first..first + BATCH).for_each(&mut act);
-        (thread_time() - start).as_nanos() as f64 / BATCH as f64
-    });
-    quantile(&sorted(batches.collect()), 0.5)
-}
-
-fn sessions(count: usize) -> Vec<Row> {
-    let group = format!("{count} sessions");
-    println!("\n{group}");
-    let clock = Later::default();
-    let (heap, resident) = (alloc::live(), resident());
-    let store = MemoryStore::with_capacity(count + 20_000).unwrap();
-    let auth: SessionAuthenticator<MemoryStore> = SessionAuthenticator::builder(store)
+fn store_of(capacity: usize, clock: &Later) -> Sessions {
+    SessionAuthenticator::builder(MemoryStore::with_capacity(capacity).unwrap())
         .idle(Duration::from_secs(1800))
         .absolute(Duration::from_secs(43_200))
         .clock(clock.clone())
         .build()
-        .unwrap();
-    for user in 0..count {
-        drop(now(auth.issue(login(user))).unwrap());
+        .unwrap()
+}
+
+/// Sessions at most that are verified, and as many that are renewed.
+const PICKED: usize = 16_384;
+
+fn sessions(count: usize, options: &Options) -> Vec<Row> {
+    let [group, acts] = [
+        format!("{count} sessions"),
+        format!("create and renew, {count} sessions"),
+    ];
+    if !options.wants(&group) && !options.wants(&acts) {
+        return Vec::new();
     }
-    let per_session = |bytes: isize| bytes as f64 / count as f64;
+    println!("\n{group}");
+    let clock = Later::default();
+    // Written, so that they are resident before it is looked at what sessions take.
+    let picked = PICKED.min(count / 2);
+    let mut credentials = vec!["-".repeat(64); 2 * picked];
+    let (heap, resident) = (alloc::live(), resident());
+    // Beside the sessions, those that are created while it is measured how long that takes.
+    let auth = store_of(count + 100_000, &clock);
+    for user in 0..count {
+        let issued = now(auth.issue(login(user))).unwrap();
+        // Spread over all.
+        let turn = user * 2 * picked / count;
+        credentials[turn].replace_range(.., issued.credential().reveal());
+    }
+    let each = |bytes: isize| bytes as f64 / count as f64;
     let mut rows = vec![
-        row(
+        figure(&group, "heap of one", each(alloc::live() - heap), "bytes"),
+        figure(
             &group,
-            "heap, bytes each",
-            per_session(alloc::live() - heap),
-        ),
-        row(
-            &group,
-            "resident, bytes each",
-            per_session(self::resident() - resident),
+            "resident of one",
+            each(self::resident() - resident),
+            "bytes",
         ),
     ];
-    let mut credentials = Vec::new();
-    let create = median(2_000, |turn| {
-        let issued = now(auth.issue(login(count + turn))).unwrap();
-        credentials.push(issued.credential().reveal().to_owned());
-    });
-    rows.push(row(&group, "create, ns", create));
-    let renew = median(credentials.len(), |turn| {
-        drop(now(auth.refresh(&credentials[turn])).unwrap());
-    });
-    rows.push(row(&group, "renew, ns", renew));
-    for _ in 0..1_000 {
-        drop(now(auth.issue(Login::new("crowd"))).unwrap());
+    let (verified, renewed) = credentials.split_at_mut(picked);
+    let times = create_and_renew(acts, &auth, verified, renewed, options);
+    if !options.wants(&group) {
+        return times;
     }
-    let start = Instant::now();
-    let _ = now(auth.revoke_all("crowd")).unwrap();
-    let took = start.elapsed().as_nanos() as f64;
-    rows.push(row(
-        &group,
-        "revoke_all of one with 1 000 sessions, ns",
-        took,
-    ));
-
+    println!("\n{group}");
+    rows.extend(revoke_all(&group, &auth));
     clock.0.store(2_000, Ordering::Relaxed);
-    let later = clock.now().unwrap();
-    let (mut cpu, mut longest, mut removed) = (Duration::ZERO, Duration::ZERO, 0);
+    rows.extend(expire(&group, &auth, clock.now().unwrap()));
+    let left = each(alloc::live() - heap);
+    rows.push(figure(&group, "heap of one, afterwards", left, "bytes"));
+    rows.extend(times);
+    rows
+}
+
+/// Beside verifying, as that is what a service does most.
+fn create_and_renew(
+    group: String,
+    auth: &Sessions,
+    verified: &[String],
+    renewed: &mut [String],
+    options: &Options,
+) -> Vec<Row> {
+    let mut random = harness::Random(options.seed);
+    let created: Vec<[u8; 64]> = Vec::new();
+    Group::new(group)
+        .add_over(
+            "verify",
+            Window::new(verified, options.seed),
+            Window::refill,
+            |window| now(auth.verify(window.next())).unwrap(),
+        )
+        .add_over(
+            "create",
+            (created, String::with_capacity(16), 0),
+            // There are as many as before, at each beginning.
+            |(created, ..)| {
+                for credential in created.drain(..) {
+                    let credential = std::str::from_utf8(&credential).unwrap();
+                    let _ = now(auth.revoke(credential)).unwrap();
+                }
+                created.reserve(1 << 15);
+            },
+            |(created, name, user)| {
+                // Nothing here allocates but the library.
+                *user += 1;
+                name.clear();
+                write!(name, "user_{user:07}").unwrap();
+                let login = Login::new(name.as_str()).roles(["admin", "editor"]);
+                let issued = now(auth.issue(login)).unwrap();
+                created.push(issued.credential().reveal().as_bytes().try_into().unwrap());
+                issued
+            },
+        )
+        .add("renew", || {
+            let credential = &mut renewed[random.below(renewed.len())];
+            let issued = now(auth.refresh(credential)).unwrap();
+            credential.replace_range(.., issued.credential().reveal());
+            issued
+        })
+        .run(options)
+}
+
+/// The sessions of one among the many.
+fn revoke_all(group: &str, auth: &Sessions) -> Vec<Row> {
+    let mut calls = Calls::default();
+    for _ in 0..21 {
+        for _ in 0..1_000 {
+            drop(now(auth.issue(Login::new("crowd"))).unwrap());
+        }
+        let _ = calls.time(|| now(auth.revoke_all("crowd")).unwrap());
+    }
+    vec![calls.row(
+        group,
+        "revoke_all of one with 1 000 sessions",
+        calls.median(),
+    )]
+}
+
+fn expire(group: &str, auth: &Sessions, later: Timestamp) -> Vec<Row> {
+    let (mut calls, mut removed) = (Calls::default(), 0);
     loop {
         // About one shard at a time, and so about one lock.
-        let start = thread_time();
-        let swept = now(auth.store().sweep(250, later)).unwrap();
-        let step = thread_time() - start;
-        cpu += step;
-        longest = longest.max(step);
+        let swept = calls.time(|| now(auth.store().sweep(250, later)).unwrap());
         removed += swept.removed;
         if !swept.more {
             break;
         }
     }
-    let millis = |time: Duration| time.as_nanos() as f64 / 1e6;
-    rows.push(row(&group, "swept", removed as f64));
-    rows.push(row(&group, "expiry of all, ms", millis(cpu)));
-    rows.push(row(
-        &group,
-        "longest step of it, ms of CPU (no lock held longer)",
-        millis(longest),
-    ));
-    rows.push(row(
-        &group,
-        "heap afterwards, bytes each",
-        per_session(alloc::live() - heap),
-    ));
-    rows
+    vec![
+        figure(group, "swept", removed as f64, "sessions"),
+        calls.row(group, "expiry of all, 250 at a time", calls.total()),
+        calls.row(
+            group,
+            "expiry, the longest step (no lock is held longer)",
+            calls.longest(),
+        ),
+    ]
 }
 
-fn tokens(count: usize) -> Vec<Row> {
+/// What one lock is held for when somebody has very many sessions: all of them are in one shard.
+fn one_subject(count: usize, options: &Options) -> Vec<Row> {
+    let group = format!("one subject with {count} sessions");
+    if !options.wants(&group) {
+        return Vec::new();
+    }
+    println!("\n{group}");
+    let auth = store_of(count + 1, &Later::default());
+    let (mut create, mut list, mut revoke) = <(Calls, Calls, Calls)>::default();
+    for _ in 0..count {
+        let login = Login::new("crowd").roles(["admin", "editor"]);
+        drop(create.time(|| now(auth.issue(login)).unwrap()));
+    }
+    let mut after = None;
+    for _ in 0..21 {
+        let page = list.time(|| now(auth.sessions("crowd", after)).unwrap());
+        after = page.next;
+    }
+    let _ = revoke.time(|| now(auth.revoke_all("crowd")).unwrap());
+    vec![
+        create.row(&group, "create, median", create.median()),
+        create.row(&group, "create, the longest", create.longest()),
+        list.row(&group, "a page of the list, median", list.median()),
+        list.row(&group, "a page of the list, the longest", list.longest()),
+        revoke.row(&group, "revoke_all", revoke.total()),
+    ]
+}
+
+fn tokens(count: usize, options: &Options) -> Vec<Row> {
     let group = format!("{count} tokens");
+    if !options.wants(&group) {
+        return Vec::new();
+    }
     println!("\n{group}");
     let heap = alloc::live();
     let auth: TokenAuthenticator = TokenAuthenticator::builder(Key::generate_hs256().unwrap())
@@ -172,11 +309,8 @@ fn tokens(count: usize) -> Vec<Row> {
     for user in 0..count {
         drop(now(auth.issue(login(user))).unwrap());
     }
-    vec![row(
-        &group,
-        "heap in all, bytes",
-        (alloc::live() - heap) as f64,
-    )]
+    let heap = (alloc::live() - heap) as f64;
+    vec![figure(&group, "heap in all", heap, "bytes")]
 }
 
 /// Resident bytes of this process, if the system tells.

@@ -10,11 +10,13 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::pin::pin;
+use std::process::ExitCode;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 pub mod alloc;
 mod companion;
+pub mod machine;
 pub mod options;
 pub mod served;
 pub mod window;
@@ -29,8 +31,12 @@ const BATCH: Duration = Duration::from_micros(100);
 /// whom at its two ends would count for more than what is in between.
 const BESIDE_ANOTHER: usize = 32;
 
-/// How often a batch is tried in which the second thread was to work too, and did not.
-const ATTEMPTS: usize = 5;
+/// How often a batch is tried in which the second thread was to work too, and did not. After that
+/// the round is left out for this candidate.
+const ATTEMPTS: usize = 20;
+
+/// Rounds that make a row, at least.
+const ENOUGH: usize = 10;
 
 /// One way to do the work of a group.
 struct Candidate<'a> {
@@ -55,10 +61,12 @@ pub struct Group<'a> {
     candidates: Vec<Candidate<'a>>,
     /// A name, and the two candidates of which it is the difference.
     differences: Vec<[String; 3]>,
+    /// Candidates of which the others' times are printed as multiples, beside the reference.
+    bases: Vec<String>,
 }
 
 /// What was measured of a candidate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Row {
     pub group: String,
     pub name: String,
@@ -75,26 +83,47 @@ pub struct Row {
     pub wall_ratio: f64,
     pub allocs: f64,
     pub bytes: f64,
+    /// Rounds that count.
     pub rounds: usize,
+    /// The time as a multiple of that of others than the reference: median; in CPU time, but by
+    /// the wall clock where a second thread does the same.
+    pub multiples: Vec<(String, f64)>,
+    /// A figure that is no time, and its unit; then there are no nanoseconds.
+    pub figure: Option<(f64, &'static str)>,
 }
 
 impl Row {
-    /// A figure that is measured once, whatever its unit.
-    pub fn figure(group: &str, name: &str, value: f64) -> Self {
+    /// A figure that is no time.
+    pub fn figure(group: &str, name: &str, value: f64, unit: &'static str) -> Self {
+        Self {
+            ns: f64::NAN,
+            min: f64::NAN,
+            wall: f64::NAN,
+            figure: Some((value, unit)),
+            ..Self::time(group, name, value)
+        }
+    }
+
+    /// Nanoseconds of CPU that are measured once, or otherwise than in rounds.
+    pub fn time(group: &str, name: &str, ns: f64) -> Self {
         Self {
             group: group.to_owned(),
             name: name.to_owned(),
             reference: "none".to_owned(),
-            ns: value,
-            min: value,
-            wall: value,
+            ns,
+            min: ns,
+            wall: ns,
             ratio: 1.0,
             spread: (1.0, 1.0),
             wall_ratio: 1.0,
-            allocs: 0.0,
-            bytes: 0.0,
             rounds: 1,
+            ..Self::default()
         }
+    }
+
+    /// What was measured, and in which unit.
+    pub fn value(&self) -> (f64, &'static str) {
+        self.figure.unwrap_or((self.ns, "ns"))
     }
 }
 
@@ -108,7 +137,10 @@ struct Time {
 /// What was found of a candidate in all rounds.
 struct Series {
     name: String,
-    times: Vec<Time>,
+    /// Whether a second thread did the same: then it counts how long one waited too.
+    in_two: bool,
+    /// One for each round; none where the second thread did not get to work.
+    times: Vec<Option<Time>>,
     allocs: f64,
     bytes: f64,
 }
@@ -119,6 +151,7 @@ impl<'a> Group<'a> {
             name: name.into(),
             candidates: Vec::new(),
             differences: Vec::new(),
+            bases: Vec::new(),
         }
     }
 
@@ -181,6 +214,12 @@ impl<'a> Group<'a> {
         self
     }
 
+    /// Prints each time as a multiple of this candidate's too.
+    pub fn multiples_of(mut self, name: &str) -> Self {
+        self.bases.push(name.to_owned());
+        self
+    }
+
     /// Measures all candidates, and prints a table.
     pub fn run(mut self, options: &Options) -> Vec<Row> {
         if !options.wants(&self.name) || self.candidates.is_empty() {
@@ -202,11 +241,21 @@ impl<'a> Group<'a> {
             series.push(of.minus(and, name.clone()));
         }
         let reference = &series[0];
+        let bases: Vec<&Series> = series
+            .iter()
+            .filter(|series| self.bases.contains(&series.name))
+            .collect();
         let rows: Vec<Row> = series
             .iter()
-            .map(|series| series.row(&self.name, reference))
+            .filter_map(|series| series.row(&self.name, reference, &bases))
             .collect();
-        print(&rows);
+        print(&rows, options.rounds());
+        for series in series.iter().filter(|series| series.count() < ENOUGH) {
+            let (name, rounds) = (&series.name, series.count());
+            println!(
+                "  {name}: no figure, as the second thread got to work in {rounds} rounds only"
+            );
+        }
         rows
     }
 }
@@ -235,10 +284,12 @@ fn measured(
         .collect();
     let mut series: Vec<Series> = candidates
         .iter_mut()
-        .map(|candidate| {
+        .zip(beside)
+        .map(|(candidate, beside)| {
             let (allocs, bytes) = candidate.count();
             Series {
                 name: candidate.name.clone(),
+                in_two: beside.is_some(),
                 times: Vec::with_capacity(options.rounds()),
                 allocs,
                 bytes,
@@ -262,10 +313,13 @@ impl Series {
         let times = self.times.iter().zip(&other.times);
         Self {
             name,
+            in_two: self.in_two,
             times: times
-                .map(|(time, less)| Time {
-                    cpu: time.cpu - less.cpu,
-                    wall: time.wall - less.wall,
+                .map(|(time, less)| {
+                    time.zip(*less).map(|(time, less)| Time {
+                        cpu: time.cpu - less.cpu,
+                        wall: time.wall - less.wall,
+                    })
                 })
                 .collect(),
             allocs: self.allocs - other.allocs,
@@ -273,15 +327,36 @@ impl Series {
         }
     }
 
-    fn row(&self, group: &str, reference: &Self) -> Row {
-        let all = |of: fn(&Time) -> f64| sorted(self.times.iter().map(of).collect());
-        let ratios = |of: fn(&Time) -> f64| {
-            let pairs = self.times.iter().zip(&reference.times);
-            sorted(pairs.map(|(time, base)| of(time) / of(base)).collect())
-        };
+    /// Rounds that count.
+    fn count(&self) -> usize {
+        self.times.iter().flatten().count()
+    }
+
+    /// The ratios to another one, of the rounds in which both were measured.
+    fn ratios(&self, base: &Self, of: fn(&Time) -> f64) -> Vec<f64> {
+        let pairs = self.times.iter().zip(&base.times);
+        let pairs = pairs.filter_map(|(time, base)| time.as_ref().zip(base.as_ref()));
+        sorted(pairs.map(|(time, base)| of(time) / of(base)).collect())
+    }
+
+    /// `None` if too few rounds count.
+    fn row(&self, group: &str, reference: &Self, bases: &[&Self]) -> Option<Row> {
+        let all = |of: fn(&Time) -> f64| sorted(self.times.iter().flatten().map(of).collect());
         let cpu = all(|time| time.cpu);
-        let ratio = ratios(|time| time.cpu);
-        Row {
+        let ratio = self.ratios(reference, |time| time.cpu);
+        if ratio.is_empty() || cpu.len() < ENOUGH {
+            return None;
+        }
+        let multiple = |base: &&Self| {
+            let of: fn(&Time) -> f64 = match base.in_two {
+                true => |time| time.wall,
+                false => |time| time.cpu,
+            };
+            let ratios = self.ratios(base, of);
+            let median = (!ratios.is_empty()).then(|| quantile(&ratios, 0.5));
+            Some((base.name.clone(), median?))
+        };
+        Some(Row {
             group: group.to_owned(),
             name: self.name.clone(),
             reference: reference.name.clone(),
@@ -290,11 +365,13 @@ impl Series {
             wall: quantile(&all(|time| time.wall), 0.5),
             ratio: quantile(&ratio, 0.5),
             spread: (quantile(&ratio, 0.1), quantile(&ratio, 0.9)),
-            wall_ratio: quantile(&ratios(|time| time.wall), 0.5),
+            wall_ratio: quantile(&self.ratios(reference, |time| time.wall), 0.5),
             allocs: self.allocs,
             bytes: self.bytes,
-            rounds: self.times.len(),
-        }
+            rounds: self.count(),
+            multiples: bases.iter().filter_map(multiple).collect(),
+            figure: None,
+        })
     }
 }
 
@@ -306,7 +383,7 @@ impl Candidate<'_> {
         loop {
             // The shortest of three: an interrupt in the only one would make batches too short.
             let cpu = (0..3)
-                .map(|_| self.batch(count, beside).cpu)
+                .map(|_| self.act(count, beside).0.cpu)
                 .fold(f64::INFINITY, f64::min);
             let took = Duration::from_nanos((cpu * count as f64) as u64);
             if took >= BATCH / 4 || count >= 1 << 20 {
@@ -330,27 +407,30 @@ impl Candidate<'_> {
 
     /// So many operations. Beside a companion, only what was measured while it worked too counts:
     /// on a busy machine it may not have had a processor.
-    fn batch(&mut self, count: usize, beside: Option<&Companion>) -> Time {
-        let mut attempts = 0;
-        loop {
-            (self.act)(Phase::Prepare);
-            if let Some(companion) = beside {
-                companion.start();
-            }
-            let (wall, cpu) = (Instant::now(), thread_time());
-            (self.act)(Phase::Act(count));
-            let cpu = thread_time() - cpu;
-            let wall = wall.elapsed();
-            let meanwhile = beside.map_or(count, Companion::stop);
-            attempts += 1;
-            if meanwhile >= count / 4 || attempts == ATTEMPTS {
-                let per = |time: Duration| time.as_nanos() as f64 / count as f64;
-                return Time {
-                    cpu: per(cpu),
-                    wall: per(wall),
-                };
-            }
+    fn batch(&mut self, count: usize, beside: Option<&Companion>) -> Option<Time> {
+        (0..ATTEMPTS).find_map(|_| {
+            let (time, meanwhile) = self.act(count, beside);
+            (meanwhile >= count / 4).then_some(time)
+        })
+    }
+
+    /// So many operations, and how many of a companion meanwhile.
+    fn act(&mut self, count: usize, beside: Option<&Companion>) -> (Time, usize) {
+        (self.act)(Phase::Prepare);
+        if let Some(companion) = beside {
+            companion.start();
         }
+        let (wall, cpu) = (Instant::now(), thread_time());
+        (self.act)(Phase::Act(count));
+        let cpu = thread_time() - cpu;
+        let wall = wall.elapsed();
+        let meanwhile = beside.map_or(count, Companion::stop);
+        let per = |time: Duration| time.as_nanos() as f64 / count as f64;
+        let time = Time {
+            cpu: per(cpu),
+            wall: per(wall),
+        };
+        (time, meanwhile)
     }
 }
 
@@ -377,12 +457,12 @@ pub fn quantile(sorted: &[f64], part: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * part).round() as usize]
 }
 
-fn print(rows: &[Row]) {
-    let first = &rows[0];
+fn print(rows: &[Row], rounds: usize) {
+    let Some(first) = rows.first() else { return };
     let width = rows.iter().map(|row| row.name.len()).fold(44, usize::max);
     println!(
         "\n{} (ratio to: {}; {} rounds)",
-        first.group, first.reference, first.rounds
+        first.group, first.reference, rounds
     );
     println!(
         "  {:width$}{:>10}{:>10}{:>8}  {:15}{:>10}{:>8}{:>8}{:>9}",
@@ -402,35 +482,58 @@ fn print(rows: &[Row]) {
             row.bytes,
         );
     }
+    for row in rows.iter().filter(|row| row.rounds < rounds) {
+        println!(
+            "  {}: {} rounds, as the second thread did not get to work in the others",
+            row.name, row.rounds
+        );
+    }
+    for (at, (base, _)) in first.multiples.iter().enumerate() {
+        println!("  times as long as {base}:");
+        for row in rows.iter().filter(|row| row.name != *base) {
+            if let Some((_, multiple)) = row.multiples.get(at) {
+                println!("    {:width$}{multiple:>8.2}", row.name);
+            }
+        }
+    }
+}
+
+/// Writes what was measured to where it is wanted, and says so if that was nothing.
+pub fn finish(rows: &[Row], options: &Options) -> ExitCode {
+    if rows.is_empty() {
+        eprintln!("nothing was measured: no group's name contains what --filter asks for");
+        return ExitCode::FAILURE;
+    }
+    if let Some(file) = &options.json {
+        std::fs::write(file, json(rows)).expect("the JSON file can be written");
+    }
+    ExitCode::SUCCESS
 }
 
 /// The rows as a JSON document, with the machine that they were measured on.
 pub fn json(rows: &[Row]) -> String {
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo");
-    let cpu = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or("unknown");
-    let cpu = cpu.trim_start_matches([':', ' ', '\t']);
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let mut out = format!(
-        "{{\n\"cpu\": \"{cpu}\", \"cores\": {cores}, \"load\": \"{}\",\n\"rows\": [",
-        read("/proc/loadavg").trim()
-    );
+    let mut out = format!("{{\n{},\n\"rows\": [", machine::described());
     for (count, row) in rows.iter().enumerate() {
+        let (value, unit) = row.value();
+        let multiples: Vec<String> = row
+            .multiples
+            .iter()
+            .map(|(base, multiple)| format!("{}: {multiple:.4}", quoted(base)))
+            .collect();
         let _ = write!(
             out,
-            "{}\n{{\"group\": \"{}\", \"name\": \"{}\", \"reference\": \"{}\", \"ns\": {:.2}, \
-             \"min\": {:.2}, \"wall\": {:.2}, \"ratio\": {:.4}, \"low\": {:.4}, \"high\": {:.4}, \
-             \"wall_ratio\": {:.4}, \"allocs\": {:.3}, \"bytes\": {:.1}, \"rounds\": {}}}",
+            "{}\n{{\"group\": {}, \"name\": {}, \"reference\": {}, \"unit\": \"{unit}\", \
+             \"value\": {}, \"ns\": {}, \"min\": {}, \"wall\": {}, \"ratio\": {:.4}, \
+             \"low\": {:.4}, \"high\": {:.4}, \"wall_ratio\": {:.4}, \"allocs\": {:.3}, \
+             \"bytes\": {:.1}, \"rounds\": {}, \"multiples\": {{{}}}}}",
             if count == 0 { "" } else { "," },
-            row.group,
-            row.name,
-            row.reference,
-            row.ns,
-            row.min,
-            row.wall,
+            quoted(&row.group),
+            quoted(&row.name),
+            quoted(&row.reference),
+            number(value),
+            number(row.ns),
+            number(row.min),
+            number(row.wall),
             row.ratio,
             row.spread.0,
             row.spread.1,
@@ -438,10 +541,26 @@ pub fn json(rows: &[Row]) -> String {
             row.allocs,
             row.bytes,
             row.rounds,
+            multiples.join(", "),
         );
     }
     out.push_str("\n]\n}\n");
     out
+}
+
+/// What is not a number has no place in JSON.
+fn number(value: f64) -> String {
+    if value.is_finite() {
+        format!("{value:.2}")
+    } else {
+        "null".to_owned()
+    }
+}
+
+/// A string of JSON.
+fn quoted(text: &str) -> String {
+    let text = text.replace(|c: char| c.is_control(), " ");
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// A small generator, for orders and for picking what to look up.

@@ -13,6 +13,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// Reads the command line of a bench. `None` if that is not to measure: the tests of all
+    /// targets run benches too, unoptimised, and without what Cargo adds for a bench.
+    pub fn of_bench() -> Option<Self> {
+        if std::env::args().any(|argument| argument == "--bench") {
+            return Some(Self::from_command_line());
+        }
+        println!("nothing is measured without --bench, which `cargo bench` adds");
+        None
+    }
+
     /// Reads the command line; says what is wrong with it and ends the process.
     pub fn from_command_line() -> Self {
         let mut options = Self {
@@ -38,6 +48,7 @@ impl Options {
                 _ => usage(&argument),
             }
         }
+        super::machine::begin(options.seed);
         options
     }
 

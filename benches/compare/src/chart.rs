@@ -7,7 +7,7 @@ use plotters::prelude::*;
 
 use crate::harness::Row;
 
-const WIDTH: u32 = 860;
+const WIDTH: u32 = 900;
 const GREY: RGBColor = RGBColor(120, 120, 120);
 const BLUE: RGBColor = RGBColor(40, 110, 180);
 
@@ -124,8 +124,8 @@ fn series<'a>(rows: &'a [Row], prefix: &str) -> Vec<Line<'a>> {
             continue;
         };
         match lines.iter_mut().find(|(name, _)| *name == row.name) {
-            Some((_, points)) => points.push((count, row.ns)),
-            None => lines.push((&row.name, vec![(count, row.ns)])),
+            Some((_, points)) => points.push((count, row.value().0)),
+            None => lines.push((&row.name, vec![(count, row.value().0)])),
         }
     }
     lines
@@ -145,7 +145,7 @@ fn lines(rows: &[Row], prefix: &str, caption: &str, file: &Path) -> Result<(), B
     let mut chart = ChartBuilder::on(&root)
         .caption(caption, ("sans-serif", 18))
         .margin(12)
-        .margin_right(310)
+        .margin_right(350)
         .x_label_area_size(40)
         .y_label_area_size(56)
         .build_cartesian_2d(

@@ -10,9 +10,12 @@ mod floor;
 mod harness;
 mod sessions;
 mod tokens;
+
+use std::process::ExitCode;
+
 use harness::options::Options;
 
-fn main() {
+fn main() -> ExitCode {
     // With it, one of the libraries would take a backtrace of every refusal.
     // SAFETY: there is no other thread yet.
     unsafe {
@@ -21,7 +24,7 @@ fn main() {
     }
     let options = Options::from_command_line();
     let counts: &[usize] = if options.quick {
-        &[1_000]
+        &[1_000, 10_000]
     } else {
         &[1_000, 10_000, 100_000, 1_000_000]
     };
@@ -29,10 +32,8 @@ fn main() {
     for count in counts {
         rows.extend(sessions::run(*count, &options));
     }
-    if let Some(file) = &options.json {
-        std::fs::write(file, harness::json(&rows)).expect("the JSON file can be written");
-    }
     if let Some(folder) = &options.svg {
         chart::draw(&rows, folder).expect("the charts can be drawn");
     }
+    harness::finish(&rows, &options)
 }

@@ -2,6 +2,9 @@
 //!
 //! Every library gets what it offers for that, with the least configuration. `axum_session` works
 //! only inside a router: the whole call is measured, beside a router without it.
+//!
+//! The names say under what a library keeps a session: a hash, so that a copy of the store opens
+//! none, or the id itself that the cookie carries.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -25,14 +28,15 @@ use crate::harness::options::Options;
 use crate::harness::window::Window;
 use crate::harness::{Group, Row, alloc, now};
 
-const FLOOR: &str = "floor, by hand";
-const OURS: &str = "statewise";
-const TOWER: &str = "tower-sessions 0.15, MemoryStore";
-const MOKA: &str = "tower-sessions-moka-store 0.15 (core 0.14)";
-const ASYNC: &str = "async-session 3, MemoryStore";
+const FLOOR: &str = "floor, by hand (hashed)";
+const OURS: &str = "statewise (hashed)";
+const TOWER: &str = "tower-sessions 0.15, MemoryStore (id itself)";
+const MOKA: &str = "tower-sessions-moka-store 0.15, core 0.14 (id itself)";
+const ASYNC: &str = "async-session 3, MemoryStore (hashed)";
 const BARE: &str = "[bare axum 0.8 Router]";
 const ROUTED: &str = "[axum 0.8 Router with axum_session 0.22]";
-const AXUM: &str = "axum_session 0.22, less the bare router";
+const AXUM: &str = "axum_session 0.22, less the bare router (id itself)";
+const AXUM_HEAP: &str = "axum_session 0.22 (id itself)";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct User {
@@ -47,6 +51,10 @@ fn user(number: usize) -> User {
     }
 }
 
+fn heap_group(count: usize) -> String {
+    format!("heap for a session, of {count}")
+}
+
 /// What so many sessions take, beside their cookies.
 fn heap_of<T>(
     name: &str,
@@ -59,12 +67,8 @@ fn heap_of<T>(
     let filled = fill(&mut cookies);
     let text: usize = cookies.iter().map(String::capacity).sum();
     let bytes = (alloc::live() - before - text as isize) as f64 / count as f64;
-    println!("  {name:44}{bytes:>10.1} bytes of heap for a session");
-    rows.push(Row::figure(
-        &format!("heap for a session, of {count}"),
-        name,
-        bytes,
-    ));
+    println!("  {name:54}{bytes:>10.1} bytes of heap for a session");
+    rows.push(Row::figure(&heap_group(count), name, bytes, "bytes"));
     (filled, cookies)
 }
 
@@ -203,7 +207,9 @@ fn runtime() -> Runtime {
 
 pub fn run(count: usize, options: &Options) -> Vec<Row> {
     let name = format!("verify a session, of {count}");
-    if !options.wants(&name) {
+    let in_two = format!("{name}, in each of two threads");
+    let heap = options.wants(&heap_group(count));
+    if !heap && !options.wants(&name) && !options.wants(&in_two) {
         return Vec::new();
     }
     println!("\n{count} sessions");
@@ -221,14 +227,18 @@ pub fn run(count: usize, options: &Options) -> Vec<Row> {
     let (asynchronous, async_cookies) = heap_of(ASYNC, count, &mut rows, |cookies| {
         asynchronous(count, cookies)
     });
-    let (mut routed, axum_cookies) = heap_of("axum_session 0.22", count, &mut rows, |cookies| {
-        axum(count, cookies)
-    });
+    let (mut routed, axum_cookies) =
+        heap_of(AXUM_HEAP, count, &mut rows, |cookies| axum(count, cookies));
     let mut bare = Router::new().route("/", get(nobody)).with_state(());
+
+    if !heap {
+        rows.clear();
+    }
 
     let window = |cookies, seed| Window::new(cookies, options.seed ^ seed);
     rows.extend(
         Group::new(&*name)
+            .multiples_of(OURS)
             .add_over(FLOOR, window(&cookies, 1), Window::refill, |window| {
                 let line = floor.verify(window.next()).expect("verified");
                 line.subject().len()
@@ -290,7 +300,8 @@ pub fn run(count: usize, options: &Options) -> Vec<Row> {
     let alone = |name: &str| format!("{name}, one thread");
     drop(_entered);
     rows.extend(
-        Group::new(format!("{name}, in each of two threads"))
+        Group::new(in_two)
+            .multiples_of(OURS)
             .add_batches(alone(OURS), in_runtime(&cookies, 11), refill, by_ours)
             .add_twice(OURS, two(&cookies, 12), refill, by_ours)
             .add_batches(
