@@ -7,6 +7,7 @@
 //! | log | for |
 //! |---|---|
 //! | [`MemoryLog`] | one node, and tests |
+//! | `RedisLog` (`redis`) | nodes that share a Redis, or a Cluster |
 
 mod builder;
 mod fact;
@@ -15,10 +16,15 @@ mod follower;
 mod known;
 mod log;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod view;
 
 pub use builder::{NeedsLongest, ViewBuilder};
 pub use fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, SubjectKey};
 pub use log::{DynRevocationLog, MARGIN, Page, RevocationLog};
 pub use memory::MemoryLog;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use redis::{RedisLog, RedisLogBuilder};
 pub use view::{Health, RevocationView};

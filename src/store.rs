@@ -45,7 +45,7 @@ mod memory;
 #[cfg(feature = "redb")]
 mod redb;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 #[cfg(any(
     feature = "sqlx-mysql",
     feature = "sqlx-postgres",

@@ -1,4 +1,4 @@
-//! The Redis store, on a server of its own.
+//! The Redis store and log, on a server of its own.
 
 #![allow(
     clippy::print_stdout,
@@ -11,6 +11,7 @@ mod counted;
 mod durability;
 mod failures;
 mod laws;
+mod log;
 mod nodes;
 mod proxy;
 #[path = "../support/mod.rs"]
