@@ -43,7 +43,7 @@ mod behind;
 mod durability;
 mod memory;
 #[cfg(feature = "redb")]
-mod redb;
+pub(crate) mod redb;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(any(

@@ -19,6 +19,8 @@ mod folder;
 mod group;
 #[path = "store_redb/kill.rs"]
 mod kill;
+#[path = "store_redb/log.rs"]
+mod log;
 #[path = "store_redb/rows.rs"]
 mod rows;
 
