@@ -7,6 +7,8 @@
 //! | log | for |
 //! |---|---|
 //! | [`MemoryLog`] | one node, and tests |
+//! | `RedbLog` (`redb`) | one node, in a file that survives it |
+//! | `RedisLog` (`redis`) | nodes that share a Redis, or a Cluster |
 
 mod builder;
 mod fact;
@@ -15,6 +17,10 @@ mod follower;
 mod known;
 mod log;
 mod memory;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "redis")]
+mod redis;
 mod view;
 
 pub use builder::{NeedsLongest, ViewBuilder};
@@ -22,4 +28,10 @@ pub use fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, SubjectKey};
 pub(crate) use known::Standing;
 pub use log::{DynRevocationLog, MARGIN, Page, RevocationLog};
 pub use memory::MemoryLog;
+#[cfg(feature = "redb")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
+pub use redb::RedbLog;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use redis::{RedisLog, RedisLogBuilder};
 pub use view::{Health, RevocationView};

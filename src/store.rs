@@ -45,9 +45,9 @@ mod cached;
 mod durability;
 mod memory;
 #[cfg(feature = "redb")]
-mod redb;
+pub(crate) mod redb;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 #[cfg(any(
     feature = "sqlx-mysql",
     feature = "sqlx-postgres",
