@@ -99,6 +99,7 @@ pub mod testkit;
 mod authenticator;
 mod base64url;
 mod data;
+mod durability;
 mod error;
 mod fields;
 mod handle;
@@ -108,6 +109,13 @@ mod login;
 mod public_id;
 mod secret;
 mod sha256;
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+mod sql;
 mod upkeep;
 
 pub use authenticator::{Authenticator, DynAuthenticator, Presented};

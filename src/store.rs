@@ -40,7 +40,7 @@
     feature = "tokio-postgres"
 ))]
 mod behind;
-mod durability;
+
 mod memory;
 #[cfg(feature = "redb")]
 mod redb;
@@ -54,7 +54,7 @@ mod redis;
 ))]
 mod sql;
 
-pub use durability::{Durability, Survives};
+pub use crate::durability::{Durability, Survives};
 pub use memory::MemoryStore;
 #[cfg(feature = "redb")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redb")))]

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Timestamp;
+use crate::durability::{Durability, Survives};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
@@ -21,7 +22,6 @@ use crate::session::lifetime::Touch;
 use crate::session::listing::{Cursor, Listing, Page};
 use crate::session::record::Record;
 use crate::session::store::SessionStore;
-use crate::store::durability::{Durability, Survives};
 use crate::upkeep::Upkeep;
 pub use builder::RedbBuilder;
 use committer::{Committer, Urgency};
