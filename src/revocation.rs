@@ -7,6 +7,9 @@
 //! | log | for |
 //! |---|---|
 //! | [`MemoryLog`] | one node, and tests |
+//! | `MySqlLog` (feature `sqlx-mysql`) | nodes that share a MySQL or MariaDB |
+//! | `PostgresLog` (feature `sqlx-postgres` or `tokio-postgres`) | nodes that share a Postgres |
+//! | `SqliteLog` (feature `sqlx-sqlite`) | processes on one machine that share a file |
 
 mod builder;
 mod fact;
@@ -15,10 +18,29 @@ mod follower;
 mod known;
 mod log;
 mod memory;
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+mod sql;
 mod view;
 
 pub use builder::{NeedsLongest, ViewBuilder};
 pub use fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, SubjectKey};
 pub use log::{DynRevocationLog, MARGIN, Page, RevocationLog};
 pub use memory::MemoryLog;
+#[cfg(feature = "sqlx-mysql")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-mysql")))]
+pub use sql::mysql::{self, MySqlLog, MySqlLogBuilder};
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres")))
+)]
+pub use sql::postgres::{self, PostgresLog, PostgresLogBuilder};
+#[cfg(feature = "sqlx-sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-sqlite")))]
+pub use sql::sqlite::{self, SqliteLog, SqliteLogBuilder};
 pub use view::{Health, RevocationView};
