@@ -215,12 +215,11 @@ impl Carrier for Pool {
     }
 
     async fn append(&self, append: &Append<'_>) -> Result<Stamp, Cause> {
-        loop {
-            match self.transact(append).await {
-                // Somebody else has begun the log at this moment.
-                Err(error) if is_duplicate(&error) => {}
-                answer => return Ok(answer?),
-            }
+        match self.transact(append).await {
+            // Somebody else has begun the log at this moment. If it is so again, this is a server
+            // that does not take writes.
+            Err(error) if is_duplicate(&error) => Ok(self.transact(append).await?),
+            answer => Ok(answer?),
         }
     }
 

@@ -93,9 +93,10 @@ pub(super) fn page<'r>(
     let more = entries.len() > limit;
     let is_whole = more || entries.len() as u64 == (head.position + 1).saturating_sub(start);
     if !is_whole
-        || (start..)
-            .zip(&entries)
-            .any(|(at, entry)| entry.position != at)
+        || entries
+            .iter()
+            .zip(start..)
+            .any(|(entry, at)| entry.position != at)
     {
         return Err(gap());
     }

@@ -111,7 +111,7 @@ impl Statements {
                 "SELECT h.{position}, h.{incarnation}, h.{first}, {clock}, COALESCE( \
                     (SELECT l.{until} FROM {log} AS l WHERE l.{position} = h.{first}), \
                     9223372036854775807) \
-                 FROM {head} AS h WHERE h.{id} = 1{lock}"
+                 FROM {head} AS h WHERE h.{id} = 1 AND {is_primary}{lock}"
             )
             .into(),
             front: format!(
@@ -127,7 +127,10 @@ impl Statements {
             .into(),
             head: counted.into(),
             read: read.into(),
-            fence: format!("UPDATE {head} SET {fenced} = {fenced} + 1 WHERE {id} = 1").into(),
+            fence: format!(
+                "UPDATE {head} SET {fenced} = {fenced} + 1 WHERE {id} = 1 AND {is_primary}"
+            )
+            .into(),
         }
     }
 }
