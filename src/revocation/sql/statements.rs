@@ -96,7 +96,7 @@ impl Statements {
             "{counted} UNION ALL SELECT * FROM ( \
                 SELECT 1, l.{position}, l.{life}, 0 AS {first}, l.{nonce}, l.{fact} \
                 FROM {log} AS l \
-                WHERE l.{position} >= ? AND l.{position} >= (SELECT h.{first} FROM {head} AS h) \
+                WHERE l.{position} >= ? AND l.{position} >= (SELECT h.{first} FROM {head} AS h WHERE h.{id} = 1) \
                 ORDER BY l.{position} LIMIT ? \
              ) AS e ORDER BY 1, 2"
         );

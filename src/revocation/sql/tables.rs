@@ -75,12 +75,13 @@ impl<C> Tables<C> {
 }
 
 impl<C: Carrier> Tables<C> {
-    /// Does it within the deadline.
-    pub(super) async fn in_time<T>(
+    /// Does it within the deadline. Not a future around that one: it would have room for the act
+    /// once more.
+    pub(super) fn in_time<T: Send>(
         &self,
         act: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        in_time(self.deadline, act, unanswered).await
+    ) -> impl Future<Output = Result<T>> + Send {
+        in_time(self.deadline, act, unanswered)
     }
 
     pub(super) async fn begin(&self) -> Result<()> {

@@ -88,12 +88,13 @@ impl<D> RowStore<D> {
 }
 
 impl<D: Driver> RowStore<D> {
-    /// Does it within the deadline.
-    pub(crate) async fn in_time<T>(
+    /// Does it within the deadline. Not a future around that one: it would have room for the act
+    /// once more.
+    pub(crate) fn in_time<T: Send>(
         &self,
         act: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        in_time(self.deadline, act, Error::from).await
+    ) -> impl Future<Output = Result<T>> + Send {
+        in_time(self.deadline, act, Error::from)
     }
 
     pub(crate) async fn create(
