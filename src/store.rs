@@ -42,7 +42,6 @@
 ))]
 mod behind;
 mod cached;
-mod durability;
 mod memory;
 #[cfg(feature = "redb")]
 pub(crate) mod redb;
@@ -56,8 +55,8 @@ pub(crate) mod redis;
 ))]
 mod sql;
 
+pub use crate::durability::{Durability, Survives};
 pub use cached::{CachedBuilder, CachedStore};
-pub use durability::{Durability, Survives};
 pub use memory::MemoryStore;
 #[cfg(feature = "redb")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redb")))]

@@ -10,6 +10,7 @@ use redis::Value;
 use redis::aio::ConnectionLike;
 
 use crate::clock::Timestamp;
+use crate::durability::{Durability, Survives};
 use crate::entropy::{self, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::handle::Stamp;
@@ -18,7 +19,6 @@ use crate::revocation::log::{MARGIN, Page, RevocationLog};
 use crate::store::redis::durable;
 use crate::store::redis::link::{Link, failed};
 use crate::store::redis::script::Script;
-use crate::store::{Durability, Survives};
 use reply::Reply;
 
 pub use builder::RedisLogBuilder;

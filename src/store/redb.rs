@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Stamp};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
@@ -22,7 +23,6 @@ use crate::session::lifetime::Touch;
 use crate::session::listing::{Cursor, Listing, Page};
 use crate::session::record::Record;
 use crate::session::store::SessionStore;
-use crate::store::durability::Durability;
 use crate::upkeep::Upkeep;
 pub use builder::RedbBuilder;
 use committer::{Committer, Urgency};

@@ -7,9 +7,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
+use crate::durability::{Durability, Survives};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
-use crate::store::durability::{Durability, Survives};
 use crate::store::redb::engine::Engine;
 use crate::store::redb::failure::{self, Failure};
 use crate::store::redb::reply::{self, Receiver, Sender};

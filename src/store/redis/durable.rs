@@ -5,8 +5,8 @@ use std::pin::pin;
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Value};
 
+use crate::durability::{Durability, Survives};
 use crate::error::Result;
-use crate::store::durability::{Durability, Survives};
 use crate::store::redis::RedisStore;
 use crate::store::redis::link::{Link, failed};
 
