@@ -107,6 +107,8 @@ mod identity;
 mod issued;
 mod login;
 mod public_id;
+#[cfg(feature = "redis")]
+mod redis;
 mod secret;
 mod sha256;
 #[cfg(any(
