@@ -13,7 +13,9 @@ use statewise::clock::Timestamp;
 use statewise::revocation::{Draft, Fact, MARGIN, Nonce, Page, RedbLog, RevocationLog};
 use statewise::session::{Limit, SessionStore as _};
 use statewise::store::{RedbStore, Survives};
-use statewise::testkit::{LogFixture, Random, Sample, block_on, interleave, seed, yield_now};
+use statewise::testkit::{
+    LogFixture, Random, Sample, block_on, give_up_after, interleave, seed, yield_now,
+};
 use statewise::{BoxFuture, Result, Stamp};
 
 use super::device::{Device, Fault};
@@ -204,6 +206,62 @@ fn shares_transactions_with_the_sessions() {
     );
 }
 
+/// A rush of logins that keeps the device busy leaves room for what revokes them.
+#[test]
+fn a_rush_of_logins_leaves_room() {
+    let device = Device::default();
+    let store = device.open();
+    let log = RedbLog::beside(&store).unwrap();
+    let held = device.hold();
+    let mut waiting = 0;
+    loop {
+        let row = Sample::of("rush").at(NOW);
+        let create = store.create(&row, Limit::Unlimited, NOW);
+        if let Some(answer) = block_on(give_up_after(1, create)) {
+            unavailable(&answer);
+            break;
+        }
+        waiting += 1;
+        assert!(waiting < 10_000, "an unbounded queue");
+    }
+    let drafts = [draft(1, 9)];
+    let mut append = Box::pin(log.append(&drafts, NOW));
+    let waits = block_on(give_up_after(1, &mut append)).is_none();
+    assert!(waits, "a revocation found no room");
+    device.release();
+    assert_eq!(block_on(append).unwrap().position(), 1);
+    drop(held);
+}
+
+/// However many open a log that is not there yet at the same time, it begins once. Rejects one
+/// that is begun by each of them, when what the first has written is lost.
+#[test]
+fn begins_once_however_many_open_it() {
+    for _ in 0..5 {
+        let database = Device::default().database();
+        let store = RedbStore::builder().deadline(Duration::from_secs(60));
+        let store = store.open_in(Arc::clone(&database)).unwrap();
+        // All find that it is not there, and wait for their turn to write.
+        let busy = database.begin_write().unwrap();
+        let found: Vec<_> = thread::scope(|scope| {
+            let open = |name| {
+                let log = RedbLog::beside(&store).unwrap();
+                let appended = block_on(log.append(&[draft(name, 9)], NOW));
+                appended.unwrap().incarnation()
+            };
+            let threads: Vec<_> = (0..4).map(|name| scope.spawn(move || open(name))).collect();
+            thread::sleep(Duration::from_millis(20));
+            busy.abort().unwrap();
+            let found = threads.into_iter().map(|thread| thread.join().unwrap());
+            found.collect()
+        });
+        let log = RedbLog::beside(&store).unwrap();
+        let page = block_on(log.read(0, 9, NOW)).unwrap();
+        assert_eq!(found, [page.incarnation; 4]);
+        assert_eq!(page.entries.len(), 4);
+    }
+}
+
 /// One append takes away a bounded number of entries.
 #[test]
 fn trims_a_little_at_a_time() {
@@ -306,6 +364,10 @@ fn what_is_damaged_is_not_passed_over() {
         block_on(log.append(&drafts, NOW)).unwrap();
         change(&database, damage);
         unavailable(&block_on(log.read(0, 9, NOW)));
+        if at == 0 {
+            // As many as were asked for, and not those.
+            unavailable(&block_on(log.read(1, 2, NOW)));
+        }
         if at == 2 {
             unavailable(&block_on(log.head(NOW)));
             unavailable(&block_on(log.append(&drafts, NOW)));
@@ -313,8 +375,12 @@ fn what_is_damaged_is_not_passed_over() {
             // Opened anew it is another log, with nothing in it.
             let other = RedbLog::beside(&store).unwrap();
             assert_eq!(block_on(other.head(NOW)).unwrap().position(), 0);
-            assert_eq!(block_on(other.append(&drafts, NOW)).unwrap().position(), 3);
-            assert_eq!(block_on(other.read(0, 9, NOW)).unwrap().entries.len(), 3);
+            let appended = block_on(other.append(&drafts[..1], NOW)).unwrap();
+            assert_eq!(appended.position(), 1);
+            assert_eq!(block_on(other.read(0, 9, NOW)).unwrap().entries.len(), 1);
+            let later = NOW.saturating_add(9 + MARGIN);
+            assert_eq!(block_on(other.append(&[], later)).unwrap(), appended);
+            assert_eq!(block_on(other.read(0, 9, later)).unwrap().first, 2);
         }
         // The sessions go on.
         let row = Sample::of("alice").at(NOW);
