@@ -107,6 +107,8 @@ mod identity;
 mod issued;
 mod login;
 mod public_id;
+#[cfg(feature = "redb")]
+mod redb;
 #[cfg(feature = "redis")]
 mod redis;
 mod secret;
