@@ -58,8 +58,8 @@
 //! | the client keeps | 64 random characters | who it is, signed |
 //! | memory on the server | grows with logins | constant |
 //! | a further node needs | the store | the key |
-//! | logout takes effect | at once | when the token expires |
-//! | verifying costs | a lookup | a signature check, no I/O |
+//! | logout takes effect | at once | when the token expires, or with a [`revocation`] log within a stated bound |
+//! | verifying costs | a lookup, or with a [cache](store::CachedStore) none | a signature check, no I/O |
 //!
 //! [`manual`] goes into what follows from each, into threats, and into writing a store.
 //!
@@ -73,8 +73,8 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
-//! | `redb` | no | `RedbStore`: sessions in one file, durable, without a server |
-//! | `redis` | no | `RedisStore`: sessions in Redis, Valkey or a Cluster, over the application's connection |
+//! | `redb` | no | `RedbStore`, `RedbLog`: sessions and revocations in one file, durable, without a server |
+//! | `redis` | no | `RedisStore`, `RedisLog`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
 //! | `sqlx-mysql` | no | `MySqlStore`, `MySqlLog`: sessions and revocations in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `sqlx-postgres` | no | `PostgresStore`, `PostgresLog`: sessions and revocations in Postgres, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `sqlx-sqlite` | no | `SqliteStore`, `SqliteLog`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
