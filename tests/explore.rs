@@ -455,7 +455,9 @@ const LOST: Losses = Losses {
     stamps: Some(1),
     ends: &[0],
     noise: 0,
+    known_noise: 0,
     lost: 1,
+    anew: false,
 };
 
 #[test]
@@ -502,6 +504,32 @@ fn a_log_that_loses_its_tail() {
         ..rules
     };
     without("what was lost is not said again", "I4", not_again, noisy);
+}
+
+/// A log that restarts without its data.
+#[test]
+fn a_log_that_begins_anew() {
+    let anew = Losses {
+        lost: 0,
+        anew: true,
+        ..LOST
+    };
+    holds("log begins anew", &anew);
+    let rules = losses::Rules {
+        accepts_other_incarnations: true,
+        ..anew.rules
+    };
+    let accepting = Losses { rules, ..anew };
+    holds(
+        "log begins anew, what it stamped before is accepted",
+        &accepting,
+    );
+    let rules = losses::Rules {
+        carried: false,
+        ..anew.rules
+    };
+    let dropped = Losses { rules, ..anew };
+    breaks("what was known is not carried over", "I4", &dropped);
 }
 
 /// What is violated with the rules as they are implemented. Each of these is to hold one day.
@@ -583,6 +611,20 @@ fn limits_of_what_is_implemented() {
         "log: a login stamped beyond the end of a shorter log",
         "I2",
         &beyond,
+    );
+    // What is said again after a loss names a place in the log that was read, and the one that it
+    // is said to may have begun anew meanwhile.
+    let restarted = Losses {
+        noise: 2,
+        known_noise: 2,
+        lost: 0,
+        anew: true,
+        ..LOST
+    };
+    breaks(
+        "log: begins anew while something is said again",
+        "I5",
+        &restarted,
     );
     // Not promised: within the bound, answers may go to and fro.
     let steady = Scenario {

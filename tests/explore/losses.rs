@@ -10,6 +10,8 @@ use crate::checker::{Model, Step};
 const PLACES: usize = 16;
 /// Nonces of entries, which are also the marks of stamps. What a filler says is nothing.
 const NOISE: [u8; 2] = [2, 15];
+/// The same ends, carried into a log that began anew: they end what began before its first entry.
+const CARRIED: [u8; 2] = [13, 14];
 const ENDS: [u8; 2] = [3, 4];
 const MISPLACED: u8 = 5;
 const FILLER: u8 = 6;
@@ -17,6 +19,8 @@ const FILLER: u8 = 6;
 /// What a node knows, as bits: that all logins of the subject ended, once and again; and that the
 /// one that is watched has.
 const LOGIN: u8 = 4;
+/// The same ends, carried over from another incarnation.
+const WAS: u8 = 8;
 
 /// The protocol, and what may be left out of it.
 #[derive(Clone, Copy)]
@@ -29,6 +33,10 @@ pub(crate) struct Rules {
     /// A login that is stamped beyond what a node has read is not accepted by it where its
     /// subject's logins have ended.
     pub(crate) unread_waits: bool,
+    /// What was known is carried into a log that began anew.
+    pub(crate) carried: bool,
+    /// What was stamped by another incarnation is accepted.
+    pub(crate) accepts_other_incarnations: bool,
 }
 
 impl Rules {
@@ -38,6 +46,8 @@ impl Rules {
         said_again: true,
         inclusive: true,
         unread_waits: false,
+        carried: true,
+        accepts_other_incarnations: false,
     };
 }
 
@@ -49,16 +59,22 @@ pub(crate) struct Losses {
     pub(crate) stamps: Option<usize>,
     /// Who ends all logins of the subject, in any order.
     pub(crate) ends: &'static [usize],
-    /// How much somebody else, who is gone then, may append.
+    /// How much somebody else, who is gone then, may append, and how much of that has been appended
+    /// and read by all at the start.
     pub(crate) noise: usize,
+    pub(crate) known_noise: usize,
     /// How many entries may be lost at most.
     pub(crate) lost: u8,
+    /// The log may lose all, and begin anew as another incarnation.
+    pub(crate) anew: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Log {
     entries: [u8; PLACES],
     len: u8,
+    /// Whether it is of the second incarnation.
+    is_anew: bool,
 }
 
 impl Log {
@@ -75,6 +91,11 @@ impl Log {
         }
     }
 
+    /// Whether it has the end of all logins.
+    fn says(&self, end: usize) -> bool {
+        self.holds(ENDS[end]) || self.holds(CARRIED[end])
+    }
+
     fn holds(&self, nonce: u8) -> bool {
         self.entries[..usize::from(self.len)].contains(&nonce)
     }
@@ -86,6 +107,8 @@ struct Node {
     read: Log,
     marks: [u8; PLACES],
     knows: u8,
+    /// What it has ever known.
+    ever: u8,
     /// Nonces that must be in the log, and those of them that the read under way may have missed.
     expected: u16,
     young: u16,
@@ -118,8 +141,10 @@ pub(crate) struct State {
     ends: [(u8, u8); 2],
     /// The positions before which all logins ended.
     before: [u8; 2],
+    end_is_anew: [bool; 2],
     acknowledged: u8,
     stamp: Option<(u8, u8)>,
+    stamp_is_anew: bool,
     /// Who ended all logins when the login was there.
     preceded: u8,
     /// Whether nothing may refuse the login.
@@ -172,10 +197,14 @@ impl Node {
             if nonce == *end {
                 self.knows |= 1 << bit;
             }
+            if nonce == CARRIED[bit] {
+                self.knows |= WAS << bit;
+            }
         }
         if nonce == MISPLACED {
             self.knows |= LOGIN;
         }
+        self.ever |= self.knows;
     }
 
     fn begin(&mut self) {
@@ -187,13 +216,30 @@ impl Node {
     /// Takes the page. `false` if it does not go on where reading stopped.
     fn take(&mut self, page: &Log, rules: Rules) -> bool {
         let last = self.read.len;
+        if page.is_anew && !self.read.is_anew {
+            // Positions mean nothing any more; what is known is carried over.
+            self.expected = 0;
+            for (end, carried) in CARRIED.iter().enumerate() {
+                if rules.carried && self.knows & 1 << end != 0 {
+                    self.expected |= 1 << carried;
+                }
+            }
+            self.young = self.expected;
+            self.knows &= LOGIN;
+            self.marks = [0; PLACES];
+            (self.highest, self.seen) = (0, 0);
+            self.read = EMPTY;
+            self.read.is_anew = true;
+            return false;
+        }
         if rules.inclusive && last > 0 && page.at(last) != self.read.at(last) {
             self.stamped(last, true);
             for nonce in &self.read.entries[..usize::from(last)] {
                 self.expected |= 1 << nonce;
                 self.young |= 1 << nonce;
             }
-            self.read = EMPTY;
+            self.read.entries = EMPTY.entries;
+            self.read.len = 0;
             return false;
         }
         for position in last + 1..=page.len {
@@ -210,13 +256,12 @@ impl Node {
 const EMPTY: Log = Log {
     entries: [0; PLACES],
     len: 0,
+    is_anew: false,
 };
 
 impl Losses {
     fn due(&self, state: &State) -> bool {
-        (0..2).any(|end| {
-            state.preceded & state.acknowledged & 1 << end != 0 && state.log.holds(ENDS[end])
-        })
+        (0..2).any(|end| state.preceded & state.acknowledged & 1 << end != 0 && state.log.says(end))
     }
 
     fn following(&self, state: &State, number: usize, next: &mut Next) {
@@ -230,7 +275,7 @@ impl Losses {
             0 => {
                 node.begin();
                 (node.at, node.due, node.sent_after_loss) = (1, due, settled);
-                node.knew = node.knows;
+                node.knew = node.ever;
                 "sends a read"
             }
             1 if !goes_on => {
@@ -260,7 +305,7 @@ impl Losses {
                     let knows = std::mem::take(&mut node.knew);
                     if state.lost && node.sent_after_loss {
                         let forgotten =
-                            |end: usize| knows & 1 << end != 0 && !state.log.holds(ENDS[end]);
+                            |end: usize| knows & (1 | WAS) << end != 0 && !state.log.says(end);
                         if (0..2).any(forgotten) {
                             to.broken = 2;
                         }
@@ -298,16 +343,23 @@ impl Losses {
         if !node.fresh {
             return;
         }
-        let is_unread = position > node.head;
+        let is_unread = position > node.head && state.stamp_is_anew == node.read.is_anew;
         if is_unread {
             node.seen = node.seen.max(position);
         }
+        let is_elsewhere = state.stamp_is_anew != node.read.is_anew;
         let known = node.marks[usize::from(position)];
-        let is_lost = self.rules.marks && known != 0 && known != mark;
+        let is_lost = self.rules.marks && !is_elsewhere && known != 0 && known != mark;
         let ended = (0..2).filter(|end| node.knows & 1 << end != 0);
-        let before = ended.map(|end| state.before[end]).max();
+        let carried = (node.knows & (WAS | WAS << 1) != 0).then_some(1);
+        let before = ended.map(|end| state.before[end]).chain(carried).max();
+        // One without a place here began before everything.
+        let position = if is_elsewhere { 0 } else { position };
         let waits = self.rules.unread_waits && is_unread;
         let what = match before {
+            _ if is_elsewhere && !self.rules.accepts_other_incarnations => {
+                "no, it is of another incarnation"
+            }
             Some(before) if position < before => "no, it began before",
             Some(_) if is_lost => {
                 // Once is enough here: it changes nothing to say it again.
@@ -339,6 +391,7 @@ impl Losses {
                     let position = to.log.append(ENDS[end]);
                     to.ends[end] = (1, position);
                     to.before[end] = position;
+                    to.end_is_anew[end] = state.log.is_anew;
                     if state.stamp.is_some() {
                         to.preceded |= 1 << end;
                         to.sure = false;
@@ -346,10 +399,20 @@ impl Losses {
                     "appends the end of all logins"
                 }
                 1 => {
-                    node.stamped(position, true);
-                    node.expected |= 1 << ENDS[end];
-                    node.young |= 1 << ENDS[end];
-                    node.apply(position, ENDS[end]);
+                    let nonce = if state.log.is_anew && !state.end_is_anew[end] {
+                        CARRIED[end]
+                    } else {
+                        ENDS[end]
+                    };
+                    if nonce == ENDS[end] || node.read.is_anew {
+                        node.expected |= 1 << nonce;
+                        node.young |= 1 << nonce;
+                    }
+                    // Said in another incarnation than the one followed, its place says nothing.
+                    if node.read.is_anew == state.end_is_anew[end] {
+                        node.stamped(position, true);
+                        node.apply(position, ENDS[end]);
+                    }
                     to.ends[end] = (2, 0);
                     "applies it"
                 }
@@ -371,18 +434,24 @@ impl Model for Losses {
     fn start(&self) -> State {
         let mut log = EMPTY;
         log.append(1);
+        for nonce in &NOISE[..self.known_noise] {
+            log.append(*nonce);
+        }
         let mut marks = [0; PLACES];
-        marks[1] = 1;
+        for position in 1..=log.len {
+            marks[usize::from(position)] = log.at(position);
+        }
         let node = Node {
             read: log,
             marks,
             knows: 0,
+            ever: 0,
             expected: 0,
             young: 0,
             highest: 0,
             highest_is_young: false,
             seen: 0,
-            head: 1,
+            head: log.len,
             misplaced: false,
             fresh: true,
             must_refuse: false,
@@ -399,11 +468,13 @@ impl Model for Losses {
             nodes: [node; 2],
             ends: [(0, 0); 2],
             before: [0; 2],
+            end_is_anew: [false; 2],
             acknowledged: 0,
             stamp: None,
+            stamp_is_anew: false,
             preceded: 0,
             sure: false,
-            noise_said: 0,
+            noise_said: self.known_noise as u8,
             lost: false,
             filler: 0,
             broken: 0,
@@ -420,10 +491,14 @@ impl Model for Losses {
             let mut to = state.clone();
             let position = state.log.len;
             to.stamp = Some((position, state.log.at(position)));
+            to.stamp_is_anew = state.log.is_anew;
             let recovered = state.nodes.iter().all(|node| node.recovered);
             to.sure = !state.lost || recovered;
             if let Some(number) = self.stamps {
-                to.nodes[number].stamped(position, true);
+                let node = &mut to.nodes[number];
+                if node.read.is_anew == state.log.is_anew {
+                    node.stamped(position, true);
+                }
             }
             next.push((Step("login", "is stamped with the head"), to));
         }
@@ -456,6 +531,19 @@ impl Model for Losses {
                 let what = ["", "loses its last entry", "loses its last two"];
                 next.push((Step("log", what[usize::from(count)]), to));
             }
+        }
+        if !state.lost && self.anew {
+            let mut to = state.clone();
+            to.log = Log {
+                is_anew: true,
+                ..EMPTY
+            };
+            to.lost = true;
+            to.sure = false;
+            for node in &mut to.nodes {
+                node.due &= node.at != 1;
+            }
+            next.push((Step("log", "begins anew"), to));
         }
         next.iter_mut().for_each(|(_, to)| to.settle());
     }
