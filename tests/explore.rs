@@ -452,6 +452,7 @@ fn places_in_the_log() {
 /// A log that is as it was but for its last entry; the login is stamped on a node that goes on.
 const LOST: Losses = Losses {
     rules: losses::Rules::IMPLEMENTED,
+    login: true,
     stamps: Some(1),
     ends: &[0],
     noise: 0,
@@ -612,6 +613,15 @@ fn limits_of_what_is_implemented() {
         "I2",
         &beyond,
     );
+    // An entry that is said again may come to stand where it stood, behind another one than before:
+    // who stopped there does not see that something was lost.
+    let hidden = Losses {
+        login: false,
+        noise: 2,
+        lost: 2,
+        ..LOST
+    };
+    breaks("log: said again where it stood", "I4", &hidden);
     // What is said again after a loss names a place in the log that was read, and the one that it
     // is said to may have begun anew meanwhile.
     let restarted = Losses {

@@ -55,6 +55,8 @@ impl Rules {
 #[derive(Clone, Copy)]
 pub(crate) struct Losses {
     pub(crate) rules: Rules,
+    /// Whether there is a login.
+    pub(crate) login: bool,
     /// The node that stamps the login, if it is one that goes on.
     pub(crate) stamps: Option<usize>,
     /// Who ends all logins of the subject, in any order.
@@ -487,7 +489,7 @@ impl Model for Losses {
             self.verifying(state, number, next);
         }
         self.ending(state, next);
-        if state.stamp.is_none() {
+        if self.login && state.stamp.is_none() {
             let mut to = state.clone();
             let position = state.log.len;
             to.stamp = Some((position, state.log.at(position)));
