@@ -11,11 +11,11 @@ use std::time::Duration;
 use crate::clock::{self, Clock, SystemClock, Timestamp};
 use crate::error::Result;
 
-/// The pause after a first failure.
+/// The pause after a first failure, unless the piece of work says otherwise.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The shortest pause, so that no piece of work keeps the others from theirs.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
-/// The longest pause after failures in a row.
+/// The longest pause after failures in a row, unless the piece of work says otherwise.
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
 /// A future that a trait object returns.
@@ -30,6 +30,12 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
     ///
     /// Dropping the future may leave the step undone, never half done.
     fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<Duration>>;
+
+    /// The pause after a first failure and the longest one after failures in a row, between which
+    /// they double. Default: from one second to five minutes.
+    fn retries(&self) -> [Duration; 2] {
+        [FIRST_RETRY, LAST_RETRY]
+    }
 }
 
 /// The background work of an authenticator: a future that the application runs where and how it
@@ -147,7 +153,8 @@ where
     S: Fn(Duration) -> F + Send + Sync,
     F: Future<Output = ()> + Send,
 {
-    let mut retry = FIRST_RETRY;
+    let [first_retry, last_retry] = chore.retries();
+    let mut retry = first_retry;
     loop {
         let step = match clock::read(clock) {
             Ok(now) => chore.step(now).await,
@@ -155,12 +162,12 @@ where
         };
         match step {
             Ok(pause) => {
-                retry = FIRST_RETRY;
+                retry = first_retry;
                 sleep(pause.max(LEAST_PAUSE)).await;
             }
             Err(_) => {
-                sleep(retry).await;
-                retry = (retry * 2).min(LAST_RETRY);
+                sleep(retry.max(LEAST_PAUSE)).await;
+                retry = (retry * 2).min(last_retry);
             }
         }
     }
