@@ -334,3 +334,36 @@ fn a_revocation_that_cannot_be_told_says_so() {
         Revocation::Within(MAX_AGE)
     );
 }
+
+/// A login that goes on from an older one, which ended everywhere meanwhile, has ended too, however
+/// long it takes.
+#[test]
+fn a_login_that_goes_on_from_an_ended_one_is_refused() {
+    for wait in [10, 100, 3600] {
+        let fleet = Fleet::new();
+        let (here, there) = (fleet.node(), fleet.node());
+        let identity = block_on(here.verify(&log_in(&here, "alice"))).unwrap();
+        let _ = block_on(there.revoke_all("alice")).unwrap();
+        fleet.clock.advance(Duration::from_secs(wait));
+        let _ = block_on(there.revoke_all("bob")).unwrap();
+        let again = block_on(here.issue(identity.into_login()));
+        assert_eq!(again.unwrap_err().rejection(), Some(Rejection::Revoked));
+    }
+}
+
+/// What was kept when all others ended is served from memory again.
+#[test]
+fn a_kept_session_is_asked_for_once() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let (kept, other) = (log_in(&here, "alice"), log_in(&here, "alice"));
+    assert!(accepts(&there, &kept) && accepts(&there, &other));
+    let _ = block_on(here.revoke_others(&kept)).unwrap();
+    follow(&there);
+    fleet.loads();
+    for _ in 0..5 {
+        assert!(accepts(&there, &kept) && !accepts(&there, &other));
+    }
+    let loads = fleet.loads();
+    assert!(loads <= 2, "{loads} loads");
+}

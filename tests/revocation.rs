@@ -7,7 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use statewise::clock::Timestamp;
@@ -604,4 +605,134 @@ fn a_node_looks_for_its_log_while_that_is_away() {
         &pauses[..3]
     );
     assert!(*pauses.iter().max().unwrap() < BOUND / 5);
+}
+
+/// A log that does something between the moment at which a read is sent and the read.
+struct Slow {
+    inner: Arc<MemoryLog>,
+    before: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl fmt::Debug for Slow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Slow")
+    }
+}
+
+impl RevocationLog for Slow {
+    async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp, Error> {
+        self.inner.append(facts, now).await
+    }
+
+    async fn head(&self, now: Timestamp) -> Result<Stamp, Error> {
+        self.inner.head(now).await
+    }
+
+    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page, Error> {
+        let before = self.before.lock().unwrap().take();
+        if let Some(before) = before {
+            before();
+        }
+        self.inner.read(from, limit, now).await
+    }
+
+    async fn fence(&self, now: Timestamp) -> Result<(), Error> {
+        self.inner.fence(now).await
+    }
+}
+
+/// What a page says counts from when it was asked for: one that was long on its way would have a
+/// fact forgotten while a token lives that it ends.
+#[test]
+fn an_answer_that_was_long_on_its_way_does_not_count() {
+    let log = log();
+    let node = Node::new(&log);
+    let slow = Arc::new(Slow {
+        inner: Arc::clone(&log),
+        before: Mutex::new(None),
+    });
+    let view = RevocationView::builder(Arc::clone(&slow))
+        .longest(LONGEST)
+        .bound(BOUND)
+        .clock(node.clock.clone())
+        .build()
+        .unwrap();
+    let auth: TokenAuthenticator = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(LONGEST)
+        .revocations(&view)
+        .clock(node.clock.clone())
+        .build()
+        .unwrap();
+    let issued = block_on(auth.issue(Login::new("alice"))).unwrap();
+    let token = issued.credential().reveal().to_owned();
+    let (clock, inner) = (node.clock.clone(), Arc::clone(&log));
+    *slow.before.lock().unwrap() = Some(Box::new(move || {
+        clock.advance(Duration::from_secs(600));
+        let other = RevocationView::builder(inner)
+            .longest(LONGEST)
+            .clock(clock)
+            .build()
+            .unwrap();
+        let _ = block_on(other.revoke_subject("alice")).unwrap();
+    }));
+    let late = block_on(view.follow());
+    assert!(late.is_err_and(|error| error.is_unavailable()));
+    assert!(auth.verify_now(&token).unwrap_err().is_unavailable());
+    block_on(view.follow()).unwrap();
+    // As long as it lives.
+    for _ in 0..29 {
+        node.clock.advance(Duration::from_secs(100));
+        for _ in 0..64 {
+            block_on(view.upkeep().tick()).unwrap();
+        }
+        let error = auth.verify_now(&token).unwrap_err();
+        assert_eq!(error.rejection(), Some(Rejection::Revoked));
+    }
+}
+
+/// A login of a lost part is ended by one fact, however often it is presented.
+#[test]
+fn a_login_of_a_lost_part_is_ended_once() {
+    let log = log();
+    let (node, gone) = (Node::new(&log), Node::new(&log));
+    let _ = block_on(gone.view.revoke_subject("noise")).unwrap();
+    let stolen = gone.log_in("alice");
+    drop(gone);
+    log.lose(1);
+    let other = Node::new(&log);
+    let _ = block_on(other.view.revoke_subject("other")).unwrap();
+    let _ = block_on(node.view.revoke_subject("alice")).unwrap();
+    node.follow().unwrap();
+    let before = log.len();
+    for _ in 0..50 {
+        assert!(node.refuses_as_revoked(&stolen));
+        node.follow().unwrap();
+    }
+    assert!(log.len() <= before + 1, "{} facts", log.len() - before);
+}
+
+/// Stamped beyond what a node has read, by a node that is gone with the end of the log: whether it
+/// began before its subject's logins ended cannot be told, and nobody is let in on a guess.
+#[test]
+fn a_login_from_beyond_the_end_is_not_let_in() {
+    let log = log();
+    let node = Node::new(&log);
+    let stolen = {
+        let gone = Node::new(&log);
+        for _ in 0..3 {
+            let _ = block_on(gone.view.revoke_subject("noise")).unwrap();
+        }
+        gone.log_in("alice")
+    };
+    log.lose(3);
+    let _ = block_on(node.auth.revoke_all("alice")).unwrap();
+    for _ in 0..3 {
+        node.clock.advance(Duration::from_secs(10));
+        node.follow().unwrap();
+        assert!(!node.accepts(&stolen));
+    }
+    assert!(node.refuses_as_revoked(&stolen));
+    assert!(node.accepts(&node.log_in("alice")));
 }

@@ -156,16 +156,6 @@ impl Nonce {
         &self.0
     }
 
-    /// The nonce of a fact that any of several nodes may carry into a log that began anew.
-    pub(crate) fn of(incarnation: u64, fact: Fact) -> Self {
-        let mut message = [0; 8 + FACT_BYTES];
-        message[..8].copy_from_slice(&incarnation.to_be_bytes());
-        message[8..].copy_from_slice(&fact.to_bytes());
-        let mut nonce = [0; 16];
-        nonce.copy_from_slice(&sha256::hash(&message)[..16]);
-        Self(nonce)
-    }
-
     /// The mark of a [`Stamp`](crate::Stamp) that is taken at this entry.
     #[must_use]
     pub const fn mark(&self) -> u32 {

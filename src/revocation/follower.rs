@@ -3,9 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::clock::Timestamp;
+use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::handle::Stamp;
-use crate::revocation::fact::{Draft, Entry, Nonce};
+use crate::revocation::fact::{Draft, Entry, Fact, Nonce};
 use crate::revocation::known::Known;
 use crate::revocation::log::{MARGIN, Page};
 
@@ -30,8 +31,9 @@ pub(crate) struct Follower {
     cursor: Option<Cursor>,
     /// The last entries that were read, oldest first, and until when they count.
     recent: VecDeque<(Entry, Timestamp)>,
-    /// What must be in the log and has not been seen there yet.
-    expected: HashMap<Nonce, Expected>,
+    /// What must be in the log and has not been seen there yet. By what is said: whoever has said
+    /// it again, it is there.
+    expected: HashMap<Fact, Expected>,
     /// Counts the reads.
     reads: u64,
     /// The last place that anybody is known to have been stamped with, and the read before which
@@ -50,7 +52,7 @@ struct Cursor {
 /// A fact that must be in the log.
 #[derive(Clone, Copy)]
 struct Expected {
-    draft: Draft,
+    life: u64,
     until: Timestamp,
     /// The read before which it was there.
     before: u64,
@@ -72,12 +74,16 @@ impl Follower {
     }
 
     /// What the log has lost, once it has been read to its end: to be said again before this node
-    /// counts as fresh.
-    pub(crate) fn missing(&self, now: Timestamp) -> Vec<Draft> {
-        let expected = self.expected.values();
+    /// counts as fresh. Under nonces of their own: what is said again is another entry.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the entropy source fails.
+    pub(crate) fn missing(&self, now: Timestamp, entropy: &dyn Entropy) -> Result<Vec<Draft>> {
+        let expected = self.expected.iter();
         expected
-            .filter(|expected| expected.before <= self.reads && expected.until > now)
-            .map(|expected| expected.draft)
+            .filter(|(_, expected)| expected.before <= self.reads && expected.until > now)
+            .map(|(fact, expected)| Draft::new(*fact, expected.life, entropy))
             .collect()
     }
 
@@ -99,8 +105,8 @@ impl Follower {
         self.expected.retain(|_, expected| expected.until > now);
         for (back, draft) in (0..).zip(drafts.iter().rev()) {
             let place = stamp.position().saturating_sub(back);
-            let draft = Draft::again(draft.nonce, draft.fact.said_at(place), draft.life);
-            self.expect(draft, stays_until(draft.life, now));
+            let fact = draft.fact.said_at(place);
+            self.expect(fact, draft.life, stays_until(draft.life, now));
         }
     }
 
@@ -117,15 +123,15 @@ impl Follower {
         }
     }
 
-    fn expect(&mut self, draft: Draft, until: Timestamp) {
+    fn expect(&mut self, fact: Fact, life: u64, until: Timestamp) {
         // A read that is under way may have been sent before.
         let before = self.reads + 1;
         let expected = Expected {
-            draft,
+            life,
             until,
             before,
         };
-        self.expected.insert(draft.nonce, expected);
+        self.expected.insert(fact, expected);
     }
 
     /// Takes a page that was read from where [`begin`](Self::begin) said.
@@ -196,29 +202,29 @@ impl Follower {
                 if until > now {
                     let fact = entry.fact.said_at(entry.position);
                     let life = until.saturating_since(now).saturating_sub(MARGIN);
-                    self.expect(Draft::again(entry.nonce, fact, life), until);
+                    self.expect(fact, life, until);
                 }
             }
         } else {
             self.recent.clear();
-            for (_, expected) in std::mem::take(&mut self.expected) {
-                let Draft { nonce, fact, life } = expected.draft;
-                let draft = Draft::again(nonce, fact.said_elsewhere(), life);
-                self.expect(draft, expected.until);
+            for (fact, expected) in std::mem::take(&mut self.expected) {
+                self.expect(fact.said_elsewhere(), expected.life, expected.until);
             }
             for (fact, until) in known.facts(now) {
-                let fact = fact.said_elsewhere();
-                // Whichever node says it: it is one fact.
-                let nonce = Nonce::of(page.incarnation, fact);
                 let life = until.saturating_since(now).saturating_sub(MARGIN);
-                self.expect(Draft::again(nonce, fact, life), until);
+                self.expect(fact.said_elsewhere(), life, until);
             }
         }
         self.cursor = None;
     }
 
     fn remember(&mut self, entry: &Entry, now: Timestamp) {
-        self.expected.remove(&entry.nonce);
+        let fact = entry.fact.said_at(entry.position);
+        // Said for less long, it would be forgotten early.
+        let is_there = |expected: &Expected| expected.life <= entry.life;
+        if self.expected.get(&fact).is_some_and(is_there) {
+            self.expected.remove(&fact);
+        }
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
         }

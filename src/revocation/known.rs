@@ -32,6 +32,9 @@ pub(crate) enum Standing {
         /// Whether everything ended.
         everything: bool,
     },
+    /// All logins of its subject, or everything, ended, and whether it began before that cannot be
+    /// told yet: it was stamped beyond what has been read.
+    Ahead,
 }
 
 /// All facts that have not had their time, combined by maximum.
@@ -49,6 +52,8 @@ pub(crate) struct Known {
     /// capacity: so far back a stamp of a lost part is told from what took its place.
     marks: Box<[AtomicU64]>,
     incarnation: AtomicU64,
+    /// The last position that was applied.
+    head: AtomicU64,
     some_keys: AtomicBool,
     rare: RwLock<Rare>,
     count: AtomicUsize,
@@ -106,6 +111,7 @@ impl Known {
                 .map(|_| AtomicU64::new(0))
                 .collect(),
             incarnation: AtomicU64::new(0),
+            head: AtomicU64::new(0),
             some_keys: AtomicBool::new(false),
             rare: RwLock::default(),
             count: AtomicUsize::new(0),
@@ -128,6 +134,23 @@ impl Known {
         stamp.incarnation() == self.incarnation.load(Ordering::Relaxed)
     }
 
+    /// The last position up to which everything has been applied.
+    pub(crate) fn head(&self) -> u64 {
+        self.head.load(Ordering::Relaxed)
+    }
+
+    /// Everything has been applied up to this position.
+    pub(crate) fn reached(&self, position: u64) {
+        self.head.store(position, Ordering::Relaxed);
+    }
+
+    /// Where everything has been applied up to, as the stamp of who begins there.
+    pub(crate) fn here(&self) -> Stamp {
+        let head = self.head();
+        let mark = self.mark_at(head).load(Ordering::Relaxed);
+        Stamp::new(self.incarnation.load(Ordering::Relaxed), head, mark as u32)
+    }
+
     /// A place in the incarnation that is followed.
     pub(crate) fn place(&self, position: u64) -> Stamp {
         Stamp::new(self.incarnation.load(Ordering::Relaxed), position, 0)
@@ -139,19 +162,21 @@ impl Known {
     #[inline]
     pub(crate) fn standing(&self, handle: Handle, subject: &str, stamp: Option<Stamp>) -> Standing {
         let partition = handle.partition();
+        let shard = self.shard_of(partition);
+        let own = if shard.filter.may_hold(handle) {
+            Self::look_up(shard, handle)
+        } else {
+            Standing::Good
+        };
         let everything = self.everything.load(Ordering::Relaxed);
         let latest = self.latest[usize::from(partition)].load(Ordering::Relaxed);
-        if everything | latest != 0 {
-            let standing = self.order(subject, stamp, everything, latest);
-            if standing != Standing::Good {
-                return standing;
-            }
+        if own == Standing::Ended || everything | latest == 0 {
+            return own;
         }
-        let shard = self.shard_of(partition);
-        if shard.filter.may_hold(handle) {
-            return Self::look_up(shard, handle);
+        match self.order(subject, stamp, everything, latest) {
+            Standing::Good => own,
+            standing => standing,
         }
-        Standing::Good
     }
 
     /// Whether a login began before what ended, where something did.
@@ -162,13 +187,20 @@ impl Known {
         if began < everything {
             return Standing::Ended;
         }
-        let is_lost = stamp.is_some_and(|stamp| self.is_lost(stamp));
-        if is_lost && everything != 0 {
-            return Standing::Misplaced { everything: true };
+        // Not ahead is what this node has said or stamped itself.
+        let is_ahead = began > self.head() && !stamp.is_some_and(|stamp| self.is_noted(stamp));
+        let is_lost = !is_ahead && stamp.is_some_and(|stamp| self.is_lost(stamp));
+        if everything != 0 && (is_ahead || is_lost) {
+            return if is_ahead {
+                Standing::Ahead
+            } else {
+                Standing::Misplaced { everything: true }
+            };
         }
-        if began < latest || (is_lost && latest != 0) {
+        if latest != 0 && (began < latest || is_ahead || is_lost) {
             return match self.before(subject) {
                 Some(before) if began < before => Standing::Before,
+                Some(_) if is_ahead => Standing::Ahead,
                 Some(_) if is_lost => Standing::Misplaced { everything: false },
                 _ => Standing::Good,
             };
@@ -179,6 +211,22 @@ impl Known {
     fn mark_at(&self, position: u64) -> &AtomicU64 {
         // As many as a power of two.
         &self.marks[position as usize & (self.marks.len() - 1)]
+    }
+
+    /// Notes the entry at which a login was stamped.
+    pub(crate) fn note(&self, stamp: Stamp) {
+        let mark = stamp.position() << 32 | u64::from(stamp.mark());
+        if self.is_here(stamp) && stamp.position() > self.head() {
+            self.mark_at(stamp.position())
+                .store(mark, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is known that a stamp was taken at this entry.
+    #[inline]
+    fn is_noted(&self, stamp: Stamp) -> bool {
+        let known = self.mark_at(stamp.position()).load(Ordering::Relaxed);
+        known == stamp.position() << 32 | u64::from(stamp.mark())
     }
 
     /// Whether another entry is known where a stamp was taken.
@@ -420,6 +468,7 @@ mod tests {
             let [mut straight, mut shuffled] = [Known::new(100), Known::new(100)];
             for known in [&mut straight, &mut shuffled] {
                 known.enter(1);
+                known.reached(30);
             }
             for entry in &entries {
                 straight.apply(entry, now());

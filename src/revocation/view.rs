@@ -67,8 +67,6 @@ struct Inner {
     /// When the last complete read was sent, in seconds since 1970.
     fresh_as_of: AtomicU64,
     fenced_at: AtomicU64,
-    /// The last position that was applied.
-    head: AtomicU64,
     /// The highest position beyond it that a presented login was stamped with.
     seen: AtomicU64,
     follower: Mutex<Follower>,
@@ -105,7 +103,6 @@ impl RevocationView {
                 settings,
                 fresh_as_of: AtomicU64::new(NEVER),
                 fenced_at: AtomicU64::new(0),
-                head: AtomicU64::new(0),
                 seen: AtomicU64::new(0),
                 follower: Mutex::default(),
                 reading: AtomicBool::new(false),
@@ -170,7 +167,7 @@ impl RevocationView {
         }
         if let Some(stamp) = stamp
             && !elsewhere
-            && stamp.position() > inner.head.load(Ordering::Relaxed)
+            && stamp.position() > inner.known.head()
         {
             // Stamped a moment ago, or in a part that the log has lost: the next read tells.
             inner.seen.fetch_max(stamp.position(), Ordering::Relaxed);
@@ -178,6 +175,11 @@ impl RevocationView {
         match inner.known.standing(handle, subject, stamp) {
             Standing::Good | Standing::Changed(_) => Ok(()),
             Standing::Ended | Standing::Before => Err(Rejection::Revoked.into()),
+            // The next read tells.
+            Standing::Ahead => Err(Error::could_not(
+                "the login began later than the revocation view has read",
+                None,
+            )),
             Standing::Misplaced { .. } => {
                 inner.misplace(handle);
                 Err(Rejection::Revoked.into())
@@ -197,6 +199,11 @@ impl RevocationView {
         let known = &self.inner.known;
         self.is_fresh(now)
             .then(|| known.standing(handle, subject, stamp))
+    }
+
+    /// Where it has read to, as the stamp of a login that begins there.
+    pub(crate) fn here(&self) -> Stamp {
+        self.inner.known.here()
     }
 
     /// Whether it knows all that was said before the bound.
@@ -220,6 +227,7 @@ impl RevocationView {
         let now = clock::read(&*self.inner.settings.clock)?;
         let stamp = self.inner.log.head_dyn(now).await?;
         self.inner.lock().stamped(stamp);
+        self.inner.known.note(stamp);
         Ok(stamp)
     }
 
@@ -387,15 +395,25 @@ impl RevocationView {
                 .lock()
                 .begin(inner.known.place(inner.seen.load(Ordering::Relaxed)));
             let page = inner.log.read_dyn(from, PAGE, sent).await?;
+            // What was said in it may have had its time on the way, and would be forgotten early.
+            if clock::read(&*inner.settings.clock)?.saturating_since(sent)
+                > inner.settings.fresh_for
+            {
+                return Err(Error::could_not(
+                    "the revocation log took longer than the bound to answer",
+                    None,
+                ));
+            }
             let (progress, missing) = {
                 let mut follower = inner.lock();
                 let was_here = inner.known.is_here(Stamp::new(page.incarnation, 0, 0));
                 let progress = follower.take(&page, &inner.known, sent)?;
-                let mut missing = follower.missing(sent);
+                let entropy = &*inner.settings.entropy;
+                let mut missing = follower.missing(sent, entropy)?;
                 if progress == Progress::CaughtUp {
                     missing.extend(inner.fillers(follower.short_by())?);
                     missing.extend(inner.misplaced()?);
-                    inner.head.store(follower.position(), Ordering::Relaxed);
+                    inner.known.reached(follower.position());
                 }
                 if !was_here {
                     inner.seen.store(0, Ordering::Relaxed);
@@ -529,7 +547,13 @@ struct Following(Arc<Inner>);
 impl Chore for Following {
     fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<Duration>> {
         Box::pin(async move {
-            self.0.known.sweep(now);
+            // Somebody may still ask with a time from before: what was read last is as old as that.
+            let fresh_as_of = self.0.fresh_as_of.load(Ordering::Acquire);
+            if fresh_as_of != NEVER {
+                self.0
+                    .known
+                    .sweep(now.min(Timestamp::from_unix(fresh_as_of)));
+            }
             let view = RevocationView {
                 inner: Arc::clone(&self.0),
             };

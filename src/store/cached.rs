@@ -97,16 +97,20 @@ impl<S: SessionStore> CachedStore<S> {
         let Some(row) = copy.row else {
             return self.view.is_fresh(now).then_some(None);
         };
-        match self
-            .view
-            .standing(handle, row.subject(), row.stamp(), now)?
-        {
+        let standing = |stamp| self.view.standing(handle, row.subject(), stamp, now);
+        let standing = match standing(row.stamp())? {
             Standing::Ended => return Some(None),
+            Standing::Before | Standing::Misplaced { everything: false } => {
+                standing(Some(copy.seen))?
+            }
+            standing => standing,
+        };
+        match standing {
             Standing::Good => {}
             Standing::Changed(version) if row.version() >= version => {}
             // The store decides: it has removed what has ended.
-            Standing::Changed(_) | Standing::Before | Standing::Misplaced { .. } => return None,
-        };
+            _ => return None,
+        }
         let wants_touch = load.touch.is_some_and(|touch| row.wants_touch(touch, now));
         // What a copy knows of uses may be old: nobody is refused for that.
         (row.is_alive(now) && !wants_touch).then_some(Some(row))
@@ -114,13 +118,19 @@ impl<S: SessionStore> CachedStore<S> {
 
     /// Asks the store, and keeps what it says.
     async fn ask(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+        let seen = self.view.here();
         let row = self.inner.load(handle, load, now).await?;
-        self.keep(handle, row.clone(), now);
+        self.keep(handle, row.clone(), now, seen);
         Ok(row.filter(|row| !self.has_ended(row, now)))
     }
 
-    fn keep(&self, handle: Handle, row: Option<Record>, asked_at: Timestamp) {
-        self.copies.put(handle, Copy { row, asked_at });
+    fn keep(&self, handle: Handle, row: Option<Record>, asked_at: Timestamp, seen: Stamp) {
+        let copy = Copy {
+            row,
+            asked_at,
+            seen,
+        };
+        self.copies.put(handle, copy);
     }
 
     /// Whether a row that the store has belongs to a login that has ended all the same, with
@@ -149,6 +159,7 @@ impl<S: SessionStore> CachedStore<S> {
 
 impl<S: SessionStore> SessionStore for CachedStore<S> {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        let seen = self.view.here();
         let created = self.inner.create(record, limit, now).await?;
         if let Created::Stored { evicted } = &created {
             // Who ends all logins of the subject removes them, says so, and removes them again:
@@ -162,7 +173,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                     return Err(ended.err().unwrap_or(Rejection::Revoked.into()));
                 }
             }
-            self.keep(record.handle(), Some(record.clone()), now);
+            self.keep(record.handle(), Some(record.clone()), now, seen);
             if !evicted.is_empty() {
                 evicted
                     .iter()
@@ -217,13 +228,14 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     }
 
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
+        let seen = self.view.here();
         let renewed = self.inner.renew(handle, renewal, now).await?;
         match &renewed {
             Renewed::Advanced(row) | Renewed::Unchanged(row) => {
                 if self.has_ended(row, now) {
                     return Ok(Renewed::Absent);
                 }
-                self.keep(handle, Some(row.clone()), now);
+                self.keep(handle, Some(row.clone()), now, seen);
             }
             Renewed::Absent => self.copies.forget(handle),
         }
@@ -237,10 +249,11 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         change: &Change,
         now: Timestamp,
     ) -> Result<Updated> {
+        let seen = self.view.here();
         let updated = self.inner.update(handle, expected, change, now).await?;
         match &updated {
             Updated::Done(row) => {
-                self.keep(handle, Some(row.clone()), now);
+                self.keep(handle, Some(row.clone()), now, seen);
                 let version = row.version();
                 let fact = Fact::Changed { handle, version };
                 // The change is made: where it is not told, copies show it when they have aged.
@@ -282,12 +295,14 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     async fn remove_subject(&self, subject: &str, scope: Scope, now: Timestamp) -> Result<Removed> {
         let removed = self.inner.remove_subject(subject, scope, now).await?;
         self.copies.forget_subject(subject);
-        // Of one that is kept, each node asks the store once more.
+        // Of one that is kept, and of its subject's new ones, each node asks the store once more.
         let fact = Fact::Subject {
             subject: SubjectKey::of(subject),
             before: scope.before.map(Stamp::position),
         };
-        let Ok(stamp) = self.view.say(&[fact], self.max_age).await else {
+        // For as long as a login may have been under way, which goes on from an older one.
+        let life = self.view.longest().as_secs();
+        let Ok(stamp) = self.view.say(&[fact], life).await else {
             let effective = Revocation::Within(self.staleness());
             return Ok(Removed::with_effect(removed.count, effective));
         };

@@ -45,7 +45,7 @@ impl Rules {
         fillers: true,
         said_again: true,
         inclusive: true,
-        unread_waits: false,
+        unread_waits: true,
         carried: true,
         accepts_other_incarnations: false,
     };

@@ -177,14 +177,6 @@ type Next = Vec<(Step, State)>;
 impl Rules {
     /// As it is implemented.
     pub(crate) const IMPLEMENTED: Self = Self {
-        late_reads_count: true,
-        facts_go_by_clock: true,
-        subject_for_longest: false,
-        ..Self::REPAIRED
-    };
-
-    /// With what exploring the implemented rules has found to be missing.
-    pub(crate) const REPAIRED: Self = Self {
         late_reads_count: false,
         kept_from_arrival: false,
         facts_go_by_clock: false,

@@ -36,12 +36,6 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) const IMPLEMENTED: Self = Self {
-        late_reads_count: true,
-        facts_go_by_clock: true,
-        ..Self::REPAIRED
-    };
-
-    pub(crate) const REPAIRED: Self = Self {
         late_reads_count: false,
         facts_go_by_clock: false,
         life_of_token: false,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Timestamp;
-use crate::handle::{Handle, partition};
+use crate::handle::{Handle, Stamp, partition};
 use crate::session::record::Record;
 
 /// Parts with a lock each; partitions of subjects are divided among them.
@@ -17,6 +17,9 @@ pub(super) struct Copy {
     pub(super) row: Option<Record>,
     /// Before the store was asked: what was removed later is known to the view, or will be.
     pub(super) asked_at: Timestamp,
+    /// Where the view stood then: whatever ended the logins of a subject up to there had been
+    /// removed from the store, so that a row that was there has survived it.
+    pub(super) seen: Stamp,
 }
 
 impl Copy {
@@ -31,6 +34,7 @@ impl Copy {
             let row = copy.row.as_ref();
             (
                 copy.asked_at,
+                copy.seen.position(),
                 row.map(|row| (row.version(), row.generation())),
             )
         };
