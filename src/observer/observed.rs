@@ -105,14 +105,10 @@ impl<A: Authenticator> Authenticator for Observed<A> {
 
     async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
         let answer = self.inner.revoke_all(subject).await;
-        // The subject lives longer than the answer does.
-        match &answer {
-            Ok(effective) => self.observer.observe(&Event::RevokedAll {
-                subject,
-                effective: *effective,
-            }),
-            Err(error) => self.observer.observe(&Event::failed(Act::RevokeAll, error)),
-        }
+        self.tell(Act::RevokeAll, &answer, |effective| Event::RevokedAll {
+            subject,
+            effective: *effective,
+        });
         answer
     }
 

@@ -218,7 +218,6 @@ pub(crate) fn upkeep(store: &Arc<impl WritesBehind>) -> Upkeep {
 }
 
 /// Writes what waits, at most a second after it was noted.
-#[derive(Debug)]
 struct Flush<W>(Arc<W>);
 
 impl<W: WritesBehind> Chore for Flush<W> {
@@ -243,6 +242,12 @@ impl<W: WritesBehind> Chore for Flush<W> {
                 PAUSE
             })
         })
+    }
+}
+
+impl<W> fmt::Debug for Flush<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Flush")
     }
 }
 
