@@ -77,11 +77,11 @@
 //! | `metrics` | no | `MetricsObserver`: counters and gauges of what happens, for a recorder of metrics 0.24 |
 //! | `redb` | no | `RedbStore`: sessions in one file, durable, without a server |
 //! | `redis` | no | `RedisStore`: sessions in Redis, Valkey or a Cluster, over the application's connection |
-//! | `sqlx-mysql` | no | `MySqlStore`: sessions in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
-//! | `sqlx-postgres` | no | `PostgresStore`: sessions in Postgres, through a pool of sqlx 0.9 (Rust 1.94) |
-//! | `sqlx-sqlite` | no | `SqliteStore`: sessions in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `sqlx-mysql` | no | `MySqlStore`, `MySqlLog`: sessions and revocations in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `sqlx-postgres` | no | `PostgresStore`, `PostgresLog`: sessions and revocations in Postgres, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `sqlx-sqlite` | no | `SqliteStore`, `SqliteLog`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
-//! | `tokio-postgres` | no | `PostgresStore`, pipelined over connections of tokio-postgres 0.7 |
+//! | `tokio-postgres` | no | `PostgresStore`, `PostgresLog`, pipelined over connections of tokio-postgres 0.7 |
 //! | `tracing` | no | `TracingObserver`: events of what happens, for a subscriber of tracing 0.1 |
 
 #![forbid(unsafe_code)]
@@ -103,6 +103,7 @@ pub mod testkit;
 mod authenticator;
 mod base64url;
 mod data;
+mod durability;
 mod error;
 mod fields;
 mod handle;
@@ -112,6 +113,13 @@ mod login;
 mod public_id;
 mod secret;
 mod sha256;
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+mod sql;
 mod upkeep;
 
 pub use authenticator::{Authenticator, DynAuthenticator, Presented};

@@ -7,6 +7,11 @@
 //! | log | for |
 //! |---|---|
 //! | [`MemoryLog`] | one node, and tests |
+//! | `RedbLog` (`redb`) | one node, in a file that survives it |
+//! | `RedisLog` (`redis`) | nodes that share a Redis, or a Cluster |
+//! | `MySqlLog` (feature `sqlx-mysql`) | nodes that share a MySQL or MariaDB |
+//! | `PostgresLog` (feature `sqlx-postgres` or `tokio-postgres`) | nodes that share a Postgres |
+//! | `SqliteLog` (feature `sqlx-sqlite`) | processes on one machine that share a file |
 
 mod builder;
 mod fact;
@@ -15,6 +20,17 @@ mod follower;
 mod known;
 mod log;
 mod memory;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+mod sql;
 mod view;
 
 pub use builder::{NeedsLongest, ViewBuilder};
@@ -22,4 +38,22 @@ pub use fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, SubjectKey};
 pub(crate) use known::Standing;
 pub use log::{DynRevocationLog, MARGIN, Page, RevocationLog};
 pub use memory::MemoryLog;
+#[cfg(feature = "redb")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
+pub use redb::RedbLog;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use redis::{RedisLog, RedisLogBuilder};
+#[cfg(feature = "sqlx-mysql")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-mysql")))]
+pub use sql::mysql::{self, MySqlLog, MySqlLogBuilder};
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres")))
+)]
+pub use sql::postgres::{self, PostgresLog, PostgresLogBuilder};
+#[cfg(feature = "sqlx-sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-sqlite")))]
+pub use sql::sqlite::{self, SqliteLog, SqliteLogBuilder};
 pub use view::{Health, RevocationView};

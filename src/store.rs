@@ -42,12 +42,11 @@
 ))]
 mod behind;
 mod cached;
-mod durability;
 mod memory;
 #[cfg(feature = "redb")]
-mod redb;
+pub(crate) mod redb;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 #[cfg(any(
     feature = "sqlx-mysql",
     feature = "sqlx-postgres",
@@ -56,8 +55,8 @@ mod redis;
 ))]
 mod sql;
 
+pub use crate::durability::{Durability, Survives};
 pub use cached::{CachedBuilder, CachedStore};
-pub use durability::{Durability, Survives};
 pub use memory::MemoryStore;
 #[cfg(feature = "redb")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redb")))]

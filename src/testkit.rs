@@ -11,7 +11,8 @@
 //! }
 //! ```
 //!
-//! [`laws`] lists them. A law that is broken panics and says which; where chance is involved, it
+//! [`laws`] lists them. The same for revocation logs: [`LogFixture`], [`revocation_log_laws!`] and
+//! [`log_laws`]. A law that is broken panics and says which; where chance is involved, it
 //! says the seed as well, and the environment variable `STATEWISE_SEED` makes the same choices
 //! again.
 //!
@@ -28,22 +29,25 @@
 )]
 
 pub mod laws;
+pub mod log_laws;
 
 mod clock;
 mod executor;
 mod faulty;
 mod fixture;
 mod linear;
+mod log_fixture;
 mod model;
 mod random;
 mod sample;
 mod world;
 mod wrapping;
 
-pub use crate::{forward_session_store, session_store_laws};
+pub use crate::{forward_session_store, revocation_log_laws, session_store_laws};
 pub use clock::ManualClock;
 pub use executor::{block_on, caught, give_up_after, interleave, spread, yield_now};
 pub use faulty::{Fault, FaultyStore, Method, YieldingStore};
 pub use fixture::{ErasedFixture, MemoryFixture, StoreFixture};
+pub use log_fixture::{ErasedLogFixture, LogFixture, MemoryLogFixture};
 pub use random::{Random, seed};
 pub use sample::Sample;

@@ -23,6 +23,8 @@ mod group;
 mod kill;
 #[path = "stores/late_save.rs"]
 mod late_save;
+#[path = "store_redb/log.rs"]
+mod log;
 #[path = "store_redb/rows.rs"]
 mod rows;
 

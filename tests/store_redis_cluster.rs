@@ -1,4 +1,4 @@
-//! The Redis store on a Cluster of three primaries and three replicas.
+//! The Redis store and log on a Cluster of three primaries and three replicas.
 
 #![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
 
@@ -10,11 +10,12 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use statewise::BoxFuture;
 use statewise::clock::Timestamp;
+use statewise::revocation::RedisLog;
 use statewise::session::{Limit, Load, Scope, SessionStore};
 use statewise::store::{RedisStore, Survives};
-use statewise::testkit::{Sample, StoreFixture};
+use statewise::testkit::{LogFixture, Sample, StoreFixture};
 
-use common::{PATIENT, patient, run, shift, spread};
+use common::{PATIENT, patient, prefix, run, shift, shift_log, spread};
 use support::servers::redis::Cluster;
 
 #[path = "store_redis/common.rs"]
@@ -73,6 +74,43 @@ impl StoreFixture for Fixture {
 
 mod laws {
     statewise::testkit::session_store_laws!(super::Fixture, block_on = super::on_a_cluster);
+}
+
+struct LogOnCluster;
+
+impl LogFixture for LogOnCluster {
+    type Log = RedisLog<ClusterConnection>;
+
+    const OWN_CLOCK: bool = true;
+
+    async fn open(&self) -> Self::Log {
+        log(&prefix()).await
+    }
+
+    async fn again(&self, known: &Self::Log) -> Self::Log {
+        log(known.prefix()).await
+    }
+
+    async fn advance(&self, log: &Self::Log, by: Duration) {
+        let by = by.as_millis().to_string();
+        for node in 0..PRIMARIES {
+            let shifted = cluster().unwrap().ask(node, &shift_log(log.prefix(), &by));
+            assert_eq!(shifted.as_deref(), Ok("1"));
+        }
+    }
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        spread(futures).await;
+    }
+}
+
+async fn log(prefix: &str) -> RedisLog<ClusterConnection> {
+    let builder = RedisLog::builder(connect(cluster().unwrap()).await).prefix(prefix);
+    builder.deadline(PATIENT).build().unwrap()
+}
+
+mod log_laws {
+    statewise::testkit::revocation_log_laws!(super::LogOnCluster, block_on = super::on_a_cluster);
 }
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);

@@ -209,7 +209,8 @@ impl<'a> Served<'a> {
         }
         let commands = self.candidates.iter().filter_map(|candidate| {
             let group = format!("{}, commands", self.name);
-            Some(Row::figure(&group, &candidate.name, candidate.commands?))
+            let commands = candidate.commands?;
+            Some(Row::figure(&group, &candidate.name, commands, "commands"))
         });
         latencies
             .iter()
@@ -339,6 +340,7 @@ impl Series {
             allocs,
             bytes,
             rounds: self.rounds.len(),
+            ..Row::default()
         }
     }
 }

@@ -40,6 +40,8 @@ mod sqlx_raw;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+use std::process::ExitCode;
+
 use harness::Row;
 use harness::options::Options;
 
@@ -52,8 +54,10 @@ fn wants(backend: &str, options: &Options) -> bool {
     ACTS.iter().any(wanted)
 }
 
-fn main() {
-    let options = Options::from_command_line();
+fn main() -> ExitCode {
+    let Some(options) = Options::of_bench() else {
+        return ExitCode::SUCCESS;
+    };
     for (feature, is_on) in [
         ("redb", cfg!(feature = "redb")),
         ("redis", cfg!(feature = "redis")),
@@ -80,7 +84,8 @@ fn main() {
     ];
     let all = measures.iter().flat_map(|measure| measure(&options));
     let rows: Vec<Row> = all.collect();
-    if let Some(file) = &options.json {
-        std::fs::write(file, harness::json(&rows)).expect("the JSON file can be written");
+    if measures.is_empty() {
+        return ExitCode::SUCCESS;
     }
+    harness::finish(&rows, &options)
 }

@@ -1,19 +1,20 @@
 //! Sessions in one file, by the embedded database redb.
 
 mod builder;
-mod committer;
-mod engine;
-mod failure;
+pub(crate) mod committer;
+pub(crate) mod engine;
+pub(crate) mod failure;
 mod reply;
-mod tables;
+pub(crate) mod tables;
 mod touches;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Stamp};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
@@ -22,7 +23,6 @@ use crate::session::lifetime::Touch;
 use crate::session::listing::{Cursor, Listing, Page};
 use crate::session::record::Record;
 use crate::session::store::SessionStore;
-use crate::store::durability::{Durability, Survives};
 use crate::upkeep::Upkeep;
 pub use builder::RedbBuilder;
 use committer::{Committer, Urgency};
@@ -64,7 +64,8 @@ const CLEARED: usize = 64;
 /// # Dropping it
 ///
 /// Writes the uses that are noted, ends the thread and closes the file, which may take as long as
-/// the device takes to sync.
+/// the device takes to sync. With a [`RedbLog`](crate::revocation::RedbLog) beside it, the last of
+/// the two does.
 ///
 /// ```
 /// use statewise::store::RedbStore;
@@ -78,7 +79,7 @@ const CLEARED: usize = 64;
 /// # Ok::<(), statewise::Error>(())
 /// ```
 pub struct RedbStore {
-    committer: Committer,
+    committer: Arc<Committer>,
     /// Where the next sweep begins; `None` at the beginning of a round.
     swept_to: Mutex<Option<Handle>>,
 }
@@ -105,10 +106,7 @@ impl RedbStore {
     ///
     /// *Unavailable* if the database has failed.
     pub async fn durability(&self) -> Result<Durability> {
-        if self.committer.engine().has_failed() {
-            return Err(failure::closed());
-        }
-        Ok(Durability::new(Survives::All, Survives::Unknown))
+        self.committer.durability()
     }
 
     /// Fails unless everything that was acknowledged survives a crash, which it does.
@@ -125,6 +123,11 @@ impl RedbStore {
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.committer.engine().commits()
+    }
+
+    /// What writes, for the log beside the sessions.
+    pub(crate) fn committer(&self) -> &Arc<Committer> {
+        &self.committer
     }
 
     /// The row of a handle with the uses that are noted, and whether a change that is under way

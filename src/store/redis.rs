@@ -1,11 +1,11 @@
 //! Sessions in Redis.
 
 mod builder;
-mod durable;
-mod keys;
-mod link;
+pub(crate) mod durable;
+pub(crate) mod keys;
+pub(crate) mod link;
 mod row;
-mod script;
+pub(crate) mod script;
 mod uses;
 
 use std::fmt;

@@ -5,19 +5,13 @@
 //! `deadline > now AND CASE WHEN idle < 0 THEN TRUE ELSE last_seen > now - idle END`.
 //! That is [`Record::is_alive`](crate::session::Record::is_alive), without an overflow.
 
-#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
-mod client;
 mod columns;
-#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
-mod failure;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
 mod insertion;
 #[cfg(feature = "sqlx-mysql")]
 pub mod mysql;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
 mod pages;
-#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
-mod pause;
 #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 pub mod postgres;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
@@ -30,7 +24,5 @@ pub mod sqlite;
 mod statements;
 #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
 mod swap;
-mod table;
 
 pub(crate) use columns::{Columns, fixed, in_seconds, moment, stamps_from, subject_key};
-pub(crate) use table::Table;

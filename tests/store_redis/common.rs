@@ -111,6 +111,23 @@ pub(crate) fn shift<'a>(prefix: &'a str, by: &'a str) -> [&'a str; 5] {
     ["EVAL", script, "0", prefix, by]
 }
 
+/// Shortens the time for which the entries of a revocation log stay: what time does.
+pub(crate) fn shift_log<'a>(prefix: &'a str, by: &'a str) -> [&'a str; 5] {
+    let script = r"
+        local escaped = string.gsub(ARGV[1], '[%*%?%[%]\\]', '\\%0')
+        for _, key in ipairs(redis.call('KEYS', escaped .. '{log}:e')) do
+            local entries = redis.call('XRANGE', key, '-', '+')
+            redis.call('DEL', key)
+            for _, entry in ipairs(entries) do
+                local fields = entry[2]
+                fields[4] = string.format('%.0f', fields[4] - ARGV[2])
+                redis.call('XADD', key, entry[1], unpack(fields))
+            end
+        end
+        return 1";
+    ["EVAL", script, "0", prefix, by]
+}
+
 /// A fresh store on a server, and another one on a connection of its own that sees the same keys:
 /// as two nodes of a service have them.
 pub(crate) async fn two_nodes(server: &Redis) -> [RedisStore<MultiplexedConnection>; 2] {

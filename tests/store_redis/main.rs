@@ -1,4 +1,4 @@
-//! The Redis store, on a server of its own.
+//! The Redis store and log, on a server of its own.
 
 #![allow(
     clippy::print_stdout,
@@ -13,6 +13,7 @@ mod failures;
 #[path = "../stores/late_save.rs"]
 mod late_save;
 mod laws;
+mod log;
 mod mute;
 mod nodes;
 #[path = "../support/mod.rs"]

@@ -121,7 +121,7 @@ impl RedbBuilder {
         let engine = Engine::new(database, file, names, self.patience);
         failure::caught(|| prepare(&engine))?;
         Ok(RedbStore {
-            committer: Committer::start(engine)?,
+            committer: Arc::new(Committer::start(engine)?),
             swept_to: Default::default(),
         })
     }

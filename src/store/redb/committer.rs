@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
+use crate::durability::{Durability, Survives};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::store::redb::engine::Engine;
@@ -30,7 +31,7 @@ const NEXT_RECOVERY: Duration = Duration::from_secs(1);
 
 /// What an operation does, so that room can be kept for what matters most.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Urgency {
+pub(crate) enum Urgency {
     Usual,
     /// It ends logins.
     Ends,
@@ -70,7 +71,7 @@ where
 }
 
 /// The thread that writes, and what waits for it. Dropping it writes what waits, and ends.
-pub(super) struct Committer {
+pub(crate) struct Committer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -119,8 +120,16 @@ impl Committer {
         })
     }
 
-    pub(super) fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         &self.shared.engine
+    }
+
+    /// What survives, as far as this process can tell.
+    pub(crate) fn durability(&self) -> Result<Durability> {
+        if self.engine().has_failed() {
+            return Err(failure::closed());
+        }
+        Ok(Durability::new(Survives::All, Survives::Unknown))
     }
 
     pub(super) fn touches(&self) -> &Touches {
@@ -129,7 +138,7 @@ impl Committer {
 
     /// Lets an operation wait for its turn. From here on it is done or not done, whether or not
     /// anybody waits for the answer. `bytes` is what it holds on to.
-    pub(super) fn submit<T, F>(&self, urgency: Urgency, bytes: usize, act: F) -> Result<Receiver<T>>
+    pub(crate) fn submit<T, F>(&self, urgency: Urgency, bytes: usize, act: F) -> Result<Receiver<T>>
     where
         T: Send + 'static,
         F: Fn(&mut Rows<'_>) -> Judged<T> + Send + 'static,

@@ -19,12 +19,12 @@ use crate::store::redb::tables::Names;
 const NEXT_LOOK: Duration = Duration::from_micros(500);
 
 /// The database, and what to do when it has failed.
-pub(super) struct Engine {
+pub(crate) struct Engine {
     /// `None` while it is opened again. Only ever held for the length of one read.
     database: RwLock<Option<Arc<Database>>>,
     /// How to open it again; `None` if it is the application's own.
     file: Option<File>,
-    pub(super) names: Names,
+    pub(crate) names: Names,
     /// How long another writer of the application's database is waited for.
     patience: Duration,
     /// Nothing is written, and what is read may be other than what the file holds.
@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// Reads from what was last committed. No read transaction outlives the call.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         act: impl FnOnce(&ReadTransaction) -> std::result::Result<Result<T>, Cause>,
     ) -> Result<T> {
@@ -67,7 +67,7 @@ impl Engine {
         })
     }
 
-    pub(super) fn begin_write(&self) -> std::result::Result<WriteTransaction, Failure> {
+    pub(crate) fn begin_write(&self) -> std::result::Result<WriteTransaction, Failure> {
         let failed = |error: TransactionError| Failure::of(error.into());
         let started = Instant::now();
         loop {
@@ -97,7 +97,7 @@ impl Engine {
 
     /// Makes a transaction durable. If that fails, nobody can tell whether it was: nothing more is
     /// written until the database has been opened again.
-    pub(super) fn commit(&self, transaction: WriteTransaction) -> std::result::Result<(), Failure> {
+    pub(crate) fn commit(&self, transaction: WriteTransaction) -> std::result::Result<(), Failure> {
         self.commits.fetch_add(1, Ordering::Relaxed);
         transaction.commit().map_err(|error| {
             let rolled_back = matches!(error, CommitError::TransactionPoisoned);
@@ -122,7 +122,7 @@ impl Engine {
         self.failed.store(true, Ordering::Release);
     }
 
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
 

@@ -14,7 +14,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a group of operations was not committed; shared by all of them.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     what: &'static str,
     cause: Option<Arc<Cause>>,
 }
@@ -65,7 +65,7 @@ impl Failure {
         )
     }
 
-    pub(super) fn error(&self) -> Error {
+    pub(crate) fn error(&self) -> Error {
         let source = self.cause.clone();
         let source = source.map(|cause| Box::new(cause) as Box<dyn StdError + Send + Sync>);
         Error::could_not(self.what, source).with_retry_after(RETRY_AFTER)
@@ -80,7 +80,7 @@ fn is_full(error: &io::Error) -> bool {
 }
 
 /// What a read met.
-pub(super) fn of(cause: impl Into<Cause>) -> Error {
+pub(crate) fn of(cause: impl Into<Cause>) -> Error {
     Failure::of(cause.into()).error()
 }
 
@@ -96,7 +96,7 @@ pub(super) fn overloaded() -> Error {
 }
 
 /// The database failed earlier and is not opened again yet, or never will be.
-pub(super) fn closed() -> Error {
+pub(crate) fn closed() -> Error {
     Error::could_not("the session database failed and is closed", None)
         .with_retry_after(RETRY_AFTER)
 }
@@ -155,7 +155,7 @@ fn is_passing(kind: io::ErrorKind) -> bool {
 
 /// Runs what touches the database. It panics over some damage that it does not expect: the
 /// caller learns of an outage instead.
-pub(super) fn caught<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn caught<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
     // What is behind the unwound part is not used any more than the database itself, whose locks
     // are poisoned where it matters.
     let act = std::panic::AssertUnwindSafe(act);

@@ -14,7 +14,7 @@ use crate::store::redb::failure;
 pub(super) struct Sender<T>(Option<Arc<Slot<T>>>);
 
 /// Waits for the answer. Dropping it changes nothing of what is asked for.
-pub(super) struct Receiver<T>(Arc<Slot<T>>);
+pub(crate) struct Receiver<T>(Arc<Slot<T>>);
 
 struct Slot<T>(Mutex<State<T>>);
 

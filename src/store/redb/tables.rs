@@ -17,11 +17,16 @@ type RowKey = &'static [u8; 16];
 type IndexKey = &'static [u8; INDEX_KEY];
 const INDEX_KEY: usize = 40;
 
+/// What a revocation log keeps: so many bytes.
+pub(crate) type LogNumbers<const N: usize> = &'static [u8; N];
+
 /// What the application calls its tables, or we do.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     rows: String,
     index: String,
+    log_entries: String,
+    log_own: String,
 }
 
 impl Names {
@@ -29,6 +34,8 @@ impl Names {
         Self {
             rows: format!("{name}.sessions"),
             index: format!("{name}.subjects"),
+            log_entries: format!("{name}.revocations"),
+            log_own: format!("{name}.revocation_log"),
         }
     }
 
@@ -39,10 +46,20 @@ impl Names {
     pub(super) fn index(&self) -> TableDefinition<'_, IndexKey, ()> {
         TableDefinition::new(&self.index)
     }
+
+    /// The entries of the revocation log, by position.
+    pub(crate) fn log_entries<const N: usize>(&self) -> TableDefinition<'_, u64, LogNumbers<N>> {
+        TableDefinition::new(&self.log_entries)
+    }
+
+    /// The log's own numbers.
+    pub(crate) fn log_own<const N: usize>(&self) -> TableDefinition<'_, (), LogNumbers<N>> {
+        TableDefinition::new(&self.log_own)
+    }
 }
 
 /// What an operation answers, or why the database could not do it.
-pub(super) type Judged<T> = std::result::Result<Result<T>, Cause>;
+pub(crate) type Judged<T> = std::result::Result<Result<T>, Cause>;
 
 /// The hash by which a subject is indexed. That two subjects share it is beyond reach, and would
 /// be seen in the rows.
@@ -105,7 +122,9 @@ pub(super) fn read(
 }
 
 /// The tables within a write transaction, and what the operations of one group do to them.
-pub(super) struct Rows<'t> {
+pub(crate) struct Rows<'t> {
+    transaction: &'t ::redb::WriteTransaction,
+    names: &'t Names,
     rows: Table<'t, RowKey, &'static [u8]>,
     index: Table<'t, IndexKey, ()>,
     touches: &'t Touches,
@@ -126,17 +145,27 @@ pub(super) enum Found {
 impl<'t> Rows<'t> {
     pub(super) fn open(
         transaction: &'t ::redb::WriteTransaction,
-        names: &Names,
+        names: &'t Names,
         touches: &'t Touches,
         doomed: &'t mut Vec<Handle>,
     ) -> std::result::Result<Self, TableError> {
         Ok(Self {
+            transaction,
+            names,
             rows: transaction.open_table(names.rows())?,
             index: transaction.open_table(names.index())?,
             touches,
             changed: false,
             doomed,
         })
+    }
+
+    /// Further tables of the same transaction, and whether there is anything to commit.
+    pub(crate) fn beside<T>(
+        &mut self,
+        open: impl FnOnce(&'t ::redb::WriteTransaction, &Names) -> std::result::Result<T, TableError>,
+    ) -> std::result::Result<(T, &mut bool), TableError> {
+        Ok((open(self.transaction, self.names)?, &mut self.changed))
     }
 
     /// The row of a handle, with the uses that are not written yet.

@@ -5,14 +5,11 @@ use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::redis::RedisStore;
 use crate::store::redis::keys::Keys;
-use crate::store::redis::link::Link;
+use crate::store::redis::link::{DEADLINE, Link};
 use crate::store::redis::uses::Uses;
-
-/// How long a call to the server may take.
-const DEADLINE: Duration = Duration::from_secs(2);
 
 /// A complete configuration: [`build`](Self::build) it, or go on.
 #[must_use = "a builder does nothing until it is built"]
@@ -64,13 +61,8 @@ where
     ///
     /// *Misuse* if the prefix could escape a key, or the deadline is zero.
     pub fn build(self) -> Result<RedisStore<C>> {
-        if self.deadline.is_zero() {
-            return Err(Error::misuse(
-                "the deadline is zero, so that no call could succeed: give a longer one",
-            ));
-        }
         Ok(RedisStore {
-            link: Link::new(self.connection, self.deadline),
+            link: Link::new(self.connection, self.deadline)?,
             keys: Keys::new(self.prefix)?,
             uses: Uses::new(),
             assume_durable: self.assume_durable,

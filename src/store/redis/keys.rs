@@ -13,7 +13,7 @@ const LONGEST: usize = 128;
 /// The names of all keys of a store. Whatever belongs to one subject has one hash tag, the two
 /// characters of the partition, and so is on one node of a Cluster.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     prefix: String,
 }
 
@@ -21,7 +21,7 @@ impl Keys {
     /// # Errors
     ///
     /// *Misuse* if the prefix could make a hash tag of its own, or cannot be read by a human.
-    pub(super) fn new(prefix: String) -> Result<Self> {
+    pub(crate) fn new(prefix: String) -> Result<Self> {
         if prefix.contains(['{', '}']) {
             return Err(Error::misuse(
                 "the key prefix contains a brace, which a Cluster would take for its hash tag: \
@@ -41,8 +41,14 @@ impl Keys {
         Ok(Self { prefix })
     }
 
-    pub(super) fn prefix(&self) -> &str {
+    pub(crate) fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// The numbers of a revocation log, and its entries, side by side on one node.
+    pub(crate) fn log(&self) -> [String; 2] {
+        // No tag of sessions has three characters.
+        ["m", "e"].map(|kind| format!("{}{{log}}:{kind}", self.prefix))
     }
 
     /// The row of a login.

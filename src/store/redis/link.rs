@@ -12,25 +12,35 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use crate::error::{Error, Result};
 use crate::store::redis::script::Script;
 
+/// How long a call to the server may take, unless configured.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 /// Before a script is tried again whose keys a Cluster is moving.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// The longest such pause.
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) struct Link<C> {
+pub(crate) struct Link<C> {
     connection: C,
     deadline: Duration,
 }
 
 impl<C> Link<C> {
-    pub(super) fn new(connection: C, deadline: Duration) -> Self {
-        Self {
+    /// # Errors
+    ///
+    /// *Misuse* if the deadline is zero.
+    pub(crate) fn new(connection: C, deadline: Duration) -> Result<Self> {
+        if deadline.is_zero() {
+            return Err(Error::misuse(
+                "the deadline is zero, so that no call could succeed: give a longer one",
+            ));
+        }
+        Ok(Self {
             connection,
             deadline,
-        }
+        })
     }
 
-    pub(super) fn deadline(&self) -> Duration {
+    pub(crate) fn deadline(&self) -> Duration {
         self.deadline
     }
 }
@@ -38,7 +48,7 @@ impl<C> Link<C> {
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     /// All that one call of the store does, within its deadline. Pinned where it is: it is moved
     /// more than once here.
-    pub(super) async fn within<T>(
+    pub(crate) async fn within<T>(
         &self,
         act: impl Future<Output = Result<T>> + Send + Unpin,
     ) -> Result<T> {
@@ -48,12 +58,12 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         }
     }
 
-    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+    pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         command.query_async(&mut self.connection.clone()).await
     }
 
     /// Sends what may be done twice.
-    pub(super) async fn send_twice(&self, command: &Cmd) -> RedisResult<Value> {
+    pub(crate) async fn send_twice(&self, command: &Cmd) -> RedisResult<Value> {
         self.twice(|| self.send(command)).await
     }
 
@@ -91,7 +101,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     }
 
     /// Runs a script, which the server may have forgotten.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &self,
         script: &Script,
         keys: &[String],
@@ -122,7 +132,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     }
 
     /// Runs a script that may run twice.
-    pub(super) async fn run_twice(
+    pub(crate) async fn run_twice(
         &self,
         script: &Script,
         keys: &[String],
@@ -142,7 +152,7 @@ fn is(answer: &RedisResult<Value>, kind: ServerErrorKind) -> bool {
 }
 
 /// Whether the server refuses writes since it could not save to its disk.
-pub(super) fn cannot_save(error: &RedisError) -> bool {
+pub(crate) fn cannot_save(error: &RedisError) -> bool {
     error.code() == Some("MISCONF")
 }
 
@@ -170,7 +180,7 @@ impl fmt::Debug for Failure {
 
 impl std::error::Error for Failure {}
 
-pub(super) fn failed(error: &RedisError) -> Error {
+pub(crate) fn failed(error: &RedisError) -> Error {
     let what = if error.is_timeout() {
         "no answer within the client's own response timeout"
     } else if is_lost(error) {
@@ -188,12 +198,12 @@ pub(super) fn failed(error: &RedisError) -> Error {
 }
 
 /// An answer of another shape than asked for.
-pub(super) fn unexpected() -> Error {
+pub(crate) fn unexpected() -> Error {
     Error::unavailable("Redis answered something else than was asked")
 }
 
 /// The items of an answer that is a list.
-pub(super) fn items(answer: Value) -> Result<Vec<Value>> {
+pub(crate) fn items(answer: Value) -> Result<Vec<Value>> {
     match answer {
         Value::Array(items) => Ok(items),
         _ => Err(unexpected()),
@@ -201,7 +211,7 @@ pub(super) fn items(answer: Value) -> Result<Vec<Value>> {
 }
 
 /// The bytes of an answer, if there are any.
-pub(super) fn bytes(answer: Value) -> Result<Option<Vec<u8>>> {
+pub(crate) fn bytes(answer: Value) -> Result<Option<Vec<u8>>> {
     match answer {
         Value::BulkString(bytes) => Ok(Some(bytes)),
         Value::Nil => Ok(None),
@@ -209,7 +219,7 @@ pub(super) fn bytes(answer: Value) -> Result<Option<Vec<u8>>> {
     }
 }
 
-pub(super) fn number(answer: &Value) -> Result<i64> {
+pub(crate) fn number(answer: &Value) -> Result<i64> {
     match answer {
         Value::Int(number) => Ok(*number),
         _ => Err(unexpected()),

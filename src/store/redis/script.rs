@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 /// A script, by its text and by the hash under which a server keeps it.
-pub(super) struct Script {
+pub(crate) struct Script {
     text: &'static str,
     hash: OnceLock<String>,
 }
@@ -17,7 +17,7 @@ pub(super) static REMOVE: Script = Script::new(include_str!("remove.lua"));
 pub(super) static PAGE: Script = Script::new(include_str!("page.lua"));
 
 impl Script {
-    const fn new(text: &'static str) -> Self {
+    pub(crate) const fn new(text: &'static str) -> Self {
         Self {
             text,
             hash: OnceLock::new(),

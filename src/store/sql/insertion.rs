@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::handle::Handle;
 use crate::session::{Created, Limit, Record};
-use crate::store::sql::client::{Client, Row as _, Value};
+use crate::sql::client::{Client, Row as _, Value};
 use crate::store::sql::rows::values;
 use crate::store::sql::statements::Statements;
 use crate::store::sql::{Columns, fixed, in_seconds, subject_key};

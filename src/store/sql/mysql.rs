@@ -1,35 +1,28 @@
 //! Sessions in MySQL or MariaDB, through the application's own pool of sqlx.
 
 mod durability;
-mod lease;
 mod schema;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlDatabaseError, MySqlRow};
-use sqlx::{Connection as _, MySql, MySqlConnection, MySqlPool};
+use sqlx::mysql::MySqlRow;
+use sqlx::{MySqlConnection, MySqlPool};
 
 use crate::error::Result;
 use crate::handle::partition;
 use crate::session::Created;
-use crate::store::sql::client::{Client, Value, client};
-use crate::store::sql::failure::unavailable;
+use crate::sql::client::{Client as _, Value};
+use crate::sql::failure::Cause;
+use crate::sql::mysql::{Pool, Transact, is_duplicate};
+use crate::sql::settings::Settings;
 use crate::store::sql::insertion::Insertion;
-use crate::store::sql::pause::Pause;
-use crate::store::sql::rowstore::{Driver, RowStore, Settings, row_store};
+use crate::store::sql::rowstore::{Driver, RowStore, row_store};
 use crate::store::sql::statements::Statements;
-use lease::Lease;
 use schema::{DIALECT, Locks, TABLE};
 
 pub use schema::{SCHEMA, schema};
-
-/// The client found a row with the same handle.
-const DUPLICATE: u16 = 1062;
-/// A deadlock, a lock that was waited for too long, and a row that another transaction changed
-/// first, where the server reports that: all was undone, and may be tried again.
-const CONFLICTS: [u16; 3] = [1213, 1205, 1020];
 
 /// Sessions in MySQL or MariaDB, through the application's own [`MySqlPool`].
 ///
@@ -105,7 +98,7 @@ impl MySqlBuilder {
     /// deadline of zero.
     pub fn build(self) -> Result<MySqlStore> {
         let driver = |table: &_| Connections {
-            pool: self.pool,
+            pool: Pool::new(self.pool),
             locks: Locks::of(table),
         };
         let store = RowStore::new(&self.settings, &DIALECT, driver)?;
@@ -147,91 +140,25 @@ impl MySqlStore {
 
 /// The pool, and the rows that are locked.
 struct Connections {
-    pool: MySqlPool,
+    pool: Pool,
     locks: Locks,
-}
-
-client!(MySqlConnection, MySql, MySqlRow);
-
-/// The number of an error of the server, whose text may quote a value.
-fn number(error: &sqlx::Error) -> Option<u16> {
-    let error = error.as_database_error()?;
-    let error = error.try_downcast_ref::<MySqlDatabaseError>()?;
-    Some(error.number())
-}
-
-/// Whether the server undid it for somebody else's sake.
-fn is_conflict(error: &sqlx::Error) -> bool {
-    number(error).is_some_and(|number| CONFLICTS.contains(&number))
-}
-
-impl Connections {
-    async fn lease(&self) -> Result<Lease> {
-        let connection = self.pool.acquire().await;
-        connection
-            .map(Lease::new)
-            .map_err(|error| unavailable(&error))
-    }
-
-    /// Runs a statement that writes, again if it lost against another.
-    async fn run(&self, statement: &Arc<str>, values: &[Value<'_>]) -> Result<Option<u64>> {
-        let mut pause = Pause::new();
-        loop {
-            let mut lease = self.lease().await?;
-            match lease.write(statement, values).await {
-                Ok(count) => {
-                    lease.give_back();
-                    return Ok(Some(count));
-                }
-                Err(error) => {
-                    lease.give_back_after(&error);
-                    if number(&error) == Some(DUPLICATE) {
-                        return Ok(None);
-                    }
-                    if !is_conflict(&error) {
-                        return Err(unavailable(&error));
-                    }
-                }
-            }
-            pause.pass().await;
-        }
-    }
 }
 
 impl Driver for Connections {
     type Row = MySqlRow;
 
     async fn rows(&self, statement: &Arc<str>, values: &[Value<'_>]) -> Result<Vec<MySqlRow>> {
-        let mut pause = Pause::new();
-        let mut again = true;
-        loop {
-            let mut lease = self.lease().await?;
-            match lease.rows(statement, values).await {
-                Ok(rows) => {
-                    lease.give_back();
-                    return Ok(rows);
-                }
-                Err(error) => {
-                    lease.give_back_after(&error);
-                    // Reading changes nothing: a connection that was found dead is no answer yet.
-                    let broken = error.as_database_error().is_none() && again;
-                    if !broken && !is_conflict(&error) {
-                        return Err(unavailable(&error));
-                    }
-                    again &= !broken;
-                }
-            }
-            pause.pass().await;
-        }
+        Ok(self.pool.rows(statement, values).await?)
     }
 
     async fn write(&self, statement: &Arc<str>, values: &[Value<'_>]) -> Result<u64> {
         // The client asks for the number of rows found, not of those that are other than before.
-        Ok(self.run(statement, values).await?.unwrap_or_default())
+        let count = self.pool.write(statement, values).await?;
+        Ok(count.unwrap_or_default())
     }
 
     async fn insert(&self, statement: &Arc<str>, values: &[Value<'_>]) -> Result<bool> {
-        Ok(self.run(statement, values).await?.is_some())
+        Ok(self.pool.write(statement, values).await?.is_some())
     }
 
     async fn insert_within(
@@ -240,65 +167,48 @@ impl Driver for Connections {
         statements: &Statements,
     ) -> Result<Created> {
         let part = i64::from(partition(insertion.record.subject()));
-        let part = [Value::Number(part)];
-        let mut pause = Pause::new();
+        let within = Within {
+            lock: &self.locks.lock,
+            part: Value::Number(part),
+            insertion,
+            statements,
+        };
         loop {
-            let mut lease = self.lease().await?;
-            let inserted =
-                insert_within(&mut lease, &self.locks.lock, &part, insertion, statements);
-            match inserted.await {
-                Ok(Some(created)) => {
-                    lease.give_back();
-                    return Ok(created);
-                }
-                Ok(None) => {
-                    lease.give_back();
-                    // Alone, so that nobody holds this row and waits for another.
-                    self.write(&self.locks.make, &part).await?;
-                    continue;
-                }
-                Err(error) if number(&error) == Some(DUPLICATE) => {
-                    // Closed: its transaction is not over. Added without a limit meanwhile.
-                    return Ok(Created::Duplicate);
-                }
-                Err(error) if is_conflict(&error) => {}
-                Err(error) => return Err(unavailable(&error)),
-            }
-            drop(lease);
-            pause.pass().await;
+            match self.pool.transact(&within).await {
+                Ok(Some(created)) => return Ok(created),
+                // Alone, so that nobody holds this row and waits for another.
+                Ok(None) => self.write(&self.locks.make, &[within.part]).await?,
+                // Added without a limit meanwhile.
+                Err(error) if is_duplicate(&error) => return Ok(Created::Duplicate),
+                Err(error) => return Err(Cause::from(error).into()),
+            };
         }
     }
 }
 
 /// Adds a login in a transaction that holds the row which stands for its subject. `None` if there
 /// is no such row yet.
-async fn insert_within(
-    connection: &mut MySqlConnection,
-    lock: &Arc<str>,
-    part: &[Value<'_>],
-    insertion: &Insertion<'_>,
-    statements: &Statements,
-) -> Result<Option<Created>, sqlx::Error> {
-    // So that what is counted is counted behind the lock, whatever the server's default, and that
-    // no gaps are locked. For the next transaction only.
-    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        .execute(&mut *connection)
-        .await?;
-    let mut transaction = connection.begin().await?;
-    if transaction.rows(lock, part).await?.is_empty() {
-        transaction.rollback().await?;
-        return Ok(None);
+struct Within<'i> {
+    lock: &'i Arc<str>,
+    part: Value<'i>,
+    insertion: &'i Insertion<'i>,
+    statements: &'i Statements,
+}
+
+impl Transact for Within<'_> {
+    type Answer = Option<Created>;
+
+    async fn act(&self, connection: &mut MySqlConnection) -> Result<Option<Created>, sqlx::Error> {
+        if connection.rows(self.lock, &[self.part]).await?.is_empty() {
+            return Ok(None);
+        }
+        let created = self.insertion.run(connection, self.statements).await?;
+        Ok(Some(created))
     }
-    let created = insertion.run(&mut *transaction, statements).await?;
-    transaction.commit().await?;
-    Ok(Some(created))
 }
 
 impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the pool, whose options have a host and a user.
-        f.debug_struct("MySql")
-            .field("connections", &self.pool.size())
-            .finish_non_exhaustive()
+        fmt::Debug::fmt(&self.pool, f)
     }
 }

@@ -1,13 +1,8 @@
 //! Sessions in Postgres.
 
 mod builder;
-mod driver;
 mod inner;
-#[cfg(feature = "tokio-postgres")]
-mod pipelined;
 mod row;
-#[cfg(feature = "sqlx-postgres")]
-mod sqlx;
 mod text;
 
 use std::fmt;
@@ -15,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::durability::Durability;
 use crate::error::Result;
 use crate::handle::{Handle, Stamp};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
@@ -22,24 +18,24 @@ use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
 use crate::session::listing::{Cursor, Listing, Page};
 use crate::session::record::Record;
 use crate::session::store::SessionStore;
+use crate::sql::postgres::driver::Value;
+use crate::sql::postgres::durability::durability;
+use crate::sql::postgres::setup::{Base, until_migrated};
 use crate::store::behind::{self, Behind, Use};
-use crate::store::durability::{Durability, Survives};
-use crate::store::sql::{Table, in_seconds, stamps_from, subject_key};
+use crate::store::sql::{in_seconds, stamps_from, subject_key};
 use crate::upkeep::Upkeep;
-use driver::{Driver, Row as _, Value};
-use inner::{Inner, at_most, in_runtime};
+use inner::{Inner, at_most};
 use row::{cursor, record};
 use text::Query;
 
-pub use builder::PostgresBuilder;
+pub use crate::sql::postgres::Link;
 #[cfg(feature = "tokio-postgres")]
-pub use pipelined::Pipelined;
+pub use crate::sql::postgres::pipelined::Pipelined;
 #[cfg(feature = "sqlx-postgres")]
-pub use sqlx::Sqlx;
+pub use crate::sql::postgres::sqlx::Sqlx;
+pub use builder::PostgresBuilder;
 pub use text::{SCHEMA, schema};
 
-/// How long a migration may wait for others.
-const MIGRATION: Duration = Duration::from_secs(60);
 /// Rows that a sweep looks at, at most.
 const LOOK: usize = 5_000;
 
@@ -76,19 +72,10 @@ pub struct PostgresStore<L> {
     inner: Arc<Inner<L>>,
 }
 
-/// What a [`PostgresStore`] talks through: `Sqlx` or `Pipelined`.
-#[expect(private_bounds, reason = "sealed: what a link does may change")]
-pub trait Link: Driver {}
-
-impl<L: Driver> Link for L {}
-
 impl<L> PostgresStore<L> {
-    fn new(link: L, table: Table, deadline: Duration, assumes_durable: bool) -> Self {
+    fn new(base: Base<L>) -> Self {
         let inner = Inner {
-            link,
-            table,
-            deadline,
-            assumes_durable,
+            base,
             behind: Behind::new(),
             swept_to: Mutex::default(),
         };
@@ -112,11 +99,9 @@ impl<L: Link> PostgresStore<L> {
     ///
     /// All of it is done, or nothing.
     pub async fn migrate(&self) -> Result<()> {
-        let inner = &*self.inner;
-        let (lock, milliseconds) = (inner.lock(""), MIGRATION.as_millis());
-        let text = text::migration(&inner.table, lock, milliseconds);
-        let until = in_runtime()? + MIGRATION;
-        Ok(inner.link.batch(text, until).await?)
+        let base = &self.inner.base;
+        let schema = text::schema_of(&base.table);
+        Ok(base.migrate(&schema, until_migrated()?).await?)
     }
 
     /// What the server says about what it keeps, for this connection and this table.
@@ -135,22 +120,7 @@ impl<L: Link> PostgresStore<L> {
     pub async fn durability(&self) -> Result<Durability> {
         let inner = &*self.inner;
         let rows = inner.rows(Query::Durability, &[], inner.until()?).await?;
-        let Some(row) = rows.first() else {
-            // No such table yet.
-            return Ok(Durability::new(Survives::Unknown, Survives::Unknown));
-        };
-        let (synced, standbys, waits) = (row.flag(0)?, row.flag(1)?, row.flag(2)?);
-        let crash = if synced {
-            Survives::All
-        } else {
-            Survives::NotAll
-        };
-        let failover = match (synced && waits, standbys) {
-            (false, _) => Survives::NotAll,
-            (true, true) => Survives::All,
-            (true, false) => Survives::Unknown,
-        };
-        Ok(Durability::new(crash, failover))
+        Ok(durability(&rows)?)
     }
 
     /// Fails unless what was acknowledged survives a crash of the server: ask for it at the start
@@ -166,7 +136,7 @@ impl<L: Link> PostgresStore<L> {
     /// Changes nothing.
     pub async fn require_durable(&self) -> Result<()> {
         let durability = self.durability().await?;
-        durability.require(self.inner.assumes_durable)
+        durability.require(self.inner.base.assumes_durable)
     }
 }
 
@@ -305,9 +275,9 @@ impl<L: Link> SessionStore for PostgresStore<L> {
 impl<L: fmt::Debug> fmt::Debug for PostgresStore<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
-            .field("table", &self.inner.table)
-            .field("link", &self.inner.link)
-            .field("deadline", &self.inner.deadline)
+            .field("table", &self.inner.base.table)
+            .field("link", &self.inner.base.link)
+            .field("deadline", &self.inner.base.deadline)
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::session::{Cursor, Record};
-use crate::store::sql::client::{Row, Value};
+use crate::sql::client::{Row, Value};
 use crate::store::sql::{Columns, fixed, moment};
 
 /// The values of a new row, but for the key of its subject, in the order of its columns.

@@ -9,18 +9,17 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
 use crate::session::{Created, Limit, Listing, Page, Record, Removed, Scope, Swept, Touch};
+use crate::sql::client::{Row, Value};
+use crate::sql::settings::{Settings, in_time};
+use crate::sql::table::Table;
 use crate::store::behind::{Behind, Use, WritesBehind, settle, settle_all, settle_subject};
-use crate::store::sql::client::{Row, Value};
-use crate::store::sql::failure::too_late;
 use crate::store::sql::insertion::Insertion;
 use crate::store::sql::pages::{Round, listing};
 use crate::store::sql::rows::{place, record, swap_values, values};
 use crate::store::sql::statements::{Dialect, SIZES, Statements, filled, size_for};
 use crate::store::sql::swap::Swaps;
-use crate::store::sql::{Columns, Table, fixed, in_seconds, stamps_from, subject_key};
+use crate::store::sql::{Columns, fixed, in_seconds, stamps_from, subject_key};
 
-/// Until when an answer is waited for, if nothing else is said.
-const DEADLINE: Duration = Duration::from_secs(2);
 /// Rows that one step of sweeping looks at, at most.
 const SWEEP: usize = 10_000;
 
@@ -58,24 +57,6 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Created>> + Send;
 }
 
-/// What a store is told before it is built.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) table: String,
-    pub(crate) deadline: Duration,
-    pub(crate) assumes_durable: bool,
-}
-
-impl Settings {
-    pub(crate) fn new(table: &str) -> Self {
-        Self {
-            table: table.to_owned(),
-            deadline: DEADLINE,
-            assumes_durable: false,
-        }
-    }
-}
-
 /// A store that compares and swaps.
 pub(crate) struct RowStore<D> {
     pub(crate) driver: D,
@@ -93,13 +74,7 @@ impl<D> RowStore<D> {
         dialect: &Dialect,
         driver: impl FnOnce(&Table) -> D,
     ) -> Result<Self> {
-        let table = Table::parse(&settings.table)?;
-        if settings.deadline.is_zero() {
-            return Err(Error::misuse(
-                "the deadline of the store is zero, so that nothing could be answered: give it \
-                 some time",
-            ));
-        }
+        let table = settings.check()?;
         Ok(Self {
             driver: driver(&table),
             statements: Statements::of(&table, dialect),
@@ -113,13 +88,13 @@ impl<D> RowStore<D> {
 }
 
 impl<D: Driver> RowStore<D> {
-    /// Does it within the deadline.
-    pub(crate) async fn in_time<T>(
+    /// Does it within the deadline. Not a future around that one: it would have room for the act
+    /// once more.
+    pub(crate) fn in_time<T: Send>(
         &self,
         act: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        let answer = tokio::time::timeout(self.deadline, act).await;
-        answer.unwrap_or_else(|_| Err(too_late()))
+    ) -> impl Future<Output = Result<T>> + Send {
+        in_time(self.deadline, act, Error::from)
     }
 
     pub(crate) async fn create(

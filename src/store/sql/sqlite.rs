@@ -7,18 +7,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool};
-use tokio::sync::Mutex;
+use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::Result;
 use crate::session::Created;
-use crate::store::sql::client::{Client, Value, client};
-use crate::store::sql::failure::unavailable;
+use crate::sql::client::Value;
+use crate::sql::settings::Settings;
+use crate::sql::sqlite::{Pool, Transact};
 use crate::store::sql::insertion::Insertion;
-use crate::store::sql::pause::Pause;
-use crate::store::sql::rowstore::{Driver, RowStore, Settings, row_store};
+use crate::store::sql::rowstore::{Driver, RowStore, row_store};
 use crate::store::sql::statements::Statements;
 use schema::{DIALECT, TABLE};
 
@@ -63,7 +61,7 @@ pub use schema::{SCHEMA, schema};
 /// logins are found and listed as before. A login that is over cannot be removed there, and is
 /// *unavailable* instead of absent.
 #[derive(Clone)]
-pub struct SqliteStore(Arc<RowStore<Connections>>);
+pub struct SqliteStore(Arc<RowStore<Pool>>);
 
 row_store!(SqliteStore);
 
@@ -103,10 +101,7 @@ impl SqliteBuilder {
     /// *Misuse* for a table name that is not of lower case letters, digits and underscores, or a
     /// deadline of zero.
     pub fn build(self) -> Result<SqliteStore> {
-        let driver = |_: &_| Connections {
-            pool: self.pool,
-            writer: Mutex::new(()),
-        };
+        let driver = |_: &_| Pool::new(self.pool);
         let store = RowStore::new(&self.settings, &DIALECT, driver)?;
         Ok(SqliteStore(Arc::new(store)))
     }
@@ -145,82 +140,15 @@ impl SqliteStore {
     }
 }
 
-/// The pool, and the turn of the one that writes.
-struct Connections {
-    pool: SqlitePool,
-    /// Held by the one call that writes. SQLite has one writer; who waits here waits in order, and
-    /// keeps no connection from those who read.
-    writer: Mutex<()>,
-}
-
-client!(SqliteConnection, Sqlite, SqliteRow);
-
-/// Whether somebody else was writing, so that it is worth trying again.
-fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    let code = code.and_then(|code| code.parse::<u32>().ok());
-    // The lower byte is the code without its reason: busy, or locked within a shared cache.
-    code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
-}
-
-impl Connections {
-    async fn connection(&self) -> Result<PoolConnection<Sqlite>> {
-        let connection = self.pool.acquire().await;
-        connection.map_err(|error| unavailable(&error))
-    }
-
-    /// Runs several statements in one transaction, which has the right to write from its
-    /// beginning, so that nobody else's write comes between.
-    async fn transact<T>(&self, act: &impl Transact<Answer = T>) -> Result<T> {
-        let _turn = self.writer.lock().await;
-        let mut pause = Pause::new();
-        loop {
-            let mut connection = self.connection().await?;
-            match run(&mut connection, act).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) if is_busy(&error) => {}
-                // An earlier transaction of this connection was ended by the database itself, as
-                // a full disk does, and the client takes it for open.
-                Err(sqlx::Error::InvalidSavePointStatement) => connection.close_on_drop(),
-                Err(error) => {
-                    connection.close_on_drop();
-                    return Err(unavailable(&error));
-                }
-            }
-            drop(connection);
-            pause.pass().await;
-        }
-    }
-}
-
-impl Driver for Connections {
+impl Driver for Pool {
     type Row = SqliteRow;
 
     async fn rows(&self, statement: &Arc<str>, values: &[Value<'_>]) -> Result<Vec<SqliteRow>> {
-        let mut pause = Pause::new();
-        loop {
-            let mut connection = self.connection().await?;
-            match connection.rows(statement, values).await {
-                Err(error) if is_busy(&error) => {}
-                answer => return answer.map_err(|error| unavailable(&error)),
-            }
-            drop(connection);
-            pause.pass().await;
-        }
+        Ok(self.rows(statement, values).await?)
     }
 
     async fn write(&self, statement: &Arc<str>, values: &[Value<'_>]) -> Result<u64> {
-        let _turn = self.writer.lock().await;
-        let mut pause = Pause::new();
-        loop {
-            let mut connection = self.connection().await?;
-            match connection.write(statement, values).await {
-                Err(error) if is_busy(&error) => {}
-                answer => return answer.map_err(|error| unavailable(&error)),
-            }
-            drop(connection);
-            pause.pass().await;
-        }
+        Ok(self.write(statement, values).await?)
     }
 
     async fn insert(&self, statement: &Arc<str>, values: &[Value<'_>]) -> Result<bool> {
@@ -232,27 +160,8 @@ impl Driver for Connections {
         insertion: &Insertion<'_>,
         statements: &Statements,
     ) -> Result<Created> {
-        self.transact(&(insertion, statements)).await
+        Ok(self.transact(&(insertion, statements)).await?)
     }
-}
-
-impl fmt::Debug for Connections {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the pool, whose options have a path.
-        f.debug_struct("Sqlite")
-            .field("connections", &self.pool.size())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Several statements that are one step.
-trait Transact: Sync {
-    type Answer: Send;
-
-    fn act(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
 }
 
 impl Transact for (&Insertion<'_>, &Statements) {
@@ -262,14 +171,4 @@ impl Transact for (&Insertion<'_>, &Statements) {
         let (insertion, statements) = self;
         insertion.run(connection, statements).await
     }
-}
-
-async fn run<T: Transact>(
-    connection: &mut SqliteConnection,
-    act: &T,
-) -> Result<T::Answer, sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let answer = act.act(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(answer)
 }

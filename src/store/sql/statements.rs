@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::session::record::FORMAT;
-use crate::store::sql::table::Table;
+use crate::sql::table::Table;
 
 /// The columns of a record, in the order in which they are bound and read.
 const COLUMNS: [&str; 18] = [

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::session::record::FORMAT;
-use crate::store::sql::Table;
+use crate::sql::table::Table;
 use crate::store::sql::statements::Dialect;
 
 /// The schema for the default table, `statewise_sessions`, for those who apply their migrations

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -12,48 +11,26 @@ use crate::handle::{Handle, Stamp};
 use crate::session::answer::{Created, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Load, Renewal};
 use crate::session::record::Record;
+use crate::sql::postgres::Link;
+use crate::sql::postgres::driver::{Failure, Row as _, Value};
+use crate::sql::postgres::setup::{Base, TRIES, lock};
 use crate::store::behind::{Behind, Use, WritesBehind, overlay};
-use crate::store::sql::postgres::Link;
-use crate::store::sql::postgres::driver::{Failure, Row as _, Value};
 use crate::store::sql::postgres::row::{self, OUTCOME, record, values};
 use crate::store::sql::postgres::text::Query;
-use crate::store::sql::{Columns, Table, in_seconds, subject_key};
-
-/// How often an act is begun anew because of what others did at the same moment.
-const TRIES: usize = 8;
+use crate::store::sql::{Columns, in_seconds, subject_key};
 
 /// A store, behind the reference count that it shares with its upkeep.
 pub(super) struct Inner<L> {
-    pub(super) link: L,
-    pub(super) table: Table,
-    pub(super) deadline: Duration,
-    pub(super) assumes_durable: bool,
+    pub(super) base: Base<L>,
     pub(super) behind: Behind,
     /// The last handle that a sweep has looked at.
     pub(super) swept_to: Mutex<Vec<u8>>,
 }
 
-/// The moment of now, for deadlines, which need timers.
-pub(super) fn in_runtime() -> Result<Instant> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(_) => Ok(Instant::now()),
-        Err(_) => Err(Error::misuse(
-            "the Postgres store was asked outside of a runtime of tokio: ask it inside of one",
-        )),
-    }
-}
-
 impl<L: Link> Inner<L> {
     /// Until when an act that begins now may take.
     pub(super) fn until(&self) -> Result<Instant> {
-        Ok(in_runtime()? + self.deadline)
-    }
-
-    /// The number of the lock on a subject of this table; the empty one stands for the table.
-    pub(super) fn lock(&self, subject: &str) -> i64 {
-        let key = subject_key(&format!("statewise {} {subject}", self.table));
-        let (first, _) = key.split_first_chunk().unwrap_or((&[0; 8], &[]));
-        i64::from_be_bytes(*first)
+        self.base.until()
     }
 
     pub(super) async fn rows(
@@ -62,15 +39,8 @@ impl<L: Link> Inner<L> {
         values: &[Value<'_>],
         until: Instant,
     ) -> Result<Vec<L::Row>, Failure> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.link.rows(query, values, until).await {
-                Err(failure) if failure.is_undone() && tries < TRIES => {}
-                Err(Failure::Broken) if query.is_read() && tries == 1 => {}
-                answer => return answer,
-            }
-        }
+        let is_read = query.is_read();
+        self.base.rows(query as usize, is_read, values, until).await
     }
 
     pub(super) async fn count(
@@ -79,14 +49,7 @@ impl<L: Link> Inner<L> {
         values: &[Value<'_>],
         until: Instant,
     ) -> Result<u64, Failure> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.link.count(query, values, until).await {
-                Err(failure) if failure.is_undone() && tries < TRIES => {}
-                answer => return answer,
-            }
-        }
+        self.base.count(query as usize, values, until).await
     }
 
     /// Removes a row that was found over, so that a clock set back does not revive it. `false` if
@@ -194,7 +157,7 @@ impl<L: Link> Inner<L> {
             Value::Number(in_seconds(now)),
             Value::Number(i64::from(most)),
             Value::Flag(evicts),
-            Value::Number(self.lock(record.subject())),
+            Value::Number(lock(&self.base.table, record.subject())),
             Value::Bytes(&key),
         ];
         all.extend(values(&columns));
@@ -204,8 +167,9 @@ impl<L: Link> Inner<L> {
             && row.number(0)? == OUTCOME.isolated
         {
             answer = self
+                .base
                 .link
-                .rows_read_committed(Query::Create, &all, until)
+                .rows_read_committed(Query::Create as usize, &all, until)
                 .await;
         }
         let rows = match answer {
@@ -325,7 +289,7 @@ impl<L: Link> Inner<L> {
 impl<L> fmt::Debug for Inner<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
-            .field("table", &self.table)
+            .field("table", &self.base.table)
             .field("behind", &self.behind)
             .finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use crate::handle::Handle;
 use crate::session::answer::Created;
 use crate::session::listing::Cursor;
 use crate::session::record::Record;
-use crate::store::sql::postgres::driver::{Failure, Row, Value};
+use crate::sql::postgres::driver::{Failure, Row, Value};
 use crate::store::sql::{Columns, fixed, moment};
 
 /// What the function that creates a login answers.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::session::record::FORMAT;
-use crate::store::sql::Table;
+use crate::sql::postgres::durability;
+use crate::sql::table::Table;
 
 /// The schema of a table and of what belongs to it.
 macro_rules! schema {
@@ -150,15 +151,6 @@ pub(super) fn schema_of(table: &Table) -> String {
         .replace("{index}", &table.local("_subject", '"'))
 }
 
-/// The schema, by one at a time: in one message, which is one transaction. `lock` is a number
-/// that belongs to the table.
-pub(super) fn migration(table: &Table, lock: i64, milliseconds: u128) -> String {
-    format!(
-        "SET LOCAL statement_timeout = {milliseconds}; SELECT pg_advisory_xact_lock({lock}); {}",
-        schema_of(table)
-    )
-}
-
 /// A statement of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Query {
@@ -191,7 +183,7 @@ pub(super) enum Query {
 }
 
 impl Query {
-    pub(super) const COUNT: usize = Self::Durability as usize + 1;
+    const COUNT: usize = Self::Durability as usize + 1;
 
     /// Whether it may be sent a second time if its answer was lost.
     pub(super) fn is_read(self) -> bool {
@@ -205,18 +197,10 @@ const COLUMNS: &str = "format, handle, version, generation, created_at, authenti
     previous_proof, family_proof, seed, stamp, fields";
 
 /// The texts of all statements, for one table.
-#[derive(Debug)]
-pub(super) struct Texts([Arc<str>; Query::COUNT]);
-
-impl Texts {
-    pub(super) fn of(table: &Table) -> Self {
-        let text = |query: usize| Arc::from(text(table, query));
-        Self(std::array::from_fn(text))
-    }
-
-    pub(super) fn get(&self, query: Query) -> &Arc<str> {
-        &self.0[query as usize]
-    }
+pub(super) fn texts(table: &Table) -> Arc<[Arc<str>]> {
+    (0..Query::COUNT)
+        .map(|query| text(table, query).into())
+        .collect()
 }
 
 /// Whether a row is alive at the time of a parameter; the same as `Record::is_alive`.
@@ -350,14 +334,7 @@ fn text(table: &Table, query: usize) -> String {
                 (SELECT handle FROM looked ORDER BY handle DESC LIMIT 1)",
             alive = alive("$3::bigint"),
         ),
-        _ => format!(
-            "SELECT current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on'
-                    AND current_setting('synchronous_commit') <> 'off'
-                    AND c.relpersistence = 'p',
-                current_setting('synchronous_standby_names') <> '',
-                current_setting('synchronous_commit') IN ('on', 'remote_apply')
-            FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass('{t}')"
-        ),
+        _ => durability::text(table),
     }
 }
 

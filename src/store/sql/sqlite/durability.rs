@@ -1,15 +1,11 @@
 //! What SQLite is set up to keep, and the making of its table.
 
-use std::sync::Arc;
-
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
-
+use crate::durability::Durability;
 use crate::error::{Error, Result};
-use crate::store::sql::rowstore::{Driver as _, RowStore};
+use crate::sql::sqlite::Pool;
+use crate::store::sql::rowstore::RowStore;
+use crate::store::sql::sqlite::SqliteStore;
 use crate::store::sql::sqlite::schema::schema_of;
-use crate::store::sql::sqlite::{Connections, SqliteStore, Transact};
-use crate::store::{Durability, Survives};
 
 impl SqliteStore {
     /// What survives, as far as a connection of the pool can tell: a logout that was acknowledged
@@ -39,57 +35,13 @@ impl SqliteStore {
     }
 }
 
-impl RowStore<Connections> {
-    /// The first row that a pragma of this database answers.
-    async fn pragma(&self, name: &str) -> Result<Option<SqliteRow>> {
-        let pragma: Arc<str> = match self.table.schema() {
-            Some(schema) => format!("PRAGMA \"{schema}\".{name}").into(),
-            None => format!("PRAGMA {name}").into(),
-        };
-        let rows = self.driver.rows(&pragma, &[]).await?;
-        Ok(rows.into_iter().next())
-    }
-
-    async fn journal_mode(&self) -> Result<String> {
-        let row = self.pragma("journal_mode").await?;
-        Ok(row.and_then(|row| row.try_get(0).ok()).unwrap_or_default())
-    }
-
+impl RowStore<Pool> {
     async fn durability(&self) -> Result<Durability> {
-        let mode = self.journal_mode().await?;
-        let row = self.pragma("synchronous").await?;
-        let synchronous: Option<i64> = row.and_then(|row| row.try_get(0).ok());
-        let crash = match (mode.as_str(), synchronous) {
-            (_, None) => Survives::Unknown,
-            ("wal" | "truncate" | "persist", Some(2..)) | ("delete", Some(3..)) => Survives::All,
-            _ => Survives::NotAll,
-        };
-        Ok(Durability::new(crash, Survives::Unknown))
+        Ok(self.driver.durability(&self.table).await?)
     }
 
     pub(super) async fn migrate(&self) -> Result<()> {
-        match self.journal_mode().await?.as_str() {
-            // A database in memory has no other.
-            "wal" | "memory" => {
-                let migration = Migration(schema_of(&self.table).into());
-                self.driver.transact(&migration).await
-            }
-            _ => Err(Error::misuse(
-                "the database has no write-ahead log, so that readers and writers shut each other \
-                 out: open it with `journal_mode(SqliteJournalMode::Wal)`",
-            )),
-        }
-    }
-}
-
-/// The table and its index, at once or not at all.
-struct Migration(Arc<str>);
-
-impl Transact for Migration {
-    type Answer = ();
-
-    async fn act(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let schema = AssertSqlSafe(Arc::clone(&self.0));
-        sqlx::raw_sql(schema).execute(connection).await.map(drop)
+        let schema = schema_of(&self.table);
+        self.driver.migrate(&self.table, schema, Error::from).await
     }
 }

@@ -1,7 +1,7 @@
 //! The table, and its statements.
 
 use crate::session::record::FORMAT;
-use crate::store::sql::Table;
+use crate::sql::table::Table;
 use crate::store::sql::statements::Dialect;
 
 /// The schema for the default table, `statewise_sessions`, for those who apply their migrations

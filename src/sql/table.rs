@@ -3,6 +3,12 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "tokio-postgres"
+))]
+use crate::sha256;
 
 /// Characters of a name: with the longest suffix, it fits what every database allows.
 const LONGEST: usize = 41;
@@ -62,6 +68,18 @@ impl Table {
     /// The same without the schema, for where the database wants none: the name of an index.
     pub(crate) fn local(&self, suffix: &str, quote: char) -> String {
         format!("{quote}{}{suffix}{quote}", self.name)
+    }
+}
+
+impl Table {
+    /// Bytes by which a lock on this table, or on a part of it, is named.
+    #[cfg(any(
+        feature = "sqlx-mysql",
+        feature = "sqlx-postgres",
+        feature = "tokio-postgres"
+    ))]
+    pub(crate) fn lock(&self, part: &str) -> [u8; 32] {
+        sha256::hash(format!("statewise {self} {part}").as_bytes())
     }
 }
 

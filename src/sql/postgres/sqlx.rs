@@ -10,31 +10,22 @@ use ::sqlx::{AssertSqlSafe, Connection as _, Error, PgPool, Postgres, Row as _};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
-use crate::store::sql::postgres::PostgresStore;
-use crate::store::sql::postgres::builder::PostgresBuilder;
-use crate::store::sql::postgres::driver::{Driver, Failure, Row, Value};
-use crate::store::sql::postgres::text::{Query, Texts};
+use crate::sql::postgres::driver::{Driver, Failure, Row, Value};
+use crate::sql::postgres::setup::Setup;
 
 /// Talks through a pool of `sqlx`.
 pub struct Sqlx {
     pool: PgPool,
-    texts: Arc<Texts>,
-}
-
-impl PostgresStore<Sqlx> {
-    /// A store in the database of a pool, which stays the application's.
-    ///
-    /// Give its connections a `statement_timeout` a little above the
-    /// [deadline](PostgresBuilder::deadline): a connection that is late is closed, and without
-    /// one the server may go on with what it waits for.
-    pub fn sqlx(pool: PgPool) -> PostgresBuilder<Sqlx> {
-        PostgresBuilder::new(move |settings| Sqlx::new(pool, Arc::clone(&settings.texts)))
-    }
+    texts: Arc<[Arc<str>]>,
 }
 
 impl Sqlx {
-    fn new(pool: PgPool, texts: Arc<Texts>) -> Self {
-        Self { pool, texts }
+    /// Over a pool.
+    pub(crate) fn setup(pool: PgPool) -> Setup<Self> {
+        Setup::new(move |settings| Self {
+            pool,
+            texts: Arc::clone(&settings.texts),
+        })
     }
 
     async fn connection(&self, until: Instant) -> Result<PoolConnection<Postgres>, Failure> {
@@ -47,10 +38,11 @@ impl Sqlx {
     /// The texts hold nothing but checked names and parameters.
     fn statement<'v>(
         &self,
-        query: Query,
+        query: usize,
         values: &'v [Value<'_>],
     ) -> Statement<'v, Postgres, PgArguments> {
-        let text = Arc::clone(self.texts.get(query));
+        // The numbers are of the owner of the texts.
+        let text = Arc::clone(&self.texts[query]);
         let statement = ::sqlx::query(AssertSqlSafe(text));
         values
             .iter()
@@ -104,7 +96,7 @@ impl Driver for Sqlx {
 
     async fn rows(
         &self,
-        query: Query,
+        query: usize,
         values: &[Value<'_>],
         until: Instant,
     ) -> Result<Vec<PgRow>, Failure> {
@@ -116,7 +108,7 @@ impl Driver for Sqlx {
 
     async fn count(
         &self,
-        query: Query,
+        query: usize,
         values: &[Value<'_>],
         until: Instant,
     ) -> Result<u64, Failure> {
@@ -128,7 +120,7 @@ impl Driver for Sqlx {
 
     async fn rows_read_committed(
         &self,
-        query: Query,
+        query: usize,
         values: &[Value<'_>],
         until: Instant,
     ) -> Result<Vec<PgRow>, Failure> {

@@ -13,13 +13,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Error, Row as PgRow, Statement};
 
-use crate::store::sql::postgres::PostgresStore;
-use crate::store::sql::postgres::builder::PostgresBuilder;
-use crate::store::sql::postgres::driver::{Driver, Failure, Row, Value};
-use crate::store::sql::postgres::text::{Query, Texts};
+use crate::sql::postgres::driver::{Driver, Failure, Row, Value};
+use crate::sql::postgres::setup::Setup;
 
 /// Why a connection could not be opened.
-type BoxError = Box<dyn StdError + Send + Sync>;
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 type Connecting = Pin<Box<dyn Future<Output = Result<Arc<Client>, BoxError>> + Send>>;
 
 /// Where connections come from.
@@ -38,7 +36,7 @@ pub struct Pipelined {
     source: Source,
     slots: Box<[Slot]>,
     next: AtomicUsize,
-    texts: Arc<Texts>,
+    texts: Arc<[Arc<str>]>,
     /// How long the server works on one statement: nobody waits for it any longer.
     patience: Duration,
 }
@@ -78,53 +76,28 @@ impl Slot {
 /// A connection, and the statements that were prepared on it: on another one they mean nothing.
 struct Prepared {
     client: Arc<Client>,
-    statements: [OnceLock<Statement>; Query::COUNT],
+    statements: Box<[OnceLock<Statement>]>,
 }
 
 impl Prepared {
-    async fn statement(&self, query: Query, texts: &Texts) -> Result<Statement, Error> {
-        let place = &self.statements[query as usize];
+    async fn statement(&self, query: usize, texts: &[Arc<str>]) -> Result<Statement, Error> {
+        let place = &self.statements[query];
         if let Some(statement) = place.get() {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(texts.get(query)).await?;
+        let statement = self.client.prepare(&texts[query]).await?;
         Ok(place.get_or_init(|| statement).clone())
     }
 }
 
-impl PostgresStore<Pipelined> {
-    /// A store in the database of one connection, whose `Connection` the application has spawned.
-    /// When it is closed, the store is *unavailable* for ever: [`connect`](Self::connect) has a
-    /// way back.
-    ///
-    /// Give it a connection of its own. The store sets it to *read committed*, and its
-    /// `statement_timeout` to the [deadline](PostgresBuilder::deadline).
-    pub fn client(client: Arc<Client>) -> PostgresBuilder<Pipelined> {
+impl Pipelined {
+    /// Over one connection.
+    pub(crate) fn given(client: Arc<Client>) -> Setup<Self> {
         Self::over(Source::Given(client))
     }
 
-    /// A store in the database that `open` connects to: at the first use, and again whenever the
-    /// connection is closed or was too late with an answer. One at a time, however many wait.
-    ///
-    /// ```no_run
-    /// use std::sync::Arc;
-    /// use statewise::store::PostgresStore;
-    /// # async fn connect() -> Result<(tokio_postgres::Client, impl Future), tokio_postgres::Error> {
-    /// #     Ok((unimplemented!(), async {}))
-    /// # }
-    /// # fn spawn(_: impl Future) {}
-    ///
-    /// let store = PostgresStore::connect(|| async {
-    ///     // `tokio_postgres::connect("postgres://..", tls)`
-    ///     let (client, connection) = connect().await?;
-    ///     spawn(connection);
-    ///     Ok::<_, tokio_postgres::Error>(Arc::new(client))
-    /// })
-    /// .connections(2)
-    /// .build()?;
-    /// # Ok::<(), statewise::Error>(())
-    /// ```
-    pub fn connect<F, R, E>(open: F) -> PostgresBuilder<Pipelined>
+    /// Over connections that `open` opens.
+    pub(crate) fn opened<F, R, E>(open: F) -> Setup<Self>
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<Arc<Client>, E>> + Send + 'static,
@@ -137,32 +110,17 @@ impl PostgresStore<Pipelined> {
         Self::over(Source::Opened(Box::new(open)))
     }
 
-    fn over(source: Source) -> PostgresBuilder<Pipelined> {
-        PostgresBuilder::new(move |settings| {
-            let texts = Arc::clone(&settings.texts);
-            Pipelined::new(source, settings.connections, texts, settings.deadline)
+    fn over(source: Source) -> Setup<Self> {
+        Setup::new(move |settings| {
+            let connections = 0..settings.connections.max(1);
+            Self {
+                source,
+                slots: connections.map(|_| Slot::default()).collect(),
+                next: AtomicUsize::new(0),
+                texts: Arc::clone(&settings.texts),
+                patience: settings.deadline,
+            }
         })
-    }
-}
-
-impl PostgresBuilder<Pipelined> {
-    /// How many connections [`connect`](PostgresStore::connect) opens, each of which is one
-    /// process of the server; zero counts as one. Default: one.
-    pub fn connections(mut self, connections: usize) -> Self {
-        self.connections = connections;
-        self
-    }
-}
-
-impl Pipelined {
-    fn new(source: Source, connections: usize, texts: Arc<Texts>, patience: Duration) -> Self {
-        Self {
-            source,
-            slots: (0..connections.max(1)).map(|_| Slot::default()).collect(),
-            next: AtomicUsize::new(0),
-            texts,
-            patience,
-        }
     }
 
     fn slot(&self) -> &Slot {
@@ -202,7 +160,7 @@ impl Pipelined {
         set.map_err(|error| failure(&error))?;
         let prepared = Arc::new(Prepared {
             client,
-            statements: std::array::from_fn(|_| OnceLock::new()),
+            statements: self.texts.iter().map(|_| OnceLock::new()).collect(),
         });
         slot.set(Some(Arc::clone(&prepared)));
         Ok(prepared)
@@ -251,7 +209,7 @@ impl Driver for Pipelined {
 
     async fn rows(
         &self,
-        query: Query,
+        query: usize,
         values: &[Value<'_>],
         until: Instant,
     ) -> Result<Vec<PgRow>, Failure> {
@@ -267,7 +225,7 @@ impl Driver for Pipelined {
 
     async fn count(
         &self,
-        query: Query,
+        query: usize,
         values: &[Value<'_>],
         until: Instant,
     ) -> Result<u64, Failure> {
@@ -283,7 +241,7 @@ impl Driver for Pipelined {
 
     async fn rows_read_committed(
         &self,
-        _: Query,
+        _: usize,
         _: &[Value<'_>],
         _: Instant,
     ) -> Result<Vec<PgRow>, Failure> {

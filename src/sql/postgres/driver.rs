@@ -1,4 +1,4 @@
-//! What the store wants of a client of Postgres, whichever it is.
+//! What is wanted of a client of Postgres, whichever it is.
 
 use std::fmt;
 use std::future::Future;
@@ -6,10 +6,9 @@ use std::future::Future;
 use tokio::time::Instant;
 
 use crate::error::Error;
-use crate::store::sql::postgres::text::Query;
 
 /// A parameter of a statement. Shows nothing of itself: a client may log parameters.
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Number(i64),
     Flag(bool),
     Bytes(&'a [u8]),
@@ -25,7 +24,7 @@ impl fmt::Debug for Value<'_> {
 }
 
 /// A row of an answer; columns are counted from zero.
-pub(super) trait Row: Send + Sync {
+pub(crate) trait Row: Send + Sync {
     fn number(&self, column: usize) -> Result<i64, Failure>;
     fn flag(&self, column: usize) -> Result<bool, Failure>;
     fn bytes(&self, column: usize) -> Result<&[u8], Failure>;
@@ -33,14 +32,15 @@ pub(super) trait Row: Send + Sync {
     fn many(&self, column: usize) -> Result<Vec<Vec<u8>>, Failure>;
 }
 
-/// A client of Postgres. Every call ends by `until`.
-pub(super) trait Driver: fmt::Debug + Send + Sync + 'static {
+/// A client of Postgres, which knows the statements of its owner by their numbers. Every call ends
+/// by `until`.
+pub(crate) trait Driver: fmt::Debug + Send + Sync + 'static {
     type Row: Row;
 
     /// The rows that a statement answers.
     fn rows(
         &self,
-        query: Query,
+        query: usize,
         values: &[Value<'_>],
         until: Instant,
     ) -> impl Future<Output = Result<Vec<Self::Row>, Failure>> + Send;
@@ -48,7 +48,7 @@ pub(super) trait Driver: fmt::Debug + Send + Sync + 'static {
     /// How many rows a statement has changed.
     fn count(
         &self,
-        query: Query,
+        query: usize,
         values: &[Value<'_>],
         until: Instant,
     ) -> impl Future<Output = Result<u64, Failure>> + Send;
@@ -56,7 +56,7 @@ pub(super) trait Driver: fmt::Debug + Send + Sync + 'static {
     /// The same as [`rows`](Self::rows), in a transaction that is read committed for sure.
     fn rows_read_committed(
         &self,
-        query: Query,
+        query: usize,
         values: &[Value<'_>],
         until: Instant,
     ) -> impl Future<Output = Result<Vec<Self::Row>, Failure>> + Send;
@@ -71,7 +71,7 @@ pub(super) trait Driver: fmt::Debug + Send + Sync + 'static {
 
 /// Why there is no answer. Says nothing of what was sent or stored, nor to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The server answered with this SQLSTATE.
     Refused(String),
     /// The connection broke, so that it is unknown what the server did.
@@ -86,13 +86,13 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Whether the server undid it, for the sake of another transaction.
-    pub(super) fn is_undone(&self) -> bool {
+    pub(crate) fn is_undone(&self) -> bool {
         // Serialization failure, deadlock.
         matches!(self, Self::Refused(code) if code == "40001" || code == "40P01")
     }
 
     /// Whether there is such a row already.
-    pub(super) fn is_duplicate(&self) -> bool {
+    pub(crate) fn is_duplicate(&self) -> bool {
         matches!(self, Self::Refused(code) if code == "23505")
     }
 }
@@ -117,6 +117,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// *Unavailable*: of a session store, unless somebody says of what.
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::unavailable(failure)

@@ -1,4 +1,4 @@
-//! A connection of sqlx, as the stores that compare and swap use it.
+//! A connection of sqlx, as those use it who send statements with `?` for each value.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -43,13 +43,13 @@ pub(crate) trait Client: Send {
 /// The two are the same for every database but for their types.
 macro_rules! client {
     ($connection:ty, $database:ty, $row:ty) => {
-        impl $crate::store::sql::client::Client for $connection {
+        impl $crate::sql::client::Client for $connection {
             type Row = $row;
 
             async fn rows(
                 &mut self,
                 statement: &std::sync::Arc<str>,
-                values: &[$crate::store::sql::client::Value<'_>],
+                values: &[$crate::sql::client::Value<'_>],
             ) -> Result<Vec<$row>, sqlx::Error> {
                 bound(statement, values).fetch_all(self).await
             }
@@ -57,7 +57,7 @@ macro_rules! client {
             async fn write(
                 &mut self,
                 statement: &std::sync::Arc<str>,
-                values: &[$crate::store::sql::client::Value<'_>],
+                values: &[$crate::sql::client::Value<'_>],
             ) -> Result<u64, sqlx::Error> {
                 let done = bound(statement, values).execute(self).await?;
                 Ok(done.rows_affected())
@@ -67,9 +67,9 @@ macro_rules! client {
         /// The texts hold nothing but checked names and places for values.
         fn bound<'v>(
             statement: &std::sync::Arc<str>,
-            values: &'v [$crate::store::sql::client::Value<'_>],
+            values: &'v [$crate::sql::client::Value<'_>],
         ) -> sqlx::query::Query<'v, $database, <$database as sqlx::Database>::Arguments> {
-            use $crate::store::sql::client::Value;
+            use $crate::sql::client::Value;
 
             let statement = sqlx::query(sqlx::AssertSqlSafe(std::sync::Arc::clone(statement)));
             values
@@ -82,7 +82,7 @@ macro_rules! client {
                 })
         }
 
-        impl $crate::store::sql::client::Row for $row {
+        impl $crate::sql::client::Row for $row {
             fn number(&self, column: usize) -> Option<i64> {
                 sqlx::Row::try_get(self, column).ok()
             }

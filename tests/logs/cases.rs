@@ -1,0 +1,231 @@
+//! What is asked of every log in an SQL database, and the facts for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use statewise::clock::Timestamp;
+use statewise::entropy::SystemEntropy;
+use statewise::revocation::{Draft, Fact, Page, RevocationLog};
+use statewise::session::Handle;
+use statewise::{BoxFuture, Error, Result, Stamp};
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_unix(1_800_000_000)
+}
+
+/// A log and the name of its table.
+#[derive(Debug)]
+pub(crate) struct Named<L> {
+    pub(crate) log: L,
+    pub(crate) table: String,
+}
+
+impl<L: RevocationLog> RevocationLog for Named<L> {
+    async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
+        self.log.append(facts, now).await
+    }
+
+    async fn head(&self, now: Timestamp) -> Result<Stamp> {
+        self.log.head(now).await
+    }
+
+    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
+        self.log.read(from, limit, now).await
+    }
+
+    async fn fence(&self, now: Timestamp) -> Result<()> {
+        self.log.fence(now).await
+    }
+}
+
+/// So many facts that were never said before.
+pub(crate) fn facts(count: usize, life: u64) -> Vec<Draft> {
+    let fact = |at: usize| Fact::Login(Handle::from_bytes([at as u8; 16]));
+    let draft = |at| Draft::new(fact(at), life, &SystemEntropy).unwrap();
+    (0..count).map(draft).collect()
+}
+
+pub(crate) async fn append(log: &impl RevocationLog, facts: &[Draft]) -> Stamp {
+    log.append(facts, now()).await.unwrap()
+}
+
+pub(crate) async fn all(log: &impl RevocationLog) -> Page {
+    log.read(0, 1_000_000, now()).await.unwrap()
+}
+
+pub(crate) fn assert_unavailable<T: std::fmt::Debug>(what: &str, answer: &Result<T>) {
+    let unavailable = answer.as_ref().is_err_and(Error::is_unavailable);
+    assert!(unavailable, "{what}: {answer:?}");
+    let error = format!("{:?}", answer.as_ref().unwrap_err());
+    assert!(error.contains("revocation log"), "{error}");
+}
+
+#[allow(dead_code, reason = "there is no server to SQLite")]
+/// No act says anything else than *unavailable*, and each says it soon.
+pub(crate) async fn all_unavailable<L: RevocationLog>(log: &Arc<L>, deadline: Duration) {
+    type Act = BoxFuture<'static, Result<()>>;
+
+    let begun = Instant::now();
+    let logs: [_; 4] = std::array::from_fn(|_| Arc::clone(log));
+    let [one, two, three, four] = logs;
+    let acts: [(_, Act); 4] = [
+        (
+            "append",
+            Box::pin(async move { one.append(&facts(2, 9), now()).await.map(drop) }),
+        ),
+        (
+            "head",
+            Box::pin(async move { two.head(now()).await.map(drop) }),
+        ),
+        (
+            "read",
+            Box::pin(async move { three.read(1, 9, now()).await.map(drop) }),
+        ),
+        ("fence", Box::pin(async move { four.fence(now()).await })),
+    ];
+    let acts = acts.map(|(what, act)| (what, tokio::spawn(act)));
+    for (what, act) in acts {
+        assert_unavailable(what, &act.await.unwrap());
+    }
+    assert!(
+        begun.elapsed() < deadline * 20,
+        "took {:?}",
+        begun.elapsed()
+    );
+}
+
+/// Asks until there is an answer, as a node does that was told to come back.
+pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(60), "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Everything that was acknowledged is there, at its place.
+pub(crate) async fn holds(log: &impl RevocationLog, said: &[(Vec<Draft>, Stamp)]) {
+    let page = all(log).await;
+    for (facts, stamp) in said {
+        assert_eq!(page.incarnation, stamp.incarnation());
+        let last = usize::try_from(stamp.position() - page.first).unwrap();
+        for (back, fact) in facts.iter().rev().enumerate() {
+            let entry = page.entries[last - back];
+            assert_eq!((entry.nonce, entry.fact), (fact.nonce, fact.fact));
+        }
+    }
+}
+
+/// Appends that meet when everything has had its time: each may let go of what was there before,
+/// and none of what another one has just said. Rejects a first position that is computed from
+/// what a statement saw before it waited.
+pub(crate) async fn nothing_new_is_let_go<L: RevocationLog>(
+    logs: [Arc<L>; 2],
+    expire: impl AsyncFn(),
+) {
+    let mut later = now();
+    for round in 0..25 {
+        // All that is there goes at the next append.
+        expire().await;
+        later = later.saturating_add(100_000);
+        let mut tasks = Vec::new();
+        for task in 0..8 {
+            let log = Arc::clone(&logs[task % 2]);
+            tasks.push(tokio::spawn(async move {
+                log.append(&facts(1 + task % 2, 1_000), later)
+                    .await
+                    .unwrap()
+            }));
+        }
+        let mut last = 0;
+        for task in tasks {
+            last = last.max(task.await.unwrap().position());
+        }
+        let page = logs[0].read(0, 1_000, later).await.unwrap();
+        let kept = last - 12 + 1;
+        assert!(page.first <= kept, "round {round}: {} > {kept}", page.first);
+        assert_eq!(page.first, page.entries[0].position);
+        assert_eq!(page.entries.last().unwrap().position, last);
+    }
+}
+
+/// A log that lost its data begins anew, as another one; one that lost its head forgets the rest.
+/// `sql` runs a statement in which `{log}` and `{head}` stand for the tables.
+pub(crate) async fn begins_anew<L: RevocationLog>(log: &L, sql: impl AsyncFn(&str)) {
+    let mut seen = vec![append(log, &facts(5, 1_000)).await.incarnation()];
+    for (lost, appended) in [
+        (&["DELETE FROM {log}", "DELETE FROM {head}"][..], 1),
+        (&["DELETE FROM {head}"], 3),
+        (&["DELETE FROM {head}"], 0),
+        (&["DELETE FROM {log}", "DELETE FROM {head}"], 0),
+    ] {
+        for statement in lost {
+            sql(statement).await;
+        }
+        let stamp = append(log, &facts(appended, 1_000)).await;
+        assert_eq!(stamp.position(), appended as u64);
+        let page = all(log).await;
+        assert_eq!((page.incarnation, page.first), (stamp.incarnation(), 1));
+        assert_eq!(page.entries.len(), appended);
+        assert!(!seen.contains(&page.incarnation));
+        seen.push(page.incarnation);
+        log.fence(now()).await.unwrap();
+        append(log, &facts(4, 1_000)).await;
+    }
+}
+
+/// What does not decode, and what somebody has taken out, is not passed over. `bytes` spells a
+/// number of bytes.
+pub(crate) async fn damage_is_unavailable<L: RevocationLog>(
+    log: &L,
+    sql: impl AsyncFn(&str),
+    bytes: impl Fn(&[u8]) -> String,
+) {
+    append(log, &facts(6, 1_000)).await;
+    let good = facts(1, 1)[0].fact.to_bytes();
+    let mut bad = good;
+    bad[0] = 250;
+    let restore = |bytes: String| format!("UPDATE {{log}} SET fact = {bytes} WHERE position = 3");
+    sql(&restore(bytes(&bad))).await;
+    let read = async |from, limit| log.read(from, limit, now()).await;
+    assert_unavailable("unknown fact", &read(1, 100).await);
+    assert_unavailable("unknown fact", &read(3, 1).await);
+    assert_eq!(read(4, 100).await.unwrap().entries.len(), 3);
+    // One more is read than was asked for.
+    assert_eq!(read(1, 1).await.unwrap().entries.len(), 1);
+    sql(&restore(bytes(&good))).await;
+    assert_eq!(read(1, 100).await.unwrap().entries.len(), 6);
+    for (what, damage) in [
+        ("head behind", "UPDATE {head} SET position = position - 1"),
+        ("head ahead", "UPDATE {head} SET position = position + 1"),
+    ] {
+        sql(damage).await;
+        assert_unavailable(what, &read(1, 100).await);
+        let heal = if what == "head behind" { "+" } else { "-" };
+        sql(&format!("UPDATE {{head}} SET position = position {heal} 1")).await;
+        assert_eq!(read(1, 100).await.unwrap().entries.len(), 6);
+    }
+    sql("DELETE FROM {log} WHERE position = 5").await;
+    assert_unavailable("a gap", &read(1, 100).await);
+    assert_unavailable("a gap", &read(5, 100).await);
+    assert_eq!(read(6, 100).await.unwrap().entries.len(), 1);
+    sql("DELETE FROM {log}").await;
+    assert_unavailable("no entries", &read(1, 100).await);
+    assert_unavailable("no entries", &read(6, 1).await);
+}
+
+/// Names that could escape a statement.
+pub(crate) const HOSTILE: [&str; 9] = [
+    "",
+    "a; DROP TABLE b",
+    "a\"b",
+    "a`b",
+    "A",
+    "a.b.c",
+    "1a",
+    "a b",
+    "a'b",
+];

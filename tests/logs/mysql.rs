@@ -1,0 +1,353 @@
+//! One MariaDB for all tests of the binary, and tables of its own for each log.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::{AssertSqlSafe, MySqlPool};
+use statewise::BoxFuture;
+use statewise::revocation::{MySqlLog, RevocationLog, mysql};
+use statewise::testkit::LogFixture;
+
+use super::cases::{self, HOSTILE, Named, all, append, facts, holds, now, patiently};
+use super::runtime::{self, block_on, spread};
+use super::support::servers::mariadb::MariaDb;
+
+/// The server, and the pools of two nodes.
+struct Shared {
+    server: MariaDb,
+    pools: [MySqlPool; 2],
+}
+
+/// `None` after a printed reason: there is no such server on this machine.
+fn shared() -> Option<&'static Shared> {
+    static SHARED: OnceLock<Option<Shared>> = OnceLock::new();
+    let start = || {
+        let server = MariaDb::start()?;
+        let pools = [pool(&server, 8), pool(&server, 8)];
+        Some(Shared { server, pools })
+    };
+    SHARED.get_or_init(start).as_ref()
+}
+
+/// A pool that connects when it is asked to.
+fn pool(server: &MariaDb, connections: u32) -> MySqlPool {
+    let _runtime = runtime::runtime().enter();
+    MySqlPoolOptions::new()
+        .max_connections(connections)
+        .test_before_acquire(false)
+        .acquire_timeout(Duration::from_secs(60))
+        .connect_lazy(&server.url())
+        .unwrap()
+}
+
+/// A name that no other test has.
+fn table() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("ended_{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A log that waits as long as a busy machine needs.
+fn log(pool: &MySqlPool, table: &str) -> MySqlLog {
+    let builder = MySqlLog::sqlx(pool.clone()).table(table);
+    builder.deadline(Duration::from_secs(60)).build().unwrap()
+}
+
+async fn sql(pool: &MySqlPool, table: &str, statement: &str) {
+    let head = format!("{table}_head");
+    let statement = statement.replace("{log}", table).replace("{head}", &head);
+    let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+    statement.execute(pool).await.unwrap();
+}
+
+/// Runs a test if there is a server.
+fn with_server(test: impl AsyncFnOnce(&'static Shared)) {
+    if let Some(shared) = shared() {
+        block_on(test(shared));
+    }
+}
+
+/// Opens tables of its own for each log; every other node has the other pool.
+struct Tables;
+
+impl Tables {
+    fn node(table: String) -> Named<MySqlLog> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let shared = shared().expect("a law is run only if there is a server");
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed) as usize;
+        Named {
+            log: log(&shared.pools[turn % 2], &table),
+            table,
+        }
+    }
+}
+
+impl LogFixture for Tables {
+    type Log = Named<MySqlLog>;
+
+    const OWN_CLOCK: bool = true;
+
+    async fn open(&self) -> Self::Log {
+        let node = Self::node(table());
+        // The log begins at its first use.
+        let schema = mysql::schema(&node.table).unwrap();
+        sql(&shared().unwrap().pools[0], &node.table, &schema).await;
+        node
+    }
+
+    async fn again(&self, log: &Self::Log) -> Self::Log {
+        Self::node(log.table.clone())
+    }
+
+    async fn advance(&self, log: &Self::Log, by: Duration) {
+        expire(&log.table, by.as_secs()).await;
+    }
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        spread(futures).await;
+    }
+}
+
+async fn expire(table: &str, seconds: u64) {
+    let pool = &shared().unwrap().pools[0];
+    let shift = format!("UPDATE {{log}} SET stays_until = stays_until - {seconds}");
+    sql(pool, table, &shift).await;
+}
+
+fn if_served(law: impl Future<Output = ()>) {
+    if shared().is_some() {
+        block_on(law);
+    }
+}
+
+mod laws {
+    use super::{Tables, if_served};
+
+    statewise::testkit::revocation_log_laws!(Tables, block_on = if_served);
+}
+
+#[test]
+fn what_a_killed_server_acknowledged_is_there() {
+    block_on(async {
+        // It syncs, as it does by default.
+        let Some(server) = MariaDb::with(&[]) else {
+            return;
+        };
+        let pool = pool(&server, 4);
+        let log = log(&pool, "statewise_revocations");
+        log.migrate().await.unwrap();
+        log.require_durable().await.unwrap();
+        let mut said = Vec::new();
+        for round in 1..4 {
+            for count in [1, 3, 300] {
+                let facts = facts(count, 1_000);
+                let stamp = append(&log, &facts).await;
+                said.push((facts, stamp));
+            }
+            server.kill9();
+            let hasty = MySqlLog::sqlx(pool.clone()).deadline(Duration::from_millis(300));
+            let hasty = Arc::new(hasty.build().unwrap());
+            cases::all_unavailable(&hasty, Duration::from_millis(300)).await;
+            server.restart();
+            let head = patiently(async || log.head(now()).await).await;
+            assert_eq!(head, said.last().unwrap().1, "round {round}");
+            holds(&log, &said).await;
+        }
+    });
+}
+
+#[test]
+fn a_paused_server_is_unavailable_within_the_deadline() {
+    block_on(async {
+        let Some(server) = MariaDb::start() else {
+            return;
+        };
+        let pool = pool(&server, 8);
+        let patient = log(&pool, "statewise_revocations");
+        patient.migrate().await.unwrap();
+        append(&patient, &facts(3, 1_000)).await;
+        let deadline = Duration::from_millis(300);
+        let log = MySqlLog::sqlx(pool.clone()).deadline(deadline);
+        let log = Arc::new(log.build().unwrap());
+        log.head(now()).await.unwrap();
+        server.pause();
+        cases::all_unavailable(&log, deadline).await;
+        server.resume();
+        let page = patiently(async || log.read(1, 9, now()).await).await;
+        // What was given up is there or not, and nothing else is.
+        assert!([3, 5].contains(&page.entries.len()));
+        patiently(async || log.append(&facts(1, 9), now()).await).await;
+    });
+}
+
+#[test]
+fn nodes_migrate_at_once_and_again() {
+    with_server(async |shared| {
+        for _ in 0..3 {
+            let table = table();
+            let mut tasks = Vec::new();
+            for node in 0..8 {
+                let log = log(&shared.pools[node % 2], &table);
+                tasks.push(tokio::spawn(async move {
+                    log.migrate().await.unwrap();
+                    log.head(now()).await.unwrap()
+                }));
+            }
+            let mut seen = Vec::new();
+            for task in tasks {
+                seen.push(task.await.unwrap());
+            }
+            seen.dedup();
+            assert_eq!(seen.len(), 1, "one log");
+        }
+    });
+}
+
+#[test]
+fn nothing_new_is_let_go() {
+    with_server(async |shared| {
+        let table = table();
+        let logs = [0, 1].map(|node| Arc::new(log(&shared.pools[node], &table)));
+        logs[0].migrate().await.unwrap();
+        cases::nothing_new_is_let_go(logs, async || expire(&table, 100_000).await).await;
+    });
+}
+
+#[test]
+fn a_log_without_its_data_is_another_one() {
+    with_server(async |shared| {
+        let (pool, table) = (&shared.pools[0], table());
+        let log = log(pool, &table);
+        log.migrate().await.unwrap();
+        cases::begins_anew(&log, async |statement| sql(pool, &table, statement).await).await;
+        let before = all(&log).await.incarnation;
+        sql(pool, &table, "DROP TABLE {log}, {head}").await;
+        cases::assert_unavailable("no table", &log.head(now()).await);
+        log.migrate().await.unwrap();
+        assert_ne!(all(&log).await.incarnation, before);
+    });
+}
+
+#[test]
+fn damage_is_unavailable() {
+    with_server(async |shared| {
+        let (pool, table) = (&shared.pools[0], table());
+        let log = log(pool, &table);
+        log.migrate().await.unwrap();
+        let bytes = |bytes: &[u8]| {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("X'{hex}'")
+        };
+        let run = async |statement: &str| sql(pool, &table, statement).await;
+        cases::damage_is_unavailable(&log, run, bytes).await;
+    });
+}
+
+/// A transaction of somebody else that holds the row that counts.
+#[test]
+fn a_lock_that_is_held_makes_it_unavailable() {
+    with_server(async |shared| {
+        let (pool, table) = (&shared.pools[0], table());
+        let patient = log(pool, &table);
+        patient.migrate().await.unwrap();
+        let deadline = Duration::from_millis(300);
+        let log = MySqlLog::sqlx(pool.clone())
+            .table(&table)
+            .deadline(deadline);
+        let log = log.build().unwrap();
+        let mut holding = pool.begin().await.unwrap();
+        let lock = format!("SELECT * FROM {table}_head FOR UPDATE");
+        sqlx::raw_sql(AssertSqlSafe(lock))
+            .fetch_all(&mut *holding)
+            .await
+            .unwrap();
+        let append = log.append(&facts(1, 9), now()).await;
+        cases::assert_unavailable("append", &append);
+        cases::assert_unavailable("fence", &log.fence(now()).await);
+        // Who reads does not wait.
+        assert_eq!(log.head(now()).await.unwrap().position(), 0);
+        holding.rollback().await.unwrap();
+        patiently(async || log.append(&facts(1, 9), now()).await).await;
+    });
+}
+
+/// A server that was deposed answers nothing, whatever its user may do there.
+#[test]
+fn a_server_that_only_reads_is_unavailable() {
+    block_on(async {
+        let Some(server) = MariaDb::start() else {
+            return;
+        };
+        let pool = pool(&server, 4);
+        let log = Arc::new(log(&pool, "statewise_revocations"));
+        log.migrate().await.unwrap();
+        let stamp = append(&*log, &facts(3, 1_000)).await;
+        sql(&pool, "", "SET GLOBAL read_only = 1").await;
+        cases::all_unavailable(&log, Duration::from_secs(60)).await;
+        sql(&pool, "", "SET GLOBAL read_only = 0").await;
+        assert_eq!(log.head(now()).await.unwrap(), stamp);
+    });
+}
+
+/// Appends of many nodes under each level of isolation that a connection may come with.
+#[test]
+fn races_are_no_outage_whatever_the_default_isolation() {
+    with_server(async |shared| {
+        for level in ["REPEATABLE READ", "SERIALIZABLE", "READ COMMITTED"] {
+            let options: MySqlConnectOptions = shared.server.url().parse().unwrap();
+            let set = format!("SET SESSION TRANSACTION ISOLATION LEVEL {level}");
+            let pool = MySqlPoolOptions::new().max_connections(8);
+            let pool = pool.after_connect(move |connection, _| {
+                let set = AssertSqlSafe(set.clone());
+                Box::pin(async move { sqlx::raw_sql(set).execute(connection).await.map(drop) })
+            });
+            let pool = pool.connect_lazy_with(options);
+            let log = Arc::new(log(&pool, &table()));
+            log.migrate().await.unwrap();
+            let mut tasks = Vec::new();
+            for _ in 0..8 {
+                let log = Arc::clone(&log);
+                tasks.push(tokio::spawn(async move {
+                    for _ in 0..20 {
+                        append(&*log, &facts(2, 1_000)).await;
+                        log.fence(now()).await.unwrap();
+                        all(&*log).await;
+                    }
+                }));
+            }
+            for task in tasks {
+                task.await.unwrap();
+            }
+            assert_eq!(all(&*log).await.entries.len(), 320, "{level}");
+        }
+    });
+}
+
+#[test]
+fn names_that_could_escape_are_refused() {
+    with_server(async |shared| {
+        let pool = &shared.pools[0];
+        for name in HOSTILE {
+            let refused = MySqlLog::sqlx(pool.clone()).table(name).build();
+            assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
+            assert!(mysql::schema(name).is_err());
+        }
+        let refused = MySqlLog::sqlx(pool.clone())
+            .deadline(Duration::ZERO)
+            .build();
+        assert!(refused.is_err_and(|error| error.is_misuse()));
+    });
+}
+
+#[test]
+fn a_server_that_does_not_sync_is_not_durable() {
+    with_server(async |shared| {
+        let log = log(&shared.pools[0], &table());
+        let unknown = log.require_durable().await;
+        assert!(unknown.is_err_and(|error| error.is_misuse()), "no table");
+        log.migrate().await.unwrap();
+        let refused = log.require_durable().await;
+        assert!(refused.is_err_and(|error| error.is_misuse()));
+    });
+}

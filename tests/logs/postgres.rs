@@ -1,0 +1,452 @@
+//! One Postgres for all tests of the binary, and tables of its own for each log.
+
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgPool};
+use statewise::BoxFuture;
+use statewise::revocation::postgres::{Pipelined, Sqlx};
+use statewise::revocation::{DynRevocationLog, PostgresLog, RevocationLog, postgres};
+use statewise::testkit::LogFixture;
+use tokio::net::UnixStream;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::cases::{self, HOSTILE, Named, all, append, facts, holds, now, patiently};
+use super::runtime::{self, block_on, spread};
+use super::support::servers::postgres::Postgres;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One server for the laws; it ends with the process.
+static SERVER: LazyLock<Option<Postgres>> = LazyLock::new(Postgres::start);
+/// The pools of two nodes.
+static POOLS: LazyLock<[PgPool; 2]> = LazyLock::new(|| [pool(server(), 8), pool(server(), 8)]);
+
+fn server() -> &'static Postgres {
+    SERVER.as_ref().expect("a server")
+}
+
+/// Runs a test if there is a server.
+fn if_served(test: impl Future<Output = ()>) {
+    if SERVER.is_some() {
+        block_on(test);
+    }
+}
+
+/// A pool that connects when it is asked to.
+fn pool(server: &Postgres, connections: u32) -> PgPool {
+    pool_with(server, connections, &[])
+}
+
+fn pool_with(server: &Postgres, connections: u32, options: &[(&str, &str)]) -> PgPool {
+    let _runtime = runtime::runtime().enter();
+    let connect = PgConnectOptions::new_without_pgpass().socket(server.folder());
+    let connect = connect.username("postgres").database("postgres");
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(connect.options(options.iter().copied()))
+}
+
+/// A connection to a server.
+async fn client_of(server: &Postgres) -> io::Result<Arc<Client>> {
+    let stream = UnixStream::connect(server.socket()).await?;
+    let mut config = Config::new();
+    config.user("postgres").dbname("postgres");
+    let connected = config.connect_raw(stream, NoTls).await;
+    let (client, connection) = connected.map_err(io::Error::other)?;
+    tokio::spawn(async {
+        let _ = connection.await;
+    });
+    Ok(Arc::new(client))
+}
+
+/// A name that no other test has.
+fn table() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("ended_{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn by_sqlx(pool: &PgPool, table: &str, deadline: Duration) -> PostgresLog<Sqlx> {
+    let builder = PostgresLog::sqlx(pool.clone()).table(table);
+    builder.deadline(deadline).build().unwrap()
+}
+
+fn pipelined(server: &'static Postgres, table: &str, deadline: Duration) -> PostgresLog<Pipelined> {
+    let builder = PostgresLog::connect(|| client_of(server)).connections(2);
+    builder.table(table).deadline(deadline).build().unwrap()
+}
+
+type Log = Arc<dyn DynRevocationLog>;
+
+/// A log by each of the clients, on one table that is there.
+async fn both(server: &'static Postgres, table: &str, deadline: Duration) -> [Log; 2] {
+    let pool = pool(server, 8);
+    by_sqlx(&pool, table, PATIENCE).migrate().await.unwrap();
+    [
+        Arc::new(by_sqlx(&pool, table, deadline)),
+        Arc::new(pipelined(server, table, deadline)),
+    ]
+}
+
+async fn sql(pool: &PgPool, table: &str, statement: &str) {
+    let head = format!("{table}_head");
+    let statement = statement.replace("{log}", table).replace("{head}", &head);
+    let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+    statement.execute(pool).await.unwrap();
+}
+
+async fn expire(table: &str, seconds: u64) {
+    let shift = format!("UPDATE {{log}} SET stays_until = stays_until - {seconds}");
+    sql(&POOLS[0], table, &shift).await;
+}
+
+/// A table without its row that counts: the log begins at its first use.
+async fn unused() -> String {
+    let table = table();
+    let schema = postgres::schema(&table).unwrap();
+    sql(&POOLS[0], &table, &schema).await;
+    table
+}
+
+/// Every other node has the other pool.
+struct BySqlx;
+
+impl LogFixture for BySqlx {
+    type Log = Named<PostgresLog<Sqlx>>;
+
+    const OWN_CLOCK: bool = true;
+
+    async fn open(&self) -> Self::Log {
+        let table = unused().await;
+        Named {
+            log: by_sqlx(&POOLS[0], &table, PATIENCE),
+            table,
+        }
+    }
+
+    async fn again(&self, log: &Self::Log) -> Self::Log {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed) as usize;
+        Named {
+            log: by_sqlx(&POOLS[turn % 2], &log.table, PATIENCE),
+            table: log.table.clone(),
+        }
+    }
+
+    async fn advance(&self, log: &Self::Log, by: Duration) {
+        expire(&log.table, by.as_secs()).await;
+    }
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        spread(futures).await;
+    }
+}
+
+/// Every node has connections of its own.
+struct ByPipelined;
+
+impl LogFixture for ByPipelined {
+    type Log = Named<PostgresLog<Pipelined>>;
+
+    const OWN_CLOCK: bool = true;
+
+    async fn open(&self) -> Self::Log {
+        let table = unused().await;
+        Named {
+            log: pipelined(server(), &table, PATIENCE),
+            table,
+        }
+    }
+
+    async fn again(&self, log: &Self::Log) -> Self::Log {
+        Named {
+            log: pipelined(server(), &log.table, PATIENCE),
+            table: log.table.clone(),
+        }
+    }
+
+    async fn advance(&self, log: &Self::Log, by: Duration) {
+        expire(&log.table, by.as_secs()).await;
+    }
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        spread(futures).await;
+    }
+}
+
+mod laws_by_sqlx {
+    use super::{BySqlx, if_served};
+
+    statewise::testkit::revocation_log_laws!(BySqlx, block_on = if_served);
+}
+
+mod laws_pipelined {
+    use super::{ByPipelined, if_served};
+
+    statewise::testkit::revocation_log_laws!(ByPipelined, block_on = if_served);
+}
+
+#[test]
+fn what_a_killed_server_acknowledged_is_there() {
+    block_on(async {
+        // It syncs, as it does by default.
+        let Some(server) = Postgres::with(&[]) else {
+            return;
+        };
+        let server: &'static Postgres = Box::leak(Box::new(server));
+        let logs = both(server, "statewise_revocations", PATIENCE).await;
+        let durable = by_sqlx(&pool(server, 1), "statewise_revocations", PATIENCE);
+        durable.require_durable().await.unwrap();
+        let hasty = Duration::from_millis(300);
+        let mut said = Vec::new();
+        for round in 1..4 {
+            for log in &logs {
+                for count in [1, 3, 300] {
+                    let facts = facts(count, 1_000);
+                    let stamp = append(log, &facts).await;
+                    said.push((facts, stamp));
+                }
+            }
+            server.kill9();
+            let pool = pool(server, 4);
+            let by_sqlx = Arc::new(by_sqlx(&pool, "statewise_revocations", hasty));
+            cases::all_unavailable(&by_sqlx, hasty).await;
+            let by_other = Arc::new(pipelined(server, "statewise_revocations", hasty));
+            cases::all_unavailable(&by_other, hasty).await;
+            server.restart();
+            for log in &logs {
+                let head = patiently(async || log.head(now()).await).await;
+                assert_eq!(head, said.last().unwrap().1, "round {round}");
+                holds(log, &said).await;
+            }
+        }
+        server.kill9();
+    });
+}
+
+#[test]
+fn a_paused_server_is_unavailable_within_the_deadline() {
+    block_on(async {
+        let Some(server) = Postgres::start() else {
+            return;
+        };
+        let server: &'static Postgres = Box::leak(Box::new(server));
+        let deadline = Duration::from_millis(300);
+        for log in both(server, "statewise_revocations", deadline).await {
+            let before = patiently(async || log.append(&facts(3, 1_000), now()).await).await;
+            let log = Arc::new(log);
+            server.pause();
+            cases::all_unavailable(&log, deadline).await;
+            server.resume();
+            let head = patiently(async || log.head(now()).await).await;
+            // What was given up is there or not, and nothing else is.
+            assert!([0, 2].contains(&(head.position() - before.position())));
+            patiently(async || log.append(&facts(1, 9), now()).await).await;
+        }
+        server.kill9();
+    });
+}
+
+#[test]
+fn nodes_migrate_at_once_and_again() {
+    if_served(async {
+        for _ in 0..3 {
+            let table = table();
+            let mut tasks = Vec::new();
+            for node in 0..8 {
+                let table = table.clone();
+                tasks.push(tokio::spawn(async move {
+                    if node % 2 == 0 {
+                        let log = by_sqlx(&POOLS[node / 2 % 2], &table, PATIENCE);
+                        log.migrate().await.unwrap();
+                        log.head(now()).await.unwrap()
+                    } else {
+                        let log = pipelined(server(), &table, PATIENCE);
+                        log.migrate().await.unwrap();
+                        log.head(now()).await.unwrap()
+                    }
+                }));
+            }
+            let mut seen = Vec::new();
+            for task in tasks {
+                seen.push(task.await.unwrap());
+            }
+            seen.dedup();
+            assert_eq!(seen.len(), 1, "one log");
+        }
+    });
+}
+
+#[test]
+fn nothing_new_is_let_go() {
+    if_served(async {
+        let table = table();
+        let logs = both(server(), &table, PATIENCE).await.map(Arc::new);
+        cases::nothing_new_is_let_go(logs, async || expire(&table, 100_000).await).await;
+    });
+}
+
+#[test]
+fn a_log_without_its_data_is_another_one() {
+    if_served(async {
+        let table = table();
+        for log in both(server(), &table, PATIENCE).await {
+            let run = async |statement: &str| sql(&POOLS[0], &table, statement).await;
+            cases::begins_anew(&log, run).await;
+            let before = all(&log).await.incarnation;
+            sql(&POOLS[0], &table, "DROP TABLE {log}, {head}").await;
+            cases::assert_unavailable("no table", &log.head(now()).await);
+            let log = by_sqlx(&POOLS[0], &table, PATIENCE);
+            log.migrate().await.unwrap();
+            assert_ne!(all(&log).await.incarnation, before);
+        }
+    });
+}
+
+#[test]
+fn damage_is_unavailable() {
+    if_served(async {
+        let bytes = |bytes: &[u8]| {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("'\\x{hex}'")
+        };
+        for client in 0..2 {
+            let table = table();
+            let log = &both(server(), &table, PATIENCE).await[client];
+            let run = async |statement: &str| sql(&POOLS[0], &table, statement).await;
+            cases::damage_is_unavailable(log, run, bytes).await;
+            let run = async |statement: &str| sql(&POOLS[0], &table, statement).await;
+            run("DELETE FROM {head}").await;
+            append(log, &facts(2, 1_000)).await;
+            // A type of another length.
+            run("UPDATE {log} SET fact = '\\x01' WHERE position = 1").await;
+            cases::assert_unavailable("short", &log.read(1, 9, now()).await);
+        }
+    });
+}
+
+/// A transaction of somebody else that holds the row that counts.
+#[test]
+fn a_lock_that_is_held_makes_it_unavailable() {
+    if_served(async {
+        let table = table();
+        for log in both(server(), &table, Duration::from_millis(300)).await {
+            patiently(async || log.head(now()).await).await;
+            let mut holding = POOLS[0].begin().await.unwrap();
+            let lock = format!("SELECT * FROM {table}_head FOR UPDATE");
+            sqlx::raw_sql(AssertSqlSafe(lock))
+                .fetch_all(&mut *holding)
+                .await
+                .unwrap();
+            let append = log.append(&facts(1, 9), now()).await;
+            cases::assert_unavailable("append", &append);
+            cases::assert_unavailable("fence", &log.fence(now()).await);
+            // Who reads does not wait.
+            patiently(async || log.head(now()).await).await;
+            holding.rollback().await.unwrap();
+            patiently(async || log.append(&facts(1, 9), now()).await).await;
+        }
+    });
+}
+
+/// A server that follows another one answers nothing: what it knows is of before.
+#[test]
+fn a_replica_is_unavailable() {
+    block_on(async {
+        let Some(server) = Postgres::with(&[]) else {
+            return;
+        };
+        let server: &'static Postgres = Box::leak(Box::new(server));
+        let logs = both(server, "statewise_revocations", PATIENCE).await;
+        append(&logs[0], &facts(3, 1_000)).await;
+        server.kill9();
+        let signal = server.folder().join("data/standby.signal");
+        std::fs::write(&signal, "").unwrap();
+        server.restart();
+        let pool = pool(server, 2);
+        let begun = std::time::Instant::now();
+        // Its rows can be read there.
+        while let Err(error) = sqlx::raw_sql("SELECT position FROM statewise_revocations_head")
+            .fetch_one(&pool)
+            .await
+        {
+            assert!(begun.elapsed() < PATIENCE, "{error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        for log in logs {
+            cases::all_unavailable(&Arc::new(log), PATIENCE).await;
+        }
+        server.kill9();
+    });
+}
+
+/// Appends of many nodes under each level of isolation that a connection may come with.
+#[test]
+fn races_are_no_outage_whatever_the_default_isolation() {
+    if_served(async {
+        for level in ["repeatable read", "serializable", "read committed"] {
+            let option = [("default_transaction_isolation", level)];
+            let pool = pool_with(server(), 8, &option);
+            let log = Arc::new(by_sqlx(&pool, &table(), PATIENCE));
+            log.migrate().await.unwrap();
+            let mut tasks = Vec::new();
+            for _ in 0..8 {
+                let log = Arc::clone(&log);
+                tasks.push(tokio::spawn(async move {
+                    for _ in 0..20 {
+                        append(&*log, &facts(2, 1_000)).await;
+                        log.fence(now()).await.unwrap();
+                        all(&*log).await;
+                    }
+                }));
+            }
+            for task in tasks {
+                task.await.unwrap();
+            }
+            assert_eq!(all(&*log).await.entries.len(), 320, "{level}");
+        }
+    });
+}
+
+#[test]
+fn names_that_could_escape_are_refused() {
+    if_served(async {
+        for name in HOSTILE {
+            let refused = PostgresLog::sqlx(POOLS[0].clone()).table(name).build();
+            assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
+            let refused = PostgresLog::connect(|| client_of(server())).table(name);
+            assert!(refused.build().is_err_and(|error| error.is_misuse()));
+            assert!(postgres::schema(name).is_err());
+        }
+        let refused = PostgresLog::sqlx(POOLS[0].clone()).deadline(Duration::ZERO);
+        assert!(refused.build().is_err_and(|error| error.is_misuse()));
+    });
+}
+
+/// The public schema is the one that the log works on; words that are reserved are names.
+#[test]
+fn works_on_the_public_schema_and_under_any_name() {
+    if_served(async {
+        sql(&POOLS[0], "", postgres::SCHEMA).await;
+        sql(&POOLS[0], "", postgres::SCHEMA).await;
+        sql(&POOLS[0], "", "CREATE SCHEMA IF NOT EXISTS app").await;
+        for name in ["statewise_revocations", "app.order", "user", "_a9"] {
+            for log in both(server(), name, PATIENCE).await {
+                append(&log, &facts(2, 9)).await;
+                log.fence(now()).await.unwrap();
+            }
+            let log = by_sqlx(&POOLS[0], name, PATIENCE);
+            assert_eq!(all(&log).await.entries.len(), 4);
+            // The server of the tests does not sync.
+            assert!(
+                log.require_durable()
+                    .await
+                    .is_err_and(|error| error.is_misuse())
+            );
+        }
+    });
+}

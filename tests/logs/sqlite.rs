@@ -1,0 +1,258 @@
+//! A file for each log.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, SqlitePool};
+use statewise::BoxFuture;
+use statewise::revocation::{RevocationLog, SqliteLog, sqlite};
+use statewise::testkit::LogFixture;
+
+use super::cases::{self, HOSTILE, Named, all, append, facts, holds};
+use super::runtime::{block_on, spread};
+
+/// A folder that is removed when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("statewise-log-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("revocations.db")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn pool(file: PathBuf, synchronous: SqliteSynchronous) -> SqlitePool {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+        .busy_timeout(Duration::from_millis(50));
+    let pool = SqlitePoolOptions::new().max_connections(3);
+    let pool = pool.test_before_acquire(false).connect_with(options);
+    pool.await.unwrap()
+}
+
+fn log(pool: &SqlitePool) -> SqliteLog {
+    let builder = SqliteLog::sqlx(pool.clone()).deadline(Duration::from_secs(60));
+    builder.build().unwrap()
+}
+
+async fn sql(pool: &SqlitePool, statement: &str) {
+    let statement = statement
+        .replace("{log}", "statewise_revocations")
+        .replace("{head}", "statewise_revocations_head");
+    let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+    statement.execute(pool).await.unwrap();
+}
+
+/// Opens a file of its own for each log, and another pool for each node.
+#[derive(Default)]
+struct Files(Mutex<Vec<Folder>>);
+
+impl Files {
+    async fn node(&self, file: String) -> Named<SqliteLog> {
+        let pool = pool(PathBuf::from(&file), SqliteSynchronous::Off).await;
+        // The log begins at its first use.
+        sqlx::raw_sql(sqlite::SCHEMA).execute(&pool).await.unwrap();
+        Named {
+            log: log(&pool),
+            table: file,
+        }
+    }
+}
+
+impl LogFixture for Files {
+    type Log = Named<SqliteLog>;
+
+    async fn open(&self) -> Self::Log {
+        let folder = Folder::new();
+        let file = folder.file();
+        self.0.lock().unwrap().push(folder);
+        self.node(file.to_str().unwrap().to_owned()).await
+    }
+
+    async fn again(&self, log: &Self::Log) -> Self::Log {
+        self.node(log.table.clone()).await
+    }
+
+    async fn advance(&self, _: &Self::Log, _: Duration) {}
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        spread(futures).await;
+    }
+}
+
+mod laws {
+    use super::{Files, block_on};
+
+    statewise::testkit::revocation_log_laws!(Files::default(), block_on = block_on);
+}
+
+/// A log in a folder, durable.
+async fn fresh() -> (Folder, SqlitePool, SqliteLog) {
+    let folder = Folder::new();
+    let pool = pool(folder.file(), SqliteSynchronous::Full).await;
+    let log = log(&pool);
+    log.migrate().await.unwrap();
+    log.require_durable().await.unwrap();
+    (folder, pool, log)
+}
+
+#[test]
+fn what_was_acknowledged_is_there_when_it_is_opened_again() {
+    block_on(async {
+        let (folder, mut open, mut log_now) = fresh().await;
+        let mut said = Vec::new();
+        for round in 1..4 {
+            let facts = facts(round, 1_000);
+            let stamp = append(&log_now, &facts).await;
+            said.push((facts, stamp));
+            open.close().await;
+            open = pool(folder.file(), SqliteSynchronous::Full).await;
+            log_now = log(&open);
+            log_now.migrate().await.unwrap();
+            assert_eq!(log_now.head(cases::now()).await.unwrap(), stamp);
+            holds(&log_now, &said).await;
+        }
+    });
+}
+
+#[test]
+fn nodes_migrate_at_once_and_again() {
+    block_on(async {
+        let folder = Folder::new();
+        // In write-ahead mode from here on.
+        let _first = pool(folder.file(), SqliteSynchronous::Off).await;
+        let mut tasks = Vec::new();
+        for _ in 0..8 {
+            let file = folder.file();
+            tasks.push(tokio::spawn(async move {
+                let log = log(&pool(file, SqliteSynchronous::Off).await);
+                log.migrate().await.unwrap();
+                log.head(cases::now()).await.unwrap()
+            }));
+        }
+        let mut seen = Vec::new();
+        for task in tasks {
+            seen.push(task.await.unwrap());
+        }
+        seen.dedup();
+        assert_eq!(seen.len(), 1, "one log");
+    });
+}
+
+#[test]
+fn a_file_without_write_ahead_logging_is_refused() {
+    block_on(async {
+        let folder = Folder::new();
+        let options = SqliteConnectOptions::new().filename(folder.file());
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Delete);
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        let refused = log(&pool).migrate().await;
+        assert!(refused.is_err_and(|error| error.is_misuse()));
+    });
+}
+
+#[test]
+fn a_file_that_forgets_is_not_durable() {
+    block_on(async {
+        let folder = Folder::new();
+        let log = log(&pool(folder.file(), SqliteSynchronous::Normal).await);
+        log.migrate().await.unwrap();
+        let refused = log.require_durable().await;
+        assert!(refused.is_err_and(|error| error.is_misuse()));
+    });
+}
+
+#[test]
+fn nothing_new_is_let_go() {
+    block_on(async {
+        let (folder, _pool, log_here) = fresh().await;
+        let there = log(&pool(folder.file(), SqliteSynchronous::Full).await);
+        let logs = [Arc::new(log_here), Arc::new(there)];
+        cases::nothing_new_is_let_go(logs, async || ()).await;
+    });
+}
+
+#[test]
+fn a_log_without_its_data_is_another_one() {
+    block_on(async {
+        let (_folder, pool, log) = fresh().await;
+        cases::begins_anew(&log, async |statement| sql(&pool, statement).await).await;
+        let before = all(&log).await.incarnation;
+        sql(&pool, "DROP TABLE {log}; DROP TABLE {head}").await;
+        cases::assert_unavailable("no table", &log.head(cases::now()).await);
+        log.migrate().await.unwrap();
+        assert_ne!(all(&log).await.incarnation, before);
+    });
+}
+
+#[test]
+fn damage_is_unavailable() {
+    block_on(async {
+        let (_folder, pool, log) = fresh().await;
+        let bytes = |bytes: &[u8]| {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("X'{hex}'")
+        };
+        let run = async |statement: &str| sql(&pool, statement).await;
+        cases::damage_is_unavailable(&log, run, bytes).await;
+    });
+}
+
+/// Another process that writes and does not end.
+#[test]
+fn a_database_that_is_held_is_unavailable_and_no_more() {
+    block_on(async {
+        let (_folder, pool, patient) = fresh().await;
+        let stamp = append(&patient, &facts(3, 1_000)).await;
+        let deadline = Duration::from_millis(200);
+        let log = SqliteLog::sqlx(pool.clone())
+            .deadline(deadline)
+            .build()
+            .unwrap();
+        let writing = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        let append = log.append(&facts(1, 9), cases::now()).await;
+        cases::assert_unavailable("append", &append);
+        cases::assert_unavailable("fence", &log.fence(cases::now()).await);
+        // Who reads is not in the way of who writes.
+        assert_eq!(log.head(cases::now()).await.unwrap(), stamp);
+        writing.rollback().await.unwrap();
+        cases::patiently(async || log.append(&facts(1, 9), cases::now()).await).await;
+        assert_eq!(all(&log).await.entries.len(), 4);
+    });
+}
+
+#[test]
+fn names_that_could_escape_are_refused() {
+    block_on(async {
+        let (_folder, pool, _log) = fresh().await;
+        for name in HOSTILE {
+            let refused = SqliteLog::sqlx(pool.clone()).table(name).build();
+            assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
+            assert!(sqlite::schema(name).is_err());
+        }
+        let refused = SqliteLog::sqlx(pool).deadline(Duration::ZERO).build();
+        assert!(refused.is_err_and(|error| error.is_misuse()));
+    });
+}

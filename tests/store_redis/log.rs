@@ -1,0 +1,406 @@
+//! The revocation log: its laws on one server, and what only a server can do to it.
+
+use std::future::Future;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use statewise::clock::Timestamp;
+use statewise::revocation::{Draft, Fact, MARGIN, Nonce, RedisLog, RevocationLog};
+use statewise::store::Survives;
+use statewise::testkit::LogFixture;
+use statewise::{BoxFuture, Result, Stamp};
+
+use crate::common::{
+    PATIENT, commands, managed, manager, multiplexed, prefix, run, shift_log, spread,
+};
+use crate::support::proxy::Proxy;
+use crate::support::servers::redis::Redis;
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+fn server() -> Option<&'static Redis> {
+    static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
+    SERVER.get_or_init(Redis::start).as_ref()
+}
+
+fn on_a_server(law: impl Future<Output = ()>) {
+    if server().is_some() {
+        run(law);
+    }
+}
+
+struct Fixture;
+
+impl LogFixture for Fixture {
+    type Log = RedisLog<MultiplexedConnection>;
+
+    const OWN_CLOCK: bool = true;
+
+    async fn open(&self) -> Self::Log {
+        log(multiplexed(server().unwrap()).await, &prefix())
+    }
+
+    async fn again(&self, known: &Self::Log) -> Self::Log {
+        log(multiplexed(server().unwrap()).await, known.prefix())
+    }
+
+    async fn advance(&self, log: &Self::Log, by: Duration) {
+        let by = by.as_millis().to_string();
+        let shifted = server().unwrap().ask(&shift_log(log.prefix(), &by));
+        assert_eq!(shifted.as_deref(), Ok("1"));
+    }
+
+    async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
+        spread(futures).await;
+    }
+}
+
+mod laws {
+    statewise::testkit::revocation_log_laws!(super::Fixture, block_on = super::on_a_server);
+}
+
+fn log<C>(connection: C, prefix: &str) -> RedisLog<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
+    let builder = RedisLog::builder(connection).prefix(prefix);
+    builder.deadline(PATIENT).build().unwrap()
+}
+
+fn draft(name: u8, life: u64) -> Draft {
+    let fact = Fact::Everything {
+        before: Some(u64::from(name)),
+    };
+    Draft::again(Nonce::from_bytes([name; 16]), fact, life)
+}
+
+fn drafts(names: impl IntoIterator<Item = u8>) -> Vec<Draft> {
+    names.into_iter().map(|name| draft(name, 1_000)).collect()
+}
+
+fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
+    assert!(
+        answer.as_ref().is_err_and(|error| error.is_unavailable()),
+        "{answer:?}"
+    );
+}
+
+/// A poll is one command of the client, whether there is something new or not, and so is an
+/// append of many; what the server then does in the script is four lookups at most. Rejects a
+/// reader that asks for the numbers of the log apart from its entries.
+#[test]
+fn a_poll_is_one_command() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let log = log(multiplexed(&server).await, &prefix());
+        log.append(&drafts(0..100), NOW).await.unwrap();
+        log.read(1, 1, NOW).await.unwrap();
+        let reset = || server.ask(&["CONFIG", "RESETSTAT"]).unwrap();
+        reset();
+        for from in [0, 1, 50, 100, 101, 101, 101, 101] {
+            log.read(from, 9, NOW).await.unwrap();
+        }
+        let within = ["hmget", "xlen", "xrange", "evalsha"];
+        let mut counted = commands(&server);
+        counted.sort();
+        let mut expected = within.map(|name| (name.to_owned(), 8));
+        expected.sort();
+        assert_eq!(counted, expected);
+        reset();
+        log.append(&drafts(0..50), NOW).await.unwrap();
+        log.head(NOW).await.unwrap();
+        log.fence(NOW).await.unwrap();
+        let counted = commands(&server);
+        assert!(counted.contains(&("evalsha".to_owned(), 3)), "{counted:?}");
+    });
+}
+
+/// A log that is gone, or only in part, is another one, and has nothing in it. Rejects one that
+/// goes on with numbers to which there are no entries, or with entries under new numbers: a reader
+/// would be told that nothing is missing.
+#[test]
+fn a_log_that_is_lost_begins_anew() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let log = log(multiplexed(&server).await, &prefix());
+        let [numbers, entries] = ["m", "e"].map(|kind| format!("{}{{log}}:{kind}", log.prefix()));
+        let losses: [&[&str]; 12] = [
+            &["FLUSHALL"],
+            &["FLUSHALL", "ASYNC"],
+            &["DEL", &numbers],
+            &["DEL", &entries],
+            &["XTRIM", &entries, "MAXLEN", "0"],
+            &["XDEL", &entries, "1-0"],
+            &["XDEL", &entries, "2-0"],
+            &["XDEL", &entries, "3-0"],
+            &["HDEL", &numbers, "incarnation"],
+            &["HDEL", &numbers, "first"],
+            &["HDEL", &numbers, "last"],
+            &["HDEL", &numbers, "nonce"],
+        ];
+        // By whom it is found out.
+        for (turn, loss) in losses.iter().flat_map(|loss| [loss; 4]).enumerate() {
+            let before = log.append(&drafts(0..3), NOW).await.unwrap();
+            assert_eq!(before.position(), 3, "{loss:?}");
+            server.ask(loss).unwrap();
+            server.ask(&["SCRIPT", "FLUSH"]).unwrap();
+            let place: Stamp = match turn % 4 {
+                0 => log.head(NOW).await.unwrap(),
+                1 => log.append(&[], NOW).await.unwrap(),
+                2 => {
+                    log.fence(NOW).await.unwrap();
+                    log.head(NOW).await.unwrap()
+                }
+                _ => {
+                    let page = log.read(2, 9, NOW).await.unwrap();
+                    assert_eq!((page.entries, page.first, page.more), (vec![], 1, false));
+                    Stamp::new(page.incarnation, 0, 0)
+                }
+            };
+            assert_ne!(place.incarnation(), before.incarnation(), "{loss:?}");
+            assert_eq!((place.position(), place.mark()), (0, 0), "{loss:?}");
+            let appended = log.append(&drafts([9]), NOW).await.unwrap();
+            assert_eq!(appended.incarnation(), place.incarnation(), "{loss:?}");
+            assert_eq!(appended.position(), 1, "{loss:?}");
+            let page = log.read(1, 9, NOW).await.unwrap();
+            assert_eq!(page.incarnation, place.incarnation(), "{loss:?}");
+            assert_eq!(page.entries.len(), 1, "{loss:?}");
+            server.ask(&["DEL", &numbers, &entries]).unwrap();
+        }
+    });
+}
+
+/// What does not decode is *unavailable*, however it came there, and is not passed over; an entry
+/// that stands at another place is too.
+#[test]
+fn what_does_not_decode_is_not_passed_over() {
+    let Some(server) = server() else { return };
+    run(async {
+        let log = log(multiplexed(server).await, &prefix());
+        let entries = format!("{}{{log}}:e", log.prefix());
+        let good = "0".repeat(16) + "\u{6}" + &"\0".repeat(33);
+        for (id, value, is_good) in [
+            ("3-0", good.as_str(), true),
+            ("3-0", "", false),
+            ("3-0", &good[1..], false),
+            ("3-0", &(good.clone() + "0"), false),
+            ("3-0", &good.replace('\u{6}', "\u{7}"), false),
+            ("4-0", &good, false),
+            ("3-1", &good, false),
+        ] {
+            server.ask(&["DEL", &entries]).unwrap();
+            log.append(&drafts(0..3), NOW).await.unwrap();
+            server.ask(&["XDEL", &entries, "3-0"]).unwrap();
+            server.ask(&["XSETID", &entries, "2-0"]).unwrap();
+            let put = ["XADD", &entries, id, "entry", value, "until", "0"];
+            server.ask(&put).unwrap();
+            let read = log.read(1, 9, NOW).await;
+            if is_good {
+                assert_eq!(read.unwrap().entries[2].fact, Fact::Nothing);
+            } else {
+                unavailable(&read);
+                unavailable(&log.read(2, 9, NOW).await);
+                // What is before it can be read.
+                let page = log.read(1, 1, NOW).await.unwrap();
+                assert_eq!(page.entries.len(), 1);
+            }
+        }
+    });
+}
+
+/// One append takes away a bounded number of entries: whoever appends after a quiet night waits no
+/// longer than others. Positions beyond fourteen digits are exact.
+#[test]
+fn trims_a_little_at_a_time() {
+    let Some(server) = server() else { return };
+    run(async {
+        let log = log(multiplexed(server).await, &prefix());
+        for _ in 0..20 {
+            log.append(&[draft(1, 0); 50], NOW).await.unwrap();
+        }
+        let by = ((MARGIN + 1) * 1_000).to_string();
+        server.ask(&shift_log(log.prefix(), &by)).unwrap();
+        let mut first = 1;
+        for count in [1, 0, 10] {
+            log.append(&drafts(0..count), NOW).await.unwrap();
+            let page = log.read(0, 1, NOW).await.unwrap();
+            let taken = page.first - first;
+            assert_eq!(taken, 2 * u64::from(count) + 16);
+            first = page.first;
+        }
+
+        let numbers = format!("{}{{log}}:m", log.prefix());
+        let entries = format!("{}{{log}}:e", log.prefix());
+        server.ask(&["DEL", &entries]).unwrap();
+        let last = (1_u64 << 48) - 4;
+        let (last_text, first_text) = (last.to_string(), (last + 1).to_string());
+        let set = ["HSET", &numbers, "last", &last_text, "first", &first_text];
+        server.ask(&set).unwrap();
+        let incarnation = log.head(NOW).await.unwrap().incarnation();
+        let appended = log.append(&drafts([1]), NOW).await.unwrap();
+        let appended_next = log.append(&drafts([2, 3]), NOW).await.unwrap();
+        assert_eq!(appended.position(), last + 1);
+        assert_eq!(appended_next.position(), last + 3);
+        assert_eq!(appended_next.incarnation(), incarnation);
+        let page = log.read(last + 2, 9, NOW).await.unwrap();
+        assert_eq!((page.entries.len(), page.first), (2, last + 1));
+    });
+}
+
+/// A server that hangs makes each call *unavailable* within the deadline, and the log goes on when
+/// it does.
+#[test]
+fn a_server_that_hangs_is_unavailable_in_time() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let deadline = Duration::from_millis(200);
+        let log = RedisLog::builder(multiplexed(&server).await).prefix(prefix());
+        let log = log.deadline(deadline).build().unwrap();
+        let known = self::log(multiplexed(&server).await, log.prefix());
+        known.append(&drafts([1]), NOW).await.unwrap();
+        server.pause();
+        let begun = Instant::now();
+        let drafts = drafts([2, 3]);
+        let calls = tokio::join!(
+            log.append(&drafts, NOW),
+            log.head(NOW),
+            log.read(1, 9, NOW),
+            log.fence(NOW),
+            log.durability(),
+        );
+        assert!(begun.elapsed() < deadline * 10, "{:?}", begun.elapsed());
+        unavailable(&calls.0);
+        unavailable(&calls.1);
+        unavailable(&calls.2);
+        unavailable(&calls.3);
+        unavailable(&calls.4);
+        server.resume();
+        let appended = known.append(&drafts, NOW).await.unwrap();
+        let page = log.read(1, 9, NOW).await.unwrap();
+        assert_eq!(page.entries.len() as u64, appended.position());
+    });
+}
+
+/// An answer that is cut off anywhere is asked for again: nothing that was acknowledged is
+/// missing, batches are whole, and there is no gap.
+#[test]
+fn a_connection_that_is_lost_in_mid_answer() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let proxy = Proxy::to(server.socket());
+        let client = redis::Client::open(proxy.url()).unwrap();
+        let log = log(managed(client).await, &prefix());
+        let straight = self::log(multiplexed(&server).await, log.prefix());
+        for (turn, cut) in [0, 1, 2, 5, 6, 7, 20, 40, 60, 100].into_iter().enumerate() {
+            let name = 2 * turn as u8;
+            proxy.cut_after(cut);
+            let appended = log.append(&drafts([name, name + 1]), NOW).await.unwrap();
+            proxy.cut_after(cut);
+            assert_eq!(log.head(NOW).await.unwrap(), appended, "cut after {cut}");
+            let all = straight.read(1, 999, NOW).await.unwrap();
+            proxy.cut_after(cut);
+            assert_eq!(log.read(1, 999, NOW).await.unwrap(), all);
+            proxy.cut_after(cut);
+            log.fence(NOW).await.unwrap();
+            proxy.cut_after(usize::MAX);
+            assert_eq!(all.entries.len() as u64, appended.position());
+            let names: Vec<_> = all.entries.iter().map(|entry| entry.nonce).collect();
+            let (pairs, []) = names.as_chunks::<2>() else {
+                panic!("half a batch")
+            };
+            for pair in pairs {
+                let [one, next] = pair.map(|nonce| nonce.as_bytes()[0]);
+                assert!(one % 2 == 0 && next == one + 1);
+            }
+            assert_eq!(names.last(), Some(&Nonce::from_bytes([name + 1; 16])));
+        }
+        assert!(proxy.cuts() > 20, "{} connections were cut", proxy.cuts());
+    });
+}
+
+/// With an append-only file that is synced always, what was acknowledged survives the death of the
+/// server, in the same incarnation.
+#[test]
+fn a_killed_server_keeps_what_it_acknowledged() {
+    let Some(server) = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]) else {
+        return;
+    };
+    run(async {
+        let log = log(manager(&server).await, &prefix());
+        log.require_durable().await.unwrap();
+        for round in 0..3 {
+            let appended = log.append(&drafts([round, round]), NOW).await.unwrap();
+            server.kill9();
+            server.restart();
+            // The first call may find out that the old connection is gone.
+            let head = match log.head(NOW).await {
+                Err(_) => log.head(NOW).await,
+                head => head,
+            };
+            assert_eq!(head.unwrap(), appended, "round {round}");
+            let page = log.read(1, 99, NOW).await.unwrap();
+            assert_eq!(page.entries.len() as u64, appended.position());
+        }
+    });
+}
+
+/// A server that takes no writes is found out by the fence, and answers reads; an append to it is
+/// not there in part. Rejects a fence that only reads.
+#[test]
+fn a_server_that_takes_no_writes() {
+    let Some(server) = Redis::start() else { return };
+    run(async {
+        let log = log(multiplexed(&server).await, &prefix());
+        log.append(&[draft(1, 0); 30], NOW).await.unwrap();
+        let set = |name: &str, value: &str| {
+            server.ask(&["CONFIG", "SET", name, value]).unwrap();
+        };
+        let by = ((MARGIN + 1) * 1_000).to_string();
+        for (name, refusing, taking) in
+            [("min-replicas-to-write", "1", "0"), ("maxmemory", "1", "0")]
+        {
+            let appended = log.append(&drafts([2]), NOW).await.unwrap();
+            let before = log.read(1, 99, NOW).await.unwrap();
+            server.ask(&shift_log(log.prefix(), &by)).unwrap();
+            set(name, refusing);
+            unavailable(&log.fence(NOW).await);
+            unavailable(&log.append(&drafts([3, 4]), NOW).await);
+            assert_eq!(log.head(NOW).await.unwrap(), appended, "{name}");
+            let page = log.read(1, 99, NOW).await.unwrap();
+            assert!(before.entries.ends_with(&page.entries), "{name}");
+            set(name, taking);
+            log.fence(NOW).await.unwrap();
+            let next = log.append(&drafts([3, 4]), NOW).await.unwrap();
+            assert_eq!(next.incarnation(), appended.incarnation(), "{name}");
+            assert_eq!(next.position(), appended.position() + 2, "{name}");
+        }
+    });
+}
+
+/// What is refused at build, and what shows.
+#[test]
+fn configuration() {
+    let Some(server) = server() else { return };
+    run(async {
+        let connection = multiplexed(server).await;
+        let builder = || RedisLog::builder(connection.clone());
+        for refused in [
+            builder().prefix("a{b}").build(),
+            builder().prefix("a\n").build(),
+            builder().prefix("x".repeat(129)).build(),
+            builder().deadline(Duration::ZERO).build(),
+        ] {
+            assert!(refused.is_err_and(|error| error.is_misuse()));
+        }
+        let log = builder().prefix("app:").assume_durable().build().unwrap();
+        let shown = format!("{log:?} {:?}", builder().prefix("app:"));
+        assert!(shown.contains("app:") && !shown.contains("unix"), "{shown}");
+        assert_eq!(log.durability().await.unwrap().crash, Survives::NotAll);
+        assert!(
+            log.require_durable()
+                .await
+                .is_err_and(|error| error.is_misuse())
+        );
+    });
+}
