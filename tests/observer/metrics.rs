@@ -77,7 +77,7 @@ impl Recorder for Recorded {
 #[test]
 fn counters_by_cause_and_gauges() {
     let recorded = Recorded::default();
-    let said = metrics::with_local_recorder(&recorded, || everything(Arc::new(MetricsObserver)));
+    let said = metrics::with_local_recorder(&recorded, || everything(MetricsObserver));
     let values = recorded.0.lock().unwrap();
     said.secrets.check(&format!("{values:?}"));
     let values: Vec<_> = values

@@ -24,7 +24,8 @@ pub(crate) struct Said {
 }
 
 /// Lets each kind of event happen, to logins with data.
-pub(crate) fn everything(observer: Arc<dyn Observer>) -> Said {
+pub(crate) fn everything(observer: impl Observer) -> Said {
+    let observer: Arc<dyn Observer> = Arc::new(observer);
     let mut secrets = Secrets::default();
     secrets.text(MARK);
     let [session, another] = all_of_sessions(&observer, &mut secrets);

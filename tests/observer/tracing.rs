@@ -58,9 +58,7 @@ fn events_by_level_with_fields_by_name() {
         session,
         another,
         token,
-    } = tracing::subscriber::with_default(captured.clone(), || {
-        everything(Arc::new(TracingObserver))
-    });
+    } = tracing::subscriber::with_default(captured.clone(), || everything(TracingObserver));
     let lines = captured.0.lock().unwrap();
     secrets.check(&lines.join("\n"));
     let could_not = "error=Error(\"unavailable: the session store could not answer\"";
