@@ -134,6 +134,9 @@ fn events_show_no_secret() {
     let said = everything(notes.clone());
     said.secrets.check(&notes.printed.lock().unwrap());
     let told = notes.take();
+    for id in [said.session, said.another, said.token] {
+        assert!(told.contains(&format!("issued alice {id}")), "{told:#?}");
+    }
     // Every kind was among them.
     for kind in [
         "issued",
