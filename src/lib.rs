@@ -59,8 +59,8 @@
 //! | the client keeps | 64 random characters | who it is, signed |
 //! | memory on the server | grows with logins | constant |
 //! | a further node needs | the store | the key |
-//! | logout takes effect | at once | when the token expires |
-//! | verifying costs | a lookup | a signature check, no I/O |
+//! | logout takes effect | at once | when the token expires, or with a [`revocation`] log within a stated bound |
+//! | verifying costs | a lookup, or with a [cache](store::CachedStore) none | a signature check, no I/O |
 //!
 //! [`manual`] goes into what follows from each, into threats, and into writing a store.
 //!
@@ -75,8 +75,8 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `metrics` | no | `MetricsObserver`: counters and gauges of what happens, for a recorder of metrics 0.24 |
-//! | `redb` | no | `RedbStore`: sessions in one file, durable, without a server |
-//! | `redis` | no | `RedisStore`: sessions in Redis, Valkey or a Cluster, over the application's connection |
+//! | `redb` | no | `RedbStore`, `RedbLog`: sessions and revocations in one file, durable, without a server |
+//! | `redis` | no | `RedisStore`, `RedisLog`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
 //! | `sqlx-mysql` | no | `MySqlStore`, `MySqlLog`: sessions and revocations in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `sqlx-postgres` | no | `PostgresStore`, `PostgresLog`: sessions and revocations in Postgres, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `sqlx-sqlite` | no | `SqliteStore`, `SqliteLog`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
@@ -111,6 +111,10 @@ mod identity;
 mod issued;
 mod login;
 mod public_id;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "redis")]
+mod redis;
 mod secret;
 mod sha256;
 #[cfg(any(

@@ -13,11 +13,11 @@ use crate::error::Result;
 use crate::observer::Observer;
 use crate::observer::event::Event;
 
-/// The pause after a first failure.
+/// The pause after a first failure, unless the piece of work says otherwise.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The shortest pause, so that no piece of work keeps the others from theirs.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
-/// The longest pause after failures in a row.
+/// The longest pause after failures in a row, unless the piece of work says otherwise.
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
 /// A future that a trait object returns.
@@ -37,6 +37,12 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
         observer: &'a dyn Observer,
     ) -> BoxFuture<'a, Result<Duration>>;
+
+    /// The pause after a first failure and the longest one after failures in a row, between which
+    /// they double. Default: from one second to five minutes.
+    fn retries(&self) -> [Duration; 2] {
+        [FIRST_RETRY, LAST_RETRY]
+    }
 }
 
 /// The background work of an authenticator: a future that the application runs where and how it
@@ -174,16 +180,17 @@ impl Upkeep {
         S: Fn(Duration) -> F + Send + Sync,
         F: Future<Output = ()> + Send,
     {
-        let mut retry = FIRST_RETRY;
+        let [first_retry, last_retry] = chore.retries();
+        let mut retry = first_retry;
         loop {
             match self.step(chore).await {
                 Ok(pause) => {
-                    retry = FIRST_RETRY;
+                    retry = first_retry;
                     sleep(pause.max(LEAST_PAUSE)).await;
                 }
                 Err(_) => {
-                    sleep(retry).await;
-                    retry = (retry * 2).min(LAST_RETRY);
+                    sleep(retry.max(LEAST_PAUSE)).await;
+                    retry = (retry * 2).min(last_retry);
                 }
             }
         }

@@ -10,10 +10,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use statewise::revocation::{MemoryLog, RevocationView, ViewBuilder};
+use statewise::clock::Timestamp;
+use statewise::revocation::{Draft, MemoryLog, Page, RevocationLog, RevocationView, ViewBuilder};
 use statewise::testkit::{ManualClock, Random, block_on, seed};
 use statewise::token::{Key, Keyring, TokenAuthenticator};
-use statewise::{Authenticator, Error, Login, Rejection, Revocation};
+use statewise::{Authenticator, Error, Login, Rejection, Revocation, Stamp};
 
 const SECRET: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
 const BOUND: Duration = Duration::from_secs(5);
@@ -548,4 +549,59 @@ fn no_acknowledged_revocation_is_lost() {
     }
     println!("{refused} refused, {accepted} accepted");
     assert!(refused > 1000 && accepted > 50);
+}
+
+/// However long the log was away: a node looks for it often enough to answer again soon, and one
+/// answer that was lost is no outage. Rejects pauses that double up to minutes, in which a node
+/// would refuse everybody though the log is there.
+#[test]
+fn a_node_looks_for_its_log_while_that_is_away() {
+    use std::future::{pending, ready};
+    use std::sync::Mutex;
+    use std::task::{Context, Waker};
+
+    #[derive(Debug)]
+    struct Away;
+
+    impl RevocationLog for Away {
+        async fn append(&self, _: &[Draft], _: Timestamp) -> statewise::Result<Stamp> {
+            Err(Error::unavailable("away"))
+        }
+        async fn head(&self, _: Timestamp) -> statewise::Result<Stamp> {
+            Err(Error::unavailable("away"))
+        }
+        async fn read(&self, _: u64, _: usize, _: Timestamp) -> statewise::Result<Page> {
+            Err(Error::unavailable("away"))
+        }
+        async fn fence(&self, _: Timestamp) -> statewise::Result<()> {
+            Err(Error::unavailable("away"))
+        }
+    }
+
+    let view = RevocationView::builder(Away).longest(LONGEST).bound(BOUND);
+    let upkeep = view.build().unwrap().upkeep();
+    let pauses = Mutex::new(Vec::new());
+    let sleep = |pause| {
+        let mut pauses = pauses.lock().unwrap();
+        pauses.push(pause);
+        let is_last = pauses.len() == 1000;
+        async move {
+            if is_last {
+                pending().await
+            } else {
+                ready(()).await
+            }
+        }
+    };
+    let mut running = std::pin::pin!(upkeep.run(sleep));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(running.as_mut().poll(&mut context).is_pending());
+    let pauses = pauses.lock().unwrap();
+    assert_eq!(pauses.len(), 1000);
+    assert!(
+        pauses[..3].iter().sum::<Duration>() < BOUND / 10,
+        "{:?}",
+        &pauses[..3]
+    );
+    assert!(*pauses.iter().max().unwrap() < BOUND / 5);
 }

@@ -3,24 +3,23 @@
 mod tables;
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
+use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::handle::Stamp;
+use crate::redb::committer::{Committer, Urgency};
+use crate::redb::failure;
 use crate::revocation::fact::Draft;
 use crate::revocation::log::{Page, RevocationLog};
-use crate::store::redb::committer::{Committer, Urgency};
-use crate::store::redb::failure;
-use crate::store::{Durability, RedbStore};
 use tables::{ENTRY, Own, Tables};
 
 /// A revocation log in one file, by the embedded database [redb](https://www.redb.org): for one
 /// machine, without a server. A clone is another handle on the same log.
 ///
 /// What is acknowledged is on the device. It shares the file, the thread that writes and its
-/// transactions with a [`RedbStore`]: what removes logins and what revokes them is synced together
+/// transactions with a [`RedbStore`](crate::store::RedbStore): what removes logins and what revokes them is synced together
 /// when it comes at the same time. Reads are made on the calling thread, by one snapshot.
 ///
 /// Entries go by the `now` of the calls that append: whoever sets the clock of this machine far
@@ -31,14 +30,13 @@ use tables::{ENTRY, Own, Tables};
 /// an older copy is a log that lost its end, and one that is new has another incarnation.
 ///
 /// ```
-/// use statewise::revocation::RedbLog;
 /// use statewise::store::RedbStore;
 ///
 /// # let folder = std::env::temp_dir().join(format!("statewise-log-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder).unwrap();
 /// # let path = folder.join("sessions.redb");
 /// let store = RedbStore::open(&path)?;
-/// let log = RedbLog::beside(&store)?;
+/// let log = store.log()?;
 /// # drop((store, log));
 /// # std::fs::remove_dir_all(folder).unwrap();
 /// # Ok::<(), statewise::Error>(())
@@ -49,32 +47,14 @@ pub struct RedbLog {
 }
 
 impl RedbLog {
-    /// Opens a log in a file of its own, or creates it; see
-    /// [`RedbBuilder::open`](crate::store::RedbBuilder::open), also for the errors.
-    ///
-    /// # Errors
-    ///
-    /// *Misuse* or *unavailable*; the file is left as it was.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::beside(&RedbStore::open(path)?)
-    }
-
-    /// Opens the log beside the sessions of a store, in the same database and under the same
-    /// [name](crate::store::RedbBuilder::name), or creates it. The file stays open until both are
-    /// dropped.
-    ///
-    /// # Errors
-    ///
-    /// *Misuse*: there are tables of that name and another kind. *Unavailable*: the database could
-    /// not answer, or the operating system gives no random bytes.
-    pub fn beside(store: &RedbStore) -> Result<Self> {
-        let committer = Arc::clone(store.committer());
+    /// The log in the database that this thread writes.
+    pub(crate) fn over(committer: Arc<Committer>) -> Result<Self> {
         failure::caught(|| tables::prepare(committer.engine()))?;
         Ok(Self { committer })
     }
 
     /// What survives: everything that was acknowledged, as of the
-    /// [store](RedbStore::durability).
+    /// [store](crate::store::RedbStore::durability).
     ///
     /// # Errors
     ///

@@ -14,11 +14,11 @@ use crate::durability::{Durability, Survives};
 use crate::entropy::{self, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::handle::Stamp;
+use crate::redis::durability;
+use crate::redis::link::{Link, failed};
+use crate::redis::script::Script;
 use crate::revocation::fact::Draft;
 use crate::revocation::log::{MARGIN, Page, RevocationLog};
-use crate::store::redis::durable;
-use crate::store::redis::link::{Link, failed};
-use crate::store::redis::script::Script;
 use reply::Reply;
 
 pub use builder::RedisLogBuilder;
@@ -108,7 +108,10 @@ where
     ///
     /// Changes nothing.
     pub async fn durability(&self) -> Result<Durability> {
-        let crash = self.link.within(pin!(durable::crash(&self.link))).await?;
+        let crash = self
+            .link
+            .within(pin!(durability::crash(&self.link)))
+            .await?;
         Ok(Durability::new(crash, Survives::NotAll))
     }
 

@@ -561,6 +561,13 @@ impl Chore for Following {
             Ok(self.0.settings.poll)
         })
     }
+
+    /// Soon enough for one failure to be no outage, and never so late that the nodes refuse
+    /// everybody for long after one has ended.
+    fn retries(&self) -> [Duration; 2] {
+        let settings = &self.0.settings;
+        [settings.poll, settings.bound / 8]
+    }
 }
 
 impl fmt::Debug for Following {

@@ -1,12 +1,6 @@
 //! Sessions in one file, by the embedded database redb.
 
 mod builder;
-pub(crate) mod committer;
-pub(crate) mod engine;
-pub(crate) mod failure;
-mod reply;
-pub(crate) mod tables;
-mod touches;
 
 use std::fmt;
 use std::path::Path;
@@ -17,6 +11,10 @@ use crate::clock::Timestamp;
 use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Stamp};
+use crate::redb::committer::{Committer, Urgency};
+use crate::redb::failure;
+use crate::redb::tables::{self, Found, Judged, Rows, Subject, decode, handle_in};
+use crate::revocation::RedbLog;
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
 use crate::session::lifetime::Touch;
@@ -25,8 +23,6 @@ use crate::session::record::Record;
 use crate::session::store::SessionStore;
 use crate::upkeep::Upkeep;
 pub use builder::RedbBuilder;
-use committer::{Committer, Urgency};
-use tables::{Found, Judged, Rows, Subject, decode, handle_in};
 
 /// Rows that a sweep looks at for each one that it may remove, and the most that it may.
 const LOOKS: usize = 4;
@@ -99,6 +95,17 @@ impl RedbStore {
         RedbBuilder::default()
     }
 
+    /// The revocation log beside the sessions, in the same database and under the same
+    /// [name](RedbBuilder::name), or a new one. The file stays open until both are dropped.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse*: there are tables of that name and another kind. *Unavailable*: the database could
+    /// not answer, or the operating system gives no random bytes.
+    pub fn log(&self) -> Result<RedbLog> {
+        RedbLog::over(Arc::clone(&self.committer))
+    }
+
     /// What survives: everything that was acknowledged, if the device keeps what it says that it
     /// has synced. There is no other machine to take over.
     ///
@@ -123,11 +130,6 @@ impl RedbStore {
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.committer.engine().commits()
-    }
-
-    /// What writes, for the log beside the sessions.
-    pub(crate) fn committer(&self) -> &Arc<Committer> {
-        &self.committer
     }
 
     /// The row of a handle with the uses that are noted, and whether a change that is under way

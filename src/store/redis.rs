@@ -1,11 +1,9 @@
 //! Sessions in Redis.
 
 mod builder;
-pub(crate) mod durable;
-pub(crate) mod keys;
-pub(crate) mod link;
+mod durable;
 mod row;
-pub(crate) mod script;
+mod script;
 mod uses;
 
 use std::fmt;
@@ -18,6 +16,8 @@ use redis::{Cmd, RedisResult, Value};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Stamp, partition};
+use crate::redis::keys::Keys;
+use crate::redis::link::{Link, bytes, cannot_save, failed, items, number, unexpected};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
 use crate::session::lifetime::Touch;
@@ -25,8 +25,6 @@ use crate::session::listing::{Cursor, Listing, Page};
 use crate::session::record::Record;
 use crate::session::store::SessionStore;
 use crate::upkeep::Upkeep;
-use keys::Keys;
-use link::{Link, bytes, cannot_save, failed, items, number, unexpected};
 use row::{Row, decode};
 use uses::{Uses, whole};
 

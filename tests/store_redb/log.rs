@@ -13,7 +13,9 @@ use statewise::clock::Timestamp;
 use statewise::revocation::{Draft, Fact, MARGIN, Nonce, Page, RedbLog, RevocationLog};
 use statewise::session::{Limit, SessionStore as _};
 use statewise::store::{RedbStore, Survives};
-use statewise::testkit::{LogFixture, Random, Sample, block_on, interleave, seed, yield_now};
+use statewise::testkit::{
+    LogFixture, Random, Sample, block_on, give_up_after, interleave, seed, yield_now,
+};
 use statewise::{BoxFuture, Result, Stamp};
 
 use super::device::{Device, Fault};
@@ -31,7 +33,9 @@ impl LogFixture for Fixture {
 
     async fn open(&self) -> RedbLog {
         let folder = Folder::in_memory();
-        RedbLog::open(folder.file()).expect("a fresh file is opened")
+        RedbStore::open(folder.file())
+            .and_then(|store| store.log())
+            .expect("a fresh file is opened")
     }
 
     async fn again(&self, log: &RedbLog) -> RedbLog {
@@ -56,7 +60,7 @@ impl Shared {
     fn of(database: Arc<Database>) -> Self {
         let builder = RedbStore::builder().deadline(Duration::from_secs(60));
         let store = builder.open_in(Arc::clone(&database)).unwrap();
-        let log = RedbLog::beside(&store).unwrap();
+        let log = store.log().unwrap();
         Self { log, database }
     }
 }
@@ -126,7 +130,7 @@ fn a_log_is_found_again() {
     let mut incarnation = None;
     for round in 0..3 {
         let store = RedbStore::open(folder.file()).unwrap();
-        let log = RedbLog::beside(&store).unwrap();
+        let log = store.log().unwrap();
         if round % 2 == 0 {
             drop(store);
         }
@@ -147,7 +151,9 @@ fn a_log_is_found_again() {
         assert_eq!(block_on(log.durability()).unwrap().crash, Survives::All);
     }
     let other = Folder::in_memory();
-    let log = RedbLog::open(other.file()).unwrap();
+    let log = RedbStore::open(other.file())
+        .and_then(|store| store.log())
+        .unwrap();
     assert_ne!(
         Some(block_on(log.head(NOW)).unwrap().incarnation()),
         incarnation
@@ -160,7 +166,7 @@ fn a_log_is_found_again() {
 fn shares_transactions_with_the_sessions() {
     let device = Device::default();
     let store = Arc::new(device.open());
-    let log = RedbLog::beside(&store).unwrap();
+    let log = store.log().unwrap();
     let row = Sample::of("alice").at(NOW);
     let _ = block_on(store.create(&row, Limit::Unlimited, NOW)).unwrap();
     let held = device.hold();
@@ -204,11 +210,67 @@ fn shares_transactions_with_the_sessions() {
     );
 }
 
+/// A rush of logins that keeps the device busy leaves room for what revokes them.
+#[test]
+fn a_rush_of_logins_leaves_room() {
+    let device = Device::default();
+    let store = device.open();
+    let log = store.log().unwrap();
+    let held = device.hold();
+    let mut waiting = 0;
+    loop {
+        let row = Sample::of("rush").at(NOW);
+        let create = store.create(&row, Limit::Unlimited, NOW);
+        if let Some(answer) = block_on(give_up_after(1, create)) {
+            unavailable(&answer);
+            break;
+        }
+        waiting += 1;
+        assert!(waiting < 10_000, "an unbounded queue");
+    }
+    let drafts = [draft(1, 9)];
+    let mut append = Box::pin(log.append(&drafts, NOW));
+    let waits = block_on(give_up_after(1, &mut append)).is_none();
+    assert!(waits, "a revocation found no room");
+    device.release();
+    assert_eq!(block_on(append).unwrap().position(), 1);
+    drop(held);
+}
+
+/// However many open a log that is not there yet at the same time, it begins once. Rejects one
+/// that is begun by each of them, when what the first has written is lost.
+#[test]
+fn begins_once_however_many_open_it() {
+    for _ in 0..5 {
+        let database = Device::default().database();
+        let store = RedbStore::builder().deadline(Duration::from_secs(60));
+        let store = store.open_in(Arc::clone(&database)).unwrap();
+        // All find that it is not there, and wait for their turn to write.
+        let busy = database.begin_write().unwrap();
+        let found: Vec<_> = thread::scope(|scope| {
+            let open = |name| {
+                let log = store.log().unwrap();
+                let appended = block_on(log.append(&[draft(name, 9)], NOW));
+                appended.unwrap().incarnation()
+            };
+            let threads: Vec<_> = (0..4).map(|name| scope.spawn(move || open(name))).collect();
+            thread::sleep(Duration::from_millis(20));
+            busy.abort().unwrap();
+            let found = threads.into_iter().map(|thread| thread.join().unwrap());
+            found.collect()
+        });
+        let log = store.log().unwrap();
+        let page = block_on(log.read(0, 9, NOW)).unwrap();
+        assert_eq!(found, [page.incarnation; 4]);
+        assert_eq!(page.entries.len(), 4);
+    }
+}
+
 /// One append takes away a bounded number of entries.
 #[test]
 fn trims_a_little_at_a_time() {
     let device = Device::default();
-    let log = RedbLog::beside(&device.open()).unwrap();
+    let log = device.open().log().unwrap();
     let many: Vec<_> = (0..1_000).map(|name| draft(name, 0)).collect();
     block_on(log.append(&many, NOW)).unwrap();
     let later = NOW.saturating_add(MARGIN);
@@ -227,7 +289,7 @@ fn trims_a_little_at_a_time() {
 fn a_device_that_fails() {
     for fault in [Fault::Sync, Fault::Full] {
         let device = Device::default();
-        let log = RedbLog::beside(&device.open()).unwrap();
+        let log = device.open().log().unwrap();
         let appended = block_on(log.append(&[draft(1, 9), draft(2, 9)], NOW)).unwrap();
         device.fail(fault);
         let large: Vec<_> = (0..9_000).map(|name| draft(name, 9)).collect();
@@ -239,7 +301,7 @@ fn a_device_that_fails() {
         unavailable(&block_on(log.durability()));
         drop(log);
         device.fail(None);
-        let log = RedbLog::beside(&device.open()).unwrap();
+        let log = device.open().log().unwrap();
         let head = block_on(log.head(NOW)).unwrap();
         assert_eq!(head.incarnation(), appended.incarnation());
         assert!(
@@ -257,7 +319,7 @@ fn a_loss_of_power() {
     let mut random = Random::new(seed());
     for _ in 0..20 {
         let device = Device::default();
-        let log = RedbLog::beside(&device.open()).unwrap();
+        let log = device.open().log().unwrap();
         let mut last = block_on(log.head(NOW)).unwrap();
         for name in 0..random.below(20) as u64 {
             last = block_on(log.append(&[draft(name, 0), draft(name, 0)], NOW)).unwrap();
@@ -265,7 +327,7 @@ fn a_loss_of_power() {
         let later = NOW.saturating_add(MARGIN + random.below(2) as u64);
         last = block_on(log.append(&[draft(99, 9)], later)).unwrap_or(last);
         let left = device.after_power_loss(&mut random);
-        let found = RedbLog::beside(&left.open()).unwrap();
+        let found = left.open().log().unwrap();
         assert_eq!(block_on(found.head(NOW)).unwrap(), last);
         let page = block_on(found.read(0, 99, NOW)).unwrap();
         assert_eq!(page, block_on(log.read(0, 99, NOW)).unwrap());
@@ -301,20 +363,28 @@ fn what_is_damaged_is_not_passed_over() {
         let device = Device::default();
         let database = device.database();
         let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
-        let log = RedbLog::beside(&store).unwrap();
+        let log = store.log().unwrap();
         let drafts: Vec<_> = (0..3).map(|name| draft(name, 9)).collect();
         block_on(log.append(&drafts, NOW)).unwrap();
         change(&database, damage);
         unavailable(&block_on(log.read(0, 9, NOW)));
+        if at == 0 {
+            // As many as were asked for, and not those.
+            unavailable(&block_on(log.read(1, 2, NOW)));
+        }
         if at == 2 {
             unavailable(&block_on(log.head(NOW)));
             unavailable(&block_on(log.append(&drafts, NOW)));
             unavailable(&block_on(log.fence(NOW)));
             // Opened anew it is another log, with nothing in it.
-            let other = RedbLog::beside(&store).unwrap();
+            let other = store.log().unwrap();
             assert_eq!(block_on(other.head(NOW)).unwrap().position(), 0);
-            assert_eq!(block_on(other.append(&drafts, NOW)).unwrap().position(), 3);
-            assert_eq!(block_on(other.read(0, 9, NOW)).unwrap().entries.len(), 3);
+            let appended = block_on(other.append(&drafts[..1], NOW)).unwrap();
+            assert_eq!(appended.position(), 1);
+            assert_eq!(block_on(other.read(0, 9, NOW)).unwrap().entries.len(), 1);
+            let later = NOW.saturating_add(9 + MARGIN);
+            assert_eq!(block_on(other.append(&[], later)).unwrap(), appended);
+            assert_eq!(block_on(other.read(0, 9, later)).unwrap().first, 2);
         }
         // The sessions go on.
         let row = Sample::of("alice").at(NOW);
@@ -326,7 +396,7 @@ fn what_is_damaged_is_not_passed_over() {
         t.open_table(table).unwrap();
     });
     let store = RedbStore::builder().open_in(database).unwrap();
-    assert!(RedbLog::beside(&store).is_err_and(|error| error.is_misuse()));
+    assert!(store.log().is_err_and(|error| error.is_misuse()));
 }
 
 /// Names the file, in the process that is to be killed.
@@ -340,7 +410,7 @@ fn the_process_that_is_killed() {
     let Some(file) = env::var_os(FILE).map(PathBuf::from) else {
         return;
     };
-    let log = RedbLog::open(file).unwrap();
+    let log = RedbStore::open(file).and_then(|store| store.log()).unwrap();
     let say = |line: String| std::io::stdout().write_all(line.as_bytes()).unwrap();
     say("open\n".to_owned());
     let begun = block_on(log.head(NOW)).unwrap().position();
@@ -392,7 +462,9 @@ fn what_was_acknowledged_outlives_a_kill() {
         // What it said before it died counts as well.
         said.map_while(Result::ok).for_each(&mut hear);
         child.wait().unwrap();
-        let log = RedbLog::open(folder.file()).unwrap();
+        let log = RedbStore::open(folder.file())
+            .and_then(|store| store.log())
+            .unwrap();
         let page = block_on(log.read(1, usize::MAX, NOW)).unwrap();
         let head = block_on(log.head(NOW)).unwrap();
         assert_eq!(

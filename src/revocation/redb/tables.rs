@@ -9,12 +9,12 @@ use crate::clock::Timestamp;
 use crate::entropy::{self, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::handle::Stamp;
+use crate::redb::engine::Engine;
+use crate::redb::failure;
+pub(super) use crate::redb::tables::Judged;
+use crate::redb::tables::{LogNumbers, Names};
 use crate::revocation::fact::{Draft, Entry, FACT_BYTES, Fact, Nonce};
 use crate::revocation::log::{MARGIN, Page};
-use crate::store::redb::engine::Engine;
-use crate::store::redb::failure;
-pub(super) use crate::store::redb::tables::Judged;
-use crate::store::redb::tables::{LogNumbers, Names};
 
 /// Nonce, fact, life, and the moment until which it stays.
 pub(super) const ENTRY: usize = 16 + FACT_BYTES + 8 + 8;

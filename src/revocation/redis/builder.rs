@@ -6,9 +6,9 @@ use std::time::Duration;
 use redis::aio::ConnectionLike;
 
 use crate::error::Result;
+use crate::redis::keys::Keys;
+use crate::redis::link::{DEADLINE, Link};
 use crate::revocation::redis::RedisLog;
-use crate::store::redis::keys::Keys;
-use crate::store::redis::link::{DEADLINE, Link};
 
 /// A complete configuration: [`build`](Self::build) it, or go on.
 #[must_use = "a builder does nothing until it is built"]

@@ -4,9 +4,9 @@ use redis::Value;
 
 use crate::error::{Error, Result};
 use crate::handle::Stamp;
+use crate::redis::link::{bytes, items, unexpected};
 use crate::revocation::fact::{Draft, Entry, FACT_BYTES, Fact, Nonce};
 use crate::revocation::log::Page;
-use crate::store::redis::link::{bytes, items, unexpected};
 
 /// Nonce, fact and life.
 const ENTRY: usize = 16 + FACT_BYTES + 8;

@@ -1,20 +1,18 @@
 //! How the database is opened.
 
-use std::fmt;
-use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::redb::Database;
-use ::redb::backends::FileBackend;
 
 use crate::error::{Error, Result};
+use crate::redb::committer::Committer;
+use crate::redb::engine::Engine;
+use crate::redb::failure;
+use crate::redb::file::File;
+use crate::redb::tables::Names;
 use crate::store::redb::RedbStore;
-use crate::store::redb::committer::Committer;
-use crate::store::redb::engine::Engine;
-use crate::store::redb::failure;
-use crate::store::redb::tables::Names;
 
 /// The longest name.
 const MOST: usize = 64;
@@ -156,59 +154,4 @@ fn prepare(engine: &Engine) -> Result<()> {
             .map_err(|failure| failure.error())?;
     }
     Ok(())
-}
-
-/// A file, and how it is opened.
-#[derive(Clone)]
-pub(super) struct File {
-    path: PathBuf,
-    check: bool,
-    cache: Option<usize>,
-}
-
-impl File {
-    pub(super) fn open(&self) -> Result<Database> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            options.mode(0o600);
-        }
-        let file = options
-            .open(&self.path)
-            .map_err(|error| failure::of_file(&error))?;
-        let backend = FileBackend::new(file).map_err(failure::of_open)?;
-        let mut builder = Database::builder();
-        builder.set_check_integrity_on_open(self.check);
-        if let Some(bytes) = self.cache {
-            builder.set_cache_size(bytes);
-        }
-        let database = builder
-            .create_with_backend(backend)
-            .map_err(failure::of_open)?;
-        self.keep_name();
-        Ok(database)
-    }
-
-    /// The name of a file that was just created survives a crash only if its folder is written.
-    #[cfg(unix)]
-    fn keep_name(&self) {
-        let folder = self
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        // Some file systems cannot, and keep the name without it.
-        let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
-    }
-
-    #[cfg(not(unix))]
-    fn keep_name(&self) {}
-}
-
-impl fmt::Debug for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").finish_non_exhaustive()
-    }
 }

@@ -5,8 +5,8 @@ use redis::Value;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
+use crate::redis::link::{bytes, number, unexpected};
 use crate::session::record::Record;
-use crate::store::redis::link::{bytes, number, unexpected};
 
 /// Bytes by which it is told whether a row has changed: all of a record but its fields, which
 /// do not change without the version.

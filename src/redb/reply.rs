@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::Result;
-use crate::store::redb::failure;
+use crate::redb::failure;
 
 /// Where the answer is put. If it is dropped without one, the caller learns that there will be
 /// none, so that nobody waits for ever.
-pub(super) struct Sender<T>(Option<Arc<Slot<T>>>);
+pub(crate) struct Sender<T>(Option<Arc<Slot<T>>>);
 
 /// Waits for the answer. Dropping it changes nothing of what is asked for.
 pub(crate) struct Receiver<T>(Arc<Slot<T>>);
@@ -25,7 +25,7 @@ enum State<T> {
 }
 
 /// A new way back.
-pub(super) fn pair<T>() -> (Sender<T>, Receiver<T>) {
+pub(crate) fn pair<T>() -> (Sender<T>, Receiver<T>) {
     let slot = Arc::new(Slot(Mutex::new(State::Waiting(Waker::noop().clone()))));
     (Sender(Some(Arc::clone(&slot))), Receiver(slot))
 }
@@ -45,7 +45,7 @@ impl<T> Slot<T> {
 }
 
 impl<T> Sender<T> {
-    pub(super) fn send(mut self, answer: Result<T>) {
+    pub(crate) fn send(mut self, answer: Result<T>) {
         if let Some(slot) = self.0.take() {
             slot.answer(answer);
         }

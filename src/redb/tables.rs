@@ -5,10 +5,10 @@ use ::redb::{Error as Cause, ReadTransaction, ReadableTable, Table, TableDefinit
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
+use crate::redb::touches::Touches;
 use crate::session::listing::Cursor;
 use crate::session::record::Record;
 use crate::sha256;
-use crate::store::redb::touches::Touches;
 
 /// A handle.
 type RowKey = &'static [u8; 16];
@@ -30,7 +30,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(super) fn under(name: &str) -> Self {
+    pub(crate) fn under(name: &str) -> Self {
         Self {
             rows: format!("{name}.sessions"),
             index: format!("{name}.subjects"),
@@ -39,11 +39,11 @@ impl Names {
         }
     }
 
-    pub(super) fn rows(&self) -> TableDefinition<'_, RowKey, &'static [u8]> {
+    pub(crate) fn rows(&self) -> TableDefinition<'_, RowKey, &'static [u8]> {
         TableDefinition::new(&self.rows)
     }
 
-    pub(super) fn index(&self) -> TableDefinition<'_, IndexKey, ()> {
+    pub(crate) fn index(&self) -> TableDefinition<'_, IndexKey, ()> {
         TableDefinition::new(&self.index)
     }
 
@@ -64,10 +64,10 @@ pub(crate) type Judged<T> = std::result::Result<Result<T>, Cause>;
 /// The hash by which a subject is indexed. That two subjects share it is beyond reach, and would
 /// be seen in the rows.
 #[derive(Clone, Copy)]
-pub(super) struct Subject([u8; 16]);
+pub(crate) struct Subject([u8; 16]);
 
 impl Subject {
-    pub(super) fn of(subject: &str) -> Self {
+    pub(crate) fn of(subject: &str) -> Self {
         let mut hash = [0; 16];
         hash.copy_from_slice(&sha256::hash(subject.as_bytes())[..16]);
         Self(hash)
@@ -84,7 +84,7 @@ impl Subject {
 
     /// From the first place of the subject, or from a cursor on, to the last one. A cursor is
     /// part of it.
-    pub(super) fn range(self, after: Option<Cursor>) -> [[u8; INDEX_KEY]; 2] {
+    pub(crate) fn range(self, after: Option<Cursor>) -> [[u8; INDEX_KEY]; 2] {
         let first = after.map_or_else(
             || self.key(0, [0; 16]),
             |cursor| self.key(cursor.deadline.unix(), *cursor.handle.as_bytes()),
@@ -94,14 +94,14 @@ impl Subject {
 }
 
 /// The handle at the end of an index key.
-pub(super) fn handle_in(key: &[u8; INDEX_KEY]) -> Handle {
+pub(crate) fn handle_in(key: &[u8; INDEX_KEY]) -> Handle {
     let mut handle = [0; 16];
     handle.copy_from_slice(&key[24..]);
     Handle::from_bytes(handle)
 }
 
 /// Reads what is kept under a handle. What is kept there of another one is not served.
-pub(super) fn decode(handle: Handle, bytes: &[u8]) -> Result<Record> {
+pub(crate) fn decode(handle: Handle, bytes: &[u8]) -> Result<Record> {
     let row = Record::decode(bytes)?;
     if row.handle() == handle {
         Ok(row)
@@ -111,7 +111,7 @@ pub(super) fn decode(handle: Handle, bytes: &[u8]) -> Result<Record> {
 }
 
 /// The row of a handle, as last committed. `Ok(Ok(None))` if there is none.
-pub(super) fn read(
+pub(crate) fn read(
     snapshot: &ReadTransaction,
     names: &Names,
     handle: Handle,
@@ -129,13 +129,13 @@ pub(crate) struct Rows<'t> {
     index: Table<'t, IndexKey, ()>,
     touches: &'t Touches,
     /// Whether there is anything to commit.
-    pub(super) changed: bool,
+    pub(crate) changed: bool,
     /// Found over, so that no use counts until the group is done.
     doomed: &'t mut Vec<Handle>,
 }
 
 /// A row as an operation finds it.
-pub(super) enum Found {
+pub(crate) enum Found {
     Row(Record),
     /// There is one, which does not decode.
     Unreadable,
@@ -143,7 +143,7 @@ pub(super) enum Found {
 }
 
 impl<'t> Rows<'t> {
-    pub(super) fn open(
+    pub(crate) fn open(
         transaction: &'t ::redb::WriteTransaction,
         names: &'t Names,
         touches: &'t Touches,
@@ -169,7 +169,7 @@ impl<'t> Rows<'t> {
     }
 
     /// The row of a handle, with the uses that are not written yet.
-    pub(super) fn find(&self, handle: Handle) -> std::result::Result<Found, Cause> {
+    pub(crate) fn find(&self, handle: Handle) -> std::result::Result<Found, Cause> {
         let Some(bytes) = self.rows.get(handle.as_bytes())? else {
             return Ok(Found::Absent);
         };
@@ -184,7 +184,7 @@ impl<'t> Rows<'t> {
 
     /// Whether a row is over, and if so, for good: no use that comes now saves it from what this
     /// group does.
-    pub(super) fn is_over(
+    pub(crate) fn is_over(
         &mut self,
         row: &mut Record,
         is_over: impl FnOnce(&Record) -> bool,
@@ -198,7 +198,7 @@ impl<'t> Rows<'t> {
 
     /// The live row of a handle. Removes one that is over, so that a clock set back does not
     /// revive it.
-    pub(super) fn live(&mut self, handle: Handle, now: Timestamp) -> Judged<Option<Record>> {
+    pub(crate) fn live(&mut self, handle: Handle, now: Timestamp) -> Judged<Option<Record>> {
         let mut row = match self.find(handle)? {
             Found::Row(row) => row,
             Found::Unreadable => return Ok(Err(Error::unreadable())),
@@ -212,14 +212,14 @@ impl<'t> Rows<'t> {
     }
 
     /// Adds a row whose handle is not there.
-    pub(super) fn insert(&mut self, row: &Record) -> std::result::Result<(), Cause> {
+    pub(crate) fn insert(&mut self, row: &Record) -> std::result::Result<(), Cause> {
         let key = Subject::of(row.subject()).key(row.deadline().unix(), *row.handle().as_bytes());
         self.index.insert(&key, ())?;
         self.replace(row)
     }
 
     /// Writes a row anew. Its subject and deadline never change, so that the index stays.
-    pub(super) fn replace(&mut self, row: &Record) -> std::result::Result<(), Cause> {
+    pub(crate) fn replace(&mut self, row: &Record) -> std::result::Result<(), Cause> {
         self.changed = true;
         self.rows
             .insert(row.handle().as_bytes(), row.encode().as_slice())?;
@@ -227,7 +227,7 @@ impl<'t> Rows<'t> {
     }
 
     /// Removes a row that decodes.
-    pub(super) fn remove(&mut self, row: &Record) -> std::result::Result<(), Cause> {
+    pub(crate) fn remove(&mut self, row: &Record) -> std::result::Result<(), Cause> {
         self.changed = true;
         let key = Subject::of(row.subject()).key(row.deadline().unix(), *row.handle().as_bytes());
         self.index.remove(&key)?;
@@ -236,7 +236,7 @@ impl<'t> Rows<'t> {
     }
 
     /// Removes whatever is kept under a handle of `subject`; whether there was a row.
-    pub(super) fn remove_handle(
+    pub(crate) fn remove_handle(
         &mut self,
         handle: Handle,
         subject: Subject,
@@ -261,7 +261,7 @@ impl<'t> Rows<'t> {
     }
 
     /// Removes an entry of the index, and what it leads to.
-    pub(super) fn remove_entry(
+    pub(crate) fn remove_entry(
         &mut self,
         entry: &[u8; INDEX_KEY],
     ) -> std::result::Result<bool, Cause> {
@@ -271,7 +271,7 @@ impl<'t> Rows<'t> {
     }
 
     /// The entries of a subject, by deadline and handle.
-    pub(super) fn of_subject(
+    pub(crate) fn of_subject(
         &self,
         subject: Subject,
     ) -> std::result::Result<Vec<[u8; INDEX_KEY]>, Cause> {
@@ -284,7 +284,7 @@ impl<'t> Rows<'t> {
     }
 
     /// Writes uses to the rows that are still there.
-    pub(super) fn write_touches(
+    pub(crate) fn write_touches(
         &mut self,
         uses: &[(Handle, Timestamp)],
     ) -> std::result::Result<(), Cause> {

@@ -11,9 +11,9 @@ use ::redb::{
 };
 
 use crate::error::Result;
-use crate::store::redb::builder::File;
-use crate::store::redb::failure::{self, Failure};
-use crate::store::redb::tables::Names;
+use crate::redb::failure::{self, Failure};
+use crate::redb::file::File;
+use crate::redb::tables::Names;
 
 /// Between two looks whether another writer is done.
 const NEXT_LOOK: Duration = Duration::from_micros(500);
@@ -35,7 +35,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(
+    pub(crate) fn new(
         database: Arc<Database>,
         file: Option<File>,
         names: Names,
@@ -110,7 +110,7 @@ impl Engine {
     }
 
     /// Takes note of a failure, unless it lies in the pages that one operation met.
-    pub(super) fn fail(&self, failure: &Failure) {
+    pub(crate) fn fail(&self, failure: &Failure) {
         if !failure.is_local() {
             self.close(failure);
         }
@@ -126,12 +126,12 @@ impl Engine {
         self.failed.load(Ordering::Acquire)
     }
 
-    pub(super) fn may_recover(&self) -> bool {
+    pub(crate) fn may_recover(&self) -> bool {
         self.may_recover.load(Ordering::Acquire)
     }
 
     /// Opens the file again after there was no room for it. Reads fail meanwhile.
-    pub(super) fn recover(&self) {
+    pub(crate) fn recover(&self) {
         let Some(file) = &self.file else { return };
         let mut database = self
             .database
@@ -150,7 +150,7 @@ impl Engine {
     }
 
     /// How many transactions were committed.
-    pub(super) fn commits(&self) -> u64 {
+    pub(crate) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
 }

@@ -10,11 +10,11 @@ use crate::clock::Timestamp;
 use crate::durability::{Durability, Survives};
 use crate::error::{Error, Result};
 use crate::handle::Handle;
-use crate::store::redb::engine::Engine;
-use crate::store::redb::failure::{self, Failure};
-use crate::store::redb::reply::{self, Receiver, Sender};
-use crate::store::redb::tables::{Judged, Rows};
-use crate::store::redb::touches::Touches;
+use crate::redb::engine::Engine;
+use crate::redb::failure::{self, Failure};
+use crate::redb::reply::{self, Receiver, Sender};
+use crate::redb::tables::{Judged, Rows};
+use crate::redb::touches::Touches;
 
 /// Operations that may wait, and the bytes that they may hold.
 const MOST: usize = 4096;
@@ -102,7 +102,7 @@ struct Turn {
 }
 
 impl Committer {
-    pub(super) fn start(engine: Engine) -> Result<Self> {
+    pub(crate) fn start(engine: Engine) -> Result<Self> {
         let shared = Arc::new(Shared {
             engine,
             touches: Touches::default(),
@@ -132,7 +132,7 @@ impl Committer {
         Ok(Durability::new(Survives::All, Survives::Unknown))
     }
 
-    pub(super) fn touches(&self) -> &Touches {
+    pub(crate) fn touches(&self) -> &Touches {
         &self.shared.touches
     }
 
@@ -172,7 +172,7 @@ impl Committer {
     }
 
     /// Notes a use that the row takes for one; `false` if there is no room for it.
-    pub(super) fn note(&self, handle: Handle, seen_at: Timestamp) -> bool {
+    pub(crate) fn note(&self, handle: Handle, seen_at: Timestamp) -> bool {
         let noted = self.shared.touches.note(handle, seen_at);
         let pause = if noted { FLUSH_AFTER } else { Duration::ZERO };
         let at = Instant::now() + pause;

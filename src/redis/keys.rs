@@ -52,7 +52,7 @@ impl Keys {
     }
 
     /// The row of a login.
-    pub(super) fn row(&self, handle: Handle) -> String {
+    pub(crate) fn row(&self, handle: Handle) -> String {
         let mut text = [0; 22];
         // Sixteen bytes are so many characters, all of them ASCII.
         let _ = URL_SAFE_NO_PAD.encode_slice(handle.as_bytes(), &mut text);
@@ -63,7 +63,7 @@ impl Keys {
     }
 
     /// The index of the logins of a subject, beside their rows.
-    pub(super) fn index(&self, partition: u16, subject: &str) -> String {
+    pub(crate) fn index(&self, partition: u16, subject: &str) -> String {
         let tag = URL_SAFE_NO_PAD.encode((partition << 4).to_be_bytes());
         // By its hash: of one length, and without any character that means something.
         let hash = URL_SAFE_NO_PAD.encode(sha256::hash(subject.as_bytes()));

@@ -20,7 +20,7 @@ const MOST: usize = 4096;
 /// It lies over the rows: whoever reads one looks here first, so that a use counts from the moment
 /// that it is noted. What is here was judged against the row and only moves forward.
 #[derive(Default)]
-pub(super) struct Touches {
+pub(crate) struct Touches {
     shards: [Mutex<HashMap<Handle, Noted>>; SHARDS],
     /// Entries in all parts, so that there is nothing to look for while there are none.
     count: AtomicUsize,
@@ -30,16 +30,16 @@ pub(super) struct Touches {
 
 /// What is noted of a login.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Noted {
+pub(crate) struct Noted {
     /// When it was last used; the beginning of time if that is not noted here.
     seen_at: Timestamp,
     /// Found over by a change that is not committed yet: no use counts any more.
-    pub(super) doomed: bool,
+    pub(crate) doomed: bool,
 }
 
 impl Noted {
     /// Lays it over the row.
-    pub(super) fn over(self, row: &mut Record) {
+    pub(crate) fn over(self, row: &mut Record) {
         if self.seen_at > row.last_seen() {
             row.set_last_seen(self.seen_at);
         }
@@ -55,17 +55,17 @@ impl Touches {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
     /// What is noted of a login. To be asked before the row is read: what is taken away from here
     /// has been committed before.
-    pub(super) fn of(&self, handle: Handle) -> Noted {
+    pub(crate) fn of(&self, handle: Handle) -> Noted {
         if self.is_empty() {
             return Noted::default();
         }
@@ -74,7 +74,7 @@ impl Touches {
 
     /// Notes a use that the row, under what is noted already, takes for one. `false` if there is
     /// no room for it.
-    pub(super) fn note(&self, handle: Handle, seen_at: Timestamp) -> bool {
+    pub(crate) fn note(&self, handle: Handle, seen_at: Timestamp) -> bool {
         let mut shard = self.shard(handle);
         let size = shard.len();
         match shard.entry(handle) {
@@ -97,7 +97,7 @@ impl Touches {
 
     /// Judges a row under what is noted. If it is over, no use counts any more until the change
     /// has been committed or given up: a use that is noted now would be noted of a removed row.
-    pub(super) fn doom(&self, row: &mut Record, is_over: impl FnOnce(&Record) -> bool) -> bool {
+    pub(crate) fn doom(&self, row: &mut Record, is_over: impl FnOnce(&Record) -> bool) -> bool {
         let handle = row.handle();
         let mut shard = self.shard(handle);
         let noted = shard.get(&handle).copied().unwrap_or_default();
@@ -116,7 +116,7 @@ impl Touches {
     }
 
     /// Lets uses count again.
-    pub(super) fn spare(&self, handle: Handle) {
+    pub(crate) fn spare(&self, handle: Handle) {
         let mut shard = self.shard(handle);
         if let Entry::Occupied(mut entry) = shard.entry(handle) {
             entry.get_mut().doomed = false;
@@ -128,7 +128,7 @@ impl Touches {
     }
 
     /// Some of what is to be written, at most `most`.
-    pub(super) fn some(&self, most: usize) -> Vec<(Handle, Timestamp)> {
+    pub(crate) fn some(&self, most: usize) -> Vec<(Handle, Timestamp)> {
         let mut some = Vec::new();
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,7 +141,7 @@ impl Touches {
     }
 
     /// Takes away what has been committed, but for what was noted since.
-    pub(super) fn written(&self, written: &[(Handle, Timestamp)]) {
+    pub(crate) fn written(&self, written: &[(Handle, Timestamp)]) {
         let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         for (handle, seen_at) in written {
             let mut shard = self.shard(*handle);
@@ -157,7 +157,7 @@ impl Touches {
 
     /// While it is held, nothing is taken away: for who reads rows by a snapshot that was made
     /// under it.
-    pub(super) fn hold(&self) -> RwLockReadGuard<'_, ()> {
+    pub(crate) fn hold(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn of(cause: Cause) -> Self {
+    pub(crate) fn of(cause: Cause) -> Self {
         let what = match &cause {
             Cause::Corrupted(_) => "the session database is damaged",
             Cause::Io(error) if is_full(error) => "there is no room for the session database",
@@ -36,7 +36,7 @@ impl Failure {
     }
 
     /// A bug of the database, found by its panic.
-    pub(super) fn panicked() -> Self {
+    pub(crate) fn panicked() -> Self {
         Self {
             what: "the session database panicked, most likely over a damaged file",
             cause: None,
@@ -44,7 +44,7 @@ impl Failure {
     }
 
     /// Somebody else writes to the same database, for too long.
-    pub(super) fn held_up() -> Self {
+    pub(crate) fn held_up() -> Self {
         Self {
             what: "the application holds a write transaction of the session database",
             cause: None,
@@ -53,12 +53,12 @@ impl Failure {
 
     /// Whether there was no room, which is known before anything is written over: the file is
     /// what it was, and may be opened again.
-    pub(super) fn is_for_want_of_room(&self) -> bool {
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
         matches!(self.cause.as_deref(), Some(Cause::Io(error)) if is_full(error))
     }
 
     /// Whether it lies in the pages that one operation met, so that others may succeed.
-    pub(super) fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         matches!(
             self.cause.as_deref(),
             Some(Cause::Corrupted(_) | Cause::TransactionPoisoned | Cause::ValueTooLarge(_))
@@ -85,12 +85,12 @@ pub(crate) fn of(cause: impl Into<Cause>) -> Error {
 }
 
 /// The store is being dropped, or its thread is gone.
-pub(super) fn ended() -> Error {
+pub(crate) fn ended() -> Error {
     Error::could_not("the session store has ended", None)
 }
 
 /// As many operations wait as may.
-pub(super) fn overloaded() -> Error {
+pub(crate) fn overloaded() -> Error {
     Error::could_not("too many changes wait for the session database", None)
         .with_retry_after(RETRY_AFTER)
 }
@@ -102,7 +102,7 @@ pub(crate) fn closed() -> Error {
 }
 
 /// Why a file was not opened.
-pub(super) fn of_open(error: DatabaseError) -> Error {
+pub(crate) fn of_open(error: DatabaseError) -> Error {
     match error {
         DatabaseError::DatabaseAlreadyOpen => Error::could_not(
             "the session file is open elsewhere, in another process or by another store: \
@@ -119,14 +119,14 @@ pub(super) fn of_open(error: DatabaseError) -> Error {
 }
 
 /// The file is not what it was; nothing in it was changed.
-pub(super) fn damaged(cause: Option<DatabaseError>) -> Error {
+pub(crate) fn damaged(cause: Option<DatabaseError>) -> Error {
     let what = "the session file is damaged or none of redb's: restore it, or move it away";
     let source = cause.map(|cause| Box::new(cause) as Box<dyn StdError + Send + Sync>);
     Error::could_not(what, source)
 }
 
 /// Why the operating system did not open a file.
-pub(super) fn of_file(cause: &io::Error) -> Error {
+pub(crate) fn of_file(cause: &io::Error) -> Error {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     match cause.kind() {
         // redb says so of a file that does not begin as one of its own, or ends too early.

@@ -10,7 +10,7 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
 use crate::error::{Error, Result};
-use crate::store::redis::script::Script;
+use crate::redis::script::Script;
 
 /// How long a call to the server may take, unless configured.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);

@@ -1,0 +1,225 @@
+//! Start a server with `redis-server --port 6379`, then: `REDIS_URL=redis://127.0.0.1:6379 cargo run --example two_nodes --features redis`.
+//!
+//! What is logged out on one node is refused on the other: a token, which needs no store at all,
+//! and a session that the other node serves from its memory. The nodes are two processes on one
+//! Redis; without one, and with `--features redb`, they are two nodes of one process on one file.
+
+#![cfg_attr(
+    not(any(feature = "redis", feature = "redb")),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "there is nothing that two nodes could share"
+    )
+)]
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use statewise::revocation::{RevocationLog, RevocationView};
+use statewise::session::{SessionAuthenticator, SessionStore};
+use statewise::store::CachedStore;
+use statewise::token::{Key, TokenAuthenticator};
+use statewise::{Authenticator, DynAuthenticator, Login};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What every node has: the same key, a view of the same log, copies of the same sessions.
+struct Node {
+    view: RevocationView,
+    tokens: TokenAuthenticator,
+    sessions: Box<dyn DynAuthenticator<()>>,
+}
+
+impl Node {
+    async fn start(log: impl RevocationLog, store: impl SessionStore) -> Result<Self, Failure> {
+        let hours = |count: u64| Duration::from_secs(count * 3600);
+        let view = RevocationView::builder(log).longest(hours(12)).build()?;
+        // A service takes its key from where it keeps its secrets.
+        let tokens = TokenAuthenticator::builder(Key::hs256(b"an example, which anybody reads!")?)
+            .issuer("auth.example")
+            .audience("api")
+            .lifetime(hours(1))
+            .revocations(&view)
+            .build()?;
+        let store = CachedStore::builder(store, &view).build()?;
+        let sessions = SessionAuthenticator::builder(store)
+            .idle(hours(1))
+            .absolute(hours(12))
+            .build()?;
+        // A node answers once it has read the log, and follows it from then on.
+        view.follow().await?;
+        tokio::spawn(view.upkeep().run(tokio::time::sleep));
+        Ok(Self {
+            view,
+            tokens,
+            sessions: Box::new(sessions),
+        })
+    }
+
+    async fn accepts(&self, credential: &str) -> Result<bool, Failure> {
+        let verdict = if self.tokens.accepts(credential) {
+            self.tokens.verify_now(credential)
+        } else {
+            self.sessions.verify(credential).await
+        };
+        match verdict {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_rejected() => Ok(false),
+            // Not an answer about this credential.
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The other node: uses each credential until it is refused, and says when that was.
+async fn other_node(
+    node: Node,
+    credentials: [String; 2],
+    say: impl Fn(String),
+) -> Result<(), Failure> {
+    for credential in &credentials {
+        assert!(node.accepts(credential).await?, "nobody has revoked it");
+    }
+    say("accepted".to_owned());
+    for credential in &credentials {
+        while node.accepts(credential).await? {
+            tokio::time::sleep(Duration::from_micros(100)).await;
+        }
+        say(since_1970().as_nanos().to_string());
+    }
+    Ok(())
+}
+
+/// This node: logs in, and out again. `start` starts the other one, and `hears` it.
+async fn this_node(
+    node: Node,
+    start: impl AsyncFnOnce([String; 2]) -> Result<mpsc::Receiver<String>, Failure>,
+) -> Result<(), Failure> {
+    let token = node.tokens.issue(Login::new("alice")).await?;
+    let session = node.sessions.issue(Login::new("alice")).await?;
+    let [token, session] = [&token, &session].map(|issued| issued.credential().reveal());
+    let other = start([token, session].map(str::to_owned)).await?;
+    let hear = || other.recv_timeout(Duration::from_secs(30));
+    assert_eq!(hear()?, "accepted");
+    println!("logged in on this node; the other one accepts the token and the session");
+
+    for (what, credential) in [("token", token), ("session", session)] {
+        let revoked_at = since_1970();
+        let started = Instant::now();
+        let effective = match what {
+            "token" => node.tokens.revoke(credential).await?,
+            _ => node.sessions.revoke(credential).await?,
+        };
+        println!(
+            "logged out by the {what} in {:.1?}, {effective:?}",
+            started.elapsed()
+        );
+        assert!(!node.accepts(credential).await?, "at once on this node");
+        let refused_at = Duration::from_nanos(hear()?.parse()?);
+        let delay = refused_at.saturating_sub(revoked_at);
+        println!("  the other node refuses the {what} {delay:.1?} after the call");
+        assert!(delay <= node.view.bound());
+    }
+    Ok(())
+}
+
+/// Two processes of one machine agree on it.
+fn since_1970() -> Duration {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    elapsed.unwrap_or_default()
+}
+
+#[cfg(feature = "redis")]
+mod on_redis {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+    use std::sync::mpsc;
+
+    use statewise::revocation::RedisLog;
+    use statewise::store::RedisStore;
+
+    use super::{Failure, Node, other_node, this_node};
+
+    const PREFIX: &str = "statewise-two-nodes:";
+
+    async fn node(url: &str) -> Result<Node, Failure> {
+        let connection = redis::Client::open(url)?.get_connection_manager().await?;
+        let log = RedisLog::builder(connection.clone()).prefix(PREFIX);
+        let store = RedisStore::builder(connection).prefix(PREFIX);
+        Node::start(log.build()?, store.build()?).await
+    }
+
+    pub(super) async fn run(url: &str) -> Result<(), Failure> {
+        if let Ok(given) = std::env::var("CREDENTIALS") {
+            let (token, session) = given.split_once(' ').ok_or("two credentials")?;
+            let credentials = [token, session].map(str::to_owned);
+            return other_node(node(url).await?, credentials, |line| println!("{line}")).await;
+        }
+        println!("two processes on {url}");
+        this_node(node(url).await?, async |credentials| {
+            let mut process = Command::new(std::env::current_exe()?)
+                .env("CREDENTIALS", credentials.join(" "))
+                .stdout(Stdio::piped())
+                .spawn()?;
+            let printed = process.stdout.take().ok_or("a pipe")?;
+            let (sender, receiver) = mpsc::channel();
+            std::thread::spawn(move || {
+                for line in BufReader::new(printed).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+                let _ = process.wait();
+            });
+            Ok(receiver)
+        })
+        .await
+    }
+}
+
+#[cfg(feature = "redb")]
+mod on_redb {
+    use std::sync::{Arc, mpsc};
+
+    use statewise::revocation::RedbLog;
+    use statewise::store::RedbStore;
+
+    use super::{Failure, Node, other_node, this_node};
+
+    pub(super) async fn run() -> Result<(), Failure> {
+        let name = format!("statewise-two-nodes-{}.redb", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        println!("two nodes of one process on {}", file.display());
+        let done = on(&file).await;
+        std::fs::remove_file(&file)?;
+        done
+    }
+
+    async fn on(file: &std::path::Path) -> Result<(), Failure> {
+        let store = Arc::new(RedbStore::open(file)?);
+        let log = Arc::new(RedbLog::beside(&store)?);
+        let node = Node::start(Arc::clone(&log), Arc::clone(&store)).await?;
+        let other = Node::start(log, store).await?;
+        this_node(node, async |credentials| {
+            let (sender, receiver) = mpsc::channel();
+            let say = move |line| drop(sender.send(line));
+            tokio::spawn(other_node(other, credentials, say));
+            Ok(receiver)
+        })
+        .await
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    #[cfg(feature = "redis")]
+    if let Ok(url) = std::env::var("REDIS_URL") {
+        return on_redis::run(&url).await;
+    }
+    println!("Two nodes share a server: start one with `redis-server --port 6379`, then");
+    println!("REDIS_URL=redis://127.0.0.1:6379 cargo run --example two_nodes --features redis");
+    #[cfg(feature = "redb")]
+    on_redb::run().await?;
+    #[cfg(not(feature = "redb"))]
+    println!("or, without a server, cargo run --example two_nodes --features redb");
+    Ok(())
+}

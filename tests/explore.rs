@@ -1,0 +1,649 @@
+//! The protocol of revocation, explored: every interleaving of a few processes, each of which may
+//! be stalled for any time between any two of its steps.
+//!
+//! Models of what `CachedStore`, `RevocationView`, the log and the authenticators do, small enough
+//! to visit every state (`explore/checker.rs`). Each rule of the protocol is also left out, and the
+//! exploration must then find what goes wrong: a shortest counterexample is printed.
+//!
+//! What goes wrong with the rules as they are implemented is here too, in
+//! [`limits_of_what_is_implemented`]; a model says in its `IMPLEMENTED` and `REPAIRED` rules what
+//! the difference is. That facts combine in any order and however often (I11) is shown on the real
+//! thing, by `facts_combine_by_maximum` in `src/revocation/known.rs`.
+//!
+//! `cargo test --test explore -- --nocapture` prints the states; `STATEWISE_EXPLORE=deep` adds what
+//! takes minutes, and is meant for `--release`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "explore/appends.rs"]
+mod appends;
+#[path = "explore/checker.rs"]
+mod checker;
+#[path = "explore/losses.rs"]
+mod losses;
+#[path = "explore/sessions.rs"]
+mod sessions;
+#[path = "explore/tokens.rs"]
+mod tokens;
+
+use std::time::Instant;
+
+use appends::{Appends, Places};
+use checker::{Model, explore, is_deep};
+use losses::Losses;
+use sessions::{Place, Rules, Scenario, Times};
+use tokens::Tokens;
+
+/// Explores it, and prints what was found.
+fn look(name: &str, model: &impl Model) -> Option<&'static str> {
+    let began = Instant::now();
+    let found = explore(model);
+    let verdict = match found.violation {
+        Some(_) => "VIOLATED",
+        None => "holds",
+    };
+    println!(
+        "{verdict:<8} {name}: {} states, {} steps, {} deep, {} ms",
+        found.states,
+        found.steps,
+        found.depth,
+        began.elapsed().as_millis()
+    );
+    found.violation.map(|violation| {
+        println!("{violation}");
+        violation.what
+    })
+}
+
+fn holds(name: &str, model: &impl Model) {
+    if let Some(what) = look(name, model) {
+        panic!("{name}: {what}");
+    }
+}
+
+/// Without a rule, something must go wrong: `invariant` is how it begins.
+fn breaks(name: &str, invariant: &str, model: &impl Model) {
+    match look(name, model) {
+        Some(what) => assert!(what.starts_with(invariant), "{name}: {what}"),
+        None => panic!("{name}: nothing is violated, so that the rule is not needed"),
+    }
+}
+
+const SMALL: Times = Times {
+    end: 3,
+    bound: 1,
+    max_age: 2,
+    margin: 0,
+    longest: 4,
+};
+
+/// The bound is shorter than the age of a copy, and a view is fresh for longer than a moment.
+const WIDE: Times = Times {
+    end: 5,
+    bound: 2,
+    max_age: 3,
+    margin: 1,
+    longest: 6,
+};
+
+/// With a margin for stalls that are shorter.
+const WITH_MARGIN: Times = Times {
+    end: 5,
+    margin: 2,
+    longest: 6,
+    ..SMALL
+};
+
+const SESSIONS: Scenario = Scenario::new(SMALL, Rules::REPAIRED);
+
+/// One login ends on another node than the one that is watched.
+const REVOKED: Scenario = Scenario {
+    revoke: Place::Elsewhere,
+    verified: [true, false],
+    ..SESSIONS
+};
+
+/// All logins of the subject end, while there is one under way.
+const ALL_REVOKED: Scenario = Scenario {
+    revoke_all: Place::Elsewhere,
+    login: Place::Elsewhere,
+    verified: [false, true],
+    ..SESSIONS
+};
+
+/// The same on the watched node.
+const HERE: Scenario = Scenario {
+    revoke: Place::Here,
+    ..REVOKED
+};
+
+#[test]
+fn a_revoked_session() {
+    holds("session revoked elsewhere", &REVOKED);
+    holds("session revoked here", &HERE);
+    let renew = true;
+    holds(
+        "session revoked elsewhere x renewed",
+        &Scenario { renew, ..REVOKED },
+    );
+    for (name, update) in [("elsewhere", Place::Elsewhere), ("here", Place::Here)] {
+        let revoke = Place::Nowhere;
+        let updated = Scenario {
+            update,
+            revoke,
+            ..REVOKED
+        };
+        holds(&format!("session updated {name}"), &updated);
+        if is_deep() {
+            let both = Scenario { update, ..REVOKED };
+            holds(
+                &format!("session updated {name} x revoked elsewhere"),
+                &both,
+            );
+        }
+    }
+    let times = WIDE;
+    holds(
+        "session revoked elsewhere, wider",
+        &Scenario { times, ..REVOKED },
+    );
+    if is_deep() {
+        let both = Scenario {
+            times,
+            renew,
+            ..REVOKED
+        };
+        holds("session revoked elsewhere x renewed, wider", &both);
+        let verifiers = 2;
+        holds(
+            "session revoked elsewhere x two verify",
+            &Scenario {
+                verifiers,
+                ..REVOKED
+            },
+        );
+        holds("session revoked here, wider", &Scenario { times, ..HERE });
+    }
+}
+
+/// Whoever revokes may stop for good at any step, or find the log out of reach; somebody may try
+/// again.
+#[test]
+fn a_revocation_that_is_cut_short() {
+    let (again, log_fails) = (true, true);
+    let elsewhere = Scenario {
+        again,
+        log_fails,
+        ..REVOKED
+    };
+    holds(
+        "session revoked elsewhere, cut short, and again",
+        &elsewhere,
+    );
+    let here = Scenario {
+        again,
+        log_fails,
+        ..HERE
+    };
+    holds("session revoked here, cut short, and again", &here);
+}
+
+#[test]
+fn all_sessions_of_a_subject() {
+    let first = Scenario {
+        login: Place::Nowhere,
+        verified: [true, false],
+        ..ALL_REVOKED
+    };
+    holds("all sessions revoked x one that is there", &first);
+    holds(
+        "all sessions revoked elsewhere x a login elsewhere",
+        &ALL_REVOKED,
+    );
+    let login = Place::Here;
+    holds(
+        "all sessions revoked elsewhere x a login here",
+        &Scenario {
+            login,
+            ..ALL_REVOKED
+        },
+    );
+    let revoke_all = Place::Here;
+    holds(
+        "all sessions revoked here x a login elsewhere",
+        &Scenario {
+            revoke_all,
+            ..ALL_REVOKED
+        },
+    );
+    if is_deep() {
+        let times = WIDE;
+        holds(
+            "all sessions revoked x a login, wider",
+            &Scenario {
+                times,
+                ..ALL_REVOKED
+            },
+        );
+    }
+}
+
+/// The rules as they are, where nobody is stalled for longer than half the margin between reading
+/// the clock and being done with the log or the view.
+#[test]
+fn as_implemented_with_short_stalls() {
+    let implemented = |scenario: Scenario| Scenario {
+        times: WITH_MARGIN,
+        rules: Rules::IMPLEMENTED,
+        short_stalls: true,
+        ..scenario
+    };
+    holds(
+        "implemented: session revoked elsewhere",
+        &implemented(REVOKED),
+    );
+    holds("implemented: session revoked here", &implemented(HERE));
+    let update = Scenario {
+        update: Place::Elsewhere,
+        revoke: Place::Nowhere,
+        ..REVOKED
+    };
+    holds("implemented: session updated", &implemented(update));
+    let tokens = Tokens {
+        rules: tokens::Rules::IMPLEMENTED,
+        short_stalls: true,
+        times: tokens::Times {
+            margin: 2,
+            end: 6,
+            ..TOKENS.times
+        },
+        ..TOKENS
+    };
+    holds("implemented: token revoked", &tokens);
+    let (revoke, revoke_all) = (false, true);
+    holds(
+        "implemented: all tokens revoked",
+        &Tokens {
+            revoke,
+            revoke_all,
+            ..tokens
+        },
+    );
+}
+
+#[test]
+fn each_rule_for_sessions_is_needed() {
+    let rules = Rules::REPAIRED;
+    let without = |name: &str, invariant: &str, rules: Rules, scenario: Scenario| {
+        breaks(name, invariant, &Scenario { rules, ..scenario });
+    };
+    let append_first = Rules {
+        append_first: true,
+        ..rules
+    };
+    without("append before remove", "I2", append_first, REVOKED);
+    let age_from_fill = Rules {
+        age_from_fill: true,
+        ..rules
+    };
+    without("age counted from the fill", "I3", age_from_fill, REVOKED);
+    let on_event = Rules {
+        invalidate_on_event: true,
+        ..rules
+    };
+    without(
+        "copies forgotten on the event, view not asked",
+        "I2",
+        on_event,
+        REVOKED,
+    );
+    let too_short = Rules {
+        facts_live_too_short: true,
+        ..rules
+    };
+    without(
+        "facts forgotten earlier than copies",
+        "I2",
+        too_short,
+        REVOKED,
+    );
+    let time_after_swap = Rules {
+        time_after_swap: true,
+        ..rules
+    };
+    let renewed = Scenario {
+        renew: true,
+        ..REVOKED
+    };
+    without(
+        "time read after the compare-and-swap",
+        "I3",
+        time_after_swap,
+        renewed,
+    );
+    let no_second_removal = Rules {
+        no_second_removal: true,
+        ..rules
+    };
+    without("no second removal", "I2", no_second_removal, ALL_REVOKED);
+    let no_check = Rules {
+        no_check_after_create: true,
+        ..rules
+    };
+    without(
+        "no look at the log after create",
+        "I2",
+        no_check,
+        ALL_REVOKED,
+    );
+    let late_stamp = Rules {
+        late_stamp: true,
+        ..rules
+    };
+    without(
+        "a login stamped when it is stored",
+        "I2",
+        late_stamp,
+        ALL_REVOKED,
+    );
+}
+
+const TOKENS: Tokens = Tokens {
+    times: tokens::Times {
+        end: 3,
+        bound: 1,
+        lifetime: 2,
+        deadline: 3,
+        margin: 0,
+    },
+    rules: tokens::Rules::REPAIRED,
+    revoke: true,
+    revoke_all: false,
+    short_stalls: false,
+};
+
+const ALL_TOKENS: Tokens = Tokens {
+    revoke: false,
+    revoke_all: true,
+    ..TOKENS
+};
+
+#[test]
+fn tokens_by_their_view() {
+    holds("token issued x refreshed x revoked", &TOKENS);
+    holds("token issued x refreshed x all revoked", &ALL_TOKENS);
+    if is_deep() {
+        let revoke = true;
+        holds(
+            "token revoked x all revoked",
+            &Tokens {
+                revoke,
+                ..ALL_TOKENS
+            },
+        );
+        let times = tokens::Times {
+            end: 5,
+            deadline: 4,
+            ..TOKENS.times
+        };
+        holds(
+            "all tokens revoked, wider",
+            &Tokens {
+                times,
+                ..ALL_TOKENS
+            },
+        );
+    }
+    let rules = tokens::Rules::REPAIRED;
+    let without = |name: &str, rules: tokens::Rules, scenario: Tokens| {
+        breaks(name, "I2", &Tokens { rules, ..scenario });
+    };
+    let restamps = tokens::Rules {
+        restamps: true,
+        ..rules
+    };
+    without("stamped anew at refresh", restamps, ALL_TOKENS);
+    let late_stamp = tokens::Rules {
+        late_stamp: true,
+        ..rules
+    };
+    without("stamped when signed", late_stamp, ALL_TOKENS);
+    let life_of_token = tokens::Rules {
+        life_of_token: true,
+        ..rules
+    };
+    without(
+        "facts kept as long as the token, not its login",
+        life_of_token,
+        TOKENS,
+    );
+    let accepts_when_stale = tokens::Rules {
+        accepts_when_stale: true,
+        ..rules
+    };
+    without("a stale view that accepts", accepts_when_stale, TOKENS);
+}
+
+#[test]
+fn places_in_the_log() {
+    let (places, minds_gaps) = (Places::Counter, true);
+    holds("three append, one reads", &Appends { places, minds_gaps });
+    let places = Places::Sequence;
+    breaks(
+        "a sequence for positions",
+        "I4",
+        &Appends {
+            places,
+            minds_gaps: false,
+        },
+    );
+    // Not wrong, and of no use: who is rolled back leaves a gap at which a reader stays for ever.
+    holds(
+        "a sequence, and readers that mind gaps",
+        &Appends { places, minds_gaps },
+    );
+}
+
+/// A log that is as it was but for its last entry; the login is stamped on a node that goes on.
+const LOST: Losses = Losses {
+    rules: losses::Rules::IMPLEMENTED,
+    login: true,
+    stamps: Some(1),
+    ends: &[0],
+    noise: 0,
+    known_noise: 0,
+    lost: 1,
+    anew: false,
+};
+
+#[test]
+fn a_log_that_loses_its_tail() {
+    holds("log loses its last entry", &LOST);
+    if is_deep() {
+        let stamps = None;
+        holds(
+            "log loses its last entry, stamped by one who is gone",
+            &Losses { stamps, ..LOST },
+        );
+        holds("log loses its last two", &Losses { lost: 2, ..LOST });
+    }
+    let noisy = Losses { noise: 1, ..LOST };
+    let rules = LOST.rules;
+    let without = |name: &str, invariant: &str, rules: losses::Rules, scenario: Losses| {
+        breaks(name, invariant, &Losses { rules, ..scenario });
+    };
+    let no_marks = losses::Rules {
+        marks: false,
+        ..rules
+    };
+    without("stamps without a mark", "I2", no_marks, noisy);
+    let no_fillers = losses::Rules {
+        fillers: false,
+        ..rules
+    };
+    without(
+        "no fillers",
+        "I5",
+        no_fillers,
+        Losses {
+            stamps: None,
+            ..noisy
+        },
+    );
+    let exclusive = losses::Rules {
+        inclusive: false,
+        ..rules
+    };
+    without("a read from behind the cursor", "I4", exclusive, noisy);
+    let not_again = losses::Rules {
+        said_again: false,
+        ..rules
+    };
+    without("what was lost is not said again", "I4", not_again, noisy);
+}
+
+/// A log that restarts without its data.
+#[test]
+fn a_log_that_begins_anew() {
+    let anew = Losses {
+        lost: 0,
+        anew: true,
+        ..LOST
+    };
+    holds("log begins anew", &anew);
+    let rules = losses::Rules {
+        accepts_other_incarnations: true,
+        ..anew.rules
+    };
+    let accepting = Losses { rules, ..anew };
+    holds(
+        "log begins anew, what it stamped before is accepted",
+        &accepting,
+    );
+    let rules = losses::Rules {
+        carried: false,
+        ..anew.rules
+    };
+    let dropped = Losses { rules, ..anew };
+    breaks("what was known is not carried over", "I4", &dropped);
+}
+
+/// What is violated with the rules as they are implemented. Each of these is to hold one day.
+#[test]
+fn limits_of_what_is_implemented() {
+    // A page that was long on its way counts, and what it says is kept from its sending on: it may
+    // have had its time before it is there. A stall of more than the margin.
+    let rules = Rules {
+        late_reads_count: true,
+        ..Rules::REPAIRED
+    };
+    breaks(
+        "session: a read takes longer than the bound",
+        "I2",
+        &Scenario { rules, ..REVOKED },
+    );
+    let rules = tokens::Rules {
+        late_reads_count: true,
+        ..tokens::Rules::REPAIRED
+    };
+    breaks(
+        "token: a read takes longer than the bound",
+        "I2",
+        &Tokens { rules, ..TOKENS },
+    );
+    // Facts go by the clock, while somebody may still look with a time from before. A stall of more
+    // than the margin within a verification.
+    let rules = Rules {
+        facts_go_by_clock: true,
+        ..Rules::REPAIRED
+    };
+    breaks(
+        "session: a verification is stalled",
+        "I2",
+        &Scenario { rules, ..REVOKED },
+    );
+    let rules = tokens::Rules {
+        facts_go_by_clock: true,
+        ..tokens::Rules::REPAIRED
+    };
+    breaks(
+        "token: a verification is stalled",
+        "I2",
+        &Tokens { rules, ..TOKENS },
+    );
+    // The end of all sessions is kept in the log as long as a copy, and a login may take longer from
+    // its stamp to its row.
+    let rules = Rules {
+        subject_for_longest: false,
+        ..Rules::REPAIRED
+    };
+    breaks(
+        "session: a login takes longer than the log keeps",
+        "I2",
+        &Scenario {
+            rules,
+            ..ALL_REVOKED
+        },
+    );
+    // Where the log is out of reach, nobody can tell a login that is under way on another node.
+    let unreachable = Scenario {
+        log_fails: true,
+        strict_in_flight: true,
+        ..ALL_REVOKED
+    };
+    breaks(
+        "session: the log out of reach, a login under way",
+        "I2",
+        &unreachable,
+    );
+    // Beyond the end of what was read nothing is known of a lost part, until the login is seen.
+    let beyond = Losses {
+        stamps: None,
+        noise: 2,
+        lost: 2,
+        ..LOST
+    };
+    breaks(
+        "log: a login stamped beyond the end of a shorter log",
+        "I2",
+        &beyond,
+    );
+    // An entry that is said again may come to stand where it stood, behind another one than before:
+    // who stopped there does not see that something was lost.
+    let hidden = Losses {
+        login: false,
+        noise: 2,
+        lost: 2,
+        ..LOST
+    };
+    breaks("log: said again where it stood", "I4", &hidden);
+    // What is said again after a loss names a place in the log that was read, and the one that it
+    // is said to may have begun anew meanwhile.
+    let restarted = Losses {
+        noise: 2,
+        known_noise: 2,
+        lost: 0,
+        anew: true,
+        ..LOST
+    };
+    breaks(
+        "log: begins anew while something is said again",
+        "I5",
+        &restarted,
+    );
+    // Not promised: within the bound, answers may go to and fro.
+    let steady = Scenario {
+        steady: true,
+        ..REVOKED
+    };
+    breaks(
+        "session: to and fro within the bound",
+        "a login that was refused",
+        &steady,
+    );
+}
