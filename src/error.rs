@@ -111,6 +111,41 @@ impl Theft {
     }
 }
 
+impl Rejection {
+    /// Its name in metrics and structured logs: `"bad_signature"`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnacceptableHeader => "unacceptable_header",
+            Self::BadSignature => "bad_signature",
+            Self::InvalidClaims => "invalid_claims",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::WrongAudience => "wrong_audience",
+            Self::WrongType => "wrong_type",
+            Self::Unknown => "unknown",
+            Self::Revoked => "revoked",
+            Self::Reused => "reused",
+            Self::Ahead => "ahead",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl Refusal {
+    /// Its name in metrics and structured logs: `"session_limit"`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SessionLimit => "session_limit",
+            Self::Capacity => "capacity",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
 impl Error {
     /// A rejection, for implementers of [`Authenticator`](crate::Authenticator).
     #[must_use]

@@ -48,6 +48,7 @@
 //!   [`Credential`] for the client.
 //! - An [`Identity`] is who is calling, and only a verified credential makes one.
 //! - A [`Revocation`] says when a logout takes effect. Not every strategy can say "now".
+//! - An [`Observer`](observer::Observer) is told of all of it, where one is wanted.
 //! - An [`Error`] says who is to blame: the credential, a rule, an outage, or the configuration.
 //!
 //! # Which strategy
@@ -73,6 +74,7 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `metrics` | no | `MetricsObserver`: counters and gauges of what happens, for a recorder of metrics 0.24 |
 //! | `redb` | no | `RedbStore`, `RedbLog`: sessions and revocations in one file, durable, without a server |
 //! | `redis` | no | `RedisStore`, `RedisLog`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
 //! | `sqlx-mysql` | no | `MySqlStore`, `MySqlLog`: sessions and revocations in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
@@ -80,6 +82,7 @@
 //! | `sqlx-sqlite` | no | `SqliteStore`, `SqliteLog`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
 //! | `tokio-postgres` | no | `PostgresStore`, `PostgresLog`, pipelined over connections of tokio-postgres 0.7 |
+//! | `tracing` | no | `TracingObserver`: events of what happens, for a subscriber of tracing 0.1 |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -87,6 +90,7 @@
 pub mod clock;
 pub mod entropy;
 pub mod manual;
+pub mod observer;
 pub mod revocation;
 pub mod session;
 pub mod store;

@@ -46,6 +46,10 @@
 //!
 //! # Operating
 //!
+//! Put an [`Observed`](crate::observer::Observed) around the authenticator to see what it does, with
+//! the features `tracing` and `metrics` or an observer of your own. Wake somebody for a theft, for a
+//! view that is stale, and for rejections as `bad_signature` in numbers.
+//!
 //! Run [`upkeep`](crate::Authenticator::upkeep) with your runtime's sleep. It gives back the space
 //! of sessions that are over; nothing depends on it for safety. A
 //! [`MemoryStore`](crate::store::MemoryStore) that is full of live sessions refuses logins and ends

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crate::clock::{self, Clock, SystemClock, Timestamp};
 use crate::error::Result;
+use crate::observer::Observer;
+use crate::observer::event::Event;
 
 /// The pause after a first failure, unless the piece of work says otherwise.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -24,12 +26,17 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A piece of background work, for implementers of [`Authenticator`](crate::Authenticator) and
 /// [`SessionStore`](crate::session::SessionStore).
 pub trait Chore: fmt::Debug + Send + Sync + 'static {
-    /// Does one bounded step, and says after which pause it wants the next one.
+    /// Does one bounded step, and says after which pause it wants the next one. Tells `observer`
+    /// what it did, but not that it failed: whoever runs it does.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future may leave the step undone, never half done.
-    fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<Duration>>;
+    fn step<'a>(
+        &'a self,
+        now: Timestamp,
+        observer: &'a dyn Observer,
+    ) -> BoxFuture<'a, Result<Duration>>;
 
     /// The pause after a first failure and the longest one after failures in a row, between which
     /// they double. Default: from one second to five minutes.
@@ -56,6 +63,7 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
 #[must_use = "upkeep does nothing until it is run"]
 pub struct Upkeep {
     clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn Observer>>,
     chores: Vec<Arc<dyn Chore>>,
 }
 
@@ -64,6 +72,7 @@ impl Upkeep {
     pub fn none() -> Self {
         Self {
             clock: Arc::new(SystemClock),
+            observer: None,
             chores: Vec::new(),
         }
     }
@@ -76,8 +85,10 @@ impl Upkeep {
         }
     }
 
-    /// Both this work and `other`'s.
+    /// Both this work and `other`'s, with the clock of this one, and with its observer if it has
+    /// one.
     pub fn and(mut self, other: Self) -> Self {
+        self.observer = self.observer.or(other.observer);
         self.chores.extend(other.chores);
         self
     }
@@ -85,6 +96,12 @@ impl Upkeep {
     /// The clock that tells all of it the time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Who is told what all of it does, and where it fails. Default: nobody.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -105,10 +122,9 @@ impl Upkeep {
     ///
     /// Dropping the future may leave a step undone, never half done.
     pub async fn tick(&self) -> Result<Option<Duration>> {
-        let now = clock::read(&*self.clock)?;
         let mut outcome = Ok(None);
         for chore in &self.chores {
-            match (chore.step(now).await, &mut outcome) {
+            match (self.step(&**chore).await, &mut outcome) {
                 (Ok(pause), Ok(soonest)) => {
                     *soonest = Some(soonest.map_or(pause, |soonest: Duration| soonest.min(pause)));
                 }
@@ -128,11 +144,10 @@ impl Upkeep {
         S: Fn(Duration) -> F + Send + Sync,
         F: Future<Output = ()> + Send,
     {
-        let (clock, sleep) = (&*self.clock, &sleep);
         let mut workers: Vec<BoxFuture<'_, Infallible>> = self
             .chores
             .iter()
-            .map(|chore| Box::pin(work(&**chore, clock, sleep)) as BoxFuture<'_, Infallible>)
+            .map(|chore| Box::pin(self.work(&**chore, &sleep)) as BoxFuture<'_, Infallible>)
             .collect();
         poll_fn(|context| {
             for worker in &mut workers {
@@ -145,29 +160,38 @@ impl Upkeep {
         })
         .await;
     }
-}
 
-/// One piece of work, for ever.
-async fn work<S, F>(chore: &dyn Chore, clock: &dyn Clock, sleep: &S) -> Infallible
-where
-    S: Fn(Duration) -> F + Send + Sync,
-    F: Future<Output = ()> + Send,
-{
-    let [first_retry, last_retry] = chore.retries();
-    let mut retry = first_retry;
-    loop {
-        let step = match clock::read(clock) {
-            Ok(now) => chore.step(now).await,
+    /// One step of one piece of work.
+    async fn step(&self, chore: &dyn Chore) -> Result<Duration> {
+        let observer = self.observer.as_deref().unwrap_or(&());
+        let outcome = match clock::read(&*self.clock) {
+            Ok(now) => chore.step(now, observer).await,
             Err(error) => Err(error),
         };
-        match step {
-            Ok(pause) => {
-                retry = first_retry;
-                sleep(pause.max(LEAST_PAUSE)).await;
-            }
-            Err(_) => {
-                sleep(retry.max(LEAST_PAUSE)).await;
-                retry = (retry * 2).min(last_retry);
+        if let Err(error) = &outcome {
+            observer.observe(&Event::UpkeepFailed { chore, error });
+        }
+        outcome
+    }
+
+    /// One piece of work, for ever.
+    async fn work<S, F>(&self, chore: &dyn Chore, sleep: &S) -> Infallible
+    where
+        S: Fn(Duration) -> F + Send + Sync,
+        F: Future<Output = ()> + Send,
+    {
+        let [first_retry, last_retry] = chore.retries();
+        let mut retry = first_retry;
+        loop {
+            match self.step(chore).await {
+                Ok(pause) => {
+                    retry = first_retry;
+                    sleep(pause.max(LEAST_PAUSE)).await;
+                }
+                Err(_) => {
+                    sleep(retry.max(LEAST_PAUSE)).await;
+                    retry = (retry * 2).min(last_retry);
+                }
             }
         }
     }
@@ -177,6 +201,7 @@ impl fmt::Debug for Upkeep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upkeep")
             .field("chores", &self.chores)
+            .field("observer", &self.observer)
             .finish_non_exhaustive()
     }
 }

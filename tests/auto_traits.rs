@@ -8,6 +8,7 @@
 
 use statewise::clock::{Clock, SystemClock, Timestamp};
 use statewise::entropy::{Entropy, SystemEntropy};
+use statewise::observer::{Act, Event, LoginRef, Observed, Observer};
 use statewise::session::{
     Change, Created, Cursor, DynSessionStore, Handle, Limit, Listing, Load, NeedsAbsolute,
     NeedsIdle, Page, Proof, Record, Removed, Renewal, Renewed, Replaced, Replacement, Scope,
@@ -80,6 +81,12 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<Touch>();
     crosses_threads::<Updated>();
     crosses_threads::<MemoryStore>();
+
+    crosses_threads::<dyn Observer>();
+    crosses_threads::<Event<'_>>();
+    crosses_threads::<Act>();
+    crosses_threads::<LoginRef<'_>>();
+    crosses_threads::<Observed<TokenAuthenticator<String>>>();
 
     crosses_threads::<Algorithm>();
     crosses_threads::<BorrowedIdentity<'_>>();

@@ -7,7 +7,6 @@
 )]
 
 use std::error::Error as _;
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,77 +16,23 @@ use statewise::testkit::{ManualClock, block_on};
 use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuffer};
 use statewise::{Authenticator, Error, Login, Presented};
 
+use secrets::{Secrets, base64url};
+
+#[path = "support/secrets.rs"]
+mod secrets;
+
 const MARK: &str = "the-application-s-own-secret";
 
-/// What must not be seen, in each form in which it might be.
-#[derive(Default)]
-struct Secrets(Vec<Vec<u8>>);
-
-impl Secrets {
-    fn text(&mut self, secret: &str) {
-        self.0.push(secret.as_bytes().to_vec());
+/// What an error says, and what it says it comes from.
+fn check_error(secrets: &Secrets, error: &Error) {
+    secrets.debug(error);
+    secrets.check(&error.to_string());
+    let mut source = error.source();
+    while let Some(inner) = source {
+        secrets.check(&inner.to_string());
+        secrets.check(&format!("{inner:?}"));
+        source = inner.source();
     }
-
-    /// Also as a list of numbers and as hexadecimal digits: a derived `Debug` shows bytes so.
-    fn bytes(&mut self, secret: &[u8]) {
-        let numbers: Vec<_> = secret.iter().map(u8::to_string).collect();
-        self.0.push(numbers.join(", ").into_bytes());
-        self.text(
-            &secret
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>(),
-        );
-        self.0.push(secret.to_vec());
-    }
-
-    /// Halves too: nothing useful of a secret may be seen.
-    fn check(&self, printed: &str) {
-        for secret in &self.0 {
-            for part in secret.chunks(secret.len().div_ceil(2)) {
-                let seen = printed
-                    .as_bytes()
-                    .windows(part.len())
-                    .any(|window| window == part);
-                assert!(!seen, "a secret shows in: {printed}");
-            }
-        }
-    }
-
-    fn debug(&self, value: &dyn Debug) {
-        self.check(&format!("{value:?}"));
-        self.check(&format!("{value:#?}"));
-    }
-
-    fn error(&self, error: &Error) {
-        self.debug(error);
-        self.check(&error.to_string());
-        let mut source = error.source();
-        while let Some(inner) = source {
-            self.check(&inner.to_string());
-            self.check(&format!("{inner:?}"));
-            source = inner.source();
-        }
-    }
-}
-
-fn base64url(text: &str) -> Vec<u8> {
-    let digit = |c: u8| match c {
-        b'A'..=b'Z' => c - b'A',
-        b'a'..=b'z' => c - b'a' + 26,
-        b'0'..=b'9' => c - b'0' + 52,
-        b'-' => 62,
-        _ => 63,
-    };
-    let mut bits = 0u32;
-    let mut bytes = Vec::new();
-    for (count, c) in (1..).zip(text.bytes()) {
-        bits = bits << 6 | u32::from(digit(c));
-        if count % 4 != 1 {
-            bytes.push((bits >> (6 - 2 * ((count - 1) % 4))) as u8);
-        }
-    }
-    bytes
 }
 
 #[test]
@@ -153,15 +98,15 @@ fn sessions_show_no_secret() {
         );
         secrets.text(&forged[26..]);
         for refused in [&*forged, &credential[1..], "", MARK] {
-            secrets.error(&auth.verify(refused).await.unwrap_err());
-            secrets.error(&auth.refresh(refused).await.unwrap_err());
+            check_error(&secrets, &auth.verify(refused).await.unwrap_err());
+            check_error(&secrets, &auth.refresh(refused).await.unwrap_err());
         }
         clock.advance(Duration::from_secs(60));
         let theft = auth.verify(issued.credential().reveal()).await.unwrap_err();
         assert!(theft.theft().is_some());
-        secrets.error(&theft);
+        check_error(&secrets, &theft);
         secrets.debug(&theft.theft());
-        secrets.error(&auth.verify(credential).await.unwrap_err());
+        check_error(&secrets, &auth.verify(credential).await.unwrap_err());
     });
 }
 
@@ -202,12 +147,12 @@ fn tokens_show_no_secret() {
         secrets.debug(&auth.verify_borrowed(token, &mut buffer).unwrap());
         secrets.debug(&buffer);
         for refused in [&token[1..], &token[..token.len() - 1], "", MARK, signature] {
-            secrets.error(&auth.verify(refused).await.unwrap_err());
-            secrets.error(&auth.refresh(refused).await.unwrap_err());
-            secrets.error(&auth.revoke(refused).await.unwrap_err());
+            check_error(&secrets, &auth.verify(refused).await.unwrap_err());
+            check_error(&secrets, &auth.refresh(refused).await.unwrap_err());
+            check_error(&secrets, &auth.revoke(refused).await.unwrap_err());
         }
         clock.advance(Duration::from_secs(600));
-        secrets.error(&auth.verify(token).await.unwrap_err());
+        check_error(&secrets, &auth.verify(token).await.unwrap_err());
 
         for weak in [
             &material[..31],
@@ -216,7 +161,7 @@ fn tokens_show_no_secret() {
         ] {
             let mut secrets = Secrets::default();
             secrets.bytes(weak);
-            secrets.error(&Key::hs256(weak).unwrap_err());
+            check_error(&secrets, &Key::hs256(weak).unwrap_err());
         }
     });
 }

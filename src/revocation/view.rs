@@ -12,6 +12,8 @@ use crate::clock::{self, Timestamp};
 use crate::error::{Error, Rejection, Result};
 use crate::handle::{Handle, Stamp};
 use crate::issued::Revocation;
+use crate::observer::Observer;
+use crate::observer::event::Event;
 use crate::revocation::builder::Settings;
 use crate::revocation::fact::{Draft, Entry, Fact, KeyId, SubjectKey};
 use crate::revocation::follower::{Follower, Progress};
@@ -133,12 +135,10 @@ impl RevocationView {
     pub fn health(&self) -> Result<Health> {
         let inner = &*self.inner;
         let now = clock::read(&*inner.settings.clock)?;
-        let fresh_as_of = inner.fresh_as_of.load(Ordering::Acquire);
-        let fresh_as_of = (fresh_as_of != NEVER).then(|| Timestamp::from_unix(fresh_as_of));
         Ok(Health {
             stale: !inner.is_fresh(now),
             accepts_when_stale: inner.settings.accept_when_stale,
-            fresh_as_of: fresh_as_of.map(OffsetDateTime::from),
+            fresh_as_of: inner.fresh_as_of().map(OffsetDateTime::from),
             position: inner.lock().position(),
             facts: inner.known.len(),
         })
@@ -458,6 +458,22 @@ impl Inner {
         now.unix().wrapping_sub(fresh_as_of) <= self.settings.fresh_for
     }
 
+    /// When the last complete read was sent.
+    fn fresh_as_of(&self) -> Option<Timestamp> {
+        let fresh_as_of = self.fresh_as_of.load(Ordering::Acquire);
+        (fresh_as_of != NEVER).then(|| Timestamp::from_unix(fresh_as_of))
+    }
+
+    /// How far behind it is at `now`.
+    fn lag(&self, now: Timestamp) -> Event<'static> {
+        let behind = self.fresh_as_of().map(|then| now.saturating_since(then));
+        Event::ViewLag {
+            behind: behind.map(Duration::from_secs),
+            stale: !self.is_fresh(now),
+            facts: self.known.len(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Follower> {
         // What a follower does half is found by the next read.
         self.follower.lock().unwrap_or_else(PoisonError::into_inner)
@@ -545,7 +561,11 @@ impl Drop for Reading<'_> {
 struct Following(Arc<Inner>);
 
 impl Chore for Following {
-    fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<Duration>> {
+    fn step<'a>(
+        &'a self,
+        now: Timestamp,
+        observer: &'a dyn Observer,
+    ) -> BoxFuture<'a, Result<Duration>> {
         Box::pin(async move {
             // Somebody may still ask with a time from before: what was read last is as old as that.
             let fresh_as_of = self.0.fresh_as_of.load(Ordering::Acquire);
@@ -557,7 +577,11 @@ impl Chore for Following {
             let view = RevocationView {
                 inner: Arc::clone(&self.0),
             };
-            view.follow().await?;
+            let followed = view.follow().await;
+            // Reading takes time, and perhaps all of the bound.
+            let now = clock::read(&*self.0.settings.clock).unwrap_or(now);
+            observer.observe(&self.0.lag(now));
+            followed?;
             Ok(self.0.settings.poll)
         })
     }

@@ -16,6 +16,8 @@ use crate::error::{Error, Refusal, Rejection, Result};
 use crate::identity::{Identity, check_size, fields_of};
 use crate::issued::{Issued, Outcome, Revocation, replaced};
 use crate::login::Login;
+use crate::observer::Observer;
+use crate::observer::event::Event;
 use crate::public_id::PublicId;
 use crate::session::answer::{Created, Removed, Renewed, Updated};
 use crate::session::ask::{Change, Load, Renewal, Scope};
@@ -562,9 +564,16 @@ struct Sweeper<S> {
 }
 
 impl<S: SessionStore> Chore for Sweeper<S> {
-    fn step(&self, now: Timestamp) -> BoxFuture<'_, Result<Duration>> {
+    fn step<'a>(
+        &'a self,
+        now: Timestamp,
+        observer: &'a dyn Observer,
+    ) -> BoxFuture<'a, Result<Duration>> {
         Box::pin(async move {
             let swept = self.store.sweep(SWEEP, now).await?;
+            observer.observe(&Event::Swept {
+                rows: swept.removed,
+            });
             Ok(if swept.more { NEXT_SWEEP } else { NEXT_ROUND })
         })
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::handle::{Handle, partition};
+use crate::observer::Observer;
 use crate::session::record::Record;
 use crate::upkeep::{BoxFuture, Chore, Upkeep};
 
@@ -217,11 +218,14 @@ pub(crate) fn upkeep(store: &Arc<impl WritesBehind>) -> Upkeep {
 }
 
 /// Writes what waits, at most a second after it was noted.
-#[derive(Debug)]
 struct Flush<W>(Arc<W>);
 
 impl<W: WritesBehind> Chore for Flush<W> {
-    fn step(&self, _now: Timestamp) -> BoxFuture<'_, Result<Duration>> {
+    fn step<'a>(
+        &'a self,
+        _now: Timestamp,
+        _observer: &'a dyn Observer,
+    ) -> BoxFuture<'a, Result<Duration>> {
         Box::pin(async {
             let behind = self.0.behind();
             behind.tick(Instant::now());
@@ -238,6 +242,12 @@ impl<W: WritesBehind> Chore for Flush<W> {
                 PAUSE
             })
         })
+    }
+}
+
+impl<W> fmt::Debug for Flush<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Flush")
     }
 }
 

@@ -1,0 +1,97 @@
+//! What happens, told to whoever wants to know: for logs, metrics and alarms.
+//!
+//! An [`Observer`] is told of each [`Event`]. [`Observed`] puts one around any authenticator; who
+//! does without pays nothing. The feature `tracing` brings `TracingObserver` and the feature
+//! `metrics` brings `MetricsObserver`; two observers in a pair are one.
+//!
+//! An event says public ids, subjects and causes: never a credential, what finds one in a store, or
+//! the application's data.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicUsize, Ordering};
+//! use std::time::Duration;
+//! use statewise::observer::{Event, Observed, Observer};
+//! use statewise::{Authenticator, Login, session::SessionAuthenticator, store::MemoryStore};
+//!
+//! #[derive(Debug, Default)]
+//! struct Alarm {
+//!     rejections: AtomicUsize,
+//! }
+//!
+//! impl Observer for Alarm {
+//!     fn observe(&self, event: &Event<'_>) {
+//!         match event {
+//!             Event::Rejected { .. } => {
+//!                 self.rejections.fetch_add(1, Ordering::Relaxed);
+//!             }
+//!             Event::Theft { theft, .. } => eprintln!("{} was robbed", theft.subject()),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//!
+//! # async fn example() -> statewise::Result<()> {
+//! let alarm = Arc::new(Alarm::default());
+//! let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+//!     .idle(Duration::from_secs(30 * 60))
+//!     .absolute(Duration::from_secs(12 * 3600))
+//!     .build()?;
+//! let auth = Observed::new(auth, alarm.clone());
+//!
+//! let issued = auth.issue(Login::new("alice")).await?;
+//! assert!(auth.verify("forged").await.is_err());
+//! assert_eq!(alarm.rejections.load(Ordering::Relaxed), 1);
+//! # Ok(())
+//! # }
+//! # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+//! # let mut example = pin!(example());
+//! # assert!(matches!(example.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+pub(crate) mod event;
+#[cfg(feature = "metrics")]
+mod metrics;
+pub(crate) mod observed;
+#[cfg(feature = "tracing")]
+mod tracing;
+
+pub use event::{Act, Event, LoginRef};
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use metrics::MetricsObserver;
+pub use observed::Observed;
+#[cfg(feature = "tracing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+pub use tracing::TracingObserver;
+
+/// Is told what happens. See [the module](self).
+pub trait Observer: fmt::Debug + Send + Sync + 'static {
+    /// Takes note of an event.
+    ///
+    /// Called in the midst of a request, before it is answered, and by many threads at once: do
+    /// not block, and leave what takes its time to somebody else.
+    fn observe(&self, event: &Event<'_>);
+}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn observe(&self, event: &Event<'_>) {
+        (**self).observe(event);
+    }
+}
+
+/// Takes note of nothing.
+impl Observer for () {
+    fn observe(&self, _: &Event<'_>) {}
+}
+
+/// Both are told, the first one first.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn observe(&self, event: &Event<'_>) {
+        self.0.observe(event);
+        self.1.observe(event);
+    }
+}

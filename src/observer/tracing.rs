@@ -1,0 +1,88 @@
+//! Events for `tracing`.
+
+use ::tracing::{debug, trace, warn};
+
+use crate::observer::Observer;
+use crate::observer::event::Event;
+
+/// Tells each event to the application's `tracing` subscriber, with the target `statewise`.
+///
+/// | event | level | fields |
+/// |---|---|---|
+/// | theft | warn | `act`, `subject`, `login` |
+/// | upkeep failed | warn | `chore`, `error` |
+/// | view lag, stale | warn | `behind_seconds`, `facts` |
+/// | rejected, refused | debug | `act`, `cause` |
+/// | unavailable, misused | debug | `act`, `error` |
+/// | issued, verified, rotated, replayed | trace | `login` |
+/// | revoked | trace | `effective` |
+/// | revoked all | trace | `subject`, `effective` |
+/// | view lag | trace | `behind_seconds`, `facts` |
+/// | swept | trace | `rows` |
+///
+/// `login` is a [public id](crate::PublicId), computed only for a subscriber that wants the event;
+/// `act` and `cause` are names as in `"revoke_all"` and `"bad_signature"`. `behind_seconds` is
+/// missing before a view's first complete read.
+///
+/// ```
+/// use std::sync::Arc;
+/// use statewise::{Authenticator, observer::{Observed, TracingObserver}};
+///
+/// fn logged<A: Authenticator>(auth: A) -> Observed<A> {
+///     Observed::new(auth, Arc::new(TracingObserver))
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TracingObserver;
+
+const TARGET: &str = "statewise";
+
+impl Observer for TracingObserver {
+    fn observe(&self, event: &Event<'_>) {
+        match *event {
+            Event::Issued { login } => trace!(target: TARGET, login = %login.id(), "issued"),
+            Event::Verified { login } => trace!(target: TARGET, login = %login.id(), "verified"),
+            Event::Rotated { login } => trace!(target: TARGET, login = %login.id(), "rotated"),
+            Event::Replayed { login } => trace!(target: TARGET, login = %login.id(), "replayed"),
+            Event::Revoked { effective } => trace!(target: TARGET, ?effective, "revoked"),
+            Event::RevokedAll { subject, effective } => {
+                trace!(target: TARGET, subject, ?effective, "revoked all");
+            }
+            Event::Rejected { act, cause } => {
+                debug!(target: TARGET, act = act.name(), cause = cause.name(), "rejected");
+            }
+            Event::Theft { act, theft } => warn!(
+                target: TARGET,
+                act = act.name(),
+                subject = theft.subject(),
+                login = %theft.login(),
+                "theft"
+            ),
+            Event::Refused { act, rule } => {
+                debug!(target: TARGET, act = act.name(), cause = rule.name(), "refused");
+            }
+            Event::Unavailable { act, error } => {
+                debug!(target: TARGET, act = act.name(), ?error, "unavailable");
+            }
+            Event::Misused { act, error } => {
+                debug!(target: TARGET, act = act.name(), ?error, "misused");
+            }
+            Event::ViewLag {
+                behind,
+                stale,
+                facts,
+            } => {
+                let behind_seconds = behind.map(|behind| behind.as_secs());
+                if stale {
+                    warn!(target: TARGET, behind_seconds, facts, "view is stale");
+                } else {
+                    trace!(target: TARGET, behind_seconds, facts, "view lag");
+                }
+            }
+            Event::Swept { rows } => trace!(target: TARGET, rows, "swept"),
+            Event::UpkeepFailed { chore, error } => {
+                warn!(target: TARGET, ?chore, ?error, "upkeep failed");
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! An observer that writes down what it is told.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use statewise::clock::Timestamp;
+use statewise::observer::{Event, Observer};
+use statewise::revocation::{Draft, MemoryLog, Page, RevocationLog};
+use statewise::session::{SessionAuthenticator, SessionBuilder};
+use statewise::store::MemoryStore;
+use statewise::testkit::{FaultyStore, ManualClock};
+use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
+use statewise::{Error, Issued, Result, Stamp};
+
+/// Names what it is told, and keeps all that can be printed of it.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    told: Mutex<Vec<String>>,
+    pub(crate) printed: Mutex<String>,
+}
+
+impl Notes {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// What was told since the last time.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.told.lock().unwrap())
+    }
+
+    /// Exactly this was told since the last time.
+    #[track_caller]
+    pub(crate) fn expect(&self, told: &str) {
+        assert_eq!(self.take(), [told]);
+    }
+}
+
+impl Observer for Notes {
+    fn observe(&self, event: &Event<'_>) {
+        *self.printed.lock().unwrap() += &format!("{event:?}\n{event:#?}\n");
+        let told = match event {
+            Event::Issued { login } => format!("issued {} {}", login.subject(), login.id()),
+            Event::Verified { login } => format!("verified {} {}", login.subject(), login.id()),
+            Event::Rotated { login } => format!("rotated {} {}", login.subject(), login.id()),
+            Event::Replayed { login } => format!("replayed {} {}", login.subject(), login.id()),
+            Event::Revoked { effective } => format!("revoked {effective:?}"),
+            Event::RevokedAll { subject, effective } => {
+                format!("revoked all {subject} {effective:?}")
+            }
+            Event::Rejected { act, cause } => format!("{act:?} rejected {cause:?}"),
+            Event::Theft { act, theft } => {
+                format!("{act:?} theft {} {}", theft.subject(), theft.login())
+            }
+            Event::Refused { act, rule } => format!("{act:?} refused {rule:?}"),
+            Event::Unavailable { act, error } => format!("{act:?} {error}"),
+            Event::Misused { act, error } => {
+                assert!(error.is_misuse());
+                format!("{act:?} misused")
+            }
+            Event::ViewLag {
+                behind,
+                stale,
+                facts,
+            } => format!("lag {behind:?} stale {stale} facts {facts}"),
+            Event::Swept { rows } => format!("swept {rows}"),
+            Event::UpkeepFailed { chore, error } => format!("{chore:?} failed: {error}"),
+            other => panic!("not known here: {other:?}"),
+        };
+        self.told.lock().unwrap().push(told);
+    }
+}
+
+/// What was handed out, for a call.
+pub(crate) fn secret<D>(issued: &Issued<D>) -> &str {
+    issued.credential().reveal()
+}
+
+pub(crate) type Store = Arc<FaultyStore<MemoryStore>>;
+
+pub(crate) fn store(capacity: usize) -> Store {
+    let store = MemoryStore::with_capacity(capacity).unwrap();
+    Arc::new(FaultyStore::new(store))
+}
+
+pub(crate) fn sessions<D>(store: &Store, clock: &ManualClock) -> SessionBuilder<Store, D> {
+    SessionAuthenticator::builder(Arc::clone(store))
+        .idle(Duration::from_secs(600))
+        .absolute(Duration::from_secs(3600))
+        .clock(clock.clone())
+}
+
+pub(crate) fn tokens<D>(clock: &ManualClock) -> TokenBuilder<D> {
+    tokens_for("api", clock)
+}
+
+pub(crate) fn tokens_for<D>(audience: &str, clock: &ManualClock) -> TokenBuilder<D> {
+    TokenAuthenticator::builder(Key::hs256(b"0123456789abcdefghijklmnopqrstuv").unwrap())
+        .issuer("https://auth.example")
+        .audience(audience)
+        .lifetime(Duration::from_secs(900))
+        .max_lifetime(Duration::from_secs(3600))
+        .clock(clock.clone())
+}
+
+/// A log that can be cut off.
+#[derive(Debug)]
+pub(crate) struct Line {
+    log: MemoryLog,
+    pub(crate) cut: Mutex<bool>,
+}
+
+impl Line {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            log: MemoryLog::new().unwrap(),
+            cut: Mutex::new(false),
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        if *self.cut.lock().unwrap() {
+            return Err(Error::unavailable("cut off"));
+        }
+        Ok(())
+    }
+}
+
+impl RevocationLog for Line {
+    async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
+        self.check()?;
+        self.log.append(facts, now).await
+    }
+
+    async fn head(&self, now: Timestamp) -> Result<Stamp> {
+        self.check()?;
+        self.log.head(now).await
+    }
+
+    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
+        self.check()?;
+        self.log.read(from, limit, now).await
+    }
+
+    async fn fence(&self, now: Timestamp) -> Result<()> {
+        self.check()?;
+        self.log.fence(now).await
+    }
+}

@@ -1,0 +1,163 @@
+//! No secret in any event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::observer::{Observed, Observer};
+use statewise::session::SessionAuthenticator;
+use statewise::testkit::{Fault, ManualClock, Method, block_on};
+use statewise::token::TokenAuthenticator;
+use statewise::{Authenticator, Login, PublicId};
+
+use crate::notes::{Line, Notes, secret, sessions, store, tokens};
+use crate::secrets::{Secrets, base64url};
+use crate::tokens::view;
+
+const MARK: &str = "the-application-s-own-secret";
+
+/// What was said, and what must not have been.
+pub(crate) struct Said {
+    pub(crate) secrets: Secrets,
+    pub(crate) session: PublicId,
+    pub(crate) another: PublicId,
+    pub(crate) token: PublicId,
+}
+
+/// Lets each kind of event happen, to logins with data.
+pub(crate) fn everything(observer: impl Observer) -> Said {
+    let observer: Arc<dyn Observer> = Arc::new(observer);
+    let mut secrets = Secrets::default();
+    secrets.text(MARK);
+    let [session, another] = all_of_sessions(&observer, &mut secrets);
+    let token = all_of_tokens(&observer, &mut secrets);
+    Said {
+        secrets,
+        session,
+        another,
+        token,
+    }
+}
+
+fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [PublicId; 2] {
+    let (clock, store) = (ManualClock::default(), store(100));
+    let auth: SessionAuthenticator<_, String> = sessions(&store, &clock).build().unwrap();
+    let auth = Observed::new(auth, Arc::clone(observer));
+    let login = || Login::new("alice").data(MARK.to_owned());
+    block_on(async {
+        let first = auth.issue(login()).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+        let second = auth.refresh(secret(&first)).await.unwrap();
+        let _ = auth.refresh(secret(&first)).await.unwrap();
+        auth.verify(secret(&second)).await.unwrap();
+        let forged = format!("{}{}", &secret(&first)[..22], "B".repeat(42));
+        assert!(auth.verify(&forged).await.is_err());
+        store.fail_nth_of(Method::Load, 1, Fault::Fails);
+        assert!(auth.verify(secret(&second)).await.is_err());
+        clock.advance(Duration::from_secs(60));
+        assert!(
+            auth.verify(secret(&first))
+                .await
+                .unwrap_err()
+                .theft()
+                .is_some()
+        );
+        assert!(auth.verify(secret(&second)).await.is_err());
+        assert!(auth.verify(MARK).await.is_err());
+        assert!(auth.refresh(&secret(&second)[1..]).await.is_err());
+        assert!(auth.revoke(&secret(&second)[1..]).await.is_err());
+        assert!(
+            auth.issue(Login::new("").data(MARK.to_owned()))
+                .await
+                .is_err()
+        );
+        let large = Login::new("alice").data(MARK.repeat(100_000));
+        assert!(auth.issue(large).await.is_err());
+        let third = auth.issue(login()).await.unwrap();
+        let _ = auth.revoke(secret(&second)).await.unwrap();
+        let _ = auth.revoke_all("bob").await.unwrap();
+        auth.upkeep().tick().await.unwrap();
+        clock.advance(Duration::from_secs(600));
+        auth.upkeep().tick().await.unwrap();
+
+        for credential in [secret(&first), secret(&second), secret(&third), &*forged] {
+            let bytes = base64url(credential);
+            secrets.text(&credential[..22]);
+            secrets.text(&credential[26..]);
+            secrets.bytes(&bytes[..16]);
+            secrets.bytes(&bytes[20..32]);
+            secrets.bytes(&bytes[32..]);
+        }
+        [first.identity().id(), third.identity().id()]
+    })
+}
+
+fn all_of_tokens(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> PublicId {
+    let (clock, log) = (ManualClock::default(), Line::new());
+    let view = view(&log, &clock);
+    let auth: TokenAuthenticator<String> = tokens(&clock).revocations(&view).build().unwrap();
+    let auth = Observed::new(auth, Arc::clone(observer));
+    block_on(async {
+        auth.upkeep().tick().await.unwrap();
+        let login = Login::new("alice").data(MARK.to_owned());
+        let issued = auth.issue(login).await.unwrap();
+        let token = secret(&issued);
+        auth.verify(token).await.unwrap();
+        clock.advance(Duration::from_secs(1));
+        let fresh = auth.refresh(token).await.unwrap();
+        auth.verify(secret(&fresh)).await.unwrap();
+        let forged = format!("{}{}", &token[..token.len() - 43], "A".repeat(43));
+        assert!(auth.verify(&forged).await.is_err());
+        *log.cut.lock().unwrap() = true;
+        clock.advance(Duration::from_secs(59));
+        assert!(auth.upkeep().tick().await.is_err());
+        assert!(auth.verify(token).await.unwrap_err().is_unavailable());
+
+        for token in [token, secret(&fresh)] {
+            let parts: Vec<_> = token.split('.').collect();
+            secrets.text(parts[1]);
+            secrets.text(parts[2]);
+            secrets.bytes(&base64url(parts[2]));
+            let claims = String::from_utf8(base64url(parts[1])).unwrap();
+            let (_, sid) = claims.split_once("\"sid\":\"").unwrap();
+            let (sid, _) = sid.split_once('"').unwrap();
+            assert_eq!(sid.len(), 22);
+            secrets.text(sid);
+            secrets.bytes(&base64url(sid)[..16]);
+        }
+        issued.identity().id()
+    })
+}
+
+#[test]
+fn events_show_no_secret() {
+    let notes = Notes::new();
+    let said = everything(notes.clone());
+    said.secrets.check(&notes.printed.lock().unwrap());
+    let told = notes.take();
+    for id in [said.session, said.another, said.token] {
+        assert!(told.contains(&format!("issued alice {id}")), "{told:#?}");
+    }
+    // Every kind was among them.
+    for kind in [
+        "issued",
+        "verified",
+        "rotated",
+        "replayed",
+        "revoked Imm",
+        "revoked all",
+        "rejected",
+        "theft",
+        "refused",
+        "unavailable",
+        "misused",
+        "lag",
+        "swept",
+        "failed",
+    ] {
+        assert!(
+            told.iter().any(|told| told.contains(kind)),
+            "{kind}: {told:#?}"
+        );
+    }
+    said.secrets.debug(&told);
+}

@@ -1,0 +1,157 @@
+//! Every outcome of a call on sessions, and what wraps what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::observer::Observed;
+use statewise::session::{Limit, SessionAuthenticator};
+use statewise::testkit::{Fault, ManualClock, Method, block_on};
+use statewise::{Authenticator, DynAuthenticator, Login, Presented};
+
+use crate::notes::{Notes, Store, secret, sessions, store};
+
+type Auth = Observed<SessionAuthenticator<Store>>;
+
+fn observed(limit: Limit) -> (Auth, Arc<Notes>, ManualClock) {
+    let (clock, notes) = (ManualClock::default(), Notes::new());
+    let auth = sessions(&store(100), &clock).limit(limit).build().unwrap();
+    (Observed::new(auth, notes.clone()), notes, clock)
+}
+
+#[test]
+fn each_call_tells_how_it_ended() {
+    let (auth, notes, clock) = observed(Limit::Reject(2));
+    block_on(async {
+        let first = auth.issue(Login::new("alice")).await.unwrap();
+        let id = first.identity().id();
+        notes.expect(&format!("issued alice {id}"));
+        assert!(auth.accepts(secret(&first)) && !auth.accepts("no"));
+        assert!(notes.take().is_empty());
+        auth.verify(secret(&first)).await.unwrap();
+        notes.expect(&format!("verified alice {id}"));
+        let presented = Presented::new(secret(&first)).authoritative();
+        auth.verify_with(presented).await.unwrap();
+        notes.expect(&format!("verified alice {id}"));
+
+        clock.advance(Duration::from_secs(60));
+        let _ = auth.refresh(secret(&first)).await.unwrap();
+        notes.expect(&format!("rotated alice {id}"));
+        let _ = auth.refresh(secret(&first)).await.unwrap();
+        notes.expect(&format!("replayed alice {id}"));
+
+        let other = auth.issue(Login::new("alice")).await.unwrap();
+        assert_ne!(other.identity().id(), id);
+        notes.expect(&format!("issued alice {}", other.identity().id()));
+        assert!(auth.issue(Login::new("alice")).await.is_err());
+        notes.expect("Issue refused SessionLimit");
+        assert!(auth.issue(Login::new("")).await.is_err());
+        notes.expect("Issue misused");
+
+        let _ = auth.revoke(secret(&other)).await.unwrap();
+        notes.expect("revoked Immediate");
+        assert!(auth.verify(secret(&other)).await.is_err());
+        notes.expect("Verify rejected Unknown");
+        assert!(auth.refresh(secret(&other)).await.is_err());
+        notes.expect("Refresh rejected Unknown");
+        let _ = auth.revoke_all("alice").await.unwrap();
+        notes.expect("revoked all alice Immediate");
+
+        assert!(auth.verify("no").await.is_err());
+        notes.expect("Verify rejected Malformed");
+        assert!(auth.refresh("no").await.is_err());
+        notes.expect("Refresh rejected Malformed");
+        assert!(auth.revoke("no").await.is_err());
+        notes.expect("Revoke rejected Malformed");
+    });
+}
+
+#[test]
+fn an_outage_is_told_as_one() {
+    let (auth, notes, _) = observed(Limit::Unlimited);
+    let store = Arc::clone(auth.inner().store());
+    block_on(async {
+        let issued = auth.issue(Login::new("alice")).await.unwrap();
+        notes.take();
+        let next = |method| store.fail_nth_of(method, 1, Fault::Fails);
+        let outage = "unavailable: the session store could not answer";
+
+        next(Method::Create);
+        assert!(auth.issue(Login::new("alice")).await.is_err());
+        notes.expect(&format!("Issue {outage}"));
+        next(Method::Load);
+        assert!(auth.verify(secret(&issued)).await.is_err());
+        notes.expect(&format!("Verify {outage}"));
+        next(Method::Renew);
+        assert!(auth.refresh(secret(&issued)).await.is_err());
+        notes.expect(&format!("Refresh {outage}"));
+        next(Method::Remove);
+        assert!(auth.revoke(secret(&issued)).await.is_err());
+        notes.expect(&format!("Revoke {outage}"));
+        next(Method::RemoveSubject);
+        assert!(auth.revoke_all("alice").await.is_err());
+        notes.expect(&format!("RevokeAll {outage}"));
+    });
+}
+
+#[test]
+fn a_theft_is_told_once() {
+    for by_refresh in [false, true] {
+        let (auth, notes, clock) = observed(Limit::Unlimited);
+        block_on(async {
+            let first = auth.issue(Login::new("alice")).await.unwrap();
+            clock.advance(Duration::from_secs(60));
+            let second = auth.refresh(secret(&first)).await.unwrap();
+            auth.verify(secret(&second)).await.unwrap();
+            clock.advance(Duration::from_secs(60));
+            notes.take();
+
+            let id = first.identity().id();
+            if by_refresh {
+                assert!(auth.refresh(secret(&first)).await.is_err());
+                notes.expect(&format!("Refresh theft alice {id}"));
+            } else {
+                assert!(auth.verify(secret(&first)).await.is_err());
+                notes.expect(&format!("Verify theft alice {id}"));
+            }
+            for credential in [secret(&first), secret(&second)] {
+                assert!(auth.verify(credential).await.is_err());
+                notes.expect("Verify rejected Unknown");
+            }
+        });
+    }
+}
+
+/// Whichever way round, and with two observers, each is told once.
+#[test]
+fn erased_inside_and_outside() {
+    let (clock, all) = (ManualClock::default(), [Notes::new(), Notes::new()]);
+    let inner: Arc<dyn DynAuthenticator<()>> =
+        Arc::new(sessions(&store(10), &clock).build().unwrap());
+    let pair = (all[0].clone(), all[1].clone());
+    let auth: Arc<dyn DynAuthenticator<()>> = Arc::new(Observed::new(inner, Arc::new(pair)));
+    let issued = block_on(auth.issue(Login::new("alice"))).unwrap();
+    block_on(auth.verify(secret(&issued))).unwrap();
+    let id = issued.identity().id();
+    for notes in &all {
+        let told = notes.take();
+        assert_eq!(
+            told,
+            [format!("issued alice {id}"), format!("verified alice {id}")]
+        );
+    }
+    block_on(auth.upkeep().tick()).unwrap();
+    for notes in &all {
+        notes.expect("swept 0");
+    }
+}
+
+#[test]
+fn a_dropped_call_tells_nothing() {
+    let (auth, notes, _) = observed(Limit::Unlimited);
+    auth.inner()
+        .store()
+        .fail_nth_of(Method::Create, 1, Fault::NeverCompletes);
+    let call = auth.issue(Login::new("alice"));
+    assert!(block_on(statewise::testkit::give_up_after(3, call)).is_none());
+    assert!(notes.take().is_empty());
+}

@@ -1,0 +1,89 @@
+//! Every outcome of a call on tokens, with and without a view.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::observer::Observed;
+use statewise::revocation::RevocationView;
+use statewise::testkit::{ManualClock, block_on};
+use statewise::token::TokenAuthenticator;
+use statewise::{Authenticator, Login, Revocation};
+
+use crate::notes::{Line, Notes, secret, tokens, tokens_for};
+
+pub(crate) fn view(log: &Arc<Line>, clock: &ManualClock) -> RevocationView {
+    RevocationView::builder(Arc::clone(log))
+        .longest(Duration::from_secs(3600))
+        .bound(Duration::from_secs(5))
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn each_call_tells_how_it_ended() {
+    let (clock, notes) = (ManualClock::default(), Notes::new());
+    let auth: TokenAuthenticator = tokens(&clock).build().unwrap();
+    let foreign: TokenAuthenticator = tokens_for("other", &clock).build().unwrap();
+    let auth = Observed::new(auth, notes.clone());
+    block_on(async {
+        let issued = auth.issue(Login::new("alice")).await.unwrap();
+        let (id, token) = (issued.identity().id(), secret(&issued));
+        notes.expect(&format!("issued alice {id}"));
+        auth.verify(token).await.unwrap();
+        notes.expect(&format!("verified alice {id}"));
+        let _ = auth.refresh(token).await.unwrap();
+        notes.expect(&format!("rotated alice {id}"));
+        let expiry = Revocation::AtExpiry(issued.identity().deadline());
+        assert_eq!(auth.revoke(token).await.unwrap(), expiry);
+        notes.expect(&format!("revoked {expiry:?}"));
+        assert_eq!(auth.revoke_all("alice").await.unwrap(), expiry);
+        notes.expect(&format!("revoked all alice {expiry:?}"));
+
+        let unsigned = &token[..token.rfind('.').unwrap() + 1];
+        let forged = format!("{unsigned}{}", "A".repeat(43));
+        assert!(auth.verify(&forged).await.is_err());
+        notes.expect("Verify rejected BadSignature");
+        assert!(auth.revoke(&forged).await.is_err());
+        notes.expect("Revoke rejected BadSignature");
+        let other = foreign.issue(Login::new("alice")).await.unwrap();
+        assert!(auth.refresh(secret(&other)).await.is_err());
+        notes.expect("Refresh rejected WrongAudience");
+        let long = "a".repeat(5_000);
+        assert!(auth.issue(Login::new(long)).await.is_err());
+        notes.expect("Issue refused TooLarge");
+        assert!(auth.issue(Login::new("")).await.is_err());
+        notes.expect("Issue misused");
+        clock.advance(Duration::from_secs(900));
+        assert!(auth.verify(token).await.is_err());
+        notes.expect("Verify rejected Expired");
+        clock.stop();
+        assert!(auth.verify(token).await.unwrap_err().is_unavailable());
+        notes.expect("Verify unavailable: the clock could not tell the time");
+    });
+}
+
+#[test]
+fn with_a_view_revocations_and_staleness_are_told() {
+    let (clock, notes, log) = (ManualClock::default(), Notes::new(), Line::new());
+    let view = view(&log, &clock);
+    let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
+    let auth = Observed::new(auth, notes.clone());
+    block_on(async {
+        view.follow().await.unwrap();
+        let issued = auth.issue(Login::new("alice")).await.unwrap();
+        notes.take();
+        let _ = auth.revoke(secret(&issued)).await.unwrap();
+        notes.expect("revoked Within(5s)");
+        assert!(auth.verify(secret(&issued)).await.is_err());
+        notes.expect("Verify rejected Revoked");
+        let _ = auth.revoke_all("alice").await.unwrap();
+        notes.expect("revoked all alice Within(5s)");
+        clock.advance(Duration::from_secs(60));
+        assert!(auth.verify(secret(&issued)).await.is_err());
+        notes.expect("Verify unavailable: the revocation view is stale");
+        *log.cut.lock().unwrap() = true;
+        assert!(auth.revoke_all("alice").await.is_err());
+        notes.expect("RevokeAll unavailable: the session store could not answer");
+    });
+}

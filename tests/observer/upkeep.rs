@@ -1,0 +1,165 @@
+//! What the upkeep tells, and that a failure does not end it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use statewise::clock::Timestamp;
+use statewise::observer::{Observed, Observer};
+use statewise::session::SessionAuthenticator;
+use statewise::store::CachedStore;
+use statewise::testkit::{Fault, ManualClock, Method, block_on, give_up_after, yield_now};
+use statewise::token::TokenAuthenticator;
+use statewise::{Authenticator, BoxFuture, Chore, Error, Login, Result, Upkeep};
+
+use crate::notes::{Line, Notes, sessions, store, tokens};
+use crate::tokens::view;
+
+/// Fails as often as told.
+#[derive(Debug)]
+struct Broken {
+    #[allow(dead_code, reason = "shown by Debug")]
+    name: &'static str,
+    left: AtomicUsize,
+    done: Arc<AtomicUsize>,
+}
+
+impl Chore for Broken {
+    fn step<'a>(&'a self, _: Timestamp, _: &'a dyn Observer) -> BoxFuture<'a, Result<Duration>> {
+        Box::pin(async {
+            let left = self.left.load(Ordering::Relaxed);
+            if left > 0 {
+                self.left.store(left - 1, Ordering::Relaxed);
+                return Err(Error::unavailable("broken"));
+            }
+            self.done.fetch_add(1, Ordering::Relaxed);
+            Ok(Duration::from_secs(1))
+        })
+    }
+}
+
+fn broken(times: usize) -> (Upkeep, Arc<AtomicUsize>) {
+    let done = Arc::new(AtomicUsize::new(0));
+    let chore = Broken {
+        name: "pump",
+        left: AtomicUsize::new(times),
+        done: Arc::clone(&done),
+    };
+    (Upkeep::of(chore), done)
+}
+
+#[test]
+fn a_sweep_tells_its_rows_and_its_failure() {
+    let (clock, notes, store) = (ManualClock::default(), Notes::new(), store(100));
+    let auth: SessionAuthenticator<_> = sessions(&store, &clock).build().unwrap();
+    let auth = Observed::new(auth, notes.clone());
+    for _ in 0..3 {
+        let _ = block_on(auth.issue(Login::new("alice"))).unwrap();
+    }
+    notes.take();
+    clock.advance(Duration::from_secs(600));
+    block_on(auth.upkeep().tick()).unwrap();
+    notes.expect("swept 3");
+    block_on(auth.upkeep().tick()).unwrap();
+    notes.expect("swept 0");
+    store.fail_nth_of(Method::Sweep, 1, Fault::Fails);
+    assert!(block_on(auth.upkeep().tick()).is_err());
+    notes.expect("Sweeper failed: unavailable: the session store could not answer");
+    clock.stop();
+    assert!(block_on(auth.upkeep().tick()).is_err());
+    notes.expect("Sweeper failed: unavailable: the clock could not tell the time");
+}
+
+#[test]
+fn a_view_tells_how_far_it_is_behind() {
+    let (clock, notes, log) = (ManualClock::default(), Notes::new(), Line::new());
+    let view = view(&log, &clock);
+    let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
+    let auth = Observed::new(auth, notes.clone());
+    let failed = "Following failed: unavailable: the session store could not answer";
+
+    *log.cut.lock().unwrap() = true;
+    assert!(block_on(auth.upkeep().tick()).is_err());
+    assert_eq!(notes.take(), ["lag None stale true facts 0", failed]);
+    *log.cut.lock().unwrap() = false;
+    block_on(auth.upkeep().tick()).unwrap();
+    notes.expect("lag Some(0ns) stale false facts 0");
+    let _ = block_on(view.revoke_subject("alice")).unwrap();
+    clock.advance(Duration::from_secs(1));
+    block_on(auth.upkeep().tick()).unwrap();
+    notes.expect("lag Some(0ns) stale false facts 1");
+    *log.cut.lock().unwrap() = true;
+    for (passed, stale) in [(3, false), (6, true), (9, true)] {
+        clock.advance(Duration::from_secs(3));
+        assert!(block_on(auth.upkeep().tick()).is_err());
+        let lag = format!("lag Some({passed}s) stale {stale} facts 1");
+        assert_eq!(notes.take(), [&*lag, failed]);
+    }
+}
+
+#[test]
+fn of_a_cached_store_both_are_told() {
+    let (clock, notes) = (ManualClock::default(), Notes::new());
+    let view = view(&Line::new(), &clock);
+    let cached = CachedStore::builder(store(10), &view)
+        .max_age(Duration::from_secs(20))
+        .build()
+        .unwrap();
+    let auth: SessionAuthenticator<_> = SessionAuthenticator::builder(cached)
+        .idle(Duration::from_secs(600))
+        .absolute(Duration::from_secs(3000))
+        .clock(clock)
+        .build()
+        .unwrap();
+    let auth = Observed::new(auth, notes.clone());
+    block_on(auth.upkeep().tick()).unwrap();
+    let told = notes.take();
+    assert_eq!(told, ["swept 0", "lag Some(0ns) stale false facts 0"]);
+}
+
+#[test]
+fn a_failing_piece_is_told_and_tries_again() {
+    let notes = Notes::new();
+    let ((pump, pumped), (other, others)) = (broken(3), broken(0));
+    let pauses = std::sync::Mutex::new(Vec::new());
+    let sleep = |pause: Duration| {
+        pauses.lock().unwrap().push(pause.as_secs());
+        yield_now()
+    };
+    // The observer of either counts for both.
+    let upkeep = other.and(pump.observer(notes.clone()));
+    assert!(block_on(give_up_after(20, upkeep.run(sleep))).is_none());
+    let told = notes.take();
+    assert_eq!(told.len(), 3, "{told:?}");
+    for told in told {
+        assert!(told.starts_with("Broken { name: \"pump\""), "{told}");
+        let why = "failed: unavailable: the session store could not answer";
+        assert!(told.ends_with(why), "{told}");
+    }
+    // It went on, and so did its neighbour meanwhile.
+    let (pumped, others) = (
+        pumped.load(Ordering::Relaxed),
+        others.load(Ordering::Relaxed),
+    );
+    assert!(pumped >= 10 && others >= pumped + 3, "{pumped} {others}");
+    let pauses = pauses.into_inner().unwrap();
+    let longer: Vec<_> = pauses.iter().filter(|pause| **pause > 1).collect();
+    assert_eq!(longer, [&2, &4]);
+}
+
+#[test]
+fn the_outer_observer_wins_and_without_one_nobody_is_told() {
+    let (inner, outer) = (Notes::new(), Notes::new());
+    let (pump, _) = broken(2);
+    let (other, _) = broken(1);
+    let upkeep = pump
+        .observer(outer.clone())
+        .and(other.observer(inner.clone()));
+    assert!(block_on(upkeep.tick()).is_err());
+    assert_eq!(outer.take().len(), 2);
+    assert!(inner.take().is_empty());
+    let (pump, done) = broken(1);
+    assert!(block_on(pump.tick()).is_err());
+    block_on(pump.tick()).unwrap();
+    assert_eq!(done.load(Ordering::Relaxed), 1);
+}
