@@ -180,7 +180,6 @@ mod on_redis {
 mod on_redb {
     use std::sync::{Arc, mpsc};
 
-    use statewise::revocation::RedbLog;
     use statewise::store::RedbStore;
 
     use super::{Failure, Node, other_node, this_node};
@@ -196,7 +195,7 @@ mod on_redb {
 
     async fn on(file: &std::path::Path) -> Result<(), Failure> {
         let store = Arc::new(RedbStore::open(file)?);
-        let log = Arc::new(RedbLog::beside(&store)?);
+        let log = Arc::new(store.log()?);
         let node = Node::start(Arc::clone(&log), Arc::clone(&store)).await?;
         let other = Node::start(log, store).await?;
         this_node(node, async |credentials| {

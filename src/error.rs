@@ -163,7 +163,7 @@ impl Error {
     /// [`SessionStore`](crate::session::SessionStore): `source` must not contain a secret.
     #[must_use]
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::could_not("the session store could not answer", Some(source.into()))
+        Self::could_not("the store could not answer", Some(source.into()))
     }
 
     /// A stored record that does not decode. It rejects the one user whose record it is.

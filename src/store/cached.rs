@@ -209,7 +209,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                         None => return self.ask(handle, load, now).await,
                     },
                     Landed::Failed => {
-                        let what = "the session store could not answer another request";
+                        let what = "the store could not answer another request";
                         return Err(Error::could_not(what, None));
                     }
                     Landed::Abandoned => continue,

@@ -73,7 +73,7 @@ fn an_outage_is_told_as_one() {
         let issued = auth.issue(Login::new("alice")).await.unwrap();
         notes.take();
         let next = |method| store.fail_nth_of(method, 1, Fault::Fails);
-        let outage = "unavailable: the session store could not answer";
+        let outage = "unavailable: the store could not answer";
 
         next(Method::Create);
         assert!(auth.issue(Login::new("alice")).await.is_err());

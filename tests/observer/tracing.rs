@@ -61,7 +61,7 @@ fn events_by_level_with_fields_by_name() {
     } = tracing::subscriber::with_default(captured.clone(), || everything(TracingObserver));
     let lines = captured.0.lock().unwrap();
     secrets.check(&lines.join("\n"));
-    let could_not = "error=Error(\"unavailable: the session store could not answer\"";
+    let could_not = "error=Error(\"unavailable: the store could not answer\"";
     let stale = "error=Error(\"unavailable: the revocation view is stale\")";
     let empty = "error=Error(\"misuse: the subject of a login is empty: name the user\")";
     let expected = [

@@ -64,7 +64,7 @@ fn a_sweep_tells_its_rows_and_its_failure() {
     notes.expect("swept 0");
     store.fail_nth_of(Method::Sweep, 1, Fault::Fails);
     assert!(block_on(auth.upkeep().tick()).is_err());
-    notes.expect("Sweeper failed: unavailable: the session store could not answer");
+    notes.expect("Sweeper failed: unavailable: the store could not answer");
     clock.stop();
     assert!(block_on(auth.upkeep().tick()).is_err());
     notes.expect("Sweeper failed: unavailable: the clock could not tell the time");
@@ -76,7 +76,7 @@ fn a_view_tells_how_far_it_is_behind() {
     let view = view(&log, &clock);
     let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
     let auth = Observed::new(auth, notes.clone());
-    let failed = "Following failed: unavailable: the session store could not answer";
+    let failed = "Following failed: unavailable: the store could not answer";
 
     *log.cut.lock().unwrap() = true;
     assert!(block_on(auth.upkeep().tick()).is_err());
@@ -133,7 +133,7 @@ fn a_failing_piece_is_told_and_tries_again() {
     assert_eq!(told.len(), 3, "{told:?}");
     for told in told {
         assert!(told.starts_with("Broken { name: \"pump\""), "{told}");
-        let why = "failed: unavailable: the session store could not answer";
+        let why = "failed: unavailable: the store could not answer";
         assert!(told.ends_with(why), "{told}");
     }
     // It went on, and so did its neighbour meanwhile.
