@@ -26,6 +26,8 @@ use statewise::{Authenticator, DynAuthenticator, Login};
 
 mod floor;
 mod harness;
+#[path = "verify/revocation.rs"]
+mod revocation;
 
 use harness::options::Options;
 use harness::window::Window;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let mut rows = tokens(&options);
+    rows.extend(revocation::measure(&options));
     let most = match (options.quick, options.large) {
         (_, true) => 10_000_000,
         (true, false) => 100_000,

@@ -1,11 +1,11 @@
-//! A socket in front of the server that hangs up in the middle of an answer.
+//! A socket in front of the server that hangs up: in the middle of an answer, or on everybody.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 pub(crate) struct Proxy {
@@ -18,6 +18,15 @@ struct State {
     /// Bytes of answers that still pass; all of them at the most.
     left: AtomicUsize,
     cuts: AtomicUsize,
+    clients: Mutex<Clients>,
+}
+
+/// The connections that there are.
+#[derive(Default)]
+struct Clients {
+    /// Whether nobody gets through.
+    isolated: bool,
+    streams: Vec<UnixStream>,
 }
 
 impl Proxy {
@@ -36,6 +45,10 @@ impl Proxy {
         Self { socket, state }
     }
 
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket.clone()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
@@ -45,7 +58,21 @@ impl Proxy {
         self.state.left.store(bytes, Ordering::SeqCst);
     }
 
-    /// How often it has hung up.
+    /// Hangs up on everybody, and on whoever connects, until [`connect`](Self::connect).
+    pub(crate) fn isolate(&self) {
+        let mut clients = self.state.clients.lock().unwrap();
+        clients.isolated = true;
+        for stream in clients.streams.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Lets everybody through again.
+    pub(crate) fn connect(&self) {
+        self.state.clients.lock().unwrap().isolated = false;
+    }
+
+    /// How often it has hung up in an answer.
     pub(crate) fn cuts(&self) -> usize {
         self.state.cuts.load(Ordering::SeqCst)
     }
@@ -74,6 +101,13 @@ fn pass(mut client: UnixStream, server: &Path, state: &Arc<State>) {
     let Ok(mut server) = UnixStream::connect(server) else {
         return;
     };
+    {
+        let mut clients = state.clients.lock().unwrap();
+        if clients.isolated {
+            return;
+        }
+        clients.streams.push(client.try_clone().unwrap());
+    }
     let (mut asks, mut asked) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     thread::spawn(move || {
         let _ = std::io::copy(&mut asks, &mut asked);

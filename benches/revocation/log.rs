@@ -1,0 +1,108 @@
+//! The logs that are measured, each on a private server.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use statewise::revocation::DynRevocationLog;
+
+use crate::support::servers::postgres::Postgres;
+use crate::support::servers::redis::Redis;
+
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Redis,
+    Postgres,
+}
+
+/// A private server, gone when this is dropped.
+pub enum Server {
+    Redis(Redis),
+    Postgres(Postgres),
+}
+
+impl Server {
+    /// Its socket.
+    pub fn address(&self) -> PathBuf {
+        match self {
+            Self::Redis(server) => server.socket(),
+            Self::Postgres(server) => server.socket(),
+        }
+    }
+}
+
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::Redis, Self::Postgres];
+
+    pub fn of(name: &str) -> Self {
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        known.expect("a kind of log")
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Redis => "revocation, redis",
+            Self::Postgres => "revocation, postgres",
+        }
+    }
+
+    pub fn feature(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Postgres => "tokio-postgres",
+        }
+    }
+
+    pub fn is_on(self) -> bool {
+        match self {
+            Self::Redis => cfg!(feature = "redis"),
+            Self::Postgres => cfg!(feature = "tokio-postgres"),
+        }
+    }
+
+    pub fn serve(self) -> Option<Server> {
+        match self {
+            Self::Redis => Redis::start().map(Server::Redis),
+            Self::Postgres => Postgres::start().map(Server::Postgres),
+        }
+    }
+
+    /// The log, over connections of this process.
+    pub async fn open(self, socket: PathBuf) -> Arc<dyn DynRevocationLog> {
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Redis => {
+                let client = redis::Client::open(format!("unix://{}", socket.display())).unwrap();
+                let connection = client.get_connection_manager().await.unwrap();
+                let log = statewise::revocation::RedisLog::builder(connection);
+                Arc::new(log.build().unwrap())
+            }
+            #[cfg(feature = "tokio-postgres")]
+            Self::Postgres => {
+                let open = move || connect(socket.clone());
+                let log = statewise::revocation::PostgresLog::connect(open);
+                let log = log.connections(2).build().unwrap();
+                log.migrate().await.unwrap();
+                Arc::new(log)
+            }
+            #[allow(unreachable_patterns, reason = "with all features on")]
+            _ => panic!(
+                "{}: its feature is off, for {}",
+                self.name(),
+                socket.display()
+            ),
+        }
+    }
+}
+
+#[cfg(feature = "tokio-postgres")]
+async fn connect(socket: PathBuf) -> std::io::Result<Arc<tokio_postgres::Client>> {
+    let stream = tokio::net::UnixStream::connect(socket).await?;
+    let mut config = tokio_postgres::Config::new();
+    config.user("postgres").dbname("postgres");
+    let connected = config.connect_raw(stream, tokio_postgres::NoTls).await;
+    let (client, connection) = connected.map_err(std::io::Error::other)?;
+    tokio::spawn(async {
+        let _ = connection.await;
+    });
+    Ok(Arc::new(client))
+}

@@ -1,0 +1,72 @@
+//! How long a logout takes until the last node refuses the token: `cargo bench --bench revocation
+//! --features redis,tokio-postgres`. Four node processes follow one log on a private server; each
+//! revokes a quarter of the tokens while it verifies, and says when it refused which. What counts
+//! is from the moment before `revoke` is called on one node until `verify` refuses on another.
+//!
+//! It fails if any delay is above the bound that the view states, if a token is refused before it
+//! was revoked, or if one is never refused. A log whose feature is off, or whose server is not
+//! installed, is skipped with a printed reason.
+
+#![allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a bench counts allocations, and fails by panicking"
+)]
+
+mod fleet;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod log;
+mod node;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+use fleet::Fleet;
+use harness::Row;
+use harness::options::Options;
+use log::Kind;
+
+fn main() -> ExitCode {
+    // The same program is each of the nodes.
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("node") {
+        let kind = arguments.next().expect("a kind of log");
+        let address = arguments.next().expect("where its server is");
+        node::run(&kind, &address);
+        return ExitCode::SUCCESS;
+    }
+    let Some(options) = Options::of_bench() else {
+        return ExitCode::SUCCESS;
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    let mut is_asked_for = false;
+    for kind in Kind::ALL {
+        if !options.wants(kind.name()) {
+            continue;
+        }
+        is_asked_for = true;
+        if !kind.is_on() {
+            let feature = kind.feature();
+            println!(
+                "skipped: {}: its feature is off (--features {feature})",
+                kind.name()
+            );
+            continue;
+        }
+        // `None` after a printed reason.
+        if let Some(server) = kind.serve() {
+            rows.extend(Fleet::start(kind, &server.address()).measure(&options));
+        }
+    }
+    if rows.is_empty() && is_asked_for {
+        return ExitCode::SUCCESS;
+    }
+    harness::finish(&rows, &options)
+}

@@ -1,0 +1,172 @@
+//! What a view full of facts costs a verification, and what a copy costs beside the store.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::clock::Timestamp;
+use statewise::entropy::SystemEntropy;
+use statewise::revocation::{
+    Draft, Fact, MemoryLog, RevocationLog as _, RevocationView, SubjectKey,
+};
+use statewise::session::{Handle, SessionAuthenticator};
+use statewise::store::{CachedStore, MemoryStore};
+use statewise::token::{TokenAuthenticator, TokenBuffer};
+use statewise::{Authenticator as _, Login};
+
+use crate::harness::options::Options;
+use crate::harness::window::Window;
+use crate::harness::{Group, Random, Row, now};
+use crate::{configured, key};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Different tokens that are verified.
+const TOKENS: usize = 10_000;
+/// Of ten facts, one is about all logins of a subject.
+const SUBJECTS_OF: usize = 10;
+
+pub fn measure(options: &Options) -> Vec<Row> {
+    let [facts, sessions] = if options.quick {
+        [100_000, 10_000]
+    } else {
+        [1_000_000, 100_000]
+    };
+    let token_group = format!("token verify, a view of {facts} facts");
+    let session_group = format!("session verify, copies of {sessions} sessions, {facts} facts");
+    if !options.wants(&token_group) && !options.wants(&session_group) {
+        return Vec::new();
+    }
+    let log = Arc::new(MemoryLog::new().unwrap().capacity(2 * facts));
+    let view = RevocationView::builder(Arc::clone(&log))
+        .longest(DAY)
+        // Nobody follows the log while it is measured.
+        .bound(DAY)
+        .capacity(facts)
+        .build()
+        .unwrap();
+    let with_view: TokenAuthenticator = configured(key()).revocations(&view).build().unwrap();
+    let log_in = |of: &str| -> Vec<String> {
+        let token = |user| {
+            let login = Login::new(format!("{of}_{user:07}")).roles(["admin", "editor"]);
+            let issued = now(with_view.issue(login)).unwrap();
+            issued.credential().reveal().to_owned()
+        };
+        (0..TOKENS).map(token).collect()
+    };
+    say(&log, 0..facts / 2, options);
+    let before = log_in("early");
+    say(&log, facts / 2..facts, options);
+    while view.health().unwrap().facts < facts {
+        now(view.follow()).unwrap();
+    }
+    now(view.follow()).unwrap();
+    let since = log_in("late");
+
+    let mut rows = verify(&token_group, &with_view, [&before, &since], options);
+    if options.wants(&session_group) {
+        rows.extend(copies(&session_group, &view, sessions, options));
+    }
+    rows
+}
+
+/// Writes facts about logins and subjects down that nobody here presents.
+fn say(log: &MemoryLog, range: std::ops::Range<usize>, options: &Options) {
+    let mut random = Random(options.seed ^ range.start as u64);
+    let drafts: Vec<_> = range
+        .map(|at| {
+            let fact = if at % SUBJECTS_OF == 0 {
+                Fact::Subject {
+                    subject: SubjectKey::of(&format!("ended_{at}")),
+                    before: None,
+                }
+            } else {
+                let [high, low] = [random.next(), random.next()].map(u64::to_be_bytes);
+                let bytes = [high, low].concat();
+                Fact::Login(Handle::from_bytes(bytes.try_into().unwrap()))
+            };
+            Draft::new(fact, DAY.as_secs(), &SystemEntropy).unwrap()
+        })
+        .collect();
+    let today = Timestamp::from(time::OffsetDateTime::now_utc());
+    now(log.append(&drafts, today)).unwrap();
+}
+
+fn verify(
+    name: &str,
+    with_view: &TokenAuthenticator,
+    [before, since]: [&[String]; 2],
+    options: &Options,
+) -> Vec<Row> {
+    let without: TokenAuthenticator = configured(key()).build().unwrap();
+    let mut group = Group::new(name);
+    let mut turn = options.seed;
+    for (who, tokens) in [
+        ("one token", &since[..1]),
+        ("random ones", since),
+        ("random ones of before others ended", before),
+    ] {
+        let [plain, viewed] = ["no view", "the view"].map(|view| format!("{view}, {who}"));
+        for (name, auth) in [(&plain, &without), (&viewed, with_view)] {
+            turn += 1;
+            // Not picked beforehand: copying tokens would take the view out of the cache.
+            let state = (Random(turn), TokenBuffer::new());
+            group = group.add_over(
+                name.as_str(),
+                state,
+                |_| {},
+                move |(random, buffer)| {
+                    let token = &tokens[random.below(tokens.len())];
+                    black_box(&auth.verify_borrowed(token, buffer).unwrap());
+                },
+            );
+        }
+        group = group.difference(&format!("what it adds, {who}"), &viewed, &plain);
+    }
+    let rows = group.run(options);
+    for row in rows.iter().filter(|row| row.name.starts_with("the view")) {
+        assert!(row.allocs == 0.0, "{} allocates", row.name);
+    }
+    rows
+}
+
+fn copies(name: &str, view: &RevocationView, count: usize, options: &Options) -> Vec<Row> {
+    let store = Arc::new(MemoryStore::with_capacity(count).unwrap());
+    let cached = CachedStore::builder(Arc::clone(&store), view)
+        .max_age(DAY)
+        // Room for all in each of its parts, so that none moves.
+        .capacity(4 * count)
+        .build()
+        .unwrap();
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let cached: SessionAuthenticator<_> = SessionAuthenticator::builder(cached)
+        .idle(hours(1))
+        .absolute(hours(12))
+        .build()
+        .unwrap();
+    let plain: SessionAuthenticator<_> = SessionAuthenticator::builder(Arc::clone(&store))
+        .idle(hours(1))
+        .absolute(hours(12))
+        .build()
+        .unwrap();
+    let credentials: Vec<String> = (0..count)
+        .map(|user| {
+            let login = Login::new(format!("user_{user:07}")).roles(["admin", "editor"]);
+            let issued = now(cached.issue(login)).unwrap();
+            issued.credential().reveal().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        cached.store().copies(),
+        count,
+        "each is served from its copy"
+    );
+    let window = |turn| Window::new(&credentials, options.seed ^ turn);
+    Group::new(name)
+        .add_over("the store in memory", window(0), Window::refill, |window| {
+            now(plain.verify(window.next())).unwrap()
+        })
+        .add_over("copies of it", window(1), Window::refill, |window| {
+            now(cached.verify(window.next())).unwrap()
+        })
+        .run(options)
+}

@@ -1,0 +1,24 @@
+//! A revocation log whose server fails, on Redis and on Postgres: nobody is accepted beyond the
+//! bound, the nodes go on by themselves, and no acknowledged revocation is lost.
+
+#![cfg(any(feature = "redis", feature = "tokio-postgres"))]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod cases;
+mod fleet;
+#[cfg(feature = "tokio-postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[allow(dead_code, reason = "a part of it is used")]
+#[path = "../sql/runtime.rs"]
+mod runtime;
+mod site;
+#[path = "../support/mod.rs"]
+mod support;

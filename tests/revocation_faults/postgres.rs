@@ -1,0 +1,73 @@
+//! The log in a Postgres that syncs.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use statewise::revocation::{DynRevocationLog, PostgresLog};
+use tokio::net::UnixStream;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::site::{DEADLINE, Site};
+use crate::support::servers::postgres::Postgres;
+
+async fn connect(socket: PathBuf) -> io::Result<Arc<Client>> {
+    let stream = UnixStream::connect(socket).await?;
+    let mut config = Config::new();
+    config.user("postgres").dbname("postgres");
+    let connected = config.connect_raw(stream, NoTls).await;
+    let (client, connection) = connected.map_err(io::Error::other)?;
+    tokio::spawn(async {
+        let _ = connection.await;
+    });
+    Ok(Arc::new(client))
+}
+
+impl Site for Postgres {
+    const END: &str = "INT";
+
+    fn start() -> Option<Self> {
+        Self::with(&[])
+    }
+
+    fn pid(&self) -> u32 {
+        self.pid()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.socket()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder().join("data")
+    }
+
+    fn kill9(&self) {
+        self.kill9();
+    }
+
+    fn restart(&self) {
+        self.restart();
+    }
+
+    fn pause(&self) {
+        self.pause();
+    }
+
+    fn resume(&self) {
+        self.resume();
+    }
+
+    async fn log(&self, socket: PathBuf) -> Arc<dyn DynRevocationLog> {
+        let log = PostgresLog::connect(move || connect(socket.clone()));
+        Arc::new(log.deadline(DEADLINE).build().unwrap())
+    }
+
+    async fn set_up(&self) {
+        let socket = self.socket();
+        let log = PostgresLog::connect(move || connect(socket.clone()));
+        log.build().unwrap().migrate().await.unwrap();
+    }
+}
+
+crate::cases::on!(Postgres);
