@@ -4,6 +4,10 @@
 //! and a session that the other node serves from its memory. The nodes are two processes on one
 //! Redis; without one, and with `--features redb`, they are two nodes of one process on one file.
 
+#![allow(
+    clippy::future_not_send,
+    reason = "the futures of an example run where they are made"
+)]
 #![cfg_attr(
     not(any(feature = "redis", feature = "redb")),
     allow(

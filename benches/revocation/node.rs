@@ -140,7 +140,7 @@ pub fn run(kind: &str, socket: &str) {
         let _ = writeln!(report, "{at} {refused} {sent}");
     }
     let mut out = std::io::stdout();
-    write!(out, "{report}verified {verified}\n").unwrap();
+    writeln!(out, "{report}verified {verified}").unwrap();
     out.flush().unwrap();
 }
 
