@@ -588,7 +588,7 @@ fn a_node_looks_for_its_log_while_that_is_away() {
         let is_last = pauses.len() == 1000;
         async move {
             if is_last {
-                pending().await;
+                pending::<()>().await;
             } else {
                 ready(()).await;
             }
