@@ -60,7 +60,7 @@ const CLEARED: usize = 64;
 /// # Dropping it
 ///
 /// Writes the uses that are noted, ends the thread and closes the file, which may take as long as
-/// the device takes to sync. With a [`RedbLog`](crate::revocation::RedbLog) beside it, the last of
+/// the device takes to sync. With a [`RedbLog`] beside it, the last of
 /// the two does.
 ///
 /// ```
