@@ -88,6 +88,8 @@ pub enum Refusal {
     Capacity,
     /// Subject, roles, device and data together are too large.
     TooLarge,
+    /// One replaced credential was exchanged too often within a moment.
+    RefreshLimit,
 }
 
 /// Whose login was ended because a replaced credential was presented again.
@@ -142,6 +144,7 @@ impl Refusal {
             Self::SessionLimit => "session_limit",
             Self::Capacity => "capacity",
             Self::TooLarge => "too_large",
+            Self::RefreshLimit => "refresh_limit",
         }
     }
 }
@@ -336,6 +339,7 @@ impl fmt::Display for Refusal {
             Self::SessionLimit => "the subject has as many sessions as it may",
             Self::Capacity => "the store holds as many sessions as it may",
             Self::TooLarge => "the login is too large",
+            Self::RefreshLimit => "refreshed too often in a moment",
         })
     }
 }

@@ -66,6 +66,9 @@ pub enum Outcome {
     Rotated,
     /// The answer that was given before, given again: nothing has been written.
     Replayed,
+    /// The same, but long after it was given, and it was never used: most likely it was lost on
+    /// its way. It may also have been copied: worth a look where it happens often.
+    Recovered,
 }
 
 impl<D> Issued<D> {

@@ -89,6 +89,7 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod hybrid;
 pub mod manual;
 pub mod observer;
 pub mod revocation;

@@ -54,6 +54,7 @@ pub(crate) mod listed;
 pub(crate) mod listing;
 pub(crate) mod policy;
 pub(crate) mod record;
+pub(crate) mod replays;
 pub(crate) mod store;
 
 pub use crate::handle::{Handle, partition};

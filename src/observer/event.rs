@@ -36,6 +36,12 @@ pub enum Event<'a> {
         /// The login it belongs to.
         login: LoginRef<'a>,
     },
+    /// The same, but long after that answer was given, and it was never used: most likely it was
+    /// lost on its way, or else somebody holds a copy of the replaced credential.
+    Recovered {
+        /// The login it belongs to.
+        login: LoginRef<'a>,
+    },
     /// A credential was revoked. Not told is whose, nor whether there was a login to end: revoking
     /// succeeds for an unknown one too, and says no more to anybody.
     Revoked {

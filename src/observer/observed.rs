@@ -65,6 +65,7 @@ fn issued<D>(issued: &Issued<D>) -> Event<'_> {
         Outcome::New => Event::Issued { login },
         Outcome::Rotated => Event::Rotated { login },
         Outcome::Replayed => Event::Replayed { login },
+        Outcome::Recovered => Event::Recovered { login },
     }
 }
 

@@ -13,8 +13,9 @@ use crate::clock::{self, Clock, Timestamp};
 use crate::data;
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Refusal, Rejection, Result};
+use crate::handle::Handle;
 use crate::identity::{Identity, check_size, fields_of};
-use crate::issued::{Issued, Outcome, Revocation, replaced};
+use crate::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::Login;
 use crate::observer::Observer;
 use crate::observer::event::Event;
@@ -22,13 +23,14 @@ use crate::public_id::PublicId;
 use crate::session::answer::{Created, Removed, Renewed, Updated};
 use crate::session::ask::{Change, Load, Renewal, Scope};
 use crate::session::change::{Replaced, Replacement};
-use crate::session::credential::SessionCredential;
+use crate::session::credential::{Purpose, SessionCredential};
 use crate::session::fence::Fence;
 use crate::session::judge::{Verdict, judge};
 use crate::session::listed::{Session, SessionRef, Sessions};
 use crate::session::listing::{Cursor, Page};
 use crate::session::policy::Policy;
 use crate::session::record::{History, Record};
+use crate::session::replays::Replays;
 use crate::session::store::SessionStore;
 use crate::upkeep::{BoxFuture, Chore, Upkeep};
 
@@ -77,8 +79,10 @@ const NEXT_ROUND: Duration = Duration::from_secs(15);
 /// # assert!(matches!(example.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
 /// ```
 pub struct SessionAuthenticator<S, D = ()> {
+    purpose: Purpose,
     store: Arc<S>,
     policy: Policy,
+    replays: Replays,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     fence: Fence,
@@ -87,14 +91,18 @@ pub struct SessionAuthenticator<S, D = ()> {
 
 impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     pub(crate) fn new(
+        purpose: Purpose,
         store: S,
         policy: Policy,
+        replays: Replays,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         Self {
+            purpose,
             store: Arc::new(store),
             policy,
+            replays,
             clock,
             entropy,
             fence: Fence::default(),
@@ -108,8 +116,14 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
         &self.store
     }
 
-    fn now(&self) -> Result<Timestamp> {
+    pub(crate) fn now(&self) -> Result<Timestamp> {
         clock::read(&*self.clock)
+    }
+
+    /// Reads a presented credential.
+    #[inline]
+    pub(crate) fn parse(&self, credential: &str) -> Option<SessionCredential> {
+        SessionCredential::parse(self.purpose, credential)
     }
 
     /// The live sessions of `subject`, a hundred at a time: from the beginning, or from where the
@@ -148,16 +162,68 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     /// Some may have been ended: call again.
     pub async fn revoke_others(&self, credential: &str) -> Result<Removed> {
         let now = self.now()?;
-        let credential = SessionCredential::parse(credential).ok_or(Rejection::Malformed)?;
+        let row = self.proven(credential, now).await?;
+        self.fence.cut(row.subject());
+        let scope = Scope::others(row.handle());
+        self.store.remove_subject(row.subject(), scope, now).await
+    }
+
+    /// The login of a presented credential, which the store itself says is alive.
+    pub(crate) async fn proven(&self, credential: &str, now: Timestamp) -> Result<Record> {
+        let credential = self.parse(credential).ok_or(Rejection::Malformed)?;
         let load = Load::new().authoritative();
         let row = self.store.load(credential.handle(), load, now).await?;
         let (row, verdict) = self.judge(row, &credential, now)?;
         if !self.lets_pass(verdict) {
             return Err(self.refuse(&row, verdict, now).await);
         }
-        self.fence.cut(row.subject());
-        let scope = Scope::others(row.handle());
-        self.store.remove_subject(row.subject(), scope, now).await
+        Ok(row)
+    }
+
+    /// The login under a handle, as the store itself has it; `None` if it is over.
+    pub(crate) async fn alive(&self, handle: Handle, now: Timestamp) -> Result<Option<Record>> {
+        let load = Load::new().authoritative();
+        let Some(mut row) = self.store.load(handle, load, now).await? else {
+            return Ok(None);
+        };
+        Self::same(&row, handle)?;
+        Ok(self.in_force(&mut row, now).then_some(row))
+    }
+
+    /// The row of a credential that is to end, whatever the policy of this node says of its age:
+    /// another node may have another one. `None` if there is none, or if it is not its row.
+    async fn to_end(&self, credential: &SessionCredential, now: Timestamp) -> Result<ToEnd> {
+        let load = Load::new().authoritative();
+        let Some(row) = self.store.load(credential.handle(), load, now).await? else {
+            return Ok(ToEnd::Absent);
+        };
+        Self::same(&row, credential.handle())?;
+        Ok(match judge(&row, credential, self.policy.windows, now) {
+            Verdict::Unknown => ToEnd::Unproven,
+            _ => ToEnd::Proven(row),
+        })
+    }
+
+    /// Ends a login in the store itself; copies of it are nobody's proof here.
+    pub(crate) async fn remove(
+        &self,
+        handle: Handle,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let removed = self.store.remove(handle, subject, now).await?;
+        Ok(removed.count)
+    }
+
+    /// Ends the login of a credential, in the store itself. Says which it was, if it was one.
+    pub(crate) async fn end(&self, credential: &str) -> Result<Option<Record>> {
+        let now = self.now()?;
+        let credential = self.parse(credential).ok_or(Rejection::Malformed)?;
+        let ToEnd::Proven(row) = self.to_end(&credential, now).await? else {
+            return Ok(None);
+        };
+        self.remove(row.handle(), row.subject(), now).await?;
+        Ok(Some(row))
     }
 
     /// Ends the session of `subject` that is listed under `id`, if there is one (OWASP ASVS
@@ -172,16 +238,27 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     /// It may have been ended: call again.
     pub async fn revoke_id(&self, subject: &str, id: PublicId) -> Result<Removed> {
         let now = self.now()?;
+        match self.find(subject, id, now).await? {
+            Some(handle) => self.store.remove(handle, subject, now).await,
+            None => Ok(Removed::at_once(0)),
+        }
+    }
+
+    /// The login of `subject` that is listed under `id`.
+    pub(crate) async fn find(
+        &self,
+        subject: &str,
+        id: PublicId,
+        now: Timestamp,
+    ) -> Result<Option<Handle>> {
         let mut page = Page::first(SEARCH);
         loop {
             let listing = self.store.list(subject, page, now).await?;
             let found = listing.records.iter().find(|row| row.public_id() == id);
-            if let Some(row) = found {
-                return self.store.remove(row.handle(), subject, now).await;
-            }
-            match listing.next {
-                Some(next) => page = Page::after(next, SEARCH),
-                None => return Ok(Removed::at_once(0)),
+            match (found, listing.next) {
+                (Some(row), _) => return Ok(Some(row.handle())),
+                (None, Some(next)) => page = Page::after(next, SEARCH),
+                (None, None) => return Ok(None),
             }
         }
     }
@@ -195,7 +272,7 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
         now: Timestamp,
     ) -> Result<(Record, Verdict)> {
         let mut row = row.ok_or(Rejection::Unknown)?;
-        Self::same(&row, credential)?;
+        Self::same(&row, credential.handle())?;
         if !self.in_force(&mut row, now) {
             return Err(Rejection::Unknown.into());
         }
@@ -204,8 +281,8 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     }
 
     /// Refuses a row of another handle than the one asked for.
-    fn same(row: &Record, credential: &SessionCredential) -> Result<()> {
-        if row.handle() == credential.handle() {
+    fn same(row: &Record, handle: Handle) -> Result<()> {
+        if row.handle() == handle {
             return Ok(());
         }
         // Two answers got mixed up on the way: neither is to be trusted.
@@ -314,12 +391,12 @@ where
     }
 
     /// The identity that a row stands for.
-    fn read(row: &Record, renewal_due: bool) -> Result<Identity<D>> {
+    pub(crate) fn read(row: &Record, renewal_due: bool) -> Result<Identity<D>> {
         let data = data::read(|| row.fields.data())?;
         Ok(Self::identity(row, renewal_due, data))
     }
 
-    fn identity(row: &Record, renewal_due: bool, data: D) -> Identity<D> {
+    pub(crate) fn identity(row: &Record, renewal_due: bool, data: D) -> Identity<D> {
         Identity {
             fields: row.fields.clone(),
             handle: row.handle,
@@ -334,12 +411,17 @@ where
         }
     }
 
-    fn draft(
-        &self,
-        login: &Login<D>,
-        credential: &SessionCredential,
-        now: Timestamp,
-    ) -> Result<Record> {
+    /// A login that may be stored: nothing has been written yet.
+    pub(crate) async fn draft(&self, login: Login<D>) -> Result<Draft<D>> {
+        let began = self.fence.position();
+        let now = self.now()?;
+        let stamp = match login.stamp {
+            Some(stamp) => Some(stamp),
+            None => {
+                let deadline = self.policy.lifetime.deadline(now);
+                self.store.begin(deadline, now).await?
+            }
+        };
         let data = self.stored(&login.data)?;
         let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
         let deadline = self.policy.lifetime.deadline(authenticated_at);
@@ -347,11 +429,13 @@ where
         if deadline <= now {
             return Err(Rejection::Expired.into());
         }
+        let fields = fields_of(&login, data.as_deref())?;
+        let credential = SessionCredential::draw(self.purpose, login.subject(), &*self.entropy)?;
         let history = History {
-            stamp: login.stamp,
+            stamp,
             ..History::default()
         };
-        Ok(Record {
+        let row = Record {
             handle: credential.handle(),
             generation: 0,
             version: 0,
@@ -366,8 +450,44 @@ where
             confirmed: true,
             renewal_wanted: false,
             history: history.kept(),
-            fields: fields_of(login, data.as_deref())?,
+            fields,
+        };
+        let identity = Self::identity(&row, false, login.data);
+        Ok(Draft {
+            began,
+            now,
+            credential,
+            row,
+            identity,
         })
+    }
+
+    /// Stores a new login, and answers with its credential.
+    pub(crate) async fn admit(&self, draft: Draft<D>) -> Result<(Credential, Identity<D>)> {
+        let Draft {
+            began,
+            now,
+            mut credential,
+            mut row,
+            mut identity,
+        } = draft;
+        if !self.store_new(&row, now).await? {
+            // Handles are never drawn twice, unless the entropy source repeats itself.
+            credential = SessionCredential::draw(self.purpose, row.subject(), &*self.entropy)?;
+            row.handle = credential.handle();
+            row.current = credential.proof();
+            row.family = credential.family_proof();
+            identity.handle = row.handle;
+            if !self.store_new(&row, now).await? {
+                return Err(Error::could_not("the entropy source repeats itself", None));
+            }
+        }
+        if self.fence.cuts(row.subject(), began) {
+            // Nobody holds its credential, so that what matters is done already.
+            let _ = self.store.remove(row.handle(), row.subject(), now).await;
+            return Err(Rejection::Revoked.into());
+        }
+        Ok((credential.encode(), identity))
     }
 
     /// Stores a new login. `false` if its handle is taken.
@@ -380,31 +500,102 @@ where
         }
     }
 
-    /// What `refresh` answers if the row did not advance.
+    /// Exchanges a credential for its successor: the one that is there, or a new one.
+    pub(crate) async fn exchange(&self, credential: &str) -> Result<Exchange> {
+        // Before the store is asked: whatever takes its time from here on, nothing that follows
+        // from the row is younger than it.
+        let now = self.now()?;
+        let presented = self.parse(credential).ok_or(Rejection::Malformed)?;
+        let proof = presented.proof();
+        if !self.replays.admits(&proof, now) {
+            return Err(Refusal::RefreshLimit.into());
+        }
+        let seed = entropy::draw(&*self.entropy)?;
+        let next = presented.successor(&seed).ok_or(Rejection::Unknown)?;
+        let renewal = Renewal {
+            generation: presented.generation(),
+            presented: proof,
+            next: next.proof(),
+            seed,
+            overlap: self.policy.windows.overlap,
+            idle: self.policy.lifetime.idle(),
+        };
+        let renewed = self.store.renew(presented.handle(), &renewal, now).await?;
+        let (mut row, advanced) = match renewed {
+            Renewed::Advanced(row) => (row, true),
+            Renewed::Unchanged(row) => (row, false),
+            Renewed::Absent => return Err(Rejection::Unknown.into()),
+        };
+        Self::same(&row, presented.handle())?;
+        if !self.in_force(&mut row, now) {
+            return Err(Rejection::Unknown.into());
+        }
+        let (credential, outcome) = if advanced {
+            (next, Outcome::Rotated)
+        } else {
+            let replayed = self.replay(&row, presented, now).await?;
+            self.replays.note(&proof, now);
+            replayed
+        };
+        Ok(Exchange {
+            credential: credential.encode(),
+            row,
+            outcome,
+            now,
+        })
+    }
+
+    /// What an exchange answers if the row did not advance.
     async fn replay(
         &self,
         row: &Record,
         credential: SessionCredential,
         now: Timestamp,
-    ) -> Result<Issued<D>> {
+    ) -> Result<(SessionCredential, Outcome)> {
         let verdict = judge(row, &credential, self.policy.windows, now);
         if !self.lets_pass(verdict) {
             return Err(self.refuse(row, verdict, now).await);
         }
-        let credential = if verdict == Verdict::Current {
-            credential
-        } else {
-            let successor = credential.successor(&row.history().seed);
-            let successor = successor.filter(|successor| successor.proof() == row.current);
-            successor.ok_or(Rejection::Unreadable)?
-        };
-        let identity = Self::read(row, false)?;
-        Ok(Issued::new(
-            credential.encode(),
-            identity,
-            Outcome::Replayed,
-        ))
+        if verdict == Verdict::Current {
+            return Ok((credential, Outcome::Replayed));
+        }
+        let successor = credential.successor(&row.history().seed);
+        let successor = successor.filter(|successor| successor.proof() == row.current);
+        let successor = successor.ok_or(Rejection::Unreadable)?;
+        Ok(match verdict {
+            Verdict::Orphaned => (successor, Outcome::Recovered),
+            _ => (successor, Outcome::Replayed),
+        })
     }
+}
+
+/// A login on its way into the store.
+pub(crate) struct Draft<D> {
+    /// Where the fence stood when it began.
+    began: u64,
+    pub(crate) now: Timestamp,
+    credential: SessionCredential,
+    pub(crate) row: Record,
+    pub(crate) identity: Identity<D>,
+}
+
+/// A credential that has been exchanged.
+pub(crate) struct Exchange {
+    pub(crate) credential: Credential,
+    pub(crate) row: Record,
+    pub(crate) outcome: Outcome,
+    /// When it began.
+    pub(crate) now: Timestamp,
+}
+
+/// What is there to end for a credential.
+enum ToEnd {
+    /// Its login.
+    Proven(Record),
+    /// The login of another credential, which knows its handle.
+    Unproven,
+    /// Nothing, any more or ever.
+    Absent,
 }
 
 impl<S, D> Authenticator for SessionAuthenticator<S, D>
@@ -415,44 +606,26 @@ where
     type Data = D;
 
     fn accepts(&self, credential: &str) -> bool {
-        SessionCredential::parse(credential).is_some()
+        self.parse(credential).is_some()
     }
 
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
-        let began = self.fence.position();
-        let now = self.now()?;
         let mut login = login;
-        if login.stamp.is_none() {
-            let deadline = self.policy.lifetime.deadline(now);
-            login.stamp = self.store.begin(deadline, now).await?;
-        }
-        let mut credential = SessionCredential::draw(login.subject(), &*self.entropy)?;
-        let mut row = self.draft(&login, &credential, now)?;
+        let old = login.replaces.take();
+        let draft = self.draft(login).await?;
         // What is replaced does not end for a login that could never be stored.
-        if let Some(credential) = &login.replaces {
-            replaced(self.revoke(credential).await)?;
+        if let Some(old) = old {
+            replaced(self.revoke(&old).await)?;
         }
-        if !self.store_new(&row, now).await? {
-            // Handles are never drawn twice, unless the entropy source repeats itself.
-            credential = SessionCredential::draw(login.subject(), &*self.entropy)?;
-            row = self.draft(&login, &credential, now)?;
-            if !self.store_new(&row, now).await? {
-                return Err(Error::could_not("the entropy source repeats itself", None));
-            }
-        }
-        if self.fence.cuts(row.subject(), began) {
-            // Nobody holds its credential, so that what matters is done already.
-            let _ = self.store.remove(row.handle(), row.subject(), now).await;
-            return Err(Rejection::Revoked.into());
-        }
-        let identity = Self::identity(&row, false, login.data);
-        Ok(Issued::new(credential.encode(), identity, Outcome::New))
+        let (credential, identity) = self.admit(draft).await?;
+        Ok(Issued::new(credential, identity, Outcome::New))
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
         let now = self.now()?;
-        let credential =
-            SessionCredential::parse(presented.credential()).ok_or(Rejection::Malformed)?;
+        let credential = self
+            .parse(presented.credential())
+            .ok_or(Rejection::Malformed)?;
         let load = Load {
             touch: Some(self.policy.lifetime.touch()),
             authoritative: presented.is_authoritative(),
@@ -489,56 +662,26 @@ where
     }
 
     async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
-        let now = self.now()?;
-        let presented = SessionCredential::parse(credential).ok_or(Rejection::Malformed)?;
-        let seed = entropy::draw(&*self.entropy)?;
-        let next = presented.successor(&seed).ok_or(Rejection::Unknown)?;
-        let renewal = Renewal {
-            generation: presented.generation(),
-            presented: presented.proof(),
-            next: next.proof(),
-            seed,
-            overlap: self.policy.windows.overlap,
-            idle: self.policy.lifetime.idle(),
-        };
-        let renewed = self.store.renew(presented.handle(), &renewal, now).await?;
-        let (mut row, advanced) = match renewed {
-            Renewed::Advanced(row) => (row, true),
-            Renewed::Unchanged(row) => (row, false),
-            Renewed::Absent => return Err(Rejection::Unknown.into()),
-        };
-        Self::same(&row, &presented)?;
-        if !self.in_force(&mut row, now) {
-            return Err(Rejection::Unknown.into());
-        }
-        if !advanced {
-            return self.replay(&row, presented, now).await;
-        }
-        let identity = Self::read(&row, false)?;
-        Ok(Issued::new(next.encode(), identity, Outcome::Rotated))
+        let exchange = self.exchange(credential).await?;
+        let identity = Self::read(&exchange.row, false)?;
+        Ok(Issued::new(exchange.credential, identity, exchange.outcome))
     }
 
     async fn revoke(&self, credential: &str) -> Result<Revocation> {
         let now = self.now()?;
-        let credential = SessionCredential::parse(credential).ok_or(Rejection::Malformed)?;
-        let load = Load::new().authoritative();
-        // Whatever the policy of this node says of its age: another node may have another one.
-        let row = self.store.load(credential.handle(), load, now).await?;
-        let Some(row) = row else {
+        let credential = self.parse(credential).ok_or(Rejection::Malformed)?;
+        match self.to_end(&credential, now).await? {
+            ToEnd::Proven(row) => {
+                let removal = self.store.remove(row.handle(), row.subject(), now);
+                Ok(removal.await?.effective)
+            }
+            ToEnd::Unproven => Ok(Revocation::Immediate),
             // Perhaps a revocation removed it that could not tell anybody any more.
-            let staleness = self.store.staleness();
-            return Ok(if staleness.is_zero() {
-                Revocation::Immediate
-            } else {
-                Revocation::Within(staleness)
-            });
-        };
-        Self::same(&row, &credential)?;
-        if judge(&row, &credential, self.policy.windows, now) == Verdict::Unknown {
-            return Ok(Revocation::Immediate);
+            ToEnd::Absent => Ok(match self.store.staleness() {
+                Duration::ZERO => Revocation::Immediate,
+                staleness => Revocation::Within(staleness),
+            }),
         }
-        let removal = self.store.remove(row.handle(), row.subject(), now);
-        Ok(removal.await?.effective)
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Revocation> {

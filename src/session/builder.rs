@@ -10,15 +10,19 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::session::ask::Limit;
 use crate::session::authenticator::SessionAuthenticator;
+use crate::session::credential::Purpose;
 use crate::session::judge::Windows;
 use crate::session::lifetime::Lifetime;
 use crate::session::policy::Policy;
+use crate::session::replays::Replays;
 use crate::session::store::SessionStore;
 
 /// Seconds in which a replaced credential works whatever happened.
 const OVERLAP: Duration = Duration::from_secs(10);
 /// Seconds in which it works as long as its successor was not used.
 const GRACE: Duration = Duration::from_secs(30);
+/// How often one replaced credential is answered within ten seconds.
+const REPLAYS: u32 = 1000;
 /// Bytes of application data that a session may keep.
 const MAX_DATA: usize = 64 * 1024;
 
@@ -45,10 +49,11 @@ pub struct SessionBuilder<S, D> {
     grace: Duration,
     renew_after: Option<Duration>,
     strict_orphans: bool,
+    replays: u32,
     limit: Limit,
     max_data: usize,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) entropy: Option<Arc<dyn Entropy>>,
     data: PhantomData<fn() -> D>,
 }
 
@@ -88,10 +93,11 @@ impl<S: SessionStore, D> NeedsAbsolute<S, D> {
             grace: GRACE,
             renew_after: None,
             strict_orphans: false,
+            replays: REPLAYS,
             limit: Limit::Unlimited,
             max_data: MAX_DATA,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
+            clock: None,
+            entropy: None,
             data: PhantomData,
         }
     }
@@ -132,6 +138,14 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         self
     }
 
+    /// How often this node answers one replaced credential, within ten seconds, with the successor
+    /// that it has already. Beyond it the credential is *refused* as
+    /// [`RefreshLimit`](crate::Refusal::RefreshLimit), and works again afterwards. Default: 1000.
+    pub fn replays(mut self, most: u32) -> Self {
+        self.replays = most;
+        self
+    }
+
     /// How many sessions a subject may have at once. Default: unlimited.
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limit = limit;
@@ -146,13 +160,13 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
 
     /// Tells the time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Some(Arc::new(clock));
         self
     }
 
     /// Gives unguessable bytes. Default: [`SystemEntropy`].
     pub fn entropy(mut self, entropy: impl Entropy) -> Self {
-        self.entropy = Arc::new(entropy);
+        self.entropy = Some(Arc::new(entropy));
         self
     }
 
@@ -164,6 +178,11 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// absolute one, a grace shorter than the overlap, a renewal that would never come, a limit
     /// of zero sessions.
     pub fn build(self) -> Result<SessionAuthenticator<S, D>> {
+        self.build_for(Purpose::Session)
+    }
+
+    /// The same for credentials of another purpose.
+    pub(crate) fn build_for(self, purpose: Purpose) -> Result<SessionAuthenticator<S, D>> {
         let lifetime = Lifetime::new(self.idle, self.absolute)?;
         if self.grace < self.overlap {
             return Err(Error::misuse(
@@ -203,11 +222,23 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
             max_data: self.max_data,
         };
         Ok(SessionAuthenticator::new(
+            purpose,
             self.store,
             policy,
-            self.clock,
-            self.entropy,
+            Replays::new(self.replays),
+            self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
         ))
+    }
+
+    /// The idle and the absolute lifetime.
+    pub(crate) fn lifetimes(&self) -> [Duration; 2] {
+        [self.idle, self.absolute]
+    }
+
+    /// Whether credentials become due for renewal with age.
+    pub(crate) fn renews(&self) -> bool {
+        self.renew_after.is_some()
     }
 }
 

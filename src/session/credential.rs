@@ -15,13 +15,44 @@ use crate::issued::Credential;
 use crate::secret::{REDACTED, Secret, constant_time_eq};
 use crate::sha256;
 
-/// Handle, generation, family proof and secret: 48 bytes, shown as 64 base64url characters.
+/// What a credential is good for. One that is good for the other is another by its shape, and by
+/// what the store keeps of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Presented with each request.
+    Session,
+    /// Presented to `refresh` alone, beside an access token for the requests.
+    Refresh,
+}
+
+impl Purpose {
+    /// In front of the 64 characters: no session and no token begins like this, and who searches
+    /// files for leaked secrets finds it.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Session => "",
+            Self::Refresh => "rt_",
+        }
+    }
+
+    /// What is hashed first for the proof of a credential, and for that of its family.
+    const fn labels(self) -> (&'static [u8; 7], &'static [u8]) {
+        match self {
+            Self::Session => (b"session", b"statewise family"),
+            Self::Refresh => (b"refresh", b"statewise refresh family"),
+        }
+    }
+}
+
+/// Handle, generation, family proof and secret: 48 bytes, shown as 64 base64url characters behind
+/// what its purpose begins with.
 ///
 /// The generation counts renewals and is masked by the family proof, so that a credential does
 /// not tell how often it was renewed. The family proof stays the same for the whole login: with
 /// it, even a credential of a forgotten generation proves that it once belonged to the login.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionCredential {
+    purpose: Purpose,
     handle: Handle,
     generation: u32,
     family: Secret<12>,
@@ -31,7 +62,7 @@ pub(crate) struct SessionCredential {
 impl SessionCredential {
     /// A fresh credential for a login of `subject`. One call of the entropy source, which costs
     /// more than all the rest.
-    pub(crate) fn draw(subject: &str, entropy: &dyn Entropy) -> Result<Self> {
+    pub(crate) fn draw(purpose: Purpose, subject: &str, entropy: &dyn Entropy) -> Result<Self> {
         let mut drawn = [0; 44];
         entropy.fill(&mut drawn)?;
         let (mut handle, mut family, mut secret) = ([0; 16], [0; 12], [0; 16]);
@@ -39,6 +70,7 @@ impl SessionCredential {
         family.copy_from_slice(&drawn[16..28]);
         secret.copy_from_slice(&drawn[28..]);
         Ok(Self {
+            purpose,
             handle: Handle::of_subject(subject, handle),
             generation: 0,
             family: Secret(family),
@@ -47,13 +79,16 @@ impl SessionCredential {
     }
 
     /// Reads a presented credential. `None` for any other length, alphabet or shape.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[inline]
+    pub(crate) fn parse(purpose: Purpose, text: &str) -> Option<Self> {
+        let text = text.strip_prefix(purpose.prefix())?;
         let bytes = base64url::decode_48(text.as_bytes().try_into().ok()?)?;
         let (handle, rest) = bytes.split_first_chunk()?;
         let (masked, rest) = rest.split_first_chunk()?;
         let (family, rest) = rest.split_first_chunk()?;
         let secret = rest.first_chunk()?;
         Some(Self {
+            purpose,
             handle: Handle::from_bytes(*handle),
             generation: u32::from_be_bytes(*masked) ^ mask(family),
             family: Secret(*family),
@@ -69,7 +104,11 @@ impl SessionCredential {
         bytes[16..20].copy_from_slice(&masked.to_be_bytes());
         bytes[20..32].copy_from_slice(&self.family.0);
         bytes[32..].copy_from_slice(&self.secret.0);
-        Credential::new(URL_SAFE_NO_PAD.encode(bytes))
+        let prefix = self.purpose.prefix();
+        let mut text = String::with_capacity(prefix.len() + 64);
+        text.push_str(prefix);
+        URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
+        Credential::new(text)
     }
 
     pub(crate) fn handle(&self) -> Handle {
@@ -86,7 +125,7 @@ impl SessionCredential {
     /// They fill one block, padding included, which needs no hasher and its buffer.
     pub(crate) fn proof(&self) -> Proof {
         let mut proven = [0; 7 + 16 + 4 + 12 + 16];
-        proven[..7].copy_from_slice(b"session");
+        proven[..7].copy_from_slice(self.purpose.labels().0);
         proven[7..23].copy_from_slice(self.handle.as_bytes());
         proven[23..27].copy_from_slice(&self.generation.to_be_bytes());
         proven[27..39].copy_from_slice(&self.family.0);
@@ -98,7 +137,7 @@ impl SessionCredential {
     /// What the store keeps of the whole login.
     pub(crate) fn family_proof(&self) -> Proof {
         let mut hash = Sha256::new();
-        hash.update(b"statewise family");
+        hash.update(self.purpose.labels().1);
         hash.update(self.handle.as_bytes());
         hash.update(self.family.0);
         Proof::truncated(&hash.finalize())
@@ -174,11 +213,12 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes_and_nothing_else() {
-        let credential = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let credential =
+            SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let text = credential.encode();
         let text = text.reveal();
         assert_eq!(text.len(), 64);
-        let read = SessionCredential::parse(text).unwrap();
+        let read = SessionCredential::parse(Purpose::Session, text).unwrap();
         assert_eq!(read.handle(), credential.handle());
         assert_eq!(read.generation(), 0);
         assert_eq!(read.proof(), credential.proof());
@@ -193,8 +233,26 @@ mod tests {
             &format!("{} ", &text[..63]),
             &format!("{}+", &text[..63]),
         ] {
-            assert!(SessionCredential::parse(bad).is_none());
+            assert!(SessionCredential::parse(Purpose::Session, bad).is_none());
         }
+    }
+
+    #[test]
+    fn nothing_good_for_one_purpose_is_good_for_the_other() {
+        let refresh = SessionCredential::draw(Purpose::Refresh, "alice", &SystemEntropy).unwrap();
+        let text = refresh.encode();
+        let text = text.reveal();
+        assert_eq!(text.len(), 67);
+        let read = SessionCredential::parse(Purpose::Refresh, text).unwrap();
+        assert_eq!(read.proof(), refresh.proof());
+        assert!(SessionCredential::parse(Purpose::Session, text).is_none());
+        let bare = text.strip_prefix("rt_").unwrap();
+        assert!(SessionCredential::parse(Purpose::Refresh, bare).is_none());
+        // Whoever cuts it off has a credential that no store recognises.
+        let session = SessionCredential::parse(Purpose::Session, bare).unwrap();
+        assert_eq!(session.handle(), refresh.handle());
+        assert_ne!(session.proof(), refresh.proof());
+        assert_ne!(session.family_proof(), refresh.family_proof());
     }
 
     #[test]
@@ -202,7 +260,7 @@ mod tests {
         for generation in [0, 1, u32::MAX] {
             let credential = SessionCredential {
                 generation,
-                ..SessionCredential::draw("alice", &SystemEntropy).unwrap()
+                ..SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap()
             };
             let mut hash = Sha256::new();
             hash.update(b"session");
@@ -216,7 +274,7 @@ mod tests {
 
     #[test]
     fn one_successor_for_each_seed() {
-        let first = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let first = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let seed = [7; 16];
         let next = first.successor(&seed).unwrap();
         assert_eq!(next.generation(), 1);

@@ -73,6 +73,7 @@ mod tests {
     use crate::entropy::SystemEntropy;
     use crate::fields::FieldsBuilder;
     use crate::session::ask::Renewal;
+    use crate::session::credential::Purpose;
 
     const WINDOWS: Windows = Windows {
         overlap: 10,
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_verdict_at_every_edge() {
-        let zero = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
         let verdict = |row: &Record, credential: &SessionCredential, seconds| {
             judge(row, credential, WINDOWS, at(seconds))
@@ -159,12 +160,12 @@ mod tests {
 
     #[test]
     fn nothing_unproven_is_more_than_unknown() {
-        let zero = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
         let one = renew(&mut row, &zero, at(100));
         let two = renew(&mut row, &one, at(200));
         // Everything but the handle is another login's.
-        let other = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let other = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let mut forged = row_of(&other);
         forged.handle = row.handle;
         for generation in [other, other.successor(&[1; 16]).unwrap()] {
@@ -175,7 +176,7 @@ mod tests {
             let text = credential.encode();
             let text = text.reveal();
             let last = if text.ends_with('A') { "B" } else { "A" };
-            SessionCredential::parse(&format!("{}{last}", &text[..63])).unwrap()
+            SessionCredential::parse(Purpose::Session, &format!("{}{last}", &text[..63])).unwrap()
         };
         for credential in [one, two] {
             let verdict = judge(&row, &damaged(&credential), WINDOWS, at(200));
@@ -189,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumped_back_does_not_stretch_the_overlap() {
-        let zero = SessionCredential::draw("alice", &SystemEntropy).unwrap();
+        let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
         let one = renew(&mut row, &zero, at(40_000));
         assert!(row.confirm(one.generation()));

@@ -118,6 +118,16 @@ impl<D> TokenAuthenticator<D> {
         Ok(())
     }
 
+    /// Seconds that a token lives.
+    pub(crate) fn lifetime(&self) -> u64 {
+        self.policy.lifetime
+    }
+
+    /// The view that says what is revoked, if there is one.
+    pub(crate) fn revocations(&self) -> Option<&RevocationView> {
+        self.revocations.as_ref()
+    }
+
     /// Seconds for which a token is accepted at most.
     fn longest(&self) -> u64 {
         longest(&self.policy, self.foreign.as_ref())
@@ -446,6 +456,44 @@ where
             };
             let credential = self.sign(&identity, max_length, carry, write)?;
             Ok(Issued::new(credential, identity, Outcome::Rotated))
+        })
+    }
+
+    /// Signs an access token of a login that is kept elsewhere: like `identity`, whose times it sets,
+    /// with data as they are stored. It says nothing of the login's deadline, so that nobody
+    /// refreshes it.
+    ///
+    /// # Errors
+    ///
+    /// *Refused* if it would be too long; *misuse* if no key may sign it.
+    pub(crate) fn mint(
+        &self,
+        identity: &mut Identity<D>,
+        data: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<Credential> {
+        let deadline = identity.deadline;
+        // A clock that is behind the one of the login makes no token older than that.
+        identity.issued_at = now.max(identity.authenticated_at);
+        identity.expires_at = self.expiry(identity.issued_at, deadline);
+        identity.deadline = identity.expires_at;
+        let write = |json: &mut Vec<u8>| {
+            json.extend(data.unwrap_or(data::NULL));
+            Ok(())
+        };
+        let signed = self.sign(identity, self.policy.max_length, |_| {}, write);
+        identity.deadline = deadline;
+        signed
+    }
+
+    /// Whose token it is, expired or not: handle and subject.
+    ///
+    /// # Errors
+    ///
+    /// *Rejected* if it is none of ours.
+    pub(crate) fn prove(&self, token: &str) -> Result<(Handle, String)> {
+        self.with_facts(token, |facts, _| {
+            Ok((facts.handle, facts.subject.decode().into_owned()))
         })
     }
 

@@ -55,8 +55,8 @@ pub struct TokenBuilder<D> {
     max_length: usize,
     interop: Option<Interop>,
     revocations: Option<RevocationView>,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) entropy: Option<Arc<dyn Entropy>>,
     data: PhantomData<fn() -> D>,
 }
 
@@ -108,8 +108,8 @@ impl<D> NeedsLifetime<D> {
             max_length: MAX_LENGTH,
             interop: None,
             revocations: None,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
+            clock: None,
+            entropy: None,
             data: PhantomData,
         }
     }
@@ -150,13 +150,13 @@ impl<D> TokenBuilder<D> {
 
     /// Tells the time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Some(Arc::new(clock));
         self
     }
 
     /// Gives unguessable bytes. Default: [`SystemEntropy`].
     pub fn entropy(mut self, entropy: impl Entropy) -> Self {
-        self.entropy = Arc::new(entropy);
+        self.entropy = Some(Arc::new(entropy));
         self
     }
 
@@ -228,9 +228,31 @@ impl<D> TokenBuilder<D> {
             policy,
             foreign,
             self.revocations,
-            self.clock,
-            self.entropy,
+            self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
         ))
+    }
+
+    /// Access tokens of logins that last for `absolute` and are kept elsewhere.
+    pub(crate) fn build_access(mut self, absolute: Duration) -> Result<TokenAuthenticator<D>> {
+        if self.interop.is_some() {
+            return Err(Error::misuse(
+                "tokens of others have no login to refresh: take them in a service of their own",
+            ));
+        }
+        if self.max_lifetime.is_some_and(|max| max < absolute) {
+            return Err(Error::misuse(
+                "the maximum lifetime of a login's tokens is shorter than the absolute lifetime \
+                 of the login: leave it out",
+            ));
+        }
+        self.max_lifetime = self.max_lifetime.or(Some(absolute.max(self.lifetime)));
+        self.build()
+    }
+
+    /// How long one token lives.
+    pub(crate) fn each(&self) -> Duration {
+        self.lifetime
     }
 }
 

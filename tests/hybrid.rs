@@ -1,0 +1,634 @@
+//! What users of short tokens with a refresh session rely on.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::hybrid::HybridAuthenticator;
+use statewise::observer::{Event, Observed, Observer};
+use statewise::revocation::{MemoryLog, RevocationView};
+use statewise::session::{Limit, Replaced, Replacement, SessionAuthenticator, SessionBuilder};
+use statewise::store::MemoryStore;
+use statewise::testkit::{Fault, FaultyStore, ManualClock, Method, block_on};
+use statewise::token::{Interop, Key, KeyState, TokenAuthenticator, TokenBuffer, TokenBuilder};
+use statewise::{
+    Authenticator, DynAuthenticator, Issued, Login, Outcome, Presented, Refusal, Rejection, Result,
+    Revocation,
+};
+
+#[path = "hybrid/revoked.rs"]
+mod revoked;
+
+const ACCESS: u64 = 600;
+const IDLE: u64 = 7 * 86_400;
+const ABSOLUTE: u64 = 30 * 86_400;
+
+type Hybrid<D = ()> = HybridAuthenticator<Arc<MemoryStore>, D>;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn memory() -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::with_capacity(1_000).unwrap())
+}
+
+fn tokens<D>(key: &Key) -> TokenBuilder<D> {
+    TokenAuthenticator::builder(key.clone())
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(seconds(ACCESS))
+}
+
+fn tokens_for(lifetime: u64) -> TokenBuilder<()> {
+    TokenAuthenticator::builder(key())
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(seconds(lifetime))
+}
+
+fn sessions<S: statewise::session::SessionStore, D>(
+    store: S,
+    clock: &ManualClock,
+) -> SessionBuilder<S, D> {
+    SessionAuthenticator::builder(store)
+        .idle(seconds(IDLE))
+        .absolute(seconds(ABSOLUTE))
+        .clock(clock.clone())
+}
+
+fn key() -> Key {
+    Key::hs256(b"a key of the hybrid's tests, no secret").unwrap()
+}
+
+fn hybrid<D>() -> (Hybrid<D>, ManualClock) {
+    let clock = ManualClock::default();
+    let auth = HybridAuthenticator::new(tokens(&key()), sessions(memory(), &clock));
+    (auth.unwrap(), clock)
+}
+
+fn access<D>(issued: &Issued<D>) -> &str {
+    issued.credential().reveal()
+}
+
+fn refresh<D>(issued: &Issued<D>) -> &str {
+    issued.refresh_credential().unwrap().reveal()
+}
+
+fn login(auth: &impl Authenticator<Data = ()>, subject: &str) -> Issued {
+    block_on(auth.issue(Login::new(subject))).unwrap()
+}
+
+/// Exchanges the refresh credential of `issued`.
+fn exchange(auth: &impl Authenticator<Data = ()>, issued: &Issued) -> Result<Issued> {
+    block_on(auth.refresh(refresh(issued)))
+}
+
+fn cause<T: std::fmt::Debug>(answer: Result<T>) -> Option<Rejection> {
+    answer.unwrap_err().rejection()
+}
+
+#[test]
+fn a_day_with_it() {
+    let (auth, clock) = hybrid();
+    let login = Login::new("alice").role("admin").device("phone");
+    let mut issued = block_on(auth.issue(login)).unwrap();
+    let first = issued.identity().clone();
+    assert_eq!(issued.outcome(), Outcome::New);
+    assert_eq!(issued.renewable().reveal(), refresh(&issued));
+    for round in 1..=100_u64 {
+        let caller = block_on(auth.verify(access(&issued))).unwrap();
+        assert_eq!(caller.subject(), "alice");
+        assert!(caller.has_role("admin"));
+        assert_eq!(caller.device(), Some("phone"));
+        assert_eq!(caller.id(), first.id());
+        assert_eq!(caller.authenticated_at(), first.authenticated_at());
+        assert_eq!(caller.expires_at(), issued.expires_at());
+        assert!(!caller.renewal_due());
+        clock.advance(seconds(ACCESS));
+        assert_eq!(
+            cause(auth.verify_now(access(&issued))),
+            Some(Rejection::Expired)
+        );
+        issued = exchange(&auth, &issued).unwrap();
+        assert_eq!(issued.outcome(), Outcome::Rotated, "round {round}");
+        assert_eq!(issued.identity().deadline(), first.deadline());
+        assert_eq!(
+            issued.identity().authenticated_at(),
+            first.authenticated_at()
+        );
+        assert_eq!(issued.identity().id(), first.id());
+    }
+    assert_eq!(
+        block_on(auth.sessions("alice", None))
+            .unwrap()
+            .sessions
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn neither_kind_is_taken_for_the_other() {
+    let (auth, clock) = hybrid();
+    let issued = login(&auth, "alice");
+    let (access, refresh) = (access(&issued), refresh(&issued));
+    assert!(auth.accepts(access) && auth.accepts(refresh));
+    assert_eq!(
+        cause(block_on(auth.verify(refresh))),
+        Some(Rejection::Malformed)
+    );
+    assert_eq!(
+        cause(block_on(auth.refresh(access))),
+        Some(Rejection::Malformed)
+    );
+
+    // Nor is it a session of the same store, as it is or without what it begins with.
+    let plain: SessionAuthenticator<_> =
+        sessions(Arc::clone(auth.store()), &clock).build().unwrap();
+    let bare = refresh.strip_prefix("rt_").unwrap();
+    assert!(!plain.accepts(refresh) && !auth.accepts(bare));
+    assert_eq!(
+        cause(block_on(plain.verify(refresh))),
+        Some(Rejection::Malformed)
+    );
+    assert_eq!(
+        cause(block_on(plain.verify(bare))),
+        Some(Rejection::Unknown)
+    );
+    assert_eq!(
+        cause(block_on(plain.refresh(bare))),
+        Some(Rejection::Unknown)
+    );
+    assert_eq!(block_on(plain.revoke(bare)).unwrap(), Revocation::Immediate);
+    let session = block_on(plain.issue(Login::new("alice"))).unwrap();
+    let session = session.credential().reveal();
+    assert_eq!(
+        cause(block_on(auth.refresh(session))),
+        Some(Rejection::Malformed)
+    );
+    let dressed = format!("rt_{session}");
+    assert_eq!(
+        cause(block_on(auth.refresh(&dressed))),
+        Some(Rejection::Unknown)
+    );
+    let _ = block_on(auth.revoke(&dressed)).unwrap();
+    assert_eq!(block_on(plain.verify(session)).unwrap().subject(), "alice");
+
+    // A service with the same keys verifies access tokens, and carries none of them on.
+    let verifier = tokens(&key())
+        .max_lifetime(seconds(ABSOLUTE))
+        .clock(clock.clone());
+    let verifier: TokenAuthenticator = verifier.build().unwrap();
+    assert_eq!(verifier.verify_now(access).unwrap().subject(), "alice");
+    clock.advance(seconds(ACCESS - 1));
+    let carried = block_on(verifier.refresh(access)).unwrap();
+    assert_eq!(carried.expires_at(), issued.expires_at());
+    clock.advance(seconds(1));
+    assert_eq!(
+        cause(block_on(verifier.refresh(carried.credential().reveal()))),
+        Some(Rejection::Expired)
+    );
+    // Long after the login, too.
+    clock.advance(seconds(5 * 86_400));
+    let later = exchange(&auth, &issued).unwrap();
+    assert!(verifier.verify_now(later.credential().reveal()).is_ok());
+    // And one for another audience, or of another issuer, does not.
+    let other: TokenAuthenticator = TokenAuthenticator::builder(key())
+        .issuer("https://auth.example")
+        .audience("billing")
+        .lifetime(seconds(ACCESS))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    assert_eq!(
+        cause(other.verify_now(later.credential().reveal())),
+        Some(Rejection::WrongAudience)
+    );
+}
+
+#[test]
+fn other_tabs_and_lost_answers_are_honest_and_thieves_are_not() {
+    let (auth, clock) = hybrid();
+    let first = login(&auth, "alice");
+    clock.advance(seconds(ACCESS));
+    let second = exchange(&auth, &first).unwrap();
+    // The other tabs: the same successor, whichever of the two they hold, and nothing written.
+    for presented in [&first, &second, &first] {
+        let again = exchange(&auth, presented).unwrap();
+        assert_eq!(again.outcome(), Outcome::Replayed);
+        assert_eq!(refresh(&again), refresh(&second));
+        assert!(auth.verify_now(access(&again)).is_ok());
+    }
+    // Using an access token is no use of the refresh credential: the first one stays honest.
+    assert!(block_on(auth.verify(access(&second))).is_ok());
+    clock.advance(seconds(29));
+    assert_eq!(
+        exchange(&auth, &first).unwrap().outcome(),
+        Outcome::Replayed
+    );
+    clock.advance(seconds(1));
+    // A client that slept on a dead network.
+    let recovered = exchange(&auth, &first).unwrap();
+    assert_eq!(recovered.outcome(), Outcome::Recovered);
+    assert_eq!(refresh(&recovered), refresh(&second));
+    // Once the successor was refreshed, the first one is a copy in other hands.
+    let third = exchange(&auth, &second).unwrap();
+    assert_eq!(third.outcome(), Outcome::Rotated);
+    let theft = exchange(&auth, &first).unwrap_err();
+    assert_eq!(theft.rejection(), Some(Rejection::Reused));
+    assert_eq!(theft.theft().unwrap().subject(), "alice");
+    assert_eq!(theft.theft().unwrap().login(), first.identity().id());
+    for ended in [&first, &second, &third] {
+        assert_eq!(cause(exchange(&auth, ended)), Some(Rejection::Unknown));
+    }
+}
+
+#[test]
+fn strict_orphans_end_the_login() {
+    let clock = ManualClock::default();
+    let strict = sessions(memory(), &clock).strict_orphans();
+    let auth: Hybrid = HybridAuthenticator::new(tokens(&key()), strict).unwrap();
+    let first = login(&auth, "alice");
+    clock.advance(seconds(ACCESS));
+    let second = exchange(&auth, &first).unwrap();
+    clock.advance(seconds(30));
+    assert_eq!(cause(exchange(&auth, &first)), Some(Rejection::Reused));
+    assert_eq!(cause(exchange(&auth, &second)), Some(Rejection::Unknown));
+}
+
+#[test]
+fn a_login_goes_idle_without_a_refresh_and_ends_at_its_deadline() {
+    let (auth, clock) = hybrid();
+    let idle = login(&auth, "alice");
+    let mut used = login(&auth, "alice");
+    clock.advance(seconds(IDLE - 1));
+    used = exchange(&auth, &used).unwrap();
+    clock.advance(seconds(1));
+    assert_eq!(cause(exchange(&auth, &idle)), Some(Rejection::Unknown));
+    for _ in 0..3 {
+        clock.advance(seconds(IDLE - 2));
+        used = exchange(&auth, &used).unwrap();
+    }
+    // The last access token does not outlive the login.
+    let left = used.identity().deadline() - used.identity().issued_at();
+    clock.advance(seconds(left.whole_seconds() as u64 - 5));
+    used = exchange(&auth, &used).unwrap();
+    assert_eq!(used.expires_at(), used.identity().deadline());
+    assert!(auth.verify_now(access(&used)).is_ok());
+    clock.advance(seconds(5));
+    assert_eq!(
+        cause(auth.verify_now(access(&used))),
+        Some(Rejection::Expired)
+    );
+    assert_eq!(cause(exchange(&auth, &used)), Some(Rejection::Unknown));
+}
+
+#[test]
+fn without_a_log_access_tokens_live_out_their_minutes() {
+    for by_access_token in [true, false] {
+        let (auth, clock) = hybrid();
+        let issued = login(&auth, "alice");
+        let presented = if by_access_token {
+            access(&issued)
+        } else {
+            refresh(&issued)
+        };
+        let answer = block_on(auth.revoke(presented)).unwrap();
+        assert_eq!(answer, Revocation::Within(seconds(ACCESS)));
+        assert_eq!(cause(exchange(&auth, &issued)), Some(Rejection::Unknown));
+        assert!(auth.verify_now(access(&issued)).is_ok());
+        // Who asks the store itself is told at once.
+        let sensitive = Presented::new(access(&issued)).authoritative();
+        assert_eq!(
+            cause(block_on(auth.verify_with(sensitive))),
+            Some(Rejection::Unknown)
+        );
+        clock.advance(seconds(ACCESS));
+        assert!(auth.verify_now(access(&issued)).is_err());
+        // Twice is as good as once, and the answer never says less than is true.
+        assert_eq!(block_on(auth.revoke(presented)).unwrap(), answer);
+    }
+}
+
+#[test]
+fn what_is_forged_ends_nothing() {
+    let (auth, _) = hybrid();
+    let issued = login(&auth, "alice");
+    let mut forged = refresh(&issued).to_owned();
+    let last = if forged.ends_with('A') { "B" } else { "A" };
+    forged.replace_range(66.., last);
+    let _ = block_on(auth.revoke(&forged)).unwrap();
+    assert_eq!(
+        cause(block_on(auth.refresh(&forged))),
+        Some(Rejection::Unknown)
+    );
+    let mut forged = access(&issued).to_owned();
+    let at = forged.len() - 10;
+    let other = if &forged[at..=at] == "A" { "B" } else { "A" };
+    forged.replace_range(at..=at, other);
+    assert_eq!(
+        cause(block_on(auth.revoke(&forged))),
+        Some(Rejection::BadSignature)
+    );
+    for garbage in [
+        "",
+        "rt_",
+        ".",
+        "..",
+        "rt_!",
+        &"A".repeat(64),
+        &"x".repeat(100_000),
+    ] {
+        for answer in [
+            block_on(auth.revoke(garbage)).err(),
+            block_on(auth.refresh(garbage)).err(),
+        ] {
+            let cause = answer.unwrap().rejection();
+            assert!(matches!(
+                cause,
+                Some(Rejection::Malformed | Rejection::UnacceptableHeader)
+            ));
+        }
+    }
+    assert!(exchange(&auth, &issued).is_ok());
+}
+
+#[test]
+fn a_login_replaces_what_the_request_carried() {
+    for by_access_token in [true, false] {
+        let (auth, _) = hybrid();
+        let old = login(&auth, "alice");
+        let presented = if by_access_token {
+            access(&old)
+        } else {
+            refresh(&old)
+        };
+        let new = block_on(auth.issue(Login::new("bob").replaces(presented))).unwrap();
+        assert_eq!(cause(exchange(&auth, &old)), Some(Rejection::Unknown));
+        assert!(exchange(&auth, &new).is_ok());
+    }
+    let (auth, _) = hybrid();
+    for garbage in ["", "no credential", "a.b.c", "rt_"] {
+        assert!(block_on(auth.issue(Login::new("alice").replaces(garbage))).is_ok());
+    }
+}
+
+#[test]
+fn an_authoritative_verification_reads_the_row() {
+    let (auth, clock) = hybrid::<String>();
+    let login = Login::new("alice").role("admin").data("old".to_owned());
+    let issued = block_on(auth.issue(login)).unwrap();
+    let asked = || block_on(auth.verify_with(Presented::new(access(&issued)).authoritative()));
+    let caller = asked().unwrap();
+    assert_eq!(caller.expires_at(), issued.expires_at());
+    assert_eq!(caller.deadline(), issued.identity().deadline());
+
+    let replacement = Replacement::new().roles(["user"]).data("new".to_owned());
+    let replaced = block_on(auth.replace(&caller, replacement)).unwrap();
+    assert!(matches!(replaced, Replaced::Done(_)));
+    // The token says what it was signed with, the row what is so.
+    assert!(auth.verify_now(access(&issued)).unwrap().has_role("admin"));
+    let now = asked().unwrap();
+    assert!(!now.has_role("admin") && now.has_role("user"));
+    assert_eq!(now.data(), "new");
+    assert_eq!(now.version(), 1);
+    clock.advance(seconds(ACCESS));
+    let refreshed = block_on(auth.refresh(refresh(&issued))).unwrap();
+    let caller = auth.verify_now(access(&refreshed)).unwrap();
+    assert!(!caller.has_role("admin") && caller.has_role("user"));
+    assert_eq!(caller.data(), "new");
+    assert_eq!(refreshed.identity().data(), "new");
+}
+
+#[test]
+fn devices_are_listed_and_ended() {
+    let (auth, _) = hybrid();
+    let phone = login(&auth, "alice");
+    let laptop = login(&auth, "alice");
+    let tablet = login(&auth, "alice");
+    let bob = login(&auth, "bob");
+    let id = phone.identity().id();
+    assert_eq!(block_on(auth.revoke_id("bob", id)).unwrap().count, 0);
+    assert_eq!(block_on(auth.revoke_id("alice", id)).unwrap().count, 1);
+    assert_eq!(cause(exchange(&auth, &phone)), Some(Rejection::Unknown));
+    let removed = block_on(auth.revoke_others(access(&laptop))).unwrap();
+    assert_eq!(
+        (removed.count, removed.effective),
+        (1, Revocation::Within(seconds(ACCESS)))
+    );
+    assert_eq!(cause(exchange(&auth, &tablet)), Some(Rejection::Unknown));
+    assert_eq!(
+        block_on(auth.revoke_others(refresh(&laptop)))
+            .unwrap()
+            .count,
+        0
+    );
+    // A credential that has ended ends nobody else's.
+    assert!(block_on(auth.revoke_others(access(&tablet))).is_err());
+    assert!(block_on(auth.revoke_others(refresh(&tablet))).is_err());
+    assert!(exchange(&auth, &laptop).is_ok());
+    assert!(exchange(&auth, &bob).is_ok());
+    let _ = block_on(auth.revoke_all("alice")).unwrap();
+    assert_eq!(cause(exchange(&auth, &laptop)), Some(Rejection::Unknown));
+    assert!(exchange(&auth, &bob).is_ok());
+}
+
+#[test]
+fn a_store_that_fails_is_unavailable_and_never_asked_to_verify() {
+    let clock = ManualClock::default();
+    let store = FaultyStore::new(memory());
+    let auth = HybridAuthenticator::new(tokens::<()>(&key()), sessions(store, &clock)).unwrap();
+    let issued = login(&auth, "alice");
+    auth.store().reset();
+    assert!(block_on(auth.verify(access(&issued))).is_ok());
+    assert!(auth.verify_now(access(&issued)).is_ok());
+    assert_eq!(auth.store().calls(), 0);
+
+    let fails = |method| auth.store().fail_nth_of(method, 1, Fault::Fails);
+    fails(Method::Load);
+    let presented = Presented::new(access(&issued)).authoritative();
+    assert!(
+        block_on(auth.verify_with(presented))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    fails(Method::Load);
+    assert!(
+        block_on(auth.revoke(refresh(&issued)))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    for credential in [access(&issued), refresh(&issued)] {
+        fails(Method::Remove);
+        assert!(
+            block_on(auth.revoke(credential))
+                .unwrap_err()
+                .is_unavailable()
+        );
+    }
+    fails(Method::RemoveSubject);
+    assert!(
+        block_on(auth.revoke_all("alice"))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    fails(Method::Create);
+    assert!(
+        block_on(auth.issue(Login::new("bob")))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    fails(Method::Renew);
+    clock.advance(seconds(ACCESS));
+    assert!(exchange(&auth, &issued).unwrap_err().is_unavailable());
+    assert!(!auth.store().has_plans());
+
+    // The answer to a renewal is lost: the retry gets what it would have got.
+    auth.store()
+        .fail_nth_of(Method::Renew, 1, Fault::LosesAnswer);
+    assert!(exchange(&auth, &issued).unwrap_err().is_unavailable());
+    auth.store().reset();
+    let retried = exchange(&auth, &issued).unwrap();
+    assert_eq!(retried.outcome(), Outcome::Replayed);
+    assert_eq!(
+        auth.store().calls(),
+        1,
+        "a refresh is one call of the store"
+    );
+    clock.advance(seconds(10));
+    assert_eq!(
+        exchange(&auth, &retried).unwrap().outcome(),
+        Outcome::Rotated
+    );
+    assert_eq!(auth.store().calls(), 2);
+}
+
+#[test]
+fn a_login_whose_token_would_be_too_long_is_not_stored() {
+    let clock = ManualClock::default();
+    let auth: Hybrid = HybridAuthenticator::new(
+        tokens(&key()).max_length(400),
+        sessions(memory(), &clock).limit(Limit::EvictOldest(1)),
+    )
+    .unwrap();
+    let old = login(&auth, "alice");
+    let long = Login::new("alice")
+        .roles((0..40).map(|n| format!("role {n}")))
+        .replaces(refresh(&old));
+    let refused = block_on(auth.issue(long)).unwrap_err();
+    assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
+    assert!(
+        exchange(&auth, &old).is_ok(),
+        "it ended for a login that never was"
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused() {
+    let clock = ManualClock::default();
+    let build = |tokens: TokenBuilder<()>, sessions| HybridAuthenticator::new(tokens, sessions);
+    let fine = || sessions::<_, ()>(memory(), &clock);
+    let refused = [
+        build(tokens_for(IDLE), fine()),
+        build(tokens(&key()).max_lifetime(seconds(ABSOLUTE - 1)), fine()),
+        build(
+            tokens(&key()).interop(
+                Interop::from_issuer("https://other.example", seconds(60)).audience("api"),
+            ),
+            fine(),
+        ),
+        build(tokens(&key()), fine().renew_after(seconds(60))),
+        build(tokens(&key()), fine().grace(seconds(1))),
+        build(tokens(&key()).max_length(1), fine()),
+        build(
+            tokens(&key()).revocations(
+                &RevocationView::builder(MemoryLog::new().unwrap())
+                    .longest(seconds(ABSOLUTE - 1))
+                    .build()
+                    .unwrap(),
+            ),
+            fine(),
+        ),
+    ];
+    for (case, refused) in refused.into_iter().enumerate() {
+        assert!(refused.unwrap_err().is_misuse(), "case {case}");
+    }
+}
+
+#[test]
+fn it_is_one_of_the_strategies() {
+    let (auth, clock) = hybrid();
+    let auth: Arc<dyn DynAuthenticator<()>> = Arc::new(auth);
+    let issued = login(&auth, "alice");
+    assert!(block_on(auth.verify(access(&issued))).is_ok());
+    clock.advance(seconds(ACCESS));
+    let refreshed = block_on(auth.refresh(issued.renewable().reveal())).unwrap();
+    assert!(block_on(auth.verify(access(&refreshed))).is_ok());
+
+    let (auth, _) = hybrid::<()>();
+    let issued = login(&auth, "alice");
+    let mut buffer = TokenBuffer::new();
+    let caller = auth.verify_borrowed(access(&issued), &mut buffer).unwrap();
+    assert_eq!(caller.subject(), "alice");
+    let now = issued.identity().issued_at();
+    assert_eq!(
+        auth.keyring().state(key().kid(), now),
+        Some(KeyState::Active)
+    );
+    let shown = format!("{auth:?} {issued:?}");
+    for secret in [access(&issued), refresh(&issued), &key().reveal()] {
+        assert!(!shown.contains(secret));
+    }
+}
+
+/// Counts what is worth an alarm.
+#[derive(Debug, Default)]
+struct Alarm {
+    told: std::sync::Mutex<Vec<&'static str>>,
+}
+
+impl Observer for Alarm {
+    fn observe(&self, event: &Event<'_>) {
+        self.told.lock().unwrap().push(match event {
+            Event::Issued { .. } => "issued",
+            Event::Rotated { .. } => "rotated",
+            Event::Replayed { .. } => "replayed",
+            Event::Recovered { .. } => "recovered",
+            Event::Theft { .. } => "theft",
+            _ => "other",
+        });
+    }
+}
+
+#[test]
+fn an_observer_is_told_of_orphans_and_thefts() {
+    let (auth, clock) = hybrid();
+    let alarm = Arc::new(Alarm::default());
+    let auth = Observed::new(auth, alarm.clone());
+    let first = login(&auth, "alice");
+    clock.advance(seconds(ACCESS));
+    let second = exchange(&auth, &first).unwrap();
+    let _ = exchange(&auth, &first).unwrap();
+    clock.advance(seconds(600));
+    let _ = exchange(&auth, &first).unwrap();
+    let _ = exchange(&auth, &second).unwrap();
+    assert!(exchange(&auth, &first).is_err());
+    let told = alarm.told.lock().unwrap().clone();
+    assert_eq!(
+        told,
+        [
+            "issued",
+            "rotated",
+            "replayed",
+            "recovered",
+            "rotated",
+            "theft"
+        ]
+    );
+}

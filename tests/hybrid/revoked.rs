@@ -1,0 +1,339 @@
+//! With a revocation log: access tokens end with their login, on every node.
+
+use super::*;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use statewise::clock::Timestamp;
+use statewise::revocation::{Draft, Page as LogPage, RevocationLog};
+use statewise::testkit::YieldingStore;
+use statewise::{Error, Stamp};
+
+const BOUND: u64 = 5;
+
+/// A log that can be cut off.
+#[derive(Debug)]
+struct Cut {
+    log: MemoryLog,
+    off: AtomicBool,
+}
+
+impl Cut {
+    fn answer(&self) -> Result<()> {
+        if self.off.load(Ordering::Relaxed) {
+            return Err(Error::unavailable("cut off"));
+        }
+        Ok(())
+    }
+}
+
+impl RevocationLog for Cut {
+    async fn append(&self, drafts: &[Draft], now: Timestamp) -> Result<Stamp> {
+        self.answer()?;
+        self.log.append(drafts, now).await
+    }
+
+    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<LogPage> {
+        self.answer()?;
+        self.log.read(from, limit, now).await
+    }
+
+    async fn head(&self, now: Timestamp) -> Result<Stamp> {
+        self.answer()?;
+        self.log.head(now).await
+    }
+
+    async fn fence(&self, now: Timestamp) -> Result<()> {
+        self.answer()?;
+        self.log.fence(now).await
+    }
+}
+
+/// The log and the store of a fleet, whose nodes go by one clock.
+struct Fleet {
+    log: Arc<Cut>,
+    store: Arc<MemoryStore>,
+    clock: ManualClock,
+}
+
+struct Node {
+    view: RevocationView,
+    auth: Hybrid,
+}
+
+impl Fleet {
+    fn new() -> Self {
+        Self {
+            log: Arc::new(Cut {
+                log: MemoryLog::new().unwrap(),
+                off: AtomicBool::new(false),
+            }),
+            store: memory(),
+            clock: ManualClock::default(),
+        }
+    }
+
+    fn node(&self) -> Node {
+        let view = RevocationView::builder(Arc::clone(&self.log))
+            .longest(seconds(ABSOLUTE))
+            .bound(seconds(BOUND))
+            .clock(self.clock.clone())
+            .build()
+            .unwrap();
+        let auth = HybridAuthenticator::new(
+            tokens(&key()).revocations(&view),
+            sessions(Arc::clone(&self.store), &self.clock),
+        );
+        let node = Node {
+            view,
+            auth: auth.unwrap(),
+        };
+        node.follow();
+        node
+    }
+
+    fn cut(&self, off: bool) {
+        self.log.off.store(off, Ordering::Relaxed);
+    }
+}
+
+impl Node {
+    fn follow(&self) {
+        let _ = block_on(self.view.follow());
+    }
+
+    fn login(&self) -> Issued {
+        self.follow();
+        login(&self.auth, "alice")
+    }
+}
+
+#[test]
+fn an_access_token_ends_with_its_login_on_every_node() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    for by_access_token in [true, false] {
+        let ended = here.login();
+        let kept = here.login();
+        let presented = if by_access_token {
+            access(&ended)
+        } else {
+            refresh(&ended)
+        };
+        let answer = block_on(here.auth.revoke(presented)).unwrap();
+        assert_eq!(answer, Revocation::Within(seconds(BOUND)));
+        there.follow();
+        for node in [&here, &there] {
+            assert_eq!(
+                cause(node.auth.verify_now(access(&ended))),
+                Some(Rejection::Revoked)
+            );
+            assert_eq!(
+                cause(exchange(&node.auth, &ended)),
+                Some(Rejection::Unknown)
+            );
+            assert!(node.auth.verify_now(access(&kept)).is_ok());
+        }
+    }
+}
+
+#[test]
+fn out_everywhere_and_in_again() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let old = [here.login(), there.login()];
+    let answer = block_on(here.auth.revoke_all("alice")).unwrap();
+    assert_eq!(answer, Revocation::Within(seconds(BOUND)));
+    let new = here.login();
+    there.follow();
+    for node in [&here, &there] {
+        for old in &old {
+            assert!(node.auth.verify_now(access(old)).is_err());
+            assert!(exchange(&node.auth, old).is_err());
+        }
+        assert!(node.auth.verify_now(access(&new)).is_ok());
+    }
+    assert!(exchange(&there.auth, &new).is_ok());
+}
+
+#[test]
+fn everybody_out_and_nobody_refreshes() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let issued = here.login();
+    fleet.clock.advance(seconds(ACCESS));
+    here.follow();
+    there.follow();
+    let refreshed = exchange(&there.auth, &issued).unwrap();
+    let _ = block_on(here.view.revoke_everything()).unwrap();
+    // Until the login's last day, although nothing is said again.
+    for day in 0..29 {
+        for node in [&here, &there] {
+            node.follow();
+            let refused = exchange(&node.auth, &refreshed);
+            // A week after the first of these, it is gone altogether.
+            let expected = if day < 8 {
+                Rejection::Revoked
+            } else {
+                Rejection::Unknown
+            };
+            assert_eq!(cause(refused), Some(expected), "day {day}");
+            if day == 0 {
+                let verified = node.auth.verify_now(access(&refreshed));
+                assert_eq!(cause(verified), Some(Rejection::Revoked));
+            }
+        }
+        fleet.clock.advance(seconds(86_400));
+    }
+    here.follow();
+    assert!(here.auth.verify_now(access(&here.login())).is_ok());
+}
+
+#[test]
+fn cut_off_from_the_log_a_logout_says_what_is_true() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let issued = here.login();
+    there.follow();
+    fleet.cut(true);
+    // Its row is gone, so that nothing outlives the access tokens that there are.
+    for presented in [refresh(&issued), access(&issued), refresh(&issued)] {
+        let answer = block_on(here.auth.revoke(presented)).unwrap();
+        assert_eq!(answer, Revocation::Within(seconds(ACCESS)));
+    }
+    assert_eq!(
+        cause(exchange(&there.auth, &issued)),
+        Some(Rejection::Unknown)
+    );
+    assert!(there.auth.verify_now(access(&issued)).is_ok());
+    // A logout everywhere could miss a login that is under way elsewhere: say it again.
+    assert!(
+        block_on(here.auth.revoke_all("alice"))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    assert!(
+        block_on(here.auth.issue(Login::new("alice")))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    fleet.cut(false);
+    let _ = block_on(here.auth.revoke_all("alice")).unwrap();
+    there.follow();
+    assert_eq!(
+        cause(there.auth.verify_now(access(&issued))),
+        Some(Rejection::Revoked)
+    );
+}
+
+#[test]
+fn a_node_that_cannot_know_refuses() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let issued = node.login();
+    fleet.cut(true);
+    fleet.clock.advance(seconds(BOUND + 1));
+    assert!(
+        node.auth
+            .verify_now(access(&issued))
+            .unwrap_err()
+            .is_unavailable()
+    );
+    fleet.clock.advance(seconds(ACCESS));
+    assert!(exchange(&node.auth, &issued).unwrap_err().is_unavailable());
+    fleet.cut(false);
+    node.follow();
+    let refreshed = exchange(&node.auth, &issued).unwrap();
+    assert_eq!(refreshed.outcome(), Outcome::Replayed);
+    assert!(node.auth.verify_now(access(&refreshed)).is_ok());
+}
+
+#[test]
+fn ending_the_others_keeps_the_one() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let others: Vec<_> = (0..150).map(|_| here.login()).collect();
+    let kept = here.login();
+    let removed = block_on(here.auth.revoke_others(access(&kept))).unwrap();
+    assert_eq!(removed.count, 150);
+    assert_eq!(removed.effective, Revocation::Within(seconds(BOUND)));
+    there.follow();
+    for node in [&here, &there] {
+        for other in &others {
+            assert!(node.auth.verify_now(access(other)).is_err());
+        }
+        assert!(node.auth.verify_now(access(&kept)).is_ok());
+    }
+    assert!(exchange(&there.auth, &kept).is_ok());
+}
+
+/// A refresh that is stopped between any two of its steps and a logout in the meantime: the token
+/// that it still hands out is refused everywhere.
+#[test]
+fn a_refresh_in_flight_outlives_no_logout() {
+    for everywhere in [true, false] {
+        for seed in 0..200 {
+            let fleet = Fleet::new();
+            let node = fleet.node();
+            let slow: HybridAuthenticator<_> = HybridAuthenticator::new(
+                tokens(&key()).revocations(&node.view),
+                sessions(YieldingStore::new(Arc::clone(&fleet.store)), &fleet.clock),
+            )
+            .unwrap();
+            let slow = Arc::new(slow);
+            let issued = node.login();
+            fleet.clock.advance(seconds(ACCESS));
+            node.follow();
+            let handed = Arc::new(Mutex::new(None));
+            let (auth, credential) = (Arc::clone(&slow), refresh(&issued).to_owned());
+            let out = Arc::clone(&handed);
+            let refreshing = Box::pin(async move {
+                let answer = auth.refresh(&credential).await;
+                *out.lock().unwrap() = answer.ok();
+            });
+            let (auth, credential) = (Arc::clone(&slow), refresh(&issued).to_owned());
+            let ending = Box::pin(async move {
+                let _ = if everywhere {
+                    auth.revoke_all("alice").await.unwrap()
+                } else {
+                    auth.revoke(&credential).await.unwrap()
+                };
+            });
+            block_on(statewise::testkit::interleave(
+                seed,
+                vec![refreshing, ending],
+            ));
+            let handed = handed.lock().unwrap().take();
+            if let Some(refreshed) = handed {
+                assert!(
+                    node.auth.verify_now(access(&refreshed)).is_err(),
+                    "an access token outlived the logout, seed {seed}"
+                );
+                assert!(exchange(&node.auth, &refreshed).is_err(), "seed {seed}");
+            }
+        }
+    }
+}
+
+/// What a token says of its login's place in the log is what the login said.
+#[test]
+fn a_refresh_does_not_stamp_again() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let old = node.login();
+    // Whoever stamped a refreshed token anew would launder it past this.
+    fleet.clock.advance(seconds(ACCESS));
+    node.follow();
+    let refreshed = exchange(&node.auth, &old).unwrap();
+    // Said in the log by somebody who does not remove rows.
+    let _ = block_on(node.view.revoke_subject("alice")).unwrap();
+    assert_eq!(
+        cause(node.auth.verify_now(access(&refreshed))),
+        Some(Rejection::Revoked)
+    );
+    assert_eq!(
+        cause(exchange(&node.auth, &refreshed)),
+        Some(Rejection::Revoked)
+    );
+}
