@@ -30,6 +30,14 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// telling strategies apart, and no proof of anything.
     fn accepts(&self, credential: &str) -> bool;
 
+    /// One made-up credential of each shape that [`accepts`](Self::accepts) takes. They prove
+    /// nothing: they tell whether two strategies could take one credential for theirs.
+    ///
+    /// None by default, which says that nobody can tell.
+    fn shapes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Issues a credential for a user who has just proven who they are. What the login
     /// [replaces](Login::replaces) is revoked before the new credential is handed out.
     ///
@@ -212,6 +220,8 @@ impl fmt::Debug for Presented<'_> {
 pub trait DynAuthenticator<D>: fmt::Debug + Send + Sync + 'static {
     /// See [`Authenticator::accepts`].
     fn accepts_dyn(&self, credential: &str) -> bool;
+    /// See [`Authenticator::shapes`].
+    fn shapes_dyn(&self) -> Vec<String>;
     /// See [`Authenticator::issue`].
     fn issue_dyn(&self, login: Login<D>) -> BoxFuture<'_, Result<Issued<D>>>;
     /// See [`Authenticator::verify_with`].
@@ -232,6 +242,10 @@ pub trait DynAuthenticator<D>: fmt::Debug + Send + Sync + 'static {
 impl<A: Authenticator> DynAuthenticator<A::Data> for A {
     fn accepts_dyn(&self, credential: &str) -> bool {
         self.accepts(credential)
+    }
+
+    fn shapes_dyn(&self) -> Vec<String> {
+        self.shapes()
     }
 
     fn issue_dyn(&self, login: Login<A::Data>) -> BoxFuture<'_, Result<Issued<A::Data>>> {
@@ -269,6 +283,10 @@ impl<D: Send + Sync + 'static> Authenticator for dyn DynAuthenticator<D> {
         self.accepts_dyn(credential)
     }
 
+    fn shapes(&self) -> Vec<String> {
+        self.shapes_dyn()
+    }
+
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         self.issue_dyn(login).await
     }
@@ -301,6 +319,10 @@ macro_rules! forward_to_pointee {
 
             fn accepts(&self, credential: &str) -> bool {
                 (**self).accepts(credential)
+            }
+
+            fn shapes(&self) -> Vec<String> {
+                (**self).shapes()
             }
 
             fn issue(

@@ -117,3 +117,9 @@ pub(crate) fn whole_seconds(what: &'static str, duration: Duration) -> Result<u6
         seconds => Ok(seconds.min(Timestamp::MAX.unix())),
     }
 }
+
+/// Whether `now` is less than `window` seconds from `start`, on either side: clocks of two nodes
+/// may disagree, and one that jumped must not stretch the window to the end of time.
+pub(crate) fn within(start: Timestamp, window: u64, now: Timestamp) -> bool {
+    now.saturating_since(start) < window && start.saturating_since(now) < window
+}

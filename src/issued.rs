@@ -88,6 +88,11 @@ impl<D> Issued<D> {
         self
     }
 
+    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
     /// What the client presents with each request.
     #[must_use]
     pub fn credential(&self) -> &Credential {
@@ -167,4 +172,16 @@ pub enum Revocation {
     /// Nothing can take the credential back: it, or one refreshed from it, is accepted until
     /// this moment at the latest.
     AtExpiry(OffsetDateTime),
+}
+
+impl Revocation {
+    /// The later of two ends. A time of day is later than any span.
+    pub(crate) fn or_later(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::AtExpiry(one), Self::AtExpiry(other)) => Self::AtExpiry(one.max(other)),
+            (Self::Within(one), Self::Within(other)) => Self::Within(one.max(other)),
+            (Self::AtExpiry(_), _) | (Self::Within(_), Self::Immediate) => self,
+            _ => other,
+        }
+    }
 }

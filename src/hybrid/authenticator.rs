@@ -294,7 +294,7 @@ where
                 }
             }
             if !ended.is_empty() {
-                effective = later(effective, self.tell(&ended).await);
+                effective = effective.or_later(self.tell(&ended).await);
             }
             match listing.next {
                 Some(next) => page = Page::after(next, PAGE),
@@ -325,6 +325,12 @@ where
 
     fn accepts(&self, credential: &str) -> bool {
         self.logins.accepts(credential) || self.access.accepts(credential)
+    }
+
+    fn shapes(&self) -> Vec<String> {
+        let (mut shapes, access) = (self.logins.shapes(), self.access.shapes());
+        shapes.extend(access);
+        shapes
     }
 
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
@@ -403,15 +409,6 @@ where
 
     fn upkeep(&self) -> Upkeep {
         self.logins.upkeep().and(self.access.upkeep())
-    }
-}
-
-/// The later of two ends.
-fn later(one: Revocation, other: Revocation) -> Revocation {
-    match (one, other) {
-        (Revocation::Within(one), Revocation::Within(other)) => Revocation::Within(one.max(other)),
-        (Revocation::Immediate, other) => other,
-        (one, _) => one,
     }
 }
 

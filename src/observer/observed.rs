@@ -76,6 +76,10 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         self.inner.accepts(credential)
     }
 
+    fn shapes(&self) -> Vec<String> {
+        self.inner.shapes()
+    }
+
     async fn issue(&self, login: Login<A::Data>) -> Result<Issued<A::Data>> {
         let answer = self.inner.issue(login).await;
         self.tell(Act::Issue, &answer, issued);

@@ -609,6 +609,10 @@ where
         self.parse(credential).is_some()
     }
 
+    fn shapes(&self) -> Vec<String> {
+        vec![self.purpose.shape()]
+    }
+
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let mut login = login;
         let old = login.replaces.take();

@@ -35,6 +35,11 @@ impl Purpose {
         }
     }
 
+    /// A made-up credential of this shape.
+    pub(crate) fn shape(self) -> String {
+        format!("{}{:A<64}", self.prefix(), "")
+    }
+
     /// What is hashed first for the proof of a credential, and for that of its family.
     const fn labels(self) -> (&'static [u8; 7], &'static [u8]) {
         match self {

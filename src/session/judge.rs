@@ -1,8 +1,7 @@
 //! What a presented credential is to the row that it names.
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, within};
 use crate::session::credential::SessionCredential;
-use crate::session::lifetime::within;
 use crate::session::record::Record;
 
 /// How long a replaced credential is still taken for an honest one, in seconds.

@@ -71,9 +71,3 @@ impl Touch {
         if throttle == 0 { 1 } else { throttle }
     }
 }
-
-/// Whether `now` is less than `window` seconds from `start`, on either side: clocks of two nodes
-/// may disagree, and one that jumped must not stretch the window to the end of time.
-pub(crate) fn within(start: Timestamp, window: u64, now: Timestamp) -> bool {
-    now.saturating_since(start) < window && start.saturating_since(now) < window
-}

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, within};
 use crate::error::{Error, Result};
 use crate::fields::Fields;
 use crate::handle::{Handle, Stamp};
 use crate::public_id::PublicId;
 use crate::session::ask::{Change, Renewal, Scope};
 use crate::session::credential::Proof;
-use crate::session::lifetime::{Touch, within};
+use crate::session::lifetime::Touch;
 
 /// The version of the envelope that this crate writes.
 pub(crate) const FORMAT: u8 = 1;

@@ -2,7 +2,6 @@
 
 mod builder;
 mod copies;
-mod flights;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ pub use builder::CachedBuilder;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Rejection, Result};
+use crate::flights::{Flights, Joined, Landed};
 use crate::handle::{Handle, Stamp};
 use crate::issued::Revocation;
 use crate::revocation::{Fact, RevocationView, Standing, SubjectKey};
@@ -20,7 +20,6 @@ use crate::session::{
     SessionStore, Swept, Updated,
 };
 use crate::store::cached::copies::{Copies, Copy};
-use crate::store::cached::flights::{Flights, Joined, Landed};
 use crate::upkeep::Upkeep;
 
 /// Sessions served from the memory of every node, and kept honest by a revocation log: a store
@@ -64,7 +63,7 @@ pub struct CachedStore<S> {
     inner: Arc<S>,
     view: RevocationView,
     copies: Copies,
-    flights: Flights,
+    flights: Flights<Handle>,
     /// Seconds.
     max_age: u64,
     refuses_when_stale: bool,

@@ -34,6 +34,8 @@ use crate::upkeep::Upkeep;
 const AUTH_TIME: usize = 34;
 /// Characters for which there is room at hand. More for all would be more to clear for each.
 const COMMON: usize = 512;
+/// A made-up token of somebody else.
+const FOREIGN_SHAPE: &str = "AA.AA.AA";
 /// Characters for which there must be room.
 const MOST: usize = LONGEST + Room::BESIDE;
 
@@ -538,6 +540,15 @@ where
             None => self.foreign.is_some() && jws::segments(credential).is_some(),
         };
         self.policy.check_length(credential).is_ok() && is_ours_or_theirs()
+    }
+
+    fn shapes(&self) -> Vec<String> {
+        let ring = self.ring.read();
+        let mut shapes: Vec<_> = ring.held().map(|held| jws::shape(&held.key)).collect();
+        if self.foreign.is_some() {
+            shapes.push(FOREIGN_SHAPE.to_owned());
+        }
+        shapes
     }
 
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {

@@ -128,6 +128,16 @@ pub(crate) fn is_own(ring: &Keyring, token: &str) -> Option<bool> {
     }
 }
 
+/// A made-up token of the shape that a key gives to its own.
+pub(crate) fn shape(key: &Key) -> String {
+    let header = String::from_utf8_lossy(key.header());
+    format!(
+        "{header}AA.{:A<width$}",
+        "",
+        width = key.algorithm().signature_length()
+    )
+}
+
 /// A token that is put together like one of ours. Nothing is proven.
 pub(crate) struct Own<'r, 't> {
     held: &'r Held,

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::clock::whole_seconds;
 use crate::error::{Error, Result};
+use crate::flights::Flights;
 use crate::revocation::RevocationView;
 use crate::session::SessionStore;
 use crate::store::cached::CachedStore;
 use crate::store::cached::copies::Copies;
-use crate::store::cached::flights::Flights;
 
 /// How old a copy gets, unless configured.
 const MAX_AGE: Duration = Duration::from_secs(30);

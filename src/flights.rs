@@ -1,24 +1,23 @@
-//! One load at a time for each login, and a bounded number of loads in all.
+//! One act at a time for each login, and a bounded number of acts in all.
 //!
 //! Knows no runtime: who leads a flight drives it, and if its future is dropped, one of those who
 //! wait takes over.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::handle::Handle;
-
-/// The loads under way.
-pub(super) struct Flights {
-    flying: Mutex<HashMap<Handle, Arc<Flight>>>,
+/// The acts under way, by the login that each is about.
+pub(crate) struct Flights<K: Eq + Hash> {
+    flying: Mutex<HashMap<K, Arc<Flight>>>,
     seats: Seats,
 }
 
-/// One load, and those who wait for it.
+/// One act, and those who wait for it.
 #[derive(Default)]
-pub(super) struct Flight {
+pub(crate) struct Flight {
     state: Mutex<State>,
 }
 
@@ -28,58 +27,58 @@ struct State {
     waiting: Vec<Waker>,
 }
 
-/// How a load ended.
+/// How an act ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Landed {
-    /// The answer is among the copies.
+pub(crate) enum Landed {
+    /// The answer is at hand.
     Filled,
-    /// The store could not answer.
+    /// There is none.
     Failed,
     /// Its leader was dropped.
     Abandoned,
 }
 
-/// What to do about a row that is not at hand.
-pub(super) enum Joined<'f> {
-    /// Load it.
-    Lead(Leader<'f>),
+/// What to do about an answer that is not at hand.
+pub(crate) enum Joined<'f, K: Eq + Hash> {
+    /// Fetch it.
+    Lead(Leader<'f, K>),
     /// Somebody does.
     Wait(Arc<Flight>),
 }
 
-impl Flights {
-    /// At most `seats` loads at the same time; the others wait.
-    pub(super) fn new(seats: usize) -> Self {
+impl<K: Copy + Eq + Hash> Flights<K> {
+    /// At most `seats` acts at the same time; the others wait.
+    pub(crate) fn new(seats: usize) -> Self {
         Self {
             flying: Mutex::default(),
             seats: Seats::new(seats),
         }
     }
 
-    pub(super) fn join(&self, handle: Handle) -> Joined<'_> {
+    pub(crate) fn join(&self, login: K) -> Joined<'_, K> {
         let mut flying = lock(&self.flying);
-        if let Some(flight) = flying.get(&handle) {
+        if let Some(flight) = flying.get(&login) {
             return Joined::Wait(Arc::clone(flight));
         }
         let flight = Arc::<Flight>::default();
-        flying.insert(handle, Arc::clone(&flight));
+        flying.insert(login, Arc::clone(&flight));
         Joined::Lead(Leader {
             flights: self,
-            handle,
+            login,
             flight,
             landed: Landed::Abandoned,
         })
     }
 
-    /// Waits for a place among the loads under way, and keeps it until it is dropped.
-    pub(super) async fn seat(&self) -> Seat<'_> {
+    /// Waits for a place among the acts under way, and keeps it until it is dropped.
+    pub(crate) async fn seat(&self) -> Seat<'_> {
         self.seats.take().await
     }
 }
 
 impl Flight {
     /// Waits until it has landed.
-    pub(super) async fn landed(&self) -> Landed {
+    pub(crate) async fn landed(&self) -> Landed {
         poll_fn(|context| self.poll(context)).await
     }
 
@@ -96,24 +95,24 @@ impl Flight {
     }
 }
 
-/// The right and the duty to load.
-pub(super) struct Leader<'f> {
-    flights: &'f Flights,
-    handle: Handle,
+/// The right and the duty to fetch the answer.
+pub(crate) struct Leader<'f, K: Eq + Hash> {
+    flights: &'f Flights<K>,
+    login: K,
     flight: Arc<Flight>,
     landed: Landed,
 }
 
-impl Leader<'_> {
+impl<K: Eq + Hash> Leader<'_, K> {
     /// Ends the flight.
-    pub(super) fn land(mut self, landed: Landed) {
+    pub(crate) fn land(mut self, landed: Landed) {
         self.landed = landed;
     }
 }
 
-impl Drop for Leader<'_> {
+impl<K: Eq + Hash> Drop for Leader<'_, K> {
     fn drop(&mut self) {
-        lock(&self.flights.flying).remove(&self.handle);
+        lock(&self.flights.flying).remove(&self.login);
         let mut state = lock(&self.flight.state);
         state.landed = Some(self.landed);
         let waiting = std::mem::take(&mut state.waiting);
@@ -122,7 +121,7 @@ impl Drop for Leader<'_> {
     }
 }
 
-/// Places for loads.
+/// Places for acts.
 struct Seats(Mutex<Queue>);
 
 struct Queue {
@@ -133,7 +132,7 @@ struct Queue {
 }
 
 /// A place, given back when dropped.
-pub(super) struct Seat<'s>(&'s Seats);
+pub(crate) struct Seat<'s>(&'s Seats);
 
 impl Seats {
     fn new(seats: usize) -> Self {

@@ -1,0 +1,547 @@
+//! What a service relies on that changes its strategy while it runs.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use statewise::hybrid::HybridAuthenticator;
+use statewise::migrating::Migrating;
+use statewise::revocation::{MemoryLog, RevocationView};
+use statewise::session::{Limit, SessionAuthenticator, SessionBuilder, SessionStore};
+use statewise::store::MemoryStore;
+use statewise::testkit::{
+    Fault, FaultyStore, ManualClock, Method, YieldingStore, block_on, interleave, seed,
+};
+use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuilder};
+use statewise::{
+    Authenticator, BoxFuture, DynAuthenticator, Error, Issued, Login, Outcome, Rejection, Result,
+    Revocation,
+};
+
+const ABSOLUTE: u64 = 12 * 3600;
+const OVERLAP: u64 = 60;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn memory() -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::with_capacity(1_000).unwrap())
+}
+
+fn session_builder<S: SessionStore>(store: S, clock: &ManualClock) -> SessionBuilder<S, String> {
+    SessionAuthenticator::builder(store)
+        .idle(seconds(1_800))
+        .absolute(seconds(ABSOLUTE))
+        .clock(clock.clone())
+}
+
+fn token_builder(key: &[u8; 32], clock: &ManualClock) -> TokenBuilder<String> {
+    TokenAuthenticator::builder(Key::hs256(key).unwrap())
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(seconds(900))
+        .clock(clock.clone())
+}
+
+const OLD_KEY: &[u8; 32] = b"the key of the old tokens, 32 by";
+const NEW_KEY: &[u8; 32] = b"a key of the new tokens, 32 byte";
+
+/// A view that has read its log and is not late before the day is over.
+fn view(log: MemoryLog, clock: &ManualClock) -> RevocationView {
+    let view = RevocationView::builder(log)
+        .longest(seconds(ABSOLUTE))
+        .bound(seconds(ABSOLUTE))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    block_on(view.follow()).unwrap();
+    view
+}
+
+/// A strategy, erased, and the way to make it anew.
+type Any = Arc<dyn DynAuthenticator<String>>;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Strategy {
+    Session,
+    Token,
+    RevocableToken,
+    Hybrid,
+}
+
+const ALL: [Strategy; 4] = [
+    Strategy::Session,
+    Strategy::Token,
+    Strategy::RevocableToken,
+    Strategy::Hybrid,
+];
+
+impl Strategy {
+    fn make(self, key: &[u8; 32], clock: &ManualClock) -> Any {
+        let log = MemoryLog::new().unwrap();
+        self.make_with(key, clock, &view(log, clock))
+    }
+
+    fn make_with(self, key: &[u8; 32], clock: &ManualClock, view: &RevocationView) -> Any {
+        let sessions = session_builder(memory(), clock);
+        let tokens = token_builder(key, clock);
+        match self {
+            Self::Session => Arc::new(sessions.build().unwrap()),
+            Self::Token => Arc::new(tokens.max_lifetime(seconds(ABSOLUTE)).build().unwrap()),
+            Self::RevocableToken => {
+                let tokens = tokens.max_lifetime(seconds(ABSOLUTE)).revocations(view);
+                Arc::new(tokens.build().unwrap())
+            }
+            Self::Hybrid => Arc::new(HybridAuthenticator::new(tokens, sessions).unwrap()),
+        }
+    }
+
+    fn can_end_at_once(self) -> bool {
+        self != Self::Token
+    }
+}
+
+/// Both directions between all strategies whose credentials differ.
+fn pairs() -> impl Iterator<Item = (Strategy, Strategy)> {
+    let pairs = |old| ALL.into_iter().map(move |new| (old, new));
+    let differ = |pair: &(Strategy, Strategy)| {
+        *pair != (Strategy::Session, Strategy::Session)
+            && *pair != (Strategy::Hybrid, Strategy::Hybrid)
+    };
+    ALL.into_iter().flat_map(pairs).filter(differ)
+}
+
+struct Service {
+    clock: ManualClock,
+    old: Any,
+    auth: Migrating<Any, Any>,
+}
+
+fn service(old: Strategy, new: Strategy) -> Service {
+    let clock = ManualClock::default();
+    // Both follow one log.
+    let view = view(MemoryLog::new().unwrap(), &clock);
+    let old = old.make_with(OLD_KEY, &clock, &view);
+    let new = new.make_with(NEW_KEY, &clock, &view);
+    let auth = Migrating::builder(Arc::clone(&old), new)
+        .overlap(seconds(OVERLAP))
+        .clock(clock.clone());
+    let auth = auth.build().unwrap();
+    Service { clock, old, auth }
+}
+
+fn alice() -> Login<String> {
+    Login::new("alice")
+        .role("admin")
+        .device("phone")
+        .data("her data".to_owned())
+}
+
+fn access(issued: &Issued<String>) -> &str {
+    issued.credential().reveal()
+}
+
+fn renewable(issued: &Issued<String>) -> &str {
+    issued.renewable().reveal()
+}
+
+fn verify(auth: &impl Authenticator<Data = String>, credential: &str) -> Result<()> {
+    block_on(auth.verify(credential)).map(|caller| assert_eq!(caller.subject(), "alice"))
+}
+
+fn cause<T: std::fmt::Debug>(answer: Result<T>) -> Option<Rejection> {
+    answer.unwrap_err().rejection()
+}
+
+#[test]
+fn from_each_strategy_to_each_other_one_nobody_is_logged_out() {
+    for (from, to) in pairs() {
+        let Service { clock, old, auth } = service(from, to);
+        let before = block_on(old.issue(alice())).unwrap();
+        clock.advance(seconds(100));
+        assert!(auth.accepts(access(&before)) && auth.accepts(renewable(&before)));
+
+        // It goes on as it is, and asks to be exchanged.
+        let caller = block_on(auth.verify(access(&before))).unwrap();
+        assert!(caller.renewal_due(), "{from:?} to {to:?}");
+        let seen = auth.progress();
+        assert_eq!((seen.verified, seen.upgraded), (1, 0));
+
+        let after = block_on(auth.refresh(renewable(&before))).unwrap();
+        assert_eq!(after.outcome(), Outcome::Rotated);
+        assert!(!old.accepts(access(&after)) && !old.accepts(renewable(&after)));
+        let caller = block_on(auth.verify(access(&after))).unwrap();
+        assert_eq!(caller.subject(), "alice");
+        assert_eq!(caller.roles().collect::<Vec<_>>(), ["admin"]);
+        assert_eq!(caller.device(), Some("phone"));
+        assert_eq!(caller.data(), "her data");
+        assert!(!caller.renewal_due());
+        // No time is gained by it.
+        let (was, is) = (before.identity(), after.identity());
+        assert_eq!(was.authenticated_at(), is.authenticated_at());
+        assert_eq!(was.deadline(), is.deadline(), "{from:?} to {to:?}");
+
+        // Requests under way, and then no more.
+        clock.advance(seconds(OVERLAP - 1));
+        verify(&auth, access(&before)).unwrap();
+        verify(&auth, access(&after)).unwrap();
+        let seen = auth.progress();
+        assert_eq!((seen.verified, seen.upgraded), (2, 1));
+        clock.advance(seconds(1));
+        let _ = block_on(auth.upkeep().tick()).unwrap();
+        let ended = verify(&auth, renewable(&before)).is_err()
+            && block_on(auth.refresh(renewable(&before))).is_err();
+        assert_eq!(ended, from.can_end_at_once(), "{from:?} to {to:?}");
+        verify(&auth, access(&after)).unwrap();
+        let again = block_on(auth.refresh(renewable(&after))).unwrap();
+        verify(&auth, access(&again)).unwrap();
+
+        // New logins are of the new kind.
+        let fresh = block_on(auth.issue(alice())).unwrap();
+        assert!(!old.accepts(access(&fresh)));
+        verify(&auth, access(&fresh)).unwrap();
+    }
+}
+
+#[test]
+fn what_was_exchanged_ends_without_an_upkeep_too() {
+    for old in [Strategy::Session, Strategy::RevocableToken] {
+        let Service { clock, old, auth } = service(old, Strategy::Hybrid);
+        let before = block_on(old.issue(alice())).unwrap();
+        let _ = block_on(auth.refresh(renewable(&before))).unwrap();
+        clock.advance(seconds(OVERLAP));
+        assert_eq!(
+            cause(verify(&auth, access(&before))),
+            Some(Rejection::Unknown)
+        );
+        assert!(verify(&old, access(&before)).is_err(), "it lives on");
+    }
+}
+
+/// Tabs whose requests expire at once: one new login, whoever comes first.
+#[test]
+fn parallel_exchanges_make_one_login() {
+    for round in 0..50 {
+        let clock = ManualClock::default();
+        let store = memory();
+        let old = session_builder(YieldingStore::new(memory()), &clock);
+        let new = session_builder(YieldingStore::new(Arc::clone(&store)), &clock);
+        let new = HybridAuthenticator::new(token_builder(NEW_KEY, &clock), new).unwrap();
+        let auth = Migrating::builder(old.build().unwrap(), new).clock(clock.clone());
+        let auth = Arc::new(auth.build().unwrap());
+        let before = block_on(auth.strategies().0.issue(alice())).unwrap();
+        let made = Arc::new(Mutex::new(Vec::new()));
+        let exchange = |_| {
+            let (auth, made) = (Arc::clone(&auth), Arc::clone(&made));
+            let credential = renewable(&before).to_owned();
+            Box::pin(async move {
+                let issued = auth.refresh(&credential).await.unwrap();
+                let answer = (issued.outcome(), renewable(&issued).to_owned());
+                made.lock().unwrap().push(answer);
+            }) as BoxFuture<'static, ()>
+        };
+        block_on(interleave(seed() + round, (0..64).map(exchange).collect()));
+        let made = made.lock().unwrap().clone();
+        let distinct: HashSet<_> = made.iter().map(|(_, credential)| credential).collect();
+        assert_eq!(
+            (made.len(), distinct.len()),
+            (64, 1),
+            "seed {}",
+            seed() + round
+        );
+        let rotated = made
+            .iter()
+            .filter(|(outcome, _)| *outcome == Outcome::Rotated);
+        assert_eq!(rotated.count(), 1);
+        assert_eq!(auth.progress().upgraded, 1);
+        let listed = auth.strategies().1.sessions("alice", None);
+        assert_eq!(block_on(listed).unwrap().sessions.len(), 1);
+    }
+}
+
+/// A tab that is late, when another one has refreshed the new login since: no thief.
+#[test]
+fn a_late_tab_is_no_thief() {
+    let Service { clock, old, auth } = service(Strategy::Token, Strategy::Session);
+    let before = block_on(old.issue(alice())).unwrap();
+    let mut current = block_on(auth.refresh(renewable(&before))).unwrap();
+    for _ in 0..5 {
+        clock.advance(seconds(11));
+        current = block_on(auth.refresh(renewable(&current))).unwrap();
+        let late = block_on(auth.refresh(renewable(&before))).unwrap();
+        verify(&auth, access(&late)).unwrap();
+        verify(&auth, access(&current)).unwrap();
+    }
+}
+
+/// Whoever logs out while an exchange is under way is logged out.
+#[test]
+fn no_exchange_outlives_a_logout() {
+    for everywhere in [true, false] {
+        for round in 0..300 {
+            let clock = ManualClock::default();
+            let old = session_builder(YieldingStore::new(memory()), &clock);
+            let new = session_builder(YieldingStore::new(memory()), &clock);
+            let new = HybridAuthenticator::new(token_builder(NEW_KEY, &clock), new).unwrap();
+            let auth = Migrating::builder(old.build().unwrap(), new).clock(clock.clone());
+            let auth = Arc::new(auth.build().unwrap());
+            let before = block_on(auth.strategies().0.issue(alice())).unwrap();
+            let made = Arc::new(Mutex::new(None));
+            let exchange = {
+                let (auth, made) = (Arc::clone(&auth), Arc::clone(&made));
+                let credential = renewable(&before).to_owned();
+                Box::pin(async move {
+                    *made.lock().unwrap() = auth.refresh(&credential).await.ok();
+                }) as BoxFuture<'static, ()>
+            };
+            let end = {
+                let (auth, credential) = (Arc::clone(&auth), renewable(&before).to_owned());
+                Box::pin(async move {
+                    let _ = if everywhere {
+                        auth.revoke_all("alice").await.unwrap()
+                    } else {
+                        auth.revoke(&credential).await.unwrap()
+                    };
+                }) as BoxFuture<'static, ()>
+            };
+            block_on(interleave(seed() + round, vec![exchange, end]));
+            if let Some(issued) = made.lock().unwrap().take() {
+                let refreshed = block_on(auth.refresh(renewable(&issued)));
+                assert!(refreshed.is_err(), "it lives on, seed {}", seed() + round);
+            }
+            let sessions = block_on(auth.strategies().1.sessions("alice", None)).unwrap();
+            assert_eq!(sessions.sessions.len(), 0, "seed {}", seed() + round);
+            assert!(verify(&*auth, access(&before)).is_err());
+        }
+    }
+}
+
+#[test]
+fn logouts_reach_both_kinds() {
+    for (from, to) in pairs() {
+        let Service { clock, old, auth } = service(from, to);
+        let before = block_on(old.issue(alice())).unwrap();
+        let after = block_on(auth.issue(alice())).unwrap();
+        let answer = block_on(auth.revoke_all("alice")).unwrap();
+        let ends = from.can_end_at_once() && to.can_end_at_once();
+        assert_eq!(
+            !matches!(answer, Revocation::AtExpiry(_)),
+            ends,
+            "{from:?} to {to:?}"
+        );
+        clock.advance(seconds(1));
+        if from.can_end_at_once() {
+            assert!(block_on(auth.refresh(renewable(&before))).is_err());
+        }
+        if to.can_end_at_once() {
+            assert!(block_on(auth.refresh(renewable(&after))).is_err());
+        }
+    }
+    // By either of the two credentials of one login.
+    let Service { old, auth, .. } = service(Strategy::Session, Strategy::Hybrid);
+    let before = block_on(old.issue(alice())).unwrap();
+    let after = block_on(auth.refresh(renewable(&before))).unwrap();
+    assert_eq!(
+        block_on(auth.revoke(access(&before))).unwrap(),
+        Revocation::Within(seconds(900))
+    );
+    assert!(block_on(auth.refresh(renewable(&after))).is_err());
+    assert!(verify(&auth, access(&before)).is_err());
+}
+
+#[test]
+fn a_login_replaces_an_old_credential() {
+    let clock = ManualClock::default();
+    let store = FaultyStore::new(memory());
+    let old = session_builder(store, &clock).build().unwrap();
+    let new = token_builder(NEW_KEY, &clock).build().unwrap();
+    let auth = Migrating::builder(old, new)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let before = block_on(auth.strategies().0.issue(alice())).unwrap();
+    // What cannot be ended is not replaced.
+    auth.strategies()
+        .0
+        .store()
+        .fail_nth_of(Method::Remove, 1, Fault::Fails);
+    let answer = block_on(auth.issue(alice().replaces(access(&before))));
+    assert!(answer.unwrap_err().is_unavailable());
+    verify(&auth, access(&before)).unwrap();
+    let after = block_on(auth.issue(alice().replaces(access(&before)))).unwrap();
+    assert_eq!(
+        cause(verify(&auth, access(&before))),
+        Some(Rejection::Unknown)
+    );
+    for carried in [access(&after), access(&before), "no credential"] {
+        verify(
+            &auth,
+            access(&block_on(auth.issue(alice().replaces(carried))).unwrap()),
+        )
+        .unwrap();
+    }
+}
+
+/// An outage of the new strategy, or a rule of it, leaves everybody with what they have.
+#[test]
+fn where_the_new_strategy_cannot_the_old_one_goes_on() {
+    let clock = ManualClock::default();
+    let old = session_builder(memory(), &clock).build().unwrap();
+    let new = session_builder(FaultyStore::new(memory()), &clock).limit(Limit::Reject(1));
+    let new = HybridAuthenticator::new(token_builder(NEW_KEY, &clock), new).unwrap();
+    let auth = Migrating::builder(old, new)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let mut before = block_on(auth.strategies().0.issue(alice())).unwrap();
+    for _ in 0..3 {
+        let store = auth.strategies().1.store();
+        store.fail_nth_of(Method::Create, 1, Fault::Fails);
+        before = block_on(auth.refresh(renewable(&before))).unwrap();
+        assert!(auth.strategies().0.accepts(access(&before)));
+        verify(&auth, access(&before)).unwrap();
+        clock.advance(seconds(120));
+    }
+    let _taken = block_on(auth.issue(alice())).unwrap();
+    let kept = block_on(auth.refresh(renewable(&before))).unwrap();
+    assert!(auth.strategies().0.accepts(access(&kept)));
+    assert_eq!(auth.progress().upgraded, 0);
+    let _ = block_on(auth.strategies().1.revoke_all("alice")).unwrap();
+    clock.advance(seconds(120));
+    let moved = block_on(auth.refresh(renewable(&kept))).unwrap();
+    assert!(!auth.strategies().0.accepts(access(&moved)));
+}
+
+#[test]
+fn a_stolen_old_credential_is_found_out() {
+    let Service { clock, old, auth } = service(Strategy::Session, Strategy::Hybrid);
+    let stolen = block_on(old.issue(alice())).unwrap();
+    clock.advance(seconds(60));
+    let current = block_on(old.refresh(renewable(&stolen))).unwrap();
+    verify(&old, access(&current)).unwrap();
+    clock.advance(seconds(60));
+    let theft = block_on(auth.refresh(renewable(&stolen))).unwrap_err();
+    assert_eq!(theft.theft().unwrap().subject(), "alice");
+    assert!(verify(&auth, access(&current)).is_err());
+    assert_eq!(auth.progress().upgraded, 0);
+}
+
+/// Accepts what it likes, and does not say what.
+#[derive(Debug)]
+struct Silent(Any);
+
+impl Authenticator for Silent {
+    type Data = String;
+
+    fn accepts(&self, credential: &str) -> bool {
+        self.0.accepts(credential)
+    }
+
+    async fn issue(&self, login: Login<String>) -> Result<Issued<String>> {
+        self.0.issue(login).await
+    }
+
+    async fn verify_with(
+        &self,
+        presented: statewise::Presented<'_>,
+    ) -> Result<statewise::Identity<String>> {
+        self.0.verify_with(presented).await
+    }
+
+    async fn refresh(&self, credential: &str) -> Result<Issued<String>> {
+        self.0.refresh(credential).await
+    }
+
+    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+        self.0.revoke(credential).await
+    }
+
+    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+        self.0.revoke_all(subject).await
+    }
+
+    fn upkeep(&self) -> statewise::Upkeep {
+        self.0.upkeep()
+    }
+}
+
+#[test]
+fn shapes_that_overlap_are_refused() {
+    let clock = ManualClock::default();
+    let session = || Strategy::Session.make(OLD_KEY, &clock);
+    let token = |key| Strategy::Token.make(key, &clock);
+    let hybrid = |key| Strategy::Hybrid.make(key, &clock);
+    let interop: Any = Arc::new(
+        token_builder(OLD_KEY, &clock)
+            .interop(Interop::from_issuer("https://other.example", seconds(60)).audience("api"))
+            .build()
+            .unwrap(),
+    );
+    let ring = Keyring::new(Key::hs256(NEW_KEY).unwrap());
+    let both_keys: Any = Arc::new(
+        TokenAuthenticator::builder(ring.verify_with(Key::hs256(OLD_KEY).unwrap()))
+            .issuer("https://auth.example")
+            .audience("api")
+            .lifetime(seconds(60))
+            .build()
+            .unwrap(),
+    );
+    let nested: Any = Arc::new(
+        Migrating::builder(session(), token(OLD_KEY))
+            .build()
+            .unwrap(),
+    );
+    let refused = |old, new| -> Error {
+        let answer = Migrating::<Any, Any>::builder(old, new).build();
+        answer.unwrap_err()
+    };
+    for (case, (old, new)) in [
+        (session(), session()),
+        (token(OLD_KEY), token(OLD_KEY)),
+        (token(OLD_KEY), hybrid(OLD_KEY)),
+        (hybrid(OLD_KEY), hybrid(NEW_KEY)),
+        (Arc::clone(&interop), token(NEW_KEY)),
+        (token(OLD_KEY), both_keys),
+        (Arc::clone(&nested), token(OLD_KEY)),
+        (nested, session()),
+        (Arc::new(Silent(session())), token(OLD_KEY)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(
+            refused(Arc::clone(&old), Arc::clone(&new)).is_misuse(),
+            "case {case}"
+        );
+        assert!(
+            refused(new, old).is_misuse(),
+            "case {case}, the other way round"
+        );
+    }
+    let no_overlap = Migrating::<Any, Any>::builder(session(), token(OLD_KEY)).overlap(seconds(0));
+    assert!(no_overlap.build().unwrap_err().is_misuse());
+}
+
+#[test]
+fn what_is_neither_is_malformed() {
+    let Service { auth, .. } = service(Strategy::Session, Strategy::Hybrid);
+    for garbage in ["", "a", ".", "a.b.c", &"x".repeat(10_000)] {
+        assert!(!auth.accepts(garbage));
+        assert_eq!(cause(verify(&auth, garbage)), Some(Rejection::Malformed));
+        assert_eq!(
+            cause(block_on(auth.refresh(garbage))),
+            Some(Rejection::Malformed)
+        );
+        assert_eq!(
+            cause(block_on(auth.revoke(garbage))),
+            Some(Rejection::Malformed)
+        );
+    }
+}
