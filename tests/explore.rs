@@ -1,12 +1,12 @@
-//! The protocol of revocation, explored: every interleaving of a few processes, each of which may
-//! be stalled for any time between any two of its steps.
+//! The protocols of revocation and of refreshing, explored: every interleaving of a few processes,
+//! each of which may be stalled for any time between any two of its steps.
 //!
 //! Models of what `CachedStore`, `RevocationView`, the log and the authenticators do, small enough
 //! to visit every state (`explore/checker.rs`). Each rule of the protocol is also left out, and the
 //! exploration must then find what goes wrong: a shortest counterexample is printed.
 //!
 //! What goes wrong with the rules as they are implemented is here too, in
-//! [`limits_of_what_is_implemented`]. That facts combine in any order and however often (I11) is shown on the real
+//! [`limits_of_what_is_implemented`] and in [`credentials`], where the refreshing is. That facts combine in any order and however often (I11) is shown on the real
 //! thing, by `facts_combine_by_maximum` in `src/revocation/known.rs`.
 //!
 //! `cargo test --test explore -- --nocapture` prints the states; `STATEWISE_EXPLORE=deep` adds what
@@ -23,8 +23,12 @@
 mod appends;
 #[path = "explore/checker.rs"]
 mod checker;
+#[path = "explore/credentials.rs"]
+mod credentials;
 #[path = "explore/losses.rs"]
 mod losses;
+#[path = "explore/refresh.rs"]
+mod refresh;
 #[path = "explore/sessions.rs"]
 mod sessions;
 #[path = "explore/tokens.rs"]

@@ -1,0 +1,545 @@
+//! What is explored of [`refresh`](crate::refresh): two tabs, a thief, answers that are lost,
+//! crashes between any two steps, and ends of the login that race with a refresh.
+//!
+//! When no honest client is ever taken for a thief, exactly: if the way of a request to its node and
+//! through the store (*out*), and the way of an answer from the reading of the clock until the
+//! client has it (*back*), are together shorter than the overlap less what two clocks differ by,
+//! and no answer is lost. It breaks where they are as long. In the hybrid answers may be lost, and
+//! come back however late, if a client keeps each credential for longer than a request is out.
+
+use crate::checker::is_deep;
+use crate::refresh::{End, Jar, Kind, Refresh, Rules, Times};
+use crate::{breaks, holds};
+
+const CLOSE: Times = Times {
+    overlap: 3,
+    grace: 4,
+    out: 1,
+    back: 1,
+    stall: 2,
+    skew: 0,
+    patience: 0,
+    access: 0,
+    bound: 0,
+};
+
+/// Clocks that are up to a tick ahead or behind, so that two differ by two.
+const SKEWED: Times = Times {
+    overlap: 5,
+    grace: 6,
+    skew: 1,
+    ..CLOSE
+};
+
+/// Answers take longer than any window, and a client keeps a credential for longer than a request
+/// is under way: it asks for an access token when the last one has expired, and not before.
+const SLOW: Times = Times {
+    out: 2,
+    back: 5,
+    patience: 4,
+    ..CLOSE
+};
+
+const RULES: Rules = Rules::IMPLEMENTED;
+
+const SESSION: Refresh = Refresh {
+    times: CLOSE,
+    rules: RULES,
+    kind: Kind::Session,
+    tabs: 2,
+    thief: false,
+    losses: false,
+    jar: Jar::Newest,
+    end: End::Never,
+    tells_apart: false,
+};
+
+const HYBRID: Refresh = Refresh {
+    kind: Kind::Hybrid,
+    ..SESSION
+};
+
+/// A client of the hybrid that is in no hurry, whose answers are lost now and then.
+const PATIENT: Refresh = Refresh {
+    times: SLOW,
+    losses: true,
+    ..HYBRID
+};
+
+/// One tab, and one who has copied its jar.
+const STOLEN_SESSION: Refresh = Refresh {
+    tabs: 1,
+    thief: true,
+    losses: true,
+    ..SESSION
+};
+
+const STOLEN: Refresh = Refresh {
+    kind: Kind::Hybrid,
+    ..STOLEN_SESSION
+};
+
+/// The login ends, while a node that refreshes is stalled for longer than a token lives.
+const ENDED: Refresh = Refresh {
+    times: Times {
+        overlap: 1,
+        grace: 2,
+        out: 4,
+        back: 4,
+        stall: 4,
+        access: 2,
+        bound: 1,
+        ..CLOSE
+    },
+    tabs: 1,
+    losses: true,
+    end: End::Login,
+    ..HYBRID
+};
+
+const HONEST: &str = "I7: an honest client is taken for a thief";
+
+const KINDS: [(&str, Refresh); 2] = [("session", SESSION), ("hybrid", HYBRID)];
+
+/// I6 and I7, and how exactly they are bounded.
+#[test]
+fn two_tabs() {
+    for (kind, tabs) in KINDS {
+        holds(&format!("{kind}: two tabs"), &tabs);
+        let times = Times {
+            overlap: 2,
+            ..CLOSE
+        };
+        breaks(
+            &format!("{kind}: two tabs, out and back as long as the overlap"),
+            HONEST,
+            &Refresh { times, ..tabs },
+        );
+        let times = SKEWED;
+        holds(
+            &format!("{kind}: two tabs, clocks differ"),
+            &Refresh { times, ..tabs },
+        );
+        let times = Times {
+            overlap: 4,
+            ..SKEWED
+        };
+        breaks(
+            &format!("{kind}: two tabs, clocks differ by what is left of the overlap"),
+            HONEST,
+            &Refresh { times, ..tabs },
+        );
+        if is_deep() {
+            let times = Times {
+                overlap: 8,
+                grace: 11,
+                out: 3,
+                back: 4,
+                ..CLOSE
+            };
+            holds(
+                &format!("{kind}: two tabs, wider"),
+                &Refresh { times, ..tabs },
+            );
+        }
+    }
+}
+
+/// A lost answer, a crash between swap and answer, and answers however slow: in the hybrid they do
+/// no harm to a client that refreshes when its access token has expired.
+#[test]
+fn two_tabs_and_lost_answers() {
+    holds("hybrid: two patient tabs, lost answers", &PATIENT);
+    let times = Times {
+        patience: PATIENT.times.out,
+        ..PATIENT.times
+    };
+    breaks(
+        "hybrid: two tabs, as patient as a request is under way",
+        HONEST,
+        &Refresh { times, ..PATIENT },
+    );
+    let jar = Jar::Last;
+    holds(
+        "hybrid: two patient tabs, lost answers, the last one counts",
+        &Refresh { jar, ..PATIENT },
+    );
+    let times = Times { skew: 1, ..SLOW };
+    holds(
+        "hybrid: two patient tabs, lost answers, clocks differ",
+        &Refresh { times, ..PATIENT },
+    );
+}
+
+/// I6 and I8.
+#[test]
+fn a_thief() {
+    holds("session: one tab, a thief, lost answers", &STOLEN_SESSION);
+    holds("hybrid: one tab, a thief, lost answers", &STOLEN);
+    let thief = true;
+    let times = Times {
+        patience: 4,
+        ..CLOSE
+    };
+    holds(
+        "hybrid: two patient tabs, a thief, lost answers",
+        &Refresh {
+            times,
+            thief,
+            ..PATIENT
+        },
+    );
+    if is_deep() {
+        holds("session: two tabs, a thief", &Refresh { thief, ..SESSION });
+        let times = SLOW;
+        holds(
+            "hybrid: two patient tabs, a thief, lost answers, wider",
+            &Refresh {
+                times,
+                thief,
+                ..PATIENT
+            },
+        );
+    }
+}
+
+/// I1, I2 and I5: what has ended is refreshed no more, nor is a token of it accepted after the
+/// promised time, and a token that is made meanwhile is stamped as its login.
+#[test]
+fn a_refresh_of_what_ends() {
+    let ends = [("login", End::Login), ("all logins", End::Subject)];
+    for (what, end) in ends {
+        let kind = Kind::Session;
+        holds(
+            &format!("session: {what} ended x refreshed"),
+            &Refresh { end, kind, ..ENDED },
+        );
+        holds(
+            &format!("hybrid: {what} ended x refreshed"),
+            &Refresh { end, ..ENDED },
+        );
+        let thief = true;
+        if end == End::Subject || is_deep() {
+            let times = Times {
+                out: 2,
+                back: 2,
+                stall: 2,
+                access: 1,
+                ..ENDED.times
+            };
+            holds(
+                &format!("hybrid: {what} ended x two refresh"),
+                &Refresh {
+                    end,
+                    thief,
+                    times,
+                    ..ENDED
+                },
+            );
+        }
+        if is_deep() {
+            holds(
+                &format!("hybrid: {what} ended x two refresh, wider"),
+                &Refresh {
+                    end,
+                    thief,
+                    ..ENDED
+                },
+            );
+            let times = Times {
+                overlap: 2,
+                grace: 3,
+                out: 1,
+                back: 1,
+                stall: 1,
+                patience: 2,
+                access: 1,
+                bound: 1,
+                ..CLOSE
+            };
+            holds(
+                &format!("hybrid: {what} ended x two tabs x a thief"),
+                &Refresh {
+                    end,
+                    thief,
+                    times,
+                    ..PATIENT
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn each_rule_for_credentials_is_needed() {
+    let without = |name: &str, invariant: &str, rules: Rules, scenario: Refresh| {
+        breaks(name, invariant, &Refresh { rules, ..scenario });
+    };
+    let overlap_ends_early = Rules {
+        overlap_ends_early: true,
+        ..RULES
+    };
+    without(
+        "session: the overlap ends when the successor is used",
+        HONEST,
+        overlap_ends_early,
+        SESSION,
+    );
+    let renews_in_overlap = Rules {
+        renews_in_overlap: true,
+        ..RULES
+    };
+    let random_successor = Rules {
+        random_successor: true,
+        ..RULES
+    };
+    for (kind, tabs) in KINDS {
+        without(
+            &format!("{kind}: renewed again within the overlap"),
+            HONEST,
+            renews_in_overlap,
+            tabs,
+        );
+        without(
+            &format!("{kind}: a random successor"),
+            "I6: one credential has two successors",
+            random_successor,
+            tabs,
+        );
+    }
+    let use_is_not_noted = Rules {
+        use_is_not_noted: true,
+        ..RULES
+    };
+    without(
+        "session: the first use is not noted",
+        "I8: a thief who comes back late",
+        use_is_not_noted,
+        STOLEN_SESSION,
+    );
+    let ends_unproven = Rules {
+        ends_unproven: true,
+        ..RULES
+    };
+    without(
+        "an end without a proof of the family",
+        "I8: what proves nothing",
+        ends_unproven,
+        STOLEN,
+    );
+    let saves_what_it_read = Rules {
+        saves_what_it_read: true,
+        ..RULES
+    };
+    without(
+        "a row saved as it was read",
+        "I1: a login that has ended is refreshed",
+        saves_what_it_read,
+        ENDED,
+    );
+    let time_after_swap = Rules {
+        time_after_swap: true,
+        ..RULES
+    };
+    without(
+        "a token that lives from its signing on",
+        "I2",
+        time_after_swap,
+        ENDED,
+    );
+    let time_before_removal = Rules {
+        time_before_removal: true,
+        ..RULES
+    };
+    without(
+        "an end that lives from before the removal on",
+        "I2",
+        time_before_removal,
+        ENDED,
+    );
+    let restamps = Rules {
+        restamps: true,
+        ..RULES
+    };
+    let end = End::Subject;
+    without(
+        "a token stamped when it is signed",
+        "I2",
+        restamps,
+        Refresh { end, ..ENDED },
+    );
+}
+
+/// What goes wrong with the rules as they are.
+#[test]
+fn limits_of_refreshing() {
+    // An answer is lost. The client comes back after the overlap, from two tabs; one has the
+    // answer and uses it, or refreshes it, while the other one's request is still under way.
+    let losses = true;
+    for (kind, tabs) in KINDS {
+        breaks(
+            &format!("{kind}: two tabs, a lost answer"),
+            HONEST,
+            &Refresh { losses, ..tabs },
+        );
+    }
+    // Nothing is lost, and the answer takes as long as the overlap.
+    let times = Times { back: 3, ..CLOSE };
+    for (kind, tabs) in KINDS {
+        breaks(
+            &format!("{kind}: two tabs, a slow answer"),
+            HONEST,
+            &Refresh { times, ..tabs },
+        );
+    }
+    // A jar of cookies takes what comes last, and that may be what was answered first.
+    let jar = Jar::Last;
+    for (kind, tabs) in KINDS {
+        breaks(
+            &format!("{kind}: two tabs, the last answer counts"),
+            HONEST,
+            &Refresh { jar, ..tabs },
+        );
+    }
+    // Whoever comes second after the grace is served as one whose answer was lost, and so is the
+    // other one the next time: as if a thief who refreshes as often as the client were the client.
+    let times = Times {
+        patience: 4,
+        ..CLOSE
+    };
+    let turns = Refresh {
+        times,
+        tells_apart: true,
+        ..STOLEN
+    };
+    breaks(
+        "hybrid: a thief who takes turns with the client",
+        "I8: two who take turns",
+        &turns,
+    );
+    let rules = Rules {
+        strict_orphans: true,
+        ..RULES
+    };
+    holds(
+        "hybrid: a thief who takes turns, strict orphans",
+        &Refresh { rules, ..turns },
+    );
+}
+
+/// Who is taken for a thief ends the login, and its access tokens live on.
+#[test]
+fn tokens_of_what_was_stolen() {
+    let stolen = Refresh {
+        times: Times {
+            overlap: 1,
+            grace: 2,
+            out: 1,
+            back: 1,
+            access: 2,
+            bound: 1,
+            patience: 2,
+            ..CLOSE
+        },
+        end: End::Theft,
+        ..STOLEN
+    };
+    breaks("hybrid: the log is not told of a theft", "I2", &stolen);
+    let rules = Rules {
+        theft_is_not_told: false,
+        ..RULES
+    };
+    holds(
+        "hybrid: the log is told of a theft",
+        &Refresh { rules, ..stolen },
+    );
+}
+
+/// Rules that are not there, and with which lost answers do no harm: the overlap counts anew from
+/// the first use of the successor, and a successor that was never used is not renewed; to refresh
+/// it is its first use. A request may then be under way for as long as the overlap, and answers
+/// take however long.
+#[test]
+fn rules_that_would_mend_lost_answers() {
+    let rules = Rules {
+        overlap_from_use: true,
+        unused_rests: true,
+        ..RULES
+    };
+    let losses = true;
+    for (kind, tabs) in KINDS {
+        let mended = Refresh {
+            rules,
+            losses,
+            ..tabs
+        };
+        let times = Times {
+            patience: 0,
+            ..SLOW
+        };
+        holds(
+            &format!("{kind}: two tabs, lost answers, mended"),
+            &Refresh { times, ..mended },
+        );
+        let out = times.overlap;
+        breaks(
+            &format!("{kind}: a request under way as long as the overlap, mended"),
+            HONEST,
+            &Refresh {
+                times: Times { out, ..times },
+                ..mended
+            },
+        );
+        let jar = Jar::Last;
+        holds(
+            &format!("{kind}: two tabs, lost answers, the last one counts, mended"),
+            &Refresh { jar, ..mended },
+        );
+        let (thief, tabs) = (true, 1);
+        holds(
+            &format!("{kind}: one tab, a thief, lost answers, mended"),
+            &Refresh {
+                thief,
+                tabs,
+                ..mended
+            },
+        );
+        let overlap_from_use = Rules {
+            overlap_from_use: false,
+            ..rules
+        };
+        breaks(
+            &format!("{kind}: mended, but the overlap counts from the renewal"),
+            HONEST,
+            &Refresh {
+                rules: overlap_from_use,
+                ..mended
+            },
+        );
+        let unused_rests = Rules {
+            unused_rests: false,
+            ..rules
+        };
+        breaks(
+            &format!("{kind}: mended, but an unused successor is renewed"),
+            HONEST,
+            &Refresh {
+                rules: unused_rests,
+                ..mended
+            },
+        );
+    }
+    let rules = Rules {
+        notes_any_generation: true,
+        ..rules
+    };
+    breaks(
+        "session: mended, but any generation's use is noted",
+        HONEST,
+        &Refresh {
+            rules,
+            losses,
+            ..SESSION
+        },
+    );
+}
