@@ -33,6 +33,7 @@ pub mod log_laws;
 
 mod clock;
 mod executor;
+mod family;
 mod faulty;
 mod fixture;
 mod linear;

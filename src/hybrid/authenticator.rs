@@ -82,7 +82,8 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// Access tokens as the one builder says, and logins that refresh them as the other one does.
     ///
     /// A clock or an entropy source that was given to one of them is that of both. The maximum
-    /// lifetime of the tokens is the absolute lifetime of the login.
+    /// lifetime of the tokens is the absolute lifetime of the login. A refresh credential is bound to
+    /// issuer and audience: where either is changed, users log in anew.
     ///
     /// # Errors
     ///
@@ -108,9 +109,10 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         refresh.clock = refresh.clock.or(access.clock.clone());
         access.entropy = access.entropy.or(refresh.entropy.clone());
         refresh.entropy = refresh.entropy.or(access.entropy.clone());
+        let bound = access.addressees();
         Ok(Self {
             access: access.build_access(absolute)?,
-            logins: refresh.build_for(Purpose::Refresh)?,
+            logins: refresh.build_for(Purpose::Refresh { bound })?,
         })
     }
 

@@ -22,7 +22,10 @@ pub(crate) enum Purpose {
     /// Presented with each request.
     Session,
     /// Presented to `refresh` alone, beside an access token for the requests.
-    Refresh,
+    Refresh {
+        /// A hash of whose tokens it yields and whom they are for: it yields no others.
+        bound: [u8; 16],
+    },
 }
 
 impl Purpose {
@@ -31,21 +34,13 @@ impl Purpose {
     const fn prefix(self) -> &'static str {
         match self {
             Self::Session => "",
-            Self::Refresh => "rt_",
+            Self::Refresh { .. } => "rt_",
         }
     }
 
     /// A made-up credential of this shape.
     pub(crate) fn shape(self) -> String {
         format!("{}{:A<64}", self.prefix(), "")
-    }
-
-    /// What is hashed first for the proof of a credential, and for that of its family.
-    const fn labels(self) -> (&'static [u8; 7], &'static [u8]) {
-        match self {
-            Self::Session => (b"session", b"statewise family"),
-            Self::Refresh => (b"refresh", b"statewise refresh family"),
-        }
     }
 }
 
@@ -127,22 +122,37 @@ impl SessionCredential {
     /// What the store keeps of this generation: SHA-256 over a label and the whole credential, so
     /// that no other spelling of it is another way in.
     ///
-    /// They fill one block, padding included, which needs no hasher and its buffer.
+    /// Those of a session fill one block, padding included, which needs no hasher and its buffer.
     pub(crate) fn proof(&self) -> Proof {
-        let mut proven = [0; 7 + 16 + 4 + 12 + 16];
-        proven[..7].copy_from_slice(self.purpose.labels().0);
+        let mut proven = [0; 7 + 16 + 4 + 12 + 16 + 16];
         proven[7..23].copy_from_slice(self.handle.as_bytes());
         proven[23..27].copy_from_slice(&self.generation.to_be_bytes());
         proven[27..39].copy_from_slice(&self.family.0);
-        proven[39..].copy_from_slice(&self.secret.0);
-        let hash = sha256::finish(sha256::BEGINNING, &proven, proven.len() as u64);
+        proven[39..55].copy_from_slice(&self.secret.0);
+        let hash = match self.purpose {
+            Purpose::Session => {
+                proven[..7].copy_from_slice(b"session");
+                sha256::finish(sha256::BEGINNING, &proven[..55], 55)
+            }
+            Purpose::Refresh { bound } => {
+                proven[..7].copy_from_slice(b"refresh");
+                proven[55..].copy_from_slice(&bound);
+                sha256::hash(&proven)
+            }
+        };
         Proof::truncated(&hash)
     }
 
     /// What the store keeps of the whole login.
     pub(crate) fn family_proof(&self) -> Proof {
         let mut hash = Sha256::new();
-        hash.update(self.purpose.labels().1);
+        match self.purpose {
+            Purpose::Session => hash.update(b"statewise family"),
+            Purpose::Refresh { bound } => {
+                hash.update(b"statewise refresh family");
+                hash.update(bound);
+            }
+        }
         hash.update(self.handle.as_bytes());
         hash.update(self.family.0);
         Proof::truncated(&hash.finalize())
@@ -244,15 +254,22 @@ mod tests {
 
     #[test]
     fn nothing_good_for_one_purpose_is_good_for_the_other() {
-        let refresh = SessionCredential::draw(Purpose::Refresh, "alice", &SystemEntropy).unwrap();
+        let purpose = Purpose::Refresh { bound: [1; 16] };
+        let refresh = SessionCredential::draw(purpose, "alice", &SystemEntropy).unwrap();
         let text = refresh.encode();
         let text = text.reveal();
         assert_eq!(text.len(), 67);
-        let read = SessionCredential::parse(Purpose::Refresh, text).unwrap();
+        let read = SessionCredential::parse(purpose, text).unwrap();
         assert_eq!(read.proof(), refresh.proof());
+        assert_eq!(read.family_proof(), refresh.family_proof());
         assert!(SessionCredential::parse(Purpose::Session, text).is_none());
         let bare = text.strip_prefix("rt_").unwrap();
-        assert!(SessionCredential::parse(Purpose::Refresh, bare).is_none());
+        assert!(SessionCredential::parse(purpose, bare).is_none());
+        // For another audience it is another one.
+        let elsewhere = Purpose::Refresh { bound: [2; 16] };
+        let elsewhere = SessionCredential::parse(elsewhere, text).unwrap();
+        assert_ne!(elsewhere.proof(), refresh.proof());
+        assert_ne!(elsewhere.family_proof(), refresh.family_proof());
         // Whoever cuts it off has a credential that no store recognises.
         let session = SessionCredential::parse(Purpose::Session, bare).unwrap();
         assert_eq!(session.handle(), refresh.handle());

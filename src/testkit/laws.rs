@@ -14,9 +14,6 @@
 //! | EXPIRY-03 | what a server keeps beside a row is the backend's own business |
 //! | CONCUR-04, CONCUR-05 | need a server that hangs and a pool that runs dry |
 //! | a full store | what a store can hold is its own business; a fixture opens one with room |
-//! | REFRESH-04, REFRESH-11 | follow from the judgement over a row, which is the same for all stores |
-//! | REFRESH-06, REFRESH-08 | asked as RETRY-01 and RETRY-03, and as ROTATE-02 and DELETE-06 |
-//! | REFRESH-10 | sessions have no audience |
 //! | WEB | belongs to whoever answers requests |
 
 mod concur;
@@ -67,8 +64,10 @@ pub use read::{
 };
 pub use refresh::{
     refresh_01_replaces_the_credential, refresh_02_reuse_ends_the_login,
-    refresh_03_parallel_refreshes_agree, refresh_05_a_restart_revives_nothing,
-    refresh_07_has_both_limits, refresh_09_is_no_token,
+    refresh_03_parallel_refreshes_agree, refresh_04_the_grace_has_an_end,
+    refresh_05_a_restart_revives_nothing, refresh_06_a_failed_refresh_is_tried_again,
+    refresh_07_has_both_limits, refresh_08_a_logout_ends_the_login, refresh_09_is_no_token,
+    refresh_10_yields_no_tokens_for_others, refresh_11_the_grace_outlives_no_login,
 };
 pub use retry::{
     retry_01_refreshing_again_is_safe, retry_02_revoking_again_is_safe,
@@ -177,9 +176,14 @@ macro_rules! session_store_laws {
             refresh_01_replaces_the_credential
             refresh_02_reuse_ends_the_login
             refresh_03_parallel_refreshes_agree
+            refresh_04_the_grace_has_an_end
             refresh_05_a_restart_revives_nothing
+            refresh_06_a_failed_refresh_is_tried_again
             refresh_07_has_both_limits
+            refresh_08_a_logout_ends_the_login
             refresh_09_is_no_token
+            refresh_10_yields_no_tokens_for_others
+            refresh_11_the_grace_outlives_no_login
             retry_01_refreshing_again_is_safe
             retry_02_revoking_again_is_safe
             retry_03_logging_in_again_is_safe

@@ -9,6 +9,7 @@ use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::revocation::RevocationView;
+use crate::sha256;
 use crate::token::authenticator::{TokenAuthenticator, longest};
 use crate::token::canonical;
 use crate::token::interop::Interop;
@@ -248,6 +249,14 @@ impl<D> TokenBuilder<D> {
         }
         self.max_lifetime = self.max_lifetime.or(Some(absolute.max(self.lifetime)));
         self.build()
+    }
+
+    /// A hash of whose tokens they are, and of whom they are for.
+    pub(crate) fn addressees(&self) -> [u8; 16] {
+        let prefix = canonical::prefix(&self.issuer, &self.audience);
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&sha256::hash(prefix.as_bytes())[..16]);
+        hash
     }
 
     /// How long one token lives.

@@ -2,15 +2,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::authenticator::Authenticator;
-use crate::error::Rejection;
+use crate::authenticator::{Authenticator, Presented};
+use crate::error::{Refusal, Rejection};
+use crate::hybrid::HybridAuthenticator;
 use crate::issued::{Issued, Outcome};
 use crate::testkit::executor::interleave;
-use crate::testkit::faulty::YieldingStore;
+use crate::testkit::family;
+use crate::testkit::faulty::{Fault, FaultyStore, YieldingStore};
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::random::seed;
 use crate::testkit::world::{
-    ABSOLUTE, IDLE, World, assert_accepted, assert_rejected, boxed, login, rejection, secret,
+    ABSOLUTE, IDLE, World, assert_accepted, assert_rejected, boxed, is_unavailable, login,
+    rejection, secret,
 };
 
 /// A refresh answers with another credential of the same login, and the presented one ends with
@@ -35,6 +38,21 @@ pub async fn refresh_01_replaces_the_credential<F: StoreFixture>(fixture: &F) {
     assert_accepted(&auth, secret(&third), "alice").await;
     world.advance(10).await;
     let answer = auth.refresh(secret(&second)).await;
+    assert_eq!(rejection(&answer), Some(Rejection::Reused));
+
+    let auth = world.hybrid();
+    let first = family::login(&auth, "alice").await;
+    world.advance(60).await;
+    let second = family::exchange(&auth, &first).await.expect("a renewal");
+    assert_eq!(second.outcome(), Outcome::Rotated);
+    assert_ne!(family::secret(&first), family::secret(&second));
+    assert_eq!(first.identity().id(), second.identity().id());
+    family::assert_accepted(&auth, &second).await;
+    world.advance(10).await;
+    let third = family::exchange(&auth, &second).await.expect("a renewal");
+    assert_eq!(third.outcome(), Outcome::Rotated);
+    family::assert_accepted(&auth, &third).await;
+    let answer = family::exchange(&auth, &first).await;
     assert_eq!(rejection(&answer), Some(Rejection::Reused));
 }
 
@@ -70,6 +88,29 @@ pub async fn refresh_02_reuse_ends_the_login<F: StoreFixture>(fixture: &F) {
             assert_rejected(&auth, secret(ended), Rejection::Unknown).await;
         }
         assert_accepted(&auth, secret(&other), "alice").await;
+    }
+    // Where access tokens are used instead, used means refreshed.
+    for renewals in [2, 3, 5] {
+        let world = World::open(fixture).await;
+        let auth = world.hybrid();
+        let stolen = family::login(&auth, "alice").await;
+        let other = family::login(&auth, "alice").await;
+        let mut current = stolen.clone();
+        for _ in 0..renewals {
+            world.advance(60).await;
+            current = family::exchange(&auth, &current).await.expect("a renewal");
+        }
+        world.advance(60).await;
+        let error = family::exchange(&auth, &stolen).await;
+        let error = error.expect_err("a stolen credential was accepted");
+        let theft = error.theft().expect("an error that names the login");
+        assert_eq!(theft.subject(), "alice");
+        assert_eq!(theft.login(), stolen.identity().id());
+        for ended in [&current, &stolen] {
+            let answer = family::exchange(&auth, ended).await;
+            assert_eq!(rejection(&answer), Some(Rejection::Unknown));
+        }
+        assert!(family::exchange(&auth, &other).await.is_ok());
     }
 }
 
@@ -126,6 +167,61 @@ pub async fn refresh_03_parallel_refreshes_agree<F: StoreFixture>(fixture: &F) {
     }
 }
 
+/// The grace ends with its time, with the use of the successor, and, on each node, with its count.
+/// Rejects a strategy that goes on answering whoever holds a replaced credential.
+pub async fn refresh_04_the_grace_has_an_end<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let strict = || {
+        let builder = world.builder::<_, ()>(Arc::clone(&world.store));
+        builder.strict_orphans().replays(3)
+    };
+    let auth = strict().build().expect("a configuration that is right");
+    let hybrid = world.hybrid_of(strict());
+    for ends_by in ["time", "use", "count"] {
+        let (first, other) = (
+            login(&auth, "alice").await,
+            family::login(&hybrid, "bob").await,
+        );
+        world.advance(60).await;
+        let second = auth.refresh(secret(&first)).await.expect("a renewal");
+        let next = family::exchange(&hybrid, &other).await.expect("a renewal");
+        world.advance(29).await;
+        let again = auth
+            .refresh(secret(&first))
+            .await
+            .expect("within the grace");
+        assert_eq!(secret(&again), secret(&second));
+        let again = family::exchange(&hybrid, &other)
+            .await
+            .expect("within the grace");
+        assert_eq!(family::secret(&again), family::secret(&next));
+        match ends_by {
+            "time" => world.advance(1).await,
+            "use" => {
+                assert_accepted(&auth, secret(&second), "alice").await;
+                let _third = family::exchange(&hybrid, &next).await.expect("a renewal");
+            }
+            _ => {
+                for _ in 0..2 {
+                    assert!(auth.refresh(secret(&first)).await.is_ok());
+                    assert!(family::exchange(&hybrid, &other).await.is_ok());
+                }
+                let refused = auth.refresh(secret(&first)).await.expect_err("a count");
+                assert_eq!(refused.refusal(), Some(Refusal::RefreshLimit));
+                let refused = family::exchange(&hybrid, &other)
+                    .await
+                    .expect_err("a count");
+                assert_eq!(refused.refusal(), Some(Refusal::RefreshLimit));
+                continue;
+            }
+        }
+        let answer = auth.refresh(secret(&first)).await;
+        assert_eq!(rejection(&answer), Some(Rejection::Reused), "by {ends_by}");
+        let answer = family::exchange(&hybrid, &other).await;
+        assert_eq!(rejection(&answer), Some(Rejection::Reused), "by {ends_by}");
+    }
+}
+
 /// What was replaced stays replaced when every process starts anew: all that matters is in the
 /// store. Rejects a strategy that remembers in its own memory what was used.
 pub async fn refresh_05_a_restart_revives_nothing<F: StoreFixture>(fixture: &F) {
@@ -160,6 +256,33 @@ pub async fn refresh_05_a_restart_revives_nothing<F: StoreFixture>(fixture: &F) 
     assert_rejected(&world.auth(), secret(&third), Rejection::Unknown).await;
 }
 
+/// A store that fails, or whose answer is lost, between marking a credential as used and handing out
+/// its successor: the client tries again and gets the one successor that there is. Rejects a
+/// strategy that does the two in two steps.
+pub async fn refresh_06_a_failed_refresh_is_tried_again<F: StoreFixture>(fixture: &F) {
+    for fault in [Fault::Fails, Fault::LosesAnswer] {
+        let world = World::open(fixture).await;
+        let store = Arc::new(FaultyStore::new(Arc::clone(&world.store)));
+        let auth = world.hybrid_of(world.builder(Arc::clone(&store)));
+        let first = family::login(&auth, "alice").await;
+        world.advance(60).await;
+        store.reset();
+        store.fail_nth(1, fault);
+        assert!(is_unavailable(&family::exchange(&auth, &first).await));
+        assert!(!store.has_plans(), "a refresh asked the store for nothing");
+        let retried = family::exchange(&auth, &first).await.expect("a second try");
+        let again = family::exchange(&auth, &first).await.expect("a third");
+        assert_eq!(family::secret(&retried), family::secret(&again));
+        assert_eq!(store.calls(), 3, "a refresh is one call");
+        let listed = world.list("alice", 10).await;
+        assert_eq!(listed.len(), 1);
+        assert_eq!(listed[0].generation(), 1, "it was issued twice");
+        world.advance(60).await;
+        let next = family::exchange(&auth, &retried).await.expect("a renewal");
+        assert_eq!(next.outcome(), Outcome::Rotated);
+    }
+}
+
 /// A credential that was not used for the idle time is not refreshed, nor is one beyond its
 /// deadline, and refreshing counts as use. Rejects a refresh without an end.
 pub async fn refresh_07_has_both_limits<F: StoreFixture>(fixture: &F) {
@@ -184,6 +307,46 @@ pub async fn refresh_07_has_both_limits<F: StoreFixture>(fixture: &F) {
     world.advance(ABSOLUTE - passed).await;
     let answer = auth.refresh(secret(&used)).await;
     assert_eq!(rejection(&answer), Some(Rejection::Unknown));
+}
+
+/// A logout, by either credential or of the whole user, ends what refreshes. Rejects a logout that
+/// forgets the access token and leaves the rest.
+pub async fn refresh_08_a_logout_ends_the_login<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let auth = world.hybrid();
+    for ended_by in [
+        "access token",
+        "refresh credential",
+        "an older one",
+        "subject",
+    ] {
+        let first = family::login(&auth, "alice").await;
+        let other = family::login(&auth, "bob").await;
+        world.advance(60).await;
+        let second = family::exchange(&auth, &first).await.expect("a renewal");
+        let _ = match ended_by {
+            "access token" => auth.revoke(second.credential().reveal()).await,
+            "refresh credential" => auth.revoke(family::secret(&second)).await,
+            "an older one" => auth.revoke(family::secret(&first)).await,
+            _ => auth.revoke_all("alice").await,
+        }
+        .expect("a logout");
+        for ended in [&first, &second] {
+            let answer = family::exchange(&auth, ended).await;
+            assert_eq!(
+                rejection(&answer),
+                Some(Rejection::Unknown),
+                "by {ended_by}"
+            );
+            let asked = Presented::new(ended.credential().reveal()).authoritative();
+            assert_eq!(
+                rejection(&auth.verify_with(asked).await),
+                Some(Rejection::Unknown)
+            );
+        }
+        assert!(world.list("alice", 10).await.is_empty());
+        assert!(family::exchange(&auth, &other).await.is_ok());
+    }
 }
 
 /// What looks like a token is no session credential, and the other way round.
@@ -219,4 +382,80 @@ pub async fn refresh_09_is_no_token<F: StoreFixture>(fixture: &F) {
         );
     }
     assert_eq!(tokens[2].len(), 64);
+    // Nor is what refreshes an access token, or the other way round, or either of them a session.
+    let hybrid = world.hybrid();
+    let both = family::login(&hybrid, "alice").await;
+    let (access, refresh) = (both.credential().reveal(), family::secret(&both));
+    let answer = hybrid.verify(refresh).await;
+    assert_eq!(rejection(&answer), Some(Rejection::Malformed));
+    let answer = hybrid.refresh(access).await;
+    assert_eq!(rejection(&answer), Some(Rejection::Malformed));
+    for credential in [access, refresh] {
+        assert_rejected(&auth, credential, Rejection::Malformed).await;
+    }
+    let bare = &refresh[refresh.len() - 64..];
+    assert_rejected(&auth, bare, Rejection::Unknown).await;
+    let answer = hybrid.refresh(secret(&issued)).await;
+    assert_eq!(rejection(&answer), Some(Rejection::Malformed));
+    let dressed = format!("{}{}", &refresh[..refresh.len() - 64], secret(&issued));
+    let answer = hybrid.refresh(&dressed).await;
+    assert_eq!(rejection(&answer), Some(Rejection::Unknown));
+    assert!(hybrid.refresh(refresh).await.is_ok());
+    assert_accepted(&auth, secret(&issued), "alice").await;
+}
+
+/// What refreshes tokens for one audience yields none for another, over the same store and with the
+/// same key. Rejects a store key that is the whole proof.
+pub async fn refresh_10_yields_no_tokens_for_others<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let auth = world.hybrid();
+    let issued = family::login(&auth, "alice").await;
+    let refresh = family::secret(&issued);
+    for (issuer, audience) in [
+        ("https://auth.example", "billing"),
+        ("https://other.example", "api"),
+    ] {
+        let builder = world.builder::<_, ()>(Arc::clone(&world.store));
+        let tokens = family::tokens(issuer, audience);
+        let other = HybridAuthenticator::new(tokens, builder).expect("a configuration");
+        let answer = other.refresh(refresh).await;
+        assert_eq!(rejection(&answer), Some(Rejection::Unknown));
+        assert!(other.verify(issued.credential().reveal()).await.is_err());
+        let _ = other.revoke(refresh).await.expect("an answer");
+    }
+    assert!(family::exchange(&auth, &issued).await.is_ok());
+}
+
+/// What is over is not refreshed, however lately it was replaced. Rejects a grace that is looked at
+/// before the end of the login.
+pub async fn refresh_11_the_grace_outlives_no_login<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let (auth, hybrid) = (world.auth(), world.hybrid());
+    let mut session = login(&auth, "alice").await;
+    let mut both = family::login(&hybrid, "alice").await;
+    let mut passed = 0;
+    while passed + 1_700 < ABSOLUTE - 5 {
+        world.advance(1_700).await;
+        passed += 1_700;
+        session = auth.refresh(secret(&session)).await.expect("a renewal");
+        both = family::exchange(&hybrid, &both).await.expect("a renewal");
+    }
+    world.advance(ABSOLUTE - 5 - passed).await;
+    let next = auth.refresh(secret(&session)).await.expect("a renewal");
+    let next_both = family::exchange(&hybrid, &both).await.expect("a renewal");
+    world.advance(4).await;
+    assert!(auth.refresh(secret(&session)).await.is_ok());
+    assert!(family::exchange(&hybrid, &both).await.is_ok());
+    world.advance(1).await;
+    for credential in [secret(&session), secret(&next)] {
+        assert_eq!(
+            rejection(&auth.refresh(credential).await),
+            Some(Rejection::Unknown)
+        );
+        assert_rejected(&auth, credential, Rejection::Unknown).await;
+    }
+    for presented in [&both, &next_both] {
+        let answer = family::exchange(&hybrid, presented).await;
+        assert_eq!(rejection(&answer), Some(Rejection::Unknown));
+    }
 }
