@@ -27,8 +27,16 @@
 //! | an older one, whose successor was refreshed | **reused**: somebody holds a copy | the login ends ([`Error::theft`]) |
 //! | a younger one | ahead: the store lost a write | refused |
 //!
-//! No honest client is taken for a thief as long as its requests take less time than half the
-//! overlap, there and back.
+//! No honest client is taken for a thief as long as a request and the answer before it together take
+//! less time than the overlap, or if it keeps each refresh credential for longer than a request is
+//! under way before it refreshes again, as one does that waits for its access token to expire. Tabs
+//! that share a refresh credential should share the access token too.
+//!
+//! Whoever holds a copy and comes back before its successor was refreshed cannot be told from a
+//! client that the answer did not reach, and is answered, however often the two take turns; but
+//! each time as [`Recovered`](crate::Outcome::Recovered), which an
+//! [`Observer`](crate::observer::Observer) is told of. With [`strict_orphans`] the second to come
+//! after the grace ends the login instead, also where an answer was lost.
 //!
 //! # Roles and data
 //!

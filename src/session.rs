@@ -22,7 +22,7 @@
 //!
 //! | presented | judged | answer |
 //! |---|---|---|
-//! | within the overlap (10 s) | honest: requests in flight, other tabs | works |
+//! | within the overlap (10 s) of the renewal, or of the successor's first use | honest: requests in flight, other tabs | works |
 //! | within the grace (30 s), successor not used yet | honest: the answer is on its way or lost | works |
 //! | later, successor never used | orphaned: the answer was lost | works, or ends the login ([`strict_orphans`]) |
 //! | successor used | **reused**: somebody holds a copy | the login ends ([`Error::theft`]) |

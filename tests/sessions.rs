@@ -90,7 +90,10 @@ fn a_replaced_credential_from_overlap_to_orphan() {
         assert_eq!(secret(&again), secret(&second));
     }
     assert!(!verify(&auth, &second).unwrap().renewal_due());
-    // Its successor is used now.
+    // Its successor is used now, while requests with it are still under way.
+    clock.advance(seconds(9));
+    assert_eq!(verify(&auth, &first).unwrap().subject(), "alice");
+    clock.advance(seconds(1));
     assert_cause(verify(&auth, &first), Rejection::Reused);
     assert_cause(verify(&auth, &second), Rejection::Unknown);
 }

@@ -208,6 +208,18 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         }
     }
 
+    /// Passes an answer on. If it is that a login was ended because its credential had been stolen,
+    /// all nodes are told first: the thief has access tokens too.
+    async fn after_theft<T>(&self, credential: &str, answer: Result<T>) -> Result<T> {
+        if let Err(error) = &answer
+            && let Some(theft) = error.theft()
+            && let Some(presented) = self.logins.parse(credential)
+        {
+            let _ = self.tell_of(presented.handle(), theft.subject()).await;
+        }
+        answer
+    }
+
     /// Ends the login of `subject` that is listed under `id`, if there is one (OWASP ASVS
     /// 7.4.5, 7.5.2). The subject keeps one user from ending the logins of another.
     ///
@@ -276,7 +288,10 @@ where
     pub async fn revoke_others(&self, credential: &str) -> Result<Removed> {
         let now = self.logins.now()?;
         let row = match self.logins.parse(credential) {
-            Some(_) => self.logins.proven(credential, now).await?,
+            Some(_) => {
+                let proven = self.logins.proven(credential, now).await;
+                self.after_theft(credential, proven).await?
+            }
             None => {
                 let caller = self.verify_now(credential)?;
                 let row = self.logins.alive(caller.handle, now).await?;
@@ -352,11 +367,19 @@ where
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;
         }
-        let (refresh, mut identity) = self.logins.admit(draft).await?;
-        if identity.handle != handle {
-            token = self.access.mint(&mut identity, data.as_deref(), now)?;
+        let mut admitted = self.logins.admit(draft).await?;
+        if admitted.identity.handle != handle {
+            token = self
+                .access
+                .mint(&mut admitted.identity, data.as_deref(), now)?;
         }
-        Ok(Issued::new(token, identity, Outcome::New).with_refresh_credential(refresh))
+        if !admitted.evicted.is_empty() {
+            let ended: Vec<_> = admitted.evicted.into_iter().map(Fact::Login).collect();
+            // Where the log takes nothing, their access tokens live out their minutes.
+            let _ = self.tell(&ended).await;
+        }
+        let issued = Issued::new(token, admitted.identity, Outcome::New);
+        Ok(issued.with_refresh_credential(admitted.credential))
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
@@ -368,7 +391,8 @@ where
     }
 
     async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
-        let exchange = self.logins.exchange(credential).await?;
+        let exchange = self.logins.exchange(credential).await;
+        let exchange = self.after_theft(credential, exchange).await?;
         let (row, now) = (&exchange.row, exchange.now);
         if let Some(view) = self.access.revocations() {
             // What ended everything has left the rows where they are.

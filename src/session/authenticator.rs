@@ -462,8 +462,8 @@ where
         })
     }
 
-    /// Stores a new login, and answers with its credential.
-    pub(crate) async fn admit(&self, draft: Draft<D>) -> Result<(Credential, Identity<D>)> {
+    /// Stores a new login.
+    pub(crate) async fn admit(&self, draft: Draft<D>) -> Result<Admitted<D>> {
         let Draft {
             began,
             now,
@@ -471,30 +471,36 @@ where
             mut row,
             mut identity,
         } = draft;
-        if !self.store_new(&row, now).await? {
+        let mut stored = self.store_new(&row, now).await?;
+        if stored.is_none() {
             // Handles are never drawn twice, unless the entropy source repeats itself.
             credential = SessionCredential::draw(self.purpose, row.subject(), &*self.entropy)?;
             row.handle = credential.handle();
             row.current = credential.proof();
             row.family = credential.family_proof();
             identity.handle = row.handle;
-            if !self.store_new(&row, now).await? {
-                return Err(Error::could_not("the entropy source repeats itself", None));
-            }
+            stored = self.store_new(&row, now).await?;
         }
+        let Some(evicted) = stored else {
+            return Err(Error::could_not("the entropy source repeats itself", None));
+        };
         if self.fence.cuts(row.subject(), began) {
             // Nobody holds its credential, so that what matters is done already.
             let _ = self.store.remove(row.handle(), row.subject(), now).await;
             return Err(Rejection::Revoked.into());
         }
-        Ok((credential.encode(), identity))
+        Ok(Admitted {
+            credential: credential.encode(),
+            identity,
+            evicted,
+        })
     }
 
-    /// Stores a new login. `false` if its handle is taken.
-    async fn store_new(&self, row: &Record, now: Timestamp) -> Result<bool> {
+    /// Stores a new login, and says which ones it has evicted; `None` if its handle is taken.
+    async fn store_new(&self, row: &Record, now: Timestamp) -> Result<Option<Vec<Handle>>> {
         match self.store.create(row, self.policy.limit, now).await? {
-            Created::Stored { .. } => Ok(true),
-            Created::Duplicate => Ok(false),
+            Created::Stored { evicted } => Ok(Some(evicted)),
+            Created::Duplicate => Ok(None),
             Created::LimitReached => Err(Refusal::SessionLimit.into()),
             Created::Full => Err(Refusal::Capacity.into()),
         }
@@ -579,6 +585,14 @@ pub(crate) struct Draft<D> {
     pub(crate) identity: Identity<D>,
 }
 
+/// A login that has been stored.
+pub(crate) struct Admitted<D> {
+    pub(crate) credential: Credential,
+    pub(crate) identity: Identity<D>,
+    /// Logins of the same subject that had to make room.
+    pub(crate) evicted: Vec<Handle>,
+}
+
 /// A credential that has been exchanged.
 pub(crate) struct Exchange {
     pub(crate) credential: Credential,
@@ -621,8 +635,12 @@ where
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;
         }
-        let (credential, identity) = self.admit(draft).await?;
-        Ok(Issued::new(credential, identity, Outcome::New))
+        let admitted = self.admit(draft).await?;
+        Ok(Issued::new(
+            admitted.credential,
+            admitted.identity,
+            Outcome::New,
+        ))
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
@@ -661,6 +679,7 @@ where
             // Noted by the next use if not by this one.
             let noted = self.store.confirm(row.handle(), row.generation(), now);
             let _ = noted.await;
+            row.confirm(row.generation(), now);
         }
         Self::read(&row, self.renewal_due(&row, verdict, now))
     }

@@ -112,11 +112,12 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     }
 
     /// For this long after a renewal the replaced credential works on, whatever happened, and the
-    /// new one is not renewed again: requests in flight and other tabs lose nothing.
+    /// new one is not renewed again: requests in flight and other tabs lose nothing. It counts anew
+    /// from the first use of the new one, whose answer may have been lost and given again.
     /// Default: 10 seconds.
     ///
-    /// As each node judges by its own clock, and in whole seconds, a request may be in flight for
-    /// this long less what the clocks differ by, less one second.
+    /// As each node judges by its own clock, and in whole seconds, a request and the answer before
+    /// it may together be in flight for this long less what the clocks differ by, less one second.
     pub fn overlap(mut self, overlap: Duration) -> Self {
         self.overlap = overlap;
         self

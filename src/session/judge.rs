@@ -8,6 +8,7 @@ use crate::session::record::Record;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
     /// In which the previous credential works whatever happened: requests in flight, other tabs.
+    /// Counts from the renewal, and anew from the first use of the successor.
     pub(crate) overlap: u64,
     /// In which it works as long as its successor was not used: a lost answer.
     pub(crate) grace: u64,
@@ -141,8 +142,8 @@ mod tests {
         assert_eq!(verdict(&row, &zero, 129), Verdict::Grace);
         assert_eq!(verdict(&row, &zero, 130), Verdict::Orphaned);
 
-        assert!(row.confirm(1));
-        assert!(!row.confirm(1), "a second use has nothing to note");
+        assert!(row.confirm(1, at(100)));
+        assert!(!row.confirm(1, at(105)), "a second use has nothing to note");
         assert_eq!(verdict(&row, &zero, 109), Verdict::Overlap);
         assert_eq!(verdict(&row, &zero, 110), Verdict::Reused);
         assert_eq!(verdict(&row, &zero, 130), Verdict::Reused);
@@ -155,6 +156,18 @@ mod tests {
 
         let three = two.successor(&[9; 16]).unwrap();
         assert_eq!(verdict(&row, &three, 200), Verdict::Ahead);
+    }
+
+    #[test]
+    fn the_overlap_counts_anew_from_the_first_use() {
+        let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
+        let mut row = row_of(&zero);
+        renew(&mut row, &zero, at(100));
+        // The answer was lost, and is given again to two tabs; one of them is faster.
+        assert_eq!(judge(&row, &zero, WINDOWS, at(500)), Verdict::Orphaned);
+        assert!(row.confirm(1, at(500)));
+        assert_eq!(judge(&row, &zero, WINDOWS, at(509)), Verdict::Overlap);
+        assert_eq!(judge(&row, &zero, WINDOWS, at(510)), Verdict::Reused);
     }
 
     #[test]
@@ -192,7 +205,7 @@ mod tests {
         let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
         let one = renew(&mut row, &zero, at(40_000));
-        assert!(row.confirm(one.generation()));
+        assert!(row.confirm(one.generation(), at(40_000)));
         assert_eq!(judge(&row, &zero, WINDOWS, at(0)), Verdict::Reused);
     }
 }

@@ -45,8 +45,8 @@ pub struct Record {
     pub(crate) fields: Fields,
 }
 
-/// What not every login has: the renewal that made its current credential, and a place in a
-/// revocation log.
+/// What not every login has: the renewal that made its current credential, at the time of its first
+/// use if there was one, and a place in a revocation log.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct History {
     pub(crate) previous: Proof,
@@ -243,11 +243,22 @@ impl Record {
         true
     }
 
-    /// Notes that the credential of `generation` has been used, if it is the current one.
-    /// `false` if there was nothing to note.
-    pub fn confirm(&mut self, generation: u32) -> bool {
+    /// Notes that the credential of `generation` has been used for the first time, if it is the
+    /// current one. `false` if there was nothing to note.
+    ///
+    /// The overlap counts from then on: the answer that carried the credential may have been lost
+    /// and given again, and requests with the replaced one are under way now.
+    pub fn confirm(&mut self, generation: u32, now: Timestamp) -> bool {
         let notes = generation == self.generation && !self.confirmed;
-        self.confirmed |= notes;
+        if notes {
+            self.confirmed = true;
+            let history = self.history();
+            let history = History {
+                rotated_at: history.rotated_at.max(now),
+                ..history
+            };
+            self.history = history.kept();
+        }
         notes
     }
 
@@ -277,7 +288,7 @@ impl Record {
     /// | 16 | 8 | created at, seconds since 1970 |
     /// | 24 | 8 | authenticated at |
     /// | 32 | 8 | deadline |
-    /// | 40 | 8 | rotated at |
+    /// | 40 | 8 | rotated at, or first used after that |
     /// | 48 | 8 | last seen |
     /// | 56 | 8 | idle, seconds |
     /// | 64 | 16 | handle |

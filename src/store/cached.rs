@@ -266,7 +266,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
         self.inner.confirm(handle, generation, now).await?;
         self.copies.change(handle, |row| {
-            row.confirm(generation);
+            row.confirm(generation, now);
         });
         Ok(())
     }

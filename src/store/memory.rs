@@ -253,7 +253,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
-        self.change(handle, now, |record| record.confirm(generation));
+        self.change(handle, now, |record| record.confirm(generation, now));
         Ok(())
     }
 

@@ -335,7 +335,7 @@ impl SessionStore for RedbStore {
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
-        let confirmed = self.change(handle, 0, now, move |row| row.confirm(generation));
+        let confirmed = self.change(handle, 0, now, move |row| row.confirm(generation, now));
         confirmed.await.map(drop)
     }
 

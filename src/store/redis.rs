@@ -545,9 +545,9 @@ where
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
         let keys = [self.keys.row(handle)];
+        let (generation, kept) = (generation.to_be_bytes(), now.unix().to_be_bytes());
         let now = now.unix().to_string();
-        let generation = generation.to_be_bytes();
-        let arguments = [now.as_bytes(), &generation];
+        let arguments = [now.as_bytes(), &generation, &kept];
         let act = async {
             let answer = self
                 .link

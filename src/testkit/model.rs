@@ -117,7 +117,7 @@ impl Model {
             },
             Step::Confirm(handle, generation) => {
                 if let Some(row) = self.live(*handle, now) {
-                    row.confirm(*generation);
+                    row.confirm(*generation, now);
                 }
                 Answer::Done
             }

@@ -109,6 +109,8 @@ pub(crate) struct Refresh {
     pub(crate) end: End,
     /// Two who take turns, each later than the grace, must be told apart.
     pub(crate) tells_apart: bool,
+    /// A client verifies with a credential before it refreshes it, as what answers requests does.
+    pub(crate) uses_first: bool,
 }
 
 /// How far behind the row it is, up to [`OLDER`], and whether it is another one than what the row
@@ -241,11 +243,11 @@ impl Rules {
         notes_any_generation: false,
         ends_unproven: false,
         saves_what_it_read: false,
-        theft_is_not_told: true,
+        theft_is_not_told: false,
         restamps: false,
         time_after_swap: false,
         time_before_removal: false,
-        overlap_from_use: false,
+        overlap_from_use: true,
         unused_rests: false,
         strict_orphans: false,
     };
@@ -501,7 +503,8 @@ impl Refresh {
             if verifies {
                 push(state.jar, false);
             }
-            if state.jar_age >= self.times.patience {
+            let is_unused = state.jar == Credential::default() && !state.row.used;
+            if state.jar_age >= self.times.patience && !(self.uses_first && is_unused) {
                 push(state.jar, true);
             }
             return;

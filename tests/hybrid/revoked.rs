@@ -337,3 +337,48 @@ fn a_refresh_does_not_stamp_again() {
         Some(Rejection::Revoked)
     );
 }
+
+#[test]
+fn a_theft_ends_the_access_tokens_too() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let stolen = here.login();
+    let second = exchange(&here.auth, &stolen).unwrap();
+    fleet.clock.advance(seconds(60));
+    here.follow();
+    there.follow();
+    let third = exchange(&here.auth, &second).unwrap();
+    fleet.clock.advance(seconds(60));
+    here.follow();
+    assert_eq!(
+        cause(exchange(&here.auth, &stolen)),
+        Some(Rejection::Reused)
+    );
+    there.follow();
+    for node in [&here, &there] {
+        for token in [&stolen, &second, &third] {
+            let verified = node.auth.verify_now(access(token));
+            assert_eq!(cause(verified), Some(Rejection::Revoked));
+        }
+    }
+}
+
+#[test]
+fn who_makes_room_is_out_everywhere() {
+    let fleet = Fleet::new();
+    let there = fleet.node();
+    let view = &fleet.node().view;
+    let limited: Hybrid = HybridAuthenticator::new(
+        tokens(&key()).revocations(view),
+        sessions(Arc::clone(&fleet.store), &fleet.clock).limit(Limit::EvictOldest(1)),
+    )
+    .unwrap();
+    let evicted = login(&limited, "alice");
+    let kept = login(&limited, "alice");
+    there.follow();
+    for auth in [&limited, &there.auth] {
+        let verified = auth.verify_now(access(&evicted));
+        assert_eq!(cause(verified), Some(Rejection::Revoked));
+        assert!(auth.verify_now(access(&kept)).is_ok());
+    }
+}

@@ -35,7 +35,7 @@ impl Copy {
             (
                 copy.asked_at,
                 copy.seen.position(),
-                row.map(|row| (row.version(), row.generation())),
+                row.map(|row| (row.version(), row.generation(), row.confirmed)),
             )
         };
         age(self) > age(other)

@@ -1,15 +1,22 @@
 -- Notes that the credential of a generation has been used. KEYS: row. ARGV: now, the generation
--- as the row has it. Writes into the row and so leaves its time.
-local head = redis.call('GETRANGE', KEYS[1], 0, 39)
-if #head < 40 or head:byte(1) ~= 1 or head:byte(2) ~= 0 or head:sub(5, 8) ~= ARGV[2] then
+-- and now as the row has them. Writes into the row and so leaves its time.
+local head = redis.call('GETRANGE', KEYS[1], 0, 47)
+if #head < 48 or head:byte(1) ~= 1 or head:byte(2) ~= 0 or head:sub(5, 8) ~= ARGV[2] then
     return 0
 end
-local deadline = 0
-for at = 33, 40 do
-    deadline = deadline * 256 + head:byte(at)
+local function time(from)
+    local seconds = 0
+    for at = from, from + 7 do
+        seconds = seconds * 256 + head:byte(at)
+    end
+    return seconds
 end
-if deadline <= tonumber(ARGV[1]) then
+local now = tonumber(ARGV[1])
+if time(33) <= now then
     return 0
 end
 redis.call('SETRANGE', KEYS[1], 1, '\1')
+if time(41) < now then
+    redis.call('SETRANGE', KEYS[1], 40, ARGV[3])
+end
 return 1

@@ -131,7 +131,8 @@ impl<D: Driver> RowStore<D> {
         settle(self, handle).await?;
         let now = Value::Number(in_seconds(now));
         let generation = Value::Number(i64::from(generation));
-        let values = [Value::Bytes(handle.as_bytes()), generation, now, now];
+        let handle = Value::Bytes(handle.as_bytes());
+        let values = [now, now, handle, generation, now, now];
         let confirmed = self.driver.write(&self.statements.confirm, &values);
         confirmed.await.map(drop)
     }

@@ -183,12 +183,13 @@ impl Writer<'_> {
         )
     }
 
-    /// Notes that a credential was used. Values: handle, generation, now, now.
+    /// Notes that a credential was used. Values: now, now, handle, generation, now, now.
     fn confirm(&self) -> String {
-        let [confirmed, handle, generation] =
-            ["confirmed", "handle", "generation"].map(|name| self.column(name));
+        let [confirmed, rotated, handle, generation] =
+            ["confirmed", "rotated_at", "handle", "generation"].map(|name| self.column(name));
         format!(
-            "UPDATE {} SET {confirmed} = 1 \
+            "UPDATE {} SET {confirmed} = 1, \
+             {rotated} = CASE WHEN {rotated} < ? THEN ? ELSE {rotated} END \
              WHERE {handle} = ? AND {generation} = ? AND {confirmed} = 0 AND {} AND {}",
             self.table(),
             self.known(),

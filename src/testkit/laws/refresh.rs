@@ -200,6 +200,10 @@ pub async fn refresh_04_the_grace_has_an_end<F: StoreFixture>(fixture: &F) {
             "use" => {
                 assert_accepted(&auth, secret(&second), "alice").await;
                 let _third = family::exchange(&hybrid, &next).await.expect("a renewal");
+                // For requests with the first one that are under way.
+                world.advance(9).await;
+                assert!(auth.refresh(secret(&first)).await.is_ok());
+                world.advance(1).await;
             }
             _ => {
                 for _ in 0..2 {

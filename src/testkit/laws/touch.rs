@@ -156,8 +156,9 @@ pub async fn update_10_verifying_only_reads<F: StoreFixture>(fixture: &F) {
     assert!(before == after, "verifying changed the row");
 }
 
-/// A confirmation counts for the generation that it names, makes no row, raises no version and
-/// is as good as many. Rejects a store that writes it to whatever is there.
+/// A confirmation counts for the generation that it names, makes no row, raises no version, is as
+/// good as many, and says when it was, unless by a clock that is behind. Rejects a store that writes
+/// it to whatever is there.
 pub async fn confirm_01_never_inserts<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let now = world.now();
@@ -184,13 +185,31 @@ pub async fn confirm_01_never_inserts<F: StoreFixture>(fixture: &F) {
             .expect("an answer");
         assert_same(world.get(&row).await.as_ref(), &expected);
     }
-    assert!(expected.confirm(1));
+    world.advance(60).await;
+    let later = world.now();
+    assert!(expected.confirm(1, later));
     for _ in 0..3 {
         world
             .store
-            .confirm(row.handle(), 1, now)
+            .confirm(row.handle(), 1, world.now())
             .await
             .expect("an answer");
         assert_same(world.get(&row).await.as_ref(), &expected);
+        world.advance(7).await;
     }
+    let Ok(Renewed::Advanced(mut expected)) = world
+        .store
+        .renew(row.handle(), &Sample::renewal_of(&expected), world.now())
+        .await
+    else {
+        panic!("the row did not advance again");
+    };
+    let behind = world.now().saturating_sub(5);
+    assert!(expected.confirm(2, behind));
+    world
+        .store
+        .confirm(row.handle(), 2, behind)
+        .await
+        .expect("an answer");
+    assert_same(world.get(&row).await.as_ref(), &expected);
 }

@@ -268,7 +268,8 @@ fn text(table: &Table, query: usize) -> String {
             alive("$7::bigint"),
         ),
         CONFIRM => format!(
-            "UPDATE {t} AS s SET confirmed = TRUE
+            "UPDATE {t} AS s
+            SET confirmed = TRUE, rotated_at = greatest(s.rotated_at, $3::bigint)
             WHERE s.handle = $1::bytea AND s.generation = $2::bigint AND NOT s.confirmed
                 AND s.format = {FORMAT} AND {}",
             alive("$3::bigint"),
