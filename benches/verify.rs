@@ -19,6 +19,7 @@ use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use statewise::entropy::Entropy;
+use statewise::hybrid::HybridAuthenticator;
 use statewise::session::{Replacement, SessionAuthenticator};
 use statewise::store::MemoryStore;
 use statewise::token::{Key, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder};
@@ -68,6 +69,7 @@ fn tokens(options: &Options) -> Vec<Row> {
     assert_eq!((claims.subject, claims.roles[0]), (SUBJECT, "admin"));
     assert!(auth.verify_now(&mixed).is_ok());
     let mut rows = verify(&auth, &floor, &token, buffer, options);
+    rows.extend(hybrid(&auth, &token, options));
     let mut ours = TokenBuffer::new();
     rows.extend(
         Group::new("token verify, claims in another order")
@@ -168,6 +170,25 @@ fn verify(
         })
         .add("owned, Arc<dyn>, data of two fields", || {
             now(erased_with_data.verify(black_box(&*token_with_data))).unwrap()
+        })
+        .run(options)
+}
+
+/// What a store in the background costs the path that never asks it.
+fn hybrid(auth: &TokenAuthenticator, token: &str, options: &Options) -> Vec<Row> {
+    let sessions = SessionAuthenticator::builder(MemoryStore::with_capacity(1_000).unwrap())
+        .idle(Duration::from_secs(14 * 86_400))
+        .absolute(Duration::from_secs(90 * 86_400));
+    let hybrid = HybridAuthenticator::new(configured(key()), sessions).unwrap();
+    let issued = now(hybrid.issue(login())).unwrap();
+    let access = issued.credential().reveal();
+    assert_eq!(access.len(), token.len(), "tokens as long as the others");
+    Group::new("hybrid verify")
+        .add("a token, the trait", || {
+            now(auth.verify(black_box(token))).unwrap()
+        })
+        .add("an access token, the trait", || {
+            now(hybrid.verify(black_box(access))).unwrap()
         })
         .run(options)
 }

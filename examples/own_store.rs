@@ -115,7 +115,7 @@ impl SessionStore for MapStore {
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
         if let Some(row) = alive(&mut self.rows(), handle, Load::new(), now) {
-            row.confirm(generation);
+            row.confirm(generation, now);
         }
         Ok(())
     }

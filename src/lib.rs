@@ -51,6 +51,9 @@
 //! - An [`Observer`](observer::Observer) is told of all of it, where one is wanted.
 //! - An [`Error`] says who is to blame: the credential, a rule, an outage, or the configuration.
 //!
+//! [`hybrid`] has both at once, short tokens and a session that refreshes them, and [`migrating`]
+//! leads a running service from one strategy to another.
+//!
 //! # Which strategy
 //!
 //! | | [`session`] | [`token`] |

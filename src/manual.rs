@@ -9,8 +9,22 @@
 //! costs arithmetic and nothing else.
 //!
 //! Choose sessions for people in browsers, unless the store is out of reach. Choose tokens between
-//! services, at the edge, and for lifetimes of minutes. As handlers see only
-//! [`Authenticator`](crate::Authenticator), the choice can change.
+//! services, at the edge, and for lifetimes of minutes. Choose both, [short tokens with a refresh
+//! session](crate::hybrid), for apps that stay logged in for weeks and whose requests should ask no
+//! store. As handlers see only [`Authenticator`](crate::Authenticator), the choice can change.
+//!
+//! # Changing it
+//!
+//! [`Migrating`](crate::migrating::Migrating) verifies what the old and the new strategy issued,
+//! issues what the new one does, and exchanges an old credential when its client refreshes. Put it
+//! in place of the old one on every node; when [`progress`](crate::migrating::Migrating::progress)
+//! has seen no old credential on any node for as long as one lives, put the new one in its place.
+//! Back again works the same way. What the two issue must differ in shape: new tokens get a key of
+//! their own. If both obey a revocation log, it must be the same one.
+//!
+//! A node that still runs the old strategy alone refuses new credentials: where nodes are replaced
+//! one by one, first let all of them verify both, as `Migrating::builder(new, old)` does without
+//! issuing anything new, and then turn the two around.
 //!
 //! # Threats, and what stands against them
 //!
@@ -20,6 +34,8 @@
 //! | session fixation | [`Login::replaces`](crate::Login::replaces) ends what was presented before; an id is never taken from a client |
 //! | a late write after logout | no write but `create` makes a row, and handles are never reused |
 //! | a stolen session credential | where it is renewed in use ([`renew_after`](crate::session::SessionBuilder::renew_after)), the second holder is noticed, and the login ends |
+//! | a stolen refresh credential | the same, whenever it is presented after its successor was refreshed; [`hybrid`](crate::hybrid) says where the two cannot be told apart |
+//! | one kind of credential in the place of another | session, refresh credential and access token differ in shape, in key and in what the store recognises |
 //! | `alg` confusion, `none`, `crit`, `jwk`, `jku`, `x5u`, `zip` | the header of our tokens is a constant that is compared, not parsed |
 //! | weak keys | [`Key`](crate::token::Key) refuses short, repeated, PEM and JWK input |
 //! | an outage | *unavailable*, never "nobody is logged in", never a fresh session |

@@ -15,8 +15,10 @@ use std::time::Duration;
 
 use statewise::clock::{Clock, Timestamp};
 use statewise::entropy::Entropy;
+use statewise::hybrid::HybridAuthenticator;
 use statewise::session::{Handle, Load, Record, SessionAuthenticator, SessionStore, partition};
 use statewise::store::MemoryStore;
+use statewise::token::{Key, TokenAuthenticator};
 use statewise::{Authenticator, Login, Rejection, Result, Stamp};
 
 /// Counts up, so that each byte of a credential is told from the next.
@@ -103,6 +105,41 @@ fn credentials_and_records_are_what_they_were() {
     assert_eq!(hex(&load.unwrap().unwrap().encode()), RECORD);
 }
 
+/// Proofs of the second credential, of the first, and of the family, as they follow from SHA-256 over
+/// the label, the credential and a hash of issuer and audience.
+const REFRESH_PROOFS: &str = concat!(
+    "bc0405a7cfd2f99b7627066860dfef28",
+    "4613ecc0a56175cf7c0e620866678e98",
+    "b0e8b2edbc958e90c79b70dfc06f7e2b",
+);
+
+#[test]
+fn refresh_credentials_are_what_they_were() {
+    let clock = SetClock(Arc::new(AtomicU64::new(1_700_000_000)));
+    let auth: HybridAuthenticator<_> = HybridAuthenticator::new(
+        TokenAuthenticator::builder(Key::hs256(b"0123456789abcdefghijklmnopqrstuv").unwrap())
+            .issuer("https://auth.example")
+            .audience("api")
+            .lifetime(Duration::from_secs(600)),
+        SessionAuthenticator::builder(MemoryStore::with_capacity(10).unwrap())
+            .idle(Duration::from_secs(1800))
+            .absolute(Duration::from_secs(43_200))
+            .clock(clock.clone())
+            .entropy(Counter::default()),
+    )
+    .unwrap();
+    // Behind what they begin with, the same as those of sessions.
+    let issued = now(auth.issue(Login::new("alice"))).unwrap();
+    assert_eq!(issued.renewable().reveal(), format!("rt_{FIRST}"));
+    clock.0.fetch_add(60, Ordering::Relaxed);
+    let renewed = now(auth.refresh(issued.renewable().reveal())).unwrap();
+    assert_eq!(renewed.renewable().reveal(), format!("rt_{SECOND}"));
+    let (handle, load) = (handle_of(FIRST), Load::new());
+    let row = now(auth.store().load(handle, load, clock.now().unwrap()));
+    let row = row.unwrap().unwrap().encode();
+    assert_eq!(hex(&row[80..128]), REFRESH_PROOFS);
+}
+
 fn handle_of(credential: &str) -> Handle {
     let digit = |c: u8| match c {
         b'A'..=b'Z' => c - b'A',
@@ -166,7 +203,7 @@ fn old_records_are_read_and_foreign_ones_refused() {
     newer.extend([100, 3, 1, 2, 3]);
     let mut record = Record::decode(&newer).unwrap();
     assert_eq!(record.encode(), newer);
-    assert!(record.confirm(1));
+    assert!(record.confirm(1, Timestamp::from_unix(1_700_000_070)));
     assert!(record.encode().ends_with(&[100, 3, 1, 2, 3]));
 }
 

@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use statewise::Authenticator;
 use statewise::session::SessionStore;
+use statewise::{Authenticator, Outcome};
 use tokio::runtime::Runtime;
 
 use crate::harness::options::Options;
 use crate::harness::served::{Aim, Feed, Line, Served};
 use crate::harness::{Random, Row};
-use crate::site::{Counter, DUE, NOTED, Site, counted, logged_in, login, verifying};
+use crate::site::{
+    COUNTED, Counter, DUE, NOTED, Site, counted, hybrid, logged_in, login, verifying,
+};
 
 /// Who log in, in turn.
 const USERS: usize = 100_000;
@@ -22,6 +24,8 @@ const USERS: usize = 100_000;
 const FIRST_TO_END: u64 = 1 << 40;
 pub const OURS: &str = "the trait";
 pub const ONE_OF_EIGHT: &str = "the trait, one use of eight noted";
+const ROTATED: &str = "refresh";
+const REPLAYED: &str = "refresh, replayed";
 pub const EACH: &str = "the trait, each use noted";
 
 /// The same work by the client of the database alone.
@@ -63,6 +67,8 @@ pub struct Backend<'a, R, O> {
     /// Opens the store once more, with nothing in its memory.
     pub open: O,
     pub counter: Option<&'a dyn Counter>,
+    /// The same of what the client sends, where a server counts what scripts do as well.
+    pub trips: Option<&'a dyn Counter>,
     /// What is aimed at, against the raw client.
     pub verify: &'a [Aim],
     /// What is aimed at of one way to verify, against another one.
@@ -87,6 +93,7 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
         let mut rows = self.verify();
         rows.extend(self.slide());
         rows.extend(self.issue());
+        rows.extend(self.refresh());
         rows.extend(self.revoke());
         rows
     }
@@ -187,6 +194,64 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
         Served::new(self.group("issue"), self.runtime)
             .add("raw insert", insert)
             .add(OURS, issue)
+            .run(self.options)
+    }
+
+    /// Of short tokens: a rotation, and the same credential once more, which writes nothing.
+    fn refresh(&self) -> Vec<Row> {
+        if !self.options.wants(&self.group("refresh")) {
+            return Vec::new();
+        }
+        let site = self.site(1_000);
+        let (raw, keys) = (self.raw.clone(), self.keys(&site.credentials));
+        let find = move || {
+            let (raw, keys) = (raw.clone(), keys.clone());
+            async move { raw.find(keys.next()).await }
+        };
+        let auth = Arc::new(hybrid((self.open)()));
+        let (logins, issuer) = (Pile::default(), Arc::clone(&auth));
+        let piled = logins.clone();
+        let log_in = move |count: usize| {
+            let missing = count.saturating_sub(piled.len());
+            piled.put(logged_in(&issuer, missing, self.runtime));
+        };
+        let refreshing = Arc::clone(&auth);
+        let rotate = move || {
+            let (auth, logins) = (Arc::clone(&refreshing), logins.clone());
+            async move {
+                let issued = auth.refresh(&logins.take()).await.unwrap();
+                assert_eq!(black_box(issued).outcome(), Outcome::Rotated);
+            }
+        };
+        let rotated = logged_in(&auth, 512, self.runtime);
+        self.runtime.block_on(async {
+            for credential in &rotated {
+                let _ = auth.refresh(credential).await.unwrap();
+            }
+        });
+        let rotated = Feed::shuffled(rotated, self.options.seed);
+        let replay = move || {
+            let (auth, rotated) = (Arc::clone(&auth), rotated.clone());
+            async move {
+                let issued = auth.refresh(rotated.next()).await.unwrap();
+                assert_eq!(black_box(issued).outcome(), Outcome::Replayed);
+            }
+        };
+        log_in(COUNTED + 1);
+        let trips = self.trips.or(self.counter);
+        let counts = [
+            counted(trips, self.runtime, &find, || ()),
+            counted(trips, self.runtime, &rotate, || ()),
+            counted(trips, self.runtime, &replay, || ()),
+        ];
+        Served::new(self.group("refresh"), self.runtime)
+            .add(self.client, find)
+            .commands(counts[0])
+            .add(ROTATED, rotate)
+            .prepared(log_in)
+            .commands(counts[1])
+            .add(REPLAYED, replay)
+            .commands(counts[2])
             .run(self.options)
     }
 

@@ -46,7 +46,7 @@ use harness::Row;
 use harness::options::Options;
 
 /// What is measured of each backend, each as a group of its own named `BACKEND ACT`.
-pub const ACTS: [&str; 4] = ["verify", "sliding verify", "issue", "revoke"];
+pub const ACTS: [&str; 5] = ["verify", "sliding verify", "issue", "refresh", "revoke"];
 
 /// Whether any group of a backend is asked for.
 fn wants(backend: &str, options: &Options) -> bool {

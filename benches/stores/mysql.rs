@@ -71,6 +71,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
         raw: Pool(pool.clone(), TEXTS),
         open,
         counter: Some(&status),
+        trips: None,
         verify: &[],
         sliding: &[],
         runtime: &runtime,

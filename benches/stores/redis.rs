@@ -73,6 +73,23 @@ impl Counter for Statistics<'_> {
     }
 }
 
+/// What a client sends: a script counts as one, whatever it does.
+struct Trips<'a>(&'a Redis);
+
+impl Counter for Trips<'_> {
+    fn known(&self) -> u64 {
+        let statistics = self.0.ask(&["INFO", "commandstats"]).unwrap();
+        let sent = statistics.lines().filter_map(|line| {
+            let (command, line) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            let (calls, _) = line.split_once(',')?;
+            ["eval", "evalsha", "getex"]
+                .contains(&command)
+                .then(|| calls.parse::<u64>().unwrap())
+        });
+        sent.sum()
+    }
+}
+
 pub fn measure(options: &Options) -> Vec<Row> {
     if !crate::wants(NAME, options) {
         return Vec::new();
@@ -89,6 +106,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
         raw: Commands(connect()),
         open: || RedisStore::builder(connect()).build().unwrap(),
         counter: Some(&Statistics(&server)),
+        trips: Some(&Trips(&server)),
         verify: &[Aim::Commands(1.0), Aim::Latency(1.1), Aim::Throughput(0.85)],
         sliding: &[
             (EACH, Aim::Commands(1.0), CLIENT),

@@ -5,8 +5,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use statewise::hybrid::HybridAuthenticator;
 use statewise::session::{SessionAuthenticator, SessionStore};
 use statewise::testkit::ManualClock;
+use statewise::token::{Key, TokenAuthenticator};
 use statewise::{Authenticator, Login};
 use tokio::runtime::Runtime;
 
@@ -17,7 +19,7 @@ pub const NOTED: usize = 8;
 /// Sessions in a batch in which a use of each is to be noted, among `NOTED` times as many.
 pub const DUE: usize = 512;
 /// Operations over which commands are counted.
-const COUNTED: usize = 1_000;
+pub const COUNTED: usize = 1_000;
 const IDLE: Duration = Duration::from_secs(1_800);
 
 /// A server that counts what it is asked.
@@ -111,9 +113,24 @@ impl<S: SessionStore> Site<S> {
     }
 }
 
-/// So many logins, by all tasks at once.
-pub fn logged_in<S: SessionStore>(
-    auth: &Arc<SessionAuthenticator<S>>,
+/// Short tokens and a refresh session, of its own time.
+pub fn hybrid<S: SessionStore>(store: S) -> HybridAuthenticator<S> {
+    let clock = ManualClock::default();
+    let tokens = TokenAuthenticator::builder(Key::generate_hs256().unwrap())
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(IDLE / 3);
+    let sessions = SessionAuthenticator::builder(store)
+        .idle(IDLE)
+        .absolute(24 * IDLE)
+        .replays(u32::MAX)
+        .clock(clock);
+    HybridAuthenticator::new(tokens, sessions).unwrap()
+}
+
+/// So many logins, by all tasks at once: what renews them.
+pub fn logged_in<A: Authenticator<Data = ()>>(
+    auth: &Arc<A>,
     count: usize,
     runtime: &Runtime,
 ) -> Vec<String> {
@@ -125,7 +142,7 @@ pub fn logged_in<S: SessionStore>(
                     let mut credentials = Vec::new();
                     for number in (task..count).step_by(TASKS) {
                         let issued = auth.issue(login(number)).await.unwrap();
-                        credentials.push(issued.credential().reveal().to_owned());
+                        credentials.push(issued.renewable().reveal().to_owned());
                     }
                     credentials
                 })

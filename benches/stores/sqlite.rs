@@ -56,6 +56,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
         open,
         // There is no server to ask.
         counter: None,
+        trips: None,
         verify: &[],
         sliding: &[],
         runtime: &runtime,

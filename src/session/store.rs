@@ -158,7 +158,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: reads, and replaces the row if it is still the one that was read.
     /// - Postgres: one statement; a second one where a race was lost or the row is over.
     /// - redb: one that does not advance costs a lookup and no transaction.
-    /// - redis: a read, and a script that replaces what was read, if it is still that.
+    /// - redis: one script, which does what [`Record::renew`] does to the bytes of the row.
     fn renew(
         &self,
         handle: Handle,

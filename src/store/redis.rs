@@ -315,6 +315,49 @@ where
         }
     }
 
+    /// Renews a live row; whether it advanced.
+    async fn advance(
+        &self,
+        handle: Handle,
+        renewal: &Renewal,
+        now: Timestamp,
+    ) -> Result<Option<(bool, Record)>> {
+        let keys = [self.keys.row(handle)];
+        let (at, overlap) = (now.unix().to_string(), renewal.overlap.to_string());
+        let lasts = (whole(renewal.idle) * 1000).to_string();
+        let idle = renewal.idle.to_string();
+        let arguments: [&[u8]; 11] = [
+            at.as_bytes(),
+            handle.as_bytes(),
+            &renewal.generation.to_be_bytes(),
+            renewal.presented.as_bytes(),
+            renewal.next.as_bytes(),
+            &renewal.seed,
+            &now.unix().to_be_bytes(),
+            &renewal.idle.to_be_bytes(),
+            overlap.as_bytes(),
+            idle.as_bytes(),
+            lasts.as_bytes(),
+        ];
+        // Twice where the answer is lost: the second one finds what the first one did.
+        let answer = self.link.run_twice(&script::RENEW, &keys, &arguments).await;
+        let answer = match answer.map_err(|error| failed(&error))? {
+            Value::Nil => return Ok(None),
+            Value::Array(answer) => answer,
+            _ => return Err(unexpected()),
+        };
+        let mut answer = answer.into_iter();
+        let advanced = number(&answer.next().ok_or_else(unexpected)?)? == 1;
+        let rows = Row::all(answer.collect(), 1)?;
+        let row = rows.into_iter().next().flatten().ok_or_else(unexpected)?;
+        let record = row.record(handle, now)?;
+        if !record.is_alive(now) {
+            self.end(&record).await?;
+            return Ok(None);
+        }
+        Ok(Some((advanced, record)))
+    }
+
     async fn swap(&self, row: &Row, record: &Record, lasts: Option<u64>) -> Result<Swap> {
         let keys = [self.keys.row(record.handle())];
         let lasts = lasts.map_or(String::new(), |seconds| (seconds * 1000).to_string());
@@ -522,9 +565,8 @@ where
     }
 
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
-        let lasts = Some(whole(renewal.idle));
-        let act = self.change(handle, now, lasts, |record| record.renew(renewal, now));
-        let renewed = Renewed::of(self.link.within(pin!(act)).await?);
+        let act = pin!(self.advance(handle, renewal, now));
+        let renewed = Renewed::of(self.link.within(act).await?);
         if let Renewed::Advanced(_) = renewed {
             self.uses
                 .note(handle, now, whole(renewal.idle), renewal.idle);

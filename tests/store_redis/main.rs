@@ -1,6 +1,7 @@
 //! The Redis store and log, on a server of its own.
 
 #![allow(
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "the helpers are part of the tests"

@@ -94,6 +94,7 @@ pub fn measure(server: &Postgres, options: &Options) -> Vec<Row> {
         raw: runtime.block_on(Prepared::new(client)),
         open,
         counter: Some(&Log::of(server)),
+        trips: None,
         verify: &[Aim::Throughput(0.85)],
         sliding: &[
             (ONE_OF_EIGHT, Aim::Throughput(0.85), OURS),

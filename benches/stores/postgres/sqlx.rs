@@ -44,6 +44,7 @@ pub fn measure(server: &Postgres, options: &Options) -> Vec<Row> {
         raw: Pool(pool.clone(), texts),
         open,
         counter: Some(&Log::of(server)),
+        trips: None,
         verify: &[Aim::Throughput(0.9), Aim::Latency(1.11)],
         sliding: &[],
         runtime: &runtime,

@@ -1,0 +1,152 @@
+//! A service changes its strategy while it runs: from sessions to short tokens, under load, and
+//! nobody is refused.
+//!
+//! ```text
+//! cargo run --example migrate
+//! ```
+//!
+//! Clients call, refresh when they are asked to, log out and in again. The service is replaced under
+//! them twice: sessions, then both, then tokens alone, as soon as nobody shows a session any more.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use statewise::hybrid::HybridAuthenticator;
+use statewise::migrating::Migrating;
+use statewise::session::SessionAuthenticator;
+use statewise::store::MemoryStore;
+use statewise::token::{Key, TokenAuthenticator};
+use statewise::{Authenticator, DynAuthenticator, Login, Rejection, Result};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const CLIENTS: usize = 32;
+
+type Auth = Arc<dyn DynAuthenticator<()>>;
+
+/// What the handlers see: whichever strategy is in force.
+struct Service {
+    auth: RwLock<Auth>,
+    stops: AtomicBool,
+    requests: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl Service {
+    fn auth(&self) -> Auth {
+        Arc::clone(&self.auth.read().expect("nobody panics"))
+    }
+
+    fn replace(&self, auth: Auth) {
+        *self.auth.write().expect("nobody panics") = auth;
+    }
+
+    fn count(&self, is_ok: bool) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.refused
+            .fetch_add(usize::from(!is_ok), Ordering::Relaxed);
+    }
+}
+
+/// A client: 199 requests in 200 are calls, and the rest a logout and a new login.
+async fn client(service: Arc<Service>, number: usize) -> Result<()> {
+    let login = || Login::new(format!("user {number}"));
+    let mut held = service.auth().issue(login()).await?;
+    for request in 1.. {
+        if service.stops.load(Ordering::Relaxed) {
+            break;
+        }
+        let auth = service.auth();
+        if (request + number) % 200 == 0 {
+            let _ = auth.revoke(held.renewable().reveal()).await?;
+            held = auth.issue(login()).await?;
+        }
+        let caller = auth.verify(held.credential().reveal()).await;
+        service.count(caller.is_ok());
+        if let Err(error) = &caller {
+            eprintln!("user {number} is refused: {error}");
+        }
+        // As a layer in front of the handlers would.
+        let is_due = match &caller {
+            Ok(caller) => caller.renewal_due(),
+            Err(error) => error.rejection() == Some(Rejection::Expired),
+        };
+        if is_due {
+            held = auth.refresh(held.renewable().reveal()).await?;
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let sessions: Arc<SessionAuthenticator<_>> = Arc::new(
+        SessionAuthenticator::builder(MemoryStore::with_capacity(10_000)?)
+            .idle(30 * MINUTE)
+            .absolute(12 * 60 * MINUTE)
+            .build()?,
+    );
+    let tokens: Arc<HybridAuthenticator<_>> = Arc::new(HybridAuthenticator::new(
+        TokenAuthenticator::builder(Key::generate_hs256()?)
+            .issuer("https://auth.example")
+            .audience("api")
+            .lifetime(5 * MINUTE),
+        SessionAuthenticator::builder(MemoryStore::with_capacity(10_000)?)
+            .idle(60 * MINUTE)
+            .absolute(12 * 60 * MINUTE),
+    )?);
+    let service = Arc::new(Service {
+        auth: RwLock::new(Arc::new(Arc::clone(&sessions))),
+        stops: AtomicBool::new(false),
+        requests: AtomicUsize::new(0),
+        refused: AtomicUsize::new(0),
+    });
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| tokio::spawn(client(Arc::clone(&service), number)))
+        .collect();
+    let requests = || service.requests.load(Ordering::Relaxed);
+
+    until(|| requests() > 5_000).await;
+    println!("{:7} requests answered with sessions", requests());
+
+    let both = Arc::new(Migrating::builder(Arc::clone(&sessions), Arc::clone(&tokens)).build()?);
+    service.replace(Arc::new(Arc::clone(&both)));
+    // Nobody shows a session any more: for as long as one lives, in earnest.
+    let mut seen = None;
+    until(|| both.progress().upgraded > 0).await;
+    while seen != Some(both.progress().verified) {
+        seen = Some(both.progress().verified);
+        let begun = requests();
+        until(|| requests() > begun + 20_000).await;
+    }
+    println!(
+        "{:7} requests until the last session was exchanged; {} were, and verified {} times",
+        requests(),
+        both.progress().upgraded,
+        both.progress().verified,
+    );
+
+    service.replace(Arc::new(tokens));
+    let begun = requests();
+    until(|| requests() > begun + 5_000).await;
+    service.stops.store(true, Ordering::Relaxed);
+    for client in clients {
+        match client.await {
+            Ok(ended) => ended?,
+            Err(error) => eprintln!("a client panicked: {error}"),
+        }
+    }
+    println!(
+        "{:7} requests in the end, with tokens alone: {} refused",
+        requests(),
+        service.refused.load(Ordering::Relaxed),
+    );
+    Ok(())
+}

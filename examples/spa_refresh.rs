@@ -1,0 +1,172 @@
+//! A single-page application: twelve widgets whose requests all find their token expired at once.
+//!
+//! ```text
+//! cargo run --example spa_refresh
+//! ```
+//!
+//! Each widget refreshes on its own and knows nothing of the others, which elsewhere makes thieves of
+//! them. Then an answer is lost, and then somebody really steals a refresh credential. Time is set
+//! by hand, so that weeks pass in a moment.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use statewise::hybrid::HybridAuthenticator;
+use statewise::session::SessionAuthenticator;
+use statewise::store::MemoryStore;
+use statewise::testkit::ManualClock;
+use statewise::token::{Key, TokenAuthenticator};
+use statewise::{Authenticator, Error, Issued, Login, Outcome, Rejection, Result};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const WIDGETS: usize = 12;
+
+/// The service: any authenticator would do.
+struct Service<A> {
+    auth: A,
+    rotations: AtomicUsize,
+    replays: AtomicUsize,
+}
+
+impl<A: Authenticator<Data = ()>> Service<A> {
+    /// What every request goes through. `Err` is a 401, or a 503.
+    async fn get(&self, access: &str) -> Result<String> {
+        let caller = self.auth.verify(access).await?;
+        Ok(format!("hello {}", caller.subject()))
+    }
+
+    async fn refresh(&self, credential: &str) -> Result<Issued> {
+        let issued = self.auth.refresh(credential).await?;
+        let counted = match issued.outcome() {
+            Outcome::Rotated => &self.rotations,
+            _ => &self.replays,
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok(issued)
+    }
+}
+
+/// The browser: what it was given last.
+struct Browser<A> {
+    service: Arc<Service<A>>,
+    held: Mutex<(String, String)>,
+}
+
+impl<A: Authenticator<Data = ()>> Browser<A> {
+    fn keep(&self, issued: &Issued) {
+        let access = issued.credential().reveal().to_owned();
+        let refresh = issued.renewable().reveal().to_owned();
+        *self.held.lock().expect("nobody panics") = (access, refresh);
+    }
+
+    fn held(&self) -> (String, String) {
+        self.held.lock().expect("nobody panics").clone()
+    }
+
+    /// One widget: asks, refreshes if its token has expired, and asks again.
+    async fn fetch(&self) -> Result<String> {
+        let (access, refresh) = self.held();
+        match self.service.get(&access).await {
+            Err(error) if error.rejection() == Some(Rejection::Expired) => {
+                // The others are doing the very same at this moment.
+                tokio::task::yield_now().await;
+                let issued = self.service.refresh(&refresh).await?;
+                self.keep(&issued);
+                self.service.get(issued.credential().reveal()).await
+            }
+            answer => answer,
+        }
+    }
+}
+
+/// All widgets at once; how many were answered.
+async fn page<A: Authenticator<Data = ()>>(browser: &Arc<Browser<A>>) -> usize {
+    let widgets: Vec<_> = (0..WIDGETS)
+        .map(|_| {
+            let browser = Arc::clone(browser);
+            tokio::spawn(async move { browser.fetch().await.is_ok() })
+        })
+        .collect();
+    let mut answered = 0;
+    for widget in widgets {
+        answered += usize::from(widget.await.unwrap_or(false));
+    }
+    answered
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let clock = ManualClock::default();
+    let auth: HybridAuthenticator<_> = HybridAuthenticator::new(
+        TokenAuthenticator::builder(Key::generate_hs256()?)
+            .issuer("https://auth.example")
+            .audience("spa")
+            .lifetime(10 * MINUTE),
+        SessionAuthenticator::builder(MemoryStore::with_capacity(1_000)?)
+            .idle(14 * 24 * 60 * MINUTE)
+            .absolute(90 * 24 * 60 * MINUTE)
+            .clock(clock.clone()),
+    )?;
+    let service = Arc::new(Service {
+        auth,
+        rotations: AtomicUsize::new(0),
+        replays: AtomicUsize::new(0),
+    });
+    let issued = service
+        .auth
+        .issue(Login::new("alice").device("browser"))
+        .await?;
+    let browser = Arc::new(Browser {
+        service: Arc::clone(&service),
+        held: Mutex::default(),
+    });
+    browser.keep(&issued);
+
+    let (mut asked, mut answered) = (0, 0);
+    for _ in 0..1_000 {
+        clock.advance(10 * MINUTE);
+        answered += page(&browser).await;
+        asked += WIDGETS;
+    }
+    let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+    println!("a week of pages, each found expired:  {answered} of {asked} requests answered");
+    println!(
+        "the refresh credential was exchanged  {} times; {} times another widget was first",
+        count(&service.rotations),
+        count(&service.replays)
+    );
+
+    // The answer is lost, and the browser sleeps over it.
+    clock.advance(10 * MINUTE);
+    let (_, stale) = browser.held();
+    let _lost = service.refresh(&stale).await?;
+    clock.advance(60 * MINUTE);
+    let recovered = service.refresh(&stale).await?;
+    println!(
+        "an hour after a lost answer:          {:?}",
+        recovered.outcome()
+    );
+    browser.keep(&recovered);
+
+    // A copy, presented when its successor has been refreshed.
+    let (_, copied) = browser.held();
+    for _ in 0..2 {
+        clock.advance(10 * MINUTE);
+        page(&browser).await;
+    }
+    let theft = service.refresh(&copied).await.err();
+    match theft.as_ref().and_then(Error::theft) {
+        Some(theft) => println!(
+            "a thief with an old copy:             {}'s login ends",
+            theft.subject()
+        ),
+        None => println!("a thief with an old copy:             NOT FOUND"),
+    }
+    clock.advance(10 * MINUTE);
+    println!(
+        "and whoever holds the newest one:     {} of {WIDGETS} requests answered",
+        page(&browser).await
+    );
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Refreshing as it is done in earnest: many at once, and by services and stores that are killed in
+//! the middle of it, on every store that outlives a process.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "store_redis/common.rs"]
+#[cfg(feature = "redis")]
+mod common;
+#[path = "store_redb/folder.rs"]
+#[cfg(feature = "redb")]
+mod folder;
+#[cfg(all(feature = "redb", feature = "redis", feature = "tokio-postgres"))]
+#[path = "refreshes/killed.rs"]
+mod killed;
+#[path = "refreshes/parallel.rs"]
+mod parallel;
+mod support;
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use statewise::clock::Clock;
+use statewise::hybrid::HybridAuthenticator;
+use statewise::session::{SessionAuthenticator, SessionBuilder, SessionStore};
+use statewise::token::{Key, TokenAuthenticator};
+use tokio::runtime::{Builder, Runtime};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// One runtime for all tests, as connections live in it.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().unwrap()
+});
+
+fn sessions<S: SessionStore>(store: S, clock: impl Clock) -> SessionBuilder<S, ()> {
+    SessionAuthenticator::builder(store)
+        .idle(DAY)
+        .absolute(30 * DAY)
+        .clock(clock)
+}
+
+fn hybrid<S: SessionStore>(store: S, clock: impl Clock) -> HybridAuthenticator<S> {
+    let tokens =
+        TokenAuthenticator::builder(Key::hs256(&[7; 16].map(u16::to_be_bytes).concat()).unwrap())
+            .issuer("https://auth.example")
+            .audience("api")
+            .lifetime(Duration::from_secs(600));
+    HybridAuthenticator::new(tokens, sessions(store, clock)).unwrap()
+}
+
+#[cfg(feature = "tokio-postgres")]
+fn postgres(
+    folder: std::path::PathBuf,
+    connections: usize,
+) -> statewise::store::PostgresStore<statewise::store::postgres::Pipelined> {
+    use std::io;
+    use std::sync::Arc;
+    use tokio_postgres::{Config, NoTls};
+
+    let connect = move || {
+        let socket = folder.join(".s.PGSQL.5432");
+        async move {
+            let stream = tokio::net::UnixStream::connect(socket).await?;
+            let mut config = Config::new();
+            config.user("postgres").dbname("postgres");
+            let connected = config.connect_raw(stream, NoTls).await;
+            let (client, connection) = connected.map_err(io::Error::other)?;
+            tokio::spawn(async {
+                let _ = connection.await;
+            });
+            Ok::<_, io::Error>(Arc::new(client))
+        }
+    };
+    statewise::store::PostgresStore::connect(connect)
+        .connections(connections)
+        .deadline(Duration::from_secs(60))
+        .build()
+        .unwrap()
+}

@@ -1,0 +1,269 @@
+//! Killed between the rotation and the answer: a service, and a store. The client tries again and
+//! gets the one successor that there is, or is told to log in; there are never two.
+
+use std::env;
+use std::future::pending;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::clock::{SystemClock, Timestamp};
+use statewise::session::{Handle, Load, Page, Record, Renewal, Renewed, SessionStore};
+use statewise::store::{RedbStore, RedisStore};
+use statewise::{Authenticator, BoxFuture, Error, Issued, Login, Outcome, Rejection, Result};
+
+use super::common::{PATIENT, managed};
+use super::folder::Folder;
+use super::support::servers::postgres::Postgres;
+use super::support::servers::redis::Redis;
+use super::{RUNTIME, hybrid, postgres};
+
+/// Where the store of the service to be killed is, and what is presented to it.
+const STORE: &str = "STATEWISE_TEST_STORE";
+const PRESENTED: &str = "STATEWISE_TEST_PRESENTED";
+const ROTATED: &str = "the row is rotated";
+
+type Then = Box<dyn Fn() -> BoxFuture<'static, Error> + Send + Sync>;
+
+/// A store that does something between a renewal and its answer, which nobody gets.
+struct Between<S> {
+    store: S,
+    then: Then,
+}
+
+impl<S> std::fmt::Debug for Between<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Between")
+    }
+}
+
+impl<S: SessionStore> SessionStore for Between<S> {
+    statewise::testkit::forward_session_store! {
+        store: create, load, update, confirm, touch, remove, remove_subject, list, sweep, begin,
+            staleness, upkeep
+    }
+
+    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
+        let renewed = self.store.renew(handle, renewal, now).await?;
+        assert!(matches!(renewed, Renewed::Advanced(_)), "{renewed:?}");
+        Err((self.then)().await)
+    }
+}
+
+/// Not a test of its own: the service that is killed.
+#[test]
+fn the_service_that_is_killed() {
+    let (Ok(place), Ok(presented)) = (env::var(STORE), env::var(PRESENTED)) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let (kind, place) = place.split_once(' ').unwrap();
+        match kind {
+            "redb" => refresh_for_ever(RedbStore::open(place).unwrap(), &presented).await,
+            "redis" => refresh_for_ever(redis(place.to_owned()).await, &presented).await,
+            _ => refresh_for_ever(postgres(PathBuf::from(place), 1), &presented).await,
+        }
+    });
+}
+
+/// Rotates, says so, and never comes to answer.
+async fn refresh_for_ever(store: impl SessionStore, presented: &str) {
+    let then = || {
+        Box::pin(async {
+            println!("{ROTATED}");
+            std::io::stdout().flush().unwrap();
+            pending().await
+        }) as BoxFuture<'static, Error>
+    };
+    let then = Box::new(then);
+    let answer = hybrid(Between { store, then }, SystemClock)
+        .refresh(presented)
+        .await;
+    panic!("it was answered: {answer:?}");
+}
+
+async fn redis(url: String) -> RedisStore<::redis::aio::ConnectionManager> {
+    let connection = managed(::redis::Client::open(url).unwrap()).await;
+    let builder = RedisStore::builder(connection);
+    builder.deadline(PATIENT).build().unwrap()
+}
+
+/// Lets a service refresh, and kills it when it has rotated and not answered.
+fn kill_a_service(place: &str, presented: &str) {
+    let mut service = Command::new(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "killed::the_service_that_is_killed",
+            "--nocapture",
+        ])
+        .env(STORE, place)
+        .env(PRESENTED, presented)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(service.stdout.take().unwrap()).lines();
+    let rotated = said
+        .map_while(|line| line.ok())
+        .any(|line| line.contains(ROTATED));
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert!(rotated, "it ended by itself");
+}
+
+fn presented(issued: &Issued) -> &str {
+    issued.renewable().reveal()
+}
+
+/// The client tries again, several times and on several nodes: one successor, which works.
+async fn one_successor<S: SessionStore>(name: &str, store: Arc<S>, lost: &Issued) {
+    let nodes = [0, 1].map(|_| hybrid(Arc::clone(&store), SystemClock));
+    let mut successor = None;
+    for node in nodes.iter().cycle().take(6) {
+        let retried = node.refresh(presented(lost)).await.unwrap();
+        assert_eq!(retried.outcome(), Outcome::Replayed, "{name}");
+        assert!(node.verify(retried.credential().reveal()).await.is_ok());
+        let first = successor.get_or_insert_with(|| presented(&retried).to_owned());
+        assert_eq!(presented(&retried), first, "{name}: two successors");
+    }
+    let now = Timestamp::from(lost.identity().issued_at());
+    let listed = store.list("alice", Page::first(9), now).await.unwrap();
+    let generations: Vec<_> = listed.records.iter().map(Record::generation).collect();
+    assert_eq!(generations, [1], "{name}");
+    // It is the current one: presented again at once, it is answered with itself.
+    let current = nodes[0].refresh(&successor.unwrap()).await.unwrap();
+    assert_eq!(current.outcome(), Outcome::Replayed);
+    let _ = nodes[1].revoke(presented(lost)).await.unwrap();
+    println!("{name}: the retry was answered with the one successor");
+}
+
+#[test]
+fn a_service() {
+    let (Some(redis_server), Some(postgres_server)) = (Redis::start(), Postgres::start()) else {
+        return;
+    };
+    let folder = Folder::in_memory();
+    let file = folder.file();
+    for round in 0..3 {
+        let name = |store| format!("service killed, {store}, round {round}");
+        // The file belongs to one process at a time.
+        let store = RedbStore::open(&file).unwrap();
+        let issue = async |store| hybrid(store, SystemClock).issue(Login::new("alice")).await;
+        let lost = RUNTIME.block_on(issue(store)).unwrap();
+        kill_a_service(&format!("redb {}", file.display()), presented(&lost));
+        let store = Arc::new(RedbStore::open(&file).unwrap());
+        RUNTIME.block_on(one_successor(&name("redb"), store, &lost));
+
+        RUNTIME.block_on(async {
+            let store = Arc::new(redis(redis_server.url()).await);
+            let auth = hybrid(Arc::clone(&store), SystemClock);
+            let lost = auth.issue(Login::new("alice")).await.unwrap();
+            kill_a_service(&format!("redis {}", redis_server.url()), presented(&lost));
+            one_successor(&name("Redis"), store, &lost).await;
+
+            let store = Arc::new(postgres(postgres_server.folder().to_owned(), 2));
+            store.migrate().await.unwrap();
+            let auth = hybrid(Arc::clone(&store), SystemClock);
+            let lost = auth.issue(Login::new("alice")).await.unwrap();
+            let place = format!("postgres {}", postgres_server.folder().display());
+            kill_a_service(&place, presented(&lost));
+            one_successor(&name("Postgres"), store, &lost).await;
+        });
+    }
+}
+
+/// Refreshes, and kills the server between the rotation and the answer.
+async fn lose_an_answer<S: SessionStore>(store: Arc<S>, lost: &Issued, kill: Then) {
+    let auth = hybrid(Between { store, then: kill }, SystemClock);
+    let answer = auth.refresh(presented(lost)).await;
+    assert!(answer.unwrap_err().is_unavailable());
+}
+
+/// Waits until the store answers again, by a look at nobody's login.
+async fn until_it_answers(store: &impl SessionStore) {
+    let nobody = Handle::from_bytes([0; 16]);
+    for _ in 0..100 {
+        if store
+            .load(nobody, Load::new(), Timestamp::from_unix(1))
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the store does not come back");
+}
+
+#[test]
+fn a_durable_store() {
+    let redis_server = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let (Some(redis_server), Some(postgres_server)) = (redis_server, Postgres::with(&[])) else {
+        return;
+    };
+    let (redis_server, postgres_server) = (Arc::new(redis_server), Arc::new(postgres_server));
+    RUNTIME.block_on(async {
+        for round in 0..3 {
+            let store = Arc::new(redis(redis_server.url()).await);
+            let lost = hybrid(Arc::clone(&store), SystemClock)
+                .issue(Login::new("alice"))
+                .await
+                .unwrap();
+            let server = Arc::clone(&redis_server);
+            let kill: Then = Box::new(move || {
+                server.kill9();
+                Box::pin(async { Error::unavailable("the server was killed") })
+            });
+            lose_an_answer(Arc::clone(&store), &lost, kill).await;
+            redis_server.restart();
+            until_it_answers(&*store).await;
+            one_successor(&format!("store killed, Redis, round {round}"), store, &lost).await;
+
+            let store = Arc::new(postgres(postgres_server.folder().to_owned(), 2));
+            store.migrate().await.unwrap();
+            let lost = hybrid(Arc::clone(&store), SystemClock)
+                .issue(Login::new("alice"))
+                .await
+                .unwrap();
+            let server = Arc::clone(&postgres_server);
+            let kill: Then = Box::new(move || {
+                server.kill9();
+                Box::pin(async { Error::unavailable("the server was killed") })
+            });
+            lose_an_answer(Arc::clone(&store), &lost, kill).await;
+            postgres_server.restart();
+            until_it_answers(&*store).await;
+            one_successor(
+                &format!("store killed, Postgres, round {round}"),
+                store,
+                &lost,
+            )
+            .await;
+        }
+    });
+}
+
+/// A store that forgets: the client is told to log in again, and nobody is called a thief.
+#[test]
+fn a_store_that_forgets() {
+    let Some(server) = Redis::start() else {
+        return;
+    };
+    let server = Arc::new(server);
+    RUNTIME.block_on(async {
+        let store = Arc::new(redis(server.url()).await);
+        let auth = hybrid(Arc::clone(&store), SystemClock);
+        let lost = auth.issue(Login::new("alice")).await.unwrap();
+        let killed = Arc::clone(&server);
+        let kill: Then = Box::new(move || {
+            killed.kill9();
+            Box::pin(async { Error::unavailable("the server was killed") })
+        });
+        lose_an_answer(Arc::clone(&store), &lost, kill).await;
+        server.restart();
+        until_it_answers(&*store).await;
+        let retried = auth.refresh(presented(&lost)).await.unwrap_err();
+        assert_eq!(retried.rejection(), Some(Rejection::Unknown));
+    });
+}
