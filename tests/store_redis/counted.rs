@@ -6,7 +6,7 @@ use std::time::Duration;
 use statewise::clock::Clock;
 use statewise::session::{Load, SessionAuthenticator, SessionStore, Touch};
 use statewise::testkit::{ManualClock, Sample};
-use statewise::{Authenticator, Login};
+use statewise::{Authenticator, Login, Outcome};
 
 use crate::common::{commands, multiplexed, patient, row_keys, run, shift, two_nodes};
 use crate::support::servers::redis::Redis;
@@ -71,6 +71,44 @@ fn a_verification_is_one_command() {
         reset(&server);
         assert!(auths[0].verify(credential).await.is_err());
         assert_eq!(commands(&server), getex(1));
+    });
+}
+
+/// One trip for a refresh, whose script writes once; and one for the same credential again, which
+/// writes nothing. Rejects a read and then a swap, and a replay that is written down.
+#[test]
+fn a_refresh_is_one_trip() {
+    let Some(server) = server() else { return };
+    run(async {
+        let clock = ManualClock::default();
+        let store = patient(multiplexed(&server).await).build().unwrap();
+        let auth = SessionAuthenticator::<_, ()>::builder(store)
+            .idle(Duration::from_secs(IDLE))
+            .absolute(Duration::from_secs(12 * 3_600))
+            .clock(clock.clone());
+        let auth = auth.build().unwrap();
+        // Once for the server to know the script.
+        for _ in 0..2 {
+            let issued = auth.issue(Login::new("alice")).await.unwrap();
+            reset(&server);
+            let refreshed = auth.refresh(issued.renewable().reveal()).await.unwrap();
+            assert_eq!(refreshed.outcome(), Outcome::Rotated);
+        }
+        let called = || {
+            let mut called = commands(&server);
+            called.sort_unstable();
+            called
+        };
+        let once = |names: &[&str]| -> Vec<(String, u64)> {
+            names.iter().map(|name| ((*name).to_owned(), 1)).collect()
+        };
+        assert_eq!(called(), once(&["evalsha", "get", "pttl", "set"]));
+        let issued = auth.issue(Login::new("alice")).await.unwrap();
+        let _ = auth.refresh(issued.renewable().reveal()).await.unwrap();
+        reset(&server);
+        let replayed = auth.refresh(issued.renewable().reveal()).await.unwrap();
+        assert_eq!(replayed.outcome(), Outcome::Replayed);
+        assert_eq!(called(), once(&["evalsha", "get", "pttl"]));
     });
 }
 
