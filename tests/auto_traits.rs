@@ -8,6 +8,8 @@
 
 use statewise::clock::{Clock, SystemClock, Timestamp};
 use statewise::entropy::{Entropy, SystemEntropy};
+use statewise::hybrid::HybridAuthenticator;
+use statewise::migrating::{Migrating, Progress};
 use statewise::observer::{Act, Event, LoginRef, Observed, Observer};
 use statewise::session::{
     Change, Created, Cursor, DynSessionStore, Handle, Limit, Listing, Load, NeedsAbsolute,
@@ -88,6 +90,12 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<LoginRef<'_>>();
     crosses_threads::<Observed<TokenAuthenticator<String>>>();
 
+    crosses_threads::<HybridAuthenticator<MemoryStore, String>>();
+    crosses_threads::<
+        Migrating<TokenAuthenticator<String>, SessionAuthenticator<MemoryStore, String>>,
+    >();
+    crosses_threads::<Progress>();
+
     crosses_threads::<Algorithm>();
     crosses_threads::<BorrowedIdentity<'_>>();
     crosses_threads::<Interop>();
@@ -119,4 +127,16 @@ fn every_future_is_send<A: Authenticator, S: SessionStore>(
     let tick: BoxFuture<'_, _> = Box::pin(async { auth.upkeep().tick().await });
     is_sent(tick);
     is_sent(store.sweep(1, Timestamp::MIN));
+}
+
+/// What only the strategies of one kind can do.
+#[allow(dead_code)]
+fn futures_of_each_strategy_are_send<S: SessionStore>(
+    hybrid: &HybridAuthenticator<S, String>,
+    sessions: &SessionAuthenticator<S, String>,
+) {
+    is_sent(hybrid.sessions("", None));
+    is_sent(hybrid.revoke_others(""));
+    is_sent(sessions.sessions("", None));
+    is_sent(sessions.revoke_others(""));
 }

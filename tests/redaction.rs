@@ -10,6 +10,8 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use statewise::hybrid::HybridAuthenticator;
+use statewise::migrating::Migrating;
 use statewise::session::{Load, SessionAuthenticator, SessionStore};
 use statewise::store::MemoryStore;
 use statewise::testkit::{ManualClock, block_on};
@@ -163,5 +165,66 @@ fn tokens_show_no_secret() {
             secrets.bytes(weak);
             check_error(&secrets, &Key::hs256(weak).unwrap_err());
         }
+    });
+}
+
+#[test]
+fn short_tokens_and_migrations_show_no_secret() {
+    block_on(async {
+        let clock = ManualClock::default();
+        let sessions = |store| {
+            SessionAuthenticator::<_, String>::builder(store)
+                .idle(Duration::from_secs(7200))
+                .absolute(Duration::from_secs(86_400))
+                .clock(clock.clone())
+        };
+        let store = || Arc::new(MemoryStore::with_capacity(100).unwrap());
+        let key = Key::generate_hs256().unwrap();
+        let hybrid = HybridAuthenticator::new(
+            TokenAuthenticator::builder(key.clone())
+                .issuer("https://auth.example")
+                .audience("api")
+                .lifetime(Duration::from_secs(600)),
+            sessions(store()),
+        );
+        let auth = Migrating::builder(sessions(store()).build().unwrap(), hybrid.unwrap());
+        let auth = auth.clock(clock.clone()).build().unwrap();
+        let (old, hybrid) = auth.strategies();
+
+        let before = old
+            .issue(Login::new("alice").data(MARK.to_owned()))
+            .await
+            .unwrap();
+        let after = auth.refresh(before.renewable().reveal()).await.unwrap();
+        clock.advance(Duration::from_secs(20));
+        let next = auth.refresh(after.renewable().reveal()).await.unwrap();
+        let mut secrets = Secrets::default();
+        secrets.text(MARK);
+        secrets.text(&key.reveal());
+        for issued in [&before, &after, &next] {
+            secrets.text(issued.credential().reveal());
+            secrets.text(issued.renewable().reveal());
+        }
+        for refresh in [&after, &next] {
+            // Secret and family proof of the refresh credential.
+            let bytes = base64url(refresh.renewable().reveal().trim_start_matches("rt_"));
+            secrets.bytes(&bytes[16..]);
+        }
+        for issued in [&before, &after, &next] {
+            secrets.debug(issued);
+            secrets.debug(issued.identity());
+        }
+        secrets.debug(&auth);
+        secrets.debug(hybrid);
+        secrets.debug(&auth.upkeep());
+        clock.advance(Duration::from_secs(20));
+        let _third = auth.refresh(next.renewable().reveal()).await.unwrap();
+        for presented in [after.renewable(), before.credential(), after.credential()] {
+            if let Err(error) = auth.refresh(presented.reveal()).await {
+                check_error(&secrets, &error);
+            }
+        }
+        let presented = Presented::new(after.credential().reveal()).authoritative();
+        check_error(&secrets, &auth.verify_with(presented).await.unwrap_err());
     });
 }
