@@ -1,13 +1,17 @@
 //! The laws of a session store, on cached stores.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::BoxFuture;
 use statewise::revocation::{MemoryLog, RevocationView};
-use statewise::store::CachedStore;
-use statewise::testkit::{ManualClock, MemoryFixture, StoreFixture};
+use statewise::store::{CachedStore, MemoryStore};
+use statewise::testkit::{ManualClock, MemoryFixture, StoreFixture, block_on};
+
+#[path = "stores/late_save.rs"]
+mod late_save;
 
 /// Copies of the stores of another fixture, whose view follows as time goes on.
 #[derive(Debug, Default)]
@@ -48,4 +52,23 @@ mod memory {
     use super::*;
 
     statewise::testkit::session_store_laws!(Cached::<MemoryFixture>::default());
+}
+
+/// Nodes with a memory each of one store, which tell each other by a log.
+#[test]
+fn a_late_save_does_not_undo_a_logout() {
+    let clock = ManualClock::default();
+    let log = Arc::new(MemoryLog::new().expect("random bytes"));
+    let shared = Arc::new(MemoryStore::with_capacity(100).expect("room"));
+    let nodes = [(); 2].map(|()| {
+        let view = RevocationView::builder(Arc::clone(&log))
+            .longest(Duration::from_secs(12 * 3_600))
+            .clock(clock.clone())
+            .build()
+            .expect("a view");
+        CachedStore::builder(Arc::clone(&shared), &view)
+            .build()
+            .expect("a store")
+    });
+    block_on(late_save::a_late_save_by(&clock, nodes));
 }

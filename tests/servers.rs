@@ -98,62 +98,133 @@ fn a_setup_that_fails_says_what_it_printed() {
     assert!(failure.contains("that is all"), "{failure}");
 }
 
-/// Only does something in a process of its own: starts servers, says where, and waits for the end.
+/// Only does something in a process of its own: starts one server of each kind, says where, and
+/// waits for the end.
 #[test]
 fn to_be_killed() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
+    let says = |guard: &Guard, pids: &[u32]| {
+        for pid in pids {
+            println!("server {pid} {} {}", guard.pid(), guard.folder().display());
+        }
+    };
     if let Some(server) = Redis::start() {
-        println!("server {} {}", server.pid(), server.folder().display());
+        says(server.guard(), &[server.pid()]);
         std::mem::forget(server);
     }
+    if let Some(cluster) = Cluster::start() {
+        says(cluster.guard(), &cluster.pids());
+        std::mem::forget(cluster);
+    }
     if let Some(server) = Postgres::start() {
-        println!("server {} {}", server.pid(), server.folder().display());
+        says(server.guard(), &[server.pid()]);
+        std::mem::forget(server);
+    }
+    if let Some(server) = MariaDb::start() {
+        says(server.guard(), &[server.pid()]);
         std::mem::forget(server);
     }
     println!("server done");
-    loop {
-        std::thread::park();
+    // Until whoever started this process is gone too.
+    let _ = std::io::stdin().lines().count();
+}
+
+/// A test in a process of its own, and what it has started.
+struct Child {
+    process: std::process::Child,
+    servers: Vec<u32>,
+    guards: Vec<u32>,
+    folders: Vec<PathBuf>,
+}
+
+impl Child {
+    fn start() -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "to_be_killed", "--nocapture", "--test-threads=1"])
+            .env(CHILD, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut child = Self {
+            process,
+            servers: Vec::new(),
+            guards: Vec::new(),
+            folders: Vec::new(),
+        };
+        for line in lines {
+            let line = line.unwrap();
+            let Some((_, server)) = line.split_once("server ") else {
+                continue;
+            };
+            let [pid, guard, folder] = server.split(' ').collect::<Vec<_>>()[..] else {
+                break;
+            };
+            child.servers.push(pid.parse().unwrap());
+            child.guards.push(guard.parse().unwrap());
+            child.folders.push(folder.into());
+        }
+        assert!(child.servers.iter().all(|pid| is_running(*pid)));
+        assert!(child.folders.iter().all(|folder| folder.exists()));
+        // With all that they have started, some of which comes and goes.
+        child.servers = child.servers.iter().flat_map(|pid| tree(*pid)).collect();
+        child
     }
 }
 
 #[test]
 fn a_killed_test_leaves_no_server_behind() {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "to_be_killed", "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut servers: Vec<(u32, PathBuf)> = Vec::new();
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
-        let words: Vec<_> = line.split_whitespace().collect();
-        match words.iter().position(|word| *word == "server") {
-            Some(at) if words[at + 1] == "done" => break,
-            Some(at) => servers.push((words[at + 1].parse().unwrap(), words[at + 2].into())),
-            None => {}
+    let mut child = Child::start();
+    // SIGKILL: nothing in the process can clean up.
+    child.process.kill().unwrap();
+    child.process.wait().unwrap();
+    for pid in &child.servers {
+        for folder in &child.folders {
+            assert_left_nothing(*pid, folder);
         }
     }
-    for (pid, folder) in &servers {
-        assert!(is_running(*pid) && folder.exists());
+}
+
+/// Test and guards at once: nobody is left to clean up but the kernel, which knows no folders.
+#[test]
+fn a_killed_test_and_its_killed_guards_leave_no_server_behind() {
+    if !kernel_ends_servers() {
+        return;
     }
-    // SIGKILL: nothing in the process can clean up.
-    child.kill().unwrap();
-    child.wait().unwrap();
-    for (pid, folder) in &servers {
-        assert_left_nothing(*pid, folder);
+    let mut child = Child::start();
+    let pids = std::iter::once(child.process.id()).chain(child.guards.iter().copied());
+    let killed = Command::new("kill")
+        .arg("-KILL")
+        .args(pids.map(|pid| pid.to_string()))
+        .status();
+    child.process.wait().unwrap();
+    for pid in &child.servers {
+        wait_until(|| if is_running(*pid) { Err(pid) } else { Ok(()) }).unwrap();
     }
+    for folder in &child.folders {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    assert!(killed.unwrap().success());
+}
+
+/// Whether the kernel is asked to end what a killed guard leaves, or why not.
+fn kernel_ends_servers() -> bool {
+    let asks = ["--pdeathsig", "KILL", "true"];
+    let asked = Command::new("setpriv").args(asks).status();
+    let is_asked = asked.is_ok_and(|status| status.success());
+    if !is_asked {
+        println!("skipped: no setpriv that asks the kernel for it");
+    }
+    is_asked
 }
 
 /// The kernel ends what a killed guard leaves: servers of this user and of another one.
 #[test]
 fn a_killed_guard_leaves_no_server_behind() {
-    let asks = ["--pdeathsig", "KILL", "true"];
-    let asked = Command::new("setpriv").args(asks).status();
-    if !asked.is_ok_and(|status| status.success()) {
-        println!("skipped: no setpriv that asks the kernel for it");
+    if !kernel_ends_servers() {
         return;
     }
     if let Some(server) = Redis::start() {

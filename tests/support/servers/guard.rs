@@ -149,6 +149,12 @@ impl Guard {
         })
     }
 
+    /// The pid of the shell itself.
+    pub(crate) fn pid(&self) -> u32 {
+        let shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
+        shell.child.id()
+    }
+
     /// Kills the shell itself.
     pub(crate) fn kill_itself(&self) {
         let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);

@@ -226,8 +226,16 @@ impl Cluster {
         resp::ask_port(self.nodes[at].port, command)
     }
 
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     pub(crate) fn ports(&self) -> Vec<u16> {
         self.nodes.iter().map(|node| node.port).collect()
+    }
+
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.nodes.iter().map(|node| node.pid).collect()
     }
 
     /// Of some of the nodes: a client finds the others.
@@ -236,6 +244,11 @@ impl Cluster {
         ports
             .map(|port| format!("redis://127.0.0.1:{port}"))
             .collect()
+    }
+
+    /// Kills one as a crash does. It does not come back.
+    pub(crate) fn kill9(&self, at: usize) {
+        self.guard.kill(self.nodes[at].pid);
     }
 
     pub(crate) fn pause(&self, at: usize) {
