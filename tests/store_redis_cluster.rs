@@ -20,6 +20,10 @@ use support::servers::redis::Cluster;
 
 #[path = "store_redis/common.rs"]
 mod common;
+#[path = "store_redis/dropped.rs"]
+mod dropped;
+#[path = "cluster/failures.rs"]
+mod failures;
 #[path = "stores/late_save.rs"]
 mod late_save;
 mod support;
@@ -270,5 +274,14 @@ fn a_late_save_does_not_undo_a_logout() {
         let other = patient(connect(cluster).await).prefix(one.prefix());
         let nodes = [one, other.build().unwrap()];
         late_save::a_late_save_does_not_undo_a_logout(nodes).await;
+    });
+}
+
+#[test]
+fn a_call_may_be_dropped_at_every_step() {
+    let Some(cluster) = cluster() else { return };
+    run(async {
+        let store = patient(connect(cluster).await).build().unwrap();
+        dropped::may_be_dropped_at_every_step(&store).await;
     });
 }

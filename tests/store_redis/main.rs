@@ -9,6 +9,7 @@
 
 mod common;
 mod counted;
+mod dropped;
 mod durability;
 mod failures;
 #[path = "../stores/late_save.rs"]

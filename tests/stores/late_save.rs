@@ -1,9 +1,6 @@
 //! A request that outlives the session that it was let in by, on any store.
 
-#![allow(
-    dead_code,
-    reason = "a part of the tests: each binary uses some of it"
-)]
+#![allow(dead_code, reason = "a part of the tests: each binary uses some of it")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,197 @@
+//! Nodes that count, hang and die. Each of these tests has a Cluster of its own.
+
+use std::time::{Duration, Instant};
+
+use redis::cluster_async::ClusterConnection;
+use statewise::clock::Timestamp;
+use statewise::session::{Limit, Load, Record, SessionAuthenticator, SessionStore, Touch};
+use statewise::store::RedisStore;
+use statewise::testkit::Sample;
+use statewise::{Authenticator, Login};
+
+use crate::common::{PATIENT, patient, run};
+use crate::support::servers::redis::Cluster;
+use crate::support::servers::wait_until;
+use crate::{PRIMARIES, connect};
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+const TOUCH: Load = Load::new().touch(Touch::new(3_600));
+
+/// What nodes and clients say to each other without being asked for a session.
+const UPKEEP: [&str; 8] = [
+    "client", "cluster", "config", "hello", "info", "ping", "psync", "replconf",
+];
+
+/// How often all nodes together ran each command since their statistics were reset.
+fn commands(cluster: &Cluster) -> Vec<(String, u64)> {
+    let mut sums = std::collections::BTreeMap::new();
+    for node in 0..cluster.ports().len() {
+        let stats = cluster.ask(node, &["INFO", "commandstats"]).unwrap();
+        for line in stats.lines() {
+            let Some((name, rest)) = line
+                .strip_prefix("cmdstat_")
+                .and_then(|line| line.split_once(":calls="))
+            else {
+                continue;
+            };
+            let is_upkeep = UPKEEP.contains(&name.split('|').next().unwrap_or(name));
+            // A replica runs again what its primary ran.
+            if node < PRIMARIES && !is_upkeep {
+                let calls: u64 = rest.split(',').next().unwrap().parse().unwrap();
+                *sums.entry(name.to_owned()).or_default() += calls;
+            } else {
+                assert!(name != "get", "read from a replica");
+            }
+        }
+    }
+    sums.into_iter().collect()
+}
+
+/// A verification is one command on a Cluster too, of one node, and no node is asked twice.
+#[test]
+fn a_verification_is_one_command() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    run(async {
+        let auth = SessionAuthenticator::<_, ()>::builder(
+            patient(connect(&cluster).await).build().unwrap(),
+        )
+        .idle(Duration::from_secs(1_800))
+        .absolute(Duration::from_secs(12 * 3_600))
+        .build()
+        .unwrap();
+        let mut sessions = Vec::new();
+        for user in 0..30 {
+            let login = Login::new(format!("user {user}"));
+            let issued = auth.issue(login).await.unwrap();
+            sessions.push(issued.credential().reveal().to_owned());
+        }
+        for node in 0..cluster.ports().len() {
+            cluster.ask(node, &["CONFIG", "RESETSTAT"]).unwrap();
+        }
+        for session in &sessions {
+            auth.verify(session).await.unwrap();
+        }
+        assert_eq!(commands(&cluster), [("getex".to_owned(), 30)]);
+    });
+}
+
+/// The rows that a node has.
+fn rows_on(cluster: &Cluster, node: usize, rows: &[Record], prefix: &str) -> Vec<Record> {
+    let keys = cluster
+        .ask(node, &["KEYS", &format!("{prefix}*:s:*")])
+        .unwrap();
+    let is_there = |row: &&Record| {
+        use base64::Engine as _;
+        let handle =
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(row.handle().as_bytes());
+        keys.lines().any(|key| key.ends_with(&handle))
+    };
+    rows.iter().filter(is_there).cloned().collect()
+}
+
+async fn assert_unavailable_in_time(store: &RedisStore<ClusterConnection>, rows: &[Record]) {
+    for row in rows.iter().take(3) {
+        let begun = Instant::now();
+        let answers = tokio::join!(
+            store.load(row.handle(), TOUCH, NOW),
+            store.remove(row.handle(), "somebody else", NOW),
+            store.create(row, Limit::Reject(1), NOW),
+        );
+        assert!(answers.0.is_err_and(|error| error.is_unavailable()));
+        assert!(answers.1.is_err_and(|error| error.is_unavailable()));
+        assert!(answers.2.is_err_and(|error| error.is_unavailable()));
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+/// Asks until each of the rows is there. None of them is ever absent meanwhile.
+async fn assert_come_back(store: &RedisStore<ClusterConnection>, rows: &[Record]) {
+    let begun = Instant::now();
+    for row in rows {
+        loop {
+            match store.load(row.handle(), TOUCH, NOW).await {
+                Ok(found) => break assert!(found.is_some(), "an outage looks like a logout"),
+                Err(error) => assert!(error.is_unavailable(), "{error:?}"),
+            }
+            assert!(begun.elapsed() < PATIENT, "it does not come back");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// A primary that hangs makes its own sessions *unavailable* within the deadline, and no others;
+/// one that dies does until its replica has taken over, and then goes on with all that the replica
+/// had. Rejects a client that waits for a node without end, and a missing node that looks like a
+/// logout.
+#[test]
+fn a_primary_that_hangs_and_dies() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    run(async {
+        let patient = patient(connect(&cluster).await).build().unwrap();
+        let mut rows = Vec::new();
+        for user in 0..30 {
+            let row = Sample::of(format!("user {user}")).at(NOW);
+            let _ = patient.create(&row, Limit::Unlimited, NOW).await.unwrap();
+            rows.push(row);
+        }
+        let [lost, others] = [&[0][..], &[1, 2]].map(|nodes| {
+            let rows = nodes
+                .iter()
+                .flat_map(|node| rows_on(&cluster, *node, &rows, patient.prefix()));
+            rows.collect::<Vec<_>>()
+        });
+        assert!(!lost.is_empty() && lost.len() + others.len() == rows.len());
+        let store = RedisStore::builder(connect(&cluster).await).prefix(patient.prefix());
+        let store = store.deadline(Duration::from_millis(500)).build().unwrap();
+        assert_come_back(&store, &rows).await;
+
+        cluster.pause(0);
+        assert_unavailable_in_time(&store, &lost).await;
+        assert_come_back(&store, &others).await;
+        cluster.resume(0);
+        assert_come_back(&store, &rows).await;
+
+        // The replica of the first primary has all of it.
+        let offset = |node: usize, name: &str| {
+            let info = cluster.ask(node, &["INFO", "replication"]).unwrap();
+            let line = info.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        wait_until(|| {
+            let sent = offset(0, "master_repl_offset:");
+            let had = offset(PRIMARIES, "slave_repl_offset:");
+            if sent == had {
+                Ok(())
+            } else {
+                Err((sent, had))
+            }
+        })
+        .unwrap();
+        cluster.kill9(0);
+        assert_unavailable_in_time(&store, &lost).await;
+        cluster
+            .ask(PRIMARIES, &["CLUSTER", "FAILOVER", "TAKEOVER"])
+            .unwrap();
+        assert_come_back(&store, &rows).await;
+        // And is written to.
+        for row in &lost {
+            let removed = patient.remove(row.handle(), row.subject(), NOW).await;
+            assert_eq!(removed.unwrap().count, 1);
+            assert!(
+                patient
+                    .load(row.handle(), TOUCH, NOW)
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+        }
+    });
+}
