@@ -15,6 +15,7 @@ mod failures;
 #[path = "../stores/late_save.rs"]
 mod late_save;
 mod laws;
+mod liar;
 mod log;
 mod mute;
 mod nodes;
