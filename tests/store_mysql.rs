@@ -15,6 +15,8 @@ mod alternating;
 mod cases;
 #[path = "mysql/conflicts.rs"]
 mod conflicts;
+#[path = "mysql/counted.rs"]
+mod counted;
 #[path = "stores/late_save.rs"]
 mod late_save;
 #[path = "mysql/laws.rs"]

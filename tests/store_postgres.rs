@@ -46,5 +46,8 @@ mod sqlx_behind {
 }
 
 #[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[path = "store_postgres/counted.rs"]
+mod counted;
+#[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 #[path = "store_postgres/server.rs"]
 mod server;

@@ -21,6 +21,8 @@ mod file;
 mod late_save;
 #[path = "sqlite/laws.rs"]
 mod laws;
+#[path = "sqlite/processes.rs"]
+mod processes;
 #[path = "sql/runtime.rs"]
 mod runtime;
 #[path = "sqlite/shared.rs"]

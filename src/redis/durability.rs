@@ -14,7 +14,7 @@ where
 {
     let mut command = redis::cmd("INFO");
     command.arg("persistence");
-    let answer = link.send_twice(&command).await;
+    let answer = link.send_twice(&command, link.until()).await?;
     let Some(info) = told(answer)? else {
         return Ok(Survives::Unknown);
     };
@@ -28,7 +28,7 @@ where
     }
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg("*append*");
-    let answer = link.send_twice(&command).await;
+    let answer = link.send_twice(&command, link.until()).await?;
     let Some(config) = told(answer)? else {
         return Ok(Survives::Unknown);
     };

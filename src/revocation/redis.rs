@@ -144,7 +144,7 @@ where
         for (entry, stays) in entries.iter().zip(&stays) {
             arguments.extend([entry.as_slice(), stays.as_bytes()]);
         }
-        let answer = self.link.run_twice(&APPEND, &self.keys, &arguments).await;
+        let answer = self.link.run_twice(&APPEND, &self.keys, &arguments).await?;
         reply::stamp(answer.map_err(|error| failed(&error))?)
     }
 
@@ -153,7 +153,7 @@ where
         let numbers = [from.to_string(), most.to_string()];
         let arguments = [numbers[0].as_bytes(), numbers[1].as_bytes()];
         let ask = async || -> Result<Value> {
-            let answer = self.link.run_twice(&READ, &self.keys, &arguments).await;
+            let answer = self.link.run_twice(&READ, &self.keys, &arguments).await?;
             answer.map_err(|error| failed(&error))
         };
         if let Some(reply) = Reply::of(ask().await?)? {

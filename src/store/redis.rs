@@ -11,13 +11,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, Value};
+use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Stamp, partition};
 use crate::redis::keys::Keys;
-use crate::redis::link::{Link, bytes, cannot_save, failed, items, number, unexpected};
+use crate::redis::link::{Link, by, bytes, cannot_save, failed, items, number, unexpected};
 use crate::session::answer::{Created, Removed, Renewed, Swept, Updated};
 use crate::session::ask::{Change, Limit, Load, Renewal, Scope};
 use crate::session::lifetime::Touch;
@@ -197,16 +198,17 @@ where
         if let Some(seconds) = slide {
             command.arg("EX").arg(seconds);
         }
-        match self.link.send_twice(&command).await {
+        let until = self.link.until();
+        match self.link.send_twice(&command, until).await? {
             Ok(answer) => {
                 let Some(found) = bytes(answer)? else {
                     return Ok(None);
                 };
                 let record = decode(&found, handle)?;
-                self.judged(record, load.touch, slide, now).await
+                self.judged(record, load.touch, slide, now, until).await
             }
             Err(error) if cannot_save(&error) => {
-                Box::pin(self.find_unnoted(handle, load.touch, now)).await
+                by(until, Box::pin(self.find_unnoted(handle, load.touch, now))).await
             }
             Err(error) => Err(failed(&error)),
         }
@@ -233,6 +235,7 @@ where
         touch: Option<Touch>,
         slid: Option<u64>,
         now: Timestamp,
+        until: Instant,
     ) -> Result<Option<Record>> {
         let handle = record.handle();
         let seen = self.uses.seen(handle).filter(|seen| *seen <= now);
@@ -241,7 +244,7 @@ where
         // The server went by the looser policy; what is not known to be recent is too old.
         let unused = |touch: Touch| now >= known.saturating_add(touch.idle());
         if now >= record.deadline() || tightened.is_some_and(unused) {
-            Box::pin(self.end(&record)).await?;
+            by(until, Box::pin(self.end(&record))).await?;
             return Ok(None);
         }
         let Some(seconds) = slid else {
@@ -252,11 +255,11 @@ where
         };
         if tightened.is_some() {
             // Kept in the row as well, for other nodes with this policy.
-            Box::pin(self.note(&[(handle, now)], now)).await?;
+            by(until, Box::pin(self.note(&[(handle, now)], now))).await?;
         } else if seconds > whole(record.idle()) {
             let mut command = redis::cmd("EXPIRE");
             command.arg(self.keys.row(handle)).arg(whole(record.idle()));
-            let answer = Box::pin(self.link.send_twice(&command)).await;
+            let answer = Box::pin(self.link.send_twice(&command, until)).await?;
             answer.map_err(|error| failed(&error))?;
         }
         self.uses.note(
@@ -279,7 +282,7 @@ where
             .iter()
             .map(|handle| self.keys.row(*handle))
             .collect();
-        let answer = self.link.run_twice(&script::READ, &keys, &[]).await;
+        let answer = self.link.run_twice(&script::READ, &keys, &[]).await?;
         Row::all(
             items(answer.map_err(|error| failed(&error))?)?,
             handles.len(),
@@ -340,7 +343,10 @@ where
             lasts.as_bytes(),
         ];
         // Twice where the answer is lost: the second one finds what the first one did.
-        let answer = self.link.run_twice(&script::RENEW, &keys, &arguments).await;
+        let answer = self
+            .link
+            .run_twice(&script::RENEW, &keys, &arguments)
+            .await?;
         let answer = match answer.map_err(|error| failed(&error))? {
             Value::Nil => return Ok(None),
             Value::Array(answer) => answer,
@@ -393,7 +399,7 @@ where
                 .map(|time| time.unix().to_be_bytes())
                 .collect();
             let times: Vec<_> = times.iter().map(<[u8; 8]>::as_slice).collect();
-            let answer = self.link.run_twice(&script::TOUCH, &keys, &times).await;
+            let answer = self.link.run_twice(&script::TOUCH, &keys, &times).await?;
             answer.map_err(|error| failed(&error))?;
         }
         Ok(())
@@ -425,7 +431,7 @@ where
         let answer = self
             .link
             .run_twice(&script::REMOVE, &keys, &arguments)
-            .await;
+            .await?;
         let mut answer = items(answer.map_err(|error| failed(&error))?)?.into_iter();
         let count = number(&answer.next().unwrap_or_default())?;
         let left = answer.map(handle_of).collect::<Result<_>>()?;
@@ -446,8 +452,10 @@ where
         if let Some(after) = &after {
             arguments.extend([deadline.as_bytes(), after.handle.as_bytes()]);
         }
-        let answer: RedisResult<Value> =
-            self.link.run_twice(&script::PAGE, &keys, &arguments).await;
+        let answer = self
+            .link
+            .run_twice(&script::PAGE, &keys, &arguments)
+            .await?;
         let mut answer = items(answer.map_err(|error| failed(&error))?)?.into_iter();
         let mut cursors = Vec::new();
         while let Some(member) = answer.next() {
@@ -560,8 +568,8 @@ where
     }
 
     async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
-        // The rare ways out of it are boxed and it is pinned where it is, so that little is copied.
-        self.link.within(pin!(self.find(handle, load, now))).await
+        // The rare ways out of it are boxed, so that little is copied. Keeps its deadline by itself.
+        self.find(handle, load, now).await
     }
 
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
@@ -594,7 +602,7 @@ where
             let answer = self
                 .link
                 .run_twice(&script::CONFIRM, &keys, &arguments)
-                .await;
+                .await?;
             answer.map(drop).map_err(|error| failed(&error))
         };
         // Rare beside a verification, of which it is a part that shall not make it larger.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use statewise::clock::Timestamp;
+use statewise::session::{Load, Page, SessionStore as _};
 use statewise::store::{Durability, RedisStore, Survives};
+use statewise::testkit::Sample;
 
 use crate::common::{multiplexed, patient, run};
 use crate::support::servers::redis::Redis;
@@ -84,6 +87,15 @@ fn refuses_what_could_escape_a_key() {
         assert_eq!(build("shop:").unwrap().prefix(), "shop:");
         let hasty = RedisStore::builder(connection.clone()).deadline(Duration::ZERO);
         assert!(hasty.build().is_err_and(|error| error.is_misuse()));
+        // For ever is as long as anybody waits.
+        let endless = RedisStore::builder(connection).deadline(Duration::MAX);
+        let endless = endless.build().unwrap();
+        let now = Timestamp::from_unix(1_800_000_000);
+        let row = Sample::of("alice").at(now);
+        let found = endless.load(row.handle(), Load::new(), now).await.unwrap();
+        assert!(found.is_none());
+        let listed = endless.list("nobody", Page::first(1), now).await.unwrap();
+        assert!(listed.records.is_empty());
     });
 }
 

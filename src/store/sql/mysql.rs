@@ -50,11 +50,16 @@ pub use schema::{SCHEMA, schema};
 ///   connection in a transaction that nobody ends.
 /// - MySQL 8 with `caching_sha2_password` and without TLS wants the feature `mysql-rsa` of sqlx.
 ///
+/// # Tested on
+///
+/// MariaDB 10.11, as Debian has it. MySQL 8 is not among the servers of the tests: run the laws of
+/// the testkit on yours.
+///
 /// # Concurrency
 ///
-/// Each act is one statement that compares and swaps; adding a login within a limit is one
-/// transaction, at *read committed*, which locks a row that stands for the subject. Deadlocks are
-/// tried again within the deadline. It reads from the server of the pool: with a replica behind
+/// Each act is one statement, but for a renewal and a change, which read the row and then compare
+/// and swap it; adding a login within a limit is one transaction, at *read committed*, which locks
+/// a row that stands for the subject. Deadlocks are tried again within the deadline. It reads from the server of the pool: with a replica behind
 /// it, a logout is not seen before it arrives there.
 #[derive(Clone)]
 pub struct MySqlStore(Arc<RowStore<Connections>>);

@@ -1,0 +1,79 @@
+//! What the server itself counts.
+
+use std::time::Duration;
+
+use sqlx::MySqlPool;
+use statewise::session::{Page, Renewed, Scope, SessionStore as _, Updated};
+use statewise::store::MySqlStore;
+use statewise::testkit::Sample;
+
+use super::cases::{get, later, now, put};
+use super::runtime::block_on;
+use super::server::pool;
+use super::support::servers::mariadb::MariaDb;
+
+/// Statements on the table so far. What opens and ends a transaction names none.
+async fn known(pool: &MySqlPool) -> i64 {
+    let count = "SELECT COUNT(*) FROM mysql.general_log
+        WHERE command_type IN ('Execute', 'Query')
+        AND argument LIKE '%statewise_sessions%' AND argument NOT LIKE '%general_log%'";
+    sqlx::query_scalar(count).fetch_one(pool).await.unwrap()
+}
+
+/// Each act is one statement, but for a renewal and a change of the data, which read first, as
+/// there is no UPDATE that answers. Rejects a read before a write, and a statement for each row of
+/// a batch.
+#[test]
+fn an_act_is_one_statement() {
+    block_on(async {
+        let options = [
+            "--innodb-flush-log-at-trx-commit=0",
+            "--general-log=1",
+            "--log-output=TABLE",
+        ];
+        let Some(server) = MariaDb::with(&options) else {
+            return;
+        };
+        let asking = pool(&server, 1);
+        let builder = MySqlStore::sqlx(pool(&server, 1));
+        let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
+        store.migrate().await.unwrap();
+        let mut before = known(&asking).await;
+        let mut counts = async |act: &str, most: i64| {
+            let now = known(&asking).await;
+            assert_eq!(now - before, most, "{act}");
+            before = now;
+        };
+        let rows = [(); 3].map(|()| Sample::of("alice").idle(1_000).at(now()));
+        for row in &rows {
+            put(&store, row).await;
+            counts("create", 1).await;
+        }
+        let handle = rows[0].handle();
+        assert!(get(&store, &rows[0]).await.is_some());
+        counts("load", 1).await;
+        let uses: Vec<_> = rows.iter().map(|row| (row.handle(), later(500))).collect();
+        store.touch(&uses, later(500)).await.unwrap();
+        counts("touch", 1).await;
+        let renewal = Sample::renewal_of(&rows[0]);
+        let renewed = store.renew(handle, &renewal, now()).await.unwrap();
+        assert!(matches!(renewed, Renewed::Advanced(_)));
+        counts("renew", 2).await;
+        let updated = store.update(handle, 0, &Sample::change(b"1"), now()).await;
+        assert!(matches!(updated, Ok(Updated::Done(_))));
+        counts("update", 2).await;
+        store.confirm(handle, 1, now()).await.unwrap();
+        counts("confirm", 1).await;
+        let listed = store.list("alice", Page::first(2), now()).await.unwrap();
+        assert_eq!(listed.records.len(), 2);
+        counts("list", 1).await;
+        let _ = store.sweep(100, now()).await.unwrap();
+        counts("sweep", 1).await;
+        let removed = store.remove(handle, "alice", now()).await.unwrap();
+        assert_eq!(removed.count, 1);
+        counts("remove", 1).await;
+        let removed = store.remove_subject("alice", Scope::all(), now()).await;
+        assert_eq!(removed.unwrap().count, 2);
+        counts("remove_subject", 1).await;
+    });
+}

@@ -1,0 +1,136 @@
+//! Two processes on one file, with locks of the operating system between them.
+
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use statewise::session::{Created, Limit, Scope, SessionStore as _, Updated};
+use statewise::store::SqliteStore;
+use statewise::testkit::Sample;
+
+use super::cases::{count, get, now, put};
+use super::file::{Folder, options, pool, store};
+use super::runtime::block_on;
+
+/// Set in the other process: the file.
+const FILE: &str = "STATEWISE_TEST_SQLITE_OTHER";
+const MOST: u32 = 3;
+/// Logins of each process in a rush.
+const RUSH: usize = 40;
+
+/// Logs the same user in again and again; how many of them were let in.
+async fn rush(store: &SqliteStore, limit: Limit) -> usize {
+    let mut stored = 0;
+    for _ in 0..RUSH {
+        let row = Sample::of("rush").at(now());
+        let created = store.create(&row, limit, now()).await.unwrap();
+        stored += usize::from(matches!(created, Created::Stored { .. }));
+        assert!(count(store, "rush").await <= MOST as usize);
+    }
+    stored
+}
+
+/// Does what it is told, in a process of its own, until nobody tells it anything.
+#[test]
+fn the_other_process() {
+    let Some(file) = std::env::var_os(FILE) else {
+        return;
+    };
+    block_on(async {
+        let store = store(pool(options(Path::new(&file)), 2).await).await;
+        println!("ready 0");
+        for line in std::io::stdin().lines() {
+            let answer = match line.unwrap().as_str() {
+                "count alice" => count(&store, "alice").await,
+                "end alice" => {
+                    let ended = store.remove_subject("alice", Scope::all(), now()).await;
+                    ended.unwrap().count as usize
+                }
+                "rush evicting" => rush(&store, Limit::EvictOldest(MOST)).await,
+                "rush rejecting" => rush(&store, Limit::Reject(MOST)).await,
+                other => panic!("{other}"),
+            };
+            println!("\nanswer {answer}");
+        }
+    });
+}
+
+struct Other {
+    process: Child,
+    tells: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Other {
+    fn start(file: &Path) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "processes::the_other_process", "--nocapture"])
+            .env(FILE, file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let tells = process.stdin.take().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut other = Self {
+            process,
+            tells,
+            lines,
+        };
+        other.hear("ready ");
+        other
+    }
+
+    fn tell(&mut self, what: &str) {
+        writeln!(self.tells, "{what}").unwrap();
+    }
+
+    fn hear(&mut self, word: &str) -> usize {
+        let mut answers = self.lines.by_ref().map(Result::unwrap);
+        let answer = answers.find_map(|line| {
+            let (_, answer) = line.split_once(word)?;
+            answer.trim().parse().ok()
+        });
+        answer.expect("the other process answers")
+    }
+
+    fn ask(&mut self, what: &str) -> usize {
+        self.tell(what);
+        self.hear("answer ")
+    }
+}
+
+/// What one process has done, the other one sees; a late save undoes nothing there either; and a
+/// limit holds for both together. Rejects anything that is kept in the process, and a count before
+/// the lock.
+#[test]
+fn two_processes_share_a_file() {
+    let folder = Folder::new();
+    block_on(async {
+        let store = store(pool(options(&folder.file()), 2).await).await;
+        let mut other = Other::start(&folder.file());
+        let row = Sample::of("alice").at(now());
+        put(&store, &row).await;
+        assert_eq!(other.ask("count alice"), 1);
+        assert_eq!(other.ask("end alice"), 1);
+        assert!(get(&store, &row).await.is_none());
+        let change = Sample::change(b"1");
+        let late = store.update(row.handle(), 0, &change, now()).await;
+        assert!(matches!(late, Ok(Updated::Absent)));
+        assert_eq!(other.ask("count alice"), 0);
+
+        other.tell("rush rejecting");
+        let here = rush(&store, Limit::Reject(MOST)).await;
+        assert_eq!(here + other.hear("answer "), MOST as usize);
+        other.tell("rush evicting");
+        assert_eq!(rush(&store, Limit::EvictOldest(MOST)).await, RUSH);
+        assert_eq!(other.hear("answer "), RUSH);
+        assert_eq!(count(&store, "rush").await, MOST as usize);
+
+        // One that dies takes nothing with it.
+        other.process.kill().unwrap();
+        other.process.wait().unwrap();
+        put(&store, &row).await;
+        assert!(get(&store, &row).await.is_some());
+    });
+}

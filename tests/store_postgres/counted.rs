@@ -1,0 +1,95 @@
+//! What the server itself counts.
+
+use std::sync::Arc;
+
+use statewise::clock::Timestamp;
+use statewise::session::{
+    DynSessionStore, Limit, Load, Page, Renewed, Scope, SessionStore, Updated,
+};
+use statewise::store::PostgresStore;
+use statewise::testkit::Sample;
+
+use crate::fixture::{client_of, patient, run, sqlx_pool};
+use crate::support::servers::postgres::Postgres;
+
+type Store = Arc<dyn DynSessionStore>;
+
+const NOW: Timestamp = Timestamp::from_unix(1_000_000);
+
+/// Each act is one statement, but for a change of the data, which reads first. Rejects a read
+/// before a write, a statement for each row of a batch, and a transaction around a login.
+#[test]
+fn an_act_is_one_statement() {
+    run(async {
+        let Some(server) = Postgres::with(&["fsync=off", "log_statement=all"]) else {
+            return;
+        };
+        let server: &'static Postgres = Box::leak(Box::new(server));
+        let sqlx = PostgresStore::sqlx(sqlx_pool(server, 1));
+        let sqlx = patient(sqlx).build().unwrap();
+        sqlx.migrate().await.unwrap();
+        let pipelined = PostgresStore::connect(|| client_of(server));
+        let stores: [(_, Store); 2] = [
+            ("sqlx", Arc::new(sqlx)),
+            ("pipelined", Arc::new(patient(pipelined).build().unwrap())),
+        ];
+        let known = || -> Vec<String> {
+            let log = server.guard().log("postgres");
+            let is_statement =
+                |line: &&str| line.contains("LOG:  execute ") || line.contains("LOG:  statement: ");
+            log.lines()
+                .filter(is_statement)
+                .map(str::to_owned)
+                .collect()
+        };
+        for (name, store) in stores {
+            // The first time, connections and statements are prepared.
+            for first in [true, false] {
+                let rows = [(); 3].map(|()| Sample::of("alice").idle(1_000).at(NOW));
+                let mut before = known().len();
+                let mut counts = |act: &str, most: usize| {
+                    let all = known();
+                    let new = &all[before..];
+                    assert!(first || new.len() == most, "{name}, {act}: {new:#?}");
+                    before = all.len();
+                };
+                for (row, limit) in
+                    rows.iter()
+                        .zip([Limit::Unlimited, Limit::Reject(9), Limit::EvictOldest(9)])
+                {
+                    let _ = store.create(row, limit, NOW).await.unwrap();
+                    counts("create", 1);
+                }
+                let handle = rows[0].handle();
+                let found = store.load(handle, Load::new(), NOW).await.unwrap();
+                assert!(found.is_some());
+                counts("load", 1);
+                let later = NOW.saturating_add(500);
+                let uses: Vec<_> = rows.iter().map(|row| (row.handle(), later)).collect();
+                store.touch(&uses, later).await.unwrap();
+                counts("touch", 1);
+                let renewal = Sample::renewal_of(&rows[0]);
+                let renewed = store.renew(handle, &renewal, NOW).await.unwrap();
+                assert!(matches!(renewed, Renewed::Advanced(_)));
+                counts("renew", 1);
+                let updated = store.update(handle, 0, &Sample::change(b"1"), NOW).await;
+                assert!(matches!(updated, Ok(Updated::Done(_))));
+                counts("update", 2);
+                store.confirm(handle, 1, NOW).await.unwrap();
+                counts("confirm", 1);
+                let listed = store.list("alice", Page::first(2), NOW).await.unwrap();
+                assert_eq!(listed.records.len(), 2);
+                counts("list", 1);
+                let _ = store.sweep(100, NOW).await.unwrap();
+                counts("sweep", 1);
+                let removed = store.remove(handle, "alice", NOW).await.unwrap();
+                assert_eq!(removed.count, 1);
+                counts("remove", 1);
+                let removed = store.remove_subject("alice", Scope::all(), NOW).await;
+                assert_eq!(removed.unwrap().count, 2);
+                counts("remove_subject", 1);
+            }
+        }
+        server.kill9();
+    });
+}
