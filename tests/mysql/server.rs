@@ -54,15 +54,3 @@ pub(crate) async fn store(pool: &MySqlPool) -> MySqlStore {
     store.migrate().await.unwrap();
     store
 }
-
-/// Asks until there is an answer, as a client does that was told to come back.
-pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> statewise::Result<T>) -> T {
-    let begun = std::time::Instant::now();
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(error) => assert!(begun.elapsed() < Duration::from_secs(60), "{error:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}

@@ -8,10 +8,10 @@ use statewise::session::{Load, Page, Record, SessionStore};
 use statewise::store::{MySqlStore, Survives};
 use statewise::testkit::Sample;
 
-use super::cases::{self, count, get, is_unavailable, later, now, put};
+use super::cases::{self, count, get, is_unavailable, later, now, patiently, put};
 use super::late_save;
 use super::runtime::block_on;
-use super::server::{Shared, patiently, pool, shared, store, table};
+use super::server::{Shared, pool, shared, store, table};
 use super::support::servers::mariadb::MariaDb;
 
 /// Runs a test if there is a server.
@@ -100,13 +100,15 @@ fn names_that_could_escape_are_refused() {
         let built = builder.deadline(Duration::ZERO).build();
         assert!(built.is_err_and(|error| error.is_misuse()));
         // Reserved words are names like others.
-        let built = MySqlStore::sqlx(shared.pool.clone()).table("statewise.order");
-        let store = built.build().unwrap();
-        store.migrate().await.unwrap();
-        store.migrate().await.unwrap();
         let row = Sample::of("alice").at(now());
-        put(&store, &row).await;
-        assert!(get(&store, &row).await.is_some());
+        for name in cases::WELCOME.map(|name| format!("statewise.{name}")) {
+            let store = MySqlStore::sqlx(shared.pool.clone()).table(&name);
+            let store = store.deadline(Duration::from_secs(60)).build().unwrap();
+            store.migrate().await.unwrap();
+            store.migrate().await.unwrap();
+            put(&store, &row).await;
+            assert!(get(&store, &row).await.is_some(), "{name}");
+        }
     });
 }
 

@@ -1,6 +1,7 @@
 //! A file that cannot be written, and a disk that is full.
 
 use std::process::Command;
+use std::time::Duration;
 
 use statewise::session::{Created, Limit, Load, Renewed, Scope, SessionStore, Updated};
 use statewise::testkit::Sample;
@@ -45,7 +46,7 @@ fn a_read_only_file_answers_what_is_alive() {
             .filename(folder.file())
             .read_only(true);
         let reading = statewise::store::SqliteStore::sqlx(pool(reading, 2).await);
-        let reading = reading.build().unwrap();
+        let reading = reading.deadline(Duration::from_secs(60)).build().unwrap();
         let handle = row.handle();
         assert!(get(&reading, &row).await.is_some());
         assert_eq!(count(&reading, "alice").await, 1);

@@ -10,7 +10,7 @@ use statewise::session::{Limit, Load, Page, SessionStore};
 use statewise::store::{SqliteStore, Survives};
 use statewise::testkit::Sample;
 
-use super::cases::{self, count, get, is_unavailable, later, now, put};
+use super::cases::{self, count, get, is_unavailable, later, now, patiently, put};
 use super::file::{Folder, options, pool, store};
 use super::late_save;
 use super::runtime::block_on;
@@ -108,8 +108,14 @@ fn names_that_could_escape_are_refused() {
             .build();
         assert!(built.is_err_and(|error| error.is_misuse()));
         // Reserved words are names like others.
-        let built = SqliteStore::sqlx(pool).table("main.order").build();
-        built.unwrap().migrate().await.unwrap();
+        let row = Sample::of("alice").at(now());
+        for name in cases::WELCOME.map(|name| format!("main.{name}")) {
+            let store = SqliteStore::sqlx(pool.clone()).table(&name);
+            let store = store.deadline(Duration::from_secs(60)).build().unwrap();
+            store.migrate().await.unwrap();
+            put(&store, &row).await;
+            assert!(get(&store, &row).await.is_some(), "{name}");
+        }
     });
 }
 
@@ -134,6 +140,7 @@ fn says_what_survives() {
                 .journal_mode(mode)
                 .synchronous(synchronous);
             let builder = SqliteStore::sqlx(pool(options, 2).await);
+            let builder = builder.deadline(Duration::from_secs(60));
             let store = builder.assume_durable().build().unwrap();
             let crash = store.durability().await.unwrap().crash;
             assert_eq!(
@@ -180,7 +187,8 @@ fn a_writer_that_does_not_end_makes_writing_unavailable_and_no_more() {
             assert!(begun.elapsed() < Duration::from_secs(10));
             if busy_timeout.is_zero() {
                 // Else what was given up keeps the connections until it has its turn.
-                assert!(get(&hurried, &row).await.is_some());
+                let found = async || hurried.load(handle, Load::new(), now()).await;
+                assert!(patiently(found).await.is_some());
             }
             busy.rollback().await.unwrap();
             let _ = store.remove(handle, "alice", now()).await.unwrap();

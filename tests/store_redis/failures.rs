@@ -108,7 +108,11 @@ fn a_server_that_hangs_is_unavailable_in_time() {
         // The same connection goes on, after what was asked of it.
         let found = patient.load(other.handle(), TOUCH, NOW).await;
         assert!(found.is_ok());
-        assert!(store.load(other.handle(), TOUCH, NOW).await.is_ok());
+        // It has little time for that on a busy machine.
+        let begun = Instant::now();
+        while store.load(other.handle(), TOUCH, NOW).await.is_err() {
+            assert!(begun.elapsed() < PATIENT, "it does not go on");
+        }
     });
 }
 
