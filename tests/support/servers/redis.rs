@@ -212,6 +212,12 @@ impl Cluster {
         if !info.contains("cluster_state:ok") || !info.contains(&knows_all) {
             return Err(info);
         }
+        // Who follows whom, they hear of by and by.
+        let nodes = self.ask(at, &["CLUSTER", "NODES"])?;
+        let replicas = nodes.lines().filter(|line| line.contains("slave")).count();
+        if replicas != self.nodes.len() - PRIMARIES {
+            return Err(nodes);
+        }
         let replication = self.ask(at, &["INFO", "replication"])?;
         let works = if at < PRIMARIES {
             replication.contains("state=online")
