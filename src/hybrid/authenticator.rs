@@ -353,9 +353,11 @@ where
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let mut login = login;
         // Before anything else: what ends from here on ends this login too.
-        if let (Some(view), None) = (self.access.revocations(), login.stamp) {
-            login.stamp = Some(view.stamp().await?);
-        }
+        let begun = match (self.access.revocations(), login.stamp) {
+            (Some(view), None) => Some((view, view.stamp().await?)),
+            _ => None,
+        };
+        login.stamp = login.stamp.or(begun.map(|(_, stamp)| stamp));
         let old = login.replaces.take();
         let mut draft = self.logins.draft(login).await?;
         let (handle, now) = (draft.row.handle(), draft.now);
@@ -372,6 +374,20 @@ where
             token = self
                 .access
                 .mint(&mut admitted.identity, data.as_deref(), now)?;
+        }
+        if let Some((view, stamp)) = begun {
+            // Who ends all logins of the subject removes them, says so, and removes them again:
+            // either the second time finds this row, or this finds what was said.
+            let ended = view
+                .has_ended_since(stamp, admitted.identity.subject())
+                .await;
+            if !matches!(ended, Ok(false)) {
+                let handle = admitted.identity.handle;
+                let removal = self.logins.remove(handle, admitted.identity.subject(), now);
+                // Nobody holds its credential, so that what matters is done already.
+                let _ = removal.await;
+                return Err(ended.err().unwrap_or(Rejection::Revoked.into()));
+            }
         }
         if !admitted.evicted.is_empty() {
             let ended: Vec<_> = admitted.evicted.into_iter().map(Fact::Login).collect();

@@ -382,3 +382,49 @@ fn who_makes_room_is_out_everywhere() {
         assert!(auth.verify_now(access(&kept)).is_ok());
     }
 }
+
+/// A login that is under way on one node while its user is logged out everywhere on another: it
+/// either began afterwards, and lives, or nothing is left of it.
+#[test]
+fn nothing_is_left_of_a_login_that_ended() {
+    let (mut lived, mut ended) = (0, 0);
+    for seed in 0..200 {
+        let fleet = Fleet::new();
+        let (here, there) = (fleet.node(), fleet.node());
+        let slow: HybridAuthenticator<_> = HybridAuthenticator::new(
+            tokens(&key()).revocations(&here.view),
+            sessions(YieldingStore::new(Arc::clone(&fleet.store)), &fleet.clock),
+        )
+        .unwrap();
+        let handed = Arc::new(Mutex::new(None));
+        let out = Arc::clone(&handed);
+        let issuing = Box::pin(async move {
+            statewise::testkit::yield_now().await;
+            *out.lock().unwrap() = Some(slow.issue(Login::new("alice")).await);
+        });
+        let removing: HybridAuthenticator<_> = HybridAuthenticator::new(
+            tokens(&key()).revocations(&there.view),
+            sessions(YieldingStore::new(Arc::clone(&fleet.store)), &fleet.clock),
+        )
+        .unwrap();
+        let ending = Box::pin(async move {
+            let _ = removing.revoke_all("alice").await.unwrap();
+        });
+        block_on(statewise::testkit::interleave(seed, vec![issuing, ending]));
+        here.follow();
+        let issued = handed.lock().unwrap().take().unwrap();
+        let listed = block_on(here.auth.sessions("alice", None)).unwrap();
+        match issued {
+            Ok(issued) if here.auth.verify_now(access(&issued)).is_ok() => {
+                lived += 1;
+                assert!(exchange(&here.auth, &issued).is_ok(), "seed {seed}");
+                continue;
+            }
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.rejection(), Some(Rejection::Revoked)),
+        }
+        ended += 1;
+        assert_eq!(listed.sessions.len(), 0, "a row is left, seed {seed}");
+    }
+    assert!(lived > 0 && ended > 0, "{lived} lived, {ended} ended");
+}
