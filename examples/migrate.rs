@@ -9,7 +9,7 @@
 //! them twice: sessions, then both, then tokens alone, as soon as nobody shows a session any more.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use statewise::hybrid::HybridAuthenticator;
@@ -34,11 +34,12 @@ struct Service {
 
 impl Service {
     fn auth(&self) -> Auth {
-        Arc::clone(&self.auth.read().expect("nobody panics"))
+        let auth = self.auth.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&auth)
     }
 
     fn replace(&self, auth: Auth) {
-        *self.auth.write().expect("nobody panics") = auth;
+        *self.auth.write().unwrap_or_else(PoisonError::into_inner) = auth;
     }
 
     fn count(&self, is_ok: bool) {
@@ -57,7 +58,7 @@ async fn client(service: Arc<Service>, number: usize) -> Result<()> {
             break;
         }
         let auth = service.auth();
-        if (request + number) % 200 == 0 {
+        if (request + number).is_multiple_of(200) {
             let _ = auth.revoke(held.renewable().reveal()).await?;
             held = auth.issue(login()).await?;
         }

@@ -9,7 +9,7 @@
 //! by hand, so that weeks pass in a moment.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use statewise::hybrid::HybridAuthenticator;
@@ -57,11 +57,15 @@ impl<A: Authenticator<Data = ()>> Browser<A> {
     fn keep(&self, issued: &Issued) {
         let access = issued.credential().reveal().to_owned();
         let refresh = issued.renewable().reveal().to_owned();
-        *self.held.lock().expect("nobody panics") = (access, refresh);
+        *self.lock() = (access, refresh);
     }
 
     fn held(&self) -> (String, String) {
-        self.held.lock().expect("nobody panics").clone()
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (String, String)> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One widget: asks, refreshes if its token has expired, and asks again.
