@@ -112,6 +112,8 @@ rejected! {
         => log_11_a_fence_appends_nothing;
     begins_on_each_node_is_rejected: Broken(BeginsAgain)
         => log_12_begins_once, log_07_facts_come_back_to_the_bit;
+    says_what_has_expired_is_rejected: Broken(SaysItForEver)
+        => log_14_what_has_had_its_time_says_nothing;
     believes_its_callers_is_rejected: BrokenServer(BelievesCallers)
         => log_13_goes_by_its_own_clock;
 }

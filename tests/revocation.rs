@@ -13,81 +13,20 @@ use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::revocation::{Draft, MemoryLog, Page, RevocationLog, RevocationView, ViewBuilder};
-use statewise::testkit::{ManualClock, Random, block_on, seed};
+use statewise::testkit::{Random, block_on, seed};
 use statewise::token::{Key, Keyring, TokenAuthenticator};
 use statewise::{Authenticator, Error, Login, Rejection, Revocation, Stamp};
 
-const SECRET: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
-const BOUND: Duration = Duration::from_secs(5);
-const LONGEST: Duration = Duration::from_secs(3600);
+#[path = "revocation/failing.rs"]
+mod failing;
+#[path = "revocation/freshness.rs"]
+mod freshness;
+#[path = "revocation/losses.rs"]
+mod losses;
+#[path = "revocation/node.rs"]
+mod node;
 
-/// A node: its own clock and view, the fleet's key and log.
-struct Node {
-    clock: ManualClock,
-    view: RevocationView,
-    auth: TokenAuthenticator,
-}
-
-impl Node {
-    fn with(
-        log: &Arc<MemoryLog>,
-        keys: impl Into<Keyring>,
-        configure: impl FnOnce(ViewBuilder) -> ViewBuilder,
-    ) -> Self {
-        let clock = ManualClock::default();
-        let view = RevocationView::builder(Arc::clone(log))
-            .longest(LONGEST)
-            .bound(BOUND)
-            .clock(clock.clone());
-        let view = configure(view).build().unwrap();
-        let auth = TokenAuthenticator::builder(keys)
-            .issuer("https://auth.example")
-            .audience("api")
-            .lifetime(Duration::from_secs(900))
-            .max_lifetime(LONGEST)
-            .revocations(&view)
-            .clock(clock.clone())
-            .build()
-            .unwrap();
-        let node = Self { clock, view, auth };
-        node.follow().unwrap();
-        node
-    }
-
-    fn new(log: &Arc<MemoryLog>) -> Self {
-        Self::with(log, Key::hs256(&SECRET).unwrap(), |view| view)
-    }
-
-    fn follow(&self) -> statewise::Result<()> {
-        block_on(self.view.follow())
-    }
-
-    fn log_in(&self, subject: &str) -> String {
-        let issued = block_on(self.auth.issue(Login::new(subject))).unwrap();
-        issued.credential().reveal().to_owned()
-    }
-
-    fn verdict(&self, token: &str) -> Result<(), Error> {
-        let owned = self.auth.verify_now(token).map(drop);
-        let mut buffer = statewise::token::TokenBuffer::new();
-        let borrowed = self.auth.verify_borrowed(token, &mut buffer).map(drop);
-        assert_eq!(owned.is_ok(), borrowed.is_ok());
-        owned
-    }
-
-    fn accepts(&self, token: &str) -> bool {
-        self.verdict(token).is_ok()
-    }
-
-    fn refuses_as_revoked(&self, token: &str) -> bool {
-        self.verdict(token)
-            .is_err_and(|error| error.rejection() == Some(Rejection::Revoked))
-    }
-}
-
-fn log() -> Arc<MemoryLog> {
-    Arc::new(MemoryLog::new().unwrap())
-}
+use node::{BOUND, LONGEST, Node, SECRET, log};
 
 #[test]
 fn a_token_revoked_on_one_node_is_refused_on_all() {
@@ -735,4 +674,40 @@ fn a_login_from_beyond_the_end_is_not_let_in() {
     }
     assert!(node.refuses_as_revoked(&stolen));
     assert!(node.accepts(&node.log_in("alice")));
+}
+
+/// A node whose policy is stricter by now ends a login for those too whose policy is not: for as
+/// long as the token says that it lives.
+#[test]
+fn a_stricter_policy_ends_a_login_for_all() {
+    let log = log();
+    let (node, other) = (Node::new(&log), Node::new(&log));
+    let strict = TokenAuthenticator::<()>::builder(Key::hs256(&SECRET).unwrap())
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(Duration::from_secs(60))
+        .revocations(&node.view)
+        .clock(node.clock.clone())
+        .build()
+        .unwrap();
+    let tokens = [node.log_in("alice"), node.log_in("bob")];
+    for (token, wait) in tokens.iter().zip([30, 100]) {
+        for node in [&node, &other] {
+            node.clock.advance(Duration::from_secs(wait));
+            node.follow().unwrap();
+        }
+        assert_eq!(
+            block_on(strict.revoke(token)).unwrap(),
+            Revocation::Within(BOUND)
+        );
+        other.follow().unwrap();
+        assert!(other.refuses_as_revoked(token));
+    }
+    for _ in 0..70 {
+        other.clock.advance(Duration::from_secs(4));
+        block_on(other.view.upkeep().tick()).unwrap();
+    }
+    for token in &tokens {
+        assert!(other.refuses_as_revoked(token), "it lives for longer");
+    }
 }

@@ -78,7 +78,8 @@ pub enum Fact {
         /// The version of its row from which on it may be served.
         version: u64,
     },
-    /// Nothing: an entry that makes a log that lost its end as long as it was.
+    /// Nothing: an entry that has had its time, or one that makes a log that lost its end as long
+    /// as it was.
     Nothing,
 }
 
@@ -195,6 +196,15 @@ impl Entry {
             life: draft.life,
         }
     }
+
+    /// The entry as it is read when it has had its time.
+    #[must_use]
+    pub const fn expired(self) -> Self {
+        Self {
+            fact: Fact::Nothing,
+            ..self
+        }
+    }
 }
 
 impl Fact {
@@ -227,17 +237,17 @@ impl Fact {
     /// The same fact in another incarnation of the log, where positions begin anew: logins that
     /// began there go on, and those of before have none.
     pub(crate) fn said_elsewhere(self) -> Self {
-        let nowhere = Some(1);
+        let before = Some(ELSEWHERE);
         match self {
-            Self::Subject { subject, .. } => Self::Subject {
-                subject,
-                before: nowhere,
-            },
-            Self::Everything { .. } => Self::Everything { before: nowhere },
+            Self::Subject { subject, .. } => Self::Subject { subject, before },
+            Self::Everything { .. } => Self::Everything { before },
             fact => fact,
         }
     }
 }
+
+/// Before which position of a log everything began that began in another one: its first.
+pub(crate) const ELSEWHERE: u64 = 1;
 
 /// Bytes of a fact in its stored form.
 pub const FACT_BYTES: usize = 26;

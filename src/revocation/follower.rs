@@ -1,18 +1,14 @@
 //! Following a log: where a node stands, and what it does about a log that lost something.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::handle::Stamp;
-use crate::revocation::fact::{Draft, Entry, Fact, Nonce};
+use crate::revocation::fact::{Draft, Fact, Nonce};
 use crate::revocation::known::Known;
 use crate::revocation::log::{MARGIN, Page};
-
-/// Entries that are remembered as they came, to be said again if the log loses them: more than a
-/// replica can be behind.
-const REMEMBERED: usize = 4096;
 
 /// What a page meant for a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +25,6 @@ pub(crate) enum Progress {
 #[derive(Default)]
 pub(crate) struct Follower {
     cursor: Option<Cursor>,
-    /// The last entries that were read, oldest first, and until when they count.
-    recent: VecDeque<(Entry, Timestamp)>,
     /// What must be in the log and has not been seen there yet. By what is said: whoever has said
     /// it again, it is there.
     expected: HashMap<Fact, Expected>,
@@ -141,10 +135,15 @@ impl Follower {
     /// *Unavailable* if the log breaks its contract by a gap: what is before it counts.
     pub(crate) fn take(&mut self, page: &Page, known: &Known, now: Timestamp) -> Result<Progress> {
         if !self.continues(page) {
-            self.start_again(page, known, now);
+            self.start_again(page);
             return Ok(Progress::Lost);
         }
         known.enter(page.incarnation);
+        if self.position() < page.first {
+            // It begins anew, or slept for so long that it cannot tell whether this is the log that
+            // it read. All that there is comes now: what is known is among it, or is said again.
+            self.expect_known(known, now);
+        }
         let mut last = self.cursor.and_then(|cursor| cursor.last);
         let mut entries = page.entries.iter().peekable();
         // The entry at which reading stopped is there again.
@@ -155,7 +154,12 @@ impl Follower {
                 return Err(Error::could_not("the revocation log has a gap", None));
             }
             known.apply(entry, now);
-            self.remember(entry, now);
+            // Said for less long, it would be forgotten early.
+            let fact = entry.fact.said_at(entry.position);
+            let is_there = |expected: &Expected| expected.life <= entry.life;
+            if self.expected.get(&fact).is_some_and(is_there) {
+                self.expected.remove(&fact);
+            }
             last = Some((entry.position, entry.nonce));
         }
         self.cursor = Some(Cursor {
@@ -188,48 +192,37 @@ impl Follower {
         }
     }
 
-    /// Forgets where it stood. What it knows stays known, and all that was in the log is expected
-    /// there again.
-    fn start_again(&mut self, page: &Page, known: &Known, now: Timestamp) {
+    /// Forgets where it stood, so that the log is read again from its beginning. What it knows stays
+    /// known.
+    fn start_again(&mut self, page: &Page) {
         let is_cut = self
             .cursor
             .is_some_and(|cursor| cursor.incarnation == page.incarnation);
-        let last = self.position();
         if is_cut {
-            let here = Stamp::new(page.incarnation, last, 0);
+            let here = Stamp::new(page.incarnation, self.position(), 0);
             self.stamped(here);
-            for (entry, until) in std::mem::take(&mut self.recent) {
-                if until > now {
-                    let fact = entry.fact.said_at(entry.position);
-                    let life = until.saturating_since(now).saturating_sub(MARGIN);
-                    self.expect(fact, life, until);
-                }
-            }
         } else {
-            self.recent.clear();
             for (fact, expected) in std::mem::take(&mut self.expected) {
                 self.expect(fact.said_elsewhere(), expected.life, expected.until);
-            }
-            for (fact, until) in known.facts(now) {
-                let life = until.saturating_since(now).saturating_sub(MARGIN);
-                self.expect(fact.said_elsewhere(), life, until);
             }
         }
         self.cursor = None;
     }
 
-    fn remember(&mut self, entry: &Entry, now: Timestamp) {
-        let fact = entry.fact.said_at(entry.position);
-        // Said for less long, it would be forgotten early.
-        let is_there = |expected: &Expected| expected.life <= entry.life;
-        if self.expected.get(&fact).is_some_and(is_there) {
-            self.expected.remove(&fact);
+    /// Expects all that is known in what is read now, but for what is about to have had its time.
+    fn expect_known(&mut self, known: &Known, now: Timestamp) {
+        for (fact, until) in known.facts(now) {
+            let life = until.saturating_since(now).saturating_sub(MARGIN);
+            let before = self.reads;
+            if life > 0 {
+                let expected = Expected {
+                    life,
+                    until,
+                    before,
+                };
+                self.expected.insert(fact, expected);
+            }
         }
-        if self.recent.len() == REMEMBERED {
-            self.recent.pop_front();
-        }
-        self.recent
-            .push_back((*entry, stays_until(entry.life, now)));
     }
 }
 

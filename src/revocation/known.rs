@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::clock::Timestamp;
 use crate::handle::{Handle, Stamp};
-use crate::revocation::fact::{Entry, Fact, KeyId, SubjectKey};
+use crate::revocation::fact::{ELSEWHERE, Entry, Fact, KeyId, SubjectKey};
 use crate::revocation::filter::Filter;
 use crate::revocation::log::MARGIN;
 
@@ -34,7 +34,10 @@ pub(crate) enum Standing {
     },
     /// All logins of its subject, or everything, ended, and whether it began before that cannot be
     /// told yet: it was stamped beyond what has been read.
-    Ahead,
+    Ahead {
+        /// Whether everything ended.
+        everything: bool,
+    },
 }
 
 /// All facts that have not had their time, combined by maximum.
@@ -179,6 +182,14 @@ impl Known {
         }
     }
 
+    /// What applies to a login but for what is about it, or its subject.
+    pub(crate) fn standing_with_everything(&self, stamp: Option<Stamp>) -> Standing {
+        match self.everything.load(Ordering::Relaxed) {
+            0 => Standing::Good,
+            everything => self.order("", stamp, everything, 0),
+        }
+    }
+
     /// Whether a login began before what ended, where something did.
     #[inline]
     fn order(&self, subject: &str, stamp: Option<Stamp>, everything: u64, latest: u64) -> Standing {
@@ -192,7 +203,7 @@ impl Known {
         let is_lost = !is_ahead && stamp.is_some_and(|stamp| self.is_lost(stamp));
         if everything != 0 && (is_ahead || is_lost) {
             return if is_ahead {
-                Standing::Ahead
+                Standing::Ahead { everything: true }
             } else {
                 Standing::Misplaced { everything: true }
             };
@@ -200,7 +211,7 @@ impl Known {
         if latest != 0 && (began < latest || is_ahead || is_lost) {
             return match self.before(subject) {
                 Some(before) if began < before => Standing::Before,
-                Some(_) if is_ahead => Standing::Ahead,
+                Some(_) if is_ahead => Standing::Ahead { everything: false },
                 Some(_) if is_lost => Standing::Misplaced { everything: false },
                 _ => Standing::Good,
             };
@@ -265,6 +276,16 @@ impl Known {
         }
     }
 
+    /// The keys that are known to be retired until `until` at the latest.
+    pub(crate) fn keys_until(&self, until: Timestamp) -> Vec<KeyId> {
+        if !self.some_keys.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let rare = self.rare.read().unwrap_or_else(PoisonError::into_inner);
+        let due = rare.keys.iter().filter(|(_, known)| **known <= until);
+        due.map(|(key, _)| *key).collect()
+    }
+
     /// Adds a fact. In whatever order and however often, it comes to the same.
     pub(crate) fn apply(&self, entry: &Entry, now: Timestamp) {
         let until = now.saturating_add(entry.life.saturating_add(MARGIN));
@@ -322,27 +343,33 @@ impl Known {
             .fetch_add(facts.len() - before, Ordering::Relaxed);
     }
 
-    /// Moves to another incarnation of the log. Positions mean nothing there, so that what goes by
-    /// them goes; what was stamped before is of another incarnation now.
+    /// Moves to another incarnation of the log, where positions begin anew: what ended by its place
+    /// began before the first entry there, and logins that begin there go on.
     pub(crate) fn enter(&self, incarnation: u64) {
         if self.incarnation.swap(incarnation, Ordering::Relaxed) == incarnation {
             return;
         }
         for shard in &self.shards {
             let mut facts = shard.write();
-            self.count
-                .fetch_sub(facts.subjects.len(), Ordering::Relaxed);
-            facts.subjects.clear();
+            facts
+                .subjects
+                .values_mut()
+                .for_each(|(before, _)| *before = ELSEWHERE);
         }
         for latest in &self.latest {
-            latest.store(0, Ordering::Relaxed);
+            latest.store(
+                ELSEWHERE.min(latest.load(Ordering::Relaxed)),
+                Ordering::Relaxed,
+            );
         }
         for mark in &self.marks {
             mark.store(0, Ordering::Relaxed);
         }
-        let mut rare = self.rare();
-        rare.everything_until = Timestamp::MIN;
-        self.everything.store(0, Ordering::Relaxed);
+        let everything = &self.everything;
+        everything.store(
+            ELSEWHERE.min(everything.load(Ordering::Relaxed)),
+            Ordering::Relaxed,
+        );
     }
 
     /// All that it holds, and until when: what a log that began anew is told.

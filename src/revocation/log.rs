@@ -21,7 +21,9 @@ pub const MARGIN: u64 = 60;
 /// - **No gaps.** Positions begin at one, each is one more than the one before, and an entry is
 ///   visible as soon as a later one is: a reader that has seen position `p` misses nothing below.
 /// - **Nothing goes early.** An entry stays for its life and [`MARGIN`] seconds more; entries go
-///   from the front only.
+///   from the front only. One that has had its time and stands behind one that has not keeps place
+///   and nonce, and is read as [`Fact::Nothing`](crate::revocation::Fact::Nothing): a new reader
+///   has no room for what has expired.
 /// - **A loss shows.** The incarnation is drawn at random when the log begins without its data,
 ///   and a reader compares the nonce of the entry at which it stopped.
 /// - `Ok` of an append means: durable, to what the log states, and visible to every read that is

@@ -152,7 +152,7 @@ impl RevocationLog for MemoryLog {
         Ok(self.lock().head())
     }
 
-    async fn read(&self, from: u64, limit: usize, _now: Timestamp) -> Result<Page> {
+    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
         let inner = self.lock();
         let skipped = usize::try_from(from.saturating_sub(inner.first)).unwrap_or(usize::MAX);
         let rest = inner.entries.len().saturating_sub(skipped);
@@ -161,7 +161,15 @@ impl RevocationLog for MemoryLog {
         Ok(Page::new(
             inner.incarnation,
             inner.first,
-            entries.map(|(entry, _)| *entry).collect(),
+            entries
+                .map(|(entry, until)| {
+                    if *until <= now {
+                        entry.expired()
+                    } else {
+                        *entry
+                    }
+                })
+                .collect(),
             rest > taken,
         ))
     }

@@ -125,8 +125,8 @@ impl RevocationLog for RedbLog {
         self.look(|_, own| Ok(Ok(own.stamp())))
     }
 
-    async fn read(&self, from: u64, limit: usize, _now: Timestamp) -> Result<Page> {
-        self.look(|tables, own| tables.page(&own, from, limit.max(1)))
+    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
+        self.look(|tables, own| tables.page(&own, from, limit.max(1), now))
     }
 
     async fn fence(&self, now: Timestamp) -> Result<()> {

@@ -33,6 +33,10 @@ const HEAD: &str = "_head";
 /// The nonce of the last entry where there was none: its mark is zero.
 const NO_NONCE: [u8; 16] = [0; 16];
 
+/// What an entry is read as that has had its time: [`Fact::Nothing`](crate::revocation::Fact) in
+/// its stored form, in hexadecimal digits.
+const NOTHING: &str = "0600000000000000000000000000000000000000000000000000";
+
 /// *Unavailable*: the log, because of `cause`.
 fn unanswered(cause: impl StdError + Send + Sync + 'static) -> Error {
     Error::could_not("the revocation log could not answer", Some(Box::new(cause)))

@@ -29,6 +29,9 @@ const PAGES: usize = 100;
 const EACH: u32 = 64;
 /// Subjects for which that is counted.
 const COUNTED: usize = 100_000;
+/// How far beyond the end of the log a presented stamp is believed to have been its end: whoever
+/// has a key that leaked writes any.
+const BEYOND: u64 = 10_000;
 /// Before the first complete read.
 const NEVER: u64 = u64::MAX;
 
@@ -68,6 +71,8 @@ struct Inner {
     settings: Settings,
     /// When the last complete read was sent, in seconds since 1970.
     fresh_as_of: AtomicU64,
+    /// Whether it has read the log to its end at least once.
+    has_caught_up: AtomicBool,
     fenced_at: AtomicU64,
     /// The highest position beyond it that a presented login was stamped with.
     seen: AtomicU64,
@@ -104,6 +109,7 @@ impl RevocationView {
                 known: Known::new(settings.capacity),
                 settings,
                 fresh_as_of: AtomicU64::new(NEVER),
+                has_caught_up: AtomicBool::new(false),
                 fenced_at: AtomicU64::new(0),
                 seen: AtomicU64::new(0),
                 follower: Mutex::default(),
@@ -158,28 +164,20 @@ impl RevocationView {
         now: Timestamp,
     ) -> Result<()> {
         let inner = &*self.inner;
-        if !inner.is_fresh(now) && !inner.settings.accept_when_stale {
+        if !inner.is_fresh(now) && !inner.goes_on_when_stale() {
             return Err(stale());
         }
         let elsewhere = stamp.is_some_and(|stamp| !inner.known.is_here(stamp));
         if elsewhere && !inner.settings.accept_other_incarnations {
             return Err(Rejection::Revoked.into());
         }
-        if let Some(stamp) = stamp
-            && !elsewhere
-            && stamp.position() > inner.known.head()
-        {
-            // Stamped a moment ago, or in a part that the log has lost: the next read tells.
-            inner.seen.fetch_max(stamp.position(), Ordering::Relaxed);
+        if let Some(stamp) = stamp {
+            inner.see(stamp);
         }
         match inner.known.standing(handle, subject, stamp) {
             Standing::Good | Standing::Changed(_) => Ok(()),
             Standing::Ended | Standing::Before => Err(Rejection::Revoked.into()),
-            // The next read tells.
-            Standing::Ahead => Err(Error::could_not(
-                "the login began later than the revocation view has read",
-                None,
-            )),
+            Standing::Ahead { .. } => Err(ahead()),
             Standing::Misplaced { .. } => {
                 inner.misplace(handle);
                 Err(Rejection::Revoked.into())
@@ -199,6 +197,41 @@ impl RevocationView {
         let known = &self.inner.known;
         self.is_fresh(now)
             .then(|| known.standing(handle, subject, stamp))
+    }
+
+    /// Whether a row that the store has belongs to a login that has ended all the same: with
+    /// everything, or since the store was asked. A stale view does not know.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the next read tells.
+    pub(crate) fn has_ended(
+        &self,
+        handle: Handle,
+        subject: &str,
+        stamp: Option<Stamp>,
+        now: Timestamp,
+    ) -> Result<bool> {
+        match self.standing(handle, subject, stamp, now) {
+            Some(standing) => self.inner.is_over(standing, handle, stamp),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether a login has ended with everything, of which the store knows nothing. A stale view
+    /// does not know.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the next read tells.
+    pub(crate) fn has_ended_with_everything(
+        &self,
+        handle: Handle,
+        stamp: Option<Stamp>,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let standing = self.inner.known.standing_with_everything(stamp);
+        Ok(self.is_fresh(now) && self.inner.is_over(standing, handle, stamp)?)
     }
 
     /// Where it has read to, as the stamp of a login that begins there.
@@ -280,7 +313,9 @@ impl RevocationView {
         self.end(Fact::Everything { before: None }).await
     }
 
-    /// Retires a key on every node, at once: for the day on which it has leaked.
+    /// Retires a key on every node, at once: for the day on which it has leaked. A key does not
+    /// expire: those who follow the log go on saying so. Take it out of the rings all the same, as
+    /// a log that is lost knows nothing of it.
     ///
     /// # Errors
     ///
@@ -422,7 +457,9 @@ impl RevocationView {
             };
             match progress {
                 Progress::CaughtUp if missing.is_empty() => {
-                    inner.fresh_as_of.store(sent.unix(), Ordering::Release);
+                    inner.has_caught_up.store(true, Ordering::Relaxed);
+                    let as_of = inner.proven_at(sent);
+                    inner.fresh_as_of.store(as_of.unix(), Ordering::Release);
                     return Ok(());
                 }
                 // Found again in the log before the view counts as fresh.
@@ -439,6 +476,24 @@ impl RevocationView {
         Ok(())
     }
 
+    /// Says again which keys are retired, before it is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log could not take it: there is time to try again.
+    async fn keep_keys(&self) -> Result<()> {
+        let inner = &*self.inner;
+        let now = clock::read(&*inner.settings.clock)?;
+        let longest = inner.settings.longest;
+        let keys = inner.known.keys_until(now.saturating_add(longest / 2));
+        let draft = |key| Draft::new(Fact::Key(key), longest, &*inner.settings.entropy);
+        let drafts = keys.into_iter().map(draft).collect::<Result<Vec<_>>>()?;
+        if !drafts.is_empty() {
+            inner.log.append_dyn(&drafts, now).await?;
+        }
+        Ok(())
+    }
+
     /// The work of following the log, for the application to run.
     pub fn upkeep(&self) -> Upkeep {
         Upkeep::of(Following(Arc::clone(&self.inner))).clock(Arc::clone(&self.inner.settings.clock))
@@ -450,12 +505,63 @@ fn stale() -> Error {
     Error::could_not("the revocation view is stale", None)
 }
 
+/// The next read tells.
+#[cold]
+fn ahead() -> Error {
+    let what = "the login began later than the revocation view has read";
+    Error::could_not(what, None)
+}
+
 impl Inner {
     #[inline]
     fn is_fresh(&self, now: Timestamp) -> bool {
         let fresh_as_of = self.fresh_as_of.load(Ordering::Acquire);
         // Also false for `NEVER`, and for a clock that was set back.
         now.unix().wrapping_sub(fresh_as_of) <= self.settings.fresh_for
+    }
+
+    /// Whether what it knows counts when it may have missed something. One that never knew
+    /// everything knows nothing.
+    #[cold]
+    fn goes_on_when_stale(&self) -> bool {
+        self.settings.accept_when_stale && self.has_caught_up.load(Ordering::Relaxed)
+    }
+
+    /// Notes a stamp beyond what has been read: taken a moment ago, or in a part that the log has
+    /// lost. The next read tells.
+    #[inline]
+    fn see(&self, stamp: Stamp) {
+        let (head, position) = (self.known.head(), stamp.position());
+        if position > head && position - head <= BEYOND && self.known.is_here(stamp) {
+            self.seen.fetch_max(position, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a login so standing is over, whose row is in the store.
+    fn is_over(&self, standing: Standing, handle: Handle, stamp: Option<Stamp>) -> Result<bool> {
+        match standing {
+            Standing::Ended => Ok(true),
+            Standing::Misplaced { everything: true } => {
+                self.misplace(handle);
+                Ok(true)
+            }
+            Standing::Ahead { everything: true } => {
+                if let Some(stamp) = stamp {
+                    self.see(stamp);
+                }
+                Err(ahead())
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// As of when a complete read knows everything, that was sent at `sent`. Behind a fence: what
+    /// answered it was the primary then, and may have been deposed since.
+    fn proven_at(&self, sent: Timestamp) -> Timestamp {
+        match self.settings.fence_every {
+            Some(_) => sent.min(Timestamp::from_unix(self.fenced_at.load(Ordering::Relaxed))),
+            None => sent,
+        }
     }
 
     /// When the last complete read was sent.
@@ -582,6 +688,7 @@ impl Chore for Following {
             let now = clock::read(&*self.0.settings.clock).unwrap_or(now);
             observer.observe(&self.0.lag(now));
             followed?;
+            view.keep_keys().await?;
             Ok(self.0.settings.poll)
         })
     }

@@ -15,6 +15,7 @@ pub use batch::{
 };
 pub use keep::{
     log_05_nothing_goes_early, log_06_goes_on_when_all_is_gone, log_13_goes_by_its_own_clock,
+    log_14_what_has_had_its_time_says_nothing,
 };
 pub use order::{log_04_readers_miss_nothing, log_12_begins_once};
 pub use place::{
@@ -57,6 +58,7 @@ macro_rules! revocation_log_laws {
             log_11_a_fence_appends_nothing
             log_12_begins_once
             log_13_goes_by_its_own_clock
+            log_14_what_has_had_its_time_says_nothing
         }
     };
     (@each ($fixture:expr) ($block_on:path) $($law:ident)*) => {
@@ -91,7 +93,7 @@ mod tests {
         let this = include_str!("log_laws.rs");
         let list = this.split("@each ($fixture) ($block_on)\n").nth(1).unwrap();
         let listed: Vec<_> = list.split('}').next().unwrap().split_whitespace().collect();
-        assert_eq!(listed.len(), 13);
+        assert_eq!(listed.len(), 14);
         laws.sort_unstable();
         assert_eq!(laws, listed);
     }

@@ -501,9 +501,10 @@ where
 
     async fn end(&self, token: &str) -> Result<Revocation> {
         // Whoever holds it may have refreshed it, even if it has expired itself, so that only the
-        // deadline of the login is certain.
+        // deadline of the login is certain. Not that of this node's policy: another one may have
+        // another policy.
         let (handle, subject, life, deadline) = self.with_facts(token, |facts, now| {
-            let life = facts.deadline.saturating_since(now);
+            let life = facts.signed_deadline.saturating_since(now);
             let subject = facts.subject.decode().into_owned();
             Ok((facts.handle, subject, life, facts.deadline))
         })?;

@@ -71,6 +71,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) authenticated_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) deadline: Timestamp,
+    /// The deadline as the token has it, whatever the policy of now says.
+    pub(crate) signed_deadline: Timestamp,
     pub(crate) stamp: Option<Stamp>,
     /// The application's data, as they are written.
     pub(crate) data: Option<&'a str>,

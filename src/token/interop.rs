@@ -286,6 +286,7 @@ impl Foreign {
                 .min(issued_at),
             expires_at,
             deadline: expires_at,
+            signed_deadline: expires_at,
             stamp: None,
             data: Some(json),
             json,

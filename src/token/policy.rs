@@ -59,8 +59,8 @@ impl Policy {
         }
         // What the token says, so that no later policy moves it; and the policy of now, so that
         // one that was shortened counts at once.
-        let deadline = claims.abs.map_or(expires_at, |abs| abs.floor());
-        let deadline = deadline.min(self.deadline(authenticated_at));
+        let signed_deadline = claims.abs.map_or(expires_at, |abs| abs.floor());
+        let deadline = signed_deadline.min(self.deadline(authenticated_at));
         let expires_at = expires_at.min(deadline);
         Ok(Facts {
             subject,
@@ -71,6 +71,7 @@ impl Policy {
             authenticated_at,
             expires_at,
             deadline,
+            signed_deadline,
             stamp: claims.rev,
             data: claims.data,
             json,

@@ -45,6 +45,8 @@ pub(crate) enum Flaw {
     Pieces,
     /// What was said is not said again.
     OncePerNonce,
+    /// What has had its time is read as it was.
+    SaysItForEver,
     /// A fence is an entry.
     FenceAppends,
     /// Each node draws an incarnation.
@@ -234,7 +236,7 @@ impl RevocationLog for BrokenLog {
         Ok(self.stamp(&self.inner.lock().unwrap()))
     }
 
-    async fn read(&self, from: u64, limit: usize, _now: Timestamp) -> Result<Page> {
+    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
         let inner = self.inner.lock().unwrap();
         let entries = match self.flaw {
             Flaw::Replica => &inner.behind,
@@ -244,9 +246,16 @@ impl RevocationLog for BrokenLog {
             Flaw::ReadsBehind => from.saturating_add(1),
             _ => from,
         };
+        let now = self.now(&inner, now);
         let next = inner.position + 1;
         let first = entries.first_key_value().map_or(next, |(first, _)| *first);
-        let mut rest = entries.range(from..).map(|(_, (entry, _))| *entry);
+        let mut rest = entries.range(from..).map(|(_, (entry, until))| {
+            if *until <= now && self.flaw != Flaw::SaysItForEver {
+                entry.expired()
+            } else {
+                *entry
+            }
+        });
         let entries: Vec<_> = rest.by_ref().take(limit.max(1)).collect();
         let more = rest.next().is_some() && self.flaw != Flaw::NeverMore;
         Ok(Page::new(self.incarnation, first, entries, more))

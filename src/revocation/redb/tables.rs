@@ -75,7 +75,7 @@ fn encode(draft: Draft, until: Timestamp) -> [u8; ENTRY] {
     entry
 }
 
-fn decode(position: u64, bytes: &[u8; ENTRY]) -> Option<Entry> {
+fn decode(position: u64, bytes: &[u8; ENTRY], now: Timestamp) -> Option<Entry> {
     let (nonce, rest) = bytes.split_first_chunk()?;
     let (fact, rest) = rest.split_first_chunk()?;
     let (life, _) = rest.split_first_chunk()?;
@@ -84,7 +84,12 @@ fn decode(position: u64, bytes: &[u8; ENTRY]) -> Option<Entry> {
         Fact::from_bytes(fact)?,
         u64::from_be_bytes(*life),
     );
-    Some(Entry::new(position, draft))
+    let entry = Entry::new(position, draft);
+    Some(if until(bytes) <= now {
+        entry.expired()
+    } else {
+        entry
+    })
 }
 
 fn until(bytes: &[u8; ENTRY]) -> Timestamp {
@@ -223,7 +228,7 @@ impl Snapshot {
     }
 
     /// A page, which is as long as the numbers of the log say.
-    pub(super) fn page(&self, own: &Own, from: u64, limit: usize) -> Judged<Page> {
+    pub(super) fn page(&self, own: &Own, from: u64, limit: usize, now: Timestamp) -> Judged<Page> {
         let from = from.max(own.first);
         let rest = own.last.saturating_add(1).saturating_sub(from);
         let taken = usize::try_from(rest).unwrap_or(usize::MAX).min(limit);
@@ -233,7 +238,7 @@ impl Snapshot {
             .take(taken)
         {
             let (position, bytes) = entry?;
-            let entry = decode(position.value(), bytes.value());
+            let entry = decode(position.value(), bytes.value(), now);
             // Not to be passed over: it may be of a later version, and end what this one accepts.
             match entry.filter(|entry| entry.position == expected) {
                 Some(entry) => entries.push(entry),

@@ -45,7 +45,8 @@ impl Reply {
     /// `None` if the log is not there.
     pub(super) fn of(answer: Value) -> Result<Option<Self>> {
         let mut answer = items(answer)?.into_iter();
-        let (Some(incarnation), Some(last), Some(nonce), Some(first), Some(entries)) = (
+        let (Some(incarnation), Some(last), Some(nonce), Some(first), Some(entries), Some(now)) = (
+            answer.next(),
             answer.next(),
             answer.next(),
             answer.next(),
@@ -54,12 +55,13 @@ impl Reply {
         ) else {
             return Ok(None);
         };
+        let now = number(now)?;
         Ok(Some(Self {
             head: stamp_of(incarnation, last, nonce)?,
             first: number(first)?,
             entries: items(entries)?
                 .into_iter()
-                .map(entry)
+                .map(|answer| entry(answer, now))
                 .collect::<Result<_>>()?,
         }))
     }
@@ -105,8 +107,9 @@ fn stamp_of(incarnation: Value, last: Value, nonce: Value) -> Result<Stamp> {
     Ok(Stamp::new(incarnation, last, mark))
 }
 
-/// An entry of a stream: its id, and a list of names with values.
-fn entry(answer: Value) -> Result<Entry> {
+/// An entry of a stream: its id, and a list of names with values, the last of which is the moment
+/// until which it stays.
+fn entry(answer: Value, now: u64) -> Result<Entry> {
     let mut answer = items(answer)?.into_iter();
     let id = bytes(answer.next().unwrap_or_default())?.unwrap_or_default();
     let position = std::str::from_utf8(&id)
@@ -117,7 +120,9 @@ fn entry(answer: Value) -> Result<Entry> {
     let value = bytes(fields.nth(1).unwrap_or_default())?.unwrap_or_default();
     // Not to be passed over: it may be of a later version, and end what this one would accept.
     let unknown = || Error::unavailable("the revocation log holds what does not decode");
-    decode(position, &value).ok_or_else(unknown)
+    let entry = decode(position, &value).ok_or_else(unknown)?;
+    let until = number(fields.nth(1).unwrap_or_default())?;
+    Ok(if until <= now { entry.expired() } else { entry })
 }
 
 fn number(answer: Value) -> Result<u64> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::revocation::sql::HEAD;
+use crate::revocation::sql::{HEAD, NOTHING};
 use crate::sql::table::Table;
 
 /// In which databases differ.
@@ -42,7 +42,7 @@ pub(super) struct Statements {
     /// Values: position, nonce, first position.
     pub(super) advance: Arc<str>,
     pub(super) head: Arc<str>,
-    /// Values: position, how many.
+    /// Values: the time, where it is not the database's, or else zero; position, how many.
     pub(super) read: Arc<str>,
     pub(super) fence: Arc<str>,
 }
@@ -94,7 +94,8 @@ impl Statements {
         );
         let read = format!(
             "{counted} UNION ALL SELECT * FROM ( \
-                SELECT 1, l.{position}, l.{life}, 0 AS {first}, l.{nonce}, l.{fact} \
+                SELECT 1, l.{position}, l.{life}, 0 AS {first}, l.{nonce}, \
+                CASE WHEN l.{until} > {clock} + ? THEN l.{fact} ELSE X'{NOTHING}' END AS {fact} \
                 FROM {log} AS l \
                 WHERE l.{position} >= ? AND l.{position} >= (SELECT h.{first} FROM {head} AS h WHERE h.{id} = 1) \
                 ORDER BY l.{position} LIMIT ? \

@@ -132,9 +132,15 @@ impl<C: Carrier> Tables<C> {
         self.rows(&self.statements.head, &[], read).await
     }
 
-    pub(super) async fn read(&self, from: u64, limit: usize) -> Result<Page> {
+    pub(super) async fn read(
+        &self,
+        from: u64,
+        limit: usize,
+        now: Option<Timestamp>,
+    ) -> Result<Page> {
         let limit = limit.max(1);
         let values = [
+            Value::Number(now.map_or(0, |now| now.unix().cast_signed())),
             Value::Number(i64::try_from(from).unwrap_or(i64::MAX)),
             Value::Number(i64::try_from(limit).map_or(i64::MAX, |limit| limit.saturating_add(1))),
         ];
@@ -187,9 +193,9 @@ macro_rules! log {
                 &self,
                 from: u64,
                 limit: usize,
-                _now: crate::clock::Timestamp,
+                $now: crate::clock::Timestamp,
             ) -> crate::Result<crate::revocation::Page> {
-                self.0.in_time(self.0.read(from, limit)).await
+                self.0.in_time(self.0.read(from, limit, $time)).await
             }
 
             async fn fence(&self, _now: crate::clock::Timestamp) -> crate::Result<()> {

@@ -1,7 +1,9 @@
 //! How long entries stay.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
-use crate::revocation::{MARGIN, RevocationLog};
+use crate::revocation::{Draft, Fact, MARGIN, Page, RevocationLog};
 use crate::testkit::log_fixture::LogFixture;
 use crate::testkit::log_laws::world::{LONG, World, draft, drafts, names};
 
@@ -124,6 +126,35 @@ pub async fn log_06_goes_on_when_all_is_gone<F: LogFixture>(fixture: &F) {
     assert_eq!(appended.position(), last + 1);
     let page = world.read(last + 1, 9).await;
     assert_eq!(names(&page.entries), [last + 1]);
+}
+
+/// An entry that has had its time behind one that has not keeps its place and says nothing any
+/// more; before that, it says what it said. Rejects a log whose new readers have to make room for
+/// all that ever was behind the entry that lives longest.
+pub async fn log_14_what_has_had_its_time_says_nothing<F: LogFixture>(fixture: &F) {
+    let mut world = World::open(fixture).await;
+    let said = [draft(1, LONG), draft(2, 100), draft(3, 0), draft(4, 500)];
+    world.append(&said).await;
+    let expected = |nothing: [bool; 4]| {
+        let fact = |(draft, nothing): (&Draft, bool)| match nothing {
+            true => Fact::Nothing,
+            false => draft.fact,
+        };
+        said.iter().zip(nothing).map(fact).collect::<Vec<_>>()
+    };
+    let facts = |page: &Page| -> Vec<_> { page.entries.iter().map(|entry| entry.fact).collect() };
+    let page = world.all().await;
+    assert_eq!(facts(&page), expected([false; 4]));
+    world.advance(stays::<F>(100)).await;
+    let page = world.all().await;
+    assert_eq!(facts(&page)[..2], expected([false; 4])[..2], "said no more");
+    world.advance(100 + MARGIN + 1 - stays::<F>(100)).await;
+    for node in [Arc::clone(&world.log), world.again().await] {
+        let page = node.read(1, 9, world.now()).await.expect("a page");
+        assert_eq!(facts(&page), expected([false, true, true, false]));
+        assert_eq!(names(&page.entries), [1, 2, 3, 4], "nonces stay");
+        assert_eq!((page.first, page.more), (1, false));
+    }
 }
 
 /// Where entries go by a clock of the log's own, a caller whose clock is ahead takes nothing away,

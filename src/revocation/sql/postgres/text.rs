@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::revocation::sql::HEAD;
+use crate::revocation::sql::{HEAD, NOTHING};
 use crate::sql::postgres::durability;
 use crate::sql::table::Table;
 
@@ -124,7 +124,9 @@ fn text(table: &Table, query: usize) -> String {
         HEAD_ONLY => counted,
         READ => format!(
             "{counted} UNION ALL SELECT * FROM (
-                SELECT 1::bigint, l.position, l.life, 0::bigint AS first, l.nonce, l.fact
+                SELECT 1::bigint, l.position, l.life, 0::bigint AS first, l.nonce,
+                    CASE WHEN l.stays_until > {CLOCK} THEN l.fact
+                    ELSE decode('{NOTHING}', 'hex') END AS fact
                 FROM {log} AS l
                 WHERE l.position >= $1::bigint
                     AND l.position >= (SELECT h.first FROM {head} AS h WHERE h.id = 1)

@@ -1,0 +1,134 @@
+//! For how long a node may answer by what it has read.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use statewise::clock::Clock as _;
+use statewise::revocation::RevocationView;
+use statewise::testkit::block_on;
+use statewise::token::{Key, Keyring, TokenAuthenticator};
+use statewise::{Authenticator, Login};
+
+use crate::failing::Failing;
+use crate::node::{LONGEST, Node, SECRET, log};
+
+/// What was read behind a fence is known as of the fence: an old primary may have been deposed a
+/// moment after it, and answers reads with nothing new. Rejects freshness that counts from the
+/// reads in between, by which a node accepts for a quarter of the bound longer.
+#[test]
+fn a_fenced_view_is_as_fresh_as_its_fence() {
+    let bound = 60;
+    let log = Failing::over(&log());
+    let node = Node::with(&log, Key::hs256(&SECRET).unwrap(), |view| {
+        view.bound(Duration::from_secs(bound)).fenced()
+    });
+    let token = node.log_in("alice");
+    // From here on others write to another primary, and log alice out there.
+    log.deposed.store(true, Ordering::Relaxed);
+    for second in 0..2 * bound {
+        let accepted = node.accepts(&token);
+        assert!(!accepted || second < bound, "accepted after {second} s");
+        assert!(accepted || second > bound / 2, "refused after {second} s");
+        node.clock.advance(Duration::from_secs(1));
+        let _ = node.follow();
+    }
+    log.deposed.store(false, Ordering::Relaxed);
+    node.follow().unwrap();
+    assert!(node.accepts(&token));
+}
+
+/// A new node knows nothing, whatever it is to do when it knows nothing new: it is *unavailable*
+/// until it has read the log to its end once, and takes no token for a revoked one.
+#[test]
+fn a_new_node_answers_nobody_before_it_has_caught_up() {
+    let log = Failing::over(&log());
+    let old = Node::new(&log);
+    let (token, revoked) = (old.log_in("alice"), old.log_in("bob"));
+    for user in ["carol", "dora", "eve"] {
+        let _ = block_on(old.auth.revoke_all(user)).unwrap();
+    }
+    let _ = block_on(old.auth.revoke(&revoked)).unwrap();
+    let view = RevocationView::builder(Arc::clone(&log))
+        .longest(LONGEST)
+        .accept_when_stale()
+        .clock(old.clock.clone())
+        .build()
+        .unwrap();
+    let auth: TokenAuthenticator = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(Duration::from_secs(900))
+        .revocations(&view)
+        .clock(old.clock.clone())
+        .build()
+        .unwrap();
+    // Nothing is read, then a part.
+    for pages in [0, 1] {
+        log.pages.store(pages, Ordering::Relaxed);
+        assert!(block_on(view.follow()).is_err());
+        for token in [&token, &revoked] {
+            let error = auth.verify_now(token).unwrap_err();
+            assert!(error.is_unavailable(), "{error:?}");
+        }
+    }
+    log.pages.store(usize::MAX, Ordering::Relaxed);
+    block_on(view.follow()).unwrap();
+    old.clock.advance(Duration::from_secs(60));
+    assert!(auth.verify_now(&token).is_ok() && auth.verify_now(&revoked).is_err());
+}
+
+/// A key does not expire, and whoever has it signs for as long as he likes: it stays retired for
+/// longer than anything lives that it has signed, for as long as somebody follows the log.
+#[test]
+fn a_leaked_key_stays_retired() {
+    let log = log();
+    let (leaked, next) = (Key::hs256(&SECRET).unwrap(), Key::generate_hs256().unwrap());
+    let ring = Keyring::new(next).verify_with(leaked.clone());
+    let node = Node::with(&log, ring.clone(), |view| view);
+    // Has not heard of it, and would not mind.
+    let thief = Node::new(&log);
+    let _ = block_on(node.view.retire_key(leaked.kid())).unwrap();
+    let mut longest = 0;
+    for _ in 0..50 {
+        for node in [&node, &thief] {
+            node.clock.advance(LONGEST / 7);
+        }
+        let late = Node::with(&log, ring.clone(), |view| view.clock(node.clock.clone()));
+        for _ in 0..70 {
+            block_on(node.view.upkeep().tick()).unwrap();
+        }
+        let forged = thief.log_in("admin");
+        assert!(node.refuses_as_revoked(&forged), "it is forgotten");
+        late.clock.set(node.clock.now().unwrap());
+        assert!(late.refuses_as_revoked(&forged), "new nodes have not heard");
+        // By the way, so that what has had its time goes.
+        let _ = block_on(node.auth.revoke(&node.log_in("bob"))).unwrap();
+        longest = longest.max(log.len());
+    }
+    // It is said again now and then, and not at each look.
+    assert!(longest < 20, "{longest} entries");
+}
+
+/// One fact that lives long keeps all behind it in the log. A node that starts then has no room to
+/// make for those that have expired. Rejects a log whose new readers count them once more, and
+/// have their view full of them.
+#[test]
+fn a_new_node_has_no_room_for_what_has_expired() {
+    let log = log();
+    let node = Node::new(&log);
+    let _ = block_on(node.auth.revoke_all("alice")).unwrap();
+    for user in 0..50 {
+        let soon = node.clock.now().unwrap().saturating_add(10);
+        let login = Login::new(user.to_string()).deadline(soon.into());
+        let token = block_on(node.auth.issue(login)).unwrap();
+        let _ = block_on(node.auth.revoke(token.credential().reveal())).unwrap();
+    }
+    node.clock.advance(Duration::from_secs(100));
+    let late = Node::with(&log, Key::hs256(&SECRET).unwrap(), |view| {
+        view.clock(node.clock.clone()).capacity(10)
+    });
+    assert_eq!(log.len(), 51);
+    assert_eq!(late.view.health().unwrap().facts, 1);
+    assert!(block_on(late.view.revoke_subject("bob")).is_ok());
+}

@@ -1,0 +1,125 @@
+//! What a log may lose, and who knows it.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use statewise::testkit::block_on;
+use statewise::token::{Key, TokenAuthenticator};
+use statewise::{Authenticator, Login};
+
+use crate::failing::Failing;
+use crate::node::{BOUND, Node, SECRET, log};
+
+/// However much of its end a log has lost, as one that is restored from an hour ago: what a node
+/// knows, it says again. Rejects a memory of the last few thousand entries.
+#[test]
+fn a_long_end_that_was_lost_is_said_again() {
+    let log = log();
+    let node = Node::new(&log);
+    let tokens: Vec<_> = (0..6000)
+        .map(|user| node.log_in(&user.to_string()))
+        .collect();
+    for token in &tokens {
+        let _ = block_on(node.auth.revoke(token)).unwrap();
+    }
+    node.follow().unwrap();
+    log.lose(6000);
+    node.follow().unwrap();
+    let late = Node::new(&log);
+    for node in [&node, &late] {
+        let accepted = tokens.iter().filter(|token| node.accepts(token)).count();
+        assert_eq!(accepted, 0, "of {}", tokens.len());
+    }
+}
+
+/// A node slept while the log lost its end, grew again, and let go of what it grew by: it alone
+/// knows what was lost, and says it when it wakes.
+#[test]
+fn who_slept_says_what_nobody_else_knows() {
+    let log = log();
+    let (asleep, other) = (Node::new(&log), Node::new(&log));
+    let stolen = other.log_in("alice");
+    let _ = block_on(asleep.auth.revoke(&stolen)).unwrap();
+    asleep.follow().unwrap();
+    log.lose(1);
+    // Short-lived facts, which go.
+    let short = |node: &Node| {
+        let clock = node.clock.clone();
+        let plain = TokenAuthenticator::<()>::builder(Key::hs256(&SECRET).unwrap())
+            .issuer("https://auth.example")
+            .audience("api")
+            .lifetime(Duration::from_secs(1))
+            .max_lifetime(Duration::from_secs(1))
+            .revocations(&node.view)
+            .clock(clock)
+            .build()
+            .unwrap();
+        let token = block_on(plain.issue(Login::new("noise"))).unwrap();
+        let _ = block_on(plain.revoke(token.credential().reveal())).unwrap();
+    };
+    for _ in 0..3 {
+        short(&other);
+        other.clock.advance(Duration::from_secs(100));
+        other.follow().unwrap();
+    }
+    asleep.clock.advance(Duration::from_secs(300));
+    asleep.follow().unwrap();
+    let late = Node::new(&log);
+    late.clock.advance(Duration::from_secs(300));
+    late.follow().unwrap();
+    for node in [&asleep, &late] {
+        assert!(node.refuses_as_revoked(&stolen));
+    }
+}
+
+/// Whoever has a key that leaked writes any stamp: one that is far beyond the end of the log makes
+/// no log longer, and no node wait for it.
+#[test]
+fn a_forged_stamp_does_not_grow_the_log() {
+    let log = log();
+    let node = Node::new(&log);
+    let honest = node.log_in("bob");
+    let forged = {
+        let lying = Failing::over(&log);
+        let thief = Node::new(&lying);
+        lying.beyond.store((1 << 40) + 5, Ordering::Relaxed);
+        thief.log_in("bob")
+    };
+    assert!(node.accepts(&forged), "signed by our key");
+    for _ in 0..3 {
+        let _ = node.follow();
+    }
+    assert!(log.len() < 20_000, "{} entries", log.len());
+    node.clock.advance(BOUND);
+    node.follow().unwrap();
+    assert!(node.accepts(&honest), "nobody is let in any more");
+    // Where it matters where it stands, it is not let in.
+    let _ = block_on(node.auth.revoke_all("bob")).unwrap();
+    node.follow().unwrap();
+    assert!(!node.accepts(&forged));
+    assert!(node.accepts(&node.log_in("bob")));
+}
+
+/// Where a log begins anew and takes no writes, a node that accepts all the same goes on with what
+/// it knows: also of those whose logins all ended.
+#[test]
+fn what_ended_by_its_place_is_known_until_it_is_said_again() {
+    let inner = log();
+    let log = Failing::over(&inner);
+    let node = Node::with(&log, Key::hs256(&SECRET).unwrap(), |view| {
+        view.accept_when_stale().accept_other_incarnations()
+    });
+    let (carol, bob) = (node.log_in("carol"), node.log_in("bob"));
+    let _ = block_on(node.auth.revoke_all("carol")).unwrap();
+    node.follow().unwrap();
+    inner.begin_anew(7);
+    log.deposed.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        assert!(node.follow().is_err());
+        assert!(node.refuses_as_revoked(&carol) && node.accepts(&bob));
+    }
+    let _ = block_on(node.view.revoke_everything());
+    log.deposed.store(false, Ordering::Relaxed);
+    node.follow().unwrap();
+    assert!(node.refuses_as_revoked(&carol) && node.accepts(&bob));
+}
