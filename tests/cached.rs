@@ -16,7 +16,7 @@ use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::session::{
     Handle, Limit, Load, Record, Replacement, SessionAuthenticator, SessionStore,
 };
-use statewise::store::{CachedStore, MemoryStore};
+use statewise::store::{CachedBuilder, CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, block_on, forward_session_store, yield_now};
 use statewise::{Authenticator, Login, Presented, Rejection, Result, Revocation};
 
@@ -31,20 +31,35 @@ struct Shared {
     fails: AtomicUsize,
     /// Polls that a load takes after it has read the row.
     stalls: AtomicUsize,
+    /// Loads under way, and how many there were at most.
+    loading: AtomicUsize,
+    most: AtomicUsize,
+    touches: AtomicUsize,
 }
 
 impl SessionStore for Shared {
     forward_session_store! {
-        inner: create, renew, update, confirm, touch, remove, remove_subject, list, sweep, begin,
+        inner: create, renew, update, confirm, remove, remove_subject, list, sweep, begin,
             staleness, upkeep
+    }
+
+    async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
+        self.touches.fetch_add(uses.len(), Ordering::Relaxed);
+        for _ in 0..self.stalls.load(Ordering::Relaxed) {
+            yield_now().await;
+        }
+        self.inner.touch(uses, now).await
     }
 
     async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
         self.loads.fetch_add(1, Ordering::Relaxed);
+        let loading = self.loading.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(loading, Ordering::Relaxed);
         let row = self.inner.load(handle, load, now).await;
         for _ in 0..self.stalls.load(Ordering::Relaxed) {
             yield_now().await;
         }
+        self.loading.fetch_sub(1, Ordering::Relaxed);
         if self.fails.load(Ordering::Relaxed) > 0 {
             return Err(statewise::Error::unavailable("no answer"));
         }
@@ -69,6 +84,9 @@ impl Fleet {
                 loads: AtomicUsize::new(0),
                 fails: AtomicUsize::new(0),
                 stalls: AtomicUsize::new(0),
+                loading: AtomicUsize::new(0),
+                most: AtomicUsize::new(0),
+                touches: AtomicUsize::new(0),
             }),
             clock: ManualClock::default(),
         }
@@ -79,6 +97,19 @@ impl Fleet {
     }
 
     fn limited(&self, limit: Limit) -> Auth {
+        self.configured(limit, |store| store)
+    }
+
+    /// A node that loads at most so many sessions at a time.
+    fn with_loads(&self, loads: usize) -> Auth {
+        self.configured(Limit::Unlimited, |store| store.loads(loads))
+    }
+
+    fn configured(
+        &self,
+        limit: Limit,
+        configure: impl FnOnce(CachedBuilder<Arc<Shared>>) -> CachedBuilder<Arc<Shared>>,
+    ) -> Auth {
         let view = RevocationView::builder(Arc::clone(&self.log))
             .longest(Duration::from_secs(12 * 3600))
             .bound(BOUND)
@@ -86,10 +117,8 @@ impl Fleet {
             .build()
             .unwrap();
         block_on(view.follow()).unwrap();
-        let store = CachedStore::builder(Arc::clone(&self.store), &view)
-            .max_age(MAX_AGE)
-            .build()
-            .unwrap();
+        let store = CachedStore::builder(Arc::clone(&self.store), &view).max_age(MAX_AGE);
+        let store = configure(store).build().unwrap();
         SessionAuthenticator::builder(store)
             .idle(Duration::from_secs(1800))
             .absolute(Duration::from_secs(12 * 3600))
@@ -366,4 +395,118 @@ fn a_kept_session_is_asked_for_once() {
     }
     let loads = fleet.loads();
     assert!(loads <= 2, "{loads} loads");
+}
+
+/// A login that was stamped in a part that the log has lost, and everything ended since: the row is
+/// still in the store, and says nothing of it.
+#[test]
+fn a_session_of_a_lost_part_ends_with_everything() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let stolen = {
+        let gone = fleet.node();
+        for user in ["bob", "carol", "dora"] {
+            let _ = block_on(gone.revoke_all(user)).unwrap();
+        }
+        log_in(&gone, "alice")
+    };
+    fleet.log.lose(3);
+    let _ = block_on(node.store().view().revoke_everything()).unwrap();
+    for _ in 0..3 {
+        follow(&node);
+        assert!(block_on(node.verify(&stolen)).is_err());
+        assert!(block_on(node.refresh(&stolen)).is_err());
+    }
+    let late = fleet.node();
+    let again = log_in(&node, "alice");
+    follow(&late);
+    for node in [&node, &late] {
+        assert!(!accepts(node, &stolen) && accepts(node, &again));
+    }
+}
+
+/// When a copy no longer says enough, those who ask at the same time ask the store one by one, and
+/// one of them notes the use. Rejects a store that lets all through who have waited for one.
+#[test]
+fn a_popular_session_is_no_stampede() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let session = log_in(&node, "alice");
+    assert!(accepts(&node, &session));
+    fleet.loads();
+    // A use is to be noted, of which a copy alone cannot tell whether it has been.
+    for _ in 0..80 {
+        fleet.clock.advance(Duration::from_secs(4));
+        follow(&node);
+    }
+    fleet.store.stalls.store(3, Ordering::Relaxed);
+    let verdicts = block_on(async {
+        let requests = (0..100).map(|_| node.verify(&session));
+        statewise::testkit::interleave(7, requests.map(|request| Box::pin(request) as _).collect())
+            .await
+    });
+    assert!(verdicts.iter().all(Result::is_ok));
+    assert_eq!(fleet.loads(), 1);
+    let touches = fleet.store.touches.swap(0, Ordering::Relaxed);
+    assert_eq!(touches, 1);
+}
+
+/// However many ask for however many sessions, also while the view is stale and nobody can be
+/// answered from memory: the store serves so many at a time as it was set to.
+#[test]
+fn no_flood_goes_through() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let sessions: Vec<_> = (0..20)
+        .map(|user| log_in(&node, &user.to_string()))
+        .collect();
+    let cold = fleet.with_loads(4);
+    fleet.store.stalls.store(3, Ordering::Relaxed);
+    for wait in [Duration::ZERO, BOUND] {
+        fleet.clock.advance(wait);
+        fleet.store.most.store(0, Ordering::Relaxed);
+        let verdicts = block_on(async {
+            let requests = sessions.iter().flat_map(|session| {
+                let asked = [
+                    Presented::new(session),
+                    Presented::new(session).authoritative(),
+                ];
+                asked.map(|presented| cold.verify_with(presented))
+            });
+            statewise::testkit::interleave(7, requests.map(|ask| Box::pin(ask) as _).collect())
+                .await
+        });
+        assert!(verdicts.iter().all(Result::is_ok));
+        let most = fleet.store.most.load(Ordering::Relaxed);
+        assert!(most <= 4, "{most} loads at a time");
+    }
+}
+
+/// Who looks at his sessions does not see those that have ended with everything, whose rows stay.
+#[test]
+fn what_ended_with_everything_is_not_listed() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let _old = log_in(&node, "alice");
+    let _ = block_on(node.store().view().revoke_everything()).unwrap();
+    follow(&node);
+    let _new = log_in(&node, "alice");
+    let listed = block_on(node.sessions("alice", None)).unwrap();
+    assert_eq!(listed.sessions.len(), 1);
+}
+
+/// A login that makes room and then fails, as the log is out of reach, has made room all the same.
+#[test]
+fn what_a_failed_login_evicted_is_forgotten() {
+    let fleet = Fleet::new();
+    let node = fleet.limited(Limit::EvictOldest(1));
+    let first = log_in(&node, "alice");
+    assert!(accepts(&node, &first));
+    let identity = block_on(node.verify(&first)).unwrap();
+    let _ = block_on(fleet.node().revoke_all("alice")).unwrap();
+    let second = log_in(&node, "alice");
+    assert!(accepts(&node, &second));
+    // Goes on from a login that has ended, and evicts one that has not.
+    assert!(block_on(node.issue(identity.into_login())).is_err());
+    assert!(!accepts(&node, &second));
 }

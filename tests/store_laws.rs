@@ -1,12 +1,20 @@
 //! The laws, on the stores that come with the crate.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use statewise::store::MemoryStore;
-use statewise::testkit::block_on;
+use statewise::revocation::{MemoryLog, RevocationView};
+use statewise::store::{CachedStore, MemoryStore};
+use statewise::testkit::{ManualClock, block_on};
 
+#[path = "stores/cached.rs"]
+mod cached;
 #[path = "stores/late_save.rs"]
 mod late_save;
 
@@ -21,9 +29,35 @@ mod memory_erased {
     statewise::testkit::session_store_laws!(ErasedFixture::new(MemoryFixture));
 }
 
+/// With copies in the memory of the node.
+mod memory_cached {
+    use statewise::testkit::MemoryFixture;
+
+    statewise::testkit::session_store_laws!(crate::cached::Cached::over(MemoryFixture));
+}
+
 #[test]
 fn a_late_save_does_not_undo_a_logout() {
     let nodes = Arc::new(MemoryStore::with_capacity(100).unwrap());
     let nodes = [Arc::clone(&nodes), nodes];
     block_on(late_save::a_late_save_does_not_undo_a_logout(nodes));
+}
+
+/// Nodes with a memory each of one store, which tell each other by a log.
+#[test]
+fn a_late_save_does_not_undo_a_logout_of_a_copy() {
+    let clock = ManualClock::default();
+    let log = Arc::new(MemoryLog::new().expect("random bytes"));
+    let shared = Arc::new(MemoryStore::with_capacity(100).expect("room"));
+    let nodes = [(); 2].map(|()| {
+        let view = RevocationView::builder(Arc::clone(&log))
+            .longest(Duration::from_secs(12 * 3_600))
+            .clock(clock.clone())
+            .build()
+            .expect("a view");
+        CachedStore::builder(Arc::clone(&shared), &view)
+            .build()
+            .expect("a store")
+    });
+    block_on(late_save::a_late_save_by(&clock, nodes));
 }

@@ -15,6 +15,8 @@
 
 mod support;
 
+#[path = "stores/cached.rs"]
+mod cached;
 #[path = "store_postgres/fixture.rs"]
 mod fixture;
 #[path = "stores/late_save.rs"]
@@ -32,6 +34,24 @@ mod sqlx {
 mod tokio_postgres {
     statewise::testkit::session_store_laws!(
         crate::fixture::PipelinedFixture,
+        block_on = crate::fixture::block_on
+    );
+}
+
+/// With copies in the memory of the node.
+#[cfg(feature = "sqlx-postgres")]
+mod sqlx_cached {
+    statewise::testkit::session_store_laws!(
+        crate::cached::Cached::over(crate::fixture::SqlxFixture),
+        block_on = crate::fixture::block_on
+    );
+}
+
+/// Likewise.
+#[cfg(feature = "tokio-postgres")]
+mod tokio_postgres_cached {
+    statewise::testkit::session_store_laws!(
+        crate::cached::Cached::over(crate::fixture::PipelinedFixture),
         block_on = crate::fixture::block_on
     );
 }

@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 
+#[path = "stores/cached.rs"]
+mod cached;
 #[path = "store_redb/device.rs"]
 mod device;
 #[cfg(unix)]
@@ -51,6 +53,11 @@ mod laws {
     }
 
     statewise::testkit::session_store_laws!(RedbFixture);
+
+    /// With copies in the memory of the node.
+    mod cached {
+        statewise::testkit::session_store_laws!(crate::cached::Cached::over(super::RedbFixture));
+    }
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! The Redis store and log on a Cluster of three primaries and three replicas.
 
-#![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "the helpers are part of the tests"
+)]
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -18,6 +22,8 @@ use statewise::testkit::{LogFixture, Sample, StoreFixture};
 use common::{PATIENT, patient, prefix, run, shift, shift_log, spread};
 use support::servers::redis::Cluster;
 
+#[path = "stores/cached.rs"]
+mod cached;
 #[path = "store_redis/common.rs"]
 mod common;
 #[path = "store_redis/dropped.rs"]
@@ -78,6 +84,14 @@ impl StoreFixture for Fixture {
 
 mod laws {
     statewise::testkit::session_store_laws!(super::Fixture, block_on = super::on_a_cluster);
+}
+
+/// With copies in the memory of the node.
+mod laws_cached {
+    statewise::testkit::session_store_laws!(
+        crate::cached::Cached::over(super::Fixture),
+        block_on = super::on_a_cluster
+    );
 }
 
 struct LogOnCluster;

@@ -11,6 +11,8 @@
 
 #[path = "sql/alternating.rs"]
 mod alternating;
+#[path = "stores/cached.rs"]
+mod cached;
 #[path = "sql/cases.rs"]
 mod cases;
 #[path = "sqlite/disk.rs"]

@@ -19,7 +19,7 @@ use crate::session::{
     Change, Created, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
     SessionStore, Swept, Updated,
 };
-use crate::store::cached::copies::{Copies, Copy};
+use crate::store::cached::copies::{Ask, Copies};
 use crate::upkeep::Upkeep;
 
 /// Sessions served from the memory of every node, and kept honest by a revocation log: a store
@@ -115,31 +115,32 @@ impl<S: SessionStore> CachedStore<S> {
         (row.is_alive(now) && !wants_touch).then_some(Some(row))
     }
 
-    /// Asks the store, and keeps what it says.
+    /// Asks the store, when it is its turn, and keeps what it says.
     async fn ask(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
-        let seen = self.view.here();
+        let asking = self.asking(handle, now);
+        let seat = self.flights.seat().await;
         let row = self.inner.load(handle, load, now).await?;
-        self.keep(handle, row.clone(), now, seen);
-        Ok(row.filter(|row| !self.has_ended(row, now)))
+        drop(seat);
+        asking.keep(row.clone());
+        match row {
+            Some(row) if self.has_ended(&row, now)? => Ok(None),
+            row => Ok(row),
+        }
     }
 
-    fn keep(&self, handle: Handle, row: Option<Record>, asked_at: Timestamp, seen: Stamp) {
-        let copy = Copy {
-            row,
-            asked_at,
-            seen,
-        };
-        self.copies.put(handle, copy);
+    /// The store is about to be asked.
+    fn asking(&self, handle: Handle, now: Timestamp) -> Ask<'_> {
+        self.copies.ask(handle, now, self.view.here())
     }
 
-    /// Whether a row that the store has belongs to a login that has ended all the same, with
-    /// everything. What ended by itself or with its subject is not in the store any more.
-    fn has_ended(&self, row: &Record, now: Timestamp) -> bool {
+    /// Whether a row that the store has belongs to a login that has ended all the same.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the next look at the log tells.
+    fn has_ended(&self, row: &Record, now: Timestamp) -> Result<bool> {
         let (handle, stamp) = (row.handle(), row.stamp());
-        matches!(
-            self.view.standing(handle, row.subject(), stamp, now),
-            Some(Standing::Ended | Standing::Misplaced { everything: true })
-        )
+        self.view.has_ended(handle, row.subject(), stamp, now)
     }
 
     /// Tells all nodes that logins have ended, and when that takes effect.
@@ -158,9 +159,17 @@ impl<S: SessionStore> CachedStore<S> {
 
 impl<S: SessionStore> SessionStore for CachedStore<S> {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
-        let seen = self.view.here();
+        let asking = self.asking(record.handle(), now);
         let created = self.inner.create(record, limit, now).await?;
         if let Created::Stored { evicted } = &created {
+            if !evicted.is_empty() {
+                evicted
+                    .iter()
+                    .for_each(|handle| self.copies.forget(*handle));
+                let facts: Vec<_> = evicted.iter().map(|handle| Fact::Login(*handle)).collect();
+                // They were to end anyway, and their copies will.
+                let _ = self.publish(&facts, Revocation::Immediate).await;
+            }
             // Who ends all logins of the subject removes them, says so, and removes them again:
             // either the second time finds this row, or this finds what was said.
             if let Some(stamp) = record.stamp() {
@@ -172,15 +181,9 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                     return Err(ended.err().unwrap_or(Rejection::Revoked.into()));
                 }
             }
-            self.keep(record.handle(), Some(record.clone()), now, seen);
-            if !evicted.is_empty() {
-                evicted
-                    .iter()
-                    .for_each(|handle| self.copies.forget(*handle));
-                let facts: Vec<_> = evicted.iter().map(|handle| Fact::Login(*handle)).collect();
-                // They were to end anyway, and their copies will.
-                let _ = self.publish(&facts, Revocation::Immediate).await;
-            }
+            asking.keep_new(record.clone());
+        } else {
+            self.copies.forget(record.handle());
         }
         Ok(created)
     }
@@ -202,11 +205,18 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
             let leader = match self.flights.join(handle) {
                 Joined::Lead(leader) => leader,
                 Joined::Wait(flight) => match flight.landed().await {
-                    Landed::Filled => match self.hit(handle, load, now) {
-                        Some(row) => return Ok(row),
-                        // Nothing that a copy could decide.
-                        None => return self.ask(handle, load, now).await,
-                    },
+                    Landed::Filled => {
+                        // Who has asked notes the use.
+                        let load = Load {
+                            touch: None,
+                            ..load
+                        };
+                        return match self.hit(handle, load, now) {
+                            Some(row) => Ok(row),
+                            // Nothing that a copy could decide.
+                            None => self.ask(handle, load, now).await,
+                        };
+                    }
                     Landed::Failed => {
                         let what = "the store could not answer another request";
                         return Err(Error::could_not(what, None));
@@ -214,9 +224,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                     Landed::Abandoned => continue,
                 },
             };
-            let seat = self.flights.seat().await;
             let row = self.ask(handle, load, now).await;
-            drop(seat);
             leader.land(if row.is_ok() {
                 Landed::Filled
             } else {
@@ -227,14 +235,16 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     }
 
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
-        let seen = self.view.here();
+        let asking = self.asking(handle, now);
         let renewed = self.inner.renew(handle, renewal, now).await?;
         match &renewed {
             Renewed::Advanced(row) | Renewed::Unchanged(row) => {
-                if self.has_ended(row, now) {
+                // Whoever ends it otherwise has removed it, or will.
+                let view = &self.view;
+                if view.has_ended_with_everything(handle, row.stamp(), now)? {
                     return Ok(Renewed::Absent);
                 }
-                self.keep(handle, Some(row.clone()), now, seen);
+                asking.keep(Some(row.clone()));
             }
             Renewed::Absent => self.copies.forget(handle),
         }
@@ -248,11 +258,11 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         change: &Change,
         now: Timestamp,
     ) -> Result<Updated> {
-        let seen = self.view.here();
+        let asking = self.asking(handle, now);
         let updated = self.inner.update(handle, expected, change, now).await?;
         match &updated {
             Updated::Done(row) => {
-                self.keep(handle, Some(row.clone()), now, seen);
+                asking.keep(Some(row.clone()));
                 let version = row.version();
                 let fact = Fact::Changed { handle, version };
                 // The change is made: where it is not told, copies show it when they have aged.
@@ -272,13 +282,20 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
-        self.inner.touch(uses, now).await?;
-        for (handle, used_at) in uses {
-            self.copies.change(*handle, |row| {
-                row.touch(*used_at);
-            });
+        // Of many who use a session at the same time, one tells the store.
+        let mut fresh = uses.to_vec();
+        fresh.retain(|(handle, used_at)| self.copies.touch(*handle, *used_at));
+        if fresh.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let touched = self.inner.touch(&fresh, now).await;
+        if touched.is_err() {
+            // Nobody has been told.
+            fresh
+                .iter()
+                .for_each(|(handle, _)| self.copies.forget(*handle));
+        }
+        touched
     }
 
     async fn remove(&self, handle: Handle, subject: &str, now: Timestamp) -> Result<Removed> {
@@ -319,7 +336,11 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     }
 
     async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
-        self.inner.list(subject, page, now).await
+        let mut listing = self.inner.list(subject, page, now).await?;
+        // Where it cannot be told yet, it is shown.
+        let is_alive = |row: &Record| !matches!(self.has_ended(row, now), Ok(true));
+        listing.records.retain(is_alive);
+        Ok(listing)
     }
 
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {

@@ -66,6 +66,16 @@ mod one_node {
     statewise::testkit::session_store_laws!(Tables, block_on = if_served);
 }
 
+/// With copies in the memory of the node.
+mod cached {
+    use super::{Tables, if_served};
+
+    statewise::testkit::session_store_laws!(
+        crate::cached::Cached::over(Tables),
+        block_on = if_served
+    );
+}
+
 mod two_nodes {
     use super::{TwoNodes, if_served};
 

@@ -89,6 +89,16 @@ mod two_nodes {
     );
 }
 
+/// With copies in the memory of the node.
+mod cached {
+    use super::{Duration, Files, block_on};
+
+    statewise::testkit::session_store_laws!(
+        crate::cached::Cached::over(Files::new(4, Duration::from_secs(1))),
+        block_on = block_on
+    );
+}
+
 mod pool_of_four {
     use super::{Duration, Files, block_on};
 

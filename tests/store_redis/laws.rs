@@ -51,3 +51,13 @@ impl StoreFixture for Fixture {
 }
 
 statewise::testkit::session_store_laws!(Fixture, block_on = on_a_server);
+
+/// With copies in the memory of the node.
+mod cached {
+    use super::{Fixture, on_a_server};
+
+    statewise::testkit::session_store_laws!(
+        crate::cached::Cached::over(Fixture),
+        block_on = on_a_server
+    );
+}

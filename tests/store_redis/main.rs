@@ -1,12 +1,15 @@
 //! The Redis store and log, on a server of its own.
 
 #![allow(
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "the helpers are part of the tests"
 )]
 
+#[path = "../stores/cached.rs"]
+mod cached;
 mod common;
 mod counted;
 mod dropped;

@@ -30,15 +30,15 @@ impl Copy {
 
     /// Whether it says more than `other` about the same row.
     fn is_ahead_of(&self, other: &Self) -> bool {
-        let age = |copy: &Self| {
-            let row = copy.row.as_ref();
-            (
-                copy.asked_at,
-                copy.seen.position(),
-                row.map(|row| (row.version(), row.generation(), row.confirmed)),
-            )
-        };
-        age(self) > age(other)
+        let asked = |copy: &Self| (copy.asked_at, copy.seen.position(), copy.row.is_some());
+        match (&self.row, &other.row) {
+            // Neither number ever falls.
+            (Some(row), Some(known)) => {
+                (row.version(), row.generation(), asked(self))
+                    > (known.version(), known.generation(), asked(other))
+            }
+            _ => asked(self) > asked(other),
+        }
     }
 }
 
@@ -56,6 +56,90 @@ pub(super) struct Copies {
 struct Shard {
     young: HashMap<Handle, Copy>,
     old: HashMap<Handle, Copy>,
+    asking: HashMap<Handle, Asking>,
+}
+
+/// Those who ask the store for a row at the moment.
+#[derive(Default)]
+struct Asking {
+    count: usize,
+    /// How often the row came or went meanwhile: whoever had asked before may have seen it as it
+    /// was, when somebody else has been told already how it is.
+    turns: u64,
+}
+
+impl Shard {
+    fn turns(&self, handle: Handle) -> u64 {
+        self.asking.get(&handle).map_or(0, |asking| asking.turns)
+    }
+
+    fn turn(&mut self, handle: Handle) {
+        if let Some(asking) = self.asking.get_mut(&handle) {
+            asking.turns += 1;
+        }
+    }
+
+    fn remove(&mut self, handle: Handle) {
+        self.young.remove(&handle);
+        self.old.remove(&handle);
+    }
+}
+
+/// Somebody asks the store for a row, or changes it there.
+pub(super) struct Ask<'c> {
+    copies: &'c Copies,
+    handle: Handle,
+    turns: u64,
+    asked_at: Timestamp,
+    seen: Stamp,
+}
+
+impl Ask<'_> {
+    /// Keeps what the store has answered, unless there is a copy that is ahead of it, or the row
+    /// came or went since it was asked.
+    pub(super) fn keep(self, row: Option<Record>) {
+        let is_turn = row.is_none();
+        self.put(row, is_turn);
+    }
+
+    /// Keeps a row that has been made.
+    pub(super) fn keep_new(self, row: Record) {
+        self.put(Some(row), true);
+    }
+
+    fn put(&self, row: Option<Record>, is_turn: bool) {
+        let (handle, copies) = (self.handle, self.copies);
+        let copy = Copy {
+            row,
+            asked_at: self.asked_at,
+            seen: self.seen,
+        };
+        let mut shard = copies.shard(handle.partition());
+        if shard.turns(handle) != self.turns {
+            shard.remove(handle);
+            return;
+        }
+        let known = shard.young.get(&handle).or_else(|| shard.old.get(&handle));
+        if known.is_none_or(|known| !known.is_ahead_of(&copy)) {
+            shard.old.remove(&handle);
+            copies.insert(&mut shard, handle, copy);
+        }
+        if is_turn {
+            shard.turn(handle);
+        }
+    }
+}
+
+impl Drop for Ask<'_> {
+    fn drop(&mut self) {
+        let mut shard = self.copies.shard(self.handle.partition());
+        if let Some(asking) = shard.asking.get_mut(&self.handle) {
+            asking.count -= 1;
+            if asking.count == 0 {
+                shard.asking.remove(&self.handle);
+            }
+        }
+    }
 }
 
 impl Copies {
@@ -88,13 +172,17 @@ impl Copies {
         copy.is_within(self.max_age, now).then_some(copy)
     }
 
-    /// Keeps a copy, unless there is one that is ahead of it.
-    pub(super) fn put(&self, handle: Handle, copy: Copy) {
+    /// Somebody is about to ask the store, where the view stands at `seen`.
+    pub(super) fn ask(&self, handle: Handle, asked_at: Timestamp, seen: Stamp) -> Ask<'_> {
         let mut shard = self.shard(handle.partition());
-        let known = shard.young.get(&handle).or_else(|| shard.old.get(&handle));
-        if known.is_none_or(|known| !known.is_ahead_of(&copy)) {
-            shard.old.remove(&handle);
-            self.insert(&mut shard, handle, copy);
+        let asking = shard.asking.entry(handle).or_default();
+        asking.count += 1;
+        Ask {
+            copies: self,
+            handle,
+            turns: asking.turns,
+            asked_at,
+            seen,
         }
     }
 
@@ -108,17 +196,27 @@ impl Copies {
     /// Changes the copy of a row, if there is one.
     pub(super) fn change(&self, handle: Handle, change: impl FnOnce(&mut Record)) {
         let mut shard = self.shard(handle.partition());
-        let Shard { young, old } = &mut *shard;
+        let Shard { young, old, .. } = &mut *shard;
         let copy = young.get_mut(&handle).or_else(|| old.get_mut(&handle));
         if let Some(row) = copy.and_then(|copy| copy.row.as_mut()) {
             change(row);
         }
     }
 
+    /// Notes a use in the copy of a row, if there is one. Whether the store does not know of it.
+    pub(super) fn touch(&self, handle: Handle, used_at: Timestamp) -> bool {
+        let mut is_news = true;
+        self.change(handle, |row| {
+            is_news = row.touch(used_at) || row.last_seen() < used_at;
+        });
+        is_news
+    }
+
+    /// Forgets a row that has come or gone, and whatever is on its way about it.
     pub(super) fn forget(&self, handle: Handle) {
         let mut shard = self.shard(handle.partition());
-        shard.young.remove(&handle);
-        shard.old.remove(&handle);
+        shard.remove(handle);
+        shard.turn(handle);
     }
 
     pub(super) fn forget_subject(&self, subject: &str) {
@@ -129,6 +227,9 @@ impl Copies {
         };
         shard.young.retain(stays);
         shard.old.retain(stays);
+        // Whose rows are asked for is not known yet.
+        let asking = shard.asking.values_mut();
+        asking.for_each(|asking| asking.turns += 1);
     }
 
     pub(super) fn len(&self) -> usize {
