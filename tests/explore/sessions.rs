@@ -284,8 +284,12 @@ impl Scenario {
                 row.wrapping_sub(1)
             }
         };
-        let is_ahead = known.asked != NEVER && (known.asked, rank(known.row)) > (asked, rank(row));
-        if !is_ahead {
+        let is_ahead = if known.row != NONE && row != NONE {
+            (known.row, known.asked) > (row, asked)
+        } else {
+            (known.asked, rank(known.row)) > (asked, rank(row))
+        };
+        if known.asked == NEVER || !is_ahead {
             state.copies[login] = Copy_ { asked, row };
         }
     }

@@ -20,25 +20,14 @@ pub(super) struct Copy {
     /// Where the view stood then: whatever ended the logins of a subject up to there had been
     /// removed from the store, so that a row that was there has survived it.
     pub(super) seen: Stamp,
+    /// When it was kept, by the count of its shard.
+    kept: u64,
 }
 
 impl Copy {
     /// Whether it is as young as `seconds`, by a clock that was not set back.
     fn is_within(&self, seconds: u64, now: Timestamp) -> bool {
         now >= self.asked_at && now.saturating_since(self.asked_at) < seconds
-    }
-
-    /// Whether it says more than `other` about the same row.
-    fn is_ahead_of(&self, other: &Self) -> bool {
-        let asked = |copy: &Self| (copy.asked_at, copy.seen.position(), copy.row.is_some());
-        match (&self.row, &other.row) {
-            // Neither number ever falls.
-            (Some(row), Some(known)) => {
-                (row.version(), row.generation(), asked(self))
-                    > (known.version(), known.generation(), asked(other))
-            }
-            _ => asked(self) > asked(other),
-        }
     }
 }
 
@@ -57,6 +46,8 @@ struct Shard {
     young: HashMap<Handle, Copy>,
     old: HashMap<Handle, Copy>,
     asking: HashMap<Handle, Asking>,
+    /// Counts the questions to the store, and the answers that were kept.
+    count: u64,
 }
 
 /// Those who ask the store for a row at the moment.
@@ -79,6 +70,11 @@ impl Shard {
         }
     }
 
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
     fn remove(&mut self, handle: Handle) {
         self.young.remove(&handle);
         self.old.remove(&handle);
@@ -90,13 +86,15 @@ pub(super) struct Ask<'c> {
     copies: &'c Copies,
     handle: Handle,
     turns: u64,
+    /// When it was asked, by the count of the shard.
+    asked: u64,
     asked_at: Timestamp,
     seen: Stamp,
 }
 
 impl Ask<'_> {
-    /// Keeps what the store has answered, unless there is a copy that is ahead of it, or the row
-    /// came or went since it was asked.
+    /// Keeps what the store has answered, unless there is a copy that is ahead of it. Where it
+    /// cannot be told which is later, there is none from then on.
     pub(super) fn keep(self, row: Option<Record>) {
         let is_turn = row.is_none();
         self.put(row, is_turn);
@@ -109,22 +107,35 @@ impl Ask<'_> {
 
     fn put(&self, row: Option<Record>, is_turn: bool) {
         let (handle, copies) = (self.handle, self.copies);
+        let mut shard = copies.shard(handle.partition());
         let copy = Copy {
             row,
             asked_at: self.asked_at,
             seen: self.seen,
+            kept: shard.next(),
         };
-        let mut shard = copies.shard(handle.partition());
-        if shard.turns(handle) != self.turns {
-            shard.remove(handle);
-            return;
-        }
         let known = shard.young.get(&handle).or_else(|| shard.old.get(&handle));
-        if known.is_none_or(|known| !known.is_ahead_of(&copy)) {
+        let is_later = match known.map(|known| (known, &known.row, &copy.row)) {
+            None | Some((_, None, None)) => true,
+            // Neither number ever falls.
+            Some((known, Some(old), Some(new))) => {
+                let age = |row: &Record, asked_at| (row.version(), row.generation(), asked_at);
+                if age(new, copy.asked_at) < age(old, known.asked_at) {
+                    return;
+                }
+                true
+            }
+            Some((known, ..)) => self.asked > known.kept,
+        };
+        let is_kept = is_later && shard.turns(handle) == self.turns;
+        if is_kept {
             shard.old.remove(&handle);
             copies.insert(&mut shard, handle, copy);
+        } else {
+            shard.remove(handle);
         }
-        if is_turn {
+        // Nor may anybody keep what was before it, whom no copy tells.
+        if is_turn || !is_kept {
             shard.turn(handle);
         }
     }
@@ -175,12 +186,14 @@ impl Copies {
     /// Somebody is about to ask the store, where the view stands at `seen`.
     pub(super) fn ask(&self, handle: Handle, asked_at: Timestamp, seen: Stamp) -> Ask<'_> {
         let mut shard = self.shard(handle.partition());
+        let asked = shard.next();
         let asking = shard.asking.entry(handle).or_default();
         asking.count += 1;
         Ask {
             copies: self,
             handle,
             turns: asking.turns,
+            asked,
             asked_at,
             seen,
         }
