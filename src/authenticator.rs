@@ -147,7 +147,8 @@ impl<'a> Presented<'a> {
         }
     }
 
-    /// Asks the authority itself and skips what is cached: for sensitive actions.
+    /// Asks the authority itself and skips what is cached: for sensitive actions. That is the store
+    /// of sessions, and for tokens their revocation log, if they have one.
     #[must_use]
     pub const fn authoritative(mut self) -> Self {
         self.authoritative = true;

@@ -107,7 +107,8 @@ impl ViewBuilder {
     }
 
     /// Goes on with what is known when the view is stale, instead of refusing everybody: whoever
-    /// was logged out a moment ago may then pass for as long as the log cannot be read.
+    /// was logged out a moment ago may then pass for as long as the log cannot be read. One that has
+    /// never read the log to its end knows nothing, and refuses all the same.
     pub fn accept_when_stale(mut self) -> Self {
         self.accept_when_stale = true;
         self
@@ -121,7 +122,8 @@ impl ViewBuilder {
     }
 
     /// Proves four times within the bound, by a write, that the log which is read takes writes:
-    /// an old primary that was cut off does not, if it is set up so.
+    /// an old primary that was cut off does not, if it is set up so. What is read counts from the
+    /// last such proof.
     pub fn fenced(mut self) -> Self {
         self.fenced = true;
         self

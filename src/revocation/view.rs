@@ -302,6 +302,9 @@ impl RevocationView {
     /// Ends all logins of everybody that have begun by now, on every node and of every kind that
     /// this view guards: for the day on which something has leaked.
     ///
+    /// Sessions stay in their store, and only the log and those who have read it know that they have
+    /// ended: should the log lose its data while no node runs, they live again.
+    ///
     /// # Errors
     ///
     /// As for [`revoke_subject`](Self::revoke_subject).
@@ -404,6 +407,31 @@ impl RevocationView {
             }
             if !page.more {
                 return Ok(false);
+            }
+        }
+    }
+
+    /// Asks the log itself for what is new, and obeys it: whatever was acknowledged before this call.
+    /// Does not make the view fresh, which is up to who follows.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log could not answer, or is another one than the one that is followed.
+    pub(crate) async fn look(&self) -> Result<()> {
+        let inner = &*self.inner;
+        let mut from = inner.known.head();
+        loop {
+            let sent = clock::read(&*inner.settings.clock)?;
+            let page = inner.log.read_dyn(from, PAGE, sent).await?;
+            if !inner.known.is_here(Stamp::new(page.incarnation, 0, 0)) {
+                return Err(stale());
+            }
+            for entry in &page.entries {
+                inner.known.apply(entry, sent);
+                from = entry.position + 1;
+            }
+            if !page.more {
+                return Ok(());
             }
         }
     }

@@ -569,7 +569,14 @@ where
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
-        self.verify_now(presented.credential())
+        let caller = self.verify_now(presented.credential())?;
+        match &self.revocations {
+            Some(view) if presented.is_authoritative() => {
+                view.look().await?;
+                self.verify_now(presented.credential())
+            }
+            _ => Ok(caller),
+        }
     }
 
     async fn refresh(&self, credential: &str) -> Result<Issued<D>> {

@@ -8,7 +8,7 @@ use statewise::clock::Clock as _;
 use statewise::revocation::RevocationView;
 use statewise::testkit::block_on;
 use statewise::token::{Key, Keyring, TokenAuthenticator};
-use statewise::{Authenticator, Login};
+use statewise::{Authenticator, Login, Presented, Rejection};
 
 use crate::failing::Failing;
 use crate::node::{LONGEST, Node, SECRET, log};
@@ -131,4 +131,30 @@ fn a_new_node_has_no_room_for_what_has_expired() {
     assert_eq!(log.len(), 51);
     assert_eq!(late.view.health().unwrap().facts, 1);
     assert!(block_on(late.view.revoke_subject("bob")).is_ok());
+}
+
+/// For a sensitive action the log itself is asked, and what has been acknowledged anywhere counts.
+#[test]
+fn the_log_itself_can_be_asked() {
+    let log = Failing::over(&log());
+    let (here, there) = (Node::new(&log), Node::new(&log));
+    let asks = |token: &str| {
+        let presented = Presented::new(token).authoritative();
+        block_on(there.auth.verify_with(presented)).map(drop)
+    };
+    let tokens = ["alice", "bob", "carol"].map(|user| here.log_in(user));
+    let _ = block_on(here.auth.revoke(&tokens[0])).unwrap();
+    let _ = block_on(here.auth.revoke_all("noise")).unwrap();
+    let _ = block_on(here.auth.revoke_all("bob")).unwrap();
+    assert!(tokens.iter().all(|token| there.accepts(token)));
+    assert!(asks(&tokens[2]).is_ok());
+    for token in &tokens[..2] {
+        let error = asks(token).unwrap_err();
+        assert_eq!(error.rejection(), Some(Rejection::Revoked));
+    }
+    // And is obeyed from then on, of what was looked at.
+    assert!(there.refuses_as_revoked(&tokens[0]) && there.accepts(&tokens[2]));
+    log.pages.store(0, Ordering::Relaxed);
+    assert!(asks(&tokens[2]).unwrap_err().is_unavailable());
+    assert!(there.accepts(&tokens[2]));
 }
