@@ -100,6 +100,8 @@ pub fn run(kind: &str, socket: &str) {
     let Some(orders) = orders(&mut lines) else {
         return;
     };
+    // Logging everybody in may have taken longer than the bound.
+    runtime.block_on(view.follow()).unwrap();
     // Nobody is left who wants to know.
     thread::spawn(move || {
         while lines.next().is_some() {}
