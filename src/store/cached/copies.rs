@@ -117,9 +117,12 @@ impl Ask<'_> {
         let known = shard.young.get(&handle).or_else(|| shard.old.get(&handle));
         let is_later = match known.map(|known| (known, &known.row, &copy.row)) {
             None | Some((_, None, None)) => true,
-            // Neither number ever falls.
+            // None of these ever falls, and a credential is confirmed within its generation.
             Some((known, Some(old), Some(new))) => {
-                let age = |row: &Record, asked_at| (row.version(), row.generation(), asked_at);
+                let age = |row: &Record, asked_at| {
+                    let counts = (row.version(), row.generation(), row.confirmed);
+                    (counts, asked_at)
+                };
                 if age(new, copy.asked_at) < age(old, known.asked_at) {
                     return;
                 }
