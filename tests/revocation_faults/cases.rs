@@ -48,6 +48,10 @@ impl<S: Site> World<S> {
         let _ = here.sessions.revoke(&world.ended_session).await.unwrap();
         world.fleet.have_ended(&world.alice).await;
         world.fleet.have_ended(&world.eve).await;
+        // Said last, and so read last.
+        while there.accepts_session(&world.ended_session).await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         Some(world)
     }
 
