@@ -14,22 +14,29 @@ pub(crate) const NULL: &[u8] = b"null";
 /// How deep data may nest, so that both strategies read back what they wrote.
 const DEPTH: usize = 31;
 
-/// Appends data to `json`.
+/// The data of a login as they are stored; `None` if they serialise to `null`.
 ///
 /// # Errors
 ///
 /// *Misuse* if they do not serialise, or nest more than 31 deep.
-pub(crate) fn write<D: Serialize>(data: &D, json: &mut Vec<u8>) -> Result<()> {
-    let start = json.len();
-    serde_json::to_writer(&mut *json, data).map_err(|_| {
+pub(crate) fn stored<D: Serialize + 'static>(data: &D) -> Result<Option<Vec<u8>>> {
+    if is_none::<D>() {
+        return Ok(None);
+    }
+    let json = serde_json::to_vec(data).map_err(|_| {
         Error::misuse("the data of a login do not serialise to JSON: see their Serialize")
     })?;
-    if depth(json.get(start..).unwrap_or_default()) > DEPTH {
+    if depth(&json) > DEPTH {
         return Err(Error::misuse(
             "the data of a login nest more than 31 deep: flatten them, or keep them elsewhere",
         ));
     }
-    Ok(())
+    Ok(Some(json).filter(|json| json != NULL))
+}
+
+/// Whether the application keeps no data.
+fn is_none<D: 'static>() -> bool {
+    TypeId::of::<D>() == TypeId::of::<()>()
 }
 
 /// How deep a JSON value nests.
@@ -55,8 +62,10 @@ fn depth(json: &[u8]) -> usize {
 pub(crate) fn read<'a, D: DeserializeOwned + 'static>(
     json: impl FnOnce() -> Option<&'a [u8]>,
 ) -> Result<D> {
-    let wants_none = TypeId::of::<D>() == TypeId::of::<()>();
-    let read = match Some(json).filter(|_| !wants_none).and_then(|json| json()) {
+    let read = match Some(json)
+        .filter(|_| !is_none::<D>())
+        .and_then(|json| json())
+    {
         Some(json) => serde_json::from_slice(json).map_err(drop),
         // As `null` would be, without a parser for it.
         None => D::deserialize(UnitDeserializer::<Unreadable>::new()).map_err(drop),

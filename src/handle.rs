@@ -18,12 +18,12 @@ pub struct Handle([u8; 16]);
 
 impl Handle {
     /// A fresh handle for a login of `subject`.
-    pub(crate) fn draw(subject: &str, entropy: &dyn Entropy) -> Result<Self> {
+    pub(crate) fn draw(subject: &[u8], entropy: &dyn Entropy) -> Result<Self> {
         Ok(Self::of_subject(subject, entropy::draw(entropy)?))
     }
 
     /// A handle in the partition of `subject`, with the rest as given.
-    pub(crate) fn of_subject(subject: &str, mut bytes: [u8; 16]) -> Self {
+    pub(crate) fn of_subject(subject: &[u8], mut bytes: [u8; 16]) -> Self {
         let [first, second] = partition_of(subject).to_be_bytes();
         bytes[0] = first;
         bytes[1] = (second & 0xf0) | (bytes[1] & 0x0f);
@@ -56,15 +56,15 @@ impl Handle {
 }
 
 /// The upper twelve bits, in place, of a subject's partition.
-fn partition_of(subject: &str) -> u16 {
-    let hash = sha256::hash(subject.as_bytes());
+fn partition_of(subject: &[u8]) -> u16 {
+    let hash = sha256::hash(subject);
     u16::from_be_bytes([hash[0], hash[1]]) & 0xfff0
 }
 
 /// The partition of the logins of `subject`, 0 to 4095; see [`Handle::partition`].
 #[must_use]
 pub fn partition(subject: &str) -> u16 {
-    partition_of(subject) >> 4
+    partition_of(subject.as_bytes()) >> 4
 }
 
 impl fmt::Debug for Handle {

@@ -49,7 +49,7 @@ impl<D> Identity<D> {
         let issued_at = Timestamp::from(issued_at);
         let expires_at = Timestamp::from(expires_at);
         Ok(Self {
-            handle: Handle::draw(login.subject(), &SystemEntropy)?,
+            handle: Handle::draw(login.fields.subject_bytes(), &SystemEntropy)?,
             fields,
             issued_at,
             authenticated_at: login.authenticated_at.unwrap_or(issued_at).min(issued_at),
@@ -215,18 +215,24 @@ pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>) -> Result<()>
 ///
 /// *Misuse* for an empty subject, *refused* if subject, roles and device together are too large.
 pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fields> {
-    if login.subject().is_empty() {
+    if login.fields.subject_bytes().is_empty() {
         return Err(Error::misuse(
             "the subject of a login is empty: name the user",
         ));
+    }
+    let check = |builder: &FieldsBuilder| match builder.size() {
+        ..=MAX_FIELDS => Ok(()),
+        _ => Err(Error::refused(Refusal::TooLarge)),
+    };
+    if login.device.is_none() && data.is_none() {
+        check(&login.fields)?;
+        return Ok(login.fields.build());
     }
     let mut builder = login.fields.clone();
     if let Some(device) = &login.device {
         builder.device(device);
     }
-    if builder.size() > MAX_FIELDS {
-        return Err(Error::refused(Refusal::TooLarge));
-    }
+    check(&builder)?;
     if let Some(data) = data {
         builder.data(data);
     }

@@ -69,12 +69,20 @@ impl std::error::Error for InvalidPublicId {}
 
 /// Sixteen bytes as 22 base64url characters.
 pub(crate) fn encode_16(bytes: &[u8; 16]) -> [u8; 22] {
-    let bits = u128::from_be_bytes(*bytes);
-    let parts = [(bits >> 68) as u64, (bits >> 8) as u64, (bits << 4) as u64];
-    std::array::from_fn(|at| {
-        let (part, digits) = (parts[at / 10], if at < 20 { 10 } else { 2 });
-        ALPHABET[(part >> (6 * (digits - 1 - at % 10))) as usize & 0x3f]
-    })
+    let digit = |bits: u32| ALPHABET[bits as usize & 0x3f];
+    let mut text = [0; 22];
+    let (threes, last) = bytes.as_chunks::<3>();
+    let (fours, rest) = text.as_chunks_mut::<4>();
+    for (digits, [a, b, c]) in fours.iter_mut().zip(threes) {
+        let bits = u32::from_be_bytes([0, *a, *b, *c]);
+        *digits = [18, 12, 6, 0].map(|shift| digit(bits >> shift));
+    }
+    // Two digits of the byte that is left.
+    let last = last.iter().map(|byte| u32::from(*byte) << 4);
+    for (digits, bits) in rest.as_chunks_mut::<2>().0.iter_mut().zip(last) {
+        *digits = [digit(bits >> 6), digit(bits)];
+    }
+    text
 }
 
 /// Sixteen bytes from 22 base64url characters in their one canonical spelling.

@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn a_subject_and_its_logins_share_a_partition() {
         for subject in ["", "alice", "é"] {
-            let handle = Handle::of_subject(subject, [0xff; 16]);
+            let handle = Handle::of_subject(subject.as_bytes(), [0xff; 16]);
             assert_eq!(SubjectKey::of(subject).partition(), handle.partition());
         }
     }

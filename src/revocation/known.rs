@@ -467,7 +467,7 @@ mod tests {
         let handle = |random: &mut Random| {
             let subject = subjects[random.below(3)];
             (
-                Handle::of_subject(subject, [random.below(5) as u8; 16]),
+                Handle::of_subject(subject.as_bytes(), [random.below(5) as u8; 16]),
                 subject,
             )
         };
@@ -531,7 +531,7 @@ mod tests {
     fn a_fact_stays_for_its_life_and_no_shorter() {
         let known = Known::new(10);
         known.enter(1);
-        let handle = Handle::of_subject("alice", [9; 16]);
+        let handle = Handle::of_subject(b"alice", [9; 16]);
         known.apply(&entry(1, Fact::Login(handle), 100), now());
         let sweep = |later| (0..SHARDS).for_each(|_| known.sweep(now().saturating_add(later)));
         sweep(100 + MARGIN - 1);

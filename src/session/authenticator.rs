@@ -379,15 +379,12 @@ where
 
     /// The data in its stored form; what serialises to `null` is not stored.
     fn stored(&self, data: &D) -> Result<Option<Vec<u8>>> {
-        let mut json = Vec::new();
-        data::write(data, &mut json)?;
-        if json == data::NULL {
-            return Ok(None);
-        }
-        if json.len() > self.policy.max_data {
+        let stored = data::stored(data)?;
+        let is_large = |json: &Vec<u8>| json.len() > self.policy.max_data;
+        if stored.as_ref().is_some_and(is_large) {
             return Err(Refusal::TooLarge.into());
         }
-        Ok(Some(json))
+        Ok(stored)
     }
 
     /// The identity that a row stands for.

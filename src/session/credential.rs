@@ -71,7 +71,7 @@ impl SessionCredential {
         secret.copy_from_slice(&drawn[28..]);
         Ok(Self {
             purpose,
-            handle: Handle::of_subject(subject, handle),
+            handle: Handle::of_subject(subject.as_bytes(), handle),
             generation: 0,
             family: Secret(family),
             secret: Secret(secret),

@@ -99,7 +99,7 @@ impl Sample {
             ..History::default()
         };
         Record {
-            handle: Handle::draw(&self.subject, &SystemEntropy).expect("random bytes"),
+            handle: Handle::draw(self.subject.as_bytes(), &SystemEntropy).expect("random bytes"),
             generation: 0,
             version: 0,
             created_at: now,

@@ -24,8 +24,9 @@ use crate::token::claims::{Claims, Facts};
 use crate::token::interop::Foreign;
 use crate::token::json::{self, Text};
 use crate::token::jws::{self, LONGEST, Own, Room, Verified};
-use crate::token::key::Key;
+use crate::token::key::{HEADER, Key};
 use crate::token::keyring::{Held, Keyring};
+use crate::token::payload::Payload;
 use crate::token::policy::Policy;
 use crate::token::shared::Shared;
 use crate::upkeep::Upkeep;
@@ -269,6 +270,10 @@ impl<D> TokenAuthenticator<D> {
     ) -> Result<T> {
         // Before any buffer of that length.
         self.policy.check_length(token)?;
+        if token.len() < HEADER && self.foreign.is_none() {
+            // Without a look at the keys, whose lock takes twice as long as all of this.
+            return Err(unheaded(token));
+        }
         let ring = self.ring.read();
         let own = jws::own(&ring, token)?;
         if own.is_none() && self.foreign.is_none() {
@@ -351,14 +356,14 @@ where
         })
     }
 
-    /// Signs a token that says what `identity` does, with what `carry` adds, and with data as
-    /// `write_data` writes them.
+    /// Signs a token that says what `identity` does, with what `carry` adds, and with data as they
+    /// are stored.
     fn sign(
         &self,
         identity: &Identity<D>,
         max_length: usize,
-        carry: impl FnOnce(&mut Vec<u8>),
-        write_data: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+        carry: impl FnOnce(&mut Payload),
+        data: Option<&[u8]>,
     ) -> Result<Credential> {
         let Identity {
             issued_at,
@@ -372,37 +377,38 @@ where
             authenticated_at: Some(authenticated_at).filter(|time| *time != issued_at),
             deadline: Some(deadline).filter(|time| *time != identity.expires_at),
             handle: identity.handle,
-            subject: identity.subject(),
-            device: identity.device(),
+            subject: identity.fields.subject_bytes(),
+            device: identity.fields.device_bytes(),
             stamp: identity.stamp,
         };
-        let mut json = canonical::write(&self.policy.prefix, &draft, identity.roles());
+        let mut json = Payload::new();
+        let roles = identity.fields.roles_bytes();
+        canonical::write(&mut json, &self.policy.prefix, &draft, roles);
         carry(&mut json);
-        let without_data = json.len();
-        json.extend(canonical::DATA);
-        let start = json.len();
-        write_data(&mut json)?;
-        if json.get(start..) == Some(data::NULL) {
-            json.truncate(without_data);
-        } else if !json.get(start..).is_some_and(json::is_member) {
-            // A token that its own issuer would not read is not handed out.
-            return Err(Error::misuse(
-                "the data of a login hold a number beyond a double: keep it as text",
-            ));
+        if let Some(data) = data.filter(|data| *data != data::NULL) {
+            if !json::is_member(data) {
+                // A token that its own issuer would not read is not handed out.
+                return Err(Error::misuse(
+                    "the data of a login hold a number beyond a double: keep it as text",
+                ));
+            }
+            json.push(canonical::DATA);
+            json.push(data);
         }
-        json.push(b'}');
+        json.push(b"}");
         let ring = self.ring.read();
-        let signer = ring.signer(issued_at).filter(|key| !self.is_retired(key));
+        let signer = ring.signer(issued_at);
+        let signer = signer.filter(|held| !self.is_retired(&held.key));
         let signer = signer.ok_or_else(|| {
             Error::misuse("the key that signs has been retired: give the service another one")
         })?;
-        if !ring.outlives(signer, identity.expires_at) {
+        if !signer.outlives(identity.expires_at) {
             return Err(Error::misuse(
                 "the key that signs is retired before the token would expire: let the next one \
                  sign earlier, or this one verify longer",
             ));
         }
-        let token = jws::sign(signer, &json, max_length);
+        let token = jws::sign(&signer.key, json.as_bytes(), max_length);
         Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
     }
 
@@ -420,7 +426,7 @@ where
             return Err(Rejection::Expired.into());
         }
         let identity = Identity {
-            handle: Handle::draw(login.subject(), &*self.entropy)?,
+            handle: Handle::draw(login.fields.subject_bytes(), &*self.entropy)?,
             fields,
             issued_at: now,
             authenticated_at,
@@ -433,8 +439,8 @@ where
         };
         // What can be issued can be refreshed: leave room for what that adds.
         let max_length = self.policy.max_length - AUTH_TIME;
-        let write = |json: &mut Vec<u8>| data::write(&identity.data, json);
-        let credential = self.sign(&identity, max_length, |_| {}, write)?;
+        let data = data::stored(&identity.data)?;
+        let credential = self.sign(&identity, max_length, |_| {}, data.as_deref())?;
         Ok(Issued::new(credential, identity, Outcome::New))
     }
 
@@ -449,14 +455,10 @@ where
             identity.issued_at = now.max(facts.authenticated_at);
             identity.expires_at = self.expiry(identity.issued_at, facts.deadline);
             // Carried over as they are: also what this version of the data does not know.
-            let data = facts.data.map_or(data::NULL, str::as_bytes);
+            let data = facts.data.map(str::as_bytes);
             let max_length = self.policy.max_length;
-            let carry = |json: &mut Vec<u8>| canonical::carry_unknown(facts.json, json);
-            let write = |json: &mut Vec<u8>| {
-                json.extend(data);
-                Ok(())
-            };
-            let credential = self.sign(&identity, max_length, carry, write)?;
+            let carry = |json: &mut Payload| canonical::carry_unknown(facts.json, json);
+            let credential = self.sign(&identity, max_length, carry, data)?;
             Ok(Issued::new(credential, identity, Outcome::Rotated))
         })
     }
@@ -479,11 +481,7 @@ where
         identity.issued_at = now.max(identity.authenticated_at);
         identity.expires_at = self.expiry(identity.issued_at, deadline);
         identity.deadline = identity.expires_at;
-        let write = |json: &mut Vec<u8>| {
-            json.extend(data.unwrap_or(data::NULL));
-            Ok(())
-        };
-        let signed = self.sign(identity, self.policy.max_length, |_| {}, write);
+        let signed = self.sign(identity, self.policy.max_length, |_| {}, data);
         identity.deadline = deadline;
         signed
     }

@@ -5,6 +5,7 @@ use crate::handle::{Handle, Stamp};
 use crate::public_id::{decode_16, encode_16};
 use crate::token::claims::{Claims, WRITTEN};
 use crate::token::json::{self, NumericDate, Text};
+use crate::token::payload::Payload;
 
 /// What a token is to say.
 pub(crate) struct Draft<'a> {
@@ -15,78 +16,75 @@ pub(crate) struct Draft<'a> {
     /// Only if it is not `expires_at`.
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) handle: Handle,
-    pub(crate) subject: &'a str,
-    pub(crate) device: Option<&'a str>,
+    pub(crate) subject: &'a [u8],
+    pub(crate) device: Option<&'a [u8]>,
     pub(crate) stamp: Option<Stamp>,
 }
 
 /// The beginning of every payload: issuer and audience, up to the value of `exp`.
 pub(crate) fn prefix(issuer: &str, audience: &str) -> String {
-    let mut prefix = Vec::new();
-    prefix.extend(b"{\"iss\":");
-    push_text(&mut prefix, issuer);
-    prefix.extend(b",\"aud\":");
-    push_text(&mut prefix, audience);
-    prefix.extend(b",\"exp\":");
-    String::from_utf8_lossy(&prefix).into_owned()
+    let mut prefix = Payload::new();
+    prefix.push(b"{\"iss\":");
+    push_text(&mut prefix, issuer.as_bytes());
+    prefix.push(b",\"aud\":");
+    push_text(&mut prefix, audience.as_bytes());
+    prefix.push(b",\"exp\":");
+    String::from_utf8_lossy(prefix.as_bytes()).into_owned()
 }
 
-/// A payload up to where the data goes, without the closing brace.
+/// Writes a payload up to where the data goes, without the closing brace.
 pub(crate) fn write<'a>(
+    json: &mut Payload,
     prefix: &str,
     draft: &Draft<'_>,
-    roles: impl Iterator<Item = &'a str>,
-) -> Vec<u8> {
-    let device = draft.device.map_or(0, str::len);
-    // Enough unless there are many roles or escapes.
-    let mut json = Vec::with_capacity(prefix.len() + draft.subject.len() + device + 320);
-    json.extend(prefix.as_bytes());
-    push_number(&mut json, draft.expires_at);
-    json.extend(b",\"iat\":");
-    push_number(&mut json, draft.issued_at);
+    roles: impl Iterator<Item = &'a [u8]>,
+) {
+    json.push(prefix.as_bytes());
+    push_number(json, draft.expires_at);
+    json.push(b",\"iat\":");
+    push_number(json, draft.issued_at);
     if let Some(authenticated_at) = draft.authenticated_at {
-        json.extend(b",\"auth_time\":");
-        push_number(&mut json, authenticated_at);
+        json.push(b",\"auth_time\":");
+        push_number(json, authenticated_at);
     }
     if let Some(deadline) = draft.deadline {
-        json.extend(b",\"abs\":");
-        push_number(&mut json, deadline);
+        json.push(b",\"abs\":");
+        push_number(json, deadline);
     }
-    json.extend(b",\"sid\":\"");
-    json.extend(encode_16(draft.handle.as_bytes()));
-    json.extend(b"\",\"sub\":");
-    push_text(&mut json, draft.subject);
+    json.push(b",\"sid\":\"");
+    json.push(&encode_16(draft.handle.as_bytes()));
+    json.push(b"\",\"sub\":");
+    push_text(json, draft.subject);
     let mut open = false;
     for role in roles {
-        json.extend(if open { &b","[..] } else { b",\"roles\":[" });
+        json.push(if open { &b","[..] } else { b",\"roles\":[" });
         open = true;
-        push_text(&mut json, role);
+        push_text(json, role);
     }
     if open {
-        json.push(b']');
+        json.push(b"]");
     }
     if let Some(device) = draft.device {
-        json.extend(b",\"device\":");
-        push_text(&mut json, device);
+        json.push(b",\"device\":");
+        push_text(json, device);
     }
     if let Some(stamp) = draft.stamp {
-        json.extend(b",\"rev\":\"");
-        json.extend(encode_16(&stamp.to_bytes()));
-        json.push(b'"');
+        json.push(b",\"rev\":\"");
+        json.push(&encode_16(&stamp.to_bytes()));
+        json.push(b"\"");
     }
-    json
 }
 
 /// Copies the claims of `claims_set` that this version does not write: what a later version added
 /// is not lost when this one refreshes.
-pub(crate) fn carry_unknown(claims_set: &str, json: &mut Vec<u8>) {
+pub(crate) fn carry_unknown(claims_set: &str, json: &mut Payload) {
     // It was read before, so that it is one object.
     let _ = json::object(claims_set, |name, _, raw| {
         if !WRITTEN.iter().any(|written| name.is(written)) {
-            json.push(b',');
-            push_text(json, &name.decode());
-            json.push(b':');
-            json.extend(raw.as_bytes());
+            json.push(b",");
+            push_text(json, name.decode().as_bytes());
+            json.push(b":");
+            json.push(raw.as_bytes());
         }
         Ok(())
     });
@@ -243,46 +241,46 @@ impl<'a> Rest<'a> {
     }
 }
 
-fn push_number(json: &mut Vec<u8>, time: Timestamp) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
+fn push_number(json: &mut Payload, time: Timestamp) {
+    // Twelve, as no date has more.
+    let mut digits = [b'0'; 12];
     let mut number = time.unix();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
+    // Two at a time, as each division waits for the one before.
+    for pair in digits.as_chunks_mut::<2>().0.iter_mut().rev() {
+        let two = (number % 100) as u8;
+        number /= 100;
+        *pair = [b'0' + two / 10, b'0' + two % 10];
     }
-    json.extend(&digits[at..]);
+    let zeros = digits[..11].iter().take_while(|digit| **digit == b'0');
+    let zeros = zeros.count();
+    json.push(&digits[zeros..]);
 }
 
-fn push_text(json: &mut Vec<u8>, text: &str) {
+fn push_text(json: &mut Payload, text: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    json.push(b'"');
-    let mut rest = text.as_bytes();
+    json.push(b"\"");
+    let mut rest = text;
     while let Some((run, [special, after @ ..])) =
         json::plain(rest).and_then(|run| rest.split_at_checked(run))
     {
-        json.extend(run);
+        json.push(run);
         match special {
-            b'"' | b'\\' => json.extend([b'\\', *special]),
-            b'\n' => json.extend(b"\\n"),
-            b'\r' => json.extend(b"\\r"),
-            b'\t' => json.extend(b"\\t"),
-            0x08 => json.extend(b"\\b"),
-            0x0c => json.extend(b"\\f"),
+            b'"' | b'\\' => json.push(&[b'\\', *special]),
+            b'\n' => json.push(b"\\n"),
+            b'\r' => json.push(b"\\r"),
+            b'\t' => json.push(b"\\t"),
+            0x08 => json.push(b"\\b"),
+            0x0c => json.push(b"\\f"),
             control => {
                 let (high, low) = (usize::from(control >> 4), usize::from(control & 15));
-                json.extend(b"\\u00");
-                json.extend([HEX[high], HEX[low]]);
+                json.push(b"\\u00");
+                json.push(&[HEX[high], HEX[low]]);
             }
         }
         rest = after;
     }
-    json.extend(rest);
-    json.push(b'"');
+    json.push(rest);
+    json.push(b"\"");
 }
 
 #[cfg(test)]
@@ -303,10 +301,21 @@ mod tests {
             authenticated_at: device.map(|_| Timestamp::from_unix(0)),
             deadline: stamp.map(|_| Timestamp::MAX),
             handle: Handle::from_bytes([7; 16]),
-            subject,
-            device,
+            subject: subject.as_bytes(),
+            device: device.map(str::as_bytes),
             stamp,
         }
+    }
+
+    fn written(prefix: &str, draft: &Draft<'_>, roles: &[&str]) -> Vec<u8> {
+        let mut json = Payload::new();
+        write(
+            &mut json,
+            prefix,
+            draft,
+            roles.iter().map(|role| role.as_bytes()),
+        );
+        json.as_bytes().to_vec()
     }
 
     fn same(fast: &Claims<'_>, general: &Claims<'_>) {
@@ -338,11 +347,7 @@ mod tests {
                 for stamp in [None, Some(stamp)] {
                     for roles in [&[][..], &["admin"], &["admin", "editor"]] {
                         for data in [&b""[..], b",\"data\":{\"a\":[1,{}]}", b",\"data\":7"] {
-                            let mut json = write(
-                                &prefix,
-                                &draft(subject, device, stamp),
-                                roles.iter().copied(),
-                            );
+                            let mut json = written(&prefix, &draft(subject, device, stamp), roles);
                             json.extend(data);
                             json.push(b'}');
                             let json = String::from_utf8(json).unwrap();
@@ -359,11 +364,7 @@ mod tests {
     fn the_fast_way_takes_nothing_that_the_general_one_refuses() {
         let prefix = prefix("i", "a");
         let stamp = Stamp::new(1, 2, 0);
-        let mut json = write(
-            &prefix,
-            &draft("al", Some("d"), Some(stamp)),
-            ["r", "s"].into_iter(),
-        );
+        let mut json = written(&prefix, &draft("al", Some("d"), Some(stamp)), &["r", "s"]);
         json.extend(b",\"data\":{\"a\":1}}");
         let alphabet = b"\"\\{}[],:0129aez.- \n\x01\x7f";
         let mut fast_taken = 0;
@@ -470,7 +471,7 @@ mod tests {
                 [None, Some("phone")][random.below(2)],
                 [None, Some(stamp)][random.below(2)],
             );
-            let mut json = write(&policy.prefix, &draft, roles.iter().copied());
+            let mut json = written(&policy.prefix, &draft, roles);
             let data = [
                 &b""[..],
                 b",\"data\":{\"a\":1}",
@@ -527,9 +528,19 @@ mod tests {
 
     #[test]
     fn text_is_escaped_as_others_do() {
-        let mut json = Vec::new();
+        let mut json = Payload::new();
         let text: String = (0..0x80).map(char::from).chain("é😀".chars()).collect();
-        push_text(&mut json, &text);
-        assert_eq!(json, serde_json::to_vec(&text).unwrap());
+        push_text(&mut json, text.as_bytes());
+        assert_eq!(json.as_bytes(), serde_json::to_vec(&text).unwrap());
+    }
+
+    #[test]
+    fn dates_are_written_as_numbers_are() {
+        for seconds in [0, 9, 10, 99, 100, 1_700_000_000, 253_402_300_799, u64::MAX] {
+            let mut json = Payload::new();
+            let time = Timestamp::from_unix(seconds);
+            push_number(&mut json, time);
+            assert_eq!(json.as_bytes(), time.unix().to_string().as_bytes());
+        }
     }
 }

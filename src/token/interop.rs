@@ -313,7 +313,7 @@ fn handle_of(claims: &Claims<'_>, signature: &[u8]) -> Handle {
     }
     let mut handle = [0; 16];
     handle.copy_from_slice(&hash.finalize()[..16]);
-    Handle::of_subject(&subject, handle)
+    Handle::of_subject(subject.as_bytes(), handle)
 }
 
 /// A type without the prefix that may be left out (RFC 7515, section 4.1.9).

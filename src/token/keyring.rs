@@ -63,6 +63,11 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Whether what it signs can be verified until it expires.
+    pub(crate) fn outlives(&self, expires_at: Timestamp) -> bool {
+        expires_at <= self.until
+    }
+
     /// Whether it still verifies.
     #[inline]
     pub(crate) fn verifies(&self, now: Timestamp) -> bool {
@@ -127,7 +132,7 @@ impl Keyring {
     pub fn state(&self, kid: &str, at: OffsetDateTime) -> Option<KeyState> {
         let at = Timestamp::from(at);
         let held = self.find(kid)?;
-        let is_active = self.signer(at).is_some_and(|key| key.kid() == kid);
+        let is_active = self.signer(at).is_some_and(|held| held.key.kid() == kid);
         Some(match held.signs_from {
             _ if !held.verifies(at) => KeyState::Retired,
             Some(from) if at < from => KeyState::Next,
@@ -141,20 +146,10 @@ impl Keyring {
     }
 
     /// The key that signs at a moment: of those whose time to sign has come, the last.
-    pub(crate) fn signer(&self, now: Timestamp) -> Option<&Key> {
+    pub(crate) fn signer(&self, now: Timestamp) -> Option<&Held> {
         let due = |held: &&Held| held.signs_from.is_some_and(|from| from <= now);
-        let last = self
-            .keys
-            .iter()
-            .filter(due)
-            .max_by_key(|held| held.signs_from)?;
-        Some(&last.key)
-    }
-
-    /// Whether what a key signs can be verified until it expires.
-    pub(crate) fn outlives(&self, signer: &Key, expires_at: Timestamp) -> bool {
-        let held = self.find(signer.kid());
-        held.is_some_and(|held| expires_at <= held.until)
+        let due = self.keys.iter().filter(due);
+        due.max_by_key(|held| held.signs_from)
     }
 
     /// All keys, those that verify nothing any more included.
@@ -212,8 +207,7 @@ impl Keyring {
             let known = self.find(held.key.kid());
             known.is_some_and(|known| known.verifies(now))
         };
-        let previous = old.signer(now).and_then(|key| old.find(key.kid()));
-        if !previous.is_some_and(is_good) {
+        if !old.signer(now).is_some_and(is_good) {
             // Nothing that it signs is accepted any more: there is no time to lose.
             return Ok(());
         }
