@@ -165,17 +165,6 @@ impl MemoryStore {
         let _ = self.swept_to.compare_exchange(next, turn, order, order);
     }
 
-    fn look_up(&self, handle: Handle, load: Load, now: Timestamp) -> Option<Record> {
-        let shard = self.shard(handle.partition()).read();
-        let row = shard.find(handle)?;
-        if row.is_alive_for(load.touch, now) {
-            return Some(row.read());
-        }
-        drop(shard);
-        self.remove_over(handle, load, now);
-        None
-    }
-
     /// Removes a row that was found over, so that a clock set back does not revive what was
     /// refused; unless it was used by another policy in the meantime.
     #[cold]
@@ -238,7 +227,13 @@ impl SessionStore for MemoryStore {
     }
 
     async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
-        Ok(self.look_up(handle, load, now))
+        match self.shard(handle.partition()).read().find(handle) {
+            None => return Ok(None),
+            Some(row) if row.is_alive_for(load.touch, now) => return Ok(Some(row.read())),
+            Some(_) => {}
+        }
+        self.remove_over(handle, load, now);
+        Ok(None)
     }
 
     async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {

@@ -343,7 +343,7 @@ where
 
     fn identity(facts: &Facts<'_>) -> Result<Identity<D>> {
         Ok(Identity {
-            data: data::read(|| facts.data.map(str::as_bytes))?,
+            data: data::read_text(facts.data)?,
             fields: fields_in(facts),
             handle: facts.handle,
             issued_at: facts.issued_at,
