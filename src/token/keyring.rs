@@ -68,10 +68,10 @@ impl Held {
         expires_at <= self.until
     }
 
-    /// Whether it still verifies.
+    /// Whether it still verifies. One that has no end does so in the last second of time too.
     #[inline]
     pub(crate) fn verifies(&self, now: Timestamp) -> bool {
-        now < self.until
+        now < self.until || self.until == Timestamp::MAX
     }
 }
 
