@@ -216,7 +216,10 @@ fn what_was_exchanged_ends_without_an_upkeep_too() {
         let Service { clock, old, auth } = service(old, Strategy::Hybrid);
         let before = block_on(old.issue(alice())).unwrap();
         let _ = block_on(auth.refresh(renewable(&before))).unwrap();
-        clock.advance(seconds(OVERLAP));
+        // Exchanged once more, it lives no longer.
+        clock.advance(seconds(OVERLAP - 10));
+        let _ = block_on(auth.refresh(renewable(&before))).unwrap();
+        clock.advance(seconds(10));
         assert_eq!(
             cause(verify(&auth, access(&before))),
             Some(Rejection::Unknown)
@@ -361,7 +364,8 @@ fn a_login_replaces_an_old_credential() {
     let clock = ManualClock::default();
     let store = FaultyStore::new(memory());
     let old = session_builder(store, &clock).build().unwrap();
-    let new = token_builder(NEW_KEY, &clock).build().unwrap();
+    let new = session_builder(memory(), &clock);
+    let new = HybridAuthenticator::new(token_builder(NEW_KEY, &clock), new).unwrap();
     let auth = Migrating::builder(old, new)
         .clock(clock.clone())
         .build()
@@ -375,6 +379,8 @@ fn a_login_replaces_an_old_credential() {
     let answer = block_on(auth.issue(alice().replaces(access(&before))));
     assert!(answer.unwrap_err().is_unavailable());
     verify(&auth, access(&before)).unwrap();
+    let left = block_on(auth.strategies().1.sessions("alice", None)).unwrap();
+    assert_eq!(left.sessions.len(), 0, "a login that was handed to nobody");
     let after = block_on(auth.issue(alice().replaces(access(&before)))).unwrap();
     assert_eq!(
         cause(verify(&auth, access(&before))),

@@ -120,6 +120,26 @@ fn strict_orphans_end_the_login_after_the_grace() {
 }
 
 #[test]
+fn an_age_counts_from_the_first_use() {
+    let clock = ManualClock::default();
+    let auth = builder::<_, ()>(memory(10), &clock)
+        .renew_after(seconds(60))
+        .build()
+        .unwrap();
+    let first = login(&auth, "alice");
+    clock.advance(seconds(60));
+    assert!(verify(&auth, &first).unwrap().renewal_due());
+    let second = refresh(&auth, &first).unwrap();
+    // The answer was lost, and given again: other requests with the first one are under way.
+    clock.advance(seconds(300));
+    assert!(!verify(&auth, &second).unwrap().renewal_due());
+    clock.advance(seconds(59));
+    assert!(!verify(&auth, &second).unwrap().renewal_due());
+    clock.advance(seconds(1));
+    assert!(verify(&auth, &second).unwrap().renewal_due());
+}
+
+#[test]
 fn a_client_gone_mad_is_held_back_and_nobody_else() {
     let clock = ManualClock::default();
     let auth = builder::<_, ()>(memory(10), &clock)
