@@ -80,7 +80,7 @@ mod tests {
     fn all_of_one_subject_has_one_tag() {
         let keys = Keys::new("app:".to_owned()).unwrap();
         for subject in ["alice", "bob", "", "{x}", "\0"] {
-            let handle = Handle::of_subject(subject, [0xff; 16]);
+            let handle = Handle::of_subject(subject.as_bytes(), [0xff; 16]);
             let tag = |key: String| key["app:".len()..][..4].to_owned();
             let row = tag(keys.row(handle));
             assert!(row.starts_with('{') && row.ends_with('}'), "{row}");

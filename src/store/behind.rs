@@ -305,7 +305,7 @@ mod tests {
     }
 
     fn handle(number: u8) -> Handle {
-        Handle::of_subject("alice", [number; 16])
+        Handle::of_subject(b"alice", [number; 16])
     }
 
     fn at(seconds: u64) -> Timestamp {
@@ -421,8 +421,8 @@ mod tests {
     fn settles_what_is_asked_for_and_no_more() {
         let paper = Paper::new();
         block_on(upkeep(&paper).tick()).unwrap();
-        let (ours, theirs) = (handle(1), Handle::of_subject("bob", [0; 16]));
-        let edges = [0, 0xff].map(|filler| Handle::of_subject("alice", [filler; 16]));
+        let (ours, theirs) = (handle(1), Handle::of_subject(b"bob", [0; 16]));
+        let edges = [0, 0xff].map(|filler| Handle::of_subject(b"alice", [filler; 16]));
         assert_ne!(ours.partition(), theirs.partition());
         let uses = [ours, theirs, edges[0], edges[1]].map(|handle| (handle, at(5)));
         block_on(touch(&*paper, &uses)).unwrap();

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn slides_once_in_an_eighth_of_the_idle_time() {
         let uses = Uses::new();
-        let handle = Handle::draw("alice", &SystemEntropy).unwrap();
+        let handle = Handle::draw(b"alice", &SystemEntropy).unwrap();
         let slide = |idle, seconds| uses.slide(handle, Touch::new(idle), at(seconds));
         assert_eq!(slide(80, 0), Some(80));
         uses.note(handle, at(0), 80, 80);
