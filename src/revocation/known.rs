@@ -219,6 +219,11 @@ impl Known {
         Standing::Good
     }
 
+    /// Whether a fact says that this very login has ended.
+    pub(crate) fn has_ended(&self, handle: Handle) -> bool {
+        Self::look_up(self.shard_of(handle.partition()), handle) == Standing::Ended
+    }
+
     fn mark_at(&self, position: u64) -> &AtomicU64 {
         // As many as a power of two.
         &self.marks[position as usize & (self.marks.len() - 1)]

@@ -277,11 +277,15 @@ impl RevocationView {
     ) -> Result<Revocation> {
         let subject = SubjectKey::of(subject);
         let now = clock::read(&*self.inner.settings.clock)?;
-        if self.inner.counts_too_many(subject, now) {
+        // Who ends one again and again does not end the others.
+        let is_another = !self.inner.known.has_ended(handle);
+        if is_another && self.inner.counts_too_many(subject, now) {
             return self.end_subject(subject).await;
         }
         self.say(&[Fact::Login(handle)], life).await?;
-        self.inner.count(subject, now.saturating_add(life));
+        if is_another {
+            self.inner.count(subject, now.saturating_add(life));
+        }
         Ok(Revocation::Within(self.bound()))
     }
 

@@ -428,3 +428,20 @@ fn nothing_is_left_of_a_login_that_ended() {
     }
     assert!(lived > 0 && ended > 0, "{lived} lived, {ended} ended");
 }
+
+/// Who holds one token of a login ends that one, however often it is presented.
+#[test]
+fn one_token_ends_one_login() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let leaked = node.login();
+    let others = [node.login(), node.login()];
+    fleet.clock.advance(seconds(ACCESS));
+    node.follow();
+    for _ in 0..100 {
+        let _ = block_on(node.auth.revoke(access(&leaked))).unwrap();
+    }
+    for other in &others {
+        assert!(exchange(&node.auth, other).is_ok());
+    }
+}
