@@ -168,6 +168,15 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         Revocation::Within(Duration::from_secs(self.access.lifetime()))
     }
 
+    /// Refuses a login that the log has ended: what ended everything has left the rows where they
+    /// are.
+    fn check(&self, row: &Record, now: Timestamp) -> Result<()> {
+        match self.access.revocations() {
+            Some(view) => view.check(row.handle(), row.subject(), row.stamp(), now),
+            None => Ok(()),
+        }
+    }
+
     /// Tells all nodes that logins have ended, which are in the store no more.
     async fn tell(&self, ended: &[Fact]) -> Revocation {
         let Some(view) = self.access.revocations() else {
@@ -408,13 +417,15 @@ where
     }
 
     async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
+        if self.logins.accepts(credential) {
+            // Before anything is replaced: with an answer that fails for long, the client would come
+            // back too late with what it has.
+            self.access.check_ready(self.logins.now()?)?;
+        }
         let exchange = self.logins.exchange(credential).await;
         let exchange = self.after_theft(credential, exchange).await?;
         let (row, now) = (&exchange.row, exchange.now);
-        if let Some(view) = self.access.revocations() {
-            // What ended everything has left the rows where they are.
-            view.check(row.handle(), row.subject(), row.stamp(), now)?;
-        }
+        self.check(row, now)?;
         let mut identity = SessionAuthenticator::<S, D>::read(row, false)?;
         let token = self.access.mint(&mut identity, row.fields.data(), now)?;
         let issued = Issued::new(token, identity, exchange.outcome);

@@ -164,9 +164,7 @@ impl RevocationView {
         now: Timestamp,
     ) -> Result<()> {
         let inner = &*self.inner;
-        if !inner.is_fresh(now) && !inner.goes_on_when_stale() {
-            return Err(stale());
-        }
+        self.check_fresh(now)?;
         let elsewhere = stamp.is_some_and(|stamp| !inner.known.is_here(stamp));
         if elsewhere && !inner.settings.accept_other_incarnations {
             return Err(Rejection::Revoked.into());
@@ -183,6 +181,20 @@ impl RevocationView {
                 Err(Rejection::Revoked.into())
             }
         }
+    }
+
+    /// Refuses everybody if it is stale and told to.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*.
+    #[inline]
+    pub(crate) fn check_fresh(&self, now: Timestamp) -> Result<()> {
+        let inner = &*self.inner;
+        if !inner.is_fresh(now) && !inner.goes_on_when_stale() {
+            return Err(stale());
+        }
+        Ok(())
     }
 
     /// What applies to a login; `None` if the view is stale. No I/O, no allocation.

@@ -397,19 +397,40 @@ where
         }
         json.push(b"}");
         let ring = self.ring.read();
+        let signer = self.signer(&ring, issued_at, identity.expires_at)?;
+        let token = jws::sign(signer, json.as_bytes(), max_length);
+        Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
+    }
+
+    /// The key that signs what lives from and until these moments.
+    fn signer<'r>(
+        &self,
+        ring: &'r Keyring,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<&'r Key> {
         let signer = ring.signer(issued_at);
         let signer = signer.filter(|held| !self.is_retired(&held.key));
         let signer = signer.ok_or_else(|| {
             Error::misuse("the key that signs has been retired: give the service another one")
         })?;
-        if !signer.outlives(identity.expires_at) {
+        if !signer.outlives(expires_at) {
             return Err(Error::misuse(
                 "the key that signs is retired before the token would expire: let the next one \
                  sign earlier, or this one verify longer",
             ));
         }
-        let token = jws::sign(&signer.key, json.as_bytes(), max_length);
-        Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
+        Ok(&signer.key)
+    }
+
+    /// Refuses what would keep every login from an access token now: a view that is stale, or a key
+    /// that signs no more.
+    pub(crate) fn check_ready(&self, now: Timestamp) -> Result<()> {
+        if let Some(view) = &self.revocations {
+            view.check_fresh(now)?;
+        }
+        let expires_at = now.saturating_add(self.policy.lifetime);
+        self.signer(&self.ring.read(), now, expires_at).map(drop)
     }
 
     fn expiry(&self, now: Timestamp, deadline: Timestamp) -> Timestamp {

@@ -245,7 +245,7 @@ fn a_node_that_cannot_know_refuses() {
     fleet.cut(false);
     node.follow();
     let refreshed = exchange(&node.auth, &issued).unwrap();
-    assert_eq!(refreshed.outcome(), Outcome::Replayed);
+    assert_eq!(refreshed.outcome(), Outcome::Rotated);
     assert!(node.auth.verify_now(access(&refreshed)).is_ok());
 }
 
@@ -443,5 +443,41 @@ fn one_token_ends_one_login() {
     }
     for other in &others {
         assert!(exchange(&node.auth, other).is_ok());
+    }
+}
+
+/// Nothing is replaced where no access token could be handed out: late clients would be thieves.
+#[test]
+fn an_outage_makes_no_thieves() {
+    for leaked in [false, true] {
+        let fleet = Fleet::new();
+        let (node, new) = (fleet.node(), Key::generate_hs256().unwrap());
+        let auth: Hybrid = HybridAuthenticator::new(
+            tokens(&key()).revocations(&node.view),
+            sessions(Arc::clone(&fleet.store), &fleet.clock).strict_orphans(),
+        )
+        .unwrap();
+        let issued = login(&auth, "alice");
+        fleet.clock.advance(seconds(ACCESS));
+        node.follow();
+        if leaked {
+            let _ = block_on(node.view.retire_key(key().kid())).unwrap();
+        } else {
+            fleet.cut(true);
+            fleet.clock.advance(seconds(BOUND + 1));
+        }
+        for _ in 0..3 {
+            let failed = exchange(&auth, &issued).unwrap_err();
+            let (unavailable, misuse) = (failed.is_unavailable(), failed.is_misuse());
+            assert_eq!((unavailable, misuse), (!leaked, leaked));
+            fleet.clock.advance(seconds(60));
+            node.follow();
+        }
+        fleet.cut(false);
+        node.follow();
+        if leaked {
+            auth.replace_keyring(new).unwrap();
+        }
+        assert!(exchange(&auth, &issued).is_ok());
     }
 }
