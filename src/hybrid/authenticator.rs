@@ -299,7 +299,9 @@ where
         let row = match self.logins.parse(credential) {
             Some(_) => {
                 let proven = self.logins.proven(credential, now).await;
-                self.after_theft(credential, proven).await?
+                let row = self.after_theft(credential, proven).await?;
+                self.check(&row, now)?;
+                row
             }
             None => {
                 let caller = self.verify_now(credential)?;

@@ -481,3 +481,16 @@ fn an_outage_makes_no_thieves() {
         assert!(exchange(&auth, &issued).is_ok());
     }
 }
+
+/// What the log has ended ends nobody else.
+#[test]
+fn a_revoked_credential_does_not_end_the_others() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let leaked = node.login();
+    let _ = block_on(node.view.revoke_everything()).unwrap();
+    let new = node.login();
+    let answer = block_on(node.auth.revoke_others(refresh(&leaked)));
+    assert_eq!(cause(answer), Some(Rejection::Revoked));
+    assert!(exchange(&node.auth, &new).is_ok());
+}
