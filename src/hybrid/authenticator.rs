@@ -83,7 +83,8 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     ///
     /// A clock or an entropy source that was given to one of them is that of both. The maximum
     /// lifetime of the tokens is the absolute lifetime of the login. A refresh credential is bound to
-    /// issuer and audience: where either is changed, users log in anew.
+    /// issuer and audience: where either is changed, users log in anew. A lifetime of the tokens that
+    /// is shortened counts at once, also for those that there are.
     ///
     /// # Errors
     ///

@@ -56,6 +56,7 @@ pub struct TokenBuilder<D> {
     max_length: usize,
     interop: Option<Interop>,
     revocations: Option<RevocationView>,
+    at_most: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) entropy: Option<Arc<dyn Entropy>>,
     data: PhantomData<fn() -> D>,
@@ -109,6 +110,7 @@ impl<D> NeedsLifetime<D> {
             max_length: MAX_LENGTH,
             interop: None,
             revocations: None,
+            at_most: false,
             clock: None,
             entropy: None,
             data: PhantomData,
@@ -212,6 +214,7 @@ impl<D> TokenBuilder<D> {
             issuer: self.issuer,
             audience: self.audience,
             lifetime,
+            at_most: self.at_most,
             max_lifetime,
             max_length: self.max_length,
         };
@@ -248,6 +251,7 @@ impl<D> TokenBuilder<D> {
             ));
         }
         self.max_lifetime = self.max_lifetime.or(Some(absolute.max(self.lifetime)));
+        self.at_most = true;
         self.build()
     }
 

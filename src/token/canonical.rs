@@ -421,6 +421,7 @@ mod tests {
             audience: "a".to_owned(),
             prefix: prefix("i", "a"),
             lifetime: 900,
+            at_most: false,
             max_lifetime: 1_000,
             max_length: 4096,
         };

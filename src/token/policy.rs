@@ -13,6 +13,9 @@ pub(crate) struct Policy {
     pub(crate) prefix: String,
     /// Seconds that a token lives.
     pub(crate) lifetime: u64,
+    /// Whether no token lives longer, however long it says: what keeps the end of a login in mind
+    /// does so for that long.
+    pub(crate) at_most: bool,
     /// Seconds for which a login may be carried on since the user proved who they are.
     pub(crate) max_lifetime: u64,
     /// Characters of a token, at most.
@@ -61,7 +64,10 @@ impl Policy {
         // one that was shortened counts at once.
         let signed_deadline = claims.abs.map_or(expires_at, |abs| abs.floor());
         let deadline = signed_deadline.min(self.deadline(authenticated_at));
-        let expires_at = expires_at.min(deadline);
+        let mut expires_at = expires_at.min(deadline);
+        if self.at_most {
+            expires_at = expires_at.min(issued_at.saturating_add(self.lifetime));
+        }
         Ok(Facts {
             subject,
             roles: claims.roles.unwrap_or("[]"),

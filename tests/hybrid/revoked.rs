@@ -494,3 +494,25 @@ fn a_revoked_credential_does_not_end_the_others() {
     assert_eq!(cause(answer), Some(Rejection::Revoked));
     assert!(exchange(&node.auth, &new).is_ok());
 }
+
+/// A lifetime that is shortened counts at once: nothing outlives what the log keeps of its end.
+#[test]
+fn a_logout_holds_when_the_lifetime_was_shortened() {
+    let fleet = Fleet::new();
+    let before = fleet.node();
+    let issued = before.login();
+    let after: Hybrid = HybridAuthenticator::new(
+        tokens_for(ACCESS / 4).revocations(&before.view),
+        sessions(Arc::clone(&fleet.store), &fleet.clock),
+    )
+    .unwrap();
+    let _ = block_on(after.revoke(refresh(&issued))).unwrap();
+    for _ in 0..ACCESS / 30 {
+        assert!(after.verify_now(access(&issued)).is_err());
+        fleet.clock.advance(seconds(30));
+        // As often as it takes to look at everything that may be forgotten.
+        for _ in 0..100 {
+            let _ = block_on(before.view.upkeep().tick());
+        }
+    }
+}
