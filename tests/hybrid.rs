@@ -561,6 +561,32 @@ fn a_configuration_that_cannot_work_is_refused() {
     }
 }
 
+/// The longest login that is let in, and the longest replacement, can be refreshed.
+#[test]
+fn what_was_issued_once_can_be_refreshed() {
+    let (auth, clock) = hybrid::<String>();
+    let issue = |length| block_on(auth.issue(Login::new("alice").data("x".repeat(length))));
+    let longest = (0..4096).rev().find(|length| issue(*length).is_ok());
+    let issued = issue(longest.unwrap()).unwrap();
+    clock.advance(seconds(ACCESS));
+    let refreshed = block_on(auth.refresh(refresh(&issued))).unwrap();
+    let caller = Presented::new(access(&refreshed)).authoritative();
+    let caller = block_on(auth.verify_with(caller)).unwrap();
+    for replacement in [
+        Replacement::new().data("x".repeat(4096)),
+        Replacement::new().roles(["r".repeat(3000)]),
+    ] {
+        let answer = block_on(auth.replace(&caller, replacement));
+        assert_eq!(answer.unwrap_err().refusal(), Some(Refusal::TooLarge));
+    }
+    let shorter = Replacement::new().data("short".to_owned());
+    let replaced = block_on(auth.replace(&caller, shorter)).unwrap();
+    assert!(matches!(replaced, Replaced::Done(_)));
+    clock.advance(seconds(ACCESS));
+    let refreshed = block_on(auth.refresh(refresh(&refreshed))).unwrap();
+    assert_eq!(refreshed.identity().data(), "short");
+}
+
 #[test]
 fn it_is_one_of_the_strategies() {
     let (auth, clock) = hybrid();

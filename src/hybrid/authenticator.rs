@@ -10,7 +10,7 @@ use crate::authenticator::{Authenticator, Presented};
 use crate::clock::Timestamp;
 use crate::error::{Error, Rejection, Result};
 use crate::handle::Handle;
-use crate::identity::Identity;
+use crate::identity::{Identity, check_size};
 use crate::issued::{Issued, Outcome, Revocation, replaced};
 use crate::login::Login;
 use crate::public_id::PublicId;
@@ -271,7 +271,7 @@ where
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As there, and *refused* as too large if no access token could say it.
     ///
     /// # Cancel safety
     ///
@@ -281,7 +281,29 @@ where
         seen: impl Into<SessionRef> + Send,
         replacement: Replacement<D>,
     ) -> Result<Replaced> {
+        let (seen, now) = (seen.into(), self.logins.now()?);
+        let Some(row) = self.logins.alive(seen.handle, now).await? else {
+            return Ok(Replaced::Absent);
+        };
+        // Signed before anything is written: who could not be refreshed any more would be out.
+        self.check_fits(row, &replacement, now)?;
         self.logins.replace(seen, replacement).await
+    }
+
+    /// Refuses a replacement that is too long for an access token.
+    fn check_fits(&self, row: Record, replacement: &Replacement<D>, now: Timestamp) -> Result<()> {
+        let mut row = row;
+        let roles = replacement.roles.as_ref();
+        let roles = roles.map(|roles| roles.iter().map(String::as_str));
+        if let Some(roles) = roles.clone() {
+            check_size(roles)?;
+        }
+        let data = replacement.data.as_ref();
+        let data = data.map(|data| self.logins.stored(data)).transpose()?;
+        row.fields = row.fields.with(roles, data.as_ref().map(Option::as_deref));
+        let mut identity = SessionAuthenticator::<S, ()>::identity(&row, false, ());
+        let signed = self.access.mint(&mut identity, row.fields.data(), now);
+        signed.map(drop)
     }
 
     /// Ends all logins of the caller but the one presented, by its access token or by its refresh

@@ -378,7 +378,7 @@ where
     }
 
     /// The data in its stored form; what serialises to `null` is not stored.
-    fn stored(&self, data: &D) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn stored(&self, data: &D) -> Result<Option<Vec<u8>>> {
         let stored = data::stored(data)?;
         let is_large = |json: &Vec<u8>| json.len() > self.policy.max_data;
         if stored.as_ref().is_some_and(is_large) {

@@ -358,9 +358,9 @@ where
 
     /// Signs a token that says what `identity` does, with what `carry` adds, and with data as they
     /// are stored.
-    fn sign(
+    fn sign<T>(
         &self,
-        identity: &Identity<D>,
+        identity: &Identity<T>,
         max_length: usize,
         carry: impl FnOnce(&mut Payload),
         data: Option<&[u8]>,
@@ -490,10 +490,11 @@ where
     ///
     /// # Errors
     ///
-    /// *Refused* if it would be too long; *misuse* if no key may sign it.
-    pub(crate) fn mint(
+    /// *Refused* if it would be too long, or the next one of its login; *misuse* if no key may sign
+    /// it.
+    pub(crate) fn mint<T>(
         &self,
-        identity: &mut Identity<D>,
+        identity: &mut Identity<T>,
         data: Option<&[u8]>,
         now: Timestamp,
     ) -> Result<Credential> {
@@ -502,7 +503,10 @@ where
         identity.issued_at = now.max(identity.authenticated_at);
         identity.expires_at = self.expiry(identity.issued_at, deadline);
         identity.deadline = identity.expires_at;
-        let signed = self.sign(identity, self.policy.max_length, |_| {}, data);
+        // What can be signed once can be signed again: leave room for what that adds.
+        let is_first = identity.issued_at == identity.authenticated_at;
+        let room = if is_first { AUTH_TIME } else { 0 };
+        let signed = self.sign(identity, self.policy.max_length - room, |_| {}, data);
         identity.deadline = deadline;
         signed
     }
