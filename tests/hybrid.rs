@@ -587,6 +587,29 @@ fn what_was_issued_once_can_be_refreshed() {
     assert_eq!(refreshed.identity().data(), "short");
 }
 
+/// A client that refreshes as late as it may, after a tab that came first: never too late.
+#[test]
+fn no_login_goes_idle_while_its_access_token_lives() {
+    let clock = ManualClock::default();
+    let build = |idle| {
+        let sessions = SessionAuthenticator::builder(memory())
+            .idle(seconds(idle))
+            .absolute(seconds(ABSOLUTE))
+            .clock(clock.clone());
+        HybridAuthenticator::<_, ()>::new(tokens(&key()), sessions)
+    };
+    assert!(build(ACCESS + 10).unwrap_err().is_misuse());
+    let auth = build(ACCESS + 11).unwrap();
+    let mut current = login(&auth, "alice");
+    for _ in 0..3 {
+        current = exchange(&auth, &current).unwrap();
+        clock.advance(seconds(9));
+        current = exchange(&auth, &current).unwrap();
+        assert_eq!(current.outcome(), Outcome::Replayed);
+        clock.advance(seconds(ACCESS));
+    }
+}
+
 #[test]
 fn it_is_one_of_the_strategies() {
     let (auth, clock) = hybrid();

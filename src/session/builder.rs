@@ -237,6 +237,11 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         [self.idle, self.absolute]
     }
 
+    /// For how long a replaced credential works whatever happened.
+    pub(crate) fn overlaps(&self) -> Duration {
+        self.overlap
+    }
+
     /// Whether credentials become due for renewal with age.
     pub(crate) fn renews(&self) -> bool {
         self.renew_after.is_some()
