@@ -551,3 +551,24 @@ fn what_is_neither_is_malformed() {
         );
     }
 }
+
+/// A new strategy with shorter lives leaves those who are too old for it with what they have.
+#[test]
+fn a_login_that_is_too_old_for_the_new_strategy_goes_on() {
+    let clock = ManualClock::default();
+    let old = session_builder(memory(), &clock).build().unwrap();
+    let new = token_builder(NEW_KEY, &clock).build().unwrap();
+    let auth = Migrating::builder(old, new)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let before = block_on(auth.strategies().0.issue(alice())).unwrap();
+    clock.advance(seconds(1_000));
+    let kept = block_on(auth.refresh(renewable(&before))).unwrap();
+    assert!(auth.strategies().0.accepts(access(&kept)));
+    assert_eq!(auth.progress().upgraded, 0);
+    assert!(auth.progress().last_seen_at.is_some());
+    // One that has ended is refused all the same.
+    let _ = block_on(auth.strategies().0.revoke_all("alice")).unwrap();
+    assert!(block_on(auth.refresh(renewable(&kept))).is_err());
+}

@@ -207,14 +207,16 @@ where
     ) -> Result<Issued<Old::Data>> {
         // As a refresh, and not only verified: one that was stolen is found out here too.
         let old = self.old.refresh(credential).await?;
+        self.seen(now);
         let witness = match old.refresh_credential() {
             Some(_) => old.credential().clone(),
             // Its successor stays unused, so that the old one stays honest.
             None => Credential::new(credential.to_owned()),
         };
         let new = match self.new.issue(old.into_identity().into_login()).await {
-            // The same answer once more: nothing but the kind of the credential is lost.
-            Err(error) if error.is_unavailable() || error.is_refused() => {
+            // The same answer once more: nothing but the kind of the credential is lost. Rejected is
+            // also what is too old for it; what has ended meanwhile, the old one rejects too.
+            Err(error) if !error.is_misuse() => {
                 return self.old.refresh(credential).await;
             }
             new => new?,
