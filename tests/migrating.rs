@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use statewise::hybrid::HybridAuthenticator;
@@ -571,4 +572,115 @@ fn a_login_that_is_too_old_for_the_new_strategy_goes_on() {
     // One that has ended is refused all the same.
     let _ = block_on(auth.strategies().0.revoke_all("alice")).unwrap();
     assert!(block_on(auth.refresh(renewable(&kept))).is_err());
+}
+
+/// Whoever logs out with what the exchange gave is logged out, by the old credential too.
+#[test]
+fn a_logout_by_the_new_credential_ends_the_old_one() {
+    for (from, to) in pairs().filter(|(from, _)| from.can_end_at_once()) {
+        for (refreshes, replaces) in [(false, false), (true, false), (false, true)] {
+            for by_access in [true, false] {
+                let Service { clock, old, auth } = service(from, to);
+                let before = block_on(old.issue(alice())).unwrap();
+                let mut after = block_on(auth.refresh(renewable(&before))).unwrap();
+                if refreshes {
+                    clock.advance(seconds(OVERLAP / 2));
+                    after = block_on(auth.refresh(renewable(&after))).unwrap();
+                }
+                let carried = if by_access {
+                    access(&after)
+                } else {
+                    renewable(&after)
+                };
+                if replaces {
+                    let _ = block_on(auth.issue(alice().replaces(carried))).unwrap();
+                } else {
+                    let _ = block_on(auth.revoke(carried)).unwrap();
+                }
+                let case = format!("{from:?} to {to:?}, {refreshes} {replaces} {by_access}");
+                for refreshed in [
+                    block_on(auth.refresh(renewable(&before))),
+                    block_on(old.refresh(renewable(&before))),
+                ] {
+                    assert!(refreshed.is_err(), "{case}");
+                }
+            }
+        }
+    }
+}
+
+/// An exchange that is given up at any of its steps, and a logout on another node in the meantime.
+#[test]
+fn what_was_given_up_is_not_handed_out_after_a_logout() {
+    for step in 0..20 {
+        let clock = ManualClock::default();
+        let old = session_builder(YieldingStore::new(memory()), &clock);
+        let new = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
+        let auth = Migrating::builder(old.build().unwrap(), new.build().unwrap());
+        let auth = auth.clock(clock.clone()).build().unwrap();
+        let before = block_on(auth.strategies().0.issue(alice())).unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut exchange = Box::pin(auth.refresh(renewable(&before)));
+        for _ in 0..step {
+            if exchange.as_mut().poll(&mut context).is_ready() {
+                break;
+            }
+        }
+        let _ = block_on(auth.strategies().0.revoke(access(&before))).unwrap();
+        // Another tab while it is still there, and one after it has gone.
+        let mut tab = Box::pin(auth.refresh(renewable(&before)));
+        for _ in 0..100 {
+            if let Poll::Ready(answer) = tab.as_mut().poll(&mut context) {
+                assert!(answer.is_err(), "step {step}");
+                break;
+            }
+        }
+        drop((exchange, tab));
+        let refreshed = block_on(auth.refresh(renewable(&before)));
+        assert!(refreshed.is_err(), "step {step}");
+    }
+}
+
+/// What cannot be ended is not exchanged without a limit: whoever comes then goes on as before.
+#[test]
+fn exchanges_that_cannot_be_ended_are_bounded() {
+    const MOST: usize = 10_000;
+    let clock = ManualClock::default();
+    let many = MemoryStore::with_capacity(2 * MOST).unwrap();
+    let old = session_builder(FaultyStore::new(many), &clock);
+    let new = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
+    let auth = Migrating::builder(old.build().unwrap(), new.build().unwrap());
+    let auth = auth.clock(clock.clone()).build().unwrap();
+    let old = auth.strategies().0;
+    let exchange = || {
+        let before = block_on(old.issue(alice())).unwrap();
+        old.accepts(access(&block_on(auth.refresh(renewable(&before))).unwrap()))
+    };
+    assert!((0..MOST).all(|_| !exchange()));
+    for _ in 0..3 {
+        old.store().fail_nth_of(Method::Remove, 1, Fault::Fails);
+        assert!(exchange(), "one more is remembered");
+    }
+    assert!(!exchange());
+}
+
+/// Of any number of exchanges at once, one ends what is over.
+#[test]
+fn what_is_over_is_ended_once() {
+    let clock = ManualClock::default();
+    let old = session_builder(FaultyStore::new(YieldingStore::new(memory())), &clock);
+    let new = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
+    let auth = Migrating::builder(old.build().unwrap(), new.build().unwrap());
+    let auth = Arc::new(auth.clock(clock.clone()).build().unwrap());
+    let issue = || block_on(auth.strategies().0.issue(alice())).unwrap();
+    let _ = block_on(auth.refresh(renewable(&issue()))).unwrap();
+    clock.advance(seconds(OVERLAP));
+    let exchange = |_| {
+        let (auth, before) = (Arc::clone(&auth), issue());
+        Box::pin(async move {
+            let _ = auth.refresh(renewable(&before)).await.unwrap();
+        }) as BoxFuture<'static, ()>
+    };
+    block_on(interleave(seed(), (0..64).map(exchange).collect()));
+    assert_eq!(auth.strategies().0.store().calls_of(Method::Remove), 1);
 }

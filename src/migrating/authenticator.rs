@@ -171,10 +171,13 @@ where
         self.end_exchanged(now).await;
         self.refuse_exchanged(credential, now).await?;
         let key = upgrades::key(credential);
+        if !self.upgrades.has_room(&key) {
+            return self.old.refresh(credential).await;
+        }
         loop {
             let made = self.upgrades.get(&key);
             if let Some(upgrade) = made.filter(|made| within(made.made_at, AGAIN, now)) {
-                return self.again(upgrade).await;
+                return self.again(key, upgrade).await;
             }
             let leader = match self.flights.join(key) {
                 Joined::Lead(leader) => leader,
@@ -223,29 +226,45 @@ where
         };
         // Before the old login is looked at once more: whoever ends it by its credential either is
         // seen here, or finds this.
-        self.upgrades.put(
-            key,
-            Upgrade {
-                old: Credential::new(credential.to_owned()),
-                new: new.credential().clone(),
-                refresh: new.refresh_credential().cloned(),
-                made_at: now,
-                until: now.saturating_add(self.overlap),
-            },
-        );
-        let asked = Presented::new(witness.reveal()).authoritative();
-        if let Err(error) = self.old.verify_with(asked).await {
-            let _ = self.new.revoke(new.renewable().reveal()).await;
-            self.upgrades.forget(&key);
+        let upgrade = Upgrade {
+            old: Credential::new(credential.to_owned()),
+            new: new.credential().clone(),
+            refresh: new.refresh_credential().cloned(),
+            witness,
+            made_at: now,
+            until: now.saturating_add(self.overlap),
+            tried_at: None,
+        };
+        self.upgrades.put(key, upgrade.clone());
+        if let Err(error) = self.check_goes_on(&upgrade).await {
+            self.give_up(&key, &upgrade).await;
             return Err(error);
         }
         self.upgraded.fetch_add(1, Ordering::Relaxed);
-        self.seen(now);
         Ok(new.with_outcome(Outcome::Rotated))
     }
 
+    /// Asks whether the old login goes on, without which the new one is handed out to nobody.
+    async fn check_goes_on(&self, upgrade: &Upgrade) -> Result<()> {
+        let asked = Presented::new(upgrade.witness.reveal()).authoritative();
+        self.old.verify_with(asked).await.map(drop)
+    }
+
+    /// Ends the new login that an old credential was exchanged for.
+    async fn give_up(&self, key: &Key, upgrade: &Upgrade) {
+        let _ = self.new.revoke(upgrade.renewable()).await;
+        self.upgrades.forget(key);
+    }
+
     /// The new login that an old credential was exchanged for, once more.
-    async fn again(&self, upgrade: Upgrade) -> Result<Issued<Old::Data>> {
+    async fn again(&self, key: Key, upgrade: Upgrade) -> Result<Issued<Old::Data>> {
+        // Whoever was faster may have given up before it was asked, or be about to ask.
+        if let Err(error) = self.check_goes_on(&upgrade).await {
+            if error.is_rejected() {
+                self.give_up(&key, &upgrade).await;
+            }
+            return Err(error);
+        }
         let identity = self.new.verify(upgrade.new.reveal()).await?;
         let issued = Issued::new(upgrade.new, identity, Outcome::Replayed);
         Ok(match upgrade.refresh {
@@ -262,7 +281,7 @@ where
             };
             if replaced(self.old.revoke(old.reveal()).await).is_err() {
                 // Tried again, and refused until then.
-                return self.upgrades.postpone(key);
+                return;
             }
             self.upgrades.forget(&key);
         }
@@ -278,6 +297,39 @@ where
         let new = self.new.revoke(upgrade.renewable()).await?;
         self.upgrades.forget(&key);
         Ok(old.or_later(new))
+    }
+
+    /// Ends the login of a new credential.
+    async fn revoke_new(&self, credential: &str) -> Result<Revocation> {
+        let new = self.new.revoke(credential).await?;
+        Ok(new.or_later(self.end_exchanged_for(credential).await?))
+    }
+
+    /// Ends the old login that goes on for the overlap, if a new credential was made of it.
+    async fn end_exchanged_for(&self, credential: &str) -> Result<Revocation> {
+        let Some((key, upgrade)) = self.upgrades.that_made(credential) else {
+            return Ok(Revocation::Immediate);
+        };
+        let old = match self.old.revoke(upgrade.old.reveal()).await {
+            Err(error) if error.is_rejected() => Revocation::Immediate,
+            revoked => revoked?,
+        };
+        self.upgrades.forget(&key);
+        Ok(old)
+    }
+
+    /// Refreshes a new credential. While its old login goes on, it is known by the next one.
+    async fn refresh_new(&self, credential: &str) -> Result<Issued<Old::Data>> {
+        let issued = self.new.refresh(credential).await?;
+        if let Some((key, upgrade)) = self.upgrades.that_made(credential) {
+            let moved = Upgrade {
+                new: issued.credential().clone(),
+                refresh: issued.refresh_credential().cloned(),
+                ..upgrade
+            };
+            self.upgrades.put(key, moved);
+        }
+        Ok(issued)
     }
 }
 
@@ -303,13 +355,17 @@ where
         let mut login = login;
         let is_old = |credential: &mut String| matches!(inner.kind(credential), Some(Kind::Old));
         let old = login.replaces.take_if(is_old);
+        let new = login.replaces.clone();
         let issued = inner.new.issue(login).await?;
-        if let Some(old) = old {
-            // Not handed out next to one that could not be ended.
-            if let Err(error) = replaced(inner.revoke_old(&old).await) {
-                let _ = inner.new.revoke(issued.renewable().reveal()).await;
-                return Err(error);
-            }
+        let ended = match (old, new) {
+            (Some(old), _) => inner.revoke_old(&old).await,
+            (None, Some(new)) => inner.end_exchanged_for(&new).await,
+            (None, None) => return Ok(issued),
+        };
+        // Not handed out next to one that could not be ended.
+        if let Err(error) = replaced(ended) {
+            let _ = inner.new.revoke(issued.renewable().reveal()).await;
+            return Err(error);
         }
         Ok(issued)
     }
@@ -324,7 +380,7 @@ where
 
     async fn refresh(&self, credential: &str) -> Result<Issued<Old::Data>> {
         match self.inner.kind(credential) {
-            Some(Kind::New) => self.inner.new.refresh(credential).await,
+            Some(Kind::New) => self.inner.refresh_new(credential).await,
             Some(Kind::Old) => self.inner.upgrade(credential).await,
             None => Err(Rejection::Malformed.into()),
         }
@@ -332,7 +388,7 @@ where
 
     async fn revoke(&self, credential: &str) -> Result<Revocation> {
         match self.inner.kind(credential) {
-            Some(Kind::New) => self.inner.new.revoke(credential).await,
+            Some(Kind::New) => self.inner.revoke_new(credential).await,
             Some(Kind::Old) => self.inner.revoke_old(credential).await,
             None => Err(Rejection::Malformed.into()),
         }

@@ -8,7 +8,8 @@ use crate::clock::Timestamp;
 use crate::issued::Credential;
 use crate::sha256;
 
-/// How many are remembered. Beyond it the oldest is over before its time.
+/// How many are remembered. Beyond it the oldest is over before its time, and where that cannot be
+/// revoked, nothing more is exchanged.
 const MOST: usize = 10_000;
 
 /// An old credential as it is remembered by: a hash of it.
@@ -24,15 +25,28 @@ pub(crate) struct Upgrade {
     pub(crate) old: Credential,
     pub(crate) new: Credential,
     pub(crate) refresh: Option<Credential>,
+    /// What proves that the old login goes on.
+    pub(crate) witness: Credential,
     pub(crate) made_at: Timestamp,
     /// When the old one is over.
     pub(crate) until: Timestamp,
+    /// When its end was tried last.
+    pub(crate) tried_at: Option<Timestamp>,
 }
 
 impl Upgrade {
     /// What refreshes the new login.
     pub(crate) fn renewable(&self) -> &str {
         self.refresh.as_ref().unwrap_or(&self.new).reveal()
+    }
+
+    /// What the new login is known by.
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        let credentials = [Some(&self.new), self.refresh.as_ref()];
+        credentials
+            .map(|one| one.map(|one| key(one.reveal())))
+            .into_iter()
+            .flatten()
     }
 }
 
@@ -47,6 +61,8 @@ pub(crate) struct Upgrades {
 #[derive(Default)]
 struct State {
     upgrades: HashMap<Key, Upgrade>,
+    /// By the credentials of the new login.
+    by_new: HashMap<Key, Key>,
     /// In the order in which they come to their end.
     order: VecDeque<Key>,
 }
@@ -60,14 +76,33 @@ impl Upgrades {
         self.lock().upgrades.get(key).cloned()
     }
 
+    /// The one that made the login of a new credential.
+    pub(crate) fn that_made(&self, new: &str) -> Option<(Key, Upgrade)> {
+        if self.is_empty() {
+            return None;
+        }
+        let new = key(new);
+        let state = self.lock();
+        let old = state.by_new.get(&new)?;
+        let upgrade = state.upgrades.get(old)?;
+        Some((*old, upgrade.clone()))
+    }
+
+    /// Whether one can be remembered.
+    pub(crate) fn has_room(&self, key: &Key) -> bool {
+        let state = self.lock();
+        state.order.len() < MOST || state.upgrades.contains_key(key)
+    }
+
     /// Remembers one. Of a credential that was exchanged before, it is over no later than it was.
     pub(crate) fn put(&self, key: Key, mut upgrade: Upgrade) {
         let mut state = self.lock();
-        if let Some(before) = state.upgrades.get(&key) {
+        if let Some(before) = state.take(&key) {
             upgrade.until = upgrade.until.min(before.until);
         } else {
             state.order.push_back(key);
         }
+        state.by_new.extend(upgrade.keys().map(|new| (new, key)));
         state.upgrades.insert(key, upgrade);
         self.count.store(state.order.len(), Ordering::Release);
     }
@@ -75,28 +110,27 @@ impl Upgrades {
     /// Forgets one.
     pub(crate) fn forget(&self, key: &Key) {
         let mut state = self.lock();
-        if state.upgrades.remove(key).is_some() {
+        if state.take(key).is_some() {
             state.leave(key);
         }
         self.count.store(state.order.len(), Ordering::Release);
     }
 
-    /// One whose old credential is over, or for which there is no more room.
+    /// One whose old credential is over, or for which there is no more room. It lets the others go
+    /// first from then on, and is not given to whoever else asks within the same second.
     pub(crate) fn due(&self, now: Timestamp) -> Option<(Key, Credential)> {
-        let state = self.lock();
-        let first = state.order.front()?;
-        let upgrade = state.upgrades.get(first)?;
-        let is_due = upgrade.until <= now || state.order.len() > MOST;
-        is_due.then(|| (*first, upgrade.old.clone()))
-    }
-
-    /// Lets the others go first.
-    pub(crate) fn postpone(&self, key: Key) {
         let mut state = self.lock();
-        if state.upgrades.contains_key(&key) {
-            state.leave(&key);
-            state.order.push_back(key);
+        let is_full = state.order.len() >= MOST;
+        let first = *state.order.front()?;
+        let upgrade = state.upgrades.get_mut(&first)?;
+        let is_due = upgrade.until <= now || is_full;
+        if !is_due || upgrade.tried_at == Some(now) {
+            return None;
         }
+        upgrade.tried_at = Some(now);
+        let old = upgrade.old.clone();
+        state.order.rotate_left(1);
+        Some((first, old))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -105,10 +139,19 @@ impl Upgrades {
 }
 
 impl State {
-    /// Takes one out of the order, in which it is the first most of the time.
+    /// Takes one out, but for its place in the order.
+    fn take(&mut self, key: &Key) -> Option<Upgrade> {
+        let upgrade = self.upgrades.remove(key)?;
+        for new in upgrade.keys() {
+            self.by_new.remove(&new);
+        }
+        Some(upgrade)
+    }
+
+    /// Takes one out of the order, in which it is the last most of the time.
     fn leave(&mut self, key: &Key) {
-        if self.order.front() == Some(key) {
-            self.order.pop_front();
+        if self.order.back() == Some(key) {
+            self.order.pop_back();
         } else {
             self.order.retain(|known| known != key);
         }
