@@ -285,6 +285,22 @@ fn a_late_tab_is_no_thief() {
     }
 }
 
+/// A tab whose old token has expired, a moment after another one has exchanged it: its own loss.
+#[test]
+fn a_tab_that_is_too_late_ends_nobody() {
+    for from in [Strategy::Token, Strategy::RevocableToken] {
+        let Service { clock, old, auth } = service(from, Strategy::Hybrid);
+        let before = block_on(old.issue(alice())).unwrap();
+        clock.advance(seconds(899));
+        let after = block_on(auth.refresh(renewable(&before))).unwrap();
+        clock.advance(seconds(1));
+        let late = block_on(auth.refresh(renewable(&before)));
+        assert_eq!(cause(late), Some(Rejection::Expired));
+        verify(&auth, access(&after)).unwrap();
+        assert!(block_on(auth.refresh(renewable(&after))).is_ok());
+    }
+}
+
 /// Whoever logs out while an exchange is under way is logged out.
 #[test]
 fn no_exchange_outlives_a_logout() {

@@ -260,7 +260,8 @@ where
     async fn again(&self, key: Key, upgrade: Upgrade) -> Result<Issued<Old::Data>> {
         // Whoever was faster may have given up before it was asked, or be about to ask.
         if let Err(error) = self.check_goes_on(&upgrade).await {
-            if error.is_rejected() {
+            // One that is over by time alone does not end what was made of it.
+            if error.is_rejected() && error.rejection() != Some(Rejection::Expired) {
                 self.give_up(&key, &upgrade).await;
             }
             return Err(error);
