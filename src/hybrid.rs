@@ -49,7 +49,8 @@
 //! They need a [`TokenAuthenticator`](crate::token::TokenAuthenticator) with the same keys, issuer,
 //! audience and lifetime, the absolute lifetime of the login as its
 //! [`max_lifetime`](crate::token::TokenBuilder::max_lifetime), and no store. An access token cannot
-//! be refreshed there, as it does not say how long its login lasts.
+//! be refreshed there, as it does not say how long its login lasts. A lifetime that is shortened
+//! counts there for the tokens that are signed from then on.
 //!
 //! [`strict_orphans`]: crate::session::SessionBuilder::strict_orphans
 //! [`Error::theft`]: crate::Error::theft

@@ -9,6 +9,11 @@
 //! Where both strategies obey a [revocation log](crate::revocation), it must be one log: a login
 //! takes its place in it along.
 //!
+//! Where both keep their logins in one store, a limit of sessions counts both, and an exchange may
+//! evict what it exchanges: give each a store or a prefix of its own. Sessions with
+//! [`strict_orphans`](crate::session::SessionBuilder::strict_orphans) need a grace as long as the
+//! overlap, or an old credential that is shown late in it is taken for a stolen one.
+//!
 //! When [`progress`](Migrating::progress) has not seen an old credential for as long as one lives,
 //! the old strategy can go.
 //!

@@ -36,13 +36,14 @@ const NEVER: u64 = u64::MAX;
 /// makes a new login, and all answer with it. Nodes do not tell each other: where a client asks
 /// several of them at the same moment, each makes one.
 ///
-/// Where the new strategy cannot take a login on, by an outage or a rule, the old one refreshes it:
-/// nobody is refused for the sake of the migration.
+/// Where the new strategy cannot take a login on, by an outage, a rule or its age, the old one
+/// refreshes it: nobody is refused for the sake of the migration.
 ///
 /// The old credential is revoked after the [overlap](super::MigratingBuilder::overlap), by the
-/// [upkeep](Authenticator::upkeep) or by whoever presents it next. If the process ends before, it
-/// lives until it expires, as it would have without any migration. What the old strategy cannot
-/// revoke, as tokens without a revocation log, lives until then too, and may be exchanged again.
+/// [upkeep](Authenticator::upkeep) or by whoever presents it next, and at once when the new login is
+/// ended by the newest credential that was made of it. If the process ends before, it lives until it
+/// expires, as it would have without any migration. What the old strategy cannot revoke, as tokens
+/// without a revocation log, lives until then too, and may be exchanged again.
 pub struct Migrating<Old, New> {
     inner: Arc<Inner<Old, New>>,
 }
