@@ -495,6 +495,21 @@ fn what_ended_with_everything_is_not_listed() {
     assert_eq!(listed.sessions.len(), 1);
 }
 
+/// Nor do those rows keep him from logging in again within a limit.
+#[test]
+fn what_ended_with_everything_takes_no_room() {
+    let fleet = Fleet::new();
+    let node = fleet.limited(Limit::Reject(1));
+    let _old = log_in(&node, "alice");
+    let full = || block_on(node.issue(Login::new("alice").data(1))).unwrap_err();
+    assert!(full().is_refused());
+    let _ = block_on(node.store().view().revoke_everything()).unwrap();
+    follow(&node);
+    let new = log_in(&node, "alice");
+    assert!(accepts(&node, &new));
+    assert!(full().is_refused());
+}
+
 /// A login that makes room and then fails, as the log is out of reach, has made room all the same.
 #[test]
 fn what_a_failed_login_evicted_is_forgotten() {

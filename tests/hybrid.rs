@@ -15,7 +15,9 @@ use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::session::{Limit, Replaced, Replacement, SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
 use statewise::testkit::{Fault, FaultyStore, ManualClock, Method, block_on};
-use statewise::token::{Interop, Key, KeyState, TokenAuthenticator, TokenBuffer, TokenBuilder};
+use statewise::token::{
+    Interop, Key, KeyState, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder,
+};
 use statewise::{
     Authenticator, DynAuthenticator, Issued, Login, Outcome, Presented, Refusal, Rejection, Result,
     Revocation,
@@ -260,6 +262,39 @@ fn strict_orphans_end_the_login() {
     clock.advance(seconds(30));
     assert_eq!(cause(exchange(&auth, &first)), Some(Rejection::Reused));
     assert_eq!(cause(exchange(&auth, &second)), Some(Rejection::Unknown));
+}
+
+/// With every window closed, one refresh succeeds.
+#[test]
+fn with_no_grace_there_is_one_success() {
+    let clock = ManualClock::default();
+    let closed = sessions(memory(), &clock)
+        .overlap(seconds(0))
+        .grace(seconds(0))
+        .strict_orphans();
+    let auth: Hybrid = HybridAuthenticator::new(tokens(&key()), closed).unwrap();
+    let first = login(&auth, "alice");
+    assert_eq!(exchange(&auth, &first).unwrap().outcome(), Outcome::Rotated);
+    assert_eq!(cause(exchange(&auth, &first)), Some(Rejection::Reused));
+}
+
+/// A key that was replaced is needed for as long as an access token lives, and not as long as a
+/// login does.
+#[test]
+fn a_replaced_key_goes_with_its_tokens() {
+    let clock = ManualClock::default();
+    let now = statewise::clock::Clock::now(&clock).unwrap();
+    let next = Key::hs256(b"the key that comes after it, at noon").unwrap();
+    let noon = time::OffsetDateTime::from(now) + seconds(3600);
+    let ring = Keyring::new(key()).then(next, noon);
+    let access = TokenAuthenticator::builder(ring)
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(seconds(ACCESS));
+    let auth: Hybrid = HybridAuthenticator::new(access, sessions(memory(), &clock)).unwrap();
+    let state = |at| auth.keyring().state(key().kid(), at);
+    assert_eq!(state(noon + seconds(ACCESS)), Some(KeyState::VerifyOnly));
+    assert_eq!(state(noon + seconds(2 * ACCESS)), Some(KeyState::Retired));
 }
 
 #[test]

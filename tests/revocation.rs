@@ -290,17 +290,25 @@ fn a_full_log_and_a_full_view_refuse_to_forget() {
 }
 
 #[test]
-fn many_logins_of_one_user_end_as_one_fact() {
-    let log = log();
-    let node = Node::new(&log);
-    let tokens: Vec<_> = (0..80).map(|_| node.log_in("alice")).collect();
-    let other = node.log_in("bob");
-    for token in &tokens[..70] {
-        let _ = block_on(node.auth.revoke(token)).unwrap();
+fn many_logins_of_one_user_end_as_one_fact_where_room_is_short() {
+    for (capacity, is_short) in [(100, true), (1_000, false)] {
+        let log = log();
+        let key = Key::hs256(&SECRET).unwrap();
+        let node = Node::with(&log, key, |view| view.capacity(capacity));
+        let tokens: Vec<_> = (0..80).map(|_| node.log_in("alice")).collect();
+        let other = node.log_in("bob");
+        for token in &tokens[..70] {
+            let _ = block_on(node.auth.revoke(token)).unwrap();
+        }
+        let facts = node.view.health().unwrap().facts;
+        assert_eq!(facts <= 65, is_short, "{facts} facts");
+        let (ended, others) = tokens.split_at(70);
+        assert!(ended.iter().all(|token| node.refuses_as_revoked(token)));
+        let are_out = |token: &String| node.refuses_as_revoked(token);
+        assert_eq!(others.iter().all(are_out), is_short);
+        assert_eq!(others.iter().any(are_out), is_short);
+        assert!(node.accepts(&other) && node.accepts(&node.log_in("alice")));
     }
-    assert!(node.view.health().unwrap().facts <= 65);
-    assert!(tokens.iter().all(|token| node.refuses_as_revoked(token)));
-    assert!(node.accepts(&other) && node.accepts(&node.log_in("alice")));
 }
 
 #[test]

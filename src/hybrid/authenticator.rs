@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::authenticator::{Authenticator, Presented};
 use crate::clock::Timestamp;
-use crate::error::{Error, Rejection, Result};
+use crate::error::{Error, Refusal, Rejection, Result};
 use crate::handle::Handle;
 use crate::identity::{Identity, check_size};
 use crate::issued::{Issued, Outcome, Revocation, replaced};
@@ -162,7 +162,18 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     ///
     /// Changes nothing.
     pub async fn sessions(&self, subject: &str, after: Option<Cursor>) -> Result<Sessions> {
-        self.logins.sessions(subject, after).await
+        let mut listed = self.logins.sessions(subject, after).await?;
+        let now = self.logins.now()?;
+        listed
+            .sessions
+            .retain(|session| !self.has_ended(session.record(), now));
+        Ok(listed)
+    }
+
+    /// Whether the log says that a login has ended whose row is still there.
+    fn has_ended(&self, row: &Record, now: Timestamp) -> bool {
+        let checked = self.check(row, now);
+        checked.is_err_and(|error| error.rejection() == Some(Rejection::Revoked))
     }
 
     /// For how long access tokens of a login live on that has ended, where the log says nothing.
@@ -176,6 +187,23 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         match self.access.revocations() {
             Some(view) => view.check(row.handle(), row.subject(), row.stamp(), now),
             None => Ok(()),
+        }
+    }
+
+    /// Removes the logins of a subject that the log has ended; whether there were any.
+    async fn clear_ended(&self, subject: &str, now: Timestamp) -> Result<bool> {
+        let (mut page, mut cleared) = (Page::first(PAGE), false);
+        loop {
+            let listing = self.logins.store().list(subject, page, now).await?;
+            for row in &listing.records {
+                if self.has_ended(row, now) {
+                    cleared |= self.logins.remove(row.handle(), subject, now).await? > 0;
+                }
+            }
+            match listing.next {
+                Some(next) => page = Page::after(next, PAGE),
+                None => return Ok(cleared),
+            }
         }
     }
 
@@ -404,33 +432,38 @@ where
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;
         }
-        let mut admitted = self.logins.admit(draft).await?;
-        if admitted.identity.handle != handle {
-            token = self
-                .access
-                .mint(&mut admitted.identity, data.as_deref(), now)?;
+        let (refresh, evicted) = match self.logins.admit(&mut draft).await {
+            Err(error) if error.refusal() == Some(Refusal::SessionLimit) => {
+                // What ended everything has left the rows where they are, and they take up room.
+                if !self.clear_ended(draft.row.subject(), now).await? {
+                    return Err(error);
+                }
+                self.logins.admit(&mut draft).await?
+            }
+            admitted => admitted?,
+        };
+        if !evicted.is_empty() {
+            let ended: Vec<_> = evicted.into_iter().map(Fact::Login).collect();
+            // Where the log takes nothing, their access tokens live out their minutes.
+            let _ = self.tell(&ended).await;
+        }
+        let mut identity = draft.identity;
+        if identity.handle != handle {
+            token = self.access.mint(&mut identity, data.as_deref(), now)?;
         }
         if let Some((view, stamp)) = begun {
             // Who ends all logins of the subject removes them, says so, and removes them again:
             // either the second time finds this row, or this finds what was said.
-            let ended = view
-                .has_ended_since(stamp, admitted.identity.subject())
-                .await;
+            let ended = view.has_ended_since(stamp, identity.subject()).await;
             if !matches!(ended, Ok(false)) {
-                let handle = admitted.identity.handle;
-                let removal = self.logins.remove(handle, admitted.identity.subject(), now);
                 // Nobody holds its credential, so that what matters is done already.
+                let removal = self.logins.remove(identity.handle, identity.subject(), now);
                 let _ = removal.await;
                 return Err(ended.err().unwrap_or(Rejection::Revoked.into()));
             }
         }
-        if !admitted.evicted.is_empty() {
-            let ended: Vec<_> = admitted.evicted.into_iter().map(Fact::Login).collect();
-            // Where the log takes nothing, their access tokens live out their minutes.
-            let _ = self.tell(&ended).await;
-        }
-        let issued = Issued::new(token, admitted.identity, Outcome::New);
-        Ok(issued.with_refresh_credential(admitted.credential))
+        let issued = Issued::new(token, identity, Outcome::New);
+        Ok(issued.with_refresh_credential(refresh))
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {

@@ -25,7 +25,8 @@ use crate::upkeep::{BoxFuture, Chore, Upkeep};
 const PAGE: usize = 10_000;
 /// Pages that one step reads at most.
 const PAGES: usize = 100;
-/// Facts about one subject's logins after which a further one ends all of them.
+/// Facts about one subject's logins after which a further one ends all of them, if half of the room
+/// for facts is taken: before that, nobody's other logins end for the sake of it.
 const EACH: u32 = 64;
 /// Subjects for which that is counted.
 const COUNTED: usize = 100_000;
@@ -663,6 +664,9 @@ impl Inner {
     }
 
     fn counts_too_many(&self, subject: SubjectKey, now: Timestamp) -> bool {
+        if self.known.len() < self.settings.capacity / 2 {
+            return false;
+        }
         let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
         if each.len() >= COUNTED {
             each.retain(|_, (_, until)| *until > now);

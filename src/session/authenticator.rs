@@ -459,38 +459,30 @@ where
         })
     }
 
-    /// Stores a new login.
-    pub(crate) async fn admit(&self, draft: Draft<D>) -> Result<Admitted<D>> {
-        let Draft {
-            began,
-            now,
-            mut credential,
-            mut row,
-            mut identity,
-        } = draft;
-        let mut stored = self.store_new(&row, now).await?;
+    /// Stores a new login, and answers with its credential and those that had to make room for it.
+    pub(crate) async fn admit(&self, draft: &mut Draft<D>) -> Result<(Credential, Vec<Handle>)> {
+        let now = draft.now;
+        let mut stored = self.store_new(&draft.row, now).await?;
         if stored.is_none() {
             // Handles are never drawn twice, unless the entropy source repeats itself.
-            credential = SessionCredential::draw(self.purpose, row.subject(), &*self.entropy)?;
-            row.handle = credential.handle();
-            row.current = credential.proof();
-            row.family = credential.family_proof();
-            identity.handle = row.handle;
-            stored = self.store_new(&row, now).await?;
+            let (purpose, subject) = (self.purpose, draft.row.subject());
+            draft.credential = SessionCredential::draw(purpose, subject, &*self.entropy)?;
+            draft.row.handle = draft.credential.handle();
+            draft.row.current = draft.credential.proof();
+            draft.row.family = draft.credential.family_proof();
+            draft.identity.handle = draft.row.handle;
+            stored = self.store_new(&draft.row, now).await?;
         }
         let Some(evicted) = stored else {
             return Err(Error::could_not("the entropy source repeats itself", None));
         };
-        if self.fence.cuts(row.subject(), began) {
+        let row = &draft.row;
+        if self.fence.cuts(row.subject(), draft.began) {
             // Nobody holds its credential, so that what matters is done already.
             let _ = self.store.remove(row.handle(), row.subject(), now).await;
             return Err(Rejection::Revoked.into());
         }
-        Ok(Admitted {
-            credential: credential.encode(),
-            identity,
-            evicted,
-        })
+        Ok((draft.credential.encode(), evicted))
     }
 
     /// Stores a new login, and says which ones it has evicted; `None` if its handle is taken.
@@ -582,14 +574,6 @@ pub(crate) struct Draft<D> {
     pub(crate) identity: Identity<D>,
 }
 
-/// A login that has been stored.
-pub(crate) struct Admitted<D> {
-    pub(crate) credential: Credential,
-    pub(crate) identity: Identity<D>,
-    /// Logins of the same subject that had to make room.
-    pub(crate) evicted: Vec<Handle>,
-}
-
 /// A credential that has been exchanged.
 pub(crate) struct Exchange {
     pub(crate) credential: Credential,
@@ -627,17 +611,13 @@ where
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let mut login = login;
         let old = login.replaces.take();
-        let draft = self.draft(login).await?;
+        let mut draft = self.draft(login).await?;
         // What is replaced does not end for a login that could never be stored.
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;
         }
-        let admitted = self.admit(draft).await?;
-        Ok(Issued::new(
-            admitted.credential,
-            admitted.identity,
-            Outcome::New,
-        ))
+        let (credential, _) = self.admit(&mut draft).await?;
+        Ok(Issued::new(credential, draft.identity, Outcome::New))
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {

@@ -21,6 +21,10 @@ impl Session {
         Self { record }
     }
 
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
     fn fields(&self) -> &Fields {
         &self.record.fields
     }

@@ -39,6 +39,9 @@ impl Replays {
 
     /// Whether a credential may be answered once more.
     pub(crate) fn admits(&self, presented: &Proof, now: Timestamp) -> bool {
+        if self.most == 0 {
+            return false;
+        }
         let (at, credential) = place(presented);
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.get(at).is_none_or(|place| {
@@ -92,6 +95,7 @@ mod tests {
             assert!(replays.admits(&proof(1), at(0)));
             replays.note(&proof(1), at(0));
         }
+        assert!(!Replays::new(0).admits(&proof(1), at(0)));
         assert!(!replays.admits(&proof(1), at(9)));
         assert!(
             replays.admits(&proof(2), at(9)),

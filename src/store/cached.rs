@@ -22,6 +22,9 @@ use crate::session::{
 use crate::store::cached::copies::{Ask, Copies};
 use crate::upkeep::Upkeep;
 
+/// Sessions that are looked through at a time.
+const PAGE: usize = 100;
+
 /// Sessions served from the memory of every node, and kept honest by a revocation log: a store
 /// around the one that the nodes share.
 ///
@@ -143,6 +146,27 @@ impl<S: SessionStore> CachedStore<S> {
         self.view.has_ended(handle, row.subject(), stamp, now)
     }
 
+    /// Removes the logins of a record's subject that have ended with everything, whose rows are still
+    /// there and take up room; whether there were any.
+    async fn clear_ended(&self, record: &Record, now: Timestamp) -> Result<bool> {
+        let (mut page, mut cleared) = (Page::first(PAGE), false);
+        loop {
+            let listing = self.inner.list(record.subject(), page, now).await?;
+            for row in listing
+                .records
+                .iter()
+                .filter(|row| matches!(self.has_ended(row, now), Ok(true)))
+            {
+                let removed = self.inner.remove(row.handle(), row.subject(), now).await?;
+                cleared |= removed.count > 0;
+            }
+            match listing.next {
+                Some(next) => page = Page::after(next, PAGE),
+                None => return Ok(cleared),
+            }
+        }
+    }
+
     /// Tells all nodes that logins have ended, and when that takes effect.
     async fn publish(&self, facts: &[Fact], effective: Revocation) -> Revocation {
         let told = self.view.say(facts, self.max_age).await;
@@ -160,7 +184,10 @@ impl<S: SessionStore> CachedStore<S> {
 impl<S: SessionStore> SessionStore for CachedStore<S> {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
         let asking = self.asking(record.handle(), now);
-        let created = self.inner.create(record, limit, now).await?;
+        let mut created = self.inner.create(record, limit, now).await?;
+        if matches!(created, Created::LimitReached) && self.clear_ended(record, now).await? {
+            created = self.inner.create(record, limit, now).await?;
+        }
         if let Created::Stored { evicted } = &created {
             if !evicted.is_empty() {
                 evicted

@@ -115,7 +115,7 @@ impl<D> TokenAuthenticator<D> {
     /// *Misuse* if a new key would sign before every node can know it, less than a minute from now,
     /// though the one that signs is still in the ring; or if a key is to end that is not there.
     pub fn replace_keyring(&self, ring: impl Into<Keyring>) -> Result<()> {
-        let ring = ring.into().complete(self.longest())?;
+        let ring = ring.into().complete(self.signed_for())?;
         ring.follows(&self.ring.read(), self.now()?)?;
         self.ring.replace(ring);
         Ok(())
@@ -131,9 +131,9 @@ impl<D> TokenAuthenticator<D> {
         self.revocations.as_ref()
     }
 
-    /// Seconds for which a token is accepted at most.
-    fn longest(&self) -> u64 {
-        longest(&self.policy, self.foreign.as_ref())
+    /// Seconds for which something lives at most that a key has signed.
+    fn signed_for(&self) -> u64 {
+        signed_for(&self.policy, self.foreign.as_ref())
     }
 
     /// Verifies a token and reads it in place, in `buffer`: allocates nothing. The application's
@@ -302,7 +302,16 @@ impl<D> TokenAuthenticator<D> {
     }
 }
 
-/// Seconds for which a token is accepted at most.
+/// Seconds for which something lives at most that a key has signed.
+pub(crate) fn signed_for(policy: &Policy, foreign: Option<&Foreign>) -> u64 {
+    if policy.at_most {
+        policy.lifetime
+    } else {
+        longest(policy, foreign)
+    }
+}
+
+/// Seconds for which a login is carried on at most, or a token is accepted.
 pub(crate) fn longest(policy: &Policy, foreign: Option<&Foreign>) -> u64 {
     policy.max_lifetime.max(foreign.map_or(0, Foreign::longest))
 }

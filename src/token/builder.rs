@@ -10,7 +10,7 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::revocation::RevocationView;
 use crate::sha256;
-use crate::token::authenticator::{TokenAuthenticator, longest};
+use crate::token::authenticator::{TokenAuthenticator, longest, signed_for};
 use crate::token::canonical;
 use crate::token::interop::Interop;
 use crate::token::jws::LONGEST;
@@ -228,7 +228,7 @@ impl<D> TokenBuilder<D> {
             ));
         }
         Ok(TokenAuthenticator::new(
-            self.ring.complete(longest)?,
+            self.ring.complete(signed_for(&policy, foreign.as_ref()))?,
             policy,
             foreign,
             self.revocations,

@@ -516,3 +516,41 @@ fn a_logout_holds_when_the_lifetime_was_shortened() {
         }
     }
 }
+
+/// With everything ended, the rows are still there, and keep nobody from logging in again.
+#[test]
+fn everybody_out_and_in_again_within_a_limit() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let limited: Hybrid = HybridAuthenticator::new(
+        tokens(&key()).revocations(&node.view),
+        sessions(Arc::clone(&fleet.store), &fleet.clock).limit(Limit::Reject(2)),
+    )
+    .unwrap();
+    let old = [login(&limited, "alice"), login(&limited, "alice")];
+    let full = block_on(limited.issue(Login::new("alice"))).unwrap_err();
+    assert_eq!(full.refusal(), Some(Refusal::SessionLimit));
+    let _ = block_on(node.view.revoke_everything()).unwrap();
+    let listed = || block_on(limited.sessions("alice", None)).unwrap().sessions;
+    assert!(listed().is_empty());
+    let new = [login(&limited, "alice"), login(&limited, "alice")];
+    let full = block_on(limited.issue(Login::new("alice"))).unwrap_err();
+    assert_eq!(full.refusal(), Some(Refusal::SessionLimit));
+    assert_eq!(listed().len(), 2);
+    assert!(new.iter().all(|new| exchange(&limited, new).is_ok()));
+    assert!(old.iter().all(|old| exchange(&limited, old).is_err()));
+}
+
+/// As many logouts as one likes end the logins that they name.
+#[test]
+fn many_logouts_of_one_user_end_no_other_login() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let kept = node.login();
+    for _ in 0..100 {
+        let ended = node.login();
+        let _ = block_on(node.auth.revoke(access(&ended))).unwrap();
+    }
+    assert!(node.auth.verify_now(access(&kept)).is_ok());
+    assert!(exchange(&node.auth, &kept).is_ok());
+}
