@@ -383,8 +383,10 @@ where
         }
     }
 
-    /// Who is calling, as the row of the login says.
-    async fn asked(&self, caller: Identity<D>) -> Result<Identity<D>> {
+    /// Who is calling, as the row of the login says: asks the log for what ended everything, and the
+    /// row for all else.
+    async fn verify_asking(&self, presented: Presented<'_>) -> Result<Identity<D>> {
+        let caller = self.access.verify_with(presented).await?;
         let now = self.logins.now()?;
         let row = self.logins.alive(caller.handle, now).await?;
         let row = row.filter(|row| row.subject() == caller.subject());
@@ -468,9 +470,8 @@ where
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
         if presented.is_authoritative() {
-            // The log for what ended everything, and the row for all else.
-            let caller = self.access.verify_with(presented).await?;
-            return self.asked(caller).await;
+            // Boxed, as it is rare, so that all other futures are small.
+            return Box::pin(self.verify_asking(presented)).await;
         }
         self.verify_now(presented.credential())
     }
