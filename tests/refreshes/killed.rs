@@ -173,11 +173,21 @@ fn a_service() {
     }
 }
 
-/// Refreshes, and kills the server between the rotation and the answer.
-async fn lose_an_answer<S: SessionStore>(store: Arc<S>, lost: &Issued, kill: Then) {
-    let auth = hybrid(Between { store, then: kill }, SystemClock);
-    let answer = auth.refresh(presented(lost)).await;
+/// A login of which a refresh is rotated, and whose server is killed before it is answered.
+async fn killed_in_between<S: SessionStore>(
+    store: Arc<S>,
+    kill: impl Fn() + Send + Sync + 'static,
+) -> Issued {
+    let auth = hybrid(Arc::clone(&store), SystemClock);
+    let lost = auth.issue(Login::new("alice")).await.unwrap();
+    let then: Then = Box::new(move || {
+        kill();
+        Box::pin(async { Error::unavailable("the server was killed") })
+    });
+    let auth = hybrid(Between { store, then }, SystemClock);
+    let answer = auth.refresh(presented(&lost)).await;
     assert!(answer.unwrap_err().is_unavailable());
+    lost
 }
 
 /// Waits until the store answers again, by a look at nobody's login.
@@ -206,40 +216,21 @@ fn a_durable_store() {
     RUNTIME.block_on(async {
         for round in 0..3 {
             let store = Arc::new(redis(redis_server.url()).await);
-            let lost = hybrid(Arc::clone(&store), SystemClock)
-                .issue(Login::new("alice"))
-                .await
-                .unwrap();
             let server = Arc::clone(&redis_server);
-            let kill: Then = Box::new(move || {
-                server.kill9();
-                Box::pin(async { Error::unavailable("the server was killed") })
-            });
-            lose_an_answer(Arc::clone(&store), &lost, kill).await;
+            let lost = killed_in_between(Arc::clone(&store), move || server.kill9()).await;
             redis_server.restart();
             until_it_answers(&*store).await;
-            one_successor(&format!("store killed, Redis, round {round}"), store, &lost).await;
+            let name = format!("store killed, Redis, round {round}");
+            one_successor(&name, store, &lost).await;
 
             let store = Arc::new(postgres(postgres_server.folder().to_owned(), 2));
             store.migrate().await.unwrap();
-            let lost = hybrid(Arc::clone(&store), SystemClock)
-                .issue(Login::new("alice"))
-                .await
-                .unwrap();
             let server = Arc::clone(&postgres_server);
-            let kill: Then = Box::new(move || {
-                server.kill9();
-                Box::pin(async { Error::unavailable("the server was killed") })
-            });
-            lose_an_answer(Arc::clone(&store), &lost, kill).await;
+            let lost = killed_in_between(Arc::clone(&store), move || server.kill9()).await;
             postgres_server.restart();
             until_it_answers(&*store).await;
-            one_successor(
-                &format!("store killed, Postgres, round {round}"),
-                store,
-                &lost,
-            )
-            .await;
+            let name = format!("store killed, Postgres, round {round}");
+            one_successor(&name, store, &lost).await;
         }
     });
 }
@@ -253,16 +244,11 @@ fn a_store_that_forgets() {
     let server = Arc::new(server);
     RUNTIME.block_on(async {
         let store = Arc::new(redis(server.url()).await);
-        let auth = hybrid(Arc::clone(&store), SystemClock);
-        let lost = auth.issue(Login::new("alice")).await.unwrap();
         let killed = Arc::clone(&server);
-        let kill: Then = Box::new(move || {
-            killed.kill9();
-            Box::pin(async { Error::unavailable("the server was killed") })
-        });
-        lose_an_answer(Arc::clone(&store), &lost, kill).await;
+        let lost = killed_in_between(Arc::clone(&store), move || killed.kill9()).await;
         server.restart();
         until_it_answers(&*store).await;
+        let auth = hybrid(store, SystemClock);
         let retried = auth.refresh(presented(&lost)).await.unwrap_err();
         assert_eq!(retried.rejection(), Some(Rejection::Unknown));
     });
