@@ -46,6 +46,7 @@ pub(crate) mod authenticator;
 pub(crate) mod builder;
 pub(crate) mod change;
 pub(crate) mod credential;
+pub(crate) mod ended;
 pub(crate) mod erased;
 pub(crate) mod fence;
 pub(crate) mod judge;

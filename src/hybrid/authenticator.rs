@@ -14,13 +14,14 @@ use crate::identity::{Identity, check_size};
 use crate::issued::{Issued, Outcome, Revocation, replaced};
 use crate::login::Login;
 use crate::public_id::PublicId;
-use crate::revocation::{Fact, SubjectKey};
+use crate::revocation::{Fact, RevocationView, SubjectKey};
 use crate::session::answer::Removed;
 use crate::session::ask::Scope;
 use crate::session::authenticator::SessionAuthenticator;
 use crate::session::builder::SessionBuilder;
 use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::Purpose;
+use crate::session::ended::clear_ended;
 use crate::session::listed::{SessionRef, Sessions};
 use crate::session::listing::{Cursor, Page};
 use crate::session::record::Record;
@@ -190,38 +191,29 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         }
     }
 
-    /// Removes the logins of a subject that the log has ended; whether there were any.
-    async fn clear_ended(&self, subject: &str, now: Timestamp) -> Result<bool> {
-        let (mut page, mut cleared) = (Page::first(PAGE), false);
-        loop {
-            let listing = self.logins.store().list(subject, page, now).await?;
-            for row in &listing.records {
-                if self.has_ended(row, now) {
-                    cleared |= self.logins.remove(row.handle(), subject, now).await? > 0;
-                }
-            }
-            match listing.next {
-                Some(next) => page = Page::after(next, PAGE),
-                None => return Ok(cleared),
-            }
+    /// Tells all nodes that logins have ended, which are in the store no more.
+    async fn tell(&self, ended: &[Fact]) -> Revocation {
+        match self.access.revocations() {
+            // What is still signed for one of them says a time from before its row was removed.
+            Some(view) => self.told(view, &view.say(ended, self.access.lifetime()).await),
+            None => self.remainder(),
         }
     }
 
-    /// Tells all nodes that logins have ended, which are in the store no more.
-    async fn tell(&self, ended: &[Fact]) -> Revocation {
-        let Some(view) = self.access.revocations() else {
-            return self.remainder();
-        };
-        // What is still signed for one of them says a time from before its row was removed.
-        match view.say(ended, self.access.lifetime()).await {
-            Ok(_) => self.bound(view.bound()),
+    /// When an end takes effect of which the log was told, or could not be.
+    fn told<T>(&self, view: &RevocationView, answer: &Result<T>) -> Revocation {
+        match answer {
+            Ok(_) => self.bound(view),
             // They are refreshed no more, so that this is true in any case.
             Err(_) => self.remainder(),
         }
     }
 
-    fn bound(&self, bound: Duration) -> Revocation {
-        Revocation::Within(bound.min(Duration::from_secs(self.access.lifetime())))
+    fn bound(&self, view: &RevocationView) -> Revocation {
+        Revocation::Within(
+            view.bound()
+                .min(Duration::from_secs(self.access.lifetime())),
+        )
     }
 
     /// Ends one login. The store first: told first, a node could sign another token.
@@ -235,26 +227,20 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
 
     /// Tells all nodes that a login has ended.
     async fn tell_of(&self, handle: Handle, subject: &str) -> Revocation {
-        let Some(view) = self.access.revocations() else {
-            return self.remainder();
-        };
-        match view
-            .end_login(handle, subject, self.access.lifetime())
-            .await
-        {
-            Ok(_) => self.bound(view.bound()),
-            Err(_) => self.remainder(),
+        let life = self.access.lifetime();
+        match self.access.revocations() {
+            Some(view) => self.told(view, &view.end_login(handle, subject, life).await),
+            None => self.remainder(),
         }
     }
 
     /// Passes an answer on. If it is that a login was ended because its credential had been stolen,
     /// all nodes are told first: the thief has access tokens too.
-    async fn after_theft<T>(&self, credential: &str, answer: Result<T>) -> Result<T> {
+    async fn after_theft<T>(&self, handle: Handle, answer: Result<T>) -> Result<T> {
         if let Err(error) = &answer
             && let Some(theft) = error.theft()
-            && let Some(presented) = self.logins.parse(credential)
         {
-            let _ = self.tell_of(presented.handle(), theft.subject()).await;
+            let _ = self.tell_of(handle, theft.subject()).await;
         }
         answer
     }
@@ -349,9 +335,9 @@ where
     pub async fn revoke_others(&self, credential: &str) -> Result<Removed> {
         let now = self.logins.now()?;
         let row = match self.logins.parse(credential) {
-            Some(_) => {
-                let proven = self.logins.proven(credential, now).await;
-                let row = self.after_theft(credential, proven).await?;
+            Some(presented) => {
+                let proven = self.logins.proven(&presented, now).await;
+                let row = self.after_theft(presented.handle(), proven).await?;
                 self.check(&row, now)?;
                 row
             }
@@ -426,18 +412,17 @@ where
         let old = login.replaces.take();
         let mut draft = self.logins.draft(login).await?;
         let (handle, now) = (draft.row.handle(), draft.now);
-        let data = draft.row.fields.data().map(<[u8]>::to_vec);
         // Signed before anything is written: a login whose token would be refused is not stored.
-        let mut token = self
-            .access
-            .mint(&mut draft.identity, data.as_deref(), now)?;
+        let data = draft.row.fields.data();
+        let mut token = self.access.mint(&mut draft.identity, data, now)?;
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;
         }
         let (refresh, evicted) = match self.logins.admit(&mut draft).await {
             Err(error) if error.refusal() == Some(Refusal::SessionLimit) => {
                 // What ended everything has left the rows where they are, and they take up room.
-                if !self.clear_ended(draft.row.subject(), now).await? {
+                let has_ended = |row: &Record| self.has_ended(row, now);
+                if !clear_ended(self.store(), draft.row.subject(), now, has_ended).await? {
                     return Err(error);
                 }
                 self.logins.admit(&mut draft).await?
@@ -451,17 +436,18 @@ where
         }
         let mut identity = draft.identity;
         if identity.handle != handle {
-            token = self.access.mint(&mut identity, data.as_deref(), now)?;
+            token = self
+                .access
+                .mint(&mut identity, draft.row.fields.data(), now)?;
         }
         if let Some((view, stamp)) = begun {
             // Who ends all logins of the subject removes them, says so, and removes them again:
             // either the second time finds this row, or this finds what was said.
-            let ended = view.has_ended_since(stamp, identity.subject()).await;
-            if !matches!(ended, Ok(false)) {
+            if let Err(error) = view.check_since(stamp, identity.subject()).await {
                 // Nobody holds its credential, so that what matters is done already.
                 let removal = self.logins.remove(identity.handle, identity.subject(), now);
                 let _ = removal.await;
-                return Err(ended.err().unwrap_or(Rejection::Revoked.into()));
+                return Err(error);
             }
         }
         let issued = Issued::new(token, identity, Outcome::New);
@@ -477,14 +463,14 @@ where
     }
 
     async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
-        if self.logins.accepts(credential) {
-            // Before anything is replaced: with an answer that fails for long, the client would come
-            // back too late with what it has.
-            self.access.check_ready(self.logins.now()?)?;
-        }
-        let exchange = self.logins.exchange(credential).await;
-        let exchange = self.after_theft(credential, exchange).await?;
-        let (row, now) = (&exchange.row, exchange.now);
+        let now = self.logins.now()?;
+        let presented = self.logins.parse(credential).ok_or(Rejection::Malformed)?;
+        // Before anything is replaced: with an answer that fails for long, the client would come
+        // back too late with what it has.
+        self.access.check_ready(now)?;
+        let exchange = self.logins.exchange(presented, now).await;
+        let exchange = self.after_theft(presented.handle(), exchange).await?;
+        let row = &exchange.row;
         self.check(row, now)?;
         let mut identity = SessionAuthenticator::<S, D>::read(row, false)?;
         let token = self.access.mint(&mut identity, row.fields.data(), now)?;
@@ -518,7 +504,7 @@ where
         let stamp = view.say(&[fact], view.longest().as_secs()).await?;
         let (late, now) = (Scope::all().before(stamp), self.logins.now()?);
         let _ = self.store().remove_subject(subject, late, now).await?;
-        Ok(self.bound(view.bound()))
+        Ok(self.bound(view))
     }
 
     fn upkeep(&self) -> Upkeep {

@@ -388,13 +388,13 @@ impl RevocationView {
         Ok(stamp)
     }
 
-    /// Whether the log says that a login has ended since it was stamped. Asks the log itself: what
-    /// was said before this call is found.
+    /// Refuses a login that has ended since it was stamped. Asks the log itself: what was said before
+    /// this call is found.
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log could not answer.
-    pub(crate) async fn has_ended_since(&self, stamp: Stamp, subject: &str) -> Result<bool> {
+    /// *Rejected* as revoked; *unavailable* if the log could not answer.
+    pub(crate) async fn check_since(&self, stamp: Stamp, subject: &str) -> Result<()> {
         let key = SubjectKey::of(subject);
         let mut from = stamp.position();
         loop {
@@ -402,13 +402,13 @@ impl RevocationView {
             let page = self.inner.log.read_dyn(from, PAGE, now).await?;
             if page.incarnation != stamp.incarnation() {
                 // Its place says nothing here.
-                return Ok(false);
+                return Ok(());
             }
             for entry in &page.entries {
                 let is_ours = match entry.fact {
                     _ if entry.position == stamp.position() => {
                         if entry.nonce.mark() != stamp.mark() {
-                            return Ok(true);
+                            return Err(Rejection::Revoked.into());
                         }
                         false
                     }
@@ -418,12 +418,12 @@ impl RevocationView {
                 };
                 let before = entry.fact.before(entry.position);
                 if is_ours && stamp.position() < before {
-                    return Ok(true);
+                    return Err(Rejection::Revoked.into());
                 }
                 from = entry.position + 1;
             }
             if !page.more {
-                return Ok(false);
+                return Ok(());
             }
         }
     }

@@ -162,18 +162,22 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     /// Some may have been ended: call again.
     pub async fn revoke_others(&self, credential: &str) -> Result<Removed> {
         let now = self.now()?;
-        let row = self.proven(credential, now).await?;
+        let credential = self.parse(credential).ok_or(Rejection::Malformed)?;
+        let row = self.proven(&credential, now).await?;
         self.fence.cut(row.subject());
         let scope = Scope::others(row.handle());
         self.store.remove_subject(row.subject(), scope, now).await
     }
 
     /// The login of a presented credential, which the store itself says is alive.
-    pub(crate) async fn proven(&self, credential: &str, now: Timestamp) -> Result<Record> {
-        let credential = self.parse(credential).ok_or(Rejection::Malformed)?;
+    pub(crate) async fn proven(
+        &self,
+        credential: &SessionCredential,
+        now: Timestamp,
+    ) -> Result<Record> {
         let load = Load::new().authoritative();
         let row = self.store.load(credential.handle(), load, now).await?;
-        let (row, verdict) = self.judge(row, &credential, now)?;
+        let (row, verdict) = self.judge(row, credential, now)?;
         if !self.lets_pass(verdict) {
             return Err(self.refuse(&row, verdict, now).await);
         }
@@ -191,7 +195,7 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     }
 
     /// The row of a credential that is to end, whatever the policy of this node says of its age:
-    /// another node may have another one. `None` if there is none, or if it is not its row.
+    /// another node may have another one.
     async fn to_end(&self, credential: &SessionCredential, now: Timestamp) -> Result<ToEnd> {
         let load = Load::new().authoritative();
         let Some(row) = self.store.load(credential.handle(), load, now).await? else {
@@ -495,12 +499,14 @@ where
         }
     }
 
-    /// Exchanges a credential for its successor: the one that is there, or a new one.
-    pub(crate) async fn exchange(&self, credential: &str) -> Result<Exchange> {
-        // Before the store is asked: whatever takes its time from here on, nothing that follows
-        // from the row is younger than it.
-        let now = self.now()?;
-        let presented = self.parse(credential).ok_or(Rejection::Malformed)?;
+    /// Exchanges a credential for its successor: the one that is there, or a new one. `now` is read
+    /// before the store is asked: whatever takes its time from there on, nothing that follows from
+    /// the row is younger than it.
+    pub(crate) async fn exchange(
+        &self,
+        presented: SessionCredential,
+        now: Timestamp,
+    ) -> Result<Exchange> {
         let proof = presented.proof();
         if !self.replays.admits(&proof, now) {
             return Err(Refusal::RefreshLimit.into());
@@ -536,7 +542,6 @@ where
             credential: credential.encode(),
             row,
             outcome,
-            now,
         })
     }
 
@@ -579,8 +584,6 @@ pub(crate) struct Exchange {
     pub(crate) credential: Credential,
     pub(crate) row: Record,
     pub(crate) outcome: Outcome,
-    /// When it began.
-    pub(crate) now: Timestamp,
 }
 
 /// What is there to end for a credential.
@@ -662,7 +665,9 @@ where
     }
 
     async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
-        let exchange = self.exchange(credential).await?;
+        let now = self.now()?;
+        let presented = self.parse(credential).ok_or(Rejection::Malformed)?;
+        let exchange = self.exchange(presented, now).await?;
         let identity = Self::read(&exchange.row, false)?;
         Ok(Issued::new(exchange.credential, identity, exchange.outcome))
     }

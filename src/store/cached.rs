@@ -10,20 +10,18 @@ use std::time::Duration;
 pub use builder::CachedBuilder;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Rejection, Result};
+use crate::error::{Error, Result};
 use crate::flights::{Flights, Joined, Landed};
 use crate::handle::{Handle, Stamp};
 use crate::issued::Revocation;
 use crate::revocation::{Fact, RevocationView, Standing, SubjectKey};
+use crate::session::ended::clear_ended;
 use crate::session::{
     Change, Created, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
     SessionStore, Swept, Updated,
 };
 use crate::store::cached::copies::{Ask, Copies};
 use crate::upkeep::Upkeep;
-
-/// Sessions that are looked through at a time.
-const PAGE: usize = 100;
 
 /// Sessions served from the memory of every node, and kept honest by a revocation log: a store
 /// around the one that the nodes share.
@@ -146,25 +144,11 @@ impl<S: SessionStore> CachedStore<S> {
         self.view.has_ended(handle, row.subject(), stamp, now)
     }
 
-    /// Removes the logins of a record's subject that have ended with everything, whose rows are still
-    /// there and take up room; whether there were any.
-    async fn clear_ended(&self, record: &Record, now: Timestamp) -> Result<bool> {
-        let (mut page, mut cleared) = (Page::first(PAGE), false);
-        loop {
-            let listing = self.inner.list(record.subject(), page, now).await?;
-            for row in listing
-                .records
-                .iter()
-                .filter(|row| matches!(self.has_ended(row, now), Ok(true)))
-            {
-                let removed = self.inner.remove(row.handle(), row.subject(), now).await?;
-                cleared |= removed.count > 0;
-            }
-            match listing.next {
-                Some(next) => page = Page::after(next, PAGE),
-                None => return Ok(cleared),
-            }
-        }
+    /// Removes the logins of a subject that have ended with everything, whose rows are still there;
+    /// whether there were any.
+    async fn clear_ended(&self, subject: &str, now: Timestamp) -> Result<bool> {
+        let has_ended = |row: &Record| matches!(self.has_ended(row, now), Ok(true));
+        clear_ended(&self.inner, subject, now, has_ended).await
     }
 
     /// Tells all nodes that logins have ended, and when that takes effect.
@@ -185,7 +169,9 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
         let asking = self.asking(record.handle(), now);
         let mut created = self.inner.create(record, limit, now).await?;
-        if matches!(created, Created::LimitReached) && self.clear_ended(record, now).await? {
+        if matches!(created, Created::LimitReached)
+            && self.clear_ended(record.subject(), now).await?
+        {
             created = self.inner.create(record, limit, now).await?;
         }
         if let Created::Stored { evicted } = &created {
@@ -199,14 +185,13 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
             }
             // Who ends all logins of the subject removes them, says so, and removes them again:
             // either the second time finds this row, or this finds what was said.
-            if let Some(stamp) = record.stamp() {
-                let ended = self.view.has_ended_since(stamp, record.subject()).await;
-                if !matches!(ended, Ok(false)) {
-                    // Nobody holds its credential, so that what matters is done already.
-                    let removal = self.inner.remove(record.handle(), record.subject(), now);
-                    let _ = removal.await;
-                    return Err(ended.err().unwrap_or(Rejection::Revoked.into()));
-                }
+            if let Some(stamp) = record.stamp()
+                && let Err(error) = self.view.check_since(stamp, record.subject()).await
+            {
+                // Nobody holds its credential, so that what matters is done already.
+                let removal = self.inner.remove(record.handle(), record.subject(), now);
+                let _ = removal.await;
+                return Err(error);
             }
             asking.keep_new(record.clone());
         } else {

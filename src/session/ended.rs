@@ -1,0 +1,32 @@
+//! Rows of logins that have ended elsewhere.
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::session::listing::Page;
+use crate::session::record::Record;
+use crate::session::store::SessionStore;
+
+/// Rows that are looked through at a time.
+const PAGE: usize = 100;
+
+/// Removes the rows of a subject whose logins have ended, and which take up room within its limit;
+/// whether there were any.
+pub(crate) async fn clear_ended<S: SessionStore>(
+    store: &S,
+    subject: &str,
+    now: Timestamp,
+    has_ended: impl Fn(&Record) -> bool + Send + Sync,
+) -> Result<bool> {
+    let (mut page, mut cleared) = (Page::first(PAGE), false);
+    loop {
+        let listing = store.list(subject, page, now).await?;
+        for row in listing.records.iter().filter(|row| has_ended(row)) {
+            let removed = store.remove(row.handle(), subject, now).await?;
+            cleared |= removed.count > 0;
+        }
+        match listing.next {
+            Some(next) => page = Page::after(next, PAGE),
+            None => return Ok(cleared),
+        }
+    }
+}
