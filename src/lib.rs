@@ -100,6 +100,7 @@ pub mod revocation;
 pub mod session;
 pub mod store;
 pub mod token;
+pub mod web;
 
 #[cfg(any(test, feature = "testkit"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "testkit")))]

@@ -1,0 +1,61 @@
+//! The bearer token of a request.
+
+use super::found::Found;
+use super::headers::{Headers, Single, is_token_byte, single};
+
+/// Longest token in bytes: the longest that any configuration of this crate accepts.
+const MAX_LENGTH: usize = 8192;
+
+/// The token of `Authorization: Bearer` (RFC 6750, section 2.1). Neither the query nor the body of
+/// a request is looked at (RFC 9700, section 4.3.2).
+///
+/// - One line: two `Authorization` lines of any kind are malformed (RFC 9110, sections 5.3 and
+///   11.6.2).
+/// - The scheme is compared without case (RFC 9110, section 11.1). Another one, or none, is
+///   [`Absent`](Found::Absent): somebody else may understand it.
+/// - After `Bearer` come one or more spaces and a `b64token` of at most 8192 bytes; anything else is
+///   [`Malformed`](Found::Malformed), which RFC 6750, section 3.1, answers with 400.
+///
+/// Nothing is decoded, and nothing allocated. Whitespace around the value is no part of it.
+///
+/// ```
+/// use statewise::web::{Found, bearer};
+///
+/// assert_eq!(bearer(&[("Authorization", "bearer abc.def")]), Found::One("abc.def"));
+/// assert_eq!(bearer(&[("Authorization", "Basic YTpi")]), Found::Absent);
+/// assert_eq!(bearer(&[("Authorization", "Bearer abc, Bearer def")]), Found::Malformed);
+///
+/// let twice = [("Authorization", "Bearer abc"), ("Authorization", "Bearer abc")];
+/// assert_eq!(bearer(&twice), Found::Malformed);
+/// ```
+#[must_use]
+pub fn bearer<H: Headers + ?Sized>(headers: &H) -> Found<'_> {
+    let value = match single(headers, "authorization") {
+        Single::Absent => return Found::Absent,
+        Single::One(value) => value,
+        Single::Several => return Found::Malformed,
+    };
+    let end = value.iter().position(|byte| !is_token_byte(byte));
+    let (scheme, rest) = value.split_at(end.unwrap_or(value.len()));
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Found::Absent;
+    }
+    token(rest).map_or(Found::Malformed, Found::One)
+}
+
+/// The token behind one or more spaces, if that is what follows the scheme.
+fn token(rest: &[u8]) -> Option<&str> {
+    let start = rest.iter().position(|&byte| byte != b' ')?;
+    let token = &rest[start..];
+    if start == 0 || token.len() > MAX_LENGTH || !is_b64token(token) {
+        return None;
+    }
+    std::str::from_utf8(token).ok()
+}
+
+/// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 6750, section 2.1).
+fn is_b64token(token: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    let digits = token.iter().take_while(|byte| is_digit(byte)).count();
+    digits > 0 && token[digits..].iter().all(|&byte| byte == b'=')
+}
