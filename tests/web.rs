@@ -1,0 +1,20 @@
+//! What a service relies on between the wire and the authenticator: cookies, bearer tokens, and
+//! which requests a foreign page may have caused.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "web/cases.rs"]
+mod cases;
+#[path = "web/cookies.rs"]
+mod cookies;
+#[path = "web/jar.rs"]
+mod jar;
+#[path = "web/origins.rs"]
+mod origins;
+
+#[path = "web/bearers.rs"]
+mod bearers;
