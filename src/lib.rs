@@ -70,8 +70,8 @@
 //! # What it refuses to be
 //!
 //! No passwords, no OAuth or OpenID Connect flows, no asymmetric or encrypted tokens, no runtime:
-//! nothing here spawns a task, sleeps or opens a connection. Handing credentials to browsers and
-//! reading them from requests is up to the application.
+//! nothing here spawns a task, sleeps or opens a connection. [`web`] finds credentials in requests
+//! and writes the cookies of answers, without a framework.
 //!
 //! # Features
 //!

@@ -62,7 +62,6 @@ pub enum SameSite {
 
 impl Cookie {
     /// Begins with the attributes of the default.
-    #[must_use]
     pub fn builder() -> CookieBuilder {
         CookieBuilder::default()
     }
