@@ -33,7 +33,7 @@
 //! | [`Cookie::remove`] | of the same template | RFC 6265bis, section 5.7 |
 //! | [`CookieBuilder::build`] | what a browser would refuse is refused at the start | RFC 6265bis, sections 4.1.3, 5.6 and 5.7 |
 //! | [`Cookie::find`] | exact names, no unquoting, and no order among cookies of one name | RFC 6265bis, sections 4.2 and 5.4; RFC 9113, section 8.2.3 |
-//! | [`bearer`] | one `Authorization`, one `b64token` | RFC 6750, section 2.1; RFC 9110, sections 5.3 and 11 |
+//! | [`bearer()`] | one `Authorization`, one `b64token` | RFC 6750, section 2.1; RFC 9110, sections 5.3 and 11 |
 //! | [`OriginPolicy`] | no act with the cookies of a visitor from another origin | OWASP ASVS 3.5.1 to 3.5.3 |
 //!
 //! RFC 6265bis is draft-ietf-httpbis-rfc6265bis-22.

@@ -23,6 +23,7 @@ fn only_one_line_with_one_token_is_taken() {
         ("Bearer a=b", "Malformed"),
         ("Bearer \u{e9}", "Malformed"),
         ("Bearer,a", "Malformed"),
+        ("Bearer/a", "Malformed"),
         ("Bearer-a b", "Absent"),
         ("Bearers a", "Absent"),
         ("Bear er a", "Absent"),
