@@ -86,7 +86,7 @@ pub enum Refusal {
     SessionLimit,
     /// The store holds as many sessions as it may.
     Capacity,
-    /// Subject, roles, device and data together are too large.
+    /// Subject, roles, device, class and data together are too large.
     TooLarge,
     /// One replaced credential was exchanged too often within a moment.
     RefreshLimit,

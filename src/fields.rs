@@ -10,11 +10,12 @@ const SUBJECT: u8 = 1;
 const ROLE: u8 = 2;
 const DEVICE: u8 = 3;
 const DATA: u8 = 4;
+const CLASS: u8 = 5;
 /// Tags from here on must be understood: what a later version adds to narrow a login, such as a
 /// binding to a client, is not to be overlooked by this one.
 const CRITICAL: u8 = 128;
 
-/// Subject, roles, device and data, each a tag, a length and bytes; the subject comes first.
+/// Subject, roles, device, class and data, each a tag, a length and bytes; the subject comes first.
 ///
 /// Small ones live inline, larger ones behind one reference count, so that handing a login out of
 /// a store or a token copies a cache line and allocates nothing. Tags that this version does not
@@ -95,6 +96,11 @@ impl FieldsBuilder {
         self.push(DEVICE, device.as_bytes());
     }
 
+    #[inline]
+    pub(crate) fn class(&mut self, class: &str) {
+        self.push(CLASS, class.as_bytes());
+    }
+
     pub(crate) fn data(&mut self, data: &[u8]) {
         self.push(DATA, data);
     }
@@ -168,7 +174,7 @@ impl Fields {
             Some((SUBJECT, subject)) => std::str::from_utf8(subject).ok()?,
             _ => return None,
         };
-        let (mut devices, mut data) = (0, 0);
+        let (mut devices, mut data, mut classes) = (0, 0, 0);
         for (tag, value) in fields.by_ref() {
             match tag {
                 SUBJECT => return None,
@@ -180,11 +186,15 @@ impl Fields {
                     devices += 1;
                 }
                 DATA => data += 1,
+                CLASS => {
+                    std::str::from_utf8(value).ok()?;
+                    classes += 1;
+                }
                 CRITICAL.. => return None,
                 _ => {}
             }
         }
-        if !fields.0.is_empty() || devices > 1 || data > 1 {
+        if !fields.0.is_empty() || devices > 1 || data > 1 || classes > 1 {
             return None;
         }
         Some(Self(if bytes.len() <= INLINE {
@@ -218,6 +228,10 @@ impl Fields {
         self.device_bytes().map(text)
     }
 
+    pub(crate) fn class(&self) -> Option<&str> {
+        self.class_bytes().map(text)
+    }
+
     /// For who wants bytes: that they are text is checked again each time it is asked for them as
     /// such, which took 5 % of issuing a token.
     #[inline]
@@ -234,6 +248,11 @@ impl Fields {
     #[inline]
     pub(crate) fn device_bytes(&self) -> Option<&[u8]> {
         self.first(DEVICE)
+    }
+
+    #[inline]
+    pub(crate) fn class_bytes(&self) -> Option<&[u8]> {
+        self.first(CLASS)
     }
 
     pub(crate) fn data(&self) -> Option<&[u8]> {
@@ -307,6 +326,7 @@ impl fmt::Debug for Fields {
             .field("subject", &self.subject())
             .field("roles", &self.roles().collect::<Vec<_>>())
             .field("device", &self.device())
+            .field("class", &self.class())
             .finish_non_exhaustive()
     }
 }
@@ -322,6 +342,7 @@ mod tests {
             builder.role("admin");
             builder.role("");
             builder.device("phone");
+            builder.class("aal2");
             builder.push(100, b"from the future");
             builder.data(&vec![7; size]);
             let fields = builder.build();
@@ -329,11 +350,13 @@ mod tests {
             assert_eq!(read.subject(), "alice");
             assert_eq!(read.roles().collect::<Vec<_>>(), ["admin", ""]);
             assert_eq!(read.device(), Some("phone"));
+            assert_eq!(read.class(), Some("aal2"));
             assert_eq!(read.data(), Some(&vec![7; size][..]));
 
             let changed = read.with(Some(["user"].into_iter()), Some(None));
             assert_eq!(changed.roles().collect::<Vec<_>>(), ["user"]);
             assert_eq!(changed.device(), Some("phone"));
+            assert_eq!(changed.class(), Some("aal2"));
             assert_eq!(changed.data(), None);
             assert_eq!(changed.first(100), Some(&b"from the future"[..]));
         }
@@ -358,6 +381,8 @@ mod tests {
             b"\x01\x01a\x01\x01b",
             b"\x01\x01a\x03\x01b\x03\x01c",
             b"\x01\x01a\x04\x01b\x04\x01c",
+            b"\x01\x01a\x05\x01b\x05\x01c",
+            b"\x01\x01a\x05\x01\xff",
             b"\x01\xff\xff\xff\xff\xff\xff\x01a",
             b"\x01\x80\x80\x80\x80\x7f",
             b"\x01\x01a\x80\x01b",

@@ -133,6 +133,13 @@ impl<D> Identity<D> {
         self.fields.device()
     }
 
+    /// How strongly the user proved who they are, as named at login: the authentication context
+    /// class (OpenID Connect Core, `acr`). Never changed by a renewal or a refresh.
+    #[must_use]
+    pub fn class(&self) -> Option<&str> {
+        self.fields.class()
+    }
+
     /// What the application keeps about the user.
     #[must_use]
     pub fn data(&self) -> &D {
@@ -159,14 +166,15 @@ impl<D> Identity<D> {
         self.renewal_due
     }
 
-    /// Continues this login, with its authentication time, its deadline and its place in the
-    /// revocation log: to issue a credential of another kind without a new proof.
+    /// Continues this login, with its authentication time and class, its deadline and its place in
+    /// the revocation log: to issue a credential of another kind without a new proof.
     pub fn into_login(self) -> Login<D> {
         let mut fields = FieldsBuilder::new(self.subject());
         self.roles().for_each(|role| fields.role(role));
         Login {
             fields,
             device: self.device().map(str::to_owned),
+            class: self.class().map(str::to_owned),
             data: self.data,
             replaces: None,
             authenticated_at: Some(self.authenticated_at),
@@ -182,6 +190,7 @@ impl<D> fmt::Debug for Identity<D> {
             .field("subject", &self.subject())
             .field("roles", &self.roles().collect::<Vec<_>>())
             .field("device", &self.device())
+            .field("class", &self.class())
             .field("id", &self.id())
             .field("issued_at", &self.issued_at)
             .field("authenticated_at", &self.authenticated_at)
@@ -193,7 +202,7 @@ impl<D> fmt::Debug for Identity<D> {
     }
 }
 
-/// Bytes that subject, roles and device may take together.
+/// Bytes that subject, roles, device and class may take together.
 const MAX_FIELDS: usize = 4096;
 
 /// Refuses texts that together are too large.
@@ -213,7 +222,8 @@ pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>) -> Result<()>
 ///
 /// # Errors
 ///
-/// *Misuse* for an empty subject, *refused* if subject, roles and device together are too large.
+/// *Misuse* for an empty subject, *refused* if subject, roles, device and class together are too
+/// large.
 pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fields> {
     if login.fields.subject_bytes().is_empty() {
         return Err(Error::misuse(
@@ -224,13 +234,16 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fiel
         ..=MAX_FIELDS => Ok(()),
         _ => Err(Error::refused(Refusal::TooLarge)),
     };
-    if login.device.is_none() && data.is_none() {
+    if login.device.is_none() && login.class.is_none() && data.is_none() {
         check(&login.fields)?;
         return Ok(login.fields.build());
     }
     let mut builder = login.fields.clone();
     if let Some(device) = &login.device {
         builder.device(device);
+    }
+    if let Some(class) = &login.class {
+        builder.class(class);
     }
     check(&builder)?;
     if let Some(data) = data {

@@ -23,6 +23,7 @@ pub struct Login<D = ()> {
     /// Subject and roles, as they are kept: what is small allocates nothing.
     pub(crate) fields: FieldsBuilder,
     pub(crate) device: Option<String>,
+    pub(crate) class: Option<String>,
     pub(crate) data: D,
     pub(crate) replaces: Option<String>,
     pub(crate) authenticated_at: Option<Timestamp>,
@@ -37,6 +38,7 @@ impl Login {
         Self {
             fields: FieldsBuilder::new(subject.as_ref()),
             device: None,
+            class: None,
             data: (),
             replaces: None,
             authenticated_at: None,
@@ -67,6 +69,13 @@ impl<D> Login<D> {
         self
     }
 
+    /// Names the authentication context class: how strongly the user proved who they are, such as
+    /// `aal2`, in the application's own scale (OpenID Connect Core, `acr`; RFC 9470, section 1).
+    pub fn class(mut self, class: impl Into<String>) -> Self {
+        self.class = Some(class.into());
+        self
+    }
+
     /// Sets what the application keeps about the user, beside subject and roles.
     ///
     /// A session keeps it on the server; a token carries it, readable for its holder.
@@ -74,6 +83,7 @@ impl<D> Login<D> {
         Login {
             fields: self.fields,
             device: self.device,
+            class: self.class,
             data,
             replaces: self.replaces,
             authenticated_at: self.authenticated_at,
@@ -118,6 +128,7 @@ impl<D> Login<D> {
             subject: self.fields.subject().to_owned(),
             roles: self.fields.roles().map(str::to_owned).collect(),
             device: self.device,
+            class: self.class,
             data: self.data,
             replaces: self.replaces,
             authenticated_at: self.authenticated_at.map(Into::into),
@@ -136,6 +147,8 @@ pub struct LoginParts<D> {
     pub roles: Vec<String>,
     /// The device or client.
     pub device: Option<String>,
+    /// The authentication context class.
+    pub class: Option<String>,
     /// The application's data.
     pub data: D,
     /// The credential to revoke first. A secret.
@@ -154,6 +167,7 @@ impl<D> fmt::Debug for LoginParts<D> {
             .field("subject", &self.subject)
             .field("roles", &self.roles)
             .field("device", &self.device)
+            .field("class", &self.class)
             .field("replaces", &self.replaces.as_ref().map(|_| REDACTED))
             .finish_non_exhaustive()
     }
@@ -165,6 +179,7 @@ impl<D> fmt::Debug for Login<D> {
             .field("subject", &self.subject())
             .field("roles", &self.fields.roles().collect::<Vec<_>>())
             .field("device", &self.device)
+            .field("class", &self.class)
             .field("replaces", &self.replaces.as_ref().map(|_| REDACTED))
             .finish_non_exhaustive()
     }

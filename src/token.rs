@@ -24,6 +24,7 @@
 //! | `sub` | always | the user |
 //! | `roles` | if any | an array of strings |
 //! | `device` | if named | the label given at login |
+//! | `acr` | if named | the authentication context class given at login (OpenID Connect Core) |
 //! | `rev` | if stamped | the login's place in a revocation log, 22 base64url characters |
 //! | `data` | if not `null` | the application's data |
 //!

@@ -99,6 +99,7 @@ fn cause<T: std::fmt::Debug>(answer: Result<T>) -> Option<Rejection> {
 fn a_day_with_it() {
     let (auth, clock) = hybrid();
     let login = Login::new("alice").role("admin").device("phone");
+    let login = login.class("aal2");
     let mut issued = block_on(auth.issue(login)).unwrap();
     let first = issued.identity().clone();
     assert_eq!(issued.outcome(), Outcome::New);
@@ -108,6 +109,7 @@ fn a_day_with_it() {
         assert_eq!(caller.subject(), "alice");
         assert!(caller.has_role("admin"));
         assert_eq!(caller.device(), Some("phone"));
+        assert_eq!(caller.class(), Some("aal2"));
         assert_eq!(caller.id(), first.id());
         assert_eq!(caller.authenticated_at(), first.authenticated_at());
         assert_eq!(caller.expires_at(), issued.expires_at());

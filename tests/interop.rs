@@ -138,6 +138,7 @@ fn login() -> Login<Value> {
     Login::new("alice \"Ä\" 😀")
         .roles(["admin", "editor"])
         .device("phone\n")
+        .class("aal2")
         .data(json!({ "plan": "gold", "seats": 7 }))
 }
 
@@ -198,6 +199,7 @@ fn both_directions(peer: Command) {
         assert_eq!(read["sub"], "alice \"Ä\" 😀", "{name}: {read}");
         assert_eq!(read["roles"], json!(["admin", "editor"]), "{name}");
         assert_eq!(read["device"], "phone\n", "{name}");
+        assert_eq!(read["acr"], "aal2", "{name}");
         assert_eq!(
             read["data"],
             json!({ "plan": "gold", "seats": 7 }),

@@ -142,6 +142,7 @@ fn alice() -> Login<String> {
     Login::new("alice")
         .role("admin")
         .device("phone")
+        .class("aal2")
         .data("her data".to_owned())
 }
 
@@ -182,6 +183,7 @@ fn from_each_strategy_to_each_other_one_nobody_is_logged_out() {
         assert_eq!(caller.subject(), "alice");
         assert_eq!(caller.roles().collect::<Vec<_>>(), ["admin"]);
         assert_eq!(caller.device(), Some("phone"));
+        assert_eq!(caller.class(), Some("aal2"));
         assert_eq!(caller.data(), "her data");
         assert!(!caller.renewal_due());
         // No time is gained by it.

@@ -243,6 +243,7 @@ fn lists_and_ends_sessions_by_their_ids() {
     for at in 0..250 {
         let login = Login::new("alice")
             .device(format!("device {at}"))
+            .class("aal2")
             .role("user");
         ids.insert(block_on(auth.issue(login)).unwrap().identity().id());
     }
@@ -254,6 +255,7 @@ fn lists_and_ends_sessions_by_their_ids() {
         for session in &page.sessions {
             assert_eq!((session.subject(), session.version()), ("alice", 0));
             assert!(session.device().unwrap().starts_with("device "));
+            assert_eq!(session.class(), Some("aal2"));
             assert_eq!(session.roles().collect::<Vec<_>>(), ["user"]);
             assert!(listed.insert(session.id()));
         }
@@ -277,7 +279,8 @@ fn lists_and_ends_sessions_by_their_ids() {
 fn replacing_meets_conflicts_and_the_end() {
     let clock = ManualClock::default();
     let auth = builder::<_, String>(memory(10), &clock).build().unwrap();
-    let issued = block_on(auth.issue(Login::new("alice").data("a".to_owned()))).unwrap();
+    let login = Login::new("alice").class("aal2").data("a".to_owned());
+    let issued = block_on(auth.issue(login)).unwrap();
     let seen = block_on(auth.verify(secret(&issued))).unwrap();
     let replace = |data: &str| {
         let replacement = Replacement::new().data(data.to_owned());
@@ -290,7 +293,7 @@ fn replacing_meets_conflicts_and_the_end() {
     let listed = block_on(auth.sessions("alice", None)).unwrap();
     let roles = Replacement::new().roles(["admin"]);
     let done = block_on(auth.replace(&listed.sessions[0], roles)).unwrap();
-    assert!(matches!(done, Replaced::Done(_)));
+    assert!(matches!(done, Replaced::Done(session) if session.class() == Some("aal2")));
     let revoked = block_on(auth.revoke(secret(&issued))).unwrap();
     assert_eq!(revoked, Revocation::Immediate);
     assert!(matches!(replace("d"), Replaced::Absent));
@@ -570,7 +573,7 @@ fn a_login_may_have_begun_before_and_end_early() {
 fn a_continued_login_keeps_its_beginning_and_deadline() {
     let (auth, clock) = sessions();
     let login = Login::new("alice").role("admin").device("phone");
-    let first = block_on(auth.issue(login)).unwrap();
+    let first = block_on(auth.issue(login.class("aal2"))).unwrap();
     clock.advance(seconds(1_000));
     let caller = verify(&auth, &first).unwrap();
     let next = block_on(auth.issue(caller.clone().into_login().replaces(secret(&first)))).unwrap();
@@ -579,7 +582,31 @@ fn a_continued_login_keeps_its_beginning_and_deadline() {
     assert_eq!(next.authenticated_at(), caller.authenticated_at());
     assert_eq!(next.deadline(), caller.deadline());
     assert!(next.has_role("admin") && next.device() == Some("phone"));
+    assert_eq!(next.class(), Some("aal2"));
     assert_cause(verify(&auth, &first), Rejection::Unknown);
+}
+
+#[test]
+fn renewing_keeps_the_class_of_the_login() {
+    let (auth, clock) = sessions();
+    for class in [None, Some("aal2"), Some("")] {
+        let login = Login::new("alice");
+        let login = match class {
+            Some(class) => login.class(class),
+            None => login,
+        };
+        let mut issued = block_on(auth.issue(login)).unwrap();
+        assert_eq!(issued.identity().class(), class);
+        for _ in 0..3 {
+            clock.advance(seconds(60));
+            issued = refresh(&auth, &issued).unwrap();
+            assert_eq!(issued.identity().class(), class);
+            assert_eq!(verify(&auth, &issued).unwrap().class(), class);
+        }
+    }
+    // It counts as the other texts of a login do.
+    let large = block_on(auth.issue(Login::new("alice").class("c".repeat(5_000))));
+    assert_eq!(large.unwrap_err().refusal(), Some(Refusal::TooLarge));
 }
 
 #[test]

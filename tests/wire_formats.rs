@@ -105,6 +105,31 @@ fn credentials_and_records_are_what_they_were() {
     assert_eq!(hex(&load.unwrap().unwrap().encode()), RECORD);
 }
 
+/// Subject, role, device, class and data of a session whose login names them all.
+const CLASSED: &str = "0105616c696365020561646d696e030570686f6e65050461616c32040137";
+
+#[test]
+fn classes_are_what_they_were() {
+    let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(10).unwrap())
+        .idle(Duration::from_secs(1800))
+        .absolute(Duration::from_secs(43_200))
+        .build()
+        .unwrap();
+    let login = Login::new("alice").role("admin").device("phone");
+    let issued = now(auth.issue(login.class("aal2").data(7))).unwrap();
+    let handle = handle_of(issued.credential().reveal());
+    let issued_at = Timestamp::from(issued.identity().issued_at());
+    let row = now(auth.store().load(handle, Load::new(), issued_at));
+    assert_eq!(hex(&row.unwrap().unwrap().encode()[160..]), CLASSED);
+
+    // Named once, and text.
+    let old = bytes(RECORD);
+    let with = |field: &[u8]| [&old, field].concat();
+    assert!(Record::decode(&with(b"\x05\x04aal2")).is_ok());
+    assert!(Record::decode(&with(b"\x05\x04aal2\x05\x04aal2")).is_err());
+    assert!(Record::decode(&with(b"\x05\x01\xff")).is_err());
+}
+
 /// Proofs of the second credential, of the first, and of the family, as they follow from SHA-256 over
 /// the label, the credential and a hash of issuer and audience.
 const REFRESH_PROOFS: &str = concat!(

@@ -53,6 +53,13 @@ impl Session {
         self.fields().device()
     }
 
+    /// How strongly the user proved who they are, as named at login: the authentication context
+    /// class (OpenID Connect Core, `acr`).
+    #[must_use]
+    pub fn class(&self) -> Option<&str> {
+        self.fields().class()
+    }
+
     /// When the login began.
     #[must_use]
     pub fn created_at(&self) -> OffsetDateTime {

@@ -297,7 +297,7 @@ impl Record {
     /// | 112 | 16 | proof of the family |
     /// | 128 | 16 | seed of the current credential |
     /// | 144 | 16 | stamp: incarnation, position |
-    /// | 160 | | fields: tag, length in base 128, bytes; subject 1, role 2, device 3, data 4; unknown tags are kept below 128 and unreadable from there |
+    /// | 160 | | fields: tag, length in base 128, bytes; subject 1, role 2, device 3, data 4, class 5; unknown tags are kept below 128 and unreadable from there |
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let history = self.history();

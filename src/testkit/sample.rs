@@ -23,6 +23,7 @@ pub struct Sample {
     subject: String,
     roles: Vec<String>,
     device: Option<String>,
+    class: Option<String>,
     data: Option<Vec<u8>>,
     idle: u64,
     absolute: u64,
@@ -36,6 +37,7 @@ impl Sample {
             subject: subject.into(),
             roles: Vec::new(),
             device: None,
+            class: None,
             data: None,
             idle: 3_600,
             absolute: 86_400,
@@ -52,6 +54,12 @@ impl Sample {
     /// Names the device.
     pub fn device(mut self, device: impl Into<String>) -> Self {
         self.device = Some(device.into());
+        self
+    }
+
+    /// Names the authentication context class.
+    pub fn class(mut self, class: impl Into<String>) -> Self {
+        self.class = Some(class.into());
         self
     }
 
@@ -90,6 +98,9 @@ impl Sample {
         self.roles.iter().for_each(|role| fields.role(role));
         if let Some(device) = &self.device {
             fields.device(device);
+        }
+        if let Some(class) = &self.class {
+            fields.class(class);
         }
         if let Some(data) = &self.data {
             fields.data(data);

@@ -1,5 +1,6 @@
 //! The stateless strategy: the token remembers the user.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -388,6 +389,7 @@ where
             handle: identity.handle,
             subject: identity.fields.subject_bytes(),
             device: identity.fields.device_bytes(),
+            class: identity.fields.class_bytes(),
             stamp: identity.stamp,
         };
         let mut json = Payload::new();
@@ -548,15 +550,20 @@ where
     }
 }
 
-/// Subject, roles and device of a token.
+/// Subject, roles, device and class of a token.
 fn fields_in(facts: &Facts<'_>) -> Fields {
     let subject = facts.subject.decode();
     let device = facts.device.map(Text::decode);
-    let length = subject.len() + facts.roles.len() + device.as_deref().map_or(0, str::len);
+    let class = facts.class.map(Text::decode);
+    let named = |text: &Option<Cow<'_, str>>| text.as_deref().map_or(0, str::len);
+    let length = subject.len() + facts.roles.len() + named(&device) + named(&class);
     let mut fields = FieldsBuilder::with_room(&subject, length);
     json::texts(facts.roles).for_each(|role| fields.role(&role.decode()));
     if let Some(device) = device {
         fields.device(&device);
+    }
+    if let Some(class) = class {
+        fields.class(&class);
     }
     fields.build()
 }

@@ -56,6 +56,7 @@ impl fmt::Debug for TokenBuffer {
 pub struct BorrowedIdentity<'b> {
     subject: Cow<'b, str>,
     device: Option<Cow<'b, str>>,
+    class: Option<Cow<'b, str>>,
     facts: Facts<'b>,
 }
 
@@ -65,6 +66,7 @@ impl<'b> BorrowedIdentity<'b> {
         Self {
             subject: facts.subject.decode(),
             device: facts.device.map(Text::decode),
+            class: facts.class.map(Text::decode),
             facts,
         }
     }
@@ -90,6 +92,12 @@ impl<'b> BorrowedIdentity<'b> {
     #[must_use]
     pub fn device(&self) -> Option<&str> {
         self.device.as_deref()
+    }
+
+    /// How strongly the user proved who they are; see [`Identity::class`](crate::Identity::class).
+    #[must_use]
+    pub fn class(&self) -> Option<&str> {
+        self.class.as_deref()
     }
 
     /// When the token was issued.
@@ -136,6 +144,7 @@ impl fmt::Debug for BorrowedIdentity<'_> {
             .field("subject", &self.subject)
             .field("roles", &self.roles().collect::<Vec<_>>())
             .field("device", &self.device)
+            .field("class", &self.class)
             .field("id", &self.id())
             .field("expires_at", &self.facts.expires_at)
             .finish_non_exhaustive()

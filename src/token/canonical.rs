@@ -18,6 +18,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) handle: Handle,
     pub(crate) subject: &'a [u8],
     pub(crate) device: Option<&'a [u8]>,
+    pub(crate) class: Option<&'a [u8]>,
     pub(crate) stamp: Option<Stamp>,
 }
 
@@ -67,6 +68,10 @@ pub(crate) fn write<'a>(
     if let Some(device) = draft.device {
         json.push(b",\"device\":");
         push_text(json, device);
+    }
+    if let Some(class) = draft.class {
+        json.push(b",\"acr\":");
+        push_text(json, class);
     }
     if let Some(stamp) = draft.stamp {
         json.push(b",\"rev\":\"");
@@ -120,6 +125,9 @@ pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
     }
     if rest.take(",\"device\":") {
         claims.device = Some(rest.text()?);
+    }
+    if rest.take(",\"acr\":") {
+        claims.acr = Some(rest.text()?);
     }
     if rest.take(",\"rev\":") {
         claims.rev = Some(Stamp::from_bytes(rest.sixteen()?));
@@ -297,7 +305,12 @@ mod tests {
         Claims::own(json)
     }
 
-    fn draft<'a>(subject: &'a str, device: Option<&'a str>, stamp: Option<Stamp>) -> Draft<'a> {
+    fn draft<'a>(
+        subject: &'a str,
+        device: Option<&'a str>,
+        class: Option<&'a str>,
+        stamp: Option<Stamp>,
+    ) -> Draft<'a> {
         Draft {
             expires_at: Timestamp::from_unix(1_700_000_900),
             issued_at: Timestamp::from_unix(1_700_000_000),
@@ -306,6 +319,7 @@ mod tests {
             handle: Handle::from_bytes([7; 16]),
             subject: subject.as_bytes(),
             device: device.map(str::as_bytes),
+            class: class.map(str::as_bytes),
             stamp,
         }
     }
@@ -337,6 +351,7 @@ mod tests {
         assert_eq!(fast.data, general.data);
         assert_eq!(text(fast.sub), text(general.sub));
         assert_eq!(text(fast.device), text(general.device));
+        assert_eq!(text(fast.acr), text(general.acr));
         assert_eq!(roles(fast.roles), roles(general.roles));
         assert!(fast.nbf.is_none() && general.nbf.is_none());
     }
@@ -346,11 +361,17 @@ mod tests {
         let prefix = prefix("https://a.example/\"x", "api");
         let stamp = Stamp::new(1, 2, 0);
         for subject in ["alice", "é\u{7f}", ""] {
-            for device in [None, Some("phone")] {
+            for (device, class) in [
+                (None, None),
+                (Some("phone"), None),
+                (None, Some("aal2")),
+                (Some("phone"), Some("")),
+            ] {
                 for stamp in [None, Some(stamp)] {
                     for roles in [&[][..], &["admin"], &["admin", "editor"]] {
                         for data in [&b""[..], b",\"data\":{\"a\":[1,{}]}", b",\"data\":7"] {
-                            let mut json = written(&prefix, &draft(subject, device, stamp), roles);
+                            let draft = draft(subject, device, class, stamp);
+                            let mut json = written(&prefix, &draft, roles);
                             json.extend(data);
                             json.push(b'}');
                             let json = String::from_utf8(json).unwrap();
@@ -367,7 +388,8 @@ mod tests {
     fn the_fast_way_takes_nothing_that_the_general_one_refuses() {
         let prefix = prefix("i", "a");
         let stamp = Stamp::new(1, 2, 0);
-        let mut json = written(&prefix, &draft("al", Some("d"), Some(stamp)), &["r", "s"]);
+        let draft = draft("al", Some("d"), Some("c"), Some(stamp));
+        let mut json = written(&prefix, &draft, &["r", "s"]);
         json.extend(b",\"data\":{\"a\":1}}");
         let alphabet = b"\"\\{}[],:0129aez.- \n\x01\x7f";
         let mut fast_taken = 0;
@@ -455,6 +477,8 @@ mod tests {
             ",\"sub\":\"bob\"",
             ",\"roles\":[]",
             ",\"device\":\"\"",
+            ",\"acr\":\"\"",
+            ",\"acr\":1",
             ",\"crit\":[]",
             ",\"abs\":1700000550",
             ",\"auth_time\":1699999999",
@@ -473,6 +497,7 @@ mod tests {
             let draft = draft(
                 ["alice", "", "é"][random.below(3)],
                 [None, Some("phone")][random.below(2)],
+                [None, Some("aal2")][random.below(2)],
                 [None, Some(stamp)][random.below(2)],
             );
             let mut json = written(&policy.prefix, &draft, roles);

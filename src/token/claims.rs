@@ -20,6 +20,7 @@ pub(crate) struct Claims<'a> {
     pub(crate) sid: Option<Handle>,
     pub(crate) jti: Option<Text<'a>>,
     pub(crate) sub: Option<Text<'a>>,
+    pub(crate) acr: Option<Text<'a>>,
     /// An array of strings, with its brackets.
     pub(crate) roles: Option<&'a str>,
     pub(crate) device: Option<Text<'a>>,
@@ -45,7 +46,7 @@ impl Audience<'_> {
 }
 
 /// The names that we write.
-pub(crate) const WRITTEN: [&str; 12] = [
+pub(crate) const WRITTEN: [&str; 13] = [
     "iss",
     "aud",
     "exp",
@@ -56,6 +57,7 @@ pub(crate) const WRITTEN: [&str; 12] = [
     "sub",
     "roles",
     "device",
+    "acr",
     "rev",
     "data",
 ];
@@ -66,6 +68,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) subject: Text<'a>,
     pub(crate) roles: &'a str,
     pub(crate) device: Option<Text<'a>>,
+    pub(crate) class: Option<Text<'a>>,
     pub(crate) handle: Handle,
     pub(crate) issued_at: Timestamp,
     pub(crate) authenticated_at: Timestamp,
@@ -96,8 +99,8 @@ impl<'a> Claims<'a> {
         Ok(claims)
     }
 
-    /// The claims of somebody else's token. What RFC 7519 registers has its type; what is ours
-    /// alone means nothing there, but roles and `auth_time` are taken where they have their type.
+    /// The claims of somebody else's token. What RFC 7519 registers has its type, and so has `acr`,
+    /// which an application may require to have a value; what is ours alone means nothing there, but roles and `auth_time` are taken where they have their type.
     pub(crate) fn foreign(json: &'a str) -> Result<Self> {
         let mut claims = Self::default();
         json::object(json, |name, value, raw| {
@@ -123,7 +126,8 @@ impl<'a> Claims<'a> {
         read.is_err() || is_critical || (is_issuer && has_handle)
     }
 
-    /// Takes a claim of RFC 7519, section 4.1. `false` if it is none of them.
+    /// Takes a claim of RFC 7519, section 4.1, or `acr` (OpenID Connect Core, section 2). `false` if
+    /// it is none of them.
     fn registered(
         &mut self,
         name: Text<'a>,
@@ -134,6 +138,7 @@ impl<'a> Claims<'a> {
             "iss" => self.iss = Some(value.text()?),
             "sub" => self.sub = Some(value.text()?),
             "jti" => self.jti = Some(value.text()?),
+            "acr" => self.acr = Some(value.text()?),
             "exp" => self.exp = Some(value.date()?),
             "nbf" => self.nbf = Some(value.date()?),
             "iat" => self.iat = Some(value.date()?),

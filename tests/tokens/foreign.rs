@@ -222,6 +222,16 @@ fn the_policy_is_kept() {
             format!(r#"{plain},"roles":"admin","auth_time":"x""#),
             None,
         ),
+        (
+            hour(),
+            format!(r#"{plain},"acr":2"#),
+            Some(Rejection::InvalidClaims),
+        ),
+        (
+            hour(),
+            format!(r#"{plain},"acr":null"#),
+            Some(Rejection::InvalidClaims),
+        ),
     ] {
         let result = auth(&clock, interop).verify_now(&foreign(&format!("{{{claims}}}")));
         assert_eq!(
@@ -303,7 +313,7 @@ fn a_header_chooses_among_our_keys_and_nothing_else() {
 fn what_it_says_becomes_an_identity() {
     let clock = Hands::at(START);
     let claims = format!(
-        r#"{{"sub":"alice","iat":{},"exp":{},"auth_time":{},"roles":["admin","x"],"plan":"pro","jti":"1"}}"#,
+        r#"{{"sub":"alice","iat":{},"exp":{},"auth_time":{},"roles":["admin","x"],"acr":"aal2","plan":"pro","jti":"1"}}"#,
         START - 5,
         START + 60,
         START - 100,
@@ -315,6 +325,7 @@ fn what_it_says_becomes_an_identity() {
     assert_eq!(caller.issued_at(), at(START - 5));
     assert_eq!(caller.authenticated_at(), at(START - 100));
     assert_eq!(caller.device(), None);
+    assert_eq!(caller.class(), Some("aal2"));
     // The same id of the token, the same login.
     let same = auth
         .verify_now(&foreign(&claims.replace("\"x\"", "\"y\"")))
@@ -330,4 +341,5 @@ fn what_it_says_becomes_an_identity() {
     let token = foreign(&claims);
     let borrowed = auth.verify_borrowed(&token, &mut buffer).unwrap();
     assert_eq!(borrowed.data_json(), Some(claims.as_str()));
+    assert_eq!(borrowed.class(), Some("aal2"));
 }

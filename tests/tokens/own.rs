@@ -92,6 +92,13 @@ fn the_wire_format_is_pinned() {
         )
     );
     assert_eq!(token, GOLDEN);
+    let classed = now(builder::<()>(key(), &clock)
+        .entropy(Counting::default())
+        .build()
+        .unwrap()
+        .issue(Login::new("alice").class("aal2")))
+    .unwrap();
+    assert_eq!(token_of(&classed), CLASSED);
     let least = token_of(
         &now(builder(key(), &clock)
             .build()
@@ -110,6 +117,13 @@ fn the_wire_format_is_pinned() {
     assert!(claims_of(&least).ends_with(r#"","sub":"a"}"#));
 }
 
+const CLASSED: &str = concat!(
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IkZBRGJMY05yMDBFIn0.eyJpc3MiOiJodHRw",
+    "czovL2F1dGguZXhhbXBsZSIsImF1ZCI6ImFwaSIsImV4cCI6MTcwMDAwMDkwMCwiaWF0IjoxNzAwMDAw",
+    "MDAwLCJhYnMiOjE3MDAwMDM2MDAsInNpZCI6Iks5SURCQVVHQndnSkNnc01EUTRQRUEiLCJzdWIiOiJh",
+    "bGljZSIsImFjciI6ImFhbDIifQ.OKwNa8NJaXSHLb3HolS_zDl3NZIWN1ZGZlupwAiFKlw",
+);
+
 const GOLDEN: &str = concat!(
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IkZBRGJMY05yMDBFIn0.eyJpc3MiOiJodHRw",
     "czovL2F1dGguZXhhbXBsZSIsImF1ZCI6ImFwaSIsImV4cCI6MTcwMDAwMDkwMCwiaWF0IjoxNzAwMDAw",
@@ -118,6 +132,44 @@ const GOLDEN: &str = concat!(
     "b25lXG4iXSwiZGV2aWNlIjoicGhvbmUiLCJkYXRhIjp7InBsYW4iOiJwcm8ifX0.vRY1tbJKRhZE_OV6",
     "Y0XY76roEAML2GEpT_91mtb7j0Q",
 );
+
+/// The class has its place before the data, and every way to continue a login keeps it.
+#[test]
+fn the_class_of_a_login_is_the_claim_acr() {
+    let clock = Hands::at(START);
+    let auth = builder::<()>(key(), &clock)
+        .entropy(Counting::default())
+        .build()
+        .unwrap();
+    for class in ["aal2", "", "é \"quoted\"\n"] {
+        let login = Login::new("alice").device("phone").class(class);
+        let issued = now(auth.issue(login)).unwrap();
+        let mut token = token_of(&issued);
+        let acr = serde_json::to_string(class).unwrap();
+        let end = format!(r#""sub":"alice","device":"phone","acr":{acr}}}"#);
+        assert!(claims_of(&token).ends_with(&end));
+        for _ in 0..2 {
+            let caller = auth.verify_now(&token).unwrap();
+            assert_eq!(caller.class(), Some(class));
+            let mut buffer = TokenBuffer::new();
+            let borrowed = auth.verify_borrowed(&token, &mut buffer).unwrap();
+            assert_eq!(borrowed.class(), Some(class));
+            let again = now(auth.issue(caller.into_login())).unwrap();
+            assert_eq!(again.identity().class(), Some(class));
+            token = token_of(&now(auth.refresh(&token)).unwrap());
+            assert_eq!(claims_of(&token).matches("\"acr\"").count(), 1);
+        }
+    }
+    let issued = now(auth.issue(Login::new("alice").class("aal2"))).unwrap();
+    let token = token_of(&issued);
+    for bad in ["2", "null", "[\"aal2\"]", "\"aal2\",\"acr\":\"aal3\""] {
+        let claims = claims_of(&token).replace("\"aal2\"", bad);
+        let token = signed_own(&token[..63], &claims);
+        assert_eq!(rejection(auth.verify_now(&token)), Rejection::InvalidClaims);
+    }
+    let large = now(auth.issue(Login::new("alice").class("c".repeat(5_000))));
+    assert_eq!(large.unwrap_err().refusal(), Some(Refusal::TooLarge));
+}
 
 #[test]
 fn no_byte_can_be_changed() {

@@ -34,7 +34,7 @@ pub(crate) struct Columns<'a> {
     pub(crate) seed: [u8; 16],
     /// Incarnation and position, big-endian, so that the order of bytes is that of positions.
     pub(crate) stamp: Option<[u8; 16]>,
-    /// Subject, roles, device, data, and what later versions add.
+    /// Subject, roles, device, class, data, and what later versions add.
     pub(crate) fields: &'a [u8],
 }
 

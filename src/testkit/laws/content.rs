@@ -126,6 +126,7 @@ pub async fn read_08_payloads_come_back_to_the_bit<F: StoreFixture>(fixture: &F)
             .role("")
             .role("a,b\n")
             .device("\"'\\")
+            .class("é\"'\\\n")
             .data(data);
         let row = row.stamp(u64::MAX, u64::MAX).at(world.now());
         world.put(&row).await;

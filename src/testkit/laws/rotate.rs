@@ -151,13 +151,14 @@ pub async fn rotate_03_one_renewal_wins<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// A renewal, which never saw the data, keeps it, with roles, device, stamp and version.
+/// A renewal, which never saw the data, keeps it, with roles, device, class, stamp and version.
 /// Rejects a store that writes rows anew.
 pub async fn rotate_04_keeps_what_it_did_not_see<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let sample = Sample::of("alice")
         .role("a")
         .device("phone")
+        .class("aal2")
         .data([0xff; 300])
         .stamp(3, 4);
     let row = sample.at(world.now());

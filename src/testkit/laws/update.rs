@@ -24,6 +24,7 @@ pub async fn update_01_changes_what_it_names<F: StoreFixture>(fixture: &F) {
     let row = Sample::of("alice")
         .role("a")
         .device("phone")
+        .class("aal2")
         .data(b"1")
         .stamp(1, 7)
         .at(world.now());
