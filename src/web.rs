@@ -38,14 +38,44 @@
 //!
 //! RFC 6265bis is draft-ietf-httpbis-rfc6265bis-22.
 
+#[cfg(feature = "tower")]
+mod auth;
+#[cfg(feature = "axum")]
+mod axum;
 mod bearer;
 mod cookie;
+mod denial;
+#[cfg(feature = "tower")]
+mod exchange;
 mod found;
 mod headers;
+#[cfg(feature = "tower")]
+mod layer;
 mod origin;
+#[cfg(feature = "tower")]
+mod require;
+#[cfg(feature = "tower")]
+mod respond;
+#[cfg(feature = "tower")]
+mod sign_in;
+#[cfg(feature = "tower")]
+mod token_response;
+mod transport;
 
+#[cfg(feature = "tower")]
+pub use auth::Auth;
 pub use bearer::bearer;
 pub use cookie::{Cookie, CookieBuilder, SameSite};
+pub use denial::{Answer, Denial};
 pub use found::Found;
 pub use headers::Headers;
+#[cfg(feature = "tower")]
+pub use layer::{AuthLayer, AuthService};
 pub use origin::OriginPolicy;
+#[cfg(feature = "tower")]
+pub use require::{Require, RequireService};
+#[cfg(feature = "tower")]
+pub use sign_in::SignIn;
+#[cfg(feature = "tower")]
+pub use token_response::TokenResponse;
+pub use transport::{Carried, Transport};

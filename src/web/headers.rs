@@ -63,6 +63,14 @@ impl<H: Headers + ?Sized> Headers for &H {
     }
 }
 
+#[cfg(feature = "tower")]
+impl Headers for http::HeaderMap {
+    fn each<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
+        let values = self.get_all(name).iter();
+        values.for_each(|value| each(value.as_bytes()));
+    }
+}
+
 /// A field that may stand on one line only.
 #[derive(Clone, Copy)]
 pub(super) enum Single<'a> {

@@ -1,0 +1,73 @@
+//! Extractors for the handlers of axum.
+
+use axum_core::body::Body;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+
+use crate::error::Result;
+use crate::web::auth::Auth;
+use crate::web::denial::Denial;
+use crate::web::sign_in::SignIn;
+use crate::web::token_response::TokenResponse;
+
+/// The verified caller. Whoever is none is denied.
+impl<S, D> FromRequestParts<S> for Auth<D>
+where
+    S: Send + Sync,
+    D: Send + Sync + 'static,
+{
+    type Rejection = Denial;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Denial> {
+        SignIn::of(&parts.extensions)?.verify().await
+    }
+}
+
+/// The verified caller, or `None` for a request without a credential. One whose credential is not
+/// accepted is denied, and so is one that nobody can tell of.
+impl<S, D> OptionalFromRequestParts<S> for Auth<D>
+where
+    S: Send + Sync,
+    D: Send + Sync + 'static,
+{
+    type Rejection = Denial;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Denial> {
+        match SignIn::of(&parts.extensions)?.verify().await {
+            Ok(caller) => Ok(Some(caller)),
+            Err(Denial::Absent) => Ok(None),
+            Err(denial) => Err(denial),
+        }
+    }
+}
+
+impl<S, D> FromRequestParts<S> for SignIn<D>
+where
+    S: Send + Sync,
+    D: Send + Sync + 'static,
+{
+    type Rejection = Denial;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Denial> {
+        Ok(Self::of(&parts.extensions)?)
+    }
+}
+
+impl IntoResponse for Denial {
+    fn into_response(self) -> Response {
+        self.into_http::<Body>()
+    }
+}
+
+impl<D> IntoResponse for TokenResponse<D> {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.reveal()));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}

@@ -1,0 +1,186 @@
+//! Why a request is not served, and how that is answered: all of it in one place.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Refusal};
+use crate::web::transport::Transport;
+
+/// When it is worth trying again, where nobody has said.
+const RETRY_AFTER: u64 = 1;
+
+/// Why a request is not served.
+///
+/// | cause | status | challenge, after scheme and realm | |
+/// |---|---|---|---|
+/// | [`Absent`](Self::Absent) | 401 | none further | RFC 6750, section 3.1 |
+/// | [`Malformed`](Self::Malformed) | 400 | `error="invalid_request"` | RFC 6750, section 3.1 |
+/// | [`Ambiguous`](Self::Ambiguous) | 401 | `error="invalid_request"` | RFC 6750, section 2 |
+/// | [`Failed`](Self::Failed), *rejected* | 401 | `error="invalid_token"` | RFC 6750, section 3.1 |
+/// | [`TooOld`](Self::TooOld) | 401 | `error="insufficient_user_authentication"`, `max_age` | RFC 9470, section 3 |
+/// | [`WeakClass`](Self::WeakClass) | 401 | `error="insufficient_user_authentication"`, `acr_values` | RFC 9470, section 3 |
+/// | [`MissingRole`](Self::MissingRole) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
+/// | [`CrossOrigin`](Self::CrossOrigin) | 403 | | OWASP ASVS 3.5.1 |
+/// | *refused*: the subject has too many sessions | 409 | | |
+/// | *refused*: too large | 403 | | |
+/// | *refused*: capacity, refreshed too often | 429 | | with `Retry-After` |
+/// | *unavailable* | 503 | | with `Retry-After`; OWASP ASVS 16.5.3 |
+/// | *misuse* | 500 | | |
+///
+/// An outage never is a 401, which would make clients drop good credentials, and all rejections
+/// look the same (OWASP ASVS 6.3.8, 16.5.1). Bodies are empty; the cause is for logs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Denial {
+    /// It carries no credential.
+    Absent,
+    /// Its `Authorization` field is to be a bearer token, and is none.
+    Malformed,
+    /// It carries two credentials, which may be of two users.
+    Ambiguous,
+    /// What the authenticator, or another act of this crate, says.
+    Failed(Arc<Error>),
+    /// The caller lacks a role.
+    MissingRole,
+    /// The caller has proven who they are, but longer ago than this.
+    TooOld {
+        /// The longest time since then, in whole seconds.
+        max_age: Duration,
+    },
+    /// The caller has proven who they are in another way than this.
+    WeakClass {
+        /// The authentication context class that is asked for. Challenges name it if it is
+        /// printable ASCII without spaces, quotes and backslashes, as it should be.
+        class: Arc<str>,
+    },
+    /// Sent by a page of another origin.
+    CrossOrigin,
+}
+
+/// How a denial is answered: a status and header fields, and an empty body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The value of `WWW-Authenticate`.
+    pub challenge: Option<String>,
+    /// The value of `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
+}
+
+impl Denial {
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Absent | Self::Ambiguous | Self::TooOld { .. } | Self::WeakClass { .. } => 401,
+            Self::Malformed => 400,
+            Self::MissingRole | Self::CrossOrigin => 403,
+            Self::Failed(error) if error.is_rejected() => 401,
+            Self::Failed(error) if error.is_unavailable() => 503,
+            Self::Failed(error) => match error.refusal() {
+                Some(Refusal::SessionLimit) => 409,
+                Some(Refusal::Capacity | Refusal::RefreshLimit) => 429,
+                Some(Refusal::TooLarge) => 403,
+                None => 500,
+            },
+        }
+    }
+
+    /// How it is answered where credentials travel like that.
+    #[must_use]
+    pub fn answer(&self, transport: &Transport) -> Answer {
+        let status = self.status();
+        let retry_after = matches!(status, 429 | 503).then(|| {
+            let said = match self {
+                Self::Failed(error) => error.retry_after(),
+                _ => None,
+            };
+            // Rounded up: too early is of no use.
+            said.map_or(RETRY_AFTER, |after| {
+                after.as_secs() + u64::from(after.subsec_nanos() > 0)
+            })
+        });
+        Answer {
+            status,
+            challenge: self.parameters().map(|more| transport.challenge() + &more),
+            retry_after,
+        }
+    }
+
+    /// What a challenge says beyond scheme and realm, where there is one.
+    fn parameters(&self) -> Option<String> {
+        let error = match self {
+            Self::Absent => return Some(String::new()),
+            Self::Malformed | Self::Ambiguous => "invalid_request",
+            Self::MissingRole => "insufficient_scope",
+            Self::TooOld { .. } | Self::WeakClass { .. } => "insufficient_user_authentication",
+            Self::Failed(error) if error.is_rejected() => "invalid_token",
+            Self::Failed(_) | Self::CrossOrigin => return None,
+        };
+        let mut more = format!(", error=\"{error}\"");
+        match self {
+            Self::TooOld { max_age } => {
+                more += &format!(", max_age=\"{}\"", max_age.as_secs());
+            }
+            Self::WeakClass { class } if is_plain(class) => {
+                more += &format!(", acr_values=\"{class}\"")
+            }
+            _ => {}
+        }
+        Some(more)
+    }
+
+    /// Whether the presented credential is to blame.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.is_rejected())
+    }
+
+    /// What the authenticator said, if it was asked.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a text may stand between quotes as it is.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |c: u8| c.is_ascii_graphic() && c != b'"' && c != b'\\';
+    text.bytes().all(is_plain)
+}
+
+impl From<Error> for Denial {
+    fn from(error: Error) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "no credential",
+            Self::Malformed => "malformed authorization",
+            Self::Ambiguous => "more than one credential",
+            Self::Failed(error) => return write!(f, "{error}"),
+            Self::MissingRole => "a role is missing",
+            Self::TooOld { .. } => "authenticated too long ago",
+            Self::WeakClass { .. } => "authenticated in another way",
+            Self::CrossOrigin => "sent by another origin",
+        })
+    }
+}
+
+impl std::error::Error for Denial {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => error.source(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What is written into responses.
+
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, RETRY_AFTER, SET_COOKIE,
+    VARY, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::web::denial::Denial;
+use crate::web::exchange::SetCookie;
+use crate::web::transport::Transport;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// How a client wants to be answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Style {
+    is_grpc: bool,
+    is_script: bool,
+}
+
+impl Style {
+    pub(crate) fn of(request: &HeaderMap) -> Self {
+        let content_type = request.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let mode = request.get(SEC_FETCH_MODE).map(HeaderValue::as_bytes);
+        Self {
+            is_grpc: content_type.is_some_and(|kind| kind.starts_with(b"application/grpc")),
+            is_script: mode.is_some_and(|mode| mode != b"navigate"),
+        }
+    }
+
+    /// Whether a rejected cookie may be removed: the request of a script may have been under way
+    /// when the cookie was set anew.
+    pub(crate) fn may_forget(self) -> bool {
+        !self.is_script
+    }
+}
+
+/// The answer to a request that the service does not see.
+pub(crate) fn denied<B: Default>(
+    denial: Denial,
+    transport: &Transport,
+    style: Style,
+) -> Response<B> {
+    let mut response = denial.into_http();
+    complete(&mut response, transport, style);
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Denial {
+    /// The bare answer: a status and an empty body. The layer adds challenge and `Retry-After`,
+    /// and finds the cause in the response's extensions, where others may look for it too.
+    #[must_use]
+    pub fn into_http<B: Default>(self) -> Response<B> {
+        let mut response = Response::new(B::default());
+        *response.status_mut() =
+            StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Adds what a denial wants to say, if the response is the one to it.
+pub(crate) fn complete<B: Default>(
+    response: &mut Response<B>,
+    transport: &Transport,
+    style: Style,
+) {
+    let Some(denial) = response.extensions().get::<Denial>() else {
+        return;
+    };
+    let answer = denial.answer(transport);
+    if response.status().as_u16() != answer.status {
+        // Somebody has answered in another way.
+        return;
+    }
+    if style.is_grpc {
+        return in_grpc(response, answer.status);
+    }
+    let headers = response.headers_mut();
+    let challenge = answer.challenge.map(HeaderValue::try_from);
+    if let Some(Ok(challenge)) = challenge {
+        headers.entry(WWW_AUTHENTICATE).or_insert(challenge);
+    }
+    if let Some(after) = answer.retry_after {
+        headers.entry(RETRY_AFTER).or_insert(after.into());
+    }
+}
+
+/// A denial as gRPC has it: a response of trailers only, whose status is in a field of its own.
+fn in_grpc<B: Default>(response: &mut Response<B>, status: u16) {
+    let (code, message) = match status {
+        400 | 401 => (16, "unauthenticated"),
+        403 => (7, "permission denied"),
+        409 | 429 => (8, "resource exhausted"),
+        503 => (14, "unavailable"),
+        _ => (13, "internal"),
+    };
+    *response.status_mut() = StatusCode::OK;
+    *response.body_mut() = B::default();
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(GRPC_STATUS, HeaderValue::from(code));
+    // Only lower case letters and spaces, which need no escape.
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
+}
+
+/// Sets the cookies, each once, and keeps caches away from an answer that depends on a credential.
+pub(crate) fn finish<B>(
+    response: &mut Response<B>,
+    cookies: Vec<SetCookie>,
+    transport: &Transport,
+) {
+    let headers = response.headers_mut();
+    if cookies.is_empty() && says_private(headers) {
+        // Kept by the browser of its user at most.
+    } else {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if transport.access().is_some() {
+        vary(headers, COOKIE);
+    }
+    if transport.reads_bearer() {
+        vary(headers, AUTHORIZATION);
+    }
+    if cookies.is_empty() {
+        return;
+    }
+    let others: Vec<HeaderValue> = headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter(|line| !cookies.iter().any(|cookie| sets(line, &cookie.name)))
+        .cloned()
+        .collect();
+    headers.remove(SET_COOKIE);
+    let ours = cookies.into_iter().filter_map(|cookie| {
+        let mut line = HeaderValue::try_from(cookie.value).ok()?;
+        line.set_sensitive(true);
+        Some(line)
+    });
+    for line in others.into_iter().chain(ours) {
+        headers.append(SET_COOKIE, line);
+    }
+}
+
+/// Whether a line of `Set-Cookie` is about the cookie of this name.
+fn sets(line: &HeaderValue, name: &str) -> bool {
+    let rest = line
+        .as_bytes()
+        .trim_ascii_start()
+        .strip_prefix(name.as_bytes());
+    rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
+}
+
+/// Whether an answer is marked as one for its user only.
+fn says_private(headers: &HeaderMap) -> bool {
+    let mut directives = headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|c| *c == b','));
+    directives.any(|directive| {
+        let directive = directive.trim_ascii();
+        directive.eq_ignore_ascii_case(b"private") || directive.eq_ignore_ascii_case(b"no-store")
+    })
+}
+
+/// Says that the answer depends on a field of the request, once.
+fn vary(headers: &mut HeaderMap, name: HeaderName) {
+    let mut named = headers
+        .get_all(VARY)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|c| *c == b','));
+    let said = named.any(|other| {
+        let other = other.trim_ascii();
+        other == b"*" || other.eq_ignore_ascii_case(name.as_str().as_bytes())
+    });
+    if !said {
+        headers.append(VARY, HeaderValue::from(name));
+    }
+}
