@@ -126,7 +126,7 @@ impl Denial {
                 more += &format!(", max_age=\"{}\"", max_age.as_secs());
             }
             Self::WeakClass { class } if is_plain(class) => {
-                more += &format!(", acr_values=\"{class}\"")
+                more += &format!(", acr_values=\"{class}\"");
             }
             _ => {}
         }
