@@ -121,6 +121,10 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     /// The credential that the request carries. From here on its answer depends on it.
     pub(crate) fn carried(&self) -> Result<Carried<'_>, Denial> {
         self.touch();
+        self.read()
+    }
+
+    fn read(&self) -> Result<Carried<'_>, Denial> {
         let accepts = |credential: &str| self.site.auth.accepts_dyn(credential);
         self.site.transport.read(self, accepts)
     }
@@ -293,8 +297,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         if !is_due {
             return;
         }
-        let accepts = |credential: &str| self.site.auth.accepts_dyn(credential);
-        let carried = match self.site.transport.read(self, accepts) {
+        let carried = match self.read() {
             Ok(carried) if !carried.is_bearer() => carried,
             // Who keeps a token refreshes it.
             _ => return,
@@ -307,10 +310,11 @@ impl<D: Send + Sync + 'static> Exchange<D> {
 
     /// Removes the cookie of a rejected credential, which is of no use to anybody.
     pub(crate) fn forget_rejected(&self) {
+        // Of a bearer token that was rejected the cookie says nothing.
+        let in_cookie = || self.read().is_ok_and(|carried| !carried.is_bearer());
         let mut state = self.lock();
         let rejected = matches!(&state.verified, Some(Err(denial)) if denial.is_rejected());
-        // A rejected bearer token does not concern the cookie.
-        if rejected && state.cookies.is_empty() && self.cookies.first.is_some() {
+        if rejected && state.cookies.is_empty() && in_cookie() {
             state.cookies = self.removals(false);
         }
     }

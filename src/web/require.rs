@@ -24,7 +24,7 @@ use crate::web::sign_in::SignIn;
 /// use std::time::Duration;
 /// use statewise::web::Require;
 ///
-/// let admins = Require::<()>::authenticated().role("admin").fresh(Duration::from_secs(300));
+/// let admins = Require::authenticated().role("admin").fresh(Duration::from_secs(300));
 /// # let _ = admins;
 /// ```
 pub struct Require<D = ()> {
@@ -40,12 +40,23 @@ struct Rules {
     authoritative: bool,
 }
 
-impl<D> Require<D> {
+impl Require {
     /// Anybody whose credential is verified.
     #[must_use]
     pub fn authenticated() -> Self {
         Self {
             rules: Arc::default(),
+            data: PhantomData,
+        }
+    }
+}
+
+impl<D> Require<D> {
+    /// Where logins have data of this type, as those of the layer outside have.
+    #[must_use]
+    pub fn with_data<T>(self) -> Require<T> {
+        Require {
+            rules: self.rules,
             data: PhantomData,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Extensions;
 
@@ -14,7 +13,7 @@ use crate::login::Login;
 use crate::web::auth::Auth;
 use crate::web::denial::Denial;
 use crate::web::exchange::Exchange;
-use crate::web::token_response::TokenResponse;
+use crate::web::token_response::{TokenBody, TokenResponse};
 
 /// What a handler verifies, logs in and logs out through. It knows what the request carried, and
 /// the layer that put it there sets and removes the cookies.
@@ -108,8 +107,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// What the request carried may have been ended, and a login that nobody holds may exist.
     pub async fn issue_token(&self, login: Login<D>) -> Result<TokenResponse<D>, Denial> {
+        let now = self.now()?;
         let issued = self.begin(login, true).await?;
-        self.in_body(issued)
+        let body = TokenBody::of(&issued, now);
+        Ok(TokenResponse::new(body, self.caller(issued)))
     }
 
     /// Refreshes what the request carries in its cookies, and sets them anew.
@@ -142,9 +143,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             }
         };
         exchange.hand_out(&issued, false)?;
-        let caller = self.caller_of(issued);
-        exchange.renewed(caller.clone());
-        Ok(caller)
+        Ok(self.refreshed(issued))
     }
 
     /// Exchanges a refresh token, or whatever the strategy refreshes, that the client sent in the
@@ -159,8 +158,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// Refresh again with the same.
     pub async fn refresh_token(&self, refresh_token: &str) -> Result<TokenResponse<D>, Denial> {
         self.0.touch();
+        let now = self.now()?;
         let issued = self.0.site.auth.refresh_dyn(refresh_token).await?;
-        self.in_body(issued)
+        let body = TokenBody::of(&issued, now);
+        Ok(TokenResponse::new(body, self.refreshed(issued)))
     }
 
     /// Logs the caller out: ends what the request carried, and removes the cookies. `Ok` for one
@@ -228,10 +229,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         Ok(issued)
     }
 
-    fn caller_of(&self, issued: Issued<D>) -> Auth<D> {
-        Auth::new(issued.into_identity(), Arc::clone(&self.0.site.clock))
-    }
-
+    /// The caller that was logged in. Ended, should the answer fail.
     fn caller(&self, issued: Issued<D>) -> Auth<D> {
         let credential = issued.renewable().clone();
         let caller = self.caller_of(issued);
@@ -239,16 +237,20 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         caller
     }
 
-    fn in_body(&self, issued: Issued<D>) -> Result<TokenResponse<D>, Denial> {
-        let now = clock::read(&*self.0.site.clock)?;
-        let expires_at = Timestamp::from(issued.expires_at());
-        let expires_in = Duration::from_secs(expires_at.saturating_since(now));
-        let (credential, refresh) = (
-            issued.credential().clone(),
-            issued.refresh_credential().cloned(),
-        );
-        let caller = self.caller(issued);
-        Ok(TokenResponse::new(credential, refresh, expires_in, caller))
+    /// The caller whose login goes on, also if the answer fails: what is refreshed again is
+    /// answered again.
+    fn refreshed(&self, issued: Issued<D>) -> Auth<D> {
+        let caller = self.caller_of(issued);
+        self.0.renewed(caller.clone());
+        caller
+    }
+
+    fn caller_of(&self, issued: Issued<D>) -> Auth<D> {
+        Auth::new(issued.into_identity(), Arc::clone(&self.0.site.clock))
+    }
+
+    fn now(&self) -> Result<Timestamp> {
+        clock::read(&*self.0.site.clock)
     }
 }
 

@@ -1,34 +1,40 @@
 //! A credential in the body of an answer.
 
 use std::fmt;
-use std::time::Duration;
 
-use crate::issued::Credential;
+use crate::clock::Timestamp;
+use crate::issued::{Credential, Issued};
 use crate::web::auth::Auth;
 
 /// The answer to a program that has logged in or refreshed: `access_token`, `token_type`,
 /// `expires_in` and, where there is one, `refresh_token` (RFC 6749, section 5.1).
 #[must_use = "the client needs the credential"]
 pub struct TokenResponse<D = ()> {
-    credential: Credential,
-    refresh: Option<Credential>,
-    expires_in: Duration,
+    body: TokenBody,
     caller: Auth<D>,
 }
 
-impl<D> TokenResponse<D> {
-    pub(crate) fn new(
-        credential: Credential,
-        refresh: Option<Credential>,
-        expires_in: Duration,
-        caller: Auth<D>,
-    ) -> Self {
+/// What is handed out.
+pub(crate) struct TokenBody {
+    credential: Credential,
+    refresh: Option<Credential>,
+    /// In seconds.
+    expires_in: u64,
+}
+
+impl TokenBody {
+    pub(crate) fn of<D>(issued: &Issued<D>, now: Timestamp) -> Self {
         Self {
-            credential,
-            refresh,
-            expires_in,
-            caller,
+            credential: issued.credential().clone(),
+            refresh: issued.refresh_credential().cloned(),
+            expires_in: Timestamp::from(issued.expires_at()).saturating_since(now),
         }
+    }
+}
+
+impl<D> TokenResponse<D> {
+    pub(crate) fn new(body: TokenBody, caller: Auth<D>) -> Self {
+        Self { body, caller }
     }
 
     /// Who has been logged in, or refreshed.
@@ -42,11 +48,11 @@ impl<D> TokenResponse<D> {
     #[must_use]
     pub fn reveal(&self) -> String {
         let mut body = serde_json::json!({
-            "access_token": self.credential.reveal(),
+            "access_token": self.body.credential.reveal(),
             "token_type": "Bearer",
-            "expires_in": self.expires_in.as_secs(),
+            "expires_in": self.body.expires_in,
         });
-        if let (Some(refresh), Some(members)) = (&self.refresh, body.as_object_mut()) {
+        if let (Some(refresh), Some(members)) = (&self.body.refresh, body.as_object_mut()) {
             members.insert("refresh_token".to_owned(), refresh.reveal().into());
         }
         body.to_string()
@@ -57,7 +63,7 @@ impl<D> fmt::Debug for TokenResponse<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenResponse")
             .field("caller", &self.caller)
-            .field("expires_in", &self.expires_in)
+            .field("expires_in", &self.body.expires_in)
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,26 @@
+//! What services behind the layer, and their clients, rely on.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "layer/answers.rs"]
+mod answers;
+#[path = "layer/cookies.rs"]
+mod cookies;
+#[path = "layer/failures.rs"]
+mod failures;
+#[path = "layer/fixation.rs"]
+mod fixation;
+#[path = "layer/grpc.rs"]
+mod grpc;
+#[path = "layer/guards.rs"]
+mod guards;
+#[path = "layer/hybrids.rs"]
+mod hybrids;
+#[path = "layer/site.rs"]
+mod site;
+#[path = "layer/transports.rs"]
+mod transports;

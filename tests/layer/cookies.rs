@@ -1,0 +1,181 @@
+//! The cookie and its life: WEB-01 to WEB-04 of the store behaviours, and renewal.
+
+use std::sync::Arc;
+
+use statewise::testkit::ManualClock;
+use statewise::web::{Cookie, SameSite, Transport};
+
+use crate::site::{
+    ABSOLUTE, Browser, IDLE, layer, seconds, sessions, sessions_of, store, transport,
+};
+
+fn browser() -> (Browser, ManualClock) {
+    let clock = ManualClock::default();
+    let auth = sessions(&store(), &clock);
+    (Browser::of(&layer(auth, transport())), clock)
+}
+
+/// WEB-01.
+#[test]
+fn the_cookie_is_secure_by_default() {
+    let (mut browser, _) = browser();
+    let answer = browser.log_in("alice");
+    let id = browser.id();
+    assert_eq!(id.len(), 64);
+    assert_eq!(
+        answer.set_cookies(),
+        [format!(
+            "__Host-id={id}; Path=/; Secure; HttpOnly; SameSite=Lax"
+        )]
+    );
+    let line = answer.headers.get("set-cookie").unwrap();
+    assert!(line.is_sensitive());
+    assert!(!format!("{answer:?}").contains(&id));
+    assert_eq!(browser.get("/me").body, "alice");
+}
+
+/// WEB-02: a cookie is set when it has changed, and at no other time.
+#[test]
+fn a_cookie_that_has_not_changed_is_not_set_again() {
+    let (mut browser, clock) = browser();
+    browser.log_in("alice");
+    for _ in 0..5 {
+        clock.advance(seconds(IDLE / 2));
+        let answer = browser.get("/me");
+        assert_eq!((answer.status, answer.set_cookies().len()), (200, 0));
+    }
+    assert!(browser.get("/open").set_cookies().is_empty());
+}
+
+#[test]
+fn a_credential_that_is_due_is_renewed_once_also_on_a_5xx() {
+    for then in [None, Some("500")] {
+        let clock = ManualClock::default();
+        let store = store();
+        let auth = sessions_of(&store, &clock).renew_after(seconds(60));
+        let mut browser = Browser::of(&layer(Arc::new(auth.build().unwrap()), transport()));
+        browser.log_in("alice");
+        let first = browser.id();
+        assert!(browser.get("/me").set_cookies().is_empty());
+
+        clock.advance(seconds(61));
+        // Nobody asks who it is: nothing is due.
+        assert!(browser.get("/open").set_cookies().is_empty());
+        let fields: Vec<_> = then.iter().map(|then| ("x-then", *then)).collect();
+        let answer = browser.send("GET", "/me", &fields);
+        assert_eq!(answer.status, if then.is_some() { 500 } else { 200 });
+        assert_eq!(answer.set_cookies().len(), 1);
+        assert_eq!(answer.one("cache-control"), Some("no-store"));
+        let second = browser.id();
+        assert_ne!(first, second);
+        assert_eq!(browser.get("/me").body, "alice");
+        assert_eq!(browser.id(), second);
+
+        // It began when it began.
+        clock.advance(seconds(IDLE - 100));
+        assert_eq!(browser.get("/me").body, "alice");
+        clock.advance(seconds(ABSOLUTE));
+        assert_eq!(browser.get("/me").status, 401);
+    }
+}
+
+/// An answer that logs out or in does not renew as well.
+#[test]
+fn what_ends_is_not_renewed() {
+    let clock = ManualClock::default();
+    let auth = sessions_of(&store(), &clock).renew_after(seconds(60));
+    let mut browser = Browser::of(&layer(Arc::new(auth.build().unwrap()), transport()));
+    browser.log_in("alice");
+    clock.advance(seconds(61));
+    let answer = browser.post("/logout-all", &[]);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.set_cookies().len(), 1);
+    assert!(browser.jar.is_empty());
+}
+
+/// WEB-03.
+#[test]
+fn each_cookie_is_set_once() {
+    let (mut browser, _) = browser();
+    let answer = browser.post("/login-twice", &[]);
+    assert_eq!((answer.status, answer.set_cookies().len()), (200, 1));
+    assert_eq!(browser.get("/me").body, "second");
+    let answer = browser.post("/login-logout", &[]);
+    assert_eq!((answer.status, answer.set_cookies().len()), (200, 1));
+    assert!(browser.jar.is_empty());
+}
+
+/// WEB-04, and the case `cache_headers` of the vectors.
+#[test]
+fn no_cache_keeps_what_depends_on_a_credential() {
+    let (mut browser, _) = browser();
+    let open = browser.get("/open");
+    assert_eq!((open.one("vary"), open.one("cache-control")), (None, None));
+    // Also if there is none: the answer would be another with one.
+    for path in ["/maybe", "/me"] {
+        let answer = browser.get(path);
+        assert_eq!(answer.one("vary"), Some("cookie"), "{path}");
+        assert_eq!(answer.one("cache-control"), Some("no-store"), "{path}");
+    }
+    let login = browser.log_in("alice");
+    assert_eq!(login.one("cache-control"), Some("no-store"));
+    // What is said already is left as it is, and said once.
+    let private = browser.get("/private");
+    assert_eq!(private.one("vary"), Some("Cookie"));
+    assert_eq!(private.one("cache-control"), Some("private, max-age=60"));
+    let logout = browser.post("/logout", &[]);
+    assert_eq!(logout.one("vary"), Some("cookie"));
+    assert_eq!(logout.one("cache-control"), Some("no-store"));
+}
+
+#[test]
+fn logging_out_removes_the_cookie_from_its_template() {
+    let clock = ManualClock::default();
+    let cookie = Cookie::builder()
+        .name("__Secure-sid")
+        .domain("example.com")
+        .path("/app")
+        .same_site(SameSite::Strict)
+        .max_age(seconds(600))
+        .build()
+        .unwrap();
+    let auth = sessions(&store(), &clock);
+    let mut browser = Browser::of(&layer(auth, Transport::cookie(cookie)));
+    browser.log_in("alice");
+    let kept = browser.jar.clone();
+    // Outside of its path nothing is known, and nothing is ended.
+    assert_eq!(browser.post("/logout", &[]).status, 200);
+    browser.jar = kept;
+    let sent = browser.cookie("__Secure-sid").unwrap();
+    let cookie = format!("__Secure-sid={sent}");
+    let answer = browser.post("/logout", &[("cookie", &cookie)]);
+    assert_eq!(
+        answer.set_cookies(),
+        [
+            "__Secure-sid=; Domain=example.com; Path=/app; Max-Age=0; Secure; HttpOnly; SameSite=Strict"
+        ]
+    );
+    assert_eq!(
+        browser.send("GET", "/me", &[("cookie", &cookie)]).status,
+        401
+    );
+}
+
+/// A rejected cookie goes, so that the next visit is that of a stranger; but not on the word of a
+/// script, whose request may be older than the login of another tab.
+#[test]
+fn a_rejected_cookie_is_removed_unless_a_script_asks() {
+    let (mut browser, clock) = browser();
+    browser.log_in("alice");
+    clock.advance(seconds(IDLE + 1));
+    for mode in ["cors", "same-origin", "no-cors", "websocket"] {
+        let answer = browser.send("GET", "/maybe", &[("sec-fetch-mode", mode)]);
+        assert_eq!((answer.status, answer.set_cookies().len()), (401, 0));
+    }
+    for fields in [&[("sec-fetch-mode", "navigate")][..], &[]] {
+        let mut browser = browser.clone();
+        assert_eq!(browser.send("GET", "/maybe", fields).status, 401);
+        assert!(browser.jar.is_empty());
+        assert_eq!(browser.get("/maybe").body, "nobody");
+    }
+}

@@ -1,0 +1,143 @@
+//! When something fails, cookie and store agree: WEB-05.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use statewise::session::SessionAuthenticator;
+use statewise::testkit::{Fault, ManualClock, Method, block_on};
+
+use crate::site::{Browser, Store, layer, sessions, store, tokens, transport};
+
+fn live(auth: &SessionAuthenticator<Store>, user: &str) -> usize {
+    let listed = block_on(auth.sessions(user, None));
+    listed.unwrap().sessions.len()
+}
+
+#[test]
+fn a_login_whose_answer_fails_is_taken_back() {
+    for then in ["500", "503", "599", "error", "panic"] {
+        for was_logged_in in [false, true] {
+            let clock = ManualClock::default();
+            let auth = sessions(&store(), &clock);
+            let mut browser = Browser::of(&layer(auth.clone(), transport()));
+            if was_logged_in {
+                browser.log_in("alice");
+            }
+            let mut other = browser.clone();
+            let fields = [("x-user", "alice"), ("x-then", then)];
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                browser.try_send("POST", "/login", &fields)
+            }));
+            match outcome {
+                Err(panic) => {
+                    assert_eq!(then, "panic");
+                    // The one that the handler began, not another.
+                    assert_eq!(panic.downcast_ref::<&str>(), Some(&"as told"));
+                }
+                Ok(Err(error)) => assert_eq!((then, &*error), ("error", "as told")),
+                Ok(Ok(answer)) => {
+                    assert_eq!(answer.status.to_string(), then);
+                    assert!(browser.jar.is_empty(), "{then}");
+                }
+            }
+            assert_eq!(live(&auth, "alice"), 0, "{then}");
+            assert_eq!(other.get("/me").status, 401);
+        }
+    }
+}
+
+/// Below 500 the handler meant it.
+#[test]
+fn a_login_with_any_other_answer_stands() {
+    for then in ["200", "302", "404", "499"] {
+        let clock = ManualClock::default();
+        let auth = sessions(&store(), &clock);
+        let mut browser = Browser::of(&layer(auth, transport()));
+        let fields = [("x-user", "alice"), ("x-then", then)];
+        assert_eq!(browser.post("/login", &fields).status.to_string(), then);
+        assert_eq!(browser.get("/me").body, "alice");
+    }
+}
+
+#[test]
+fn a_logout_whose_answer_fails_stands() {
+    let clock = ManualClock::default();
+    let auth = sessions(&store(), &clock);
+    let mut browser = Browser::of(&layer(auth.clone(), transport()));
+    browser.log_in("alice");
+    assert_eq!(browser.post("/logout", &[("x-then", "500")]).status, 500);
+    assert!(browser.jar.is_empty());
+    assert_eq!(live(&auth, "alice"), 0);
+}
+
+#[test]
+fn an_outage_is_a_503_and_nobody_becomes_anonymous() {
+    let clock = ManualClock::default();
+    let store = store();
+    let mut browser = Browser::of(&layer(sessions(&store, &clock), transport()));
+    browser.log_in("alice");
+    let id = browser.id();
+    for path in ["/me", "/maybe"] {
+        store.reset();
+        store.fail_nth_of(Method::Load, 1, Fault::Fails);
+        let answer = browser.get(path);
+        assert_eq!(answer.status, 503, "{path}");
+        assert_eq!(answer.one("retry-after"), Some("1"));
+        assert_eq!(answer.one("www-authenticate"), None);
+        assert_eq!(answer.one("cache-control"), Some("no-store"));
+        assert!(answer.set_cookies().is_empty() && answer.body.is_empty());
+    }
+    assert_eq!(browser.id(), id);
+    assert_eq!(browser.get("/me").body, "alice");
+}
+
+#[test]
+fn a_logout_that_the_store_cannot_take_says_so() {
+    let clock = ManualClock::default();
+    let store = store();
+    let mut browser = Browser::of(&layer(sessions(&store, &clock), transport()));
+    browser.log_in("alice");
+    store.reset();
+    store.fail_nth_of(Method::Remove, 1, Fault::Fails);
+    let answer = browser.post("/logout", &[]);
+    assert_eq!((answer.status, answer.set_cookies().len()), (503, 0));
+    assert_eq!(browser.post("/logout", &[]).status, 200);
+    assert_eq!(browser.get("/me").status, 401);
+}
+
+#[test]
+fn a_login_that_the_store_cannot_take_sets_no_cookie() {
+    let clock = ManualClock::default();
+    let store = store();
+    let mut browser = Browser::of(&layer(sessions(&store, &clock), transport()));
+    store.fail_nth_of(Method::Create, 1, Fault::Fails);
+    let answer = browser.post("/login", &[("x-user", "alice")]);
+    assert_eq!((answer.status, answer.set_cookies().len()), (503, 0));
+}
+
+/// A renewal that fails leaves the answer, and the credential, as they are.
+#[test]
+fn a_renewal_that_fails_is_tried_again() {
+    let clock = ManualClock::default();
+    let store = store();
+    let auth = crate::site::sessions_of(&store, &clock).renew_after(crate::site::seconds(60));
+    let mut browser = Browser::of(&layer(Arc::new(auth.build().unwrap()), transport()));
+    browser.log_in("alice");
+    clock.advance(crate::site::seconds(61));
+    store.reset();
+    store.fail_nth_of(Method::Renew, 1, Fault::Fails);
+    let answer = browser.get("/me");
+    assert_eq!((answer.status, answer.set_cookies().len()), (200, 0));
+    let answer = browser.get("/me");
+    assert_eq!((answer.status, answer.set_cookies().len()), (200, 1));
+}
+
+/// A token that is longer than a cookie may be is refused, and nobody is logged in.
+#[test]
+fn a_credential_that_no_cookie_holds_is_refused() {
+    let clock = ManualClock::default();
+    let mut browser = Browser::of(&layer(tokens(&clock), transport()));
+    let user = "u".repeat(3500);
+    let answer = browser.post("/login", &[("x-user", &user)]);
+    assert_eq!((answer.status, answer.set_cookies().len()), (403, 0));
+}

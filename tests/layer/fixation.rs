@@ -1,0 +1,101 @@
+//! Whatever a request carries: a login is a new one, and what was carried ends.
+
+use statewise::testkit::ManualClock;
+use statewise::web::{Cookie, Transport};
+
+use crate::site::{Browser, layer, sessions, store, transport};
+
+#[test]
+fn a_planted_session_is_never_logged_in() {
+    let clock = ManualClock::default();
+    let site = layer(sessions(&store(), &clock), transport());
+    let (mut thief, mut victim) = (Browser::of(&site), Browser::of(&site));
+    thief.log_in("mallory");
+    let planted = thief.id();
+    victim.plant(&planted);
+    victim.log_in("alice");
+    assert_ne!(victim.id(), planted);
+    assert_eq!(victim.get("/me").body, "alice");
+    assert_eq!(thief.get("/me").status, 401);
+}
+
+#[test]
+fn the_old_session_ends_with_a_new_login_of_the_same_user() {
+    let clock = ManualClock::default();
+    let site = layer(sessions(&store(), &clock), transport());
+    let mut browser = Browser::of(&site);
+    browser.log_in("alice");
+    let mut old = browser.clone();
+    browser.log_in("alice");
+    assert_ne!(browser.id(), old.id());
+    assert_eq!(old.get("/me").status, 401);
+    assert_eq!(browser.get("/me").body, "alice");
+}
+
+#[test]
+fn made_up_ids_are_not_adopted() {
+    let clock = ManualClock::default();
+    let site = layer(sessions(&store(), &clock), transport());
+    for planted in [
+        "A".repeat(64),
+        "x".to_owned(),
+        "A".repeat(5000),
+        "\"".to_owned(),
+    ] {
+        let mut browser = Browser::of(&site);
+        browser.plant(&planted);
+        browser.log_in("alice");
+        assert_ne!(browser.id(), planted);
+        assert_eq!(browser.get("/me").body, "alice");
+    }
+}
+
+/// Two cookies of one name: both end, and neither is believed.
+#[test]
+fn both_of_two_planted_sessions_end() {
+    let clock = ManualClock::default();
+    let site = layer(sessions(&store(), &clock), transport());
+    let (mut one, mut other) = (Browser::of(&site), Browser::of(&site));
+    one.log_in("mallory");
+    other.log_in("trudy");
+    let both = format!("__Host-id={}; __Host-id={}", one.id(), other.id());
+    let mut victim = Browser::of(&site);
+    let answer = victim.send("GET", "/me", &[("cookie", &both)]);
+    assert_eq!((answer.status, answer.set_cookies().len()), (401, 0));
+    let answer = victim.post("/login", &[("cookie", &both), ("x-user", "alice")]);
+    assert_eq!(answer.status, 200);
+    assert_eq!(victim.get("/me").body, "alice");
+    assert_eq!((one.get("/me").status, other.get("/me").status), (401, 401));
+}
+
+/// However it is carried.
+#[test]
+fn a_session_that_came_as_a_bearer_token_ends_too() {
+    let clock = ManualClock::default();
+    let site = layer(
+        sessions(&store(), &clock),
+        Transport::both(Cookie::default()),
+    );
+    let mut old = Browser::of(&site);
+    old.log_in("alice");
+    let bearer = format!("Bearer {}", old.id());
+    let mut browser = Browser::of(&site);
+    let fields = [("authorization", &*bearer), ("x-user", "alice")];
+    assert_eq!(browser.post("/login", &fields).status, 200);
+    assert_eq!(old.get("/me").status, 401);
+    assert_eq!(browser.get("/me").body, "alice");
+}
+
+/// The first login of an answer ends with the second one.
+#[test]
+fn of_two_logins_in_one_answer_one_lives() {
+    let clock = ManualClock::default();
+    let auth = sessions(&store(), &clock);
+    let mut browser = Browser::of(&layer(auth.clone(), transport()));
+    assert_eq!(browser.post("/login-twice", &[]).status, 200);
+    let count = |user: &str| {
+        let listed = statewise::testkit::block_on(auth.sessions(user, None));
+        listed.unwrap().sessions.len()
+    };
+    assert_eq!((count("first"), count("second")), (0, 1));
+}

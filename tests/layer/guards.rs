@@ -1,0 +1,162 @@
+//! What is asked of a caller beyond a credential: RFC 9470, OWASP ASVS 7.5.
+
+use std::sync::Arc;
+
+use axum_core::body::Body;
+use http::Request;
+use statewise::testkit::{ManualClock, Method, block_on};
+use statewise::web::{Auth, Denial, Require, Transport};
+use statewise::{Authenticator, Login};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::site::{Browser, Handler, layer, seconds, sessions, store, tokens, transport};
+
+fn bearer(issued: &statewise::Issued) -> String {
+    format!("Bearer {}", issued.credential().reveal())
+}
+
+#[test]
+fn roles_freshness_and_class_are_asked_for_before_the_service_runs() {
+    let clock = ManualClock::default();
+    let auth = tokens(&clock);
+    let login = Login::new("alice").role("admin").class("aal2");
+    let alice = bearer(&block_on(auth.issue(login)).unwrap());
+    let bob = bearer(&block_on(auth.issue(Login::new("bob").role("Admin"))).unwrap());
+    let site = layer(auth, Transport::bearer()).clock(clock.clone());
+    let client = |require: Require| Browser::before(site.layer(require.layer(Handler)));
+    let get = |client: &mut Browser<_>, token: &str| {
+        let answer = client.send("GET", "/open", &[("authorization", token)]);
+        let challenge = answer.one("www-authenticate").map(str::to_owned);
+        (answer.status, challenge.unwrap_or_default())
+    };
+
+    let mut anybody = client(Require::authenticated());
+    assert_eq!(anybody.get("/open").status, 401);
+    assert_eq!(get(&mut anybody, &bob).0, 200);
+
+    let mut admins = client(Require::authenticated().role("admin"));
+    assert_eq!(get(&mut admins, &alice).0, 200);
+    let (status, challenge) = get(&mut admins, &bob);
+    assert_eq!(status, 403);
+    assert_eq!(
+        challenge,
+        "Bearer realm=\"api\", error=\"insufficient_scope\""
+    );
+
+    let mut strong = client(Require::authenticated().class("aal2"));
+    assert_eq!(get(&mut strong, &alice).0, 200);
+    let (status, challenge) = get(&mut strong, &bob);
+    assert_eq!(status, 401);
+    let said = "error=\"insufficient_user_authentication\", acr_values=\"aal2\"";
+    assert_eq!(challenge, format!("Bearer realm=\"api\", {said}"));
+
+    let mut fresh = client(Require::authenticated().fresh(seconds(300)));
+    clock.advance(seconds(300));
+    assert_eq!(get(&mut fresh, &alice).0, 200);
+    clock.advance(seconds(1));
+    let (status, challenge) = get(&mut fresh, &alice);
+    assert_eq!(status, 401);
+    let said = "error=\"insufficient_user_authentication\", max_age=\"300\"";
+    assert_eq!(challenge, format!("Bearer realm=\"api\", {said}"));
+    // The credential is good: it must not be thrown away.
+    assert_eq!(get(&mut anybody, &alice).0, 200);
+}
+
+/// Renewing proves nothing.
+#[test]
+fn a_renewal_makes_nobody_fresh() {
+    let clock = ManualClock::default();
+    let auth = crate::site::sessions_of(&store(), &clock).renew_after(seconds(60));
+    let site = layer(Arc::new(auth.build().unwrap()), transport()).clock(clock.clone());
+    let mut browser = Browser::of(&site);
+    browser.log_in("alice");
+    let require = Require::authenticated().fresh(seconds(100));
+    let mut guarded = Browser::before(site.layer(require.layer(Handler)));
+    guarded.jar = browser.jar.clone();
+    for (later, status) in [(90, 200), (20, 401)] {
+        clock.advance(seconds(later));
+        // A cookie stays, and is renewed, whatever a guard says.
+        let answer = guarded.get("/open");
+        assert_eq!(answer.status, status);
+        assert!(!guarded.jar.is_empty());
+    }
+}
+
+#[test]
+fn guards_put_the_caller_where_services_without_extractors_find_it() {
+    #[derive(Clone)]
+    struct Says;
+
+    impl Service<Request<Body>> for Says {
+        type Response = axum_core::response::Response;
+        type Error = String;
+        type Future = std::future::Ready<Result<Self::Response, String>>;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), String>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Body>) -> Self::Future {
+            let caller = request.extensions().get::<Auth>().unwrap();
+            let body = Body::from(caller.subject().to_owned());
+            std::future::ready(Ok(http::Response::new(body)))
+        }
+    }
+
+    let clock = ManualClock::default();
+    let auth = tokens(&clock);
+    let alice = bearer(&block_on(auth.issue(Login::new("alice"))).unwrap());
+    let site = layer(auth, Transport::bearer());
+    let service = site.layer(Require::authenticated().layer(Says));
+    let mut client = Browser::before(service);
+    let answer = client.send("GET", "/", &[("authorization", &alice)]);
+    assert_eq!(answer.body, "alice");
+}
+
+/// One request, one verification, however often it is asked who it is.
+#[test]
+fn the_caller_is_verified_once_unless_the_authority_is_asked() {
+    let clock = ManualClock::default();
+    let store = store();
+    let site = layer(sessions(&store, &clock), transport());
+    let mut browser = Browser::of(&site);
+    browser.log_in("alice");
+    let loads = |require: Require| {
+        let mut guarded = Browser::before(site.layer(require.layer(Handler)));
+        guarded.jar = browser.jar.clone();
+        store.reset();
+        let before = store.calls_of(Method::Load);
+        assert_eq!(guarded.get("/me").body, "alice");
+        store.calls_of(Method::Load) - before
+    };
+    assert_eq!(loads(Require::authenticated()), 1);
+    assert_eq!(loads(Require::authenticated().authoritative()), 2);
+    store.reset();
+    let before = store.calls_of(Method::Load);
+    assert_eq!(browser.get("/open").status, 200);
+    assert_eq!(store.calls_of(Method::Load), before);
+}
+
+#[test]
+fn guards_of_a_handler_deny_as_those_of_a_router() {
+    let caller = |login: Login| {
+        let now = time::OffsetDateTime::now_utc();
+        let later = now + time::Duration::hours(1);
+        Auth::from(statewise::Identity::assert(login, now, later).unwrap())
+    };
+    let alice = caller(Login::new("alice").role("admin").class("aal2"));
+    assert!(alice.require_role("admin").is_ok());
+    assert!(alice.require_class("aal2").is_ok());
+    assert!(alice.require_fresh(seconds(60)).is_ok());
+    let denied = alice.require_role("owner").unwrap_err();
+    assert!(matches!(denied, Denial::MissingRole));
+    let weak = alice.require_class("aal\"3").unwrap_err();
+    let answer = weak.answer(&Transport::bearer());
+    // What could not stand in a challenge is left out of it.
+    let challenge = "Bearer realm=\"api\", error=\"insufficient_user_authentication\"";
+    assert_eq!(answer.challenge.as_deref(), Some(challenge));
+}

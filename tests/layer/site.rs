@@ -1,0 +1,317 @@
+//! A small service behind the layer, and a browser in front of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum_core::body::Body;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::{HeaderMap, Request, StatusCode};
+use statewise::hybrid::HybridAuthenticator;
+use statewise::session::{SessionAuthenticator, SessionBuilder};
+use statewise::store::MemoryStore;
+use statewise::testkit::{FaultyStore, ManualClock, block_on};
+use statewise::token::{Key, TokenAuthenticator};
+use statewise::web::{Auth, AuthLayer, AuthService, Cookie, Denial, SignIn, Transport};
+use statewise::{BoxFuture, DynAuthenticator, Login, Revocation};
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub(crate) const IDLE: u64 = 1800;
+pub(crate) const ABSOLUTE: u64 = 43_200;
+
+pub(crate) type Store = Arc<FaultyStore<MemoryStore>>;
+
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(crate) fn store() -> Store {
+    let memory = MemoryStore::with_capacity(1_000).unwrap();
+    Arc::new(FaultyStore::new(memory))
+}
+
+pub(crate) fn sessions_of(store: &Store, clock: &ManualClock) -> SessionBuilder<Store, ()> {
+    SessionAuthenticator::builder(Arc::clone(store))
+        .idle(seconds(IDLE))
+        .absolute(seconds(ABSOLUTE))
+        .clock(clock.clone())
+}
+
+pub(crate) fn sessions(store: &Store, clock: &ManualClock) -> Arc<SessionAuthenticator<Store>> {
+    Arc::new(sessions_of(store, clock).build().unwrap())
+}
+
+pub(crate) fn tokens(clock: &ManualClock) -> Arc<TokenAuthenticator> {
+    let key = Key::hs256(&(1..=32).collect::<Vec<u8>>()).unwrap();
+    let builder = TokenAuthenticator::builder(key)
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(seconds(900))
+        .clock(clock.clone());
+    Arc::new(builder.build().unwrap())
+}
+
+pub(crate) fn hybrid(store: &Store, clock: &ManualClock) -> Arc<HybridAuthenticator<Store>> {
+    let key = Key::hs256(&(1..=32).collect::<Vec<u8>>()).unwrap();
+    let access = TokenAuthenticator::builder(key)
+        .issuer("https://auth.example")
+        .audience("api")
+        .lifetime(seconds(600));
+    let refresh = sessions_of(store, clock);
+    Arc::new(HybridAuthenticator::new(access, refresh).unwrap())
+}
+
+/// What the service does, by path; see [`Handler::act`].
+#[derive(Clone)]
+pub(crate) struct Handler;
+
+impl Handler {
+    async fn act(request: Request<Body>) -> Result<Response, String> {
+        let (mut parts, _) = request.into_parts();
+        let header = |name: &str| {
+            let value = parts.headers.get(name)?.to_str().ok()?;
+            Some(value.to_owned())
+        };
+        let (user, then, sent) = (header("x-user"), header("x-then"), header("x-token"));
+        let path = parts.uri.path().to_owned();
+        let sign_in = || SignIn::<()>::of(&parts.extensions);
+        let answer = match &*path {
+            "/open" => Ok("open".into_response()),
+            "/private" => {
+                let caller: Result<Auth, Denial> =
+                    <Auth<_> as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await;
+                caller.map(|caller| {
+                    let fields = [("cache-control", "private, max-age=60"), ("vary", "Cookie")];
+                    (fields, caller.subject().to_owned()).into_response()
+                })
+            }
+            "/me" => {
+                let caller: Result<Auth, Denial> =
+                    <Auth<_> as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await;
+                caller.map(|caller| caller.subject().to_owned().into_response())
+            }
+            "/maybe" => {
+                let caller: Result<Option<Auth>, Denial> =
+                    <Auth as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &())
+                        .await;
+                caller.map(|caller| match caller {
+                    Some(caller) => caller.subject().to_owned().into_response(),
+                    None => "nobody".into_response(),
+                })
+            }
+            "/other" => {
+                let caller: Result<Auth<u32>, Denial> =
+                    <Auth<_> as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await;
+                caller.map(|caller| caller.subject().to_owned().into_response())
+            }
+            "/login" => Self::log_in(sign_in(), &user.unwrap_or_default()).await,
+            "/login-twice" => match Self::log_in(sign_in(), "first").await {
+                Ok(_) => Self::log_in(sign_in(), "second").await,
+                denied => denied,
+            },
+            "/login-logout" => match Self::log_in(sign_in(), "first").await {
+                Ok(_) => sign_in().unwrap().revoke().await.map(said),
+                denied => denied,
+            },
+            "/token" => {
+                let issued = sign_in()
+                    .unwrap()
+                    .issue_token(Login::new(user.unwrap()))
+                    .await;
+                issued.map(IntoResponse::into_response)
+            }
+            "/refresh-token" => {
+                let issued = sign_in().unwrap().refresh_token(&sent.unwrap()).await;
+                issued.map(IntoResponse::into_response)
+            }
+            "/auth/refresh" => {
+                let caller = sign_in().unwrap().refresh().await;
+                caller.map(|caller| caller.subject().to_owned().into_response())
+            }
+            "/auth/logout" | "/logout" => sign_in().unwrap().revoke().await.map(said),
+            "/auth/login" => Self::log_in(sign_in(), &user.unwrap()).await,
+            "/logout-all" => sign_in().unwrap().revoke_all().await.map(said),
+            _ => Ok(StatusCode::NOT_FOUND.into_response()),
+        };
+        match then.as_deref() {
+            Some("panic") => panic!("as told"),
+            Some("error") => Err("as told".to_owned()),
+            Some(status) => {
+                let status = status.parse::<u16>().unwrap();
+                Ok(StatusCode::from_u16(status).unwrap().into_response())
+            }
+            None => Ok(answer.unwrap_or_else(IntoResponse::into_response)),
+        }
+    }
+
+    async fn log_in(sign_in: statewise::Result<SignIn>, user: &str) -> Result<Response, Denial> {
+        let caller = sign_in?.issue(Login::new(user)).await?;
+        Ok(caller.subject().to_owned().into_response())
+    }
+}
+
+fn said(revocation: Revocation) -> Response {
+    format!("{revocation:?}").into_response()
+}
+
+impl Service<Request<Body>> for Handler {
+    type Response = Response;
+    type Error = String;
+    type Future = BoxFuture<'static, Result<Response, String>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), String>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(Self::act(request))
+    }
+}
+
+/// An answer, as far as tests look at it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+    pub(crate) cause: Option<Denial>,
+}
+
+impl Answer {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        let values = self.headers.get_all(name).iter();
+        values.map(|value| value.to_str().unwrap()).collect()
+    }
+
+    pub(crate) fn one(&self, name: &str) -> Option<&str> {
+        let all = self.all(name);
+        assert!(all.len() < 2, "{name} twice: {all:?}");
+        all.first().copied()
+    }
+
+    pub(crate) fn set_cookies(&self) -> Vec<&str> {
+        self.all("set-cookie")
+    }
+}
+
+pub(crate) fn transport() -> Transport {
+    Transport::cookie(Cookie::default())
+}
+
+pub(crate) fn layer(auth: Arc<dyn DynAuthenticator<()>>, transport: Transport) -> AuthLayer {
+    AuthLayer::new(auth, transport)
+}
+
+/// A browser: keeps cookies by name and path, and sends them back.
+#[derive(Clone)]
+pub(crate) struct Browser<S = AuthService<Handler>> {
+    pub(crate) service: S,
+    pub(crate) jar: BTreeMap<String, (String, String)>,
+}
+
+impl Browser {
+    pub(crate) fn of(layer: &AuthLayer) -> Self {
+        Self::before(layer.layer(Handler))
+    }
+}
+
+impl<S> Browser<S>
+where
+    S: Service<Request<Body>, Response = Response, Error = String>,
+{
+    pub(crate) fn before(service: S) -> Self {
+        Self {
+            service,
+            jar: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
+        self.send("GET", path, &[])
+    }
+
+    pub(crate) fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.send("POST", path, fields)
+    }
+
+    pub(crate) fn send(&mut self, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.try_send(method, path, fields).unwrap()
+    }
+
+    pub(crate) fn try_send(
+        &mut self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Answer, String> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let sent = self.jar.iter();
+        let sent = sent.filter(|(_, (_, under))| path.starts_with(&**under));
+        let pairs: Vec<String> = sent
+            .map(|(name, (value, _))| format!("{name}={value}"))
+            .collect();
+        if !pairs.is_empty() {
+            request = request.header("cookie", pairs.join("; "));
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = block_on(self.service.call(request))?;
+        let (parts, body) = response.into_parts();
+        let answer = Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: text(body),
+            cause: parts.extensions.get::<Denial>().cloned(),
+        };
+        let mut names = Vec::new();
+        for line in answer.set_cookies() {
+            let mut parts = line.split("; ");
+            let (name, value) = parts.next().unwrap().split_once('=').unwrap();
+            assert!(!names.contains(&name), "one cookie set twice");
+            names.push(name);
+            let attributes: Vec<&str> = parts.collect();
+            let path = attributes.iter().find_map(|one| one.strip_prefix("Path="));
+            if attributes.contains(&"Max-Age=0") {
+                self.jar.remove(name);
+            } else {
+                let kept = (value.to_owned(), path.unwrap().to_owned());
+                self.jar.insert(name.to_owned(), kept);
+            }
+        }
+        Ok(answer)
+    }
+
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        self.jar.get(name).map(|(value, _)| value.clone())
+    }
+
+    pub(crate) fn id(&self) -> String {
+        self.cookie("__Host-id").unwrap()
+    }
+
+    pub(crate) fn plant(&mut self, value: &str) {
+        let kept = (value.to_owned(), "/".to_owned());
+        self.jar.insert("__Host-id".to_owned(), kept);
+    }
+
+    pub(crate) fn log_in(&mut self, user: &str) -> Answer {
+        let answer = self.post("/login", &[("x-user", user)]);
+        assert_eq!((answer.status, &*answer.body), (200, user));
+        answer
+    }
+}
+
+fn text(body: Body) -> String {
+    use http_body::Body as _;
+    let mut body = std::pin::pin!(body);
+    let mut bytes = Vec::new();
+    while let Some(frame) = block_on(std::future::poll_fn(|cx| body.as_mut().poll_frame(cx))) {
+        bytes.extend_from_slice(frame.unwrap().data_ref().unwrap());
+    }
+    String::from_utf8(bytes).unwrap()
+}

@@ -1,0 +1,145 @@
+//! Cookie, bearer token, or both; and a token in the body.
+
+use serde_json::Value;
+use statewise::testkit::ManualClock;
+use statewise::web::{Cookie, Denial, Transport};
+
+use crate::site::{Browser, hybrid, layer, sessions, store, tokens};
+
+#[test]
+fn a_program_logs_in_with_a_token_in_the_body() {
+    let clock = ManualClock::default();
+    let site = layer(tokens(&clock), Transport::bearer()).clock(clock.clone());
+    let mut client = Browser::of(&site);
+    let answer = client.post("/token", &[("x-user", "alice")]);
+    assert_eq!(answer.one("content-type"), Some("application/json"));
+    assert_eq!(answer.one("cache-control"), Some("no-store"));
+    assert!(answer.set_cookies().is_empty());
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(body["token_type"], "Bearer");
+    assert_eq!(body["expires_in"], 900);
+    assert_eq!(body.get("refresh_token"), None);
+    let bearer = format!("bearer {}", body["access_token"].as_str().unwrap());
+    let answer = client.send("GET", "/me", &[("authorization", &bearer)]);
+    assert_eq!(answer.body, "alice");
+    // A login in a cookie has none to go into.
+    assert_eq!(client.post("/login", &[("x-user", "alice")]).status, 500);
+}
+
+#[test]
+fn a_program_refreshes_with_what_it_was_given() {
+    let clock = ManualClock::default();
+    let site = layer(hybrid(&store(), &clock), Transport::bearer()).clock(clock.clone());
+    let mut client = Browser::of(&site);
+    let body: Value =
+        serde_json::from_str(&client.post("/token", &[("x-user", "alice")]).body).unwrap();
+    assert_eq!(body["expires_in"], 600);
+    let refresh = body["refresh_token"].as_str().unwrap();
+    // An answer that fails ends nothing: what was lost is given again.
+    clock.advance(crate::site::seconds(60));
+    let failing = [("x-token", refresh), ("x-then", "500")];
+    assert_eq!(client.post("/refresh-token", &failing).status, 500);
+    let answer = client.post("/refresh-token", &[("x-token", refresh)]);
+    assert_eq!(answer.status, 200);
+    let again: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_ne!(again["access_token"], body["access_token"]);
+    let access = body["access_token"].as_str().unwrap();
+    assert_eq!(
+        client.post("/refresh-token", &[("x-token", access)]).status,
+        401
+    );
+    // A refresh credential is no access token.
+    let bearer = format!("Bearer {refresh}");
+    assert_eq!(
+        client
+            .send("GET", "/me", &[("authorization", &bearer)])
+            .status,
+        401
+    );
+}
+
+/// Of a bearer token nobody makes a cookie, and due ones are left to who keeps them.
+#[test]
+fn a_bearer_token_is_not_renewed_into_a_cookie() {
+    let clock = ManualClock::default();
+    let auth = crate::site::sessions_of(&store(), &clock).renew_after(crate::site::seconds(60));
+    let auth = std::sync::Arc::new(auth.build().unwrap());
+    let site = layer(auth, Transport::both(Cookie::default()));
+    let mut browser = Browser::of(&site);
+    browser.log_in("alice");
+    let bearer = format!("Bearer {}", browser.id());
+    clock.advance(crate::site::seconds(61));
+    let mut client = Browser::of(&site);
+    let answer = client.send("GET", "/me", &[("authorization", &bearer)]);
+    assert_eq!((&*answer.body, answer.set_cookies().len()), ("alice", 0));
+}
+
+#[test]
+fn two_ways_at_once_are_denied_unless_one_is_preferred() {
+    let clock = ManualClock::default();
+    let auth = sessions(&store(), &clock);
+    let site = layer(auth.clone(), Transport::both(Cookie::default()));
+    let (mut alice, mut bob) = (Browser::of(&site), Browser::of(&site));
+    alice.log_in("alice");
+    bob.log_in("bob");
+    let bearer = format!("Bearer {}", bob.id());
+    let both = [("authorization", &*bearer)];
+    let answer = alice.send("GET", "/me", &both);
+    assert_eq!(answer.status, 401);
+    assert!(matches!(answer.cause, Some(Denial::Ambiguous)));
+    assert!(answer.set_cookies().is_empty());
+    assert_eq!(answer.all("vary"), ["cookie", "authorization"]);
+
+    let preferring = layer(auth, Transport::both(Cookie::default()).prefer_bearer());
+    let mut browser = Browser::of(&preferring);
+    browser.jar = alice.jar.clone();
+    assert_eq!(browser.send("GET", "/me", &both).body, "bob");
+    assert_eq!(browser.get("/me").body, "alice");
+    // A bearer token is an act of a program, wherever it comes from; a cookie is not.
+    let foreign = [
+        ("authorization", &*bearer),
+        ("sec-fetch-site", "cross-site"),
+    ];
+    assert_eq!(browser.post("/open", &foreign).status, 200);
+    let forged = [
+        ("authorization", "Basic YTpi"),
+        ("sec-fetch-site", "cross-site"),
+    ];
+    assert_eq!(browser.post("/open", &forged).status, 403);
+}
+
+/// A rejected bearer token does not take the cookie along.
+#[test]
+fn a_rejected_token_leaves_the_cookie() {
+    let clock = ManualClock::default();
+    let transport = Transport::both(Cookie::default()).prefer_bearer();
+    let mut browser = Browser::of(&layer(sessions(&store(), &clock), transport));
+    browser.log_in("alice");
+    let answer = browser.send("GET", "/me", &[("authorization", "Bearer abc")]);
+    assert_eq!((answer.status, answer.set_cookies().len()), (401, 0));
+    assert_eq!(browser.get("/me").body, "alice");
+}
+
+#[test]
+fn half_configured_transports_are_refused() {
+    let cookie = |name: &str, path: &str| Cookie::builder().name(name).path(path).build().unwrap();
+    let hybrid = || Transport::cookie(Cookie::default());
+    assert!(
+        hybrid()
+            .refresh_cookie(cookie("__Secure-rt", "/auth"))
+            .is_ok()
+    );
+    assert!(hybrid().refresh_cookie(cookie("__Secure-rt", "/")).is_err());
+    let same = Transport::cookie(cookie("__Secure-rt", "/"));
+    assert!(same.refresh_cookie(cookie("__Secure-rt", "/auth")).is_err());
+    let bearer = Transport::bearer();
+    assert!(
+        bearer
+            .refresh_cookie(cookie("__Secure-rt", "/auth"))
+            .is_err()
+    );
+    for realm in ["", "a\"b", "a\\b", "a\nb", "é", &"r".repeat(129)] {
+        assert!(Transport::bearer().realm(realm).is_err(), "{realm}");
+    }
+    assert!(Transport::bearer().realm("r".repeat(128)).is_ok());
+}
