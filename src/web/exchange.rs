@@ -289,7 +289,6 @@ impl<D: Send + Sync + 'static> Exchange<D> {
             let state = self.lock();
             let verified = state.verified.as_ref();
             state.cookies.is_empty()
-                && state.issued.is_empty()
                 && verified.is_some_and(|verified| {
                     verified.as_ref().is_ok_and(|caller| caller.renewal_due())
                 })

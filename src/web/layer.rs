@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::HOST;
+use http::header::{HOST, UPGRADE};
 use http::{Method, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -191,7 +191,7 @@ impl<S, D> AuthService<S, D> {
             return true;
         };
         let (method, headers) = (request.method(), request.headers());
-        if matches!(*method, Method::GET | Method::HEAD) {
+        if matches!(*method, Method::GET | Method::HEAD) && !headers.contains_key(UPGRADE) {
             return true;
         }
         // No browser adds a bearer token on its own.

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use crate::error::{Error, Result};
 
-use super::headers::{Headers, Single, single};
+use crate::web::headers::{Headers, Single, single, trim};
 
 /// Which requests a foreign page may have caused, and must not: a browser sends cookies along, and
 /// no page of another origin may act in the name of its visitor (OWASP ASVS 3.5.1 to 3.5.3).
@@ -12,7 +12,8 @@ use super::headers::{Headers, Single, single};
 /// A request is let pass by the first of these rules that says anything:
 ///
 /// 1. The method is safe: GET, HEAD, OPTIONS or TRACE (RFC 9110, section 9.2.1), in exactly this
-///    spelling. A handler that acts upon GET is not protected.
+///    spelling, and it opens no WebSocket, which acts whatever its method (RFC 6455, section 10.2).
+///    A handler that acts upon GET is not protected.
 /// 2. There is one `Origin`, and it is [trusted](Self::trust). Before all others, because the browser
 ///    calls a trusted origin cross-site too.
 /// 3. `Sec-Fetch-Site` is present: it must be one, `same-origin` or `none` (the user typed or chose
@@ -93,7 +94,7 @@ impl OriginPolicy {
         host: Option<&str>,
         headers: &H,
     ) -> bool {
-        if matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") {
+        if matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") && !opens_socket(headers) {
             return true;
         }
         let origin = single(headers, "origin");
@@ -119,6 +120,17 @@ impl OriginPolicy {
             .iter()
             .any(|trusted| trusted.as_bytes().eq_ignore_ascii_case(origin))
     }
+}
+
+/// Whether a request opens a WebSocket: a `GET` that acts, with the cookies of whoever visits the
+/// page that opens it, and that no CORS keeps from reading what comes back (RFC 6455, section 10.2).
+fn opens_socket<H: Headers + ?Sized>(headers: &H) -> bool {
+    let mut opens = false;
+    headers.each("upgrade", &mut |value| {
+        let mut protocols = value.split(|c| *c == b',');
+        opens |= protocols.any(|protocol| trim(protocol).eq_ignore_ascii_case(b"websocket"));
+    });
+    opens
 }
 
 /// Whether a page of this origin came from the host and port that was asked.

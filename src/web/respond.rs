@@ -1,8 +1,7 @@
 //! What is written into responses.
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, RETRY_AFTER, SET_COOKIE,
-    VARY, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
@@ -124,10 +123,10 @@ pub(crate) fn finish<B>(
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if transport.access().is_some() {
-        vary(headers, COOKIE);
+        vary(headers, "Cookie");
     }
     if transport.reads_bearer() {
-        vary(headers, AUTHORIZATION);
+        vary(headers, "Authorization");
     }
     if cookies.is_empty() {
         return;
@@ -171,16 +170,16 @@ fn says_private(headers: &HeaderMap) -> bool {
 }
 
 /// Says that the answer depends on a field of the request, once.
-fn vary(headers: &mut HeaderMap, name: HeaderName) {
+fn vary(headers: &mut HeaderMap, name: &'static str) {
     let mut named = headers
         .get_all(VARY)
         .iter()
         .flat_map(|line| line.as_bytes().split(|c| *c == b','));
     let said = named.any(|other| {
         let other = other.trim_ascii();
-        other == b"*" || other.eq_ignore_ascii_case(name.as_str().as_bytes())
+        other == b"*" || other.eq_ignore_ascii_case(name.as_bytes())
     });
     if !said {
-        headers.append(VARY, HeaderValue::from(name));
+        headers.append(VARY, HeaderValue::from_static(name));
     }
 }

@@ -19,7 +19,7 @@ fn bearers_are_challenged_as_rfc_6750_says() {
         absent.one("www-authenticate"),
         Some("Bearer realm=\"shop\"")
     );
-    assert_eq!(absent.one("vary"), Some("authorization"));
+    assert_eq!(absent.one("vary"), Some("Authorization"));
     assert!(matches!(absent.cause, Some(Denial::Absent)));
 
     let malformed = client.send("GET", "/me", &[("authorization", "Bearer a b")]);
@@ -105,6 +105,17 @@ fn foreign_origins_do_not_act_with_cookies() {
         assert_eq!(answer.one("www-authenticate"), None);
     }
     assert_eq!(browser.send("GET", "/me", &foreign).body, "alice");
+
+    // A WebSocket acts, though it begins with a GET.
+    let socket = [
+        ("sec-fetch-site", "same-site"),
+        ("upgrade", "h2c, WebSocket"),
+    ];
+    assert_eq!(browser.send("GET", "/open", &socket).status, 403);
+    let own = [("sec-fetch-site", "same-origin"), ("upgrade", "websocket")];
+    assert_eq!(browser.send("GET", "/open", &own).status, 200);
+    let other = [("sec-fetch-site", "same-site"), ("upgrade", "h2c")];
+    assert_eq!(browser.send("GET", "/open", &other).status, 200);
 
     // By the host that the request names, where nothing else is said.
     let own = [("host", "a.example"), ("origin", "https://a.example")];

@@ -34,6 +34,28 @@ fn the_cookie_is_secure_by_default() {
     assert_eq!(browser.get("/me").body, "alice");
 }
 
+/// WEB-09: whoever prints the fields of a request prints no credential.
+#[test]
+fn what_a_request_carries_is_marked_as_a_secret() {
+    let clock = ManualClock::default();
+    let site = layer(
+        sessions(&store(), &clock),
+        Transport::both(Cookie::default()),
+    );
+    let mut browser = Browser::of(&site);
+    browser.log_in("alice");
+    let id = browser.id();
+    let fields = [
+        ("authorization", "Basic c2VjcmV0"),
+        ("cookie", "theme=dark"),
+    ];
+    let printed = browser.send("GET", "/fields", &fields).body;
+    for secret in [&*id, "c2VjcmV0", "theme"] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+    assert!(printed.contains("cookie") && printed.contains("authorization"));
+}
+
 /// WEB-02: a cookie is set when it has changed, and at no other time.
 #[test]
 fn a_cookie_that_has_not_changed_is_not_set_again() {
@@ -114,7 +136,7 @@ fn no_cache_keeps_what_depends_on_a_credential() {
     // Also if there is none: the answer would be another with one.
     for path in ["/maybe", "/me"] {
         let answer = browser.get(path);
-        assert_eq!(answer.one("vary"), Some("cookie"), "{path}");
+        assert_eq!(answer.one("vary"), Some("Cookie"), "{path}");
         assert_eq!(answer.one("cache-control"), Some("no-store"), "{path}");
     }
     let login = browser.log_in("alice");
@@ -124,7 +146,7 @@ fn no_cache_keeps_what_depends_on_a_credential() {
     assert_eq!(private.one("vary"), Some("Cookie"));
     assert_eq!(private.one("cache-control"), Some("private, max-age=60"));
     let logout = browser.post("/logout", &[]);
-    assert_eq!(logout.one("vary"), Some("cookie"));
+    assert_eq!(logout.one("vary"), Some("Cookie"));
     assert_eq!(logout.one("cache-control"), Some("no-store"));
 }
 

@@ -80,6 +80,7 @@ impl Handler {
         let sign_in = || SignIn::<()>::of(&parts.extensions);
         let answer = match &*path {
             "/open" => Ok("open".into_response()),
+            "/fields" => Ok(format!("{:?}", parts.headers).into_response()),
             "/private" => {
                 let caller: Result<Auth, Denial> =
                     <Auth<_> as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await;

@@ -88,7 +88,7 @@ fn two_ways_at_once_are_denied_unless_one_is_preferred() {
     assert_eq!(answer.status, 401);
     assert!(matches!(answer.cause, Some(Denial::Ambiguous)));
     assert!(answer.set_cookies().is_empty());
-    assert_eq!(answer.all("vary"), ["cookie", "authorization"]);
+    assert_eq!(answer.all("vary"), ["Cookie", "Authorization"]);
 
     let preferring = layer(auth, Transport::both(Cookie::default()).prefer_bearer());
     let mut browser = Browser::of(&preferring);
