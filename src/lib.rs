@@ -70,13 +70,14 @@
 //! # What it refuses to be
 //!
 //! No passwords, no OAuth or OpenID Connect flows, no asymmetric or encrypted tokens, no runtime:
-//! nothing here spawns a task, sleeps or opens a connection. [`web`] finds credentials in requests
-//! and writes the cookies of answers, without a framework.
+//! nothing here spawns a task, sleeps or opens a connection. [`web`] reads credentials from requests
+//! and hands them out with answers: without a framework, as a layer of tower, or for axum.
 //!
 //! # Features
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `axum` | no | `tower`, and the extractors for handlers of axum 0.8 |
 //! | `metrics` | no | `MetricsObserver`: counters and gauges of what happens, for a recorder of metrics 0.24 |
 //! | `redb` | no | `RedbStore`, `RedbLog`: sessions and revocations in one file, durable, without a server |
 //! | `redis` | no | `RedisStore`, `RedisLog`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
@@ -85,6 +86,7 @@
 //! | `sqlx-sqlite` | no | `SqliteStore`, `SqliteLog`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
 //! | `tokio-postgres` | no | `PostgresStore`, `PostgresLog`, pipelined over connections of tokio-postgres 0.7 |
+//! | `tower` | no | `AuthLayer`, `Require`, `SignIn`: authentication in front of axum, hyper, tonic |
 //! | `tracing` | no | `TracingObserver`: events of what happens, for a subscriber of tracing 0.1 |
 
 #![forbid(unsafe_code)]
@@ -143,6 +145,6 @@ pub use public_id::{InvalidPublicId, PublicId};
 pub use upkeep::{BoxFuture, Chore, Upkeep};
 
 /// Compiles and runs the examples of the README.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

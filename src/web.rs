@@ -1,9 +1,9 @@
-//! What a request presents and what an answer hands out, without a framework: cookies, bearer
-//! tokens, and which requests a foreign page may have caused.
+//! What a request presents and what an answer hands out: cookies, bearer tokens, denials, and which
+//! requests a foreign page may have caused.
 //!
 //! Nothing here proves a credential: it is found here, and an
 //! [`Authenticator`](crate::Authenticator) verifies it. Header fields are read through [`Headers`],
-//! a few lines for the requests of any framework. No feature, and no further dependency.
+//! a few lines for the requests of any framework: no feature, and no further dependency.
 //!
 //! ```
 //! use statewise::web::{Cookie, Found, OriginPolicy};
@@ -25,6 +25,41 @@
 //! }
 //! ```
 //!
+//! # In front of a service
+//!
+//! With the feature `tower`, `AuthLayer` does all of it in front of any service, and with `axum`
+//! handlers take the caller as an argument. Which authenticator it is, they do not know:
+//!
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! use std::sync::Arc;
+//! use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport};
+//! use statewise::{DynAuthenticator, Login};
+//!
+//! // Without a credential, or with one that is not accepted: 401.
+//! async fn greet(caller: Auth) -> String {
+//!     format!("hello {}", caller.subject())
+//! }
+//!
+//! // Without a credential: `None`. With one that is not accepted: 401 all the same.
+//! async fn home(caller: Option<Auth>) -> String {
+//!     caller.map_or("hello".to_owned(), |caller| format!("hello {}", caller.subject()))
+//! }
+//!
+//! // Whatever the request carried, this is a new login, and what it carried ends.
+//! async fn log_in(sign_in: SignIn) -> Result<String, Denial> {
+//!     let caller = sign_in.issue(Login::new("alice")).await?;
+//!     Ok(format!("welcome {}", caller.subject()))
+//! }
+//!
+//! fn layer(auth: Arc<dyn DynAuthenticator<()>>) -> AuthLayer {
+//!     // Router::new().route("/", get(home)) .. .layer(layer(auth))
+//!     AuthLayer::new(auth, Transport::cookie(Cookie::default()))
+//! }
+//! # let _ = (greet, home, log_in, layer);
+//! # }
+//! ```
+//!
 //! # Rules
 //!
 //! | what | rule | source |
@@ -35,6 +70,8 @@
 //! | [`Cookie::find`] | exact names, no unquoting, and no order among cookies of one name | RFC 6265bis, sections 4.2 and 5.4; RFC 9113, section 8.2.3 |
 //! | [`bearer()`] | one `Authorization`, one `b64token` | RFC 6750, section 2.1; RFC 9110, sections 5.3 and 11 |
 //! | [`OriginPolicy`] | no act with the cookies of a visitor from another origin | OWASP ASVS 3.5.1 to 3.5.3 |
+//! | [`Transport::read`] | one way for each request, and no query strings or bodies | RFC 6750, section 2; RFC 9700, section 4.3.2; OWASP ASVS 14.2.1 |
+//! | [`Denial`] | status and challenge, and bodies that say nothing | RFC 6750, section 3; RFC 9470; OWASP ASVS 16.5.1 |
 //!
 //! RFC 6265bis is draft-ietf-httpbis-rfc6265bis-22.
 

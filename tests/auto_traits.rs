@@ -140,3 +140,34 @@ fn futures_of_each_strategy_are_send<S: SessionStore>(
     is_sent(sessions.sessions("", None));
     is_sent(sessions.revoke_others(""));
 }
+
+#[test]
+fn what_a_web_service_holds_crosses_threads() {
+    use statewise::web::{
+        Answer, Carried, Cookie, CookieBuilder, Denial, Found, OriginPolicy, SameSite, Transport,
+    };
+
+    crosses_threads::<Answer>();
+    crosses_threads::<Carried<'_>>();
+    crosses_threads::<Cookie>();
+    crosses_threads::<CookieBuilder>();
+    crosses_threads::<Denial>();
+    crosses_threads::<Found<'_>>();
+    crosses_threads::<OriginPolicy>();
+    crosses_threads::<SameSite>();
+    crosses_threads::<Transport>();
+    #[cfg(feature = "tower")]
+    {
+        use statewise::web::{
+            Auth, AuthLayer, AuthService, Require, RequireService, SignIn, TokenResponse,
+        };
+
+        crosses_threads::<Auth<String>>();
+        crosses_threads::<AuthLayer<String>>();
+        crosses_threads::<AuthService<(), String>>();
+        crosses_threads::<Require<String>>();
+        crosses_threads::<RequireService<(), String>>();
+        crosses_threads::<SignIn<String>>();
+        crosses_threads::<TokenResponse<String>>();
+    }
+}

@@ -228,3 +228,46 @@ fn short_tokens_and_migrations_show_no_secret() {
         check_error(&secrets, &auth.verify_with(presented).await.unwrap_err());
     });
 }
+
+#[cfg(feature = "axum")]
+#[test]
+fn the_web_shows_no_secret() {
+    use statewise::web::{AuthLayer, Cookie, Denial, Found, Transport, bearer};
+
+    block_on(async {
+        let store = MemoryStore::with_capacity(100).unwrap();
+        let auth = SessionAuthenticator::<_, ()>::builder(store)
+            .idle(Duration::from_secs(600))
+            .absolute(Duration::from_secs(3600))
+            .build()
+            .unwrap();
+        let auth = Arc::new(auth);
+        let issued = auth.issue(Login::new("alice")).await.unwrap();
+        let credential = issued.credential().reveal();
+        let mut secrets = Secrets::default();
+        secrets.text(&credential[26..]);
+
+        let other = format!("{}{}", &credential[..63], "!");
+        let cookies = format!("__Host-id={credential}; __Host-id={other}");
+        let cookies = [("cookie", &*cookies)];
+        let found = Cookie::default().find(&cookies, |_| true);
+        assert!(matches!(found, Found::Ambiguous(..)));
+        secrets.debug(&found);
+        let authorization = format!("Bearer {credential}");
+        let fields = [("authorization", &*authorization)];
+        secrets.debug(&bearer(&fields));
+        let transport = Transport::both(Cookie::default());
+        secrets.debug(&transport.read(&fields, |_| true).unwrap());
+        let denied = transport.read(&cookies, |_| true).unwrap_err();
+        secrets.debug(&denied);
+        secrets.check(&denied.to_string());
+        let rejected = auth.verify(&other).await.unwrap_err();
+        let rejected = Denial::from(rejected);
+        secrets.debug(&rejected);
+        secrets.debug(&rejected.answer(&transport));
+        let too_large = Cookie::builder().path("/a").build().unwrap();
+        let no_cookie = statewise::Credential::new(format!("{credential};"));
+        check_error(&secrets, &too_large.set(&no_cookie).unwrap_err());
+        secrets.debug(&AuthLayer::new(auth, transport));
+    });
+}

@@ -11,6 +11,8 @@
 mod cases;
 #[path = "web/cookies.rs"]
 mod cookies;
+#[path = "web/denials.rs"]
+mod denials;
 #[path = "web/jar.rs"]
 mod jar;
 #[path = "web/origins.rs"]

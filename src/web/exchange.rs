@@ -221,7 +221,6 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         let mut state = self.lock();
         state.touched = true;
         state.verified = Some(Err(Denial::Absent));
-        state.issued.clear();
         state.cookies = self.removals(true);
     }
 

@@ -78,6 +78,17 @@ fn all_rejections_look_the_same() {
     }
 }
 
+/// A handler may answer a denial in its own way.
+#[test]
+fn another_answer_to_a_denial_is_left_as_it_is() {
+    let clock = ManualClock::default();
+    let mut browser = Browser::of(&layer(sessions(&store(), &clock), transport()));
+    let answer = browser.get("/redirect");
+    assert_eq!(answer.status, 303);
+    assert_eq!(answer.one("www-authenticate"), None);
+    assert_eq!(answer.one("cache-control"), Some("no-store"));
+}
+
 #[test]
 fn a_missing_layer_and_other_data_are_mistakes() {
     let clock = ManualClock::default();

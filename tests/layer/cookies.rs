@@ -56,6 +56,26 @@ fn what_a_request_carries_is_marked_as_a_secret() {
     assert!(printed.contains("cookie") && printed.contains("authorization"));
 }
 
+/// WEB-08: what cannot be a credential is known for it before any store is asked.
+#[test]
+fn a_cookie_of_another_shape_asks_no_store() {
+    let clock = ManualClock::default();
+    let store = store();
+    let mut browser = Browser::of(&layer(sessions(&store, &clock), transport()));
+    for planted in [
+        "x",
+        "../../etc/passwd",
+        "a.b.c",
+        &"A".repeat(63),
+        &"~".repeat(64),
+    ] {
+        browser.plant(planted);
+        assert_eq!(browser.get("/maybe").body, "nobody", "{planted}");
+        assert_eq!(browser.get("/me").status, 401);
+    }
+    assert_eq!(store.calls(), 0);
+}
+
 /// WEB-02: a cookie is set when it has changed, and at no other time.
 #[test]
 fn a_cookie_that_has_not_changed_is_not_set_again() {
@@ -125,6 +145,27 @@ fn each_cookie_is_set_once() {
     let answer = browser.post("/login-logout", &[]);
     assert_eq!((answer.status, answer.set_cookies().len()), (200, 1));
     assert!(browser.jar.is_empty());
+}
+
+/// What a handler writes about our cookie, or about caches, does not count beside a login.
+#[test]
+fn the_layer_has_the_last_word_about_its_cookie() {
+    let (mut browser, _) = browser();
+    let answer = browser.post("/login-with-fields", &[]);
+    let lines = answer.set_cookies();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0], "__Host-id2=other; Path=/");
+    assert_eq!(browser.id().len(), 64);
+    assert_eq!(answer.one("cache-control"), Some("no-store"));
+    assert_eq!(browser.get("/me").body, "alice");
+}
+
+#[test]
+fn after_a_logout_there_is_nobody_in_the_same_request() {
+    let (mut browser, _) = browser();
+    browser.log_in("alice");
+    let answer = browser.post("/me-logout-me", &[]);
+    assert_eq!(answer.body, "alice, no credential");
 }
 
 /// WEB-04, and the case `cache_headers` of the vectors.

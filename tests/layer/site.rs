@@ -117,6 +117,35 @@ impl Handler {
                 Ok(_) => sign_in().unwrap().revoke().await.map(said),
                 denied => denied,
             },
+            "/me-logout-me" => {
+                let sign_in = sign_in().unwrap();
+                let before = sign_in.verify().await.unwrap().subject().to_owned();
+                let _ = sign_in.revoke().await.unwrap();
+                let after = sign_in.verify().await.unwrap_err().to_string();
+                Ok(format!("{before}, {after}").into_response())
+            }
+            "/redirect" => {
+                let denied = sign_in().unwrap().verify().await.unwrap_err();
+                let mut response = denied.into_response();
+                *response.status_mut() = StatusCode::SEE_OTHER;
+                Ok(response)
+            }
+            "/login-with-fields" => Self::log_in(sign_in(), "alice").await.map(|response| {
+                let fields = [
+                    ("cache-control", "private, max-age=60"),
+                    ("set-cookie", "__Host-id=planted; Path=/; Secure"),
+                    ("set-cookie", "__Host-id2=other; Path=/"),
+                ];
+                let fields = fields.map(|(name, value)| {
+                    let name = http::HeaderName::from_static(name);
+                    (name, http::HeaderValue::from_static(value))
+                });
+                let mut response = response;
+                for (name, value) in fields {
+                    response.headers_mut().append(name, value);
+                }
+                response
+            }),
             "/token" => {
                 let issued = sign_in()
                     .unwrap()

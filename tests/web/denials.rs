@@ -1,0 +1,89 @@
+//! Each cause and its answer: RFC 6750, section 3; RFC 9470, section 3.
+
+use std::time::Duration;
+
+use statewise::web::{Answer, Cookie, Denial, Transport};
+use statewise::{Error, Refusal, Rejection};
+
+fn answers(denial: &Denial, transport: &Transport) -> (u16, Option<String>, Option<u64>) {
+    let Answer {
+        status,
+        challenge,
+        retry_after,
+        ..
+    } = denial.answer(transport);
+    assert_eq!(status, denial.status());
+    (status, challenge, retry_after)
+}
+
+#[test]
+fn each_cause_has_its_answer() {
+    let max_age = Duration::from_secs(300);
+    let class = "aal2".into();
+    let unavailable = || Error::unavailable("connection refused");
+    let after = |millis| unavailable().with_retry_after(Duration::from_millis(millis));
+    let table: [(Denial, u16, Option<&str>, Option<u64>); 17] = [
+        (Denial::Absent, 401, Some(""), None),
+        (Denial::Malformed, 400, Some("invalid_request"), None),
+        (Denial::Ambiguous, 401, Some("invalid_request"), None),
+        (Denial::MissingRole, 403, Some("insufficient_scope"), None),
+        (
+            Denial::TooOld { max_age },
+            401,
+            Some("insufficient_user_authentication\", max_age=\"300"),
+            None,
+        ),
+        (
+            Denial::WeakClass { class },
+            401,
+            Some("insufficient_user_authentication\", acr_values=\"aal2"),
+            None,
+        ),
+        (Denial::CrossOrigin, 403, None, None),
+        (
+            Error::rejected(Rejection::Expired).into(),
+            401,
+            Some("invalid_token"),
+            None,
+        ),
+        (
+            Error::rejected(Rejection::Malformed).into(),
+            401,
+            Some("invalid_token"),
+            None,
+        ),
+        (
+            Error::refused(Refusal::SessionLimit).into(),
+            409,
+            None,
+            None,
+        ),
+        (Error::refused(Refusal::TooLarge).into(), 403, None, None),
+        (Error::refused(Refusal::Capacity).into(), 429, None, Some(1)),
+        (
+            Error::refused(Refusal::RefreshLimit).into(),
+            429,
+            None,
+            Some(1),
+        ),
+        (unavailable().into(), 503, None, Some(1)),
+        // Rounded up, as too early is of no use.
+        (after(2_001).into(), 503, None, Some(3)),
+        (after(2_000).into(), 503, None, Some(2)),
+        (Error::misuse("a mistake").into(), 500, None, None),
+    ];
+    for (scheme, transport) in [
+        ("Bearer", Transport::bearer()),
+        ("Bearer", Transport::both(Cookie::default())),
+        ("Cookie", Transport::cookie(Cookie::default())),
+    ] {
+        for (denial, status, error, retry_after) in &table {
+            let challenge = error.map(|error| match error {
+                "" => format!("{scheme} realm=\"api\""),
+                error => format!("{scheme} realm=\"api\", error=\"{error}\""),
+            });
+            let expected = (*status, challenge, *retry_after);
+            assert_eq!(answers(denial, &transport), expected, "{denial:?}");
+        }
+    }
+}
