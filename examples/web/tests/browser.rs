@@ -1,0 +1,309 @@
+//! The page of the example `web`, in a real browser: every button, and what no script can read.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+#[path = "browser/chromium.rs"]
+mod chromium;
+#[path = "../web/site.rs"]
+mod site;
+
+use chromium::Chromium;
+
+/// The example, served within this process; its address.
+fn served() -> String {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            tell.send(format!("http://localhost:{port}/")).unwrap();
+            axum::serve(listener, site::router().unwrap())
+                .await
+                .unwrap();
+        });
+    });
+    told.recv_timeout(Duration::from_secs(30)).unwrap()
+}
+
+/// A visitor who counts which buttons have been pressed.
+struct Visitor {
+    browser: Chromium,
+    pressed: BTreeSet<String>,
+    lines: usize,
+}
+
+impl Visitor {
+    fn new(browser: Chromium, address: &str) -> Self {
+        browser.open(address);
+        let mut visitor = Self {
+            browser,
+            pressed: BTreeSet::new(),
+            lines: 0,
+        };
+        visitor.until(
+            "the first state",
+            "nothing: document.cookie is empty",
+            |v| v.text("[data-mode=session] .script"),
+        );
+        visitor
+    }
+
+    fn text(&self, selector: &str) -> String {
+        let script = "return document.querySelector(arguments[0]).textContent";
+        let text = self.browser.run(script, &[json!(selector)]);
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// Asks until it is answered so, or fails after ten seconds.
+    fn until(&mut self, what: &str, expected: &str, ask: impl Fn(&Self) -> String) {
+        let begun = Instant::now();
+        loop {
+            let answer = ask(self);
+            if answer.contains(expected) {
+                return;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "{what}: {answer:?} and not {expected:?}"
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    /// Presses a button and waits for its line in the timeline.
+    fn press(&mut self, mode: &str, act: &str, expected: &str) {
+        let selector = format!("[data-mode={mode}] [data-act={act}]");
+        self.browser.click(&selector);
+        self.pressed.insert(format!("{mode} {act}"));
+        self.lines += 1;
+        let lines = self.lines.to_string();
+        self.until(&selector, &lines, |v| {
+            let count = "return document.querySelectorAll('#timeline li').length";
+            v.browser.run(count, &[]).to_string()
+        });
+        let last = format!("[data-mode={mode}] .last");
+        self.until(&selector, expected, |v| v.text(&last));
+    }
+
+    fn wait_five_minutes(&mut self) {
+        self.browser.click("#wait");
+        self.pressed.insert("wait".to_owned());
+        self.lines += 1;
+        let lines = self.lines.to_string();
+        self.until("waiting", &lines, |v| {
+            let count = "return document.querySelectorAll('#timeline li').length";
+            v.browser.run(count, &[]).to_string()
+        });
+    }
+
+    fn buttons(&self) -> BTreeSet<String> {
+        let script = "return [...document.querySelectorAll('button, input')].map(button => \
+                      button.dataset.act ? button.closest('.card').dataset.mode + ' ' \
+                      + button.dataset.act : button.id)";
+        let names = self.browser.run(script, &[]);
+        let names = names.as_array().unwrap().iter();
+        names
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+#[test]
+fn every_button_does_what_it_says() {
+    let Some(browser) = Chromium::start(1280, 1240) else {
+        return;
+    };
+    let mut visitor = Visitor::new(browser, &served());
+
+    // A session dies at once, for the thief too.
+    visitor.press("session", "call", "401, no credential");
+    visitor.press("session", "steal", "401, no credential");
+    visitor.press("session", "login", "200, logged in");
+    visitor.press("session", "call", "200, it is alice");
+    visitor.until("a row", "1 row of", |v| {
+        v.text("[data-mode=session] .server")
+    });
+    visitor.press("session", "steal", "200, has 64 characters");
+    visitor.press("session", "thief", "200, is taken for alice");
+    visitor.press("session", "logout", "200, takes effect at once");
+    visitor.until("no row", "0 rows", |v| {
+        v.text("[data-mode=session] .server")
+    });
+    visitor.press("session", "thief", "401, credential rejected: unknown");
+    visitor.press("session", "call", "401, no credential");
+    visitor.press("session", "login", "200");
+    visitor.press("session", "steal", "200");
+    visitor.press("session", "everywhere", "200, takes effect at once");
+    visitor.press("session", "thief", "401, credential rejected: unknown");
+
+    // A token lives on until it expires ..
+    visitor.press("token", "login", "200, logged in");
+    visitor.press("token", "call", "200, it is alice");
+    visitor.until("claims", "\"sub\": \"alice\"", |v| v.text(".decoded"));
+    visitor.press("token", "steal", "200, has");
+    visitor.press(
+        "token",
+        "logout",
+        "200, takes effect when the token expires",
+    );
+    visitor.press("token", "thief", "200, is taken for alice");
+    visitor.press(
+        "token",
+        "everywhere",
+        "200, takes effect when the token expires",
+    );
+    visitor.press("token", "thief", "200, is taken for alice");
+    for _ in 0..3 {
+        visitor.wait_five_minutes();
+    }
+    visitor.press("token", "thief", "401, credential rejected: expired");
+    visitor.press("token", "call", "401, credential rejected: expired");
+
+    // .. unless there is a log.
+    visitor.browser.click("#logged");
+    visitor.pressed.insert("logged".to_owned());
+    visitor.until("facts", "0 facts in the log", |v| {
+        v.text("[data-mode=token] .server")
+    });
+    visitor.press("token", "login", "200");
+    visitor.press("token", "steal", "200");
+    visitor.press("token", "thief", "200, is taken for alice");
+    visitor.press("token", "logout", "200, takes effect within");
+    visitor.press("token", "thief", "401, credential rejected: revoked");
+    visitor.until("a fact", "1 fact in the log", |v| {
+        v.text("[data-mode=token] .server")
+    });
+
+    // Both: minutes by itself, and longer by refreshing.
+    visitor.press("hybrid", "refresh", "401, no credential");
+    visitor.press("hybrid", "login", "200");
+    visitor.press("hybrid", "call", "200, it is alice");
+    visitor.wait_five_minutes();
+    visitor.press("hybrid", "call", "401, credential rejected: expired");
+    visitor.press("hybrid", "refresh", "200, refreshed for alice");
+    visitor.press("hybrid", "call", "200, it is alice");
+    visitor.press("hybrid", "steal", "200, has");
+    visitor.press("hybrid", "thief", "200, is taken for alice");
+    visitor.press("hybrid", "logout", "200, takes effect within");
+    visitor.press("hybrid", "thief", "401, credential rejected: revoked");
+    visitor.press("hybrid", "login", "200");
+    visitor.press("hybrid", "steal", "200");
+    visitor.press("hybrid", "everywhere", "200, takes effect within");
+    visitor.press("hybrid", "thief", "401, credential rejected: revoked");
+
+    // A button without a test is a mistake.
+    assert_eq!(visitor.buttons(), visitor.pressed);
+    assert_eq!(visitor.browser.complaints(), Vec::<String>::new());
+    if let Some(file) = std::env::var_os("STATEWISE_SCREENSHOT") {
+        std::fs::write(file, visitor.browser.screenshot()).unwrap();
+    }
+}
+
+#[test]
+fn no_script_can_read_the_cookies() {
+    let Some(browser) = Chromium::start(1280, 900) else {
+        return;
+    };
+    let mut visitor = Visitor::new(browser, &served());
+    visitor.press("session", "login", "200");
+    visitor.press("hybrid", "login", "200");
+    let cookies = visitor.browser.cookies();
+    let cookie = |name: &str| -> &Value {
+        let found = cookies.iter().find(|cookie| cookie["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {cookies:?}"))
+    };
+    for name in ["__Host-id", "__Host-access"] {
+        let cookie = cookie(name);
+        assert_eq!(cookie["httpOnly"], true, "{name}");
+        assert_eq!(cookie["secure"], true, "{name}");
+        assert_eq!(cookie["sameSite"], "Lax", "{name}");
+        assert_eq!(cookie["path"], "/", "{name}");
+        // Of this host only, and gone with the browser.
+        assert_eq!(cookie["domain"], "localhost", "{name}");
+        assert_eq!(cookie.get("expiry"), None, "{name}");
+    }
+    // What a script can ask for, it gets nothing by.
+    let script = "const done = arguments[arguments.length - 1]; (async () => { \
+         const login = await fetch('/session/auth/login', { method: 'POST' }); \
+         const me = await fetch('/session/me'); \
+         const kept = window.cookieStore ? await cookieStore.getAll() : []; \
+         return [document.cookie, [...login.headers].join(), [...me.headers].join(), \
+             await login.text(), await me.text(), JSON.stringify(kept), \
+             JSON.stringify({ ...localStorage, ...sessionStorage })]; })().then(done)";
+    let readable = visitor.browser.run_async(script).to_string();
+    for cookie in visitor.browser.cookies() {
+        let (name, value) = (
+            cookie["name"].as_str().unwrap(),
+            cookie["value"].as_str().unwrap(),
+        );
+        assert!(
+            !readable.contains(name) && !readable.contains(value),
+            "{readable}"
+        );
+    }
+    assert!(readable.contains("alice"));
+
+    // The refresh credential goes to its path only.
+    let kept = visitor.browser.all_cookies();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    let refresh = kept
+        .iter()
+        .find(|cookie| cookie["name"] == "__Secure-refresh")
+        .unwrap();
+    assert_eq!(refresh["path"], "/hybrid/auth");
+    assert_eq!(refresh["sameSite"], "Strict");
+    assert_eq!(
+        (&refresh["httpOnly"], &refresh["secure"]),
+        (&json!(true), &json!(true))
+    );
+    assert!(
+        !cookies
+            .iter()
+            .any(|cookie| cookie["name"] == "__Secure-refresh")
+    );
+}
+
+#[test]
+fn the_keyboard_is_enough_and_a_phone_is_wide_enough() {
+    let Some(browser) = Chromium::start(390, 800) else {
+        return;
+    };
+    let mut visitor = Visitor::new(browser, &served());
+    let focused = "const focus = document.activeElement; const card = focus.closest('.card'); \
+                   return (card ? card.dataset.mode + ' ' : '') + (focus.dataset.act || focus.id)";
+    for (wanted, expected) in [
+        ("session login", "200, logged in"),
+        ("session call", "200, it is alice"),
+        ("session logout", "200, takes effect at once"),
+    ] {
+        let mut tabs = 0;
+        while visitor.browser.run(focused, &[]) != json!(wanted) {
+            visitor.browser.key("\u{e004}");
+            tabs += 1;
+            assert!(tabs < 30, "{wanted} is not reached");
+        }
+        let outline = "return getComputedStyle(document.activeElement).outlineStyle";
+        assert_eq!(visitor.browser.run(outline, &[]), json!("solid"));
+        visitor.browser.key("\u{e007}");
+        visitor.until(wanted, expected, |v| v.text("[data-mode=session] .last"));
+    }
+    let wide = "return document.documentElement.scrollWidth - window.innerWidth";
+    let wide = visitor.browser.run(wide, &[]);
+    assert!(wide.as_i64().unwrap() <= 0, "{wide} pixels too wide");
+    // Whoever cannot see it hears what it is.
+    let nameless = "return [...document.querySelectorAll('button, input')].filter(one => \
+                    !one.textContent.trim() && !one.labels?.length).length";
+    assert_eq!(visitor.browser.run(nameless, &[]), json!(0));
+}

@@ -1,0 +1,223 @@
+//! A headless Chromium, driven by the WebDriver protocol.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+/// How an element is named in the protocol.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+pub(crate) struct Chromium {
+    driver: Driver,
+    session: String,
+}
+
+/// The driver's process, and the folder that browser and driver write to.
+struct Driver {
+    process: Child,
+    folder: PathBuf,
+    address: String,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn installed(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    let mut files = std::env::split_paths(&folders).map(|folder| folder.join(program));
+    files.find(|file| file.is_file())
+}
+
+impl Chromium {
+    /// Starts one with a window of this size; `None`, with the reason printed, if none is installed
+    /// and none is required.
+    pub(crate) fn start(width: u32, height: u32) -> Option<Self> {
+        let programs = (installed("chromium"), installed("chromedriver"));
+        let (Some(browser), Some(driver)) = programs else {
+            assert!(
+                std::env::var_os("STATEWISE_REQUIRE_BROWSER").is_none(),
+                "chromium and chromedriver are required and not installed"
+            );
+            println!("SKIPPED: no chromium and chromedriver (Debian: chromium, chromium-driver)");
+            return None;
+        };
+        let driver = Driver::start(&driver);
+        let folder = driver.folder.join("profile");
+        let arguments = [
+            "--headless=new".to_owned(),
+            "--no-sandbox".to_owned(),
+            "--disable-gpu".to_owned(),
+            "--disable-quic".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--no-first-run".to_owned(),
+            "--disable-background-networking".to_owned(),
+            "--disable-component-update".to_owned(),
+            "--disable-sync".to_owned(),
+            "--force-color-profile=srgb".to_owned(),
+            format!("--user-data-dir={}", folder.display()),
+            format!("--window-size={width},{height}"),
+        ];
+        let options = json!({ "binary": browser, "args": arguments });
+        let capabilities = json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": { "browser": "ALL" },
+        }}});
+        let started = driver.call("POST", "/session", &capabilities);
+        let session = started["sessionId"].as_str().unwrap().to_owned();
+        let this = Self { driver, session };
+        // The size of the page, not of a window around it: phones are narrower than windows.
+        let metrics = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": {
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
+        }});
+        this.post("/goog/cdp/execute", &metrics);
+        Some(this)
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let path = format!("/session/{}{path}", self.session);
+        self.driver.call("POST", &path, body)
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let path = format!("/session/{}{path}", self.session);
+        self.driver.call("GET", &path, &Value::Null)
+    }
+
+    pub(crate) fn open(&self, address: &str) {
+        self.post("/url", &json!({ "url": address }));
+    }
+
+    pub(crate) fn click(&self, selector: &str) {
+        let by = json!({ "using": "css selector", "value": selector });
+        let element = self.post("/element", &by);
+        let element = element[ELEMENT].as_str().unwrap();
+        self.post(&format!("/element/{element}/click"), &json!({}));
+    }
+
+    /// Presses a key, wherever the focus is.
+    pub(crate) fn key(&self, key: &str) {
+        let press = [
+            json!({ "type": "keyDown", "value": key }),
+            json!({ "type": "keyUp", "value": key }),
+        ];
+        let actions = json!({ "actions": [{ "type": "key", "id": "keys", "actions": press }] });
+        self.post("/actions", &actions);
+    }
+
+    pub(crate) fn run(&self, script: &str, arguments: &[Value]) -> Value {
+        let body = json!({ "script": script, "args": arguments });
+        self.post("/execute/sync", &body)
+    }
+
+    pub(crate) fn run_async(&self, script: &str) -> Value {
+        let body = json!({ "script": script, "args": [] });
+        self.post("/execute/async", &body)
+    }
+
+    /// The cookies that the browser sends to the page, as it keeps them.
+    pub(crate) fn cookies(&self) -> Vec<Value> {
+        self.get("/cookie").as_array().unwrap().clone()
+    }
+
+    /// All cookies that the browser keeps, for whichever path.
+    pub(crate) fn all_cookies(&self) -> Vec<Value> {
+        let ask = json!({ "cmd": "Network.getAllCookies", "params": {} });
+        let kept = self.post("/goog/cdp/execute", &ask);
+        kept["cookies"].as_array().unwrap().clone()
+    }
+
+    /// What the browser has complained of, but for the denials that the page asks for.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let log = self.post("/se/log", &json!({ "type": "browser" }));
+        let lines = log.as_array().unwrap().iter();
+        let lines = lines.map(|line| line["message"].as_str().unwrap().to_owned());
+        let is_denial = |line: &String| line.contains("401 (Unauthorized)");
+        lines.filter(|line| !is_denial(line)).collect()
+    }
+
+    pub(crate) fn screenshot(&self) -> Vec<u8> {
+        let picture = self.get("/screenshot");
+        let picture = picture.as_str().unwrap();
+        base64::engine::general_purpose::STANDARD
+            .decode(picture)
+            .unwrap()
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        // The browser ends with its session; the driver is stopped after it.
+        let path = format!("/session/{}", self.session);
+        let _ = self.driver.try_call("DELETE", &path, &Value::Null);
+    }
+}
+
+impl Driver {
+    fn start(program: &Path) -> Self {
+        static STARTED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("statewise-browser-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        // On a port that it chooses itself and prints.
+        let mut process = Command::new(program)
+            .arg("--port=0")
+            .env("HOME", &folder)
+            .env("TMPDIR", &folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut lines = lines.map_while(Result::ok);
+        let port = lines.find_map(|line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            Some(port.trim_end_matches('.').to_owned())
+        });
+        // What it prints later goes nowhere, and must not stop it.
+        std::thread::spawn(move || lines.for_each(drop));
+        let address = format!("http://127.0.0.1:{}", port.unwrap_or_default());
+        Self {
+            process,
+            folder,
+            address,
+        }
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let answer = self.try_call(method, path, body);
+        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    fn try_call(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .new_agent();
+        let address = format!("{}{path}", self.address);
+        let answer = match method {
+            "GET" => agent.get(&address).call(),
+            "DELETE" => agent.delete(&address).call(),
+            _ => agent.post(&address).send_json(body),
+        };
+        let mut answer = answer.map_err(|error| error.to_string())?;
+        let text: Value = answer
+            .body_mut()
+            .read_json()
+            .map_err(|error| error.to_string())?;
+        match answer.status().is_success() {
+            true => Ok(text["value"].clone()),
+            false => Err(text["value"]["message"].to_string()),
+        }
+    }
+}

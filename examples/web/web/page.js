@@ -1,0 +1,158 @@
+'use strict';
+
+const ACTS = {
+  login: { label: 'Log in', who: 'Alice', main: true },
+  call: { label: 'Call', who: 'Alice' },
+  refresh: { label: 'Refresh', who: 'Alice', only: 'hybrid' },
+  logout: { label: 'Log out', who: 'Alice' },
+  steal: { label: 'Steal the credential', who: 'Thief', thief: true },
+  thief: { label: 'Thief calls', who: 'Thief', thief: true },
+  everywhere: { label: 'Revoke everywhere', who: 'Admin' },
+};
+
+const token = { token: null, logged: null };
+const cookies = { session: false, hybrid: false };
+const logged = document.getElementById('logged');
+
+// The token's card has two services behind it.
+const service = (mode) => (mode === 'token' && logged.checked ? 'logged' : mode);
+
+function request(mode, act) {
+  const at = '/' + service(mode);
+  switch (act) {
+    case 'login': return ['POST', at + (mode === 'token' ? '/auth/token' : '/auth/login')];
+    case 'call': return ['GET', at + '/me'];
+    case 'refresh': return ['POST', at + '/auth/refresh'];
+    case 'logout': return ['POST', at + '/auth/logout'];
+    case 'steal': return ['POST', at + '/auth/steal'];
+    case 'thief': return ['GET', at + '/thief'];
+    default: return ['POST', at + '/revoke-all'];
+  }
+}
+
+function said(act, status, body, why) {
+  if (status >= 400) return why || 'denied';
+  switch (act) {
+    case 'login': return 'logged in';
+    case 'call': return 'it is ' + body.who;
+    case 'refresh': return 'refreshed for ' + body.who;
+    case 'steal': return 'has ' + body.length + ' characters';
+    case 'thief': return 'is taken for ' + body.who;
+    default: return body.effective;
+  }
+}
+
+async function run(mode, act) {
+  const [method, path] = request(mode, act);
+  const held = token[service(mode)];
+  const headers = mode === 'token' && held ? { Authorization: 'Bearer ' + held } : {};
+  const response = await fetch(path, { method, headers });
+  const text = await response.text();
+  const body = text ? JSON.parse(text) : {};
+  const ok = response.status < 400;
+  if (ok && act === 'login') {
+    if (mode === 'token') token[service(mode)] = body.access_token;
+    else cookies[mode] = true;
+  }
+  if (ok && act === 'refresh') cookies[mode] = true;
+  if (ok && act === 'logout') {
+    if (mode !== 'token') cookies[mode] = false;
+  }
+  const what = said(act, response.status, body, response.headers.get('x-demo-why'));
+  tell(mode, act, response.status, what);
+  await show();
+}
+
+function tell(mode, act, status, what) {
+  const { label, who } = ACTS[act];
+  const card = document.querySelector('[data-mode=' + mode + ']');
+  const last = card.querySelector('.last');
+  // Of a thief it is the denial that is good.
+  const good = (status < 400) !== (act === 'thief' || act === 'steal');
+  const kind = status === 503 ? 'wait' : good ? 'good' : 'bad';
+  last.textContent = who + ': ' + status + ', ' + what;
+  last.className = 'last ' + kind;
+  const name = card.querySelector('h2').textContent;
+  line([name + (service(mode) === 'logged' ? ', log' : ''), label, String(status), what], kind);
+}
+
+function line(texts, kind) {
+  const item = document.createElement('li');
+  const time = new Date(now * 1000).toISOString().slice(11, 19);
+  [time, ...texts].forEach((text, at) => {
+    const span = document.createElement('span');
+    span.textContent = text;
+    if (at > 2) span.className = kind;
+    item.append(span);
+  });
+  document.getElementById('timeline').prepend(item);
+}
+
+let now = Date.now() / 1000;
+
+const plural = (count, noun) => count + ' ' + noun + (count === 1 ? '' : 's');
+
+async function show() {
+  const state = await (await fetch('/demo/state')).json();
+  now = state.now;
+  document.getElementById('passed').value = state.passed / 60 + ' minutes have passed';
+  const set = (mode, field, text) => {
+    document.querySelector('[data-mode=' + mode + '] .' + field).textContent = text;
+  };
+  const rows = (of) => plural(of.rows, 'row') + ' of ' + of.bytes + ' bytes for alice, hashes only';
+  set('session', 'server', rows(state.session));
+  set('session', 'holds', cookies.session
+    ? 'a cookie of 64 characters, HttpOnly, Secure, SameSite=Lax' : 'nothing');
+  set('session', 'script', readable());
+
+  const held = token[service('token')];
+  const facts = (of) => plural(of.facts, 'fact') + ' in the log';
+  set('token', 'server', '0 bytes for alice, and a key'
+    + (logged.checked ? '; ' + facts(state.logged) : ''));
+  set('token', 'holds', held
+    ? held.length + ' characters, in a variable of this page' : 'nothing');
+  set('token', 'script', held ? 'all of it, as it must send it' : 'nothing');
+  set('token', 'decoded', held ? decoded(held) : '');
+
+  set('hybrid', 'server', rows(state.hybrid.stored) + '; ' + facts(state.hybrid));
+  set('hybrid', 'holds', cookies.hybrid
+    ? 'two cookies: a token for all requests, and what refreshes it for /hybrid/auth' : 'nothing');
+  set('hybrid', 'script', readable());
+}
+
+function readable() {
+  return document.cookie === '' ? 'nothing: document.cookie is empty' : document.cookie;
+}
+
+function decoded(text) {
+  const parts = text.split('.').slice(0, 2).map((part) => {
+    const bytes = atob(part.replace(/-/g, '+').replace(/_/g, '/'));
+    return JSON.stringify(JSON.parse(bytes), null, 2);
+  });
+  return parts.join('\n');
+}
+
+for (const card of document.querySelectorAll('.card')) {
+  const mode = card.dataset.mode;
+  for (const [act, { label, main, thief, only }] of Object.entries(ACTS)) {
+    if (only && only !== mode) continue;
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.textContent = label;
+    button.dataset.act = act;
+    if (main) button.className = 'main';
+    if (thief) button.className = 'thief';
+    button.addEventListener('click', () => run(mode, act));
+    card.querySelector('.buttons').append(button);
+  }
+}
+
+document.getElementById('wait').addEventListener('click', async () => {
+  const state = await (await fetch('/demo/wait', { method: 'POST' })).json();
+  now = state.now;
+  line(['', 'Wait', '', 'five minutes pass'], 'wait');
+  await show();
+});
+
+logged.addEventListener('change', show);
+show();
