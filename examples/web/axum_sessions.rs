@@ -1,1 +1,195 @@
-fn main() {}
+//! Sessions on the web: a form to log in, a list of the devices where one is logged in, and logging
+//! out, here or everywhere. The cookie is `__Host-id`, `Secure` and `HttpOnly`.
+//!
+//! ```text
+//! cargo run --example axum_sessions
+//! ```
+//!
+//! The user is `alice`, the password `correct horse battery staple`. Open <http://127.0.0.1:3000>,
+//! or try it with curl 7.79 or newer, which takes `Secure` cookies from this machine:
+//!
+//! ```text
+//! curl -si -c jar -b jar http://127.0.0.1:3000/me                       # 401
+//! curl -si -c jar -b jar -d user=alice -d password=guess http://127.0.0.1:3000/login   # 401
+//! curl -si -c jar -b jar -d user=alice --data-urlencode 'password=correct horse battery staple' http://127.0.0.1:3000/login   # 303
+//! curl -si -c jar -b jar http://127.0.0.1:3000/me                       # 200
+//! curl -si -c jar -b jar http://127.0.0.1:3000/devices                  # 200
+//! curl -si -c jar -b jar -X POST -H 'Sec-Fetch-Site: cross-site' http://127.0.0.1:3000/logout   # 403
+//! curl -si -c jar -b jar --data-urlencode 'password=correct horse battery staple' http://127.0.0.1:3000/password   # 303
+//! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/$(curl -s -b jar http://127.0.0.1:3000/devices | grep -om1 'devices/.*/end')   # 303
+//! curl -si -c jar -b jar http://127.0.0.1:3000/me                       # 401
+//! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/logout           # 303
+//! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/logout-everywhere   # 401
+//! ```
+
+mod pages;
+mod passwords;
+mod serve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Form, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use statewise::session::{Limit, SessionAuthenticator, SessionStore};
+use statewise::store::MemoryStore;
+use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport};
+use statewise::{Authenticator, Login};
+
+use pages::{FORM, escaped, page, with_form};
+use passwords::{Credentials, Passwords};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    // Another store is another line here, and none below.
+    let store = MemoryStore::with_capacity(100_000)?;
+    let auth = SessionAuthenticator::builder(store)
+        .idle(30 * MINUTE)
+        .absolute(12 * 60 * MINUTE)
+        .limit(Limit::EvictOldest(20))
+        .build()?;
+    // Gives back the space of sessions that are over.
+    tokio::spawn(auth.upkeep().run(tokio::time::sleep));
+    let auth = Arc::new(auth);
+    let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default()));
+    Ok(serve::serve(router(auth, layer)?).await?)
+}
+
+/// What handlers need beyond the request.
+struct Site<S> {
+    auth: Arc<SessionAuthenticator<S>>,
+    passwords: Passwords,
+}
+
+fn router<S: SessionStore>(
+    auth: Arc<SessionAuthenticator<S>>,
+    layer: AuthLayer,
+) -> Result<Router, Failure> {
+    let passwords = Passwords::of(&[("alice", "correct horse battery staple")])?;
+    Ok(Router::new()
+        .route("/", get(home))
+        .route("/me", get(me))
+        .route("/login", post(log_in))
+        .route("/logout", post(log_out))
+        .route("/logout-everywhere", post(log_out_everywhere))
+        .route("/devices", get(devices))
+        .route("/devices/{id}/end", post(end_device))
+        .route("/password", post(change_password))
+        .layer(map_response(with_form))
+        .layer(layer)
+        .with_state(Arc::new(Site { auth, passwords })))
+}
+
+async fn home(caller: Option<Auth>) -> Html<String> {
+    page(&match caller {
+        None => FORM.to_owned(),
+        Some(caller) => format!(
+            "<p>Hello, {}. <a href='/devices'>Where am I logged in?</a>\
+             <form method=post action=/logout><button>Log out</button></form>\
+             <form method=post action=/logout-everywhere><button>Log out everywhere</button></form>\
+             <form method=post action=/password><input name=password type=password required>\
+             <button>Change the password</button></form>",
+            escaped(caller.subject()),
+        ),
+    })
+}
+
+async fn me(caller: Auth) -> Html<String> {
+    let (user, since) = (escaped(caller.subject()), caller.authenticated_at());
+    page(&format!("<p>You are {user}, since {since}."))
+}
+
+/// Always begins a new session, and ends the one that the request carried: nobody can plant one.
+async fn log_in<S: SessionStore>(
+    State(site): State<Arc<Site<S>>>,
+    sign_in: SignIn,
+    headers: HeaderMap,
+    Form(given): Form<Credentials>,
+) -> Result<Redirect, Denial> {
+    if !site.passwords.check(&given).await? {
+        return Err(Denial::Absent);
+    }
+    let caller = sign_in.issue(login(&given.user, &headers)).await?;
+    println!("{} logged in: {}", caller.subject(), caller.id());
+    Ok(Redirect::to("/"))
+}
+
+async fn log_out(sign_in: SignIn) -> Result<Redirect, Denial> {
+    let _ = sign_in.revoke().await?;
+    Ok(Redirect::to("/"))
+}
+
+async fn log_out_everywhere(sign_in: SignIn) -> Result<Redirect, Denial> {
+    let _ = sign_in.revoke_all().await?;
+    Ok(Redirect::to("/"))
+}
+
+async fn devices<S: SessionStore>(
+    State(site): State<Arc<Site<S>>>,
+    caller: Auth,
+) -> Result<Html<String>, Denial> {
+    // A page of a hundred, and nobody here has more than twenty.
+    let listed = site.auth.sessions(caller.subject(), None).await?;
+    let rows = listed.sessions.iter().map(|session| {
+        let (id, device) = (session.id(), session.device().unwrap_or("unknown"));
+        let this = if id == caller.id() { " (this one)" } else { "" };
+        format!(
+            "<li>{}{this}, last seen {}\n\
+             <form method=post action=/devices/{id}/end><button>End</button></form>\n",
+            escaped(device),
+            session.last_seen_at(),
+        )
+    });
+    Ok(page(&format!("<ul>{}</ul>", rows.collect::<String>())))
+}
+
+async fn end_device<S: SessionStore>(
+    State(site): State<Arc<Site<S>>>,
+    caller: Auth,
+    Path(id): Path<String>,
+) -> Result<Response, Denial> {
+    let Ok(id) = id.parse() else {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    };
+    // Only among the caller's own.
+    let _ = site.auth.revoke_id(caller.subject(), id).await?;
+    Ok(Redirect::to("/devices").into_response())
+}
+
+#[derive(Deserialize)]
+struct NewPassword {
+    password: String,
+}
+
+/// A sensitive act: only shortly after a login, and it ends all others.
+async fn change_password<S: SessionStore>(
+    State(site): State<Arc<Site<S>>>,
+    caller: Auth,
+    sign_in: SignIn,
+    headers: HeaderMap,
+    Form(new): Form<NewPassword>,
+) -> Result<Redirect, Denial> {
+    caller.require_fresh(5 * MINUTE)?;
+    let user = caller.subject();
+    site.passwords.change(user, new.password).await?;
+    let _ = sign_in.revoke_all().await?;
+    sign_in.issue(login(user, &headers)).await?;
+    Ok(Redirect::to("/"))
+}
+
+/// Called by what the browser says it is, for the list of devices.
+fn login(user: &str, headers: &HeaderMap) -> Login {
+    let agent = headers.get(header::USER_AGENT);
+    let agent = agent.and_then(|agent| agent.to_str().ok());
+    let device: String = agent.unwrap_or("unknown").chars().take(100).collect();
+    Login::new(user).device(device)
+}

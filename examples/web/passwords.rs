@@ -1,0 +1,87 @@
+//! Who the users of these examples are: names, and hashes of their passwords. A service has them in
+//! its database.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
+use serde::Deserialize;
+use statewise::Error;
+use tokio::sync::Semaphore;
+
+/// What somebody logs in with.
+#[derive(Deserialize)]
+pub(crate) struct Credentials {
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
+pub(crate) struct Passwords {
+    hashes: Mutex<HashMap<String, PasswordHash>>,
+    /// Of nobody: a user that there is not takes as long to refuse as a wrong password.
+    decoy: PasswordHash,
+    /// Argon2id takes 19 MiB and a processor for each hash: only so many at once.
+    turns: Arc<Semaphore>,
+}
+
+impl Passwords {
+    pub(crate) fn of(users: &[(&str, &str)]) -> Result<Self, Error> {
+        let mut hashes = HashMap::new();
+        for (user, password) in users {
+            hashes.insert((*user).to_owned(), hash(password)?);
+        }
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            hashes: Mutex::new(hashes),
+            decoy: hash("nobody's")?,
+            turns: Arc::new(Semaphore::new(processors)),
+        })
+    }
+
+    /// Whether they are those of a user.
+    pub(crate) async fn check(&self, given: &Credentials) -> Result<bool, Error> {
+        let known = {
+            let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+            hashes.get(&given.user).cloned()
+        };
+        let is_known = known.is_some();
+        let hash = known.unwrap_or_else(|| self.decoy.clone());
+        let password = given.password.clone();
+        let matches = move || {
+            let verified = Argon2::default().verify_password(password.as_bytes(), &hash);
+            verified.is_ok()
+        };
+        Ok(self.in_turn(matches).await? && is_known)
+    }
+
+    pub(crate) async fn change(&self, user: &str, password: String) -> Result<(), Error> {
+        let hash = self.in_turn(move || hash(&password)).await??;
+        let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        hashes.insert(user.to_owned(), hash);
+        Ok(())
+    }
+
+    /// Off the threads that serve requests. The turn lasts until the work is done, also when the
+    /// client has gone away.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = turn.map_err(Error::unavailable)?;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(Error::unavailable)
+    }
+}
+
+fn hash(password: &str) -> Result<PasswordHash, Error> {
+    Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(Error::unavailable)
+}
