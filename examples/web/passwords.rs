@@ -55,6 +55,7 @@ impl Passwords {
         Ok(self.in_turn(matches).await? && is_known)
     }
 
+    #[allow(dead_code, reason = "not every example changes passwords")]
     pub(crate) async fn change(&self, user: &str, password: String) -> Result<(), Error> {
         let hash = self.in_turn(move || hash(&password)).await??;
         let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,147 @@
+//! The router of `axum_sessions` on a Redis that stops answering, and later on dies, while many
+//! users keep asking: whatever happens to the store, every answer is true.
+//!
+//! It lasts three seconds, or as many as `STATEWISE_LOAD_SECONDS` says.
+
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test, which prints what it counted"
+)]
+
+#[path = "load/client.rs"]
+mod client;
+#[allow(dead_code, reason = "its main is another program")]
+#[path = "../axum_sessions.rs"]
+mod example;
+#[path = "../../../tests/support/mod.rs"]
+mod stores;
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use statewise::Authenticator as _;
+use statewise::session::{Limit, SessionAuthenticator};
+use statewise::store::RedisStore;
+use statewise::web::{AuthLayer, Cookie, Transport};
+
+use client::{Client, Crowd};
+use example::passwords::Passwords;
+use stores::servers::redis::Redis;
+use support::{Browser, Served};
+
+const PASSWORD: &str = "correct";
+const CLIENTS: usize = 48;
+/// Several clients are one user, each with a session of their own.
+const USERS: usize = 12;
+/// How long the store may take for an answer.
+const DEADLINE: Duration = Duration::from_millis(300);
+/// How soon after the store is back somebody is served again.
+const RECOVERY: Duration = Duration::from_secs(5);
+
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn answers_are_true_while_the_store_stops_and_dies() {
+    let Some(redis) = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]) else {
+        return;
+    };
+    let seconds = std::env::var("STATEWISE_LOAD_SECONDS").unwrap_or_else(|_| "3".to_owned());
+    let phase = Duration::from_secs(seconds.parse().unwrap()) / 5;
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        PANICS.fetch_add(1, Ordering::SeqCst);
+        before(info);
+    }));
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let site = serve(&runtime, &redis);
+    let crowd = Arc::new(Crowd::default());
+    let address = site.origin().strip_prefix("http://").unwrap();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            let user = format!("user-{}", number % USERS);
+            let (address, crowd) = (address.to_owned(), Arc::clone(&crowd));
+            runtime.spawn(Client::new(number, user, PASSWORD, address, crowd).run())
+        })
+        .collect();
+    let witness = Browser::at(site.origin());
+    witness.log_in("witness", PASSWORD).expect(303);
+
+    pass(phase);
+    redis.pause();
+    pass(phase);
+    witness.get("/me").expect(503);
+    redis.resume();
+    let resumed = served_again(&witness);
+
+    pass(phase);
+    redis.kill9();
+    pass(phase);
+    witness.get("/me").expect(503);
+    redis.restart();
+    let restarted = served_again(&witness);
+
+    pass(phase);
+    crowd.over.store(true, Ordering::Relaxed);
+    for client in clients {
+        runtime.block_on(client).unwrap().unwrap();
+    }
+    let counts = crowd.counts();
+    for ((kind, status), count) in &counts {
+        println!("{kind:8}{status}{count:9}");
+    }
+    println!("served again {resumed:?} after a pause, and {restarted:?} after a crash");
+    let known = [200, 303, 401, 503];
+    assert!(counts.keys().all(|(_, status)| known.contains(status)));
+    for status in known {
+        assert!(
+            crowd.of_status(status) > 0,
+            "no {status}: it has shown nothing"
+        );
+    }
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0, "somebody panicked");
+}
+
+fn serve(runtime: &tokio::runtime::Runtime, redis: &Redis) -> Served {
+    let client = redis::Client::open(redis.url()).unwrap();
+    let connection = runtime.block_on(client.get_connection_manager()).unwrap();
+    let store = RedisStore::builder(connection).deadline(DEADLINE);
+    let hour = Duration::from_secs(3600);
+    let auth = SessionAuthenticator::builder(store.build().unwrap())
+        .idle(hour)
+        .absolute(hour)
+        // Logins that failed half-way may stay behind, and more than one client is one user.
+        .limit(Limit::Unlimited)
+        .build();
+    let auth = Arc::new(auth.unwrap());
+    runtime.spawn(auth.upkeep().run(tokio::time::sleep));
+    let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default()));
+    let users: Vec<_> = (0..USERS).map(|user| format!("user-{user}")).collect();
+    let mut users: Vec<_> = users.iter().map(|user| (user.as_str(), PASSWORD)).collect();
+    users.push(("witness", PASSWORD));
+    let passwords = Passwords::of(&users).unwrap();
+    Served::new(example::router(auth, layer, passwords))
+}
+
+/// Lets the load go on for a while.
+fn pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// How long it takes until somebody is served again, who never is told to log in anew.
+fn served_again(witness: &Browser) -> Duration {
+    let begun = Instant::now();
+    loop {
+        let answer = witness.get("/me");
+        let taken = begun.elapsed();
+        match answer.status {
+            200 => return taken,
+            503 if taken < RECOVERY => {}
+            status => panic!("{status} {taken:?} after the store is back"),
+        }
+    }
+}

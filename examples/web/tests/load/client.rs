@@ -1,0 +1,289 @@
+//! Users who keep asking: each over one connection, and sure of what may be answered.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+/// The longest that any answer may take: the store's deadline many times over.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What all clients have in common.
+#[derive(Default)]
+pub(crate) struct Crowd {
+    pub(crate) over: AtomicBool,
+    /// How many answers of each kind of request and status there were.
+    counts: Mutex<BTreeMap<(&'static str, u16), u64>>,
+    /// Whom each credential was given to.
+    given: Mutex<HashMap<String, usize>>,
+}
+
+impl Crowd {
+    pub(crate) fn counts(&self) -> BTreeMap<(&'static str, u16), u64> {
+        self.counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn of_status(&self, wanted: u16) -> u64 {
+        let counts = self.counts();
+        let counts = counts.iter().filter(|((_, status), _)| *status == wanted);
+        counts.map(|(_, count)| count).sum()
+    }
+
+    fn count(&self, kind: &'static str, status: u16) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((kind, status)).or_default() += 1;
+    }
+
+    /// Notes whom a credential was given to: nobody else ever.
+    fn note(&self, credential: &str, client: usize) -> Result<(), String> {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        match given.insert(credential.to_owned(), client) {
+            None => Ok(()),
+            Some(other) => Err(format!("one credential for clients {other} and {client}")),
+        }
+    }
+}
+
+/// What a client knows about its login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Login {
+    /// The server has said so.
+    In,
+    /// Never logged in, or the server has said that it is over.
+    Out,
+    /// It was to begin or to end when the store did not answer.
+    Unknown,
+}
+
+pub(crate) struct Client {
+    number: usize,
+    user: String,
+    password: &'static str,
+    address: String,
+    crowd: Arc<Crowd>,
+    connection: Option<BufReader<TcpStream>>,
+    credential: Option<String>,
+    login: Login,
+    random: u64,
+}
+
+struct Answer {
+    status: u16,
+    fields: Vec<(String, String)>,
+    body: String,
+}
+
+impl Client {
+    pub(crate) fn new(
+        number: usize,
+        user: String,
+        password: &'static str,
+        address: String,
+        crowd: Arc<Crowd>,
+    ) -> Self {
+        Self {
+            number,
+            user,
+            password,
+            address,
+            crowd,
+            connection: None,
+            credential: None,
+            login: Login::Out,
+            random: 0x9e37_79b9_7f4a_7c15 ^ (number as u64 + 1),
+        }
+    }
+
+    /// Asks until the crowd is called off. `Err` at the first answer that may not be.
+    pub(crate) async fn run(mut self) -> Result<(), String> {
+        while !self.crowd.over.load(Ordering::Relaxed) {
+            self.act().await.map_err(|error| {
+                let (user, login) = (&self.user, self.login);
+                format!("{user} (login: {login:?}): {error}")
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self) -> Result<(), String> {
+        match (self.login, self.draw(100)) {
+            (Login::Out, 0..50) | (_, 0..2) => self.log_in().await,
+            (_, 2..4) => self.log_out().await,
+            (_, 4..10) => self.look("devices", "/devices").await,
+            _ => self.look("me", "/me").await,
+        }
+    }
+
+    /// A page that shows who one is.
+    async fn look(&mut self, kind: &'static str, path: &str) -> Result<(), String> {
+        let answer = self.ask(kind, "GET", path, "").await?;
+        match (answer.status, self.login) {
+            (200, Login::Out) => Err(format!("served after the logout: {}", answer.body)),
+            (200, _) if kind == "me" => {
+                let expected = format!("<p>You are {}, since ", self.user);
+                match answer.body.contains(&expected) {
+                    true => Ok(()),
+                    false => Err(format!("another identity: {}", answer.body)),
+                }
+            }
+            (200, _) => match answer.body.matches("(this one)").count() {
+                1 => Ok(()),
+                _ => Err(format!("devices of somebody else: {}", answer.body)),
+            },
+            (401, Login::In) => Err("a login is lost".to_owned()),
+            (401, _) => {
+                // What it may have been, it is not.
+                self.login = Login::Out;
+                Ok(())
+            }
+            (503, _) => Ok(()),
+            (status, _) => Err(format!("{status} for {path}")),
+        }
+    }
+
+    async fn log_in(&mut self) -> Result<(), String> {
+        let form = format!("user={}&password={}", self.user, self.password);
+        let answer = self.ask("login", "POST", "/login", &form).await?;
+        self.login = match answer.status {
+            303 => Login::In,
+            503 if self.login == Login::Out => Login::Out,
+            503 => Login::Unknown,
+            status => return Err(format!("{status} for a login")),
+        };
+        Ok(())
+    }
+
+    async fn log_out(&mut self) -> Result<(), String> {
+        let ended = self.credential.clone();
+        let answer = self.ask("logout", "POST", "/logout", "").await?;
+        match answer.status {
+            303 => {
+                // What it had stays presented, as by whoever has a copy.
+                self.login = Login::Out;
+                self.credential = ended;
+                Ok(())
+            }
+            503 => {
+                if self.login == Login::In {
+                    self.login = Login::Unknown;
+                }
+                Ok(())
+            }
+            status => Err(format!("{status} for a logout")),
+        }
+    }
+
+    /// Sends a request and checks what holds for every answer.
+    async fn ask(
+        &mut self,
+        kind: &'static str,
+        method: &str,
+        path: &str,
+        form: &str,
+    ) -> Result<Answer, String> {
+        let cookie = self.credential.as_ref();
+        let cookie = cookie.map_or(String::new(), |value| {
+            format!("Cookie: __Host-id={value}\r\n")
+        });
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{cookie}\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            self.address,
+            form.len()
+        );
+        let exchange = self.exchange(&request);
+        let answer = match tokio::time::timeout(PATIENCE, exchange).await {
+            Ok(answer) => answer.map_err(|error| format!("{method} {path}: {error}"))?,
+            Err(_) => return Err(format!("{method} {path}: no answer in {PATIENCE:?}")),
+        };
+        self.crowd.count(kind, answer.status);
+        let field = |name: &str| {
+            let mut fields = answer.fields.iter().filter(|(other, _)| other == name);
+            let first = fields.next().map(|(_, value)| value.as_str());
+            match fields.next() {
+                None => Ok(first),
+                Some(_) => Err(format!("two fields {name}")),
+            }
+        };
+        let retry_after = field("retry-after")?.and_then(|after| after.parse::<u64>().ok());
+        if (answer.status == 503) != retry_after.is_some() {
+            return Err(format!(
+                "{} with Retry-After {retry_after:?}",
+                answer.status
+            ));
+        }
+        if (answer.status == 401) != field("www-authenticate")?.is_some() {
+            return Err(format!("{} with or without a challenge", answer.status));
+        }
+        if let Some(set) = field("set-cookie")? {
+            let value = set
+                .strip_prefix("__Host-id=")
+                .and_then(|set| set.split(';').next());
+            match value {
+                None => return Err(format!("another cookie: {set}")),
+                // Kept, to see that it is of no use.
+                Some("") => {}
+                Some(value) if kind == "login" => {
+                    self.crowd.note(value, self.number)?;
+                    self.credential = Some(value.to_owned());
+                }
+                Some(_) => return Err(format!("a cookie without a login, for {path}")),
+            }
+        }
+        if kind == "login"
+            && answer.status == 503
+            && field("set-cookie")?.is_some_and(|set| !set.starts_with("__Host-id=;"))
+        {
+            return Err("a login that failed sets a cookie".to_owned());
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(&mut self, request: &str) -> std::io::Result<Answer> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => BufReader::new(TcpStream::connect(&self.address).await?),
+        };
+        connection.get_mut().write_all(request.as_bytes()).await?;
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            if connection.read_line(&mut line).await? == 0 {
+                return Err(std::io::Error::other("the server hung up"));
+            }
+            match line.trim_end() {
+                "" => break,
+                line => lines.push(line.to_owned()),
+            }
+        }
+        let fields = lines.iter().filter_map(|line| line.split_once(": "));
+        let fields: Vec<_> = fields
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let length = fields.iter().find(|(name, _)| name == "content-length");
+        let length = length.and_then(|(_, length)| length.parse().ok());
+        let mut body = vec![0; length.ok_or_else(|| std::io::Error::other("no length"))?];
+        connection.read_exact(&mut body).await?;
+        self.connection = Some(connection);
+        let status = lines.first().and_then(|line| line.split(' ').nth(1));
+        Ok(Answer {
+            status: status.and_then(|status| status.parse().ok()).unwrap_or(0),
+            fields,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        })
+    }
+
+    /// A number below another one: xorshift.
+    fn draw(&mut self, below: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % below
+    }
+}

@@ -1,0 +1,299 @@
+//! The example `axum_sessions`, driven by curl, which judges the cookies.
+
+#[allow(dead_code, reason = "its main is another program")]
+#[path = "../axum_sessions.rs"]
+mod example;
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::session::SessionAuthenticator;
+use statewise::store::MemoryStore;
+use statewise::testkit::ManualClock;
+use statewise::web::{AuthLayer, Cookie, Transport};
+
+use example::passwords::Passwords;
+use support::{Answer, Browser, Example, Served, curl, follow_the_header};
+
+const PASSWORD: &str = "correct horse battery staple";
+const REMOVAL: &str = "__Host-id=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax";
+
+fn start() -> Example {
+    Example::start("axum_sessions")
+}
+
+fn logged_in(site: &Example) -> Browser {
+    let browser = Browser::at(site.origin());
+    browser.log_in("alice", PASSWORD).expect(303);
+    browser
+}
+
+/// A request with a cookie that no jar would send any more.
+fn with_cookie(site: &Example, credential: &str, path: &str, args: &[&str]) -> Answer {
+    let url = format!("{}{path}", site.origin());
+    let cookie = format!("Cookie: __Host-id={credential}");
+    curl(&[args, &["-H", &cookie, &url]].concat())
+}
+
+/// The ids in the list of devices.
+fn devices(browser: &Browser) -> Vec<String> {
+    let body = browser.get("/devices").expect(200).body;
+    let ids = body.split("action=/devices/").skip(1);
+    ids.map(|rest| rest.split('/').next().expect("an id").to_owned())
+        .collect()
+}
+
+#[test]
+fn the_lines_of_its_header_do_what_they_say() {
+    follow_the_header(include_str!("../axum_sessions.rs"), start().origin());
+}
+
+#[test]
+fn a_login_sets_a_cookie_that_curl_keeps_and_sends() {
+    let site = start();
+    let browser = Browser::at(site.origin());
+    let home = browser.get("/").expect(200);
+    assert!(home.body.contains("action=/login"), "{home:?}");
+    assert_eq!(browser.get("/me").expect(401).all("set-cookie"), [""; 0]);
+
+    let answer = browser.log_in("alice", PASSWORD).expect(303);
+    let set = answer.field("set-cookie");
+    let credential = browser.credential();
+    assert_eq!(
+        set,
+        format!("__Host-id={credential}; Path=/; Secure; HttpOnly; SameSite=Lax")
+    );
+    assert_eq!(answer.field("cache-control"), "no-store");
+    let kept = [
+        "#HttpOnly_127.0.0.1",
+        "FALSE",
+        "/",
+        "TRUE",
+        "0",
+        "__Host-id",
+    ];
+    assert_eq!(browser.cookies()[0][..6], kept);
+
+    let me = browser.get("/me").expect(200);
+    assert!(me.body.contains("You are alice,"), "{me:?}");
+    assert_eq!(me.field("cache-control"), "no-store");
+    assert_eq!(me.field("vary"), "cookie");
+    assert!(browser.get("/").expect(200).body.contains("Hello, alice."));
+    assert!(!me.body.contains(&credential));
+}
+
+#[test]
+fn a_wrong_password_and_an_unknown_user_are_answered_alike() {
+    let site = start();
+    let answers = [
+        ("alice", "guess"),
+        ("mallory", "guess"),
+        ("mallory", "nobody's"),
+    ];
+    let [wrong, unknown, decoy] = answers.map(|(user, password)| {
+        let browser = Browser::at(site.origin());
+        let mut answer = browser.log_in(user, password).expect(401);
+        assert_eq!(browser.cookies().len(), 0);
+        answer.fields.retain(|(name, _)| name != "date");
+        answer
+    });
+    assert_eq!(wrong.field("www-authenticate"), "Cookie realm=\"api\"");
+    assert!(wrong.body.contains("action=/login"), "{wrong:?}");
+    for other in [unknown, decoy] {
+        assert_eq!(wrong.fields, other.fields);
+        assert_eq!(wrong.body, other.body);
+    }
+}
+
+#[test]
+fn nobody_can_plant_a_session() {
+    let site = start();
+    // One that is alive, and one that nobody has issued.
+    let planted = logged_in(&site).credential();
+    let made_up: String = planted.chars().rev().collect();
+    for planted in [planted, made_up] {
+        let form = format!("user=alice&password={PASSWORD}");
+        let answer = with_cookie(&site, &planted, "/login", &["-d", &form]).expect(303);
+        let set = answer.field("set-cookie");
+        let value = set
+            .strip_prefix("__Host-id=")
+            .and_then(|set| set.split(';').next());
+        let issued = value.expect("a cookie");
+        assert_ne!(issued, planted);
+        with_cookie(&site, &planted, "/me", &[]).expect(401);
+        with_cookie(&site, issued, "/me", &[]).expect(200);
+    }
+}
+
+#[test]
+fn a_login_over_another_one_leaves_only_the_new_one() {
+    let site = start();
+    let browser = logged_in(&site);
+    let before = browser.credential();
+    browser.log_in("alice", PASSWORD).expect(303);
+    assert_ne!(browser.credential(), before);
+    with_cookie(&site, &before, "/me", &[]).expect(401);
+    assert_eq!(devices(&browser).len(), 1);
+}
+
+#[test]
+fn a_logout_removes_the_cookie_and_ends_the_session() {
+    let site = start();
+    let browser = logged_in(&site);
+    let credential = browser.credential();
+    let answer = browser.post("/logout").expect(303);
+    assert_eq!(answer.field("set-cookie"), REMOVAL);
+    assert_eq!(browser.cookies().len(), 0, "curl has forgotten it");
+
+    // A copy of it is of no use, and whoever sends it is told to forget it.
+    let rejected = with_cookie(&site, &credential, "/me", &[]).expect(401);
+    let challenge = rejected.field("www-authenticate");
+    assert_eq!(challenge, "Cookie realm=\"api\", error=\"invalid_token\"");
+    assert_eq!(rejected.field("set-cookie"), REMOVAL);
+    let home = with_cookie(&site, &credential, "/", &[]).expect(401);
+    assert!(home.body.contains("action=/login"), "{home:?}");
+    // But not a script, which may be late.
+    let script = [
+        "-H",
+        "Sec-Fetch-Mode: cors",
+        "-H",
+        "Sec-Fetch-Site: same-origin",
+    ];
+    let late = with_cookie(&site, &credential, "/me", &script).expect(401);
+    assert_eq!(late.all("set-cookie"), [""; 0]);
+    // Logging out once more is no error.
+    browser.post("/logout").expect(303);
+}
+
+#[test]
+fn a_logout_everywhere_ends_the_other_jar_too() {
+    let site = start();
+    let (one, other) = (logged_in(&site), logged_in(&site));
+    let answer = one.post("/logout-everywhere").expect(303);
+    assert_eq!(answer.field("set-cookie"), REMOVAL);
+    assert_eq!(one.cookies().len(), 0);
+    assert_eq!(other.cookies().len(), 1, "it has not heard of it");
+    other.get("/me").expect(401);
+    assert_eq!(other.cookies().len(), 0);
+    one.post("/logout-everywhere").expect(401);
+}
+
+#[test]
+fn devices_are_listed_and_ended_one_by_one() {
+    let site = start();
+    let phone = Browser::at(site.origin());
+    let form = format!("user=alice&password={PASSWORD}");
+    let agent = "<script>&'\"";
+    phone.run("/login", &["-A", agent, "-d", &form]).expect(303);
+    let phones = devices(&phone);
+    let laptop = logged_in(&site);
+
+    let listed = laptop.get("/devices").expect(200).body;
+    assert!(
+        listed.contains("&lt;script&gt;&amp;&#39;&quot;, last seen"),
+        "{listed}"
+    );
+    assert!(!listed.contains("<script>"), "{listed}");
+    assert_eq!(listed.matches("(this one)").count(), 1);
+    assert_eq!(devices(&laptop).len(), 2);
+    for credential in [phone.credential(), laptop.credential()] {
+        assert!(!listed.contains(&credential));
+    }
+
+    let end = |id: &str| laptop.post(&format!("/devices/{id}/end"));
+    assert_eq!(end(&phones[0]).expect(303).field("location"), "/devices");
+    phone.get("/me").expect(401);
+    laptop.get("/me").expect(200);
+    assert_eq!(devices(&laptop).len(), 1);
+    // Ended already, and no id at all.
+    end(&phones[0]).expect(303);
+    end("x").expect(404);
+    Browser::at(site.origin())
+        .post("/devices/x/end")
+        .expect(401);
+}
+
+#[test]
+fn no_other_site_acts_with_the_cookie() {
+    let site = start();
+    let browser = logged_in(&site);
+    let credential = browser.credential();
+    for field in [
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Site: same-site",
+        "Origin: https://evil.example",
+        "Origin: null",
+    ] {
+        for path in ["/logout", "/logout-everywhere", "/password", "/login"] {
+            let form = format!("user=alice&password={PASSWORD}");
+            let denied = browser.run(path, &["-H", field, "-d", &form]).expect(403);
+            assert_eq!(denied.all("set-cookie"), [""; 0], "{path} with {field}");
+            assert_eq!(denied.body, "");
+        }
+    }
+    assert_eq!(browser.credential(), credential);
+    // A link from there to here is fine.
+    browser
+        .run("/me", &["-H", "Sec-Fetch-Site: cross-site"])
+        .expect(200);
+    let own = format!("Origin: {}", site.origin());
+    browser
+        .run("/logout", &["-X", "POST", "-H", &own])
+        .expect(303);
+}
+
+#[test]
+fn a_new_password_ends_all_other_logins() {
+    let site = start();
+    let (browser, other) = (logged_in(&site), logged_in(&site));
+    let before = browser.credential();
+    browser
+        .run("/password", &["-d", "password=new"])
+        .expect(303);
+    assert_ne!(browser.credential(), before);
+    browser.get("/me").expect(200);
+    with_cookie(&site, &before, "/me", &[]).expect(401);
+    other.get("/me").expect(401);
+    other.log_in("alice", PASSWORD).expect(401);
+    other.log_in("alice", "new").expect(303);
+}
+
+#[test]
+fn a_new_password_wants_a_fresh_login() {
+    let clock = ManualClock::default();
+    let store = MemoryStore::with_capacity(10).unwrap();
+    let hour = Duration::from_secs(3600);
+    let auth = SessionAuthenticator::builder(store)
+        .idle(hour)
+        .absolute(hour)
+        .clock(clock.clone())
+        .build();
+    let auth = Arc::new(auth.unwrap());
+    let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default()));
+    let passwords = Passwords::of(&[("alice", PASSWORD)]).unwrap();
+    let site = Served::new(example::router(auth, layer.clock(clock.clone()), passwords));
+    let browser = Browser::at(site.origin());
+    browser.log_in("alice", PASSWORD).expect(303);
+
+    clock.advance(Duration::from_secs(300));
+    browser
+        .run("/password", &["-d", "password=new"])
+        .expect(303);
+    clock.advance(Duration::from_secs(301));
+    let denied = browser
+        .run("/password", &["-d", "password=newer"])
+        .expect(401);
+    assert_eq!(
+        denied.field("www-authenticate"),
+        "Cookie realm=\"api\", error=\"insufficient_user_authentication\", max_age=\"300\""
+    );
+    assert!(denied.body.contains("action=/login"), "{denied:?}");
+    assert_eq!(denied.all("set-cookie"), [""; 0], "still logged in");
+    browser.get("/me").expect(200);
+    browser.log_in("alice", "newer").expect(401);
+    browser.log_in("alice", "new").expect(303);
+    browser
+        .run("/password", &["-d", "password=newer"])
+        .expect(303);
+}

@@ -1,0 +1,143 @@
+//! The example `axum_tokens`, driven by curl.
+
+mod support;
+
+use support::{Answer, Example, curl, follow_the_header};
+
+const PASSWORD: &str = "correct horse battery staple";
+
+struct Api(Example);
+
+impl Api {
+    fn start() -> Self {
+        Self(Example::start("axum_tokens"))
+    }
+
+    fn call(&self, path: &str, token: Option<&str>, args: &[&str]) -> Answer {
+        let url = format!("{}{path}", self.0.origin());
+        let bearer = token.map(|token| format!("Authorization: Bearer {token}"));
+        let bearer: Vec<&str> = bearer.iter().flat_map(|field| ["-H", field]).collect();
+        curl(&[args, &bearer, &[&url]].concat())
+    }
+
+    fn get(&self, path: &str, token: &str) -> Answer {
+        self.call(path, Some(token), &[])
+    }
+
+    fn ask_token(&self, user: &str, password: &str) -> Answer {
+        let body = format!(r#"{{"user":"{user}","password":"{password}"}}"#);
+        self.call("/token", None, &["--json", &body])
+    }
+
+    fn log_in(&self, user: &str, password: &str) -> String {
+        access_token(&self.ask_token(user, password).expect(200))
+    }
+}
+
+/// The value of a member that is a string.
+fn member<'a>(body: &'a str, name: &str) -> &'a str {
+    let start = format!("\"{name}\":\"");
+    let (_, rest) = body.split_once(&start).expect("a member");
+    rest.split_once('"').expect("a string").0
+}
+
+fn access_token(answer: &Answer) -> String {
+    assert_eq!(answer.field("content-type"), "application/json");
+    assert_eq!(answer.field("cache-control"), "no-store");
+    assert_eq!(member(&answer.body, "token_type"), "Bearer");
+    assert!(answer.body.contains("\"expires_in\":900"), "{answer:?}");
+    assert!(answer.all("set-cookie").is_empty(), "{answer:?}");
+    member(&answer.body, "access_token").to_owned()
+}
+
+#[test]
+fn the_lines_of_its_header_do_what_they_say() {
+    let api = Api::start();
+    follow_the_header(include_str!("../axum_tokens.rs"), api.0.origin());
+}
+
+#[test]
+fn a_login_is_called_with_and_refreshed() {
+    let api = Api::start();
+    let token = api.log_in("alice", PASSWORD);
+    let me = api.get("/me", &token).expect(200);
+    assert_eq!(member(&me.body, "user"), "alice");
+    assert_eq!(me.field("vary"), "authorization");
+
+    let body = format!(r#"{{"refresh_token":"{token}"}}"#);
+    let refreshed = api.call("/refresh", None, &["--json", &body]).expect(200);
+    let refreshed = access_token(&refreshed);
+    let still = api.get("/me", &refreshed).expect(200);
+    assert_eq!(still.body, me.body, "the same login");
+}
+
+#[test]
+fn who_is_not_known_is_challenged() {
+    let api = Api::start();
+    let wrong = api.ask_token("alice", "guess").expect(401);
+    let unknown = api.ask_token("mallory", "guess").expect(401);
+    for answer in [&wrong, &unknown, &api.call("/me", None, &[]).expect(401)] {
+        assert_eq!(answer.field("www-authenticate"), "Bearer realm=\"api\"");
+        assert_eq!(answer.body, "");
+    }
+    let token = api.log_in("alice", PASSWORD);
+    let (signed, signature) = token.rsplit_once('.').expect("three parts");
+    let other: String = signature.chars().rev().collect();
+    for credential in [format!("{signed}.{other}"), "x".to_owned()] {
+        let answer = api.get("/me", &credential).expect(401);
+        let challenge = answer.field("www-authenticate");
+        assert_eq!(challenge, "Bearer realm=\"api\", error=\"invalid_token\"");
+        assert_eq!(answer.field("cache-control"), "no-store");
+    }
+    let basic = ["-u", "alice:guess"];
+    let answer = api.call("/me", None, &basic).expect(401);
+    assert_eq!(answer.field("www-authenticate"), "Bearer realm=\"api\"");
+}
+
+#[test]
+fn what_wants_a_role_is_denied_without() {
+    let api = Api::start();
+    let denied = api
+        .get("/admin", &api.log_in("alice", PASSWORD))
+        .expect(403);
+    let challenge = denied.field("www-authenticate");
+    assert_eq!(
+        challenge,
+        "Bearer realm=\"api\", error=\"insufficient_scope\""
+    );
+    assert_eq!(denied.body, "");
+    let served = api.get("/admin", &api.log_in("root", "open sesame"));
+    assert!(served.expect(200).body.contains("administrators"));
+    api.call("/admin", None, &[]).expect(401);
+}
+
+#[test]
+fn a_logout_ends_the_token_and_what_was_refreshed_from_it() {
+    let api = Api::start();
+    let (token, other) = (api.log_in("alice", PASSWORD), api.log_in("alice", PASSWORD));
+    let body = format!(r#"{{"refresh_token":"{token}"}}"#);
+    let refreshed = api.call("/refresh", None, &["--json", &body]).expect(200);
+    let refreshed = access_token(&refreshed);
+
+    api.call("/logout", Some(&token), &["-X", "POST"])
+        .expect(204);
+    api.get("/me", &token).expect(401);
+    api.get("/me", &refreshed).expect(401);
+    api.call("/refresh", None, &["--json", &body]).expect(401);
+    // Another login of the same user goes on.
+    api.get("/me", &other).expect(200);
+    // Logging out once more is no error.
+    api.call("/logout", Some(&token), &["-X", "POST"])
+        .expect(204);
+}
+
+#[test]
+fn a_login_ends_the_one_that_was_presented() {
+    let api = Api::start();
+    let before = api.log_in("alice", PASSWORD);
+    let body = format!(r#"{{"user":"alice","password":"{PASSWORD}"}}"#);
+    let answer = api.call("/token", Some(&before), &["--json", &body]);
+    let after = access_token(&answer.expect(200));
+    api.get("/me", &before).expect(401);
+    api.get("/me", &after).expect(200);
+}
