@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use redis::aio::ConnectionManagerConfig;
 use statewise::Authenticator as _;
 use statewise::session::{Limit, SessionAuthenticator};
 use statewise::store::RedisStore;
@@ -108,7 +109,10 @@ fn answers_are_true_while_the_store_stops_and_dies() {
 
 fn serve(runtime: &tokio::runtime::Runtime, redis: &Redis) -> Served {
     let client = redis::Client::open(redis.url()).unwrap();
-    let connection = runtime.block_on(client.get_connection_manager()).unwrap();
+    // The longest pause between two attempts to connect, which is how late it may notice.
+    let config = ConnectionManagerConfig::new().set_max_delay(DEADLINE);
+    let connection = client.get_connection_manager_with_config(config);
+    let connection = runtime.block_on(connection).unwrap();
     let store = RedisStore::builder(connection).deadline(DEADLINE);
     let hour = Duration::from_secs(3600);
     let auth = SessionAuthenticator::builder(store.build().unwrap())
