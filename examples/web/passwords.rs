@@ -26,15 +26,20 @@ pub(crate) struct Passwords {
 }
 
 impl Passwords {
+    /// Hashed by Argon2id as OWASP recommends it.
     pub(crate) fn of(users: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::hashed_by(&Argon2::default(), users)
+    }
+
+    pub(crate) fn hashed_by(argon2: &Argon2<'_>, users: &[(&str, &str)]) -> Result<Self, Error> {
         let mut hashes = HashMap::new();
         for (user, password) in users {
-            hashes.insert((*user).to_owned(), hash(password)?);
+            hashes.insert((*user).to_owned(), hash(argon2, password)?);
         }
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             hashes: Mutex::new(hashes),
-            decoy: hash("nobody's")?,
+            decoy: hash(argon2, "nobody's")?,
             turns: Arc::new(Semaphore::new(processors)),
         })
     }
@@ -57,7 +62,9 @@ impl Passwords {
 
     #[allow(dead_code, reason = "not every example changes passwords")]
     pub(crate) async fn change(&self, user: &str, password: String) -> Result<(), Error> {
-        let hash = self.in_turn(move || hash(&password)).await??;
+        let hash = self
+            .in_turn(move || hash(&Argon2::default(), &password))
+            .await??;
         let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
         hashes.insert(user.to_owned(), hash);
         Ok(())
@@ -81,8 +88,8 @@ impl Passwords {
     }
 }
 
-fn hash(password: &str) -> Result<PasswordHash, Error> {
-    Argon2::default()
+fn hash(argon2: &Argon2<'_>, password: &str) -> Result<PasswordHash, Error> {
+    argon2
         .hash_password(password.as_bytes())
         .map_err(Error::unavailable)
 }

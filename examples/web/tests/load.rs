@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use argon2::{Argon2, Params};
 use redis::aio::ConnectionManagerConfig;
 use statewise::Authenticator as _;
 use statewise::session::{Limit, SessionAuthenticator};
@@ -127,7 +128,9 @@ fn serve(runtime: &tokio::runtime::Runtime, redis: &Redis) -> Served {
     let users: Vec<_> = (0..USERS).map(|user| format!("user-{user}")).collect();
     let mut users: Vec<_> = users.iter().map(|user| (user.as_str(), PASSWORD)).collect();
     users.push(("witness", PASSWORD));
-    let passwords = Passwords::of(&users).unwrap();
+    // Cheap: the store is to be busy, and not the hashing of passwords.
+    let cheap = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
+    let passwords = Passwords::hashed_by(&Argon2::from(cheap), &users).unwrap();
     Served::new(example::router(auth, layer, passwords))
 }
 

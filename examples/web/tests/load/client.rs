@@ -113,7 +113,6 @@ impl Client {
 
     async fn act(&mut self) -> Result<(), String> {
         match (self.login, self.draw(100)) {
-            // Hashing a password takes longer than anything else here.
             (Login::Out, 0..20) | (_, 0) => self.log_in().await,
             (Login::In | Login::Unknown, 1..6) => self.log_out().await,
             (_, 6..12) => self.look("devices", "/devices").await,
