@@ -78,7 +78,7 @@ fn a_login_sets_a_cookie_that_curl_keeps_and_sends() {
     let me = browser.get("/me").expect(200);
     assert!(me.body.contains("You are alice,"), "{me:?}");
     assert_eq!(me.field("cache-control"), "no-store");
-    assert_eq!(me.field("vary"), "cookie");
+    assert_eq!(me.field("vary"), "Cookie");
     assert!(browser.get("/").expect(200).body.contains("Hello, alice."));
     assert!(!me.body.contains(&credential));
 }

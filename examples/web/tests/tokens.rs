@@ -62,7 +62,7 @@ fn a_login_is_called_with_and_refreshed() {
     let token = api.log_in("alice", PASSWORD);
     let me = api.get("/me", &token).expect(200);
     assert_eq!(member(&me.body, "user"), "alice");
-    assert_eq!(me.field("vary"), "authorization");
+    assert_eq!(me.field("vary"), "Authorization");
 
     let body = format!(r#"{{"refresh_token":"{token}"}}"#);
     let refreshed = api.call("/refresh", None, &["--json", &body]).expect(200);
