@@ -8,6 +8,7 @@ mod chart;
 mod floor;
 #[path = "../../harness/mod.rs"]
 mod harness;
+mod layers;
 mod sessions;
 mod tokens;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         &[1_000, 10_000, 100_000, 1_000_000]
     };
     let mut rows = tokens::run(&options);
+    rows.extend(layers::run(&options));
     for count in counts {
         rows.extend(sessions::run(*count, &options));
     }
