@@ -6,14 +6,14 @@ mod example;
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::testkit::ManualClock;
 use statewise::web::{AuthLayer, Cookie, Transport};
 
-use example::passwords::Passwords;
+use example::passwords::{Credentials, Passwords};
 use support::{Answer, Browser, Example, Served, curl, follow_the_header};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -104,6 +104,27 @@ fn a_wrong_password_and_an_unknown_user_are_answered_alike() {
         assert_eq!(wrong.fields, other.fields);
         assert_eq!(wrong.body, other.body);
     }
+}
+
+#[test]
+fn an_unknown_user_takes_as_long_as_a_wrong_password() {
+    let passwords = Passwords::of(&[("alice", PASSWORD)]).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let least = |user: &str| {
+        let given = Credentials {
+            user: user.to_owned(),
+            password: "guess".to_owned(),
+        };
+        let times = (0..5).map(|_| {
+            let begun = Instant::now();
+            assert!(!runtime.block_on(passwords.check(&given)).unwrap());
+            begun.elapsed()
+        });
+        times.min().unwrap()
+    };
+    let (wrong, unknown) = (least("alice"), least("mallory"));
+    // What would be missing is all of it.
+    assert!(unknown > wrong / 2, "{unknown:?} and {wrong:?}");
 }
 
 #[test]
