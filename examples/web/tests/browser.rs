@@ -28,7 +28,8 @@ fn served() -> String {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
-            tell.send(format!("http://localhost:{port}/")).unwrap();
+            // As the program prints it.
+            tell.send(format!("http://127.0.0.1:{port}/")).unwrap();
             axum::serve(listener, site::router().unwrap())
                 .await
                 .unwrap();
@@ -216,7 +217,8 @@ fn no_script_can_read_the_cookies() {
     let Some(browser) = Chromium::start(1280, 900) else {
         return;
     };
-    let mut visitor = Visitor::new(browser, &served());
+    let address = served();
+    let mut visitor = Visitor::new(browser, &address);
     visitor.press("session", "login", "200");
     visitor.press("hybrid", "login", "200");
     let cookies = visitor.browser.cookies();
@@ -231,7 +233,7 @@ fn no_script_can_read_the_cookies() {
         assert_eq!(cookie["sameSite"], "Lax", "{name}");
         assert_eq!(cookie["path"], "/", "{name}");
         // Of this host only, and gone with the browser.
-        assert_eq!(cookie["domain"], "localhost", "{name}");
+        assert_eq!(cookie["domain"], "127.0.0.1", "{name}");
         assert_eq!(cookie.get("expiry"), None, "{name}");
     }
     // What a script can ask for, it gets nothing by.
@@ -273,6 +275,13 @@ fn no_script_can_read_the_cookies() {
             .iter()
             .any(|cookie| cookie["name"] == "__Secure-refresh")
     );
+
+    // What the page says of them is what the browser sent, also after a reload.
+    visitor.browser.open(&address);
+    for (mode, holds) in [("session", "a cookie of 64"), ("hybrid", "two cookies")] {
+        let field = format!("[data-mode={mode}] .holds");
+        visitor.until(&field, holds, |v| v.text(&field));
+    }
 }
 
 #[test]

@@ -11,7 +11,6 @@ const ACTS = {
 };
 
 const token = { token: null, logged: null };
-const cookies = { session: false, hybrid: false };
 const logged = document.getElementById('logged');
 
 // The token's card has two services behind it.
@@ -50,14 +49,7 @@ async function run(mode, act) {
   const text = await response.text();
   const body = text ? JSON.parse(text) : {};
   const ok = response.status < 400;
-  if (ok && act === 'login') {
-    if (mode === 'token') token[service(mode)] = body.access_token;
-    else cookies[mode] = true;
-  }
-  if (ok && act === 'refresh') cookies[mode] = true;
-  if (ok && act === 'logout') {
-    if (mode !== 'token') cookies[mode] = false;
-  }
+  if (ok && act === 'login' && mode === 'token') token[service(mode)] = body.access_token;
   const what = said(act, response.status, body, response.headers.get('x-demo-why'));
   tell(mode, act, response.status, what);
   await show();
@@ -101,7 +93,7 @@ async function show() {
   };
   const rows = (of) => plural(of.rows, 'row') + ' of ' + of.bytes + ' bytes for alice, hashes only';
   set('session', 'server', rows(state.session));
-  set('session', 'holds', cookies.session
+  set('session', 'holds', state.cookies.session
     ? 'a cookie of 64 characters, HttpOnly, Secure, SameSite=Lax' : 'nothing');
   set('session', 'script', readable());
 
@@ -115,7 +107,7 @@ async function show() {
   set('token', 'decoded', held ? decoded(held) : '');
 
   set('hybrid', 'server', rows(state.hybrid.stored) + '; ' + facts(state.hybrid));
-  set('hybrid', 'holds', cookies.hybrid
+  set('hybrid', 'holds', state.cookies.hybrid
     ? 'two cookies: a token for all requests, and what refreshes it for /hybrid/auth' : 'nothing');
   set('hybrid', 'script', readable());
 }

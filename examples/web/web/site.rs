@@ -18,7 +18,7 @@ use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::session::{Page, SessionAuthenticator, SessionBuilder, SessionStore};
 use statewise::store::MemoryStore;
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
-use statewise::web::{Auth, AuthLayer, Cookie, Denial, SameSite, SignIn, Transport};
+use statewise::web::{Auth, AuthLayer, Cookie, Denial, Found, SameSite, SignIn, Transport};
 use statewise::{Authenticator, DynAuthenticator, Login, Result, Revocation};
 use tokio::time::sleep;
 
@@ -51,6 +51,8 @@ struct Demo {
     sessions: Arc<MemoryStore>,
     refreshes: Arc<MemoryStore>,
     views: [RevocationView; 2],
+    /// Of the session, and of the access token of both.
+    cookies: [Cookie; 2],
 }
 
 /// All of it.
@@ -62,11 +64,13 @@ pub fn router() -> Result<Router> {
     let clock = DemoClock::default();
     let (sessions, refreshes) = (memory()?, memory()?);
     let views = [view(&clock)?, view(&clock)?];
+    let access = Cookie::builder().name("__Host-access").build()?;
     let demo = Arc::new(Demo {
         clock: clock.clone(),
         sessions: Arc::clone(&sessions),
         refreshes: Arc::clone(&refreshes),
         views: views.clone(),
+        cookies: [Cookie::default(), access.clone()],
     });
     for view in &views {
         tokio::spawn(view.upkeep().run(sleep));
@@ -84,7 +88,6 @@ pub fn router() -> Result<Router> {
         .path("/hybrid/auth")
         .same_site(SameSite::Strict)
         .build()?;
-    let access = Cookie::builder().name("__Host-access").build()?;
     let two_cookies = Transport::cookie(access).refresh_cookie(refresh)?;
 
     Ok(Router::new()
@@ -251,12 +254,15 @@ async fn tell_why(request: Request, next: Next) -> Response {
     response
 }
 
-async fn state(State(demo): State<Arc<Demo>>) -> Result<Json<Value>, Denial> {
+async fn state(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json<Value>, Denial> {
+    let carries = |cookie: &Cookie| !matches!(cookie.find(&headers, |_| true), Found::Absent);
     let now = demo.clock.now().unwrap_or_default();
     let facts = |view: &RevocationView| view.health().map(|health| health.facts);
     Ok(Json(json!({
         "passed": demo.clock.passed.load(Ordering::Relaxed),
         "now": now.unix(),
+        // A script cannot tell which cookies there are: only who is sent them can.
+        "cookies": { "session": carries(&demo.cookies[0]), "hybrid": carries(&demo.cookies[1]) },
         "session": rows_of(&demo.sessions, now).await?,
         "token": { "rows": 0, "bytes": 0 },
         "logged": { "rows": 0, "bytes": 0, "facts": facts(&demo.views[0])? },
@@ -275,13 +281,13 @@ async fn rows_of(store: &MemoryStore, now: Timestamp) -> Result<Value> {
 }
 
 /// Lets five minutes pass.
-async fn wait(State(demo): State<Arc<Demo>>) -> Result<Json<Value>, Denial> {
+async fn wait(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json<Value>, Denial> {
     demo.clock.passed.fetch_add(5 * MINUTE, Ordering::Relaxed);
     // A node that has not read its log for so long knows nothing: it reads now.
     for view in &demo.views {
         view.follow().await?;
     }
-    state(State(demo)).await
+    state(State(demo), headers).await
 }
 
 async fn page(kind: &'static str, text: &'static str) -> Response {
