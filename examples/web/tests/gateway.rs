@@ -1,0 +1,116 @@
+//! The example `gateway`, driven by curl.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+#[allow(dead_code, reason = "its main is another program")]
+#[path = "../gateway.rs"]
+mod example;
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use statewise::clock::SystemClock;
+use statewise::session::SessionAuthenticator;
+use statewise::store::MemoryStore;
+use statewise::testkit::ManualClock;
+use statewise::{Authenticator, Login};
+
+use example::{Inner, gateway, keys, service, tokens};
+use support::{Browser, Example, Served, curl, follow_the_header};
+
+const PASSWORD: &str = "correct horse battery staple";
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn called_with(service: &Served, token: &str) -> u16 {
+    let bearer = format!("Authorization: Bearer {token}");
+    curl(&["-H", &bearer, service.origin()]).status
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn token(auth: &impl Authenticator<Data = ()>) -> String {
+    let issued = auth.issue(Login::new("alice").role("accountant")).await;
+    issued.unwrap().credential().reveal().to_owned()
+}
+
+fn kid(token: &str) -> &str {
+    token.split_once('.').unwrap().0
+}
+
+#[test]
+fn the_lines_of_its_header_do_what_they_say() {
+    let site = Example::start("gateway");
+    follow_the_header(include_str!("../gateway.rs"), site.origin());
+}
+
+#[test]
+fn inner_services_know_who_is_calling() {
+    let site = Example::start("gateway");
+    let browser = Browser::at(site.origin());
+    browser.log_in("alice", PASSWORD).expect(204);
+    for (path, body) in [
+        ("/inner/orders", "orders of alice\n"),
+        ("/inner/billing", "billing of alice\n"),
+    ] {
+        let answer = browser.get(path).expect(200);
+        assert_eq!(answer.body, body);
+        assert_eq!(answer.field("cache-control"), "no-store");
+    }
+}
+
+#[test]
+fn an_inner_service_takes_tokens_for_itself_only() {
+    let ours = tokens("orders", keys().unwrap(), SystemClock).unwrap();
+    let shared = keys().unwrap();
+    let [orders, billing] =
+        ["orders", "billing"].map(|name| tokens(name, shared.clone(), SystemClock).unwrap());
+    let (for_orders, for_billing) = (token(&orders), token(&billing));
+    let site = Served::new(service("orders", orders));
+    assert_eq!(called_with(&site, &for_orders), 200);
+    assert_eq!(called_with(&site, &for_billing), 401, "another audience");
+    assert_eq!(called_with(&site, &token(&ours)), 401, "another key");
+    curl(&[site.origin()]).expect(401);
+}
+
+#[test]
+fn the_next_key_takes_over_and_nobody_is_refused() {
+    let keys = keys().unwrap();
+    let clock = ManualClock::new(SystemTime::now().into());
+    let tokens = || tokens("orders", keys.clone(), clock.clone()).unwrap();
+    let site = Served::new(service("orders", tokens()));
+    let gateway = tokens();
+    clock.advance(DAY - Duration::from_secs(30));
+    let today = token(&gateway);
+    assert_eq!(called_with(&site, &today), 200);
+    clock.advance(Duration::from_secs(40));
+    let tomorrow = token(&gateway);
+    assert_ne!(kid(&today), kid(&tomorrow));
+    for token in [today, tomorrow] {
+        assert_eq!(called_with(&site, &token), 200);
+    }
+}
+
+#[test]
+fn an_inner_service_that_is_gone_or_refuses_is_a_bad_gateway() {
+    let sessions = SessionAuthenticator::builder(MemoryStore::with_capacity(10).unwrap())
+        .idle(DAY)
+        .absolute(DAY)
+        .build();
+    let other = tokens("orders", keys().unwrap(), SystemClock).unwrap();
+    let refusing = Served::new(service("orders", other));
+    let address = |origin: &str| origin.strip_prefix("http://").unwrap().parse().unwrap();
+    let inner = [
+        ("orders", refusing.origin()),
+        ("billing", "http://127.0.0.1:1"),
+    ];
+    let inner = inner.map(|(name, origin)| Inner {
+        name,
+        address: address(origin),
+        tokens: tokens(name, keys().unwrap(), SystemClock).unwrap(),
+    });
+    let site = Served::new(gateway(Arc::new(sessions.unwrap()), inner.into()).unwrap());
+    let browser = Browser::at(site.origin());
+    browser.log_in("alice", PASSWORD).expect(204);
+    browser.get("/inner/orders").expect(502);
+    browser.get("/inner/billing").expect(502);
+}
