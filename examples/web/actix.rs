@@ -1,0 +1,230 @@
+//! A recipe for a framework that has no layers of tower and stays on http 0.2: actix-web 4. What a
+//! framework must bring is its header fields, ten lines; reading, verifying and answering is the
+//! core's. An extractor stands for middleware, so that nothing is verified that nobody asks for.
+//!
+//! Without the layer it is for the handlers to set and remove the cookie, and credentials are not
+//! renewed on the way: the sessions here change theirs at login only.
+//!
+//! ```text
+//! cargo run --example actix
+//! ```
+//!
+//! The user is `alice`, the password `correct horse battery staple`. Try it with curl 7.79 or newer,
+//! which takes `Secure` cookies from this machine:
+//!
+//! ```text
+//! curl -si -c jar -b jar http://127.0.0.1:3000/me                         # 401
+//! curl -si -c jar -b jar -d user=alice -d password=guess http://127.0.0.1:3000/login   # 401
+//! curl -si -c jar -b jar -d user=alice --data-urlencode 'password=correct horse battery staple' http://127.0.0.1:3000/login   # 204
+//! curl -si -c jar -b jar http://127.0.0.1:3000/me                         # 200
+//! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/me                 # 200
+//! curl -si -c jar -b jar -X POST -H 'Origin: https://evil.example' http://127.0.0.1:3000/me   # 403
+//! curl -si -c jar -b jar -X POST -H 'Sec-Fetch-Site: cross-site' http://127.0.0.1:3000/logout   # 403
+//! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/logout             # 204
+//! curl -si -c jar -b jar http://127.0.0.1:3000/me                         # 401
+//! ```
+
+mod passwords;
+
+use std::future::{Future, Ready, ready};
+use std::io::Write as _;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::{self, Data, Form};
+use actix_web::{App, FromRequest, HttpRequest, HttpResponse, HttpServer, ResponseError};
+use statewise::session::SessionAuthenticator;
+use statewise::store::MemoryStore;
+use statewise::web::{Cookie, Denial, Found, Headers, OriginPolicy, Transport};
+use statewise::{Authenticator, DynAuthenticator, Error, Identity, Login};
+
+use passwords::{Credentials, Passwords};
+
+static COOKIE: LazyLock<Cookie> = LazyLock::new(Cookie::default);
+static TRANSPORT: LazyLock<Transport> = LazyLock::new(|| Transport::cookie(COOKIE.clone()));
+
+/// The header fields of a request.
+struct Fields<'r>(&'r HeaderMap);
+
+impl Headers for Fields<'_> {
+    fn each<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
+        let values = self.0.get_all(name);
+        values.for_each(|value| each(value.as_bytes()));
+    }
+}
+
+/// A denial, as an error of the framework.
+#[derive(Debug)]
+struct Refused(Denial);
+
+impl<E: Into<Denial>> From<E> for Refused {
+    fn from(cause: E) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ResponseError for Refused {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let answer = self.0.answer(&TRANSPORT);
+        let mut response = HttpResponse::build(self.status_code());
+        private(&mut response);
+        if let Some(challenge) = answer.challenge {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        if let Some(seconds) = answer.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        response.finish()
+    }
+}
+
+/// Says that an answer is for one user only.
+fn private(response: &mut actix_web::HttpResponseBuilder) -> &mut actix_web::HttpResponseBuilder {
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::VARY, "Cookie"))
+}
+
+/// A request that no page of another origin has sent.
+struct SameOrigin;
+
+impl FromRequest for SameOrigin {
+    type Error = Refused;
+    type Future = Ready<Result<Self, Refused>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let headers = request.headers();
+        let host = match request.uri().authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => headers
+                .get(header::HOST)
+                .and_then(|host| host.to_str().ok()),
+        };
+        let method = request.method().as_str();
+        let allowed = OriginPolicy::new().allows(method, host, &Fields(headers));
+        ready(allowed.then_some(Self).ok_or(Refused(Denial::CrossOrigin)))
+    }
+}
+
+/// Who is calling.
+struct Caller(Identity);
+
+impl FromRequest for Caller {
+    type Error = Refused;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Refused>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let same_origin = SameOrigin::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            same_origin.await?;
+            let Some(site) = request.app_data::<Data<Site>>() else {
+                return Err(Error::misuse("no site in the data of the application").into());
+            };
+            let headers = Fields(request.headers());
+            let carried = TRANSPORT.read(&headers, |value| site.auth.accepts(value))?;
+            Ok(Self(site.auth.verify(carried.credential()).await?))
+        })
+    }
+}
+
+struct Site {
+    auth: Arc<dyn DynAuthenticator<()>>,
+    passwords: Passwords,
+}
+
+impl Site {
+    /// Ends what a request carries, so that nobody can plant a session; also two at once.
+    async fn end_carried(&self, request: &HttpRequest) -> Result<(), Error> {
+        let headers = Fields(request.headers());
+        let carried = match COOKIE.find(&headers, |value| self.auth.accepts(value)) {
+            Found::One(credential) => vec![credential],
+            Found::Ambiguous(one, other) => vec![one, other],
+            _ => vec![],
+        };
+        for credential in carried {
+            match self.auth.revoke(credential).await {
+                Err(error) if !error.is_rejected() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn me(caller: Caller) -> HttpResponse {
+    let subject = caller.0.subject();
+    private(&mut HttpResponse::Ok()).body(format!("You are {subject}.\n"))
+}
+
+async fn log_in(
+    _: SameOrigin,
+    request: HttpRequest,
+    site: Data<Site>,
+    given: Form<Credentials>,
+) -> Result<HttpResponse, Refused> {
+    if !site.passwords.check(&given).await? {
+        return Err(Denial::Absent.into());
+    }
+    site.end_carried(&request).await?;
+    let issued = site.auth.issue(Login::new(&given.user)).await?;
+    let cookie = COOKIE.set(issued.credential())?;
+    Ok(private(&mut HttpResponse::NoContent())
+        .insert_header((header::SET_COOKIE, cookie))
+        .finish())
+}
+
+async fn log_out(
+    _: SameOrigin,
+    request: HttpRequest,
+    site: Data<Site>,
+) -> Result<HttpResponse, Refused> {
+    site.end_carried(&request).await?;
+    Ok(private(&mut HttpResponse::NoContent())
+        .insert_header((header::SET_COOKIE, COOKIE.remove()))
+        .finish())
+}
+
+async fn run(port: u16) -> Result<(), Box<dyn std::error::Error>> {
+    let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+        .idle(Duration::from_secs(30 * 60))
+        .absolute(Duration::from_secs(12 * 3600))
+        .build()?;
+    actix_web::rt::spawn(auth.upkeep().run(tokio::time::sleep));
+    let site = Data::new(Site {
+        auth: Arc::new(auth),
+        passwords: Passwords::of(&[("alice", "correct horse battery staple")])?,
+    });
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(site.clone())
+            .route("/me", web::route().to(me))
+            .route("/login", web::post().to(log_in))
+            .route("/logout", web::post().to(log_out))
+    });
+    let server = server.workers(2).bind(("127.0.0.1", port))?;
+    for address in server.addrs() {
+        println!("listening on http://{address}");
+    }
+    std::io::stdout().flush()?;
+    Ok(server.run().await?)
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port = std::env::args().nth(1).map(|port| port.parse());
+    actix_web::rt::System::new().block_on(run(port.transpose()?.unwrap_or(3000)))
+}
