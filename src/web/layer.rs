@@ -232,6 +232,9 @@ where
         exchange.undo().await;
     }
     exchange.renew().await;
+    if response.extensions().get::<Denial>().is_some() {
+        exchange.touch();
+    }
     if response.status() == http::StatusCode::UNAUTHORIZED && style.may_forget() {
         exchange.forget_rejected();
     }

@@ -78,6 +78,17 @@ fn all_rejections_look_the_same() {
     }
 }
 
+/// Also one that a handler makes without asking who is calling.
+#[test]
+fn every_denial_is_kept_from_caches() {
+    let clock = ManualClock::default();
+    let mut browser = Browser::of(&layer(sessions(&store(), &clock), transport()));
+    let answer = browser.post("/wrong-password", &[]);
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.one("cache-control"), Some("no-store"));
+    assert_eq!(answer.one("www-authenticate"), Some("Cookie realm=\"api\""));
+}
+
 /// A handler may answer a denial in its own way.
 #[test]
 fn another_answer_to_a_denial_is_left_as_it_is() {

@@ -124,6 +124,7 @@ impl Handler {
                 let after = sign_in.verify().await.unwrap_err().to_string();
                 Ok(format!("{before}, {after}").into_response())
             }
+            "/wrong-password" => Err(Denial::Absent),
             "/redirect" => {
                 let denied = sign_in().unwrap().verify().await.unwrap_err();
                 let mut response = denied.into_response();
