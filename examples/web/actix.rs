@@ -1,6 +1,7 @@
 //! A recipe for a framework that has no layers of tower and stays on http 0.2: actix-web 4. What a
-//! framework must bring is its header fields, ten lines; reading, verifying and answering is the
-//! core's. An extractor stands for middleware, so that nothing is verified that nobody asks for.
+//! framework must bring stands in `recipe.rs`, header fields above all; reading, verifying and
+//! answering is the core's. An extractor stands for middleware, so that nothing is verified that
+//! nobody asks for.
 //!
 //! Without the layer it is for the handlers to set and remove the cookie, and credentials are not
 //! renewed on the way: the sessions here change theirs at login only.
@@ -25,100 +26,28 @@
 //! ```
 
 mod passwords;
+mod recipe;
 
-use std::future::{Future, Ready, ready};
+use std::future::Future;
 use std::io::Write as _;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header;
 use actix_web::web::{self, Data, Form};
-use actix_web::{App, FromRequest, HttpRequest, HttpResponse, HttpServer, ResponseError};
+use actix_web::{App, FromRequest, HttpRequest, HttpResponse, HttpServer};
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
-use statewise::web::{Cookie, Denial, Found, Headers, OriginPolicy, Transport};
+use statewise::web::{Cookie, Denial, Found, Transport};
 use statewise::{Authenticator, DynAuthenticator, Error, Identity, Login};
 
 use passwords::{Credentials, Passwords};
+use recipe::{Fields, Refused, SameOrigin, private};
 
 static COOKIE: LazyLock<Cookie> = LazyLock::new(Cookie::default);
 static TRANSPORT: LazyLock<Transport> = LazyLock::new(|| Transport::cookie(COOKIE.clone()));
-
-/// The header fields of a request.
-struct Fields<'r>(&'r HeaderMap);
-
-impl Headers for Fields<'_> {
-    fn each<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
-        let values = self.0.get_all(name);
-        values.for_each(|value| each(value.as_bytes()));
-    }
-}
-
-/// A denial, as an error of the framework.
-#[derive(Debug)]
-struct Refused(Denial);
-
-impl<E: Into<Denial>> From<E> for Refused {
-    fn from(cause: E) -> Self {
-        Self(cause.into())
-    }
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl ResponseError for Refused {
-    fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        let answer = self.0.answer(&TRANSPORT);
-        let mut response = HttpResponse::build(self.status_code());
-        private(&mut response);
-        if let Some(challenge) = answer.challenge {
-            response.insert_header((header::WWW_AUTHENTICATE, challenge));
-        }
-        if let Some(seconds) = answer.retry_after {
-            response.insert_header((header::RETRY_AFTER, seconds));
-        }
-        response.finish()
-    }
-}
-
-/// Says that an answer is for one user only.
-fn private(response: &mut actix_web::HttpResponseBuilder) -> &mut actix_web::HttpResponseBuilder {
-    response
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::VARY, "Cookie"))
-}
-
-/// A request that no page of another origin has sent.
-struct SameOrigin;
-
-impl FromRequest for SameOrigin {
-    type Error = Refused;
-    type Future = Ready<Result<Self, Refused>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let headers = request.headers();
-        let host = match request.uri().authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => headers
-                .get(header::HOST)
-                .and_then(|host| host.to_str().ok()),
-        };
-        let method = request.method().as_str();
-        let allowed = OriginPolicy::new().allows(method, host, &Fields(headers));
-        ready(allowed.then_some(Self).ok_or(Refused(Denial::CrossOrigin)))
-    }
-}
 
 /// Who is calling.
 struct Caller(Identity);

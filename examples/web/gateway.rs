@@ -25,12 +25,13 @@
 //! curl -si -c jar -b jar http://127.0.0.1:3000/inner/orders               # 401
 //! ```
 
+pub(crate) mod inner;
 mod passwords;
 mod serve;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -40,18 +41,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use statewise::clock::{Clock, SystemClock};
+use statewise::clock::SystemClock;
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
-use statewise::token::{Key, Keyring, TokenAuthenticator};
-use statewise::web::{Auth, AuthLayer, Cookie, Denial, Require, SignIn, Transport};
+use statewise::token::TokenAuthenticator;
+use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport};
 use statewise::{Authenticator, DynAuthenticator, Login};
 use tokio::net::TcpListener;
 
+use inner::{keys, service, tokens};
 use passwords::{Credentials, Passwords};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 3600);
 const SERVICES: [&str; 2] = ["orders", "billing"];
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -79,39 +80,6 @@ async fn main() -> Result<(), Failure> {
         .build()?;
     tokio::spawn(sessions.upkeep().run(tokio::time::sleep));
     Ok(serve::serve(gateway(Arc::new(sessions), inner)?).await?)
-}
-
-/// One key that signs today, and one that does from tomorrow on. Both verify.
-pub(crate) fn keys() -> Result<Keyring, statewise::Error> {
-    let tomorrow = SystemTime::now() + DAY;
-    Ok(Keyring::new(Key::generate_hs256()?).then(Key::generate_hs256()?, tomorrow.into()))
-}
-
-/// What both sides agree on: the gateway issues by it, the inner service verifies.
-pub(crate) fn tokens(
-    name: &str,
-    keys: Keyring,
-    clock: impl Clock,
-) -> Result<TokenAuthenticator, statewise::Error> {
-    TokenAuthenticator::builder(keys)
-        .issuer("gateway")
-        .audience(name)
-        .lifetime(MINUTE)
-        .clock(clock)
-        .build()
-}
-
-/// An inner service: knows its callers by their tokens alone.
-pub(crate) fn service(name: &'static str, tokens: TokenAuthenticator) -> Router {
-    let guard = match name {
-        "billing" => Require::authenticated().role("accountant"),
-        _ => Require::authenticated(),
-    };
-    let about = move |caller: Auth| async move { format!("{name} of {}\n", caller.subject()) };
-    Router::new()
-        .route("/", get(about))
-        .layer(guard)
-        .layer(AuthLayer::new(Arc::new(tokens), Transport::bearer()))
 }
 
 /// An inner service as the gateway knows it.

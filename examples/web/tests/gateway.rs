@@ -16,7 +16,8 @@ use statewise::store::MemoryStore;
 use statewise::testkit::ManualClock;
 use statewise::{Authenticator, Login};
 
-use example::{Inner, gateway, keys, service, tokens};
+use example::inner::{keys, service, tokens};
+use example::{Inner, gateway};
 use support::{Browser, Example, Served, curl, follow_the_header};
 
 const PASSWORD: &str = "correct horse battery staple";

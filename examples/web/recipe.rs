@@ -1,0 +1,83 @@
+//! What is to be brought to actix-web: its header fields, its answer to a denial, and cross-origin
+//! protection.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
+use statewise::web::{Denial, Headers, OriginPolicy};
+
+/// The header fields of a request.
+pub(crate) struct Fields<'r>(pub(crate) &'r HeaderMap);
+
+impl Headers for Fields<'_> {
+    fn each<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
+        let values = self.0.get_all(name);
+        values.for_each(|value| each(value.as_bytes()));
+    }
+}
+
+/// A denial, as an error of the framework.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) Denial);
+
+impl<E: Into<Denial>> From<E> for Refused {
+    fn from(cause: E) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ResponseError for Refused {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let answer = self.0.answer(&super::TRANSPORT);
+        let mut response = HttpResponse::build(self.status_code());
+        private(&mut response);
+        if let Some(challenge) = answer.challenge {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        if let Some(seconds) = answer.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        response.finish()
+    }
+}
+
+/// Says that an answer is for one user only.
+pub(crate) fn private(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::VARY, "Cookie"))
+}
+
+/// A request that no page of another origin has sent.
+pub(crate) struct SameOrigin;
+
+impl FromRequest for SameOrigin {
+    type Error = Refused;
+    type Future = Ready<Result<Self, Refused>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let headers = request.headers();
+        let host = match request.uri().authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => headers
+                .get(header::HOST)
+                .and_then(|host| host.to_str().ok()),
+        };
+        let method = request.method().as_str();
+        let allowed = OriginPolicy::new().allows(method, host, &Fields(headers));
+        ready(allowed.then_some(Self).ok_or(Refused(Denial::CrossOrigin)))
+    }
+}
