@@ -17,6 +17,7 @@ mod builder;
 mod fact;
 mod filter;
 mod follower;
+mod following;
 mod known;
 mod log;
 mod memory;

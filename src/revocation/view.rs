@@ -12,14 +12,12 @@ use crate::clock::{self, Timestamp};
 use crate::error::{Error, Rejection, Result};
 use crate::handle::{Handle, Stamp};
 use crate::issued::Revocation;
-use crate::observer::Observer;
 use crate::observer::event::Event;
 use crate::revocation::builder::Settings;
 use crate::revocation::fact::{Draft, Entry, Fact, KeyId, SubjectKey};
 use crate::revocation::follower::{Follower, Progress};
 use crate::revocation::known::{Known, Standing};
 use crate::revocation::log::DynRevocationLog;
-use crate::upkeep::{BoxFuture, Chore, Upkeep};
 
 /// Entries that are read at a time.
 const PAGE: usize = 10_000;
@@ -521,12 +519,36 @@ impl RevocationView {
         Ok(())
     }
 
+    /// Lets go of some of what has had its time.
+    pub(crate) fn sweep(&self, now: Timestamp) {
+        // Somebody may still ask with a time from before: what was read last is as old as that.
+        if let Some(fresh_as_of) = self.inner.fresh_as_of() {
+            self.inner.known.sweep(now.min(fresh_as_of));
+        }
+    }
+
+    /// How far behind it is at `now`.
+    pub(crate) fn lag(&self, now: Timestamp) -> Event<'static> {
+        let fresh_as_of = self.inner.fresh_as_of();
+        let behind = fresh_as_of.map(|then| now.saturating_since(then));
+        Event::ViewLag {
+            behind: behind.map(Duration::from_secs),
+            stale: !self.is_fresh(now),
+            facts: self.inner.known.len(),
+        }
+    }
+
+    /// What it goes by.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
     /// Says again which keys are retired, before it is forgotten.
     ///
     /// # Errors
     ///
     /// *Unavailable* if the log could not take it: there is time to try again.
-    async fn keep_keys(&self) -> Result<()> {
+    pub(crate) async fn keep_keys(&self) -> Result<()> {
         let inner = &*self.inner;
         let now = clock::read(&*inner.settings.clock)?;
         let longest = inner.settings.longest;
@@ -537,11 +559,6 @@ impl RevocationView {
             inner.log.append_dyn(&drafts, now).await?;
         }
         Ok(())
-    }
-
-    /// The work of following the log, for the application to run.
-    pub fn upkeep(&self) -> Upkeep {
-        Upkeep::of(Following(Arc::clone(&self.inner))).clock(Arc::clone(&self.inner.settings.clock))
     }
 }
 
@@ -613,16 +630,6 @@ impl Inner {
     fn fresh_as_of(&self) -> Option<Timestamp> {
         let fresh_as_of = self.fresh_as_of.load(Ordering::Acquire);
         (fresh_as_of != NEVER).then(|| Timestamp::from_unix(fresh_as_of))
-    }
-
-    /// How far behind it is at `now`.
-    fn lag(&self, now: Timestamp) -> Event<'static> {
-        let behind = self.fresh_as_of().map(|then| now.saturating_since(then));
-        Event::ViewLag {
-            behind: behind.map(Duration::from_secs),
-            stale: !self.is_fresh(now),
-            facts: self.known.len(),
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Follower> {
@@ -709,49 +716,6 @@ impl<'a> Reading<'a> {
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
-    }
-}
-
-struct Following(Arc<Inner>);
-
-impl Chore for Following {
-    fn step<'a>(
-        &'a self,
-        now: Timestamp,
-        observer: &'a dyn Observer,
-    ) -> BoxFuture<'a, Result<Duration>> {
-        Box::pin(async move {
-            // Somebody may still ask with a time from before: what was read last is as old as that.
-            let fresh_as_of = self.0.fresh_as_of.load(Ordering::Acquire);
-            if fresh_as_of != NEVER {
-                self.0
-                    .known
-                    .sweep(now.min(Timestamp::from_unix(fresh_as_of)));
-            }
-            let view = RevocationView {
-                inner: Arc::clone(&self.0),
-            };
-            let followed = view.follow().await;
-            // Reading takes time, and perhaps all of the bound.
-            let now = clock::read(&*self.0.settings.clock).unwrap_or(now);
-            observer.observe(&self.0.lag(now));
-            followed?;
-            view.keep_keys().await?;
-            Ok(self.0.settings.poll)
-        })
-    }
-
-    /// Soon enough for one failure to be no outage, and never so late that the nodes refuse
-    /// everybody for long after one has ended.
-    fn retries(&self) -> [Duration; 2] {
-        let settings = &self.0.settings;
-        [settings.poll, settings.bound / 8]
-    }
-}
-
-impl fmt::Debug for Following {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Following")
     }
 }
 
