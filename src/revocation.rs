@@ -12,6 +12,58 @@
 //! | `MySqlLog` (feature `sqlx-mysql`) | nodes that share a MySQL or MariaDB |
 //! | `PostgresLog` (feature `sqlx-postgres` or `tokio-postgres`) | nodes that share a Postgres |
 //! | `SqliteLog` (feature `sqlx-sqlite`) | processes on one machine that share a file |
+//!
+//! # Connections that stay open
+//!
+//! A WebSocket, a stream of events or a long job is let in once and goes on, whatever becomes of its
+//! login. [`RevocationView::revoked`] waits until that login ends; select on it, with whatever the
+//! runtime has for that:
+//!
+//! ```
+//! use std::future::poll_fn;
+//! use std::pin::{Pin, pin};
+//! use std::task::Poll;
+//! use statewise::revocation::RevocationView;
+//! use statewise::{Error, Identity};
+//!
+//! /// Serves a connection to its end, or to that of its caller's login.
+//! async fn serve(
+//!     connection: impl Future<Output = ()>,
+//!     caller: &Identity,
+//!     view: &RevocationView,
+//! ) -> Result<(), Error> {
+//!     let mut connection = pin!(connection);
+//!     let mut revoked = view.revoked(caller);
+//!     poll_fn(|context| {
+//!         if let Poll::Ready(why) = Pin::new(&mut revoked).poll(context) {
+//!             return Poll::Ready(Err(why));
+//!         }
+//!         connection.as_mut().poll(context).map(Ok)
+//!     })
+//!     .await
+//! }
+//!
+//! # use statewise::revocation::MemoryLog;
+//! # use statewise::testkit::{block_on, yield_now};
+//! # use statewise::{Login, Rejection};
+//! # use time::OffsetDateTime;
+//! # block_on(async {
+//! # let view = RevocationView::builder(MemoryLog::new()?)
+//! #     .longest(std::time::Duration::from_secs(3600))
+//! #     .build()?;
+//! # view.follow().await?;
+//! # let (now, hour) = (OffsetDateTime::now_utc(), std::time::Duration::from_secs(3600));
+//! # let alice = Identity::assert(Login::new("alice"), now, now + hour)?;
+//! # assert!(serve(yield_now(), &alice, &view).await.is_ok());
+//! // Somebody logs her out while she is connected.
+//! let connection = async {
+//!     let _ = view.revoke_subject("alice").await;
+//!     std::future::pending().await
+//! };
+//! let why = serve(connection, &alice, &view).await.unwrap_err();
+//! assert_eq!(why.rejection(), Some(Rejection::Revoked));
+//! # Ok::<(), Error>(()) }).unwrap();
+//! ```
 
 mod builder;
 mod fact;
@@ -25,6 +77,7 @@ mod memory;
 mod redb;
 #[cfg(feature = "redis")]
 mod redis;
+mod revoked;
 #[cfg(any(
     feature = "sqlx-mysql",
     feature = "sqlx-postgres",
@@ -33,6 +86,7 @@ mod redis;
 ))]
 mod sql;
 mod view;
+mod waiters;
 
 pub use builder::{NeedsLongest, ViewBuilder};
 pub use fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, SubjectKey};
@@ -45,6 +99,7 @@ pub use redb::RedbLog;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use redis::{RedisLog, RedisLogBuilder};
+pub use revoked::Revoked;
 #[cfg(feature = "sqlx-mysql")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlx-mysql")))]
 pub use sql::mysql::{self, MySqlLog, MySqlLogBuilder};

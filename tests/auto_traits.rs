@@ -96,6 +96,8 @@ fn every_public_type_is_send_and_sync() {
     >();
     crosses_threads::<Progress>();
 
+    crosses_threads::<statewise::revocation::Revoked>();
+
     crosses_threads::<Algorithm>();
     crosses_threads::<BorrowedIdentity<'_>>();
     crosses_threads::<Interop>();

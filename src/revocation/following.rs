@@ -11,11 +11,17 @@ use crate::revocation::view::RevocationView;
 use crate::upkeep::{BoxFuture, Chore, Upkeep};
 
 impl RevocationView {
-    /// The work of following the log, for the application to run.
+    /// The work of following the log, and of waking those who wait for the end of a login, for the
+    /// application to run.
     pub fn upkeep(&self) -> Upkeep {
-        Upkeep::of(Following(self.clone())).clock(Arc::clone(&self.settings().clock))
+        Upkeep::of(Following(self.clone()))
+            .and(Upkeep::of(Watching(self.clone())))
+            .clock(Arc::clone(&self.settings().clock))
     }
 }
+
+/// Between two looks at who is due: time is told in whole seconds.
+const LOOK: Duration = Duration::from_millis(250);
 
 struct Following(RevocationView);
 
@@ -49,5 +55,33 @@ impl Chore for Following {
 impl fmt::Debug for Following {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Following")
+    }
+}
+
+/// Beside the reading, so that a log that never answers keeps nobody waiting.
+struct Watching(RevocationView);
+
+impl Chore for Watching {
+    fn step<'a>(&'a self, now: Timestamp, _: &'a dyn Observer) -> BoxFuture<'a, Result<Duration>> {
+        Box::pin(async move {
+            let view = &self.0;
+            if view.check_fresh(now).is_err() {
+                view.waiters().tell_all();
+            } else {
+                view.waiters().tell_due(now);
+            }
+            Ok(LOOK)
+        })
+    }
+
+    /// It fails while the clock does.
+    fn retries(&self) -> [Duration; 2] {
+        [LOOK, LOOK]
+    }
+}
+
+impl fmt::Debug for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watching")
     }
 }

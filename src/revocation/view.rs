@@ -17,7 +17,8 @@ use crate::revocation::builder::Settings;
 use crate::revocation::fact::{Draft, Entry, Fact, KeyId, SubjectKey};
 use crate::revocation::follower::{Follower, Progress};
 use crate::revocation::known::{Known, Standing};
-use crate::revocation::log::DynRevocationLog;
+use crate::revocation::log::{DynRevocationLog, Page};
+use crate::revocation::waiters::Waiters;
 
 /// Entries that are read at a time.
 const PAGE: usize = 10_000;
@@ -82,6 +83,9 @@ struct Inner {
     misplaced: Mutex<HashSet<Handle>>,
     /// How many logins of a subject this node has ended one by one, and until when that counts.
     each: Mutex<HashMap<SubjectKey, (u32, Timestamp)>>,
+    waiters: Waiters,
+    /// Whether the log has lost something since it was last read to its end.
+    was_lost: AtomicBool,
 }
 
 /// How a view is doing.
@@ -115,6 +119,8 @@ impl RevocationView {
                 reading: AtomicBool::new(false),
                 misplaced: Mutex::default(),
                 each: Mutex::default(),
+                waiters: Waiters::new(),
+                was_lost: AtomicBool::new(false),
             }),
         }
     }
@@ -162,8 +168,23 @@ impl RevocationView {
         stamp: Option<Stamp>,
         now: Timestamp,
     ) -> Result<()> {
-        let inner = &*self.inner;
         self.check_fresh(now)?;
+        self.check_known(handle, subject, stamp)
+    }
+
+    /// Refuses a login that has ended, by what is known: however long ago that was read.
+    ///
+    /// # Errors
+    ///
+    /// *Rejected* as revoked; *unavailable* if the next read tells.
+    #[inline]
+    pub(crate) fn check_known(
+        &self,
+        handle: Handle,
+        subject: &str,
+        stamp: Option<Stamp>,
+    ) -> Result<()> {
+        let inner = &*self.inner;
         let elsewhere = stamp.is_some_and(|stamp| !inner.known.is_here(stamp));
         if elsewhere && !inner.settings.accept_other_incarnations {
             return Err(Rejection::Revoked.into());
@@ -382,6 +403,7 @@ impl RevocationView {
             for (position, draft) in (0..=stamp.position()).rev().zip(drafts.iter().rev()) {
                 inner.known.apply(&Entry::new(position, *draft), now);
             }
+            inner.waiters.tell(facts.iter().copied());
         }
         Ok(stamp)
     }
@@ -434,7 +456,8 @@ impl RevocationView {
     /// *Unavailable* if the log could not answer, or is another one than the one that is followed.
     pub(crate) async fn look(&self) -> Result<()> {
         let inner = &*self.inner;
-        let mut from = inner.known.head();
+        let head = inner.known.head();
+        let mut from = head;
         loop {
             let sent = clock::read(&*inner.settings.clock)?;
             let page = inner.log.read_dyn(from, PAGE, sent).await?;
@@ -445,6 +468,7 @@ impl RevocationView {
                 inner.known.apply(entry, sent);
                 from = entry.position + 1;
             }
+            inner.tell(&page, head);
             if !page.more {
                 return Ok(());
             }
@@ -482,27 +506,19 @@ impl RevocationView {
                     None,
                 ));
             }
-            let (progress, missing) = {
-                let mut follower = inner.lock();
-                let was_here = inner.known.is_here(Stamp::new(page.incarnation, 0, 0));
-                let progress = follower.take(&page, &inner.known, sent)?;
-                let entropy = &*inner.settings.entropy;
-                let mut missing = follower.missing(sent, entropy)?;
-                if progress == Progress::CaughtUp {
-                    missing.extend(inner.fillers(follower.short_by())?);
-                    missing.extend(inner.misplaced()?);
-                    inner.known.reached(follower.position());
-                }
-                if !was_here {
-                    inner.seen.store(0, Ordering::Relaxed);
-                }
-                (progress, missing)
-            };
+            let taken = inner.take(&page, sent);
+            // Also when it has a gap: what is before that counts.
+            inner.tell(&page, from);
+            let (progress, missing) = taken?;
             match progress {
                 Progress::CaughtUp if missing.is_empty() => {
                     inner.has_caught_up.store(true, Ordering::Relaxed);
                     let as_of = inner.proven_at(sent);
                     inner.fresh_as_of.store(as_of.unix(), Ordering::Release);
+                    if inner.was_lost.swap(false, Ordering::Relaxed) {
+                        // Places in it mean something else than before.
+                        inner.waiters.tell_all();
+                    }
                     return Ok(());
                 }
                 // Found again in the log before the view counts as fresh.
@@ -511,7 +527,10 @@ impl RevocationView {
                         inner.log.append_dyn(missing, sent).await?;
                     }
                 }
-                Progress::Lost => inner.fresh_as_of.store(NEVER, Ordering::Release),
+                Progress::Lost => {
+                    inner.fresh_as_of.store(NEVER, Ordering::Release);
+                    inner.was_lost.store(true, Ordering::Relaxed);
+                }
                 Progress::Behind => {}
             }
         }
@@ -536,6 +555,17 @@ impl RevocationView {
             stale: !self.is_fresh(now),
             facts: self.inner.known.len(),
         }
+    }
+
+    /// Whether it has read the log up to where a login was stamped.
+    pub(crate) fn has_read(&self, stamp: Option<Stamp>) -> bool {
+        let known = &self.inner.known;
+        stamp.is_none_or(|stamp| stamp.position() <= known.head() || !known.is_here(stamp))
+    }
+
+    /// Those who wait for the end of a login.
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.inner.waiters
     }
 
     /// What it goes by.
@@ -615,6 +645,33 @@ impl Inner {
             }
             _ => Ok(false),
         }
+    }
+
+    /// Takes a page that was read. Says what it meant, and what must be said again.
+    fn take(&self, page: &Page, sent: Timestamp) -> Result<(Progress, Vec<Draft>)> {
+        let mut follower = self.lock();
+        let was_here = self.known.is_here(Stamp::new(page.incarnation, 0, 0));
+        let progress = follower.take(page, &self.known, sent)?;
+        let mut missing = follower.missing(sent, &*self.settings.entropy)?;
+        if progress == Progress::CaughtUp {
+            missing.extend(self.fillers(follower.short_by())?);
+            missing.extend(self.misplaced()?);
+            self.known.reached(follower.position());
+        }
+        if !was_here {
+            self.seen.store(0, Ordering::Relaxed);
+        }
+        Ok((progress, missing))
+    }
+
+    /// Wakes those whom what was read may concern: all but the entry at which reading had stopped,
+    /// which is there each time.
+    fn tell(&self, page: &Page, stopped: u64) {
+        let entries = page.entries.iter();
+        let new = entries.filter(|entry| entry.position > stopped);
+        self.waiters.tell(new.map(|entry| entry.fact));
+        // Those who began beyond what had been read.
+        self.waiters.tell_due(Timestamp::MIN);
     }
 
     /// As of when a complete read knows everything, that was sent at `sent`. Behind a fence: what
@@ -724,6 +781,7 @@ impl fmt::Debug for RevocationView {
         f.debug_struct("RevocationView")
             .field("log", &self.inner.log)
             .field("facts", &self.inner.known.len())
+            .field("waiting", &self.inner.waiters.len())
             .finish_non_exhaustive()
     }
 }
