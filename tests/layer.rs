@@ -20,6 +20,8 @@ mod grpc;
 mod guards;
 #[path = "layer/hybrids.rs"]
 mod hybrids;
+#[path = "layer/late.rs"]
+mod late;
 #[path = "layer/site.rs"]
 mod site;
 #[path = "layer/transports.rs"]

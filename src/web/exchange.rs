@@ -33,6 +33,9 @@ struct State<D> {
     cookies: Vec<SetCookie>,
     /// What was issued in this exchange, and is ended if it fails.
     issued: Vec<Credential>,
+    /// Whether the head of the answer is being written, or nobody writes it any more: no cookie
+    /// that is handed out from then on reaches anybody.
+    closed: bool,
 }
 
 /// A cookie that the answer sets or removes.
@@ -109,6 +112,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
                 verified: None,
                 cookies: Vec::new(),
                 issued: Vec::new(),
+                closed: false,
             }),
         }
     }
@@ -199,9 +203,25 @@ impl<D: Send + Sync + 'static> Exchange<D> {
             false => self.cookies_of(issued)?,
         };
         let mut state = self.lock();
+        if state.closed && !for_body {
+            return Err(too_late());
+        }
         state.touched = true;
         state.cookies = cookies;
         Ok(())
+    }
+
+    /// Asks that a cookie can still be handed out.
+    pub(crate) fn open(&self) -> Result<()> {
+        match self.lock().closed {
+            true => Err(too_late()),
+            false => Ok(()),
+        }
+    }
+
+    /// From here on no handler hands out a cookie.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
     }
 
     /// Notes who the caller is from now on, by a login of this exchange.
@@ -302,7 +322,9 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         };
         // An outage, or a logout meanwhile, leaves the answer as it is: the next request tells.
         if let Ok(issued) = self.site.auth.refresh_dyn(carried.credential()).await {
-            let _ = self.hand_out(&issued, false);
+            if let Ok(cookies) = self.cookies_of(&issued) {
+                self.lock().cookies = cookies;
+            }
         }
     }
 
@@ -329,4 +351,11 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         let mut state = self.lock();
         state.touched.then(|| std::mem::take(&mut state.cookies))
     }
+}
+
+fn too_late() -> Error {
+    Error::misuse(
+        "a login in a cookie after the handler has answered: log in before the response is \
+         returned, and in no task that outlives it",
+    )
 }

@@ -217,7 +217,10 @@ where
     D: Send + Sync + 'static,
     ResBody: Default,
 {
-    let mut response = match unwinding(inner).await {
+    let closing = Closing(&exchange);
+    let outcome = unwinding(inner).await;
+    drop(closing);
+    let mut response = match outcome {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
             exchange.undo().await;
@@ -243,6 +246,15 @@ where
         finish(&mut response, cookies, &exchange.site.transport);
     }
     Ok(response)
+}
+
+/// Closes an exchange, also where its future is dropped because the client went away.
+struct Closing<'a, D: Send + Sync + 'static>(&'a Exchange<D>);
+
+impl<D: Send + Sync + 'static> Drop for Closing<'_, D> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Runs a future to its end, or to its panic.

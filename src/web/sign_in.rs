@@ -22,7 +22,8 @@ use crate::web::token_response::{TokenBody, TokenResponse};
 /// that somebody planted is never logged in (OWASP ASVS 7.2.4).
 ///
 /// A response 5xx, an error or a panic after a login takes the new login back, and no cookie of it
-/// is set. A handler whose future is dropped in between, because the client went away, may leave a
+/// is set. Once the handler has answered, or its future is dropped, no login in a cookie begins: a
+/// task that outlives the answer is told so. A handler whose future is dropped in between, because the client went away, may leave a
 /// login behind that nobody has the credential of, until it expires.
 pub struct SignIn<D = ()>(Arc<Exchange<D>>);
 
@@ -126,6 +127,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     pub async fn refresh(&self) -> Result<Auth<D>, Denial> {
         let exchange = &*self.0;
         exchange.touch();
+        exchange.open()?;
         let credential = match exchange.refreshable()? {
             Some(refresh) => refresh,
             None => match exchange.carried()? {
@@ -212,6 +214,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     async fn begin(&self, login: Login<D>, for_body: bool) -> Result<Issued<D>> {
         let exchange = &*self.0;
         exchange.touch();
+        if !for_body {
+            exchange.open()?;
+        }
         let auth = &exchange.site.auth;
         let mut login = login;
         for carried in exchange.all_carried() {

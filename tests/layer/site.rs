@@ -1,7 +1,7 @@
 //! A small service behind the layer, and a browser in front of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -64,6 +64,10 @@ pub(crate) fn hybrid(store: &Store, clock: &ManualClock) -> Arc<HybridAuthentica
     Arc::new(HybridAuthenticator::new(access, refresh).unwrap())
 }
 
+/// Where a handler leaves what a task of its own goes on with.
+#[derive(Clone, Default)]
+pub(crate) struct Kept(pub(crate) Arc<Mutex<Option<SignIn>>>);
+
 /// What the service does, by path; see [`Handler::act`].
 #[derive(Clone)]
 pub(crate) struct Handler;
@@ -109,8 +113,20 @@ impl Handler {
                 caller.map(|caller| caller.subject().to_owned().into_response())
             }
             "/login" => Self::log_in(sign_in(), &user.unwrap_or_default()).await,
+            "/keep" => {
+                let kept = parts.extensions.get::<Kept>().unwrap();
+                *kept.0.lock().unwrap() = Some(sign_in().unwrap());
+                Ok("kept".into_response())
+            }
             "/login-twice" => match Self::log_in(sign_in(), "first").await {
                 Ok(_) => Self::log_in(sign_in(), "second").await,
+                denied => denied,
+            },
+            "/login-refresh" => match Self::log_in(sign_in(), "second").await {
+                Ok(_) => {
+                    let caller = sign_in().unwrap().refresh().await;
+                    caller.map(|caller| caller.subject().to_owned().into_response())
+                }
                 denied => denied,
             },
             "/login-logout" => match Self::log_in(sign_in(), "first").await {
