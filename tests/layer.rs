@@ -8,6 +8,8 @@
 
 #[path = "layer/answers.rs"]
 mod answers;
+#[path = "layer/combined.rs"]
+mod combined;
 #[path = "layer/cookies.rs"]
 mod cookies;
 #[path = "layer/failures.rs"]

@@ -30,6 +30,8 @@ struct State<D> {
     /// Whether the answer depends on a credential, or hands one out.
     touched: bool,
     verified: Option<Result<Auth<D>, Denial>>,
+    /// Whether that is by an act of this exchange, and not by what the request carries.
+    settled: bool,
     cookies: Vec<SetCookie>,
     /// What was issued in this exchange, and is ended if it fails.
     issued: Vec<Credential>,
@@ -51,6 +53,8 @@ pub(crate) struct Exchange<D> {
     pub(crate) site: Arc<Site<D>>,
     cookies: Lines,
     authorization: Lines,
+    /// Whether a cookie that was rejected may be removed.
+    may_forget: bool,
     state: Mutex<State<D>>,
 }
 
@@ -94,7 +98,7 @@ impl<D> Headers for Exchange<D> {
 }
 
 impl<D: Send + Sync + 'static> Exchange<D> {
-    pub(crate) fn begin(site: Arc<Site<D>>, headers: &mut HeaderMap) -> Self {
+    pub(crate) fn begin(site: Arc<Site<D>>, headers: &mut HeaderMap, may_forget: bool) -> Self {
         let cookies = match site.transport.access() {
             Some(_) => Lines::take(headers, COOKIE),
             None => Lines::default(),
@@ -107,9 +111,11 @@ impl<D: Send + Sync + 'static> Exchange<D> {
             site,
             cookies,
             authorization,
+            may_forget,
             state: Mutex::new(State {
                 touched: false,
                 verified: None,
+                settled: false,
                 cookies: Vec::new(),
                 issued: Vec::new(),
                 closed: false,
@@ -149,7 +155,26 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     }
 
     /// Who is calling, as the authority itself says now.
-    pub(crate) async fn ask(&self, authoritative: bool) -> Result<Auth<D>, Denial> {
+    pub(crate) async fn verify_authoritative(&self) -> Result<Auth<D>, Denial> {
+        if let Some(settled) = self.settled() {
+            return settled;
+        }
+        let verified = self.ask(true).await;
+        let mut state = self.lock();
+        if state.settled {
+            return state.verified.clone().unwrap_or(verified);
+        }
+        state.verified = Some(verified.clone());
+        verified
+    }
+
+    /// Who is calling, if a login, a refresh or a logout of this exchange has settled it.
+    pub(crate) fn settled(&self) -> Option<Result<Auth<D>, Denial>> {
+        let state = self.lock();
+        state.verified.clone().filter(|_| state.settled)
+    }
+
+    async fn ask(&self, authoritative: bool) -> Result<Auth<D>, Denial> {
         let carried = self.carried()?;
         let mut presented = Presented::new(carried.credential());
         if authoritative {
@@ -196,9 +221,11 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         all
     }
 
-    /// Notes what was issued: it is handed out in cookies, unless it is `for_body`.
+    /// Notes what was issued: it is handed out in cookies, unless it is `for_body`. Then those of
+    /// the login that it ends are removed.
     pub(crate) fn hand_out(&self, issued: &Issued<D>, for_body: bool) -> Result<()> {
         let cookies = match for_body {
+            true if self.carries_cookie() => self.removals(true),
             true => Vec::new(),
             false => self.cookies_of(issued)?,
         };
@@ -228,12 +255,15 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     pub(crate) fn became(&self, caller: Auth<D>, credential: Credential) {
         let mut state = self.lock();
         state.verified = Some(Ok(caller));
+        state.settled = true;
         state.issued.push(credential);
     }
 
     /// Notes who the caller is from now on, by a renewal.
     pub(crate) fn renewed(&self, caller: Auth<D>) {
-        self.lock().verified = Some(Ok(caller));
+        let mut state = self.lock();
+        state.verified = Some(Ok(caller));
+        state.settled = true;
     }
 
     /// Notes that the caller is logged out: nobody from now on, and without cookies.
@@ -241,7 +271,14 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         let mut state = self.lock();
         state.touched = true;
         state.verified = Some(Err(Denial::Absent));
+        state.settled = true;
         state.cookies = self.removals(true);
+    }
+
+    fn carries_cookie(&self) -> bool {
+        let transport = &self.site.transport;
+        let mut cookies = transport.refresh().into_iter().chain(transport.access());
+        cookies.any(|cookie| cookie.find(self, |_| true) != Found::Absent)
     }
 
     fn cookies_of(&self, issued: &Issued<D>) -> Result<Vec<SetCookie>> {
@@ -330,6 +367,9 @@ impl<D: Send + Sync + 'static> Exchange<D> {
 
     /// Removes the cookie of a rejected credential, which is of no use to anybody.
     pub(crate) fn forget_rejected(&self) {
+        if !self.may_forget {
+            return;
+        }
         // Of a bearer token that was rejected the cookie says nothing.
         let in_cookie = || self.read().is_ok_and(|carried| !carried.is_bearer());
         let mut state = self.lock();
@@ -339,10 +379,12 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         }
     }
 
-    /// Removes all cookies, after a refresh credential was rejected.
+    /// Removes all cookies, after a refresh credential was rejected, where a rejected one may be.
     pub(crate) fn forget(&self) {
+        if !self.may_forget {
+            return;
+        }
         let mut state = self.lock();
-        state.touched = true;
         state.cookies = self.removals(true);
     }
 

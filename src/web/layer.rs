@@ -175,7 +175,11 @@ where
             let response = denied(Denial::CrossOrigin, &self.site.transport, style);
             return Box::pin(async { Ok(response) });
         }
-        let exchange = Exchange::begin(Arc::clone(&self.site), request.headers_mut());
+        let exchange = Exchange::begin(
+            Arc::clone(&self.site),
+            request.headers_mut(),
+            style.may_forget(),
+        );
         let exchange = Arc::new(exchange);
         let sign_in = SignIn::new(Arc::clone(&exchange));
         request.extensions_mut().insert(sign_in);
@@ -238,7 +242,7 @@ where
     if response.extensions().get::<Denial>().is_some() {
         exchange.touch();
     }
-    if response.status() == http::StatusCode::UNAUTHORIZED && style.may_forget() {
+    if response.status() == http::StatusCode::UNAUTHORIZED {
         exchange.forget_rejected();
     }
     complete(&mut response, &exchange.site.transport, style);

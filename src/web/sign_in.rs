@@ -77,7 +77,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// As for [`Authenticator::verify`](crate::Authenticator::verify).
     pub async fn verify_authoritative(&self) -> Result<Auth<D>, Denial> {
-        self.0.ask(true).await
+        self.0.verify_authoritative().await
     }
 
     /// Logs a user in, who has just proven who they are: ends what the request carried, and sets
@@ -98,7 +98,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     }
 
     /// Logs a user in, and answers with the credential in the body (RFC 6749, section 5.1): for
-    /// programs, which present it as a bearer token. Ends what the request carried.
+    /// programs, which present it as a bearer token. Ends what the request carried, and removes
+    /// its cookies.
     ///
     /// # Errors
     ///
@@ -114,12 +115,14 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         Ok(TokenResponse::new(body, self.caller(issued)))
     }
 
-    /// Refreshes what the request carries in its cookies, and sets them anew.
+    /// Refreshes what the request carries in its cookies, and sets them anew. After a login or a
+    /// logout in the same request there is nothing to refresh, and the caller is the one of that.
     ///
     /// # Errors
     ///
     /// [`Denial::Absent`] if there is nothing to refresh; otherwise as for
-    /// [`Authenticator::refresh`](crate::Authenticator::refresh). What is rejected is removed.
+    /// [`Authenticator::refresh`](crate::Authenticator::refresh). What is rejected is
+    /// removed, unless a script has sent the request: another tab may have logged in meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -128,6 +131,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let exchange = &*self.0;
         exchange.touch();
         exchange.open()?;
+        if let Some(settled) = exchange.settled() {
+            return settled;
+        }
         let credential = match exchange.refreshable()? {
             Some(refresh) => refresh,
             None => match exchange.carried()? {

@@ -134,7 +134,16 @@ fn the_caller_is_verified_once_unless_the_authority_is_asked() {
         store.calls_of(Method::Load) - before
     };
     assert_eq!(loads(Require::authenticated()), 1);
-    assert_eq!(loads(Require::authenticated().authoritative()), 2);
+    // What the authority says is what all who come later get.
+    assert_eq!(loads(Require::authenticated().authoritative()), 1);
+    // It is asked although the caller is known.
+    let inner = Require::authenticated().authoritative().layer(Handler);
+    let mut guarded = Browser::before(site.layer(Require::authenticated().layer(inner)));
+    guarded.jar = browser.jar.clone();
+    store.reset();
+    let before = store.calls_of(Method::Load);
+    assert_eq!(guarded.get("/me").body, "alice");
+    assert_eq!(store.calls_of(Method::Load) - before, 2);
     store.reset();
     let before = store.calls_of(Method::Load);
     assert_eq!(browser.get("/open").status, 200);

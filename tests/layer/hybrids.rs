@@ -106,3 +106,18 @@ fn a_hybrid_without_a_cookie_for_its_refresh_credential_is_a_mistake() {
     let listed = statewise::testkit::block_on(auth.sessions("alice", None));
     assert!(listed.unwrap().sessions.is_empty());
 }
+
+/// Another tab may have logged in meanwhile.
+#[test]
+fn a_script_whose_refresh_is_rejected_removes_no_cookie() {
+    let (mut browser, _) = browser();
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    let mut other = browser.clone();
+    browser.post("/auth/logout", &[]);
+    let fields = [
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    let answer = other.post("/auth/refresh", &fields);
+    assert_eq!((answer.status, answer.set_cookies().len()), (401, 0));
+}
