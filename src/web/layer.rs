@@ -204,7 +204,11 @@ impl<S, D> AuthService<S, D> {
         }
         let host = match request.uri().authority() {
             Some(authority) => Some(authority.as_str()),
-            None => headers.get(HOST).and_then(|host| host.to_str().ok()),
+            None => {
+                let mut hosts = headers.get_all(HOST).iter();
+                let host = hosts.next().filter(|_| hosts.next().is_none());
+                host.and_then(|host| host.to_str().ok())
+            }
         };
         origins.allows(method.as_str(), host, headers)
     }

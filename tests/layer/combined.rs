@@ -60,3 +60,17 @@ fn a_refresh_after_a_login_keeps_the_login() {
     browser.post("/login-refresh", &[]);
     assert_eq!(browser.get("/me").body, "second");
 }
+
+/// Of two hosts neither is the one that was asked.
+#[test]
+fn an_origin_is_compared_to_no_host_of_several() {
+    let clock = ManualClock::default();
+    let mut browser = Browser::of(&layer(sessions(&store(), &clock), transport()));
+    let fields = [
+        ("x-user", "alice"),
+        ("host", "a.example"),
+        ("host", "b.example"),
+        ("origin", "https://a.example"),
+    ];
+    assert_eq!(browser.post("/login", &fields).status, 403);
+}
