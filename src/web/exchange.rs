@@ -358,10 +358,10 @@ impl<D: Send + Sync + 'static> Exchange<D> {
             _ => return,
         };
         // An outage, or a logout meanwhile, leaves the answer as it is: the next request tells.
-        if let Ok(issued) = self.site.auth.refresh_dyn(carried.credential()).await {
-            if let Ok(cookies) = self.cookies_of(&issued) {
-                self.lock().cookies = cookies;
-            }
+        if let Ok(issued) = self.site.auth.refresh_dyn(carried.credential()).await
+            && let Ok(cookies) = self.cookies_of(&issued)
+        {
+            self.lock().cookies = cookies;
         }
     }
 
