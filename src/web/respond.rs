@@ -25,7 +25,7 @@ impl Style {
         let content_type = request.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let mode = request.get(SEC_FETCH_MODE).map(HeaderValue::as_bytes);
         Self {
-            is_grpc: content_type.is_some_and(|kind| kind.starts_with(b"application/grpc")),
+            is_grpc: content_type.is_some_and(is_grpc),
             is_script: mode.is_some_and(|mode| mode != b"navigate"),
         }
     }
@@ -35,6 +35,13 @@ impl Style {
     pub(crate) fn may_forget(self) -> bool {
         !self.is_script
     }
+}
+
+/// Whether a content type is one of gRPC itself, whatever encodes its messages: `grpc-web` has
+/// another form.
+fn is_grpc(kind: &[u8]) -> bool {
+    let rest = kind.strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
 /// The answer to a request that the service does not see.

@@ -201,16 +201,19 @@ impl Transport {
     }
 
     /// The cookie of what is presented with each request.
+    #[cfg(feature = "tower")]
     pub(crate) fn access(&self) -> Option<&Cookie> {
         self.cookie.as_ref()
     }
 
     /// The cookie of what is presented to refresh.
+    #[cfg(feature = "tower")]
     pub(crate) fn refresh(&self) -> Option<&Cookie> {
         self.refresh.as_ref()
     }
 
     /// Whether bearer tokens are read.
+    #[cfg(feature = "tower")]
     pub(crate) fn reads_bearer(&self) -> bool {
         self.bearer
     }

@@ -42,6 +42,12 @@ fn denials_are_trailers_only() {
         let foreign = [("content-type", kind), ("sec-fetch-site", "cross-site")];
         assert_eq!(client.post("/open", &foreign).one("grpc-status"), Some("7"));
     }
-    let answer = client.post("/open", &[("content-type", "application/json")]);
-    assert_eq!(status(&answer), (401, None, None));
+    for kind in [
+        "application/json",
+        "application/grpcfoo",
+        "application/grpc-web+proto",
+    ] {
+        let answer = client.post("/open", &[("content-type", kind)]);
+        assert_eq!(status(&answer), (401, None, None), "{kind}");
+    }
 }

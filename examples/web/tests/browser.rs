@@ -149,6 +149,23 @@ fn every_button_does_what_it_says() {
     visitor.press("session", "everywhere", "200, takes effect at once");
     visitor.press("session", "thief", "401, credential rejected: unknown");
 
+    // Both: minutes by itself, and longer by refreshing.
+    visitor.press("hybrid", "refresh", "401, no credential");
+    visitor.press("hybrid", "login", "200");
+    visitor.press("hybrid", "call", "200, it is alice");
+    visitor.wait_five_minutes();
+    visitor.press("hybrid", "call", "401, credential rejected: expired");
+    visitor.press("hybrid", "refresh", "200, refreshed for alice");
+    visitor.press("hybrid", "call", "200, it is alice");
+    visitor.press("hybrid", "steal", "200, has");
+    visitor.press("hybrid", "thief", "200, is taken for alice");
+    visitor.press("hybrid", "logout", "200, takes effect within");
+    visitor.press("hybrid", "thief", "401, credential rejected: revoked");
+    visitor.press("hybrid", "login", "200");
+    visitor.press("hybrid", "steal", "200");
+    visitor.press("hybrid", "everywhere", "200, takes effect within");
+    visitor.press("hybrid", "thief", "401, credential rejected: revoked");
+
     // A token lives on until it expires ..
     visitor.press("token", "login", "200, logged in");
     visitor.press("token", "call", "200, it is alice");
@@ -160,6 +177,9 @@ fn every_button_does_what_it_says() {
         "200, takes effect when the token expires",
     );
     visitor.press("token", "thief", "200, is taken for alice");
+    if let Some(file) = std::env::var_os("STATEWISE_SCREENSHOT") {
+        std::fs::write(file, visitor.browser.screenshot()).unwrap();
+    }
     visitor.press(
         "token",
         "everywhere",
@@ -187,29 +207,9 @@ fn every_button_does_what_it_says() {
         v.text("[data-mode=token] .server")
     });
 
-    // Both: minutes by itself, and longer by refreshing.
-    visitor.press("hybrid", "refresh", "401, no credential");
-    visitor.press("hybrid", "login", "200");
-    visitor.press("hybrid", "call", "200, it is alice");
-    visitor.wait_five_minutes();
-    visitor.press("hybrid", "call", "401, credential rejected: expired");
-    visitor.press("hybrid", "refresh", "200, refreshed for alice");
-    visitor.press("hybrid", "call", "200, it is alice");
-    visitor.press("hybrid", "steal", "200, has");
-    visitor.press("hybrid", "thief", "200, is taken for alice");
-    visitor.press("hybrid", "logout", "200, takes effect within");
-    visitor.press("hybrid", "thief", "401, credential rejected: revoked");
-    visitor.press("hybrid", "login", "200");
-    visitor.press("hybrid", "steal", "200");
-    visitor.press("hybrid", "everywhere", "200, takes effect within");
-    visitor.press("hybrid", "thief", "401, credential rejected: revoked");
-
     // A button without a test is a mistake.
     assert_eq!(visitor.buttons(), visitor.pressed);
     assert_eq!(visitor.browser.complaints(), Vec::<String>::new());
-    if let Some(file) = std::env::var_os("STATEWISE_SCREENSHOT") {
-        std::fs::write(file, visitor.browser.screenshot()).unwrap();
-    }
 }
 
 #[test]

@@ -61,6 +61,7 @@ impl Chromium {
             "--disable-background-networking".to_owned(),
             "--disable-component-update".to_owned(),
             "--disable-sync".to_owned(),
+            "--hide-scrollbars".to_owned(),
             "--force-color-profile=srgb".to_owned(),
             format!("--user-data-dir={}", folder.display()),
             format!("--window-size={width},{height}"),
