@@ -75,7 +75,7 @@ fn router(layer: AuthLayer) -> Result<Router, Failure> {
     ])?;
     let administration = Router::new()
         .route("/admin", get(admin))
-        .layer(Require::<()>::authenticated().role("admin"));
+        .layer(Require::authenticated().role("admin"));
     Ok(Router::new()
         .route("/token", post(token))
         .route("/refresh", post(refresh))

@@ -70,14 +70,10 @@ impl FromRequest for SameOrigin {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let headers = request.headers();
-        let host = match request.uri().authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => headers
-                .get(header::HOST)
-                .and_then(|host| host.to_str().ok()),
-        };
+        let authority = request.uri().authority();
+        let authority = authority.map(|authority| authority.as_str());
         let method = request.method().as_str();
-        let allowed = OriginPolicy::new().allows(method, host, &Fields(headers));
+        let allowed = OriginPolicy::new().allows(method, authority, &Fields(headers));
         ready(allowed.then_some(Self).ok_or(Refused(Denial::CrossOrigin)))
     }
 }

@@ -100,7 +100,8 @@ impl<'a> Claims<'a> {
     }
 
     /// The claims of somebody else's token. What RFC 7519 registers has its type, and so has `acr`,
-    /// which an application may require to have a value; what is ours alone means nothing there, but roles and `auth_time` are taken where they have their type.
+    /// which an application may require to have a value; what is ours alone means nothing there, but
+    /// roles and `auth_time` are taken where they have their type.
     pub(crate) fn foreign(json: &'a str) -> Result<Self> {
         let mut claims = Self::default();
         json::object(json, |name, value, raw| {

@@ -23,7 +23,8 @@ const MAX_LEEWAY: u64 = 300;
 /// The header is read by a strict parser: `alg` must be the key's own (RFC 8725, section 3.1);
 /// `crit`, `b64`, `zip` and `enc` are refused; `jwk`, `jku`, `x5c` and `x5u` are never looked at.
 /// `exp`, `iat` and `sub` must be there, and every registered claim must have its type. The class is
-/// the claim `acr`, and the application's data are read from the whole claims set. Such tokens can be verified and not refreshed.
+/// the claim `acr`, and the application's data are read from the whole claims set. Such tokens can be
+/// verified and not refreshed.
 ///
 /// ```
 /// use std::time::Duration;

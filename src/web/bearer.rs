@@ -1,7 +1,7 @@
 //! The bearer token of a request.
 
-use super::found::Found;
-use super::headers::{Headers, Single, is_token_byte, single};
+use crate::web::found::Found;
+use crate::web::headers::{Headers, Single, is_token_byte, single};
 
 /// Longest token in bytes: the longest that any configuration of this crate accepts.
 const MAX_LENGTH: usize = 8192;

@@ -4,9 +4,8 @@ mod builder;
 
 use crate::error::{Error, Refusal, Result};
 use crate::issued::Credential;
-
-use super::found::Found;
-use super::headers::{Headers, trim};
+use crate::web::found::Found;
+use crate::web::headers::{Headers, trim};
 
 pub use builder::CookieBuilder;
 

@@ -94,10 +94,7 @@ impl Denial {
     pub fn answer(&self, transport: &Transport) -> Answer {
         let status = self.status();
         let retry_after = matches!(status, 429 | 503).then(|| {
-            let said = match self {
-                Self::Failed(error) => error.retry_after(),
-                _ => None,
-            };
+            let said = self.error().and_then(Error::retry_after);
             // Rounded up: too early is of no use.
             said.map_or(RETRY_AFTER, |after| {
                 after.as_secs() + u64::from(after.subsec_nanos() > 0)

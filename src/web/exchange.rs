@@ -10,6 +10,8 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::issued::{Credential, Issued};
 use crate::web::auth::Auth;
+use crate::web::bearer::bearer;
+use crate::web::cookie::Cookie;
 use crate::web::denial::Denial;
 use crate::web::found::Found;
 use crate::web::headers::Headers;
@@ -135,8 +137,12 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     }
 
     fn read(&self) -> Result<Carried<'_>, Denial> {
-        let accepts = |credential: &str| self.site.auth.accepts_dyn(credential);
-        self.site.transport.read(self, accepts)
+        self.site.transport.read(self, |value| self.accepts(value))
+    }
+
+    /// Whether a value has the shape of a credential.
+    fn accepts(&self, value: &str) -> bool {
+        self.site.auth.accepts_dyn(value)
     }
 
     pub(crate) fn touch(&self) {
@@ -189,7 +195,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         let Some(cookie) = self.site.transport.refresh() else {
             return Ok(None);
         };
-        match cookie.find(self, |value| self.site.auth.accepts_dyn(value)) {
+        match cookie.find(self, |value| self.accepts(value)) {
             Found::One(credential) => Ok(Some(credential)),
             Found::Absent => Ok(None),
             Found::Ambiguous(..) | Found::Malformed => Err(Denial::Ambiguous),
@@ -200,21 +206,21 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     /// carried: what a new login ends.
     pub(crate) fn all_carried(&self) -> Vec<String> {
         let transport = &self.site.transport;
-        let accepts = |value: &str| self.site.auth.accepts_dyn(value);
         let mut all: Vec<String> = Vec::new();
         let mut add = |found: Found<'_>| match found {
             Found::One(one) => all.push(one.to_owned()),
             Found::Ambiguous(one, other) => {
-                let both = [one, other].into_iter().filter(|value| accepts(value));
+                // Where one of them cannot be ours it is empty.
+                let both = [one, other].into_iter().filter(|value| !value.is_empty());
                 all.extend(both.map(str::to_owned));
             }
             Found::Absent | Found::Malformed => {}
         };
-        for cookie in transport.refresh().into_iter().chain(transport.access()) {
-            add(cookie.find(self, accepts));
+        for cookie in transport.cookies() {
+            add(cookie.find(self, |value| self.accepts(value)));
         }
         if transport.reads_bearer() {
-            add(crate::web::bearer::bearer(self));
+            add(bearer(self));
         }
         let issued = &self.lock().issued;
         all.extend(issued.iter().map(|issued| issued.reveal().to_owned()));
@@ -276,8 +282,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     }
 
     fn carries_cookie(&self) -> bool {
-        let transport = &self.site.transport;
-        let mut cookies = transport.refresh().into_iter().chain(transport.access());
+        let mut cookies = self.site.transport.cookies();
         cookies.any(|cookie| cookie.find(self, |_| true) != Found::Absent)
     }
 
@@ -288,7 +293,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
                 "a login in a cookie where credentials travel in none: issue a token",
             ));
         };
-        let set = |cookie: &crate::web::Cookie, credential: &Credential| {
+        let set = |cookie: &Cookie, credential: &Credential| {
             Ok::<_, Error>(SetCookie {
                 name: cookie.name().into(),
                 value: cookie.set(credential)?,

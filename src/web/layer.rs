@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{HOST, UPGRADE};
-use http::{Method, Request, Response};
+use http::uri::Authority;
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -20,7 +20,7 @@ use crate::web::bearer::bearer;
 use crate::web::denial::Denial;
 use crate::web::exchange::{Exchange, Site};
 use crate::web::found::Found;
-use crate::web::origin::OriginPolicy;
+use crate::web::origin::{OriginPolicy, acts};
 use crate::web::respond::{Style, complete, denied, finish};
 use crate::web::sign_in::SignIn;
 use crate::web::transport::Transport;
@@ -194,23 +194,12 @@ impl<S, D> AuthService<S, D> {
         let Some(origins) = &self.site.origins else {
             return true;
         };
-        let (method, headers) = (request.method(), request.headers());
-        if matches!(*method, Method::GET | Method::HEAD) && !headers.contains_key(UPGRADE) {
-            return true;
-        }
+        let (method, headers) = (request.method().as_str(), request.headers());
         // No browser adds a bearer token on its own.
-        if self.site.transport.reads_bearer() && matches!(bearer(headers), Found::One(_)) {
-            return true;
-        }
-        let host = match request.uri().authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => {
-                let mut hosts = headers.get_all(HOST).iter();
-                let host = hosts.next().filter(|_| hosts.next().is_none());
-                host.and_then(|host| host.to_str().ok())
-            }
-        };
-        origins.allows(method.as_str(), host, headers)
+        let by_bearer =
+            || self.site.transport.reads_bearer() && matches!(bearer(headers), Found::One(_));
+        let authority = || request.uri().authority().map(Authority::as_str);
+        !acts(method, headers) || by_bearer() || origins.allows(method, authority(), headers)
     }
 }
 

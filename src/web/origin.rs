@@ -86,15 +86,16 @@ impl OriginPolicy {
         Ok(self)
     }
 
-    /// Whether the request may act with the cookies that it carries. `host` is the `Host` field or,
-    /// in HTTP/2, the authority of the URI; several `Host` fields are none.
+    /// Whether the request may act with the cookies that it carries. `authority` is that of the
+    /// request's URI, where it has one, as in HTTP/2; otherwise the `Host` field says who was asked,
+    /// and several say nothing. Fields that a proxy may have added are not read.
     pub fn allows<H: Headers + ?Sized>(
         &self,
         method: &str,
-        host: Option<&str>,
+        authority: Option<&str>,
         headers: &H,
     ) -> bool {
-        if matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") && !opens_socket(headers) {
+        if !acts(method, headers) {
             return true;
         }
         let origin = single(headers, "origin");
@@ -110,7 +111,10 @@ impl OriginPolicy {
         }
         match origin {
             Single::Absent => true,
-            Single::One(origin) => host.is_some_and(|host| is_own(origin, host)),
+            Single::One(origin) => {
+                let host = authority.or_else(|| host(headers));
+                host.is_some_and(|host| is_own(origin, host))
+            }
             Single::Several => false,
         }
     }
@@ -119,6 +123,19 @@ impl OriginPolicy {
         self.trusted
             .iter()
             .any(|trusted| trusted.as_bytes().eq_ignore_ascii_case(origin))
+    }
+}
+
+/// Whether a request may change anything, and so is asked for its origin.
+pub(crate) fn acts<H: Headers + ?Sized>(method: &str, headers: &H) -> bool {
+    !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") || opens_socket(headers)
+}
+
+/// The one `Host` field.
+fn host<H: Headers + ?Sized>(headers: &H) -> Option<&str> {
+    match single(headers, "host") {
+        Single::One(host) => std::str::from_utf8(host).ok(),
+        Single::Absent | Single::Several => None,
     }
 }
 

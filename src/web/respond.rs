@@ -166,27 +166,23 @@ fn sets(line: &HeaderValue, name: &str) -> bool {
 
 /// Whether an answer is marked as one for its user only.
 fn says_private(headers: &HeaderMap) -> bool {
-    let mut directives = headers
-        .get_all(CACHE_CONTROL)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|c| *c == b','));
-    directives.any(|directive| {
-        let directive = directive.trim_ascii();
+    listed(headers, CACHE_CONTROL).any(|directive| {
         directive.eq_ignore_ascii_case(b"private") || directive.eq_ignore_ascii_case(b"no-store")
     })
 }
 
 /// Says that the answer depends on a field of the request, once.
 fn vary(headers: &mut HeaderMap, name: &'static str) {
-    let mut named = headers
-        .get_all(VARY)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|c| *c == b','));
-    let said = named.any(|other| {
-        let other = other.trim_ascii();
-        other == b"*" || other.eq_ignore_ascii_case(name.as_bytes())
-    });
+    let said = listed(headers, VARY)
+        .any(|other| other == b"*" || other.eq_ignore_ascii_case(name.as_bytes()));
     if !said {
         headers.append(VARY, HeaderValue::from_static(name));
     }
+}
+
+/// The members of a field that is a list (RFC 9110, section 5.6.1), on however many lines.
+fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    let lines = headers.get_all(name).into_iter();
+    let members = lines.flat_map(|line| line.as_bytes().split(|c| *c == b','));
+    members.map(<[u8]>::trim_ascii)
 }

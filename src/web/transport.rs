@@ -1,5 +1,7 @@
 //! Where a request carries its credential, and how it is told that it should.
 
+use std::fmt;
+
 use crate::error::{Error, Result};
 use crate::web::bearer::bearer;
 use crate::web::cookie::Cookie;
@@ -58,8 +60,8 @@ impl<'a> Carried<'a> {
     }
 }
 
-impl std::fmt::Debug for Carried<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Carried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Carried")
             .field("is_bearer", &self.is_bearer)
             .finish_non_exhaustive()
@@ -210,6 +212,12 @@ impl Transport {
     #[cfg(feature = "tower")]
     pub(crate) fn refresh(&self) -> Option<&Cookie> {
         self.refresh.as_ref()
+    }
+
+    /// All cookies that carry a credential.
+    #[cfg(feature = "tower")]
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = &Cookie> {
+        self.refresh.iter().chain(&self.cookie)
     }
 
     /// Whether bearer tokens are read.
