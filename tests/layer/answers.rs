@@ -49,11 +49,9 @@ fn all_rejections_look_the_same() {
     let mut browser = Browser::of(&layer(sessions(&store(), &clock), transport()));
     browser.log_in("alice");
     let mut client = Browser::of(&site);
-    let token = client.post("/token", &[("x-user", "alice")]).body;
-    let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+    let token = client.post("/token", &[("x-user", "alice")]).json();
     let token = token["access_token"].as_str().unwrap().to_owned();
-    let ended = client.post("/token", &[("x-user", "bob")]).body;
-    let ended: serde_json::Value = serde_json::from_str(&ended).unwrap();
+    let ended = client.post("/token", &[("x-user", "bob")]).json();
     let ended = format!("Bearer {}", ended["access_token"].as_str().unwrap());
     client.post("/logout", &[("authorization", &ended)]);
     let last = if token.ends_with('A') { 'B' } else { 'A' };
@@ -145,6 +143,14 @@ fn foreign_origins_do_not_act_with_cookies() {
     assert_eq!(browser.post("/open", &own).status, 200);
     assert_eq!(browser.post("/open", &other).status, 403);
 
+    // In HTTP/2 the URI says who was asked.
+    let (url, own) = ("https://a.example/open", "https://a.example");
+    let asked = |host| [("host", host), ("origin", own)];
+    assert_eq!(browser.post(url, &asked("b.example")).status, 200);
+    let other = "https://b.example/open";
+    assert_eq!(browser.post(other, &asked("a.example")).status, 403);
+
+    let other = [("host", "a.example"), ("origin", "https://b.example")];
     let policy = OriginPolicy::new().trust("https://b.example").unwrap();
     let trusting = layer(sessions(&store(), &clock), transport()).origins(policy);
     assert_eq!(Browser::of(&trusting).post("/open", &other).status, 200);

@@ -1,19 +1,16 @@
 //! Acts that meet in one request, or in one browser.
 
-use std::sync::Arc;
-
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, Require, Transport};
 use tower_layer::Layer;
 
-use crate::site::{Browser, Handler, layer, seconds, sessions, sessions_of, store, transport};
+use crate::site::{Browser, Handler, layer, renewing, seconds, sessions, store, transport};
 
 /// A guard that asks the authority is a verification like any other: what is due is renewed.
 #[test]
 fn behind_an_authoritative_guard_a_login_is_renewed() {
     let clock = ManualClock::default();
-    let auth = sessions_of(&store(), &clock).renew_after(seconds(60));
-    let site = layer(Arc::new(auth.build().unwrap()), transport());
+    let site = layer(renewing(&store(), &clock), transport());
     let mut browser = Browser::of(&site);
     browser.log_in("alice");
     let guard = Require::authenticated().authoritative();

@@ -1,13 +1,9 @@
 //! The cookie and its life: WEB-01 to WEB-04 of the store behaviours, and renewal.
 
-use std::sync::Arc;
-
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, SameSite, Transport};
 
-use crate::site::{
-    ABSOLUTE, Browser, IDLE, layer, seconds, sessions, sessions_of, store, transport,
-};
+use crate::site::{ABSOLUTE, Browser, IDLE, layer, renewing, seconds, sessions, store, transport};
 
 fn browser() -> (Browser, ManualClock) {
     let clock = ManualClock::default();
@@ -94,8 +90,7 @@ fn a_credential_that_is_due_is_renewed_once_also_on_a_5xx() {
     for then in [None, Some("500")] {
         let clock = ManualClock::default();
         let store = store();
-        let auth = sessions_of(&store, &clock).renew_after(seconds(60));
-        let mut browser = Browser::of(&layer(Arc::new(auth.build().unwrap()), transport()));
+        let mut browser = Browser::of(&layer(renewing(&store, &clock), transport()));
         browser.log_in("alice");
         let first = browser.id();
         assert!(browser.get("/me").set_cookies().is_empty());
@@ -125,8 +120,7 @@ fn a_credential_that_is_due_is_renewed_once_also_on_a_5xx() {
 #[test]
 fn what_ends_is_not_renewed() {
     let clock = ManualClock::default();
-    let auth = sessions_of(&store(), &clock).renew_after(seconds(60));
-    let mut browser = Browser::of(&layer(Arc::new(auth.build().unwrap()), transport()));
+    let mut browser = Browser::of(&layer(renewing(&store(), &clock), transport()));
     browser.log_in("alice");
     clock.advance(seconds(61));
     let answer = browser.post("/logout-all", &[]);
@@ -186,6 +180,9 @@ fn no_cache_keeps_what_depends_on_a_credential() {
     let private = browser.get("/private");
     assert_eq!(private.one("vary"), Some("Cookie"));
     assert_eq!(private.one("cache-control"), Some("private, max-age=60"));
+    let private = browser.get("/private-last");
+    assert_eq!(private.one("vary"), Some("Accept, cookie"));
+    assert_eq!(private.one("cache-control"), Some("max-age=60, private"));
     let logout = browser.post("/logout", &[]);
     assert_eq!(logout.one("vary"), Some("Cookie"));
     assert_eq!(logout.one("cache-control"), Some("no-store"));

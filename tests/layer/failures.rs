@@ -1,12 +1,11 @@
 //! When something fails, cookie and store agree: WEB-05.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use statewise::session::SessionAuthenticator;
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 
-use crate::site::{Browser, Store, layer, sessions, store, tokens, transport};
+use crate::site::{Browser, Store, layer, renewing, seconds, sessions, store, tokens, transport};
 
 fn live(auth: &SessionAuthenticator<Store>, user: &str) -> usize {
     let listed = block_on(auth.sessions(user, None));
@@ -120,10 +119,9 @@ fn a_login_that_the_store_cannot_take_sets_no_cookie() {
 fn a_renewal_that_fails_is_tried_again() {
     let clock = ManualClock::default();
     let store = store();
-    let auth = crate::site::sessions_of(&store, &clock).renew_after(crate::site::seconds(60));
-    let mut browser = Browser::of(&layer(Arc::new(auth.build().unwrap()), transport()));
+    let mut browser = Browser::of(&layer(renewing(&store, &clock), transport()));
     browser.log_in("alice");
-    clock.advance(crate::site::seconds(61));
+    clock.advance(seconds(61));
     store.reset();
     store.fail_nth_of(Method::Renew, 1, Fault::Fails);
     let answer = browser.get("/me");

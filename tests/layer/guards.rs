@@ -1,7 +1,5 @@
 //! What is asked of a caller beyond a credential: RFC 9470, OWASP ASVS 7.5.
 
-use std::sync::Arc;
-
 use axum_core::body::Body;
 use http::Request;
 use statewise::testkit::{ManualClock, Method, block_on};
@@ -10,7 +8,7 @@ use statewise::{Authenticator, Login};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::site::{Browser, Handler, layer, seconds, sessions, store, tokens, transport};
+use crate::site::{Browser, Handler, layer, renewing, seconds, sessions, store, tokens, transport};
 
 fn bearer(issued: &statewise::Issued) -> String {
     format!("Bearer {}", issued.credential().reveal())
@@ -67,8 +65,7 @@ fn roles_freshness_and_class_are_asked_for_before_the_service_runs() {
 #[test]
 fn a_renewal_makes_nobody_fresh() {
     let clock = ManualClock::default();
-    let auth = crate::site::sessions_of(&store(), &clock).renew_after(seconds(60));
-    let site = layer(Arc::new(auth.build().unwrap()), transport()).clock(clock.clone());
+    let site = layer(renewing(&store(), &clock), transport()).clock(clock.clone());
     let mut browser = Browser::of(&site);
     browser.log_in("alice");
     let require = Require::authenticated().fresh(seconds(100));

@@ -8,12 +8,13 @@ use std::time::Duration;
 use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode};
 use statewise::hybrid::HybridAuthenticator;
 use statewise::session::{SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
 use statewise::testkit::{FaultyStore, ManualClock, block_on};
-use statewise::token::{Key, TokenAuthenticator};
+use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
 use statewise::web::{Auth, AuthLayer, AuthService, Cookie, Denial, SignIn, Transport};
 use statewise::{BoxFuture, DynAuthenticator, Login, Revocation};
 use tower_layer::Layer;
@@ -33,7 +34,7 @@ pub(crate) fn store() -> Store {
     Arc::new(FaultyStore::new(memory))
 }
 
-pub(crate) fn sessions_of(store: &Store, clock: &ManualClock) -> SessionBuilder<Store, ()> {
+fn sessions_of(store: &Store, clock: &ManualClock) -> SessionBuilder<Store, ()> {
     SessionAuthenticator::builder(Arc::clone(store))
         .idle(seconds(IDLE))
         .absolute(seconds(ABSOLUTE))
@@ -44,23 +45,27 @@ pub(crate) fn sessions(store: &Store, clock: &ManualClock) -> Arc<SessionAuthent
     Arc::new(sessions_of(store, clock).build().unwrap())
 }
 
-pub(crate) fn tokens(clock: &ManualClock) -> Arc<TokenAuthenticator> {
+/// Sessions whose credential is due for renewal after a minute.
+pub(crate) fn renewing(store: &Store, clock: &ManualClock) -> Arc<SessionAuthenticator<Store>> {
+    let sessions = sessions_of(store, clock).renew_after(seconds(60));
+    Arc::new(sessions.build().unwrap())
+}
+
+fn tokens_for(lifetime: u64, clock: &ManualClock) -> TokenBuilder<()> {
     let key = Key::hs256(&(1..=32).collect::<Vec<u8>>()).unwrap();
-    let builder = TokenAuthenticator::builder(key)
+    TokenAuthenticator::builder(key)
         .issuer("https://auth.example")
         .audience("api")
-        .lifetime(seconds(900))
-        .clock(clock.clone());
-    Arc::new(builder.build().unwrap())
+        .lifetime(seconds(lifetime))
+        .clock(clock.clone())
+}
+
+pub(crate) fn tokens(clock: &ManualClock) -> Arc<TokenAuthenticator> {
+    Arc::new(tokens_for(900, clock).build().unwrap())
 }
 
 pub(crate) fn hybrid(store: &Store, clock: &ManualClock) -> Arc<HybridAuthenticator<Store>> {
-    let key = Key::hs256(&(1..=32).collect::<Vec<u8>>()).unwrap();
-    let access = TokenAuthenticator::builder(key)
-        .issuer("https://auth.example")
-        .audience("api")
-        .lifetime(seconds(600));
-    let refresh = sessions_of(store, clock);
+    let (access, refresh) = (tokens_for(600, clock), sessions_of(store, clock));
     Arc::new(HybridAuthenticator::new(access, refresh).unwrap())
 }
 
@@ -85,37 +90,32 @@ impl Handler {
         let answer = match &*path {
             "/open" => Ok("open".into_response()),
             "/fields" => Ok(format!("{:?}", parts.headers).into_response()),
-            "/private" => {
-                let caller: Result<Auth, Denial> =
-                    <Auth<_> as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await;
-                caller.map(|caller| {
-                    let fields = [("cache-control", "private, max-age=60"), ("vary", "Cookie")];
-                    (fields, caller.subject().to_owned()).into_response()
-                })
-            }
-            "/me" => {
-                let caller: Result<Auth, Denial> =
-                    <Auth<_> as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await;
-                caller.map(|caller| caller.subject().to_owned().into_response())
-            }
+            "/private" | "/private-last" => caller::<()>(&mut parts).await.map(|caller| {
+                let (cache, vary) = match &*path {
+                    "/private" => ("private, max-age=60", "Cookie"),
+                    _ => ("max-age=60, private", "Accept, cookie"),
+                };
+                let fields = [("cache-control", cache), ("vary", vary)];
+                (fields, caller.subject().to_owned()).into_response()
+            }),
+            "/me" => caller::<()>(&mut parts).await.map(|caller| named(&caller)),
             "/maybe" => {
                 let caller: Result<Option<Auth>, Denial> =
                     <Auth as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &())
                         .await;
                 caller.map(|caller| match caller {
-                    Some(caller) => caller.subject().to_owned().into_response(),
+                    Some(caller) => named(&caller),
                     None => "nobody".into_response(),
                 })
             }
-            "/other" => {
-                let caller: Result<Auth<u32>, Denial> =
-                    <Auth<_> as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await;
-                caller.map(|caller| caller.subject().to_owned().into_response())
-            }
+            "/other" => caller::<u32>(&mut parts).await.map(|caller| named(&caller)),
             "/login" => Self::log_in(sign_in(), &user.unwrap_or_default()).await,
-            "/keep" => {
+            "/keep" | "/keep-for-ever" => {
                 let kept = parts.extensions.get::<Kept>().unwrap();
                 *kept.0.lock().unwrap() = Some(sign_in().unwrap());
+                if path == "/keep-for-ever" {
+                    std::future::pending::<()>().await;
+                }
                 Ok("kept".into_response())
             }
             "/login-twice" => match Self::log_in(sign_in(), "first").await {
@@ -125,7 +125,7 @@ impl Handler {
             "/login-refresh" => match Self::log_in(sign_in(), "second").await {
                 Ok(_) => {
                     let caller = sign_in().unwrap().refresh().await;
-                    caller.map(|caller| caller.subject().to_owned().into_response())
+                    caller.map(|caller| named(&caller))
                 }
                 denied => denied,
             },
@@ -176,7 +176,7 @@ impl Handler {
             }
             "/auth/refresh" => {
                 let caller = sign_in().unwrap().refresh().await;
-                caller.map(|caller| caller.subject().to_owned().into_response())
+                caller.map(|caller| named(&caller))
             }
             "/auth/logout" | "/logout" => sign_in().unwrap().revoke().await.map(said),
             "/auth/login" => Self::log_in(sign_in(), &user.unwrap()).await,
@@ -196,8 +196,17 @@ impl Handler {
 
     async fn log_in(sign_in: statewise::Result<SignIn>, user: &str) -> Result<Response, Denial> {
         let caller = sign_in?.issue(Login::new(user)).await?;
-        Ok(caller.subject().to_owned().into_response())
+        Ok(named(&caller))
     }
+}
+
+/// The caller, as a handler takes it for an argument.
+async fn caller<D: Send + Sync + 'static>(parts: &mut Parts) -> Result<Auth<D>, Denial> {
+    <Auth<D> as FromRequestParts<()>>::from_request_parts(parts, &()).await
+}
+
+fn named<D>(caller: &Auth<D>) -> Response {
+    caller.subject().to_owned().into_response()
 }
 
 fn said(revocation: Revocation) -> Response {
@@ -237,6 +246,10 @@ impl Answer {
         let all = self.all(name);
         assert!(all.len() < 2, "{name} twice: {all:?}");
         all.first().copied()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
     }
 
     pub(crate) fn set_cookies(&self) -> Vec<&str> {

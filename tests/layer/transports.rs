@@ -1,10 +1,9 @@
 //! Cookie, bearer token, or both; and a token in the body.
 
-use serde_json::Value;
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, Denial, Transport};
 
-use crate::site::{Browser, hybrid, layer, sessions, store, tokens};
+use crate::site::{Browser, hybrid, layer, renewing, seconds, sessions, store, tokens};
 
 #[test]
 fn a_program_logs_in_with_a_token_in_the_body() {
@@ -15,7 +14,7 @@ fn a_program_logs_in_with_a_token_in_the_body() {
     assert_eq!(answer.one("content-type"), Some("application/json"));
     assert_eq!(answer.one("cache-control"), Some("no-store"));
     assert!(answer.set_cookies().is_empty());
-    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    let body = answer.json();
     assert_eq!(body["token_type"], "Bearer");
     assert_eq!(body["expires_in"], 900);
     assert_eq!(body.get("refresh_token"), None);
@@ -31,17 +30,16 @@ fn a_program_refreshes_with_what_it_was_given() {
     let clock = ManualClock::default();
     let site = layer(hybrid(&store(), &clock), Transport::bearer()).clock(clock.clone());
     let mut client = Browser::of(&site);
-    let body: Value =
-        serde_json::from_str(&client.post("/token", &[("x-user", "alice")]).body).unwrap();
+    let body = client.post("/token", &[("x-user", "alice")]).json();
     assert_eq!(body["expires_in"], 600);
     let refresh = body["refresh_token"].as_str().unwrap();
     // An answer that fails ends nothing: what was lost is given again.
-    clock.advance(crate::site::seconds(60));
+    clock.advance(seconds(60));
     let failing = [("x-token", refresh), ("x-then", "500")];
     assert_eq!(client.post("/refresh-token", &failing).status, 500);
     let answer = client.post("/refresh-token", &[("x-token", refresh)]);
     assert_eq!(answer.status, 200);
-    let again: Value = serde_json::from_str(&answer.body).unwrap();
+    let again = answer.json();
     assert_ne!(again["access_token"], body["access_token"]);
     let access = body["access_token"].as_str().unwrap();
     assert_eq!(
@@ -62,13 +60,14 @@ fn a_program_refreshes_with_what_it_was_given() {
 #[test]
 fn a_bearer_token_is_not_renewed_into_a_cookie() {
     let clock = ManualClock::default();
-    let auth = crate::site::sessions_of(&store(), &clock).renew_after(crate::site::seconds(60));
-    let auth = std::sync::Arc::new(auth.build().unwrap());
-    let site = layer(auth, Transport::both(Cookie::default()));
+    let site = layer(
+        renewing(&store(), &clock),
+        Transport::both(Cookie::default()),
+    );
     let mut browser = Browser::of(&site);
     browser.log_in("alice");
     let bearer = format!("Bearer {}", browser.id());
-    clock.advance(crate::site::seconds(61));
+    clock.advance(seconds(61));
     let mut client = Browser::of(&site);
     let answer = client.send("GET", "/me", &[("authorization", &bearer)]);
     assert_eq!((&*answer.body, answer.set_cookies().len()), ("alice", 0));
