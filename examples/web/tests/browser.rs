@@ -11,45 +11,29 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 #[path = "browser/chromium.rs"]
 mod chromium;
-#[path = "../web/site.rs"]
-mod site;
+mod support;
 
 use chromium::Chromium;
-
-/// The example, served within this process; its address.
-fn served() -> String {
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            // As the program prints it.
-            tell.send(format!("http://127.0.0.1:{port}/")).unwrap();
-            axum::serve(listener, site::router().unwrap())
-                .await
-                .unwrap();
-        });
-    });
-    told.recv_timeout(Duration::from_secs(30)).unwrap()
-}
+use support::Example;
 
 /// A visitor who counts which buttons have been pressed.
 struct Visitor {
     browser: Chromium,
+    example: Example,
     pressed: BTreeSet<String>,
     lines: usize,
 }
 
 impl Visitor {
-    fn new(browser: Chromium, address: &str) -> Self {
-        browser.open(address);
+    fn new(browser: Chromium) -> Self {
+        let example = Example::start("web");
+        browser.open(example.origin());
         let mut visitor = Self {
             browser,
+            example,
             pressed: BTreeSet::new(),
             lines: 0,
         };
@@ -88,12 +72,7 @@ impl Visitor {
         let selector = format!("[data-mode={mode}] [data-act={act}]");
         self.browser.click(&selector);
         self.pressed.insert(format!("{mode} {act}"));
-        self.lines += 1;
-        let lines = self.lines.to_string();
-        self.until(&selector, &lines, |v| {
-            let count = "return document.querySelectorAll('#timeline li').length";
-            v.browser.run(count, &[]).to_string()
-        });
+        self.next_line(&selector);
         let last = format!("[data-mode={mode}] .last");
         self.until(&selector, expected, |v| v.text(&last));
     }
@@ -101,9 +80,14 @@ impl Visitor {
     fn wait_five_minutes(&mut self) {
         self.browser.click("#wait");
         self.pressed.insert("wait".to_owned());
+        self.next_line("waiting");
+    }
+
+    /// Waits for one more line in the timeline.
+    fn next_line(&mut self, what: &str) {
         self.lines += 1;
         let lines = self.lines.to_string();
-        self.until("waiting", &lines, |v| {
+        self.until(what, &lines, |v| {
             let count = "return document.querySelectorAll('#timeline li').length";
             v.browser.run(count, &[]).to_string()
         });
@@ -126,7 +110,7 @@ fn every_button_does_what_it_says() {
     let Some(browser) = Chromium::start(1280, 1240) else {
         return;
     };
-    let mut visitor = Visitor::new(browser, &served());
+    let mut visitor = Visitor::new(browser);
 
     // A session dies at once, for the thief too.
     visitor.press("session", "call", "401, no credential");
@@ -217,8 +201,7 @@ fn no_script_can_read_the_cookies() {
     let Some(browser) = Chromium::start(1280, 900) else {
         return;
     };
-    let address = served();
-    let mut visitor = Visitor::new(browser, &address);
+    let mut visitor = Visitor::new(browser);
     visitor.press("session", "login", "200");
     visitor.press("hybrid", "login", "200");
     let cookies = visitor.browser.cookies();
@@ -277,7 +260,7 @@ fn no_script_can_read_the_cookies() {
     );
 
     // What the page says of them is what the browser sent, also after a reload.
-    visitor.browser.open(&address);
+    visitor.browser.open(visitor.example.origin());
     for (mode, holds) in [("session", "a cookie of 64"), ("hybrid", "two cookies")] {
         let field = format!("[data-mode={mode}] .holds");
         visitor.until(&field, holds, |v| v.text(&field));
@@ -289,7 +272,7 @@ fn the_keyboard_is_enough_and_a_phone_is_wide_enough() {
     let Some(browser) = Chromium::start(390, 800) else {
         return;
     };
-    let mut visitor = Visitor::new(browser, &served());
+    let mut visitor = Visitor::new(browser);
     let focused = "const focus = document.activeElement; const card = focus.closest('.card'); \
                    return (card ? card.dataset.mode + ' ' : '') + (focus.dataset.act || focus.id)";
     for (wanted, expected) in [

@@ -9,17 +9,11 @@
 
 use std::error::Error;
 
-use tokio::net::TcpListener;
-
+#[path = "../serve.rs"]
+mod serve;
 mod site;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let port = std::env::args()
-        .nth(1)
-        .map_or(Ok(3000), |port| port.parse())?;
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, site::router()?).await?;
-    Ok(())
+    Ok(serve::serve(site::router()?).await?)
 }

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use crate::support::Folder;
+
 /// How an element is named in the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -18,7 +20,7 @@ pub(crate) struct Chromium {
 /// The driver's process, and the folder that browser and driver write to.
 struct Driver {
     process: Child,
-    folder: PathBuf,
+    folder: Folder,
     address: String,
 }
 
@@ -26,7 +28,6 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -50,7 +51,7 @@ impl Chromium {
             return None;
         };
         let driver = Driver::start(&driver);
-        let folder = driver.folder.join("profile");
+        let folder = driver.folder.path().join("profile");
         let arguments = [
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
@@ -164,16 +165,12 @@ impl Drop for Chromium {
 
 impl Driver {
     fn start(program: &Path) -> Self {
-        static STARTED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = STARTED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let name = format!("statewise-browser-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = Folder::new();
         // On a port that it chooses itself and prints.
         let mut process = Command::new(program)
             .arg("--port=0")
-            .env("HOME", &folder)
-            .env("TMPDIR", &folder)
+            .env("HOME", folder.path())
+            .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
