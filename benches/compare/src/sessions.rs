@@ -39,12 +39,12 @@ const AXUM: &str = "axum_session 0.22, less the bare router (id itself)";
 const AXUM_HEAP: &str = "axum_session 0.22 (id itself)";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct User {
-    sub: String,
-    roles: Vec<String>,
+pub struct User {
+    pub sub: String,
+    pub roles: Vec<String>,
 }
 
-fn user(number: usize) -> User {
+pub fn user(number: usize) -> User {
     User {
         sub: format!("user_{number:07}"),
         roles: vec!["admin".to_owned(), "editor".to_owned()],
@@ -72,9 +72,9 @@ fn heap_of<T>(
     (filled, cookies)
 }
 
-type Ours = SessionAuthenticator<MemoryStore>;
+pub type Ours = SessionAuthenticator<MemoryStore>;
 
-fn ours(count: usize, cookies: &mut Vec<String>) -> Ours {
+pub fn ours(count: usize, cookies: &mut Vec<String>) -> Ours {
     let auth: Ours =
         SessionAuthenticator::builder(MemoryStore::with_capacity(count).expect("some"))
             .idle(Duration::from_secs(1800))
@@ -89,7 +89,7 @@ fn ours(count: usize, cookies: &mut Vec<String>) -> Ours {
     auth
 }
 
-fn tower(count: usize, cookies: &mut Vec<String>) -> Arc<tower_sessions::MemoryStore> {
+pub fn tower(count: usize, cookies: &mut Vec<String>) -> Arc<tower_sessions::MemoryStore> {
     let store = Arc::new(tower_sessions::MemoryStore::default());
     let expiry = tower_sessions::Expiry::OnInactivity(time::Duration::seconds(1800));
     for number in 0..count {
@@ -154,12 +154,12 @@ async fn whoami(session: AxumSession) -> StatusCode {
     }
 }
 
-async fn nobody() -> StatusCode {
+pub async fn nobody() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
 /// In a runtime, as the layer wants to spawn its sweeper.
-fn axum(count: usize, cookies: &mut Vec<String>) -> Router {
+pub fn axum(count: usize, cookies: &mut Vec<String>) -> Router {
     let config =
         axum_session::SessionConfig::default().with_lifetime(time::Duration::seconds(1800));
     let store = axum_session::SessionStore::new(None, config);
@@ -167,6 +167,7 @@ fn axum(count: usize, cookies: &mut Vec<String>) -> Router {
         now(store).expect("a store without a database");
     let mut router = Router::new()
         .route("/", get(whoami))
+        .route("/ignored", get(nobody))
         .route("/login/{number}", get(log_in))
         .layer(axum_session::SessionLayer::new(store))
         // As serving does: without a state, the layer would be put on anew for each request.
@@ -192,15 +193,25 @@ async fn log_in(
 }
 
 fn by_router(router: &mut Router, cookie: &str) -> StatusCode {
-    let request = Request::get("/")
-        .header(header::COOKIE, cookie)
+    call(router, "/", &header::COOKIE, cookie)
+}
+
+/// A request without a socket, with a session in one of its fields.
+pub fn call(
+    router: &mut Router,
+    path: &str,
+    field: &header::HeaderName,
+    presented: &str,
+) -> StatusCode {
+    let request = Request::get(path)
+        .header(field, presented)
         .body(Body::empty());
     let response = now(router.call(request.expect("a request"))).expect("infallible");
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     response.status()
 }
 
-fn runtime() -> Runtime {
+pub fn runtime() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().build().expect("a runtime")
 }
