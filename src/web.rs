@@ -12,10 +12,10 @@
 //! async fn caller<A: Authenticator>(
 //!     auth: &A,
 //!     method: &str,
-//!     host: Option<&str>,
+//!     authority: Option<&str>,
 //!     fields: &[(&str, &str)],
 //! ) -> Result<Option<Identity<A::Data>>> {
-//!     if !OriginPolicy::new().allows(method, host, fields) {
+//!     if !OriginPolicy::new().allows(method, authority, fields) {
 //!         return Ok(None); // 403
 //!     }
 //!     match Cookie::default().find(fields, |value| auth.accepts(value)) {
