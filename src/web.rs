@@ -76,6 +76,8 @@
 //! RFC 6265bis is draft-ietf-httpbis-rfc6265bis-22.
 
 #[cfg(feature = "tower")]
+mod answering;
+#[cfg(feature = "tower")]
 mod auth;
 #[cfg(feature = "axum")]
 mod axum;
@@ -99,6 +101,8 @@ mod sign_in;
 mod token_response;
 mod transport;
 
+#[cfg(feature = "tower")]
+pub use answering::AuthFuture;
 #[cfg(feature = "tower")]
 pub use auth::Auth;
 pub use bearer::bearer;

@@ -8,6 +8,8 @@
 
 #[path = "layer/answers.rs"]
 mod answers;
+#[path = "layer/at_once.rs"]
+mod at_once;
 #[path = "layer/combined.rs"]
 mod combined;
 #[path = "layer/cookies.rs"]

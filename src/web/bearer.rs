@@ -55,7 +55,11 @@ fn token(rest: &[u8]) -> Option<&str> {
 
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 6750, section 2.1).
 fn is_b64token(token: &[u8]) -> bool {
-    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
-    let digits = token.iter().take_while(|byte| is_digit(byte)).count();
-    digits > 0 && token[digits..].iter().all(|&byte| byte == b'=')
+    let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
+    let (digits, _) = token.split_at(token.len() - padding);
+    let is_digit = |byte: u8| {
+        byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+    };
+    // Without an early end, several bytes are looked at at once.
+    !digits.is_empty() && digits.iter().fold(true, |ok, &byte| ok & is_digit(byte))
 }

@@ -13,6 +13,11 @@ pub use builder::CookieBuilder;
 /// section 5.7; OWASP ASVS 3.3.5).
 const MAX_LENGTH: usize = 4096;
 
+/// Most values of one cookie that a request may ask to have ended: each costs a way to the store.
+/// An honest browser sends one, and a second one where a sibling host has planted it.
+#[cfg(feature = "tower")]
+const MAX_VALUES: usize = 8;
+
 /// The cookie that carries a credential: the template from which it is set and removed, and the name
 /// under which it is found again.
 ///
@@ -114,24 +119,19 @@ impl Cookie {
         let mut first: Option<&[u8]> = None;
         let mut ambiguous = false;
         let mut ours = ["", ""];
-        headers.each("cookie", &mut |line| {
-            for value in line
-                .split(|&byte| byte == b';')
-                .filter_map(|pair| self.value(pair))
-            {
-                match first {
-                    Some(first) if first == value => continue,
-                    Some(_) => ambiguous = true,
-                    None => first = Some(value),
-                }
-                let Some(value) = text(value).filter(|value| is_ours(value)) else {
-                    continue;
-                };
-                match ours {
-                    ["", _] => ours[0] = value,
-                    [one, ""] if one != value => ours[1] = value,
-                    _ => {}
-                }
+        self.each(headers, &mut |value| {
+            match first {
+                Some(first) if first == value => return,
+                Some(_) => ambiguous = true,
+                None => first = Some(value),
+            }
+            let Some(value) = text(value).filter(|value| is_ours(value)) else {
+                return;
+            };
+            match ours {
+                ["", _] => ours[0] = value,
+                [one, ""] if one != value => ours[1] = value,
+                _ => {}
             }
         });
         match ours {
@@ -139,6 +139,41 @@ impl Cookie {
             ["", _] => Found::Absent,
             [one, _] => Found::One(one),
         }
+    }
+
+    /// All different values of this cookie in a request that could be ours: what a login or a
+    /// logout ends. `None` if they are more than [`MAX_VALUES`].
+    #[cfg(feature = "tower")]
+    pub(crate) fn find_all<'h, H: Headers + ?Sized>(
+        &self,
+        headers: &'h H,
+        is_ours: impl Fn(&str) -> bool,
+    ) -> Option<Vec<&'h str>> {
+        let mut ours: Vec<&str> = Vec::new();
+        let mut too_many = false;
+        self.each(headers, &mut |value| {
+            let Some(value) = text(value).filter(|value| is_ours(value)) else {
+                return;
+            };
+            if too_many || ours.contains(&value) {
+                return;
+            }
+            match ours.len() < MAX_VALUES {
+                true => ours.push(value),
+                false => too_many = true,
+            }
+        });
+        (!too_many).then_some(ours)
+    }
+
+    /// Calls `each` with every value of this cookie in a request.
+    fn each<'h, H: Headers + ?Sized>(&self, headers: &'h H, each: &mut dyn FnMut(&'h [u8])) {
+        headers.each("cookie", &mut |line| {
+            let pairs = line.split(|&byte| byte == b';');
+            pairs
+                .filter_map(|pair| self.value(pair))
+                .for_each(&mut *each);
+        });
     }
 
     /// The value of the pair, if it is one of this cookie.
@@ -195,8 +230,12 @@ impl Default for Cookie {
 /// The value as text, if it is one that [`Cookie::set`] writes: `1*cookie-octet` (RFC 6265bis,
 /// section 4.1.1), printable ASCII without space, quote, comma, semicolon and backslash.
 fn text(value: &[u8]) -> Option<&str> {
-    let is_octet = |byte: &u8| byte.is_ascii_graphic() && !b"\",;\\".contains(byte);
-    if value.is_empty() || !value.iter().all(is_octet) {
+    let is_octet = |byte: u8| byte.is_ascii_graphic() & !matches!(byte, b'"' | b',' | b';' | b'\\');
+    // Without an early end, several bytes are looked at at once.
+    let is_plain = value
+        .iter()
+        .fold(true, |plain, &byte| plain & is_octet(byte));
+    if value.is_empty() || !is_plain {
         return None;
     }
     std::str::from_utf8(value).ok()

@@ -1,5 +1,6 @@
 //! One request and its answer, as far as credentials are concerned.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{AUTHORIZATION, COOKIE};
@@ -27,19 +28,53 @@ pub(crate) struct Site<D> {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+/// Who is calling, or why nobody is.
+type Verified<D> = Result<Auth<D>, Denial>;
+
 /// What an exchange has come to.
 struct State<D> {
     /// Whether the answer depends on a credential, or hands one out.
     touched: bool,
-    verified: Option<Result<Auth<D>, Denial>>,
+    verified: Option<Verified<D>>,
     /// Whether that is by an act of this exchange, and not by what the request carries.
     settled: bool,
     cookies: Vec<SetCookie>,
-    /// What was issued in this exchange, and is ended if it fails.
-    issued: Vec<Credential>,
+    /// The login of this exchange, which is ended if it fails.
+    issued: Option<Credential>,
     /// Whether the head of the answer is being written, or nobody writes it any more: no cookie
     /// that is handed out from then on reaches anybody.
     closed: bool,
+}
+
+impl<D> State<D> {
+    /// Settles who is calling from here on. Returns the login of this exchange that is displaced.
+    fn settle(
+        &mut self,
+        verified: Verified<D>,
+        cookies: Vec<SetCookie>,
+        issued: Option<Credential>,
+    ) -> Option<Credential> {
+        self.touched = true;
+        self.verified = Some(verified);
+        self.settled = true;
+        self.cookies = cookies;
+        mem::replace(&mut self.issued, issued)
+    }
+
+    fn renewal_due(&self) -> bool {
+        let caller = self.verified.as_ref();
+        self.cookies.is_empty()
+            && caller.is_some_and(|caller| caller.as_ref().is_ok_and(|caller| caller.renewal_due()))
+    }
+}
+
+/// What is left to do when a handler has answered.
+pub(crate) struct Rest {
+    /// Whether the answer depends on a credential, or hands one out.
+    pub(crate) touched: bool,
+    /// Whether a login is to be undone if the answer failed.
+    pub(crate) issued: bool,
+    pub(crate) renewal_due: bool,
 }
 
 /// A cookie that the answer sets or removes.
@@ -119,7 +154,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
                 verified: None,
                 settled: false,
                 cookies: Vec::new(),
-                issued: Vec::new(),
+                issued: None,
                 closed: false,
             }),
         }
@@ -150,8 +185,12 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     }
 
     /// Who is calling; asked once for each exchange.
-    pub(crate) async fn verify(&self) -> Result<Auth<D>, Denial> {
-        let known = self.lock().verified.clone();
+    pub(crate) async fn verify(&self) -> Verified<D> {
+        let known = {
+            let mut state = self.lock();
+            state.touched = true;
+            state.verified.clone()
+        };
         if let Some(known) = known {
             return known;
         }
@@ -161,7 +200,8 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     }
 
     /// Who is calling, as the authority itself says now.
-    pub(crate) async fn verify_authoritative(&self) -> Result<Auth<D>, Denial> {
+    pub(crate) async fn verify_authoritative(&self) -> Verified<D> {
+        self.touch();
         if let Some(settled) = self.settled() {
             return settled;
         }
@@ -175,13 +215,13 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     }
 
     /// Who is calling, if a login, a refresh or a logout of this exchange has settled it.
-    pub(crate) fn settled(&self) -> Option<Result<Auth<D>, Denial>> {
+    pub(crate) fn settled(&self) -> Option<Verified<D>> {
         let state = self.lock();
         state.verified.clone().filter(|_| state.settled)
     }
 
-    async fn ask(&self, authoritative: bool) -> Result<Auth<D>, Denial> {
-        let carried = self.carried()?;
+    async fn ask(&self, authoritative: bool) -> Verified<D> {
+        let carried = self.read()?;
         let mut presented = Presented::new(carried.credential());
         if authoritative {
             presented = presented.authoritative();
@@ -204,44 +244,26 @@ impl<D: Send + Sync + 'static> Exchange<D> {
 
     /// All that the request carries or was given that could be a credential, however it is
     /// carried: what a new login ends.
-    pub(crate) fn all_carried(&self) -> Vec<String> {
+    ///
+    /// # Errors
+    ///
+    /// Ambiguous, if cookies of one name have more values than anybody would end.
+    pub(crate) fn all_carried(&self) -> Result<Vec<String>, Denial> {
         let transport = &self.site.transport;
         let mut all: Vec<String> = Vec::new();
-        let mut add = |found: Found<'_>| match found {
-            Found::One(one) => all.push(one.to_owned()),
-            Found::Ambiguous(one, other) => {
-                // Where one of them cannot be ours it is empty.
-                let both = [one, other].into_iter().filter(|value| !value.is_empty());
-                all.extend(both.map(str::to_owned));
-            }
-            Found::Absent | Found::Malformed => {}
-        };
         for cookie in transport.cookies() {
-            add(cookie.find(self, |value| self.accepts(value)));
+            let values = cookie.find_all(self, |value| self.accepts(value));
+            let values = values.ok_or(Denial::Ambiguous)?;
+            all.extend(values.into_iter().map(str::to_owned));
         }
-        if transport.reads_bearer() {
-            add(bearer(self));
+        if transport.reads_bearer()
+            && let Found::One(token) = bearer(self)
+        {
+            all.push(token.to_owned());
         }
         let issued = &self.lock().issued;
         all.extend(issued.iter().map(|issued| issued.reveal().to_owned()));
-        all
-    }
-
-    /// Notes what was issued: it is handed out in cookies, unless it is `for_body`. Then those of
-    /// the login that it ends are removed.
-    pub(crate) fn hand_out(&self, issued: &Issued<D>, for_body: bool) -> Result<()> {
-        let cookies = match for_body {
-            true if self.carries_cookie() => self.removals(true),
-            true => Vec::new(),
-            false => self.cookies_of(issued)?,
-        };
-        let mut state = self.lock();
-        if state.closed && !for_body {
-            return Err(too_late());
-        }
-        state.touched = true;
-        state.cookies = cookies;
-        Ok(())
+        Ok(all)
     }
 
     /// Asks that a cookie can still be handed out.
@@ -253,32 +275,84 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     }
 
     /// From here on no handler hands out a cookie.
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
+    pub(crate) fn close(&self) -> Rest {
+        let mut state = self.lock();
+        state.closed = true;
+        Rest {
+            touched: state.touched,
+            issued: state.issued.is_some(),
+            renewal_due: state.renewal_due(),
+        }
     }
 
-    /// Notes who the caller is from now on, by a login of this exchange.
-    pub(crate) fn became(&self, caller: Auth<D>, credential: Credential) {
-        let mut state = self.lock();
-        state.verified = Some(Ok(caller));
-        state.settled = true;
-        state.issued.push(credential);
+    /// Makes the caller who was logged in: handed out in cookies, unless it is `for_body`. Then
+    /// those of the login that it ends are removed. A login that another task of this exchange
+    /// has begun meanwhile is ended, as is this one if it cannot be handed out.
+    pub(crate) async fn logged_in(&self, issued: Issued<D>, for_body: bool) -> Result<Auth<D>> {
+        let credential = issued.renewable().clone();
+        let cookies = match for_body {
+            true if self.carries_cookie() => Ok(self.removals(true)),
+            true => Ok(Vec::new()),
+            false => self.cookies_of(&issued),
+        };
+        let caller = self.caller(issued);
+        let displaced = cookies.and_then(|cookies| {
+            let mut state = self.lock_open(for_body)?;
+            Ok(state.settle(Ok(caller.clone()), cookies, Some(credential.clone())))
+        });
+        match displaced {
+            Ok(None) => Ok(caller),
+            Ok(Some(displaced)) => {
+                self.discard(displaced).await;
+                Ok(caller)
+            }
+            Err(error) => {
+                self.discard(credential).await;
+                Err(error)
+            }
+        }
     }
 
-    /// Notes who the caller is from now on, by a renewal.
-    pub(crate) fn renewed(&self, caller: Auth<D>) {
-        let mut state = self.lock();
-        state.verified = Some(Ok(caller));
-        state.settled = true;
+    /// Makes the caller whose login goes on, also if the answer fails: what is refreshed again is
+    /// answered again. Handed out in cookies, unless it is `for_body`; not after a login or logout
+    /// in the meantime, and then the caller is the one of that.
+    pub(crate) fn refreshed(&self, issued: Issued<D>, for_body: bool) -> Verified<D> {
+        let cookies = match for_body {
+            true => Vec::new(),
+            false => self.cookies_of(&issued)?,
+        };
+        let caller = self.caller(issued);
+        let mut state = self.lock_open(for_body)?;
+        match &state.verified {
+            Some(_) if state.settled && for_body => return Ok(caller),
+            Some(settled) if state.settled => return settled.clone(),
+            _ => {}
+        }
+        state.settle(Ok(caller.clone()), cookies, None);
+        Ok(caller)
     }
 
-    /// Notes that the caller is logged out: nobody from now on, and without cookies.
-    pub(crate) fn ended(&self) {
-        let mut state = self.lock();
-        state.touched = true;
-        state.verified = Some(Err(Denial::Absent));
-        state.settled = true;
-        state.cookies = self.removals(true);
+    fn caller(&self, issued: Issued<D>) -> Auth<D> {
+        Auth::new(issued.into_identity(), Arc::clone(&self.site.clock))
+    }
+
+    /// The state, if what is handed out now reaches the client.
+    fn lock_open(&self, for_body: bool) -> Result<MutexGuard<'_, State<D>>> {
+        let state = self.lock();
+        match state.closed && !for_body {
+            true => Err(too_late()),
+            false => Ok(state),
+        }
+    }
+
+    /// Notes that the caller is logged out: nobody from now on, and without cookies. A login that
+    /// another task of this exchange has begun meanwhile is ended.
+    pub(crate) async fn ended(&self) {
+        let cookies = self.removals(true);
+        let displaced = self.lock().settle(Err(Denial::Absent), cookies, None);
+        if let Some(displaced) = displaced {
+            self.discard(displaced).await;
+        }
     }
 
     fn carries_cookie(&self) -> bool {
@@ -330,31 +404,26 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     pub(crate) async fn undo(&self) {
         let issued = {
             let mut state = self.lock();
-            if state.issued.is_empty() {
+            let Some(issued) = state.issued.take() else {
                 return;
-            }
+            };
             // What the request carried has ended too.
             state.cookies = self.removals(true);
-            std::mem::take(&mut state.issued)
+            issued
         };
-        for credential in issued {
-            // Nobody holds it, so that an outage leaves a row behind and no way in.
-            let _ = self.site.auth.revoke_dyn(credential.reveal()).await;
-        }
+        self.discard(issued).await;
+    }
+
+    /// Ends a login that is not handed out.
+    pub(crate) async fn discard(&self, issued: Credential) {
+        // Nobody holds it, so that an outage leaves a row behind and no way in.
+        let _ = self.site.auth.revoke_dyn(issued.reveal()).await;
     }
 
     /// Renews the credential of a caller for whom it is due, unless the exchange hands one out or
     /// takes one away already.
     pub(crate) async fn renew(&self) {
-        let is_due = {
-            let state = self.lock();
-            let verified = state.verified.as_ref();
-            state.cookies.is_empty()
-                && verified.is_some_and(|verified| {
-                    verified.as_ref().is_ok_and(|caller| caller.renewal_due())
-                })
-        };
-        if !is_due {
+        if !self.lock().renewal_due() {
             return;
         }
         let carried = match self.read() {
@@ -389,14 +458,17 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         if !self.may_forget {
             return;
         }
+        let cookies = self.removals(true);
         let mut state = self.lock();
-        state.cookies = self.removals(true);
+        if !state.settled {
+            state.cookies = cookies;
+        }
     }
 
     /// What the answer says about cookies; `None` if it depends on no credential.
     pub(crate) fn finish(&self) -> Option<Vec<SetCookie>> {
         let mut state = self.lock();
-        state.touched.then(|| std::mem::take(&mut state.cookies))
+        state.touched.then(|| mem::take(&mut state.cookies))
     }
 }
 

@@ -65,9 +65,19 @@ impl<H: Headers + ?Sized> Headers for &H {
 
 #[cfg(feature = "tower")]
 impl Headers for http::HeaderMap {
+    // Inlined, a name that is known needs no search.
+    #[inline]
     fn each<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
-        let values = self.get_all(name).iter();
-        values.for_each(|value| each(value.as_bytes()));
+        use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, UPGRADE};
+        let values = match name {
+            "authorization" => self.get_all(AUTHORIZATION),
+            "cookie" => self.get_all(COOKIE),
+            "host" => self.get_all(HOST),
+            "origin" => self.get_all(ORIGIN),
+            "upgrade" => self.get_all(UPGRADE),
+            name => self.get_all(name),
+        };
+        values.iter().for_each(|value| each(value.as_bytes()));
     }
 }
 

@@ -1,10 +1,6 @@
 //! Authentication in front of a service of tower.
 
-use std::any::Any;
 use std::fmt;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,13 +11,13 @@ use tower_service::Service;
 
 use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, SystemClock};
-use crate::upkeep::BoxFuture;
+use crate::web::answering::AuthFuture;
 use crate::web::bearer::bearer;
 use crate::web::denial::Denial;
 use crate::web::exchange::{Exchange, Site};
 use crate::web::found::Found;
 use crate::web::origin::{OriginPolicy, acts};
-use crate::web::respond::{Style, complete, denied, finish};
+use crate::web::respond::{Style, denied};
 use crate::web::sign_in::SignIn;
 use crate::web::transport::Transport;
 
@@ -156,24 +152,23 @@ impl<S: fmt::Debug, D> fmt::Debug for AuthService<S, D> {
 impl<S, D, ReqBody, ResBody> Service<Request<ReqBody>> for AuthService<S, D>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    S::Future: Send + 'static,
     S::Error: Send + 'static,
     D: Send + Sync + 'static,
     ResBody: Default + Send + 'static,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+    type Future = AuthFuture<S::Future, D>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let style = Style::of(request.headers());
+        let style = Style::of(&request);
         if !self.may_act(&request) {
             let response = denied(Denial::CrossOrigin, &self.site.transport, style);
-            return Box::pin(async { Ok(response) });
+            return AuthFuture::denied(Ok(response), style);
         }
         let exchange = Exchange::begin(
             Arc::clone(&self.site),
@@ -183,8 +178,7 @@ where
         let exchange = Arc::new(exchange);
         let sign_in = SignIn::new(Arc::clone(&exchange));
         request.extensions_mut().insert(sign_in);
-        let inner = self.inner.call(request);
-        Box::pin(answer(inner, exchange, style))
+        AuthFuture::serving(self.inner.call(request), exchange, style)
     }
 }
 
@@ -201,70 +195,4 @@ impl<S, D> AuthService<S, D> {
         let authority = || request.uri().authority().map(Authority::as_str);
         !acts(method, headers) || by_bearer() || origins.allows(method, authority(), headers)
     }
-}
-
-/// Runs the service, and what comes after it.
-async fn answer<F, D, ResBody, E>(
-    inner: F,
-    exchange: Arc<Exchange<D>>,
-    style: Style,
-) -> Result<Response<ResBody>, E>
-where
-    F: Future<Output = Result<Response<ResBody>, E>>,
-    D: Send + Sync + 'static,
-    ResBody: Default,
-{
-    let closing = Closing(&exchange);
-    let outcome = unwinding(inner).await;
-    drop(closing);
-    let mut response = match outcome {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => {
-            exchange.undo().await;
-            return Err(error);
-        }
-        Err(panic) => {
-            exchange.undo().await;
-            resume_unwind(panic)
-        }
-    };
-    if response.status().is_server_error() {
-        exchange.undo().await;
-    }
-    exchange.renew().await;
-    if response.extensions().get::<Denial>().is_some() {
-        exchange.touch();
-    }
-    if response.status() == http::StatusCode::UNAUTHORIZED {
-        exchange.forget_rejected();
-    }
-    complete(&mut response, &exchange.site.transport, style);
-    if let Some(cookies) = exchange.finish() {
-        finish(&mut response, cookies, &exchange.site.transport);
-    }
-    Ok(response)
-}
-
-/// Closes an exchange, also where its future is dropped because the client went away.
-struct Closing<'a, D: Send + Sync + 'static>(&'a Exchange<D>);
-
-impl<D: Send + Sync + 'static> Drop for Closing<'_, D> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// Runs a future to its end, or to its panic.
-async fn unwinding<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut future = std::pin::pin!(future);
-    poll_fn(|context| {
-        let future: Pin<&mut F> = future.as_mut();
-        // What it was doing is dropped after a panic, and never looked at.
-        match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    })
-    .await
 }

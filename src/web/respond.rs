@@ -3,7 +3,7 @@
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, VARY, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::web::denial::Denial;
 use crate::web::exchange::SetCookie;
@@ -21,12 +21,11 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    pub(crate) fn of(request: &HeaderMap) -> Self {
-        let content_type = request.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let mode = request.get(SEC_FETCH_MODE).map(HeaderValue::as_bytes);
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        let field = |name: HeaderName| request.headers().get(name).map(HeaderValue::as_bytes);
         Self {
-            is_grpc: content_type.is_some_and(is_grpc),
-            is_script: mode.is_some_and(|mode| mode != b"navigate"),
+            is_grpc: request.method() == Method::POST && field(CONTENT_TYPE).is_some_and(is_grpc),
+            is_script: field(SEC_FETCH_MODE).is_some_and(|mode| mode != b"navigate"),
         }
     }
 
@@ -124,11 +123,10 @@ pub(crate) fn finish<B>(
     transport: &Transport,
 ) {
     let headers = response.headers_mut();
-    if cookies.is_empty() && says_private(headers) {
-        // Kept by the browser of its user at most.
-    } else {
+    if !cookies.is_empty() || !says_private(headers) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    remove_targeted(headers);
     if transport.access().is_some() {
         vary(headers, "Cookie");
     }
@@ -164,11 +162,23 @@ fn sets(line: &HeaderValue, name: &str) -> bool {
     rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
 }
 
-/// Whether an answer is marked as one for its user only.
+/// Whether an answer is marked as one for its user only, whose browser may keep it.
 fn says_private(headers: &HeaderMap) -> bool {
     listed(headers, CACHE_CONTROL).any(|directive| {
         directive.eq_ignore_ascii_case(b"private") || directive.eq_ignore_ascii_case(b"no-store")
     })
+}
+
+/// Removes what caches of one kind obey instead of `Cache-Control`: shared ones, all of them (RFC
+/// 9213, section 2).
+fn remove_targeted(headers: &mut HeaderMap) {
+    let is_targeted = |name: &HeaderName| {
+        let name = name.as_str();
+        name.ends_with("-cache-control") || name == "surrogate-control"
+    };
+    while let Some(name) = headers.keys().find(|name| is_targeted(name)).cloned() {
+        headers.remove(name);
+    }
 }
 
 /// Says that the answer depends on a field of the request, once.

@@ -93,8 +93,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// What the request carried may have been ended, and a login that nobody holds may exist.
     pub async fn issue(&self, login: Login<D>) -> Result<Auth<D>, Denial> {
-        let issued = self.begin(login, false).await?;
-        Ok(self.caller(issued))
+        self.0.open()?;
+        let issued = self.begin(login).await?;
+        Ok(self.0.logged_in(issued, false).await?)
     }
 
     /// Logs a user in, and answers with the credential in the body (RFC 6749, section 5.1): for
@@ -110,9 +111,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// What the request carried may have been ended, and a login that nobody holds may exist.
     pub async fn issue_token(&self, login: Login<D>) -> Result<TokenResponse<D>, Denial> {
         let now = self.now()?;
-        let issued = self.begin(login, true).await?;
+        let issued = self.begin(login).await?;
         let body = TokenBody::of(&issued, now);
-        Ok(TokenResponse::new(body, self.caller(issued)))
+        let caller = self.0.logged_in(issued, true).await?;
+        Ok(TokenResponse::new(body, caller))
     }
 
     /// Refreshes what the request carries in its cookies, and sets them anew. After a login or a
@@ -150,8 +152,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
                 return Err(error.into());
             }
         };
-        exchange.hand_out(&issued, false)?;
-        Ok(self.refreshed(issued))
+        exchange.refreshed(issued, false)
     }
 
     /// Exchanges a refresh token, or whatever the strategy refreshes, that the client sent in the
@@ -169,7 +170,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let now = self.now()?;
         let issued = self.0.site.auth.refresh_dyn(refresh_token).await?;
         let body = TokenBody::of(&issued, now);
-        Ok(TokenResponse::new(body, self.refreshed(issued)))
+        let caller = self.0.refreshed(issued, true)?;
+        Ok(TokenResponse::new(body, caller))
     }
 
     /// Logs the caller out: ends what the request carried, and removes the cookies. `Ok` for one
@@ -186,7 +188,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let exchange = &*self.0;
         exchange.touch();
         let mut effective = Revocation::Immediate;
-        for credential in exchange.all_carried() {
+        for credential in exchange.all_carried()? {
             match exchange.site.auth.revoke_dyn(&credential).await {
                 Ok(revocation) => effective = effective.or_later(revocation),
                 // It logs nobody in.
@@ -194,7 +196,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
                 Err(error) => return Err(error.into()),
             }
         }
-        exchange.ended();
+        exchange.ended().await;
         Ok(effective)
     }
 
@@ -212,52 +214,23 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     pub async fn revoke_all(&self) -> Result<Revocation, Denial> {
         let caller = self.verify().await?;
         let revocation = self.0.site.auth.revoke_all_dyn(caller.subject()).await?;
-        self.0.ended();
+        self.0.ended().await;
         Ok(revocation)
     }
 
     /// Issues a login in place of all that the request carried.
-    async fn begin(&self, login: Login<D>, for_body: bool) -> Result<Issued<D>> {
+    async fn begin(&self, login: Login<D>) -> Result<Issued<D>, Denial> {
         let exchange = &*self.0;
         exchange.touch();
-        if !for_body {
-            exchange.open()?;
-        }
         let auth = &exchange.site.auth;
         let mut login = login;
-        for carried in exchange.all_carried() {
+        for carried in exchange.all_carried()? {
             match &login.replaces {
                 None => login = login.replaces(carried),
                 Some(_) => replaced(auth.revoke_dyn(&carried).await)?,
             }
         }
-        let issued = auth.issue_dyn(login).await?;
-        if let Err(error) = exchange.hand_out(&issued, for_body) {
-            // It could not be handed out, so that nobody holds it.
-            let _ = auth.revoke_dyn(issued.renewable().reveal()).await;
-            return Err(error);
-        }
-        Ok(issued)
-    }
-
-    /// The caller that was logged in. Ended, should the answer fail.
-    fn caller(&self, issued: Issued<D>) -> Auth<D> {
-        let credential = issued.renewable().clone();
-        let caller = self.caller_of(issued);
-        self.0.became(caller.clone(), credential);
-        caller
-    }
-
-    /// The caller whose login goes on, also if the answer fails: what is refreshed again is
-    /// answered again.
-    fn refreshed(&self, issued: Issued<D>) -> Auth<D> {
-        let caller = self.caller_of(issued);
-        self.0.renewed(caller.clone());
-        caller
-    }
-
-    fn caller_of(&self, issued: Issued<D>) -> Auth<D> {
-        Auth::new(issued.into_identity(), Arc::clone(&self.0.site.clock))
+        Ok(auth.issue_dyn(login).await?)
     }
 
     fn now(&self) -> Result<Timestamp> {

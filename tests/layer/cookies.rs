@@ -183,6 +183,17 @@ fn no_cache_keeps_what_depends_on_a_credential() {
     let private = browser.get("/private-last");
     assert_eq!(private.one("vary"), Some("Accept, cookie"));
     assert_eq!(private.one("cache-control"), Some("max-age=60, private"));
+    // Nor do caches that read a field of their own (RFC 9213).
+    let targeted = browser.get("/targeted");
+    assert_eq!(targeted.one("cache-control"), Some("private, max-age=60"));
+    for name in [
+        "cdn-cache-control",
+        "example-cache-control",
+        "surrogate-control",
+    ] {
+        assert_eq!(targeted.one(name), None, "{name}");
+    }
+    assert_eq!(targeted.one("x-cache"), Some("kept"));
     let logout = browser.post("/logout", &[]);
     assert_eq!(logout.one("vary"), Some("Cookie"));
     assert_eq!(logout.one("cache-control"), Some("no-store"));

@@ -68,6 +68,51 @@ fn both_of_two_planted_sessions_end() {
     assert_eq!((one.get("/me").status, other.get("/me").status), (401, 401));
 }
 
+/// A browser may be made to send more of them: all end, and a login that would have to end more
+/// than anybody sends is denied.
+#[test]
+fn all_planted_sessions_end_up_to_eight() {
+    let clock = ManualClock::default();
+    let store = store();
+    let auth = sessions(&store, &clock);
+    let site = layer(auth.clone(), transport());
+    let plant = |count: usize| {
+        let ids = (0..count).map(|_| {
+            let mut browser = Browser::of(&site);
+            browser.log_in("mallory");
+            format!("__Host-id={}", browser.id())
+        });
+        ids.collect::<Vec<_>>().join("; ")
+    };
+    let live = |user: &str| {
+        let listed = statewise::testkit::block_on(auth.sessions(user, None));
+        listed.unwrap().sessions.len()
+    };
+    for (path, count) in [("/login", 3), ("/logout", 3), ("/login", 8), ("/logout", 8)] {
+        let planted = plant(count);
+        assert_eq!(live("mallory"), count);
+        let fields = [("cookie", &*planted), ("x-user", "alice")];
+        assert_eq!(Browser::of(&site).post(path, &fields).status, 200, "{path}");
+        assert_eq!(live("mallory"), 0, "{path}");
+    }
+    let (alice, planted) = (live("alice"), plant(9));
+    let calls = store.calls();
+    for path in ["/login", "/logout"] {
+        let fields = [("cookie", &*planted), ("x-user", "alice")];
+        let answer = Browser::of(&site).post(path, &fields);
+        assert_eq!((answer.status, answer.set_cookies().len()), (401, 0));
+    }
+    assert_eq!(store.calls(), calls);
+    assert_eq!((live("mallory"), live("alice")), (9, alice));
+    // The same one nine times is one.
+    let mut browser = Browser::of(&site);
+    browser.log_in("bob");
+    let nine = vec![format!("__Host-id={}", browser.id()); 9].join("; ");
+    let fields = [("cookie", &*nine)];
+    assert_eq!(Browser::of(&site).post("/logout", &fields).status, 200);
+    assert_eq!(live("bob"), 0);
+}
+
 /// However it is carried.
 #[test]
 fn a_session_that_came_as_a_bearer_token_ends_too() {

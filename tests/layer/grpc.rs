@@ -30,6 +30,10 @@ fn denials_are_trailers_only() {
         assert_eq!(answer.one("content-type"), Some("application/grpc"));
         assert!(answer.body.is_empty());
 
+        // It is always a POST.
+        let answer = client.send("GET", "/open", &plain);
+        assert_eq!(status(&answer), (401, None, None));
+
         let known = [("content-type", kind), ("authorization", &bearer)];
         assert_eq!(status(&client.post("/open", &known)), (200, None, None));
         let answer = admins.post("/open", &known);

@@ -98,6 +98,16 @@ impl Handler {
                 let fields = [("cache-control", cache), ("vary", vary)];
                 (fields, caller.subject().to_owned()).into_response()
             }),
+            "/targeted" => caller::<()>(&mut parts).await.map(|_| {
+                let fields = [
+                    ("cache-control", "private, max-age=60"),
+                    ("cdn-cache-control", "public, max-age=60"),
+                    ("example-cache-control", "max-age=60"),
+                    ("surrogate-control", "max-age=60"),
+                    ("x-cache", "kept"),
+                ];
+                fields.into_response()
+            }),
             "/me" => caller::<()>(&mut parts).await.map(|caller| named(&caller)),
             "/maybe" => {
                 let caller: Result<Option<Auth>, Denial> =

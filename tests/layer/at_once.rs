@@ -1,0 +1,140 @@
+//! Acts of one request that are under way at once: whatever their order, the cookie, the caller
+//! and the one login that lives are of one user.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use http::Request;
+use statewise::session::SessionAuthenticator;
+use statewise::store::MemoryStore;
+use statewise::testkit::{YieldingStore, block_on, interleave, seed};
+use statewise::web::SignIn;
+use statewise::{Authenticator, BoxFuture, Login};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::site::{ABSOLUTE, Browser, IDLE, layer, seconds, transport};
+
+const ROUNDS: u64 = 500;
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    LogIn(&'static str),
+    Token(&'static str),
+    Refresh,
+    LogOut,
+}
+
+/// Does all acts at once, and answers with the caller.
+#[derive(Clone)]
+struct AtOnce {
+    acts: &'static [Act],
+    seed: u64,
+}
+
+async fn act(sign_in: &SignIn, act: Act) {
+    // Each may be denied, by what another one has done first.
+    let _ = match act {
+        Act::LogIn(user) => sign_in.issue(Login::new(user)).await.map(drop),
+        Act::Token(user) => sign_in.issue_token(Login::new(user)).await.map(drop),
+        Act::Refresh => sign_in.refresh().await.map(drop),
+        Act::LogOut => sign_in.revoke().await.map(drop),
+    };
+}
+
+impl Service<Request<Body>> for AtOnce {
+    type Response = Response;
+    type Error = String;
+    type Future = BoxFuture<'static, Result<Response, String>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), String>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Self { acts, seed } = self.clone();
+        Box::pin(async move {
+            let sign_in = SignIn::<()>::of(request.extensions()).map_err(|e| e.to_string())?;
+            let futures = acts.iter().map(|one| {
+                let future: BoxFuture<'_, ()> = Box::pin(act(&sign_in, *one));
+                future
+            });
+            interleave(seed, futures.collect()).await;
+            Ok(match sign_in.verify().await {
+                Ok(caller) => caller.subject().to_owned().into_response(),
+                Err(_) => "nobody".into_response(),
+            })
+        })
+    }
+}
+
+fn hold(acts: &'static [Act]) {
+    let first = seed();
+    for round in 0..ROUNDS {
+        let seed = first.wrapping_add(round);
+        let memory = MemoryStore::with_capacity(100).unwrap();
+        let auth: SessionAuthenticator<_> =
+            SessionAuthenticator::builder(YieldingStore::new(memory))
+                .idle(seconds(IDLE))
+                .absolute(seconds(ABSOLUTE))
+                .build()
+                .unwrap();
+        let auth = Arc::new(auth);
+        let site = layer(auth.clone(), transport());
+        let old = block_on(auth.issue(Login::new("alice"))).unwrap();
+        let mut browser = Browser::before(site.layer(AtOnce { acts, seed }));
+        browser.plant(old.credential().reveal());
+        let answer = browser.post("/", &[]);
+
+        let what = format!("{acts:?}, seed {seed}: {answer:?}");
+        let live: Vec<&str> = ["alice", "bob", "carol"]
+            .into_iter()
+            .flat_map(|user| {
+                let listed = block_on(auth.sessions(user, None)).unwrap();
+                listed.sessions.into_iter().map(move |_| user)
+            })
+            .collect();
+        assert!(live.len() <= 1, "{live:?}: {what}");
+        match browser.cookie("__Host-id") {
+            Some(credential) => {
+                let caller = block_on(auth.verify(&credential)).expect(&what);
+                assert_eq!(caller.subject(), answer.body, "{what}");
+                assert_eq!(live, [caller.subject()], "{what}");
+            }
+            None => {
+                let in_body = acts.iter().any(|act| matches!(act, Act::Token(_)));
+                assert!(in_body || live.is_empty(), "{live:?}: {what}");
+                assert_eq!(
+                    live.first().copied().unwrap_or("nobody"),
+                    answer.body,
+                    "{what}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn two_logins() {
+    hold(&[Act::LogIn("bob"), Act::LogIn("carol")]);
+    hold(&[Act::LogIn("bob"), Act::Token("carol")]);
+}
+
+#[test]
+fn a_login_and_a_logout() {
+    hold(&[Act::LogIn("bob"), Act::LogOut]);
+    hold(&[Act::Token("bob"), Act::LogOut]);
+}
+
+#[test]
+fn a_login_and_a_refresh() {
+    hold(&[Act::LogIn("bob"), Act::Refresh]);
+    hold(&[
+        Act::LogIn("bob"),
+        Act::Refresh,
+        Act::LogOut,
+        Act::LogIn("carol"),
+    ]);
+}
