@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::ser::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 /// The id of a login that is safe to log, to list and to put into a URL: a hash of the
@@ -16,6 +18,11 @@ use sha2::{Digest as _, Sha256};
 /// let id: PublicId = "3q2-796tvu_erb7v3q2-7w".parse()?;
 /// assert_eq!(id.to_string(), "3q2-796tvu_erb7v3q2-7w");
 /// assert!("not an id".parse::<PublicId>().is_err());
+///
+/// let json = "\"3q2-796tvu_erb7v3q2-7w\"";
+/// assert_eq!(serde_json::from_str::<PublicId>(json).ok(), Some(id));
+/// assert_eq!(serde_json::to_string(&id).ok().as_deref(), Some(json));
+/// assert!(serde_json::from_str::<PublicId>("\"not an id\"").is_err());
 /// # Ok::<(), statewise::InvalidPublicId>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +58,34 @@ impl FromStr for PublicId {
     fn from_str(text: &str) -> Result<Self, InvalidPublicId> {
         let digits = text.as_bytes().try_into().map_err(|_| InvalidPublicId)?;
         decode_16(digits).map(Self).ok_or(InvalidPublicId)
+    }
+}
+
+/// As its text.
+impl Serialize for PublicId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// From its text: a path, a form, a JSON body.
+impl<'de> Deserialize<'de> for PublicId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = PublicId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("22 base64url characters")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<PublicId, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 

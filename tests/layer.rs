@@ -14,6 +14,8 @@ mod at_once;
 mod combined;
 #[path = "layer/cookies.rs"]
 mod cookies;
+#[path = "layer/dropped.rs"]
+mod dropped;
 #[path = "layer/failures.rs"]
 mod failures;
 #[path = "layer/fixation.rs"]

@@ -40,7 +40,7 @@ use actix_web::web::{self, Data, Form};
 use actix_web::{App, FromRequest, HttpRequest, HttpResponse, HttpServer};
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
-use statewise::web::{Cookie, Denial, Found, Transport};
+use statewise::web::{Cookie, Denial, Transport};
 use statewise::{Authenticator, DynAuthenticator, Error, Identity, Login};
 
 use passwords::{Credentials, Passwords};
@@ -77,17 +77,12 @@ struct Site {
 }
 
 impl Site {
-    /// Ends what a request carries, so that nobody can plant a session; also two at once.
-    async fn end_carried(&self, request: &HttpRequest) -> Result<(), Error> {
+    /// Ends what a request carries, however many, so that nobody can plant a session.
+    async fn end_carried(&self, request: &HttpRequest) -> Result<(), Refused> {
         let headers = Fields(request.headers());
-        let carried = match COOKIE.find(&headers, |value| self.auth.accepts(value)) {
-            Found::One(credential) => vec![credential],
-            Found::Ambiguous(one, other) => vec![one, other],
-            _ => vec![],
-        };
-        for credential in carried {
+        for credential in TRANSPORT.read_all(&headers, |value| self.auth.accepts(value))? {
             match self.auth.revoke(credential).await {
-                Err(error) if !error.is_rejected() => return Err(error),
+                Err(error) if !error.is_rejected() => return Err(error.into()),
                 _ => {}
             }
         }
@@ -107,7 +102,7 @@ async fn log_in(
     given: Form<Credentials>,
 ) -> Result<HttpResponse, Refused> {
     if !site.passwords.check(&given).await? {
-        return Err(Denial::Absent.into());
+        return Err(Denial::Unproven.into());
     }
     site.end_carried(&request).await?;
     let issued = site.auth.issue(Login::new(&given.user)).await?;
@@ -145,7 +140,11 @@ async fn run(port: u16) -> Result<(), Box<dyn std::error::Error>> {
             .route("/login", web::post().to(log_in))
             .route("/logout", web::post().to(log_out))
     });
-    let server = server.workers(2).bind(("127.0.0.1", port))?;
+    // It waits for connections that are kept open, thirty seconds otherwise.
+    let server = server
+        .workers(2)
+        .shutdown_timeout(1)
+        .bind(("127.0.0.1", port))?;
     for address in server.addrs() {
         println!("listening on http://{address}");
     }

@@ -117,7 +117,7 @@ async fn log_in<S: SessionStore>(
     Form(given): Form<Credentials>,
 ) -> Result<Redirect, Denial> {
     if !site.passwords.check(&given).await? {
-        return Err(Denial::Absent);
+        return Err(Denial::Unproven);
     }
     sign_in.issue(login(&given.user, &headers)).await?;
     Ok(Redirect::to("/"))

@@ -1,5 +1,6 @@
 //! An API for programs: a token for a password, refreshing, roles, and a logout that works, because
-//! every node follows a log of what was revoked.
+//! every node follows a log of what was revoked. Also of a stream of events, which ends with the
+//! login that it was opened by: `/events`, here watched for a second.
 //!
 //! ```text
 //! cargo run --example axum_tokens
@@ -16,6 +17,7 @@
 //! curl -si -H @bearer http://127.0.0.1:3000/me                          # 200
 //! curl -si -H @bearer http://127.0.0.1:3000/admin                       # 403
 //! curl -si --json "{\"refresh_token\":\"$(cut -d' ' -f3 bearer)\"}" http://127.0.0.1:3000/refresh   # 200
+//! curl -siN -m 1 -H @bearer http://127.0.0.1:3000/events                # 200
 //! curl -si -H @bearer -X POST http://127.0.0.1:3000/logout              # 204
 //! curl -si -H @bearer http://127.0.0.1:3000/me                          # 401
 //! curl -si --json '{"user":"root","password":"open sesame"}' http://127.0.0.1:3000/token | tee answer   # 200
@@ -26,13 +28,16 @@
 mod passwords;
 mod serve;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::sse::{Event, Sse};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::stream::{Stream, unfold};
 use serde::{Deserialize, Serialize};
 use statewise::Login;
 use statewise::revocation::{MemoryLog, RevocationView};
@@ -65,10 +70,15 @@ async fn main() -> Result<(), Failure> {
     view.follow().await?;
     tokio::spawn(view.upkeep().run(tokio::time::sleep));
     let layer = AuthLayer::new(Arc::new(auth), Transport::bearer());
-    Ok(serve::serve(router(layer)?).await?)
+    Ok(serve::serve(router(layer, view)?).await?)
 }
 
-fn router(layer: AuthLayer) -> Result<Router, Failure> {
+struct Site {
+    passwords: Passwords,
+    view: RevocationView,
+}
+
+fn router(layer: AuthLayer, view: RevocationView) -> Result<Router, Failure> {
     let passwords = Passwords::of(&[
         ("alice", "correct horse battery staple"),
         (ADMINISTRATOR, "open sesame"),
@@ -80,19 +90,20 @@ fn router(layer: AuthLayer) -> Result<Router, Failure> {
         .route("/token", post(token))
         .route("/refresh", post(refresh))
         .route("/me", get(me))
+        .route("/events", get(events))
         .route("/logout", post(log_out))
         .merge(administration)
         .layer(layer)
-        .with_state(Arc::new(passwords)))
+        .with_state(Arc::new(Site { passwords, view })))
 }
 
 async fn token(
-    State(passwords): State<Arc<Passwords>>,
+    State(site): State<Arc<Site>>,
     sign_in: SignIn,
     Json(given): Json<Credentials>,
 ) -> Result<TokenResponse, Denial> {
-    if !passwords.check(&given).await? {
-        return Err(Denial::Absent);
+    if !site.passwords.check(&given).await? {
+        return Err(Denial::Unproven);
     }
     let mut login = Login::new(&given.user);
     if given.user == ADMINISTRATOR {
@@ -124,6 +135,26 @@ async fn me(caller: Auth) -> Json<Me> {
         roles: caller.roles().map(str::to_owned).collect(),
         login: caller.id().to_string(),
     })
+}
+
+/// An event a second, until the login ends, on whichever node that is said.
+async fn events(
+    State(site): State<Arc<Site>>,
+    caller: Auth,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let seconds = tokio::time::interval(Duration::from_secs(1));
+    let live = Box::pin(site.view.revoked(caller.identity()));
+    Sse::new(unfold(Some((seconds, live)), |stream| async {
+        let (mut seconds, mut live) = stream?;
+        tokio::select! {
+            biased;
+            ended = &mut live => {
+                let last = Event::default().event("ended").data(ended.to_string());
+                Some((Ok(last), None))
+            }
+            _ = seconds.tick() => Some((Ok(Event::default().data("tick")), Some((seconds, live)))),
+        }
+    }))
 }
 
 async fn admin() -> &'static str {

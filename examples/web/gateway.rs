@@ -122,7 +122,7 @@ async fn log_in(
     Form(given): Form<Credentials>,
 ) -> Result<StatusCode, Denial> {
     if !gateway.passwords.check(&given).await? {
-        return Err(Denial::Absent);
+        return Err(Denial::Unproven);
     }
     let mut login = Login::new(&given.user);
     if given.user == "alice" {

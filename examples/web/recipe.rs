@@ -41,14 +41,9 @@ impl ResponseError for Refused {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let answer = self.0.answer(&super::TRANSPORT);
         let mut response = HttpResponse::build(self.status_code());
-        private(&mut response);
-        if let Some(challenge) = answer.challenge {
-            response.insert_header((header::WWW_AUTHENTICATE, challenge));
-        }
-        if let Some(seconds) = answer.retry_after {
-            response.insert_header((header::RETRY_AFTER, seconds));
+        for field in self.0.answer(&super::TRANSPORT).fields() {
+            response.insert_header(field);
         }
         response.finish()
     }
@@ -58,7 +53,7 @@ impl ResponseError for Refused {
 pub(crate) fn private(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
     response
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::VARY, "Cookie"))
+        .insert_header((header::VARY, super::TRANSPORT.vary()))
 }
 
 /// A request that no page of another origin has sent.

@@ -15,7 +15,6 @@ const MAX_LENGTH: usize = 4096;
 
 /// Most values of one cookie that a request may ask to have ended: each costs a way to the store.
 /// An honest browser sends one, and a second one where a sibling host has planted it.
-#[cfg(feature = "tower")]
 const MAX_VALUES: usize = 8;
 
 /// The cookie that carries a credential: the template from which it is set and removed, and the name
@@ -143,7 +142,6 @@ impl Cookie {
 
     /// All different values of this cookie in a request that could be ours: what a login or a
     /// logout ends. `None` if they are more than [`MAX_VALUES`].
-    #[cfg(feature = "tower")]
     pub(crate) fn find_all<'h, H: Headers + ?Sized>(
         &self,
         headers: &'h H,

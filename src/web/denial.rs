@@ -15,6 +15,7 @@ const RETRY_AFTER: u64 = 1;
 /// | cause | status | challenge, after scheme and realm | |
 /// |---|---|---|---|
 /// | [`Absent`](Self::Absent) | 401 | none further | RFC 6750, section 3.1 |
+/// | [`Unproven`](Self::Unproven) | 401 | none further | RFC 9110, section 15.5.2 |
 /// | [`Malformed`](Self::Malformed) | 400 | `error="invalid_request"` | RFC 6750, section 3.1 |
 /// | [`Ambiguous`](Self::Ambiguous) | 401 | `error="invalid_request"` | RFC 6750, section 2 |
 /// | [`Failed`](Self::Failed), *rejected* | 401 | `error="invalid_token"` | RFC 6750, section 3.1 |
@@ -35,6 +36,9 @@ const RETRY_AFTER: u64 = 1;
 pub enum Denial {
     /// It carries no credential.
     Absent,
+    /// A login whose user has not proven who they are: no such user, a wrong password, a wrong
+    /// second factor, and never said which (OWASP ASVS 6.3.8). For handlers to return.
+    Unproven,
     /// Its `Authorization` field is to be a bearer token, and is none.
     Malformed,
     /// It carries two credentials, which may be of two users.
@@ -68,6 +72,34 @@ pub struct Answer {
     pub challenge: Option<String>,
     /// The value of `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
+    /// The value of `Vary`, as of [`Transport::vary`].
+    pub vary: &'static str,
+}
+
+impl Answer {
+    /// All header fields, name and value: those above, and `Cache-Control: no-store`.
+    ///
+    /// ```
+    /// use statewise::web::{Denial, Transport};
+    ///
+    /// let answer = Denial::Absent.answer(&Transport::bearer());
+    /// let fields: Vec<_> = answer.fields().collect();
+    /// assert_eq!(fields[0], ("cache-control", "no-store".to_owned()));
+    /// assert_eq!(fields[1], ("vary", "Authorization".to_owned()));
+    /// assert_eq!(fields[2], ("www-authenticate", "Bearer realm=\"api\"".to_owned()));
+    /// ```
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let always = [
+            ("cache-control", "no-store".to_owned()),
+            ("vary", self.vary.to_owned()),
+        ];
+        let challenge = self.challenge.clone();
+        let retry_after = self.retry_after.map(|after| after.to_string());
+        always
+            .into_iter()
+            .chain(challenge.map(|challenge| ("www-authenticate", challenge)))
+            .chain(retry_after.map(|after| ("retry-after", after)))
+    }
 }
 
 impl Denial {
@@ -75,7 +107,11 @@ impl Denial {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::Absent | Self::Ambiguous | Self::TooOld { .. } | Self::WeakClass { .. } => 401,
+            Self::Absent
+            | Self::Unproven
+            | Self::Ambiguous
+            | Self::TooOld { .. }
+            | Self::WeakClass { .. } => 401,
             Self::Malformed => 400,
             Self::MissingRole | Self::CrossOrigin => 403,
             Self::Failed(error) if error.is_rejected() => 401,
@@ -104,13 +140,14 @@ impl Denial {
             status,
             challenge: self.parameters().map(|more| transport.challenge() + &more),
             retry_after,
+            vary: transport.vary(),
         }
     }
 
     /// What a challenge says beyond scheme and realm, where there is one.
     fn parameters(&self) -> Option<String> {
         let error = match self {
-            Self::Absent => return Some(String::new()),
+            Self::Absent | Self::Unproven => return Some(String::new()),
             Self::Malformed | Self::Ambiguous => "invalid_request",
             Self::MissingRole => "insufficient_scope",
             Self::TooOld { .. } | Self::WeakClass { .. } => "insufficient_user_authentication",
@@ -162,6 +199,7 @@ impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Absent => "no credential",
+            Self::Unproven => "a login that was not proven",
             Self::Malformed => "malformed authorization",
             Self::Ambiguous => "more than one credential",
             Self::Failed(error) => return write!(f, "{error}"),

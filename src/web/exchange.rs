@@ -11,7 +11,6 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::issued::{Credential, Issued};
 use crate::web::auth::Auth;
-use crate::web::bearer::bearer;
 use crate::web::cookie::Cookie;
 use crate::web::denial::Denial;
 use crate::web::found::Found;
@@ -247,20 +246,13 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     ///
     /// # Errors
     ///
-    /// Ambiguous, if cookies of one name have more values than anybody would end.
+    /// As for [`Transport::read_all`].
     pub(crate) fn all_carried(&self) -> Result<Vec<String>, Denial> {
-        let transport = &self.site.transport;
-        let mut all: Vec<String> = Vec::new();
-        for cookie in transport.cookies() {
-            let values = cookie.find_all(self, |value| self.accepts(value));
-            let values = values.ok_or(Denial::Ambiguous)?;
-            all.extend(values.into_iter().map(str::to_owned));
-        }
-        if transport.reads_bearer()
-            && let Found::One(token) = bearer(self)
-        {
-            all.push(token.to_owned());
-        }
+        let all = self
+            .site
+            .transport
+            .read_all(self, |value| self.accepts(value))?;
+        let mut all: Vec<String> = all.into_iter().map(str::to_owned).collect();
         let issued = &self.lock().issued;
         all.extend(issued.iter().map(|issued| issued.reveal().to_owned()));
         Ok(all)

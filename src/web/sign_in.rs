@@ -23,8 +23,10 @@ use crate::web::token_response::{TokenBody, TokenResponse};
 ///
 /// A response 5xx, an error or a panic after a login takes the new login back, and no cookie of it
 /// is set. Once the handler has answered, or its future is dropped, no login in a cookie begins: a
-/// task that outlives the answer is told so. A handler whose future is dropped in between, because the client went away, may leave a
-/// login behind that nobody has the credential of, until it expires.
+/// task that outlives the answer is told so. A handler whose future is dropped in between, because
+/// the client went away, may leave a login behind that nobody has the credential of, until it
+/// expires. Of logins that tasks of one request begin at once one is handed out, and the others
+/// end.
 pub struct SignIn<D = ()>(Arc<Exchange<D>>);
 
 impl<D: Send + Sync + 'static> SignIn<D> {
@@ -201,7 +203,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     }
 
     /// Logs the caller out everywhere: ends all logins of the user (OWASP ASVS 7.4.3), and removes
-    /// the cookies.
+    /// the cookies. After a change of password, [`issue`](Self::issue) a login after it: the caller
+    /// goes on with a new credential, and nobody else does.
     ///
     /// # Errors
     ///

@@ -202,6 +202,55 @@ impl Transport {
         }
     }
 
+    /// Finds all that could be a credential, in whichever cookies and field: what a login and a
+    /// logout end, so that nothing lives on that somebody has planted (OWASP ASVS 7.2.4).
+    /// `is_ours` is as in [`read`](Self::read).
+    ///
+    /// ```
+    /// use statewise::web::{Cookie, Transport};
+    ///
+    /// let transport = Transport::cookie(Cookie::default());
+    /// let request = [("cookie", "__Host-id=abc; theme=dark; __Host-id=def")];
+    /// assert_eq!(transport.read_all(&request, |_| true)?, ["abc", "def"]);
+    /// # Ok::<(), statewise::web::Denial>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::Ambiguous`] if one cookie has more than eight different values: an honest browser
+    /// sends one, and each is a way to the store.
+    pub fn read_all<'h, H: Headers + ?Sized>(
+        &self,
+        headers: &'h H,
+        is_ours: impl Fn(&str) -> bool,
+    ) -> Result<Vec<&'h str>, Denial> {
+        let mut all = Vec::new();
+        for cookie in self.refresh.iter().chain(&self.cookie) {
+            all.extend(
+                cookie
+                    .find_all(headers, &is_ours)
+                    .ok_or(Denial::Ambiguous)?,
+            );
+        }
+        if self.bearer
+            && let Found::One(token) = bearer(headers)
+        {
+            all.push(token);
+        }
+        Ok(all)
+    }
+
+    /// The fields of a request that its credential is read from: the value of `Vary` in whatever
+    /// depends on it, beside `Cache-Control: no-store` (RFC 9111, sections 4.1 and 5.2.2.5).
+    #[must_use]
+    pub fn vary(&self) -> &'static str {
+        match (self.cookie.is_some(), self.bearer) {
+            (true, true) => "Cookie, Authorization",
+            (true, false) => "Cookie",
+            (false, _) => "Authorization",
+        }
+    }
+
     /// The cookie of what is presented with each request.
     #[cfg(feature = "tower")]
     pub(crate) fn access(&self) -> Option<&Cookie> {

@@ -1,10 +1,13 @@
 //! Acts that meet in one request, or in one browser.
 
+use std::sync::Arc;
+
+use statewise::migrating::Migrating;
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, Require, Transport};
 use tower_layer::Layer;
 
-use crate::site::{Browser, Handler, layer, renewing, seconds, sessions, store, transport};
+use crate::site::{Browser, Handler, layer, renewing, seconds, sessions, store, tokens, transport};
 
 /// A guard that asks the authority is a verification like any other: what is due is renewed.
 #[test]
@@ -70,4 +73,33 @@ fn an_origin_is_compared_to_no_host_of_several() {
         ("origin", "https://a.example"),
     ];
     assert_eq!(browser.post("/login", &fields).status, 403);
+}
+
+/// A service that changes its strategy: a visitor has the new cookie after one request, and the
+/// old one goes on where the answer was lost.
+#[test]
+fn a_login_moves_to_another_strategy_on_the_way() {
+    let clock = ManualClock::default();
+    let (sessions, tokens) = (sessions(&store(), &clock), tokens(&clock));
+    let mut old = Browser::of(&layer(sessions.clone(), transport()));
+    old.log_in("alice");
+    let both = Migrating::builder(sessions, tokens).clock(clock.clone());
+    let site = layer(Arc::new(both.build().unwrap()), transport());
+    let mut browser = Browser::of(&site);
+    browser.jar = old.jar.clone();
+    let moved = browser.get("/me");
+    assert_eq!((&*moved.body, moved.set_cookies().len()), ("alice", 1));
+    assert_eq!(browser.id().split('.').count(), 3);
+    let after = browser.get("/me");
+    assert_eq!((&*after.body, after.set_cookies().len()), ("alice", 0));
+    let mut lost = Browser::of(&site);
+    lost.jar = old.jar.clone();
+    assert_eq!(lost.get("/me").body, "alice");
+    assert_eq!(lost.id().split('.').count(), 3);
+    // Who comes anew is with the new one at once.
+    browser.log_in("bob");
+    assert_eq!(browser.id().split('.').count(), 3);
+    assert_eq!(browser.get("/me").body, "bob");
+    clock.advance(seconds(61));
+    assert_eq!(old.get("/me").status, 401);
 }

@@ -150,7 +150,7 @@ impl Handler {
                 let after = sign_in.verify().await.unwrap_err().to_string();
                 Ok(format!("{before}, {after}").into_response())
             }
-            "/wrong-password" => Err(Denial::Absent),
+            "/wrong-password" => Err(Denial::Unproven),
             "/redirect" => {
                 let denied = sign_in().unwrap().verify().await.unwrap_err();
                 let mut response = denied.into_response();

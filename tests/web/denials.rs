@@ -22,8 +22,9 @@ fn each_cause_has_its_answer() {
     let class = "aal2".into();
     let unavailable = || Error::unavailable("connection refused");
     let after = |millis| unavailable().with_retry_after(Duration::from_millis(millis));
-    let table: [(Denial, u16, Option<&str>, Option<u64>); 17] = [
+    let table: [(Denial, u16, Option<&str>, Option<u64>); 18] = [
         (Denial::Absent, 401, Some(""), None),
+        (Denial::Unproven, 401, Some(""), None),
         (Denial::Malformed, 400, Some("invalid_request"), None),
         (Denial::Ambiguous, 401, Some("invalid_request"), None),
         (Denial::MissingRole, 403, Some("insufficient_scope"), None),

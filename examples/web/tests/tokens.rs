@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
 use support::{Answer, Example, curl, follow_the_header};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -129,6 +132,87 @@ fn a_logout_ends_the_token_and_what_was_refreshed_from_it() {
     // Logging out once more is no error.
     api.call("/logout", Some(&token), &["-X", "POST"])
         .expect(204);
+}
+
+/// A stream that is open ends with its login, and with no other.
+#[test]
+fn a_logout_ends_a_stream_of_events() {
+    let api = Api::start();
+    let (token, other) = (api.log_in("alice", PASSWORD), api.log_in("alice", PASSWORD));
+    let watch = |token: &str| Watch::start(&format!("{}/events", api.0.origin()), token);
+    let (mut watch, mut another) = (watch(&token), watch(&other));
+    assert_eq!(
+        (watch.next(), another.next()),
+        ("data: tick".to_owned(), "data: tick".to_owned())
+    );
+    api.call("/logout", Some(&token), &["-X", "POST"])
+        .expect(204);
+    let rest = watch.rest();
+    assert!(
+        rest.ends_with("event: ended\ndata: credential rejected: revoked"),
+        "{rest}"
+    );
+    for _ in 0..2 {
+        assert_eq!(another.next(), "data: tick");
+    }
+    api.call("/logout", Some(&other), &["-X", "POST"])
+        .expect(204);
+    assert!(another.rest().contains("event: ended"));
+    // Whose login has ended opens none.
+    api.get("/events", &token).expect(401);
+}
+
+/// curl on a stream of events.
+struct Watch {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Watch {
+    fn start(url: &str, token: &str) -> Self {
+        let bearer = format!("Authorization: Bearer {token}");
+        let mut process = Command::new("curl")
+            .args([
+                "-q",
+                "-sSN",
+                "--max-time",
+                "60",
+                "--noproxy",
+                "*",
+                "-H",
+                &bearer,
+                url,
+            ])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("curl starts");
+        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        Self { process, lines }
+    }
+
+    fn next(&mut self) -> String {
+        let lines = self.lines.by_ref().map(|line| line.expect("text"));
+        lines
+            .filter(|line| !line.is_empty())
+            .next()
+            .expect("a line")
+    }
+
+    /// What comes until the server ends the stream.
+    fn rest(&mut self) -> String {
+        let lines = self.lines.by_ref().map(|line| line.expect("text"));
+        let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+        let ended = self.process.wait().expect("a status");
+        assert!(ended.success(), "{ended}: {lines:?}");
+        lines.join("\n")
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! Requests whose client goes away at any moment: nobody becomes somebody else, and trying again
+//! works.
+
+use std::sync::Arc;
+
+use axum_core::body::Body;
+use http::Request;
+use statewise::session::SessionAuthenticator;
+use statewise::store::MemoryStore;
+use statewise::testkit::{ManualClock, YieldingStore, block_on, give_up_after};
+use statewise::{Authenticator, Login};
+use tower_service::Service;
+
+use crate::site::{ABSOLUTE, Browser, IDLE, layer, seconds, transport};
+
+type Sessions = Arc<SessionAuthenticator<YieldingStore<MemoryStore>>>;
+
+fn sessions(clock: &ManualClock) -> Sessions {
+    let memory = MemoryStore::with_capacity(100).unwrap();
+    let auth = SessionAuthenticator::builder(YieldingStore::new(memory))
+        .idle(seconds(IDLE))
+        .absolute(seconds(ABSOLUTE))
+        .renew_after(seconds(60))
+        .clock(clock.clone());
+    Arc::new(auth.build().unwrap())
+}
+
+/// Sends the request of a visitor who is logged in as alice, and whose credential is due for
+/// renewal; drops it after each number of polls, and lets `then` look at what is left.
+fn at_every_step(path: &str, then: impl Fn(&mut Browser, &Sessions)) {
+    for polls in 1.. {
+        let clock = ManualClock::default();
+        let auth = sessions(&clock);
+        let mut browser = Browser::of(&layer(auth.clone(), transport()));
+        let old = block_on(auth.issue(Login::new("alice"))).unwrap();
+        browser.plant(old.credential().reveal());
+        clock.advance(seconds(61));
+        let request = Request::builder()
+            .uri(path)
+            .header("cookie", format!("__Host-id={}", browser.id()))
+            .header("x-user", "bob")
+            .body(Body::empty())
+            .unwrap();
+        let answer = block_on(give_up_after(polls, browser.service.call(request)));
+        if let Some(answer) = answer {
+            assert!(answer.unwrap().status().is_success());
+            assert!(polls > 2, "{path}: nothing was waited for");
+            return;
+        }
+        then(&mut browser, &auth);
+    }
+}
+
+fn live(auth: &Sessions, user: &str) -> usize {
+    block_on(auth.sessions(user, None)).unwrap().sessions.len()
+}
+
+/// Also if the new credential is lost on its way: the old one is good for a retry.
+#[test]
+fn a_renewal() {
+    at_every_step("/me", |browser, _| {
+        let answer = browser.get("/me");
+        assert_eq!((answer.status, &*answer.body), (200, "alice"));
+        assert_eq!(browser.get("/me").body, "alice");
+    });
+}
+
+/// At most one login is left that nobody holds, and the next one does not need it.
+#[test]
+fn a_login() {
+    at_every_step("/login", |browser, auth| {
+        let alice = live(auth, "alice");
+        assert!(alice + live(auth, "bob") <= 1);
+        let answer = browser.get("/maybe");
+        match alice {
+            1 => assert_eq!((answer.status, &*answer.body), (200, "alice")),
+            _ => assert_eq!((answer.status, &*answer.body), (401, "")),
+        }
+        browser.log_in("bob");
+        assert_eq!(browser.get("/me").body, "bob");
+        assert_eq!(live(auth, "alice"), 0);
+    });
+}
+
+#[test]
+fn a_logout() {
+    for path in ["/logout", "/logout-all"] {
+        at_every_step(path, |browser, auth| {
+            let before = live(auth, "alice");
+            assert_eq!(
+                browser.get("/me").status,
+                if before == 1 { 200 } else { 401 }
+            );
+            browser.post("/logout", &[]);
+            assert!(browser.jar.is_empty());
+            assert_eq!(live(auth, "alice"), 0);
+        });
+    }
+}
