@@ -61,6 +61,10 @@ const MARGIN: u64 = 86_400;
 ///
 /// Runs on tokio, with its time enabled. Wants Redis 6.2 or newer.
 ///
+/// A `ConnectionManager` waits between attempts to reconnect, longer each time:
+/// `ConnectionManagerConfig::set_max_delay` bounds that, and so how long sessions stay unavailable
+/// once the server is back.
+///
 /// # What it costs
 ///
 /// A verification is one `GETEX`, whether it carries the session on or not. A session whose idle

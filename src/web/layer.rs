@@ -31,14 +31,16 @@ use crate::web::transport::Transport;
 /// 2. renews a credential in a cookie that is due, before the head of the response, also of a 5xx;
 /// 3. sets or removes the cookies, each once;
 /// 4. adds `Vary`, and `Cache-Control: no-store` unless the answer says `private` and sets no
-///    cookie, wherever a credential was asked for or handed out;
+///    cookie, wherever a credential was asked for or handed out, and removes what some shared caches
+///    obey instead (`CDN-Cache-Control` and its like, RFC 9213; `Surrogate-Control`);
 /// 5. completes a [`Denial`] with challenge and `Retry-After`, for gRPC in its own form.
 ///
 /// Where cookies are used, unsafe requests of other origins are denied before the service sees
 /// them: see [`OriginPolicy`].
 ///
 /// A cookie whose credential was rejected is removed, but not if the browser says that a script
-/// has sent the request: that may have been under way when another tab logged in.
+/// has sent the request: that may have been under way when another tab logged in. So may a
+/// navigation, which is rarer, and ends with the login form.
 ///
 /// # Deployment
 ///

@@ -115,6 +115,10 @@ impl Transport {
     /// the browser sends to one path only: below it belong refreshing, logging in and logging
     /// out.
     ///
+    /// A cookie with a path cannot be `__Host-`, so that whoever controls a sibling host can plant
+    /// one, of a login of their own: where hosts of one domain do not trust each other, let clients
+    /// keep the refresh credential.
+    ///
     /// # Errors
     ///
     /// *Misuse* where credentials travel in no cookie, if the two have one name, or if this one

@@ -191,11 +191,8 @@ impl Watch {
     }
 
     fn next(&mut self) -> String {
-        let lines = self.lines.by_ref().map(|line| line.expect("text"));
-        lines
-            .filter(|line| !line.is_empty())
-            .next()
-            .expect("a line")
+        let mut lines = self.lines.by_ref().map(|line| line.expect("text"));
+        lines.find(|line| !line.is_empty()).expect("a line")
     }
 
     /// What comes until the server ends the stream.
