@@ -99,7 +99,7 @@ fn hold(acts: &'static [Act]) {
         assert!(live.len() <= 1, "{live:?}: {what}");
         match browser.cookie("__Host-id") {
             Some(credential) => {
-                let caller = block_on(auth.verify(&credential)).expect(&what);
+                let caller = block_on(auth.verify(&credential)).unwrap();
                 assert_eq!(caller.subject(), answer.body, "{what}");
                 assert_eq!(live, [caller.subject()], "{what}");
             }
