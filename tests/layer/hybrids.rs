@@ -96,6 +96,20 @@ fn logging_in_again_ends_the_old_login() {
     assert_eq!(old.post("/auth/refresh", &[]).status, 401);
 }
 
+/// Where nothing but the refresh credential is left, or a stranger has planted it, it ends too.
+#[test]
+fn a_refresh_credential_alone_ends_with_a_login_or_a_logout() {
+    for path in ["/auth/login", "/auth/logout"] {
+        let (mut browser, clock) = browser();
+        browser.post("/auth/login", &[("x-user", "mallory")]);
+        clock.advance(seconds(601));
+        browser.jar.remove("__Host-id");
+        let mut old = browser.clone();
+        assert_eq!(browser.post(path, &[("x-user", "alice")]).status, 200);
+        assert_eq!(old.post("/auth/refresh", &[]).status, 401, "{path}");
+    }
+}
+
 #[test]
 fn a_hybrid_without_a_cookie_for_its_refresh_credential_is_a_mistake() {
     let clock = ManualClock::default();
