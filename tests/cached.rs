@@ -315,6 +315,27 @@ fn everything_ends_on_both_strategies() {
     assert!(!accepts(&there, &sessions[0]));
 }
 
+/// The view alone ends no session: it makes every node ask the store, which is the one to know.
+#[test]
+fn what_the_view_says_of_a_subject_is_asked_of_the_store() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let (alice, bob) = (log_in(&here, "alice"), log_in(&here, "bob"));
+    assert!(accepts(&there, &alice) && accepts(&there, &bob));
+    let _ = block_on(here.store().view().revoke_subject("alice")).unwrap();
+    for node in [&here, &there] {
+        follow(node);
+        fleet.loads();
+        assert!(accepts(node, &alice) && accepts(node, &alice) && accepts(node, &bob));
+        assert_eq!(fleet.loads(), 1);
+    }
+    let _ = block_on(here.revoke_all("alice")).unwrap();
+    follow(&there);
+    for node in [&here, &there] {
+        assert!(!accepts(node, &alice) && accepts(node, &bob));
+    }
+}
+
 #[test]
 fn one_load_for_all_who_wait() {
     let fleet = Fleet::new();

@@ -321,8 +321,13 @@ impl RevocationView {
         Ok(Revocation::Within(self.bound()))
     }
 
-    /// Ends all logins of a subject that have begun by now, on every node and of every kind that
-    /// this view guards.
+    /// Ends all logins of a subject that have begun by now, on every node: tokens that this view
+    /// guards, of whatever authenticator, and connections that wait for
+    /// [`revoked`](Self::revoked).
+    ///
+    /// Not the sessions of a [`CachedStore`](crate::store::CachedStore): whether one has ended is for
+    /// their store to say, which is asked once more, and knows nothing of this. Their authenticator's
+    /// [`revoke_all`](crate::Authenticator::revoke_all) ends them, and says this to the log as well.
     ///
     /// # Errors
     ///
