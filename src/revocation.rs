@@ -78,6 +78,7 @@ mod redb;
 #[cfg(feature = "redis")]
 mod redis;
 mod revoked;
+mod settings;
 #[cfg(any(
     feature = "sqlx-mysql",
     feature = "sqlx-postgres",

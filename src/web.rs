@@ -75,8 +75,7 @@
 //!
 //! RFC 6265bis is draft-ietf-httpbis-rfc6265bis-22.
 
-#[cfg(feature = "tower")]
-mod answering;
+mod answer;
 #[cfg(feature = "tower")]
 mod auth;
 #[cfg(feature = "axum")]
@@ -87,6 +86,8 @@ mod denial;
 #[cfg(feature = "tower")]
 mod exchange;
 mod found;
+#[cfg(feature = "tower")]
+mod future;
 mod headers;
 #[cfg(feature = "tower")]
 mod layer;
@@ -101,14 +102,15 @@ mod sign_in;
 mod token_response;
 mod transport;
 
-#[cfg(feature = "tower")]
-pub use answering::AuthFuture;
+pub use answer::Answer;
 #[cfg(feature = "tower")]
 pub use auth::Auth;
 pub use bearer::bearer;
 pub use cookie::{Cookie, CookieBuilder, SameSite};
-pub use denial::{Answer, Denial};
+pub use denial::Denial;
 pub use found::Found;
+#[cfg(feature = "tower")]
+pub use future::AuthFuture;
 pub use headers::Headers;
 #[cfg(feature = "tower")]
 pub use layer::{AuthLayer, AuthService};

@@ -8,6 +8,7 @@ use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::revocation::log::{DynRevocationLog, RevocationLog};
+use crate::revocation::settings::Settings;
 use crate::revocation::view::RevocationView;
 
 /// Within which time a revocation is obeyed everywhere, unless configured.
@@ -16,23 +17,6 @@ const BOUND: Duration = Duration::from_secs(5);
 const CAPACITY: usize = 100_000;
 /// Between two looks at the log, unless configured.
 const POLL: Duration = Duration::from_millis(25);
-
-/// What a view goes by.
-pub(crate) struct Settings {
-    pub(crate) bound: Duration,
-    /// Whole seconds after the sending of a read for which it counts. One less than the bound, as
-    /// both readings of the clock are rounded down.
-    pub(crate) fresh_for: u64,
-    pub(crate) longest: u64,
-    pub(crate) capacity: usize,
-    pub(crate) poll: Duration,
-    pub(crate) accept_when_stale: bool,
-    pub(crate) accept_other_incarnations: bool,
-    /// Seconds between two proofs that the log takes writes.
-    pub(crate) fence_every: Option<u64>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) entropy: Arc<dyn Entropy>,
-}
 
 /// How long the longest login lives must be said next.
 pub struct NeedsLongest {

@@ -13,11 +13,11 @@ use crate::error::{Error, Rejection, Result};
 use crate::handle::{Handle, Stamp};
 use crate::issued::Revocation;
 use crate::observer::event::Event;
-use crate::revocation::builder::Settings;
 use crate::revocation::fact::{Draft, Entry, Fact, KeyId, SubjectKey};
 use crate::revocation::follower::{Follower, Progress};
 use crate::revocation::known::{Known, Standing};
 use crate::revocation::log::{DynRevocationLog, Page};
+use crate::revocation::settings::Settings;
 use crate::revocation::waiters::Waiters;
 
 /// Entries that are read at a time.

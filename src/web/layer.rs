@@ -11,11 +11,11 @@ use tower_service::Service;
 
 use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, SystemClock};
-use crate::web::answering::AuthFuture;
 use crate::web::bearer::bearer;
 use crate::web::denial::Denial;
 use crate::web::exchange::{Exchange, Site};
 use crate::web::found::Found;
+use crate::web::future::AuthFuture;
 use crate::web::origin::{OriginPolicy, acts};
 use crate::web::respond::{Style, denied};
 use crate::web::sign_in::SignIn;
