@@ -8,16 +8,26 @@
 )]
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 #[path = "browser/chromium.rs"]
 mod chromium;
+#[path = "../../../tests/support/mod.rs"]
+mod shared;
 mod support;
 
 use chromium::Chromium;
+use shared::servers::guard::is_running;
+use shared::servers::wait_until;
 use support::Example;
+
+/// Set in the process that is to be killed.
+const CHILD: &str = "STATEWISE_TEST_TO_BE_KILLED";
 
 /// A visitor who counts which buttons have been pressed.
 struct Visitor {
@@ -102,6 +112,15 @@ impl Visitor {
         names
             .map(|name| name.as_str().unwrap().to_owned())
             .collect()
+    }
+}
+
+/// No test has to ask for it: the browser has nothing to complain of.
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.browser.complaints(), Vec::<String>::new());
+        }
     }
 }
 
@@ -193,7 +212,6 @@ fn every_button_does_what_it_says() {
 
     // A button without a test is a mistake.
     assert_eq!(visitor.buttons(), visitor.pressed);
-    assert_eq!(visitor.browser.complaints(), Vec::<String>::new());
 }
 
 #[test]
@@ -298,4 +316,56 @@ fn the_keyboard_is_enough_and_a_phone_is_wide_enough() {
     let nameless = "return [...document.querySelectorAll('button, input')].filter(one => \
                     !one.textContent.trim() && !one.labels?.length).length";
     assert_eq!(visitor.browser.run(nameless, &[]), json!(0));
+}
+
+/// Only does something in a process of its own: starts a browser, says what runs and where, and
+/// waits for the end.
+#[test]
+fn to_be_killed() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let Some(browser) = Chromium::start(390, 800) else {
+        return;
+    };
+    let pids: Vec<_> = browser.pids().iter().map(u32::to_string).collect();
+    println!("browser {} {}", pids.join(","), browser.folder().display());
+    // Until whoever started this process is gone too.
+    let _ = std::io::stdin().lines().count();
+}
+
+#[test]
+fn a_killed_test_leaves_no_browser_behind() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "to_be_killed", "--nocapture"])
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    let started = lines.find_map(|line| Some(line.split_once("browser ")?.1.to_owned()));
+    // SIGKILL: nothing in the process can clean up.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let Some(started) = started else {
+        // Without a browser nothing is said, and `start` has told why.
+        return assert!(std::env::var_os("STATEWISE_REQUIRE_BROWSER").is_none());
+    };
+    let (pids, folder) = started.split_once(' ').unwrap();
+    let pids: Vec<u32> = pids.split(',').map(|pid| pid.parse().unwrap()).collect();
+    assert!(
+        pids.len() > 3,
+        "a shell, the driver, the browser, its parts"
+    );
+    let gone = || {
+        let left = pids.iter().find(|pid| is_running(**pid));
+        match (left, Path::new(folder).exists()) {
+            (None, false) => Ok(()),
+            left => Err(left),
+        }
+    };
+    let left = wait_until(gone);
+    assert!(left.is_ok(), "a process or {folder} is left: {left:?}");
 }

@@ -1,13 +1,13 @@
 //! A headless Chromium, driven by the WebDriver protocol.
 
-use std::io::{BufRead as _, BufReader};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::support::Folder;
+use crate::shared::servers::guard::{Guard, tree};
+use crate::shared::servers::wait_until;
 
 /// How an element is named in the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -17,18 +17,16 @@ pub(crate) struct Chromium {
     session: String,
 }
 
-/// The driver's process, and the folder that browser and driver write to.
-struct Driver {
-    process: Child,
-    folder: Folder,
-    address: String,
-}
+/// Starts the driver on a port that it chooses itself and prints, in a process group of its own:
+/// all of it is killed when the driver ends, or when the guard says so. A browser that outlived them
+/// would make its folder again.
+const TOGETHER: &str = r#"trap : TERM; "$0" --port=0 & wait; kill -KILL 0"#;
 
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// The driver and its browser, which the guard ends however the test ends.
+struct Driver {
+    guard: Guard,
+    pid: u32,
+    address: String,
 }
 
 fn installed(program: &str) -> Option<PathBuf> {
@@ -51,7 +49,7 @@ impl Chromium {
             return None;
         };
         let driver = Driver::start(&driver);
-        let folder = driver.folder.path().join("profile");
+        let folder = driver.guard.folder().join("profile");
         let arguments = [
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
@@ -82,6 +80,16 @@ impl Chromium {
         }});
         this.post("/goog/cdp/execute", &metrics);
         Some(this)
+    }
+
+    /// The pids of the driver, of the browser, and of all that it has started.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        tree(self.driver.pid)
+    }
+
+    /// Where browser and driver write.
+    pub(crate) fn folder(&self) -> &Path {
+        self.driver.guard.folder()
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
@@ -165,29 +173,33 @@ impl Drop for Chromium {
 
 impl Driver {
     fn start(program: &Path) -> Self {
-        let folder = Folder::new();
-        // On a port that it chooses itself and prints.
-        let mut process = Command::new(program)
-            .arg("--port=0")
-            .env("HOME", folder.path())
-            .env("TMPDIR", folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut lines = lines.map_while(Result::ok);
-        let port = lines.find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            Some(port.trim_end_matches('.').to_owned())
-        });
-        // What it prints later goes nowhere, and must not stop it.
-        std::thread::spawn(move || lines.for_each(drop));
-        let address = format!("http://127.0.0.1:{}", port.unwrap_or_default());
+        let guard = Guard::new("browser", None, "TERM");
+        let [home, temporary] =
+            ["HOME", "TMPDIR"].map(|name| format!("{name}={}", guard.folder().display()));
+        let command: [&OsStr; 8] = [
+            "env".as_ref(),
+            home.as_ref(),
+            temporary.as_ref(),
+            "setsid".as_ref(),
+            "sh".as_ref(),
+            "-c".as_ref(),
+            TOGETHER.as_ref(),
+            program.as_os_str(),
+        ];
+        let pid = guard.start("chromedriver", &command).unwrap();
+        let mut address = String::new();
+        let listens = || {
+            let printed = guard.log("chromedriver");
+            let port = printed.split_once("started successfully on port ");
+            let port = port.and_then(|(_, rest)| rest.split_once('.'));
+            let (port, _) = port.ok_or(printed.clone())?;
+            address = format!("http://127.0.0.1:{port}");
+            Ok(())
+        };
+        wait_until(listens).unwrap_or_else(|printed: String| panic!("no driver: {printed}"));
         Self {
-            process,
-            folder,
+            guard,
+            pid,
             address,
         }
     }
