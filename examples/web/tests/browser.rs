@@ -88,9 +88,31 @@ impl Visitor {
     }
 
     fn wait_five_minutes(&mut self) {
-        self.browser.click("#wait");
-        self.pressed.insert("wait".to_owned());
-        self.next_line("waiting");
+        self.demand("wait", "five minutes pass");
+    }
+
+    /// Presses a button that is of no mode.
+    fn demand(&mut self, button: &str, expected: &str) {
+        self.browser.click(&format!("#{button}"));
+        self.pressed.insert(button.to_owned());
+        self.next_line(button);
+        let newest = self.text("#timeline li");
+        assert!(newest.contains(expected), "{newest}");
+    }
+
+    /// Waits until the button of the store says what it would do.
+    fn until_store_button(&mut self, label: &str) {
+        self.until("the store's button", label, |v| v.text("#store"));
+    }
+
+    /// What the browser keeps, of each cookie what a server is sent.
+    fn kept(&self) -> BTreeSet<(String, String)> {
+        let text = |field: &Value| field.as_str().unwrap().to_owned();
+        let cookies = self.browser.all_cookies();
+        let pairs = cookies.iter();
+        pairs
+            .map(|cookie| (text(&cookie["name"]), text(&cookie["value"])))
+            .collect()
     }
 
     /// Waits for one more line in the timeline.
@@ -169,6 +191,9 @@ fn every_button_does_what_it_says() {
     visitor.press("hybrid", "everywhere", "200, takes effect within");
     visitor.press("hybrid", "thief", "401, credential rejected: revoked");
 
+    an_outage_logs_nobody_out(&mut visitor);
+    a_stolen_refresh_credential_gives_itself_away(&mut visitor);
+
     // A token lives on until it expires ..
     visitor.press("token", "login", "200, logged in");
     visitor.press("token", "call", "200, it is alice");
@@ -212,6 +237,79 @@ fn every_button_does_what_it_says() {
 
     // A button without a test is a mistake.
     assert_eq!(visitor.buttons(), visitor.pressed);
+}
+
+/// Who cannot ask the store does not know that a credential is bad, and does not say so.
+fn an_outage_logs_nobody_out(visitor: &mut Visitor) {
+    const OUTAGE: &str = "503, unavailable: the store could not answer, Retry-After: 5";
+    visitor.press("session", "login", "200");
+    visitor.press("session", "steal", "200");
+    visitor.press("hybrid", "login", "200");
+    visitor.press("token", "login", "200");
+    let kept = visitor.kept();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+
+    visitor.demand("store", "who asks it gets no answer; nobody is logged out");
+    visitor.until_store_button("Start the store");
+    for mode in ["session", "hybrid"] {
+        let field = format!("[data-mode={mode}] .server");
+        visitor.until(&field, "cannot be asked", |v| v.text(&field));
+    }
+    for act in ["call", "thief", "login", "logout", "everywhere"] {
+        visitor.press("session", act, OUTAGE);
+    }
+    visitor.press("token", "call", "200, it is alice");
+    visitor.press("hybrid", "call", "200, it is alice");
+    for act in ["refresh", "login", "logout", "everywhere"] {
+        visitor.press("hybrid", act, OUTAGE);
+    }
+    assert_eq!(visitor.kept(), kept);
+
+    visitor.demand("store", "it has all that it had");
+    visitor.until_store_button("Stop the store");
+    visitor.until("the row", "1 row of", |v| {
+        v.text("[data-mode=session] .server")
+    });
+    visitor.press("session", "call", "200, it is alice");
+    visitor.press("hybrid", "call", "200, it is alice");
+    visitor.press("hybrid", "refresh", "200, refreshed for alice");
+    visitor.press("session", "logout", "200, takes effect at once");
+    visitor.press("session", "thief", "401, credential rejected: unknown");
+}
+
+/// Whichever of the two comes back with what was replaced: the login ends, for both.
+fn a_stolen_refresh_credential_gives_itself_away(visitor: &mut Visitor) {
+    const THEFT: &str = "401, credential rejected: reused after it was replaced: \
+                         a theft, this login of alice ends";
+    visitor.press("hybrid", "thief-refresh", "401, no credential");
+    // Alice is first.
+    visitor.press("hybrid", "login", "200");
+    visitor.press("hybrid", "steal-refresh", "200, has 67 characters");
+    visitor.press("hybrid", "refresh", "200, refreshed for alice");
+    // A moment later it could be a second tab of hers.
+    visitor.press("hybrid", "thief-refresh", "200, refreshed for alice");
+    visitor.wait_five_minutes();
+    visitor.press("hybrid", "refresh", "200, refreshed for alice");
+    visitor.wait_five_minutes();
+    visitor.press("hybrid", "thief-refresh", THEFT);
+    visitor.press("hybrid", "refresh", "401, credential rejected: unknown");
+
+    // The thief is first, and stays in without a password until Alice refreshes.
+    visitor.press("hybrid", "login", "200");
+    visitor.press("hybrid", "steal-refresh", "200, has 67 characters");
+    visitor.press("hybrid", "thief-refresh", "200, refreshed for alice");
+    visitor.press("hybrid", "thief", "200, is taken for alice");
+    visitor.wait_five_minutes();
+    visitor.press("hybrid", "thief", "401, credential rejected: expired");
+    visitor.press("hybrid", "thief-refresh", "200, refreshed for alice");
+    visitor.press("hybrid", "thief", "200, is taken for alice");
+    visitor.press("hybrid", "refresh", THEFT);
+    visitor.press(
+        "hybrid",
+        "thief-refresh",
+        "401, credential rejected: unknown",
+    );
+    visitor.press("hybrid", "thief", "401, credential rejected: revoked");
 }
 
 #[test]
@@ -293,10 +391,14 @@ fn the_keyboard_is_enough_and_a_phone_is_wide_enough() {
     let mut visitor = Visitor::new(browser);
     let focused = "const focus = document.activeElement; const card = focus.closest('.card'); \
                    return (card ? card.dataset.mode + ' ' : '') + (focus.dataset.act || focus.id)";
-    for (wanted, expected) in [
-        ("session login", "200, logged in"),
-        ("session call", "200, it is alice"),
-        ("session logout", "200, takes effect at once"),
+    let last = "[data-mode=session] .last";
+    for (wanted, told, expected) in [
+        ("session login", last, "200, logged in"),
+        ("session call", last, "200, it is alice"),
+        ("store", "#store", "Start the store"),
+        ("session call", last, "503, unavailable"),
+        ("store", "#store", "Stop the store"),
+        ("session logout", last, "200, takes effect at once"),
     ] {
         let mut tabs = 0;
         while visitor.browser.run(focused, &[]) != json!(wanted) {
@@ -307,7 +409,7 @@ fn the_keyboard_is_enough_and_a_phone_is_wide_enough() {
         let outline = "return getComputedStyle(document.activeElement).outlineStyle";
         assert_eq!(visitor.browser.run(outline, &[]), json!("solid"));
         visitor.browser.key("\u{e007}");
-        visitor.until(wanted, expected, |v| v.text("[data-mode=session] .last"));
+        visitor.until(wanted, expected, |v| v.text(told));
     }
     let wide = "return document.documentElement.scrollWidth - window.innerWidth";
     let wide = visitor.browser.run(wide, &[]);

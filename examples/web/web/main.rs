@@ -5,13 +5,14 @@
 //! ```
 //!
 //! and open the address that it prints. A port may follow: `cargo run --example web -- 8080`.
-//! Everything is kept in memory, and time passes when you say so.
+//! Everything is kept in memory; time passes, and the store stops, when you say so.
 
 use std::error::Error;
 
 #[path = "../serve.rs"]
 mod serve;
 mod site;
+mod store;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

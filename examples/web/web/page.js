@@ -7,6 +7,10 @@ const ACTS = {
   logout: { label: 'Log out', who: 'Alice' },
   steal: { label: 'Steal the credential', who: 'Thief', thief: true },
   thief: { label: 'Thief calls', who: 'Thief', thief: true },
+  'steal-refresh': {
+    label: 'Steal the refresh credential', who: 'Thief', thief: true, only: 'hybrid',
+  },
+  'thief-refresh': { label: 'Thief refreshes', who: 'Thief', thief: true, only: 'hybrid' },
   everywhere: { label: 'Revoke everywhere', who: 'Admin' },
 };
 
@@ -25,17 +29,24 @@ function request(mode, act) {
     case 'logout': return ['POST', at + '/auth/logout'];
     case 'steal': return ['POST', at + '/auth/steal'];
     case 'thief': return ['GET', at + '/thief'];
+    case 'steal-refresh': return ['POST', at + '/auth/steal-refresh'];
+    case 'thief-refresh': return ['POST', at + '/thief/refresh'];
     default: return ['POST', at + '/revoke-all'];
   }
 }
 
-function said(act, status, body, why) {
-  if (status >= 400) return why || 'denied';
+function said(act, { status, headers }, body) {
+  if (status >= 400) {
+    const after = headers.get('retry-after');
+    return (headers.get('x-demo-why') || 'denied') + (after ? ', Retry-After: ' + after : '');
+  }
   switch (act) {
     case 'login': return 'logged in';
     case 'call': return 'it is ' + body.who;
-    case 'refresh': return 'refreshed for ' + body.who;
-    case 'steal': return 'has ' + body.length + ' characters';
+    case 'refresh':
+    case 'thief-refresh': return 'refreshed for ' + body.who;
+    case 'steal':
+    case 'steal-refresh': return 'has ' + body.length + ' characters';
     case 'thief': return 'is taken for ' + body.who;
     default: return body.effective;
   }
@@ -50,17 +61,16 @@ async function run(mode, act) {
   const body = text ? JSON.parse(text) : {};
   const ok = response.status < 400;
   if (ok && act === 'login' && mode === 'token') token[service(mode)] = body.access_token;
-  const what = said(act, response.status, body, response.headers.get('x-demo-why'));
-  tell(mode, act, response.status, what);
+  tell(mode, act, response.status, said(act, response, body));
   await show();
 }
 
 function tell(mode, act, status, what) {
-  const { label, who } = ACTS[act];
+  const { label, who, thief } = ACTS[act];
   const card = document.querySelector('[data-mode=' + mode + ']');
   const last = card.querySelector('.last');
   // Of a thief it is the denial that is good.
-  const good = (status < 400) !== (act === 'thief' || act === 'steal');
+  const good = (status < 400) !== Boolean(thief);
   const kind = status === 503 ? 'wait' : good ? 'good' : 'bad';
   last.textContent = who + ': ' + status + ', ' + what;
   last.className = 'last ' + kind;
@@ -81,17 +91,21 @@ function line(texts, kind) {
 }
 
 let now = Date.now() / 1000;
+let stopped = false;
 
 const plural = (count, noun) => count + ' ' + noun + (count === 1 ? '' : 's');
 
 async function show() {
   const state = await (await fetch('/demo/state')).json();
-  now = state.now;
+  ({ now, stopped } = state);
+  document.getElementById('store').textContent = stopped ? 'Start the store' : 'Stop the store';
   document.getElementById('passed').value = state.passed / 60 + ' minutes have passed';
   const set = (mode, field, text) => {
     document.querySelector('[data-mode=' + mode + '] .' + field).textContent = text;
   };
-  const rows = (of) => plural(of.rows, 'row') + ' of ' + of.bytes + ' bytes for alice, hashes only';
+  const rows = (of) => (of
+    ? plural(of.rows, 'row') + ' of ' + of.bytes + ' bytes for alice, hashes only'
+    : 'it cannot be asked: the store does not answer');
   set('session', 'server', rows(state.session));
   set('session', 'holds', state.cookies.session
     ? 'a cookie of 64 characters, HttpOnly, Secure, SameSite=Lax' : 'nothing');
@@ -139,12 +153,18 @@ for (const card of document.querySelectorAll('.card')) {
   }
 }
 
-document.getElementById('wait').addEventListener('click', async () => {
-  const state = await (await fetch('/demo/wait', { method: 'POST' })).json();
-  now = state.now;
-  line(['', 'Wait', '', 'five minutes pass'], 'wait');
+async function demand(path, label, what) {
+  now = (await (await fetch(path, { method: 'POST' })).json()).now;
+  line(['', label, '', what], 'wait');
   await show();
-});
+}
+
+document.getElementById('wait').addEventListener('click',
+  () => demand('/demo/wait', 'Wait', 'five minutes pass'));
+
+document.getElementById('store').addEventListener('click', () => (stopped
+  ? demand('/demo/start', 'Start the store', 'it has all that it had')
+  : demand('/demo/stop', 'Stop the store', 'who asks it gets no answer; nobody is logged out')));
 
 logged.addEventListener('change', show);
 show();

@@ -1,7 +1,7 @@
 //! The service behind the page: one router, mounted once for each way to know who is calling.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -16,11 +16,12 @@ use statewise::clock::{Clock, SystemClock, Timestamp};
 use statewise::hybrid::HybridAuthenticator;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::session::{Page, SessionAuthenticator, SessionBuilder, SessionStore};
-use statewise::store::MemoryStore;
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
 use statewise::web::{Auth, AuthLayer, Cookie, Denial, Found, SameSite, SignIn, Transport};
-use statewise::{Authenticator, DynAuthenticator, Login, Result, Revocation};
+use statewise::{Authenticator, DynAuthenticator, Error, Login, Result, Revocation};
 use tokio::time::sleep;
+
+use crate::store::DemoStore;
 
 const USER: &str = "alice";
 const MINUTE: u64 = 60;
@@ -42,14 +43,29 @@ impl Clock for DemoClock {
 struct Mode {
     auth: Arc<dyn DynAuthenticator<()>>,
     transport: Transport,
-    /// What the thief has.
-    loot: Mutex<Option<String>>,
+    /// The cookie of what is refreshed, where that is a credential of its own.
+    refresh_cookie: Option<Cookie>,
+    loot: Mutex<Loot>,
+}
+
+/// What the thief has.
+#[derive(Default)]
+struct Loot {
+    credential: Option<String>,
+    refresh: Option<String>,
+}
+
+impl Mode {
+    fn loot(&self) -> MutexGuard<'_, Loot> {
+        self.loot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Demo {
     clock: DemoClock,
-    sessions: Arc<MemoryStore>,
-    refreshes: Arc<MemoryStore>,
+    stopped: Arc<AtomicBool>,
+    sessions: DemoStore,
+    refreshes: DemoStore,
     views: [RevocationView; 2],
     /// Of the session, and of the access token of both.
     cookies: [Cookie; 2],
@@ -62,13 +78,15 @@ struct Demo {
 /// What a builder refuses.
 pub fn router() -> Result<Router> {
     let clock = DemoClock::default();
-    let (sessions, refreshes) = (memory()?, memory()?);
+    let stopped = Arc::default();
+    let (sessions, refreshes) = (DemoStore::new(&stopped)?, DemoStore::new(&stopped)?);
     let views = [view(&clock)?, view(&clock)?];
     let access = Cookie::builder().name("__Host-access").build()?;
     let demo = Arc::new(Demo {
         clock: clock.clone(),
-        sessions: Arc::clone(&sessions),
-        refreshes: Arc::clone(&refreshes),
+        stopped,
+        sessions: sessions.clone(),
+        refreshes: refreshes.clone(),
         views: views.clone(),
         cookies: [Cookie::default(), access.clone()],
     });
@@ -81,36 +99,43 @@ pub fn router() -> Result<Router> {
     let by_logged_token = tokens(15, &clock)?.revocations(&views[0]).build()?;
     let by_both = HybridAuthenticator::new(
         tokens(5, &clock)?.revocations(&views[1]),
-        rows(refreshes, &clock),
+        // On this page no answer is lost: a replaced credential that comes back was stolen.
+        rows(refreshes, &clock).strict_orphans(),
     )?;
     let refresh = Cookie::builder()
         .name("__Secure-refresh")
         .path("/hybrid/auth")
         .same_site(SameSite::Strict)
         .build()?;
-    let two_cookies = Transport::cookie(access).refresh_cookie(refresh)?;
+    let two_cookies = Transport::cookie(access).refresh_cookie(refresh.clone())?;
 
     Ok(Router::new()
         .route("/demo/state", get(state))
         .route("/demo/wait", post(wait))
+        .route("/demo/stop", post(stop))
+        .route("/demo/start", post(start))
         .with_state(demo)
         .nest(
             "/session",
             mode(
                 Arc::new(by_session),
                 Transport::cookie(Cookie::default()),
+                None,
                 &clock,
             ),
         )
         .nest(
             "/token",
-            mode(Arc::new(by_token), Transport::bearer(), &clock),
+            mode(Arc::new(by_token), Transport::bearer(), None, &clock),
         )
         .nest(
             "/logged",
-            mode(Arc::new(by_logged_token), Transport::bearer(), &clock),
+            mode(Arc::new(by_logged_token), Transport::bearer(), None, &clock),
         )
-        .nest("/hybrid", mode(Arc::new(by_both), two_cookies, &clock))
+        .nest(
+            "/hybrid",
+            mode(Arc::new(by_both), two_cookies, Some(refresh), &clock),
+        )
         .route(
             "/",
             get(|| page("text/html; charset=utf-8", include_str!("page.html"))),
@@ -129,10 +154,6 @@ pub fn router() -> Result<Router> {
         ))
 }
 
-fn memory() -> Result<Arc<MemoryStore>> {
-    Ok(Arc::new(MemoryStore::with_capacity(10_000)?))
-}
-
 fn view(clock: &DemoClock) -> Result<RevocationView> {
     RevocationView::builder(MemoryLog::new()?)
         .longest(Duration::from_secs(24 * 3600))
@@ -140,7 +161,7 @@ fn view(clock: &DemoClock) -> Result<RevocationView> {
         .build()
 }
 
-fn rows(store: Arc<MemoryStore>, clock: &DemoClock) -> SessionBuilder<Arc<MemoryStore>, ()> {
+fn rows(store: DemoStore, clock: &DemoClock) -> SessionBuilder<DemoStore, ()> {
     SessionAuthenticator::builder(store)
         .idle(Duration::from_secs(15 * MINUTE))
         .absolute(Duration::from_secs(8 * 3600))
@@ -157,10 +178,16 @@ fn tokens(minutes: u64, clock: &DemoClock) -> Result<TokenBuilder<()>> {
 
 /// The same routes for each way: no handler knows which one it is, but for where a program wants
 /// its token.
-fn mode(auth: Arc<dyn DynAuthenticator<()>>, transport: Transport, clock: &DemoClock) -> Router {
+fn mode(
+    auth: Arc<dyn DynAuthenticator<()>>,
+    transport: Transport,
+    refresh_cookie: Option<Cookie>,
+    clock: &DemoClock,
+) -> Router {
     let mode = Arc::new(Mode {
         auth: Arc::clone(&auth),
         transport: transport.clone(),
+        refresh_cookie,
         loot: Mutex::default(),
     });
     Router::new()
@@ -170,7 +197,9 @@ fn mode(auth: Arc<dyn DynAuthenticator<()>>, transport: Transport, clock: &DemoC
         .route("/auth/refresh", post(refresh))
         .route("/auth/logout", post(log_out))
         .route("/auth/steal", post(steal))
+        .route("/auth/steal-refresh", post(steal_refresh))
         .route("/thief", get(thief))
+        .route("/thief/refresh", post(thief_refresh))
         .route("/revoke-all", post(revoke_all))
         .with_state(mode)
         .layer(AuthLayer::new(auth, transport).clock(clock.clone()))
@@ -223,21 +252,40 @@ async fn steal(State(mode): State<Arc<Mode>>, headers: HeaderMap) -> Result<Json
     let carried = mode
         .transport
         .read(&headers, |value| mode.auth.accepts(value))?;
-    let stolen = carried.credential().to_owned();
-    let length = stolen.len();
-    *mode.loot.lock().unwrap_or_else(PoisonError::into_inner) = Some(stolen);
-    Ok(Json(json!({ "length": length })))
+    let stolen = carried.credential();
+    mode.loot().credential = Some(stolen.to_owned());
+    Ok(Json(json!({ "length": stolen.len() })))
+}
+
+/// The same with what refreshes.
+async fn steal_refresh(
+    State(mode): State<Arc<Mode>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denial> {
+    let cookie = mode.refresh_cookie.as_ref().ok_or(Denial::Absent)?;
+    let Found::One(stolen) = cookie.find(&headers, |value| mode.auth.accepts(value)) else {
+        return Err(Denial::Absent);
+    };
+    mode.loot().refresh = Some(stolen.to_owned());
+    Ok(Json(json!({ "length": stolen.len() })))
 }
 
 /// A call with what the thief has.
 async fn thief(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Denial> {
-    let loot = mode
-        .loot
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    let caller = mode.auth.verify(&loot.ok_or(Denial::Absent)?).await?;
+    let stolen = mode.loot().credential.clone().ok_or(Denial::Absent)?;
+    let caller = mode.auth.verify(&stolen).await?;
     Ok(Json(json!({ "who": caller.subject() })))
+}
+
+/// The thief refreshes, and has an access token and the next refresh credential.
+async fn thief_refresh(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Denial> {
+    let stolen = mode.loot().refresh.clone().ok_or(Denial::Absent)?;
+    let issued = mode.auth.refresh(&stolen).await?;
+    *mode.loot() = Loot {
+        credential: Some(issued.credential().reveal().to_owned()),
+        refresh: Some(issued.renewable().reveal().to_owned()),
+    };
+    Ok(Json(json!({ "who": issued.identity().subject() })))
 }
 
 /// Says why a request was denied, which no service should tell its callers, and this one does for
@@ -245,13 +293,20 @@ async fn thief(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Denial> {
 async fn tell_why(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(denial) = response.extensions().get::<Denial>()
-        && let Ok(why) = HeaderValue::try_from(denial.to_string())
+        && let Ok(why) = HeaderValue::try_from(cause(denial))
     {
         response
             .headers_mut()
             .insert(HeaderName::from_static("x-demo-why"), why);
     }
     response
+}
+
+fn cause(denial: &Denial) -> String {
+    match denial.error().and_then(Error::theft) {
+        Some(theft) => format!("{denial}: a theft, this login of {} ends", theft.subject()),
+        None => denial.to_string(),
+    }
 }
 
 async fn state(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json<Value>, Denial> {
@@ -261,6 +316,7 @@ async fn state(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json
     Ok(Json(json!({
         "passed": demo.clock.passed.load(Ordering::Relaxed),
         "now": now.unix(),
+        "stopped": demo.stopped.load(Ordering::Relaxed),
         // A script cannot tell which cookies there are: only who is sent them can.
         "cookies": { "session": carries(&demo.cookies[0]), "hybrid": carries(&demo.cookies[1]) },
         "session": rows_of(&demo.sessions, now).await?,
@@ -273,9 +329,12 @@ async fn state(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json
     })))
 }
 
-/// How many rows the user has in a store, and of how many bytes.
-async fn rows_of(store: &MemoryStore, now: Timestamp) -> Result<Value> {
-    let listed = store.list(USER, Page::first(100), now).await?;
+/// How many rows the user has in a store, and of how many bytes; nothing if it does not answer.
+async fn rows_of(store: &DemoStore, now: Timestamp) -> Result<Value> {
+    let listed = match store.list(USER, Page::first(100), now).await {
+        Err(error) if error.is_unavailable() => return Ok(Value::Null),
+        listed => listed?,
+    };
     let bytes: usize = listed.records.iter().map(|row| row.encode().len()).sum();
     Ok(json!({ "rows": listed.records.len(), "bytes": bytes }))
 }
@@ -287,6 +346,18 @@ async fn wait(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json<
     for view in &demo.views {
         view.follow().await?;
     }
+    state(State(demo), headers).await
+}
+
+/// From here on, the store answers nobody.
+async fn stop(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json<Value>, Denial> {
+    demo.stopped.store(true, Ordering::Relaxed);
+    state(State(demo), headers).await
+}
+
+/// The store is back, with all that it had.
+async fn start(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json<Value>, Denial> {
+    demo.stopped.store(false, Ordering::Relaxed);
     state(State(demo), headers).await
 }
 

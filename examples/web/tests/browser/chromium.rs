@@ -150,7 +150,8 @@ impl Chromium {
         let log = self.post("/se/log", &json!({ "type": "browser" }));
         let lines = log.as_array().unwrap().iter();
         let lines = lines.map(|line| line["message"].as_str().unwrap().to_owned());
-        let is_denial = |line: &String| line.contains("401 (Unauthorized)");
+        let denials = ["401 (Unauthorized)", "503 (Service Unavailable)"];
+        let is_denial = |line: &String| denials.iter().any(|denial| line.contains(denial));
         lines.filter(|line| !is_denial(line)).collect()
     }
 

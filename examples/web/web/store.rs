@@ -1,0 +1,99 @@
+//! The store of the page, which can be stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use statewise::clock::Timestamp;
+use statewise::session::{
+    Change, Created, Handle, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
+    SessionStore, Swept, Updated,
+};
+use statewise::store::MemoryStore;
+use statewise::{Error, Result, Stamp, Upkeep};
+
+/// A store in memory behind a switch: while it is off, nobody is answered and nothing is lost, as
+/// with a server that cannot be reached.
+#[derive(Clone, Debug)]
+pub(crate) struct DemoStore {
+    rows: Arc<MemoryStore>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl DemoStore {
+    /// Stores that are given the same switch stop together.
+    pub(crate) fn new(stopped: &Arc<AtomicBool>) -> Result<Self> {
+        Ok(Self {
+            rows: Arc::new(MemoryStore::with_capacity(10_000)?),
+            stopped: Arc::clone(stopped),
+        })
+    }
+
+    fn reach(&self) -> Result<&MemoryStore> {
+        if self.stopped.load(Ordering::Relaxed) {
+            let error = Error::unavailable("the visitor has stopped the store");
+            return Err(error.with_retry_after(Duration::from_secs(5)));
+        }
+        Ok(&self.rows)
+    }
+}
+
+impl SessionStore for DemoStore {
+    async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        self.reach()?.create(record, limit, now).await
+    }
+
+    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+        self.reach()?.load(handle, load, now).await
+    }
+
+    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
+        self.reach()?.renew(handle, renewal, now).await
+    }
+
+    async fn update(
+        &self,
+        handle: Handle,
+        expected: u64,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        self.reach()?.update(handle, expected, change, now).await
+    }
+
+    async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
+        self.reach()?.confirm(handle, generation, now).await
+    }
+
+    async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
+        self.reach()?.touch(uses, now).await
+    }
+
+    async fn remove(&self, handle: Handle, subject: &str, now: Timestamp) -> Result<Removed> {
+        self.reach()?.remove(handle, subject, now).await
+    }
+
+    async fn remove_subject(&self, subject: &str, scope: Scope, now: Timestamp) -> Result<Removed> {
+        self.reach()?.remove_subject(subject, scope, now).await
+    }
+
+    async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
+        self.reach()?.list(subject, page, now).await
+    }
+
+    async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
+        self.reach()?.sweep(limit, now).await
+    }
+
+    async fn begin(&self, deadline: Timestamp, now: Timestamp) -> Result<Option<Stamp>> {
+        self.reach()?.begin(deadline, now).await
+    }
+
+    fn staleness(&self) -> Duration {
+        self.rows.staleness()
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        self.rows.upkeep()
+    }
+}
