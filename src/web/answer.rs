@@ -56,7 +56,8 @@ impl Denial {
             let said = self.error().and_then(Error::retry_after);
             // Rounded up: too early is of no use.
             said.map_or(RETRY_AFTER, |after| {
-                after.as_secs() + u64::from(after.subsec_nanos() > 0)
+                let started = u64::from(after.subsec_nanos() > 0);
+                after.as_secs().saturating_add(started)
             })
         });
         Answer {

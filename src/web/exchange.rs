@@ -160,7 +160,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<D>> {
-        // Nothing under the lock runs code of others.
+        // Nothing under the lock asks anybody, and nothing panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -340,7 +340,30 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     /// Notes that the caller is logged out: nobody from now on, and without cookies. A login that
     /// another task of this exchange has begun meanwhile is ended.
     pub(crate) async fn ended(&self) {
-        let cookies = self.removals(true);
+        self.end(self.removals(true)).await;
+    }
+
+    /// Notes that all logins of the caller have ended. A cookie beside a bearer token that is
+    /// preferred may be of somebody else, and stays.
+    pub(crate) async fn ended_everywhere(&self) {
+        let by_bearer = self.read().is_ok_and(|carried| carried.is_bearer());
+        let cookies = match by_bearer && self.lock().cookies.is_empty() {
+            true => Vec::new(),
+            false => self.removals(true),
+        };
+        self.end(cookies).await;
+    }
+
+    /// Ends what this exchange has issued, after a login in its place that failed: what a login
+    /// replaces ends first, so that it may have ended.
+    pub(crate) async fn end_issued(&self) {
+        let has_issued = self.lock().issued.is_some();
+        if has_issued {
+            self.ended().await;
+        }
+    }
+
+    async fn end(&self, cookies: Vec<SetCookie>) {
         let displaced = self.lock().settle(Err(Denial::Absent), cookies, None);
         if let Some(displaced) = displaced {
             self.discard(displaced).await;
@@ -374,7 +397,9 @@ impl<D: Send + Sync + 'static> Exchange<D> {
                      a refresh cookie to the transport",
                 ));
             }
-            (_, None) => {}
+            // Of a strategy that was left behind: it would be refreshed first, and rejected.
+            (Some(refresh), None) => cookies.push(removal(refresh)),
+            (None, None) => {}
         }
         Ok(cookies)
     }
@@ -384,12 +409,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         let transport = &self.site.transport;
         let refresh = transport.refresh().filter(|_| with_refresh);
         let cookies = transport.access().into_iter().chain(refresh);
-        cookies
-            .map(|cookie| SetCookie {
-                name: cookie.name().into(),
-                value: cookie.remove().to_owned(),
-            })
-            .collect()
+        cookies.map(removal).collect()
     }
 
     /// Ends what was issued in an exchange that failed: its answer hands nothing out.
@@ -427,7 +447,10 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         if let Ok(issued) = self.site.auth.refresh_dyn(carried.credential()).await
             && let Ok(cookies) = self.cookies_of(&issued)
         {
-            self.lock().cookies = cookies;
+            let mut state = self.lock();
+            if state.cookies.is_empty() {
+                state.cookies = cookies;
+            }
         }
     }
 
@@ -437,20 +460,23 @@ impl<D: Send + Sync + 'static> Exchange<D> {
             return;
         }
         // Of a bearer token that was rejected the cookie says nothing.
-        let in_cookie = || self.read().is_ok_and(|carried| !carried.is_bearer());
-        let mut state = self.lock();
-        let rejected = matches!(&state.verified, Some(Err(denial)) if denial.is_rejected());
-        if rejected && state.cookies.is_empty() && in_cookie() {
-            state.cookies = self.removals(false);
+        if self.read().is_ok_and(|carried| !carried.is_bearer()) {
+            let cookies = self.removals(false);
+            let mut state = self.lock();
+            let rejected = matches!(&state.verified, Some(Err(denial)) if denial.is_rejected());
+            if rejected && state.cookies.is_empty() {
+                state.cookies = cookies;
+            }
         }
     }
 
-    /// Removes all cookies, after a refresh credential was rejected, where a rejected one may be.
-    pub(crate) fn forget(&self) {
+    /// Removes the cookies after a rejected refresh, where a rejected one may be: all of them, or
+    /// all but the one of the refresh credential, if that was not the one.
+    pub(crate) fn forget(&self, with_refresh: bool) {
         if !self.may_forget {
             return;
         }
-        let cookies = self.removals(true);
+        let cookies = self.removals(with_refresh);
         let mut state = self.lock();
         if !state.settled {
             state.cookies = cookies;
@@ -461,6 +487,13 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     pub(crate) fn finish(&self) -> Option<Vec<SetCookie>> {
         let mut state = self.lock();
         state.touched.then(|| mem::take(&mut state.cookies))
+    }
+}
+
+fn removal(cookie: &Cookie) -> SetCookie {
+    SetCookie {
+        name: cookie.name().into(),
+        value: cookie.remove().to_owned(),
     }
 }
 

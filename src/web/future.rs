@@ -14,7 +14,25 @@ use pin_project_lite::pin_project;
 use crate::upkeep::BoxFuture;
 use crate::web::denial::Denial;
 use crate::web::exchange::Exchange;
-use crate::web::respond::{Style, complete, finish};
+use crate::web::respond::{Style, complete, finish, has_failed};
+
+/// Closes an exchange, unless its service has answered: the client went away, or the service
+/// panicked before there was a future.
+pub(crate) struct Open<D: Send + Sync + 'static>(Option<Arc<Exchange<D>>>);
+
+impl<D: Send + Sync + 'static> Open<D> {
+    pub(crate) fn new(exchange: Arc<Exchange<D>>) -> Self {
+        Self(Some(exchange))
+    }
+}
+
+impl<D: Send + Sync + 'static> Drop for Open<D> {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.0.take() {
+            exchange.close();
+        }
+    }
+}
 
 pin_project! {
     /// The future of an [`AuthService`](crate::web::AuthService).
@@ -32,24 +50,8 @@ pin_project! {
     {
         #[pin]
         step: Step<F>,
-        // Until the service has answered.
-        exchange: Option<Arc<Exchange<D>>>,
+        open: Open<D>,
         style: Style,
-    }
-
-    impl<F, D> PinnedDrop for AuthFuture<F, D>
-    where
-        F: Future,
-        D: Send,
-        D: Sync,
-        D: 'static,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            // The client went away.
-            if let Some(exchange) = this.project().exchange.take() {
-                exchange.close();
-            }
-        }
     }
 }
 
@@ -75,15 +77,15 @@ impl<F: Future, D: Send + Sync + 'static> AuthFuture<F, D> {
         let answer = ready(answer);
         Self {
             step: Step::Denied { answer },
-            exchange: None,
+            open: Open(None),
             style,
         }
     }
 
-    pub(crate) fn serving(inner: F, exchange: Arc<Exchange<D>>, style: Style) -> Self {
+    pub(crate) fn serving(inner: F, open: Open<D>, style: Style) -> Self {
         Self {
             step: Step::Serving { inner },
-            exchange: Some(exchange),
+            open,
             style,
         }
     }
@@ -111,11 +113,12 @@ where
             Ok(Poll::Ready(outcome)) => Ok(outcome),
             Err(panic) => Err(panic),
         };
-        let Some(exchange) = this.exchange.take() else {
-            return Poll::Pending;
+        let Some(exchange) = this.open.0.take() else {
+            // Polled again after its end: what that means is for the service to say.
+            return Poll::Ready(outcome.unwrap_or_else(|panic| resume_unwind(panic)));
         };
         let rest = exchange.close();
-        if rest.renewal_due || rest.issued && has_failed(&outcome) {
+        if rest.renewal_due || rest.issued && failed(&outcome, *this.style) {
             let rest = Box::pin(conclude(outcome, exchange, *this.style));
             this.step.set(Step::Concluding { rest });
             return match this.step.project() {
@@ -133,8 +136,8 @@ where
     }
 }
 
-fn has_failed<ResBody, E>(outcome: &Outcome<ResBody, E>) -> bool {
-    !matches!(outcome, Ok(Ok(response)) if !response.status().is_server_error())
+fn failed<ResBody, E>(outcome: &Outcome<ResBody, E>, style: Style) -> bool {
+    !matches!(outcome, Ok(Ok(response)) if !has_failed(response, style))
 }
 
 /// What is left to do when the service has come to an end.
@@ -147,7 +150,7 @@ where
     D: Send + Sync + 'static,
     ResBody: Default,
 {
-    if has_failed(&outcome) {
+    if failed(&outcome, style) {
         exchange.undo().await;
     }
     let response = match outcome {

@@ -15,7 +15,7 @@ use crate::web::bearer::bearer;
 use crate::web::denial::Denial;
 use crate::web::exchange::{Exchange, Site};
 use crate::web::found::Found;
-use crate::web::future::AuthFuture;
+use crate::web::future::{AuthFuture, Open};
 use crate::web::origin::{OriginPolicy, acts};
 use crate::web::respond::{Style, denied};
 use crate::web::sign_in::SignIn;
@@ -27,12 +27,14 @@ use crate::web::transport::Transport;
 /// [`SignIn`], [`Require`](crate::web::Require)) causes that, once for each request. On the way back
 /// it
 ///
-/// 1. takes a login back whose answer is a 5xx, an error or a panic;
+/// 1. takes a login back whose answer is a 5xx (of gRPC, a status that means one), an error or a
+///    panic;
 /// 2. renews a credential in a cookie that is due, before the head of the response, also of a 5xx;
 /// 3. sets or removes the cookies, each once;
 /// 4. adds `Vary`, and `Cache-Control: no-store` unless the answer says `private` and sets no
 ///    cookie, wherever a credential was asked for or handed out, and removes what some shared caches
-///    obey instead (`CDN-Cache-Control` and its like, RFC 9213; `Surrogate-Control`);
+///    obey instead (`CDN-Cache-Control` and its like, RFC 9213; `Surrogate-Control`, `Edge-Control`,
+///    `X-Accel-Expires`);
 /// 5. completes a [`Denial`] with challenge and `Retry-After`, for gRPC in its own form.
 ///
 /// Where cookies are used, unsafe requests of other origins are denied before the service sees
@@ -180,7 +182,8 @@ where
         let exchange = Arc::new(exchange);
         let sign_in = SignIn::new(Arc::clone(&exchange));
         request.extensions_mut().insert(sign_in);
-        AuthFuture::serving(self.inner.call(request), exchange, style)
+        let open = Open::new(exchange);
+        AuthFuture::serving(self.inner.call(request), open, style)
     }
 }
 

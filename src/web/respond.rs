@@ -57,6 +57,19 @@ pub(crate) fn denied<B: Default>(
     response
 }
 
+/// Whether a response says that the service has failed: by its status or, in gRPC's form, by the
+/// code of one without a body (those that gRPC maps to a status 5xx).
+pub(crate) fn has_failed<B>(response: &Response<B>, style: Style) -> bool {
+    let code = || {
+        response
+            .headers()
+            .get(GRPC_STATUS)
+            .map(HeaderValue::as_bytes)
+    };
+    let failed_in_grpc = || matches!(code(), Some(b"2" | b"4" | b"12" | b"13" | b"14" | b"15"));
+    response.status().is_server_error() || style.is_grpc && failed_in_grpc()
+}
+
 impl Denial {
     /// The bare answer: a status and an empty body. The layer adds challenge and `Retry-After`,
     /// and finds the cause in the response's extensions, where others may look for it too.
@@ -164,17 +177,26 @@ fn sets(line: &HeaderValue, name: &str) -> bool {
 
 /// Whether an answer is marked as one for its user only, whose browser may keep it.
 fn says_private(headers: &HeaderMap) -> bool {
+    // Quoted arguments may hold commas, and narrow what is private.
+    let mut lines = headers.get_all(CACHE_CONTROL).iter();
+    if lines.any(|line| line.as_bytes().contains(&b'"')) {
+        return false;
+    }
     listed(headers, CACHE_CONTROL).any(|directive| {
         directive.eq_ignore_ascii_case(b"private") || directive.eq_ignore_ascii_case(b"no-store")
     })
 }
 
 /// Removes what caches of one kind obey instead of `Cache-Control`: shared ones, all of them (RFC
-/// 9213, section 2).
+/// 9213, section 2, and what is older than it).
 fn remove_targeted(headers: &mut HeaderMap) {
     let is_targeted = |name: &HeaderName| {
         let name = name.as_str();
-        name.ends_with("-cache-control") || name == "surrogate-control"
+        name.ends_with("-cache-control")
+            || matches!(
+                name,
+                "surrogate-control" | "edge-control" | "x-accel-expires"
+            )
     };
     while let Some(name) = headers.keys().find(|name| is_targeted(name)).cloned() {
         headers.remove(name);

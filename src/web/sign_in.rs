@@ -7,7 +7,7 @@ use http::Extensions;
 
 use crate::authenticator::DynAuthenticator;
 use crate::clock::{self, Timestamp};
-use crate::error::{Error, Result};
+use crate::error::{Error, Rejection, Result};
 use crate::issued::{Issued, Revocation, replaced};
 use crate::login::Login;
 use crate::web::auth::Auth;
@@ -21,8 +21,8 @@ use crate::web::token_response::{TokenBody, TokenResponse};
 /// Whatever a request carries, a login gets a new credential, and what was carried ends: a session
 /// that somebody planted is never logged in (OWASP ASVS 7.2.4).
 ///
-/// A response 5xx, an error or a panic after a login takes the new login back, and no cookie of it
-/// is set. Once the handler has answered, or its future is dropped, no login in a cookie begins: a
+/// A response 5xx (of gRPC: a status in its head that means one), an error or a panic after a login
+/// takes the new login back, and no cookie of it is set. Once the handler has answered, or its future is dropped, no login in a cookie begins: a
 /// task that outlives the answer is told so. A handler whose future is dropped in between, because
 /// the client went away, may leave a login behind that nobody has the credential of, until it
 /// expires. Of logins that tasks of one request begin at once one is handed out, and the others
@@ -138,7 +138,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         if let Some(settled) = exchange.settled() {
             return settled;
         }
-        let credential = match exchange.refreshable()? {
+        let refresh = exchange.refreshable()?;
+        let credential = match refresh {
             Some(refresh) => refresh,
             None => match exchange.carried()? {
                 carried if carried.is_bearer() => return Err(Denial::Absent),
@@ -147,9 +148,17 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         };
         let issued = match exchange.site.auth.refresh_dyn(credential).await {
             Ok(issued) => issued,
+            // Where there is a cookie for it, it was not sent along, and what was is none.
+            Err(error)
+                if refresh.is_none()
+                    && exchange.site.transport.refresh().is_some()
+                    && error.rejection() == Some(Rejection::Malformed) =>
+            {
+                return Err(Denial::Absent);
+            }
             Err(error) => {
                 if error.is_rejected() {
-                    exchange.forget();
+                    exchange.forget(refresh.is_some());
                 }
                 return Err(error.into());
             }
@@ -217,14 +226,22 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     pub async fn revoke_all(&self) -> Result<Revocation, Denial> {
         let caller = self.verify().await?;
         let revocation = self.0.site.auth.revoke_all_dyn(caller.subject()).await?;
-        self.0.ended().await;
+        self.0.ended_everywhere().await;
         Ok(revocation)
     }
 
     /// Issues a login in place of all that the request carried.
     async fn begin(&self, login: Login<D>) -> Result<Issued<D>, Denial> {
+        self.0.touch();
+        let issued = self.replace(login).await;
+        if issued.is_err() {
+            self.0.end_issued().await;
+        }
+        issued
+    }
+
+    async fn replace(&self, login: Login<D>) -> Result<Issued<D>, Denial> {
         let exchange = &*self.0;
-        exchange.touch();
         let auth = &exchange.site.auth;
         let mut login = login;
         for carried in exchange.all_carried()? {

@@ -188,12 +188,17 @@ fn no_cache_keeps_what_depends_on_a_credential() {
     assert_eq!(targeted.one("cache-control"), Some("private, max-age=60"));
     for name in [
         "cdn-cache-control",
+        "edge-control",
         "example-cache-control",
         "surrogate-control",
+        "x-accel-expires",
     ] {
         assert_eq!(targeted.one(name), None, "{name}");
     }
     assert_eq!(targeted.one("x-cache"), Some("kept"));
+    // What only looks like it.
+    let quoted = browser.get("/private-quoted");
+    assert_eq!(quoted.one("cache-control"), Some("no-store"));
     let logout = browser.post("/logout", &[]);
     assert_eq!(logout.one("vary"), Some("Cookie"));
     assert_eq!(logout.one("cache-control"), Some("no-store"));

@@ -45,6 +45,39 @@ fn a_login_whose_answer_fails_is_taken_back() {
     }
 }
 
+/// gRPC says it in a field of its own.
+#[test]
+fn a_login_is_taken_back_by_a_status_of_grpc() {
+    let grpc = ("content-type", "application/grpc");
+    for (code, live_after) in [("13", 0), ("14", 0), ("2", 0), ("0", 1), ("7", 1)] {
+        let clock = ManualClock::default();
+        let auth = sessions(&store(), &clock);
+        let mut browser = Browser::of(&layer(auth.clone(), transport()));
+        let then = format!("grpc-{code}");
+        let fields = [("x-user", "alice"), ("x-then", &*then), grpc];
+        assert_eq!(browser.post("/login", &fields).status, 200);
+        assert_eq!(live(&auth, "alice"), live_after, "{code}");
+        assert_eq!(browser.jar.len(), live_after, "{code}");
+        // Of anybody else it is a field like any other.
+        browser.post("/login", &[("x-user", "bob"), ("x-then", &then)]);
+        assert_eq!(live(&auth, "bob"), 1, "{code}");
+    }
+}
+
+/// What a login replaces ends first: if the login fails then, nobody is logged in.
+#[test]
+fn a_second_login_that_fails_leaves_none() {
+    let clock = ManualClock::default();
+    let store = store();
+    let auth = sessions(&store, &clock);
+    let mut browser = Browser::of(&layer(auth.clone(), transport()));
+    store.fail_nth_of(Method::Create, 2, Fault::Fails);
+    let answer = browser.post("/login-twice", &[("x-then", "200")]);
+    assert_eq!(answer.status, 200);
+    assert!(browser.jar.is_empty(), "{answer:?}");
+    assert_eq!((live(&auth, "first"), live(&auth, "second")), (0, 0));
+}
+
 /// Below 500 the handler meant it.
 #[test]
 fn a_login_with_any_other_answer_stands() {

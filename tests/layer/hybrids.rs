@@ -1,9 +1,12 @@
 //! Two cookies: a short token for every request, and what refreshes it for one path.
 
-use statewise::testkit::ManualClock;
-use statewise::web::{Cookie, SameSite, Transport};
+use std::sync::Arc;
 
-use crate::site::{Browser, hybrid, layer, seconds, store};
+use statewise::migrating::Migrating;
+use statewise::testkit::ManualClock;
+use statewise::web::{Cookie, Denial, SameSite, Transport};
+
+use crate::site::{Browser, IDLE, hybrid, layer, seconds, sessions, store, transport};
 
 fn two_cookies() -> Transport {
     let refresh = Cookie::builder()
@@ -108,6 +111,57 @@ fn a_refresh_credential_alone_ends_with_a_login_or_a_logout() {
         assert_eq!(browser.post(path, &[("x-user", "alice")]).status, 200);
         assert_eq!(old.post("/auth/refresh", &[]).status, 401, "{path}");
     }
+}
+
+/// A page elsewhere may be the one that sends the request without it: nothing is lost.
+#[test]
+fn without_the_refresh_credential_there_is_nothing_to_refresh() {
+    let (mut browser, _) = browser();
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    let kept = browser.jar.clone();
+    browser.jar.remove("__Secure-refresh");
+    let answer = browser.post("/auth/refresh", &[]);
+    assert!(matches!(answer.cause, Some(Denial::Absent)), "{answer:?}");
+    assert!(answer.set_cookies().is_empty());
+    browser.jar = kept;
+    assert_eq!(browser.get("/me").body, "alice");
+    assert_eq!(browser.post("/auth/refresh", &[]).body, "alice");
+}
+
+/// Back from the hybrid to sessions: what refreshed is of no use any more, and goes.
+#[test]
+fn a_refresh_credential_goes_with_its_strategy() {
+    for (path, user) in [("/auth/login", "bob"), ("/auth/refresh", "alice")] {
+        let clock = ManualClock::default();
+        let old = hybrid(&store(), &clock);
+        let mut browser = Browser::of(&layer(old.clone(), two_cookies()));
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        let both = Migrating::builder(old, sessions(&store(), &clock)).clock(clock.clone());
+        let site = layer(Arc::new(both.build().unwrap()), two_cookies());
+        let mut moved = Browser::of(&site);
+        moved.jar = browser.jar.clone();
+        assert_eq!(moved.post(path, &[("x-user", user)]).status, 200);
+        assert_eq!(moved.cookie("__Secure-refresh"), None);
+        clock.advance(seconds(599));
+        assert_eq!(moved.post("/auth/refresh", &[]).body, user, "{path}");
+        assert_eq!(moved.get("/me").body, user);
+    }
+}
+
+/// What was not sent was not rejected.
+#[test]
+fn a_rejected_session_takes_no_refresh_credential_along() {
+    let clock = ManualClock::default();
+    let sessions = sessions(&store(), &clock);
+    let both = Migrating::builder(sessions.clone(), hybrid(&store(), &clock)).clock(clock.clone());
+    let site = layer(Arc::new(both.build().unwrap()), two_cookies());
+    let mut old = Browser::of(&layer(sessions, transport()));
+    old.log_in("alice");
+    let sent = format!("__Host-id={}", old.id());
+    clock.advance(seconds(IDLE + 1));
+    let answer = Browser::of(&site).post("/auth/refresh", &[("cookie", &sent)]);
+    assert!(answer.cause.is_some_and(|cause| cause.is_rejected()));
+    assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 1);
 }
 
 #[test]

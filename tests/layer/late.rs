@@ -1,8 +1,9 @@
 //! What outlives its answer hands out no cookie.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use axum_core::body::Body;
 use http::Request;
@@ -10,6 +11,8 @@ use statewise::Login;
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::testkit::{ManualClock, YieldingStore, block_on};
+use statewise::web::SignIn;
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::site::{ABSOLUTE, Browser, IDLE, Kept, layer, seconds, sessions, store, transport};
@@ -86,4 +89,87 @@ fn nobody_logs_in_for_a_client_that_went_away() {
     let listed = block_on(auth.sessions("bob", None)).unwrap();
     assert!(listed.sessions.is_empty());
     assert_eq!(browser.get("/me").body, "alice");
+}
+
+/// A task logs out while the layer renews: the answer removes the cookie, and sets no dead one.
+#[test]
+fn a_logout_during_the_renewal_counts() {
+    for polls in 0.. {
+        let clock = ManualClock::default();
+        let memory = MemoryStore::with_capacity(10).unwrap();
+        let auth = SessionAuthenticator::builder(YieldingStore::new(memory))
+            .idle(seconds(IDLE))
+            .absolute(seconds(ABSOLUTE))
+            .renew_after(seconds(60))
+            .clock(clock.clone());
+        let auth: Arc<SessionAuthenticator<_>> = Arc::new(auth.build().unwrap());
+        let mut browser = Browser::of(&layer(auth.clone(), transport()));
+        browser.log_in("alice");
+        clock.advance(seconds(61));
+        let (request, kept) = keeping(&browser, "/me-keep");
+        let mut context = Context::from_waker(Waker::noop());
+        let mut answering = Box::pin(browser.service.call(request));
+        let mut at_once = None;
+        while kept.0.lock().unwrap().is_none() {
+            if let Poll::Ready(answer) = answering.as_mut().poll(&mut context) {
+                at_once = Some(answer);
+            }
+        }
+        assert!(at_once.is_none(), "nothing was waited for");
+        for _ in 0..polls {
+            if let Poll::Ready(answer) = answering.as_mut().poll(&mut context) {
+                // It was through before the logout.
+                assert!(polls > 1);
+                assert!(answer.unwrap().headers().contains_key("set-cookie"));
+                return;
+            }
+        }
+        let sign_in = kept.0.lock().unwrap().take().unwrap();
+        let _ = block_on(sign_in.revoke()).unwrap();
+        let answer = block_on(answering).unwrap();
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+        assert!(cookie.contains("Max-Age=0"), "{polls}: {cookie}");
+    }
+}
+
+/// A service that panics before it has a future.
+#[derive(Clone)]
+struct Abrupt;
+
+impl Service<Request<Body>> for Abrupt {
+    type Response = http::Response<Body>;
+    type Error = String;
+    type Future = std::future::Ready<Result<Self::Response, String>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), String>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let kept = request.extensions().get::<Kept>().unwrap();
+        *kept.0.lock().unwrap() = Some(SignIn::of(request.extensions()).unwrap());
+        panic!("as told")
+    }
+}
+
+#[test]
+fn nobody_logs_in_after_a_panic() {
+    let clock = ManualClock::default();
+    let auth = sessions(&store(), &clock);
+    let mut browser = Browser::before(layer(auth.clone(), transport()).layer(Abrupt));
+    browser.plant("none");
+    let kept = Kept::default();
+    let request = Request::builder().extension(kept.clone());
+    let request = request.body(Body::empty()).unwrap();
+    let outcome = catch_unwind(AssertUnwindSafe(|| browser.service.call(request)));
+    assert!(outcome.is_err());
+    let sign_in = kept.0.lock().unwrap().take().unwrap();
+    let late = block_on(sign_in.issue(Login::new("bob"))).unwrap_err();
+    assert_eq!(late.status(), 500);
+    assert!(
+        block_on(auth.sessions("bob", None))
+            .unwrap()
+            .sessions
+            .is_empty()
+    );
 }

@@ -90,20 +90,25 @@ impl Handler {
         let answer = match &*path {
             "/open" => Ok("open".into_response()),
             "/fields" => Ok(format!("{:?}", parts.headers).into_response()),
-            "/private" | "/private-last" => caller::<()>(&mut parts).await.map(|caller| {
-                let (cache, vary) = match &*path {
-                    "/private" => ("private, max-age=60", "Cookie"),
-                    _ => ("max-age=60, private", "Accept, cookie"),
-                };
-                let fields = [("cache-control", cache), ("vary", vary)];
-                (fields, caller.subject().to_owned()).into_response()
-            }),
+            "/private" | "/private-last" | "/private-quoted" => {
+                caller::<()>(&mut parts).await.map(|caller| {
+                    let (cache, vary) = match &*path {
+                        "/private" => ("private, max-age=60", "Cookie"),
+                        "/private-quoted" => ("max-age=60, ext=\"a, private, b\"", "Cookie"),
+                        _ => ("max-age=60, private", "Accept, cookie"),
+                    };
+                    let fields = [("cache-control", cache), ("vary", vary)];
+                    (fields, caller.subject().to_owned()).into_response()
+                })
+            }
             "/targeted" => caller::<()>(&mut parts).await.map(|_| {
                 let fields = [
                     ("cache-control", "private, max-age=60"),
                     ("cdn-cache-control", "public, max-age=60"),
                     ("example-cache-control", "max-age=60"),
+                    ("edge-control", "max-age=60"),
                     ("surrogate-control", "max-age=60"),
+                    ("x-accel-expires", "60"),
                     ("x-cache", "kept"),
                 ];
                 fields.into_response()
@@ -120,7 +125,10 @@ impl Handler {
             }
             "/other" => caller::<u32>(&mut parts).await.map(|caller| named(&caller)),
             "/login" => Self::log_in(sign_in(), &user.unwrap_or_default()).await,
-            "/keep" | "/keep-for-ever" => {
+            "/keep" | "/keep-for-ever" | "/me-keep" => {
+                if path == "/me-keep" {
+                    sign_in().unwrap().verify().await.unwrap();
+                }
                 let kept = parts.extensions.get::<Kept>().unwrap();
                 *kept.0.lock().unwrap() = Some(sign_in().unwrap());
                 if path == "/keep-for-ever" {
@@ -141,6 +149,10 @@ impl Handler {
             },
             "/login-logout" => match Self::log_in(sign_in(), "first").await {
                 Ok(_) => sign_in().unwrap().revoke().await.map(said),
+                denied => denied,
+            },
+            "/login-logout-all" => match Self::log_in(sign_in(), "first").await {
+                Ok(_) => sign_in().unwrap().revoke_all().await.map(said),
                 denied => denied,
             },
             "/me-logout-me" => {
@@ -195,6 +207,10 @@ impl Handler {
         };
         match then.as_deref() {
             Some("panic") => panic!("as told"),
+            Some(code) if code.starts_with("grpc-") => {
+                let status = [("grpc-status", code.trim_start_matches("grpc-"))];
+                Ok(status.into_response())
+            }
             Some("error") => Err("as told".to_owned()),
             Some(status) => {
                 let status = status.parse::<u16>().unwrap();

@@ -107,6 +107,29 @@ fn two_ways_at_once_are_denied_unless_one_is_preferred() {
     assert_eq!(browser.post("/open", &forged).status, 403);
 }
 
+/// Nor does a logout everywhere by a bearer token end, or take, the login of the cookie beside it.
+#[test]
+fn a_logout_everywhere_leaves_the_cookie_of_another() {
+    let clock = ManualClock::default();
+    let transport = Transport::both(Cookie::default()).prefer_bearer();
+    let site = layer(sessions(&store(), &clock), transport);
+    let (mut alice, mut bob) = (Browser::of(&site), Browser::of(&site));
+    alice.log_in("alice");
+    bob.log_in("bob");
+    let bearer = format!("Bearer {}", alice.id());
+    let answer = bob.post("/logout-all", &[("authorization", &bearer)]);
+    assert_eq!((answer.status, answer.set_cookies().len()), (200, 0));
+    assert_eq!(
+        (alice.get("/me").status, &*bob.get("/me").body),
+        (401, "bob")
+    );
+    // A login in between has ended it, so that it goes.
+    alice.log_in("alice");
+    let bearer = format!("Bearer {}", alice.id());
+    let answer = bob.post("/login-logout-all", &[("authorization", &bearer)]);
+    assert_eq!((answer.status, bob.jar.len()), (200, 0), "{answer:?}");
+}
+
 /// A rejected bearer token does not take the cookie along.
 #[test]
 fn a_rejected_token_leaves_the_cookie() {

@@ -22,7 +22,7 @@ fn each_cause_has_its_answer() {
     let class = "aal2".into();
     let unavailable = || Error::unavailable("connection refused");
     let after = |millis| unavailable().with_retry_after(Duration::from_millis(millis));
-    let table: [(Denial, u16, Option<&str>, Option<u64>); 18] = [
+    let table: [(Denial, u16, Option<&str>, Option<u64>); 19] = [
         (Denial::Absent, 401, Some(""), None),
         (Denial::Unproven, 401, Some(""), None),
         (Denial::Malformed, 400, Some("invalid_request"), None),
@@ -39,6 +39,12 @@ fn each_cause_has_its_answer() {
             401,
             Some("insufficient_user_authentication\", acr_values=\"aal2"),
             None,
+        ),
+        (
+            unavailable().with_retry_after(Duration::MAX).into(),
+            503,
+            None,
+            Some(u64::MAX),
         ),
         (Denial::CrossOrigin, 403, None, None),
         (
