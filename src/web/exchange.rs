@@ -260,10 +260,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
 
     /// Asks that a cookie can still be handed out.
     pub(crate) fn open(&self) -> Result<()> {
-        match self.lock().closed {
-            true => Err(too_late()),
-            false => Ok(()),
-        }
+        self.lock_open(false).map(drop)
     }
 
     /// From here on no handler hands out a cookie.

@@ -1,21 +1,18 @@
 //! Acts of one request that are under way at once: whatever their order, the cookie, the caller
 //! and the one login that lives are of one user.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use http::Request;
-use statewise::session::SessionAuthenticator;
-use statewise::store::MemoryStore;
-use statewise::testkit::{YieldingStore, block_on, interleave, seed};
+use statewise::testkit::{ManualClock, block_on, interleave, seed};
 use statewise::web::SignIn;
 use statewise::{Authenticator, BoxFuture, Login};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::site::{ABSOLUTE, Browser, IDLE, layer, seconds, transport};
+use crate::site::{Browser, layer, live, transport, yielding};
 
 const ROUNDS: u64 = 500;
 
@@ -74,14 +71,7 @@ fn hold(acts: &'static [Act]) {
     let first = seed();
     for round in 0..ROUNDS {
         let seed = first.wrapping_add(round);
-        let memory = MemoryStore::with_capacity(100).unwrap();
-        let auth: SessionAuthenticator<_> =
-            SessionAuthenticator::builder(YieldingStore::new(memory))
-                .idle(seconds(IDLE))
-                .absolute(seconds(ABSOLUTE))
-                .build()
-                .unwrap();
-        let auth = Arc::new(auth);
+        let auth = yielding(&ManualClock::default());
         let site = layer(auth.clone(), transport());
         let old = block_on(auth.issue(Login::new("alice"))).unwrap();
         let mut browser = Browser::before(site.layer(AtOnce { acts, seed }));
@@ -91,10 +81,7 @@ fn hold(acts: &'static [Act]) {
         let what = format!("{acts:?}, seed {seed}: {answer:?}");
         let live: Vec<&str> = ["alice", "bob", "carol"]
             .into_iter()
-            .flat_map(|user| {
-                let listed = block_on(auth.sessions(user, None)).unwrap();
-                listed.sessions.into_iter().map(move |_| user)
-            })
+            .flat_map(|user| std::iter::repeat_n(user, live(&auth, user)))
             .collect();
         assert!(live.len() <= 1, "{live:?}: {what}");
         match browser.cookie("__Host-id") {

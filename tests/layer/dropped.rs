@@ -1,36 +1,20 @@
 //! Requests whose client goes away at any moment: nobody becomes somebody else, and trying again
 //! works.
 
-use std::sync::Arc;
-
 use axum_core::body::Body;
 use http::Request;
-use statewise::session::SessionAuthenticator;
-use statewise::store::MemoryStore;
-use statewise::testkit::{ManualClock, YieldingStore, block_on, give_up_after};
+use statewise::testkit::{ManualClock, block_on, give_up_after};
 use statewise::{Authenticator, Login};
 use tower_service::Service;
 
-use crate::site::{ABSOLUTE, Browser, IDLE, layer, seconds, transport};
-
-type Sessions = Arc<SessionAuthenticator<YieldingStore<MemoryStore>>>;
-
-fn sessions(clock: &ManualClock) -> Sessions {
-    let memory = MemoryStore::with_capacity(100).unwrap();
-    let auth = SessionAuthenticator::builder(YieldingStore::new(memory))
-        .idle(seconds(IDLE))
-        .absolute(seconds(ABSOLUTE))
-        .renew_after(seconds(60))
-        .clock(clock.clone());
-    Arc::new(auth.build().unwrap())
-}
+use crate::site::{Browser, Yielding, layer, live, seconds, transport, yielding};
 
 /// Sends the request of a visitor who is logged in as alice, and whose credential is due for
 /// renewal; drops it after each number of polls, and lets `then` look at what is left.
-fn at_every_step(path: &str, then: impl Fn(&mut Browser, &Sessions)) {
+fn at_every_step(path: &str, then: impl Fn(&mut Browser, &Yielding)) {
     for polls in 1.. {
         let clock = ManualClock::default();
-        let auth = sessions(&clock);
+        let auth = yielding(&clock);
         let mut browser = Browser::of(&layer(auth.clone(), transport()));
         let old = block_on(auth.issue(Login::new("alice"))).unwrap();
         browser.plant(old.credential().reveal());
@@ -49,10 +33,6 @@ fn at_every_step(path: &str, then: impl Fn(&mut Browser, &Sessions)) {
         }
         then(&mut browser, &auth);
     }
-}
-
-fn live(auth: &Sessions, user: &str) -> usize {
-    block_on(auth.sessions(user, None)).unwrap().sessions.len()
 }
 
 /// Also if the new credential is lost on its way: the old one is good for a retry.

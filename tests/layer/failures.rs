@@ -2,15 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use statewise::session::SessionAuthenticator;
-use statewise::testkit::{Fault, ManualClock, Method, block_on};
+use statewise::testkit::{Fault, ManualClock, Method};
 
-use crate::site::{Browser, Store, layer, renewing, seconds, sessions, store, tokens, transport};
-
-fn live(auth: &SessionAuthenticator<Store>, user: &str) -> usize {
-    let listed = block_on(auth.sessions(user, None));
-    listed.unwrap().sessions.len()
-}
+use crate::site::{Browser, layer, live, renewing, seconds, sessions, store, tokens, transport};
 
 #[test]
 fn a_login_whose_answer_fails_is_taken_back() {

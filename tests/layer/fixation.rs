@@ -3,7 +3,7 @@
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, Transport};
 
-use crate::site::{Browser, layer, sessions, store, transport};
+use crate::site::{Browser, layer, live, sessions, store, transport};
 
 #[test]
 fn a_planted_session_is_never_logged_in() {
@@ -84,10 +84,7 @@ fn all_planted_sessions_end_up_to_eight() {
         });
         ids.collect::<Vec<_>>().join("; ")
     };
-    let live = |user: &str| {
-        let listed = statewise::testkit::block_on(auth.sessions(user, None));
-        listed.unwrap().sessions.len()
-    };
+    let live = |user: &str| live(&auth, user);
     for (path, count) in [("/login", 3), ("/logout", 3), ("/login", 8), ("/logout", 8)] {
         let planted = plant(count);
         assert_eq!(live("mallory"), count);
@@ -138,9 +135,5 @@ fn of_two_logins_in_one_answer_one_lives() {
     let auth = sessions(&store(), &clock);
     let mut browser = Browser::of(&layer(auth.clone(), transport()));
     assert_eq!(browser.post("/login-twice", &[]).status, 200);
-    let count = |user: &str| {
-        let listed = statewise::testkit::block_on(auth.sessions(user, None));
-        listed.unwrap().sessions.len()
-    };
-    assert_eq!((count("first"), count("second")), (0, 1));
+    assert_eq!((live(&auth, "first"), live(&auth, "second")), (0, 1));
 }

@@ -2,20 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use axum_core::body::Body;
 use http::Request;
 use statewise::Login;
-use statewise::session::SessionAuthenticator;
-use statewise::store::MemoryStore;
-use statewise::testkit::{ManualClock, YieldingStore, block_on};
+use statewise::testkit::{ManualClock, block_on};
 use statewise::web::SignIn;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::site::{ABSOLUTE, Browser, IDLE, Kept, layer, seconds, sessions, store, transport};
+use crate::site::{Browser, Kept, layer, live, seconds, sessions, store, transport, yielding};
 
 /// A request whose handler leaves its `SignIn` behind, and then answers or never does.
 fn keeping(browser: &Browser, path: &str) -> (Request<Body>, Kept) {
@@ -42,19 +39,14 @@ fn nobody_logs_in_after_the_answer() {
     let late = block_on(sign_in.issue(Login::new("bob"))).unwrap_err();
     assert_eq!(late.status(), 500);
     assert_eq!(block_on(sign_in.refresh()).unwrap_err().status(), 500);
-    let listed = block_on(auth.sessions("bob", None)).unwrap();
-    assert!(listed.sessions.is_empty());
+    assert_eq!(live(&auth, "bob"), 0);
     assert_eq!(browser.get("/me").body, "alice");
 }
 
 /// Nor whoever began before: what could not be handed out any more is ended.
 #[test]
 fn a_login_under_way_ends_with_its_client() {
-    let memory = MemoryStore::with_capacity(10).unwrap();
-    let auth = SessionAuthenticator::builder(YieldingStore::new(memory))
-        .idle(seconds(IDLE))
-        .absolute(seconds(ABSOLUTE));
-    let auth: Arc<SessionAuthenticator<_>> = Arc::new(auth.build().unwrap());
+    let auth = yielding(&ManualClock::default());
     let mut browser = Browser::of(&layer(auth.clone(), transport()));
     browser.plant("none");
     let (request, kept) = keeping(&browser, "/keep-for-ever");
@@ -66,8 +58,7 @@ fn a_login_under_way_ends_with_its_client() {
     assert!(login.as_mut().poll(&mut context).is_pending());
     drop(waiting);
     assert_eq!(block_on(login).unwrap_err().status(), 500);
-    let listed = block_on(auth.sessions("bob", None)).unwrap();
-    assert!(listed.sessions.is_empty());
+    assert_eq!(live(&auth, "bob"), 0);
 }
 
 /// The same where the client went away, and the answer with it.
@@ -86,8 +77,7 @@ fn nobody_logs_in_for_a_client_that_went_away() {
     let sign_in = kept.0.lock().unwrap().take().unwrap();
     let late = block_on(sign_in.issue(Login::new("bob"))).unwrap_err();
     assert_eq!(late.status(), 500);
-    let listed = block_on(auth.sessions("bob", None)).unwrap();
-    assert!(listed.sessions.is_empty());
+    assert_eq!(live(&auth, "bob"), 0);
     assert_eq!(browser.get("/me").body, "alice");
 }
 
@@ -96,13 +86,7 @@ fn nobody_logs_in_for_a_client_that_went_away() {
 fn a_logout_during_the_renewal_counts() {
     for polls in 0.. {
         let clock = ManualClock::default();
-        let memory = MemoryStore::with_capacity(10).unwrap();
-        let auth = SessionAuthenticator::builder(YieldingStore::new(memory))
-            .idle(seconds(IDLE))
-            .absolute(seconds(ABSOLUTE))
-            .renew_after(seconds(60))
-            .clock(clock.clone());
-        let auth: Arc<SessionAuthenticator<_>> = Arc::new(auth.build().unwrap());
+        let auth = yielding(&clock);
         let mut browser = Browser::of(&layer(auth.clone(), transport()));
         browser.log_in("alice");
         clock.advance(seconds(61));

@@ -11,9 +11,9 @@ use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode};
 use statewise::hybrid::HybridAuthenticator;
-use statewise::session::{SessionAuthenticator, SessionBuilder};
+use statewise::session::{SessionAuthenticator, SessionBuilder, SessionStore};
 use statewise::store::MemoryStore;
-use statewise::testkit::{FaultyStore, ManualClock, block_on};
+use statewise::testkit::{FaultyStore, ManualClock, YieldingStore, block_on};
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
 use statewise::web::{Auth, AuthLayer, AuthService, Cookie, Denial, SignIn, Transport};
 use statewise::{BoxFuture, DynAuthenticator, Login, Revocation};
@@ -34,20 +34,34 @@ pub(crate) fn store() -> Store {
     Arc::new(FaultyStore::new(memory))
 }
 
-fn sessions_of(store: &Store, clock: &ManualClock) -> SessionBuilder<Store, ()> {
-    SessionAuthenticator::builder(Arc::clone(store))
+fn sessions_of<S: SessionStore>(store: S, clock: &ManualClock) -> SessionBuilder<S, ()> {
+    SessionAuthenticator::builder(store)
         .idle(seconds(IDLE))
         .absolute(seconds(ABSOLUTE))
         .clock(clock.clone())
 }
 
 pub(crate) fn sessions(store: &Store, clock: &ManualClock) -> Arc<SessionAuthenticator<Store>> {
-    Arc::new(sessions_of(store, clock).build().unwrap())
+    Arc::new(sessions_of(Arc::clone(store), clock).build().unwrap())
+}
+
+pub(crate) type Yielding = Arc<SessionAuthenticator<YieldingStore<MemoryStore>>>;
+
+/// The same of a store that waits at each call.
+pub(crate) fn yielding(clock: &ManualClock) -> Yielding {
+    let memory = MemoryStore::with_capacity(100).unwrap();
+    let sessions = sessions_of(YieldingStore::new(memory), clock).renew_after(seconds(60));
+    Arc::new(sessions.build().unwrap())
+}
+
+/// How many sessions of a user are alive.
+pub(crate) fn live<S: SessionStore>(auth: &SessionAuthenticator<S>, user: &str) -> usize {
+    block_on(auth.sessions(user, None)).unwrap().sessions.len()
 }
 
 /// Sessions whose credential is due for renewal after a minute.
 pub(crate) fn renewing(store: &Store, clock: &ManualClock) -> Arc<SessionAuthenticator<Store>> {
-    let sessions = sessions_of(store, clock).renew_after(seconds(60));
+    let sessions = sessions_of(Arc::clone(store), clock).renew_after(seconds(60));
     Arc::new(sessions.build().unwrap())
 }
 
@@ -65,7 +79,10 @@ pub(crate) fn tokens(clock: &ManualClock) -> Arc<TokenAuthenticator> {
 }
 
 pub(crate) fn hybrid(store: &Store, clock: &ManualClock) -> Arc<HybridAuthenticator<Store>> {
-    let (access, refresh) = (tokens_for(600, clock), sessions_of(store, clock));
+    let (access, refresh) = (
+        tokens_for(600, clock),
+        sessions_of(Arc::clone(store), clock),
+    );
     Arc::new(HybridAuthenticator::new(access, refresh).unwrap())
 }
 
