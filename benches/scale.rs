@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use statewise::clock::{Clock, SystemClock, Timestamp};
-use statewise::session::{SessionAuthenticator, SessionStore};
+use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
+use statewise::store::contract::SessionStore;
 use statewise::token::{Key, TokenAuthenticator};
 use statewise::{Authenticator, Login};
 

@@ -10,12 +10,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use statewise::clock::Timestamp;
-use statewise::session::{
-    Change, Created, Cursor, Handle, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed,
-    Scope, SessionAuthenticator, SessionStore, Swept, Updated,
+use statewise::session::{Cursor, Limit, Removed, SessionAuthenticator};
+use statewise::store::contract::Stamp;
+use statewise::store::contract::{
+    Change, Created, Handle, Listing, Load, Page, Record, Renewal, Renewed, Scope, SessionStore,
+    Swept, Updated,
 };
 use statewise::testkit::block_on;
-use statewise::{Authenticator, Login, Result, Stamp, Upkeep};
+use statewise::{Authenticator, Login, Result, Upkeep};
 
 type Rows = BTreeMap<Handle, Record>;
 

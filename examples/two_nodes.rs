@@ -20,9 +20,11 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use statewise::revocation::{RevocationLog, RevocationView};
-use statewise::session::{SessionAuthenticator, SessionStore};
+use statewise::revocation::RevocationView;
+use statewise::revocation::log::RevocationLog;
+use statewise::session::SessionAuthenticator;
 use statewise::store::CachedStore;
+use statewise::store::contract::SessionStore;
 use statewise::token::{Key, TokenAuthenticator};
 use statewise::{Authenticator, DynAuthenticator, Login};
 

@@ -1,15 +1,19 @@
 //! The contract of all strategies, and its type-erased twin.
 
+pub use crate::base::boxed::BoxFuture;
+pub use crate::login::LoginParts;
+pub use crate::upkeep::Chore;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use crate::base::secret::REDACTED;
 use crate::error::Result;
-use crate::identity::Identity;
-use crate::issued::{Issued, Revocation};
 use crate::login::Login;
-use crate::secret::REDACTED;
-use crate::upkeep::{BoxFuture, Upkeep};
+use crate::login::identity::Identity;
+use crate::login::issued::{Issued, Revocation};
+use crate::upkeep::Upkeep;
 
 /// Knows who is calling: issues credentials, verifies, refreshes and revokes them.
 ///

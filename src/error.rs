@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::public_id::PublicId;
+use crate::base::public_id::PublicId;
 
 /// The result of every fallible act of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -163,7 +163,7 @@ impl Error {
     }
 
     /// Something needed could not answer. For implementers of
-    /// [`SessionStore`](crate::session::SessionStore): `source` must not contain a secret.
+    /// [`SessionStore`](crate::store::contract::SessionStore): `source` must not contain a secret.
     #[must_use]
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::could_not("the store could not answer", Some(source.into()))

@@ -92,11 +92,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod authenticator;
 pub mod clock;
 pub mod entropy;
-pub mod hybrid;
 pub mod manual;
-pub mod migrating;
 pub mod observer;
 pub mod revocation;
 pub mod session;
@@ -108,41 +107,21 @@ pub mod web;
 #[cfg_attr(docsrs, doc(cfg(feature = "testkit")))]
 pub mod testkit;
 
-mod authenticator;
-mod base64url;
-mod data;
-mod durability;
+mod backend;
+mod base;
+mod compose;
 mod error;
-mod fields;
-mod flights;
-mod handle;
-mod identity;
-mod issued;
 mod login;
-mod public_id;
-#[cfg(feature = "redb")]
-mod redb;
-#[cfg(feature = "redis")]
-mod redis;
-mod secret;
-mod sha256;
-#[cfg(any(
-    feature = "sqlx-mysql",
-    feature = "sqlx-postgres",
-    feature = "sqlx-sqlite",
-    feature = "tokio-postgres"
-))]
-mod sql;
 mod upkeep;
 
 pub use authenticator::{Authenticator, DynAuthenticator, Presented};
+pub use base::public_id::{InvalidPublicId, PublicId};
+pub use compose::{Observed, hybrid, migrating};
 pub use error::{Error, Refusal, Rejection, Result, Theft};
-pub use handle::Stamp;
-pub use identity::Identity;
-pub use issued::{Credential, Issued, Outcome, Revocation};
-pub use login::{Login, LoginParts};
-pub use public_id::{InvalidPublicId, PublicId};
-pub use upkeep::{BoxFuture, Chore, Upkeep};
+pub use login::Login;
+pub use login::identity::Identity;
+pub use login::issued::{Credential, Issued, Outcome, Revocation};
+pub use upkeep::Upkeep;
 
 /// Compiles and runs the examples of the README.
 #[cfg(all(doctest, feature = "axum"))]

@@ -1,13 +1,20 @@
 //! What the application knows when a user has proven who they are.
 
+pub(crate) mod data;
+pub(crate) mod fields;
+pub(crate) mod handle;
+pub(crate) mod identity;
+pub(crate) mod issued;
+pub(crate) mod stamp;
+
 use std::fmt;
 
 use time::OffsetDateTime;
 
+use crate::base::secret::REDACTED;
 use crate::clock::Timestamp;
-use crate::fields::FieldsBuilder;
-use crate::handle::Stamp;
-use crate::secret::REDACTED;
+use crate::login::fields::FieldsBuilder;
+use crate::login::stamp::Stamp;
 
 /// A user who has just proven who they are: the input of
 /// [`Authenticator::issue`](crate::Authenticator::issue).

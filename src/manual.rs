@@ -10,14 +10,14 @@
 //!
 //! Choose sessions for people in browsers, unless the store is out of reach. Choose tokens between
 //! services, at the edge, and for lifetimes of minutes. Choose both, [short tokens with a refresh
-//! session](crate::hybrid), for apps that stay logged in for weeks and whose requests should ask no
+//! session](crate::compose::hybrid), for apps that stay logged in for weeks and whose requests should ask no
 //! store. As handlers see only [`Authenticator`](crate::Authenticator), the choice can change.
 //!
 //! # Changing it
 //!
-//! [`Migrating`](crate::migrating::Migrating) verifies what the old and the new strategy issued,
+//! [`Migrating`](crate::compose::migrating::Migrating) verifies what the old and the new strategy issued,
 //! issues what the new one does, and exchanges an old credential when its client refreshes. Put it
-//! in place of the old one on every node; when [`progress`](crate::migrating::Migrating::progress)
+//! in place of the old one on every node; when [`progress`](crate::compose::migrating::Migrating::progress)
 //! has seen no old credential on any node for as long as one lives, put the new one in its place.
 //! Back again works the same way. What the two issue must differ in shape: new tokens get a key of
 //! their own. If both obey a revocation log, it must be the same one.
@@ -34,7 +34,7 @@
 //! | session fixation | [`Login::replaces`](crate::Login::replaces) ends what was presented before; an id is never taken from a client |
 //! | a late write after logout | no write but `create` makes a row, and handles are never reused |
 //! | a stolen session credential | where it is renewed in use ([`renew_after`](crate::session::SessionBuilder::renew_after)), the second holder is noticed, and the login ends |
-//! | a stolen refresh credential | the same, whenever it is presented after its successor was refreshed; [`hybrid`](crate::hybrid) says where the two cannot be told apart |
+//! | a stolen refresh credential | the same, whenever it is presented after its successor was refreshed; [`hybrid`](crate::compose::hybrid) says where the two cannot be told apart |
 //! | one kind of credential in the place of another | session, refresh credential and access token differ in shape, in key and in what the store recognises |
 //! | `alg` confusion, `none`, `crit`, `jwk`, `jku`, `x5u`, `zip` | the header of our tokens is a constant that is compared, not parsed |
 //! | weak keys | [`Key`](crate::token::Key) refuses short, repeated, PEM and JWK input |
@@ -55,14 +55,14 @@
 //!
 //! # Writing a store
 //!
-//! Keep [`Record::encode`](crate::session::Record::encode) under the handle. Every change is a
-//! method of [`Record`](crate::session::Record): read, change, and write back only if nobody else
+//! Keep [`Record::encode`](crate::store::contract::Record::encode) under the handle. Every change is a
+//! method of [`Record`](crate::store::contract::Record): read, change, and write back only if nobody else
 //! wrote in between; on conflict, read again. Index the subject. Then run the laws of the `testkit`
 //! feature on it.
 //!
 //! # Operating
 //!
-//! Put an [`Observed`](crate::observer::Observed) around the authenticator to see what it does, with
+//! Put an [`Observed`](crate::Observed) around the authenticator to see what it does, with
 //! the features `tracing` and `metrics` or an observer of your own. Wake somebody for a theft, for a
 //! view that is stale, and for rejections as `bad_signature` in numbers.
 //!

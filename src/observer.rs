@@ -1,6 +1,6 @@
 //! What happens, told to whoever wants to know: for logs, metrics and alarms.
 //!
-//! An [`Observer`] is told of each [`Event`]. [`Observed`] puts one around any authenticator; who
+//! An [`Observer`] is told of each [`Event`]. [`Observed`](crate::Observed) puts one around any authenticator; who
 //! does without pays nothing. The feature `tracing` brings `TracingObserver` and the feature
 //! `metrics` brings `MetricsObserver`; two observers in a pair are one.
 //!
@@ -11,7 +11,8 @@
 //! use std::sync::Arc;
 //! use std::sync::atomic::{AtomicUsize, Ordering};
 //! use std::time::Duration;
-//! use statewise::observer::{Event, Observed, Observer};
+//! use statewise::Observed;
+//! use statewise::observer::{Event, Observer};
 //! use statewise::{Authenticator, Login, session::SessionAuthenticator, store::MemoryStore};
 //!
 //! #[derive(Debug, Default)]
@@ -55,7 +56,6 @@ use std::sync::Arc;
 pub(crate) mod event;
 #[cfg(feature = "metrics")]
 mod metrics;
-pub(crate) mod observed;
 #[cfg(feature = "tracing")]
 mod tracing;
 
@@ -63,7 +63,6 @@ pub use event::{Act, Event, LoginRef};
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use metrics::MetricsObserver;
-pub use observed::Observed;
 #[cfg(feature = "tracing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
 pub use tracing::TracingObserver;

@@ -1,6 +1,6 @@
 //! Logout that works for tokens, and sessions that verify from memory on every node.
 //!
-//! A [`RevocationLog`] is a list of small facts, such as *this login has ended*, which forget
+//! A [`RevocationLog`](log::RevocationLog) is a list of small facts, such as *this login has ended*, which forget
 //! themselves when everything that they end has expired. Every node follows it into a
 //! [`RevocationView`], which is asked on each request without any I/O.
 //!
@@ -65,52 +65,33 @@
 //! # Ok::<(), Error>(()) }).unwrap();
 //! ```
 
+pub mod log;
+
 mod builder;
-mod fact;
+pub(crate) mod fact;
 mod filter;
 mod follower;
 mod following;
 mod known;
-mod log;
-mod memory;
-#[cfg(feature = "redb")]
-mod redb;
-#[cfg(feature = "redis")]
-mod redis;
 mod revoked;
 mod settings;
-#[cfg(any(
-    feature = "sqlx-mysql",
-    feature = "sqlx-postgres",
-    feature = "sqlx-sqlite",
-    feature = "tokio-postgres"
-))]
-mod sql;
 mod view;
 mod waiters;
 
-pub use builder::{NeedsLongest, ViewBuilder};
-pub use fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, SubjectKey};
-pub(crate) use known::Standing;
-pub use log::{DynRevocationLog, MARGIN, Page, RevocationLog};
-pub use memory::MemoryLog;
+pub use crate::backend::memory::MemoryLog;
 #[cfg(feature = "redb")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
-pub use redb::RedbLog;
+pub use crate::backend::redb::RedbLog;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
-pub use redis::{RedisLog, RedisLogBuilder};
-pub use revoked::Revoked;
+pub use crate::backend::redis::{RedisLog, RedisLogBuilder};
 #[cfg(feature = "sqlx-mysql")]
-#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-mysql")))]
-pub use sql::mysql::{self, MySqlLog, MySqlLogBuilder};
+pub use crate::backend::sql::mysql::{MySqlLog, MySqlLogBuilder};
 #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
-#[cfg_attr(
-    docsrs,
-    doc(cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres")))
-)]
-pub use sql::postgres::{self, PostgresLog, PostgresLogBuilder};
+pub use crate::backend::sql::postgres::{PostgresLog, PostgresLogBuilder};
 #[cfg(feature = "sqlx-sqlite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-sqlite")))]
-pub use sql::sqlite::{self, SqliteLog, SqliteLogBuilder};
+pub use crate::backend::sql::sqlite::{SqliteLog, SqliteLogBuilder};
+pub use builder::{NeedsLongest, ViewBuilder};
+pub(crate) use known::Standing;
+pub use revoked::Revoked;
 pub use view::{Health, RevocationView};

@@ -1,7 +1,7 @@
 //! The stateful strategy: the server remembers the user.
 //!
-//! A login is one [`Record`] in a [`SessionStore`]. Its client holds a credential of 64 characters:
-//! the [`Handle`] by which the record is found, and secrets of which the record holds only hashes.
+//! A login is one [`Record`](crate::store::contract::Record) in a [`SessionStore`](crate::store::contract::SessionStore). Its client holds a credential of 64 characters:
+//! the [`Handle`](crate::store::contract::Handle) by which the record is found, and secrets of which the record holds only hashes.
 //! Who reads the store can log in as nobody, and who knows a handle proves nothing with it.
 //!
 //! # Two clocks
@@ -33,41 +33,27 @@
 //!
 //! # Stores
 //!
-//! [`store`](crate::store) lists what there is. A store of your own implements [`SessionStore`];
+//! [`store`](crate::store) lists what there is. A store of your own implements [`SessionStore`](crate::store::contract::SessionStore);
 //! the `testkit` feature puts it to the test.
 //!
 //! [`strict_orphans`]: SessionBuilder::strict_orphans
 //! [`Error::theft`]: crate::Error::theft
 //! [`Identity::renewal_due`]: crate::Identity::renewal_due
 
-pub(crate) mod answer;
-pub(crate) mod ask;
 pub(crate) mod authenticator;
 pub(crate) mod builder;
 pub(crate) mod change;
 pub(crate) mod credential;
 pub(crate) mod ended;
-pub(crate) mod erased;
 pub(crate) mod fence;
 pub(crate) mod judge;
 pub(crate) mod lifetime;
 pub(crate) mod listed;
-pub(crate) mod listing;
 pub(crate) mod policy;
-pub(crate) mod record;
 pub(crate) mod replays;
-pub(crate) mod store;
 
-pub use crate::handle::{Handle, partition};
-pub use answer::{Created, Removed, Renewed, Swept, Updated};
-pub use ask::{Change, Limit, Load, Renewal, Scope};
+pub use crate::store::contract::{Cursor, Limit, Removed};
 pub use authenticator::SessionAuthenticator;
 pub use builder::{NeedsAbsolute, NeedsIdle, SessionBuilder};
 pub use change::{Replaced, Replacement};
-pub use credential::Proof;
-pub use erased::DynSessionStore;
-pub use lifetime::Touch;
 pub use listed::{Session, SessionRef, Sessions};
-pub use listing::{Cursor, Listing, Page};
-pub use record::Record;
-pub use store::SessionStore;

@@ -10,7 +10,7 @@
 //! | `MySqlStore` | `sqlx-mysql` | a fleet with a MySQL or a MariaDB | as the server is set up | at once |
 //! | [`CachedStore`] | | any of them, served from the memory of every node | as the store behind it | within a stated bound |
 //!
-//! All keep the contract of [`SessionStore`](crate::session::SessionStore).
+//! All keep the contract of [`SessionStore`](crate::store::contract::SessionStore).
 //!
 //! # What a crash leaves
 //!
@@ -34,45 +34,29 @@
 //! The rows that say *all after a crash* are what the tests kill: the server or the process gets
 //! SIGKILL after it has acknowledged logins and logouts, starts again, and has them.
 
-#[cfg(any(
-    feature = "sqlx-mysql",
-    feature = "sqlx-postgres",
-    feature = "sqlx-sqlite",
-    feature = "tokio-postgres"
-))]
-mod behind;
-mod cached;
-mod memory;
-#[cfg(feature = "redb")]
-pub(crate) mod redb;
-#[cfg(feature = "redis")]
-pub(crate) mod redis;
-#[cfg(any(
-    feature = "sqlx-mysql",
-    feature = "sqlx-postgres",
-    feature = "sqlx-sqlite",
-    feature = "tokio-postgres"
-))]
-mod sql;
+pub mod contract;
 
-pub use crate::durability::{Durability, Survives};
-pub use cached::{CachedBuilder, CachedStore};
-pub use memory::MemoryStore;
+pub(crate) mod answer;
+pub(crate) mod ask;
+pub(crate) mod erased;
+pub(crate) mod listing;
+pub(crate) mod proof;
+pub(crate) mod record;
+pub(crate) mod session_store;
+pub(crate) mod touch;
+
+pub use crate::backend::cached::{CachedBuilder, CachedStore};
+pub use crate::backend::durability::{Durability, Survives};
+pub use crate::backend::memory::MemoryStore;
 #[cfg(feature = "redb")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
-pub use redb::{RedbBuilder, RedbStore};
+pub use crate::backend::redb::{RedbBuilder, RedbStore};
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
-pub use redis::{RedisStore, RedisStoreBuilder};
+pub use crate::backend::redis::{RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlx-mysql")]
-#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-mysql")))]
-pub use sql::mysql::{self, MySqlBuilder, MySqlStore};
+pub use crate::backend::sql::mysql::{self, MySqlBuilder, MySqlStore};
 #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
-#[cfg_attr(
-    docsrs,
-    doc(cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres")))
-)]
-pub use sql::postgres::{self, PostgresBuilder, PostgresStore};
+pub use crate::backend::sql::postgres::{self, PostgresBuilder, PostgresStore};
 #[cfg(feature = "sqlx-sqlite")]
-#[cfg_attr(docsrs, doc(cfg(feature = "sqlx-sqlite")))]
-pub use sql::sqlite::{self, SqliteBuilder, SqliteStore};
+pub use crate::backend::sql::sqlite::{self, SqliteBuilder, SqliteStore};

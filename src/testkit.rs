@@ -1,6 +1,6 @@
 //! The conformance kit for stores, and what tests of authentication need beside it.
 //!
-//! A store keeps the contract of [`SessionStore`](crate::session::SessionStore) if all laws hold
+//! A store keeps the contract of [`SessionStore`](crate::store::contract::SessionStore) if all laws hold
 //! for it. Implement [`StoreFixture`] in a test, and let [`session_store_laws!`] make one test of
 //! each law:
 //!

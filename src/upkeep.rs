@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::base::boxed::BoxFuture;
 use crate::clock::{self, Clock, SystemClock, Timestamp};
 use crate::error::Result;
 use crate::observer::Observer;
@@ -20,11 +20,8 @@ const LEAST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest pause after failures in a row, unless the piece of work says otherwise.
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
-/// A future that a trait object returns.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 /// A piece of background work, for implementers of [`Authenticator`](crate::Authenticator) and
-/// [`SessionStore`](crate::session::SessionStore).
+/// [`SessionStore`](crate::store::contract::SessionStore).
 pub trait Chore: fmt::Debug + Send + Sync + 'static {
     /// Does one bounded step, and says after which pause it wants the next one. Tells `observer`
     /// what it did, but not that it failed: whoever runs it does.

@@ -6,25 +6,30 @@
     reason = "a test fails by panicking"
 )]
 
+use statewise::Observed;
+use statewise::authenticator::{BoxFuture, Chore};
 use statewise::clock::{Clock, SystemClock, Timestamp};
 use statewise::entropy::{Entropy, SystemEntropy};
 use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::{Migrating, Progress};
-use statewise::observer::{Act, Event, LoginRef, Observed, Observer};
+use statewise::observer::{Act, Event, LoginRef, Observer};
 use statewise::session::{
-    Change, Created, Cursor, DynSessionStore, Handle, Limit, Listing, Load, NeedsAbsolute,
-    NeedsIdle, Page, Proof, Record, Removed, Renewal, Renewed, Replaced, Replacement, Scope,
-    Session, SessionAuthenticator, SessionBuilder, SessionRef, SessionStore, Sessions, Swept,
-    Touch, Updated,
+    Cursor, Limit, NeedsAbsolute, NeedsIdle, Removed, Replaced, Replacement, Session,
+    SessionAuthenticator, SessionBuilder, SessionRef, Sessions,
 };
 use statewise::store::MemoryStore;
+use statewise::store::contract::Stamp;
+use statewise::store::contract::{
+    Change, Created, DynSessionStore, Handle, Listing, Load, Page, Proof, Record, Renewal, Renewed,
+    Scope, SessionStore, Swept, Touch, Updated,
+};
 use statewise::testkit::{FaultyStore, ManualClock, MemoryFixture};
 use statewise::token::{
     Algorithm, BorrowedIdentity, Interop, Key, Keyring, TokenAuthenticator, TokenBuffer,
 };
 use statewise::{
-    Authenticator, BoxFuture, Chore, Credential, DynAuthenticator, Error, Identity, Issued, Login,
-    Outcome, Presented, PublicId, Refusal, Rejection, Revocation, Stamp, Theft, Upkeep,
+    Authenticator, Credential, DynAuthenticator, Error, Identity, Issued, Login, Outcome,
+    Presented, PublicId, Refusal, Rejection, Revocation, Theft, Upkeep,
 };
 
 fn crosses_threads<T: Send + Sync + ?Sized>() {}

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use statewise::session::SessionStore;
 use statewise::store::MemoryStore;
+use statewise::store::contract::SessionStore;
 use statewise::testkit::{MemoryFixture, StoreFixture, block_on, laws};
 
 #[path = "broken_stores/exceeds_the_limit.rs"]

@@ -13,9 +13,8 @@ use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::revocation::{MemoryLog, RevocationView};
-use statewise::session::{
-    Handle, Limit, Load, Record, Replacement, SessionAuthenticator, SessionStore,
-};
+use statewise::session::{Limit, Replacement, SessionAuthenticator};
+use statewise::store::contract::{Handle, Load, Record, SessionStore};
 use statewise::store::{CachedBuilder, CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, block_on, forward_session_store, yield_now};
 use statewise::{Authenticator, Login, Presented, Rejection, Result, Revocation};

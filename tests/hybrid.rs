@@ -9,8 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use statewise::Observed;
 use statewise::hybrid::HybridAuthenticator;
-use statewise::observer::{Event, Observed, Observer};
+use statewise::observer::{Event, Observer};
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::session::{Limit, Replaced, Replacement, SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
@@ -54,7 +55,7 @@ fn tokens_for(lifetime: u64) -> TokenBuilder<()> {
         .lifetime(seconds(lifetime))
 }
 
-fn sessions<S: statewise::session::SessionStore, D>(
+fn sessions<S: statewise::store::contract::SessionStore, D>(
     store: S,
     clock: &ManualClock,
 ) -> SessionBuilder<S, D> {

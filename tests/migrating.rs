@@ -11,18 +11,19 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use statewise::authenticator::BoxFuture;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::Migrating;
 use statewise::revocation::{MemoryLog, RevocationView};
-use statewise::session::{Limit, SessionAuthenticator, SessionBuilder, SessionStore};
+use statewise::session::{Limit, SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
+use statewise::store::contract::SessionStore;
 use statewise::testkit::{
     Fault, FaultyStore, ManualClock, Method, YieldingStore, block_on, interleave, seed,
 };
 use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuilder};
 use statewise::{
-    Authenticator, BoxFuture, DynAuthenticator, Error, Issued, Login, Outcome, Rejection, Result,
-    Revocation,
+    Authenticator, DynAuthenticator, Error, Issued, Login, Outcome, Rejection, Result, Revocation,
 };
 
 const ABSOLUTE: u64 = 12 * 3600;

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::Migrating;
-use statewise::session::{Load, SessionAuthenticator, SessionStore};
+use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
+use statewise::store::contract::{Load, SessionStore};
 use statewise::testkit::{ManualClock, block_on};
 use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuffer};
 use statewise::{Authenticator, Error, Login, Presented};
@@ -87,7 +88,7 @@ fn sessions_show_no_secret() {
         secrets.debug(&store);
         secrets.debug(&auth.upkeep());
         let handle = base64url(&credential[..22])[..16].try_into().unwrap();
-        let handle = statewise::session::Handle::from_bytes(handle);
+        let handle = statewise::store::contract::Handle::from_bytes(handle);
         let now = statewise::clock::Timestamp::from(issued.identity().issued_at());
         let row = store.load(handle, Load::new(), now).await.unwrap().unwrap();
         secrets.debug(&row);

@@ -27,7 +27,8 @@ use std::time::Duration;
 
 use statewise::clock::Clock;
 use statewise::hybrid::HybridAuthenticator;
-use statewise::session::{SessionAuthenticator, SessionBuilder, SessionStore};
+use statewise::session::{SessionAuthenticator, SessionBuilder};
+use statewise::store::contract::SessionStore;
 use statewise::token::{Key, TokenAuthenticator};
 use tokio::runtime::{Builder, Runtime};
 

@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use statewise::clock::Timestamp;
-use statewise::revocation::{Draft, MemoryLog, Page, RevocationLog, RevocationView, ViewBuilder};
+use statewise::revocation::log::{Draft, Page, RevocationLog};
+use statewise::revocation::{MemoryLog, RevocationView, ViewBuilder};
+use statewise::store::contract::Stamp;
 use statewise::testkit::{Random, block_on, seed};
 use statewise::token::{Key, Keyring, TokenAuthenticator};
-use statewise::{Authenticator, Error, Login, Rejection, Revocation, Stamp};
+use statewise::{Authenticator, Error, Login, Rejection, Revocation};
 
 #[path = "revocation/failing.rs"]
 mod failing;

@@ -7,18 +7,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use statewise::authenticator::BoxFuture;
 use statewise::clock::{Clock, Timestamp};
 use statewise::entropy::{Entropy, SystemEntropy};
 use statewise::session::{
-    Change, Created, Handle, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed,
-    Replaced, Replacement, Scope, SessionAuthenticator, SessionBuilder, SessionStore, Swept,
-    Updated,
+    Limit, Removed, Replaced, Replacement, SessionAuthenticator, SessionBuilder,
 };
 use statewise::store::MemoryStore;
+use statewise::store::contract::Stamp;
+use statewise::store::contract::{
+    Change, Created, Handle, Listing, Load, Page, Record, Renewal, Renewed, Scope, SessionStore,
+    Swept, Updated,
+};
 use statewise::testkit::{ManualClock, Random, block_on, interleave};
 use statewise::{
-    Authenticator, BoxFuture, DynAuthenticator, Error, Identity, Issued, Login, Outcome, Refusal,
-    Rejection, Result, Revocation, Stamp, Upkeep,
+    Authenticator, DynAuthenticator, Error, Identity, Issued, Login, Outcome, Refusal, Rejection,
+    Result, Revocation, Upkeep,
 };
 
 const IDLE: u64 = 1_800;

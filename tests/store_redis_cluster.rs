@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use statewise::BoxFuture;
+use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
 use statewise::revocation::RedisLog;
-use statewise::session::{Limit, Load, Scope, SessionStore};
+use statewise::session::Limit;
+use statewise::store::contract::{Load, Scope, SessionStore};
 use statewise::store::{RedisStore, Survives};
 use statewise::testkit::{LogFixture, Sample, StoreFixture};
 

@@ -16,10 +16,12 @@ use std::time::Duration;
 use statewise::clock::{Clock, Timestamp};
 use statewise::entropy::Entropy;
 use statewise::hybrid::HybridAuthenticator;
-use statewise::session::{Handle, Load, Record, SessionAuthenticator, SessionStore, partition};
+use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
+use statewise::store::contract::Stamp;
+use statewise::store::contract::{Handle, Load, Record, SessionStore, partition};
 use statewise::token::{Key, TokenAuthenticator};
-use statewise::{Authenticator, Login, Rejection, Result, Stamp};
+use statewise::{Authenticator, Login, Rejection, Result};
 
 /// Counts up, so that each byte of a credential is told from the next.
 #[derive(Debug, Default)]

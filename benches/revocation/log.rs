@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use statewise::revocation::DynRevocationLog;
+use statewise::revocation::log::DynRevocationLog;
 
 use crate::support::servers::postgres::Postgres;
 use crate::support::servers::redis::Redis;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use statewise::Authenticator as _;
-use statewise::revocation::{DynRevocationLog, RevocationView};
+use statewise::revocation::RevocationView;
+use statewise::revocation::log::DynRevocationLog;
 use statewise::token::{Key, TokenAuthenticator};
 
 use crate::harness::Random;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use statewise::session::SessionStore;
+use statewise::store::contract::SessionStore;
 use statewise::{Authenticator, Outcome};
 use tokio::runtime::Runtime;
 

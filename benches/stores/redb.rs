@@ -61,7 +61,7 @@ fn logins(auth: &Sessions) -> Vec<String> {
     for first in (0..SESSIONS).step_by(2_000) {
         let issues = (first..first + 2_000).map(|user| {
             let login = Login::new(format!("user_{user:07}")).roles(["admin", "editor"]);
-            Box::pin(auth.issue(login)) as statewise::BoxFuture<'_, _>
+            Box::pin(auth.issue(login)) as statewise::authenticator::BoxFuture<'_, _>
         });
         let issued = block_on(statewise::testkit::interleave(0, issues.collect()));
         let reveal = |issued: statewise::Result<statewise::Issued>| {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::hybrid::HybridAuthenticator;
-use statewise::session::{SessionAuthenticator, SessionStore};
+use statewise::session::SessionAuthenticator;
+use statewise::store::contract::SessionStore;
 use statewise::testkit::ManualClock;
 use statewise::token::{Key, TokenAuthenticator};
 use statewise::{Authenticator, Login};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::entropy::SystemEntropy;
-use statewise::revocation::{
-    Draft, Fact, MemoryLog, RevocationLog as _, RevocationView, SubjectKey,
-};
-use statewise::session::{Handle, SessionAuthenticator};
+use statewise::revocation::log::{Draft, Fact, RevocationLog as _, SubjectKey};
+use statewise::revocation::{MemoryLog, RevocationView};
+use statewise::session::SessionAuthenticator;
+use statewise::store::contract::Handle;
 use statewise::store::{CachedStore, MemoryStore};
 use statewise::token::{TokenAuthenticator, TokenBuffer};
 use statewise::{Authenticator as _, Login};

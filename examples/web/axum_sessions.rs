@@ -36,8 +36,9 @@ use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
-use statewise::session::{Limit, SessionAuthenticator, SessionStore};
+use statewise::session::{Limit, SessionAuthenticator};
 use statewise::store::MemoryStore;
+use statewise::store::contract::SessionStore;
 use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport};
 use statewise::{Authenticator, Login};
 

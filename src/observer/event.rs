@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::base::public_id::PublicId;
 use crate::error::{Error, Refusal, Rejection, Theft};
-use crate::handle::Handle;
-use crate::identity::Identity;
-use crate::issued::Revocation;
-use crate::public_id::PublicId;
+use crate::login::handle::Handle;
+use crate::login::identity::Identity;
+use crate::login::issued::Revocation;
 
-/// Something that happened. Each call of an [`Observed`](crate::observer::Observed) authenticator
+/// Something that happened. Each call of an [`Observed`](crate::Observed) authenticator
 /// that comes to its end gives exactly one event, and one that is dropped before gives none.
 ///
 /// `Debug` shows no secret.

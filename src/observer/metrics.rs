@@ -27,7 +27,8 @@ use crate::observer::event::Event;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use statewise::{Authenticator, observer::{MetricsObserver, Observed}};
+/// use statewise::{Authenticator, Observed};
+/// use statewise::observer::MetricsObserver;
 ///
 /// fn counted<A: Authenticator>(auth: A) -> Observed<A> {
 ///     Observed::new(auth, Arc::new(MetricsObserver))

@@ -26,7 +26,8 @@ use crate::observer::event::Event;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use statewise::{Authenticator, observer::{Observed, TracingObserver}};
+/// use statewise::{Authenticator, Observed};
+/// use statewise::observer::TracingObserver;
 ///
 /// fn logged<A: Authenticator>(auth: A) -> Observed<A> {
 ///     Observed::new(auth, Arc::new(TracingObserver))

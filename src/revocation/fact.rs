@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use crate::base::sha256;
 use crate::entropy::{self, Entropy};
 use crate::error::Result;
-use crate::handle::Handle;
-use crate::sha256;
+use crate::login::handle::Handle;
 
 /// A subject, as a log names it: half of the SHA-256 hash of its name, so that a log holds no
 /// user's name.
@@ -33,7 +33,7 @@ impl SubjectKey {
         &self.0
     }
 
-    /// The partition that the [handles](crate::session::Handle) of this subject's logins share.
+    /// The partition that the [handles](crate::store::contract::Handle) of this subject's logins share.
     #[must_use]
     pub const fn partition(&self) -> u16 {
         u16::from_be_bytes([self.0[0], self.0[1]]) >> 4
@@ -157,7 +157,7 @@ impl Nonce {
         &self.0
     }
 
-    /// The mark of a [`Stamp`](crate::Stamp) that is taken at this entry.
+    /// The mark of a [`Stamp`](crate::store::contract::Stamp) that is taken at this entry.
     #[must_use]
     pub const fn mark(&self) -> u32 {
         let [a, b, c, d, ..] = self.0;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::handle::Handle;
+use crate::login::handle::Handle;
 
 /// Bits per entry. With three bits set for each, one handle in forty asks in vain.
 const BITS: usize = 12;

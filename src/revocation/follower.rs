@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::handle::Stamp;
+use crate::login::stamp::Stamp;
 use crate::revocation::fact::{Draft, Fact, Nonce};
 use crate::revocation::known::Known;
 use crate::revocation::log::{MARGIN, Page};

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::boxed::BoxFuture;
 use crate::clock::{self, Timestamp};
 use crate::error::Result;
 use crate::observer::Observer;
 use crate::revocation::view::RevocationView;
-use crate::upkeep::{BoxFuture, Chore, Upkeep};
+use crate::upkeep::{Chore, Upkeep};
 
 impl RevocationView {
     /// The work of following the log, and of waking those who wait for the end of a login, for the

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::clock::Timestamp;
-use crate::handle::{Handle, Stamp};
+use crate::login::handle::Handle;
+use crate::login::stamp::Stamp;
 use crate::revocation::fact::{ELSEWHERE, Entry, Fact, KeyId, SubjectKey};
 use crate::revocation::filter::Filter;
 use crate::revocation::log::MARGIN;

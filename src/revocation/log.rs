@@ -1,20 +1,21 @@
 //! The contract of a place where revocations are written down.
 
+pub use crate::login::stamp::Stamp;
+pub use crate::revocation::fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, SubjectKey};
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use crate::base::boxed::BoxFuture;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::handle::Stamp;
-use crate::revocation::fact::{Draft, Entry};
-use crate::upkeep::BoxFuture;
 
 /// Seconds for which a log keeps an entry beyond its life: readers' clocks may be apart, and a
 /// fact must outlive what was read a moment before it.
 pub const MARGIN: u64 = 60;
 
-/// An append-only list of [facts](crate::revocation::Fact), which every node follows.
+/// An append-only list of [facts](crate::revocation::log::Fact), which every node follows.
 ///
 /// # Contract
 ///
@@ -22,7 +23,7 @@ pub const MARGIN: u64 = 60;
 ///   visible as soon as a later one is: a reader that has seen position `p` misses nothing below.
 /// - **Nothing goes early.** An entry stays for its life and [`MARGIN`] seconds more; entries go
 ///   from the front only. One that has had its time and stands behind one that has not keeps place
-///   and nonce, and is read as [`Fact::Nothing`](crate::revocation::Fact::Nothing): a new reader
+///   and nonce, and is read as [`Fact::Nothing`]: a new reader
 ///   has no room for what has expired.
 /// - **A loss shows.** The incarnation is drawn at random when the log begins without its data,
 ///   and a reader compares the nonce of the entry at which it stopped.
@@ -51,7 +52,7 @@ pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     fn append(&self, facts: &[Draft], now: Timestamp)
     -> impl Future<Output = Result<Stamp>> + Send;
 
-    /// Where the last entry is, with its [mark](crate::revocation::Nonce::mark): what a login that
+    /// Where the last entry is, with its [mark](crate::revocation::log::Nonce::mark): what a login that
     /// begins now is stamped with. Also when that entry has had its time and gone; at position zero,
     /// with the mark zero, before the first.
     ///

@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 
 use crate::clock::{self, Timestamp};
 use crate::error::{Error, Rejection, Result};
-use crate::handle::{Handle, Stamp};
-use crate::identity::Identity;
+use crate::login::handle::Handle;
+use crate::login::identity::Identity;
+use crate::login::stamp::Stamp;
 use crate::revocation::view::RevocationView;
 use crate::revocation::waiters::Seat;
 

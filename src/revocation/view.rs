@@ -10,8 +10,9 @@ use time::OffsetDateTime;
 
 use crate::clock::{self, Timestamp};
 use crate::error::{Error, Rejection, Result};
-use crate::handle::{Handle, Stamp};
-use crate::issued::Revocation;
+use crate::login::handle::Handle;
+use crate::login::issued::Revocation;
+use crate::login::stamp::Stamp;
 use crate::observer::event::Event;
 use crate::revocation::fact::{Draft, Entry, Fact, KeyId, SubjectKey};
 use crate::revocation::follower::{Follower, Progress};
@@ -38,7 +39,7 @@ const NEVER: u64 = u64::MAX;
 /// Everything that was revoked and has not expired, on every node, in memory: what makes a logout
 /// work for tokens, and a cached session safe.
 ///
-/// It follows a [`RevocationLog`](crate::revocation::RevocationLog): spawn its
+/// It follows a [`RevocationLog`](crate::revocation::log::RevocationLog): spawn its
 /// [`upkeep`](Self::upkeep). Asking it does no I/O and takes no lock unless a fact may apply.
 /// Cheap to clone: all clones are one view.
 ///

@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::handle::Handle;
+use crate::login::handle::Handle;
 use crate::revocation::fact::Fact;
 
 /// Parts with a lock each; partitions of handles are divided among them.

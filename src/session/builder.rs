@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
-use crate::session::ask::Limit;
 use crate::session::authenticator::SessionAuthenticator;
 use crate::session::credential::Purpose;
 use crate::session::judge::Windows;
 use crate::session::lifetime::Lifetime;
 use crate::session::policy::Policy;
 use crate::session::replays::Replays;
-use crate::session::store::SessionStore;
+use crate::store::ask::Limit;
+use crate::store::session_store::SessionStore;
 
 /// Seconds in which a replaced credential works whatever happened.
 const OVERLAP: Duration = Duration::from_secs(10);

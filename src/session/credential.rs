@@ -1,19 +1,18 @@
 //! What the holder of a session presents, and the proofs that a store keeps of it.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::base64url;
+use crate::base::base64url;
+use crate::base::secret::Secret;
+use crate::base::sha256;
 use crate::entropy::Entropy;
 use crate::error::Result;
-use crate::handle::Handle;
-use crate::issued::Credential;
-use crate::secret::{REDACTED, Secret, constant_time_eq};
-use crate::sha256;
+use crate::login::handle::Handle;
+use crate::login::issued::Credential;
+use crate::store::proof::Proof;
 
 /// What a credential is good for. One that is good for the other is another by its shape, and by
 /// what the store keeps of it.
@@ -183,46 +182,6 @@ impl SessionCredential {
 fn mask(family: &[u8; 12]) -> u32 {
     let [a, b, c, d, ..] = *family;
     u32::from_be_bytes([a, b, c, d])
-}
-
-/// A hash by which a store recognises a credential without holding it: 128 bits of SHA-256.
-///
-/// Whoever reads the store learns nothing that could be presented. Compared in constant time.
-#[derive(Clone, Copy, Default)]
-pub struct Proof([u8; 16]);
-
-impl Proof {
-    fn truncated(hash: &[u8]) -> Self {
-        let mut proof = [0; 16];
-        proof.copy_from_slice(&hash[..16]);
-        Self(proof)
-    }
-
-    /// A proof from the bytes that a store kept.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes, as a store keeps them.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl PartialEq for Proof {
-    fn eq(&self, other: &Self) -> bool {
-        constant_time_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Proof {}
-
-impl fmt::Debug for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proof({REDACTED})")
-    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::session::listing::Page;
-use crate::session::record::Record;
-use crate::session::store::SessionStore;
+use crate::store::listing::Page;
+use crate::store::record::Record;
+use crate::store::session_store::SessionStore;
 
 /// Rows that are looked through at a time.
 const PAGE: usize = 100;

@@ -2,7 +2,7 @@
 
 use crate::clock::{Timestamp, within};
 use crate::session::credential::SessionCredential;
-use crate::session::record::Record;
+use crate::store::record::Record;
 
 /// How long a replaced credential is still taken for an honest one, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -71,9 +71,9 @@ pub(crate) fn judge(
 mod tests {
     use super::*;
     use crate::entropy::SystemEntropy;
-    use crate::fields::FieldsBuilder;
-    use crate::session::ask::Renewal;
+    use crate::login::fields::FieldsBuilder;
     use crate::session::credential::Purpose;
+    use crate::store::ask::Renewal;
 
     const WINDOWS: Windows = Windows {
         overlap: 10,

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
 use crate::error::{Error, Result};
-
-/// Into how many parts the idle time is cut: a use is noted at most once in each.
-const TOUCHES_PER_IDLE: u64 = 8;
+use crate::store::touch::Touch;
 
 /// The idle and the absolute lifetime of a login, in seconds (OWASP ASVS 7.3.1, 7.3.2).
 #[derive(Clone, Copy, Debug)]
@@ -38,36 +36,6 @@ impl Lifetime {
     }
 
     pub(crate) fn touch(self) -> Touch {
-        Touch { idle: self.idle }
-    }
-}
-
-/// How a [`load`](crate::session::SessionStore::load) notes the use that it is part of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Touch {
-    idle: u64,
-}
-
-impl Touch {
-    /// Notes a use of a login that lasts `idle` seconds without one.
-    #[must_use]
-    pub const fn new(idle: u64) -> Self {
-        Self { idle }
-    }
-
-    /// Seconds without use after which the login is over by the policy of now. The record may
-    /// say less; the shorter one counts.
-    #[must_use]
-    pub const fn idle(self) -> u64 {
-        self.idle
-    }
-
-    /// Seconds after a noted use in which another one need not be noted.
-    ///
-    /// A login may therefore end this much early, and never late.
-    #[must_use]
-    pub const fn throttle(self) -> u64 {
-        let throttle = self.idle / TOUCHES_PER_IDLE;
-        if throttle == 0 { 1 } else { throttle }
+        Touch::new(self.idle)
     }
 }

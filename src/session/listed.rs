@@ -2,12 +2,12 @@
 
 use time::OffsetDateTime;
 
-use crate::fields::Fields;
-use crate::handle::Handle;
-use crate::identity::Identity;
-use crate::public_id::PublicId;
-use crate::session::listing::Cursor;
-use crate::session::record::Record;
+use crate::base::public_id::PublicId;
+use crate::login::fields::Fields;
+use crate::login::handle::Handle;
+use crate::login::identity::Identity;
+use crate::store::listing::Cursor;
+use crate::store::record::Record;
 
 /// A session in a list: who, where from and since when. It proves nothing about who is calling,
 /// and holds nothing that could be presented (OWASP ASVS 7.5.2).

@@ -1,8 +1,8 @@
 //! The rules of a service about its sessions, checked by the builder.
 
-use crate::session::ask::Limit;
 use crate::session::judge::Windows;
 use crate::session::lifetime::Lifetime;
+use crate::store::ask::Limit;
 
 /// How long sessions last, how they are renewed, and how many there may be.
 #[derive(Clone, Copy, Debug)]

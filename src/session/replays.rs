@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Timestamp;
-use crate::session::credential::Proof;
+use crate::store::proof::Proof;
 
 /// How many credentials are counted at a time; of two that share a place, the later one is.
 const PLACES: usize = 1024;

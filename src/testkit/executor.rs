@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use crate::base::boxed::BoxFuture;
 use crate::testkit::random::Random;
-use crate::upkeep::BoxFuture;
 
 /// Children that are polled in a row before the runtime gets its turn.
 const POLLS_IN_A_ROW: usize = 256;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authenticator::Authenticator;
+use crate::compose::hybrid::HybridAuthenticator;
 use crate::error::Result;
-use crate::hybrid::HybridAuthenticator;
-use crate::issued::Issued;
 use crate::login::Login;
-use crate::session::{SessionBuilder, SessionStore};
+use crate::login::issued::Issued;
+use crate::session::SessionBuilder;
+use crate::store::contract::SessionStore;
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::world::World;
 use crate::token::{Key, TokenAuthenticator, TokenBuilder};

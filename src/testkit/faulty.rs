@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::handle::Handle;
-use crate::session::{
+use crate::login::handle::Handle;
+use crate::store::contract::{
     Change, Created, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
     SessionStore, Swept, Updated,
 };
@@ -62,7 +62,7 @@ impl Fault {
 ///
 /// ```
 /// use statewise::clock::Timestamp;
-/// use statewise::session::SessionStore;
+/// use statewise::store::contract::SessionStore;
 /// use statewise::store::MemoryStore;
 /// use statewise::testkit::{Fault, FaultyStore, Method, block_on};
 ///

@@ -5,10 +5,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::session::{DynSessionStore, SessionStore};
+use crate::base::boxed::BoxFuture;
 use crate::store::MemoryStore;
+use crate::store::contract::{DynSessionStore, SessionStore};
 use crate::testkit::executor;
-use crate::upkeep::BoxFuture;
 
 /// How the kit opens a store of some kind, and moves its time.
 ///

@@ -58,7 +58,7 @@ pub(crate) fn is_linearizable(start: &Model, calls: &[Call], now: Timestamp) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Limit;
+    use crate::store::contract::Limit;
     use crate::testkit::sample::Sample;
     use crate::testkit::world::normal;
 

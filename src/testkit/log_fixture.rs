@@ -5,9 +5,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::revocation::{DynRevocationLog, MemoryLog, RevocationLog};
+use crate::base::boxed::BoxFuture;
+use crate::revocation::MemoryLog;
+use crate::revocation::log::{DynRevocationLog, RevocationLog};
 use crate::testkit::executor;
-use crate::upkeep::BoxFuture;
 
 /// How the kit opens a revocation log of some kind, and moves its time.
 ///

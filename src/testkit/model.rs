@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
-use crate::handle::{Handle, Stamp};
-use crate::session::{
+use crate::login::handle::Handle;
+use crate::login::stamp::Stamp;
+use crate::store::contract::{
     Change, Created, Limit, Load, Page, Record, Removed, Renewal, Renewed, Scope, SessionStore,
     Touch, Updated,
 };

@@ -2,10 +2,11 @@
 
 use crate::clock::Timestamp;
 use crate::entropy::{self, SystemEntropy};
-use crate::fields::FieldsBuilder;
-use crate::handle::{Handle, Stamp};
-use crate::session::record::History;
-use crate::session::{Change, Proof, Record, Renewal};
+use crate::login::fields::FieldsBuilder;
+use crate::login::handle::Handle;
+use crate::login::stamp::Stamp;
+use crate::store::contract::{Change, Proof, Record, Renewal};
+use crate::store::record::History;
 
 /// A row as the strategy would make it, to put into a store without the strategy.
 ///

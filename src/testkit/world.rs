@@ -7,16 +7,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::authenticator::Authenticator;
+use crate::base::boxed::BoxFuture;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Rejection, Result};
-use crate::issued::Issued;
 use crate::login::Login;
-use crate::session::{
-    Limit, Load, Page, Record, SessionAuthenticator, SessionBuilder, SessionStore, Touch, Updated,
-};
+use crate::login::issued::Issued;
+use crate::session::{SessionAuthenticator, SessionBuilder};
+use crate::store::contract::{Limit, Load, Page, Record, SessionStore, Touch, Updated};
 use crate::testkit::clock::ManualClock;
 use crate::testkit::fixture::StoreFixture;
-use crate::upkeep::BoxFuture;
 
 /// The lifetimes of the strategy in all laws that do not say otherwise, in seconds.
 pub(crate) const IDLE: u64 = 1_800;
@@ -77,7 +76,7 @@ impl<'f, F: StoreFixture> World<'f, F> {
 
     /// Puts a row into the store, which must take it.
     pub(crate) async fn put(&self, row: &Record) {
-        use crate::session::Created;
+        use crate::store::contract::Created;
         let created = self.store.create(row, Limit::Unlimited, self.now()).await;
         let created = created.expect("the store answers a create");
         assert!(

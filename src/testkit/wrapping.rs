@@ -1,11 +1,12 @@
 //! Stores around stores, without writing down what stays as it is.
 
-/// Forwards methods of a [`SessionStore`](crate::session::SessionStore) to a field, inside of
+/// Forwards methods of a [`SessionStore`](crate::store::contract::SessionStore) to a field, inside of
 /// `impl SessionStore for ..`: what is left is what a wrapper does otherwise.
 ///
 /// ```
 /// use statewise::clock::Timestamp;
-/// use statewise::session::{Removed, SessionStore};
+/// use statewise::session::Removed;
+/// use statewise::store::contract::SessionStore;
 /// use statewise::testkit::forward_session_store;
 /// use statewise::{Result, Revocation};
 ///
@@ -20,7 +21,7 @@
 ///
 ///     async fn remove(
 ///         &self,
-///         _: statewise::session::Handle,
+///         _: statewise::store::contract::Handle,
 ///         _: &str,
 ///         _: Timestamp,
 ///     ) -> Result<Removed> {
@@ -36,48 +37,48 @@ macro_rules! forward_session_store {
     (@one $field:tt create) => {
         async fn create(
             &self,
-            record: &$crate::session::Record,
-            limit: $crate::session::Limit,
+            record: &$crate::store::contract::Record,
+            limit: $crate::store::contract::Limit,
             now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::session::Created> {
+        ) -> $crate::Result<$crate::store::contract::Created> {
             self.$field.create(record, limit, now).await
         }
     };
     (@one $field:tt load) => {
         async fn load(
             &self,
-            handle: $crate::session::Handle,
-            load: $crate::session::Load,
+            handle: $crate::store::contract::Handle,
+            load: $crate::store::contract::Load,
             now: $crate::clock::Timestamp,
-        ) -> $crate::Result<::std::option::Option<$crate::session::Record>> {
+        ) -> $crate::Result<::std::option::Option<$crate::store::contract::Record>> {
             self.$field.load(handle, load, now).await
         }
     };
     (@one $field:tt renew) => {
         async fn renew(
             &self,
-            handle: $crate::session::Handle,
-            renewal: &$crate::session::Renewal,
+            handle: $crate::store::contract::Handle,
+            renewal: &$crate::store::contract::Renewal,
             now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::session::Renewed> {
+        ) -> $crate::Result<$crate::store::contract::Renewed> {
             self.$field.renew(handle, renewal, now).await
         }
     };
     (@one $field:tt update) => {
         async fn update(
             &self,
-            handle: $crate::session::Handle,
+            handle: $crate::store::contract::Handle,
             expected: u64,
-            change: &$crate::session::Change,
+            change: &$crate::store::contract::Change,
             now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::session::Updated> {
+        ) -> $crate::Result<$crate::store::contract::Updated> {
             self.$field.update(handle, expected, change, now).await
         }
     };
     (@one $field:tt confirm) => {
         async fn confirm(
             &self,
-            handle: $crate::session::Handle,
+            handle: $crate::store::contract::Handle,
             generation: u32,
             now: $crate::clock::Timestamp,
         ) -> $crate::Result<()> {
@@ -87,7 +88,7 @@ macro_rules! forward_session_store {
     (@one $field:tt touch) => {
         async fn touch(
             &self,
-            uses: &[($crate::session::Handle, $crate::clock::Timestamp)],
+            uses: &[($crate::store::contract::Handle, $crate::clock::Timestamp)],
             now: $crate::clock::Timestamp,
         ) -> $crate::Result<()> {
             self.$field.touch(uses, now).await
@@ -96,10 +97,10 @@ macro_rules! forward_session_store {
     (@one $field:tt remove) => {
         async fn remove(
             &self,
-            handle: $crate::session::Handle,
+            handle: $crate::store::contract::Handle,
             subject: &str,
             now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::session::Removed> {
+        ) -> $crate::Result<$crate::store::contract::Removed> {
             self.$field.remove(handle, subject, now).await
         }
     };
@@ -107,9 +108,9 @@ macro_rules! forward_session_store {
         async fn remove_subject(
             &self,
             subject: &str,
-            scope: $crate::session::Scope,
+            scope: $crate::store::contract::Scope,
             now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::session::Removed> {
+        ) -> $crate::Result<$crate::store::contract::Removed> {
             self.$field.remove_subject(subject, scope, now).await
         }
     };
@@ -117,9 +118,9 @@ macro_rules! forward_session_store {
         async fn list(
             &self,
             subject: &str,
-            page: $crate::session::Page,
+            page: $crate::store::contract::Page,
             now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::session::Listing> {
+        ) -> $crate::Result<$crate::store::contract::Listing> {
             self.$field.list(subject, page, now).await
         }
     };
@@ -128,7 +129,7 @@ macro_rules! forward_session_store {
             &self,
             limit: usize,
             now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::session::Swept> {
+        ) -> $crate::Result<$crate::store::contract::Swept> {
             self.$field.sweep(limit, now).await
         }
     };
@@ -137,7 +138,7 @@ macro_rules! forward_session_store {
             &self,
             deadline: $crate::clock::Timestamp,
             now: $crate::clock::Timestamp,
-        ) -> $crate::Result<Option<$crate::Stamp>> {
+        ) -> $crate::Result<Option<$crate::store::contract::Stamp>> {
             self.$field.begin(deadline, now).await
         }
     };
@@ -243,7 +244,7 @@ macro_rules! wrap_every_method {
                 &self,
                 deadline: Timestamp,
                 now: Timestamp,
-            ) -> Result<Option<$crate::Stamp>> {
+            ) -> Result<Option<$crate::store::contract::Stamp>> {
                 self.inner.begin(deadline, now).await
             }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
-use crate::public_id::PublicId;
+use crate::base::public_id::PublicId;
 use crate::token::claims::Facts;
 use crate::token::json::{self, Text};
 use crate::token::jws::{LONGEST, Room};

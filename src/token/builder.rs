@@ -5,11 +5,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::sha256;
 use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::revocation::RevocationView;
-use crate::sha256;
 use crate::token::authenticator::{TokenAuthenticator, longest, signed_for};
 use crate::token::canonical;
 use crate::token::interop::Interop;

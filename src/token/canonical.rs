@@ -1,8 +1,9 @@
 //! The claims in the one order in which we write them: written and read without a detour.
 
+use crate::base::public_id::{decode_16, encode_16};
 use crate::clock::Timestamp;
-use crate::handle::{Handle, Stamp};
-use crate::public_id::{decode_16, encode_16};
+use crate::login::handle::Handle;
+use crate::login::stamp::Stamp;
 use crate::token::claims::{Claims, WRITTEN};
 use crate::token::json::{self, NumericDate, Text};
 use crate::token::payload::Payload;

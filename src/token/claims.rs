@@ -2,7 +2,8 @@
 
 use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
-use crate::handle::{Handle, Stamp};
+use crate::login::handle::Handle;
+use crate::login::stamp::Stamp;
 use crate::token::json::{self, Invalid, NumericDate, Text, Value};
 
 /// The names that mean something here, each at most once, and of its type.
@@ -187,5 +188,5 @@ impl<'a> Claims<'a> {
 pub(crate) fn sixteen(text: Text<'_>) -> std::result::Result<[u8; 16], Invalid> {
     let text = text.decode();
     let digits = text.as_bytes().try_into().map_err(|_| Invalid)?;
-    crate::public_id::decode_16(digits).ok_or(Invalid)
+    crate::base::public_id::decode_16(digits).ok_or(Invalid)
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::{Timestamp, whole_seconds};
 use crate::error::{Error, Rejection, Result};
-use crate::handle::Handle;
+use crate::login::handle::Handle;
 use crate::token::claims::{Claims, Facts};
 use crate::token::json::{self, Invalid, Text};
 use crate::token::jws::{self, SIGNATURE, Verified};

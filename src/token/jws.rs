@@ -1,7 +1,7 @@
 //! The compact serialisation of a signed token (RFC 7515, section 3.1), from untrusted text to
 //! verified bytes.
 
-use crate::base64url::{self, LAST, VECTOR, ZERO};
+use crate::base::base64url::{self, LAST, VECTOR, ZERO};
 use crate::error::{Rejection, Result};
 use crate::token::key::{HEADER, Key};
 use crate::token::keyring::{Held, Keyring};

@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Sha384, Sha512};
 use subtle::ConstantTimeEq as _;
 
-use crate::sha256::{self, BLOCK};
+use crate::base::sha256::{self, BLOCK};
 use crate::token::algorithm::Algorithm;
 
 /// Bytes of the longest tag.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{self, Clock, SystemClock, Timestamp};
-use crate::identity::Identity;
+use crate::login::identity::Identity;
 use crate::web::denial::Denial;
 
 /// The verified caller of a request: an [`Identity`] that handlers take as an argument.

@@ -3,7 +3,7 @@
 mod builder;
 
 use crate::error::{Error, Refusal, Result};
-use crate::issued::Credential;
+use crate::login::issued::Credential;
 use crate::web::found::Found;
 use crate::web::headers::{Headers, trim};
 

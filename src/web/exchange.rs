@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::authenticator::{DynAuthenticator, Presented};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::issued::{Credential, Issued};
+use crate::login::issued::{Credential, Issued};
 use crate::web::auth::Auth;
 use crate::web::cookie::Cookie;
 use crate::web::denial::Denial;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::secret::REDACTED;
+use crate::base::secret::REDACTED;
 
 /// What a request presents in one place. `Debug` shows no credential.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 
-use crate::upkeep::BoxFuture;
+use crate::base::boxed::BoxFuture;
 use crate::web::denial::Denial;
 use crate::web::exchange::Exchange;
 use crate::web::respond::{Style, complete, finish, has_failed};

@@ -11,7 +11,7 @@ use http::{Extensions, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::upkeep::BoxFuture;
+use crate::base::boxed::BoxFuture;
 use crate::web::auth::Auth;
 use crate::web::denial::Denial;
 use crate::web::sign_in::SignIn;

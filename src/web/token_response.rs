@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::clock::Timestamp;
-use crate::issued::{Credential, Issued};
+use crate::login::issued::{Credential, Issued};
 use crate::web::auth::Auth;
 
 /// The answer to a program that has logged in or refreshed: `access_token`, `token_type`,

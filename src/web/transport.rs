@@ -111,7 +111,7 @@ impl Transport {
         self
     }
 
-    /// Carries the refresh credential of a [hybrid](crate::hybrid) in a cookie of its own, which
+    /// Carries the refresh credential of a [hybrid](crate::compose::hybrid) in a cookie of its own, which
     /// the browser sends to one path only: below it belong refreshing, logging in and logging
     /// out.
     ///

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::revocation::{Draft, Entry, MARGIN, Page, RevocationLog};
+use statewise::revocation::log::{Draft, Entry, MARGIN, Page, RevocationLog};
+use statewise::store::contract::Stamp;
 use statewise::testkit::{Random, yield_now};
-use statewise::{Result, Stamp};
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,8 +264,8 @@ impl RevocationLog for BrokenLog {
 
     async fn fence(&self, now: Timestamp) -> Result<()> {
         if self.flaw == Flaw::FenceAppends {
-            let nonce = statewise::revocation::Nonce::from_bytes([0; 16]);
-            let fence = Draft::again(nonce, statewise::revocation::Fact::Nothing, 0);
+            let nonce = statewise::revocation::log::Nonce::from_bytes([0; 16]);
+            let fence = Draft::again(nonce, statewise::revocation::log::Fact::Nothing, 0);
             self.append(&[fence], now).await?;
         }
         Ok(())

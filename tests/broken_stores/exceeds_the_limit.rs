@@ -1,7 +1,8 @@
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::session::{Created, Limit, Page, Record, SessionStore};
+use statewise::session::Limit;
 use statewise::store::MemoryStore;
+use statewise::store::contract::{Created, Page, Record, SessionStore};
 use statewise::testkit::{forward_session_store, yield_now};
 
 /// Counts first and inserts then.

@@ -3,8 +3,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::session::{Handle, Load, Record, Removed, SessionStore};
+use statewise::session::Removed;
 use statewise::store::MemoryStore;
+use statewise::store::contract::{Handle, Load, Record, SessionStore};
 use statewise::testkit::{forward_session_store, yield_now};
 
 /// Clears its cache when a row is removed, and fills it with what it read before.

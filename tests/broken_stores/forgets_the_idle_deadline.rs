@@ -1,7 +1,8 @@
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::session::{Created, Limit, Record, SessionStore};
+use statewise::session::Limit;
 use statewise::store::MemoryStore;
+use statewise::store::contract::{Created, Record, SessionStore};
 use statewise::testkit::forward_session_store;
 
 /// Knows the deadline only: keeps rows with an idle time that never ends.
@@ -21,8 +22,8 @@ impl SessionStore for ForgetsTheIdleDeadline {
 
     async fn load(
         &self,
-        handle: statewise::session::Handle,
-        _: statewise::session::Load,
+        handle: statewise::store::contract::Handle,
+        _: statewise::store::contract::Load,
         now: Timestamp,
     ) -> Result<Option<Record>> {
         let row = self.0.load(handle, Default::default(), now).await?;

@@ -1,7 +1,7 @@
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::session::{Change, Handle, Load, SessionStore, Updated};
 use statewise::store::MemoryStore;
+use statewise::store::contract::{Change, Handle, Load, SessionStore, Updated};
 use statewise::testkit::forward_session_store;
 
 /// Whoever writes last wins.

@@ -1,7 +1,7 @@
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::session::{Handle, Load, Renewal, Renewed, SessionStore};
 use statewise::store::MemoryStore;
+use statewise::store::contract::{Handle, Load, Renewal, Renewed, SessionStore};
 use statewise::testkit::{forward_session_store, yield_now};
 
 /// Compares with what it read a moment ago.

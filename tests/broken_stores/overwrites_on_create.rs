@@ -1,7 +1,8 @@
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::session::{Created, Limit, Record, SessionStore};
+use statewise::session::Limit;
 use statewise::store::MemoryStore;
+use statewise::store::contract::{Created, Record, SessionStore};
 use statewise::testkit::{forward_session_store, yield_now};
 
 /// Looks first, and then writes whatever is there by now.

@@ -3,8 +3,9 @@ use std::sync::{Mutex, PoisonError};
 
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::session::{Created, Handle, Limit, Record, SessionStore};
+use statewise::session::Limit;
 use statewise::store::MemoryStore;
+use statewise::store::contract::{Created, Handle, Record, SessionStore};
 use statewise::testkit::forward_session_store;
 
 /// Notes a use by writing the row that it remembers.

@@ -3,8 +3,9 @@ use std::sync::{Mutex, PoisonError};
 
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::session::{Change, Created, Handle, Limit, Record, SessionStore, Updated};
+use statewise::session::Limit;
 use statewise::store::MemoryStore;
+use statewise::store::contract::{Change, Created, Handle, Record, SessionStore, Updated};
 use statewise::testkit::forward_session_store;
 
 /// An upsert: what is not there any more is written anew.

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use redis::cluster_async::ClusterConnection;
 use statewise::clock::Timestamp;
-use statewise::session::{Limit, Load, Record, SessionAuthenticator, SessionStore, Touch};
+use statewise::session::{Limit, SessionAuthenticator};
 use statewise::store::RedisStore;
+use statewise::store::contract::{Load, Record, SessionStore, Touch};
 use statewise::testkit::Sample;
 use statewise::{Authenticator, Login};
 

@@ -5,10 +5,11 @@ use super::*;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use statewise::Error;
 use statewise::clock::Timestamp;
-use statewise::revocation::{Draft, Page as LogPage, RevocationLog};
+use statewise::revocation::log::{Draft, Page as LogPage, RevocationLog};
+use statewise::store::contract::Stamp;
 use statewise::testkit::YieldingStore;
-use statewise::{Error, Stamp};
 
 const BOUND: u64 = 5;
 

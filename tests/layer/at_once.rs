@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use http::Request;
+use statewise::authenticator::BoxFuture;
 use statewise::testkit::{ManualClock, block_on, interleave, seed};
 use statewise::web::SignIn;
-use statewise::{Authenticator, BoxFuture, Login};
+use statewise::{Authenticator, Login};
 use tower_layer::Layer;
 use tower_service::Service;
 

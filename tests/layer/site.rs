@@ -10,13 +10,15 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode};
+use statewise::authenticator::BoxFuture;
 use statewise::hybrid::HybridAuthenticator;
-use statewise::session::{SessionAuthenticator, SessionBuilder, SessionStore};
+use statewise::session::{SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
+use statewise::store::contract::SessionStore;
 use statewise::testkit::{FaultyStore, ManualClock, YieldingStore, block_on};
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
 use statewise::web::{Auth, AuthLayer, AuthService, Cookie, Denial, SignIn, Transport};
-use statewise::{BoxFuture, DynAuthenticator, Login, Revocation};
+use statewise::{DynAuthenticator, Login, Revocation};
 use tower_layer::Layer;
 use tower_service::Service;
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
 use statewise::entropy::SystemEntropy;
-use statewise::revocation::{Draft, Fact, Page, RevocationLog};
-use statewise::session::Handle;
-use statewise::{BoxFuture, Error, Result, Stamp};
+use statewise::revocation::log::{Draft, Fact, Page, RevocationLog};
+use statewise::store::contract::Handle;
+use statewise::store::contract::Stamp;
+use statewise::{Error, Result};
 
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_unix(1_800_000_000)

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::{AssertSqlSafe, MySqlPool};
-use statewise::BoxFuture;
-use statewise::revocation::{MySqlLog, RevocationLog, mysql};
+use statewise::authenticator::BoxFuture;
+use statewise::revocation::MySqlLog;
+use statewise::revocation::log::RevocationLog;
+use statewise::store::mysql;
 use statewise::testkit::LogFixture;
 
 use super::cases::{self, HOSTILE, Named, all, append, facts, holds, now, patiently};
@@ -91,7 +93,7 @@ impl LogFixture for Tables {
     async fn open(&self) -> Self::Log {
         let node = Self::node(table());
         // The log begins at its first use.
-        let schema = mysql::schema(&node.table).unwrap();
+        let schema = mysql::log_schema(&node.table).unwrap();
         sql(&shared().unwrap().pools[0], &node.table, &schema).await;
         node
     }
@@ -332,7 +334,7 @@ fn names_that_could_escape_are_refused() {
         for name in HOSTILE {
             let refused = MySqlLog::sqlx(pool.clone()).table(name).build();
             assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
-            assert!(mysql::schema(name).is_err());
+            assert!(mysql::log_schema(name).is_err());
         }
         let refused = MySqlLog::sqlx(pool.clone())
             .deadline(Duration::ZERO)

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgPool};
-use statewise::BoxFuture;
-use statewise::revocation::postgres::{Pipelined, Sqlx};
-use statewise::revocation::{DynRevocationLog, PostgresLog, RevocationLog, postgres};
+use statewise::authenticator::BoxFuture;
+use statewise::revocation::PostgresLog;
+use statewise::revocation::log::{DynRevocationLog, RevocationLog};
+use statewise::store::postgres;
+use statewise::store::postgres::{Pipelined, Sqlx};
 use statewise::testkit::LogFixture;
 use tokio::net::UnixStream;
 use tokio_postgres::{Client, Config, NoTls};
@@ -107,7 +109,7 @@ async fn expire(table: &str, seconds: u64) {
 /// A table without its row that counts: the log begins at its first use.
 async fn unused() -> String {
     let table = table();
-    let schema = postgres::schema(&table).unwrap();
+    let schema = postgres::log_schema(&table).unwrap();
     sql(&POOLS[0], &table, &schema).await;
     table
 }
@@ -420,7 +422,7 @@ fn names_that_could_escape_are_refused() {
             assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
             let refused = PostgresLog::connect(|| client_of(server())).table(name);
             assert!(refused.build().is_err_and(|error| error.is_misuse()));
-            assert!(postgres::schema(name).is_err());
+            assert!(postgres::log_schema(name).is_err());
         }
         let refused = PostgresLog::sqlx(POOLS[0].clone()).deadline(Duration::ZERO);
         assert!(refused.build().is_err_and(|error| error.is_misuse()));
@@ -431,8 +433,8 @@ fn names_that_could_escape_are_refused() {
 #[test]
 fn works_on_the_public_schema_and_under_any_name() {
     if_served(async {
-        sql(&POOLS[0], "", postgres::SCHEMA).await;
-        sql(&POOLS[0], "", postgres::SCHEMA).await;
+        sql(&POOLS[0], "", postgres::LOG_SCHEMA).await;
+        sql(&POOLS[0], "", postgres::LOG_SCHEMA).await;
         sql(&POOLS[0], "", "CREATE SCHEMA IF NOT EXISTS app").await;
         for name in ["statewise_revocations", "app.order", "user", "_a9"] {
             for log in both(server(), name, PATIENCE).await {

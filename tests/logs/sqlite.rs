@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, SqlitePool};
-use statewise::BoxFuture;
-use statewise::revocation::{RevocationLog, SqliteLog, sqlite};
+use statewise::authenticator::BoxFuture;
+use statewise::revocation::SqliteLog;
+use statewise::revocation::log::RevocationLog;
+use statewise::store::sqlite;
 use statewise::testkit::LogFixture;
 
 use super::cases::{self, HOSTILE, Named, all, append, facts, holds};
@@ -71,7 +73,10 @@ impl Files {
     async fn node(&self, file: String) -> Named<SqliteLog> {
         let pool = pool(PathBuf::from(&file), SqliteSynchronous::Off).await;
         // The log begins at its first use.
-        sqlx::raw_sql(sqlite::SCHEMA).execute(&pool).await.unwrap();
+        sqlx::raw_sql(sqlite::LOG_SCHEMA)
+            .execute(&pool)
+            .await
+            .unwrap();
         Named {
             log: log(&pool),
             table: file,
@@ -251,7 +256,7 @@ fn names_that_could_escape_are_refused() {
         for name in HOSTILE {
             let refused = SqliteLog::sqlx(pool.clone()).table(name).build();
             assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
-            assert!(sqlite::schema(name).is_err());
+            assert!(sqlite::log_schema(name).is_err());
         }
         let refused = SqliteLog::sqlx(pool).deadline(Duration::ZERO).build();
         assert!(refused.is_err_and(|error| error.is_misuse()));

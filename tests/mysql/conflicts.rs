@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, MySqlPool};
-use statewise::session::{Created, Limit, Record, Scope, SessionStore as _};
+use statewise::session::Limit;
 use statewise::store::MySqlStore;
+use statewise::store::contract::{Created, Record, Scope, SessionStore as _};
 use statewise::testkit::Sample;
 use tokio::sync::Mutex;
 

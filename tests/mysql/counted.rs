@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sqlx::MySqlPool;
-use statewise::session::{Page, Renewed, Scope, SessionStore as _, Updated};
 use statewise::store::MySqlStore;
+use statewise::store::contract::{Page, Renewed, Scope, SessionStore as _, Updated};
 use statewise::testkit::Sample;
 
 use super::cases::{get, later, now, put};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use statewise::BoxFuture;
+use statewise::authenticator::BoxFuture;
 use statewise::store::MySqlStore;
 use statewise::testkit::StoreFixture;
 

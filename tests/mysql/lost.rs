@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
-use statewise::session::{Created, Limit, Renewed, SessionStore as _, Updated};
+use statewise::session::Limit;
 use statewise::store::MySqlStore;
+use statewise::store::contract::{Created, Renewed, SessionStore as _, Updated};
 use statewise::testkit::Sample;
 
 use super::cases::{count, get, is_unavailable, now, put};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-use statewise::session::{Load, Page, Record, SessionStore};
+use statewise::store::contract::{Load, Page, Record, SessionStore};
 use statewise::store::{MySqlStore, Survives};
 use statewise::testkit::Sample;
 
@@ -157,7 +157,7 @@ fn a_row_that_does_not_decode_is_one_users_trouble() {
             assert_eq!(count(&store, "alice").await, 2, "{damage}");
             let first = store.list("alice", Page::first(1), now()).await.unwrap();
             assert!(first.next.is_some());
-            let scope = statewise::session::Scope::all();
+            let scope = statewise::store::contract::Scope::all();
             let removed = store.remove_subject("alice", scope, now()).await.unwrap();
             assert_eq!(removed.count, 3);
         }

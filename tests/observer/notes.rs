@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::observer::{Event, Observer};
-use statewise::revocation::{Draft, MemoryLog, Page, RevocationLog};
+use statewise::revocation::MemoryLog;
+use statewise::revocation::log::{Draft, Page, RevocationLog};
 use statewise::session::{SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
+use statewise::store::contract::Stamp;
 use statewise::testkit::{FaultyStore, ManualClock};
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
-use statewise::{Error, Issued, Result, Stamp};
+use statewise::{Error, Issued, Result};
 
 /// Names what it is told, and keeps all that can be printed of it.
 #[derive(Debug, Default)]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use statewise::observer::{Observed, Observer};
+use statewise::Observed;
+use statewise::observer::Observer;
 use statewise::session::SessionAuthenticator;
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::token::TokenAuthenticator;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use statewise::observer::Observed;
+use statewise::Observed;
 use statewise::session::{Limit, SessionAuthenticator};
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::{Authenticator, DynAuthenticator, Login, Presented};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use statewise::observer::Observed;
+use statewise::Observed;
 use statewise::revocation::RevocationView;
 use statewise::testkit::{ManualClock, block_on};
 use statewise::token::TokenAuthenticator;

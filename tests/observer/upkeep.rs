@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use statewise::Observed;
+use statewise::authenticator::{BoxFuture, Chore};
 use statewise::clock::Timestamp;
-use statewise::observer::{Observed, Observer};
+use statewise::observer::Observer;
 use statewise::session::SessionAuthenticator;
 use statewise::store::CachedStore;
 use statewise::testkit::{Fault, ManualClock, Method, block_on, give_up_after, yield_now};
 use statewise::token::TokenAuthenticator;
-use statewise::{Authenticator, BoxFuture, Chore, Error, Login, Result, Upkeep};
+use statewise::{Authenticator, Error, Login, Result, Upkeep};
 
 use crate::notes::{Line, Notes, sessions, store, tokens};
 use crate::tokens::view;

@@ -9,10 +9,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use statewise::authenticator::BoxFuture;
 use statewise::clock::{SystemClock, Timestamp};
-use statewise::session::{Handle, Load, Page, Record, Renewal, Renewed, SessionStore};
+use statewise::store::contract::{Handle, Load, Page, Record, Renewal, Renewed, SessionStore};
 use statewise::store::{RedbStore, RedisStore};
-use statewise::{Authenticator, BoxFuture, Error, Issued, Login, Outcome, Rejection, Result};
+use statewise::{Authenticator, Error, Issued, Login, Outcome, Rejection, Result};
 
 use super::common::{PATIENT, managed};
 use super::folder::Folder;

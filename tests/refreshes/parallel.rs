@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use statewise::session::{SessionAuthenticator, SessionStore};
+use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
+use statewise::store::contract::SessionStore;
 use statewise::testkit::ManualClock;
 use statewise::{Authenticator, Issued, Login, Outcome, Rejection, Result};
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use statewise::clock::Timestamp;
-use statewise::revocation::{Draft, MemoryLog, Page, RevocationLog};
-use statewise::{Error, Result, Stamp};
+use statewise::revocation::MemoryLog;
+use statewise::revocation::log::{Draft, Page, RevocationLog};
+use statewise::store::contract::Stamp;
+use statewise::{Error, Result};
 
 #[derive(Debug)]
 pub(crate) struct Failing {

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::hybrid::HybridAuthenticator;
-use statewise::revocation::{
-    Draft, MemoryLog, Page, RevocationLog, RevocationView, Revoked, ViewBuilder,
-};
-use statewise::session::{SessionAuthenticator, SessionBuilder, SessionStore};
+use statewise::revocation::log::{Draft, Page, RevocationLog};
+use statewise::revocation::{MemoryLog, RevocationView, Revoked, ViewBuilder};
+use statewise::session::{SessionAuthenticator, SessionBuilder};
+use statewise::store::contract::SessionStore;
+use statewise::store::contract::Stamp;
 use statewise::store::{CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, block_on, yield_now};
 use statewise::token::{Key, TokenAuthenticator};
-use statewise::{Authenticator, Error, Identity, Login, Presented, Rejection, Stamp};
+use statewise::{Authenticator, Error, Identity, Login, Presented, Rejection};
 
 use crate::failing::Failing;
 use crate::node::{BOUND, LONGEST, Node, SECRET, log};

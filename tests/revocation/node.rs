@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use statewise::revocation::{MemoryLog, RevocationLog, RevocationView, ViewBuilder};
+use statewise::revocation::log::RevocationLog;
+use statewise::revocation::{MemoryLog, RevocationView, ViewBuilder};
 use statewise::testkit::{ManualClock, block_on};
 use statewise::token::{Key, Keyring, TokenAuthenticator};
 use statewise::{Authenticator, Error, Login, Rejection};

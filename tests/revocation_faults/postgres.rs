@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use statewise::revocation::{DynRevocationLog, PostgresLog};
+use statewise::revocation::PostgresLog;
+use statewise::revocation::log::DynRevocationLog;
 use tokio::net::UnixStream;
 use tokio_postgres::{Client, Config, NoTls};
 

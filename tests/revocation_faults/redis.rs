@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::ConnectionManagerConfig;
-use statewise::revocation::{DynRevocationLog, RedisLog};
+use statewise::revocation::RedisLog;
+use statewise::revocation::log::DynRevocationLog;
 
 use crate::site::{DEADLINE, Site};
 use crate::support::servers::redis::Redis;

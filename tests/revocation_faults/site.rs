@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use statewise::revocation::DynRevocationLog;
+use statewise::revocation::log::DynRevocationLog;
 
 use crate::support::servers::guard::is_running;
 use crate::support::servers::wait_until;

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use statewise::clock::Timestamp;
-use statewise::session::{
-    Change, Created, Handle, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
-    SessionStore, Swept, Updated,
+use statewise::session::{Limit, Removed};
+use statewise::store::contract::Stamp;
+use statewise::store::contract::{
+    Change, Created, Handle, Listing, Load, Page, Record, Renewal, Renewed, Scope, SessionStore,
+    Swept, Updated,
 };
-use statewise::{Result, Stamp, Upkeep};
+use statewise::{Result, Upkeep};
 
 pub(crate) struct Alternating<S> {
     nodes: [S; 2],

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::session::{
-    Created, Limit, Load, Page, Record, Removed, Renewal, Renewed, Scope, SessionStore, Touch,
-    Updated,
+use statewise::session::{Limit, Removed};
+use statewise::store::contract::{
+    Created, Load, Page, Record, Renewal, Renewed, Scope, SessionStore, Touch, Updated,
 };
 use statewise::testkit::{Sample, give_up_after};
 

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use statewise::BoxFuture;
+use statewise::authenticator::BoxFuture;
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) fn runtime() -> &'static Runtime {

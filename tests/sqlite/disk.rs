@@ -3,7 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use statewise::session::{Created, Limit, Load, Renewed, Scope, SessionStore, Updated};
+use statewise::session::Limit;
+use statewise::store::contract::{Created, Load, Renewed, Scope, SessionStore, Updated};
 use statewise::testkit::Sample;
 
 use super::cases::{count, get, is_unavailable, later, now, put};

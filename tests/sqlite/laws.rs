@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
-use statewise::BoxFuture;
+use statewise::authenticator::BoxFuture;
 use statewise::store::SqliteStore;
 use statewise::testkit::StoreFixture;
 

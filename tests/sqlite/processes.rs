@@ -4,8 +4,9 @@ use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use statewise::session::{Created, Limit, Scope, SessionStore as _, Updated};
+use statewise::session::Limit;
 use statewise::store::SqliteStore;
+use statewise::store::contract::{Created, Scope, SessionStore as _, Updated};
 use statewise::testkit::Sample;
 
 use super::cases::{count, get, now, put};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use statewise::session::{Limit, Load, Page, SessionStore};
+use statewise::session::Limit;
+use statewise::store::contract::{Load, Page, SessionStore};
 use statewise::store::{SqliteStore, Survives};
 use statewise::testkit::Sample;
 
@@ -240,7 +241,7 @@ fn a_row_that_does_not_decode_is_one_users_trouble() {
             assert!(first.next.is_some());
             let removed = store.remove(handle, "alice", now()).await.unwrap();
             assert_eq!(removed.count, 1, "{damage}");
-            let scope = statewise::session::Scope::all();
+            let scope = statewise::store::contract::Scope::all();
             let removed = store.remove_subject("alice", scope, now()).await.unwrap();
             assert_eq!(removed.count, 2);
         }
@@ -253,7 +254,7 @@ fn a_newer_format_is_left_alone() {
         let folder = Folder::new();
         let pool = pool(options(&folder.file()), 2).await;
         let store = store(pool.clone()).await;
-        let damage = async |row: &statewise::session::Record| {
+        let damage = async |row: &statewise::store::contract::Record| {
             let damaging = "UPDATE statewise_sessions SET format = 2, confirmed = 0 \
                  WHERE handle = ? RETURNING last_seen";
             let handle = row.handle();

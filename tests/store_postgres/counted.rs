@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use statewise::clock::Timestamp;
-use statewise::session::{
-    DynSessionStore, Limit, Load, Page, Renewed, Scope, SessionStore, Updated,
-};
+use statewise::session::Limit;
 use statewise::store::PostgresStore;
+use statewise::store::contract::{
+    DynSessionStore, Load, Page, Renewed, Scope, SessionStore, Updated,
+};
 use statewise::testkit::Sample;
 
 use crate::fixture::{client_of, patient, run, sqlx_pool};

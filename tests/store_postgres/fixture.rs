@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use statewise::BoxFuture;
-use statewise::session::SessionStore;
+use statewise::authenticator::BoxFuture;
+use statewise::store::contract::SessionStore;
 use statewise::store::{PostgresBuilder, PostgresStore};
 use statewise::testkit::StoreFixture;
 use tokio::runtime::{Builder, Runtime};

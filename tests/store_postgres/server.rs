@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use statewise::Error;
+use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
-use statewise::session::{
-    Created, DynSessionStore, Limit, Load, Page, Record, Renewed, Scope, SessionStore, Touch,
-    Updated,
+use statewise::session::Limit;
+use statewise::store::contract::{
+    Created, DynSessionStore, Load, Page, Record, Renewed, Scope, SessionStore, Touch, Updated,
 };
 use statewise::store::{PostgresBuilder, PostgresStore, Survives, postgres};
 use statewise::testkit::{Sample, give_up_after};
-use statewise::{BoxFuture, Error};
 
 use crate::fixture::{
     block_on, client_at, client_of, patient, pool_of, run, server, sqlx_pool, table,

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use statewise::clock::Timestamp;
-use statewise::session::{Created, Limit, Load, Page, Record, SessionStore as _};
+use statewise::session::Limit;
+use statewise::store::contract::{Created, Load, Page, Record, SessionStore as _};
 use statewise::store::{Durability, RedbStore, Survives};
 use statewise::testkit::{Random, Sample, block_on, seed};
 

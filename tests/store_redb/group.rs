@@ -5,10 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use statewise::clock::Timestamp;
-use statewise::session::{
-    Created, Limit, Load, Page, Record, Renewed, Scope, SessionStore as _, Updated,
-};
+use statewise::session::Limit;
 use statewise::store::RedbStore;
+use statewise::store::contract::{
+    Created, Load, Page, Record, Renewed, Scope, SessionStore as _, Updated,
+};
 use statewise::testkit::{Random, Sample, block_on, give_up_after, seed};
 
 use super::device::{Device, Fault};

@@ -9,14 +9,18 @@ use std::thread;
 use std::time::Duration;
 
 use redb::{Database, ReadableTable as _, TableDefinition};
+use statewise::Result;
+use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
-use statewise::revocation::{Draft, Fact, MARGIN, Nonce, Page, RedbLog, RevocationLog};
-use statewise::session::{Limit, SessionStore as _};
+use statewise::revocation::RedbLog;
+use statewise::revocation::log::{Draft, Fact, MARGIN, Nonce, Page, RevocationLog};
+use statewise::session::Limit;
+use statewise::store::contract::SessionStore as _;
+use statewise::store::contract::Stamp;
 use statewise::store::{RedbStore, Survives};
 use statewise::testkit::{
     LogFixture, Random, Sample, block_on, give_up_after, interleave, seed, yield_now,
 };
-use statewise::{BoxFuture, Result, Stamp};
 
 use super::device::{Device, Fault};
 use super::folder::Folder;

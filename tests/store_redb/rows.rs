@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use redb::{Database, ReadableDatabase as _, ReadableTableMetadata as _, TableDefinition};
 use statewise::Rejection;
 use statewise::clock::Timestamp;
-use statewise::session::{Created, Limit, Load, Page, Record, Scope, SessionStore as _, Swept};
+use statewise::session::Limit;
 use statewise::store::RedbStore;
+use statewise::store::contract::{Created, Load, Page, Record, Scope, SessionStore as _, Swept};
 use statewise::testkit::{Sample, block_on, give_up_after, interleave};
 
 use super::device::Device;
@@ -261,7 +262,7 @@ fn create_all(store: &RedbStore, rows: &[Record]) {
         let futures = rows.iter().map(|row| {
             let created = store.create(row, Limit::Unlimited, NOW);
             Box::pin(async { created.await.map(|_| ()) })
-                as statewise::BoxFuture<'_, statewise::Result<()>>
+                as statewise::authenticator::BoxFuture<'_, statewise::Result<()>>
         });
         let answers = block_on(interleave(0, futures.collect()));
         assert!(answers.into_iter().all(|answer| answer.is_ok()));

@@ -17,7 +17,7 @@ use redis::AsyncConnectionConfig;
 use redis::aio::{
     ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection,
 };
-use statewise::BoxFuture;
+use statewise::authenticator::BoxFuture;
 use statewise::store::{RedisStore, RedisStoreBuilder};
 use tokio::runtime::{Builder, Runtime};
 

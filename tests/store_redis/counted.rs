@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::clock::Clock;
-use statewise::session::{Load, SessionAuthenticator, SessionStore, Touch};
+use statewise::session::SessionAuthenticator;
+use statewise::store::contract::{Load, SessionStore, Touch};
 use statewise::testkit::{ManualClock, Sample};
 use statewise::{Authenticator, Login, Outcome};
 

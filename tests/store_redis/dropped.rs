@@ -1,10 +1,11 @@
 //! Calls that nobody waits for any more, on any connection.
 
 use redis::aio::ConnectionLike;
-use statewise::BoxFuture;
+use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
-use statewise::session::{Limit, Load, Page, Scope, SessionStore, Touch, Updated};
+use statewise::session::Limit;
 use statewise::store::RedisStore;
+use statewise::store::contract::{Load, Page, Scope, SessionStore, Touch, Updated};
 use statewise::testkit::{Sample, give_up_after};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);

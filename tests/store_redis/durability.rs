@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use statewise::clock::Timestamp;
-use statewise::session::{Load, Page, SessionStore as _};
+use statewise::store::contract::{Load, Page, SessionStore as _};
 use statewise::store::{Durability, RedisStore, Survives};
 use statewise::testkit::Sample;
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::session::{Limit, Load, Page, Renewed, Scope, SessionStore, Touch, Updated};
+use statewise::session::Limit;
+use statewise::store::contract::{Load, Page, Renewed, Scope, SessionStore, Touch, Updated};
 use statewise::testkit::Sample;
 
 use crate::common::{PATIENT, managed, manager, multiplexed, patient, prefix, run};

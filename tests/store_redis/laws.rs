@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use statewise::BoxFuture;
+use statewise::authenticator::BoxFuture;
 use statewise::store::RedisStore;
 use statewise::testkit::StoreFixture;
 

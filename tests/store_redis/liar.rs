@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, Value};
 use statewise::clock::Timestamp;
-use statewise::session::{Limit, Load, Page, Renewed, Scope, SessionStore, Touch, Updated};
+use statewise::session::Limit;
+use statewise::store::contract::{Load, Page, Renewed, Scope, SessionStore, Touch, Updated};
 use statewise::store::{RedisStore, Survives};
 use statewise::testkit::Sample;
 

@@ -5,11 +5,14 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
+use statewise::Result;
+use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
-use statewise::revocation::{Draft, Fact, MARGIN, Nonce, Page, RedisLog, RevocationLog};
+use statewise::revocation::RedisLog;
+use statewise::revocation::log::{Draft, Fact, MARGIN, Nonce, Page, RevocationLog};
 use statewise::store::Survives;
+use statewise::store::contract::Stamp;
 use statewise::testkit::LogFixture;
-use statewise::{BoxFuture, Result, Stamp};
 
 use crate::common::{
     PATIENT, commands, managed, manager, multiplexed, prefix, run, shift_log, spread,

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, Value};
 use statewise::clock::Timestamp;
-use statewise::session::{Limit, Load, Page, Scope, SessionStore, Touch};
+use statewise::session::Limit;
 use statewise::store::RedisStore;
+use statewise::store::contract::{Load, Page, Scope, SessionStore, Touch};
 use statewise::testkit::Sample;
 
 use crate::common::{multiplexed, patient, run};

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use statewise::BoxFuture;
+use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
-use statewise::session::{
-    Created, Limit, Load, Page, Renewed, Scope, SessionStore, Touch, Updated,
+use statewise::session::Limit;
+use statewise::store::contract::{
+    Created, Load, Page, Renewed, Scope, SessionStore, Touch, Updated,
 };
 use statewise::testkit::Sample;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use statewise::BoxFuture;
+use statewise::authenticator::BoxFuture;
 use statewise::clock::Clock as _;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::store::CachedStore;

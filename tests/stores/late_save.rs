@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::clock::Clock;
-use statewise::session::{
-    Load, Page, Renewed, Replaced, Replacement, SessionAuthenticator, SessionRef, SessionStore,
-    Updated,
-};
+use statewise::session::{Replaced, Replacement, SessionAuthenticator, SessionRef};
+use statewise::store::contract::{Load, Page, Renewed, SessionStore, Updated};
 use statewise::testkit::{ManualClock, Sample};
 use statewise::{Authenticator, Login, Rejection};
 

@@ -760,7 +760,7 @@ fn the_place_in_the_revocation_log_is_carried_along() {
     let clock = Hands::at(START);
     let auth = plain(&clock);
     let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
-    let stamp = statewise::Stamp::new(7, 9, 0);
+    let stamp = statewise::store::contract::Stamp::new(7, 9, 0);
     let rev = URL_SAFE_NO_PAD.encode(stamp.to_bytes());
     let claims = claims_of(&token).replace(
         r#","sub":"alice"}"#,

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use statewise::clock::Timestamp;
-use statewise::session::{
-    Change, Created, Handle, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
-    SessionStore, Swept, Updated,
-};
+use statewise::session::{Limit, Removed};
 use statewise::store::MemoryStore;
-use statewise::{Error, Result, Stamp, Upkeep};
+use statewise::store::contract::Stamp;
+use statewise::store::contract::{
+    Change, Created, Handle, Listing, Load, Page, Record, Renewal, Renewed, Scope, SessionStore,
+    Swept, Updated,
+};
+use statewise::{Error, Result, Upkeep};
 
 /// A store in memory behind a switch: while it is off, nobody is answered and nothing is lost, as
 /// with a server that cannot be reached.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::authenticator::Authenticator;
 use crate::login::Login;
-use crate::session::{Limit, Record, Renewal, Replacement};
+use crate::session::Replacement;
+use crate::store::contract::{Limit, Record, Renewal};
 use crate::testkit::executor::{caught, give_up_after, interleave, yield_now};
 use crate::testkit::faulty::YieldingStore;
 use crate::testkit::fixture::StoreFixture;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::authenticator::Authenticator;
 use crate::error::Rejection;
 use crate::login::Login;
-use crate::session::{Record, Renewed, SessionStore, Updated};
+use crate::store::contract::{Record, Renewed, SessionStore, Updated};
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::sample::Sample;
 use crate::testkit::world::{

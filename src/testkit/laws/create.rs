@@ -8,9 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::authenticator::Authenticator;
 use crate::error::Rejection;
-use crate::handle::partition;
 use crate::login::Login;
-use crate::session::{Created, Limit, SessionStore};
+use crate::login::handle::partition;
+use crate::store::contract::{Created, Limit, SessionStore};
 use crate::testkit::executor::interleave;
 use crate::testkit::faulty::FaultyStore;
 use crate::testkit::fixture::StoreFixture;
@@ -154,7 +154,7 @@ pub async fn create_04_keeps_no_credential<F: StoreFixture>(fixture: &F) {
     let handle = first.identity().handle;
     let row = world
         .store
-        .load(handle, crate::session::Load::new(), world.now());
+        .load(handle, crate::store::contract::Load::new(), world.now());
     let row = row.await.expect("the store answers a load").expect("a row");
     let mut dump = row.encode();
     dump.extend(format!("{row:?}{:?}", world.store).bytes());

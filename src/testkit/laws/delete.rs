@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::authenticator::Authenticator;
 use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
-use crate::handle::Handle;
-use crate::issued::Issued;
 use crate::login::Login;
-use crate::session::{
+use crate::login::handle::Handle;
+use crate::login::issued::Issued;
+use crate::store::contract::{
     Change, Created, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
     SessionStore, Swept, Updated,
 };

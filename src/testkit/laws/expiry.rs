@@ -11,9 +11,8 @@ use crate::authenticator::Authenticator;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Rejection;
 use crate::login::Login;
-use crate::session::{
-    Load, Record, Renewed, SessionAuthenticator, SessionStore, Swept, Touch, Updated,
-};
+use crate::session::SessionAuthenticator;
+use crate::store::contract::{Load, Record, Renewed, SessionStore, Swept, Touch, Updated};
 use crate::testkit::executor::{interleave, yield_now};
 use crate::testkit::faulty::{Fault, FaultyStore, Method, YieldingStore};
 use crate::testkit::fixture::StoreFixture;
@@ -70,7 +69,7 @@ pub async fn expiry_02_the_past_is_over_at_once<F: StoreFixture>(fixture: &F) {
         Sample::of("alice").at(now.saturating_sub(100_000)),
     ];
     for row in rows {
-        let limit = crate::session::Limit::Unlimited;
+        let limit = crate::store::contract::Limit::Unlimited;
         // Whether a store takes it at all is up to the store.
         let _ = world
             .store

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::session::{Created, Limit, SessionStore};
+use crate::store::contract::{Created, Limit, SessionStore};
 use crate::testkit::executor::interleave;
 use crate::testkit::faulty::YieldingStore;
 use crate::testkit::fixture::StoreFixture;
@@ -98,7 +98,7 @@ pub async fn limit_02_evicts_the_oldest<F: StoreFixture>(fixture: &F) {
                 let created = store.create(&row, limit, now).await;
                 assert!(matches!(created, Ok(Created::Stored { .. })), "{created:?}");
                 let listed = store
-                    .list("alice", crate::session::Page::first(100), now)
+                    .list("alice", crate::store::contract::Page::first(100), now)
                     .await;
                 let listed = listed.expect("the store answers a list").records.len();
                 assert!(listed <= 3, "{listed} live logins where 3 are allowed");

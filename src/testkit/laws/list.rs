@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::session::{Record, SessionStore};
+use crate::store::contract::{Record, SessionStore};
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::sample::Sample;
 use crate::testkit::world::World;
@@ -38,7 +38,7 @@ pub async fn list_01_pages_hold_each_login_once<F: StoreFixture>(fixture: &F) {
         );
     }
     // Every page is followed by the end of a login that was listed and by the start of another.
-    let mut page = crate::session::Page::first(4);
+    let mut page = crate::store::contract::Page::first(4);
     let mut listed = HashSet::new();
     loop {
         let listing = world.store.list("alice", page, world.now()).await;
@@ -47,7 +47,7 @@ pub async fn list_01_pages_hold_each_login_once<F: StoreFixture>(fixture: &F) {
             assert!(listed.insert(row.handle()), "a login was listed twice");
         }
         let Some(next) = listing.next else { break };
-        page = crate::session::Page::after(next, 4);
+        page = crate::store::contract::Page::after(next, 4);
         let removed = world.store.remove(next.handle, "alice", world.now()).await;
         assert_eq!(removed.expect("an answer").count, 1);
         world

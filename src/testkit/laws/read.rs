@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::authenticator::{Authenticator, Presented};
 use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
-use crate::handle::Handle;
 use crate::login::Login;
-use crate::session::{Load, Record, Renewal, Renewed, Replacement, Scope, SessionStore, Updated};
+use crate::login::handle::Handle;
+use crate::session::Replacement;
+use crate::store::contract::{Load, Record, Renewal, Renewed, Scope, SessionStore, Updated};
 use crate::testkit::executor::give_up_after;
 use crate::testkit::faulty::{Fault, FaultyStore, Method};
 use crate::testkit::fixture::StoreFixture;
@@ -46,10 +47,10 @@ pub async fn read_02_over_is_none_before_any_sweep<F: StoreFixture>(fixture: &F)
             "what is over is listed"
         );
         let fresh = Sample::of("alice").at(world.now());
-        let limit = crate::session::Limit::Reject(1);
+        let limit = crate::store::contract::Limit::Reject(1);
         let created = world.store.create(&fresh, limit, world.now()).await;
         let created = created.expect("the store answers a create");
-        let stored = matches!(created, crate::session::Created::Stored { .. });
+        let stored = matches!(created, crate::store::contract::Created::Stored { .. });
         assert!(stored, "what is over counts for the limit");
         assert!(world.get(&row).await.is_none(), "what is over is found");
     }
@@ -280,10 +281,10 @@ pub async fn read_11_hostile_subjects_select_only_themselves<F: StoreFixture>(fi
     for row in &rows {
         let created = world
             .store
-            .create(row, crate::session::Limit::Reject(1), now)
+            .create(row, crate::store::contract::Limit::Reject(1), now)
             .await;
         let created = created.expect("the store answers a create");
-        let stored = matches!(created, crate::session::Created::Stored { .. });
+        let stored = matches!(created, crate::store::contract::Created::Stored { .. });
         assert!(stored, "{:?} counts for somebody else", row.subject());
     }
     for row in &rows {

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::authenticator::{Authenticator, Presented};
+use crate::compose::hybrid::HybridAuthenticator;
 use crate::error::{Refusal, Rejection};
-use crate::hybrid::HybridAuthenticator;
-use crate::issued::{Issued, Outcome};
+use crate::login::issued::{Issued, Outcome};
 use crate::testkit::executor::interleave;
 use crate::testkit::family;
 use crate::testkit::faulty::{Fault, FaultyStore, YieldingStore};

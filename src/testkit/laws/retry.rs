@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::authenticator::Authenticator;
 use crate::error::Rejection;
-use crate::issued::Outcome;
 use crate::login::Login;
-use crate::session::Limit;
+use crate::login::issued::Outcome;
+use crate::store::contract::Limit;
 use crate::testkit::executor::give_up_after;
 use crate::testkit::faulty::{Fault, FaultyStore, Method};
 use crate::testkit::fixture::StoreFixture;
@@ -113,7 +113,7 @@ pub async fn retry_03_logging_in_again_is_safe<F: StoreFixture>(fixture: &F) {
 /// A create that lost its answer is there, and the same record is a duplicate, not a second login,
 /// and not the end of another. Rejects a store that counts a row twice.
 pub async fn retry_04_creating_again_is_safe<F: StoreFixture>(fixture: &F) {
-    use crate::session::{Created, SessionStore};
+    use crate::store::contract::{Created, SessionStore};
     let world = World::open(fixture).await;
     let store = FaultyStore::new(Arc::clone(&world.store));
     let now = world.now();

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::authenticator::Authenticator;
 use crate::error::Rejection;
-use crate::issued::Outcome;
 use crate::login::Login;
-use crate::session::{Record, Renewal, Renewed, Replaced, Replacement, SessionStore};
+use crate::login::issued::Outcome;
+use crate::session::{Replaced, Replacement};
+use crate::store::contract::{Record, Renewal, Renewed, SessionStore};
 use crate::testkit::executor::interleave;
 use crate::testkit::faulty::YieldingStore;
 use crate::testkit::fixture::StoreFixture;
@@ -165,7 +166,7 @@ pub async fn rotate_04_keeps_what_it_did_not_see<F: StoreFixture>(fixture: &F) {
     world.put(&row).await;
     assert!(matches!(
         world.write(&row, 0, &[0xfe; 400]).await,
-        crate::session::Updated::Done(_)
+        crate::store::contract::Updated::Done(_)
     ));
     let mut expected = world.get(&row).await.expect("the row is there");
     world.advance(60).await;

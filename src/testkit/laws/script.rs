@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
-use crate::handle::Handle;
-use crate::session::{Change, Limit, Record, Renewal, Scope, SessionStore, Touch};
+use crate::login::handle::Handle;
+use crate::store::contract::{Change, Limit, Record, Renewal, Scope, SessionStore, Touch};
 use crate::testkit::clock::ManualClock;
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::model::{Answer, Model, Step, perform, stamp};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::authenticator::Authenticator;
-use crate::session::{Load, Renewed, SessionStore, Touch};
+use crate::store::contract::{Load, Renewed, SessionStore, Touch};
 use crate::testkit::faulty::{FaultyStore, Method};
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::sample::Sample;

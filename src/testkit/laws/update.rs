@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::authenticator::Authenticator;
 use crate::error::{Refusal, Rejection};
 use crate::login::Login;
-use crate::session::{Change, Load, Renewed, Replaced, Replacement, SessionStore, Touch, Updated};
+use crate::session::{Replaced, Replacement};
+use crate::store::contract::{Change, Load, Renewed, SessionStore, Touch, Updated};
 use crate::testkit::executor::interleave;
 use crate::testkit::faulty::{FaultyStore, YieldingStore};
 use crate::testkit::fixture::StoreFixture;
@@ -275,7 +276,7 @@ pub async fn update_05_tears_no_row<F: StoreFixture>(fixture: &F) {
     fixture.spread((0..8).map(writer).collect()).await;
 
     let found = world.get(&row).await.expect("the row is there");
-    let renewal = crate::session::Renewal {
+    let renewal = crate::store::contract::Renewal {
         overlap: 0,
         ..Sample::renewal_of(&found)
     };

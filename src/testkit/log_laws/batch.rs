@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::revocation::{Entry, RevocationLog};
+use crate::revocation::log::{Entry, RevocationLog};
 use crate::testkit::executor::{give_up_after, interleave, yield_now};
 use crate::testkit::log_fixture::LogFixture;
 use crate::testkit::log_laws::world::{LONG, World, all, draft, drafts, names};

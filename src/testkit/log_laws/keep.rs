@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::revocation::{Draft, Fact, MARGIN, Page, RevocationLog};
+use crate::revocation::log::{Draft, Fact, MARGIN, Page, RevocationLog};
 use crate::testkit::log_fixture::LogFixture;
 use crate::testkit::log_laws::world::{LONG, World, draft, drafts, names};
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::revocation::{Entry, Nonce, RevocationLog};
+use crate::revocation::log::{Entry, Nonce, RevocationLog};
 use crate::testkit::executor::{interleave, yield_now};
 use crate::testkit::log_fixture::LogFixture;
 use crate::testkit::log_laws::world::{World, assert_side_by_side, drafts, name};

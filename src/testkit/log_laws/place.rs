@@ -1,7 +1,7 @@
 //! Where entries stand, and what they say.
 
-use crate::handle::Handle;
-use crate::revocation::{Draft, Entry, Fact, KeyId, Nonce, RevocationLog, SubjectKey};
+use crate::login::handle::Handle;
+use crate::revocation::log::{Draft, Entry, Fact, KeyId, Nonce, RevocationLog, SubjectKey};
 use crate::testkit::log_fixture::LogFixture;
 use crate::testkit::log_laws::world::{LONG, World, all, draft, drafts, names};
 

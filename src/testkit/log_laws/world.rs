@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::handle::{Handle, Stamp};
-use crate::revocation::{Draft, Entry, Fact, KeyId, Nonce, Page, RevocationLog, SubjectKey};
+use crate::login::handle::Handle;
+use crate::login::stamp::Stamp;
+use crate::revocation::log::{Draft, Entry, Fact, KeyId, Nonce, Page, RevocationLog, SubjectKey};
 use crate::testkit::log_fixture::LogFixture;
 use crate::testkit::random::Random;
 

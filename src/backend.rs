@@ -1,0 +1,25 @@
+//! Places where sessions and revocations are kept: one folder for each.
+
+#[cfg(any(
+    feature = "redb",
+    feature = "redis",
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+pub(crate) mod behind;
+pub(crate) mod cached;
+pub(crate) mod durability;
+pub(crate) mod memory;
+#[cfg(feature = "redb")]
+pub(crate) mod redb;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+pub(crate) mod sql;

@@ -1,0 +1,188 @@
+//! A log in the memory of this process.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::entropy::{self, Entropy, SystemEntropy};
+use crate::error::{Error, Result};
+use crate::login::stamp::Stamp;
+use crate::revocation::fact::{Draft, Entry};
+use crate::revocation::log::{MARGIN, Page, RevocationLog};
+
+/// A log in the memory of this process: for one node, and for tests. Share it in an
+/// [`Arc`](std::sync::Arc).
+///
+/// Gone with the process, and so are the tokens: what the next one stamps is of another
+/// incarnation.
+///
+/// ```
+/// use statewise::revocation::MemoryLog;
+///
+/// let log = MemoryLog::new()?;
+/// assert!(log.is_empty());
+/// # Ok::<(), statewise::Error>(())
+/// ```
+pub struct MemoryLog {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    incarnation: u64,
+    /// The position of the first entry that is there, or of the next one.
+    first: u64,
+    /// With the moment until which each must stay.
+    entries: VecDeque<(Entry, Timestamp)>,
+    /// The mark of the last entry that there was.
+    mark: u32,
+    capacity: usize,
+}
+
+impl Inner {
+    fn head(&self) -> Stamp {
+        Stamp::new(
+            self.incarnation,
+            self.first - 1 + self.entries.len() as u64,
+            self.mark,
+        )
+    }
+
+    /// Lets go of what has had its time, from the front.
+    fn trim(&mut self, now: Timestamp) {
+        while self.entries.front().is_some_and(|(_, until)| *until <= now) {
+            self.entries.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+impl MemoryLog {
+    /// Entries that it holds at most, unless configured.
+    const CAPACITY: usize = 1_000_000;
+
+    /// An empty log of a new incarnation, for at most a million entries.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the operating system gives no random bytes.
+    pub fn new() -> Result<Self> {
+        Self::with_entropy(&SystemEntropy)
+    }
+
+    /// An empty log whose incarnation is drawn from `entropy`.
+    ///
+    /// # Errors
+    ///
+    /// As `entropy` says.
+    pub fn with_entropy(entropy: &dyn Entropy) -> Result<Self> {
+        Ok(Self {
+            inner: Mutex::new(Inner {
+                incarnation: u64::from_be_bytes(entropy::draw(entropy)?),
+                first: 1,
+                entries: VecDeque::new(),
+                mark: 0,
+                capacity: Self::CAPACITY,
+            }),
+        })
+    }
+
+    /// Holds at most `entries`; beyond them nothing is appended.
+    #[must_use]
+    pub fn capacity(self, entries: usize) -> Self {
+        self.lock().capacity = entries;
+        self
+    }
+
+    /// How many entries it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing under the lock runs code of others, so that a panic leaves nothing half done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Loses the last `count` entries, as a replica does that becomes the primary too early.
+    #[cfg(any(test, feature = "testkit"))]
+    pub fn lose(&self, count: usize) {
+        let mut inner = self.lock();
+        let left = inner.entries.len().saturating_sub(count);
+        inner.entries.truncate(left);
+        let last = inner.entries.back();
+        inner.mark = last.map_or(0, |(entry, _)| entry.nonce.mark());
+    }
+
+    /// Loses everything and begins anew, as a log does that restarts without its data.
+    #[cfg(any(test, feature = "testkit"))]
+    pub fn begin_anew(&self, incarnation: u64) {
+        let mut inner = self.lock();
+        inner.entries.clear();
+        inner.first = 1;
+        inner.mark = 0;
+        inner.incarnation = incarnation;
+    }
+}
+
+impl RevocationLog for MemoryLog {
+    async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
+        let mut inner = self.lock();
+        inner.trim(now);
+        if inner.entries.len() + facts.len() > inner.capacity {
+            return Err(Error::could_not("the revocation log is full", None));
+        }
+        for draft in facts {
+            let entry = Entry::new(inner.head().position() + 1, *draft);
+            let until = now.saturating_add(draft.life.saturating_add(MARGIN));
+            inner.entries.push_back((entry, until));
+            inner.mark = entry.nonce.mark();
+        }
+        Ok(inner.head())
+    }
+
+    async fn head(&self, _now: Timestamp) -> Result<Stamp> {
+        Ok(self.lock().head())
+    }
+
+    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
+        let inner = self.lock();
+        let skipped = usize::try_from(from.saturating_sub(inner.first)).unwrap_or(usize::MAX);
+        let rest = inner.entries.len().saturating_sub(skipped);
+        let taken = rest.min(limit.max(1));
+        let entries = inner.entries.iter().skip(skipped).take(taken);
+        Ok(Page::new(
+            inner.incarnation,
+            inner.first,
+            entries
+                .map(|(entry, until)| {
+                    if *until <= now {
+                        entry.expired()
+                    } else {
+                        *entry
+                    }
+                })
+                .collect(),
+            rest > taken,
+        ))
+    }
+
+    async fn fence(&self, _now: Timestamp) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryLog")
+            .field("head", &self.lock().head())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,139 @@
+//! What the scripts of a log answer.
+
+use redis::Value;
+
+use crate::backend::redis::link::{bytes, items, unexpected};
+use crate::error::{Error, Result};
+use crate::login::stamp::Stamp;
+use crate::revocation::fact::{Draft, Entry, FACT_BYTES, Fact, Nonce};
+use crate::revocation::log::Page;
+
+/// Nonce, fact and life.
+const ENTRY: usize = 16 + FACT_BYTES + 8;
+
+/// An entry without its position, as the stream has it.
+pub(crate) fn encode(draft: Draft) -> [u8; ENTRY] {
+    let mut entry = [0; ENTRY];
+    entry[..16].copy_from_slice(draft.nonce.as_bytes());
+    entry[16..16 + FACT_BYTES].copy_from_slice(&draft.fact.to_bytes());
+    entry[16 + FACT_BYTES..].copy_from_slice(&draft.life.to_be_bytes());
+    entry
+}
+
+fn decode(position: u64, entry: &[u8]) -> Option<Entry> {
+    let (nonce, rest) = entry.split_first_chunk()?;
+    let (fact, rest) = rest.split_first_chunk()?;
+    let (life, []) = rest.split_first_chunk()? else {
+        return None;
+    };
+    let draft = Draft::again(
+        Nonce::from_bytes(*nonce),
+        Fact::from_bytes(fact)?,
+        u64::from_be_bytes(*life),
+    );
+    Some(Entry::new(position, draft))
+}
+
+/// What `read.lua` answers of a log that is there.
+pub(crate) struct Reply {
+    pub(crate) head: Stamp,
+    first: u64,
+    entries: Vec<Entry>,
+}
+
+impl Reply {
+    /// `None` if the log is not there.
+    pub(crate) fn of(answer: Value) -> Result<Option<Self>> {
+        let mut answer = items(answer)?.into_iter();
+        let (Some(incarnation), Some(last), Some(nonce), Some(first), Some(entries), Some(now)) = (
+            answer.next(),
+            answer.next(),
+            answer.next(),
+            answer.next(),
+            answer.next(),
+            answer.next(),
+        ) else {
+            return Ok(None);
+        };
+        let now = number(now)?;
+        Ok(Some(Self {
+            head: stamp_of(incarnation, last, nonce)?,
+            first: number(first)?,
+            entries: items(entries)?
+                .into_iter()
+                .map(|answer| entry(answer, now))
+                .collect::<Result<_>>()?,
+        }))
+    }
+
+    /// The page of which `limit` and one more entries were asked for.
+    pub(crate) fn page(mut self, from: u64, limit: usize) -> Result<Page> {
+        // A gap would be passed over by whoever reads.
+        let places = self.entries.iter().map(|entry| entry.position);
+        if !(from.max(self.first)..=u64::MAX)
+            .zip(places)
+            .all(|(at, is)| at == is)
+        {
+            return Err(Error::unavailable("the revocation log has a gap"));
+        }
+        let more = self.entries.len() > limit;
+        self.entries.truncate(limit);
+        Ok(Page::new(
+            self.head.incarnation(),
+            self.first,
+            self.entries,
+            more,
+        ))
+    }
+}
+
+/// What `append.lua` answers.
+pub(crate) fn stamp(answer: Value) -> Result<Stamp> {
+    let mut answer = items(answer)?.into_iter();
+    let mut next = || answer.next().unwrap_or_default();
+    stamp_of(next(), next(), next())
+}
+
+fn stamp_of(incarnation: Value, last: Value, nonce: Value) -> Result<Stamp> {
+    let incarnation: [u8; 6] = array(incarnation)?;
+    let [a, b, c, d, e, f] = incarnation;
+    let incarnation = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    let last = number(last)?;
+    let mark = if last == 0 {
+        0
+    } else {
+        Nonce::from_bytes(array(nonce)?).mark()
+    };
+    Ok(Stamp::new(incarnation, last, mark))
+}
+
+/// An entry of a stream: its id, and a list of names with values, the last of which is the moment
+/// until which it stays.
+fn entry(answer: Value, now: u64) -> Result<Entry> {
+    let mut answer = items(answer)?.into_iter();
+    let id = bytes(answer.next().unwrap_or_default())?.unwrap_or_default();
+    let position = std::str::from_utf8(&id)
+        .ok()
+        .and_then(|id| id.strip_suffix("-0")?.parse().ok())
+        .ok_or_else(unexpected)?;
+    let mut fields = items(answer.next().unwrap_or_default())?.into_iter();
+    let value = bytes(fields.nth(1).unwrap_or_default())?.unwrap_or_default();
+    // Not to be passed over: it may be of a later version, and end what this one would accept.
+    let unknown = || Error::unavailable("the revocation log holds what does not decode");
+    let entry = decode(position, &value).ok_or_else(unknown)?;
+    let until = number(fields.nth(1).unwrap_or_default())?;
+    Ok(if until <= now { entry.expired() } else { entry })
+}
+
+fn number(answer: Value) -> Result<u64> {
+    let digits = bytes(answer)?.unwrap_or_default();
+    let number = std::str::from_utf8(&digits).ok();
+    number
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(unexpected)
+}
+
+fn array<const N: usize>(answer: Value) -> Result<[u8; N]> {
+    let bytes = bytes(answer)?.and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(unexpected)
+}

@@ -1,0 +1,673 @@
+//! Sessions in Redis.
+
+mod builder;
+mod durable;
+mod row;
+mod script;
+mod uses;
+
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, Value};
+use tokio::time::Instant;
+
+use crate::backend::redis::keys::Keys;
+use crate::backend::redis::link::{
+    Link, by, bytes, cannot_save, failed, items, number, unexpected,
+};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::login::handle::{Handle, partition};
+use crate::login::stamp::Stamp;
+use crate::store::answer::{Created, Removed, Renewed, Swept, Updated};
+use crate::store::ask::{Change, Limit, Load, Renewal, Scope};
+use crate::store::listing::{Cursor, Listing, Page};
+use crate::store::record::Record;
+use crate::store::session_store::SessionStore;
+use crate::store::touch::Touch;
+use crate::upkeep::Upkeep;
+use row::{Row, decode};
+use uses::{Uses, whole};
+
+pub use builder::RedisStoreBuilder;
+
+/// Rows that one script is given at most: it keeps the server from everything else.
+const BATCH: usize = 256;
+/// Bytes of a command that finds a row, beside the key.
+const GETEX: usize = 32;
+/// Seconds by which an index outlives its rows: clocks may disagree.
+const MARGIN: u64 = 86_400;
+
+/// Sessions in Redis or Valkey, or in a Cluster of them, over the application's own connection:
+/// a `ConnectionManager`, a `MultiplexedConnection`, a `ClusterConnection`, or a type of your own.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use statewise::{session::SessionAuthenticator, store::RedisStore};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = redis::Client::open("redis://127.0.0.1")?;
+/// let store = RedisStore::builder(client.get_connection_manager().await?)
+///     .prefix("shop:")
+///     .build()?;
+/// store.require_durable().await?;
+/// let auth = SessionAuthenticator::<_, ()>::builder(store)
+///     .idle(Duration::from_secs(30 * 60))
+///     .absolute(Duration::from_secs(12 * 3600))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Runs on tokio, with its time enabled. Wants Redis 6.2 or newer.
+///
+/// A `ConnectionManager` waits between attempts to reconnect, longer each time:
+/// `ConnectionManagerConfig::set_max_delay` bounds that, and so how long sessions stay unavailable
+/// once the server is back.
+///
+/// # What it costs
+///
+/// A verification is one `GETEX`, whether it carries the session on or not. A session whose idle
+/// time is another one than that of the authenticator, since the policy was changed after the
+/// login, takes a second command each time its use is noted, until it is renewed. All else is one
+/// script, and one more where a limit is reached or a row is replaced.
+///
+/// # Two clocks
+///
+/// The server decides on the idle time, by the time to live of the row; the deadline is judged
+/// by the `now` of each call. The server keeps a row for its idle time after its deadline at
+/// most, and forgets it by itself: there is nothing to sweep. A row that somebody finds over is
+/// removed. When a policy with a shorter idle time comes, the last use of a session under the old
+/// one is not known: unless it was logged in, renewed or changed within the shorter time, it ends.
+///
+/// # Security
+///
+/// A use is noted in the same command that finds the row, and so before the credential is proven:
+/// who knows a handle can keep that session from going idle, though not beyond its deadline, and
+/// can do nothing else with it. To note it behind the proof would take a second command. A handle
+/// is the public part of a credential and the name of a row; it is neither logged nor shown.
+///
+/// # Replicas
+///
+/// Nothing is read from a replica: what a removal has ended is not found on a node that lags
+/// behind. A primary that is cut off from the others may still answer until it notices: set
+/// `min-replicas-to-write`, by which it refuses this store's reads too.
+pub struct RedisStore<C> {
+    link: Link<C>,
+    keys: Keys,
+    uses: Uses,
+    assume_durable: bool,
+}
+
+/// What became of the attempt to replace a row.
+enum Swap {
+    Done,
+    Changed,
+    Absent,
+}
+
+impl<C> RedisStore<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
+    /// Sessions behind `connection`, which is cloned for each call.
+    pub fn builder(connection: C) -> RedisStoreBuilder<C> {
+        RedisStoreBuilder::new(connection)
+    }
+
+    /// What all of its keys begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.keys.prefix()
+    }
+
+    async fn add(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        let (handle, subject) = (record.handle(), record.subject());
+        if handle.partition() != partition(subject) {
+            return Err(Error::misuse(
+                "the handle of the record is not in the partition of its subject: \
+                 let the authenticator draw it",
+            ));
+        }
+        let (most, evicts) = match limit {
+            Limit::Unlimited => (String::new(), "0"),
+            Limit::Reject(most) => (most.to_string(), "0"),
+            Limit::EvictOldest(most) => (most.to_string(), "1"),
+        };
+        let idle = whole(record.idle());
+        let unused = now.saturating_since(record.last_seen());
+        let row_lasts = match record.is_alive(now) {
+            true => idle.saturating_sub(unused),
+            false => 0,
+        };
+        let to_go = record.deadline().saturating_since(now);
+        let index_lasts = whole(to_go.saturating_add(idle).saturating_add(MARGIN));
+        let numbers = [now.unix(), record.deadline().unix()].map(|number| number.to_string());
+        let lasts = [row_lasts, index_lasts].map(|seconds| (seconds * 1000).to_string());
+        let encoded = record.encode();
+        let mut keys = vec![
+            self.keys.index(handle.partition(), subject),
+            self.keys.row(handle),
+        ];
+        let mut arguments: Vec<Vec<u8>> = [
+            numbers[0].as_bytes(),
+            numbers[1].as_bytes(),
+            handle.as_bytes(),
+            lasts[0].as_bytes(),
+            lasts[1].as_bytes(),
+            most.as_bytes(),
+            evicts.as_bytes(),
+            &encoded,
+        ]
+        .map(<[u8]>::to_vec)
+        .to_vec();
+        let (keys_alone, arguments_alone) = (keys.len(), arguments.len());
+        loop {
+            let given: Vec<_> = arguments.iter().map(Vec::as_slice).collect();
+            // Not twice: the second answer would be another one.
+            let answer = self.link.run(&script::CREATE, &keys, &given).await;
+            let mut answer = items(answer.map_err(|error| failed(&error))?)?.into_iter();
+            let word = bytes(answer.next().unwrap_or_default())?;
+            match word.as_deref() {
+                Some(b"stored") => {
+                    if row_lasts == idle {
+                        self.uses.note(handle, now, row_lasts, record.idle());
+                    }
+                    let evicted = answer.map(handle_of).collect::<Result<_>>()?;
+                    return Ok(Created::Stored { evicted });
+                }
+                Some(b"duplicate") => return Ok(Created::Duplicate),
+                Some(b"limit") => return Ok(Created::LimitReached),
+                Some(b"members") => {
+                    keys.truncate(keys_alone);
+                    arguments.truncate(arguments_alone);
+                    for member in answer {
+                        let member = handle_of(member)?;
+                        keys.push(self.keys.row(member));
+                        arguments.push(member.as_bytes().to_vec());
+                    }
+                }
+                _ => return Err(unexpected()),
+            }
+        }
+    }
+
+    async fn find(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+        let slide = load
+            .touch
+            .and_then(|touch| self.uses.slide(handle, touch, now));
+        let key = self.keys.row(handle);
+        let mut command = Cmd::with_capacity(4, key.len() + GETEX);
+        command.arg("GETEX").arg(&key);
+        if let Some(seconds) = slide {
+            command.arg("EX").arg(seconds);
+        }
+        let until = self.link.until();
+        match self.link.send_twice(&command, until).await? {
+            Ok(answer) => {
+                let Some(found) = bytes(answer)? else {
+                    return Ok(None);
+                };
+                let record = decode(&found, handle)?;
+                self.judged(record, load.touch, slide, now, until).await
+            }
+            Err(error) if cannot_save(&error) => {
+                by(until, Box::pin(self.find_unnoted(handle, load.touch, now))).await
+            }
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// Nobody shall be logged out by a disk that is full, though no use can be noted.
+    async fn find_unnoted(
+        &self,
+        handle: Handle,
+        touch: Option<Touch>,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        let Some(row) = self.read(handle).await? else {
+            return Ok(None);
+        };
+        let record = row.record(handle, now)?;
+        Ok(record.is_alive_for(touch, now).then_some(record))
+    }
+
+    /// Whether a row that the server still had is alive, and when it was last used.
+    async fn judged(
+        &self,
+        mut record: Record,
+        touch: Option<Touch>,
+        slid: Option<u64>,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<Option<Record>> {
+        let handle = record.handle();
+        let seen = self.uses.seen(handle).filter(|seen| *seen <= now);
+        let known = seen.map_or(record.last_seen(), |seen| seen.max(record.last_seen()));
+        let tightened = touch.filter(|touch| touch.idle() < record.idle());
+        // The server went by the looser policy; what is not known to be recent is too old.
+        let unused = |touch: Touch| now >= known.saturating_add(touch.idle());
+        if now >= record.deadline() || tightened.is_some_and(unused) {
+            by(until, Box::pin(self.end(&record))).await?;
+            return Ok(None);
+        }
+        let Some(seconds) = slid else {
+            // Alive, by the server's word: so it was used within its idle time.
+            let earliest = now.saturating_sub(record.idle().saturating_sub(1));
+            record.set_last_seen(known.max(earliest));
+            return Ok(Some(record));
+        };
+        if tightened.is_some() {
+            // Kept in the row as well, for other nodes with this policy.
+            by(until, Box::pin(self.note(&[(handle, now)], now))).await?;
+        } else if seconds > whole(record.idle()) {
+            let mut command = redis::cmd("EXPIRE");
+            command.arg(self.keys.row(handle)).arg(whole(record.idle()));
+            let answer = Box::pin(self.link.send_twice(&command, until)).await?;
+            answer.map_err(|error| failed(&error))?;
+        }
+        self.uses.note(
+            handle,
+            now,
+            seconds.min(whole(record.idle())),
+            record.idle(),
+        );
+        record.set_last_seen(known.max(now));
+        Ok(Some(record))
+    }
+
+    async fn read(&self, handle: Handle) -> Result<Option<Row>> {
+        let mut rows = self.read_all(&[handle]).await?;
+        Ok(rows.pop().flatten())
+    }
+
+    async fn read_all(&self, handles: &[Handle]) -> Result<Vec<Option<Row>>> {
+        let keys: Vec<_> = handles
+            .iter()
+            .map(|handle| self.keys.row(*handle))
+            .collect();
+        let answer = self.link.run_twice(&script::READ, &keys, &[]).await?;
+        Row::all(
+            items(answer.map_err(|error| failed(&error))?)?,
+            handles.len(),
+        )
+    }
+
+    /// Changes a live row by `change`, unless that answers `false`. Optimistic: what was changed by
+    /// somebody else meanwhile is read again.
+    async fn change(
+        &self,
+        handle: Handle,
+        now: Timestamp,
+        lasts: Option<u64>,
+        change: impl Fn(&mut Record) -> bool + Send + Sync,
+    ) -> Result<Option<(bool, Record)>> {
+        loop {
+            let Some(row) = self.read(handle).await? else {
+                return Ok(None);
+            };
+            let mut record = row.record(handle, now)?;
+            if !record.is_alive(now) {
+                self.end(&record).await?;
+                return Ok(None);
+            }
+            if !change(&mut record) {
+                return Ok(Some((false, record)));
+            }
+            match self.swap(&row, &record, lasts).await? {
+                Swap::Done => return Ok(Some((true, record))),
+                Swap::Absent => return Ok(None),
+                Swap::Changed => {}
+            }
+        }
+    }
+
+    /// Renews a live row; whether it advanced.
+    async fn advance(
+        &self,
+        handle: Handle,
+        renewal: &Renewal,
+        now: Timestamp,
+    ) -> Result<Option<(bool, Record)>> {
+        let keys = [self.keys.row(handle)];
+        let (at, overlap) = (now.unix().to_string(), renewal.overlap.to_string());
+        let lasts = (whole(renewal.idle) * 1000).to_string();
+        let idle = renewal.idle.to_string();
+        let arguments: [&[u8]; 11] = [
+            at.as_bytes(),
+            handle.as_bytes(),
+            &renewal.generation.to_be_bytes(),
+            renewal.presented.as_bytes(),
+            renewal.next.as_bytes(),
+            &renewal.seed,
+            &now.unix().to_be_bytes(),
+            &renewal.idle.to_be_bytes(),
+            overlap.as_bytes(),
+            idle.as_bytes(),
+            lasts.as_bytes(),
+        ];
+        // Twice where the answer is lost: the second one finds what the first one did.
+        let answer = self
+            .link
+            .run_twice(&script::RENEW, &keys, &arguments)
+            .await?;
+        let answer = match answer.map_err(|error| failed(&error))? {
+            Value::Nil => return Ok(None),
+            Value::Array(answer) => answer,
+            _ => return Err(unexpected()),
+        };
+        let mut answer = answer.into_iter();
+        let advanced = number(&answer.next().ok_or_else(unexpected)?)? == 1;
+        let rows = Row::all(answer.collect(), 1)?;
+        let row = rows.into_iter().next().flatten().ok_or_else(unexpected)?;
+        let record = row.record(handle, now)?;
+        if !record.is_alive(now) {
+            self.end(&record).await?;
+            return Ok(None);
+        }
+        Ok(Some((advanced, record)))
+    }
+
+    async fn swap(&self, row: &Row, record: &Record, lasts: Option<u64>) -> Result<Swap> {
+        let keys = [self.keys.row(record.handle())];
+        let lasts = lasts.map_or(String::new(), |seconds| (seconds * 1000).to_string());
+        let encoded = record.encode();
+        let arguments = [row.head(), &encoded, lasts.as_bytes()];
+        // Not twice: after a lost answer the second one would say that somebody else was faster.
+        let answer = self.link.run(&script::SWAP, &keys, &arguments).await;
+        let answer = answer.map_err(|error| failed(&error))?;
+        match bytes(answer)?.as_deref() {
+            Some(b"done") => Ok(Swap::Done),
+            Some(b"changed") => Ok(Swap::Changed),
+            Some(b"absent") => Ok(Swap::Absent),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn note(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
+        let mut uses = uses.to_vec();
+        uses.sort_unstable_by_key(|(handle, _)| *handle);
+        let of_one_slot = |one: &(Handle, Timestamp), other: &(Handle, Timestamp)| {
+            one.0.partition() == other.0.partition()
+        };
+        for uses in uses
+            .chunk_by(of_one_slot)
+            .flat_map(|uses| uses.chunks(BATCH))
+        {
+            let keys: Vec<_> = uses
+                .iter()
+                .map(|(handle, _)| self.keys.row(*handle))
+                .collect();
+            let times: Vec<_> = std::iter::once(now)
+                .chain(uses.iter().map(|(_, seen_at)| *seen_at))
+                .map(|time| time.unix().to_be_bytes())
+                .collect();
+            let times: Vec<_> = times.iter().map(<[u8; 8]>::as_slice).collect();
+            let answer = self.link.run_twice(&script::TOUCH, &keys, &times).await?;
+            answer.map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a row that is over, so that a clock set back does not revive it.
+    async fn end(&self, record: &Record) -> Result<()> {
+        let handle = record.handle();
+        let meant = [(handle, &[][..])];
+        self.delete(handle.partition(), record.subject(), &meant)
+            .await
+            .map(drop)
+    }
+
+    /// Removes rows of a subject whose head is still as given, or whatever it is if none is
+    /// given; how many there were, and which have another head.
+    async fn delete(
+        &self,
+        partition: u16,
+        subject: &str,
+        meant: &[(Handle, &[u8])],
+    ) -> Result<(u64, Vec<Handle>)> {
+        let mut keys = vec![self.keys.index(partition, subject)];
+        keys.extend(meant.iter().map(|(handle, _)| self.keys.row(*handle)));
+        let arguments: Vec<&[u8]> = meant
+            .iter()
+            .flat_map(|(handle, head)| [&handle.as_bytes()[..], head])
+            .collect();
+        let answer = self
+            .link
+            .run_twice(&script::REMOVE, &keys, &arguments)
+            .await?;
+        let mut answer = items(answer.map_err(|error| failed(&error))?)?.into_iter();
+        let count = number(&answer.next().unwrap_or_default())?;
+        let left = answer.map(handle_of).collect::<Result<_>>()?;
+        Ok((u64::try_from(count).unwrap_or_default(), left))
+    }
+
+    /// A part of the index of a subject; all of it without a number.
+    async fn page(
+        &self,
+        subject: &str,
+        after: Option<Cursor>,
+        most: Option<usize>,
+    ) -> Result<Vec<Cursor>> {
+        let keys = [self.keys.index(partition(subject), subject)];
+        let most = most.map_or("-1".to_owned(), |most| most.to_string());
+        let deadline = after.map_or(String::new(), |after| after.deadline.unix().to_string());
+        let mut arguments = vec![most.as_bytes()];
+        if let Some(after) = &after {
+            arguments.extend([deadline.as_bytes(), after.handle.as_bytes()]);
+        }
+        let answer = self
+            .link
+            .run_twice(&script::PAGE, &keys, &arguments)
+            .await?;
+        let mut answer = items(answer.map_err(|error| failed(&error))?)?.into_iter();
+        let mut cursors = Vec::new();
+        while let Some(member) = answer.next() {
+            let deadline = bytes(answer.next().unwrap_or_default())?.unwrap_or_default();
+            let deadline = std::str::from_utf8(&deadline).ok();
+            let deadline = deadline.and_then(|deadline| deadline.parse().ok());
+            cursors.push(Cursor {
+                deadline: Timestamp::from_unix(deadline.ok_or_else(unexpected)?),
+                handle: handle_of(member)?,
+            });
+        }
+        Ok(cursors)
+    }
+
+    async fn end_all(&self, subject: &str, scope: Scope) -> Result<u64> {
+        let handles: Vec<_> = self
+            .page(subject, None, None)
+            .await?
+            .into_iter()
+            .map(|cursor| cursor.handle)
+            .filter(|handle| scope.keep != Some(*handle))
+            .collect();
+        let mut count = 0;
+        for batch in handles.chunks(BATCH) {
+            let mut batch = batch.to_vec();
+            while !batch.is_empty() {
+                let (ended, left) = self.end_those(subject, &scope, &batch).await?;
+                count += ended;
+                batch = left;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Ends those of some logins that `scope` covers; how many, and which have to be looked at
+    /// once more.
+    async fn end_those(
+        &self,
+        subject: &str,
+        scope: &Scope,
+        handles: &[Handle],
+    ) -> Result<(u64, Vec<Handle>)> {
+        let partition = partition(subject);
+        if scope.before.is_none() {
+            let meant: Vec<_> = handles.iter().map(|handle| (*handle, &[][..])).collect();
+            return self.delete(partition, subject, &meant).await;
+        }
+        let rows = self.read_all(handles).await?;
+        let meant: Vec<_> = handles
+            .iter()
+            .zip(&rows)
+            .filter_map(|(handle, row)| {
+                let head = row.as_ref().map_or(&[][..], Row::head);
+                let record = row
+                    .as_ref()
+                    .and_then(|row| decode(&row.bytes, *handle).ok());
+                // What does not decode is in no place, and goes.
+                record
+                    .is_none_or(|record| record.is_in(scope))
+                    .then_some((*handle, head))
+            })
+            .collect();
+        if meant.is_empty() {
+            return Ok((0, Vec::new()));
+        }
+        self.delete(partition, subject, &meant).await
+    }
+
+    async fn listing(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
+        let limit = page.limit.max(1);
+        let (mut records, mut after) = (Vec::new(), page.after);
+        loop {
+            // One more than asked for, to know whether there is another page.
+            let wanted = (limit - records.len()).saturating_add(1).min(BATCH);
+            let cursors = self.page(subject, after, Some(wanted)).await?;
+            let handles: Vec<_> = cursors.iter().map(|cursor| cursor.handle).collect();
+            if handles.is_empty() {
+                return Ok(Listing::new(records, None));
+            }
+            for (handle, row) in handles.iter().zip(self.read_all(&handles).await?) {
+                let record = row.and_then(|row| row.record(*handle, now).ok());
+                let Some(record) = record.filter(|record| record.is_alive(now)) else {
+                    continue;
+                };
+                if records.len() == limit {
+                    let next = records.last().map(Cursor::from);
+                    return Ok(Listing::new(records, next));
+                }
+                records.push(record);
+            }
+            if cursors.len() < wanted {
+                return Ok(Listing::new(records, None));
+            }
+            after = cursors.last().copied();
+        }
+    }
+}
+
+fn handle_of(answer: Value) -> Result<Handle> {
+    let bytes = bytes(answer)?.and_then(|bytes| bytes.try_into().ok());
+    bytes.map(Handle::from_bytes).ok_or_else(unexpected)
+}
+
+impl<C> SessionStore for RedisStore<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
+    async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        self.link.within(pin!(self.add(record, limit, now))).await
+    }
+
+    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+        // The rare ways out of it are boxed, so that little is copied. Keeps its deadline by itself.
+        self.find(handle, load, now).await
+    }
+
+    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
+        let act = pin!(self.advance(handle, renewal, now));
+        let renewed = Renewed::of(self.link.within(act).await?);
+        if let Renewed::Advanced(_) = renewed {
+            self.uses
+                .note(handle, now, whole(renewal.idle), renewal.idle);
+        }
+        Ok(renewed)
+    }
+
+    async fn update(
+        &self,
+        handle: Handle,
+        expected: u64,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        let act = self.change(handle, now, None, |record| record.update(expected, change));
+        self.link.within(pin!(act)).await.map(Updated::of)
+    }
+
+    async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
+        let keys = [self.keys.row(handle)];
+        let (generation, kept) = (generation.to_be_bytes(), now.unix().to_be_bytes());
+        let now = now.unix().to_string();
+        let arguments = [now.as_bytes(), &generation, &kept];
+        let act = async {
+            let answer = self
+                .link
+                .run_twice(&script::CONFIRM, &keys, &arguments)
+                .await?;
+            answer.map(drop).map_err(|error| failed(&error))
+        };
+        // Rare beside a verification, of which it is a part that shall not make it larger.
+        self.link.within(Box::pin(act)).await
+    }
+
+    async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
+        self.link.within(Box::pin(self.note(uses, now))).await
+    }
+
+    async fn remove(&self, handle: Handle, subject: &str, _now: Timestamp) -> Result<Removed> {
+        let meant = [(handle, &[][..])];
+        // Beside the row, so that a subject which is not its own cannot lead astray.
+        let act = self.delete(handle.partition(), subject, &meant);
+        let (count, _) = self.link.within(Box::pin(act)).await?;
+        Ok(Removed::at_once(count))
+    }
+
+    async fn remove_subject(
+        &self,
+        subject: &str,
+        scope: Scope,
+        _now: Timestamp,
+    ) -> Result<Removed> {
+        let count = self.link.within(pin!(self.end_all(subject, scope))).await?;
+        Ok(Removed::at_once(count))
+    }
+
+    async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
+        self.link
+            .within(pin!(self.listing(subject, page, now)))
+            .await
+    }
+
+    async fn sweep(&self, _limit: usize, _now: Timestamp) -> Result<Swept> {
+        // The server forgets what was not used.
+        Ok(Swept::new(0, false))
+    }
+
+    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
+        Ok(None)
+    }
+
+    fn staleness(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        Upkeep::none()
+    }
+}
+
+impl<C> fmt::Debug for RedisStore<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the connection: a type of the application's might show its password.
+        f.debug_struct("RedisStore")
+            .field("prefix", &self.keys.prefix())
+            .field("deadline", &self.link.deadline())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,12 @@
+//! The scripts of the store.
+
+use crate::backend::redis::script::Script;
+
+pub(crate) static CREATE: Script = Script::new(include_str!("create.lua"));
+pub(crate) static READ: Script = Script::new(include_str!("read.lua"));
+pub(crate) static RENEW: Script = Script::new(include_str!("renew.lua"));
+pub(crate) static SWAP: Script = Script::new(include_str!("swap.lua"));
+pub(crate) static CONFIRM: Script = Script::new(include_str!("confirm.lua"));
+pub(crate) static TOUCH: Script = Script::new(include_str!("touch.lua"));
+pub(crate) static REMOVE: Script = Script::new(include_str!("remove.lua"));
+pub(crate) static PAGE: Script = Script::new(include_str!("page.lua"));

@@ -1,0 +1,297 @@
+//! The acts of a Postgres store that take more than one statement, and what all of them need.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::backend::behind::{Behind, Use, WritesBehind, overlay};
+use crate::backend::sql::postgres::Link;
+use crate::backend::sql::postgres::driver::{Failure, Row as _, Value};
+use crate::backend::sql::postgres::setup::{Base, TRIES, lock};
+use crate::backend::sql::postgres::store::row::{self, OUTCOME, record, values};
+use crate::backend::sql::postgres::store::text::Query;
+use crate::backend::sql::store::{Columns, in_seconds, subject_key};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::login::handle::Handle;
+use crate::login::stamp::Stamp;
+use crate::store::answer::{Created, Renewed, Swept, Updated};
+use crate::store::ask::{Change, Load, Renewal};
+use crate::store::record::Record;
+
+/// A store, behind the reference count that it shares with its upkeep.
+pub(crate) struct Inner<L> {
+    pub(crate) base: Base<L>,
+    pub(crate) behind: Behind,
+    /// The last handle that a sweep has looked at.
+    pub(crate) swept_to: Mutex<Vec<u8>>,
+}
+
+impl<L: Link> Inner<L> {
+    /// Until when an act that begins now may take.
+    pub(crate) fn until(&self) -> Result<Instant> {
+        self.base.until()
+    }
+
+    pub(crate) async fn rows(
+        &self,
+        query: Query,
+        values: &[Value<'_>],
+        until: Instant,
+    ) -> Result<Vec<L::Row>, Failure> {
+        let is_read = query.is_read();
+        self.base.rows(query as usize, is_read, values, until).await
+    }
+
+    pub(crate) async fn count(
+        &self,
+        query: Query,
+        values: &[Value<'_>],
+        until: Instant,
+    ) -> Result<u64, Failure> {
+        self.base.count(query as usize, values, until).await
+    }
+
+    /// Removes a row that was found over, so that a clock set back does not revive it. `false` if
+    /// it was not there, or not over any more.
+    pub(crate) async fn bury(
+        &self,
+        handle: Handle,
+        idle: u64,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<bool> {
+        let values = [
+            Value::Bytes(handle.as_bytes()),
+            Value::Number(in_seconds(now)),
+            Value::Number(at_most(idle)),
+        ];
+        Ok(self.count(Query::Bury, &values, until).await? > 0)
+    }
+
+    /// The row of a handle, alive or over.
+    pub(crate) async fn find(&self, handle: Handle, until: Instant) -> Result<Option<Record>> {
+        let values = [Value::Bytes(handle.as_bytes())];
+        let rows = self.rows(Query::Load, &values, until).await?;
+        rows.first().map(record).transpose()
+    }
+}
+
+/// A number of seconds that is compared, never stored.
+pub(crate) fn at_most(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+/// What others do at the same moment does not let an act come to an end.
+fn restless() -> Error {
+    Error::unavailable("the row was changed by others again and again")
+}
+
+impl<L: Link> WritesBehind for Inner<L> {
+    fn behind(&self) -> &Behind {
+        &self.behind
+    }
+
+    async fn write(&self, uses: &[Use]) -> Result<()> {
+        let handles = uses.iter().map(|(handle, _)| &handle.as_bytes()[..]);
+        let times = uses.iter().map(|(_, seen_at)| in_seconds(*seen_at));
+        let values = [
+            Value::Many(handles.collect()),
+            Value::Numbers(times.collect()),
+        ];
+        self.count(Query::Touch, &values, self.until()?).await?;
+        Ok(())
+    }
+}
+
+impl<L: Link> Inner<L> {
+    pub(crate) async fn load(
+        &self,
+        handle: Handle,
+        load: Load,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        let until = self.until()?;
+        for _ in 0..TRIES {
+            let waiting = self.behind.of(handle);
+            let Some(mut row) = self.find(handle, until).await? else {
+                return Ok(None);
+            };
+            overlay(&mut row, waiting);
+            if row.is_alive_for(load.touch, now) {
+                return Ok(Some(row));
+            }
+            let idle = load.touch.map_or(u64::MAX, |touch| touch.idle());
+            if self.bury(handle, idle, now, until).await? {
+                return Ok(None);
+            }
+            // Removed by somebody else, or used at this moment.
+        }
+        Err(restless())
+    }
+
+    pub(crate) async fn insert(&self, record: &Record, until: Instant) -> Result<Created> {
+        let (key, columns) = (subject_key(record.subject()), Columns::from(record));
+        let mut all = vec![Value::Bytes(&key)];
+        all.extend(values(&columns));
+        let count = self.count(Query::Insert, &all, until).await?;
+        Ok(if count > 0 {
+            Created::Stored {
+                evicted: Vec::new(),
+            }
+        } else {
+            Created::Duplicate
+        })
+    }
+
+    pub(crate) async fn create(
+        &self,
+        record: &Record,
+        most: u32,
+        evicts: bool,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<Created> {
+        let (key, columns) = (subject_key(record.subject()), Columns::from(record));
+        let mut all = vec![
+            Value::Number(in_seconds(now)),
+            Value::Number(i64::from(most)),
+            Value::Flag(evicts),
+            Value::Number(lock(&self.base.table, record.subject())),
+            Value::Bytes(&key),
+        ];
+        all.extend(values(&columns));
+        let mut answer = self.rows(Query::Create, &all, until).await;
+        if let Ok(rows) = &answer
+            && let Some(row) = rows.first()
+            && row.number(0)? == OUTCOME.isolated
+        {
+            answer = self
+                .base
+                .link
+                .rows_read_committed(Query::Create as usize, &all, until)
+                .await;
+        }
+        let rows = match answer {
+            Err(failure) if failure.is_duplicate() => return Ok(Created::Duplicate),
+            answer => answer?,
+        };
+        let row = rows.first().ok_or(Failure::Garbled)?;
+        row::created(row)
+    }
+
+    pub(crate) async fn renew(
+        &self,
+        handle: Handle,
+        renewal: &Renewal,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<Renewed> {
+        let values = [
+            Value::Bytes(handle.as_bytes()),
+            Value::Bytes(renewal.presented.as_bytes()),
+            Value::Number(i64::from(renewal.generation)),
+            Value::Bytes(renewal.next.as_bytes()),
+            Value::Bytes(&renewal.seed),
+            Value::Number(at_most(renewal.overlap)),
+            Value::Number(renewal.idle.cast_signed()),
+            Value::Number(at_most(renewal.idle)),
+            Value::Number(in_seconds(now)),
+        ];
+        for _ in 0..TRIES {
+            let rows = self.rows(Query::Renew, &values, until).await?;
+            let Some(found) = rows.first() else {
+                return Ok(Renewed::Absent);
+            };
+            let row = record(found)?;
+            if row::advanced(found)? {
+                return Ok(Renewed::Advanced(row));
+            }
+            if !row.is_alive(now) {
+                if self.bury(handle, u64::MAX, now, until).await? {
+                    return Ok(Renewed::Absent);
+                }
+            } else if !row.clone().renew(renewal, now) {
+                return Ok(Renewed::Unchanged(row));
+            }
+            // The row of before a change that came in between: asked again, it shows.
+        }
+        Err(restless())
+    }
+
+    pub(crate) async fn update(
+        &self,
+        handle: Handle,
+        expected: u64,
+        change: &Change,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<Updated> {
+        for _ in 0..TRIES {
+            let Some(mut row) = self.find(handle, until).await? else {
+                return Ok(Updated::Absent);
+            };
+            if !row.is_alive(now) {
+                if self.bury(handle, u64::MAX, now, until).await? {
+                    return Ok(Updated::Absent);
+                }
+                continue;
+            }
+            // A renewal may take back the wish for one until the change is written.
+            row.renewal_wanted = false;
+            if !row.update(expected, change) {
+                return Ok(Updated::Conflict);
+            }
+            let columns = Columns::from(&row);
+            let stamp = change.stamp.map(Stamp::to_bytes);
+            let values = [
+                Value::Bytes(handle.as_bytes()),
+                Value::Number(expected.cast_signed()),
+                Value::Number(columns.version),
+                Value::Bytes(columns.fields),
+                Value::Flag(columns.renewal_wanted),
+                Value::Optional(stamp.as_ref().map(|bytes| &bytes[..])),
+                Value::Number(in_seconds(now)),
+            ];
+            let rows = self.rows(Query::Update, &values, until).await?;
+            if let Some(done) = rows.first() {
+                return Ok(Updated::Done(record(done)?));
+            }
+        }
+        Err(restless())
+    }
+
+    pub(crate) async fn sweep(
+        &self,
+        limit: usize,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<Swept> {
+        let swept_to = || self.swept_to.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = swept_to().clone();
+        let values = [
+            Value::Bytes(&start),
+            Value::Number(at_most(limit as u64)),
+            Value::Number(in_seconds(now)),
+        ];
+        let rows = self.rows(Query::Sweep, &values, until).await?;
+        let row = rows.first().ok_or(Failure::Garbled)?;
+        let (removed, looked) = (row.number(0)?, row.number(1)?);
+        let more = looked >= at_most(limit as u64);
+        *swept_to() = match row.optional(2)? {
+            Some(last) if more => last.to_vec(),
+            _ => Vec::new(),
+        };
+        Ok(Swept::new(u64::try_from(removed).unwrap_or(0), more))
+    }
+}
+
+impl<L> fmt::Debug for Inner<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("table", &self.base.table)
+            .field("behind", &self.behind)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! Changes by compare-and-swap, for databases that cannot change a row and answer it in one
+//! statement that is worth its name: the row is read, [`Record`] decides, and the row is replaced
+//! if it is still the one that was read.
+
+use std::future::Future;
+
+use crate::backend::behind::{WritesBehind, overlay};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::login::handle::Handle;
+use crate::store::contract::{Change, Load, Record, Renewal, Renewed, Touch, Updated};
+
+/// A store that changes rows by comparing and swapping them.
+pub(crate) trait Swaps: WritesBehind {
+    /// The row of a handle, alive or over.
+    fn find(&self, handle: Handle) -> impl Future<Output = Result<Option<Record>>> + Send;
+
+    /// Replaces the row `from` by `to`, unless it has changed since it was read; a use that was
+    /// noted meanwhile is no change, and stays. `false` if it has changed or is gone.
+    fn swap(&self, from: &Record, to: &Record) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Removes the row of a handle if it is over, by its own idle time or by the one of `touch`.
+    fn end(
+        &self,
+        handle: Handle,
+        touch: Option<Touch>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// [`SessionStore::load`](crate::store::contract::SessionStore::load), which leaves the use to a touch.
+pub(crate) async fn load(
+    store: &impl Swaps,
+    handle: Handle,
+    load: Load,
+    now: Timestamp,
+) -> Result<Option<Record>> {
+    let waiting = store.behind().of(handle);
+    let Some(mut row) = store.find(handle).await? else {
+        return Ok(None);
+    };
+    overlay(&mut row, waiting);
+    if row.is_alive_for(load.touch, now) {
+        return Ok(Some(row));
+    }
+    // Removed, so that a clock set back does not revive what was refused.
+    store.end(handle, load.touch, now).await?;
+    Ok(None)
+}
+
+/// [`SessionStore::renew`](crate::store::contract::SessionStore::renew).
+pub(crate) async fn renew(
+    store: &impl Swaps,
+    handle: Handle,
+    renewal: &Renewal,
+    now: Timestamp,
+) -> Result<Renewed> {
+    // Ends: another one's change is between each two rounds, and the caller has a deadline.
+    loop {
+        let Some(row) = load(store, handle, Load::new(), now).await? else {
+            return Ok(Renewed::Absent);
+        };
+        let mut next = row.clone();
+        if !next.renew(renewal, now) {
+            return Ok(Renewed::Unchanged(row));
+        }
+        if store.swap(&row, &next).await? {
+            return Ok(Renewed::Advanced(next));
+        }
+    }
+}
+
+/// [`SessionStore::update`](crate::store::contract::SessionStore::update). A renewal or a confirmation
+/// between reading and writing is no conflict: the change is made anew on what they left.
+pub(crate) async fn update(
+    store: &impl Swaps,
+    handle: Handle,
+    expected: u64,
+    change: &Change,
+    now: Timestamp,
+) -> Result<Updated> {
+    loop {
+        let Some(row) = load(store, handle, Load::new(), now).await? else {
+            return Ok(Updated::Absent);
+        };
+        let mut next = row.clone();
+        if !next.update(expected, change) {
+            return Ok(Updated::Conflict);
+        }
+        if store.swap(&row, &next).await? {
+            return Ok(Updated::Done(next));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Small helpers that know nothing of logins: encodings, hashes, secrets, single-flight.
+
+pub(crate) mod base64url;
+pub(crate) mod boxed;
+pub(crate) mod public_id;
+pub(crate) mod secret;
+pub(crate) mod sha256;
+pub(crate) mod single_flight;

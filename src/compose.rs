@@ -1,0 +1,7 @@
+//! Authenticators made of authenticators.
+
+pub mod hybrid;
+pub mod migrating;
+pub(crate) mod observed;
+
+pub use observed::Observed;

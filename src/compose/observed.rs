@@ -1,0 +1,124 @@
+//! An authenticator of which somebody is told.
+
+use std::sync::Arc;
+
+use crate::authenticator::{Authenticator, Presented};
+use crate::error::Result;
+use crate::login::Login;
+use crate::login::identity::Identity;
+use crate::login::issued::{Issued, Outcome, Revocation};
+use crate::observer::Observer;
+use crate::observer::event::{Act, Event};
+use crate::upkeep::Upkeep;
+
+/// An authenticator around any other one, also `Arc<dyn DynAuthenticator<D>>`, that tells an
+/// [`Observer`] how each call ended, and what its [`upkeep`](Authenticator::upkeep) does.
+///
+/// What is asked of the [inner](Self::inner) one directly is not told, such as `verify_now` of a
+/// token or `revoke_id` of a session. Of observers in several layers each is told of the calls, and
+/// the outermost one of the upkeep: rather give a pair.
+///
+/// ```
+/// use std::sync::Arc;
+/// use statewise::{Authenticator, DynAuthenticator, Observed};
+/// use statewise::observer::Observer;
+///
+/// fn watched(
+///     auth: Arc<dyn DynAuthenticator<()>>,
+///     observer: Arc<dyn Observer>,
+/// ) -> impl Authenticator<Data = ()> {
+///     Observed::new(auth, observer)
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Observed<A> {
+    inner: A,
+    observer: Arc<dyn Observer>,
+}
+
+impl<A: Authenticator> Observed<A> {
+    /// Tells `observer` of what `auth` does from now on.
+    pub fn new(auth: A, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            inner: auth,
+            observer,
+        }
+    }
+
+    /// The authenticator inside.
+    #[must_use]
+    pub fn inner(&self) -> &A {
+        &self.inner
+    }
+
+    fn tell<'a, T>(&self, act: Act, answer: &'a Result<T>, event: impl FnOnce(&'a T) -> Event<'a>) {
+        self.observer.observe(&match answer {
+            Ok(answer) => event(answer),
+            Err(error) => Event::failed(act, error),
+        });
+    }
+}
+
+/// Told of a credential that was handed out.
+fn issued<D>(issued: &Issued<D>) -> Event<'_> {
+    let login = issued.identity().into();
+    match issued.outcome() {
+        Outcome::New => Event::Issued { login },
+        Outcome::Rotated => Event::Rotated { login },
+        Outcome::Replayed => Event::Replayed { login },
+        Outcome::Recovered => Event::Recovered { login },
+    }
+}
+
+impl<A: Authenticator> Authenticator for Observed<A> {
+    type Data = A::Data;
+
+    fn accepts(&self, credential: &str) -> bool {
+        self.inner.accepts(credential)
+    }
+
+    fn shapes(&self) -> Vec<String> {
+        self.inner.shapes()
+    }
+
+    async fn issue(&self, login: Login<A::Data>) -> Result<Issued<A::Data>> {
+        let answer = self.inner.issue(login).await;
+        self.tell(Act::Issue, &answer, issued);
+        answer
+    }
+
+    async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<A::Data>> {
+        let answer = self.inner.verify_with(presented).await;
+        self.tell(Act::Verify, &answer, |caller| Event::Verified {
+            login: caller.into(),
+        });
+        answer
+    }
+
+    async fn refresh(&self, credential: &str) -> Result<Issued<A::Data>> {
+        let answer = self.inner.refresh(credential).await;
+        self.tell(Act::Refresh, &answer, issued);
+        answer
+    }
+
+    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+        let answer = self.inner.revoke(credential).await;
+        self.tell(Act::Revoke, &answer, |effective| Event::Revoked {
+            effective: *effective,
+        });
+        answer
+    }
+
+    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+        let answer = self.inner.revoke_all(subject).await;
+        self.tell(Act::RevokeAll, &answer, |effective| Event::RevokedAll {
+            subject,
+            effective: *effective,
+        });
+        answer
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        self.inner.upkeep().observer(Arc::clone(&self.observer))
+    }
+}

@@ -1,0 +1,74 @@
+//! The handle that finds a login, and the stamp that orders it.
+
+use std::fmt;
+
+use crate::base::public_id::PublicId;
+use crate::base::sha256;
+use crate::entropy::{self, Entropy};
+use crate::error::Result;
+
+/// The public half of a credential, by which a store finds a login. Sixteen bytes.
+///
+/// The first twelve bits are the *partition*, twelve bits of the SHA-256 hash of the subject:
+/// all logins of one subject share it, so that a sharded store, a Redis Cluster and a partitioned
+/// table keep them together. The other 116 bits are random, and a handle is never used twice.
+/// Alone it proves nothing. `Debug` shows the [`PublicId`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle([u8; 16]);
+
+impl Handle {
+    /// A fresh handle for a login of `subject`.
+    pub(crate) fn draw(subject: &[u8], entropy: &dyn Entropy) -> Result<Self> {
+        Ok(Self::of_subject(subject, entropy::draw(entropy)?))
+    }
+
+    /// A handle in the partition of `subject`, with the rest as given.
+    pub(crate) fn of_subject(subject: &[u8], mut bytes: [u8; 16]) -> Self {
+        let [first, second] = partition_of(subject).to_be_bytes();
+        bytes[0] = first;
+        bytes[1] = (second & 0xf0) | (bytes[1] & 0x0f);
+        Self(bytes)
+    }
+
+    /// A handle from the bytes that a store kept.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, as a store keeps them.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The partition, 0 to 4095: equal for all logins of one subject.
+    #[must_use]
+    pub const fn partition(&self) -> u16 {
+        u16::from_be_bytes([self.0[0], self.0[1]]) >> 4
+    }
+
+    /// The id under which this login may be shown, listed and logged.
+    #[must_use]
+    pub fn public_id(&self) -> PublicId {
+        PublicId::of(&self.0)
+    }
+}
+
+/// The upper twelve bits, in place, of a subject's partition.
+fn partition_of(subject: &[u8]) -> u16 {
+    let hash = sha256::hash(subject);
+    u16::from_be_bytes([hash[0], hash[1]]) & 0xfff0
+}
+
+/// The partition of the logins of `subject`, 0 to 4095; see [`Handle::partition`].
+#[must_use]
+pub fn partition(subject: &str) -> u16 {
+    partition_of(subject.as_bytes()) >> 4
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({})", self.public_id())
+    }
+}

@@ -1,0 +1,254 @@
+//! Who is calling.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+
+use crate::base::public_id::PublicId;
+use crate::clock::Timestamp;
+use crate::entropy::SystemEntropy;
+use crate::error::{Error, Refusal, Result};
+use crate::login::Login;
+use crate::login::fields::{Fields, FieldsBuilder};
+use crate::login::handle::Handle;
+use crate::login::stamp::Stamp;
+
+/// A user whose credential has been verified.
+///
+/// Only an authenticator makes one, from a credential that it has proven; the exception has a
+/// name that shows in review, [`Identity::assert`]. Cloning copies about two cache lines and the
+/// data, and allocates nothing for `D = ()`.
+#[derive(Clone)]
+pub struct Identity<D = ()> {
+    pub(crate) fields: Fields,
+    pub(crate) handle: Handle,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) version: u64,
+    pub(crate) renewal_due: bool,
+    pub(crate) data: D,
+}
+
+impl<D> Identity<D> {
+    /// Builds an identity by assertion: **nothing is verified**.
+    ///
+    /// For implementers of [`Authenticator`](crate::Authenticator), and for tests of handlers.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the subject is empty, *refused* if the login is too large, *unavailable* if
+    /// the entropy source fails, from which the [`id`](Self::id) is drawn.
+    pub fn assert(
+        login: Login<D>,
+        issued_at: OffsetDateTime,
+        expires_at: OffsetDateTime,
+    ) -> Result<Self> {
+        let fields = fields_of(&login, None)?;
+        let issued_at = Timestamp::from(issued_at);
+        let expires_at = Timestamp::from(expires_at);
+        Ok(Self {
+            handle: Handle::draw(login.fields.subject_bytes(), &SystemEntropy)?,
+            fields,
+            issued_at,
+            authenticated_at: login.authenticated_at.unwrap_or(issued_at).min(issued_at),
+            expires_at,
+            deadline: login.deadline.unwrap_or(expires_at),
+            stamp: login.stamp,
+            version: 0,
+            renewal_due: false,
+            data: login.data,
+        })
+    }
+
+    /// The same identity under the login that `handle` names, so that every verification of one
+    /// credential gives one [`id`](Self::id). For implementers.
+    #[must_use]
+    pub fn with_handle(mut self, handle: Handle) -> Self {
+        self.handle = handle;
+        self
+    }
+
+    /// The same identity, in this [`version`](Self::version). For implementers.
+    #[must_use]
+    pub fn with_version(mut self, version: u64) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The same identity, [due for renewal](Self::renewal_due) or not. For implementers.
+    #[must_use]
+    pub fn with_renewal_due(mut self, due: bool) -> Self {
+        self.renewal_due = due;
+        self
+    }
+
+    /// The user, as the application named them at login.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.fields.subject()
+    }
+
+    /// The roles given at login, in that order.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.fields.roles()
+    }
+
+    /// Whether the user has this role. Compares bytes: no patterns, no case folding.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles().any(|given| given == role)
+    }
+
+    /// When the presented credential, or its login, was issued: a session's login, a token itself.
+    #[must_use]
+    pub fn issued_at(&self) -> OffsetDateTime {
+        self.issued_at.into()
+    }
+
+    /// When the user proved who they are (OpenID Connect Core, `auth_time`). Never moved by a
+    /// renewal or a refresh.
+    #[must_use]
+    pub fn authenticated_at(&self) -> OffsetDateTime {
+        self.authenticated_at.into()
+    }
+
+    /// The first moment at which the presented credential is no longer accepted, if it is not
+    /// used until then.
+    #[must_use]
+    pub fn expires_at(&self) -> OffsetDateTime {
+        self.expires_at.into()
+    }
+
+    /// The moment beyond which no use, renewal or refresh carries this login (OWASP ASVS 7.3.2).
+    #[must_use]
+    pub fn deadline(&self) -> OffsetDateTime {
+        self.deadline.into()
+    }
+
+    /// The device or client named at login.
+    #[must_use]
+    pub fn device(&self) -> Option<&str> {
+        self.fields.device()
+    }
+
+    /// How strongly the user proved who they are, as named at login: the authentication context
+    /// class (OpenID Connect Core, `acr`). Never changed by a renewal or a refresh.
+    #[must_use]
+    pub fn class(&self) -> Option<&str> {
+        self.fields.class()
+    }
+
+    /// What the application keeps about the user.
+    #[must_use]
+    pub fn data(&self) -> &D {
+        &self.data
+    }
+
+    /// The public id of this login: safe to log, to list and to put into a URL, and no help in
+    /// finding or forging a credential. A hash, computed at each call.
+    #[must_use]
+    pub fn id(&self) -> PublicId {
+        self.handle.public_id()
+    }
+
+    /// The version of roles and data, for a compare-and-swap; 0 where nothing can be replaced.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether the caller should [`refresh`](crate::Authenticator::refresh) the credential and
+    /// hand the new one to the client. Verifying never does.
+    #[must_use]
+    pub fn renewal_due(&self) -> bool {
+        self.renewal_due
+    }
+
+    /// Continues this login, with its authentication time and class, its deadline and its place in
+    /// the revocation log: to issue a credential of another kind without a new proof.
+    pub fn into_login(self) -> Login<D> {
+        let mut fields = FieldsBuilder::new(self.subject());
+        self.roles().for_each(|role| fields.role(role));
+        Login {
+            fields,
+            device: self.device().map(str::to_owned),
+            class: self.class().map(str::to_owned),
+            data: self.data,
+            replaces: None,
+            authenticated_at: Some(self.authenticated_at),
+            deadline: Some(self.deadline),
+            stamp: self.stamp,
+        }
+    }
+}
+
+impl<D> fmt::Debug for Identity<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("subject", &self.subject())
+            .field("roles", &self.roles().collect::<Vec<_>>())
+            .field("device", &self.device())
+            .field("class", &self.class())
+            .field("id", &self.id())
+            .field("issued_at", &self.issued_at)
+            .field("authenticated_at", &self.authenticated_at)
+            .field("expires_at", &self.expires_at)
+            .field("deadline", &self.deadline)
+            .field("version", &self.version)
+            .field("renewal_due", &self.renewal_due)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes that subject, roles, device and class may take together.
+const MAX_FIELDS: usize = 4096;
+
+/// Refuses texts that together are too large.
+///
+/// # Errors
+///
+/// *Refused* as too large.
+pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>) -> Result<()> {
+    // Two bytes of bookkeeping each.
+    if texts.map(|text| text.len() + 2).sum::<usize>() > MAX_FIELDS {
+        return Err(Error::refused(Refusal::TooLarge));
+    }
+    Ok(())
+}
+
+/// The fields of a login, with `data` in its stored form.
+///
+/// # Errors
+///
+/// *Misuse* for an empty subject, *refused* if subject, roles, device and class together are too
+/// large.
+pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fields> {
+    if login.fields.subject_bytes().is_empty() {
+        return Err(Error::misuse(
+            "the subject of a login is empty: name the user",
+        ));
+    }
+    let check = |builder: &FieldsBuilder| match builder.size() {
+        ..=MAX_FIELDS => Ok(()),
+        _ => Err(Error::refused(Refusal::TooLarge)),
+    };
+    if login.device.is_none() && login.class.is_none() && data.is_none() {
+        check(&login.fields)?;
+        return Ok(login.fields.build());
+    }
+    let mut builder = login.fields.clone();
+    if let Some(device) = &login.device {
+        builder.device(device);
+    }
+    if let Some(class) = &login.class {
+        builder.class(class);
+    }
+    check(&builder)?;
+    if let Some(data) = data {
+        builder.data(data);
+    }
+    Ok(builder.build())
+}

@@ -1,0 +1,12 @@
+//! The contract of a session store, for those who implement one.
+
+pub use crate::login::handle::{Handle, partition};
+pub use crate::login::stamp::Stamp;
+pub use crate::store::answer::{Created, Removed, Renewed, Swept, Updated};
+pub use crate::store::ask::{Change, Limit, Load, Renewal, Scope};
+pub use crate::store::erased::DynSessionStore;
+pub use crate::store::listing::{Cursor, Listing, Page};
+pub use crate::store::proof::Proof;
+pub use crate::store::record::Record;
+pub use crate::store::session_store::SessionStore;
+pub use crate::store::touch::Touch;

@@ -1,0 +1,425 @@
+//! One row per login: what a store keeps, and every change that may happen to it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::public_id::PublicId;
+use crate::clock::{Timestamp, within};
+use crate::error::{Error, Result};
+use crate::login::fields::Fields;
+use crate::login::handle::Handle;
+use crate::login::stamp::Stamp;
+use crate::store::ask::{Change, Renewal, Scope};
+use crate::store::proof::Proof;
+use crate::store::touch::Touch;
+
+/// The version of the envelope that this crate writes.
+pub(crate) const FORMAT: u8 = 1;
+/// Bytes of the envelope in front of the fields.
+const HEAD: usize = 160;
+
+/// One login, as a store keeps it.
+///
+/// A store treats it as a value: it keeps it, hands it out, and changes it by the methods
+/// [`touch`](Self::touch), [`renew`](Self::renew), [`update`](Self::update) and
+/// [`confirm`](Self::confirm), each of which is one atomic step of the store. They are the same
+/// for every backend. Cheap to clone: small subjects, roles and data are inline.
+///
+/// It holds proofs (hashes) of credentials and no credential: who reads a store can log in as
+/// nobody (OWASP ASVS 7.2.3).
+#[derive(Clone)]
+pub struct Record {
+    pub(crate) handle: Handle,
+    pub(crate) generation: u32,
+    pub(crate) version: u64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) last_seen: Timestamp,
+    pub(crate) idle: u64,
+    pub(crate) current: Proof,
+    pub(crate) family: Proof,
+    pub(crate) confirmed: bool,
+    pub(crate) renewal_wanted: bool,
+    /// Apart, so that the many logins that have none are smaller by a cache line.
+    pub(crate) history: Option<Arc<History>>,
+    pub(crate) fields: Fields,
+}
+
+/// What not every login has: the renewal that made its current credential, at the time of its first
+/// use if there was one, and a place in a revocation log.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    pub(crate) previous: Proof,
+    pub(crate) seed: [u8; 16],
+    pub(crate) rotated_at: Timestamp,
+    pub(crate) stamp: Option<Stamp>,
+}
+
+impl History {
+    /// Nothing, if there is nothing to keep.
+    pub(crate) fn kept(self) -> Option<Arc<Self>> {
+        (self != Self::default()).then(|| Arc::new(self))
+    }
+}
+
+impl Record {
+    /// The renewal that made the current credential; all zero for one that was never renewed.
+    pub(crate) fn history(&self) -> History {
+        self.history.as_deref().copied().unwrap_or_default()
+    }
+
+    /// By which the store finds it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// Under which it may be shown and logged.
+    #[must_use]
+    pub fn public_id(&self) -> PublicId {
+        self.handle.public_id()
+    }
+
+    /// Whose login it is: what a store indexes for [`list`], [`remove_subject`] and the limit.
+    ///
+    /// [`list`]: crate::store::contract::SessionStore::list
+    /// [`remove_subject`]: crate::store::contract::SessionStore::remove_subject
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.fields.subject()
+    }
+
+    /// Counts changes of roles and data.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Counts renewals of the credential.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// When the login began.
+    #[must_use]
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// The first moment at which the login is over, however much it is used.
+    #[must_use]
+    pub fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// When it was last used, as far as noted.
+    #[must_use]
+    pub fn last_seen(&self) -> Timestamp {
+        self.last_seen
+    }
+
+    /// Seconds without use after which the login is over.
+    #[must_use]
+    pub fn idle(&self) -> u64 {
+        self.idle
+    }
+
+    /// Its place in the revocation log, if there is one.
+    #[must_use]
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.history().stamp
+    }
+
+    /// The first moment at which it is over if it is not used again: idle or absolute, whichever
+    /// comes first.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.last_seen.saturating_add(self.idle).min(self.deadline)
+    }
+
+    /// Whether it is still a login at `now`. One that ends exactly now is over.
+    #[must_use]
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        now < self.expires_at()
+    }
+
+    /// Whether it is still a login at `now`, by the idle time of the record or by the one that
+    /// `touch` brings, whichever is shorter: a policy that was tightened counts at once.
+    #[must_use]
+    pub fn is_alive_for(&self, touch: Option<Touch>, now: Timestamp) -> bool {
+        self.is_alive_if_seen(self.last_seen, touch, now)
+    }
+
+    /// The same if it was last used at `last_seen`, for a store that keeps that apart.
+    #[inline]
+    pub(crate) fn is_alive_if_seen(
+        &self,
+        last_seen: Timestamp,
+        touch: Option<Touch>,
+        now: Timestamp,
+    ) -> bool {
+        let idle = touch.map_or(self.idle, |touch| self.idle.min(touch.idle()));
+        now < last_seen.saturating_add(idle) && now < self.deadline
+    }
+
+    /// Notes a use at `seen_at`. Never shortens, never revives, never touches the version.
+    /// `false` if there was nothing to note.
+    pub fn touch(&mut self, seen_at: Timestamp) -> bool {
+        let notes = seen_at > self.last_seen && self.is_alive(seen_at);
+        if notes {
+            self.last_seen = seen_at;
+        }
+        notes
+    }
+
+    /// Whether `touch` asks to note a use at `now`: once in an eighth of the shorter idle time,
+    /// that of the record or that of `touch`.
+    #[must_use]
+    pub fn wants_touch(&self, touch: Touch, now: Timestamp) -> bool {
+        let shorter = Touch::new(touch.idle().min(self.idle));
+        now.saturating_since(self.last_seen) >= shorter.throttle()
+    }
+
+    /// Sets when it was last used, for a store whose own server decides on the idle time and
+    /// therefore knows that the record is alive.
+    pub fn set_last_seen(&mut self, seen_at: Timestamp) {
+        self.last_seen = seen_at;
+    }
+
+    /// Moves on to the next credential, if the presented proof is the current one and its last
+    /// renewal is out of the overlap. `false` if it stays as it is, as one that is over does.
+    pub fn renew(&mut self, renewal: &Renewal, now: Timestamp) -> bool {
+        if !self.is_alive_for(Some(Touch::new(renewal.idle)), now) {
+            return false;
+        }
+        let history = self.history();
+        let rests = self.generation > 0 && within(history.rotated_at, renewal.overlap, now);
+        let Some(next) = self.generation.checked_add(1) else {
+            return false;
+        };
+        if rests || renewal.generation != self.generation || renewal.presented != self.current {
+            return false;
+        }
+        let history = History {
+            previous: self.current,
+            seed: renewal.seed,
+            rotated_at: now,
+            stamp: history.stamp,
+        };
+        self.history = history.kept();
+        self.current = renewal.next;
+        self.generation = next;
+        self.last_seen = self.last_seen.max(now);
+        self.idle = renewal.idle;
+        self.confirmed = false;
+        self.renewal_wanted = false;
+        true
+    }
+
+    /// Replaces roles, data or stamp, if `expected` is the version. `false` if it is not.
+    /// Other roles make a renewal of the credential due (OWASP ASVS 7.2.4).
+    pub fn update(&mut self, expected: u64, change: &Change) -> bool {
+        if expected != self.version {
+            return false;
+        }
+        let roles = change.roles.as_ref();
+        let data = change.data.as_ref().map(Option::as_deref);
+        if roles.is_some() || data.is_some() {
+            let roles = roles.map(|roles| roles.iter().map(String::as_str));
+            self.renewal_wanted |= roles
+                .clone()
+                .is_some_and(|roles| !roles.eq(self.fields.roles()));
+            self.fields = self.fields.with(roles, data);
+        }
+        if change.stamp.is_some() {
+            let history = History {
+                stamp: change.stamp,
+                ..self.history()
+            };
+            self.history = history.kept();
+        }
+        self.version = self.version.saturating_add(1);
+        true
+    }
+
+    /// Notes that the credential of `generation` has been used for the first time, if it is the
+    /// current one. `false` if there was nothing to note.
+    ///
+    /// The overlap counts from then on: the answer that carried the credential may have been lost
+    /// and given again, and requests with the replaced one are under way now.
+    pub fn confirm(&mut self, generation: u32, now: Timestamp) -> bool {
+        let notes = generation == self.generation && !self.confirmed;
+        if notes {
+            self.confirmed = true;
+            let history = self.history();
+            let history = History {
+                rotated_at: history.rotated_at.max(now),
+                ..history
+            };
+            self.history = history.kept();
+        }
+        notes
+    }
+
+    /// Whether `scope` covers it.
+    #[must_use]
+    pub fn is_in(&self, scope: &Scope) -> bool {
+        let before = scope.before.is_none_or(|limit| match self.stamp() {
+            Some(stamp) if stamp.incarnation() == limit.incarnation() => {
+                stamp.position() < limit.position()
+            }
+            // Stamped by another log or by none: its place is unknown, so it goes.
+            _ => true,
+        });
+        before && scope.keep != Some(self.handle)
+    }
+
+    /// The bytes that a store keeps. All numbers are big-endian:
+    ///
+    /// | at | size | what |
+    /// |---|---|---|
+    /// | 0 | 1 | format, 1 |
+    /// | 1 | 1 | confirmed: 1 once the current credential was used |
+    /// | 2 | 1 | renewal wanted, 0 or 1 |
+    /// | 3 | 1 | stamped, 0 or 1 |
+    /// | 4 | 4 | generation |
+    /// | 8 | 8 | version |
+    /// | 16 | 8 | created at, seconds since 1970 |
+    /// | 24 | 8 | authenticated at |
+    /// | 32 | 8 | deadline |
+    /// | 40 | 8 | rotated at, or first used after that |
+    /// | 48 | 8 | last seen |
+    /// | 56 | 8 | idle, seconds |
+    /// | 64 | 16 | handle |
+    /// | 80 | 16 | proof of the current credential |
+    /// | 96 | 16 | proof of the previous one |
+    /// | 112 | 16 | proof of the family |
+    /// | 128 | 16 | seed of the current credential |
+    /// | 144 | 16 | stamp: incarnation, position |
+    /// | 160 | | fields: tag, length in base 128, bytes; subject 1, role 2, device 3, data 4, class 5; unknown tags are kept below 128 and unreadable from there |
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let history = self.history();
+        let fields = self.fields.as_bytes();
+        let mut bytes = Vec::with_capacity(HEAD + fields.len());
+        bytes.extend([
+            FORMAT,
+            u8::from(self.confirmed),
+            u8::from(self.renewal_wanted),
+            u8::from(history.stamp.is_some()),
+        ]);
+        bytes.extend(self.generation.to_be_bytes());
+        bytes.extend(self.version.to_be_bytes());
+        for time in [
+            self.created_at,
+            self.authenticated_at,
+            self.deadline,
+            history.rotated_at,
+            self.last_seen,
+        ] {
+            bytes.extend(time.unix().to_be_bytes());
+        }
+        bytes.extend(self.idle.to_be_bytes());
+        bytes.extend(self.handle.as_bytes());
+        for proof in [&self.current, &history.previous, &self.family] {
+            bytes.extend(proof.as_bytes());
+        }
+        bytes.extend(history.seed);
+        bytes.extend(history.stamp.map_or([0; 16], Stamp::to_bytes));
+        bytes.extend(fields);
+        bytes
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote. Fields that this version does not know are kept.
+    ///
+    /// # Errors
+    ///
+    /// *Rejected* as unreadable if the bytes are anything else, a newer format included.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        Self::read(bytes).ok_or_else(Error::unreadable)
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut head = Head(bytes);
+        let [FORMAT, confirmed, renewal_wanted, stamped] = head.take()? else {
+            return None;
+        };
+        let generation = u32::from_be_bytes(head.take()?);
+        let version = u64::from_be_bytes(head.take()?);
+        let created_at = head.time()?;
+        let authenticated_at = head.time()?;
+        let deadline = head.time()?;
+        let rotated_at = head.time()?;
+        let last_seen = head.time()?;
+        let idle = u64::from_be_bytes(head.take()?);
+        let handle = Handle::from_bytes(head.take()?);
+        let current = Proof::from_bytes(head.take()?);
+        let previous = Proof::from_bytes(head.take()?);
+        let family = Proof::from_bytes(head.take()?);
+        let seed = head.take()?;
+        let stamp = Stamp::from_bytes(head.take()?);
+        let history = History {
+            previous,
+            seed,
+            rotated_at,
+            stamp: flag(stamped)?.then_some(stamp),
+        };
+        Some(Self {
+            handle,
+            generation,
+            version,
+            created_at,
+            authenticated_at,
+            deadline,
+            last_seen,
+            idle,
+            current,
+            family,
+            confirmed: flag(confirmed)?,
+            renewal_wanted: flag(renewal_wanted)?,
+            history: history.kept(),
+            fields: Fields::decode(head.0)?,
+        })
+    }
+}
+
+fn flag(byte: u8) -> Option<bool> {
+    match byte {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+/// What is left to read of an envelope.
+struct Head<'a>(&'a [u8]);
+
+impl Head<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn time(&mut self) -> Option<Timestamp> {
+        let seconds = u64::from_be_bytes(self.take()?);
+        (seconds <= Timestamp::MAX.unix()).then(|| Timestamp::from_unix(seconds))
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("id", &self.public_id())
+            .field("fields", &self.fields)
+            .field("version", &self.version)
+            .field("generation", &self.generation)
+            .field("created_at", &self.created_at)
+            .field("deadline", &self.deadline)
+            .field("last_seen", &self.last_seen)
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}
