@@ -131,13 +131,13 @@ fn store_of(capacity: usize, clock: &Later) -> Sessions {
         .unwrap()
 }
 
-/// Sessions at most that are verified, and as many that are renewed.
+/// Sessions at most that are verified, and as many that are rotated.
 const PICKED: usize = 16_384;
 
 fn sessions(count: usize, options: &Options) -> Vec<Row> {
     let [group, acts] = [
         format!("{count} sessions"),
-        format!("create and renew, {count} sessions"),
+        format!("create and rotate, {count} sessions"),
     ];
     if !options.wants(&group) && !options.wants(&acts) {
         return Vec::new();
@@ -166,8 +166,8 @@ fn sessions(count: usize, options: &Options) -> Vec<Row> {
             "bytes",
         ),
     ];
-    let (verified, renewed) = credentials.split_at_mut(picked);
-    let times = create_and_renew(acts, &auth, verified, renewed, options);
+    let (verified, rotated) = credentials.split_at_mut(picked);
+    let times = create_and_rotate(acts, &auth, verified, rotated, options);
     if !options.wants(&group) {
         return times;
     }
@@ -182,11 +182,11 @@ fn sessions(count: usize, options: &Options) -> Vec<Row> {
 }
 
 /// Beside verifying, as that is what a service does most.
-fn create_and_renew(
+fn create_and_rotate(
     group: String,
     auth: &Sessions,
     verified: &[String],
-    renewed: &mut [String],
+    rotated: &mut [String],
     options: &Options,
 ) -> Vec<Row> {
     let mut random = harness::Random(options.seed);
@@ -220,8 +220,8 @@ fn create_and_renew(
                 issued
             },
         )
-        .add("renew", || {
-            let credential = &mut renewed[random.below(renewed.len())];
+        .add("rotate", || {
+            let credential = &mut rotated[random.below(rotated.len())];
             let issued = now(auth.refresh(credential)).unwrap();
             credential.replace_range(.., issued.credential().reveal());
             issued

@@ -59,7 +59,7 @@ async fn client(service: Arc<Service>, number: usize) -> Result<()> {
         }
         let auth = service.auth();
         if (request + number).is_multiple_of(200) {
-            let _ = auth.revoke(held.renewable().reveal()).await?;
+            let _ = auth.revoke(held.refreshable().reveal()).await?;
             held = auth.issue(login()).await?;
         }
         let caller = auth.verify(held.credential().reveal()).await;
@@ -69,11 +69,11 @@ async fn client(service: Arc<Service>, number: usize) -> Result<()> {
         }
         // As a layer in front of the handlers would.
         let is_due = match &caller {
-            Ok(caller) => caller.renewal_due(),
+            Ok(caller) => caller.refresh_due(),
             Err(error) => error.rejection() == Some(Rejection::Expired),
         };
         if is_due {
-            held = auth.refresh(held.renewable().reveal()).await?;
+            held = auth.refresh(held.refreshable().reveal()).await?;
         }
         tokio::task::yield_now().await;
     }

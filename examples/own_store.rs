@@ -13,7 +13,7 @@ use statewise::clock::Timestamp;
 use statewise::session::{Cursor, Limit, Removed, SessionAuthenticator};
 use statewise::store::contract::Stamp;
 use statewise::store::contract::{
-    Change, Created, Handle, Listing, Load, Page, Record, Renewal, Renewed, Scope, SessionStore,
+    Change, Created, Handle, Listing, Load, Page, Record, Rotated, Rotation, Scope, SessionStore,
     Swept, Updated,
 };
 use statewise::testkit::block_on;
@@ -85,15 +85,15 @@ impl SessionStore for MapStore {
         Ok(alive(&mut self.rows(), handle, load, now).cloned())
     }
 
-    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
+    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
         let mut rows = self.rows();
         let Some(row) = alive(&mut rows, handle, Load::new(), now) else {
-            return Ok(Renewed::Absent);
+            return Ok(Rotated::Absent);
         };
-        Ok(if row.renew(renewal, now) {
-            Renewed::Advanced(row.clone())
+        Ok(if row.rotate(rotation, now) {
+            Rotated::Advanced(row.clone())
         } else {
-            Renewed::Unchanged(row.clone())
+            Rotated::Unchanged(row.clone())
         })
     }
 

@@ -110,7 +110,7 @@ async fn observe<A: Authenticator<Data = ()>>(
     cells.push(seen(apart.verify(first).await));
 
     clock.advance(MINUTE);
-    let refreshed = auth.refresh(issued.renewable().reveal()).await?;
+    let refreshed = auth.refresh(issued.refreshable().reveal()).await?;
     let credential = refreshed.credential().reveal();
     let kept = refreshed.identity().deadline() == issued.identity().deadline();
     let deadline = if kept {
@@ -123,8 +123,8 @@ async fn observe<A: Authenticator<Data = ()>>(
 
     // Bob's browser refreshes and goes on with the new credential; then the old one comes back.
     let replaced = auth.issue(Login::new("bob")).await?;
-    let renewed = auth.refresh(replaced.renewable().reveal()).await?;
-    let _ = auth.verify(renewed.credential().reveal()).await?;
+    let rotated = auth.refresh(replaced.refreshable().reveal()).await?;
+    let _ = auth.verify(rotated.credential().reveal()).await?;
     clock.advance(MINUTE);
     cells.push(seen(auth.verify(replaced.credential().reveal()).await));
 
@@ -144,7 +144,7 @@ async fn observe<A: Authenticator<Data = ()>>(
     let mut stolen = credential.to_owned();
     let mut lasted = Duration::ZERO;
     while let Ok(next) = auth.refresh(&stolen).await {
-        stolen = next.renewable().reveal().to_owned();
+        stolen = next.refreshable().reveal().to_owned();
         clock.advance(MINUTE);
         lasted += MINUTE;
     }

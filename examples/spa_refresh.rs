@@ -56,7 +56,7 @@ struct Browser<A> {
 impl<A: Authenticator<Data = ()>> Browser<A> {
     fn keep(&self, issued: &Issued) {
         let access = issued.credential().reveal().to_owned();
-        let refresh = issued.renewable().reveal().to_owned();
+        let refresh = issued.refreshable().reveal().to_owned();
         *self.lock() = (access, refresh);
     }
 
@@ -146,12 +146,12 @@ async fn main() -> Result<()> {
     let (_, stale) = browser.held();
     let _lost = service.refresh(&stale).await?;
     clock.advance(60 * MINUTE);
-    let recovered = service.refresh(&stale).await?;
+    let orphaned = service.refresh(&stale).await?;
     println!(
         "an hour after a lost answer:          {:?}",
-        recovered.outcome()
+        orphaned.outcome()
     );
-    browser.keep(&recovered);
+    browser.keep(&orphaned);
 
     // A copy, presented when its successor has been refreshed.
     let (_, copied) = browser.held();

@@ -64,7 +64,7 @@ impl Node {
     }
 
     async fn accepts(&self, credential: &str) -> Result<bool, Failure> {
-        let verdict = if self.tokens.accepts(credential) {
+        let verdict = if self.tokens.is_well_formed(credential) {
             self.tokens.verify_now(credential)
         } else {
             self.sessions.verify(credential).await

@@ -32,13 +32,13 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 
     /// Whether `credential` has the shape of one of this strategy's. No I/O and no hashing: for
     /// telling strategies apart, and no proof of anything.
-    fn accepts(&self, credential: &str) -> bool;
+    fn is_well_formed(&self, credential: &str) -> bool;
 
-    /// One made-up credential of each shape that [`accepts`](Self::accepts) takes. They prove
+    /// One made-up credential of each shape that [`is_well_formed`](Self::is_well_formed) takes. They prove
     /// nothing: they tell whether two strategies could take one credential for theirs.
     ///
     /// None by default, which says that nobody can tell.
-    fn shapes(&self) -> Vec<String> {
+    fn sample_credentials(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -61,8 +61,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         login: Login<Self::Data>,
     ) -> impl Future<Output = Result<Issued<Self::Data>>> + Send;
 
-    /// Verifies what a request presented. Never renews and never hands out a credential:
-    /// [`Identity::renewal_due`] says when the caller should [`refresh`](Self::refresh).
+    /// Verifies what a request presented. Never rotates and never hands out a credential:
+    /// [`Identity::refresh_due`] says when the caller should [`refresh`](Self::refresh).
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         presented: Presented<'_>,
     ) -> impl Future<Output = Result<Identity<Self::Data>>> + Send;
 
-    /// Exchanges [what is renewable](Issued::renewable) for a fresh credential of the same login.
+    /// Exchanges [what is refreshable](Issued::refreshable) for a fresh credential of the same login.
     /// **Never moves the authentication time or the deadline** (OWASP ASVS 7.3.2).
     ///
     /// # Errors
@@ -223,10 +223,10 @@ impl fmt::Debug for Presented<'_> {
 /// # Ok::<(), statewise::Error>(())
 /// ```
 pub trait DynAuthenticator<D>: fmt::Debug + Send + Sync + 'static {
-    /// See [`Authenticator::accepts`].
-    fn accepts_dyn(&self, credential: &str) -> bool;
-    /// See [`Authenticator::shapes`].
-    fn shapes_dyn(&self) -> Vec<String>;
+    /// See [`Authenticator::is_well_formed`].
+    fn is_well_formed_dyn(&self, credential: &str) -> bool;
+    /// See [`Authenticator::sample_credentials`].
+    fn sample_credentials_dyn(&self) -> Vec<String>;
     /// See [`Authenticator::issue`].
     fn issue_dyn(&self, login: Login<D>) -> BoxFuture<'_, Result<Issued<D>>>;
     /// See [`Authenticator::verify_with`].
@@ -245,12 +245,12 @@ pub trait DynAuthenticator<D>: fmt::Debug + Send + Sync + 'static {
 }
 
 impl<A: Authenticator> DynAuthenticator<A::Data> for A {
-    fn accepts_dyn(&self, credential: &str) -> bool {
-        self.accepts(credential)
+    fn is_well_formed_dyn(&self, credential: &str) -> bool {
+        self.is_well_formed(credential)
     }
 
-    fn shapes_dyn(&self) -> Vec<String> {
-        self.shapes()
+    fn sample_credentials_dyn(&self) -> Vec<String> {
+        self.sample_credentials()
     }
 
     fn issue_dyn(&self, login: Login<A::Data>) -> BoxFuture<'_, Result<Issued<A::Data>>> {
@@ -284,12 +284,12 @@ impl<A: Authenticator> DynAuthenticator<A::Data> for A {
 impl<D: Send + Sync + 'static> Authenticator for dyn DynAuthenticator<D> {
     type Data = D;
 
-    fn accepts(&self, credential: &str) -> bool {
-        self.accepts_dyn(credential)
+    fn is_well_formed(&self, credential: &str) -> bool {
+        self.is_well_formed_dyn(credential)
     }
 
-    fn shapes(&self) -> Vec<String> {
-        self.shapes_dyn()
+    fn sample_credentials(&self) -> Vec<String> {
+        self.sample_credentials_dyn()
     }
 
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
@@ -322,12 +322,12 @@ macro_rules! forward_to_pointee {
         impl<A: Authenticator + ?Sized> Authenticator for $pointer<A> {
             type Data = A::Data;
 
-            fn accepts(&self, credential: &str) -> bool {
-                (**self).accepts(credential)
+            fn is_well_formed(&self, credential: &str) -> bool {
+                (**self).is_well_formed(credential)
             }
 
-            fn shapes(&self) -> Vec<String> {
-                (**self).shapes()
+            fn sample_credentials(&self) -> Vec<String> {
+                (**self).sample_credentials()
             }
 
             fn issue(

@@ -30,7 +30,7 @@ pub struct Login<D = ()> {
     /// Subject and roles, as they are kept: what is small allocates nothing.
     pub(crate) fields: FieldsBuilder,
     pub(crate) device: Option<String>,
-    pub(crate) class: Option<String>,
+    pub(crate) acr: Option<String>,
     pub(crate) data: D,
     pub(crate) replaces: Option<String>,
     pub(crate) authenticated_at: Option<Timestamp>,
@@ -45,7 +45,7 @@ impl Login {
         Self {
             fields: FieldsBuilder::new(subject.as_ref()),
             device: None,
-            class: None,
+            acr: None,
             data: (),
             replaces: None,
             authenticated_at: None,
@@ -78,8 +78,8 @@ impl<D> Login<D> {
 
     /// Names the authentication context class: how strongly the user proved who they are, such as
     /// `aal2`, in the application's own scale (OpenID Connect Core, `acr`; RFC 9470, section 1).
-    pub fn class(mut self, class: impl Into<String>) -> Self {
-        self.class = Some(class.into());
+    pub fn acr(mut self, acr: impl Into<String>) -> Self {
+        self.acr = Some(acr.into());
         self
     }
 
@@ -90,7 +90,7 @@ impl<D> Login<D> {
         Login {
             fields: self.fields,
             device: self.device,
-            class: self.class,
+            acr: self.acr,
             data,
             replaces: self.replaces,
             authenticated_at: self.authenticated_at,
@@ -135,7 +135,7 @@ impl<D> Login<D> {
             subject: self.fields.subject().to_owned(),
             roles: self.fields.roles().map(str::to_owned).collect(),
             device: self.device,
-            class: self.class,
+            acr: self.acr,
             data: self.data,
             replaces: self.replaces,
             authenticated_at: self.authenticated_at.map(Into::into),
@@ -155,7 +155,7 @@ pub struct LoginParts<D> {
     /// The device or client.
     pub device: Option<String>,
     /// The authentication context class.
-    pub class: Option<String>,
+    pub acr: Option<String>,
     /// The application's data.
     pub data: D,
     /// The credential to revoke first. A secret.
@@ -174,7 +174,7 @@ impl<D> fmt::Debug for LoginParts<D> {
             .field("subject", &self.subject)
             .field("roles", &self.roles)
             .field("device", &self.device)
-            .field("class", &self.class)
+            .field("acr", &self.acr)
             .field("replaces", &self.replaces.as_ref().map(|_| REDACTED))
             .finish_non_exhaustive()
     }
@@ -186,7 +186,7 @@ impl<D> fmt::Debug for Login<D> {
             .field("subject", &self.subject())
             .field("roles", &self.fields.roles().collect::<Vec<_>>())
             .field("device", &self.device)
-            .field("class", &self.class)
+            .field("acr", &self.acr)
             .field("replaces", &self.replaces.as_ref().map(|_| REDACTED))
             .finish_non_exhaustive()
     }

@@ -33,7 +33,7 @@
 //! | a copy of the session table | it holds hashes of 128-bit secrets; nothing in it can be presented |
 //! | session fixation | [`Login::replaces`](crate::Login::replaces) ends what was presented before; an id is never taken from a client |
 //! | a late write after logout | no write but `create` makes a row, and handles are never reused |
-//! | a stolen session credential | where it is renewed in use ([`renew_after`](crate::session::SessionBuilder::renew_after)), the second holder is noticed, and the login ends |
+//! | a stolen session credential | where it is rotated in use ([`rotate_after`](crate::session::SessionBuilder::rotate_after)), the second holder is noticed, and the login ends |
 //! | a stolen refresh credential | the same, whenever it is presented after its successor was refreshed; [`hybrid`](crate::compose::hybrid) says where the two cannot be told apart |
 //! | one kind of credential in the place of another | session, refresh credential and access token differ in shape, in key and in what the store recognises |
 //! | `alg` confusion, `none`, `crit`, `jwk`, `jku`, `x5u`, `zip` | the header of our tokens is a constant that is compared, not parsed |

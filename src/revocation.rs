@@ -53,7 +53,7 @@
 //! #     .build()?;
 //! # view.follow().await?;
 //! # let (now, hour) = (OffsetDateTime::now_utc(), std::time::Duration::from_secs(3600));
-//! # let alice = Identity::assert(Login::new("alice"), now, now + hour)?;
+//! # let alice = Identity::unverified(Login::new("alice"), now, now + hour)?;
 //! # assert!(serve(yield_now(), &alice, &view).await.is_ok());
 //! // Somebody logs her out while she is connected.
 //! let connection = async {

@@ -11,7 +11,7 @@
 //! use, at most once in an eighth of the idle lifetime, so that a session may end that much early
 //! and never late. Nothing moves the deadline.
 //!
-//! # Renewal
+//! # Rotation
 //!
 //! [`refresh`](crate::Authenticator::refresh) replaces the credential in place: the same record,
 //! the same deadline, one successor for any number of parallel calls. Each client that asks with
@@ -22,12 +22,12 @@
 //!
 //! | presented | judged | answer |
 //! |---|---|---|
-//! | within the overlap (10 s) of the renewal, or of the successor's first use | honest: requests in flight, other tabs | works |
+//! | within the overlap (10 s) of the rotation, or of the successor's first use | honest: requests in flight, other tabs | works |
 //! | within the grace (30 s), successor not used yet | honest: the answer is on its way or lost | works |
-//! | later, successor never used | orphaned: the answer was lost | works, or ends the login ([`strict_orphans`]) |
+//! | later, successor never used | orphaned: the answer was lost | works, or ends the login ([`reject_orphaned`]) |
 //! | successor used | **reused**: somebody holds a copy | the login ends ([`Error::theft`]) |
 //!
-//! In all cases that work, [`Identity::renewal_due`] asks the caller to refresh. Two holders who
+//! In all cases that work, [`Identity::refresh_due`] asks the caller to refresh. Two holders who
 //! both refresh inside every overlap are never told apart: the price of any such window.
 //! A wrong secret under a right handle ends nothing, so that nobody can log out another.
 //!
@@ -36,15 +36,14 @@
 //! [`store`](crate::store) lists what there is. A store of your own implements [`SessionStore`](crate::store::contract::SessionStore);
 //! the `testkit` feature puts it to the test.
 //!
-//! [`strict_orphans`]: SessionBuilder::strict_orphans
+//! [`reject_orphaned`]: SessionBuilder::reject_orphaned
 //! [`Error::theft`]: crate::Error::theft
-//! [`Identity::renewal_due`]: crate::Identity::renewal_due
+//! [`Identity::refresh_due`]: crate::Identity::refresh_due
 
 pub(crate) mod authenticator;
 pub(crate) mod builder;
 pub(crate) mod change;
 pub(crate) mod credential;
-pub(crate) mod ended;
 pub(crate) mod fence;
 pub(crate) mod judge;
 pub(crate) mod lifetime;

@@ -38,6 +38,7 @@ pub mod contract;
 
 pub(crate) mod answer;
 pub(crate) mod ask;
+pub(crate) mod ended;
 pub(crate) mod erased;
 pub(crate) mod listing;
 pub(crate) mod proof;

@@ -44,7 +44,9 @@ mod sample;
 mod world;
 mod wrapping;
 
-pub use crate::{forward_session_store, revocation_log_laws, session_store_laws};
+pub use crate::forward_session_store;
+pub use crate::revocation_log_laws;
+pub use crate::session_store_laws;
 pub use clock::ManualClock;
 pub use executor::{block_on, caught, give_up_after, interleave, spread, yield_now};
 pub use faulty::{Fault, FaultyStore, Method, YieldingStore};

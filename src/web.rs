@@ -18,7 +18,7 @@
 //!     if !OriginPolicy::new().allows(method, authority, fields) {
 //!         return Ok(None); // 403
 //!     }
-//!     match Cookie::default().find(fields, |value| auth.accepts(value)) {
+//!     match Cookie::default().find(fields, |value| auth.is_well_formed(value)) {
 //!         Found::One(credential) => auth.verify(credential).await.map(Some),
 //!         _ => Ok(None),
 //!     }

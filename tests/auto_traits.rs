@@ -20,8 +20,8 @@ use statewise::session::{
 use statewise::store::MemoryStore;
 use statewise::store::contract::Stamp;
 use statewise::store::contract::{
-    Change, Created, DynSessionStore, Handle, Listing, Load, Page, Proof, Record, Renewal, Renewed,
-    Scope, SessionStore, Swept, Touch, Updated,
+    Change, Created, DynSessionStore, Handle, Listing, Load, Page, Proof, Record, Rotated,
+    Rotation, Scope, SessionStore, Swept, Touch, Updated,
 };
 use statewise::testkit::{FaultyStore, ManualClock, MemoryFixture};
 use statewise::token::{
@@ -74,8 +74,8 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<Proof>();
     crosses_threads::<Record>();
     crosses_threads::<Removed>();
-    crosses_threads::<Renewal>();
-    crosses_threads::<Renewed>();
+    crosses_threads::<Rotation>();
+    crosses_threads::<Rotated>();
     crosses_threads::<Replaced>();
     crosses_threads::<Replacement<String>>();
     crosses_threads::<Scope>();

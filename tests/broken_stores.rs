@@ -15,8 +15,8 @@ mod fills_its_cache_late;
 mod forgets_the_idle_deadline;
 #[path = "broken_stores/ignores_versions.rs"]
 mod ignores_versions;
-#[path = "broken_stores/lets_two_renewals_win.rs"]
-mod lets_two_renewals_win;
+#[path = "broken_stores/lets_two_rotations_win.rs"]
+mod lets_two_rotations_win;
 #[path = "broken_stores/overwrites_on_create.rs"]
 mod overwrites_on_create;
 #[path = "broken_stores/resurrects_on_touch.rs"]
@@ -73,8 +73,8 @@ rejected! {
         => delete_05_no_late_fill, concur_02_is_linearizable;
     forgets_the_idle_deadline_is_rejected: forgets_the_idle_deadline::ForgetsTheIdleDeadline
         => read_02_over_is_none_before_any_sweep, expiry_01_the_first_limit_ends_it;
-    lets_two_renewals_win_is_rejected: lets_two_renewals_win::LetsTwoRenewalsWin
-        => rotate_03_one_renewal_wins, refresh_03_parallel_refreshes_agree;
+    lets_two_rotations_win_is_rejected: lets_two_rotations_win::LetsTwoRotationsWin
+        => rotate_03_one_rotation_wins, refresh_03_parallel_refreshes_agree;
     exceeds_the_limit_is_rejected: exceeds_the_limit::ExceedsTheLimit
         => limit_01_rejects_what_is_too_much;
 }

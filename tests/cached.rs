@@ -38,7 +38,7 @@ struct Shared {
 
 impl SessionStore for Shared {
     forward_session_store! {
-        inner: create, renew, update, confirm, remove, remove_subject, list, sweep, begin,
+        inner: create, rotate, update, confirm, remove, remove_subject, list, sweep, begin,
             staleness, upkeep
     }
 
@@ -236,13 +236,13 @@ fn changes_are_seen_elsewhere() {
 }
 
 #[test]
-fn a_credential_renewed_elsewhere_is_known_here() {
+fn a_credential_rotated_elsewhere_is_known_here() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let old = log_in(&here, "alice");
     assert!(accepts(&there, &old));
-    let renewed = block_on(here.refresh(&old)).unwrap();
-    let new = renewed.credential().reveal();
+    let rotated = block_on(here.refresh(&old)).unwrap();
+    let new = rotated.credential().reveal();
     // The copy has never heard of this generation.
     assert!(accepts(&there, new) && accepts(&there, &old));
     // Used, and then replayed after the grace: theft, on whichever node, and the end on both.

@@ -121,10 +121,10 @@ const HERE: Scenario = Scenario {
 fn a_revoked_session() {
     holds("session revoked elsewhere", &REVOKED);
     holds("session revoked here", &HERE);
-    let renew = true;
+    let rotate = true;
     holds(
-        "session revoked elsewhere x renewed",
-        &Scenario { renew, ..REVOKED },
+        "session revoked elsewhere x rotated",
+        &Scenario { rotate, ..REVOKED },
     );
     for (name, update) in [("elsewhere", Place::Elsewhere), ("here", Place::Here)] {
         let revoke = Place::Nowhere;
@@ -150,10 +150,10 @@ fn a_revoked_session() {
     if is_deep() {
         let both = Scenario {
             times,
-            renew,
+            rotate,
             ..REVOKED
         };
-        holds("session revoked elsewhere x renewed, wider", &both);
+        holds("session revoked elsewhere x rotated, wider", &both);
         let verifiers = 2;
         holds(
             "session revoked elsewhere x two verify",
@@ -268,15 +268,15 @@ fn each_rule_for_sessions_is_needed() {
         time_after_swap: true,
         ..rules
     };
-    let renewed = Scenario {
-        renew: true,
+    let rotated = Scenario {
+        rotate: true,
         ..REVOKED
     };
     without(
         "time read after the compare-and-swap",
         "I3",
         time_after_swap,
-        renewed,
+        rotated,
     );
     let no_second_removal = Rules {
         no_second_removal: true,

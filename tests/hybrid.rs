@@ -100,21 +100,21 @@ fn cause<T: std::fmt::Debug>(answer: Result<T>) -> Option<Rejection> {
 fn a_day_with_it() {
     let (auth, clock) = hybrid();
     let login = Login::new("alice").role("admin").device("phone");
-    let login = login.class("aal2");
+    let login = login.acr("aal2");
     let mut issued = block_on(auth.issue(login)).unwrap();
     let first = issued.identity().clone();
     assert_eq!(issued.outcome(), Outcome::New);
-    assert_eq!(issued.renewable().reveal(), refresh(&issued));
+    assert_eq!(issued.refreshable().reveal(), refresh(&issued));
     for round in 1..=100_u64 {
         let caller = block_on(auth.verify(access(&issued))).unwrap();
         assert_eq!(caller.subject(), "alice");
         assert!(caller.has_role("admin"));
         assert_eq!(caller.device(), Some("phone"));
-        assert_eq!(caller.class(), Some("aal2"));
+        assert_eq!(caller.acr(), Some("aal2"));
         assert_eq!(caller.id(), first.id());
         assert_eq!(caller.authenticated_at(), first.authenticated_at());
         assert_eq!(caller.expires_at(), issued.expires_at());
-        assert!(!caller.renewal_due());
+        assert!(!caller.refresh_due());
         clock.advance(seconds(ACCESS));
         assert_eq!(
             cause(auth.verify_now(access(&issued))),
@@ -143,7 +143,7 @@ fn neither_kind_is_taken_for_the_other() {
     let (auth, clock) = hybrid();
     let issued = login(&auth, "alice");
     let (access, refresh) = (access(&issued), refresh(&issued));
-    assert!(auth.accepts(access) && auth.accepts(refresh));
+    assert!(auth.is_well_formed(access) && auth.is_well_formed(refresh));
     assert_eq!(
         cause(block_on(auth.verify(refresh))),
         Some(Rejection::Malformed)
@@ -157,7 +157,7 @@ fn neither_kind_is_taken_for_the_other() {
     let plain: SessionAuthenticator<_> =
         sessions(Arc::clone(auth.store()), &clock).build().unwrap();
     let bare = refresh.strip_prefix("rt_").unwrap();
-    assert!(!plain.accepts(refresh) && !auth.accepts(bare));
+    assert!(!plain.is_well_formed(refresh) && !auth.is_well_formed(bare));
     assert_eq!(
         cause(block_on(plain.verify(refresh))),
         Some(Rejection::Malformed)
@@ -239,9 +239,9 @@ fn other_tabs_and_lost_answers_are_honest_and_thieves_are_not() {
     );
     clock.advance(seconds(1));
     // A client that slept on a dead network.
-    let recovered = exchange(&auth, &first).unwrap();
-    assert_eq!(recovered.outcome(), Outcome::Recovered);
-    assert_eq!(refresh(&recovered), refresh(&second));
+    let orphaned = exchange(&auth, &first).unwrap();
+    assert_eq!(orphaned.outcome(), Outcome::Orphaned);
+    assert_eq!(refresh(&orphaned), refresh(&second));
     // Once the successor was refreshed, the first one is a copy in other hands.
     let third = exchange(&auth, &second).unwrap();
     assert_eq!(third.outcome(), Outcome::Rotated);
@@ -257,7 +257,7 @@ fn other_tabs_and_lost_answers_are_honest_and_thieves_are_not() {
 #[test]
 fn strict_orphans_end_the_login() {
     let clock = ManualClock::default();
-    let strict = sessions(memory(), &clock).strict_orphans();
+    let strict = sessions(memory(), &clock).reject_orphaned();
     let auth: Hybrid = HybridAuthenticator::new(tokens(&key()), strict).unwrap();
     let first = login(&auth, "alice");
     clock.advance(seconds(ACCESS));
@@ -274,7 +274,7 @@ fn with_no_grace_there_is_one_success() {
     let closed = sessions(memory(), &clock)
         .overlap(seconds(0))
         .grace(seconds(0))
-        .strict_orphans();
+        .reject_orphaned();
     let auth: Hybrid = HybridAuthenticator::new(tokens(&key()), closed).unwrap();
     let first = login(&auth, "alice");
     assert_eq!(exchange(&auth, &first).unwrap().outcome(), Outcome::Rotated);
@@ -522,14 +522,14 @@ fn a_store_that_fails_is_unavailable_and_never_asked_to_verify() {
             .unwrap_err()
             .is_unavailable()
     );
-    fails(Method::Renew);
+    fails(Method::Rotate);
     clock.advance(seconds(ACCESS));
     assert!(exchange(&auth, &issued).unwrap_err().is_unavailable());
     assert!(!auth.store().has_plans());
 
-    // The answer to a renewal is lost: the retry gets what it would have got.
+    // The answer to a rotation is lost: the retry gets what it would have got.
     auth.store()
-        .fail_nth_of(Method::Renew, 1, Fault::LosesAnswer);
+        .fail_nth_of(Method::Rotate, 1, Fault::LosesAnswer);
     assert!(exchange(&auth, &issued).unwrap_err().is_unavailable());
     auth.store().reset();
     let retried = exchange(&auth, &issued).unwrap();
@@ -581,7 +581,7 @@ fn a_configuration_that_cannot_work_is_refused() {
             ),
             fine(),
         ),
-        build(tokens(&key()), fine().renew_after(seconds(60))),
+        build(tokens(&key()), fine().rotate_after(seconds(60))),
         build(tokens(&key()), fine().grace(seconds(1))),
         build(tokens(&key()).max_length(1), fine()),
         build(
@@ -655,7 +655,7 @@ fn it_is_one_of_the_strategies() {
     let issued = login(&auth, "alice");
     assert!(block_on(auth.verify(access(&issued))).is_ok());
     clock.advance(seconds(ACCESS));
-    let refreshed = block_on(auth.refresh(issued.renewable().reveal())).unwrap();
+    let refreshed = block_on(auth.refresh(issued.refreshable().reveal())).unwrap();
     assert!(block_on(auth.verify(access(&refreshed))).is_ok());
 
     let (auth, _) = hybrid::<()>();
@@ -686,7 +686,7 @@ impl Observer for Alarm {
             Event::Issued { .. } => "issued",
             Event::Rotated { .. } => "rotated",
             Event::Replayed { .. } => "replayed",
-            Event::Recovered { .. } => "recovered",
+            Event::Orphaned { .. } => "orphaned",
             Event::Theft { .. } => "theft",
             _ => "other",
         });
@@ -710,12 +710,7 @@ fn an_observer_is_told_of_orphans_and_thefts() {
     assert_eq!(
         told,
         [
-            "issued",
-            "rotated",
-            "replayed",
-            "recovered",
-            "rotated",
-            "theft"
+            "issued", "rotated", "replayed", "orphaned", "rotated", "theft"
         ]
     );
 }

@@ -138,7 +138,7 @@ fn login() -> Login<Value> {
     Login::new("alice \"Ä\" 😀")
         .roles(["admin", "editor"])
         .device("phone\n")
-        .class("aal2")
+        .acr("aal2")
         .data(json!({ "plan": "gold", "seats": 7 }))
 }
 

@@ -143,7 +143,7 @@ fn alice() -> Login<String> {
     Login::new("alice")
         .role("admin")
         .device("phone")
-        .class("aal2")
+        .acr("aal2")
         .data("her data".to_owned())
 }
 
@@ -151,8 +151,8 @@ fn access(issued: &Issued<String>) -> &str {
     issued.credential().reveal()
 }
 
-fn renewable(issued: &Issued<String>) -> &str {
-    issued.renewable().reveal()
+fn refreshable(issued: &Issued<String>) -> &str {
+    issued.refreshable().reveal()
 }
 
 fn verify(auth: &impl Authenticator<Data = String>, credential: &str) -> Result<()> {
@@ -169,24 +169,24 @@ fn from_each_strategy_to_each_other_one_nobody_is_logged_out() {
         let Service { clock, old, auth } = service(from, to);
         let before = block_on(old.issue(alice())).unwrap();
         clock.advance(seconds(100));
-        assert!(auth.accepts(access(&before)) && auth.accepts(renewable(&before)));
+        assert!(auth.is_well_formed(access(&before)) && auth.is_well_formed(refreshable(&before)));
 
         // It goes on as it is, and asks to be exchanged.
         let caller = block_on(auth.verify(access(&before))).unwrap();
-        assert!(caller.renewal_due(), "{from:?} to {to:?}");
+        assert!(caller.refresh_due(), "{from:?} to {to:?}");
         let seen = auth.progress();
         assert_eq!((seen.verified, seen.upgraded), (1, 0));
 
-        let after = block_on(auth.refresh(renewable(&before))).unwrap();
+        let after = block_on(auth.refresh(refreshable(&before))).unwrap();
         assert_eq!(after.outcome(), Outcome::Rotated);
-        assert!(!old.accepts(access(&after)) && !old.accepts(renewable(&after)));
+        assert!(!old.is_well_formed(access(&after)) && !old.is_well_formed(refreshable(&after)));
         let caller = block_on(auth.verify(access(&after))).unwrap();
         assert_eq!(caller.subject(), "alice");
         assert_eq!(caller.roles().collect::<Vec<_>>(), ["admin"]);
         assert_eq!(caller.device(), Some("phone"));
-        assert_eq!(caller.class(), Some("aal2"));
+        assert_eq!(caller.acr(), Some("aal2"));
         assert_eq!(caller.data(), "her data");
-        assert!(!caller.renewal_due());
+        assert!(!caller.refresh_due());
         // No time is gained by it.
         let (was, is) = (before.identity(), after.identity());
         assert_eq!(was.authenticated_at(), is.authenticated_at());
@@ -200,16 +200,16 @@ fn from_each_strategy_to_each_other_one_nobody_is_logged_out() {
         assert_eq!((seen.verified, seen.upgraded), (2, 1));
         clock.advance(seconds(1));
         let _ = block_on(auth.upkeep().tick()).unwrap();
-        let ended = verify(&auth, renewable(&before)).is_err()
-            && block_on(auth.refresh(renewable(&before))).is_err();
+        let ended = verify(&auth, refreshable(&before)).is_err()
+            && block_on(auth.refresh(refreshable(&before))).is_err();
         assert_eq!(ended, from.can_end_at_once(), "{from:?} to {to:?}");
         verify(&auth, access(&after)).unwrap();
-        let again = block_on(auth.refresh(renewable(&after))).unwrap();
+        let again = block_on(auth.refresh(refreshable(&after))).unwrap();
         verify(&auth, access(&again)).unwrap();
 
         // New logins are of the new kind.
         let fresh = block_on(auth.issue(alice())).unwrap();
-        assert!(!old.accepts(access(&fresh)));
+        assert!(!old.is_well_formed(access(&fresh)));
         verify(&auth, access(&fresh)).unwrap();
     }
 }
@@ -219,10 +219,10 @@ fn what_was_exchanged_ends_without_an_upkeep_too() {
     for old in [Strategy::Session, Strategy::RevocableToken] {
         let Service { clock, old, auth } = service(old, Strategy::Hybrid);
         let before = block_on(old.issue(alice())).unwrap();
-        let _ = block_on(auth.refresh(renewable(&before))).unwrap();
+        let _ = block_on(auth.refresh(refreshable(&before))).unwrap();
         // Exchanged once more, it lives no longer.
         clock.advance(seconds(OVERLAP - 10));
-        let _ = block_on(auth.refresh(renewable(&before))).unwrap();
+        let _ = block_on(auth.refresh(refreshable(&before))).unwrap();
         clock.advance(seconds(10));
         assert_eq!(
             cause(verify(&auth, access(&before))),
@@ -247,10 +247,10 @@ fn parallel_exchanges_make_one_login() {
         let made = Arc::new(Mutex::new(Vec::new()));
         let exchange = |_| {
             let (auth, made) = (Arc::clone(&auth), Arc::clone(&made));
-            let credential = renewable(&before).to_owned();
+            let credential = refreshable(&before).to_owned();
             Box::pin(async move {
                 let issued = auth.refresh(&credential).await.unwrap();
-                let answer = (issued.outcome(), renewable(&issued).to_owned());
+                let answer = (issued.outcome(), refreshable(&issued).to_owned());
                 made.lock().unwrap().push(answer);
             }) as BoxFuture<'static, ()>
         };
@@ -278,11 +278,11 @@ fn parallel_exchanges_make_one_login() {
 fn a_late_tab_is_no_thief() {
     let Service { clock, old, auth } = service(Strategy::Token, Strategy::Session);
     let before = block_on(old.issue(alice())).unwrap();
-    let mut current = block_on(auth.refresh(renewable(&before))).unwrap();
+    let mut current = block_on(auth.refresh(refreshable(&before))).unwrap();
     for _ in 0..5 {
         clock.advance(seconds(11));
-        current = block_on(auth.refresh(renewable(&current))).unwrap();
-        let late = block_on(auth.refresh(renewable(&before))).unwrap();
+        current = block_on(auth.refresh(refreshable(&current))).unwrap();
+        let late = block_on(auth.refresh(refreshable(&before))).unwrap();
         verify(&auth, access(&late)).unwrap();
         verify(&auth, access(&current)).unwrap();
     }
@@ -295,12 +295,12 @@ fn a_tab_that_is_too_late_ends_nobody() {
         let Service { clock, old, auth } = service(from, Strategy::Hybrid);
         let before = block_on(old.issue(alice())).unwrap();
         clock.advance(seconds(899));
-        let after = block_on(auth.refresh(renewable(&before))).unwrap();
+        let after = block_on(auth.refresh(refreshable(&before))).unwrap();
         clock.advance(seconds(1));
-        let late = block_on(auth.refresh(renewable(&before)));
+        let late = block_on(auth.refresh(refreshable(&before)));
         assert_eq!(cause(late), Some(Rejection::Expired));
         verify(&auth, access(&after)).unwrap();
-        assert!(block_on(auth.refresh(renewable(&after))).is_ok());
+        assert!(block_on(auth.refresh(refreshable(&after))).is_ok());
     }
 }
 
@@ -319,13 +319,13 @@ fn no_exchange_outlives_a_logout() {
             let made = Arc::new(Mutex::new(None));
             let exchange = {
                 let (auth, made) = (Arc::clone(&auth), Arc::clone(&made));
-                let credential = renewable(&before).to_owned();
+                let credential = refreshable(&before).to_owned();
                 Box::pin(async move {
                     *made.lock().unwrap() = auth.refresh(&credential).await.ok();
                 }) as BoxFuture<'static, ()>
             };
             let end = {
-                let (auth, credential) = (Arc::clone(&auth), renewable(&before).to_owned());
+                let (auth, credential) = (Arc::clone(&auth), refreshable(&before).to_owned());
                 Box::pin(async move {
                     let _ = if everywhere {
                         auth.revoke_all("alice").await.unwrap()
@@ -336,7 +336,7 @@ fn no_exchange_outlives_a_logout() {
             };
             block_on(interleave(seed() + round, vec![exchange, end]));
             if let Some(issued) = made.lock().unwrap().take() {
-                let refreshed = block_on(auth.refresh(renewable(&issued)));
+                let refreshed = block_on(auth.refresh(refreshable(&issued)));
                 assert!(refreshed.is_err(), "it lives on, seed {}", seed() + round);
             }
             let sessions = block_on(auth.strategies().1.sessions("alice", None)).unwrap();
@@ -361,21 +361,21 @@ fn logouts_reach_both_kinds() {
         );
         clock.advance(seconds(1));
         if from.can_end_at_once() {
-            assert!(block_on(auth.refresh(renewable(&before))).is_err());
+            assert!(block_on(auth.refresh(refreshable(&before))).is_err());
         }
         if to.can_end_at_once() {
-            assert!(block_on(auth.refresh(renewable(&after))).is_err());
+            assert!(block_on(auth.refresh(refreshable(&after))).is_err());
         }
     }
     // By either of the two credentials of one login.
     let Service { old, auth, .. } = service(Strategy::Session, Strategy::Hybrid);
     let before = block_on(old.issue(alice())).unwrap();
-    let after = block_on(auth.refresh(renewable(&before))).unwrap();
+    let after = block_on(auth.refresh(refreshable(&before))).unwrap();
     assert_eq!(
         block_on(auth.revoke(access(&before))).unwrap(),
         Revocation::Within(seconds(900))
     );
-    assert!(block_on(auth.refresh(renewable(&after))).is_err());
+    assert!(block_on(auth.refresh(refreshable(&after))).is_err());
     assert!(verify(&auth, access(&before)).is_err());
 }
 
@@ -430,19 +430,19 @@ fn where_the_new_strategy_cannot_the_old_one_goes_on() {
     for _ in 0..3 {
         let store = auth.strategies().1.store();
         store.fail_nth_of(Method::Create, 1, Fault::Fails);
-        before = block_on(auth.refresh(renewable(&before))).unwrap();
-        assert!(auth.strategies().0.accepts(access(&before)));
+        before = block_on(auth.refresh(refreshable(&before))).unwrap();
+        assert!(auth.strategies().0.is_well_formed(access(&before)));
         verify(&auth, access(&before)).unwrap();
         clock.advance(seconds(120));
     }
     let _taken = block_on(auth.issue(alice())).unwrap();
-    let kept = block_on(auth.refresh(renewable(&before))).unwrap();
-    assert!(auth.strategies().0.accepts(access(&kept)));
+    let kept = block_on(auth.refresh(refreshable(&before))).unwrap();
+    assert!(auth.strategies().0.is_well_formed(access(&kept)));
     assert_eq!(auth.progress().upgraded, 0);
     let _ = block_on(auth.strategies().1.revoke_all("alice")).unwrap();
     clock.advance(seconds(120));
-    let moved = block_on(auth.refresh(renewable(&kept))).unwrap();
-    assert!(!auth.strategies().0.accepts(access(&moved)));
+    let moved = block_on(auth.refresh(refreshable(&kept))).unwrap();
+    assert!(!auth.strategies().0.is_well_formed(access(&moved)));
 }
 
 #[test]
@@ -450,10 +450,10 @@ fn a_stolen_old_credential_is_found_out() {
     let Service { clock, old, auth } = service(Strategy::Session, Strategy::Hybrid);
     let stolen = block_on(old.issue(alice())).unwrap();
     clock.advance(seconds(60));
-    let current = block_on(old.refresh(renewable(&stolen))).unwrap();
+    let current = block_on(old.refresh(refreshable(&stolen))).unwrap();
     verify(&old, access(&current)).unwrap();
     clock.advance(seconds(60));
-    let theft = block_on(auth.refresh(renewable(&stolen))).unwrap_err();
+    let theft = block_on(auth.refresh(refreshable(&stolen))).unwrap_err();
     assert_eq!(theft.theft().unwrap().subject(), "alice");
     assert!(verify(&auth, access(&current)).is_err());
     assert_eq!(auth.progress().upgraded, 0);
@@ -466,8 +466,8 @@ struct Silent(Any);
 impl Authenticator for Silent {
     type Data = String;
 
-    fn accepts(&self, credential: &str) -> bool {
-        self.0.accepts(credential)
+    fn is_well_formed(&self, credential: &str) -> bool {
+        self.0.is_well_formed(credential)
     }
 
     async fn issue(&self, login: Login<String>) -> Result<Issued<String>> {
@@ -559,7 +559,7 @@ fn shapes_that_overlap_are_refused() {
 fn what_is_neither_is_malformed() {
     let Service { auth, .. } = service(Strategy::Session, Strategy::Hybrid);
     for garbage in ["", "a", ".", "a.b.c", &"x".repeat(10_000)] {
-        assert!(!auth.accepts(garbage));
+        assert!(!auth.is_well_formed(garbage));
         assert_eq!(cause(verify(&auth, garbage)), Some(Rejection::Malformed));
         assert_eq!(
             cause(block_on(auth.refresh(garbage))),
@@ -584,13 +584,13 @@ fn a_login_that_is_too_old_for_the_new_strategy_goes_on() {
         .unwrap();
     let before = block_on(auth.strategies().0.issue(alice())).unwrap();
     clock.advance(seconds(1_000));
-    let kept = block_on(auth.refresh(renewable(&before))).unwrap();
-    assert!(auth.strategies().0.accepts(access(&kept)));
+    let kept = block_on(auth.refresh(refreshable(&before))).unwrap();
+    assert!(auth.strategies().0.is_well_formed(access(&kept)));
     assert_eq!(auth.progress().upgraded, 0);
     assert!(auth.progress().last_seen_at.is_some());
     // One that has ended is refused all the same.
     let _ = block_on(auth.strategies().0.revoke_all("alice")).unwrap();
-    assert!(block_on(auth.refresh(renewable(&kept))).is_err());
+    assert!(block_on(auth.refresh(refreshable(&kept))).is_err());
 }
 
 /// Whoever logs out with what the exchange gave is logged out, by the old credential too.
@@ -601,15 +601,15 @@ fn a_logout_by_the_new_credential_ends_the_old_one() {
             for by_access in [true, false] {
                 let Service { clock, old, auth } = service(from, to);
                 let before = block_on(old.issue(alice())).unwrap();
-                let mut after = block_on(auth.refresh(renewable(&before))).unwrap();
+                let mut after = block_on(auth.refresh(refreshable(&before))).unwrap();
                 if refreshes {
                     clock.advance(seconds(OVERLAP / 2));
-                    after = block_on(auth.refresh(renewable(&after))).unwrap();
+                    after = block_on(auth.refresh(refreshable(&after))).unwrap();
                 }
                 let carried = if by_access {
                     access(&after)
                 } else {
-                    renewable(&after)
+                    refreshable(&after)
                 };
                 if replaces {
                     let _ = block_on(auth.issue(alice().replaces(carried))).unwrap();
@@ -618,8 +618,8 @@ fn a_logout_by_the_new_credential_ends_the_old_one() {
                 }
                 let case = format!("{from:?} to {to:?}, {refreshes} {replaces} {by_access}");
                 for refreshed in [
-                    block_on(auth.refresh(renewable(&before))),
-                    block_on(old.refresh(renewable(&before))),
+                    block_on(auth.refresh(refreshable(&before))),
+                    block_on(old.refresh(refreshable(&before))),
                 ] {
                     assert!(refreshed.is_err(), "{case}");
                 }
@@ -639,7 +639,7 @@ fn what_was_given_up_is_not_handed_out_after_a_logout() {
         let auth = auth.clock(clock.clone()).build().unwrap();
         let before = block_on(auth.strategies().0.issue(alice())).unwrap();
         let mut context = Context::from_waker(Waker::noop());
-        let mut exchange = Box::pin(auth.refresh(renewable(&before)));
+        let mut exchange = Box::pin(auth.refresh(refreshable(&before)));
         for _ in 0..step {
             if exchange.as_mut().poll(&mut context).is_ready() {
                 break;
@@ -647,7 +647,7 @@ fn what_was_given_up_is_not_handed_out_after_a_logout() {
         }
         let _ = block_on(auth.strategies().0.revoke(access(&before))).unwrap();
         // Another tab while it is still there, and one after it has gone.
-        let mut tab = Box::pin(auth.refresh(renewable(&before)));
+        let mut tab = Box::pin(auth.refresh(refreshable(&before)));
         for _ in 0..100 {
             if let Poll::Ready(answer) = tab.as_mut().poll(&mut context) {
                 assert!(answer.is_err(), "step {step}");
@@ -655,7 +655,7 @@ fn what_was_given_up_is_not_handed_out_after_a_logout() {
             }
         }
         drop((exchange, tab));
-        let refreshed = block_on(auth.refresh(renewable(&before)));
+        let refreshed = block_on(auth.refresh(refreshable(&before)));
         assert!(refreshed.is_err(), "step {step}");
     }
 }
@@ -673,7 +673,9 @@ fn exchanges_that_cannot_be_ended_are_bounded() {
     let old = auth.strategies().0;
     let exchange = || {
         let before = block_on(old.issue(alice())).unwrap();
-        old.accepts(access(&block_on(auth.refresh(renewable(&before))).unwrap()))
+        old.is_well_formed(access(
+            &block_on(auth.refresh(refreshable(&before))).unwrap(),
+        ))
     };
     assert!((0..MOST).all(|_| !exchange()));
     for _ in 0..3 {
@@ -692,12 +694,12 @@ fn what_is_over_is_ended_once() {
     let auth = Migrating::builder(old.build().unwrap(), new.build().unwrap());
     let auth = Arc::new(auth.clock(clock.clone()).build().unwrap());
     let issue = || block_on(auth.strategies().0.issue(alice())).unwrap();
-    let _ = block_on(auth.refresh(renewable(&issue()))).unwrap();
+    let _ = block_on(auth.refresh(refreshable(&issue()))).unwrap();
     clock.advance(seconds(OVERLAP));
     let exchange = |_| {
         let (auth, before) = (Arc::clone(&auth), issue());
         Box::pin(async move {
-            let _ = auth.refresh(renewable(&before)).await.unwrap();
+            let _ = auth.refresh(refreshable(&before)).await.unwrap();
         }) as BoxFuture<'static, ()>
     };
     block_on(interleave(seed(), (0..64).map(exchange).collect()));

@@ -64,23 +64,23 @@ fn sessions_show_no_secret() {
         let login = Login::new("alice").data(MARK.to_owned());
         let issued = auth.issue(login).await.unwrap();
         clock.advance(Duration::from_secs(60));
-        let renewed = auth.refresh(issued.credential().reveal()).await.unwrap();
+        let rotated = auth.refresh(issued.credential().reveal()).await.unwrap();
 
         let mut secrets = Secrets::default();
         secrets.text(MARK);
-        for credential in [issued.credential(), renewed.credential()] {
+        for credential in [issued.credential(), rotated.credential()] {
             secrets.text(&credential.reveal()[26..]);
             secrets.bytes(&base64url(credential.reveal())[20..32]);
             secrets.bytes(&base64url(credential.reveal())[32..]);
         }
 
-        let credential = renewed.credential().reveal();
+        let credential = rotated.credential().reveal();
         let next = Login::new("alice")
             .data(MARK.to_owned())
             .replaces(credential);
         secrets.debug(&next);
         secrets.debug(&issued);
-        secrets.debug(&renewed);
+        secrets.debug(&rotated);
         secrets.debug(&Presented::new(credential));
         secrets.debug(&auth.verify(credential).await.unwrap());
         secrets.debug(&auth.sessions("alice", None).await.unwrap());
@@ -196,19 +196,19 @@ fn short_tokens_and_migrations_show_no_secret() {
             .issue(Login::new("alice").data(MARK.to_owned()))
             .await
             .unwrap();
-        let after = auth.refresh(before.renewable().reveal()).await.unwrap();
+        let after = auth.refresh(before.refreshable().reveal()).await.unwrap();
         clock.advance(Duration::from_secs(20));
-        let next = auth.refresh(after.renewable().reveal()).await.unwrap();
+        let next = auth.refresh(after.refreshable().reveal()).await.unwrap();
         let mut secrets = Secrets::default();
         secrets.text(MARK);
         secrets.text(&key.reveal());
         for issued in [&before, &after, &next] {
             secrets.text(issued.credential().reveal());
-            secrets.text(issued.renewable().reveal());
+            secrets.text(issued.refreshable().reveal());
         }
         for refresh in [&after, &next] {
             // Secret and family proof of the refresh credential.
-            let bytes = base64url(refresh.renewable().reveal().trim_start_matches("rt_"));
+            let bytes = base64url(refresh.refreshable().reveal().trim_start_matches("rt_"));
             secrets.bytes(&bytes[16..]);
         }
         for issued in [&before, &after, &next] {
@@ -219,8 +219,8 @@ fn short_tokens_and_migrations_show_no_secret() {
         secrets.debug(hybrid);
         secrets.debug(&auth.upkeep());
         clock.advance(Duration::from_secs(20));
-        let _third = auth.refresh(next.renewable().reveal()).await.unwrap();
-        for presented in [after.renewable(), before.credential(), after.credential()] {
+        let _third = auth.refresh(next.refreshable().reveal()).await.unwrap();
+        for presented in [after.refreshable(), before.credential(), after.credential()] {
             if let Err(error) = auth.refresh(presented.reveal()).await {
                 check_error(&secrets, &error);
             }

@@ -16,7 +16,7 @@ use statewise::session::{
 use statewise::store::MemoryStore;
 use statewise::store::contract::Stamp;
 use statewise::store::contract::{
-    Change, Created, Handle, Listing, Load, Page, Record, Renewal, Renewed, Scope, SessionStore,
+    Change, Created, Handle, Listing, Load, Page, Record, Rotated, Rotation, Scope, SessionStore,
     Swept, Updated,
 };
 use statewise::testkit::{ManualClock, Random, block_on, interleave};
@@ -82,18 +82,18 @@ fn a_replaced_credential_from_overlap_to_orphan() {
     for passed in [0, 9, 1, 19, 1, 600] {
         clock.advance(seconds(passed));
         age += passed;
-        assert!(verify(&auth, &first).unwrap().renewal_due());
+        assert!(verify(&auth, &first).unwrap().refresh_due());
         let again = refresh(&auth, &first).unwrap();
         let in_time = age < 30;
         let expected = if in_time {
             Outcome::Replayed
         } else {
-            Outcome::Recovered
+            Outcome::Orphaned
         };
         assert_eq!(again.outcome(), expected, "after {age} s");
         assert_eq!(secret(&again), secret(&second));
     }
-    assert!(!verify(&auth, &second).unwrap().renewal_due());
+    assert!(!verify(&auth, &second).unwrap().refresh_due());
     // Its successor is used now, while requests with it are still under way.
     clock.advance(seconds(9));
     assert_eq!(verify(&auth, &first).unwrap().subject(), "alice");
@@ -108,7 +108,7 @@ fn strict_orphans_end_the_login_after_the_grace() {
     let auth = builder::<_, ()>(memory(10), &clock)
         .overlap(seconds(5))
         .grace(seconds(8))
-        .strict_orphans()
+        .reject_orphaned()
         .build()
         .unwrap();
     let first = login(&auth, "alice");
@@ -127,20 +127,20 @@ fn strict_orphans_end_the_login_after_the_grace() {
 fn an_age_counts_from_the_first_use() {
     let clock = ManualClock::default();
     let auth = builder::<_, ()>(memory(10), &clock)
-        .renew_after(seconds(60))
+        .rotate_after(seconds(60))
         .build()
         .unwrap();
     let first = login(&auth, "alice");
     clock.advance(seconds(60));
-    assert!(verify(&auth, &first).unwrap().renewal_due());
+    assert!(verify(&auth, &first).unwrap().refresh_due());
     let second = refresh(&auth, &first).unwrap();
     // The answer was lost, and given again: other requests with the first one are under way.
     clock.advance(seconds(300));
-    assert!(!verify(&auth, &second).unwrap().renewal_due());
+    assert!(!verify(&auth, &second).unwrap().refresh_due());
     clock.advance(seconds(59));
-    assert!(!verify(&auth, &second).unwrap().renewal_due());
+    assert!(!verify(&auth, &second).unwrap().refresh_due());
     clock.advance(seconds(1));
-    assert!(verify(&auth, &second).unwrap().renewal_due());
+    assert!(verify(&auth, &second).unwrap().refresh_due());
 }
 
 #[test]
@@ -223,21 +223,21 @@ fn a_credential_ahead_of_the_store_is_refused_and_no_theft() {
 }
 
 #[test]
-fn renewal_falls_due_with_age() {
+fn rotation_falls_due_with_age() {
     let clock = ManualClock::default();
     let auth = builder::<_, ()>(memory(10), &clock)
-        .renew_after(seconds(300))
+        .rotate_after(seconds(300))
         .build()
         .unwrap();
     let first = login(&auth, "alice");
     clock.advance(seconds(299));
-    assert!(!verify(&auth, &first).unwrap().renewal_due());
+    assert!(!verify(&auth, &first).unwrap().refresh_due());
     clock.advance(seconds(1));
-    assert!(verify(&auth, &first).unwrap().renewal_due());
+    assert!(verify(&auth, &first).unwrap().refresh_due());
     let second = refresh(&auth, &first).unwrap();
-    assert!(!verify(&auth, &second).unwrap().renewal_due());
+    assert!(!verify(&auth, &second).unwrap().refresh_due());
     clock.advance(seconds(300));
-    assert!(verify(&auth, &second).unwrap().renewal_due());
+    assert!(verify(&auth, &second).unwrap().refresh_due());
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn lists_and_ends_sessions_by_their_ids() {
     for at in 0..250 {
         let login = Login::new("alice")
             .device(format!("device {at}"))
-            .class("aal2")
+            .acr("aal2")
             .role("user");
         ids.insert(block_on(auth.issue(login)).unwrap().identity().id());
     }
@@ -259,7 +259,7 @@ fn lists_and_ends_sessions_by_their_ids() {
         for session in &page.sessions {
             assert_eq!((session.subject(), session.version()), ("alice", 0));
             assert!(session.device().unwrap().starts_with("device "));
-            assert_eq!(session.class(), Some("aal2"));
+            assert_eq!(session.acr(), Some("aal2"));
             assert_eq!(session.roles().collect::<Vec<_>>(), ["user"]);
             assert!(listed.insert(session.id()));
         }
@@ -283,7 +283,7 @@ fn lists_and_ends_sessions_by_their_ids() {
 fn replacing_meets_conflicts_and_the_end() {
     let clock = ManualClock::default();
     let auth = builder::<_, String>(memory(10), &clock).build().unwrap();
-    let login = Login::new("alice").class("aal2").data("a".to_owned());
+    let login = Login::new("alice").acr("aal2").data("a".to_owned());
     let issued = block_on(auth.issue(login)).unwrap();
     let seen = block_on(auth.verify(secret(&issued))).unwrap();
     let replace = |data: &str| {
@@ -297,7 +297,7 @@ fn replacing_meets_conflicts_and_the_end() {
     let listed = block_on(auth.sessions("alice", None)).unwrap();
     let roles = Replacement::new().roles(["admin"]);
     let done = block_on(auth.replace(&listed.sessions[0], roles)).unwrap();
-    assert!(matches!(done, Replaced::Done(session) if session.class() == Some("aal2")));
+    assert!(matches!(done, Replaced::Done(session) if session.acr() == Some("aal2")));
     let revoked = block_on(auth.revoke(secret(&issued))).unwrap();
     assert_eq!(revoked, Revocation::Immediate);
     assert!(matches!(replace("d"), Replaced::Absent));
@@ -360,8 +360,8 @@ fn contradictory_configurations_are_misuse() {
     misuse(|builder| builder.grace(seconds(9)));
     misuse(|builder| builder.overlap(seconds(31)));
     misuse(|builder| builder.grace(seconds(ABSOLUTE)));
-    misuse(|builder| builder.renew_after(seconds(ABSOLUTE)));
-    misuse(|builder| builder.renew_after(Duration::from_millis(10)));
+    misuse(|builder| builder.rotate_after(seconds(ABSOLUTE)));
+    misuse(|builder| builder.rotate_after(Duration::from_millis(10)));
     misuse(|builder| builder.limit(Limit::Reject(0)));
     misuse(|builder| builder.limit(Limit::EvictOldest(0)));
     for (idle, absolute) in [(0, 10), (10, 0), (11, 10)] {
@@ -456,12 +456,12 @@ fn both_ends_of_time() {
             continue;
         };
         assert_eq!(verify(&auth, &issued).unwrap().subject(), "alice");
-        let renewed = refresh(&auth, &issued).unwrap();
-        assert_eq!(verify(&auth, &renewed).unwrap().subject(), "alice");
+        let rotated = refresh(&auth, &issued).unwrap();
+        assert_eq!(verify(&auth, &rotated).unwrap().subject(), "alice");
         clock.advance(seconds(u64::MAX));
-        assert_cause(verify(&auth, &renewed), Rejection::Unknown);
+        assert_cause(verify(&auth, &rotated), Rejection::Unknown);
         clock.turn_back(seconds(u64::MAX));
-        assert_cause(verify(&auth, &renewed), Rejection::Unknown);
+        assert_cause(verify(&auth, &rotated), Rejection::Unknown);
     }
 }
 
@@ -480,7 +480,7 @@ fn random_strings_are_malformed_or_unknown() {
                 _ => char::from_u32(random.below(0x11_0000) as u32).unwrap_or('.'),
             })
             .collect();
-        let expected = if auth.accepts(&text) {
+        let expected = if auth.is_well_formed(&text) {
             Rejection::Unknown
         } else {
             Rejection::Malformed
@@ -515,7 +515,7 @@ fn a_forged_secret_under_a_live_handle_does_nothing() {
     for wait in [0, 60] {
         clock.advance(seconds(wait));
         for forged in &forgeries {
-            assert!(auth.accepts(forged));
+            assert!(auth.is_well_formed(forged));
             assert_cause(block_on(auth.verify(forged)), Rejection::Unknown);
             assert_cause(block_on(auth.refresh(forged)), Rejection::Unknown);
             assert_cause(block_on(auth.revoke_others(forged)), Rejection::Unknown);
@@ -577,7 +577,7 @@ fn a_login_may_have_begun_before_and_end_early() {
 fn a_continued_login_keeps_its_beginning_and_deadline() {
     let (auth, clock) = sessions();
     let login = Login::new("alice").role("admin").device("phone");
-    let first = block_on(auth.issue(login.class("aal2"))).unwrap();
+    let first = block_on(auth.issue(login.acr("aal2"))).unwrap();
     clock.advance(seconds(1_000));
     let caller = verify(&auth, &first).unwrap();
     let next = block_on(auth.issue(caller.clone().into_login().replaces(secret(&first)))).unwrap();
@@ -586,30 +586,30 @@ fn a_continued_login_keeps_its_beginning_and_deadline() {
     assert_eq!(next.authenticated_at(), caller.authenticated_at());
     assert_eq!(next.deadline(), caller.deadline());
     assert!(next.has_role("admin") && next.device() == Some("phone"));
-    assert_eq!(next.class(), Some("aal2"));
+    assert_eq!(next.acr(), Some("aal2"));
     assert_cause(verify(&auth, &first), Rejection::Unknown);
 }
 
 #[test]
-fn renewing_keeps_the_class_of_the_login() {
+fn rotating_keeps_the_class_of_the_login() {
     let (auth, clock) = sessions();
-    for class in [None, Some("aal2"), Some("")] {
+    for acr in [None, Some("aal2"), Some("")] {
         let login = Login::new("alice");
-        let login = match class {
-            Some(class) => login.class(class),
+        let login = match acr {
+            Some(acr) => login.acr(acr),
             None => login,
         };
         let mut issued = block_on(auth.issue(login)).unwrap();
-        assert_eq!(issued.identity().class(), class);
+        assert_eq!(issued.identity().acr(), acr);
         for _ in 0..3 {
             clock.advance(seconds(60));
             issued = refresh(&auth, &issued).unwrap();
-            assert_eq!(issued.identity().class(), class);
-            assert_eq!(verify(&auth, &issued).unwrap().class(), class);
+            assert_eq!(issued.identity().acr(), acr);
+            assert_eq!(verify(&auth, &issued).unwrap().acr(), acr);
         }
     }
     // It counts as the other texts of a login do.
-    let large = block_on(auth.issue(Login::new("alice").class("c".repeat(5_000))));
+    let large = block_on(auth.issue(Login::new("alice").acr("c".repeat(5_000))));
     assert_eq!(large.unwrap_err().refusal(), Some(Refusal::TooLarge));
 }
 
@@ -617,12 +617,12 @@ fn renewing_keeps_the_class_of_the_login() {
 fn erased_authenticators_behave_the_same() {
     fn all_of_it(auth: &impl Authenticator<Data = ()>, clock: &ManualClock) {
         let first = login(auth, "alice");
-        assert!(auth.accepts(secret(&first)) && !auth.accepts("junk"));
+        assert!(auth.is_well_formed(secret(&first)) && !auth.is_well_formed("junk"));
         clock.advance(seconds(60));
         let second = refresh(auth, &first).unwrap();
         assert_eq!(second.outcome(), Outcome::Rotated);
-        assert!(verify(auth, &first).unwrap().renewal_due());
-        assert!(!verify(auth, &second).unwrap().renewal_due());
+        assert!(verify(auth, &first).unwrap().refresh_due());
+        assert!(!verify(auth, &second).unwrap().refresh_due());
         assert!(!auth.upkeep().is_none());
         assert!(block_on(auth.upkeep().tick()).unwrap().is_some());
         let revoked = block_on(auth.revoke(secret(&second))).unwrap();
@@ -669,8 +669,8 @@ impl SessionStore for Nowhere {
     async fn load(&self, _: Handle, _: Load, _: Timestamp) -> Result<Option<Record>> {
         Ok(None)
     }
-    async fn renew(&self, _: Handle, _: &Renewal, _: Timestamp) -> Result<Renewed> {
-        Ok(Renewed::Absent)
+    async fn rotate(&self, _: Handle, _: &Rotation, _: Timestamp) -> Result<Rotated> {
+        Ok(Rotated::Absent)
     }
     async fn update(&self, _: Handle, _: u64, _: &Change, _: Timestamp) -> Result<Updated> {
         Ok(Updated::Absent)

@@ -63,7 +63,7 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// A renewed session, as version 0.1.0 stores it.
+/// A rotated session, as version 0.1.0 stores it.
 const RECORD: &str = concat!(
     "01000000000000010000000000000000000000006553f100000000006553f10000000000655499c000000000",
     "6553f13c000000006553f13c00000000000007082bd102030405060708090a0b0c0d0e0f81653720765882b9",
@@ -96,8 +96,8 @@ fn credentials_and_records_are_what_they_were() {
     assert_eq!(issued.identity().id().to_string(), PUBLIC_ID);
 
     clock.0.fetch_add(60, Ordering::Relaxed);
-    let renewed = now(auth.refresh(FIRST)).unwrap();
-    assert_eq!(renewed.credential().reveal(), SECOND);
+    let rotated = now(auth.refresh(FIRST)).unwrap();
+    assert_eq!(rotated.credential().reveal(), SECOND);
 
     // The first 22 characters of a credential are its handle, the first two its partition.
     let handle = handle_of(FIRST);
@@ -118,7 +118,7 @@ fn classes_are_what_they_were() {
         .build()
         .unwrap();
     let login = Login::new("alice").role("admin").device("phone");
-    let issued = now(auth.issue(login.class("aal2").data(7))).unwrap();
+    let issued = now(auth.issue(login.acr("aal2").data(7))).unwrap();
     let handle = handle_of(issued.credential().reveal());
     let issued_at = Timestamp::from(issued.identity().issued_at());
     let row = now(auth.store().load(handle, Load::new(), issued_at));
@@ -157,10 +157,10 @@ fn refresh_credentials_are_what_they_were() {
     .unwrap();
     // Behind what they begin with, the same as those of sessions.
     let issued = now(auth.issue(Login::new("alice"))).unwrap();
-    assert_eq!(issued.renewable().reveal(), format!("rt_{FIRST}"));
+    assert_eq!(issued.refreshable().reveal(), format!("rt_{FIRST}"));
     clock.0.fetch_add(60, Ordering::Relaxed);
-    let renewed = now(auth.refresh(issued.renewable().reveal())).unwrap();
-    assert_eq!(renewed.renewable().reveal(), format!("rt_{SECOND}"));
+    let rotated = now(auth.refresh(issued.refreshable().reveal())).unwrap();
+    assert_eq!(rotated.refreshable().reveal(), format!("rt_{SECOND}"));
     let (handle, load) = (handle_of(FIRST), Load::new());
     let row = now(auth.store().load(handle, load, clock.now().unwrap()));
     let row = row.unwrap().unwrap().encode();

@@ -1,7 +1,7 @@
 //! The least work that verifies one of our session credentials in memory, written by hand.
 //!
 //! It leaves out what the library may not: subjects beyond 22 bytes, roles beyond four known ones,
-//! renewal, limits, an index by subject, a reason for a refusal. What is left of a session is one line
+//! rotation, limits, an index by subject, a reason for a refusal. What is left of a session is one line
 //! of 64 bytes. No `unsafe`.
 
 use std::collections::HashMap;

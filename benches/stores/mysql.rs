@@ -17,7 +17,7 @@ pub const NAME: &str = "sqlx-mysql";
 const TEXTS: Texts = Texts {
     find: "SELECT `handle`, `format`, `version`, `generation`, `created_at`, \
     `authenticated_at`, `deadline`, `rotated_at`, `last_seen`, `idle`, `confirmed`, \
-    `renewal_wanted`, `current_proof`, `previous_proof`, `family_proof`, `seed`, `stamp`, `fields` \
+    `rotation_wanted`, `current_proof`, `previous_proof`, `family_proof`, `seed`, `stamp`, `fields` \
     FROM `statewise_sessions` WHERE `handle` = ?",
     insert: "INSERT INTO raw (handle, fields) VALUES (?, ?)",
     remove: "DELETE FROM raw WHERE handle = ?",

@@ -17,7 +17,7 @@ use crate::support::servers::postgres::Postgres;
 use crate::support::servers::wait_until;
 
 const SELECT: &str = "SELECT format, handle, version, generation, created_at, authenticated_at, \
-    deadline, rotated_at, last_seen, idle, confirmed, renewal_wanted, current_proof, \
+    deadline, rotated_at, last_seen, idle, confirmed, rotation_wanted, current_proof, \
     previous_proof, family_proof, seed, stamp, fields FROM statewise_sessions WHERE handle = $1";
 const CREATE_RAW: &str =
     "CREATE TABLE IF NOT EXISTS raw (handle bytea PRIMARY KEY, fields bytea NOT NULL)";

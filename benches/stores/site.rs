@@ -129,7 +129,7 @@ pub fn hybrid<S: SessionStore>(store: S) -> HybridAuthenticator<S> {
     HybridAuthenticator::new(tokens, sessions).unwrap()
 }
 
-/// So many logins, by all tasks at once: what renews them.
+/// So many logins, by all tasks at once: what rotates them.
 pub fn logged_in<A: Authenticator<Data = ()>>(
     auth: &Arc<A>,
     count: usize,
@@ -143,7 +143,7 @@ pub fn logged_in<A: Authenticator<Data = ()>>(
                     let mut credentials = Vec::new();
                     for number in (task..count).step_by(TASKS) {
                         let issued = auth.issue(login(number)).await.unwrap();
-                        credentials.push(issued.renewable().reveal().to_owned());
+                        credentials.push(issued.refreshable().reveal().to_owned());
                     }
                     credentials
                 })

@@ -4,7 +4,7 @@
 //! nobody asks for.
 //!
 //! Without the layer it is for the handlers to set and remove the cookie, and credentials are not
-//! renewed on the way: the sessions here change theirs at login only.
+//! rotated on the way: the sessions here change theirs at login only.
 //!
 //! ```text
 //! cargo run --example actix
@@ -65,7 +65,7 @@ impl FromRequest for Caller {
                 return Err(Error::misuse("no site in the data of the application").into());
             };
             let headers = Fields(request.headers());
-            let carried = TRANSPORT.read(&headers, |value| site.auth.accepts(value))?;
+            let carried = TRANSPORT.read(&headers, |value| site.auth.is_well_formed(value))?;
             Ok(Self(site.auth.verify(carried.credential()).await?))
         })
     }
@@ -80,7 +80,7 @@ impl Site {
     /// Ends what a request carries, however many, so that nobody can plant a session.
     async fn end_carried(&self, request: &HttpRequest) -> Result<(), Refused> {
         let headers = Fields(request.headers());
-        for credential in TRANSPORT.read_all(&headers, |value| self.auth.accepts(value))? {
+        for credential in TRANSPORT.read_all(&headers, |value| self.auth.is_well_formed(value))? {
             match self.auth.revoke(credential).await {
                 Err(error) if !error.is_rejected() => return Err(error.into()),
                 _ => {}

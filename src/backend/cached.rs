@@ -18,11 +18,11 @@ use crate::login::issued::Revocation;
 use crate::login::stamp::Stamp;
 use crate::revocation::log::{Fact, SubjectKey};
 use crate::revocation::{RevocationView, Standing};
-use crate::session::ended::clear_ended;
 use crate::store::contract::{
-    Change, Created, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
+    Change, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation, Scope,
     SessionStore, Swept, Updated,
 };
+use crate::store::ended::clear_ended;
 use crate::upkeep::Upkeep;
 
 /// Sessions served from the memory of every node, and kept honest by a revocation log: a store
@@ -248,21 +248,21 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         }
     }
 
-    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
+    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
         let asking = self.asking(handle, now);
-        let renewed = self.inner.renew(handle, renewal, now).await?;
-        match &renewed {
-            Renewed::Advanced(row) | Renewed::Unchanged(row) => {
+        let rotated = self.inner.rotate(handle, rotation, now).await?;
+        match &rotated {
+            Rotated::Advanced(row) | Rotated::Unchanged(row) => {
                 // Whoever ends it otherwise has removed it, or will.
                 let view = &self.view;
                 if view.has_ended_with_everything(handle, row.stamp(), now)? {
-                    return Ok(Renewed::Absent);
+                    return Ok(Rotated::Absent);
                 }
                 asking.keep(Some(row.clone()));
             }
-            Renewed::Absent => self.copies.forget(handle),
+            Rotated::Absent => self.copies.forget(handle),
         }
-        Ok(renewed)
+        Ok(rotated)
     }
 
     async fn update(

@@ -23,7 +23,7 @@
 //! | the current one | | its successor, and an access token |
 //! | the current one, within the overlap (10 s) of the refresh that made it | other tabs, at the same moment | itself again, and an access token |
 //! | the one before, within the grace (30 s) | the answer is on its way, or lost | the current one again, and an access token |
-//! | the one before, later | orphaned: the answer was lost | the same, as [`Recovered`](crate::Outcome::Recovered), or the end of the login ([`strict_orphans`]) |
+//! | the one before, later | orphaned: the answer was lost | the same, as [`Orphaned`](crate::Outcome::Orphaned), or the end of the login ([`reject_orphaned`]) |
 //! | an older one, whose successor was refreshed | **reused**: somebody holds a copy | the login ends ([`Error::theft`]) |
 //! | a younger one | ahead: the store lost a write | refused |
 //!
@@ -34,8 +34,8 @@
 //!
 //! Whoever holds a copy and comes back before its successor was refreshed cannot be told from a
 //! client that the answer did not reach, and is answered, however often the two take turns; but
-//! each time as [`Recovered`](crate::Outcome::Recovered), which an
-//! [`Observer`](crate::observer::Observer) is told of. With [`strict_orphans`] the second to come
+//! each time as [`Orphaned`](crate::Outcome::Orphaned), which an
+//! [`Observer`](crate::observer::Observer) is told of. With [`reject_orphaned`] the second to come
 //! after the grace ends the login instead, also where an answer was lost.
 //!
 //! # Roles and data
@@ -52,7 +52,7 @@
 //! be refreshed there, as it does not say how long its login lasts. A lifetime that is shortened
 //! counts there for the tokens that are signed from then on.
 //!
-//! [`strict_orphans`]: crate::session::SessionBuilder::strict_orphans
+//! [`reject_orphaned`]: crate::session::SessionBuilder::reject_orphaned
 //! [`Error::theft`]: crate::Error::theft
 
 mod authenticator;

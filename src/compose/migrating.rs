@@ -11,7 +11,7 @@
 //!
 //! Where both keep their logins in one store, a limit of sessions counts both, and an exchange may
 //! evict what it exchanges: give each a store or a prefix of its own. Sessions with
-//! [`strict_orphans`](crate::session::SessionBuilder::strict_orphans) need a grace as long as the
+//! [`reject_orphaned`](crate::session::SessionBuilder::reject_orphaned) need a grace as long as the
 //! overlap, or an old credential that is shown late in it is taken for a stolen one.
 //!
 //! When [`progress`](Migrating::progress) has not seen an old credential for as long as one lives,
@@ -42,9 +42,9 @@
 //!
 //! // A session goes on, and its caller is asked to refresh ..
 //! let caller = auth.verify(before.credential().reveal()).await?;
-//! assert!(caller.renewal_due());
+//! assert!(caller.refresh_due());
 //! // .. which makes a token of it.
-//! let token = auth.refresh(before.renewable().reveal()).await?;
+//! let token = auth.refresh(before.refreshable().reveal()).await?;
 //! assert_eq!(auth.verify(token.credential().reveal()).await?.subject(), "alice");
 //! assert_eq!(auth.progress().upgraded, 1);
 //! # Ok(())

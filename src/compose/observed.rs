@@ -66,19 +66,19 @@ fn issued<D>(issued: &Issued<D>) -> Event<'_> {
         Outcome::New => Event::Issued { login },
         Outcome::Rotated => Event::Rotated { login },
         Outcome::Replayed => Event::Replayed { login },
-        Outcome::Recovered => Event::Recovered { login },
+        Outcome::Orphaned => Event::Orphaned { login },
     }
 }
 
 impl<A: Authenticator> Authenticator for Observed<A> {
     type Data = A::Data;
 
-    fn accepts(&self, credential: &str) -> bool {
-        self.inner.accepts(credential)
+    fn is_well_formed(&self, credential: &str) -> bool {
+        self.inner.is_well_formed(credential)
     }
 
-    fn shapes(&self) -> Vec<String> {
-        self.inner.shapes()
+    fn sample_credentials(&self) -> Vec<String> {
+        self.inner.sample_credentials()
     }
 
     async fn issue(&self, login: Login<A::Data>) -> Result<Issued<A::Data>> {

@@ -10,7 +10,7 @@ const SUBJECT: u8 = 1;
 const ROLE: u8 = 2;
 const DEVICE: u8 = 3;
 const DATA: u8 = 4;
-const CLASS: u8 = 5;
+const ACR: u8 = 5;
 /// Tags from here on must be understood: what a later version adds to narrow a login, such as a
 /// binding to a client, is not to be overlooked by this one.
 const CRITICAL: u8 = 128;
@@ -97,8 +97,8 @@ impl FieldsBuilder {
     }
 
     #[inline]
-    pub(crate) fn class(&mut self, class: &str) {
-        self.push(CLASS, class.as_bytes());
+    pub(crate) fn acr(&mut self, acr: &str) {
+        self.push(ACR, acr.as_bytes());
     }
 
     pub(crate) fn data(&mut self, data: &[u8]) {
@@ -174,7 +174,7 @@ impl Fields {
             Some((SUBJECT, subject)) => std::str::from_utf8(subject).ok()?,
             _ => return None,
         };
-        let (mut devices, mut data, mut classes) = (0, 0, 0);
+        let (mut devices, mut data, mut acrs) = (0, 0, 0);
         for (tag, value) in fields.by_ref() {
             match tag {
                 SUBJECT => return None,
@@ -186,15 +186,15 @@ impl Fields {
                     devices += 1;
                 }
                 DATA => data += 1,
-                CLASS => {
+                ACR => {
                     std::str::from_utf8(value).ok()?;
-                    classes += 1;
+                    acrs += 1;
                 }
                 CRITICAL.. => return None,
                 _ => {}
             }
         }
-        if !fields.0.is_empty() || devices > 1 || data > 1 || classes > 1 {
+        if !fields.0.is_empty() || devices > 1 || data > 1 || acrs > 1 {
             return None;
         }
         Some(Self(if bytes.len() <= INLINE {
@@ -228,8 +228,8 @@ impl Fields {
         self.device_bytes().map(text)
     }
 
-    pub(crate) fn class(&self) -> Option<&str> {
-        self.class_bytes().map(text)
+    pub(crate) fn acr(&self) -> Option<&str> {
+        self.acr_bytes().map(text)
     }
 
     /// For who wants bytes: that they are text is checked again each time it is asked for them as
@@ -251,8 +251,8 @@ impl Fields {
     }
 
     #[inline]
-    pub(crate) fn class_bytes(&self) -> Option<&[u8]> {
-        self.first(CLASS)
+    pub(crate) fn acr_bytes(&self) -> Option<&[u8]> {
+        self.first(ACR)
     }
 
     pub(crate) fn data(&self) -> Option<&[u8]> {
@@ -326,7 +326,7 @@ impl fmt::Debug for Fields {
             .field("subject", &self.subject())
             .field("roles", &self.roles().collect::<Vec<_>>())
             .field("device", &self.device())
-            .field("class", &self.class())
+            .field("acr", &self.acr())
             .finish_non_exhaustive()
     }
 }
@@ -342,7 +342,7 @@ mod tests {
             builder.role("admin");
             builder.role("");
             builder.device("phone");
-            builder.class("aal2");
+            builder.acr("aal2");
             builder.push(100, b"from the future");
             builder.data(&vec![7; size]);
             let fields = builder.build();
@@ -350,13 +350,13 @@ mod tests {
             assert_eq!(read.subject(), "alice");
             assert_eq!(read.roles().collect::<Vec<_>>(), ["admin", ""]);
             assert_eq!(read.device(), Some("phone"));
-            assert_eq!(read.class(), Some("aal2"));
+            assert_eq!(read.acr(), Some("aal2"));
             assert_eq!(read.data(), Some(&vec![7; size][..]));
 
             let changed = read.with(Some(["user"].into_iter()), Some(None));
             assert_eq!(changed.roles().collect::<Vec<_>>(), ["user"]);
             assert_eq!(changed.device(), Some("phone"));
-            assert_eq!(changed.class(), Some("aal2"));
+            assert_eq!(changed.acr(), Some("aal2"));
             assert_eq!(changed.data(), None);
             assert_eq!(changed.first(100), Some(&b"from the future"[..]));
         }

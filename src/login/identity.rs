@@ -16,7 +16,7 @@ use crate::login::stamp::Stamp;
 /// A user whose credential has been verified.
 ///
 /// Only an authenticator makes one, from a credential that it has proven; the exception has a
-/// name that shows in review, [`Identity::assert`]. Cloning copies about two cache lines and the
+/// name that shows in review, [`Identity::unverified`]. Cloning copies about two cache lines and the
 /// data, and allocates nothing for `D = ()`.
 #[derive(Clone)]
 pub struct Identity<D = ()> {
@@ -28,7 +28,7 @@ pub struct Identity<D = ()> {
     pub(crate) deadline: Timestamp,
     pub(crate) stamp: Option<Stamp>,
     pub(crate) version: u64,
-    pub(crate) renewal_due: bool,
+    pub(crate) refresh_due: bool,
     pub(crate) data: D,
 }
 
@@ -41,7 +41,7 @@ impl<D> Identity<D> {
     ///
     /// *Misuse* if the subject is empty, *refused* if the login is too large, *unavailable* if
     /// the entropy source fails, from which the [`id`](Self::id) is drawn.
-    pub fn assert(
+    pub fn unverified(
         login: Login<D>,
         issued_at: OffsetDateTime,
         expires_at: OffsetDateTime,
@@ -58,7 +58,7 @@ impl<D> Identity<D> {
             deadline: login.deadline.unwrap_or(expires_at),
             stamp: login.stamp,
             version: 0,
-            renewal_due: false,
+            refresh_due: false,
             data: login.data,
         })
     }
@@ -78,10 +78,10 @@ impl<D> Identity<D> {
         self
     }
 
-    /// The same identity, [due for renewal](Self::renewal_due) or not. For implementers.
+    /// The same identity, [due for rotation](Self::refresh_due) or not. For implementers.
     #[must_use]
-    pub fn with_renewal_due(mut self, due: bool) -> Self {
-        self.renewal_due = due;
+    pub fn with_refresh_due(mut self, due: bool) -> Self {
+        self.refresh_due = due;
         self
     }
 
@@ -109,7 +109,7 @@ impl<D> Identity<D> {
     }
 
     /// When the user proved who they are (OpenID Connect Core, `auth_time`). Never moved by a
-    /// renewal or a refresh.
+    /// rotation or a refresh.
     #[must_use]
     pub fn authenticated_at(&self) -> OffsetDateTime {
         self.authenticated_at.into()
@@ -122,7 +122,7 @@ impl<D> Identity<D> {
         self.expires_at.into()
     }
 
-    /// The moment beyond which no use, renewal or refresh carries this login (OWASP ASVS 7.3.2).
+    /// The moment beyond which no use, rotation or refresh carries this login (OWASP ASVS 7.3.2).
     #[must_use]
     pub fn deadline(&self) -> OffsetDateTime {
         self.deadline.into()
@@ -135,10 +135,10 @@ impl<D> Identity<D> {
     }
 
     /// How strongly the user proved who they are, as named at login: the authentication context
-    /// class (OpenID Connect Core, `acr`). Never changed by a renewal or a refresh.
+    /// class (OpenID Connect Core, `acr`). Never changed by a rotation or a refresh.
     #[must_use]
-    pub fn class(&self) -> Option<&str> {
-        self.fields.class()
+    pub fn acr(&self) -> Option<&str> {
+        self.fields.acr()
     }
 
     /// What the application keeps about the user.
@@ -163,8 +163,8 @@ impl<D> Identity<D> {
     /// Whether the caller should [`refresh`](crate::Authenticator::refresh) the credential and
     /// hand the new one to the client. Verifying never does.
     #[must_use]
-    pub fn renewal_due(&self) -> bool {
-        self.renewal_due
+    pub fn refresh_due(&self) -> bool {
+        self.refresh_due
     }
 
     /// Continues this login, with its authentication time and class, its deadline and its place in
@@ -175,7 +175,7 @@ impl<D> Identity<D> {
         Login {
             fields,
             device: self.device().map(str::to_owned),
-            class: self.class().map(str::to_owned),
+            acr: self.acr().map(str::to_owned),
             data: self.data,
             replaces: None,
             authenticated_at: Some(self.authenticated_at),
@@ -191,14 +191,14 @@ impl<D> fmt::Debug for Identity<D> {
             .field("subject", &self.subject())
             .field("roles", &self.roles().collect::<Vec<_>>())
             .field("device", &self.device())
-            .field("class", &self.class())
+            .field("acr", &self.acr())
             .field("id", &self.id())
             .field("issued_at", &self.issued_at)
             .field("authenticated_at", &self.authenticated_at)
             .field("expires_at", &self.expires_at)
             .field("deadline", &self.deadline)
             .field("version", &self.version)
-            .field("renewal_due", &self.renewal_due)
+            .field("refresh_due", &self.refresh_due)
             .finish_non_exhaustive()
     }
 }
@@ -235,7 +235,7 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fiel
         ..=MAX_FIELDS => Ok(()),
         _ => Err(Error::refused(Refusal::TooLarge)),
     };
-    if login.device.is_none() && login.class.is_none() && data.is_none() {
+    if login.device.is_none() && login.acr.is_none() && data.is_none() {
         check(&login.fields)?;
         return Ok(login.fields.build());
     }
@@ -243,8 +243,8 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fiel
     if let Some(device) = &login.device {
         builder.device(device);
     }
-    if let Some(class) = &login.class {
-        builder.class(class);
+    if let Some(acr) = &login.acr {
+        builder.acr(acr);
     }
     check(&builder)?;
     if let Some(data) = data {

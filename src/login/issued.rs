@@ -68,7 +68,7 @@ pub enum Outcome {
     Replayed,
     /// The same, but long after it was given, and it was never used: most likely it was lost on
     /// its way. It may also have been copied: worth a look where it happens often.
-    Recovered,
+    Orphaned,
 }
 
 impl<D> Issued<D> {
@@ -107,7 +107,7 @@ impl<D> Issued<D> {
 
     /// What to pass to `refresh`, whichever strategy issued it.
     #[must_use]
-    pub fn renewable(&self) -> &Credential {
+    pub fn refreshable(&self) -> &Credential {
         self.refresh_credential.as_ref().unwrap_or(&self.credential)
     }
 

@@ -3,7 +3,7 @@
 /// Where a login stands in a revocation log: the incarnation of the log, the position of its head
 /// when the login began, and a mark of the entry there.
 ///
-/// Kept in the record and in the token's `rev` claim; every renewal and refresh copies it.
+/// Kept in the record and in the token's `rev` claim; every rotation and refresh copies it.
 /// Without a log there is none. A log that lost its last entries gives their positions out again:
 /// the mark tells what a position meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -38,7 +38,7 @@ pub enum Event<'a> {
     },
     /// The same, but long after that answer was given, and it was never used: most likely it was
     /// lost on its way, or else somebody holds a copy of the replaced credential.
-    Recovered {
+    Orphaned {
         /// The login it belongs to.
         login: LoginRef<'a>,
     },

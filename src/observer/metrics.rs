@@ -9,7 +9,7 @@ use crate::observer::event::Event;
 ///
 /// | counter | labels |
 /// |---|---|
-/// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_recovered_total` | |
+/// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total` | |
 /// | `statewise_revoked_total` | `act` |
 /// | `statewise_rejected_total`, `statewise_refused_total` | `act`, `cause` |
 /// | `statewise_unavailable_total`, `statewise_misused_total`, `statewise_thefts_total` | `act` |
@@ -44,7 +44,7 @@ impl Observer for MetricsObserver {
             Event::Verified { .. } => counter!("statewise_verified_total"),
             Event::Rotated { .. } => counter!("statewise_rotated_total"),
             Event::Replayed { .. } => counter!("statewise_replayed_total"),
-            Event::Recovered { .. } => counter!("statewise_recovered_total"),
+            Event::Orphaned { .. } => counter!("statewise_orphaned_total"),
             Event::Revoked { .. } => counter!("statewise_revoked_total", "act" => "revoke"),
             Event::RevokedAll { .. } => counter!("statewise_revoked_total", "act" => "revoke_all"),
             Event::Rejected { act, cause } => {

@@ -45,7 +45,7 @@ impl Observer for TracingObserver {
             Event::Verified { login } => trace!(target: TARGET, login = %login.id(), "verified"),
             Event::Rotated { login } => trace!(target: TARGET, login = %login.id(), "rotated"),
             Event::Replayed { login } => trace!(target: TARGET, login = %login.id(), "replayed"),
-            Event::Recovered { login } => debug!(target: TARGET, login = %login.id(), "recovered"),
+            Event::Orphaned { login } => debug!(target: TARGET, login = %login.id(), "orphaned"),
             Event::Revoked { effective } => trace!(target: TARGET, ?effective, "revoked"),
             Event::RevokedAll { subject, effective } => {
                 trace!(target: TARGET, subject, ?effective, "revoked all");

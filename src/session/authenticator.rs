@@ -28,8 +28,8 @@ use crate::session::judge::{Verdict, judge};
 use crate::session::listed::{Session, SessionRef, Sessions};
 use crate::session::policy::Policy;
 use crate::session::replays::Replays;
-use crate::store::answer::{Created, Removed, Renewed, Updated};
-use crate::store::ask::{Change, Load, Renewal, Scope};
+use crate::store::answer::{Created, Removed, Rotated, Updated};
+use crate::store::ask::{Change, Load, Rotation, Scope};
 use crate::store::listing::{Cursor, Page};
 use crate::store::record::{History, Record};
 use crate::store::session_store::SessionStore;
@@ -52,7 +52,7 @@ const NEXT_ROUND: Duration = Duration::from_secs(15);
 ///
 /// A policy that is tightened counts at once for all sessions that there are; what it ended still
 /// counts against a [limit](crate::session::SessionBuilder::limit) until the store finds it over. A policy that is
-/// loosened counts for new sessions, and for the idle time of those that are renewed.
+/// loosened counts for new sessions, and for the idle time of those that are rotated.
 ///
 /// Logging a user out everywhere also ends their logins that are under way in this process; one
 /// that is under way on another node at that very moment may live.
@@ -308,7 +308,7 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     fn lets_pass(&self, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Current | Verdict::Overlap | Verdict::Grace => true,
-            Verdict::Orphaned => !self.policy.strict_orphans,
+            Verdict::Orphaned => !self.policy.reject_orphaned,
             Verdict::Reused | Verdict::Ahead | Verdict::Unknown => false,
         }
     }
@@ -328,12 +328,12 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
         }
     }
 
-    fn renewal_due(&self, row: &Record, verdict: Verdict, now: Timestamp) -> bool {
+    fn refresh_due(&self, row: &Record, verdict: Verdict, now: Timestamp) -> bool {
         let born = row.history().rotated_at.max(row.created_at);
         let old = |age| now.saturating_since(born) >= age;
         verdict != Verdict::Current
-            || row.renewal_wanted
-            || self.policy.renew_after.is_some_and(old)
+            || row.rotation_wanted
+            || self.policy.rotate_after.is_some_and(old)
     }
 }
 
@@ -345,7 +345,7 @@ where
     /// Replaces roles and data of a session, if they are still what was seen.
     ///
     /// A compare-and-swap: of several who saw one version, one succeeds and the others meet a
-    /// [`Replaced::Conflict`], so that no change is lost. Renewals and uses do not interfere.
+    /// [`Replaced::Conflict`], so that no change is lost. Rotations and uses do not interfere.
     ///
     /// # Errors
     ///
@@ -393,12 +393,12 @@ where
     }
 
     /// The identity that a row stands for.
-    pub(crate) fn read(row: &Record, renewal_due: bool) -> Result<Identity<D>> {
+    pub(crate) fn read(row: &Record, refresh_due: bool) -> Result<Identity<D>> {
         let data = data::read(|| row.fields.data())?;
-        Ok(Self::identity(row, renewal_due, data))
+        Ok(Self::identity(row, refresh_due, data))
     }
 
-    pub(crate) fn identity(row: &Record, renewal_due: bool, data: D) -> Identity<D> {
+    pub(crate) fn identity(row: &Record, refresh_due: bool, data: D) -> Identity<D> {
         Identity {
             fields: row.fields.clone(),
             handle: row.handle,
@@ -408,7 +408,7 @@ where
             deadline: row.deadline,
             stamp: row.stamp(),
             version: row.version,
-            renewal_due,
+            refresh_due,
             data,
         }
     }
@@ -448,9 +448,9 @@ where
             idle: self.policy.lifetime.idle(),
             current: credential.proof(),
             family: credential.family_proof(),
-            // What was never renewed has no predecessor that its use could expose.
+            // What was never rotated has no predecessor that its use could expose.
             confirmed: true,
-            renewal_wanted: false,
+            rotation_wanted: false,
             history: history.kept(),
             fields,
         };
@@ -514,7 +514,7 @@ where
         }
         let seed = entropy::draw(&*self.entropy)?;
         let next = presented.successor(&seed).ok_or(Rejection::Unknown)?;
-        let renewal = Renewal {
+        let rotation = Rotation {
             generation: presented.generation(),
             presented: proof,
             next: next.proof(),
@@ -522,11 +522,14 @@ where
             overlap: self.policy.windows.overlap,
             idle: self.policy.lifetime.idle(),
         };
-        let renewed = self.store.renew(presented.handle(), &renewal, now).await?;
-        let (mut row, advanced) = match renewed {
-            Renewed::Advanced(row) => (row, true),
-            Renewed::Unchanged(row) => (row, false),
-            Renewed::Absent => return Err(Rejection::Unknown.into()),
+        let rotated = self
+            .store
+            .rotate(presented.handle(), &rotation, now)
+            .await?;
+        let (mut row, advanced) = match rotated {
+            Rotated::Advanced(row) => (row, true),
+            Rotated::Unchanged(row) => (row, false),
+            Rotated::Absent => return Err(Rejection::Unknown.into()),
         };
         Self::same(&row, presented.handle())?;
         if !self.in_force(&mut row, now) {
@@ -564,7 +567,7 @@ where
         let successor = successor.filter(|successor| successor.proof() == row.current);
         let successor = successor.ok_or(Rejection::Unreadable)?;
         Ok(match verdict {
-            Verdict::Orphaned => (successor, Outcome::Recovered),
+            Verdict::Orphaned => (successor, Outcome::Orphaned),
             _ => (successor, Outcome::Replayed),
         })
     }
@@ -604,11 +607,11 @@ where
 {
     type Data = D;
 
-    fn accepts(&self, credential: &str) -> bool {
+    fn is_well_formed(&self, credential: &str) -> bool {
         self.parse(credential).is_some()
     }
 
-    fn shapes(&self) -> Vec<String> {
+    fn sample_credentials(&self) -> Vec<String> {
         vec![self.purpose.shape()]
     }
 
@@ -662,7 +665,7 @@ where
             let _ = noted.await;
             row.confirm(row.generation(), now);
         }
-        Self::read(&row, self.renewal_due(&row, verdict, now))
+        Self::read(&row, self.refresh_due(&row, verdict, now))
     }
 
     async fn refresh(&self, credential: &str) -> Result<Issued<D>> {

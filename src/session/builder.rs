@@ -47,8 +47,8 @@ pub struct SessionBuilder<S, D> {
     absolute: Duration,
     overlap: Duration,
     grace: Duration,
-    renew_after: Option<Duration>,
-    strict_orphans: bool,
+    rotate_after: Option<Duration>,
+    reject_orphaned: bool,
     replays: u32,
     limit: Limit,
     max_data: usize,
@@ -82,7 +82,7 @@ impl<S: SessionStore, D> NeedsIdle<S, D> {
 
 impl<S: SessionStore, D> NeedsAbsolute<S, D> {
     /// Ends a session this long after the user proved who they are, however much it is used and
-    /// however often it is renewed, in whole seconds (OWASP ASVS 7.3.2). NIST SP 800-63B-4
+    /// however often it is rotated, in whole seconds (OWASP ASVS 7.3.2). NIST SP 800-63B-4
     /// recommends at most 24 hours at AAL2 and demands at most 12 at AAL3.
     pub fn absolute(self, absolute: Duration) -> SessionBuilder<S, D> {
         SessionBuilder {
@@ -91,8 +91,8 @@ impl<S: SessionStore, D> NeedsAbsolute<S, D> {
             absolute,
             overlap: OVERLAP,
             grace: GRACE,
-            renew_after: None,
-            strict_orphans: false,
+            rotate_after: None,
+            reject_orphaned: false,
             replays: REPLAYS,
             limit: Limit::Unlimited,
             max_data: MAX_DATA,
@@ -104,15 +104,15 @@ impl<S: SessionStore, D> NeedsAbsolute<S, D> {
 }
 
 impl<S: SessionStore, D> SessionBuilder<S, D> {
-    /// Makes a credential due for renewal at this age. Default: never; it is renewed when the
+    /// Makes a credential due for rotation at this age. Default: never; it is rotated when the
     /// application asks, and when its roles change.
-    pub fn renew_after(mut self, age: Duration) -> Self {
-        self.renew_after = Some(age);
+    pub fn rotate_after(mut self, age: Duration) -> Self {
+        self.rotate_after = Some(age);
         self
     }
 
-    /// For this long after a renewal the replaced credential works on, whatever happened, and the
-    /// new one is not renewed again: requests in flight and other tabs lose nothing. It counts anew
+    /// For this long after a rotation the replaced credential works on, whatever happened, and the
+    /// new one is not rotated again: requests in flight and other tabs lose nothing. It counts anew
     /// from the first use of the new one, whose answer may have been lost and given again.
     /// Default: 10 seconds.
     ///
@@ -123,7 +123,7 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         self
     }
 
-    /// For this long after a renewal the replaced credential works on as long as its successor
+    /// For this long after a rotation the replaced credential works on as long as its successor
     /// was not used: the answer that carried it may be lost. Default: 30 seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -133,9 +133,9 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// Takes a replaced credential that comes back after the grace for a stolen one, even if its
     /// successor was never used. By default it is taken for a lost answer and gets the same
     /// successor again: a client that slept on a dead network stays logged in, at the price
-    /// that a thief of that one credential shares the login until its next renewal.
-    pub fn strict_orphans(mut self) -> Self {
-        self.strict_orphans = true;
+    /// that a thief of that one credential shares the login until its next rotation.
+    pub fn reject_orphaned(mut self) -> Self {
+        self.reject_orphaned = true;
         self
     }
 
@@ -176,7 +176,7 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// # Errors
     ///
     /// *Misuse*, saying what to do: a lifetime below one second, an idle lifetime longer than the
-    /// absolute one, a grace shorter than the overlap, a renewal that would never come, a limit
+    /// absolute one, a grace shorter than the overlap, a rotation that would never come, a limit
     /// of zero sessions.
     pub fn build(self) -> Result<SessionAuthenticator<S, D>> {
         self.build_for(Purpose::Session)
@@ -196,14 +196,14 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
                 "the grace is as long as the absolute lifetime: shorten it",
             ));
         }
-        let renew_after = match self.renew_after {
+        let rotate_after = match self.rotate_after {
             Some(age) if age >= self.absolute => {
                 return Err(Error::misuse(
-                    "credentials would be renewed after the absolute lifetime, and so never: \
-                     renew earlier",
+                    "credentials would be rotated after the absolute lifetime, and so never: \
+                     rotate earlier",
                 ));
             }
-            Some(age) => Some(whole_seconds("age at which credentials are renewed", age)?),
+            Some(age) => Some(whole_seconds("age at which credentials are rotated", age)?),
             None => None,
         };
         if matches!(self.limit, Limit::Reject(0) | Limit::EvictOldest(0)) {
@@ -217,8 +217,8 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
                 overlap: rounded_up(self.overlap),
                 grace: rounded_up(self.grace),
             },
-            renew_after,
-            strict_orphans: self.strict_orphans,
+            rotate_after,
+            reject_orphaned: self.reject_orphaned,
             limit: self.limit,
             max_data: self.max_data,
         };
@@ -242,9 +242,9 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         self.overlap
     }
 
-    /// Whether credentials become due for renewal with age.
-    pub(crate) fn renews(&self) -> bool {
-        self.renew_after.is_some()
+    /// Whether credentials become due for rotation with age.
+    pub(crate) fn rotates(&self) -> bool {
+        self.rotate_after.is_some()
     }
 }
 

@@ -28,7 +28,7 @@ impl<D> Replacement<D> {
     }
 
     /// Replaces all roles by these. If they differ, the credential becomes
-    /// [due for renewal](crate::Identity::renewal_due) (OWASP ASVS 7.2.4).
+    /// [due for rotation](crate::Identity::refresh_due) (OWASP ASVS 7.2.4).
     pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.roles = Some(roles.into_iter().map(Into::into).collect());
         self

@@ -46,8 +46,8 @@ impl Purpose {
 /// Handle, generation, family proof and secret: 48 bytes, shown as 64 base64url characters behind
 /// what its purpose begins with.
 ///
-/// The generation counts renewals and is masked by the family proof, so that a credential does
-/// not tell how often it was renewed. The family proof stays the same for the whole login: with
+/// The generation counts rotations and is masked by the family proof, so that a credential does
+/// not tell how often it was rotated. The family proof stays the same for the whole login: with
 /// it, even a credential of a forgotten generation proves that it once belonged to the login.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionCredential {
@@ -162,7 +162,7 @@ impl SessionCredential {
     }
 
     /// The credential of the next generation: one for each seed, whoever derives it, and known
-    /// only to those who hold this one. `None` after four billion renewals.
+    /// only to those who hold this one. `None` after four billion rotations.
     pub(crate) fn successor(&self, seed: &[u8; 16]) -> Option<Self> {
         let generation = self.generation.checked_add(1)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret.0).ok()?;

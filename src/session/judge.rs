@@ -8,7 +8,7 @@ use crate::store::record::Record;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
     /// In which the previous credential works whatever happened: requests in flight, other tabs.
-    /// Counts from the renewal, and anew from the first use of the successor.
+    /// Counts from the rotation, and anew from the first use of the successor.
     pub(crate) overlap: u64,
     /// In which it works as long as its successor was not used: a lost answer.
     pub(crate) grace: u64,
@@ -73,7 +73,7 @@ mod tests {
     use crate::entropy::SystemEntropy;
     use crate::login::fields::FieldsBuilder;
     use crate::session::credential::Purpose;
-    use crate::store::ask::Renewal;
+    use crate::store::ask::Rotation;
 
     const WINDOWS: Windows = Windows {
         overlap: 10,
@@ -97,21 +97,21 @@ mod tests {
             current: credential.proof(),
             family: credential.family_proof(),
             confirmed: true,
-            renewal_wanted: false,
+            rotation_wanted: false,
             history: None,
             fields: FieldsBuilder::new("alice").build(),
         }
     }
 
-    fn renew(
+    fn rotate(
         row: &mut Record,
         credential: &SessionCredential,
         now: Timestamp,
     ) -> SessionCredential {
         let seed = [u8::try_from(row.generation).unwrap(); 16];
         let next = credential.successor(&seed).unwrap();
-        assert!(row.renew(
-            &Renewal {
+        assert!(row.rotate(
+            &Rotation {
                 generation: credential.generation(),
                 presented: credential.proof(),
                 next: next.proof(),
@@ -133,7 +133,7 @@ mod tests {
         };
         assert_eq!(verdict(&row, &zero, 0), Verdict::Current);
 
-        let one = renew(&mut row, &zero, at(100));
+        let one = rotate(&mut row, &zero, at(100));
         assert_eq!(verdict(&row, &one, 100), Verdict::Current);
         // Another node's clock is two seconds behind.
         assert_eq!(verdict(&row, &zero, 98), Verdict::Overlap);
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(verdict(&row, &zero, 130), Verdict::Reused);
         assert_eq!(verdict(&row, &one, 130), Verdict::Current);
 
-        let two = renew(&mut row, &one, at(200));
+        let two = rotate(&mut row, &one, at(200));
         assert_eq!(verdict(&row, &zero, 200), Verdict::Reused);
         assert_eq!(verdict(&row, &one, 200), Verdict::Overlap);
         assert_eq!(verdict(&row, &two, 200), Verdict::Current);
@@ -162,7 +162,7 @@ mod tests {
     fn the_overlap_counts_anew_from_the_first_use() {
         let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
-        renew(&mut row, &zero, at(100));
+        rotate(&mut row, &zero, at(100));
         // The answer was lost, and is given again to two tabs; one of them is faster.
         assert_eq!(judge(&row, &zero, WINDOWS, at(500)), Verdict::Orphaned);
         assert!(row.confirm(1, at(500)));
@@ -174,8 +174,8 @@ mod tests {
     fn nothing_unproven_is_more_than_unknown() {
         let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
-        let one = renew(&mut row, &zero, at(100));
-        let two = renew(&mut row, &one, at(200));
+        let one = rotate(&mut row, &zero, at(100));
+        let two = rotate(&mut row, &one, at(200));
         // Everything but the handle is another login's.
         let other = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let mut forged = row_of(&other);
@@ -204,7 +204,7 @@ mod tests {
     fn a_clock_that_jumped_back_does_not_stretch_the_overlap() {
         let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
-        let one = renew(&mut row, &zero, at(40_000));
+        let one = rotate(&mut row, &zero, at(40_000));
         assert!(row.confirm(one.generation(), at(40_000)));
         assert_eq!(judge(&row, &zero, WINDOWS, at(0)), Verdict::Reused);
     }

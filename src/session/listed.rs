@@ -56,8 +56,8 @@ impl Session {
     /// How strongly the user proved who they are, as named at login: the authentication context
     /// class (OpenID Connect Core, `acr`).
     #[must_use]
-    pub fn class(&self) -> Option<&str> {
-        self.fields().class()
+    pub fn acr(&self) -> Option<&str> {
+        self.fields().acr()
     }
 
     /// When the login began.

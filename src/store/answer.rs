@@ -21,21 +21,21 @@ pub enum Created {
     Full,
 }
 
-/// What became of a renewal.
+/// What became of a rotation.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Renewed {
+pub enum Rotated {
     /// This call advanced the row, and here it is.
     Advanced(Record),
-    /// The row is as it was: the presented credential is not the current one, or was renewed a
+    /// The row is as it was: the presented credential is not the current one, or was rotated a
     /// moment ago. The caller judges by the row.
     Unchanged(Record),
     /// There is none, or it is over.
     Absent,
 }
 
-impl Renewed {
-    /// Of a row as it is after [`Record::renew`], with what that answered; `None` without one.
+impl Rotated {
+    /// Of a row as it is after [`Record::rotate`], with what that answered; `None` without one.
     pub(crate) fn of(row: Option<(bool, Record)>) -> Self {
         match row {
             Some((true, row)) => Self::Advanced(row),

@@ -59,7 +59,7 @@ impl Load {
 /// The replacement of a credential by its successor.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Renewal {
+pub struct Rotation {
     /// The generation of the presented credential.
     pub generation: u32,
     /// The proof of the presented credential.
@@ -68,7 +68,7 @@ pub struct Renewal {
     pub next: Proof,
     /// From which, with the presented credential, anyone who holds it derives the successor.
     pub seed: [u8; 16],
-    /// Seconds after a renewal in which the row does not advance again.
+    /// Seconds after a rotation in which the row does not advance again.
     pub overlap: u64,
     /// The idle time of now, in seconds.
     pub idle: u64,

@@ -2,8 +2,8 @@
 
 pub use crate::login::handle::{Handle, partition};
 pub use crate::login::stamp::Stamp;
-pub use crate::store::answer::{Created, Removed, Renewed, Swept, Updated};
-pub use crate::store::ask::{Change, Limit, Load, Renewal, Scope};
+pub use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
+pub use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
 pub use crate::store::erased::DynSessionStore;
 pub use crate::store::listing::{Cursor, Listing, Page};
 pub use crate::store::proof::Proof;

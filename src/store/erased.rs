@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Removed, Renewed, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Renewal, Scope};
+use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
+use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
@@ -36,13 +36,13 @@ pub trait DynSessionStore: fmt::Debug + Send + Sync + 'static {
         load: Load,
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Option<Record>>>;
-    /// See [`SessionStore::renew`].
-    fn renew_dyn<'a>(
+    /// See [`SessionStore::rotate`].
+    fn rotate_dyn<'a>(
         &'a self,
         handle: Handle,
-        renewal: &'a Renewal,
+        rotation: &'a Rotation,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Renewed>>;
+    ) -> BoxFuture<'a, Result<Rotated>>;
     /// See [`SessionStore::update`].
     fn update_dyn<'a>(
         &'a self,
@@ -118,13 +118,13 @@ impl<S: SessionStore> DynSessionStore for S {
         Box::pin(self.load(handle, load, now))
     }
 
-    fn renew_dyn<'a>(
+    fn rotate_dyn<'a>(
         &'a self,
         handle: Handle,
-        renewal: &'a Renewal,
+        rotation: &'a Rotation,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Renewed>> {
-        Box::pin(self.renew(handle, renewal, now))
+    ) -> BoxFuture<'a, Result<Rotated>> {
+        Box::pin(self.rotate(handle, rotation, now))
     }
 
     fn update_dyn<'a>(
@@ -211,8 +211,8 @@ impl SessionStore for dyn DynSessionStore {
         self.load_dyn(handle, load, now).await
     }
 
-    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
-        self.renew_dyn(handle, renewal, now).await
+    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
+        self.rotate_dyn(handle, rotation, now).await
     }
 
     async fn update(
@@ -283,13 +283,13 @@ macro_rules! forward_to_pointee {
                 (**self).load(handle, load, now)
             }
 
-            fn renew(
+            fn rotate(
                 &self,
                 handle: Handle,
-                renewal: &Renewal,
+                rotation: &Rotation,
                 now: Timestamp,
-            ) -> impl Future<Output = Result<Renewed>> + Send {
-                (**self).renew(handle, renewal, now)
+            ) -> impl Future<Output = Result<Rotated>> + Send {
+                (**self).rotate(handle, rotation, now)
             }
 
             fn update(

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::store::ask::{Change, Renewal, Scope};
+use crate::store::ask::{Change, Rotation, Scope};
 use crate::store::proof::Proof;
 use crate::store::touch::Touch;
 
@@ -21,7 +21,7 @@ const HEAD: usize = 160;
 /// One login, as a store keeps it.
 ///
 /// A store treats it as a value: it keeps it, hands it out, and changes it by the methods
-/// [`touch`](Self::touch), [`renew`](Self::renew), [`update`](Self::update) and
+/// [`touch`](Self::touch), [`rotate`](Self::rotate), [`update`](Self::update) and
 /// [`confirm`](Self::confirm), each of which is one atomic step of the store. They are the same
 /// for every backend. Cheap to clone: small subjects, roles and data are inline.
 ///
@@ -40,13 +40,13 @@ pub struct Record {
     pub(crate) current: Proof,
     pub(crate) family: Proof,
     pub(crate) confirmed: bool,
-    pub(crate) renewal_wanted: bool,
+    pub(crate) rotation_wanted: bool,
     /// Apart, so that the many logins that have none are smaller by a cache line.
     pub(crate) history: Option<Arc<History>>,
     pub(crate) fields: Fields,
 }
 
-/// What not every login has: the renewal that made its current credential, at the time of its first
+/// What not every login has: the rotation that made its current credential, at the time of its first
 /// use if there was one, and a place in a revocation log.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct History {
@@ -64,7 +64,7 @@ impl History {
 }
 
 impl Record {
-    /// The renewal that made the current credential; all zero for one that was never renewed.
+    /// The rotation that made the current credential; all zero for one that was never rotated.
     pub(crate) fn history(&self) -> History {
         self.history.as_deref().copied().unwrap_or_default()
     }
@@ -96,7 +96,7 @@ impl Record {
         self.version
     }
 
-    /// Counts renewals of the credential.
+    /// Counts rotations of the credential.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.generation
@@ -189,37 +189,37 @@ impl Record {
     }
 
     /// Moves on to the next credential, if the presented proof is the current one and its last
-    /// renewal is out of the overlap. `false` if it stays as it is, as one that is over does.
-    pub fn renew(&mut self, renewal: &Renewal, now: Timestamp) -> bool {
-        if !self.is_alive_for(Some(Touch::new(renewal.idle)), now) {
+    /// rotation is out of the overlap. `false` if it stays as it is, as one that is over does.
+    pub fn rotate(&mut self, rotation: &Rotation, now: Timestamp) -> bool {
+        if !self.is_alive_for(Some(Touch::new(rotation.idle)), now) {
             return false;
         }
         let history = self.history();
-        let rests = self.generation > 0 && within(history.rotated_at, renewal.overlap, now);
+        let rests = self.generation > 0 && within(history.rotated_at, rotation.overlap, now);
         let Some(next) = self.generation.checked_add(1) else {
             return false;
         };
-        if rests || renewal.generation != self.generation || renewal.presented != self.current {
+        if rests || rotation.generation != self.generation || rotation.presented != self.current {
             return false;
         }
         let history = History {
             previous: self.current,
-            seed: renewal.seed,
+            seed: rotation.seed,
             rotated_at: now,
             stamp: history.stamp,
         };
         self.history = history.kept();
-        self.current = renewal.next;
+        self.current = rotation.next;
         self.generation = next;
         self.last_seen = self.last_seen.max(now);
-        self.idle = renewal.idle;
+        self.idle = rotation.idle;
         self.confirmed = false;
-        self.renewal_wanted = false;
+        self.rotation_wanted = false;
         true
     }
 
     /// Replaces roles, data or stamp, if `expected` is the version. `false` if it is not.
-    /// Other roles make a renewal of the credential due (OWASP ASVS 7.2.4).
+    /// Other roles make a rotation of the credential due (OWASP ASVS 7.2.4).
     pub fn update(&mut self, expected: u64, change: &Change) -> bool {
         if expected != self.version {
             return false;
@@ -228,7 +228,7 @@ impl Record {
         let data = change.data.as_ref().map(Option::as_deref);
         if roles.is_some() || data.is_some() {
             let roles = roles.map(|roles| roles.iter().map(String::as_str));
-            self.renewal_wanted |= roles
+            self.rotation_wanted |= roles
                 .clone()
                 .is_some_and(|roles| !roles.eq(self.fields.roles()));
             self.fields = self.fields.with(roles, data);
@@ -282,7 +282,7 @@ impl Record {
     /// |---|---|---|
     /// | 0 | 1 | format, 1 |
     /// | 1 | 1 | confirmed: 1 once the current credential was used |
-    /// | 2 | 1 | renewal wanted, 0 or 1 |
+    /// | 2 | 1 | rotation wanted, 0 or 1 |
     /// | 3 | 1 | stamped, 0 or 1 |
     /// | 4 | 4 | generation |
     /// | 8 | 8 | version |
@@ -307,7 +307,7 @@ impl Record {
         bytes.extend([
             FORMAT,
             u8::from(self.confirmed),
-            u8::from(self.renewal_wanted),
+            u8::from(self.rotation_wanted),
             u8::from(history.stamp.is_some()),
         ]);
         bytes.extend(self.generation.to_be_bytes());
@@ -343,7 +343,7 @@ impl Record {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut head = Head(bytes);
-        let [FORMAT, confirmed, renewal_wanted, stamped] = head.take()? else {
+        let [FORMAT, confirmed, rotation_wanted, stamped] = head.take()? else {
             return None;
         };
         let generation = u32::from_be_bytes(head.take()?);
@@ -378,7 +378,7 @@ impl Record {
             current,
             family,
             confirmed: flag(confirmed)?,
-            renewal_wanted: flag(renewal_wanted)?,
+            rotation_wanted: flag(rotation_wanted)?,
             history: history.kept(),
             fields: Fields::decode(head.0)?,
         })

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Removed, Renewed, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Renewal, Scope};
+use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
+use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::upkeep::Upkeep;
@@ -19,7 +19,7 @@ use crate::upkeep::Upkeep;
 /// # Contract
 ///
 /// - **Logout wins.** Once [`remove`](Self::remove) or [`remove_subject`](Self::remove_subject)
-///   has returned, nothing that was in flight brings a row back: no update, no touch, no renewal,
+///   has returned, nothing that was in flight brings a row back: no update, no touch, no rotation,
 ///   no fill of a cache. Only [`create`](Self::create) creates a row, and no handle comes twice.
 /// - **Each method is one atomic step**, also between processes. What a compare-and-swap found is
 ///   an enum, not an error.
@@ -34,7 +34,7 @@ use crate::upkeep::Upkeep;
 ///
 /// # Security
 ///
-/// Handles passed to [`load`](Self::load), [`renew`](Self::renew) and [`confirm`](Self::confirm)
+/// Handles passed to [`load`](Self::load), [`rotate`](Self::rotate) and [`confirm`](Self::confirm)
 /// are under the control of whoever is calling; those passed to [`create`](Self::create) are
 /// random. Records hold no secret that can be presented, but they are the users' business:
 /// nothing of them belongs into a log.
@@ -130,11 +130,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Record>>> + Send;
 
     /// Replaces the credential of a login, if the presented one is current:
-    /// [`Record::renew`] as one step.
+    /// [`Record::rotate`] as one step.
     ///
     /// # Returns
     ///
-    /// See [`Renewed`]. In each case with a row, it is the row as it is after the call.
+    /// See [`Rotated`]. In each case with a row, it is the row as it is after the call.
     ///
     /// # Concurrency
     ///
@@ -159,13 +159,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: reads, and replaces the row if it is still the one that was read.
     /// - Postgres: one statement; a second one where a race was lost or the row is over.
     /// - redb: one that does not advance costs a lookup and no transaction.
-    /// - redis: one script, which does what [`Record::renew`] does to the bytes of the row.
-    fn renew(
+    /// - redis: one script, which does what [`Record::rotate`] does to the bytes of the row.
+    fn rotate(
         &self,
         handle: Handle,
-        renewal: &Renewal,
+        rotation: &Rotation,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Renewed>> + Send;
+    ) -> impl Future<Output = Result<Rotated>> + Send;
 
     /// Replaces roles, data or stamp of a live login, if its version is `expected`:
     /// [`Record::update`] as one step.
@@ -177,7 +177,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Concurrency
     ///
     /// Of several callers with one version, one is done and all others meet a conflict. Does not
-    /// interfere with [`renew`](Self::renew) and [`touch`](Self::touch): they leave the version.
+    /// interfere with [`rotate`](Self::rotate) and [`touch`](Self::touch): they leave the version.
     ///
     /// # Cancel safety
     ///
@@ -190,7 +190,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
-    /// - MySQL, SQLite: as for [`renew`](Self::renew); a renewal in between is no conflict.
+    /// - MySQL, SQLite: as for [`rotate`](Self::rotate); a rotation in between is no conflict.
     /// - Postgres: reads, then writes if the version is still the same.
     /// - redb: judged within the write transaction.
     /// - redis: a read, and a script that replaces what was read, if it is still that.

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::Handle;
 use crate::store::contract::{
-    Change, Created, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
+    Change, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation, Scope,
     SessionStore, Swept, Updated,
 };
 use crate::testkit::executor::yield_now;
@@ -21,8 +21,8 @@ pub enum Method {
     Create,
     /// [`SessionStore::load`].
     Load,
-    /// [`SessionStore::renew`].
-    Renew,
+    /// [`SessionStore::rotate`].
+    Rotate,
     /// [`SessionStore::update`].
     Update,
     /// [`SessionStore::confirm`].

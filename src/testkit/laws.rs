@@ -75,8 +75,8 @@ pub use retry::{
 };
 pub use rotate::{
     rotate_01_old_and_new_at_every_moment, rotate_02_at_login_and_change_of_privilege,
-    rotate_03_one_renewal_wins, rotate_04_keeps_what_it_did_not_see,
-    rotate_05_keeps_beginning_and_deadline, rotate_06_renews_only_what_is_there,
+    rotate_03_one_rotation_wins, rotate_04_keeps_what_it_did_not_see,
+    rotate_05_keeps_beginning_and_deadline, rotate_06_rotates_only_what_is_there,
 };
 pub use touch::{
     confirm_01_never_inserts, update_06_a_use_never_moves_the_deadline,
@@ -163,10 +163,10 @@ macro_rules! session_store_laws {
             scope_01_covers_what_it_says
             rotate_01_old_and_new_at_every_moment
             rotate_02_at_login_and_change_of_privilege
-            rotate_03_one_renewal_wins
+            rotate_03_one_rotation_wins
             rotate_04_keeps_what_it_did_not_see
             rotate_05_keeps_beginning_and_deadline
-            rotate_06_renews_only_what_is_there
+            rotate_06_rotates_only_what_is_there
             expiry_01_the_first_limit_ends_it
             expiry_02_the_past_is_over_at_once
             expiry_04_no_lifetime_overflows

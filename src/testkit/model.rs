@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 use crate::store::contract::{
-    Change, Created, Limit, Load, Page, Record, Removed, Renewal, Renewed, Scope, SessionStore,
+    Change, Created, Limit, Load, Page, Record, Removed, Rotated, Rotation, Scope, SessionStore,
     Touch, Updated,
 };
 use crate::testkit::world::normal;
@@ -16,7 +16,7 @@ use crate::testkit::world::normal;
 pub(crate) enum Step {
     Create(Record, Limit),
     Load(Handle, Option<Touch>),
-    Renew(Handle, Renewal),
+    Rotate(Handle, Rotation),
     Update(Handle, u64, Change),
     Confirm(Handle, u32),
     Touch(Handle),
@@ -96,9 +96,9 @@ impl Model {
                 }
                 None => Answer::Absent,
             },
-            Step::Renew(handle, renewal) => match self.live(*handle, now) {
+            Step::Rotate(handle, rotation) => match self.live(*handle, now) {
                 Some(row) => {
-                    if row.renew(renewal, now) {
+                    if row.rotate(rotation, now) {
                         Answer::Advanced(normal(row))
                     } else {
                         Answer::Unchanged(normal(row))
@@ -220,10 +220,10 @@ async fn answer<S: SessionStore>(
             }
             Answer::Row(normal(&row))
         }
-        Step::Renew(handle, renewal) => match store.renew(*handle, renewal, now).await? {
-            Renewed::Advanced(row) => Answer::Advanced(normal(&row)),
-            Renewed::Unchanged(row) => Answer::Unchanged(normal(&row)),
-            Renewed::Absent => Answer::Absent,
+        Step::Rotate(handle, rotation) => match store.rotate(*handle, rotation, now).await? {
+            Rotated::Advanced(row) => Answer::Advanced(normal(&row)),
+            Rotated::Unchanged(row) => Answer::Unchanged(normal(&row)),
+            Rotated::Absent => Answer::Absent,
         },
         Step::Update(handle, expected, change) => {
             match store.update(*handle, *expected, change, now).await? {

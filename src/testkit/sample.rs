@@ -5,7 +5,7 @@ use crate::entropy::{self, SystemEntropy};
 use crate::login::fields::FieldsBuilder;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::store::contract::{Change, Proof, Record, Renewal};
+use crate::store::contract::{Change, Proof, Record, Rotation};
 use crate::store::record::History;
 
 /// A row as the strategy would make it, to put into a store without the strategy.
@@ -24,7 +24,7 @@ pub struct Sample {
     subject: String,
     roles: Vec<String>,
     device: Option<String>,
-    class: Option<String>,
+    acr: Option<String>,
     data: Option<Vec<u8>>,
     idle: u64,
     absolute: u64,
@@ -38,7 +38,7 @@ impl Sample {
             subject: subject.into(),
             roles: Vec::new(),
             device: None,
-            class: None,
+            acr: None,
             data: None,
             idle: 3_600,
             absolute: 86_400,
@@ -59,8 +59,8 @@ impl Sample {
     }
 
     /// Names the authentication context class.
-    pub fn class(mut self, class: impl Into<String>) -> Self {
-        self.class = Some(class.into());
+    pub fn acr(mut self, acr: impl Into<String>) -> Self {
+        self.acr = Some(acr.into());
         self
     }
 
@@ -100,8 +100,8 @@ impl Sample {
         if let Some(device) = &self.device {
             fields.device(device);
         }
-        if let Some(class) = &self.class {
-            fields.class(class);
+        if let Some(acr) = &self.acr {
+            fields.acr(acr);
         }
         if let Some(data) = &self.data {
             fields.data(data);
@@ -122,20 +122,20 @@ impl Sample {
             current: proof(),
             family: proof(),
             confirmed: true,
-            renewal_wanted: false,
+            rotation_wanted: false,
             history: history.kept(),
             fields: fields.build(),
         }
     }
 
-    /// The renewal that the holder of a row's current credential would ask for.
+    /// The rotation that the holder of a row's current credential would ask for.
     ///
     /// # Panics
     ///
     /// If the operating system gives no random bytes.
     #[must_use]
-    pub fn renewal_of(row: &Record) -> Renewal {
-        Renewal {
+    pub fn rotation_of(row: &Record) -> Rotation {
+        Rotation {
             generation: row.generation,
             presented: row.current,
             next: proof(),

@@ -16,7 +16,7 @@
 ///
 /// impl<S: SessionStore> SessionStore for Forgetful<S> {
 ///     forward_session_store! {
-///         0: create, load, renew, update, confirm, touch, remove_subject, list, sweep, begin, staleness, upkeep
+///         0: create, load, rotate, update, confirm, touch, remove_subject, list, sweep, begin, staleness, upkeep
 ///     }
 ///
 ///     async fn remove(
@@ -54,14 +54,14 @@ macro_rules! forward_session_store {
             self.$field.load(handle, load, now).await
         }
     };
-    (@one $field:tt renew) => {
-        async fn renew(
+    (@one $field:tt rotate) => {
+        async fn rotate(
             &self,
             handle: $crate::store::contract::Handle,
-            renewal: &$crate::store::contract::Renewal,
+            rotation: &$crate::store::contract::Rotation,
             now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::store::contract::Renewed> {
-            self.$field.renew(handle, renewal, now).await
+        ) -> $crate::Result<$crate::store::contract::Rotated> {
+            self.$field.rotate(handle, rotation, now).await
         }
     };
     (@one $field:tt update) => {
@@ -179,14 +179,14 @@ macro_rules! wrap_every_method {
                 self.around(Method::Load, call).await
             }
 
-            async fn renew(
+            async fn rotate(
                 &self,
                 handle: Handle,
-                renewal: &Renewal,
+                rotation: &Rotation,
                 now: Timestamp,
-            ) -> Result<Renewed> {
-                let call = self.inner.renew(handle, renewal, now);
-                self.around(Method::Renew, call).await
+            ) -> Result<Rotated> {
+                let call = self.inner.rotate(handle, rotation, now);
+                self.around(Method::Rotate, call).await
             }
 
             async fn update(

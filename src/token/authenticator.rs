@@ -348,7 +348,7 @@ where
             // From the middle of its life on, where refreshing gains something.
             let life = facts.expires_at.saturating_since(facts.issued_at);
             let age = now.saturating_since(facts.issued_at);
-            identity.renewal_due = facts.deadline > facts.expires_at && age >= life / 2;
+            identity.refresh_due = facts.deadline > facts.expires_at && age >= life / 2;
             Ok(identity)
         })
     }
@@ -364,7 +364,7 @@ where
             deadline: facts.deadline,
             stamp: facts.stamp,
             version: 0,
-            renewal_due: false,
+            refresh_due: false,
         })
     }
 
@@ -391,7 +391,7 @@ where
             handle: identity.handle,
             subject: identity.fields.subject_bytes(),
             device: identity.fields.device_bytes(),
-            class: identity.fields.class_bytes(),
+            acr: identity.fields.acr_bytes(),
             stamp: identity.stamp,
         };
         let mut json = Payload::new();
@@ -468,7 +468,7 @@ where
             deadline,
             stamp,
             version: 0,
-            renewal_due: false,
+            refresh_due: false,
             data: login.data,
         };
         // What can be issued can be refreshed: leave room for what that adds.
@@ -556,16 +556,16 @@ where
 fn fields_in(facts: &Facts<'_>) -> Fields {
     let subject = facts.subject.decode();
     let device = facts.device.map(Text::decode);
-    let class = facts.class.map(Text::decode);
+    let acr = facts.acr.map(Text::decode);
     let named = |text: &Option<Cow<'_, str>>| text.as_deref().map_or(0, str::len);
-    let length = subject.len() + facts.roles.len() + named(&device) + named(&class);
+    let length = subject.len() + facts.roles.len() + named(&device) + named(&acr);
     let mut fields = FieldsBuilder::with_room(&subject, length);
     json::texts(facts.roles).for_each(|role| fields.role(&role.decode()));
     if let Some(device) = device {
         fields.device(&device);
     }
-    if let Some(class) = class {
-        fields.class(&class);
+    if let Some(acr) = acr {
+        fields.acr(&acr);
     }
     fields.build()
 }
@@ -576,7 +576,7 @@ where
 {
     type Data = D;
 
-    fn accepts(&self, credential: &str) -> bool {
+    fn is_well_formed(&self, credential: &str) -> bool {
         let is_ours_or_theirs = || match jws::is_own(&self.ring.read(), credential) {
             Some(shaped) => shaped,
             None => self.foreign.is_some() && jws::segments(credential).is_some(),
@@ -584,7 +584,7 @@ where
         self.policy.check_length(credential).is_ok() && is_ours_or_theirs()
     }
 
-    fn shapes(&self) -> Vec<String> {
+    fn sample_credentials(&self) -> Vec<String> {
         let ring = self.ring.read();
         let mut shapes: Vec<_> = ring.held().map(|held| jws::shape(&held.key)).collect();
         if self.foreign.is_some() {

@@ -56,7 +56,7 @@ impl fmt::Debug for TokenBuffer {
 pub struct BorrowedIdentity<'b> {
     subject: Cow<'b, str>,
     device: Option<Cow<'b, str>>,
-    class: Option<Cow<'b, str>>,
+    acr: Option<Cow<'b, str>>,
     facts: Facts<'b>,
 }
 
@@ -66,7 +66,7 @@ impl<'b> BorrowedIdentity<'b> {
         Self {
             subject: facts.subject.decode(),
             device: facts.device.map(Text::decode),
-            class: facts.class.map(Text::decode),
+            acr: facts.acr.map(Text::decode),
             facts,
         }
     }
@@ -94,10 +94,10 @@ impl<'b> BorrowedIdentity<'b> {
         self.device.as_deref()
     }
 
-    /// How strongly the user proved who they are; see [`Identity::class`](crate::Identity::class).
+    /// How strongly the user proved who they are; see [`Identity::acr`](crate::Identity::acr).
     #[must_use]
-    pub fn class(&self) -> Option<&str> {
-        self.class.as_deref()
+    pub fn acr(&self) -> Option<&str> {
+        self.acr.as_deref()
     }
 
     /// When the token was issued.
@@ -144,7 +144,7 @@ impl fmt::Debug for BorrowedIdentity<'_> {
             .field("subject", &self.subject)
             .field("roles", &self.roles().collect::<Vec<_>>())
             .field("device", &self.device)
-            .field("class", &self.class)
+            .field("acr", &self.acr)
             .field("id", &self.id())
             .field("expires_at", &self.facts.expires_at)
             .finish_non_exhaustive()

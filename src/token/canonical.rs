@@ -19,7 +19,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) handle: Handle,
     pub(crate) subject: &'a [u8],
     pub(crate) device: Option<&'a [u8]>,
-    pub(crate) class: Option<&'a [u8]>,
+    pub(crate) acr: Option<&'a [u8]>,
     pub(crate) stamp: Option<Stamp>,
 }
 
@@ -70,9 +70,9 @@ pub(crate) fn write<'a>(
         json.push(b",\"device\":");
         push_text(json, device);
     }
-    if let Some(class) = draft.class {
+    if let Some(acr) = draft.acr {
         json.push(b",\"acr\":");
-        push_text(json, class);
+        push_text(json, acr);
     }
     if let Some(stamp) = draft.stamp {
         json.push(b",\"rev\":\"");
@@ -309,7 +309,7 @@ mod tests {
     fn draft<'a>(
         subject: &'a str,
         device: Option<&'a str>,
-        class: Option<&'a str>,
+        acr: Option<&'a str>,
         stamp: Option<Stamp>,
     ) -> Draft<'a> {
         Draft {
@@ -320,7 +320,7 @@ mod tests {
             handle: Handle::from_bytes([7; 16]),
             subject: subject.as_bytes(),
             device: device.map(str::as_bytes),
-            class: class.map(str::as_bytes),
+            acr: acr.map(str::as_bytes),
             stamp,
         }
     }
@@ -362,7 +362,7 @@ mod tests {
         let prefix = prefix("https://a.example/\"x", "api");
         let stamp = Stamp::new(1, 2, 0);
         for subject in ["alice", "é\u{7f}", ""] {
-            for (device, class) in [
+            for (device, acr) in [
                 (None, None),
                 (Some("phone"), None),
                 (None, Some("aal2")),
@@ -371,7 +371,7 @@ mod tests {
                 for stamp in [None, Some(stamp)] {
                     for roles in [&[][..], &["admin"], &["admin", "editor"]] {
                         for data in [&b""[..], b",\"data\":{\"a\":[1,{}]}", b",\"data\":7"] {
-                            let draft = draft(subject, device, class, stamp);
+                            let draft = draft(subject, device, acr, stamp);
                             let mut json = written(&prefix, &draft, roles);
                             json.extend(data);
                             json.push(b'}');

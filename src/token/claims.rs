@@ -69,7 +69,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) subject: Text<'a>,
     pub(crate) roles: &'a str,
     pub(crate) device: Option<Text<'a>>,
-    pub(crate) class: Option<Text<'a>>,
+    pub(crate) acr: Option<Text<'a>>,
     pub(crate) handle: Handle,
     pub(crate) issued_at: Timestamp,
     pub(crate) authenticated_at: Timestamp,

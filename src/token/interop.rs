@@ -279,7 +279,7 @@ impl Foreign {
             subject,
             roles: claims.roles.unwrap_or("[]"),
             device: None,
-            class: claims.acr,
+            acr: claims.acr,
             handle: handle_of(claims, signature),
             issued_at,
             authenticated_at: claims

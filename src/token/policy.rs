@@ -72,7 +72,7 @@ impl Policy {
             subject,
             roles: claims.roles.unwrap_or("[]"),
             device: claims.device,
-            class: claims.acr,
+            acr: claims.acr,
             handle,
             issued_at,
             authenticated_at,

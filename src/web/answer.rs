@@ -74,7 +74,7 @@ impl Denial {
             Self::Absent | Self::Unproven => return Some(String::new()),
             Self::Malformed | Self::Ambiguous => "invalid_request",
             Self::MissingRole => "insufficient_scope",
-            Self::TooOld { .. } | Self::WeakClass { .. } => "insufficient_user_authentication",
+            Self::TooOld { .. } | Self::WeakAcr { .. } => "insufficient_user_authentication",
             Self::Failed(error) if error.is_rejected() => "invalid_token",
             Self::Failed(_) | Self::CrossOrigin => return None,
         };
@@ -83,8 +83,8 @@ impl Denial {
             Self::TooOld { max_age } => {
                 more += &format!(", max_age=\"{}\"", max_age.as_secs());
             }
-            Self::WeakClass { class } if is_plain(class) => {
-                more += &format!(", acr_values=\"{class}\"");
+            Self::WeakAcr { acr } if is_plain(acr) => {
+                more += &format!(", acr_values=\"{acr}\"");
             }
             _ => {}
         }

@@ -56,7 +56,7 @@ impl<D> Auth<D> {
     }
 
     /// Asks that the caller has proven who they are within the last `max_age`, in whole seconds
-    /// (RFC 9470, OWASP ASVS 7.5.1). Using, renewing and refreshing a credential proves nothing.
+    /// (RFC 9470, OWASP ASVS 7.5.1). Using, rotating and refreshing a credential proves nothing.
     ///
     /// # Errors
     ///
@@ -71,23 +71,21 @@ impl<D> Auth<D> {
     }
 
     /// Asks that the caller has proven who they are in this way: the authentication context class
-    /// that the login was [given](crate::Login::class) (RFC 9470). Compares bytes: which class
+    /// that the login was [given](crate::Login::acr) (RFC 9470). Compares bytes: which class
     /// includes which is the application's to say.
     ///
     /// # Errors
     ///
-    /// [`Denial::WeakClass`].
-    pub fn require_class(&self, class: &str) -> Result<(), Denial> {
-        match self.class() == Some(class) {
+    /// [`Denial::WeakAcr`].
+    pub fn require_acr(&self, acr: &str) -> Result<(), Denial> {
+        match self.acr() == Some(acr) {
             true => Ok(()),
-            false => Err(Denial::WeakClass {
-                class: class.into(),
-            }),
+            false => Err(Denial::WeakAcr { acr: acr.into() }),
         }
     }
 }
 
-/// For tests of handlers, with an identity that is [asserted](Identity::assert).
+/// For tests of handlers, with an identity that is [asserted](Identity::unverified).
 impl<D> From<Identity<D>> for Auth<D> {
     fn from(identity: Identity<D>) -> Self {
         Self::new(identity, Arc::new(SystemClock))

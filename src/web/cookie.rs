@@ -82,7 +82,7 @@ impl Cookie {
     }
 
     /// The value of this cookie in a request. `is_ours` is the shape test, of
-    /// [`Authenticator::accepts`](crate::Authenticator::accepts); what it does not take counts as
+    /// [`Authenticator::is_well_formed`](crate::Authenticator::is_well_formed); what it does not take counts as
     /// absent, before anybody hashes it or asks a store.
     ///
     /// - A request may have several `Cookie` lines (RFC 9113, section 8.2.3).

@@ -16,7 +16,7 @@ use crate::error::{Error, Refusal};
 /// | [`Ambiguous`](Self::Ambiguous) | 401 | `error="invalid_request"` | RFC 6750, section 2 |
 /// | [`Failed`](Self::Failed), *rejected* | 401 | `error="invalid_token"` | RFC 6750, section 3.1 |
 /// | [`TooOld`](Self::TooOld) | 401 | `error="insufficient_user_authentication"`, `max_age` | RFC 9470, section 3 |
-/// | [`WeakClass`](Self::WeakClass) | 401 | `error="insufficient_user_authentication"`, `acr_values` | RFC 9470, section 3 |
+/// | [`WeakAcr`](Self::WeakAcr) | 401 | `error="insufficient_user_authentication"`, `acr_values` | RFC 9470, section 3 |
 /// | [`MissingRole`](Self::MissingRole) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
 /// | [`CrossOrigin`](Self::CrossOrigin) | 403 | | OWASP ASVS 3.5.1 |
 /// | *refused*: the subject has too many sessions | 409 | | |
@@ -49,10 +49,10 @@ pub enum Denial {
         max_age: Duration,
     },
     /// The caller has proven who they are in another way than this.
-    WeakClass {
+    WeakAcr {
         /// The authentication context class that is asked for. Challenges name it if it is
         /// printable ASCII without spaces, quotes and backslashes, as it should be.
-        class: Arc<str>,
+        acr: Arc<str>,
     },
     /// Sent by a page of another origin.
     CrossOrigin,
@@ -67,7 +67,7 @@ impl Denial {
             | Self::Unproven
             | Self::Ambiguous
             | Self::TooOld { .. }
-            | Self::WeakClass { .. } => 401,
+            | Self::WeakAcr { .. } => 401,
             Self::Malformed => 400,
             Self::MissingRole | Self::CrossOrigin => 403,
             Self::Failed(error) if error.is_rejected() => 401,
@@ -113,7 +113,7 @@ impl fmt::Display for Denial {
             Self::Failed(error) => return write!(f, "{error}"),
             Self::MissingRole => "a role is missing",
             Self::TooOld { .. } => "authenticated too long ago",
-            Self::WeakClass { .. } => "authenticated in another way",
+            Self::WeakAcr { .. } => "authenticated in another way",
             Self::CrossOrigin => "sent by another origin",
         })
     }

@@ -60,10 +60,10 @@ impl<D> State<D> {
         mem::replace(&mut self.issued, issued)
     }
 
-    fn renewal_due(&self) -> bool {
+    fn refresh_due(&self) -> bool {
         let caller = self.verified.as_ref();
         self.cookies.is_empty()
-            && caller.is_some_and(|caller| caller.as_ref().is_ok_and(|caller| caller.renewal_due()))
+            && caller.is_some_and(|caller| caller.as_ref().is_ok_and(|caller| caller.refresh_due()))
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Rest {
     pub(crate) touched: bool,
     /// Whether a login is to be undone if the answer failed.
     pub(crate) issued: bool,
-    pub(crate) renewal_due: bool,
+    pub(crate) refresh_due: bool,
 }
 
 /// A cookie that the answer sets or removes.
@@ -171,12 +171,14 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     }
 
     fn read(&self) -> Result<Carried<'_>, Denial> {
-        self.site.transport.read(self, |value| self.accepts(value))
+        self.site
+            .transport
+            .read(self, |value| self.is_well_formed(value))
     }
 
     /// Whether a value has the shape of a credential.
-    fn accepts(&self, value: &str) -> bool {
-        self.site.auth.accepts_dyn(value)
+    fn is_well_formed(&self, value: &str) -> bool {
+        self.site.auth.is_well_formed_dyn(value)
     }
 
     pub(crate) fn touch(&self) {
@@ -234,7 +236,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         let Some(cookie) = self.site.transport.refresh() else {
             return Ok(None);
         };
-        match cookie.find(self, |value| self.accepts(value)) {
+        match cookie.find(self, |value| self.is_well_formed(value)) {
             Found::One(credential) => Ok(Some(credential)),
             Found::Absent => Ok(None),
             Found::Ambiguous(..) | Found::Malformed => Err(Denial::Ambiguous),
@@ -251,7 +253,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         let all = self
             .site
             .transport
-            .read_all(self, |value| self.accepts(value))?;
+            .read_all(self, |value| self.is_well_formed(value))?;
         let mut all: Vec<String> = all.into_iter().map(str::to_owned).collect();
         let issued = &self.lock().issued;
         all.extend(issued.iter().map(|issued| issued.reveal().to_owned()));
@@ -270,7 +272,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         Rest {
             touched: state.touched,
             issued: state.issued.is_some(),
-            renewal_due: state.renewal_due(),
+            refresh_due: state.refresh_due(),
         }
     }
 
@@ -278,7 +280,7 @@ impl<D: Send + Sync + 'static> Exchange<D> {
     /// those of the login that it ends are removed. A login that another task of this exchange
     /// has begun meanwhile is ended, as is this one if it cannot be handed out.
     pub(crate) async fn logged_in(&self, issued: Issued<D>, for_body: bool) -> Result<Auth<D>> {
-        let credential = issued.renewable().clone();
+        let credential = issued.refreshable().clone();
         let cookies = match for_body {
             true if self.carries_cookie() => Ok(self.removals(true)),
             true => Ok(Vec::new()),
@@ -429,10 +431,10 @@ impl<D: Send + Sync + 'static> Exchange<D> {
         let _ = self.site.auth.revoke_dyn(issued.reveal()).await;
     }
 
-    /// Renews the credential of a caller for whom it is due, unless the exchange hands one out or
+    /// Rotates the credential of a caller for whom it is due, unless the exchange hands one out or
     /// takes one away already.
-    pub(crate) async fn renew(&self) {
-        if !self.lock().renewal_due() {
+    pub(crate) async fn rotate(&self) {
+        if !self.lock().refresh_due() {
             return;
         }
         let carried = match self.read() {

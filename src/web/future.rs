@@ -118,7 +118,7 @@ where
             return Poll::Ready(outcome.unwrap_or_else(|panic| resume_unwind(panic)));
         };
         let rest = exchange.close();
-        if rest.renewal_due || rest.issued && failed(&outcome, *this.style) {
+        if rest.refresh_due || rest.issued && failed(&outcome, *this.style) {
             let rest = Box::pin(conclude(outcome, exchange, *this.style));
             this.step.set(Step::Concluding { rest });
             return match this.step.project() {
@@ -157,7 +157,7 @@ where
         Ok(answered) => answered?,
         Err(panic) => resume_unwind(panic),
     };
-    exchange.renew().await;
+    exchange.rotate().await;
     Ok(seal(response, &exchange, style))
 }
 

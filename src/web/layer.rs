@@ -29,7 +29,7 @@ use crate::web::transport::Transport;
 ///
 /// 1. takes a login back whose answer is a 5xx (of gRPC, a status that means one), an error or a
 ///    panic;
-/// 2. renews a credential in a cookie that is due, before the head of the response, also of a 5xx;
+/// 2. rotates a credential in a cookie that is due, before the head of the response, also of a 5xx;
 /// 3. sets or removes the cookies, each once;
 /// 4. adds `Vary`, and `Cache-Control: no-store` unless the answer says `private` and sets no
 ///    cookie, wherever a credential was asked for or handed out, and removes what some shared caches

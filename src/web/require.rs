@@ -36,7 +36,7 @@ pub struct Require<D = ()> {
 struct Rules {
     roles: Vec<Box<str>>,
     max_age: Option<Duration>,
-    class: Option<Box<str>>,
+    acr: Option<Box<str>>,
     authoritative: bool,
 }
 
@@ -74,10 +74,10 @@ impl<D> Require<D> {
         self.with(|rules| rules.max_age = Some(max_age))
     }
 
-    /// And who has proven who they are in this way; see [`Auth::require_class`].
+    /// And who has proven who they are in this way; see [`Auth::require_acr`].
     #[must_use]
-    pub fn class(self, class: impl Into<String>) -> Self {
-        self.with(|rules| rules.class = Some(class.into().into()))
+    pub fn acr(self, acr: impl Into<String>) -> Self {
+        self.with(|rules| rules.acr = Some(acr.into().into()))
     }
 
     /// And whom the authority itself knows, past all caches; see
@@ -109,8 +109,8 @@ impl Rules {
         if let Some(max_age) = self.max_age {
             caller.require_fresh(max_age)?;
         }
-        if let Some(class) = &self.class {
-            caller.require_class(class)?;
+        if let Some(acr) = &self.acr {
+            caller.require_acr(acr)?;
         }
         Ok(caller)
     }

@@ -164,7 +164,7 @@ impl Transport {
     }
 
     /// Finds the credential that a request carries. `is_ours` tells by its shape whether a value
-    /// may be one: [`Authenticator::accepts`](crate::Authenticator::accepts). A cookie of another
+    /// may be one: [`Authenticator::is_well_formed`](crate::Authenticator::is_well_formed). A cookie of another
     /// shape is somebody else's, and counts as absent; so does one under a bearer token that is
     /// [preferred](Self::prefer_bearer).
     ///

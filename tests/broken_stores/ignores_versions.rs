@@ -10,7 +10,7 @@ pub(crate) struct IgnoresVersions(pub(crate) MemoryStore);
 
 impl SessionStore for IgnoresVersions {
     forward_session_store! {
-        0: create, load, renew, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
+        0: create, load, rotate, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn update(

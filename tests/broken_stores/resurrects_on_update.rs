@@ -36,7 +36,7 @@ impl ResurrectsOnUpdate {
 
 impl SessionStore for ResurrectsOnUpdate {
     forward_session_store! {
-        inner: load, renew, touch, confirm, remove, remove_subject, list, sweep, begin, staleness, upkeep
+        inner: load, rotate, touch, confirm, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {

@@ -168,7 +168,7 @@ fn two_tabs_and_lost_answers() {
         ..RULES
     };
     breaks(
-        "session: two tabs that use first, but the overlap counts from the renewal",
+        "session: two tabs that use first, but the overlap counts from the rotation",
         HONEST,
         &Refresh { rules, ..using },
     );
@@ -308,8 +308,8 @@ fn each_rule_for_credentials_is_needed() {
         overlap_ends_early,
         SESSION,
     );
-    let renews_in_overlap = Rules {
-        renews_in_overlap: true,
+    let rotates_in_overlap = Rules {
+        rotates_in_overlap: true,
         ..RULES
     };
     let random_successor = Rules {
@@ -318,9 +318,9 @@ fn each_rule_for_credentials_is_needed() {
     };
     for (kind, tabs) in KINDS {
         without(
-            &format!("{kind}: renewed again within the overlap"),
+            &format!("{kind}: rotated again within the overlap"),
             HONEST,
-            renews_in_overlap,
+            rotates_in_overlap,
             tabs,
         );
         without(
@@ -441,7 +441,7 @@ fn limits_of_refreshing() {
         &turns,
     );
     let rules = Rules {
-        strict_orphans: true,
+        reject_orphaned: true,
         ..RULES
     };
     holds(
@@ -480,7 +480,7 @@ fn tokens_of_what_was_stolen() {
 }
 
 /// A rule that is not there, and with which lost answers do no harm to clients of any habit: a
-/// successor that was never used is not renewed; to refresh it is its first use. A request may then
+/// successor that was never used is not rotated; to refresh it is its first use. A request may then
 /// be under way for as long as the overlap, and answers take however long. Its price is that short
 /// tokens would be refreshed twice with each credential.
 #[test]
@@ -533,7 +533,7 @@ fn rules_that_would_mend_lost_answers() {
             ..rules
         };
         breaks(
-            &format!("{kind}: mended, but the overlap counts from the renewal"),
+            &format!("{kind}: mended, but the overlap counts from the rotation"),
             HONEST,
             &Refresh {
                 rules: overlap_from_use,
@@ -545,7 +545,7 @@ fn rules_that_would_mend_lost_answers() {
             ..rules
         };
         breaks(
-            &format!("{kind}: mended, but an unused successor is renewed"),
+            &format!("{kind}: mended, but an unused successor is rotated"),
             HONEST,
             &Refresh {
                 rules: unused_rests,

@@ -67,8 +67,8 @@ pub(crate) enum End {
 pub(crate) struct Rules {
     /// The overlap ends when the successor is used.
     pub(crate) overlap_ends_early: bool,
-    /// The successor is renewed within the overlap.
-    pub(crate) renews_in_overlap: bool,
+    /// The successor is rotated within the overlap.
+    pub(crate) rotates_in_overlap: bool,
     /// The successor is random: who asks again is given another one.
     pub(crate) random_successor: bool,
     /// The first use of a successor is not noted.
@@ -89,10 +89,10 @@ pub(crate) struct Rules {
     pub(crate) time_before_removal: bool,
     /// The overlap counts anew from the first use of the successor.
     pub(crate) overlap_from_use: bool,
-    /// A successor that was not used is not renewed: to refresh it is its first use.
+    /// A successor that was not used is not rotated: to refresh it is its first use.
     pub(crate) unused_rests: bool,
     /// A replaced credential that comes back after the grace ends the login.
-    pub(crate) strict_orphans: bool,
+    pub(crate) reject_orphaned: bool,
 }
 
 /// What happens.
@@ -149,7 +149,7 @@ enum At {
     Idle,
     Sent,
     Timed,
-    /// The row that was read can be renewed.
+    /// The row that was read can be rotated.
     Swaps,
     /// The use is to be noted.
     Notes,
@@ -237,7 +237,7 @@ impl Rules {
     /// As it is implemented.
     pub(crate) const IMPLEMENTED: Self = Self {
         overlap_ends_early: false,
-        renews_in_overlap: false,
+        rotates_in_overlap: false,
         random_successor: false,
         use_is_not_noted: false,
         notes_any_generation: false,
@@ -249,7 +249,7 @@ impl Rules {
         time_before_removal: false,
         overlap_from_use: true,
         unused_rests: false,
-        strict_orphans: false,
+        reject_orphaned: false,
     };
 }
 
@@ -264,13 +264,13 @@ impl Verdict {
     fn lets_pass(self, rules: Rules) -> bool {
         match self {
             Self::Current | Self::Overlap | Self::Grace => true,
-            Self::Orphaned => !rules.strict_orphans,
+            Self::Orphaned => !rules.reject_orphaned,
             Self::Reused | Self::Unknown => false,
         }
     }
 
     fn ends_the_login(self, rules: Rules) -> bool {
-        self == Self::Reused || (self == Self::Orphaned && rules.strict_orphans)
+        self == Self::Reused || (self == Self::Orphaned && rules.reject_orphaned)
     }
 }
 
@@ -319,9 +319,9 @@ impl Refresh {
             .count()
     }
 
-    fn is_renewable(&self, state: &State, request: Request) -> bool {
+    fn is_refreshable(&self, state: &State, request: Request) -> bool {
         let rests = Self::within(&state.row, self.times.overlap, request.age());
-        let rests = (rests && !self.rules.renews_in_overlap)
+        let rests = (rests && !self.rules.rotates_in_overlap)
             || (self.rules.unused_rests && !state.row.used);
         request.credential == Credential::default() && !rests
     }
@@ -543,8 +543,8 @@ impl Refresh {
             At::Timed if !state.row.is_there => push("its node finds no row", &|to| {
                 to.requests[number] = Request::default();
             }),
-            At::Timed if request.refreshes && self.is_renewable(state, request) => {
-                push("its node reads a row that is to be renewed", &|to| {
+            At::Timed if request.refreshes && self.is_refreshable(state, request) => {
+                push("its node reads a row that is to be rotated", &|to| {
                     to.requests[number].at = At::Swaps;
                 });
             }
@@ -552,7 +552,7 @@ impl Refresh {
                 self.decide(to, number);
             }),
             At::Swaps => {
-                let is_as_it_was = state.row.is_there && self.is_renewable(state, request);
+                let is_as_it_was = state.row.is_there && self.is_refreshable(state, request);
                 if is_as_it_was || self.rules.saves_what_it_read {
                     push("its node swaps the row", &|to| {
                         self.check(to, number, Verdict::Current);
@@ -819,6 +819,6 @@ impl Model for Refresh {
             (true, true) => "used",
             (true, false) => "not used",
         };
-        format!("{row}, renewed {} ago", state.row.rotated)
+        format!("{row}, rotated {} ago", state.row.rotated)
     }
 }

@@ -73,7 +73,7 @@ pub(crate) struct Scenario {
     /// All logins of the subject end.
     pub(crate) revoke_all: Place,
     pub(crate) update: Place,
-    pub(crate) renew: bool,
+    pub(crate) rotate: bool,
     /// A second login of the subject.
     pub(crate) login: Place,
     /// Nobody is stalled for longer than half the margin between reading the clock and being done
@@ -149,7 +149,7 @@ pub(crate) struct State {
     again: Process,
     revoke_all: Process,
     update: Process,
-    renew: Process,
+    rotate: Process,
     login: Process,
     /// Whether the second login had begun when its subject's logins were to end.
     login_was_under_way: bool,
@@ -203,7 +203,7 @@ impl Scenario {
             again: false,
             revoke_all: Place::Nowhere,
             update: Place::Nowhere,
-            renew: false,
+            rotate: false,
             login: Place::Nowhere,
             short_stalls: false,
             verified: [true; 2],
@@ -696,28 +696,28 @@ impl Scenario {
         }
     }
 
-    /// The first login's credential is renewed here: one compare-and-swap, and a copy.
-    fn renewing(&self, state: &State, next: &mut Next) {
-        let Process { at, time, place } = state.renew;
+    /// The first login's credential is rotated here: one compare-and-swap, and a copy.
+    fn rotating(&self, state: &State, next: &mut Next) {
+        let Process { at, time, place } = state.rotate;
         let mut push = |what, change: &dyn Fn(&mut State)| {
             let mut to = state.clone();
             change(&mut to);
-            next.push((Step("renew", what), to));
+            next.push((Step("rotate", what), to));
         };
         match at {
             0 => push("reads the clock", &|to| {
-                to.renew.at = 1;
-                to.renew.time = to.now;
+                to.rotate.at = 1;
+                to.rotate.time = to.now;
             }),
             1 => push("asks the store to swap", &|to| {
-                to.renew.at = 2;
+                to.rotate.at = 2;
                 if self.rules.time_after_swap {
-                    to.renew.time = 0;
+                    to.rotate.time = 0;
                 }
-                to.renew.place = to.rows[0];
+                to.rotate.place = to.rows[0];
             }),
             2 => push("keeps a copy of the row, and answers", &|to| {
-                to.renew = Process {
+                to.rotate = Process {
                     at: DONE,
                     ..Process::default()
                 };
@@ -858,7 +858,7 @@ impl Model for Scenario {
             again: Process::default(),
             revoke_all: Process::default(),
             update: Process::default(),
-            renew: Process::default(),
+            rotate: Process::default(),
             login: Process::default(),
             login_was_under_way: false,
             dead_by: [NEVER; 2],
@@ -887,8 +887,8 @@ impl Model for Scenario {
         if self.update != Place::Nowhere {
             self.updating(state, next);
         }
-        if self.renew {
-            self.renewing(state, next);
+        if self.rotate {
+            self.rotating(state, next);
         }
         if self.login != Place::Nowhere {
             self.logging_in(state, next);

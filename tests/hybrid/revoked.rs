@@ -455,7 +455,7 @@ fn an_outage_makes_no_thieves() {
         let (node, new) = (fleet.node(), Key::generate_hs256().unwrap());
         let auth: Hybrid = HybridAuthenticator::new(
             tokens(&key()).revocations(&node.view),
-            sessions(Arc::clone(&fleet.store), &fleet.clock).strict_orphans(),
+            sessions(Arc::clone(&fleet.store), &fleet.clock).reject_orphaned(),
         )
         .unwrap();
         let issued = login(&auth, "alice");

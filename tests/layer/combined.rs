@@ -7,13 +7,13 @@ use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, Require, Transport};
 use tower_layer::Layer;
 
-use crate::site::{Browser, Handler, layer, renewing, seconds, sessions, store, tokens, transport};
+use crate::site::{Browser, Handler, layer, rotating, seconds, sessions, store, tokens, transport};
 
-/// A guard that asks the authority is a verification like any other: what is due is renewed.
+/// A guard that asks the authority is a verification like any other: what is due is rotated.
 #[test]
-fn behind_an_authoritative_guard_a_login_is_renewed() {
+fn behind_an_authoritative_guard_a_login_is_rotated() {
     let clock = ManualClock::default();
-    let site = layer(renewing(&store(), &clock), transport());
+    let site = layer(rotating(&store(), &clock), transport());
     let mut browser = Browser::of(&site);
     browser.log_in("alice");
     let guard = Require::authenticated().authoritative();

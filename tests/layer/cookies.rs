@@ -1,9 +1,9 @@
-//! The cookie and its life: WEB-01 to WEB-04 of the store behaviours, and renewal.
+//! The cookie and its life: WEB-01 to WEB-04 of the store behaviours, and rotation.
 
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, SameSite, Transport};
 
-use crate::site::{ABSOLUTE, Browser, IDLE, layer, renewing, seconds, sessions, store, transport};
+use crate::site::{ABSOLUTE, Browser, IDLE, layer, rotating, seconds, sessions, store, transport};
 
 fn browser() -> (Browser, ManualClock) {
     let clock = ManualClock::default();
@@ -86,11 +86,11 @@ fn a_cookie_that_has_not_changed_is_not_set_again() {
 }
 
 #[test]
-fn a_credential_that_is_due_is_renewed_once_also_on_a_5xx() {
+fn a_credential_that_is_due_is_rotated_once_also_on_a_5xx() {
     for then in [None, Some("500")] {
         let clock = ManualClock::default();
         let store = store();
-        let mut browser = Browser::of(&layer(renewing(&store, &clock), transport()));
+        let mut browser = Browser::of(&layer(rotating(&store, &clock), transport()));
         browser.log_in("alice");
         let first = browser.id();
         assert!(browser.get("/me").set_cookies().is_empty());
@@ -116,11 +116,11 @@ fn a_credential_that_is_due_is_renewed_once_also_on_a_5xx() {
     }
 }
 
-/// An answer that logs out or in does not renew as well.
+/// An answer that logs out or in does not rotate as well.
 #[test]
-fn what_ends_is_not_renewed() {
+fn what_ends_is_not_rotated() {
     let clock = ManualClock::default();
-    let mut browser = Browser::of(&layer(renewing(&store(), &clock), transport()));
+    let mut browser = Browser::of(&layer(rotating(&store(), &clock), transport()));
     browser.log_in("alice");
     clock.advance(seconds(61));
     let answer = browser.post("/logout-all", &[]);

@@ -10,7 +10,7 @@ use tower_service::Service;
 use crate::site::{Browser, Yielding, layer, live, seconds, transport, yielding};
 
 /// Sends the request of a visitor who is logged in as alice, and whose credential is due for
-/// renewal; drops it after each number of polls, and lets `then` look at what is left.
+/// rotation; drops it after each number of polls, and lets `then` look at what is left.
 fn at_every_step(path: &str, then: impl Fn(&mut Browser, &Yielding)) {
     for polls in 1.. {
         let clock = ManualClock::default();
@@ -37,7 +37,7 @@ fn at_every_step(path: &str, then: impl Fn(&mut Browser, &Yielding)) {
 
 /// Also if the new credential is lost on its way: the old one is good for a retry.
 #[test]
-fn a_renewal() {
+fn a_rotation() {
     at_every_step("/me", |browser, _| {
         let answer = browser.get("/me");
         assert_eq!((answer.status, &*answer.body), (200, "alice"));

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use statewise::testkit::{Fault, ManualClock, Method};
 
-use crate::site::{Browser, layer, live, renewing, seconds, sessions, store, tokens, transport};
+use crate::site::{Browser, layer, live, rotating, seconds, sessions, store, tokens, transport};
 
 #[test]
 fn a_login_whose_answer_fails_is_taken_back() {
@@ -141,16 +141,16 @@ fn a_login_that_the_store_cannot_take_sets_no_cookie() {
     assert_eq!((answer.status, answer.set_cookies().len()), (503, 0));
 }
 
-/// A renewal that fails leaves the answer, and the credential, as they are.
+/// A rotation that fails leaves the answer, and the credential, as they are.
 #[test]
-fn a_renewal_that_fails_is_tried_again() {
+fn a_rotation_that_fails_is_tried_again() {
     let clock = ManualClock::default();
     let store = store();
-    let mut browser = Browser::of(&layer(renewing(&store, &clock), transport()));
+    let mut browser = Browser::of(&layer(rotating(&store, &clock), transport()));
     browser.log_in("alice");
     clock.advance(seconds(61));
     store.reset();
-    store.fail_nth_of(Method::Renew, 1, Fault::Fails);
+    store.fail_nth_of(Method::Rotate, 1, Fault::Fails);
     let answer = browser.get("/me");
     assert_eq!((answer.status, answer.set_cookies().len()), (200, 0));
     let answer = browser.get("/me");

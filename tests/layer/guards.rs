@@ -8,7 +8,7 @@ use statewise::{Authenticator, Login};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::site::{Browser, Handler, layer, renewing, seconds, sessions, store, tokens, transport};
+use crate::site::{Browser, Handler, layer, rotating, seconds, sessions, store, tokens, transport};
 
 fn bearer(issued: &statewise::Issued) -> String {
     format!("Bearer {}", issued.credential().reveal())
@@ -18,7 +18,7 @@ fn bearer(issued: &statewise::Issued) -> String {
 fn roles_freshness_and_class_are_asked_for_before_the_service_runs() {
     let clock = ManualClock::default();
     let auth = tokens(&clock);
-    let login = Login::new("alice").role("admin").class("aal2");
+    let login = Login::new("alice").role("admin").acr("aal2");
     let alice = bearer(&block_on(auth.issue(login)).unwrap());
     let bob = bearer(&block_on(auth.issue(Login::new("bob").role("Admin"))).unwrap());
     let site = layer(auth, Transport::bearer()).clock(clock.clone());
@@ -42,7 +42,7 @@ fn roles_freshness_and_class_are_asked_for_before_the_service_runs() {
         "Bearer realm=\"api\", error=\"insufficient_scope\""
     );
 
-    let mut strong = client(Require::authenticated().class("aal2"));
+    let mut strong = client(Require::authenticated().acr("aal2"));
     assert_eq!(get(&mut strong, &alice).0, 200);
     let (status, challenge) = get(&mut strong, &bob);
     assert_eq!(status, 401);
@@ -61,11 +61,11 @@ fn roles_freshness_and_class_are_asked_for_before_the_service_runs() {
     assert_eq!(get(&mut anybody, &alice).0, 200);
 }
 
-/// Renewing proves nothing.
+/// Rotating proves nothing.
 #[test]
-fn a_renewal_makes_nobody_fresh() {
+fn a_rotation_makes_nobody_fresh() {
     let clock = ManualClock::default();
-    let site = layer(renewing(&store(), &clock), transport()).clock(clock.clone());
+    let site = layer(rotating(&store(), &clock), transport()).clock(clock.clone());
     let mut browser = Browser::of(&site);
     browser.log_in("alice");
     let require = Require::authenticated().fresh(seconds(100));
@@ -73,7 +73,7 @@ fn a_renewal_makes_nobody_fresh() {
     guarded.jar = browser.jar.clone();
     for (later, status) in [(90, 200), (20, 401)] {
         clock.advance(seconds(later));
-        // A cookie stays, and is renewed, whatever a guard says.
+        // A cookie stays, and is rotated, whatever a guard says.
         let answer = guarded.get("/open");
         assert_eq!(answer.status, status);
         assert!(!guarded.jar.is_empty());
@@ -152,15 +152,15 @@ fn guards_of_a_handler_deny_as_those_of_a_router() {
     let caller = |login: Login| {
         let now = time::OffsetDateTime::now_utc();
         let later = now + time::Duration::hours(1);
-        Auth::from(statewise::Identity::assert(login, now, later).unwrap())
+        Auth::from(statewise::Identity::unverified(login, now, later).unwrap())
     };
-    let alice = caller(Login::new("alice").role("admin").class("aal2"));
+    let alice = caller(Login::new("alice").role("admin").acr("aal2"));
     assert!(alice.require_role("admin").is_ok());
-    assert!(alice.require_class("aal2").is_ok());
+    assert!(alice.require_acr("aal2").is_ok());
     assert!(alice.require_fresh(seconds(60)).is_ok());
     let denied = alice.require_role("owner").unwrap_err();
     assert!(matches!(denied, Denial::MissingRole));
-    let weak = alice.require_class("aal\"3").unwrap_err();
+    let weak = alice.require_acr("aal\"3").unwrap_err();
     let answer = weak.answer(&Transport::bearer());
     // What could not stand in a challenge is left out of it.
     let challenge = "Bearer realm=\"api\", error=\"insufficient_user_authentication\"";

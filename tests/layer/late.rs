@@ -81,9 +81,9 @@ fn nobody_logs_in_for_a_client_that_went_away() {
     assert_eq!(browser.get("/me").body, "alice");
 }
 
-/// A task logs out while the layer renews: the answer removes the cookie, and sets no dead one.
+/// A task logs out while the layer rotates: the answer removes the cookie, and sets no dead one.
 #[test]
-fn a_logout_during_the_renewal_counts() {
+fn a_logout_during_the_rotation_counts() {
     for polls in 0.. {
         let clock = ManualClock::default();
         let auth = yielding(&clock);

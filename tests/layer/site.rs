@@ -52,7 +52,7 @@ pub(crate) type Yielding = Arc<SessionAuthenticator<YieldingStore<MemoryStore>>>
 /// The same of a store that waits at each call.
 pub(crate) fn yielding(clock: &ManualClock) -> Yielding {
     let memory = MemoryStore::with_capacity(100).unwrap();
-    let sessions = sessions_of(YieldingStore::new(memory), clock).renew_after(seconds(60));
+    let sessions = sessions_of(YieldingStore::new(memory), clock).rotate_after(seconds(60));
     Arc::new(sessions.build().unwrap())
 }
 
@@ -61,9 +61,9 @@ pub(crate) fn live<S: SessionStore>(auth: &SessionAuthenticator<S>, user: &str) 
     block_on(auth.sessions(user, None)).unwrap().sessions.len()
 }
 
-/// Sessions whose credential is due for renewal after a minute.
-pub(crate) fn renewing(store: &Store, clock: &ManualClock) -> Arc<SessionAuthenticator<Store>> {
-    let sessions = sessions_of(Arc::clone(store), clock).renew_after(seconds(60));
+/// Sessions whose credential is due for rotation after a minute.
+pub(crate) fn rotating(store: &Store, clock: &ManualClock) -> Arc<SessionAuthenticator<Store>> {
+    let sessions = sessions_of(Arc::clone(store), clock).rotate_after(seconds(60));
     Arc::new(sessions.build().unwrap())
 }
 

@@ -3,7 +3,7 @@
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, Denial, Transport};
 
-use crate::site::{Browser, hybrid, layer, renewing, seconds, sessions, store, tokens};
+use crate::site::{Browser, hybrid, layer, rotating, seconds, sessions, store, tokens};
 
 #[test]
 fn a_program_logs_in_with_a_token_in_the_body() {
@@ -58,10 +58,10 @@ fn a_program_refreshes_with_what_it_was_given() {
 
 /// Of a bearer token nobody makes a cookie, and due ones are left to who keeps them.
 #[test]
-fn a_bearer_token_is_not_renewed_into_a_cookie() {
+fn a_bearer_token_is_not_rotated_into_a_cookie() {
     let clock = ManualClock::default();
     let site = layer(
-        renewing(&store(), &clock),
+        rotating(&store(), &clock),
         Transport::both(Cookie::default()),
     );
     let mut browser = Browser::of(&site);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::MySqlPool;
 use statewise::store::MySqlStore;
-use statewise::store::contract::{Page, Renewed, Scope, SessionStore as _, Updated};
+use statewise::store::contract::{Page, Rotated, Scope, SessionStore as _, Updated};
 use statewise::testkit::Sample;
 
 use super::cases::{get, later, now, put};
@@ -20,7 +20,7 @@ async fn known(pool: &MySqlPool) -> i64 {
     sqlx::query_scalar(count).fetch_one(pool).await.unwrap()
 }
 
-/// Each act is one statement, but for a renewal and a change of the data, which read first, as
+/// Each act is one statement, but for a rotation and a change of the data, which read first, as
 /// there is no UPDATE that answers. Rejects a read before a write, and a statement for each row of
 /// a batch.
 #[test]
@@ -55,10 +55,10 @@ fn an_act_is_one_statement() {
         let uses: Vec<_> = rows.iter().map(|row| (row.handle(), later(500))).collect();
         store.touch(&uses, later(500)).await.unwrap();
         counts("touch", 1).await;
-        let renewal = Sample::renewal_of(&rows[0]);
-        let renewed = store.renew(handle, &renewal, now()).await.unwrap();
-        assert!(matches!(renewed, Renewed::Advanced(_)));
-        counts("renew", 2).await;
+        let rotation = Sample::rotation_of(&rows[0]);
+        let rotated = store.rotate(handle, &rotation, now()).await.unwrap();
+        assert!(matches!(rotated, Rotated::Advanced(_)));
+        counts("rotate", 2).await;
         let updated = store.update(handle, 0, &Sample::change(b"1"), now()).await;
         assert!(matches!(updated, Ok(Updated::Done(_))));
         counts("update", 2).await;

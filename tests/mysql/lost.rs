@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use statewise::session::Limit;
 use statewise::store::MySqlStore;
-use statewise::store::contract::{Created, Renewed, SessionStore as _, Updated};
+use statewise::store::contract::{Created, Rotated, SessionStore as _, Updated};
 use statewise::testkit::Sample;
 
 use super::cases::{count, get, is_unavailable, now, put};
@@ -75,17 +75,17 @@ fn an_act_whose_answer_was_lost_is_done_or_not() {
                 Ok(Updated::Done(row)) => assert_eq!((row.version(), version), (1, 1)),
                 other => assert!(is_unavailable(&other) && version <= 1, "{subject}"),
             }
-            let renewal = Sample::renewal_of(&new);
+            let rotation = Sample::rotation_of(&new);
             proxy.cut_after(cut);
-            let renewed = store.renew(new.handle(), &renewal, now()).await;
+            let rotated = store.rotate(new.handle(), &rotation, now()).await;
             proxy.cut_after(usize::MAX);
             assert!(
-                matches!(renewed, Ok(Renewed::Advanced(_))) || is_unavailable(&renewed),
-                "{subject}: {renewed:?}"
+                matches!(rotated, Ok(Rotated::Advanced(_))) || is_unavailable(&rotated),
+                "{subject}: {rotated:?}"
             );
-            let renewed = store.renew(new.handle(), &renewal, now()).await;
+            let rotated = store.rotate(new.handle(), &rotation, now()).await;
             let advanced = get(&straight, &new).await.unwrap();
-            assert!(renewed.is_ok() && advanced.generation() == 1, "{subject}");
+            assert!(rotated.is_ok() && advanced.generation() == 1, "{subject}");
             proxy.cut_after(cut);
             let removed = store.remove(new.handle(), &subject, now()).await;
             proxy.cut_after(usize::MAX);

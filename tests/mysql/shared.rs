@@ -284,15 +284,15 @@ fn a_lock_that_is_held_too_long_makes_it_unavailable() {
         let hold = format!("SELECT handle FROM {table} FOR UPDATE");
         holding.execute(AssertSqlSafe(hold)).await.unwrap();
         let begun = Instant::now();
-        let renewal = Sample::renewal_of(&row);
+        let rotation = Sample::rotation_of(&row);
         assert!(is_unavailable(
-            &store.renew(row.handle(), &renewal, now()).await
+            &store.rotate(row.handle(), &rotation, now()).await
         ));
         assert!(begun.elapsed() < Duration::from_secs(5));
         // Who only reads does not wait.
         patiently(async || store.load(row.handle(), Load::new(), now()).await).await;
         holding.rollback().await.unwrap();
-        patiently(async || store.renew(row.handle(), &renewal, now()).await).await;
+        patiently(async || store.rotate(row.handle(), &rotation, now()).await).await;
     });
 }
 
@@ -319,9 +319,9 @@ fn what_a_killed_server_acknowledged_is_there() {
         for row in rows.iter().step_by(2) {
             let _ = store.remove(row.handle(), "alice", now()).await.unwrap();
         }
-        let renewal = Sample::renewal_of(&rows[1]);
+        let rotation = Sample::rotation_of(&rows[1]);
         store
-            .renew(rows[1].handle(), &renewal, now())
+            .rotate(rows[1].handle(), &rotation, now())
             .await
             .unwrap();
         server.kill9();
@@ -344,8 +344,8 @@ fn what_a_killed_server_acknowledged_is_there() {
             let found = get(&store, row).await;
             assert_eq!(found.is_some(), at % 2 == 1);
         }
-        let renewed = get(&store, &rows[1]).await.unwrap();
-        assert_eq!(renewed.generation(), 1);
+        let rotated = get(&store, &rows[1]).await.unwrap();
+        assert_eq!(rotated.generation(), 1);
     });
 }
 

@@ -46,7 +46,7 @@ impl Observer for Notes {
             Event::Verified { login } => format!("verified {} {}", login.subject(), login.id()),
             Event::Rotated { login } => format!("rotated {} {}", login.subject(), login.id()),
             Event::Replayed { login } => format!("replayed {} {}", login.subject(), login.id()),
-            Event::Recovered { login } => format!("recovered {} {}", login.subject(), login.id()),
+            Event::Orphaned { login } => format!("orphaned {} {}", login.subject(), login.id()),
             Event::Revoked { effective } => format!("revoked {effective:?}"),
             Event::RevokedAll { subject, effective } => {
                 format!("revoked all {subject} {effective:?}")

@@ -25,7 +25,7 @@ fn each_call_tells_how_it_ended() {
         let first = auth.issue(Login::new("alice")).await.unwrap();
         let id = first.identity().id();
         notes.expect(&format!("issued alice {id}"));
-        assert!(auth.accepts(secret(&first)) && !auth.accepts("no"));
+        assert!(auth.is_well_formed(secret(&first)) && !auth.is_well_formed("no"));
         assert!(notes.take().is_empty());
         auth.verify(secret(&first)).await.unwrap();
         notes.expect(&format!("verified alice {id}"));
@@ -81,7 +81,7 @@ fn an_outage_is_told_as_one() {
         next(Method::Load);
         assert!(auth.verify(secret(&issued)).await.is_err());
         notes.expect(&format!("Verify {outage}"));
-        next(Method::Renew);
+        next(Method::Rotate);
         assert!(auth.refresh(secret(&issued)).await.is_err());
         notes.expect(&format!("Refresh {outage}"));
         next(Method::Remove);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use statewise::authenticator::BoxFuture;
 use statewise::clock::{SystemClock, Timestamp};
-use statewise::store::contract::{Handle, Load, Page, Record, Renewal, Renewed, SessionStore};
+use statewise::store::contract::{Handle, Load, Page, Record, Rotated, Rotation, SessionStore};
 use statewise::store::{RedbStore, RedisStore};
 use statewise::{Authenticator, Error, Issued, Login, Outcome, Rejection, Result};
 
@@ -28,7 +28,7 @@ const ROTATED: &str = "the row is rotated";
 
 type Then = Box<dyn Fn() -> BoxFuture<'static, Error> + Send + Sync>;
 
-/// A store that does something between a renewal and its answer, which nobody gets.
+/// A store that does something between a rotation and its answer, which nobody gets.
 struct Between<S> {
     store: S,
     then: Then,
@@ -46,9 +46,9 @@ impl<S: SessionStore> SessionStore for Between<S> {
             staleness, upkeep
     }
 
-    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
-        let renewed = self.store.renew(handle, renewal, now).await?;
-        assert!(matches!(renewed, Renewed::Advanced(_)), "{renewed:?}");
+    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
+        let rotated = self.store.rotate(handle, rotation, now).await?;
+        assert!(matches!(rotated, Rotated::Advanced(_)), "{rotated:?}");
         Err((self.then)().await)
     }
 }
@@ -114,7 +114,7 @@ fn kill_a_service(place: &str, presented: &str) {
 }
 
 fn presented(issued: &Issued) -> &str {
-    issued.renewable().reveal()
+    issued.refreshable().reveal()
 }
 
 /// The client tries again, several times and on several nodes: one successor, which works.

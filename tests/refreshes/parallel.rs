@@ -40,7 +40,7 @@ async fn at_once<A: Authenticator<Data = ()>>(
     let tasks: Vec<_> = (0..TABS)
         .map(|tab| {
             let node = Arc::clone(&nodes[tab % 2]);
-            let credential = presented.renewable().reveal().to_owned();
+            let credential = presented.refreshable().reveal().to_owned();
             tokio::spawn(async move { node.refresh(&credential).await })
         })
         .collect();
@@ -68,7 +68,7 @@ async fn round<A: Authenticator<Data = ()>>(
         match answer {
             Ok(issued) => {
                 counts.rotations += usize::from(issued.outcome() == Outcome::Rotated);
-                successors.push(issued.renewable().reveal());
+                successors.push(issued.refreshable().reveal());
             }
             Err(error) if error.rejection() == Some(Rejection::Reused) => counts.false_alarms += 1,
             Err(error) => panic!("{error:?}"),
@@ -85,17 +85,17 @@ async fn round<A: Authenticator<Data = ()>>(
         .unwrap();
     wait(60);
     let current = nodes[1]
-        .refresh(current.renewable().reveal())
+        .refresh(current.refreshable().reveal())
         .await
         .unwrap();
     assert_eq!(current.outcome(), Outcome::Rotated);
     wait(60);
     counts.thieves += 1;
-    let theft = nodes[0].refresh(stolen.renewable().reveal()).await;
+    let theft = nodes[0].refresh(stolen.refreshable().reveal()).await;
     counts.found += usize::from(theft.is_err_and(|error| {
         error.theft().map(|theft| theft.login()) == Some(stolen.identity().id())
     }));
-    let ended = nodes[1].refresh(current.renewable().reveal()).await;
+    let ended = nodes[1].refresh(current.refreshable().reveal()).await;
     assert_eq!(ended.unwrap_err().rejection(), Some(Rejection::Unknown));
 }
 
@@ -123,7 +123,7 @@ async fn many<A: Authenticator<Data = ()>>(name: &str, nodes: [Arc<A>; 2], clock
     assert_eq!(counts.found, asked);
 }
 
-/// Two nodes over two stores of one place, in both strategies that renew.
+/// Two nodes over two stores of one place, in both strategies that rotate.
 async fn on<S: SessionStore>(name: &str, stores: [Arc<S>; 2]) {
     let clock = ManualClock::default();
     let nodes = stores

@@ -534,7 +534,7 @@ fn ends_elsewhere<A: Authenticator<Data = ()>>(node: impl Fn(&RevocationView, &M
     let (first, mut first_open) = issue("alice");
     let (_, mut second_open) = issue("alice");
     let (_, mut bob_open) = issue("bob");
-    let _ = block_on(here.revoke(first.renewable().reveal())).unwrap();
+    let _ = block_on(here.revoke(first.refreshable().reveal())).unwrap();
     nodes[1].tick().unwrap();
     assert!(first_open.is_revoked());
     assert!(!second_open.was_woken() && second_open.goes_on());

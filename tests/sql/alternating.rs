@@ -8,7 +8,7 @@ use statewise::clock::Timestamp;
 use statewise::session::{Limit, Removed};
 use statewise::store::contract::Stamp;
 use statewise::store::contract::{
-    Change, Created, Handle, Listing, Load, Page, Record, Renewal, Renewed, Scope, SessionStore,
+    Change, Created, Handle, Listing, Load, Page, Record, Rotated, Rotation, Scope, SessionStore,
     Swept, Updated,
 };
 use statewise::{Result, Upkeep};
@@ -40,8 +40,8 @@ impl<S: SessionStore> SessionStore for Alternating<S> {
         self.node().load(handle, load, now).await
     }
 
-    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
-        self.node().renew(handle, renewal, now).await
+    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
+        self.node().rotate(handle, rotation, now).await
     }
 
     async fn update(

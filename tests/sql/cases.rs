@@ -8,7 +8,7 @@ use statewise::Result;
 use statewise::clock::Timestamp;
 use statewise::session::{Limit, Removed};
 use statewise::store::contract::{
-    Created, Load, Page, Record, Renewal, Renewed, Scope, SessionStore, Touch, Updated,
+    Created, Load, Page, Record, Rotated, Rotation, Scope, SessionStore, Touch, Updated,
 };
 use statewise::testkit::{Sample, give_up_after};
 
@@ -108,9 +108,9 @@ pub(crate) async fn serves_a_hundred<S: SessionStore>(store: Arc<S>) {
                 let limit = Limit::EvictOldest(2);
                 store.create(&row, limit, now()).await.unwrap();
                 assert!(get(&*store, &row).await.is_some());
-                let renewal = Sample::renewal_of(&row);
-                let renewed = store.renew(row.handle(), &renewal, now()).await.unwrap();
-                assert!(matches!(renewed, Renewed::Advanced(_)));
+                let rotation = Sample::rotation_of(&row);
+                let rotated = store.rotate(row.handle(), &rotation, now()).await.unwrap();
+                assert!(matches!(rotated, Rotated::Advanced(_)));
                 store
                     .touch(&[(row.handle(), later(50))], later(50))
                     .await
@@ -139,7 +139,7 @@ pub(crate) async fn may_be_given_up<S: SessionStore>(store: &S, other: &S) {
         "evict",
         "load",
         "bury",
-        "renew",
+        "rotate",
         "update",
         "confirm",
         "touch",
@@ -154,7 +154,7 @@ pub(crate) async fn may_be_given_up<S: SessionStore>(store: &S, other: &S) {
             let row = Sample::of(&subject).idle(100).data(b"0").at(now());
             put(store, &row).await;
             let (handle, fresh) = (row.handle(), Sample::of(&subject).at(now()));
-            let renewal: Renewal = Sample::renewal_of(&row);
+            let rotation: Rotation = Sample::rotation_of(&row);
             let began = async {
                 match act {
                     "create" => drop(store.create(&fresh, Limit::Unlimited, now()).await.unwrap()),
@@ -168,7 +168,7 @@ pub(crate) async fn may_be_given_up<S: SessionStore>(store: &S, other: &S) {
                     }
                     "load" => drop(store.load(handle, Load::new(), now()).await.unwrap()),
                     "bury" => drop(store.load(handle, Load::new(), later(100)).await.unwrap()),
-                    "renew" => drop(store.renew(handle, &renewal, now()).await.unwrap()),
+                    "rotate" => drop(store.rotate(handle, &rotation, now()).await.unwrap()),
                     "update" => {
                         let change = Sample::change(b"1");
                         drop(store.update(handle, 0, &change, now()).await.unwrap());
@@ -290,10 +290,10 @@ where
             .await
             .is_err_and(refused)
     );
-    let renewal = Sample::renewal_of(&row);
+    let rotation = Sample::rotation_of(&row);
     assert!(
         store
-            .renew(handle, &renewal, now())
+            .rotate(handle, &rotation, now())
             .await
             .is_err_and(refused)
     );

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use statewise::session::Limit;
-use statewise::store::contract::{Created, Load, Renewed, Scope, SessionStore, Updated};
+use statewise::store::contract::{Created, Load, Rotated, Scope, SessionStore, Updated};
 use statewise::testkit::Sample;
 
 use super::cases::{count, get, is_unavailable, later, now, put};
@@ -55,9 +55,9 @@ fn a_read_only_file_answers_what_is_alive() {
         for limit in [Limit::Unlimited, Limit::Reject(5), Limit::EvictOldest(1)] {
             assert!(is_unavailable(&reading.create(&fresh, limit, now()).await));
         }
-        let renewal = Sample::renewal_of(&row);
+        let rotation = Sample::rotation_of(&row);
         assert!(is_unavailable(
-            &reading.renew(handle, &renewal, now()).await
+            &reading.rotate(handle, &rotation, now()).await
         ));
         let change = Sample::change(b"1");
         assert!(is_unavailable(
@@ -103,13 +103,13 @@ async fn fill(store: &statewise::store::SqliteStore, limit: Limit) {
     // Whatever says that it is done is done; what could not be done left everything as it was.
     let mut failed = 0;
     for row in &kept {
-        let renewal = Sample::renewal_of(row);
-        let renewed = store.renew(row.handle(), &renewal, now()).await;
+        let rotation = Sample::rotation_of(row);
+        let rotated = store.rotate(row.handle(), &rotation, now()).await;
         let found = get(store, row).await.unwrap();
-        match renewed {
-            Ok(Renewed::Advanced(next)) => assert_eq!(found.encode(), next.encode()),
-            renewed => {
-                assert!(is_unavailable(&renewed), "{renewed:?}");
+        match rotated {
+            Ok(Rotated::Advanced(next)) => assert_eq!(found.encode(), next.encode()),
+            rotated => {
+                assert!(is_unavailable(&rotated), "{rotated:?}");
                 assert_eq!(found.encode(), row.encode());
                 failed += 1;
             }

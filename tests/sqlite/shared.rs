@@ -230,9 +230,9 @@ fn a_row_that_does_not_decode_is_one_users_trouble() {
             let unreadable = |error: statewise::Error| error.is_rejected();
             let found = store.load(handle, Load::new(), now()).await;
             assert!(found.is_err_and(unreadable), "{damage}");
-            let renewal = Sample::renewal_of(damaged);
-            let renewed = store.renew(handle, &renewal, now()).await;
-            assert!(renewed.is_err_and(unreadable), "{damage}");
+            let rotation = Sample::rotation_of(damaged);
+            let rotated = store.rotate(handle, &rotation, now()).await;
+            assert!(rotated.is_err_and(unreadable), "{damage}");
             let change = Sample::change(b"1");
             let updated = store.update(handle, 0, &change, now()).await;
             assert!(updated.is_err_and(unreadable), "{damage}");

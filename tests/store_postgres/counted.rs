@@ -6,7 +6,7 @@ use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::PostgresStore;
 use statewise::store::contract::{
-    DynSessionStore, Load, Page, Renewed, Scope, SessionStore, Updated,
+    DynSessionStore, Load, Page, Rotated, Scope, SessionStore, Updated,
 };
 use statewise::testkit::Sample;
 
@@ -69,10 +69,10 @@ fn an_act_is_one_statement() {
                 let uses: Vec<_> = rows.iter().map(|row| (row.handle(), later)).collect();
                 store.touch(&uses, later).await.unwrap();
                 counts("touch", 1);
-                let renewal = Sample::renewal_of(&rows[0]);
-                let renewed = store.renew(handle, &renewal, NOW).await.unwrap();
-                assert!(matches!(renewed, Renewed::Advanced(_)));
-                counts("renew", 1);
+                let rotation = Sample::rotation_of(&rows[0]);
+                let rotated = store.rotate(handle, &rotation, NOW).await.unwrap();
+                assert!(matches!(rotated, Rotated::Advanced(_)));
+                counts("rotate", 1);
                 let updated = store.update(handle, 0, &Sample::change(b"1"), NOW).await;
                 assert!(matches!(updated, Ok(Updated::Done(_))));
                 counts("update", 2);

@@ -12,7 +12,7 @@ use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::contract::{
-    Created, DynSessionStore, Load, Page, Record, Renewed, Scope, SessionStore, Touch, Updated,
+    Created, DynSessionStore, Load, Page, Record, Rotated, Scope, SessionStore, Touch, Updated,
 };
 use statewise::store::{PostgresBuilder, PostgresStore, Survives, postgres};
 use statewise::testkit::{Sample, give_up_after};
@@ -121,11 +121,11 @@ fn acts(store: &Store, row: &Record) -> Vec<(&'static str, BoxFuture<'static, Re
             }),
         ),
         (
-            "renew",
+            "rotate",
             act(store, row, async |store: Store, row: Record| {
-                let renewal = Sample::renewal_of(&row);
-                let renewed = store.renew(row.handle(), &renewal, now()).await?;
-                assert!(!matches!(renewed, Renewed::Absent));
+                let rotation = Sample::rotation_of(&row);
+                let rotated = store.rotate(row.handle(), &rotation, now()).await?;
+                assert!(!matches!(rotated, Rotated::Absent));
                 Ok(())
             }),
         ),
@@ -236,7 +236,7 @@ fn works_on_the_public_schema_and_under_any_name() {
         }
         let found = "SELECT count(*) FROM app.order WHERE subject = sha256('alice')";
         assert_eq!(number(&pool, found.to_owned()).await, 2);
-        // A use and a renewal change no column of an index.
+        // A use and a rotation change no column of an index.
         let touched = "SELECT count(*) FROM pg_index i JOIN pg_attribute a
             ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
             WHERE i.indrelid = 'statewise_sessions'::regclass
@@ -291,15 +291,15 @@ fn two_nodes_share_a_table() {
             let removed = there.remove(row.handle(), "alice", now()).await.unwrap();
             assert_eq!(removed.count, 1);
             assert!(get(here, &row).await.is_none());
-            // A late save, a late use and a late renewal undo nothing.
+            // A late save, a late use and a late rotation undo nothing.
             let late = here.update(row.handle(), 1, &change, now()).await.unwrap();
             assert!(matches!(late, Updated::Absent));
             here.touch(&[(row.handle(), later(5))], later(5))
                 .await
                 .unwrap();
-            let renewal = Sample::renewal_of(&changed);
-            let late = here.renew(row.handle(), &renewal, now()).await.unwrap();
-            assert!(matches!(late, Renewed::Absent));
+            let rotation = Sample::rotation_of(&changed);
+            let late = here.rotate(row.handle(), &rotation, now()).await.unwrap();
+            assert!(matches!(late, Rotated::Absent));
             assert!(get(there, &row).await.is_none());
         }
     });
@@ -385,19 +385,19 @@ fn races_are_no_outage_whatever_the_default_isolation() {
         for _ in 0..20 {
             let row = Sample::of("alice").at(now());
             put(&store, &row).await;
-            let renewals: Vec<_> = (0..8)
+            let rotations: Vec<_> = (0..8)
                 .map(|_| {
                     let (store, row) = (Arc::clone(&store), row.clone());
                     tokio::spawn(async move {
-                        let renewal = Sample::renewal_of(&row);
-                        let renewed = store.renew(row.handle(), &renewal, now()).await.unwrap();
-                        matches!(renewed, Renewed::Advanced(_))
+                        let rotation = Sample::rotation_of(&row);
+                        let rotated = store.rotate(row.handle(), &rotation, now()).await.unwrap();
+                        matches!(rotated, Rotated::Advanced(_))
                     })
                 })
                 .collect();
             let mut advanced = 0;
-            for renewal in renewals {
-                advanced += usize::from(renewal.await.unwrap());
+            for rotation in rotations {
+                advanced += usize::from(rotation.await.unwrap());
             }
             assert_eq!(advanced, 1);
         }
@@ -427,10 +427,10 @@ fn a_crash_undoes_nothing() {
                         let created = store.create(row, limit, now()).await.unwrap();
                         assert!(matches!(created, Created::Stored { .. }));
                     }
-                    let renewal = Sample::renewal_of(&kept);
-                    let renewed = store.renew(kept.handle(), &renewal, now()).await.unwrap();
-                    let Renewed::Advanced(kept) = renewed else {
-                        panic!("not advanced: {renewed:?}");
+                    let rotation = Sample::rotation_of(&kept);
+                    let rotated = store.rotate(kept.handle(), &rotation, now()).await.unwrap();
+                    let Rotated::Advanced(kept) = rotated else {
+                        panic!("not advanced: {rotated:?}");
                     };
                     live.push(kept);
                     let removed = store.remove(gone.handle(), "alice", now()).await.unwrap();
@@ -741,8 +741,8 @@ fn may_be_dropped_at_every_wait() {
                     assert_eq!(found.encode(), bystander.encode(), "{name}, {what}");
                     let found = get(&store, &row).await.expect("it was not removed");
                     assert!(found.version() <= 1 && found.generation() <= 1);
-                    let renewed = found.generation() == 1;
-                    assert!(!renewed || what == "renew", "{name}, {what}");
+                    let rotated = found.generation() == 1;
+                    assert!(!rotated || what == "rotate", "{name}, {what}");
                     assert!(found.version() == 0 || what == "update", "{name}, {what}");
                     let gone = [(&row, "alice"), (&bystander, "bob")];
                     for (row, subject) in gone {
@@ -779,9 +779,9 @@ fn a_pool_of_one_serves_a_hundred_tasks() {
                         let limit = Limit::EvictOldest(1);
                         let created = store.create(&row, limit, now()).await.unwrap();
                         assert!(matches!(created, Created::Stored { .. }));
-                        let renewal = Sample::renewal_of(&row);
-                        let renewed = store.renew(row.handle(), &renewal, now()).await.unwrap();
-                        assert!(matches!(renewed, Renewed::Advanced(_)));
+                        let rotation = Sample::rotation_of(&row);
+                        let rotated = store.rotate(row.handle(), &rotation, now()).await.unwrap();
+                        assert!(matches!(rotated, Rotated::Advanced(_)));
                         let change = Sample::change(b"2");
                         let updated = store.update(row.handle(), 0, &change, now()).await.unwrap();
                         assert!(matches!(updated, Updated::Done(_)));
@@ -902,8 +902,8 @@ fn a_row_of_a_newer_version_is_left_alone() {
                 .unwrap();
             store.confirm(handle, 0, now()).await.unwrap();
             for at in [now(), late] {
-                let renewal = Sample::renewal_of(&row);
-                assert!(store.renew(handle, &renewal, at).await.is_err(), "{name}");
+                let rotation = Sample::rotation_of(&row);
+                assert!(store.rotate(handle, &rotation, at).await.is_err(), "{name}");
                 let updated = store.update(handle, 0, &Sample::change(b"2"), at).await;
                 assert!(updated.is_err_and(|error| error.is_rejected()));
                 assert!(store.load(handle, Load::new(), at).await.is_err());
@@ -948,11 +948,11 @@ fn a_row_that_does_not_decode_can_be_removed() {
                 let what = format!("{name}, {damage}");
                 let load = store.load(handle, Load::new(), now()).await;
                 assert!(load.is_err_and(|error| error.is_rejected()), "{what}");
-                let renewal = Sample::renewal_of(&rows[2]);
-                // A renewal writes the others anew.
+                let rotation = Sample::rotation_of(&rows[2]);
+                // A rotation writes the others anew.
                 if ["format = 2", "fields = '\\x8000'"].contains(&damage) {
-                    let renewed = store.renew(handle, &renewal, now()).await;
-                    assert!(renewed.is_err_and(|error| error.is_rejected()), "{what}");
+                    let rotated = store.rotate(handle, &rotation, now()).await;
+                    assert!(rotated.is_err_and(|error| error.is_rejected()), "{what}");
                 }
                 let updated = store.update(handle, 0, &Sample::change(b"2"), now()).await;
                 assert!(updated.is_err_and(|error| error.is_rejected()), "{what}");
@@ -992,7 +992,7 @@ fn uses_that_wait_count_at_once() {
             let upkeep = store.upkeep();
             let (used_at, late) = (later(90), later(150));
             for asked in [
-                "load", "renew", "update", "confirm", "list", "create", "sweep", "flush",
+                "load", "rotate", "update", "confirm", "list", "create", "sweep", "flush",
             ] {
                 let what = format!("{name}, {asked}");
                 let row = Sample::of("alice").idle(100).at(now());
@@ -1007,10 +1007,10 @@ fn uses_that_wait_count_at_once() {
                 let here = get(&store, &row).await.unwrap();
                 assert_eq!(here.last_seen(), used_at, "{what}");
                 match asked {
-                    "renew" => {
-                        let renewal = Sample::renewal_of(&row);
-                        let renewed = store.renew(row.handle(), &renewal, late).await.unwrap();
-                        assert!(matches!(renewed, Renewed::Advanced(_)), "{what}");
+                    "rotate" => {
+                        let rotation = Sample::rotation_of(&row);
+                        let rotated = store.rotate(row.handle(), &rotation, late).await.unwrap();
+                        assert!(matches!(rotated, Rotated::Advanced(_)), "{what}");
                     }
                     "update" => {
                         let change = Sample::change(b"2");
@@ -1054,7 +1054,7 @@ fn a_use_at_the_same_moment_saves_from_the_removal() {
         let table = table();
         let pool = sqlx_pool(server(), 2);
         for (name, store) in both(server(), &table).await {
-            for asked in ["load", "renew", "update"] {
+            for asked in ["load", "rotate", "update"] {
                 let row = Sample::of("alice").idle(100).at(now());
                 put(&store, &row).await;
                 let mut other = pool.begin().await.unwrap();
@@ -1074,10 +1074,10 @@ fn a_use_at_the_same_moment_saves_from_the_removal() {
                                 .await
                                 .unwrap()
                                 .is_some(),
-                            "renew" => {
-                                let renewal = Sample::renewal_of(&row);
-                                let renewed = store.renew(handle, &renewal, late).await.unwrap();
-                                matches!(renewed, Renewed::Advanced(_))
+                            "rotate" => {
+                                let rotation = Sample::rotation_of(&row);
+                                let rotated = store.rotate(handle, &rotation, late).await.unwrap();
+                                matches!(rotated, Rotated::Advanced(_))
                             }
                             _ => {
                                 let change = Sample::change(b"2");

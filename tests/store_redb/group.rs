@@ -8,7 +8,7 @@ use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::RedbStore;
 use statewise::store::contract::{
-    Created, Load, Page, Record, Renewed, Scope, SessionStore as _, Updated,
+    Created, Load, Page, Record, Rotated, Scope, SessionStore as _, Updated,
 };
 use statewise::testkit::{Random, Sample, block_on, give_up_after, seed};
 
@@ -77,11 +77,11 @@ fn what_comes_together_is_committed_together() {
         block_on(store.update(row.handle(), 7, &change, NOW)),
         Ok(Updated::Conflict)
     ));
-    let mut forged = Sample::renewal_of(row);
+    let mut forged = Sample::rotation_of(row);
     forged.presented = forged.next;
     assert!(matches!(
-        block_on(store.renew(row.handle(), &forged, NOW)),
-        Ok(Renewed::Unchanged(_))
+        block_on(store.rotate(row.handle(), &forged, NOW)),
+        Ok(Rotated::Unchanged(_))
     ));
     block_on(store.confirm(row.handle(), 0, NOW)).unwrap();
     let nobody = Sample::of("nobody").at(NOW).handle();
@@ -99,7 +99,7 @@ fn what_comes_together_is_committed_together() {
 fn may_be_dropped_at_every_poll() {
     for act in [
         "create",
-        "renew",
+        "rotate",
         "update",
         "remove",
         "remove_subject",
@@ -117,8 +117,8 @@ fn may_be_dropped_at_every_poll() {
             let future = async {
                 match act {
                     "create" => store.create(&fresh, Limit::Unlimited, NOW).await.map(drop),
-                    "renew" => store
-                        .renew(row.handle(), &Sample::renewal_of(&row), NOW)
+                    "rotate" => store
+                        .rotate(row.handle(), &Sample::rotation_of(&row), NOW)
                         .await
                         .map(drop),
                     "update" => store
@@ -146,7 +146,7 @@ fn may_be_dropped_at_every_poll() {
             let begun = polls > 0;
             match act {
                 "create" => assert_eq!(load(&store, &fresh).is_some(), begun),
-                "renew" => assert_eq!(found.unwrap().generation(), u32::from(begun)),
+                "rotate" => assert_eq!(found.unwrap().generation(), u32::from(begun)),
                 "update" => assert_eq!(found.unwrap().version(), u64::from(begun)),
                 _ => assert_eq!(found.is_none(), begun, "{act}"),
             }

@@ -80,7 +80,7 @@ fn act(
     } else {
         say(&format!("\nrefreshing {credential}"));
         let issued = block_on(auth.refresh(&credential)).unwrap();
-        let next = issued.renewable().reveal().to_owned();
+        let next = issued.refreshable().reveal().to_owned();
         say(&format!("\nrefreshed {credential} {next}"));
         held.push(next);
     }

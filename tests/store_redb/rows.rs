@@ -80,9 +80,9 @@ fn what_does_not_decode_can_be_removed() {
             }
             let unreadable = load(&store, &bad, NOW).unwrap_err();
             assert_eq!(unreadable.rejection(), Some(Rejection::Unreadable));
-            let renewal = Sample::renewal_of(&bad);
-            let renewed = block_on(store.renew(bad.handle(), &renewal, NOW)).unwrap_err();
-            assert_eq!(renewed.rejection(), Some(Rejection::Unreadable));
+            let rotation = Sample::rotation_of(&bad);
+            let rotated = block_on(store.rotate(bad.handle(), &rotation, NOW)).unwrap_err();
+            assert_eq!(rotated.rejection(), Some(Rejection::Unreadable));
             block_on(store.touch(
                 &[(bad.handle(), after(1)), (good.handle(), after(1))],
                 after(1),
@@ -115,18 +115,18 @@ fn what_does_not_decode_can_be_removed() {
     }
 }
 
-/// A use that waits while its row is renewed is older than what the row says by then, and is not
+/// A use that waits while its row is rotated is older than what the row says by then, and is not
 /// written over that. Rejects a store that writes whatever waits.
 #[test]
-fn a_use_that_waited_does_not_set_back_a_renewal() {
+fn a_use_that_waited_does_not_set_back_a_rotation() {
     let device = Device::default();
     let database = device.database();
     let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
     let row = Sample::of("alice").idle(100).at(NOW);
     create(&store, &row);
     block_on(store.touch(&[(row.handle(), after(50))], after(50))).unwrap();
-    let renewal = Sample::renewal_of(&row);
-    block_on(store.renew(row.handle(), &renewal, after(60))).unwrap();
+    let rotation = Sample::rotation_of(&row);
+    block_on(store.rotate(row.handle(), &rotation, after(60))).unwrap();
     assert_eq!(stored(&database, &row).last_seen(), after(60));
     drop(store);
     assert_eq!(stored(&database, &row).last_seen(), after(60));

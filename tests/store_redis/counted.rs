@@ -92,7 +92,7 @@ fn a_refresh_is_one_trip() {
         for _ in 0..2 {
             let issued = auth.issue(Login::new("alice")).await.unwrap();
             reset(&server);
-            let refreshed = auth.refresh(issued.renewable().reveal()).await.unwrap();
+            let refreshed = auth.refresh(issued.refreshable().reveal()).await.unwrap();
             assert_eq!(refreshed.outcome(), Outcome::Rotated);
         }
         let called = || {
@@ -105,9 +105,9 @@ fn a_refresh_is_one_trip() {
         };
         assert_eq!(called(), once(&["evalsha", "get", "pttl", "set"]));
         let issued = auth.issue(Login::new("alice")).await.unwrap();
-        let _ = auth.refresh(issued.renewable().reveal()).await.unwrap();
+        let _ = auth.refresh(issued.refreshable().reveal()).await.unwrap();
         reset(&server);
-        let replayed = auth.refresh(issued.renewable().reveal()).await.unwrap();
+        let replayed = auth.refresh(issued.refreshable().reveal()).await.unwrap();
         assert_eq!(replayed.outcome(), Outcome::Replayed);
         assert_eq!(called(), once(&["evalsha", "get", "pttl"]));
     });

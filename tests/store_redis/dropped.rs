@@ -35,8 +35,8 @@ where
                     drop(store.load(row.handle(), load, NOW).await);
                 }),
                 2 => Box::pin(async {
-                    let renewal = Sample::renewal_of(&row);
-                    drop(store.renew(row.handle(), &renewal, NOW).await);
+                    let rotation = Sample::rotation_of(&row);
+                    drop(store.rotate(row.handle(), &rotation, NOW).await);
                 }),
                 3 => Box::pin(async {
                     drop(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use statewise::Result;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
-use statewise::store::contract::{Load, Page, Renewed, Scope, SessionStore, Touch, Updated};
+use statewise::store::contract::{Load, Page, Rotated, Scope, SessionStore, Touch, Updated};
 use statewise::testkit::Sample;
 
 use crate::common::{PATIENT, managed, manager, multiplexed, patient, prefix, run};
@@ -79,13 +79,13 @@ fn a_server_that_hangs_is_unavailable_in_time() {
         let _ = patient.create(&row, Limit::Unlimited, NOW).await.unwrap();
         server.pause();
         let begun = Instant::now();
-        let renewal = Sample::renewal_of(&row);
+        let rotation = Sample::rotation_of(&row);
         let (other, change) = (Sample::of("bob").at(NOW), Sample::change(b"1"));
         let uses = [(row.handle(), NOW)];
         let calls = tokio::join!(
             store.load(row.handle(), TOUCH, NOW),
             store.create(&other, Limit::Unlimited, NOW),
-            store.renew(row.handle(), &renewal, NOW),
+            store.rotate(row.handle(), &rotation, NOW),
             store.update(row.handle(), 0, &change, NOW),
             store.confirm(row.handle(), 0, NOW),
             store.touch(&uses, NOW),
@@ -172,14 +172,14 @@ fn a_connection_that_is_lost_in_mid_answer() {
                 .unwrap()
                 .unwrap();
             assert!(found.version() <= 1);
-            // A second renewal finds what the first one did, so that it may be done twice.
+            // A second rotation finds what the first one did, so that it may be done twice.
             proxy.cut_after(cut);
-            let renewal = Sample::renewal_of(&found);
-            let renewed = store.renew(row.handle(), &renewal, NOW).await.unwrap();
-            let (Renewed::Advanced(renewed) | Renewed::Unchanged(renewed)) = renewed else {
-                panic!("cut after {cut}: {renewed:?}");
+            let rotation = Sample::rotation_of(&found);
+            let rotated = store.rotate(row.handle(), &rotation, NOW).await.unwrap();
+            let (Rotated::Advanced(rotated) | Rotated::Unchanged(rotated)) = rotated else {
+                panic!("cut after {cut}: {rotated:?}");
             };
-            assert_eq!(renewed.generation(), 1, "cut after {cut}");
+            assert_eq!(rotated.generation(), 1, "cut after {cut}");
             let new = Sample::of("alice").at(NOW);
             proxy.cut_after(cut);
             match store.create(&new, Limit::Unlimited, NOW).await {

@@ -7,7 +7,7 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, Value};
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
-use statewise::store::contract::{Load, Page, Renewed, Scope, SessionStore, Touch, Updated};
+use statewise::store::contract::{Load, Page, Rotated, Scope, SessionStore, Touch, Updated};
 use statewise::store::{RedisStore, Survives};
 use statewise::testkit::Sample;
 
@@ -99,9 +99,9 @@ fn a_server_that_lies() {
             let change = Sample::change(b"1");
             let updated = store.update(row.handle(), 0, &change, NOW).await;
             assert!(!matches!(updated, Ok(Updated::Done(_))), "{shown}");
-            let renewal = Sample::renewal_of(&row);
-            let renewed = store.renew(row.handle(), &renewal, NOW).await;
-            assert!(matches!(renewed, Ok(Renewed::Absent) | Err(_)), "{shown}");
+            let rotation = Sample::rotation_of(&row);
+            let rotated = store.rotate(row.handle(), &rotation, NOW).await;
+            assert!(matches!(rotated, Ok(Rotated::Absent) | Err(_)), "{shown}");
             if let Ok(listed) = store.list("alice", Page::first(9), NOW).await {
                 assert!(listed.records.is_empty(), "{shown}");
             }
@@ -140,9 +140,9 @@ fn a_row_of_another_login_is_refused() {
         let change = Sample::change(b"1");
         let updated = store.update(handle, 0, &change, NOW).await;
         assert!(updated.is_err_and(refused));
-        let renewal = Sample::renewal_of(&mallory);
-        let renewed = store.renew(handle, &renewal, NOW).await;
-        assert!(renewed.is_err_and(refused));
+        let rotation = Sample::rotation_of(&mallory);
+        let rotated = store.rotate(handle, &rotation, NOW).await;
+        assert!(rotated.is_err_and(refused));
         let listed = store.list("alice", Page::first(9), NOW).await.unwrap();
         assert!(listed.records.is_empty());
         // Whose it is, it still is; and it can be removed.

@@ -6,7 +6,7 @@ use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::contract::{
-    Created, Load, Page, Renewed, Scope, SessionStore, Touch, Updated,
+    Created, Load, Page, Rotated, Scope, SessionStore, Touch, Updated,
 };
 use statewise::testkit::Sample;
 
@@ -55,9 +55,9 @@ fn two_nodes_are_one_store() {
         other.touch(&[(row.handle(), NOW)], NOW).await.unwrap();
         other.confirm(row.handle(), 0, NOW).await.unwrap();
         let late = other
-            .renew(row.handle(), &Sample::renewal_of(&seen), NOW)
+            .rotate(row.handle(), &Sample::rotation_of(&seen), NOW)
             .await;
-        assert!(matches!(late, Ok(Renewed::Absent)));
+        assert!(matches!(late, Ok(Rotated::Absent)));
         for node in [&one, &other] {
             assert!(node.load(row.handle(), load, NOW).await.unwrap().is_none());
             assert!(
@@ -144,13 +144,13 @@ fn nothing_is_left_on_the_server() {
 
         // Over, and not found over by anybody yet.
         let over = Sample::of("carol").absolute(10).at(NOW);
-        let renewed = Sample::of("carol").absolute(10).at(NOW);
-        for row in [&over, &renewed] {
+        let rotated = Sample::of("carol").absolute(10).at(NOW);
+        for row in [&over, &rotated] {
             let _ = store.create(row, Limit::Unlimited, NOW).await.unwrap();
         }
-        let renewal = Sample::renewal_of(&renewed);
-        let advanced = store.renew(renewed.handle(), &renewal, NOW).await;
-        assert!(matches!(advanced, Ok(Renewed::Advanced(_))));
+        let rotation = Sample::rotation_of(&rotated);
+        let advanced = store.rotate(rotated.handle(), &rotation, NOW).await;
+        assert!(matches!(advanced, Ok(Rotated::Advanced(_))));
         let dump = || {
             let keys = row_keys(server, store.prefix());
             let of = |key: &String| {
@@ -161,11 +161,11 @@ fn nothing_is_left_on_the_server() {
         };
         let before = dump();
         let later = NOW.saturating_add(1_000);
-        let uses = [(over.handle(), later), (renewed.handle(), later)];
+        let uses = [(over.handle(), later), (rotated.handle(), later)];
         store.touch(&uses, later).await.unwrap();
-        store.confirm(renewed.handle(), 1, later).await.unwrap();
+        store.confirm(rotated.handle(), 1, later).await.unwrap();
         assert_eq!(dump(), before, "what is over was changed");
-        for row in [&over, &renewed] {
+        for row in [&over, &rotated] {
             let found = store.load(row.handle(), Load::new(), later).await.unwrap();
             assert!(found.is_none());
         }
@@ -192,9 +192,9 @@ fn a_newer_format_is_left_alone() {
         let row = Sample::of("alice").idle(100).at(NOW);
         let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
         // Its generation has to be confirmed, which is what `confirm` would write down.
-        let renewal = Sample::renewal_of(&row);
-        let renewed = store.renew(row.handle(), &renewal, NOW).await.unwrap();
-        assert!(matches!(renewed, Renewed::Advanced(_)));
+        let rotation = Sample::rotation_of(&row);
+        let rotated = store.rotate(row.handle(), &rotation, NOW).await.unwrap();
+        assert!(matches!(rotated, Rotated::Advanced(_)));
         let key = &row_keys(server, store.prefix())[0];
         server.ask(&["SETRANGE", key, "0", "\u{2}"]).unwrap();
         let hash = "return redis.sha1hex(redis.call('GET', KEYS[1]))";
@@ -208,8 +208,8 @@ fn a_newer_format_is_left_alone() {
         let change = Sample::change(b"1");
         let updated = store.update(row.handle(), 0, &change, NOW).await;
         assert!(updated.is_err_and(refused));
-        let renewed = store.renew(row.handle(), &renewal, NOW).await;
-        assert!(renewed.is_err_and(refused));
+        let rotated = store.rotate(row.handle(), &rotation, NOW).await;
+        assert!(rotated.is_err_and(refused));
         store.touch(&[(row.handle(), later)], later).await.unwrap();
         store.confirm(row.handle(), 1, NOW).await.unwrap();
         assert_eq!(kept(), before.0, "it was changed");

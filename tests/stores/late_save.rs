@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use statewise::clock::Clock;
 use statewise::session::{Replaced, Replacement, SessionAuthenticator, SessionRef};
-use statewise::store::contract::{Load, Page, Renewed, SessionStore, Updated};
+use statewise::store::contract::{Load, Page, Rotated, SessionStore, Updated};
 use statewise::testkit::{ManualClock, Sample};
 use statewise::{Authenticator, Login, Rejection};
 
 /// A request loads a session through one node, the user logs out through another one, and only
-/// then the request saves, touches and renews: each is refused, and the user stays logged out on
+/// then the request saves, touches and rotates: each is refused, and the user stays logged out on
 /// both. Rejects a store whose save writes a row that is gone, or that takes a session from what a
 /// node remembers.
 pub(crate) async fn a_late_save_does_not_undo_a_logout<S: SessionStore>(nodes: [S; 2]) {
@@ -82,9 +82,9 @@ pub(crate) async fn a_late_save_by<S: SessionStore>(clock: &ManualClock, nodes: 
         let save = Replacement::new().data("full cart".to_owned());
         let saved = here.replace(SessionRef::from(&identity), save).await;
         assert!(matches!(saved, Ok(Replaced::Absent)), "{logout}: {saved:?}");
-        let renewed = here.refresh(credential).await;
+        let rotated = here.refresh(credential).await;
         let refused = |error: statewise::Error| error.rejection() == Some(Rejection::Unknown);
-        assert!(renewed.is_err_and(refused), "{logout}: renewed");
+        assert!(rotated.is_err_and(refused), "{logout}: rotated");
         // The same with what it has read of the store, and through both nodes.
         for node in [&here, &there] {
             let store = node.store();
@@ -95,9 +95,9 @@ pub(crate) async fn a_late_save_by<S: SessionStore>(clock: &ManualClock, nodes: 
             let uses = [(row.handle(), now)];
             store.touch(&uses, now).await.unwrap();
             store.confirm(row.handle(), 0, now).await.unwrap();
-            let renewal = Sample::renewal_of(row);
-            let renewed = store.renew(row.handle(), &renewal, now).await.unwrap();
-            assert!(matches!(renewed, Renewed::Absent), "{logout}: {renewed:?}");
+            let rotation = Sample::rotation_of(row);
+            let rotated = store.rotate(row.handle(), &rotation, now).await.unwrap();
+            assert!(matches!(rotated, Rotated::Absent), "{logout}: {rotated:?}");
         }
         for upkeep in &upkeeps {
             let _ = upkeep.tick().await.unwrap();

@@ -108,7 +108,7 @@ fn is_off_unless_it_is_asked_for() {
         Rejection::UnacceptableHeader
     );
     let auth = auth(&clock, hour());
-    assert!(auth.accepts(&token));
+    assert!(auth.is_well_formed(&token));
     let caller = auth.verify_now(&token).unwrap();
     assert_eq!(caller.subject(), "alice");
     assert_eq!(
@@ -325,7 +325,7 @@ fn what_it_says_becomes_an_identity() {
     assert_eq!(caller.issued_at(), at(START - 5));
     assert_eq!(caller.authenticated_at(), at(START - 100));
     assert_eq!(caller.device(), None);
-    assert_eq!(caller.class(), Some("aal2"));
+    assert_eq!(caller.acr(), Some("aal2"));
     // The same id of the token, the same login.
     let same = auth
         .verify_now(&foreign(&claims.replace("\"x\"", "\"y\"")))
@@ -341,5 +341,5 @@ fn what_it_says_becomes_an_identity() {
     let token = foreign(&claims);
     let borrowed = auth.verify_borrowed(&token, &mut buffer).unwrap();
     assert_eq!(borrowed.data_json(), Some(claims.as_str()));
-    assert_eq!(borrowed.class(), Some("aal2"));
+    assert_eq!(borrowed.acr(), Some("aal2"));
 }

@@ -28,7 +28,7 @@ fn what_is_issued_is_verified_under_each_algorithm() {
         let issued = now(auth.issue(login)).unwrap();
         assert_eq!(issued.outcome(), Outcome::New);
         let token = token_of(&issued);
-        assert!(auth.accepts(&token));
+        assert!(auth.is_well_formed(&token));
 
         let (header, rest) = token.split_at(64);
         let json = format!(r#"{{"alg":"{algorithm}","typ":"JWT","kid":"{kid}"}}"#);
@@ -44,7 +44,7 @@ fn what_is_issued_is_verified_under_each_algorithm() {
         assert_eq!(caller.authenticated_at(), at(START));
         assert_eq!(caller.expires_at(), at(START + 900));
         assert_eq!(caller.deadline(), at(START + 3600));
-        assert!(!caller.renewal_due() && caller.version() == 0);
+        assert!(!caller.refresh_due() && caller.version() == 0);
 
         let authoritative = Presented::new(&token).authoritative();
         assert_eq!(
@@ -96,7 +96,7 @@ fn the_wire_format_is_pinned() {
         .entropy(Counting::default())
         .build()
         .unwrap()
-        .issue(Login::new("alice").class("aal2")))
+        .issue(Login::new("alice").acr("aal2")))
     .unwrap();
     assert_eq!(token_of(&classed), CLASSED);
     let least = token_of(
@@ -141,33 +141,33 @@ fn the_class_of_a_login_is_the_claim_acr() {
         .entropy(Counting::default())
         .build()
         .unwrap();
-    for class in ["aal2", "", "é \"quoted\"\n"] {
-        let login = Login::new("alice").device("phone").class(class);
+    for acr in ["aal2", "", "é \"quoted\"\n"] {
+        let login = Login::new("alice").device("phone").acr(acr);
         let issued = now(auth.issue(login)).unwrap();
         let mut token = token_of(&issued);
-        let acr = serde_json::to_string(class).unwrap();
-        let end = format!(r#""sub":"alice","device":"phone","acr":{acr}}}"#);
+        let written = serde_json::to_string(acr).unwrap();
+        let end = format!(r#""sub":"alice","device":"phone","acr":{written}}}"#);
         assert!(claims_of(&token).ends_with(&end));
         for _ in 0..2 {
             let caller = auth.verify_now(&token).unwrap();
-            assert_eq!(caller.class(), Some(class));
+            assert_eq!(caller.acr(), Some(acr));
             let mut buffer = TokenBuffer::new();
             let borrowed = auth.verify_borrowed(&token, &mut buffer).unwrap();
-            assert_eq!(borrowed.class(), Some(class));
+            assert_eq!(borrowed.acr(), Some(acr));
             let again = now(auth.issue(caller.into_login())).unwrap();
-            assert_eq!(again.identity().class(), Some(class));
+            assert_eq!(again.identity().acr(), Some(acr));
             token = token_of(&now(auth.refresh(&token)).unwrap());
             assert_eq!(claims_of(&token).matches("\"acr\"").count(), 1);
         }
     }
-    let issued = now(auth.issue(Login::new("alice").class("aal2"))).unwrap();
+    let issued = now(auth.issue(Login::new("alice").acr("aal2"))).unwrap();
     let token = token_of(&issued);
     for bad in ["2", "null", "[\"aal2\"]", "\"aal2\",\"acr\":\"aal3\""] {
         let claims = claims_of(&token).replace("\"aal2\"", bad);
         let token = signed_own(&token[..63], &claims);
         assert_eq!(rejection(auth.verify_now(&token)), Rejection::InvalidClaims);
     }
-    let large = now(auth.issue(Login::new("alice").class("c".repeat(5_000))));
+    let large = now(auth.issue(Login::new("alice").acr("c".repeat(5_000))));
     assert_eq!(large.unwrap_err().refusal(), Some(Refusal::TooLarge));
 }
 
@@ -243,7 +243,7 @@ fn a_rejection_names_its_cause() {
     ] {
         assert_eq!(rejection(auth.verify_now(&presented)), cause, "{presented}");
         let accepts = !matches!(cause, Rejection::Malformed | Rejection::UnacceptableHeader);
-        assert_eq!(auth.accepts(&presented), accepts);
+        assert_eq!(auth.is_well_formed(&presented), accepts);
     }
     let other = builder::<()>(Key::generate_hs256().unwrap(), &clock)
         .build()
@@ -373,20 +373,20 @@ fn what_can_be_issued_can_be_refreshed() {
 }
 
 #[test]
-fn a_token_is_due_for_renewal_where_that_gains_something() {
+fn a_token_is_due_for_rotation_where_that_gains_something() {
     let clock = Hands::at(START);
     let auth = plain(&clock);
     let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
     let due = |seconds| {
         clock.set(START + seconds);
-        auth.verify_now(&token).unwrap().renewal_due()
+        auth.verify_now(&token).unwrap().refresh_due()
     };
     assert!(!due(0) && !due(449) && due(450) && due(899));
     clock.set(START);
     let last = Login::new("alice").deadline(at(START + 900));
     let last = token_of(&now(auth.issue(last)).unwrap());
     clock.set(START + 899);
-    assert!(!auth.verify_now(&last).unwrap().renewal_due());
+    assert!(!auth.verify_now(&last).unwrap().refresh_due());
 }
 
 /// The last character of a signature of 32 bytes has two bits that mean nothing.
@@ -459,7 +459,7 @@ fn refreshing_moves_neither_the_authentication_nor_the_deadline() {
     assert_eq!(deadline, at(START + 3600));
     for step in 1.. {
         clock.set(START + step * 400);
-        match now(auth.refresh(issued.renewable().reveal())) {
+        match now(auth.refresh(issued.refreshable().reveal())) {
             Ok(next) => {
                 assert_eq!(next.outcome(), Outcome::Rotated);
                 let caller = auth.verify_now(next.credential().reveal()).unwrap();
@@ -804,7 +804,7 @@ fn what_is_too_large_is_refused_at_both_ends() {
         Some(4000)
     );
     assert_eq!(rejection(small.verify_now(&token)), Rejection::Malformed);
-    assert!(!small.accepts(&token));
+    assert!(!small.is_well_formed(&token));
     assert!(
         now(large.issue(with_device(5000)))
             .unwrap_err()

@@ -19,7 +19,7 @@ fn answers(denial: &Denial, transport: &Transport) -> (u16, Option<String>, Opti
 #[test]
 fn each_cause_has_its_answer() {
     let max_age = Duration::from_secs(300);
-    let class = "aal2".into();
+    let acr = "aal2".into();
     let unavailable = || Error::unavailable("connection refused");
     let after = |millis| unavailable().with_retry_after(Duration::from_millis(millis));
     let table: [(Denial, u16, Option<&str>, Option<u64>); 19] = [
@@ -35,7 +35,7 @@ fn each_cause_has_its_answer() {
             None,
         ),
         (
-            Denial::WeakClass { class },
+            Denial::WeakAcr { acr },
             401,
             Some("insufficient_user_authentication\", acr_values=\"aal2"),
             None,

@@ -101,7 +101,7 @@ pub fn router() -> Result<Router> {
     let by_both = HybridAuthenticator::new(
         tokens(5, &clock)?.revocations(&views[1]),
         // On this page no answer is lost: a replaced credential that comes back was stolen.
-        rows(refreshes, &clock).strict_orphans(),
+        rows(refreshes, &clock).reject_orphaned(),
     )?;
     let refresh = Cookie::builder()
         .name("__Secure-refresh")
@@ -252,7 +252,7 @@ fn effective(revocation: Revocation) -> Json<Value> {
 async fn steal(State(mode): State<Arc<Mode>>, headers: HeaderMap) -> Result<Json<Value>, Denial> {
     let carried = mode
         .transport
-        .read(&headers, |value| mode.auth.accepts(value))?;
+        .read(&headers, |value| mode.auth.is_well_formed(value))?;
     let stolen = carried.credential();
     mode.loot().credential = Some(stolen.to_owned());
     Ok(Json(json!({ "length": stolen.len() })))
@@ -264,7 +264,7 @@ async fn steal_refresh(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Denial> {
     let cookie = mode.refresh_cookie.as_ref().ok_or(Denial::Absent)?;
-    let Found::One(stolen) = cookie.find(&headers, |value| mode.auth.accepts(value)) else {
+    let Found::One(stolen) = cookie.find(&headers, |value| mode.auth.is_well_formed(value)) else {
         return Err(Denial::Absent);
     };
     mode.loot().refresh = Some(stolen.to_owned());
@@ -284,7 +284,7 @@ async fn thief_refresh(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Den
     let issued = mode.auth.refresh(&stolen).await?;
     *mode.loot() = Loot {
         credential: Some(issued.credential().reveal().to_owned()),
-        refresh: Some(issued.renewable().reveal().to_owned()),
+        refresh: Some(issued.refreshable().reveal().to_owned()),
     };
     Ok(Json(json!({ "who": issued.identity().subject() })))
 }

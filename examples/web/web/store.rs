@@ -9,7 +9,7 @@ use statewise::session::{Limit, Removed};
 use statewise::store::MemoryStore;
 use statewise::store::contract::Stamp;
 use statewise::store::contract::{
-    Change, Created, Handle, Listing, Load, Page, Record, Renewal, Renewed, Scope, SessionStore,
+    Change, Created, Handle, Listing, Load, Page, Record, Rotated, Rotation, Scope, SessionStore,
     Swept, Updated,
 };
 use statewise::{Error, Result, Upkeep};
@@ -49,8 +49,8 @@ impl SessionStore for DemoStore {
         self.reach()?.load(handle, load, now).await
     }
 
-    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
-        self.reach()?.renew(handle, renewal, now).await
+    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
+        self.reach()?.rotate(handle, rotation, now).await
     }
 
     async fn update(

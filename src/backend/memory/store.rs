@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::{Handle, partition};
 use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Removed, Renewed, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Renewal, Scope};
+use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
+use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
@@ -234,9 +234,9 @@ impl SessionStore for MemoryStore {
         Ok(None)
     }
 
-    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
-        let renewed = self.change(handle, now, |record| record.renew(renewal, now));
-        Ok(Renewed::of(renewed))
+    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
+        let rotated = self.change(handle, now, |record| record.rotate(rotation, now));
+        Ok(Rotated::of(rotated))
     }
 
     async fn update(

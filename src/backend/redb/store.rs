@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 use crate::revocation::RedbLog;
-use crate::store::answer::{Created, Removed, Renewed, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Renewal, Scope};
+use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
+use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
 use crate::store::listing::{Cursor, Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
@@ -34,7 +34,7 @@ const CLEARED: usize = 64;
 /// Sessions in one file, by the embedded database [redb](https://www.redb.org): for one machine,
 /// without a server.
 ///
-/// What is acknowledged is on the device: login, logout, renewal and every other change return
+/// What is acknowledged is on the device: login, logout, rotation and every other change return
 /// when the transaction that holds them has been synced, and a process that is killed, or a machine
 /// that loses power, loses none of them. Changes that come at the same time share one transaction
 /// (group commit), made by a thread that belongs to the store. Uses are noted in memory, count
@@ -314,10 +314,10 @@ impl SessionStore for RedbStore {
         }
     }
 
-    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
-        let renewal = *renewal;
-        let renewed = self.change(handle, 0, now, move |row| row.renew(&renewal, now));
-        renewed.await.map(Renewed::of)
+    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
+        let rotation = *rotation;
+        let rotated = self.change(handle, 0, now, move |row| row.rotate(&rotation, now));
+        rotated.await.map(Rotated::of)
     }
 
     async fn update(

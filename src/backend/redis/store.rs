@@ -22,8 +22,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::{Handle, partition};
 use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Removed, Renewed, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Renewal, Scope};
+use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
+use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
 use crate::store::listing::{Cursor, Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
@@ -72,7 +72,7 @@ const MARGIN: u64 = 86_400;
 ///
 /// A verification is one `GETEX`, whether it carries the session on or not. A session whose idle
 /// time is another one than that of the authenticator, since the policy was changed after the
-/// login, takes a second command each time its use is noted, until it is renewed. All else is one
+/// login, takes a second command each time its use is noted, until it is rotated. All else is one
 /// script, and one more where a limit is reached or a row is replaced.
 ///
 /// # Two clocks
@@ -81,7 +81,7 @@ const MARGIN: u64 = 86_400;
 /// by the `now` of each call. The server keeps a row for its idle time after its deadline at
 /// most, and forgets it by itself: there is nothing to sweep. A row that somebody finds over is
 /// removed. When a policy with a shorter idle time comes, the last use of a session under the old
-/// one is not known: unless it was logged in, renewed or changed within the shorter time, it ends.
+/// one is not known: unless it was logged in, rotated or changed within the shorter time, it ends.
 ///
 /// # Security
 ///
@@ -325,26 +325,26 @@ where
         }
     }
 
-    /// Renews a live row; whether it advanced.
+    /// Rotates a live row; whether it advanced.
     async fn advance(
         &self,
         handle: Handle,
-        renewal: &Renewal,
+        rotation: &Rotation,
         now: Timestamp,
     ) -> Result<Option<(bool, Record)>> {
         let keys = [self.keys.row(handle)];
-        let (at, overlap) = (now.unix().to_string(), renewal.overlap.to_string());
-        let lasts = (whole(renewal.idle) * 1000).to_string();
-        let idle = renewal.idle.to_string();
+        let (at, overlap) = (now.unix().to_string(), rotation.overlap.to_string());
+        let lasts = (whole(rotation.idle) * 1000).to_string();
+        let idle = rotation.idle.to_string();
         let arguments: [&[u8]; 11] = [
             at.as_bytes(),
             handle.as_bytes(),
-            &renewal.generation.to_be_bytes(),
-            renewal.presented.as_bytes(),
-            renewal.next.as_bytes(),
-            &renewal.seed,
+            &rotation.generation.to_be_bytes(),
+            rotation.presented.as_bytes(),
+            rotation.next.as_bytes(),
+            &rotation.seed,
             &now.unix().to_be_bytes(),
-            &renewal.idle.to_be_bytes(),
+            &rotation.idle.to_be_bytes(),
             overlap.as_bytes(),
             idle.as_bytes(),
             lasts.as_bytes(),
@@ -352,7 +352,7 @@ where
         // Twice where the answer is lost: the second one finds what the first one did.
         let answer = self
             .link
-            .run_twice(&script::RENEW, &keys, &arguments)
+            .run_twice(&script::ROTATE, &keys, &arguments)
             .await?;
         let answer = match answer.map_err(|error| failed(&error))? {
             Value::Nil => return Ok(None),
@@ -579,14 +579,14 @@ where
         self.find(handle, load, now).await
     }
 
-    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
-        let act = pin!(self.advance(handle, renewal, now));
-        let renewed = Renewed::of(self.link.within(act).await?);
-        if let Renewed::Advanced(_) = renewed {
+    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
+        let act = pin!(self.advance(handle, rotation, now));
+        let rotated = Rotated::of(self.link.within(act).await?);
+        if let Rotated::Advanced(_) = rotated {
             self.uses
-                .note(handle, now, whole(renewal.idle), renewal.idle);
+                .note(handle, now, whole(rotation.idle), rotation.idle);
         }
-        Ok(renewed)
+        Ok(rotated)
     }
 
     async fn update(

@@ -20,10 +20,10 @@ use crate::session::authenticator::SessionAuthenticator;
 use crate::session::builder::SessionBuilder;
 use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::Purpose;
-use crate::session::ended::clear_ended;
 use crate::session::listed::{SessionRef, Sessions};
 use crate::store::answer::Removed;
 use crate::store::ask::Scope;
+use crate::store::ended::clear_ended;
 use crate::store::listing::{Cursor, Page};
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
@@ -64,11 +64,11 @@ const PAGE: usize = 100;
 /// assert_eq!(caller.subject(), "alice");
 ///
 /// // Ten minutes later.
-/// let refreshed = auth.refresh(issued.renewable().reveal()).await?;
+/// let refreshed = auth.refresh(issued.refreshable().reveal()).await?;
 /// assert!(auth.verify(refreshed.credential().reveal()).await.is_ok());
 /// // Neither is the other.
 /// assert!(auth.refresh(refreshed.credential().reveal()).await.is_err());
-/// assert!(auth.verify(refreshed.renewable().reveal()).await.is_err());
+/// assert!(auth.verify(refreshed.refreshable().reveal()).await.is_err());
 /// # Ok(())
 /// # }
 /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
@@ -103,7 +103,7 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
                  of it: make the idle lifetime several times as long",
             ));
         }
-        if refresh.renews() {
+        if refresh.rotates() {
             return Err(Error::misuse(
                 "credentials do not fall due by age: the lifetime of the access token says when to \
                  refresh",
@@ -392,12 +392,15 @@ where
 {
     type Data = D;
 
-    fn accepts(&self, credential: &str) -> bool {
-        self.logins.accepts(credential) || self.access.accepts(credential)
+    fn is_well_formed(&self, credential: &str) -> bool {
+        self.logins.is_well_formed(credential) || self.access.is_well_formed(credential)
     }
 
-    fn shapes(&self) -> Vec<String> {
-        let (mut shapes, access) = (self.logins.shapes(), self.access.shapes());
+    fn sample_credentials(&self) -> Vec<String> {
+        let (mut shapes, access) = (
+            self.logins.sample_credentials(),
+            self.access.sample_credentials(),
+        );
         shapes.extend(access);
         shapes
     }
@@ -480,7 +483,7 @@ where
     }
 
     async fn revoke(&self, credential: &str) -> Result<Revocation> {
-        if self.logins.accepts(credential) {
+        if self.logins.is_well_formed(credential) {
             return Ok(match self.logins.end(credential).await? {
                 Some(row) => self.tell_of(row.handle(), row.subject()).await,
                 // Perhaps it was ended when the log could not be told.

@@ -131,10 +131,10 @@ where
 
     /// The new one first: it is what is asked more and more.
     fn kind(&self, credential: &str) -> Option<Kind> {
-        if self.new.accepts(credential) {
+        if self.new.is_well_formed(credential) {
             Some(Kind::New)
         } else {
-            self.old.accepts(credential).then_some(Kind::Old)
+            self.old.is_well_formed(credential).then_some(Kind::Old)
         }
     }
 
@@ -164,7 +164,7 @@ where
         let caller = self.old.verify_with(presented).await?;
         self.verified.fetch_add(1, Ordering::Relaxed);
         self.seen(now);
-        Ok(caller.with_renewal_due(true))
+        Ok(caller.with_refresh_due(true))
     }
 
     /// Exchanges an old credential for a new login, or answers with the one that there is.
@@ -254,7 +254,7 @@ where
 
     /// Ends the new login that an old credential was exchanged for.
     async fn give_up(&self, key: &Key, upgrade: &Upgrade) {
-        let _ = self.new.revoke(upgrade.renewable()).await;
+        let _ = self.new.revoke(upgrade.refreshable()).await;
         self.upgrades.forget(key);
     }
 
@@ -297,7 +297,7 @@ where
         let Some(upgrade) = self.upgrades.get(&key) else {
             return Ok(old);
         };
-        let new = self.new.revoke(upgrade.renewable()).await?;
+        let new = self.new.revoke(upgrade.refreshable()).await?;
         self.upgrades.forget(&key);
         Ok(old.or_later(new))
     }
@@ -343,13 +343,13 @@ where
 {
     type Data = Old::Data;
 
-    fn accepts(&self, credential: &str) -> bool {
+    fn is_well_formed(&self, credential: &str) -> bool {
         self.inner.kind(credential).is_some()
     }
 
-    fn shapes(&self) -> Vec<String> {
-        let mut shapes = self.inner.new.shapes();
-        shapes.extend(self.inner.old.shapes());
+    fn sample_credentials(&self) -> Vec<String> {
+        let mut shapes = self.inner.new.sample_credentials();
+        shapes.extend(self.inner.old.sample_credentials());
         shapes
     }
 
@@ -367,7 +367,7 @@ where
         };
         // Not handed out next to one that could not be ended.
         if let Err(error) = replaced(ended) {
-            let _ = inner.new.revoke(issued.renewable().reveal()).await;
+            let _ = inner.new.revoke(issued.refreshable().reveal()).await;
             return Err(error);
         }
         Ok(issued)

@@ -61,17 +61,17 @@ where
     /// # Errors
     ///
     /// *Misuse*, saying what to do: one of the two takes credentials of the other for its own, or
-    /// does not say what its own [look like](Authenticator::shapes); an overlap below one second.
+    /// does not say what its own [look like](Authenticator::sample_credentials); an overlap below one second.
     pub fn build(self) -> Result<Migrating<Old, New>> {
-        let (old, new) = (self.old.shapes(), self.new.shapes());
+        let (old, new) = (self.old.sample_credentials(), self.new.sample_credentials());
         if old.is_empty() || new.is_empty() {
             return Err(Error::misuse(
                 "an authenticator does not say what its credentials look like, so that nobody can \
-                 tell them from others: implement `Authenticator::shapes`",
+                 tell them from others: implement `Authenticator::sample_credentials`",
             ));
         }
-        let overlaps = old.iter().any(|shape| self.new.accepts(shape))
-            || new.iter().any(|shape| self.old.accepts(shape));
+        let overlaps = old.iter().any(|shape| self.new.is_well_formed(shape))
+            || new.iter().any(|shape| self.old.is_well_formed(shape));
         if overlaps {
             return Err(Error::misuse(
                 "the old and the new strategy issue credentials of one shape, so that nobody can \

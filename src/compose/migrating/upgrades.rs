@@ -36,7 +36,7 @@ pub(crate) struct Upgrade {
 
 impl Upgrade {
     /// What refreshes the new login.
-    pub(crate) fn renewable(&self) -> &str {
+    pub(crate) fn refreshable(&self) -> &str {
         self.refresh.as_ref().unwrap_or(&self.new).reveal()
     }
 

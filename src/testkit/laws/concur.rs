@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::authenticator::Authenticator;
 use crate::login::Login;
 use crate::session::Replacement;
-use crate::store::contract::{Limit, Record, Renewal};
+use crate::store::contract::{Limit, Record, Rotation};
 use crate::testkit::executor::{caught, give_up_after, interleave, yield_now};
 use crate::testkit::faulty::YieldingStore;
 use crate::testkit::fixture::StoreFixture;
@@ -111,11 +111,11 @@ fn client_step(random: &mut Random, known: &Record, racing: bool) -> Step {
             Step::Update(handle, known.version(), change)
         }
         _ => {
-            let renewal = Renewal {
+            let rotation = Rotation {
                 overlap: 0,
-                ..Sample::renewal_of(known)
+                ..Sample::rotation_of(known)
             };
-            Step::Renew(handle, renewal)
+            Step::Rotate(handle, rotation)
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::authenticator::Authenticator;
 use crate::error::Rejection;
 use crate::login::Login;
-use crate::store::contract::{Record, Renewed, SessionStore, Updated};
+use crate::store::contract::{Record, Rotated, SessionStore, Updated};
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::sample::Sample;
 use crate::testkit::world::{
@@ -66,7 +66,7 @@ pub async fn read_04_unreadable_is_one_users_trouble<F: StoreFixture>(fixture: &
 }
 
 /// A row of a newer format is refused, never misread; fields that this version does not know are
-/// kept, also by updates and renewals. Rejects a store that keeps a row in columns of its own and
+/// kept, also by updates and rotations. Rejects a store that keeps a row in columns of its own and
 /// drops the rest.
 pub async fn read_05_keeps_fields_of_later_versions<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
@@ -92,10 +92,14 @@ pub async fn read_05_keeps_fields_of_later_versions<F: StoreFixture>(fixture: &F
         Updated::Done(row) => assert!(kept(&row), "lost by an update"),
         updated => panic!("the update was not done: {updated:?}"),
     }
-    let renewal = Sample::renewal_of(&row);
-    match world.store.renew(row.handle(), &renewal, world.now()).await {
-        Ok(Renewed::Advanced(row)) => assert!(kept(&row), "lost by a renewal"),
-        renewed => panic!("the row did not advance: {renewed:?}"),
+    let rotation = Sample::rotation_of(&row);
+    match world
+        .store
+        .rotate(row.handle(), &rotation, world.now())
+        .await
+    {
+        Ok(Rotated::Advanced(row)) => assert!(kept(&row), "lost by a rotation"),
+        rotated => panic!("the row did not advance: {rotated:?}"),
     }
     assert!(
         world.get(&row).await.is_some_and(|row| kept(&row)),
@@ -126,7 +130,7 @@ pub async fn read_08_payloads_come_back_to_the_bit<F: StoreFixture>(fixture: &F)
             .role("")
             .role("a,b\n")
             .device("\"'\\")
-            .class("é\"'\\\n")
+            .acr("é\"'\\\n")
             .data(data);
         let row = row.stamp(u64::MAX, u64::MAX).at(world.now());
         world.put(&row).await;

@@ -144,13 +144,13 @@ pub async fn create_03_credentials_are_uniform<F: StoreFixture>(fixture: &F) {
 }
 
 /// What the store holds contains no credential and no secret part of one, before and after a
-/// renewal. Rejects a store, or a strategy, that keeps what could be presented.
+/// rotation. Rejects a store, or a strategy, that keeps what could be presented.
 pub async fn create_04_keeps_no_credential<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let auth = world.auth();
     let first = login(&auth, "alice").await;
     world.advance(60).await;
-    let second = auth.refresh(secret(&first)).await.expect("a renewal");
+    let second = auth.refresh(secret(&first)).await.expect("a rotation");
     let handle = first.identity().handle;
     let row = world
         .store
@@ -176,7 +176,7 @@ pub async fn create_05_adopts_no_id_of_a_client<F: StoreFixture>(fixture: &F) {
     // Well-formed: issued by another service.
     let foreign = login(&World::open(fixture).await.auth(), "alice").await;
     let planted = secret(&foreign);
-    assert!(auth.accepts(planted));
+    assert!(auth.is_well_formed(planted));
     assert_rejected(&auth, planted, Rejection::Unknown).await;
     let refreshed = auth.refresh(planted).await;
     assert_eq!(rejection(&refreshed), Some(Rejection::Unknown));
@@ -215,7 +215,7 @@ pub async fn create_06_malformed_never_reaches_the_store<F: StoreFixture>(fixtur
     bad.push(format!(" {whole}"));
     bad.push(format!("{whole}="));
     for bad in &bad {
-        assert!(!auth.accepts(bad));
+        assert!(!auth.is_well_formed(bad));
         assert_rejected(&auth, bad, Rejection::Malformed).await;
         assert_eq!(
             rejection(&auth.refresh(bad).await),

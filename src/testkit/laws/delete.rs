@@ -10,7 +10,7 @@ use crate::login::Login;
 use crate::login::handle::Handle;
 use crate::login::issued::Issued;
 use crate::store::contract::{
-    Change, Created, Limit, Listing, Load, Page, Record, Removed, Renewal, Renewed, Scope,
+    Change, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation, Scope,
     SessionStore, Swept, Updated,
 };
 use crate::testkit::executor::{interleave, yield_now};

@@ -12,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Rejection;
 use crate::login::Login;
 use crate::session::SessionAuthenticator;
-use crate::store::contract::{Load, Record, Renewed, SessionStore, Swept, Touch, Updated};
+use crate::store::contract::{Load, Record, Rotated, SessionStore, Swept, Touch, Updated};
 use crate::testkit::executor::{interleave, yield_now};
 use crate::testkit::faulty::{Fault, FaultyStore, Method, YieldingStore};
 use crate::testkit::fixture::StoreFixture;
@@ -149,7 +149,7 @@ pub async fn expiry_06_a_clock_set_back_revives_nothing<F: StoreFixture>(fixture
     world.clock.turn_back(hour);
     assert_rejected(&auth, secret(&revoked), Rejection::Unknown).await;
 
-    for asked in ["load", "touching load", "renew", "update"] {
+    for asked in ["load", "touching load", "rotate", "update"] {
         for sample in [
             Sample::of("alice").idle(100),
             Sample::of("alice").absolute(100),
@@ -162,10 +162,10 @@ pub async fn expiry_06_a_clock_set_back_revives_nothing<F: StoreFixture>(fixture
             let over = match asked {
                 "load" => world.get(&row).await.is_none(),
                 "touching load" => world.use_now(&row).await.is_none(),
-                "renew" => {
-                    let renewal = Sample::renewal_of(&row);
-                    let renewed = world.store.renew(handle, &renewal, now).await;
-                    matches!(renewed, Ok(Renewed::Absent))
+                "rotate" => {
+                    let rotation = Sample::rotation_of(&row);
+                    let rotated = world.store.rotate(handle, &rotation, now).await;
+                    matches!(rotated, Ok(Rotated::Absent))
                 }
                 _ => matches!(world.write(&row, 0, b"1").await, Updated::Absent),
             };

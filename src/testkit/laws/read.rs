@@ -8,7 +8,7 @@ use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::handle::Handle;
 use crate::session::Replacement;
-use crate::store::contract::{Load, Record, Renewal, Renewed, Scope, SessionStore, Updated};
+use crate::store::contract::{Load, Record, Rotated, Rotation, Scope, SessionStore, Updated};
 use crate::testkit::executor::give_up_after;
 use crate::testkit::faulty::{Fault, FaultyStore, Method};
 use crate::testkit::fixture::StoreFixture;
@@ -76,14 +76,14 @@ pub async fn read_03_exactly_now_is_over<F: StoreFixture>(fixture: &F) {
             "listed at the very end"
         );
         assert!(world.get(&rows[0]).await.is_none(), "alive at the very end");
-        let renewal = Sample::renewal_of(&rows[1]);
-        let renewed = world
+        let rotation = Sample::rotation_of(&rows[1]);
+        let rotated = world
             .store
-            .renew(rows[1].handle(), &renewal, world.now())
+            .rotate(rows[1].handle(), &rotation, world.now())
             .await;
         assert!(
-            matches!(renewed, Ok(Renewed::Absent)),
-            "renewed at the very end"
+            matches!(rotated, Ok(Rotated::Absent)),
+            "rotated at the very end"
         );
     }
 }
@@ -124,7 +124,7 @@ pub async fn read_06_an_error_is_never_no_session<F: StoreFixture>(fixture: &F) 
         is_lost!(Create: auth.issue(Login::new("bob")));
         assert_accepted(&auth, secret(&issued), "alice").await;
         is_lost!(Load: auth.revoke(secret(&issued)));
-        is_lost!(Renew: auth.refresh(secret(&issued)));
+        is_lost!(Rotate: auth.refresh(secret(&issued)));
         assert_accepted(&auth, secret(&issued), "alice").await;
         is_lost!(Remove: auth.revoke(secret(&issued)));
         is_lost!(RemoveSubject: auth.revoke_all("alice"));
@@ -133,25 +133,25 @@ pub async fn read_06_an_error_is_never_no_session<F: StoreFixture>(fixture: &F) 
         store.reset();
         let issued = login(&auth, "carol").await;
         world.advance(60).await;
-        let renewed = auth.refresh(secret(&issued)).await.expect("a renewal");
+        let rotated = auth.refresh(secret(&issued)).await.expect("a rotation");
         if fault != Fault::NeverCompletes {
             fails(Method::Confirm);
             store.fail_nth_of(Method::Touch, 1, fault);
-            assert_accepted(&auth, secret(&renewed), "carol").await;
+            assert_accepted(&auth, secret(&rotated), "carol").await;
         }
     }
 }
 
-/// Looking for a login, noting its use, renewing or changing it makes none.
+/// Looking for a login, noting its use, rotating or changing it makes none.
 /// Rejects a store that writes what it did not find.
 pub async fn read_07_looking_creates_nothing<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let now = world.now();
     let row = Sample::of("alice").at(now);
     assert!(world.use_now(&row).await.is_none());
-    let renewal = Sample::renewal_of(&row);
-    let renewed = world.store.renew(row.handle(), &renewal, now).await;
-    assert!(matches!(renewed, Ok(Renewed::Absent)));
+    let rotation = Sample::rotation_of(&row);
+    let rotated = world.store.rotate(row.handle(), &rotation, now).await;
+    assert!(matches!(rotated, Ok(Rotated::Absent)));
     assert!(matches!(world.write(&row, 0, b"1").await, Updated::Absent));
     world
         .store
@@ -167,7 +167,7 @@ pub async fn read_07_looking_creates_nothing<F: StoreFixture>(fixture: &F) {
     assert!(world.list("alice", 10).await.is_empty(), "a row was made");
 }
 
-/// Answers each load and renewal with the row of another handle.
+/// Answers each load and rotation with the row of another handle.
 #[derive(Debug)]
 struct MixedUp<S> {
     inner: S,
@@ -183,9 +183,9 @@ impl<S: SessionStore> SessionStore for MixedUp<S> {
         self.inner.load(self.other, load, now).await
     }
 
-    async fn renew(&self, _: Handle, _: &Renewal, now: Timestamp) -> Result<Renewed> {
+    async fn rotate(&self, _: Handle, _: &Rotation, now: Timestamp) -> Result<Rotated> {
         let row = self.inner.load(self.other, Load::new(), now).await?;
-        Ok(row.map_or(Renewed::Absent, Renewed::Unchanged))
+        Ok(row.map_or(Rotated::Absent, Rotated::Unchanged))
     }
 }
 

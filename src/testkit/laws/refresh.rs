@@ -1,4 +1,4 @@
-//! Renewal, and what a replaced credential is worth: REFRESH.
+//! Rotation, and what a replaced credential is worth: REFRESH.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ pub async fn refresh_01_replaces_the_credential<F: StoreFixture>(fixture: &F) {
     let auth = world.auth();
     let first = login(&auth, "alice").await;
     world.advance(60).await;
-    let second = auth.refresh(secret(&first)).await.expect("a renewal");
+    let second = auth.refresh(secret(&first)).await.expect("a rotation");
     assert_eq!(second.outcome(), Outcome::Rotated);
     assert_ne!(secret(&first), secret(&second));
     assert_eq!(first.identity().id(), second.identity().id());
@@ -33,7 +33,7 @@ pub async fn refresh_01_replaces_the_credential<F: StoreFixture>(fixture: &F) {
     assert_eq!(same.outcome(), Outcome::Replayed);
     assert_eq!(secret(&same), secret(&second));
     world.advance(10).await;
-    let third = auth.refresh(secret(&second)).await.expect("a renewal");
+    let third = auth.refresh(secret(&second)).await.expect("a rotation");
     assert_eq!(third.outcome(), Outcome::Rotated);
     assert_accepted(&auth, secret(&third), "alice").await;
     world.advance(10).await;
@@ -43,13 +43,13 @@ pub async fn refresh_01_replaces_the_credential<F: StoreFixture>(fixture: &F) {
     let auth = world.hybrid();
     let first = family::login(&auth, "alice").await;
     world.advance(60).await;
-    let second = family::exchange(&auth, &first).await.expect("a renewal");
+    let second = family::exchange(&auth, &first).await.expect("a rotation");
     assert_eq!(second.outcome(), Outcome::Rotated);
     assert_ne!(family::secret(&first), family::secret(&second));
     assert_eq!(first.identity().id(), second.identity().id());
     family::assert_accepted(&auth, &second).await;
     world.advance(10).await;
-    let third = family::exchange(&auth, &second).await.expect("a renewal");
+    let third = family::exchange(&auth, &second).await.expect("a rotation");
     assert_eq!(third.outcome(), Outcome::Rotated);
     family::assert_accepted(&auth, &third).await;
     let answer = family::exchange(&auth, &first).await;
@@ -60,15 +60,15 @@ pub async fn refresh_01_replaces_the_credential<F: StoreFixture>(fixture: &F) {
 /// is presented and however old it is, and the error says whose login that was. Rejects a strategy
 /// that only refuses.
 pub async fn refresh_02_reuse_ends_the_login<F: StoreFixture>(fixture: &F) {
-    for (renewals, by_refresh) in [(1, true), (1, false), (2, true), (3, false), (5, true)] {
+    for (rotations, by_refresh) in [(1, true), (1, false), (2, true), (3, false), (5, true)] {
         let world = World::open(fixture).await;
         let auth = world.auth();
         let stolen = login(&auth, "alice").await;
         let other = login(&auth, "alice").await;
         let mut current = stolen.clone();
-        for _ in 0..renewals {
+        for _ in 0..rotations {
             world.advance(60).await;
-            current = auth.refresh(secret(&current)).await.expect("a renewal");
+            current = auth.refresh(secret(&current)).await.expect("a rotation");
         }
         assert_accepted(&auth, secret(&current), "alice").await;
         world.advance(60).await;
@@ -90,15 +90,15 @@ pub async fn refresh_02_reuse_ends_the_login<F: StoreFixture>(fixture: &F) {
         assert_accepted(&auth, secret(&other), "alice").await;
     }
     // Where access tokens are used instead, used means refreshed.
-    for renewals in [2, 3, 5] {
+    for rotations in [2, 3, 5] {
         let world = World::open(fixture).await;
         let auth = world.hybrid();
         let stolen = family::login(&auth, "alice").await;
         let other = family::login(&auth, "alice").await;
         let mut current = stolen.clone();
-        for _ in 0..renewals {
+        for _ in 0..rotations {
             world.advance(60).await;
-            current = family::exchange(&auth, &current).await.expect("a renewal");
+            current = family::exchange(&auth, &current).await.expect("a rotation");
         }
         world.advance(60).await;
         let error = family::exchange(&auth, &stolen).await;
@@ -115,7 +115,7 @@ pub async fn refresh_02_reuse_ends_the_login<F: StoreFixture>(fixture: &F) {
 }
 
 /// Of any number of parallel refreshes with one credential one rotates, and all answers carry the
-/// same successor, which works. Rejects a store that lets two renewals win.
+/// same successor, which works. Rejects a store that lets two rotations win.
 pub async fn refresh_03_parallel_refreshes_agree<F: StoreFixture>(fixture: &F) {
     for round in 0..20 {
         let world = World::open(fixture).await;
@@ -173,7 +173,7 @@ pub async fn refresh_04_the_grace_has_an_end<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let strict = || {
         let builder = world.builder::<_, ()>(Arc::clone(&world.store));
-        builder.strict_orphans().replays(3)
+        builder.reject_orphaned().replays(3)
     };
     let auth = strict().build().expect("a configuration that is right");
     let hybrid = world.hybrid_of(strict());
@@ -183,8 +183,8 @@ pub async fn refresh_04_the_grace_has_an_end<F: StoreFixture>(fixture: &F) {
             family::login(&hybrid, "bob").await,
         );
         world.advance(60).await;
-        let second = auth.refresh(secret(&first)).await.expect("a renewal");
-        let next = family::exchange(&hybrid, &other).await.expect("a renewal");
+        let second = auth.refresh(secret(&first)).await.expect("a rotation");
+        let next = family::exchange(&hybrid, &other).await.expect("a rotation");
         world.advance(29).await;
         let again = auth
             .refresh(secret(&first))
@@ -199,7 +199,7 @@ pub async fn refresh_04_the_grace_has_an_end<F: StoreFixture>(fixture: &F) {
             "time" => world.advance(1).await,
             "use" => {
                 assert_accepted(&auth, secret(&second), "alice").await;
-                let _third = family::exchange(&hybrid, &next).await.expect("a renewal");
+                let _third = family::exchange(&hybrid, &next).await.expect("a rotation");
                 // For requests with the first one that are under way.
                 world.advance(9).await;
                 assert!(auth.refresh(secret(&first)).await.is_ok());
@@ -236,7 +236,7 @@ pub async fn refresh_05_a_restart_revives_nothing<F: StoreFixture>(fixture: &F) 
         .auth()
         .refresh(secret(&first))
         .await
-        .expect("a renewal");
+        .expect("a rotation");
     let replayed = world
         .auth()
         .refresh(secret(&first))
@@ -253,7 +253,7 @@ pub async fn refresh_05_a_restart_revives_nothing<F: StoreFixture>(fixture: &F) 
         .auth()
         .refresh(secret(&second))
         .await
-        .expect("a renewal");
+        .expect("a rotation");
     assert_accepted(&world.auth(), secret(&third), "alice").await;
     world.advance(60).await;
     assert_rejected(&world.auth(), secret(&first), Rejection::Reused).await;
@@ -282,7 +282,7 @@ pub async fn refresh_06_a_failed_refresh_is_tried_again<F: StoreFixture>(fixture
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].generation(), 1, "it was issued twice");
         world.advance(60).await;
-        let next = family::exchange(&auth, &retried).await.expect("a renewal");
+        let next = family::exchange(&auth, &retried).await.expect("a rotation");
         assert_eq!(next.outcome(), Outcome::Rotated);
     }
 }
@@ -301,7 +301,7 @@ pub async fn refresh_07_has_both_limits<F: StoreFixture>(fixture: &F) {
         used = auth
             .refresh(secret(&used))
             .await
-            .expect("a renewal counts as use");
+            .expect("a rotation counts as use");
         assert_eq!(used.identity().deadline(), idle.identity().deadline());
         if passed > IDLE {
             let answer = auth.refresh(secret(&idle)).await;
@@ -327,7 +327,7 @@ pub async fn refresh_08_a_logout_ends_the_login<F: StoreFixture>(fixture: &F) {
         let first = family::login(&auth, "alice").await;
         let other = family::login(&auth, "bob").await;
         world.advance(60).await;
-        let second = family::exchange(&auth, &first).await.expect("a renewal");
+        let second = family::exchange(&auth, &first).await.expect("a rotation");
         let _ = match ended_by {
             "access token" => auth.revoke(second.credential().reveal()).await,
             "refresh credential" => auth.revoke(family::secret(&second)).await,
@@ -359,7 +359,7 @@ pub async fn refresh_09_is_no_token<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let auth = world.auth();
     let issued = login(&auth, "alice").await;
-    assert!(auth.accepts(secret(&issued)));
+    assert!(auth.is_well_formed(secret(&issued)));
     assert!(
         !secret(&issued).contains('.'),
         "it could be taken for a token"
@@ -374,7 +374,7 @@ pub async fn refresh_09_is_no_token<F: StoreFixture>(fixture: &F) {
         format!("{}.", &secret(&issued)[..63]),
     ];
     for token in &tokens {
-        assert!(!auth.accepts(token));
+        assert!(!auth.is_well_formed(token));
         assert_rejected(&auth, token, Rejection::Malformed).await;
         assert_eq!(
             rejection(&auth.refresh(token).await),
@@ -441,12 +441,12 @@ pub async fn refresh_11_the_grace_outlives_no_login<F: StoreFixture>(fixture: &F
     while passed + 1_700 < ABSOLUTE - 5 {
         world.advance(1_700).await;
         passed += 1_700;
-        session = auth.refresh(secret(&session)).await.expect("a renewal");
-        both = family::exchange(&hybrid, &both).await.expect("a renewal");
+        session = auth.refresh(secret(&session)).await.expect("a rotation");
+        both = family::exchange(&hybrid, &both).await.expect("a rotation");
     }
     world.advance(ABSOLUTE - 5 - passed).await;
-    let next = auth.refresh(secret(&session)).await.expect("a renewal");
-    let next_both = family::exchange(&hybrid, &both).await.expect("a renewal");
+    let next = auth.refresh(secret(&session)).await.expect("a rotation");
+    let next_both = family::exchange(&hybrid, &both).await.expect("a rotation");
     world.advance(4).await;
     assert!(auth.refresh(secret(&session)).await.is_ok());
     assert!(family::exchange(&hybrid, &both).await.is_ok());

@@ -26,7 +26,7 @@ pub async fn retry_01_refreshing_again_is_safe<F: StoreFixture>(fixture: &F) {
         let auth = world.auth_over(Arc::clone(&store));
         let first = login(&auth, "alice").await;
         world.advance(60).await;
-        store.fail_nth_of(Method::Renew, 1, fault);
+        store.fail_nth_of(Method::Rotate, 1, fault);
         let lost = give_up_after(PATIENCE, auth.refresh(secret(&first))).await;
         assert!(
             lost.as_ref().is_none_or(is_unavailable),

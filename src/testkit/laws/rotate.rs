@@ -7,7 +7,7 @@ use crate::error::Rejection;
 use crate::login::Login;
 use crate::login::issued::Outcome;
 use crate::session::{Replaced, Replacement};
-use crate::store::contract::{Record, Renewal, Renewed, SessionStore};
+use crate::store::contract::{Record, Rotated, Rotation, SessionStore};
 use crate::testkit::executor::interleave;
 use crate::testkit::faulty::YieldingStore;
 use crate::testkit::fixture::StoreFixture;
@@ -17,7 +17,7 @@ use crate::testkit::world::{
     World, assert_accepted, assert_rejected, assert_same, boxed, login, rejection, secret,
 };
 
-/// After a renewal the new credential works; the old one works in the overlap and is refused after
+/// After a rotation the new credential works; the old one works in the overlap and is refused after
 /// it, and there is no moment at which neither works. Rejects a store that removes the old before
 /// it writes the new.
 pub async fn rotate_01_old_and_new_at_every_moment<F: StoreFixture>(fixture: &F) {
@@ -27,16 +27,16 @@ pub async fn rotate_01_old_and_new_at_every_moment<F: StoreFixture>(fixture: &F)
         let auth = world.auth_over(store);
         let first = login(&auth, "alice").await;
         world.advance(60).await;
-        let renewed = Mutex::new(None);
+        let rotated = Mutex::new(None);
         let mut acts = vec![boxed(async {
-            let answer = auth.refresh(secret(&first)).await.expect("a renewal");
-            *renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+            let answer = auth.refresh(secret(&first)).await.expect("a rotation");
+            *rotated.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         })];
         for _ in 0..5 {
             acts.push(boxed(async {
                 for _ in 0..3 {
                     assert_accepted(&auth, secret(&first), "alice").await;
-                    let known = renewed
+                    let known = rotated
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .clone();
@@ -47,8 +47,8 @@ pub async fn rotate_01_old_and_new_at_every_moment<F: StoreFixture>(fixture: &F)
             }));
         }
         interleave(seed() + round, acts).await;
-        let second = renewed.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let second = second.expect("a renewal");
+        let second = rotated.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let second = second.expect("a rotation");
         assert_eq!(second.outcome(), Outcome::Rotated);
         assert_ne!(secret(&first), secret(&second));
         assert_eq!(first.identity().id(), second.identity().id());
@@ -62,7 +62,7 @@ pub async fn rotate_01_old_and_new_at_every_moment<F: StoreFixture>(fixture: &F)
     }
 }
 
-/// A login ends the one that it replaces, and a change of roles asks for a renewal of the
+/// A login ends the one that it replaces, and a change of roles asks for a rotation of the
 /// credential, once. Rejects session fixation, and a privilege that an old credential gains.
 pub async fn rotate_02_at_login_and_change_of_privilege<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
@@ -82,7 +82,7 @@ pub async fn rotate_02_at_login_and_change_of_privilege<F: StoreFixture>(fixture
 
     world.advance(60).await;
     let caller = auth.verify(secret(&new)).await.expect("it verifies");
-    assert!(!caller.renewal_due());
+    assert!(!caller.refresh_due());
     let same = auth
         .replace(&caller, Replacement::new().roles([""; 0]))
         .await;
@@ -90,58 +90,58 @@ pub async fn rotate_02_at_login_and_change_of_privilege<F: StoreFixture>(fixture
         panic!("the replacement was {same:?}");
     };
     let caller = auth.verify(secret(&new)).await.expect("it verifies");
-    assert!(!caller.renewal_due(), "the same roles ask for nothing");
+    assert!(!caller.refresh_due(), "the same roles ask for nothing");
     let done = auth
         .replace(&session, Replacement::new().roles(["admin"]))
         .await;
     assert!(matches!(done, Ok(Replaced::Done(_))));
     let caller = auth.verify(secret(&new)).await.expect("it verifies");
-    assert!(caller.renewal_due() && caller.has_role("admin"));
-    let renewed = auth.refresh(secret(&new)).await.expect("a renewal");
-    assert_eq!(renewed.outcome(), Outcome::Rotated);
-    let caller = auth.verify(secret(&renewed)).await.expect("it verifies");
-    assert!(!caller.renewal_due() && caller.has_role("admin"));
+    assert!(caller.refresh_due() && caller.has_role("admin"));
+    let rotated = auth.refresh(secret(&new)).await.expect("a rotation");
+    assert_eq!(rotated.outcome(), Outcome::Rotated);
+    let caller = auth.verify(secret(&rotated)).await.expect("it verifies");
+    assert!(!caller.refresh_due() && caller.has_role("admin"));
 }
 
-/// Of many concurrent renewals with one proof, one advances the row, and all others see the row
+/// Of many concurrent rotations with one proof, one advances the row, and all others see the row
 /// that it made. Rejects a store that lets two win.
-pub async fn rotate_03_one_renewal_wins<F: StoreFixture>(fixture: &F) {
+pub async fn rotate_03_one_rotation_wins<F: StoreFixture>(fixture: &F) {
     for round in 0..40 {
         let world = World::open(fixture).await;
         let now = world.now();
         let row = Sample::of("alice").at(now);
         world.put(&row).await;
         let rows = Arc::new(Mutex::new((Vec::<Record>::new(), Vec::<Record>::new())));
-        let renew = |_| {
+        let rotate = |_| {
             let (store, rows) = (Arc::clone(&world.store), Arc::clone(&rows));
-            let (handle, renewal) = (row.handle(), Sample::renewal_of(&row));
+            let (handle, rotation) = (row.handle(), Sample::rotation_of(&row));
             boxed(async move {
-                let renewed = store.renew(handle, &renewal, now).await;
+                let rotated = store.rotate(handle, &rotation, now).await;
                 let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-                match renewed.expect("the store answers a renewal") {
-                    Renewed::Advanced(row) => {
+                match rotated.expect("the store answers a rotation") {
+                    Rotated::Advanced(row) => {
                         assert!(
-                            row.current == renewal.next,
+                            row.current == rotation.next,
                             "advanced to another's credential"
                         );
                         rows.0.push(row);
                     }
-                    Renewed::Unchanged(row) => rows.1.push(row),
-                    Renewed::Absent => panic!("the row is gone"),
+                    Rotated::Unchanged(row) => rows.1.push(row),
+                    Rotated::Absent => panic!("the row is gone"),
                 }
             })
         };
-        let renewals = (0..12).map(renew).collect();
+        let rotations = (0..12).map(rotate).collect();
         if round % 2 == 0 {
-            interleave(seed() + round, renewals).await;
+            interleave(seed() + round, rotations).await;
         } else {
-            fixture.spread(renewals).await;
+            fixture.spread(rotations).await;
         }
         let (advanced, unchanged) = rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
         assert_eq!(
             advanced.len(),
             1,
-            "as many renewals won, seed {}",
+            "as many rotations won, seed {}",
             seed() + round
         );
         assert_eq!(advanced[0].generation(), 1);
@@ -152,14 +152,14 @@ pub async fn rotate_03_one_renewal_wins<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// A renewal, which never saw the data, keeps it, with roles, device, class, stamp and version.
+/// A rotation, which never saw the data, keeps it, with roles, device, class, stamp and version.
 /// Rejects a store that writes rows anew.
 pub async fn rotate_04_keeps_what_it_did_not_see<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let sample = Sample::of("alice")
         .role("a")
         .device("phone")
-        .class("aal2")
+        .acr("aal2")
         .data([0xff; 300])
         .stamp(3, 4);
     let row = sample.at(world.now());
@@ -170,18 +170,21 @@ pub async fn rotate_04_keeps_what_it_did_not_see<F: StoreFixture>(fixture: &F) {
     ));
     let mut expected = world.get(&row).await.expect("the row is there");
     world.advance(60).await;
-    let renewal = Sample::renewal_of(&row);
-    assert!(expected.renew(&renewal, world.now()));
-    let renewed = world.store.renew(row.handle(), &renewal, world.now()).await;
-    match renewed.expect("an answer") {
-        Renewed::Advanced(row) => assert_same(Some(&row), &expected),
-        renewed => panic!("the row did not advance: {renewed:?}"),
+    let rotation = Sample::rotation_of(&row);
+    assert!(expected.rotate(&rotation, world.now()));
+    let rotated = world
+        .store
+        .rotate(row.handle(), &rotation, world.now())
+        .await;
+    match rotated.expect("an answer") {
+        Rotated::Advanced(row) => assert_same(Some(&row), &expected),
+        rotated => panic!("the row did not advance: {rotated:?}"),
     }
     assert_same(world.get(&row).await.as_ref(), &expected);
 }
 
-/// However often a credential is renewed, its login began when it began and ends when it ends.
-/// Rejects a renewal that is a new login.
+/// However often a credential is rotated, its login began when it began and ends when it ends.
+/// Rejects a rotation that is a new login.
 pub async fn rotate_05_keeps_beginning_and_deadline<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let auth = world.auth();
@@ -189,7 +192,7 @@ pub async fn rotate_05_keeps_beginning_and_deadline<F: StoreFixture>(fixture: &F
     let first = issued.identity().clone();
     while world.now() < first.deadline.saturating_sub(1_000) {
         world.advance(1_000).await;
-        issued = auth.refresh(secret(&issued)).await.expect("a renewal");
+        issued = auth.refresh(secret(&issued)).await.expect("a rotation");
         assert_eq!(issued.outcome(), Outcome::Rotated);
         let identity = auth.verify(secret(&issued)).await.expect("it verifies");
         assert_eq!(identity.issued_at(), first.issued_at());
@@ -207,40 +210,40 @@ pub async fn rotate_05_keeps_beginning_and_deadline<F: StoreFixture>(fixture: &F
     );
 }
 
-/// A login that has ended is not renewed, and a wrong proof changes nothing.
-/// Rejects a renewal that makes a row, and one that does not compare.
-pub async fn rotate_06_renews_only_what_is_there<F: StoreFixture>(fixture: &F) {
+/// A login that has ended is not rotated, and a wrong proof changes nothing.
+/// Rejects a rotation that makes a row, and one that does not compare.
+pub async fn rotate_06_rotates_only_what_is_there<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let now = world.now();
     let row = Sample::of("alice").at(now);
-    let right = Sample::renewal_of(&row);
-    let renewed = world.store.renew(row.handle(), &right, now).await;
-    assert!(matches!(renewed, Ok(Renewed::Absent)));
-    assert!(world.get(&row).await.is_none(), "a renewal made a row");
+    let right = Sample::rotation_of(&row);
+    let rotated = world.store.rotate(row.handle(), &right, now).await;
+    assert!(matches!(rotated, Ok(Rotated::Absent)));
+    assert!(world.get(&row).await.is_none(), "a rotation made a row");
     world.put(&row).await;
     for wrong in [
-        Renewal {
+        Rotation {
             presented: right.next,
             ..right
         },
-        Renewal {
+        Rotation {
             generation: 1,
             ..right
         },
-        Renewal {
+        Rotation {
             generation: u32::MAX,
             ..right
         },
     ] {
-        match world.store.renew(row.handle(), &wrong, now).await {
-            Ok(Renewed::Unchanged(unchanged)) => assert_same(Some(&unchanged), &row),
-            renewed => panic!("a wrong proof was {renewed:?}"),
+        match world.store.rotate(row.handle(), &wrong, now).await {
+            Ok(Rotated::Unchanged(unchanged)) => assert_same(Some(&unchanged), &row),
+            rotated => panic!("a wrong proof was {rotated:?}"),
         }
     }
     assert_same(world.get(&row).await.as_ref(), &row);
     let removed = world.store.remove(row.handle(), "alice", now).await;
     assert_eq!(removed.expect("an answer").count, 1);
-    let renewed = world.store.renew(row.handle(), &right, now).await;
-    assert!(matches!(renewed, Ok(Renewed::Absent)));
-    assert!(world.get(&row).await.is_none(), "a renewal made a row");
+    let rotated = world.store.rotate(row.handle(), &right, now).await;
+    assert!(matches!(rotated, Ok(Rotated::Absent)));
+    assert!(world.get(&row).await.is_none(), "a rotation made a row");
 }

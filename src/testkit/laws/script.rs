@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::login::handle::Handle;
-use crate::store::contract::{Change, Limit, Record, Renewal, Scope, SessionStore, Touch};
+use crate::store::contract::{Change, Limit, Record, Rotation, Scope, SessionStore, Touch};
 use crate::testkit::clock::ManualClock;
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::model::{Answer, Model, Step, perform, stamp};
@@ -31,7 +31,7 @@ pub(super) enum Act {
         slot: usize,
         touch: bool,
     },
-    Renew {
+    Rotate {
         slot: usize,
         honest: bool,
     },
@@ -77,7 +77,7 @@ impl Act {
                 slot,
                 touch: random.once_in(2),
             },
-            17..=21 => Self::Renew {
+            17..=21 => Self::Rotate {
                 slot,
                 honest: !random.once_in(4),
             },
@@ -147,21 +147,21 @@ impl Stage {
             Act::Load { slot, touch } => {
                 Step::Load(self.handle(slot).0, touch.then_some(Touch::new(IDLE)))
             }
-            Act::Renew { slot, honest } => {
+            Act::Rotate { slot, honest } => {
                 let (handle, _) = self.handle(slot);
                 let known = self.model.row(handle).or(self.slots[slot].as_ref())?;
-                let renewal = Sample::renewal_of(known);
+                let rotation = Sample::rotation_of(known);
                 // Otherwise as one would who knows another secret.
                 let presented = if honest {
-                    renewal.presented
+                    rotation.presented
                 } else {
-                    renewal.next
+                    rotation.next
                 };
-                Step::Renew(
+                Step::Rotate(
                     handle,
-                    Renewal {
+                    Rotation {
                         presented,
-                        ..renewal
+                        ..rotation
                     },
                 )
             }

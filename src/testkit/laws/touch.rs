@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::authenticator::Authenticator;
-use crate::store::contract::{Load, Renewed, SessionStore, Touch};
+use crate::store::contract::{Load, Rotated, SessionStore, Touch};
 use crate::testkit::faulty::{FaultyStore, Method};
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::sample::Sample;
@@ -170,12 +170,12 @@ pub async fn confirm_01_never_inserts<F: StoreFixture>(fixture: &F) {
         .expect("an answer");
     assert!(world.get(&row).await.is_none(), "a confirmation made a row");
     world.put(&row).await;
-    let renewed = world
+    let rotated = world
         .store
-        .renew(row.handle(), &Sample::renewal_of(&row), now)
+        .rotate(row.handle(), &Sample::rotation_of(&row), now)
         .await;
-    let Ok(Renewed::Advanced(mut expected)) = renewed else {
-        panic!("the row did not advance: {renewed:?}");
+    let Ok(Rotated::Advanced(mut expected)) = rotated else {
+        panic!("the row did not advance: {rotated:?}");
     };
     for generation in [0, 2, u32::MAX] {
         world
@@ -197,9 +197,9 @@ pub async fn confirm_01_never_inserts<F: StoreFixture>(fixture: &F) {
         assert_same(world.get(&row).await.as_ref(), &expected);
         world.advance(7).await;
     }
-    let Ok(Renewed::Advanced(mut expected)) = world
+    let Ok(Rotated::Advanced(mut expected)) = world
         .store
-        .renew(row.handle(), &Sample::renewal_of(&expected), world.now())
+        .rotate(row.handle(), &Sample::rotation_of(&expected), world.now())
         .await
     else {
         panic!("the row did not advance again");

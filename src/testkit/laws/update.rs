@@ -8,7 +8,7 @@ use crate::authenticator::Authenticator;
 use crate::error::{Refusal, Rejection};
 use crate::login::Login;
 use crate::session::{Replaced, Replacement};
-use crate::store::contract::{Change, Load, Renewed, SessionStore, Touch, Updated};
+use crate::store::contract::{Change, Load, Rotated, SessionStore, Touch, Updated};
 use crate::testkit::executor::interleave;
 use crate::testkit::faulty::{FaultyStore, YieldingStore};
 use crate::testkit::fixture::StoreFixture;
@@ -25,7 +25,7 @@ pub async fn update_01_changes_what_it_names<F: StoreFixture>(fixture: &F) {
     let row = Sample::of("alice")
         .role("a")
         .device("phone")
-        .class("aal2")
+        .acr("aal2")
         .data(b"1")
         .stamp(1, 7)
         .at(world.now());
@@ -58,7 +58,7 @@ pub async fn update_01_changes_what_it_names<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// Once a removal has returned, nothing brings the row back: no update, renewal, touch or
+/// Once a removal has returned, nothing brings the row back: no update, rotation, touch or
 /// confirmation, whether it comes later or was under way. Rejects an upsert.
 pub async fn update_02_never_resurrects_what_was_removed<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
@@ -73,11 +73,11 @@ pub async fn update_02_never_resurrects_what_was_removed<F: StoreFixture>(fixtur
         matches!(updated, Updated::Absent),
         "a late update was {updated:?}"
     );
-    let renewal = Sample::renewal_of(&row);
-    let renewed = world.store.renew(row.handle(), &renewal, now).await;
+    let rotation = Sample::rotation_of(&row);
+    let rotated = world.store.rotate(row.handle(), &rotation, now).await;
     assert!(
-        matches!(renewed, Ok(Renewed::Absent)),
-        "a late renewal was {renewed:?}"
+        matches!(rotated, Ok(Rotated::Absent)),
+        "a late rotation was {rotated:?}"
     );
     world
         .store
@@ -104,12 +104,12 @@ pub async fn update_02_never_resurrects_what_was_removed<F: StoreFixture>(fixtur
         let store = Arc::new(YieldingStore::new(Arc::clone(&world.store)));
         let handle = row.handle();
         let write = |at: usize| {
-            let (store, renewal) = (Arc::clone(&store), Sample::renewal_of(&row));
+            let (store, rotation) = (Arc::clone(&store), Sample::rotation_of(&row));
             boxed(async move {
                 let later = now.saturating_add(20);
                 match at % 5 {
                     0 => drop(store.update(handle, 0, &Sample::change(b"x"), now).await),
-                    1 => drop(store.renew(handle, &renewal, now).await),
+                    1 => drop(store.rotate(handle, &rotation, now).await),
                     2 => drop(store.touch(&[(handle, later)], later).await),
                     3 => drop(store.confirm(handle, 0, now).await),
                     _ => drop(
@@ -140,7 +140,7 @@ pub async fn update_02_never_resurrects_what_was_removed<F: StoreFixture>(fixtur
     }
 }
 
-/// Nothing revives a login that is over: no update, renewal, touch or confirmation.
+/// Nothing revives a login that is over: no update, rotation, touch or confirmation.
 /// Rejects a store that looks at expiry only when it reads.
 pub async fn update_03_never_revives_what_is_over<F: StoreFixture>(fixture: &F) {
     for sample in [
@@ -175,11 +175,11 @@ pub async fn update_03_never_revives_what_is_over<F: StoreFixture>(fixture: &F) 
             matches!(updated, Updated::Absent),
             "a late update was {updated:?}"
         );
-        let renewal = Sample::renewal_of(&rows[3]);
-        let renewed = world.store.renew(rows[3].handle(), &renewal, now).await;
+        let rotation = Sample::rotation_of(&rows[3]);
+        let rotated = world.store.rotate(rows[3].handle(), &rotation, now).await;
         assert!(
-            matches!(renewed, Ok(Renewed::Absent)),
-            "a late renewal was {renewed:?}"
+            matches!(rotated, Ok(Rotated::Absent)),
+            "a late rotation was {rotated:?}"
         );
         assert!(world.list("alice", 10).await.is_empty());
     }
@@ -233,8 +233,8 @@ pub async fn update_04_loses_no_update<F: StoreFixture>(fixture: &F) {
     assert_eq!(found.version(), 80);
 }
 
-/// Parallel updates, renewals and touches of one row never make a row that none of them wrote,
-/// and renewals and touches cause no conflict. Rejects a store that writes rows in pieces.
+/// Parallel updates, rotations and touches of one row never make a row that none of them wrote,
+/// and rotations and touches cause no conflict. Rejects a store that writes rows in pieces.
 pub async fn update_05_tears_no_row<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let now = world.now();
@@ -262,8 +262,11 @@ pub async fn update_05_tears_no_row<F: StoreFixture>(fixture: &F) {
                     };
                     drop(store.update(handle, found.version(), &change, now).await);
                 } else {
-                    let renewal = Sample::renewal_of(&found);
-                    store.renew(handle, &renewal, now).await.expect("an answer");
+                    let rotation = Sample::rotation_of(&found);
+                    store
+                        .rotate(handle, &rotation, now)
+                        .await
+                        .expect("an answer");
                     store.touch(&[(handle, now)], now).await.expect("an answer");
                     store
                         .confirm(handle, found.generation(), now)
@@ -276,12 +279,12 @@ pub async fn update_05_tears_no_row<F: StoreFixture>(fixture: &F) {
     fixture.spread((0..8).map(writer).collect()).await;
 
     let found = world.get(&row).await.expect("the row is there");
-    let renewal = crate::store::contract::Renewal {
+    let rotation = crate::store::contract::Rotation {
         overlap: 0,
-        ..Sample::renewal_of(&found)
+        ..Sample::rotation_of(&found)
     };
-    let renewed = world.store.renew(row.handle(), &renewal, now).await;
-    assert!(matches!(renewed, Ok(Renewed::Advanced(_))));
+    let rotated = world.store.rotate(row.handle(), &rotation, now).await;
+    assert!(matches!(rotated, Ok(Rotated::Advanced(_))));
     world
         .store
         .touch(&[(row.handle(), now)], now)
@@ -290,7 +293,7 @@ pub async fn update_05_tears_no_row<F: StoreFixture>(fixture: &F) {
     let updated = world.write(&row, found.version(), b"1").await;
     assert!(
         matches!(updated, Updated::Done(_)),
-        "a renewal caused a conflict"
+        "a rotation caused a conflict"
     );
 }
 
@@ -300,7 +303,7 @@ pub async fn update_09_a_shorter_life_counts_at_once<F: StoreFixture>(fixture: &
     let world = World::open(fixture).await;
     let loose = world.auth();
     let builder = world.builder(Arc::clone(&world.store));
-    let strict = builder.renew_after(std::time::Duration::from_secs(60));
+    let strict = builder.rotate_after(std::time::Duration::from_secs(60));
     let strict = strict.build().expect("a configuration that is right");
     let tight = crate::session::SessionAuthenticator::<_, ()>::builder(Arc::clone(&world.store))
         .idle(std::time::Duration::from_secs(60))

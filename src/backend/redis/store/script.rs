@@ -4,7 +4,7 @@ use crate::backend::redis::script::Script;
 
 pub(crate) static CREATE: Script = Script::new(include_str!("create.lua"));
 pub(crate) static READ: Script = Script::new(include_str!("read.lua"));
-pub(crate) static RENEW: Script = Script::new(include_str!("renew.lua"));
+pub(crate) static ROTATE: Script = Script::new(include_str!("rotate.lua"));
 pub(crate) static SWAP: Script = Script::new(include_str!("swap.lua"));
 pub(crate) static CONFIRM: Script = Script::new(include_str!("confirm.lua"));
 pub(crate) static TOUCH: Script = Script::new(include_str!("touch.lua"));

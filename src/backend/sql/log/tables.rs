@@ -181,14 +181,14 @@ macro_rules! log {
                 &self,
                 facts: &[crate::revocation::log::Draft],
                 $now: crate::clock::Timestamp,
-            ) -> crate::Result<crate::store::contract::Stamp> {
+            ) -> crate::error::Result<crate::store::contract::Stamp> {
                 self.0.in_time(self.0.append(facts, $time)).await
             }
 
             async fn head(
                 &self,
                 _now: crate::clock::Timestamp,
-            ) -> crate::Result<crate::store::contract::Stamp> {
+            ) -> crate::error::Result<crate::store::contract::Stamp> {
                 self.0.in_time(self.0.head()).await
             }
 
@@ -197,11 +197,11 @@ macro_rules! log {
                 from: u64,
                 limit: usize,
                 $now: crate::clock::Timestamp,
-            ) -> crate::Result<crate::revocation::log::Page> {
+            ) -> crate::error::Result<crate::revocation::log::Page> {
                 self.0.in_time(self.0.read(from, limit, $time)).await
             }
 
-            async fn fence(&self, _now: crate::clock::Timestamp) -> crate::Result<()> {
+            async fn fence(&self, _now: crate::clock::Timestamp) -> crate::error::Result<()> {
                 self.0.in_time(self.0.fence()).await
             }
         }

@@ -9,7 +9,7 @@ use crate::store::record::FORMAT;
 /// The schema for the default table, `statewise_sessions`, for those who apply their migrations
 /// by a tool of their own; [`schema`] has it for a table of another name.
 ///
-/// Applying it again changes nothing. No index is on a column that a use or a renewal changes.
+/// Applying it again changes nothing. No index is on a column that a use or a rotation changes.
 /// The subject is kept as its SHA-256 hash beside the fields: by hand, the logins of a user are
 /// found with `subject = UNHEX(SHA2('alice', 256))`. The second table holds a row for every part
 /// of the subjects for which there was a limit, to be locked: at most 4096.
@@ -25,7 +25,7 @@ pub const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS `statewise_sessions` (
     `last_seen` BIGINT NOT NULL,
     `idle` BIGINT NOT NULL,
     `confirmed` BOOLEAN NOT NULL,
-    `renewal_wanted` BOOLEAN NOT NULL,
+    `rotation_wanted` BOOLEAN NOT NULL,
     `current_proof` BINARY(16) NOT NULL,
     `previous_proof` BINARY(16) NOT NULL,
     `family_proof` BINARY(16) NOT NULL,
@@ -49,7 +49,7 @@ pub(crate) const TABLE: &str = "statewise_sessions";
 ///
 /// *Misuse* if a name is not of at most 41 lower case letters, digits and underscores that do not
 /// begin with a digit.
-pub fn schema(table: &str) -> crate::Result<String> {
+pub fn schema(table: &str) -> crate::error::Result<String> {
     Ok(schema_of(&Table::parse(table)?))
 }
 

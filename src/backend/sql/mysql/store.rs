@@ -52,7 +52,7 @@ use crate::store::contract::Created;
 ///
 /// # Concurrency
 ///
-/// Each act is one statement, but for a renewal and a change, which read the row and then compare
+/// Each act is one statement, but for a rotation and a change, which read the row and then compare
 /// and swap it; adding a login within a limit is one transaction, at *read committed*, which locks
 /// a row that stands for the subject. Deadlocks are tried again within the deadline. It reads from the server of the pool: with a replica behind
 /// it, a logout is not seen before it arrives there.

@@ -20,8 +20,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Removed, Renewed, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Renewal, Scope};
+use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
+use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
 use crate::store::listing::{Cursor, Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
@@ -154,11 +154,11 @@ impl<L: Link> SessionStore for PostgresStore<L> {
         self.inner.load(handle, load, now).await
     }
 
-    async fn renew(&self, handle: Handle, renewal: &Renewal, now: Timestamp) -> Result<Renewed> {
+    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
         let inner = &*self.inner;
         let until = inner.until()?;
         behind::settle(inner, handle).await?;
-        inner.renew(handle, renewal, now, until).await
+        inner.rotate(handle, rotation, now, until).await
     }
 
     async fn update(

@@ -7,7 +7,7 @@ use crate::store::record::FORMAT;
 /// The schema for the default table, `statewise_sessions`, for those who apply their migrations
 /// by a tool of their own; [`schema`] has it for a table of another name.
 ///
-/// Applying it again changes nothing. No index is on a column that a use or a renewal changes.
+/// Applying it again changes nothing. No index is on a column that a use or a rotation changes.
 /// The subject is kept as its SHA-256 hash beside the fields.
 /// Write-ahead logging is a matter of the connections: see
 /// [`SqliteStore`](crate::store::SqliteStore).
@@ -23,7 +23,7 @@ pub const SCHEMA: &str = r#"CREATE TABLE IF NOT EXISTS "statewise_sessions" (
     "last_seen" INTEGER NOT NULL,
     "idle" INTEGER NOT NULL,
     "confirmed" INTEGER NOT NULL,
-    "renewal_wanted" INTEGER NOT NULL,
+    "rotation_wanted" INTEGER NOT NULL,
     "current_proof" BLOB NOT NULL,
     "previous_proof" BLOB NOT NULL,
     "family_proof" BLOB NOT NULL,
@@ -54,7 +54,7 @@ pub(crate) const DIALECT: Dialect = Dialect {
 ///
 /// *Misuse* if a name is not of at most 41 lower case letters, digits and underscores that do not
 /// begin with a digit.
-pub fn schema(table: &str) -> crate::Result<String> {
+pub fn schema(table: &str) -> crate::error::Result<String> {
     Ok(schema_of(&Table::parse(table)?))
 }
 

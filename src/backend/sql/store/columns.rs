@@ -28,7 +28,7 @@ pub(crate) struct Columns<'a> {
     pub(crate) last_seen: i64,
     pub(crate) idle: i64,
     pub(crate) confirmed: bool,
-    pub(crate) renewal_wanted: bool,
+    pub(crate) rotation_wanted: bool,
     pub(crate) current: [u8; 16],
     pub(crate) previous: [u8; 16],
     pub(crate) family: [u8; 16],
@@ -54,7 +54,7 @@ impl<'a> From<&'a Record> for Columns<'a> {
             last_seen: in_seconds(record.last_seen),
             idle: record.idle.cast_signed(),
             confirmed: record.confirmed,
-            renewal_wanted: record.renewal_wanted,
+            rotation_wanted: record.rotation_wanted,
             current: *record.current.as_bytes(),
             previous: *history.previous.as_bytes(),
             family: *record.family.as_bytes(),
@@ -94,7 +94,7 @@ impl Columns<'_> {
             current: Proof::from_bytes(self.current),
             family: Proof::from_bytes(self.family),
             confirmed: self.confirmed,
-            renewal_wanted: self.renewal_wanted,
+            rotation_wanted: self.rotation_wanted,
             history: history.kept(),
             fields: Fields::decode(self.fields).ok_or_else(Error::unreadable)?,
         })
@@ -168,10 +168,10 @@ mod tests {
         ] {
             let mut record = sample.at(now());
             (record.version, record.generation) = (version, generation);
-            let unrenewed = record.clone();
-            let renewed = record.renew(&Sample::renewal_of(&record), now());
-            assert!(renewed && record.history().previous == unrenewed.current);
-            for record in [unrenewed, record] {
+            let unrotated = record.clone();
+            let rotated = record.rotate(&Sample::rotation_of(&record), now());
+            assert!(rotated && record.history().previous == unrotated.current);
+            for record in [unrotated, record] {
                 let read = Columns::from(&record).record().unwrap();
                 assert_eq!(read.encode(), record.encode());
             }

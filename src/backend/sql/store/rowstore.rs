@@ -286,7 +286,7 @@ macro_rules! row_store {
                 record: &crate::store::contract::Record,
                 limit: crate::store::contract::Limit,
                 now: crate::clock::Timestamp,
-            ) -> crate::Result<crate::store::contract::Created> {
+            ) -> crate::error::Result<crate::store::contract::Created> {
                 self.0.in_time(self.0.create(record, limit, now)).await
             }
 
@@ -295,20 +295,20 @@ macro_rules! row_store {
                 handle: crate::store::contract::Handle,
                 load: crate::store::contract::Load,
                 now: crate::clock::Timestamp,
-            ) -> crate::Result<Option<crate::store::contract::Record>> {
+            ) -> crate::error::Result<Option<crate::store::contract::Record>> {
                 let found = crate::backend::sql::store::swap::load(&*self.0, handle, load, now);
                 self.0.in_time(found).await
             }
 
-            async fn renew(
+            async fn rotate(
                 &self,
                 handle: crate::store::contract::Handle,
-                renewal: &crate::store::contract::Renewal,
+                rotation: &crate::store::contract::Rotation,
                 now: crate::clock::Timestamp,
-            ) -> crate::Result<crate::store::contract::Renewed> {
-                let renewed =
-                    crate::backend::sql::store::swap::renew(&*self.0, handle, renewal, now);
-                self.0.in_time(renewed).await
+            ) -> crate::error::Result<crate::store::contract::Rotated> {
+                let rotated =
+                    crate::backend::sql::store::swap::rotate(&*self.0, handle, rotation, now);
+                self.0.in_time(rotated).await
             }
 
             async fn update(
@@ -317,7 +317,7 @@ macro_rules! row_store {
                 expected: u64,
                 change: &crate::store::contract::Change,
                 now: crate::clock::Timestamp,
-            ) -> crate::Result<crate::store::contract::Updated> {
+            ) -> crate::error::Result<crate::store::contract::Updated> {
                 let updated = crate::backend::sql::store::swap::update(
                     &*self.0, handle, expected, change, now,
                 );
@@ -329,7 +329,7 @@ macro_rules! row_store {
                 handle: crate::store::contract::Handle,
                 generation: u32,
                 now: crate::clock::Timestamp,
-            ) -> crate::Result<()> {
+            ) -> crate::error::Result<()> {
                 let confirmed = self.0.confirm(handle, generation, now);
                 self.0.in_time(confirmed).await
             }
@@ -338,7 +338,7 @@ macro_rules! row_store {
                 &self,
                 uses: &[(crate::store::contract::Handle, crate::clock::Timestamp)],
                 _now: crate::clock::Timestamp,
-            ) -> crate::Result<()> {
+            ) -> crate::error::Result<()> {
                 let touched = crate::backend::behind::touch(&*self.0, uses);
                 self.0.in_time(touched).await
             }
@@ -348,7 +348,7 @@ macro_rules! row_store {
                 handle: crate::store::contract::Handle,
                 _subject: &str,
                 _now: crate::clock::Timestamp,
-            ) -> crate::Result<crate::store::contract::Removed> {
+            ) -> crate::error::Result<crate::store::contract::Removed> {
                 self.0.in_time(self.0.remove(handle)).await
             }
 
@@ -357,7 +357,7 @@ macro_rules! row_store {
                 subject: &str,
                 scope: crate::store::contract::Scope,
                 _now: crate::clock::Timestamp,
-            ) -> crate::Result<crate::store::contract::Removed> {
+            ) -> crate::error::Result<crate::store::contract::Removed> {
                 let removed = self.0.remove_subject(subject, scope);
                 self.0.in_time(removed).await
             }
@@ -367,7 +367,7 @@ macro_rules! row_store {
                 subject: &str,
                 page: crate::store::contract::Page,
                 now: crate::clock::Timestamp,
-            ) -> crate::Result<crate::store::contract::Listing> {
+            ) -> crate::error::Result<crate::store::contract::Listing> {
                 self.0.in_time(self.0.list(subject, page, now)).await
             }
 
@@ -375,7 +375,7 @@ macro_rules! row_store {
                 &self,
                 limit: usize,
                 now: crate::clock::Timestamp,
-            ) -> crate::Result<crate::store::contract::Swept> {
+            ) -> crate::error::Result<crate::store::contract::Swept> {
                 self.0.in_time(self.0.sweep(limit, now)).await
             }
 

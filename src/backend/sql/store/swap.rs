@@ -8,7 +8,7 @@ use crate::backend::behind::{WritesBehind, overlay};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
-use crate::store::contract::{Change, Load, Record, Renewal, Renewed, Touch, Updated};
+use crate::store::contract::{Change, Load, Record, Rotated, Rotation, Touch, Updated};
 
 /// A store that changes rows by comparing and swapping them.
 pub(crate) trait Swaps: WritesBehind {
@@ -48,29 +48,29 @@ pub(crate) async fn load(
     Ok(None)
 }
 
-/// [`SessionStore::renew`](crate::store::contract::SessionStore::renew).
-pub(crate) async fn renew(
+/// [`SessionStore::rotate`](crate::store::contract::SessionStore::rotate).
+pub(crate) async fn rotate(
     store: &impl Swaps,
     handle: Handle,
-    renewal: &Renewal,
+    rotation: &Rotation,
     now: Timestamp,
-) -> Result<Renewed> {
+) -> Result<Rotated> {
     // Ends: another one's change is between each two rounds, and the caller has a deadline.
     loop {
         let Some(row) = load(store, handle, Load::new(), now).await? else {
-            return Ok(Renewed::Absent);
+            return Ok(Rotated::Absent);
         };
         let mut next = row.clone();
-        if !next.renew(renewal, now) {
-            return Ok(Renewed::Unchanged(row));
+        if !next.rotate(rotation, now) {
+            return Ok(Rotated::Unchanged(row));
         }
         if store.swap(&row, &next).await? {
-            return Ok(Renewed::Advanced(next));
+            return Ok(Rotated::Advanced(next));
         }
     }
 }
 
-/// [`SessionStore::update`](crate::store::contract::SessionStore::update). A renewal or a confirmation
+/// [`SessionStore::update`](crate::store::contract::SessionStore::update). A rotation or a confirmation
 /// between reading and writing is no conflict: the change is made anew on what they left.
 pub(crate) async fn update(
     store: &impl Swaps,

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS "statewise_revocations_head" (
 ///
 /// *Misuse* if the name, or that of the schema, is not of at most 41 lower case letters, digits
 /// and underscores that do not begin with a digit.
-pub fn log_schema(table: &str) -> crate::Result<String> {
+pub fn log_schema(table: &str) -> crate::error::Result<String> {
     Ok(schema_of(&Table::parse(table)?))
 }
 

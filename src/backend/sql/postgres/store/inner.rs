@@ -16,8 +16,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Renewed, Swept, Updated};
-use crate::store::ask::{Change, Load, Renewal};
+use crate::store::answer::{Created, Rotated, Swept, Updated};
+use crate::store::ask::{Change, Load, Rotation};
 use crate::store::record::Record;
 
 /// A store, behind the reference count that it shares with its upkeep.
@@ -181,39 +181,39 @@ impl<L: Link> Inner<L> {
         row::created(row)
     }
 
-    pub(crate) async fn renew(
+    pub(crate) async fn rotate(
         &self,
         handle: Handle,
-        renewal: &Renewal,
+        rotation: &Rotation,
         now: Timestamp,
         until: Instant,
-    ) -> Result<Renewed> {
+    ) -> Result<Rotated> {
         let values = [
             Value::Bytes(handle.as_bytes()),
-            Value::Bytes(renewal.presented.as_bytes()),
-            Value::Number(i64::from(renewal.generation)),
-            Value::Bytes(renewal.next.as_bytes()),
-            Value::Bytes(&renewal.seed),
-            Value::Number(at_most(renewal.overlap)),
-            Value::Number(renewal.idle.cast_signed()),
-            Value::Number(at_most(renewal.idle)),
+            Value::Bytes(rotation.presented.as_bytes()),
+            Value::Number(i64::from(rotation.generation)),
+            Value::Bytes(rotation.next.as_bytes()),
+            Value::Bytes(&rotation.seed),
+            Value::Number(at_most(rotation.overlap)),
+            Value::Number(rotation.idle.cast_signed()),
+            Value::Number(at_most(rotation.idle)),
             Value::Number(in_seconds(now)),
         ];
         for _ in 0..TRIES {
-            let rows = self.rows(Query::Renew, &values, until).await?;
+            let rows = self.rows(Query::Rotate, &values, until).await?;
             let Some(found) = rows.first() else {
-                return Ok(Renewed::Absent);
+                return Ok(Rotated::Absent);
             };
             let row = record(found)?;
             if row::advanced(found)? {
-                return Ok(Renewed::Advanced(row));
+                return Ok(Rotated::Advanced(row));
             }
             if !row.is_alive(now) {
                 if self.bury(handle, u64::MAX, now, until).await? {
-                    return Ok(Renewed::Absent);
+                    return Ok(Rotated::Absent);
                 }
-            } else if !row.clone().renew(renewal, now) {
-                return Ok(Renewed::Unchanged(row));
+            } else if !row.clone().rotate(rotation, now) {
+                return Ok(Rotated::Unchanged(row));
             }
             // The row of before a change that came in between: asked again, it shows.
         }
@@ -238,8 +238,8 @@ impl<L: Link> Inner<L> {
                 }
                 continue;
             }
-            // A renewal may take back the wish for one until the change is written.
-            row.renewal_wanted = false;
+            // A rotation may take back the wish for one until the change is written.
+            row.rotation_wanted = false;
             if !row.update(expected, change) {
                 return Ok(Updated::Conflict);
             }
@@ -250,7 +250,7 @@ impl<L: Link> Inner<L> {
                 Value::Number(expected.cast_signed()),
                 Value::Number(columns.version),
                 Value::Bytes(columns.fields),
-                Value::Flag(columns.renewal_wanted),
+                Value::Flag(columns.rotation_wanted),
                 Value::Optional(stamp.as_ref().map(|bytes| &bytes[..])),
                 Value::Number(in_seconds(now)),
             ];

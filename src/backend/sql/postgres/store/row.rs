@@ -38,7 +38,7 @@ pub(crate) fn values<'c>(columns: &'c Columns<'_>) -> [Value<'c>; 18] {
         Value::Number(columns.last_seen),
         Value::Number(columns.idle),
         Value::Flag(columns.confirmed),
-        Value::Flag(columns.renewal_wanted),
+        Value::Flag(columns.rotation_wanted),
         Value::Bytes(&columns.current),
         Value::Bytes(&columns.previous),
         Value::Bytes(&columns.family),
@@ -66,7 +66,7 @@ pub(crate) fn record(row: &impl Row) -> Result<Record> {
         last_seen: row.number(8)?,
         idle: row.number(9)?,
         confirmed: row.flag(10)?,
-        renewal_wanted: row.flag(11)?,
+        rotation_wanted: row.flag(11)?,
         current: fixed(row.bytes(12)?)?,
         previous: fixed(row.bytes(13)?)?,
         family: fixed(row.bytes(14)?)?,
@@ -77,7 +77,7 @@ pub(crate) fn record(row: &impl Row) -> Result<Record> {
     columns.record()
 }
 
-/// Whether a renewal has changed its row.
+/// Whether a rotation has changed its row.
 pub(crate) fn advanced(row: &impl Row) -> Result<bool, Failure> {
     row.flag(18)
 }

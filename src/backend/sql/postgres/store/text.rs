@@ -24,7 +24,7 @@ macro_rules! schema {
     last_seen        bigint  NOT NULL,
     idle             bigint  NOT NULL,
     confirmed        boolean NOT NULL,
-    renewal_wanted   boolean NOT NULL,
+    rotation_wanted   boolean NOT NULL,
     current_proof    bytea   NOT NULL,
     previous_proof   bytea   NOT NULL,
     family_proof     bytea   NOT NULL,
@@ -46,7 +46,7 @@ CREATE OR REPLACE FUNCTION ",
     p_now bigint, p_most bigint, p_evicts boolean, p_lock bigint, p_subject bytea,
     p_format bigint, p_handle bytea, p_version bigint, p_generation bigint,
     p_created_at bigint, p_authenticated_at bigint, p_deadline bigint, p_rotated_at bigint,
-    p_last_seen bigint, p_idle bigint, p_confirmed boolean, p_renewal_wanted boolean,
+    p_last_seen bigint, p_idle bigint, p_confirmed boolean, p_rotation_wanted boolean,
     p_current_proof bytea, p_previous_proof bytea, p_family_proof bytea, p_seed bytea,
     p_stamp bytea, p_fields bytea,
     OUT outcome bigint, OUT evicted bytea[]
@@ -98,12 +98,12 @@ BEGIN
             $table,
             " (
         subject, format, handle, version, generation, created_at, authenticated_at, deadline,
-        rotated_at, last_seen, idle, confirmed, renewal_wanted, current_proof, previous_proof,
+        rotated_at, last_seen, idle, confirmed, rotation_wanted, current_proof, previous_proof,
         family_proof, seed, stamp, fields
     ) VALUES (
         p_subject, p_format, p_handle, p_version, p_generation, p_created_at,
         p_authenticated_at, p_deadline, p_rotated_at, p_last_seen, p_idle, p_confirmed,
-        p_renewal_wanted, p_current_proof, p_previous_proof, p_family_proof, p_seed, p_stamp,
+        p_rotation_wanted, p_current_proof, p_previous_proof, p_family_proof, p_seed, p_stamp,
         p_fields
     );
     outcome := 0;
@@ -117,7 +117,7 @@ $statewise$;
 /// The schema for the default table, `statewise_sessions`, for those who apply their migrations
 /// by a tool of their own; [`schema()`] has it for a table of another name.
 ///
-/// Applying it again changes nothing. No index is on a column that a use or a renewal changes,
+/// Applying it again changes nothing. No index is on a column that a use or a rotation changes,
 /// and pages are filled to 80 percent, so that these updates stay within their page (HOT). The
 /// subject is kept as its SHA-256 hash beside the fields: by hand, the logins of a user are found
 /// with `subject = sha256('alice')`.
@@ -136,7 +136,7 @@ pub(crate) const TABLE: &str = "statewise_sessions";
 ///
 /// *Misuse* if the name, or that of the schema, is not of at most 41 lower case letters, digits
 /// and underscores that do not begin with a digit.
-pub fn schema(table: &str) -> crate::Result<String> {
+pub fn schema(table: &str) -> crate::error::Result<String> {
     Ok(schema_of(&Table::parse(table)?))
 }
 
@@ -159,8 +159,8 @@ pub(crate) enum Query {
     /// `handle, now, idle time`: removes a row that is over.
     Bury,
     /// `handle, presented, generation, next, seed, overlap, idle, idle time, now`
-    Renew,
-    /// `handle, version, next version, fields, renewal wanted, stamp, now`
+    Rotate,
+    /// `handle, version, next version, fields, rotation wanted, stamp, now`
     Update,
     /// `handle, generation, now`
     Confirm,
@@ -193,7 +193,7 @@ impl Query {
 
 /// The columns in the order in which they are read and written.
 const COLUMNS: &str = "format, handle, version, generation, created_at, authenticated_at, \
-    deadline, rotated_at, last_seen, idle, confirmed, renewal_wanted, current_proof, \
+    deadline, rotated_at, last_seen, idle, confirmed, rotation_wanted, current_proof, \
     previous_proof, family_proof, seed, stamp, fields";
 
 /// The texts of all statements, for one table.
@@ -214,7 +214,7 @@ fn alive(now: &str) -> String {
 fn text(table: &Table, query: usize) -> String {
     const LOAD: usize = Query::Load as usize;
     const BURY: usize = Query::Bury as usize;
-    const RENEW: usize = Query::Renew as usize;
+    const ROTATE: usize = Query::Rotate as usize;
     const UPDATE: usize = Query::Update as usize;
     const CONFIRM: usize = Query::Confirm as usize;
     const TOUCH: usize = Query::Touch as usize;
@@ -235,13 +235,13 @@ fn text(table: &Table, query: usize) -> String {
         ),
         // Where it loses a race, the second half shows the row of before: its reader sees that
         // this row should have advanced, and asks again.
-        RENEW => format!(
-            "WITH renewed AS (
+        ROTATE => format!(
+            "WITH rotated AS (
                 UPDATE {t} AS s
                 SET generation = s.generation + 1, previous_proof = s.current_proof,
                     current_proof = $4::bytea, seed = $5::bytea, rotated_at = $9::bigint,
                     last_seen = greatest(s.last_seen, $9::bigint), idle = $7::bigint,
-                    confirmed = FALSE, renewal_wanted = FALSE
+                    confirmed = FALSE, rotation_wanted = FALSE
                 WHERE s.handle = $1::bytea AND s.current_proof = $2::bytea
                     AND s.format = {FORMAT}
                     AND s.generation = $3::bigint AND s.generation < {most}
@@ -250,17 +250,17 @@ fn text(table: &Table, query: usize) -> String {
                     AND {alive} AND s.last_seen > $9::bigint - $8::bigint
                 RETURNING {COLUMNS}
             )
-            SELECT {COLUMNS}, TRUE FROM renewed
+            SELECT {COLUMNS}, TRUE FROM rotated
             UNION ALL
             SELECT {COLUMNS}, FALSE FROM {t} AS s
-            WHERE s.handle = $1::bytea AND NOT EXISTS (SELECT FROM renewed)",
+            WHERE s.handle = $1::bytea AND NOT EXISTS (SELECT FROM rotated)",
             most = u32::MAX,
             alive = alive("$9::bigint"),
         ),
         UPDATE => format!(
             "UPDATE {t} AS s
             SET version = $3::bigint, fields = $4::bytea,
-                renewal_wanted = s.renewal_wanted OR $5::boolean,
+                rotation_wanted = s.rotation_wanted OR $5::boolean,
                 stamp = coalesce($6::bytea, s.stamp)
             WHERE s.handle = $1::bytea AND s.version = $2::bigint
                 AND s.format = {FORMAT} AND {}

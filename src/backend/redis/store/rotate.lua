@@ -1,4 +1,4 @@
--- Replaces the credential of a row: what `Record::renew` does, byte by byte, so that a refresh is one
+-- Replaces the credential of a row: what `Record::rotate` does, byte by byte, so that a refresh is one
 -- trip. Twice is as good as once: the second time finds another generation.
 -- KEYS: row. ARGV: now; then as the row has them the handle, the presented generation and proof, the
 -- next proof, the seed, now and the idle time; then the overlap and the idle time in seconds, and
