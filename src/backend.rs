@@ -1,14 +1,5 @@
-//! Places where sessions and revocations are kept: one folder for each.
+//! Backends: implementations of the store and log contracts, one folder each.
 
-#[cfg(any(
-    feature = "redb",
-    feature = "redis",
-    feature = "sqlx-mysql",
-    feature = "sqlx-postgres",
-    feature = "sqlx-sqlite",
-    feature = "tokio-postgres"
-))]
-pub(crate) mod behind;
 pub(crate) mod cached;
 pub(crate) mod durability;
 pub(crate) mod memory;
@@ -23,3 +14,10 @@ pub(crate) mod redis;
     feature = "tokio-postgres"
 ))]
 pub(crate) mod sql;
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+pub(crate) mod write_behind;

@@ -1,8 +1,9 @@
-//! Small helpers that know nothing of logins: encodings, hashes, secrets, single-flight.
+//! Small helpers that know nothing of logins: encodings, hashes, secrets, single-flight, semaphore.
 
 pub(crate) mod base64url;
 pub(crate) mod boxed;
 pub(crate) mod public_id;
 pub(crate) mod secret;
+pub(crate) mod semaphore;
 pub(crate) mod sha256;
 pub(crate) mod single_flight;

@@ -10,7 +10,8 @@ use std::time::Duration;
 pub use builder::CachedBuilder;
 
 use crate::backend::cached::copies::{Ask, Copies};
-use crate::base::single_flight::{Flights, Joined, Landed};
+use crate::base::semaphore::Semaphore;
+use crate::base::single_flight::{CallOutcome, Role, SingleFlight};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::Handle;
@@ -66,7 +67,8 @@ pub struct CachedStore<S> {
     inner: Arc<S>,
     view: RevocationView,
     copies: Copies,
-    flights: Flights<Handle>,
+    flights: SingleFlight<Handle>,
+    loads: Semaphore,
     /// Seconds.
     max_age: u64,
     refuses_when_stale: bool,
@@ -121,9 +123,9 @@ impl<S: SessionStore> CachedStore<S> {
     /// Asks the store, when it is its turn, and keeps what it says.
     async fn ask(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
         let asking = self.asking(handle, now);
-        let seat = self.flights.seat().await;
+        let permit = self.loads.acquire().await;
         let row = self.inner.load(handle, load, now).await?;
-        drop(seat);
+        drop(permit);
         asking.keep(row.clone());
         match row {
             Some(row) if self.has_ended(&row, now)? => Ok(None),
@@ -217,9 +219,9 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                 return Ok(row);
             }
             let leader = match self.flights.join(handle) {
-                Joined::Lead(leader) => leader,
-                Joined::Wait(flight) => match flight.landed().await {
-                    Landed::Filled => {
+                Role::Leader(leader) => leader,
+                Role::Follower(call) => match call.outcome().await {
+                    CallOutcome::Succeeded => {
                         // Who has asked notes the use.
                         let load = Load {
                             touch: None,
@@ -231,18 +233,18 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                             None => self.ask(handle, load, now).await,
                         };
                     }
-                    Landed::Failed => {
+                    CallOutcome::Failed => {
                         let what = "the store could not answer another request";
                         return Err(Error::could_not(what, None));
                     }
-                    Landed::Abandoned => continue,
+                    CallOutcome::Abandoned => continue,
                 },
             };
             let row = self.ask(handle, load, now).await;
-            leader.land(if row.is_ok() {
-                Landed::Filled
+            leader.finish(if row.is_ok() {
+                CallOutcome::Succeeded
             } else {
-                Landed::Failed
+                CallOutcome::Failed
             });
             return row;
         }

@@ -1,208 +1,202 @@
-//! One act at a time for each login, and a bounded number of acts in all.
+//! Single-flight: concurrent callers that need one result for the same key share one call.
 //!
-//! Knows no runtime: who leads a flight drives it, and if its future is dropped, one of those who
-//! wait takes over.
+//! Independent of any runtime: the future of the leader makes the call. If that future is dropped,
+//! one of the followers becomes the leader.
 
-use std::collections::{HashMap, VecDeque};
-use std::future::{Future, poll_fn};
+use std::collections::HashMap;
+use std::future::poll_fn;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// The acts under way, by the login that each is about.
-pub(crate) struct Flights<K: Eq + Hash> {
-    flying: Mutex<HashMap<K, Arc<Flight>>>,
-    seats: Seats,
+/// The calls in flight, at most one per key.
+pub(crate) struct SingleFlight<K: Eq + Hash> {
+    calls: Mutex<HashMap<K, Arc<Call>>>,
 }
 
-/// One act, and those who wait for it.
+/// One call in flight.
 #[derive(Default)]
-pub(crate) struct Flight {
+pub(crate) struct Call {
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    landed: Option<Landed>,
-    waiting: Vec<Waker>,
+    outcome: Option<CallOutcome>,
+    followers: Vec<Waker>,
 }
 
-/// How an act ended.
+/// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Landed {
-    /// The answer is at hand.
-    Filled,
-    /// There is none.
+pub(crate) enum CallOutcome {
+    /// The result is available to the followers.
+    Succeeded,
+    /// There is no result: the followers fail too.
     Failed,
-    /// Its leader was dropped.
+    /// The leader was dropped, or has no result for others: a follower should join again.
     Abandoned,
 }
 
-/// What to do about an answer that is not at hand.
-pub(crate) enum Joined<'f, K: Eq + Hash> {
-    /// Fetch it.
-    Lead(Leader<'f, K>),
-    /// Somebody does.
-    Wait(Arc<Flight>),
+/// The part that a caller has in a call.
+pub(crate) enum Role<'f, K: Eq + Hash> {
+    /// Make the call.
+    Leader(Leader<'f, K>),
+    /// Wait for the call that another caller makes.
+    Follower(Arc<Call>),
 }
 
-impl<K: Copy + Eq + Hash> Flights<K> {
-    /// At most `seats` acts at the same time; the others wait.
-    pub(crate) fn new(seats: usize) -> Self {
+impl<K: Copy + Eq + Hash> SingleFlight<K> {
+    pub(crate) fn new() -> Self {
         Self {
-            flying: Mutex::default(),
-            seats: Seats::new(seats),
+            calls: Mutex::default(),
         }
     }
 
-    pub(crate) fn join(&self, login: K) -> Joined<'_, K> {
-        let mut flying = lock(&self.flying);
-        if let Some(flight) = flying.get(&login) {
-            return Joined::Wait(Arc::clone(flight));
+    /// Joins the call for `key`, or starts one.
+    pub(crate) fn join(&self, key: K) -> Role<'_, K> {
+        let mut calls = lock(&self.calls);
+        if let Some(call) = calls.get(&key) {
+            return Role::Follower(Arc::clone(call));
         }
-        let flight = Arc::<Flight>::default();
-        flying.insert(login, Arc::clone(&flight));
-        Joined::Lead(Leader {
+        let call = Arc::<Call>::default();
+        calls.insert(key, Arc::clone(&call));
+        Role::Leader(Leader {
             flights: self,
-            login,
-            flight,
-            landed: Landed::Abandoned,
+            key,
+            call,
+            outcome: CallOutcome::Abandoned,
         })
     }
-
-    /// Waits for a place among the acts under way, and keeps it until it is dropped.
-    pub(crate) async fn seat(&self) -> Seat<'_> {
-        self.seats.take().await
-    }
 }
 
-impl Flight {
-    /// Waits until it has landed.
-    pub(crate) async fn landed(&self) -> Landed {
+impl Call {
+    /// Waits until the call has ended.
+    pub(crate) async fn outcome(&self) -> CallOutcome {
         poll_fn(|context| self.poll(context)).await
     }
 
-    fn poll(&self, context: &Context<'_>) -> Poll<Landed> {
+    fn poll(&self, context: &Context<'_>) -> Poll<CallOutcome> {
         let mut state = lock(&self.state);
-        if let Some(landed) = state.landed {
-            return Poll::Ready(landed);
+        if let Some(outcome) = state.outcome {
+            return Poll::Ready(outcome);
         }
         let waker = context.waker();
-        if !state.waiting.iter().any(|known| known.will_wake(waker)) {
-            state.waiting.push(waker.clone());
+        if !state.followers.iter().any(|known| known.will_wake(waker)) {
+            state.followers.push(waker.clone());
         }
         Poll::Pending
     }
 }
 
-/// The right and the duty to fetch the answer.
+/// The caller that makes the call. Dropping it abandons the call.
 pub(crate) struct Leader<'f, K: Eq + Hash> {
-    flights: &'f Flights<K>,
-    login: K,
-    flight: Arc<Flight>,
-    landed: Landed,
+    flights: &'f SingleFlight<K>,
+    key: K,
+    call: Arc<Call>,
+    outcome: CallOutcome,
 }
 
 impl<K: Eq + Hash> Leader<'_, K> {
-    /// Ends the flight.
-    pub(crate) fn land(mut self, landed: Landed) {
-        self.landed = landed;
+    /// Ends the call and wakes its followers.
+    pub(crate) fn finish(mut self, outcome: CallOutcome) {
+        self.outcome = outcome;
     }
 }
 
 impl<K: Eq + Hash> Drop for Leader<'_, K> {
     fn drop(&mut self) {
-        lock(&self.flights.flying).remove(&self.login);
-        let mut state = lock(&self.flight.state);
-        state.landed = Some(self.landed);
-        let waiting = std::mem::take(&mut state.waiting);
+        lock(&self.flights.calls).remove(&self.key);
+        let mut state = lock(&self.call.state);
+        state.outcome = Some(self.outcome);
+        let followers = std::mem::take(&mut state.followers);
         drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        followers.into_iter().for_each(Waker::wake);
     }
 }
 
-/// Places for acts.
-struct Seats(Mutex<Queue>);
-
-struct Queue {
-    free: usize,
-    /// Who waits, by number, in the order of coming.
-    waiting: VecDeque<(u64, Waker)>,
-    next: u64,
-}
-
-/// A place, given back when dropped.
-pub(crate) struct Seat<'s>(&'s Seats);
-
-impl Seats {
-    fn new(seats: usize) -> Self {
-        Self(Mutex::new(Queue {
-            free: seats.max(1),
-            waiting: VecDeque::new(),
-            next: 0,
-        }))
-    }
-
-    fn take(&self) -> impl Future<Output = Seat<'_>> + Send {
-        let mut waiter = Waiter {
-            seats: self,
-            number: None,
-        };
-        poll_fn(move |context| waiter.poll(context))
-    }
-}
-
-/// Somebody who wants a place.
-struct Waiter<'s> {
-    seats: &'s Seats,
-    number: Option<u64>,
-}
-
-impl<'s> Waiter<'s> {
-    fn poll(&mut self, context: &Context<'_>) -> Poll<Seat<'s>> {
-        let mut queue = lock(&self.seats.0);
-        if let Some(number) = self.number.take() {
-            queue.waiting.retain(|(waiting, _)| *waiting != number);
-        }
-        if queue.free > 0 {
-            queue.free -= 1;
-            return Poll::Ready(Seat(self.seats));
-        }
-        let number = queue.next;
-        queue.next += 1;
-        queue.waiting.push_back((number, context.waker().clone()));
-        self.number = Some(number);
-        Poll::Pending
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        let Some(number) = self.number else { return };
-        let mut queue = lock(&self.seats.0);
-        queue.waiting.retain(|(waiting, _)| *waiting != number);
-        // It may have been woken for a place that it does not take any more.
-        if queue.free > 0
-            && let Some((_, waker)) = queue.waiting.pop_front()
-        {
-            drop(queue);
-            waker.wake();
-        }
-    }
-}
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        let mut queue = lock(&self.0.0);
-        queue.free += 1;
-        if let Some((_, waker)) = queue.waiting.pop_front() {
-            drop(queue);
-            waker.wake();
-        }
-    }
-}
-
-// Nothing under these locks runs code of others, so that a panic leaves nothing half done.
+// No foreign code runs under these locks, so a panic cannot leave a value half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Waker that counts how often it is woken.
+    #[derive(Default)]
+    struct Wakes(Mutex<usize>);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            *lock(&self.0) += 1;
+        }
+    }
+
+    fn leader<K: Copy + Eq + Hash>(flights: &SingleFlight<K>, key: K) -> Leader<'_, K> {
+        match flights.join(key) {
+            Role::Leader(leader) => leader,
+            Role::Follower(_) => panic!("a call for this key is in flight"),
+        }
+    }
+
+    fn follower<K: Copy + Eq + Hash>(flights: &SingleFlight<K>, key: K) -> Arc<Call> {
+        match flights.join(key) {
+            Role::Follower(call) => call,
+            Role::Leader(_) => panic!("no call for this key is in flight"),
+        }
+    }
+
+    #[test]
+    fn there_is_one_leader_per_key() {
+        let flights = SingleFlight::new();
+        let first = leader(&flights, 1);
+        let _other_key = leader(&flights, 2);
+        let call = follower(&flights, 1);
+        first.finish(CallOutcome::Succeeded);
+        let context = &Context::from_waker(Waker::noop());
+        assert_eq!(call.poll(context), Poll::Ready(CallOutcome::Succeeded));
+        drop(leader(&flights, 1));
+        assert_eq!(lock(&flights.calls).len(), 1, "ended calls are removed");
+    }
+
+    #[test]
+    fn each_follower_is_woken_once_with_the_outcome() {
+        for outcome in [
+            CallOutcome::Succeeded,
+            CallOutcome::Failed,
+            CallOutcome::Abandoned,
+        ] {
+            let flights = SingleFlight::new();
+            let first = leader(&flights, ());
+            let call = follower(&flights, ());
+            let wakes = [0, 1].map(|_| Arc::new(Wakes::default()));
+            let wakers = wakes.each_ref().map(|wakes| Waker::from(wakes.clone()));
+            for waker in wakers.iter().chain(&wakers) {
+                assert!(call.poll(&Context::from_waker(waker)).is_pending());
+            }
+            first.finish(outcome);
+            for (wakes, waker) in wakes.iter().zip(&wakers) {
+                assert_eq!(*lock(&wakes.0), 1);
+                let answer = call.poll(&Context::from_waker(waker));
+                assert_eq!(answer, Poll::Ready(outcome));
+            }
+        }
+    }
+
+    #[test]
+    fn a_follower_becomes_the_leader_when_the_leader_is_dropped() {
+        let flights = SingleFlight::new();
+        let first = leader(&flights, ());
+        let call = follower(&flights, ());
+        drop(first);
+        let context = &Context::from_waker(Waker::noop());
+        assert_eq!(call.poll(context), Poll::Ready(CallOutcome::Abandoned));
+        let second = leader(&flights, ());
+        // The outcome of the first call does not change with the second.
+        second.finish(CallOutcome::Failed);
+        assert_eq!(call.poll(context), Poll::Ready(CallOutcome::Abandoned));
+    }
 }

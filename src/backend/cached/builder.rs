@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::backend::cached::CachedStore;
 use crate::backend::cached::copies::Copies;
-use crate::base::single_flight::Flights;
+use crate::base::semaphore::Semaphore;
+use crate::base::single_flight::SingleFlight;
 use crate::clock::whole_seconds;
 use crate::error::{Error, Result};
 use crate::revocation::RevocationView;
@@ -96,7 +97,8 @@ impl<S: SessionStore> CachedBuilder<S> {
             inner: Arc::new(self.inner),
             view: self.view,
             copies: Copies::new(self.capacity, max_age),
-            flights: Flights::new(self.loads),
+            flights: SingleFlight::new(),
+            loads: Semaphore::new(self.loads),
             max_age,
             refuses_when_stale: self.refuses_when_stale,
         })

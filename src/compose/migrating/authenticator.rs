@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 
 use crate::authenticator::{Authenticator, Presented};
 use crate::base::boxed::BoxFuture;
-use crate::base::single_flight::{Flights, Joined, Landed};
+use crate::base::semaphore::Semaphore;
+use crate::base::single_flight::{CallOutcome, Role, SingleFlight};
 use crate::clock::{self, Clock, Timestamp, within};
 use crate::compose::migrating::upgrades::{self, Key, Upgrade, Upgrades};
 use crate::error::{Error, Rejection, Result};
@@ -20,7 +21,7 @@ use crate::observer::Observer;
 use crate::upkeep::{Chore, Upkeep};
 
 /// Exchanges at the same time.
-const SEATS: usize = 256;
+const MAX_CONCURRENT_EXCHANGES: usize = 256;
 /// Old credentials that one step of the upkeep revokes at most.
 const STEP: usize = 100;
 /// Seconds for which an exchange is answered once more with the login that it made. A client that has
@@ -55,7 +56,8 @@ struct Inner<Old, New> {
     /// Seconds.
     overlap: u64,
     clock: Arc<dyn Clock>,
-    flights: Flights<Key>,
+    flights: SingleFlight<Key>,
+    permits: Semaphore,
     upgrades: Upgrades,
     verified: AtomicU64,
     upgraded: AtomicU64,
@@ -92,7 +94,8 @@ where
                 new,
                 overlap,
                 clock,
-                flights: Flights::new(SEATS),
+                flights: SingleFlight::new(),
+                permits: Semaphore::new(MAX_CONCURRENT_EXCHANGES),
                 upgrades: Upgrades::default(),
                 verified: AtomicU64::new(0),
                 upgraded: AtomicU64::new(0),
@@ -182,23 +185,23 @@ where
                 return self.again(key, upgrade).await;
             }
             let leader = match self.flights.join(key) {
-                Joined::Lead(leader) => leader,
-                Joined::Wait(flight) => {
-                    if flight.landed().await == Landed::Failed {
+                Role::Leader(leader) => leader,
+                Role::Follower(call) => {
+                    if call.outcome().await == CallOutcome::Failed {
                         let what = "another exchange of the same credential failed";
                         return Err(Error::could_not(what, None));
                     }
                     continue;
                 }
             };
-            let seat = self.flights.seat().await;
+            let permit = self.permits.acquire().await;
             let answer = self.exchange(key, credential, now).await;
-            drop(seat);
+            drop(permit);
             // One that was rejected is rejected for each by itself.
             match &answer {
-                Ok(_) => leader.land(Landed::Filled),
-                Err(error) if error.is_unavailable() => leader.land(Landed::Failed),
-                Err(_) => leader.land(Landed::Abandoned),
+                Ok(_) => leader.finish(CallOutcome::Succeeded),
+                Err(error) if error.is_unavailable() => leader.finish(CallOutcome::Failed),
+                Err(_) => leader.finish(CallOutcome::Abandoned),
             }
             return answer;
         }

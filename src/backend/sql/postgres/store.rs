@@ -9,13 +9,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::backend::behind::{self, Behind, Use};
 use crate::backend::durability::Durability;
 use crate::backend::sql::postgres::Link;
 use crate::backend::sql::postgres::driver::Value;
 use crate::backend::sql::postgres::durability::durability;
 use crate::backend::sql::postgres::setup::{Base, until_migrated};
 use crate::backend::sql::store::{in_seconds, stamps_from, subject_key};
+use crate::backend::write_behind::{self, PendingUses, Use};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
@@ -73,7 +73,7 @@ impl<L> PostgresStore<L> {
     fn new(base: Base<L>) -> Self {
         let inner = Inner {
             base,
-            behind: Behind::new(),
+            pending: PendingUses::new(),
             swept_to: Mutex::default(),
         };
         Self {
@@ -146,7 +146,7 @@ impl<L: Link> SessionStore for PostgresStore<L> {
             Limit::Reject(most) => (most, false),
             Limit::EvictOldest(most) => (most, true),
         };
-        behind::settle_subject(inner, record.subject()).await?;
+        write_behind::flush_subject(inner, record.subject()).await?;
         inner.create(record, most, evicts, now, until).await
     }
 
@@ -157,7 +157,7 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
         let inner = &*self.inner;
         let until = inner.until()?;
-        behind::settle(inner, handle).await?;
+        write_behind::flush_login(inner, handle).await?;
         inner.rotate(handle, rotation, now, until).await
     }
 
@@ -170,14 +170,14 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     ) -> Result<Updated> {
         let inner = &*self.inner;
         let until = inner.until()?;
-        behind::settle(inner, handle).await?;
+        write_behind::flush_login(inner, handle).await?;
         inner.update(handle, expected, change, now, until).await
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
         let inner = &*self.inner;
         let until = inner.until()?;
-        behind::settle(inner, handle).await?;
+        write_behind::flush_login(inner, handle).await?;
         let values = [
             Value::Bytes(handle.as_bytes()),
             Value::Number(i64::from(generation)),
@@ -188,7 +188,7 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     }
 
     async fn touch(&self, uses: &[Use], _now: Timestamp) -> Result<()> {
-        behind::touch(&*self.inner, uses).await
+        write_behind::touch(&*self.inner, uses).await
     }
 
     async fn remove(&self, handle: Handle, _subject: &str, _now: Timestamp) -> Result<Removed> {
@@ -222,7 +222,7 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
         let inner = &*self.inner;
         let until = inner.until()?;
-        behind::settle_subject(inner, subject).await?;
+        write_behind::flush_subject(inner, subject).await?;
         let limit = page.limit.clamp(1, u32::MAX as usize - 1);
         let key = subject_key(subject);
         let (deadline, handle) = match &page.after {
@@ -252,7 +252,7 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
         let inner = &*self.inner;
         let until = inner.until()?;
-        let _pause = behind::settle_all(inner).await?;
+        let _pause = write_behind::flush_all(inner).await?;
         inner.sweep(limit.clamp(1, LOOK), now, until).await
     }
 
@@ -265,7 +265,7 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     }
 
     fn upkeep(&self) -> Upkeep {
-        behind::upkeep(&self.inner)
+        write_behind::upkeep(&self.inner)
     }
 }
 

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::behind::{Behind, Use, WritesBehind, settle, settle_all, settle_subject};
 use crate::backend::sql::client::{Row, Value};
 use crate::backend::sql::settings::{Settings, in_time};
 use crate::backend::sql::store::insertion::Insertion;
@@ -15,6 +14,9 @@ use crate::backend::sql::store::statements::{Dialect, SIZES, Statements, filled,
 use crate::backend::sql::store::swap::Swaps;
 use crate::backend::sql::store::{Columns, fixed, in_seconds, stamps_from, subject_key};
 use crate::backend::sql::table::Table;
+use crate::backend::write_behind::{
+    PendingUses, Use, WriteBehind, flush_all, flush_login, flush_subject,
+};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::Handle;
@@ -64,7 +66,7 @@ pub(crate) struct RowStore<D> {
     pub(crate) assumes_durable: bool,
     statements: Statements,
     deadline: Duration,
-    behind: Behind,
+    pending: PendingUses,
     round: Round,
 }
 
@@ -81,7 +83,7 @@ impl<D> RowStore<D> {
             table,
             assumes_durable: settings.assumes_durable,
             deadline: settings.deadline,
-            behind: Behind::new(),
+            pending: PendingUses::new(),
             round: Round::default(),
         })
     }
@@ -104,7 +106,7 @@ impl<D: Driver> RowStore<D> {
         now: Timestamp,
     ) -> Result<Created> {
         if let Some(insertion) = Insertion::new(record, limit, now) {
-            settle_subject(self, record.subject()).await?;
+            flush_subject(self, record.subject()).await?;
             let inserted = self.driver.insert_within(&insertion, &self.statements);
             return inserted.await;
         }
@@ -128,7 +130,7 @@ impl<D: Driver> RowStore<D> {
         now: Timestamp,
     ) -> Result<()> {
         // What waits may be what keeps it alive.
-        settle(self, handle).await?;
+        flush_login(self, handle).await?;
         let now = Value::Number(in_seconds(now));
         let generation = Value::Number(i64::from(generation));
         let handle = Value::Bytes(handle.as_bytes());
@@ -165,7 +167,7 @@ impl<D: Driver> RowStore<D> {
     }
 
     pub(crate) async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
-        settle_subject(self, subject).await?;
+        flush_subject(self, subject).await?;
         let subject = subject_key(subject);
         let now = Value::Number(in_seconds(now));
         let after = page.after.as_ref();
@@ -190,7 +192,7 @@ impl<D: Driver> RowStore<D> {
     /// Goes through all rows in the order of their handles, so that no index has to follow the
     /// uses; reads without a lock, and asks again of each row when it removes it.
     pub(crate) async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
-        let _nothing_waits = settle_all(self).await?;
+        let _nothing_waits = flush_all(self).await?;
         let limit = limit.clamp(1, SWEEP);
         let now = Value::Number(in_seconds(now));
         let start = self.round.start();
@@ -216,9 +218,9 @@ impl<D: Driver> RowStore<D> {
     }
 }
 
-impl<D: Driver> WritesBehind for RowStore<D> {
-    fn behind(&self) -> &Behind {
-        &self.behind
+impl<D: Driver> WriteBehind for RowStore<D> {
+    fn pending(&self) -> &PendingUses {
+        &self.pending
     }
 
     async fn write(&self, uses: &[Use]) -> Result<()> {
@@ -272,7 +274,7 @@ impl<D: Driver> fmt::Debug for RowStore<D> {
             .field("driver", &self.driver)
             .field("table", &self.table)
             .field("deadline", &self.deadline)
-            .field("behind", &self.behind)
+            .field("pending", &self.pending)
             .finish_non_exhaustive()
     }
 }
@@ -339,7 +341,7 @@ macro_rules! row_store {
                 uses: &[(crate::store::contract::Handle, crate::clock::Timestamp)],
                 _now: crate::clock::Timestamp,
             ) -> crate::error::Result<()> {
-                let touched = crate::backend::behind::touch(&*self.0, uses);
+                let touched = crate::backend::write_behind::touch(&*self.0, uses);
                 self.0.in_time(touched).await
             }
 
@@ -392,7 +394,7 @@ macro_rules! row_store {
             }
 
             fn upkeep(&self) -> crate::upkeep::Upkeep {
-                crate::backend::behind::upkeep(&self.0)
+                crate::backend::write_behind::upkeep(&self.0)
             }
         }
 

@@ -4,14 +4,14 @@
 
 use std::future::Future;
 
-use crate::backend::behind::{WritesBehind, overlay};
+use crate::backend::write_behind::{WriteBehind, apply_pending};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
 use crate::store::contract::{Change, Load, Record, Rotated, Rotation, Touch, Updated};
 
 /// A store that changes rows by comparing and swapping them.
-pub(crate) trait Swaps: WritesBehind {
+pub(crate) trait Swaps: WriteBehind {
     /// The row of a handle, alive or over.
     fn find(&self, handle: Handle) -> impl Future<Output = Result<Option<Record>>> + Send;
 
@@ -35,11 +35,11 @@ pub(crate) async fn load(
     load: Load,
     now: Timestamp,
 ) -> Result<Option<Record>> {
-    let waiting = store.behind().of(handle);
+    let waiting = store.pending().get(handle);
     let Some(mut row) = store.find(handle).await? else {
         return Ok(None);
     };
-    overlay(&mut row, waiting);
+    apply_pending(&mut row, waiting);
     if row.is_alive_for(load.touch, now) {
         return Ok(Some(row));
     }

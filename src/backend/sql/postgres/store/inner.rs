@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::backend::behind::{Behind, Use, WritesBehind, overlay};
 use crate::backend::sql::postgres::Link;
 use crate::backend::sql::postgres::driver::{Failure, Row as _, Value};
 use crate::backend::sql::postgres::setup::{Base, TRIES, lock};
 use crate::backend::sql::postgres::store::row::{self, OUTCOME, record, values};
 use crate::backend::sql::postgres::store::text::Query;
 use crate::backend::sql::store::{Columns, in_seconds, subject_key};
+use crate::backend::write_behind::{PendingUses, Use, WriteBehind, apply_pending};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::Handle;
@@ -23,7 +23,7 @@ use crate::store::record::Record;
 /// A store, behind the reference count that it shares with its upkeep.
 pub(crate) struct Inner<L> {
     pub(crate) base: Base<L>,
-    pub(crate) behind: Behind,
+    pub(crate) pending: PendingUses,
     /// The last handle that a sweep has looked at.
     pub(crate) swept_to: Mutex<Vec<u8>>,
 }
@@ -88,9 +88,9 @@ fn restless() -> Error {
     Error::unavailable("the row was changed by others again and again")
 }
 
-impl<L: Link> WritesBehind for Inner<L> {
-    fn behind(&self) -> &Behind {
-        &self.behind
+impl<L: Link> WriteBehind for Inner<L> {
+    fn pending(&self) -> &PendingUses {
+        &self.pending
     }
 
     async fn write(&self, uses: &[Use]) -> Result<()> {
@@ -114,11 +114,11 @@ impl<L: Link> Inner<L> {
     ) -> Result<Option<Record>> {
         let until = self.until()?;
         for _ in 0..TRIES {
-            let waiting = self.behind.of(handle);
+            let waiting = self.pending.get(handle);
             let Some(mut row) = self.find(handle, until).await? else {
                 return Ok(None);
             };
-            overlay(&mut row, waiting);
+            apply_pending(&mut row, waiting);
             if row.is_alive_for(load.touch, now) {
                 return Ok(Some(row));
             }
@@ -291,7 +291,7 @@ impl<L> fmt::Debug for Inner<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
             .field("table", &self.base.table)
-            .field("behind", &self.behind)
+            .field("pending", &self.pending)
             .finish_non_exhaustive()
     }
 }
