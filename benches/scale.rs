@@ -301,7 +301,7 @@ fn tokens(count: usize, options: &Options) -> Vec<Row> {
     }
     println!("\n{group}");
     let heap = alloc::live();
-    let auth: TokenAuthenticator = TokenAuthenticator::builder(Key::generate_hs256().unwrap())
+    let auth = TokenAuthenticator::builder(Key::generate_hs256().unwrap())
         .issuer("auth.acme.dev")
         .audience("api")
         .lifetime(Duration::from_secs(3600))

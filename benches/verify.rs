@@ -109,6 +109,7 @@ where
         .issuer(ISSUER)
         .audience(AUDIENCE)
         .lifetime(Duration::from_secs(3600))
+        .with_data()
 }
 
 /// Ours comes last, behind a signer and its predecessors.

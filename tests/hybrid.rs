@@ -46,9 +46,10 @@ fn tokens<D>(key: &Key) -> TokenBuilder<D> {
         .issuer("https://auth.example")
         .audience("api")
         .lifetime(seconds(ACCESS))
+        .with_data()
 }
 
-fn tokens_for(lifetime: u64) -> TokenBuilder<()> {
+fn tokens_for(lifetime: u64) -> TokenBuilder {
     TokenAuthenticator::builder(key())
         .issuer("https://auth.example")
         .audience("api")
@@ -204,7 +205,7 @@ fn neither_kind_is_taken_for_the_other() {
     let later = exchange(&auth, &issued).unwrap();
     assert!(verifier.verify_now(later.credential().reveal()).is_ok());
     // And one for another audience, or of another issuer, does not.
-    let other: TokenAuthenticator = TokenAuthenticator::builder(key())
+    let other = TokenAuthenticator::builder(key())
         .issuer("https://auth.example")
         .audience("billing")
         .lifetime(seconds(ACCESS))
@@ -570,7 +571,7 @@ fn a_login_whose_token_would_be_too_long_is_not_stored() {
 #[test]
 fn a_configuration_that_cannot_work_is_refused() {
     let clock = ManualClock::default();
-    let build = |tokens: TokenBuilder<()>, sessions| HybridAuthenticator::new(tokens, sessions);
+    let build = |tokens: TokenBuilder, sessions| HybridAuthenticator::new(tokens, sessions);
     let fine = || sessions::<_, ()>(memory(), &clock);
     let refused = [
         build(tokens_for(IDLE), fine()),

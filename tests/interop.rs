@@ -102,6 +102,7 @@ impl Kind {
             .lifetime(Duration::from_secs(900))
             .interop(theirs)
             .clock(clock)
+            .with_data()
             .build()
             .unwrap()
     }

@@ -50,6 +50,7 @@ fn token_builder(key: &[u8; 32], clock: &ManualClock) -> TokenBuilder<String> {
         .audience("api")
         .lifetime(seconds(900))
         .clock(clock.clone())
+        .with_data()
 }
 
 const OLD_KEY: &[u8; 32] = b"the key of the old tokens, 32 by";
@@ -516,6 +517,7 @@ fn shapes_that_overlap_are_refused() {
             .issuer("https://auth.example")
             .audience("api")
             .lifetime(seconds(60))
+            .with_data()
             .build()
             .unwrap(),
     );

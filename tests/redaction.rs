@@ -121,11 +121,12 @@ fn tokens_show_no_secret() {
         let key = Key::hs256(&material).unwrap();
         let ring = Keyring::new(key.clone());
         let interop = Interop::from_any_issuer(Duration::from_secs(3600));
-        let auth = TokenAuthenticator::<String>::builder(ring.clone())
+        let auth = TokenAuthenticator::builder(ring.clone())
             .issuer("https://auth.example")
             .audience("api")
             .lifetime(Duration::from_secs(600))
             .clock(clock.clone())
+            .with_data()
             .build()
             .unwrap();
         let login = Login::new("alice").data(MARK.to_owned());
@@ -185,7 +186,8 @@ fn short_tokens_and_migrations_show_no_secret() {
             TokenAuthenticator::builder(key.clone())
                 .issuer("https://auth.example")
                 .audience("api")
-                .lifetime(Duration::from_secs(600)),
+                .lifetime(Duration::from_secs(600))
+                .with_data(),
             sessions(store()),
         );
         let auth = Migrating::builder(sessions(store()).build().unwrap(), hybrid.unwrap());

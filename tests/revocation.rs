@@ -166,7 +166,7 @@ fn a_new_node_answers_once_it_has_caught_up() {
         .clock(node.clock.clone())
         .build()
         .unwrap();
-    let auth: TokenAuthenticator = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
+    let auth = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
         .issuer("https://auth.example")
         .audience("api")
         .lifetime(Duration::from_secs(900))
@@ -319,7 +319,7 @@ fn many_logins_of_one_user_end_as_one_fact_where_room_is_short() {
 fn a_token_of_before_the_view_ends_with_its_subject() {
     let log = log();
     let node = Node::new(&log);
-    let plain: TokenAuthenticator = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
+    let plain = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
         .issuer("https://auth.example")
         .audience("api")
         .lifetime(Duration::from_secs(900))
@@ -350,7 +350,7 @@ fn what_cannot_hold_is_not_built() {
     }
     let view = build(|view| view).unwrap();
     let token = |max| {
-        TokenAuthenticator::<()>::builder(Key::hs256(&SECRET).unwrap())
+        TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
             .issuer("i")
             .audience("a")
             .lifetime(Duration::from_secs(60))
@@ -609,7 +609,7 @@ fn an_answer_that_was_long_on_its_way_does_not_count() {
         .clock(node.clock.clone())
         .build()
         .unwrap();
-    let auth: TokenAuthenticator = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
+    let auth = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
         .issuer("https://auth.example")
         .audience("api")
         .lifetime(LONGEST)
@@ -695,7 +695,7 @@ fn a_login_from_beyond_the_end_is_not_let_in() {
 fn a_stricter_policy_ends_a_login_for_all() {
     let log = log();
     let (node, other) = (Node::new(&log), Node::new(&log));
-    let strict = TokenAuthenticator::<()>::builder(Key::hs256(&SECRET).unwrap())
+    let strict = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
         .issuer("https://auth.example")
         .audience("api")
         .lifetime(Duration::from_secs(60))

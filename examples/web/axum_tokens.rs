@@ -59,7 +59,7 @@ async fn main() -> Result<(), Failure> {
         .longest(longest)
         .build()?;
     // A service takes its key from where it keeps its secrets.
-    let auth: TokenAuthenticator = TokenAuthenticator::builder(Key::generate_hs256()?)
+    let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
         .issuer("https://auth.example")
         .audience("api")
         .lifetime(15 * MINUTE)

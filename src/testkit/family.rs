@@ -33,7 +33,7 @@ impl<F: StoreFixture> World<'_, F> {
     }
 }
 
-pub(crate) fn tokens(issuer: &str, audience: &str) -> TokenBuilder<()> {
+pub(crate) fn tokens(issuer: &str, audience: &str) -> TokenBuilder {
     let key = Key::hs256(b"the key of the laws, known to all").expect("a key");
     TokenAuthenticator::builder(key)
         .issuer(issuer)

@@ -307,7 +307,7 @@ impl<D> TokenAuthenticator<D> {
 
 /// Seconds for which something lives at most that a key has signed.
 pub(crate) fn signed_for(policy: &Policy, foreign: Option<&Foreign>) -> u64 {
-    if policy.at_most {
+    if policy.caps_lifetime {
         policy.lifetime
     } else {
         longest(policy, foreign)

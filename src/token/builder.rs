@@ -1,4 +1,4 @@
-//! The configuration of tokens, impossible to leave half done.
+//! The builder of a [`TokenAuthenticator`]: each required setting is a step of its own.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,37 +17,64 @@ use crate::token::jws::LONGEST;
 use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
 
-/// Characters of a token, unless configured: what fits into a cookie.
-const MAX_LENGTH: usize = 4096;
-/// Fewest characters that leave room for claims.
-const MIN_LENGTH: usize = 256;
-/// Beyond which a lifetime is a mistake: the longest that browsers keep a cookie.
-const ABSURD: u64 = 400 * 24 * 3600;
+/// Default of [`TokenBuilder::max_length`]: about the size of a cookie that every browser accepts.
+const DEFAULT_MAX_CHARS: usize = 4096;
+/// Lower bound of [`TokenBuilder::max_length`]: leaves room for claims.
+const MIN_CHARS: usize = 256;
+/// Upper bound of a token's lifetime. Browsers keep no cookie for longer than 400 days.
+const MAX_LIFETIME_SECS: u64 = 400 * 24 * 3600;
 
-/// The issuer must be said next.
-pub struct NeedsIssuer<D> {
+/// First step of the builder: call [`issuer`](Self::issuer).
+#[derive(Debug)]
+pub struct NeedsIssuer {
     ring: Keyring,
-    data: PhantomData<fn() -> D>,
 }
 
-/// The audience must be said next.
-pub struct NeedsAudience<D> {
+/// Second step of the builder: call [`audience`](Self::audience).
+#[derive(Debug)]
+pub struct NeedsAudience {
     ring: Keyring,
     issuer: String,
-    data: PhantomData<fn() -> D>,
 }
 
-/// The lifetime must be said next.
-pub struct NeedsLifetime<D> {
+/// Third step of the builder: call [`lifetime`](Self::lifetime).
+#[derive(Debug)]
+pub struct NeedsLifetime {
     ring: Keyring,
     issuer: String,
     audience: String,
-    data: PhantomData<fn() -> D>,
 }
 
-/// A complete configuration: [`build`](Self::build) it, or go on.
-#[must_use = "a builder does nothing until it is built"]
-pub struct TokenBuilder<D> {
+/// A complete configuration of tokens: change its defaults or [`build`](Self::build) it.
+///
+/// # Defaults
+///
+/// | setting | default | unit | source |
+/// |---|---|---|---|
+/// | `issuer`, `audience` | none: required | text | RFC 7519, sections 4.1.1 and 4.1.3 |
+/// | `lifetime` | none: required | whole seconds, up to 400 days | RFC 6750, section 5.3: one hour or less |
+/// | [`max_lifetime`](Self::max_lifetime) | `lifetime` | whole seconds | refreshing extends nothing |
+/// | [`max_length`](Self::max_length) | 4096 | characters, 256 to 8192 | the size of a cookie (RFC 6265, section 6.1) |
+/// | [`interop`](Self::interop) | none | | only tokens of this service |
+/// | [`revocations`](Self::revocations) | none | | a token is valid until it expires |
+/// | [`with_data`](Self::with_data) | `()` | type | no data of the application |
+/// | [`clock`](Self::clock) | [`SystemClock`] | | |
+/// | [`entropy`](Self::entropy) | [`SystemEntropy`] | | |
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::token::{Key, TokenAuthenticator};
+///
+/// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
+///     .issuer("https://auth.example")
+///     .audience("api")
+///     .lifetime(Duration::from_secs(15 * 60))
+///     .max_lifetime(Duration::from_secs(12 * 3600))
+///     .build()?;
+/// # Ok::<(), statewise::Error>(())
+/// ```
+#[must_use = "a builder does nothing until you call `build`"]
+pub struct TokenBuilder<D = ()> {
     ring: Keyring,
     issuer: String,
     audience: String,
@@ -56,61 +83,63 @@ pub struct TokenBuilder<D> {
     max_length: usize,
     interop: Option<Interop>,
     revocations: Option<RevocationView>,
-    at_most: bool,
+    /// Becomes [`Policy::caps_lifetime`].
+    caps_lifetime: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) entropy: Option<Arc<dyn Entropy>>,
     data: PhantomData<fn() -> D>,
 }
 
-impl<D> TokenAuthenticator<D> {
-    /// Tokens signed and verified with these keys. Issuer, audience and lifetime must be said next.
+impl TokenAuthenticator {
+    /// Starts a configuration with the keys that sign and verify. Set issuer, audience and lifetime
+    /// next.
     #[must_use]
-    pub fn builder(keyring: impl Into<Keyring>) -> NeedsIssuer<D> {
+    pub fn builder(keyring: impl Into<Keyring>) -> NeedsIssuer {
         NeedsIssuer {
             ring: keyring.into(),
-            data: PhantomData,
         }
     }
 }
 
-impl<D> NeedsIssuer<D> {
-    /// Who issues the tokens, and whose tokens are accepted (RFC 7519, section 4.1.1): a name that
-    /// is this service's alone, such as its URL.
-    pub fn issuer(self, issuer: impl Into<String>) -> NeedsAudience<D> {
+impl NeedsIssuer {
+    /// Sets the claim `iss` (RFC 7519, section 4.1.1): a name of this service alone, such as its
+    /// URL. Tokens of another issuer are rejected.
+    pub fn issuer(self, issuer: impl Into<String>) -> NeedsAudience {
         NeedsAudience {
             ring: self.ring,
             issuer: issuer.into(),
-            data: PhantomData,
         }
     }
 }
 
-impl<D> NeedsAudience<D> {
-    /// Whom the tokens are for, and which are accepted (RFC 7519, section 4.1.3).
-    pub fn audience(self, audience: impl Into<String>) -> NeedsLifetime<D> {
+impl NeedsAudience {
+    /// Sets the claim `aud` (RFC 7519, section 4.1.3): a name of the service that accepts the
+    /// tokens. Tokens for another audience are rejected.
+    pub fn audience(self, audience: impl Into<String>) -> NeedsLifetime {
         NeedsLifetime {
             ring: self.ring,
             issuer: self.issuer,
             audience: audience.into(),
-            data: PhantomData,
         }
     }
 }
 
-impl<D> NeedsLifetime<D> {
-    /// How long a token lives, in whole seconds. Minutes are good; RFC 6750, section 5.3,
-    /// recommends an hour at most, as nothing ends a token before.
-    pub fn lifetime(self, lifetime: Duration) -> TokenBuilder<D> {
+impl NeedsLifetime {
+    /// Sets how long a token is valid, in whole seconds.
+    ///
+    /// Use minutes: without a [revocation view](TokenBuilder::revocations) nothing ends a token
+    /// earlier. RFC 6750, section 5.3, recommends one hour or less.
+    pub fn lifetime(self, lifetime: Duration) -> TokenBuilder {
         TokenBuilder {
             ring: self.ring,
             issuer: self.issuer,
             audience: self.audience,
             lifetime,
             max_lifetime: None,
-            max_length: MAX_LENGTH,
+            max_length: DEFAULT_MAX_CHARS,
             interop: None,
             revocations: None,
-            at_most: false,
+            caps_lifetime: false,
             clock: None,
             entropy: None,
             data: PhantomData,
@@ -119,57 +148,106 @@ impl<D> NeedsLifetime<D> {
 }
 
 impl<D> TokenBuilder<D> {
-    /// For how long refreshing may carry a login on, since the user proved who they are.
-    /// Default: the lifetime of one token, so that refreshing gains nothing.
+    /// Chooses the type of the application's data in a token, the claim `data`. Default: `()`.
     ///
-    /// Whoever steals a token may refresh it too: this is how long a stolen login lasts.
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::token::{Key, TokenAuthenticator};
+    ///
+    /// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
+    ///     .issuer("https://auth.example")
+    ///     .audience("api")
+    ///     .lifetime(Duration::from_secs(15 * 60))
+    ///     .with_data::<String>()
+    ///     .build()?;
+    /// # let _: TokenAuthenticator<String> = auth;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    pub fn with_data<T>(self) -> TokenBuilder<T> {
+        TokenBuilder {
+            ring: self.ring,
+            issuer: self.issuer,
+            audience: self.audience,
+            lifetime: self.lifetime,
+            max_lifetime: self.max_lifetime,
+            max_length: self.max_length,
+            interop: self.interop,
+            revocations: self.revocations,
+            caps_lifetime: self.caps_lifetime,
+            clock: self.clock,
+            entropy: self.entropy,
+            data: PhantomData,
+        }
+    }
+
+    /// Sets how long a login lasts, from the authentication of the user on: no refresh extends it
+    /// further. Default: the lifetime of one token, so that refreshing extends nothing.
+    ///
+    /// An attacker who steals a token can refresh it too, so a stolen login lasts this long.
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.max_lifetime = Some(max_lifetime);
         self
     }
 
-    /// Characters of a token, at most: longer ones are neither issued nor looked at.
-    /// Default 4096, from 256 to 8192.
+    /// Sets the maximum length of a token in characters, from 256 to 8192. Default: 4096. Longer
+    /// tokens are not issued, and are rejected unread.
     pub fn max_length(mut self, characters: usize) -> Self {
         self.max_length = characters;
         self
     }
 
-    /// Also accepts tokens that others signed with the same secret. Default: none.
+    /// Also accepts tokens that other libraries have signed with the same secret. Default: none.
     pub fn interop(mut self, interop: Interop) -> Self {
         self.interop = Some(interop);
         self
     }
 
-    /// Makes tokens revocable: what this view knows to be revoked is refused, and
-    /// [`revoke`](crate::Authenticator::revoke) tells every node that follows its log.
+    /// Makes tokens revocable: a token that this view knows as revoked is rejected, and
+    /// [`revoke`](crate::Authenticator::revoke) appends to the log that every node follows.
     ///
-    /// Tokens of this service that were issued before go on without a place in the log: what ends
-    /// all logins of their subject ends them too.
+    /// Tokens that this service issued before it had a view stay valid. They carry no position in
+    /// the log, and end with all logins of their subject.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::revocation::RevocationView;
+    /// use statewise::token::{Key, TokenAuthenticator};
+    ///
+    /// # fn example(view: &RevocationView) -> statewise::Result<()> {
+    /// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
+    ///     .issuer("https://auth.example")
+    ///     .audience("api")
+    ///     .lifetime(Duration::from_secs(15 * 60))
+    ///     .revocations(view)
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn revocations(mut self, view: &RevocationView) -> Self {
         self.revocations = Some(view.clone());
         self
     }
 
-    /// Tells the time. Default: [`SystemClock`].
+    /// Sets the source of time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Gives unguessable bytes. Default: [`SystemEntropy`].
+    /// Sets the source of unguessable bytes. Default: [`SystemEntropy`].
     pub fn entropy(mut self, entropy: impl Entropy) -> Self {
         self.entropy = Some(Arc::new(entropy));
         self
     }
 
-    /// Finishes the configuration.
+    /// Checks the configuration and builds the authenticator.
     ///
     /// # Errors
     ///
-    /// *Misuse*, saying what to do: an empty issuer or audience, a lifetime below one second or
-    /// beyond 400 days, a maximum lifetime shorter than the lifetime, a maximum length out of
-    /// range, others' tokens half described, or tokens that outlive what the revocation view keeps.
+    /// *Misuse*, with the remedy: an empty issuer or audience; a lifetime below one second or above
+    /// 400 days; a maximum lifetime shorter than the lifetime; a maximum length out of range; an
+    /// incomplete [`Interop`]; a retired key that is not in the ring; or tokens that outlive the
+    /// entries of the revocation view.
     pub fn build(self) -> Result<TokenAuthenticator<D>> {
         if self.issuer.is_empty() {
             return Err(Error::misuse(
@@ -178,7 +256,7 @@ impl<D> TokenBuilder<D> {
         }
         if self.audience.is_empty() {
             return Err(Error::misuse(
-                "the audience is empty: name the service that the tokens are for",
+                "the audience is empty: name the service that accepts the tokens",
             ));
         }
         let lifetime = whole_seconds("lifetime of a token", self.lifetime)?;
@@ -189,22 +267,22 @@ impl<D> TokenBuilder<D> {
         if max_lifetime < lifetime {
             return Err(Error::misuse(
                 "the maximum lifetime is shorter than the lifetime of a token: lengthen it, or \
-                 shorten the other",
+                 shorten the lifetime",
             ));
         }
-        if lifetime > ABSURD {
+        if lifetime > MAX_LIFETIME_SECS {
             return Err(Error::misuse(
-                "a token would live longer than 400 days: shorten its lifetime",
+                "the lifetime of a token is longer than 400 days: shorten it",
             ));
         }
-        if !(MIN_LENGTH..=LONGEST).contains(&self.max_length) {
+        if !(MIN_CHARS..=LONGEST).contains(&self.max_length) {
             return Err(Error::misuse(
                 "the maximum length of a token is out of range: choose 256 to 8192 characters",
             ));
         }
         let foreign = self.interop.map(Interop::check).transpose()?;
         let prefix = canonical::prefix(&self.issuer, &self.audience);
-        if prefix.len() * 2 + MIN_LENGTH > self.max_length {
+        if prefix.len() * 2 + MIN_CHARS > self.max_length {
             return Err(Error::misuse(
                 "issuer and audience leave no room for a user in a token: shorten them",
             ));
@@ -214,7 +292,7 @@ impl<D> TokenBuilder<D> {
             issuer: self.issuer,
             audience: self.audience,
             lifetime,
-            at_most: self.at_most,
+            caps_lifetime: self.caps_lifetime,
             max_lifetime,
             max_length: self.max_length,
         };
@@ -223,8 +301,8 @@ impl<D> TokenBuilder<D> {
             && view.longest().as_secs() < longest
         {
             return Err(Error::misuse(
-                "tokens would outlive what the revocation view keeps of them: give it the maximum \
-                 lifetime as its longest",
+                "tokens would outlive the entries of the revocation view: configure the view with \
+                 the maximum lifetime of the tokens as its longest",
             ));
         }
         Ok(TokenAuthenticator::new(
@@ -237,25 +315,26 @@ impl<D> TokenBuilder<D> {
         ))
     }
 
-    /// Access tokens of logins that last for `absolute` and are kept elsewhere.
+    /// Builds the access tokens of logins that last for `absolute` and are kept in a store.
     pub(crate) fn build_access(mut self, absolute: Duration) -> Result<TokenAuthenticator<D>> {
         if self.interop.is_some() {
             return Err(Error::misuse(
-                "tokens of others have no login to refresh: take them in a service of their own",
+                "tokens of other issuers have no login to refresh: accept them in a separate \
+                 `TokenAuthenticator`",
             ));
         }
         if self.max_lifetime.is_some_and(|max| max < absolute) {
             return Err(Error::misuse(
-                "the maximum lifetime of a login's tokens is shorter than the absolute lifetime \
-                 of the login: leave it out",
+                "the maximum lifetime of a login's tokens is shorter than the absolute timeout of \
+                 the login: leave it out",
             ));
         }
         self.max_lifetime = self.max_lifetime.or(Some(absolute.max(self.lifetime)));
-        self.at_most = true;
+        self.caps_lifetime = true;
         self.build()
     }
 
-    /// A hash of whose tokens they are, and of whom they are for.
+    /// Returns a hash of issuer and audience.
     pub(crate) fn addressees(&self) -> [u8; 16] {
         let prefix = canonical::prefix(&self.issuer, &self.audience);
         let mut hash = [0; 16];
@@ -263,27 +342,9 @@ impl<D> TokenBuilder<D> {
         hash
     }
 
-    /// How long one token lives.
-    pub(crate) fn each(&self) -> Duration {
+    /// Returns the lifetime of one token.
+    pub(crate) fn token_lifetime(&self) -> Duration {
         self.lifetime
-    }
-}
-
-impl<D> fmt::Debug for NeedsIssuer<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NeedsIssuer").finish_non_exhaustive()
-    }
-}
-
-impl<D> fmt::Debug for NeedsAudience<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NeedsAudience").finish_non_exhaustive()
-    }
-}
-
-impl<D> fmt::Debug for NeedsLifetime<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NeedsLifetime").finish_non_exhaustive()
     }
 }
 

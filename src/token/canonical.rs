@@ -444,7 +444,7 @@ mod tests {
             audience: "a".to_owned(),
             prefix: prefix("i", "a"),
             lifetime: 900,
-            at_most: false,
+            caps_lifetime: false,
             max_lifetime: 1_000,
             max_length: 4096,
         };

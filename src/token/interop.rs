@@ -30,7 +30,7 @@ const MAX_LEEWAY: u64 = 300;
 /// use std::time::Duration;
 /// use statewise::token::{Interop, Key, TokenAuthenticator};
 ///
-/// let auth = TokenAuthenticator::<()>::builder(Key::generate_hs256()?)
+/// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
 ///     .issuer("https://auth.example")
 ///     .audience("api")
 ///     .lifetime(Duration::from_secs(900))

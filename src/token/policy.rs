@@ -15,7 +15,7 @@ pub(crate) struct Policy {
     pub(crate) lifetime: u64,
     /// Whether no token lives longer, however long it says: what keeps the end of a login in mind
     /// does so for that long.
-    pub(crate) at_most: bool,
+    pub(crate) caps_lifetime: bool,
     /// Seconds for which a login may be carried on since the user proved who they are.
     pub(crate) max_lifetime: u64,
     /// Characters of a token, at most.
@@ -65,7 +65,7 @@ impl Policy {
         let signed_deadline = claims.abs.map_or(expires_at, |abs| abs.floor());
         let deadline = signed_deadline.min(self.deadline(authenticated_at));
         let mut expires_at = expires_at.min(deadline);
-        if self.at_most {
+        if self.caps_lifetime {
             expires_at = expires_at.min(issued_at.saturating_add(self.lifetime));
         }
         Ok(Facts {

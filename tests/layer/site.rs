@@ -67,7 +67,7 @@ pub(crate) fn rotating(store: &Store, clock: &ManualClock) -> Arc<SessionAuthent
     Arc::new(sessions.build().unwrap())
 }
 
-fn tokens_for(lifetime: u64, clock: &ManualClock) -> TokenBuilder<()> {
+fn tokens_for(lifetime: u64, clock: &ManualClock) -> TokenBuilder {
     let key = Key::hs256(&(1..=32).collect::<Vec<u8>>()).unwrap();
     TokenAuthenticator::builder(key)
         .issuer("https://auth.example")

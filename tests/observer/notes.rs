@@ -104,6 +104,7 @@ pub(crate) fn tokens_for<D>(audience: &str, clock: &ManualClock) -> TokenBuilder
         .lifetime(Duration::from_secs(900))
         .max_lifetime(Duration::from_secs(3600))
         .clock(clock.clone())
+        .with_data()
 }
 
 /// A log that can be cut off.

@@ -55,7 +55,7 @@ fn a_new_node_answers_nobody_before_it_has_caught_up() {
         .clock(old.clock.clone())
         .build()
         .unwrap();
-    let auth: TokenAuthenticator = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
+    let auth = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
         .issuer("https://auth.example")
         .audience("api")
         .lifetime(Duration::from_secs(900))

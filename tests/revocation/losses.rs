@@ -45,7 +45,7 @@ fn who_slept_says_what_nobody_else_knows() {
     // Short-lived facts, which go.
     let short = |node: &Node| {
         let clock = node.clock.clone();
-        let plain = TokenAuthenticator::<()>::builder(Key::hs256(&SECRET).unwrap())
+        let plain = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
             .issuer("https://auth.example")
             .audience("api")
             .lifetime(Duration::from_secs(1))

@@ -250,7 +250,7 @@ fn a_header_chooses_among_our_keys_and_nothing_else() {
     let ring = Keyring::new(other.clone())
         .verify_with(Key::hs256(&SECRET[1..33]).unwrap())
         .verify_with(key());
-    let auth: TokenAuthenticator = builder(ring, &clock).interop(hour()).build().unwrap();
+    let auth = builder(ring, &clock).interop(hour()).build().unwrap();
     let wrong_kid = Key::hs256(&SECRET[1..33]).unwrap().kid().to_owned();
     let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"sub":"alice","exp":{}}}"#, START + 60));
     for (header, cause) in [
@@ -318,7 +318,11 @@ fn what_it_says_becomes_an_identity() {
         START + 60,
         START - 100,
     );
-    let auth: TokenAuthenticator<Profile> = builder(key(), &clock).interop(hour()).build().unwrap();
+    let auth = builder(key(), &clock)
+        .with_data::<Profile>()
+        .interop(hour())
+        .build()
+        .unwrap();
     let caller = auth.verify_now(&foreign(&claims)).unwrap();
     assert_eq!(caller.data().plan, "pro");
     assert_eq!(caller.roles().collect::<Vec<_>>(), ["admin", "x"]);

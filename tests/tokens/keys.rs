@@ -28,7 +28,7 @@ fn what_a_key_does_follows_from_the_time() {
     let clock = Hands::at(START);
     let (first, second) = (key(), other(1));
     let ring = Keyring::new(first.clone()).then(second.clone(), at(START + 1000));
-    let auth: TokenAuthenticator = builder(ring, &clock).build().unwrap();
+    let auth = builder(ring, &clock).build().unwrap();
     let states = |seconds: u64| {
         let ring = auth.keyring();
         let state = |key: &Key| ring.state(key.kid(), at(seconds)).unwrap();
@@ -58,7 +58,7 @@ fn a_retired_key_verifies_nothing() {
     let ring = Keyring::new(other(1))
         .verify_with(key())
         .retire(key().kid(), at(START + 100));
-    let auth: TokenAuthenticator = builder(ring, &clock).build().unwrap();
+    let auth = builder(ring, &clock).build().unwrap();
     let old = token(&plain(&clock));
     clock.set(START + 99);
     assert!(auth.verify_now(&old).is_ok());
@@ -74,20 +74,20 @@ fn nothing_is_signed_that_could_not_be_verified() {
     let clock = Hands::at(START);
     let ends = |at_seconds: u64| {
         let ring = Keyring::new(key()).retire(key().kid(), at(START + at_seconds));
-        let auth: TokenAuthenticator = builder(ring, &clock).build().unwrap();
+        let auth = builder(ring, &clock).build().unwrap();
         now(auth.issue(Login::new("alice")))
     };
     assert!(ends(900).is_ok());
     assert!(ends(899).unwrap_err().is_misuse());
     assert!(ends(0).unwrap_err().is_misuse());
     let ring = Keyring::new(key()).retire("no such key", at(START));
-    assert!(builder::<()>(ring, &clock).build().unwrap_err().is_misuse());
+    assert!(builder(ring, &clock).build().unwrap_err().is_misuse());
 }
 
 #[test]
 fn a_key_is_known_before_it_signs() {
     let clock = Hands::at(START);
-    let auth: TokenAuthenticator = builder(key(), &clock).build().unwrap();
+    let auth = builder(key(), &clock).build().unwrap();
     for hasty in [
         Keyring::new(other(1)).verify_with(key()),
         Keyring::new(key()).then(other(1), at(START)),
@@ -114,7 +114,7 @@ fn rotation_under_load_refuses_nothing() {
         .into_iter()
         .map(|start| {
             let clock = Hands::at(start);
-            let auth: TokenAuthenticator = builder(other(0), &clock).build().unwrap();
+            let auth = builder(other(0), &clock).build().unwrap();
             (clock, Arc::new(auth), start)
         })
         .collect();

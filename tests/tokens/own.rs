@@ -23,7 +23,7 @@ fn what_is_issued_is_verified_under_each_algorithm() {
         (Algorithm::HS512, Key::hs512(&SECRET).unwrap()),
     ] {
         let kid = key.kid().to_owned();
-        let auth = builder::<()>(key, &clock).build().unwrap();
+        let auth = builder(key, &clock).build().unwrap();
         let login = Login::new("alice").role("admin").role("").device("phone");
         let issued = now(auth.issue(login)).unwrap();
         assert_eq!(issued.outcome(), Outcome::New);
@@ -71,7 +71,8 @@ fn what_is_issued_is_verified_under_each_algorithm() {
 #[test]
 fn the_wire_format_is_pinned() {
     let clock = Hands::at(START);
-    let auth = builder::<serde_json::Value>(key(), &clock)
+    let auth = builder(key(), &clock)
+        .with_data::<serde_json::Value>()
         .entropy(Counting::default())
         .build()
         .unwrap();
@@ -92,7 +93,7 @@ fn the_wire_format_is_pinned() {
         )
     );
     assert_eq!(token, GOLDEN);
-    let classed = now(builder::<()>(key(), &clock)
+    let classed = now(builder(key(), &clock)
         .entropy(Counting::default())
         .build()
         .unwrap()
@@ -137,7 +138,7 @@ const GOLDEN: &str = concat!(
 #[test]
 fn the_class_of_a_login_is_the_claim_acr() {
     let clock = Hands::at(START);
-    let auth = builder::<()>(key(), &clock)
+    let auth = builder(key(), &clock)
         .entropy(Counting::default())
         .build()
         .unwrap();
@@ -175,7 +176,7 @@ fn the_class_of_a_login_is_the_claim_acr() {
 fn no_byte_can_be_changed() {
     let clock = Hands::at(START);
     let strict = plain(&clock);
-    let interop = builder::<()>(key(), &clock)
+    let interop = builder(key(), &clock)
         .interop(Interop::from_any_issuer(Duration::from_secs(900)).audience("api"))
         .build()
         .unwrap();
@@ -245,7 +246,7 @@ fn a_rejection_names_its_cause() {
         let accepts = !matches!(cause, Rejection::Malformed | Rejection::UnacceptableHeader);
         assert_eq!(auth.is_well_formed(&presented), accepts);
     }
-    let other = builder::<()>(Key::generate_hs256().unwrap(), &clock)
+    let other = builder(Key::generate_hs256().unwrap(), &clock)
         .build()
         .unwrap();
     assert_eq!(
@@ -349,7 +350,7 @@ fn what_a_later_version_adds_is_kept_or_refused() {
 fn what_can_be_issued_can_be_refreshed() {
     let clock = Hands::at(START);
     let auth = |max_lifetime| {
-        builder::<()>(key(), &clock)
+        builder(key(), &clock)
             .max_lifetime(Duration::from_secs(max_lifetime))
             .max_length(512)
             .build()
@@ -535,7 +536,7 @@ fn revoking_says_until_when() {
     let over = now(auth.revoke(&early)).unwrap();
     assert_eq!(over, Revocation::Immediate);
     clock.set(START);
-    let with_others = builder::<()>(key(), &clock)
+    let with_others = builder(key(), &clock)
         .interop(Interop::from_any_issuer(Duration::from_secs(9000)).leeway(Duration::from_secs(9)))
         .build()
         .unwrap();
@@ -564,10 +565,10 @@ fn what_a_login_replaces_is_passed_over_unless_the_clock_fails() {
 fn keys_are_replaced_without_refusing_a_valid_token() {
     let clock = Hands::at(START);
     let (old, new) = (key(), Key::hs512(&SECRET).unwrap());
-    let before = builder::<()>(Keyring::new(old.clone()).verify_with(new.clone()), &clock)
+    let before = builder(Keyring::new(old.clone()).verify_with(new.clone()), &clock)
         .build()
         .unwrap();
-    let after = builder::<()>(
+    let after = builder(
         Keyring::new(new.clone())
             .verify_with(old.clone())
             .verify_with(old),
@@ -575,7 +576,7 @@ fn keys_are_replaced_without_refusing_a_valid_token() {
     )
     .build()
     .unwrap();
-    let done = builder::<()>(new, &clock).build().unwrap();
+    let done = builder(new, &clock).build().unwrap();
     let first = token_of(&now(before.issue(Login::new("alice"))).unwrap());
     let second = token_of(&now(after.refresh(&first)).unwrap());
     assert!(after.verify_now(&first).is_ok() && before.verify_now(&second).is_ok());
@@ -713,10 +714,19 @@ fn any_order_and_spelling_of_the_claims_means_the_same() {
 #[test]
 fn data_travels_and_survives_who_does_not_know_it() {
     let clock = Hands::at(START);
-    let profiles = builder::<Profile>(key(), &clock).build().unwrap();
-    let values = builder::<serde_json::Value>(key(), &clock).build().unwrap();
-    let numbers = builder::<u32>(key(), &clock).build().unwrap();
-    let options = builder::<Option<Profile>>(key(), &clock).build().unwrap();
+    let profiles = builder(key(), &clock)
+        .with_data::<Profile>()
+        .build()
+        .unwrap();
+    let values = builder(key(), &clock)
+        .with_data::<serde_json::Value>()
+        .build()
+        .unwrap();
+    let numbers = builder(key(), &clock).with_data::<u32>().build().unwrap();
+    let options = builder(key(), &clock)
+        .with_data::<Option<Profile>>()
+        .build()
+        .unwrap();
     let nothing = plain(&clock);
     let pro = Profile {
         plan: "pro".to_owned(),
@@ -778,14 +788,8 @@ fn the_place_in_the_revocation_log_is_carried_along() {
 #[test]
 fn what_is_too_large_is_refused_at_both_ends() {
     let clock = Hands::at(START);
-    let large = builder::<()>(key(), &clock)
-        .max_length(8192)
-        .build()
-        .unwrap();
-    let small = builder::<()>(key(), &clock)
-        .max_length(600)
-        .build()
-        .unwrap();
+    let large = builder(key(), &clock).max_length(8192).build().unwrap();
+    let small = builder(key(), &clock).max_length(600).build().unwrap();
     let with_device = |length: usize| Login::new("alice").device("d".repeat(length));
     let error = now(small.issue(with_device(500))).unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::TooLarge));
@@ -815,7 +819,8 @@ fn what_is_too_large_is_refused_at_both_ends() {
         let token = token_of(&now(large.issue(with_device(length))).unwrap());
         assert!(large.verify_now(&token).is_ok(), "{length}");
     }
-    let values = builder::<String>(key(), &clock)
+    let values = builder(key(), &clock)
+        .with_data::<String>()
         .max_length(8192)
         .build()
         .unwrap();
@@ -833,7 +838,7 @@ fn what_is_too_large_is_refused_at_both_ends() {
 fn an_outage_is_no_rejection_and_makes_no_token() {
     let clock = Hands::at(START);
     let entropy = Counting::default();
-    let auth = builder::<()>(key(), &clock)
+    let auth = builder(key(), &clock)
         .entropy(entropy.clone())
         .build()
         .unwrap();
@@ -939,7 +944,7 @@ fn what_is_no_key_is_refused() {
 
 #[test]
 fn what_makes_no_sense_is_not_built() {
-    type Build = TokenBuilder<()>;
+    type Build = TokenBuilder;
     let second = Duration::from_secs(1);
     let with = |issuer: &str, audience: &str, lifetime: Duration| -> Build {
         TokenAuthenticator::builder(key())
@@ -985,8 +990,9 @@ fn what_makes_no_sense_is_not_built() {
 fn nothing_that_is_printed_holds_a_secret() {
     let clock = Hands::at(START);
     let secret = key().reveal();
-    let builder =
-        builder::<String>(key(), &clock).interop(Interop::from_any_issuer(Duration::from_secs(9)));
+    let builder = builder(key(), &clock)
+        .with_data::<String>()
+        .interop(Interop::from_any_issuer(Duration::from_secs(9)));
     let built = format!("{builder:?}");
     let auth = builder.build().unwrap();
     let data = "private words".to_owned();

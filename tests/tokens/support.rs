@@ -89,8 +89,8 @@ pub(crate) fn key() -> Key {
     Key::hs256(&SECRET[..32]).unwrap()
 }
 
-pub(crate) fn builder<D>(keys: impl Into<Keyring>, clock: &Hands) -> TokenBuilder<D> {
-    TokenAuthenticator::<D>::builder(keys)
+pub(crate) fn builder(keys: impl Into<Keyring>, clock: &Hands) -> TokenBuilder {
+    TokenAuthenticator::builder(keys)
         .issuer("https://auth.example")
         .audience("api")
         .lifetime(Duration::from_secs(900))

@@ -141,6 +141,7 @@ where
         .issuer(ISSUER)
         .audience(AUDIENCE)
         .lifetime(std::time::Duration::from_secs(LIFE))
+        .with_data()
 }
 
 /// The token with another signature.

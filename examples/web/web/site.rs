@@ -169,7 +169,7 @@ fn rows(store: DemoStore, clock: &DemoClock) -> SessionBuilder<DemoStore, ()> {
         .clock(clock.clone())
 }
 
-fn tokens(minutes: u64, clock: &DemoClock) -> Result<TokenBuilder<()>> {
+fn tokens(minutes: u64, clock: &DemoClock) -> Result<TokenBuilder> {
     Ok(TokenAuthenticator::builder(Key::generate_hs256()?)
         .issuer("https://auth.example")
         .audience("demo")

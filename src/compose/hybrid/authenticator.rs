@@ -97,7 +97,7 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         let (mut access, mut refresh) = (access, refresh);
         let [idle, absolute] = refresh.lifetimes();
         // Within the overlap a refresh is no use: it replaces nothing.
-        if idle <= access.each().saturating_add(refresh.overlaps()) {
+        if idle <= access.token_lifetime().saturating_add(refresh.overlaps()) {
             return Err(Error::misuse(
                 "a login would go idle while its access token lives, as only refreshing is a use \
                  of it: make the idle lifetime several times as long",
