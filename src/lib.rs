@@ -1,5 +1,4 @@
-//! Who is calling? Sessions that the server remembers, and tokens that remember for it, behind one
-//! trait.
+//! Authentication for services: server-side sessions and signed tokens behind one trait.
 //!
 //! ```
 //! use std::time::Duration;
@@ -18,7 +17,7 @@
 //! # }
 //! ```
 //!
-//! The same with tokens: only the configuration changes.
+//! To use tokens instead, change only the configuration:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -39,39 +38,51 @@
 //! # }
 //! ```
 //!
-//! # The nouns
+//! # The main types
 //!
-//! - [`Authenticator`] is the contract that handlers are written against: issue, verify, refresh,
-//!   revoke. `Arc<dyn `[`DynAuthenticator`]`<D>>` is one too, so that a configuration file can
-//!   choose.
-//! - A [`Login`] goes in when a user has proven who they are; [`Issued`] comes out, with the
-//!   [`Credential`] for the client.
-//! - An [`Identity`] is who is calling, and only a verified credential makes one.
-//! - A [`Revocation`] says when a logout takes effect. Not every strategy can say "now".
-//! - An [`Observer`](observer::Observer) is told of all of it, where one is wanted.
-//! - An [`Error`] says who is to blame: the credential, a rule, an outage, or the configuration.
+//! - [`Authenticator`] is the trait that your handlers use: issue, verify, refresh, revoke.
+//!   `Arc<dyn `[`DynAuthenticator`]`<D>>` implements it too, so that a configuration file can choose
+//!   the strategy.
+//! - [`Login`] is the input: build one after a user has proven their identity. [`Issued`] is the
+//!   output, with the [`Credential`] for the client.
+//! - [`Identity`] is the verified caller. You get one by verifying a credential.
+//! - [`Revocation`] says when a logout takes effect. Some strategies cannot end a login at once.
+//! - [`Observer`](observer::Observer) receives events about logins, rejections and thefts.
+//! - [`Error`] is split by blame: the credential, a rule, an outage, or the configuration.
 //!
-//! [`hybrid`] has both at once, short tokens and a session that refreshes them, and [`migrating`]
-//! leads a running service from one strategy to another.
+//! [`hybrid`] combines both strategies: short access tokens, and a session that refreshes them.
+//! [`migrating`] moves a running service from one strategy to another.
 //!
 //! # Which strategy
 //!
 //! | | [`session`] | [`token`] |
 //! |---|---|---|
 //! | the server keeps | a record per login | one key |
-//! | the client keeps | 64 random characters | who it is, signed |
+//! | the client keeps | 64 random characters | signed claims |
 //! | memory on the server | grows with logins | constant |
 //! | a further node needs | the store | the key |
 //! | logout takes effect | at once | when the token expires, or with a [`revocation`] log within a stated bound |
-//! | verifying costs | a lookup, or with a [cache](store::CachedStore) none | a signature check, no I/O |
+//! | verification costs | a lookup, or with a [cache](store::CachedStore) no I/O | a signature check, no I/O |
 //!
-//! [`manual`] goes into what follows from each, into threats, and into writing a store.
+//! The [`manual`] explains how to choose, the threats, the [revocation protocol](manual::revocation),
+//! and has a [glossary](manual::glossary).
 //!
-//! # What it refuses to be
+//! # Pages for users, pages for implementers
 //!
-//! No passwords, no OAuth or OpenID Connect flows, no asymmetric or encrypted tokens, no runtime:
-//! nothing here spawns a task, sleeps or opens a connection. [`web`] reads credentials from requests
-//! and hands them out with answers: without a framework, as a layer of tower, or for axum.
+//! | you want to | read |
+//! |---|---|
+//! | authenticate callers | this page, [`session`], [`token`], [`web`] |
+//! | choose where sessions and revocations are kept | [`store`], [`revocation`] |
+//! | write a session store | [`store::contract`] |
+//! | write a revocation log | [`revocation::log`] |
+//! | write an authenticator | [`authenticator`] |
+//!
+//! # Scope
+//!
+//! statewise does not handle passwords, OAuth or OpenID Connect flows, and asymmetric or encrypted
+//! tokens. It has no runtime: it spawns no task, never sleeps and opens no connection. [`web`] reads
+//! credentials from requests and puts them into answers: without a framework, as a tower layer, or
+//! with extractors for axum.
 //!
 //! # Features
 //!

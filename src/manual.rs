@@ -1,72 +1,80 @@
-//! The manual: what is worth knowing beyond single items.
+//! The manual: choosing, changing and operating a strategy.
 //!
 //! # Choosing a strategy
 //!
-//! Ask how fast a logout must count. A stolen session dies the moment it is revoked; a stolen token
-//! works until it expires, and, where tokens may be refreshed, until its login's deadline:
-//! [`Revocation`](crate::Revocation) says so, and the `quickstart` example shows it. Then ask what
-//! a request may cost. A session costs a lookup in a store that every node must reach; a token
-//! costs arithmetic and nothing else.
+//! Answer two questions. First: how fast must a logout take effect? A stolen session dies the moment it
+//! is revoked. A stolen token works until it expires, or, if tokens can be refreshed, until the deadline
+//! of its login. A [revocation log](revocation) shortens that to a bound that you choose.
+//! [`Revocation`](crate::Revocation) tells you at run time, and the `quickstart` example shows both.
 //!
-//! Choose sessions for people in browsers, unless the store is out of reach. Choose tokens between
-//! services, at the edge, and for lifetimes of minutes. Choose both, [short tokens with a refresh
-//! session](crate::compose::hybrid), for apps that stay logged in for weeks and whose requests should ask no
-//! store. As handlers see only [`Authenticator`](crate::Authenticator), the choice can change.
+//! Second: what may a request cost? A session costs a lookup in a store that every node must reach. A
+//! token costs CPU time and no I/O.
 //!
-//! # Changing it
+//! - Use sessions for people in browsers, unless the nodes cannot reach a common store.
+//! - Use tokens between services, at the edge, and for lifetimes of minutes.
+//! - Use the [hybrid](crate::hybrid), short access tokens with a refresh credential, for apps that stay
+//!   logged in for weeks and whose requests should not query a store.
 //!
-//! [`Migrating`](crate::compose::migrating::Migrating) verifies what the old and the new strategy issued,
-//! issues what the new one does, and exchanges an old credential when its client refreshes. Put it
-//! in place of the old one on every node; when [`progress`](crate::compose::migrating::Migrating::progress)
-//! has seen no old credential on any node for as long as one lives, put the new one in its place.
-//! Back again works the same way. What the two issue must differ in shape: new tokens get a key of
-//! their own. If both obey a revocation log, it must be the same one.
+//! You can change your mind later: handlers see only [`Authenticator`](crate::Authenticator).
 //!
-//! A node that still runs the old strategy alone refuses new credentials: where nodes are replaced
-//! one by one, first let all of them verify both, as `Migrating::builder(new, old)` does without
-//! issuing anything new, and then turn the two around.
+//! # Changing the strategy
 //!
-//! # Threats, and what stands against them
+//! [`Migrating`](crate::migrating::Migrating) verifies the credentials of an old and a new strategy,
+//! issues new ones, and upgrades an old credential when its client refreshes it.
 //!
-//! | threat | answer |
+//! 1. Deploy `Migrating::builder(new, old)` to every node without issuing new credentials. A node that
+//!    still runs the old strategy alone rejects new credentials, so every node must know both first.
+//! 2. Deploy `Migrating` with the new strategy as the issuing one.
+//! 3. Watch [`progress`](crate::migrating::Migrating::progress). When no node has seen an old credential
+//!    for the lifetime of such a credential, deploy the new strategy alone.
+//!
+//! The same steps lead back. The credentials of the two strategies must differ in form: give new tokens a
+//! key of their own. If both strategies use a revocation log, it must be the same log.
+//!
+//! # Threats
+//!
+//! | threat | defense |
 //! |---|---|
-//! | a copy of the session table | it holds hashes of 128-bit secrets; nothing in it can be presented |
-//! | session fixation | [`Login::replaces`](crate::Login::replaces) ends what was presented before; an id is never taken from a client |
-//! | a late write after logout | no write but `create` makes a row, and handles are never reused |
-//! | a stolen session credential | where it is rotated in use ([`rotate_after`](crate::session::SessionBuilder::rotate_after)), the second holder is noticed, and the login ends |
-//! | a stolen refresh credential | the same, whenever it is presented after its successor was refreshed; [`hybrid`](crate::compose::hybrid) says where the two cannot be told apart |
-//! | one kind of credential in the place of another | session, refresh credential and access token differ in shape, in key and in what the store recognises |
-//! | `alg` confusion, `none`, `crit`, `jwk`, `jku`, `x5u`, `zip` | the header of our tokens is a constant that is compared, not parsed |
-//! | weak keys | [`Key`](crate::token::Key) refuses short, repeated, PEM and JWK input |
-//! | an outage | *unavailable*, never "nobody is logged in", never a fresh session |
-//! | guessing and timing | 128-bit secrets; proofs and signatures are compared in constant time |
-//! | oversized input | refused by length before it is decoded, hashed or looked up |
+//! | a leaked copy of the session table | it holds hashes of 128-bit secrets; none of them can be presented |
+//! | session fixation | [`Login::replaces`](crate::Login::replaces) ends the credential presented before; an id never comes from the client |
+//! | a late write after logout | only `create` inserts a row, and handles are never used twice |
+//! | a stolen session credential | with rotation ([`rotate_after`](crate::session::SessionBuilder::rotate_after)), the use of the replaced credential is detected and the login ends |
+//! | a stolen refresh credential | the same, as soon as it is presented after its successor was refreshed; [`hybrid`](crate::hybrid) states the limits |
+//! | one kind of credential presented as another | sessions, refresh credentials and access tokens differ in form, in key and in what the store recognizes |
+//! | `alg` confusion, `none`, `crit`, `jwk`, `jku`, `x5u`, `zip` | the header of our tokens is a constant that is compared and never parsed |
+//! | weak keys | [`Key`](crate::token::Key) refuses short and repeated bytes, PEM and JWK input |
+//! | an outage | the answer is *unavailable*, never "not logged in", and never a fresh session |
+//! | guessing and timing | secrets have 128 bits; proofs and signatures are compared in constant time |
+//! | oversized input | the length is checked before decoding, hashing or lookup |
 //! | secrets in logs | credentials and keys have no `Display` and a redacted `Debug` |
 //!
-//! Not answered here: a credential stolen together with the device, cross-site scripting in the
-//! application, and the transport. Use TLS.
+//! statewise does not defend against a credential stolen together with its device, cross-site scripting
+//! in your application, or an unencrypted connection. Use TLS.
 //!
 //! # Clocks
 //!
-//! All times are whole seconds of one [`Clock`](crate::clock::Clock). Sessions and our own tokens
-//! need no node to agree with another: `iat` is never compared with the time of day. An expiry
-//! counts from its very second: what expires at noon is over at noon. A clock that cannot tell the
-//! time, such as one before 1970, makes each act *unavailable*.
+//! All times are whole seconds of one [`Clock`](crate::clock::Clock). Nodes need not agree on the time to
+//! verify sessions and our own tokens: `iat` is never compared with the current time. A login with an
+//! expiry of noon is expired at noon. If the clock cannot tell the time, for example before 1970, every
+//! call answers *unavailable*.
 //!
 //! # Writing a store
 //!
-//! Keep [`Record::encode`](crate::store::contract::Record::encode) under the handle. Every change is a
-//! method of [`Record`](crate::store::contract::Record): read, change, and write back only if nobody else
-//! wrote in between; on conflict, read again. Index the subject. Then run the laws of the `testkit`
-//! feature on it.
+//! See [`store::contract`](crate::store::contract). In short: keep the bytes of
+//! [`Record::encode`](crate::store::contract::Record::encode) under the handle and index the subject.
+//! To change a record, read it, apply a method of [`Record`](crate::store::contract::Record), and write it
+//! back only if no other writer changed it in between; on conflict, read again. Then run the laws of the
+//! `testkit` feature against your store.
 //!
 //! # Operating
 //!
-//! Put an [`Observed`](crate::Observed) around the authenticator to see what it does, with
-//! the features `tracing` and `metrics` or an observer of your own. Wake somebody for a theft, for a
-//! view that is stale, and for rejections as `bad_signature` in numbers.
+//! Wrap the authenticator in [`Observed`](crate::Observed) to see its events, with the features `tracing`
+//! and `metrics` or with an observer of your own. Alert on thefts, on a stale view, and on a rise of
+//! `bad_signature` rejections.
 //!
-//! Run [`upkeep`](crate::Authenticator::upkeep) with your runtime's sleep. It gives back the space
-//! of sessions that are over; nothing depends on it for safety. A
-//! [`MemoryStore`](crate::store::MemoryStore) that is full of live sessions refuses logins and ends
-//! none, so size it for the peak.
+//! Call [`upkeep`](crate::Authenticator::upkeep) once and spawn it with your runtime's sleep. It frees the
+//! space of expired sessions. Safety does not depend on it. A full
+//! [`MemoryStore`](crate::store::MemoryStore) refuses new logins rather than ending live ones, so size it
+//! for the peak.
+
+pub mod glossary;
