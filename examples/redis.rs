@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use statewise::session::SessionAuthenticator;
-use statewise::store::RedisStore;
+use statewise::store::{Redis, RedisStore};
 use statewise::{Authenticator, Login};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -15,15 +15,12 @@ type Sessions = SessionAuthenticator<RedisStore<redis::aio::ConnectionManager>>;
 /// What both processes do at their start.
 async fn connect(url: &str) -> Result<Sessions, Failure> {
     let connection = redis::Client::open(url)?.get_connection_manager().await?;
-    let store = RedisStore::builder(connection)
+    let redis = Redis::over(connection)
         .prefix("statewise-example:")
         .build()?;
-    // A service that must not forget a logout calls `store.require_durable()` here.
-    println!(
-        "  keeps after a crash: {:?}",
-        store.durability().await?.crash
-    );
-    Ok(SessionAuthenticator::builder(store)
+    // If a crash must not undo a logout, call `redis.require_durable()` here.
+    println!("  survives a crash: {:?}", redis.durability().await?.crash);
+    Ok(SessionAuthenticator::builder(redis.sessions())
         .idle(Duration::from_secs(30 * 60))
         .absolute(Duration::from_secs(12 * 3600))
         .build()?)

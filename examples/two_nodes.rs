@@ -142,8 +142,7 @@ mod on_redis {
     use std::process::{Command, Stdio};
     use std::sync::mpsc;
 
-    use statewise::revocation::RedisLog;
-    use statewise::store::RedisStore;
+    use statewise::store::Redis;
 
     use super::{Failure, Node, other_node, this_node};
 
@@ -151,9 +150,8 @@ mod on_redis {
 
     async fn node(url: &str) -> Result<Node, Failure> {
         let connection = redis::Client::open(url)?.get_connection_manager().await?;
-        let log = RedisLog::builder(connection.clone()).prefix(PREFIX);
-        let store = RedisStore::builder(connection).prefix(PREFIX);
-        Node::start(log.build()?, store.build()?).await
+        let redis = Redis::over(connection).prefix(PREFIX).build()?;
+        Node::start(redis.revocations(), redis.sessions()).await
     }
 
     pub(super) async fn run(url: &str) -> Result<(), Failure> {

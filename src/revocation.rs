@@ -84,7 +84,7 @@ pub use crate::backend::memory::MemoryLog;
 pub use crate::backend::redb::RedbLog;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
-pub use crate::backend::redis::{RedisLog, RedisLogBuilder};
+pub use crate::backend::redis::RedisLog;
 #[cfg(feature = "sqlx-mysql")]
 pub use crate::backend::sql::mysql::{MySqlLog, MySqlLogBuilder};
 #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]

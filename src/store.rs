@@ -54,7 +54,7 @@ pub use crate::backend::memory::MemoryStore;
 pub use crate::backend::redb::{RedbBuilder, RedbStore};
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
-pub use crate::backend::redis::{RedisStore, RedisStoreBuilder};
+pub use crate::backend::redis::{Redis, RedisBuilder, RedisStore};
 #[cfg(feature = "sqlx-mysql")]
 pub use crate::backend::sql::mysql::{self, MySqlBuilder, MySqlStore};
 #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use support::servers::guard::{Guard, is_running, tree};
 use support::servers::mariadb::MariaDb;
 use support::servers::postgres::Postgres;
-use support::servers::redis::{Cluster, Redis};
+use support::servers::redis::{Cluster, RedisServer};
 use support::servers::wait_until;
 
 /// Set in the process that is to be killed.
@@ -57,7 +57,7 @@ macro_rules! lives_and_dies {
     };
 }
 
-lives_and_dies!(redis, Redis);
+lives_and_dies!(redis, RedisServer);
 lives_and_dies!(postgres, Postgres);
 lives_and_dies!(mariadb, MariaDb);
 
@@ -81,7 +81,7 @@ fn a_cluster_of_three_and_three() {
 
 #[test]
 fn a_server_whose_folder_is_gone_says_so() {
-    let Some(server) = Redis::start() else {
+    let Some(server) = RedisServer::start() else {
         return;
     };
     server.kill9();
@@ -110,7 +110,7 @@ fn to_be_killed() {
             println!("server {pid} {} {}", guard.pid(), guard.folder().display());
         }
     };
-    if let Some(server) = Redis::start() {
+    if let Some(server) = RedisServer::start() {
         says(server.guard(), &[server.pid()]);
         std::mem::forget(server);
     }
@@ -227,7 +227,7 @@ fn a_killed_guard_leaves_no_server_behind() {
     if !kernel_ends_servers() {
         return;
     }
-    if let Some(server) = Redis::start() {
+    if let Some(server) = RedisServer::start() {
         let (pid, folder) = (server.pid(), server.folder().to_owned());
         server.guard().kill_itself();
         wait_until(|| if is_running(pid) { Err(pid) } else { Ok(()) }).unwrap();

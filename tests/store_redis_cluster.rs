@@ -20,7 +20,7 @@ use statewise::store::contract::{Load, Scope, SessionStore};
 use statewise::store::{RedisStore, Survives};
 use statewise::testkit::{LogFixture, Sample, StoreFixture};
 
-use common::{PATIENT, patient, prefix, run, shift, shift_log, spread};
+use common::{PATIENT, patient, prefix, run, shift, shift_log, spread, store};
 use support::servers::redis::Cluster;
 
 #[path = "stores/cached.rs"]
@@ -67,7 +67,7 @@ impl StoreFixture for Fixture {
     const SWEEPS: bool = false;
 
     async fn open(&self) -> Self::Store {
-        patient(connect(cluster().unwrap()).await).build().unwrap()
+        store(connect(cluster().unwrap()).await)
     }
 
     async fn advance(&self, store: &Self::Store, by: Duration) {
@@ -124,8 +124,8 @@ impl LogFixture for LogOnCluster {
 }
 
 async fn log(prefix: &str) -> RedisLog<ClusterConnection> {
-    let builder = RedisLog::builder(connect(cluster().unwrap()).await).prefix(prefix);
-    builder.deadline(PATIENT).build().unwrap()
+    let redis = patient(connect(cluster().unwrap()).await).prefix(prefix);
+    redis.build().unwrap().revocations()
 }
 
 mod log_laws {
@@ -206,7 +206,7 @@ impl<'c> Move<'c> {
 fn a_slot_that_moves() {
     let Some(cluster) = cluster() else { return };
     run(async {
-        let store = patient(connect(cluster).await).build().unwrap();
+        let store = store(connect(cluster).await);
         let rows = [1, 2, 3].map(|_| Sample::of("moving").at(NOW));
         for row in &rows {
             let _ = store.create(row, Limit::Unlimited, NOW).await.unwrap();
@@ -227,8 +227,9 @@ fn a_slot_that_moves() {
         }
 
         // Not within its deadline: unavailable, and nothing was done.
-        let hasty = RedisStore::builder(connect(cluster).await).prefix(store.prefix());
+        let hasty = patient(connect(cluster).await).prefix(store.prefix());
         let hasty = hasty.deadline(Duration::from_millis(300)).build().unwrap();
+        let hasty = hasty.sessions();
         let failed = hasty.remove_subject("moving", Scope::all(), NOW).await;
         assert!(failed.is_err_and(|error| error.is_unavailable()));
         for row in &rows {
@@ -261,8 +262,8 @@ fn a_slot_that_moves() {
 fn says_what_survives_a_crash() {
     let Some(cluster) = cluster() else { return };
     run(async {
-        let store = patient(connect(cluster).await).build().unwrap();
-        let crash = async || store.durability().await.unwrap().crash;
+        let redis = patient(connect(cluster).await).build().unwrap();
+        let crash = async || redis.durability().await.unwrap().crash;
         assert_eq!(crash().await, Survives::NotAll);
         let set = |name: &str, value: &str| {
             for node in 0..cluster.ports().len() {
@@ -285,9 +286,9 @@ fn says_what_survives_a_crash() {
 fn a_late_save_does_not_undo_a_logout() {
     let Some(cluster) = cluster() else { return };
     run(async {
-        let one = patient(connect(cluster).await).build().unwrap();
+        let one = store(connect(cluster).await);
         let other = patient(connect(cluster).await).prefix(one.prefix());
-        let nodes = [one, other.build().unwrap()];
+        let nodes = [one, other.build().unwrap().sessions()];
         late_save::a_late_save_does_not_undo_a_logout(nodes).await;
     });
 }
@@ -296,7 +297,7 @@ fn a_late_save_does_not_undo_a_logout() {
 fn a_call_may_be_dropped_at_every_step() {
     let Some(cluster) = cluster() else { return };
     run(async {
-        let store = patient(connect(cluster).await).build().unwrap();
+        let store = store(connect(cluster).await);
         dropped::may_be_dropped_at_every_step(&store).await;
     });
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use statewise::revocation::log::DynRevocationLog;
 
 use crate::support::servers::postgres::Postgres;
-use crate::support::servers::redis::Redis;
+use crate::support::servers::redis::RedisServer;
 
 #[derive(Clone, Copy)]
 pub enum Kind {
@@ -16,7 +16,7 @@ pub enum Kind {
 
 /// A private server, gone when this is dropped.
 pub enum Server {
-    Redis(Redis),
+    Redis(RedisServer),
     Postgres(Postgres),
 }
 
@@ -61,7 +61,7 @@ impl Kind {
 
     pub fn serve(self) -> Option<Server> {
         match self {
-            Self::Redis => Redis::start().map(Server::Redis),
+            Self::Redis => RedisServer::start().map(Server::Redis),
             Self::Postgres => Postgres::start().map(Server::Postgres),
         }
     }
@@ -73,8 +73,8 @@ impl Kind {
             Self::Redis => {
                 let client = redis::Client::open(format!("unix://{}", socket.display())).unwrap();
                 let connection = client.get_connection_manager().await.unwrap();
-                let log = statewise::revocation::RedisLog::builder(connection);
-                Arc::new(log.build().unwrap())
+                let redis = statewise::store::Redis::over(connection).build().unwrap();
+                Arc::new(redis.revocations())
             }
             #[cfg(feature = "tokio-postgres")]
             Self::Postgres => {

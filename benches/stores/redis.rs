@@ -4,14 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::Value;
 use redis::aio::ConnectionManager;
-use statewise::store::RedisStore;
+use statewise::store::Redis;
 
 use crate::acts::{Backend, EACH, ROW, Raw};
 use crate::harness::Row;
 use crate::harness::options::Options;
 use crate::harness::served::{Aim, Line, runtime};
 use crate::site::Counter;
-use crate::support::servers::redis::Redis;
+use crate::support::servers::redis::RedisServer;
 
 pub const NAME: &str = "redis";
 const CLIENT: &str = "raw GETEX";
@@ -58,7 +58,7 @@ impl Raw for Commands {
     }
 }
 
-struct Statistics<'a>(&'a Redis);
+struct Statistics<'a>(&'a RedisServer);
 
 impl Counter for Statistics<'_> {
     /// All but the question itself.
@@ -74,7 +74,7 @@ impl Counter for Statistics<'_> {
 }
 
 /// What a client sends: a script counts as one, whatever it does.
-struct Trips<'a>(&'a Redis);
+struct Trips<'a>(&'a RedisServer);
 
 impl Counter for Trips<'_> {
     fn known(&self) -> u64 {
@@ -94,7 +94,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     if !crate::wants(NAME, options) {
         return Vec::new();
     }
-    let Some(server) = Redis::start() else {
+    let Some(server) = RedisServer::start() else {
         return Vec::new();
     };
     let runtime = runtime();
@@ -104,7 +104,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
         name: NAME,
         client: CLIENT,
         raw: Commands(connect()),
-        open: || RedisStore::builder(connect()).build().unwrap(),
+        open: || Redis::over(connect()).build().unwrap().sessions(),
         counter: Some(&Statistics(&server)),
         trips: Some(&Trips(&server)),
         verify: &[Aim::Commands(1.0), Aim::Latency(1.1), Aim::Throughput(0.85)],

@@ -1,5 +1,6 @@
-//! What the store and the log in Redis have in common.
+//! Sessions and revocations in Redis or Valkey.
 
+pub(crate) mod builder;
 pub(crate) mod durability;
 pub(crate) mod keys;
 pub(crate) mod link;
@@ -7,5 +8,145 @@ pub(crate) mod log;
 pub(crate) mod script;
 pub(crate) mod store;
 
-pub use log::{RedisLog, RedisLogBuilder};
-pub use store::{RedisStore, RedisStoreBuilder};
+use std::fmt;
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
+
+use ::redis::aio::ConnectionLike;
+
+use crate::backend::durability::{Durability, Survives};
+use crate::backend::redis::keys::Keys;
+use crate::backend::redis::link::Link;
+use crate::backend::redis::store::uses::Uses;
+use crate::error::Result;
+
+pub use builder::RedisBuilder;
+pub use log::RedisLog;
+pub use store::RedisStore;
+
+/// Redis or Valkey, or a Cluster of them, over the application's own connection: a
+/// `ConnectionManager`, a `MultiplexedConnection`, a `ClusterConnection`, or a type of your own.
+///
+/// Gives you a [`RedisStore`] for sessions and a [`RedisLog`] for revocations. Both use the same
+/// key prefix, and their keys are disjoint.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use statewise::revocation::RevocationView;
+/// use statewise::session::SessionAuthenticator;
+/// use statewise::store::Redis;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = redis::Client::open("redis://127.0.0.1")?;
+/// let redis = Redis::over(client.get_connection_manager().await?)
+///     .prefix("shop:")
+///     .build()?;
+/// // Refuses to start if a crash of the server could undo a logout.
+/// redis.require_durable().await?;
+///
+/// let auth = SessionAuthenticator::<_, ()>::builder(redis.sessions())
+///     .idle(Duration::from_secs(30 * 60))
+///     .absolute(Duration::from_secs(12 * 3600))
+///     .build()?;
+/// let view = RevocationView::builder(redis.revocations())
+///     .longest(Duration::from_secs(12 * 3600))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Requires tokio with its timer enabled, and Redis 6.2 or newer.
+///
+/// A `ConnectionManager` pauses between attempts to reconnect, longer each time. Once the server is
+/// back, sessions stay unavailable until the next attempt: set
+/// `ConnectionManagerConfig::set_max_delay` to bound that.
+///
+/// # Replicas
+///
+/// Nothing is read from a replica, because a replica may lag behind and still hold a removed row. A
+/// primary that is cut off from its replicas may answer reads until it notices. Set
+/// `min-replicas-to-write`: the primary then refuses writes, verifications and
+/// [`fence`](crate::revocation::log::RevocationLog::fence), too. Have the view fence.
+pub struct Redis<C> {
+    link: Arc<Link<C>>,
+    keys: Arc<Keys>,
+    /// Allocated by the first store: a log does not need it.
+    uses: Arc<LazyLock<Uses>>,
+    assume_durable: bool,
+}
+
+impl<C> Redis<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
+    /// Begins the configuration of a server behind `connection`, which is cloned for each call.
+    pub fn over(connection: C) -> RedisBuilder<C> {
+        RedisBuilder::new(connection)
+    }
+
+    /// Returns a store for sessions. All stores of one `Redis` share their connection and their
+    /// memory of noted uses.
+    #[must_use]
+    pub fn sessions(&self) -> RedisStore<C> {
+        RedisStore::new(self)
+    }
+
+    /// Returns a log for revocations.
+    #[must_use]
+    pub fn revocations(&self) -> RedisLog<C> {
+        RedisLog::new(self)
+    }
+
+    /// Returns what the server keeps of acknowledged writes, by its current configuration.
+    ///
+    /// | configuration | after a crash |
+    /// |---|---|
+    /// | `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no` | all |
+    /// | any other | not all: about the last second is lost, or everything since the last snapshot |
+    /// | `CONFIG` forbidden, as by many hosting services | unknown |
+    /// | a Cluster whose nodes all have an append-only file | unknown: a client cannot ask each node |
+    ///
+    /// After a failover it is always *not all*: the server answers the client before its replicas
+    /// have the write. With `min-replicas-to-write` a primary without replicas refuses writes, and
+    /// verifications too, after `min-replicas-max-lag`.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the server could not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn durability(&self) -> Result<Durability> {
+        let act = pin!(durability::crash(&self.link));
+        let crash = self.link.within(act).await?;
+        Ok(Durability::new(crash, Survives::NotAll))
+    }
+
+    /// Fails unless every acknowledged write survives a crash of the server. Call it at the start of
+    /// a service in which a crash must not undo a logout. An unknown durability fails too, unless
+    /// you set [`assume_durable`](RedisBuilder::assume_durable).
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the server is configured to lose acknowledged writes, or its configuration is
+    /// unknown; *unavailable* if it could not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn require_durable(&self) -> Result<()> {
+        self.durability().await?.require(self.assume_durable)
+    }
+}
+
+impl<C> fmt::Debug for Redis<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the connection: an application's own type might show its password.
+        f.debug_struct("Redis")
+            .field("prefix", &self.keys.prefix())
+            .field("deadline", &self.link.deadline())
+            .field("assume_durable", &self.assume_durable)
+            .finish_non_exhaustive()
+    }
+}

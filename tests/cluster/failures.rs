@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use redis::cluster_async::ClusterConnection;
 use statewise::clock::Timestamp;
 use statewise::session::{Limit, SessionAuthenticator};
-use statewise::store::RedisStore;
 use statewise::store::contract::{Load, Record, SessionStore, Touch};
+use statewise::store::{Redis, RedisStore};
 use statewise::testkit::Sample;
 use statewise::{Authenticator, Login};
 
-use crate::common::{PATIENT, patient, run};
+use crate::common::{PATIENT, run, store};
 use crate::support::servers::redis::Cluster;
 use crate::support::servers::wait_until;
 use crate::{PRIMARIES, connect};
@@ -55,13 +55,11 @@ fn a_verification_is_one_command() {
         return;
     };
     run(async {
-        let auth = SessionAuthenticator::<_, ()>::builder(
-            patient(connect(&cluster).await).build().unwrap(),
-        )
-        .idle(Duration::from_secs(1_800))
-        .absolute(Duration::from_secs(12 * 3_600))
-        .build()
-        .unwrap();
+        let auth = SessionAuthenticator::<_, ()>::builder(store(connect(&cluster).await))
+            .idle(Duration::from_secs(1_800))
+            .absolute(Duration::from_secs(12 * 3_600))
+            .build()
+            .unwrap();
         let mut sessions = Vec::new();
         for user in 0..30 {
             let login = Login::new(format!("user {user}"));
@@ -136,7 +134,7 @@ fn a_primary_that_hangs_and_dies() {
         return;
     };
     run(async {
-        let patient = patient(connect(&cluster).await).build().unwrap();
+        let patient = store(connect(&cluster).await);
         let mut rows = Vec::new();
         for user in 0..30 {
             let row = Sample::of(format!("user {user}")).at(NOW);
@@ -150,8 +148,9 @@ fn a_primary_that_hangs_and_dies() {
             rows.collect::<Vec<_>>()
         });
         assert!(!lost.is_empty() && lost.len() + others.len() == rows.len());
-        let store = RedisStore::builder(connect(&cluster).await).prefix(patient.prefix());
-        let store = store.deadline(Duration::from_millis(500)).build().unwrap();
+        let redis = Redis::over(connect(&cluster).await).prefix(patient.prefix());
+        let redis = redis.deadline(Duration::from_millis(500)).build().unwrap();
+        let store = redis.sessions();
         assert_come_back(&store, &rows).await;
 
         cluster.pause(0);

@@ -12,13 +12,13 @@ use std::time::Duration;
 use statewise::authenticator::BoxFuture;
 use statewise::clock::{SystemClock, Timestamp};
 use statewise::store::contract::{Handle, Load, Page, Record, Rotated, Rotation, SessionStore};
-use statewise::store::{RedbStore, RedisStore};
+use statewise::store::{RedbStore, Redis, RedisStore};
 use statewise::{Authenticator, Error, Issued, Login, Outcome, Rejection, Result};
 
 use super::common::{PATIENT, managed};
 use super::folder::Folder;
 use super::support::servers::postgres::Postgres;
-use super::support::servers::redis::Redis;
+use super::support::servers::redis::RedisServer;
 use super::{RUNTIME, hybrid, postgres};
 
 /// Where the store of the service to be killed is, and what is presented to it.
@@ -87,8 +87,8 @@ async fn refresh_for_ever(store: impl SessionStore, presented: &str) {
 
 async fn redis(url: String) -> RedisStore<::redis::aio::ConnectionManager> {
     let connection = managed(::redis::Client::open(url).unwrap()).await;
-    let builder = RedisStore::builder(connection);
-    builder.deadline(PATIENT).build().unwrap()
+    let redis = Redis::over(connection).deadline(PATIENT);
+    redis.build().unwrap().sessions()
 }
 
 /// Lets a service refresh, and kills it when it has rotated and not answered.
@@ -141,7 +141,8 @@ async fn one_successor<S: SessionStore>(name: &str, store: Arc<S>, lost: &Issued
 
 #[test]
 fn a_service() {
-    let (Some(redis_server), Some(postgres_server)) = (Redis::start(), Postgres::start()) else {
+    let (Some(redis_server), Some(postgres_server)) = (RedisServer::start(), Postgres::start())
+    else {
         return;
     };
     let folder = Folder::in_memory();
@@ -209,7 +210,7 @@ async fn until_it_answers(store: &impl SessionStore) {
 
 #[test]
 fn a_durable_store() {
-    let redis_server = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let redis_server = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let (Some(redis_server), Some(postgres_server)) = (redis_server, Postgres::with(&[])) else {
         return;
     };
@@ -239,7 +240,7 @@ fn a_durable_store() {
 /// A store that forgets: the client is told to log in again, and nobody is called a thief.
 #[test]
 fn a_store_that_forgets() {
-    let Some(server) = Redis::start() else {
+    let Some(server) = RedisServer::start() else {
         return;
     };
     let server = Arc::new(server);

@@ -154,15 +154,15 @@ fn redb() {
 #[test]
 fn redis() {
     use super::common::{PATIENT, multiplexed};
-    use statewise::store::RedisStore;
+    use statewise::store::Redis;
 
-    let Some(server) = super::support::servers::redis::Redis::start() else {
+    let Some(server) = super::support::servers::redis::RedisServer::start() else {
         return;
     };
     RUNTIME.block_on(async {
         let open = async || {
-            let builder = RedisStore::builder(multiplexed(&server).await);
-            Arc::new(builder.deadline(PATIENT).build().unwrap())
+            let redis = Redis::over(multiplexed(&server).await).deadline(PATIENT);
+            Arc::new(redis.build().unwrap().sessions())
         };
         on("Redis", [open().await, open().await]).await;
     });

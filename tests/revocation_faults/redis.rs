@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::ConnectionManagerConfig;
-use statewise::revocation::RedisLog;
 use statewise::revocation::log::DynRevocationLog;
+use statewise::store::Redis;
 
 use crate::site::{DEADLINE, Site};
-use crate::support::servers::redis::Redis;
+use crate::support::servers::redis::RedisServer;
 
-impl Site for Redis {
+impl Site for RedisServer {
     const END: &str = "TERM";
 
     fn start() -> Option<Self> {
@@ -52,11 +52,11 @@ impl Site for Redis {
             .set_min_delay(Duration::from_millis(5))
             .set_max_delay(Duration::from_millis(100));
         let connection = client.get_connection_manager_with_config(config);
-        let log = RedisLog::builder(connection.await.unwrap());
-        Arc::new(log.deadline(DEADLINE).build().unwrap())
+        let redis = Redis::over(connection.await.unwrap()).deadline(DEADLINE);
+        Arc::new(redis.build().unwrap().revocations())
     }
 
     async fn set_up(&self) {}
 }
 
-crate::cases::on!(Redis);
+crate::cases::on!(RedisServer);

@@ -18,10 +18,10 @@ use redis::aio::{
     ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection,
 };
 use statewise::authenticator::BoxFuture;
-use statewise::store::{RedisStore, RedisStoreBuilder};
+use statewise::store::{Redis, RedisBuilder, RedisStore};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::servers::redis::Redis;
+use crate::support::servers::redis::RedisServer;
 
 /// Longer than any machine is busy: what is unavailable by its slowness is no fault of a store.
 pub(crate) const PATIENT: Duration = Duration::from_secs(60);
@@ -58,12 +58,12 @@ pub(crate) fn prefix() -> String {
     format!("test {}:", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub(crate) fn client(server: &Redis) -> redis::Client {
+pub(crate) fn client(server: &RedisServer) -> redis::Client {
     redis::Client::open(server.url()).expect("a url of a socket")
 }
 
 /// A connection that many tasks share.
-pub(crate) async fn multiplexed(server: &Redis) -> MultiplexedConnection {
+pub(crate) async fn multiplexed(server: &RedisServer) -> MultiplexedConnection {
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let client = client(server);
     let connection = client.get_multiplexed_async_connection_with_config(&config);
@@ -71,7 +71,7 @@ pub(crate) async fn multiplexed(server: &Redis) -> MultiplexedConnection {
 }
 
 /// A connection that comes back.
-pub(crate) async fn manager(server: &Redis) -> ConnectionManager {
+pub(crate) async fn manager(server: &RedisServer) -> ConnectionManager {
     managed(client(server)).await
 }
 
@@ -86,14 +86,20 @@ pub(crate) async fn managed(client: redis::Client) -> ConnectionManager {
     connection.await.expect("a connection")
 }
 
-/// A store with keys of its own, which waits for a busy machine.
-pub(crate) fn patient<C>(connection: C) -> RedisStoreBuilder<C>
+/// Builder with a prefix of its own, and a deadline for a busy machine.
+pub(crate) fn patient<C>(connection: C) -> RedisBuilder<C>
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
-    RedisStore::builder(connection)
-        .prefix(prefix())
-        .deadline(PATIENT)
+    Redis::over(connection).prefix(prefix()).deadline(PATIENT)
+}
+
+/// Store with a prefix of its own, and a deadline for a busy machine.
+pub(crate) fn store<C>(connection: C) -> RedisStore<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
+    patient(connection).build().unwrap().sessions()
 }
 
 /// Shortens the life of all keys with a prefix: what time does. A script, to be one step, which
@@ -130,21 +136,20 @@ pub(crate) fn shift_log<'a>(prefix: &'a str, by: &'a str) -> [&'a str; 5] {
 
 /// A fresh store on a server, and another one on a connection of its own that sees the same keys:
 /// as two nodes of a service have them.
-pub(crate) async fn two_nodes(server: &Redis) -> [RedisStore<MultiplexedConnection>; 2] {
-    let one = patient(multiplexed(server).await).build().unwrap();
+pub(crate) async fn two_nodes(server: &RedisServer) -> [RedisStore<MultiplexedConnection>; 2] {
+    let one = store(multiplexed(server).await);
     let other = patient(multiplexed(server).await).prefix(one.prefix());
-    let other = other.build().unwrap();
-    [one, other]
+    [one, other.build().unwrap().sessions()]
 }
 
 /// The keys of a store that hold rows.
-pub(crate) fn row_keys(server: &Redis, prefix: &str) -> Vec<String> {
+pub(crate) fn row_keys(server: &RedisServer, prefix: &str) -> Vec<String> {
     let keys = server.ask(&["KEYS", &format!("{prefix}*:s:*")]).unwrap();
     keys.lines().map(str::to_owned).collect()
 }
 
 /// How often the server ran each command since its statistics were reset.
-pub(crate) fn commands(server: &Redis) -> Vec<(String, u64)> {
+pub(crate) fn commands(server: &RedisServer) -> Vec<(String, u64)> {
     let stats = server.ask(&["INFO", "commandstats"]).unwrap();
     let calls = |line: &str| {
         let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;

@@ -9,17 +9,17 @@ use statewise::store::contract::{Load, SessionStore, Touch};
 use statewise::testkit::{ManualClock, Sample};
 use statewise::{Authenticator, Login, Outcome};
 
-use crate::common::{commands, multiplexed, patient, row_keys, run, shift, two_nodes};
-use crate::support::servers::redis::Redis;
+use crate::common::{commands, multiplexed, patient, row_keys, run, shift, store, two_nodes};
+use crate::support::servers::redis::RedisServer;
 
 const IDLE: u64 = 1_800;
 
 /// The counts are the whole server's, so that each of these tests has one of its own.
-fn server() -> Option<Redis> {
-    Redis::start()
+fn server() -> Option<RedisServer> {
+    RedisServer::start()
 }
 
-fn reset(server: &Redis) {
+fn reset(server: &RedisServer) {
     server.ask(&["CONFIG", "RESETSTAT"]).unwrap();
 }
 
@@ -82,7 +82,7 @@ fn a_refresh_is_one_trip() {
     let Some(server) = server() else { return };
     run(async {
         let clock = ManualClock::default();
-        let store = patient(multiplexed(&server).await).build().unwrap();
+        let store = store(multiplexed(&server).await);
         let auth = SessionAuthenticator::<_, ()>::builder(store)
             .idle(Duration::from_secs(IDLE))
             .absolute(Duration::from_secs(12 * 3_600))
@@ -119,7 +119,7 @@ fn a_refresh_is_one_trip() {
 fn a_use_is_written_now_and_then() {
     let Some(server) = server() else { return };
     run(async {
-        let store = patient(multiplexed(&server).await).build().unwrap();
+        let store = store(multiplexed(&server).await);
         let clock = ManualClock::default();
         let now = || clock.now().unwrap();
         let row = Sample::of("alice").idle(800).at(now());
@@ -155,12 +155,12 @@ fn a_use_is_written_now_and_then() {
 fn a_loosened_policy_leaves_a_session_its_own_idle_time() {
     let Some(server) = server() else { return };
     run(async {
-        let store = patient(multiplexed(&server).await).build().unwrap();
+        let store = store(multiplexed(&server).await);
         let now = ManualClock::default().now().unwrap();
         let row = Sample::of("alice").idle(100).at(now);
         let _ = store.create(&row, Default::default(), now).await.unwrap();
         let other = patient(multiplexed(&server).await).prefix(store.prefix());
-        let other = other.build().unwrap();
+        let other = other.build().unwrap().sessions();
         let load = Load::new().touch(Touch::new(800));
         let key = &row_keys(&server, store.prefix())[0];
         for seconds in [0, 20, 40] {

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::store::contract::{Load, Page, SessionStore as _};
-use statewise::store::{Durability, RedisStore, Survives};
+use statewise::store::{Durability, Redis, Survives};
 use statewise::testkit::Sample;
 
 use crate::common::{multiplexed, patient, run};
-use crate::support::servers::redis::Redis;
+use crate::support::servers::redis::RedisServer;
 
-async fn crash_of(server: &Redis) -> Survives {
-    let store = patient(multiplexed(server).await).build().unwrap();
-    let durability = store.durability().await.unwrap();
+async fn crash_of(server: &RedisServer) -> Survives {
+    let redis = patient(multiplexed(server).await).build().unwrap();
+    let durability = redis.durability().await.unwrap();
     let durable = durability.crash == Survives::All;
-    assert_eq!(store.require_durable().await.is_ok(), durable);
+    assert_eq!(redis.require_durable().await.is_ok(), durable);
     assert_eq!(
         durability,
         Durability::new(durability.crash, Survives::NotAll)
@@ -34,7 +34,7 @@ fn says_what_survives_a_crash() {
         (&lazily, Survives::NotAll),
         (&always, Survives::All),
     ] {
-        let Some(server) = Redis::with(options) else {
+        let Some(server) = RedisServer::with(options) else {
             return;
         };
         run(async { assert_eq!(crash_of(&server).await, expected, "{options:?}") });
@@ -45,7 +45,7 @@ fn says_what_survives_a_crash() {
 /// vouch; what is known to forget stays refused.
 #[test]
 fn a_server_that_does_not_say_is_vouched_for() {
-    let Some(server) = Redis::with(&["--appendonly", "yes"]) else {
+    let Some(server) = RedisServer::with(&["--appendonly", "yes"]) else {
         return;
     };
     let rules = [
@@ -56,40 +56,38 @@ fn a_server_that_does_not_say_is_vouched_for() {
         let url = format!("{}?user=guest&pass=secret", server.url());
         let client = redis::Client::open(url).unwrap();
         let connection = client.get_multiplexed_async_connection().await.unwrap();
-        let store = patient(connection.clone()).build().unwrap();
-        assert_eq!(store.durability().await.unwrap().crash, Survives::Unknown);
-        let refused = store.require_durable().await.unwrap_err();
+        let redis = patient(connection.clone()).build().unwrap();
+        assert_eq!(redis.durability().await.unwrap().crash, Survives::Unknown);
+        let refused = redis.require_durable().await.unwrap_err();
         assert!(refused.is_misuse(), "{refused}");
-        let store = patient(connection).assume_durable().build().unwrap();
-        store.require_durable().await.unwrap();
+        let redis = patient(connection).assume_durable().build().unwrap();
+        redis.require_durable().await.unwrap();
         server.ask(&["CONFIG", "SET", "appendonly", "no"]).unwrap();
-        assert_eq!(store.durability().await.unwrap().crash, Survives::NotAll);
-        assert!(store.require_durable().await.is_err());
+        assert_eq!(redis.durability().await.unwrap().crash, Survives::NotAll);
+        assert!(redis.require_durable().await.is_err());
     });
 }
 
 #[test]
 fn refuses_what_could_escape_a_key() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
         let connection = multiplexed(&server).await;
-        let build = |prefix: &str| {
-            RedisStore::builder(connection.clone())
-                .prefix(prefix)
-                .build()
-        };
+        let build = |prefix: &str| Redis::over(connection.clone()).prefix(prefix).build();
         for prefix in ["{", "a}", "{user}:", "a\r\nb", "\0", &"x".repeat(129)] {
             assert!(
                 build(prefix).is_err_and(|error| error.is_misuse()),
                 "{prefix:?}"
             );
         }
-        assert_eq!(build("shop:").unwrap().prefix(), "shop:");
-        let hasty = RedisStore::builder(connection.clone()).deadline(Duration::ZERO);
+        assert_eq!(build("shop:").unwrap().sessions().prefix(), "shop:");
+        let hasty = Redis::over(connection.clone()).deadline(Duration::ZERO);
         assert!(hasty.build().is_err_and(|error| error.is_misuse()));
         // For ever is as long as anybody waits.
-        let endless = RedisStore::builder(connection).deadline(Duration::MAX);
-        let endless = endless.build().unwrap();
+        let endless = Redis::over(connection).deadline(Duration::MAX);
+        let endless = endless.build().unwrap().sessions();
         let now = Timestamp::from_unix(1_800_000_000);
         let row = Sample::of("alice").at(now);
         let found = endless.load(row.handle(), Load::new(), now).await.unwrap();
@@ -102,26 +100,26 @@ fn refuses_what_could_escape_a_key() {
 /// Neither the store nor an error of it shows a password or what a row contains.
 #[test]
 fn shows_no_secret() {
-    let Some(server) = Redis::with(&["--requirepass", "hunter2"]) else {
+    let Some(server) = RedisServer::with(&["--requirepass", "hunter2"]) else {
         return;
     };
     run(async {
         let url = format!("{}?pass=hunter2", server.url());
         let client = redis::Client::open(url).unwrap();
-        let store = patient(client.get_connection_manager().await.unwrap());
-        let shown = format!("{store:?}");
+        let redis = patient(client.get_connection_manager().await.unwrap());
+        let shown = format!("{redis:?}");
         assert!(
             shown.contains("prefix") && !shown.contains("hunter2"),
             "{shown}"
         );
-        let store = store.deadline(Duration::from_millis(300)).build().unwrap();
-        let shown = format!("{store:?}");
+        let redis = redis.deadline(Duration::from_millis(300)).build().unwrap();
+        let shown = format!("{redis:?}");
         assert!(
             shown.contains("prefix") && !shown.contains("hunter2"),
             "{shown}"
         );
         server.kill9();
-        let error = store.durability().await.unwrap_err();
+        let error = redis.durability().await.unwrap_err();
         let shown = format!("{error:?} {error}");
         assert!(
             error.is_unavailable() && !shown.contains("hunter2"),

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use statewise::Result;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
+use statewise::store::Redis;
 use statewise::store::contract::{Load, Page, Rotated, Scope, SessionStore, Touch, Updated};
 use statewise::testkit::Sample;
 
-use crate::common::{PATIENT, managed, manager, multiplexed, patient, prefix, run};
+use crate::common::{PATIENT, managed, manager, multiplexed, patient, prefix, run, store};
 use crate::support::proxy::Proxy;
-use crate::support::servers::redis::Redis;
-use statewise::store::RedisStore;
+use crate::support::servers::redis::RedisServer;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 const TOUCH: Load = Load::new().touch(Touch::new(3_600));
@@ -28,12 +28,14 @@ fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
 /// the death of the server, and a logout does too.
 #[test]
 fn a_killed_server_keeps_what_it_acknowledged() {
-    let Some(server) = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]) else {
+    let Some(server) = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"])
+    else {
         return;
     };
     run(async {
-        let store = patient(manager(&server).await).build().unwrap();
-        store.require_durable().await.unwrap();
+        let redis = patient(manager(&server).await).build().unwrap();
+        let store = redis.sessions();
+        redis.require_durable().await.unwrap();
         for round in 0..3 {
             let kept = Sample::of("alice").data(b"kept").at(NOW);
             let ended = Sample::of("alice").at(NOW);
@@ -68,14 +70,17 @@ fn a_killed_server_keeps_what_it_acknowledged() {
 /// A server that hangs makes each call *unavailable* within the deadline, and nobody absent.
 #[test]
 fn a_server_that_hangs_is_unavailable_in_time() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
         let deadline = Duration::from_millis(200);
-        let store = RedisStore::builder(multiplexed(&server).await).prefix(prefix());
-        let store = store.deadline(deadline).build().unwrap();
+        let redis = Redis::over(multiplexed(&server).await).prefix(prefix());
+        let redis = redis.deadline(deadline).build().unwrap();
+        let store = redis.sessions();
         let row = Sample::of("alice").at(NOW);
         let patient = patient(multiplexed(&server).await).prefix(store.prefix());
-        let patient = patient.build().unwrap();
+        let patient = patient.build().unwrap().sessions();
         let _ = patient.create(&row, Limit::Unlimited, NOW).await.unwrap();
         server.pause();
         let begun = Instant::now();
@@ -92,7 +97,7 @@ fn a_server_that_hangs_is_unavailable_in_time() {
             store.remove(row.handle(), "nobody", NOW),
             store.remove_subject("nobody", Scope::all(), NOW),
             store.list("alice", Page::first(9), NOW),
-            store.durability(),
+            redis.durability(),
         );
         assert!(begun.elapsed() < deadline * 10, "{:?}", begun.elapsed());
         unavailable(&calls.0);
@@ -120,10 +125,13 @@ fn a_server_that_hangs_is_unavailable_in_time() {
 /// A server that is gone is *unavailable*, and one that comes back goes on.
 #[test]
 fn a_server_that_is_gone_is_unavailable() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
-        let store = RedisStore::builder(manager(&server).await).prefix(prefix());
-        let store = store.deadline(Duration::from_millis(200)).build().unwrap();
+        let redis = Redis::over(manager(&server).await).prefix(prefix());
+        let redis = redis.deadline(Duration::from_millis(200)).build().unwrap();
+        let store = redis.sessions();
         let row = Sample::of("alice").at(NOW);
         server.kill9();
         unavailable(&store.load(row.handle(), TOUCH, NOW).await);
@@ -139,13 +147,15 @@ fn a_server_that_is_gone_is_unavailable() {
 /// An answer that is cut off anywhere is *unavailable* or asked for again, and never another one.
 #[test]
 fn a_connection_that_is_lost_in_mid_answer() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
         let proxy = Proxy::to(server.socket());
         let client = redis::Client::open(proxy.url()).unwrap();
-        let store = patient(managed(client).await).build().unwrap();
+        let store = store(managed(client).await);
         let straight = patient(multiplexed(&server).await).prefix(store.prefix());
-        let straight = straight.build().unwrap();
+        let straight = straight.build().unwrap().sessions();
         for cut in [0, 1, 2, 5, 6, 7, 40, 100, 170, 171] {
             let row = Sample::of("alice").data(b"data").at(NOW);
             let _ = straight.create(&row, Limit::Unlimited, NOW).await.unwrap();
@@ -217,9 +227,11 @@ fn a_connection_that_is_lost_in_mid_answer() {
 /// A connection that an operator closes costs a client that comes back nothing.
 #[test]
 fn a_connection_that_is_killed() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
-        let store = patient(manager(&server).await).build().unwrap();
+        let store = store(manager(&server).await);
         let row = Sample::of("alice").at(NOW);
         let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
         for _ in 0..5 {
@@ -240,9 +252,11 @@ fn a_connection_that_is_killed() {
 /// A server that was emptied has no sessions and no scripts. The next login works.
 #[test]
 fn a_server_that_forgot_everything() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
-        let store = patient(multiplexed(&server).await).build().unwrap();
+        let store = store(multiplexed(&server).await);
         for forget in [
             &["FLUSHALL"][..],
             &["SCRIPT", "FLUSH"],
@@ -275,9 +289,11 @@ fn a_server_that_forgot_everything() {
 /// for a login that then fails.
 #[test]
 fn a_server_that_is_full() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
-        let store = patient(multiplexed(&server).await).build().unwrap();
+        let store = store(multiplexed(&server).await);
         let rows = ["alice", "alice", "bob"].map(|subject| Sample::of(subject).at(NOW));
         for row in &rows {
             let _ = store.create(row, Limit::Unlimited, NOW).await.unwrap();
@@ -336,11 +352,11 @@ fn a_server_that_is_full() {
 /// A server that cannot save to its disk refuses writes, and nobody is logged out by that.
 #[test]
 fn a_server_that_cannot_save() {
-    let Some(server) = Redis::with(&["--enable-protected-configs", "yes"]) else {
+    let Some(server) = RedisServer::with(&["--enable-protected-configs", "yes"]) else {
         return;
     };
     run(async {
-        let store = Arc::new(patient(multiplexed(&server).await).build().unwrap());
+        let store = Arc::new(store(multiplexed(&server).await));
         let row = Sample::of("alice").data(b"1").at(NOW);
         let over = Sample::of("alice").absolute(10).at(NOW);
         let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();

@@ -9,12 +9,12 @@ use statewise::authenticator::BoxFuture;
 use statewise::store::RedisStore;
 use statewise::testkit::StoreFixture;
 
-use crate::common::{PATIENT, multiplexed, prefix, run, shift, spread};
-use crate::support::servers::redis::Redis;
+use crate::common::{multiplexed, run, shift, spread, store};
+use crate::support::servers::redis::RedisServer;
 
-fn server() -> Option<&'static Redis> {
-    static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
-    SERVER.get_or_init(Redis::start).as_ref()
+fn server() -> Option<&'static RedisServer> {
+    static SERVER: OnceLock<Option<RedisServer>> = OnceLock::new();
+    SERVER.get_or_init(RedisServer::start).as_ref()
 }
 
 /// A store, and what its keys begin with.
@@ -35,8 +35,7 @@ impl StoreFixture for Fixture {
 
     async fn open(&self) -> Self::Store {
         let connection = multiplexed(server().unwrap()).await;
-        let builder = RedisStore::builder(connection).prefix(prefix());
-        builder.deadline(PATIENT).build().unwrap()
+        store(connection)
     }
 
     async fn advance(&self, store: &Self::Store, by: Duration) {

@@ -8,11 +8,11 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, Value};
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::contract::{Load, Page, Rotated, Scope, SessionStore, Touch, Updated};
-use statewise::store::{RedisStore, Survives};
+use statewise::store::{Redis, Survives};
 use statewise::testkit::Sample;
 
-use crate::common::{multiplexed, patient, prefix, row_keys, run};
-use crate::support::servers::redis::Redis;
+use crate::common::{multiplexed, prefix, row_keys, run, store};
+use crate::support::servers::redis::RedisServer;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 const TOUCH: Load = Load::new().touch(Touch::new(3_600));
@@ -83,9 +83,10 @@ fn a_server_that_lies() {
     run(async {
         for answer in answers {
             let shown = format!("{answer:.60?}");
-            let store = RedisStore::builder(Liar(Arc::new(answer))).prefix(prefix());
+            let redis = Redis::over(Liar(Arc::new(answer))).prefix(prefix());
             let deadline = Duration::from_millis(100);
-            let store = store.deadline(deadline).build().unwrap();
+            let redis = redis.deadline(deadline).build().unwrap();
+            let store = redis.sessions();
             let row = Sample::of("alice").at(NOW);
             let begun = Instant::now();
 
@@ -107,7 +108,7 @@ fn a_server_that_lies() {
             }
             let _ = store.remove(row.handle(), "alice", NOW).await;
             let _ = store.remove_subject("alice", Scope::all(), NOW).await;
-            let durability = store.durability().await;
+            let durability = redis.durability().await;
             assert!(
                 !durability.is_ok_and(|durability| durability.crash == Survives::All),
                 "{shown}"
@@ -121,9 +122,11 @@ fn a_server_that_lies() {
 /// Rejects a store that goes by the name alone.
 #[test]
 fn a_row_of_another_login_is_refused() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
-        let store = patient(multiplexed(&server).await).build().unwrap();
+        let store = store(multiplexed(&server).await);
         let mallory = Sample::of("mallory").at(NOW);
         let _ = store.create(&mallory, Limit::Unlimited, NOW).await.unwrap();
         let hers = row_keys(&server, store.prefix()).remove(0);

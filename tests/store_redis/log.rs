@@ -10,21 +10,21 @@ use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
 use statewise::revocation::RedisLog;
 use statewise::revocation::log::{Draft, Fact, MARGIN, Nonce, Page, RevocationLog};
-use statewise::store::Survives;
 use statewise::store::contract::Stamp;
+use statewise::store::{Redis, Survives};
 use statewise::testkit::LogFixture;
 
 use crate::common::{
-    PATIENT, commands, managed, manager, multiplexed, prefix, run, shift_log, spread,
+    PATIENT, commands, managed, manager, multiplexed, patient, prefix, run, shift_log, spread,
 };
 use crate::support::proxy::Proxy;
-use crate::support::servers::redis::Redis;
+use crate::support::servers::redis::RedisServer;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
-fn server() -> Option<&'static Redis> {
-    static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
-    SERVER.get_or_init(Redis::start).as_ref()
+fn server() -> Option<&'static RedisServer> {
+    static SERVER: OnceLock<Option<RedisServer>> = OnceLock::new();
+    SERVER.get_or_init(RedisServer::start).as_ref()
 }
 
 fn on_a_server(law: impl Future<Output = ()>) {
@@ -67,8 +67,8 @@ fn log<C>(connection: C, prefix: &str) -> RedisLog<C>
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
-    let builder = RedisLog::builder(connection).prefix(prefix);
-    builder.deadline(PATIENT).build().unwrap()
+    let redis = Redis::over(connection).prefix(prefix);
+    redis.deadline(PATIENT).build().unwrap().revocations()
 }
 
 fn draft(name: u8, life: u64) -> Draft {
@@ -94,7 +94,9 @@ fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
 /// reader that asks for the numbers of the log apart from its entries.
 #[test]
 fn a_poll_is_one_command() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
         let log = log(multiplexed(&server).await, &prefix());
         log.append(&drafts(0..100), NOW).await.unwrap();
@@ -124,7 +126,9 @@ fn a_poll_is_one_command() {
 /// would be told that nothing is missing.
 #[test]
 fn a_log_that_is_lost_begins_anew() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
         let log = log(multiplexed(&server).await, &prefix());
         let [numbers, entries] = ["m", "e"].map(|kind| format!("{}{{log}}:{kind}", log.prefix()));
@@ -255,11 +259,14 @@ fn trims_a_little_at_a_time() {
 /// it does.
 #[test]
 fn a_server_that_hangs_is_unavailable_in_time() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
         let deadline = Duration::from_millis(200);
-        let log = RedisLog::builder(multiplexed(&server).await).prefix(prefix());
-        let log = log.deadline(deadline).build().unwrap();
+        let redis = Redis::over(multiplexed(&server).await).prefix(prefix());
+        let redis = redis.deadline(deadline).build().unwrap();
+        let log = redis.revocations();
         let known = self::log(multiplexed(&server).await, log.prefix());
         known.append(&drafts([1]), NOW).await.unwrap();
         server.pause();
@@ -270,7 +277,7 @@ fn a_server_that_hangs_is_unavailable_in_time() {
             log.head(NOW),
             log.read(1, 9, NOW),
             log.fence(NOW),
-            log.durability(),
+            redis.durability(),
         );
         assert!(begun.elapsed() < deadline * 10, "{:?}", begun.elapsed());
         unavailable(&calls.0);
@@ -296,7 +303,9 @@ fn a_server_that_hangs_is_unavailable_in_time() {
 /// missing, batches are whole, and there is no gap.
 #[test]
 fn a_connection_that_is_lost_in_mid_answer() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
         let proxy = Proxy::to(server.socket());
         let client = redis::Client::open(proxy.url()).unwrap();
@@ -333,12 +342,14 @@ fn a_connection_that_is_lost_in_mid_answer() {
 /// server, in the same incarnation.
 #[test]
 fn a_killed_server_keeps_what_it_acknowledged() {
-    let Some(server) = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]) else {
+    let Some(server) = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"])
+    else {
         return;
     };
     run(async {
-        let log = log(manager(&server).await, &prefix());
-        log.require_durable().await.unwrap();
+        let redis = patient(manager(&server).await).build().unwrap();
+        redis.require_durable().await.unwrap();
+        let log = redis.revocations();
         for round in 0..3 {
             let appended = log.append(&drafts([round, round]), NOW).await.unwrap();
             server.kill9();
@@ -359,7 +370,9 @@ fn a_killed_server_keeps_what_it_acknowledged() {
 /// not there in part. Rejects a fence that only reads.
 #[test]
 fn a_server_that_takes_no_writes() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
         let log = log(multiplexed(&server).await, &prefix());
         log.append(&[draft(1, 0); 30], NOW).await.unwrap();
@@ -398,7 +411,7 @@ fn configuration() {
     let Some(server) = server() else { return };
     run(async {
         let connection = multiplexed(server).await;
-        let builder = || RedisLog::builder(connection.clone());
+        let builder = || Redis::over(connection.clone());
         for refused in [
             builder().prefix("a{b}").build(),
             builder().prefix("a\n").build(),
@@ -407,12 +420,13 @@ fn configuration() {
         ] {
             assert!(refused.is_err_and(|error| error.is_misuse()));
         }
-        let log = builder().prefix("app:").assume_durable().build().unwrap();
-        let shown = format!("{log:?} {:?}", builder().prefix("app:"));
+        let redis = builder().prefix("app:").assume_durable().build().unwrap();
+        let shown = format!("{:?} {:?}", redis.revocations(), builder().prefix("app:"));
         assert!(shown.contains("app:") && !shown.contains("unix"), "{shown}");
-        assert_eq!(log.durability().await.unwrap().crash, Survives::NotAll);
+        assert_eq!(redis.durability().await.unwrap().crash, Survives::NotAll);
         assert!(
-            log.require_durable()
+            redis
+                .require_durable()
                 .await
                 .is_err_and(|error| error.is_misuse())
         );

@@ -9,12 +9,12 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, Value};
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
-use statewise::store::RedisStore;
+use statewise::store::Redis;
 use statewise::store::contract::{Load, Page, Scope, SessionStore, Touch};
 use statewise::testkit::Sample;
 
-use crate::common::{multiplexed, patient, run};
-use crate::support::servers::redis::Redis;
+use crate::common::{multiplexed, run, store};
+use crate::support::servers::redis::RedisServer;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 /// Half of it has to be enough for a busy machine.
@@ -69,10 +69,12 @@ impl ConnectionLike for Mute {
 /// first, for the end.
 #[test]
 fn a_request_that_is_lost_without_a_word() {
-    let Some(server) = Redis::start() else { return };
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
     run(async {
         let connection = multiplexed(&server).await;
-        let straight = patient(connection.clone()).build().unwrap();
+        let straight = store(connection.clone());
         let row = Sample::of("alice").at(NOW);
         for row in [&row, &Sample::of("bob").at(NOW)] {
             let _ = straight.create(row, Limit::Unlimited, NOW).await.unwrap();
@@ -80,8 +82,8 @@ fn a_request_that_is_lost_without_a_word() {
         let losing = |lost: &[Lost], deadline: Duration| {
             let lost = Arc::new(Mutex::new(lost.iter().copied().collect()));
             let connection = connection.clone();
-            let store = RedisStore::builder(Mute { lost, connection }).prefix(straight.prefix());
-            store.deadline(deadline).build().unwrap()
+            let redis = Redis::over(Mute { lost, connection }).prefix(straight.prefix());
+            redis.deadline(deadline).build().unwrap().sessions()
         };
         let load = Load::new().touch(Touch::new(3_600));
 

@@ -10,15 +10,15 @@ use statewise::store::contract::{
 };
 use statewise::testkit::Sample;
 
-use crate::common::{multiplexed, patient, row_keys, run, spread, two_nodes};
-use crate::support::servers::redis::Redis;
+use crate::common::{multiplexed, row_keys, run, spread, store, two_nodes};
+use crate::support::servers::redis::RedisServer;
 use crate::{dropped, late_save};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
-fn server() -> Option<&'static Redis> {
-    static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
-    SERVER.get_or_init(Redis::start).as_ref()
+fn server() -> Option<&'static RedisServer> {
+    static SERVER: OnceLock<Option<RedisServer>> = OnceLock::new();
+    SERVER.get_or_init(RedisServer::start).as_ref()
 }
 
 /// What one node has done, the other one sees, and a late write undoes nothing: the defect of
@@ -76,7 +76,7 @@ fn two_nodes_are_one_store() {
 fn a_hundred_tasks_on_one_connection() {
     let Some(server) = server() else { return };
     run(async {
-        let store = Arc::new(patient(multiplexed(server).await).build().unwrap());
+        let store = Arc::new(store(multiplexed(server).await));
         let task = |at: usize| -> BoxFuture<'static, ()> {
             let store = Arc::clone(&store);
             Box::pin(async move {
@@ -113,7 +113,7 @@ fn a_hundred_tasks_on_one_connection() {
 fn a_call_may_be_dropped_at_every_step() {
     let Some(server) = server() else { return };
     run(async {
-        let store = patient(multiplexed(server).await).build().unwrap();
+        let store = store(multiplexed(server).await);
         dropped::may_be_dropped_at_every_step(&store).await;
     });
 }
@@ -124,7 +124,7 @@ fn a_call_may_be_dropped_at_every_step() {
 fn nothing_is_left_on_the_server() {
     let Some(server) = server() else { return };
     run(async {
-        let store = patient(multiplexed(server).await).build().unwrap();
+        let store = store(multiplexed(server).await);
         let keys = || {
             let found = server.ask(&["KEYS", &format!("{}*", store.prefix())]);
             found.unwrap().lines().count()
@@ -188,7 +188,7 @@ fn a_late_save_does_not_undo_a_logout() {
 fn a_newer_format_is_left_alone() {
     let Some(server) = server() else { return };
     run(async {
-        let store = patient(multiplexed(server).await).build().unwrap();
+        let store = store(multiplexed(server).await);
         let row = Sample::of("alice").idle(100).at(NOW);
         let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
         // Its generation has to be confirmed, which is what `confirm` would write down.
@@ -226,7 +226,7 @@ fn a_newer_format_is_left_alone() {
 fn an_index_holds_no_more_than_the_limit() {
     let Some(server) = server() else { return };
     run(async {
-        let store = patient(multiplexed(server).await).build().unwrap();
+        let store = store(multiplexed(server).await);
         for _ in 0..5 {
             let row = Sample::of("alice").at(NOW);
             let _ = store

@@ -27,12 +27,12 @@ use argon2::{Argon2, Params};
 use redis::aio::ConnectionManagerConfig;
 use statewise::Authenticator as _;
 use statewise::session::{Limit, SessionAuthenticator};
-use statewise::store::RedisStore;
+use statewise::store::Redis;
 use statewise::web::{AuthLayer, Cookie, Transport};
 
 use client::{Client, Crowd};
 use example::passwords::Passwords;
-use stores::servers::redis::Redis;
+use stores::servers::redis::RedisServer;
 use support::{Browser, Served};
 
 const PASSWORD: &str = "correct";
@@ -48,7 +48,7 @@ static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 #[test]
 fn answers_are_true_while_the_store_stops_and_dies() {
-    let Some(redis) = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]) else {
+    let Some(redis) = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"]) else {
         return;
     };
     let seconds = std::env::var("STATEWISE_LOAD_SECONDS").unwrap_or_else(|_| "3".to_owned());
@@ -108,15 +108,15 @@ fn answers_are_true_while_the_store_stops_and_dies() {
     assert_eq!(PANICS.load(Ordering::SeqCst), 0, "somebody panicked");
 }
 
-fn serve(runtime: &tokio::runtime::Runtime, redis: &Redis) -> Served {
+fn serve(runtime: &tokio::runtime::Runtime, redis: &RedisServer) -> Served {
     let client = redis::Client::open(redis.url()).unwrap();
     // The longest pause between two attempts to connect, which is how late it may notice.
     let config = ConnectionManagerConfig::new().set_max_delay(DEADLINE);
     let connection = client.get_connection_manager_with_config(config);
     let connection = runtime.block_on(connection).unwrap();
-    let store = RedisStore::builder(connection).deadline(DEADLINE);
+    let redis = Redis::over(connection).deadline(DEADLINE);
     let hour = Duration::from_secs(3600);
-    let auth = SessionAuthenticator::builder(store.build().unwrap())
+    let auth = SessionAuthenticator::builder(redis.build().unwrap().sessions())
         .idle(hour)
         .absolute(hour)
         // Logins that failed half-way may stay behind, and more than one client is one user.

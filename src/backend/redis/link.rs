@@ -14,7 +14,7 @@ use crate::backend::redis::script::Script;
 use crate::error::{Error, Result};
 
 /// How long a call to the server may take, unless configured.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
+pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(2);
 /// The longest that there is: a moment so far ahead can be named. Thirty years.
 const LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
 /// Before a script is tried again whose keys a Cluster is moving.

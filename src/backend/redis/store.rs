@@ -1,19 +1,19 @@
 //! Sessions in Redis.
 
-mod builder;
-mod durable;
 mod row;
 mod script;
-mod uses;
+pub(crate) mod uses;
 
 use std::fmt;
 use std::pin::pin;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
+use crate::backend::redis::Redis;
 use crate::backend::redis::keys::Keys;
 use crate::backend::redis::link::{
     Link, by, bytes, cannot_save, failed, items, number, unexpected,
@@ -32,8 +32,6 @@ use crate::upkeep::Upkeep;
 use row::{Row, decode};
 use uses::{Uses, whole};
 
-pub use builder::RedisStoreBuilder;
-
 /// Rows that one script is given at most: it keeps the server from everything else.
 const BATCH: usize = 256;
 /// Bytes of a command that finds a row, beside the key.
@@ -41,68 +39,33 @@ const GETEX: usize = 32;
 /// Seconds by which an index outlives its rows: clocks may disagree.
 const MARGIN: u64 = 86_400;
 
-/// Sessions in Redis or Valkey, or in a Cluster of them, over the application's own connection:
-/// a `ConnectionManager`, a `MultiplexedConnection`, a `ClusterConnection`, or a type of your own.
+/// Sessions in Redis, from [`Redis::sessions`].
 ///
-/// ```no_run
-/// use std::time::Duration;
-/// use statewise::{session::SessionAuthenticator, store::RedisStore};
+/// # Cost
 ///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let client = redis::Client::open("redis://127.0.0.1")?;
-/// let store = RedisStore::builder(client.get_connection_manager().await?)
-///     .prefix("shop:")
-///     .build()?;
-/// store.require_durable().await?;
-/// let auth = SessionAuthenticator::<_, ()>::builder(store)
-///     .idle(Duration::from_secs(30 * 60))
-///     .absolute(Duration::from_secs(12 * 3600))
-///     .build()?;
-/// # Ok(())
-/// # }
-/// ```
-///
-/// Runs on tokio, with its time enabled. Wants Redis 6.2 or newer.
-///
-/// A `ConnectionManager` waits between attempts to reconnect, longer each time:
-/// `ConnectionManagerConfig::set_max_delay` bounds that, and so how long sessions stay unavailable
-/// once the server is back.
-///
-/// # What it costs
-///
-/// A verification is one `GETEX`, whether it carries the session on or not. A session whose idle
-/// time is another one than that of the authenticator, since the policy was changed after the
-/// login, takes a second command each time its use is noted, until it is rotated. All else is one
-/// script, and one more where a limit is reached or a row is replaced.
+/// A verification is one `GETEX`, whether it notes a use or not. Every other operation is one
+/// script, and one more script where a limit is reached or a row is replaced.
 ///
 /// # Two clocks
 ///
-/// The server decides on the idle time, by the time to live of the row; the deadline is judged
-/// by the `now` of each call. The server keeps a row for its idle time after its deadline at
-/// most, and forgets it by itself: there is nothing to sweep. A row that somebody finds over is
-/// removed. When a policy with a shorter idle time comes, the last use of a session under the old
-/// one is not known: unless it was logged in, rotated or changed within the shorter time, it ends.
+/// The server enforces the idle timeout, through the time to live of the row. The deadline is
+/// compared with the `now` of each call. The server deletes a row at the latest one idle timeout
+/// after its deadline, so there is nothing to sweep. A row that is found expired is removed.
 ///
 /// # Security
 ///
-/// A use is noted in the same command that finds the row, and so before the credential is proven:
-/// who knows a handle can keep that session from going idle, though not beyond its deadline, and
-/// can do nothing else with it. To note it behind the proof would take a second command. A handle
-/// is the public part of a credential and the name of a row; it is neither logged nor shown.
-///
-/// # Replicas
-///
-/// Nothing is read from a replica: what a removal has ended is not found on a node that lags
-/// behind. A primary that is cut off from the others may still answer until it notices: set
-/// `min-replicas-to-write`, by which it refuses this store's reads too.
+/// The command that reads a row also notes its use, before the credential is verified. An attacker
+/// who knows a handle can keep that session from becoming idle until its deadline, and can do
+/// nothing else with it. Noting the use after the verification would take a second command. The
+/// handle is the public part of a credential and the name of its row; it is neither logged nor
+/// shown.
 pub struct RedisStore<C> {
-    link: Link<C>,
-    keys: Keys,
-    uses: Uses,
-    assume_durable: bool,
+    link: Arc<Link<C>>,
+    keys: Arc<Keys>,
+    uses: Arc<LazyLock<Uses>>,
 }
 
-/// What became of the attempt to replace a row.
+/// Result of an attempt to replace a row.
 enum Swap {
     Done,
     Changed,
@@ -113,12 +76,15 @@ impl<C> RedisStore<C>
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
-    /// Sessions behind `connection`, which is cloned for each call.
-    pub fn builder(connection: C) -> RedisStoreBuilder<C> {
-        RedisStoreBuilder::new(connection)
+    pub(crate) fn new(redis: &Redis<C>) -> Self {
+        Self {
+            link: Arc::clone(&redis.link),
+            keys: Arc::clone(&redis.keys),
+            uses: Arc::clone(&redis.uses),
+        }
     }
 
-    /// What all of its keys begin with.
+    /// Returns the prefix of its keys.
     #[must_use]
     pub fn prefix(&self) -> &str {
         self.keys.prefix()

@@ -21,14 +21,14 @@ fn program() -> Option<PathBuf> {
 }
 
 /// A Redis on a unix socket. By default it keeps nothing on disk.
-pub(crate) struct Redis {
+pub(crate) struct RedisServer {
     guard: Guard,
     program: PathBuf,
     options: Vec<String>,
     pid: AtomicU32,
 }
 
-impl Redis {
+impl RedisServer {
     /// Starts one, or says why not.
     pub(crate) fn start() -> Option<Self> {
         Self::with(&[])

@@ -13,7 +13,7 @@ use axum_session::{Session, SessionConfig, SessionLayer, SessionStore};
 use axum_session_redispool::SessionRedisPool;
 use fred::interfaces::ClientLike as _;
 use fred::types::config::{Config, ServerConfig};
-use statewise::store::RedisStore;
+use statewise::store::Redis;
 use tokio::runtime::Runtime;
 use tower_service::Service as _;
 
@@ -21,7 +21,7 @@ use crate::harness::Row;
 use crate::harness::options::Options;
 use crate::harness::served::{Aim, Feed, Line, Served, runtime};
 use crate::site::{DUE, NOTED, Site};
-use crate::support::servers::redis::Redis;
+use crate::support::servers::redis::RedisServer;
 use crate::{EACH, ONE_OF_EIGHT, SESSIONS, User, tower, user};
 
 const GROUP: &str = "redis, sliding verify";
@@ -36,7 +36,7 @@ const IDLE: time::Duration = time::Duration::seconds(1_800);
 type Tower = tower_sessions_redis_store::RedisStore<fred::clients::Pool>;
 type AxumSession = Session<SessionRedisPool>;
 
-async fn tower(server: &Redis) -> Tower {
+async fn tower(server: &RedisServer) -> Tower {
     let config = Config {
         server: ServerConfig::new_unix_socket(server.socket()),
         ..Config::default()
@@ -80,7 +80,7 @@ async fn log_in(session: AxumSession, Path(number): Path<usize>) -> StatusCode {
 }
 
 /// Without its cache in memory, in which a logout on another node would not show for an hour.
-async fn axum(server: &Redis) -> Router {
+async fn axum(server: &RedisServer) -> Router {
     let config = SessionConfig::default()
         .with_lifetime(IDLE)
         .with_memory_lifetime(time::Duration::ZERO);
@@ -131,7 +131,7 @@ pub fn run(options: &Options) -> Vec<Row> {
     if !options.wants(GROUP) {
         return Vec::new();
     }
-    let Some(server) = Redis::start() else {
+    let Some(server) = RedisServer::start() else {
         return Vec::new();
     };
     let runtime = runtime();
@@ -142,8 +142,8 @@ pub fn run(options: &Options) -> Vec<Row> {
     let client = redis::Client::open(server.url()).expect("an address");
     let site = |logins, runtime: &Runtime| {
         let connection = runtime.block_on(client.get_connection_manager());
-        let store = RedisStore::builder(connection.expect("connected"));
-        Site::new(store.build().expect("a store"), logins, runtime)
+        let redis = Redis::over(connection.expect("connected")).build();
+        Site::new(redis.expect("a backend").sessions(), logins, runtime)
     };
 
     let actix = runtime.block_on(RedisSessionStore::new(server.url()));

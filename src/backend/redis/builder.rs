@@ -1,0 +1,102 @@
+//! The configuration of a Redis backend.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use redis::aio::ConnectionLike;
+
+use crate::backend::redis::Redis;
+use crate::backend::redis::keys::Keys;
+use crate::backend::redis::link::{DEFAULT_DEADLINE, Link};
+use crate::backend::redis::store::uses::Uses;
+use crate::error::Result;
+
+/// Configuration of a [`Redis`], begun by [`Redis::over`].
+///
+/// # Defaults
+///
+/// | setting | default |
+/// |---|---|
+/// | [`prefix`](Self::prefix) | `statewise:` |
+/// | [`deadline`](Self::deadline) | 2 seconds |
+/// | [`assume_durable`](Self::assume_durable) | off |
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RedisBuilder<C> {
+    connection: C,
+    prefix: String,
+    deadline: Duration,
+    assume_durable: bool,
+}
+
+impl<C> RedisBuilder<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
+    pub(crate) fn new(connection: C) -> Self {
+        Self {
+            connection,
+            prefix: "statewise:".to_owned(),
+            deadline: DEFAULT_DEADLINE,
+            assume_durable: false,
+        }
+    }
+
+    /// Sets the prefix of all keys, so that several applications can share a server: at most 128
+    /// bytes, without braces and control characters. Default: `statewise:`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets the deadline of each call, after which the call is *unavailable*. The client's own
+    /// response timeout applies too, if it is shorter. Default: 2 seconds.
+    ///
+    /// After half of the deadline, an idempotent command such as a read is sent a second time.
+    ///
+    /// ```
+    /// # use statewise::store::RedisBuilder;
+    /// # use redis::aio::ConnectionManager;
+    /// # fn example(builder: RedisBuilder<ConnectionManager>) -> RedisBuilder<ConnectionManager> {
+    /// // The server is in another region: allow for slow round trips.
+    /// builder.deadline(std::time::Duration::from_secs(5))
+    /// # }
+    /// ```
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Treats an unknown durability as durable in [`Redis::require_durable`]. Set it if the server
+    /// forbids `CONFIG`, or is a Cluster, and its operator confirms that acknowledged writes survive
+    /// a crash. A server that is known to lose writes is still refused. Default: off.
+    pub fn assume_durable(mut self) -> Self {
+        self.assume_durable = true;
+        self
+    }
+
+    /// Builds the backend. Sends nothing to the server.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the prefix contains a brace or a control character, or is too long, or if the
+    /// deadline is zero.
+    pub fn build(self) -> Result<Redis<C>> {
+        Ok(Redis {
+            link: Arc::new(Link::new(self.connection, self.deadline)?),
+            keys: Arc::new(Keys::new(self.prefix)?),
+            uses: Arc::new(LazyLock::new(Uses::new)),
+            assume_durable: self.assume_durable,
+        })
+    }
+}
+
+impl<C> fmt::Debug for RedisBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBuilder")
+            .field("prefix", &self.prefix)
+            .field("deadline", &self.deadline)
+            .field("assume_durable", &self.assume_durable)
+            .finish_non_exhaustive()
+    }
+}
