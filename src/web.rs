@@ -1,9 +1,10 @@
-//! What a request presents and what an answer hands out: cookies, bearer tokens, denials, and which
-//! requests a foreign page may have caused.
+//! The web: credentials in requests and responses. Cookies, bearer tokens, denials and cross-origin
+//! protection.
 //!
-//! Nothing here proves a credential: it is found here, and an
-//! [`Authenticator`](crate::Authenticator) verifies it. Header fields are read through [`Headers`],
-//! a few lines for the requests of any framework: no feature, and no further dependency.
+//! This module does not verify credentials: it finds them, and an
+//! [`Authenticator`](crate::Authenticator) verifies them. It reads header fields through [`Headers`],
+//! which takes a few lines for the requests of any framework, without a feature and without further
+//! dependencies.
 //!
 //! ```
 //! use statewise::web::{Cookie, Found, OriginPolicy};
@@ -16,7 +17,7 @@
 //!     fields: &[(&str, &str)],
 //! ) -> Result<Option<Identity<A::Data>>> {
 //!     if !OriginPolicy::new().allows(method, authority, fields) {
-//!         return Ok(None); // 403
+//!         return Ok(None); // answer 403
 //!     }
 //!     match Cookie::default().find(fields, |value| auth.is_well_formed(value)) {
 //!         Found::One(credential) => auth.verify(credential).await.map(Some),
@@ -25,10 +26,10 @@
 //! }
 //! ```
 //!
-//! # In front of a service
+//! # With tower and axum
 //!
-//! With the feature `tower`, `AuthLayer` does all of it in front of any service, and with `axum`
-//! handlers take the caller as an argument. Which authenticator it is, they do not know:
+//! With the feature `tower`, `AuthLayer` does all of this in front of any service. With `axum`,
+//! handlers take the caller as an argument. They do not depend on the authenticator:
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -36,17 +37,22 @@
 //! use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport};
 //! use statewise::{DynAuthenticator, Login};
 //!
-//! // Without a credential, or with one that is not accepted: 401.
+//! // A request without a valid credential gets 401.
 //! async fn greet(caller: Auth) -> String {
 //!     format!("hello {}", caller.subject())
 //! }
 //!
-//! // Without a credential: `None`. With one that is not accepted: 401 all the same.
-//! async fn home(caller: Option<Auth>) -> String {
-//!     caller.map_or("hello".to_owned(), |caller| format!("hello {}", caller.subject()))
+//! // A public page: a request without a valid credential is anonymous. (`Option<Auth>` is `None`
+//! // without a credential, but a rejected credential gets 401.)
+//! async fn home(caller: Result<Auth, Denial>) -> Result<String, Denial> {
+//!     match caller {
+//!         Ok(caller) => Ok(format!("hello {}", caller.subject())),
+//!         Err(denial) if denial.status() == 401 => Ok("hello".to_owned()),
+//!         Err(denial) => Err(denial),
+//!     }
 //! }
 //!
-//! // Whatever the request carried, this is a new login, and what it carried ends.
+//! // After the password check: revokes the credentials of the request and sets a new cookie.
 //! async fn log_in(sign_in: SignIn) -> Result<String, Denial> {
 //!     let caller = sign_in.issue(Login::new("alice")).await?;
 //!     Ok(format!("welcome {}", caller.subject()))
@@ -62,16 +68,16 @@
 //!
 //! # Rules
 //!
-//! | what | rule | source |
+//! | item | rule | source |
 //! |---|---|---|
-//! | [`Cookie::set`] | `__Host-`, `Secure`, `HttpOnly`, `SameSite`, 4096 bytes | OWASP ASVS 3.3.1 to 3.3.5; RFC 6265bis, sections 4.1 and 5.7 |
-//! | [`Cookie::remove`] | of the same template | RFC 6265bis, section 5.7 |
-//! | [`CookieBuilder::build`] | what a browser would refuse is refused at the start | RFC 6265bis, sections 4.1.3, 5.6 and 5.7 |
+//! | [`Cookie::set`] | `__Host-`, `Secure`, `HttpOnly`, `SameSite`, at most 4096 bytes | OWASP ASVS 3.3.1 to 3.3.5; RFC 6265bis, sections 4.1 and 5.7 |
+//! | [`Cookie::remove`] | same name, domain and path | RFC 6265bis, section 5.7 |
+//! | [`CookieBuilder::build`] | refuses what browsers would refuse | RFC 6265bis, sections 4.1.3, 5.6 and 5.7 |
 //! | [`Cookie::find`] | exact names, no unquoting, and no order among cookies of one name | RFC 6265bis, sections 4.2 and 5.4; RFC 9113, section 8.2.3 |
-//! | [`bearer()`] | one `Authorization`, one `b64token` | RFC 6750, section 2.1; RFC 9110, sections 5.3 and 11 |
-//! | [`OriginPolicy`] | no act with the cookies of a visitor from another origin | OWASP ASVS 3.5.1 to 3.5.3 |
-//! | [`Transport::read`] | one way for each request, and no query strings or bodies | RFC 6750, section 2; RFC 9700, section 4.3.2; OWASP ASVS 14.2.1 |
-//! | [`Denial`] | status and challenge, and bodies that say nothing | RFC 6750, section 3; RFC 9470; OWASP ASVS 16.5.1 |
+//! | [`bearer()`] | one `Authorization` field with one `b64token` | RFC 6750, section 2.1; RFC 9110, sections 5.3 and 11 |
+//! | [`OriginPolicy`] | no unsafe requests of other origins with the cookies of a visitor | OWASP ASVS 3.5.1 to 3.5.3 |
+//! | [`Transport::read`] | one credential per request, none from query strings or bodies | RFC 6750, section 2; RFC 9700, section 4.3.2; OWASP ASVS 14.2.1 |
+//! | [`Denial`] | status and challenge, and bodies without details | RFC 6750, section 3; RFC 9470; OWASP ASVS 16.5.1 |
 //!
 //! RFC 6265bis is draft-ietf-httpbis-rfc6265bis-22.
 
@@ -81,10 +87,12 @@ mod auth;
 #[cfg(feature = "axum")]
 mod axum;
 mod bearer;
+#[cfg(feature = "tower")]
+mod client;
+#[cfg(feature = "tower")]
+mod config;
 mod cookie;
 mod denial;
-#[cfg(feature = "tower")]
-mod exchange;
 mod found;
 #[cfg(feature = "tower")]
 mod future;
@@ -93,9 +101,13 @@ mod headers;
 mod layer;
 mod origin;
 #[cfg(feature = "tower")]
+mod reply;
+#[cfg(feature = "tower")]
+mod request;
+#[cfg(feature = "tower")]
 mod require;
 #[cfg(feature = "tower")]
-mod respond;
+mod response;
 #[cfg(feature = "tower")]
 mod sign_in;
 #[cfg(feature = "tower")]

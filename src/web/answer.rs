@@ -1,45 +1,55 @@
-//! How a denial is answered.
+//! Answer to a denial: status and header fields.
+//!
+//! The methods of [`Denial`] that build one are here and not beside the type, because they need the
+//! [`Transport`], which itself returns denials.
+
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::web::denial::Denial;
 use crate::web::transport::Transport;
 
-/// When it is worth trying again, where nobody has said.
-const RETRY_AFTER: u64 = 1;
+/// `Retry-After` of an outage or limit that came without one.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How a denial is answered: a status and header fields, and an empty body.
+/// Answer to a [`Denial`]: a status and header fields, with an empty body.
+///
+/// The `AuthLayer` writes it by itself. Use this type in a framework that the crate has no layer
+/// for:
+///
+/// ```
+/// use statewise::web::{Denial, Transport};
+///
+/// let answer = Denial::Absent.answer(&Transport::bearer());
+/// assert_eq!(answer.status, 401);
+/// let fields: Vec<_> = answer.fields().collect();
+/// assert_eq!(fields[0], ("cache-control", "no-store".to_owned()));
+/// assert_eq!(fields[1], ("vary", "Authorization".to_owned()));
+/// assert_eq!(fields[2], ("www-authenticate", "Bearer realm=\"api\"".to_owned()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {
-    /// The status code.
+    /// Status code.
     pub status: u16,
-    /// The value of `WWW-Authenticate`.
+    /// Value of `WWW-Authenticate`.
     pub challenge: Option<String>,
-    /// The value of `Retry-After`, in seconds.
-    pub retry_after: Option<u64>,
-    /// The value of `Vary`, as of [`Transport::vary`].
+    /// Value of `Retry-After`, in whole seconds.
+    pub retry_after: Option<Duration>,
+    /// Value of `Vary`, as by [`Transport::vary`].
     pub vary: &'static str,
 }
 
 impl Answer {
-    /// All header fields, name and value: those above, and `Cache-Control: no-store`.
-    ///
-    /// ```
-    /// use statewise::web::{Denial, Transport};
-    ///
-    /// let answer = Denial::Absent.answer(&Transport::bearer());
-    /// let fields: Vec<_> = answer.fields().collect();
-    /// assert_eq!(fields[0], ("cache-control", "no-store".to_owned()));
-    /// assert_eq!(fields[1], ("vary", "Authorization".to_owned()));
-    /// assert_eq!(fields[2], ("www-authenticate", "Bearer realm=\"api\"".to_owned()));
-    /// ```
+    /// Returns all header fields as pairs of name and value: `Cache-Control: no-store`, `Vary`, and
+    /// those of the other fields that are present.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, String)> {
         let always = [
             ("cache-control", "no-store".to_owned()),
             ("vary", self.vary.to_owned()),
         ];
         let challenge = self.challenge.clone();
-        let retry_after = self.retry_after.map(|after| after.to_string());
+        let retry_after = self.retry_after.map(|after| after.as_secs().to_string());
         always
             .into_iter()
             .chain(challenge.map(|challenge| ("www-authenticate", challenge)))
@@ -48,17 +58,16 @@ impl Answer {
 }
 
 impl Denial {
-    /// How it is answered where credentials travel like that.
+    /// Returns the answer to this denial for clients that use `transport`.
     #[must_use]
     pub fn answer(&self, transport: &Transport) -> Answer {
         let status = self.status();
         let retry_after = matches!(status, 429 | 503).then(|| {
-            let said = self.error().and_then(Error::retry_after);
-            // Rounded up: too early is of no use.
-            said.map_or(RETRY_AFTER, |after| {
-                let started = u64::from(after.subsec_nanos() > 0);
-                after.as_secs().saturating_add(started)
-            })
+            let after = self.error().and_then(Error::retry_after);
+            let after = after.unwrap_or(DEFAULT_RETRY_AFTER);
+            // Rounded up: a retry that comes too early is useless.
+            let started = u64::from(after.subsec_nanos() > 0);
+            Duration::from_secs(after.as_secs().saturating_add(started))
         });
         Answer {
             status,
@@ -68,7 +77,24 @@ impl Denial {
         }
     }
 
-    /// What a challenge says beyond scheme and realm, where there is one.
+    /// Converts the denial to a response with its status and an empty body. The denial itself is in
+    /// the extensions of the response, where the layer and your own middleware find it.
+    ///
+    /// The layer adds challenge and `Retry-After` on the way out, unless you change the status.
+    #[cfg(feature = "tower")]
+    #[must_use]
+    pub fn into_http<B: Default>(self) -> http::Response<B> {
+        use http::StatusCode;
+
+        let mut response = http::Response::new(B::default());
+        let status = StatusCode::from_u16(self.status());
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.extensions_mut().insert(self);
+        response
+    }
+
+    /// Returns the parameters of the challenge after scheme and realm, or `None` if this denial has
+    /// no challenge.
     fn parameters(&self) -> Option<String> {
         let error = match self {
             Self::Absent | Self::Unproven => return Some(String::new()),
@@ -78,22 +104,22 @@ impl Denial {
             Self::Failed(error) if error.is_rejected() => "invalid_token",
             Self::Failed(_) | Self::CrossOrigin => return None,
         };
-        let mut more = format!(", error=\"{error}\"");
+        let mut parameters = format!(", error=\"{error}\"");
         match self {
             Self::TooOld { max_age } => {
-                more += &format!(", max_age=\"{}\"", max_age.as_secs());
+                parameters += &format!(", max_age=\"{}\"", max_age.as_secs());
             }
-            Self::WeakAcr { acr } if is_plain(acr) => {
-                more += &format!(", acr_values=\"{acr}\"");
+            Self::WeakAcr { acr } if is_quotable(acr) => {
+                parameters += &format!(", acr_values=\"{acr}\"");
             }
             _ => {}
         }
-        Some(more)
+        Some(parameters)
     }
 }
 
-/// Whether a text may stand between quotes as it is.
-fn is_plain(text: &str) -> bool {
+/// Returns whether a text can stand between quotes without escapes.
+fn is_quotable(text: &str) -> bool {
     let is_plain = |c: u8| c.is_ascii_graphic() && c != b'"' && c != b'\\';
     text.bytes().all(is_plain)
 }

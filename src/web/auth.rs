@@ -1,4 +1,4 @@
-//! The caller of a request.
+//! Verified caller of a request.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,9 +9,36 @@ use crate::clock::{self, Clock, SystemClock, Timestamp};
 use crate::login::identity::Identity;
 use crate::web::denial::Denial;
 
-/// The verified caller of a request: an [`Identity`] that handlers take as an argument.
+/// Verified caller of a request: an [`Identity`] that handlers take as an argument. Cheap to clone.
 ///
-/// Cheap to clone. Guards are methods, so that a handler says in its first lines what it asks for:
+/// | argument of the handler (feature `axum`) | no credential | credential rejected | outage |
+/// |---|---|---|---|
+/// | `Auth` | 401 | 401 | 503 |
+/// | `Option<Auth>` | `None` | 401 | 503 |
+/// | `Result<Auth, Denial>` | `Err`, status 401 | `Err`, status 401 | `Err`, status 503 |
+///
+/// For a public page that greets users, take `Result<Auth, Denial>` and treat a denial with status
+/// 401 as an anonymous visitor. With `Option<Auth>`, a visitor whose session has expired gets a 401.
+/// Since your page then answers 200, the layer does not remove the rejected cookie.
+///
+/// ```
+/// use statewise::web::{Auth, Denial};
+///
+/// async fn home(caller: Result<Auth, Denial>) -> Result<String, Denial> {
+///     match caller {
+///         Ok(caller) => Ok(format!("hello {}", caller.subject())),
+///         Err(denial) if denial.status() == 401 => Ok("hello".to_owned()),
+///         // An outage: whether the visitor is logged in is unknown.
+///         Err(denial) => Err(denial),
+///     }
+/// }
+/// # let _ = home;
+/// ```
+///
+/// With data of your own, name the type once: `type Caller = statewise::web::Auth<Profile>;`. A
+/// handler that takes `Auth` behind a layer for `Auth<Profile>` fails with a *misuse* (500).
+///
+/// Guards are methods. Call them in the first lines of a handler:
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,22 +46,22 @@ use crate::web::denial::Denial;
 ///
 /// async fn delete_account(caller: Auth) -> Result<String, Denial> {
 ///     caller.require_role("owner")?;
-///     // Proven within the last five minutes (OWASP ASVS 7.5.1, RFC 9470).
+///     // Authenticated within the last five minutes (OWASP ASVS 7.5.1, RFC 9470).
 ///     caller.require_fresh(Duration::from_secs(300))?;
 ///     Ok(format!("goodbye, {}", caller.subject()))
 /// }
 /// # let _ = delete_account;
 /// ```
-pub struct Auth<D = ()>(Arc<Caller<D>>);
+pub struct Auth<D = ()>(Arc<Inner<D>>);
 
-struct Caller<D> {
+struct Inner<D> {
     identity: Identity<D>,
     clock: Arc<dyn Clock>,
 }
 
 impl<D> Auth<D> {
     pub(crate) fn new(identity: Identity<D>, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Caller { identity, clock }))
+        Self(Arc::new(Inner { identity, clock }))
     }
 
     /// The identity.
@@ -43,49 +70,48 @@ impl<D> Auth<D> {
         &self.0.identity
     }
 
-    /// Asks that the caller has a role.
+    /// Requires a role.
     ///
     /// # Errors
     ///
     /// [`Denial::MissingRole`].
     pub fn require_role(&self, role: &str) -> Result<(), Denial> {
-        match self.has_role(role) {
-            true => Ok(()),
-            false => Err(Denial::MissingRole),
+        if !self.has_role(role) {
+            return Err(Denial::MissingRole);
         }
+        Ok(())
     }
 
-    /// Asks that the caller has proven who they are within the last `max_age`, in whole seconds
-    /// (RFC 9470, OWASP ASVS 7.5.1). Using, rotating and refreshing a credential proves nothing.
+    /// Requires an authentication within the last `max_age`, in whole seconds (RFC 9470, OWASP ASVS
+    /// 7.5.1). Use, rotation and refresh of a credential do not count as an authentication.
     ///
     /// # Errors
     ///
-    /// [`Denial::TooOld`]; *unavailable* if the clock cannot tell the time.
+    /// [`Denial::TooOld`]; *unavailable* if the clock cannot be read.
     pub fn require_fresh(&self, max_age: Duration) -> Result<(), Denial> {
         let now = clock::read(&*self.0.clock)?;
         let age = now.saturating_since(Timestamp::from(self.authenticated_at()));
-        match age <= max_age.as_secs() {
-            true => Ok(()),
-            false => Err(Denial::TooOld { max_age }),
+        if age > max_age.as_secs() {
+            return Err(Denial::TooOld { max_age });
         }
+        Ok(())
     }
 
-    /// Asks that the caller has proven who they are in this way: the authentication context class
-    /// that the login was [given](crate::Login::acr) (RFC 9470). Compares bytes: which class
-    /// includes which is the application's to say.
+    /// Requires an authentication context class, as set with [`Login::acr`](crate::Login::acr) (RFC
+    /// 9470). Compares bytes: if one of your classes includes another, check for both.
     ///
     /// # Errors
     ///
     /// [`Denial::WeakAcr`].
     pub fn require_acr(&self, acr: &str) -> Result<(), Denial> {
-        match self.acr() == Some(acr) {
-            true => Ok(()),
-            false => Err(Denial::WeakAcr { acr: acr.into() }),
+        if self.acr() != Some(acr) {
+            return Err(Denial::WeakAcr { acr: acr.into() });
         }
+        Ok(())
     }
 }
 
-/// For tests of handlers, with an identity that is [asserted](Identity::unverified).
+/// For tests of handlers: build the identity with [`Identity::unverified`].
 impl<D> From<Identity<D>> for Auth<D> {
     fn from(identity: Identity<D>) -> Self {
         Self::new(identity, Arc::new(SystemClock))

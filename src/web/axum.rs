@@ -13,7 +13,7 @@ use crate::web::denial::Denial;
 use crate::web::sign_in::SignIn;
 use crate::web::token_response::TokenResponse;
 
-/// The verified caller. Whoever is none is denied.
+/// Extracts the verified caller, and denies all other requests.
 impl<S, D> FromRequestParts<S> for Auth<D>
 where
     S: Send + Sync,
@@ -26,8 +26,9 @@ where
     }
 }
 
-/// The verified caller, or `None` for a request without a credential. One whose credential is not
-/// accepted is denied, and so is one that nobody can tell of.
+/// Extracts the verified caller, or `None` from a request without a credential. A request whose
+/// credential is rejected, or cannot be verified during an outage, is denied. [`Auth`] shows how a
+/// public page treats such a request as anonymous.
 impl<S, D> OptionalFromRequestParts<S> for Auth<D>
 where
     S: Send + Sync,

@@ -1,22 +1,23 @@
-//! The bearer token of a request.
+//! Bearer token of a request.
 
 use crate::web::found::Found;
 use crate::web::headers::{Headers, Single, is_token_byte, single};
 
-/// Longest token in bytes: the longest that any configuration of this crate accepts.
-const MAX_LENGTH: usize = 8192;
+/// Maximum length of a token: the longest that any configuration of this crate accepts.
+const MAX_TOKEN_BYTES: usize = 8192;
 
-/// The token of `Authorization: Bearer` (RFC 6750, section 2.1). Neither the query nor the body of
-/// a request is looked at (RFC 9700, section 4.3.2).
+/// Returns the token of `Authorization: Bearer` (RFC 6750, section 2.1). Query and body of a request
+/// are not read (RFC 9700, section 4.3.2).
 ///
-/// - One line: two `Authorization` lines of any kind are malformed (RFC 9110, sections 5.3 and
-///   11.6.2).
-/// - The scheme is compared without case (RFC 9110, section 11.1). Another one, or none, is
-///   [`Absent`](Found::Absent): somebody else may understand it.
-/// - After `Bearer` come one or more spaces and a `b64token` of at most 8192 bytes; anything else is
-///   [`Malformed`](Found::Malformed), which RFC 6750, section 3.1, answers with 400.
+/// - Two `Authorization` lines of any kind are [`Malformed`](Found::Malformed) (RFC 9110, sections
+///   5.3 and 11.6.2).
+/// - The scheme is compared without case (RFC 9110, section 11.1). Another scheme, or none, is
+///   [`Absent`](Found::Absent): another part of your service may read it.
+/// - The syntax is `Bearer`, one or more spaces, and a `b64token` of at most 8192 bytes. All else is
+///   [`Malformed`](Found::Malformed), for which RFC 6750, section 3.1, demands a 400.
 ///
-/// Nothing is decoded, and nothing allocated. Whitespace around the value is no part of it.
+/// Whitespace around the value is ignored. The token is not decoded, and the function does not
+/// allocate.
 ///
 /// ```
 /// use statewise::web::{Found, bearer};
@@ -43,23 +44,23 @@ pub fn bearer<H: Headers + ?Sized>(headers: &H) -> Found<'_> {
     token(rest).map_or(Found::Malformed, Found::One)
 }
 
-/// The token behind one or more spaces, if that is what follows the scheme.
+/// Returns the token if the rest of a value consists of spaces and a token.
 fn token(rest: &[u8]) -> Option<&str> {
     let start = rest.iter().position(|&byte| byte != b' ')?;
     let token = &rest[start..];
-    if start == 0 || token.len() > MAX_LENGTH || !is_b64token(token) {
+    if start == 0 || token.len() > MAX_TOKEN_BYTES || !is_b64token(token) {
         return None;
     }
     std::str::from_utf8(token).ok()
 }
 
-/// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 6750, section 2.1).
+/// Checks for `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 6750, section 2.1).
 fn is_b64token(token: &[u8]) -> bool {
     let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
     let (digits, _) = token.split_at(token.len() - padding);
     let is_digit = |byte: u8| {
         byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
     };
-    // Without an early end, several bytes are looked at at once.
+    // Without an early exit, the compiler checks several bytes at once.
     !digits.is_empty() && digits.iter().fold(true, |ok, &byte| ok & is_digit(byte))
 }

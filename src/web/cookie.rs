@@ -1,4 +1,4 @@
-//! The cookie that carries a credential.
+//! Cookie that carries a credential.
 
 mod builder;
 
@@ -9,21 +9,21 @@ use crate::web::headers::{Headers, trim};
 
 pub use builder::CookieBuilder;
 
-/// Most bytes of name and value together: user agents ignore a cookie with more (RFC 6265bis,
-/// section 5.7; OWASP ASVS 3.3.5).
-const MAX_LENGTH: usize = 4096;
+/// Maximum length of name and value together. Browsers ignore a longer cookie (RFC 6265bis, section
+/// 5.7; OWASP ASVS 3.3.5).
+const MAX_PAIR_BYTES: usize = 4096;
 
-/// Most values of one cookie that a request may ask to have ended: each costs a way to the store.
-/// An honest browser sends one, and a second one where a sibling host has planted it.
+/// Maximum number of different values of one cookie that a login or logout revokes: each costs a
+/// call of the store. An honest browser sends one, or two if a sibling host has planted another.
 const MAX_VALUES: usize = 8;
 
-/// The cookie that carries a credential: the template from which it is set and removed, and the name
-/// under which it is found again.
+/// Cookie that carries a credential: its name and attributes, from which it is set, found and
+/// removed.
 ///
-/// By default `__Host-id=<credential>; Path=/; Secure; HttpOnly; SameSite=Lax`: it goes to the host
-/// that set it only, over TLS only, no script reads it, no other site's form sends it, and it ends
-/// with the browser's session (OWASP ASVS 3.3.1 to 3.3.4; NIST SP 800-63B-4, section 5.1.1).
-/// [`builder`](Self::builder) makes another one.
+/// The default is `__Host-id=<credential>; Path=/; Secure; HttpOnly; SameSite=Lax`. The browser sends
+/// it only to the host that set it and only over TLS, hides it from scripts, does not send it with
+/// forms of other sites, and drops it at the end of its session (OWASP ASVS 3.3.1 to 3.3.4; NIST SP
+/// 800-63B-4, section 5.1.1). Use [`builder`](Self::builder) for other attributes.
 ///
 /// ```
 /// use statewise::Credential;
@@ -45,26 +45,28 @@ const MAX_VALUES: usize = 8;
 pub struct Cookie {
     name: String,
     path: String,
-    /// What follows the value.
+    /// Text after the value.
     attributes: String,
+    /// Line of `Set-Cookie` that removes the cookie.
     removal: String,
 }
 
-/// With which requests of other sites a cookie is sent (RFC 6265bis, section 4.1.2.7).
+/// Requests from other sites that carry the cookie (RFC 6265bis, section 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// With none: a link from another site arrives without the login.
+    /// None. A visitor who follows a link from another site arrives logged out.
     Strict,
-    /// With links that lead here, but with no form or script of another site.
+    /// Links to this site. Forms and scripts of other sites do not carry the cookie.
     #[default]
     Lax,
-    /// With all: only cross-origin protection stands between a foreign page and an act.
+    /// All. Then only the [`OriginPolicy`](crate::web::OriginPolicy) prevents pages of other sites
+    /// from acting as the visitor.
     None,
 }
 
 impl Cookie {
-    /// Begins with the attributes of the default.
+    /// Returns a builder that starts with the default attributes.
     pub fn builder() -> CookieBuilder {
         CookieBuilder::default()
     }
@@ -81,21 +83,22 @@ impl Cookie {
         &self.path
     }
 
-    /// The value of this cookie in a request. `is_ours` is the shape test, of
-    /// [`Authenticator::is_well_formed`](crate::Authenticator::is_well_formed); what it does not take counts as
-    /// absent, before anybody hashes it or asks a store.
+    /// Returns the value of this cookie in a request.
+    ///
+    /// Pass [`Authenticator::is_well_formed`](crate::Authenticator::is_well_formed) as `is_ours`. A
+    /// value that fails it counts as absent: it is not hashed, and no store is asked.
     ///
     /// - A request may have several `Cookie` lines (RFC 9113, section 8.2.3).
-    /// - Only `;` separates, spaces and tabs around a pair are dropped, and nothing is unquoted or
-    ///   unescaped (RFC 6265bis, section 4.2.1). A neighbour may hold whatever it likes.
-    /// - Names are compared exactly (section 5.4), and a pair without a name is not ours, whatever
-    ///   its value looks like.
-    /// - The same name with the same value again is harmless. With two different values, whatever
-    ///   they are, it is [`Ambiguous`](Found::Ambiguous): somebody may have planted one, and their
-    ///   order says nothing (section 4.2.2).
+    /// - Only `;` separates pairs, spaces and tabs around a pair are ignored, and values are not
+    ///   unquoted or unescaped (RFC 6265bis, section 4.2.1). Other cookies may have any content.
+    /// - Names are compared exactly (section 5.4). A pair without a name is never this cookie, even
+    ///   if its value looks like it.
+    /// - The same value may occur several times. Two different values are
+    ///   [`Ambiguous`](Found::Ambiguous): an attacker may have planted one, and the order of cookies
+    ///   has no meaning (section 4.2.2).
     ///
-    /// Never [`Malformed`](Found::Malformed): what is no cookie of ours is somebody else's. Allocates
-    /// nothing, in a time that grows with the length of the lines.
+    /// Never returns [`Malformed`](Found::Malformed). Does not allocate, and takes time linear in
+    /// the length of the lines.
     ///
     /// ```
     /// use statewise::web::{Cookie, Found};
@@ -140,8 +143,8 @@ impl Cookie {
         }
     }
 
-    /// All different values of this cookie in a request that could be ours: what a login or a
-    /// logout ends. `None` if they are more than [`MAX_VALUES`].
+    /// Returns all different values of this cookie that satisfy `is_ours`, or `None` if there are
+    /// more than [`MAX_VALUES`].
     pub(crate) fn find_all<'h, H: Headers + ?Sized>(
         &self,
         headers: &'h H,
@@ -156,9 +159,10 @@ impl Cookie {
             if too_many || ours.contains(&value) {
                 return;
             }
-            match ours.len() < MAX_VALUES {
-                true => ours.push(value),
-                false => too_many = true,
+            if ours.len() < MAX_VALUES {
+                ours.push(value);
+            } else {
+                too_many = true;
             }
         });
         (!too_many).then_some(ours)
@@ -174,36 +178,38 @@ impl Cookie {
         });
     }
 
-    /// The value of the pair, if it is one of this cookie.
+    /// Returns the value of a pair, if its name is that of this cookie.
     fn value<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
         trim(pair)
             .strip_prefix(self.name.as_bytes())?
             .strip_prefix(b"=")
     }
 
-    /// The value of `Set-Cookie` that hands the credential to the browser. Whoever answers with it
-    /// answers with `Cache-Control: no-store` too.
+    /// Returns the value of `Set-Cookie` that hands the credential to the browser. Send
+    /// `Cache-Control: no-store` with it.
     ///
     /// # Errors
     ///
-    /// Refused as [`TooLarge`](Refusal::TooLarge) if name and value together exceed 4096 bytes, which
-    /// a browser would drop (RFC 6265bis, section 5.7). Misuse if the credential is empty or holds a
-    /// byte that no cookie may (section 4.1.1): no strategy of this crate issues such.
+    /// *Refused* as [`TooLarge`](Refusal::TooLarge) if name and value together exceed 4096 bytes: a
+    /// browser would drop the cookie (RFC 6265bis, section 5.7). *Misuse* if the credential is empty
+    /// or has a byte that cookies cannot hold (section 4.1.1); no strategy of this crate issues such
+    /// a credential.
     pub fn set(&self, credential: &Credential) -> Result<String> {
         let value = credential.reveal();
         if text(value.as_bytes()).is_none() {
             return Err(Error::misuse(
-                "the credential is empty or holds a byte that no cookie may: encode it as base64url",
+                "the credential is empty or has a byte that cookies cannot hold: encode it as \
+                 base64url",
             ));
         }
-        if self.name.len() + value.len() > MAX_LENGTH {
+        if self.name.len() + value.len() > MAX_PAIR_BYTES {
             return Err(Refusal::TooLarge.into());
         }
         Ok([&*self.name, "=", value, &*self.attributes].concat())
     }
 
-    /// The value of `Set-Cookie` that removes the cookie: of the same name, domain and path, without
-    /// which a browser keeps it (RFC 6265bis, section 5.7), empty and past its age.
+    /// Returns the value of `Set-Cookie` that removes the cookie. It has the same name, domain and
+    /// path, because a browser would otherwise keep the cookie (RFC 6265bis, section 5.7).
     ///
     /// ```
     /// use statewise::web::Cookie;
@@ -225,11 +231,11 @@ impl Default for Cookie {
     }
 }
 
-/// The value as text, if it is one that [`Cookie::set`] writes: `1*cookie-octet` (RFC 6265bis,
-/// section 4.1.1), printable ASCII without space, quote, comma, semicolon and backslash.
+/// Returns the value as text if it is `1*cookie-octet` (RFC 6265bis, section 4.1.1): printable ASCII
+/// without space, quote, comma, semicolon and backslash.
 fn text(value: &[u8]) -> Option<&str> {
     let is_octet = |byte: u8| byte.is_ascii_graphic() & !matches!(byte, b'"' | b',' | b';' | b'\\');
-    // Without an early end, several bytes are looked at at once.
+    // Without an early exit, the compiler checks several bytes at once.
     let is_plain = value
         .iter()
         .fold(true, |plain, &byte| plain & is_octet(byte));

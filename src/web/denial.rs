@@ -1,4 +1,4 @@
-//! Why a request is not served.
+//! Reason why a request is not served.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,60 +6,85 @@ use std::time::Duration;
 
 use crate::error::{Error, Refusal};
 
-/// Why a request is not served.
+/// Reason why a request is not served.
 ///
-/// | cause | status | challenge, after scheme and realm | |
+/// Return it from your handlers with `?`: it is built from any [`Error`], and with the feature
+/// `axum` it is a response.
+///
+/// | cause | status | challenge, after scheme and realm | source |
 /// |---|---|---|---|
-/// | [`Absent`](Self::Absent) | 401 | none further | RFC 6750, section 3.1 |
-/// | [`Unproven`](Self::Unproven) | 401 | none further | RFC 9110, section 15.5.2 |
+/// | [`Absent`](Self::Absent) | 401 | no parameters | RFC 6750, section 3.1 |
+/// | [`Unproven`](Self::Unproven) | 401 | no parameters | RFC 9110, section 15.5.2 |
 /// | [`Malformed`](Self::Malformed) | 400 | `error="invalid_request"` | RFC 6750, section 3.1 |
 /// | [`Ambiguous`](Self::Ambiguous) | 401 | `error="invalid_request"` | RFC 6750, section 2 |
 /// | [`Failed`](Self::Failed), *rejected* | 401 | `error="invalid_token"` | RFC 6750, section 3.1 |
 /// | [`TooOld`](Self::TooOld) | 401 | `error="insufficient_user_authentication"`, `max_age` | RFC 9470, section 3 |
 /// | [`WeakAcr`](Self::WeakAcr) | 401 | `error="insufficient_user_authentication"`, `acr_values` | RFC 9470, section 3 |
 /// | [`MissingRole`](Self::MissingRole) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
-/// | [`CrossOrigin`](Self::CrossOrigin) | 403 | | OWASP ASVS 3.5.1 |
-/// | *refused*: the subject has too many sessions | 409 | | |
-/// | *refused*: too large | 403 | | |
-/// | *refused*: capacity, refreshed too often | 429 | | with `Retry-After` |
-/// | *unavailable* | 503 | | with `Retry-After`; OWASP ASVS 16.5.3 |
-/// | *misuse* | 500 | | |
+/// | [`CrossOrigin`](Self::CrossOrigin) | 403 | none | OWASP ASVS 3.5.1 |
+/// | *refused*: the user has too many sessions | 409 | none | |
+/// | *refused*: too large | 403 | none | |
+/// | *refused*: capacity, refreshed too often | 429 | none; `Retry-After` | |
+/// | *unavailable* | 503 | none; `Retry-After` | OWASP ASVS 16.5.3 |
+/// | *misuse* | 500 | none | |
 ///
-/// An outage never is a 401, which would make clients drop good credentials, and all rejections
-/// look the same (OWASP ASVS 6.3.8, 16.5.1). Bodies are empty; the cause is for logs.
+/// An outage is never a 401, because clients would drop valid credentials. All rejections have the
+/// same answer (OWASP ASVS 6.3.8, 16.5.1).
+///
+/// # Log the cause
+///
+/// Bodies are empty, so log the cause on the server. A *misuse* (500), for example a layer with
+/// another data type, is visible only there. The denial is in the extensions of the response:
+///
+/// ```
+/// # #[cfg(feature = "tower")] {
+/// use http::Response;
+/// use statewise::web::Denial;
+///
+/// // With axum: Router::new().. .layer(axum::middleware::map_response(log_denial))
+/// async fn log_denial<B>(response: Response<B>) -> Response<B> {
+///     if let Some(denial) = response.extensions().get::<Denial>() {
+///         eprintln!("{}: {denial}", response.status());
+///     }
+///     response
+/// }
+/// # let _ = log_denial::<()>;
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Denial {
-    /// It carries no credential.
+    /// The request carries no credential.
     Absent,
-    /// A login whose user has not proven who they are: no such user, a wrong password, a wrong
-    /// second factor, and never said which (OWASP ASVS 6.3.8). For handlers to return.
+    /// A login failed: unknown user, wrong password or wrong second factor. Return it from your
+    /// login handler for all of them, so that the response does not tell which it was (OWASP ASVS
+    /// 6.3.8).
     Unproven,
-    /// Its `Authorization` field is to be a bearer token, and is none.
+    /// The `Authorization` field has the scheme `Bearer`, but not its syntax.
     Malformed,
-    /// It carries two credentials, which may be of two users.
+    /// The request carries two credentials, which may belong to two users.
     Ambiguous,
-    /// What the authenticator, or another act of this crate, says.
+    /// An error of the authenticator, or of another call of this crate.
     Failed(Arc<Error>),
     /// The caller lacks a role.
     MissingRole,
-    /// The caller has proven who they are, but longer ago than this.
+    /// The last authentication of the caller is too old.
     TooOld {
-        /// The longest time since then, in whole seconds.
+        /// Maximum age of the authentication, in whole seconds.
         max_age: Duration,
     },
-    /// The caller has proven who they are in another way than this.
+    /// The caller authenticated in another way than required.
     WeakAcr {
-        /// The authentication context class that is asked for. Challenges name it if it is
-        /// printable ASCII without spaces, quotes and backslashes, as it should be.
+        /// Required authentication context class. The challenge names it if it is printable ASCII
+        /// without spaces, quotes and backslashes.
         acr: Arc<str>,
     },
-    /// Sent by a page of another origin.
+    /// A page of another origin sent the request.
     CrossOrigin,
 }
 
 impl Denial {
-    /// The status code.
+    /// Returns the status code.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -81,13 +106,13 @@ impl Denial {
         }
     }
 
-    /// Whether the presented credential is to blame.
+    /// Returns whether the authenticator rejected the credential.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
-        matches!(self, Self::Failed(error) if error.is_rejected())
+        self.error().is_some_and(Error::is_rejected)
     }
 
-    /// What the authenticator said, if it was asked.
+    /// Returns the error, if the denial comes from one.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         match self {
@@ -107,23 +132,20 @@ impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Absent => "no credential",
-            Self::Unproven => "a login that was not proven",
-            Self::Malformed => "malformed authorization",
+            Self::Unproven => "failed login",
+            Self::Malformed => "malformed authorization field",
             Self::Ambiguous => "more than one credential",
             Self::Failed(error) => return write!(f, "{error}"),
-            Self::MissingRole => "a role is missing",
-            Self::TooOld { .. } => "authenticated too long ago",
-            Self::WeakAcr { .. } => "authenticated in another way",
-            Self::CrossOrigin => "sent by another origin",
+            Self::MissingRole => "missing role",
+            Self::TooOld { .. } => "authentication too old",
+            Self::WeakAcr { .. } => "another authentication context class is required",
+            Self::CrossOrigin => "request from another origin",
         })
     }
 }
 
 impl std::error::Error for Denial {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Failed(error) => error.source(),
-            _ => None,
-        }
+        self.error()?.source()
     }
 }

@@ -1,21 +1,23 @@
-//! What a request presents.
+//! Result of a search for a credential in a request.
 
 use std::fmt;
 
 use crate::base::secret::REDACTED;
 
-/// What a request presents in one place. `Debug` shows no credential.
+/// Result of a search for a credential in one place of a request. `Debug` shows no credential.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Found<'a> {
-    /// Nothing, or nothing of ours.
+    /// No credential, or only values of other applications.
     Absent,
-    /// One credential. Nobody has verified it yet.
+    /// One credential. It is not verified.
     One(&'a str),
-    /// Several different values under one name, of which no order says the right one: two of
-    /// them, those that could be ours first, and empty where there is no such.
+    /// Several different values under one name. Their order does not tell which one is right.
+    ///
+    /// Holds two of them: first those that may be credentials of this application, and an empty
+    /// text for each that is missing.
     Ambiguous(&'a str, &'a str),
-    /// Not what the rules of the field allow.
+    /// A value that breaks the syntax of its field.
     Malformed,
 }
 

@@ -1,11 +1,10 @@
-//! A request that the service behind the layer is answering.
+//! Future of a request that passes the layer.
 
 use std::any::Any;
 use std::fmt;
-use std::future::{Ready, ready};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Response, StatusCode};
@@ -13,23 +12,24 @@ use pin_project_lite::pin_project;
 
 use crate::base::boxed::BoxFuture;
 use crate::web::denial::Denial;
-use crate::web::exchange::Exchange;
-use crate::web::respond::{Style, complete, finish, has_failed};
+use crate::web::reply::PendingReply;
+use crate::web::response::{complete, finish, has_failed};
+use crate::web::sign_in::SignIn;
 
-/// Closes an exchange, unless its service has answered: the client went away, or the service
-/// panicked before there was a future.
-pub(crate) struct Open<D: Send + Sync + 'static>(Option<Arc<Exchange<D>>>);
+/// Closes the reply when it is dropped before the service has responded: the client disconnected,
+/// or the service panicked before it returned a future.
+pub(crate) struct CloseOnDrop<D>(Option<SignIn<D>>);
 
-impl<D: Send + Sync + 'static> Open<D> {
-    pub(crate) fn new(exchange: Arc<Exchange<D>>) -> Self {
-        Self(Some(exchange))
+impl<D> CloseOnDrop<D> {
+    pub(crate) fn new(sign_in: SignIn<D>) -> Self {
+        Self(Some(sign_in))
     }
 }
 
-impl<D: Send + Sync + 'static> Drop for Open<D> {
+impl<D> Drop for CloseOnDrop<D> {
     fn drop(&mut self) {
-        if let Some(exchange) = self.0.take() {
-            exchange.close();
+        if let Some(sign_in) = self.0.take() {
+            sign_in.reply().close();
         }
     }
 }
@@ -39,54 +39,51 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// As that of the service behind it: see [`SignIn`](crate::web::SignIn).
+    /// As for the service behind the layer. See [`SignIn`](crate::web::SignIn) for a handler that
+    /// is dropped during a login.
     #[must_use = "futures do nothing unless polled"]
     pub struct AuthFuture<F, D = ()>
     where
         F: Future,
-        D: Send,
-        D: Sync,
-        D: 'static,
     {
         #[pin]
         step: Step<F>,
-        open: Open<D>,
-        style: Style,
+        sign_in: CloseOnDrop<D>,
     }
 }
 
 pin_project! {
-    #[project = Stepping]
+    #[project = StepProjection]
     enum Step<F>
     where
         F: Future,
     {
-        Denied { answer: Ready<F::Output> },
         Serving { #[pin] inner: F },
-        // What asks the store is rare, and boxed so that all others need no room for it.
+        // Boxed because calls of the store are rare here: other requests need no room for them.
         Concluding { rest: BoxFuture<'static, F::Output> },
     }
 }
 
-/// What a service has come to: an answer, its error, or a panic.
+/// End of a service: its response, its error, or a panic.
 type Outcome<ResBody, E> = Result<Result<Response<ResBody>, E>, Box<dyn Any + Send>>;
 
-impl<F: Future, D: Send + Sync + 'static> AuthFuture<F, D> {
-    /// The answer to a request that the service does not see.
-    pub(crate) fn denied(answer: F::Output, style: Style) -> Self {
-        let answer = ready(answer);
+impl<F: Future, D> AuthFuture<F, D> {
+    /// The future of a request that is denied before the service sees it.
+    pub(crate) fn denied(answer: F::Output) -> Self
+    where
+        F::Output: Send + 'static,
+    {
+        let rest = Box::pin(std::future::ready(answer));
         Self {
-            step: Step::Denied { answer },
-            open: Open(None),
-            style,
+            step: Step::Concluding { rest },
+            sign_in: CloseOnDrop(None),
         }
     }
 
-    pub(crate) fn serving(inner: F, open: Open<D>, style: Style) -> Self {
+    pub(crate) fn serving(inner: F, sign_in: CloseOnDrop<D>) -> Self {
         Self {
             step: Step::Serving { inner },
-            open,
-            style,
+            sign_in,
         }
     }
 }
@@ -100,91 +97,87 @@ where
 {
     type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.as_mut().project();
         let inner = match this.step.as_mut().project() {
-            Stepping::Denied { answer } => return Pin::new(answer).poll(context),
-            Stepping::Concluding { rest } => return rest.as_mut().poll(context),
-            Stepping::Serving { inner } => inner,
+            StepProjection::Concluding { rest } => return rest.as_mut().poll(context),
+            StepProjection::Serving { inner } => inner,
         };
-        // What it was doing is dropped after a panic, and never looked at.
+        // Unwind safe: after a panic the future of the service is dropped and not polled again.
         let outcome = match catch_unwind(AssertUnwindSafe(|| inner.poll(context))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(outcome)) => Ok(outcome),
             Err(panic) => Err(panic),
         };
-        let Some(exchange) = this.open.0.take() else {
-            // Polled again after its end: what that means is for the service to say.
+        let Some(sign_in) = this.sign_in.0.take() else {
+            // Polled after completion: the future of the service decides what that means.
             return Poll::Ready(outcome.unwrap_or_else(|panic| resume_unwind(panic)));
         };
-        let rest = exchange.close();
-        if rest.refresh_due || rest.issued && failed(&outcome, *this.style) {
-            let rest = Box::pin(conclude(outcome, exchange, *this.style));
+        let pending = sign_in.reply().close();
+        let calls_store = match pending {
+            PendingReply::LoggedIn => failed(&outcome, &sign_in),
+            PendingReply::RefreshDue => matches!(outcome, Ok(Ok(_))),
+            PendingReply::Independent | PendingReply::Dependent => false,
+        };
+        if calls_store {
+            let rest = Box::pin(conclude(outcome, sign_in, pending));
             this.step.set(Step::Concluding { rest });
-            return match this.step.project() {
-                Stepping::Concluding { rest } => rest.as_mut().poll(context),
-                _ => Poll::Pending,
-            };
+            return self.poll(context);
         }
+        let is_dependent = |response: &Response<ResBody>| {
+            pending != PendingReply::Independent || response.extensions().get::<Denial>().is_some()
+        };
         Poll::Ready(match outcome {
-            Ok(Ok(response)) if rest.touched || response.extensions().get::<Denial>().is_some() => {
-                Ok(seal(response, &exchange, *this.style))
-            }
-            Ok(answered) => answered,
+            Ok(Ok(response)) if is_dependent(&response) => Ok(seal(response, &sign_in)),
+            Ok(outcome) => outcome,
             Err(panic) => resume_unwind(panic),
         })
     }
 }
 
-fn failed<ResBody, E>(outcome: &Outcome<ResBody, E>, style: Style) -> bool {
-    !matches!(outcome, Ok(Ok(response)) if !has_failed(response, style))
+fn failed<D, ResBody, E>(outcome: &Outcome<ResBody, E>, sign_in: &SignIn<D>) -> bool {
+    let client = sign_in.request().client;
+    !matches!(outcome, Ok(Ok(response)) if !has_failed(response, client))
 }
 
-/// What is left to do when the service has come to an end.
+/// Undoes the login of a failed response, or rotates the credential of a successful one.
 async fn conclude<D, ResBody, E>(
     outcome: Outcome<ResBody, E>,
-    exchange: Arc<Exchange<D>>,
-    style: Style,
+    sign_in: SignIn<D>,
+    pending: PendingReply,
 ) -> Result<Response<ResBody>, E>
 where
     D: Send + Sync + 'static,
     ResBody: Default,
 {
-    if failed(&outcome, style) {
-        exchange.undo().await;
+    if pending == PendingReply::RefreshDue {
+        sign_in.rotate().await;
+    } else {
+        sign_in.undo().await;
     }
-    let response = match outcome {
-        Ok(answered) => answered?,
+    match outcome {
+        Ok(outcome) => Ok(seal(outcome?, &sign_in)),
         Err(panic) => resume_unwind(panic),
-    };
-    exchange.rotate().await;
-    Ok(seal(response, &exchange, style))
+    }
 }
 
-/// Writes what is to be said about credentials.
-fn seal<D, ResBody>(
-    mut response: Response<ResBody>,
-    exchange: &Exchange<D>,
-    style: Style,
-) -> Response<ResBody>
+/// Adds the header fields of a response that depends on a credential.
+fn seal<D, ResBody>(mut response: Response<ResBody>, sign_in: &SignIn<D>) -> Response<ResBody>
 where
     D: Send + Sync + 'static,
     ResBody: Default,
 {
-    if response.extensions().get::<Denial>().is_some() {
-        exchange.touch();
-    }
     if response.status() == StatusCode::UNAUTHORIZED {
-        exchange.forget_rejected();
+        sign_in.forget_rejected();
     }
-    complete(&mut response, &exchange.site.transport, style);
-    if let Some(cookies) = exchange.finish() {
-        finish(&mut response, cookies, &exchange.site.transport);
-    }
+    let request = sign_in.request();
+    complete(&mut response, &request.config.transport, request.client);
+    let cookies = mem::take(&mut sign_in.reply().cookies);
+    finish(&mut response, cookies, &request.config.transport);
     response
 }
 
-impl<F: Future, D: Send + Sync + 'static> fmt::Debug for AuthFuture<F, D> {
+impl<F: Future, D> fmt::Debug for AuthFuture<F, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthFuture").finish_non_exhaustive()
     }

@@ -1,9 +1,10 @@
-//! The header fields of a request, whatever framework holds them.
+//! Header fields of a request, from any framework.
 
-/// Header fields of a request, whatever framework holds them.
+/// Header fields of a request, from any framework.
 ///
-/// Implemented for slices, arrays and vectors of pairs of name and value. For the map of any
-/// framework it is a few lines; here one like that of http 0.2, on which some frameworks stay:
+/// Implemented for slices, arrays and vectors of pairs of name and value, and with the feature
+/// `tower` for `http::HeaderMap`. Implement it in a few lines for the map of another framework, here
+/// one like that of http 0.2:
 ///
 /// ```
 /// use statewise::web::{Found, Headers, bearer};
@@ -28,8 +29,8 @@
 /// assert_eq!(bearer(&Fields(&request)), Found::One("abc"));
 /// ```
 pub trait Headers {
-    /// Calls `each` with every value of the field `name` (given in lower case), in order: a field
-    /// that stands on several lines has several values, and lines must not be joined.
+    /// Calls `each` with every value of the field `name`, in order. `name` is in lower case. Each
+    /// line of a field is one value: do not join lines.
     fn each<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8]));
 }
 
@@ -65,7 +66,7 @@ impl<H: Headers + ?Sized> Headers for &H {
 
 #[cfg(feature = "tower")]
 impl Headers for http::HeaderMap {
-    // Inlined, a name that is known needs no search.
+    // Inlined: the compiler then resolves a constant name without comparisons.
     #[inline]
     fn each<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
         use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, UPGRADE};
@@ -81,16 +82,16 @@ impl Headers for http::HeaderMap {
     }
 }
 
-/// A field that may stand on one line only.
+/// Value of a field that may occur once only.
 #[derive(Clone, Copy)]
 pub(super) enum Single<'a> {
     Absent,
-    /// Without the whitespace around it.
+    /// The value without surrounding whitespace.
     One(&'a [u8]),
     Several,
 }
 
-/// The value of a field that may stand on one line only (RFC 9110, section 5.3).
+/// Returns the value of a field that may occur once only (RFC 9110, section 5.3).
 pub(super) fn single<'a, H: Headers + ?Sized>(headers: &'a H, name: &str) -> Single<'a> {
     let mut found = Single::Absent;
     headers.each(name, &mut |value| {
@@ -102,7 +103,7 @@ pub(super) fn single<'a, H: Headers + ?Sized>(headers: &'a H, name: &str) -> Sin
     found
 }
 
-/// Without spaces and tabs around it: they are no part of a value (RFC 9110, section 5.5).
+/// Removes surrounding spaces and tabs, which are not part of a value (RFC 9110, section 5.5).
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
@@ -110,7 +111,7 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Whether a token may hold the byte (RFC 9110, section 5.6.2).
+/// Returns whether a byte is allowed in a token (RFC 9110, section 5.6.2).
 pub(super) fn is_token_byte(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }

@@ -1,4 +1,4 @@
-//! Authentication in front of a service of tower.
+//! Layer that authenticates the requests of a tower service.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,55 +12,81 @@ use tower_service::Service;
 use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, SystemClock};
 use crate::web::bearer::bearer;
+use crate::web::client::ClientKind;
+use crate::web::config::LayerConfig;
 use crate::web::denial::Denial;
-use crate::web::exchange::{Exchange, Site};
 use crate::web::found::Found;
-use crate::web::future::{AuthFuture, Open};
-use crate::web::origin::{OriginPolicy, acts};
-use crate::web::respond::{Style, denied};
+use crate::web::future::{AuthFuture, CloseOnDrop};
+use crate::web::origin::{OriginPolicy, is_unsafe};
+use crate::web::request::RequestCredentials;
+use crate::web::response::denied;
 use crate::web::sign_in::SignIn;
 use crate::web::transport::Transport;
 
-/// Authenticates requests of any service of tower, by any authenticator.
+/// Layer that authenticates the requests of any tower service, with any authenticator.
 ///
-/// It verifies nothing by itself: a handler that asks for the caller ([`Auth`](crate::web::Auth),
-/// [`SignIn`], [`Require`](crate::web::Require)) causes that, once for each request. On the way back
-/// it
+/// ```
+/// use std::sync::Arc;
+/// use statewise::DynAuthenticator;
+/// use statewise::web::{AuthLayer, Cookie, Transport};
 ///
-/// 1. takes a login back whose answer is a 5xx (of gRPC, a status that means one), an error or a
-///    panic;
-/// 2. rotates a credential in a cookie that is due, before the head of the response, also of a 5xx;
+/// fn layer(auth: Arc<dyn DynAuthenticator<()>>) -> AuthLayer {
+///     // With axum: Router::new().route("/", get(home)).layer(layer(auth))
+///     AuthLayer::new(auth, Transport::cookie(Cookie::default()))
+/// }
+/// # let _ = layer;
+/// ```
+///
+/// The layer alone admits every request. A handler that takes [`Auth`](crate::web::Auth), a guard
+/// ([`Require`](crate::web::Require)) or a call of [`SignIn`] verifies the credential, once per
+/// request. For the response, the layer
+///
+/// 1. revokes the login of this request if the response is a 5xx (gRPC: a status that means one),
+///    an error or a panic;
+/// 2. rotates a credential in a cookie that is due, before it sends the head of the response. A 5xx
+///    rotates too;
 /// 3. sets or removes the cookies, each once;
-/// 4. adds `Vary`, and `Cache-Control: no-store` unless the answer says `private` and sets no
-///    cookie, wherever a credential was asked for or handed out, and removes what some shared caches
-///    obey instead (`CDN-Cache-Control` and its like, RFC 9213; `Surrogate-Control`, `Edge-Control`,
+/// 4. adds `Vary` and `Cache-Control: no-store` to every response that depends on a credential or
+///    hands one out. A response that is marked `private` and sets no cookie keeps its
+///    `Cache-Control`. Removes the fields that some shared caches obey instead
+///    (`CDN-Cache-Control` and similar ones, RFC 9213; `Surrogate-Control`, `Edge-Control`,
 ///    `X-Accel-Expires`);
-/// 5. completes a [`Denial`] with challenge and `Retry-After`, for gRPC in its own form.
+/// 5. adds challenge and `Retry-After` to a [`Denial`], or converts it to the gRPC form.
 ///
-/// Where cookies are used, unsafe requests of other origins are denied before the service sees
-/// them: see [`OriginPolicy`].
+/// # Defaults
 ///
-/// A cookie whose credential was rejected is removed, but not if the browser says that a script
-/// has sent the request: that may have been under way when another tab logged in. So may a
-/// navigation, which is rarer, and ends with the login form.
+/// | setting | default | source |
+/// |---|---|---|
+/// | [`origins`](Self::origins), with a cookie | unsafe requests of other origins are denied with 403 before the service sees them | OWASP ASVS 3.5.1 |
+/// | [`origins`](Self::origins), without a cookie | all origins are allowed: no browser sends a bearer token without a script | |
+/// | [`clock`](Self::clock) | [`SystemClock`] | |
+///
+/// # Rejected cookies
+///
+/// If a handler or guard denies the request with 401, a cookie whose credential was rejected is
+/// removed, so that the next visit is anonymous. It stays if the browser reports that a script sent
+/// the request: the request may have been sent before another tab logged in. The same can happen
+/// with a navigation; that is rare, and the user sees the login form.
+///
+/// If your handler maps the denial to another status, the cookie stays.
 ///
 /// # Deployment
 ///
-/// `Secure` cookies want HTTPS up to the browser; that TLS may end before this service makes no
-/// difference, and no `X-Forwarded` field is read. Put the layer outside of what asks for the
-/// caller, and inside of what turns panics into answers.
+/// `Secure` cookies need HTTPS between browser and server. TLS may end at a proxy before this
+/// service; the layer reads no `X-Forwarded` fields. Put the layer outside of the handlers and
+/// guards that ask for the caller, and inside of a layer that turns panics into responses.
 pub struct AuthLayer<D = ()> {
-    site: Arc<Site<D>>,
+    config: Arc<LayerConfig<D>>,
 }
 
 impl<D: Send + Sync + 'static> AuthLayer<D> {
-    /// Credentials of `auth`, carried as `transport` says.
+    /// Creates a layer for credentials of `auth` that requests carry as `transport` describes.
     ///
-    /// Takes the authenticator type-erased: pass an `Arc` of any.
+    /// Pass an `Arc` of any authenticator as `auth`; it is type-erased.
     pub fn new(auth: Arc<dyn DynAuthenticator<D>>, transport: Transport) -> Self {
         let origins = transport.access().map(|_| OriginPolicy::new());
         Self {
-            site: Arc::new(Site {
+            config: Arc::new(LayerConfig {
                 auth,
                 transport,
                 origins,
@@ -69,42 +95,45 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
         }
     }
 
-    /// Which other origins may act with the cookies of their visitors. Default: none.
+    /// Selects the other origins whose pages may send unsafe requests with the cookies of their
+    /// visitors. Default: none.
+    ///
+    /// ```
+    /// use statewise::web::{AuthLayer, OriginPolicy};
+    ///
+    /// fn with_app(layer: AuthLayer) -> statewise::Result<AuthLayer> {
+    ///     Ok(layer.origins(OriginPolicy::new().trust("https://app.example.com")?))
+    /// }
+    /// # let _ = with_app;
+    /// ```
     #[must_use]
     pub fn origins(self, origins: OriginPolicy) -> Self {
-        self.with(|site| site.origins = Some(origins))
+        self.with(|config| config.origins = Some(origins))
     }
 
-    /// Lets any origin act: for services that prevent forged requests by other means.
+    /// Allows requests of all origins. Use it only if your service prevents cross-site request
+    /// forgery by other means.
     #[must_use]
     pub fn any_origin(self) -> Self {
-        self.with(|site| site.origins = None)
+        self.with(|config| config.origins = None)
     }
 
-    /// Tells the time, for guards and `expires_in`. Default: [`SystemClock`].
+    /// Sets the clock of guards and of `expires_in`. Default: [`SystemClock`].
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
-        self.with(|site| site.clock = Arc::new(clock))
+        self.with(|config| config.clock = Arc::new(clock))
     }
 
-    fn with(self, change: impl FnOnce(&mut Site<D>)) -> Self {
-        let mut site = Site {
-            auth: Arc::clone(&self.site.auth),
-            transport: self.site.transport.clone(),
-            origins: self.site.origins.clone(),
-            clock: Arc::clone(&self.site.clock),
-        };
-        change(&mut site);
-        Self {
-            site: Arc::new(site),
-        }
+    fn with(mut self, change: impl FnOnce(&mut LayerConfig<D>)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self
     }
 }
 
 impl<D> Clone for AuthLayer<D> {
     fn clone(&self) -> Self {
         Self {
-            site: Arc::clone(&self.site),
+            config: Arc::clone(&self.config),
         }
     }
 }
@@ -112,9 +141,9 @@ impl<D> Clone for AuthLayer<D> {
 impl<D> fmt::Debug for AuthLayer<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthLayer")
-            .field("auth", &self.site.auth)
-            .field("transport", &self.site.transport)
-            .field("origins", &self.site.origins)
+            .field("auth", &self.config.auth)
+            .field("transport", &self.config.transport)
+            .field("origins", &self.config.origins)
             .finish_non_exhaustive()
     }
 }
@@ -125,22 +154,22 @@ impl<S, D> Layer<S> for AuthLayer<D> {
     fn layer(&self, inner: S) -> AuthService<S, D> {
         AuthService {
             inner,
-            site: Arc::clone(&self.site),
+            config: Arc::clone(&self.config),
         }
     }
 }
 
-/// The service that an [`AuthLayer`] makes.
+/// Service that an [`AuthLayer`] creates.
 pub struct AuthService<S, D = ()> {
     inner: S,
-    site: Arc<Site<D>>,
+    config: Arc<LayerConfig<D>>,
 }
 
 impl<S: Clone, D> Clone for AuthService<S, D> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            site: Arc::clone(&self.site),
+            config: Arc::clone(&self.config),
         }
     }
 }
@@ -169,35 +198,31 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let style = Style::of(&request);
-        if !self.may_act(&request) {
-            let response = denied(Denial::CrossOrigin, &self.site.transport, style);
-            return AuthFuture::denied(Ok(response), style);
+        let client = ClientKind::of(&request);
+        if !self.allows_origin(&request) {
+            let response = denied(Denial::CrossOrigin, &self.config.transport, client);
+            return AuthFuture::denied(Ok(response));
         }
-        let exchange = Exchange::begin(
-            Arc::clone(&self.site),
-            request.headers_mut(),
-            style.may_forget(),
-        );
-        let exchange = Arc::new(exchange);
-        let sign_in = SignIn::new(Arc::clone(&exchange));
-        request.extensions_mut().insert(sign_in);
-        let open = Open::new(exchange);
-        AuthFuture::serving(self.inner.call(request), open, style)
+        let config = Arc::clone(&self.config);
+        let credentials = RequestCredentials::new(config, client, request.headers_mut());
+        let sign_in = SignIn::new(credentials);
+        request.extensions_mut().insert(sign_in.clone());
+        let close_on_drop = CloseOnDrop::new(sign_in);
+        AuthFuture::serving(self.inner.call(request), close_on_drop)
     }
 }
 
 impl<S, D> AuthService<S, D> {
-    /// Whether the origin of a request may act with the cookies that come along.
-    fn may_act<B>(&self, request: &Request<B>) -> bool {
-        let Some(origins) = &self.site.origins else {
+    /// Returns whether the origin of a request may use the cookies that the request carries.
+    fn allows_origin<B>(&self, request: &Request<B>) -> bool {
+        let Some(origins) = &self.config.origins else {
             return true;
         };
         let (method, headers) = (request.method().as_str(), request.headers());
-        // No browser adds a bearer token on its own.
-        let by_bearer =
-            || self.site.transport.reads_bearer() && matches!(bearer(headers), Found::One(_));
+        // No browser sends a bearer token without a script.
+        let has_bearer =
+            || self.config.transport.reads_bearer() && matches!(bearer(headers), Found::One(_));
         let authority = || request.uri().authority().map(Authority::as_str);
-        !acts(method, headers) || by_bearer() || origins.allows(method, authority(), headers)
+        !is_unsafe(method, headers) || has_bearer() || origins.allows(method, authority(), headers)
     }
 }

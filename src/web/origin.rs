@@ -1,4 +1,4 @@
-//! Which requests a foreign page may have caused.
+//! Protection against requests that pages of other origins send.
 
 use std::net::Ipv6Addr;
 
@@ -6,35 +6,44 @@ use crate::error::{Error, Result};
 
 use crate::web::headers::{Headers, Single, single, trim};
 
-/// Which requests a foreign page may have caused, and must not: a browser sends cookies along, and
-/// no page of another origin may act in the name of its visitor (OWASP ASVS 3.5.1 to 3.5.3).
+/// Protection against cross-site request forgery. A browser sends cookies with requests of other
+/// pages too; this policy prevents those pages from acting as the visitor (OWASP ASVS 3.5.1 to
+/// 3.5.3).
 ///
-/// A request is let pass by the first of these rules that says anything:
+/// The first rule that applies decides:
 ///
-/// 1. The method is safe: GET, HEAD, OPTIONS or TRACE (RFC 9110, section 9.2.1), in exactly this
-///    spelling, and it opens no WebSocket, which acts whatever its method (RFC 6455, section 10.2).
-///    A handler that acts upon GET is not protected.
-/// 2. There is one `Origin`, and it is [trusted](Self::trust). Before all others, because the browser
-///    calls a trusted origin cross-site too.
-/// 3. `Sec-Fetch-Site` is present: it must be one, `same-origin` or `none` (the user typed or chose
-///    the address). All browsers since 2023 send it, no script can set it, and it holds whatever a
-///    proxy makes of host and scheme. `same-site` is refused: a sibling host is not this one.
-/// 4. There is no `Origin`: it passes. All browsers since 2020 send one with unsafe methods, so this
-///    is none, and what is no browser sends no cookies against its user's will.
-/// 5. The `Origin` must be of the host and port that was asked. `null`, which a sandboxed frame or a
-///    redirection between origins sends, says nothing, and like several or malformed ones is
-///    refused.
+/// 1. The request is safe: it passes. Safe methods are GET, HEAD, OPTIONS and TRACE (RFC 9110,
+///    section 9.2.1), in exactly this spelling. A request that opens a WebSocket is never safe (RFC
+///    6455, section 10.2). A handler that changes something on GET is not protected.
+/// 2. The request has one `Origin`, and it is [trusted](Self::trust): it passes. This rule precedes
+///    the next one because browsers mark requests of a trusted origin as cross-site too.
+/// 3. The request has `Sec-Fetch-Site`: it passes if there is one, with the value `same-origin` or
+///    `none` (the user typed or chose the address). All browsers since 2023 send the field, scripts
+///    cannot set it, and it stays right if a proxy changes host and scheme. `same-site` does not
+///    pass: a sibling host is another origin.
+/// 4. The request has no `Origin`: it passes. All browsers since 2020 send one with unsafe methods,
+///    so the client is no browser, and an attacker cannot make it send cookies.
+/// 5. The `Origin` has host and port of the request's target: it passes. All others do not: `null`,
+///    which sandboxed frames and redirects between origins send, several `Origin` fields, and
+///    malformed ones.
+///
+/// # Defaults
+///
+/// | setting | default | source |
+/// |---|---|---|
+/// | [`trust`](Self::trust) | no other origin | OWASP ASVS 3.5.1 |
 ///
 /// # Deployment
 ///
-/// - Browsers send `Sec-Fetch-Site` to trustworthy addresses only: over TLS and to `localhost`.
-///   Over plain HTTP rule 5 decides.
-/// - A proxy that rewrites `Host` makes rule 5 refuse older browsers: let it pass `Host` through, or
-///   [trust](Self::trust) the public origin. It must drop no `Origin` and no `Sec-Fetch-Site`: without
-///   both rule 4 would hold.
-/// - Rule 5 does not compare schemes, since a server behind a proxy does not know its own. Whoever
-///   serves `http` on the same host should answer it with redirections and
-///   `Strict-Transport-Security` only.
+/// - Browsers send `Sec-Fetch-Site` only over TLS and to `localhost`. Over plain HTTP, rule 5
+///   decides.
+/// - If a proxy rewrites `Host`, rule 5 denies older browsers. Let the proxy pass `Host` through, or
+///   [trust](Self::trust) the public origin. The proxy must not drop `Origin` or `Sec-Fetch-Site`:
+///   without both, rule 4 applies.
+/// - Rule 5 does not compare schemes, because a server behind a proxy does not know its own. If you
+///   serve `http` on the same host, answer it only with redirects and `Strict-Transport-Security`.
+///
+/// # Example
 ///
 /// ```
 /// use statewise::web::OriginPolicy;
@@ -57,28 +66,29 @@ pub struct OriginPolicy {
 }
 
 impl OriginPolicy {
-    /// Trusts no origin but the own.
+    /// Creates a policy that trusts no other origin.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Lets the pages of another origin act as well: a scheme, a host, and a port unless it is the
-    /// scheme's own, like `https://app.example.com`. Sending them answers that they can read is the
-    /// business of CORS.
+    /// Trusts the pages of another origin. Write scheme and host, and the port if it is not the
+    /// default of the scheme: `https://app.example.com`. To let their scripts read your responses,
+    /// add CORS too.
     ///
     /// # Errors
     ///
-    /// Misuse if it is no such origin: `null` is everybody's, and there are no wildcards.
+    /// *Misuse* if it is not such an origin. `null` is refused because pages of any site can have
+    /// it; wildcards are not supported.
     pub fn trust(mut self, origin: impl AsRef<str>) -> Result<Self> {
         let origin = origin.as_ref().to_ascii_lowercase();
         let Some(Origin { scheme, host, port }) = Origin::parse(&origin) else {
             return Err(Error::misuse(
-                "an origin is a scheme, a host and maybe a port, and nothing else: write \
+                "an origin has a scheme, a host, perhaps a port, and no path: write \
                  https://app.example.com",
             ));
         };
-        // A browser leaves the scheme's own port out (RFC 6454, section 6.2).
+        // Browsers omit the default port of the scheme (RFC 6454, section 6.2).
         self.trusted.push(match port {
             Some(port) if default_port(scheme) != Some(port) => format!("{scheme}://{host}:{port}"),
             _ => format!("{scheme}://{host}"),
@@ -86,16 +96,18 @@ impl OriginPolicy {
         Ok(self)
     }
 
-    /// Whether the request may act with the cookies that it carries. `authority` is that of the
-    /// request's URI, where it has one, as in HTTP/2; otherwise the `Host` field says who was asked,
-    /// and several say nothing. Fields that a proxy may have added are not read.
+    /// Returns whether a request may use the cookies that it carries.
+    ///
+    /// Pass the authority of the request's URI if it has one, as in HTTP/2. Otherwise the `Host`
+    /// field is the target; several `Host` fields count as none. Fields that a proxy may have added
+    /// are not read.
     pub fn allows<H: Headers + ?Sized>(
         &self,
         method: &str,
         authority: Option<&str>,
         headers: &H,
     ) -> bool {
-        if !acts(method, headers) {
+        if !is_unsafe(method, headers) {
             return true;
         }
         let origin = single(headers, "origin");
@@ -126,12 +138,12 @@ impl OriginPolicy {
     }
 }
 
-/// Whether a request may change anything, and so is asked for its origin.
-pub(crate) fn acts<H: Headers + ?Sized>(method: &str, headers: &H) -> bool {
+/// Returns whether a request may change something, so that its origin must be checked.
+pub(crate) fn is_unsafe<H: Headers + ?Sized>(method: &str, headers: &H) -> bool {
     !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") || opens_socket(headers)
 }
 
-/// The one `Host` field.
+/// Returns the `Host` field, if there is exactly one.
 fn host<H: Headers + ?Sized>(headers: &H) -> Option<&str> {
     match single(headers, "host") {
         Single::One(host) => std::str::from_utf8(host).ok(),
@@ -139,8 +151,8 @@ fn host<H: Headers + ?Sized>(headers: &H) -> Option<&str> {
     }
 }
 
-/// Whether a request opens a WebSocket: a `GET` that acts, with the cookies of whoever visits the
-/// page that opens it, and that no CORS keeps from reading what comes back (RFC 6455, section 10.2).
+/// Returns whether a request opens a WebSocket. Its method is `GET`, but it carries the cookies of
+/// the visitor, and CORS does not restrict which pages may open one (RFC 6455, section 10.2).
 fn opens_socket<H: Headers + ?Sized>(headers: &H) -> bool {
     let mut opens = false;
     headers.each("upgrade", &mut |value| {
@@ -150,19 +162,19 @@ fn opens_socket<H: Headers + ?Sized>(headers: &H) -> bool {
     opens
 }
 
-/// Whether a page of this origin came from the host and port that was asked.
+/// Returns whether an origin has the host and port of the request's target.
 fn is_own(origin: &[u8], host: &str) -> bool {
     let Some(origin) = std::str::from_utf8(origin).ok().and_then(Origin::parse) else {
         return false;
     };
-    // Both leave out the port that belongs to the scheme, but need not.
+    // Both may omit the default port of the scheme.
     let (Some(own), Some((name, port))) = (default_port(origin.scheme), authority(host)) else {
         return false;
     };
     origin.host.eq_ignore_ascii_case(name) && origin.port.unwrap_or(own) == port.unwrap_or(own)
 }
 
-/// The port that belongs to the scheme, of those that serve pages.
+/// Returns the default port of a scheme that serves pages.
 fn default_port(scheme: &str) -> Option<u16> {
     if scheme.eq_ignore_ascii_case("https") {
         Some(443)
@@ -173,7 +185,7 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// `scheme "://" host [ ":" port ]` (RFC 6454, section 7.1).
+/// Origin of a page: `scheme "://" host [ ":" port ]` (RFC 6454, section 7.1).
 struct Origin<'a> {
     scheme: &'a str,
     host: &'a str,
@@ -188,7 +200,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Whether it is a scheme (RFC 3986, section 3.1).
+/// Returns whether a text is a scheme (RFC 3986, section 3.1).
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text
@@ -196,7 +208,7 @@ fn is_scheme(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Host and port, of an origin or a `Host` field: no user, and nothing that is escaped.
+/// Splits host and port of an origin or a `Host` field. Refuses user names and escapes.
 fn authority(text: &str) -> Option<(&str, Option<u16>)> {
     let is_name = |host: &str| {
         !host.is_empty()
@@ -216,7 +228,7 @@ fn authority(text: &str) -> Option<(&str, Option<u16>)> {
     (is_name(host) || is_address(host)).then_some((host, port))
 }
 
-/// A port in its only spelling.
+/// Parses a port; refuses signs and leading zeros.
 fn port(digits: &str) -> Option<u16> {
     let canonical = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
     canonical.then(|| digits.parse().ok()).flatten()

@@ -1,4 +1,4 @@
-//! What a service asks of all its callers.
+//! Requirements that a service has for all its callers.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,26 +7,40 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::base::boxed::BoxFuture;
+use crate::error::Result;
 use crate::web::auth::Auth;
 use crate::web::denial::Denial;
 use crate::web::sign_in::SignIn;
 
-/// Denies requests before the service sees them, and puts the caller, an [`Auth`], into the
-/// extensions of all others: for whole routers, and for services such as those of tonic, whose
-/// handlers take no extractors. Goes inside of an [`AuthLayer`](crate::web::AuthLayer).
+/// Guard that denies requests before the service sees them. Puts the caller, an [`Auth`], into the
+/// extensions of the requests that it admits.
+///
+/// Use it for whole routers, and for services whose handlers take no extractors, as those of tonic.
+/// Add it inside of an [`AuthLayer`](crate::web::AuthLayer).
 ///
 /// ```
 /// use std::time::Duration;
 /// use statewise::web::Require;
 ///
+/// // With axum: admin_routes.layer(admins), and the `AuthLayer` around it.
 /// let admins = Require::authenticated().role("admin").fresh(Duration::from_secs(300));
 /// # let _ = admins;
 /// ```
+///
+/// # Defaults
+///
+/// | setting | default | source |
+/// |---|---|---|
+/// | [`with_data`](Self::with_data) | logins without data: `()` | |
+/// | [`role`](Self::role) | none required | |
+/// | [`fresh`](Self::fresh) | any age, in whole seconds | RFC 9470; OWASP ASVS 7.5.1 |
+/// | [`acr`](Self::acr) | any class | RFC 9470 |
+/// | [`authoritative`](Self::authoritative) | no: caches of the authenticator may answer | |
 pub struct Require<D = ()> {
     rules: Arc<Rules>,
     data: PhantomData<fn() -> D>,
@@ -41,7 +55,7 @@ struct Rules {
 }
 
 impl Require {
-    /// Anybody whose credential is verified.
+    /// Admits every caller with a valid credential.
     #[must_use]
     pub fn authenticated() -> Self {
         Self {
@@ -52,7 +66,16 @@ impl Require {
 }
 
 impl<D> Require<D> {
-    /// Where logins have data of this type, as those of the layer outside have.
+    /// Sets the data type of logins. It must be that of the [`AuthLayer`](crate::web::AuthLayer);
+    /// otherwise every request fails with a *misuse* (500).
+    ///
+    /// ```
+    /// use statewise::web::Require;
+    ///
+    /// struct Profile;
+    /// let users = Require::authenticated().with_data::<Profile>();
+    /// # let _ = users;
+    /// ```
     #[must_use]
     pub fn with_data<T>(self) -> Require<T> {
         Require {
@@ -61,47 +84,47 @@ impl<D> Require<D> {
         }
     }
 
-    /// And who has this role.
+    /// Requires a role. Call it again to require several.
     #[must_use]
     pub fn role(self, role: impl Into<String>) -> Self {
         self.with(|rules| rules.roles.push(role.into().into()))
     }
 
-    /// And who has proven who they are within the last `max_age`, in whole seconds; see
+    /// Requires an authentication within the last `max_age`, in whole seconds; see
     /// [`Auth::require_fresh`].
     #[must_use]
     pub fn fresh(self, max_age: Duration) -> Self {
         self.with(|rules| rules.max_age = Some(max_age))
     }
 
-    /// And who has proven who they are in this way; see [`Auth::require_acr`].
+    /// Requires an authentication context class; see [`Auth::require_acr`].
     #[must_use]
     pub fn acr(self, acr: impl Into<String>) -> Self {
         self.with(|rules| rules.acr = Some(acr.into().into()))
     }
 
-    /// And whom the authority itself knows, past all caches; see
+    /// Bypasses all caches when it verifies the credential; see
     /// [`Presented::authoritative`](crate::Presented::authoritative).
     #[must_use]
     pub fn authoritative(self) -> Self {
         self.with(|rules| rules.authoritative = true)
     }
 
-    fn with(self, change: impl FnOnce(&mut Rules)) -> Self {
-        let mut rules = Rules::clone(&self.rules);
-        change(&mut rules);
-        Self {
-            rules: Arc::new(rules),
-            data: PhantomData,
-        }
+    fn with(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        change(Arc::make_mut(&mut self.rules));
+        self
     }
 }
 
 impl Rules {
-    async fn check<D: Send + Sync + 'static>(&self, sign_in: SignIn<D>) -> Result<Auth<D>, Denial> {
-        let caller = match self.authoritative {
-            true => sign_in.verify_authoritative().await?,
-            false => sign_in.verify().await?,
+    async fn check<D: Send + Sync + 'static>(
+        &self,
+        sign_in: Result<SignIn<D>>,
+    ) -> Result<Auth<D>, Denial> {
+        let caller = if self.authoritative {
+            sign_in?.verify_authoritative().await?
+        } else {
+            sign_in?.verify().await?
         };
         for role in &self.roles {
             caller.require_role(role)?;
@@ -142,7 +165,7 @@ impl<S, D> Layer<S> for Require<D> {
     }
 }
 
-/// The service that a [`Require`] makes.
+/// Service that a [`Require`] creates.
 pub struct RequireService<S, D = ()> {
     inner: S,
     require: Require<D>,
@@ -183,12 +206,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        // The one that is ready, and a clone in its place.
+        // `poll_ready` was called on this service, not on a clone.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let rules = Arc::clone(&self.require.rules);
+        let sign_in = SignIn::<D>::of(request.extensions());
         Box::pin(async move {
-            match caller::<D>(&rules, request.extensions()).await {
+            match rules.check(sign_in).await {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                     inner.call(request).await
@@ -197,12 +221,4 @@ where
             }
         })
     }
-}
-
-fn caller<D: Send + Sync + 'static>(
-    rules: &Rules,
-    extensions: &Extensions,
-) -> impl Future<Output = Result<Auth<D>, Denial>> + Send {
-    let sign_in = SignIn::<D>::of(extensions);
-    async move { rules.check(sign_in?).await }
 }

@@ -1,49 +1,130 @@
-//! Logging in and out, from within a handler.
+//! Login, refresh and logout from a handler.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Extensions;
 
-use crate::authenticator::DynAuthenticator;
-use crate::clock::{self, Timestamp};
+use crate::authenticator::{DynAuthenticator, Presented};
+use crate::clock::{self, Clock, Timestamp};
 use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
-use crate::login::issued::{Issued, Revocation, replaced};
+use crate::login::issued::{Credential, Issued, Revocation, replaced};
 use crate::web::auth::Auth;
 use crate::web::denial::Denial;
-use crate::web::exchange::Exchange;
-use crate::web::token_response::{TokenBody, TokenResponse};
+use crate::web::reply::{Caller, Reply, Verified};
+use crate::web::request::RequestCredentials;
+use crate::web::token_response::TokenResponse;
+use crate::web::transport::Transport;
 
-/// What a handler verifies, logs in and logs out through. It knows what the request carried, and
-/// the layer that put it there sets and removes the cookies.
+/// Verifies the caller of a request, logs users in, refreshes their credentials and logs them out.
 ///
-/// Whatever a request carries, a login gets a new credential, and what was carried ends: a session
-/// that somebody planted is never logged in (OWASP ASVS 7.2.4).
+/// Take it as an argument of your handler (feature `axum`), or get it from the extensions of the
+/// request with [`of`](Self::of). It knows the credentials of the request. The
+/// [`AuthLayer`](crate::web::AuthLayer) sets and removes the cookies in the response.
 ///
-/// A response 5xx (of gRPC: a status in its head that means one), an error or a panic after a login
-/// takes the new login back, and no cookie of it is set. Once the handler has answered, or its future is dropped, no login in a cookie begins: a
-/// task that outlives the answer is told so. A handler whose future is dropped in between, because
-/// the client went away, may leave a login behind that nobody has the credential of, until it
-/// expires. Of logins that tasks of one request begin at once one is handed out, and the others
-/// end.
-pub struct SignIn<D = ()>(Arc<Exchange<D>>);
+/// | call | when | the credential is |
+/// |---|---|---|
+/// | [`verify`](Self::verify) | you need the caller, and the handler logs in or out too | |
+/// | [`verify_authoritative`](Self::verify_authoritative) | before a sensitive action | |
+/// | [`issue`](Self::issue) | a user of a browser has proven their identity | set as a cookie |
+/// | [`issue_token`](Self::issue_token) | a user of a program has proven their identity | in the body |
+/// | [`refresh`](Self::refresh) | a browser refreshes | set as a cookie |
+/// | [`refresh_token`](Self::refresh_token) | a program refreshes | in the body |
+/// | [`revoke`](Self::revoke) | the user logs out here | removed |
+/// | [`revoke_all`](Self::revoke_all) | the user logs out everywhere | removed |
+///
+/// ```
+/// use statewise::Login;
+/// use statewise::web::{Denial, SignIn};
+///
+/// # fn password_is_right(_: &str, _: &str) -> bool { true }
+/// async fn log_in(sign_in: SignIn, user: &str, password: &str) -> Result<String, Denial> {
+///     if !password_is_right(user, password) {
+///         return Err(Denial::Unproven);
+///     }
+///     let caller = sign_in.issue(Login::new(user)).await?;
+///     Ok(format!("welcome {}", caller.subject()))
+/// }
+///
+/// async fn log_out(sign_in: SignIn) -> Result<&'static str, Denial> {
+///     let _ = sign_in.revoke().await?;
+///     Ok("goodbye")
+/// }
+/// # let _ = (log_in, log_out);
+/// ```
+///
+/// # Security
+///
+/// A login always gets a new credential, and it revokes every credential that the request
+/// carries. An attacker who plants a session therefore never gets it logged in (OWASP ASVS 7.2.4).
+///
+/// # Failing responses
+///
+/// If the service responds to a login with a 5xx (gRPC: with a status in the head that means one),
+/// with an error or with a panic, the layer revokes the new login and sets no cookie. After the
+/// handler has returned, or its future was dropped, cookie logins fail with a *misuse* error: do
+/// not log in from a task that outlives the handler.
+///
+/// If the client disconnects and the future of the handler is dropped during a login, a login may
+/// remain in the store until it expires, but its credential was never sent. If tasks of one
+/// request log in concurrently, one login is handed out and the others are revoked.
+pub struct SignIn<D = ()>(Arc<Inner<D>>);
 
-impl<D: Send + Sync + 'static> SignIn<D> {
-    pub(crate) fn new(exchange: Arc<Exchange<D>>) -> Self {
-        Self(exchange)
+struct Inner<D> {
+    request: RequestCredentials<D>,
+    reply: Mutex<Reply<D>>,
+}
+
+/// Place of a new credential in the response.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Cookies,
+    Body,
+}
+
+impl<D> SignIn<D> {
+    pub(crate) fn new(request: RequestCredentials<D>) -> Self {
+        let reply = Mutex::new(Reply::new());
+        Self(Arc::new(Inner { request, reply }))
     }
 
-    /// The one that the layer put into a request.
+    pub(crate) fn request(&self) -> &RequestCredentials<D> {
+        &self.0.request
+    }
+
+    pub(crate) fn reply(&self) -> MutexGuard<'_, Reply<D>> {
+        // No code under the lock panics.
+        let reply = self.0.reply.lock();
+        reply.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn transport(&self) -> &Transport {
+        &self.request().config.transport
+    }
+}
+
+impl<D: Send + Sync + 'static> SignIn<D> {
+    /// Returns the `SignIn` that the layer put into a request.
+    ///
+    /// ```
+    /// use statewise::web::{Denial, SignIn};
+    ///
+    /// async fn subject<B>(request: http::Request<B>) -> Result<String, Denial> {
+    ///     let sign_in = SignIn::<()>::of(request.extensions())?;
+    ///     Ok(sign_in.verify().await?.subject().to_owned())
+    /// }
+    /// # let _ = subject::<()>;
+    /// ```
     ///
     /// # Errors
     ///
-    /// *Misuse* if there is no layer, or one for logins with other data.
+    /// *Misuse* if the request passed no `AuthLayer`, or one whose logins have another data type.
     pub fn of(extensions: &Extensions) -> Result<Self> {
         extensions.get().cloned().ok_or_else(|| {
             Error::misuse(
-                "no `AuthLayer` for logins with this data has seen the request: add it to the \
-                 router, outside of what asks for the caller",
+                "no `AuthLayer` for logins with this data type has seen the request: add the \
+                 layer to the router, outside of the handlers and guards that ask for the caller",
             )
         })
     }
@@ -51,58 +132,79 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// The authenticator of the layer.
     #[must_use]
     pub fn authenticator(&self) -> &Arc<dyn DynAuthenticator<D>> {
-        &self.0.site.auth
+        &self.request().config.auth
     }
 
-    /// Who is calling. The first to ask for it in a request causes the verification, and all
-    /// others get its answer.
+    /// Returns the caller. The first call in a request verifies the credential; later calls return
+    /// the same result.
     ///
     /// # Errors
     ///
-    /// A denial: return it.
+    /// The denial to return from your handler.
     ///
     /// # Cancel safety
     ///
     /// As for [`Authenticator::verify`](crate::Authenticator::verify).
     pub async fn verify(&self) -> Result<Auth<D>, Denial> {
-        self.0.verify().await
+        if let Some(known) = self.reply().ask() {
+            return known;
+        }
+        let verified = self.ask_authenticator(false).await;
+        let mut reply = self.reply();
+        // Another task of this request may have been faster: its result stays.
+        match reply.ask() {
+            Some(known) => known,
+            None => reply.found(verified),
+        }
     }
 
-    /// Who is calling, asked anew and past all caches: for sensitive actions. See
+    /// Verifies the caller again and bypasses all caches: call it before sensitive actions. See
     /// [`Presented::authoritative`](crate::Presented::authoritative).
     ///
     /// # Errors
     ///
-    /// A denial: return it.
+    /// The denial to return from your handler.
     ///
     /// # Cancel safety
     ///
     /// As for [`Authenticator::verify`](crate::Authenticator::verify).
     pub async fn verify_authoritative(&self) -> Result<Auth<D>, Denial> {
-        self.0.verify_authoritative().await
+        self.reply().ask();
+        if let Some(settled) = self.reply().settled() {
+            return settled;
+        }
+        let verified = self.ask_authenticator(true).await;
+        self.reply().found(verified)
     }
 
-    /// Logs a user in, who has just proven who they are: ends what the request carried, and sets
-    /// the cookie.
+    /// Logs in a user who has just proven their identity: revokes the credentials that the request
+    /// carries, and sets the cookie.
     ///
     /// # Errors
     ///
-    /// As for [`Authenticator::issue`](crate::Authenticator::issue); *misuse* where credentials
-    /// travel in no cookie; *refused* if the credential is too large for one. Nobody is logged in
-    /// then.
+    /// As for [`Authenticator::issue`](crate::Authenticator::issue); *misuse* if the
+    /// [`Transport`](crate::web::Transport) has no cookie, or if the handler has returned already;
+    /// *refused* if the credential is too large for a cookie. After an error no login exists.
     ///
     /// # Cancel safety
     ///
-    /// What the request carried may have been ended, and a login that nobody holds may exist.
+    /// The credentials of the request may have been revoked, and a login may exist whose
+    /// credential was never sent.
     pub async fn issue(&self, login: Login<D>) -> Result<Auth<D>, Denial> {
-        self.0.open()?;
-        let issued = self.begin(login).await?;
-        Ok(self.0.logged_in(issued, false).await?)
+        drop(self.open_reply(Place::Cookies)?);
+        let issued = self.replace_carried(login).await?;
+        let cookies = self.transport().set(&issued);
+        let credential = issued.refreshable().clone();
+        let caller = self.caller(issued);
+        self.log_in(&caller, credential, Place::Cookies, cookies)
+            .await?;
+        Ok(caller)
     }
 
-    /// Logs a user in, and answers with the credential in the body (RFC 6749, section 5.1): for
-    /// programs, which present it as a bearer token. Ends what the request carried, and removes
-    /// its cookies.
+    /// Logs in a user and returns the credential for the body of the response (RFC 6749, section
+    /// 5.1). Use it for programs, which present the credential as a bearer token.
+    ///
+    /// Revokes the credentials that the request carries and removes their cookies.
     ///
     /// # Errors
     ///
@@ -110,64 +212,72 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// # Cancel safety
     ///
-    /// What the request carried may have been ended, and a login that nobody holds may exist.
+    /// The credentials of the request may have been revoked, and a login may exist whose
+    /// credential was never sent.
     pub async fn issue_token(&self, login: Login<D>) -> Result<TokenResponse<D>, Denial> {
         let now = self.now()?;
-        let issued = self.begin(login).await?;
-        let body = TokenBody::of(&issued, now);
-        let caller = self.0.logged_in(issued, true).await?;
-        Ok(TokenResponse::new(body, caller))
+        let issued = self.replace_carried(login).await?;
+        let credential = issued.refreshable().clone();
+        let response = TokenResponse::new(issued, now, self.clock());
+        let mut removals = Vec::new();
+        if self.request().carries_cookie() {
+            removals = self.transport().remove(true);
+        }
+        self.log_in(response.caller(), credential, Place::Body, Ok(removals))
+            .await?;
+        Ok(response)
     }
 
-    /// Refreshes what the request carries in its cookies, and sets them anew. After a login or a
-    /// logout in the same request there is nothing to refresh, and the caller is the one of that.
+    /// Refreshes the credential in the cookies of the request, and sets the cookies again. After a
+    /// login or a logout in the same request it changes nothing and returns the caller of that act.
     ///
     /// # Errors
     ///
-    /// [`Denial::Absent`] if there is nothing to refresh; otherwise as for
-    /// [`Authenticator::refresh`](crate::Authenticator::refresh). What is rejected is
-    /// removed, unless a script has sent the request: another tab may have logged in meanwhile.
+    /// [`Denial::Absent`] if no cookie holds a credential to refresh; *misuse* if the handler has
+    /// returned already; otherwise as for [`Authenticator::refresh`](crate::Authenticator::refresh).
+    /// A rejected cookie is removed, unless a script sent the request: another tab may have logged
+    /// in in the meantime.
     ///
     /// # Cancel safety
     ///
     /// Refresh again.
     pub async fn refresh(&self) -> Result<Auth<D>, Denial> {
-        let exchange = &*self.0;
-        exchange.touch();
-        exchange.open()?;
-        if let Some(settled) = exchange.settled() {
+        self.reply().ask();
+        if let Some(settled) = self.open_reply(Place::Cookies)?.settled() {
             return settled;
         }
-        let refresh = exchange.refreshable()?;
+        let refresh = self.request().refreshable()?;
         let credential = match refresh {
             Some(refresh) => refresh,
-            None => match exchange.carried()? {
+            None => match self.request().carried()? {
                 carried if carried.is_bearer() => return Err(Denial::Absent),
                 carried => carried.credential(),
             },
         };
-        let issued = match exchange.site.auth.refresh_dyn(credential).await {
-            Ok(issued) => issued,
-            // Where there is a cookie for it, it was not sent along, and what was is none.
-            Err(error)
-                if refresh.is_none()
-                    && exchange.site.transport.refresh().is_some()
-                    && error.rejection() == Some(Rejection::Malformed) =>
-            {
-                return Err(Denial::Absent);
+        let error = match self.authenticator().refresh_dyn(credential).await {
+            Ok(issued) => {
+                let cookies = self.transport().set(&issued)?;
+                let caller = self.caller(issued);
+                return self.open_reply(Place::Cookies)?.refreshed(caller, cookies);
             }
-            Err(error) => {
-                if error.is_rejected() {
-                    exchange.forget(refresh.is_some());
-                }
-                return Err(error.into());
-            }
+            Err(error) => error,
         };
-        exchange.refreshed(issued, false)
+        let has_refresh_cookie = self.transport().refresh().is_some();
+        if refresh.is_none()
+            && has_refresh_cookie
+            && error.rejection() == Some(Rejection::Malformed)
+        {
+            // The browser did not send the refresh cookie, and the access token is none.
+            return Err(Denial::Absent);
+        }
+        if error.is_rejected() {
+            self.forget(refresh.is_some(), |reply| reply.settled().is_none());
+        }
+        Err(error.into())
     }
 
-    /// Exchanges a refresh token, or whatever the strategy refreshes, that the client sent in the
-    /// body (RFC 6749, section 6), and answers in the body.
+    /// Refreshes the credential that a program sent in the body (RFC 6749, section 6), and returns
+    /// the new one for the body of the response.
     ///
     /// # Errors
     ///
@@ -175,86 +285,235 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// # Cancel safety
     ///
-    /// Refresh again with the same.
+    /// Refresh again with the same credential.
     pub async fn refresh_token(&self, refresh_token: &str) -> Result<TokenResponse<D>, Denial> {
-        self.0.touch();
+        self.reply().ask();
         let now = self.now()?;
-        let issued = self.0.site.auth.refresh_dyn(refresh_token).await?;
-        let body = TokenBody::of(&issued, now);
-        let caller = self.0.refreshed(issued, true)?;
-        Ok(TokenResponse::new(body, caller))
+        let issued = self.authenticator().refresh_dyn(refresh_token).await?;
+        let response = TokenResponse::new(issued, now, self.clock());
+        // After a login or a logout in the meantime, the caller of that act stays.
+        let _ = self
+            .reply()
+            .refreshed(response.caller().clone(), Vec::new());
+        Ok(response)
     }
 
-    /// Logs the caller out: ends what the request carried, and removes the cookies. `Ok` for one
-    /// that has ended already, or that is none.
+    /// Logs the caller out: revokes the credentials that the request carries, and removes the
+    /// cookies. Returns `Ok` also for a credential that has expired, was revoked or is invalid.
     ///
     /// # Errors
     ///
-    /// *Unavailable*: it may not have ended, the cookies stay, and trying again is safe.
+    /// *Unavailable*: the login may still be valid and the cookies stay. Log out again.
     ///
     /// # Cancel safety
     ///
     /// Log out again.
     pub async fn revoke(&self) -> Result<Revocation, Denial> {
-        let exchange = &*self.0;
-        exchange.touch();
+        self.reply().ask();
         let mut effective = Revocation::Immediate;
-        for credential in exchange.all_carried()? {
-            match exchange.site.auth.revoke_dyn(&credential).await {
+        for credential in self.revocable()? {
+            match self.authenticator().revoke_dyn(&credential).await {
                 Ok(revocation) => effective = effective.or_later(revocation),
-                // It logs nobody in.
                 Err(error) if error.is_rejected() => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        exchange.ended().await;
+        self.log_out(self.transport().remove(true)).await;
         Ok(effective)
     }
 
     /// Logs the caller out everywhere: ends all logins of the user (OWASP ASVS 7.4.3), and removes
-    /// the cookies. After a change of password, [`issue`](Self::issue) a login after it: the caller
-    /// goes on with a new credential, and nobody else does.
+    /// the cookies.
+    ///
+    /// To keep the caller logged in after a change of password, [`issue`](Self::issue) a new login
+    /// afterwards.
+    ///
+    /// ```
+    /// use statewise::Login;
+    /// use statewise::web::{Auth, Denial, SignIn};
+    ///
+    /// async fn change_password(caller: Auth, sign_in: SignIn) -> Result<(), Denial> {
+    ///     // .. check the old password, store the new one, and then:
+    ///     let _ = sign_in.revoke_all().await?;
+    ///     sign_in.issue(Login::new(caller.subject())).await?;
+    ///     Ok(())
+    /// }
+    /// # let _ = change_password;
+    /// ```
     ///
     /// # Errors
     ///
-    /// As for [`verify`](Self::verify), as the caller must be known; *unavailable*: some may not
-    /// have ended, and trying again is safe.
+    /// As for [`verify`](Self::verify), because the caller must be known; *unavailable*: some
+    /// logins may still be valid. Log out again.
     ///
     /// # Cancel safety
     ///
     /// Log out again.
     pub async fn revoke_all(&self) -> Result<Revocation, Denial> {
         let caller = self.verify().await?;
-        let revocation = self.0.site.auth.revoke_all_dyn(caller.subject()).await?;
-        self.0.ended_everywhere().await;
+        let auth = self.authenticator();
+        let revocation = auth.revoke_all_dyn(caller.subject()).await?;
+        let mut cookies = self.transport().remove(true);
+        let carried = self.request().carried();
+        if carried.is_ok_and(|carried| carried.is_bearer()) && self.reply().cookies.is_empty() {
+            // A cookie beside a preferred bearer token may belong to another user.
+            cookies.clear();
+        }
+        self.log_out(cookies).await;
         Ok(revocation)
     }
 
-    /// Issues a login in place of all that the request carried.
-    async fn begin(&self, login: Login<D>) -> Result<Issued<D>, Denial> {
-        self.0.touch();
-        let issued = self.replace(login).await;
+    /// Revokes the login of this request, if there is one, and removes the cookies: the login that
+    /// it replaced was revoked before.
+    pub(crate) async fn undo(&self) {
+        let has_login = matches!(self.reply().caller, Caller::LoggedIn(..));
+        if has_login {
+            self.log_out(self.transport().remove(true)).await;
+        }
+    }
+
+    /// Rotates the credential in the cookie of the request.
+    pub(crate) async fn rotate(&self) {
+        let carried = match self.request().carried() {
+            Ok(carried) if !carried.is_bearer() => carried.credential(),
+            // A client that keeps a bearer token refreshes it with a call of its own.
+            _ => return,
+        };
+        // After an outage or a concurrent logout, the response stays as it is: the next request
+        // rotates, or is rejected.
+        if let Ok(issued) = self.authenticator().refresh_dyn(carried).await
+            && let Ok(cookies) = self.transport().set(&issued)
+        {
+            let mut reply = self.reply();
+            if reply.cookies.is_empty() {
+                reply.cookies = cookies;
+            }
+        }
+    }
+
+    /// Removes the access cookie if its credential was rejected.
+    pub(crate) fn forget_rejected(&self) {
+        // If a bearer token was rejected, the cookie beside it may still be valid.
+        let carried = self.request().carried();
+        if carried.is_ok_and(|carried| !carried.is_bearer()) {
+            self.forget(false, Reply::is_rejected);
+        }
+    }
+
+    /// Removes the cookies on a condition; the refresh cookie only if `with_refresh`. A request of
+    /// a script may have been sent before another tab logged in, so it removes none.
+    fn forget(&self, with_refresh: bool, condition: impl FnOnce(&Reply<D>) -> bool) {
+        if self.request().client.is_script {
+            return;
+        }
+        let mut reply = self.reply();
+        if condition(&reply) {
+            reply.cookies = self.transport().remove(with_refresh);
+        }
+    }
+
+    async fn ask_authenticator(&self, authoritative: bool) -> Verified<D> {
+        let carried = self.request().carried()?;
+        let mut presented = Presented::new(carried.credential());
+        if authoritative {
+            presented = presented.authoritative();
+        }
+        let identity = self.authenticator().verify_with_dyn(presented).await?;
+        Ok(Auth::new(identity, self.clock()))
+    }
+
+    /// Issues a login that replaces all credentials of the request. If that fails, an earlier
+    /// login of the same request is undone: it may have been revoked already.
+    async fn replace_carried(&self, login: Login<D>) -> Result<Issued<D>, Denial> {
+        self.reply().ask();
+        let issued = self.try_replace_carried(login).await;
         if issued.is_err() {
-            self.0.end_issued().await;
+            self.undo().await;
         }
         issued
     }
 
-    async fn replace(&self, login: Login<D>) -> Result<Issued<D>, Denial> {
-        let exchange = &*self.0;
-        let auth = &exchange.site.auth;
-        let mut login = login;
-        for carried in exchange.all_carried()? {
-            match &login.replaces {
-                None => login = login.replaces(carried),
-                Some(_) => replaced(auth.revoke_dyn(&carried).await)?,
+    async fn try_replace_carried(&self, mut login: Login<D>) -> Result<Issued<D>, Denial> {
+        let auth = self.authenticator();
+        for credential in self.revocable()? {
+            if login.replaces.is_none() {
+                login = login.replaces(credential);
+            } else {
+                replaced(auth.revoke_dyn(&credential).await)?;
             }
         }
         Ok(auth.issue_dyn(login).await?)
     }
 
+    /// Returns every possible credential of the request, and that of its login if there is one.
+    fn revocable(&self) -> Result<Vec<String>, Denial> {
+        let carried = self.request().all_carried()?;
+        let mut all: Vec<String> = carried.into_iter().map(str::to_owned).collect();
+        if let Caller::LoggedIn(_, credential) = &self.reply().caller {
+            all.push(credential.reveal().to_owned());
+        }
+        Ok(all)
+    }
+
+    /// Settles a new login. Revokes it if its cookies cannot be set, otherwise the login that a
+    /// concurrent task of this request has settled.
+    async fn log_in(
+        &self,
+        caller: &Auth<D>,
+        credential: Credential,
+        place: Place,
+        cookies: Result<Vec<String>>,
+    ) -> Result<()> {
+        let replaced = cookies.and_then(|cookies| {
+            let login = Caller::LoggedIn(caller.clone(), credential.clone());
+            Ok(self.open_reply(place)?.settle(login, cookies))
+        });
+        let (discarded, outcome) = match replaced {
+            Ok(replaced) => (replaced, Ok(())),
+            Err(error) => (Some(credential), Err(error)),
+        };
+        self.discard(discarded).await;
+        outcome
+    }
+
+    /// Settles that the caller is logged out. Revokes the login that a concurrent task of this
+    /// request has settled.
+    async fn log_out(&self, cookies: Vec<String>) {
+        let logout = Caller::Settled(Err(Denial::Absent));
+        let replaced = self.reply().settle(logout, cookies);
+        self.discard(replaced).await;
+    }
+
+    /// Revokes a login whose credential is not sent to the client.
+    async fn discard(&self, credential: Option<Credential>) {
+        if let Some(credential) = credential {
+            // After an outage a row remains until it expires, but no client can use it.
+            let _ = self.authenticator().revoke_dyn(credential.reveal()).await;
+        }
+    }
+
+    /// Returns the reply, if a credential in this place still reaches the client.
+    fn open_reply(&self, place: Place) -> Result<MutexGuard<'_, Reply<D>>> {
+        let reply = self.reply();
+        if place == Place::Cookies && reply.closed {
+            return Err(Error::misuse(
+                "a login in a cookie after the handler has returned: log in before the response \
+                 is returned, and not from a task that outlives the handler",
+            ));
+        }
+        Ok(reply)
+    }
+
+    fn caller(&self, issued: Issued<D>) -> Auth<D> {
+        Auth::new(issued.into_identity(), self.clock())
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.request().config.clock)
+    }
+
     fn now(&self) -> Result<Timestamp> {
-        clock::read(&*self.0.site.clock)
+        clock::read(&*self.request().config.clock)
     }
 }
 
@@ -267,7 +526,7 @@ impl<D> Clone for SignIn<D> {
 impl<D> fmt::Debug for SignIn<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignIn")
-            .field("auth", &self.0.site.auth)
+            .field("auth", &self.request().config.auth)
             .finish_non_exhaustive()
     }
 }

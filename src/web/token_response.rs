@@ -1,59 +1,71 @@
-//! A credential in the body of an answer.
+//! Body of a response that hands out a credential.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::login::issued::{Credential, Issued};
 use crate::web::auth::Auth;
 
-/// The answer to a program that has logged in or refreshed: `access_token`, `token_type`,
-/// `expires_in` and, where there is one, `refresh_token` (RFC 6749, section 5.1).
+/// Response to a program that has logged in or refreshed: a JSON object with `access_token`,
+/// `token_type`, `expires_in` and, if the strategy has one, `refresh_token` (RFC 6749, section 5.1).
+///
+/// With the feature `axum` it is a response: return it from your handler. In other frameworks, send
+/// [`reveal`](Self::reveal).
+///
+/// ```
+/// use statewise::Login;
+/// use statewise::web::{Denial, SignIn, TokenResponse};
+///
+/// async fn token(sign_in: SignIn, user: &str) -> Result<TokenResponse, Denial> {
+///     // .. after the password check:
+///     sign_in.issue_token(Login::new(user)).await
+/// }
+///
+/// async fn refresh(sign_in: SignIn, refresh_token: &str) -> Result<TokenResponse, Denial> {
+///     sign_in.refresh_token(refresh_token).await
+/// }
+/// # let _ = (token, refresh);
+/// ```
+///
+/// Errors do not have the form of RFC 6749, section 5.2: a rejected refresh token is answered as any
+/// other [`Denial`](crate::web::Denial), with 401 and an empty body. OAuth client libraries expect
+/// 400 and `{"error":"invalid_grant"}`; send that from your handler if you serve them.
 #[must_use = "the client needs the credential"]
 pub struct TokenResponse<D = ()> {
-    body: TokenBody,
+    credential: Credential,
+    refresh: Option<Credential>,
+    expires_in_secs: u64,
     caller: Auth<D>,
 }
 
-/// What is handed out.
-pub(crate) struct TokenBody {
-    credential: Credential,
-    refresh: Option<Credential>,
-    /// In seconds.
-    expires_in: u64,
-}
-
-impl TokenBody {
-    pub(crate) fn of<D>(issued: &Issued<D>, now: Timestamp) -> Self {
+impl<D> TokenResponse<D> {
+    pub(crate) fn new(issued: Issued<D>, now: Timestamp, clock: Arc<dyn Clock>) -> Self {
         Self {
             credential: issued.credential().clone(),
             refresh: issued.refresh_credential().cloned(),
-            expires_in: Timestamp::from(issued.expires_at()).saturating_since(now),
+            expires_in_secs: Timestamp::from(issued.expires_at()).saturating_since(now),
+            caller: Auth::new(issued.into_identity(), clock),
         }
     }
-}
 
-impl<D> TokenResponse<D> {
-    pub(crate) fn new(body: TokenBody, caller: Auth<D>) -> Self {
-        Self { body, caller }
-    }
-
-    /// Who has been logged in, or refreshed.
+    /// The caller that was logged in or refreshed.
     #[must_use]
     pub fn caller(&self) -> &Auth<D> {
         &self.caller
     }
 
-    /// The body, a JSON object. A secret: to be sent as `application/json`, with `Cache-Control:
-    /// no-store`, to the client and to nobody else.
+    /// Returns the body, a JSON object. It is a secret: send it to the client only, as
+    /// `application/json` with `Cache-Control: no-store`.
     #[must_use]
     pub fn reveal(&self) -> String {
         let mut body = serde_json::json!({
-            "access_token": self.body.credential.reveal(),
+            "access_token": self.credential.reveal(),
             "token_type": "Bearer",
-            "expires_in": self.body.expires_in,
+            "expires_in": self.expires_in_secs,
         });
-        if let (Some(refresh), Some(members)) = (&self.body.refresh, body.as_object_mut()) {
-            members.insert("refresh_token".to_owned(), refresh.reveal().into());
+        if let Some(refresh) = &self.refresh {
+            body["refresh_token"] = refresh.reveal().into();
         }
         body.to_string()
     }
@@ -63,7 +75,7 @@ impl<D> fmt::Debug for TokenResponse<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenResponse")
             .field("caller", &self.caller)
-            .field("expires_in", &self.body.expires_in)
+            .field("expires_in_secs", &self.expires_in_secs)
             .finish_non_exhaustive()
     }
 }

@@ -1,33 +1,52 @@
-//! Where a request carries its credential, and how it is told that it should.
+//! Place of the credential in requests and responses.
 
 use std::fmt;
 
 use crate::error::{Error, Result};
+#[cfg(feature = "tower")]
+use crate::login::issued::Issued;
 use crate::web::bearer::bearer;
 use crate::web::cookie::Cookie;
 use crate::web::denial::Denial;
 use crate::web::found::Found;
 use crate::web::headers::Headers;
 
-/// Where requests carry their credential: in a cookie, as a bearer token, or in either.
+/// Place of the credential in requests: a cookie, a bearer token, or either.
+///
+/// | your clients | use |
+/// |---|---|
+/// | browsers | [`Transport::cookie`] |
+/// | programs | [`Transport::bearer`] |
+/// | both, on the same routes | [`Transport::both`] |
+/// | browsers whose scripts refresh (a hybrid) | [`Transport::cookie`] with [`refresh_cookie`](Self::refresh_cookie) |
+///
+/// # Defaults
+///
+/// | setting | default | source |
+/// |---|---|---|
+/// | a request with cookie and bearer token | denied as [`Ambiguous`](Denial::Ambiguous), see [`prefer_bearer`](Self::prefer_bearer) | RFC 6750, section 2 |
+/// | [`refresh_cookie`](Self::refresh_cookie) | none | |
+/// | [`realm`](Self::realm) | `api` | RFC 9110, section 11.5 |
+///
+/// # Example
 ///
 /// ```
 /// use statewise::web::{Cookie, Denial, Transport};
 ///
 /// let transport = Transport::both(Cookie::default());
-/// let known = |_: &str| true;
+/// let is_ours = |_: &str| true;
 ///
 /// let request = [("authorization", "Bearer abc")];
-/// let carried = transport.read(&request, known)?;
+/// let carried = transport.read(&request, is_ours)?;
 /// assert!(carried.is_bearer());
 /// assert_eq!(carried.credential(), "abc");
 ///
-/// // Two at once could be two users: neither is believed (RFC 6750, section 2).
+/// // Two credentials may belong to two users: the request is denied (RFC 6750, section 2).
 /// let request = [("authorization", "Bearer abc"), ("cookie", "__Host-id=def")];
-/// assert!(matches!(transport.read(&request, known), Err(Denial::Ambiguous)));
+/// assert!(matches!(transport.read(&request, is_ours), Err(Denial::Ambiguous)));
 ///
 /// let request = [("cookie", "theme=dark")];
-/// assert!(matches!(transport.read(&request, known), Err(Denial::Absent)));
+/// assert!(matches!(transport.read(&request, is_ours), Err(Denial::Absent)));
 /// # Ok::<(), Denial>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -39,7 +58,7 @@ pub struct Transport {
     realm: Box<str>,
 }
 
-/// The credential that a request carries.
+/// Credential that a request carries.
 #[derive(Clone, Copy)]
 pub struct Carried<'a> {
     credential: &'a str,
@@ -47,13 +66,13 @@ pub struct Carried<'a> {
 }
 
 impl<'a> Carried<'a> {
-    /// The credential. A secret.
+    /// The credential. It is a secret.
     #[must_use]
     pub fn credential(&self) -> &'a str {
         self.credential
     }
 
-    /// Whether it came as a bearer token, and not in a cookie.
+    /// Returns `true` for a bearer token and `false` for a cookie.
     #[must_use]
     pub fn is_bearer(&self) -> bool {
         self.is_bearer
@@ -69,7 +88,7 @@ impl fmt::Debug for Carried<'_> {
 }
 
 impl Transport {
-    /// In a cookie: for browsers.
+    /// Carries the credential in a cookie. Use it for browsers.
     #[must_use]
     pub fn cookie(cookie: Cookie) -> Self {
         Self {
@@ -79,8 +98,9 @@ impl Transport {
         }
     }
 
-    /// In `Authorization: Bearer` (RFC 6750, section 2.1): for programs. Bodies and query
-    /// strings are never looked at (RFC 9700, section 4.3.2; OWASP ASVS 14.2.1).
+    /// Carries the credential in `Authorization: Bearer` (RFC 6750, section 2.1). Use it for
+    /// programs. Bodies and query strings are never read (RFC 9700, section 4.3.2; OWASP ASVS
+    /// 14.2.1).
     #[must_use]
     pub fn bearer() -> Self {
         Self {
@@ -92,8 +112,8 @@ impl Transport {
         }
     }
 
-    /// In either. A request that carries both is denied, as they may be of two users (RFC 6750,
-    /// section 2), unless told otherwise by [`prefer_bearer`](Self::prefer_bearer).
+    /// Accepts a cookie or a bearer token. A request that carries both is denied, because they may
+    /// belong to two users (RFC 6750, section 2); see [`prefer_bearer`](Self::prefer_bearer).
     #[must_use]
     pub fn both(cookie: Cookie) -> Self {
         Self {
@@ -102,71 +122,101 @@ impl Transport {
         }
     }
 
-    /// Passes over the cookie of a request that carries a bearer token too: for pages whose
-    /// script calls, with a token, the host that has set them a cookie. A bearer token is never
-    /// sent by a browser on its own.
+    /// Ignores the cookie of a request that also carries a bearer token. Use it if scripts call
+    /// with a token the same host that has set them a cookie. A browser never sends a bearer token
+    /// without a script.
+    ///
+    /// ```
+    /// use statewise::web::{Cookie, Denial, Transport};
+    ///
+    /// let transport = Transport::both(Cookie::default()).prefer_bearer();
+    /// let request = [("authorization", "Bearer abc"), ("cookie", "__Host-id=def")];
+    /// assert_eq!(transport.read(&request, |_| true)?.credential(), "abc");
+    /// # Ok::<(), Denial>(())
+    /// ```
     #[must_use]
     pub fn prefer_bearer(mut self) -> Self {
         self.prefers_bearer = true;
         self
     }
 
-    /// Carries the refresh credential of a [hybrid](crate::compose::hybrid) in a cookie of its own, which
-    /// the browser sends to one path only: below it belong refreshing, logging in and logging
-    /// out.
+    /// Carries the refresh credential of a [hybrid](crate::compose::hybrid) in a cookie of its own.
+    /// The browser sends it to one path only: put refresh, login and logout below that path.
     ///
-    /// A cookie with a path cannot be `__Host-`, so that whoever controls a sibling host can plant
-    /// one, of a login of their own: where hosts of one domain do not trust each other, let clients
-    /// keep the refresh credential.
+    /// Use it for pages whose scripts refresh. When the access token expires, a request gets 401,
+    /// and the script must call your refresh route and repeat the request. A navigation cannot do
+    /// that: its page is answered as if the user were logged out, although the refresh credential
+    /// is still valid. For a site of plain pages use sessions.
+    ///
+    /// ```
+    /// use statewise::web::{Cookie, SameSite, Transport};
+    ///
+    /// let refresh = Cookie::builder()
+    ///     .name("__Secure-refresh")
+    ///     .path("/auth")
+    ///     .same_site(SameSite::Strict)
+    ///     .build()?;
+    /// let transport = Transport::cookie(Cookie::default()).refresh_cookie(refresh)?;
+    /// # let _ = transport;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// A cookie with a path cannot have the prefix `__Host-`, so an attacker who controls a sibling
+    /// host can plant the refresh credential of their own login. If the hosts of your domain do not
+    /// trust each other, let clients keep the refresh credential and send it in the body.
     ///
     /// # Errors
     ///
-    /// *Misuse* where credentials travel in no cookie, if the two have one name, or if this one
-    /// is sent everywhere.
+    /// *Misuse* if this transport has no cookie, if both cookies have the same name, or if the path
+    /// of this one is `/`.
     pub fn refresh_cookie(mut self, refresh: Cookie) -> Result<Self> {
         let Some(cookie) = &self.cookie else {
             return Err(Error::misuse(
-                "a refresh credential in a cookie, and access tokens in none: give both a cookie, \
-                 or let clients keep both",
+                "a cookie for the refresh credential, but none for access tokens: give both a \
+                 cookie, or let clients keep both",
             ));
         };
         if cookie.name() == refresh.name() {
             return Err(Error::misuse(
-                "the cookies of access and refresh credential have one name: give them two",
+                "the cookies of access token and refresh credential have the same name: give them \
+                 different names",
             ));
         }
         if refresh.path() == "/" {
             return Err(Error::misuse(
-                "the cookie of the refresh credential would be sent with every request: give it \
-                 the path below which credentials are refreshed",
+                "the browser would send the refresh credential with every request: set the path \
+                 of its cookie to that of your refresh route",
             ));
         }
         self.refresh = Some(refresh);
         Ok(self)
     }
 
-    /// Names the protected space in challenges (RFC 9110, section 11.5). Default `api`.
+    /// Names the protected space in challenges (RFC 9110, section 11.5). Default: `api`.
     ///
     /// # Errors
     ///
-    /// *Misuse* if it is empty, longer than 128 characters, or holds anything but printable ASCII
-    /// without quotes and backslashes.
+    /// *Misuse* if it is empty, longer than 128 characters, or has characters other than printable
+    /// ASCII without quotes and backslashes.
     pub fn realm(mut self, realm: impl Into<String>) -> Result<Self> {
         let realm = realm.into();
         let is_plain = |c: u8| matches!(c, b' '..=b'~') && c != b'"' && c != b'\\';
         if realm.is_empty() || realm.len() > 128 || !realm.bytes().all(is_plain) {
             return Err(Error::misuse(
-                "a realm is 1 to 128 printable ASCII characters without quotes and backslashes",
+                "a realm has 1 to 128 printable ASCII characters, and no quotes or backslashes",
             ));
         }
         self.realm = realm.into();
         Ok(self)
     }
 
-    /// Finds the credential that a request carries. `is_ours` tells by its shape whether a value
-    /// may be one: [`Authenticator::is_well_formed`](crate::Authenticator::is_well_formed). A cookie of another
-    /// shape is somebody else's, and counts as absent; so does one under a bearer token that is
-    /// [preferred](Self::prefer_bearer).
+    /// Returns the credential that a request carries.
+    ///
+    /// Pass [`Authenticator::is_well_formed`](crate::Authenticator::is_well_formed) as `is_ours`. A
+    /// cookie that fails it belongs to another application and counts as absent. A cookie beside a
+    /// [preferred](Self::prefer_bearer) bearer token counts as absent too.
     ///
     /// # Errors
     ///
@@ -176,39 +226,28 @@ impl Transport {
         headers: &'h H,
         is_ours: impl Fn(&str) -> bool,
     ) -> Result<Carried<'h>, Denial> {
-        let token = match self.bearer {
-            true => bearer(headers),
-            false => Found::Absent,
+        let carried = |credential, is_bearer| Carried {
+            credential,
+            is_bearer,
         };
-        let token = match token {
+        let token = match self.find_bearer(headers) {
             Found::Malformed | Found::Ambiguous(..) => return Err(Denial::Malformed),
-            Found::One(token) => Some(Carried {
-                credential: token,
-                is_bearer: true,
-            }),
-            Found::Absent => None,
+            Found::One(token) if self.prefers_bearer => return Ok(carried(token, true)),
+            found => found,
         };
-        if let (Some(token), true) = (token, self.prefers_bearer) {
-            return Ok(token);
-        }
-        let cookie = match &self.cookie {
-            Some(cookie) => cookie.find(headers, is_ours),
-            None => Found::Absent,
-        };
+        let cookie = self.cookie.as_ref();
+        let cookie = cookie.map_or(Found::Absent, |cookie| cookie.find(headers, is_ours));
         match (token, cookie) {
-            (Some(token), Found::Absent) => Ok(token),
-            (None, Found::One(credential)) => Ok(Carried {
-                credential,
-                is_bearer: false,
-            }),
-            (None, Found::Absent) => Err(Denial::Absent),
+            (Found::One(token), Found::Absent) => Ok(carried(token, true)),
+            (Found::Absent, Found::One(credential)) => Ok(carried(credential, false)),
+            (Found::Absent, Found::Absent) => Err(Denial::Absent),
             _ => Err(Denial::Ambiguous),
         }
     }
 
-    /// Finds all that could be a credential, in whichever cookies and field: what a login and a
-    /// logout end, so that nothing lives on that somebody has planted (OWASP ASVS 7.2.4).
-    /// `is_ours` is as in [`read`](Self::read).
+    /// Returns every value of a request that may be a credential, from all cookies and fields.
+    /// A login and a logout revoke them all, so that no planted session stays alive (OWASP ASVS
+    /// 7.2.4). `is_ours` is as for [`read`](Self::read).
     ///
     /// ```
     /// use statewise::web::{Cookie, Transport};
@@ -221,31 +260,27 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// [`Denial::Ambiguous`] if one cookie has more than eight different values: an honest browser
-    /// sends one, and each is a way to the store.
+    /// [`Denial::Ambiguous`] if one cookie has more than eight different values. An honest browser
+    /// sends one, and each value costs a call of the store.
     pub fn read_all<'h, H: Headers + ?Sized>(
         &self,
         headers: &'h H,
         is_ours: impl Fn(&str) -> bool,
     ) -> Result<Vec<&'h str>, Denial> {
         let mut all = Vec::new();
-        for cookie in self.refresh.iter().chain(&self.cookie) {
-            all.extend(
-                cookie
-                    .find_all(headers, &is_ours)
-                    .ok_or(Denial::Ambiguous)?,
-            );
+        for cookie in self.cookies() {
+            let values = cookie.find_all(headers, &is_ours);
+            all.extend(values.ok_or(Denial::Ambiguous)?);
         }
-        if self.bearer
-            && let Found::One(token) = bearer(headers)
-        {
+        if let Found::One(token) = self.find_bearer(headers) {
             all.push(token);
         }
         Ok(all)
     }
 
-    /// The fields of a request that its credential is read from: the value of `Vary` in whatever
-    /// depends on it, beside `Cache-Control: no-store` (RFC 9111, sections 4.1 and 5.2.2.5).
+    /// Returns the request fields that carry credentials: the value of `Vary` for every response
+    /// that depends on them. Send `Cache-Control: no-store` too (RFC 9111, sections 4.1 and
+    /// 5.2.2.5).
     #[must_use]
     pub fn vary(&self) -> &'static str {
         match (self.cookie.is_some(), self.bearer) {
@@ -255,36 +290,74 @@ impl Transport {
         }
     }
 
-    /// The cookie of what is presented with each request.
-    #[cfg(feature = "tower")]
-    pub(crate) fn access(&self) -> Option<&Cookie> {
-        self.cookie.as_ref()
+    /// Returns scheme and realm, the start of a challenge.
+    ///
+    /// A response 401 needs a challenge (RFC 9110, section 15.5.2), but no scheme for cookies is
+    /// registered. `Cookie` describes it, and browsers ignore it.
+    pub(crate) fn challenge(&self) -> String {
+        let scheme = if self.bearer { "Bearer" } else { "Cookie" };
+        format!("{scheme} realm=\"{}\"", self.realm)
     }
 
-    /// The cookie of what is presented to refresh.
-    #[cfg(feature = "tower")]
-    pub(crate) fn refresh(&self) -> Option<&Cookie> {
-        self.refresh.as_ref()
-    }
-
-    /// All cookies that carry a credential.
-    #[cfg(feature = "tower")]
+    /// Returns all cookies that carry a credential.
     pub(crate) fn cookies(&self) -> impl Iterator<Item = &Cookie> {
         self.refresh.iter().chain(&self.cookie)
     }
 
-    /// Whether bearer tokens are read.
-    #[cfg(feature = "tower")]
+    fn find_bearer<'h, H: Headers + ?Sized>(&self, headers: &'h H) -> Found<'h> {
+        if self.bearer {
+            bearer(headers)
+        } else {
+            Found::Absent
+        }
+    }
+}
+
+#[cfg(feature = "tower")]
+impl Transport {
+    /// The cookie that is sent with every request.
+    pub(crate) fn access(&self) -> Option<&Cookie> {
+        self.cookie.as_ref()
+    }
+
+    /// The cookie of the refresh credential.
+    pub(crate) fn refresh(&self) -> Option<&Cookie> {
+        self.refresh.as_ref()
+    }
+
     pub(crate) fn reads_bearer(&self) -> bool {
         self.bearer
     }
 
-    /// The start of a challenge: scheme and realm.
-    ///
-    /// A response 401 has one (RFC 9110, section 15.5.2), and no scheme is registered for cookies:
-    /// theirs is called by what it is, and browsers pass it over.
-    pub(crate) fn challenge(&self) -> String {
-        let scheme = if self.bearer { "Bearer" } else { "Cookie" };
-        format!("{scheme} realm=\"{}\"", self.realm)
+    /// Returns the lines of `Set-Cookie` that hand out new credentials.
+    pub(crate) fn set<D>(&self, issued: &Issued<D>) -> Result<Vec<String>> {
+        let Some(access) = &self.cookie else {
+            return Err(Error::misuse(
+                "a login in a cookie, but the transport has no cookie: issue a token, or use \
+                 `Transport::cookie` or `Transport::both`",
+            ));
+        };
+        let mut lines = vec![access.set(issued.credential())?];
+        match (&self.refresh, issued.refresh_credential()) {
+            (Some(refresh), Some(credential)) => lines.push(refresh.set(credential)?),
+            // From a strategy used before a migration: it would be refreshed first, and rejected.
+            (Some(refresh), None) => lines.push(refresh.remove().to_owned()),
+            (None, Some(_)) => {
+                return Err(Error::misuse(
+                    "a login with a refresh credential, but no cookie for it: add one with \
+                     `Transport::refresh_cookie`",
+                ));
+            }
+            (None, None) => {}
+        }
+        Ok(lines)
+    }
+
+    /// Returns the lines of `Set-Cookie` that remove the access cookie and, if `with_refresh`, the
+    /// refresh cookie.
+    pub(crate) fn remove(&self, with_refresh: bool) -> Vec<String> {
+        let refresh = self.refresh.iter().filter(|_| with_refresh);
+        let cookies = self.cookie.iter().chain(refresh);
+        cookies.map(|cookie| cookie.remove().to_owned()).collect()
     }
 }

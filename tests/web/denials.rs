@@ -13,7 +13,7 @@ fn answers(denial: &Denial, transport: &Transport) -> (u16, Option<String>, Opti
         ..
     } = denial.answer(transport);
     assert_eq!(status, denial.status());
-    (status, challenge, retry_after)
+    (status, challenge, retry_after.map(|after| after.as_secs()))
 }
 
 #[test]

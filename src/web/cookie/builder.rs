@@ -1,4 +1,4 @@
-//! The attributes of a cookie, and which of them go together.
+//! Attributes of a cookie, and the checks of their combinations.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,31 +6,47 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::web::headers::is_token_byte;
 
-use super::{Cookie, MAX_LENGTH, SameSite};
+use super::{Cookie, MAX_PAIR_BYTES, SameSite};
 
-/// Longest age in seconds: 400 days, to which a browser caps it (RFC 6265bis, section 4.1.2.2).
-const MAX_AGE: u64 = 34_560_000;
-/// Longest value of an attribute in bytes (RFC 6265bis, section 5.6).
-const MAX_ATTRIBUTE: usize = 1024;
-/// Longest domain in bytes (RFC 1035, section 2.3.4, without the length bytes).
-const MAX_DOMAIN: usize = 253;
-/// Longest label of a domain in bytes (RFC 1035, section 2.3.4).
-const MAX_LABEL: usize = 63;
-/// Length of a session's credential: a name beside which not even that has room is refused.
-const SESSION_CREDENTIAL: usize = 64;
+/// Maximum age: 400 days, to which browsers cap it (RFC 6265bis, section 4.1.2.2).
+const MAX_AGE_SECS: u64 = 34_560_000;
+/// Maximum length of an attribute's value (RFC 6265bis, section 5.6).
+const MAX_ATTRIBUTE_BYTES: usize = 1024;
+/// Maximum length of a domain (RFC 1035, section 2.3.4, without the length bytes).
+const MAX_DOMAIN_BYTES: usize = 253;
+/// Maximum length of a domain's label (RFC 1035, section 2.3.4).
+const MAX_LABEL_BYTES: usize = 63;
+/// Length of a session credential. A name that leaves no room for it is refused.
+const SESSION_CREDENTIAL_BYTES: usize = 64;
 
-/// The attributes of a [`Cookie`]. What contradicts itself is refused by [`build`](Self::build), and
-/// not when the first user logs in.
+/// Builder of a [`Cookie`]. [`build`](Self::build) refuses contradictory attributes, so that the
+/// service fails at start and not when the first user logs in.
 ///
 /// ```
 /// use statewise::web::Cookie;
 ///
 /// let shared = Cookie::builder().domain("example.com").build()?;
 /// assert_eq!(shared.name(), "__Secure-id");
+///
+/// // `__Host-` excludes a domain, and a name without a prefix needs `unprefixed`.
 /// assert!(Cookie::builder().domain("example.com").name("__Host-id").build().is_err());
 /// assert!(Cookie::builder().name("session").build().is_err());
 /// # Ok::<(), statewise::Error>(())
 /// ```
+///
+/// # Defaults
+///
+/// | setting | default | source |
+/// |---|---|---|
+/// | [`name`](Self::name) | `__Host-id`; `__Secure-id` with a domain or path | OWASP ASVS 3.3.1, 3.3.3 |
+/// | [`domain`](Self::domain) | the host that set the cookie, without hosts below it | RFC 6265bis, section 5.7 |
+/// | [`path`](Self::path) | `/` | |
+/// | [`same_site`](Self::same_site) | `Lax` | OWASP ASVS 3.3.2 |
+/// | [`max_age`](Self::max_age) | until the browser's session ends; at most 400 days | RFC 6265bis, section 4.1.2.2 |
+/// | [`partitioned`](Self::partitioned) | no | |
+/// | [`insecure`](Self::insecure) | no: the cookie is `Secure` | OWASP ASVS 3.3.1 |
+/// | [`unprefixed`](Self::unprefixed) | no: the name has a prefix | OWASP ASVS 3.3.1, 3.3.3 |
+/// | `HttpOnly` | always | OWASP ASVS 3.3.4 |
 #[must_use = "a builder does nothing until it builds"]
 #[derive(Clone, Debug)]
 pub struct CookieBuilder {
@@ -60,70 +76,112 @@ impl Default for CookieBuilder {
 }
 
 impl CookieBuilder {
-    /// The name, with its prefix (OWASP ASVS 3.3.1, 3.3.3): `__Host-` or `__Secure-`, or of the
-    /// draft of layered cookies `__Http-` or `__Host-Http-`. By default `id`, behind the strictest
-    /// prefix that the other attributes allow; a generic name tells nothing of what runs here.
+    /// Sets the name, including its prefix (OWASP ASVS 3.3.1, 3.3.3): `__Host-`, `__Secure-`, or
+    /// `__Http-` or `__Host-Http-` from the draft of layered cookies.
+    ///
+    /// The default is `id` after the strictest prefix that the other attributes allow. A generic
+    /// name does not reveal which software runs here.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Sends the cookie to this domain and to all hosts below it, each of which can then read and
-    /// replace it (RFC 6265bis, section 8.6). Not with `__Host-`. Which domains are public suffixes
-    /// (`co.uk`) is a list that browsers have; here only single labels are refused.
+    /// Sends the cookie to this domain and to all hosts below it. Each of them can then read and
+    /// replace it (RFC 6265bis, section 8.6). Contradicts `__Host-`.
+    ///
+    /// Single labels (`com`) are refused here. Browsers also refuse public suffixes such as `co.uk`,
+    /// of which this crate has no list.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
     }
 
-    /// Sends the cookie below this path only. Not with `__Host-`. It keeps requests small; it keeps
-    /// no other path of the host from the cookie (RFC 6265bis, section 8.5).
+    /// Sends the cookie below this path only. Contradicts `__Host-`. It keeps other requests small,
+    /// but is no protection: pages of other paths of the host can get the cookie (RFC 6265bis,
+    /// section 8.5).
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// With which requests of other sites the cookie is sent. By default [`SameSite::Lax`].
+    /// Selects the requests from other sites that carry the cookie. Default: [`SameSite::Lax`].
+    ///
+    /// ```
+    /// use statewise::web::{Cookie, SameSite};
+    ///
+    /// // For an application that other sites embed. Add an `OriginPolicy` that trusts them.
+    /// let cookie = Cookie::builder().same_site(SameSite::None).partitioned().build()?;
+    /// # let _ = cookie;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// How long the browser keeps the cookie, in whole seconds and at most 400 days. By default until
-    /// the browser's session ends. How long the credential is accepted is the server's to say: a
-    /// cookie that stays longer is of no use to anybody.
+    /// Sets how long the browser keeps the cookie, in whole seconds and at most 400 days. Default:
+    /// until the browser's session ends.
+    ///
+    /// The cookie is set again only when its credential is rotated or refreshed. Without rotation,
+    /// or with a `rotate_after` that is longer than this, the browser drops the cookie this long
+    /// after the login, even if the user is active all the time. So set a shorter `rotate_after`
+    /// too.
+    ///
+    /// How long the server accepts the credential is a setting of the authenticator.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::session::SessionAuthenticator;
+    /// use statewise::store::MemoryStore;
+    /// use statewise::web::Cookie;
+    ///
+    /// const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    ///
+    /// let cookie = Cookie::builder().max_age(7 * DAY).build()?;
+    /// let sessions = SessionAuthenticator::<_, ()>::builder(MemoryStore::with_capacity(1_000)?)
+    ///     .idle(7 * DAY)
+    ///     .absolute(30 * DAY)
+    ///     .rotate_after(DAY)
+    ///     .build()?;
+    /// # let _ = (cookie, sessions);
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Keeps one cookie per site that embeds this one (CHIPS).
+    /// Makes the browser keep one cookie per site that embeds this one (CHIPS).
     pub fn partitioned(mut self) -> Self {
         self.partitioned = true;
         self
     }
 
-    /// No `Secure`, and no prefix: for development over plain HTTP. Whoever is on the way reads the
-    /// credential.
+    /// Omits `Secure` and the prefix. Use it for development over plain HTTP only: an attacker on
+    /// the network path reads the credential.
+    ///
+    /// Not every client sends `Secure` cookies over plain HTTP to its own machine: Node's
+    /// `tough-cookie` does, but Python's `requests` stores them and never sends them.
     pub fn insecure(mut self) -> Self {
         self.secure = false;
         self
     }
 
-    /// Allows a name without a prefix, and has none before the default one. Then a page of a sibling
-    /// host, or somebody on the way of a plain HTTP request, can plant a cookie of this name.
+    /// Allows a name without a prefix, and omits the prefix of the default name.
+    ///
+    /// A page of a sibling host, or an attacker on the path of a plain HTTP request, can then plant
+    /// a cookie of this name.
     pub fn unprefixed(mut self) -> Self {
         self.prefixed = false;
         self
     }
 
-    /// The cookie.
+    /// Builds the cookie.
     ///
     /// # Errors
     ///
-    /// Misuse, saying what to do, if an attribute is not what RFC 6265bis (section 4.1.1) allows, if
-    /// two contradict each other (sections 4.1.3 and 5.7), or if the name leaves no room for a
-    /// credential.
+    /// *Misuse* if an attribute violates RFC 6265bis (section 4.1.1), if two attributes contradict
+    /// each other (sections 4.1.3 and 5.7), or if the name leaves no room for a credential.
     pub fn build(mut self) -> Result<Cookie> {
         self.domain = self.domain.as_deref().map(checked_domain).transpose()?;
         check_path(&self.path)?;
@@ -138,25 +196,24 @@ impl CookieBuilder {
     fn check_contradictions(&self) -> Result<()> {
         if !self.secure && self.same_site == SameSite::None {
             return Err(Error::misuse(
-                "browsers refuse SameSite=None without Secure: leave out insecure(), or take Lax",
+                "browsers refuse SameSite=None without Secure: remove insecure(), or use Lax",
             ));
         }
         if !self.secure && self.partitioned {
             return Err(Error::misuse(
-                "browsers refuse Partitioned without Secure: leave out one of insecure() and \
-                 partitioned()",
+                "browsers refuse Partitioned without Secure: remove insecure() or partitioned()",
             ));
         }
         if self.max_age.is_some_and(|age| age.as_secs() == 0) {
             return Err(Error::misuse(
-                "a max_age of less than a second removes the cookie: leave it out for one that ends \
-                 with the browser's session",
+                "a max_age below one second removes the cookie: omit it to keep the cookie until \
+                 the browser's session ends",
             ));
         }
         Ok(())
     }
 
-    /// Whether the attributes keep to what `__Host-` promises.
+    /// Returns whether the attributes allow the prefix `__Host-`.
     fn is_host_only(&self) -> bool {
         self.secure && self.domain.is_none() && self.path == "/"
     }
@@ -174,12 +231,12 @@ impl CookieBuilder {
     fn checked_name(&self, name: String) -> Result<String> {
         if name.is_empty() || !name.as_bytes().iter().all(is_token_byte) {
             return Err(Error::misuse(
-                "a cookie's name is one or more ASCII letters, digits or !#$%&'*+-.^_`|~",
+                "a cookie's name has one or more ASCII letters, digits or !#$%&'*+-.^_`|~",
             ));
         }
-        if name.len() + SESSION_CREDENTIAL > MAX_LENGTH {
+        if name.len() + SESSION_CREDENTIAL_BYTES > MAX_PAIR_BYTES {
             return Err(Error::misuse(
-                "browsers drop a cookie whose name and value exceed 4096 bytes: take a shorter name",
+                "browsers drop a cookie whose name and value exceed 4096 bytes: use a shorter name",
             ));
         }
         // Browsers compare prefixes without case (RFC 6265bis, section 5.4).
@@ -188,32 +245,32 @@ impl CookieBuilder {
                 .is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
         };
         if begins("__Host-") {
-            // `__Host-Http-` promises HttpOnly on top, which is always there.
+            // `__Host-Http-` also demands HttpOnly, which is always set.
             if !self.is_host_only() {
                 return Err(Error::misuse(
-                    "browsers refuse __Host- with a domain, another path than / or without Secure: \
-                     name it __Secure-, or leave the attribute out",
+                    "browsers refuse __Host- with a domain, with another path than / and without \
+                     Secure: use the prefix __Secure-, or remove the attribute",
                 ));
             }
         } else if begins("__Secure-") || begins("__Http-") {
             if !self.secure {
                 return Err(Error::misuse(
-                    "browsers refuse __Secure- and __Http- without Secure: leave out insecure(), or \
+                    "browsers refuse __Secure- and __Http- without Secure: remove insecure(), or \
                      the prefix",
                 ));
             }
         } else if self.secure && self.prefixed {
             return Err(Error::misuse(
-                "a cookie's name without __Host- or __Secure- can be planted by others: add the \
-                 prefix, or say unprefixed()",
+                "other hosts can plant a cookie without the prefix __Host- or __Secure-: add the \
+                 prefix, or call unprefixed()",
             ));
         }
         Ok(name)
     }
 
-    /// The cookie of this name, with attributes that have been checked.
+    /// Builds the cookie from a name and attributes that have been checked.
     pub(super) fn cookie(self, name: String) -> Cookie {
-        let age = self.max_age.map(|age| age.as_secs().min(MAX_AGE));
+        let age = self.max_age.map(|age| age.as_secs().min(MAX_AGE_SECS));
         Cookie {
             attributes: self.attributes(age),
             removal: format!("{name}={}", self.attributes(Some(0))),
@@ -246,36 +303,31 @@ impl CookieBuilder {
     }
 }
 
-/// The domain in lower case, if it is one that a browser takes (RFC 6265bis, sections 4.1.2.3 and
-/// 5.7).
+/// Returns the domain in lower case, if browsers accept it (RFC 6265bis, sections 4.1.2.3 and 5.7).
 fn checked_domain(domain: &str) -> Result<String> {
-    if domain.starts_with('.') {
+    if domain.starts_with('.') || domain.ends_with('.') {
         return Err(Error::misuse(
-            "a cookie's domain begins with no dot: write example.com, which includes all hosts below",
-        ));
-    }
-    if domain.ends_with('.') {
-        return Err(Error::misuse(
-            "a cookie's domain ends with no dot: write example.com",
+            "a cookie's domain has no dot at its start or end: write example.com, which includes \
+             all hosts below it",
         ));
     }
     let is_label = |label: &str| {
-        (1..=MAX_LABEL).contains(&label.len())
+        (1..=MAX_LABEL_BYTES).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
             && label
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    if domain.len() > MAX_DOMAIN || !domain.split('.').all(is_label) {
+    if domain.len() > MAX_DOMAIN_BYTES || !domain.split('.').all(is_label) {
         return Err(Error::misuse(
-            "a cookie's domain is a host name of letters, digits and hyphens, at most 63 bytes per \
-             label and 253 in all, and others in Punycode: write example.com",
+            "a cookie's domain has letters, digits and hyphens (other characters in Punycode), at \
+             most 63 bytes per label and 253 in total: write example.com",
         ));
     }
     match domain.rsplit_once('.') {
         None => Err(Error::misuse(
-            "browsers refuse a top-level domain: write example.com, or leave the domain out",
+            "browsers refuse a top-level domain: write example.com, or omit the domain",
         )),
         Some((_, last)) if is_number(last) => Err(Error::misuse(
             "browsers refuse an IP address as domain: leave it out, the cookie goes back to the \
@@ -285,7 +337,7 @@ fn checked_domain(domain: &str) -> Result<String> {
     }
 }
 
-/// Whether a host that ends in this label is an IPv4 address (WHATWG URL, section 3.5).
+/// Returns whether a host that ends in this label is an IPv4 address (WHATWG URL, section 3.5).
 fn is_number(label: &str) -> bool {
     let hexadecimal = label.strip_prefix("0x").or(label.strip_prefix("0X"));
     match hexadecimal {
@@ -296,11 +348,11 @@ fn is_number(label: &str) -> bool {
 
 fn check_path(path: &str) -> Result<()> {
     let is_allowed = |byte: u8| byte.is_ascii_graphic() && byte != b';';
-    if path.starts_with('/') && path.len() <= MAX_ATTRIBUTE && path.bytes().all(is_allowed) {
+    if path.starts_with('/') && path.len() <= MAX_ATTRIBUTE_BYTES && path.bytes().all(is_allowed) {
         return Ok(());
     }
     Err(Error::misuse(
-        "a cookie's path begins with /, has at most 1024 bytes of printable ASCII, and no space or \
-         semicolon: write them as %20 and %3B",
+        "a cookie's path starts with / and has at most 1024 bytes of printable ASCII without space \
+         and semicolon: write these as %20 and %3B",
     ))
 }

@@ -1,0 +1,29 @@
+//! Configuration of a layer.
+
+use std::sync::Arc;
+
+use crate::authenticator::DynAuthenticator;
+use crate::clock::Clock;
+use crate::web::origin::OriginPolicy;
+use crate::web::transport::Transport;
+
+/// Configuration that all requests of an [`AuthLayer`](crate::web::AuthLayer) share.
+pub(crate) struct LayerConfig<D> {
+    pub(crate) auth: Arc<dyn DynAuthenticator<D>>,
+    pub(crate) transport: Transport,
+    /// Policy for requests of other origins; `None` allows all of them.
+    pub(crate) origins: Option<OriginPolicy>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+// Not derived: a derived impl would demand `D: Clone`.
+impl<D> Clone for LayerConfig<D> {
+    fn clone(&self) -> Self {
+        Self {
+            auth: Arc::clone(&self.auth),
+            transport: self.transport.clone(),
+            origins: self.origins.clone(),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+}

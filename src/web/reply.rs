@@ -1,0 +1,124 @@
+//! State of the response to one request, as far as credentials are concerned.
+
+use std::mem;
+
+use crate::login::issued::Credential;
+use crate::web::auth::Auth;
+use crate::web::denial::Denial;
+
+/// The caller, or the reason why the request is not served.
+pub(crate) type Verified<D> = Result<Auth<D>, Denial>;
+
+/// The caller of one request, from the first question to the response.
+pub(crate) enum Caller<D> {
+    /// The response does not depend on a credential.
+    Unasked,
+    /// The response depends on a credential that is not verified yet.
+    Asked,
+    /// The authenticator verified or rejected the credential of the request.
+    Found(Verified<D>),
+    /// A refresh or a logout of this request determined the caller.
+    Settled(Verified<D>),
+    /// A login of this request determined the caller. Its credential is revoked if the response
+    /// fails.
+    LoggedIn(Auth<D>, Credential),
+}
+
+/// Work that remains after the service has responded.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum PendingReply {
+    /// None: the response does not depend on a credential.
+    Independent,
+    /// Header fields must be added.
+    Dependent,
+    /// As `Dependent`. If the response failed, the new login must be undone first.
+    LoggedIn,
+    /// As `Dependent`, and the credential of the request is due for rotation.
+    RefreshDue,
+}
+
+/// Content of the response that depends on credentials.
+pub(crate) struct Reply<D> {
+    pub(crate) caller: Caller<D>,
+    /// Values of `Set-Cookie`.
+    pub(crate) cookies: Vec<String>,
+    /// The handler has responded, or its future was dropped: a cookie set from now on would not
+    /// reach the client.
+    pub(crate) closed: bool,
+}
+
+impl<D> Reply<D> {
+    pub(crate) fn new() -> Self {
+        Self {
+            caller: Caller::Unasked,
+            cookies: Vec::new(),
+            closed: false,
+        }
+    }
+
+    /// Notes that the response depends on a credential. Returns the caller if it is known.
+    pub(crate) fn ask(&mut self) -> Option<Verified<D>> {
+        match &self.caller {
+            Caller::Unasked => self.caller = Caller::Asked,
+            Caller::Found(verified) => return Some(verified.clone()),
+            _ => {}
+        }
+        self.settled()
+    }
+
+    /// Returns the caller if a login, a refresh or a logout of this request determined it.
+    pub(crate) fn settled(&self) -> Option<Verified<D>> {
+        match &self.caller {
+            Caller::Settled(verified) => Some(verified.clone()),
+            Caller::LoggedIn(caller, _) => Some(Ok(caller.clone())),
+            Caller::Unasked | Caller::Asked | Caller::Found(_) => None,
+        }
+    }
+
+    /// Notes the answer of the authenticator, unless an act of this request has settled the caller.
+    /// Returns the caller.
+    pub(crate) fn found(&mut self, verified: Verified<D>) -> Verified<D> {
+        self.settled().unwrap_or_else(|| {
+            self.caller = Caller::Found(verified.clone());
+            verified
+        })
+    }
+
+    /// Sets the caller and the cookies. Returns the credential of a login of this request that
+    /// this act replaces; revoke it.
+    pub(crate) fn settle(&mut self, caller: Caller<D>, cookies: Vec<String>) -> Option<Credential> {
+        self.cookies = cookies;
+        match mem::replace(&mut self.caller, caller) {
+            Caller::LoggedIn(_, credential) => Some(credential),
+            _ => None,
+        }
+    }
+
+    /// Sets the refreshed caller and its cookies, unless another act of this request has settled
+    /// the caller in the meantime. Returns the settled caller.
+    pub(crate) fn refreshed(&mut self, caller: Auth<D>, cookies: Vec<String>) -> Verified<D> {
+        self.settled().unwrap_or_else(|| {
+            self.settle(Caller::Settled(Ok(caller.clone())), cookies);
+            Ok(caller)
+        })
+    }
+
+    /// Returns whether the credential of the request was rejected, and no cookie is set instead.
+    pub(crate) fn is_rejected(&self) -> bool {
+        let rejected = matches!(&self.caller, Caller::Found(Err(denial)) if denial.is_rejected());
+        rejected && self.cookies.is_empty()
+    }
+
+    /// Ends the time in which handlers can set cookies.
+    pub(crate) fn close(&mut self) -> PendingReply {
+        self.closed = true;
+        match &self.caller {
+            Caller::Unasked => PendingReply::Independent,
+            Caller::LoggedIn(..) => PendingReply::LoggedIn,
+            Caller::Found(Ok(caller)) if self.cookies.is_empty() && caller.refresh_due() => {
+                PendingReply::RefreshDue
+            }
+            _ => PendingReply::Dependent,
+        }
+    }
+}
