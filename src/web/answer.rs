@@ -96,25 +96,20 @@ impl Denial {
     /// Returns the parameters of the challenge after scheme and realm, or `None` if this denial has
     /// no challenge.
     fn parameters(&self) -> Option<String> {
-        let error = match self {
+        let step_up = "insufficient_user_authentication";
+        let (error, detail) = match self {
             Self::Absent | Self::Unproven => return Some(String::new()),
-            Self::Malformed | Self::Ambiguous => "invalid_request",
-            Self::MissingRole => "insufficient_scope",
-            Self::TooOld { .. } | Self::WeakAcr { .. } => "insufficient_user_authentication",
-            Self::Failed(error) if error.is_rejected() => "invalid_token",
+            Self::Malformed | Self::Ambiguous => ("invalid_request", String::new()),
+            Self::MissingRole => ("insufficient_scope", String::new()),
+            Self::TooOld { max_age } => (step_up, format!(", max_age=\"{}\"", max_age.as_secs())),
+            Self::WeakAcr { acr } if is_quotable(acr) => {
+                (step_up, format!(", acr_values=\"{acr}\""))
+            }
+            Self::WeakAcr { .. } => (step_up, String::new()),
+            Self::Failed(error) if error.is_rejected() => ("invalid_token", String::new()),
             Self::Failed(_) | Self::CrossOrigin => return None,
         };
-        let mut parameters = format!(", error=\"{error}\"");
-        match self {
-            Self::TooOld { max_age } => {
-                parameters += &format!(", max_age=\"{}\"", max_age.as_secs());
-            }
-            Self::WeakAcr { acr } if is_quotable(acr) => {
-                parameters += &format!(", acr_values=\"{acr}\"");
-            }
-            _ => {}
-        }
-        Some(parameters)
+        Some(format!(", error=\"{error}\"{detail}"))
     }
 }
 

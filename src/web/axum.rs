@@ -3,7 +3,6 @@
 use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 
@@ -65,10 +64,10 @@ impl IntoResponse for Denial {
 
 impl<D> IntoResponse for TokenResponse<D> {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.reveal()));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        let fields = [
+            (CONTENT_TYPE, "application/json"),
+            (CACHE_CONTROL, "no-store"),
+        ];
+        (fields, self.reveal()).into_response()
     }
 }

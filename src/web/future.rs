@@ -18,13 +18,7 @@ use crate::web::sign_in::SignIn;
 
 /// Closes the reply when it is dropped before the service has responded: the client disconnected,
 /// or the service panicked before it returned a future.
-pub(crate) struct CloseOnDrop<D>(Option<SignIn<D>>);
-
-impl<D> CloseOnDrop<D> {
-    pub(crate) fn new(sign_in: SignIn<D>) -> Self {
-        Self(Some(sign_in))
-    }
-}
+pub(crate) struct CloseOnDrop<D>(pub(crate) Option<SignIn<D>>);
 
 impl<D> Drop for CloseOnDrop<D> {
     fn drop(&mut self) {

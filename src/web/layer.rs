@@ -207,7 +207,7 @@ where
         let credentials = RequestCredentials::new(config, client, request.headers_mut());
         let sign_in = SignIn::new(credentials);
         request.extensions_mut().insert(sign_in.clone());
-        let close_on_drop = CloseOnDrop::new(sign_in);
+        let close_on_drop = CloseOnDrop(Some(sign_in));
         AuthFuture::serving(self.inner.call(request), close_on_drop)
     }
 }

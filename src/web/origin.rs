@@ -116,18 +116,14 @@ impl OriginPolicy {
         {
             return true;
         }
-        match single(headers, "sec-fetch-site") {
-            Single::One(site) => return matches!(site, b"same-origin" | b"none"),
-            Single::Several => return false,
-            Single::Absent => {}
-        }
-        match origin {
-            Single::Absent => true,
-            Single::One(origin) => {
+        match (single(headers, "sec-fetch-site"), origin) {
+            (Single::One(site), _) => matches!(site, b"same-origin" | b"none"),
+            (Single::Several, _) | (Single::Absent, Single::Several) => false,
+            (Single::Absent, Single::Absent) => true,
+            (Single::Absent, Single::One(origin)) => {
                 let host = authority.or_else(|| host(headers));
                 host.is_some_and(|host| is_own(origin, host))
             }
-            Single::Several => false,
         }
     }
 

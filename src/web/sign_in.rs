@@ -76,13 +76,6 @@ struct Inner<D> {
     reply: Mutex<Reply<D>>,
 }
 
-/// Place of a new credential in the response.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    Cookies,
-    Body,
-}
-
 impl<D> SignIn<D> {
     pub(crate) fn new(request: RequestCredentials<D>) -> Self {
         let reply = Mutex::new(Reply::new());
@@ -152,10 +145,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let verified = self.ask_authenticator(false).await;
         let mut reply = self.reply();
         // Another task of this request may have been faster: its result stays.
-        match reply.ask() {
-            Some(known) => known,
-            None => reply.found(verified),
-        }
+        reply.ask().unwrap_or_else(|| reply.found(verified))
     }
 
     /// Verifies the caller again and bypasses all caches: call it before sensitive actions. See
@@ -183,7 +173,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// # Errors
     ///
     /// As for [`Authenticator::issue`](crate::Authenticator::issue); *misuse* if the
-    /// [`Transport`](crate::web::Transport) has no cookie, or if the handler has returned already;
+    /// [`Transport`] has no cookie, or if the handler has returned already;
     /// *refused* if the credential is too large for a cookie. After an error no login exists.
     ///
     /// # Cancel safety
@@ -191,14 +181,22 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// The credentials of the request may have been revoked, and a login may exist whose
     /// credential was never sent.
     pub async fn issue(&self, login: Login<D>) -> Result<Auth<D>, Denial> {
-        drop(self.open_reply(Place::Cookies)?);
+        drop(self.open_reply()?);
         let issued = self.replace_carried(login).await?;
-        let cookies = self.transport().set(&issued);
         let credential = issued.refreshable().clone();
+        let cookies = self.transport().set(&issued);
         let caller = self.caller(issued);
-        self.log_in(&caller, credential, Place::Cookies, cookies)
-            .await?;
-        Ok(caller)
+        let settled = cookies.and_then(|cookies| {
+            let login = Caller::LoggedIn(caller.clone(), credential.clone());
+            Ok(self.open_reply()?.settle(login, cookies))
+        });
+        // The credential of a concurrent login, or of this one if its cookie cannot be set.
+        let (discarded, outcome) = match settled {
+            Ok(replaced) => (replaced, Ok(caller)),
+            Err(error) => (Some(credential), Err(error.into())),
+        };
+        self.discard(discarded).await;
+        outcome
     }
 
     /// Logs in a user and returns the credential for the body of the response (RFC 6749, section
@@ -219,12 +217,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let issued = self.replace_carried(login).await?;
         let credential = issued.refreshable().clone();
         let response = TokenResponse::new(issued, now, self.clock());
-        let mut removals = Vec::new();
-        if self.request().carries_cookie() {
-            removals = self.transport().remove(true);
-        }
-        self.log_in(response.caller(), credential, Place::Body, Ok(removals))
-            .await?;
+        let mut removals = self.transport().remove(true);
+        removals.retain(|_| self.request().carries_cookie());
+        let login = Caller::LoggedIn(response.caller().clone(), credential);
+        self.settle(login, removals).await;
         Ok(response)
     }
 
@@ -243,7 +239,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// Refresh again.
     pub async fn refresh(&self) -> Result<Auth<D>, Denial> {
         self.reply().ask();
-        if let Some(settled) = self.open_reply(Place::Cookies)?.settled() {
+        if let Some(settled) = self.open_reply()?.settled() {
             return settled;
         }
         let refresh = self.request().refreshable()?;
@@ -258,16 +254,13 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             Ok(issued) => {
                 let cookies = self.transport().set(&issued)?;
                 let caller = self.caller(issued);
-                return self.open_reply(Place::Cookies)?.refreshed(caller, cookies);
+                return self.open_reply()?.refreshed(caller, cookies);
             }
             Err(error) => error,
         };
-        let has_refresh_cookie = self.transport().refresh().is_some();
-        if refresh.is_none()
-            && has_refresh_cookie
-            && error.rejection() == Some(Rejection::Malformed)
-        {
-            // The browser did not send the refresh cookie, and the access token is none.
+        let lacks_refresh_cookie = refresh.is_none() && self.transport().refresh().is_some();
+        if lacks_refresh_cookie && error.rejection() == Some(Rejection::Malformed) {
+            // The value is an access token, which cannot be refreshed.
             return Err(Denial::Absent);
         }
         if error.is_rejected() {
@@ -292,9 +285,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let issued = self.authenticator().refresh_dyn(refresh_token).await?;
         let response = TokenResponse::new(issued, now, self.clock());
         // After a login or a logout in the meantime, the caller of that act stays.
-        let _ = self
-            .reply()
-            .refreshed(response.caller().clone(), Vec::new());
+        let caller = response.caller().clone();
+        let _ = self.reply().refreshed(caller, Vec::new());
         Ok(response)
     }
 
@@ -455,32 +447,14 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         Ok(all)
     }
 
-    /// Settles a new login. Revokes it if its cookies cannot be set, otherwise the login that a
-    /// concurrent task of this request has settled.
-    async fn log_in(
-        &self,
-        caller: &Auth<D>,
-        credential: Credential,
-        place: Place,
-        cookies: Result<Vec<String>>,
-    ) -> Result<()> {
-        let replaced = cookies.and_then(|cookies| {
-            let login = Caller::LoggedIn(caller.clone(), credential.clone());
-            Ok(self.open_reply(place)?.settle(login, cookies))
-        });
-        let (discarded, outcome) = match replaced {
-            Ok(replaced) => (replaced, Ok(())),
-            Err(error) => (Some(credential), Err(error)),
-        };
-        self.discard(discarded).await;
-        outcome
+    async fn log_out(&self, removals: Vec<String>) {
+        let logout = Caller::Settled(Err(Denial::Absent));
+        self.settle(logout, removals).await;
     }
 
-    /// Settles that the caller is logged out. Revokes the login that a concurrent task of this
-    /// request has settled.
-    async fn log_out(&self, cookies: Vec<String>) {
-        let logout = Caller::Settled(Err(Denial::Absent));
-        let replaced = self.reply().settle(logout, cookies);
+    /// Settles the caller. Revokes the login that a concurrent task of this request has settled.
+    async fn settle(&self, caller: Caller<D>, cookies: Vec<String>) {
+        let replaced = self.reply().settle(caller, cookies);
         self.discard(replaced).await;
     }
 
@@ -492,10 +466,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         }
     }
 
-    /// Returns the reply, if a credential in this place still reaches the client.
-    fn open_reply(&self, place: Place) -> Result<MutexGuard<'_, Reply<D>>> {
+    /// Returns the reply if its cookies still reach the client.
+    fn open_reply(&self) -> Result<MutexGuard<'_, Reply<D>>> {
         let reply = self.reply();
-        if place == Place::Cookies && reply.closed {
+        if reply.closed {
             return Err(Error::misuse(
                 "a login in a cookie after the handler has returned: log in before the response \
                  is returned, and not from a task that outlives the handler",

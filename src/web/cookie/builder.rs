@@ -48,31 +48,16 @@ const SESSION_CREDENTIAL_BYTES: usize = 64;
 /// | [`unprefixed`](Self::unprefixed) | no: the name has a prefix | OWASP ASVS 3.3.1, 3.3.3 |
 /// | `HttpOnly` | always | OWASP ASVS 3.3.4 |
 #[must_use = "a builder does nothing until it builds"]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CookieBuilder {
     name: Option<String>,
     domain: Option<String>,
-    path: String,
+    path: Option<String>,
     same_site: SameSite,
     max_age: Option<Duration>,
     partitioned: bool,
-    secure: bool,
-    prefixed: bool,
-}
-
-impl Default for CookieBuilder {
-    fn default() -> Self {
-        Self {
-            name: None,
-            domain: None,
-            path: "/".to_owned(),
-            same_site: SameSite::Lax,
-            max_age: None,
-            partitioned: false,
-            secure: true,
-            prefixed: true,
-        }
-    }
+    insecure: bool,
+    unprefixed: bool,
 }
 
 impl CookieBuilder {
@@ -100,7 +85,7 @@ impl CookieBuilder {
     /// but is no protection: pages of other paths of the host can get the cookie (RFC 6265bis,
     /// section 8.5).
     pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = path.into();
+        self.path = Some(path.into());
         self
     }
 
@@ -163,7 +148,7 @@ impl CookieBuilder {
     /// Not every client sends `Secure` cookies over plain HTTP to its own machine: Node's
     /// `tough-cookie` does, but Python's `requests` stores them and never sends them.
     pub fn insecure(mut self) -> Self {
-        self.secure = false;
+        self.insecure = true;
         self
     }
 
@@ -172,7 +157,7 @@ impl CookieBuilder {
     /// A page of a sibling host, or an attacker on the path of a plain HTTP request, can then plant
     /// a cookie of this name.
     pub fn unprefixed(mut self) -> Self {
-        self.prefixed = false;
+        self.unprefixed = true;
         self
     }
 
@@ -184,7 +169,7 @@ impl CookieBuilder {
     /// each other (sections 4.1.3 and 5.7), or if the name leaves no room for a credential.
     pub fn build(mut self) -> Result<Cookie> {
         self.domain = self.domain.as_deref().map(checked_domain).transpose()?;
-        check_path(&self.path)?;
+        check_path(self.path_or_root())?;
         self.check_contradictions()?;
         let name = match self.name.take() {
             Some(name) => self.checked_name(name)?,
@@ -194,32 +179,32 @@ impl CookieBuilder {
     }
 
     fn check_contradictions(&self) -> Result<()> {
-        if !self.secure && self.same_site == SameSite::None {
-            return Err(Error::misuse(
-                "browsers refuse SameSite=None without Secure: remove insecure(), or use Lax",
-            ));
-        }
-        if !self.secure && self.partitioned {
-            return Err(Error::misuse(
-                "browsers refuse Partitioned without Secure: remove insecure() or partitioned()",
-            ));
-        }
-        if self.max_age.is_some_and(|age| age.as_secs() == 0) {
-            return Err(Error::misuse(
-                "a max_age below one second removes the cookie: omit it to keep the cookie until \
-                 the browser's session ends",
-            ));
-        }
-        Ok(())
+        require(
+            !self.insecure || self.same_site != SameSite::None,
+            "browsers refuse SameSite=None without Secure: remove insecure(), or use Lax",
+        )?;
+        require(
+            !self.insecure || !self.partitioned,
+            "browsers refuse Partitioned without Secure: remove insecure() or partitioned()",
+        )?;
+        require(
+            self.max_age.is_none_or(|age| age.as_secs() > 0),
+            "a max_age below one second removes the cookie: omit it to keep the cookie until the \
+             browser's session ends",
+        )
     }
 
     /// Returns whether the attributes allow the prefix `__Host-`.
     fn is_host_only(&self) -> bool {
-        self.secure && self.domain.is_none() && self.path == "/"
+        !self.insecure && self.domain.is_none() && self.path_or_root() == "/"
+    }
+
+    fn path_or_root(&self) -> &str {
+        self.path.as_deref().unwrap_or("/")
     }
 
     fn strictest_prefix(&self) -> &'static str {
-        if !self.secure || !self.prefixed {
+        if self.insecure || self.unprefixed {
             ""
         } else if self.is_host_only() {
             "__Host-"
@@ -229,16 +214,14 @@ impl CookieBuilder {
     }
 
     fn checked_name(&self, name: String) -> Result<String> {
-        if name.is_empty() || !name.as_bytes().iter().all(is_token_byte) {
-            return Err(Error::misuse(
-                "a cookie's name has one or more ASCII letters, digits or !#$%&'*+-.^_`|~",
-            ));
-        }
-        if name.len() + SESSION_CREDENTIAL_BYTES > MAX_PAIR_BYTES {
-            return Err(Error::misuse(
-                "browsers drop a cookie whose name and value exceed 4096 bytes: use a shorter name",
-            ));
-        }
+        require(
+            !name.is_empty() && name.as_bytes().iter().all(is_token_byte),
+            "a cookie's name has one or more ASCII letters, digits or !#$%&'*+-.^_`|~",
+        )?;
+        require(
+            name.len() + SESSION_CREDENTIAL_BYTES <= MAX_PAIR_BYTES,
+            "browsers drop a cookie whose name and value exceed 4096 bytes: use a shorter name",
+        )?;
         // Browsers compare prefixes without case (RFC 6265bis, section 5.4).
         let begins = |prefix: &str| {
             name.get(..prefix.len())
@@ -246,24 +229,23 @@ impl CookieBuilder {
         };
         if begins("__Host-") {
             // `__Host-Http-` also demands HttpOnly, which is always set.
-            if !self.is_host_only() {
-                return Err(Error::misuse(
-                    "browsers refuse __Host- with a domain, with another path than / and without \
-                     Secure: use the prefix __Secure-, or remove the attribute",
-                ));
-            }
+            require(
+                self.is_host_only(),
+                "browsers refuse __Host- with a domain, with another path than / and without \
+                 Secure: use the prefix __Secure-, or remove the attribute",
+            )?;
         } else if begins("__Secure-") || begins("__Http-") {
-            if !self.secure {
-                return Err(Error::misuse(
-                    "browsers refuse __Secure- and __Http- without Secure: remove insecure(), or \
-                     the prefix",
-                ));
-            }
-        } else if self.secure && self.prefixed {
-            return Err(Error::misuse(
+            require(
+                !self.insecure,
+                "browsers refuse __Secure- and __Http- without Secure: remove insecure(), or the \
+                 prefix",
+            )?;
+        } else {
+            require(
+                self.insecure || self.unprefixed,
                 "other hosts can plant a cookie without the prefix __Host- or __Secure-: add the \
                  prefix, or call unprefixed()",
-            ));
+            )?;
         }
         Ok(name)
     }
@@ -274,7 +256,7 @@ impl CookieBuilder {
         Cookie {
             attributes: self.attributes(age),
             removal: format!("{name}={}", self.attributes(Some(0))),
-            path: self.path,
+            path: self.path_or_root().to_owned(),
             name,
         }
     }
@@ -284,11 +266,11 @@ impl CookieBuilder {
         if let Some(domain) = &self.domain {
             let _ = write!(text, "; Domain={domain}");
         }
-        let _ = write!(text, "; Path={}", self.path);
+        let _ = write!(text, "; Path={}", self.path_or_root());
         if let Some(age) = age {
             let _ = write!(text, "; Max-Age={age}");
         }
-        if self.secure {
+        if !self.insecure {
             text.push_str("; Secure");
         }
         text.push_str(match self.same_site {
@@ -305,12 +287,11 @@ impl CookieBuilder {
 
 /// Returns the domain in lower case, if browsers accept it (RFC 6265bis, sections 4.1.2.3 and 5.7).
 fn checked_domain(domain: &str) -> Result<String> {
-    if domain.starts_with('.') || domain.ends_with('.') {
-        return Err(Error::misuse(
-            "a cookie's domain has no dot at its start or end: write example.com, which includes \
-             all hosts below it",
-        ));
-    }
+    require(
+        !domain.starts_with('.') && !domain.ends_with('.'),
+        "a cookie's domain has no dot at its start or end: write example.com, which includes all \
+         hosts below it",
+    )?;
     let is_label = |label: &str| {
         (1..=MAX_LABEL_BYTES).contains(&label.len())
             && !label.starts_with('-')
@@ -319,22 +300,22 @@ fn checked_domain(domain: &str) -> Result<String> {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    if domain.len() > MAX_DOMAIN_BYTES || !domain.split('.').all(is_label) {
-        return Err(Error::misuse(
-            "a cookie's domain has letters, digits and hyphens (other characters in Punycode), at \
-             most 63 bytes per label and 253 in total: write example.com",
-        ));
-    }
-    match domain.rsplit_once('.') {
-        None => Err(Error::misuse(
-            "browsers refuse a top-level domain: write example.com, or omit the domain",
-        )),
-        Some((_, last)) if is_number(last) => Err(Error::misuse(
-            "browsers refuse an IP address as domain: leave it out, the cookie goes back to the \
-             host that set it",
-        )),
-        Some(_) => Ok(domain.to_ascii_lowercase()),
-    }
+    require(
+        domain.len() <= MAX_DOMAIN_BYTES && domain.split('.').all(is_label),
+        "a cookie's domain has letters, digits and hyphens (other characters in Punycode), at most \
+         63 bytes per label and 253 in total: write example.com",
+    )?;
+    let last = domain.rsplit_once('.').map(|(_, last)| last);
+    require(
+        last.is_some(),
+        "browsers refuse a top-level domain: write example.com, or omit the domain",
+    )?;
+    require(
+        !last.is_some_and(is_number),
+        "browsers refuse an IP address as domain: omit it, and the cookie returns to the host that \
+         set it",
+    )?;
+    Ok(domain.to_ascii_lowercase())
 }
 
 /// Returns whether a host that ends in this label is an IPv4 address (WHATWG URL, section 3.5).
@@ -348,11 +329,13 @@ fn is_number(label: &str) -> bool {
 
 fn check_path(path: &str) -> Result<()> {
     let is_allowed = |byte: u8| byte.is_ascii_graphic() && byte != b';';
-    if path.starts_with('/') && path.len() <= MAX_ATTRIBUTE_BYTES && path.bytes().all(is_allowed) {
-        return Ok(());
-    }
-    Err(Error::misuse(
+    require(
+        path.starts_with('/') && path.len() <= MAX_ATTRIBUTE_BYTES && path.bytes().all(is_allowed),
         "a cookie's path starts with / and has at most 1024 bytes of printable ASCII without space \
          and semicolon: write these as %20 and %3B",
-    ))
+    )
+}
+
+fn require(holds: bool, message: &'static str) -> Result<()> {
+    holds.then_some(()).ok_or_else(|| Error::misuse(message))
 }
