@@ -1,56 +1,64 @@
-//! What a store promises to keep.
+//! Durability: which acknowledged writes survive a crash and a failover.
 
 use crate::error::{Error, Result};
 
-/// Whether what a store acknowledged is still there after something went wrong.
+/// Which acknowledged writes survive an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Survives {
-    /// All of it.
+    /// All of them.
     All,
-    /// All but what was acknowledged shortly before, or nothing at all.
+    /// Not all: the most recent ones are lost, or all.
     NotAll,
-    /// The store could not learn it.
+    /// Unknown: the server does not report it.
     Unknown,
 }
 
-/// What a store could learn about what it keeps.
+/// Durability of a backend, as far as its server reports it.
 ///
-/// A logout that a crash undoes is a session that comes back to life: a service that must not see
-/// one asks for a durable store at its start, with the store's `require_durable`.
+/// A crash that undoes a logout brings a session back. If your service must not see that, call the
+/// backend's `require_durable` at its start.
+///
+/// ```
+/// use statewise::store::{Durability, Survives};
+///
+/// let durability = Durability::new(Survives::All, Survives::Unknown);
+/// assert!(durability.require(false).is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Durability {
-    /// After the process or the machine that keeps it was killed and started again.
+    /// After a crash: the process or machine of the backend was killed and started again.
     pub crash: Survives,
-    /// After another machine took over.
+    /// After a failover to another machine.
     pub failover: Survives,
 }
 
 impl Durability {
-    /// What survives a crash, and what survives a failover.
+    /// Creates a report from what survives a crash and what survives a failover.
     #[must_use]
     pub const fn new(crash: Survives, failover: Survives) -> Self {
         Self { crash, failover }
     }
 
-    /// Fails unless everything that was acknowledged survives a crash. With `assumed`, the
-    /// operator vouches for what could not be learned; what is known to be lost stays refused.
+    /// Fails unless all acknowledged writes survive a crash. With `assume`, *unknown* counts as
+    /// durable; a known loss is refused in any case.
     ///
-    /// A failover is not asked for: few stores can know how the next primary will be chosen.
+    /// Does not check the failover: few servers know how the next primary will be chosen.
     ///
     /// # Errors
     ///
-    /// *Misuse*: the store is not set up to keep what it acknowledges, or cannot tell.
-    pub fn require(self, assumed: bool) -> Result<()> {
+    /// *Misuse*: a crash loses acknowledged writes, or it is unknown whether it does.
+    pub fn require(self, assume: bool) -> Result<()> {
         match self.crash {
             Survives::All => Ok(()),
-            Survives::Unknown if assumed => Ok(()),
+            Survives::Unknown if assume => Ok(()),
             Survives::Unknown => Err(Error::misuse(
-                "the store cannot tell whether it survives a crash: vouch for it, or use another",
+                "the server does not report whether acknowledged writes survive a crash: set \
+                 `assume_durable` if you know that they do, or use another server",
             )),
             Survives::NotAll => Err(Error::misuse(
-                "the store forgets after a crash what it acknowledged: set it up to be durable",
+                "a crash of the server would lose acknowledged writes: configure it to be durable",
             )),
         }
     }
@@ -61,10 +69,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_unknown_can_be_vouched_for() {
-        let require = |crash, assumed| {
+    fn only_an_unknown_durability_can_be_assumed() {
+        let require = |crash, assume| {
             Durability::new(crash, Survives::Unknown)
-                .require(assumed)
+                .require(assume)
                 .is_ok()
         };
         assert!(require(Survives::All, false));

@@ -1,4 +1,4 @@
-//! What a Redis keeps of what it acknowledged.
+//! Durability of a Redis server, from its own configuration.
 
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Value};
@@ -7,15 +7,15 @@ use crate::backend::durability::Survives;
 use crate::backend::redis::link::{Link, failed};
 use crate::error::Result;
 
-/// What survives a crash, by what the server says.
+/// Asks the server for the configuration that decides what survives a crash.
 pub(crate) async fn crash<C>(link: &Link<C>) -> Result<Survives>
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
     let mut command = redis::cmd("INFO");
     command.arg("persistence");
-    let answer = link.send_twice(&command, link.until()).await?;
-    let Some(info) = told(answer)? else {
+    let answer = link.send_idempotent(&command, link.until()).await?;
+    let Some(info) = permitted(answer)? else {
         return Ok(Survives::Unknown);
     };
     let mut reports = Vec::new();
@@ -28,8 +28,8 @@ where
     }
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg("*append*");
-    let answer = link.send_twice(&command, link.until()).await?;
-    let Some(config) = told(answer)? else {
+    let answer = link.send_idempotent(&command, link.until()).await?;
+    let Some(config) = permitted(answer)? else {
         return Ok(Survives::Unknown);
     };
     let mut words = Vec::new();
@@ -44,17 +44,17 @@ where
         is("appendfsync", "always"),
         is("no-appendfsync-on-rewrite", "no"),
     ];
-    // Of a Cluster each primary has reported, but only one of its nodes was configured so.
-    let whole = !matches!(info, Value::Map(_));
+    // On a Cluster, INFO is answered by each primary, but CONFIG by one node only.
+    let is_single = !matches!(info, Value::Map(_));
     Ok(match durable {
         _ if durable.contains(&Some(false)) => Survives::NotAll,
-        [Some(true), Some(true), Some(true)] if whole => Survives::All,
+        [Some(true), Some(true), Some(true)] if is_single => Survives::All,
         _ => Survives::Unknown,
     })
 }
 
-/// What the server says, if it is not one that refuses to.
-fn told(answer: RedisResult<Value>) -> Result<Option<Value>> {
+/// Returns the answer, or `None` if the server refuses the command.
+fn permitted(answer: RedisResult<Value>) -> Result<Option<Value>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if error.code().is_some() && !error.is_cluster_error() => Ok(None),
@@ -62,7 +62,7 @@ fn told(answer: RedisResult<Value>) -> Result<Option<Value>> {
     }
 }
 
-/// All texts of an answer, whatever its shape.
+/// Collects all texts of an answer of any shape.
 fn texts(answer: &Value, into: &mut Vec<String>) {
     match answer {
         Value::BulkString(bytes) => into.push(String::from_utf8_lossy(bytes).into_owned()),

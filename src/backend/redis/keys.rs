@@ -1,4 +1,4 @@
-//! What the rows are called on the server.
+//! Names of the keys on the server.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,11 +7,14 @@ use crate::base::sha256;
 use crate::error::{Error, Result};
 use crate::login::handle::Handle;
 
-/// Bytes that a prefix may have at most: it is part of each key.
-const LONGEST: usize = 128;
+/// Maximum length of a prefix. It is part of each key.
+const MAX_PREFIX_BYTES: usize = 128;
 
-/// The names of all keys of a store. Whatever belongs to one subject has one hash tag, the two
-/// characters of the partition, and so is on one node of a Cluster.
+/// The keys of a store and a log with one prefix.
+///
+/// All keys of one subject have the same hash tag, the two characters of its partition, so they are
+/// on one node of a Cluster. The keys of the log have the hash tag `log`, which has three characters
+/// and therefore never equals the tag of a session.
 #[derive(Debug)]
 pub(crate) struct Keys {
     prefix: String,
@@ -20,20 +23,21 @@ pub(crate) struct Keys {
 impl Keys {
     /// # Errors
     ///
-    /// *Misuse* if the prefix could make a hash tag of its own, or cannot be read by a human.
+    /// *Misuse* if the prefix is too long, or contains a brace (the start of a hash tag of its own)
+    /// or a control character.
     pub(crate) fn new(prefix: String) -> Result<Self> {
         if prefix.contains(['{', '}']) {
             return Err(Error::misuse(
-                "the key prefix contains a brace, which a Cluster would take for its hash tag: \
-                 choose another",
+                "the key prefix contains a brace, which a Cluster reads as a hash tag: choose a \
+                 prefix without braces",
             ));
         }
         if prefix.chars().any(char::is_control) {
             return Err(Error::misuse(
-                "the key prefix contains a control character: choose another",
+                "the key prefix contains a control character: choose a prefix without",
             ));
         }
-        if prefix.len() > LONGEST {
+        if prefix.len() > MAX_PREFIX_BYTES {
             return Err(Error::misuse(
                 "the key prefix is longer than 128 bytes: choose a shorter one",
             ));
@@ -45,27 +49,26 @@ impl Keys {
         &self.prefix
     }
 
-    /// The numbers of a revocation log, and its entries, side by side on one node.
+    /// Returns the keys of a revocation log: its numbers and its entries, on one node.
     pub(crate) fn log(&self) -> [String; 2] {
-        // No tag of sessions has three characters.
         ["m", "e"].map(|kind| format!("{}{{log}}:{kind}", self.prefix))
     }
 
-    /// The row of a login.
+    /// Returns the key of the row of a login.
     pub(crate) fn row(&self, handle: Handle) -> String {
         let mut text = [0; 22];
-        // Sixteen bytes are so many characters, all of them ASCII.
+        // 16 bytes are 22 characters, all of them ASCII.
         let _ = URL_SAFE_NO_PAD.encode_slice(handle.as_bytes(), &mut text);
         let text = std::str::from_utf8(&text).unwrap_or_default();
-        // The first twelve bits are the partition.
+        // The first 12 bits of a handle are its partition.
         let tag = text.get(..2).unwrap_or_default();
         [&self.prefix, "{", tag, "}:s:", text].concat()
     }
 
-    /// The index of the logins of a subject, beside their rows.
+    /// Returns the key of the index of a subject's logins, on the node of their rows.
     pub(crate) fn index(&self, partition: u16, subject: &str) -> String {
         let tag = URL_SAFE_NO_PAD.encode((partition << 4).to_be_bytes());
-        // By its hash: of one length, and without any character that means something.
+        // The hash has a fixed length and no special characters.
         let hash = URL_SAFE_NO_PAD.encode(sha256::hash(subject.as_bytes()));
         format!("{}{{{}}}:i:{hash}", self.prefix, &tag[..2])
     }
@@ -77,7 +80,7 @@ mod tests {
     use crate::login::handle::partition;
 
     #[test]
-    fn all_of_one_subject_has_one_tag() {
+    fn all_keys_of_a_subject_have_one_hash_tag() {
         let keys = Keys::new("app:".to_owned()).unwrap();
         for subject in ["alice", "bob", "", "{x}", "\0"] {
             let handle = Handle::of_subject(subject.as_bytes(), [0xff; 16]);
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_that_escape_are_refused() {
+    fn unsafe_prefixes_are_refused() {
         for prefix in ["{", "}", "a{b}c", "a\n", "\0", "\u{85}", &"x".repeat(129)] {
             let refused = Keys::new(prefix.to_owned());
             assert!(refused.is_err_and(|error| error.is_misuse()), "{prefix:?}");

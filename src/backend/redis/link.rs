@@ -1,4 +1,4 @@
-//! The way to the server: deadlines, second tries, and what its failures are to a caller.
+//! Link to the server: deadlines, retries, and the translation of its failures to our errors.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -13,15 +13,16 @@ use tokio::time::{Instant, timeout_at};
 use crate::backend::redis::script::Script;
 use crate::error::{Error, Result};
 
-/// How long a call to the server may take, unless configured.
+/// Default deadline of a call.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(2);
-/// The longest that there is: a moment so far ahead can be named. Thirty years.
-const LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
-/// Before a script is tried again whose keys a Cluster is moving.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-/// The longest such pause.
-const LAST_PAUSE: Duration = Duration::from_millis(100);
+/// Maximum deadline, 30 years: `Instant` can represent a time that far in the future.
+const MAX_DEADLINE: Duration = Duration::from_secs(30 * 365 * 86_400);
+/// First pause before a script is retried whose keys a Cluster is moving.
+const MIN_RETRY_PAUSE: Duration = Duration::from_millis(2);
+/// Maximum pause between such retries.
+const MAX_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
+/// A connection and its deadline.
 pub(crate) struct Link<C> {
     connection: C,
     deadline: Duration,
@@ -34,12 +35,12 @@ impl<C> Link<C> {
     pub(crate) fn new(connection: C, deadline: Duration) -> Result<Self> {
         if deadline.is_zero() {
             return Err(Error::misuse(
-                "the deadline is zero, so that no call could succeed: give a longer one",
+                "the deadline is zero, so no call could succeed: set a longer one",
             ));
         }
         Ok(Self {
             connection,
-            deadline: deadline.min(LONGEST),
+            deadline: deadline.min(MAX_DEADLINE),
         })
     }
 
@@ -49,13 +50,12 @@ impl<C> Link<C> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
-    /// When a call ends that begins now.
+    /// Returns the deadline of a call that begins now.
     pub(crate) fn until(&self) -> Instant {
         Instant::now() + self.deadline
     }
 
-    /// All that one call of the store does, within its deadline. Pinned where it is: it is moved
-    /// more than once here.
+    /// Runs one operation within its deadline. Takes a pinned future, which is cheap to move.
     pub(crate) async fn within<T>(
         &self,
         act: impl Future<Output = Result<T>> + Send + Unpin,
@@ -67,23 +67,24 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         command.query_async(&mut self.connection.clone()).await
     }
 
-    /// Sends what may be done twice. Keeps the deadline by itself.
-    pub(crate) async fn send_twice(
+    /// Sends an idempotent command, with a retry. Enforces the deadline.
+    pub(crate) async fn send_idempotent(
         &self,
         command: &Cmd,
         until: Instant,
     ) -> Result<RedisResult<Value>> {
-        self.twice(until, || self.send(command)).await
+        self.retrying(until, || self.send(command)).await
     }
 
-    /// What may be done twice: once more, if the connection was lost on the way. A client that
-    /// loses it just as it is given a request may never answer that one, so that what has no
-    /// answer in half of the deadline, or in the client's own time, is asked once more too.
+    /// Runs an idempotent operation, and runs it a second time if the connection is lost. A client
+    /// that loses its connection while it accepts a request may never answer that request. The
+    /// second run therefore also begins after half of the deadline, and after a timeout of the
+    /// client.
     ///
-    /// Keeps the deadline by itself, with the timer that it has anyway: one more around it took 6 %
-    /// of the verifications that are done in a second with 64 in flight. What is rare is boxed, so
-    /// that the future stays small.
-    async fn twice<F>(
+    /// Enforces the deadline with the timer for the first half: a second timer around this cost 6 %
+    /// of the verifications per second with 64 in flight (`cargo bench --bench stores`). The rare
+    /// paths are boxed to keep the future small.
+    async fn retrying<F>(
         &self,
         until: Instant,
         act: impl Fn() -> F + Send + Sync,
@@ -91,7 +92,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     where
         F: Future<Output = RedisResult<Value>> + Send,
     {
-        let once_more = || {
+        let second_run = || {
             Box::pin(async {
                 match act().await {
                     Err(error) if is_lost(&error) => act().await,
@@ -102,14 +103,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         let mut first = pin!(act());
         match timeout_at(until - self.deadline / 2, first.as_mut()).await {
             Ok(Err(error)) if is_lost(&error) || error.is_timeout() => {
-                Box::pin(timeout_at(until, once_more()))
+                Box::pin(timeout_at(until, second_run()))
                     .await
                     .map_err(|_| late())
             }
             Ok(answer) => Ok(answer),
             Err(_) => {
-                // A slow server answers the first one, and knows what it has done.
-                let mut second = once_more();
+                // The server may only be slow: take the answer that comes first.
+                let mut second = second_run();
                 let either = poll_fn(|context| match first.as_mut().poll(context) {
                     Poll::Pending => second.as_mut().poll(context),
                     answer => answer,
@@ -121,7 +122,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         }
     }
 
-    /// Runs a script, which the server may have forgotten.
+    /// Runs a script, and sends its text if the server does not have it in its cache.
     pub(crate) async fn run(
         &self,
         script: &Script,
@@ -137,7 +138,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
             command
         };
         let by_hash = command("EVALSHA", script.hash());
-        let mut pause = FIRST_PAUSE;
+        let mut pause = MIN_RETRY_PAUSE;
         loop {
             let mut answer = self.send(&by_hash).await;
             if is(&answer, ServerErrorKind::NoScript) {
@@ -146,25 +147,26 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
             if !is(&answer, ServerErrorKind::TryAgain) {
                 return answer;
             }
-            // Some of its keys are here and some there. Nothing was done; the deadline ends this.
+            // The keys are on two nodes while their slot moves, and the script did not run. The
+            // caller's deadline ends this loop.
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
+            pause = (pause * 2).min(MAX_RETRY_PAUSE);
         }
     }
 
-    /// Runs a script that may run twice.
-    pub(crate) async fn run_twice(
+    /// Runs an idempotent script, with a retry. Enforces the deadline.
+    pub(crate) async fn run_idempotent(
         &self,
         script: &Script,
         keys: &[String],
         arguments: &[&[u8]],
     ) -> Result<RedisResult<Value>> {
-        self.twice(self.until(), || self.run(script, keys, arguments))
+        self.retrying(self.until(), || self.run(script, keys, arguments))
             .await
     }
 }
 
-/// A part of a call that ends by then.
+/// Runs a part of an operation until the deadline of that operation.
 pub(crate) async fn by<T>(
     until: Instant,
     act: impl Future<Output = Result<T>> + Send + Unpin,
@@ -176,7 +178,7 @@ fn late() -> Error {
     Error::unavailable("no answer within the deadline")
 }
 
-/// Whether the connection was lost: an answer that was cut off cannot be parsed.
+/// Returns whether the connection was lost. An answer that was cut off cannot be parsed.
 fn is_lost(error: &RedisError) -> bool {
     error.is_connection_dropped() || error.kind() == ErrorKind::Parse
 }
@@ -185,13 +187,13 @@ fn is(answer: &RedisResult<Value>, kind: ServerErrorKind) -> bool {
     matches!(answer, Err(error) if error.kind() == ErrorKind::Server(kind))
 }
 
-/// Whether the server refuses writes since it could not save to its disk.
+/// Returns whether the server refuses writes because it cannot save to its disk.
 pub(crate) fn cannot_save(error: &RedisError) -> bool {
     error.code() == Some("MISCONF")
 }
 
-/// What went wrong, without any text of the server's or of the network's: nobody knows what that
-/// contains.
+/// Description of a failure. Contains no text of the server or the network, because such a text may
+/// contain secrets.
 struct Failure {
     what: &'static str,
     code: Option<String>,
@@ -214,6 +216,7 @@ impl fmt::Debug for Failure {
 
 impl std::error::Error for Failure {}
 
+/// Translates an error of the client.
 pub(crate) fn failed(error: &RedisError) -> Error {
     let what = if error.is_timeout() {
         "no answer within the client's own response timeout"
@@ -224,19 +227,19 @@ pub(crate) fn failed(error: &RedisError) -> Error {
     } else {
         "the client failed"
     };
-    // The server's own word for it, such as OOM.
-    let is_word =
+    // The error code of the server, such as OOM.
+    let is_code =
         |code: &&str| code.len() <= 32 && code.bytes().all(|byte| byte.is_ascii_uppercase());
-    let code = error.code().filter(is_word).map(str::to_owned);
+    let code = error.code().filter(is_code).map(str::to_owned);
     Error::unavailable(Failure { what, code })
 }
 
-/// An answer of another shape than asked for.
+/// Error for an answer of an unexpected shape.
 pub(crate) fn unexpected() -> Error {
-    Error::unavailable("Redis answered something else than was asked")
+    Error::unavailable("Redis: the answer has an unexpected shape")
 }
 
-/// The items of an answer that is a list.
+/// Returns the items of a list.
 pub(crate) fn items(answer: Value) -> Result<Vec<Value>> {
     match answer {
         Value::Array(items) => Ok(items),
@@ -244,7 +247,7 @@ pub(crate) fn items(answer: Value) -> Result<Vec<Value>> {
     }
 }
 
-/// The bytes of an answer, if there are any.
+/// Returns the bytes of an answer; `None` for nil.
 pub(crate) fn bytes(answer: Value) -> Result<Option<Vec<u8>>> {
     match answer {
         Value::BulkString(bytes) => Ok(Some(bytes)),
@@ -253,6 +256,7 @@ pub(crate) fn bytes(answer: Value) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// Returns the number of an answer.
 pub(crate) fn number(answer: &Value) -> Result<i64> {
     match answer {
         Value::Int(number) => Ok(*number),

@@ -1,4 +1,4 @@
-//! A log in Redis.
+//! Revocation log in Redis.
 
 mod reply;
 
@@ -24,8 +24,8 @@ use reply::Reply;
 static APPEND: Script = Script::new(include_str!("log/append.lua"));
 static READ: Script = Script::new(include_str!("log/read.lua"));
 
-/// Entries of one page at most: a script keeps the server from everything else.
-const PAGE: usize = 4096;
+/// Maximum number of entries per page. The server runs nothing else during a script.
+const MAX_PAGE_ENTRIES: usize = 4096;
 
 /// A revocation log in Redis, from [`Redis::revocations`](crate::store::Redis::revocations).
 ///
@@ -72,45 +72,48 @@ where
         self.keys.prefix()
     }
 
-    /// Adds entries, also none, which is a write all the same; where the head is then.
+    /// Appends entries and returns the new head. Writes to the server even without entries.
     async fn add(&self, facts: &[Draft]) -> Result<Stamp> {
-        // In case that the log begins with this.
+        // The incarnation of the log, if this append creates it.
         let incarnation: [u8; 6] = entropy::draw(&SystemEntropy)?;
         let entries: Vec<_> = facts.iter().map(|draft| reply::encode(*draft)).collect();
-        let stays: Vec<_> = facts
+        let lives: Vec<_> = facts
             .iter()
             .map(|draft| milliseconds(draft.life).to_string())
             .collect();
         let mut arguments: Vec<&[u8]> = vec![&incarnation];
-        for (entry, stays) in entries.iter().zip(&stays) {
-            arguments.extend([entry.as_slice(), stays.as_bytes()]);
+        for (entry, life) in entries.iter().zip(&lives) {
+            arguments.extend([entry.as_slice(), life.as_bytes()]);
         }
         let answer = self
             .link
-            .run_twice(&APPEND, &self.names, &arguments)
+            .run_idempotent(&APPEND, &self.names, &arguments)
             .await?;
         reply::stamp(answer.map_err(|error| failed(&error))?)
     }
 
-    /// Reads entries, and the numbers of the log at the same moment.
-    async fn look(&self, from: u64, most: usize) -> Result<Reply> {
-        let numbers = [from.to_string(), most.to_string()];
+    /// Reads entries together with the numbers of the log. Creates the log if there is none.
+    async fn fetch(&self, from: u64, limit: usize) -> Result<Reply> {
+        let numbers = [from.to_string(), limit.to_string()];
         let arguments = [numbers[0].as_bytes(), numbers[1].as_bytes()];
-        let ask = async || -> Result<Value> {
-            let answer = self.link.run_twice(&READ, &self.names, &arguments).await?;
+        let read = async || -> Result<Value> {
+            let answer = self
+                .link
+                .run_idempotent(&READ, &self.names, &arguments)
+                .await?;
             answer.map_err(|error| failed(&error))
         };
-        if let Some(reply) = Reply::of(ask().await?)? {
+        if let Some(reply) = Reply::of(read().await?)? {
             return Ok(reply);
         }
-        // It is not there: it begins with the first who asks.
+        // There is no log, or it lost a part: the append starts a new one.
         self.add(&[]).await?;
-        let missing = || Error::unavailable("the revocation log was lost once more");
-        Reply::of(ask().await?)?.ok_or_else(missing)
+        let missing = || Error::unavailable("the revocation log was lost again while it was read");
+        Reply::of(read().await?)?.ok_or_else(missing)
     }
 }
 
-/// How long an entry stays, as far as the server can count.
+/// Returns how long the server keeps an entry, within the range of its numbers.
 fn milliseconds(life: u64) -> u64 {
     let seconds = life.saturating_add(MARGIN).min(Timestamp::MAX.unix());
     seconds * 1000
@@ -125,14 +128,14 @@ where
     }
 
     async fn head(&self, _now: Timestamp) -> Result<Stamp> {
-        let reply = self.link.within(pin!(self.look(0, 0))).await?;
+        let reply = self.link.within(pin!(self.fetch(0, 0))).await?;
         Ok(reply.head)
     }
 
     async fn read(&self, from: u64, limit: usize, _now: Timestamp) -> Result<Page> {
-        let limit = limit.clamp(1, PAGE);
-        // One more than asked for, to know whether there are more.
-        let reply = self.link.within(pin!(self.look(from, limit + 1))).await?;
+        let limit = limit.clamp(1, MAX_PAGE_ENTRIES);
+        // One entry more than the limit shows whether there is another page.
+        let reply = self.link.within(pin!(self.fetch(from, limit + 1))).await?;
         reply.page(from, limit)
     }
 
@@ -143,7 +146,7 @@ where
 
 impl<C> fmt::Debug for RedisLog<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the connection: a type of the application's might show its password.
+        // Without the connection: an application's own type might show its password.
         f.debug_struct("RedisLog")
             .field("prefix", &self.keys.prefix())
             .field("deadline", &self.link.deadline())

@@ -1,8 +1,8 @@
-//! Scripts that run on the server.
+//! Lua scripts that run on the server.
 
 use std::sync::OnceLock;
 
-/// A script, by its text and by the hash under which a server keeps it.
+/// A script, with the hash by which the server finds it in its script cache.
 pub(crate) struct Script {
     text: &'static str,
     hash: OnceLock<String>,

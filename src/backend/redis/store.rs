@@ -172,7 +172,7 @@ where
             command.arg("EX").arg(seconds);
         }
         let until = self.link.until();
-        match self.link.send_twice(&command, until).await? {
+        match self.link.send_idempotent(&command, until).await? {
             Ok(answer) => {
                 let Some(found) = bytes(answer)? else {
                     return Ok(None);
@@ -232,7 +232,7 @@ where
         } else if seconds > whole(record.idle()) {
             let mut command = redis::cmd("EXPIRE");
             command.arg(self.keys.row(handle)).arg(whole(record.idle()));
-            let answer = Box::pin(self.link.send_twice(&command, until)).await?;
+            let answer = Box::pin(self.link.send_idempotent(&command, until)).await?;
             answer.map_err(|error| failed(&error))?;
         }
         self.uses.note(
@@ -255,7 +255,7 @@ where
             .iter()
             .map(|handle| self.keys.row(*handle))
             .collect();
-        let answer = self.link.run_twice(&script::READ, &keys, &[]).await?;
+        let answer = self.link.run_idempotent(&script::READ, &keys, &[]).await?;
         Row::all(
             items(answer.map_err(|error| failed(&error))?)?,
             handles.len(),
@@ -318,7 +318,7 @@ where
         // Twice where the answer is lost: the second one finds what the first one did.
         let answer = self
             .link
-            .run_twice(&script::ROTATE, &keys, &arguments)
+            .run_idempotent(&script::ROTATE, &keys, &arguments)
             .await?;
         let answer = match answer.map_err(|error| failed(&error))? {
             Value::Nil => return Ok(None),
@@ -372,7 +372,10 @@ where
                 .map(|time| time.unix().to_be_bytes())
                 .collect();
             let times: Vec<_> = times.iter().map(<[u8; 8]>::as_slice).collect();
-            let answer = self.link.run_twice(&script::TOUCH, &keys, &times).await?;
+            let answer = self
+                .link
+                .run_idempotent(&script::TOUCH, &keys, &times)
+                .await?;
             answer.map_err(|error| failed(&error))?;
         }
         Ok(())
@@ -403,7 +406,7 @@ where
             .collect();
         let answer = self
             .link
-            .run_twice(&script::REMOVE, &keys, &arguments)
+            .run_idempotent(&script::REMOVE, &keys, &arguments)
             .await?;
         let mut answer = items(answer.map_err(|error| failed(&error))?)?.into_iter();
         let count = number(&answer.next().unwrap_or_default())?;
@@ -427,7 +430,7 @@ where
         }
         let answer = self
             .link
-            .run_twice(&script::PAGE, &keys, &arguments)
+            .run_idempotent(&script::PAGE, &keys, &arguments)
             .await?;
         let mut answer = items(answer.map_err(|error| failed(&error))?)?.into_iter();
         let mut cursors = Vec::new();
@@ -574,7 +577,7 @@ where
         let act = async {
             let answer = self
                 .link
-                .run_twice(&script::CONFIRM, &keys, &arguments)
+                .run_idempotent(&script::CONFIRM, &keys, &arguments)
                 .await?;
             answer.map(drop).map_err(|error| failed(&error))
         };

@@ -1,4 +1,4 @@
-//! What the scripts of a log answer.
+//! Entries of a log as the server has them, and the answers of its scripts.
 
 use redis::Value;
 
@@ -8,12 +8,12 @@ use crate::login::stamp::Stamp;
 use crate::revocation::fact::{Draft, Entry, FACT_BYTES, Fact, Nonce};
 use crate::revocation::log::Page;
 
-/// Nonce, fact and life.
-const ENTRY: usize = 16 + FACT_BYTES + 8;
+/// Bytes of an entry: nonce, fact and life.
+const ENTRY_BYTES: usize = 16 + FACT_BYTES + 8;
 
-/// An entry without its position, as the stream has it.
-pub(crate) fn encode(draft: Draft) -> [u8; ENTRY] {
-    let mut entry = [0; ENTRY];
+/// Encodes an entry for the stream. The id of the stream entry is its position.
+pub(crate) fn encode(draft: Draft) -> [u8; ENTRY_BYTES] {
+    let mut entry = [0; ENTRY_BYTES];
     entry[..16].copy_from_slice(draft.nonce.as_bytes());
     entry[16..16 + FACT_BYTES].copy_from_slice(&draft.fact.to_bytes());
     entry[16 + FACT_BYTES..].copy_from_slice(&draft.life.to_be_bytes());
@@ -34,7 +34,7 @@ fn decode(position: u64, entry: &[u8]) -> Option<Entry> {
     Some(Entry::new(position, draft))
 }
 
-/// What `read.lua` answers of a log that is there.
+/// Answer of `read.lua`.
 pub(crate) struct Reply {
     pub(crate) head: Stamp,
     first: u64,
@@ -42,7 +42,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// `None` if the log is not there.
+    /// Parses the answer; `None` if there is no log.
     pub(crate) fn of(answer: Value) -> Result<Option<Self>> {
         let mut answer = items(answer)?.into_iter();
         let (Some(incarnation), Some(last), Some(nonce), Some(first), Some(entries), Some(now)) = (
@@ -66,13 +66,13 @@ impl Reply {
         }))
     }
 
-    /// The page of which `limit` and one more entries were asked for.
+    /// Returns the page after a fetch of `limit + 1` entries.
     pub(crate) fn page(mut self, from: u64, limit: usize) -> Result<Page> {
-        // A gap would be passed over by whoever reads.
-        let places = self.entries.iter().map(|entry| entry.position);
+        // A follower would miss the entries of a gap.
+        let positions = self.entries.iter().map(|entry| entry.position);
         if !(from.max(self.first)..=u64::MAX)
-            .zip(places)
-            .all(|(at, is)| at == is)
+            .zip(positions)
+            .all(|(expected, found)| expected == found)
         {
             return Err(Error::unavailable("the revocation log has a gap"));
         }
@@ -87,7 +87,7 @@ impl Reply {
     }
 }
 
-/// What `append.lua` answers.
+/// Parses the answer of `append.lua`.
 pub(crate) fn stamp(answer: Value) -> Result<Stamp> {
     let mut answer = items(answer)?.into_iter();
     let mut next = || answer.next().unwrap_or_default();
@@ -107,8 +107,8 @@ fn stamp_of(incarnation: Value, last: Value, nonce: Value) -> Result<Stamp> {
     Ok(Stamp::new(incarnation, last, mark))
 }
 
-/// An entry of a stream: its id, and a list of names with values, the last of which is the moment
-/// until which it stays.
+/// Parses an entry of the stream: its id, and the fields `entry` and `until`, each a name and a
+/// value. `until` is the time at which it expires, in milliseconds.
 fn entry(answer: Value, now: u64) -> Result<Entry> {
     let mut answer = items(answer)?.into_iter();
     let id = bytes(answer.next().unwrap_or_default())?.unwrap_or_default();
@@ -118,9 +118,9 @@ fn entry(answer: Value, now: u64) -> Result<Entry> {
         .ok_or_else(unexpected)?;
     let mut fields = items(answer.next().unwrap_or_default())?.into_iter();
     let value = bytes(fields.nth(1).unwrap_or_default())?.unwrap_or_default();
-    // Not to be passed over: it may be of a later version, and end what this one would accept.
-    let unknown = || Error::unavailable("the revocation log holds what does not decode");
-    let entry = decode(position, &value).ok_or_else(unknown)?;
+    // Do not skip it: a later version may have written it to end logins that we would accept.
+    let unreadable = || Error::unavailable("the revocation log has an entry that does not decode");
+    let entry = decode(position, &value).ok_or_else(unreadable)?;
     let until = number(fields.nth(1).unwrap_or_default())?;
     Ok(if until <= now { entry.expired() } else { entry })
 }
