@@ -1,41 +1,41 @@
-//! A log that loses its tail, and the nodes that follow it: what was lost is said again, the log is
-//! made as long as it was, and marks tell what a position meant.
+//! A log that loses its tail, and the nodes that follow it. Nodes append lost entries again, fill the log
+//! to its former length, and use marks to recognize the former meaning of a position.
 //!
-//! Without time: nothing expires here, and a view is fresh from its last complete read on until it
-//! finds that the log is another one.
+//! The model has no time: nothing expires, and a view is fresh from its last complete read until it
+//! notices that the log was replaced.
 
 use crate::checker::{Model, Step};
 
-/// Positions at most; the exploration fails if they do not suffice.
+/// Maximum number of positions. The exploration fails if it needs more.
 const PLACES: usize = 16;
-/// Nonces of entries, which are also the marks of stamps. What a filler says is nothing.
+/// Nonces of entries, which are also the marks of stamps. A filler carries no fact.
 const NOISE: [u8; 2] = [2, 15];
-/// The same ends, carried into a log that began anew: they end what began before its first entry.
+/// The same facts, carried into a new incarnation: they end logins older than its first entry.
 const CARRIED: [u8; 2] = [13, 14];
 const ENDS: [u8; 2] = [3, 4];
 const MISPLACED: u8 = 5;
 const FILLER: u8 = 6;
 
-/// What a node knows, as bits: that all logins of the subject ended, once and again; and that the
-/// one that is watched has.
+/// Knowledge of a node, as bits: the first and second logout everywhere of the subject, and the end of
+/// the watched login.
 const LOGIN: u8 = 4;
-/// The same ends, carried over from another incarnation.
+/// The same facts, carried over from another incarnation.
 const WAS: u8 = 8;
 
-/// The protocol, and what may be left out of it.
+/// The protocol. Each flag removes one rule.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) marks: bool,
     pub(crate) fillers: bool,
     pub(crate) said_again: bool,
-    /// A read begins with the entry at which the last one stopped.
+    /// A read begins with the last entry of the previous read.
     pub(crate) inclusive: bool,
-    /// A login that is stamped beyond what a node has read is not accepted by it where its
-    /// subject's logins have ended.
+    /// After a logout everywhere, a node rejects a login of that subject whose stamp lies beyond the entries
+    /// that the node has read.
     pub(crate) unread_waits: bool,
-    /// What was known is carried into a log that began anew.
+    /// Known facts are carried into a new incarnation of the log.
     pub(crate) carried: bool,
-    /// What was stamped by another incarnation is accepted.
+    /// Logins stamped by another incarnation are accepted.
     pub(crate) accepts_other_incarnations: bool,
 }
 
@@ -51,23 +51,23 @@ impl Rules {
     };
 }
 
-/// What happens.
+/// The events of one exploration.
 #[derive(Clone, Copy)]
 pub(crate) struct Losses {
     pub(crate) rules: Rules,
-    /// Whether there is a login.
+    /// True if there is a login.
     pub(crate) login: bool,
-    /// The node that stamps the login, if it is one that goes on.
+    /// The node that stamps the login, if it keeps running.
     pub(crate) stamps: Option<usize>,
-    /// Who ends all logins of the subject, in any order.
+    /// The nodes that log the subject out everywhere, in any order.
     pub(crate) ends: &'static [usize],
-    /// How much somebody else, who is gone then, may append, and how much of that has been appended
-    /// and read by all at the start.
+    /// Number of entries that a node which then disappears may append, and how many of them all nodes have
+    /// read at the start.
     pub(crate) noise: usize,
     pub(crate) known_noise: usize,
-    /// How many entries may be lost at most.
+    /// Maximum number of lost entries.
     pub(crate) lost: u8,
-    /// The log may lose all, and begin anew as another incarnation.
+    /// The log may lose everything and start a new incarnation.
     pub(crate) anew: bool,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Losses {
 struct Log {
     entries: [u8; PLACES],
     len: u8,
-    /// Whether it is of the second incarnation.
+    /// True in the second incarnation.
     is_anew: bool,
 }
 
@@ -93,7 +93,7 @@ impl Log {
         }
     }
 
-    /// Whether it has the end of all logins.
+    /// Returns true if the log has a logout everywhere.
     fn says(&self, end: usize) -> bool {
         self.holds(ENDS[end]) || self.holds(CARRIED[end])
     }
@@ -105,31 +105,30 @@ impl Log {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Node {
-    /// What has been read, up to the cursor.
+    /// The entries read so far, up to the cursor.
     read: Log,
     marks: [u8; PLACES],
     knows: u8,
-    /// What it has ever known.
+    /// Everything that the node has ever known.
     ever: u8,
-    /// Nonces that must be in the log, and those of them that the read under way may have missed.
+    /// Nonces that must be in the log, and those that the current read may have missed.
     expected: u16,
     young: u16,
     highest: u8,
     highest_is_young: bool,
-    /// The highest position that a presented login was stamped with, and where the last complete
-    /// read ended.
+    /// Highest stamp of a presented login, and the end of the last complete read.
     seen: u8,
     head: u8,
     misplaced: bool,
     fresh: bool,
-    /// Whether the login must be refused from the last complete read on.
+    /// True if the login must be rejected since the last complete read.
     must_refuse: bool,
-    // The read under way.
+    // The current read.
     at: u8,
     due: bool,
     knew: u8,
     sent_after_loss: bool,
-    /// Whether it has read the log since the loss.
+    /// True if it has read the log since the loss.
     recovered: bool,
     missing: u16,
     fillers: u8,
@@ -139,17 +138,17 @@ struct Node {
 pub(crate) struct State {
     log: Log,
     nodes: [Node; 2],
-    /// How far each is who ends all logins, and where it has appended.
+    /// Progress of each logout everywhere, and the position of its entry.
     ends: [(u8, u8); 2],
-    /// The positions before which all logins ended.
+    /// The positions before which all logins are ended.
     before: [u8; 2],
     end_is_anew: [bool; 2],
     acknowledged: u8,
     stamp: Option<(u8, u8)>,
     stamp_is_anew: bool,
-    /// Who ended all logins when the login was there.
+    /// The logouts everywhere that started after the login began.
     preceded: u8,
-    /// Whether nothing may refuse the login.
+    /// True if every node must accept the login.
     sure: bool,
     noise_said: u8,
     lost: bool,
@@ -165,10 +164,10 @@ const BROKEN: [&str; 4] = [
 ];
 
 impl State {
-    /// Forgets what makes no difference to anybody any more, so that states fall together.
+    /// Drops state that no longer makes a difference, so that equal states merge.
     fn settle(&mut self) {
         for node in &mut self.nodes {
-            // A place that has been read is noted again if it gets lost.
+            // A position that was read is appended again if it is lost.
             if node.highest <= node.read.len {
                 (node.highest, node.highest_is_young) = (0, false);
             }
@@ -215,11 +214,11 @@ impl Node {
         self.highest_is_young = false;
     }
 
-    /// Takes the page. `false` if it does not go on where reading stopped.
+    /// Applies the page. Returns `false` if it does not continue where reading stopped.
     fn take(&mut self, page: &Log, rules: Rules) -> bool {
         let last = self.read.len;
         if page.is_anew && !self.read.is_anew {
-            // Positions mean nothing any more; what is known is carried over.
+            // Old positions have no meaning now; known facts are carried over.
             self.expected = 0;
             for (end, carried) in CARRIED.iter().enumerate() {
                 if rules.carried && self.knows & 1 << end != 0 {
@@ -269,7 +268,7 @@ impl Losses {
     fn following(&self, state: &State, number: usize, next: &mut Next) {
         let mut to = state.clone();
         let due = self.due(state);
-        // Who has just said something learns of its loss by the next read.
+        // A node that has just appended learns of a loss by its next read.
         let settled = state.lost && state.ends.iter().all(|(at, _)| *at != 1);
         let node = &mut to.nodes[number];
         let goes_on = node.at == 1 && node.take(&state.log, self.rules);
@@ -355,7 +354,7 @@ impl Losses {
         let ended = (0..2).filter(|end| node.knows & 1 << end != 0);
         let carried = (node.knows & (WAS | WAS << 1) != 0).then_some(1);
         let before = ended.map(|end| state.before[end]).chain(carried).max();
-        // One without a place here began before everything.
+        // A login without a position in this incarnation counts as oldest.
         let position = if is_elsewhere { 0 } else { position };
         let waits = self.rules.unread_waits && is_unread;
         let what = match before {
@@ -364,11 +363,11 @@ impl Losses {
             }
             Some(before) if position < before => "no, it began before",
             Some(_) if is_lost => {
-                // Once is enough here: it changes nothing to say it again.
+                // Once is enough: a second append changes nothing.
                 node.misplaced |= node.knows & LOGIN == 0;
                 "no, it is misplaced"
             }
-            // Not a refusal for good: try again.
+            // Not a final rejection: the client may try again.
             Some(_) if waits => "not yet",
             _ if node.knows & LOGIN != 0 => "no, it has ended",
             _ => "yes",
@@ -410,7 +409,7 @@ impl Losses {
                         node.expected |= 1 << nonce;
                         node.young |= 1 << nonce;
                     }
-                    // Said in another incarnation than the one followed, its place says nothing.
+                    // The entry belongs to another incarnation, so its position has no meaning.
                     if node.read.is_anew == state.end_is_anew[end] {
                         node.stamped(position, true);
                         node.apply(position, ENDS[end]);
@@ -521,7 +520,7 @@ impl Model for Losses {
                 to.lost = true;
                 let is_due = self.due(&to);
                 for node in to.nodes.iter_mut().filter(|node| node.at == 1) {
-                    // It will not find what is not there any more.
+                    // It cannot find entries that were removed.
                     node.due &= is_due;
                 }
                 if state

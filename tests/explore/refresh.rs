@@ -1,13 +1,13 @@
-//! Credentials that are replaced in use: two tabs of an honest client that share one jar, a thief
-//! who has copied what was in it at some moment, and whoever ends the login.
+//! Rotation of credentials in use. The actors are two tabs of an honest client with one cookie jar, a
+//! thief with a copy of that jar, and a process that ends the login.
 //!
-//! A request is sent, its node reads the clock, reads the row, swaps it if it is still what was
-//! read, and answers. Any of them may be lost, or its node crash, between any two of these steps;
-//! the client then sends again whatever is in its jar.
+//! A client sends a request. The node reads the clock, reads the row, swaps the row if it is unchanged,
+//! and answers. Between any two steps the message may be lost or the node may crash. The client then
+//! sends the credential that is in its jar.
 //!
-//! There is no end of time here and no last generation: all times are ages, which stop where no
-//! rule can tell them apart any more, and a credential is known by how far it is behind the row.
-//! Secrets are symbols: one is what the row has a proof of, or it is another one.
+//! The model has no last tick and no last generation. All times are ages, capped where no rule tells them
+//! apart. A credential is identified by its distance from the generation of the row. Secrets are symbols:
+//! a secret matches the proof in the row or it does not.
 
 use crate::checker::{Model, Step};
 
@@ -16,41 +16,41 @@ use crate::checker::{Model, Step};
 pub(crate) struct Times {
     pub(crate) overlap: i8,
     pub(crate) grace: i8,
-    /// The longest that an honest request is under way until its node is done with the store.
+    /// Longest time from sending an honest request until its node has finished with the store.
     pub(crate) out: i8,
-    /// The longest from the reading of the clock until the answer has arrived at an honest client.
+    /// Longest time from reading the clock until the answer reaches an honest client.
     pub(crate) back: i8,
-    /// The longest that anything else is stalled after it has read the clock.
+    /// Longest stall of every other process after it read the clock.
     pub(crate) stall: i8,
-    /// What a node's clock is ahead or behind at most.
+    /// Largest clock skew of a node, in either direction.
     pub(crate) skew: i8,
-    /// For how long an honest client keeps a credential before it asks for the next one.
+    /// Time for which an honest client keeps a credential before it refreshes.
     pub(crate) patience: i8,
-    /// How long an access token lives.
+    /// Lifetime of an access token.
     pub(crate) access: i8,
-    /// Within which a view has applied what was appended to the log.
+    /// Time within which a view applies appended entries.
     pub(crate) bound: i8,
 }
 
-/// What counts as the use of a credential.
+/// The event that counts as the use of a credential.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It is verified by the row, and its first use is noted there.
+    /// The row verifies it and records its first use.
     Session,
-    /// It refreshes access tokens, whose use nobody sees.
+    /// It refreshes access tokens. The store does not see their use.
     Hybrid,
 }
 
-/// What a client has after several answers.
+/// The credential that a client keeps after several answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Jar {
     /// The newest.
     Newest,
-    /// That of the answer which came last.
+    /// The one from the answer that arrived last.
     Last,
 }
 
-/// How the login ends.
+/// The act that ends the login.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Never,
@@ -58,44 +58,44 @@ pub(crate) enum End {
     Login,
     /// With all logins of its subject.
     Subject,
-    /// By whoever finds that its credential was stolen.
+    /// Theft detection.
     Theft,
 }
 
-/// The protocol, and what may be left out of it or changed.
+/// The protocol. Each flag removes or changes one rule.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
     /// The overlap ends when the successor is used.
     pub(crate) overlap_ends_early: bool,
     /// The successor is rotated within the overlap.
     pub(crate) rotates_in_overlap: bool,
-    /// The successor is random: who asks again is given another one.
+    /// The successor is random: a repeated refresh gets a different one.
     pub(crate) random_successor: bool,
-    /// The first use of a successor is not noted.
+    /// The first use of a successor is not recorded.
     pub(crate) use_is_not_noted: bool,
-    /// The use of any generation is noted as that of the current one.
+    /// The use of any generation is recorded as a use of the current one.
     pub(crate) notes_any_generation: bool,
-    /// A credential ends the login without a proof of having belonged to it.
+    /// A credential ends the login without proving that it belonged to it.
     pub(crate) ends_unproven: bool,
-    /// A row is written as it was read and changed, whatever has become of it.
+    /// A row is written without checking that it is unchanged since the read.
     pub(crate) saves_what_it_read: bool,
-    /// The log is not told of a login that ends as its credential was stolen.
+    /// No entry is appended for a login that ends by theft detection.
     pub(crate) theft_is_not_told: bool,
     /// A token is stamped when it is signed.
     pub(crate) restamps: bool,
-    /// A token lives from when it is signed, and not from when the clock was read.
+    /// The lifetime of a token starts at signing instead of at reading the clock.
     pub(crate) time_after_swap: bool,
-    /// What ends tokens lives from before the row was removed.
+    /// The lifetime of a fact starts before the row is removed.
     pub(crate) time_before_removal: bool,
-    /// The overlap counts anew from the first use of the successor.
+    /// The overlap restarts at the first use of the successor.
     pub(crate) overlap_from_use: bool,
-    /// A successor that was not used is not rotated: to refresh it is its first use.
+    /// An unused successor is not rotated: refreshing it counts as its first use.
     pub(crate) unused_rests: bool,
     /// A replaced credential that comes back after the grace ends the login.
     pub(crate) reject_orphaned: bool,
 }
 
-/// What happens.
+/// The events of one exploration.
 #[derive(Clone, Copy)]
 pub(crate) struct Refresh {
     pub(crate) times: Times,
@@ -103,25 +103,25 @@ pub(crate) struct Refresh {
     pub(crate) kind: Kind,
     pub(crate) tabs: usize,
     pub(crate) thief: bool,
-    /// Nodes crash after a swap, and answers get lost.
+    /// Nodes may crash after a swap, and answers may be lost.
     pub(crate) losses: bool,
     pub(crate) jar: Jar,
     pub(crate) end: End,
-    /// Two who take turns, each later than the grace, must be told apart.
+    /// Two holders that alternate, each later than the grace, must be detected.
     pub(crate) tells_apart: bool,
-    /// A client verifies with a credential before it refreshes it, as what answers requests does.
+    /// A client uses a credential for a request before it refreshes it.
     pub(crate) uses_first: bool,
 }
 
-/// How far behind the row it is, up to [`OLDER`], and whether it is another one than what the row
-/// has a proof of: of its secret, and of an older one of its family.
+/// Distance from the generation of the row, up to [`OLDER`], and two flags: the secret differs from the
+/// proof in the row, and so does the family.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Credential {
     behind: u8,
     other: bool,
 }
 
-/// Behind the previous one: recognised by the proof of the family alone.
+/// Older than the previous generation: only the family proof recognizes it.
 const OLDER: u8 = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -137,12 +137,12 @@ enum Verdict {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Row {
     is_there: bool,
-    /// How long ago the clock was read from which the overlap counts.
+    /// Time since the clock reading at which the overlap starts.
     rotated: i8,
     used: bool,
 }
 
-/// Where a request is.
+/// Progress of a request.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 enum At {
     #[default]
@@ -151,39 +151,39 @@ enum At {
     Timed,
     /// The row that was read can be rotated.
     Swaps,
-    /// The use is to be noted.
+    /// The use will be recorded.
     Notes,
-    /// The login is to be ended.
+    /// The login will be ended.
     Ends,
-    /// A credential is to be handed out, and in the hybrid an access token to be signed.
+    /// A credential will be returned; in the hybrid an access token will be signed too.
     Signs,
     Answered,
 }
 
-/// A request, or the answer to it.
+/// A request or its answer.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Request {
     at: At,
     refreshes: bool,
     credential: Credential,
-    /// How long ago it was sent, and how long ago its node read its clock.
+    /// Time since it was sent, and time since its node read the clock.
     sent: i8,
     timed: i8,
-    /// What that clock was ahead.
+    /// Lead of that clock.
     ahead: i8,
 }
 
-/// Whoever ends the login: it removes the row, reads the clock, appends to the log, removes the
-/// row again, and answers.
+/// The process that ends the login. It removes the row, reads the clock, appends to the log, removes the
+/// row again and answers.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Ending {
     at: u8,
     timed: i8,
-    /// For how long what it says is still kept, and since when it is in the log.
+    /// Remaining life of its fact, and the time since the fact was appended.
     kept: i8,
     appended: i8,
     applied: bool,
-    /// What is left of the promised time.
+    /// Remaining part of the promised time.
     left: i8,
 }
 
@@ -194,22 +194,22 @@ const ACKNOWLEDGED: u8 = 5;
 pub(crate) struct State {
     row: Row,
     jar: Credential,
-    /// How long the client has had it.
+    /// Time for which the client has had it.
     jar_age: i8,
     /// The two tabs, and the thief.
     requests: [Request; 3],
-    /// The credentials that the thief holds, by how far they are behind.
+    /// The credentials of the thief, by their distance from the row.
     stolen: u8,
     thief_acted: bool,
-    /// Whether the current credential was handed out, and whether its use was answered.
+    /// True if the current credential was returned; true if its use was answered.
     handed_out: bool,
     use_answered: bool,
-    /// In how many generations somebody was served late while another one held the successor, and
-    /// whether in this one.
+    /// Number of generations in which one holder was served late while another held the successor; true
+    /// if this generation is one of them.
     shared: u8,
     shared_now: bool,
     ending: Ending,
-    /// What is left of the tokens that are stamped as their login, and of those stamped later.
+    /// Remaining life of tokens with the stamp of their login, and of tokens stamped later.
     tokens: [i8; 2],
     broken: u8,
 }
@@ -234,7 +234,7 @@ const THIEF: usize = 2;
 const WHO: [&str; 3] = ["tab 1", "tab 2", "thief"];
 
 impl Rules {
-    /// As it is implemented.
+    /// The protocol as implemented.
     pub(crate) const IMPLEMENTED: Self = Self {
         overlap_ends_early: false,
         rotates_in_overlap: false,
@@ -254,7 +254,7 @@ impl Rules {
 }
 
 impl Request {
-    /// How old the time is by which it is judged.
+    /// Age of the time that the judgement uses.
     fn age(&self) -> i8 {
         self.timed - self.ahead
     }
@@ -275,13 +275,12 @@ impl Verdict {
 }
 
 impl Refresh {
-    /// An age from which on no rule makes a difference.
+    /// Age from which on no rule makes a difference.
     fn long_ago(&self) -> i8 {
         self.times.grace + self.times.stall.max(self.times.back) + self.times.skew + 1
     }
 
-    /// Whether the clock of a row was read less than `window` from the one of a request, on either
-    /// side.
+    /// Returns true if the clock readings of row and request are less than `window` apart.
     fn within(row: &Row, window: i8, timed: i8) -> bool {
         (row.rotated - timed).abs() < window
     }
@@ -310,7 +309,7 @@ impl Refresh {
         }
     }
 
-    /// How many secrets the row accepts now, of all that there can be.
+    /// Counts the secrets that the row accepts now.
     fn accepted(&self, row: &Row) -> usize {
         let secrets =
             (0..=OLDER).flat_map(|behind| [false, true].map(|other| Credential { behind, other }));
@@ -330,7 +329,7 @@ impl Refresh {
         number < THIEF
     }
 
-    /// Looks at the verdict over a request as the invariants do.
+    /// Checks the verdict about a request against the invariants.
     fn check(&self, to: &mut State, number: usize, verdict: Verdict) {
         let request = to.requests[number];
         let passes = verdict.lets_pass(self.rules);
@@ -348,7 +347,7 @@ impl Refresh {
                 to.broken = 5;
             }
         } else if !to.thief_acted {
-            // With a thief about, whoever comes second is rightly taken for one.
+            // While a thief is active, flagging the second holder is correct.
             match verdict {
                 Verdict::Reused => to.broken = 3,
                 Verdict::Unknown => to.broken = 4,
@@ -369,7 +368,7 @@ impl Refresh {
         }
     }
 
-    /// What a node does about a request once it has the row.
+    /// Lists the next steps of a node that has read the row.
     fn decide(&self, to: &mut State, number: usize) {
         if !to.row.is_there {
             to.requests[number] = Request::default();
@@ -397,7 +396,7 @@ impl Refresh {
             self.replace(to);
         }
         let credential = if at == At::Signs {
-            // Of its own generation or the successor: the one that the row has a proof of.
+            // Its own generation or the successor: the one whose proof is in the row.
             Credential::default()
         } else {
             request.credential
@@ -405,7 +404,7 @@ impl Refresh {
         let keeps_time = at == At::Signs || (at == At::Notes && self.rules.overlap_from_use);
         to.requests[number] = Request {
             at,
-            // The answer is another credential than the one that was sent.
+            // The answer differs from the credential that was sent.
             refreshes: request.refreshes && verdict != Verdict::Current,
             credential,
             sent: 0,
@@ -425,7 +424,7 @@ impl Refresh {
         is_current && !to.row.used
     }
 
-    /// The row takes another secret for its current generation.
+    /// Gives the row another secret for its current generation.
     fn replace(&self, to: &mut State) {
         if to.handed_out {
             to.broken = 1;
@@ -434,7 +433,7 @@ impl Refresh {
         to.stolen &= !1;
     }
 
-    /// The row moves on to the successor of the current credential.
+    /// Rotates the row to the successor of the current credential.
     fn advance(&self, to: &mut State, timed: i8) {
         to.each_credential(|credential| {
             credential.behind = (credential.behind + 1).min(OLDER);
@@ -452,7 +451,7 @@ impl Refresh {
         to.shared_now = false;
     }
 
-    /// Notes a use, if it is one of the current credential.
+    /// Records a use of the current credential.
     fn note(&self, to: &mut State, request: Request) {
         let is_current = request.credential == Credential::default();
         if !to.row.used && (is_current || self.rules.notes_any_generation) {
@@ -614,7 +613,7 @@ impl Refresh {
         }
     }
 
-    /// Handles are public: with one, and no more, anybody may come.
+    /// Handles are public: an attacker may present a handle without a secret.
     fn forging(&self, state: &State, next: &mut Next) {
         let other = true;
         let ends = (0..=OLDER).any(|behind| {
@@ -685,7 +684,7 @@ impl Refresh {
     fn accepts_a_token(&self, state: &State) -> bool {
         let ending = state.ending;
         let is_known = ending.applied && ending.kept > 0;
-        // The end of all logins of a subject is no end of what is stamped after it.
+        // Ending all logins of a subject does not end logins that are stamped later.
         let covers_late = self.end != End::Subject;
         let [stamped, late] = state.tokens;
         (stamped > 0 && !is_known) || (late > 0 && !(is_known && covers_late))
@@ -742,7 +741,7 @@ impl Refresh {
 }
 
 impl State {
-    /// All that anybody holds or sends, but what the thief keeps.
+    /// Lists every credential held or in flight, except those that the thief keeps.
     fn each_credential(&mut self, change: impl Fn(&mut Credential)) {
         change(&mut self.jar);
         for request in &mut self.requests {

@@ -1,12 +1,11 @@
-//! Cached sessions: one node that is watched, with its copies, its view of the log and its
-//! verifications; and acts on its subject's logins, each on that node or on another one.
+//! Cached sessions. The model watches one node with its copies, its view of the log and its
+//! verifications. Acts on the logins of its subject run on that node or on another one.
 //!
-//! Other nodes reach the watched one through the store and the log alone, so that one that only
-//! acts needs no copies of its own here. A process that crashes, or whose caller goes away, is one
-//! that is stalled for ever.
+//! Other nodes affect the watched one only through the store and the log. An acting node therefore needs
+//! no copies of its own. A process that crashes, or whose caller drops it, is modelled as stalled forever.
 //!
-//! Time is in ticks, by one clock: what a node compares, it has read from its own. Whatever may go
-//! at a moment (a fact that has had its time, an entry of the log) goes at the first one.
+//! Time is in ticks of one clock, because a node compares only times that it read from its own clock. An
+//! expired fact or log entry disappears at the first moment at which it may.
 
 use crate::checker::{Model, Step};
 
@@ -14,22 +13,22 @@ pub(crate) const NEVER: u8 = u8::MAX;
 /// No row.
 const NONE: u8 = 0;
 
-/// The sizes of the world.
+/// The bounds of the model.
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
     /// The last tick.
     pub(crate) end: u8,
-    /// Within which a revocation is obeyed.
+    /// Bound within which a revocation takes effect.
     pub(crate) bound: u8,
-    /// How old a copy gets.
+    /// Maximum age of a copy.
     pub(crate) max_age: u8,
-    /// For how long a fact is kept beyond its life.
+    /// Time for which a fact is kept beyond its life.
     pub(crate) margin: u8,
-    /// The longest life that the view was told of.
+    /// Longest life that the view is configured for.
     pub(crate) longest: u8,
 }
 
-/// Where an act takes place, if it does.
+/// The node of an act, if the act happens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Nowhere,
@@ -38,16 +37,16 @@ pub(crate) enum Place {
     Elsewhere,
 }
 
-/// The protocol, and what may be left out of it.
+/// The protocol. Each flag removes one rule.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
-    /// A page counts whose reading took longer than the bound.
+    /// A page is accepted although reading it took longer than the bound.
     pub(crate) late_reads_count: bool,
-    /// What a page says is kept from when its answer was there, and not from its sending on.
+    /// The facts of a page are kept from its arrival instead of from its request.
     pub(crate) kept_from_arrival: bool,
-    /// A fact that has had its time goes by the clock, and not by the sending of the last read.
+    /// An expired fact is dropped by the clock instead of by the time of the last read.
     pub(crate) facts_go_by_clock: bool,
-    /// The life of what ends all logins of a subject: the longest, or the age of a copy.
+    /// Life of a fact that ends all logins of a subject: the longest, or the age of a copy.
     pub(crate) subject_for_longest: bool,
     pub(crate) append_first: bool,
     pub(crate) age_from_fill: bool,
@@ -57,37 +56,37 @@ pub(crate) struct Rules {
     pub(crate) no_second_removal: bool,
     pub(crate) no_check_after_create: bool,
     pub(crate) late_stamp: bool,
-    /// A row wins over its absence, where both were asked for in one tick.
+    /// A row wins over its absence if both were read in one tick.
     pub(crate) row_wins_tie: bool,
 }
 
-/// What happens.
+/// The events of one exploration.
 #[derive(Clone, Copy)]
 pub(crate) struct Scenario {
     pub(crate) times: Times,
     pub(crate) rules: Rules,
     /// One login ends.
     pub(crate) revoke: Place,
-    /// Somebody tries again what another one may have left half done.
+    /// A second process repeats an act that another one may have left unfinished.
     pub(crate) again: bool,
     /// All logins of the subject end.
     pub(crate) revoke_all: Place,
     pub(crate) update: Place,
     pub(crate) rotate: bool,
-    /// A second login of the subject.
+    /// The subject logs in a second time.
     pub(crate) login: Place,
-    /// Nobody is stalled for longer than half the margin between reading the clock and being done
-    /// with the log or the view: an assumption.
+    /// Assumption: no process stalls for longer than half the margin between reading the clock and
+    /// finishing with the log or the view.
     pub(crate) short_stalls: bool,
-    /// Which logins are verified.
+    /// The logins that are verified.
     pub(crate) verified: [bool; 2],
-    /// How many verifications run side by side.
+    /// Number of concurrent verifications.
     pub(crate) verifiers: usize,
-    /// The log may be out of reach of those who act.
+    /// The log may be unreachable for the acting node.
     pub(crate) log_fails: bool,
-    /// A login that was under way counts also where the log was out of reach.
+    /// A login in progress is included even if the log was unreachable.
     pub(crate) strict_in_flight: bool,
-    /// Once refused, after the revocation was acknowledged, it is never accepted again here.
+    /// After an acknowledged revocation, a refused login is never accepted again here.
     pub(crate) steady: bool,
 }
 
@@ -108,11 +107,11 @@ struct Verify {
     login: u8,
     began: u8,
     row: u8,
-    /// Whether it began after another one had been refused.
+    /// True if it began after another verification was refused.
     after: bool,
 }
 
-/// Some process: where it is, and what it remembers.
+/// A process: its program counter and its local state.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Process {
     at: u8,
@@ -121,7 +120,7 @@ struct Process {
 }
 
 const DONE: u8 = 9;
-/// Positions are taken by at most three facts.
+/// At most three facts take positions.
 const FACTS: usize = 3;
 const ENDED: u8 = 1;
 const CHANGED: u8 = 2;
@@ -130,15 +129,15 @@ const SUBJECT: u8 = 3;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     now: u8,
-    /// No row, or one more than its version.
+    /// No row, or its version plus one.
     rows: [u8; 2],
-    /// The facts of the log, until when it keeps each, and what has gone from its front.
+    /// The facts of the log, the expiry of each, and the number of entries trimmed from the front.
     log: [u8; FACTS],
     log_until: [u8; FACTS],
     head: u8,
     gone: u8,
-    /// The view: when its last complete read was sent, what it has applied, and until when it
-    /// knows each fact.
+    /// The view: the send time of its last complete read, the facts it has applied, and the time until
+    /// which it keeps each fact.
     fresh: u8,
     cursor: u8,
     known: [u8; FACTS + 1],
@@ -151,13 +150,13 @@ pub(crate) struct State {
     update: Process,
     rotate: Process,
     login: Process,
-    /// Whether the second login had begun when its subject's logins were to end.
+    /// True if the second login had begun when the logout everywhere started.
     login_was_under_way: bool,
-    /// From when on nobody may accept each login: when all copies have aged, and when it was promised.
+    /// Times from which no node may accept each login: when all copies have aged, and as promised.
     dead_by: [u8; 2],
-    /// From when on nobody may show the first login as it was.
+    /// Time from which no node may show the first login with its old roles.
     changed_by: u8,
-    /// Whether a verification after the acknowledgement found the first login ended.
+    /// True if a verification after the acknowledgement refused the first login.
     refused: bool,
     acknowledged: bool,
     broken: u8,
@@ -175,7 +174,7 @@ const BROKEN: [&str; 6] = [
 type Next = Vec<(Step, State)>;
 
 impl Rules {
-    /// As it is implemented.
+    /// The protocol as implemented.
     pub(crate) const IMPLEMENTED: Self = Self {
         late_reads_count: false,
         kept_from_arrival: false,
@@ -194,7 +193,7 @@ impl Rules {
 }
 
 impl Scenario {
-    /// Nobody does anything but look.
+    /// No acts, only verifications.
     pub(crate) const fn new(times: Times, rules: Rules) -> Self {
         Self {
             times,
@@ -226,7 +225,7 @@ impl Scenario {
         state.fresh != NEVER && now >= state.fresh && now - state.fresh < self.times.bound
     }
 
-    /// Seconds for which a fact counts.
+    /// Life of a fact, in ticks.
     fn life(&self, fact: u8) -> u8 {
         let life = match fact {
             SUBJECT if self.rules.subject_for_longest => self.times.longest,
@@ -263,7 +262,7 @@ impl Scenario {
         }
     }
 
-    /// The position of what ended all logins of the subject; they begin at one.
+    /// Position of the fact that ended all logins of the subject. Positions start at one.
     fn subject_at(state: &State) -> Option<u8> {
         (1..)
             .zip(&state.log[..usize::from(state.head)])
@@ -294,7 +293,7 @@ impl Scenario {
         }
     }
 
-    /// What the store has, is good.
+    /// A row in the store is valid.
     fn ask(&self, state: &mut State, verify: &mut Verify) {
         let login = usize::from(verify.login);
         (verify.at, verify.row) = (3, state.rows[login]);
@@ -379,7 +378,7 @@ impl Scenario {
                             (verify.at, verify.row) = (2, copy.row);
                         });
                     }
-                    // Where there is no copy, or the view is stale, or the caller wants it so.
+                    // No copy exists, the view is stale, or the caller asks for an authoritative read.
                     push("asks the store", &mut |to, verify| {
                         self.ask(to, verify);
                     });
@@ -421,7 +420,7 @@ impl Scenario {
                     verify.at = 0;
                     self.keep(to, login, verify.row, verify.began);
                     let ended = login == 0 && to.known[usize::from(ENDED)] > 0;
-                    // Where it says yes, the row was there after it had begun.
+                    // If it accepts, the row existed after the verification began.
                     if verify.row == NONE || ended {
                         self.refuse(to, login);
                     }
@@ -446,7 +445,7 @@ impl Scenario {
                 };
             }),
             1 => push("reads the log", &|to| {
-                // What has gone by now is not in the page.
+                // The page omits expired entries.
                 to.cursor = to.cursor.max(to.gone);
                 to.follow = Process {
                     at: 2,
@@ -475,7 +474,7 @@ impl Scenario {
         }
     }
 
-    /// One login ends: the store, the copies, the log, the own view, the answer.
+    /// Ends one login: store, copies, log, own view, answer.
     fn revoking(&self, state: &State, next: &mut Next) {
         let here = self.revoke == Place::Here;
         let Process { at, time, place } = state.revoke;
@@ -554,7 +553,7 @@ impl Scenario {
         }
     }
 
-    /// All logins of the subject end: remove, append, remove what began before, answer.
+    /// Ends all logins of the subject: remove, append, remove older logins again, answer.
     fn revoking_all(&self, state: &State, next: &mut Next) {
         let here = self.revoke_all == Place::Here;
         let Process { at, time, place } = state.revoke_all;
@@ -631,7 +630,7 @@ impl Scenario {
         }
     }
 
-    /// The first login's roles change: the store, the copy, the log, the own view.
+    /// Changes the roles of the first login: store, copy, log, own view.
     fn updating(&self, state: &State, next: &mut Next) {
         let here = self.update == Place::Here;
         let Process { at, time, place } = state.update;
@@ -696,7 +695,7 @@ impl Scenario {
         }
     }
 
-    /// The first login's credential is rotated here: one compare-and-swap, and a copy.
+    /// Rotates the credential of the first login here: one compare-and-swap, then the copy.
     fn rotating(&self, state: &State, next: &mut Next) {
         let Process { at, time, place } = state.rotate;
         let mut push = |what, change: &dyn Fn(&mut State)| {
@@ -736,7 +735,7 @@ impl Scenario {
         }
     }
 
-    /// A second login of the subject.
+    /// Begins a second login of the subject.
     fn logging_in(&self, state: &State, next: &mut Next) {
         let here = self.login == Place::Here;
         let Process { at, time, place } = state.login;
@@ -764,7 +763,7 @@ impl Scenario {
                 };
             }),
             2 => {
-                // The log is read from the stamp on, as far as it is still there.
+                // Reads the part of the log behind the stamp that still exists.
                 let ended = Self::subject_at(state);
                 let ended = ended.is_some_and(|end| end > place && end > state.gone);
                 if ended {
@@ -794,7 +793,7 @@ impl Scenario {
 }
 
 impl State {
-    /// Forgets what makes no difference to anybody any more, so that states fall together.
+    /// Drops state that no longer makes a difference, so that equal states merge.
     fn settle(&mut self, times: Times, facts_go_by_clock: bool) {
         let goes_by = match self.fresh {
             _ if facts_go_by_clock => self.now,
@@ -819,7 +818,7 @@ impl State {
         }
         for verify in &mut self.verify {
             if verify.at == 3 {
-                // The copy of it, and that it began before the end.
+                // Its copy, and the fact that it began before the logout.
                 verify.began = verify.began.max(oldest.saturating_sub(times.max_age));
             }
         }
