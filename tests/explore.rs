@@ -1,16 +1,16 @@
-//! The protocols of revocation and of refreshing, explored: every interleaving of a few processes,
-//! each of which may be stalled for any time between any two of its steps.
+//! Exhaustive exploration of the protocols of revocation and refresh: every interleaving of a few processes,
+//! each of which may stall between any two of its steps.
 //!
-//! Models of what `CachedStore`, `RevocationView`, the log and the authenticators do, small enough
-//! to visit every state (`explore/checker.rs`). Each rule of the protocol is also left out, and the
-//! exploration must then find what goes wrong: a shortest counterexample is printed.
+//! The models of `CachedStore`, `RevocationView`, the log and the authenticators are small enough to visit
+//! every state (`explore/checker.rs`). Each rule of the protocol is also removed, and the exploration must
+//! then find a violation. It prints a shortest counterexample.
 //!
-//! What goes wrong with the rules as they are implemented is here too, in
-//! [`limits_of_what_is_implemented`] and in [`credentials`], where the refreshing is. That facts combine in any order and however often (I11) is shown on the real
-//! thing, by `facts_combine_by_maximum` in `src/revocation/known.rs`.
+//! Known violations of the implemented rules are listed in [`limits_of_what_is_implemented`] and in
+//! [`credentials`]. Invariant I11 (facts combine in any order and any number of times) is tested on the
+//! implementation, by `facts_combine_by_maximum` in `src/revocation/known.rs`.
 //!
-//! `cargo test --test explore -- --nocapture` prints the states; `STATEWISE_EXPLORE=deep` adds what
-//! takes minutes, and is meant for `--release`.
+//! `cargo test --test explore -- --nocapture` prints the number of states. `STATEWISE_EXPLORE=deep` adds
+//! explorations that take minutes; use it with `--release`.
 
 #![allow(
     clippy::expect_used,
@@ -42,7 +42,7 @@ use losses::Losses;
 use sessions::{Place, Rules, Scenario, Times};
 use tokens::Tokens;
 
-/// Explores it, and prints what was found.
+/// Explores a model and prints the result.
 fn look(name: &str, model: &impl Model) -> Option<&'static str> {
     let began = Instant::now();
     let found = explore(model);
@@ -69,11 +69,11 @@ fn holds(name: &str, model: &impl Model) {
     }
 }
 
-/// Without a rule, something must go wrong: `invariant` is how it begins.
+/// Asserts that a model without one of its rules violates the invariant whose name is `invariant`.
 fn breaks(name: &str, invariant: &str, model: &impl Model) {
     match look(name, model) {
         Some(what) => assert!(what.starts_with(invariant), "{name}: {what}"),
-        None => panic!("{name}: nothing is violated, so that the rule is not needed"),
+        None => panic!("{name}: no invariant is violated, so the rule is not needed"),
     }
 }
 
@@ -85,7 +85,7 @@ const SMALL: Times = Times {
     longest: 4,
 };
 
-/// The bound is shorter than the age of a copy, and a view is fresh for longer than a moment.
+/// The bound is shorter than the maximum age of a copy, and a view is fresh for more than one tick.
 const WIDE: Times = Times {
     end: 5,
     bound: 2,
@@ -96,14 +96,14 @@ const WIDE: Times = Times {
 
 const SESSIONS: Scenario = Scenario::new(SMALL, Rules::IMPLEMENTED);
 
-/// One login ends on another node than the one that is watched.
+/// One login ends on a node other than the watched one.
 const REVOKED: Scenario = Scenario {
     revoke: Place::Elsewhere,
     verified: [true, false],
     ..SESSIONS
 };
 
-/// All logins of the subject end, while there is one under way.
+/// All logins of the subject end while another login is in progress.
 const ALL_REVOKED: Scenario = Scenario {
     revoke_all: Place::Elsewhere,
     login: Place::Elsewhere,
@@ -166,7 +166,7 @@ fn a_revoked_session() {
     }
 }
 
-/// Whoever revokes may stop for good at any step, or find the log out of reach; somebody may try
+/// The revoking process may stop forever at any step, or fail to reach the log. Another process may try
 /// again.
 #[test]
 fn a_revocation_that_is_cut_short() {
@@ -394,14 +394,14 @@ fn places_in_the_log() {
             minds_gaps: false,
         },
     );
-    // Not wrong, and of no use: who is rolled back leaves a gap at which a reader stays for ever.
+    // Correct but useless: a rolled-back transaction leaves a gap at which the reader stops forever.
     holds(
         "a sequence, and readers that mind gaps",
         &Appends { places, minds_gaps },
     );
 }
 
-/// A log that is as it was but for its last entry; the login is stamped on a node that goes on.
+/// A log that has lost its last entry. The login is stamped on a node that keeps running.
 const LOST: Losses = Losses {
     rules: losses::Rules::IMPLEMENTED,
     login: true,
@@ -485,11 +485,11 @@ fn a_log_that_begins_anew() {
     breaks("what was known is not carried over", "I4", &dropped);
 }
 
-/// Rules that exploring has found to be missing, and that are there now.
+/// Rules that exploration found to be missing, and that are now implemented.
 #[test]
 fn each_rule_that_was_missing_is_needed() {
-    // A page that was long on its way counts, and what it says is kept from its sending on: it may
-    // have had its time before it is there. A stall of more than the margin.
+    // A slow page is accepted and its facts are kept from the time of its request: a fact may expire
+    // before the page arrives. Needs a stall longer than the margin.
     let rules = Rules {
         late_reads_count: true,
         ..Rules::IMPLEMENTED
@@ -508,8 +508,8 @@ fn each_rule_that_was_missing_is_needed() {
         "I2",
         &Tokens { rules, ..TOKENS },
     );
-    // Facts go by the clock, while somebody may still look with a time from before. A stall of more
-    // than the margin within a verification.
+    // Facts expire by the clock while a verification still uses an earlier time. Needs a stall longer than
+    // the margin within a verification.
     let rules = Rules {
         facts_go_by_clock: true,
         ..Rules::IMPLEMENTED
@@ -528,8 +528,8 @@ fn each_rule_that_was_missing_is_needed() {
         "I2",
         &Tokens { rules, ..TOKENS },
     );
-    // The end of all sessions is kept in the log as long as a copy, and a login may take longer from
-    // its stamp to its row.
+    // The log keeps a logout everywhere only for the age of a copy, but a login may take longer from its
+    // stamp to its row.
     let rules = Rules {
         subject_for_longest: false,
         ..Rules::IMPLEMENTED
@@ -542,7 +542,7 @@ fn each_rule_that_was_missing_is_needed() {
             ..ALL_REVOKED
         },
     );
-    // Beyond the end of what was read nothing is known of a lost part, until the login is seen.
+    // A view knows nothing about a lost part beyond the end of its reads until it sees the login.
     let rules = losses::Rules {
         unread_waits: false,
         ..losses::Rules::IMPLEMENTED
@@ -559,9 +559,9 @@ fn each_rule_that_was_missing_is_needed() {
         "I2",
         &beyond,
     );
-    // An entry that is said again may come to stand where it stood, behind another one than before:
-    // who stopped there does not see that something was lost. This model knows no other way; what is
-    // implemented says it again under a nonce of its own.
+    // An entry that is appended again may get its old position, behind a different predecessor. A reader
+    // that stopped there does not notice the loss. This model has no other way; the implementation appends
+    // the entry with a new nonce.
     let hidden = Losses {
         login: false,
         noise: 2,
@@ -571,10 +571,10 @@ fn each_rule_that_was_missing_is_needed() {
     breaks("log: said again where it stood", "I4", &hidden);
 }
 
-/// What goes wrong with the rules as they are, and is known: a repair moves its line.
+/// Known violations of the implemented rules. A fix moves its case to the tests above.
 #[test]
 fn limits_of_what_is_implemented() {
-    // Where the log is out of reach, nobody can tell a login that is under way on another node.
+    // If the log is unreachable, no node can stop a login in progress on another node.
     let unreachable = Scenario {
         log_fails: true,
         strict_in_flight: true,
@@ -585,8 +585,8 @@ fn limits_of_what_is_implemented() {
         "I2",
         &unreachable,
     );
-    // What is said again after a loss names a place in the log that was read, and the one that it
-    // is said to may have begun anew meanwhile.
+    // An entry that is appended again after a loss names a position of the log that was read. The log may
+    // have started a new incarnation since.
     let restarted = Losses {
         noise: 2,
         known_noise: 2,
@@ -599,7 +599,7 @@ fn limits_of_what_is_implemented() {
         "I5",
         &restarted,
     );
-    // Not promised: within the bound, answers may go to and fro.
+    // Not promised: within the bound, answers may alternate.
     let steady = Scenario {
         steady: true,
         ..REVOKED

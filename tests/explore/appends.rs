@@ -1,21 +1,21 @@
-//! Where a fact gets its place in the log, and what a reader makes of the places.
+//! Assignment of positions in the log, and the way a reader follows them.
 
 use crate::checker::{Model, Step};
 
-/// What gives the places.
+/// The source of positions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Places {
-    /// A counter that is raised as the entry becomes visible: one step.
+    /// A counter that is raised in the same step in which the entry becomes visible.
     Counter,
-    /// A sequence, which gives the place before the entry becomes visible.
+    /// A sequence, which assigns the position before the entry becomes visible.
     Sequence,
 }
 
-/// Two who append, and one who reads.
+/// Two writers and one reader.
 #[derive(Clone, Copy)]
 pub(crate) struct Appends {
     pub(crate) places: Places,
-    /// A reader takes no entry whose predecessor it has not seen.
+    /// The reader accepts an entry only after its predecessor.
     pub(crate) minds_gaps: bool,
 }
 
@@ -24,19 +24,19 @@ struct Reader {
     at: u8,
     cursor: u8,
     applied: u8,
-    /// What was acknowledged when its read was sent.
+    /// Entries that were acknowledged when the read was sent.
     due: u8,
     page: u8,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct State {
-    /// Places given.
+    /// Number of assigned positions.
     given: u8,
-    /// Bits of the places whose entries can be read.
+    /// Bit set of the positions with visible entries.
     visible: u8,
     acknowledged: u8,
-    /// For each who appends, how far it is, and the bit of its place.
+    /// Progress of each writer, and the bit of its position.
     appending: [(u8, u8); 3],
     reader: Reader,
     broken: bool,

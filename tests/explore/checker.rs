@@ -1,19 +1,19 @@
-//! An explicit-state model checker: every state that any interleaving reaches, breadth first, so
-//! that a counterexample is a shortest one.
+//! An explicit-state model checker. It visits every reachable state breadth first, so that a counterexample
+//! is a shortest one.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// Beyond so many states nothing has been shown, and the test fails.
+/// Maximum number of states. Beyond it the test fails, because the exploration is incomplete.
 const CAP: usize = 3_000_000;
 const DEEP_CAP: usize = 20_000_000;
 
-/// Whether it may take minutes.
+/// Returns true if an exploration may take minutes.
 pub(crate) fn is_deep() -> bool {
     std::env::var("STATEWISE_EXPLORE").is_ok_and(|how| how == "deep")
 }
 
-/// Who does what.
+/// One step: the process and its action.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step(pub(crate) &'static str, pub(crate) &'static str);
 
@@ -23,23 +23,23 @@ impl fmt::Display for Step {
     }
 }
 
-/// Processes that share a few things, and may be stalled between any two steps.
+/// Processes with shared state that may stall between any two steps.
 pub(crate) trait Model {
     type State: Clone + Eq + Hash;
 
     fn start(&self) -> Self::State;
 
-    /// All that may happen next.
+    /// Lists all possible next steps.
     fn steps(&self, state: &Self::State, next: &mut Vec<(Step, Self::State)>);
 
-    /// What is broken, if anything is.
+    /// Returns the violated invariant, if any.
     fn broken(&self, state: &Self::State) -> Option<&'static str>;
 
-    /// A few words about a state, for a counterexample.
+    /// Describes a state in a counterexample.
     fn describe(&self, state: &Self::State) -> String;
 }
 
-/// What was found.
+/// Result of an exploration.
 pub(crate) struct Explored {
     pub(crate) states: usize,
     pub(crate) steps: usize,
@@ -63,7 +63,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Explores all of it.
+/// Explores all reachable states.
 ///
 /// # Panics
 ///
@@ -128,8 +128,8 @@ fn trace<M: Model>(model: &M, seen: &Seen<M::State>, mut at: usize) -> Vec<Strin
         .collect()
 }
 
-/// The states, and from which each was reached first. They are found by an open table of their
-/// numbers, so that each is kept once.
+/// The states, each with its first predecessor. An open-addressing table of state numbers keeps each state
+/// once.
 struct Seen<S> {
     states: Vec<S>,
     parents: Vec<u32>,
@@ -184,7 +184,7 @@ impl<S: Eq + Hash> Seen<S> {
     }
 }
 
-/// A hash that is cheap without optimisation too.
+/// A hash that is fast even without optimization.
 struct Mixing(u64);
 
 impl Hasher for Mixing {
@@ -211,7 +211,7 @@ impl Hasher for Mixing {
     }
 
     fn write_usize(&mut self, _: usize) {
-        // The length of an array, or the number of a variant without contents: the bytes tell.
+        // The length of an array, or the index of a variant without fields.
     }
 
     fn write_isize(&mut self, number: isize) {

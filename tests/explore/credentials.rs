@@ -1,14 +1,14 @@
-//! What is explored of [`refresh`](crate::refresh): two tabs, a thief, answers that are lost,
-//! crashes between any two steps, and ends of the login that race with a refresh.
+//! Explorations of [`refresh`](crate::refresh): two tabs, a thief, lost answers, crashes between any two
+//! steps, and logouts that race with a refresh.
 //!
-//! When no honest client is ever taken for a thief, exactly: if the way of a request to its node and
-//! through the store (*out*), and the way of an answer from the reading of the clock until the
-//! client has it (*back*), are together shorter than the overlap less what two clocks differ by,
-//! and no answer is lost. It breaks where they are as long.
+//! The exact condition under which an honest client is never flagged as a thief: no answer is lost, and
+//! *out* plus *back* is shorter than the overlap minus the clock skew of two nodes. *Out* is the time from
+//! sending a request until its node has finished with the store. *Back* is the time from reading the clock
+//! until the client has the answer. If the two are as long as that, the guarantee breaks.
 //!
-//! Answers may be lost, too, and come back however late: for sessions, as the overlap counts anew
-//! from the first use of the successor, if a client uses a credential before it refreshes it; in the
-//! hybrid, if it keeps each credential for longer than a request is out.
+//! With one more condition, answers may also be lost or arrive late. For sessions: the client uses a
+//! credential before it refreshes it, because the overlap restarts at the first use of the successor. For
+//! the hybrid: the client keeps each credential for longer than *out*.
 
 use crate::checker::is_deep;
 use crate::refresh::{End, Jar, Kind, Refresh, Rules, Times};
@@ -26,7 +26,7 @@ const CLOSE: Times = Times {
     bound: 0,
 };
 
-/// Clocks that are up to a tick ahead or behind, so that two differ by two.
+/// Clocks with a skew of up to one tick, so that two clocks differ by up to two.
 const SKEWED: Times = Times {
     overlap: 5,
     grace: 6,
@@ -34,8 +34,8 @@ const SKEWED: Times = Times {
     ..CLOSE
 };
 
-/// Answers take longer than any window, and a client keeps a credential for longer than a request
-/// is under way: it asks for an access token when the last one has expired, and not before.
+/// Answers take longer than any window. The client keeps a credential for longer than a request takes: it
+/// refreshes only after its access token has expired.
 const SLOW: Times = Times {
     out: 2,
     back: 5,
@@ -63,14 +63,14 @@ const HYBRID: Refresh = Refresh {
     ..SESSION
 };
 
-/// A client of the hybrid that is in no hurry, whose answers are lost now and then.
+/// A patient client of the hybrid with occasional lost answers.
 const PATIENT: Refresh = Refresh {
     times: SLOW,
     losses: true,
     ..HYBRID
 };
 
-/// One tab, and one who has copied its jar.
+/// One tab, and a thief with a copy of its jar.
 const STOLEN_SESSION: Refresh = Refresh {
     tabs: 1,
     thief: true,
@@ -83,7 +83,7 @@ const STOLEN: Refresh = Refresh {
     ..STOLEN_SESSION
 };
 
-/// The login ends, while a node that refreshes is stalled for longer than a token lives.
+/// The login ends while a refreshing node is stalled for longer than the lifetime of a token.
 const ENDED: Refresh = Refresh {
     times: Times {
         overlap: 1,
@@ -105,7 +105,7 @@ const HONEST: &str = "I7: an honest client is taken for a thief";
 
 const KINDS: [(&str, Refresh); 2] = [("session", SESSION), ("hybrid", HYBRID)];
 
-/// I6 and I7, and how exactly they are bounded.
+/// I6 and I7, with their exact bounds.
 #[test]
 fn two_tabs() {
     for (kind, tabs) in KINDS {
@@ -149,8 +149,8 @@ fn two_tabs() {
     }
 }
 
-/// A lost answer, a crash between swap and answer, and answers however slow: in the hybrid they do
-/// no harm to a client that refreshes when its access token has expired.
+/// Lost answers, crashes between swap and answer, and slow answers do no harm to a client of the hybrid
+/// that refreshes after its access token has expired.
 #[test]
 fn two_tabs_and_lost_answers() {
     let using = Refresh {
@@ -226,8 +226,8 @@ fn a_thief() {
     }
 }
 
-/// I1, I2 and I5: what has ended is refreshed no more, nor is a token of it accepted after the
-/// promised time, and a token that is made meanwhile is stamped as its login.
+/// I1, I2 and I5: an ended login is never refreshed, its tokens are rejected after the promised time, and a
+/// token signed in the meantime carries the stamp of its login.
 #[test]
 fn a_refresh_of_what_ends() {
     let ends = [("login", End::Login), ("all logins", End::Subject)];
@@ -393,11 +393,11 @@ fn each_rule_for_credentials_is_needed() {
     );
 }
 
-/// What goes wrong with the rules as they are.
+/// Known violations of the rules as implemented.
 #[test]
 fn limits_of_refreshing() {
-    // An answer is lost. The client comes back after the overlap, from two tabs; one has the
-    // answer and uses it, or refreshes it, while the other one's request is still under way.
+    // An answer is lost. The client returns after the overlap from two tabs. One tab gets the answer and
+    // uses or refreshes it while the request of the other tab is still in flight.
     let losses = true;
     for (kind, tabs) in KINDS {
         breaks(
@@ -406,7 +406,7 @@ fn limits_of_refreshing() {
             &Refresh { losses, ..tabs },
         );
     }
-    // Nothing is lost, and the answer takes as long as the overlap.
+    // No message is lost, but the answer takes as long as the overlap.
     let times = Times { back: 3, ..CLOSE };
     for (kind, tabs) in KINDS {
         breaks(
@@ -415,7 +415,7 @@ fn limits_of_refreshing() {
             &Refresh { times, ..tabs },
         );
     }
-    // A jar of cookies takes what comes last, and that may be what was answered first.
+    // A cookie jar keeps the answer that arrives last, which may be the one that was sent first.
     let jar = Jar::Last;
     for (kind, tabs) in KINDS {
         breaks(
@@ -424,8 +424,8 @@ fn limits_of_refreshing() {
             &Refresh { jar, ..tabs },
         );
     }
-    // Whoever comes second after the grace is served as one whose answer was lost, and so is the
-    // other one the next time: as if a thief who refreshes as often as the client were the client.
+    // After the grace, the second holder is served as if its answer had been lost, and next time so is
+    // the first. A thief who refreshes as often as the client cannot be told apart from it.
     let times = Times {
         patience: 4,
         ..CLOSE
@@ -450,7 +450,7 @@ fn limits_of_refreshing() {
     );
 }
 
-/// Who is taken for a thief ends the login, and its access tokens.
+/// Theft detection ends the login and its access tokens.
 #[test]
 fn tokens_of_what_was_stolen() {
     let stolen = Refresh {
@@ -479,10 +479,9 @@ fn tokens_of_what_was_stolen() {
     );
 }
 
-/// A rule that is not there, and with which lost answers do no harm to clients of any habit: a
-/// successor that was never used is not rotated; to refresh it is its first use. A request may then
-/// be under way for as long as the overlap, and answers take however long. Its price is that short
-/// tokens would be refreshed twice with each credential.
+/// A rule that is not implemented. With it, lost answers would harm no client: an unused successor is not
+/// rotated, and refreshing it counts as its first use. A request may then take as long as the overlap, and
+/// answers may take any time. The price: short tokens would be refreshed twice with each credential.
 #[test]
 fn rules_that_would_mend_lost_answers() {
     let rules = Rules {

@@ -1,34 +1,34 @@
 //! Tokens: one node that verifies and refreshes by its view, and others that issue and revoke.
 //!
-//! There are no rows. A token says who it is, when its login began (its stamp) and when it expires;
-//! its login ends at a deadline, however often it is refreshed.
+//! There are no rows. A token carries its login, the stamp of the login and its expiry. The login ends at a
+//! deadline, however often it is refreshed.
 
 use crate::checker::{Model, Step};
 
 const NEVER: u8 = u8::MAX;
 const DONE: u8 = 9;
 
-/// The sizes of the world, in ticks.
+/// The bounds of the model, in ticks.
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
     pub(crate) end: u8,
     pub(crate) bound: u8,
-    /// How long a token lives, and a login.
+    /// Lifetime of a token, and of a login.
     pub(crate) lifetime: u8,
     pub(crate) deadline: u8,
     pub(crate) margin: u8,
 }
 
-/// The protocol, and what may be left out of it.
+/// The protocol. Each flag removes one rule.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) late_reads_count: bool,
     pub(crate) facts_go_by_clock: bool,
-    /// What ends a token is kept as long as the token, and not as long as its login.
+    /// A fact is kept for the lifetime of a token instead of that of its login.
     pub(crate) life_of_token: bool,
-    /// A refreshed token is stamped anew.
+    /// A refreshed token gets a new stamp.
     pub(crate) restamps: bool,
-    /// The stamp is read when the token is signed, and not when the login begins.
+    /// The stamp is read when the token is signed instead of when the login begins.
     pub(crate) late_stamp: bool,
     /// A stale view accepts.
     pub(crate) accepts_when_stale: bool,
@@ -45,16 +45,16 @@ impl Rules {
     };
 }
 
-/// What happens: a login on another node, the end of it or of all logins, and on the watched node
-/// verifications and refreshes.
+/// The events: a login on another node, its logout or a logout everywhere, and verifications and refreshes
+/// on the watched node.
 #[derive(Clone, Copy)]
 pub(crate) struct Tokens {
     pub(crate) times: Times,
     pub(crate) rules: Rules,
     pub(crate) revoke: bool,
     pub(crate) revoke_all: bool,
-    /// Nobody is stalled for longer than half the margin between reading the clock and being done
-    /// with the log or the view: an assumption.
+    /// Assumption: no process stalls for longer than half the margin between reading the clock and
+    /// finishing with the log or the view.
     pub(crate) short_stalls: bool,
 }
 
@@ -76,8 +76,8 @@ struct Process {
 pub(crate) struct State {
     now: u8,
     head: u8,
-    /// The positions of the end of this login, and of the end of all, and until when the log and
-    /// the view have each.
+    /// Positions of the logout of this login and of the logout everywhere, and the time until which the log
+    /// and the view keep each.
     position: [u8; 2],
     log_until: [u8; 2],
     known: [u8; 2],
@@ -90,7 +90,7 @@ pub(crate) struct State {
     verify: Process,
     refresh: Process,
     dead_by: u8,
-    /// Whether the login began after the end of all.
+    /// True if the login began after the logout everywhere.
     is_after: bool,
     broken: u8,
 }
@@ -108,7 +108,7 @@ impl Tokens {
         state.fresh != NEVER && now >= state.fresh && now - state.fresh < self.times.bound
     }
 
-    /// What the view says of a token: good, revoked, or stale.
+    /// Verdict of the view on a token: accepted, revoked, or stale.
     fn check(&self, state: &State, stamp: u8, now: u8) -> Option<bool> {
         if !self.is_fresh(state, now) && !self.rules.accepts_when_stale {
             return None;
@@ -131,7 +131,7 @@ impl Tokens {
                 "reads the clock"
             }
             1 => {
-                // Which of the facts are in the page: those behind the cursor and still there.
+                // The page holds the facts behind the cursor that still exist.
                 let is_there = |fact: usize| {
                     state.position[fact] > state.cursor && state.log_until[fact] > state.now
                 };
@@ -145,7 +145,7 @@ impl Tokens {
                 "reads the log"
             }
             _ if !self.rules.late_reads_count && state.now - time >= self.times.bound => {
-                // It reads from the same place again.
+                // Reads from the same position again.
                 to.cursor = 0;
                 to.follow = Process::default();
                 "finds that it took too long"
