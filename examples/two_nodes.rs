@@ -40,7 +40,9 @@ struct Node {
 impl Node {
     async fn start(log: impl RevocationLog, store: impl SessionStore) -> Result<Self, Failure> {
         let hours = |count: u64| Duration::from_secs(count * 3600);
-        let view = RevocationView::builder(log).longest(hours(12)).build()?;
+        let view = RevocationView::builder(log)
+            .max_lifetime(hours(12))
+            .build()?;
         // A service takes its key from where it keeps its secrets.
         let tokens = TokenAuthenticator::builder(Key::hs256(b"an example, which anybody reads!")?)
             .issuer("auth.example")

@@ -49,7 +49,7 @@
 //! # use time::OffsetDateTime;
 //! # block_on(async {
 //! # let view = RevocationView::builder(MemoryLog::new()?)
-//! #     .longest(std::time::Duration::from_secs(3600))
+//! #     .max_lifetime(std::time::Duration::from_secs(3600))
 //! #     .build()?;
 //! # view.follow().await?;
 //! # let (now, hour) = (OffsetDateTime::now_utc(), std::time::Duration::from_secs(3600));
@@ -91,7 +91,7 @@ pub use crate::backend::sql::mysql::{MySqlLog, MySqlLogBuilder};
 pub use crate::backend::sql::postgres::{PostgresLog, PostgresLogBuilder};
 #[cfg(feature = "sqlx-sqlite")]
 pub use crate::backend::sql::sqlite::{SqliteLog, SqliteLogBuilder};
-pub use builder::{NeedsLongest, ViewBuilder};
-pub(crate) use known::Standing;
+pub use builder::{NeedsMaxLifetime, ViewBuilder};
+pub(crate) use known::LoginStatus;
 pub use revoked::Revoked;
 pub use view::{Health, RevocationView};

@@ -110,7 +110,7 @@ impl Fleet {
         configure: impl FnOnce(CachedBuilder<Arc<Shared>>) -> CachedBuilder<Arc<Shared>>,
     ) -> Auth {
         let view = RevocationView::builder(Arc::clone(&self.log))
-            .longest(Duration::from_secs(12 * 3600))
+            .max_lifetime(Duration::from_secs(12 * 3600))
             .bound(BOUND)
             .clock(self.clock.clone())
             .build()

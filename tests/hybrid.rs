@@ -588,7 +588,7 @@ fn a_configuration_that_cannot_work_is_refused() {
         build(
             tokens(&key()).revocations(
                 &RevocationView::builder(MemoryLog::new().unwrap())
-                    .longest(seconds(ABSOLUTE - 1))
+                    .max_lifetime(seconds(ABSOLUTE - 1))
                     .build()
                     .unwrap(),
             ),

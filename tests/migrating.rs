@@ -59,7 +59,7 @@ const NEW_KEY: &[u8; 32] = b"a key of the new tokens, 32 byte";
 /// A view that has read its log and is not late before the day is over.
 fn view(log: MemoryLog, clock: &ManualClock) -> RevocationView {
     let view = RevocationView::builder(log)
-        .longest(seconds(ABSOLUTE))
+        .max_lifetime(seconds(ABSOLUTE))
         .bound(seconds(ABSOLUTE))
         .clock(clock.clone())
         .build()

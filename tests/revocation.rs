@@ -162,7 +162,7 @@ fn a_new_node_answers_once_it_has_caught_up() {
     let node = Node::new(&log);
     let token = node.log_in("alice");
     let view = RevocationView::builder(Arc::clone(&log))
-        .longest(LONGEST)
+        .max_lifetime(LONGEST)
         .clock(node.clock.clone())
         .build()
         .unwrap();
@@ -337,7 +337,7 @@ fn a_token_of_before_the_view_ends_with_its_subject() {
 fn what_cannot_hold_is_not_built() {
     let log = log();
     let build = |configure: fn(ViewBuilder) -> ViewBuilder| {
-        let view = RevocationView::builder(Arc::clone(&log)).longest(LONGEST);
+        let view = RevocationView::builder(Arc::clone(&log)).max_lifetime(LONGEST);
         configure(view).build()
     };
     assert!(build(|view| view).is_ok());
@@ -530,7 +530,9 @@ fn a_node_looks_for_its_log_while_that_is_away() {
         }
     }
 
-    let view = RevocationView::builder(Away).longest(LONGEST).bound(BOUND);
+    let view = RevocationView::builder(Away)
+        .max_lifetime(LONGEST)
+        .bound(BOUND);
     let upkeep = view.build().unwrap().upkeep();
     let pauses = Mutex::new(Vec::new());
     let sleep = |pause| {
@@ -604,7 +606,7 @@ fn an_answer_that_was_long_on_its_way_does_not_count() {
         before: Mutex::new(None),
     });
     let view = RevocationView::builder(Arc::clone(&slow))
-        .longest(LONGEST)
+        .max_lifetime(LONGEST)
         .bound(BOUND)
         .clock(node.clock.clone())
         .build()
@@ -623,7 +625,7 @@ fn an_answer_that_was_long_on_its_way_does_not_count() {
     *slow.before.lock().unwrap() = Some(Box::new(move || {
         clock.advance(Duration::from_secs(600));
         let other = RevocationView::builder(inner)
-            .longest(LONGEST)
+            .max_lifetime(LONGEST)
             .clock(clock)
             .build()
             .unwrap();

@@ -51,7 +51,7 @@ fn a_late_save_does_not_undo_a_logout_of_a_copy() {
     let shared = Arc::new(MemoryStore::with_capacity(100).expect("room"));
     let nodes = [(); 2].map(|()| {
         let view = RevocationView::builder(Arc::clone(&log))
-            .longest(Duration::from_secs(12 * 3_600))
+            .max_lifetime(Duration::from_secs(12 * 3_600))
             .clock(clock.clone())
             .build()
             .expect("a view");

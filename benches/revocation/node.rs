@@ -27,7 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What every node, and who logs in, has alike.
 pub fn configured(log: Arc<dyn DynRevocationLog>) -> (RevocationView, TokenAuthenticator) {
-    let view = RevocationView::builder(log).longest(HOUR).build().unwrap();
+    let view = RevocationView::builder(log)
+        .max_lifetime(HOUR)
+        .build()
+        .unwrap();
     let auth = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
         .issuer("auth.acme.dev")
         .audience("api")

@@ -38,7 +38,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     }
     let log = Arc::new(MemoryLog::new().unwrap().capacity(2 * facts));
     let view = RevocationView::builder(Arc::clone(&log))
-        .longest(DAY)
+        .max_lifetime(DAY)
         // Nobody follows the log while it is measured.
         .bound(DAY)
         .capacity(facts)
@@ -84,7 +84,7 @@ fn say(log: &MemoryLog, range: std::ops::Range<usize>, options: &Options) {
                 let bytes = [high, low].concat();
                 Fact::Login(Handle::from_bytes(bytes.try_into().unwrap()))
             };
-            Draft::new(fact, DAY.as_secs(), &SystemEntropy).unwrap()
+            Draft::new(fact, DAY, &SystemEntropy).unwrap()
         })
         .collect();
     let today = Timestamp::from(time::OffsetDateTime::now_utc());

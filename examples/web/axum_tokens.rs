@@ -56,7 +56,7 @@ async fn main() -> Result<(), Failure> {
     let longest = 12 * 60 * MINUTE;
     // One node remembers by itself; several share a log in Redis or a database.
     let view = RevocationView::builder(MemoryLog::new()?)
-        .longest(longest)
+        .max_lifetime(longest)
         .build()?;
     // A service takes its key from where it keeps its secrets.
     let auth = TokenAuthenticator::builder(Key::generate_hs256()?)

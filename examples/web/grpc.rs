@@ -39,7 +39,7 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 async fn main() -> Result<(), Failure> {
     const HOUR: Duration = Duration::from_secs(3600);
     let view = RevocationView::builder(MemoryLog::new()?)
-        .longest(HOUR)
+        .max_lifetime(HOUR)
         .build()?;
     let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
         .issuer("auth.example")

@@ -18,7 +18,7 @@ use crate::login::handle::Handle;
 use crate::login::issued::Revocation;
 use crate::login::stamp::Stamp;
 use crate::revocation::log::{Fact, SubjectKey};
-use crate::revocation::{RevocationView, Standing};
+use crate::revocation::{LoginStatus, RevocationView};
 use crate::store::contract::{
     Change, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation, Scope,
     SessionStore, Swept, Updated,
@@ -51,7 +51,7 @@ use crate::upkeep::Upkeep;
 ///
 /// // A fleet shares a log and a store; these are of one process.
 /// let view = RevocationView::builder(MemoryLog::new()?)
-///     .longest(Duration::from_secs(60))
+///     .max_lifetime(Duration::from_secs(60))
 ///     .build()?;
 /// let store = CachedStore::builder(MemoryStore::with_capacity(100_000)?, &view).build()?;
 /// let auth: SessionAuthenticator<_> = SessionAuthenticator::builder(store)
@@ -101,17 +101,17 @@ impl<S: SessionStore> CachedStore<S> {
         let Some(row) = copy.row else {
             return self.view.is_fresh(now).then_some(None);
         };
-        let standing = |stamp| self.view.standing(handle, row.subject(), stamp, now);
-        let standing = match standing(row.stamp())? {
-            Standing::Ended => return Some(None),
-            Standing::Before | Standing::Misplaced { everything: false } => {
-                standing(Some(copy.seen))?
+        let status = |stamp| self.view.status(handle, row.subject(), stamp, now);
+        let status = match status(row.stamp())? {
+            LoginStatus::Ended => return Some(None),
+            LoginStatus::EndedWithSubject | LoginStatus::LostStamp { everything: false } => {
+                status(Some(copy.seen))?
             }
-            standing => standing,
+            status => status,
         };
-        match standing {
-            Standing::Good => {}
-            Standing::Changed(version) if row.version() >= version => {}
+        match status {
+            LoginStatus::Active => {}
+            LoginStatus::Changed(version) if row.version() >= version => {}
             // The store decides: it has removed what has ended.
             _ => return None,
         }
@@ -135,7 +135,7 @@ impl<S: SessionStore> CachedStore<S> {
 
     /// The store is about to be asked.
     fn asking(&self, handle: Handle, now: Timestamp) -> Ask<'_> {
-        self.copies.ask(handle, now, self.view.here())
+        self.copies.ask(handle, now, self.view.applied_stamp())
     }
 
     /// Whether a row that the store has belongs to a login that has ended all the same.
@@ -157,7 +157,7 @@ impl<S: SessionStore> CachedStore<S> {
 
     /// Tells all nodes that logins have ended, and when that takes effect.
     async fn publish(&self, facts: &[Fact], effective: Revocation) -> Revocation {
-        let told = self.view.say(facts, self.max_age).await;
+        let told = self.view.append(facts, self.staleness()).await;
         match effective {
             // Copies die by themselves in any case.
             Revocation::Immediate if told.is_ok() => {
@@ -333,8 +333,8 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
             before: scope.before.map(Stamp::position),
         };
         // For as long as a login may have been under way, which goes on from an older one.
-        let life = self.view.longest().as_secs();
-        let Ok(stamp) = self.view.say(&[fact], life).await else {
+        let life = self.view.max_lifetime();
+        let Ok(stamp) = self.view.append(&[fact], life).await else {
             let effective = Revocation::Within(self.staleness());
             return Ok(Removed::with_effect(removed.count, effective));
         };
@@ -365,7 +365,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     async fn begin(&self, deadline: Timestamp, now: Timestamp) -> Result<Option<Stamp>> {
         // Where everything is ended, the rows stay: what says so must outlive them.
-        if deadline.saturating_since(now) > self.view.longest().as_secs() {
+        if deadline.saturating_since(now) > self.view.max_lifetime().as_secs() {
             return Err(Error::misuse(
                 "sessions would outlive what the revocation view keeps: give it their absolute \
                  lifetime as its longest",

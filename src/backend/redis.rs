@@ -49,7 +49,7 @@ pub use store::RedisStore;
 ///     .absolute(Duration::from_secs(12 * 3600))
 ///     .build()?;
 /// let view = RevocationView::builder(redis.revocations())
-///     .longest(Duration::from_secs(12 * 3600))
+///     .max_lifetime(Duration::from_secs(12 * 3600))
 ///     .build()?;
 /// # Ok(())
 /// # }

@@ -19,7 +19,7 @@ const CAPACITY: usize = 100_000;
 const POLL: Duration = Duration::from_millis(25);
 
 /// How long the longest login lives must be said next.
-pub struct NeedsLongest {
+pub struct NeedsMaxLifetime {
     log: Arc<dyn DynRevocationLog>,
 }
 
@@ -40,16 +40,16 @@ pub struct ViewBuilder {
 
 impl RevocationView {
     /// A view of `log`, which may be shared in an [`Arc`]. What lives longest must be said next.
-    pub fn builder(log: impl RevocationLog) -> NeedsLongest {
-        NeedsLongest { log: Arc::new(log) }
+    pub fn builder(log: impl RevocationLog) -> NeedsMaxLifetime {
+        NeedsMaxLifetime { log: Arc::new(log) }
     }
 }
 
-impl NeedsLongest {
+impl NeedsMaxLifetime {
     /// The longest life of anything that the view guards: the maximum lifetime of tokens, or the
     /// longest age of a cached session. For so long a fact is kept that is about more than one
     /// login; what lives longer is not built with this view.
-    pub fn longest(self, longest: Duration) -> ViewBuilder {
+    pub fn max_lifetime(self, longest: Duration) -> ViewBuilder {
         ViewBuilder {
             log: self.log,
             longest,
@@ -168,9 +168,9 @@ impl ViewBuilder {
     }
 }
 
-impl fmt::Debug for NeedsLongest {
+impl fmt::Debug for NeedsMaxLifetime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NeedsLongest").finish_non_exhaustive()
+        f.debug_struct("NeedsMaxLifetime").finish_non_exhaustive()
     }
 }
 

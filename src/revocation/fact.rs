@@ -1,6 +1,7 @@
 //! What a revocation log says.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::base::sha256;
 use crate::entropy::{self, Entropy};
@@ -115,8 +116,9 @@ pub struct Draft {
     pub nonce: Nonce,
     /// What is said.
     pub fact: Fact,
-    /// Seconds for which a log keeps it at least: longer than anything lives that it revokes.
-    pub life: u64,
+    /// How long a log keeps it at least, in whole seconds: longer than any credential lives that it
+    /// revokes.
+    pub life: Duration,
 }
 
 impl Draft {
@@ -125,7 +127,7 @@ impl Draft {
     /// # Errors
     ///
     /// *Unavailable* if the entropy source fails.
-    pub fn new(fact: Fact, life: u64, entropy: &dyn Entropy) -> Result<Self> {
+    pub fn new(fact: Fact, life: Duration, entropy: &dyn Entropy) -> Result<Self> {
         Ok(Self {
             nonce: Nonce(entropy::draw(entropy)?),
             fact,
@@ -135,7 +137,7 @@ impl Draft {
 
     /// A fact that was said before, to be said again.
     #[must_use]
-    pub const fn again(nonce: Nonce, fact: Fact, life: u64) -> Self {
+    pub const fn again(nonce: Nonce, fact: Fact, life: Duration) -> Self {
         Self { nonce, fact, life }
     }
 }
@@ -181,8 +183,8 @@ pub struct Entry {
     pub nonce: Nonce,
     /// What is said.
     pub fact: Fact,
-    /// Seconds for which it counts from when a reader first sees it.
-    pub life: u64,
+    /// How long it counts from when a reader first sees it, in whole seconds.
+    pub life: Duration,
 }
 
 impl Entry {

@@ -1,6 +1,7 @@
 //! Following a log: where a node stands, and what it does about a log that lost something.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
@@ -46,7 +47,7 @@ struct Cursor {
 /// A fact that must be in the log.
 #[derive(Clone, Copy)]
 struct Expected {
-    life: u64,
+    life: Duration,
     until: Timestamp,
     /// The read before which it was there.
     before: u64,
@@ -117,7 +118,7 @@ impl Follower {
         }
     }
 
-    fn expect(&mut self, fact: Fact, life: u64, until: Timestamp) {
+    fn expect(&mut self, fact: Fact, life: Duration, until: Timestamp) {
         // A read that is under way may have been sent before.
         let before = self.reads + 1;
         let expected = Expected {
@@ -212,9 +213,9 @@ impl Follower {
     /// Expects all that is known in what is read now, but for what is about to have had its time.
     fn expect_known(&mut self, known: &Known, now: Timestamp) {
         for (fact, until) in known.facts(now) {
-            let life = until.saturating_since(now).saturating_sub(MARGIN);
+            let life = Duration::from_secs(until.saturating_since(now)).saturating_sub(MARGIN);
             let before = self.reads;
-            if life > 0 {
+            if !life.is_zero() {
                 let expected = Expected {
                     life,
                     until,
@@ -226,6 +227,6 @@ impl Follower {
     }
 }
 
-fn stays_until(life: u64, now: Timestamp) -> Timestamp {
-    now.saturating_add(life.saturating_add(MARGIN))
+fn stays_until(life: Duration, now: Timestamp) -> Timestamp {
+    now.saturating_add(life.saturating_add(MARGIN).as_secs())
 }

@@ -18,24 +18,24 @@ const PARTITIONS: usize = 4096;
 
 /// What applies to a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum LoginStatus {
     /// No fact says that it has ended.
-    Good,
+    Active,
     /// Its row has changed, to this version at least.
     Changed(u64),
     /// This login has ended: by itself, or with everything.
     Ended,
     /// It began before all logins of its subject ended.
-    Before,
+    EndedWithSubject,
     /// All logins of its subject, or everything, ended, and whether it began before that cannot be
     /// told: it was stamped in a part that the log has lost.
-    Misplaced {
+    LostStamp {
         /// Whether everything ended.
         everything: bool,
     },
     /// All logins of its subject, or everything, ended, and whether it began before that cannot be
     /// told yet: it was stamped beyond what has been read.
-    Ahead {
+    UnreadStamp {
         /// Whether everything ended.
         everything: bool,
     },
@@ -149,7 +149,7 @@ impl Known {
     }
 
     /// Where everything has been applied up to, as the stamp of who begins there.
-    pub(crate) fn here(&self) -> Stamp {
+    pub(crate) fn applied_stamp(&self) -> Stamp {
         let head = self.head();
         let mark = self.mark_at(head).load(Ordering::Relaxed);
         Stamp::new(self.incarnation.load(Ordering::Relaxed), head, mark as u32)
@@ -164,65 +164,76 @@ impl Known {
     ///
     /// No I/O, no allocation; no lock for a login to which nothing applies.
     #[inline]
-    pub(crate) fn standing(&self, handle: Handle, subject: &str, stamp: Option<Stamp>) -> Standing {
+    pub(crate) fn status(
+        &self,
+        handle: Handle,
+        subject: &str,
+        stamp: Option<Stamp>,
+    ) -> LoginStatus {
         let partition = handle.partition();
         let shard = self.shard_of(partition);
         let own = if shard.filter.may_hold(handle) {
             Self::look_up(shard, handle)
         } else {
-            Standing::Good
+            LoginStatus::Active
         };
         let everything = self.everything.load(Ordering::Relaxed);
         let latest = self.latest[usize::from(partition)].load(Ordering::Relaxed);
-        if own == Standing::Ended || everything | latest == 0 {
+        if own == LoginStatus::Ended || everything | latest == 0 {
             return own;
         }
         match self.order(subject, stamp, everything, latest) {
-            Standing::Good => own,
+            LoginStatus::Active => own,
             standing => standing,
         }
     }
 
     /// What applies to a login but for what is about it, or its subject.
-    pub(crate) fn standing_with_everything(&self, stamp: Option<Stamp>) -> Standing {
+    pub(crate) fn status_with_everything(&self, stamp: Option<Stamp>) -> LoginStatus {
         match self.everything.load(Ordering::Relaxed) {
-            0 => Standing::Good,
+            0 => LoginStatus::Active,
             everything => self.order("", stamp, everything, 0),
         }
     }
 
     /// Whether a login began before what ended, where something did.
     #[inline]
-    fn order(&self, subject: &str, stamp: Option<Stamp>, everything: u64, latest: u64) -> Standing {
+    fn order(
+        &self,
+        subject: &str,
+        stamp: Option<Stamp>,
+        everything: u64,
+        latest: u64,
+    ) -> LoginStatus {
         let stamp = stamp.filter(|stamp| self.is_here(*stamp));
         let began = stamp.map_or(0, Stamp::position);
         if began < everything {
-            return Standing::Ended;
+            return LoginStatus::Ended;
         }
         // Not ahead is what this node has said or stamped itself.
         let is_ahead = began > self.head() && !stamp.is_some_and(|stamp| self.is_noted(stamp));
         let is_lost = !is_ahead && stamp.is_some_and(|stamp| self.is_lost(stamp));
         if everything != 0 && (is_ahead || is_lost) {
             return if is_ahead {
-                Standing::Ahead { everything: true }
+                LoginStatus::UnreadStamp { everything: true }
             } else {
-                Standing::Misplaced { everything: true }
+                LoginStatus::LostStamp { everything: true }
             };
         }
         if latest != 0 && (began < latest || is_ahead || is_lost) {
             return match self.before(subject) {
-                Some(before) if began < before => Standing::Before,
-                Some(_) if is_ahead => Standing::Ahead { everything: false },
-                Some(_) if is_lost => Standing::Misplaced { everything: false },
-                _ => Standing::Good,
+                Some(before) if began < before => LoginStatus::EndedWithSubject,
+                Some(_) if is_ahead => LoginStatus::UnreadStamp { everything: false },
+                Some(_) if is_lost => LoginStatus::LostStamp { everything: false },
+                _ => LoginStatus::Active,
             };
         }
-        Standing::Good
+        LoginStatus::Active
     }
 
     /// Whether a fact says that this very login has ended.
     pub(crate) fn has_ended(&self, handle: Handle) -> bool {
-        Self::look_up(self.shard_of(handle.partition()), handle) == Standing::Ended
+        Self::look_up(self.shard_of(handle.partition()), handle) == LoginStatus::Ended
     }
 
     fn mark_at(&self, position: u64) -> &AtomicU64 {
@@ -262,14 +273,14 @@ impl Known {
     }
 
     #[cold]
-    fn look_up(shard: &Shard, handle: Handle) -> Standing {
+    fn look_up(shard: &Shard, handle: Handle) -> LoginStatus {
         let facts = shard.read();
         if facts.logins.contains_key(&handle) {
-            return Standing::Ended;
+            return LoginStatus::Ended;
         }
         match facts.changed.get(&handle) {
-            Some((version, _)) => Standing::Changed(*version),
-            None => Standing::Good,
+            Some((version, _)) => LoginStatus::Changed(*version),
+            None => LoginStatus::Active,
         }
     }
 
@@ -294,7 +305,7 @@ impl Known {
 
     /// Adds a fact. In whatever order and however often, it comes to the same.
     pub(crate) fn apply(&self, entry: &Entry, now: Timestamp) {
-        let until = now.saturating_add(entry.life.saturating_add(MARGIN));
+        let until = now.saturating_add(entry.life.saturating_add(MARGIN).as_secs());
         let position = |before: Option<u64>| before.unwrap_or(entry.position);
         let mark = entry.position << 32 | u64::from(entry.nonce.mark());
         self.mark_at(entry.position).store(mark, Ordering::Relaxed);
@@ -450,12 +461,14 @@ impl Known {
 mod tests {
     use super::*;
     use crate::revocation::fact::{Draft, Nonce};
+    use std::time::Duration;
+
     use crate::testkit::{Random, seed};
 
     fn entry(position: u64, fact: Fact, life: u64) -> Entry {
         Entry::new(
             position,
-            Draft::again(Nonce::from_bytes([0; 16]), fact, life),
+            Draft::again(Nonce::from_bytes([0; 16]), fact, Duration::from_secs(life)),
         )
     }
 
@@ -522,8 +535,8 @@ mod tests {
                     let position = random.below(40) as u64;
                     let stamp = [None, Some(Stamp::new(1, position, 0))][random.below(2)];
                     assert_eq!(
-                        straight.standing(handle, subject, stamp),
-                        shuffled.standing(handle, subject, stamp)
+                        straight.status(handle, subject, stamp),
+                        shuffled.status(handle, subject, stamp)
                     );
                     let key = KeyId::from_bytes([random.below(3) as u8; 11]);
                     assert_eq!(straight.is_retired(|| key), shuffled.is_retired(|| key));
@@ -540,10 +553,10 @@ mod tests {
         let handle = Handle::of_subject(b"alice", [9; 16]);
         known.apply(&entry(1, Fact::Login(handle), 100), now());
         let sweep = |later| (0..SHARDS).for_each(|_| known.sweep(now().saturating_add(later)));
-        sweep(100 + MARGIN - 1);
-        assert_eq!(known.standing(handle, "alice", None), Standing::Ended);
-        sweep(100 + MARGIN);
-        assert_eq!(known.standing(handle, "alice", None), Standing::Good);
+        sweep(100 + MARGIN.as_secs() - 1);
+        assert_eq!(known.status(handle, "alice", None), LoginStatus::Ended);
+        sweep(100 + MARGIN.as_secs());
+        assert_eq!(known.status(handle, "alice", None), LoginStatus::Active);
         assert_eq!(known.len(), 0);
     }
 
@@ -559,7 +572,7 @@ mod tests {
         for (position, handle) in (1..).zip(&handles) {
             known.apply(&entry(position, Fact::Login(*handle), 100), now());
         }
-        let ended = |handle: &&Handle| known.standing(**handle, "x", None) == Standing::Ended;
+        let ended = |handle: &&Handle| known.status(**handle, "x", None) == LoginStatus::Ended;
         assert_eq!(handles.iter().filter(ended).count(), handles.len());
     }
 }

@@ -6,14 +6,15 @@ pub use crate::revocation::fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::boxed::BoxFuture;
 use crate::clock::Timestamp;
 use crate::error::Result;
 
-/// Seconds for which a log keeps an entry beyond its life: readers' clocks may be apart, and a
-/// fact must outlive what was read a moment before it.
-pub const MARGIN: u64 = 60;
+/// How long a log keeps an entry beyond its life: the clocks of readers differ, and a fact must
+/// outlive a credential that was read a moment before it.
+pub const MARGIN: Duration = Duration::from_secs(60);
 
 /// An append-only list of [facts](crate::revocation::log::Fact), which every node follows.
 ///

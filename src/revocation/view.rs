@@ -16,7 +16,7 @@ use crate::login::stamp::Stamp;
 use crate::observer::event::Event;
 use crate::revocation::fact::{Draft, Entry, Fact, KeyId, SubjectKey};
 use crate::revocation::follower::{Follower, Progress};
-use crate::revocation::known::{Known, Standing};
+use crate::revocation::known::{Known, LoginStatus};
 use crate::revocation::log::{DynRevocationLog, Page};
 use crate::revocation::settings::Settings;
 use crate::revocation::waiters::Waiters;
@@ -55,7 +55,7 @@ const NEVER: u64 = u64::MAX;
 /// use statewise::revocation::{MemoryLog, RevocationView};
 ///
 /// let view = RevocationView::builder(MemoryLog::new()?)
-///     .longest(Duration::from_secs(24 * 3600))
+///     .max_lifetime(Duration::from_secs(24 * 3600))
 ///     .build()?;
 /// // Nothing has been read yet.
 /// assert!(view.health()?.stale);
@@ -135,7 +135,7 @@ impl RevocationView {
 
     /// The longest life of anything that this view guards.
     #[must_use]
-    pub fn longest(&self) -> Duration {
+    pub fn max_lifetime(&self) -> Duration {
         Duration::from_secs(self.inner.settings.longest)
     }
 
@@ -193,11 +193,11 @@ impl RevocationView {
         if let Some(stamp) = stamp {
             inner.see(stamp);
         }
-        match inner.known.standing(handle, subject, stamp) {
-            Standing::Good | Standing::Changed(_) => Ok(()),
-            Standing::Ended | Standing::Before => Err(Rejection::Revoked.into()),
-            Standing::Ahead { .. } => Err(ahead()),
-            Standing::Misplaced { .. } => {
+        match inner.known.status(handle, subject, stamp) {
+            LoginStatus::Active | LoginStatus::Changed(_) => Ok(()),
+            LoginStatus::Ended | LoginStatus::EndedWithSubject => Err(Rejection::Revoked.into()),
+            LoginStatus::UnreadStamp { .. } => Err(ahead()),
+            LoginStatus::LostStamp { .. } => {
                 inner.misplace(handle);
                 Err(Rejection::Revoked.into())
             }
@@ -220,16 +220,16 @@ impl RevocationView {
 
     /// What applies to a login; `None` if the view is stale. No I/O, no allocation.
     #[inline]
-    pub(crate) fn standing(
+    pub(crate) fn status(
         &self,
         handle: Handle,
         subject: &str,
         stamp: Option<Stamp>,
         now: Timestamp,
-    ) -> Option<Standing> {
+    ) -> Option<LoginStatus> {
         let known = &self.inner.known;
         self.is_fresh(now)
-            .then(|| known.standing(handle, subject, stamp))
+            .then(|| known.status(handle, subject, stamp))
     }
 
     /// Whether a row that the store has belongs to a login that has ended all the same: with
@@ -245,7 +245,7 @@ impl RevocationView {
         stamp: Option<Stamp>,
         now: Timestamp,
     ) -> Result<bool> {
-        match self.standing(handle, subject, stamp, now) {
+        match self.status(handle, subject, stamp, now) {
             Some(standing) => self.inner.is_over(standing, handle, stamp),
             None => Ok(false),
         }
@@ -263,13 +263,13 @@ impl RevocationView {
         stamp: Option<Stamp>,
         now: Timestamp,
     ) -> Result<bool> {
-        let standing = self.inner.known.standing_with_everything(stamp);
+        let standing = self.inner.known.status_with_everything(stamp);
         Ok(self.is_fresh(now) && self.inner.is_over(standing, handle, stamp)?)
     }
 
     /// Where it has read to, as the stamp of a login that begins there.
-    pub(crate) fn here(&self) -> Stamp {
-        self.inner.known.here()
+    pub(crate) fn applied_stamp(&self) -> Stamp {
+        self.inner.known.applied_stamp()
     }
 
     /// Whether it knows all that was said before the bound.
@@ -306,7 +306,7 @@ impl RevocationView {
         &self,
         handle: Handle,
         subject: &str,
-        life: u64,
+        life: Duration,
     ) -> Result<Revocation> {
         let subject = SubjectKey::of(subject);
         let now = clock::read(&*self.inner.settings.clock)?;
@@ -315,9 +315,10 @@ impl RevocationView {
         if is_another && self.inner.counts_too_many(subject, now) {
             return self.end_subject(subject).await;
         }
-        self.say(&[Fact::Login(handle)], life).await?;
+        self.append(&[Fact::Login(handle)], life).await?;
         if is_another {
-            self.inner.count(subject, now.saturating_add(life));
+            self.inner
+                .count(subject, now.saturating_add(life.as_secs()));
         }
         Ok(Revocation::Within(self.bound()))
     }
@@ -388,12 +389,12 @@ impl RevocationView {
     }
 
     async fn end(&self, fact: Fact) -> Result<Revocation> {
-        self.say(&[fact], self.inner.settings.longest).await?;
+        self.append(&[fact], self.max_lifetime()).await?;
         Ok(Revocation::Within(self.bound()))
     }
 
     /// Writes facts down for `life` seconds, and obeys them at once. Says where the last of them is.
-    pub(crate) async fn say(&self, facts: &[Fact], life: u64) -> Result<Stamp> {
+    pub(crate) async fn append(&self, facts: &[Fact], life: Duration) -> Result<Stamp> {
         let inner = &*self.inner;
         if inner.known.len() + facts.len() > inner.settings.capacity {
             return Err(Error::could_not("the revocation view is full", None));
@@ -460,7 +461,7 @@ impl RevocationView {
     /// # Errors
     ///
     /// *Unavailable* if the log could not answer, or is another one than the one that is followed.
-    pub(crate) async fn look(&self) -> Result<()> {
+    pub(crate) async fn read_to_end(&self) -> Result<()> {
         let inner = &*self.inner;
         let head = inner.known.head();
         let mut from = head;
@@ -589,7 +590,13 @@ impl RevocationView {
         let now = clock::read(&*inner.settings.clock)?;
         let longest = inner.settings.longest;
         let keys = inner.known.keys_until(now.saturating_add(longest / 2));
-        let draft = |key| Draft::new(Fact::Key(key), longest, &*inner.settings.entropy);
+        let draft = |key| {
+            Draft::new(
+                Fact::Key(key),
+                self.max_lifetime(),
+                &*inner.settings.entropy,
+            )
+        };
         let drafts = keys.into_iter().map(draft).collect::<Result<Vec<_>>>()?;
         if !drafts.is_empty() {
             inner.log.append_dyn(&drafts, now).await?;
@@ -636,14 +643,14 @@ impl Inner {
     }
 
     /// Whether a login so standing is over, whose row is in the store.
-    fn is_over(&self, standing: Standing, handle: Handle, stamp: Option<Stamp>) -> Result<bool> {
+    fn is_over(&self, standing: LoginStatus, handle: Handle, stamp: Option<Stamp>) -> Result<bool> {
         match standing {
-            Standing::Ended => Ok(true),
-            Standing::Misplaced { everything: true } => {
+            LoginStatus::Ended => Ok(true),
+            LoginStatus::LostStamp { everything: true } => {
                 self.misplace(handle);
                 Ok(true)
             }
-            Standing::Ahead { everything: true } => {
+            LoginStatus::UnreadStamp { everything: true } => {
                 if let Some(stamp) = stamp {
                     self.see(stamp);
                 }
@@ -704,7 +711,13 @@ impl Inner {
     fn fillers(&self, count: u64) -> Result<Vec<Draft>> {
         let count = count.min(PAGE as u64);
         (0..count)
-            .map(|_| Draft::new(Fact::Nothing, 1, &*self.settings.entropy))
+            .map(|_| {
+                Draft::new(
+                    Fact::Nothing,
+                    Duration::from_secs(1),
+                    &*self.settings.entropy,
+                )
+            })
             .collect()
     }
 
@@ -715,7 +728,13 @@ impl Inner {
         let longest = self.settings.longest;
         std::mem::take(&mut *misplaced)
             .into_iter()
-            .map(|handle| Draft::new(Fact::Login(handle), longest, &*self.settings.entropy))
+            .map(|handle| {
+                Draft::new(
+                    Fact::Login(handle),
+                    Duration::from_secs(longest),
+                    &*self.settings.entropy,
+                )
+            })
             .collect()
     }
 

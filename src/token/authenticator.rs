@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -546,7 +547,10 @@ where
         })?;
         match &self.revocations {
             _ if life == 0 => Ok(Revocation::Immediate),
-            Some(view) => view.end_login(handle, &subject, life).await,
+            Some(view) => {
+                view.end_login(handle, &subject, Duration::from_secs(life))
+                    .await
+            }
             None => Ok(Revocation::AtExpiry(deadline.into())),
         }
     }
@@ -617,7 +621,7 @@ where
             let _ = self.verify_now(presented.credential())?;
             // Boxed, as it is rare: with all of it in the future, each verification through the trait
             // took a tenth longer.
-            Box::pin(view.look()).await?;
+            Box::pin(view.read_to_end()).await?;
         }
         self.verify_now(presented.credential())
     }

@@ -298,7 +298,7 @@ impl<D> TokenBuilder<D> {
         };
         let longest = longest(&policy, foreign.as_ref());
         if let Some(view) = &self.revocations
-            && view.longest().as_secs() < longest
+            && view.max_lifetime().as_secs() < longest
         {
             return Err(Error::misuse(
                 "tokens would outlive the entries of the revocation view: configure the view with \

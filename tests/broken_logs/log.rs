@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use statewise::Result;
 use statewise::clock::Timestamp;
@@ -156,17 +157,17 @@ impl BrokenLog {
     fn put(&self, inner: &mut Inner, position: u64, draft: Draft, now: Timestamp) {
         let margin = match self.flaw {
             Flaw::NoMargin => 0,
-            _ => MARGIN,
+            _ => MARGIN.as_secs(),
         };
         let now = self.now(inner, now);
-        let until = now.saturating_add(draft.life.saturating_add(margin));
+        let until = now.saturating_add(draft.life.as_secs().saturating_add(margin));
         let place = match self.flaw {
             Flaw::CountsFromZero => position - 1,
             _ => position,
         };
         let mut entry = Entry::new(place, draft);
         if self.flaw == Flaw::Floating {
-            entry.life = entry.life as f64 as u64;
+            entry.life = Duration::from_secs(entry.life.as_secs() as f64 as u64);
         }
         inner.entries.insert(place, (entry, until));
         inner.mark = draft.nonce.mark();
@@ -265,7 +266,11 @@ impl RevocationLog for BrokenLog {
     async fn fence(&self, now: Timestamp) -> Result<()> {
         if self.flaw == Flaw::FenceAppends {
             let nonce = statewise::revocation::log::Nonce::from_bytes([0; 16]);
-            let fence = Draft::again(nonce, statewise::revocation::log::Fact::Nothing, 0);
+            let fence = Draft::again(
+                nonce,
+                statewise::revocation::log::Fact::Nothing,
+                Duration::ZERO,
+            );
             self.append(&[fence], now).await?;
         }
         Ok(())

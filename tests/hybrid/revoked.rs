@@ -77,7 +77,7 @@ impl Fleet {
 
     fn node(&self) -> Node {
         let view = RevocationView::builder(Arc::clone(&self.log))
-            .longest(seconds(ABSOLUTE))
+            .max_lifetime(seconds(ABSOLUTE))
             .bound(seconds(BOUND))
             .clock(self.clock.clone())
             .build()

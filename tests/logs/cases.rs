@@ -43,7 +43,7 @@ impl<L: RevocationLog> RevocationLog for Named<L> {
 /// So many facts that were never said before.
 pub(crate) fn facts(count: usize, life: u64) -> Vec<Draft> {
     let fact = |at: usize| Fact::Login(Handle::from_bytes([at as u8; 16]));
-    let draft = |at| Draft::new(fact(at), life, &SystemEntropy).unwrap();
+    let draft = |at| Draft::new(fact(at), Duration::from_secs(life), &SystemEntropy).unwrap();
     (0..count).map(draft).collect()
 }
 

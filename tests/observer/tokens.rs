@@ -13,7 +13,7 @@ use crate::notes::{Line, Notes, secret, tokens, tokens_for};
 
 pub(crate) fn view(log: &Arc<Line>, clock: &ManualClock) -> RevocationView {
     RevocationView::builder(Arc::clone(log))
-        .longest(Duration::from_secs(3600))
+        .max_lifetime(Duration::from_secs(3600))
         .bound(Duration::from_secs(5))
         .clock(clock.clone())
         .build()

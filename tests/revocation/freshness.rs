@@ -50,7 +50,7 @@ fn a_new_node_answers_nobody_before_it_has_caught_up() {
     }
     let _ = block_on(old.auth.revoke(&revoked)).unwrap();
     let view = RevocationView::builder(Arc::clone(&log))
-        .longest(LONGEST)
+        .max_lifetime(LONGEST)
         .accept_when_stale()
         .clock(old.clock.clone())
         .build()

@@ -268,7 +268,7 @@ fn a_connection_ends_when_its_node_cannot_know() {
 
     // One that has read nothing knows nothing, and neither does one without the time.
     let new = RevocationView::builder(Arc::clone(&log))
-        .longest(LONGEST)
+        .max_lifetime(LONGEST)
         .accept_when_stale()
         .clock(node.clock.clone())
         .build()

@@ -28,7 +28,7 @@ impl Node {
     ) -> Self {
         let clock = ManualClock::default();
         let view = RevocationView::builder(Arc::clone(log))
-            .longest(LONGEST)
+            .max_lifetime(LONGEST)
             .bound(BOUND)
             .clock(clock.clone());
         let view = configure(view).build().unwrap();

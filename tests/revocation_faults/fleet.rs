@@ -228,7 +228,7 @@ async fn node(
     store: &Arc<MemoryStore>,
 ) -> Node {
     let view = RevocationView::builder(site.log(socket).await)
-        .longest(LONGEST)
+        .max_lifetime(LONGEST)
         .bound(BOUND)
         .clock(clock.clone())
         .build()

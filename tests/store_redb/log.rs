@@ -111,7 +111,11 @@ mod shared_laws {
 fn draft(name: u64, life: u64) -> Draft {
     let mut nonce = [7; 16];
     nonce[8..].copy_from_slice(&name.to_be_bytes());
-    Draft::again(Nonce::from_bytes(nonce), Fact::Nothing, life)
+    Draft::again(
+        Nonce::from_bytes(nonce),
+        Fact::Nothing,
+        Duration::from_secs(life),
+    )
 }
 
 fn name(nonce: Nonce) -> u64 {
@@ -277,7 +281,7 @@ fn trims_a_little_at_a_time() {
     let log = device.open().log().unwrap();
     let many: Vec<_> = (0..1_000).map(|name| draft(name, 0)).collect();
     block_on(log.append(&many, NOW)).unwrap();
-    let later = NOW.saturating_add(MARGIN);
+    let later = NOW.saturating_add(MARGIN.as_secs());
     let mut first = 1;
     for count in [1, 0, 10] {
         block_on(log.append(&many[..count], later)).unwrap();
@@ -328,7 +332,7 @@ fn a_loss_of_power() {
         for name in 0..random.below(20) as u64 {
             last = block_on(log.append(&[draft(name, 0), draft(name, 0)], NOW)).unwrap();
         }
-        let later = NOW.saturating_add(MARGIN + random.below(2) as u64);
+        let later = NOW.saturating_add(MARGIN.as_secs() + random.below(2) as u64);
         last = block_on(log.append(&[draft(99, 9)], later)).unwrap_or(last);
         let left = device.after_power_loss(&mut random);
         let found = left.open().log().unwrap();
@@ -386,7 +390,7 @@ fn what_is_damaged_is_not_passed_over() {
             let appended = block_on(other.append(&drafts[..1], NOW)).unwrap();
             assert_eq!(appended.position(), 1);
             assert_eq!(block_on(other.read(0, 9, NOW)).unwrap().entries.len(), 1);
-            let later = NOW.saturating_add(9 + MARGIN);
+            let later = NOW.saturating_add(9 + MARGIN.as_secs());
             assert_eq!(block_on(other.append(&[], later)).unwrap(), appended);
             assert_eq!(block_on(other.read(0, 9, later)).unwrap().first, 2);
         }

@@ -75,7 +75,11 @@ fn draft(name: u8, life: u64) -> Draft {
     let fact = Fact::Everything {
         before: Some(u64::from(name)),
     };
-    Draft::again(Nonce::from_bytes([name; 16]), fact, life)
+    Draft::again(
+        Nonce::from_bytes([name; 16]),
+        fact,
+        Duration::from_secs(life),
+    )
 }
 
 fn drafts(names: impl IntoIterator<Item = u8>) -> Vec<Draft> {
@@ -226,7 +230,7 @@ fn trims_a_little_at_a_time() {
         for _ in 0..20 {
             log.append(&[draft(1, 0); 50], NOW).await.unwrap();
         }
-        let by = ((MARGIN + 1) * 1_000).to_string();
+        let by = ((MARGIN.as_secs() + 1) * 1_000).to_string();
         server.ask(&shift_log(log.prefix(), &by)).unwrap();
         let mut first = 1;
         for count in [1, 0, 10] {
@@ -379,7 +383,7 @@ fn a_server_that_takes_no_writes() {
         let set = |name: &str, value: &str| {
             server.ask(&["CONFIG", "SET", name, value]).unwrap();
         };
-        let by = ((MARGIN + 1) * 1_000).to_string();
+        let by = ((MARGIN.as_secs() + 1) * 1_000).to_string();
         for (name, refusing, taking) in
             [("min-replicas-to-write", "1", "0"), ("maxmemory", "1", "0")]
         {

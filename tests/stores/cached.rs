@@ -31,7 +31,7 @@ impl<F: StoreFixture> StoreFixture for Cached<F> {
 
     async fn open(&self) -> Self::Store {
         let view = RevocationView::builder(MemoryLog::new().expect("random bytes"))
-            .longest(Duration::MAX)
+            .max_lifetime(Duration::MAX)
             .clock(self.clock.clone())
             .build()
             .expect("a view");

@@ -157,7 +157,7 @@ pub fn router() -> Result<Router> {
 
 fn view(clock: &DemoClock) -> Result<RevocationView> {
     RevocationView::builder(MemoryLog::new()?)
-        .longest(Duration::from_secs(24 * 3600))
+        .max_lifetime(Duration::from_secs(24 * 3600))
         .clock(clock.clone())
         .build()
 }

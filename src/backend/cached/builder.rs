@@ -82,7 +82,7 @@ impl<S: SessionStore> CachedBuilder<S> {
     /// view was given; no room for copies or loads.
     pub fn build(self) -> Result<CachedStore<S>> {
         let max_age = whole_seconds("age of a cached session", self.max_age)?;
-        if self.view.longest() < self.max_age {
+        if self.view.max_lifetime() < self.max_age {
             return Err(Error::misuse(
                 "cached sessions would outlive what the revocation view keeps of them: give it \
                  their maximum age as its longest",

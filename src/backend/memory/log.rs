@@ -141,7 +141,7 @@ impl RevocationLog for MemoryLog {
         }
         for draft in facts {
             let entry = Entry::new(inner.head().position() + 1, *draft);
-            let until = now.saturating_add(draft.life.saturating_add(MARGIN));
+            let until = now.saturating_add(draft.life.saturating_add(MARGIN).as_secs());
             inner.entries.push_back((entry, until));
             inner.mark = entry.nonce.mark();
         }

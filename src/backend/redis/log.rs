@@ -5,6 +5,7 @@ mod reply;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::Value;
 use redis::aio::ConnectionLike;
@@ -114,8 +115,11 @@ where
 }
 
 /// Returns how long the server keeps an entry, within the range of its numbers.
-fn milliseconds(life: u64) -> u64 {
-    let seconds = life.saturating_add(MARGIN).min(Timestamp::MAX.unix());
+fn milliseconds(life: Duration) -> u64 {
+    let seconds = life
+        .saturating_add(MARGIN)
+        .as_secs()
+        .min(Timestamp::MAX.unix());
     seconds * 1000
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod statements;
 pub(crate) mod tables;
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::entropy::{self, SystemEntropy};
@@ -53,8 +54,11 @@ pub(crate) fn window(appended: usize) -> i64 {
 }
 
 /// Seconds for which an entry stays.
-pub(crate) fn stay(life: u64) -> i64 {
+pub(crate) fn stay(life: Duration) -> i64 {
     // No time is later than the latest: a sum of two fits.
-    let seconds = life.saturating_add(MARGIN).min(Timestamp::MAX.unix());
+    let seconds = life
+        .saturating_add(MARGIN)
+        .as_secs()
+        .min(Timestamp::MAX.unix());
     seconds.cast_signed()
 }

@@ -196,7 +196,12 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     async fn tell(&self, ended: &[Fact]) -> Revocation {
         match self.access.revocations() {
             // What is still signed for one of them says a time from before its row was removed.
-            Some(view) => self.told(view, &view.say(ended, self.access.lifetime()).await),
+            Some(view) => self.told(
+                view,
+                &view
+                    .append(ended, Duration::from_secs(self.access.lifetime()))
+                    .await,
+            ),
             None => self.remainder(),
         }
     }
@@ -228,7 +233,7 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
 
     /// Tells all nodes that a login has ended.
     async fn tell_of(&self, handle: Handle, subject: &str) -> Revocation {
-        let life = self.access.lifetime();
+        let life = Duration::from_secs(self.access.lifetime());
         match self.access.revocations() {
             Some(view) => self.told(view, &view.end_login(handle, subject, life).await),
             None => self.remainder(),
@@ -505,7 +510,7 @@ where
             subject: SubjectKey::of(subject),
             before: None,
         };
-        let stamp = view.say(&[fact], view.longest().as_secs()).await?;
+        let stamp = view.append(&[fact], view.max_lifetime()).await?;
         let (late, now) = (Scope::all().before(stamp), self.logins.now()?);
         let _ = self.store().remove_subject(subject, late, now).await?;
         Ok(self.bound(view))

@@ -7,6 +7,7 @@ use crate::revocation::log::{Draft, Fact, MARGIN, Page, RevocationLog};
 use crate::testkit::log_fixture::LogFixture;
 use crate::testkit::log_laws::world::{LONG, World, draft, drafts, names};
 
+const MARGIN_SECS: u64 = MARGIN.as_secs();
 /// Seconds that may pass while a law runs, on a clock of the log's own.
 const SLACK: u64 = 50;
 /// Appends after which whatever may go is gone, if each takes away a little more than it adds.
@@ -14,7 +15,7 @@ const ROUNDS: u64 = 100;
 
 /// The last moment, counted from when it was appended, at which an entry must still be there.
 fn stays<F: LogFixture>(life: u64) -> u64 {
-    life + MARGIN - if F::OWN_CLOCK { SLACK } else { 1 }
+    life + MARGIN_SECS - if F::OWN_CLOCK { SLACK } else { 1 }
 }
 
 /// An entry stays for its life and the margin, and goes some appends later, from the front only: a
@@ -56,19 +57,21 @@ pub async fn log_05_nothing_goes_early<F: LogFixture>(fixture: &F) {
     assert_eq!(there(&world).await, 1, "one went early");
 
     // The first two may go, and the third one keeps the others.
-    world.advance(100 + MARGIN + 1 - stays::<F>(100)).await;
+    world.advance(100 + MARGIN_SECS + 1 - stays::<F>(100)).await;
     let mut rounds = 0;
     while there(&world).await < 3 {
         rounds += 1;
         assert!(rounds < ROUNDS, "it does not go");
         world.append(&[draft(next(), LONG)]).await;
     }
-    world.advance(stays::<F>(500) - (100 + MARGIN + 1)).await;
+    world
+        .advance(stays::<F>(500) - (100 + MARGIN_SECS + 1))
+        .await;
     for _ in 0..4 {
         world.append(&[draft(next(), LONG)]).await;
         assert_eq!(there(&world).await, 3, "one went early");
     }
-    world.advance(500 + MARGIN + 1 - stays::<F>(500)).await;
+    world.advance(500 + MARGIN_SECS + 1 - stays::<F>(500)).await;
     let mut rounds = 0;
     while there(&world).await < 6 {
         rounds += 1;
@@ -81,7 +84,7 @@ pub async fn log_05_nothing_goes_early<F: LogFixture>(fixture: &F) {
     let mut many = World::open(fixture).await;
     let short: Vec<_> = (1..=200).map(|name| draft(name, 1)).collect();
     many.append(&short).await;
-    many.advance(1 + MARGIN + 1).await;
+    many.advance(1 + MARGIN_SECS + 1).await;
     for name in 201..=400 {
         many.append(&[draft(name, LONG)]).await;
     }
@@ -101,7 +104,7 @@ pub async fn log_06_goes_on_when_all_is_gone<F: LogFixture>(fixture: &F) {
         let appended = world.append(&appended).await;
         assert_eq!(appended.position(), place + 2);
         assert_eq!(appended.incarnation(), beginning.incarnation());
-        world.advance(1 + MARGIN + 1).await;
+        world.advance(1 + MARGIN_SECS + 1).await;
         assert_eq!(world.head().await, appended, "round {round}");
         // An append of nothing may take away all that has had its time.
         for _ in 0..3 {
@@ -148,7 +151,7 @@ pub async fn log_14_what_has_had_its_time_says_nothing<F: LogFixture>(fixture: &
     world.advance(stays::<F>(100)).await;
     let page = world.all().await;
     assert_eq!(facts(&page)[..2], expected([false; 4])[..2], "said no more");
-    world.advance(100 + MARGIN + 1 - stays::<F>(100)).await;
+    world.advance(100 + MARGIN_SECS + 1 - stays::<F>(100)).await;
     for node in [Arc::clone(&world.log), world.again().await] {
         let page = node.read(1, 9, world.now()).await.expect("a page");
         assert_eq!(facts(&page), expected([false, true, true, false]));
@@ -176,7 +179,7 @@ pub async fn log_13_goes_by_its_own_clock<F: LogFixture>(fixture: &F) {
         let page = world.log.read(1, 9, Timestamp::MAX).await;
         assert_eq!(page.expect("a page").first, 1, "by a caller's clock");
     }
-    world.advance(100 + MARGIN + 1).await;
+    world.advance(100 + MARGIN_SECS + 1).await;
     for name in 7..=10 {
         let appended = world.log.append(&[draft(name, LONG)], Timestamp::MIN).await;
         appended.expect("it takes entries");

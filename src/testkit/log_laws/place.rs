@@ -1,5 +1,7 @@
 //! Where entries stand, and what they say.
 
+use std::time::Duration;
+
 use crate::login::handle::Handle;
 use crate::revocation::log::{Draft, Entry, Fact, KeyId, Nonce, RevocationLog, SubjectKey};
 use crate::testkit::log_fixture::LogFixture;
@@ -177,7 +179,8 @@ pub async fn log_07_facts_come_back_to_the_bit<F: LogFixture>(fixture: &F) {
         .map(|(at, fact)| {
             let byte = bytes[at % bytes.len()];
             let nonce = Nonce::from_bytes([byte; 16]);
-            Draft::again(nonce, fact, numbers[at % numbers.len()])
+            let life = Duration::from_secs(numbers[at % numbers.len()]);
+            Draft::again(nonce, fact, life)
         })
         .collect();
     let half = drafts.len() / 2;

@@ -5,6 +5,8 @@ use ::redb::{
     WriteTransaction,
 };
 
+use std::time::Duration;
+
 use crate::backend::redb::engine::Engine;
 use crate::backend::redb::failure;
 pub(crate) use crate::backend::redb::tables::Judged;
@@ -70,7 +72,7 @@ fn encode(draft: Draft, until: Timestamp) -> [u8; ENTRY] {
     let mut entry = [0; ENTRY];
     entry[..16].copy_from_slice(draft.nonce.as_bytes());
     entry[16..42].copy_from_slice(&draft.fact.to_bytes());
-    entry[42..50].copy_from_slice(&draft.life.to_be_bytes());
+    entry[42..50].copy_from_slice(&draft.life.as_secs().to_be_bytes());
     entry[50..].copy_from_slice(&until.unix().to_be_bytes());
     entry
 }
@@ -82,7 +84,7 @@ fn decode(position: u64, bytes: &[u8; ENTRY], now: Timestamp) -> Option<Entry> {
     let draft = Draft::again(
         Nonce::from_bytes(*nonce),
         Fact::from_bytes(fact)?,
-        u64::from_be_bytes(*life),
+        Duration::from_secs(u64::from_be_bytes(*life)),
     );
     let entry = Entry::new(position, draft);
     Some(if until(bytes) <= now {
@@ -199,7 +201,7 @@ impl<'t> Tables<'t> {
     ) -> std::result::Result<(), Cause> {
         own.last += 1;
         own.nonce = *draft.nonce.as_bytes();
-        let until = now.saturating_add(draft.life.saturating_add(MARGIN));
+        let until = now.saturating_add(draft.life.saturating_add(MARGIN).as_secs());
         self.entries.insert(own.last, &encode(draft, until))?;
         Ok(())
     }

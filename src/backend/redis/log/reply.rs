@@ -1,5 +1,7 @@
 //! Entries of a log as the server has them, and the answers of its scripts.
 
+use std::time::Duration;
+
 use redis::Value;
 
 use crate::backend::redis::link::{bytes, items, unexpected};
@@ -16,7 +18,7 @@ pub(crate) fn encode(draft: Draft) -> [u8; ENTRY_BYTES] {
     let mut entry = [0; ENTRY_BYTES];
     entry[..16].copy_from_slice(draft.nonce.as_bytes());
     entry[16..16 + FACT_BYTES].copy_from_slice(&draft.fact.to_bytes());
-    entry[16 + FACT_BYTES..].copy_from_slice(&draft.life.to_be_bytes());
+    entry[16 + FACT_BYTES..].copy_from_slice(&draft.life.as_secs().to_be_bytes());
     entry
 }
 
@@ -29,7 +31,7 @@ fn decode(position: u64, entry: &[u8]) -> Option<Entry> {
     let draft = Draft::again(
         Nonce::from_bytes(*nonce),
         Fact::from_bytes(fact)?,
-        u64::from_be_bytes(*life),
+        Duration::from_secs(u64::from_be_bytes(*life)),
     );
     Some(Entry::new(position, draft))
 }

@@ -111,7 +111,7 @@ impl Append<'_> {
                 Value::Number(at),
                 Value::Bytes(draft.nonce.as_bytes()),
                 Value::Bytes(fact),
-                Value::Number(draft.life.cast_signed()),
+                Value::Number(draft.life.as_secs().cast_signed()),
                 Value::Number(now + stay(draft.life)),
             ]);
         }

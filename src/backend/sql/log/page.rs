@@ -1,5 +1,7 @@
 //! What was read of a log, checked.
 
+use std::time::Duration;
+
 use crate::error::{Error, Result};
 use crate::login::stamp::Stamp;
 use crate::revocation::fact::{Draft, Entry, Fact, Nonce};
@@ -57,7 +59,11 @@ fn entry(found: &Found<'_>) -> Option<Entry> {
     let nonce = Nonce::from_bytes(found.nonce.try_into().ok()?);
     let fact = Fact::from_bytes(found.fact.try_into().ok()?)?;
     let position = u64::try_from(found.position).ok()?;
-    let draft = Draft::again(nonce, fact, found.number.cast_unsigned());
+    let draft = Draft::again(
+        nonce,
+        fact,
+        Duration::from_secs(found.number.cast_unsigned()),
+    );
     (found.is_entry == 1).then_some(Entry::new(position, draft))
 }
 

@@ -48,7 +48,7 @@ pub use builder::PostgresLogBuilder;
 /// let log = PostgresLog::sqlx(pool).build()?;
 /// log.migrate().await?;
 /// log.require_durable().await?;
-/// let view = RevocationView::builder(log).longest(Duration::from_secs(24 * 3600)).build()?;
+/// let view = RevocationView::builder(log).max_lifetime(Duration::from_secs(24 * 3600)).build()?;
 /// # Ok(())
 /// # }
 /// ```
@@ -183,7 +183,7 @@ impl<L: Link> RevocationLog for PostgresLog<L> {
         };
         let bytes: Vec<_> = facts.iter().map(|draft| draft.fact.to_bytes()).collect();
         let nonces = facts.iter().map(|draft| &draft.nonce.as_bytes()[..]);
-        let lives = facts.iter().map(|draft| draft.life.cast_signed());
+        let lives = facts.iter().map(|draft| draft.life.as_secs().cast_signed());
         let stays = facts.iter().map(|draft| stay(draft.life));
         let values = [
             Value::Many(nonces.collect()),

@@ -86,7 +86,7 @@ const DIALECT: Dialect = Dialect {
 /// let log = SqliteLog::sqlx(pool).build()?;
 /// log.migrate().await?;
 /// log.require_durable().await?;
-/// let view = RevocationView::builder(log).longest(Duration::from_secs(24 * 3600)).build()?;
+/// let view = RevocationView::builder(log).max_lifetime(Duration::from_secs(24 * 3600)).build()?;
 /// # Ok(view)
 /// # }
 /// ```
