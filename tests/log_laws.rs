@@ -1,10 +1,10 @@
-//! The laws of a revocation log, on the one that comes with the crate.
+//! Runs the laws of a revocation log against the memory log.
 
 mod memory {
     statewise::testkit::revocation_log_laws!(statewise::testkit::MemoryLogFixture);
 }
 
-/// The same through the type-erased form.
+/// The same through the type-erased twin.
 mod memory_erased {
     use statewise::testkit::{ErasedLogFixture, MemoryLogFixture};
 

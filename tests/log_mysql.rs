@@ -1,4 +1,4 @@
-//! The laws of a revocation log, and what is more to say of it, on MariaDB.
+//! Runs the laws of a revocation log, and further tests, against MariaDB.
 
 #![cfg(feature = "sqlx-mysql")]
 #![allow(

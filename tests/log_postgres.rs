@@ -1,4 +1,4 @@
-//! The laws of a revocation log, and what is more to say of it, on Postgres by both clients.
+//! Runs the laws of a revocation log, and further tests, against Postgres with both clients.
 
 #![cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 #![allow(

@@ -1,4 +1,4 @@
-//! The laws of a revocation log, and what is more to say of it, on SQLite.
+//! Runs the laws of a revocation log, and further tests, against SQLite.
 
 #![cfg(feature = "sqlx-sqlite")]
 #![allow(

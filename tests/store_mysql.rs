@@ -1,4 +1,4 @@
-//! The laws, and what is more to say of them, on MariaDB.
+//! Runs the laws of a store, and further tests, against MariaDB.
 
 #![cfg(feature = "sqlx-mysql")]
 #![allow(

@@ -1,4 +1,4 @@
-//! The laws on Postgres, by both clients, and what shows only on a real server.
+//! Runs the laws of a store against Postgres with both clients, and tests that need a real server.
 
 #![cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 #![allow(
@@ -47,7 +47,7 @@ mod sqlx_cached {
     );
 }
 
-/// Likewise.
+/// With copies in the memory of the node.
 #[cfg(feature = "tokio-postgres")]
 mod tokio_postgres_cached {
     statewise::testkit::session_store_laws!(
@@ -56,7 +56,7 @@ mod tokio_postgres_cached {
     );
 }
 
-/// With an upkeep that flushes now and then, so that uses are noted behind the read.
+/// With a running upkeep, so that uses are written behind the read.
 #[cfg(feature = "sqlx-postgres")]
 mod sqlx_behind {
     statewise::testkit::session_store_laws!(

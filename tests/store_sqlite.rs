@@ -1,4 +1,4 @@
-//! The laws, and what is more to say of them, on SQLite: a file in a temporary folder.
+//! Runs the laws of a store, and further tests, against SQLite in a temporary folder.
 
 #![cfg(feature = "sqlx-sqlite")]
 #![allow(

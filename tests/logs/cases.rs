@@ -1,4 +1,4 @@
-//! What is asked of every log in an SQL database, and the facts for it.
+//! Tests for every log in an SQL database, and facts for them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ impl<L: RevocationLog> RevocationLog for Named<L> {
     }
 }
 
-/// So many facts that were never said before.
+/// Returns that many distinct facts.
 pub(crate) fn facts(count: usize, life: u64) -> Vec<Draft> {
     let fact = |at: usize| Fact::Login(Handle::from_bytes([at as u8; 16]));
     let draft = |at| Draft::new(fact(at), Duration::from_secs(life), &SystemEntropy).unwrap();
@@ -63,7 +63,7 @@ pub(crate) fn assert_unavailable<T: std::fmt::Debug>(what: &str, answer: &Result
 }
 
 #[allow(dead_code, reason = "there is no server to SQLite")]
-/// No act says anything else than *unavailable*, and each says it soon.
+/// Asserts that every call answers *unavailable*, and quickly.
 pub(crate) async fn all_unavailable<L: RevocationLog>(log: &Arc<L>, deadline: Duration) {
     type Act = BoxFuture<'static, Result<()>>;
 
@@ -96,7 +96,7 @@ pub(crate) async fn all_unavailable<L: RevocationLog>(log: &Arc<L>, deadline: Du
     );
 }
 
-/// Asks until there is an answer, as a node does that was told to come back.
+/// Repeats a call until it succeeds, as a node does after *unavailable*.
 pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -108,7 +108,7 @@ pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T>) -> T {
     }
 }
 
-/// Everything that was acknowledged is there, at its place.
+/// Asserts that every acknowledged entry is present at its position.
 pub(crate) async fn holds(log: &impl RevocationLog, said: &[(Vec<Draft>, Stamp)]) {
     let page = all(log).await;
     for (facts, stamp) in said {
@@ -121,16 +121,16 @@ pub(crate) async fn holds(log: &impl RevocationLog, said: &[(Vec<Draft>, Stamp)]
     }
 }
 
-/// Appends that meet when everything has had its time: each may let go of what was there before,
-/// and none of what another one has just said. Rejects a first position that is computed from
-/// what a statement saw before it waited.
+/// Concurrent appends after everything has expired. Each may remove older entries, but none that
+/// another append just added. Rejects a log that computes its first position from a statement that
+/// ran before it waited for the lock.
 pub(crate) async fn nothing_new_is_let_go<L: RevocationLog>(
     logs: [Arc<L>; 2],
     expire: impl AsyncFn(),
 ) {
     let mut later = now();
     for round in 0..25 {
-        // All that is there goes at the next append.
+        // The next append removes all of these.
         expire().await;
         later = later.saturating_add(100_000);
         let mut tasks = Vec::new();
@@ -154,8 +154,8 @@ pub(crate) async fn nothing_new_is_let_go<L: RevocationLog>(
     }
 }
 
-/// A log that lost its data begins anew, as another one; one that lost its head forgets the rest.
-/// `sql` runs a statement in which `{log}` and `{head}` stand for the tables.
+/// A log that lost its data starts a new incarnation. A log that lost its head row drops its
+/// entries. `sql` runs a statement; `{log}` and `{head}` stand for the tables.
 pub(crate) async fn begins_anew<L: RevocationLog>(log: &L, sql: impl AsyncFn(&str)) {
     let mut seen = vec![append(log, &facts(5, 1_000)).await.incarnation()];
     for (lost, appended) in [
@@ -179,8 +179,8 @@ pub(crate) async fn begins_anew<L: RevocationLog>(log: &L, sql: impl AsyncFn(&st
     }
 }
 
-/// What does not decode, and what somebody has taken out, is not passed over. `bytes` spells a
-/// number of bytes.
+/// A reader does not skip undecodable or deleted entries. `bytes` spells a number of bytes in the
+/// dialect.
 pub(crate) async fn damage_is_unavailable<L: RevocationLog>(
     log: &L,
     sql: impl AsyncFn(&str),
@@ -196,7 +196,7 @@ pub(crate) async fn damage_is_unavailable<L: RevocationLog>(
     assert_unavailable("unknown fact", &read(1, 100).await);
     assert_unavailable("unknown fact", &read(3, 1).await);
     assert_eq!(read(4, 100).await.unwrap().entries.len(), 3);
-    // One more is read than was asked for.
+    // The store reads one entry more than requested.
     assert_eq!(read(1, 1).await.unwrap().entries.len(), 1);
     sql(&restore(bytes(&good))).await;
     assert_eq!(read(1, 100).await.unwrap().entries.len(), 6);

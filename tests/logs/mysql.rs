@@ -1,4 +1,4 @@
-//! One MariaDB for all tests of the binary, and tables of its own for each log.
+//! One MariaDB for all tests of the binary, and separate tables for each log.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,7 +22,7 @@ struct Shared {
     pools: [MySqlPool; 2],
 }
 
-/// `None` after a printed reason: there is no such server on this machine.
+/// `None`, after printing the reason, if this machine has no such server.
 fn shared() -> Option<&'static Shared> {
     static SHARED: OnceLock<Option<Shared>> = OnceLock::new();
     let start = || {
@@ -33,7 +33,7 @@ fn shared() -> Option<&'static Shared> {
     SHARED.get_or_init(start).as_ref()
 }
 
-/// A pool that connects when it is asked to.
+/// A pool that connects on demand.
 fn pool(server: &MariaDb, connections: u32) -> MySqlPool {
     let _runtime = runtime::runtime().enter();
     MySqlPoolOptions::new()
@@ -44,13 +44,13 @@ fn pool(server: &MariaDb, connections: u32) -> MySqlPool {
         .unwrap()
 }
 
-/// A name that no other test has.
+/// A name that no other test uses.
 fn table() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("ended_{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A log that waits as long as a busy machine needs.
+/// A log with a deadline that suits a busy machine.
 fn log(pool: &MySqlPool, table: &str) -> MySqlLog {
     let builder = MySqlLog::sqlx(pool.clone()).table(table);
     builder.deadline(Duration::from_secs(60)).build().unwrap()
@@ -70,7 +70,7 @@ fn with_server(test: impl AsyncFnOnce(&'static Shared)) {
     }
 }
 
-/// Opens tables of its own for each log; every other node has the other pool.
+/// Opens separate tables for each log; every other node uses the other pool.
 struct Tables;
 
 impl Tables {
@@ -92,7 +92,7 @@ impl LogFixture for Tables {
 
     async fn open(&self) -> Self::Log {
         let node = Self::node(table());
-        // The log begins at its first use.
+        // The log is created at its first use.
         let schema = mysql::log_schema(&node.table).unwrap();
         sql(&shared().unwrap().pools[0], &node.table, &schema).await;
         node
@@ -132,7 +132,7 @@ mod laws {
 #[test]
 fn what_a_killed_server_acknowledged_is_there() {
     block_on(async {
-        // It syncs, as it does by default.
+        // The server syncs, as by default.
         let Some(server) = MariaDb::with(&[]) else {
             return;
         };
@@ -177,7 +177,7 @@ fn a_paused_server_is_unavailable_within_the_deadline() {
         cases::all_unavailable(&log, deadline).await;
         server.resume();
         let page = patiently(async || log.read(1, 9, now()).await).await;
-        // What was given up is there or not, and nothing else is.
+        // A dropped append is present or not; nothing else is.
         assert!([3, 5].contains(&page.entries.len()));
         patiently(async || log.append(&facts(1, 9), now()).await).await;
     });
@@ -246,7 +246,7 @@ fn damage_is_unavailable() {
     });
 }
 
-/// A transaction of somebody else that holds the row that counts.
+/// A foreign transaction that locks the head row.
 #[test]
 fn a_lock_that_is_held_makes_it_unavailable() {
     with_server(async |shared| {
@@ -267,7 +267,7 @@ fn a_lock_that_is_held_makes_it_unavailable() {
         let append = log.append(&facts(1, 9), now()).await;
         cases::assert_unavailable("append", &append);
         cases::assert_unavailable("fence", &log.fence(now()).await);
-        // Who reads does not wait.
+        // Readers do not wait.
         let head = patiently(async || log.head(now()).await).await;
         assert_eq!(head.position(), 0);
         holding.rollback().await.unwrap();
@@ -275,7 +275,7 @@ fn a_lock_that_is_held_makes_it_unavailable() {
     });
 }
 
-/// A server that was deposed answers nothing, whatever its user may do there.
+/// A deposed primary answers nothing, even to a user with all rights.
 #[test]
 fn a_server_that_only_reads_is_unavailable() {
     block_on(async {
@@ -293,7 +293,7 @@ fn a_server_that_only_reads_is_unavailable() {
     });
 }
 
-/// Appends of many nodes under each level of isolation that a connection may come with.
+/// Appends of many nodes under each isolation level that a connection may have.
 #[test]
 fn races_are_no_outage_whatever_the_default_isolation() {
     with_server(async |shared| {

@@ -1,4 +1,4 @@
-//! One Postgres for all tests of the binary, and tables of its own for each log.
+//! One Postgres for all tests of the binary, and separate tables for each log.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,7 +22,7 @@ use super::support::servers::postgres::Postgres;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One server for the laws; it ends with the process.
+/// The server of the laws. It ends with the process.
 static SERVER: LazyLock<Option<Postgres>> = LazyLock::new(Postgres::start);
 /// The pools of two nodes.
 static POOLS: LazyLock<[PgPool; 2]> = LazyLock::new(|| [pool(server(), 8), pool(server(), 8)]);
@@ -38,7 +38,7 @@ fn if_served(test: impl Future<Output = ()>) {
     }
 }
 
-/// A pool that connects when it is asked to.
+/// A pool that connects on demand.
 fn pool(server: &Postgres, connections: u32) -> PgPool {
     pool_with(server, connections, &[])
 }
@@ -66,7 +66,7 @@ async fn client_of(server: &Postgres) -> io::Result<Arc<Client>> {
     Ok(Arc::new(client))
 }
 
-/// A name that no other test has.
+/// A name that no other test uses.
 fn table() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("ended_{}", COUNT.fetch_add(1, Ordering::Relaxed))
@@ -84,7 +84,7 @@ fn pipelined(server: &'static Postgres, table: &str, deadline: Duration) -> Post
 
 type Log = Arc<dyn DynRevocationLog>;
 
-/// A log by each of the clients, on one table that is there.
+/// A log with each client, on one existing table.
 async fn both(server: &'static Postgres, table: &str, deadline: Duration) -> [Log; 2] {
     let pool = pool(server, 8);
     by_sqlx(&pool, table, PATIENCE).migrate().await.unwrap();
@@ -106,7 +106,7 @@ async fn expire(table: &str, seconds: u64) {
     sql(&POOLS[0], table, &shift).await;
 }
 
-/// A table without its row that counts: the log begins at its first use.
+/// A table without its head row: the log is created at its first use.
 async fn unused() -> String {
     let table = table();
     let schema = postgres::log_schema(&table).unwrap();
@@ -114,7 +114,7 @@ async fn unused() -> String {
     table
 }
 
-/// Every other node has the other pool.
+/// Every other node uses the other pool.
 struct BySqlx;
 
 impl LogFixture for BySqlx {
@@ -148,7 +148,7 @@ impl LogFixture for BySqlx {
     }
 }
 
-/// Every node has connections of its own.
+/// Every node has its own connections.
 struct ByPipelined;
 
 impl LogFixture for ByPipelined {
@@ -195,7 +195,7 @@ mod laws_pipelined {
 #[test]
 fn what_a_killed_server_acknowledged_is_there() {
     block_on(async {
-        // It syncs, as it does by default.
+        // The server syncs, as by default.
         let Some(server) = Postgres::with(&[]) else {
             return;
         };
@@ -245,7 +245,7 @@ fn a_paused_server_is_unavailable_within_the_deadline() {
             cases::all_unavailable(&log, deadline).await;
             server.resume();
             let head = patiently(async || log.head(now()).await).await;
-            // What was given up is there or not, and nothing else is.
+            // A dropped append is present or not; nothing else is.
             assert!([0, 2].contains(&(head.position() - before.position())));
             patiently(async || log.append(&facts(1, 9), now()).await).await;
         }
@@ -324,14 +324,14 @@ fn damage_is_unavailable() {
             let run = async |statement: &str| sql(&POOLS[0], &table, statement).await;
             run("DELETE FROM {head}").await;
             append(log, &facts(2, 1_000)).await;
-            // A type of another length.
+            // A type of a different length.
             run("UPDATE {log} SET fact = '\\x01' WHERE position = 1").await;
             cases::assert_unavailable("short", &log.read(1, 9, now()).await);
         }
     });
 }
 
-/// A transaction of somebody else that holds the row that counts.
+/// A foreign transaction that locks the head row.
 #[test]
 fn a_lock_that_is_held_makes_it_unavailable() {
     if_served(async {
@@ -347,7 +347,7 @@ fn a_lock_that_is_held_makes_it_unavailable() {
             let append = log.append(&facts(1, 9), now()).await;
             cases::assert_unavailable("append", &append);
             cases::assert_unavailable("fence", &log.fence(now()).await);
-            // Who reads does not wait.
+            // Readers do not wait.
             patiently(async || log.head(now()).await).await;
             holding.rollback().await.unwrap();
             patiently(async || log.append(&facts(1, 9), now()).await).await;
@@ -355,7 +355,7 @@ fn a_lock_that_is_held_makes_it_unavailable() {
     });
 }
 
-/// A server that follows another one answers nothing: what it knows is of before.
+/// A standby answers nothing, because its data may be outdated.
 #[test]
 fn a_replica_is_unavailable() {
     block_on(async {
@@ -371,7 +371,7 @@ fn a_replica_is_unavailable() {
         server.restart();
         let pool = pool(server, 2);
         let begun = std::time::Instant::now();
-        // Its rows can be read there.
+        // The standby can read the rows.
         while let Err(error) = sqlx::raw_sql("SELECT position FROM statewise_revocations_head")
             .fetch_one(&pool)
             .await
@@ -386,7 +386,7 @@ fn a_replica_is_unavailable() {
     });
 }
 
-/// Appends of many nodes under each level of isolation that a connection may come with.
+/// Appends of many nodes under each isolation level that a connection may have.
 #[test]
 fn races_are_no_outage_whatever_the_default_isolation() {
     if_served(async {
@@ -429,7 +429,7 @@ fn names_that_could_escape_are_refused() {
     });
 }
 
-/// The public schema is the one that the log works on; words that are reserved are names.
+/// The public schema text creates the table that the log uses; reserved words are valid names.
 #[test]
 fn works_on_the_public_schema_and_under_any_name() {
     if_served(async {

@@ -1,4 +1,4 @@
-//! A file for each log.
+//! One file for each log.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use statewise::testkit::LogFixture;
 use super::cases::{self, HOSTILE, Named, all, append, facts, holds};
 use super::runtime::{block_on, spread};
 
-/// A folder that is removed when it is dropped.
+/// A folder that is removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -65,14 +65,14 @@ async fn sql(pool: &SqlitePool, statement: &str) {
     statement.execute(pool).await.unwrap();
 }
 
-/// Opens a file of its own for each log, and another pool for each node.
+/// Opens a new file for each log, and another pool for each node.
 #[derive(Default)]
 struct Files(Mutex<Vec<Folder>>);
 
 impl Files {
     async fn node(&self, file: String) -> Named<SqliteLog> {
         let pool = pool(PathBuf::from(&file), SqliteSynchronous::Off).await;
-        // The log begins at its first use.
+        // The log is created at its first use.
         sqlx::raw_sql(sqlite::LOG_SCHEMA)
             .execute(&pool)
             .await
@@ -111,7 +111,7 @@ mod laws {
     statewise::testkit::revocation_log_laws!(Files::default(), block_on = block_on);
 }
 
-/// A log in a folder, durable.
+/// A durable log in a folder.
 async fn fresh() -> (Folder, SqlitePool, SqliteLog) {
     let folder = Folder::new();
     let pool = pool(folder.file(), SqliteSynchronous::Full).await;
@@ -144,7 +144,7 @@ fn what_was_acknowledged_is_there_when_it_is_opened_again() {
 fn nodes_migrate_at_once_and_again() {
     block_on(async {
         let folder = Folder::new();
-        // In write-ahead mode from here on.
+        // The file is in WAL mode from here on.
         let _first = pool(folder.file(), SqliteSynchronous::Off).await;
         let mut tasks = Vec::new();
         for _ in 0..8 {
@@ -225,7 +225,7 @@ fn damage_is_unavailable() {
     });
 }
 
-/// Another process that writes and does not end.
+/// Another process that keeps a write transaction open.
 #[test]
 fn a_database_that_is_held_is_unavailable_and_no_more() {
     block_on(async {
@@ -240,7 +240,7 @@ fn a_database_that_is_held_is_unavailable_and_no_more() {
         let append = log.append(&facts(1, 9), cases::now()).await;
         cases::assert_unavailable("append", &append);
         cases::assert_unavailable("fence", &log.fence(cases::now()).await);
-        // Who reads is not in the way of who writes.
+        // Readers do not block writers.
         let head = cases::patiently(async || log.head(cases::now()).await).await;
         assert_eq!(head, stamp);
         writing.rollback().await.unwrap();

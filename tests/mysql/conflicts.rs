@@ -1,4 +1,4 @@
-//! What the server undoes for somebody else's sake is done again.
+//! The store repeats transactions that the server rolls back because of other transactions.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,9 +27,9 @@ async fn sql(connection: &mut MySqlConnection, text: String) {
     done.await.unwrap();
 }
 
-/// Transactions that wait for a lock in a statement that begins like this.
+/// Counts transactions that wait for a lock in a statement with this beginning.
 async fn waiting(shared: &Shared, statement: &str) -> Vec<String> {
-    // The server looks anew only if nobody has asked for a tenth of a second.
+    // The server refreshes this table only if it was not read for 100 ms.
     static ONE_ASKS: Mutex<()> = Mutex::const_new(());
     let _one = ONE_ASKS.lock().await;
     tokio::time::sleep(Duration::from_millis(120)).await;
@@ -50,7 +50,7 @@ async fn deadlocks(shared: &Shared) -> u64 {
     counted.await.unwrap()
 }
 
-/// Writes so much that the server picks the other one when two wait for each other.
+/// Writes enough that the server picks the other transaction as the deadlock victim.
 async fn gain_weight(holder: &mut MySqlConnection, table: &str) {
     let text = format!("INSERT INTO {table}_weight SELECT seq FROM seq_1_to_2000");
     sql(holder, text).await;
@@ -61,8 +61,8 @@ fn hexed(row: &Record) -> String {
     format!("x'{}'", bytes.concat())
 }
 
-/// A removal of two rows and somebody who locks them in the other order. Rejects a store that says
-/// *unavailable* for what the server undid and asks it to try again.
+/// A removal of two rows, and a transaction that locks them in the opposite order. Rejects a store
+/// that answers *unavailable* for a rolled-back transaction that the server asks to repeat.
 #[test]
 fn a_statement_that_loses_a_deadlock_is_tried_again() {
     with_server(async |shared| {
@@ -96,8 +96,8 @@ fn a_statement_that_loses_a_deadlock_is_tried_again() {
     });
 }
 
-/// What becomes of a login within a limit while somebody else adds the same row: it waits, and
-/// loses a deadlock or not, and the other one is done or not.
+/// A login within a limit while another transaction adds the same row. The login waits, and loses a
+/// deadlock or not; the other transaction commits or not.
 async fn adds_beside_another(shared: &Shared, deadlock: bool, done: bool) {
     let table = table();
     let store = store_in(pool(&shared.server, 1), &table).await;
@@ -139,8 +139,8 @@ async fn adds_beside_another(shared: &Shared, deadlock: bool, done: bool) {
         let evicted = vec![first.handle()];
         assert_eq!(created, Created::Stored { evicted });
     }
-    // Who was evicted by what did not take place is still there, also for another connection, and
-    // what is done next on the same one is done.
+    // After a rollback, the evicted login still exists, also for another connection, and the next
+    // call on the same connection succeeds.
     let other = store_in(shared.pool.clone(), &table).await;
     for store in [&store, &other] {
         assert_eq!(get(store, &first).await.is_some(), done);
@@ -151,8 +151,8 @@ async fn adds_beside_another(shared: &Shared, deadlock: bool, done: bool) {
     assert!(get(&other, &row).await.is_none(), "a transaction was left");
 }
 
-/// Rejects a store that says *unavailable* for a deadlock, and one that commits a part of what it
-/// had begun.
+/// Rejects a store that answers *unavailable* for a deadlock, and one that commits a part of a
+/// transaction.
 #[test]
 fn a_login_that_loses_a_deadlock_is_tried_again() {
     with_server(async |shared| {
@@ -161,8 +161,8 @@ fn a_login_that_loses_a_deadlock_is_tried_again() {
     });
 }
 
-/// Counted before the other one was there, and found out as it is added. Rejects a store that
-/// evicts for a duplicate, or gives back a connection with that transaction on it.
+/// The count runs before the other row exists, and the insert finds it. Rejects a store that evicts
+/// for a duplicate, or that returns a connection with an open transaction.
 #[test]
 fn a_login_that_finds_itself_there_changes_nothing() {
     with_server(async |shared| {
@@ -171,8 +171,8 @@ fn a_login_that_finds_itself_there_changes_nothing() {
     });
 }
 
-/// The server gives up waiting for a lock long before the store's deadline. Rejects a store that
-/// does too.
+/// The server's lock timeout is much shorter than the deadline of the store. Rejects a store that
+/// gives up with the server.
 #[test]
 fn a_lock_that_was_waited_for_too_long_is_tried_again() {
     with_server(async |shared| {
@@ -202,7 +202,7 @@ fn a_lock_that_was_waited_for_too_long_is_tried_again() {
             let (store, fresh) = (store.clone(), fresh.clone());
             async move { store.create(&fresh, limit, now()).await }
         });
-        // Each waits, is refused, and waits anew.
+        // Each waits, fails, and waits again.
         for statement in [
             format!("DELETE FROM `{table}`"),
             format!("SELECT `part` FROM `{table}_limit`"),

@@ -1,4 +1,4 @@
-//! What the server itself counts.
+//! Numbers of statements, counted by the server.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::runtime::block_on;
 use super::server::pool;
 use super::support::servers::mariadb::MariaDb;
 
-/// Statements on the table so far. What opens and ends a transaction names none.
+/// Statements on the table so far. Statements that begin and end a transaction name no table.
 async fn known(pool: &MySqlPool) -> i64 {
     let count = "SELECT COUNT(*) FROM mysql.general_log
         WHERE command_type IN ('Execute', 'Query')
@@ -20,9 +20,9 @@ async fn known(pool: &MySqlPool) -> i64 {
     sqlx::query_scalar(count).fetch_one(pool).await.unwrap()
 }
 
-/// Each act is one statement, but for a rotation and a change of the data, which read first, as
-/// there is no UPDATE that answers. Rejects a read before a write, and a statement for each row of
-/// a batch.
+/// Each call is one statement, except rotation and a change of data: both read first, because MySQL
+/// has no `UPDATE .. RETURNING`. Rejects a read before a write, and one statement per row of a
+/// batch.
 #[test]
 fn an_act_is_one_statement() {
     block_on(async {

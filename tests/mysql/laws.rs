@@ -10,7 +10,7 @@ use super::alternating::Alternating;
 use super::runtime;
 use super::server::{shared, store, table};
 
-/// Opens a table of its own for each store, over one pool.
+/// Opens a new table for each store, over one pool.
 struct Tables;
 
 impl StoreFixture for Tables {
@@ -35,7 +35,7 @@ fn if_served(law: impl Future<Output = ()>) {
     }
 }
 
-/// Each call goes to another node than the one before.
+/// Alternates calls between two nodes.
 struct TwoNodes;
 
 impl StoreFixture for TwoNodes {

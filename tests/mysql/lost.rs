@@ -1,4 +1,4 @@
-//! Answers that are lost on the way.
+//! Lost answers.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use super::server::table;
 use super::shared::with_server;
 use super::support::proxy::Proxy;
 
-/// The answer to each act is cut off everywhere: it was done or not, and trying again tells. Rejects
-/// a store that takes a broken connection for an answer, tries a login twice by itself, or leaves
-/// half of one.
+/// The answer to each call is cut at every byte. The change was made or not, and a retry reports
+/// it. Rejects a store that takes a broken connection for an answer, that retries a login on its
+/// own, or that leaves half a login behind.
 #[test]
 fn an_act_whose_answer_was_lost_is_done_or_not() {
     with_server(async |shared| {
@@ -54,7 +54,7 @@ fn an_act_whose_answer_was_lost_is_done_or_not() {
                 Ok(Created::Stored { .. }) => assert!(was_done, "{subject}"),
                 created => assert!(is_unavailable(created), "{subject}: {created:?}"),
             }
-            // The same record again, as whoever got no answer does.
+            // The same record again, as a client sends it that got no answer.
             let again = store.create(&new, limit, now()).await.unwrap();
             match again {
                 Created::Duplicate => {}
@@ -65,7 +65,7 @@ fn an_act_whose_answer_was_lost_is_done_or_not() {
             assert_eq!(count(&straight, &subject).await, left, "{subject}");
             assert!(get(&straight, &new).await.is_some(), "{subject}");
 
-            // The others, of which the second try finds out too.
+            // The second attempt reports these too.
             let change = Sample::change(b"1");
             proxy.cut_after(cut);
             let updated = store.update(new.handle(), 0, &change, now()).await;

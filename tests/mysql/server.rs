@@ -1,4 +1,4 @@
-//! One MariaDB for all tests of the binary, and a table of its own for each store.
+//! One MariaDB for all tests of the binary, and a separate table for each store.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ pub(crate) struct Shared {
     pub(crate) pool: MySqlPool,
 }
 
-/// `None` after a printed reason: there is no such server on this machine.
+/// `None`, after printing the reason, if this machine has no such server.
 pub(crate) fn shared() -> Option<&'static Shared> {
     static SHARED: OnceLock<Option<Shared>> = OnceLock::new();
     let start = || {
@@ -27,7 +27,7 @@ pub(crate) fn shared() -> Option<&'static Shared> {
     SHARED.get_or_init(start).as_ref()
 }
 
-/// A pool that connects when it is asked to.
+/// A pool that connects on demand.
 pub(crate) fn pool(server: &MariaDb, connections: u32) -> MySqlPool {
     let _runtime = super::runtime::runtime().enter();
     MySqlPoolOptions::new()
@@ -38,13 +38,13 @@ pub(crate) fn pool(server: &MariaDb, connections: u32) -> MySqlPool {
         .unwrap()
 }
 
-/// A name that no other test has.
+/// A name that no other test uses.
 pub(crate) fn table() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("logins_{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A store in a table of its own that waits as long as a busy machine needs.
+/// A store in its own table, with a deadline that suits a busy machine.
 pub(crate) async fn store(pool: &MySqlPool) -> MySqlStore {
     let store = MySqlStore::sqlx(pool.clone())
         .table(table())

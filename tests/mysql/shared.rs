@@ -1,4 +1,4 @@
-//! Several connections and nodes on one server, and connections that end in the middle.
+//! Several connections and nodes on one server, and broken connections.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub(crate) fn with_server(test: impl AsyncFnOnce(&'static Shared)) {
     }
 }
 
-/// Stores of several nodes in one table.
+/// Stores of several nodes on one table.
 async fn nodes<const N: usize>(shared: &Shared, connections: u32) -> [MySqlStore; N] {
     let table = table();
     let nodes = [(); N].map(|()| {
@@ -99,7 +99,7 @@ fn names_that_could_escape_are_refused() {
         let builder = MySqlStore::sqlx(shared.pool.clone());
         let built = builder.deadline(Duration::ZERO).build();
         assert!(built.is_err_and(|error| error.is_misuse()));
-        // Reserved words are names like others.
+        // Reserved words are valid names.
         let row = Sample::of("alice").at(now());
         for name in cases::WELCOME.map(|name| format!("statewise.{name}")) {
             let store = MySqlStore::sqlx(shared.pool.clone()).table(&name);
@@ -197,7 +197,7 @@ fn uses_behind_the_read_reach_the_other_node() {
     });
 }
 
-/// Ids of connections that run something with this text in it, and have not been answered yet.
+/// Ids of connections with an unanswered statement that contains this text.
 async fn running(shared: &Shared, text: &str) -> Vec<u64> {
     let listing = "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist \
          WHERE info LIKE CONCAT('%', ?, '%') AND id <> CONNECTION_ID()";
@@ -215,7 +215,7 @@ fn a_connection_killed_in_mid_answer_is_unavailable_and_no_more() {
         store.migrate().await.unwrap();
         let row = Sample::of("alice").at(now());
         put(&store, &row).await;
-        // Somebody holds the row, so that the removal waits for its answer.
+        // A lock on the row makes the removal wait.
         let mut holder = shared.pool.acquire().await.unwrap();
         let mut holding = holder.begin().await.unwrap();
         let hold = format!("SELECT handle FROM {table} FOR UPDATE");
@@ -239,7 +239,7 @@ fn a_connection_killed_in_mid_answer_is_unavailable_and_no_more() {
             get(&store, &row).await.is_some(),
             "it was said to be unavailable"
         );
-        // All idle connections of the pool die: a look-up finds another.
+        // All idle connections of the pool are killed; a lookup opens another.
         let ids = "SELECT CAST(CONNECTION_ID() AS UNSIGNED)";
         let mut connections = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
         for connection in &mut connections {
@@ -289,14 +289,14 @@ fn a_lock_that_is_held_too_long_makes_it_unavailable() {
             &store.rotate(row.handle(), &rotation, now()).await
         ));
         assert!(begun.elapsed() < Duration::from_secs(5));
-        // Who only reads does not wait.
+        // Readers do not wait.
         patiently(async || store.load(row.handle(), Load::new(), now()).await).await;
         holding.rollback().await.unwrap();
         patiently(async || store.rotate(row.handle(), &rotation, now()).await).await;
     });
 }
 
-/// A server that syncs, with a store in it.
+/// A server that syncs, and a store on it.
 async fn durable(options: &[&str]) -> Option<(MariaDb, MySqlStore)> {
     let server = MariaDb::with(options)?;
     let builder = MySqlStore::sqlx(pool(&server, 4));
@@ -418,7 +418,8 @@ fn says_what_survives() {
             let required = store.require_durable().await;
             assert_eq!(required.is_ok(), survives == Survives::All);
             if survives == Survives::All {
-                // Of a table that is not there it cannot tell, and the operator can.
+                // For a missing table the store cannot know the durability; the operator can assume
+                // it.
                 let other = || {
                     let builder = MySqlStore::sqlx(pool(&server, 1)).table("nowhere");
                     builder.deadline(Duration::from_secs(60))
@@ -426,7 +427,7 @@ fn says_what_survives() {
                 assert!(other().build().unwrap().require_durable().await.is_err());
                 let vouched = other().assume_durable().build().unwrap();
                 vouched.require_durable().await.unwrap();
-                // An engine without a log forgets.
+                // An engine without a log loses data.
                 let pool = pool(&server, 1);
                 let change = "ALTER TABLE statewise_sessions ENGINE = Aria";
                 pool.execute(change).await.unwrap();

@@ -1,4 +1,4 @@
-//! One store seen by two nodes: every call goes to the one that was not asked last.
+//! One store seen through two nodes that take turns.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,7 +74,7 @@ impl<S: SessionStore> SessionStore for Alternating<S> {
         self.node().list(subject, page, now).await
     }
 
-    /// By one of them: each goes its own rounds.
+    /// One of them sweeps: each keeps its own position.
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
         self.nodes[0].sweep(limit, now).await
     }
@@ -87,7 +87,7 @@ impl<S: SessionStore> SessionStore for Alternating<S> {
         self.nodes[0].staleness()
     }
 
-    /// Without it each use is seen by the other node at once.
+    /// Without upkeep, the other node sees each use at once.
     fn upkeep(&self) -> Upkeep {
         Upkeep::none()
     }

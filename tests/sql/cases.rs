@@ -1,4 +1,4 @@
-//! What is asked of every store in a database behind a pool.
+//! Tests for every store behind a connection pool.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ pub(crate) fn is_unavailable<T>(answer: &Result<T>) -> bool {
     answer.as_ref().is_err_and(|error| error.is_unavailable())
 }
 
-/// Asks until there is an answer, as a client does that was told to come back: whoever has little
-/// time may not get one at once from a busy machine.
+/// Repeats a call until it succeeds, as a client does after *unavailable*. A short deadline may
+/// expire on a busy machine.
 pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -51,8 +51,8 @@ pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T>) -> T {
     }
 }
 
-/// Fifty logins of one subject at once, spread over nodes, with somebody watching: never more than
-/// the limit, and in the end as many. Rejects counting before the lock.
+/// Fifty concurrent logins of one subject on several nodes, with a concurrent observer: never more
+/// than the limit, and exactly the limit at the end. Rejects counting before the lock.
 pub(crate) async fn keeps_the_limit<S: SessionStore>(nodes: Vec<Arc<S>>) {
     for limit in [Limit::Reject(3), Limit::EvictOldest(3)] {
         let subject = format!("{limit:?}");
@@ -96,8 +96,8 @@ pub(crate) async fn keeps_the_limit<S: SessionStore>(nodes: Vec<Arc<S>>) {
     }
 }
 
-/// A hundred users at once over a pool of one connection: all are served. Rejects a store that
-/// needs two connections for one act.
+/// A hundred users share a pool of one connection. Rejects a store that needs two connections for
+/// one call.
 pub(crate) async fn serves_a_hundred<S: SessionStore>(store: Arc<S>) {
     let begun = Instant::now();
     let tasks: Vec<_> = (0..100)
@@ -115,7 +115,7 @@ pub(crate) async fn serves_a_hundred<S: SessionStore>(store: Arc<S>) {
                     .touch(&[(row.handle(), later(50))], later(50))
                     .await
                     .unwrap();
-                // Found over, which has to be written.
+                // The lookup finds an expired row and must write to remove it.
                 let load = Load::new().touch(Touch::new(10));
                 let found = store.load(row.handle(), load, later(90)).await.unwrap();
                 assert!(found.is_none());
@@ -130,9 +130,9 @@ pub(crate) async fn serves_a_hundred<S: SessionStore>(store: Arc<S>) {
     assert!(begun.elapsed() < Duration::from_secs(60));
 }
 
-/// Every act, given up after every number of polls: what is there is whole, the connection is fit
-/// for the next, and what the next acknowledges is there for another node. Rejects a connection
-/// that goes back to the pool in the middle of a transaction, or of an answer.
+/// Drops every call after every number of polls. The rows are intact, the connection serves the
+/// next call, and other nodes see acknowledged changes. Rejects a connection that returns to the
+/// pool within a transaction or before its answer was read.
 pub(crate) async fn may_be_given_up<S: SessionStore>(store: &S, other: &S) {
     for act in [
         "create",
@@ -187,7 +187,7 @@ pub(crate) async fn may_be_given_up<S: SessionStore>(store: &S, other: &S) {
                 }
             };
             let done = give_up_after(polls, began).await.is_some();
-            // The next act on the same connection, and what another one sees of it.
+            // The next call on the same connection, and its effect on another one.
             let next = Sample::of("next").at(now());
             put(store, &next).await;
             assert!(
@@ -211,12 +211,12 @@ pub(crate) async fn may_be_given_up<S: SessionStore>(store: &S, other: &S) {
                 expected.contains(&alive),
                 "{act}, after {polls} polls: {alive}"
             );
-            // Whatever was given up comes to its end, or does not: it can be done anew.
+            // The dropped call has completed or not; it can be repeated.
             if let Some(found) = get(other, &row).await {
                 let change = Sample::change(b"2");
                 let version = found.version();
                 let updated = store.update(handle, version, &change, now()).await.unwrap();
-                // Given up, it may still have been under way when the row was read.
+                // The dropped call may still have been running when the row was read.
                 assert!(matches!(
                     updated,
                     Updated::Done(_) | Updated::Conflict | Updated::Absent
@@ -236,7 +236,7 @@ pub(crate) async fn may_be_given_up<S: SessionStore>(store: &S, other: &S) {
     }
 }
 
-/// Several nodes make the table at once. Rejects a migration that meets its own kind.
+/// Several nodes create the table at once. Rejects a migration that fails beside another one.
 pub(crate) async fn migrates_at_once<F>(migrations: Vec<F>)
 where
     F: Future<Output = Result<()>> + Send + 'static,
@@ -247,7 +247,7 @@ where
     }
 }
 
-/// Names of tables that are no names.
+/// Invalid table names.
 pub(crate) const HOSTILE: [&str; 12] = [
     "",
     "a b",
@@ -263,17 +263,17 @@ pub(crate) const HOSTILE: [&str; 12] = [
     "logins\" (x); DROP TABLE users; -- ",
 ];
 
-/// Names that are names like others: reserved words, and two of the longest that there are, which
-/// a database that cuts them off takes for one.
+/// Valid table names: reserved words, and two of maximum length that a truncating database would
+/// confuse.
 pub(crate) const WELCOME: [&str; 3] = [
     "order",
     "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnna",
     "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnb",
 ];
 
-/// A row of a newer format is left as it is by whatever changes rows, and ended by what ends them.
-/// `damage` makes it one. Rejects a statement that takes the columns of another version for its
-/// own.
+/// Calls that change rows leave a row of a newer format as it is, and calls that end logins remove
+/// it. `damage` turns a row into one. Rejects a statement that treats the columns of another
+/// version as its own.
 pub(crate) async fn leaves_a_newer_format_alone<S, D>(store: &S, damage: D)
 where
     S: SessionStore,
@@ -321,8 +321,8 @@ where
     assert_eq!(removed.count, 1, "swept, or not removed");
 }
 
-/// A use that is noted while the row is being changed stays noted. Rejects a change that writes
-/// back when the row was last used.
+/// A use recorded during a change of the row is kept. Rejects a change that overwrites the
+/// last-seen time.
 pub(crate) async fn keeps_a_use_during_a_change<S: SessionStore>(nodes: [Arc<S>; 2]) {
     for round in 0..150 {
         let row = Sample::of("alice").idle(100).at(now());

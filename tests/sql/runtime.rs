@@ -1,4 +1,4 @@
-//! The runtime of all tests of a binary: pools belong to one.
+//! The runtime for all tests of a binary, because a pool belongs to one runtime.
 
 use std::sync::OnceLock;
 
@@ -15,7 +15,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     runtime().block_on(future)
 }
 
-/// Runs futures at the same time. Panics if one of them does.
+/// Runs futures concurrently. Panics if one of them panics.
 pub(crate) async fn spread(futures: Vec<BoxFuture<'static, ()>>) {
     let tasks: Vec<_> = futures.into_iter().map(tokio::spawn).collect();
     for task in tasks {

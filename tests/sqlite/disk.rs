@@ -1,4 +1,4 @@
-//! A file that cannot be written, and a disk that is full.
+//! A file that cannot be written, and a full disk.
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::cases::{count, get, is_unavailable, later, now, put};
 use super::file::{Folder, options, pool, store};
 use super::runtime::block_on;
 
-/// A folder on a disk of its own, of half a mebibyte.
+/// A folder on a separate disk of half a mebibyte.
 struct SmallDisk(Folder);
 
 impl SmallDisk {
-    /// `None` after a printed reason: it takes the rights of root.
+    /// `None`, after printing the reason, without root rights.
     fn mount() -> Option<Self> {
         let folder = Folder::new();
         let mut mount = Command::new("mount");
@@ -42,7 +42,7 @@ fn a_read_only_file_answers_what_is_alive() {
         let writing = store(pool(options(&folder.file()), 1).await).await;
         let row = Sample::of("alice").idle(100).data(b"0").at(now());
         put(&writing, &row).await;
-        // Opened as it is: a read-only connection could not set what is set already.
+        // Opened without options: a read-only connection could not set them again.
         let reading = sqlx::sqlite::SqliteConnectOptions::new()
             .filename(folder.file())
             .read_only(true);
@@ -72,7 +72,8 @@ fn a_read_only_file_answers_what_is_alive() {
             &reading.touch(&[(handle, later(9))], later(9)).await
         ));
         assert!(is_unavailable(&reading.confirm(handle, 0, now()).await));
-        // Found over, which cannot be noted: nobody is let in, and it is not called absent.
+        // The lookup finds an expired row that it cannot remove: it rejects the caller but does not
+        // report the row as absent.
         let over = reading.load(handle, Load::new(), later(100)).await;
         assert!(is_unavailable(&over));
         assert_eq!(get(&writing, &row).await.unwrap().encode(), row.encode());
@@ -80,8 +81,8 @@ fn a_read_only_file_answers_what_is_alive() {
     });
 }
 
-/// Fills a store until it says that it cannot take more, and then asks it for everything. With a
-/// limit, a login is several statements, of which any may be the one that fails.
+/// Fills a store until it reports that it is full, and then calls everything. With a limit, a login
+/// is several statements, and any of them may fail.
 async fn fill(store: &statewise::store::SqliteStore, limit: Limit) {
     let mut kept = Vec::new();
     loop {
@@ -100,7 +101,7 @@ async fn fill(store: &statewise::store::SqliteStore, limit: Limit) {
         assert_eq!(found.encode(), row.encode());
         assert_eq!(count(store, row.subject()).await, 1);
     }
-    // Whatever says that it is done is done; what could not be done left everything as it was.
+    // Acknowledged changes are present; failed ones left everything as it was.
     let mut failed = 0;
     for row in &kept {
         let rotation = Sample::rotation_of(row);
@@ -138,7 +139,7 @@ fn a_full_database_loses_nothing() {
             let pool = pool(options(&folder.file()).pragma("max_page_count", "60"), 2).await;
             let store = store(pool).await;
             fill(&store, limit).await;
-            // A removal frees pages, so that there is room again.
+            // A removal frees pages.
             for user in 0..8 {
                 let name = format!("user {user}");
                 let removed = store
@@ -167,7 +168,7 @@ fn a_full_disk_loses_nothing() {
             let pool = pool(options(&disk.0.file()), 2).await;
             let store = store(pool.clone()).await;
             fill(&store, limit).await;
-            // Somebody makes room.
+            // Frees space.
             let mut remount = Command::new("mount");
             remount.args(["-o", "remount,size=4m"]).arg(disk.0.path());
             assert!(remount.status().unwrap().success());

@@ -1,4 +1,4 @@
-//! A database in a temporary folder, gone with its owner.
+//! A database in a temporary folder that is removed with its owner.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +8,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use statewise::store::SqliteStore;
 
-/// A folder that is removed when it is dropped.
+/// A folder that is removed on drop.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
@@ -37,7 +37,7 @@ impl Drop for Folder {
     }
 }
 
-/// How a service would open it.
+/// The options with which a service would open it.
 pub(crate) fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
@@ -56,7 +56,7 @@ pub(crate) async fn pool(options: SqliteConnectOptions, connections: u32) -> Sql
         .unwrap()
 }
 
-/// A store that waits as long as a busy machine needs.
+/// A store with a deadline that suits a busy machine.
 pub(crate) async fn store(pool: SqlitePool) -> SqliteStore {
     let builder = SqliteStore::sqlx(pool).deadline(Duration::from_secs(60));
     let store = builder.build().unwrap();

@@ -12,11 +12,11 @@ use super::alternating::Alternating;
 use super::file::{Folder, options, pool, store};
 use super::runtime::{block_on, spread};
 
-/// Opens a file of its own for each store, which several connections share.
+/// Opens a new file for each store, shared by several connections.
 struct Files {
     connections: u32,
     busy_timeout: Duration,
-    /// Removed when the test is over.
+    /// Removed when the test ends.
     folders: Mutex<Vec<Folder>>,
 }
 
@@ -33,7 +33,7 @@ impl Files {
         let folder = Folder::new();
         let options = options(&folder.file())
             .busy_timeout(self.busy_timeout)
-            // What a crash of the machine leaves behind is not asked here.
+            // These tests do not crash the machine.
             .synchronous(SqliteSynchronous::Off);
         self.folders.lock().unwrap().push(folder);
         options
@@ -54,14 +54,14 @@ impl StoreFixture for Files {
     }
 }
 
-/// The database says at once that it is busy, and the store tries again.
+/// The database reports at once that it is busy, and the store tries again.
 mod impatient_pool {
     use super::{Duration, Files, block_on};
 
     statewise::testkit::session_store_laws!(Files::new(3, Duration::ZERO), block_on = block_on);
 }
 
-/// Each call goes to another node than the one before.
+/// Alternates calls between two nodes.
 struct TwoNodes(Files);
 
 impl StoreFixture for TwoNodes {

@@ -1,4 +1,4 @@
-//! Two processes on one file, with locks of the operating system between them.
+//! Two processes on one file, with the locks of the operating system.
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::Path;
@@ -13,13 +13,13 @@ use super::cases::{count, get, now, put};
 use super::file::{Folder, options, pool, store};
 use super::runtime::block_on;
 
-/// Set in the other process: the file.
+/// Environment variable of the child process: the file.
 const FILE: &str = "STATEWISE_TEST_SQLITE_OTHER";
 const MOST: u32 = 3;
-/// Logins of each process in a rush.
+/// Concurrent logins of each process.
 const RUSH: usize = 40;
 
-/// Logs the same user in again and again; how many of them were let in.
+/// Logs the same user in repeatedly, and returns the number of successful logins.
 async fn rush(store: &SqliteStore, limit: Limit) -> usize {
     let mut stored = 0;
     for _ in 0..RUSH {
@@ -31,7 +31,7 @@ async fn rush(store: &SqliteStore, limit: Limit) -> usize {
     stored
 }
 
-/// Does what it is told, in a process of its own, until nobody tells it anything.
+/// Executes commands in a separate process until its input ends.
 #[test]
 fn the_other_process() {
     let Some(file) = std::env::var_os(FILE) else {
@@ -101,9 +101,8 @@ impl Other {
     }
 }
 
-/// What one process has done, the other one sees; a late save undoes nothing there either; and a
-/// limit holds for both together. Rejects anything that is kept in the process, and a count before
-/// the lock.
+/// Each process sees the changes of the other, a late save does not undo them, and a limit applies
+/// to both together. Rejects state kept in the process, and a count before the lock.
 #[test]
 fn two_processes_share_a_file() {
     let folder = Folder::new();
@@ -128,7 +127,7 @@ fn two_processes_share_a_file() {
         assert_eq!(other.hear("answer "), RUSH);
         assert_eq!(count(&store, "rush").await, MOST as usize);
 
-        // One that dies takes nothing with it.
+        // A killed process takes no data with it.
         other.process.kill().unwrap();
         other.process.wait().unwrap();
         put(&store, &row).await;

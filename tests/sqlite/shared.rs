@@ -16,7 +16,7 @@ use super::file::{Folder, options, pool, store};
 use super::late_save;
 use super::runtime::block_on;
 
-/// Set in the process that is to be killed: the file that it writes to.
+/// Environment variable of the process to be killed: the file that it writes.
 const CHILD: &str = "STATEWISE_TEST_SQLITE_CHILD";
 
 #[test]
@@ -24,7 +24,7 @@ fn the_limit_holds_under_fifty_logins_at_once() {
     block_on(async {
         let folder = Folder::new();
         let mut nodes = Vec::new();
-        // One of them is told at once that the other one writes.
+        // SQLite reports the lock of the other one at once.
         for busy_timeout in [Duration::from_secs(5), Duration::ZERO] {
             let options = options(&folder.file()).busy_timeout(busy_timeout);
             nodes.push(Arc::new(store(pool(options, 4).await).await));
@@ -108,7 +108,7 @@ fn names_that_could_escape_are_refused() {
             .deadline(Duration::ZERO)
             .build();
         assert!(built.is_err_and(|error| error.is_misuse()));
-        // Reserved words are names like others.
+        // Reserved words are valid names.
         let row = Sample::of("alice").at(now());
         for name in cases::WELCOME.map(|name| format!("main.{name}")) {
             let store = SqliteStore::sqlx(pool.clone()).table(&name);
@@ -149,7 +149,7 @@ fn says_what_survives() {
                 survives,
                 "{mode:?}, {synchronous:?}"
             );
-            // What is known to be lost cannot be vouched for.
+            // The operator cannot assume durability that is known to be missing.
             assert_eq!(store.require_durable().await.is_ok(), survives);
             let migrated = store.migrate().await;
             let logged = matches!(mode, Wal | Memory);
@@ -187,7 +187,7 @@ fn a_writer_that_does_not_end_makes_writing_unavailable_and_no_more() {
             }
             assert!(begun.elapsed() < Duration::from_secs(10));
             if busy_timeout.is_zero() {
-                // Else what was given up keeps the connections until it has its turn.
+                // Otherwise the dropped calls keep the connections busy until their turn.
                 let found = async || hurried.load(handle, Load::new(), now()).await;
                 assert!(patiently(found).await.is_some());
             }
@@ -293,7 +293,7 @@ fn uses_behind_the_read_reach_the_other_node() {
         assert_eq!(seen_by(&other).await, 0, "what waits was written at once");
         while upkeep.tick().await.unwrap() < Some(Duration::from_millis(100)) {}
         assert_eq!(seen_by(&other).await, 300);
-        // Not shortened, and not revived.
+        // Neither shortened nor revived.
         let late: Vec<_> = rows.iter().map(|row| (row.handle(), later(160))).collect();
         other.touch(&late, later(160)).await.unwrap();
         let early: Vec<_> = rows.iter().map(|row| (row.handle(), later(30))).collect();
@@ -311,7 +311,7 @@ fn what_a_killed_process_acknowledged_is_there() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // What it says it was told, up to where it is killed in the middle of its work.
+    // Reads the acknowledgements until the process is killed.
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said = Vec::new();
     while said.len() < 200 {
@@ -323,7 +323,7 @@ fn what_a_killed_process_acknowledged_is_there() {
     child.kill().unwrap();
     child.wait().unwrap();
     said.extend(lines.map_while(Result::ok).filter_map(|line| {
-        // Whole lines only: the last one may have been cut off.
+        // Only whole lines: the last one may be cut.
         line.strip_prefix("fact ")
             .filter(|fact| fact.ends_with('.'))
             .map(str::to_owned)
@@ -342,8 +342,8 @@ fn what_a_killed_process_acknowledged_is_there() {
     });
 }
 
-/// Only does something in a process of its own: creates and removes, says what was acknowledged,
-/// and goes on until it is killed.
+/// Runs only in a child process: creates and removes logins, prints every acknowledgement, and
+/// continues until it is killed.
 #[test]
 fn to_be_killed() {
     let Some(file) = std::env::var_os(CHILD) else {
@@ -356,7 +356,8 @@ fn to_be_killed() {
             let name = format!("user-{user}");
             let row = Sample::of(&name).at(now());
             put(&store, &row).await;
-            // Two users in three: their answer comes at once, or after the removal below.
+            // For two users in three the answer arrives at once; for the others after the removal
+            // below.
             if user % 3 > 0 {
                 println!("fact created {name}.");
                 continue;

@@ -1,4 +1,4 @@
-//! What the server itself counts.
+//! Numbers of statements, counted by the server.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ type Store = Arc<dyn DynSessionStore>;
 
 const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 
-/// Each act is one statement, but for a change of the data, which reads first. Rejects a read
-/// before a write, a statement for each row of a batch, and a transaction around a login.
+/// Each call is one statement, except a change of data, which reads first. Rejects a read before a
+/// write, one statement per row of a batch, and a transaction around a login.
 #[test]
 fn an_act_is_one_statement() {
     run(async {
@@ -44,7 +44,7 @@ fn an_act_is_one_statement() {
                 .collect()
         };
         for (name, store) in stores {
-            // The first time, connections and statements are prepared.
+            // The first call connects and prepares statements.
             for first in [true, false] {
                 let rows = [(); 3].map(|()| Sample::of("alice").idle(1_000).at(NOW));
                 let mut before = known().len();

@@ -1,4 +1,4 @@
-//! Stores on one server, each in a table of its own.
+//! Stores on one server, each in its own table.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::support::servers::postgres::Postgres;
 
-/// One server for the laws; it ends with the process.
+/// The server of the laws. It ends with the process.
 static SERVER: LazyLock<Option<Postgres>> = LazyLock::new(Postgres::start);
 
 /// One runtime for all tests, so that connections outlive the test that opened them.
@@ -26,14 +26,14 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a runtime")
 });
 
-/// Runs a test on the runtime; does not, if there is no server.
+/// Runs a test on the runtime, unless there is no server.
 pub(crate) fn block_on(future: impl Future<Output = ()>) {
     if SERVER.is_some() {
         RUNTIME.block_on(future);
     }
 }
 
-/// Runs a test that starts a server of its own.
+/// Runs a test that starts its own server.
 pub(crate) fn run(future: impl Future<Output = ()>) {
     RUNTIME.block_on(future);
 }
@@ -42,13 +42,13 @@ pub(crate) fn server() -> &'static Postgres {
     SERVER.as_ref().expect("a server")
 }
 
-/// A name that no other store has.
+/// A name that no other store uses.
 pub(crate) fn table() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("laws_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A store that may take its time: the machine is busy with all the other tests.
+/// A store with a deadline that suits a busy machine.
 pub(crate) fn patient<L>(builder: PostgresBuilder<L>) -> PostgresBuilder<L> {
     builder.deadline(Duration::from_secs(60))
 }
@@ -60,7 +60,8 @@ async fn spread(futures: Vec<BoxFuture<'static, ()>>) {
     }
 }
 
-/// Opens the stores of another fixture and runs their upkeep, with pauses so long that uses wait.
+/// Opens the stores of another fixture and runs their upkeep with long pauses, so that uses wait in
+/// the queue.
 #[derive(Debug)]
 pub(crate) struct Behind<F>(pub(crate) F);
 
@@ -118,7 +119,7 @@ mod with_sqlx {
 
     static POOL: LazyLock<PgPool> = LazyLock::new(|| sqlx_pool(server(), 24));
 
-    /// A pool of so many connections to a server. Opens none yet.
+    /// A pool of that many connections. It connects on demand.
     pub(crate) fn sqlx_pool(server: &Postgres, connections: u32) -> PgPool {
         pool_of(
             PgConnectOptions::new_without_pgpass().socket(server.folder()),

@@ -1,4 +1,4 @@
-//! What shows only on a real server: crashes, pauses, broken connections, and several pools.
+//! Tests that need a real server: crashes, pauses, broken connections, and several pools.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn later(seconds: u64) -> Timestamp {
     now().saturating_add(seconds)
 }
 
-/// A store by each of the clients, on one table that is there.
+/// A store with each client, on one existing table.
 async fn both(server: &'static Postgres, table: &str) -> [(&'static str, Store); 2] {
     let sqlx = PostgresStore::sqlx(sqlx_pool(server, 8)).table(table);
     let sqlx = patient(sqlx).build().unwrap();
@@ -68,8 +68,8 @@ fn assert_unavailable<T: std::fmt::Debug>(what: &str, answer: &Result<T, Error>)
     assert!(unavailable, "{what}: {answer:?}");
 }
 
-/// Asks until there is an answer, which a busy machine may not give to who has little time. The row
-/// is never absent meanwhile.
+/// Repeats a call until it succeeds, because a short deadline may expire on a busy machine. The row
+/// must never appear absent in the meantime.
 async fn assert_comes_back(name: &str, store: &Store, row: &Record) {
     let begun = Instant::now();
     loop {
@@ -83,7 +83,7 @@ async fn assert_comes_back(name: &str, store: &Store, row: &Record) {
     }
 }
 
-/// One act of each kind.
+/// One call of each kind.
 fn acts(store: &Store, row: &Record) -> Vec<(&'static str, BoxFuture<'static, Result<(), Error>>)> {
     fn act<T, F>(
         store: &Store,
@@ -180,7 +180,7 @@ fn acts(store: &Store, row: &Record) -> Vec<(&'static str, BoxFuture<'static, Re
     ]
 }
 
-/// Any number of nodes may migrate at once, and again. Rejects a migration without a lock.
+/// Any number of nodes may migrate at once and repeatedly. Rejects a migration without a lock.
 #[test]
 fn migrates_from_many_connections_at_once() {
     block_on(async {
@@ -213,7 +213,7 @@ fn migrates_from_many_connections_at_once() {
     });
 }
 
-/// The public schema is the one that the store works on; words that are reserved are names.
+/// The public schema text creates the table that the store uses; reserved words are valid names.
 #[test]
 fn works_on_the_public_schema_and_under_any_name() {
     block_on(async {
@@ -222,7 +222,7 @@ fn works_on_the_public_schema_and_under_any_name() {
         sql(&pool, postgres::SCHEMA.to_owned()).await;
         sql(&pool, "CREATE SCHEMA IF NOT EXISTS app".to_owned()).await;
         sql(&pool, postgres::schema("app.order").unwrap()).await;
-        // Two of the longest names, which a server that cuts them off takes for one.
+        // Two names of maximum length that a truncating server would confuse.
         let longest = ["a", "b"].map(|end| format!("{}{end}", "n".repeat(40)));
         let names = ["statewise_sessions", "app.order", "user", "_a9"];
         for name in names.into_iter().chain(longest.iter().map(String::as_str)) {
@@ -236,7 +236,7 @@ fn works_on_the_public_schema_and_under_any_name() {
         }
         let found = "SELECT count(*) FROM app.order WHERE subject = sha256('alice')";
         assert_eq!(number(&pool, found.to_owned()).await, 2);
-        // A use and a rotation change no column of an index.
+        // A use and a rotation change no indexed column.
         let touched = "SELECT count(*) FROM pg_index i JOIN pg_attribute a
             ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
             WHERE i.indrelid = 'statewise_sessions'::regclass
@@ -245,7 +245,7 @@ fn works_on_the_public_schema_and_under_any_name() {
     });
 }
 
-/// What could escape a statement is refused before anything is sent.
+/// Names that could escape a statement are refused before anything is sent.
 #[test]
 fn refuses_hostile_names() {
     run(async {
@@ -270,8 +270,8 @@ fn refuses_hostile_names() {
     });
 }
 
-/// What one node has done, another one sees, whichever client it has. Rejects anything kept in
-/// the process.
+/// Each node sees the changes of the other, whichever client it uses. Rejects state kept in the
+/// process.
 #[test]
 fn two_nodes_share_a_table() {
     block_on(async {
@@ -291,7 +291,7 @@ fn two_nodes_share_a_table() {
             let removed = there.remove(row.handle(), "alice", now()).await.unwrap();
             assert_eq!(removed.count, 1);
             assert!(get(here, &row).await.is_none());
-            // A late save, a late use and a late rotation undo nothing.
+            // A late save, use or rotation undoes nothing.
             let late = here.update(row.handle(), 1, &change, now()).await.unwrap();
             assert!(matches!(late, Updated::Absent));
             here.touch(&[(row.handle(), later(5))], later(5))
@@ -305,15 +305,15 @@ fn two_nodes_share_a_table() {
     });
 }
 
-/// Fifty logins at once on two nodes: the limit holds at every moment that anybody can see.
-/// Rejects a count before the lock.
+/// Fifty concurrent logins on two nodes: the limit holds at every observable moment. Rejects a
+/// count before the lock.
 #[test]
 fn the_limit_holds_under_concurrent_logins() {
     block_on(limit_holds(&[]));
 }
 
-/// The same where connections are serializable by default. Rejects a count in a snapshot that is
-/// older than the lock.
+/// The same with serializable connections. Rejects a count in a snapshot that is older than the
+/// lock.
 #[test]
 fn the_limit_holds_whatever_the_default_isolation() {
     block_on(async {
@@ -368,8 +368,8 @@ async fn limit_holds(options: &[(&str, &str)]) {
     }
 }
 
-/// Where connections are serializable by default, what the server undoes for the sake of others is
-/// done again: nobody sees it. Rejects an outage where there is only a race.
+/// With serializable connections, the store repeats transactions that the server rolls back.
+/// Rejects a store that reports a race as an outage.
 #[test]
 fn races_are_no_outage_whatever_the_default_isolation() {
     block_on(async {
@@ -404,8 +404,8 @@ fn races_are_no_outage_whatever_the_default_isolation() {
     });
 }
 
-/// What was acknowledged before a crash is there after it, removals included.
-/// Rejects a server that is asked to be fast, and a store that acknowledges before it commits.
+/// Acknowledged changes survive a crash, removals included. Rejects asynchronous commits, and
+/// acknowledgements before the commit.
 #[test]
 fn a_crash_undoes_nothing() {
     run(async {
@@ -466,8 +466,9 @@ fn a_crash_undoes_nothing() {
     });
 }
 
-/// A server that hangs is *unavailable* within the deadline, for every act; when it goes on, so
-/// does the store. Rejects a call without a deadline, and an outage that looks like a logout.
+/// If the server hangs, every call answers *unavailable* within the deadline. When the server
+/// continues, so does the store. Rejects calls without a deadline, and an outage that looks like a
+/// logout.
 #[test]
 fn a_server_that_hangs_is_unavailable() {
     run(async {
@@ -512,8 +513,8 @@ fn a_server_that_hangs_is_unavailable() {
     });
 }
 
-/// A statement that waits for somebody's lock is given up at the deadline, by the server too,
-/// and what comes after it is served. Rejects a connection that is stuck for ever.
+/// Both the store and the server give up a statement that waits for a lock when the deadline
+/// passes, and later calls succeed. Rejects a connection that hangs forever.
 #[test]
 fn a_lock_of_others_is_not_waited_for() {
     block_on(async {
@@ -543,7 +544,7 @@ fn a_lock_of_others_is_not_waited_for() {
                 assert_unavailable(name, &late);
             }
             if name == "given" {
-                // The server has given up as well, while the lock is still held.
+                // The server has given up too, while the lock is still held.
                 let waits = format!(
                     "SELECT count(*) FROM pg_stat_activity
                     WHERE wait_event_type = 'Lock' AND query LIKE '%\"{table}\"%'"
@@ -560,8 +561,8 @@ fn a_lock_of_others_is_not_waited_for() {
     });
 }
 
-/// Connections that an operator ends under way: answers are right or *unavailable*, and the next
-/// ones work. Rejects a broken connection that is taken for an empty answer.
+/// An operator terminates busy connections: answers are correct or *unavailable*, and later calls
+/// succeed. Rejects a broken connection that is taken for an empty answer.
 #[test]
 fn ended_connections_log_nobody_out() {
     run(async {
@@ -610,7 +611,7 @@ fn ended_connections_log_nobody_out() {
             for reader in readers {
                 reader.await.unwrap();
             }
-            // One that was ended while nobody looked may be found out by the first call.
+            // The first call after a quiet period may discover a terminated connection.
             let _ = store.load(row.handle(), Load::new(), now()).await;
             assert!(get(&store, &row).await.is_some());
         }
@@ -618,8 +619,8 @@ fn ended_connections_log_nobody_out() {
     });
 }
 
-/// A connection that is cut behind any byte of an answer: the answer is right or *unavailable*.
-/// Rejects half an answer that is taken for a whole one.
+/// The connection is cut after each byte of an answer: the answer is correct or *unavailable*.
+/// Rejects a partial answer that is taken for a complete one.
 #[test]
 fn a_connection_cut_in_mid_answer_is_no_answer() {
     block_on(async {
@@ -666,10 +667,10 @@ fn a_connection_cut_in_mid_answer_is_no_answer() {
     });
 }
 
-/// Forwards connections, and cuts each behind so many bytes of answers.
+/// Forwards connections, and cuts each after that many bytes of answers.
 async fn cutting(listener: tokio::net::UnixListener, left: Arc<AtomicUsize>) {
     use tokio::net::UnixStream;
-    /// Passes on what is there; `false` at the end.
+    /// Forwards available bytes. Returns `false` at the end.
     async fn pass(from: &UnixStream, to: &UnixStream, most: usize) -> Option<usize> {
         let mut buffer = vec![0; most.min(8_192)];
         loop {
@@ -713,8 +714,8 @@ async fn cutting(listener: tokio::net::UnixListener, left: Arc<AtomicUsize>) {
     }
 }
 
-/// An act that is dropped at whichever of its waits: the row is whole, and the connections serve
-/// the next one. Rejects an answer that is left for somebody else to read.
+/// Calls are dropped at each of their await points: the row is intact, and the connections serve
+/// later calls. Rejects an answer left for the next reader.
 #[test]
 fn may_be_dropped_at_every_wait() {
     block_on(async {
@@ -757,7 +758,8 @@ fn may_be_dropped_at_every_wait() {
     });
 }
 
-/// A hundred tasks get on with one connection. Rejects an act that holds one and wants another.
+/// A hundred tasks share one connection. Rejects a call that holds one connection and waits for
+/// another.
 #[test]
 fn a_pool_of_one_serves_a_hundred_tasks() {
     block_on(async {
@@ -785,7 +787,7 @@ fn a_pool_of_one_serves_a_hundred_tasks() {
                         let change = Sample::change(b"2");
                         let updated = store.update(row.handle(), 0, &change, now()).await.unwrap();
                         assert!(matches!(updated, Updated::Done(_)));
-                        // Over: found, and removed.
+                        // Expired: found and removed.
                         let load = Load::new();
                         let found = store.load(row.handle(), load, later(100)).await.unwrap();
                         assert!(found.is_none());
@@ -799,8 +801,8 @@ fn a_pool_of_one_serves_a_hundred_tasks() {
     });
 }
 
-/// Whether a crash loses something is what the server says, and a server that may lose something
-/// is refused even if the operator vouches. Rejects an answer that hopes.
+/// The server decides whether a crash can lose data, and `require_durable` refuses it even if the
+/// operator assumes durability. Rejects optimistic answers.
 #[test]
 fn says_what_survives() {
     run(async {
@@ -878,8 +880,8 @@ fn says_what_survives() {
     });
 }
 
-/// A row of a newer version is changed and judged by nobody who does not know what its columns
-/// mean, and counts for the limit. Rejects a node of before an upgrade that touches those of after.
+/// A node that does not know the columns of a newer version neither changes nor judges its rows,
+/// and counts them for the limit. Rejects an old node that changes rows of a newer version.
 #[test]
 fn a_row_of_a_newer_version_is_left_alone() {
     block_on(async {
@@ -919,8 +921,8 @@ fn a_row_of_a_newer_version_is_left_alone() {
     });
 }
 
-/// A row of a newer version, or a damaged one, is *unreadable* for its one user; it can be removed
-/// and swept, and does not end a list. Rejects a delete that reads first.
+/// A row of a newer version, or a damaged one, is *unreadable* for its own user only. It can be
+/// removed and swept, and lists continue behind it. Rejects a delete that reads first.
 #[test]
 fn a_row_that_does_not_decode_can_be_removed() {
     block_on(async {
@@ -949,7 +951,7 @@ fn a_row_that_does_not_decode_can_be_removed() {
                 let load = store.load(handle, Load::new(), now()).await;
                 assert!(load.is_err_and(|error| error.is_rejected()), "{what}");
                 let rotation = Sample::rotation_of(&rows[2]);
-                // A rotation writes the others anew.
+                // A rotation rewrites the other columns.
                 if ["format = 2", "fields = '\\x8000'"].contains(&damage) {
                     let rotated = store.rotate(handle, &rotation, now()).await;
                     assert!(rotated.is_err_and(|error| error.is_rejected()), "{what}");
@@ -981,8 +983,8 @@ fn a_row_that_does_not_decode_can_be_removed() {
     });
 }
 
-/// A use that waits counts at once in its own process, whatever is asked, and for all after the
-/// flush. Rejects a queue that is forgotten by any method.
+/// A queued use counts at once in its own process, for every call, and for all processes after the
+/// flush. Rejects a method that ignores the queue.
 #[test]
 fn uses_that_wait_count_at_once() {
     block_on(async {
@@ -1046,8 +1048,9 @@ fn uses_that_wait_count_at_once() {
     });
 }
 
-/// A login that one node finds over while another one notes its use lives on: the removal judges by
-/// the row of its own moment. Rejects a node whose clock is ahead and that deletes what it has read.
+/// One node finds a login expired while another records its use: the login lives on, because the
+/// removal checks the current row. Rejects a node with a fast clock that deletes by an earlier
+/// read.
 #[test]
 fn a_use_at_the_same_moment_saves_from_the_removal() {
     block_on(async {
@@ -1104,7 +1107,7 @@ fn a_use_at_the_same_moment_saves_from_the_removal() {
     });
 }
 
-/// What cannot be reached is said without saying where and as whom it was tried.
+/// Connection errors do not reveal the address or the user.
 #[test]
 fn errors_name_no_host_and_no_password() {
     run(async {

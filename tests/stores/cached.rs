@@ -1,4 +1,4 @@
-//! Cached stores over those of another fixture, which must keep the same laws.
+//! Cached stores over the stores of another fixture. They must keep the same laws.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::store::CachedStore;
 use statewise::testkit::{ManualClock, StoreFixture};
 
-/// Copies of the stores of another fixture, whose view follows as time goes on.
+/// Copies of the stores of another fixture, whose view follows the log as time passes.
 #[derive(Debug)]
 pub(crate) struct Cached<F> {
     inner: F,
@@ -35,7 +35,7 @@ impl<F: StoreFixture> StoreFixture for Cached<F> {
             .clock(self.clock.clone())
             .build()
             .expect("a view");
-        // Each law begins at the same time, and may open several stores.
+        // Each law starts at the same time and may open several stores.
         let beginning = ManualClock::default().now().expect("a clock that goes");
         self.clock.set(beginning);
         view.follow().await.expect("the log answers");

@@ -1,4 +1,4 @@
-//! A request that outlives the session that it was let in by, on any store.
+//! A request that outlives its session, on any store.
 
 #![allow(dead_code, reason = "a part of the tests: each binary uses some of it")]
 
@@ -11,15 +11,14 @@ use statewise::store::contract::{Load, Page, Rotated, SessionStore, Updated};
 use statewise::testkit::{ManualClock, Sample};
 use statewise::{Authenticator, Login, Rejection};
 
-/// A request loads a session through one node, the user logs out through another one, and only
-/// then the request saves, touches and rotates: each is refused, and the user stays logged out on
-/// both. Rejects a store whose save writes a row that is gone, or that takes a session from what a
-/// node remembers.
+/// A request loads a session on one node, the user logs out on another, and then the request saves,
+/// touches and rotates. Each call is refused, and the user stays logged out on both nodes. Rejects
+/// a store whose save inserts a removed row, or that answers from the memory of a node.
 pub(crate) async fn a_late_save_does_not_undo_a_logout<S: SessionStore>(nodes: [S; 2]) {
     a_late_save_by(&ManualClock::default(), nodes).await;
 }
 
-/// The same on nodes that have a clock already.
+/// The same on nodes with an existing clock.
 pub(crate) async fn a_late_save_by<S: SessionStore>(clock: &ManualClock, nodes: [S; 2]) {
     let [here, there] = nodes.map(|store| {
         SessionAuthenticator::<_, String>::builder(store)
@@ -33,13 +32,13 @@ pub(crate) async fn a_late_save_by<S: SessionStore>(clock: &ManualClock, nodes: 
     let upkeeps = [&here, &there].map(|node| node.store().upkeep().clock(Arc::clone(&clocked)));
     let login = || Login::new("alice").data("empty cart".to_owned());
     for logout in ["this one", "all", "from the list", "all others"] {
-        // With its upkeep under way, a store may leave what it notes for later.
+        // With its upkeep running, a store may defer the recording of uses.
         for upkeep in &upkeeps {
             let _ = upkeep.tick().await.unwrap();
         }
         let issued = here.issue(login()).await.unwrap();
         let credential = issued.credential().reveal();
-        // A request comes in on either, and notes its use ...
+        // A request arrives on either node and records its use ...
         clock.advance(Duration::from_secs(600));
         for upkeep in &upkeeps {
             let _ = upkeep.tick().await.unwrap();
@@ -55,7 +54,7 @@ pub(crate) async fn a_late_save_by<S: SessionStore>(clock: &ManualClock, nodes: 
         assert_eq!(listing.records.len(), 1, "{logout}");
         let row = &listing.records[0];
 
-        // ... the user leaves elsewhere ...
+        // ... the user logs out on another node ...
         let stays = match logout {
             "this one" => {
                 let _ = there.revoke(credential).await.unwrap();
@@ -78,14 +77,14 @@ pub(crate) async fn a_late_save_by<S: SessionStore>(clock: &ManualClock, nodes: 
             }
         };
 
-        // ... and the request goes on.
+        // ... and the request continues.
         let save = Replacement::new().data("full cart".to_owned());
         let saved = here.replace(SessionRef::from(&identity), save).await;
         assert!(matches!(saved, Ok(Replaced::Absent)), "{logout}: {saved:?}");
         let rotated = here.refresh(credential).await;
         let refused = |error: statewise::Error| error.rejection() == Some(Rejection::Unknown);
         assert!(rotated.is_err_and(refused), "{logout}: rotated");
-        // The same with what it has read of the store, and through both nodes.
+        // The same with a record from the store, and through both nodes.
         for node in [&here, &there] {
             let store = node.store();
             let change = Sample::change(b"\"full cart\"");

@@ -1,4 +1,4 @@
-//! What several tests need. Each of them uses a part of it.
+//! Helpers that several tests share. Each test uses a part of them.
 
 #![allow(
     dead_code,

@@ -1,4 +1,4 @@
-//! A socket in front of the server that hangs up: in the middle of an answer, or on everybody.
+//! A socket in front of the server that closes connections: within an answer, or all of them.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -15,16 +15,16 @@ pub(crate) struct Proxy {
 
 #[derive(Default)]
 struct State {
-    /// Bytes of answers that still pass; all of them at the most.
+    /// Number of answer bytes that still pass; the maximum means all.
     left: AtomicUsize,
     cuts: AtomicUsize,
     clients: Mutex<Clients>,
 }
 
-/// The connections that there are.
+/// The open connections.
 #[derive(Default)]
 struct Clients {
-    /// Whether nobody gets through.
+    /// True if no connection may pass.
     isolated: bool,
     streams: Vec<UnixStream>,
 }
@@ -53,12 +53,12 @@ impl Proxy {
         format!("unix://{}", self.socket.display())
     }
 
-    /// Hangs up once so many bytes of answers have passed; the connections after that last.
+    /// Closes the connection after that many answer bytes. Later connections stay open.
     pub(crate) fn cut_after(&self, bytes: usize) {
         self.state.left.store(bytes, Ordering::SeqCst);
     }
 
-    /// Hangs up on everybody, and on whoever connects, until [`connect`](Self::connect).
+    /// Closes all connections, and new ones too, until [`connect`](Self::connect).
     pub(crate) fn isolate(&self) {
         let mut clients = self.state.clients.lock().unwrap();
         clients.isolated = true;
@@ -67,20 +67,20 @@ impl Proxy {
         }
     }
 
-    /// Lets everybody through again.
+    /// Accepts connections again.
     pub(crate) fn connect(&self) {
         self.state.clients.lock().unwrap().isolated = false;
     }
 
-    /// How often it has hung up in an answer.
+    /// Number of connections closed within an answer.
     pub(crate) fn cuts(&self) -> usize {
         self.state.cuts.load(Ordering::SeqCst)
     }
 }
 
 impl State {
-    /// How many of so many bytes may pass. Decided before they do: whoever has them may ask for
-    /// the next cut.
+    /// Returns how many of that many bytes may pass. Decides before they pass, because their
+    /// receiver may request the next cut.
     fn pass(&self, bytes: usize) -> usize {
         let rest = |left: usize| match left {
             usize::MAX => Some(left),

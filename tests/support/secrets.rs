@@ -1,8 +1,8 @@
-//! Searches what is printed for secrets.
+//! Searches printed text for secrets.
 
 use std::fmt::Debug;
 
-/// What must not be seen, in each form in which it might be.
+/// A secret in each form in which output could contain it.
 #[derive(Default)]
 pub(crate) struct Secrets(Vec<Vec<u8>>);
 
@@ -11,7 +11,7 @@ impl Secrets {
         self.0.push(secret.as_bytes().to_vec());
     }
 
-    /// Also as a list of numbers and as hexadecimal digits: a derived `Debug` shows bytes so.
+    /// Also as a list of numbers and in hexadecimal: a derived `Debug` prints bytes like that.
     pub(crate) fn bytes(&mut self, secret: &[u8]) {
         let numbers: Vec<_> = secret.iter().map(u8::to_string).collect();
         self.0.push(numbers.join(", ").into_bytes());
@@ -24,7 +24,7 @@ impl Secrets {
         self.0.push(secret.to_vec());
     }
 
-    /// Halves too: nothing useful of a secret may be seen.
+    /// Also halves: no useful part of a secret may appear.
     pub(crate) fn check(&self, printed: &str) {
         for secret in &self.0 {
             for part in secret.chunks(secret.len().div_ceil(2)) {

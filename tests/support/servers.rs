@@ -1,17 +1,16 @@
-//! Private servers: each in a fresh temporary folder, on a unix socket, and gone with the test.
-//!
+//! Private servers: each in a fresh temporary folder, on a unix socket, and removed with the test.
 //! ```ignore
 //! mod support;
 //! use support::servers::redis::Redis;
 //!
-//! // One for the whole test binary: it ends with the process, a static is never dropped.
+//! One for the whole test binary. It ends with the process, because a static is never dropped.
 //! static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
 //!
-//! // `None` after a printed reason: there is no such server on this machine.
+//! `None`, after printing the reason, if this machine has no such server.
 //! let Some(server) = SERVER.get_or_init(Redis::start) else { return };
 //! ```
 //!
-//! Laws on a server are skipped by the `block_on` that is given to `session_store_laws!`: it need
+//! The `block_on` that you pass to `session_store_laws!` skips laws on a missing server: it need
 //! not run the future. With `STATEWISE_REQUIRE_SERVERS=1` a missing server is a failure.
 
 pub(crate) mod find;
@@ -23,10 +22,10 @@ pub(crate) mod resp;
 
 use std::time::{Duration, Instant};
 
-/// How long a server may take for anything. Generous: the machine may be busy.
+/// Time limit for every act of a server. Generous, because the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks until the answer is yes. `Err` with the last answer if it never is.
+/// Repeats a question until the answer is yes. `Err` with the last answer if it never is.
 pub(crate) fn wait_until<E>(mut holds: impl FnMut() -> Result<(), E>) -> Result<(), E> {
     let begun = Instant::now();
     loop {
@@ -38,7 +37,7 @@ pub(crate) fn wait_until<E>(mut holds: impl FnMut() -> Result<(), E>) -> Result<
     }
 }
 
-/// Says why a test is skipped, unless that is a failure.
+/// Prints why a test is skipped, or fails if servers are required.
 pub(crate) fn skip<T>(why: &str) -> Option<T> {
     assert!(
         std::env::var_os("STATEWISE_REQUIRE_SERVERS").is_none_or(|value| value != "1"),

@@ -1,10 +1,10 @@
-//! Where servers are installed, and as whom they run.
+//! Locations of server programs, and the user that runs them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The program of that name: in the folder that the environment variable names, else on the
-/// path, else where Debian's packages put it.
+/// Finds a program: in the folder that the environment variable names, else on the path, else where
+/// Debian's packages install it.
 pub(crate) fn program(name: &str, variable: &str) -> Option<PathBuf> {
     if let Some(folder) = std::env::var_os(variable) {
         return Some(Path::new(&folder).join(name)).filter(|found| found.is_file());
@@ -36,8 +36,8 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// The first of these users that there is, if this process is root's: there are servers that
-    /// refuse to be.
+    /// The first of these users that exists, if this process runs as root: some servers refuse to
+    /// run as root.
     pub(crate) fn instead_of_root(names: &[&str]) -> Option<Self> {
         let status = fs::read_to_string("/proc/self/status").ok()?;
         let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;

@@ -1,4 +1,4 @@
-//! The shell that keeps servers and outlives the test by a moment.
+//! The shell that runs the servers and outlives the test by a moment.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -13,8 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use super::find::User;
 use super::wait_until;
 
-/// A folder with servers in it. Both are gone when this is dropped, and also when this process
-/// ends in another way: see `guard.sh`.
+/// A folder with running servers. Both are removed on drop, and also if this process ends in
+/// another way: see `guard.sh`.
 pub(crate) struct Guard {
     folder: PathBuf,
     user: Option<User>,
@@ -23,15 +23,14 @@ pub(crate) struct Guard {
 
 struct Shell {
     child: Child,
-    /// Its end is the sign to end. Closed on exec, so that no other child of this process, and
-    /// no server, holds it open.
+    /// Closing it tells the shell to end. Close-on-exec, so that no other child of this process,
+    /// and no server, keeps it open.
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
 
 impl Guard {
-    /// Makes a fresh folder for servers that run as `user`, if that is given, and that `signal`
-    /// ends.
+    /// Creates a fresh folder for servers that run as `user`, if given, and that `signal` ends.
     pub(crate) fn new(kind: &str, user: Option<User>, signal: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -42,9 +41,9 @@ impl Guard {
             .args([folder.as_os_str(), OsStr::new(signal)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Whoever reads what this process prints shall not wait for the shell.
+            // Readers of this process's output must not wait for the shell.
             .stderr(Stdio::null())
-            // Ctrl-C at a terminal is meant for the test alone.
+            // Ctrl-C at a terminal is meant for the test only.
             .process_group(0)
             .spawn()
             .expect("sh starts");
@@ -71,7 +70,7 @@ impl Guard {
         &self.folder
     }
 
-    /// Runs a program to its end, which must be a good one.
+    /// Runs a program and asserts that it succeeds.
     pub(crate) fn run(&self, name: &str, command: &[&OsStr]) -> Result<(), String> {
         self.script(name, command)?;
         match self.answer(&format!("run {name}")).as_str() {
@@ -80,25 +79,25 @@ impl Guard {
         }
     }
 
-    /// Starts a program; its pid.
+    /// Starts a program and returns its pid.
     pub(crate) fn start(&self, name: &str, command: &[&OsStr]) -> Result<u32, String> {
         self.script(name, command)?;
         let pid = self.answer(&format!("start {name}"));
         pid.parse().map_err(|_| format!("{name} did not start"))
     }
 
-    /// What a program has printed.
+    /// Returns the output of a program.
     pub(crate) fn log(&self, name: &str) -> String {
         fs::read_to_string(self.folder.join(format!("{name}.log"))).unwrap_or_default()
     }
 
-    /// Sends a signal to a server and to everything that it started.
+    /// Sends a signal to a server and all its children.
     pub(crate) fn signal(&self, signal: &str, server: u32) {
         self.signal_all(signal, &tree(server));
     }
 
-    /// Stops a server and everything that it started, and returns when every thread of it stands:
-    /// one that still runs for a moment would answer.
+    /// Stops a server and all its children, and returns when all their threads have stopped: a
+    /// running thread would still answer.
     pub(crate) fn stop(&self, server: u32) {
         let pids = tree(server);
         self.signal_all("STOP", &pids);
@@ -117,7 +116,7 @@ impl Guard {
         self.answer(&command);
     }
 
-    /// Kills a server and everything that it started, and returns when all of it is gone.
+    /// Kills a server and all its children, and returns when they are gone.
     pub(crate) fn kill(&self, server: u32) {
         let pids = tree(server);
         self.signal_all("KILL", &pids);
@@ -129,7 +128,7 @@ impl Guard {
         wait_until(gone).unwrap();
     }
 
-    /// Writes down what to start, as the user that it is meant to run as.
+    /// Writes the command line, including the user that runs it.
     fn script(&self, name: &str, command: &[&OsStr]) -> Result<(), String> {
         let mut script = match self.user {
             Some(User { uid, gid }) => format!(
@@ -141,7 +140,7 @@ impl Guard {
             let word = word.to_str().expect("a path in UTF-8");
             let _ = write!(script, " '{}'", word.replace('\'', r"'\''"));
         }
-        // Somewhere else than where the test is, which the user may not enter.
+        // Not in the folder of the test, which the user may not enter.
         let script = format!("cd '{}' && {script}\n", self.folder.display());
         fs::write(self.folder.join(format!("{name}.sh")), script).map_err(|error| {
             let folder = self.folder.display();
@@ -149,19 +148,19 @@ impl Guard {
         })
     }
 
-    /// The pid of the shell itself.
+    /// The pid of the shell.
     pub(crate) fn pid(&self) -> u32 {
         let shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
         shell.child.id()
     }
 
-    /// Kills the shell itself.
+    /// Kills the shell.
     pub(crate) fn kill_itself(&self) {
         let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
         shell.child.kill().expect("a child is killed");
     }
 
-    /// Sends a command to the shell, if it is one, and reads a line of answer.
+    /// Sends a command to the shell, if it runs, and reads one line of answer.
     fn answer(&self, command: &str) -> String {
         let mut shell = self.shell.lock().unwrap_or_else(PoisonError::into_inner);
         if !command.is_empty() {
@@ -181,12 +180,12 @@ impl Drop for Guard {
         let shell = shell.unwrap_or_else(PoisonError::into_inner);
         shell.commands = None;
         let _ = shell.child.wait();
-        // Nothing, unless the shell was killed.
+        // Empty, unless the shell was killed.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// A process and all that it started, itself first.
+/// A process and all its children, itself first.
 pub(crate) fn tree(root: u32) -> Vec<u32> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -208,7 +207,7 @@ pub(crate) fn tree(root: u32) -> Vec<u32> {
     found
 }
 
-/// Whether a thread of a process is in any state but stopped or gone.
+/// Returns true if a thread of the process is neither stopped nor gone.
 fn has_moving_threads(pid: u32) -> bool {
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
     threads.into_iter().flatten().flatten().any(|thread| {
@@ -217,7 +216,7 @@ fn has_moving_threads(pid: u32) -> bool {
     })
 }
 
-/// Whether there is such a process, and it has not ended.
+/// Returns true if the process exists and has not ended.
 pub(crate) fn is_running(pid: u32) -> bool {
     state(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
 }
@@ -228,7 +227,7 @@ fn state(pid: u32) -> Option<(char, u32)> {
 }
 
 fn parsed(stat: &str) -> Option<(char, u32)> {
-    // The name in parentheses may contain anything.
+    // The name in parentheses may contain any character.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?.chars().next()?;
     Some((state, fields.next()?.parse().ok()?))

@@ -1,4 +1,4 @@
-//! A MariaDB.
+//! A private MariaDB.
 
 use std::ffi::OsStr;
 use std::io::Read as _;
@@ -11,7 +11,7 @@ use super::find::User;
 use super::guard::Guard;
 use super::{find, skip, wait_until};
 
-/// The environment variable that names the folder of `mariadbd` and `mariadb-install-db`.
+/// Environment variable with the folder of `mariadbd` and `mariadb-install-db`.
 const VARIABLE: &str = "STATEWISE_MARIADB_BIN";
 
 /// A MariaDB on a unix socket: user `root`, no password, database `statewise`.
@@ -23,12 +23,12 @@ pub(crate) struct MariaDb {
 }
 
 impl MariaDb {
-    /// Starts one that is fast rather than durable, or says why not.
+    /// Starts a fast, non-durable server, or reports why it cannot.
     pub(crate) fn start() -> Option<Self> {
         Self::with(&["--innodb-flush-log-at-trx-commit=0"])
     }
 
-    /// Starts one with options of its own. It syncs to disk unless they say otherwise.
+    /// Starts a server with additional options. It syncs to disk unless the options disable that.
     pub(crate) fn with(options: &[&str]) -> Option<Self> {
         let found = |name| find::program(name, VARIABLE);
         let (Some(program), Some(install)) = (found("mariadbd"), found("mariadb-install-db"))
@@ -45,7 +45,7 @@ impl MariaDb {
         let (data, tmp) = (server.data(), server.tmp());
         let install = [
             install.as_os_str(),
-            // First, or it is not one.
+            // Must be the first option.
             OsStr::new("--no-defaults"),
             OsStr::new(&data),
             OsStr::new(&tmp),
@@ -67,7 +67,7 @@ impl MariaDb {
         format!("--datadir={}/data", self.guard.folder().display())
     }
 
-    /// Of its own: the names of temporary tables repeat from server to server.
+    /// Private, because names of temporary tables repeat from server to server.
     fn tmp(&self) -> String {
         format!("--tmpdir={}", self.guard.folder().display())
     }
@@ -80,12 +80,12 @@ impl MariaDb {
         self.guard.folder().join("socket")
     }
 
-    /// Of the database `statewise`.
+    /// URL of the database `statewise`.
     pub(crate) fn url(&self) -> String {
         self.url_of("statewise")
     }
 
-    /// Of another database of this server.
+    /// URL of another database of this server.
     pub(crate) fn url_of(&self, database: &str) -> String {
         let socket = self.socket();
         format!(
@@ -102,12 +102,12 @@ impl MariaDb {
         self.pid.load(Ordering::SeqCst)
     }
 
-    /// Kills it as a crash does.
+    /// Kills it like a crash.
     pub(crate) fn kill9(&self) {
         self.guard.kill(self.pid());
     }
 
-    /// Starts it again, after [`kill9`](Self::kill9), with what it has on disk.
+    /// Starts it again after [`kill9`](Self::kill9), with its data on disk.
     pub(crate) fn restart(&self) {
         self.try_restart().unwrap();
     }
@@ -142,18 +142,18 @@ impl MariaDb {
             .map_err(|error| format!("{error}\n{}", self.guard.log("mariadb")))
     }
 
-    /// Lets it do nothing, without ending any connection.
+    /// Suspends it without closing connections.
     pub(crate) fn pause(&self) {
         self.guard.stop(self.pid());
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Resumes it after [`pause`](Self::pause).
     pub(crate) fn resume(&self) {
         self.guard.signal("CONT", self.pid());
     }
 }
 
-/// Whether the server greets a client: version 10 of the protocol, and no error.
+/// Returns true if the server greets a client: protocol version 10, and no error.
 fn greets(socket: &Path) -> Result<(), String> {
     let mut stream = UnixStream::connect(socket).map_err(|error| error.to_string())?;
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));

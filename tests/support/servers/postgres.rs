@@ -1,4 +1,4 @@
-//! A Postgres.
+//! A private Postgres.
 
 use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
@@ -11,7 +11,7 @@ use super::find::User;
 use super::guard::Guard;
 use super::{find, skip, wait_until};
 
-/// The environment variable that names the folder of `postgres` and `initdb`.
+/// Environment variable with the folder of `postgres` and `initdb`.
 const VARIABLE: &str = "STATEWISE_POSTGRES_BIN";
 
 /// A Postgres on a unix socket: user and database `postgres`, no password.
@@ -23,7 +23,7 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one that is fast rather than durable, or says why not.
+    /// Starts a fast, non-durable server, or reports why it cannot.
     pub(crate) fn start() -> Option<Self> {
         Self::with(&[
             "fsync=off",
@@ -32,8 +32,8 @@ impl Postgres {
         ])
     }
 
-    /// Starts one with settings of its own, such as `log_statement=all`. It syncs to disk unless
-    /// they say otherwise.
+    /// Starts a server with additional settings, such as `log_statement=all`. It syncs to disk
+    /// unless they disable that.
     pub(crate) fn with(settings: &[&str]) -> Option<Self> {
         let found = |name| find::program(name, VARIABLE);
         let (Some(program), Some(initdb)) = (found("postgres"), found("initdb")) else {
@@ -41,7 +41,7 @@ impl Postgres {
         };
         let user = User::instead_of_root(&["postgres", "nobody"]);
         let server = Self {
-            // Not SIGKILL, after which its shared memory would be left.
+            // Not SIGKILL, which would leave its shared memory behind.
             guard: Guard::new("postgres", user, "QUIT"),
             program,
             options: settings.iter().map(|&option| option.to_owned()).collect(),
@@ -60,7 +60,7 @@ impl Postgres {
         self.guard.folder().join("data")
     }
 
-    /// The folder that the socket is in: what Postgres calls the host.
+    /// The folder of the socket, which Postgres calls the host.
     pub(crate) fn folder(&self) -> &Path {
         self.guard.folder()
     }
@@ -69,12 +69,12 @@ impl Postgres {
         self.guard.folder().join(".s.PGSQL.5432")
     }
 
-    /// As `key=value` pairs.
+    /// Connection settings as `key=value` pairs.
     pub(crate) fn url(&self) -> String {
         self.url_of("postgres")
     }
 
-    /// Of another database of this server.
+    /// Connection settings of another database of this server.
     pub(crate) fn url_of(&self, database: &str) -> String {
         let host = self.guard.folder().display();
         format!("host={host} port=5432 user=postgres dbname={database}")
@@ -88,12 +88,12 @@ impl Postgres {
         self.pid.load(Ordering::SeqCst)
     }
 
-    /// Kills all of its processes as a crash does.
+    /// Kills all of its processes like a crash.
     pub(crate) fn kill9(&self) {
         self.guard.kill(self.pid());
     }
 
-    /// Starts it again, after [`kill9`](Self::kill9), with what it has on disk.
+    /// Starts it again after [`kill9`](Self::kill9), with its data on disk.
     pub(crate) fn restart(&self) {
         self.try_restart().unwrap();
     }
@@ -119,18 +119,18 @@ impl Postgres {
             .map_err(|error| format!("{error}\n{}", self.guard.log("postgres")))
     }
 
-    /// Lets all of its processes do nothing, without ending any connection.
+    /// Suspends all of its processes without closing connections.
     pub(crate) fn pause(&self) {
         self.guard.stop(self.pid());
     }
 
-    /// Lets them go on after [`pause`](Self::pause).
+    /// Resumes them after [`pause`](Self::pause).
     pub(crate) fn resume(&self) {
         self.guard.signal("CONT", self.pid());
     }
 }
 
-/// Whether the server lets a client in.
+/// Returns true if the server accepts a client.
 fn greets(socket: &Path) -> Result<(), String> {
     let mut stream = UnixStream::connect(socket).map_err(|error| error.to_string())?;
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
@@ -148,7 +148,7 @@ fn greets(socket: &Path) -> Result<(), String> {
         .and_then(|()| stream.read_exact(&mut first))
         .map_err(|error| error.to_string())?;
     match first {
-        // Says good-bye as one does.
+        // Ends the session politely.
         [b'R'] => stream
             .write_all(b"X\0\0\0\x04")
             .map_err(|error| error.to_string()),

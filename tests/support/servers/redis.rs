@@ -1,4 +1,4 @@
-//! A Redis, and a Redis Cluster.
+//! A private Redis, and a private Redis Cluster.
 
 use std::ffi::OsStr;
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::guard::Guard;
 use super::{find, resp, skip, wait_until};
 
-/// The environment variable that names the folder of `redis-server`.
+/// Environment variable with the folder of `redis-server`.
 const VARIABLE: &str = "STATEWISE_REDIS_BIN";
 /// Slots of a Cluster.
 const SLOTS: usize = 16_384;
@@ -29,12 +29,12 @@ pub(crate) struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one, or says why not.
+    /// Starts a server, or reports why it cannot.
     pub(crate) fn start() -> Option<Self> {
         Self::with(&[])
     }
 
-    /// Starts one with options of its own, such as `--appendonly yes`.
+    /// Starts a server with additional options, such as `--appendonly yes`.
     pub(crate) fn with(options: &[&str]) -> Option<Self> {
         let program = program()?;
         let server = Self {
@@ -47,7 +47,7 @@ impl RedisServer {
         Some(server)
     }
 
-    /// The socket that it listens on.
+    /// The socket of the server.
     pub(crate) fn socket(&self) -> PathBuf {
         self.guard.folder().join("socket")
     }
@@ -68,17 +68,17 @@ impl RedisServer {
         self.pid.load(Ordering::SeqCst)
     }
 
-    /// Asks the server something, on a connection of its own.
+    /// Sends a command to the server on a separate connection.
     pub(crate) fn ask(&self, command: &[&str]) -> Result<String, String> {
         resp::ask_unix(&self.socket(), command)
     }
 
-    /// Kills it as a crash does.
+    /// Kills it like a crash.
     pub(crate) fn kill9(&self) {
         self.guard.kill(self.pid());
     }
 
-    /// Starts it again, after [`kill9`](Self::kill9), with what it has on disk.
+    /// Starts it again after [`kill9`](Self::kill9), with its data on disk.
     pub(crate) fn restart(&self) {
         self.try_restart().unwrap();
     }
@@ -93,26 +93,26 @@ impl RedisServer {
         self.pid
             .store(self.guard.start("redis", &command)?, Ordering::SeqCst);
         let ready = || match self.ask(&["PING"]) {
-            // One that asks for a password is ready too.
+            // A server that asks for a password is ready too.
             Err(error) if !error.starts_with("NOAUTH") => Err(error),
             _ => Ok(()),
         };
         wait_until(ready).map_err(|error| format!("{error}\n{}", self.guard.log("redis")))
     }
 
-    /// Lets it do nothing, without ending any connection.
+    /// Suspends it without closing connections.
     pub(crate) fn pause(&self) {
         self.guard.stop(self.pid());
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Resumes it after [`pause`](Self::pause).
     pub(crate) fn resume(&self) {
         self.guard.signal("CONT", self.pid());
     }
 }
 
-/// A Redis Cluster of three primaries with a replica each, on ports of this machine: a unix
-/// socket is not enough for nodes that name each other.
+/// A Redis Cluster of three primaries with one replica each, on local ports: nodes cannot announce
+/// unix sockets to each other.
 pub(crate) struct Cluster {
     guard: Guard,
     nodes: Vec<Node>,
@@ -124,11 +124,11 @@ struct Node {
 }
 
 impl Cluster {
-    /// Starts one, or says why not.
+    /// Starts a Cluster, or reports why it cannot.
     pub(crate) fn start() -> Option<Self> {
         let program = program()?;
         let mut failures = Vec::new();
-        // Somebody else may take a port between its choice and its use.
+        // Another process may take a port between its choice and its use.
         for _ in 0..5 {
             match Self::form(&program) {
                 Ok(cluster) => return Some(cluster),
@@ -161,7 +161,7 @@ impl Cluster {
         for at in 0..PRIMARIES {
             let primary = cluster.ask(at, &["CLUSTER", "MYID"])?;
             let replica = ["CLUSTER", "REPLICATE", &primary];
-            // Refused until it has heard of its primary.
+            // Refused until the node knows its primary.
             wait_until(|| cluster.ask(at + PRIMARIES, &replica).map(drop))?;
         }
         for at in 0..cluster.nodes.len() {
@@ -194,7 +194,7 @@ impl Cluster {
         let ready = || {
             resp::ask_port(port, &["PING"])
                 .map(drop)
-                // A port that was taken ends the server.
+                // A port in use ends the server.
                 .map_err(|error| (error, super::guard::is_running(pid)))
         };
         loop {
@@ -212,7 +212,7 @@ impl Cluster {
         if !info.contains("cluster_state:ok") || !info.contains(&knows_all) {
             return Err(info);
         }
-        // Who follows whom, they hear of by and by.
+        // The nodes learn their roles after a while.
         let nodes = self.ask(at, &["CLUSTER", "NODES"])?;
         let replicas = nodes.lines().filter(|line| line.contains("slave")).count();
         if replicas != self.nodes.len() - PRIMARIES {
@@ -227,7 +227,8 @@ impl Cluster {
         if works { Ok(()) } else { Err(replication) }
     }
 
-    /// Asks one of the nodes: the primaries come first, then their replicas in the same order.
+    /// Sends a command to one node. The primaries come first, then their replicas in the same
+    /// order.
     pub(crate) fn ask(&self, at: usize, command: &[&str]) -> Result<String, String> {
         resp::ask_port(self.nodes[at].port, command)
     }
@@ -244,7 +245,7 @@ impl Cluster {
         self.nodes.iter().map(|node| node.pid).collect()
     }
 
-    /// Of some of the nodes: a client finds the others.
+    /// URLs of some nodes: a client finds the others.
     pub(crate) fn urls(&self) -> Vec<String> {
         let ports = self.nodes.iter().map(|node| node.port).take(PRIMARIES);
         ports
@@ -252,7 +253,7 @@ impl Cluster {
             .collect()
     }
 
-    /// Kills one as a crash does. It does not come back.
+    /// Kills one like a crash. It does not come back.
     pub(crate) fn kill9(&self, at: usize) {
         self.guard.kill(self.nodes[at].pid);
     }
@@ -266,7 +267,7 @@ impl Cluster {
     }
 }
 
-/// Ports that nobody uses at the moment.
+/// Ports that are currently free.
 fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<_> = (0..count)
         .map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"))

@@ -1,4 +1,4 @@
-//! Just enough of Redis's protocol to ask a server something without the client under test.
+//! A minimal Redis client that sends commands without the client under test.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read, Write};
@@ -7,18 +7,18 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a server may take for an answer.
+/// Time limit for an answer of the server.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Sends a command to the server behind a socket. Lists are answered as lines, and an error of
-/// the server as `Err`.
+/// Sends a command to the server behind a socket. Lists are returned as lines, and a server error
+/// as `Err`.
 pub(crate) fn ask_unix(socket: &Path, command: &[&str]) -> Result<String, String> {
     let stream = UnixStream::connect(socket).map_err(|error| error.to_string())?;
     let _ = stream.set_read_timeout(Some(TIMEOUT));
     ask(stream, command)
 }
 
-/// Sends a command to the server on a port of this machine.
+/// Sends a command to the server on a local port.
 pub(crate) fn ask_port(port: u16, command: &[&str]) -> Result<String, String> {
     let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string())?;
     let _ = stream.set_read_timeout(Some(TIMEOUT));
