@@ -1,4 +1,4 @@
-//! Sessions from the memory of every node: what is changed on one is obeyed on all.
+//! Sessions verified from the memory of every node: a change on one node takes effect on all.
 
 #![allow(
     clippy::expect_used,
@@ -22,15 +22,15 @@ use statewise::{Authenticator, Login, Presented, Rejection, Result, Revocation};
 const BOUND: Duration = Duration::from_secs(5);
 const MAX_AGE: Duration = Duration::from_secs(20);
 
-/// The store that the nodes share. Counts its loads, and fails and stalls on command.
+/// The store that the nodes share. It counts loads, and fails and stalls on command.
 #[derive(Debug)]
 struct Shared {
     inner: MemoryStore,
     loads: AtomicUsize,
     fails: AtomicUsize,
-    /// Polls that a load takes after it has read the row.
+    /// Number of polls that a load takes after it has read the row.
     stalls: AtomicUsize,
-    /// Loads under way, and how many there were at most.
+    /// Current and maximum number of concurrent loads.
     loading: AtomicUsize,
     most: AtomicUsize,
     touches: AtomicUsize,
@@ -99,7 +99,7 @@ impl Fleet {
         self.configured(limit, |store| store)
     }
 
-    /// A node that loads at most so many sessions at a time.
+    /// A node that loads at most that many sessions at a time.
     fn with_loads(&self, loads: usize) -> Auth {
         self.configured(Limit::Unlimited, |store| store.loads(loads))
     }
@@ -160,7 +160,7 @@ fn a_verification_asks_the_store_once_in_the_age_of_a_copy() {
     for _ in 0..10 {
         assert!(accepts(&here, &session) && accepts(&there, &session));
     }
-    // The node that stored it knows it already.
+    // The node that stored it has a copy already.
     assert_eq!(fleet.loads(), 1);
     fleet.clock.advance(MAX_AGE);
     for node in [&here, &there] {
@@ -229,7 +229,7 @@ fn changes_are_seen_elsewhere() {
     follow(&there);
     let now = block_on(there.verify(&session)).unwrap();
     assert_eq!((*now.data(), now.has_role("reader")), (2, true));
-    // And served from memory again.
+    // Served from memory again.
     fleet.loads();
     assert!(accepts(&there, &session));
     assert_eq!(fleet.loads(), 0);
@@ -243,9 +243,10 @@ fn a_credential_rotated_elsewhere_is_known_here() {
     assert!(accepts(&there, &old));
     let rotated = block_on(here.refresh(&old)).unwrap();
     let new = rotated.credential().reveal();
-    // The copy has never heard of this generation.
+    // The copy does not know this generation.
     assert!(accepts(&there, new) && accepts(&there, &old));
-    // Used, and then replayed after the grace: theft, on whichever node, and the end on both.
+    // Used, and then replayed after the grace: theft is detected on either node and ends the login
+    // on both.
     fleet.clock.advance(Duration::from_secs(60));
     for node in [&here, &there] {
         follow(node);
@@ -276,14 +277,14 @@ fn a_node_that_is_cut_off_asks_the_store() {
     let (session, other) = (log_in(&here, "alice"), log_in(&here, "bob"));
     assert!(accepts(&there, &session));
     let _ = block_on(here.revoke(&session)).unwrap();
-    // It has not heard of it, and is within its bound.
+    // This node has not read the fact yet, and is within its bound.
     assert!(accepts(&there, &session));
     fleet.clock.advance(BOUND);
     assert!(!accepts(&there, &session) && accepts(&there, &other));
     fleet.loads();
     assert!(accepts(&there, &other));
     assert_eq!(fleet.loads(), 1, "a stale node served a copy");
-    // A store that is down is an outage, and nobody is anybody.
+    // If the store is down, the answer is *unavailable* for every caller.
     fleet.store.fails.store(1, Ordering::Relaxed);
     let error = block_on(there.verify(&other)).unwrap_err();
     assert!(error.is_unavailable());
@@ -314,7 +315,7 @@ fn everything_ends_on_both_strategies() {
     assert!(!accepts(&there, &sessions[0]));
 }
 
-/// The view alone ends no session: it makes every node ask the store, which is the one to know.
+/// The view alone ends no session: it makes every node ask the store, which decides.
 #[test]
 fn what_the_view_says_of_a_subject_is_asked_of_the_store() {
     let fleet = Fleet::new();
@@ -377,15 +378,15 @@ fn a_revocation_that_cannot_be_told_says_so() {
         Revocation::Within(MAX_AGE)
     );
     assert!(!accepts(&node, &session));
-    // Again: it is gone, and still nobody was told.
+    // Again: the row is gone, and the nodes have not been notified.
     assert_eq!(
         block_on(node.revoke(&session)).unwrap(),
         Revocation::Within(MAX_AGE)
     );
 }
 
-/// A login that goes on from an older one, which ended everywhere meanwhile, has ended too, however
-/// long it takes.
+/// A login that continues an older one has ended if the older one was ended everywhere in the
+/// meantime, however long it takes.
 #[test]
 fn a_login_that_goes_on_from_an_ended_one_is_refused() {
     for wait in [10, 100, 3600] {
@@ -400,7 +401,7 @@ fn a_login_that_goes_on_from_an_ended_one_is_refused() {
     }
 }
 
-/// What was kept when all others ended is served from memory again.
+/// The session that was kept when all others ended is served from memory again.
 #[test]
 fn a_kept_session_is_asked_for_once() {
     let fleet = Fleet::new();
@@ -417,8 +418,8 @@ fn a_kept_session_is_asked_for_once() {
     assert!(loads <= 2, "{loads} loads");
 }
 
-/// A login that was stamped in a part that the log has lost, and everything ended since: the row is
-/// still in the store, and says nothing of it.
+/// The stamp of a login lies in a range that the log has lost, and then everything was revoked. The
+/// row still exists and does not show this.
 #[test]
 fn a_session_of_a_lost_part_ends_with_everything() {
     let fleet = Fleet::new();
@@ -445,8 +446,8 @@ fn a_session_of_a_lost_part_ends_with_everything() {
     }
 }
 
-/// When a copy no longer says enough, those who ask at the same time ask the store one by one, and
-/// one of them notes the use. Rejects a store that lets all through who have waited for one.
+/// When a copy no longer suffices, concurrent verifications query the store one at a time, and one
+/// of them records the use. Rejects a cache that lets all waiting callers through at once.
 #[test]
 fn a_popular_session_is_no_stampede() {
     let fleet = Fleet::new();
@@ -454,7 +455,7 @@ fn a_popular_session_is_no_stampede() {
     let session = log_in(&node, "alice");
     assert!(accepts(&node, &session));
     fleet.loads();
-    // A use is to be noted, of which a copy alone cannot tell whether it has been.
+    // A use is due, and a copy alone cannot tell whether it was recorded.
     for _ in 0..80 {
         fleet.clock.advance(Duration::from_secs(4));
         follow(&node);
@@ -471,8 +472,8 @@ fn a_popular_session_is_no_stampede() {
     assert_eq!(touches, 1);
 }
 
-/// However many ask for however many sessions, also while the view is stale and nobody can be
-/// answered from memory: the store serves so many at a time as it was set to.
+/// For any number of callers and sessions, and also while the view is stale: the number of
+/// concurrent loads never exceeds the configured maximum.
 #[test]
 fn no_flood_goes_through() {
     let fleet = Fleet::new();
@@ -502,7 +503,7 @@ fn no_flood_goes_through() {
     }
 }
 
-/// Who looks at his sessions does not see those that have ended with everything, whose rows stay.
+/// A list of sessions omits those that were revoked with everything, although their rows remain.
 #[test]
 fn what_ended_with_everything_is_not_listed() {
     let fleet = Fleet::new();
@@ -515,7 +516,7 @@ fn what_ended_with_everything_is_not_listed() {
     assert_eq!(listed.sessions.len(), 1);
 }
 
-/// Nor do those rows keep him from logging in again within a limit.
+/// Nor do those rows count against the limit when the user logs in again.
 #[test]
 fn what_ended_with_everything_takes_no_room() {
     let fleet = Fleet::new();
@@ -530,7 +531,8 @@ fn what_ended_with_everything_takes_no_room() {
     assert!(full().is_refused());
 }
 
-/// A login that makes room and then fails, as the log is out of reach, has made room all the same.
+/// A login that evicts another one and then fails, because the log is unreachable, has still
+/// evicted it.
 #[test]
 fn what_a_failed_login_evicted_is_forgotten() {
     let fleet = Fleet::new();
@@ -541,7 +543,7 @@ fn what_a_failed_login_evicted_is_forgotten() {
     let _ = block_on(fleet.node().revoke_all("alice")).unwrap();
     let second = log_in(&node, "alice");
     assert!(accepts(&node, &second));
-    // Goes on from a login that has ended, and evicts one that has not.
+    // Continues an ended login, and evicts a live one.
     assert!(block_on(node.issue(identity.into_login())).is_err());
     assert!(!accepts(&node, &second));
 }

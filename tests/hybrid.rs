@@ -1,4 +1,4 @@
-//! What users of short tokens with a refresh session rely on.
+//! Guarantees for users of short access tokens with a refresh session.
 
 #![allow(
     clippy::panic,
@@ -88,7 +88,7 @@ fn login(auth: &impl Authenticator<Data = ()>, subject: &str) -> Issued {
     block_on(auth.issue(Login::new(subject))).unwrap()
 }
 
-/// Exchanges the refresh credential of `issued`.
+/// Refreshes with the refresh credential of `issued`.
 fn exchange(auth: &impl Authenticator<Data = ()>, issued: &Issued) -> Result<Issued> {
     block_on(auth.refresh(refresh(issued)))
 }
@@ -154,7 +154,8 @@ fn neither_kind_is_taken_for_the_other() {
         Some(Rejection::Malformed)
     );
 
-    // Nor is it a session of the same store, as it is or without what it begins with.
+    // A refresh credential is not a session credential of the same store, with or without its
+    // prefix.
     let plain: SessionAuthenticator<_> =
         sessions(Arc::clone(auth.store()), &clock).build().unwrap();
     let bare = refresh.strip_prefix("rt_").unwrap();
@@ -186,7 +187,7 @@ fn neither_kind_is_taken_for_the_other() {
     let _ = block_on(auth.revoke(&dressed)).unwrap();
     assert_eq!(block_on(plain.verify(session)).unwrap().subject(), "alice");
 
-    // A service with the same keys verifies access tokens, and carries none of them on.
+    // A service with the same keys verifies access tokens but cannot refresh them.
     let verifier = tokens(&key())
         .max_lifetime(seconds(ABSOLUTE))
         .clock(clock.clone());
@@ -200,11 +201,11 @@ fn neither_kind_is_taken_for_the_other() {
         cause(block_on(verifier.refresh(carried.credential().reveal()))),
         Some(Rejection::Expired)
     );
-    // Long after the login, too.
+    // Also long after the login.
     clock.advance(seconds(5 * 86_400));
     let later = exchange(&auth, &issued).unwrap();
     assert!(verifier.verify_now(later.credential().reveal()).is_ok());
-    // And one for another audience, or of another issuer, does not.
+    // But not for another audience or another issuer.
     let other = TokenAuthenticator::builder(key())
         .issuer("https://auth.example")
         .audience("billing")
@@ -224,14 +225,15 @@ fn other_tabs_and_lost_answers_are_honest_and_thieves_are_not() {
     let first = login(&auth, "alice");
     clock.advance(seconds(ACCESS));
     let second = exchange(&auth, &first).unwrap();
-    // The other tabs: the same successor, whichever of the two they hold, and nothing written.
+    // The other tabs get the same successor, whichever of the two credentials they hold, and
+    // nothing is written.
     for presented in [&first, &second, &first] {
         let again = exchange(&auth, presented).unwrap();
         assert_eq!(again.outcome(), Outcome::Replayed);
         assert_eq!(refresh(&again), refresh(&second));
         assert!(auth.verify_now(access(&again)).is_ok());
     }
-    // Using an access token is no use of the refresh credential: the first one stays honest.
+    // Using an access token is not a use of the refresh credential: the first one stays acceptable.
     assert!(block_on(auth.verify(access(&second))).is_ok());
     clock.advance(seconds(29));
     assert_eq!(
@@ -239,11 +241,11 @@ fn other_tabs_and_lost_answers_are_honest_and_thieves_are_not() {
         Outcome::Replayed
     );
     clock.advance(seconds(1));
-    // A client that slept on a dead network.
+    // A client that was offline.
     let orphaned = exchange(&auth, &first).unwrap();
     assert_eq!(orphaned.outcome(), Outcome::Orphaned);
     assert_eq!(refresh(&orphaned), refresh(&second));
-    // Once the successor was refreshed, the first one is a copy in other hands.
+    // Once the successor was refreshed, the first credential counts as stolen.
     let third = exchange(&auth, &second).unwrap();
     assert_eq!(third.outcome(), Outcome::Rotated);
     let theft = exchange(&auth, &first).unwrap_err();
@@ -268,7 +270,7 @@ fn strict_orphans_end_the_login() {
     assert_eq!(cause(exchange(&auth, &second)), Some(Rejection::Unknown));
 }
 
-/// With every window closed, one refresh succeeds.
+/// With overlap and grace of zero, one refresh succeeds.
 #[test]
 fn with_no_grace_there_is_one_success() {
     let clock = ManualClock::default();
@@ -282,8 +284,7 @@ fn with_no_grace_there_is_one_success() {
     assert_eq!(cause(exchange(&auth, &first)), Some(Rejection::Reused));
 }
 
-/// A key that was replaced is needed for as long as an access token lives, and not as long as a
-/// login does.
+/// A replaced key is needed for the lifetime of an access token, not for that of a login.
 #[test]
 fn a_replaced_key_goes_with_its_tokens() {
     let clock = ManualClock::default();
@@ -342,7 +343,7 @@ fn without_a_log_access_tokens_live_out_their_minutes() {
         assert_eq!(answer, Revocation::Within(seconds(ACCESS)));
         assert_eq!(cause(exchange(&auth, &issued)), Some(Rejection::Unknown));
         assert!(auth.verify_now(access(&issued)).is_ok());
-        // Who asks the store itself is told at once.
+        // A caller that asks the store is informed at once.
         let sensitive = Presented::new(access(&issued)).authoritative();
         assert_eq!(
             cause(block_on(auth.verify_with(sensitive))),
@@ -350,7 +351,7 @@ fn without_a_log_access_tokens_live_out_their_minutes() {
         );
         clock.advance(seconds(ACCESS));
         assert!(auth.verify_now(access(&issued)).is_err());
-        // Twice is as good as once, and the answer never says less than is true.
+        // A second logout changes nothing, and its answer never claims less than is true.
         assert_eq!(block_on(auth.revoke(presented)).unwrap(), answer);
     }
 }
@@ -431,7 +432,7 @@ fn an_authoritative_verification_reads_the_row() {
     let replacement = Replacement::new().roles(["user"]).data("new".to_owned());
     let replaced = block_on(auth.replace(&caller, replacement)).unwrap();
     assert!(matches!(replaced, Replaced::Done(_)));
-    // The token says what it was signed with, the row what is so.
+    // The token has the data of its signing, the row has the current data.
     assert!(auth.verify_now(access(&issued)).unwrap().has_role("admin"));
     let now = asked().unwrap();
     assert!(!now.has_role("admin") && now.has_role("user"));
@@ -468,7 +469,7 @@ fn devices_are_listed_and_ended() {
             .count,
         0
     );
-    // A credential that has ended ends nobody else's.
+    // An ended credential cannot end another login.
     assert!(block_on(auth.revoke_others(access(&tablet))).is_err());
     assert!(block_on(auth.revoke_others(refresh(&tablet))).is_err());
     assert!(exchange(&auth, &laptop).is_ok());
@@ -528,7 +529,7 @@ fn a_store_that_fails_is_unavailable_and_never_asked_to_verify() {
     assert!(exchange(&auth, &issued).unwrap_err().is_unavailable());
     assert!(!auth.store().has_plans());
 
-    // The answer to a rotation is lost: the retry gets what it would have got.
+    // The answer to a rotation is lost: the retry gets the same answer.
     auth.store()
         .fail_nth_of(Method::Rotate, 1, Fault::LosesAnswer);
     assert!(exchange(&auth, &issued).unwrap_err().is_unavailable());
@@ -600,7 +601,7 @@ fn a_configuration_that_cannot_work_is_refused() {
     }
 }
 
-/// The longest login that is let in, and the longest replacement, can be refreshed.
+/// The longest login that is accepted, and the longest replacement, can be refreshed.
 #[test]
 fn what_was_issued_once_can_be_refreshed() {
     let (auth, clock) = hybrid::<String>();
@@ -626,7 +627,7 @@ fn what_was_issued_once_can_be_refreshed() {
     assert_eq!(refreshed.identity().data(), "short");
 }
 
-/// A client that refreshes as late as it may, after a tab that came first: never too late.
+/// A client refreshes as late as it may, after a faster tab: never too late.
 #[test]
 fn no_login_goes_idle_while_its_access_token_lives() {
     let clock = ManualClock::default();
@@ -675,7 +676,7 @@ fn it_is_one_of_the_strategies() {
     }
 }
 
-/// Counts what is worth an alarm.
+/// Counts events that deserve an alarm.
 #[derive(Debug, Default)]
 struct Alarm {
     told: std::sync::Mutex<Vec<&'static str>>,

@@ -1,4 +1,4 @@
-//! What a service relies on that changes its strategy while it runs.
+//! Guarantees for a service that changes its strategy while it runs.
 
 #![allow(
     clippy::panic,
@@ -56,7 +56,7 @@ fn token_builder(key: &[u8; 32], clock: &ManualClock) -> TokenBuilder<String> {
 const OLD_KEY: &[u8; 32] = b"the key of the old tokens, 32 by";
 const NEW_KEY: &[u8; 32] = b"a key of the new tokens, 32 byte";
 
-/// A view that has read its log and is not late before the day is over.
+/// A view that has read its log and stays fresh for a day.
 fn view(log: MemoryLog, clock: &ManualClock) -> RevocationView {
     let view = RevocationView::builder(log)
         .max_lifetime(seconds(ABSOLUTE))
@@ -68,7 +68,7 @@ fn view(log: MemoryLog, clock: &ManualClock) -> RevocationView {
     view
 }
 
-/// A strategy, erased, and the way to make it anew.
+/// An erased strategy, and a function that rebuilds it.
 type Any = Arc<dyn DynAuthenticator<String>>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,7 +111,7 @@ impl Strategy {
     }
 }
 
-/// Both directions between all strategies whose credentials differ.
+/// Both directions between all strategies with distinguishable credentials.
 fn pairs() -> impl Iterator<Item = (Strategy, Strategy)> {
     let pairs = |old| ALL.into_iter().map(move |new| (old, new));
     let differ = |pair: &(Strategy, Strategy)| {
@@ -172,7 +172,7 @@ fn from_each_strategy_to_each_other_one_nobody_is_logged_out() {
         clock.advance(seconds(100));
         assert!(auth.is_well_formed(access(&before)) && auth.is_well_formed(refreshable(&before)));
 
-        // It goes on as it is, and asks to be exchanged.
+        // It continues unchanged and asks to be refreshed.
         let caller = block_on(auth.verify(access(&before))).unwrap();
         assert!(caller.refresh_due(), "{from:?} to {to:?}");
         let seen = auth.progress();
@@ -188,12 +188,12 @@ fn from_each_strategy_to_each_other_one_nobody_is_logged_out() {
         assert_eq!(caller.acr(), Some("aal2"));
         assert_eq!(caller.data(), "her data");
         assert!(!caller.refresh_due());
-        // No time is gained by it.
+        // The upgrade does not extend the login.
         let (was, is) = (before.identity(), after.identity());
         assert_eq!(was.authenticated_at(), is.authenticated_at());
         assert_eq!(was.deadline(), is.deadline(), "{from:?} to {to:?}");
 
-        // Requests under way, and then no more.
+        // Requests in flight are accepted, and later ones are not.
         clock.advance(seconds(OVERLAP - 1));
         verify(&auth, access(&before)).unwrap();
         verify(&auth, access(&after)).unwrap();
@@ -221,7 +221,7 @@ fn what_was_exchanged_ends_without_an_upkeep_too() {
         let Service { clock, old, auth } = service(old, Strategy::Hybrid);
         let before = block_on(old.issue(alice())).unwrap();
         let _ = block_on(auth.refresh(refreshable(&before))).unwrap();
-        // Exchanged once more, it lives no longer.
+        // A second upgrade does not extend its life.
         clock.advance(seconds(OVERLAP - 10));
         let _ = block_on(auth.refresh(refreshable(&before))).unwrap();
         clock.advance(seconds(10));
@@ -233,7 +233,7 @@ fn what_was_exchanged_ends_without_an_upkeep_too() {
     }
 }
 
-/// Tabs whose requests expire at once: one new login, whoever comes first.
+/// Tabs whose requests expire at once get one new login, whichever tab comes first.
 #[test]
 fn parallel_exchanges_make_one_login() {
     for round in 0..50 {
@@ -274,7 +274,7 @@ fn parallel_exchanges_make_one_login() {
     }
 }
 
-/// A tab that is late, when another one has refreshed the new login since: no thief.
+/// A late tab, after another tab has refreshed the new login: not a thief.
 #[test]
 fn a_late_tab_is_no_thief() {
     let Service { clock, old, auth } = service(Strategy::Token, Strategy::Session);
@@ -289,7 +289,7 @@ fn a_late_tab_is_no_thief() {
     }
 }
 
-/// A tab whose old token has expired, a moment after another one has exchanged it: its own loss.
+/// A tab whose old token expired just after another tab upgraded it must log in again.
 #[test]
 fn a_tab_that_is_too_late_ends_nobody() {
     for from in [Strategy::Token, Strategy::RevocableToken] {
@@ -305,7 +305,7 @@ fn a_tab_that_is_too_late_ends_nobody() {
     }
 }
 
-/// Whoever logs out while an exchange is under way is logged out.
+/// A logout during an upgrade ends the login.
 #[test]
 fn no_exchange_outlives_a_logout() {
     for everywhere in [true, false] {
@@ -392,7 +392,7 @@ fn a_login_replaces_an_old_credential() {
         .build()
         .unwrap();
     let before = block_on(auth.strategies().0.issue(alice())).unwrap();
-    // What cannot be ended is not replaced.
+    // A login that cannot be ended is not replaced.
     auth.strategies()
         .0
         .store()
@@ -416,7 +416,7 @@ fn a_login_replaces_an_old_credential() {
     }
 }
 
-/// An outage of the new strategy, or a rule of it, leaves everybody with what they have.
+/// After an outage or a refusal of the new strategy, every client keeps its old credential.
 #[test]
 fn where_the_new_strategy_cannot_the_old_one_goes_on() {
     let clock = ManualClock::default();
@@ -460,7 +460,7 @@ fn a_stolen_old_credential_is_found_out() {
     assert_eq!(auth.progress().upgraded, 0);
 }
 
-/// Accepts what it likes, and does not say what.
+/// Accepts arbitrary credentials and does not list samples.
 #[derive(Debug)]
 struct Silent(Any);
 
@@ -574,7 +574,8 @@ fn what_is_neither_is_malformed() {
     }
 }
 
-/// A new strategy with shorter lives leaves those who are too old for it with what they have.
+/// If the new strategy has shorter lifetimes, logins that are too old for it keep their old
+/// credential.
 #[test]
 fn a_login_that_is_too_old_for_the_new_strategy_goes_on() {
     let clock = ManualClock::default();
@@ -590,12 +591,12 @@ fn a_login_that_is_too_old_for_the_new_strategy_goes_on() {
     assert!(auth.strategies().0.is_well_formed(access(&kept)));
     assert_eq!(auth.progress().upgraded, 0);
     assert!(auth.progress().last_seen_at.is_some());
-    // One that has ended is refused all the same.
+    // An ended login is rejected nevertheless.
     let _ = block_on(auth.strategies().0.revoke_all("alice")).unwrap();
     assert!(block_on(auth.refresh(refreshable(&kept))).is_err());
 }
 
-/// Whoever logs out with what the exchange gave is logged out, by the old credential too.
+/// A logout with the upgraded credential ends the old credential too.
 #[test]
 fn a_logout_by_the_new_credential_ends_the_old_one() {
     for (from, to) in pairs().filter(|(from, _)| from.can_end_at_once()) {
@@ -630,7 +631,7 @@ fn a_logout_by_the_new_credential_ends_the_old_one() {
     }
 }
 
-/// An exchange that is given up at any of its steps, and a logout on another node in the meantime.
+/// An upgrade is dropped at any of its steps while the user logs out on another node.
 #[test]
 fn what_was_given_up_is_not_handed_out_after_a_logout() {
     for step in 0..20 {
@@ -648,7 +649,7 @@ fn what_was_given_up_is_not_handed_out_after_a_logout() {
             }
         }
         let _ = block_on(auth.strategies().0.revoke(access(&before))).unwrap();
-        // Another tab while it is still there, and one after it has gone.
+        // Another tab while the credential still exists, and one after it is gone.
         let mut tab = Box::pin(auth.refresh(refreshable(&before)));
         for _ in 0..100 {
             if let Poll::Ready(answer) = tab.as_mut().poll(&mut context) {
@@ -662,7 +663,8 @@ fn what_was_given_up_is_not_handed_out_after_a_logout() {
     }
 }
 
-/// What cannot be ended is not exchanged without a limit: whoever comes then goes on as before.
+/// The number of upgraded logins that could not be ended yet is bounded. Beyond the bound, clients
+/// continue with their old credential.
 #[test]
 fn exchanges_that_cannot_be_ended_are_bounded() {
     const MOST: usize = 10_000;
@@ -687,7 +689,7 @@ fn exchanges_that_cannot_be_ended_are_bounded() {
     assert!(!exchange());
 }
 
-/// Of any number of exchanges at once, one ends what is over.
+/// Of concurrent upgrades, one ends the expired entries.
 #[test]
 fn what_is_over_is_ended_once() {
     let clock = ManualClock::default();

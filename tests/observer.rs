@@ -1,4 +1,4 @@
-//! What observers are told: each outcome once, with its cause and a public id, and no secret.
+//! Events: each outcome is reported once, with its cause and a public id, and without secrets.
 
 #![allow(
     clippy::expect_used,

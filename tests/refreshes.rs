@@ -1,5 +1,5 @@
-//! Refreshing as it is done in earnest: many at once, and by services and stores that are killed in
-//! the middle of it, on every store that outlives a process.
+//! Refreshing under load, and with services and stores that are killed in the middle, on every
+//! durable store.
 
 #![allow(
     clippy::expect_used,
@@ -34,7 +34,7 @@ use tokio::runtime::{Builder, Runtime};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// One runtime for all tests, as connections live in it.
+/// One runtime for all tests, because connections belong to it.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(2).enable_all().build().unwrap()

@@ -1,4 +1,4 @@
-//! Tokens that can be revoked: what is said on one node is obeyed on all that follow the log.
+//! Revocable tokens: a revocation on one node takes effect on all nodes that follow the log.
 
 #![allow(
     clippy::expect_used,
@@ -42,14 +42,14 @@ fn a_token_revoked_on_one_node_is_refused_on_all() {
     let revocation = block_on(here.auth.revoke(&token)).unwrap();
     assert_eq!(revocation, Revocation::Within(BOUND));
     assert!(here.refuses_as_revoked(&token) && here.accepts(&other));
-    // The other node has not read it yet, and is within its bound.
+    // The other node has not read the fact yet, and is within its bound.
     assert!(there.accepts(&token));
     there.follow().unwrap();
     assert!(there.refuses_as_revoked(&token) && there.accepts(&other));
 
-    // Neither does it live on by refreshing, nor does a token that was refreshed from it.
+    // The token cannot be refreshed, and tokens refreshed from it are revoked too.
     assert!(block_on(there.auth.refresh(&token)).is_err());
-    // Again, and by anybody who holds it: the same answer.
+    // A second revocation, by any holder, gets the same answer.
     assert_eq!(
         block_on(there.auth.revoke(&token)).unwrap(),
         Revocation::Within(BOUND)
@@ -105,7 +105,7 @@ fn out_everywhere_and_in_again_within_one_second() {
             node.follow().unwrap();
             assert!(node.refuses_as_revoked(&stolen));
             assert!(node.accepts(&fresh) && node.accepts(&bob));
-            // Refreshing keeps the place of the login.
+            // A refresh keeps the stamp of the login.
             assert!(block_on(node.auth.refresh(&stolen)).is_err());
         }
     }
@@ -143,12 +143,12 @@ fn a_view_that_knows_nothing_new_refuses_after_the_bound() {
     let error = node.verdict(&token).unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
     assert!(node.view.health().unwrap().stale);
-    // The other one goes on with what it knows, and says so.
+    // The other one continues with its facts, and reports that it is stale.
     assert!(lenient.accepts(&token) && lenient.refuses_as_revoked(&revoked));
     let health = lenient.view.health().unwrap();
     assert!(health.stale && health.accepts_when_stale && health.facts == 1);
 
-    // One read, and it is fresh again; an empty one counts.
+    // One read makes it fresh again, even an empty one.
     node.follow().unwrap();
     assert!(node.accepts(&token) && node.refuses_as_revoked(&revoked));
     // A clock that was set back makes nothing fresh.
@@ -175,7 +175,7 @@ fn a_new_node_answers_once_it_has_caught_up() {
         .build()
         .unwrap();
     assert!(auth.verify_now(&token).unwrap_err().is_unavailable());
-    // Its upkeep is the view's.
+    // Its upkeep is that of the view.
     block_on(auth.upkeep().tick()).unwrap();
     assert!(auth.verify_now(&token).is_ok());
 }
@@ -188,10 +188,10 @@ fn what_the_log_lost_is_said_again() {
     let carol = here.log_in("carol");
     let _ = block_on(here.auth.revoke(&first)).unwrap();
     let _ = block_on(there.auth.revoke_all("carol")).unwrap();
-    // Only the node that said the last one knows of it.
+    // Only the node that appended the last fact knows it.
     let _ = block_on(here.auth.revoke(&second)).unwrap();
     log.lose(2);
-    // Others have gone on writing, so that the place is taken.
+    // Other nodes have appended since, so the position is taken.
     let dora = there.log_in("dora");
     let _ = block_on(there.auth.revoke(&dora)).unwrap();
 
@@ -254,7 +254,7 @@ fn a_leaked_key_is_retired_everywhere() {
     new.follow().unwrap();
     assert!(old.refuses_as_revoked(&token) && new.refuses_as_revoked(&token));
     assert!(new.accepts(&good));
-    // What would be refused is not signed.
+    // A token that would be rejected is not signed.
     let error = block_on(old.auth.issue(Login::new("alice"))).unwrap_err();
     assert!(error.is_misuse(), "{error:?}");
     assert!(
@@ -281,7 +281,7 @@ fn a_full_log_and_a_full_view_refuse_to_forget() {
         .iter()
         .filter(|token| block_on(node.auth.revoke(token)).is_ok());
     assert_eq!(revoked.count(), 2);
-    // When they have had their time there is room again.
+    // When they have expired, there is room again.
     node.follow().unwrap();
     node.clock.advance(LONGEST + Duration::from_secs(61));
     for _ in 0..64 {
@@ -366,8 +366,8 @@ fn what_cannot_hold_is_not_built() {
     );
 }
 
-/// The node that stamped a login in what the log has lost is gone, and so is everybody who read
-/// it: the token itself tells.
+/// The node that stamped the login in the lost range is gone, and so are all nodes that had read
+/// it. The token itself reveals the loss.
 #[test]
 fn a_token_from_a_lost_part_of_the_log_can_be_ended() {
     let log = log();
@@ -382,18 +382,18 @@ fn a_token_from_a_lost_part_of_the_log_can_be_ended() {
     };
     log.lose(3);
     let _ = block_on(node.auth.revoke_all("alice")).unwrap();
-    // Seen once, it shows what the log no longer holds.
+    // After one verification it shows the missing part of the log.
     let _ = node.verdict(&stolen);
     node.follow().unwrap();
     let late = Node::new(&log);
     assert!(node.refuses_as_revoked(&stolen) && late.refuses_as_revoked(&stolen));
-    // Whoever logs in now is not taken for one of them.
+    // A new login is not affected.
     let again = node.log_in("alice");
     assert!(node.accepts(&again) && late.accepts(&again));
 }
 
-/// Nobody noticed the loss, as the log has grown beyond it since: what was stamped in the lost part
-/// stands behind a logout from everywhere, by its position alone.
+/// The loss was not noticed, because the log has grown beyond it since. A login stamped in the lost
+/// range has a position behind the logout everywhere.
 #[test]
 fn a_stamp_tells_what_its_position_meant() {
     let log = log();
@@ -415,10 +415,10 @@ fn a_stamp_tells_what_its_position_meant() {
     revoke_others(&node, 10);
     node.follow().unwrap();
     assert!(node.refuses_as_revoked(&stolen));
-    // Where order does not matter, nobody is logged out.
+    // If order does not matter, no login is rejected.
     assert!(node.accepts(&bob));
     let again = node.log_in("alice");
-    // It has ended for good, whatever a later node can still tell of that time.
+    // It has ended for good, whatever a later node knows about that time.
     node.follow().unwrap();
     let late = Node::new(&log);
     for node in [&node, &late] {
@@ -428,8 +428,9 @@ fn a_stamp_tells_what_its_position_meant() {
     assert_eq!(late.view.health().unwrap().facts, 12);
 }
 
-/// Three nodes, clocks two seconds apart, logins, logouts of every kind, lost tails and logs that
-/// begin anew, in random order. Whenever a node is fresh, it refuses all that had to be refused.
+/// Three nodes with clocks two seconds apart, with logins, logouts of every kind, lost tails and
+/// new incarnations, in random order. Whenever a node is fresh, it rejects everything that must be
+/// rejected.
 #[test]
 fn no_acknowledged_revocation_is_lost() {
     let seed = seed();
@@ -444,7 +445,7 @@ fn no_acknowledged_revocation_is_lost() {
         for node in &nodes {
             node.follow().unwrap();
         }
-        // The token, its user, and whether it has been revoked.
+        // The token, its user, and whether it was revoked.
         let mut tokens: Vec<(String, String, bool)> = Vec::new();
         let mut losses = 0;
         for step in 0..60u64 {

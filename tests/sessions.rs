@@ -1,4 +1,4 @@
-//! What users of sessions rely on, beyond the laws of a store.
+//! Guarantees for users of sessions, beyond the laws of a store.
 
 #![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
 
@@ -77,7 +77,7 @@ fn a_replaced_credential_from_overlap_to_orphan() {
     let first = login(&auth, "alice");
     clock.advance(seconds(60));
     let second = refresh(&auth, &first).unwrap();
-    // Its successor is never used: overlap, grace and, later, most likely a lost answer.
+    // Its successor is never used: overlap, grace and then, most likely, a lost answer.
     let mut age = 0;
     for passed in [0, 9, 1, 19, 1, 600] {
         clock.advance(seconds(passed));
@@ -94,7 +94,7 @@ fn a_replaced_credential_from_overlap_to_orphan() {
         assert_eq!(secret(&again), secret(&second));
     }
     assert!(!verify(&auth, &second).unwrap().refresh_due());
-    // Its successor is used now, while requests with it are still under way.
+    // Its successor is used now, while requests with it are still in flight.
     clock.advance(seconds(9));
     assert_eq!(verify(&auth, &first).unwrap().subject(), "alice");
     clock.advance(seconds(1));
@@ -134,7 +134,7 @@ fn an_age_counts_from_the_first_use() {
     clock.advance(seconds(60));
     assert!(verify(&auth, &first).unwrap().refresh_due());
     let second = refresh(&auth, &first).unwrap();
-    // The answer was lost, and given again: other requests with the first one are under way.
+    // The answer was lost and repeated: other requests with the first credential are in flight.
     clock.advance(seconds(300));
     assert!(!verify(&auth, &second).unwrap().refresh_due());
     clock.advance(seconds(59));
@@ -159,7 +159,7 @@ fn a_client_gone_mad_is_held_back_and_nobody_else() {
     }
     let refused = refresh(&auth, &first).unwrap_err();
     assert_eq!(refused.refusal(), Some(Refusal::RefreshLimit));
-    // Neither its successor nor another login, nor what somebody makes up under the same handle.
+    // Neither its successor nor another login nor a made-up credential with the same handle.
     assert_eq!(
         refresh(&auth, &second).unwrap().outcome(),
         Outcome::Replayed
@@ -195,7 +195,7 @@ fn use_of_the_successor_ends_the_grace_but_not_the_overlap() {
     }
 }
 
-/// Puts back the row of some earlier moment, as a store does that lost a write.
+/// Restores the row of an earlier moment, as a store does that lost a write.
 #[test]
 fn a_credential_ahead_of_the_store_is_refused_and_no_theft() {
     let (auth, clock) = sessions();
@@ -214,7 +214,7 @@ fn a_credential_ahead_of_the_store_is_refused_and_no_theft() {
     assert!(matches!(created, Created::Stored { .. }));
     for ahead in [&second, &third] {
         let error = verify(&auth, ahead).unwrap_err();
-        // One generation ahead, or more: the family proves it either way.
+        // One generation ahead, or more: the family proof recognizes both.
         assert_eq!(error.rejection(), Some(Rejection::Ahead));
         assert!(error.theft().is_none());
         assert_cause(refresh(&auth, ahead), Rejection::Ahead);
@@ -504,10 +504,10 @@ fn a_forged_secret_under_a_live_handle_does_nothing() {
     let second = refresh(&auth, &first).unwrap();
     assert_eq!(verify(&auth, &second).unwrap().subject(), "alice");
     let forgeries = [
-        // The secret of the current, of the replaced and of another login, each a little wrong.
+        // Slightly wrong secrets of the current, the replaced and another login.
         format!("{}{}", &secret(&second)[..43], "A".repeat(21)),
         format!("{}{}", &secret(&first)[..43], "A".repeat(21)),
-        // The handle of one login with everything else of another: handles take 21 and a bit.
+        // The handle of one login with the rest of another: a handle takes just over 21 characters.
         format!("{}{}", &secret(&second)[..20], &secret(&other)[20..]),
         format!("{}{}", &secret(&second)[..24], &secret(&other)[24..]),
         format!("{}{}", &secret(&second)[..22], "_".repeat(42)),
@@ -564,7 +564,7 @@ fn a_login_may_have_begun_before_and_end_early() {
     let future = now.saturating_add(3_600);
     let issued = block_on(auth.issue(Login::new("alice").authenticated_at(future.into()))).unwrap();
     assert_eq!(Timestamp::from(issued.identity().authenticated_at()), now);
-    // A deadline shortens, and never lengthens.
+    // A deadline may be shortened but never extended.
     for (asked, given) in [(100, 100), (ABSOLUTE + 1, ABSOLUTE)] {
         let login = Login::new("alice").deadline(now.saturating_add(asked).into());
         let issued = block_on(auth.issue(login)).unwrap();
@@ -608,7 +608,7 @@ fn rotating_keeps_the_class_of_the_login() {
             assert_eq!(verify(&auth, &issued).unwrap().acr(), acr);
         }
     }
-    // It counts as the other texts of a login do.
+    // It counts toward the size like the other texts of a login.
     let large = block_on(auth.issue(Login::new("alice").acr("c".repeat(5_000))));
     assert_eq!(large.unwrap_err().refusal(), Some(Refusal::TooLarge));
 }
@@ -656,7 +656,7 @@ fn parallel_logins_keep_to_the_limit() {
     assert_eq!(auth.store().len(), 5);
 }
 
-/// Keeps nothing, and says that it did.
+/// Keeps nothing, and reports success.
 #[derive(Debug)]
 struct Nowhere;
 
@@ -706,7 +706,7 @@ impl SessionStore for Nowhere {
     }
 }
 
-/// As many as a debug build makes in a few seconds.
+/// The number that a debug build reaches in a few seconds.
 #[test]
 fn a_quarter_of_a_million_credentials_are_unique_and_uniform() {
     const LOGINS: usize = 250_000;
@@ -857,7 +857,7 @@ fn a_sweep_is_bounded_and_gets_round_to_all() {
         .build()
         .unwrap();
     for count in 0..2_500 {
-        // One with very many sessions, and many with one.
+        // One subject with very many sessions, and many subjects with one.
         let subject = if count % 2 == 0 {
             "crowd".to_owned()
         } else {
@@ -899,7 +899,7 @@ fn sweeping_and_looking_for_room_do_not_get_in_each_other_s_way() {
             }
         });
         for user in 0..20_000 {
-            // Always nearly full, and always of what is over.
+            // Always nearly full of expired rows.
             if let Err(error) = block_on(auth.issue(Login::new(format!("user {user}")))) {
                 assert_eq!(error.refusal(), Some(Refusal::Capacity), "{error}");
                 clock.advance(seconds(2));
@@ -910,7 +910,7 @@ fn sweeping_and_looking_for_room_do_not_get_in_each_other_s_way() {
     });
 }
 
-/// One session, one credential: no other spelling of it is another way in.
+/// One session has exactly one credential: no other spelling is accepted.
 #[test]
 fn a_changed_credential_is_refused_wherever_it_was_changed() {
     let auth: SessionAuthenticator<_> = SessionAuthenticator::builder(memory(10))

@@ -35,7 +35,7 @@ mod failures;
 mod late_save;
 mod support;
 
-/// Nodes that hold keys to be written: they come first.
+/// Nodes that hold keys to be written, in front of the others.
 const PRIMARIES: usize = 3;
 
 fn cluster() -> Option<&'static Cluster> {
@@ -143,7 +143,7 @@ struct Move<'c> {
 }
 
 impl<'c> Move<'c> {
-    /// Begins: from now on both may hold keys of the slot.
+    /// Begins the move: from now on both nodes may hold keys of the slot.
     fn begin(cluster: &'c Cluster, key: &str) -> Self {
         let slot = cluster.ask(0, &["CLUSTER", "KEYSLOT", key]).unwrap();
         let owns = |node: &usize| cluster.ask(*node, &["EXISTS", key]).as_deref() == Ok("1");
@@ -175,7 +175,7 @@ impl<'c> Move<'c> {
         self.cluster.ask(self.from, &command).unwrap();
     }
 
-    /// Carries what is left, and tells everybody.
+    /// Moves the remaining keys, and informs all nodes.
     fn end(&self) {
         let list = ["CLUSTER", "GETKEYSINSLOT", &self.slot, "1000"];
         for key in self.cluster.ask(self.from, &list).unwrap().lines() {
@@ -187,7 +187,7 @@ impl<'c> Move<'c> {
         }
     }
 
-    /// How often the nodes have said that the keys of a script are not in one place.
+    /// Number of times that nodes reported the keys of a script on different nodes.
     fn refusals(&self) -> u64 {
         let of = |node: usize| {
             let stats = self.cluster.ask(node, &["INFO", "errorstats"]).unwrap();
@@ -200,8 +200,8 @@ impl<'c> Move<'c> {
     }
 }
 
-/// While a slot moves, its logins are found where they are, and a removal waits until it can be
-/// one step. Rejects a script that touches keys which it was not given: it would end half of them.
+/// While a slot moves, its logins are found wherever they are, and a removal waits until it can be
+/// one step. Rejects a script that accesses undeclared keys: it would end half of the logins.
 #[test]
 fn a_slot_that_moves() {
     let Some(cluster) = cluster() else { return };
@@ -257,7 +257,8 @@ fn a_slot_that_moves() {
     });
 }
 
-/// A Cluster without append-only files is known to forget; with them, nobody can ask each node.
+/// A Cluster without append-only files is known to lose data. With them, durability is unknown,
+/// because not every node can be asked.
 #[test]
 fn says_what_survives_a_crash() {
     let Some(cluster) = cluster() else { return };
@@ -273,7 +274,7 @@ fn says_what_survives_a_crash() {
         set("appendfsync", "always");
         set("appendonly", "yes");
         assert_eq!(crash().await, Survives::Unknown);
-        // One that forgets is enough.
+        // One node that loses data is enough.
         cluster
             .ask(1, &["CONFIG", "SET", "appendonly", "no"])
             .unwrap();

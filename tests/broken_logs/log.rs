@@ -11,61 +11,61 @@ use statewise::revocation::log::{Draft, Entry, MARGIN, Page, RevocationLog};
 use statewise::store::contract::Stamp;
 use statewise::testkit::{Random, yield_now};
 
-/// What is wrong with it.
+/// The flaw of a broken log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
     /// The first position is zero.
     CountsFromZero,
-    /// An append answers where its first entry is.
+    /// An append returns the position of its first entry.
     AnswersTheFirst,
-    /// A read begins behind the place that it names.
+    /// A read begins behind the position that it names.
     ReadsBehind,
-    /// A page never says that there are more.
+    /// A page never reports that more entries follow.
     NeverMore,
-    /// All logs have one incarnation.
+    /// All logs have the same incarnation.
     NoIncarnation,
-    /// Places are taken first and filled later.
+    /// Positions are assigned first and filled later.
     Sequence,
-    /// What is read is one append old.
+    /// Reads are one append behind.
     Replica,
-    /// Entries go when their life is over.
+    /// Entries are removed at the end of their life, without the margin.
     NoMargin,
-    /// Whatever has had its time goes, wherever it stands.
+    /// Every expired entry is removed, wherever it stands.
     TrimsAnywhere,
-    /// Nothing but the last six entries is kept.
+    /// Only the last six entries are kept.
     KeepsSix,
-    /// Nothing goes.
+    /// Entries are never removed.
     NeverTrims,
-    /// The next place is that behind the last entry there is.
+    /// The next position follows the last existing entry.
     CountsEntries,
-    /// The mark is that of the last entry there is.
+    /// The mark is that of the last existing entry.
     LosesTheMark,
-    /// Numbers are kept as floating ones.
+    /// Numbers are stored as floating-point values.
     Floating,
-    /// A batch is written one by one.
+    /// The entries of a batch are written one by one.
     Pieces,
-    /// What was said is not said again.
+    /// A repeated fact is not appended.
     OncePerNonce,
-    /// What has had its time is read as it was.
+    /// An expired entry is read with its original fact.
     SaysItForEver,
-    /// A fence is an entry.
+    /// A fence appends an entry.
     FenceAppends,
-    /// Each node draws an incarnation.
+    /// Each node draws its own incarnation.
     BeginsAgain,
-    /// The clock of the caller counts, although there is one.
+    /// The clock of the caller is used although the log has its own.
     BelievesCallers,
 }
 
 #[derive(Default)]
 struct Inner {
-    /// With the moment until which each must stay.
+    /// Each entry with the time until which it must stay.
     entries: BTreeMap<u64, (Entry, Timestamp)>,
     position: u64,
     mark: u32,
     /// The clock of the log, if it has one.
     clock: Option<Timestamp>,
-    /// What a replica has.
+    /// The content of a replica.
     behind: BTreeMap<u64, (Entry, Timestamp)>,
 }
 

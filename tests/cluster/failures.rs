@@ -1,4 +1,4 @@
-//! Nodes that count, hang and die. Each of these tests has a Cluster of its own.
+//! Nodes that count commands, hang and die. Each test has its own Cluster.
 
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,12 @@ use crate::{PRIMARIES, connect};
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 const TOUCH: Load = Load::new().touch(Touch::new(3_600));
 
-/// What nodes and clients say to each other without being asked for a session.
+/// Commands that nodes and clients exchange without accessing a session.
 const UPKEEP: [&str; 8] = [
     "client", "cluster", "config", "hello", "info", "ping", "psync", "replconf",
 ];
 
-/// How often all nodes together ran each command since their statistics were reset.
+/// Number of executions of each command on all nodes since the statistics were reset.
 fn commands(cluster: &Cluster) -> Vec<(String, u64)> {
     let mut sums = std::collections::BTreeMap::new();
     for node in 0..cluster.ports().len() {
@@ -36,7 +36,7 @@ fn commands(cluster: &Cluster) -> Vec<(String, u64)> {
                 continue;
             };
             let is_upkeep = UPKEEP.contains(&name.split('|').next().unwrap_or(name));
-            // A replica runs again what its primary ran.
+            // A replica executes the commands of its primary again.
             if node < PRIMARIES && !is_upkeep {
                 let calls: u64 = rest.split(',').next().unwrap().parse().unwrap();
                 *sums.entry(name.to_owned()).or_default() += calls;
@@ -48,7 +48,7 @@ fn commands(cluster: &Cluster) -> Vec<(String, u64)> {
     sums.into_iter().collect()
 }
 
-/// A verification is one command on a Cluster too, of one node, and no node is asked twice.
+/// A verification is one command on one node of the Cluster, and no node is asked twice.
 #[test]
 fn a_verification_is_one_command() {
     let Some(cluster) = Cluster::start() else {
@@ -76,7 +76,7 @@ fn a_verification_is_one_command() {
     });
 }
 
-/// The rows that a node has.
+/// The rows of a node.
 fn rows_on(cluster: &Cluster, node: usize, rows: &[Record], prefix: &str) -> Vec<Record> {
     let keys = cluster
         .ask(node, &["KEYS", &format!("{prefix}*:s:*")])
@@ -109,7 +109,7 @@ async fn assert_unavailable_in_time(store: &RedisStore<ClusterConnection>, rows:
     }
 }
 
-/// Asks until each of the rows is there. None of them is ever absent meanwhile.
+/// Repeats until each of the rows is found. A row must never appear absent in the meantime.
 async fn assert_come_back(store: &RedisStore<ClusterConnection>, rows: &[Record]) {
     let begun = Instant::now();
     for row in rows {
@@ -124,10 +124,9 @@ async fn assert_come_back(store: &RedisStore<ClusterConnection>, rows: &[Record]
     }
 }
 
-/// A primary that hangs makes its own sessions *unavailable* within the deadline, and no others;
-/// one that dies does until its replica has taken over, and then goes on with all that the replica
-/// had. Rejects a client that waits for a node without end, and a missing node that looks like a
-/// logout.
+/// A hanging primary makes its own sessions *unavailable* within the deadline, and no others. A
+/// dead primary does so until its replica takes over with all of the replica's data. Rejects a
+/// client that waits for a node without a limit, and a missing node that looks like a logout.
 #[test]
 fn a_primary_that_hangs_and_dies() {
     let Some(cluster) = Cluster::start() else {
@@ -181,7 +180,7 @@ fn a_primary_that_hangs_and_dies() {
             .ask(PRIMARIES, &["CLUSTER", "FAILOVER", "TAKEOVER"])
             .unwrap();
         assert_come_back(&store, &rows).await;
-        // And is written to.
+        // It accepts writes.
         for row in &lost {
             let removed = patient.remove(row.handle(), row.subject(), NOW).await;
             assert_eq!(removed.unwrap().count, 1);

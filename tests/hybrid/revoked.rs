@@ -1,4 +1,4 @@
-//! With a revocation log: access tokens end with their login, on every node.
+//! With a revocation log, access tokens end with their login on every node.
 
 use super::*;
 
@@ -13,7 +13,7 @@ use statewise::testkit::YieldingStore;
 
 const BOUND: u64 = 5;
 
-/// A log that can be cut off.
+/// A log that can be disconnected.
 #[derive(Debug)]
 struct Cut {
     log: MemoryLog,
@@ -51,7 +51,7 @@ impl RevocationLog for Cut {
     }
 }
 
-/// The log and the store of a fleet, whose nodes go by one clock.
+/// The log and the store of several nodes with one clock.
 struct Fleet {
     log: Arc<Cut>,
     store: Arc<MemoryStore>,
@@ -168,12 +168,12 @@ fn everybody_out_and_nobody_refreshes() {
     there.follow();
     let refreshed = exchange(&there.auth, &issued).unwrap();
     let _ = block_on(here.view.revoke_everything()).unwrap();
-    // Until the login's last day, although nothing is said again.
+    // Until the last day of the login, without another append.
     for day in 0..29 {
         for node in [&here, &there] {
             node.follow();
             let refused = exchange(&node.auth, &refreshed);
-            // A week after the first of these, it is gone altogether.
+            // A week after the first of these, it is removed.
             let expected = if day < 8 {
                 Rejection::Revoked
             } else {
@@ -198,7 +198,7 @@ fn cut_off_from_the_log_a_logout_says_what_is_true() {
     let issued = here.login();
     there.follow();
     fleet.cut(true);
-    // Its row is gone, so that nothing outlives the access tokens that there are.
+    // Its row is gone, so nothing outlives the existing access tokens.
     for presented in [refresh(&issued), access(&issued), refresh(&issued)] {
         let answer = block_on(here.auth.revoke(presented)).unwrap();
         assert_eq!(answer, Revocation::Within(seconds(ACCESS)));
@@ -208,7 +208,7 @@ fn cut_off_from_the_log_a_logout_says_what_is_true() {
         Some(Rejection::Unknown)
     );
     assert!(there.auth.verify_now(access(&issued)).is_ok());
-    // A logout everywhere could miss a login that is under way elsewhere: say it again.
+    // A logout everywhere could miss a login in progress on another node: repeat it.
     assert!(
         block_on(here.auth.revoke_all("alice"))
             .unwrap_err()
@@ -269,8 +269,8 @@ fn ending_the_others_keeps_the_one() {
     assert!(exchange(&there.auth, &kept).is_ok());
 }
 
-/// A refresh that is stopped between any two of its steps and a logout in the meantime: the token
-/// that it still hands out is refused everywhere.
+/// A refresh stalls between any two of its steps while the login is logged out: every node rejects
+/// the token that it still returns.
 #[test]
 fn a_refresh_in_flight_outlives_no_logout() {
     for everywhere in [true, false] {
@@ -317,17 +317,17 @@ fn a_refresh_in_flight_outlives_no_logout() {
     }
 }
 
-/// What a token says of its login's place in the log is what the login said.
+/// The stamp of a token is that of its login.
 #[test]
 fn a_refresh_does_not_stamp_again() {
     let fleet = Fleet::new();
     let node = fleet.node();
     let old = node.login();
-    // Whoever stamped a refreshed token anew would launder it past this.
+    // A new stamp at refresh would hide the token from this fact.
     fleet.clock.advance(seconds(ACCESS));
     node.follow();
     let refreshed = exchange(&node.auth, &old).unwrap();
-    // Said in the log by somebody who does not remove rows.
+    // Appended by a process that does not remove rows.
     let _ = block_on(node.view.revoke_subject("alice")).unwrap();
     assert_eq!(
         cause(node.auth.verify_now(access(&refreshed))),
@@ -384,8 +384,8 @@ fn who_makes_room_is_out_everywhere() {
     }
 }
 
-/// A login that is under way on one node while its user is logged out everywhere on another: it
-/// either began afterwards, and lives, or nothing is left of it.
+/// A login is in progress on one node while its user logs out everywhere on another. It either
+/// began afterwards and lives, or it has ended completely.
 #[test]
 fn nothing_is_left_of_a_login_that_ended() {
     let (mut lived, mut ended) = (0, 0);
@@ -430,7 +430,7 @@ fn nothing_is_left_of_a_login_that_ended() {
     assert!(lived > 0 && ended > 0, "{lived} lived, {ended} ended");
 }
 
-/// Who holds one token of a login ends that one, however often it is presented.
+/// The holder of one token of a login ends only that login, however often the token is presented.
 #[test]
 fn one_token_ends_one_login() {
     let fleet = Fleet::new();
@@ -447,7 +447,8 @@ fn one_token_ends_one_login() {
     }
 }
 
-/// Nothing is replaced where no access token could be handed out: late clients would be thieves.
+/// A replacement fails if no access token could carry it: otherwise late clients would be flagged
+/// as thieves.
 #[test]
 fn an_outage_makes_no_thieves() {
     for leaked in [false, true] {
@@ -483,7 +484,7 @@ fn an_outage_makes_no_thieves() {
     }
 }
 
-/// What the log has ended ends nobody else.
+/// A login that the log has ended cannot end another one.
 #[test]
 fn a_revoked_credential_does_not_end_the_others() {
     let fleet = Fleet::new();
@@ -496,7 +497,7 @@ fn a_revoked_credential_does_not_end_the_others() {
     assert!(exchange(&node.auth, &new).is_ok());
 }
 
-/// A lifetime that is shortened counts at once: nothing outlives what the log keeps of its end.
+/// A shorter lifetime applies at once: no token outlives the facts that end it.
 #[test]
 fn a_logout_holds_when_the_lifetime_was_shortened() {
     let fleet = Fleet::new();
@@ -511,14 +512,15 @@ fn a_logout_holds_when_the_lifetime_was_shortened() {
     for _ in 0..ACCESS / 30 {
         assert!(after.verify_now(access(&issued)).is_err());
         fleet.clock.advance(seconds(30));
-        // As often as it takes to look at everything that may be forgotten.
+        // Often enough to visit everything that may be dropped.
         for _ in 0..100 {
             let _ = block_on(before.view.upkeep().tick());
         }
     }
 }
 
-/// With everything ended, the rows are still there, and keep nobody from logging in again.
+/// After everything was revoked, the rows remain and do not count against the limit at the next
+/// login.
 #[test]
 fn everybody_out_and_in_again_within_a_limit() {
     let fleet = Fleet::new();
@@ -542,7 +544,7 @@ fn everybody_out_and_in_again_within_a_limit() {
     assert!(old.iter().all(|old| exchange(&limited, old).is_err()));
 }
 
-/// As many logouts as one likes end the logins that they name.
+/// Any number of single logouts end only the logins that they name.
 #[test]
 fn many_logouts_of_one_user_end_no_other_login() {
     let fleet = Fleet::new();

@@ -1,4 +1,4 @@
-//! What a recorder of `metrics` sees.
+//! The view of a `metrics` recorder.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

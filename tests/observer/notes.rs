@@ -1,4 +1,4 @@
-//! An observer that writes down what it is told.
+//! An observer that records events as text.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use statewise::testkit::{FaultyStore, ManualClock};
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
 use statewise::{Error, Issued, Result};
 
-/// Names what it is told, and keeps all that can be printed of it.
+/// Records the names of events and everything that can be printed of them.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     told: Mutex<Vec<String>>,
@@ -26,12 +26,12 @@ impl Notes {
         Arc::default()
     }
 
-    /// What was told since the last time.
+    /// Returns the events since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.told.lock().unwrap())
     }
 
-    /// Exactly this was told since the last time.
+    /// Asserts the exact events since the last call.
     #[track_caller]
     pub(crate) fn expect(&self, told: &str) {
         assert_eq!(self.take(), [told]);
@@ -74,7 +74,7 @@ impl Observer for Notes {
     }
 }
 
-/// What was handed out, for a call.
+/// The credential of a successful call.
 pub(crate) fn secret<D>(issued: &Issued<D>) -> &str {
     issued.credential().reveal()
 }
@@ -107,7 +107,7 @@ pub(crate) fn tokens_for<D>(audience: &str, clock: &ManualClock) -> TokenBuilder
         .with_data()
 }
 
-/// A log that can be cut off.
+/// A log that can be disconnected.
 #[derive(Debug)]
 pub(crate) struct Line {
     log: MemoryLog,

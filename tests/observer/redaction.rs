@@ -1,4 +1,4 @@
-//! No secret in any event.
+//! No event contains a secret.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::tokens::view;
 
 const MARK: &str = "the-application-s-own-secret";
 
-/// What was said, and what must not have been.
+/// Printed events, and the secrets that must not occur in them.
 pub(crate) struct Said {
     pub(crate) secrets: Secrets,
     pub(crate) session: PublicId,
@@ -24,7 +24,7 @@ pub(crate) struct Said {
     pub(crate) token: PublicId,
 }
 
-/// Lets each kind of event happen, to logins with data.
+/// Triggers each kind of event with logins that have data.
 pub(crate) fn everything(observer: impl Observer) -> Said {
     let observer: Arc<dyn Observer> = Arc::new(observer);
     let mut secrets = Secrets::default();
@@ -138,7 +138,7 @@ fn events_show_no_secret() {
     for id in [said.session, said.another, said.token] {
         assert!(told.contains(&format!("issued alice {id}")), "{told:#?}");
     }
-    // Every kind was among them.
+    // Each kind occurred.
     for kind in [
         "issued",
         "verified",

@@ -1,4 +1,4 @@
-//! Every outcome of a call on sessions, and what wraps what.
+//! Every outcome of a call on sessions, and nested wrappers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,7 +121,7 @@ fn a_theft_is_told_once() {
     }
 }
 
-/// Whichever way round, and with two observers, each is told once.
+/// In either order of nesting, and with two observers, each observer gets each event once.
 #[test]
 fn erased_inside_and_outside() {
     let (clock, all) = (ManualClock::default(), [Notes::new(), Notes::new()]);

@@ -1,4 +1,4 @@
-//! What the upkeep tells, and that a failure does not end it.
+//! Events of the upkeep. A failure does not end the upkeep.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use statewise::{Authenticator, Error, Login, Result, Upkeep};
 use crate::notes::{Line, Notes, sessions, store, tokens};
 use crate::tokens::view;
 
-/// Fails as often as told.
+/// Fails a given number of times.
 #[derive(Debug)]
 struct Broken {
     #[allow(dead_code, reason = "shown by Debug")]
@@ -128,7 +128,7 @@ fn a_failing_piece_is_told_and_tries_again() {
         pauses.lock().unwrap().push(pause.as_secs());
         yield_now()
     };
-    // The observer of either counts for both.
+    // The observers of both receive the events.
     let upkeep = other.and(pump.observer(notes.clone()));
     assert!(block_on(give_up_after(20, upkeep.run(sleep))).is_none());
     let told = notes.take();
@@ -138,7 +138,7 @@ fn a_failing_piece_is_told_and_tries_again() {
         let why = "failed: unavailable: the store could not answer";
         assert!(told.ends_with(why), "{told}");
     }
-    // It went on, and so did its neighbour meanwhile.
+    // It continued, and so did the other chore.
     let (pumped, others) = (
         pumped.load(Ordering::Relaxed),
         others.load(Ordering::Relaxed),

@@ -1,5 +1,5 @@
-//! Killed between the rotation and the answer: a service, and a store. The client tries again and
-//! gets the one successor that there is, or is told to log in; there are never two.
+//! A service and a store are killed between rotation and answer. The client tries again and gets
+//! the existing successor, or must log in. There are never two successors.
 
 use std::env;
 use std::future::pending;
@@ -21,14 +21,15 @@ use super::support::servers::postgres::Postgres;
 use super::support::servers::redis::RedisServer;
 use super::{RUNTIME, hybrid, postgres};
 
-/// Where the store of the service to be killed is, and what is presented to it.
+/// Environment variables of the service to be killed: the address of its store, and the credential
+/// to present.
 const STORE: &str = "STATEWISE_TEST_STORE";
 const PRESENTED: &str = "STATEWISE_TEST_PRESENTED";
 const ROTATED: &str = "the row is rotated";
 
 type Then = Box<dyn Fn() -> BoxFuture<'static, Error> + Send + Sync>;
 
-/// A store that does something between a rotation and its answer, which nobody gets.
+/// A store that acts between a rotation and its answer. The client never gets that answer.
 struct Between<S> {
     store: S,
     then: Then,
@@ -53,7 +54,7 @@ impl<S: SessionStore> SessionStore for Between<S> {
     }
 }
 
-/// Not a test of its own: the service that is killed.
+/// Not a test: the service that is killed.
 #[test]
 fn the_service_that_is_killed() {
     let (Ok(place), Ok(presented)) = (env::var(STORE), env::var(PRESENTED)) else {
@@ -69,7 +70,7 @@ fn the_service_that_is_killed() {
     });
 }
 
-/// Rotates, says so, and never comes to answer.
+/// Rotates, prints that it did, and never answers.
 async fn refresh_for_ever(store: impl SessionStore, presented: &str) {
     let then = || {
         Box::pin(async {
@@ -91,7 +92,7 @@ async fn redis(url: String) -> RedisStore<::redis::aio::ConnectionManager> {
     redis.build().unwrap().sessions()
 }
 
-/// Lets a service refresh, and kills it when it has rotated and not answered.
+/// Runs a service that refreshes, and kills it after the rotation and before the answer.
 fn kill_a_service(place: &str, presented: &str) {
     let mut service = Command::new(env::current_exe().unwrap())
         .args([
@@ -117,7 +118,7 @@ fn presented(issued: &Issued) -> &str {
     issued.refreshable().reveal()
 }
 
-/// The client tries again, several times and on several nodes: one successor, which works.
+/// The client tries again, several times and on several nodes: one working successor.
 async fn one_successor<S: SessionStore>(name: &str, store: Arc<S>, lost: &Issued) {
     let nodes = [0, 1].map(|_| hybrid(Arc::clone(&store), SystemClock));
     let mut successor = None;
@@ -132,7 +133,7 @@ async fn one_successor<S: SessionStore>(name: &str, store: Arc<S>, lost: &Issued
     let listed = store.list("alice", Page::first(9), now).await.unwrap();
     let generations: Vec<_> = listed.records.iter().map(Record::generation).collect();
     assert_eq!(generations, [1], "{name}");
-    // It is the current one: presented again at once, it is answered with itself.
+    // It is the current credential: presented again, it is answered with itself.
     let current = nodes[0].refresh(&successor.unwrap()).await.unwrap();
     assert_eq!(current.outcome(), Outcome::Replayed);
     let _ = nodes[1].revoke(presented(lost)).await.unwrap();
@@ -149,7 +150,7 @@ fn a_service() {
     let file = folder.file();
     for round in 0..3 {
         let name = |store| format!("service killed, {store}, round {round}");
-        // The file belongs to one process at a time.
+        // Only one process at a time can open the file.
         let store = RedbStore::open(&file).unwrap();
         let issue = async |store| hybrid(store, SystemClock).issue(Login::new("alice")).await;
         let lost = RUNTIME.block_on(issue(store)).unwrap();
@@ -175,7 +176,7 @@ fn a_service() {
     }
 }
 
-/// A login of which a refresh is rotated, and whose server is killed before it is answered.
+/// A refresh rotates a login, and the server is killed before it is answered.
 async fn killed_in_between<S: SessionStore>(
     store: Arc<S>,
     kill: impl Fn() + Send + Sync + 'static,
@@ -192,7 +193,7 @@ async fn killed_in_between<S: SessionStore>(
     lost
 }
 
-/// Waits until the store answers again, by a look at nobody's login.
+/// Waits until the store answers again, by looking up an unknown login.
 async fn until_it_answers(store: &impl SessionStore) {
     let nobody = Handle::from_bytes([0; 16]);
     for _ in 0..100 {
@@ -237,7 +238,7 @@ fn a_durable_store() {
     });
 }
 
-/// A store that forgets: the client is told to log in again, and nobody is called a thief.
+/// A store that loses data: the client must log in again, and no theft is reported.
 #[test]
 fn a_store_that_forgets() {
     let Some(server) = RedisServer::start() else {

@@ -1,7 +1,7 @@
-//! 64 refreshes of one credential at once, on two nodes: one rotation, one successor, no false
-//! alarm; and a thief who comes when it is too late, each time found.
+//! 64 concurrent refreshes of one credential on two nodes: one rotation, one successor, no false
+//! alarm. A thief who comes too late is always detected.
 //!
-//! `STATEWISE_ROUNDS=10000` asks for that many rounds, and `--nocapture` prints the counts.
+//! `STATEWISE_ROUNDS=10000` sets the number of rounds, and `--nocapture` prints the counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,7 @@ async fn round<A: Authenticator<Data = ()>>(
     successors.sort_unstable();
     successors.dedup();
     counts.successors += successors.len();
-    // The successor is used: by a refresh, and by a verification, whichever the strategy counts.
+    // The successor is used by a refresh and by a verification: each strategy counts one of them.
     let current = answers.into_iter().flatten().next().unwrap();
     nodes[1]
         .verify(current.credential().reveal())
@@ -123,7 +123,7 @@ async fn many<A: Authenticator<Data = ()>>(name: &str, nodes: [Arc<A>; 2], clock
     assert_eq!(counts.found, asked);
 }
 
-/// Two nodes over two stores of one place, in both strategies that rotate.
+/// Two nodes over two connections to one store, with both strategies that rotate.
 async fn on<S: SessionStore>(name: &str, stores: [Arc<S>; 2]) {
     let clock = ManualClock::default();
     let nodes = stores

@@ -1,4 +1,4 @@
-//! Two nodes that follow one log by themselves, and somebody who tries what has ended, all the time.
+//! Two nodes that follow one log, and a thread that constantly presents revoked credentials.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ pub(crate) const MAX_AGE: Duration = Duration::from_secs(20);
 const LONGEST: Duration = Duration::from_secs(3600);
 const SECRET: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
 
-/// A node: its view, tokens, and sessions from its memory.
+/// A node: its view, tokens, and cached sessions.
 pub(crate) struct Node {
     pub(crate) view: RevocationView,
     pub(crate) tokens: TokenAuthenticator,
@@ -36,7 +36,7 @@ impl Drop for Node {
     }
 }
 
-/// How a node answers a token.
+/// The answer of a node to a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Accepted,
@@ -77,7 +77,7 @@ impl Node {
         assert_eq!(revocation, Revocation::Within(BOUND));
     }
 
-    /// Waits until it has read the log at the time that the clock shows.
+    /// Waits until it has read the log at the current time of the clock.
     pub(crate) async fn is_up_to_date(&self, clock: &ManualClock) {
         use statewise::clock::Clock as _;
         let now = clock.now().map(time::OffsetDateTime::from);
@@ -100,7 +100,7 @@ pub(crate) struct Fleet<S> {
     ended: Arc<Ended>,
 }
 
-/// What nobody may be let in with any more, whatever happens.
+/// Credentials that must never be accepted again.
 #[derive(Default)]
 struct Ended {
     tokens: Mutex<Vec<String>>,
@@ -110,7 +110,7 @@ struct Ended {
 }
 
 impl<S: Site> Fleet<S> {
-    /// On a server of its own; `None` after a printed reason.
+    /// On a private server. `None`, after printing the reason.
     pub(crate) async fn start() -> Option<Self> {
         let site = Arc::new(S::start()?);
         site.kill9();
@@ -148,7 +148,7 @@ impl<S: Site> Fleet<S> {
         node
     }
 
-    /// The server without any of its data, as an operator sets it up.
+    /// The server without its data, as an operator would set it up.
     pub(crate) async fn forget(&self) {
         self.site.kill9();
         self.site.bring_back("new");
@@ -156,14 +156,14 @@ impl<S: Site> Fleet<S> {
         self.site.set_up().await;
     }
 
-    /// Waits until both nodes have read the log, by themselves.
+    /// Waits until both nodes have read the log through their own upkeep.
     pub(crate) async fn are_up_to_date(&self) {
         for node in self.nodes() {
             node.is_up_to_date(&self.clock).await;
         }
     }
 
-    /// Waits until both nodes refuse a token, and has that tried from now on.
+    /// Waits until both nodes reject a token, and presents it constantly from then on.
     pub(crate) async fn have_ended(&self, token: &str) {
         for node in self.nodes() {
             let refused = || node.verdict(token) == Verdict::Revoked;
@@ -172,7 +172,7 @@ impl<S: Site> Fleet<S> {
         self.ended.tokens.lock().unwrap().push(token.to_owned());
     }
 
-    /// On a thread of its own, on both nodes, without a pause of theirs.
+    /// On a separate thread, on both nodes, without a pause.
     fn try_what_has_ended(&self) {
         let ended = Arc::clone(&self.ended);
         let nodes = self
@@ -195,7 +195,7 @@ impl<S: Site> Fleet<S> {
         });
     }
 
-    /// What was tried all the time was never accepted.
+    /// Asserts that none of the revoked credentials was ever accepted.
     pub(crate) fn nobody_came_back(&self) {
         let tried = self.ended.tried.load(Ordering::Relaxed);
         let accepted = self.ended.accepted.load(Ordering::Relaxed);
@@ -257,7 +257,7 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Asks again while the answer is *unavailable*: a busy machine, or a connection that was lost.
+/// Repeats while the answer is *unavailable*: the machine is busy, or a connection was lost.
 pub(crate) async fn patiently<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> T {
     let begun = Instant::now();
     loop {

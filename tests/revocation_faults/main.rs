@@ -1,5 +1,5 @@
-//! A revocation log whose server fails, on Redis and on Postgres: nobody is accepted beyond the
-//! bound, the nodes go on by themselves, and no acknowledged revocation is lost.
+//! A revocation log whose server fails, on Redis and on Postgres. No revoked credential is accepted
+//! beyond the bound, the nodes recover on their own, and no acknowledged revocation is lost.
 
 #![cfg(any(feature = "redis", feature = "tokio-postgres"))]
 #![allow(

@@ -1,4 +1,4 @@
-//! The log in a Redis with an append-only file that is synced always.
+//! The log in a Redis with an append-only file that is synced on every write.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Where a log is: a private server, and what can be done to it.
+//! The server of a log, and acts of its operator.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,31 +11,31 @@ use statewise::revocation::log::DynRevocationLog;
 use crate::support::servers::guard::is_running;
 use crate::support::servers::wait_until;
 
-/// How long a log waits for its server.
+/// Time that a log waits for its server.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
 
-/// A server that keeps on its disk what it acknowledges.
+/// A server that keeps acknowledged changes on disk.
 pub(crate) trait Site: Send + Sync + Sized + 'static {
-    /// Starts one, or says why not.
+    /// Starts a server, or reports why it cannot.
     fn start() -> Option<Self>;
     fn pid(&self) -> u32;
     fn socket(&self) -> PathBuf;
-    /// The folder with all that it keeps.
+    /// The folder with all of its data.
     fn data(&self) -> PathBuf;
-    /// The signal on which it ends in good order.
+    /// The signal for an orderly shutdown.
     const END: &str;
     fn kill9(&self);
     fn restart(&self);
     fn pause(&self);
     fn resume(&self);
 
-    /// The log, over connections of a node's own through a socket, which may be a proxy's.
+    /// The log, over separate connections of a node through a socket, which may be a proxy's.
     fn log(&self, socket: PathBuf) -> impl Future<Output = Arc<dyn DynRevocationLog>> + Send;
 
-    /// What an operator does with a server that is new.
+    /// Prepares a new server as an operator would.
     fn set_up(&self) -> impl Future<Output = ()> + Send;
 
-    /// Lets it end in good order.
+    /// Shuts it down in order.
     fn stop(&self) {
         let pid = self.pid();
         run(
@@ -44,22 +44,22 @@ pub(crate) trait Site: Send + Sync + Sized + 'static {
         );
         let ended = || (!is_running(pid)).then_some(()).ok_or("it runs on");
         wait_until(ended).unwrap();
-        // Whatever the signal left.
+        // Removes remains of the shutdown.
         self.kill9();
     }
 
-    /// Copies the data of a server that does not run.
+    /// Copies the data of a stopped server.
     fn keep(&self, name: &str) {
         copy(&self.data(), &self.data().with_file_name(name));
     }
 
-    /// Gives a server that does not run the data that were [kept](Self::keep).
+    /// Restores [kept](Self::keep) data to a stopped server.
     fn bring_back(&self, name: &str) {
         copy(&self.data().with_file_name(name), &self.data());
     }
 }
 
-/// Copies a folder in place of another, with owners and modes.
+/// Replaces one folder with a copy of another, with owners and modes.
 fn copy(from: &Path, to: &Path) {
     run("rm", ["-rf".as_ref(), to.as_os_str()]);
     run("cp", ["-a".as_ref(), from.as_os_str(), to.as_os_str()]);

@@ -1,4 +1,4 @@
-//! What the server itself counts.
+//! Numbers of commands, counted by the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::support::servers::redis::RedisServer;
 
 const IDLE: u64 = 1_800;
 
-/// The counts are the whole server's, so that each of these tests has one of its own.
+/// The counts are those of the whole server, so each of these tests has its own.
 fn server() -> Option<RedisServer> {
     RedisServer::start()
 }
@@ -27,8 +27,9 @@ fn getex(times: u64) -> Vec<(String, u64)> {
     vec![("getex".to_owned(), times)]
 }
 
-/// One command for each verification: of a session that this node knows or not, whether its use
-/// is noted or not. Rejects a second trip for the sliding, a script, and a plain GET.
+/// Each verification is one command, whether this node knows the session or not, and whether the
+/// use is recorded or not. Rejects a second round trip for the idle timeout, a script, and a plain
+/// GET.
 #[test]
 fn a_verification_is_one_command() {
     let Some(server) = server() else { return };
@@ -54,7 +55,7 @@ fn a_verification_is_one_command() {
             }
             assert_eq!(commands(&server), getex(50), "node {at}, a moment ago");
         }
-        // Each use is one to be noted.
+        // Each use is due to be recorded.
         for auth in &auths {
             reset(&server);
             for _ in 0..20 {
@@ -67,7 +68,7 @@ fn a_verification_is_one_command() {
                 assert!(left() > (IDLE - 100) * 1_000, "the use was not noted");
             }
         }
-        // And what is not there.
+        // Unknown sessions too.
         let _ = auths[0].revoke(credential).await.unwrap();
         reset(&server);
         assert!(auths[0].verify(credential).await.is_err());
@@ -75,8 +76,8 @@ fn a_verification_is_one_command() {
     });
 }
 
-/// One trip for a refresh, whose script writes once; and one for the same credential again, which
-/// writes nothing. Rejects a read and then a swap, and a replay that is written down.
+/// A refresh is one round trip whose script writes once. A replay is one round trip and writes
+/// nothing. Rejects a read followed by a swap, and a replay that writes.
 #[test]
 fn a_refresh_is_one_trip() {
     let Some(server) = server() else { return };
@@ -88,7 +89,7 @@ fn a_refresh_is_one_trip() {
             .absolute(Duration::from_secs(12 * 3_600))
             .clock(clock.clone());
         let auth = auth.build().unwrap();
-        // Once for the server to know the script.
+        // Once to send the script to the server.
         for _ in 0..2 {
             let issued = auth.issue(Login::new("alice")).await.unwrap();
             reset(&server);
@@ -113,8 +114,8 @@ fn a_refresh_is_one_trip() {
     });
 }
 
-/// A use is a write at most once in an eighth of the idle time. Rejects a store that slides with
-/// each request: what is written goes to the disk and to the replicas.
+/// A use is written at most once per eighth of the idle timeout. Rejects a store that writes on
+/// each request, because writes reach the disk and the replicas.
 #[test]
 fn a_use_is_written_now_and_then() {
     let Some(server) = server() else { return };
@@ -149,8 +150,8 @@ fn a_use_is_written_now_and_then() {
     });
 }
 
-/// Where the idle time of a session is shorter than the one of now, since the policy was
-/// loosened, it keeps its own: by a second command once, and by one again from then on.
+/// A session whose idle timeout is shorter than the current policy keeps its own timeout: with a
+/// second command once, and one command from then on.
 #[test]
 fn a_loosened_policy_leaves_a_session_its_own_idle_time() {
     let Some(server) = server() else { return };
@@ -176,8 +177,8 @@ fn a_loosened_policy_leaves_a_session_its_own_idle_time() {
     });
 }
 
-/// A session from before the policy was tightened lives on, on every node, as long as it is
-/// used within the shorter time, and ends when it was not.
+/// A session older than a tightened policy lives on, on every node, while it is used within the
+/// shorter timeout, and expires otherwise.
 #[test]
 fn a_tightened_policy_ends_what_was_not_used() {
     let Some(server) = server() else { return };
@@ -191,7 +192,7 @@ fn a_tightened_policy_ends_what_was_not_used() {
             .unwrap();
         let load = Load::new().touch(Touch::new(100));
         let mut now = begun;
-        // From node to node, much longer than the shorter time.
+        // From node to node, for much longer than the shorter timeout.
         for turn in 0..6 {
             now = now.saturating_add(60);
             server.ask(&shift(nodes[0].prefix(), "60000")).unwrap();
@@ -207,7 +208,7 @@ fn a_tightened_policy_ends_what_was_not_used() {
                 .unwrap()
                 .is_none()
         );
-        // By no policy any more.
+        // Expired under every policy.
         let loose = Load::new().touch(Touch::new(800));
         assert!(
             nodes[1]

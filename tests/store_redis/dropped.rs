@@ -1,4 +1,4 @@
-//! Calls that nobody waits for any more, on any connection.
+//! Dropped calls, on any kind of connection.
 
 use redis::aio::ConnectionLike;
 use statewise::authenticator::BoxFuture;
@@ -10,8 +10,8 @@ use statewise::testkit::{Sample, give_up_after};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
-/// A future that is dropped at any of its steps leaves every row whole, and the connection to
-/// those who use it next.
+/// A future dropped at any of its steps leaves every row intact, and the connection usable for the
+/// next caller.
 pub(crate) async fn may_be_dropped_at_every_step<C>(store: &RedisStore<C>)
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
@@ -62,7 +62,7 @@ where
             give_up_after(polls, call).await;
             let found = store.load(bystander.handle(), Load::new(), NOW).await;
             assert!(found.unwrap().unwrap().encode() == bystander.encode());
-            // Whatever is there is whole: what the index names decodes, and can be changed.
+            // All data is intact: every row that the index names decodes and can be changed.
             let listed = store.list("alice", Page::first(9), NOW).await.unwrap();
             assert!(listed.records.len() <= 2);
             for found in listed.records {

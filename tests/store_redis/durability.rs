@@ -1,4 +1,4 @@
-//! What a server says about keeping what it acknowledges; what is refused at build; what shows.
+//! Durability reports of the server, misuse at build, and `Debug` output.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ fn says_what_survives_a_crash() {
     }
 }
 
-/// Where CONFIG is forbidden, as by many hosting services, nobody knows, and the operator may
-/// vouch; what is known to forget stays refused.
+/// If CONFIG is forbidden, as with many hosting services, durability is unknown and the operator
+/// may assume it. Durability that is known to be missing stays refused.
 #[test]
 fn a_server_that_does_not_say_is_vouched_for() {
     let Some(server) = RedisServer::with(&["--appendonly", "yes"]) else {
@@ -85,7 +85,7 @@ fn refuses_what_could_escape_a_key() {
         assert_eq!(build("shop:").unwrap().sessions().prefix(), "shop:");
         let hasty = Redis::over(connection.clone()).deadline(Duration::ZERO);
         assert!(hasty.build().is_err_and(|error| error.is_misuse()));
-        // For ever is as long as anybody waits.
+        // Any call ends before such a deadline.
         let endless = Redis::over(connection).deadline(Duration::MAX);
         let endless = endless.build().unwrap().sessions();
         let now = Timestamp::from_unix(1_800_000_000);
@@ -97,7 +97,7 @@ fn refuses_what_could_escape_a_key() {
     });
 }
 
-/// Neither the store nor an error of it shows a password or what a row contains.
+/// Neither the store nor its errors show a password or the content of a row.
 #[test]
 fn shows_no_secret() {
     let Some(server) = RedisServer::with(&["--requirepass", "hunter2"]) else {

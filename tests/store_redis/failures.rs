@@ -1,4 +1,4 @@
-//! Servers that die, hang, forget, run full and hang up.
+//! Servers that die, hang, lose data, run full and close connections.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,8 +24,8 @@ fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
     );
 }
 
-/// Acknowledged is acknowledged: with an append-only file that is synced always, a login survives
-/// the death of the server, and a logout does too.
+/// With an append-only file that is synced on every write, acknowledged logins and logouts survive
+/// the death of the server.
 #[test]
 fn a_killed_server_keeps_what_it_acknowledged() {
     let Some(server) = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"])
@@ -45,7 +45,7 @@ fn a_killed_server_keeps_what_it_acknowledged() {
             assert_eq!(removed.count, 1);
             server.kill9();
             server.restart();
-            // The first call may find out that the old connection is gone.
+            // The first call may discover that the old connection is closed.
             let found = match store.load(kept.handle(), TOUCH, NOW).await {
                 Err(_) => store.load(kept.handle(), TOUCH, NOW).await,
                 found => found,
@@ -67,7 +67,8 @@ fn a_killed_server_keeps_what_it_acknowledged() {
     });
 }
 
-/// A server that hangs makes each call *unavailable* within the deadline, and nobody absent.
+/// If the server hangs, each call answers *unavailable* within the deadline, and no session appears
+/// absent.
 #[test]
 fn a_server_that_hangs_is_unavailable_in_time() {
     let Some(server) = RedisServer::start() else {
@@ -111,10 +112,10 @@ fn a_server_that_hangs_is_unavailable_in_time() {
         unavailable(&calls.8);
         unavailable(&calls.9);
         server.resume();
-        // The same connection goes on, after what was asked of it.
+        // The same connection continues behind its earlier commands.
         let found = patient.load(other.handle(), TOUCH, NOW).await;
         assert!(found.is_ok());
-        // It has little time for that on a busy machine.
+        // The deadline is short for a busy machine.
         let begun = Instant::now();
         while store.load(other.handle(), TOUCH, NOW).await.is_err() {
             assert!(begun.elapsed() < PATIENT, "it does not go on");
@@ -122,7 +123,7 @@ fn a_server_that_hangs_is_unavailable_in_time() {
     });
 }
 
-/// A server that is gone is *unavailable*, and one that comes back goes on.
+/// If the server is gone, calls answer *unavailable*; when it returns, they succeed.
 #[test]
 fn a_server_that_is_gone_is_unavailable() {
     let Some(server) = RedisServer::start() else {
@@ -144,7 +145,7 @@ fn a_server_that_is_gone_is_unavailable() {
     });
 }
 
-/// An answer that is cut off anywhere is *unavailable* or asked for again, and never another one.
+/// An answer cut at any byte is *unavailable* or retried, and never misread.
 #[test]
 fn a_connection_that_is_lost_in_mid_answer() {
     let Some(server) = RedisServer::start() else {
@@ -159,7 +160,7 @@ fn a_connection_that_is_lost_in_mid_answer() {
         for cut in [0, 1, 2, 5, 6, 7, 40, 100, 170, 171] {
             let row = Sample::of("alice").data(b"data").at(NOW);
             let _ = straight.create(&row, Limit::Unlimited, NOW).await.unwrap();
-            // What may be done twice is.
+            // Repeatable commands are retried.
             proxy.cut_after(cut);
             let found = store.load(row.handle(), TOUCH, NOW).await.unwrap();
             assert!(found.unwrap().encode() == row.encode(), "cut after {cut}");
@@ -167,7 +168,7 @@ fn a_connection_that_is_lost_in_mid_answer() {
             let listed = store.list("alice", Page::first(9), NOW).await.unwrap();
             assert_eq!(listed.records.len(), 1, "cut after {cut}");
 
-            // What may not be is unavailable, done or not, and whole.
+            // Other commands answer *unavailable*; their change was made completely or not at all.
             proxy.cut_after(cut);
             match store
                 .update(row.handle(), 0, &Sample::change(b"new"), NOW)
@@ -182,7 +183,7 @@ fn a_connection_that_is_lost_in_mid_answer() {
                 .unwrap()
                 .unwrap();
             assert!(found.version() <= 1);
-            // A second rotation finds what the first one did, so that it may be done twice.
+            // A second rotation finds the result of the first one, so it may be retried.
             proxy.cut_after(cut);
             let rotation = Sample::rotation_of(&found);
             let rotated = store.rotate(row.handle(), &rotation, NOW).await.unwrap();
@@ -224,7 +225,7 @@ fn a_connection_that_is_lost_in_mid_answer() {
     });
 }
 
-/// A connection that an operator closes costs a client that comes back nothing.
+/// A connection closed by an operator costs a reconnecting client nothing.
 #[test]
 fn a_connection_that_is_killed() {
     let Some(server) = RedisServer::start() else {
@@ -249,7 +250,7 @@ fn a_connection_that_is_killed() {
     });
 }
 
-/// A server that was emptied has no sessions and no scripts. The next login works.
+/// An emptied server has no sessions and no scripts. The next login succeeds.
 #[test]
 fn a_server_that_forgot_everything() {
     let Some(server) = RedisServer::start() else {
@@ -285,8 +286,8 @@ fn a_server_that_forgot_everything() {
     });
 }
 
-/// A server that is full refuses logins and goes on with those that there are; nothing is evicted
-/// for a login that then fails.
+/// A full server refuses logins and keeps serving existing ones. Nothing is evicted for a login
+/// that then fails.
 #[test]
 fn a_server_that_is_full() {
     let Some(server) = RedisServer::start() else {
@@ -310,7 +311,7 @@ fn a_server_that_is_full() {
         for limit in [Limit::Unlimited, Limit::EvictOldest(1)] {
             unavailable(&store.create(&new, limit, NOW).await);
         }
-        // A use that is to be noted, and one that is not.
+        // One use that is due to be recorded, and one that is not.
         for seconds in [0, 1_000] {
             for row in &rows {
                 let now = NOW.saturating_add(seconds);
@@ -349,7 +350,7 @@ fn a_server_that_is_full() {
     });
 }
 
-/// A server that cannot save to its disk refuses writes, and nobody is logged out by that.
+/// A server that cannot save to disk refuses writes, and no user is logged out.
 #[test]
 fn a_server_that_cannot_save() {
     let Some(server) = RedisServer::with(&["--enable-protected-configs", "yes"]) else {

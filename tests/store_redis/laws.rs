@@ -17,7 +17,7 @@ fn server() -> Option<&'static RedisServer> {
     SERVER.get_or_init(RedisServer::start).as_ref()
 }
 
-/// A store, and what its keys begin with.
+/// A store and its key prefix.
 #[derive(Debug)]
 struct Fixture;
 

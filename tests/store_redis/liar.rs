@@ -1,4 +1,4 @@
-//! Servers that answer something else than was asked.
+//! Servers with wrong answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::support::servers::redis::RedisServer;
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 const TOUCH: Load = Load::new().touch(Touch::new(3_600));
 
-/// A connection that answers the same to everything.
+/// A connection that answers everything with the same value.
 #[derive(Clone)]
 struct Liar(Arc<Value>);
 
@@ -47,8 +47,8 @@ fn text(text: &str) -> Value {
     Value::BulkString(text.as_bytes().to_vec())
 }
 
-/// Whatever a server answers, nobody is let in, nothing is said to be done that is not, and each
-/// call ends. Rejects a login that goes on asking, and an index that is taken at its word.
+/// Whatever the server answers, no caller is accepted, no call reports a change that was not made,
+/// and each call ends. Rejects a login that retries forever, and a store that trusts the index.
 #[test]
 fn a_server_that_lies() {
     let other = Sample::of("mallory").at(NOW);
@@ -118,8 +118,8 @@ fn a_server_that_lies() {
     });
 }
 
-/// A row that stands under another login's name is of use to nobody, whoever put it there.
-/// Rejects a store that goes by the name alone.
+/// A row under the key of another login is useless, whoever stored it there. Rejects a store that
+/// checks only the key.
 #[test]
 fn a_row_of_another_login_is_refused() {
     let Some(server) = RedisServer::start() else {
@@ -148,7 +148,7 @@ fn a_row_of_another_login_is_refused() {
         assert!(rotated.is_err_and(refused));
         let listed = store.list("alice", Page::first(9), NOW).await.unwrap();
         assert!(listed.records.is_empty());
-        // Whose it is, it still is; and it can be removed.
+        // It still belongs to its own subject, and can be removed.
         let found = store.load(mallory.handle(), TOUCH, NOW).await.unwrap();
         assert!(found.unwrap().encode() == mallory.encode());
         let removed = store.remove(handle, "alice", NOW).await.unwrap();

@@ -1,4 +1,4 @@
-//! The revocation log: its laws on one server, and what only a server can do to it.
+//! The revocation log: its laws on one server, and tests that need a real server.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -93,9 +93,9 @@ fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
     );
 }
 
-/// A poll is one command of the client, whether there is something new or not, and so is an
-/// append of many; what the server then does in the script is four lookups at most. Rejects a
-/// reader that asks for the numbers of the log apart from its entries.
+/// A poll is one command, whether there are new entries or not, and so is an append of several
+/// facts. The script runs at most four lookups. Rejects a reader that fetches the counters and the
+/// entries separately.
 #[test]
 fn a_poll_is_one_command() {
     let Some(server) = RedisServer::start() else {
@@ -125,9 +125,9 @@ fn a_poll_is_one_command() {
     });
 }
 
-/// A log that is gone, or only in part, is another one, and has nothing in it. Rejects one that
-/// goes on with numbers to which there are no entries, or with entries under new numbers: a reader
-/// would be told that nothing is missing.
+/// A log that is lost or truncated becomes another, empty log. Rejects a log that continues with
+/// positions without entries, or with entries under new positions: a reader would not notice the
+/// loss.
 #[test]
 fn a_log_that_is_lost_begins_anew() {
     let Some(server) = RedisServer::start() else {
@@ -150,7 +150,7 @@ fn a_log_that_is_lost_begins_anew() {
             &["HDEL", &numbers, "last"],
             &["HDEL", &numbers, "nonce"],
         ];
-        // By whom it is found out.
+        // The call that discovers it.
         for (turn, loss) in losses.iter().flat_map(|loss| [loss; 4]).enumerate() {
             let before = log.append(&drafts(0..3), NOW).await.unwrap();
             assert_eq!(before.position(), 3, "{loss:?}");
@@ -182,8 +182,8 @@ fn a_log_that_is_lost_begins_anew() {
     });
 }
 
-/// What does not decode is *unavailable*, however it came there, and is not passed over; an entry
-/// that stands at another place is too.
+/// An undecodable entry is *unavailable*, however it came there, and is not skipped. The same holds
+/// for an entry at a wrong position.
 #[test]
 fn what_does_not_decode_is_not_passed_over() {
     let Some(server) = server() else { return };
@@ -212,7 +212,7 @@ fn what_does_not_decode_is_not_passed_over() {
             } else {
                 unavailable(&read);
                 unavailable(&log.read(2, 9, NOW).await);
-                // What is before it can be read.
+                // The entries before it can be read.
                 let page = log.read(1, 1, NOW).await.unwrap();
                 assert_eq!(page.entries.len(), 1);
             }
@@ -220,8 +220,8 @@ fn what_does_not_decode_is_not_passed_over() {
     });
 }
 
-/// One append takes away a bounded number of entries: whoever appends after a quiet night waits no
-/// longer than others. Positions beyond fourteen digits are exact.
+/// One append removes a bounded number of entries, so the first append after a quiet night is as
+/// fast as any other. Positions beyond fourteen digits are exact.
 #[test]
 fn trims_a_little_at_a_time() {
     let Some(server) = server() else { return };
@@ -259,8 +259,8 @@ fn trims_a_little_at_a_time() {
     });
 }
 
-/// A server that hangs makes each call *unavailable* within the deadline, and the log goes on when
-/// it does.
+/// If the server hangs, each call answers *unavailable* within the deadline; when it continues, so
+/// does the log.
 #[test]
 fn a_server_that_hangs_is_unavailable_in_time() {
     let Some(server) = RedisServer::start() else {
@@ -291,7 +291,7 @@ fn a_server_that_hangs_is_unavailable_in_time() {
         unavailable(&calls.4);
         server.resume();
         let appended = known.append(&drafts, NOW).await.unwrap();
-        // It has little time for that on a busy machine.
+        // The deadline is short for a busy machine.
         let begun = Instant::now();
         let page = loop {
             match log.read(1, 9, NOW).await {
@@ -303,8 +303,8 @@ fn a_server_that_hangs_is_unavailable_in_time() {
     });
 }
 
-/// An answer that is cut off anywhere is asked for again: nothing that was acknowledged is
-/// missing, batches are whole, and there is no gap.
+/// An answer cut at any byte is requested again: acknowledged entries are present, batches are
+/// complete, and there is no gap.
 #[test]
 fn a_connection_that_is_lost_in_mid_answer() {
     let Some(server) = RedisServer::start() else {
@@ -342,8 +342,8 @@ fn a_connection_that_is_lost_in_mid_answer() {
     });
 }
 
-/// With an append-only file that is synced always, what was acknowledged survives the death of the
-/// server, in the same incarnation.
+/// With an append-only file that is synced on every write, acknowledged entries survive the death
+/// of the server, in the same incarnation.
 #[test]
 fn a_killed_server_keeps_what_it_acknowledged() {
     let Some(server) = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"])
@@ -358,7 +358,7 @@ fn a_killed_server_keeps_what_it_acknowledged() {
             let appended = log.append(&drafts([round, round]), NOW).await.unwrap();
             server.kill9();
             server.restart();
-            // The first call may find out that the old connection is gone.
+            // The first call may discover that the old connection is closed.
             let head = match log.head(NOW).await {
                 Err(_) => log.head(NOW).await,
                 head => head,
@@ -370,8 +370,8 @@ fn a_killed_server_keeps_what_it_acknowledged() {
     });
 }
 
-/// A server that takes no writes is found out by the fence, and answers reads; an append to it is
-/// not there in part. Rejects a fence that only reads.
+/// The fence detects a server that refuses writes. Reads are answered, and an append is not stored
+/// in part. Rejects a fence that only reads.
 #[test]
 fn a_server_that_takes_no_writes() {
     let Some(server) = RedisServer::start() else {
@@ -409,7 +409,7 @@ fn a_server_that_takes_no_writes() {
     });
 }
 
-/// What is refused at build, and what shows.
+/// Misuse at build, and `Debug` output.
 #[test]
 fn configuration() {
     let Some(server) = server() else { return };

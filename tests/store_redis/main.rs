@@ -1,4 +1,4 @@
-//! The Redis store and log, on a server of its own.
+//! The Redis store and log, on a private server.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Clients that lose a request and say nothing.
+//! Clients that silently lose a request.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,17 +17,17 @@ use crate::common::{multiplexed, run, store};
 use crate::support::servers::redis::RedisServer;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-/// Half of it has to be enough for a busy machine.
+/// Half of it must suffice on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(8);
 
-/// What becomes of a request that never reaches the server.
+/// The fate of a request that never reaches the server.
 #[derive(Clone, Copy)]
 enum Lost {
-    /// Nobody says anything.
+    /// No error is reported.
     Silently,
-    /// The client gives up by itself.
+    /// The client gives up.
     TimedOut,
-    /// The client knows that its connection is gone.
+    /// The client knows that its connection is closed.
     Broken,
 }
 
@@ -63,10 +63,9 @@ impl ConnectionLike for Mute {
     }
 }
 
-/// A request that is given to a client just as that finds its connection lost may never end. What
-/// may be done twice is asked once more, in time. Rejects a store that waits for the first answer
-/// until its deadline, and one that takes the second loss, which only tells the client of the
-/// first, for the end.
+/// A request handed to a client just as it loses its connection may never complete. Repeatable
+/// commands are sent again, in time. Rejects a store that waits for the first answer until its
+/// deadline, and one that treats the second loss, which only reports the first one, as final.
 #[test]
 fn a_request_that_is_lost_without_a_word() {
     let Some(server) = RedisServer::start() else {
@@ -108,7 +107,7 @@ fn a_request_that_is_lost_without_a_word() {
         touched.unwrap();
         assert_eq!(removed.unwrap().count, 1);
 
-        // What may not be done twice is not.
+        // Other commands are not repeated.
         let hasty = losing(&[Lost::Silently], Duration::from_millis(100));
         let new = Sample::of("alice").at(NOW);
         let created = hasty.create(&new, Limit::Unlimited, NOW).await;

@@ -21,8 +21,8 @@ fn server() -> Option<&'static RedisServer> {
     SERVER.get_or_init(RedisServer::start).as_ref()
 }
 
-/// What one node has done, the other one sees, and a late write undoes nothing: the defect of
-/// stores that save the whole session at the end of a request.
+/// Each node sees the changes of the other, and a late write undoes nothing: the defect of stores
+/// that save the whole session at the end of a request.
 #[test]
 fn two_nodes_are_one_store() {
     let Some(server) = server() else { return };
@@ -45,7 +45,8 @@ fn two_nodes_are_one_store() {
             1
         );
 
-        // The other node has read it; this one logs the user out; the other one saves late.
+        // The other node has read the session, this one logs the user out, and the other one saves
+        // late.
         let removed = one.remove(row.handle(), "alice", NOW).await.unwrap();
         assert_eq!(removed.count, 1);
         let late = other
@@ -71,7 +72,7 @@ fn two_nodes_are_one_store() {
     });
 }
 
-/// Everybody gets the answer that is theirs.
+/// Every caller gets its own answer.
 #[test]
 fn a_hundred_tasks_on_one_connection() {
     let Some(server) = server() else { return };
@@ -118,8 +119,8 @@ fn a_call_may_be_dropped_at_every_step() {
     });
 }
 
-/// What was removed leaves nothing behind, and what is over is left alone: a name that stays in an
-/// index is looked up with each list and limit, and a row that is changed once more stays longer.
+/// A removal leaves nothing behind, and expired rows are left alone: a stale index entry costs a
+/// lookup in each list and limit, and a change would extend the life of an expired row.
 #[test]
 fn nothing_is_left_on_the_server() {
     let Some(server) = server() else { return };
@@ -142,7 +143,7 @@ fn nothing_is_left_on_the_server() {
             .unwrap();
         assert_eq!(keys(), 0);
 
-        // Over, and not found over by anybody yet.
+        // Expired, and not yet discovered.
         let over = Sample::of("carol").absolute(10).at(NOW);
         let rotated = Sample::of("carol").absolute(10).at(NOW);
         for row in [&over, &rotated] {
@@ -182,8 +183,8 @@ fn a_late_save_does_not_undo_a_logout() {
     });
 }
 
-/// A row of a newer format is left as it is by whatever changes rows, and ended by what ends them.
-/// Rejects a script that takes the bytes of another version for its own.
+/// Calls that change rows leave a row of a newer format as it is, and calls that end logins remove
+/// it. Rejects a script that treats the bytes of another version as its own.
 #[test]
 fn a_newer_format_is_left_alone() {
     let Some(server) = server() else { return };
@@ -191,7 +192,7 @@ fn a_newer_format_is_left_alone() {
         let store = store(multiplexed(server).await);
         let row = Sample::of("alice").idle(100).at(NOW);
         let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
-        // Its generation has to be confirmed, which is what `confirm` would write down.
+        // `confirm` would record the use of its generation.
         let rotation = Sample::rotation_of(&row);
         let rotated = store.rotate(row.handle(), &rotation, NOW).await.unwrap();
         assert!(matches!(rotated, Rotated::Advanced(_)));
@@ -219,9 +220,9 @@ fn a_newer_format_is_left_alone() {
     });
 }
 
-/// Whoever is evicted leaves the index with the row. Rejects an index that grows with each login
-/// until the deadlines of those that are gone, one that never ends, and one that ends with the
-/// login that was added last.
+/// An evicted login leaves the index together with its row. Rejects an index that grows with each
+/// login until the deadlines of removed logins, one that never expires, and one that expires with
+/// the login added last.
 #[test]
 fn an_index_holds_no_more_than_the_limit() {
     let Some(server) = server() else { return };
@@ -243,7 +244,7 @@ fn an_index_holds_no_more_than_the_limit() {
         let index = index.unwrap();
         let members = server.ask(&["ZCARD", index]).unwrap();
         assert_eq!(members, "2");
-        // It lasts as long as any of its rows may, and no longer than a day or so after.
+        // It lasts as long as any of its rows may, and about one day longer at most.
         let left = || -> i64 { server.ask(&["PTTL", index]).unwrap().parse().unwrap() };
         let long = Sample::of("alice").absolute(1_000_000).at(NOW);
         let short = Sample::of("alice").absolute(100).at(NOW);
