@@ -1,4 +1,4 @@
-//! What verifying allocates: nothing.
+//! Counts the allocations of a verification.
 
 #![allow(
     clippy::panic,
@@ -29,7 +29,7 @@ thread_local! {
 
 struct Counting;
 
-// SAFETY: passes every call on to the system's allocator, unchanged.
+// SAFETY: passes every call to the system allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
@@ -44,14 +44,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What `act` gives, and how many allocations it made on this thread.
+/// Returns the result of `act` and the number of its allocations on this thread.
 fn counted<T>(act: impl FnOnce() -> T) -> (T, usize) {
     let before = ALLOCATIONS.get();
     let outcome = act();
     (outcome, ALLOCATIONS.get() - before)
 }
 
-/// Completes a future that has nothing to wait for, and allocates nothing for it.
+/// Completes a future that never waits, without allocating.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,
@@ -166,7 +166,8 @@ fn refusing_a_token_allocates_nothing() {
     }
 }
 
-/// However long it is: nothing before the signature is verified, and then what the identity takes.
+/// For every length: no allocation before the signature is verified, and then only those of the
+/// identity.
 #[test]
 fn long_tokens_allocate_no_more() {
     let auth = tokens();

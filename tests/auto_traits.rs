@@ -1,4 +1,4 @@
-//! Every public type crosses threads, whatever the application keeps in it may do.
+//! Every public type is `Send` and `Sync`, whatever data the application uses.
 
 #![allow(
     clippy::panic,
@@ -117,8 +117,8 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<MemoryFixture>();
 }
 
-/// An authenticator may be shared though what it keeps per user is `Send + Sync` only, and every
-/// future may move between threads.
+/// Authenticators can be shared if the data per user is only `Send + Sync`, and every future can
+/// move between threads.
 #[allow(dead_code)]
 fn every_future_is_send<A: Authenticator, S: SessionStore>(
     auth: &A,
@@ -136,7 +136,7 @@ fn every_future_is_send<A: Authenticator, S: SessionStore>(
     is_sent(store.sweep(1, Timestamp::MIN));
 }
 
-/// What only the strategies of one kind can do.
+/// Methods that only one kind of strategy has.
 #[allow(dead_code)]
 fn futures_of_each_strategy_are_send<S: SessionStore>(
     hybrid: &HybridAuthenticator<S, String>,

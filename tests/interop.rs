@@ -1,6 +1,7 @@
-//! Our tokens in the hands of others, and theirs in ours: PyJWT and jose.
+//! Interoperation of our tokens with PyJWT and jose, in both directions.
 //!
-//! `tests/run` installs the two and says where; run alone, each test is skipped and says so.
+//! `tests/run` installs both and passes their locations. Run alone, each test prints that it is
+//! skipped.
 
 #![allow(
     clippy::panic,
@@ -52,7 +53,7 @@ fn beside_this(script: &str) -> std::path::PathBuf {
         .join(script)
 }
 
-/// Gives the peer its work and returns its answers.
+/// Sends requests to the peer and returns its answers.
 fn ask(mut command: Command, work: &Value) -> Value {
     let mut peer = command
         .stdin(Stdio::piped())
@@ -238,14 +239,14 @@ fn both_directions(peer: Command) {
             Rejection::InvalidClaims,
         ];
         assert!(causes.eq(expected.map(Some)), "{name}");
-        // Verified, and somebody else's to refresh.
+        // Verified, but only its issuer can refresh it.
         let refreshed = block_on(auth.refresh(tokens[0].as_str().unwrap()));
         assert_eq!(
             refreshed.unwrap_err().rejection(),
             Some(Rejection::WrongIssuer)
         );
 
-        // One secret, one algorithm: the other two kinds accept none of it.
+        // One secret, one algorithm: the other two algorithms reject the token.
         for other in kinds()
             .iter()
             .filter(|other| other.algorithm != kind.algorithm)

@@ -1,5 +1,5 @@
-//! Several hundred tokens, good and bad, made to find the difference between what a JWT is
-//! and what a library takes for one. Each is judged by the strict reading of the RFCs.
+//! Several hundred valid and invalid tokens, designed to expose lenient JWT parsing. Each verdict
+//! follows the strict reading of the RFCs.
 
 #![allow(
     clippy::panic,
@@ -31,8 +31,8 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// Accepts whatever the case configures. The lifetime is bounded by the calendar only: the cases
-/// are about the RFCs, which bound it not at all.
+/// Accepts everything that the case configures. The maximum lifetime is unlimited, because the RFCs
+/// do not limit it.
 fn verifier(case: &Value) -> Result<TokenAuthenticator> {
     let longest = Duration::from_secs(Timestamp::MAX.unix());
     let options = case.get("opts").and_then(Value::as_object);
@@ -61,11 +61,11 @@ fn verifier(case: &Value) -> Result<TokenAuthenticator> {
         .build()
 }
 
-/// Whether the token is accepted; the owned and the borrowed way must agree.
+/// Returns true if the token is accepted. The owned and the borrowed way must agree.
 fn accepted(case: &Value) -> Result<()> {
     let token = match (case["token"].as_str(), case["token_hex"].as_str()) {
         (Some(token), _) => token.to_owned(),
-        // What is not text cannot even be presented.
+        // Bytes that are not text cannot be presented.
         (None, Some(hex)) => String::from_utf8(bytes(hex)).map_err(|_| not_text())?,
         (None, None) => panic!("a case without a token"),
     };
@@ -98,7 +98,7 @@ fn every_case_is_judged_as_the_strict_reading_does() {
         let answer = accepted(case);
         let took = started.elapsed();
         if let Err(error) = &answer {
-            // A configuration that is refused refuses its token too; nothing else may go wrong.
+            // A refused configuration also refuses its token. No other error may occur.
             assert!(error.is_rejected() || error.is_misuse(), "{error:?}");
         }
         if answer.is_ok() != expected || took > Duration::from_millis(500) {

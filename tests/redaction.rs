@@ -1,4 +1,5 @@
-//! No secret in any log: what is printed of each type and error is searched for every secret used.
+//! Secrets never appear in printed types and errors: the output of each is searched for every
+//! secret used.
 
 #![allow(
     clippy::panic,
@@ -26,7 +27,7 @@ mod secrets;
 
 const MARK: &str = "the-application-s-own-secret";
 
-/// What an error says, and what it says it comes from.
+/// The text of an error and of its sources.
 fn check_error(secrets: &Secrets, error: &Error) {
     secrets.debug(error);
     secrets.check(&error.to_string());

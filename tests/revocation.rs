@@ -504,9 +504,9 @@ fn no_acknowledged_revocation_is_lost() {
     assert!(refused > 1000 && accepted > 50);
 }
 
-/// However long the log was away: a node looks for it often enough to answer again soon, and one
-/// answer that was lost is no outage. Rejects pauses that double up to minutes, in which a node
-/// would refuse everybody though the log is there.
+/// However long the log was unreachable, a node retries often enough to recover quickly, and a
+/// single lost answer is no outage. Rejects retry pauses that double up to minutes: a node would
+/// reject every caller although the log has returned.
 #[test]
 fn a_node_looks_for_its_log_while_that_is_away() {
     use std::future::{pending, ready};
@@ -552,7 +552,7 @@ fn a_node_looks_for_its_log_while_that_is_away() {
     let mut context = Context::from_waker(Waker::noop());
     assert!(running.as_mut().poll(&mut context).is_pending());
     let pauses = pauses.lock().unwrap();
-    // The last is that of what runs beside.
+    // The last pause is that of the other chore.
     assert_eq!(pauses.len(), 1001);
     assert!(
         pauses[..3].iter().sum::<Duration>() < BOUND / 10,
@@ -562,7 +562,7 @@ fn a_node_looks_for_its_log_while_that_is_away() {
     assert!(*pauses.iter().max().unwrap() < BOUND / 5);
 }
 
-/// A log that does something between the moment at which a read is sent and the read.
+/// A log that runs a function between the moment at which a read is sent and the read.
 struct Slow {
     inner: Arc<MemoryLog>,
     before: Mutex<Option<Box<dyn FnOnce() + Send>>>,
@@ -596,8 +596,8 @@ impl RevocationLog for Slow {
     }
 }
 
-/// What a page says counts from when it was asked for: one that was long on its way would have a
-/// fact forgotten while a token lives that it ends.
+/// The facts of a page are dated from the request. With a later date, a slow page would make the
+/// view drop a fact while a token lives that the fact ends.
 #[test]
 fn an_answer_that_was_long_on_its_way_does_not_count() {
     let log = log();
@@ -636,7 +636,7 @@ fn an_answer_that_was_long_on_its_way_does_not_count() {
     assert!(late.is_err_and(|error| error.is_unavailable()));
     assert!(auth.verify_now(&token).unwrap_err().is_unavailable());
     block_on(view.follow()).unwrap();
-    // As long as it lives.
+    // For the lifetime of the token.
     for _ in 0..29 {
         node.clock.advance(Duration::from_secs(100));
         for _ in 0..64 {
@@ -647,7 +647,7 @@ fn an_answer_that_was_long_on_its_way_does_not_count() {
     }
 }
 
-/// A login of a lost part is ended by one fact, however often it is presented.
+/// One fact ends a login of a lost range, however often the login is presented.
 #[test]
 fn a_login_of_a_lost_part_is_ended_once() {
     let log = log();
@@ -668,8 +668,9 @@ fn a_login_of_a_lost_part_is_ended_once() {
     assert!(log.len() <= before + 1, "{} facts", log.len() - before);
 }
 
-/// Stamped beyond what a node has read, by a node that is gone with the end of the log: whether it
-/// began before its subject's logins ended cannot be told, and nobody is let in on a guess.
+/// The stamp lies beyond the entries that a node has read, and the node that assigned it is gone
+/// together with the end of the log. The order of login and logout everywhere is unknown, so the
+/// login is rejected.
 #[test]
 fn a_login_from_beyond_the_end_is_not_let_in() {
     let log = log();
@@ -692,8 +693,8 @@ fn a_login_from_beyond_the_end_is_not_let_in() {
     assert!(node.accepts(&node.log_in("alice")));
 }
 
-/// A node whose policy is stricter by now ends a login for those too whose policy is not: for as
-/// long as the token says that it lives.
+/// A node with a stricter policy ends a login for nodes with a looser policy too, for as long as
+/// the token claims to live.
 #[test]
 fn a_stricter_policy_ends_a_login_for_all() {
     let log = log();

@@ -1,4 +1,4 @@
-//! The private servers of the tests: they answer, come back, and are never left behind.
+//! The private servers of the tests answer, come back, and are never left behind.
 
 #![allow(
     clippy::print_stdout,
@@ -18,10 +18,10 @@ use support::servers::postgres::Postgres;
 use support::servers::redis::{Cluster, RedisServer};
 use support::servers::wait_until;
 
-/// Set in the process that is to be killed.
+/// Environment variable of the process to be killed.
 const CHILD: &str = "STATEWISE_TEST_TO_BE_KILLED";
 
-/// Waits until a server and its folder are no more.
+/// Waits until a server and its folder are gone.
 fn assert_left_nothing(pid: u32, folder: &Path) {
     let gone = || match (is_running(pid), folder.exists()) {
         (false, false) => Ok(()),
@@ -49,7 +49,7 @@ macro_rules! lives_and_dies {
             assert!(pid != first && is_running(pid));
             server.pause();
             server.resume();
-            // Dropped while it is paused: it ends all the same.
+            // Dropped while it is paused: it ends nevertheless.
             server.pause();
             drop(server);
             assert_left_nothing(pid, &folder);
@@ -98,8 +98,7 @@ fn a_setup_that_fails_says_what_it_printed() {
     assert!(failure.contains("that is all"), "{failure}");
 }
 
-/// Only does something in a process of its own: starts one server of each kind, says where, and
-/// waits for the end.
+/// Runs only in a child process: starts one server of each kind, prints their folders, and waits.
 #[test]
 fn to_be_killed() {
     if std::env::var_os(CHILD).is_none() {
@@ -127,11 +126,11 @@ fn to_be_killed() {
         std::mem::forget(server);
     }
     println!("server done");
-    // Until whoever started this process is gone too.
+    // Until the parent process is gone too.
     let _ = std::io::stdin().lines().count();
 }
 
-/// A test in a process of its own, and what it has started.
+/// A test in a separate process, and the servers it has started.
 struct Child {
     process: std::process::Child,
     servers: Vec<u32>,
@@ -169,7 +168,7 @@ impl Child {
         }
         assert!(child.servers.iter().all(|pid| is_running(*pid)));
         assert!(child.folders.iter().all(|folder| folder.exists()));
-        // With all that they have started, some of which comes and goes.
+        // With all of their children, some of which are short-lived.
         child.servers = child.servers.iter().flat_map(|pid| tree(*pid)).collect();
         child
     }
@@ -178,7 +177,7 @@ impl Child {
 #[test]
 fn a_killed_test_leaves_no_server_behind() {
     let mut child = Child::start();
-    // SIGKILL: nothing in the process can clean up.
+    // SIGKILL: no code of the process can clean up.
     child.process.kill().unwrap();
     child.process.wait().unwrap();
     for pid in &child.servers {
@@ -188,7 +187,8 @@ fn a_killed_test_leaves_no_server_behind() {
     }
 }
 
-/// Test and guards at once: nobody is left to clean up but the kernel, which knows no folders.
+/// Test and guards are killed together: only the kernel can clean up, and it does not remove
+/// folders.
 #[test]
 fn a_killed_test_and_its_killed_guards_leave_no_server_behind() {
     if !kernel_ends_servers() {
@@ -210,7 +210,7 @@ fn a_killed_test_and_its_killed_guards_leave_no_server_behind() {
     assert!(killed.unwrap().success());
 }
 
-/// Whether the kernel is asked to end what a killed guard leaves, or why not.
+/// `Ok` if the kernel ends the children of a killed guard, else the reason why it cannot.
 fn kernel_ends_servers() -> bool {
     let asks = ["--pdeathsig", "KILL", "true"];
     let asked = Command::new("setpriv").args(asks).status();
@@ -221,7 +221,7 @@ fn kernel_ends_servers() -> bool {
     is_asked
 }
 
-/// The kernel ends what a killed guard leaves: servers of this user and of another one.
+/// The kernel ends the children of a killed guard: servers of this user and of another one.
 #[test]
 fn a_killed_guard_leaves_no_server_behind() {
     if !kernel_ends_servers() {

@@ -1,4 +1,4 @@
-//! The laws, on the stores that come with the crate.
+//! Runs the laws against the stores that need no server.
 
 #![allow(
     clippy::expect_used,
@@ -22,7 +22,7 @@ mod memory {
     statewise::testkit::session_store_laws!(statewise::testkit::MemoryFixture);
 }
 
-/// The same through the type-erased form.
+/// The same through the type-erased twin.
 mod memory_erased {
     use statewise::testkit::{ErasedFixture, MemoryFixture};
 
@@ -43,7 +43,7 @@ fn a_late_save_does_not_undo_a_logout() {
     block_on(late_save::a_late_save_does_not_undo_a_logout(nodes));
 }
 
-/// Nodes with a memory each of one store, which tell each other by a log.
+/// Nodes with separate copies of one store, connected by a log.
 #[test]
 fn a_late_save_does_not_undo_a_logout_of_a_copy() {
     let clock = ManualClock::default();

@@ -1,4 +1,4 @@
-//! What is stored and handed out must be readable by every later version: pinned to the byte.
+//! Stored and issued bytes must be readable by every later version, so they are pinned here.
 
 #![allow(
     clippy::panic,
@@ -23,7 +23,7 @@ use statewise::store::contract::{Handle, Load, Record, SessionStore, partition};
 use statewise::token::{Key, TokenAuthenticator};
 use statewise::{Authenticator, Login, Rejection, Result};
 
-/// Counts up, so that each byte of a credential is told from the next.
+/// Counts up, so that all bytes of a credential differ.
 #[derive(Debug, Default)]
 struct Counter(AtomicU8);
 
@@ -107,7 +107,7 @@ fn credentials_and_records_are_what_they_were() {
     assert_eq!(hex(&load.unwrap().unwrap().encode()), RECORD);
 }
 
-/// Subject, role, device, class and data of a session whose login names them all.
+/// Subject, role, device, acr and data of a session whose login sets them all.
 const CLASSED: &str = "0105616c696365020561646d696e030570686f6e65050461616c32040137";
 
 #[test]
@@ -124,7 +124,7 @@ fn classes_are_what_they_were() {
     let row = now(auth.store().load(handle, Load::new(), issued_at));
     assert_eq!(hex(&row.unwrap().unwrap().encode()[160..]), CLASSED);
 
-    // Named once, and text.
+    // Named once, as text.
     let old = bytes(RECORD);
     let with = |field: &[u8]| [&old, field].concat();
     assert!(Record::decode(&with(b"\x05\x04aal2")).is_ok());
@@ -132,7 +132,7 @@ fn classes_are_what_they_were() {
     assert!(Record::decode(&with(b"\x05\x01\xff")).is_err());
 }
 
-/// Proofs of the second credential, of the first, and of the family, as they follow from SHA-256 over
+/// Proofs of the second credential, of the first, and of the family. They follow from SHA-256 over
 /// the label, the credential and a hash of issuer and audience.
 const REFRESH_PROOFS: &str = concat!(
     "bc0405a7cfd2f99b7627066860dfef28",
@@ -155,7 +155,7 @@ fn refresh_credentials_are_what_they_were() {
             .entropy(Counter::default()),
     )
     .unwrap();
-    // Behind what they begin with, the same as those of sessions.
+    // Behind the prefix, the same as for sessions.
     let issued = now(auth.issue(Login::new("alice"))).unwrap();
     assert_eq!(issued.refreshable().reveal(), format!("rt_{FIRST}"));
     clock.0.fetch_add(60, Ordering::Relaxed);
@@ -175,7 +175,7 @@ fn handle_of(credential: &str) -> Handle {
         b'-' => 62,
         _ => 63,
     };
-    // 128 bits: 21 characters of six, and two bits of the next one.
+    // 128 bits: 21 characters of six bits, and two bits of the next one.
     let bits = credential.bytes().map(|c| u128::from(digit(c)));
     let whole = bits
         .clone()
@@ -220,12 +220,12 @@ fn old_records_are_read_and_foreign_ones_refused() {
         assert!(unreadable(&damaged), "byte {at} set to {byte}");
     }
 
-    // A field that must be understood, and is not.
+    // A critical field that this version does not know.
     let mut critical = old.clone();
     critical.extend([128, 0]);
     assert!(unreadable(&critical));
 
-    // A field that only a later version knows is kept, whatever is done to the record.
+    // A field of a later version is kept through every change of the record.
     let mut newer = old.clone();
     newer.extend([100, 3, 1, 2, 3]);
     let mut record = Record::decode(&newer).unwrap();

@@ -1,4 +1,4 @@
-//! A log that fails in the ways that servers have.
+//! A log with the failures of real servers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,11 +12,11 @@ use statewise::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Failing {
     inner: Arc<MemoryLog>,
-    /// An old primary: it answers reads with nothing new, and takes no writes.
+    /// An old primary: it answers reads without new entries, and refuses writes.
     pub(crate) deposed: AtomicBool,
-    /// Pages that it still answers, of two entries each.
+    /// Number of pages, of two entries each, that it still answers.
     pub(crate) pages: AtomicUsize,
-    /// How far beyond its end it says that its head is.
+    /// Number of positions by which it overstates its head.
     pub(crate) beyond: AtomicU64,
 }
 

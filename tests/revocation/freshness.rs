@@ -1,4 +1,4 @@
-//! For how long a node may answer by what it has read.
+//! The time for which a node may answer from its last read.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,9 +13,9 @@ use statewise::{Authenticator, Login, Presented, Rejection};
 use crate::failing::Failing;
 use crate::node::{LONGEST, Node, SECRET, log};
 
-/// What was read behind a fence is known as of the fence: an old primary may have been deposed a
-/// moment after it, and answers reads with nothing new. Rejects freshness that counts from the
-/// reads in between, by which a node accepts for a quarter of the bound longer.
+/// Facts read behind a fence are known as of the fence: an old primary may be deposed right after
+/// it and keeps answering reads without new entries. Rejects freshness that counts from the reads
+/// in between, which accepts revoked tokens a quarter of the bound longer.
 #[test]
 fn a_fenced_view_is_as_fresh_as_its_fence() {
     let bound = 60;
@@ -24,7 +24,7 @@ fn a_fenced_view_is_as_fresh_as_its_fence() {
         view.bound(Duration::from_secs(bound)).fenced()
     });
     let token = node.log_in("alice");
-    // From here on others write to another primary, and log alice out there.
+    // From here on, other nodes write to another primary and log alice out there.
     log.deposed.store(true, Ordering::Relaxed);
     for second in 0..2 * bound {
         let accepted = node.accepts(&token);
@@ -38,8 +38,8 @@ fn a_fenced_view_is_as_fresh_as_its_fence() {
     assert!(node.accepts(&token));
 }
 
-/// A new node knows nothing, whatever it is to do when it knows nothing new: it is *unavailable*
-/// until it has read the log to its end once, and takes no token for a revoked one.
+/// A new node knows nothing. Whatever its policy for a stale view, it is *unavailable* until it has
+/// read the log to its end once, and never accepts a revoked token.
 #[test]
 fn a_new_node_answers_nobody_before_it_has_caught_up() {
     let log = Failing::over(&log());
@@ -63,7 +63,7 @@ fn a_new_node_answers_nobody_before_it_has_caught_up() {
         .clock(old.clock.clone())
         .build()
         .unwrap();
-    // Nothing is read, then a part.
+    // First nothing is read, then a part.
     for pages in [0, 1] {
         log.pages.store(pages, Ordering::Relaxed);
         assert!(block_on(view.follow()).is_err());
@@ -78,15 +78,15 @@ fn a_new_node_answers_nobody_before_it_has_caught_up() {
     assert!(auth.verify_now(&token).is_ok() && auth.verify_now(&revoked).is_err());
 }
 
-/// A key does not expire, and whoever has it signs for as long as he likes: it stays retired for
-/// longer than anything lives that it has signed, for as long as somebody follows the log.
+/// A key does not expire, and its thief can sign at any time. A retired key stays retired for
+/// longer than the lifetime of everything it has signed, while any node follows the log.
 #[test]
 fn a_leaked_key_stays_retired() {
     let log = log();
     let (leaked, next) = (Key::hs256(&SECRET).unwrap(), Key::generate_hs256().unwrap());
     let ring = Keyring::new(next).verify_with(leaked.clone());
     let node = Node::with(&log, ring.clone(), |view| view);
-    // Has not heard of it, and would not mind.
+    // Has not read the fact, and would accept the key.
     let thief = Node::new(&log);
     let _ = block_on(node.view.retire_key(leaked.kid())).unwrap();
     let mut longest = 0;
@@ -102,17 +102,17 @@ fn a_leaked_key_stays_retired() {
         assert!(node.refuses_as_revoked(&forged), "it is forgotten");
         late.clock.set(node.clock.now().unwrap());
         assert!(late.refuses_as_revoked(&forged), "new nodes have not heard");
-        // By the way, so that what has had its time goes.
+        // Another append, so that expired entries are removed.
         let _ = block_on(node.auth.revoke(&node.log_in("bob"))).unwrap();
         longest = longest.max(log.len());
     }
-    // It is said again now and then, and not at each look.
+    // It is appended again from time to time, not on each read.
     assert!(longest < 20, "{longest} entries");
 }
 
-/// One fact that lives long keeps all behind it in the log. A node that starts then has no room to
-/// make for those that have expired. Rejects a log whose new readers count them once more, and
-/// have their view full of them.
+/// One long-lived fact keeps all entries behind it in the log. A node that starts then must not
+/// store the expired ones. Rejects a log whose new readers count expired entries again and fill
+/// their view.
 #[test]
 fn a_new_node_has_no_room_for_what_has_expired() {
     let log = log();
@@ -133,7 +133,7 @@ fn a_new_node_has_no_room_for_what_has_expired() {
     assert!(block_on(late.view.revoke_subject("bob")).is_ok());
 }
 
-/// For a sensitive action the log itself is asked, and what has been acknowledged anywhere counts.
+/// For a sensitive action the log itself is asked, and every acknowledged revocation counts.
 #[test]
 fn the_log_itself_can_be_asked() {
     let log = Failing::over(&log());
@@ -152,7 +152,7 @@ fn the_log_itself_can_be_asked() {
         let error = asks(token).unwrap_err();
         assert_eq!(error.rejection(), Some(Rejection::Revoked));
     }
-    // And is obeyed from then on, of what was looked at.
+    // The revocations seen in this read apply from then on.
     assert!(there.refuses_as_revoked(&tokens[0]) && there.accepts(&tokens[2]));
     log.pages.store(0, Ordering::Relaxed);
     assert!(asks(&tokens[2]).unwrap_err().is_unavailable());

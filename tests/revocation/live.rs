@@ -1,4 +1,4 @@
-//! Connections that are open end with their login.
+//! Open connections end with their login.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -22,7 +22,7 @@ use statewise::{Authenticator, Error, Identity, Login, Presented, Rejection};
 use crate::failing::Failing;
 use crate::node::{BOUND, LONGEST, Node, SECRET, log};
 
-/// Counts how often it was woken.
+/// Counts wake-ups.
 #[derive(Default)]
 struct Woken(AtomicUsize);
 
@@ -32,14 +32,14 @@ impl Wake for Woken {
     }
 }
 
-/// What an executor does for a connection: it polls when it was woken, and never else.
+/// A connection's task: like an executor, it polls only after a wake-up.
 struct Connection {
     revoked: Revoked,
     woken: Arc<Woken>,
 }
 
 impl Connection {
-    /// Of somebody who may go on.
+    /// A connection of an accepted caller.
     fn open<D>(view: &RevocationView, caller: &Identity<D>) -> Self {
         let mut connection = Self {
             revoked: view.revoked(caller),
@@ -57,12 +57,12 @@ impl Connection {
         }
     }
 
-    /// Whether it was woken since it was asked for the last time.
+    /// Returns true if it was woken since the last call.
     fn was_woken(&self) -> bool {
         self.woken.0.swap(0, Ordering::SeqCst) > 0
     }
 
-    /// Why it ends, if it was woken and does.
+    /// Returns the reason why it ends, if it was woken and ends.
     fn end(&mut self) -> Option<Error> {
         if self.was_woken() { self.poll() } else { None }
     }
@@ -124,7 +124,7 @@ fn a_connection_ends_with_its_login_on_every_node() {
     for other in &mut others {
         assert!(!other.was_woken() && other.goes_on());
     }
-    // Whoever comes now is told at once, and as often as it asks.
+    // A new connection is informed at once, and on every poll.
     let mut late = there.view.revoked(&alice);
     assert_eq!(block_on(&mut late).rejection(), Some(Rejection::Revoked));
     assert_eq!(block_on(late).rejection(), Some(Rejection::Revoked));
@@ -183,17 +183,17 @@ fn everything_ends_everybody() {
     there.tick().unwrap();
     assert!(open.iter_mut().all(Connection::is_revoked));
     let mut later = Connection::open(&there.view, &later);
-    // The last entry is read each time, and wakes nobody anew.
+    // Each read returns the last entry again, which wakes no connection.
     there.tick().unwrap();
     assert!(!later.was_woken() && later.goes_on());
-    // A key that is retired ends no connection: by which one a caller was signed is not known.
+    // A retired key ends no connection: the signing key of a caller is unknown.
     let mut signed = Connection::open(&there.view, &there.identity("alice"));
     let _ = block_on(here.view.retire_key(key().kid())).unwrap();
     there.tick().unwrap();
     assert!(!signed.was_woken() && signed.goes_on());
 }
 
-/// Of many connections a fact wakes those of the login, or of its subject and few others.
+/// A fact wakes the connections of its login, or those of its subject and few others.
 #[test]
 fn a_fact_wakes_those_whom_it_may_concern() {
     let node = Node::new(&log());
@@ -210,7 +210,7 @@ fn a_fact_wakes_those_whom_it_may_concern() {
     let _ = block_on(node.view.revoke_subject("6")).unwrap();
     let woken = count(&open);
     assert!((1..20).contains(&woken), "{woken} woken");
-    // Neither do empty reads wake anybody, nor what nobody here is concerned by.
+    // Empty reads wake no connection, and neither do facts about other logins.
     for _ in 0..100 {
         node.tick().unwrap();
     }
@@ -237,13 +237,13 @@ fn a_connection_ends_when_its_login_expires() {
     node.tick().unwrap();
     assert!(open.has_ended_as(Rejection::Expired));
     assert!(!other.was_woken() && other.goes_on());
-    // Over is over, whatever else is unknown.
+    // An expired login is expired, whatever else is unknown.
     node.clock.advance(later);
     let expired = block_on(node.view.revoked(&bob));
     assert_eq!(expired.rejection(), Some(Rejection::Expired));
 }
 
-/// A node that cannot know lets nobody go on, unless it is told to.
+/// A stale node ends all connections, unless it is configured to accept.
 #[test]
 fn a_connection_ends_when_its_node_cannot_know() {
     let log = Failing::over(&log());
@@ -266,7 +266,7 @@ fn a_connection_ends_when_its_node_cannot_know() {
     assert!(open[0].is_unavailable());
     assert!(!open[1].was_woken() && open[1].goes_on());
 
-    // One that has read nothing knows nothing, and neither does one without the time.
+    // A view that has read nothing knows nothing, and neither does a view without a clock.
     let new = RevocationView::builder(Arc::clone(&log))
         .max_lifetime(LONGEST)
         .accept_when_stale()
@@ -341,7 +341,7 @@ fn nothing_is_left_of_those_who_have_gone() {
             .iter()
             .map(|caller| Connection::open(&node.view, caller))
             .collect();
-        // Polled again, it is one that waits.
+        // Polled again, it waits.
         let mut again: Vec<_> = callers
             .iter()
             .map(|caller| node.view.revoked(caller))
@@ -358,7 +358,7 @@ fn nothing_is_left_of_those_who_have_gone() {
         drop((open, again, unused));
         assert_eq!(node.waiting(), 0);
     }
-    // Nor of those who have ended, or were woken and have gone.
+    // The same for connections that have ended, or were woken and dropped.
     let mut open: Vec<_> = callers
         .iter()
         .map(|caller| Connection::open(&node.view, caller))
@@ -386,7 +386,7 @@ fn all_who_wait_for_one_login_are_woken() {
     assert!(open.iter_mut().all(Connection::is_revoked));
 }
 
-/// Who has moved to another task is woken there.
+/// A future that moved to another task is woken there.
 #[test]
 fn the_last_waker_is_woken() {
     let node = Node::new(&log());
@@ -398,7 +398,7 @@ fn the_last_waker_is_woken() {
     assert!(open.is_revoked());
 }
 
-/// Waking runs the code of others, which may end other connections.
+/// Waking runs foreign code, which may end other connections.
 #[test]
 fn who_is_woken_may_drop_another() {
     struct Drops(Mutex<Vec<Revoked>>);
@@ -410,7 +410,7 @@ fn who_is_woken_may_drop_another() {
     }
 
     let node = Node::new(&log());
-    // The last who knows of a waker drops what it holds, too.
+    // The last owner of a waker drops its captured values too.
     for drops_by_waking in [true, false] {
         let alice = node.identity("alice");
         let others = (0..3).map(|_| Connection::open(&node.view, &alice).revoked);
@@ -432,8 +432,8 @@ fn who_is_woken_may_drop_another() {
     }
 }
 
-/// Stamped by another node beyond what this one has read, where its subject was logged out before:
-/// no end, and nothing to go on with either. The next read tells.
+/// The stamp of another node lies beyond the entries that this node has read, and the subject was
+/// logged out before: the connection neither ends nor continues for good. The next read decides.
 #[test]
 fn who_began_later_than_was_read_waits_for_the_next_read() {
     let log = log();
@@ -454,7 +454,8 @@ fn who_began_later_than_was_read_waits_for_the_next_read() {
     assert!(open.is_revoked());
 }
 
-/// The same from a part that the log has lost: it has ended, as nobody can tell.
+/// The same from a range that the log has lost: the login counts as ended, because its order is
+/// unknown.
 #[test]
 fn who_began_in_a_part_that_was_lost_ends() {
     let log = log();
@@ -478,7 +479,7 @@ fn who_began_in_a_part_that_was_lost_ends() {
     panic!("it goes on");
 }
 
-/// Stamped by this very node in a part that the log then lost, and others wrote anew.
+/// Stamped by this node in a range that the log then lost and other nodes overwrote.
 #[test]
 fn a_place_that_means_something_else_by_now_is_looked_at_again() {
     let log = log();
@@ -520,7 +521,7 @@ fn sessions<S: SessionStore>(store: S, clock: &ManualClock) -> SessionBuilder<S,
         .clock(clock.clone())
 }
 
-/// A log out by any strategy, of whoever was let in by it, on another node that shares the store.
+/// A logout under any strategy, of any caller it accepted, on another node that shares the store.
 fn ends_elsewhere<A: Authenticator<Data = ()>>(node: impl Fn(&RevocationView, &ManualClock) -> A) {
     let log = log();
     let nodes = [Node::new(&log), Node::new(&log)];
@@ -577,7 +578,7 @@ fn callers_of_every_strategy_end() {
     });
 }
 
-/// What is read for the sake of one caller ends the connections of others that it concerns.
+/// A read for one caller also ends the connections of other callers that it concerns.
 #[test]
 fn what_is_read_for_another_is_obeyed() {
     let log = log();

@@ -1,4 +1,4 @@
-//! What a log may lose, and who knows it.
+//! Losses of the log, and the nodes that can repair them.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,8 +10,9 @@ use statewise::{Authenticator, Login};
 use crate::failing::Failing;
 use crate::node::{BOUND, Node, SECRET, log};
 
-/// However much of its end a log has lost, as one that is restored from an hour ago: what a node
-/// knows, it says again. Rejects a memory of the last few thousand entries.
+/// However much of its end a log has lost, for example after a restore from an hour ago, a node
+/// appends all of its facts again. Rejects a node that remembers only the last few thousand
+/// entries.
 #[test]
 fn a_long_end_that_was_lost_is_said_again() {
     let log = log();
@@ -32,8 +33,8 @@ fn a_long_end_that_was_lost_is_said_again() {
     }
 }
 
-/// A node slept while the log lost its end, grew again, and let go of what it grew by: it alone
-/// knows what was lost, and says it when it wakes.
+/// A node sleeps while the log loses its end, grows again, and drops the new entries. It alone
+/// knows the lost facts, and appends them when it wakes.
 #[test]
 fn who_slept_says_what_nobody_else_knows() {
     let log = log();
@@ -42,7 +43,7 @@ fn who_slept_says_what_nobody_else_knows() {
     let _ = block_on(asleep.auth.revoke(&stolen)).unwrap();
     asleep.follow().unwrap();
     log.lose(1);
-    // Short-lived facts, which go.
+    // Short-lived facts, which expire.
     let short = |node: &Node| {
         let clock = node.clock.clone();
         let plain = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
@@ -72,8 +73,8 @@ fn who_slept_says_what_nobody_else_knows() {
     }
 }
 
-/// Whoever has a key that leaked writes any stamp: one that is far beyond the end of the log makes
-/// no log longer, and no node wait for it.
+/// The thief of a key can write any stamp. A stamp far beyond the end of the log neither lengthens
+/// the log nor makes a node wait.
 #[test]
 fn a_forged_stamp_does_not_grow_the_log() {
     let log = log();
@@ -93,15 +94,15 @@ fn a_forged_stamp_does_not_grow_the_log() {
     node.clock.advance(BOUND);
     node.follow().unwrap();
     assert!(node.accepts(&honest), "nobody is let in any more");
-    // Where it matters where it stands, it is not let in.
+    // If its order matters, it is rejected.
     let _ = block_on(node.auth.revoke_all("bob")).unwrap();
     node.follow().unwrap();
     assert!(!node.accepts(&forged));
     assert!(node.accepts(&node.log_in("bob")));
 }
 
-/// Where a log begins anew and takes no writes, a node that accepts all the same goes on with what
-/// it knows: also of those whose logins all ended.
+/// The log starts a new incarnation and refuses writes. A node that is configured to accept
+/// continues with its facts, including those about every login of a subject.
 #[test]
 fn what_ended_by_its_place_is_known_until_it_is_said_again() {
     let inner = log();

@@ -1,4 +1,4 @@
-//! A node of a fleet that shares a key and a log.
+//! One of several nodes that share a key and a log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(crate) const SECRET: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
 pub(crate) const BOUND: Duration = Duration::from_secs(5);
 pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 
-/// A node: its own clock and view, the fleet's key and log.
+/// A node: its own clock and view, and the shared key and log.
 pub(crate) struct Node {
     pub(crate) clock: ManualClock,
     pub(crate) view: RevocationView,

@@ -1,4 +1,4 @@
-//! The faults, each on any server.
+//! The faults, each for any server.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::site::Site;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Who was there before the fault.
+/// The users that are logged in before the fault.
 struct World<S> {
     fleet: Fleet<S>,
-    /// Nobody has logged bob out.
+    /// Bob, who stays logged in.
     bob: String,
-    /// Logged out by the token, and by the user.
+    /// Logged out by token, and by user.
     alice: String,
     eve: String,
-    /// About to be logged out.
+    /// Will be logged out.
     carol: String,
     session: String,
     ended_session: String,
-    /// About to be logged out, and copied by both nodes.
+    /// Will be logged out, and is cached by both nodes.
     other_session: String,
 }
 
@@ -48,18 +48,18 @@ impl<S: Site> World<S> {
         let _ = here.sessions.revoke(&world.ended_session).await.unwrap();
         world.fleet.have_ended(&world.alice).await;
         world.fleet.have_ended(&world.eve).await;
-        // Said last, and so read last.
+        // Appended last, and therefore read last.
         while there.accepts_session(&world.ended_session).await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Some(world)
     }
 
-    /// Neither node reaches the log: what they know holds until the bound, and nothing after it.
+    /// Neither node reaches the log: their facts hold until the bound, and not beyond.
     async fn cut_off(&self) {
         let fleet = &self.fleet;
         let (here, there) = (&fleet.here, &fleet.there);
-        // Nobody is told that this has worked.
+        // No caller is informed of success.
         assert_unavailable(&here.tokens.revoke(&self.carol).await);
         assert_unavailable(&here.tokens.issue(Login::new("dora")).await);
         let revocation = here.sessions.revoke(&self.other_session).await;
@@ -82,7 +82,7 @@ impl<S: Site> World<S> {
                     assert_eq!(node.verdict(token), verdict, "after {seconds} s");
                 }
                 assert_eq!(node.view.health().unwrap().stale, !is_within);
-                // Sessions have a store to ask.
+                // Sessions can be looked up in the store.
                 assert!(node.accepts_session(&self.session).await);
                 assert!(!node.accepts_session(&self.ended_session).await);
             }
@@ -92,7 +92,7 @@ impl<S: Site> World<S> {
         }
     }
 
-    /// The log is there again, and the nodes found it by themselves.
+    /// The log is reachable again, and the nodes reconnect on their own.
     async fn goes_on(&self, others: Verdict) {
         let fleet = &self.fleet;
         let (here, there) = (&fleet.here, &fleet.there);
@@ -128,7 +128,7 @@ pub(crate) async fn stopped<S: Site>() {
     world.goes_on(Verdict::Accepted).await;
 }
 
-/// It holds all connections, and answers when nobody waits any more.
+/// The server keeps all connections and answers after every caller has given up.
 pub(crate) async fn paused<S: Site>() {
     let Some(world) = World::<S>::begin().await else {
         return;
@@ -149,7 +149,7 @@ pub(crate) async fn killed<S: Site>() {
     world.goes_on(Verdict::Accepted).await;
 }
 
-/// The server comes back with an older copy of its data, without what it acknowledged since.
+/// The server returns with an older copy of its data, without later acknowledged entries.
 pub(crate) async fn killed_with_less_data<S: Site>() {
     let Some(world) = World::<S>::begin().await else {
         return;
@@ -171,7 +171,7 @@ pub(crate) async fn killed_with_less_data<S: Site>() {
     world.cut_off().await;
     fleet.site.restart();
     world.goes_on(Verdict::Accepted).await;
-    // What the server has lost, the nodes have said again.
+    // The nodes have appended the lost entries again.
     let late = fleet.late_node().await;
     for node in [&fleet.here, &fleet.there, &late] {
         assert_eq!(node.verdict(&frank), Verdict::Revoked);
@@ -181,7 +181,7 @@ pub(crate) async fn killed_with_less_data<S: Site>() {
     fleet.nobody_came_back();
 }
 
-/// The server comes back as a new one: what was stamped by the old one is refused.
+/// The server returns empty: stamps of the old incarnation are rejected.
 pub(crate) async fn killed_without_data<S: Site>() {
     let Some(world) = World::<S>::begin().await else {
         return;
@@ -192,7 +192,7 @@ pub(crate) async fn killed_without_data<S: Site>() {
     world.goes_on(Verdict::Revoked).await;
 }
 
-/// One node is cut off from the log, and the other one is not.
+/// One node is disconnected from the log, and the other is not.
 pub(crate) async fn one_node_cut_off<S: Site>() {
     let Some(world) = World::<S>::begin().await else {
         return;
@@ -216,7 +216,7 @@ pub(crate) async fn one_node_cut_off<S: Site>() {
         };
         let known = [&world.bob, &world.alice].map(|token| there.verdict(token));
         assert_eq!(known, expected, "after {seconds} s");
-        // It cannot know, and refuses after the bound.
+        // It cannot know, and rejects after the bound.
         assert_eq!(
             there.verdict(&world.carol),
             expected[0],

@@ -1,4 +1,4 @@
-//! Which tokens of other libraries are accepted, and what they become.
+//! Acceptance of tokens of other libraries, and the identities made from them.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ fn auth(clock: &Hands, interop: Interop) -> TokenAuthenticator {
     builder(key(), clock).interop(interop).build().unwrap()
 }
 
-/// As lax about `iat` as most libraries are.
+/// As lenient about `iat` as most libraries.
 fn hour() -> Interop {
     Interop::from_any_issuer(Duration::from_secs(3600)).allow_missing_issued_at()
 }
 
-/// Under our very header, as other libraries can be made to write it.
+/// With exactly our header, which other libraries can produce.
 fn under_our_header(claims: &str) -> String {
     let clock = Hands::at(START);
     let ours = token_of(&now(plain(&clock).issue(Login::new("a"))).unwrap());
@@ -49,7 +49,7 @@ fn our_header_opens_no_way_around_a_policy() {
     );
     assert!(accepts(other().typ("at+jwt"), &token).is_err());
 
-    // What is ours stays ours: a bad one is not saved by another policy.
+    // An invalid token of ours is not accepted under another policy.
     let own = token_of(&now(plain(&clock).issue(Login::new("alice"))).unwrap());
     let any = || Interop::from_any_issuer(Duration::from_secs(9_000)).audience("api");
     for (from, to) in [
@@ -115,7 +115,7 @@ fn is_off_unless_it_is_asked_for() {
         (caller.expires_at(), caller.deadline()),
         (at(START + 60), at(START + 60))
     );
-    // Our own go their own way beside it, and not by the rules for others.
+    // Our own tokens follow our own rules beside it.
     let own = token_of(&now(auth.issue(Login::new("bob"))).unwrap());
     assert_eq!(auth.verify_now(&own).unwrap().subject(), "bob");
 }
@@ -330,7 +330,7 @@ fn what_it_says_becomes_an_identity() {
     assert_eq!(caller.authenticated_at(), at(START - 100));
     assert_eq!(caller.device(), None);
     assert_eq!(caller.acr(), Some("aal2"));
-    // The same id of the token, the same login.
+    // The same token id makes the same login.
     let same = auth
         .verify_now(&foreign(&claims.replace("\"x\"", "\"y\"")))
         .unwrap();

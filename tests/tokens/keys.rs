@@ -1,4 +1,4 @@
-//! Keys that come and go, and tokens that do not notice.
+//! Key rotation, which tokens do not notice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,9 +10,9 @@ use statewise::{Authenticator, Login, Rejection};
 
 use crate::support::*;
 
-/// The longest life of a token of `builder`.
+/// The maximum lifetime of a token of `builder`.
 const LIFE: u64 = 3600;
-/// How long a key is kept beyond that.
+/// Additional time for which a key is kept.
 const MARGIN: u64 = 60;
 
 fn other(byte: u8) -> Key {
@@ -97,17 +97,17 @@ fn a_key_is_known_before_it_signs() {
     }
     let next = Keyring::new(key()).then(other(1), at(START + 60));
     auth.replace_keyring(next.clone()).unwrap();
-    // Loaded again, later: it is known by now.
+    // Loaded again later: the key is known by now.
     clock.set(START + 30);
     auth.replace_keyring(next).unwrap();
-    // One that has leaked is left out, and there is no time to lose.
+    // A leaked key is left out immediately.
     auth.replace_keyring(other(2)).unwrap();
     let old = token(&plain(&clock));
     assert!(auth.verify_now(&old).is_err() && auth.verify_now(&token(&auth)).is_ok());
 }
 
-/// Nodes whose clocks are two seconds apart load the next key at different times, while all of
-/// them issue and verify without a pause. Nothing valid is refused.
+/// Nodes whose clocks are two seconds apart load the next key at different times while all of them
+/// issue and verify without a pause. No valid token is rejected.
 #[test]
 fn rotation_under_load_refuses_nothing() {
     let nodes: Vec<_> = [START - 2, START, START + 2]
@@ -145,7 +145,7 @@ fn rotation_under_load_refuses_nothing() {
         }
         for rotation in 1..=20u8 {
             let passed = u64::from(rotation) * 600;
-            // The moment is the same on all nodes, and each hears of it when it does.
+            // All nodes switch at the same moment, and load the ring at different times.
             let from = START + passed + 100;
             for (_, auth, _) in &nodes {
                 let before = verified.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What tokens promise, seen from outside: our own, and those of other libraries.
+//! Guarantees for tokens, seen from outside: our own tokens, and those of other libraries.
 
 #![allow(
     clippy::expect_used,

@@ -67,7 +67,7 @@ fn what_is_issued_is_verified_under_each_algorithm() {
     }
 }
 
-/// What is on the wire never changes unnoticed: other versions and other nodes must read it.
+/// The wire format never changes unnoticed, because other versions and other nodes read it.
 #[test]
 fn the_wire_format_is_pinned() {
     let clock = Hands::at(START);
@@ -134,7 +134,7 @@ const GOLDEN: &str = concat!(
     "Y0XY76roEAML2GEpT_91mtb7j0Q",
 );
 
-/// The class has its place before the data, and every way to continue a login keeps it.
+/// The claim `acr` stands in front of the data, and every way to continue a login keeps it.
 #[test]
 fn the_class_of_a_login_is_the_claim_acr() {
     let clock = Hands::at(START);
@@ -291,7 +291,7 @@ fn a_policy_that_was_shortened_counts_at_once() {
     assert_eq!(rejection(after.verify_now(&token)), Rejection::Expired);
     assert!(before.verify_now(&token).is_ok());
 
-    // And a deadline that the token names counts, though it would live longer.
+    // A deadline in the token counts, even if the token would live longer.
     let abs = |at| format!(",\"abs\":{at},");
     let claims = claims_of(&token).replace(&abs(START + 8000), &abs(START + 300));
     let early = signed_own(&token[..63], &claims);
@@ -390,7 +390,7 @@ fn a_token_is_due_for_rotation_where_that_gains_something() {
     assert!(!auth.verify_now(&last).unwrap().refresh_due());
 }
 
-/// The last character of a signature of 32 bytes has two bits that mean nothing.
+/// The last character of a 32-byte signature has two unused bits.
 #[test]
 fn no_token_has_a_second_spelling() {
     let clock = Hands::at(START);
@@ -402,7 +402,7 @@ fn no_token_has_a_second_spelling() {
         auth.verify_now(&spelling).is_ok()
     });
     assert_eq!(spellings.count(), 1);
-    // The same for a payload, signed as it is.
+    // The same for a payload, with a signature over it.
     let header = &token[..63];
     let claims = format!("{} }}", claims_of(&token).strip_suffix('}').unwrap());
     let mut payload = URL_SAFE_NO_PAD.encode(claims);
@@ -524,7 +524,7 @@ fn revoking_says_until_when() {
     assert!(auth.verify_now(issued.credential().reveal()).is_ok());
     let all = now(auth.revoke_all("alice")).unwrap();
     assert_eq!(all, Revocation::AtExpiry(at(START + 3600)));
-    // One that was refreshed before it expired lives on in its successor.
+    // A token that was refreshed before it expired lives on in its successor.
     let early = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
     clock.set(START + 899);
     let late = token_of(&now(auth.refresh(&early)).unwrap());
@@ -739,7 +739,7 @@ fn data_travels_and_survives_who_does_not_know_it() {
     );
     assert_eq!(values.verify_now(&token).unwrap().data()["plan"], "pro");
     assert_eq!(rejection(numbers.verify_now(&token)), Rejection::Unreadable);
-    // Whoever wants no data is not hindered by it, and does not lose it.
+    // A caller without data accepts the token, and a refresh keeps the data.
     let refreshed = token_of(&now(nothing.refresh(&token)).unwrap());
     assert_eq!(profiles.verify_now(&refreshed).unwrap().data(), &pro);
     let mut buffer = TokenBuffer::new();
@@ -829,7 +829,7 @@ fn what_is_too_large_is_refused_at_both_ends() {
         .step_by(7)
         .find_map(|length| now(values.issue(Login::new("a").data("x".repeat(length)))).ok());
     let longest = token_of(&fits.unwrap());
-    // Nearly to the limit: refreshing adds `auth_time`.
+    // Close to the limit: a refresh adds `auth_time`.
     assert!(longest.len() > 8192 - 48);
     assert!(values.verify_now(&longest).is_ok());
 }
@@ -855,7 +855,7 @@ fn an_outage_is_no_rejection_and_makes_no_token() {
     assert!(now(auth.refresh(&token)).unwrap_err().is_unavailable());
     assert!(now(auth.revoke(&token)).unwrap_err().is_unavailable());
     assert!(now(auth.revoke_all("alice")).unwrap_err().is_unavailable());
-    // A forgery is one, whatever the clock says.
+    // A forged token is rejected as such, whatever the clock says.
     assert!(auth.verify_now("forged").unwrap_err().is_rejected());
     assert!(
         Key::generate_with(Algorithm::HS512, &entropy)
@@ -877,7 +877,7 @@ fn a_clock_may_say_anything() {
                 );
                 assert!(now(auth.refresh(issued.credential().reveal())).is_ok());
             }
-            // Nothing can be issued in the last second of time.
+            // No token can be issued in the last second of time.
             Err(error) => assert_eq!(error.rejection(), Some(Rejection::Expired), "{seconds}"),
         }
         let _ = now(auth.revoke_all("alice")).unwrap();

@@ -1,4 +1,4 @@
-//! A key, a clock set by hand, and tokens signed by hand.
+//! A key, a manual clock, and hand-signed tokens.
 
 use std::fmt;
 use std::future::Future;
@@ -32,7 +32,7 @@ pub(crate) const SECRET: [u8; 64] = {
     secret
 };
 
-/// Nothing here ever waits.
+/// No future here ever waits.
 pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => done,
@@ -40,7 +40,7 @@ pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A clock that is set by hand; `u64::MAX` means that it cannot tell the time.
+/// A manual clock. `u64::MAX` means that it cannot tell the time.
 #[derive(Clone, Debug)]
 pub(crate) struct Hands(Arc<AtomicU64>);
 
@@ -111,7 +111,8 @@ pub(crate) fn rejection<T: fmt::Debug>(result: Result<T>) -> Rejection {
     error.rejection().unwrap_or_else(|| panic!("{error}"))
 }
 
-/// A token with any claims under the key's own header, as only the holder of the key can make.
+/// A token with arbitrary claims under the key's own header, as only the holder of the key can make
+/// it.
 pub(crate) fn signed_own(header: &str, claims: &str) -> String {
     let input = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
     signed(&input)
@@ -129,7 +130,7 @@ pub(crate) fn claims_of(token: &str) -> String {
     String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
-/// Written by hand, as an application without derives would.
+/// Written by hand, as in an application without derives.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Profile {
     pub plan: String,
