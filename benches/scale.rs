@@ -1,4 +1,4 @@
-//! What grows with users, and what does not: `cargo bench --bench scale`.
+//! Memory and time as the number of users grows: `cargo bench --bench scale`.
 
 #![allow(
     unsafe_code,
@@ -28,7 +28,7 @@ use harness::options::Options;
 use harness::window::Window;
 use harness::{Group, Row, alloc, now, quantile, sorted, thread_time};
 
-/// The system's clock, and as many seconds more.
+/// The clock of the system, moved forward by a number of seconds.
 #[derive(Clone, Debug, Default)]
 struct Later(Arc<AtomicU64>);
 
@@ -67,13 +67,13 @@ fn main() -> ExitCode {
     harness::finish(&rows, &options)
 }
 
-/// A figure that is no time.
+/// Row for a figure other than a time.
 fn figure(group: &str, name: &str, value: f64, unit: &'static str) -> Row {
     println!("  {name:54}{value:>14.1} {unit}");
     Row::figure(group, name, value, unit)
 }
 
-/// Calls of one kind that are timed one by one.
+/// Calls of one kind, timed one by one.
 #[derive(Default)]
 struct Calls {
     cpu: Vec<f64>,
@@ -102,7 +102,7 @@ impl Calls {
         self.cpu.iter().copied().fold(0.0, f64::max)
     }
 
-    /// A row for one of these times, with the allocations of one call.
+    /// Row for a time, with the allocations per call.
     fn row(&self, group: &str, name: &str, ns: f64) -> Row {
         let allocs = self.allocs as f64 / self.cpu.len() as f64;
         println!(
@@ -131,8 +131,8 @@ fn store_of(capacity: usize, clock: &Later) -> Sessions {
         .unwrap()
 }
 
-/// Sessions at most that are verified, and as many that are rotated.
-const PICKED: usize = 16_384;
+/// Maximum number of sessions that are verified, and of sessions that are rotated.
+const MAX_SAMPLE: usize = 16_384;
 
 fn sessions(count: usize, options: &Options) -> Vec<Row> {
     let [group, acts] = [
@@ -144,15 +144,15 @@ fn sessions(count: usize, options: &Options) -> Vec<Row> {
     }
     println!("\n{group}");
     let clock = Later::default();
-    // Written, so that they are resident before it is looked at what sessions take.
-    let picked = PICKED.min(count / 2);
+    // Filled now, so that this memory is resident before the memory of the sessions is measured.
+    let picked = MAX_SAMPLE.min(count / 2);
     let mut credentials = vec!["-".repeat(64); 2 * picked];
     let (heap, resident) = (alloc::live(), resident());
-    // Beside the sessions, those that are created while it is measured how long that takes.
+    // With room for the sessions that the `create` measurement adds.
     let auth = store_of(count + 100_000, &clock);
     for user in 0..count {
         let issued = now(auth.issue(login(user))).unwrap();
-        // Spread over all.
+        // The sample is spread over all sessions.
         let turn = user * 2 * picked / count;
         credentials[turn].replace_range(.., issued.credential().reveal());
     }
@@ -181,7 +181,7 @@ fn sessions(count: usize, options: &Options) -> Vec<Row> {
     rows
 }
 
-/// Beside verifying, as that is what a service does most.
+/// Measured next to `verify`, the most frequent operation of a service.
 fn create_and_rotate(
     group: String,
     auth: &Sessions,
@@ -201,7 +201,7 @@ fn create_and_rotate(
         .add_over(
             "create",
             (created, String::with_capacity(16), 0),
-            // There are as many as before, at each beginning.
+            // Each run starts with the same number of sessions.
             |(created, ..)| {
                 for credential in created.drain(..) {
                     let credential = std::str::from_utf8(&credential).unwrap();
@@ -210,7 +210,7 @@ fn create_and_rotate(
                 created.reserve(1 << 15);
             },
             |(created, name, user)| {
-                // Nothing here allocates but the library.
+                // Only the library allocates here.
                 *user += 1;
                 name.clear();
                 write!(name, "user_{user:07}").unwrap();
@@ -229,7 +229,7 @@ fn create_and_rotate(
         .run(options)
 }
 
-/// The sessions of one among the many.
+/// Revokes all sessions of one subject among many others.
 fn revoke_all(group: &str, auth: &Sessions) -> Vec<Row> {
     let mut calls = Calls::default();
     for _ in 0..21 {
@@ -248,7 +248,7 @@ fn revoke_all(group: &str, auth: &Sessions) -> Vec<Row> {
 fn expire(group: &str, auth: &Sessions, later: Timestamp) -> Vec<Row> {
     let (mut calls, mut removed) = (Calls::default(), 0);
     loop {
-        // About one shard at a time, and so about one lock.
+        // The limit is about the size of one shard, and therefore of one lock.
         let swept = calls.time(|| now(auth.store().sweep(250, later)).unwrap());
         removed += swept.removed;
         if !swept.more {
@@ -266,7 +266,7 @@ fn expire(group: &str, auth: &Sessions, later: Timestamp) -> Vec<Row> {
     ]
 }
 
-/// What one lock is held for when somebody has very many sessions: all of them are in one shard.
+/// Duration of one lock when one subject has very many sessions: all of them are in one shard.
 fn one_subject(count: usize, options: &Options) -> Vec<Row> {
     let group = format!("one subject with {count} sessions");
     if !options.wants(&group) {
@@ -314,7 +314,7 @@ fn tokens(count: usize, options: &Options) -> Vec<Row> {
     vec![figure(&group, "heap in all", heap, "bytes")]
 }
 
-/// Resident bytes of this process, if the system tells.
+/// Resident bytes of this process, or 0 if the system does not report them.
 fn resident() -> isize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

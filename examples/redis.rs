@@ -1,6 +1,6 @@
 //! Start a server with `redis-server --port 6379`, then: `REDIS_URL=redis://127.0.0.1:6379 cargo run --example redis --features redis`.
 //!
-//! Two processes share their sessions: one logs a user in and out, the other one verifies.
+//! Two processes share their sessions: one logs a user in and out, and the other one verifies.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use statewise::{Authenticator, Login};
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Sessions = SessionAuthenticator<RedisStore<redis::aio::ConnectionManager>>;
 
-/// What both processes do at their start.
+/// Connects to the server, in both processes.
 async fn connect(url: &str) -> Result<Sessions, Failure> {
     let connection = redis::Client::open(url)?.get_connection_manager().await?;
     let redis = Redis::over(connection)
@@ -26,7 +26,7 @@ async fn connect(url: &str) -> Result<Sessions, Failure> {
         .build()?)
 }
 
-/// The other process: says who presents the credential that it is given.
+/// Verifies a credential, in the other process.
 async fn verify(url: &str, credential: &str) -> Result<(), Failure> {
     match connect(url).await?.verify(credential).await {
         Ok(caller) => println!("  other process: hello, {}", caller.subject()),

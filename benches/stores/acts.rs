@@ -1,4 +1,4 @@
-//! What is measured of every store that asks a server, or a thread of its own.
+//! Measurements of every store that uses a server, or a thread of its own.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -18,60 +18,60 @@ use crate::site::{
     COUNTED, Counter, DUE, NOTED, Site, counted, hybrid, logged_in, login, verifying,
 };
 
-/// Who log in, in turn.
+/// Number of users, who log in in turn.
 const USERS: usize = 100_000;
-/// Of the rows that the raw client is to end, apart from those that it only adds.
-const FIRST_TO_END: u64 = 1 << 40;
+/// First number of the rows that the raw client removes, apart from those that it only adds.
+const FIRST_TO_REMOVE: u64 = 1 << 40;
 pub const OURS: &str = "the trait";
 pub const ONE_OF_EIGHT: &str = "the trait, one use of eight noted";
 const ROTATED: &str = "refresh";
 const REPLAYED: &str = "refresh, replayed";
 pub const EACH: &str = "the trait, each use noted";
 
-/// The same work by the client of the database alone.
+/// The same work with the client of the database alone.
 pub trait Raw: Clone + Send + Sync + 'static {
-    /// What finds a row. Made before anything is measured.
+    /// Key of a row, made before the measurement.
     type Key: Clone + Send + Sync + 'static;
 
-    /// The key of one of our rows.
+    /// Key of one of our rows.
     fn key_of(&self, handle: [u8; 16]) -> Self::Key;
-    /// A key that no row has yet.
+    /// New key, which no row has yet.
     fn fresh_key(&self, number: u64) -> Self::Key;
-    /// Finds one of our rows, decoding nothing.
+    /// Reads one of our rows without decoding it.
     fn find(&self, key: &Self::Key) -> impl Future<Output = ()> + Send;
-    /// Finds one of our rows and carries it on, where a database can do so in one command.
+    /// Reads one of our rows and extends its life, if the database can do so in one command.
     fn slide(&self, key: &Self::Key) -> impl Future<Output = ()> + Send {
         self.find(key)
     }
-    /// Adds a row of its own, as long as one of ours.
+    /// Inserts a row as long as one of ours.
     fn insert(&self, key: &Self::Key) -> impl Future<Output = ()> + Send;
-    /// Removes a row of its own.
+    /// Removes a row that it has inserted.
     fn remove(&self, key: &Self::Key) -> impl Future<Output = ()> + Send;
 }
 
-/// A key that is anywhere among all others, as those of sessions are.
+/// Key at a random place among all others, like the keys of sessions.
 pub fn scattered(number: u64) -> [u8; 16] {
     let word = Random(number).next();
     (u128::from(word) << 64 | u128::from(number)).to_be_bytes()
 }
 
-/// The bytes of a row of the raw client: about as many as a record has.
+/// A row of the raw client, about as long as a record.
 pub const ROW: [u8; 224] = [7; 224];
 
-/// A backend and how it is measured.
+/// A backend, and how to measure it.
 pub struct Backend<'a, R, O> {
     pub name: &'a str,
-    /// The raw client, in words.
+    /// Label of the raw client.
     pub client: &'a str,
     pub raw: R,
-    /// Opens the store once more, with nothing in its memory.
+    /// Opens another store without cached state.
     pub open: O,
     pub counter: Option<&'a dyn Counter>,
-    /// The same of what the client sends, where a server counts what scripts do as well.
+    /// Counts what the client sends, if `counter` also counts the commands of a script.
     pub trips: Option<&'a dyn Counter>,
-    /// What is aimed at, against the raw client.
+    /// Targets for `verify`, relative to the raw client.
     pub verify: &'a [Aim],
-    /// What is aimed at of one way to verify, against another one.
+    /// Targets for one way to verify, relative to another one.
     pub sliding: &'a [(&'a str, Aim, &'a str)],
     pub runtime: &'a Runtime,
     pub options: &'a Options,
@@ -144,7 +144,7 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
         group.run(self.options)
     }
 
-    /// With uses to note: the time of a whole batch has the writing of them in it.
+    /// Verifications with uses to note. The time of a batch includes writing them.
     fn slide(&self) -> Vec<Row> {
         if !self.options.wants(&self.group("sliding verify")) {
             return Vec::new();
@@ -197,7 +197,7 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
             .run(self.options)
     }
 
-    /// Of short tokens: a rotation, and the same credential once more, which writes nothing.
+    /// Refreshes of a hybrid: a rotation, and a replay of the same credential, which writes nothing.
     fn refresh(&self) -> Vec<Row> {
         if !self.options.wants(&self.group("refresh")) {
             return Vec::new();
@@ -260,7 +260,7 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
             return Vec::new();
         }
         let (rows, raw) = (Pile::default(), self.raw.clone());
-        let (piled, number) = (rows.clone(), AtomicU64::new(FIRST_TO_END));
+        let (piled, number) = (rows.clone(), AtomicU64::new(FIRST_TO_REMOVE));
         let fill = move |count| {
             let raw = &self.raw;
             self.runtime.block_on(async {
@@ -296,7 +296,7 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
     }
 }
 
-/// What is to be ended, by any number of tasks.
+/// Items to be removed by any number of tasks.
 struct Pile<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T> Clone for Pile<T> {

@@ -1,10 +1,10 @@
 //! Each store against the raw client of its database, in one process: `cargo bench --bench stores
-//! --all-features`. A backend whose feature is off, or whose server is not installed, is skipped
-//! with a printed reason; `tests/run` says what to install. The servers are private ones, which do
-//! not sync to a disk, and are stopped at the end.
+//! --all-features`. A backend is skipped, with a printed reason, if its feature is off or its server
+//! is not installed; `tests/run` lists what to install. The servers are private, do not sync to a
+//! disk, and are stopped at the end.
 //!
-//! A backend adds a module with one function, which measures what [`ACTS`] names and returns the
-//! rows, and its line in `main`.
+//! To add a backend, add a module with a function that measures each of [`ACTS`] and returns the
+//! rows, and call it in `main`.
 
 #![allow(
     unsafe_code,
@@ -45,10 +45,10 @@ use std::process::ExitCode;
 use harness::Row;
 use harness::options::Options;
 
-/// What is measured of each backend, each as a group of its own named `BACKEND ACT`.
+/// Operations that are measured for each backend. Each is a group named `BACKEND ACT`.
 pub const ACTS: [&str; 5] = ["verify", "sliding verify", "issue", "refresh", "revoke"];
 
-/// Whether any group of a backend is asked for.
+/// Returns whether the options select any group of a backend.
 fn wants(backend: &str, options: &Options) -> bool {
     let wanted = |act: &&str| options.wants(&format!("{backend} {act}"));
     ACTS.iter().any(wanted)

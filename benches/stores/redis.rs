@@ -1,4 +1,4 @@
-//! Redis, against the commands that do the same over a connection manager.
+//! Redis, against the same commands over a connection manager.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -61,7 +61,7 @@ impl Raw for Commands {
 struct Statistics<'a>(&'a RedisServer);
 
 impl Counter for Statistics<'_> {
-    /// All but the question itself.
+    /// All commands except the query for the statistics.
     fn known(&self) -> u64 {
         let statistics = self.0.ask(&["INFO", "commandstats"]).unwrap();
         let calls = statistics.lines().filter_map(|line| {
@@ -73,7 +73,7 @@ impl Counter for Statistics<'_> {
     }
 }
 
-/// What a client sends: a script counts as one, whatever it does.
+/// Commands that a client sends. A script counts as one.
 struct Trips<'a>(&'a RedisServer);
 
 impl Counter for Trips<'_> {

@@ -1,4 +1,4 @@
-//! Logins in a store, and uses of them that are to be noted.
+//! Logins in a store, with uses to be noted.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -15,24 +15,24 @@ use tokio::runtime::Runtime;
 
 use crate::harness::served::{Feed, Line, Served, TASKS};
 
-/// Of how many uses of a session one is noted, where users make a request every half a minute.
+/// One in so many uses of a session is noted, if a user makes a request every 30 seconds.
 pub const NOTED: usize = 8;
-/// Sessions in a batch in which a use of each is to be noted, among `NOTED` times as many.
+/// Number of uses to be noted in a batch of `NOTED` times as many verifications.
 pub const DUE: usize = 512;
-/// Operations over which commands are counted.
+/// Number of operations over which commands are counted.
 pub const COUNTED: usize = 1_000;
 const IDLE: Duration = Duration::from_secs(1_800);
 
-/// A server that counts what it is asked.
+/// Counter of the commands that a server receives.
 pub trait Counter {
-    /// Begins to count, if it does not always do so.
+    /// Starts to count, if the server does not always count.
     fn start(&self) {}
-    /// Commands so far, this question perhaps among them.
+    /// Number of commands so far, which may include this query itself.
     fn known(&self) -> u64;
     fn stop(&self) {}
 }
 
-/// One verification of the next credential.
+/// Verifies the next credential.
 macro_rules! verifying {
     ($auth:expr, $feed:expr) => {{
         let (auth, feed) = (Arc::clone(&$auth), $feed);
@@ -48,7 +48,7 @@ macro_rules! verifying {
 #[allow(unused_imports, reason = "not each bench has candidates of its own")]
 pub(crate) use verifying;
 
-/// An authenticator of its own time, and logins with it.
+/// Authenticator with its own clock, and its logins.
 pub struct Site<S> {
     pub auth: Arc<SessionAuthenticator<S>>,
     pub clock: ManualClock,
@@ -75,8 +75,8 @@ impl<S: SessionStore> Site<S> {
         }
     }
 
-    /// Adds a candidate that verifies each session so many times in a batch, of which the first
-    /// is noted. What the store leaves to be written behind belongs to the batch.
+    /// Adds a candidate that verifies each session `times` times in a batch. The first of them is
+    /// noted. Uses that the store writes later are part of the batch.
     pub fn noting<'a>(
         self,
         group: Served<'a>,
@@ -90,15 +90,15 @@ impl<S: SessionStore> Site<S> {
         let feed = Feed::shuffled(all, times as u64);
         let act = verifying!(self.auth, feed.clone());
         let upkeep = Arc::new(self.auth.store().upkeep());
-        // All that waits: the pause is short as long as there is more.
+        // Writes all pending uses. The pause is short as long as there are more.
         let flush = move || {
             let short = |pause: Duration| pause < Duration::from_millis(100);
             while runtime.block_on(upkeep.tick()).unwrap().is_some_and(short) {}
         };
-        // Each session was used long enough ago, once in a turn.
-        let (turned, clock, settle) = (feed.clone(), self.clock, flush.clone());
+        // Moves the clock so that one use of each session is to be noted.
+        let (turned, clock, flush_before) = (feed.clone(), self.clock, flush.clone());
         let turn = move |count| {
-            settle();
+            flush_before();
             if !turned.has(count) {
                 clock.advance(IDLE / NOTED as u32);
                 turned.restart();
@@ -114,7 +114,7 @@ impl<S: SessionStore> Site<S> {
     }
 }
 
-/// Short tokens and a refresh session, of its own time.
+/// Hybrid of short-lived tokens and a refresh session, with its own clock.
 pub fn hybrid<S: SessionStore>(store: S) -> HybridAuthenticator<S> {
     let clock = ManualClock::default();
     let tokens = TokenAuthenticator::builder(Key::generate_hs256().unwrap())
@@ -129,7 +129,7 @@ pub fn hybrid<S: SessionStore>(store: S) -> HybridAuthenticator<S> {
     HybridAuthenticator::new(tokens, sessions).unwrap()
 }
 
-/// So many logins, by all tasks at once: what rotates them.
+/// Creates `count` logins by all tasks at once, and returns their refresh credentials.
 pub fn logged_in<A: Authenticator<Data = ()>>(
     auth: &Arc<A>,
     count: usize,
@@ -157,25 +157,25 @@ pub fn logged_in<A: Authenticator<Data = ()>>(
     })
 }
 
-/// Commands for each operation, as the server counts them, with what comes behind.
+/// Returns the commands per operation that the server counts, including those of `flush`.
 pub fn counted<F: Future<Output = ()>>(
     counter: Option<&dyn Counter>,
     runtime: &Runtime,
     act: impl Fn() -> F,
-    behind: impl Fn(),
+    flush: impl Fn(),
 ) -> Option<f64> {
     let counter = counter?;
     counter.start();
-    // A first time for statements to be prepared, and without what the question itself adds.
+    // The first run prepares statements. The two queries show how much a query itself adds.
     runtime.block_on(act());
-    behind();
+    flush();
     let (first, second) = (counter.known(), counter.known());
     runtime.block_on(async {
         for _ in 0..COUNTED {
             act().await;
         }
     });
-    behind();
+    flush();
     let commands = counter.known() - second - (second - first);
     counter.stop();
     Some(commands as f64 / COUNTED as f64)

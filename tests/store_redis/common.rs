@@ -1,4 +1,4 @@
-//! What the tests of the Redis store share.
+//! Shared helpers of the Redis tests.
 
 #![allow(
     dead_code,
@@ -23,10 +23,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::support::servers::redis::RedisServer;
 
-/// Longer than any machine is busy: what is unavailable by its slowness is no fault of a store.
+/// Deadline that even a busy machine meets, so that a test fails for its own reason only.
 pub(crate) const PATIENT: Duration = Duration::from_secs(60);
 
-/// One runtime for all tests of a binary, as the connections live in it.
+/// One runtime for all tests of a binary, because connections are bound to their runtime.
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
@@ -42,7 +42,7 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
     runtime().block_on(future)
 }
 
-/// Runs futures on the runtime, each as a task of its own.
+/// Runs futures on the runtime, each in its own task.
 pub(crate) async fn spread(futures: Vec<BoxFuture<'static, ()>>) {
     let tasks: Vec<_> = futures.into_iter().map(tokio::spawn).collect();
     for task in tasks {
@@ -52,7 +52,7 @@ pub(crate) async fn spread(futures: Vec<BoxFuture<'static, ()>>) {
     }
 }
 
-/// A prefix that nobody else has.
+/// Returns a prefix that no other test uses.
 pub(crate) fn prefix() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("test {}:", COUNT.fetch_add(1, Ordering::Relaxed))
@@ -62,7 +62,7 @@ pub(crate) fn client(server: &RedisServer) -> redis::Client {
     redis::Client::open(server.url()).expect("a url of a socket")
 }
 
-/// A connection that many tasks share.
+/// Opens a connection that many tasks can share.
 pub(crate) async fn multiplexed(server: &RedisServer) -> MultiplexedConnection {
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let client = client(server);
@@ -70,7 +70,7 @@ pub(crate) async fn multiplexed(server: &RedisServer) -> MultiplexedConnection {
     connection.await.expect("a connection")
 }
 
-/// A connection that comes back.
+/// Opens a connection that reconnects.
 pub(crate) async fn manager(server: &RedisServer) -> ConnectionManager {
     managed(client(server)).await
 }
@@ -102,8 +102,8 @@ where
     patient(connection).build().unwrap().sessions()
 }
 
-/// Shortens the life of all keys with a prefix: what time does. A script, to be one step, which
-/// names no keys, since a test may.
+/// Command that shortens the time to live of all keys with a prefix, to simulate elapsed time. A
+/// script, so that it is atomic.
 pub(crate) fn shift<'a>(prefix: &'a str, by: &'a str) -> [&'a str; 5] {
     let script = r"
         local escaped = string.gsub(ARGV[1], '[%*%?%[%]\\]', '\\%0')
@@ -117,7 +117,7 @@ pub(crate) fn shift<'a>(prefix: &'a str, by: &'a str) -> [&'a str; 5] {
     ["EVAL", script, "0", prefix, by]
 }
 
-/// Shortens the time for which the entries of a revocation log stay: what time does.
+/// Command that shortens the life of the entries of a revocation log, to simulate elapsed time.
 pub(crate) fn shift_log<'a>(prefix: &'a str, by: &'a str) -> [&'a str; 5] {
     let script = r"
         local escaped = string.gsub(ARGV[1], '[%*%?%[%]\\]', '\\%0')
@@ -134,21 +134,20 @@ pub(crate) fn shift_log<'a>(prefix: &'a str, by: &'a str) -> [&'a str; 5] {
     ["EVAL", script, "0", prefix, by]
 }
 
-/// A fresh store on a server, and another one on a connection of its own that sees the same keys:
-/// as two nodes of a service have them.
+/// Opens two stores with the same keys and a connection each, like two nodes of a service.
 pub(crate) async fn two_nodes(server: &RedisServer) -> [RedisStore<MultiplexedConnection>; 2] {
     let one = store(multiplexed(server).await);
     let other = patient(multiplexed(server).await).prefix(one.prefix());
     [one, other.build().unwrap().sessions()]
 }
 
-/// The keys of a store that hold rows.
+/// Returns the keys of the rows of a store.
 pub(crate) fn row_keys(server: &RedisServer, prefix: &str) -> Vec<String> {
     let keys = server.ask(&["KEYS", &format!("{prefix}*:s:*")]).unwrap();
     keys.lines().map(str::to_owned).collect()
 }
 
-/// How often the server ran each command since its statistics were reset.
+/// Returns how often the server ran each command since its statistics were reset.
 pub(crate) fn commands(server: &RedisServer) -> Vec<(String, u64)> {
     let stats = server.ask(&["INFO", "commandstats"]).unwrap();
     let calls = |line: &str| {

@@ -1,4 +1,4 @@
-//! A log in the memory of this process.
+//! Revocation log in the memory of this process.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,11 +11,11 @@ use crate::login::stamp::Stamp;
 use crate::revocation::fact::{Draft, Entry};
 use crate::revocation::log::{MARGIN, Page, RevocationLog};
 
-/// A log in the memory of this process: for one node, and for tests. Share it in an
-/// [`Arc`](std::sync::Arc).
+/// Revocation log in the memory of this process, for a service with one node, and for tests. Share
+/// it in an [`Arc`](std::sync::Arc).
 ///
-/// Gone with the process, and so are the tokens: what the next one stamps is of another
-/// incarnation.
+/// The log ends with the process. The next process has a log with another incarnation, which
+/// rejects the tokens of the previous one.
 ///
 /// ```
 /// use statewise::revocation::MemoryLog;
@@ -30,11 +30,11 @@ pub struct MemoryLog {
 
 struct Inner {
     incarnation: u64,
-    /// The position of the first entry that is there, or of the next one.
+    /// Position of the first entry, or of the next one if the log is empty.
     first: u64,
-    /// With the moment until which each must stay.
+    /// The entries, each with the time at which it expires.
     entries: VecDeque<(Entry, Timestamp)>,
-    /// The mark of the last entry that there was.
+    /// Mark of the last entry, even after that has expired.
     mark: u32,
     capacity: usize,
 }
@@ -48,7 +48,7 @@ impl Inner {
         )
     }
 
-    /// Lets go of what has had its time, from the front.
+    /// Removes expired entries from the front.
     fn trim(&mut self, now: Timestamp) {
         while self.entries.front().is_some_and(|(_, until)| *until <= now) {
             self.entries.pop_front();
@@ -58,10 +58,10 @@ impl Inner {
 }
 
 impl MemoryLog {
-    /// Entries that it holds at most, unless configured.
-    const CAPACITY: usize = 1_000_000;
+    /// Default of [`capacity`](Self::capacity).
+    const DEFAULT_CAPACITY: usize = 1_000_000;
 
-    /// An empty log of a new incarnation, for at most a million entries.
+    /// Creates an empty log with a random incarnation and room for 1 000 000 entries.
     ///
     /// # Errors
     ///
@@ -70,11 +70,11 @@ impl MemoryLog {
         Self::with_entropy(&SystemEntropy)
     }
 
-    /// An empty log whose incarnation is drawn from `entropy`.
+    /// Creates an empty log with an incarnation from `entropy`.
     ///
     /// # Errors
     ///
-    /// As `entropy` says.
+    /// The error of `entropy`.
     pub fn with_entropy(entropy: &dyn Entropy) -> Result<Self> {
         Ok(Self {
             inner: Mutex::new(Inner {
@@ -82,36 +82,36 @@ impl MemoryLog {
                 first: 1,
                 entries: VecDeque::new(),
                 mark: 0,
-                capacity: Self::CAPACITY,
+                capacity: Self::DEFAULT_CAPACITY,
             }),
         })
     }
 
-    /// Holds at most `entries`; beyond them nothing is appended.
+    /// Sets the maximum number of entries. A full log refuses to append. Default: 1 000 000.
     #[must_use]
     pub fn capacity(self, entries: usize) -> Self {
         self.lock().capacity = entries;
         self
     }
 
-    /// How many entries it holds.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lock().entries.len()
     }
 
-    /// Whether it holds none.
+    /// Returns whether the log has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing under the lock runs code of others, so that a panic leaves nothing half done.
+        // No foreign code runs under the lock, so a panic cannot leave the log half changed.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Loses the last `count` entries, as a replica does that becomes the primary too early.
+    /// Loses the last `count` entries, like a replica that lags behind and becomes the primary.
     #[cfg(any(test, feature = "testkit"))]
     pub fn lose(&self, count: usize) {
         let mut inner = self.lock();
@@ -121,7 +121,7 @@ impl MemoryLog {
         inner.mark = last.map_or(0, |(entry, _)| entry.nonce.mark());
     }
 
-    /// Loses everything and begins anew, as a log does that restarts without its data.
+    /// Loses all entries and starts over, like a server that restarts without its data.
     #[cfg(any(test, feature = "testkit"))]
     pub fn begin_anew(&self, incarnation: u64) {
         let mut inner = self.lock();
@@ -137,7 +137,10 @@ impl RevocationLog for MemoryLog {
         let mut inner = self.lock();
         inner.trim(now);
         if inner.entries.len() + facts.len() > inner.capacity {
-            return Err(Error::could_not("the revocation log is full", None));
+            return Err(Error::could_not(
+                "the revocation log is full: raise its capacity",
+                None,
+            ));
         }
         for draft in facts {
             let entry = Entry::new(inner.head().position() + 1, *draft);
