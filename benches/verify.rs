@@ -1,4 +1,4 @@
-//! Our verify paths against the floor of each: `cargo bench --bench verify`.
+//! Our verify paths, each against its floor: `cargo bench --bench verify`.
 
 #![allow(
     unsafe_code,
@@ -175,7 +175,7 @@ fn verify(
         .run(options)
 }
 
-/// What a store in the background costs the path that never asks it.
+/// Cost of a store in the background for a path that never queries it.
 fn hybrid(auth: &TokenAuthenticator, token: &str, options: &Options) -> Vec<Row> {
     let sessions = SessionAuthenticator::builder(MemoryStore::with_capacity(1_000).unwrap())
         .idle(Duration::from_secs(14 * 86_400))
@@ -229,7 +229,7 @@ fn issue(auth: &TokenAuthenticator, floor: &floor::token::Floor, options: &Optio
         .run(options)
 }
 
-/// No entropy: what is left of issuing without asking the operating system.
+/// No entropy: the part of issuing that does not call the operating system.
 #[derive(Debug)]
 struct Given;
 
@@ -240,7 +240,7 @@ impl Entropy for Given {
     }
 }
 
-/// What an application may keep about a user.
+/// Typical application data of a user.
 #[derive(Debug)]
 struct Account {
     tenant: String,
@@ -289,7 +289,7 @@ impl<'de> Visitor<'de> for AccountVisitor {
     }
 }
 
-/// Cookie to identity, over so many sessions, in random order.
+/// Cookie to identity, over that many sessions, in random order.
 fn sessions(count: usize, options: &Options) -> Vec<Row> {
     let name = format!("session verify, {count} sessions");
     let in_two = format!("{name}, in each of two threads");
@@ -385,7 +385,7 @@ fn sessions(count: usize, options: &Options) -> Vec<Row> {
 
 const WITH_WRITES: &str = "the trait, 5 % of them replace roles";
 
-/// Verifies, and replaces the roles every twentieth time.
+/// Verifies, and replaces the roles on every twentieth call.
 fn verify_or_write(
     auth: &SessionAuthenticator<Arc<MemoryStore>>,
     (window, turn): &mut (Window<'_>, u32),
@@ -394,7 +394,7 @@ fn verify_or_write(
     *turn += 1;
     if turn.is_multiple_of(20) {
         let roles = Replacement::new().roles(["admin", "editor"]);
-        // Another thread may have been at the same session: then it is told so.
+        // Another thread may have changed the same session; then the result is a conflict.
         let _ = black_box(now(auth.replace(&caller, roles)));
     }
     black_box(caller);

@@ -1,12 +1,13 @@
-//! A service changes its strategy while it runs: from sessions to short tokens, under load, and
-//! nobody is refused.
+//! A service changes its strategy while it runs, from sessions to short tokens, under load and
+//! without rejecting any caller.
 //!
 //! ```text
 //! cargo run --example migrate
 //! ```
 //!
-//! Clients call, refresh when they are asked to, log out and in again. The service is replaced under
-//! them twice: sessions, then both, then tokens alone, as soon as nobody shows a session any more.
+//! Clients call, refresh when asked to, log out and log in again. The service is replaced twice:
+//! sessions, then both strategies, then tokens alone as soon as no client presents a session any
+//! more.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,7 +25,7 @@ const CLIENTS: usize = 32;
 
 type Auth = Arc<dyn DynAuthenticator<()>>;
 
-/// What the handlers see: whichever strategy is in force.
+/// The current strategy, as the handlers see it.
 struct Service {
     auth: RwLock<Auth>,
     stops: AtomicBool,
@@ -49,7 +50,7 @@ impl Service {
     }
 }
 
-/// A client: 199 requests in 200 are calls, and the rest a logout and a new login.
+/// A client: 199 of 200 requests are calls; the rest are a logout and a new login.
 async fn client(service: Arc<Service>, number: usize) -> Result<()> {
     let login = || Login::new(format!("user {number}"));
     let mut held = service.auth().issue(login()).await?;
@@ -119,7 +120,7 @@ async fn main() -> Result<()> {
 
     let both = Arc::new(Migrating::builder(Arc::clone(&sessions), Arc::clone(&tokens)).build()?);
     service.replace(Arc::new(Arc::clone(&both)));
-    // Nobody shows a session any more: for as long as one lives, in earnest.
+    // No client presents a session any more. In production, wait for the lifetime of a session.
     let mut seen = None;
     until(|| both.progress().upgraded > 0).await;
     while seen != Some(both.progress().verified) {

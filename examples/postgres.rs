@@ -1,7 +1,7 @@
 //! Needs a Postgres: `docker run --rm -p 5432:5432 -e POSTGRES_PASSWORD=secret postgres`
 //!
-//! Two nodes of one service share sessions in Postgres, each through its own pool: who logs in on
-//! one is known on the other, and who logs out is known on neither.
+//! Two nodes of one service share sessions in Postgres, each through its own pool. A login on one
+//! node is valid on the other, and a logout ends it on both.
 //!
 //! ```text
 //! export DATABASE_URL=postgres://postgres:secret@localhost/postgres
@@ -19,21 +19,21 @@ use statewise::{Authenticator, Login};
 
 type Auth = SessionAuthenticator<PostgresStore<Sqlx>>;
 
-/// What each node does at its start.
+/// The setup of each node.
 async fn start(url: &str) -> Result<Auth, Box<dyn Error>> {
     let pool: PgPool = PgPoolOptions::new().max_connections(5).connect(url).await?;
     let store = PostgresStore::sqlx(pool)
         .table("statewise_example")
         .build()?;
-    // Idempotent, and safe from many nodes at once.
+    // Idempotent, and safe to run on many nodes at once.
     store.migrate().await?;
-    // Refuses a server that may forget a logout in a crash.
+    // Refuses a server that may lose a logout in a crash.
     store.require_durable().await?;
     let auth = SessionAuthenticator::builder(store)
         .idle(Duration::from_secs(30 * 60))
         .absolute(Duration::from_secs(12 * 3600))
         .build()?;
-    // Sweeps what is over, and writes uses behind the read.
+    // Sweeps expired rows, and writes uses behind the read.
     tokio::spawn(auth.upkeep().run(tokio::time::sleep));
     Ok(auth)
 }

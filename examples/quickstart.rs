@@ -1,12 +1,12 @@
-//! Two strategies, one scenario: the same function logs a user in, calls, refreshes, logs out and
-//! misbehaves, with sessions and with tokens, and prints side by side what it saw.
+//! Runs one scenario with sessions and with tokens, and prints the results side by side. The same
+//! function logs a user in, calls, refreshes, logs out and plays a thief.
 //!
 //! ```text
 //! cargo run --example quickstart
 //! ```
 //!
-//! Every cell of the table is observed while it runs. Time is set by hand, so that eight hours pass
-//! in a moment.
+//! Every cell of the table is observed while the example runs. The clock is manual, so eight hours
+//! pass in a moment.
 
 #![allow(
     unsafe_code,
@@ -32,8 +32,7 @@ const CROWD: usize = 1000;
 fn main() -> Result<()> {
     let clock = ManualClock::default();
 
-    // The choice between remembering on the server and remembering in the credential is here,
-    // and nowhere below.
+    // Only this configuration differs between the two strategies.
     let store = Arc::new(MemoryStore::with_capacity(10_000)?);
     let session = |store: Arc<MemoryStore>| {
         SessionAuthenticator::builder(store)
@@ -90,7 +89,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What a user, a second node and a thief see: a cell for each row of the table.
+/// Runs the scenario and returns a cell for each row of the table.
 async fn observe<A: Authenticator<Data = ()>>(
     auth: &A,
     same: &A,
@@ -165,7 +164,7 @@ fn seen(answer: Result<Identity>) -> String {
     }
 }
 
-/// What a credential tells whoever holds it.
+/// Describes the information that a credential reveals to its holder.
 fn holds(credential: &str) -> String {
     let length = credential.len();
     let readable = credential.split('.').nth(1).and_then(decoded);
@@ -188,7 +187,7 @@ fn decoded(base64url: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The credential with another last character.
+/// Replaces the last character of the credential.
 fn tampered(credential: &str) -> String {
     let mut tampered = credential.to_owned();
     let last = tampered.pop();
@@ -204,7 +203,7 @@ fn spoken(duration: Duration) -> String {
     }
 }
 
-/// What stays on this machine of a login whose credential is with the client.
+/// Measures the memory that a login uses on the server.
 async fn bytes_per_login<A: Authenticator<Data = ()>>(auth: &A) -> Result<usize> {
     let before = IN_USE.load(Ordering::Relaxed);
     for user in 0..CROWD {
@@ -218,7 +217,7 @@ static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
-// SAFETY: passes every call on to the system's allocator, unchanged.
+// SAFETY: passes every call to the system allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         IN_USE.fetch_add(layout.size(), Ordering::Relaxed);

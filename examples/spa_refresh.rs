@@ -1,12 +1,13 @@
-//! A single-page application: twelve widgets whose requests all find their token expired at once.
+//! A single-page application whose twelve widgets find their access token expired at the same
+//! moment.
 //!
 //! ```text
 //! cargo run --example spa_refresh
 //! ```
 //!
-//! Each widget refreshes on its own and knows nothing of the others, which elsewhere makes thieves of
-//! them. Then an answer is lost, and then somebody really steals a refresh credential. Time is set
-//! by hand, so that weeks pass in a moment.
+//! Each widget refreshes on its own. Libraries that flag every repeated refresh as theft would log
+//! the user out here. Then an answer is lost, and finally a thief uses a copied refresh credential.
+//! The clock is manual, so weeks pass in a moment.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ use statewise::{Authenticator, Error, Issued, Login, Outcome, Rejection, Result}
 const MINUTE: Duration = Duration::from_secs(60);
 const WIDGETS: usize = 12;
 
-/// The service: any authenticator would do.
+/// The service. Any authenticator would do.
 struct Service<A> {
     auth: A,
     rotations: AtomicUsize,
@@ -30,7 +31,7 @@ struct Service<A> {
 }
 
 impl<A: Authenticator<Data = ()>> Service<A> {
-    /// What every request goes through. `Err` is a 401, or a 503.
+    /// The path of every request. `Err` stands for a 401 or a 503.
     async fn get(&self, access: &str) -> Result<String> {
         let caller = self.auth.verify(access).await?;
         Ok(format!("hello {}", caller.subject()))
@@ -47,7 +48,7 @@ impl<A: Authenticator<Data = ()>> Service<A> {
     }
 }
 
-/// The browser: what it was given last.
+/// The browser and its last credentials.
 struct Browser<A> {
     service: Arc<Service<A>>,
     held: Mutex<(String, String)>,
@@ -68,12 +69,12 @@ impl<A: Authenticator<Data = ()>> Browser<A> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One widget: asks, refreshes if its token has expired, and asks again.
+    /// One widget: calls, refreshes if its token has expired, and calls again.
     async fn fetch(&self) -> Result<String> {
         let (access, refresh) = self.held();
         match self.service.get(&access).await {
             Err(error) if error.rejection() == Some(Rejection::Expired) => {
-                // The others are doing the very same at this moment.
+                // All other widgets do the same at this moment.
                 tokio::task::yield_now().await;
                 let issued = self.service.refresh(&refresh).await?;
                 self.keep(&issued);
@@ -84,7 +85,7 @@ impl<A: Authenticator<Data = ()>> Browser<A> {
     }
 }
 
-/// All widgets at once; how many were answered.
+/// Runs all widgets at once and returns the number of successful calls.
 async fn page<A: Authenticator<Data = ()>>(browser: &Arc<Browser<A>>) -> usize {
     let widgets: Vec<_> = (0..WIDGETS)
         .map(|_| {
@@ -141,7 +142,7 @@ async fn main() -> Result<()> {
         count(&service.replays)
     );
 
-    // The answer is lost, and the browser sleeps over it.
+    // The answer is lost, and the browser sleeps.
     clock.advance(10 * MINUTE);
     let (_, stale) = browser.held();
     let _lost = service.refresh(&stale).await?;
@@ -153,7 +154,7 @@ async fn main() -> Result<()> {
     );
     browser.keep(&orphaned);
 
-    // A copy, presented when its successor has been refreshed.
+    // A copy, presented after its successor was refreshed.
     let (_, copied) = browser.held();
     for _ in 0..2 {
         clock.advance(10 * MINUTE);

@@ -1,11 +1,12 @@
-//! The least work that gives the same answer, written by hand: what a path is measured against.
+//! Floors: hand-written code that does the least work for the same answer. Our paths are measured
+//! against them.
 
 #![allow(dead_code, reason = "each bench measures against a part of it")]
 
 pub mod session;
 pub mod token;
 
-/// The state in which SHA-256 begins.
+/// The initial state of SHA-256.
 const START: [u32; 8] = [
     0x6a09_e667,
     0xbb67_ae85,

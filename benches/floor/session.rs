@@ -1,8 +1,8 @@
-//! The least work that verifies one of our session credentials in memory, written by hand.
+//! The least work that verifies one of our session credentials in memory.
 //!
-//! It leaves out what the library may not: subjects beyond 22 bytes, roles beyond four known ones,
-//! rotation, limits, an index by subject, a reason for a refusal. What is left of a session is one line
-//! of 64 bytes. No `unsafe`.
+//! It omits features that the library needs: subjects beyond 22 bytes, roles beyond four known
+//! ones, rotation, limits, an index by subject, the cause of a rejection. A session is one cache
+//! line of 64 bytes. No `unsafe`.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -99,7 +99,7 @@ impl Floor {
     }
 
     fn decoded(&self, credential: &str) -> Option<[u8; 48]> {
-        // With zeros behind it, as the engine decodes by itself only whole vectors fast.
+        // Zero-padded, because the decoder is fast only for whole vectors.
         let (mut text, mut bytes) = ([b'A'; 64 + 4], [0; 51]);
         text[..64].copy_from_slice(<&[u8; 64]>::try_from(credential.as_bytes()).ok()?);
         self.engine.decode_slice(text, &mut bytes).ok()?;

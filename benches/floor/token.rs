@@ -1,8 +1,8 @@
-//! The least work that verifies and signs one of our tokens, written by hand.
+//! The least work that verifies and signs one of our tokens.
 //!
-//! It leaves out what the library may not: it looks at no configuration, has one key and one header,
-//! knows the claims of this bench only, and takes their times as they come. What each path leaves
-//! out beyond that, and where it uses `unsafe`, is said there.
+//! It omits features that the library needs: it has no configuration, one key and one header, knows
+//! only the claims of this bench, and does not check the range of dates. Each path lists its
+//! further omissions and its uses of `unsafe`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,7 @@ pub struct Floor {
     engine: Simd,
 }
 
-/// Where a token is decoded: its text with what fills up the vectors, and its bytes.
+/// Buffers for decoding: the padded text of a token, and its bytes.
 pub struct Scratch {
     text: [u8; 1024],
     bytes: [u8; 768],
@@ -102,14 +102,14 @@ impl Floor {
         state
     }
 
-    /// Payload and signature as text, of a token that begins as ours do.
+    /// Splits a token with our header into payload and signature text.
     fn parts<'t>(&self, token: &'t str) -> Option<[&'t [u8]; 2]> {
         let (header, rest) = token.as_bytes().split_first_chunk::<64>()?;
         let (payload, tag) = rest.split_at_checked(rest.len().checked_sub(44)?)?;
         (*header == self.header).then_some([payload, &tag[1..]])
     }
 
-    /// Whether these 33 bytes are the payload's signature, in its one spelling.
+    /// Returns true if these 33 bytes are the signature of the payload, in its canonical spelling.
     fn is_proven_by(&self, payload: &[u8], tag: &[u8]) -> bool {
         let mut different = u32::from(tag[32]);
         for (word, bytes) in self.mac(payload).iter().zip(tag.as_chunks().0) {
@@ -118,22 +118,22 @@ impl Floor {
         std::hint::black_box(different) == 0
     }
 
-    /// Whether the signature is right: what refusing a forged token costs.
+    /// Checks the signature: the cost of rejecting a forged token.
     ///
-    /// It does not say why it refuses. No `unsafe`.
+    /// It gives no cause. No `unsafe`.
     pub fn is_proven(&self, token: &str) -> bool {
         let Some([payload, tag]) = self.parts(token) else {
             return false;
         };
-        // With zeros behind it, as the engine decodes by itself only whole vectors fast.
+        // Zero-padded, because the decoder is fast only for whole vectors.
         let (mut text, mut bytes) = ([b'A'; 64 + 4], [0; 51]);
         text[..43].copy_from_slice(tag);
         self.engine.decode_slice(text, &mut bytes).is_ok() && self.is_proven_by(payload, &bytes)
     }
 
-    /// The claims set of a token whose signature is right.
+    /// Returns the claims set of a token with a valid signature.
     ///
-    /// Both parts are decoded in one go, each with zeros behind it: see `is_proven`.
+    /// Both parts are decoded in one pass, each zero-padded: see `is_proven`.
     fn opened<'b>(&self, token: &str, scratch: &'b mut Scratch) -> Option<&'b [u8]> {
         let [payload, tag] = self.parts(token)?;
         let room = payload.len().next_multiple_of(32);
@@ -152,11 +152,10 @@ impl Floor {
         (in_its_one_spelling && self.is_proven_by(payload, tag)).then_some(&json[..length])
     }
 
-    /// Verifies a token whose claims are in the canonical order.
+    /// Verifies a token with claims in canonical order.
     ///
-    /// It leaves out: the id, of which it checks the length only; a fifth role; escapes in text; a
-    /// check that dates are numbers of a right size. It takes text for UTF-8 without looking, with
-    /// `unsafe`.
+    /// Omits: the id, except for its length; a fifth role; escapes in text; range checks of dates.
+    /// It treats text as UTF-8 without checking, with `unsafe`.
     pub fn verify<'b>(&self, token: &str, scratch: &'b mut Scratch) -> Option<Claims<'b>> {
         let json = self.opened(token, scratch)?;
         let mut rest = json.strip_prefix(&self.prefix[..])?;
@@ -192,10 +191,10 @@ impl Floor {
 }
 
 impl Floor {
-    /// Verifies a token whose claims are in any order, borrowed, by `serde_json`.
+    /// Verifies a token with claims in any order, borrowed, with `serde_json`.
     ///
-    /// It leaves out: what the id says, a fifth role, text with escapes (which it refuses), several
-    /// audiences, members that are there twice. No `unsafe`.
+    /// Omits: the value of the id, a fifth role, text with escapes (rejected), several audiences,
+    /// duplicate members. No `unsafe`.
     pub fn verify_general<'b>(&self, token: &str, scratch: &'b mut Scratch) -> Option<Claims<'b>> {
         let json = self.opened(token, scratch)?;
         let General {
@@ -208,11 +207,11 @@ impl Floor {
             .then_some(claims)
     }
 
-    /// Signs the claims that `verify` reads, the id given: JSON on the stack, one string.
+    /// Signs the claims that `verify` reads, with a given id: JSON on the stack, one string.
     ///
-    /// It leaves out: drawing the id, the identity that goes with the token, escapes, dates of other
-    /// than ten digits, more than 512 bytes, more or fewer than two roles. It makes a string of its
-    /// bytes without looking, with `unsafe`.
+    /// Omits: drawing the id, the identity of the token, escapes, dates of other than ten digits,
+    /// more than 512 bytes, other than two roles. It turns its bytes into a string without
+    /// checking, with `unsafe`.
     pub fn sign(&self, sid: &str, subject: &str, roles: [&str; 2], lifetime: u64) -> String {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -250,7 +249,7 @@ impl Floor {
     }
 }
 
-/// Ten digits, as every date of this century has.
+/// Ten digits, as in every date of this century.
 fn digits(mut number: u64) -> [u8; 10] {
     let mut digits = [0; 10];
     for digit in digits.iter_mut().rev() {
@@ -277,7 +276,7 @@ fn text<'b>(rest: &mut &'b [u8]) -> Option<&'b str> {
     Some(unsafe { std::str::from_utf8_unchecked(text) })
 }
 
-/// The claims as `serde_json` finds them.
+/// The claims in the form of `serde_json`.
 #[derive(Default)]
 struct General<'b> {
     claims: Claims<'b>,
@@ -349,7 +348,7 @@ impl<'de> Visitor<'de> for Texts {
     }
 }
 
-/// The same claims in another order, signed anew: what a service in another language may send.
+/// The same claims in another order, signed again, as a service in another language may send them.
 pub fn reordered(token: &str, secret: &[u8]) -> String {
     let mut parts = token.split('.');
     let (header, payload) = parts.next().zip(parts.next()).expect("a token");

@@ -1,4 +1,4 @@
-//! An allocator that counts.
+//! A counting allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,19 +10,19 @@ thread_local! {
 
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 
-/// Allocations and bytes allocated by this thread so far.
+/// Allocations and bytes of this thread so far.
 pub fn counted() -> (u64, u64) {
     COUNTED.get()
 }
 
-/// Bytes that are allocated now.
+/// Currently allocated bytes.
 pub fn live() -> isize {
     LIVE.load(Ordering::Relaxed)
 }
 
 struct Counting;
 
-// SAFETY: passes every call on to the system's allocator, unchanged.
+// SAFETY: passes every call to the system allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNTED.with(|counted| {

@@ -6,13 +6,13 @@ use std::thread::{self, Scope, Thread};
 
 use super::Phase;
 
-/// What it does.
+/// The work of the thread.
 pub(super) type Work<'a> = Box<dyn FnMut(Phase) + Send + 'a>;
 
-/// Operations between two looks at whether to go on.
+/// Operations between two checks of the stop flag.
 const STEP: usize = 16;
 
-/// The second thread of a candidate: asleep but for that candidate's batches.
+/// The second thread of a candidate. It sleeps except during batches of that candidate.
 pub(super) struct Companion {
     shared: Arc<Shared>,
     thread: Thread,
@@ -20,11 +20,11 @@ pub(super) struct Companion {
 
 #[derive(Default)]
 struct Shared {
-    /// Whether it is to work.
+    /// True if it should work.
     wanted: AtomicBool,
-    /// Whether it does.
+    /// True while it works.
     working: AtomicBool,
-    /// Whether there is nothing left to do, ever.
+    /// True if it should exit.
     over: AtomicBool,
     /// Operations since it began.
     done: AtomicUsize,
@@ -41,7 +41,7 @@ impl Companion {
         Self { shared, thread }
     }
 
-    /// Returns when it works.
+    /// Returns when the thread works.
     pub(super) fn start(&self) {
         self.shared.done.store(0, Ordering::Relaxed);
         self.shared.wanted.store(true, Ordering::Release);
@@ -52,7 +52,7 @@ impl Companion {
         self.shared.done.store(0, Ordering::Relaxed);
     }
 
-    /// Returns when it has stopped, with how much it had done until it was told to.
+    /// Stops the thread. Returns the number of operations before the stop.
     pub(super) fn stop(&self) -> usize {
         let done = self.shared.done.load(Ordering::Relaxed);
         self.shared.wanted.store(false, Ordering::Release);

@@ -1,4 +1,4 @@
-//! The machine and the compiler, for whoever reads the figures later.
+//! The machine and the compiler, recorded with the figures.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -6,7 +6,7 @@ use std::{env, fs, thread};
 
 use super::quoted;
 
-/// What is only known when a run begins.
+/// Values that are known only when a run begins.
 struct Beginning {
     seed: u64,
     load: String,
@@ -14,13 +14,13 @@ struct Beginning {
 
 static BEGINNING: OnceLock<Beginning> = OnceLock::new();
 
-/// Notes how the machine is now, and with which seed the run begins.
+/// Records the state of the machine and the seed of the run.
 pub(super) fn begin(seed: u64) {
     let load = load();
     BEGINNING.get_or_init(|| Beginning { seed, load });
 }
 
-/// The members of a JSON object that say where and how a run was.
+/// The members of a JSON object that describe the run.
 pub(super) fn described() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name"));
@@ -39,7 +39,7 @@ pub(super) fn described() -> String {
     )
 }
 
-/// The one that Cargo would take here and now.
+/// The compiler that Cargo would use here.
 fn compiler() -> String {
     let program = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(program).arg("--version").output();
@@ -49,7 +49,7 @@ fn compiler() -> String {
     version.map_or("unknown".to_owned(), |version| version.trim().to_owned())
 }
 
-/// Averages over 1, 5 and 15 minutes, and more.
+/// Load averages over 1, 5 and 15 minutes, and further values.
 fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.trim().to_owned()

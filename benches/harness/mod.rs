@@ -1,9 +1,9 @@
-//! Paired measurements in one process: fair on a machine that others use too.
+//! Paired measurements in one process: fair on a shared machine.
 //!
 //! All candidates of a group run in every round, in random order, in batches shorter than a
-//! scheduler's slice; what counts is the ratio to the reference within the round. Thread CPU time
-//! leaves out what other programs took; but it leaves out waiting for a lock too, so that of two
-//! threads which do the same work, what the wall clock says counts.
+//! scheduler slice. The ratio to the reference within a round counts. Thread CPU time excludes
+//! other programs, but also the time spent waiting for a lock. For two threads with the same work,
+//! the wall clock counts instead.
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
@@ -24,48 +24,49 @@ pub mod window;
 use companion::Companion;
 use options::Options;
 
-/// How long a batch takes, about.
+/// Approximate duration of a batch.
 const BATCH: Duration = Duration::from_micros(100);
 
-/// Operations of a batch at least, where a second thread does the same: with fewer, who waits for
-/// whom at its two ends would count for more than what is in between.
+/// Minimum number of operations in a batch with a second thread. With fewer, the start and the stop
+/// of the second thread would dominate.
 const BESIDE_ANOTHER: usize = 32;
 
-/// How often a batch is tried in which the second thread was to work too, and did not. After that
-/// the round is left out for this candidate.
+/// Number of attempts for a batch in which the second thread did not get to work. After that, the
+/// candidate skips the round.
 const ATTEMPTS: usize = 20;
 
-/// Rounds that make a row, at least.
+/// Minimum number of rounds for a row.
 const ENOUGH: usize = 10;
 
-/// One way to do the work of a group.
+/// One candidate of a group.
 struct Candidate<'a> {
     name: String,
     act: Box<dyn FnMut(Phase) + 'a>,
-    /// What a second thread does meanwhile.
+    /// The work of a second thread.
     beside: Option<companion::Work<'a>>,
 }
 
-/// What a candidate is asked to do.
+/// The work of a candidate.
 #[derive(Clone, Copy)]
 enum Phase {
-    /// What comes before a batch and does not count.
+    /// Unmeasured preparation before a batch.
     Prepare,
-    /// So many operations.
+    /// Runs that many operations.
     Act(usize),
 }
 
-/// Ways to do the same work. The first one is the reference.
+/// Candidates for the same work. The first one is the reference.
 pub struct Group<'a> {
     name: String,
     candidates: Vec<Candidate<'a>>,
-    /// A name, and the two candidates of which it is the difference.
+    /// A name, and the two candidates whose difference it is.
     differences: Vec<[String; 3]>,
-    /// Candidates of which the others' times are printed as multiples, beside the reference.
+    /// Candidates that serve as further references: the others' times are printed as multiples of
+    /// theirs.
     bases: Vec<String>,
 }
 
-/// What was measured of a candidate.
+/// The measured values of a candidate.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
     pub group: String,
@@ -74,26 +75,27 @@ pub struct Row {
     /// Thread CPU nanoseconds of one operation: median and minimum over the rounds.
     pub ns: f64,
     pub min: f64,
-    /// Wall nanoseconds of one operation in one thread, median.
+    /// Wall-clock nanoseconds of one operation in one thread, median.
     pub wall: f64,
-    /// To the reference, of the same round, in CPU time: median, and the middle eighty per cent.
+    /// Ratio to the reference of the same round, in CPU time: median, and the middle eighty
+    /// percent.
     pub ratio: f64,
     pub spread: (f64, f64),
     /// The same by the wall clock, median.
     pub wall_ratio: f64,
     pub allocs: f64,
     pub bytes: f64,
-    /// Rounds that count.
+    /// Number of rounds that count.
     pub rounds: usize,
-    /// The time as a multiple of that of others than the reference: median; in CPU time, but by
-    /// the wall clock where a second thread does the same.
+    /// Median multiple of the further references' times, in CPU time; by the wall clock if a second
+    /// thread does the same work.
     pub multiples: Vec<(String, f64)>,
-    /// A figure that is no time, and its unit; then there are no nanoseconds.
+    /// A figure that is not a time, and its unit. Such a row has no nanoseconds.
     pub figure: Option<(f64, &'static str)>,
 }
 
 impl Row {
-    /// A figure that is no time.
+    /// A row with a figure that is not a time.
     pub fn figure(group: &str, name: &str, value: f64, unit: &'static str) -> Self {
         Self {
             ns: f64::NAN,
@@ -104,7 +106,7 @@ impl Row {
         }
     }
 
-    /// Nanoseconds of CPU that are measured once, or otherwise than in rounds.
+    /// A row of CPU nanoseconds that were measured outside the rounds.
     pub fn time(group: &str, name: &str, ns: f64) -> Self {
         Self {
             group: group.to_owned(),
@@ -121,7 +123,7 @@ impl Row {
         }
     }
 
-    /// What was measured, and in which unit.
+    /// The measured value and its unit.
     pub fn value(&self) -> (f64, &'static str) {
         self.figure.unwrap_or((self.ns, "ns"))
     }
@@ -134,12 +136,12 @@ struct Time {
     wall: f64,
 }
 
-/// What was found of a candidate in all rounds.
+/// The results of a candidate in all rounds.
 struct Series {
     name: String,
-    /// Whether a second thread did the same: then it counts how long one waited too.
+    /// True if a second thread does the same work. Waiting time counts then.
     in_two: bool,
-    /// One for each round; none where the second thread did not get to work.
+    /// One value per round, or none if the second thread did not get to work.
     times: Vec<Option<Time>>,
     allocs: f64,
     bytes: f64,
@@ -155,12 +157,12 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Adds a candidate. Its result is kept from the optimiser.
+    /// Adds a candidate. Its result is kept from being optimized away.
     pub fn add<T>(self, name: impl Into<String>, mut act: impl FnMut() -> T + 'a) -> Self {
         self.add_over(name, (), |()| {}, move |()| act())
     }
 
-    /// Adds a candidate that works on a state, which is prepared before each batch, unmeasured.
+    /// Adds a candidate with a state that is prepared before each batch, unmeasured.
     pub fn add_over<S: 'a, T>(
         self,
         name: impl Into<String>,
@@ -175,8 +177,8 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// Adds a candidate that does so many operations at a time itself, and keeps their results from
-    /// the optimiser.
+    /// Adds a candidate that runs its own loop of that many operations and keeps the results from
+    /// being optimized away.
     pub fn add_batches<S: 'a>(
         mut self,
         name: impl Into<String>,
@@ -208,19 +210,19 @@ impl<'a> Group<'a> {
         self
     }
 
-    /// Adds a row for what a candidate takes beyond another one, of the same round.
+    /// Adds a row for the difference of two candidates within a round.
     pub fn difference(mut self, name: &str, of: &str, and: &str) -> Self {
         self.differences.push([name, of, and].map(str::to_owned));
         self
     }
 
-    /// Prints each time as a multiple of this candidate's too.
+    /// Also prints each time as a multiple of this candidate's time.
     pub fn multiples_of(mut self, name: &str) -> Self {
         self.bases.push(name.to_owned());
         self
     }
 
-    /// Measures all candidates, and prints a table.
+    /// Measures all candidates and prints a table.
     pub fn run(mut self, options: &Options) -> Vec<Row> {
         if !options.wants(&self.name) || self.candidates.is_empty() {
             return Vec::new();
@@ -327,12 +329,12 @@ impl Series {
         }
     }
 
-    /// Rounds that count.
+    /// Number of rounds that count.
     fn count(&self) -> usize {
         self.times.iter().flatten().count()
     }
 
-    /// The ratios to another one, of the rounds in which both were measured.
+    /// The ratios to another candidate, from the rounds in which both were measured.
     fn ratios(&self, base: &Self, of: fn(&Time) -> f64) -> Vec<f64> {
         let pairs = self.times.iter().zip(&base.times);
         let pairs = pairs.filter_map(|(time, base)| time.as_ref().zip(base.as_ref()));
@@ -376,12 +378,12 @@ impl Series {
 }
 
 impl Candidate<'_> {
-    /// How many operations make a batch.
+    /// Determines the number of operations in a batch.
     fn calibrate(&mut self, beside: Option<&Companion>) -> usize {
         let least = beside.map_or(1, |_| BESIDE_ANOTHER);
         let mut count = least;
         loop {
-            // The shortest of three: an interrupt in the only one would make batches too short.
+            // The shortest of three: an interrupt in a single one would make batches too short.
             let cpu = (0..3)
                 .map(|_| self.act(count, beside).0.cpu)
                 .fold(f64::INFINITY, f64::min);
@@ -405,8 +407,8 @@ impl Candidate<'_> {
         (per(after.0, before.0), per(after.1, before.1))
     }
 
-    /// So many operations. Beside a companion, only what was measured while it worked too counts:
-    /// on a busy machine it may not have had a processor.
+    /// Runs that many operations. Beside a companion, only the time in which it worked too counts:
+    /// on a busy machine it may not get a processor.
     fn batch(&mut self, count: usize, beside: Option<&Companion>) -> Option<Time> {
         (0..ATTEMPTS).find_map(|_| {
             let (time, meanwhile) = self.act(count, beside);
@@ -414,7 +416,7 @@ impl Candidate<'_> {
         })
     }
 
-    /// So many operations, and how many of a companion meanwhile.
+    /// Runs that many operations. Also returns the number of the companion's operations.
     fn act(&mut self, count: usize, beside: Option<&Companion>) -> (Time, usize) {
         (self.act)(Phase::Prepare);
         if let Some(companion) = beside {
@@ -434,7 +436,7 @@ impl Candidate<'_> {
     }
 }
 
-/// Completes a future that has nothing to wait for, and allocates nothing for it.
+/// Completes a future that never waits, without allocating.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,
@@ -442,7 +444,7 @@ pub fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// CPU time that this thread has used.
+/// CPU time of this thread.
 pub fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
@@ -498,7 +500,7 @@ fn print(rows: &[Row], rounds: usize) {
     }
 }
 
-/// Writes what was measured to where it is wanted, and says so if that was nothing.
+/// Writes the results to the requested files, and fails if nothing was measured.
 pub fn finish(rows: &[Row], options: &Options) -> ExitCode {
     if rows.is_empty() {
         eprintln!("nothing was measured: no group's name contains what --filter asks for");
@@ -510,7 +512,7 @@ pub fn finish(rows: &[Row], options: &Options) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The rows as a JSON document, with the machine that they were measured on.
+/// The rows as a JSON document, with the machine.
 pub fn json(rows: &[Row]) -> String {
     let mut out = format!("{{\n{},\n\"rows\": [", machine::described());
     for (count, row) in rows.iter().enumerate() {
@@ -548,7 +550,7 @@ pub fn json(rows: &[Row]) -> String {
     out
 }
 
-/// What is not a number has no place in JSON.
+/// JSON has no representation for NaN and infinity.
 fn number(value: f64) -> String {
     if value.is_finite() {
         format!("{value:.2}")
@@ -557,13 +559,13 @@ fn number(value: f64) -> String {
     }
 }
 
-/// A string of JSON.
+/// Quotes a JSON string.
 fn quoted(text: &str) -> String {
     let text = text.replace(|c: char| c.is_control(), " ");
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// A small generator, for orders and for picking what to look up.
+/// A small generator for random orders and lookups.
 pub struct Random(pub u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! What the command line asks for.
+//! Command-line options.
 
 use std::path::PathBuf;
 
@@ -13,8 +13,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the command line of a bench. `None` if that is not to measure: the tests of all
-    /// targets run benches too, unoptimised, and without what Cargo adds for a bench.
+    /// Reads the command line of a bench. `None` if nothing should be measured: `cargo test` also
+    /// runs benches, unoptimized and without the argument that `cargo bench` adds.
     pub fn of_bench() -> Option<Self> {
         if std::env::args().any(|argument| argument == "--bench") {
             return Some(Self::from_command_line());
@@ -23,7 +23,7 @@ impl Options {
         None
     }
 
-    /// Reads the command line; says what is wrong with it and ends the process.
+    /// Reads the command line. Prints an error and exits if it is invalid.
     pub fn from_command_line() -> Self {
         let mut options = Self {
             quick: false,

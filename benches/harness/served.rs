@@ -1,8 +1,8 @@
-//! Work that a server does, asked for from one thread: paired as the rest is, by the wall clock.
+//! Work of a server, requested from one thread. Paired like the rest, by the wall clock.
 //!
-//! Two questions are asked of each candidate: how long one operation takes that nobody else waits
-//! with, and how many are done in a second by [`TASKS`] tasks at once. All candidates take part in
-//! every round, in random order.
+//! Measures two values for each candidate: the time of one operation with no other in flight, and
+//! the throughput of [`TASKS`] concurrent tasks. All candidates take part in every round, in random
+//! order.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use tokio::runtime::{Builder, Runtime};
 use super::options::Options;
 use super::{Random, Row, alloc, quantile, sorted};
 
-/// Operations on their way at once.
+/// Concurrent operations.
 pub const TASKS: usize = 64;
-/// Operations of one candidate in one round, where one is on its way at a time.
+/// Operations of one candidate per round, one in flight at a time.
 const ALONE: usize = 16;
-/// How long a batch takes with all tasks at work, about.
+/// Approximate duration of a batch with all tasks at work.
 const BATCH: Duration = Duration::from_millis(40);
 /// Operations of such a batch.
 const LEAST: usize = 4 * TASKS;
 const MOST: usize = 128 * TASKS;
 
-/// Where all of it runs: one thread, so that whatever the client has to do counts in full, and its
+/// The runtime of all operations: one thread, so that the client's work counts in full and its
 /// allocations are counted.
 pub fn runtime() -> Runtime {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().build().expect("a runtime starts")
 }
 
-/// Ways to have the same work done by a server. The first one is the reference.
+/// Candidates with the same work of a server. The first one is the reference.
 pub struct Served<'a> {
     name: String,
     runtime: &'a Runtime,
@@ -39,9 +39,9 @@ pub struct Served<'a> {
     targets: Vec<Target>,
 }
 
-/// One operation after the other; nanoseconds of each.
+/// Runs one operation after the other. Returns the nanoseconds of each.
 type Alone<'a> = Box<dyn Fn(usize) -> Vec<f64> + 'a>;
-/// So many operations by all tasks.
+/// Runs that many operations in all tasks.
 type Together<'a> = Box<dyn Fn(usize) + 'a>;
 
 struct Candidate<'a> {

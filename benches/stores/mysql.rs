@@ -1,4 +1,4 @@
-//! MySQL or MariaDB through a pool of sqlx, against the same statements through the same pool.
+//! MySQL or MariaDB through an sqlx pool, against the same statements through the same pool.
 
 use sqlx::MySqlPool;
 use sqlx::mysql::MySqlPoolOptions;
@@ -25,7 +25,7 @@ const TEXTS: Texts = Texts {
 
 raw!(Pool, MySqlPool);
 
-/// What the server says of itself.
+/// The counters of the server.
 struct Status<'a> {
     pool: MySqlPool,
     runtime: &'a Runtime,

@@ -1,4 +1,4 @@
-//! Postgres, through both of its clients.
+//! Postgres with both clients.
 
 #[cfg(feature = "tokio-postgres")]
 mod pipelined;
@@ -34,7 +34,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
         (sqlx::NAME, sqlx::measure),
     ];
     for (name, measure) in clients {
-        // A server each, so that neither has to do with the rows of the other.
+        // A separate server for each, so that neither sees the rows of the other.
         if crate::wants(name, options)
             && let Some(server) = Postgres::start()
         {
@@ -44,7 +44,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     rows
 }
 
-/// The log of a server, in which it writes all statements while they are counted.
+/// The log file of a server, which contains all statements while they are counted.
 struct Log {
     settings: PathBuf,
     log: PathBuf,
@@ -77,7 +77,8 @@ impl Log {
         assert!(reload.unwrap().success());
         let took_note = || (self.lines(&changed) > before).then_some(()).ok_or(());
         wait_until(took_note).unwrap();
-        // The server has told its processes by now; each reads it before its next statement.
+        // The server has notified its processes by now; each reads the setting before its next
+        // statement.
         thread::sleep(Duration::from_millis(100));
     }
 }

@@ -1,4 +1,4 @@
-//! SQLite through a pool of sqlx, against the same statements through the same pool.
+//! SQLite through an sqlx pool, against the same statements through the same pool.
 
 use std::{env, fs, process};
 
@@ -12,7 +12,7 @@ use crate::harness::served::runtime;
 use crate::sqlx_raw::{CLIENT, Texts, raw};
 
 pub const NAME: &str = "sqlx-sqlite";
-/// Each has a thread of its own.
+/// Each connection has its own thread.
 const CONNECTIONS: u32 = 4;
 const TEXTS: Texts = Texts {
     find: "SELECT handle, format, version, generation, created_at, \
@@ -36,7 +36,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
         .filename(folder.join("sessions.db"))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // As the servers of the other groups: fast rather than durable.
+        // Like the servers of the other groups: fast instead of durable.
         .synchronous(SqliteSynchronous::Normal);
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
@@ -54,7 +54,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
         client: CLIENT,
         raw: Pool(pool.clone(), TEXTS),
         open,
-        // There is no server to ask.
+        // There is no server that could count.
         counter: None,
         trips: None,
         verify: &[],

@@ -1,7 +1,7 @@
-//! The statements of a pool of sqlx alone: the same for each database but for the types.
+//! The statements of a plain sqlx pool, the same for each database except for the types.
 
 pub const CLIENT: &str = "raw SELECT, same pool";
-/// Of a pool, for four times as many tasks.
+/// Connections of a pool, for four times as many tasks.
 pub const CONNECTIONS: u32 = 16;
 
 #[derive(Clone, Copy)]
@@ -11,7 +11,7 @@ pub struct Texts {
     pub remove: &'static str,
 }
 
-/// A raw client of the name and the pool that are given.
+/// A raw client with the given name and pool.
 macro_rules! raw {
     ($name:ident, $pool:ty) => {
         #[derive(Clone)]

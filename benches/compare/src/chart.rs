@@ -1,4 +1,4 @@
-//! The figures as pictures.
+//! Charts of the figures.
 
 use std::error::Error;
 use std::path::Path;
@@ -11,7 +11,7 @@ const WIDTH: u32 = 900;
 const GREY: RGBColor = RGBColor(120, 120, 120);
 const BLUE: RGBColor = RGBColor(40, 110, 180);
 
-/// The same for a library in all charts.
+/// The color of a library, the same in all charts.
 fn color(name: &str) -> RGBColor {
     let colors = [
         ("floor", GREY),
@@ -25,7 +25,7 @@ fn color(name: &str) -> RGBColor {
     found.map_or(BLUE, |(_, color)| *color)
 }
 
-/// With a gap every three digits.
+/// Formats a number with a gap every three digits.
 fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
@@ -38,7 +38,7 @@ fn grouped(number: f64) -> String {
     text
 }
 
-/// Draws what there are figures for: a bar for each library, a line for each store.
+/// Draws the available figures: a bar for each library, a line for each store.
 pub fn draw(rows: &[Row], folder: &Path) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(folder)?;
     let tokens: Vec<_> = rows
@@ -118,7 +118,7 @@ fn series<'a>(rows: &'a [Row], prefix: &str) -> Vec<Line<'a>> {
     let mut lines: Vec<Line<'a>> = Vec::new();
     for row in rows {
         let count = row.group.strip_prefix(prefix);
-        // What is in brackets is there to be subtracted from something else.
+        // Rows in brackets are only there to be subtracted.
         let wanted = !row.name.starts_with('[');
         let Some(count) = count.filter(|_| wanted).and_then(|n| n.parse().ok()) else {
             continue;
@@ -158,7 +158,7 @@ fn lines(rows: &[Row], prefix: &str, caption: &str, file: &Path) -> Result<(), B
         .x_desc("sessions")
         .x_labels(4)
         .x_label_formatter(&|count| grouped(*count))
-        // The axis has nine a decade, of which these have room.
+        // Each decade has nine marks; only these have room.
         .y_label_formatter(&|value| match value / 10f64.powf(value.log10().floor()) {
             digit if [1.0, 2.0, 5.0].contains(&digit.round()) => grouped(*value),
             _ => String::new(),
@@ -178,7 +178,7 @@ fn lines(rows: &[Row], prefix: &str, caption: &str, file: &Path) -> Result<(), B
             labels.push((y, x, format!("{name}: {}", grouped(last.1)), color));
         }
     }
-    // Each at the end of its line, none on another.
+    // Labels stand at the ends of their lines and must not overlap.
     labels.sort_by_key(|label| label.0);
     let mut free = 0;
     for (y, x, text, color) in labels {

@@ -1,8 +1,8 @@
-//! What a layer costs: a request through a router of axum with it, less the same through one
-//! without, driven without a socket. The cookie or token is of a random one of 1 000 sessions.
+//! The cost of a layer: a request through an axum router with the layer, minus the same request
+//! without it, without a socket. The cookie or token belongs to a random one of 1 000 sessions.
 //!
-//! *Ignored*: the handler does not ask who is calling. *Read*: it takes the caller, subject and
-//! roles, as each library offers it.
+//! *Ignored*: the handler does not take the caller. *Read*: it reads the caller, subject and roles,
+//! in the way of each library.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -23,15 +23,15 @@ use crate::sessions::{self, User, call, nobody, runtime, user};
 
 const COUNT: usize = 1_000;
 const BARE: &str = "[bare axum 0.8 Router]";
-/// What axum itself takes for any layer.
+/// The cost of axum for any layer.
 const NOTHING: &str = "a layer that does nothing";
 const OURS: &str = "statewise, cookie";
 const TOKEN: &str = "statewise, bearer token";
 const TOWER: &str = "tower-sessions 0.15, MemoryStore";
 const AXUM: &str = "axum_session 0.22";
 
-/// A router whose `/` reads the caller and whose `/ignored` does not, and the field with which each
-/// session is presented to it.
+/// A router whose `/` reads the caller and whose `/ignored` does not, and the header field that
+/// presents each session to it.
 struct Site {
     router: Router,
     presented: Vec<String>,
@@ -114,7 +114,7 @@ fn axum() -> Site {
     }
 }
 
-/// Presented with the cookies of ours, which it passes over.
+/// Gets our cookies, which it ignores.
 fn nothing(cookies: &[String]) -> Site {
     Site {
         router: Router::new()
@@ -136,7 +136,7 @@ pub fn run(options: &Options) -> Vec<Row> {
         return Vec::new();
     }
     let runtime = runtime();
-    // In a runtime, as one of the layers wants to spawn its sweeper.
+    // In a runtime, because one of the layers spawns its sweeper.
     let _entered = runtime.enter();
     let ours = ours();
     let sites = [
@@ -164,7 +164,7 @@ pub fn run(options: &Options) -> Vec<Row> {
                 })
                 .difference(site, &with, BARE);
         }
-        // Measures nothing that is not wanted.
+        // Skips groups that the filter excludes.
         rows.extend(group.run(options));
     }
     rows

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use harness::options::Options;
 
 fn main() -> ExitCode {
-    // With it, one of the libraries would take a backtrace of every refusal.
+    // With it, one of the libraries would capture a backtrace for every rejection.
     // SAFETY: there is no other thread yet.
     unsafe {
         std::env::remove_var("RUST_BACKTRACE");

@@ -1,10 +1,10 @@
-//! Verifying a session in memory: from the cookie's value to a typed user.
+//! Verifies a session in memory: from the value of the cookie to a typed user.
 //!
-//! Every library gets what it offers for that, with the least configuration. `axum_session` works
-//! only inside a router: the whole call is measured, beside a router without it.
+//! Each library runs in its usual way, with the least configuration. `axum_session` works only
+//! inside a router, so the whole call is measured beside a router without it.
 //!
-//! The names say under what a library keeps a session: a hash, so that a copy of the store opens
-//! none, or the id itself that the cookie carries.
+//! The names say how a library keys its sessions: by a hash, so that a copy of the store does not
+//! let anyone log in, or by the id in the cookie.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ fn heap_group(count: usize) -> String {
     format!("heap for a session, of {count}")
 }
 
-/// What so many sessions take, beside their cookies.
+/// Memory for that many sessions, without their cookies.
 fn heap_of<T>(
     name: &str,
     count: usize,
@@ -146,7 +146,7 @@ async fn by_async(store: &async_session::MemoryStore, cookie: &str) -> User {
 
 type AxumSession = axum_session::Session<axum_session::SessionNullPool>;
 
-/// Answers with whether there was a user, and keeps the user from the optimiser.
+/// Returns true if there was a user, and keeps the user from being optimized away.
 async fn whoami(session: AxumSession) -> StatusCode {
     match black_box(session.get::<User>("user")) {
         Some(_) => StatusCode::NO_CONTENT,
@@ -158,7 +158,7 @@ pub async fn nobody() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// In a runtime, as the layer wants to spawn its sweeper.
+/// In a runtime, because the layer spawns its sweeper.
 pub fn axum(count: usize, cookies: &mut Vec<String>) -> Router {
     let config =
         axum_session::SessionConfig::default().with_lifetime(time::Duration::seconds(1800));
@@ -170,7 +170,7 @@ pub fn axum(count: usize, cookies: &mut Vec<String>) -> Router {
         .route("/ignored", get(nobody))
         .route("/login/{number}", get(log_in))
         .layer(axum_session::SessionLayer::new(store))
-        // As serving does: without a state, the layer would be put on anew for each request.
+        // With a state, as when serving: without one, each request would rebuild the layer.
         .with_state(());
     for number in 0..count {
         let request = Request::get(format!("/login/{number}")).body(Body::empty());
@@ -196,14 +196,14 @@ fn by_router(router: &mut Router, cookie: &str) -> StatusCode {
     call(router, "/", &header::COOKIE, cookie)
 }
 
-/// A request without a socket, with a session in one of its fields.
+/// A request without a socket, with a session in one of its header fields.
 pub fn call(
     router: &mut Router,
     path: &str,
     field: &header::HeaderName,
     presented: &str,
 ) -> StatusCode {
-    // A part of a buffer that is shared, as a server hands it over: a copy of it costs no allocation.
+    // A slice of a shared buffer, as a server provides it: cloning it does not allocate.
     let buffer = Bytes::copy_from_slice(presented.as_bytes());
     let presented = HeaderValue::from_maybe_shared(buffer.clone()).expect("a field");
     let request = Request::get(path)
@@ -279,7 +279,7 @@ pub fn run(count: usize, options: &Options) -> Vec<Row> {
             .run(options),
     );
 
-    // Who has to wait for another thread waits as it would in a server: in a runtime.
+    // Waiting for another thread must cost what it costs in a server: use a runtime.
     let in_runtime = |cookies, seed| (window(cookies, seed), runtime());
     let refill = |(window, _): &mut (Window<'_>, Runtime)| window.refill();
     let by_ours = |(window, runtime): &mut (Window<'_>, Runtime), count: usize| {

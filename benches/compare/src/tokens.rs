@@ -1,9 +1,9 @@
-//! Verifying and issuing a token: what each library takes for the same claims.
+//! Verifies and issues tokens with the same claims in each library.
 //!
-//! A subject, two roles, `iat`, `exp`, `iss`, `aud` and an id: 267 characters for the others, whose id
-//! has 12; ours say the same with an id of 22 and a header that names the key. All check signature,
-//! `exp`, `iss` and `aud`, and give a typed result. Keys, validators and options are made once; what
-//! a library does not check itself is checked by hand, and said in its name.
+//! A subject, two roles, `iat`, `exp`, `iss`, `aud` and an id: 267 characters for the others, with
+//! an id of 12 characters; ours has an id of 22 and a header that names the key. All check
+//! signature, `exp`, `iss` and `aud`, and return a typed result. Keys, validators and options are
+//! created once. Checks that a library does not make itself are made by hand, and its name says so.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ const DRAWN: &str = "statewise, the id drawn from the system";
 
 const SECRET: [u8; 32] = *b"thirty-two bytes, for benches on";
 
-/// The claims as a typed struct, which every library gives.
+/// The claims as a typed struct, which every library returns.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Claims {
     sub: String,
@@ -48,7 +48,7 @@ struct Claims {
     jti: String,
 }
 
-/// The same to be signed: nothing needs to be owned for that.
+/// The same for signing, without owned data.
 #[derive(Serialize)]
 struct ClaimsToSign {
     sub: &'static str,
@@ -60,7 +60,7 @@ struct ClaimsToSign {
     jti: &'static str,
 }
 
-/// What jwt-simple, which models the registered claims itself, leaves to us.
+/// The claims that jwt-simple leaves to the application; it models the registered ones itself.
 #[derive(Deserialize)]
 struct Rest {
     #[allow(dead_code, reason = "read for being read")]
@@ -72,7 +72,7 @@ struct RestToSign {
     roles: [&'static str; 2],
 }
 
-/// What jwt-compact leaves to us: all but the dates.
+/// The claims that jwt-compact leaves to the application: all but the dates.
 #[derive(Clone, Deserialize)]
 struct Undated {
     sub: String,
@@ -93,14 +93,14 @@ struct UndatedToSign {
     jti: &'static str,
 }
 
-/// What an application may keep in one of our tokens beside the claims above.
+/// Application data in one of our tokens, beside the claims above.
 #[derive(Debug, Deserialize, Serialize)]
 struct Account {
     tenant: String,
     plan: u32,
 }
 
-/// No entropy: the others are given an id too.
+/// No entropy: the others get a fixed id too.
 #[derive(Debug)]
 struct Given;
 
@@ -199,7 +199,7 @@ impl Peers {
 
     fn by_compact(&self, token: &str) -> Option<Undated> {
         let untrusted = jwt_compact::UntrustedToken::new(token).ok()?;
-        // It only borrows the key: there is nothing to prepare.
+        // It only borrows the key, so nothing is prepared.
         let validator = jwt_compact::alg::Hs256.validator::<Undated>(&self.compact);
         let (_, claims) = validator.validate(&untrusted).ok()?.into_parts();
         claims.validate_expiration(&self.times).ok()?;
@@ -207,7 +207,7 @@ impl Peers {
         (custom.iss == ISSUER && custom.aud == AUDIENCE).then_some(custom)
     }
 
-    /// Its options are taken by value: a clone for each token.
+    /// Takes its options by value: one clone per token.
     fn by_simple(&self, token: &str) -> Option<jwt_simple::prelude::JWTClaims<Rest>> {
         let options = self.simple_options.clone();
         self.simple.verify_token(token, Some(options)).ok()
@@ -260,7 +260,7 @@ pub fn run(options: &Options) -> Vec<Row> {
         token.len(),
         theirs.len()
     );
-    // Each verifies what each of the others signs.
+    // Checks that each verifies the tokens of the others.
     for theirs in [
         &theirs,
         &peers.sign_jwt(),

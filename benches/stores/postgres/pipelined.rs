@@ -85,7 +85,7 @@ pub fn measure(server: &Postgres, options: &Options) -> Vec<Row> {
         runtime.block_on(store.migrate()).unwrap();
         store
     };
-    // It makes the table.
+    // Creates the table.
     drop(open());
     let client = runtime.block_on(connect(socket.clone())).unwrap();
     Backend {

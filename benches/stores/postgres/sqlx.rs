@@ -1,4 +1,4 @@
-//! Postgres through a pool of sqlx, against the same statements through the same pool.
+//! Postgres through an sqlx pool, against the same statements through the same pool.
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use statewise::store::PostgresStore;

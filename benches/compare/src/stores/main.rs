@@ -2,10 +2,10 @@
 //! benches/compare/Cargo.toml --features stores --bin stores`. Options: `--quick`, `--json FILE`,
 //! `--filter TEXT`.
 //!
-//! Each verifies a session and carries it on, from the cookie's value to a typed user. Redis and
-//! Postgres are private servers that do not sync to a disk, the same ones for all. Others write
-//! with each request; ours note a use once in an eighth of the idle time. Measured are both: a use
-//! noted each time, which is the most that can be asked of a store, and one of eight.
+//! Each store verifies a session and extends it, from the value of the cookie to a typed user.
+//! Redis and Postgres are private servers without disk sync, the same for all. The other stores
+//! write on each request; ours records a use once per eighth of the idle timeout. Two cases are
+//! measured: every use is recorded, the worst case for a store, and one use in eight.
 
 #[path = "../../../stores/site.rs"]
 #[allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
@@ -27,7 +27,7 @@ const ONE_OF_EIGHT: &str = "statewise, one use of eight noted";
 /// Sessions of each library.
 const SESSIONS: usize = 4_096;
 
-/// What others keep for a user.
+/// The data that other libraries keep for a user.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct User {
     sub: String,
@@ -42,7 +42,7 @@ fn user(number: usize) -> User {
 }
 
 fn main() {
-    // With it, one of the libraries would take a backtrace of every refusal.
+    // With it, one of the libraries would capture a backtrace for every rejection.
     // SAFETY: there is no other thread yet.
     unsafe {
         std::env::remove_var("RUST_BACKTRACE");

@@ -29,7 +29,7 @@ const TOWER: &str = "tower-sessions-redis-store 0.16 (core 0.14)";
 const ACTIX: &str = "actix-session 0.11, RedisSessionStore";
 const AXUM: &str = "axum_session 0.22, in an axum 0.8 Router";
 const BARE: &str = "[bare axum 0.8 Router, without a session]";
-/// As the documentation of the store of tower-sessions has it.
+/// As in the documentation of tower-sessions' store.
 const CONNECTIONS: usize = 6;
 const IDLE: time::Duration = time::Duration::seconds(1_800);
 
@@ -47,7 +47,7 @@ async fn tower(server: &RedisServer) -> Tower {
     Tower::new(pool)
 }
 
-/// What its middleware does where each request carries the session on.
+/// As its middleware does if each request extends the session.
 async fn by_actix(store: &RedisSessionStore, cookie: &str) -> User {
     let key = || SessionKey::try_from(cookie.to_owned()).expect("a key");
     let state = store.load(&key()).await.expect("loaded").expect("there");
@@ -79,7 +79,7 @@ async fn log_in(session: AxumSession, Path(number): Path<usize>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// Without its cache in memory, in which a logout on another node would not show for an hour.
+/// Without its cache in memory, in which a logout on another node would stay unnoticed for an hour.
 async fn axum(server: &RedisServer) -> Router {
     let config = SessionConfig::default()
         .with_lifetime(IDLE)

@@ -1,5 +1,5 @@
-//! tower-sessions, as its layer does it with a session that goes idle: loads the session, and saves
-//! it after the request.
+//! tower-sessions, as its layer uses it with an idle timeout: loads the session, and saves it after
+//! the request.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{SESSIONS, User, user};
 
 const EXPIRY: Expiry = Expiry::OnInactivity(time::Duration::seconds(1_800));
 
-/// The cookies of new sessions.
+/// Captures the cookies of new sessions.
 pub fn log_in<S: SessionStore>(store: &Arc<S>, runtime: &Runtime) -> Vec<String> {
     runtime.block_on(async {
         let mut cookies = Vec::new();
