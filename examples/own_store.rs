@@ -11,13 +11,11 @@ use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::session::{Cursor, Limit, Removed, SessionAuthenticator};
-use statewise::store::contract::Stamp;
 use statewise::store::contract::{
-    Change, Created, Handle, Listing, Load, Page, Record, Rotated, Rotation, Scope, SessionStore,
-    Swept, Updated,
+    ChangeFn, Changed, Created, Handle, Listing, Load, Page, Record, Scope, SessionStore, Swept,
 };
 use statewise::testkit::block_on;
-use statewise::{Authenticator, Login, Result, Upkeep};
+use statewise::{Authenticator, Login, Result};
 
 type Rows = BTreeMap<Handle, Record>;
 
@@ -34,8 +32,8 @@ impl MapStore {
 
 /// The row of a handle, if it is alive. One that is over is removed: a clock that is set back
 /// must not revive it.
-fn alive(rows: &mut Rows, handle: Handle, load: Load, now: Timestamp) -> Option<&mut Record> {
-    if !rows.get(&handle)?.is_alive_for(load.touch, now) {
+fn alive(rows: &mut Rows, handle: Handle, now: Timestamp) -> Option<&mut Record> {
+    if !rows.get(&handle)?.is_alive(now) {
         rows.remove(&handle);
     }
     rows.get_mut(&handle)
@@ -80,46 +78,19 @@ impl SessionStore for MapStore {
         Ok(Created::Stored { evicted })
     }
 
-    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+    async fn load(&self, handle: Handle, _load: Load, now: Timestamp) -> Result<Option<Record>> {
         // The use is left to `touch`, which comes only when the credential is proven.
-        Ok(alive(&mut self.rows(), handle, load, now).cloned())
+        Ok(alive(&mut self.rows(), handle, now).cloned())
     }
 
-    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
-        let mut rows = self.rows();
-        let Some(row) = alive(&mut rows, handle, Load::new(), now) else {
-            return Ok(Rotated::Absent);
-        };
-        Ok(if row.rotate(rotation, now) {
-            Rotated::Advanced(row.clone())
-        } else {
-            Rotated::Unchanged(row.clone())
-        })
-    }
-
-    async fn update(
+    async fn change(
         &self,
         handle: Handle,
-        expected: u64,
-        change: &Change,
         now: Timestamp,
-    ) -> Result<Updated> {
-        let mut rows = self.rows();
-        let Some(row) = alive(&mut rows, handle, Load::new(), now) else {
-            return Ok(Updated::Absent);
-        };
-        Ok(if row.update(expected, change) {
-            Updated::Done(row.clone())
-        } else {
-            Updated::Conflict
-        })
-    }
-
-    async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
-        if let Some(row) = alive(&mut self.rows(), handle, Load::new(), now) {
-            row.confirm(generation, now);
-        }
-        Ok(())
+        change: ChangeFn<'_>,
+    ) -> Result<Option<Changed>> {
+        // Under the lock, so that the function sees the latest row and nothing comes in between.
+        Ok(alive(&mut self.rows(), handle, now).map(|row| Changed::new(change(row), row.clone())))
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], _now: Timestamp) -> Result<()> {
@@ -165,18 +136,6 @@ impl SessionStore for MapStore {
         let limit = limit.max(1);
         let removed = remove_where(&mut self.rows(), limit, |row| !row.is_alive(now));
         Ok(Swept::new(removed, removed == limit as u64))
-    }
-
-    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
-        Ok(None)
-    }
-
-    fn staleness(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn upkeep(&self) -> Upkeep {
-        Upkeep::none()
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use crate::base::erased::{declare_erased, erase, forward_to_pointee, restore};
 use crate::base::secret::REDACTED;
 use crate::error::Result;
 use crate::login::Login;
@@ -76,8 +77,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         presented: Presented<'_>,
     ) -> impl Future<Output = Result<Identity<Self::Data>>> + Send;
 
-    /// Exchanges [what is refreshable](Issued::refreshable) for a fresh credential of the same login.
-    /// **Never moves the authentication time or the deadline** (OWASP ASVS 7.3.2).
+    /// Refreshes [a credential](Issued::refreshable): answers with a fresh credential of the same
+    /// login. **Never moves the authentication time or the deadline** (OWASP ASVS 7.3.2).
     ///
     /// # Errors
     ///
@@ -85,8 +86,11 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The exchange may have happened: refresh again with the same credential.
-    fn refresh(&self, credential: &str) -> impl Future<Output = Result<Issued<Self::Data>>> + Send;
+    /// The refresh may have happened: refresh again with the same credential.
+    fn refresh_with(
+        &self,
+        presented: Presented<'_>,
+    ) -> impl Future<Output = Result<Issued<Self::Data>>> + Send;
 
     /// Ends the login of a credential, and says when that takes effect.
     ///
@@ -130,6 +134,20 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         credential: &str,
     ) -> impl Future<Output = Result<Identity<Self::Data>>> + Send {
         self.verify_with(Presented::new(credential))
+    }
+
+    /// Refreshes a credential: [`refresh_with`](Self::refresh_with) without further wishes. Not to
+    /// be overridden: a type-erased authenticator asks the other one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`refresh_with`](Self::refresh_with).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`refresh_with`](Self::refresh_with).
+    fn refresh(&self, credential: &str) -> impl Future<Output = Result<Issued<Self::Data>>> + Send {
+        self.refresh_with(Presented::new(credential))
     }
 }
 
@@ -187,6 +205,25 @@ impl fmt::Debug for Presented<'_> {
     }
 }
 
+/// Passes every signature of [`Authenticator`] on to a macro, for everything that forwards them. The
+/// provided methods are left out: what forwards gives them their meaning by the required ones.
+macro_rules! every_authenticator_method {
+    ([$emit:ident] $data:ty) => {
+        $emit! { (Authenticator) sync is_well_formed is_well_formed_dyn (credential: [&str]) -> [bool] }
+        $emit! { (Authenticator) sync sample_credentials sample_credentials_dyn () -> [Vec<String>] }
+        $emit! { (Authenticator) async issue issue_dyn (login: [Login<$data>]) -> [Issued<$data>] }
+        $emit! { (Authenticator)
+            async verify_with verify_with_dyn (presented: [Presented<'_>]) -> [Identity<$data>]
+        }
+        $emit! { (Authenticator)
+            async refresh_with refresh_with_dyn (presented: [Presented<'_>]) -> [Issued<$data>]
+        }
+        $emit! { (Authenticator) async revoke revoke_dyn (credential: [&str]) -> [Revocation] }
+        $emit! { (Authenticator) async revoke_all revoke_all_dyn (subject: [&str]) -> [Revocation] }
+        $emit! { (Authenticator) sync upkeep upkeep_dyn () -> [Upkeep] }
+    };
+}
+
 /// The type-erased form of [`Authenticator`]: implement that one.
 ///
 /// `Arc<dyn DynAuthenticator<D>>` is an `Authenticator<Data = D>` itself, so that a configuration
@@ -223,153 +260,27 @@ impl fmt::Debug for Presented<'_> {
 /// # Ok::<(), statewise::Error>(())
 /// ```
 pub trait DynAuthenticator<D>: fmt::Debug + Send + Sync + 'static {
-    /// See [`Authenticator::is_well_formed`].
-    fn is_well_formed_dyn(&self, credential: &str) -> bool;
-    /// See [`Authenticator::sample_credentials`].
-    fn sample_credentials_dyn(&self) -> Vec<String>;
-    /// See [`Authenticator::issue`].
-    fn issue_dyn(&self, login: Login<D>) -> BoxFuture<'_, Result<Issued<D>>>;
-    /// See [`Authenticator::verify_with`].
-    fn verify_with_dyn<'a>(
-        &'a self,
-        presented: Presented<'a>,
-    ) -> BoxFuture<'a, Result<Identity<D>>>;
-    /// See [`Authenticator::refresh`].
-    fn refresh_dyn<'a>(&'a self, credential: &'a str) -> BoxFuture<'a, Result<Issued<D>>>;
-    /// See [`Authenticator::revoke`].
-    fn revoke_dyn<'a>(&'a self, credential: &'a str) -> BoxFuture<'a, Result<Revocation>>;
-    /// See [`Authenticator::revoke_all`].
-    fn revoke_all_dyn<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<Revocation>>;
-    /// See [`Authenticator::upkeep`].
-    fn upkeep_dyn(&self) -> Upkeep;
+    every_authenticator_method! { [declare_erased] D }
 }
 
 impl<A: Authenticator> DynAuthenticator<A::Data> for A {
-    fn is_well_formed_dyn(&self, credential: &str) -> bool {
-        self.is_well_formed(credential)
-    }
-
-    fn sample_credentials_dyn(&self) -> Vec<String> {
-        self.sample_credentials()
-    }
-
-    fn issue_dyn(&self, login: Login<A::Data>) -> BoxFuture<'_, Result<Issued<A::Data>>> {
-        Box::pin(self.issue(login))
-    }
-
-    fn verify_with_dyn<'a>(
-        &'a self,
-        presented: Presented<'a>,
-    ) -> BoxFuture<'a, Result<Identity<A::Data>>> {
-        Box::pin(self.verify_with(presented))
-    }
-
-    fn refresh_dyn<'a>(&'a self, credential: &'a str) -> BoxFuture<'a, Result<Issued<A::Data>>> {
-        Box::pin(self.refresh(credential))
-    }
-
-    fn revoke_dyn<'a>(&'a self, credential: &'a str) -> BoxFuture<'a, Result<Revocation>> {
-        Box::pin(self.revoke(credential))
-    }
-
-    fn revoke_all_dyn<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<Revocation>> {
-        Box::pin(self.revoke_all(subject))
-    }
-
-    fn upkeep_dyn(&self) -> Upkeep {
-        self.upkeep()
-    }
+    every_authenticator_method! { [erase] A::Data }
 }
 
 impl<D: Send + Sync + 'static> Authenticator for dyn DynAuthenticator<D> {
     type Data = D;
 
-    fn is_well_formed(&self, credential: &str) -> bool {
-        self.is_well_formed_dyn(credential)
-    }
-
-    fn sample_credentials(&self) -> Vec<String> {
-        self.sample_credentials_dyn()
-    }
-
-    async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
-        self.issue_dyn(login).await
-    }
-
-    async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
-        self.verify_with_dyn(presented).await
-    }
-
-    async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
-        self.refresh_dyn(credential).await
-    }
-
-    async fn revoke(&self, credential: &str) -> Result<Revocation> {
-        self.revoke_dyn(credential).await
-    }
-
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
-        self.revoke_all_dyn(subject).await
-    }
-
-    fn upkeep(&self) -> Upkeep {
-        self.upkeep_dyn()
-    }
+    every_authenticator_method! { [restore] D }
 }
 
-macro_rules! forward_to_pointee {
-    ($($pointer:ident),*) => {$(
-        impl<A: Authenticator + ?Sized> Authenticator for $pointer<A> {
-            type Data = A::Data;
+impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
+    type Data = A::Data;
 
-            fn is_well_formed(&self, credential: &str) -> bool {
-                (**self).is_well_formed(credential)
-            }
-
-            fn sample_credentials(&self) -> Vec<String> {
-                (**self).sample_credentials()
-            }
-
-            fn issue(
-                &self,
-                login: Login<A::Data>,
-            ) -> impl Future<Output = Result<Issued<A::Data>>> + Send {
-                (**self).issue(login)
-            }
-
-            fn verify_with(
-                &self,
-                presented: Presented<'_>,
-            ) -> impl Future<Output = Result<Identity<A::Data>>> + Send {
-                (**self).verify_with(presented)
-            }
-
-            fn refresh(
-                &self,
-                credential: &str,
-            ) -> impl Future<Output = Result<Issued<A::Data>>> + Send {
-                (**self).refresh(credential)
-            }
-
-            fn revoke(
-                &self,
-                credential: &str,
-            ) -> impl Future<Output = Result<Revocation>> + Send {
-                (**self).revoke(credential)
-            }
-
-            fn revoke_all(
-                &self,
-                subject: &str,
-            ) -> impl Future<Output = Result<Revocation>> + Send {
-                (**self).revoke_all(subject)
-            }
-
-            fn upkeep(&self) -> Upkeep {
-                (**self).upkeep()
-            }
-        }
-    )*};
+    every_authenticator_method! { [forward_to_pointee] A::Data }
 }
 
-forward_to_pointee!(Arc, Box);
+impl<A: Authenticator + ?Sized> Authenticator for Box<A> {
+    type Data = A::Data;
+
+    every_authenticator_method! { [forward_to_pointee] A::Data }
+}

@@ -44,7 +44,6 @@ pub(crate) mod listing;
 pub(crate) mod proof;
 pub(crate) mod record;
 pub(crate) mod session_store;
-pub(crate) mod touch;
 
 pub use crate::backend::cached::{CachedBuilder, CachedStore};
 pub use crate::backend::durability::{Durability, Survives};

@@ -20,8 +20,8 @@ use statewise::session::{
 use statewise::store::MemoryStore;
 use statewise::store::contract::Stamp;
 use statewise::store::contract::{
-    Change, Created, DynSessionStore, Handle, Listing, Load, Page, Proof, Record, Rotated,
-    Rotation, Scope, SessionStore, Swept, Touch, Updated,
+    Changed, Created, DynSessionStore, Handle, Listing, Load, Page, Proof, Record, Rotated,
+    Rotation, Scope, SessionStore, Swept, Update, Updated,
 };
 use statewise::testkit::{FaultyStore, ManualClock, MemoryFixture};
 use statewise::token::{
@@ -60,7 +60,8 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<Theft>();
     crosses_threads::<Upkeep>();
 
-    crosses_threads::<Change>();
+    crosses_threads::<Update>();
+    crosses_threads::<Changed>();
     crosses_threads::<Created>();
     crosses_threads::<Cursor>();
     crosses_threads::<dyn DynSessionStore>();
@@ -85,7 +86,6 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<SessionRef>();
     crosses_threads::<Sessions>();
     crosses_threads::<Swept>();
-    crosses_threads::<Touch>();
     crosses_threads::<Updated>();
     crosses_threads::<MemoryStore>();
 

@@ -38,7 +38,7 @@ struct Shared {
 
 impl SessionStore for Shared {
     forward_session_store! {
-        inner: create, rotate, update, confirm, remove, remove_subject, list, sweep, begin,
+        inner: create, change, rotate, update, confirm, remove, remove_subject, list, sweep, begin,
             staleness, upkeep
     }
 

@@ -482,8 +482,8 @@ impl Authenticator for Silent {
         self.0.verify_with(presented).await
     }
 
-    async fn refresh(&self, credential: &str) -> Result<Issued<String>> {
-        self.0.refresh(credential).await
+    async fn refresh_with(&self, presented: statewise::Presented<'_>) -> Result<Issued<String>> {
+        self.0.refresh_with(presented).await
     }
 
     async fn revoke(&self, credential: &str) -> Result<Revocation> {

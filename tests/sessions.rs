@@ -14,15 +14,13 @@ use statewise::session::{
     Limit, Removed, Replaced, Replacement, SessionAuthenticator, SessionBuilder,
 };
 use statewise::store::MemoryStore;
-use statewise::store::contract::Stamp;
 use statewise::store::contract::{
-    Change, Created, Handle, Listing, Load, Page, Record, Rotated, Rotation, Scope, SessionStore,
-    Swept, Updated,
+    ChangeFn, Changed, Created, Handle, Listing, Load, Page, Record, Scope, SessionStore, Swept,
 };
 use statewise::testkit::{ManualClock, Random, block_on, interleave};
 use statewise::{
     Authenticator, DynAuthenticator, Error, Identity, Issued, Login, Outcome, Refusal, Rejection,
-    Result, Revocation, Upkeep,
+    Result, Revocation,
 };
 
 const IDLE: u64 = 1_800;
@@ -669,14 +667,8 @@ impl SessionStore for Nowhere {
     async fn load(&self, _: Handle, _: Load, _: Timestamp) -> Result<Option<Record>> {
         Ok(None)
     }
-    async fn rotate(&self, _: Handle, _: &Rotation, _: Timestamp) -> Result<Rotated> {
-        Ok(Rotated::Absent)
-    }
-    async fn update(&self, _: Handle, _: u64, _: &Change, _: Timestamp) -> Result<Updated> {
-        Ok(Updated::Absent)
-    }
-    async fn confirm(&self, _: Handle, _: u32, _: Timestamp) -> Result<()> {
-        Ok(())
+    async fn change(&self, _: Handle, _: Timestamp, _: ChangeFn<'_>) -> Result<Option<Changed>> {
+        Ok(None)
     }
     async fn touch(&self, _: &[(Handle, Timestamp)], _: Timestamp) -> Result<()> {
         Ok(())
@@ -692,17 +684,6 @@ impl SessionStore for Nowhere {
     }
     async fn sweep(&self, _: usize, _: Timestamp) -> Result<Swept> {
         Ok(Swept::default())
-    }
-    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
-        Ok(None)
-    }
-
-    fn staleness(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn upkeep(&self) -> Upkeep {
-        Upkeep::none()
     }
 }
 

@@ -194,7 +194,7 @@ fn old_records_are_read_and_foreign_ones_refused() {
     assert_eq!(record.created_at(), Timestamp::from_unix(1_700_000_000));
     assert_eq!(record.deadline(), Timestamp::from_unix(1_700_043_200));
     assert_eq!(record.last_seen(), Timestamp::from_unix(1_700_000_060));
-    assert_eq!(record.idle(), 1800);
+    assert_eq!(record.idle(), Duration::from_secs(1800));
     assert_eq!(record.stamp(), None);
     assert_eq!(record.encode(), old);
 

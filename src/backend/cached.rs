@@ -20,8 +20,8 @@ use crate::login::stamp::Stamp;
 use crate::revocation::log::{Fact, SubjectKey};
 use crate::revocation::{LoginStatus, RevocationView};
 use crate::store::contract::{
-    Change, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation, Scope,
-    SessionStore, Swept, Updated,
+    ChangeFn, Changed, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation,
+    Scope, SessionStore, Swept, Update, Updated,
 };
 use crate::store::ended::clear_ended;
 use crate::upkeep::Upkeep;
@@ -96,7 +96,7 @@ impl<S: SessionStore> CachedStore<S> {
 
     /// What the copies say about a row; `None` if the store is to be asked.
     #[inline]
-    fn hit(&self, handle: Handle, load: Load, now: Timestamp) -> Option<Option<Record>> {
+    fn hit(&self, handle: Handle, now: Timestamp) -> Option<Option<Record>> {
         let copy = self.copies.get(handle, now)?;
         let Some(row) = copy.row else {
             return self.view.is_fresh(now).then_some(None);
@@ -115,9 +115,8 @@ impl<S: SessionStore> CachedStore<S> {
             // The store decides: it has removed what has ended.
             _ => return None,
         }
-        let wants_touch = load.touch.is_some_and(|touch| row.wants_touch(touch, now));
         // What a copy knows of uses may be old: nobody is refused for that.
-        (row.is_alive(now) && !wants_touch).then_some(Some(row))
+        row.is_alive(now).then_some(Some(row))
     }
 
     /// Asks the store, when it is its turn, and keeps what it says.
@@ -131,6 +130,18 @@ impl<S: SessionStore> CachedStore<S> {
             Some(row) if self.has_ended(&row, now)? => Ok(None),
             row => Ok(row),
         }
+    }
+
+    /// Keeps a row that this node has changed, and tells all others; forgets one that it has not.
+    async fn keep_change(&self, asking: Ask<'_>, handle: Handle, row: Option<&Record>) {
+        let Some(row) = row else {
+            return self.copies.forget(handle);
+        };
+        asking.keep(Some(row.clone()));
+        let version = row.version();
+        let fact = Fact::Changed { handle, version };
+        // The change is made: where it is not told, copies show it when they have aged.
+        let _ = self.publish(&[fact], Revocation::Immediate).await;
     }
 
     /// The store is about to be asked.
@@ -215,19 +226,14 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
             return self.ask(handle, load, now).await;
         }
         loop {
-            if let Some(row) = self.hit(handle, load, now) {
+            if let Some(row) = self.hit(handle, now) {
                 return Ok(row);
             }
             let leader = match self.flights.join(handle) {
                 Role::Leader(leader) => leader,
                 Role::Follower(call) => match call.outcome().await {
                     CallOutcome::Succeeded => {
-                        // Who has asked notes the use.
-                        let load = Load {
-                            touch: None,
-                            ..load
-                        };
-                        return match self.hit(handle, load, now) {
+                        return match self.hit(handle, now) {
                             Some(row) => Ok(row),
                             // Nothing that a copy could decide.
                             None => self.ask(handle, load, now).await,
@@ -267,25 +273,34 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         Ok(rotated)
     }
 
+    async fn change(
+        &self,
+        handle: Handle,
+        now: Timestamp,
+        change: ChangeFn<'_>,
+    ) -> Result<Option<Changed>> {
+        let asking = self.asking(handle, now);
+        let changed = self.inner.change(handle, now, change).await?;
+        let done = changed.as_ref().filter(|changed| changed.changed);
+        self.keep_change(asking, handle, done.map(|changed| &changed.record))
+            .await;
+        Ok(changed)
+    }
+
     async fn update(
         &self,
         handle: Handle,
         expected: u64,
-        change: &Change,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated> {
         let asking = self.asking(handle, now);
-        let updated = self.inner.update(handle, expected, change, now).await?;
-        match &updated {
-            Updated::Done(row) => {
-                asking.keep(Some(row.clone()));
-                let version = row.version();
-                let fact = Fact::Changed { handle, version };
-                // The change is made: where it is not told, copies show it when they have aged.
-                let _ = self.publish(&[fact], Revocation::Immediate).await;
-            }
-            Updated::Conflict | Updated::Absent => self.copies.forget(handle),
-        }
+        let updated = self.inner.update(handle, expected, update, now).await?;
+        let done = match &updated {
+            Updated::Done(row) => Some(row),
+            Updated::Conflict | Updated::Absent => None,
+        };
+        self.keep_change(asking, handle, done).await;
         Ok(updated)
     }
 

@@ -95,8 +95,8 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         answer
     }
 
-    async fn refresh(&self, credential: &str) -> Result<Issued<A::Data>> {
-        let answer = self.inner.refresh(credential).await;
+    async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<A::Data>> {
+        let answer = self.inner.refresh_with(presented).await;
         self.tell(Act::Refresh, &answer, issued);
         answer
     }

@@ -29,7 +29,7 @@ use crate::session::listed::{Session, SessionRef, Sessions};
 use crate::session::policy::Policy;
 use crate::session::replays::Replays;
 use crate::store::answer::{Created, Removed, Rotated, Updated};
-use crate::store::ask::{Change, Load, Rotation, Scope};
+use crate::store::ask::{Load, Rotation, Scope, Update};
 use crate::store::listing::{Cursor, Page};
 use crate::store::record::{History, Record};
 use crate::store::session_store::SessionStore;
@@ -192,7 +192,11 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
             return Ok(None);
         };
         Self::same(&row, handle)?;
-        Ok(self.in_force(&mut row, now).then_some(row))
+        if self.in_force(&mut row, now) {
+            return Ok(Some(row));
+        }
+        self.remove(handle, row.subject(), now).await?;
+        Ok(None)
     }
 
     /// The row of a credential that is to end, whatever the policy of this node says of its age:
@@ -278,10 +282,11 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     ) -> Result<(Record, Verdict)> {
         let mut row = row.ok_or(Rejection::Unknown)?;
         Self::same(&row, credential.handle())?;
-        if !self.in_force(&mut row, now) {
-            return Err(Rejection::Unknown.into());
-        }
-        let verdict = judge(&row, credential, self.policy.windows, now);
+        let verdict = if self.in_force(&mut row, now) {
+            judge(&row, credential, self.policy.windows, now)
+        } else {
+            Verdict::Expired
+        };
         Ok((row, verdict))
     }
 
@@ -309,22 +314,23 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
         match verdict {
             Verdict::Current | Verdict::Overlap | Verdict::Grace => true,
             Verdict::Orphaned => !self.policy.reject_orphaned,
-            Verdict::Reused | Verdict::Ahead | Verdict::Unknown => false,
+            Verdict::Reused | Verdict::Ahead | Verdict::Unknown | Verdict::Expired => false,
         }
     }
 
-    /// Why a credential so judged is refused. Ends the login whose credential was stolen.
+    /// Why a credential so judged is refused. Removes the row of a login whose credential was
+    /// stolen, and of one that the policy of this node has found expired: neither comes back, also
+    /// if the clock is set back or the policy is loosened.
     async fn refuse(&self, row: &Record, verdict: Verdict, now: Timestamp) -> Error {
-        match verdict {
-            Verdict::Ahead => Rejection::Ahead.into(),
-            Verdict::Orphaned | Verdict::Reused => {
-                let removal = self.store.remove(row.handle(), row.subject(), now);
-                match removal.await {
-                    Ok(_) => Error::theft_of(row.subject(), row.public_id()),
-                    Err(error) => error,
-                }
-            }
-            _ => Rejection::Unknown.into(),
+        let refused = match verdict {
+            Verdict::Ahead => return Rejection::Ahead.into(),
+            Verdict::Orphaned | Verdict::Reused => Error::theft_of(row.subject(), row.public_id()),
+            Verdict::Expired => Rejection::Unknown.into(),
+            _ => return Rejection::Unknown.into(),
+        };
+        match self.store.remove(row.handle(), row.subject(), now).await {
+            Ok(_) => refused,
+            Err(error) => error,
         }
     }
 
@@ -368,13 +374,13 @@ where
             Some(data) => Some(self.stored(data)?),
             None => None,
         };
-        let change = Change {
+        let update = Update {
             roles: replacement.roles,
             data,
             stamp: None,
         };
         let now = self.now()?;
-        let updated = self.store.update(seen.handle, seen.version, &change, now);
+        let updated = self.store.update(seen.handle, seen.version, &update, now);
         Ok(match updated.await? {
             Updated::Done(row) => Replaced::Done(Session::new(row)),
             Updated::Conflict => Replaced::Conflict,
@@ -519,8 +525,8 @@ where
             presented: proof,
             next: next.proof(),
             seed,
-            overlap: self.policy.windows.overlap,
-            idle: self.policy.lifetime.idle(),
+            overlap: Duration::from_secs(self.policy.windows.overlap),
+            idle: Duration::from_secs(self.policy.lifetime.idle()),
         };
         let rotated = self
             .store
@@ -533,7 +539,7 @@ where
         };
         Self::same(&row, presented.handle())?;
         if !self.in_force(&mut row, now) {
-            return Err(Rejection::Unknown.into());
+            return Err(self.refuse(&row, Verdict::Expired, now).await);
         }
         let (credential, outcome) = if advanced {
             (next, Outcome::Rotated)
@@ -633,7 +639,7 @@ where
             .parse(presented.credential())
             .ok_or(Rejection::Malformed)?;
         let load = Load {
-            touch: Some(self.policy.lifetime.touch()),
+            touch: Some(self.policy.lifetime.touch_interval()),
             authoritative: presented.is_authoritative(),
         };
         let row = self.store.load(credential.handle(), load, now).await?;
@@ -653,7 +659,7 @@ where
         if !self.lets_pass(verdict) {
             return Err(self.refuse(&row, verdict, now).await);
         }
-        if row.wants_touch(self.policy.lifetime.touch(), now) {
+        if row.wants_touch(now) {
             // A use that could not be noted ends the session early, and is no reason to refuse it.
             if self.store.touch(&[(row.handle(), now)], now).await.is_ok() {
                 row.touch(now);
@@ -668,9 +674,11 @@ where
         Self::read(&row, self.refresh_due(&row, verdict, now))
     }
 
-    async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
+    async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<D>> {
         let now = self.now()?;
-        let presented = self.parse(credential).ok_or(Rejection::Malformed)?;
+        let presented = self
+            .parse(presented.credential())
+            .ok_or(Rejection::Malformed)?;
         let exchange = self.exchange(presented, now).await?;
         let identity = Self::read(&exchange.row, false)?;
         Ok(Issued::new(exchange.credential, identity, exchange.outcome))

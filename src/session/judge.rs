@@ -32,6 +32,9 @@ pub(crate) enum Verdict {
     Ahead,
     /// Not a credential of this login.
     Unknown,
+    /// The login has expired by the policy of this node. The store still has its row, which was
+    /// made under a looser policy.
+    Expired,
 }
 
 /// Judges a credential by the row that its handle names. Pure: the same for every backend.
@@ -69,6 +72,8 @@ pub(crate) fn judge(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::entropy::SystemEntropy;
     use crate::login::fields::FieldsBuilder;
@@ -116,8 +121,8 @@ mod tests {
                 presented: credential.proof(),
                 next: next.proof(),
                 seed,
-                overlap: WINDOWS.overlap,
-                idle: 50_000,
+                overlap: Duration::from_secs(WINDOWS.overlap),
+                idle: Duration::from_secs(50_000),
             },
             now
         ));

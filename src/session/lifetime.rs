@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
 use crate::error::{Error, Result};
-use crate::store::touch::Touch;
+use crate::store::record::touch_interval;
 
 /// The idle and the absolute lifetime of a login, in seconds (OWASP ASVS 7.3.1, 7.3.2).
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,8 @@ impl Lifetime {
         authenticated_at.saturating_add(self.absolute)
     }
 
-    pub(crate) fn touch(self) -> Touch {
-        Touch::new(self.idle)
+    /// How long after a noted use another one need not be noted.
+    pub(crate) fn touch_interval(self) -> Duration {
+        touch_interval(self.idle)
     }
 }

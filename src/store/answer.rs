@@ -21,6 +21,24 @@ pub enum Created {
     Full,
 }
 
+/// A live row as it is after a [`change`](crate::store::contract::SessionStore::change).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Changed {
+    /// What the function answered: whether it changed the row.
+    pub changed: bool,
+    /// The row, changed or not.
+    pub record: Record,
+}
+
+impl Changed {
+    /// A row, and whether it was changed.
+    #[must_use]
+    pub const fn new(changed: bool, record: Record) -> Self {
+        Self { changed, record }
+    }
+}
+
 /// What became of a rotation.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -34,12 +52,18 @@ pub enum Rotated {
     Absent,
 }
 
-impl Rotated {
-    /// Of a row as it is after [`Record::rotate`], with what that answered; `None` without one.
-    pub(crate) fn of(row: Option<(bool, Record)>) -> Self {
-        match row {
-            Some((true, row)) => Self::Advanced(row),
-            Some((false, row)) => Self::Unchanged(row),
+impl From<Option<Changed>> for Rotated {
+    /// Reads the answer of a change by [`Record::rotate`].
+    fn from(changed: Option<Changed>) -> Self {
+        match changed {
+            Some(Changed {
+                changed: true,
+                record,
+            }) => Self::Advanced(record),
+            Some(Changed {
+                changed: false,
+                record,
+            }) => Self::Unchanged(record),
             None => Self::Absent,
         }
     }
@@ -57,12 +81,15 @@ pub enum Updated {
     Absent,
 }
 
-impl Updated {
-    /// Of a row as it is after [`Record::update`], with what that answered; `None` without one.
-    pub(crate) fn of(row: Option<(bool, Record)>) -> Self {
-        match row {
-            Some((true, row)) => Self::Done(row),
-            Some((false, _)) => Self::Conflict,
+impl From<Option<Changed>> for Updated {
+    /// Reads the answer of a change by [`Record::update`].
+    fn from(changed: Option<Changed>) -> Self {
+        match changed {
+            Some(Changed {
+                changed: true,
+                record,
+            }) => Self::Done(record),
+            Some(Changed { changed: false, .. }) => Self::Conflict,
             None => Self::Absent,
         }
     }

@@ -1,11 +1,11 @@
 //! What a store is asked for.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 use crate::store::proof::Proof;
-use crate::store::touch::Touch;
 
 /// How many sessions a subject may have at once (OWASP ASVS 7.1.2). At least one: an
 /// authenticator that allows none is not built.
@@ -25,8 +25,9 @@ pub enum Limit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Load {
-    /// Note the use.
-    pub touch: Option<Touch>,
+    /// Notes this use in the same round trip, unless a use was noted less than this long ago. A
+    /// store that cannot do both in one trip leaves it out.
+    pub touch: Option<Duration>,
     /// Ask the authority itself, and skip what is cached.
     pub authoritative: bool,
 }
@@ -41,10 +42,10 @@ impl Load {
         }
     }
 
-    /// Notes the use.
+    /// Notes this use in the same round trip, unless a use was noted less than `interval` ago.
     #[must_use]
-    pub const fn touch(mut self, touch: Touch) -> Self {
-        self.touch = Some(touch);
+    pub const fn touch(mut self, interval: Duration) -> Self {
+        self.touch = Some(interval);
         self
     }
 
@@ -68,16 +69,17 @@ pub struct Rotation {
     pub next: Proof,
     /// From which, with the presented credential, anyone who holds it derives the successor.
     pub seed: [u8; 16],
-    /// Seconds after a rotation in which the row does not advance again.
-    pub overlap: u64,
-    /// The idle time of now, in seconds.
-    pub idle: u64,
+    /// How long after a rotation the row is not rotated again. In whole seconds.
+    pub overlap: Duration,
+    /// The idle timeout of the strategy, in whole seconds: the row gets it with the rotation, and
+    /// a row that was not used for this long is not rotated.
+    pub idle: Duration,
 }
 
 /// What to replace in a login. What is `None` stays.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Change {
+pub struct Update {
     /// The roles.
     pub roles: Option<Vec<String>>,
     /// The application's data, in the form that the strategy gave it; `Some(None)` takes it away.
@@ -86,9 +88,9 @@ pub struct Change {
     pub stamp: Option<Stamp>,
 }
 
-impl fmt::Debug for Change {
+impl fmt::Debug for Update {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Change")
+        f.debug_struct("Update")
             .field("roles", &self.roles)
             .field("stamp", &self.stamp)
             .finish_non_exhaustive()

@@ -1,376 +1,141 @@
-//! The type-erased twin of the store contract.
+//! The type-erased twin of the store contract, and what forwards each method to another store.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::base::boxed::BoxFuture;
-use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::login::handle::Handle;
-use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
-use crate::store::listing::{Listing, Page};
-use crate::store::record::Record;
+use crate::base::erased::{declare_erased, erase, forward_to_pointee, restore};
 use crate::store::session_store::SessionStore;
-use crate::upkeep::Upkeep;
+
+/// The signatures of [`SessionStore`], for everything that forwards them: passes the one of a method
+/// on to the macro `emit`, behind `context`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __session_store_method {
+    ([$($emit:tt)+] $context:tt create) => { $($emit)+! { $context
+        async create create_dyn (
+            record: [&$crate::store::contract::Record],
+            limit: [$crate::store::contract::Limit],
+            now: [$crate::clock::Timestamp]
+        ) -> [$crate::store::contract::Created]
+    } };
+    ([$($emit:tt)+] $context:tt load) => { $($emit)+! { $context
+        async load load_dyn (
+            handle: [$crate::store::contract::Handle],
+            load: [$crate::store::contract::Load],
+            now: [$crate::clock::Timestamp]
+        ) -> [::std::option::Option<$crate::store::contract::Record>]
+    } };
+    ([$($emit:tt)+] $context:tt change) => { $($emit)+! { $context
+        async change change_dyn (
+            handle: [$crate::store::contract::Handle],
+            now: [$crate::clock::Timestamp],
+            change: [$crate::store::contract::ChangeFn<'_>]
+        ) -> [::std::option::Option<$crate::store::contract::Changed>]
+    } };
+    ([$($emit:tt)+] $context:tt rotate) => { $($emit)+! { $context
+        async rotate rotate_dyn (
+            handle: [$crate::store::contract::Handle],
+            rotation: [&$crate::store::contract::Rotation],
+            now: [$crate::clock::Timestamp]
+        ) -> [$crate::store::contract::Rotated]
+    } };
+    ([$($emit:tt)+] $context:tt update) => { $($emit)+! { $context
+        async update update_dyn (
+            handle: [$crate::store::contract::Handle],
+            expected: [u64],
+            update: [&$crate::store::contract::Update],
+            now: [$crate::clock::Timestamp]
+        ) -> [$crate::store::contract::Updated]
+    } };
+    ([$($emit:tt)+] $context:tt confirm) => { $($emit)+! { $context
+        async confirm confirm_dyn (
+            handle: [$crate::store::contract::Handle],
+            generation: [u32],
+            now: [$crate::clock::Timestamp]
+        ) -> [()]
+    } };
+    ([$($emit:tt)+] $context:tt touch) => { $($emit)+! { $context
+        async touch touch_dyn (
+            uses: [&[($crate::store::contract::Handle, $crate::clock::Timestamp)]],
+            now: [$crate::clock::Timestamp]
+        ) -> [()]
+    } };
+    ([$($emit:tt)+] $context:tt remove) => { $($emit)+! { $context
+        async remove remove_dyn (
+            handle: [$crate::store::contract::Handle],
+            subject: [&str],
+            now: [$crate::clock::Timestamp]
+        ) -> [$crate::store::contract::Removed]
+    } };
+    ([$($emit:tt)+] $context:tt remove_subject) => { $($emit)+! { $context
+        async remove_subject remove_subject_dyn (
+            subject: [&str],
+            scope: [$crate::store::contract::Scope],
+            now: [$crate::clock::Timestamp]
+        ) -> [$crate::store::contract::Removed]
+    } };
+    ([$($emit:tt)+] $context:tt list) => { $($emit)+! { $context
+        async list list_dyn (
+            subject: [&str],
+            page: [$crate::store::contract::Page],
+            now: [$crate::clock::Timestamp]
+        ) -> [$crate::store::contract::Listing]
+    } };
+    ([$($emit:tt)+] $context:tt sweep) => { $($emit)+! { $context
+        async sweep sweep_dyn (
+            limit: [usize],
+            now: [$crate::clock::Timestamp]
+        ) -> [$crate::store::contract::Swept]
+    } };
+    ([$($emit:tt)+] $context:tt begin) => { $($emit)+! { $context
+        async begin begin_dyn (
+            deadline: [$crate::clock::Timestamp],
+            now: [$crate::clock::Timestamp]
+        ) -> [::std::option::Option<$crate::store::contract::Stamp>]
+    } };
+    ([$($emit:tt)+] $context:tt staleness) => { $($emit)+! { $context
+        sync staleness staleness_dyn () -> [::std::time::Duration]
+    } };
+    ([$($emit:tt)+] $context:tt upkeep) => { $($emit)+! { $context
+        sync upkeep upkeep_dyn () -> [$crate::Upkeep]
+    } };
+}
+
+/// Passes every signature of [`SessionStore`] on to a macro.
+macro_rules! every_session_store_method {
+    ($emit:tt $context:tt) => {
+        $crate::store::erased::every_session_store_method! { $emit $context:
+            create load change rotate update confirm touch
+            remove remove_subject list sweep begin staleness upkeep
+        }
+    };
+    ($emit:tt $context:tt: $($method:ident)+) => {
+        $($crate::__session_store_method! { $emit $context $method })+
+    };
+}
+
+pub(crate) use every_session_store_method;
 
 /// The type-erased form of [`SessionStore`]: implement that one.
 ///
 /// `Arc<dyn DynSessionStore>` is a `SessionStore` itself, so that a configuration file can pick
 /// the store at start.
 pub trait DynSessionStore: fmt::Debug + Send + Sync + 'static {
-    /// See [`SessionStore::create`].
-    fn create_dyn<'a>(
-        &'a self,
-        record: &'a Record,
-        limit: Limit,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Created>>;
-    /// See [`SessionStore::load`].
-    fn load_dyn(
-        &self,
-        handle: Handle,
-        load: Load,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Option<Record>>>;
-    /// See [`SessionStore::rotate`].
-    fn rotate_dyn<'a>(
-        &'a self,
-        handle: Handle,
-        rotation: &'a Rotation,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Rotated>>;
-    /// See [`SessionStore::update`].
-    fn update_dyn<'a>(
-        &'a self,
-        handle: Handle,
-        expected: u64,
-        change: &'a Change,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Updated>>;
-    /// See [`SessionStore::confirm`].
-    fn confirm_dyn(
-        &self,
-        handle: Handle,
-        generation: u32,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<()>>;
-    /// See [`SessionStore::touch`].
-    fn touch_dyn<'a>(
-        &'a self,
-        uses: &'a [(Handle, Timestamp)],
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<()>>;
-    /// See [`SessionStore::remove`].
-    fn remove_dyn<'a>(
-        &'a self,
-        handle: Handle,
-        subject: &'a str,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Removed>>;
-    /// See [`SessionStore::remove_subject`].
-    fn remove_subject_dyn<'a>(
-        &'a self,
-        subject: &'a str,
-        scope: Scope,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Removed>>;
-    /// See [`SessionStore::list`].
-    fn list_dyn<'a>(
-        &'a self,
-        subject: &'a str,
-        page: Page,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Listing>>;
-    /// See [`SessionStore::sweep`].
-    fn sweep_dyn(&self, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Swept>>;
-    /// See [`SessionStore::begin`].
-    fn begin_dyn(
-        &self,
-        deadline: Timestamp,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Option<Stamp>>>;
-    /// See [`SessionStore::staleness`].
-    fn staleness_dyn(&self) -> Duration;
-    /// See [`SessionStore::upkeep`].
-    fn upkeep_dyn(&self) -> Upkeep;
+    every_session_store_method! { [declare_erased] (SessionStore) }
 }
 
 impl<S: SessionStore> DynSessionStore for S {
-    fn create_dyn<'a>(
-        &'a self,
-        record: &'a Record,
-        limit: Limit,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Created>> {
-        Box::pin(self.create(record, limit, now))
-    }
-
-    fn load_dyn(
-        &self,
-        handle: Handle,
-        load: Load,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Option<Record>>> {
-        Box::pin(self.load(handle, load, now))
-    }
-
-    fn rotate_dyn<'a>(
-        &'a self,
-        handle: Handle,
-        rotation: &'a Rotation,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Rotated>> {
-        Box::pin(self.rotate(handle, rotation, now))
-    }
-
-    fn update_dyn<'a>(
-        &'a self,
-        handle: Handle,
-        expected: u64,
-        change: &'a Change,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Updated>> {
-        Box::pin(self.update(handle, expected, change, now))
-    }
-
-    fn confirm_dyn(
-        &self,
-        handle: Handle,
-        generation: u32,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.confirm(handle, generation, now))
-    }
-
-    fn touch_dyn<'a>(
-        &'a self,
-        uses: &'a [(Handle, Timestamp)],
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.touch(uses, now))
-    }
-
-    fn remove_dyn<'a>(
-        &'a self,
-        handle: Handle,
-        subject: &'a str,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Removed>> {
-        Box::pin(self.remove(handle, subject, now))
-    }
-
-    fn remove_subject_dyn<'a>(
-        &'a self,
-        subject: &'a str,
-        scope: Scope,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Removed>> {
-        Box::pin(self.remove_subject(subject, scope, now))
-    }
-
-    fn list_dyn<'a>(
-        &'a self,
-        subject: &'a str,
-        page: Page,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Listing>> {
-        Box::pin(self.list(subject, page, now))
-    }
-
-    fn sweep_dyn(&self, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Swept>> {
-        Box::pin(self.sweep(limit, now))
-    }
-
-    fn begin_dyn(
-        &self,
-        deadline: Timestamp,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Option<Stamp>>> {
-        Box::pin(self.begin(deadline, now))
-    }
-
-    fn staleness_dyn(&self) -> Duration {
-        self.staleness()
-    }
-
-    fn upkeep_dyn(&self) -> Upkeep {
-        self.upkeep()
-    }
+    every_session_store_method! { [erase] (SessionStore) }
 }
 
 impl SessionStore for dyn DynSessionStore {
-    async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
-        self.create_dyn(record, limit, now).await
-    }
-
-    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
-        self.load_dyn(handle, load, now).await
-    }
-
-    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
-        self.rotate_dyn(handle, rotation, now).await
-    }
-
-    async fn update(
-        &self,
-        handle: Handle,
-        expected: u64,
-        change: &Change,
-        now: Timestamp,
-    ) -> Result<Updated> {
-        self.update_dyn(handle, expected, change, now).await
-    }
-
-    async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
-        self.confirm_dyn(handle, generation, now).await
-    }
-
-    async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
-        self.touch_dyn(uses, now).await
-    }
-
-    async fn remove(&self, handle: Handle, subject: &str, now: Timestamp) -> Result<Removed> {
-        self.remove_dyn(handle, subject, now).await
-    }
-
-    async fn remove_subject(&self, subject: &str, scope: Scope, now: Timestamp) -> Result<Removed> {
-        self.remove_subject_dyn(subject, scope, now).await
-    }
-
-    async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
-        self.list_dyn(subject, page, now).await
-    }
-
-    async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
-        self.sweep_dyn(limit, now).await
-    }
-
-    async fn begin(&self, deadline: Timestamp, now: Timestamp) -> Result<Option<Stamp>> {
-        self.begin_dyn(deadline, now).await
-    }
-
-    fn staleness(&self) -> Duration {
-        self.staleness_dyn()
-    }
-
-    fn upkeep(&self) -> Upkeep {
-        self.upkeep_dyn()
-    }
+    every_session_store_method! { [restore] (SessionStore) }
 }
 
-macro_rules! forward_to_pointee {
-    ($($pointer:ident),*) => {$(
-        impl<S: SessionStore + ?Sized> SessionStore for $pointer<S> {
-            fn create(
-                &self,
-                record: &Record,
-                limit: Limit,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Created>> + Send {
-                (**self).create(record, limit, now)
-            }
-
-            fn load(
-                &self,
-                handle: Handle,
-                load: Load,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Option<Record>>> + Send {
-                (**self).load(handle, load, now)
-            }
-
-            fn rotate(
-                &self,
-                handle: Handle,
-                rotation: &Rotation,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Rotated>> + Send {
-                (**self).rotate(handle, rotation, now)
-            }
-
-            fn update(
-                &self,
-                handle: Handle,
-                expected: u64,
-                change: &Change,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Updated>> + Send {
-                (**self).update(handle, expected, change, now)
-            }
-
-            fn confirm(
-                &self,
-                handle: Handle,
-                generation: u32,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<()>> + Send {
-                (**self).confirm(handle, generation, now)
-            }
-
-            fn touch(
-                &self,
-                uses: &[(Handle, Timestamp)],
-                now: Timestamp,
-            ) -> impl Future<Output = Result<()>> + Send {
-                (**self).touch(uses, now)
-            }
-
-            fn remove(
-                &self,
-                handle: Handle,
-                subject: &str,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Removed>> + Send {
-                (**self).remove(handle, subject, now)
-            }
-
-            fn remove_subject(
-                &self,
-                subject: &str,
-                scope: Scope,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Removed>> + Send {
-                (**self).remove_subject(subject, scope, now)
-            }
-
-            fn list(
-                &self,
-                subject: &str,
-                page: Page,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Listing>> + Send {
-                (**self).list(subject, page, now)
-            }
-
-            fn sweep(
-                &self,
-                limit: usize,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Swept>> + Send {
-                (**self).sweep(limit, now)
-            }
-
-            fn begin(
-                &self,
-                deadline: Timestamp,
-                now: Timestamp,
-            ) -> impl Future<Output = Result<Option<Stamp>>> + Send {
-                (**self).begin(deadline, now)
-            }
-
-            fn staleness(&self) -> Duration {
-                (**self).staleness()
-            }
-
-            fn upkeep(&self) -> Upkeep {
-                (**self).upkeep()
-            }
-        }
-    )*};
+impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
+    every_session_store_method! { [forward_to_pointee] (SessionStore) }
 }
 
-forward_to_pointee!(Arc, Box);
+impl<S: SessionStore + ?Sized> SessionStore for Box<S> {
+    every_session_store_method! { [forward_to_pointee] (SessionStore) }
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::public_id::PublicId;
 use crate::clock::{Timestamp, within};
@@ -9,14 +10,15 @@ use crate::error::{Error, Result};
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::store::ask::{Change, Rotation, Scope};
+use crate::store::ask::{Rotation, Scope, Update};
 use crate::store::proof::Proof;
-use crate::store::touch::Touch;
 
 /// The version of the envelope that this crate writes.
 pub(crate) const FORMAT: u8 = 1;
 /// Bytes of the envelope in front of the fields.
 const HEAD: usize = 160;
+/// Parts of the idle timeout: a use is noted at most once in each.
+const TOUCHES_PER_IDLE: u32 = 8;
 
 /// One login, as a store keeps it.
 ///
@@ -120,10 +122,10 @@ impl Record {
         self.last_seen
     }
 
-    /// Seconds without use after which the login is over.
+    /// The idle timeout: how long the login lives without a use. In whole seconds.
     #[must_use]
-    pub fn idle(&self) -> u64 {
-        self.idle
+    pub fn idle(&self) -> Duration {
+        Duration::from_secs(self.idle)
     }
 
     /// Its place in the revocation log, if there is one.
@@ -145,23 +147,10 @@ impl Record {
         now < self.expires_at()
     }
 
-    /// Whether it is still a login at `now`, by the idle time of the record or by the one that
-    /// `touch` brings, whichever is shorter: a policy that was tightened counts at once.
-    #[must_use]
-    pub fn is_alive_for(&self, touch: Option<Touch>, now: Timestamp) -> bool {
-        self.is_alive_if_seen(self.last_seen, touch, now)
-    }
-
-    /// The same if it was last used at `last_seen`, for a store that keeps that apart.
+    /// Whether it is alive if it was last used at `last_seen`, for a store that keeps that apart.
     #[inline]
-    pub(crate) fn is_alive_if_seen(
-        &self,
-        last_seen: Timestamp,
-        touch: Option<Touch>,
-        now: Timestamp,
-    ) -> bool {
-        let idle = touch.map_or(self.idle, |touch| self.idle.min(touch.idle()));
-        now < last_seen.saturating_add(idle) && now < self.deadline
+    pub(crate) fn is_alive_if_seen(&self, last_seen: Timestamp, now: Timestamp) -> bool {
+        now < last_seen.saturating_add(self.idle) && now < self.deadline
     }
 
     /// Notes a use at `seen_at`. Never shortens, never revives, never touches the version.
@@ -174,12 +163,18 @@ impl Record {
         notes
     }
 
-    /// Whether `touch` asks to note a use at `now`: once in an eighth of the shorter idle time,
-    /// that of the record or that of `touch`.
+    /// How long after a noted use another one need not be noted: an eighth of the idle timeout.
+    /// The login may expire this much early, and never late.
     #[must_use]
-    pub fn wants_touch(&self, touch: Touch, now: Timestamp) -> bool {
-        let shorter = Touch::new(touch.idle().min(self.idle));
-        now.saturating_since(self.last_seen) >= shorter.throttle()
+    pub fn touch_interval(&self) -> Duration {
+        touch_interval(self.idle)
+    }
+
+    /// Whether a use at `now` is to be noted: none was noted for the
+    /// [interval](Self::touch_interval).
+    #[must_use]
+    pub fn wants_touch(&self, now: Timestamp) -> bool {
+        is_due(self.last_seen, self.touch_interval(), now)
     }
 
     /// Sets when it was last used, for a store whose own server decides on the idle time and
@@ -191,11 +186,14 @@ impl Record {
     /// Moves on to the next credential, if the presented proof is the current one and its last
     /// rotation is out of the overlap. `false` if it stays as it is, as one that is over does.
     pub fn rotate(&mut self, rotation: &Rotation, now: Timestamp) -> bool {
-        if !self.is_alive_for(Some(Touch::new(rotation.idle)), now) {
+        let idle = rotation.idle.as_secs();
+        let is_idle = now >= self.last_seen.saturating_add(idle);
+        if is_idle || !self.is_alive(now) {
             return false;
         }
         let history = self.history();
-        let rests = self.generation > 0 && within(history.rotated_at, rotation.overlap, now);
+        let overlap = rotation.overlap.as_secs();
+        let rests = self.generation > 0 && within(history.rotated_at, overlap, now);
         let Some(next) = self.generation.checked_add(1) else {
             return false;
         };
@@ -212,7 +210,7 @@ impl Record {
         self.current = rotation.next;
         self.generation = next;
         self.last_seen = self.last_seen.max(now);
-        self.idle = rotation.idle;
+        self.idle = idle;
         self.confirmed = false;
         self.rotation_wanted = false;
         true
@@ -220,12 +218,12 @@ impl Record {
 
     /// Replaces roles, data or stamp, if `expected` is the version. `false` if it is not.
     /// Other roles make a rotation of the credential due (OWASP ASVS 7.2.4).
-    pub fn update(&mut self, expected: u64, change: &Change) -> bool {
+    pub fn update(&mut self, expected: u64, update: &Update) -> bool {
         if expected != self.version {
             return false;
         }
-        let roles = change.roles.as_ref();
-        let data = change.data.as_ref().map(Option::as_deref);
+        let roles = update.roles.as_ref();
+        let data = update.data.as_ref().map(Option::as_deref);
         if roles.is_some() || data.is_some() {
             let roles = roles.map(|roles| roles.iter().map(String::as_str));
             self.rotation_wanted |= roles
@@ -233,9 +231,9 @@ impl Record {
                 .is_some_and(|roles| !roles.eq(self.fields.roles()));
             self.fields = self.fields.with(roles, data);
         }
-        if change.stamp.is_some() {
+        if update.stamp.is_some() {
             let history = History {
-                stamp: change.stamp,
+                stamp: update.stamp,
                 ..self.history()
             };
             self.history = history.kept();
@@ -383,6 +381,17 @@ impl Record {
             fields: Fields::decode(head.0)?,
         })
     }
+}
+
+/// How long after a noted use another one need not be noted, for an idle timeout in seconds. Exact,
+/// so that of two idle timeouts the shorter one has the shorter interval.
+pub(crate) fn touch_interval(idle: u64) -> Duration {
+    Duration::from_secs(idle) / TOUCHES_PER_IDLE
+}
+
+/// Whether a use at `now` is to be noted, `interval` after the last one at the earliest.
+pub(crate) fn is_due(last_seen: Timestamp, interval: Duration, now: Timestamp) -> bool {
+    now.saturating_since(last_seen) >= interval.as_secs().max(1)
 }
 
 fn flag(byte: u8) -> Option<bool> {

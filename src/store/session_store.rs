@@ -8,11 +8,15 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
+use crate::store::answer::{Changed, Created, Removed, Rotated, Swept, Updated};
+use crate::store::ask::{Limit, Load, Rotation, Scope, Update};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::upkeep::Upkeep;
+
+/// The function of a [`change`](SessionStore::change). It changes a row and answers whether it did;
+/// a store may call it again, on the row as it is then.
+pub type ChangeFn<'f> = &'f (dyn Fn(&mut Record) -> bool + Sync + 'f);
 
 /// Keeps one [`Record`] per login.
 ///
@@ -79,18 +83,21 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Created>> + Send;
 
-    /// Finds a login and, in the same round trip, notes that it is used.
+    /// Finds a login.
     ///
     /// # Contract
     ///
-    /// With [`Load::touch`], a use is noted at most once per [`Touch::throttle`](crate::store::contract::Touch::throttle). A store that
-    /// cannot note it in the same trip leaves [`Record::last_seen`] as it was, and the caller
-    /// sends a [`touch`](Self::touch). Looking for a login creates nothing.
+    /// Looking for a login creates nothing. A store that notes [the use](Load::touch) in the same
+    /// round trip answers with [`Record::last_seen`] as it was *before* this use, so that the
+    /// strategy can judge it by its own idle timeout. The caller then sends a
+    /// [`touch`](Self::touch), which such a store may answer without doing anything. A store that
+    /// cannot do both in one trip ignores [`Load::touch`].
     ///
     /// # Returns
     ///
-    /// The row as it is after the touch; `None` if there is none or it is over, in which case it
-    /// is also removed.
+    /// The row; `None` if there is none or it has expired, in which case it is also removed. The
+    /// store judges the row alone. The strategy judges by its policy, and removes a row that has
+    /// expired by that.
     ///
     /// # Concurrency
     ///
@@ -102,9 +109,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Security
     ///
-    /// The handle is the caller's; the row returned must be of that handle. A store that notes
-    /// the use in the same trip does so before the credential is proven: who knows a handle can
-    /// then keep that session from going idle, though not beyond its deadline. Leaving it to
+    /// The handle is the caller's; the row returned must be of that handle. A store that notes the
+    /// use in the same trip does so before the credential is proven: an attacker who knows a handle
+    /// can then keep that session from going idle, though not beyond its deadline. Leaving it to
     /// [`touch`](Self::touch) avoids that.
     ///
     /// # Errors
@@ -115,19 +122,60 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: leaves the use to [`touch`](Self::touch), so that it is noted only of a proven
     ///   credential.
-    /// - MySQL, SQLite: one statement that reads; leaves the use to [`touch`](Self::touch). A login
-    ///   that is over where nothing can be written is *unavailable*.
-    /// - Postgres: one statement, and the use as in memory; a second one removes what is over.
-    /// - redb: likewise. Reads on the calling thread; one that is over waits for the commit that
+    /// - MySQL, SQLite: one statement that reads; leaves the use to [`touch`](Self::touch). An
+    ///   expired login where nothing can be written is *unavailable*.
+    /// - Postgres: one statement, and the use as in memory; a second one removes an expired row.
+    /// - redb: as Postgres. Reads on the calling thread; an expired row waits for the commit that
     ///   removes it.
-    /// - redis: notes it in the one command, before the credential is proven, and counts at most
-    ///   once per throttle and process.
+    /// - redis: notes the use in the one command, before the credential is proven, if this process
+    ///   knows the idle timeout of the row from an earlier call.
     fn load(
         &self,
         handle: Handle,
         load: Load,
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Record>>> + Send;
+
+    /// Changes a live row by a function, as one atomic step. The one step on which
+    /// [`rotate`](Self::rotate), [`update`](Self::update) and [`confirm`](Self::confirm) are built.
+    ///
+    /// # Contract
+    ///
+    /// `change` is called with the row as it is, and the row is replaced by what `change` made of
+    /// it, unless another change came in between: then `change` is called again, with the row as
+    /// that left it. A use noted in between is no such change, and is kept. Where `change` answers
+    /// `false`, nothing is written. Never inserts.
+    ///
+    /// # Returns
+    ///
+    /// The row after the call, and whether it was changed; `None` if there is none or it has
+    /// expired, in which case it is also removed.
+    ///
+    /// # Concurrency
+    ///
+    /// Of any number of callers, each one's `change` sees what all that were done before it left.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be done or not, never in part.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load).
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: under the lock of one shard.
+    /// - MySQL, SQLite, Postgres: reads, and replaces the row if it is still the one that was read.
+    /// - redb: a lookup, and a transaction that replaces the row if it is still the one that was
+    ///   found. One that changes nothing needs no transaction.
+    /// - redis: a read, and a script that replaces the row if it is still the one that was read.
+    fn change(
+        &self,
+        handle: Handle,
+        now: Timestamp,
+        change: ChangeFn<'_>,
+    ) -> impl Future<Output = Result<Option<Changed>>> + Send;
 
     /// Replaces the credential of a login, if the presented one is current:
     /// [`Record::rotate`] as one step.
@@ -165,7 +213,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         handle: Handle,
         rotation: &Rotation,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Rotated>> + Send;
+    ) -> impl Future<Output = Result<Rotated>> + Send {
+        async move {
+            let rotate = |row: &mut Record| row.rotate(rotation, now);
+            Ok(self.change(handle, now, &rotate).await?.into())
+        }
+    }
 
     /// Replaces roles, data or stamp of a live login, if its version is `expected`:
     /// [`Record::update`] as one step.
@@ -198,9 +251,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         &self,
         handle: Handle,
         expected: u64,
-        change: &Change,
+        update: &Update,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Updated>> + Send;
+    ) -> impl Future<Output = Result<Updated>> + Send {
+        async move {
+            let apply = |row: &mut Record| row.update(expected, update);
+            Ok(self.change(handle, now, &apply).await?.into())
+        }
+    }
 
     /// Notes that the credential of `generation` has been used: [`Record::confirm`] as one step.
     ///
@@ -233,7 +291,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         handle: Handle,
         generation: u32,
         now: Timestamp,
-    ) -> impl Future<Output = Result<()>> + Send;
+    ) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            let confirm = |row: &mut Record| row.confirm(generation, now);
+            self.change(handle, now, &confirm).await.map(drop)
+        }
+    }
 
     /// Notes uses behind the read: [`Record::touch`] for each, in any order, not as one step.
     ///
@@ -441,11 +504,16 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         &self,
         deadline: Timestamp,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Option<Stamp>>> + Send;
+    ) -> impl Future<Output = Result<Option<Stamp>>> + Send {
+        let _ = (deadline, now);
+        std::future::ready(Ok(None))
+    }
 
     /// For how long, at most, somebody may still be served a login that this store no longer has,
     /// and of whose removal nobody was told. Zero where every read asks the store itself.
-    fn staleness(&self) -> Duration;
+    fn staleness(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// The background work that this store wants done: writing behind the read, following a log.
     /// [`sweep`](Self::sweep) is not part of it; the strategy calls that one.
@@ -453,5 +521,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Contract
     ///
     /// Without it everything stays correct.
-    fn upkeep(&self) -> Upkeep;
+    fn upkeep(&self) -> Upkeep {
+        Upkeep::none()
+    }
 }

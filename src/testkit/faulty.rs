@@ -3,13 +3,8 @@
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::login::handle::Handle;
-use crate::store::contract::{
-    Change, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation, Scope,
-    SessionStore, Swept, Updated,
-};
+use crate::store::contract::SessionStore;
 use crate::testkit::executor::yield_now;
 use crate::testkit::wrapping::wrap_every_method;
 
@@ -21,6 +16,8 @@ pub enum Method {
     Create,
     /// [`SessionStore::load`].
     Load,
+    /// [`SessionStore::change`].
+    Change,
     /// [`SessionStore::rotate`].
     Rotate,
     /// [`SessionStore::update`].

@@ -1,13 +1,14 @@
 //! What a store is, in the simplest form: a map, and one step after the other.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 use crate::store::contract::{
-    Change, Created, Limit, Load, Page, Record, Removed, Rotated, Rotation, Scope, SessionStore,
-    Touch, Updated,
+    Created, Limit, Load, Page, Record, Removed, Rotated, Rotation, Scope, SessionStore, Update,
+    Updated,
 };
 use crate::testkit::world::normal;
 
@@ -15,9 +16,9 @@ use crate::testkit::world::normal;
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Create(Record, Limit),
-    Load(Handle, Option<Touch>),
+    Load(Handle, Option<Duration>),
     Rotate(Handle, Rotation),
-    Update(Handle, u64, Change),
+    Update(Handle, u64, Update),
     Confirm(Handle, u32),
     Touch(Handle),
     Remove(Handle, String),
@@ -89,7 +90,7 @@ impl Model {
             Step::Create(row, limit) => self.create(row, *limit, now),
             Step::Load(handle, touch) => match self.live(*handle, now) {
                 Some(row) => {
-                    if touch.is_some_and(|touch| row.wants_touch(touch, now)) {
+                    if touch.is_some() && row.wants_touch(now) {
                         row.touch(now);
                     }
                     Answer::Row(normal(row))
@@ -215,7 +216,7 @@ async fn answer<S: SessionStore>(
                 return Ok(Answer::Absent);
             };
             // A store may leave it to the caller to note the use.
-            if touch.is_some_and(|touch| row.wants_touch(touch, now)) {
+            if touch.is_some() && row.wants_touch(now) {
                 store.touch(&[(*handle, now)], now).await?;
             }
             Answer::Row(normal(&row))

@@ -1,11 +1,13 @@
 //! Rows for tests of stores.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::entropy::{self, SystemEntropy};
 use crate::login::fields::FieldsBuilder;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::store::contract::{Change, Proof, Record, Rotation};
+use crate::store::contract::{Proof, Record, Rotation, Update};
 use crate::store::record::History;
 
 /// A row as the strategy would make it, to put into a store without the strategy.
@@ -140,17 +142,17 @@ impl Sample {
             presented: row.current,
             next: proof(),
             seed: *proof().as_bytes(),
-            overlap: 10,
-            idle: row.idle,
+            overlap: Duration::from_secs(10),
+            idle: row.idle(),
         }
     }
 
-    /// A change of the data, and of nothing else.
+    /// An update of the data, and of nothing else.
     #[must_use]
-    pub fn change(data: impl Into<Vec<u8>>) -> Change {
-        Change {
+    pub fn update(data: impl Into<Vec<u8>>) -> Update {
+        Update {
             data: Some(Some(data.into())),
-            ..Change::default()
+            ..Update::default()
         }
     }
 }

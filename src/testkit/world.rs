@@ -13,7 +13,7 @@ use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::issued::Issued;
 use crate::session::{SessionAuthenticator, SessionBuilder};
-use crate::store::contract::{Limit, Load, Page, Record, SessionStore, Touch, Updated};
+use crate::store::contract::{Limit, Load, Page, Record, SessionStore, Updated};
 use crate::testkit::clock::ManualClock;
 use crate::testkit::fixture::StoreFixture;
 
@@ -93,11 +93,11 @@ impl<'f, F: StoreFixture> World<'f, F> {
 
     /// Notes a use in whichever way the store offers.
     pub(crate) async fn use_now(&self, row: &Record) -> Option<Record> {
-        let (touch, now) = (Touch::new(row.idle()), self.now());
-        let load = Load::new().touch(touch);
+        let now = self.now();
+        let load = Load::new().touch(row.touch_interval());
         let found = self.store.load(row.handle(), load, now).await;
         let found = found.expect("the store answers a load")?;
-        if found.wants_touch(touch, now) {
+        if found.wants_touch(now) {
             let touched = self.store.touch(&[(row.handle(), now)], now).await;
             touched.expect("the store answers a touch");
         }
@@ -106,7 +106,7 @@ impl<'f, F: StoreFixture> World<'f, F> {
 
     /// Replaces the data of a row.
     pub(crate) async fn write(&self, row: &Record, expected: u64, data: &[u8]) -> Updated {
-        let change = crate::testkit::sample::Sample::change(data);
+        let change = crate::testkit::sample::Sample::update(data);
         let updated = self
             .store
             .update(row.handle(), expected, &change, self.now());

@@ -16,7 +16,8 @@
 ///
 /// impl<S: SessionStore> SessionStore for Forgetful<S> {
 ///     forward_session_store! {
-///         0: create, load, rotate, update, confirm, touch, remove_subject, list, sweep, begin, staleness, upkeep
+///         0: create, load, change, rotate, update, confirm, touch,
+///         remove_subject, list, sweep, begin, staleness, upkeep
 ///     }
 ///
 ///     async fn remove(
@@ -34,122 +35,18 @@ macro_rules! forward_session_store {
     ($field:tt: $($method:ident),* $(,)?) => {
         $($crate::forward_session_store!(@one $field $method);)*
     };
-    (@one $field:tt create) => {
-        async fn create(
-            &self,
-            record: &$crate::store::contract::Record,
-            limit: $crate::store::contract::Limit,
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::store::contract::Created> {
-            self.$field.create(record, limit, now).await
+    (@one $field:tt $method:ident) => {
+        $crate::__session_store_method! { [$crate::forward_session_store] ($field) $method }
+    };
+    (($field:tt) async $name:ident $erased:ident
+        ($($argument:ident: [$($type:tt)+]),*) -> [$answer:ty]) => {
+        async fn $name(&self, $($argument: $($type)+),*) -> $crate::Result<$answer> {
+            self.$field.$name($($argument),*).await
         }
     };
-    (@one $field:tt load) => {
-        async fn load(
-            &self,
-            handle: $crate::store::contract::Handle,
-            load: $crate::store::contract::Load,
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<::std::option::Option<$crate::store::contract::Record>> {
-            self.$field.load(handle, load, now).await
-        }
-    };
-    (@one $field:tt rotate) => {
-        async fn rotate(
-            &self,
-            handle: $crate::store::contract::Handle,
-            rotation: &$crate::store::contract::Rotation,
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::store::contract::Rotated> {
-            self.$field.rotate(handle, rotation, now).await
-        }
-    };
-    (@one $field:tt update) => {
-        async fn update(
-            &self,
-            handle: $crate::store::contract::Handle,
-            expected: u64,
-            change: &$crate::store::contract::Change,
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::store::contract::Updated> {
-            self.$field.update(handle, expected, change, now).await
-        }
-    };
-    (@one $field:tt confirm) => {
-        async fn confirm(
-            &self,
-            handle: $crate::store::contract::Handle,
-            generation: u32,
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<()> {
-            self.$field.confirm(handle, generation, now).await
-        }
-    };
-    (@one $field:tt touch) => {
-        async fn touch(
-            &self,
-            uses: &[($crate::store::contract::Handle, $crate::clock::Timestamp)],
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<()> {
-            self.$field.touch(uses, now).await
-        }
-    };
-    (@one $field:tt remove) => {
-        async fn remove(
-            &self,
-            handle: $crate::store::contract::Handle,
-            subject: &str,
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::store::contract::Removed> {
-            self.$field.remove(handle, subject, now).await
-        }
-    };
-    (@one $field:tt remove_subject) => {
-        async fn remove_subject(
-            &self,
-            subject: &str,
-            scope: $crate::store::contract::Scope,
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::store::contract::Removed> {
-            self.$field.remove_subject(subject, scope, now).await
-        }
-    };
-    (@one $field:tt list) => {
-        async fn list(
-            &self,
-            subject: &str,
-            page: $crate::store::contract::Page,
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::store::contract::Listing> {
-            self.$field.list(subject, page, now).await
-        }
-    };
-    (@one $field:tt sweep) => {
-        async fn sweep(
-            &self,
-            limit: usize,
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<$crate::store::contract::Swept> {
-            self.$field.sweep(limit, now).await
-        }
-    };
-    (@one $field:tt begin) => {
-        async fn begin(
-            &self,
-            deadline: $crate::clock::Timestamp,
-            now: $crate::clock::Timestamp,
-        ) -> $crate::Result<Option<$crate::store::contract::Stamp>> {
-            self.$field.begin(deadline, now).await
-        }
-    };
-    (@one $field:tt staleness) => {
-        fn staleness(&self) -> std::time::Duration {
-            self.$field.staleness()
-        }
-    };
-    (@one $field:tt upkeep) => {
-        fn upkeep(&self) -> $crate::Upkeep {
-            self.$field.upkeep()
+    (($field:tt) sync $name:ident $erased:ident () -> [$answer:ty]) => {
+        fn $name(&self) -> $answer {
+            self.$field.$name()
         }
     };
 }
@@ -159,104 +56,67 @@ macro_rules! forward_session_store {
 macro_rules! wrap_every_method {
     ($wrapper:ident) => {
         impl<S: SessionStore> SessionStore for $wrapper<S> {
-            async fn create(
-                &self,
-                record: &Record,
-                limit: Limit,
-                now: Timestamp,
-            ) -> Result<Created> {
-                let call = self.inner.create(record, limit, now);
-                self.around(Method::Create, call).await
-            }
-
-            async fn load(
-                &self,
-                handle: Handle,
-                load: Load,
-                now: Timestamp,
-            ) -> Result<Option<Record>> {
-                let call = self.inner.load(handle, load, now);
-                self.around(Method::Load, call).await
-            }
-
-            async fn rotate(
-                &self,
-                handle: Handle,
-                rotation: &Rotation,
-                now: Timestamp,
-            ) -> Result<Rotated> {
-                let call = self.inner.rotate(handle, rotation, now);
-                self.around(Method::Rotate, call).await
-            }
-
-            async fn update(
-                &self,
-                handle: Handle,
-                expected: u64,
-                change: &Change,
-                now: Timestamp,
-            ) -> Result<Updated> {
-                let call = self.inner.update(handle, expected, change, now);
-                self.around(Method::Update, call).await
-            }
-
-            async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
-                let call = self.inner.confirm(handle, generation, now);
-                self.around(Method::Confirm, call).await
-            }
-
-            async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
-                let call = self.inner.touch(uses, now);
-                self.around(Method::Touch, call).await
-            }
-
-            async fn remove(
-                &self,
-                handle: Handle,
-                subject: &str,
-                now: Timestamp,
-            ) -> Result<Removed> {
-                let call = self.inner.remove(handle, subject, now);
-                self.around(Method::Remove, call).await
-            }
-
-            async fn remove_subject(
-                &self,
-                subject: &str,
-                scope: Scope,
-                now: Timestamp,
-            ) -> Result<Removed> {
-                let call = self.inner.remove_subject(subject, scope, now);
-                self.around(Method::RemoveSubject, call).await
-            }
-
-            async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
-                let call = self.inner.list(subject, page, now);
-                self.around(Method::List, call).await
-            }
-
-            async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
-                let call = self.inner.sweep(limit, now);
-                self.around(Method::Sweep, call).await
-            }
-
-            async fn begin(
-                &self,
-                deadline: Timestamp,
-                now: Timestamp,
-            ) -> Result<Option<$crate::store::contract::Stamp>> {
-                self.inner.begin(deadline, now).await
-            }
-
-            fn staleness(&self) -> std::time::Duration {
-                self.inner.staleness()
-            }
-
-            fn upkeep(&self) -> $crate::upkeep::Upkeep {
-                self.inner.upkeep()
+            $crate::store::erased::every_session_store_method! {
+                [$crate::testkit::wrapping::wrap_method] ()
             }
         }
     };
 }
 
+/// Implements one method of such a wrapper.
+macro_rules! wrap_method {
+    // Asked once for each login, and never by a store.
+    (() async begin $($signature:tt)+) => {
+        $crate::forward_session_store! { (inner) async begin $($signature)+ }
+    };
+    (() async $name:ident $erased:ident
+        ($($argument:ident: [$($type:tt)+]),*) -> [$answer:ty]) => {
+        async fn $name(&self, $($argument: $($type)+),*) -> $crate::Result<$answer> {
+            let call = self.inner.$name($($argument),*);
+            self.around($crate::testkit::wrapping::method!($name), call).await
+        }
+    };
+    (() sync $($signature:tt)+) => {
+        $crate::forward_session_store! { (inner) sync $($signature)+ }
+    };
+}
+
+/// The name of a method, as the kit counts its calls.
+macro_rules! method {
+    (create) => {
+        $crate::testkit::Method::Create
+    };
+    (load) => {
+        $crate::testkit::Method::Load
+    };
+    (change) => {
+        $crate::testkit::Method::Change
+    };
+    (rotate) => {
+        $crate::testkit::Method::Rotate
+    };
+    (update) => {
+        $crate::testkit::Method::Update
+    };
+    (confirm) => {
+        $crate::testkit::Method::Confirm
+    };
+    (touch) => {
+        $crate::testkit::Method::Touch
+    };
+    (remove) => {
+        $crate::testkit::Method::Remove
+    };
+    (remove_subject) => {
+        $crate::testkit::Method::RemoveSubject
+    };
+    (list) => {
+        $crate::testkit::Method::List
+    };
+    (sweep) => {
+        $crate::testkit::Method::Sweep
+    };
+}
+
 pub(crate) use wrap_every_method;
+pub(crate) use {method, wrap_method};

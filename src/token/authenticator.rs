@@ -626,8 +626,8 @@ where
         self.verify_now(presented.credential())
     }
 
-    async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
-        self.refresh_now(credential)
+    async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<D>> {
+        self.refresh_now(presented.credential())
     }
 
     async fn revoke(&self, credential: &str) -> Result<Revocation> {

@@ -250,7 +250,11 @@ impl<D: Send + Sync + 'static> SignIn<D> {
                 carried => carried.credential(),
             },
         };
-        let error = match self.authenticator().refresh_dyn(credential).await {
+        let error = match self
+            .authenticator()
+            .refresh_with_dyn(credential.into())
+            .await
+        {
             Ok(issued) => {
                 let cookies = self.transport().set(&issued)?;
                 let caller = self.caller(issued);
@@ -282,7 +286,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     pub async fn refresh_token(&self, refresh_token: &str) -> Result<TokenResponse<D>, Denial> {
         self.reply().ask();
         let now = self.now()?;
-        let issued = self.authenticator().refresh_dyn(refresh_token).await?;
+        let issued = self
+            .authenticator()
+            .refresh_with_dyn(refresh_token.into())
+            .await?;
         let response = TokenResponse::new(issued, now, self.clock());
         // After a login or a logout in the meantime, the caller of that act stays.
         let caller = response.caller().clone();
@@ -373,7 +380,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         };
         // After an outage or a concurrent logout, the response stays as it is: the next request
         // rotates, or is rejected.
-        if let Ok(issued) = self.authenticator().refresh_dyn(carried).await
+        if let Ok(issued) = self.authenticator().refresh_with_dyn(carried.into()).await
             && let Ok(cookies) = self.transport().set(&issued)
         {
             let mut reply = self.reply();

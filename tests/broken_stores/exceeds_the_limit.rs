@@ -11,7 +11,7 @@ pub(crate) struct ExceedsTheLimit(pub(crate) MemoryStore);
 
 impl SessionStore for ExceedsTheLimit {
     forward_session_store! {
-        0: load, rotate, update, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
+        0: load, change, rotate, update, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {

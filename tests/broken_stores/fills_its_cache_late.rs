@@ -30,7 +30,7 @@ impl FillsItsCacheLate {
 
 impl SessionStore for FillsItsCacheLate {
     forward_session_store! {
-        inner: create, rotate, update, confirm, touch, remove_subject, list, sweep, begin, staleness, upkeep
+        inner: create, change, rotate, update, confirm, touch, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {

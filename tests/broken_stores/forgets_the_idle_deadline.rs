@@ -11,7 +11,7 @@ pub(crate) struct ForgetsTheIdleDeadline(pub(crate) MemoryStore);
 
 impl SessionStore for ForgetsTheIdleDeadline {
     forward_session_store! {
-        0: rotate, update, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
+        0: change, rotate, update, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {

@@ -1,7 +1,7 @@
 use statewise::Result;
 use statewise::clock::Timestamp;
 use statewise::store::MemoryStore;
-use statewise::store::contract::{Change, Handle, Load, SessionStore, Updated};
+use statewise::store::contract::{Handle, Load, SessionStore, Update, Updated};
 use statewise::testkit::forward_session_store;
 
 /// Whoever writes last wins.
@@ -10,19 +10,19 @@ pub(crate) struct IgnoresVersions(pub(crate) MemoryStore);
 
 impl SessionStore for IgnoresVersions {
     forward_session_store! {
-        0: create, load, rotate, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
+        0: create, load, change, rotate, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn update(
         &self,
         handle: Handle,
         _: u64,
-        change: &Change,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated> {
         let Some(row) = self.0.load(handle, Load::new(), now).await? else {
             return Ok(Updated::Absent);
         };
-        self.0.update(handle, row.version(), change, now).await
+        self.0.update(handle, row.version(), update, now).await
     }
 }

@@ -10,7 +10,7 @@ pub(crate) struct LetsTwoRotationsWin(pub(crate) MemoryStore);
 
 impl SessionStore for LetsTwoRotationsWin {
     forward_session_store! {
-        0: create, load, update, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
+        0: create, load, change, update, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {

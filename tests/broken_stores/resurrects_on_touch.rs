@@ -36,7 +36,7 @@ impl ResurrectsOnTouch {
 
 impl SessionStore for ResurrectsOnTouch {
     forward_session_store! {
-        inner: load, rotate, update, confirm, remove, remove_subject, list, sweep, begin, staleness, upkeep
+        inner: load, change, rotate, update, confirm, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {

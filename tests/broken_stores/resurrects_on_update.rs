@@ -5,7 +5,7 @@ use statewise::Result;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::MemoryStore;
-use statewise::store::contract::{Change, Created, Handle, Record, SessionStore, Updated};
+use statewise::store::contract::{Created, Handle, Record, SessionStore, Update, Updated};
 use statewise::testkit::forward_session_store;
 
 /// An upsert: what is not there any more is written anew.
@@ -36,7 +36,7 @@ impl ResurrectsOnUpdate {
 
 impl SessionStore for ResurrectsOnUpdate {
     forward_session_store! {
-        inner: load, rotate, touch, confirm, remove, remove_subject, list, sweep, begin, staleness, upkeep
+        inner: load, change, rotate, touch, confirm, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
@@ -48,14 +48,14 @@ impl SessionStore for ResurrectsOnUpdate {
         &self,
         handle: Handle,
         expected: u64,
-        change: &Change,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated> {
-        let updated = self.inner.update(handle, expected, change, now).await?;
+        let updated = self.inner.update(handle, expected, update, now).await?;
         let (Updated::Absent, Some(mut row)) = (&updated, self.known(handle)) else {
             return Ok(updated);
         };
-        row.update(row.version(), change);
+        row.update(row.version(), update);
         self.inner.create(&row, Limit::Unlimited, now).await?;
         Ok(Updated::Done(row))
     }

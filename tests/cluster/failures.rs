@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use redis::cluster_async::ClusterConnection;
 use statewise::clock::Timestamp;
 use statewise::session::{Limit, SessionAuthenticator};
-use statewise::store::contract::{Load, Record, SessionStore, Touch};
+use statewise::store::contract::{Load, Record, SessionStore};
 use statewise::store::{Redis, RedisStore};
 use statewise::testkit::Sample;
 use statewise::{Authenticator, Login};
@@ -16,7 +16,7 @@ use crate::support::servers::wait_until;
 use crate::{PRIMARIES, connect};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-const TOUCH: Load = Load::new().touch(Touch::new(3_600));
+const TOUCH: Load = Load::new().touch(Duration::from_secs(450));
 
 /// Commands that nodes and clients exchange without accessing a session.
 const UPKEEP: [&str; 8] = [

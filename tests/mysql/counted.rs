@@ -59,7 +59,7 @@ fn an_act_is_one_statement() {
         let rotated = store.rotate(handle, &rotation, now()).await.unwrap();
         assert!(matches!(rotated, Rotated::Advanced(_)));
         counts("rotate", 2).await;
-        let updated = store.update(handle, 0, &Sample::change(b"1"), now()).await;
+        let updated = store.update(handle, 0, &Sample::update(b"1"), now()).await;
         assert!(matches!(updated, Ok(Updated::Done(_))));
         counts("update", 2).await;
         store.confirm(handle, 1, now()).await.unwrap();

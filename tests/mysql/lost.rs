@@ -66,7 +66,7 @@ fn an_act_whose_answer_was_lost_is_done_or_not() {
             assert!(get(&straight, &new).await.is_some(), "{subject}");
 
             // The second attempt reports these too.
-            let change = Sample::change(b"1");
+            let change = Sample::update(b"1");
             proxy.cut_after(cut);
             let updated = store.update(new.handle(), 0, &change, now()).await;
             proxy.cut_after(usize::MAX);

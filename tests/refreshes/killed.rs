@@ -43,7 +43,7 @@ impl<S> std::fmt::Debug for Between<S> {
 
 impl<S: SessionStore> SessionStore for Between<S> {
     statewise::testkit::forward_session_store! {
-        store: create, load, update, confirm, touch, remove, remove_subject, list, sweep, begin,
+        store: create, load, change, update, confirm, touch, remove, remove_subject, list, sweep, begin,
             staleness, upkeep
     }
 

@@ -8,8 +8,8 @@ use statewise::clock::Timestamp;
 use statewise::session::{Limit, Removed};
 use statewise::store::contract::Stamp;
 use statewise::store::contract::{
-    Change, Created, Handle, Listing, Load, Page, Record, Rotated, Rotation, Scope, SessionStore,
-    Swept, Updated,
+    ChangeFn, Changed, Created, Handle, Listing, Load, Page, Record, Rotated, Rotation, Scope,
+    SessionStore, Swept, Update, Updated,
 };
 use statewise::{Result, Upkeep};
 
@@ -40,6 +40,15 @@ impl<S: SessionStore> SessionStore for Alternating<S> {
         self.node().load(handle, load, now).await
     }
 
+    async fn change(
+        &self,
+        handle: Handle,
+        now: Timestamp,
+        change: ChangeFn<'_>,
+    ) -> Result<Option<Changed>> {
+        self.node().change(handle, now, change).await
+    }
+
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
         self.node().rotate(handle, rotation, now).await
     }
@@ -48,10 +57,10 @@ impl<S: SessionStore> SessionStore for Alternating<S> {
         &self,
         handle: Handle,
         expected: u64,
-        change: &Change,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Updated> {
-        self.node().update(handle, expected, change, now).await
+        self.node().update(handle, expected, update, now).await
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {

@@ -59,7 +59,7 @@ fn a_read_only_file_answers_what_is_alive() {
         assert!(is_unavailable(
             &reading.rotate(handle, &rotation, now()).await
         ));
-        let change = Sample::change(b"1");
+        let change = Sample::update(b"1");
         assert!(is_unavailable(
             &reading.update(handle, 0, &change, now()).await
         ));
@@ -115,7 +115,7 @@ async fn fill(store: &statewise::store::SqliteStore, limit: Limit) {
                 failed += 1;
             }
         }
-        let change = Sample::change(vec![8; 3_000]);
+        let change = Sample::update(vec![8; 3_000]);
         let before = found;
         let updated = store.update(row.handle(), 0, &change, now()).await;
         let found = get(store, row).await.unwrap();

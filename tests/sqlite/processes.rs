@@ -114,7 +114,7 @@ fn two_processes_share_a_file() {
         assert_eq!(other.ask("count alice"), 1);
         assert_eq!(other.ask("end alice"), 1);
         assert!(get(&store, &row).await.is_none());
-        let change = Sample::change(b"1");
+        let change = Sample::update(b"1");
         let late = store.update(row.handle(), 0, &change, now()).await;
         assert!(matches!(late, Ok(Updated::Absent)));
         assert_eq!(other.ask("count alice"), 0);

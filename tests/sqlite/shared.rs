@@ -233,7 +233,7 @@ fn a_row_that_does_not_decode_is_one_users_trouble() {
             let rotation = Sample::rotation_of(damaged);
             let rotated = store.rotate(handle, &rotation, now()).await;
             assert!(rotated.is_err_and(unreadable), "{damage}");
-            let change = Sample::change(b"1");
+            let change = Sample::update(b"1");
             let updated = store.update(handle, 0, &change, now()).await;
             assert!(updated.is_err_and(unreadable), "{damage}");
             assert_eq!(count(&store, "alice").await, 2, "{damage}");

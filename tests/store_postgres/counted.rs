@@ -73,7 +73,7 @@ fn an_act_is_one_statement() {
                 let rotated = store.rotate(handle, &rotation, NOW).await.unwrap();
                 assert!(matches!(rotated, Rotated::Advanced(_)));
                 counts("rotate", 1);
-                let updated = store.update(handle, 0, &Sample::change(b"1"), NOW).await;
+                let updated = store.update(handle, 0, &Sample::update(b"1"), NOW).await;
                 assert!(matches!(updated, Ok(Updated::Done(_))));
                 counts("update", 2);
                 store.confirm(handle, 1, NOW).await.unwrap();

@@ -80,7 +80,7 @@ impl<S> Drop for Upkept<S> {
 
 impl<S: SessionStore> SessionStore for Upkept<S> {
     statewise::testkit::forward_session_store! {
-        store: create, load, rotate, update, confirm, touch, remove, remove_subject, list, sweep,
+        store: create, load, change, rotate, update, confirm, touch, remove, remove_subject, list, sweep,
             begin, staleness, upkeep
     }
 }

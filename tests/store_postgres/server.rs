@@ -12,7 +12,7 @@ use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::contract::{
-    Created, DynSessionStore, Load, Page, Record, Rotated, Scope, SessionStore, Touch, Updated,
+    Created, DynSessionStore, Load, Page, Record, Rotated, Scope, SessionStore, Updated,
 };
 use statewise::store::{PostgresBuilder, PostgresStore, Survives, postgres};
 use statewise::testkit::{Sample, give_up_after};
@@ -132,7 +132,7 @@ fn acts(store: &Store, row: &Record) -> Vec<(&'static str, BoxFuture<'static, Re
         (
             "update",
             act(store, row, async |store: Store, row: Record| {
-                let change = Sample::change(b"2");
+                let change = Sample::update(b"2");
                 let updated = store.update(row.handle(), 0, &change, now()).await?;
                 assert!(!matches!(updated, Updated::Absent));
                 Ok(())
@@ -280,7 +280,7 @@ fn two_nodes_share_a_table() {
             let row = Sample::of("alice").data(b"1").at(now());
             put(here, &row).await;
             assert_eq!(get(there, &row).await.unwrap().encode(), row.encode());
-            let change = Sample::change(b"2");
+            let change = Sample::update(b"2");
             let updated = there.update(row.handle(), 0, &change, now()).await.unwrap();
             let Updated::Done(changed) = updated else {
                 panic!("not done: {updated:?}");
@@ -784,7 +784,7 @@ fn a_pool_of_one_serves_a_hundred_tasks() {
                         let rotation = Sample::rotation_of(&row);
                         let rotated = store.rotate(row.handle(), &rotation, now()).await.unwrap();
                         assert!(matches!(rotated, Rotated::Advanced(_)));
-                        let change = Sample::change(b"2");
+                        let change = Sample::update(b"2");
                         let updated = store.update(row.handle(), 0, &change, now()).await.unwrap();
                         assert!(matches!(updated, Updated::Done(_)));
                         // Expired: found and removed.
@@ -906,7 +906,7 @@ fn a_row_of_a_newer_version_is_left_alone() {
             for at in [now(), late] {
                 let rotation = Sample::rotation_of(&row);
                 assert!(store.rotate(handle, &rotation, at).await.is_err(), "{name}");
-                let updated = store.update(handle, 0, &Sample::change(b"2"), at).await;
+                let updated = store.update(handle, 0, &Sample::update(b"2"), at).await;
                 assert!(updated.is_err_and(|error| error.is_rejected()));
                 assert!(store.load(handle, Load::new(), at).await.is_err());
                 while store.sweep(100, at).await.unwrap().more {}
@@ -956,7 +956,7 @@ fn a_row_that_does_not_decode_can_be_removed() {
                     let rotated = store.rotate(handle, &rotation, now()).await;
                     assert!(rotated.is_err_and(|error| error.is_rejected()), "{what}");
                 }
-                let updated = store.update(handle, 0, &Sample::change(b"2"), now()).await;
+                let updated = store.update(handle, 0, &Sample::update(b"2"), now()).await;
                 assert!(updated.is_err_and(|error| error.is_rejected()), "{what}");
 
                 let mut page = Page::first(1);
@@ -1015,7 +1015,7 @@ fn uses_that_wait_count_at_once() {
                         assert!(matches!(rotated, Rotated::Advanced(_)), "{what}");
                     }
                     "update" => {
-                        let change = Sample::change(b"2");
+                        let change = Sample::update(b"2");
                         let updated = store.update(row.handle(), 0, &change, late).await.unwrap();
                         assert!(matches!(updated, Updated::Done(_)), "{what}");
                     }
@@ -1037,7 +1037,7 @@ fn uses_that_wait_count_at_once() {
                     }
                     _ => {}
                 }
-                let load = Load::new().touch(Touch::new(100));
+                let load = Load::new().touch(Duration::from_secs(100) / 8);
                 let found = store.load(row.handle(), load, late).await.unwrap();
                 assert!(found.is_some(), "{what}: ended early");
                 let over = store.load(row.handle(), load, later(1_000)).await.unwrap();
@@ -1083,7 +1083,7 @@ fn a_use_at_the_same_moment_saves_from_the_removal() {
                                 matches!(rotated, Rotated::Advanced(_))
                             }
                             _ => {
-                                let change = Sample::change(b"2");
+                                let change = Sample::update(b"2");
                                 let updated = store.update(handle, 0, &change, late).await.unwrap();
                                 matches!(updated, Updated::Done(_))
                             }

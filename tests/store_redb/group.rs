@@ -72,7 +72,7 @@ fn what_comes_together_is_committed_together() {
     let full = Sample::of("alice").at(NOW);
     let full = block_on(store.create(&full, Limit::Reject(100), NOW));
     assert!(matches!(full, Ok(Created::LimitReached)));
-    let change = Sample::change(b"1");
+    let change = Sample::update(b"1");
     assert!(matches!(
         block_on(store.update(row.handle(), 7, &change, NOW)),
         Ok(Updated::Conflict)
@@ -122,7 +122,7 @@ fn may_be_dropped_at_every_poll() {
                         .await
                         .map(drop),
                     "update" => store
-                        .update(row.handle(), 0, &Sample::change(b"1"), NOW)
+                        .update(row.handle(), 0, &Sample::update(b"1"), NOW)
                         .await
                         .map(drop),
                     "remove" => store.remove(row.handle(), "alice", NOW).await.map(drop),

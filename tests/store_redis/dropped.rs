@@ -1,11 +1,13 @@
 //! Dropped calls, on any kind of connection.
 
+use std::time::Duration;
+
 use redis::aio::ConnectionLike;
 use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::RedisStore;
-use statewise::store::contract::{Load, Page, Scope, SessionStore, Touch, Updated};
+use statewise::store::contract::{Load, Page, Scope, SessionStore, Updated};
 use statewise::testkit::{Sample, give_up_after};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -31,7 +33,7 @@ where
                     drop(store.create(&next, Limit::EvictOldest(1), NOW).await);
                 }),
                 1 => Box::pin(async {
-                    let load = Load::new().touch(Touch::new(60));
+                    let load = Load::new().touch(Duration::from_secs(60) / 8);
                     drop(store.load(row.handle(), load, NOW).await);
                 }),
                 2 => Box::pin(async {
@@ -41,7 +43,7 @@ where
                 3 => Box::pin(async {
                     drop(
                         store
-                            .update(row.handle(), 0, &Sample::change(b"2"), NOW)
+                            .update(row.handle(), 0, &Sample::update(b"2"), NOW)
                             .await,
                     );
                 }),
@@ -67,7 +69,7 @@ where
             assert!(listed.records.len() <= 2);
             for found in listed.records {
                 let updated = store
-                    .update(found.handle(), found.version(), &Sample::change(b"3"), NOW)
+                    .update(found.handle(), found.version(), &Sample::update(b"3"), NOW)
                     .await;
                 assert!(matches!(updated, Ok(Updated::Done(_))));
             }

@@ -7,7 +7,7 @@ use statewise::Result;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::Redis;
-use statewise::store::contract::{Load, Page, Rotated, Scope, SessionStore, Touch, Updated};
+use statewise::store::contract::{Load, Page, Rotated, Scope, SessionStore, Updated};
 use statewise::testkit::Sample;
 
 use crate::common::{PATIENT, managed, manager, multiplexed, patient, prefix, run, store};
@@ -15,7 +15,7 @@ use crate::support::proxy::Proxy;
 use crate::support::servers::redis::RedisServer;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-const TOUCH: Load = Load::new().touch(Touch::new(3_600));
+const TOUCH: Load = Load::new().touch(Duration::from_secs(450));
 
 fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
     assert!(
@@ -86,7 +86,7 @@ fn a_server_that_hangs_is_unavailable_in_time() {
         server.pause();
         let begun = Instant::now();
         let rotation = Sample::rotation_of(&row);
-        let (other, change) = (Sample::of("bob").at(NOW), Sample::change(b"1"));
+        let (other, change) = (Sample::of("bob").at(NOW), Sample::update(b"1"));
         let uses = [(row.handle(), NOW)];
         let calls = tokio::join!(
             store.load(row.handle(), TOUCH, NOW),
@@ -171,7 +171,7 @@ fn a_connection_that_is_lost_in_mid_answer() {
             // Other commands answer *unavailable*; their change was made completely or not at all.
             proxy.cut_after(cut);
             match store
-                .update(row.handle(), 0, &Sample::change(b"new"), NOW)
+                .update(row.handle(), 0, &Sample::update(b"new"), NOW)
                 .await
             {
                 Ok(Updated::Done(row)) => assert_eq!(row.version(), 1),
@@ -276,7 +276,7 @@ fn a_server_that_forgot_everything() {
             assert_eq!(listed.records.is_empty(), lost);
             server.ask(&["SCRIPT", "FLUSH"]).unwrap();
             let updated = store
-                .update(row.handle(), 0, &Sample::change(b"1"), NOW)
+                .update(row.handle(), 0, &Sample::update(b"1"), NOW)
                 .await;
             assert_eq!(matches!(updated, Ok(Updated::Absent)), lost);
             server.ask(&["SCRIPT", "FLUSH"]).unwrap();

@@ -7,7 +7,7 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, Value};
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
-use statewise::store::contract::{Load, Page, Rotated, Scope, SessionStore, Touch, Updated};
+use statewise::store::contract::{Load, Page, Rotated, Scope, SessionStore, Updated};
 use statewise::store::{Redis, Survives};
 use statewise::testkit::Sample;
 
@@ -15,7 +15,7 @@ use crate::common::{multiplexed, prefix, row_keys, run, store};
 use crate::support::servers::redis::RedisServer;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-const TOUCH: Load = Load::new().touch(Touch::new(3_600));
+const TOUCH: Load = Load::new().touch(Duration::from_secs(450));
 
 /// A connection that answers everything with the same value.
 #[derive(Clone)]
@@ -97,7 +97,7 @@ fn a_server_that_lies() {
                 created.is_err_and(|error| error.is_unavailable()),
                 "{shown}"
             );
-            let change = Sample::change(b"1");
+            let change = Sample::update(b"1");
             let updated = store.update(row.handle(), 0, &change, NOW).await;
             assert!(!matches!(updated, Ok(Updated::Done(_))), "{shown}");
             let rotation = Sample::rotation_of(&row);
@@ -140,7 +140,7 @@ fn a_row_of_another_login_is_refused() {
         let refused = |error: statewise::Error| error.is_unavailable();
         let found = store.load(handle, TOUCH, NOW).await;
         assert!(found.is_err_and(refused));
-        let change = Sample::change(b"1");
+        let change = Sample::update(b"1");
         let updated = store.update(handle, 0, &change, NOW).await;
         assert!(updated.is_err_and(refused));
         let rotation = Sample::rotation_of(&mallory);

@@ -10,7 +10,7 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, Value};
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::Redis;
-use statewise::store::contract::{Load, Page, Scope, SessionStore, Touch};
+use statewise::store::contract::{Load, Page, Scope, SessionStore};
 use statewise::testkit::Sample;
 
 use crate::common::{multiplexed, run, store};
@@ -84,7 +84,7 @@ fn a_request_that_is_lost_without_a_word() {
             let redis = Redis::over(Mute { lost, connection }).prefix(straight.prefix());
             redis.deadline(deadline).build().unwrap().sessions()
         };
-        let load = Load::new().touch(Touch::new(3_600));
+        let load = Load::new().touch(Duration::from_secs(3_600) / 8);
 
         let begun = Instant::now();
         let timed_out = losing(&[Lost::TimedOut, Lost::Broken], DEADLINE);

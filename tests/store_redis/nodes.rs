@@ -5,9 +5,7 @@ use std::sync::{Arc, OnceLock};
 use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
-use statewise::store::contract::{
-    Created, Load, Page, Rotated, Scope, SessionStore, Touch, Updated,
-};
+use statewise::store::contract::{Created, Load, Page, Rotated, Scope, SessionStore, Updated};
 use statewise::testkit::Sample;
 
 use crate::common::{multiplexed, row_keys, run, spread, store, two_nodes};
@@ -34,7 +32,7 @@ fn two_nodes_are_one_store() {
         let second = Sample::of("alice").at(NOW);
         let refused = other.create(&second, Limit::Reject(1), NOW).await.unwrap();
         assert_eq!(refused, Created::LimitReached);
-        let load = Load::new().touch(Touch::new(row.idle()));
+        let load = Load::new().touch(row.touch_interval());
         let seen = other.load(row.handle(), load, NOW).await.unwrap().unwrap();
         assert_eq!(
             one.list("alice", Page::first(9), NOW)
@@ -50,7 +48,7 @@ fn two_nodes_are_one_store() {
         let removed = one.remove(row.handle(), "alice", NOW).await.unwrap();
         assert_eq!(removed.count, 1);
         let late = other
-            .update(row.handle(), seen.version(), &Sample::change(b"2"), NOW)
+            .update(row.handle(), seen.version(), &Sample::update(b"2"), NOW)
             .await;
         assert!(matches!(late, Ok(Updated::Absent)));
         other.touch(&[(row.handle(), NOW)], NOW).await.unwrap();
@@ -86,11 +84,11 @@ fn a_hundred_tasks_on_one_connection() {
                     let row = Sample::of(&subject).data(format!("{at}/{turn}")).at(NOW);
                     let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
                     for _ in 0..3 {
-                        let load = Load::new().touch(Touch::new(row.idle()));
+                        let load = Load::new().touch(row.touch_interval());
                         let found = store.load(row.handle(), load, NOW).await.unwrap();
                         assert!(found.unwrap().encode() == row.encode());
                     }
-                    let change = Sample::change(b"changed");
+                    let change = Sample::update(b"changed");
                     let done = store.update(row.handle(), 0, &change, NOW).await;
                     assert!(matches!(done, Ok(Updated::Done(_))));
                     if turn % 2 == 0 {
@@ -206,7 +204,7 @@ fn a_newer_format_is_left_alone() {
         let refused = |error: statewise::Error| error.is_rejected();
         let found = store.load(row.handle(), Load::new(), NOW).await;
         assert!(found.is_err_and(refused));
-        let change = Sample::change(b"1");
+        let change = Sample::update(b"1");
         let updated = store.update(row.handle(), 0, &change, NOW).await;
         assert!(updated.is_err_and(refused));
         let rotated = store.rotate(row.handle(), &rotation, NOW).await;

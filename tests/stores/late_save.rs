@@ -87,7 +87,7 @@ pub(crate) async fn a_late_save_by<S: SessionStore>(clock: &ManualClock, nodes: 
         // The same with a record from the store, and through both nodes.
         for node in [&here, &there] {
             let store = node.store();
-            let change = Sample::change(b"\"full cart\"");
+            let change = Sample::update(b"\"full cart\"");
             let updated = store.update(row.handle(), row.version(), &change, now);
             let updated = updated.await.unwrap();
             assert!(matches!(updated, Updated::Absent), "{logout}: {updated:?}");

@@ -7,12 +7,10 @@ use std::time::Duration;
 use statewise::clock::Timestamp;
 use statewise::session::{Limit, Removed};
 use statewise::store::MemoryStore;
-use statewise::store::contract::Stamp;
 use statewise::store::contract::{
-    Change, Created, Handle, Listing, Load, Page, Record, Rotated, Rotation, Scope, SessionStore,
-    Swept, Updated,
+    ChangeFn, Changed, Created, Handle, Listing, Load, Page, Record, Scope, SessionStore, Swept,
 };
-use statewise::{Error, Result, Upkeep};
+use statewise::{Error, Result};
 
 /// A store in memory behind a switch: while it is off, nobody is answered and nothing is lost, as
 /// with a server that cannot be reached.
@@ -49,22 +47,13 @@ impl SessionStore for DemoStore {
         self.reach()?.load(handle, load, now).await
     }
 
-    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
-        self.reach()?.rotate(handle, rotation, now).await
-    }
-
-    async fn update(
+    async fn change(
         &self,
         handle: Handle,
-        expected: u64,
-        change: &Change,
         now: Timestamp,
-    ) -> Result<Updated> {
-        self.reach()?.update(handle, expected, change, now).await
-    }
-
-    async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
-        self.reach()?.confirm(handle, generation, now).await
+        change: ChangeFn<'_>,
+    ) -> Result<Option<Changed>> {
+        self.reach()?.change(handle, now, change).await
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
@@ -85,17 +74,5 @@ impl SessionStore for DemoStore {
 
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
         self.reach()?.sweep(limit, now).await
-    }
-
-    async fn begin(&self, deadline: Timestamp, now: Timestamp) -> Result<Option<Stamp>> {
-        self.reach()?.begin(deadline, now).await
-    }
-
-    fn staleness(&self) -> Duration {
-        self.rows.staleness()
-    }
-
-    fn upkeep(&self) -> Upkeep {
-        self.rows.upkeep()
     }
 }

@@ -3,9 +3,11 @@
 use crate::backend::memory::table::{Row, Rubbish, Table};
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
+use crate::store::answer::Changed;
 use crate::store::ask::{Limit, Scope};
 use crate::store::listing::Cursor;
 use crate::store::record::Record;
+use crate::store::session_store::ChangeFn;
 
 /// The rows of some partitions, behind one lock. All logins of one subject are here, among few
 /// others: they are found by looking through the shard, and an index of subjects, which would take
@@ -16,8 +18,8 @@ pub(crate) struct Shard {
 }
 
 /// What became of a change.
-pub(crate) enum Changed<T> {
-    Alive(T, Record),
+pub(crate) enum Outcome {
+    Alive(Changed),
     Over,
     Absent,
 }
@@ -54,23 +56,25 @@ impl Shard {
 
     /// Changes a live row by `change`. Removes one that is over, so that a clock set back does not
     /// revive it.
-    pub(crate) fn change<T>(
+    pub(crate) fn change(
         &mut self,
         handle: Handle,
         now: Timestamp,
-        change: impl FnOnce(&mut Record) -> T,
-    ) -> Changed<T> {
+        change: ChangeFn<'_>,
+    ) -> Outcome {
         let Some(row) = self.table.get_mut(handle) else {
-            return Changed::Absent;
+            return Outcome::Absent;
         };
         let mut record = row.read();
         if !record.is_alive(now) {
             self.table.remove(handle);
-            return Changed::Over;
+            return Outcome::Over;
         }
-        let outcome = change(&mut record);
-        *row = Row::new(record.clone());
-        Changed::Alive(outcome, record)
+        let changed = change(&mut record);
+        if changed {
+            *row = Row::new(record.clone());
+        }
+        Outcome::Alive(Changed::new(changed, record))
     }
 
     /// The rows of a subject, alive or over.

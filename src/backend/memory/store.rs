@@ -3,20 +3,17 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
 
-use crate::backend::memory::shard::{Changed, Shard};
+use crate::backend::memory::shard::{Outcome, Shard};
 use crate::backend::memory::table::Row;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::{Handle, partition};
-use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
+use crate::store::answer::{Changed, Created, Removed, Swept};
+use crate::store::ask::{Limit, Load, Scope};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
-use crate::store::session_store::SessionStore;
-use crate::upkeep::Upkeep;
+use crate::store::session_store::{ChangeFn, SessionStore};
 
 /// Rows that a shard is sized for: few enough to look through under its lock in microseconds.
 const ROWS_PER_SHARD: usize = 256;
@@ -164,31 +161,13 @@ impl MemoryStore {
     }
 
     /// Removes a row that was found over, so that a clock set back does not revive what was
-    /// refused; unless it was used by another policy in the meantime.
+    /// refused; unless it was used in the meantime.
     #[cold]
-    fn remove_over(&self, handle: Handle, load: Load, now: Timestamp) {
+    fn remove_over(&self, handle: Handle, now: Timestamp) {
         let mut shard = self.shard(handle.partition()).write();
-        let is_over = |row: &Row| !row.is_alive_for(load.touch, now);
+        let is_over = |row: &Row| !row.is_alive(now);
         if shard.find(handle).is_some_and(is_over) && shard.remove(handle).is_some() {
             self.release(1);
-        }
-    }
-
-    /// Changes a live row under the lock of its shard.
-    fn change<T>(
-        &self,
-        handle: Handle,
-        now: Timestamp,
-        change: impl FnOnce(&mut Record) -> T,
-    ) -> Option<(T, Record)> {
-        let mut shard = self.shard(handle.partition()).write();
-        match shard.change(handle, now, change) {
-            Changed::Alive(outcome, record) => Some((outcome, record)),
-            Changed::Over => {
-                self.release(1);
-                None
-            }
-            Changed::Absent => None,
         }
     }
 
@@ -224,35 +203,29 @@ impl SessionStore for MemoryStore {
         }
     }
 
-    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+    async fn load(&self, handle: Handle, _load: Load, now: Timestamp) -> Result<Option<Record>> {
         match self.shard(handle.partition()).read().find(handle) {
             None => return Ok(None),
-            Some(row) if row.is_alive_for(load.touch, now) => return Ok(Some(row.read())),
+            Some(row) if row.is_alive(now) => return Ok(Some(row.read())),
             Some(_) => {}
         }
-        self.remove_over(handle, load, now);
+        self.remove_over(handle, now);
         Ok(None)
     }
 
-    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
-        let rotated = self.change(handle, now, |record| record.rotate(rotation, now));
-        Ok(Rotated::of(rotated))
-    }
-
-    async fn update(
+    async fn change(
         &self,
         handle: Handle,
-        expected: u64,
-        change: &Change,
         now: Timestamp,
-    ) -> Result<Updated> {
-        let updated = self.change(handle, now, |record| record.update(expected, change));
-        Ok(Updated::of(updated))
-    }
-
-    async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
-        self.change(handle, now, |record| record.confirm(generation, now));
-        Ok(())
+        change: ChangeFn<'_>,
+    ) -> Result<Option<Changed>> {
+        let mut shard = self.shard(handle.partition()).write();
+        match shard.change(handle, now, change) {
+            Outcome::Alive(changed) => return Ok(Some(changed)),
+            Outcome::Over => self.release(1),
+            Outcome::Absent => {}
+        }
+        Ok(None)
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], _now: Timestamp) -> Result<()> {
@@ -317,18 +290,6 @@ impl SessionStore for MemoryStore {
             }
         }
         Ok(Swept::new(removed as u64, true))
-    }
-
-    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
-        Ok(None)
-    }
-
-    fn staleness(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn upkeep(&self) -> Upkeep {
-        Upkeep::none()
     }
 }
 

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::store::record::Record;
-use crate::store::touch::Touch;
 
 /// A place of the index that no row is at.
 const EMPTY: Slot = Slot {
@@ -50,12 +49,8 @@ impl Row {
     }
 
     #[inline]
-    pub(crate) fn is_alive_for(&self, touch: Option<Touch>, now: Timestamp) -> bool {
-        self.record.is_alive_if_seen(self.last_seen(), touch, now)
-    }
-
     pub(crate) fn is_alive(&self, now: Timestamp) -> bool {
-        self.is_alive_for(None, now)
+        self.record.is_alive_if_seen(self.last_seen(), now)
     }
 
     /// Notes a use that the record accepts.

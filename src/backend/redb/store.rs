@@ -5,24 +5,20 @@ mod builder;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::backend::durability::Durability;
 use crate::backend::redb::committer::{Committer, Urgency};
 use crate::backend::redb::failure;
 use crate::backend::redb::tables::{self, Found, Judged, Rows, Subject, decode, handle_in};
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::login::handle::Handle;
-use crate::login::stamp::Stamp;
 use crate::revocation::RedbLog;
-use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
+use crate::store::answer::{Changed, Created, Removed, Swept};
+use crate::store::ask::{Limit, Load, Scope};
 use crate::store::listing::{Cursor, Listing, Page};
 use crate::store::record::Record;
-use crate::store::session_store::SessionStore;
-use crate::store::touch::Touch;
-use crate::upkeep::Upkeep;
+use crate::store::session_store::{ChangeFn, SessionStore};
 pub use builder::RedbBuilder;
 
 /// Rows that a sweep looks at for each one that it may remove, and the most that it may.
@@ -155,65 +151,11 @@ impl RedbStore {
         self.committer.submit(urgency, bytes, act)?.await
     }
 
-    /// Changes a live row. `change` says whether it did; a row that stays as it is costs a lookup
-    /// and no transaction, so that whoever presents forged credentials keeps nobody waiting.
-    async fn change<F>(
-        &self,
-        handle: Handle,
-        bytes: usize,
-        now: Timestamp,
-        change: F,
-    ) -> Result<Option<(bool, Record)>>
-    where
-        F: Fn(&mut Record) -> bool + Send + 'static,
-    {
-        // What a failed database shows may be other than what its file holds.
-        if self.committer.engine().has_failed() {
-            return Err(failure::closed());
-        }
-        let Some((row, doomed)) = self.look(handle)? else {
-            return Ok(None);
-        };
-        let mut changed = row.clone();
-        if !doomed && row.is_alive(now) && !change(&mut changed) {
-            return Ok(Some((false, row)));
-        }
-        self.commit(Urgency::Usual, bytes, move |rows| {
-            let mut row = match rows.live(handle, now)? {
-                Ok(Some(row)) => row,
-                Ok(None) => return Ok(Ok(None)),
-                Err(error) => return Ok(Err(error)),
-            };
-            let changed = change(&mut row);
-            if changed {
-                rows.replace(&row)?;
-            }
-            Ok(Ok(Some((changed, row))))
-        })
-        .await
-    }
-
     /// Finds out for good whether a row is over, and removes it if so.
-    async fn settle(
-        &self,
-        handle: Handle,
-        touch: Option<Touch>,
-        now: Timestamp,
-    ) -> Result<Option<Record>> {
+    async fn settle(&self, handle: Handle, now: Timestamp) -> Result<Option<Record>> {
         // Whoever presents credentials that are over takes none of the room of logouts.
-        self.commit(Urgency::Usual, 0, move |rows| {
-            let mut row = match rows.find(handle)? {
-                Found::Row(row) => row,
-                Found::Unreadable => return Ok(Err(Error::unreadable())),
-                Found::Absent => return Ok(Ok(None)),
-            };
-            if rows.is_over(&mut row, |row| !row.is_alive_for(touch, now)) {
-                rows.remove(&row)?;
-                return Ok(Ok(None));
-            }
-            Ok(Ok(Some(row)))
-        })
-        .await
+        self.commit(Urgency::Usual, 0, move |rows| rows.live(handle, now))
+            .await
     }
 
     /// Some rows that are over, from where the last sweep ended; whether the round goes on.
@@ -244,6 +186,11 @@ impl RedbStore {
         *swept_to = reached;
         Ok((over, reached.is_some()))
     }
+}
+
+/// By which it is told whether a row has changed: each change but a use raises one of them.
+fn state_of(row: &Record) -> (u64, u32, bool) {
+    (row.version, row.generation, row.confirmed)
 }
 
 /// Removes what of a subject is over, and says which logins must go so that one more fits the
@@ -306,38 +253,58 @@ impl SessionStore for RedbStore {
         .await
     }
 
-    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+    async fn load(&self, handle: Handle, _load: Load, now: Timestamp) -> Result<Option<Record>> {
         match self.look(handle)? {
             None => Ok(None),
-            Some((row, false)) if row.is_alive_for(load.touch, now) => Ok(Some(row)),
-            Some(_) => self.settle(handle, load.touch, now).await,
+            Some((row, false)) if row.is_alive(now) => Ok(Some(row)),
+            Some(_) => self.settle(handle, now).await,
         }
     }
 
-    async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
-        let rotation = *rotation;
-        let rotated = self.change(handle, 0, now, move |row| row.rotate(&rotation, now));
-        rotated.await.map(Rotated::of)
-    }
-
-    async fn update(
+    async fn change(
         &self,
         handle: Handle,
-        expected: u64,
-        change: &Change,
         now: Timestamp,
-    ) -> Result<Updated> {
-        let change = change.clone();
-        let data = change.data.as_ref().and_then(Option::as_ref);
-        let roles = change.roles.iter().flatten().map(String::len);
-        let bytes = data.map_or(0, Vec::len) + roles.sum::<usize>();
-        let updated = self.change(handle, bytes, now, move |row| row.update(expected, &change));
-        updated.await.map(Updated::of)
-    }
-
-    async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
-        let confirmed = self.change(handle, 0, now, move |row| row.confirm(generation, now));
-        confirmed.await.map(drop)
+        change: ChangeFn<'_>,
+    ) -> Result<Option<Changed>> {
+        // What a failed database shows may be other than what its file holds.
+        if self.committer.engine().has_failed() {
+            return Err(failure::closed());
+        }
+        loop {
+            let Some((row, doomed)) = self.look(handle)? else {
+                return Ok(None);
+            };
+            if doomed || !row.is_alive(now) {
+                match self.settle(handle, now).await? {
+                    Some(_) => continue,
+                    None => return Ok(None),
+                }
+            }
+            let mut next = row.clone();
+            if !change(&mut next) {
+                // No transaction: an attacker who presents forged credentials keeps nobody waiting.
+                return Ok(Some(Changed::new(false, row)));
+            }
+            let bytes = next.encode().len();
+            let swapped = self.commit(Urgency::Usual, bytes, move |rows| {
+                let current = match rows.live(handle, now)? {
+                    Ok(Some(current)) => current,
+                    Ok(None) => return Ok(Ok(Some(None))),
+                    Err(error) => return Ok(Err(error)),
+                };
+                if state_of(&current) != state_of(&row) {
+                    return Ok(Ok(None));
+                }
+                let mut next = next.clone();
+                next.set_last_seen(next.last_seen().max(current.last_seen()));
+                rows.replace(&next)?;
+                Ok(Ok(Some(Some(Changed::new(true, next)))))
+            });
+            if let Some(changed) = swapped.await? {
+                return Ok(changed);
+            }
+        }
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], _now: Timestamp) -> Result<()> {
@@ -461,19 +428,6 @@ impl SessionStore for RedbStore {
             *self.swept_to.lock().unwrap_or_else(PoisonError::into_inner) = first;
         }
         Ok(Swept::new(removed?, more))
-    }
-
-    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
-        Ok(None)
-    }
-
-    fn staleness(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn upkeep(&self) -> Upkeep {
-        // The committer writes the uses by itself.
-        Upkeep::none()
     }
 }
 

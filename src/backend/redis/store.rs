@@ -7,7 +7,6 @@ pub(crate) mod uses;
 use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Value};
@@ -21,14 +20,11 @@ use crate::backend::redis::link::{
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::{Handle, partition};
-use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
+use crate::store::answer::{Changed, Created, Removed, Rotated, Swept};
+use crate::store::ask::{Limit, Load, Rotation, Scope};
 use crate::store::listing::{Cursor, Listing, Page};
 use crate::store::record::Record;
-use crate::store::session_store::SessionStore;
-use crate::store::touch::Touch;
-use crate::upkeep::Upkeep;
+use crate::store::session_store::{ChangeFn, SessionStore};
 use row::{Row, decode};
 use uses::{Uses, whole};
 
@@ -43,8 +39,10 @@ const MARGIN: u64 = 86_400;
 ///
 /// # Cost
 ///
-/// A verification is one `GETEX`, whether it notes a use or not. Every other operation is one
-/// script, and one more script where a limit is reached or a row is replaced.
+/// A verification is one `GETEX`, whether it notes a use or not. It takes a script after that to
+/// note the use of a session that this process has not met before, or whose idle timeout is longer
+/// than that of the policy. Every other operation is one script, and one more script where a limit
+/// is reached or a row is replaced.
 ///
 /// # Two clocks
 ///
@@ -103,7 +101,7 @@ where
             Limit::Reject(most) => (most.to_string(), "0"),
             Limit::EvictOldest(most) => (most.to_string(), "1"),
         };
-        let idle = whole(record.idle());
+        let idle = whole(record.idle().as_secs());
         let unused = now.saturating_since(record.last_seen());
         let row_lasts = match record.is_alive(now) {
             true => idle.saturating_sub(unused),
@@ -140,7 +138,7 @@ where
             match word.as_deref() {
                 Some(b"stored") => {
                     if row_lasts == idle {
-                        self.uses.note(handle, now, row_lasts, record.idle());
+                        self.uses.note(handle, now, record.idle().as_secs());
                     }
                     let evicted = answer.map(handle_of).collect::<Result<_>>()?;
                     return Ok(Created::Stored { evicted });
@@ -164,7 +162,7 @@ where
     async fn find(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
         let slide = load
             .touch
-            .and_then(|touch| self.uses.slide(handle, touch, now));
+            .and_then(|interval| self.uses.slide(handle, interval, now));
         let key = self.keys.row(handle);
         let mut command = Cmd::with_capacity(4, key.len() + GETEX);
         command.arg("GETEX").arg(&key);
@@ -178,70 +176,44 @@ where
                     return Ok(None);
                 };
                 let record = decode(&found, handle)?;
-                self.judged(record, load.touch, slide, now, until).await
+                self.judged(record, slide.is_some(), now, until).await
             }
             Err(error) if cannot_save(&error) => {
-                by(until, Box::pin(self.find_unnoted(handle, load.touch, now))).await
+                by(until, Box::pin(self.find_unnoted(handle, now))).await
             }
             Err(error) => Err(failed(&error)),
         }
     }
 
     /// Nobody shall be logged out by a disk that is full, though no use can be noted.
-    async fn find_unnoted(
-        &self,
-        handle: Handle,
-        touch: Option<Touch>,
-        now: Timestamp,
-    ) -> Result<Option<Record>> {
+    async fn find_unnoted(&self, handle: Handle, now: Timestamp) -> Result<Option<Record>> {
         let Some(row) = self.read(handle).await? else {
             return Ok(None);
         };
         let record = row.record(handle, now)?;
-        Ok(record.is_alive_for(touch, now).then_some(record))
+        Ok(record.is_alive(now).then_some(record))
     }
 
-    /// Whether a row that the server still had is alive, and when it was last used.
+    /// Whether a row that the server still had is alive, and when it was last used before now.
     async fn judged(
         &self,
         mut record: Record,
-        touch: Option<Touch>,
-        slid: Option<u64>,
+        is_noted: bool,
         now: Timestamp,
         until: Instant,
     ) -> Result<Option<Record>> {
-        let handle = record.handle();
-        let seen = self.uses.seen(handle).filter(|seen| *seen <= now);
-        let known = seen.map_or(record.last_seen(), |seen| seen.max(record.last_seen()));
-        let tightened = touch.filter(|touch| touch.idle() < record.idle());
-        // The server went by the looser policy; what is not known to be recent is too old.
-        let unused = |touch: Touch| now >= known.saturating_add(touch.idle());
-        if now >= record.deadline() || tightened.is_some_and(unused) {
+        let (handle, idle) = (record.handle(), record.idle().as_secs());
+        if now >= record.deadline() {
             by(until, Box::pin(self.end(&record))).await?;
             return Ok(None);
         }
-        let Some(seconds) = slid else {
-            // Alive, by the server's word: so it was used within its idle time.
-            let earliest = now.saturating_sub(record.idle().saturating_sub(1));
-            record.set_last_seen(known.max(earliest));
-            return Ok(Some(record));
-        };
-        if tightened.is_some() {
-            // Kept in the row as well, for other nodes with this policy.
-            by(until, Box::pin(self.note(&[(handle, now)], now))).await?;
-        } else if seconds > whole(record.idle()) {
-            let mut command = redis::cmd("EXPIRE");
-            command.arg(self.keys.row(handle)).arg(whole(record.idle()));
-            let answer = Box::pin(self.link.send_idempotent(&command, until)).await?;
-            answer.map_err(|error| failed(&error))?;
-        }
-        self.uses.note(
-            handle,
-            now,
-            seconds.min(whole(record.idle())),
-            record.idle(),
-        );
-        record.set_last_seen(known.max(now));
+        let seen = self.uses.seen(handle).filter(|seen| *seen <= now);
+        let known = seen.map_or(record.last_seen(), |seen| seen.max(record.last_seen()));
+        // Alive, by the server's word: so it was used within its idle time.
+        let earliest = now.saturating_sub(idle.saturating_sub(1));
+        record.set_last_seen(known.max(earliest));
+        let noted_at = if is_noted { now } else { record.last_seen() };
+        self.uses.note(handle, noted_at, idle);
         Ok(Some(record))
     }
 
@@ -264,13 +236,12 @@ where
 
     /// Changes a live row by `change`, unless that answers `false`. Optimistic: what was changed by
     /// somebody else meanwhile is read again.
-    async fn change(
+    async fn apply(
         &self,
         handle: Handle,
         now: Timestamp,
-        lasts: Option<u64>,
-        change: impl Fn(&mut Record) -> bool + Send + Sync,
-    ) -> Result<Option<(bool, Record)>> {
+        change: ChangeFn<'_>,
+    ) -> Result<Option<Changed>> {
         loop {
             let Some(row) = self.read(handle).await? else {
                 return Ok(None);
@@ -280,11 +251,16 @@ where
                 self.end(&record).await?;
                 return Ok(None);
             }
+            let before = (record.last_seen(), record.idle());
             if !change(&mut record) {
-                return Ok(Some((false, record)));
+                return Ok(Some(Changed::new(false, record)));
             }
+            let lasts = (before != (record.last_seen(), record.idle())).then(|| {
+                let unused = now.saturating_since(record.last_seen());
+                whole(record.idle().as_secs().saturating_sub(unused))
+            });
             match self.swap(&row, &record, lasts).await? {
-                Swap::Done => return Ok(Some((true, record))),
+                Swap::Done => return Ok(Some(Changed::new(true, record))),
                 Swap::Absent => return Ok(None),
                 Swap::Changed => {}
             }
@@ -297,11 +273,12 @@ where
         handle: Handle,
         rotation: &Rotation,
         now: Timestamp,
-    ) -> Result<Option<(bool, Record)>> {
+    ) -> Result<Option<Changed>> {
         let keys = [self.keys.row(handle)];
-        let (at, overlap) = (now.unix().to_string(), rotation.overlap.to_string());
-        let lasts = (whole(rotation.idle) * 1000).to_string();
-        let idle = rotation.idle.to_string();
+        let [overlap, idle] = [rotation.overlap, rotation.idle].map(|time| time.as_secs());
+        let (at, overlap) = (now.unix().to_string(), overlap.to_string());
+        let lasts = (whole(idle) * 1000).to_string();
+        let (idle, kept_idle) = (idle.to_string(), idle.to_be_bytes());
         let arguments: [&[u8]; 11] = [
             at.as_bytes(),
             handle.as_bytes(),
@@ -310,7 +287,7 @@ where
             rotation.next.as_bytes(),
             &rotation.seed,
             &now.unix().to_be_bytes(),
-            &rotation.idle.to_be_bytes(),
+            &kept_idle,
             overlap.as_bytes(),
             idle.as_bytes(),
             lasts.as_bytes(),
@@ -334,7 +311,7 @@ where
             self.end(&record).await?;
             return Ok(None);
         }
-        Ok(Some((advanced, record)))
+        Ok(Some(Changed::new(advanced, record)))
     }
 
     async fn swap(&self, row: &Row, record: &Record, lasts: Option<u64>) -> Result<Swap> {
@@ -550,23 +527,22 @@ where
 
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
         let act = pin!(self.advance(handle, rotation, now));
-        let rotated = Rotated::of(self.link.within(act).await?);
+        let rotated = self.link.within(act).await?.into();
         if let Rotated::Advanced(_) = rotated {
-            self.uses
-                .note(handle, now, whole(rotation.idle), rotation.idle);
+            self.uses.note(handle, now, rotation.idle.as_secs());
         }
         Ok(rotated)
     }
 
-    async fn update(
+    async fn change(
         &self,
         handle: Handle,
-        expected: u64,
-        change: &Change,
         now: Timestamp,
-    ) -> Result<Updated> {
-        let act = self.change(handle, now, None, |record| record.update(expected, change));
-        self.link.within(pin!(act)).await.map(Updated::of)
+        change: ChangeFn<'_>,
+    ) -> Result<Option<Changed>> {
+        self.link
+            .within(pin!(self.apply(handle, now, change)))
+            .await
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
@@ -586,7 +562,19 @@ where
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
-        self.link.within(Box::pin(self.note(uses, now))).await
+        // Not what a load has noted already.
+        let is_new = |(handle, seen_at): &&(Handle, Timestamp)| {
+            self.uses.seen(*handle).is_none_or(|seen| seen < *seen_at)
+        };
+        let uses: Vec<_> = uses.iter().filter(is_new).copied().collect();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        self.link.within(Box::pin(self.note(&uses, now))).await?;
+        for (handle, seen_at) in uses {
+            self.uses.touch(handle, seen_at);
+        }
+        Ok(())
     }
 
     async fn remove(&self, handle: Handle, subject: &str, _now: Timestamp) -> Result<Removed> {
@@ -616,18 +604,6 @@ where
     async fn sweep(&self, _limit: usize, _now: Timestamp) -> Result<Swept> {
         // The server forgets what was not used.
         Ok(Swept::new(0, false))
-    }
-
-    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
-        Ok(None)
-    }
-
-    fn staleness(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn upkeep(&self) -> Upkeep {
-        Upkeep::none()
     }
 }
 

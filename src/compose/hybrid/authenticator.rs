@@ -471,9 +471,12 @@ where
         self.verify_now(presented.credential())
     }
 
-    async fn refresh(&self, credential: &str) -> Result<Issued<D>> {
+    async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<D>> {
         let now = self.logins.now()?;
-        let presented = self.logins.parse(credential).ok_or(Rejection::Malformed)?;
+        let presented = self
+            .logins
+            .parse(presented.credential())
+            .ok_or(Rejection::Malformed)?;
         // Before anything is replaced: with an answer that fails for long, the client would come
         // back too late with what it has.
         self.access.check_ready(now)?;

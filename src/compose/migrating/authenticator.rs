@@ -171,13 +171,14 @@ where
     }
 
     /// Exchanges an old credential for a new login, or answers with the one that there is.
-    async fn upgrade(&self, credential: &str) -> Result<Issued<Old::Data>> {
+    async fn upgrade(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
         let now = self.now()?;
         self.end_exchanged(now).await;
+        let credential = presented.credential();
         self.refuse_exchanged(credential, now).await?;
         let key = upgrades::key(credential);
         if !self.upgrades.has_room(&key) {
-            return self.old.refresh(credential).await;
+            return self.old.refresh_with(presented).await;
         }
         loop {
             let made = self.upgrades.get(&key);
@@ -195,7 +196,7 @@ where
                 }
             };
             let permit = self.permits.acquire().await;
-            let answer = self.exchange(key, credential, now).await;
+            let answer = self.exchange(key, presented, now).await;
             drop(permit);
             // One that was rejected is rejected for each by itself.
             match &answer {
@@ -210,29 +211,29 @@ where
     async fn exchange(
         &self,
         key: Key,
-        credential: &str,
+        presented: Presented<'_>,
         now: Timestamp,
     ) -> Result<Issued<Old::Data>> {
         // As a refresh, and not only verified: one that was stolen is found out here too.
-        let old = self.old.refresh(credential).await?;
+        let old = self.old.refresh_with(presented).await?;
         self.seen(now);
         let witness = match old.refresh_credential() {
             Some(_) => old.credential().clone(),
             // Its successor stays unused, so that the old one stays honest.
-            None => Credential::new(credential.to_owned()),
+            None => Credential::new(presented.credential().to_owned()),
         };
         let new = match self.new.issue(old.into_identity().into_login()).await {
             // The same answer once more: nothing but the kind of the credential is lost. Rejected is
             // also what is too old for it; what has ended meanwhile, the old one rejects too.
             Err(error) if !error.is_misuse() => {
-                return self.old.refresh(credential).await;
+                return self.old.refresh_with(presented).await;
             }
             new => new?,
         };
         // Before the old login is looked at once more: whoever ends it by its credential either is
         // seen here, or finds this.
         let upgrade = Upgrade {
-            old: Credential::new(credential.to_owned()),
+            old: Credential::new(presented.credential().to_owned()),
             new: new.credential().clone(),
             refresh: new.refresh_credential().cloned(),
             witness,
@@ -325,9 +326,9 @@ where
     }
 
     /// Refreshes a new credential. While its old login goes on, it is known by the next one.
-    async fn refresh_new(&self, credential: &str) -> Result<Issued<Old::Data>> {
-        let issued = self.new.refresh(credential).await?;
-        if let Some((key, upgrade)) = self.upgrades.that_made(credential) {
+    async fn refresh_new(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
+        let issued = self.new.refresh_with(presented).await?;
+        if let Some((key, upgrade)) = self.upgrades.that_made(presented.credential()) {
             let moved = Upgrade {
                 new: issued.credential().clone(),
                 refresh: issued.refresh_credential().cloned(),
@@ -384,10 +385,10 @@ where
         }
     }
 
-    async fn refresh(&self, credential: &str) -> Result<Issued<Old::Data>> {
-        match self.inner.kind(credential) {
-            Some(Kind::New) => self.inner.refresh_new(credential).await,
-            Some(Kind::Old) => self.inner.upgrade(credential).await,
+    async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
+        match self.inner.kind(presented.credential()) {
+            Some(Kind::New) => self.inner.refresh_new(presented).await,
+            Some(Kind::Old) => self.inner.upgrade(presented).await,
             None => Err(Rejection::Malformed.into()),
         }
     }

@@ -107,12 +107,12 @@ fn client_step(random: &mut Random, known: &Record, racing: bool) -> Step {
         0 if !racing => Step::Remove(handle, "alice".to_owned()),
         0..=7 => Step::Load(handle, None),
         8..=13 => {
-            let change = Sample::change(random.below(1_000).to_string());
+            let change = Sample::update(random.below(1_000).to_string());
             Step::Update(handle, known.version(), change)
         }
         _ => {
             let rotation = Rotation {
-                overlap: 0,
+                overlap: std::time::Duration::ZERO,
                 ..Sample::rotation_of(known)
             };
             Step::Rotate(handle, rotation)

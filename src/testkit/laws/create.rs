@@ -53,7 +53,7 @@ pub async fn create_02_never_overwrites<F: StoreFixture>(fixture: &F) {
     // The same handle, another content: what tells one create from the other.
     let attempt = |at: usize| {
         let mut row = rows[at % 10].clone();
-        assert!(row.update(0, &Sample::change(at.to_string())));
+        assert!(row.update(0, &Sample::update(at.to_string())));
         row
     };
     let winners = Arc::new(Mutex::new(Vec::new()));

@@ -4,15 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::authenticator::Authenticator;
-use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
 use crate::login::Login;
-use crate::login::handle::Handle;
 use crate::login::issued::Issued;
-use crate::store::contract::{
-    Change, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation, Scope,
-    SessionStore, Swept, Updated,
-};
+use crate::store::contract::{Created, Limit, Load, Record, Scope, SessionStore, Update, Updated};
 use crate::testkit::executor::{interleave, yield_now};
 use crate::testkit::faulty::Method;
 use crate::testkit::fixture::StoreFixture;
@@ -274,11 +269,11 @@ pub async fn scope_01_covers_what_it_says<F: StoreFixture>(fixture: &F) {
             4 => (Scope::others(bob.handle()), &[]),
             _ => {
                 // What was stamped anew stands where it was stamped last.
-                let change = Change {
+                let update = Update {
                     stamp: stamp(12),
-                    ..Change::default()
+                    ..Update::default()
                 };
-                let updated = world.store.update(keep, 0, &change, now).await;
+                let updated = world.store.update(keep, 0, &update, now).await;
                 assert!(matches!(updated, Ok(Updated::Done(_))));
                 (Scope::all().before(at_nine), &[1, 2, 3])
             }

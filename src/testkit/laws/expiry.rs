@@ -12,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Rejection;
 use crate::login::Login;
 use crate::session::SessionAuthenticator;
-use crate::store::contract::{Load, Record, Rotated, SessionStore, Swept, Touch, Updated};
+use crate::store::contract::{Load, Record, Rotated, SessionStore, Swept, Updated};
 use crate::testkit::executor::{interleave, yield_now};
 use crate::testkit::faulty::{Fault, FaultyStore, Method, YieldingStore};
 use crate::testkit::fixture::StoreFixture;
@@ -283,7 +283,7 @@ pub async fn expiry_08_a_touch_saves_from_the_sweep<F: StoreFixture>(fixture: &F
                         .touch(&[(row.handle(), now)], now)
                         .await
                         .expect("an answer");
-                    let load = Load::new().touch(Touch::new(100));
+                    let load = Load::new().touch(row.touch_interval());
                     if let Some(row) = store
                         .load(row.handle(), load, now)
                         .await

@@ -176,7 +176,7 @@ struct MixedUp<S> {
 
 impl<S: SessionStore> SessionStore for MixedUp<S> {
     crate::forward_session_store! {
-        inner: create, update, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
+        inner: create, change, update, confirm, touch, remove, remove_subject, list, sweep, begin, staleness, upkeep
     }
 
     async fn load(&self, _: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {

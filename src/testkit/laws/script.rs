@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::login::handle::Handle;
-use crate::store::contract::{Change, Limit, Record, Rotation, Scope, SessionStore, Touch};
+use crate::store::contract::{Limit, Record, Rotation, Scope, SessionStore, Update};
+use crate::store::record::touch_interval;
 use crate::testkit::clock::ManualClock;
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::model::{Answer, Model, Step, perform, stamp};
@@ -145,7 +146,7 @@ impl Stage {
                 Step::Create(row, limit)
             }
             Act::Load { slot, touch } => {
-                Step::Load(self.handle(slot).0, touch.then_some(Touch::new(IDLE)))
+                Step::Load(self.handle(slot).0, touch.then_some(touch_interval(IDLE)))
             }
             Act::Rotate { slot, honest } => {
                 let (handle, _) = self.handle(slot);
@@ -232,22 +233,22 @@ fn subject(slot: usize) -> String {
     format!("user {}", slot % 3)
 }
 
-fn change(what: usize) -> Change {
+fn change(what: usize) -> Update {
     match what {
-        0 => Sample::change(b"some data"),
-        1 => Change {
+        0 => Sample::update(b"some data"),
+        1 => Update {
             roles: Some(vec!["admin".to_owned(), "user".to_owned()]),
-            ..Change::default()
+            ..Update::default()
         },
-        2 => Change {
+        2 => Update {
             data: Some(None),
-            ..Change::default()
+            ..Update::default()
         },
-        3 => Change {
+        3 => Update {
             stamp: stamp(3),
-            ..Change::default()
+            ..Update::default()
         },
-        _ => Change::default(),
+        _ => Update::default(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Uses are noted: the part of UPDATE that is about them, and CONFIRM.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::authenticator::Authenticator;
-use crate::store::contract::{Load, Rotated, SessionStore, Touch};
+use crate::store::contract::{Load, Rotated, SessionStore};
+use crate::store::record::touch_interval;
 use crate::testkit::faulty::{FaultyStore, Method};
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::sample::Sample;
@@ -103,7 +105,7 @@ pub async fn update_08_notes_uses_now_and_then<F: StoreFixture>(fixture: &F) {
     let began = world.now();
     // As the documentation of sessions promises.
     let throttle = IDLE / 8;
-    assert_eq!(Touch::new(IDLE).throttle(), throttle);
+    assert_eq!(touch_interval(IDLE), Duration::from_secs(throttle));
     let mut expires_at = issued.expires_at();
     let mut noted = std::collections::BTreeSet::new();
     while world.now().saturating_since(began) + throttle < ABSOLUTE {

@@ -1,6 +1,7 @@
 //! Logins change: UPDATE, and what is noted about their use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use crate::authenticator::Authenticator;
 use crate::error::{Refusal, Rejection};
 use crate::login::Login;
 use crate::session::{Replaced, Replacement};
-use crate::store::contract::{Change, Load, Rotated, SessionStore, Touch, Updated};
+use crate::store::contract::{Load, Rotated, SessionStore, Update, Updated};
 use crate::testkit::executor::interleave;
 use crate::testkit::faulty::{FaultyStore, YieldingStore};
 use crate::testkit::fixture::StoreFixture;
@@ -31,14 +32,14 @@ pub async fn update_01_changes_what_it_names<F: StoreFixture>(fixture: &F) {
         .at(world.now());
     world.put(&row).await;
     world.advance(50).await;
-    let change = Change {
+    let update = Update {
         roles: Some(vec!["b".to_owned(), "c".to_owned()]),
-        ..Change::default()
+        ..Update::default()
     };
     for (change, version) in [
-        (change, 0),
-        (Sample::change(b"2"), 1),
-        (Change::default(), 2),
+        (update, 0),
+        (Sample::update(b"2"), 1),
+        (Update::default(), 2),
     ] {
         let mut expected = world.get(&row).await.expect("the row is there");
         assert!(expected.update(version, &change));
@@ -108,13 +109,13 @@ pub async fn update_02_never_resurrects_what_was_removed<F: StoreFixture>(fixtur
             boxed(async move {
                 let later = now.saturating_add(20);
                 match at % 5 {
-                    0 => drop(store.update(handle, 0, &Sample::change(b"x"), now).await),
+                    0 => drop(store.update(handle, 0, &Sample::update(b"x"), now).await),
                     1 => drop(store.rotate(handle, &rotation, now).await),
                     2 => drop(store.touch(&[(handle, later)], later).await),
                     3 => drop(store.confirm(handle, 0, now).await),
                     _ => drop(
                         store
-                            .load(handle, Load::new().touch(Touch::new(80)), later)
+                            .load(handle, Load::new().touch(Duration::from_secs(10)), later)
                             .await,
                     ),
                 }
@@ -218,8 +219,8 @@ pub async fn update_04_loses_no_update<F: StoreFixture>(fixture: &F) {
                 let found = found.expect("an answer").expect("the row is there");
                 let count = std::str::from_utf8(found.fields.data().expect("data")).expect("text");
                 let next = count.parse::<u64>().expect("a number") + 1;
-                let change = Sample::change(next.to_string());
-                match store.update(handle, found.version(), &change, now).await {
+                let update = Sample::update(next.to_string());
+                match store.update(handle, found.version(), &update, now).await {
                     Ok(Updated::Done(_)) => done += 1,
                     Ok(Updated::Conflict) => {}
                     updated => panic!("the update was {updated:?}"),
@@ -255,12 +256,12 @@ pub async fn update_05_tears_no_row<F: StoreFixture>(fixture: &F) {
                 assert_eq!(found.subject(), "alice");
                 if client < 4 {
                     let text = format!("{client}/{turn}");
-                    let change = Change {
+                    let update = Update {
                         roles: Some(vec![text.clone()]),
                         data: Some(Some(text.into_bytes())),
                         stamp: None,
                     };
-                    drop(store.update(handle, found.version(), &change, now).await);
+                    drop(store.update(handle, found.version(), &update, now).await);
                 } else {
                     let rotation = Sample::rotation_of(&found);
                     store
@@ -280,7 +281,7 @@ pub async fn update_05_tears_no_row<F: StoreFixture>(fixture: &F) {
 
     let found = world.get(&row).await.expect("the row is there");
     let rotation = crate::store::contract::Rotation {
-        overlap: 0,
+        overlap: std::time::Duration::ZERO,
         ..Sample::rotation_of(&found)
     };
     let rotated = world.store.rotate(row.handle(), &rotation, now).await;

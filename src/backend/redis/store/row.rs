@@ -54,7 +54,7 @@ impl Row {
     pub(crate) fn record(&self, handle: Handle, now: Timestamp) -> Result<Record> {
         let mut record = decode(&self.bytes, handle)?;
         if let Ok(left) = u64::try_from(self.left) {
-            let unused = record.idle().saturating_sub(left / 1000);
+            let unused = record.idle().as_secs().saturating_sub(left / 1000);
             let seen = record.last_seen().max(now.saturating_sub(unused));
             record.set_last_seen(seen);
         }

@@ -1,10 +1,11 @@
 //! When this process last carried a session on.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
-use crate::store::touch::Touch;
+use crate::store::record::{is_due, touch_interval};
 
 /// Sessions that are remembered at most. One that is pushed out by another is carried on once
 /// more than needed.
@@ -28,8 +29,6 @@ struct Use {
     /// The random half of the handle.
     of: u64,
     at: Timestamp,
-    /// Seconds that the server was told to keep it.
-    kept: u32,
     /// The idle time of its record.
     idle: u32,
 }
@@ -41,20 +40,19 @@ impl Uses {
         }
     }
 
-    /// For how many seconds the server is to keep a session from now; `None` if it was told a
-    /// moment ago.
-    pub(crate) fn slide(&self, handle: Handle, touch: Touch, now: Timestamp) -> Option<u64> {
-        let Some(last) = self.last(handle) else {
-            return Some(whole(touch.idle()));
-        };
-        let idle = match last.idle {
-            u32::MAX => touch.idle(),
-            idle => touch.idle().min(idle.into()),
-        };
+    /// For how many seconds the server is to keep a session from now; `None` if its last use was
+    /// noted less than `interval` ago, or if this process does not know its idle time.
+    ///
+    /// `None` also for a session whose idle time asks for fewer notes than `interval`: the caller
+    /// judges by a shorter one, and other nodes with that policy learn of the use only from the
+    /// row, into which a touch writes it.
+    pub(crate) fn slide(&self, handle: Handle, interval: Duration, now: Timestamp) -> Option<u64> {
+        let last = self.last(handle)?;
+        let own = touch_interval(last.idle.into());
         // A clock that was set back must not keep uses from being noted.
-        let recent = last.at <= now && now.saturating_since(last.at) < Touch::new(idle).throttle();
-        let is_kept = last.kept == u32::MAX || u64::from(last.kept) >= idle;
-        (!recent || !is_kept).then_some(whole(idle))
+        let recent = last.at <= now && !is_due(last.at, own.min(interval), now);
+        let is_known = last.idle < u32::MAX && own <= interval;
+        (is_known && !recent).then_some(whole(last.idle.into()))
     }
 
     /// When this process last noted a use.
@@ -62,11 +60,19 @@ impl Uses {
         self.last(handle).map(|last| last.at)
     }
 
-    /// Remembers that the server was told, at `at`, to keep a session for `kept` seconds.
-    pub(crate) fn note(&self, handle: Handle, at: Timestamp, kept: u64, idle: u64) {
+    /// Remembers the last use of a session that the server knows, and its idle time in seconds.
+    pub(crate) fn note(&self, handle: Handle, at: Timestamp, idle: u64) {
         let (of, mut place) = self.place(handle);
-        let [kept, idle] = [kept, idle].map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
-        *place = Use { of, at, kept, idle };
+        let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+        *place = Use { of, at, idle };
+    }
+
+    /// Remembers a later use of a session that is remembered.
+    pub(crate) fn touch(&self, handle: Handle, at: Timestamp) {
+        let (of, mut place) = self.place(handle);
+        if place.of == of {
+            place.at = place.at.max(at);
+        }
     }
 
     fn last(&self, handle: Handle) -> Option<Use> {
@@ -100,28 +106,26 @@ mod tests {
     fn slides_once_in_an_eighth_of_the_idle_time() {
         let uses = Uses::new();
         let handle = Handle::draw(b"alice", &SystemEntropy).unwrap();
-        let slide = |idle, seconds| uses.slide(handle, Touch::new(idle), at(seconds));
-        assert_eq!(slide(80, 0), Some(80));
-        uses.note(handle, at(0), 80, 80);
-        assert_eq!((slide(80, 9), slide(80, 10)), (None, Some(80)));
+        let slide = |interval, seconds| {
+            let interval = Duration::from_secs(interval);
+            uses.slide(handle, interval, at(seconds))
+        };
+        assert_eq!(slide(10, 0), None, "of an idle time that is not known");
+        uses.note(handle, at(0), 80);
+        assert_eq!((slide(10, 9), slide(10, 10)), (None, Some(80)));
+        uses.touch(handle, at(5));
+        assert_eq!((slide(10, 14), slide(10, 15)), (None, Some(80)));
         // Set back by an hour.
-        uses.note(handle, at(3_600), 80, 80);
-        assert_eq!(slide(80, 0), Some(80));
-        // What another policy noted is too short for this one.
-        uses.note(handle, at(0), 20, 80);
-        assert_eq!((slide(20, 1), slide(80, 1)), (None, Some(80)));
+        uses.note(handle, at(3_600), 80);
+        assert_eq!(slide(10, 0), Some(80));
         // The idle time of the record bounds that of the policy.
-        uses.note(handle, at(0), 40, 40);
-        assert_eq!((slide(800, 4), slide(800, 5)), (None, Some(40)));
-        assert_eq!(slide(0, 1), Some(1));
+        uses.note(handle, at(0), 40);
+        assert_eq!((slide(100, 4), slide(100, 5)), (None, Some(40)));
+        // A policy with a shorter one leaves it to a touch.
+        assert_eq!(slide(4, 5), None);
         // More than a place has room for.
-        let ages = u64::from(u32::MAX) + 7;
-        uses.note(handle, at(0), ages, ages);
-        assert_eq!((slide(ages, 1), slide(80, 1)), (None, None));
-        assert_eq!(
-            (slide(ages, ages / 7), slide(80, 10)),
-            (Some(ages), Some(80))
-        );
+        uses.note(handle, at(0), u64::from(u32::MAX) + 7);
+        assert_eq!(slide(u64::MAX, u64::from(u32::MAX)), None);
     }
 
     #[test]
@@ -136,9 +140,9 @@ mod tests {
         let mut bytes = [7; 16];
         bytes[8] = 8;
         let other = Handle::from_bytes(bytes);
-        uses.note(one, at(0), 80, 80);
-        assert_eq!(uses.slide(other, Touch::new(80), at(0)), Some(80));
-        uses.note(other, at(0), 80, 80);
-        assert_eq!(uses.slide(one, Touch::new(80), at(0)), Some(80));
+        uses.note(one, at(0), 80);
+        assert_eq!(uses.seen(other), None);
+        uses.note(other, at(0), 80);
+        assert_eq!(uses.seen(one), None);
     }
 }

@@ -7,7 +7,6 @@ mod text;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use crate::backend::durability::Durability;
 use crate::backend::sql::postgres::Link;
@@ -19,12 +18,11 @@ use crate::backend::write_behind::{self, PendingUses, Use};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
-use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Removed, Rotated, Swept, Updated};
-use crate::store::ask::{Change, Limit, Load, Rotation, Scope};
+use crate::store::answer::{Changed, Created, Removed, Rotated, Swept};
+use crate::store::ask::{Limit, Load, Rotation, Scope};
 use crate::store::listing::{Cursor, Listing, Page};
 use crate::store::record::Record;
-use crate::store::session_store::SessionStore;
+use crate::store::session_store::{ChangeFn, SessionStore};
 use crate::upkeep::Upkeep;
 use inner::{Inner, at_most};
 use row::{cursor, record};
@@ -150,8 +148,8 @@ impl<L: Link> SessionStore for PostgresStore<L> {
         inner.create(record, most, evicts, now, until).await
     }
 
-    async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
-        self.inner.load(handle, load, now).await
+    async fn load(&self, handle: Handle, _load: Load, now: Timestamp) -> Result<Option<Record>> {
+        self.inner.load(handle, now, self.inner.until()?).await
     }
 
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
@@ -161,17 +159,16 @@ impl<L: Link> SessionStore for PostgresStore<L> {
         inner.rotate(handle, rotation, now, until).await
     }
 
-    async fn update(
+    async fn change(
         &self,
         handle: Handle,
-        expected: u64,
-        change: &Change,
         now: Timestamp,
-    ) -> Result<Updated> {
+        change: ChangeFn<'_>,
+    ) -> Result<Option<Changed>> {
         let inner = &*self.inner;
         let until = inner.until()?;
         write_behind::flush_login(inner, handle).await?;
-        inner.update(handle, expected, change, now, until).await
+        inner.change(handle, now, change, until).await
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
@@ -254,14 +251,6 @@ impl<L: Link> SessionStore for PostgresStore<L> {
         let until = inner.until()?;
         let _pause = write_behind::flush_all(inner).await?;
         inner.sweep(limit.clamp(1, LOOK), now, until).await
-    }
-
-    async fn begin(&self, _deadline: Timestamp, _now: Timestamp) -> Result<Option<Stamp>> {
-        Ok(None)
-    }
-
-    fn staleness(&self) -> Duration {
-        Duration::ZERO
     }
 
     fn upkeep(&self) -> Upkeep {

@@ -20,7 +20,7 @@ use crate::backend::write_behind::{
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::Handle;
-use crate::store::contract::{Created, Limit, Listing, Page, Record, Removed, Scope, Swept, Touch};
+use crate::store::contract::{Created, Limit, Listing, Page, Record, Removed, Scope, Swept};
 
 /// Rows that one step of sweeping looks at, at most.
 const SWEEP: usize = 10_000;
@@ -252,19 +252,11 @@ impl<D: Driver> Swaps for RowStore<D> {
         Ok(swapped.await? > 0)
     }
 
-    async fn end(&self, handle: Handle, touch: Option<Touch>, now: Timestamp) -> Result<()> {
-        let now = in_seconds(now);
-        // The last use with which it is over by the idle time of the touch.
-        let idle = touch.and_then(|touch| i64::try_from(touch.idle()).ok());
-        let last_use = idle.map_or(-1, |idle| now - idle);
-        let values = [
-            Value::Bytes(handle.as_bytes()),
-            Value::Number(now),
-            Value::Number(now),
-            Value::Number(last_use),
-        ];
-        let ended = self.driver.write(&self.statements.end, &values);
-        ended.await.map(drop)
+    async fn end(&self, handle: Handle, now: Timestamp) -> Result<()> {
+        let now = Value::Number(in_seconds(now));
+        let values = [Value::Bytes(handle.as_bytes()), now, now];
+        self.driver.write(&self.statements.end, &values).await?;
+        Ok(())
     }
 }
 
@@ -295,35 +287,22 @@ macro_rules! row_store {
             async fn load(
                 &self,
                 handle: crate::store::contract::Handle,
-                load: crate::store::contract::Load,
+                _load: crate::store::contract::Load,
                 now: crate::clock::Timestamp,
             ) -> crate::error::Result<Option<crate::store::contract::Record>> {
-                let found = crate::backend::sql::store::swap::load(&*self.0, handle, load, now);
+                let found = crate::backend::sql::store::swap::load(&*self.0, handle, now);
                 self.0.in_time(found).await
             }
 
-            async fn rotate(
+            async fn change(
                 &self,
                 handle: crate::store::contract::Handle,
-                rotation: &crate::store::contract::Rotation,
                 now: crate::clock::Timestamp,
-            ) -> crate::error::Result<crate::store::contract::Rotated> {
-                let rotated =
-                    crate::backend::sql::store::swap::rotate(&*self.0, handle, rotation, now);
-                self.0.in_time(rotated).await
-            }
-
-            async fn update(
-                &self,
-                handle: crate::store::contract::Handle,
-                expected: u64,
-                change: &crate::store::contract::Change,
-                now: crate::clock::Timestamp,
-            ) -> crate::error::Result<crate::store::contract::Updated> {
-                let updated = crate::backend::sql::store::swap::update(
-                    &*self.0, handle, expected, change, now,
-                );
-                self.0.in_time(updated).await
+                change: crate::store::contract::ChangeFn<'_>,
+            ) -> crate::error::Result<Option<crate::store::contract::Changed>> {
+                let changed =
+                    crate::backend::sql::store::swap::change(&*self.0, handle, now, change);
+                self.0.in_time(changed).await
             }
 
             async fn confirm(
@@ -379,18 +358,6 @@ macro_rules! row_store {
                 now: crate::clock::Timestamp,
             ) -> crate::error::Result<crate::store::contract::Swept> {
                 self.0.in_time(self.0.sweep(limit, now)).await
-            }
-
-            async fn begin(
-                &self,
-                _deadline: crate::clock::Timestamp,
-                _now: crate::clock::Timestamp,
-            ) -> crate::error::Result<Option<crate::login::stamp::Stamp>> {
-                Ok(None)
-            }
-
-            fn staleness(&self) -> std::time::Duration {
-                std::time::Duration::ZERO
             }
 
             fn upkeep(&self) -> crate::upkeep::Upkeep {

@@ -171,15 +171,13 @@ impl Writer<'_> {
         )
     }
 
-    /// Removes the row of a handle if it is over. Values: handle, now, now, the last use by which
-    /// it is over in any case.
+    /// Removes the row of a handle if it is over. Values: handle, now, now.
     fn end(&self) -> String {
-        let [handle, last_seen] = ["handle", "last_seen"].map(|name| self.column(name));
+        let handle = self.column("handle");
         format!(
-            "DELETE FROM {} WHERE {handle} = ? AND {} AND (NOT ({}) OR {last_seen} <= ?)",
+            "DELETE FROM {} WHERE {handle} = ? AND {}",
             self.table(),
-            self.known(),
-            self.alive(),
+            self.over(),
         )
     }
 

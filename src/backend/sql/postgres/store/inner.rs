@@ -15,10 +15,10 @@ use crate::backend::write_behind::{PendingUses, Use, WriteBehind, apply_pending}
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::Handle;
-use crate::login::stamp::Stamp;
-use crate::store::answer::{Created, Rotated, Swept, Updated};
-use crate::store::ask::{Change, Load, Rotation};
+use crate::store::answer::{Changed, Created, Rotated, Swept};
+use crate::store::ask::Rotation;
 use crate::store::record::Record;
+use crate::store::session_store::ChangeFn;
 
 /// A store, behind the reference count that it shares with its upkeep.
 pub(crate) struct Inner<L> {
@@ -58,14 +58,12 @@ impl<L: Link> Inner<L> {
     pub(crate) async fn bury(
         &self,
         handle: Handle,
-        idle: u64,
         now: Timestamp,
         until: Instant,
     ) -> Result<bool> {
         let values = [
             Value::Bytes(handle.as_bytes()),
             Value::Number(in_seconds(now)),
-            Value::Number(at_most(idle)),
         ];
         Ok(self.count(Query::Bury, &values, until).await? > 0)
     }
@@ -109,21 +107,19 @@ impl<L: Link> Inner<L> {
     pub(crate) async fn load(
         &self,
         handle: Handle,
-        load: Load,
         now: Timestamp,
+        until: Instant,
     ) -> Result<Option<Record>> {
-        let until = self.until()?;
         for _ in 0..TRIES {
             let waiting = self.pending.get(handle);
             let Some(mut row) = self.find(handle, until).await? else {
                 return Ok(None);
             };
             apply_pending(&mut row, waiting);
-            if row.is_alive_for(load.touch, now) {
+            if row.is_alive(now) {
                 return Ok(Some(row));
             }
-            let idle = load.touch.map_or(u64::MAX, |touch| touch.idle());
-            if self.bury(handle, idle, now, until).await? {
+            if self.bury(handle, now, until).await? {
                 return Ok(None);
             }
             // Removed by somebody else, or used at this moment.
@@ -194,9 +190,9 @@ impl<L: Link> Inner<L> {
             Value::Number(i64::from(rotation.generation)),
             Value::Bytes(rotation.next.as_bytes()),
             Value::Bytes(&rotation.seed),
-            Value::Number(at_most(rotation.overlap)),
-            Value::Number(rotation.idle.cast_signed()),
-            Value::Number(at_most(rotation.idle)),
+            Value::Number(at_most(rotation.overlap.as_secs())),
+            Value::Number(rotation.idle.as_secs().cast_signed()),
+            Value::Number(at_most(rotation.idle.as_secs())),
             Value::Number(in_seconds(now)),
         ];
         for _ in 0..TRIES {
@@ -209,7 +205,7 @@ impl<L: Link> Inner<L> {
                 return Ok(Rotated::Advanced(row));
             }
             if !row.is_alive(now) {
-                if self.bury(handle, u64::MAX, now, until).await? {
+                if self.bury(handle, now, until).await? {
                     return Ok(Rotated::Absent);
                 }
             } else if !row.clone().rotate(rotation, now) {
@@ -220,43 +216,46 @@ impl<L: Link> Inner<L> {
         Err(restless())
     }
 
-    pub(crate) async fn update(
+    /// Reads a row, and replaces it by what `change` makes of it if it is still the one that was
+    /// read.
+    pub(crate) async fn change(
         &self,
         handle: Handle,
-        expected: u64,
-        change: &Change,
         now: Timestamp,
+        change: ChangeFn<'_>,
         until: Instant,
-    ) -> Result<Updated> {
+    ) -> Result<Option<Changed>> {
         for _ in 0..TRIES {
-            let Some(mut row) = self.find(handle, until).await? else {
-                return Ok(Updated::Absent);
+            let Some(row) = self.load(handle, now, until).await? else {
+                return Ok(None);
             };
-            if !row.is_alive(now) {
-                if self.bury(handle, u64::MAX, now, until).await? {
-                    return Ok(Updated::Absent);
-                }
-                continue;
+            let mut next = row.clone();
+            if !change(&mut next) {
+                return Ok(Some(Changed::new(false, row)));
             }
-            // A rotation may take back the wish for one until the change is written.
-            row.rotation_wanted = false;
-            if !row.update(expected, change) {
-                return Ok(Updated::Conflict);
-            }
-            let columns = Columns::from(&row);
-            let stamp = change.stamp.map(Stamp::to_bytes);
+            let (from, to) = (Columns::from(&row), Columns::from(&next));
             let values = [
                 Value::Bytes(handle.as_bytes()),
-                Value::Number(expected.cast_signed()),
-                Value::Number(columns.version),
-                Value::Bytes(columns.fields),
-                Value::Flag(columns.rotation_wanted),
-                Value::Optional(stamp.as_ref().map(|bytes| &bytes[..])),
+                Value::Number(from.version),
+                Value::Number(from.generation),
+                Value::Flag(from.confirmed),
+                Value::Number(to.version),
+                Value::Number(to.generation),
+                Value::Number(to.rotated_at),
+                Value::Number(to.last_seen),
+                Value::Number(to.idle),
+                Value::Flag(to.confirmed),
+                Value::Flag(to.rotation_wanted),
+                Value::Bytes(&to.current),
+                Value::Bytes(&to.previous),
+                Value::Bytes(&to.seed),
+                Value::Optional(to.stamp.as_ref().map(|stamp| &stamp[..])),
+                Value::Bytes(to.fields),
                 Value::Number(in_seconds(now)),
             ];
-            let rows = self.rows(Query::Update, &values, until).await?;
+            let rows = self.rows(Query::Swap, &values, until).await?;
             if let Some(done) = rows.first() {
-                return Ok(Updated::Done(record(done)?));
+                return Ok(Some(Changed::new(true, record(done)?)));
             }
         }
         Err(restless())

@@ -156,12 +156,13 @@ pub(crate) fn schema_of(table: &Table) -> String {
 pub(crate) enum Query {
     /// `handle`
     Load,
-    /// `handle, now, idle time`: removes a row that is over.
+    /// `handle, now`: removes a row that is over.
     Bury,
     /// `handle, presented, generation, next, seed, overlap, idle, idle time, now`
     Rotate,
-    /// `handle, version, next version, fields, rotation wanted, stamp, now`
-    Update,
+    /// `handle, version, generation, confirmed` of the row that was read; what changes, of the
+    /// next one; `now`
+    Swap,
     /// `handle, generation, now`
     Confirm,
     /// `handles, times`
@@ -215,7 +216,7 @@ fn text(table: &Table, query: usize) -> String {
     const LOAD: usize = Query::Load as usize;
     const BURY: usize = Query::Bury as usize;
     const ROTATE: usize = Query::Rotate as usize;
-    const UPDATE: usize = Query::Update as usize;
+    const SWAP: usize = Query::Swap as usize;
     const CONFIRM: usize = Query::Confirm as usize;
     const TOUCH: usize = Query::Touch as usize;
     const REMOVE: usize = Query::Remove as usize;
@@ -229,8 +230,7 @@ fn text(table: &Table, query: usize) -> String {
     match query {
         LOAD => format!("SELECT {COLUMNS} FROM {t} AS s WHERE handle = $1::bytea"),
         BURY => format!(
-            "DELETE FROM {t} AS s WHERE s.handle = $1::bytea
-                AND NOT ({} AND s.last_seen > $2::bigint - $3::bigint)",
+            "DELETE FROM {t} AS s WHERE s.handle = $1::bytea AND NOT {}",
             alive("$2::bigint"),
         ),
         // Where it loses a race, the second half shows the row of before: its reader sees that
@@ -257,15 +257,20 @@ fn text(table: &Table, query: usize) -> String {
             most = u32::MAX,
             alive = alive("$9::bigint"),
         ),
-        UPDATE => format!(
+        // All else changes only together with one of the columns that are compared, but for the
+        // last use, of which the later wins.
+        SWAP => format!(
             "UPDATE {t} AS s
-            SET version = $3::bigint, fields = $4::bytea,
-                rotation_wanted = s.rotation_wanted OR $5::boolean,
-                stamp = coalesce($6::bytea, s.stamp)
+            SET version = $5::bigint, generation = $6::bigint, rotated_at = $7::bigint,
+                last_seen = greatest(s.last_seen, $8::bigint), idle = $9::bigint,
+                confirmed = $10::boolean, rotation_wanted = $11::boolean,
+                current_proof = $12::bytea, previous_proof = $13::bytea, seed = $14::bytea,
+                stamp = $15::bytea, fields = $16::bytea
             WHERE s.handle = $1::bytea AND s.version = $2::bigint
+                AND s.generation = $3::bigint AND s.confirmed = $4::boolean
                 AND s.format = {FORMAT} AND {}
             RETURNING {COLUMNS}",
-            alive("$7::bigint"),
+            alive("$17::bigint"),
         ),
         CONFIRM => format!(
             "UPDATE {t} AS s
