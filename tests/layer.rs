@@ -1,4 +1,4 @@
-//! What services behind the layer, and their clients, rely on.
+//! `AuthLayer` and its services, driven by a test browser.
 
 #![allow(
     clippy::panic,

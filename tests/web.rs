@@ -1,5 +1,4 @@
-//! What a service relies on between the wire and the authenticator: cookies, bearer tokens, and
-//! which requests a foreign page may have caused.
+//! The framework-free core: cookies, bearer tokens, denials and cross-origin protection.
 
 #![allow(
     clippy::panic,

@@ -1,17 +1,17 @@
-//! A recipe for a framework that has no layers of tower and stays on http 0.2: actix-web 4. What a
-//! framework must bring stands in `recipe.rs`, header fields above all; reading, verifying and
-//! answering is the core's. An extractor stands for middleware, so that nothing is verified that
-//! nobody asks for.
+//! Recipe for a framework without tower layers, here actix-web 4 with http 0.2. `recipe.rs` has the
+//! glue, mainly access to header fields. The core of this crate finds credentials and answers
+//! denials. An extractor takes the place of the layer, so a credential is verified only if a handler
+//! asks for the caller.
 //!
-//! Without the layer it is for the handlers to set and remove the cookie, and credentials are not
-//! rotated on the way: the sessions here change theirs at login only.
+//! Without the layer, handlers must set and remove the cookie, and credentials are not rotated: these
+//! sessions get a new credential only at login.
 //!
 //! ```text
 //! cargo run --example actix
 //! ```
 //!
 //! The user is `alice`, the password `correct horse battery staple`. Try it with curl 7.79 or newer,
-//! which takes `Secure` cookies from this machine:
+//! which accepts `Secure` cookies over plain HTTP from this machine:
 //!
 //! ```text
 //! curl -si -c jar -b jar http://127.0.0.1:3000/me                         # 401
@@ -37,48 +37,51 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::{self, Data, Form};
-use actix_web::{App, FromRequest, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpServer};
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::web::{Cookie, Denial, Transport};
 use statewise::{Authenticator, DynAuthenticator, Error, Identity, Login};
 
 use passwords::{Credentials, Passwords};
-use recipe::{Fields, Refused, SameOrigin, private};
+use recipe::{Denied, Fields, SameOrigin, private};
 
 static COOKIE: LazyLock<Cookie> = LazyLock::new(Cookie::default);
 static TRANSPORT: LazyLock<Transport> = LazyLock::new(|| Transport::cookie(COOKIE.clone()));
 
-/// Who is calling.
+/// Extractor of the verified caller.
 struct Caller(Identity);
 
 impl FromRequest for Caller {
-    type Error = Refused;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Refused>>>>;
+    type Error = Denied;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Denied>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let same_origin = SameOrigin::from_request(request, payload);
         let request = request.clone();
         Box::pin(async move {
             same_origin.await?;
-            let Some(site) = request.app_data::<Data<Site>>() else {
-                return Err(Error::misuse("no site in the data of the application").into());
+            let Some(app) = request.app_data::<Data<App>>() else {
+                return Err(Error::misuse(
+                    "no `App` in the application data: add it with `app_data`",
+                )
+                .into());
             };
             let headers = Fields(request.headers());
-            let carried = TRANSPORT.read(&headers, |value| site.auth.is_well_formed(value))?;
-            Ok(Self(site.auth.verify(carried.credential()).await?))
+            let carried = TRANSPORT.read(&headers, |value| app.auth.is_well_formed(value))?;
+            Ok(Self(app.auth.verify(carried.credential()).await?))
         })
     }
 }
 
-struct Site {
+struct App {
     auth: Arc<dyn DynAuthenticator<()>>,
     passwords: Passwords,
 }
 
-impl Site {
-    /// Ends what a request carries, however many, so that nobody can plant a session.
-    async fn end_carried(&self, request: &HttpRequest) -> Result<(), Refused> {
+impl App {
+    /// Revokes all credentials that a request carries, so that an attacker cannot plant a session.
+    async fn end_carried(&self, request: &HttpRequest) -> Result<(), Denied> {
         let headers = Fields(request.headers());
         for credential in TRANSPORT.read_all(&headers, |value| self.auth.is_well_formed(value))? {
             match self.auth.revoke(credential).await {
@@ -98,14 +101,14 @@ async fn me(caller: Caller) -> HttpResponse {
 async fn log_in(
     _: SameOrigin,
     request: HttpRequest,
-    site: Data<Site>,
+    app: Data<App>,
     given: Form<Credentials>,
-) -> Result<HttpResponse, Refused> {
-    if !site.passwords.check(&given).await? {
+) -> Result<HttpResponse, Denied> {
+    if !app.passwords.check(&given).await? {
         return Err(Denial::Unproven.into());
     }
-    site.end_carried(&request).await?;
-    let issued = site.auth.issue(Login::new(&given.user)).await?;
+    app.end_carried(&request).await?;
+    let issued = app.auth.issue(Login::new(&given.user)).await?;
     let cookie = COOKIE.set(issued.credential())?;
     Ok(private(&mut HttpResponse::NoContent())
         .insert_header((header::SET_COOKIE, cookie))
@@ -115,9 +118,9 @@ async fn log_in(
 async fn log_out(
     _: SameOrigin,
     request: HttpRequest,
-    site: Data<Site>,
-) -> Result<HttpResponse, Refused> {
-    site.end_carried(&request).await?;
+    app: Data<App>,
+) -> Result<HttpResponse, Denied> {
+    app.end_carried(&request).await?;
     Ok(private(&mut HttpResponse::NoContent())
         .insert_header((header::SET_COOKIE, COOKIE.remove()))
         .finish())
@@ -129,18 +132,18 @@ async fn run(port: u16) -> Result<(), Box<dyn std::error::Error>> {
         .absolute(Duration::from_secs(12 * 3600))
         .build()?;
     actix_web::rt::spawn(auth.upkeep().run(tokio::time::sleep));
-    let site = Data::new(Site {
+    let app = Data::new(App {
         auth: Arc::new(auth),
         passwords: Passwords::of(&[("alice", "correct horse battery staple")])?,
     });
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(site.clone())
+        actix_web::App::new()
+            .app_data(app.clone())
             .route("/me", web::route().to(me))
             .route("/login", web::post().to(log_in))
             .route("/logout", web::post().to(log_out))
     });
-    // It waits for connections that are kept open, thirty seconds otherwise.
+    // The default waits 30 seconds for open connections.
     let server = server
         .workers(2)
         .shutdown_timeout(1)

@@ -1,12 +1,13 @@
-//! Sessions on the web: a form to log in, a list of the devices where one is logged in, and logging
-//! out, here or everywhere. The cookie is `__Host-id`, `Secure` and `HttpOnly`.
+//! Sessions on a web site: a login form, a list of the devices that are logged in, and logout, here
+//! or everywhere. The cookie is `__Host-id`, `Secure` and `HttpOnly`.
 //!
 //! ```text
 //! cargo run --example axum_sessions
 //! ```
 //!
 //! The user is `alice`, the password `correct horse battery staple`. Open <http://127.0.0.1:3000>,
-//! or try it with curl 7.79 or newer, which takes `Secure` cookies from this machine:
+//! or try it with curl 7.79 or newer, which accepts `Secure` cookies over plain HTTP from this
+//! machine (Python's `requests` stores them and never sends them):
 //!
 //! ```text
 //! curl -si -c jar -b jar http://127.0.0.1:3000/me                       # 401
@@ -51,14 +52,14 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    // Another store is another line here, and none below.
+    // To use another store, change this line only.
     let store = MemoryStore::with_capacity(100_000)?;
     let auth = SessionAuthenticator::builder(store)
         .idle(30 * MINUTE)
         .absolute(12 * 60 * MINUTE)
         .limit(Limit::EvictOldest(20))
         .build()?;
-    // Gives back the space of sessions that are over.
+    // Removes expired sessions from the store.
     tokio::spawn(auth.upkeep().run(tokio::time::sleep));
     let auth = Arc::new(auth);
     let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default()));
@@ -66,8 +67,8 @@ async fn main() -> Result<(), Failure> {
     Ok(serve::serve(router(auth, layer, passwords)).await?)
 }
 
-/// What handlers need beyond the request.
-struct Site<S> {
+/// State that handlers share.
+struct App<S> {
     auth: Arc<SessionAuthenticator<S>>,
     passwords: Passwords,
 }
@@ -88,7 +89,7 @@ pub(crate) fn router<S: SessionStore>(
         .route("/password", post(change_password))
         .layer(map_response(with_form))
         .layer(layer)
-        .with_state(Arc::new(Site { auth, passwords }))
+        .with_state(Arc::new(App { auth, passwords }))
 }
 
 async fn home(caller: Option<Auth>) -> Html<String> {
@@ -110,14 +111,15 @@ async fn me(caller: Auth) -> Html<String> {
     page(&format!("<p>You are {user}, since {since}."))
 }
 
-/// Always begins a new session, and ends the one that the request carried: nobody can plant one.
+/// Starts a new session and ends the one that the request carries, so that an attacker cannot plant
+/// a session.
 async fn log_in<S: SessionStore>(
-    State(site): State<Arc<Site<S>>>,
+    State(app): State<Arc<App<S>>>,
     sign_in: SignIn,
     headers: HeaderMap,
     Form(given): Form<Credentials>,
 ) -> Result<Redirect, Denial> {
-    if !site.passwords.check(&given).await? {
+    if !app.passwords.check(&given).await? {
         return Err(Denial::Unproven);
     }
     sign_in.issue(login(&given.user, &headers)).await?;
@@ -135,11 +137,11 @@ async fn log_out_everywhere(sign_in: SignIn) -> Result<Redirect, Denial> {
 }
 
 async fn devices<S: SessionStore>(
-    State(site): State<Arc<Site<S>>>,
+    State(app): State<Arc<App<S>>>,
     caller: Auth,
 ) -> Result<Html<String>, Denial> {
-    // A page of a hundred, and nobody here has more than twenty.
-    let listed = site.auth.sessions(caller.subject(), None).await?;
+    // The first page has up to 100 sessions; the limit is 20 per user.
+    let listed = app.auth.sessions(caller.subject(), None).await?;
     let rows = listed.sessions.iter().map(|session| {
         let (id, device) = (session.id(), session.device().unwrap_or("unknown"));
         let this = if id == caller.id() { " (this one)" } else { "" };
@@ -154,15 +156,15 @@ async fn devices<S: SessionStore>(
 }
 
 async fn end_device<S: SessionStore>(
-    State(site): State<Arc<Site<S>>>,
+    State(app): State<Arc<App<S>>>,
     caller: Auth,
     Path(id): Path<String>,
 ) -> Result<Response, Denial> {
     let Ok(id) = id.parse() else {
         return Ok(StatusCode::NOT_FOUND.into_response());
     };
-    // Only among the caller's own.
-    let _ = site.auth.revoke_id(caller.subject(), id).await?;
+    // Ends sessions of the caller only.
+    let _ = app.auth.revoke_id(caller.subject(), id).await?;
     Ok(Redirect::to("/devices").into_response())
 }
 
@@ -171,9 +173,9 @@ struct NewPassword {
     password: String,
 }
 
-/// A sensitive act: only shortly after a login, and it ends all others.
+/// Sensitive: requires a recent login, and ends all other sessions of the user.
 async fn change_password<S: SessionStore>(
-    State(site): State<Arc<Site<S>>>,
+    State(app): State<Arc<App<S>>>,
     caller: Auth,
     sign_in: SignIn,
     headers: HeaderMap,
@@ -181,13 +183,13 @@ async fn change_password<S: SessionStore>(
 ) -> Result<Redirect, Denial> {
     caller.require_fresh(5 * MINUTE)?;
     let user = caller.subject();
-    site.passwords.change(user, new.password).await?;
+    app.passwords.change(user, new.password).await?;
     let _ = sign_in.revoke_all().await?;
     sign_in.issue(login(user, &headers)).await?;
     Ok(Redirect::to("/"))
 }
 
-/// Called by what the browser says it is, for the list of devices.
+/// Names the device after the `User-Agent` of the browser, for the list of devices.
 fn login(user: &str, headers: &HeaderMap) -> Login {
     let agent = headers.get(header::USER_AGENT);
     let agent = agent.and_then(|agent| agent.to_str().ok());

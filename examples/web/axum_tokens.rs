@@ -1,13 +1,13 @@
-//! An API for programs: a token for a password, refreshing, roles, and a logout that works, because
-//! every node follows a log of what was revoked. Also of a stream of events, which ends with the
-//! login that it was opened by: `/events`, here watched for a second.
+//! Tokens for an API: issue, refresh, roles, and logout. Logout works because every node follows a
+//! revocation log. `/events` is a stream of events that ends with the login that opened it; the
+//! commands below watch it for one second.
 //!
 //! ```text
 //! cargo run --example axum_tokens
 //! ```
 //!
-//! There are `alice`, whose password is `correct horse battery staple`, and the administrator `root`
-//! with `open sesame`.
+//! The users are `alice`, with the password `correct horse battery staple`, and the administrator
+//! `root`, with `open sesame`. Try it with curl:
 //!
 //! ```text
 //! curl -si http://127.0.0.1:3000/me                                     # 401
@@ -54,11 +54,11 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let longest = 12 * 60 * MINUTE;
-    // One node remembers by itself; several share a log in Redis or a database.
+    // One node keeps its log in memory. Several nodes share a log in Redis or a database.
     let view = RevocationView::builder(MemoryLog::new()?)
         .max_lifetime(longest)
         .build()?;
-    // A service takes its key from where it keeps its secrets.
+    // A real service loads its key from its secret store.
     let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
         .issuer("https://auth.example")
         .audience("api")
@@ -66,14 +66,14 @@ async fn main() -> Result<(), Failure> {
         .max_lifetime(longest)
         .revocations(&view)
         .build()?;
-    // A node answers once it has read the log, and follows it from then on.
+    // The node must read the log before it can verify tokens. `upkeep` keeps following it.
     view.follow().await?;
     tokio::spawn(view.upkeep().run(tokio::time::sleep));
     let layer = AuthLayer::new(Arc::new(auth), Transport::bearer());
     Ok(serve::serve(router(layer, view)?).await?)
 }
 
-struct Site {
+struct App {
     passwords: Passwords,
     view: RevocationView,
 }
@@ -94,15 +94,15 @@ fn router(layer: AuthLayer, view: RevocationView) -> Result<Router, Failure> {
         .route("/logout", post(log_out))
         .merge(administration)
         .layer(layer)
-        .with_state(Arc::new(Site { passwords, view })))
+        .with_state(Arc::new(App { passwords, view })))
 }
 
 async fn token(
-    State(site): State<Arc<Site>>,
+    State(app): State<Arc<App>>,
     sign_in: SignIn,
     Json(given): Json<Credentials>,
 ) -> Result<TokenResponse, Denial> {
-    if !site.passwords.check(&given).await? {
+    if !app.passwords.check(&given).await? {
         return Err(Denial::Unproven);
     }
     let mut login = Login::new(&given.user);
@@ -117,7 +117,7 @@ struct Refresh {
     refresh_token: String,
 }
 
-/// For tokens alone, what is refreshed is the token; the hybrid has a credential for it.
+/// Refreshes the access token itself. With a hybrid, the client sends its refresh credential here.
 async fn refresh(sign_in: SignIn, Json(given): Json<Refresh>) -> Result<TokenResponse, Denial> {
     sign_in.refresh_token(&given.refresh_token).await
 }
@@ -137,13 +137,13 @@ async fn me(caller: Auth) -> Json<Me> {
     })
 }
 
-/// An event a second, until the login ends, on whichever node that is said.
+/// Sends an event per second until the login ends. The logout may reach any node.
 async fn events(
-    State(site): State<Arc<Site>>,
+    State(app): State<Arc<App>>,
     caller: Auth,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let seconds = tokio::time::interval(Duration::from_secs(1));
-    let live = Box::pin(site.view.revoked(caller.identity()));
+    let live = Box::pin(app.view.revoked(caller.identity()));
     Sse::new(unfold(Some((seconds, live)), |stream| async {
         let (mut seconds, mut live) = stream?;
         tokio::select! {

@@ -1,17 +1,17 @@
-//! A session at the edge, short tokens behind it: the gateway keeps the session of the browser, and
-//! calls each inner service with a token of one minute that it issues from the verified identity.
-//! Inner services need a key and no store; a logout at the edge reaches them within the minute.
+//! Session at the edge, short tokens behind it. The gateway keeps the session of the browser, and
+//! calls each inner service with a one-minute token that it issues from the verified identity. Inner
+//! services need a key but no store. A logout at the edge reaches them within the minute.
 //!
-//! Keys here sign and verify alike (HMAC), so each inner service has its own, and its own audience:
-//! none can speak to another in a user's name. A second key takes over tomorrow, known by its id
-//! (`kid`) to both sides from the start, so that rotating refuses nobody.
+//! HMAC keys both sign and verify, so each inner service has its own key and its own audience: no
+//! service can call another one as a user. A second key takes over tomorrow. Both sides have it from
+//! the start, under its id (`kid`), so that the key rotation rejects no token.
 //!
 //! ```text
 //! cargo run --example gateway
 //! ```
 //!
-//! Users are `alice`, an accountant, and `bob`; the password is `correct horse battery staple`. Try it
-//! with curl 7.79 or newer, which takes `Secure` cookies from this machine:
+//! The users are `alice`, an accountant, and `bob`; the password is `correct horse battery staple`. Try
+//! it with curl 7.79 or newer, which accepts `Secure` cookies over plain HTTP from this machine:
 //!
 //! ```text
 //! curl -si -c jar -b jar http://127.0.0.1:3000/inner/orders               # 401
@@ -62,7 +62,7 @@ async fn main() -> Result<(), Failure> {
     let mut inner = Vec::new();
     for name in SERVICES {
         let keys = keys()?;
-        // In earnest these are other programs, which have the keys from where secrets are kept.
+        // In production these are other programs, which load the keys from a secret store.
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let service = service(name, tokens(name, keys.clone(), SystemClock)?);
@@ -82,7 +82,7 @@ async fn main() -> Result<(), Failure> {
     Ok(serve::serve(gateway(Arc::new(sessions), inner)?).await?)
 }
 
-/// An inner service as the gateway knows it.
+/// Address and tokens of an inner service.
 pub(crate) struct Inner {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
@@ -137,7 +137,7 @@ async fn log_out(sign_in: SignIn) -> Result<StatusCode, Denial> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Calls an inner service in the name of the caller. The cookie stays here.
+/// Calls an inner service for the caller. The cookie is not passed on.
 async fn pass_on(
     State(gateway): State<Arc<Gateway>>,
     caller: Auth,
@@ -146,7 +146,7 @@ async fn pass_on(
     let Some(inner) = gateway.inner.iter().find(|inner| inner.name == name) else {
         return Ok(StatusCode::NOT_FOUND.into_response());
     };
-    // Subject, roles, time of login and deadline go on: the token never outlives the session.
+    // Keeps subject, roles, time of login and deadline: the token never outlives the session.
     let login = caller.identity().clone().into_login();
     let issued = inner.tokens.issue(login).await?;
     let bearer = format!("Bearer {}", issued.credential().reveal());
@@ -157,7 +157,7 @@ async fn pass_on(
         return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
     };
     Ok(match gateway.client.request(request).await {
-        // The token was ours: its refusal is no matter of the browser.
+        // The gateway issued the token, so the browser is not to blame.
         Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
             StatusCode::BAD_GATEWAY.into_response()
         }

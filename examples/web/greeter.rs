@@ -1,4 +1,4 @@
-//! What code generated from a .proto file would be, for a method that takes and gives text.
+//! Stands in for code generated from a .proto file: a method that takes and returns text.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -16,7 +16,7 @@ use tonic::server::NamedService;
 pub(crate) const MEMBERS: bool = false;
 pub(crate) const ADMINS: bool = true;
 
-/// One method, `Greet`, of one of two services.
+/// One of two services with the method `Greet`.
 #[derive(Clone)]
 pub(crate) struct Greeter<const FOR: bool>;
 
@@ -49,7 +49,7 @@ impl<const FOR: bool> Service<http::Request<Body>> for Greeter<FOR> {
     }
 }
 
-/// Messages that are text.
+/// Codec of messages that are text.
 pub(crate) struct Text;
 
 impl Codec for Text {

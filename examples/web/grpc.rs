@@ -1,13 +1,13 @@
-//! Tokens in front of tonic: the layer answers in gRPC's way, and handlers find their caller in the
-//! extensions of the request. A service asks for whom it wants by a guard around it.
+//! Tokens for gRPC with tonic: the layer answers in the form of gRPC, and handlers find the caller in
+//! the extensions of the request. A guard around each service decides which callers it admits.
 //!
 //! ```text
-//! cargo run --example grpc            # calls itself, and prints what came
-//! cargo run --example grpc -- serve   # stays, and prints a token to call with
+//! cargo run --example grpc            # calls itself and prints the results
+//! cargo run --example grpc -- serve   # keeps serving and prints an address and a token
 //! ```
 //!
-//! What curl 7.50 or newer sees of it, with the address and the token that `serve` prints; the five
-//! bytes are the head of an empty message:
+//! Try it with curl 7.50 or newer and the printed address and token. The five bytes are the head of
+//! an empty message:
 //!
 //! ```text
 //! curl -si --http2-prior-knowledge -X POST -H 'Content-Type: application/grpc' $ADDRESS/example.Members/Greet   # 200, grpc-status: 16
@@ -63,23 +63,24 @@ async fn main() -> Result<(), Failure> {
         return server.await?;
     }
     let client = connect(address).await?;
-    let say =
-        async |what: &str, service: &str, token: Option<&str>| match greet(&client, service, token)
-            .await
-        {
-            Ok(greeting) => println!("{what}: {greeting}"),
-            Err(status) => println!("{what}: {:?} ({})", status.code(), status.code() as i32),
-        };
+    let say = async |caller: &str, service: &str, token: Option<&str>| match greet(
+        &client, service, token,
+    )
+    .await
+    {
+        Ok(greeting) => println!("{caller}: {greeting}"),
+        Err(status) => println!("{caller}: {:?} ({})", status.code(), status.code() as i32),
+    };
     say("no credential", "Members", None).await;
     say("alice", "Members", Some(alice)).await;
     say("alice, an admin", "Admins", Some(alice)).await;
-    say("bob, who is none", "Admins", Some(bob)).await;
+    say("bob, not an admin", "Admins", Some(bob)).await;
     let _ = auth.revoke(bob).await?;
     say("bob, logged out", "Members", Some(bob)).await;
     Ok(())
 }
 
-/// Two services, each for whom its guard lets in. The authenticator is any.
+/// Serves two services, each behind a guard, with any authenticator.
 pub(crate) async fn serve(
     listener: TcpListener,
     auth: Arc<dyn DynAuthenticator<()>>,
@@ -97,13 +98,15 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// The handler.
+/// Handler of `Greet`.
 fn greeting(request: &Request<String>) -> Result<Response<String>, Status> {
     let Some(caller) = request.extensions().get::<Auth>() else {
-        return Err(Status::internal("no guard around this service"));
+        return Err(Status::internal(
+            "no caller: put a `Require` guard around this service",
+        ));
     };
-    let (user, said) = (caller.subject(), request.get_ref());
-    Ok(Response::new(format!("{said}, {user}")))
+    let (user, greeting) = (caller.subject(), request.get_ref());
+    Ok(Response::new(format!("{greeting}, {user}")))
 }
 
 pub(crate) async fn connect(address: SocketAddr) -> Result<Channel, Failure> {

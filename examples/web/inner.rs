@@ -1,4 +1,4 @@
-//! A service behind the gateway, and what the two agree on.
+//! Service behind the gateway, and the configuration that both share.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,13 +13,13 @@ use statewise::web::{Auth, AuthLayer, Require, Transport};
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// One key that signs today, and one that does from tomorrow on. Both verify.
+/// Creates a ring of two keys: one signs today, the other from tomorrow. Both verify now.
 pub(crate) fn keys() -> Result<Keyring, Error> {
     let tomorrow = SystemTime::now() + DAY;
     Ok(Keyring::new(Key::generate_hs256()?).then(Key::generate_hs256()?, tomorrow.into()))
 }
 
-/// What both sides agree on: the gateway issues by it, the inner service verifies.
+/// Creates the authenticator of both sides: the gateway issues with it, the inner service verifies.
 pub(crate) fn tokens(
     name: &str,
     keys: Keyring,
@@ -33,7 +33,7 @@ pub(crate) fn tokens(
         .build()
 }
 
-/// An inner service: knows its callers by their tokens alone.
+/// Creates an inner service, which knows its callers only from their tokens.
 pub(crate) fn service(name: &'static str, tokens: TokenAuthenticator) -> Router {
     let guard = match name {
         "billing" => Require::authenticated().role("accountant"),

@@ -1,4 +1,4 @@
-//! Plain HTML.
+//! HTML pages.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,7 +9,7 @@ pub(crate) const FORM: &str = "<form method=post action=/login>\
     <p><label>Password <input name=password type=password autocomplete=current-password required></label>\
     <p><button>Log in</button></form>";
 
-/// Whoever is to log in sees the form for it. The layer around adds the challenge.
+/// Puts the login form into every response with status 401. The layer outside adds the challenge.
 pub(crate) async fn with_form(mut response: Response) -> Response {
     if response.status() == StatusCode::UNAUTHORIZED {
         *response.body_mut() = Body::from(page(FORM).0);
@@ -25,7 +25,7 @@ pub(crate) fn page(body: &str) -> Html<String> {
     ))
 }
 
-/// As text in HTML.
+/// Escapes text for HTML.
 pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,5 +1,4 @@
-//! Who the users of these examples are: names, and hashes of their passwords. A service has them in
-//! its database.
+//! Users of these examples: names and password hashes. A real service keeps them in its database.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +9,7 @@ use serde::Deserialize;
 use statewise::Error;
 use tokio::sync::Semaphore;
 
-/// What somebody logs in with.
+/// Fields of a login form.
 #[derive(Deserialize)]
 pub(crate) struct Credentials {
     pub(crate) user: String,
@@ -19,14 +18,14 @@ pub(crate) struct Credentials {
 
 pub(crate) struct Passwords {
     hashes: Mutex<HashMap<String, PasswordHash>>,
-    /// Of nobody: a user that there is not takes as long to refuse as a wrong password.
+    /// Hash for unknown users, so that they take as long to refuse as a wrong password.
     decoy: PasswordHash,
-    /// Argon2id takes 19 MiB and a processor for each hash: only so many at once.
-    turns: Arc<Semaphore>,
+    /// Limits concurrent hashing: each Argon2id hash takes 19 MiB and a processor.
+    permits: Arc<Semaphore>,
 }
 
 impl Passwords {
-    /// Hashed by Argon2id as OWASP recommends it.
+    /// Hashes the passwords with Argon2id and the parameters that OWASP recommends.
     pub(crate) fn of(users: &[(&str, &str)]) -> Result<Self, Error> {
         Self::hashed_by(&Argon2::default(), users)
     }
@@ -39,12 +38,12 @@ impl Passwords {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             hashes: Mutex::new(hashes),
-            decoy: hash(argon2, "nobody's")?,
-            turns: Arc::new(Semaphore::new(processors)),
+            decoy: hash(argon2, "decoy")?,
+            permits: Arc::new(Semaphore::new(processors)),
         })
     }
 
-    /// Whether they are those of a user.
+    /// Returns whether user and password match.
     pub(crate) async fn check(&self, given: &Credentials) -> Result<bool, Error> {
         let known = {
             let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,29 +56,29 @@ impl Passwords {
             let verified = Argon2::default().verify_password(password.as_bytes(), &hash);
             verified.is_ok()
         };
-        Ok(self.in_turn(matches).await? && is_known)
+        Ok(self.run_blocking(matches).await? && is_known)
     }
 
     #[allow(dead_code, reason = "not every example changes passwords")]
     pub(crate) async fn change(&self, user: &str, password: String) -> Result<(), Error> {
         let hash = self
-            .in_turn(move || hash(&Argon2::default(), &password))
+            .run_blocking(move || hash(&Argon2::default(), &password))
             .await??;
         let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
         hashes.insert(user.to_owned(), hash);
         Ok(())
     }
 
-    /// Off the threads that serve requests. The turn lasts until the work is done, also when the
-    /// client has gone away.
-    async fn in_turn<T: Send + 'static>(
+    /// Runs work on a thread that serves no requests. The permit is held until the work is done, even
+    /// if the client disconnects.
+    async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
-        let turn = turn.map_err(Error::unavailable)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(Error::unavailable)?;
         let work = move || {
-            let _turn = turn;
+            let _permit = permit;
             work()
         };
         tokio::task::spawn_blocking(work)

@@ -1,5 +1,4 @@
-//! What is to be brought to actix-web: its header fields, its answer to a denial, and cross-origin
-//! protection.
+//! Glue for actix-web: header fields, responses to denials, and cross-origin protection.
 
 use std::future::{Ready, ready};
 
@@ -9,7 +8,7 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use statewise::web::{Denial, Headers, OriginPolicy};
 
-/// The header fields of a request.
+/// Header fields of an actix request.
 pub(crate) struct Fields<'r>(pub(crate) &'r HeaderMap);
 
 impl Headers for Fields<'_> {
@@ -19,23 +18,23 @@ impl Headers for Fields<'_> {
     }
 }
 
-/// A denial, as an error of the framework.
+/// A denial as an error of actix.
 #[derive(Debug)]
-pub(crate) struct Refused(pub(crate) Denial);
+pub(crate) struct Denied(pub(crate) Denial);
 
-impl<E: Into<Denial>> From<E> for Refused {
+impl<E: Into<Denial>> From<E> for Denied {
     fn from(cause: E) -> Self {
         Self(cause.into())
     }
 }
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for Denied {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl ResponseError for Refused {
+impl ResponseError for Denied {
     fn status_code(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -49,19 +48,19 @@ impl ResponseError for Refused {
     }
 }
 
-/// Says that an answer is for one user only.
+/// Prevents caches from storing a response for one user.
 pub(crate) fn private(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
     response
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::VARY, super::TRANSPORT.vary()))
 }
 
-/// A request that no page of another origin has sent.
+/// Extractor that denies requests sent by pages of other origins.
 pub(crate) struct SameOrigin;
 
 impl FromRequest for SameOrigin {
-    type Error = Refused;
-    type Future = Ready<Result<Self, Refused>>;
+    type Error = Denied;
+    type Future = Ready<Result<Self, Denied>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let headers = request.headers();
@@ -69,6 +68,6 @@ impl FromRequest for SameOrigin {
         let authority = authority.map(|authority| authority.as_str());
         let method = request.method().as_str();
         let allowed = OriginPolicy::new().allows(method, authority, &Fields(headers));
-        ready(allowed.then_some(Self).ok_or(Refused(Denial::CrossOrigin)))
+        ready(allowed.then_some(Self).ok_or(Denied(Denial::CrossOrigin)))
     }
 }

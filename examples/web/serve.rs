@@ -1,11 +1,12 @@
-//! Where these examples listen.
+//! Server of these examples.
 
 use std::io::Write as _;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
-/// Serves on the port that is the first argument, or on 3000. Says where: 0 takes any port.
+/// Serves on the port given as the first argument, or on 3000, and prints the address. Port 0 selects
+/// a free one.
 pub(crate) async fn serve(router: Router) -> std::io::Result<()> {
     let port = std::env::args().nth(1).map(|port| port.parse());
     let port: u16 = port
@@ -15,7 +16,7 @@ pub(crate) async fn serve(router: Router) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening on http://{}", listener.local_addr()?);
     std::io::stdout().flush()?;
-    // Nobody's name and password are longer.
+    // Enough for every form and JSON body of the examples.
     let router = router.layer(DefaultBodyLimit::max(8 * 1024));
     axum::serve(listener, router).await
 }

@@ -14,8 +14,7 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Answer to a [`Denial`]: a status and header fields, with an empty body.
 ///
-/// The `AuthLayer` writes it by itself. Use this type in a framework that the crate has no layer
-/// for:
+/// The `AuthLayer` writes it for you. Use this type in a framework without a layer of this crate:
 ///
 /// ```
 /// use statewise::web::{Denial, Transport};

@@ -18,7 +18,7 @@ use crate::web::denial::Denial;
 /// | `Result<Auth, Denial>` | `Err`, status 401 | `Err`, status 401 | `Err`, status 503 |
 ///
 /// For a public page that greets users, take `Result<Auth, Denial>` and treat a denial with status
-/// 401 as an anonymous visitor. With `Option<Auth>`, a visitor whose session has expired gets a 401.
+/// 401 as an anonymous visitor. With `Option<Auth>`, a visitor with an expired session gets a 401.
 /// Since your page then answers 200, the layer does not remove the rejected cookie.
 ///
 /// ```

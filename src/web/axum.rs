@@ -25,9 +25,9 @@ where
     }
 }
 
-/// Extracts the verified caller, or `None` from a request without a credential. A request whose
-/// credential is rejected, or cannot be verified during an outage, is denied. [`Auth`] shows how a
-/// public page treats such a request as anonymous.
+/// Extracts the verified caller, or `None` from a request without a credential. A request with
+/// a rejected credential is denied, and during an outage every request with a credential. [`Auth`]
+/// shows how a public page treats a rejected credential as anonymous.
 impl<S, D> OptionalFromRequestParts<S> for Auth<D>
 where
     S: Send + Sync,

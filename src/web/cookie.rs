@@ -55,7 +55,7 @@ pub struct Cookie {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// None. A visitor who follows a link from another site arrives logged out.
+    /// None. After a link from another site, the visitor is logged out on the first page.
     Strict,
     /// Links to this site. Forms and scripts of other sites do not carry the cookie.
     #[default]

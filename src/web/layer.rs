@@ -63,8 +63,7 @@ use crate::web::transport::Transport;
 ///
 /// # Rejected cookies
 ///
-/// If a handler or guard denies the request with 401, a cookie whose credential was rejected is
-/// removed, so that the next visit is anonymous. It stays if the browser reports that a script sent
+/// If a handler or guard denies the request with 401, a rejected cookie is removed, so that the next visit is anonymous. It stays if the browser reports that a script sent
 /// the request: the request may have been sent before another tab logged in. The same can happen
 /// with a navigation; that is rare, and the user sees the login form.
 ///
@@ -95,8 +94,8 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
         }
     }
 
-    /// Selects the other origins whose pages may send unsafe requests with the cookies of their
-    /// visitors. Default: none.
+    /// Selects other origins: their pages may send unsafe requests with the cookies of their visitors.
+    /// Default: none.
     ///
     /// ```
     /// use statewise::web::{AuthLayer, OriginPolicy};

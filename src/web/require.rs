@@ -20,7 +20,7 @@ use crate::web::sign_in::SignIn;
 /// Guard that denies requests before the service sees them. Puts the caller, an [`Auth`], into the
 /// extensions of the requests that it admits.
 ///
-/// Use it for whole routers, and for services whose handlers take no extractors, as those of tonic.
+/// Use it for whole routers, and for services without extractors, such as those of tonic.
 /// Add it inside of an [`AuthLayer`](crate::web::AuthLayer).
 ///
 /// ```

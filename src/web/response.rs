@@ -126,7 +126,7 @@ fn name(line: &[u8]) -> &[u8] {
     line[..end.unwrap_or(0)].trim_ascii()
 }
 
-/// Returns whether the response is for one user only, whose browser may store it.
+/// Returns whether only the browser of the user may store the response.
 fn is_private(headers: &HeaderMap) -> bool {
     // A quoted argument may contain commas, and restricts `private` to single fields.
     let mut lines = headers.get_all(CACHE_CONTROL).iter();

@@ -57,7 +57,7 @@ use crate::web::transport::Transport;
 /// # Security
 ///
 /// A login always gets a new credential, and it revokes every credential that the request
-/// carries. An attacker who plants a session therefore never gets it logged in (OWASP ASVS 7.2.4).
+/// carries. A session that an attacker has planted is therefore never logged in (OWASP ASVS 7.2.4).
 ///
 /// # Failing responses
 ///
@@ -112,7 +112,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// # Errors
     ///
-    /// *Misuse* if the request passed no `AuthLayer`, or one whose logins have another data type.
+    /// *Misuse* if the request passed no `AuthLayer`, or one for another data type.
     pub fn of(extensions: &Extensions) -> Result<Self> {
         extensions.get().cloned().ok_or_else(|| {
             Error::misuse(
@@ -167,7 +167,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         self.reply().found(verified)
     }
 
-    /// Logs in a user who has just proven their identity: revokes the credentials that the request
+    /// Logs in a user after you have verified their identity: revokes the credentials that the request
     /// carries, and sets the cookie.
     ///
     /// # Errors
@@ -178,8 +178,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// # Cancel safety
     ///
-    /// The credentials of the request may have been revoked, and a login may exist whose
-    /// credential was never sent.
+    /// The credentials of the request may have been revoked. A login may exist, but no client has its
+    /// credential.
     pub async fn issue(&self, login: Login<D>) -> Result<Auth<D>, Denial> {
         drop(self.open_reply()?);
         let issued = self.replace_carried(login).await?;
@@ -210,8 +210,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// # Cancel safety
     ///
-    /// The credentials of the request may have been revoked, and a login may exist whose
-    /// credential was never sent.
+    /// The credentials of the request may have been revoked. A login may exist, but no client has its
+    /// credential.
     pub async fn issue_token(&self, login: Login<D>) -> Result<TokenResponse<D>, Denial> {
         let now = self.now()?;
         let issued = self.replace_carried(login).await?;
@@ -465,7 +465,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         self.discard(replaced).await;
     }
 
-    /// Revokes a login whose credential is not sent to the client.
+    /// Revokes a login that is not handed out.
     async fn discard(&self, credential: Option<Credential>) {
         if let Some(credential) = credential {
             // After an outage a row remains until it expires, but no client can use it.

@@ -18,7 +18,7 @@ use crate::web::headers::Headers;
 /// | browsers | [`Transport::cookie`] |
 /// | programs | [`Transport::bearer`] |
 /// | both, on the same routes | [`Transport::both`] |
-/// | browsers whose scripts refresh (a hybrid) | [`Transport::cookie`] with [`refresh_cookie`](Self::refresh_cookie) |
+/// | browsers with scripts that refresh (a hybrid) | [`Transport::cookie`] with [`refresh_cookie`](Self::refresh_cookie) |
 ///
 /// # Defaults
 ///
@@ -143,7 +143,7 @@ impl Transport {
     /// Carries the refresh credential of a [hybrid](crate::compose::hybrid) in a cookie of its own.
     /// The browser sends it to one path only: put refresh, login and logout below that path.
     ///
-    /// Use it for pages whose scripts refresh. When the access token expires, a request gets 401,
+    /// Use it for pages with scripts that refresh. When the access token expires, a request gets 401,
     /// and the script must call your refresh route and repeat the request. A navigation cannot do
     /// that: its page is answered as if the user were logged out, although the refresh credential
     /// is still valid. For a site of plain pages use sessions.
@@ -163,8 +163,7 @@ impl Transport {
     ///
     /// # Security
     ///
-    /// A cookie with a path cannot have the prefix `__Host-`, so an attacker who controls a sibling
-    /// host can plant the refresh credential of their own login. If the hosts of your domain do not
+    /// A cookie with a path cannot have the prefix `__Host-`, so an attacker on a sibling host can plant the refresh credential of their own login. If the hosts of your domain do not
     /// trust each other, let clients keep the refresh credential and send it in the body.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Status, challenge and body of each denial: RFC 6750, section 3; WEB-07.
+//! Status, challenge and body of denials (RFC 6750, section 3; WEB-07).
 
 use statewise::testkit::ManualClock;
 use statewise::web::{Denial, OriginPolicy, Transport};
@@ -10,7 +10,7 @@ fn bearer() -> Transport {
 }
 
 #[test]
-fn bearers_are_challenged_as_rfc_6750_says() {
+fn challenges_for_bearer_tokens_follow_rfc_6750() {
     let clock = ManualClock::default();
     let mut client = Browser::of(&layer(tokens(&clock), bearer()));
     let absent = client.get("/me");
@@ -32,17 +32,17 @@ fn bearers_are_challenged_as_rfc_6750_says() {
     let challenge = Some("Bearer realm=\"shop\", error=\"invalid_token\"");
     assert_eq!(invalid.one("www-authenticate"), challenge);
 
-    // Another scheme is for somebody else.
+    // Another scheme is ignored.
     let other = client.send("GET", "/maybe", &[("authorization", "Basic YTpi")]);
-    assert_eq!((other.status, &*other.body), (200, "nobody"));
-    // Nor are bodies and query strings looked at.
+    assert_eq!((other.status, &*other.body), (200, "anonymous"));
+    // Query strings are not read.
     let query = client.get("/me?access_token=abc");
     assert_eq!(query.one("www-authenticate"), Some("Bearer realm=\"shop\""));
 }
 
-/// Unknown, expired, ended, forged: one answer, to the byte.
+/// Unknown, expired, ended and forged credentials have the same response, byte for byte.
 #[test]
-fn all_rejections_look_the_same() {
+fn all_rejections_have_the_same_response() {
     let clock = ManualClock::default();
     let auth = sessions(&store(), &clock);
     let site = layer(auth, Transport::bearer());
@@ -76,9 +76,9 @@ fn all_rejections_look_the_same() {
     }
 }
 
-/// Also one that a handler makes without asking who is calling.
+/// Also a denial that a handler returns without asking for the caller.
 #[test]
-fn every_denial_is_kept_from_caches() {
+fn no_cache_stores_a_denial() {
     let clock = ManualClock::default();
     let mut browser = Browser::of(&layer(sessions(&store(), &clock), transport()));
     let answer = browser.post("/wrong-password", &[]);
@@ -87,9 +87,9 @@ fn every_denial_is_kept_from_caches() {
     assert_eq!(answer.one("www-authenticate"), Some("Cookie realm=\"api\""));
 }
 
-/// A handler may answer a denial in its own way.
+/// A handler may change the response to a denial.
 #[test]
-fn another_answer_to_a_denial_is_left_as_it_is() {
+fn a_changed_response_to_a_denial_gets_no_challenge() {
     let clock = ManualClock::default();
     let mut browser = Browser::of(&layer(sessions(&store(), &clock), transport()));
     let answer = browser.get("/redirect");
@@ -99,7 +99,7 @@ fn another_answer_to_a_denial_is_left_as_it_is() {
 }
 
 #[test]
-fn a_missing_layer_and_other_data_are_mistakes() {
+fn a_missing_layer_and_another_data_type_are_misuses() {
     let clock = ManualClock::default();
     let mut browser = Browser::of(&layer(sessions(&store(), &clock), transport()));
     let answer = browser.get("/other");
@@ -112,7 +112,7 @@ fn a_missing_layer_and_other_data_are_mistakes() {
 }
 
 #[test]
-fn foreign_origins_do_not_act_with_cookies() {
+fn other_origins_cannot_act_with_cookies() {
     let clock = ManualClock::default();
     let site = layer(sessions(&store(), &clock), transport());
     let mut browser = Browser::of(&site);
@@ -126,7 +126,7 @@ fn foreign_origins_do_not_act_with_cookies() {
     }
     assert_eq!(browser.send("GET", "/me", &foreign).body, "alice");
 
-    // A WebSocket acts, though it begins with a GET.
+    // A WebSocket is unsafe although it starts with a GET.
     let socket = [
         ("sec-fetch-site", "same-site"),
         ("upgrade", "h2c, WebSocket"),
@@ -137,13 +137,13 @@ fn foreign_origins_do_not_act_with_cookies() {
     let other = [("sec-fetch-site", "same-site"), ("upgrade", "h2c")];
     assert_eq!(browser.send("GET", "/open", &other).status, 200);
 
-    // By the host that the request names, where nothing else is said.
+    // Without `Sec-Fetch-Site`, `Origin` is compared to `Host`.
     let own = [("host", "a.example"), ("origin", "https://a.example")];
     let other = [("host", "a.example"), ("origin", "https://b.example")];
     assert_eq!(browser.post("/open", &own).status, 200);
     assert_eq!(browser.post("/open", &other).status, 403);
 
-    // In HTTP/2 the URI says who was asked.
+    // In HTTP/2 the URI has the host.
     let (url, own) = ("https://a.example/open", "https://a.example");
     let asked = |host| [("host", host), ("origin", own)];
     assert_eq!(browser.post(url, &asked("b.example")).status, 200);
@@ -156,12 +156,12 @@ fn foreign_origins_do_not_act_with_cookies() {
     assert_eq!(Browser::of(&trusting).post("/open", &other).status, 200);
     let open = layer(sessions(&store(), &clock), transport()).any_origin();
     assert_eq!(Browser::of(&open).post("/open", &foreign).status, 200);
-    // Nothing to act with.
+    // Without cookies, every origin is allowed.
     let tokens = layer(tokens(&clock), Transport::bearer());
     assert_eq!(Browser::of(&tokens).post("/open", &foreign).status, 200);
 }
 
-/// WEB-06: what a proxy may have said, and anybody else, is not read.
+/// WEB-06: fields of proxies are not read, because clients can send them too.
 #[test]
 fn forwarded_fields_change_nothing() {
     let clock = ManualClock::default();

@@ -1,5 +1,5 @@
-//! Acts of one request that are under way at once: whatever their order, the cookie, the caller
-//! and the one login that lives are of one user.
+//! Concurrent acts of one request: in every order, the cookie, the caller and the only live login
+//! belong to the same user.
 
 use std::task::{Context, Poll};
 
@@ -25,7 +25,7 @@ enum Act {
     LogOut,
 }
 
-/// Does all acts at once, and answers with the caller.
+/// Service that performs all acts concurrently and returns the caller.
 #[derive(Clone)]
 struct AtOnce {
     acts: &'static [Act],
@@ -33,7 +33,7 @@ struct AtOnce {
 }
 
 async fn act(sign_in: &SignIn, act: Act) {
-    // Each may be denied, by what another one has done first.
+    // An act may be denied because of another one.
     let _ = match act {
         Act::LogIn(user) => sign_in.issue(Login::new(user)).await.map(drop),
         Act::Token(user) => sign_in.issue_token(Login::new(user)).await.map(drop),
@@ -62,7 +62,7 @@ impl Service<Request<Body>> for AtOnce {
             interleave(seed, futures.collect()).await;
             Ok(match sign_in.verify().await {
                 Ok(caller) => caller.subject().to_owned().into_response(),
-                Err(_) => "nobody".into_response(),
+                Err(_) => "anonymous".into_response(),
             })
         })
     }
@@ -79,25 +79,25 @@ fn hold(acts: &'static [Act]) {
         browser.plant(old.credential().reveal());
         let answer = browser.post("/", &[]);
 
-        let what = format!("{acts:?}, seed {seed}: {answer:?}");
+        let context = format!("{acts:?}, seed {seed}: {answer:?}");
         let live: Vec<&str> = ["alice", "bob", "carol"]
             .into_iter()
             .flat_map(|user| std::iter::repeat_n(user, live(&auth, user)))
             .collect();
-        assert!(live.len() <= 1, "{live:?}: {what}");
+        assert!(live.len() <= 1, "{live:?}: {context}");
         match browser.cookie("__Host-id") {
             Some(credential) => {
                 let caller = block_on(auth.verify(&credential)).unwrap();
-                assert_eq!(caller.subject(), answer.body, "{what}");
-                assert_eq!(live, [caller.subject()], "{what}");
+                assert_eq!(caller.subject(), answer.body, "{context}");
+                assert_eq!(live, [caller.subject()], "{context}");
             }
             None => {
                 let in_body = acts.iter().any(|act| matches!(act, Act::Token(_)));
-                assert!(in_body || live.is_empty(), "{live:?}: {what}");
+                assert!(in_body || live.is_empty(), "{live:?}: {context}");
                 assert_eq!(
-                    live.first().copied().unwrap_or("nobody"),
+                    live.first().copied().unwrap_or("anonymous"),
                     answer.body,
-                    "{what}"
+                    "{context}"
                 );
             }
         }

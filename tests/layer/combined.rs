@@ -1,4 +1,4 @@
-//! Acts that meet in one request, or in one browser.
+//! Combinations of features in one request or one browser.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use tower_layer::Layer;
 
 use crate::site::{Browser, Handler, layer, rotating, seconds, sessions, store, tokens, transport};
 
-/// A guard that asks the authority is a verification like any other: what is due is rotated.
+/// A credential that an authoritative guard verifies is rotated as any other.
 #[test]
-fn behind_an_authoritative_guard_a_login_is_rotated() {
+fn a_login_behind_an_authoritative_guard_is_rotated() {
     let clock = ManualClock::default();
     let site = layer(rotating(&store(), &clock), transport());
     let mut browser = Browser::of(&site);
@@ -24,7 +24,7 @@ fn behind_an_authoritative_guard_a_login_is_rotated() {
 }
 
 #[test]
-fn behind_an_authoritative_guard_a_rejected_cookie_goes() {
+fn a_rejected_cookie_behind_an_authoritative_guard_is_removed() {
     let clock = ManualClock::default();
     let site = layer(sessions(&store(), &clock), transport());
     let guard = Require::authenticated().authoritative();
@@ -37,9 +37,9 @@ fn behind_an_authoritative_guard_a_rejected_cookie_goes() {
     assert!(guarded.jar.is_empty());
 }
 
-/// A token in place of a login in a cookie: the cookie of what has ended would stand beside it.
+/// A token login ends the login of the request, so its cookie must not stay beside the token.
 #[test]
-fn a_token_takes_the_cookie_of_the_login_that_it_ends() {
+fn a_token_login_removes_the_cookie_of_the_login_that_it_ends() {
     let clock = ManualClock::default();
     let site = layer(
         sessions(&store(), &clock),
@@ -51,7 +51,7 @@ fn a_token_takes_the_cookie_of_the_login_that_it_ends() {
     assert!(browser.jar.is_empty());
 }
 
-/// After a login, what the request carried is nobody's business any more.
+/// After a login, the credential of the request has ended and must not be refreshed.
 #[test]
 fn a_refresh_after_a_login_keeps_the_login() {
     let clock = ManualClock::default();
@@ -61,9 +61,9 @@ fn a_refresh_after_a_login_keeps_the_login() {
     assert_eq!(browser.get("/me").body, "second");
 }
 
-/// Of two hosts neither is the one that was asked.
+/// Several `Host` fields count as none.
 #[test]
-fn an_origin_is_compared_to_no_host_of_several() {
+fn an_origin_is_denied_if_there_are_several_hosts() {
     let clock = ManualClock::default();
     let mut browser = Browser::of(&layer(sessions(&store(), &clock), transport()));
     let fields = [
@@ -75,10 +75,10 @@ fn an_origin_is_compared_to_no_host_of_several() {
     assert_eq!(browser.post("/login", &fields).status, 403);
 }
 
-/// A service that changes its strategy: a visitor has the new cookie after one request, and the
-/// old one goes on where the answer was lost.
+/// After a change of the strategy, a visitor has a new cookie after one request. If that response is
+/// lost, the old cookie still works.
 #[test]
-fn a_login_moves_to_another_strategy_on_the_way() {
+fn a_login_migrates_to_another_strategy() {
     let clock = ManualClock::default();
     let (sessions, tokens) = (sessions(&store(), &clock), tokens(&clock));
     let mut old = Browser::of(&layer(sessions.clone(), transport()));
@@ -96,7 +96,7 @@ fn a_login_moves_to_another_strategy_on_the_way() {
     lost.jar = old.jar.clone();
     assert_eq!(lost.get("/me").body, "alice");
     assert_eq!(lost.id().split('.').count(), 3);
-    // Who comes anew is with the new one at once.
+    // A new login uses the new strategy.
     browser.log_in("bob");
     assert_eq!(browser.id().split('.').count(), 3);
     assert_eq!(browser.get("/me").body, "bob");

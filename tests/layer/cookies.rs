@@ -1,4 +1,4 @@
-//! The cookie and its life: WEB-01 to WEB-04 of the store behaviours, and rotation.
+//! Cookies from login to logout (WEB-01 to WEB-04 of the store behaviours), and rotation.
 
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, SameSite, Transport};
@@ -30,9 +30,9 @@ fn the_cookie_is_secure_by_default() {
     assert_eq!(browser.get("/me").body, "alice");
 }
 
-/// WEB-09: whoever prints the fields of a request prints no credential.
+/// WEB-09: printing the fields of a request prints no credential.
 #[test]
-fn what_a_request_carries_is_marked_as_a_secret() {
+fn credentials_of_a_request_are_marked_as_sensitive() {
     let clock = ManualClock::default();
     let site = layer(
         sessions(&store(), &clock),
@@ -52,9 +52,9 @@ fn what_a_request_carries_is_marked_as_a_secret() {
     assert!(printed.contains("cookie") && printed.contains("authorization"));
 }
 
-/// WEB-08: what cannot be a credential is known for it before any store is asked.
+/// WEB-08: malformed credentials are rejected before the store is asked.
 #[test]
-fn a_cookie_of_another_shape_asks_no_store() {
+fn a_malformed_cookie_causes_no_call_of_the_store() {
     let clock = ManualClock::default();
     let store = store();
     let mut browser = Browser::of(&layer(sessions(&store, &clock), transport()));
@@ -66,15 +66,15 @@ fn a_cookie_of_another_shape_asks_no_store() {
         &"~".repeat(64),
     ] {
         browser.plant(planted);
-        assert_eq!(browser.get("/maybe").body, "nobody", "{planted}");
+        assert_eq!(browser.get("/maybe").body, "anonymous", "{planted}");
         assert_eq!(browser.get("/me").status, 401);
     }
     assert_eq!(store.calls(), 0);
 }
 
-/// WEB-02: a cookie is set when it has changed, and at no other time.
+/// WEB-02: a cookie is set only when it changes.
 #[test]
-fn a_cookie_that_has_not_changed_is_not_set_again() {
+fn an_unchanged_cookie_is_not_set_again() {
     let (mut browser, clock) = browser();
     browser.log_in("alice");
     for _ in 0..5 {
@@ -96,7 +96,7 @@ fn a_credential_that_is_due_is_rotated_once_also_on_a_5xx() {
         assert!(browser.get("/me").set_cookies().is_empty());
 
         clock.advance(seconds(61));
-        // Nobody asks who it is: nothing is due.
+        // A handler that does not ask for the caller causes no rotation.
         assert!(browser.get("/open").set_cookies().is_empty());
         let fields: Vec<_> = then.iter().map(|then| ("x-then", *then)).collect();
         let answer = browser.send("GET", "/me", &fields);
@@ -108,7 +108,7 @@ fn a_credential_that_is_due_is_rotated_once_also_on_a_5xx() {
         assert_eq!(browser.get("/me").body, "alice");
         assert_eq!(browser.id(), second);
 
-        // It began when it began.
+        // Rotation does not move the absolute deadline.
         clock.advance(seconds(IDLE - 100));
         assert_eq!(browser.get("/me").body, "alice");
         clock.advance(seconds(ABSOLUTE));
@@ -116,9 +116,9 @@ fn a_credential_that_is_due_is_rotated_once_also_on_a_5xx() {
     }
 }
 
-/// An answer that logs out or in does not rotate as well.
+/// A response to a login or logout rotates no credential.
 #[test]
-fn what_ends_is_not_rotated() {
+fn an_ended_login_is_not_rotated() {
     let clock = ManualClock::default();
     let mut browser = Browser::of(&layer(rotating(&store(), &clock), transport()));
     browser.log_in("alice");
@@ -141,9 +141,9 @@ fn each_cookie_is_set_once() {
     assert!(browser.jar.is_empty());
 }
 
-/// What a handler writes about our cookie, or about caches, does not count beside a login.
+/// At a login, the layer overrides what the handler sets for the same cookie and for caches.
 #[test]
-fn the_layer_has_the_last_word_about_its_cookie() {
+fn the_layer_overrides_cookies_of_the_same_name() {
     let (mut browser, _) = browser();
     let answer = browser.post("/login-with-fields", &[]);
     let lines = answer.set_cookies();
@@ -155,7 +155,7 @@ fn the_layer_has_the_last_word_about_its_cookie() {
 }
 
 #[test]
-fn after_a_logout_there_is_nobody_in_the_same_request() {
+fn after_a_logout_the_same_request_has_no_caller() {
     let (mut browser, _) = browser();
     browser.log_in("alice");
     let answer = browser.post("/me-logout-me", &[]);
@@ -164,11 +164,11 @@ fn after_a_logout_there_is_nobody_in_the_same_request() {
 
 /// WEB-04, and the case `cache_headers` of the vectors.
 #[test]
-fn no_cache_keeps_what_depends_on_a_credential() {
+fn no_cache_stores_a_response_that_depends_on_a_credential() {
     let (mut browser, _) = browser();
     let open = browser.get("/open");
     assert_eq!((open.one("vary"), open.one("cache-control")), (None, None));
-    // Also if there is none: the answer would be another with one.
+    // Also without a credential: the response would differ with one.
     for path in ["/maybe", "/me"] {
         let answer = browser.get(path);
         assert_eq!(answer.one("vary"), Some("Cookie"), "{path}");
@@ -176,14 +176,14 @@ fn no_cache_keeps_what_depends_on_a_credential() {
     }
     let login = browser.log_in("alice");
     assert_eq!(login.one("cache-control"), Some("no-store"));
-    // What is said already is left as it is, and said once.
+    // Fields that the handler has set stay, and nothing is added twice.
     let private = browser.get("/private");
     assert_eq!(private.one("vary"), Some("Cookie"));
     assert_eq!(private.one("cache-control"), Some("private, max-age=60"));
     let private = browser.get("/private-last");
     assert_eq!(private.one("vary"), Some("Accept, cookie"));
     assert_eq!(private.one("cache-control"), Some("max-age=60, private"));
-    // Nor do caches that read a field of their own (RFC 9213).
+    // Fields for caches of one kind (RFC 9213) are removed.
     let targeted = browser.get("/targeted");
     assert_eq!(targeted.one("cache-control"), Some("private, max-age=60"));
     for name in [
@@ -196,7 +196,7 @@ fn no_cache_keeps_what_depends_on_a_credential() {
         assert_eq!(targeted.one(name), None, "{name}");
     }
     assert_eq!(targeted.one("x-cache"), Some("kept"));
-    // What only looks like it.
+    // `private` within a quoted argument does not count.
     let quoted = browser.get("/private-quoted");
     assert_eq!(quoted.one("cache-control"), Some("no-store"));
     let logout = browser.post("/logout", &[]);
@@ -205,7 +205,7 @@ fn no_cache_keeps_what_depends_on_a_credential() {
 }
 
 #[test]
-fn logging_out_removes_the_cookie_from_its_template() {
+fn a_logout_removes_the_cookie_with_its_attributes() {
     let clock = ManualClock::default();
     let cookie = Cookie::builder()
         .name("__Secure-sid")
@@ -219,7 +219,7 @@ fn logging_out_removes_the_cookie_from_its_template() {
     let mut browser = Browser::of(&layer(auth, Transport::cookie(cookie)));
     browser.log_in("alice");
     let kept = browser.jar.clone();
-    // Outside of its path nothing is known, and nothing is ended.
+    // Outside of its path the cookie is not sent, so the logout ends no session.
     assert_eq!(browser.post("/logout", &[]).status, 200);
     browser.jar = kept;
     let sent = browser.cookie("__Secure-sid").unwrap();
@@ -237,10 +237,10 @@ fn logging_out_removes_the_cookie_from_its_template() {
     );
 }
 
-/// A rejected cookie goes, so that the next visit is that of a stranger; but not on the word of a
-/// script, whose request may be older than the login of another tab.
+/// A rejected cookie is removed, so that the next visit is anonymous. For a request of a script it
+/// stays: the request may be older than the login of another tab.
 #[test]
-fn a_rejected_cookie_is_removed_unless_a_script_asks() {
+fn a_rejected_cookie_is_removed_unless_a_script_sent_it() {
     let (mut browser, clock) = browser();
     browser.log_in("alice");
     clock.advance(seconds(IDLE + 1));
@@ -252,6 +252,6 @@ fn a_rejected_cookie_is_removed_unless_a_script_asks() {
         let mut browser = browser.clone();
         assert_eq!(browser.send("GET", "/maybe", fields).status, 401);
         assert!(browser.jar.is_empty());
-        assert_eq!(browser.get("/maybe").body, "nobody");
+        assert_eq!(browser.get("/maybe").body, "anonymous");
     }
 }

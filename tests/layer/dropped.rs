@@ -1,5 +1,4 @@
-//! Requests whose client goes away at any moment: nobody becomes somebody else, and trying again
-//! works.
+//! Clients that disconnect at any moment: no request gets another user's identity, and a retry works.
 
 use axum_core::body::Body;
 use http::Request;
@@ -9,8 +8,8 @@ use tower_service::Service;
 
 use crate::site::{Browser, Yielding, layer, live, seconds, transport, yielding};
 
-/// Sends the request of a visitor who is logged in as alice, and whose credential is due for
-/// rotation; drops it after each number of polls, and lets `then` look at what is left.
+/// Sends a request of alice with a credential that is due for rotation. Drops it after each possible
+/// number of polls, and calls `then` to check the result.
 fn at_every_step(path: &str, then: impl Fn(&mut Browser, &Yielding)) {
     for polls in 1.. {
         let clock = ManualClock::default();
@@ -28,14 +27,14 @@ fn at_every_step(path: &str, then: impl Fn(&mut Browser, &Yielding)) {
         let answer = block_on(give_up_after(polls, browser.service.call(request)));
         if let Some(answer) = answer {
             assert!(answer.unwrap().status().is_success());
-            assert!(polls > 2, "{path}: nothing was waited for");
+            assert!(polls > 2, "{path}: the request never waited");
             return;
         }
         then(&mut browser, &auth);
     }
 }
 
-/// Also if the new credential is lost on its way: the old one is good for a retry.
+/// If the new credential is lost, a retry with the old one works.
 #[test]
 fn a_rotation() {
     at_every_step("/me", |browser, _| {
@@ -45,7 +44,7 @@ fn a_rotation() {
     });
 }
 
-/// At most one login is left that nobody holds, and the next one does not need it.
+/// At most one login without a client remains, and it does not hinder the next login.
 #[test]
 fn a_login() {
     at_every_step("/login", |browser, auth| {

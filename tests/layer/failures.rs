@@ -1,4 +1,4 @@
-//! When something fails, cookie and store agree: WEB-05.
+//! Failures: cookie and store stay consistent (WEB-05).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,7 +7,7 @@ use statewise::testkit::{Fault, ManualClock, Method};
 use crate::site::{Browser, layer, live, rotating, seconds, sessions, store, tokens, transport};
 
 #[test]
-fn a_login_whose_answer_fails_is_taken_back() {
+fn a_login_with_a_failed_response_is_undone() {
     for then in ["500", "503", "599", "error", "panic"] {
         for was_logged_in in [false, true] {
             let clock = ManualClock::default();
@@ -24,10 +24,10 @@ fn a_login_whose_answer_fails_is_taken_back() {
             match outcome {
                 Err(panic) => {
                     assert_eq!(then, "panic");
-                    // The one that the handler began, not another.
-                    assert_eq!(panic.downcast_ref::<&str>(), Some(&"as told"));
+                    // The panic of the handler, not another one.
+                    assert_eq!(panic.downcast_ref::<&str>(), Some(&"requested panic"));
                 }
-                Ok(Err(error)) => assert_eq!((then, &*error), ("error", "as told")),
+                Ok(Err(error)) => assert_eq!((then, &*error), ("error", "requested error")),
                 Ok(Ok(answer)) => {
                     assert_eq!(answer.status.to_string(), then);
                     assert!(browser.jar.is_empty(), "{then}");
@@ -39,9 +39,9 @@ fn a_login_whose_answer_fails_is_taken_back() {
     }
 }
 
-/// gRPC says it in a field of its own.
+/// gRPC reports a failure in a field.
 #[test]
-fn a_login_is_taken_back_by_a_status_of_grpc() {
+fn a_failed_grpc_status_undoes_a_login() {
     let grpc = ("content-type", "application/grpc");
     for (code, live_after) in [("13", 0), ("14", 0), ("2", 0), ("0", 1), ("7", 1)] {
         let clock = ManualClock::default();
@@ -52,15 +52,15 @@ fn a_login_is_taken_back_by_a_status_of_grpc() {
         assert_eq!(browser.post("/login", &fields).status, 200);
         assert_eq!(live(&auth, "alice"), live_after, "{code}");
         assert_eq!(browser.jar.len(), live_after, "{code}");
-        // Of anybody else it is a field like any other.
+        // For other clients the field has no meaning.
         browser.post("/login", &[("x-user", "bob"), ("x-then", &then)]);
         assert_eq!(live(&auth, "bob"), 1, "{code}");
     }
 }
 
-/// What a login replaces ends first: if the login fails then, nobody is logged in.
+/// The replaced login ends first. If the new one fails, no login remains.
 #[test]
-fn a_second_login_that_fails_leaves_none() {
+fn a_failed_second_login_leaves_no_login() {
     let clock = ManualClock::default();
     let store = store();
     let auth = sessions(&store, &clock);
@@ -72,9 +72,9 @@ fn a_second_login_that_fails_leaves_none() {
     assert_eq!((live(&auth, "first"), live(&auth, "second")), (0, 0));
 }
 
-/// Below 500 the handler meant it.
+/// A status below 500 is no failure.
 #[test]
-fn a_login_with_any_other_answer_stands() {
+fn a_login_with_any_other_status_stays() {
     for then in ["200", "302", "404", "499"] {
         let clock = ManualClock::default();
         let auth = sessions(&store(), &clock);
@@ -86,7 +86,7 @@ fn a_login_with_any_other_answer_stands() {
 }
 
 #[test]
-fn a_logout_whose_answer_fails_stands() {
+fn a_logout_with_a_failed_response_stays() {
     let clock = ManualClock::default();
     let auth = sessions(&store(), &clock);
     let mut browser = Browser::of(&layer(auth.clone(), transport()));
@@ -97,7 +97,7 @@ fn a_logout_whose_answer_fails_stands() {
 }
 
 #[test]
-fn an_outage_is_a_503_and_nobody_becomes_anonymous() {
+fn an_outage_is_a_503_and_not_an_anonymous_user() {
     let clock = ManualClock::default();
     let store = store();
     let mut browser = Browser::of(&layer(sessions(&store, &clock), transport()));
@@ -118,7 +118,7 @@ fn an_outage_is_a_503_and_nobody_becomes_anonymous() {
 }
 
 #[test]
-fn a_logout_that_the_store_cannot_take_says_so() {
+fn a_logout_during_an_outage_is_a_503() {
     let clock = ManualClock::default();
     let store = store();
     let mut browser = Browser::of(&layer(sessions(&store, &clock), transport()));
@@ -132,7 +132,7 @@ fn a_logout_that_the_store_cannot_take_says_so() {
 }
 
 #[test]
-fn a_login_that_the_store_cannot_take_sets_no_cookie() {
+fn a_login_during_an_outage_sets_no_cookie() {
     let clock = ManualClock::default();
     let store = store();
     let mut browser = Browser::of(&layer(sessions(&store, &clock), transport()));
@@ -141,9 +141,9 @@ fn a_login_that_the_store_cannot_take_sets_no_cookie() {
     assert_eq!((answer.status, answer.set_cookies().len()), (503, 0));
 }
 
-/// A rotation that fails leaves the answer, and the credential, as they are.
+/// A failed rotation changes neither the response nor the credential.
 #[test]
-fn a_rotation_that_fails_is_tried_again() {
+fn a_failed_rotation_is_repeated_by_the_next_request() {
     let clock = ManualClock::default();
     let store = store();
     let mut browser = Browser::of(&layer(rotating(&store, &clock), transport()));
@@ -157,9 +157,9 @@ fn a_rotation_that_fails_is_tried_again() {
     assert_eq!((answer.status, answer.set_cookies().len()), (200, 1));
 }
 
-/// A token that is longer than a cookie may be is refused, and nobody is logged in.
+/// A token that is too long for a cookie is refused, and no login exists.
 #[test]
-fn a_credential_that_no_cookie_holds_is_refused() {
+fn a_credential_too_long_for_a_cookie_is_refused() {
     let clock = ManualClock::default();
     let mut browser = Browser::of(&layer(tokens(&clock), transport()));
     let user = "u".repeat(3500);

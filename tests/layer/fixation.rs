@@ -1,4 +1,4 @@
-//! Whatever a request carries: a login is a new one, and what was carried ends.
+//! Session fixation: a login gets a new credential and ends the credentials of the request.
 
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, Transport};
@@ -33,7 +33,7 @@ fn the_old_session_ends_with_a_new_login_of_the_same_user() {
 }
 
 #[test]
-fn made_up_ids_are_not_adopted() {
+fn made_up_credentials_are_not_adopted() {
     let clock = ManualClock::default();
     let site = layer(sessions(&store(), &clock), transport());
     for planted in [
@@ -50,7 +50,7 @@ fn made_up_ids_are_not_adopted() {
     }
 }
 
-/// Two cookies of one name: both end, and neither is believed.
+/// Two cookies of one name: neither is accepted, and a login ends both sessions.
 #[test]
 fn both_of_two_planted_sessions_end() {
     let clock = ManualClock::default();
@@ -68,8 +68,8 @@ fn both_of_two_planted_sessions_end() {
     assert_eq!((one.get("/me").status, other.get("/me").status), (401, 401));
 }
 
-/// A browser may be made to send more of them: all end, and a login that would have to end more
-/// than anybody sends is denied.
+/// An attacker may plant more cookies: all their sessions end. A request with more than eight is
+/// denied.
 #[test]
 fn all_planted_sessions_end_up_to_eight() {
     let clock = ManualClock::default();
@@ -101,7 +101,7 @@ fn all_planted_sessions_end_up_to_eight() {
     }
     assert_eq!(store.calls(), calls);
     assert_eq!((live("mallory"), live("alice")), (9, alice));
-    // The same one nine times is one.
+    // Nine equal values count as one.
     let mut browser = Browser::of(&site);
     browser.log_in("bob");
     let nine = vec![format!("__Host-id={}", browser.id()); 9].join("; ");
@@ -110,9 +110,8 @@ fn all_planted_sessions_end_up_to_eight() {
     assert_eq!(live("bob"), 0);
 }
 
-/// However it is carried.
 #[test]
-fn a_session_that_came_as_a_bearer_token_ends_too() {
+fn a_session_carried_as_a_bearer_token_ends_too() {
     let clock = ManualClock::default();
     let site = layer(
         sessions(&store(), &clock),
@@ -128,9 +127,9 @@ fn a_session_that_came_as_a_bearer_token_ends_too() {
     assert_eq!(browser.get("/me").body, "alice");
 }
 
-/// The first login of an answer ends with the second one.
+/// The second login of a request ends the first one.
 #[test]
-fn of_two_logins_in_one_answer_one_lives() {
+fn of_two_logins_in_one_request_one_stays() {
     let clock = ManualClock::default();
     let auth = sessions(&store(), &clock);
     let mut browser = Browser::of(&layer(auth.clone(), transport()));

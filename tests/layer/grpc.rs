@@ -1,4 +1,4 @@
-//! Denials as clients of gRPC expect them: a response of trailers only.
+//! Denials in the form of gRPC: responses with trailers only.
 
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::web::{Cookie, Require, Transport};
@@ -30,7 +30,7 @@ fn denials_are_trailers_only() {
         assert_eq!(answer.one("content-type"), Some("application/grpc"));
         assert!(answer.body.is_empty());
 
-        // It is always a POST.
+        // gRPC requests are always POST.
         let answer = client.send("GET", "/open", &plain);
         assert_eq!(status(&answer), (401, None, None));
 

@@ -1,4 +1,4 @@
-//! What is asked of a caller beyond a credential: RFC 9470, OWASP ASVS 7.5.
+//! Requirements beyond a valid credential (RFC 9470, OWASP ASVS 7.5).
 
 use axum_core::body::Body;
 use http::Request;
@@ -15,7 +15,7 @@ fn bearer(issued: &statewise::Issued) -> String {
 }
 
 #[test]
-fn roles_freshness_and_class_are_asked_for_before_the_service_runs() {
+fn role_age_and_acr_are_checked_before_the_service_runs() {
     let clock = ManualClock::default();
     let auth = tokens(&clock);
     let login = Login::new("alice").role("admin").acr("aal2");
@@ -46,8 +46,8 @@ fn roles_freshness_and_class_are_asked_for_before_the_service_runs() {
     assert_eq!(get(&mut strong, &alice).0, 200);
     let (status, challenge) = get(&mut strong, &bob);
     assert_eq!(status, 401);
-    let said = "error=\"insufficient_user_authentication\", acr_values=\"aal2\"";
-    assert_eq!(challenge, format!("Bearer realm=\"api\", {said}"));
+    let parameters = "error=\"insufficient_user_authentication\", acr_values=\"aal2\"";
+    assert_eq!(challenge, format!("Bearer realm=\"api\", {parameters}"));
 
     let mut fresh = client(Require::authenticated().fresh(seconds(300)));
     clock.advance(seconds(300));
@@ -55,15 +55,15 @@ fn roles_freshness_and_class_are_asked_for_before_the_service_runs() {
     clock.advance(seconds(1));
     let (status, challenge) = get(&mut fresh, &alice);
     assert_eq!(status, 401);
-    let said = "error=\"insufficient_user_authentication\", max_age=\"300\"";
-    assert_eq!(challenge, format!("Bearer realm=\"api\", {said}"));
-    // The credential is good: it must not be thrown away.
+    let parameters = "error=\"insufficient_user_authentication\", max_age=\"300\"";
+    assert_eq!(challenge, format!("Bearer realm=\"api\", {parameters}"));
+    // The credential is still valid, so it was not rejected.
     assert_eq!(get(&mut anybody, &alice).0, 200);
 }
 
-/// Rotating proves nothing.
+/// A rotation is no authentication.
 #[test]
-fn a_rotation_makes_nobody_fresh() {
+fn a_rotation_does_not_renew_the_authentication() {
     let clock = ManualClock::default();
     let site = layer(rotating(&store(), &clock), transport()).clock(clock.clone());
     let mut browser = Browser::of(&site);
@@ -73,7 +73,7 @@ fn a_rotation_makes_nobody_fresh() {
     guarded.jar = browser.jar.clone();
     for (later, status) in [(90, 200), (20, 401)] {
         clock.advance(seconds(later));
-        // A cookie stays, and is rotated, whatever a guard says.
+        // The cookie stays and is rotated even if the guard denies the request.
         let answer = guarded.get("/open");
         assert_eq!(answer.status, status);
         assert!(!guarded.jar.is_empty());
@@ -81,11 +81,11 @@ fn a_rotation_makes_nobody_fresh() {
 }
 
 #[test]
-fn guards_put_the_caller_where_services_without_extractors_find_it() {
+fn guards_put_the_caller_into_the_extensions() {
     #[derive(Clone)]
-    struct Says;
+    struct ReturnSubject;
 
-    impl Service<Request<Body>> for Says {
+    impl Service<Request<Body>> for ReturnSubject {
         type Response = axum_core::response::Response;
         type Error = String;
         type Future = std::future::Ready<Result<Self::Response, String>>;
@@ -108,15 +108,15 @@ fn guards_put_the_caller_where_services_without_extractors_find_it() {
     let auth = tokens(&clock);
     let alice = bearer(&block_on(auth.issue(Login::new("alice"))).unwrap());
     let site = layer(auth, Transport::bearer());
-    let service = site.layer(Require::authenticated().layer(Says));
+    let service = site.layer(Require::authenticated().layer(ReturnSubject));
     let mut client = Browser::before(service);
     let answer = client.send("GET", "/", &[("authorization", &alice)]);
     assert_eq!(answer.body, "alice");
 }
 
-/// One request, one verification, however often it is asked who it is.
+/// Several handlers and guards of one request share one verification.
 #[test]
-fn the_caller_is_verified_once_unless_the_authority_is_asked() {
+fn the_caller_is_verified_once_unless_authoritatively() {
     let clock = ManualClock::default();
     let store = store();
     let site = layer(sessions(&store, &clock), transport());
@@ -131,9 +131,9 @@ fn the_caller_is_verified_once_unless_the_authority_is_asked() {
         store.calls_of(Method::Load) - before
     };
     assert_eq!(loads(Require::authenticated()), 1);
-    // What the authority says is what all who come later get.
+    // Later calls get the result of the authoritative verification.
     assert_eq!(loads(Require::authenticated().authoritative()), 1);
-    // It is asked although the caller is known.
+    // An authoritative guard verifies again although the caller is known.
     let inner = Require::authenticated().authoritative().layer(Handler);
     let mut guarded = Browser::before(site.layer(Require::authenticated().layer(inner)));
     guarded.jar = browser.jar.clone();
@@ -148,7 +148,7 @@ fn the_caller_is_verified_once_unless_the_authority_is_asked() {
 }
 
 #[test]
-fn guards_of_a_handler_deny_as_those_of_a_router() {
+fn guards_in_a_handler_deny_like_those_of_a_router() {
     let caller = |login: Login| {
         let now = time::OffsetDateTime::now_utc();
         let later = now + time::Duration::hours(1);
@@ -162,7 +162,7 @@ fn guards_of_a_handler_deny_as_those_of_a_router() {
     assert!(matches!(denied, Denial::MissingRole));
     let weak = alice.require_acr("aal\"3").unwrap_err();
     let answer = weak.answer(&Transport::bearer());
-    // What could not stand in a challenge is left out of it.
+    // A class that cannot be quoted is omitted from the challenge.
     let challenge = "Bearer realm=\"api\", error=\"insufficient_user_authentication\"";
     assert_eq!(answer.challenge.as_deref(), Some(challenge));
 }

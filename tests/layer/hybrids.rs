@@ -1,4 +1,4 @@
-//! Two cookies: a short token for every request, and what refreshes it for one path.
+//! Two cookies: an access token for every request, and a refresh credential for one path.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn browser() -> (Browser, ManualClock) {
 }
 
 #[test]
-fn both_are_set_and_each_is_sent_where_it_belongs() {
+fn both_cookies_are_set_and_sent_to_their_paths() {
     let (mut browser, _) = browser();
     let answer = browser.post("/auth/login", &[("x-user", "alice")]);
     let lines = answer.set_cookies();
@@ -38,7 +38,7 @@ fn both_are_set_and_each_is_sent_where_it_belongs() {
 }
 
 #[test]
-fn refreshing_sets_both_anew() {
+fn a_refresh_sets_both_cookies() {
     let (mut browser, clock) = browser();
     browser.post("/auth/login", &[("x-user", "alice")]);
     let before = browser.jar.clone();
@@ -58,7 +58,7 @@ fn refreshing_sets_both_anew() {
     assert_eq!(browser.get("/me").body, "alice");
 }
 
-/// A rejected access token leaves the refresh credential alone.
+/// A rejected access token does not remove the refresh credential.
 #[test]
 fn an_expired_access_token_can_still_be_refreshed() {
     let (mut browser, clock) = browser();
@@ -71,7 +71,7 @@ fn an_expired_access_token_can_still_be_refreshed() {
 }
 
 #[test]
-fn a_rejected_refresh_credential_goes() {
+fn a_rejected_refresh_credential_is_removed() {
     let (mut browser, _) = browser();
     browser.post("/auth/login", &[("x-user", "alice")]);
     let mut other = browser.clone();
@@ -82,9 +82,10 @@ fn a_rejected_refresh_credential_goes() {
     assert_eq!(other.post("/auth/refresh", &[]).status, 401);
 }
 
-/// The old login ends with the new one, by whichever credential is carried.
+/// A new login ends the old one, whether the request carries its access token or its refresh
+/// credential.
 #[test]
-fn logging_in_again_ends_the_old_login() {
+fn a_second_login_ends_the_first_one() {
     let (mut browser, clock) = browser();
     browser.post("/auth/login", &[("x-user", "alice")]);
     let mut old = browser.clone();
@@ -93,13 +94,13 @@ fn logging_in_again_ends_the_old_login() {
     assert_eq!(old.post("/auth/refresh", &[]).status, 401);
     assert_eq!(browser.post("/auth/refresh", &[]).body, "alice");
 
-    // Outside of the path of the refresh credential too, by the access token.
+    // Outside of the path of the refresh credential, the access token suffices.
     let mut old = browser.clone();
     assert_eq!(browser.post("/login", &[("x-user", "alice")]).status, 200);
     assert_eq!(old.post("/auth/refresh", &[]).status, 401);
 }
 
-/// Where nothing but the refresh credential is left, or a stranger has planted it, it ends too.
+/// A refresh credential that is left alone, or that an attacker has planted, ends too.
 #[test]
 fn a_refresh_credential_alone_ends_with_a_login_or_a_logout() {
     for path in ["/auth/login", "/auth/logout"] {
@@ -113,9 +114,9 @@ fn a_refresh_credential_alone_ends_with_a_login_or_a_logout() {
     }
 }
 
-/// A page elsewhere may be the one that sends the request without it: nothing is lost.
+/// A request from another page may lack the refresh credential. It ends no login.
 #[test]
-fn without_the_refresh_credential_there_is_nothing_to_refresh() {
+fn a_refresh_without_the_refresh_credential_is_denied() {
     let (mut browser, _) = browser();
     browser.post("/auth/login", &[("x-user", "alice")]);
     let kept = browser.jar.clone();
@@ -128,9 +129,9 @@ fn without_the_refresh_credential_there_is_nothing_to_refresh() {
     assert_eq!(browser.post("/auth/refresh", &[]).body, "alice");
 }
 
-/// Back from the hybrid to sessions: what refreshed is of no use any more, and goes.
+/// A migration from the hybrid back to sessions removes the refresh credential.
 #[test]
-fn a_refresh_credential_goes_with_its_strategy() {
+fn a_migration_removes_the_refresh_credential_of_the_old_strategy() {
     for (path, user) in [("/auth/login", "bob"), ("/auth/refresh", "alice")] {
         let clock = ManualClock::default();
         let old = hybrid(&store(), &clock);
@@ -148,9 +149,9 @@ fn a_refresh_credential_goes_with_its_strategy() {
     }
 }
 
-/// What was not sent was not rejected.
+/// If only a session was sent and rejected, the refresh cookie stays.
 #[test]
-fn a_rejected_session_takes_no_refresh_credential_along() {
+fn a_rejected_session_does_not_remove_the_refresh_credential() {
     let clock = ManualClock::default();
     let sessions = sessions(&store(), &clock);
     let both = Migrating::builder(sessions.clone(), hybrid(&store(), &clock)).clock(clock.clone());
@@ -165,7 +166,7 @@ fn a_rejected_session_takes_no_refresh_credential_along() {
 }
 
 #[test]
-fn a_hybrid_without_a_cookie_for_its_refresh_credential_is_a_mistake() {
+fn a_hybrid_without_a_refresh_cookie_is_a_misuse() {
     let clock = ManualClock::default();
     let auth = hybrid(&store(), &clock);
     let mut browser = Browser::of(&layer(auth.clone(), Transport::cookie(Cookie::default())));
@@ -175,9 +176,9 @@ fn a_hybrid_without_a_cookie_for_its_refresh_credential_is_a_mistake() {
     assert!(listed.unwrap().sessions.is_empty());
 }
 
-/// Another tab may have logged in meanwhile.
+/// Another tab may have logged in in the meantime.
 #[test]
-fn a_script_whose_refresh_is_rejected_removes_no_cookie() {
+fn a_rejected_refresh_of_a_script_removes_no_cookie() {
     let (mut browser, _) = browser();
     browser.post("/auth/login", &[("x-user", "alice")]);
     let mut other = browser.clone();

@@ -1,4 +1,4 @@
-//! What outlives its answer hands out no cookie.
+//! Tasks that outlive the response cannot log in with a cookie.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use crate::site::{Browser, Kept, layer, live, seconds, sessions, store, transport, yielding};
 
-/// A request whose handler leaves its `SignIn` behind, and then answers or never does.
+/// Builds a request for a handler that leaves its `SignIn` behind and then responds or never does.
 fn keeping(browser: &Browser, path: &str) -> (Request<Body>, Kept) {
     let kept = Kept::default();
     let request = Request::builder()
@@ -26,9 +26,9 @@ fn keeping(browser: &Browser, path: &str) -> (Request<Body>, Kept) {
     (request, kept)
 }
 
-/// A login that nobody could hold is none, and ends no other.
+/// A login after the response fails, and does not end the login of the request.
 #[test]
-fn nobody_logs_in_after_the_answer() {
+fn a_login_after_the_response_fails() {
     let clock = ManualClock::default();
     let auth = sessions(&store(), &clock);
     let mut browser = Browser::of(&layer(auth.clone(), transport()));
@@ -43,13 +43,13 @@ fn nobody_logs_in_after_the_answer() {
     assert_eq!(browser.get("/me").body, "alice");
 }
 
-/// Nor whoever began before: what could not be handed out any more is ended.
+/// A login that is in progress when the client disconnects is revoked.
 #[test]
-fn a_login_under_way_ends_with_its_client() {
+fn a_login_in_progress_ends_when_its_client_disconnects() {
     let auth = yielding(&ManualClock::default());
     let mut browser = Browser::of(&layer(auth.clone(), transport()));
     browser.plant("none");
-    let (request, kept) = keeping(&browser, "/keep-for-ever");
+    let (request, kept) = keeping(&browser, "/keep-forever");
     let mut context = Context::from_waker(Waker::noop());
     let mut waiting = Box::pin(browser.service.call(request));
     assert!(waiting.as_mut().poll(&mut context).is_pending());
@@ -61,14 +61,13 @@ fn a_login_under_way_ends_with_its_client() {
     assert_eq!(live(&auth, "bob"), 0);
 }
 
-/// The same where the client went away, and the answer with it.
 #[test]
-fn nobody_logs_in_for_a_client_that_went_away() {
+fn a_login_after_the_client_disconnected_fails() {
     let clock = ManualClock::default();
     let auth = sessions(&store(), &clock);
     let mut browser = Browser::of(&layer(auth.clone(), transport()));
     browser.log_in("alice");
-    let (request, kept) = keeping(&browser, "/keep-for-ever");
+    let (request, kept) = keeping(&browser, "/keep-forever");
     {
         let mut waiting = pin!(browser.service.call(request));
         let mut context = Context::from_waker(Waker::noop());
@@ -81,9 +80,9 @@ fn nobody_logs_in_for_a_client_that_went_away() {
     assert_eq!(browser.get("/me").body, "alice");
 }
 
-/// A task logs out while the layer rotates: the answer removes the cookie, and sets no dead one.
+/// If a task logs out while the layer rotates, the response removes the cookie.
 #[test]
-fn a_logout_during_the_rotation_counts() {
+fn a_logout_during_the_rotation_wins() {
     for polls in 0.. {
         let clock = ManualClock::default();
         let auth = yielding(&clock);
@@ -99,10 +98,10 @@ fn a_logout_during_the_rotation_counts() {
                 at_once = Some(answer);
             }
         }
-        assert!(at_once.is_none(), "nothing was waited for");
+        assert!(at_once.is_none(), "the request never waited");
         for _ in 0..polls {
             if let Poll::Ready(answer) = answering.as_mut().poll(&mut context) {
-                // It was through before the logout.
+                // The rotation was complete before the logout.
                 assert!(polls > 1);
                 assert!(answer.unwrap().headers().contains_key("set-cookie"));
                 return;
@@ -116,11 +115,11 @@ fn a_logout_during_the_rotation_counts() {
     }
 }
 
-/// A service that panics before it has a future.
+/// Service that panics before it returns a future.
 #[derive(Clone)]
-struct Abrupt;
+struct PanicInCall;
 
-impl Service<Request<Body>> for Abrupt {
+impl Service<Request<Body>> for PanicInCall {
     type Response = http::Response<Body>;
     type Error = String;
     type Future = std::future::Ready<Result<Self::Response, String>>;
@@ -132,15 +131,15 @@ impl Service<Request<Body>> for Abrupt {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let kept = request.extensions().get::<Kept>().unwrap();
         *kept.0.lock().unwrap() = Some(SignIn::of(request.extensions()).unwrap());
-        panic!("as told")
+        panic!("requested panic")
     }
 }
 
 #[test]
-fn nobody_logs_in_after_a_panic() {
+fn a_login_after_a_panic_fails() {
     let clock = ManualClock::default();
     let auth = sessions(&store(), &clock);
-    let mut browser = Browser::before(layer(auth.clone(), transport()).layer(Abrupt));
+    let mut browser = Browser::before(layer(auth.clone(), transport()).layer(PanicInCall));
     browser.plant("none");
     let kept = Kept::default();
     let request = Request::builder().extension(kept.clone());

@@ -1,4 +1,4 @@
-//! A small service behind the layer, and a browser in front of it.
+//! Small service behind the layer, and a browser that calls it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -49,19 +49,20 @@ pub(crate) fn sessions(store: &Store, clock: &ManualClock) -> Arc<SessionAuthent
 
 pub(crate) type Yielding = Arc<SessionAuthenticator<YieldingStore<MemoryStore>>>;
 
-/// The same of a store that waits at each call.
+/// Sessions in a store that yields once at each call. The credential is due for rotation after a
+/// minute.
 pub(crate) fn yielding(clock: &ManualClock) -> Yielding {
     let memory = MemoryStore::with_capacity(100).unwrap();
     let sessions = sessions_of(YieldingStore::new(memory), clock).rotate_after(seconds(60));
     Arc::new(sessions.build().unwrap())
 }
 
-/// How many sessions of a user are alive.
+/// Returns the number of live sessions of a user.
 pub(crate) fn live<S: SessionStore>(auth: &SessionAuthenticator<S>, user: &str) -> usize {
     block_on(auth.sessions(user, None)).unwrap().sessions.len()
 }
 
-/// Sessions whose credential is due for rotation after a minute.
+/// Sessions with a credential that is due for rotation after a minute.
 pub(crate) fn rotating(store: &Store, clock: &ManualClock) -> Arc<SessionAuthenticator<Store>> {
     let sessions = sessions_of(Arc::clone(store), clock).rotate_after(seconds(60));
     Arc::new(sessions.build().unwrap())
@@ -88,11 +89,11 @@ pub(crate) fn hybrid(store: &Store, clock: &ManualClock) -> Arc<HybridAuthentica
     Arc::new(HybridAuthenticator::new(access, refresh).unwrap())
 }
 
-/// Where a handler leaves what a task of its own goes on with.
+/// Place where a handler leaves its `SignIn` for a task that outlives it.
 #[derive(Clone, Default)]
 pub(crate) struct Kept(pub(crate) Arc<Mutex<Option<SignIn>>>);
 
-/// What the service does, by path; see [`Handler::act`].
+/// Service with one act per path; see [`Handler::act`].
 #[derive(Clone)]
 pub(crate) struct Handler;
 
@@ -139,18 +140,18 @@ impl Handler {
                         .await;
                 caller.map(|caller| match caller {
                     Some(caller) => named(&caller),
-                    None => "nobody".into_response(),
+                    None => "anonymous".into_response(),
                 })
             }
             "/other" => caller::<u32>(&mut parts).await.map(|caller| named(&caller)),
             "/login" => Self::log_in(sign_in(), &user.unwrap_or_default()).await,
-            "/keep" | "/keep-for-ever" | "/me-keep" => {
+            "/keep" | "/keep-forever" | "/me-keep" => {
                 if path == "/me-keep" {
                     sign_in().unwrap().verify().await.unwrap();
                 }
                 let kept = parts.extensions.get::<Kept>().unwrap();
                 *kept.0.lock().unwrap() = Some(sign_in().unwrap());
-                if path == "/keep-for-ever" {
+                if path == "/keep-forever" {
                     std::future::pending::<()>().await;
                 }
                 Ok("kept".into_response())
@@ -167,11 +168,11 @@ impl Handler {
                 denied => denied,
             },
             "/login-logout" => match Self::log_in(sign_in(), "first").await {
-                Ok(_) => sign_in().unwrap().revoke().await.map(said),
+                Ok(_) => sign_in().unwrap().revoke().await.map(printed),
                 denied => denied,
             },
             "/login-logout-all" => match Self::log_in(sign_in(), "first").await {
-                Ok(_) => sign_in().unwrap().revoke_all().await.map(said),
+                Ok(_) => sign_in().unwrap().revoke_all().await.map(printed),
                 denied => denied,
             },
             "/me-logout-me" => {
@@ -219,18 +220,18 @@ impl Handler {
                 let caller = sign_in().unwrap().refresh().await;
                 caller.map(|caller| named(&caller))
             }
-            "/auth/logout" | "/logout" => sign_in().unwrap().revoke().await.map(said),
+            "/auth/logout" | "/logout" => sign_in().unwrap().revoke().await.map(printed),
             "/auth/login" => Self::log_in(sign_in(), &user.unwrap()).await,
-            "/logout-all" => sign_in().unwrap().revoke_all().await.map(said),
+            "/logout-all" => sign_in().unwrap().revoke_all().await.map(printed),
             _ => Ok(StatusCode::NOT_FOUND.into_response()),
         };
         match then.as_deref() {
-            Some("panic") => panic!("as told"),
+            Some("panic") => panic!("requested panic"),
             Some(code) if code.starts_with("grpc-") => {
                 let status = [("grpc-status", code.trim_start_matches("grpc-"))];
                 Ok(status.into_response())
             }
-            Some("error") => Err("as told".to_owned()),
+            Some("error") => Err("requested error".to_owned()),
             Some(status) => {
                 let status = status.parse::<u16>().unwrap();
                 Ok(StatusCode::from_u16(status).unwrap().into_response())
@@ -245,7 +246,7 @@ impl Handler {
     }
 }
 
-/// The caller, as a handler takes it for an argument.
+/// Extracts the caller as an argument of a handler.
 async fn caller<D: Send + Sync + 'static>(parts: &mut Parts) -> Result<Auth<D>, Denial> {
     <Auth<D> as FromRequestParts<()>>::from_request_parts(parts, &()).await
 }
@@ -254,7 +255,7 @@ fn named<D>(caller: &Auth<D>) -> Response {
     caller.subject().to_owned().into_response()
 }
 
-fn said(revocation: Revocation) -> Response {
+fn printed(revocation: Revocation) -> Response {
     format!("{revocation:?}").into_response()
 }
 
@@ -272,7 +273,7 @@ impl Service<Request<Body>> for Handler {
     }
 }
 
-/// An answer, as far as tests look at it.
+/// Parts of a response that tests check.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -289,7 +290,7 @@ impl Answer {
 
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
         let all = self.all(name);
-        assert!(all.len() < 2, "{name} twice: {all:?}");
+        assert!(all.len() < 2, "{name} occurs twice: {all:?}");
         all.first().copied()
     }
 
@@ -310,7 +311,7 @@ pub(crate) fn layer(auth: Arc<dyn DynAuthenticator<()>>, transport: Transport) -
     AuthLayer::new(auth, transport)
 }
 
-/// A browser: keeps cookies by name and path, and sends them back.
+/// Browser that stores cookies by name and path, and sends them back.
 #[derive(Clone)]
 pub(crate) struct Browser<S = AuthService<Handler>> {
     pub(crate) service: S,
@@ -377,7 +378,7 @@ where
         for line in answer.set_cookies() {
             let mut parts = line.split("; ");
             let (name, value) = parts.next().unwrap().split_once('=').unwrap();
-            assert!(!names.contains(&name), "one cookie set twice");
+            assert!(!names.contains(&name), "{name} is set twice");
             names.push(name);
             let attributes: Vec<&str> = parts.collect();
             let path = attributes.iter().find_map(|one| one.strip_prefix("Path="));

@@ -1,4 +1,4 @@
-//! Cookie, bearer token, or both; and a token in the body.
+//! Transports: cookie, bearer token or both, and tokens in the body.
 
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, Denial, Transport};
@@ -21,19 +21,19 @@ fn a_program_logs_in_with_a_token_in_the_body() {
     let bearer = format!("bearer {}", body["access_token"].as_str().unwrap());
     let answer = client.send("GET", "/me", &[("authorization", &bearer)]);
     assert_eq!(answer.body, "alice");
-    // A login in a cookie has none to go into.
+    // A cookie login needs a transport with a cookie.
     assert_eq!(client.post("/login", &[("x-user", "alice")]).status, 500);
 }
 
 #[test]
-fn a_program_refreshes_with_what_it_was_given() {
+fn a_program_refreshes_with_its_refresh_token() {
     let clock = ManualClock::default();
     let site = layer(hybrid(&store(), &clock), Transport::bearer()).clock(clock.clone());
     let mut client = Browser::of(&site);
     let body = client.post("/token", &[("x-user", "alice")]).json();
     assert_eq!(body["expires_in"], 600);
     let refresh = body["refresh_token"].as_str().unwrap();
-    // An answer that fails ends nothing: what was lost is given again.
+    // A failed response ends no login: the next refresh returns the same credential.
     clock.advance(seconds(60));
     let failing = [("x-token", refresh), ("x-then", "500")];
     assert_eq!(client.post("/refresh-token", &failing).status, 500);
@@ -56,7 +56,7 @@ fn a_program_refreshes_with_what_it_was_given() {
     );
 }
 
-/// Of a bearer token nobody makes a cookie, and due ones are left to who keeps them.
+/// The layer sets no cookie for a bearer token. Its client refreshes it.
 #[test]
 fn a_bearer_token_is_not_rotated_into_a_cookie() {
     let clock = ManualClock::default();
@@ -74,7 +74,7 @@ fn a_bearer_token_is_not_rotated_into_a_cookie() {
 }
 
 #[test]
-fn two_ways_at_once_are_denied_unless_one_is_preferred() {
+fn cookie_and_bearer_token_together_are_denied_unless_one_is_preferred() {
     let clock = ManualClock::default();
     let auth = sessions(&store(), &clock);
     let site = layer(auth.clone(), Transport::both(Cookie::default()));
@@ -94,7 +94,7 @@ fn two_ways_at_once_are_denied_unless_one_is_preferred() {
     browser.jar = alice.jar.clone();
     assert_eq!(browser.send("GET", "/me", &both).body, "bob");
     assert_eq!(browser.get("/me").body, "alice");
-    // A bearer token is an act of a program, wherever it comes from; a cookie is not.
+    // A request with a bearer token passes from every origin. One without must not.
     let foreign = [
         ("authorization", &*bearer),
         ("sec-fetch-site", "cross-site"),
@@ -107,9 +107,10 @@ fn two_ways_at_once_are_denied_unless_one_is_preferred() {
     assert_eq!(browser.post("/open", &forged).status, 403);
 }
 
-/// Nor does a logout everywhere by a bearer token end, or take, the login of the cookie beside it.
+/// A logout everywhere with a bearer token neither ends the login of a cookie beside it nor removes
+/// that cookie.
 #[test]
-fn a_logout_everywhere_leaves_the_cookie_of_another() {
+fn a_logout_everywhere_keeps_the_cookie_of_another_user() {
     let clock = ManualClock::default();
     let transport = Transport::both(Cookie::default()).prefer_bearer();
     let site = layer(sessions(&store(), &clock), transport);
@@ -123,16 +124,16 @@ fn a_logout_everywhere_leaves_the_cookie_of_another() {
         (alice.get("/me").status, &*bob.get("/me").body),
         (401, "bob")
     );
-    // A login in between has ended it, so that it goes.
+    // A login in the same request has ended the cookie's login, so the cookie is removed.
     alice.log_in("alice");
     let bearer = format!("Bearer {}", alice.id());
     let answer = bob.post("/login-logout-all", &[("authorization", &bearer)]);
     assert_eq!((answer.status, bob.jar.len()), (200, 0), "{answer:?}");
 }
 
-/// A rejected bearer token does not take the cookie along.
+/// A rejected bearer token does not remove the cookie beside it.
 #[test]
-fn a_rejected_token_leaves_the_cookie() {
+fn a_rejected_token_keeps_the_cookie() {
     let clock = ManualClock::default();
     let transport = Transport::both(Cookie::default()).prefer_bearer();
     let mut browser = Browser::of(&layer(sessions(&store(), &clock), transport));
@@ -143,7 +144,7 @@ fn a_rejected_token_leaves_the_cookie() {
 }
 
 #[test]
-fn half_configured_transports_are_refused() {
+fn contradictory_transports_are_refused() {
     let cookie = |name: &str, path: &str| Cookie::builder().name(name).path(path).build().unwrap();
     let hybrid = || Transport::cookie(Cookie::default());
     assert!(

@@ -11,7 +11,7 @@ fn of(lines: &[&str]) -> String {
 }
 
 #[test]
-fn only_one_line_with_one_token_is_taken() {
+fn exactly_one_line_with_one_token_is_accepted() {
     for (line, expected) in [
         ("Bearer a", "a"),
         ("\t Bearer   a== \t", "a=="),
@@ -48,7 +48,7 @@ fn a_token_has_at_most_8192_bytes() {
 }
 
 #[test]
-fn no_debug_shows_what_was_found() {
+fn debug_output_shows_no_credential() {
     for found in [
         Found::One("hush"),
         Found::Ambiguous("hush", "hushed"),

@@ -1,4 +1,4 @@
-//! Header fields, good and bad, each judged by the strict reading of the RFCs.
+//! Valid and invalid header fields from the case files, with the results that the RFCs demand.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn cases(file: &str) -> Vec<Value> {
     cases
 }
 
-/// The lines of one field, as text or as hexadecimal digits.
+/// Returns the lines of one field, which a case has as text or as hexadecimal digits.
 fn lines(case: &Value, name: &'static str) -> Vec<(&'static str, Vec<u8>)> {
     let text = |line: &Value| line.as_str().unwrap().as_bytes().to_vec();
     let bytes = |line: &Value| {
@@ -29,23 +29,26 @@ fn lines(case: &Value, name: &'static str) -> Vec<(&'static str, Vec<u8>)> {
     let lines: Vec<Vec<u8>> = match (&case["headers"], &case["headers_hex"]) {
         (Value::Array(lines), Value::Null) => lines.iter().map(text).collect(),
         (Value::Null, Value::Array(lines)) => lines.iter().map(bytes).collect(),
-        _ => panic!("lines are given once: {}", case["name"]),
+        _ => panic!(
+            "a case has either text or hexadecimal lines: {}",
+            case["name"]
+        ),
     };
     lines.into_iter().map(|line| (name, line)).collect()
 }
 
-/// What was found, as the cases write it.
+/// Converts a result to the notation of the cases.
 fn written(found: Found<'_>) -> Value {
     match found {
         Found::Absent => Value::Null,
         Found::One(value) => value.into(),
         Found::Ambiguous(..) => "ambiguous".into(),
         Found::Malformed => "malformed".into(),
-        other => panic!("not known: {other:?}"),
+        other => panic!("no notation for {other:?}"),
     }
 }
 
-/// Whether it is 22 or 43 base64url characters whose unused bits are zero.
+/// Returns whether a value has 22 or 43 base64url characters and zeros in the unused bits.
 fn is_id(value: &str) -> bool {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let digits: Option<Vec<usize>> = value
@@ -60,14 +63,14 @@ fn is_id(value: &str) -> bool {
     digits.is_some_and(|digits| digits[value.len() - 1] % unused == 0)
 }
 
-/// Judges every case, and says which were wrong.
+/// Checks every case, and lists the wrong ones.
 fn judge(file: &str, answer: impl Fn(&Value) -> Value) {
     let wrong: Vec<String> = cases(file)
         .iter()
         .filter_map(|case| {
             let answer = answer(case);
             let (name, strict, reason) = (&case["name"], case.get("strict")?, &case["reason"]);
-            (answer != *strict).then(|| format!("{name}: {answer} for {strict} ({reason})"))
+            (answer != *strict).then(|| format!("{name}: {answer}, expected {strict} ({reason})"))
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -75,7 +78,7 @@ fn judge(file: &str, answer: impl Fn(&Value) -> Value) {
 }
 
 #[test]
-fn every_cookie_line_is_read_as_the_strict_reading_does() {
+fn every_cookie_line_is_read_strictly() {
     judge("cookie_cases.json", |case| {
         let name = case["cookie"].as_str().unwrap();
         let cookie = Cookie::builder().name(name).unprefixed().build().unwrap();
@@ -84,13 +87,13 @@ fn every_cookie_line_is_read_as_the_strict_reading_does() {
 }
 
 #[test]
-fn every_authorization_line_is_read_as_the_strict_reading_does() {
+fn every_authorization_line_is_read_strictly() {
     judge("bearer_cases.json", |case| {
         written(bearer(&lines(case, "authorization")))
     });
 }
 
-/// What a case configures: the value of `Set-Cookie`, or why there is none.
+/// Returns the value of `Set-Cookie` for the configuration of a case, or the error.
 fn set_cookie(cfg: &Value) -> Result<String> {
     let mut builder = Cookie::builder();
     let mut value = "<id>".to_owned();
@@ -116,7 +119,7 @@ fn set_cookie(cfg: &Value) -> Result<String> {
             },
             "partitioned" if truth() => builder.partitioned(),
             "secure" if !truth() => builder.insecure(),
-            // There is no way to say it.
+            // The builder has no method for this.
             "http_only" | "httponly" if !truth() => return Err(Error::misuse("no HttpOnly")),
             "partitioned" | "secure" | "http_only" | "httponly" => builder,
             "value" => {
@@ -127,7 +130,7 @@ fn set_cookie(cfg: &Value) -> Result<String> {
                 removal = truth();
                 builder
             }
-            unknown => panic!("the harness does not know the attribute {unknown}"),
+            unknown => panic!("unknown attribute {unknown}"),
         };
     }
     let cookie = builder.build()?;
@@ -138,10 +141,10 @@ fn set_cookie(cfg: &Value) -> Result<String> {
 }
 
 #[test]
-fn every_configuration_emits_or_refuses_what_it_should() {
+fn every_cookie_configuration_is_built_or_refused_correctly() {
     let mut judged = (0, 0);
     for case in cases("set_cookie_cases.json") {
-        // What goes beside the cookie is not the cookie's.
+        // These cases are about other fields of the response.
         if case["cfg"].get("any_session_response").is_some() {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Which cookies are built, emitted and found.
+//! Cookies: built, set and found.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ fn emitted(builder: CookieBuilder) -> String {
 }
 
 #[test]
-fn every_attribute_has_its_place() {
+fn attributes_have_a_fixed_order() {
     let new = Cookie::builder;
     assert_eq!(new().build().unwrap(), Cookie::default());
     assert_eq!(
@@ -53,7 +53,7 @@ fn every_attribute_has_its_place() {
 }
 
 #[test]
-fn contradictions_are_refused_when_it_is_built() {
+fn contradictory_attributes_are_refused_at_build() {
     let new = Cookie::builder;
     let long = |length: usize| format!("__Host-{}", "n".repeat(length - 7));
     let domain = |length: usize| format!("{}.example", "a.".repeat(126)[..length - 8].to_owned());
@@ -140,9 +140,9 @@ fn name_and_value_have_at_most_4096_bytes() {
 }
 
 #[test]
-fn every_byte_is_an_octet_of_a_cookie_or_is_not_set_and_not_found() {
+fn values_with_a_byte_that_cookies_cannot_hold_are_neither_set_nor_found() {
     for byte in 0..=255_u8 {
-        // RFC 6265bis, section 4.1.1, as it stands there.
+        // Copied from RFC 6265bis, section 4.1.1.
         let octet = matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
         let mut line = b"\xff=\"\xff; __Host-id=a".to_vec();
         line.extend([byte, b'a']);
@@ -166,7 +166,7 @@ fn every_byte_is_an_octet_of_a_cookie_or_is_not_set_and_not_found() {
 }
 
 #[test]
-fn two_values_of_one_name_are_ambiguous_whatever_they_are() {
+fn two_different_values_of_one_name_are_ambiguous() {
     let find = |lines: &[&str]| {
         let fields: Vec<_> = lines.iter().map(|line| ("Cookie", line)).collect();
         match Cookie::default().find(&fields, |value| value.starts_with('v')) {
@@ -197,16 +197,16 @@ fn two_values_of_one_name_are_ambiguous_whatever_they_are() {
 }
 
 #[test]
-fn a_thousand_cookies_take_a_time_that_grows_with_them() {
-    let asked = Cell::new(0);
+fn the_time_to_find_a_cookie_is_linear() {
+    let checks = Cell::new(0);
     let line = "__Host-id=v; ".repeat(1_000) + &"__Host-id=w; ".repeat(1_000);
     let fields = [("cookie", &line)];
     let found = Cookie::default().find(&fields, |_| {
-        asked.set(asked.get() + 1);
+        checks.set(checks.get() + 1);
         true
     });
     assert_eq!(found, Found::Ambiguous("v", "w"));
-    assert!(asked.get() <= 2_000, "{} questions", asked.get());
+    assert!(checks.get() <= 2_000, "{} checks", checks.get());
 
     let fastest = |pairs: usize| {
         let fields = [("cookie", "a=b; __Host-id2=v; ".repeat(pairs))];
@@ -217,7 +217,7 @@ fn a_thousand_cookies_take_a_time_that_grows_with_them() {
         };
         (0..9).map(|_| once()).min().unwrap()
     };
-    // Sixteen times as many: quadratic would be 256 times as long.
+    // 16 times as many cookies: quadratic time would be 256 times as long.
     let (few, many) = (fastest(1_000), fastest(16_000));
     assert!(many < few * 80, "{few:?} and {many:?}");
 }

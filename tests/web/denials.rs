@@ -1,4 +1,4 @@
-//! Each cause and its answer: RFC 6750, section 3; RFC 9470, section 3.
+//! Answer to each denial (RFC 6750, section 3; RFC 9470, section 3).
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn answers(denial: &Denial, transport: &Transport) -> (u16, Option<String>, Opti
 }
 
 #[test]
-fn each_cause_has_its_answer() {
+fn each_denial_has_its_answer() {
     let max_age = Duration::from_secs(300);
     let acr = "aal2".into();
     let unavailable = || Error::unavailable("connection refused");
@@ -74,7 +74,7 @@ fn each_cause_has_its_answer() {
             Some(1),
         ),
         (unavailable().into(), 503, None, Some(1)),
-        // Rounded up, as too early is of no use.
+        // Rounded up to whole seconds.
         (after(2_001).into(), 503, None, Some(3)),
         (after(2_000).into(), 503, None, Some(2)),
         (Error::misuse("a mistake").into(), 500, None, None),

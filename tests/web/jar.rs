@@ -1,12 +1,12 @@
-//! What is set, a strict browser keeps and sends, and what is removed it forgets.
+//! Cookies in a strict browser: stored and sent after they are set, dropped after they are removed.
 
 use std::time::Duration;
 
 use statewise::Credential;
 use statewise::web::{Cookie, Found, SameSite};
 
-/// A browser's cookies, as RFC 6265bis, sections 5.6 to 5.8, has them. Strict: where a browser
-/// would repair, this one panics.
+/// Cookie jar of a browser (RFC 6265bis, sections 5.6 to 5.8). Strict: it panics where a browser
+/// would repair a cookie.
 #[derive(Default)]
 struct Jar(Vec<Kept>);
 
@@ -39,7 +39,7 @@ impl Jar {
         for part in parts {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             assert!(value.len() <= 1024);
-            assert!(!seen.contains(&key), "{key} twice");
+            assert!(!seen.contains(&key), "{key} occurs twice");
             seen.push(key);
             match key {
                 "Domain" => {
@@ -74,7 +74,7 @@ impl Jar {
         }
     }
 
-    /// The `Cookie` line of a request.
+    /// Returns the `Cookie` line of a request.
     fn line(&self, secure: bool, host: &str, path: &str) -> String {
         let matches = |kept: &&Kept| {
             let below = |whole: &str, part: &str| {
@@ -96,7 +96,7 @@ impl Jar {
     }
 }
 
-/// A generator that is the same everywhere (SplitMix64).
+/// Deterministic random generator (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -112,7 +112,7 @@ impl Random {
         choice[self.below(choice.len())]
     }
 
-    /// Any value that a cookie may have.
+    /// Returns a random valid cookie value.
     fn value(&mut self) -> String {
         let octets: Vec<char> = (0x21..0x7f_u8)
             .filter(|byte| !b"\",;\\".contains(byte))
@@ -125,7 +125,7 @@ impl Random {
 }
 
 #[test]
-fn what_is_set_is_found_again_until_it_is_removed() {
+fn a_cookie_is_found_until_it_is_removed() {
     const HOST: &str = "www.example.com";
     let (mut built, mut refused) = (0, 0);
     for seed in 0..20_000 {
@@ -190,5 +190,8 @@ fn what_is_set_is_found_again_until_it_is_removed() {
         jar.receive(HOST, cookie.remove());
         assert_eq!(jar.line(true, HOST, &path), "__Host-other=1", "seed {seed}");
     }
-    assert!(built > 1_000 && refused > 1_000, "{built} and {refused}");
+    assert!(
+        built > 1_000 && refused > 1_000,
+        "{built} built and {refused} refused"
+    );
 }

@@ -1,4 +1,4 @@
-//! The matrix of cross-origin protection, against a table written by hand.
+//! Cross-origin protection, compared to a hand-written table of all combinations.
 
 use statewise::web::OriginPolicy;
 
@@ -22,7 +22,7 @@ const SITES: [&[&str]; 9] = [
     &["same-origin", "same-origin"],
 ];
 
-/// What stands in `Origin`, and for each of [`SITES`] whether an unsafe method passes.
+/// Values of `Origin`, and for each of [`SITES`] whether an unsafe request passes.
 #[rustfmt::skip]
 const TABLE: [(&[&str], [bool; 9]); 15] = {
     const Y: bool = true;
@@ -54,7 +54,7 @@ fn fields<'a>(origin: &[&'a str], site: &[&'a str]) -> Vec<(&'static str, &'a st
 }
 
 #[test]
-fn the_whole_matrix_is_judged_as_the_table_says() {
+fn every_combination_is_decided_as_in_the_table() {
     let policy = OriginPolicy::new().trust(TRUSTED).unwrap();
     for (origin, row) in TABLE {
         for (site, passes) in SITES.iter().zip(row) {
@@ -71,7 +71,7 @@ fn the_whole_matrix_is_judged_as_the_table_says() {
 }
 
 #[test]
-fn the_own_origin_has_the_host_and_the_port_that_was_asked() {
+fn an_origin_passes_with_host_and_port_of_the_target() {
     let own = |origin, host| OriginPolicy::new().allows("POST", host, &[("origin", origin)]);
     for (origin, host) in [
         ("https://a.example", "A.example"),
@@ -108,7 +108,7 @@ fn the_own_origin_has_the_host_and_the_port_that_was_asked() {
 }
 
 #[test]
-fn only_one_plain_origin_can_be_trusted() {
+fn only_a_plain_origin_can_be_trusted() {
     for (trusted, sent) in [
         ("https://APP.example.com", "https://app.example.com"),
         ("https://app.example.com:443", "https://app.example.com"),

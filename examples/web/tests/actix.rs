@@ -1,4 +1,4 @@
-//! The example `actix`, driven by curl, which judges the cookie.
+//! The example `actix`, driven by curl. curl decides which cookies it stores and sends.
 
 mod support;
 
@@ -17,7 +17,7 @@ fn logged_in(site: &Example) -> Browser {
     browser
 }
 
-/// The status of `/me` for somebody who still has a cookie.
+/// Returns the status of `/me` for a request with these cookies.
 fn me(site: &Example, cookies: &str) -> u16 {
     let (url, cookies) = (
         format!("{}/me", site.origin()),
@@ -27,12 +27,12 @@ fn me(site: &Example, cookies: &str) -> u16 {
 }
 
 #[test]
-fn the_lines_of_its_header_do_what_they_say() {
+fn the_commands_in_its_header_work() {
     follow_the_header(include_str!("../actix.rs"), start().origin());
 }
 
 #[test]
-fn a_caller_is_known_by_the_cookie() {
+fn a_caller_is_identified_by_the_cookie() {
     let site = start();
     let browser = Browser::at(site.origin());
     let answer = browser.get("/me").expect(401);
@@ -51,7 +51,7 @@ fn a_caller_is_known_by_the_cookie() {
 }
 
 #[test]
-fn logging_in_ends_the_session_that_was_there() {
+fn a_login_ends_the_session_of_the_request() {
     let site = start();
     let browser = logged_in(&site);
     let old = browser.credential();
@@ -62,7 +62,7 @@ fn logging_in_ends_the_session_that_was_there() {
 }
 
 #[test]
-fn logging_out_ends_the_session_and_removes_the_cookie() {
+fn a_logout_ends_the_session_and_removes_the_cookie() {
     let site = start();
     let browser = logged_in(&site);
     let old = browser.credential();
@@ -73,7 +73,7 @@ fn logging_out_ends_the_session_and_removes_the_cookie() {
 }
 
 #[test]
-fn two_credentials_are_nobody_and_a_logout_ends_both() {
+fn two_credentials_are_denied_and_a_logout_ends_both() {
     let site = start();
     let [one, other] = [logged_in(&site), logged_in(&site)].map(|browser| browser.credential());
     let both = format!("__Host-id={one}; __Host-id={other}");
@@ -87,7 +87,7 @@ fn two_credentials_are_nobody_and_a_logout_ends_both() {
 }
 
 #[test]
-fn pages_of_other_origins_act_for_nobody() {
+fn pages_of_other_origins_cannot_act() {
     let site = start();
     let browser = logged_in(&site);
     for foreign in ["Sec-Fetch-Site: cross-site", "Origin: https://evil.example"] {

@@ -1,4 +1,5 @@
-//! The page of the example `web`, in a real browser: every button, and what no script can read.
+//! The page of the example `web` in a real browser: every button, and the cookies that scripts cannot
+//! read.
 
 #![allow(
     clippy::expect_used,
@@ -26,10 +27,10 @@ use shared::servers::guard::is_running;
 use shared::servers::wait_until;
 use support::Example;
 
-/// Set in the process that is to be killed.
+/// Environment variable that marks the process to be killed.
 const CHILD: &str = "STATEWISE_TEST_TO_BE_KILLED";
 
-/// A visitor who counts which buttons have been pressed.
+/// Visitor of the page. Records the buttons that were pressed.
 struct Visitor {
     browser: Chromium,
     example: Example,
@@ -61,7 +62,7 @@ impl Visitor {
         text.as_str().unwrap().to_owned()
     }
 
-    /// Asks until it is answered so, or fails after ten seconds.
+    /// Repeats a query until the answer contains a text. Fails after ten seconds.
     fn until(&mut self, what: &str, expected: &str, ask: impl Fn(&Self) -> String) {
         let begun = Instant::now();
         loop {
@@ -71,7 +72,7 @@ impl Visitor {
             }
             assert!(
                 begun.elapsed() < Duration::from_secs(10),
-                "{what}: {answer:?} and not {expected:?}"
+                "{what}: expected {expected:?}, found {answer:?}"
             );
             std::thread::yield_now();
         }
@@ -88,11 +89,11 @@ impl Visitor {
     }
 
     fn wait_five_minutes(&mut self) {
-        self.demand("wait", "five minutes pass");
+        self.control("wait", "five minutes have passed");
     }
 
-    /// Presses a button that is of no mode.
-    fn demand(&mut self, button: &str, expected: &str) {
+    /// Presses a button outside of the cards.
+    fn control(&mut self, button: &str, expected: &str) {
         self.browser.click(&format!("#{button}"));
         self.pressed.insert(button.to_owned());
         self.next_line(button);
@@ -100,12 +101,12 @@ impl Visitor {
         assert!(newest.contains(expected), "{newest}");
     }
 
-    /// Waits until the button of the store says what it would do.
+    /// Waits until the button of the store has a label.
     fn until_store_button(&mut self, label: &str) {
         self.until("the store's button", label, |v| v.text("#store"));
     }
 
-    /// What the browser keeps, of each cookie what a server is sent.
+    /// Returns name and value of each cookie that the browser stores.
     fn kept(&self) -> BTreeSet<(String, String)> {
         let text = |field: &Value| field.as_str().unwrap().to_owned();
         let cookies = self.browser.all_cookies();
@@ -115,7 +116,7 @@ impl Visitor {
             .collect()
     }
 
-    /// Waits for one more line in the timeline.
+    /// Waits for the next line of the timeline.
     fn next_line(&mut self, what: &str) {
         self.lines += 1;
         let lines = self.lines.to_string();
@@ -137,32 +138,32 @@ impl Visitor {
     }
 }
 
-/// No test has to ask for it: the browser has nothing to complain of.
+/// Checks in every test that the browser logged no errors.
 impl Drop for Visitor {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            assert_eq!(self.browser.complaints(), Vec::<String>::new());
+            assert_eq!(self.browser.errors(), Vec::<String>::new());
         }
     }
 }
 
 #[test]
-fn every_button_does_what_it_says() {
+fn every_button_works() {
     let Some(browser) = Chromium::start(1280, 1240) else {
         return;
     };
     let mut visitor = Visitor::new(browser);
 
-    // A session dies at once, for the thief too.
+    // A logout ends a session immediately, for the thief too.
     visitor.press("session", "call", "401, no credential");
     visitor.press("session", "steal", "401, no credential");
     visitor.press("session", "login", "200, logged in");
-    visitor.press("session", "call", "200, it is alice");
+    visitor.press("session", "call", "200, the caller is alice");
     visitor.until("a row", "1 row of", |v| {
         v.text("[data-mode=session] .server")
     });
-    visitor.press("session", "steal", "200, has 64 characters");
-    visitor.press("session", "thief", "200, is taken for alice");
+    visitor.press("session", "steal", "200, stole 64 characters");
+    visitor.press("session", "thief", "200, accepted as alice");
     visitor.press("session", "logout", "200, takes effect at once");
     visitor.until("no row", "0 rows", |v| {
         v.text("[data-mode=session] .server")
@@ -174,16 +175,16 @@ fn every_button_does_what_it_says() {
     visitor.press("session", "everywhere", "200, takes effect at once");
     visitor.press("session", "thief", "401, credential rejected: unknown");
 
-    // Both: minutes by itself, and longer by refreshing.
+    // The hybrid: an access token for minutes, and refreshes after that.
     visitor.press("hybrid", "refresh", "401, no credential");
     visitor.press("hybrid", "login", "200");
-    visitor.press("hybrid", "call", "200, it is alice");
+    visitor.press("hybrid", "call", "200, the caller is alice");
     visitor.wait_five_minutes();
     visitor.press("hybrid", "call", "401, credential rejected: expired");
     visitor.press("hybrid", "refresh", "200, refreshed for alice");
-    visitor.press("hybrid", "call", "200, it is alice");
-    visitor.press("hybrid", "steal", "200, has");
-    visitor.press("hybrid", "thief", "200, is taken for alice");
+    visitor.press("hybrid", "call", "200, the caller is alice");
+    visitor.press("hybrid", "steal", "200, stole");
+    visitor.press("hybrid", "thief", "200, accepted as alice");
     visitor.press("hybrid", "logout", "200, takes effect within");
     visitor.press("hybrid", "thief", "401, credential rejected: revoked");
     visitor.press("hybrid", "login", "200");
@@ -191,20 +192,20 @@ fn every_button_does_what_it_says() {
     visitor.press("hybrid", "everywhere", "200, takes effect within");
     visitor.press("hybrid", "thief", "401, credential rejected: revoked");
 
-    an_outage_logs_nobody_out(&mut visitor);
-    a_stolen_refresh_credential_gives_itself_away(&mut visitor);
+    an_outage_ends_no_login(&mut visitor);
+    a_stolen_refresh_credential_is_detected(&mut visitor);
 
-    // A token lives on until it expires ..
+    // A token without a log is valid until it expires.
     visitor.press("token", "login", "200, logged in");
-    visitor.press("token", "call", "200, it is alice");
+    visitor.press("token", "call", "200, the caller is alice");
     visitor.until("claims", "\"sub\": \"alice\"", |v| v.text(".decoded"));
-    visitor.press("token", "steal", "200, has");
+    visitor.press("token", "steal", "200, stole");
     visitor.press(
         "token",
         "logout",
         "200, takes effect when the token expires",
     );
-    visitor.press("token", "thief", "200, is taken for alice");
+    visitor.press("token", "thief", "200, accepted as alice");
     if let Some(file) = std::env::var_os("STATEWISE_SCREENSHOT") {
         std::fs::write(file, visitor.browser.screenshot()).unwrap();
     }
@@ -213,14 +214,14 @@ fn every_button_does_what_it_says() {
         "everywhere",
         "200, takes effect when the token expires",
     );
-    visitor.press("token", "thief", "200, is taken for alice");
+    visitor.press("token", "thief", "200, accepted as alice");
     for _ in 0..3 {
         visitor.wait_five_minutes();
     }
     visitor.press("token", "thief", "401, credential rejected: expired");
     visitor.press("token", "call", "401, credential rejected: expired");
 
-    // .. unless there is a log.
+    // With a log, a logout ends it.
     visitor.browser.click("#logged");
     visitor.pressed.insert("logged".to_owned());
     visitor.until("facts", "0 facts in the log", |v| {
@@ -228,19 +229,19 @@ fn every_button_does_what_it_says() {
     });
     visitor.press("token", "login", "200");
     visitor.press("token", "steal", "200");
-    visitor.press("token", "thief", "200, is taken for alice");
+    visitor.press("token", "thief", "200, accepted as alice");
     visitor.press("token", "logout", "200, takes effect within");
     visitor.press("token", "thief", "401, credential rejected: revoked");
     visitor.until("a fact", "1 fact in the log", |v| {
         v.text("[data-mode=token] .server")
     });
 
-    // A button without a test is a mistake.
+    // Every button has been tested.
     assert_eq!(visitor.buttons(), visitor.pressed);
 }
 
-/// Who cannot ask the store does not know that a credential is bad, and does not say so.
-fn an_outage_logs_nobody_out(visitor: &mut Visitor) {
+/// During an outage credentials are not rejected, and the browser keeps its cookies.
+fn an_outage_ends_no_login(visitor: &mut Visitor) {
     const OUTAGE: &str = "503, unavailable: the store could not answer, Retry-After: 5";
     visitor.press("session", "login", "200");
     visitor.press("session", "steal", "200");
@@ -249,44 +250,46 @@ fn an_outage_logs_nobody_out(visitor: &mut Visitor) {
     let kept = visitor.kept();
     assert_eq!(kept.len(), 3, "{kept:?}");
 
-    visitor.demand("store", "who asks it gets no answer; nobody is logged out");
+    visitor.control("store", "every call of it fails; all users stay logged in");
     visitor.until_store_button("Start the store");
     for mode in ["session", "hybrid"] {
         let field = format!("[data-mode={mode}] .server");
-        visitor.until(&field, "cannot be asked", |v| v.text(&field));
+        visitor.until(&field, "unknown: the store does not answer", |v| {
+            v.text(&field)
+        });
     }
     for act in ["call", "thief", "login", "logout", "everywhere"] {
         visitor.press("session", act, OUTAGE);
     }
-    visitor.press("token", "call", "200, it is alice");
-    visitor.press("hybrid", "call", "200, it is alice");
+    visitor.press("token", "call", "200, the caller is alice");
+    visitor.press("hybrid", "call", "200, the caller is alice");
     for act in ["refresh", "login", "logout", "everywhere"] {
         visitor.press("hybrid", act, OUTAGE);
     }
     assert_eq!(visitor.kept(), kept);
 
-    visitor.demand("store", "it has all that it had");
+    visitor.control("store", "all its data is still there");
     visitor.until_store_button("Stop the store");
     visitor.until("the row", "1 row of", |v| {
         v.text("[data-mode=session] .server")
     });
-    visitor.press("session", "call", "200, it is alice");
-    visitor.press("hybrid", "call", "200, it is alice");
+    visitor.press("session", "call", "200, the caller is alice");
+    visitor.press("hybrid", "call", "200, the caller is alice");
     visitor.press("hybrid", "refresh", "200, refreshed for alice");
     visitor.press("session", "logout", "200, takes effect at once");
     visitor.press("session", "thief", "401, credential rejected: unknown");
 }
 
-/// Whichever of the two comes back with what was replaced: the login ends, for both.
-fn a_stolen_refresh_credential_gives_itself_away(visitor: &mut Visitor) {
+/// A replaced refresh credential ends the login for both, whether Alice or the thief presents it.
+fn a_stolen_refresh_credential_is_detected(visitor: &mut Visitor) {
     const THEFT: &str = "401, credential rejected: reused after it was replaced: \
-                         a theft, this login of alice ends";
+                         a theft; this login of alice has ended";
     visitor.press("hybrid", "thief-refresh", "401, no credential");
-    // Alice is first.
+    // Alice refreshes first.
     visitor.press("hybrid", "login", "200");
-    visitor.press("hybrid", "steal-refresh", "200, has 67 characters");
+    visitor.press("hybrid", "steal-refresh", "200, stole 67 characters");
     visitor.press("hybrid", "refresh", "200, refreshed for alice");
-    // A moment later it could be a second tab of hers.
+    // Within the overlap it could be a second tab of hers.
     visitor.press("hybrid", "thief-refresh", "200, refreshed for alice");
     visitor.wait_five_minutes();
     visitor.press("hybrid", "refresh", "200, refreshed for alice");
@@ -294,15 +297,15 @@ fn a_stolen_refresh_credential_gives_itself_away(visitor: &mut Visitor) {
     visitor.press("hybrid", "thief-refresh", THEFT);
     visitor.press("hybrid", "refresh", "401, credential rejected: unknown");
 
-    // The thief is first, and stays in without a password until Alice refreshes.
+    // The thief refreshes first, and keeps access until Alice refreshes.
     visitor.press("hybrid", "login", "200");
-    visitor.press("hybrid", "steal-refresh", "200, has 67 characters");
+    visitor.press("hybrid", "steal-refresh", "200, stole 67 characters");
     visitor.press("hybrid", "thief-refresh", "200, refreshed for alice");
-    visitor.press("hybrid", "thief", "200, is taken for alice");
+    visitor.press("hybrid", "thief", "200, accepted as alice");
     visitor.wait_five_minutes();
     visitor.press("hybrid", "thief", "401, credential rejected: expired");
     visitor.press("hybrid", "thief-refresh", "200, refreshed for alice");
-    visitor.press("hybrid", "thief", "200, is taken for alice");
+    visitor.press("hybrid", "thief", "200, accepted as alice");
     visitor.press("hybrid", "refresh", THEFT);
     visitor.press(
         "hybrid",
@@ -331,11 +334,11 @@ fn no_script_can_read_the_cookies() {
         assert_eq!(cookie["secure"], true, "{name}");
         assert_eq!(cookie["sameSite"], "Lax", "{name}");
         assert_eq!(cookie["path"], "/", "{name}");
-        // Of this host only, and gone with the browser.
+        // For this host only, until the browser's session ends.
         assert_eq!(cookie["domain"], "127.0.0.1", "{name}");
         assert_eq!(cookie.get("expiry"), None, "{name}");
     }
-    // What a script can ask for, it gets nothing by.
+    // No interface of the browser gives a script the cookies.
     let script = "const done = arguments[arguments.length - 1]; (async () => { \
          const login = await fetch('/session/auth/login', { method: 'POST' }); \
          const me = await fetch('/session/me'); \
@@ -356,7 +359,7 @@ fn no_script_can_read_the_cookies() {
     }
     assert!(readable.contains("alice"));
 
-    // The refresh credential goes to its path only.
+    // The refresh credential is sent to its path only.
     let kept = visitor.browser.all_cookies();
     assert_eq!(kept.len(), 3, "{kept:?}");
     let refresh = kept
@@ -375,7 +378,7 @@ fn no_script_can_read_the_cookies() {
             .any(|cookie| cookie["name"] == "__Secure-refresh")
     );
 
-    // What the page says of them is what the browser sent, also after a reload.
+    // The page reports the cookies that the browser sends, also after a reload.
     visitor.browser.open(visitor.example.origin());
     for (mode, holds) in [("session", "a cookie of 64"), ("hybrid", "two cookies")] {
         let field = format!("[data-mode={mode}] .holds");
@@ -392,9 +395,9 @@ fn the_keyboard_is_enough_and_a_phone_is_wide_enough() {
     let focused = "const focus = document.activeElement; const card = focus.closest('.card'); \
                    return (card ? card.dataset.mode + ' ' : '') + (focus.dataset.act || focus.id)";
     let last = "[data-mode=session] .last";
-    for (wanted, told, expected) in [
+    for (wanted, output, expected) in [
         ("session login", last, "200, logged in"),
-        ("session call", last, "200, it is alice"),
+        ("session call", last, "200, the caller is alice"),
         ("store", "#store", "Start the store"),
         ("session call", last, "503, unavailable"),
         ("store", "#store", "Stop the store"),
@@ -404,24 +407,24 @@ fn the_keyboard_is_enough_and_a_phone_is_wide_enough() {
         while visitor.browser.run(focused, &[]) != json!(wanted) {
             visitor.browser.key("\u{e004}");
             tabs += 1;
-            assert!(tabs < 30, "{wanted} is not reached");
+            assert!(tabs < 30, "the keyboard does not reach {wanted}");
         }
         let outline = "return getComputedStyle(document.activeElement).outlineStyle";
         assert_eq!(visitor.browser.run(outline, &[]), json!("solid"));
         visitor.browser.key("\u{e007}");
-        visitor.until(wanted, expected, |v| v.text(told));
+        visitor.until(wanted, expected, |v| v.text(output));
     }
     let wide = "return document.documentElement.scrollWidth - window.innerWidth";
     let wide = visitor.browser.run(wide, &[]);
     assert!(wide.as_i64().unwrap() <= 0, "{wide} pixels too wide");
-    // Whoever cannot see it hears what it is.
+    // Screen readers have a name for every control.
     let nameless = "return [...document.querySelectorAll('button, input')].filter(one => \
                     !one.textContent.trim() && !one.labels?.length).length";
     assert_eq!(visitor.browser.run(nameless, &[]), json!(0));
 }
 
-/// Only does something in a process of its own: starts a browser, says what runs and where, and
-/// waits for the end.
+/// Does nothing unless it runs as the child process of the next test: starts a browser, prints pids
+/// and folder, and waits.
 #[test]
 fn to_be_killed() {
     if std::env::var_os(CHILD).is_none() {
@@ -432,7 +435,7 @@ fn to_be_killed() {
     };
     let pids: Vec<_> = browser.pids().iter().map(u32::to_string).collect();
     println!("browser {} {}", pids.join(","), browser.folder().display());
-    // Until whoever started this process is gone too.
+    // Until the parent process ends.
     let _ = std::io::stdin().lines().count();
 }
 
@@ -452,14 +455,14 @@ fn a_killed_test_leaves_no_browser_behind() {
     child.kill().unwrap();
     child.wait().unwrap();
     let Some(started) = started else {
-        // Without a browser nothing is said, and `start` has told why.
+        // Without a browser the child prints no line, and `start` printed the reason.
         return assert!(std::env::var_os("STATEWISE_REQUIRE_BROWSER").is_none());
     };
     let (pids, folder) = started.split_once(' ').unwrap();
     let pids: Vec<u32> = pids.split(',').map(|pid| pid.parse().unwrap()).collect();
     assert!(
         pids.len() > 3,
-        "a shell, the driver, the browser, its parts"
+        "shell, driver, browser and its parts expected: {pids:?}"
     );
     let gone = || {
         let left = pids.iter().find(|pid| is_running(**pid));
@@ -469,5 +472,8 @@ fn a_killed_test_leaves_no_browser_behind() {
         }
     };
     let left = wait_until(gone);
-    assert!(left.is_ok(), "a process or {folder} is left: {left:?}");
+    assert!(
+        left.is_ok(),
+        "a process or the folder {folder} remains: {left:?}"
+    );
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-#[allow(dead_code, reason = "its main is another program")]
+#[allow(dead_code, reason = "the main function is not called")]
 #[path = "../gateway.rs"]
 mod example;
 mod support;
@@ -39,13 +39,13 @@ fn kid(token: &str) -> &str {
 }
 
 #[test]
-fn the_lines_of_its_header_do_what_they_say() {
+fn the_commands_in_its_header_work() {
     let site = Example::start("gateway");
     follow_the_header(include_str!("../gateway.rs"), site.origin());
 }
 
 #[test]
-fn inner_services_know_who_is_calling() {
+fn inner_services_know_the_caller() {
     let site = Example::start("gateway");
     let browser = Browser::at(site.origin());
     browser.log_in("alice", PASSWORD).expect(204);
@@ -60,7 +60,7 @@ fn inner_services_know_who_is_calling() {
 }
 
 #[test]
-fn an_inner_service_takes_tokens_for_itself_only() {
+fn an_inner_service_accepts_only_tokens_of_its_audience() {
     let ours = tokens("orders", keys().unwrap(), SystemClock).unwrap();
     let shared = keys().unwrap();
     let [orders, billing] =
@@ -74,7 +74,7 @@ fn an_inner_service_takes_tokens_for_itself_only() {
 }
 
 #[test]
-fn the_next_key_takes_over_and_nobody_is_refused() {
+fn the_next_key_takes_over_without_a_rejection() {
     let keys = keys().unwrap();
     let clock = ManualClock::new(SystemTime::now().into());
     let tokens = || tokens("orders", keys.clone(), clock.clone()).unwrap();
@@ -92,16 +92,16 @@ fn the_next_key_takes_over_and_nobody_is_refused() {
 }
 
 #[test]
-fn an_inner_service_that_is_gone_or_refuses_is_a_bad_gateway() {
+fn an_unreachable_or_denying_inner_service_is_a_bad_gateway() {
     let sessions = SessionAuthenticator::builder(MemoryStore::with_capacity(10).unwrap())
         .idle(DAY)
         .absolute(DAY)
         .build();
     let other = tokens("orders", keys().unwrap(), SystemClock).unwrap();
-    let refusing = Served::new(service("orders", other));
+    let denying = Served::new(service("orders", other));
     let address = |origin: &str| origin.strip_prefix("http://").unwrap().parse().unwrap();
     let inner = [
-        ("orders", refusing.origin()),
+        ("orders", denying.origin()),
         ("billing", "http://127.0.0.1:1"),
     ];
     let inner = inner.map(|(name, origin)| Inner {

@@ -1,4 +1,4 @@
-//! The example `grpc`: a client of tonic against the layer in front of a service of tonic.
+//! The example `grpc`: a tonic client calls a tonic service behind the layer.
 
 #![allow(
     clippy::expect_used,
@@ -6,7 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
-#[allow(dead_code, reason = "its main is another program")]
+#[allow(dead_code, reason = "the main function is not called")]
 #[path = "../grpc.rs"]
 mod example;
 mod support;
@@ -28,14 +28,14 @@ use support::program;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-struct Site {
+struct TestService {
     auth: Arc<SessionAuthenticator<FaultyStore<MemoryStore>>>,
     clock: ManualClock,
     client: Channel,
 }
 
-impl Site {
-    /// Its server ends with the runtime of the test.
+impl TestService {
+    /// Starts a server, which ends with the runtime of the test.
     async fn start() -> Self {
         let store = FaultyStore::new(MemoryStore::with_capacity(100).unwrap());
         let clock = ManualClock::default();
@@ -69,64 +69,64 @@ impl Site {
 
 #[tokio::test]
 async fn a_caller_is_greeted_by_name() {
-    let site = Site::start().await;
-    let alice = site.log_in(Login::new("alice").role("admin")).await;
-    let bob = site.log_in(Login::new("bob")).await;
+    let server = TestService::start().await;
+    let alice = server.log_in(Login::new("alice").role("admin")).await;
+    let bob = server.log_in(Login::new("bob")).await;
     for (service, token, greeting) in [
         ("Members", &alice, "hello, alice"),
         ("Members", &bob, "hello, bob"),
         ("Admins", &alice, "hello, alice"),
     ] {
-        assert_eq!(site.call(service, token).await.as_deref(), Ok(greeting));
+        assert_eq!(server.call(service, token).await.as_deref(), Ok(greeting));
     }
 }
 
 #[tokio::test]
 async fn without_a_credential_a_call_is_unauthenticated() {
-    let site = Site::start().await;
+    let server = TestService::start().await;
     for service in ["Members", "Admins"] {
-        let status = greet(&site.client, service, None).await.unwrap_err();
+        let status = greet(&server.client, service, None).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated);
-        assert_eq!(site.auth.store().calls(), 0, "no store was asked");
+        assert_eq!(server.auth.store().calls(), 0, "no store was asked");
     }
 }
 
 #[tokio::test]
-async fn a_login_that_is_over_is_unauthenticated() {
-    let site = Site::start().await;
-    let token = site.log_in(Login::new("alice")).await;
-    let other = site.log_in(Login::new("bob")).await;
-    let _ = site.auth.revoke(&token).await.unwrap();
-    let revoked = site.call("Members", &token).await;
+async fn an_ended_or_expired_login_is_unauthenticated() {
+    let server = TestService::start().await;
+    let token = server.log_in(Login::new("alice")).await;
+    let other = server.log_in(Login::new("bob")).await;
+    let _ = server.auth.revoke(&token).await.unwrap();
+    let revoked = server.call("Members", &token).await;
     assert_eq!(revoked, Err(Code::Unauthenticated));
-    assert!(site.call("Members", &other).await.is_ok());
+    assert!(server.call("Members", &other).await.is_ok());
 
-    site.clock.advance(31 * MINUTE);
-    let expired = site.call("Members", &other).await;
+    server.clock.advance(31 * MINUTE);
+    let expired = server.call("Members", &other).await;
     assert_eq!(expired, Err(Code::Unauthenticated));
 }
 
 #[tokio::test]
 async fn without_the_role_permission_is_denied() {
-    let site = Site::start().await;
-    let token = site.log_in(Login::new("bob").role("editor")).await;
-    let answer = site.call("Admins", &token).await;
+    let server = TestService::start().await;
+    let token = server.log_in(Login::new("bob").role("editor")).await;
+    let answer = server.call("Admins", &token).await;
     assert_eq!(answer, Err(Code::PermissionDenied));
 }
 
 #[tokio::test]
-async fn an_outage_is_unavailable_and_passes() {
-    let site = Site::start().await;
-    let token = site.log_in(Login::new("alice")).await;
-    let store = site.auth.store();
+async fn an_outage_is_unavailable_and_then_ends() {
+    let server = TestService::start().await;
+    let token = server.log_in(Login::new("alice")).await;
+    let store = server.auth.store();
     store.fail_nth_of(Method::Load, 1, Fault::Fails);
-    let answer = site.call("Members", &token).await;
+    let answer = server.call("Members", &token).await;
     assert_eq!(answer, Err(Code::Unavailable));
-    assert!(site.call("Members", &token).await.is_ok());
+    assert!(server.call("Members", &token).await.is_ok());
 }
 
 #[test]
-fn its_program_says_what_came() {
+fn its_program_prints_the_status_of_each_call() {
     let output = Command::new(program::example("grpc")).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
@@ -134,7 +134,7 @@ fn its_program_says_what_came() {
         "no credential: Unauthenticated (16)\n\
          alice: hello, alice\n\
          alice, an admin: hello, alice\n\
-         bob, who is none: PermissionDenied (7)\n\
+         bob, not an admin: PermissionDenied (7)\n\
          bob, logged out: Unauthenticated (16)\n",
     );
 }

@@ -1,7 +1,7 @@
-//! The router of `axum_sessions` on a Redis that stops answering, and later on dies, while many
-//! users keep asking: whatever happens to the store, every answer is true.
+//! Load test: the router of `axum_sessions` on a Redis that first hangs and later crashes, while many
+//! clients send requests. Every response must be correct.
 //!
-//! It lasts three seconds, or as many as `STATEWISE_LOAD_SECONDS` says.
+//! It takes three seconds, or the number in `STATEWISE_LOAD_SECONDS`.
 
 #![allow(
     clippy::panic,
@@ -12,7 +12,7 @@
 
 #[path = "load/client.rs"]
 mod client;
-#[allow(dead_code, reason = "its main is another program")]
+#[allow(dead_code, reason = "the main function is not called")]
 #[path = "../axum_sessions.rs"]
 mod example;
 #[path = "../../../tests/support/mod.rs"]
@@ -37,17 +37,17 @@ use support::{Browser, Served};
 
 const PASSWORD: &str = "correct";
 const CLIENTS: usize = 48;
-/// Several clients are one user, each with a session of their own.
+/// Fewer than clients: several clients are one user, each with its own session.
 const USERS: usize = 12;
-/// How long the store may take for an answer.
+/// Deadline of each call of the store.
 const DEADLINE: Duration = Duration::from_millis(300);
-/// How soon after the store is back somebody is served again.
+/// Maximum time from the return of the store to the next successful response.
 const RECOVERY: Duration = Duration::from_secs(5);
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 #[test]
-fn answers_are_true_while_the_store_stops_and_dies() {
+fn responses_are_correct_while_the_store_hangs_and_crashes() {
     let Some(redis) = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"]) else {
         return;
     };
@@ -88,7 +88,7 @@ fn answers_are_true_while_the_store_stops_and_dies() {
     let restarted = served_again(&witness);
 
     pass(phase);
-    crowd.over.store(true, Ordering::Relaxed);
+    crowd.finished.store(true, Ordering::Relaxed);
     for client in clients {
         runtime.block_on(client).unwrap().unwrap();
     }
@@ -102,15 +102,15 @@ fn answers_are_true_while_the_store_stops_and_dies() {
     for status in known {
         assert!(
             crowd.of_status(status) > 0,
-            "no {status}: it has shown nothing"
+            "no response {status}: the run proves nothing"
         );
     }
-    assert_eq!(PANICS.load(Ordering::SeqCst), 0, "somebody panicked");
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0, "a thread panicked");
 }
 
 fn serve(runtime: &tokio::runtime::Runtime, redis: &RedisServer) -> Served {
     let client = redis::Client::open(redis.url()).unwrap();
-    // The longest pause between two attempts to connect, which is how late it may notice.
+    // Maximum pause between two attempts to connect: how late it notices the return of the store.
     let config = ConnectionManagerConfig::new().set_max_delay(DEADLINE);
     let connection = client.get_connection_manager_with_config(config);
     let connection = runtime.block_on(connection).unwrap();
@@ -119,7 +119,7 @@ fn serve(runtime: &tokio::runtime::Runtime, redis: &RedisServer) -> Served {
     let auth = SessionAuthenticator::builder(redis.build().unwrap().sessions())
         .idle(hour)
         .absolute(hour)
-        // Logins that failed half-way may stay behind, and more than one client is one user.
+        // A failed login may leave a row behind, and several clients are one user.
         .limit(Limit::Unlimited)
         .build();
     let auth = Arc::new(auth.unwrap());
@@ -128,18 +128,18 @@ fn serve(runtime: &tokio::runtime::Runtime, redis: &RedisServer) -> Served {
     let users: Vec<_> = (0..USERS).map(|user| format!("user-{user}")).collect();
     let mut users: Vec<_> = users.iter().map(|user| (user.as_str(), PASSWORD)).collect();
     users.push(("witness", PASSWORD));
-    // Cheap: the store is to be busy, and not the hashing of passwords.
+    // Cheap hashes: the load is meant for the store.
     let cheap = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
     let passwords = Passwords::hashed_by(&Argon2::from(cheap), &users).unwrap();
     Served::new(example::router(auth, layer, passwords))
 }
 
-/// Lets the load go on for a while.
+/// Lets the load continue for a while.
 fn pass(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// How long it takes until somebody is served again, who never is told to log in anew.
+/// Returns the time until the witness is served again. The witness must stay logged in all the time.
 fn served_again(witness: &Browser) -> Duration {
     let begun = Instant::now();
     loop {
@@ -148,7 +148,7 @@ fn served_again(witness: &Browser) -> Duration {
         match answer.status {
             200 => return taken,
             503 if taken < RECOVERY => {}
-            status => panic!("{status} {taken:?} after the store is back"),
+            status => panic!("status {status} {taken:?} after the return of the store"),
         }
     }
 }

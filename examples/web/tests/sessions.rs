@@ -1,6 +1,6 @@
-//! The example `axum_sessions`, driven by curl, which judges the cookies.
+//! The example `axum_sessions`, driven by curl. curl decides which cookies it stores and sends.
 
-#[allow(dead_code, reason = "its main is another program")]
+#[allow(dead_code, reason = "the main function is not called")]
 #[path = "../axum_sessions.rs"]
 mod example;
 mod support;
@@ -29,14 +29,14 @@ fn logged_in(site: &Example) -> Browser {
     browser
 }
 
-/// A request with a cookie that no jar would send any more.
+/// Sends a request with a cookie that the jar has dropped.
 fn with_cookie(site: &Example, credential: &str, path: &str, args: &[&str]) -> Answer {
     let url = format!("{}{path}", site.origin());
     let cookie = format!("Cookie: __Host-id={credential}");
     curl(&[args, &["-H", &cookie, &url]].concat())
 }
 
-/// The ids in the list of devices.
+/// Returns the ids in the list of devices.
 fn devices(browser: &Browser) -> Vec<String> {
     let body = browser.get("/devices").expect(200).body;
     let ids = body.split("action=/devices/").skip(1);
@@ -45,12 +45,12 @@ fn devices(browser: &Browser) -> Vec<String> {
 }
 
 #[test]
-fn the_lines_of_its_header_do_what_they_say() {
+fn the_commands_in_its_header_work() {
     follow_the_header(include_str!("../axum_sessions.rs"), start().origin());
 }
 
 #[test]
-fn a_login_sets_a_cookie_that_curl_keeps_and_sends() {
+fn a_login_sets_a_cookie_that_curl_stores_and_sends() {
     let site = start();
     let browser = Browser::at(site.origin());
     let home = browser.get("/").expect(200);
@@ -84,12 +84,12 @@ fn a_login_sets_a_cookie_that_curl_keeps_and_sends() {
 }
 
 #[test]
-fn a_wrong_password_and_an_unknown_user_are_answered_alike() {
+fn a_wrong_password_and_an_unknown_user_have_the_same_response() {
     let site = start();
     let answers = [
         ("alice", "guess"),
         ("mallory", "guess"),
-        ("mallory", "nobody's"),
+        ("mallory", "decoy"),
     ];
     let [wrong, unknown, decoy] = answers.map(|(user, password)| {
         let browser = Browser::at(site.origin());
@@ -123,14 +123,14 @@ fn an_unknown_user_takes_as_long_as_a_wrong_password() {
         times.min().unwrap()
     };
     let (wrong, unknown) = (least("alice"), least("mallory"));
-    // What would be missing is all of it.
+    // Without the decoy hash, an unknown user would take almost no time.
     assert!(unknown > wrong / 2, "{unknown:?} and {wrong:?}");
 }
 
 #[test]
-fn nobody_can_plant_a_session() {
+fn a_planted_session_is_not_logged_in() {
     let site = start();
-    // One that is alive, and one that nobody has issued.
+    // A valid credential, and one that the server never issued.
     let planted = logged_in(&site).credential();
     let made_up: String = planted.chars().rev().collect();
     for planted in [planted, made_up] {
@@ -148,7 +148,7 @@ fn nobody_can_plant_a_session() {
 }
 
 #[test]
-fn a_login_over_another_one_leaves_only_the_new_one() {
+fn a_second_login_ends_the_first_one() {
     let site = start();
     let browser = logged_in(&site);
     let before = browser.credential();
@@ -165,16 +165,16 @@ fn a_logout_removes_the_cookie_and_ends_the_session() {
     let credential = browser.credential();
     let answer = browser.post("/logout").expect(303);
     assert_eq!(answer.field("set-cookie"), REMOVAL);
-    assert_eq!(browser.cookies().len(), 0, "curl has forgotten it");
+    assert_eq!(browser.cookies().len(), 0, "curl has dropped the cookie");
 
-    // A copy of it is of no use, and whoever sends it is told to forget it.
+    // A copy of the credential is rejected, and the response removes its cookie.
     let rejected = with_cookie(&site, &credential, "/me", &[]).expect(401);
     let challenge = rejected.field("www-authenticate");
     assert_eq!(challenge, "Cookie realm=\"api\", error=\"invalid_token\"");
     assert_eq!(rejected.field("set-cookie"), REMOVAL);
     let home = with_cookie(&site, &credential, "/", &[]).expect(401);
     assert!(home.body.contains("action=/login"), "{home:?}");
-    // But not a script, which may be late.
+    // The response to a script does not: the request may be older than another login.
     let script = [
         "-H",
         "Sec-Fetch-Mode: cors",
@@ -183,25 +183,29 @@ fn a_logout_removes_the_cookie_and_ends_the_session() {
     ];
     let late = with_cookie(&site, &credential, "/me", &script).expect(401);
     assert_eq!(late.all("set-cookie"), [""; 0]);
-    // Logging out once more is no error.
+    // A second logout succeeds.
     browser.post("/logout").expect(303);
 }
 
 #[test]
-fn a_logout_everywhere_ends_the_other_jar_too() {
+fn a_logout_everywhere_ends_the_session_of_another_browser() {
     let site = start();
     let (one, other) = (logged_in(&site), logged_in(&site));
     let answer = one.post("/logout-everywhere").expect(303);
     assert_eq!(answer.field("set-cookie"), REMOVAL);
     assert_eq!(one.cookies().len(), 0);
-    assert_eq!(other.cookies().len(), 1, "it has not heard of it");
+    assert_eq!(
+        other.cookies().len(),
+        1,
+        "the other browser still has its cookie"
+    );
     other.get("/me").expect(401);
     assert_eq!(other.cookies().len(), 0);
     one.post("/logout-everywhere").expect(401);
 }
 
 #[test]
-fn devices_are_listed_and_ended_one_by_one() {
+fn devices_are_listed_and_ended_individually() {
     let site = start();
     let phone = Browser::at(site.origin());
     let form = format!("user=alice&password={PASSWORD}");
@@ -227,7 +231,7 @@ fn devices_are_listed_and_ended_one_by_one() {
     phone.get("/me").expect(401);
     laptop.get("/me").expect(200);
     assert_eq!(devices(&laptop).len(), 1);
-    // Ended already, and no id at all.
+    // A session that has ended already, and a malformed id.
     end(&phones[0]).expect(303);
     end("x").expect(404);
     Browser::at(site.origin())
@@ -236,7 +240,7 @@ fn devices_are_listed_and_ended_one_by_one() {
 }
 
 #[test]
-fn no_other_site_acts_with_the_cookie() {
+fn other_sites_cannot_act_with_the_cookie() {
     let site = start();
     let browser = logged_in(&site);
     let credential = browser.credential();
@@ -254,7 +258,7 @@ fn no_other_site_acts_with_the_cookie() {
         }
     }
     assert_eq!(browser.credential(), credential);
-    // A link from there to here is fine.
+    // Links from other sites work.
     browser
         .run("/me", &["-H", "Sec-Fetch-Site: cross-site"])
         .expect(200);
@@ -281,7 +285,7 @@ fn a_new_password_ends_all_other_logins() {
 }
 
 #[test]
-fn a_new_password_wants_a_fresh_login() {
+fn a_new_password_requires_a_recent_login() {
     let clock = ManualClock::default();
     let store = MemoryStore::with_capacity(10).unwrap();
     let hour = Duration::from_secs(3600);

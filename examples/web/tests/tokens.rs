@@ -37,7 +37,7 @@ impl Api {
     }
 }
 
-/// The value of a member that is a string.
+/// Returns the value of a string member.
 fn member<'a>(body: &'a str, name: &str) -> &'a str {
     let start = format!("\"{name}\":\"");
     let (_, rest) = body.split_once(&start).expect("a member");
@@ -54,13 +54,13 @@ fn access_token(answer: &Answer) -> String {
 }
 
 #[test]
-fn the_lines_of_its_header_do_what_they_say() {
+fn the_commands_in_its_header_work() {
     let api = Api::start();
     follow_the_header(include_str!("../axum_tokens.rs"), api.0.origin());
 }
 
 #[test]
-fn a_login_is_called_with_and_refreshed() {
+fn a_token_is_accepted_and_refreshed() {
     let api = Api::start();
     let token = api.log_in("alice", PASSWORD);
     let me = api.get("/me", &token).expect(200);
@@ -75,7 +75,7 @@ fn a_login_is_called_with_and_refreshed() {
 }
 
 #[test]
-fn who_is_not_known_is_challenged() {
+fn unknown_callers_are_challenged() {
     let api = Api::start();
     let wrong = api.ask_token("alice", "guess").expect(401);
     let unknown = api.ask_token("mallory", "guess").expect(401);
@@ -98,7 +98,7 @@ fn who_is_not_known_is_challenged() {
 }
 
 #[test]
-fn what_wants_a_role_is_denied_without() {
+fn a_route_that_requires_a_role_is_denied_without_it() {
     let api = Api::start();
     let denied = api
         .get("/admin", &api.log_in("alice", PASSWORD))
@@ -115,7 +115,7 @@ fn what_wants_a_role_is_denied_without() {
 }
 
 #[test]
-fn a_logout_ends_the_token_and_what_was_refreshed_from_it() {
+fn a_logout_ends_the_token_and_tokens_refreshed_from_it() {
     let api = Api::start();
     let (token, other) = (api.log_in("alice", PASSWORD), api.log_in("alice", PASSWORD));
     let body = format!(r#"{{"refresh_token":"{token}"}}"#);
@@ -127,14 +127,14 @@ fn a_logout_ends_the_token_and_what_was_refreshed_from_it() {
     api.get("/me", &token).expect(401);
     api.get("/me", &refreshed).expect(401);
     api.call("/refresh", None, &["--json", &body]).expect(401);
-    // Another login of the same user goes on.
+    // Another login of the same user stays valid.
     api.get("/me", &other).expect(200);
-    // Logging out once more is no error.
+    // A second logout succeeds.
     api.call("/logout", Some(&token), &["-X", "POST"])
         .expect(204);
 }
 
-/// A stream that is open ends with its login, and with no other.
+/// An open stream ends with its own login, not with another one.
 #[test]
 fn a_logout_ends_a_stream_of_events() {
     let api = Api::start();
@@ -158,11 +158,11 @@ fn a_logout_ends_a_stream_of_events() {
     api.call("/logout", Some(&other), &["-X", "POST"])
         .expect(204);
     assert!(another.rest().contains("event: ended"));
-    // Whose login has ended opens none.
+    // After the logout, a new stream is denied.
     api.get("/events", &token).expect(401);
 }
 
-/// curl on a stream of events.
+/// curl that reads a stream of events.
 struct Watch {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -195,7 +195,7 @@ impl Watch {
         lines.find(|line| !line.is_empty()).expect("a line")
     }
 
-    /// What comes until the server ends the stream.
+    /// Returns the remaining lines until the server ends the stream.
     fn rest(&mut self) -> String {
         let lines = self.lines.by_ref().map(|line| line.expect("text"));
         let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
@@ -213,7 +213,7 @@ impl Drop for Watch {
 }
 
 #[test]
-fn a_login_ends_the_one_that_was_presented() {
+fn a_login_ends_the_one_that_the_request_carries() {
     let api = Api::start();
     let before = api.log_in("alice", PASSWORD);
     let body = format!(r#"{{"user":"alice","password":"{PASSWORD}"}}"#);

@@ -1,11 +1,11 @@
-//! A page to see the difference between a session, a token, and both at once.
+//! Page that shows the difference between sessions, tokens, and a hybrid of both.
 //!
 //! ```text
 //! cargo run --example web
 //! ```
 //!
-//! and open the address that it prints. A port may follow: `cargo run --example web -- 8080`.
-//! Everything is kept in memory; time passes, and the store stops, when you say so.
+//! Open the address that it prints. You can choose a port: `cargo run --example web -- 8080`. All data
+//! is in memory. Buttons on the page advance the clock and stop the store.
 
 use std::error::Error;
 

@@ -17,7 +17,7 @@ const ACTS = {
 const token = { token: null, logged: null };
 const logged = document.getElementById('logged');
 
-// The token's card has two services behind it.
+// The card of the token has two services: without and with a revocation log.
 const service = (mode) => (mode === 'token' && logged.checked ? 'logged' : mode);
 
 function request(mode, act) {
@@ -35,19 +35,19 @@ function request(mode, act) {
   }
 }
 
-function said(act, { status, headers }, body) {
+function describe(act, { status, headers }, body) {
   if (status >= 400) {
     const after = headers.get('retry-after');
-    return (headers.get('x-demo-why') || 'denied') + (after ? ', Retry-After: ' + after : '');
+    return (headers.get('x-demo-cause') || 'denied') + (after ? ', Retry-After: ' + after : '');
   }
   switch (act) {
     case 'login': return 'logged in';
-    case 'call': return 'it is ' + body.who;
+    case 'call': return 'the caller is ' + body.who;
     case 'refresh':
     case 'thief-refresh': return 'refreshed for ' + body.who;
     case 'steal':
-    case 'steal-refresh': return 'has ' + body.length + ' characters';
-    case 'thief': return 'is taken for ' + body.who;
+    case 'steal-refresh': return 'stole ' + body.length + ' characters';
+    case 'thief': return 'accepted as ' + body.who;
     default: return body.effective;
   }
 }
@@ -61,21 +61,21 @@ async function run(mode, act) {
   const body = text ? JSON.parse(text) : {};
   const ok = response.status < 400;
   if (ok && act === 'login' && mode === 'token') token[service(mode)] = body.access_token;
-  tell(mode, act, response.status, said(act, response, body));
+  report(mode, act, response.status, describe(act, response, body));
   await show();
 }
 
-function tell(mode, act, status, what) {
+function report(mode, act, status, text) {
   const { label, who, thief } = ACTS[act];
   const card = document.querySelector('[data-mode=' + mode + ']');
   const last = card.querySelector('.last');
-  // Of a thief it is the denial that is good.
+  // A denied thief is good news.
   const good = (status < 400) !== Boolean(thief);
   const kind = status === 503 ? 'wait' : good ? 'good' : 'bad';
-  last.textContent = who + ': ' + status + ', ' + what;
+  last.textContent = who + ': ' + status + ', ' + text;
   last.className = 'last ' + kind;
   const name = card.querySelector('h2').textContent;
-  line([name + (service(mode) === 'logged' ? ', log' : ''), label, String(status), what], kind);
+  line([name + (service(mode) === 'logged' ? ', log' : ''), label, String(status), text], kind);
 }
 
 function line(texts, kind) {
@@ -105,7 +105,7 @@ async function show() {
   };
   const rows = (of) => (of
     ? plural(of.rows, 'row') + ' of ' + of.bytes + ' bytes for alice, hashes only'
-    : 'it cannot be asked: the store does not answer');
+    : 'unknown: the store does not answer');
   set('session', 'server', rows(state.session));
   set('session', 'holds', state.cookies.session
     ? 'a cookie of 64 characters, HttpOnly, Secure, SameSite=Lax' : 'nothing');
@@ -117,12 +117,13 @@ async function show() {
     + (logged.checked ? '; ' + facts(state.logged) : ''));
   set('token', 'holds', held
     ? held.length + ' characters, in a variable of this page' : 'nothing');
-  set('token', 'script', held ? 'all of it, as it must send it' : 'nothing');
+  set('token', 'script', held ? 'the whole token, to send it' : 'nothing');
   set('token', 'decoded', held ? decoded(held) : '');
 
   set('hybrid', 'server', rows(state.hybrid.stored) + '; ' + facts(state.hybrid));
   set('hybrid', 'holds', state.cookies.hybrid
-    ? 'two cookies: a token for all requests, and what refreshes it for /hybrid/auth' : 'nothing');
+    ? 'two cookies: the access token for all requests, the refresh credential for /hybrid/auth only'
+    : 'nothing');
   set('hybrid', 'script', readable());
 }
 
@@ -153,18 +154,18 @@ for (const card of document.querySelectorAll('.card')) {
   }
 }
 
-async function demand(path, label, what) {
+async function control(path, label, text) {
   now = (await (await fetch(path, { method: 'POST' })).json()).now;
-  line(['', label, '', what], 'wait');
+  line(['', label, '', text], 'wait');
   await show();
 }
 
 document.getElementById('wait').addEventListener('click',
-  () => demand('/demo/wait', 'Wait', 'five minutes pass'));
+  () => control('/demo/wait', 'Wait', 'five minutes have passed'));
 
 document.getElementById('store').addEventListener('click', () => (stopped
-  ? demand('/demo/start', 'Start the store', 'it has all that it had')
-  : demand('/demo/stop', 'Stop the store', 'who asks it gets no answer; nobody is logged out')));
+  ? control('/demo/start', 'Start the store', 'all its data is still there')
+  : control('/demo/stop', 'Stop the store', 'every call of it fails; all users stay logged in')));
 
 logged.addEventListener('change', show);
 show();

@@ -1,4 +1,4 @@
-//! The service behind the page: one router, mounted once for each way to know who is calling.
+//! Service behind the page: the same router, mounted once for each authenticator.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,29 +27,29 @@ use crate::store::DemoStore;
 const USER: &str = "alice";
 const MINUTE: u64 = 60;
 
-/// The clock of the machine, and what the visitor has let pass on top.
+/// Clock of the machine plus the time that the visitor has added.
 #[derive(Clone, Debug, Default)]
 struct DemoClock {
-    passed: Arc<AtomicU64>,
+    added_secs: Arc<AtomicU64>,
 }
 
 impl Clock for DemoClock {
     fn now(&self) -> Option<Timestamp> {
-        let passed = self.passed.load(Ordering::Relaxed);
-        Some(SystemClock.now()?.saturating_add(passed))
+        let added = self.added_secs.load(Ordering::Relaxed);
+        Some(SystemClock.now()?.saturating_add(added))
     }
 }
 
-/// One of the ways, with the thief that goes with it.
+/// One authenticator, and the credentials that the thief has stolen from it.
 struct Mode {
     auth: Arc<dyn DynAuthenticator<()>>,
     transport: Transport,
-    /// The cookie of what is refreshed, where that is a credential of its own.
+    /// Cookie of the refresh credential, if the authenticator has one.
     refresh_cookie: Option<Cookie>,
     loot: Mutex<Loot>,
 }
 
-/// What the thief has.
+/// Credentials that the thief has.
 #[derive(Default)]
 struct Loot {
     credential: Option<String>,
@@ -68,15 +68,15 @@ struct Demo {
     sessions: DemoStore,
     refreshes: DemoStore,
     views: [RevocationView; 2],
-    /// Of the session, and of the access token of both.
+    /// Cookie of the session, and cookie of the hybrid's access token.
     cookies: [Cookie; 2],
 }
 
-/// All of it.
+/// Builds the whole service.
 ///
 /// # Errors
 ///
-/// What a builder refuses.
+/// An error of one of the builders.
 pub fn router() -> Result<Router> {
     let clock = DemoClock::default();
     let stopped = Arc::default();
@@ -100,7 +100,7 @@ pub fn router() -> Result<Router> {
     let by_logged_token = tokens(15, &clock)?.revocations(&views[0]).build()?;
     let by_both = HybridAuthenticator::new(
         tokens(5, &clock)?.revocations(&views[1]),
-        // On this page no answer is lost: a replaced credential that comes back was stolen.
+        // No response is lost on this page, so a replaced credential that comes back was stolen.
         rows(refreshes, &clock).reject_orphaned(),
     )?;
     let refresh = Cookie::builder()
@@ -177,8 +177,8 @@ fn tokens(minutes: u64, clock: &DemoClock) -> Result<TokenBuilder> {
         .clock(clock.clone()))
 }
 
-/// The same routes for each way: no handler knows which one it is, but for where a program wants
-/// its token.
+/// Builds the routes of one authenticator. The handlers are the same for all of them; only the token
+/// login is a handler of its own, because it returns the token in the body.
 fn mode(
     auth: Arc<dyn DynAuthenticator<()>>,
     transport: Transport,
@@ -204,7 +204,7 @@ fn mode(
         .route("/revoke-all", post(revoke_all))
         .with_state(mode)
         .layer(AuthLayer::new(auth, transport).clock(clock.clone()))
-        .layer(from_fn(tell_why))
+        .layer(from_fn(add_cause))
 }
 
 async fn me(caller: Auth) -> Json<Value> {
@@ -232,7 +232,7 @@ async fn log_out(sign_in: SignIn) -> Result<Json<Value>, Denial> {
     Ok(effective(sign_in.revoke().await?))
 }
 
-/// What an administrator does, who knows the user and no credential.
+/// Logs the user out as an administrator, without a credential of the user.
 async fn revoke_all(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Denial> {
     Ok(effective(mode.auth.revoke_all(USER).await?))
 }
@@ -247,8 +247,8 @@ fn effective(revocation: Revocation) -> Json<Value> {
     Json(json!({ "effective": text }))
 }
 
-/// What malicious software on the device would do: no script can read a cookie that is `HttpOnly`,
-/// but whoever reads the files of the browser can.
+/// Steals the credential, as malicious software on the device could: scripts cannot read an
+/// `HttpOnly` cookie, but a program that reads the browser's files can.
 async fn steal(State(mode): State<Arc<Mode>>, headers: HeaderMap) -> Result<Json<Value>, Denial> {
     let carried = mode
         .transport
@@ -258,7 +258,7 @@ async fn steal(State(mode): State<Arc<Mode>>, headers: HeaderMap) -> Result<Json
     Ok(Json(json!({ "length": stolen.len() })))
 }
 
-/// The same with what refreshes.
+/// Steals the refresh credential.
 async fn steal_refresh(
     State(mode): State<Arc<Mode>>,
     headers: HeaderMap,
@@ -271,14 +271,15 @@ async fn steal_refresh(
     Ok(Json(json!({ "length": stolen.len() })))
 }
 
-/// A call with what the thief has.
+/// Calls the service with the stolen credential.
 async fn thief(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Denial> {
     let stolen = mode.loot().credential.clone().ok_or(Denial::Absent)?;
     let caller = mode.auth.verify(&stolen).await?;
     Ok(Json(json!({ "who": caller.subject() })))
 }
 
-/// The thief refreshes, and has an access token and the next refresh credential.
+/// Refreshes with the stolen credential. The thief then has an access token and the next refresh
+/// credential.
 async fn thief_refresh(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Denial> {
     let stolen = mode.loot().refresh.clone().ok_or(Denial::Absent)?;
     let issued = mode.auth.refresh(&stolen).await?;
@@ -289,23 +290,26 @@ async fn thief_refresh(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Den
     Ok(Json(json!({ "who": issued.identity().subject() })))
 }
 
-/// Says why a request was denied, which no service should tell its callers, and this one does for
-/// the page to show: the layer leaves the cause in the extensions of the response, for logs.
-async fn tell_why(request: Request, next: Next) -> Response {
+/// Adds the cause of a denial to the response, for the page to show. A real service logs it instead:
+/// the layer leaves it in the extensions of the response.
+async fn add_cause(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(denial) = response.extensions().get::<Denial>()
-        && let Ok(why) = HeaderValue::try_from(cause(denial))
+        && let Ok(cause) = HeaderValue::try_from(cause(denial))
     {
         response
             .headers_mut()
-            .insert(HeaderName::from_static("x-demo-why"), why);
+            .insert(HeaderName::from_static("x-demo-cause"), cause);
     }
     response
 }
 
 fn cause(denial: &Denial) -> String {
     match denial.error().and_then(Error::theft) {
-        Some(theft) => format!("{denial}: a theft, this login of {} ends", theft.subject()),
+        Some(theft) => format!(
+            "{denial}: a theft; this login of {} has ended",
+            theft.subject()
+        ),
         None => denial.to_string(),
     }
 }
@@ -315,10 +319,10 @@ async fn state(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json
     let now = demo.clock.now().unwrap_or_default();
     let facts = |view: &RevocationView| view.health().map(|health| health.facts);
     Ok(Json(json!({
-        "passed": demo.clock.passed.load(Ordering::Relaxed),
+        "passed": demo.clock.added_secs.load(Ordering::Relaxed),
         "now": now.unix(),
         "stopped": demo.stopped.load(Ordering::Relaxed),
-        // A script cannot tell which cookies there are: only who is sent them can.
+        // The page's script cannot see the cookies, so the server reports them.
         "cookies": { "session": carries(&demo.cookies[0]), "hybrid": carries(&demo.cookies[1]) },
         "session": rows_of(&demo.sessions, now).await?,
         "token": { "rows": 0, "bytes": 0 },
@@ -330,7 +334,7 @@ async fn state(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json
     })))
 }
 
-/// How many rows the user has in a store, and of how many bytes; nothing if it does not answer.
+/// Returns the number of rows and bytes of the user in a store, or null if it does not answer.
 async fn rows_of(store: &DemoStore, now: Timestamp) -> Result<Value> {
     let listed = match store.list(USER, Page::first(100), now).await {
         Err(error) if error.is_unavailable() => return Ok(Value::Null),
@@ -340,23 +344,25 @@ async fn rows_of(store: &DemoStore, now: Timestamp) -> Result<Value> {
     Ok(json!({ "rows": listed.records.len(), "bytes": bytes }))
 }
 
-/// Lets five minutes pass.
+/// Advances the clock by five minutes.
 async fn wait(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json<Value>, Denial> {
-    demo.clock.passed.fetch_add(5 * MINUTE, Ordering::Relaxed);
-    // A node that has not read its log for so long knows nothing: it reads now.
+    demo.clock
+        .added_secs
+        .fetch_add(5 * MINUTE, Ordering::Relaxed);
+    // The views are stale after this time, so they read their logs now.
     for view in &demo.views {
         view.follow().await?;
     }
     state(State(demo), headers).await
 }
 
-/// From here on, the store answers nobody.
+/// Stops the store: every call of it fails.
 async fn stop(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json<Value>, Denial> {
     demo.stopped.store(true, Ordering::Relaxed);
     state(State(demo), headers).await
 }
 
-/// The store is back, with all that it had.
+/// Starts the store again, with all its data.
 async fn start(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Result<Json<Value>, Denial> {
     demo.stopped.store(false, Ordering::Relaxed);
     state(State(demo), headers).await

@@ -1,4 +1,4 @@
-//! The store of the page, which can be stopped.
+//! Store of the page, which the visitor can stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use statewise::store::contract::{
 };
 use statewise::{Error, Result};
 
-/// A store in memory behind a switch: while it is off, nobody is answered and nothing is lost, as
-/// with a server that cannot be reached.
+/// Store in memory with a switch. While it is stopped, every call fails and no data is lost, like a
+/// server that cannot be reached.
 #[derive(Clone, Debug)]
 pub(crate) struct DemoStore {
     rows: Arc<MemoryStore>,
@@ -21,7 +21,7 @@ pub(crate) struct DemoStore {
 }
 
 impl DemoStore {
-    /// Stores that are given the same switch stop together.
+    /// Creates a store. Stores with the same switch stop together.
     pub(crate) fn new(stopped: &Arc<AtomicBool>) -> Result<Self> {
         Ok(Self {
             rows: Arc::new(MemoryStore::with_capacity(10_000)?),

@@ -112,7 +112,7 @@ impl CookieBuilder {
     /// after the login, even if the user is active all the time. So set a shorter `rotate_after`
     /// too.
     ///
-    /// How long the server accepts the credential is a setting of the authenticator.
+    /// The authenticator has its own settings for how long the server accepts the credential.
     ///
     /// ```
     /// use std::time::Duration;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::shared::servers::guard::{Guard, tree};
 use crate::shared::servers::wait_until;
 
-/// How an element is named in the protocol.
+/// Key of an element's id in the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 pub(crate) struct Chromium {
@@ -17,12 +17,12 @@ pub(crate) struct Chromium {
     session: String,
 }
 
-/// Starts the driver on a port that it chooses itself and prints, in a process group of its own:
-/// all of it is killed when the driver ends, or when the guard says so. A browser that outlived them
-/// would make its folder again.
-const TOGETHER: &str = r#"trap : TERM; "$0" --port=0 & wait; kill -KILL 0"#;
+/// Shell command that starts the driver on a free port, which the driver prints. The whole process
+/// group is killed when the driver ends or when the guard stops it: a browser that survived would
+/// create its folder again.
+const START_AS_GROUP: &str = r#"trap : TERM; "$0" --port=0 & wait; kill -KILL 0"#;
 
-/// The driver and its browser, which the guard ends however the test ends.
+/// Driver and its browser. The guard ends both, even if the test is killed.
 struct Driver {
     guard: Guard,
     pid: u32,
@@ -36,14 +36,14 @@ fn installed(program: &str) -> Option<PathBuf> {
 }
 
 impl Chromium {
-    /// Starts one with a window of this size; `None`, with the reason printed, if none is installed
-    /// and none is required.
+    /// Starts a browser with a window of this size. If none is installed and none is required, prints
+    /// the reason and returns `None`.
     pub(crate) fn start(width: u32, height: u32) -> Option<Self> {
         let programs = (installed("chromium"), installed("chromedriver"));
         let (Some(browser), Some(driver)) = programs else {
             assert!(
                 std::env::var_os("STATEWISE_REQUIRE_BROWSER").is_none(),
-                "chromium and chromedriver are required and not installed"
+                "chromium and chromedriver are required, but not installed"
             );
             println!("SKIPPED: no chromium and chromedriver (Debian: chromium, chromium-driver)");
             return None;
@@ -74,7 +74,7 @@ impl Chromium {
         let started = driver.call("POST", "/session", &capabilities);
         let session = started["sessionId"].as_str().unwrap().to_owned();
         let this = Self { driver, session };
-        // The size of the page, not of a window around it: phones are narrower than windows.
+        // Sets the size of the page itself, because windows cannot be as narrow as phones.
         let metrics = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": {
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
         }});
@@ -82,12 +82,12 @@ impl Chromium {
         Some(this)
     }
 
-    /// The pids of the driver, of the browser, and of all that it has started.
+    /// Returns the pids of the driver, the browser and all processes that it has started.
     pub(crate) fn pids(&self) -> Vec<u32> {
         tree(self.driver.pid)
     }
 
-    /// Where browser and driver write.
+    /// Folder into which browser and driver write.
     pub(crate) fn folder(&self) -> &Path {
         self.driver.guard.folder()
     }
@@ -113,7 +113,7 @@ impl Chromium {
         self.post(&format!("/element/{element}/click"), &json!({}));
     }
 
-    /// Presses a key, wherever the focus is.
+    /// Presses a key.
     pub(crate) fn key(&self, key: &str) {
         let press = [
             json!({ "type": "keyDown", "value": key }),
@@ -133,20 +133,20 @@ impl Chromium {
         self.post("/execute/async", &body)
     }
 
-    /// The cookies that the browser sends to the page, as it keeps them.
+    /// Returns the cookies that the browser sends to the page.
     pub(crate) fn cookies(&self) -> Vec<Value> {
         self.get("/cookie").as_array().unwrap().clone()
     }
 
-    /// All cookies that the browser keeps, for whichever path.
+    /// Returns all cookies that the browser stores, for all paths.
     pub(crate) fn all_cookies(&self) -> Vec<Value> {
         let ask = json!({ "cmd": "Network.getAllCookies", "params": {} });
         let kept = self.post("/goog/cdp/execute", &ask);
         kept["cookies"].as_array().unwrap().clone()
     }
 
-    /// What the browser has complained of, but for the denials that the page asks for.
-    pub(crate) fn complaints(&self) -> Vec<String> {
+    /// Returns the errors that the browser has logged, except for expected denials.
+    pub(crate) fn errors(&self) -> Vec<String> {
         let log = self.post("/se/log", &json!({ "type": "browser" }));
         let lines = log.as_array().unwrap().iter();
         let lines = lines.map(|line| line["message"].as_str().unwrap().to_owned());
@@ -184,7 +184,7 @@ impl Driver {
             "setsid".as_ref(),
             "sh".as_ref(),
             "-c".as_ref(),
-            TOGETHER.as_ref(),
+            START_AS_GROUP.as_ref(),
             program.as_os_str(),
         ];
         let pid = guard.start("chromedriver", &command).unwrap();
@@ -226,9 +226,9 @@ impl Driver {
             .body_mut()
             .read_json()
             .map_err(|error| error.to_string())?;
-        match answer.status().is_success() {
-            true => Ok(text["value"].clone()),
-            false => Err(text["value"]["message"].to_string()),
+        if !answer.status().is_success() {
+            return Err(text["value"]["message"].to_string());
         }
+        Ok(text["value"].clone())
     }
 }

@@ -1,4 +1,4 @@
-//! Users who keep asking: each over one connection, and sure of what may be answered.
+//! Clients that send requests without pause, each over one connection, and check every response.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,16 +8,17 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-/// The longest that any answer may take: the store's deadline many times over.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Maximum time of any response: a multiple of the store's deadline.
+const MAX_TIME: Duration = Duration::from_secs(20);
 
-/// What all clients have in common.
+/// State that all clients share.
 #[derive(Default)]
 pub(crate) struct Crowd {
-    pub(crate) over: AtomicBool,
-    /// How many answers of each kind of request and status there were.
+    /// Tells the clients to stop.
+    pub(crate) finished: AtomicBool,
+    /// Number of responses by kind of request and status.
     counts: Mutex<BTreeMap<(&'static str, u16), u64>>,
-    /// Whom each credential was given to.
+    /// Client that received each credential.
     given: Mutex<HashMap<String, usize>>,
 }
 
@@ -40,7 +41,7 @@ impl Crowd {
         *counts.entry((kind, status)).or_default() += 1;
     }
 
-    /// Notes whom a credential was given to: nobody else ever.
+    /// Records the client that received a credential. Fails if another client had received it.
     fn note(&self, credential: &str, client: usize) -> Result<(), String> {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         match given.insert(credential.to_owned(), client) {
@@ -50,14 +51,14 @@ impl Crowd {
     }
 }
 
-/// What a client knows about its login.
+/// Knowledge of a client about its login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Login {
-    /// The server has said so.
+    /// The server confirmed the login.
     In,
-    /// Never logged in, or the server has said that it is over.
+    /// Never logged in, or the server confirmed the logout or rejected the credential.
     Out,
-    /// It was to begin or to end when the store did not answer.
+    /// The store failed during a login or logout.
     Unknown,
 }
 
@@ -100,9 +101,9 @@ impl Client {
         }
     }
 
-    /// Asks until the crowd is called off. `Err` at the first answer that may not be.
+    /// Sends requests until the run is finished. Fails at the first incorrect response.
     pub(crate) async fn run(mut self) -> Result<(), String> {
-        while !self.crowd.over.load(Ordering::Relaxed) {
+        while !self.crowd.finished.load(Ordering::Relaxed) {
             self.act().await.map_err(|error| {
                 let (user, login) = (&self.user, self.login);
                 format!("{user} (login: {login:?}): {error}")
@@ -120,30 +121,30 @@ impl Client {
         }
     }
 
-    /// A page that shows who one is.
+    /// Requests a page that shows the caller.
     async fn look(&mut self, kind: &'static str, path: &str) -> Result<(), String> {
         let answer = self.ask(kind, "GET", path, "").await?;
         match (answer.status, self.login) {
             (200, Login::Out) => Err(format!("served after the logout: {}", answer.body)),
             (200, _) if kind == "me" => {
                 let expected = format!("<p>You are {}, since ", self.user);
-                match answer.body.contains(&expected) {
-                    true => Ok(()),
-                    false => Err(format!("another identity: {}", answer.body)),
+                if !answer.body.contains(&expected) {
+                    return Err(format!("another identity: {}", answer.body));
                 }
+                Ok(())
             }
             (200, _) => match answer.body.matches("(this one)").count() {
                 1 => Ok(()),
-                _ => Err(format!("devices of somebody else: {}", answer.body)),
+                _ => Err(format!("devices of another user: {}", answer.body)),
             },
-            (401, Login::In) => Err("a login is lost".to_owned()),
+            (401, Login::In) => Err("a valid login was rejected".to_owned()),
             (401, _) => {
-                // What it may have been, it is not.
+                // Unknown before, logged out for certain now.
                 self.login = Login::Out;
                 Ok(())
             }
             (503, _) => Ok(()),
-            (status, _) => Err(format!("{status} for {path}")),
+            (status, _) => Err(format!("status {status} for {path}")),
         }
     }
 
@@ -154,7 +155,7 @@ impl Client {
             303 => Login::In,
             503 if self.login == Login::Out => Login::Out,
             503 => Login::Unknown,
-            status => return Err(format!("{status} for a login")),
+            status => return Err(format!("status {status} for a login")),
         };
         Ok(())
     }
@@ -164,7 +165,7 @@ impl Client {
         let answer = self.ask("logout", "POST", "/logout", "").await?;
         match answer.status {
             303 => {
-                // What it had stays presented, as by whoever has a copy.
+                // Keeps presenting the old credential, as an attacker with a copy would.
                 self.login = Login::Out;
                 self.credential = ended;
                 Ok(())
@@ -198,9 +199,9 @@ impl Client {
             form.len()
         );
         let exchange = self.exchange(&request);
-        let answer = match tokio::time::timeout(PATIENCE, exchange).await {
+        let answer = match tokio::time::timeout(MAX_TIME, exchange).await {
             Ok(answer) => answer.map_err(|error| format!("{method} {path}: {error}"))?,
-            Err(_) => return Err(format!("{method} {path}: no answer in {PATIENCE:?}")),
+            Err(_) => return Err(format!("{method} {path}: no response within {MAX_TIME:?}")),
         };
         self.crowd.count(kind, answer.status);
         let field = |name: &str| {
@@ -214,12 +215,15 @@ impl Client {
         let retry_after = field("retry-after")?.and_then(|after| after.parse::<u64>().ok());
         if (answer.status == 503) != retry_after.is_some() {
             return Err(format!(
-                "{} with Retry-After {retry_after:?}",
+                "status {} with Retry-After {retry_after:?}",
                 answer.status
             ));
         }
         if (answer.status == 401) != field("www-authenticate")?.is_some() {
-            return Err(format!("{} with or without a challenge", answer.status));
+            return Err(format!(
+                "status {} and a challenge do not match",
+                answer.status
+            ));
         }
         if let Some(set) = field("set-cookie")? {
             let value = set
@@ -227,7 +231,7 @@ impl Client {
                 .and_then(|set| set.split(';').next());
             match value {
                 None => return Err(format!("another cookie: {set}")),
-                // Kept, to see that it is of no use.
+                // A removal: the client keeps the credential, which must stay rejected.
                 Some("") => {}
                 Some(value) if kind == "login" => {
                     self.crowd.note(value, self.number)?;
@@ -279,7 +283,7 @@ impl Client {
         })
     }
 
-    /// A number below another one: xorshift.
+    /// Returns a pseudo-random number below a bound (xorshift).
     fn draw(&mut self, below: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;

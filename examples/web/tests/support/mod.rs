@@ -1,4 +1,4 @@
-//! The examples as they are, on a port of their own, and curl to judge what they answer.
+//! Runs the examples on free ports and checks their responses with curl.
 
 #![allow(
     dead_code,
@@ -18,10 +18,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
 
-/// What the server would take to answer at the most, in seconds.
-const PATIENCE: &str = "30";
+/// Maximum time of a response, in seconds.
+const MAX_SECONDS: &str = "30";
 
-/// A folder that is gone with the test.
+/// Temporary folder, removed at the end of the test.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -45,7 +45,7 @@ impl Drop for Folder {
     }
 }
 
-/// A running example. It ends with the test, also with one that fails.
+/// Running example. It is killed at the end of the test, even if the test fails.
 pub(crate) struct Example {
     process: Child,
     origin: String,
@@ -59,7 +59,7 @@ impl Example {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the example starts");
-        // From here on it is stopped whatever happens.
+        // From here on, `Drop` kills the process.
         let mut example = Self {
             process,
             origin: String::new(),
@@ -67,9 +67,9 @@ impl Example {
         let mut line = String::new();
         let output = example.process.stdout.as_mut().expect("a piped output");
         let read = BufReader::new(output).read_line(&mut line);
-        read.expect("the example says where it listens");
+        read.expect("the example prints its address");
         let origin = line.trim_end().strip_prefix("listening on ");
-        let origin = origin.unwrap_or_else(|| panic!("not where it listens: {line:?}"));
+        let origin = origin.unwrap_or_else(|| panic!("no address in {line:?}"));
         origin.clone_into(&mut example.origin);
         example
     }
@@ -86,10 +86,10 @@ impl Drop for Example {
     }
 }
 
-/// A router that is served from within the test.
+/// Router that the test process serves.
 pub(crate) struct Served {
     origin: String,
-    // Ends what it runs when it is dropped.
+    // Stops its tasks when it is dropped.
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -111,7 +111,7 @@ impl Served {
     }
 }
 
-/// What a server has answered.
+/// Response of a server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -121,11 +121,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Reads what `curl -i` prints.
+    /// Parses the output of `curl -i`.
     fn parse(printed: &str) -> Self {
         let (head, body) = printed
             .split_once("\r\n\r\n")
-            .unwrap_or_else(|| panic!("no answer: {printed:?}"));
+            .unwrap_or_else(|| panic!("no response: {printed:?}"));
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1));
         let status = status.and_then(|status| status.parse().ok());
@@ -144,11 +144,11 @@ impl Answer {
         fields.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The one field of that name.
+    /// Returns the value of a field that must occur exactly once.
     pub(crate) fn field(&self, name: &str) -> &str {
         match self.all(name)[..] {
             [value] => value,
-            _ => panic!("not one field {name}: {self:?}"),
+            _ => panic!("expected one field {name}: {self:?}"),
         }
     }
 
@@ -159,10 +159,18 @@ impl Answer {
     }
 }
 
-/// Runs curl, with whatever arguments.
+/// Runs curl.
 pub(crate) fn curl(args: &[&str]) -> Answer {
     let output = Command::new("curl")
-        .args(["-q", "-sS", "-i", "--max-time", PATIENCE, "--noproxy", "*"])
+        .args([
+            "-q",
+            "-sS",
+            "-i",
+            "--max-time",
+            MAX_SECONDS,
+            "--noproxy",
+            "*",
+        ])
         .args(args)
         .output()
         .expect("curl is installed (Debian: apt-get install curl)");
@@ -171,7 +179,7 @@ pub(crate) fn curl(args: &[&str]) -> Answer {
     Answer::parse(&String::from_utf8(output.stdout).expect("text"))
 }
 
-/// curl with a jar of cookies: what it takes from `Set-Cookie`, and sends again, is its decision.
+/// curl with a cookie jar. curl decides which cookies it stores and sends.
 pub(crate) struct Browser {
     origin: String,
     jar: PathBuf,
@@ -208,7 +216,7 @@ impl Browser {
         self.run("/login", &fields)
     }
 
-    /// The cookies that curl keeps: lines with the fields of the file format.
+    /// Returns the cookies that curl has stored, as fields of its file format.
     pub(crate) fn cookies(&self) -> Vec<Vec<String>> {
         let jar = fs::read_to_string(&self.jar).unwrap_or_default();
         let lines = jar.lines().map(|line| {
@@ -218,43 +226,44 @@ impl Browser {
         lines.filter(|fields| fields.len() == 7).collect()
     }
 
-    /// The one cookie's value.
+    /// Returns the value of the only cookie.
     pub(crate) fn credential(&self) -> String {
         match &self.cookies()[..] {
             [cookie] => cookie[6].clone(),
-            others => panic!("not one cookie: {others:?}"),
+            others => panic!("expected one cookie: {others:?}"),
         }
     }
 }
 
-/// The lines of a shell in the header of an example, each with the status that it says comes.
+/// Returns the shell commands in the header of an example, each with the status that it announces.
 pub(crate) fn documented(source: &str) -> Vec<(String, Option<u16>)> {
     let header = source.lines().take_while(|line| line.starts_with("//!"));
     let lines = header.filter_map(|line| line.strip_prefix("//! "));
     lines
         .filter(|line| line.starts_with("curl ") || line.starts_with("sed "))
         .map(|line| {
-            let said = line.rsplit_once("# ").map(|(_, status)| status.trim());
-            let status = said.and_then(|status| status.parse().ok());
+            let comment = line.rsplit_once("# ").map(|(_, status)| status.trim());
+            let status = comment.and_then(|status| status.parse().ok());
             assert!(
                 status.is_some() || !line.starts_with("curl "),
-                "does not say what comes: {line}"
+                "announces no status: {line}"
             );
             (line.to_owned(), status)
         })
         .collect()
 }
 
-/// Runs the lines in the header of an example, on a running one, and compares what comes.
+/// Runs the shell commands in the header of an example against a running one, and compares the
+/// statuses.
 pub(crate) fn follow_the_header(source: &str, origin: &str) {
     let lines = documented(source);
-    assert!(lines.len() > 5, "no lines to try");
+    assert!(lines.len() > 5, "too few commands: {lines:?}");
     let folder = Folder::new();
     for (line, status) in lines {
         let output = Command::new("sh")
             .args(["-c", &line.replace("http://127.0.0.1:3000", origin)])
             .current_dir(folder.path())
-            // Neither the settings nor the proxies of who runs the test.
+            // Ignores curl settings and proxies of the machine.
             .env("CURL_HOME", folder.path())
             .env("no_proxy", "*")
             .output()

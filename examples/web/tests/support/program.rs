@@ -1,4 +1,4 @@
-//! Where the examples are built, and that they are.
+//! Programs of the examples, built if necessary.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// The program of an example: the one that `cargo test` has built, or built now if that left it out
-/// (`--test` alone does) or is older than a source.
+/// Returns the program of an example. Builds it if `cargo test` did not (with `--test` it does not),
+/// or if a source is newer.
 pub(crate) fn example(name: &str) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -22,7 +22,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
     program
 }
 
-/// Whether a program is newer than all that cargo says it was built from.
+/// Returns whether a program is newer than all its sources, as listed by cargo.
 fn is_fresh(program: &Path) -> bool {
     let Ok(built) = modified(program) else {
         return false;
@@ -31,7 +31,7 @@ fn is_fresh(program: &Path) -> bool {
         return false;
     };
     let sources = sources.split_once(": ").map_or("", |(_, sources)| sources);
-    // Spaces within a path are escaped.
+    // cargo escapes spaces within a path.
     let sources = sources.trim().replace("\\ ", "\0");
     let mut sources = sources.split(' ').map(|path| path.replace('\0', " "));
     sources.all(|source| modified(Path::new(&source)).is_ok_and(|changed| changed <= built))
@@ -54,6 +54,6 @@ fn build(name: &str, output: &Path) {
         .status();
     assert!(
         built.expect("cargo starts").success(),
-        "{name} is not built"
+        "building {name} failed"
     );
 }
