@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, COOKIE, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::authenticator::Authenticator as _;
 use crate::web::client::ClientKind;
 use crate::web::config::LayerConfig;
 use crate::web::denial::Denial;
@@ -113,6 +114,6 @@ impl<D: Send + Sync + 'static> RequestCredentials<D> {
     }
 
     fn is_well_formed(&self, value: &str) -> bool {
-        self.config.auth.is_well_formed_dyn(value)
+        self.config.auth.is_well_formed(value)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Extensions;
 
-use crate::authenticator::{DynAuthenticator, Presented};
+use crate::authenticator::{Authenticator as _, DynAuthenticator, Presented};
 use crate::clock::{self, Clock, Timestamp};
 use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
@@ -250,11 +250,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
                 carried => carried.credential(),
             },
         };
-        let error = match self
-            .authenticator()
-            .refresh_with_dyn(credential.into())
-            .await
-        {
+        let error = match self.authenticator().refresh(credential).await {
             Ok(issued) => {
                 let cookies = self.transport().set(&issued)?;
                 let caller = self.caller(issued);
@@ -286,10 +282,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     pub async fn refresh_token(&self, refresh_token: &str) -> Result<TokenResponse<D>, Denial> {
         self.reply().ask();
         let now = self.now()?;
-        let issued = self
-            .authenticator()
-            .refresh_with_dyn(refresh_token.into())
-            .await?;
+        let issued = self.authenticator().refresh(refresh_token).await?;
         let response = TokenResponse::new(issued, now, self.clock());
         // After a login or a logout in the meantime, the caller of that act stays.
         let caller = response.caller().clone();
@@ -311,7 +304,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         self.reply().ask();
         let mut effective = Revocation::Immediate;
         for credential in self.revocable()? {
-            match self.authenticator().revoke_dyn(&credential).await {
+            match self.authenticator().revoke(&credential).await {
                 Ok(revocation) => effective = effective.or_later(revocation),
                 Err(error) if error.is_rejected() => {}
                 Err(error) => return Err(error.into()),
@@ -351,7 +344,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     pub async fn revoke_all(&self) -> Result<Revocation, Denial> {
         let caller = self.verify().await?;
         let auth = self.authenticator();
-        let revocation = auth.revoke_all_dyn(caller.subject()).await?;
+        let revocation = auth.revoke_all(caller.subject()).await?;
         let mut cookies = self.transport().remove(true);
         let carried = self.request().carried();
         if carried.is_ok_and(|carried| carried.is_bearer()) && self.reply().cookies.is_empty() {
@@ -380,7 +373,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         };
         // After an outage or a concurrent logout, the response stays as it is: the next request
         // rotates, or is rejected.
-        if let Ok(issued) = self.authenticator().refresh_with_dyn(carried.into()).await
+        if let Ok(issued) = self.authenticator().refresh(carried).await
             && let Ok(cookies) = self.transport().set(&issued)
         {
             let mut reply = self.reply();
@@ -417,7 +410,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         if authoritative {
             presented = presented.authoritative();
         }
-        let identity = self.authenticator().verify_with_dyn(presented).await?;
+        let identity = self.authenticator().verify_with(presented).await?;
         Ok(Auth::new(identity, self.clock()))
     }
 
@@ -438,10 +431,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             if login.replaces.is_none() {
                 login = login.replaces(credential);
             } else {
-                replaced(auth.revoke_dyn(&credential).await)?;
+                replaced(auth.revoke(&credential).await)?;
             }
         }
-        Ok(auth.issue_dyn(login).await?)
+        Ok(auth.issue(login).await?)
     }
 
     /// Returns every possible credential of the request, and that of its login if there is one.
@@ -469,7 +462,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     async fn discard(&self, credential: Option<Credential>) {
         if let Some(credential) = credential {
             // After an outage a row remains until it expires, but no client can use it.
-            let _ = self.authenticator().revoke_dyn(credential.reveal()).await;
+            let _ = self.authenticator().revoke(credential.reveal()).await;
         }
     }
 
