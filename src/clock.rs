@@ -1,4 +1,4 @@
-//! Time, in whole seconds, from a clock that the application may replace.
+//! Time in whole seconds, from a clock that the application may replace.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,10 +7,10 @@ use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 
-/// A point in time: whole seconds since 1970-01-01 UTC, never before it and never after
-/// 9999-12-31 (the range in which RFC 7519's `NumericDate` names a date that a calendar has).
+/// A point in time: whole seconds since 1970-01-01 UTC, from there to 9999-12-31. In this range
+/// every `NumericDate` of RFC 7519 is a calendar date.
 ///
-/// All arithmetic saturates, so that no lifetime and no clock can overflow or panic.
+/// All arithmetic saturates: no lifetime and no clock can cause an overflow or a panic.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
@@ -20,7 +20,7 @@ impl Timestamp {
     /// 9999-12-31T23:59:59Z.
     pub const MAX: Self = Self(253_402_300_799);
 
-    /// The point `seconds` after 1970-01-01 UTC, at most [`Self::MAX`].
+    /// Returns the point `seconds` after 1970-01-01 UTC, at most [`Self::MAX`].
     #[must_use]
     pub const fn from_unix(seconds: u64) -> Self {
         if seconds > Self::MAX.0 {
@@ -36,19 +36,19 @@ impl Timestamp {
         self.0
     }
 
-    /// The point `seconds` later, at most [`Self::MAX`].
+    /// Returns the point `seconds` later, at most [`Self::MAX`].
     #[must_use]
     pub const fn saturating_add(self, seconds: u64) -> Self {
         Self::from_unix(self.0.saturating_add(seconds))
     }
 
-    /// The point `seconds` earlier, at least [`Self::MIN`].
+    /// Returns the point `seconds` earlier, at least [`Self::MIN`].
     #[must_use]
     pub const fn saturating_sub(self, seconds: u64) -> Self {
         Self(self.0.saturating_sub(seconds))
     }
 
-    /// Seconds from `earlier` to here, zero if `earlier` is later.
+    /// Returns the seconds from `earlier` to here, or zero if `earlier` is later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -78,13 +78,15 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Tells the time. Handed to a builder, so that tests and simulations bring their own.
+/// A source of the current time. Pass one to a builder to control the time in tests and
+/// simulations.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The current time, or `None` if it cannot be told, which makes the act *unavailable*.
+    /// Returns the current time, or `None` if the clock cannot tell it. Calls then fail as
+    /// *unavailable*.
     fn now(&self) -> Option<Timestamp>;
 }
 
-/// The clock of the operating system. Cannot tell a time before 1970.
+/// The clock of the operating system. It returns `None` before 1970.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -101,14 +103,14 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     }
 }
 
-/// Reads the clock; one that cannot tell the time makes the act *unavailable*.
+/// Reads the clock. If it cannot tell the time, the call is *unavailable*.
 pub(crate) fn read(clock: &dyn Clock) -> Result<Timestamp> {
     clock
         .now()
         .ok_or_else(|| Error::could_not("the clock could not tell the time", None))
 }
 
-/// A lifetime in whole seconds, rounded down; zero is a mistake in the configuration.
+/// Converts a lifetime to whole seconds, rounded down. Zero is a mistake in the configuration.
 pub(crate) fn whole_seconds(what: &'static str, duration: Duration) -> Result<u64> {
     match duration.as_secs() {
         0 => Err(Error::misuse(format!(
@@ -118,8 +120,8 @@ pub(crate) fn whole_seconds(what: &'static str, duration: Duration) -> Result<u6
     }
 }
 
-/// Whether `now` is less than `window` seconds from `start`, on either side: clocks of two nodes
-/// may disagree, and one that jumped must not stretch the window to the end of time.
+/// Returns true if `now` is less than `window` seconds from `start`, on either side: the clocks of
+/// two nodes may disagree, and a clock that jumped must not extend the window forever.
 pub(crate) fn within(start: Timestamp, window: u64, now: Timestamp) -> bool {
     now.saturating_since(start) < window && start.saturating_since(now) < window
 }

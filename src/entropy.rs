@@ -1,4 +1,4 @@
-//! Where unguessable bytes come from.
+//! Sources of unguessable bytes.
 
 use std::fmt;
 
@@ -7,25 +7,26 @@ use rand::rngs::SysRng;
 
 use crate::error::{Error, Result};
 
-/// A source of unguessable bytes: credentials and keys are as strong as what it gives.
+/// A source of unguessable bytes. Credentials and keys are as strong as this source.
 ///
-/// The default, [`SystemEntropy`], is right for every service. Another one is for tests, and for
-/// machines whose approved generator is a device (NIST SP 800-63B-4, section 5.1).
+/// The default, [`SystemEntropy`], is right for every service. Implement another one for tests, or
+/// for machines whose approved generator is a device (NIST SP 800-63B-4, section 5.1).
 pub trait Entropy: fmt::Debug + Send + Sync + 'static {
     /// Fills `bytes` completely, or fails.
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the source cannot answer. Never fill with anything weaker instead.
+    /// *Unavailable* if the source cannot answer. Never fill with weaker bytes instead.
     fn fill(&self, bytes: &mut [u8]) -> Result<()>;
 }
 
 /// The generator of the operating system (OWASP ASVS 11.5.1).
 ///
-/// It is asked anew for each login, also for the id of a token, which is no secret but never given
-/// twice. Bytes drawn in advance would be shared by whoever has a copy of this process: after a
-/// fork, which the process id does not always tell, and after a restored snapshot of its machine,
-/// which nothing does. What a call into the kernel costs, `cargo bench --bench verify` shows beside a
+/// It is queried for each login, and also for the id of a token, which is not secret but must be
+/// unique. Bytes drawn in advance would be shared with every copy of this process: after a fork,
+/// which the process id does not always reveal, and after a restored snapshot of the machine, which
+/// nothing reveals. `cargo bench --bench verify` shows the cost of the system call beside a token
+/// with a given id.
 /// token whose id is given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEntropy;
@@ -41,7 +42,7 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// `N` fresh bytes.
+/// Draws `N` fresh bytes.
 pub(crate) fn draw<const N: usize>(entropy: &dyn Entropy) -> Result<[u8; N]> {
     let mut bytes = [0; N];
     entropy.fill(&mut bytes)?;

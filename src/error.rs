@@ -1,4 +1,4 @@
-//! What can go wrong, split by who is to blame.
+//! Errors, split by blame.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::base::public_id::PublicId;
 
-/// The result of every fallible act of this crate.
+/// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failure, split by who is to blame.
+/// An error, split by blame.
 ///
 /// | predicate | to blame | status a web service answers |
 /// |---|---|---|
@@ -19,10 +19,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// | [`is_unavailable`](Self::is_unavailable) | a store, the clock or the entropy source | 503 |
 /// | [`is_misuse`](Self::is_misuse) | the configuration or the calling code | 500 |
 ///
-/// An outage is never reported as a rejection and a rejection never as an outage, so that a store
-/// that is down can turn nobody into an anonymous user (OWASP ASVS 16.5.3).
-/// A rejection allocates nothing, but for the one that reports a theft. Neither `Display` nor
-/// `Debug` contains a credential, a key or a part of one.
+/// An outage is never reported as a rejection, and a rejection never as an outage: if a store is
+/// down, no caller becomes an anonymous user (OWASP ASVS 16.5.3). A rejection allocates nothing,
+/// except the one that reports a theft. Neither `Display` nor `Debug` contains a credential, a key
+/// or a part of one.
 pub struct Error(Kind);
 
 enum Kind {
@@ -39,60 +39,62 @@ struct Unavailable {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// Why a credential was rejected. Names the cause and echoes nothing of the credential.
+/// The cause of a rejection. It contains nothing of the credential.
 ///
-/// For logs and metrics; a client should see one uniform answer (OWASP ASVS 16.5.1).
+/// Use it in logs and metrics. Clients should get one uniform answer (OWASP ASVS 16.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// Wrong length, alphabet or shape. Refused before any hashing and any store call.
+    /// Wrong length, alphabet or form. Detected before any hashing and any call to a store.
     Malformed,
-    /// The token's header is not one that a key of the keyring writes, nor, in the interop mode,
-    /// one that its policy allows (RFC 8725, section 3.1).
+    /// The header of the token is not one that a key of the keyring writes. In the interop mode,
+    /// its policy does not allow the header (RFC 8725, section 3.1).
     UnacceptableHeader,
     /// The signature does not match (RFC 7515, section 5.2).
     BadSignature,
-    /// The signature matches, but the claims are not what RFC 7519 allows: not one object, a
-    /// duplicate, a wrong type, a missing or absurd date, a lifetime that is too long.
+    /// The signature matches, but the claims violate RFC 7519: they are not one object, a member is
+    /// duplicated, a type is wrong, a date is missing or out of range, or the lifetime is too long.
     InvalidClaims,
     /// Past its expiry (RFC 7519, section 4.1.4).
     Expired,
     /// Not valid before a later time (RFC 7519, sections 4.1.5 and 4.1.6).
     NotYetValid,
-    /// Issued by somebody else, or by nobody that it names (RFC 7519, section 4.1.1).
+    /// Issued by another issuer, or without one (RFC 7519, section 4.1.1).
     WrongIssuer,
-    /// Meant for somebody else (RFC 7519, section 4.1.3).
+    /// Meant for another audience (RFC 7519, section 4.1.3).
     WrongAudience,
-    /// Of another explicit type than expected (RFC 8725, section 3.11).
+    /// Its explicit type differs from the expected one (RFC 8725, section 3.11).
     WrongType,
-    /// No such session: never issued here, ended, expired or forged. They are not told apart.
+    /// No such session: never issued here, ended, expired or forged. The cause does not distinguish
+    /// these.
     Unknown,
     /// Ended by a revocation.
     Revoked,
-    /// A credential that had been replaced was presented again: somebody holds a copy.
-    /// The login has been ended; [`Error::theft`] says whose (RFC 9700, section 4.14.2).
+    /// A replaced credential was presented after its successor was used, so there is a copy. The
+    /// login has been ended; [`Error::theft`] returns its subject and id (RFC 9700, section
+    /// 4.14.2).
     Reused,
-    /// Newer than what the store holds: the store lost a write. Refused, but no theft.
+    /// Newer than the state of the store: the store lost a write. Rejected, but not a theft.
     Ahead,
-    /// What the store or the token holds for it cannot be decoded.
+    /// The stored state or the token content cannot be decoded.
     Unreadable,
 }
 
-/// Which rule of the service stood against the act.
+/// The rule of the service that forbids the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The subject already has as many sessions as it may (OWASP ASVS 7.1.2).
+    /// The subject already has the maximum number of sessions (OWASP ASVS 7.1.2).
     SessionLimit,
-    /// The store holds as many sessions as it may.
+    /// The store holds its maximum number of sessions.
     Capacity,
-    /// Subject, roles, device, class and data together are too large.
+    /// Subject, roles, device, acr and data together are too large.
     TooLarge,
-    /// One replaced credential was exchanged too often within a moment.
+    /// One replaced credential was refreshed too often within a moment.
     RefreshLimit,
 }
 
-/// Whose login was ended because a replaced credential was presented again.
+/// The login that was ended because its replaced credential was presented again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theft {
     pub(crate) subject: Box<str>,
@@ -106,7 +108,7 @@ impl Theft {
         &self.subject
     }
 
-    /// The public id of the login that was ended.
+    /// The public id of the ended login.
     #[must_use]
     pub fn login(&self) -> PublicId {
         self.login
@@ -114,7 +116,7 @@ impl Theft {
 }
 
 impl Rejection {
-    /// Its name in metrics and structured logs: `"bad_signature"`.
+    /// Name in metrics and structured logs, such as `"bad_signature"`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -137,7 +139,7 @@ impl Rejection {
 }
 
 impl Refusal {
-    /// Its name in metrics and structured logs: `"session_limit"`.
+    /// Name in metrics and structured logs, such as `"session_limit"`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -150,38 +152,39 @@ impl Refusal {
 }
 
 impl Error {
-    /// A rejection, for implementers of [`Authenticator`](crate::Authenticator).
+    /// Creates a rejection, for implementers of [`Authenticator`](crate::Authenticator).
     #[must_use]
     pub const fn rejected(cause: Rejection) -> Self {
         Self(Kind::Rejected(cause))
     }
 
-    /// A refusal, for implementers of [`Authenticator`](crate::Authenticator).
+    /// Creates a refusal, for implementers of [`Authenticator`](crate::Authenticator).
     #[must_use]
     pub const fn refused(rule: Refusal) -> Self {
         Self(Kind::Refused(rule))
     }
 
-    /// Something needed could not answer. For implementers of
-    /// [`SessionStore`](crate::store::contract::SessionStore): `source` must not contain a secret.
+    /// Creates an *unavailable* error, for implementers of
+    /// [`SessionStore`](crate::store::contract::SessionStore). `source` must not contain a secret.
     #[must_use]
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::could_not("the store could not answer", Some(source.into()))
     }
 
-    /// A stored record that does not decode. It rejects the one user whose record it is.
+    /// A stored record that does not decode. It affects only the user of that record.
     #[must_use]
     pub const fn unreadable() -> Self {
         Self(Kind::Rejected(Rejection::Unreadable))
     }
 
-    /// A mistake in the configuration or in the calling code; `what` says what to do.
+    /// Creates a *misuse* error: a mistake in the configuration or in the calling code. `what`
+    /// tells the developer what to do.
     #[must_use]
     pub fn misuse(what: impl Into<Cow<'static, str>>) -> Self {
         Self(Kind::Misuse(what.into()))
     }
 
-    /// A rejection as [`Reused`](Rejection::Reused) that says whose login was ended, for
+    /// Creates a [`Reused`](Rejection::Reused) rejection that names the ended login, for
     /// implementers of [`Authenticator`](crate::Authenticator).
     #[must_use]
     pub fn theft_of(subject: &str, login: PublicId) -> Self {
@@ -202,7 +205,7 @@ impl Error {
         })))
     }
 
-    /// Adds when it is worth trying again. Changes nothing but an *unavailable* error.
+    /// Sets the time after which a retry makes sense. Changes only *unavailable* errors.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         if let Kind::Unavailable(unavailable) = &mut self.0 {
@@ -211,7 +214,7 @@ impl Error {
         self
     }
 
-    /// Whether the presented credential is to blame.
+    /// Returns true if the presented credential is to blame.
     ///
     /// ```
     /// use statewise::{Error, Rejection};
@@ -226,7 +229,7 @@ impl Error {
         self.rejection().is_some()
     }
 
-    /// Whether a rule of the service is to blame.
+    /// Returns true if a rule of the service is to blame.
     ///
     /// ```
     /// use statewise::{Error, Refusal};
@@ -238,7 +241,7 @@ impl Error {
         self.refusal().is_some()
     }
 
-    /// Whether a store, the clock or the entropy source could not answer.
+    /// Returns true if a store, the clock or the entropy source could not answer.
     ///
     /// ```
     /// use statewise::Error;
@@ -250,7 +253,7 @@ impl Error {
         matches!(self.0, Kind::Unavailable(_))
     }
 
-    /// Whether the configuration or the calling code is to blame.
+    /// Returns true if the configuration or the calling code is to blame.
     ///
     /// ```
     /// use statewise::Error;
@@ -262,7 +265,7 @@ impl Error {
         matches!(self.0, Kind::Misuse(_))
     }
 
-    /// Why the credential was rejected, if it was.
+    /// The cause, if the credential was rejected.
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
         match &self.0 {
@@ -272,7 +275,7 @@ impl Error {
         }
     }
 
-    /// Which rule stood against the act, if one did.
+    /// The rule, if one forbids the call.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         match self.0 {
@@ -281,7 +284,7 @@ impl Error {
         }
     }
 
-    /// Whose login was ended, if a replaced credential was presented again.
+    /// The ended login, if a stolen credential was detected.
     #[must_use]
     pub fn theft(&self) -> Option<&Theft> {
         match &self.0 {
@@ -290,7 +293,7 @@ impl Error {
         }
     }
 
-    /// When it is worth trying again, if what could not answer has said so.
+    /// The time after which a retry makes sense, if the failing part stated one.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match &self.0 {
@@ -326,7 +329,7 @@ impl fmt::Display for Rejection {
             Self::WrongType => "wrong type",
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
-            Self::Reused => "reused after it was replaced",
+            Self::Reused => "used again after it was replaced",
             Self::Ahead => "ahead of the store",
             Self::Unreadable => "unreadable",
         })
@@ -336,10 +339,10 @@ impl fmt::Display for Rejection {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::SessionLimit => "the subject has as many sessions as it may",
-            Self::Capacity => "the store holds as many sessions as it may",
+            Self::SessionLimit => "the subject has the maximum number of sessions",
+            Self::Capacity => "the store is full",
             Self::TooLarge => "the login is too large",
-            Self::RefreshLimit => "refreshed too often in a moment",
+            Self::RefreshLimit => "refreshed too often in a short time",
         })
     }
 }

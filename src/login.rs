@@ -1,4 +1,4 @@
-//! What the application knows when a user has proven who they are.
+//! Logins, and the types that describe them.
 
 pub(crate) mod data;
 pub(crate) mod fields;
@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::login::fields::FieldsBuilder;
 use crate::login::stamp::Stamp;
 
-/// A user who has just proven who they are: the input of
+/// A user who has just authenticated: the input of
 /// [`Authenticator::issue`](crate::Authenticator::issue).
 ///
 /// ```
@@ -27,7 +27,7 @@ use crate::login::stamp::Stamp;
 /// ```
 #[must_use = "a login does nothing until it is issued"]
 pub struct Login<D = ()> {
-    /// Subject and roles, as they are kept: what is small allocates nothing.
+    /// Subject and roles in their stored form. Small ones need no allocation.
     pub(crate) fields: FieldsBuilder,
     pub(crate) device: Option<String>,
     pub(crate) acr: Option<String>,
@@ -39,8 +39,8 @@ pub struct Login<D = ()> {
 }
 
 impl Login {
-    /// A login of the user whom the application knows as `subject`: stable, never reassigned,
-    /// and not empty (RFC 7519, section 4.1.2).
+    /// Creates a login of the user whom your application identifies as `subject`. Use an identifier
+    /// that is stable, never reassigned, and not empty (RFC 7519, section 4.1.2).
     pub fn new(subject: impl AsRef<str>) -> Self {
         Self {
             fields: FieldsBuilder::new(subject.as_ref()),
@@ -70,22 +70,22 @@ impl<D> Login<D> {
         self
     }
 
-    /// Names the device or client, for the user's list of sessions (OWASP ASVS 7.5.2).
+    /// Names the device or client in the user's list of sessions (OWASP ASVS 7.5.2).
     pub fn device(mut self, label: impl Into<String>) -> Self {
         self.device = Some(label.into());
         self
     }
 
-    /// Names the authentication context class: how strongly the user proved who they are, such as
-    /// `aal2`, in the application's own scale (OpenID Connect Core, `acr`; RFC 9470, section 1).
+    /// Sets the authentication context class: how strongly the user authenticated, on a scale of
+    /// your application, such as `aal2` (OpenID Connect Core, `acr`; RFC 9470, section 1).
     pub fn acr(mut self, acr: impl Into<String>) -> Self {
         self.acr = Some(acr.into());
         self
     }
 
-    /// Sets what the application keeps about the user, beside subject and roles.
+    /// Sets application data for the user, beside subject and roles.
     ///
-    /// A session keeps it on the server; a token carries it, readable for its holder.
+    /// A session keeps the data on the server. A token carries them, readable for its holder.
     pub fn data<T>(self, data: T) -> Login<T> {
         Login {
             fields: self.fields,
@@ -99,36 +99,36 @@ impl<D> Login<D> {
         }
     }
 
-    /// Names the credential that the request carried before, of whatever kind and shape.
+    /// Names the credential that the request carried, of any kind and form.
     ///
-    /// It is revoked before the new one is handed out, so that a credential which somebody planted
-    /// never becomes a logged-in one (OWASP ASVS 7.2.4). One that is unknown, ended or not a
-    /// credential at all is passed over.
+    /// It is revoked before the new credential is issued, so that a credential planted by an
+    /// attacker never becomes a logged-in one (OWASP ASVS 7.2.4). Unknown, ended and malformed
+    /// credentials are ignored.
     pub fn replaces(mut self, credential: impl Into<String>) -> Self {
         self.replaces = Some(credential.into());
         self
     }
 
-    /// Says when the user proved who they are, if that was not just now. A time in the future
-    /// counts as now.
+    /// Sets the time of authentication, if it was not just now. A time in the future counts as now.
     pub fn authenticated_at(mut self, time: OffsetDateTime) -> Self {
         self.authenticated_at = Some(time.into());
         self
     }
 
-    /// Ends the login at `time` at the latest, whatever the policy would allow.
+    /// Sets the latest end of the login, whatever the policy allows.
     pub fn deadline(mut self, time: OffsetDateTime) -> Self {
         self.deadline = Some(time.into());
         self
     }
 
-    /// The user.
+    /// The subject.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.fields.subject()
     }
 
-    /// All that it says, for implementers of [`Authenticator`](crate::Authenticator).
+    /// Splits the login into its parts, for implementers of
+    /// [`Authenticator`](crate::Authenticator).
     #[must_use]
     pub fn into_parts(self) -> LoginParts<D> {
         LoginParts {
@@ -145,10 +145,10 @@ impl<D> Login<D> {
     }
 }
 
-/// What a [`Login`] says, part by part.
+/// The parts of a [`Login`].
 #[non_exhaustive]
 pub struct LoginParts<D> {
-    /// The user.
+    /// The subject.
     pub subject: String,
     /// The roles.
     pub roles: Vec<String>,
@@ -158,13 +158,13 @@ pub struct LoginParts<D> {
     pub acr: Option<String>,
     /// The application's data.
     pub data: D,
-    /// The credential to revoke first. A secret.
+    /// The credential to revoke first. Secret.
     pub replaces: Option<String>,
-    /// When the user proved who they are, if not just now.
+    /// The time of authentication, if not just now.
     pub authenticated_at: Option<OffsetDateTime>,
-    /// When the login ends at the latest.
+    /// The latest end of the login.
     pub deadline: Option<OffsetDateTime>,
-    /// Its place in the revocation log, if it is continued.
+    /// The stamp, if this login continues another one.
     pub stamp: Option<Stamp>,
 }
 

@@ -1,4 +1,4 @@
-//! Background work, owned by the application.
+//! Background work, run by the application.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -13,18 +13,18 @@ use crate::error::Result;
 use crate::observer::Observer;
 use crate::observer::event::Event;
 
-/// The pause after a first failure, unless the piece of work says otherwise.
+/// Default pause after a first failure.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// The shortest pause, so that no piece of work keeps the others from theirs.
+/// Shortest pause, so that no chore starves the others.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
-/// The longest pause after failures in a row, unless the piece of work says otherwise.
+/// Default longest pause after repeated failures.
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
-/// A piece of background work, for implementers of [`Authenticator`](crate::Authenticator) and
+/// One piece of background work, for implementers of [`Authenticator`](crate::Authenticator) and
 /// [`SessionStore`](crate::store::contract::SessionStore).
 pub trait Chore: fmt::Debug + Send + Sync + 'static {
-    /// Does one bounded step, and says after which pause it wants the next one. Tells `observer`
-    /// what it did, but not that it failed: whoever runs it does.
+    /// Does one bounded step and returns the pause before the next one. Reports its work to
+    /// `observer`; the caller reports a failure.
     ///
     /// # Cancel safety
     ///
@@ -35,18 +35,19 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
         observer: &'a dyn Observer,
     ) -> BoxFuture<'a, Result<Duration>>;
 
-    /// The pause after a first failure and the longest one after failures in a row, between which
-    /// they double. Default: from one second to five minutes.
+    /// Pause after a first failure, and longest pause after repeated failures; the pause doubles in
+    /// between. Default: one second and five minutes.
     fn retries(&self) -> [Duration; 2] {
         [FIRST_RETRY, LAST_RETRY]
     }
 }
 
-/// The background work of an authenticator: a future that the application runs where and how it
-/// likes. Nothing in this crate spawns a task or knows a runtime.
+/// The background work of an authenticator. Your application runs it as a future, on any runtime:
+/// this crate spawns no task. Call [`upkeep`](crate::Authenticator::upkeep) once and spawn
+/// [`run`](Self::run).
 ///
-/// Without it everything stays correct: expiry is decided on each read. What it does is to give
-/// back the space of what has expired.
+/// Without it every answer stays correct, because each read checks expiry. The upkeep frees the
+/// space of expired logins.
 ///
 /// ```no_run
 /// # use statewise::{Authenticator, session::SessionAuthenticator, store::MemoryStore};
@@ -65,7 +66,7 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Nothing to do.
+    /// Creates an upkeep without work.
     pub fn none() -> Self {
         Self {
             clock: Arc::new(SystemClock),
@@ -74,7 +75,7 @@ impl Upkeep {
         }
     }
 
-    /// One piece of work.
+    /// Creates an upkeep of one chore.
     pub fn of(chore: impl Chore) -> Self {
         Self {
             chores: vec![Arc::new(chore)],
@@ -82,38 +83,38 @@ impl Upkeep {
         }
     }
 
-    /// Both this work and `other`'s, with the clock of this one, and with its observer if it has
-    /// one.
+    /// Combines this work with that of `other`. Keeps the clock of this one, and its observer if it
+    /// has one.
     pub fn and(mut self, other: Self) -> Self {
         self.observer = self.observer.or(other.observer);
         self.chores.extend(other.chores);
         self
     }
 
-    /// The clock that tells all of it the time. Default: [`SystemClock`].
+    /// Sets the clock for all chores. Default: [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Who is told what all of it does, and where it fails. Default: nobody.
+    /// Sets the observer that receives the work and the failures of all chores. Default: none.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
         self
     }
 
-    /// Whether there is nothing to do.
+    /// Returns true if there is no work.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.chores.is_empty()
     }
 
-    /// Does one bounded step of each piece of work, one after the other. Says after which pause
-    /// the most eager one wants the next; `None` if there is nothing to do.
+    /// Does one bounded step of each chore, one after the other. Returns the shortest requested
+    /// pause, or `None` if there is no work.
     ///
     /// # Errors
     ///
-    /// The first failure, after every piece has had its turn. The next tick tries again.
+    /// The first failure, after every chore has done its step. The next tick retries.
     ///
     /// # Cancel safety
     ///
@@ -132,10 +133,10 @@ impl Upkeep {
         outcome
     }
 
-    /// Works for ever, all pieces side by side; ends when the future is dropped. A failure does
-    /// not end it: the piece that failed tries again, after pauses that grow to five minutes.
+    /// Runs all chores concurrently and forever. Drop the future to stop it. After a failure, the
+    /// chore retries with pauses that grow to five minutes.
     ///
-    /// `sleep` is the runtime's, such as `tokio::time::sleep`.
+    /// `sleep` is the sleep function of your runtime, such as `tokio::time::sleep`.
     pub async fn run<S, F>(self, sleep: S)
     where
         S: Fn(Duration) -> F + Send + Sync,
@@ -158,7 +159,7 @@ impl Upkeep {
         .await;
     }
 
-    /// One step of one piece of work.
+    /// Does one step of one chore.
     async fn step(&self, chore: &dyn Chore) -> Result<Duration> {
         let observer = self.observer.as_deref().unwrap_or(&());
         let outcome = match clock::read(&*self.clock) {
@@ -171,7 +172,7 @@ impl Upkeep {
         outcome
     }
 
-    /// One piece of work, for ever.
+    /// Runs one chore forever.
     async fn work<S, F>(&self, chore: &dyn Chore, sleep: &S) -> Infallible
     where
         S: Fn(Duration) -> F + Send + Sync,

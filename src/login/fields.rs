@@ -1,9 +1,9 @@
-//! Tagged fields in one small buffer: what a login says about its user.
+//! Tagged fields of a login in one small buffer.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Bytes that are kept inline: enough for a user with two roles and a device.
+/// Number of inline bytes: enough for a user with two roles and a device.
 const INLINE: usize = 46;
 
 const SUBJECT: u8 = 1;
@@ -11,15 +11,14 @@ const ROLE: u8 = 2;
 const DEVICE: u8 = 3;
 const DATA: u8 = 4;
 const ACR: u8 = 5;
-/// Tags from here on must be understood: what a later version adds to narrow a login, such as a
-/// binding to a client, is not to be overlooked by this one.
+/// Tags from here on are critical. A later version uses them for fields that narrow a login, such
+/// as a binding to a client; this version must not ignore those.
 const CRITICAL: u8 = 128;
 
-/// Subject, roles, device, class and data, each a tag, a length and bytes; the subject comes first.
+/// Subject, roles, device, acr and data, each as tag, length and bytes. The subject comes first.
 ///
-/// Small ones live inline, larger ones behind one reference count, so that handing a login out of
-/// a store or a token copies a cache line and allocates nothing. Tags that this version does not
-/// know are kept as they are, or refused if they must be understood.
+/// Small fields are stored inline, larger ones behind one reference count: cloning copies a cache
+/// line and allocates nothing. Unknown tags are kept, or rejected if they are critical.
 #[derive(Clone)]
 pub(crate) struct Fields(Buffer);
 
@@ -29,10 +28,10 @@ enum Buffer {
     Shared(Arc<[u8]>),
 }
 
-/// Collects fields, on the stack for as long as they fit.
+/// Collects fields, on the stack while they fit.
 #[derive(Clone)]
 pub(crate) struct FieldsBuilder {
-    /// Bytes that texts and tags may come to, where that is known.
+    /// Expected number of bytes, where it is known.
     room: usize,
     length: usize,
     inline: [u8; INLINE],
@@ -45,7 +44,7 @@ impl FieldsBuilder {
         Self::with_room(subject, 0)
     }
 
-    /// The fields of a subject, with the others to come: about `length` bytes of text in all.
+    /// Begins with the subject. `length` is the expected number of bytes of all fields.
     #[inline]
     pub(crate) fn with_room(subject: &str, length: usize) -> Self {
         let mut builder = Self {
@@ -66,7 +65,7 @@ impl FieldsBuilder {
         })
     }
 
-    /// Bytes of all fields so far, with their tags and lengths.
+    /// All fields so far, with tags and lengths.
     #[inline]
     pub(crate) fn size(&self) -> usize {
         self.length.max(self.spilled.len())
@@ -122,7 +121,7 @@ impl FieldsBuilder {
     fn push(&mut self, tag: u8, value: &[u8]) {
         let end = self.length + 2 + value.len();
         if self.spilled.is_empty() && end <= INLINE {
-            // Short by far, so that its length is one digit.
+            // Shorter than 128 bytes, so the length has one digit.
             self.inline[self.length] = tag;
             self.inline[self.length + 1] = value.len() as u8;
             self.inline[self.length + 2..end].copy_from_slice(value);
@@ -149,7 +148,7 @@ impl FieldsBuilder {
     }
 }
 
-/// Tag and length; the length in base 128, lowest digit first, as the protocol buffers do.
+/// Writes tag and length. The length is in base 128, lowest digit first, as in protocol buffers.
 fn prefix(tag: u8, mut length: usize) -> ([u8; 11], usize) {
     let mut prefix = [0; 11];
     prefix[0] = tag;
@@ -166,8 +165,8 @@ fn prefix(tag: u8, mut length: usize) -> ([u8; 11], usize) {
 }
 
 impl Fields {
-    /// Reads fields that a store kept. `None` if they are not what [`FieldsBuilder`] writes, but
-    /// for unknown tags.
+    /// Reads stored fields. Returns `None` if [`FieldsBuilder`] could not have written them, apart
+    /// from unknown tags.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Iter(bytes);
         match fields.next() {
@@ -232,8 +231,7 @@ impl Fields {
         self.acr_bytes().map(text)
     }
 
-    /// For who wants bytes: that they are text is checked again each time it is asked for them as
-    /// such, which took 5 % of issuing a token.
+    /// Returns bytes: re-validating UTF-8 on each access took 5 % of issuing a token.
     #[inline]
     pub(crate) fn subject_bytes(&self) -> &[u8] {
         self.first(SUBJECT).unwrap_or_default()
@@ -259,7 +257,7 @@ impl Fields {
         self.first(DATA)
     }
 
-    /// The same fields with other roles or other data, unknown ones kept.
+    /// Returns the same fields with other roles or data. Keeps unknown fields.
     pub(crate) fn with<'a>(
         &self,
         roles: Option<impl Iterator<Item = &'a str>>,
@@ -291,12 +289,12 @@ impl Fields {
     }
 }
 
-/// Text that was checked when the fields were made, so that the fallback is never taken.
+/// Converts text that was validated when the fields were built; the fallback never happens.
 fn text(value: &[u8]) -> &str {
     std::str::from_utf8(value).unwrap_or_default()
 }
 
-/// Stops at the first field that is cut short and leaves it in `self.0`.
+/// Stops at the first truncated field and leaves it in `self.0`.
 struct Iter<'a>(&'a [u8]);
 
 impl<'a> Iterator for Iter<'a> {
@@ -320,7 +318,7 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 impl fmt::Debug for Fields {
-    /// Leaves the data out: it is the application's, and may be anything.
+    /// Omits the data, which belong to the application and may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fields")
             .field("subject", &self.subject())
@@ -371,7 +369,7 @@ mod tests {
         };
         for cut in 1..whole.as_bytes().len() {
             let cut = &whole.as_bytes()[..cut];
-            // Cut behind the subject, what is left is whole again.
+            // Cut behind the subject, the rest is valid again.
             assert_eq!(Fields::decode(cut).is_some(), cut.len() == 7);
         }
         for bad in [

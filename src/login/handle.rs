@@ -1,4 +1,4 @@
-//! The handle that finds a login, and the stamp that orders it.
+//! The handle that finds a login.
 
 use std::fmt;
 
@@ -7,22 +7,22 @@ use crate::base::sha256;
 use crate::entropy::{self, Entropy};
 use crate::error::Result;
 
-/// The public half of a credential, by which a store finds a login. Sixteen bytes.
+/// The public half of a session credential, by which a store finds a login. Sixteen bytes.
 ///
-/// The first twelve bits are the *partition*, twelve bits of the SHA-256 hash of the subject:
-/// all logins of one subject share it, so that a sharded store, a Redis Cluster and a partitioned
-/// table keep them together. The other 116 bits are random, and a handle is never used twice.
-/// Alone it proves nothing. `Debug` shows the [`PublicId`].
+/// The first twelve bits are the *partition*: twelve bits of the SHA-256 hash of the subject. All
+/// logins of a subject share it, so that a sharded store, a Redis Cluster and a partitioned table
+/// keep them together. The other 116 bits are random, and a handle is never used twice. A handle
+/// alone proves nothing. `Debug` shows the [`PublicId`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle([u8; 16]);
 
 impl Handle {
-    /// A fresh handle for a login of `subject`.
+    /// Draws a fresh handle for a login of `subject`.
     pub(crate) fn draw(subject: &[u8], entropy: &dyn Entropy) -> Result<Self> {
         Ok(Self::of_subject(subject, entropy::draw(entropy)?))
     }
 
-    /// A handle in the partition of `subject`, with the rest as given.
+    /// Creates a handle in the partition of `subject` from the given bytes.
     pub(crate) fn of_subject(subject: &[u8], mut bytes: [u8; 16]) -> Self {
         let [first, second] = partition_of(subject).to_be_bytes();
         bytes[0] = first;
@@ -30,7 +30,7 @@ impl Handle {
         Self(bytes)
     }
 
-    /// A handle from the bytes that a store kept.
+    /// Creates a handle from stored bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
@@ -55,13 +55,13 @@ impl Handle {
     }
 }
 
-/// The upper twelve bits, in place, of a subject's partition.
+/// The partition of a subject in the upper twelve bits.
 fn partition_of(subject: &[u8]) -> u16 {
     let hash = sha256::hash(subject);
     u16::from_be_bytes([hash[0], hash[1]]) & 0xfff0
 }
 
-/// The partition of the logins of `subject`, 0 to 4095; see [`Handle::partition`].
+/// Returns the partition of the logins of `subject`, 0 to 4095; see [`Handle::partition`].
 #[must_use]
 pub fn partition(subject: &str) -> u16 {
     partition_of(subject.as_bytes()) >> 4

@@ -1,4 +1,4 @@
-//! Who is calling.
+//! Verified callers.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ use crate::login::fields::{Fields, FieldsBuilder};
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 
-/// A user whose credential has been verified.
+/// A verified caller.
 ///
-/// Only an authenticator makes one, from a credential that it has proven; the exception has a
-/// name that shows in review, [`Identity::unverified`]. Cloning copies about two cache lines and the
-/// data, and allocates nothing for `D = ()`.
+/// Only an authenticator creates one, from a credential that it has verified. The exception,
+/// [`Identity::unverified`], has a name that stands out in review. Cloning copies about two cache
+/// lines and the data, and allocates nothing for `D = ()`.
 #[derive(Clone)]
 pub struct Identity<D = ()> {
     pub(crate) fields: Fields,
@@ -33,14 +33,14 @@ pub struct Identity<D = ()> {
 }
 
 impl<D> Identity<D> {
-    /// Builds an identity by assertion: **nothing is verified**.
+    /// Creates an identity without verifying anything.
     ///
-    /// For implementers of [`Authenticator`](crate::Authenticator), and for tests of handlers.
+    /// Use it to implement an [`Authenticator`](crate::Authenticator), and in tests of handlers.
     ///
     /// # Errors
     ///
-    /// *Misuse* if the subject is empty, *refused* if the login is too large, *unavailable* if
-    /// the entropy source fails, from which the [`id`](Self::id) is drawn.
+    /// *Misuse* if the subject is empty, *refused* if the login is too large, *unavailable* if the
+    /// entropy source fails, from which the [`id`](Self::id) is drawn.
     pub fn unverified(
         login: Login<D>,
         issued_at: OffsetDateTime,
@@ -63,29 +63,29 @@ impl<D> Identity<D> {
         })
     }
 
-    /// The same identity under the login that `handle` names, so that every verification of one
-    /// credential gives one [`id`](Self::id). For implementers.
+    /// Sets the handle of the login, so that all verifications of one credential yield the same
+    /// [`id`](Self::id). For implementers.
     #[must_use]
     pub fn with_handle(mut self, handle: Handle) -> Self {
         self.handle = handle;
         self
     }
 
-    /// The same identity, in this [`version`](Self::version). For implementers.
+    /// Sets the [`version`](Self::version). For implementers.
     #[must_use]
     pub fn with_version(mut self, version: u64) -> Self {
         self.version = version;
         self
     }
 
-    /// The same identity, [due for rotation](Self::refresh_due) or not. For implementers.
+    /// Sets whether a [refresh is due](Self::refresh_due). For implementers.
     #[must_use]
     pub fn with_refresh_due(mut self, due: bool) -> Self {
         self.refresh_due = due;
         self
     }
 
-    /// The user, as the application named them at login.
+    /// The subject, as given at login.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.fields.subject()
@@ -96,33 +96,33 @@ impl<D> Identity<D> {
         self.fields.roles()
     }
 
-    /// Whether the user has this role. Compares bytes: no patterns, no case folding.
+    /// Returns true if the user has this role. Compares bytes: no patterns, no case folding.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.roles().any(|given| given == role)
     }
 
-    /// When the presented credential, or its login, was issued: a session's login, a token itself.
+    /// The time at which the presented credential was issued: the login of a session, or the token
+    /// itself.
     #[must_use]
     pub fn issued_at(&self) -> OffsetDateTime {
         self.issued_at.into()
     }
 
-    /// When the user proved who they are (OpenID Connect Core, `auth_time`). Never moved by a
-    /// rotation or a refresh.
+    /// The time at which the user authenticated (OpenID Connect Core, `auth_time`). Rotation and
+    /// refresh never change it.
     #[must_use]
     pub fn authenticated_at(&self) -> OffsetDateTime {
         self.authenticated_at.into()
     }
 
-    /// The first moment at which the presented credential is no longer accepted, if it is not
-    /// used until then.
+    /// The first moment at which the presented credential expires if it is not used before.
     #[must_use]
     pub fn expires_at(&self) -> OffsetDateTime {
         self.expires_at.into()
     }
 
-    /// The moment beyond which no use, rotation or refresh carries this login (OWASP ASVS 7.3.2).
+    /// The absolute end of this login. No use, rotation or refresh extends it (OWASP ASVS 7.3.2).
     #[must_use]
     pub fn deadline(&self) -> OffsetDateTime {
         self.deadline.into()
@@ -134,41 +134,41 @@ impl<D> Identity<D> {
         self.fields.device()
     }
 
-    /// How strongly the user proved who they are, as named at login: the authentication context
-    /// class (OpenID Connect Core, `acr`). Never changed by a rotation or a refresh.
+    /// The authentication context class: how strongly the user authenticated, as stated at login
+    /// (OpenID Connect Core, `acr`). Rotation and refresh never change it.
     #[must_use]
     pub fn acr(&self) -> Option<&str> {
         self.fields.acr()
     }
 
-    /// What the application keeps about the user.
+    /// The application data of the user.
     #[must_use]
     pub fn data(&self) -> &D {
         &self.data
     }
 
-    /// The public id of this login: safe to log, to list and to put into a URL, and no help in
-    /// finding or forging a credential. A hash, computed at each call.
+    /// The public id of this login: safe to log, to list and to put into a URL. It does not help to
+    /// find or forge a credential. A hash, computed on each call.
     #[must_use]
     pub fn id(&self) -> PublicId {
         self.handle.public_id()
     }
 
-    /// The version of roles and data, for a compare-and-swap; 0 where nothing can be replaced.
+    /// The version of roles and data, for a compare-and-swap. Zero if nothing can be replaced.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// Whether the caller should [`refresh`](crate::Authenticator::refresh) the credential and
-    /// hand the new one to the client. Verifying never does.
+    /// Returns true if the caller should [`refresh`](crate::Authenticator::refresh) the credential
+    /// and hand the new one to the client. Verification never refreshes.
     #[must_use]
     pub fn refresh_due(&self) -> bool {
         self.refresh_due
     }
 
-    /// Continues this login, with its authentication time and class, its deadline and its place in
-    /// the revocation log: to issue a credential of another kind without a new proof.
+    /// Converts the identity into a login that continues it, with its authentication time, acr,
+    /// deadline and stamp. Use it to issue another kind of credential without a new authentication.
     pub fn into_login(self) -> Login<D> {
         let mut fields = FieldsBuilder::new(self.subject());
         self.roles().for_each(|role| fields.role(role));
@@ -203,7 +203,7 @@ impl<D> fmt::Debug for Identity<D> {
     }
 }
 
-/// Bytes that subject, roles, device and class may take together.
+/// Maximum bytes of subject, roles, device and acr together.
 const MAX_FIELDS: usize = 4096;
 
 /// Refuses texts that together are too large.
@@ -212,18 +212,18 @@ const MAX_FIELDS: usize = 4096;
 ///
 /// *Refused* as too large.
 pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>) -> Result<()> {
-    // Two bytes of bookkeeping each.
+    // Two bytes of overhead each.
     if texts.map(|text| text.len() + 2).sum::<usize>() > MAX_FIELDS {
         return Err(Error::refused(Refusal::TooLarge));
     }
     Ok(())
 }
 
-/// The fields of a login, with `data` in its stored form.
+/// Builds the fields of a login, with `data` in stored form.
 ///
 /// # Errors
 ///
-/// *Misuse* for an empty subject, *refused* if subject, roles, device and class together are too
+/// *Misuse* for an empty subject, *refused* if subject, roles, device and acr together are too
 /// large.
 pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fields> {
     if login.fields.subject_bytes().is_empty() {

@@ -1,4 +1,4 @@
-//! What an authenticator hands out, and what it says about taking it back.
+//! Results of issuing, refreshing and revoking.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use crate::base::secret::REDACTED;
 use crate::error::Result;
 use crate::login::identity::Identity;
 
-/// A bearer secret: whoever presents it is the user.
+/// A bearer secret: its holder is the user.
 ///
-/// No `Display`, no `Serialize`, a redacted `Debug`; [`reveal`](Self::reveal) is the one way out.
+/// It has no `Display`, no `Serialize` and a redacted `Debug`. [`reveal`](Self::reveal) is the only
+/// way to read it.
 ///
 /// ```
 /// use statewise::Credential;
@@ -30,8 +31,7 @@ impl Credential {
         Self(secret)
     }
 
-    /// The secret itself: for the response to the client who proved who they are, and nothing
-    /// else.
+    /// Returns the secret. Use it only in the response to the client that has just authenticated.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -46,7 +46,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// What `issue` and `refresh` hand out.
+/// The result of `issue` and `refresh`.
 #[must_use = "the client needs the credential"]
 #[derive(Clone)]
 pub struct Issued<D = ()> {
@@ -56,23 +56,23 @@ pub struct Issued<D = ()> {
     outcome: Outcome,
 }
 
-/// How `issue` or `refresh` came to its answer.
+/// The way in which `issue` or `refresh` got its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
     /// A new login.
     New,
-    /// A new credential of the same login; the presented one ends.
+    /// A new credential of the same login. It replaces the presented one.
     Rotated,
-    /// The answer that was given before, given again: nothing has been written.
+    /// The successor that already exists, returned again. Nothing was written.
     Replayed,
-    /// The same, but long after it was given, and it was never used: most likely it was lost on
-    /// its way. It may also have been copied: worth a look where it happens often.
+    /// The same, but after the grace, although the successor was never used. Its answer was
+    /// probably lost. The credential may also have been copied: investigate if this happens often.
     Orphaned,
 }
 
 impl<D> Issued<D> {
-    /// An answer, for implementers of [`Authenticator`](crate::Authenticator).
+    /// Creates a result, for implementers of [`Authenticator`](crate::Authenticator).
     pub fn new(credential: Credential, identity: Identity<D>, outcome: Outcome) -> Self {
         Self {
             credential,
@@ -82,7 +82,7 @@ impl<D> Issued<D> {
         }
     }
 
-    /// Adds a credential that can only be refreshed with.
+    /// Adds a credential that is only for refreshing.
     pub fn with_refresh_credential(mut self, credential: Credential) -> Self {
         self.refresh_credential = Some(credential);
         self
@@ -93,43 +93,43 @@ impl<D> Issued<D> {
         self
     }
 
-    /// What the client presents with each request.
+    /// The credential that the client presents with each request.
     #[must_use]
     pub fn credential(&self) -> &Credential {
         &self.credential
     }
 
-    /// What the client presents to `refresh` only, where the strategy has such a thing.
+    /// The credential that the client presents only to `refresh`, if the strategy has one.
     #[must_use]
     pub fn refresh_credential(&self) -> Option<&Credential> {
         self.refresh_credential.as_ref()
     }
 
-    /// What to pass to `refresh`, whichever strategy issued it.
+    /// The credential to pass to `refresh`, for every strategy.
     #[must_use]
     pub fn refreshable(&self) -> &Credential {
         self.refresh_credential.as_ref().unwrap_or(&self.credential)
     }
 
-    /// Who has been logged in.
+    /// The identity of the login.
     #[must_use]
     pub fn identity(&self) -> &Identity<D> {
         &self.identity
     }
 
-    /// Who has been logged in, by value.
+    /// Returns the identity of the login by value.
     #[must_use]
     pub fn into_identity(self) -> Identity<D> {
         self.identity
     }
 
-    /// The first moment at which the credential is no longer accepted, if it is not used before.
+    /// The first moment at which the credential expires if it is not used before.
     #[must_use]
     pub fn expires_at(&self) -> OffsetDateTime {
         self.identity.expires_at()
     }
 
-    /// How it came to this answer.
+    /// The way in which this result came about.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome
@@ -147,12 +147,11 @@ impl<D> fmt::Debug for Issued<D> {
     }
 }
 
-/// The end of a credential that a login replaces: one that is no credential, or none any more, is
-/// passed over; an outage is not.
+/// Ignores a rejected revocation (the old credential was already invalid) and returns outages.
 ///
 /// # Errors
 ///
-/// What was no rejection.
+/// Every error except a rejection.
 pub(crate) fn replaced(revoked: Result<Revocation>) -> Result<()> {
     match revoked {
         Err(error) if !error.is_rejected() => Err(error),
@@ -160,22 +159,23 @@ pub(crate) fn replaced(revoked: Result<Revocation>) -> Result<()> {
     }
 }
 
-/// When a logout takes effect: a strategy says it honestly, and the caller should read it.
+/// The time at which a logout takes effect. Each strategy answers honestly, and the caller should
+/// read the answer.
 #[must_use = "a logout may not have taken effect yet"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revocation {
-    /// It has taken effect, everywhere.
+    /// The logout has taken effect everywhere.
     Immediate,
-    /// It takes effect everywhere within this time.
+    /// The logout takes effect everywhere within this time.
     Within(Duration),
-    /// Nothing can take the credential back: it, or one refreshed from it, is accepted until
+    /// The credential cannot be revoked. It, or a credential refreshed from it, is accepted until
     /// this moment at the latest.
     AtExpiry(OffsetDateTime),
 }
 
 impl Revocation {
-    /// The later of two ends. A time of day is later than any span.
+    /// Returns the later of two effects. `AtExpiry` is later than any `Within`.
     pub(crate) fn or_later(self, other: Self) -> Self {
         match (self, other) {
             (Self::AtExpiry(one), Self::AtExpiry(other)) => Self::AtExpiry(one.max(other)),
