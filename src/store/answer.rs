@@ -1,59 +1,59 @@
-//! What a store answers.
+//! Answers of a store.
 
 use crate::login::handle::Handle;
 use crate::login::issued::Revocation;
 use crate::store::record::Record;
 
-/// What became of a new login.
+/// The result of [`create`](crate::store::contract::SessionStore::create).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Created {
-    /// It is stored, and these had to go for it.
+    /// The login is stored. The limit evicted the listed ones.
     Stored {
         /// The logins that the limit evicted.
         evicted: Vec<Handle>,
     },
-    /// Its handle is there already. Nothing was changed.
+    /// The handle already exists. Nothing was changed.
     Duplicate,
-    /// The subject has as many as it may. Nothing was changed.
+    /// The subject has the maximum number of logins. Nothing was changed.
     LimitReached,
     /// The store is full. Nothing was changed.
     Full,
 }
 
-/// A live row as it is after a [`change`](crate::store::contract::SessionStore::change).
+/// A live row after a [`change`](crate::store::contract::SessionStore::change).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Changed {
-    /// What the function answered: whether it changed the row.
+    /// The result of the function: true if it changed the row.
     pub changed: bool,
     /// The row, changed or not.
     pub record: Record,
 }
 
 impl Changed {
-    /// A row, and whether it was changed.
+    /// Creates an answer from a row and the result of the function.
     #[must_use]
     pub const fn new(changed: bool, record: Record) -> Self {
         Self { changed, record }
     }
 }
 
-/// What became of a rotation.
+/// The result of a rotation.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Rotated {
-    /// This call advanced the row, and here it is.
+    /// This call rotated the row; this is the new state.
     Advanced(Record),
-    /// The row is as it was: the presented credential is not the current one, or was rotated a
-    /// moment ago. The caller judges by the row.
+    /// The row is unchanged: the presented credential is not the current one, or the row was
+    /// rotated within the overlap. The caller judges the credential by the row.
     Unchanged(Record),
-    /// There is none, or it is over.
+    /// There is no row, or it has expired.
     Absent,
 }
 
 impl From<Option<Changed>> for Rotated {
-    /// Reads the answer of a change by [`Record::rotate`].
+    /// Translates the answer of a change by [`Record::rotate`].
     fn from(changed: Option<Changed>) -> Self {
         match changed {
             Some(Changed {
@@ -69,20 +69,20 @@ impl From<Option<Changed>> for Rotated {
     }
 }
 
-/// What became of a compare-and-swap.
+/// The result of a compare-and-swap.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Updated {
-    /// Done; here is the row as it is now.
+    /// Done; this is the new state of the row.
     Done(Record),
-    /// The version is another one, and nothing was changed.
+    /// The version differs, and nothing was changed.
     Conflict,
-    /// There is none, or it is over.
+    /// There is no row, or it has expired.
     Absent,
 }
 
 impl From<Option<Changed>> for Updated {
-    /// Reads the answer of a change by [`Record::update`].
+    /// Translates the answer of a change by [`Record::update`].
     fn from(changed: Option<Changed>) -> Self {
         match changed {
             Some(Changed {
@@ -95,14 +95,14 @@ impl From<Option<Changed>> for Updated {
     }
 }
 
-/// What a removal ended, and when that takes effect.
+/// The result of a removal: the number of ended logins and the time at which it takes effect.
 #[must_use = "a removal may not have taken effect yet"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Removed {
-    /// How many logins were there.
+    /// Number of removed logins.
     pub count: u64,
-    /// When the last place that might still accept one of them stops doing so.
+    /// The time from which no node accepts any of them.
     pub effective: Revocation,
 }
 
@@ -121,19 +121,19 @@ impl Removed {
     }
 }
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Swept {
-    /// How many rows it removed.
+    /// Number of removed rows.
     pub removed: u64,
-    /// Whether there is more to look at in this round. A round begins where the last call ended,
-    /// so that two whole ones see everything.
+    /// True if this round has more rows to visit. A round starts where the last call ended, so that
+    /// two complete rounds visit every row.
     pub more: bool,
 }
 
 impl Swept {
-    /// Removed so many rows, with more to look at or not.
+    /// Removed that many rows, with more to visit or not.
     #[must_use]
     pub const fn new(removed: u64, more: bool) -> Self {
         Self { removed, more }

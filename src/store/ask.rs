@@ -1,4 +1,4 @@
-//! What a store is asked for.
+//! Parameters of calls to a store.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,33 +7,33 @@ use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 use crate::store::proof::Proof;
 
-/// How many sessions a subject may have at once (OWASP ASVS 7.1.2). At least one: an
-/// authenticator that allows none is not built.
+/// The maximum number of live sessions per subject (OWASP ASVS 7.1.2). At least one: builders
+/// refuse zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
-    /// As many as there is room for.
+    /// Limited only by the capacity of the store.
     #[default]
     Unlimited,
-    /// This many; a further login is refused.
+    /// This number; a further login is refused.
     Reject(u32),
-    /// This many; a further login ends the oldest, which is the one with the earliest deadline.
+    /// This number; a further login evicts the oldest, the one with the earliest deadline.
     EvictOldest(u32),
 }
 
-/// How to find a login.
+/// Options of a lookup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Load {
-    /// Notes this use in the same round trip, unless a use was noted less than this long ago. A
-    /// store that cannot do both in one trip leaves it out.
+    /// Record this use in the same round trip, unless a use was recorded less than this long ago. A
+    /// store that would need a second round trip does not record it.
     pub touch: Option<Duration>,
-    /// Ask the authority itself, and skip what is cached.
+    /// Skip copies and ask the store itself.
     pub authoritative: bool,
 }
 
 impl Load {
-    /// As usual, and without noting a use.
+    /// The default: copies may answer, and no use is recorded.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -42,14 +42,14 @@ impl Load {
         }
     }
 
-    /// Notes this use in the same round trip, unless a use was noted less than `interval` ago.
+    /// Records this use in the same round trip, unless a use was recorded less than `interval` ago.
     #[must_use]
     pub const fn touch(mut self, interval: Duration) -> Self {
         self.touch = Some(interval);
         self
     }
 
-    /// Skips what is cached.
+    /// Skips copies and asks the store itself.
     #[must_use]
     pub const fn authoritative(mut self) -> Self {
         self.authoritative = true;
@@ -67,24 +67,24 @@ pub struct Rotation {
     pub presented: Proof,
     /// The proof of its successor.
     pub next: Proof,
-    /// From which, with the presented credential, anyone who holds it derives the successor.
+    /// The seed from which a holder of the presented credential derives its successor.
     pub seed: [u8; 16],
-    /// How long after a rotation the row is not rotated again. In whole seconds.
+    /// The time after a rotation in which the row is not rotated again. In whole seconds.
     pub overlap: Duration,
-    /// The idle timeout of the strategy, in whole seconds: the row gets it with the rotation, and
-    /// a row that was not used for this long is not rotated.
+    /// The idle timeout of the strategy, in whole seconds. The rotation stores it in the row. A row
+    /// that was not used for this long is not rotated.
     pub idle: Duration,
 }
 
-/// What to replace in a login. What is `None` stays.
+/// The changes of an update. `None` keeps the current value.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Update {
     /// The roles.
     pub roles: Option<Vec<String>>,
-    /// The application's data, in the form that the strategy gave it; `Some(None)` takes it away.
+    /// The application's data in stored form; `Some(None)` removes them.
     pub data: Option<Option<Vec<u8>>>,
-    /// The place in the revocation log.
+    /// The stamp.
     pub stamp: Option<Stamp>,
 }
 
@@ -97,19 +97,19 @@ impl fmt::Debug for Update {
     }
 }
 
-/// Which logins of a subject: all, or fewer.
+/// The logins of a subject that a removal covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scope {
-    /// Not this one.
+    /// Keeps this login.
     pub keep: Option<Handle>,
-    /// Only those that began before this place in the revocation log; those whose place is
-    /// unknown, or in another incarnation of the log, count as before.
+    /// Covers only logins that began before this position of the revocation log. Logins with an
+    /// unknown position, or in another incarnation of the log, count as older.
     pub before: Option<Stamp>,
 }
 
 impl Scope {
-    /// All.
+    /// Covers all logins.
     #[must_use]
     pub const fn all() -> Self {
         Self {
@@ -118,7 +118,7 @@ impl Scope {
         }
     }
 
-    /// All but one.
+    /// Covers all logins but one.
     #[must_use]
     pub const fn others(keep: Handle) -> Self {
         Self {
@@ -127,7 +127,7 @@ impl Scope {
         }
     }
 
-    /// Only those that began before this place in the revocation log.
+    /// Covers only logins that began before this position of the revocation log.
     #[must_use]
     pub const fn before(mut self, stamp: Stamp) -> Self {
         self.before = Some(stamp);

@@ -1,4 +1,4 @@
-//! Rows of logins that have ended elsewhere.
+//! Cleanup of rows whose login has ended elsewhere.
 
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -6,11 +6,11 @@ use crate::store::listing::Page;
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
 
-/// Rows that are looked through at a time.
+/// Rows per page of the search.
 const PAGE: usize = 100;
 
-/// Removes the rows of a subject whose logins have ended, and which take up room within its limit;
-/// whether there were any.
+/// Removes the rows of a subject whose logins have ended, because they count toward its limit.
+/// Returns true if it removed any.
 pub(crate) async fn clear_ended<S: SessionStore>(
     store: &S,
     subject: &str,

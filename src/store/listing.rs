@@ -1,16 +1,16 @@
-//! The logins of a subject, page by page.
+//! Pages of the logins of a subject.
 
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::store::record::Record;
 
-/// Which page of a list.
+/// The requested page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
-    /// Where the page before ended; `None` for the first.
+    /// End of the previous page; `None` for the first page.
     pub after: Option<Cursor>,
-    /// How many at most; zero counts as one.
+    /// Maximum number of logins; zero counts as one.
     pub limit: usize,
 }
 
@@ -31,7 +31,7 @@ impl Page {
     }
 }
 
-/// A place in the list of a subject's logins: they are listed in the order of their cursors.
+/// A position in the list of a subject's logins. The list is ordered by cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Cursor {
@@ -56,12 +56,12 @@ impl From<&Record> for Cursor {
 pub struct Listing {
     /// The logins.
     pub records: Vec<Record>,
-    /// Where the next page begins; `None` if this is the last.
+    /// Beginning of the next page; `None` if this is the last one.
     pub next: Option<Cursor>,
 }
 
 impl Listing {
-    /// A page, and where the next one begins.
+    /// Creates a page from its logins and the beginning of the next one.
     #[must_use]
     pub const fn new(records: Vec<Record>, next: Option<Cursor>) -> Self {
         Self { records, next }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::base::secret::{REDACTED, constant_time_eq};
 
-/// A hash by which a store recognises a credential without holding it: 128 bits of SHA-256.
+/// A hash by which a store recognizes a credential without holding it: 128 bits of SHA-256.
 ///
-/// Whoever reads the store learns nothing that could be presented. Compared in constant time.
+/// Reading the store reveals nothing that could be presented. Proofs are compared in constant time.
 #[derive(Clone, Copy, Default)]
 pub struct Proof([u8; 16]);
 
@@ -17,7 +17,7 @@ impl Proof {
         Self(proof)
     }
 
-    /// A proof from the bytes that a store kept.
+    /// Creates a proof from stored bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)

@@ -1,4 +1,4 @@
-//! One row per login: what a store keeps, and every change that may happen to it.
+//! The stored state of a login, and every change to it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use crate::store::proof::Proof;
 pub(crate) const FORMAT: u8 = 1;
 /// Bytes of the envelope in front of the fields.
 const HEAD: usize = 160;
-/// Parts of the idle timeout: a use is noted at most once in each.
+/// Parts of the idle timeout: at most one use is recorded in each.
 const TOUCHES_PER_IDLE: u32 = 8;
 
-/// One login, as a store keeps it.
+/// The stored state of one login.
 ///
-/// A store treats it as a value: it keeps it, hands it out, and changes it by the methods
+/// A store treats it as a value: it stores it, returns it, and changes it with the methods
 /// [`touch`](Self::touch), [`rotate`](Self::rotate), [`update`](Self::update) and
-/// [`confirm`](Self::confirm), each of which is one atomic step of the store. They are the same
-/// for every backend. Cheap to clone: small subjects, roles and data are inline.
+/// [`confirm`](Self::confirm), each as one atomic step. These methods are the same for every
+/// backend. Cloning is cheap: small subjects, roles and data are inline.
 ///
-/// It holds proofs (hashes) of credentials and no credential: who reads a store can log in as
-/// nobody (OWASP ASVS 7.2.3).
+/// A record holds proofs (hashes) of credentials and no credential: reading a store does not let
+/// anyone log in (OWASP ASVS 7.2.3).
 #[derive(Clone)]
 pub struct Record {
     pub(crate) handle: Handle,
@@ -43,13 +43,13 @@ pub struct Record {
     pub(crate) family: Proof,
     pub(crate) confirmed: bool,
     pub(crate) rotation_wanted: bool,
-    /// Apart, so that the many logins that have none are smaller by a cache line.
+    /// Separate, so that logins without a history are smaller by a cache line.
     pub(crate) history: Option<Arc<History>>,
     pub(crate) fields: Fields,
 }
 
-/// What not every login has: the rotation that made its current credential, at the time of its first
-/// use if there was one, and a place in a revocation log.
+/// Data only some logins have: the last rotation, with the time of its first use if there was one,
+/// and the stamp.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct History {
     pub(crate) previous: Proof,
@@ -59,31 +59,31 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Nothing, if there is nothing to keep.
+    /// Returns `None` if there is nothing to keep.
     pub(crate) fn kept(self) -> Option<Arc<Self>> {
         (self != Self::default()).then(|| Arc::new(self))
     }
 }
 
 impl Record {
-    /// The rotation that made the current credential; all zero for one that was never rotated.
+    /// The last rotation; all zero if the login was never rotated.
     pub(crate) fn history(&self) -> History {
         self.history.as_deref().copied().unwrap_or_default()
     }
 
-    /// By which the store finds it.
+    /// The handle by which the store finds the row.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
     }
 
-    /// Under which it may be shown and logged.
+    /// The id under which the login may be shown and logged.
     #[must_use]
     pub fn public_id(&self) -> PublicId {
         self.handle.public_id()
     }
 
-    /// Whose login it is: what a store indexes for [`list`], [`remove_subject`] and the limit.
+    /// The subject. A store indexes it for [`list`], [`remove_subject`] and the limit.
     ///
     /// [`list`]: crate::store::contract::SessionStore::list
     /// [`remove_subject`]: crate::store::contract::SessionStore::remove_subject
@@ -92,13 +92,13 @@ impl Record {
         self.fields.subject()
     }
 
-    /// Counts changes of roles and data.
+    /// Number of changes of roles and data.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// Counts rotations of the credential.
+    /// Number of rotations of the credential.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.generation
@@ -110,51 +110,53 @@ impl Record {
         self.created_at
     }
 
-    /// The first moment at which the login is over, however much it is used.
+    /// The first moment at which the login is expired, however much it is used.
     #[must_use]
     pub fn deadline(&self) -> Timestamp {
         self.deadline
     }
 
-    /// When it was last used, as far as noted.
+    /// The last recorded use.
     #[must_use]
     pub fn last_seen(&self) -> Timestamp {
         self.last_seen
     }
 
-    /// The idle timeout: how long the login lives without a use. In whole seconds.
+    /// The idle timeout: the time for which the login lives without a use. In whole seconds.
     #[must_use]
     pub fn idle(&self) -> Duration {
         Duration::from_secs(self.idle)
     }
 
-    /// Its place in the revocation log, if there is one.
+    /// The stamp of the login in the revocation log, if it has one.
     #[must_use]
     pub fn stamp(&self) -> Option<Stamp> {
         self.history().stamp
     }
 
-    /// The first moment at which it is over if it is not used again: idle or absolute, whichever
-    /// comes first.
+    /// The first moment at which the login expires without another use: by idle or absolute
+    /// timeout, whichever comes first.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.last_seen.saturating_add(self.idle).min(self.deadline)
     }
 
-    /// Whether it is still a login at `now`. One that ends exactly now is over.
+    /// Returns true if the login has not expired at `now`. A login that expires exactly at `now`
+    /// has expired.
     #[must_use]
     pub fn is_alive(&self, now: Timestamp) -> bool {
         now < self.expires_at()
     }
 
-    /// Whether it is alive if it was last used at `last_seen`, for a store that keeps that apart.
+    /// Like [`is_alive`](Self::is_alive) with another last use, for a store that keeps the last use
+    /// separately.
     #[inline]
     pub(crate) fn is_alive_if_seen(&self, last_seen: Timestamp, now: Timestamp) -> bool {
         now < last_seen.saturating_add(self.idle) && now < self.deadline
     }
 
-    /// Notes a use at `seen_at`. Never shortens, never revives, never touches the version.
-    /// `false` if there was nothing to note.
+    /// Records a use at `seen_at`, if it advances the last use. Never shortens the login, never
+    /// revives it, and leaves the version. Returns `false` if nothing changed.
     pub fn touch(&mut self, seen_at: Timestamp) -> bool {
         let notes = seen_at > self.last_seen && self.is_alive(seen_at);
         if notes {
@@ -163,28 +165,29 @@ impl Record {
         notes
     }
 
-    /// How long after a noted use another one need not be noted: an eighth of the idle timeout.
-    /// The login may expire this much early, and never late.
+    /// The time after a recorded use in which further uses need not be recorded: an eighth of the
+    /// idle timeout. The login may expire early by this much, and never late.
     #[must_use]
     pub fn touch_interval(&self) -> Duration {
         touch_interval(self.idle)
     }
 
-    /// Whether a use at `now` is to be noted: none was noted for the
+    /// Returns true if a use at `now` must be recorded: the last recorded use is older than the
     /// [interval](Self::touch_interval).
     #[must_use]
     pub fn wants_touch(&self, now: Timestamp) -> bool {
         is_due(self.last_seen, self.touch_interval(), now)
     }
 
-    /// Sets when it was last used, for a store whose own server decides on the idle time and
-    /// therefore knows that the record is alive.
+    /// Sets the last use, for a store whose server judges the idle timeout and therefore knows that
+    /// the login is alive.
     pub fn set_last_seen(&mut self, seen_at: Timestamp) {
         self.last_seen = seen_at;
     }
 
-    /// Moves on to the next credential, if the presented proof is the current one and its last
-    /// rotation is out of the overlap. `false` if it stays as it is, as one that is over does.
+    /// Rotates to the next credential if the presented proof is the current one and the overlap of
+    /// the last rotation has passed. Returns `false` if the record is unchanged; an expired login
+    /// is never rotated.
     pub fn rotate(&mut self, rotation: &Rotation, now: Timestamp) -> bool {
         let idle = rotation.idle.as_secs();
         let is_idle = now >= self.last_seen.saturating_add(idle);
@@ -216,8 +219,8 @@ impl Record {
         true
     }
 
-    /// Replaces roles, data or stamp, if `expected` is the version. `false` if it is not.
-    /// Other roles make a rotation of the credential due (OWASP ASVS 7.2.4).
+    /// Replaces roles, data or stamp if `expected` is the current version. Returns `false` if it is
+    /// not. A change of roles makes a refresh of the credential due (OWASP ASVS 7.2.4).
     pub fn update(&mut self, expected: u64, update: &Update) -> bool {
         if expected != self.version {
             return false;
@@ -242,11 +245,11 @@ impl Record {
         true
     }
 
-    /// Notes that the credential of `generation` has been used for the first time, if it is the
-    /// current one. `false` if there was nothing to note.
+    /// Records the first use of the credential of `generation`, if it is the current one. Returns
+    /// `false` if nothing changed.
     ///
-    /// The overlap counts from then on: the answer that carried the credential may have been lost
-    /// and given again, and requests with the replaced one are under way now.
+    /// The overlap restarts at this moment: the answer with the credential may have been lost and
+    /// repeated, while requests with the replaced credential are in flight.
     pub fn confirm(&mut self, generation: u32, now: Timestamp) -> bool {
         let notes = generation == self.generation && !self.confirmed;
         if notes {
@@ -261,20 +264,21 @@ impl Record {
         notes
     }
 
-    /// Whether `scope` covers it.
+    /// Returns true if `scope` covers the login.
     #[must_use]
     pub fn is_in(&self, scope: &Scope) -> bool {
         let before = scope.before.is_none_or(|limit| match self.stamp() {
             Some(stamp) if stamp.incarnation() == limit.incarnation() => {
                 stamp.position() < limit.position()
             }
-            // Stamped by another log or by none: its place is unknown, so it goes.
+            // Stamped by another log or not at all: the position is unknown, so the login is
+            // covered.
             _ => true,
         });
         before && scope.keep != Some(self.handle)
     }
 
-    /// The bytes that a store keeps. All numbers are big-endian:
+    /// Encodes the record for storage. All numbers are big-endian:
     ///
     /// | at | size | what |
     /// |---|---|---|
@@ -296,7 +300,7 @@ impl Record {
     /// | 112 | 16 | proof of the family |
     /// | 128 | 16 | seed of the current credential |
     /// | 144 | 16 | stamp: incarnation, position |
-    /// | 160 | | fields: tag, length in base 128, bytes; subject 1, role 2, device 3, data 4, class 5; unknown tags are kept below 128 and unreadable from there |
+    /// | 160 | | fields: tag, length in base 128, bytes; subject 1, role 2, device 3, data 4, acr 5; unknown tags are kept below 128 and unreadable from 128 on |
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let history = self.history();
@@ -330,11 +334,12 @@ impl Record {
         bytes
     }
 
-    /// Reads what [`encode`](Self::encode) wrote. Fields that this version does not know are kept.
+    /// Decodes bytes that [`encode`](Self::encode) wrote. Keeps fields that this version does not
+    /// know.
     ///
     /// # Errors
     ///
-    /// *Rejected* as unreadable if the bytes are anything else, a newer format included.
+    /// *Rejected* as unreadable for all other bytes, including newer formats.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         Self::read(bytes).ok_or_else(Error::unreadable)
     }
@@ -383,13 +388,13 @@ impl Record {
     }
 }
 
-/// How long after a noted use another one need not be noted, for an idle timeout in seconds. Exact,
-/// so that of two idle timeouts the shorter one has the shorter interval.
+/// The time after a recorded use in which further uses need not be recorded, for an idle timeout in
+/// seconds. Exact, so that the shorter of two timeouts has the shorter interval.
 pub(crate) fn touch_interval(idle: u64) -> Duration {
     Duration::from_secs(idle) / TOUCHES_PER_IDLE
 }
 
-/// Whether a use at `now` is to be noted, `interval` after the last one at the earliest.
+/// Returns true if a use at `now` must be recorded: the last one is at least `interval` old.
 pub(crate) fn is_due(last_seen: Timestamp, interval: Duration, now: Timestamp) -> bool {
     now.saturating_since(last_seen) >= interval.as_secs().max(1)
 }
@@ -402,7 +407,7 @@ fn flag(byte: u8) -> Option<bool> {
     }
 }
 
-/// What is left to read of an envelope.
+/// The unread rest of an envelope.
 struct Head<'a>(&'a [u8]);
 
 impl Head<'_> {
