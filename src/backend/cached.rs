@@ -1,7 +1,7 @@
-//! Sessions served from the memory of every node.
+//! Store that serves sessions from the memory of every node.
 
 mod builder;
-mod copies;
+mod cache;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub use builder::CachedBuilder;
 
-use crate::backend::cached::copies::{Ask, Copies};
+use crate::backend::cached::cache::{Cache, Query};
 use crate::base::semaphore::Semaphore;
 use crate::base::single_flight::{CallOutcome, Role, SingleFlight};
 use crate::clock::Timestamp;
@@ -21,26 +21,27 @@ use crate::revocation::log::{Fact, SubjectKey};
 use crate::revocation::{LoginStatus, RevocationView};
 use crate::store::contract::{
     ChangeFn, Changed, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation,
-    Scope, SessionStore, Swept, Update, Updated,
+    Scope, SessionStore, Swept,
 };
 use crate::store::ended::clear_ended;
 use crate::upkeep::Upkeep;
 
-/// Sessions served from the memory of every node, and kept honest by a revocation log: a store
-/// around the one that the nodes share.
+/// Cache in front of a store that several nodes share. Every node serves sessions from its own
+/// memory, and a revocation log invalidates the copies.
 ///
-/// A verification is answered from a copy of the row, without I/O, as long as the copy is young
-/// enough and the [`RevocationView`] knows nothing against it. Logout, change and theft are told to
-/// the log by the node on which they happen, and obeyed by all within the view's
-/// [bound](RevocationView::bound). A node that cannot know whether it missed one asks the store.
+/// A verification is answered from a copy of the row, without I/O, while the copy is young enough
+/// and the [`RevocationView`] has no entry against it. The node on which a logout, a change or a
+/// detected theft happens appends it to the log. All nodes obey it within the
+/// [bound](RevocationView::bound) of the view. A node that may have missed an entry asks the store.
 ///
-/// Three rules keep a stale copy from being served, whatever is delayed by however much, and all
-/// are needed: the view is asked on *every* hit; a copy's age counts from *before* the store was
-/// asked; and a fact stays in the view for longer than a copy lives.
+/// Three rules together keep a stale copy from being served, whatever is delayed and for however
+/// long: the view is asked on *every* hit; the age of a copy counts from *before* the store was
+/// queried; and an entry stays in the view for longer than a copy lives.
 ///
-/// What a copy may be late with, by at most its age: a credential that was replaced elsewhere is
-/// taken for the current one, so that theft may be noticed that much later; and a session whose log
-/// could not be told, which [`revoke`](crate::Authenticator::revoke) then says.
+/// Two things may be noticed late, by at most the maximum age of a copy. A credential that another
+/// node has replaced still counts as the current one, so a theft may be noticed that much later.
+/// And a logout whose entry could not be appended to the log takes effect when the copy expires;
+/// [`revoke`](crate::Authenticator::revoke) then returns that time.
 /// [`Presented::authoritative`](crate::Presented::authoritative) asks the store in any case.
 ///
 /// ```
@@ -49,7 +50,7 @@ use crate::upkeep::Upkeep;
 /// use statewise::session::SessionAuthenticator;
 /// use statewise::store::{CachedStore, MemoryStore};
 ///
-/// // A fleet shares a log and a store; these are of one process.
+/// // In production all nodes share one log and one store. These are in memory.
 /// let view = RevocationView::builder(MemoryLog::new()?)
 ///     .max_lifetime(Duration::from_secs(60))
 ///     .build()?;
@@ -58,7 +59,7 @@ use crate::upkeep::Upkeep;
 ///     .idle(Duration::from_secs(30 * 60))
 ///     .absolute(Duration::from_secs(12 * 3600))
 ///     .build()?;
-/// // Its upkeep follows the log: spawn it.
+/// // Spawn this upkeep: it follows the log.
 /// let upkeep = auth.store().view().upkeep();
 /// # drop(upkeep);
 /// # Ok::<(), statewise::Error>(())
@@ -66,112 +67,100 @@ use crate::upkeep::Upkeep;
 pub struct CachedStore<S> {
     inner: Arc<S>,
     view: RevocationView,
-    copies: Copies,
+    cache: Cache,
     flights: SingleFlight<Handle>,
     loads: Semaphore,
-    /// Seconds.
-    max_age: u64,
+    max_age_secs: u64,
     refuses_when_stale: bool,
 }
 
 impl<S: SessionStore> CachedStore<S> {
-    /// The store behind it. What is changed there directly, nobody is told: copies may be served
-    /// for as long as they live.
+    /// Returns the shared store. A change that you make there directly is not appended to the log:
+    /// nodes may serve copies of the old row until these expire.
     #[must_use]
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// The view that keeps the copies honest.
+    /// Returns the view that invalidates the copies.
     #[must_use]
     pub fn view(&self) -> &RevocationView {
         &self.view
     }
 
-    /// How many copies it holds.
+    /// Returns the number of copies in memory.
     #[must_use]
     pub fn copies(&self) -> usize {
-        self.copies.len()
+        self.cache.len()
     }
 
-    /// What the copies say about a row; `None` if the store is to be asked.
+    /// Answers a load from memory; `None` if the store must be queried.
     #[inline]
-    fn hit(&self, handle: Handle, now: Timestamp) -> Option<Option<Record>> {
-        let copy = self.copies.get(handle, now)?;
-        let Some(row) = copy.row else {
+    fn cached(&self, handle: Handle, now: Timestamp) -> Option<Option<Record>> {
+        let entry = self.cache.get(handle, now)?;
+        let Some(row) = entry.row else {
             return self.view.is_fresh(now).then_some(None);
         };
         let status = |stamp| self.view.status(handle, row.subject(), stamp, now);
         let status = match status(row.stamp())? {
             LoginStatus::Ended => return Some(None),
             LoginStatus::EndedWithSubject | LoginStatus::LostStamp { everything: false } => {
-                status(Some(copy.seen))?
+                status(Some(entry.seen))?
             }
             status => status,
         };
         match status {
             LoginStatus::Active => {}
             LoginStatus::Changed(version) if row.version() >= version => {}
-            // The store decides: it has removed what has ended.
+            // The store knows: it has removed the logins that have ended.
             _ => return None,
         }
-        // What a copy knows of uses may be old: nobody is refused for that.
+        // A copy may lack the latest use, so an idle one is no reason to reject: query the store.
         row.is_alive(now).then_some(Some(row))
     }
 
-    /// Asks the store, when it is its turn, and keeps what it says.
-    async fn ask(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
-        let asking = self.asking(handle, now);
+    /// Loads a row from the store, within the limit of concurrent loads, and caches it.
+    async fn query(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
+        let query = self.begin_query(handle, now);
         let permit = self.loads.acquire().await;
         let row = self.inner.load(handle, load, now).await?;
         drop(permit);
-        asking.keep(row.clone());
+        query.store(row.clone());
         match row {
             Some(row) if self.has_ended(&row, now)? => Ok(None),
             row => Ok(row),
         }
     }
 
-    /// Keeps a row that this node has changed, and tells all others; forgets one that it has not.
-    async fn keep_change(&self, asking: Ask<'_>, handle: Handle, row: Option<&Record>) {
-        let Some(row) = row else {
-            return self.copies.forget(handle);
-        };
-        asking.keep(Some(row.clone()));
-        let version = row.version();
-        let fact = Fact::Changed { handle, version };
-        // The change is made: where it is not told, copies show it when they have aged.
-        let _ = self.publish(&[fact], Revocation::Immediate).await;
+    /// Call it before you query the store.
+    fn begin_query(&self, handle: Handle, now: Timestamp) -> Query<'_> {
+        self.cache.begin(handle, now, self.view.applied_stamp())
     }
 
-    /// The store is about to be asked.
-    fn asking(&self, handle: Handle, now: Timestamp) -> Ask<'_> {
-        self.copies.ask(handle, now, self.view.applied_stamp())
-    }
-
-    /// Whether a row that the store has belongs to a login that has ended all the same.
+    /// Returns whether the login of a row has ended, although the row is still in the store.
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the next look at the log tells.
+    /// *Unavailable* if the next read of the log will tell.
     fn has_ended(&self, row: &Record, now: Timestamp) -> Result<bool> {
         let (handle, stamp) = (row.handle(), row.stamp());
         self.view.has_ended(handle, row.subject(), stamp, now)
     }
 
-    /// Removes the logins of a subject that have ended with everything, whose rows are still there;
-    /// whether there were any.
+    /// Removes the rows of a subject's logins that have ended with everything. Returns whether there
+    /// were any.
     async fn clear_ended(&self, subject: &str, now: Timestamp) -> Result<bool> {
         let has_ended = |row: &Record| matches!(self.has_ended(row, now), Ok(true));
         clear_ended(&self.inner, subject, now, has_ended).await
     }
 
-    /// Tells all nodes that logins have ended, and when that takes effect.
+    /// Appends facts to the log. Returns when an act that has effect on the store at `effective` has
+    /// effect on all nodes.
     async fn publish(&self, facts: &[Fact], effective: Revocation) -> Revocation {
-        let told = self.view.append(facts, self.staleness()).await;
+        let appended = self.view.append(facts, self.staleness()).await;
         match effective {
-            // Copies die by themselves in any case.
-            Revocation::Immediate if told.is_ok() => {
+            // The copies expire in any case.
+            Revocation::Immediate if appended.is_ok() => {
                 Revocation::Within(self.view.bound().min(self.staleness()))
             }
             Revocation::Immediate => Revocation::Within(self.staleness()),
@@ -182,7 +171,7 @@ impl<S: SessionStore> CachedStore<S> {
 
 impl<S: SessionStore> SessionStore for CachedStore<S> {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
-        let asking = self.asking(record.handle(), now);
+        let query = self.begin_query(record.handle(), now);
         let mut created = self.inner.create(record, limit, now).await?;
         if matches!(created, Created::LimitReached)
             && self.clear_ended(record.subject(), now).await?
@@ -191,26 +180,26 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         }
         if let Created::Stored { evicted } = &created {
             if !evicted.is_empty() {
-                evicted
-                    .iter()
-                    .for_each(|handle| self.copies.forget(*handle));
+                evicted.iter().for_each(|handle| self.cache.forget(*handle));
                 let facts: Vec<_> = evicted.iter().map(|handle| Fact::Login(*handle)).collect();
-                // They were to end anyway, and their copies will.
+                // If this fails, the copies of the evicted sessions still expire.
                 let _ = self.publish(&facts, Revocation::Immediate).await;
             }
-            // Who ends all logins of the subject removes them, says so, and removes them again:
-            // either the second time finds this row, or this finds what was said.
+            // `remove_subject` removes rows, appends its entry, and removes rows again. Either its
+            // second removal finds this row, or this check finds its entry.
             if let Some(stamp) = record.stamp()
                 && let Err(error) = self.view.check_since(stamp, record.subject()).await
             {
-                // Nobody holds its credential, so that what matters is done already.
-                let removal = self.inner.remove(record.handle(), record.subject(), now);
-                let _ = removal.await;
+                // The credential was not handed out, so a failure leaves only an unusable row.
+                let _ = self
+                    .inner
+                    .remove(record.handle(), record.subject(), now)
+                    .await;
                 return Err(error);
             }
-            asking.keep_new(record.clone());
+            query.store_new(record.clone());
         } else {
-            self.copies.forget(record.handle());
+            self.cache.forget(record.handle());
         }
         Ok(created)
     }
@@ -220,23 +209,23 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
             if self.refuses_when_stale {
                 return Err(Error::could_not("the revocation view is stale", None));
             }
-            return self.ask(handle, load, now).await;
+            return self.query(handle, load, now).await;
         }
         if load.authoritative {
-            return self.ask(handle, load, now).await;
+            return self.query(handle, load, now).await;
         }
         loop {
-            if let Some(row) = self.hit(handle, now) {
+            if let Some(row) = self.cached(handle, now) {
                 return Ok(row);
             }
             let leader = match self.flights.join(handle) {
                 Role::Leader(leader) => leader,
                 Role::Follower(call) => match call.outcome().await {
                     CallOutcome::Succeeded => {
-                        return match self.hit(handle, now) {
+                        return match self.cached(handle, now) {
                             Some(row) => Ok(row),
-                            // Nothing that a copy could decide.
-                            None => self.ask(handle, load, now).await,
+                            // The copy does not decide: each follower queries the store.
+                            None => self.query(handle, load, now).await,
                         };
                     }
                     CallOutcome::Failed => {
@@ -246,7 +235,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                     CallOutcome::Abandoned => continue,
                 },
             };
-            let row = self.ask(handle, load, now).await;
+            let row = self.query(handle, load, now).await;
             leader.finish(if row.is_ok() {
                 CallOutcome::Succeeded
             } else {
@@ -257,18 +246,18 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     }
 
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
-        let asking = self.asking(handle, now);
+        let query = self.begin_query(handle, now);
         let rotated = self.inner.rotate(handle, rotation, now).await?;
         match &rotated {
             Rotated::Advanced(row) | Rotated::Unchanged(row) => {
-                // Whoever ends it otherwise has removed it, or will.
+                // Every other way to end it removes the row, so only this one is checked.
                 let view = &self.view;
                 if view.has_ended_with_everything(handle, row.stamp(), now)? {
                     return Ok(Rotated::Absent);
                 }
-                asking.keep(Some(row.clone()));
+                query.store(Some(row.clone()));
             }
-            Rotated::Absent => self.copies.forget(handle),
+            Rotated::Absent => self.cache.forget(handle),
         }
         Ok(rotated)
     }
@@ -279,60 +268,54 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         now: Timestamp,
         change: ChangeFn<'_>,
     ) -> Result<Option<Changed>> {
-        let asking = self.asking(handle, now);
+        let query = self.begin_query(handle, now);
         let changed = self.inner.change(handle, now, change).await?;
-        let done = changed.as_ref().filter(|changed| changed.changed);
-        self.keep_change(asking, handle, done.map(|changed| &changed.record))
-            .await;
-        Ok(changed)
-    }
-
-    async fn update(
-        &self,
-        handle: Handle,
-        expected: u64,
-        update: &Update,
-        now: Timestamp,
-    ) -> Result<Updated> {
-        let asking = self.asking(handle, now);
-        let updated = self.inner.update(handle, expected, update, now).await?;
-        let done = match &updated {
-            Updated::Done(row) => Some(row),
-            Updated::Conflict | Updated::Absent => None,
+        let Some(Changed {
+            changed: true,
+            record,
+            ..
+        }) = &changed
+        else {
+            self.cache.forget(handle);
+            return Ok(changed);
         };
-        self.keep_change(asking, handle, done).await;
-        Ok(updated)
+        query.store(Some(record.clone()));
+        let version = record.version();
+        let fact = Fact::Changed { handle, version };
+        // If this fails, the other nodes see the change when their copies expire.
+        let _ = self.publish(&[fact], Revocation::Immediate).await;
+        Ok(changed)
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
         self.inner.confirm(handle, generation, now).await?;
-        self.copies.change(handle, |row| {
+        self.cache.change(handle, |row| {
             row.confirm(generation, now);
         });
         Ok(())
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
-        // Of many who use a session at the same time, one tells the store.
+        // Of many concurrent uses of a session, only the first goes to the store.
         let mut fresh = uses.to_vec();
-        fresh.retain(|(handle, used_at)| self.copies.touch(*handle, *used_at));
+        fresh.retain(|(handle, used_at)| self.cache.touch(*handle, *used_at));
         if fresh.is_empty() {
             return Ok(());
         }
         let touched = self.inner.touch(&fresh, now).await;
         if touched.is_err() {
-            // Nobody has been told.
+            // The store has not noted them: the copies must not claim otherwise.
             fresh
                 .iter()
-                .for_each(|(handle, _)| self.copies.forget(*handle));
+                .for_each(|(handle, _)| self.cache.forget(*handle));
         }
         touched
     }
 
     async fn remove(&self, handle: Handle, subject: &str, now: Timestamp) -> Result<Removed> {
-        // The store first: told first, a node could forget it and then still find the row.
+        // The store first: after the entry a node could forget its copy, and load the row again.
         let removed = self.inner.remove(handle, subject, now).await?;
-        self.copies.forget(handle);
+        self.cache.forget(handle);
         let effective = self
             .publish(&[Fact::Login(handle)], removed.effective)
             .await;
@@ -341,19 +324,19 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     async fn remove_subject(&self, subject: &str, scope: Scope, now: Timestamp) -> Result<Removed> {
         let removed = self.inner.remove_subject(subject, scope, now).await?;
-        self.copies.forget_subject(subject);
-        // Of one that is kept, and of its subject's new ones, each node asks the store once more.
+        self.cache.forget_subject(subject);
+        // For a kept session, and for new ones of the subject, each node queries the store again.
         let fact = Fact::Subject {
             subject: SubjectKey::of(subject),
             before: scope.before.map(Stamp::position),
         };
-        // For as long as a login may have been under way, which goes on from an older one.
+        // Kept as long as a login can be in progress that continues an older one.
         let life = self.view.max_lifetime();
         let Ok(stamp) = self.view.append(&[fact], life).await else {
             let effective = Revocation::Within(self.staleness());
             return Ok(Removed::with_effect(removed.count, effective));
         };
-        // Those that had begun before and were stored in between.
+        // Logins that had begun before the entry and were stored after the first removal.
         let late = Scope {
             before: scope.before.or(Some(stamp)),
             ..scope
@@ -368,7 +351,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
         let mut listing = self.inner.list(subject, page, now).await?;
-        // Where it cannot be told yet, it is shown.
+        // A login is listed if the view cannot decide yet.
         let is_alive = |row: &Record| !matches!(self.has_ended(row, now), Ok(true));
         listing.records.retain(is_alive);
         Ok(listing)
@@ -379,18 +362,18 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     }
 
     async fn begin(&self, deadline: Timestamp, now: Timestamp) -> Result<Option<Stamp>> {
-        // Where everything is ended, the rows stay: what says so must outlive them.
+        // `revoke_everything` leaves the rows in the store, so its entry must outlive them.
         if deadline.saturating_since(now) > self.view.max_lifetime().as_secs() {
             return Err(Error::misuse(
-                "sessions would outlive what the revocation view keeps: give it their absolute \
-                 lifetime as its longest",
+                "sessions would outlive the entries of the revocation view: configure the view with \
+                 at least their absolute timeout as its maximum lifetime",
             ));
         }
         self.view.stamp().await.map(Some)
     }
 
     fn staleness(&self) -> Duration {
-        Duration::from_secs(self.max_age)
+        Duration::from_secs(self.max_age_secs)
     }
 
     fn upkeep(&self) -> Upkeep {
@@ -403,7 +386,7 @@ impl<S: fmt::Debug> fmt::Debug for CachedStore<S> {
         f.debug_struct("CachedStore")
             .field("inner", &self.inner)
             .field("view", &self.view)
-            .field("max_age", &self.max_age)
+            .field("max_age", &self.max_age_secs)
             .finish_non_exhaustive()
     }
 }

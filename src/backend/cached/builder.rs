@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::cached::CachedStore;
-use crate::backend::cached::copies::Copies;
+use crate::backend::cached::cache::Cache;
 use crate::base::semaphore::Semaphore;
 use crate::base::single_flight::SingleFlight;
 use crate::clock::whole_seconds;
@@ -13,15 +13,24 @@ use crate::error::{Error, Result};
 use crate::revocation::RevocationView;
 use crate::store::contract::SessionStore;
 
-/// How old a copy gets, unless configured.
-const MAX_AGE: Duration = Duration::from_secs(30);
-/// Copies, unless configured.
-const CAPACITY: usize = 100_000;
-/// Loads at the same time, unless configured.
-const LOADS: usize = 256;
+/// Default of [`CachedBuilder::max_age`].
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(30);
+/// Default of [`CachedBuilder::capacity`].
+const DEFAULT_CAPACITY: usize = 100_000;
+/// Default of [`CachedBuilder::loads`].
+const DEFAULT_LOADS: usize = 256;
 
-/// The configuration of a [`CachedStore`]: [`build`](Self::build) it, or go on.
-#[must_use = "a builder does nothing until it is built"]
+/// Configuration of a [`CachedStore`], begun by [`CachedStore::builder`].
+///
+/// # Defaults
+///
+/// | setting | default |
+/// |---|---|
+/// | [`max_age`](Self::max_age) | 30 seconds |
+/// | [`capacity`](Self::capacity) | 100 000 rows |
+/// | [`loads`](Self::loads) | 256 at the same time |
+/// | [`refuse_when_stale`](Self::refuse_when_stale) | off: a stale node asks the store |
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct CachedBuilder<S> {
     inner: S,
     view: RevocationView,
@@ -32,74 +41,86 @@ pub struct CachedBuilder<S> {
 }
 
 impl<S: SessionStore> CachedStore<S> {
-    /// Copies of what `inner` holds, kept honest by `view`. All nodes that share the store share
-    /// its log too, and change sessions through a cached store only.
+    /// Begins the configuration of a cache in front of `inner`, invalidated through `view`.
+    ///
+    /// All nodes that share the store must share the log of the view too, and must change sessions
+    /// through a cached store only.
     pub fn builder(inner: S, view: &RevocationView) -> CachedBuilder<S> {
         CachedBuilder {
             inner,
             view: view.clone(),
-            max_age: MAX_AGE,
-            capacity: CAPACITY,
-            loads: LOADS,
+            max_age: DEFAULT_MAX_AGE,
+            capacity: DEFAULT_CAPACITY,
+            loads: DEFAULT_LOADS,
             refuses_when_stale: false,
         }
     }
 }
 
 impl<S: SessionStore> CachedBuilder<S> {
-    /// How old a copy may get before the store is asked again: what a node serves at most that long
-    /// when the log could not be told. Whole seconds. Default: 30.
+    /// Sets the maximum age of a copy in whole seconds; an older one is loaded again. Default: 30.
+    ///
+    /// It bounds how long a node serves an ended session if the revocation could not be appended to
+    /// the log.
+    ///
+    /// ```
+    /// # use statewise::store::{CachedBuilder, MemoryStore};
+    /// # fn example(builder: CachedBuilder<MemoryStore>) -> CachedBuilder<MemoryStore> {
+    /// // Ask the store more often; a logout without the log takes at most 5 seconds.
+    /// builder.max_age(std::time::Duration::from_secs(5))
+    /// # }
+    /// ```
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = age;
         self
     }
 
-    /// How many copies there are at most, absent sessions included. Default: 100 000.
+    /// Sets the maximum number of copies. An absent session counts as one. Default: 100 000.
     pub fn capacity(mut self, copies: usize) -> Self {
         self.capacity = copies;
         self
     }
 
-    /// How many sessions are loaded at the same time; who comes later waits. Default: 256.
+    /// Sets the maximum number of concurrent loads from the store; further ones wait. Default: 256.
     pub fn loads(mut self, loads: usize) -> Self {
         self.loads = loads;
         self
     }
 
-    /// Refuses everybody while the view is stale, instead of asking the store: a node that is cut
-    /// off from the log does not know of a
-    /// [`revoke_everything`](RevocationView::revoke_everything), of which the rows say nothing.
+    /// Answers *unavailable* while the view is stale, instead of asking the store. Set it if a
+    /// [`revoke_everything`](RevocationView::revoke_everything) must be obeyed in any case: it
+    /// leaves the rows in the store, so a node without the log does not see it. Default: off.
     pub fn refuse_when_stale(mut self) -> Self {
         self.refuses_when_stale = true;
         self
     }
 
-    /// Finishes the configuration.
+    /// Builds the store. Sends nothing to the inner store.
     ///
     /// # Errors
     ///
-    /// *Misuse*, saying what to do: an age below one second, or beyond the longest life that the
-    /// view was given; no room for copies or loads.
+    /// *Misuse*: a maximum age below one second or beyond the maximum lifetime of the view; a
+    /// capacity or number of loads of zero.
     pub fn build(self) -> Result<CachedStore<S>> {
         let max_age = whole_seconds("age of a cached session", self.max_age)?;
         if self.view.max_lifetime() < self.max_age {
             return Err(Error::misuse(
-                "cached sessions would outlive what the revocation view keeps of them: give it \
-                 their maximum age as its longest",
+                "copies of sessions would outlive the entries of the revocation view: configure \
+                 the view with at least their maximum age as its maximum lifetime",
             ));
         }
         if self.capacity == 0 || self.loads == 0 {
             return Err(Error::misuse(
-                "a cached store has room for no copies or no loads: say for how many",
+                "the capacity or the number of loads of the cached store is zero: set at least one",
             ));
         }
         Ok(CachedStore {
             inner: Arc::new(self.inner),
             view: self.view,
-            copies: Copies::new(self.capacity, max_age),
+            cache: Cache::new(self.capacity, max_age),
             flights: SingleFlight::new(),
             loads: Semaphore::new(self.loads),
-            max_age,
+            max_age_secs: max_age,
             refuses_when_stale: self.refuses_when_stale,
         })
     }
