@@ -1,4 +1,7 @@
 //! The contract of all strategies, and its type-erased twin.
+//!
+//! Most applications need only [`Authenticator`]. This page also has the types for those who
+//! implement an authenticator of their own: [`LoginParts`], [`Chore`] and [`BoxFuture`].
 
 pub use crate::base::boxed::BoxFuture;
 pub use crate::login::LoginParts;
@@ -16,69 +19,71 @@ use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Revocation};
 use crate::upkeep::Upkeep;
 
-/// Knows who is calling: issues credentials, verifies, refreshes and revokes them.
+/// Authenticates callers: issues, verifies, refreshes and revokes credentials.
 ///
-/// Handlers are written against this trait and stay the same whether the server remembers the
-/// user (a session) or the credential does (a token). Implementers write plain `async fn`s.
+/// Write your handlers against this trait. They stay the same whether the server remembers the user
+/// (a session) or the credential does (a token). Implementers write plain `async fn`s.
 ///
-/// Every future may be dropped at any point; each method says what that can leave behind.
+/// You may drop every future at any point; each method states what that can leave behind.
 ///
 /// # Security
 ///
-/// The credentials passed in are under the control of whoever is calling. No implementation logs
+/// Presented credentials are controlled by the client. No implementation logs a credential, repeats
+/// it in an error, or allocates an amount that a client chose.
 /// one, echoes one in an error, or allocates an amount that one of them chose.
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
-    /// What the application keeps about a logged-in user, beside subject and roles.
+    /// The application data of a user, beside subject and roles.
     type Data: Send + Sync + 'static;
 
-    /// Whether `credential` has the shape of one of this strategy's. No I/O and no hashing: for
-    /// telling strategies apart, and no proof of anything.
+    /// Returns true if `credential` has the form of this strategy's credentials. No I/O and no
+    /// hashing. Use it to tell strategies apart: it proves nothing.
     fn is_well_formed(&self, credential: &str) -> bool;
 
-    /// One made-up credential of each shape that [`is_well_formed`](Self::is_well_formed) takes. They prove
-    /// nothing: they tell whether two strategies could take one credential for theirs.
+    /// Returns one made-up credential of each form that [`is_well_formed`](Self::is_well_formed)
+    /// accepts. They prove nothing. [`Migrating`](crate::migrating::Migrating) uses them to check
+    /// that two strategies cannot confuse their credentials.
     ///
-    /// None by default, which says that nobody can tell.
+    /// Default: none, which means that this cannot be checked.
     fn sample_credentials(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Issues a credential for a user who has just proven who they are. What the login
-    /// [replaces](Login::replaces) is revoked before the new credential is handed out.
+    /// Issues a credential for a user who has just authenticated. The credential that the login
+    /// [replaces](Login::replaces) is revoked before the new one is returned.
     ///
     /// # Errors
     ///
     /// *Refused* by a rule (session limit, capacity, size); *unavailable* if the store, the clock
-    /// or the entropy source cannot answer, or if what is replaced cannot be revoked; *misuse* if
-    /// the subject is empty; *rejected* as revoked if the user was logged out everywhere while
-    /// this login was under way.
+    /// or the entropy source cannot answer, or if the replaced credential cannot be revoked;
+    /// *misuse* if the subject is empty; *rejected* as revoked if the user was logged out
+    /// everywhere while this login was in progress.
     ///
     /// # Cancel safety
     ///
-    /// Dropped in between, what is replaced may have been revoked already, and a login that
-    /// nobody holds the credential of may exist until it expires.
+    /// A dropped call may have revoked the replaced credential, and may leave a login without a
+    /// client, which exists until it expires.
     fn issue(
         &self,
         login: Login<Self::Data>,
     ) -> impl Future<Output = Result<Issued<Self::Data>>> + Send;
 
-    /// Verifies what a request presented. Never rotates and never hands out a credential:
-    /// [`Identity::refresh_due`] says when the caller should [`refresh`](Self::refresh).
+    /// Verifies a presented credential. It never rotates and never returns a credential:
+    /// [`Identity::refresh_due`] tells the caller to [`refresh`](Self::refresh).
     ///
     /// # Errors
     ///
-    /// *Rejected* with its cause, or *unavailable*. An outage is never a rejection.
+    /// *Rejected* with its cause, or *unavailable*. An outage is never reported as a rejection.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is left behind but, perhaps, a use that was not noted.
+    /// A dropped call changes nothing; its use may not be recorded.
     fn verify_with(
         &self,
         presented: Presented<'_>,
     ) -> impl Future<Output = Result<Identity<Self::Data>>> + Send;
 
-    /// Refreshes [a credential](Issued::refreshable): answers with a fresh credential of the same
-    /// login. **Never moves the authentication time or the deadline** (OWASP ASVS 7.3.2).
+    /// Refreshes [a credential](Issued::refreshable): returns a fresh credential of the same login.
+    /// **Never moves the authentication time or the deadline** (OWASP ASVS 7.3.2).
     ///
     /// # Errors
     ///
@@ -92,39 +97,40 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         presented: Presented<'_>,
     ) -> impl Future<Output = Result<Issued<Self::Data>>> + Send;
 
-    /// Ends the login of a credential, and says when that takes effect.
+    /// Ends the login of a credential, and returns when that takes effect.
     ///
-    /// The credential is proven first, so that a forged one logs nobody out. `Ok` for one that is
-    /// unknown, expired or revoked already.
+    /// The credential is verified first, so that a forged one cannot log out a user. Returns `Ok`
+    /// for unknown, expired and revoked credentials.
     ///
     /// # Errors
     ///
-    /// *Rejected* if it is malformed, and perhaps if it is forged, where that can be told from
-    /// unknown; *unavailable*: it may not have been revoked, and trying again is safe.
+    /// *Rejected* if it is malformed, and possibly if it is forged, where a strategy can
+    /// distinguish that from unknown; *unavailable*: it may not have been revoked, and a retry is
+    /// safe.
     ///
     /// # Cancel safety
     ///
-    /// It may or may not have been revoked: revoke again.
+    /// It may have been revoked or not: revoke again.
     fn revoke(&self, credential: &str) -> impl Future<Output = Result<Revocation>> + Send;
 
     /// Ends every login of `subject` that began before this call (OWASP ASVS 7.4.2, 7.4.5), and
-    /// says when that takes effect. A login begins when [`issue`](Self::issue) is called, not
-    /// when the password check before it began.
+    /// returns when that takes effect. A login begins when [`issue`](Self::issue) is called, not at
+    /// the password check before it.
     ///
     /// # Errors
     ///
-    /// *Unavailable*: some may not have been ended, and trying again is safe.
+    /// *Unavailable*: some logins may not have been ended, and a retry is safe.
     ///
     /// # Cancel safety
     ///
-    /// Some may have been ended: call again.
+    /// Some logins may have been ended: call again.
     fn revoke_all(&self, subject: &str) -> impl Future<Output = Result<Revocation>> + Send;
 
-    /// The background work that this strategy wants done. See [`Upkeep`].
+    /// Returns the background work of this strategy. Spawn it once; see [`Upkeep`].
     fn upkeep(&self) -> Upkeep;
 
-    /// Verifies a credential: [`verify_with`](Self::verify_with) without further wishes. Not to
-    /// be overridden: a type-erased authenticator asks the other one.
+    /// Verifies a credential with default options: [`verify_with`](Self::verify_with). Do not
+    /// override it: the type-erased twin forwards only `verify_with`.
     ///
     /// # Errors
     ///
@@ -136,8 +142,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         self.verify_with(Presented::new(credential))
     }
 
-    /// Refreshes a credential: [`refresh_with`](Self::refresh_with) without further wishes. Not to
-    /// be overridden: a type-erased authenticator asks the other one.
+    /// Refreshes a credential with default options: [`refresh_with`](Self::refresh_with). Do not
+    /// override it: the type-erased twin forwards only `refresh_with`.
     ///
     /// # Errors
     ///
@@ -151,7 +157,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// What a request presented, and how it wants it judged.
+/// A presented credential, with options for its verification.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Presented<'a> {
@@ -160,7 +166,7 @@ pub struct Presented<'a> {
 }
 
 impl<'a> Presented<'a> {
-    /// A credential, judged as usual.
+    /// Presents a credential with default options.
     #[must_use]
     pub const fn new(credential: &'a str) -> Self {
         Self {
@@ -169,8 +175,8 @@ impl<'a> Presented<'a> {
         }
     }
 
-    /// Asks the authority itself and skips what is cached: for sensitive actions. That is the store
-    /// of sessions, and for tokens their revocation log, if they have one.
+    /// Asks the authority itself and skips copies. Use it for sensitive actions. The authority of
+    /// sessions is their store; that of tokens is their revocation log, if they have one.
     #[must_use]
     pub const fn authoritative(mut self) -> Self {
         self.authoritative = true;
@@ -183,7 +189,7 @@ impl<'a> Presented<'a> {
         self.credential
     }
 
-    /// Whether what is cached is to be skipped.
+    /// Returns true if copies must be skipped.
     #[must_use]
     pub const fn is_authoritative(&self) -> bool {
         self.authoritative
@@ -205,8 +211,8 @@ impl fmt::Debug for Presented<'_> {
     }
 }
 
-/// Passes every signature of [`Authenticator`] on to a macro, for everything that forwards them. The
-/// provided methods are left out: what forwards gives them their meaning by the required ones.
+/// Passes every signature of [`Authenticator`] to a macro, for all forwarding implementations.
+/// Provided methods are omitted: they follow from the required ones.
 macro_rules! every_authenticator_method {
     ([$emit:ident] $data:ty) => {
         $emit! { (Authenticator) sync is_well_formed is_well_formed_dyn (credential: [&str]) -> [bool] }
@@ -224,10 +230,10 @@ macro_rules! every_authenticator_method {
     };
 }
 
-/// The type-erased form of [`Authenticator`]: implement that one.
+/// The type-erased twin of [`Authenticator`]. Implement that trait instead.
 ///
 /// `Arc<dyn DynAuthenticator<D>>` is an `Authenticator<Data = D>` itself, so that a configuration
-/// file can pick the strategy at start:
+/// file can choose the strategy at start:
 ///
 /// ```
 /// use std::sync::Arc;

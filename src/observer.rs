@@ -1,10 +1,10 @@
-//! What happens, told to whoever wants to know: for logs, metrics and alarms.
+//! Events for logs, metrics and alarms.
 //!
-//! An [`Observer`] is told of each [`Event`]. [`Observed`](crate::Observed) puts one around any authenticator; who
-//! does without pays nothing. The feature `tracing` brings `TracingObserver` and the feature
-//! `metrics` brings `MetricsObserver`; two observers in a pair are one.
+//! An [`Observer`] receives each [`Event`]. Wrap any authenticator in [`Observed`](crate::Observed)
+//! to get them; without it there is no cost. The features `tracing` and `metrics` bring
+//! `TracingObserver` and `MetricsObserver`. A pair of observers is an observer too.
 //!
-//! An event says public ids, subjects and causes: never a credential, what finds one in a store, or
+//! An event contains public ids, subjects and causes. It never contains a credential, a handle, or
 //! the application's data.
 //!
 //! ```
@@ -67,12 +67,12 @@ pub use metrics::MetricsObserver;
 #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
 pub use tracing::TracingObserver;
 
-/// Is told what happens. See [the module](self).
+/// Receives events. See [the module](self).
 pub trait Observer: fmt::Debug + Send + Sync + 'static {
-    /// Takes note of an event.
+    /// Handles an event.
     ///
-    /// Called in the midst of a request, before it is answered, and by many threads at once: do
-    /// not block, and leave what takes its time to somebody else.
+    /// Called by many threads at once, within a request and before its answer. Do not block: hand
+    /// slow work to another task.
     fn observe(&self, event: &Event<'_>);
 }
 
@@ -82,12 +82,12 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
     }
 }
 
-/// Takes note of nothing.
+/// Ignores all events.
 impl Observer for () {
     fn observe(&self, _: &Event<'_>) {}
 }
 
-/// Both are told, the first one first.
+/// Passes each event to both observers, the first one first.
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn observe(&self, event: &Event<'_>) {
         self.0.observe(event);

@@ -1,4 +1,4 @@
-//! What an observer is told.
+//! Events that observers receive.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::issued::Revocation;
 
-/// Something that happened. Each call of an [`Observed`](crate::Observed) authenticator
-/// that comes to its end gives exactly one event, and one that is dropped before gives none.
+/// An event. Each completed call of an [`Observed`](crate::Observed) authenticator causes exactly
+/// one; a dropped call causes none.
 ///
 /// `Debug` shows no secret.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A user was logged in. What the login replaced, or made room for, is not told.
+    /// A user logged in. The logins that it replaced or evicted are not reported.
     Issued {
         /// The new login.
         login: LoginRef<'a>,
@@ -26,96 +26,96 @@ pub enum Event<'a> {
         /// The login it belongs to.
         login: LoginRef<'a>,
     },
-    /// A credential was exchanged for a fresh one.
+    /// A credential was refreshed and rotated.
     Rotated {
         /// The login it belongs to.
         login: LoginRef<'a>,
     },
-    /// An exchange was asked for again, and the answer given before given again.
+    /// A refresh was repeated and got the same answer.
     Replayed {
         /// The login it belongs to.
         login: LoginRef<'a>,
     },
-    /// The same, but long after that answer was given, and it was never used: most likely it was
-    /// lost on its way, or else somebody holds a copy of the replaced credential.
+    /// A refresh was repeated after the grace, although its successor was never used. The answer
+    /// was probably lost; otherwise there is a copy of the replaced credential.
     Orphaned {
         /// The login it belongs to.
         login: LoginRef<'a>,
     },
-    /// A credential was revoked. Not told is whose, nor whether there was a login to end: revoking
-    /// succeeds for an unknown one too, and says no more to anybody.
+    /// A credential was revoked. The event does not reveal the login or whether there was one:
+    /// revoking an unknown credential succeeds too.
     Revoked {
-        /// When that takes effect.
+        /// The time at which it takes effect.
         effective: Revocation,
     },
     /// All logins of a subject were revoked.
     RevokedAll {
         /// The subject.
         subject: &'a str,
-        /// When that takes effect.
+        /// The time at which it takes effect.
         effective: Revocation,
     },
-    /// A credential was rejected, for any cause but a theft.
+    /// A credential was rejected, for any cause except theft.
     Rejected {
-        /// What was asked for.
+        /// The attempted call.
         act: Act,
-        /// Why not.
+        /// The cause.
         cause: Rejection,
     },
-    /// A replaced credential came back: somebody held a copy of it, and the login has been ended.
+    /// A replaced credential was used again, so there was a copy. The login has been ended.
     Theft {
-        /// What was asked for.
+        /// The attempted call.
         act: Act,
-        /// Whose login was ended.
+        /// The ended login.
         theft: &'a Theft,
     },
-    /// A rule of the service stood against the act.
+    /// A rule of the service forbade the call.
     Refused {
-        /// What was asked for.
+        /// The attempted call.
         act: Act,
-        /// Which rule.
+        /// The rule.
         rule: Refusal,
     },
-    /// Something needed could not answer.
+    /// A store, the clock or the entropy source could not answer.
     Unavailable {
-        /// What was asked for.
+        /// The attempted call.
         act: Act,
-        /// What it says itself.
+        /// The error.
         error: &'a Error,
     },
-    /// The configuration or the calling code is mistaken.
+    /// The configuration or the calling code is wrong.
     Misused {
-        /// What was asked for.
+        /// The attempted call.
         act: Act,
-        /// What to do about it.
+        /// Instructions for the developer.
         error: &'a Error,
     },
-    /// How a view of revocations is doing, after each look at the log, also a failed one.
+    /// The state of a revocation view, reported after each read of the log, also a failed one.
     ViewLag {
-        /// For how long it may have missed something: since its last complete read was sent. In
-        /// whole seconds, and `None` before the first.
+        /// Age of the view: the time since its last complete read was sent. In whole seconds;
+        /// `None` before the first.
         behind: Option<Duration>,
-        /// Whether that is beyond its bound.
+        /// True if the age exceeds the bound.
         stale: bool,
-        /// How many facts about logins and subjects it holds.
+        /// Number of facts about logins and subjects in the view.
         facts: usize,
     },
-    /// The upkeep removed sessions that were over, or found none.
+    /// The upkeep removed expired sessions, or found none.
     Swept {
-        /// How many it removed in this step.
+        /// Number of rows removed in this step.
         rows: u64,
     },
-    /// A step of the upkeep failed. [`run`](crate::Upkeep::run) tries again.
+    /// A step of the upkeep failed. [`run`](crate::Upkeep::run) retries.
     UpkeepFailed {
-        /// Which piece of work: its `Debug` is its name.
+        /// The chore; its `Debug` output is its name.
         chore: &'a (dyn fmt::Debug + Send + Sync),
-        /// Why.
+        /// The cause.
         error: &'a Error,
     },
 }
 
 impl<'a> Event<'a> {
-    /// What became of an act that failed.
+    /// Creates the event for a failed call.
     pub(crate) fn failed(act: Act, error: &'a Error) -> Self {
         if let Some(theft) = error.theft() {
             Self::Theft { act, theft }
@@ -131,13 +131,14 @@ impl<'a> Event<'a> {
     }
 }
 
-/// What was asked of an [`Authenticator`](crate::Authenticator).
+/// A call of an [`Authenticator`](crate::Authenticator).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Act {
     /// [`issue`](crate::Authenticator::issue).
     Issue,
-    /// [`verify`](crate::Authenticator::verify), with wishes or without.
+    /// [`verify`](crate::Authenticator::verify) or
+    /// [`verify_with`](crate::Authenticator::verify_with).
     Verify,
     /// [`refresh`](crate::Authenticator::refresh).
     Refresh,
@@ -148,7 +149,7 @@ pub enum Act {
 }
 
 impl Act {
-    /// Its name in metrics and structured logs: `"issue"`, `"revoke_all"`.
+    /// Name in metrics and structured logs, such as `"issue"` or `"revoke_all"`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -169,13 +170,13 @@ pub struct LoginRef<'a> {
 }
 
 impl<'a> LoginRef<'a> {
-    /// The user, as the application named them at login.
+    /// The subject, as given at login.
     #[must_use]
     pub const fn subject(&self) -> &'a str {
         self.subject
     }
 
-    /// The public id of the login. A hash, computed at each call.
+    /// The public id of the login. A hash, computed on each call.
     #[must_use]
     pub fn id(&self) -> PublicId {
         self.handle.public_id()

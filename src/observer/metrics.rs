@@ -1,4 +1,4 @@
-//! Events for `metrics`.
+//! Events as metrics of the crate `metrics`.
 
 use ::metrics::{counter, gauge};
 
@@ -18,12 +18,13 @@ use crate::observer::event::Event;
 ///
 /// | gauge | |
 /// |---|---|
-/// | `statewise_view_lag_seconds` | since the last complete read was sent; infinite before the first |
-/// | `statewise_view_stale` | 1 if that is beyond the bound, or else 0 |
-/// | `statewise_view_facts` | facts about logins and subjects that the view holds |
+/// | `statewise_view_lag_seconds` | time since the last complete read was sent; infinite before the
+/// first |
+/// | `statewise_view_stale` | 1 if the lag exceeds the bound, else 0 |
+/// | `statewise_view_facts` | number of facts about logins and subjects in the view |
 ///
-/// `act` and `cause` are names as in `"revoke_all"` and `"bad_signature"`: few, and none is chosen
-/// by who is calling.
+/// `act` and `cause` are fixed names such as `"revoke_all"` and `"bad_signature"`: there are few,
+/// and no client can add one.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -1,11 +1,11 @@
-//! Events for `tracing`.
+//! Events as events of the crate `tracing`.
 
 use ::tracing::{debug, trace, warn};
 
 use crate::observer::Observer;
 use crate::observer::event::Event;
 
-/// Tells each event to the application's `tracing` subscriber, with the target `statewise`.
+/// Sends each event to the application's `tracing` subscriber, with the target `statewise`.
 ///
 /// | event | level | fields |
 /// |---|---|---|
@@ -20,9 +20,9 @@ use crate::observer::event::Event;
 /// | view lag | trace | `behind_seconds`, `facts` |
 /// | swept | trace | `rows` |
 ///
-/// `login` is a [public id](crate::PublicId), computed only for a subscriber that wants the event;
-/// `act` and `cause` are names as in `"revoke_all"` and `"bad_signature"`. `behind_seconds` is
-/// missing before a view's first complete read.
+/// `login` is a [public id](crate::PublicId), computed only if a subscriber wants the event. `act`
+/// and `cause` are fixed names such as `"revoke_all"` and `"bad_signature"`. `behind_seconds` is
+/// missing before the first complete read of a view.
 ///
 /// ```
 /// use std::sync::Arc;
