@@ -1,8 +1,9 @@
 //! Start a server with `redis-server --port 6379`, then: `REDIS_URL=redis://127.0.0.1:6379 cargo run --example two_nodes --features redis`.
 //!
-//! What is logged out on one node is refused on the other: a token, which needs no store at all,
-//! and a session that the other node serves from its memory. The nodes are two processes on one
-//! Redis; without one, and with `--features redb`, they are two nodes of one process on one file.
+//! A logout on one node takes effect on the other: for a token, which needs no store, and for a
+//! session that the other node verifies from its memory. The nodes are two processes with one
+//! Redis. Without Redis, and with `--features redb`, they are two nodes of one process with one
+//! file.
 
 #![allow(
     clippy::future_not_send,
@@ -30,7 +31,8 @@ use statewise::{Authenticator, DynAuthenticator, Login};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What every node has: the same key, a view of the same log, copies of the same sessions.
+/// The configuration of every node: the same key, a view of the same log, copies of the same
+/// sessions.
 struct Node {
     view: RevocationView,
     tokens: TokenAuthenticator,
@@ -43,7 +45,7 @@ impl Node {
         let view = RevocationView::builder(log)
             .max_lifetime(hours(12))
             .build()?;
-        // A service takes its key from where it keeps its secrets.
+        // A service reads its key from a secret store.
         let tokens = TokenAuthenticator::builder(Key::hs256(b"an example, which anybody reads!")?)
             .issuer("auth.example")
             .audience("api")
@@ -55,7 +57,7 @@ impl Node {
             .idle(hours(1))
             .absolute(hours(12))
             .build()?;
-        // A node answers once it has read the log, and follows it from then on.
+        // A node answers after it has read the log once, and follows it from then on.
         view.follow().await?;
         tokio::spawn(view.upkeep().run(tokio::time::sleep));
         Ok(Self {
@@ -74,13 +76,13 @@ impl Node {
         match verdict {
             Ok(_) => Ok(true),
             Err(error) if error.is_rejected() => Ok(false),
-            // Not an answer about this credential.
+            // Not a verdict on this credential.
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// The other node: uses each credential until it is refused, and says when that was.
+/// The other node: uses each credential until it is refused, and prints when that was.
 async fn other_node(
     node: Node,
     credentials: [String; 2],
@@ -99,7 +101,7 @@ async fn other_node(
     Ok(())
 }
 
-/// This node: logs in, and out again. `start` starts the other one, and `hears` it.
+/// This node: logs in and out. `start` starts the other node, and `hears` talks to it.
 async fn this_node(
     node: Node,
     start: impl AsyncFnOnce([String; 2]) -> Result<mpsc::Receiver<String>, Failure>,
@@ -132,7 +134,7 @@ async fn this_node(
     Ok(())
 }
 
-/// Two processes of one machine agree on it.
+/// A clock that two processes of one machine share.
 fn since_1970() -> Duration {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
     elapsed.unwrap_or_default()

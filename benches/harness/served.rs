@@ -49,15 +49,15 @@ struct Candidate<'a> {
     prepare: Box<dyn FnMut(usize) + 'a>,
     alone: Alone<'a>,
     together: Together<'a>,
-    /// What is still to be done for a batch when all of it was answered.
+    /// Remaining work of a batch after all its answers have arrived.
     finish: Box<dyn Fn() + 'a>,
-    /// Operations of a batch, if they are not for the harness to choose.
+    /// Operations of a batch, if the harness does not choose the number.
     count: Option<usize>,
-    /// Commands of one operation, as the server counted them.
+    /// Commands of one operation, counted by the server.
     commands: Option<f64>,
 }
 
-/// A figure that is aimed at, of one candidate against another.
+/// A target for the figure of one candidate relative to another.
 struct Target {
     of: String,
     against: String,
@@ -66,19 +66,19 @@ struct Target {
 
 #[derive(Clone, Copy)]
 pub enum Aim {
-    /// One operation takes so many times as long, at most.
+    /// Maximum time of one operation, as a multiple.
     Latency(f64),
-    /// So many times as many in a second, at least.
+    /// Minimum throughput, as a multiple.
     Throughput(f64),
-    /// So many commands of the server for one operation.
+    /// Number of server commands for one operation.
     Commands(f64),
 }
 
-/// What was measured of a candidate, in one of the two ways.
+/// Measured values of a candidate in one of the two ways.
 struct Series {
     /// One figure for each round.
     rounds: Vec<f64>,
-    /// Of all operations, or of all rounds.
+    /// All operations, or all rounds.
     ns: Vec<f64>,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Served<'a> {
         }
     }
 
-    /// Adds a candidate, of which each call is one operation.
+    /// Adds a candidate. Each call is one operation.
     pub fn add<F>(mut self, name: &str, act: impl Fn() -> F + Clone + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -143,27 +143,27 @@ impl<'a> Served<'a> {
         self.candidates.last_mut().expect("a candidate")
     }
 
-    /// What the last candidate does before so many operations, unmeasured.
+    /// Sets unmeasured preparation of the last candidate before that many operations.
     pub fn prepared(mut self, prepare: impl FnMut(usize) + 'a) -> Self {
         self.last().prepare = Box::new(prepare);
         self
     }
 
-    /// What the last candidate leaves to be done behind its answers: measured with a batch of all
-    /// tasks, which has so many operations.
+    /// Sets deferred work of the last candidate. It is measured as part of a batch of all tasks,
+    /// with that many operations.
     pub fn finished(mut self, count: usize, finish: impl Fn() + 'a) -> Self {
         self.last().finish = Box::new(finish);
         self.last().count = Some(count / TASKS * TASKS);
         self
     }
 
-    /// How many commands the server has counted for one operation of the last candidate.
+    /// Sets the number of server commands for one operation of the last candidate.
     pub fn commands(mut self, commands: Option<f64>) -> Self {
         self.last().commands = commands;
         self
     }
 
-    /// What is aimed at.
+    /// Adds a target.
     pub fn target(mut self, of: &str, aim: Aim, against: &str) -> Self {
         self.targets.push(Target {
             of: of.to_owned(),
@@ -243,7 +243,7 @@ impl<'a> Served<'a> {
         series
     }
 
-    /// Operations of a batch, by how fast the reference is. All others are warm then too.
+    /// Chooses the batch size by the speed of the reference. Also warms up all other candidates.
     fn calibrated(&mut self) -> usize {
         let first = |candidate: &mut Candidate<'_>| candidate.batch(LEAST);
         let each: Vec<f64> = self.candidates.iter_mut().map(first).collect();
@@ -291,7 +291,7 @@ impl<'a> Served<'a> {
 }
 
 impl Candidate<'_> {
-    /// Nanoseconds for each of so many operations by all tasks, with what is behind them.
+    /// Nanoseconds of each of that many operations in all tasks, including deferred work.
     fn batch(&mut self, count: usize) -> f64 {
         let count = self.count.unwrap_or(count);
         (self.prepare)(count);
@@ -372,7 +372,7 @@ fn print(rows: &[Row], candidates: &[Candidate<'_>], unit: &str) {
     }
 }
 
-/// Some of what many tasks take one by one, each once until it is put back to its beginning.
+/// Items that many tasks take one by one, each once until the list starts again.
 pub struct Feed<T>(Arc<(Vec<T>, AtomicUsize)>);
 
 impl<T> Clone for Feed<T> {
@@ -386,13 +386,13 @@ impl<T> Feed<T> {
         Self(Arc::new((all, AtomicUsize::new(0))))
     }
 
-    /// In an order of chance.
+    /// In random order.
     pub fn shuffled(mut all: Vec<T>, seed: u64) -> Self {
         Random(seed).shuffle(&mut all);
         Self::new(all)
     }
 
-    /// The next one; the first again after the last.
+    /// Returns the next item; starts again after the last.
     pub fn next(&self) -> &T {
         let (all, next) = &*self.0;
         &all[next.fetch_add(1, Ordering::Relaxed) % all.len()]
@@ -402,7 +402,7 @@ impl<T> Feed<T> {
         self.0.0.len()
     }
 
-    /// Whether so many are left before it begins again.
+    /// Returns true if that many items are left.
     pub fn has(&self, count: usize) -> bool {
         self.0.1.load(Ordering::Relaxed) + count <= self.len()
     }
@@ -412,8 +412,8 @@ impl<T> Feed<T> {
     }
 }
 
-/// A short text where it is: taken in turn it comes to the processor as if from the network, not
-/// from anywhere in memory.
+/// A short text stored inline. Taken in order, it is in the processor's cache, like a text from the
+/// network.
 #[derive(Clone)]
 pub struct Line {
     length: u8,

@@ -1,11 +1,11 @@
-//! Credentials of random users, where they are in the cache, as if from the network.
+//! Credentials of random users that stay in the cache, like credentials from the network.
 
 use super::Random;
 
-/// How many are picked at a time: more than a batch takes.
+/// Number of credentials picked at a time: more than a batch uses.
 const SIZE: usize = 2048;
 
-/// A few of many credentials, picked anew before each batch.
+/// A few of many credentials, picked again before each batch.
 pub struct Window<'a> {
     all: &'a [String],
     random: Random,
@@ -25,7 +25,7 @@ impl<'a> Window<'a> {
         window
     }
 
-    /// Picks others.
+    /// Picks other credentials.
     pub fn refill(&mut self) {
         self.at = 0;
         for picked in &mut self.picked {

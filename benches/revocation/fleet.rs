@@ -1,4 +1,4 @@
-//! The nodes, and what they measured together.
+//! The node processes, and their combined results.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -12,9 +12,9 @@ use crate::log::Kind;
 use crate::node::{LOAD, clock, configured};
 
 const NODES: usize = 4;
-/// Revocations in a second, by all nodes together.
+/// Revocations per second, of all nodes together.
 const RATE: u64 = 500;
-/// What the 99th percentile is to stay below, in milliseconds.
+/// Target for the 99th percentile, in milliseconds.
 const TARGET: f64 = 50.0;
 
 pub struct Fleet {
@@ -58,7 +58,7 @@ impl Drop for Node {
 
 impl Fleet {
     pub fn start(kind: Kind, socket: &std::path::Path) -> Self {
-        // The first one sets the log up.
+        // The first node creates the log.
         let mut nodes: Vec<Node> = Vec::new();
         for _ in 0..NODES {
             let mut node = Node::start(kind, socket);

@@ -1,4 +1,4 @@
-//! The logs that are measured, each on a private server.
+//! The measured logs, each on a private server.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ pub enum Kind {
     Postgres,
 }
 
-/// A private server, gone when this is dropped.
+/// A private server, removed on drop.
 pub enum Server {
     Redis(RedisServer),
     Postgres(Postgres),
 }
 
 impl Server {
-    /// Its socket.
+    /// The socket of the server.
     pub fn address(&self) -> PathBuf {
         match self {
             Self::Redis(server) => server.socket(),

@@ -1,11 +1,12 @@
-//! How long a logout takes until the last node refuses the token: `cargo bench --bench revocation
-//! --features redis,tokio-postgres`. Four node processes follow one log on a private server; each
-//! revokes a quarter of the tokens while it verifies, and says when it refused which. What counts
-//! is from the moment before `revoke` is called on one node until `verify` refuses on another.
+//! Measures the time from a logout until the last node refuses the token: `cargo bench --bench
+//! revocation --features redis,tokio-postgres`. Four node processes follow one log on a private
+//! server. Each revokes a quarter of the tokens while it verifies, and reports when it refused each
+//! token. The time runs from the moment before `revoke` is called on one node until `verify`
+//! refuses on another.
 //!
-//! It fails if any delay is above the bound that the view states, if a token is refused before it
-//! was revoked, or if one is never refused. A log whose feature is off, or whose server is not
-//! installed, is skipped with a printed reason.
+//! The bench fails if a delay exceeds the bound of the view, if a token is refused before it is
+//! revoked, or if a token is never refused. If the feature of a log is off, or its server is not
+//! installed, the log is skipped with a printed reason.
 
 #![allow(
     unsafe_code,
@@ -34,7 +35,7 @@ use harness::options::Options;
 use log::Kind;
 
 fn main() -> ExitCode {
-    // The same program is each of the nodes.
+    // The same program runs as each of the nodes.
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some("node") {
         let kind = arguments.next().expect("a kind of log");
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
             );
             continue;
         }
-        // `None` after a printed reason.
+        // `None`, after printing the reason.
         if let Some(server) = kind.serve() {
             rows.extend(Fleet::start(kind, &server.address()).measure(&options));
         }

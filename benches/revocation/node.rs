@@ -1,4 +1,4 @@
-//! A node: follows the log, verifies all the time, and revokes when it is its turn.
+//! A node: follows the log, verifies all the time, and revokes its share.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -18,14 +18,14 @@ use crate::log::Kind;
 
 const SECRET: [u8; 32] = *b"thirty-two bytes, for benches on";
 const HOUR: Duration = Duration::from_secs(3600);
-/// Between two looks at what has been revoked by now.
+/// Pause between two checks of the revoked tokens.
 const TURN: Duration = Duration::from_millis(1);
-/// Further verifications of each look: of tokens that are not to be refused yet.
+/// Further verifications per check, of tokens that are not revoked yet.
 pub const LOAD: usize = 50;
-/// What is not refused so long after the last revocation never will be.
+/// Time after the last revocation at which a token counts as never refused.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What every node, and who logs in, has alike.
+/// Configuration shared by all nodes and the process that logs in.
 pub fn configured(log: Arc<dyn DynRevocationLog>) -> (RevocationView, TokenAuthenticator) {
     let view = RevocationView::builder(log)
         .max_lifetime(HOUR)
@@ -41,18 +41,18 @@ pub fn configured(log: Arc<dyn DynRevocationLog>) -> (RevocationView, TokenAuthe
     (view, auth)
 }
 
-/// Nanoseconds of a clock that all processes of the machine share, and that nobody sets.
+/// Nanoseconds of a monotonic clock that all processes of the machine share.
 pub fn clock() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// What the fleet tells each of its nodes.
+/// The instructions for each node.
 struct Orders {
     number: usize,
     nodes: usize,
     begin: u64,
-    /// Nanoseconds between two revocations, of whichever node.
+    /// Nanoseconds between two revocations, over all nodes.
     pause: u64,
     tokens: Vec<String>,
 }
@@ -67,7 +67,7 @@ impl Orders {
     }
 }
 
-/// Reads `TOKEN` lines and then `NUMBER NODES BEGIN PAUSE`; `None` if nobody wants anything.
+/// Reads `TOKEN` lines and then `NUMBER NODES BEGIN PAUSE`. `None` at the end of the input.
 fn orders(lines: impl Iterator<Item = String>) -> Option<Orders> {
     let mut tokens = Vec::new();
     for line in lines {
@@ -91,8 +91,8 @@ fn orders(lines: impl Iterator<Item = String>) -> Option<Orders> {
     None
 }
 
-/// Prints `ready` when it answers, and when all is over what it measured: for each token
-/// `INDEX REFUSED SENT`, with zero for what it did not do itself, and then `verified COUNT`.
+/// Prints `ready` when the node answers. At the end prints its results: `INDEX REFUSED SENT` for
+/// each token, with zero for absent values, and then `verified COUNT`.
 pub fn run(kind: &str, socket: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build().unwrap();
@@ -104,9 +104,9 @@ pub fn run(kind: &str, socket: &str) {
     let Some(orders) = orders(&mut lines) else {
         return;
     };
-    // Logging everybody in may have taken longer than the bound.
+    // The logins may have taken longer than the bound.
     runtime.block_on(view.follow()).unwrap();
-    // Nobody is left who wants to know.
+    // The parent process has gone.
     thread::spawn(move || {
         while lines.next().is_some() {}
         std::process::exit(1);
@@ -150,9 +150,9 @@ pub fn run(kind: &str, socket: &str) {
     out.flush().unwrap();
 }
 
-/// What the requests of a node met with.
+/// Results of the verifications of a node.
 struct Seen {
-    /// When each token was refused first; zero for never.
+    /// Time at which each token was first refused; zero for never.
     refused: Vec<u64>,
     verified: u64,
 }
@@ -169,7 +169,7 @@ fn verify(orders: &Orders, auth: &TokenAuthenticator) -> Seen {
         Err(error) if error.is_rejected() => false,
         Err(error) => panic!("{error}"),
     };
-    // Before `next` all may have been revoked; of those, `pending` are accepted still.
+    // All tokens before `next` may be revoked; those in `pending` are still accepted.
     let (mut next, mut pending) = (0, Vec::new());
     let until = orders.due(count) + PATIENCE.as_nanos() as u64;
     loop {

@@ -1,4 +1,4 @@
-//! What a view full of facts costs a verification, and what a copy costs beside the store.
+//! The cost of a view full of facts for a verification, and of a copy beside the store.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::harness::{Group, Random, Row, now};
 use crate::{configured, key};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Different tokens that are verified.
+/// Number of different tokens.
 const TOKENS: usize = 10_000;
-/// Of ten facts, one is about all logins of a subject.
+/// One fact in ten ends all logins of a subject.
 const SUBJECTS_OF: usize = 10;
 
 pub fn measure(options: &Options) -> Vec<Row> {
@@ -39,7 +39,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     let log = Arc::new(MemoryLog::new().unwrap().capacity(2 * facts));
     let view = RevocationView::builder(Arc::clone(&log))
         .max_lifetime(DAY)
-        // Nobody follows the log while it is measured.
+        // The log is not followed while measuring.
         .bound(DAY)
         .capacity(facts)
         .build()
@@ -69,7 +69,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     rows
 }
 
-/// Writes facts about logins and subjects down that nobody here presents.
+/// Appends facts about logins and subjects that are never presented here.
 fn say(log: &MemoryLog, range: std::ops::Range<usize>, options: &Options) {
     let mut random = Random(options.seed ^ range.start as u64);
     let drafts: Vec<_> = range
@@ -108,7 +108,7 @@ fn verify(
         let [plain, viewed] = ["no view", "the view"].map(|view| format!("{view}, {who}"));
         for (name, auth) in [(&plain, &without), (&viewed, with_view)] {
             turn += 1;
-            // Not picked beforehand: copying tokens would take the view out of the cache.
+            // Not picked in advance: copying tokens would evict the view from the cache.
             let state = (Random(turn), TokenBuffer::new());
             group = group.add_over(
                 name.as_str(),
@@ -133,7 +133,7 @@ fn copies(name: &str, view: &RevocationView, count: usize, options: &Options) ->
     let store = Arc::new(MemoryStore::with_capacity(count).unwrap());
     let cached = CachedStore::builder(Arc::clone(&store), view)
         .max_age(DAY)
-        // Room for all in each of its parts, so that none moves.
+        // Room for all copies in each part, so that none is evicted.
         .capacity(4 * count)
         .build()
         .unwrap();
