@@ -1,4 +1,4 @@
-//! The contract of a place where sessions are kept.
+//! The trait that every session store implements.
 
 use std::fmt;
 use std::future::Future;
@@ -14,41 +14,42 @@ use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::upkeep::Upkeep;
 
-/// The function of a [`change`](SessionStore::change). It changes a row and answers whether it did;
-/// a store may call it again, on the row as it is then.
+/// The function of a [`change`](SessionStore::change). It modifies a row and returns true if it changed
+/// anything. A store may call it again, with a newer state of the row.
 pub type ChangeFn<'f> = &'f (dyn Fn(&mut Record) -> bool + Sync + 'f);
 
-/// Keeps one [`Record`] per login.
+/// Stores one [`Record`] per login.
+///
+/// [`store::contract`](crate::store::contract) is a guide to writing a store.
 ///
 /// # Contract
 ///
-/// - **Logout wins.** Once [`remove`](Self::remove) or [`remove_subject`](Self::remove_subject)
-///   has returned, nothing that was in flight brings a row back: no update, no touch, no rotation,
-///   no fill of a cache. Only [`create`](Self::create) creates a row, and no handle comes twice.
-/// - **Each method is one atomic step**, also between processes. What a compare-and-swap found is
+/// - **Logout wins.** After [`remove`](Self::remove) or [`remove_subject`](Self::remove_subject) has
+///   returned, no concurrent call brings a row back: no update, no touch, no rotation, no fill of a
+///   cache. Only [`create`](Self::create) inserts a row, and no handle is inserted twice.
+/// - **Each method is one atomic step**, also between processes. The result of a compare-and-swap is
 ///   an enum, not an error.
-/// - **Absent is not an error, and an error is never "absent".** Missing and expired are
-///   `Ok(None)`; `Err` means that the store could not answer, or that the row does not decode.
-/// - A row is alive as [`Record::is_alive`] says. Each of the two limits is judged by one clock:
-///   the deadline by `now`, the idle time by `now` or by the store's own server. A row that was
-///   once found over never comes back to life, not even if the clock is set back.
-/// - What is kept comes back to the bit, [fields](Record::encode) of later versions included.
+/// - **Absent is not an error, and an error is never "absent".** Missing and expired rows are
+///   `Ok(None)`. `Err` means that the store could not answer, or that the row does not decode.
+/// - [`Record::is_alive`] defines when a row is expired. One clock judges each of the two limits:
+///   `now` judges the deadline; `now` or the store's own server judges the idle timeout. A row that
+///   was once found expired never comes back to life, even if the clock is set back.
+/// - Records are stored without loss, including [fields](Record::encode) of later versions.
 ///
-/// All of it is put to the test by the `testkit` feature's kit.
+/// The kit of the `testkit` feature tests this contract.
 ///
 /// # Security
 ///
-/// Handles passed to [`load`](Self::load), [`rotate`](Self::rotate) and [`confirm`](Self::confirm)
-/// are under the control of whoever is calling; those passed to [`create`](Self::create) are
-/// random. Records hold no secret that can be presented, but they are the users' business:
-/// nothing of them belongs into a log.
+/// Clients control the handles passed to [`load`](Self::load), [`rotate`](Self::rotate) and
+/// [`confirm`](Self::confirm); handles passed to [`create`](Self::create) are random. Records hold no
+/// secret that could be presented, but they contain personal data: do not log them.
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
-    /// Adds a login, if its handle is not there and the limit allows it.
+    /// Inserts a login, unless its handle exists or the limit forbids it.
     ///
     /// # Contract
     ///
-    /// Counting the live rows of the subject, evicting the oldest and inserting are one step:
-    /// at no time has a subject more live rows than the limit. Never overwrites.
+    /// Counting the live rows of the subject, evicting the oldest and inserting are one step: a
+    /// subject never has more live rows than the limit. Never overwrites a row.
     ///
     /// # Returns
     ///
@@ -56,12 +57,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Concurrency
     ///
-    /// Of several callers with one handle, one stores and all others learn of a duplicate. Of
-    /// several with one subject, as many store as the limit has room for.
+    /// Of several callers with one handle, one succeeds and the others get a duplicate. Of several
+    /// callers with one subject, as many succeed as the limit allows.
     ///
     /// # Cancel safety
     ///
-    /// The row may be there or not, never in part. Trying again with the same record is safe.
+    /// The row may exist or not, never in part. A retry with the same record is safe.
     ///
     /// # Errors
     ///
@@ -69,13 +70,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Backend notes
     ///
-    /// - memory: at capacity, what is over in the same shard makes room first.
-    /// - MySQL: within a limit one transaction, which locks a row that stands for the subject.
-    /// - SQLite: within a limit one transaction with the right to write from its beginning.
-    /// - Postgres: with a limit, one call of a function that locks the subject first; never full.
-    /// - redb: returns when the row is on the device; the file grows as far as there is room.
-    /// - redis: one script, and a second one with the rows of the subject at a limit. A server that
-    ///   is out of memory makes it *unavailable*.
+    /// - memory: at capacity, expired rows of the same shard are removed first.
+    /// - MySQL: with a limit, one transaction that locks a row for the subject.
+    /// - SQLite: with a limit, one immediate transaction.
+    /// - Postgres: with a limit, one call of a function that locks the subject first. Never full.
+    /// - redb: returns when the row is on the device. The file grows while the disk has room.
+    /// - redis: one script, and a second one with the rows of the subject if the limit is reached.
+    ///   *Unavailable* if the server is out of memory.
     fn create(
         &self,
         record: &Record,
@@ -87,31 +88,29 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Contract
     ///
-    /// Looking for a login creates nothing. A store that notes [the use](Load::touch) in the same
-    /// round trip answers with [`Record::last_seen`] as it was *before* this use, so that the
-    /// strategy can judge it by its own idle timeout. The caller then sends a
-    /// [`touch`](Self::touch), which such a store may answer without doing anything. A store that
-    /// cannot do both in one trip ignores [`Load::touch`].
+    /// A lookup inserts nothing. A store that records [the use](Load::touch) in the same round trip
+    /// returns [`Record::last_seen`] as it was *before* this use, so that the strategy can judge it by
+    /// its own idle timeout. The caller then sends a [`touch`](Self::touch), which such a store may
+    /// ignore. A store that would need a second round trip ignores [`Load::touch`].
     ///
     /// # Returns
     ///
-    /// The row; `None` if there is none or it has expired, in which case it is also removed. The
-    /// store judges the row alone. The strategy judges by its policy, and removes a row that has
-    /// expired by that.
+    /// The row, or `None` if there is none or it has expired; an expired row is also removed. The store
+    /// judges the row alone. The strategy judges by its policy, and removes rows that have expired by it.
     ///
     /// # Concurrency
     ///
-    /// Sees every change whose call returned before this one began.
+    /// Sees every change whose call returned before this call.
     ///
     /// # Cancel safety
     ///
-    /// The use may have been noted or not.
+    /// The use may have been recorded or not.
     ///
     /// # Security
     ///
-    /// The handle is the caller's; the row returned must be of that handle. A store that notes the
-    /// use in the same trip does so before the credential is proven: an attacker who knows a handle
-    /// can then keep that session from going idle, though not beyond its deadline. Leaving it to
+    /// The client controls the handle, and the returned row must have that handle. A store that records
+    /// the use in the same round trip does so before the credential is proven: an attacker with a handle
+    /// can then keep that session alive until its deadline. Recording uses only in
     /// [`touch`](Self::touch) avoids that.
     ///
     /// # Errors
@@ -120,14 +119,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Backend notes
     ///
-    /// - memory: leaves the use to [`touch`](Self::touch), so that it is noted only of a proven
-    ///   credential.
-    /// - MySQL, SQLite: one statement that reads; leaves the use to [`touch`](Self::touch). An
-    ///   expired login where nothing can be written is *unavailable*.
-    /// - Postgres: one statement, and the use as in memory; a second one removes an expired row.
-    /// - redb: as Postgres. Reads on the calling thread; an expired row waits for the commit that
-    ///   removes it.
-    /// - redis: notes the use in the one command, before the credential is proven, if this process
+    /// - memory: only [`touch`](Self::touch) records uses, so that only proven credentials do.
+    /// - MySQL, SQLite: one statement that reads; only [`touch`](Self::touch) records uses. If an
+    ///   expired row cannot be removed, the answer is *unavailable*.
+    /// - Postgres: one statement, and uses as in memory. A second statement removes an expired row.
+    /// - redb: as Postgres. Reads on the calling thread. The answer for an expired row waits for the
+    ///   commit that removes it.
+    /// - redis: one command, which also records the use before the credential is proven, if this process
     ///   knows the idle timeout of the row from an earlier call.
     fn load(
         &self,
@@ -136,28 +134,28 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Record>>> + Send;
 
-    /// Changes a live row by a function, as one atomic step. The one step on which
-    /// [`rotate`](Self::rotate), [`update`](Self::update) and [`confirm`](Self::confirm) are built.
+    /// Applies a function to a live row, as one atomic step. [`rotate`](Self::rotate),
+    /// [`update`](Self::update) and [`confirm`](Self::confirm) are built on it.
     ///
     /// # Contract
     ///
-    /// `change` is called with the row as it is, and the row is replaced by what `change` made of
-    /// it, unless another change came in between: then `change` is called again, with the row as
-    /// that left it. A use noted in between is no such change, and is kept. Where `change` answers
-    /// `false`, nothing is written. Never inserts.
+    /// The store calls `change` with the current row and replaces the row by the result. If another
+    /// change came in between, the store calls `change` again with the new row. A use recorded in between
+    /// does not count as a change, and is kept. If `change` returns `false`, nothing is written. Never
+    /// inserts a row.
     ///
     /// # Returns
     ///
-    /// The row after the call, and whether it was changed; `None` if there is none or it has
-    /// expired, in which case it is also removed.
+    /// The row after the call, with a flag that is true if it was changed. `None` if there is none or it
+    /// has expired; an expired row is also removed.
     ///
     /// # Concurrency
     ///
-    /// Of any number of callers, each one's `change` sees what all that were done before it left.
+    /// Each call of `change` sees the result of all changes before it.
     ///
     /// # Cancel safety
     ///
-    /// It may be done or not, never in part.
+    /// The change may be made or not, never in part.
     ///
     /// # Errors
     ///
@@ -166,10 +164,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
-    /// - MySQL, SQLite, Postgres: reads, and replaces the row if it is still the one that was read.
-    /// - redb: a lookup, and a transaction that replaces the row if it is still the one that was
-    ///   found. One that changes nothing needs no transaction.
-    /// - redis: a read, and a script that replaces the row if it is still the one that was read.
+    /// - MySQL, SQLite, Postgres: reads the row, and replaces it if it is unchanged.
+    /// - redb: a lookup, and a transaction that replaces the row if it is unchanged. Without a change
+    ///   there is no transaction.
+    /// - redis: a read, and a script that replaces the row if it is unchanged.
     fn change(
         &self,
         handle: Handle,
@@ -177,25 +175,25 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         change: ChangeFn<'_>,
     ) -> impl Future<Output = Result<Option<Changed>>> + Send;
 
-    /// Replaces the credential of a login, if the presented one is current:
-    /// [`Record::rotate`] as one step.
+    /// Replaces the credential of a login if the presented one is current: [`Record::rotate`] as one
+    /// step.
     ///
     /// # Returns
     ///
-    /// See [`Rotated`]. In each case with a row, it is the row as it is after the call.
+    /// See [`Rotated`]. A returned row is the row after the call.
     ///
     /// # Concurrency
     ///
-    /// Of any number of callers that present one credential, one advances the row, and all others
-    /// see the row that it made.
+    /// Of any number of callers with one credential, one rotates the row, and all others get the rotated
+    /// row.
     ///
     /// # Cancel safety
     ///
-    /// It may have advanced or not. Trying again is safe: the second try finds it unchanged.
+    /// The row may be rotated or not. A retry is safe: it finds a rotated row and leaves it.
     ///
     /// # Security
     ///
-    /// The handle and the presented proof are the caller's, and may be forged.
+    /// The client controls the handle and the presented proof. Both may be forged.
     ///
     /// # Errors
     ///
@@ -204,10 +202,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
-    /// - MySQL, SQLite: reads, and replaces the row if it is still the one that was read.
-    /// - Postgres: one statement; a second one where a race was lost or the row is over.
-    /// - redb: one that does not advance costs a lookup and no transaction.
-    /// - redis: one script, which does what [`Record::rotate`] does to the bytes of the row.
+    /// - MySQL, SQLite: reads the row, and replaces it if it is unchanged.
+    /// - Postgres: one statement, and a second one after a lost race or for an expired row.
+    /// - redb: without a rotation, one lookup and no transaction.
+    /// - redis: one script, which applies [`Record::rotate`] to the bytes of the row.
     fn rotate(
         &self,
         handle: Handle,
@@ -220,8 +218,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         }
     }
 
-    /// Replaces roles, data or stamp of a live login, if its version is `expected`:
-    /// [`Record::update`] as one step.
+    /// Replaces roles, data or stamp of a live login if its version is `expected`: [`Record::update`] as
+    /// one step.
     ///
     /// # Returns
     ///
@@ -229,12 +227,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Concurrency
     ///
-    /// Of several callers with one version, one is done and all others meet a conflict. Does not
-    /// interfere with [`rotate`](Self::rotate) and [`touch`](Self::touch): they leave the version.
+    /// Of several callers with one version, one succeeds and the others get a conflict. Does not conflict
+    /// with [`rotate`](Self::rotate) and [`touch`](Self::touch), which leave the version.
     ///
     /// # Cancel safety
     ///
-    /// It may be done or not, never in part.
+    /// The change may be made or not, never in part.
     ///
     /// # Errors
     ///
@@ -243,10 +241,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
-    /// - MySQL, SQLite: as for [`rotate`](Self::rotate); a rotation in between is no conflict.
-    /// - Postgres: reads, then writes if the version is still the same.
+    /// - MySQL, SQLite: as for [`rotate`](Self::rotate). A rotation in between is not a conflict.
+    /// - Postgres: reads the row, and writes it if the version is unchanged.
     /// - redb: judged within the write transaction.
-    /// - redis: a read, and a script that replaces what was read, if it is still that.
+    /// - redis: a read, and a script that replaces the row if it is unchanged.
     fn update(
         &self,
         handle: Handle,
@@ -260,20 +258,20 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         }
     }
 
-    /// Notes that the credential of `generation` has been used: [`Record::confirm`] as one step.
+    /// Records the first use of the credential of `generation`: [`Record::confirm`] as one step.
     ///
     /// # Contract
     ///
-    /// Never inserts, never shortens, never raises the version. A row that is gone, or has moved
-    /// on to another generation, is left alone.
+    /// Never inserts a row, never shortens a login, never raises the version. A row of another generation
+    /// stays unchanged.
     ///
     /// # Concurrency
     ///
-    /// Any number of calls are as good as one.
+    /// Repeated calls have the effect of one.
     ///
     /// # Cancel safety
     ///
-    /// It may be noted or not. The next use notes it.
+    /// The use may be recorded or not. The next use records it.
     ///
     /// # Errors
     ///
@@ -284,7 +282,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - memory: under the lock of one shard.
     /// - MySQL, SQLite: one statement.
     /// - Postgres: one statement.
-    /// - redb: one that notes nothing costs a lookup and no transaction.
+    /// - redb: if there is nothing to record, one lookup and no transaction.
     /// - redis: one script.
     fn confirm(
         &self,
@@ -298,68 +296,66 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         }
     }
 
-    /// Notes uses behind the read: [`Record::touch`] for each, in any order, not as one step.
+    /// Records uses: [`Record::touch`] for each, in any order. Not one atomic step.
     ///
     /// # Contract
     ///
-    /// Never inserts, never shortens, never revives, never raises the version.
+    /// Never inserts a row, never shortens or revives a login, never raises the version.
     ///
     /// # Concurrency
     ///
-    /// Of several uses of one login, the latest counts, in whatever order they come.
+    /// Of several uses of one login the latest counts, in any order of arrival.
     ///
     /// # Cancel safety
     ///
-    /// Any of them may be noted or not.
+    /// Each use may be recorded or not.
     ///
     /// # Errors
     ///
-    /// *Unavailable*: some may not have been noted.
+    /// *Unavailable*: some uses may not have been recorded.
     ///
     /// # Backend notes
     ///
     /// - memory: in place, under shared locks.
-    /// - MySQL, SQLite: while the upkeep is being run, written behind the read, many in one
-    ///   statement, at most a second later; another node may see a login idle that much early.
-    /// - Postgres: behind the read and many in one statement while the upkeep is being run, and at
-    ///   once if not. What waits counts in its own process; another node may find the login over
-    ///   early by the delay of the flush.
-    /// - redb: in memory, counting from then on, and written about a second later.
-    /// - redis: a script for each partition. Not needed for what [`load`](Self::load) has noted.
+    /// - MySQL, SQLite, Postgres: while the upkeep runs, uses are queued and written together at most a
+    ///   second later. Queued uses count in their own process at once; another node may see the login
+    ///   expire early by that second. Without the upkeep they are written at once.
+    /// - redb: in memory, where they count at once, and written about a second later.
+    /// - redis: one script per partition. Not needed for uses that [`load`](Self::load) has recorded.
     fn touch(
         &self,
         uses: &[(Handle, Timestamp)],
         now: Timestamp,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Ends a login. `subject` is [its subject](Record::subject), by which it is indexed.
+    /// Removes a login. `subject` is [its subject](Record::subject), by which it is indexed.
     ///
     /// # Contract
     ///
-    /// Reliable when it returns, to the durability that the store states. Also removes a row that
-    /// does not decode.
+    /// The removal is as durable as the store states when the call returns. Also removes a row that does
+    /// not decode.
     ///
     /// # Returns
     ///
-    /// How many were there, 0 or 1, and when it takes effect everywhere.
+    /// The number of removed rows, 0 or 1, and the time at which the removal takes effect everywhere.
     ///
     /// # Concurrency
     ///
-    /// Wins against everything; see the contract of the trait.
+    /// Wins against every concurrent call; see the contract of the trait.
     ///
     /// # Cancel safety
     ///
-    /// The row may be gone or not. Trying again is safe.
+    /// The row may be removed or not. A retry is safe.
     ///
     /// # Errors
     ///
-    /// *Unavailable*: it may not have been removed.
+    /// *Unavailable*: the row may not have been removed.
     ///
     /// # Backend notes
     ///
     /// - memory: under the lock of one shard.
-    /// - MySQL, SQLite: one statement, durable as their `durability` says.
-    /// - Postgres: one statement, which reads nothing of the row.
+    /// - MySQL, SQLite: one statement, as durable as `durability` reports.
+    /// - Postgres: one statement that does not read the row.
     /// - redb: returns when the removal is on the device.
     /// - redis: one script for row and index.
     fn remove(
@@ -369,37 +365,37 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Removed>> + Send;
 
-    /// Ends the logins of a subject that `scope` covers.
+    /// Removes the logins of a subject that `scope` covers.
     ///
     /// # Contract
     ///
-    /// Ends every one whose [`create`](Self::create) returned before this call began; one that
-    /// is created during the call may be ended or not. Also removes rows that do not decode,
-    /// unless the scope keeps them.
+    /// Removes every covered login whose [`create`](Self::create) returned before this call. A login
+    /// created during the call may be removed or not. Also removes rows that do not decode, unless the
+    /// scope keeps them.
     ///
     /// # Returns
     ///
-    /// How many there were, and when it takes effect everywhere.
+    /// The number of removed rows, and the time at which the removal takes effect everywhere.
     ///
     /// # Concurrency
     ///
-    /// Wins against everything; see the contract of the trait.
+    /// Wins against every concurrent call; see the contract of the trait.
     ///
     /// # Cancel safety
     ///
-    /// Some may be gone. Trying again is safe.
+    /// Some rows may be removed. A retry is safe.
     ///
     /// # Errors
     ///
-    /// *Unavailable*: some may not have been removed.
+    /// *Unavailable*: some rows may not have been removed.
     ///
     /// # Backend notes
     ///
-    /// - memory: one step, as all logins of a subject share a shard.
+    /// - memory: one step, because all logins of a subject share a shard.
     /// - MySQL, SQLite: one statement.
-    /// - Postgres: one statement, and so one step.
+    /// - Postgres: one statement.
     /// - redb: one transaction, on the device when it returns.
-    /// - redis: what the index holds, in steps of 256.
+    /// - redis: the logins in the index, in steps of 256.
     fn remove_subject(
         &self,
         subject: &str,
@@ -407,12 +403,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Removed>> + Send;
 
-    /// The live logins of a subject, by deadline and then by handle, page by page.
+    /// Lists the live logins of a subject page by page, ordered by deadline and then by handle.
     ///
     /// # Contract
     ///
-    /// A login that is there from the first page to the last is listed exactly once. Rows that
-    /// do not decode are passed over.
+    /// A login that exists from the first page to the last is listed exactly once. Rows that do not decode
+    /// are skipped.
     ///
     /// # Returns
     ///
@@ -420,7 +416,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Concurrency
     ///
-    /// Pages are not one snapshot: what is created or ended in between may be listed or not.
+    /// Pages are not one snapshot: a login created or removed in between may be listed or not.
     ///
     /// # Cancel safety
     ///
@@ -436,7 +432,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: one statement, by an index.
     /// - Postgres: one statement over an index.
     /// - redb: each page is one snapshot.
-    /// - redis: two scripts for each 256, on a primary.
+    /// - redis: two scripts per 256 logins, on a primary.
     fn list(
         &self,
         subject: &str,
@@ -444,13 +440,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Listing>> + Send;
 
-    /// Gives back the space of some logins that are over.
+    /// Removes some expired rows, to free their space.
     ///
     /// # Contract
     ///
-    /// Removes nothing that is alive, not even if it is touched at the same moment. Bounded:
-    /// removes about `limit` rows at most and looks at a bounded number, so that called again and
-    /// again it gets round to all. A limit of zero counts as one. Leaves no lock held for long.
+    /// Never removes a live row, even if it is touched at the same moment. Each call is bounded: it
+    /// removes about `limit` rows at most and visits a bounded number, so that repeated calls reach all
+    /// rows. A limit of zero counts as one. Holds no lock for long.
     ///
     /// # Returns
     ///
@@ -462,7 +458,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// Some may be gone.
+    /// Some rows may be removed.
     ///
     /// # Errors
     ///
@@ -471,22 +467,21 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: whole shards, one at a time.
-    /// - MySQL, SQLite: looks at `limit` rows in the order of their handles, without a lock, and
-    ///   asks again of each row as it removes it.
-    /// - Postgres: looks at `limit` rows in the order of handles and skips what is locked; rows of
-    ///   a newer format are left to those who know it.
-    /// - redb: looks through the rows in the order of their handles; a step that finds nothing over
-    ///   writes nothing.
-    /// - redis: nothing, the server forgets by itself.
+    /// - MySQL, SQLite: visits `limit` rows in the order of their handles without a lock, and checks each
+    ///   row again when it removes it.
+    /// - Postgres: visits `limit` rows in the order of their handles and skips locked rows. Rows of a newer
+    ///   format are left to nodes of that version.
+    /// - redb: visits the rows in the order of their handles. A step without expired rows writes nothing.
+    /// - redis: does nothing, because the server expires rows.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
 
-    /// Where a login that begins now stands in the revocation log: the strategy asks before
-    /// anything else, and keeps it in the row.
+    /// Returns the stamp of a login that begins now. The strategy asks for it before every other step and
+    /// stores it in the row.
     ///
     /// # Contract
     ///
-    /// `None` for a store without a log. With one, what ends the logins of the subject after this
-    /// call ends this login too, which lives until `deadline` at most.
+    /// `None` for a store without a revocation log. With a log, a fact that ends the logins of the subject
+    /// after this call also ends this login. The login lives until `deadline` at most.
     ///
     /// # Cancel safety
     ///
@@ -494,12 +489,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log could not answer; *misuse* if the login would outlive what the log
-    /// keeps.
+    /// *Unavailable* if the log could not answer; *misuse* if the login could outlive the facts of the log.
     ///
     /// # Backend notes
     ///
-    /// - [`CachedStore`](crate::store::CachedStore): the head of its log. All others: none.
+    /// - [`CachedStore`](crate::store::CachedStore): the head of its log. All others: `None`.
     fn begin(
         &self,
         deadline: Timestamp,
@@ -509,18 +503,17 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         std::future::ready(Ok(None))
     }
 
-    /// For how long, at most, somebody may still be served a login that this store no longer has,
-    /// and of whose removal nobody was told. Zero where every read asks the store itself.
+    /// Maximum age of a cached read. Zero (the default) if every read reaches the store.
     fn staleness(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// The background work that this store wants done: writing behind the read, following a log.
-    /// [`sweep`](Self::sweep) is not part of it; the strategy calls that one.
+    /// Returns the background work of this store, such as writing queued uses or following a log. Default:
+    /// none. It does not include [`sweep`](Self::sweep), which the strategy calls.
     ///
     /// # Contract
     ///
-    /// Without it everything stays correct.
+    /// Every answer stays correct without the background work.
     fn upkeep(&self) -> Upkeep {
         Upkeep::none()
     }
