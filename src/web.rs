@@ -82,55 +82,25 @@
 //! RFC 6265bis is draft-ietf-httpbis-rfc6265bis-22.
 
 mod answer;
-#[cfg(feature = "tower")]
-mod auth;
-#[cfg(feature = "axum")]
-mod axum;
 mod bearer;
-#[cfg(feature = "tower")]
-mod client;
-#[cfg(feature = "tower")]
-mod config;
 mod cookie;
 mod denial;
 mod found;
-#[cfg(feature = "tower")]
-mod future;
 mod headers;
 #[cfg(feature = "tower")]
 mod layer;
 mod origin;
-#[cfg(feature = "tower")]
-mod reply;
-#[cfg(feature = "tower")]
-mod request;
-#[cfg(feature = "tower")]
-mod require;
-#[cfg(feature = "tower")]
-mod response;
-#[cfg(feature = "tower")]
-mod sign_in;
-#[cfg(feature = "tower")]
-mod token_response;
 mod transport;
 
 pub use answer::Answer;
-#[cfg(feature = "tower")]
-pub use auth::Auth;
 pub use bearer::bearer;
 pub use cookie::{Cookie, CookieBuilder, SameSite};
 pub use denial::Denial;
 pub use found::Found;
-#[cfg(feature = "tower")]
-pub use future::AuthFuture;
 pub use headers::Headers;
 #[cfg(feature = "tower")]
-pub use layer::{AuthLayer, AuthService};
+pub use layer::{
+    Auth, AuthFuture, AuthLayer, AuthService, Require, RequireService, SignIn, TokenResponse,
+};
 pub use origin::OriginPolicy;
-#[cfg(feature = "tower")]
-pub use require::{Require, RequireService};
-#[cfg(feature = "tower")]
-pub use sign_in::SignIn;
-#[cfg(feature = "tower")]
-pub use token_response::TokenResponse;
 pub use transport::{Carried, Transport};

@@ -43,16 +43,15 @@ impl Answer {
     /// Returns all header fields as pairs of name and value: `Cache-Control: no-store`, `Vary`, and
     /// those of the other fields that are present.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let always = [
-            ("cache-control", "no-store".to_owned()),
-            ("vary", self.vary.to_owned()),
-        ];
-        let challenge = self.challenge.clone();
         let retry_after = self.retry_after.map(|after| after.as_secs().to_string());
-        always
-            .into_iter()
-            .chain(challenge.map(|challenge| ("www-authenticate", challenge)))
-            .chain(retry_after.map(|after| ("retry-after", after)))
+        let fields = [
+            ("cache-control", Some("no-store".to_owned())),
+            ("vary", Some(self.vary.to_owned())),
+            ("www-authenticate", self.challenge.clone()),
+            ("retry-after", retry_after),
+        ];
+        let fields = fields.into_iter();
+        fields.filter_map(|(name, value)| Some((name, value?)))
     }
 }
 

@@ -151,21 +151,14 @@ impl Cookie {
         is_ours: impl Fn(&str) -> bool,
     ) -> Option<Vec<&'h str>> {
         let mut ours: Vec<&str> = Vec::new();
-        let mut too_many = false;
         self.each(headers, &mut |value| {
-            let Some(value) = text(value).filter(|value| is_ours(value)) else {
-                return;
-            };
-            if too_many || ours.contains(&value) {
-                return;
-            }
-            if ours.len() < MAX_VALUES {
-                ours.push(value);
-            } else {
-                too_many = true;
+            let value = text(value).filter(|value| is_ours(value) && !ours.contains(value));
+            // One value above the maximum proves that there are too many.
+            if ours.len() <= MAX_VALUES {
+                ours.extend(value);
             }
         });
-        (!too_many).then_some(ours)
+        (ours.len() <= MAX_VALUES).then_some(ours)
     }
 
     /// Calls `each` with every value of this cookie in a request.

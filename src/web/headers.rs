@@ -37,11 +37,10 @@ pub trait Headers {
 impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for [(N, V)] {
     /// Names are compared without case (RFC 9110, section 5.1).
     fn each<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
-        for (_, value) in self
-            .iter()
-            .filter(|(field, _)| field.as_ref().eq_ignore_ascii_case(name))
-        {
-            each(value.as_ref());
+        for (field, value) in self {
+            if field.as_ref().eq_ignore_ascii_case(name) {
+                each(value.as_ref());
+            }
         }
     }
 }

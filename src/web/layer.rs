@@ -1,4 +1,18 @@
-//! Layer that authenticates the requests of a tower service.
+//! Layer that authenticates the requests of a tower service, and the types of its handlers.
+
+mod auth;
+#[cfg(feature = "axum")]
+mod axum;
+mod client;
+mod clone;
+mod config;
+mod future;
+mod reply;
+mod request;
+mod require;
+mod response;
+mod sign_in;
+mod token_response;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,16 +26,22 @@ use tower_service::Service;
 use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, SystemClock};
 use crate::web::bearer::bearer;
-use crate::web::client::ClientKind;
-use crate::web::config::LayerConfig;
 use crate::web::denial::Denial;
 use crate::web::found::Found;
-use crate::web::future::{AuthFuture, CloseOnDrop};
+use crate::web::layer::client::ClientKind;
+use crate::web::layer::clone::clone_fields;
+use crate::web::layer::config::LayerConfig;
+use crate::web::layer::future::CloseOnDrop;
+use crate::web::layer::request::RequestCredentials;
+use crate::web::layer::response::denied;
 use crate::web::origin::{OriginPolicy, is_unsafe};
-use crate::web::request::RequestCredentials;
-use crate::web::response::denied;
-use crate::web::sign_in::SignIn;
 use crate::web::transport::Transport;
+
+pub use auth::Auth;
+pub use future::AuthFuture;
+pub use require::{Require, RequireService};
+pub use sign_in::SignIn;
+pub use token_response::TokenResponse;
 
 /// Layer that authenticates the requests of any tower service, with any authenticator.
 ///
@@ -129,13 +149,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     }
 }
 
-impl<D> Clone for AuthLayer<D> {
-    fn clone(&self) -> Self {
-        Self {
-            config: Arc::clone(&self.config),
-        }
-    }
-}
+clone_fields!(AuthLayer<D> { config });
 
 impl<D> fmt::Debug for AuthLayer<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,14 +178,7 @@ pub struct AuthService<S, D = ()> {
     config: Arc<LayerConfig<D>>,
 }
 
-impl<S: Clone, D> Clone for AuthService<S, D> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            config: Arc::clone(&self.config),
-        }
-    }
-}
+clone_fields!(AuthService<S: Clone, D> { inner, config });
 
 impl<S: fmt::Debug, D> fmt::Debug for AuthService<S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

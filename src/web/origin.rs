@@ -141,10 +141,10 @@ pub(crate) fn is_unsafe<H: Headers + ?Sized>(method: &str, headers: &H) -> bool 
 
 /// Returns the `Host` field, if there is exactly one.
 fn host<H: Headers + ?Sized>(headers: &H) -> Option<&str> {
-    match single(headers, "host") {
-        Single::One(host) => std::str::from_utf8(host).ok(),
-        Single::Absent | Single::Several => None,
-    }
+    let Single::One(host) = single(headers, "host") else {
+        return None;
+    };
+    std::str::from_utf8(host).ok()
 }
 
 /// Returns whether a request opens a WebSocket. Its method is `GET`, but it carries the cookies of
@@ -172,13 +172,9 @@ fn is_own(origin: &[u8], host: &str) -> bool {
 
 /// Returns the default port of a scheme that serves pages.
 fn default_port(scheme: &str) -> Option<u16> {
-    if scheme.eq_ignore_ascii_case("https") {
-        Some(443)
-    } else if scheme.eq_ignore_ascii_case("http") {
-        Some(80)
-    } else {
-        None
-    }
+    let mut defaults = [("https", 443), ("http", 80)].into_iter();
+    let (_, port) = defaults.find(|(name, _)| scheme.eq_ignore_ascii_case(name))?;
+    Some(port)
 }
 
 /// Origin of a page: `scheme "://" host [ ":" port ]` (RFC 6454, section 7.1).

@@ -304,11 +304,8 @@ impl Transport {
     }
 
     fn find_bearer<'h, H: Headers + ?Sized>(&self, headers: &'h H) -> Found<'h> {
-        if self.bearer {
-            bearer(headers)
-        } else {
-            Found::Absent
-        }
+        let found = self.bearer.then(|| bearer(headers));
+        found.unwrap_or(Found::Absent)
     }
 }
 

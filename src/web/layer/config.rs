@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::authenticator::DynAuthenticator;
 use crate::clock::Clock;
+use crate::web::layer::clone::clone_fields;
 use crate::web::origin::OriginPolicy;
 use crate::web::transport::Transport;
 
@@ -16,14 +17,4 @@ pub(crate) struct LayerConfig<D> {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-// Not derived: a derived impl would demand `D: Clone`.
-impl<D> Clone for LayerConfig<D> {
-    fn clone(&self) -> Self {
-        Self {
-            auth: Arc::clone(&self.auth),
-            transport: self.transport.clone(),
-            origins: self.origins.clone(),
-            clock: Arc::clone(&self.clock),
-        }
-    }
-}
+clone_fields!(LayerConfig<D> { auth, transport, origins, clock });

@@ -12,9 +12,9 @@ use pin_project_lite::pin_project;
 
 use crate::base::boxed::BoxFuture;
 use crate::web::denial::Denial;
-use crate::web::reply::PendingReply;
-use crate::web::response::{complete, finish, has_failed};
-use crate::web::sign_in::SignIn;
+use crate::web::layer::reply::PendingReply;
+use crate::web::layer::response::{complete, finish, has_failed};
+use crate::web::layer::sign_in::SignIn;
 
 /// Closes the reply when it is dropped before the service has responded: the client disconnected,
 /// or the service panicked before it returned a future.
@@ -36,10 +36,7 @@ pin_project! {
     /// As for the service behind the layer. See [`SignIn`](crate::web::SignIn) for a handler that
     /// is dropped during a login.
     #[must_use = "futures do nothing unless polled"]
-    pub struct AuthFuture<F, D = ()>
-    where
-        F: Future,
-    {
+    pub struct AuthFuture<F: Future, D = ()> {
         #[pin]
         step: Step<F>,
         sign_in: CloseOnDrop<D>,
@@ -48,10 +45,7 @@ pin_project! {
 
 pin_project! {
     #[project = StepProjection]
-    enum Step<F>
-    where
-        F: Future,
-    {
+    enum Step<F: Future> {
         Serving { #[pin] inner: F },
         // Boxed because calls of the store are rare here: other requests need no room for them.
         Concluding { rest: BoxFuture<'static, F::Output> },

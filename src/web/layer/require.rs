@@ -13,9 +13,10 @@ use tower_service::Service;
 
 use crate::base::boxed::BoxFuture;
 use crate::error::Result;
-use crate::web::auth::Auth;
 use crate::web::denial::Denial;
-use crate::web::sign_in::SignIn;
+use crate::web::layer::auth::Auth;
+use crate::web::layer::clone::clone_fields;
+use crate::web::layer::sign_in::SignIn;
 
 /// Guard that denies requests before the service sees them. Puts the caller, an [`Auth`], into the
 /// extensions of the requests that it admits.
@@ -139,14 +140,7 @@ impl Rules {
     }
 }
 
-impl<D> Clone for Require<D> {
-    fn clone(&self) -> Self {
-        Self {
-            rules: Arc::clone(&self.rules),
-            data: PhantomData,
-        }
-    }
-}
+clone_fields!(Require<D> { rules, data });
 
 impl<D> fmt::Debug for Require<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,14 +165,7 @@ pub struct RequireService<S, D = ()> {
     require: Require<D>,
 }
 
-impl<S: Clone, D> Clone for RequireService<S, D> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            require: self.require.clone(),
-        }
-    }
-}
+clone_fields!(RequireService<S: Clone, D> { inner, require });
 
 impl<S: fmt::Debug, D> fmt::Debug for RequireService<S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,11 +10,12 @@ use crate::clock::{self, Clock, Timestamp};
 use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::issued::{Credential, Issued, Revocation, replaced};
-use crate::web::auth::Auth;
 use crate::web::denial::Denial;
-use crate::web::reply::{Caller, Reply, Verified};
-use crate::web::request::RequestCredentials;
-use crate::web::token_response::TokenResponse;
+use crate::web::layer::auth::Auth;
+use crate::web::layer::clone::clone_fields;
+use crate::web::layer::reply::{Caller, Reply, Verified};
+use crate::web::layer::request::RequestCredentials;
+use crate::web::layer::token_response::TokenResponse;
 use crate::web::transport::Transport;
 
 /// Verifies the caller of a request, logs users in, refreshes their credentials and logs them out.
@@ -78,7 +79,11 @@ struct Inner<D> {
 
 impl<D> SignIn<D> {
     pub(crate) fn new(request: RequestCredentials<D>) -> Self {
-        let reply = Mutex::new(Reply::new());
+        let reply = Mutex::new(Reply {
+            caller: Caller::Unasked,
+            cookies: Vec::new(),
+            closed: false,
+        });
         Self(Arc::new(Inner { request, reply }))
     }
 
@@ -491,11 +496,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     }
 }
 
-impl<D> Clone for SignIn<D> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
+clone_fields!(SignIn<D> { 0 });
 
 impl<D> fmt::Debug for SignIn<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

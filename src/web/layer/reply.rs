@@ -3,8 +3,8 @@
 use std::mem;
 
 use crate::login::issued::Credential;
-use crate::web::auth::Auth;
 use crate::web::denial::Denial;
+use crate::web::layer::auth::Auth;
 
 /// The caller, or the reason why the request is not served.
 pub(crate) type Verified<D> = Result<Auth<D>, Denial>;
@@ -48,14 +48,6 @@ pub(crate) struct Reply<D> {
 }
 
 impl<D> Reply<D> {
-    pub(crate) fn new() -> Self {
-        Self {
-            caller: Caller::Unasked,
-            cookies: Vec::new(),
-            closed: false,
-        }
-    }
-
     /// Notes that the response depends on a credential. Returns the caller if it is known.
     pub(crate) fn ask(&mut self) -> Option<Verified<D>> {
         match &self.caller {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::{self, Clock, SystemClock, Timestamp};
 use crate::login::identity::Identity;
 use crate::web::denial::Denial;
+use crate::web::layer::clone::clone_fields;
 
 /// Verified caller of a request: an [`Identity`] that handlers take as an argument. Cheap to clone.
 ///
@@ -126,11 +127,7 @@ impl<D> Deref for Auth<D> {
     }
 }
 
-impl<D> Clone for Auth<D> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
+clone_fields!(Auth<D> { 0 });
 
 impl<D> fmt::Debug for Auth<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,8 +5,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::web::client::ClientKind;
 use crate::web::denial::Denial;
+use crate::web::layer::client::ClientKind;
 use crate::web::transport::Transport;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -96,21 +96,14 @@ pub(crate) fn finish<B>(response: &mut Response<B>, cookies: Vec<String>, transp
     if cookies.is_empty() {
         return;
     }
-    // The application may have set other cookies, which stay.
-    let is_ours = |line: &HeaderValue| {
-        cookies
-            .iter()
-            .any(|cookie| name(line.as_bytes()) == name(cookie.as_bytes()))
-    };
-    let others: Vec<HeaderValue> = headers
-        .get_all(SET_COOKIE)
-        .iter()
-        .filter(|line| !is_ours(line))
-        .cloned()
-        .collect();
+    // Other cookies of the application stay.
+    let lines: Vec<HeaderValue> = headers.get_all(SET_COOKIE).iter().cloned().collect();
     headers.remove(SET_COOKIE);
-    for line in others {
-        headers.append(SET_COOKIE, line);
+    for line in lines {
+        let mut ours = cookies.iter().map(|cookie| name(cookie.as_bytes()));
+        if !ours.any(|ours| ours == name(line.as_bytes())) {
+            headers.append(SET_COOKIE, line);
+        }
     }
     for cookie in cookies {
         if let Ok(mut line) = HeaderValue::try_from(cookie) {
@@ -142,12 +135,8 @@ fn is_private(headers: &HeaderMap) -> bool {
 /// and its predecessors).
 fn remove_targeted(headers: &mut HeaderMap) {
     let is_targeted = |name: &HeaderName| {
-        let name = name.as_str();
-        name.ends_with("-cache-control")
-            || matches!(
-                name,
-                "surrogate-control" | "edge-control" | "x-accel-expires"
-            )
+        let others = ["surrogate-control", "edge-control", "x-accel-expires"];
+        name.as_str().ends_with("-cache-control") || others.contains(&name.as_str())
     };
     while let Some(name) = headers.keys().find(|name| is_targeted(name)).cloned() {
         headers.remove(name);

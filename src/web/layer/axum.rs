@@ -7,10 +7,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 
 use crate::error::Result;
-use crate::web::auth::Auth;
 use crate::web::denial::Denial;
-use crate::web::sign_in::SignIn;
-use crate::web::token_response::TokenResponse;
+use crate::web::layer::auth::Auth;
+use crate::web::layer::sign_in::SignIn;
+use crate::web::layer::token_response::TokenResponse;
 
 /// Extracts the verified caller, and denies all other requests.
 impl<S, D> FromRequestParts<S> for Auth<D>

@@ -6,11 +6,11 @@ use http::header::{AUTHORIZATION, COOKIE, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::authenticator::Authenticator as _;
-use crate::web::client::ClientKind;
-use crate::web::config::LayerConfig;
 use crate::web::denial::Denial;
 use crate::web::found::Found;
 use crate::web::headers::Headers;
+use crate::web::layer::client::ClientKind;
+use crate::web::layer::config::LayerConfig;
 use crate::web::transport::Carried;
 
 /// Header lines of one request that may carry a credential. Immutable.
