@@ -57,8 +57,8 @@ pub use token_response::TokenResponse;
 /// # let _ = layer;
 /// ```
 ///
-/// The layer alone admits every request. A handler that takes [`Auth`](crate::web::Auth), a guard
-/// ([`Require`](crate::web::Require)) or a call of [`SignIn`] verifies the credential, once per
+/// The layer alone admits every request. A handler that takes [`Auth`], a guard
+/// ([`Require`]) or a call of [`SignIn`] verifies the credential, once per
 /// request. For the response, the layer
 ///
 /// 1. revokes the login of this request if the response is a 5xx (gRPC: a status that means one),
