@@ -78,3 +78,4 @@
 //! for the peak.
 
 pub mod glossary;
+pub mod revocation;

@@ -1,23 +1,34 @@
-//! Logout that works for tokens, and sessions that verify from memory on every node.
+//! Logout for tokens, and sessions that are verified from memory on every node.
 //!
-//! A [`RevocationLog`](log::RevocationLog) is a list of small facts, such as *this login has ended*, which forget
-//! themselves when everything that they end has expired. Every node follows it into a
-//! [`RevocationView`], which is asked on each request without any I/O.
+//! A revocation log is an append-only list of small facts, such as "this login has ended". Each fact
+//! expires when every credential that it revokes has expired. Every node follows the log into a
+//! [`RevocationView`] in its memory, and checks each request against it without I/O.
 //!
-//! | log | for |
+//! 1. Choose a log from the table below.
+//! 2. Build a [`RevocationView`] on it, once per process.
+//! 3. Spawn the [`upkeep`](RevocationView::upkeep) of the view. Without it, the view becomes stale and
+//!    refuses all logins.
+//! 4. Hand the view to a [`TokenAuthenticator`](crate::token::TokenAuthenticator), a
+//!    [`HybridAuthenticator`](crate::hybrid::HybridAuthenticator) or a
+//!    [`CachedStore`](crate::store::CachedStore).
+//!
+//! | log | use it for |
 //! |---|---|
 //! | [`MemoryLog`] | one node, and tests |
-//! | `RedbLog` (`redb`) | one node, in a file that survives it |
-//! | `RedisLog` (`redis`) | nodes that share a Redis, or a Cluster |
+//! | `RedbLog` (feature `redb`) | one node, with a file that survives restarts |
+//! | `RedisLog` (feature `redis`) | nodes that share a Redis or a Redis Cluster |
 //! | `MySqlLog` (feature `sqlx-mysql`) | nodes that share a MySQL or MariaDB |
 //! | `PostgresLog` (feature `sqlx-postgres` or `tokio-postgres`) | nodes that share a Postgres |
 //! | `SqliteLog` (feature `sqlx-sqlite`) | processes on one machine that share a file |
 //!
+//! [`manual::revocation`](crate::manual::revocation) explains the protocol, its terms and its bound.
+//! [`log`] is the contract for implementers of a log.
+//!
 //! # Connections that stay open
 //!
-//! A WebSocket, a stream of events or a long job is let in once and goes on, whatever becomes of its
-//! login. [`RevocationView::revoked`] waits until that login ends; select on it, with whatever the
-//! runtime has for that:
+//! A WebSocket, a stream of events or a long job is verified once and then goes on after its login has
+//! ended. [`RevocationView::revoked`] completes when that login ends. Select on it with the tools of
+//! your runtime:
 //!
 //! ```
 //! use std::future::poll_fn;
@@ -26,7 +37,7 @@
 //! use statewise::revocation::RevocationView;
 //! use statewise::{Error, Identity};
 //!
-//! /// Serves a connection to its end, or to that of its caller's login.
+//! /// Serves a connection until it closes or the login of its caller ends.
 //! async fn serve(
 //!     connection: impl Future<Output = ()>,
 //!     caller: &Identity,
@@ -55,7 +66,7 @@
 //! # let (now, hour) = (OffsetDateTime::now_utc(), std::time::Duration::from_secs(3600));
 //! # let alice = Identity::unverified(Login::new("alice"), now, now + hour)?;
 //! # assert!(serve(yield_now(), &alice, &view).await.is_ok());
-//! // Somebody logs her out while she is connected.
+//! // Alice is logged out while she is connected.
 //! let connection = async {
 //!     let _ = view.revoke_subject("alice").await;
 //!     std::future::pending().await
@@ -68,15 +79,16 @@
 pub mod log;
 
 mod builder;
+mod cursor;
 pub(crate) mod fact;
 mod filter;
 mod follower;
-mod following;
 mod known;
 mod revoked;
 mod settings;
 mod view;
 mod waiters;
+mod writer;
 
 pub use crate::backend::memory::MemoryLog;
 #[cfg(feature = "redb")]

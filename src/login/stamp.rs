@@ -5,7 +5,8 @@
 ///
 /// The record and the token's `rev` claim contain it; every rotation and refresh copies it. Without
 /// a log there is no stamp. A log that lost its last entries assigns their positions again: the
-/// mark identifies the entry that a position referred to.
+/// mark identifies the entry that a position referred to. See
+/// [`manual::revocation`](crate::manual::revocation).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {
     incarnation: u64,

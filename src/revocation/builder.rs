@@ -1,184 +1,181 @@
-//! The configuration of a view, impossible to leave half done.
+//! The builder of a revocation view.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, SystemClock, whole_seconds};
-use crate::entropy::{Entropy, SystemEntropy};
+use crate::clock::{Clock, whole_seconds};
+use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::revocation::log::{DynRevocationLog, RevocationLog};
 use crate::revocation::settings::Settings;
 use crate::revocation::view::RevocationView;
 
-/// Within which time a revocation is obeyed everywhere, unless configured.
-const BOUND: Duration = Duration::from_secs(5);
-/// Facts that a view is sized for, unless configured.
-const CAPACITY: usize = 100_000;
-/// Between two looks at the log, unless configured.
-const POLL: Duration = Duration::from_millis(25);
-
-/// How long the longest login lives must be said next.
+/// A builder that needs the [maximum lifetime](Self::max_lifetime) next.
+#[derive(Debug)]
 pub struct NeedsMaxLifetime {
     log: Arc<dyn DynRevocationLog>,
 }
 
-/// A complete configuration: [`build`](Self::build) it, or go on.
+/// Builder of a [`RevocationView`].
+///
+/// # Defaults
+///
+/// | setting | default | why |
+/// |---|---|---|
+/// | [`max_lifetime`](NeedsMaxLifetime::max_lifetime) | required | it depends on the credentials |
+/// | [`bound`](Self::bound) | 5 s | a logout counts on every node after so long |
+/// | [`capacity`](Self::capacity) | 100 000 facts | more facts than this cannot be revoked at one time |
+/// | [`poll`](Self::poll) | 25 ms | one read of the log per poll and node |
+/// | [`accept_when_stale`](Self::accept_when_stale) | off | fail closed: a node that cannot know refuses |
+/// | [`accept_other_incarnations`](Self::accept_other_incarnations) | off | a log that lost its data may have lost a revocation |
+/// | [`fenced`](Self::fenced) | off | needs a log with synchronous replication |
+/// | [`clock`](Self::clock) | [`SystemClock`](crate::clock::SystemClock) | |
+/// | [`entropy`](Self::entropy) | [`SystemEntropy`](crate::entropy::SystemEntropy) | |
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::revocation::{MemoryLog, RevocationView};
+///
+/// # fn main() -> statewise::Result<()> {
+/// let view = RevocationView::builder(MemoryLog::new()?)
+///     // No access token lives longer than this.
+///     .max_lifetime(Duration::from_secs(15 * 60))
+///     // A logout counts on every node within two seconds ..
+///     .bound(Duration::from_secs(2))
+///     // .. and up to a million logouts in 15 minutes are possible.
+///     .capacity(1_000_000)
+///     .build()?;
+/// assert_eq!(view.bound(), Duration::from_secs(2));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct ViewBuilder {
     log: Arc<dyn DynRevocationLog>,
-    longest: Duration,
-    bound: Duration,
-    capacity: usize,
-    poll: Duration,
-    accept_when_stale: bool,
-    accept_other_incarnations: bool,
-    fenced: bool,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    settings: Settings,
 }
 
 impl RevocationView {
-    /// A view of `log`, which may be shared in an [`Arc`]. What lives longest must be said next.
+    /// Starts the configuration of a view of `log`. Clone an [`Arc`] to share the log.
     pub fn builder(log: impl RevocationLog) -> NeedsMaxLifetime {
         NeedsMaxLifetime { log: Arc::new(log) }
     }
 }
 
 impl NeedsMaxLifetime {
-    /// The longest life of anything that the view guards: the maximum lifetime of tokens, or the
-    /// longest age of a cached session. For so long a fact is kept that is about more than one
-    /// login; what lives longer is not built with this view.
-    pub fn max_lifetime(self, longest: Duration) -> ViewBuilder {
+    /// The longest life of any credential that the view guards: the maximum lifetime of tokens, or
+    /// the maximum age of a cached session. The log keeps each fact about more than one login for
+    /// this long. An authenticator with longer-lived credentials cannot be built with this view.
+    pub fn max_lifetime(self, lifetime: Duration) -> ViewBuilder {
         ViewBuilder {
             log: self.log,
-            longest,
-            bound: BOUND,
-            capacity: CAPACITY,
-            poll: POLL,
-            accept_when_stale: false,
-            accept_other_incarnations: false,
-            fenced: false,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
+            settings: Settings::new(lifetime),
         }
     }
 }
 
 impl ViewBuilder {
-    /// Within which time a revocation is obeyed on every node that follows the log; a node that
-    /// cannot know refuses. Whole seconds, at least two. Default: five seconds.
+    /// The longest time until a revocation counts on every node that follows the log. A node that
+    /// has not read the log for this long is stale and refuses. Whole seconds, at least two.
+    /// Default: 5 s.
     ///
-    /// It holds among nodes that read from the log that takes the writes. One that is cut off
-    /// together with an old primary sees nothing new and does not know: see
+    /// The bound holds for nodes that read from the log that takes the writes. A node that is cut
+    /// off together with an old primary reads nothing new and cannot notice it: see
     /// [`fenced`](Self::fenced).
     pub fn bound(mut self, bound: Duration) -> Self {
-        self.bound = bound;
+        self.settings.bound = bound;
         self
     }
 
-    /// Facts that the view holds at most: beyond them a revocation is *unavailable*, and none is
-    /// ever forgotten. Default 100 000. Takes twelve bits for each from the beginning.
+    /// Maximum number of facts in the view. A full view forgets nothing: further revocations fail as
+    /// *unavailable*. Default: 100 000. Each
+    /// takes ten to eighteen bytes from the start, used or not.
+    ///
+    /// Size it as logouts per second times the [maximum
+    /// lifetime](NeedsMaxLifetime::max_lifetime). One user cannot fill it: once half of it is used, a
+    /// node that has ended 64 logins of one subject one by one ends all logins of that subject with
+    /// its next logout, which is one fact.
     pub fn capacity(mut self, facts: usize) -> Self {
-        self.capacity = facts;
+        self.settings.capacity = facts;
         self
     }
 
-    /// How long to wait between two looks at the log. Default 25 ms; each is one command.
+    /// Pause between two reads of the log. Each read is one command. Default: 25 ms.
     pub fn poll(mut self, pause: Duration) -> Self {
-        self.poll = pause;
+        self.settings.poll = pause;
         self
     }
 
-    /// Goes on with what is known when the view is stale, instead of refusing everybody: whoever
-    /// was logged out a moment ago may then pass for as long as the log cannot be read. One that has
-    /// never read the log to its end knows nothing, and refuses all the same.
+    /// Makes a stale view accept what it does not know to be revoked, instead of refusing all.
+    ///
+    /// While the log cannot be read, a login that was just ended on another node then passes. A view
+    /// that has never read the log to its end refuses in any case.
     pub fn accept_when_stale(mut self) -> Self {
-        self.accept_when_stale = true;
+        self.settings.accept_when_stale = true;
         self
     }
 
-    /// Accepts what was issued under another incarnation of the log, instead of refusing it: what
-    /// had been revoked there, and is known to no node any more, then passes again.
+    /// Accepts credentials that were issued under another incarnation of the log, instead of
+    /// refusing them.
+    ///
+    /// A revocation that was lost with the data of the log, and that no running node remembers, is
+    /// then undone.
     pub fn accept_other_incarnations(mut self) -> Self {
-        self.accept_other_incarnations = true;
+        self.settings.accept_other_incarnations = true;
         self
     }
 
-    /// Proves four times within the bound, by a write, that the log which is read takes writes:
-    /// an old primary that was cut off does not, if it is set up so. What is read counts from the
-    /// last such proof.
+    /// Fences the log four times per bound: proves by a write that the log which is read is the one
+    /// that takes writes. A read then counts from the last fence.
+    ///
+    /// Use it where an old primary that was cut off refuses writes, for example Redis with
+    /// `min-replicas-to-write` or a database with synchronous replication.
     pub fn fenced(mut self) -> Self {
-        self.fenced = true;
+        self.settings.fenced = true;
         self
     }
 
-    /// Tells the time. Default: [`SystemClock`].
+    /// Source of the time. Default: [`SystemClock`](crate::clock::SystemClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.settings.clock = Arc::new(clock);
         self
     }
 
-    /// Gives unguessable bytes. Default: [`SystemEntropy`].
+    /// Source of unguessable bytes. Default: [`SystemEntropy`](crate::entropy::SystemEntropy).
     pub fn entropy(mut self, entropy: impl Entropy) -> Self {
-        self.entropy = Arc::new(entropy);
+        self.settings.entropy = Arc::new(entropy);
         self
     }
 
-    /// Finishes the configuration.
+    /// Checks the configuration and builds the view.
     ///
     /// # Errors
     ///
-    /// *Misuse*, saying what to do: a bound below two seconds, a longest life below one, a
-    /// capacity of zero, a pause that is not shorter than half the bound.
-    pub fn build(self) -> Result<RevocationView> {
-        let bound = whole_seconds("bound of a revocation view", self.bound)?;
-        let longest = whole_seconds("longest life in a revocation view", self.longest)?;
-        if bound < 2 {
-            return Err(Error::misuse(
-                "the bound of a revocation view is below two seconds, and time is told in whole \
-                 ones: lengthen it",
-            ));
-        }
-        if self.capacity == 0 {
-            return Err(Error::misuse(
-                "the capacity of a revocation view is zero, so that nothing could be revoked: say \
-                 how many facts it may hold",
-            ));
-        }
-        if self.poll >= self.bound / 2 {
-            return Err(Error::misuse(
-                "a revocation view would look at its log too rarely for its bound: shorten the \
-                 pause, or lengthen the bound",
-            ));
-        }
-        let settings = Settings {
-            bound: Duration::from_secs(bound),
-            fresh_for: bound - 1,
-            longest,
-            capacity: self.capacity,
-            poll: self.poll,
-            accept_when_stale: self.accept_when_stale,
-            accept_other_incarnations: self.accept_other_incarnations,
-            fence_every: self.fenced.then_some((bound / 4).max(1)),
-            clock: self.clock,
-            entropy: self.entropy,
+    /// *Misuse*, with what to do: a bound below two seconds, a maximum lifetime below one second, a
+    /// capacity of zero, a poll pause of half the bound or longer.
+    pub fn build(mut self) -> Result<RevocationView> {
+        let settings = &mut self.settings;
+        let poll_limit = settings.bound / 2;
+        let bound = whole_seconds("bound of a revocation view", settings.bound)?;
+        let lifetime = whole_seconds(
+            "maximum lifetime in a revocation view",
+            settings.max_lifetime,
+        )?;
+        settings.bound = Duration::from_secs(bound);
+        settings.max_lifetime = Duration::from_secs(lifetime);
+        let problem = if bound < 2 {
+            "the bound of a revocation view is below two seconds, and the clock counts whole \
+             seconds: lengthen it"
+        } else if settings.capacity == 0 {
+            "the capacity of a revocation view is zero, so nothing could be revoked: pass the \
+             number of facts that it may hold"
+        } else if settings.poll >= poll_limit {
+            "a revocation view would read its log too rarely for its bound: shorten the poll \
+             pause, or lengthen the bound"
+        } else {
+            return Ok(RevocationView::new(self.log, self.settings));
         };
-        Ok(RevocationView::new(self.log, settings))
-    }
-}
-
-impl fmt::Debug for NeedsMaxLifetime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NeedsMaxLifetime").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ViewBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ViewBuilder")
-            .field("log", &self.log)
-            .field("bound", &self.bound)
-            .finish_non_exhaustive()
+        Err(Error::misuse(problem))
     }
 }

@@ -1,4 +1,4 @@
-//! What a revocation log says.
+//! The facts of a revocation log, and their stored form.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use crate::entropy::{self, Entropy};
 use crate::error::Result;
 use crate::login::handle::Handle;
 
-/// A subject, as a log names it: half of the SHA-256 hash of its name, so that a log holds no
-/// user's name.
+/// Key of a subject in a log: the first half of the SHA-256 hash of its name, so that a log holds no
+/// user names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectKey([u8; 16]);
 
 impl SubjectKey {
-    /// The key of a subject.
+    /// Returns the key of a subject.
     #[must_use]
     pub fn of(subject: &str) -> Self {
         let mut key = [0; 16];
@@ -22,19 +22,20 @@ impl SubjectKey {
         Self(key)
     }
 
-    /// A key from the bytes that a log kept.
+    /// Restores a key from its stored bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, as a log keeps them.
+    /// Returns the stored bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// The partition that the [handles](crate::store::contract::Handle) of this subject's logins share.
+    /// Returns the partition that the [handles](crate::store::contract::Handle) of this subject's
+    /// logins share.
     #[must_use]
     pub const fn partition(&self) -> u16 {
         u16::from_be_bytes([self.0[0], self.0[1]]) >> 4
@@ -47,55 +48,56 @@ impl fmt::Debug for SubjectKey {
     }
 }
 
-/// Something that no longer holds.
+/// One statement of a log: a login has ended or changed, or a key was retired.
 ///
-/// Facts combine by maximum: in whatever order and however often they are applied, they come to
-/// the same.
+/// Facts combine by maximum, so that their order and duplicates do not matter. [`Subject`](Self::Subject)
+/// and [`Everything`](Self::Everything) are *positional*: they end the logins whose
+/// [`Stamp`](crate::store::contract::Stamp) is before a position.
+///
+/// A [`Draft`] is a fact that is to be appended; an [`Entry`] is a fact at its position in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fact {
-    /// This login has ended.
+    /// A login has ended.
     Login(Handle),
-    /// Every login of this subject has ended that began before a position: before the one given,
-    /// or else before the fact's own.
+    /// All logins of a subject have ended that began before a position.
     Subject {
-        /// Whose logins.
+        /// The subject.
         subject: SubjectKey,
-        /// Before which position; `None` for the position of this very fact.
+        /// The position; `None` for the position of the entry of this fact.
         before: Option<u64>,
     },
-    /// Every login has ended that began before a position: before the one given, or else before
-    /// the fact's own.
+    /// All logins have ended that began before a position.
     Everything {
-        /// Before which position; `None` for the position of this very fact.
+        /// The position; `None` for the position of the entry of this fact.
         before: Option<u64>,
     },
-    /// The key of this id no longer verifies anything.
+    /// A key was retired: it verifies nothing from now on.
     Key(KeyId),
-    /// This login's row has changed: what is older than this version is not to be served.
+    /// The row of a login has changed: copies older than this version must not be used.
     Changed {
-        /// Which login.
+        /// The login.
         handle: Handle,
-        /// The version of its row from which on it may be served.
+        /// The lowest version that may be used.
         version: u64,
     },
-    /// Nothing: an entry that has had its time, or one that makes a log that lost its end as long
-    /// as it was.
+    /// No statement: an expired entry, or padding that makes a log as long as it was before it lost
+    /// entries.
     Nothing,
 }
 
-/// The id of a key, as the header of a token names it: eleven characters.
+/// Id of a key, as in the `kid` of a token header: eleven characters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 11]);
 
 impl KeyId {
-    /// A key id from its characters.
+    /// Creates a key id from its characters.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 11]) -> Self {
         Self(bytes)
     }
 
-    /// Its characters.
+    /// Returns the characters.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 11] {
         &self.0
@@ -108,21 +110,21 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// A fact on its way into a log.
+/// A fact that is to be appended to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Draft {
-    /// Tells this fact from every other: what is appended twice is one fact.
+    /// Identifies the draft: appended twice, it states the same fact.
     pub nonce: Nonce,
-    /// What is said.
+    /// The fact.
     pub fact: Fact,
-    /// How long a log keeps it at least, in whole seconds: longer than any credential lives that it
-    /// revokes.
+    /// How long a log keeps the entry at least, in whole seconds: longer than the life of every
+    /// credential that the fact revokes.
     pub life: Duration,
 }
 
 impl Draft {
-    /// A fact that was never said before.
+    /// Creates a draft with a random nonce.
     ///
     /// # Errors
     ///
@@ -135,31 +137,32 @@ impl Draft {
         })
     }
 
-    /// A fact that was said before, to be said again.
+    /// Creates a draft with a given nonce, for a log that decodes a stored entry.
     #[must_use]
-    pub const fn again(nonce: Nonce, fact: Fact, life: Duration) -> Self {
+    pub const fn with_nonce(nonce: Nonce, fact: Fact, life: Duration) -> Self {
         Self { nonce, fact, life }
     }
 }
 
-/// What tells one appended fact from every other: sixteen random bytes.
+/// Identifier of a draft and its entry: sixteen random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nonce([u8; 16]);
 
 impl Nonce {
-    /// A nonce from the bytes that a log kept.
+    /// Restores a nonce from its stored bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, as a log keeps them.
+    /// Returns the stored bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// The mark of a [`Stamp`](crate::store::contract::Stamp) that is taken at this entry.
+    /// Returns the mark of a [`Stamp`](crate::store::contract::Stamp) that is taken at this entry: the
+    /// first four bytes.
     #[must_use]
     pub const fn mark(&self) -> u32 {
         let [a, b, c, d, ..] = self.0;
@@ -173,22 +176,22 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// A fact at its place in a log.
+/// A fact at its position in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The place: one more than that of the entry before.
+    /// Position in the log: one more than that of the entry before.
     pub position: u64,
-    /// What tells it from every other.
+    /// Identifies the entry.
     pub nonce: Nonce,
-    /// What is said.
+    /// The fact.
     pub fact: Fact,
-    /// How long it counts from when a reader first sees it, in whole seconds.
+    /// How long the fact applies after a reader has read it, in whole seconds.
     pub life: Duration,
 }
 
 impl Entry {
-    /// A draft at its place.
+    /// Creates the entry of a draft at a position.
     #[must_use]
     pub const fn new(position: u64, draft: Draft) -> Self {
         Self {
@@ -199,7 +202,7 @@ impl Entry {
         }
     }
 
-    /// The entry as it is read when it has had its time.
+    /// Returns the entry as it is read after it has expired.
     #[must_use]
     pub const fn expired(self) -> Self {
         Self {
@@ -210,9 +213,9 @@ impl Entry {
 }
 
 impl Fact {
-    /// Before which position what ends by position ends, said at `position`; zero for a fact that
-    /// goes by none.
-    pub(crate) fn before(self, position: u64) -> u64 {
+    /// Returns the position before which this fact ends logins, for an entry at `position`: its own
+    /// `before`, else `position`; 0 if the fact is not positional.
+    pub(super) fn before(self, position: u64) -> u64 {
         match self {
             Self::Subject { before, .. } | Self::Everything { before } => {
                 before.unwrap_or(position)
@@ -221,8 +224,9 @@ impl Fact {
         }
     }
 
-    /// The same fact, wherever it is said again in the same log.
-    pub(crate) fn said_at(self, position: u64) -> Self {
+    /// Returns the fact with the position of its entry filled in, so that it can be appended again
+    /// elsewhere in the same log.
+    pub(super) fn appended_at(self, position: u64) -> Self {
         let here = |before: Option<u64>| before.or(Some(position));
         match self {
             Self::Subject { subject, before } => Self::Subject {
@@ -236,10 +240,10 @@ impl Fact {
         }
     }
 
-    /// The same fact in another incarnation of the log, where positions begin anew: logins that
-    /// began there go on, and those of before have none.
-    pub(crate) fn said_elsewhere(self) -> Self {
-        let before = Some(ELSEWHERE);
+    /// Returns the fact as it applies in the next incarnation of the log, where positions start again:
+    /// it ends logins of earlier incarnations, and none that begin in the new one.
+    pub(super) fn in_new_incarnation(self) -> Self {
+        let before = Some(FIRST_POSITION);
         match self {
             Self::Subject { subject, .. } => Self::Subject { subject, before },
             Self::Everything { .. } => Self::Everything { before },
@@ -248,15 +252,15 @@ impl Fact {
     }
 }
 
-/// Before which position of a log everything began that began in another one: its first.
-pub(crate) const ELSEWHERE: u64 = 1;
+/// First position of a log. Logins stamped in an earlier incarnation count as older.
+pub(super) const FIRST_POSITION: u64 = 1;
 
-/// Bytes of a fact in its stored form.
+/// Length of a fact in its stored form, in bytes.
 pub const FACT_BYTES: usize = 26;
 
 impl Fact {
-    /// The fact in its stored form: a tag, sixteen bytes of whom or what, a mark whether a number
-    /// follows, and the number.
+    /// Encodes the fact: a tag, sixteen bytes that identify the login, subject or key, a byte that is 1
+    /// if a number follows, and the number.
     #[must_use]
     pub fn to_bytes(self) -> [u8; FACT_BYTES] {
         let (tag, name, number) = match self {
@@ -281,7 +285,7 @@ impl Fact {
         bytes
     }
 
-    /// The fact from its stored form. `None` for what this version does not understand.
+    /// Decodes a fact. `None` if this version of the crate does not know its form.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; FACT_BYTES]) -> Option<Self> {
         let [tag, name @ .., mark, a, b, c, d, e, f, g, h] = *bytes;
@@ -309,7 +313,7 @@ impl Fact {
             (6, None) => Self::Nothing,
             _ => return None,
         };
-        // One spelling for each.
+        // Each fact has exactly one encoding.
         (fact.to_bytes() == *bytes).then_some(fact)
     }
 }
@@ -320,7 +324,7 @@ mod tests {
     use crate::testkit::{Random, seed};
 
     #[test]
-    fn every_fact_has_one_spelling() {
+    fn every_fact_has_one_encoding() {
         let mut random = Random::new(seed());
         for round in 0..20_000 {
             let mut bytes: [u8; FACT_BYTES] = std::array::from_fn(|_| random.below(256) as u8);

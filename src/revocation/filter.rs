@@ -1,35 +1,35 @@
-//! Which handles may have a fact: asked before any lock is taken.
+//! A filter of handles that may have a fact, checked before any lock is taken.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::login::handle::Handle;
 
-/// Bits per entry. With three bits set for each, one handle in forty asks in vain.
-const BITS: usize = 12;
+/// Bits per handle. With three of them set, one lookup in forty is a false positive.
+const BITS_PER_HANDLE: usize = 12;
 
-/// A set of handles that may say yes by mistake and never no.
+/// A Bloom filter of handles: false positives, but no false negatives.
 ///
-/// A million entries in a table are as many cache lines, and looking one up costs a miss in main
-/// memory; this fits into the second cache, and each question is one load.
+/// A million facts in a hash table take as many cache lines, and each lookup is a cache miss. The
+/// filter fits into the L2 cache, and a lookup is one load.
 pub(super) struct Filter {
     words: Box<[AtomicU64]>,
 }
 
 impl Filter {
-    pub(super) fn new(entries: usize) -> Self {
-        let words = (entries.saturating_mul(BITS) / 64).max(1);
+    pub(super) fn new(handles: usize) -> Self {
+        let words = (handles.saturating_mul(BITS_PER_HANDLE) / 64).max(1);
         Self {
             words: (0..words).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
-    /// The word of a handle, and its bits. Handles are drawn by the server, so that nobody can
-    /// choose which ones meet.
+    /// Returns the word of a handle and its bits. The server draws handles at random, so an attacker
+    /// cannot choose colliding ones.
     fn place(&self, handle: Handle) -> (&AtomicU64, u64) {
         let [.., a, b, c, d, e, f, g, h] = *handle.as_bytes();
         let random = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         let bits = 1 << (random & 63) | 1 << (random >> 6 & 63) | 1 << (random >> 12 & 63);
-        // Spread over the words without a division.
+        // Spreads the handles over the words without a division.
         let at = (u128::from(random) * self.words.len() as u128) >> 64;
         (&self.words[at as usize], bits)
     }
@@ -44,7 +44,7 @@ impl Filter {
         word.fetch_or(bits, Ordering::Relaxed);
     }
 
-    /// Holds these and no others. Whoever asks meanwhile finds each that was there and stays.
+    /// Replaces the contents. A concurrent lookup still finds each handle that was there and stays.
     pub(super) fn rebuild(&self, handles: impl Iterator<Item = Handle>) {
         let fresh = Self {
             words: self.words.iter().map(|_| AtomicU64::new(0)).collect(),

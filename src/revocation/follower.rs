@@ -1,232 +1,370 @@
-//! Following a log: where a node stands, and what it does about a log that lost something.
+//! The follower: reads the log into the view, and appends again what the log has lost.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fmt;
+use std::iter;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::base::boxed::BoxFuture;
 use crate::clock::Timestamp;
-use crate::entropy::Entropy;
 use crate::error::{Error, Result};
+use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::revocation::fact::{Draft, Fact, Nonce};
-use crate::revocation::known::Known;
-use crate::revocation::log::{MARGIN, Page};
+use crate::observer::Observer;
+use crate::observer::event::Event;
+use crate::revocation::cursor::{Cursor, Progress};
+use crate::revocation::fact::{Draft, Fact};
+use crate::revocation::log::Page;
+use crate::revocation::view::{Inner, RevocationView, stale};
+use crate::upkeep::{Chore, Upkeep};
 
-/// What a page meant for a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// Everything that was there when the page was asked for has been applied.
-    CaughtUp,
-    /// There is more to read.
-    Behind,
-    /// The log is not the one that was read before: it is read again from its beginning.
-    Lost,
+/// Entries of one page at most.
+pub(super) const PAGE_ENTRIES: usize = 10_000;
+/// Pages of one call of `follow` at most.
+const MAX_PAGES_PER_CALL: usize = 100;
+/// How far beyond the last applied entry a presented stamp is believed. An attacker with a leaked
+/// key can put any position into a token.
+const MAX_UNREAD_ENTRIES: u64 = 10_000;
+/// Pause between two rounds of waking waiters; their deadlines are whole seconds.
+const WAKE_PAUSE: Duration = Duration::from_millis(250);
+/// Value of `fresh_as_of` before the first complete read.
+const NO_READ_YET: u64 = u64::MAX;
+
+/// State of the follower.
+pub(super) struct Follower {
+    cursor: Mutex<Cursor>,
+    /// True while a call of `follow` runs: there is one at a time.
+    is_reading: AtomicBool,
+    /// Time at which the last complete read was sent, in seconds since 1970.
+    fresh_as_of: AtomicU64,
+    /// True after the first complete read.
+    has_caught_up: AtomicBool,
+    fenced_at: AtomicU64,
+    /// Highest position beyond the applied entries in the stamp of a presented login.
+    highest_unread: AtomicU64,
+    /// Presented logins that were stamped in a part that the log has lost; to be ended by facts.
+    lost_logins: Mutex<HashSet<Handle>>,
+    /// True if the log has lost something since it was last read to its end.
+    has_lost: AtomicBool,
 }
 
-/// How far a node has read, and what it would say again.
-#[derive(Default)]
-pub(crate) struct Follower {
-    cursor: Option<Cursor>,
-    /// What must be in the log and has not been seen there yet. By what is said: whoever has said
-    /// it again, it is there.
-    expected: HashMap<Fact, Expected>,
-    /// Counts the reads.
-    reads: u64,
-    /// The last place that anybody is known to have been stamped with, and the read before which
-    /// it was there.
-    highest: Option<(Stamp, u64)>,
-}
-
-/// Where a reader stopped.
-#[derive(Clone, Copy)]
-struct Cursor {
-    incarnation: u64,
-    /// The last entry applied, and its nonce; `None` if there was none yet.
-    last: Option<(u64, Nonce)>,
-}
-
-/// A fact that must be in the log.
-#[derive(Clone, Copy)]
-struct Expected {
-    life: Duration,
-    until: Timestamp,
-    /// The read before which it was there.
-    before: u64,
+impl Default for Follower {
+    fn default() -> Self {
+        Self {
+            cursor: Mutex::default(),
+            is_reading: AtomicBool::new(false),
+            fresh_as_of: AtomicU64::new(NO_READ_YET),
+            has_caught_up: AtomicBool::new(false),
+            fenced_at: AtomicU64::new(0),
+            highest_unread: AtomicU64::new(0),
+            lost_logins: Mutex::default(),
+            has_lost: AtomicBool::new(false),
+        }
+    }
 }
 
 impl Follower {
-    /// Begins a read, before which a login was seen that was stamped at `seen`: the place to read
-    /// from, which is that of the last entry, as that must still be there.
-    pub(crate) fn begin(&mut self, seen: Stamp) -> u64 {
-        self.stamped(seen);
-        self.reads += 1;
-        self.position()
+    /// Returns true if the last complete read was sent at most `fresh_secs` ago.
+    #[inline]
+    pub(super) fn is_fresh(&self, now: Timestamp, fresh_secs: u64) -> bool {
+        let fresh_as_of = self.fresh_as_of.load(Ordering::Acquire);
+        // Also false for `NO_READ_YET`, and for a clock that was set back.
+        now.unix().wrapping_sub(fresh_as_of) <= fresh_secs
     }
 
-    /// The last position that was applied.
-    pub(crate) fn position(&self) -> u64 {
-        let last = self.cursor.and_then(|cursor| cursor.last);
-        last.map_or(0, |(position, _)| position)
+    /// Returns when the last complete read was sent.
+    pub(super) fn fresh_as_of(&self) -> Option<Timestamp> {
+        let fresh_as_of = self.fresh_as_of.load(Ordering::Acquire);
+        (fresh_as_of != NO_READ_YET).then(|| Timestamp::from_unix(fresh_as_of))
     }
 
-    /// What the log has lost, once it has been read to its end: to be said again before this node
-    /// counts as fresh. Under nonces of their own: what is said again is another entry.
+    pub(super) fn has_caught_up(&self) -> bool {
+        self.has_caught_up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn cursor(&self) -> MutexGuard<'_, Cursor> {
+        // The next read repairs what a panic may have left half done.
+        self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the stamp of a presented login beyond the applied entries.
+    pub(super) fn note_unread(&self, stamp: Stamp, applied: u64) {
+        if stamp.position() - applied <= MAX_UNREAD_ENTRIES {
+            self.highest_unread
+                .fetch_max(stamp.position(), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes a presented login that was stamped in a lost part of the log.
+    #[cold]
+    pub(super) fn note_lost_login(&self, handle: Handle) {
+        let mut lost_logins = self.lost_logins();
+        if lost_logins.len() < PAGE_ENTRIES {
+            lost_logins.insert(handle);
+        }
+    }
+
+    fn lost_logins(&self) -> MutexGuard<'_, HashSet<Handle>> {
+        let lost_logins = self.lost_logins.lock();
+        lost_logins.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RevocationView {
+    /// Returns the background work of the view: following the log, and waking the futures of
+    /// [`revoked`](Self::revoked). Call it once and spawn [`run`](Upkeep::run) with the `sleep` of
+    /// your runtime.
+    pub fn upkeep(&self) -> Upkeep {
+        Upkeep::of(Following(self.clone()))
+            .and(Upkeep::of(Waking(self.clone())))
+            .clock(Arc::clone(&self.inner.settings.clock))
+    }
+
+    /// Reads the log to its end. The [`upkeep`](Self::upkeep) does it regularly.
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the entropy source fails.
-    pub(crate) fn missing(&self, now: Timestamp, entropy: &dyn Entropy) -> Result<Vec<Draft>> {
-        let expected = self.expected.iter();
-        expected
-            .filter(|(_, expected)| expected.before <= self.reads && expected.until > now)
-            .map(|(fact, expected)| Draft::new(*fact, expected.life, entropy))
-            .collect()
-    }
-
-    /// By how many entries the log is shorter than it was, once it has been read to its end. Until
-    /// it is as long again, a login of now would stand among those of the lost part.
-    pub(crate) fn short_by(&self) -> u64 {
-        let (Some((highest, before)), Some(cursor)) = (self.highest, self.cursor) else {
-            return 0;
+    /// *Unavailable* if the log or the clock could not answer, or the log has a gap. The view becomes
+    /// stale after the bound.
+    ///
+    /// # Cancel safety
+    ///
+    /// Entries that were read have been applied. While another call reads, this one returns at once.
+    pub async fn follow(&self) -> Result<()> {
+        let inner = &*self.inner;
+        let follower = &inner.follower;
+        let Some(_reading) = Reading::begin(&follower.is_reading) else {
+            return Ok(());
         };
-        if highest.incarnation() != cursor.incarnation || before > self.reads {
-            return 0;
+        for _ in 0..MAX_PAGES_PER_CALL {
+            let sent = inner.settings.now()?;
+            inner.fence(sent).await?;
+            let highest_unread = follower.highest_unread.load(Ordering::Relaxed);
+            let from = follower
+                .cursor()
+                .start_read(inner.known.stamp_at(highest_unread));
+            let page = inner.log.read_dyn(from, PAGE_ENTRIES, sent).await?;
+            // Facts in a page that took longer may have expired on the way.
+            let took = inner.settings.now()?.saturating_since(sent);
+            if took > inner.settings.fresh_secs() {
+                let what = "the revocation log took longer than the bound to answer";
+                return Err(Error::could_not(what, None));
+            }
+            let applied = inner.apply(&page, sent);
+            // Also after a gap: the entries before it count.
+            inner.notify_waiters(&page, from);
+            let (progress, lost) = applied?;
+            match progress {
+                Progress::AtEnd if lost.is_empty() => {
+                    follower.has_caught_up.store(true, Ordering::Relaxed);
+                    let as_of = inner.proven_at(sent);
+                    follower.fresh_as_of.store(as_of.unix(), Ordering::Release);
+                    if follower.has_lost.swap(false, Ordering::Relaxed) {
+                        // Positions mean other entries than before.
+                        inner.waiters.notify_due(Timestamp::MAX);
+                    }
+                    return Ok(());
+                }
+                // The view is fresh only after it has read them back from the log.
+                Progress::AtEnd => {
+                    for lost in lost.chunks(PAGE_ENTRIES) {
+                        inner.log.append_dyn(lost, sent).await?;
+                    }
+                }
+                Progress::Lost => {
+                    follower.fresh_as_of.store(NO_READ_YET, Ordering::Release);
+                    follower.has_lost.store(true, Ordering::Relaxed);
+                }
+                Progress::Behind => {}
+            }
         }
-        highest.position().saturating_sub(self.position())
+        // There is more to read. The next call goes on, and the view is not fresh before.
+        Ok(())
     }
 
-    /// Remembers what this node has said, the last of it at `stamp`.
-    pub(crate) fn said(&mut self, drafts: &[Draft], stamp: Stamp, now: Timestamp) {
-        self.stamped(stamp);
-        self.expected.retain(|_, expected| expected.until > now);
-        for (back, draft) in (0..).zip(drafts.iter().rev()) {
-            let place = stamp.position().saturating_sub(back);
-            let fact = draft.fact.said_at(place);
-            self.expect(fact, draft.life, stays_until(draft.life, now));
-        }
-    }
-
-    /// Notes a place that somebody was stamped with.
-    pub(crate) fn stamped(&mut self, stamp: Stamp) {
-        if stamp.position() == 0 {
-            return;
-        }
-        let same = |(known, _): &(Stamp, u64)| known.incarnation() == stamp.incarnation();
-        match self.highest.filter(same) {
-            Some((known, _)) if known.position() >= stamp.position() => {}
-            // A read that is under way may have been sent before.
-            _ => self.highest = Some((stamp, self.reads + 1)),
-        }
-    }
-
-    fn expect(&mut self, fact: Fact, life: Duration, until: Timestamp) {
-        // A read that is under way may have been sent before.
-        let before = self.reads + 1;
-        let expected = Expected {
-            life,
-            until,
-            before,
-        };
-        self.expected.insert(fact, expected);
-    }
-
-    /// Takes a page that was read from where [`begin`](Self::begin) said.
+    /// Reads new entries from the log now and applies them, so that the view knows all facts that
+    /// were acknowledged before this call. Does not make the view fresh; only
+    /// [`follow`](Self::follow) does.
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log breaks its contract by a gap: what is before it counts.
-    pub(crate) fn take(&mut self, page: &Page, known: &Known, now: Timestamp) -> Result<Progress> {
-        if !self.continues(page) {
-            self.start_again(page);
-            return Ok(Progress::Lost);
-        }
-        known.enter(page.incarnation);
-        if self.position() < page.first {
-            // It begins anew, or slept for so long that it cannot tell whether this is the log that
-            // it read. All that there is comes now: what is known is among it, or is said again.
-            self.expect_known(known, now);
-        }
-        let mut last = self.cursor.and_then(|cursor| cursor.last);
-        let mut entries = page.entries.iter().peekable();
-        // The entry at which reading stopped is there again.
-        entries.next_if(|entry| last.is_some_and(|(position, _)| entry.position == position));
-        let next = last.map_or(0, |(position, _)| position + 1).max(page.first);
-        for (expected, entry) in (next..).zip(entries) {
-            if entry.position != expected {
-                return Err(Error::could_not("the revocation log has a gap", None));
+    /// *Unavailable* if the log could not answer, or its incarnation is not the one that the view
+    /// follows.
+    pub(crate) async fn read_to_end(&self) -> Result<()> {
+        let inner = &*self.inner;
+        let applied = inner.known.applied();
+        let mut from = applied;
+        loop {
+            let sent = inner.settings.now()?;
+            let page = inner.log.read_dyn(from, PAGE_ENTRIES, sent).await?;
+            if !inner.known.is_current(Stamp::new(page.incarnation, 0, 0)) {
+                return Err(stale());
             }
-            known.apply(entry, now);
-            // Said for less long, it would be forgotten early.
-            let fact = entry.fact.said_at(entry.position);
-            let is_there = |expected: &Expected| expected.life <= entry.life;
-            if self.expected.get(&fact).is_some_and(is_there) {
-                self.expected.remove(&fact);
+            for entry in &page.entries {
+                inner.known.apply(entry, sent);
+                from = entry.position + 1;
             }
-            last = Some((entry.position, entry.nonce));
-        }
-        self.cursor = Some(Cursor {
-            incarnation: page.incarnation,
-            last,
-        });
-        Ok(if page.more {
-            Progress::Behind
-        } else {
-            Progress::CaughtUp
-        })
-    }
-
-    /// Whether a page goes on where reading stopped.
-    fn continues(&self, page: &Page) -> bool {
-        let Some(cursor) = self.cursor else {
-            return true;
-        };
-        if cursor.incarnation != page.incarnation {
-            return false;
-        }
-        match cursor.last {
-            // Whoever slept for long has missed only what has had its time.
-            Some((position, _)) if position < page.first => true,
-            Some((position, nonce)) => page
-                .entries
-                .first()
-                .is_some_and(|entry| entry.position == position && entry.nonce == nonce),
-            None => true,
+            inner.notify_waiters(&page, applied);
+            if !page.more {
+                return Ok(());
+            }
         }
     }
 
-    /// Forgets where it stood, so that the log is read again from its beginning. What it knows stays
-    /// known.
-    fn start_again(&mut self, page: &Page) {
-        let is_cut = self
-            .cursor
-            .is_some_and(|cursor| cursor.incarnation == page.incarnation);
-        if is_cut {
-            let here = Stamp::new(page.incarnation, self.position(), 0);
-            self.stamped(here);
-        } else {
-            for (fact, expected) in std::mem::take(&mut self.expected) {
-                self.expect(fact.said_elsewhere(), expected.life, expected.until);
-            }
+    /// Removes some of the expired facts.
+    fn sweep(&self, now: Timestamp) {
+        // A check may use an earlier time: it is at most as old as the last read.
+        if let Some(fresh_as_of) = self.inner.follower.fresh_as_of() {
+            self.inner.known.sweep(now.min(fresh_as_of));
         }
-        self.cursor = None;
     }
 
-    /// Expects all that is known in what is read now, but for what is about to have had its time.
-    fn expect_known(&mut self, known: &Known, now: Timestamp) {
-        for (fact, until) in known.facts(now) {
-            let life = Duration::from_secs(until.saturating_since(now)).saturating_sub(MARGIN);
-            let before = self.reads;
-            if !life.is_zero() {
-                let expected = Expected {
-                    life,
-                    until,
-                    before,
-                };
-                self.expected.insert(fact, expected);
-            }
+    /// Returns the event that reports the state of the view at `now`.
+    fn lag(&self, now: Timestamp) -> Event<'static> {
+        let fresh_as_of = self.inner.follower.fresh_as_of();
+        Event::ViewLag {
+            behind: fresh_as_of.map(|then| Duration::from_secs(now.saturating_since(then))),
+            stale: !self.is_fresh(now),
+            facts: self.inner.known.len(),
         }
     }
 }
 
-fn stays_until(life: Duration, now: Timestamp) -> Timestamp {
-    now.saturating_add(life.saturating_add(MARGIN).as_secs())
+impl Inner {
+    /// Applies a page. Returns the progress, and the drafts that must be appended again.
+    fn apply(&self, page: &Page, sent: Timestamp) -> Result<(Progress, Vec<Draft>)> {
+        let follower = &self.follower;
+        let mut cursor = follower.cursor();
+        let was_current = self.known.is_current(Stamp::new(page.incarnation, 0, 0));
+        let progress = cursor.apply(page, &self.known, sent)?;
+        let mut lost = cursor.lost_facts(sent, &*self.settings.entropy)?;
+        if progress == Progress::AtEnd {
+            // Empty entries make the log as long as it was.
+            let padding = cursor.lost_len().min(PAGE_ENTRIES as u64) as usize;
+            let padding = iter::repeat_n(Fact::Nothing, padding);
+            lost.extend(self.settings.drafts(padding, Duration::from_secs(1))?);
+            // The entries that take the lost positions may expire before these logins do.
+            let logins = std::mem::take(&mut *follower.lost_logins());
+            let logins = logins.into_iter().map(Fact::Login);
+            lost.extend(self.settings.drafts(logins, self.settings.max_lifetime)?);
+            self.known.set_applied(cursor.position());
+        }
+        if !was_current {
+            follower.highest_unread.store(0, Ordering::Relaxed);
+        }
+        Ok((progress, lost))
+    }
+
+    /// Wakes the waiters that may be affected by a page, but for its entries up to `applied`.
+    fn notify_waiters(&self, page: &Page, applied: u64) {
+        let new = page.entries.iter().filter(|entry| entry.position > applied);
+        self.waiters.notify(new.map(|entry| entry.fact));
+        // The waiters whose stamp had not been read.
+        self.waiters.notify_due(Timestamp::MIN);
+    }
+
+    /// Returns the time up to which a complete read that was sent at `sent` knows all facts. With
+    /// fences it is the last fence: the log may have been deposed as the primary after it.
+    fn proven_at(&self, sent: Timestamp) -> Timestamp {
+        if self.settings.fenced {
+            let fenced_at = self.follower.fenced_at.load(Ordering::Relaxed);
+            sent.min(Timestamp::from_unix(fenced_at))
+        } else {
+            sent
+        }
+    }
+
+    /// Fences the log if that is configured and due.
+    async fn fence(&self, now: Timestamp) -> Result<()> {
+        let fenced_at = &self.follower.fenced_at;
+        let elapsed = now.unix().wrapping_sub(fenced_at.load(Ordering::Relaxed));
+        if self
+            .settings
+            .fence_secs()
+            .is_some_and(|every| elapsed >= every)
+        {
+            self.log.fence_dyn(now).await?;
+            fenced_at.store(now.unix(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// The right to read, which is released on drop.
+struct Reading<'a>(&'a AtomicBool);
+
+impl<'a> Reading<'a> {
+    fn begin(is_reading: &'a AtomicBool) -> Option<Self> {
+        (!is_reading.swap(true, Ordering::AcqRel)).then_some(Self(is_reading))
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// The chore that follows the log.
+struct Following(RevocationView);
+
+impl Chore for Following {
+    fn step<'a>(
+        &'a self,
+        now: Timestamp,
+        observer: &'a dyn Observer,
+    ) -> BoxFuture<'a, Result<Duration>> {
+        Box::pin(async move {
+            let view = &self.0;
+            let settings = &view.inner.settings;
+            view.sweep(now);
+            let result = view.follow().await;
+            // Reading takes time, possibly more than the bound.
+            observer.observe(&view.lag(settings.now().unwrap_or(now)));
+            result?;
+            view.renew_retired_keys().await?;
+            Ok(settings.poll)
+        })
+    }
+
+    /// Short enough that one failure makes no node stale, and that the nodes are fresh again soon
+    /// after an outage.
+    fn retries(&self) -> [Duration; 2] {
+        let settings = &self.0.inner.settings;
+        [settings.poll, settings.bound / 8]
+    }
+}
+
+impl fmt::Debug for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Following")
+    }
+}
+
+/// The chore that wakes waiters. Separate from reading, so that a log that never answers delays no
+/// waiter.
+struct Waking(RevocationView);
+
+impl Chore for Waking {
+    fn step<'a>(&'a self, now: Timestamp, _: &'a dyn Observer) -> BoxFuture<'a, Result<Duration>> {
+        Box::pin(async move {
+            let is_stale = self.0.check_fresh(now).is_err();
+            let due = if is_stale { Timestamp::MAX } else { now };
+            self.0.inner.waiters.notify_due(due);
+            Ok(WAKE_PAUSE)
+        })
+    }
+
+    /// A step fails only while the clock does.
+    fn retries(&self) -> [Duration; 2] {
+        [WAKE_PAUSE, WAKE_PAUSE]
+    }
+}
+
+impl fmt::Debug for Waking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waking")
+    }
 }

@@ -1,4 +1,4 @@
-//! What a node knows to be revoked: in memory, asked on every request.
+//! The facts that a node knows: in memory, checked on every request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -7,124 +7,125 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::revocation::fact::{ELSEWHERE, Entry, Fact, KeyId, SubjectKey};
+use crate::revocation::fact::{Entry, FIRST_POSITION, Fact, KeyId, SubjectKey};
 use crate::revocation::filter::Filter;
 use crate::revocation::log::MARGIN;
 
-/// Parts with a lock each; partitions of subjects are divided among them.
+/// Number of shards, each with its own lock; the partitions are divided among them.
 const SHARDS: usize = 64;
-/// Partitions of handles.
+/// Number of partitions of handles.
 const PARTITIONS: usize = 4096;
 
-/// What applies to a login.
+/// What the known facts say about a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoginStatus {
-    /// No fact says that it has ended.
+    /// No fact ends it.
     Active,
-    /// Its row has changed, to this version at least.
+    /// Its row has changed, at least to this version.
     Changed(u64),
-    /// This login has ended: by itself, or with everything.
+    /// It has ended: this login, or everything.
     Ended,
-    /// It began before all logins of its subject ended.
+    /// All logins of its subject ended after it began.
     EndedWithSubject,
-    /// All logins of its subject, or everything, ended, and whether it began before that cannot be
-    /// told: it was stamped in a part that the log has lost.
+    /// All logins of its subject, or everything, ended, and its stamp is of a part that the log has
+    /// lost: it cannot be compared.
     LostStamp {
-        /// Whether everything ended.
+        /// True if everything ended.
         everything: bool,
     },
-    /// All logins of its subject, or everything, ended, and whether it began before that cannot be
-    /// told yet: it was stamped beyond what has been read.
+    /// All logins of its subject, or everything, ended, and its stamp is beyond what has been read:
+    /// it cannot be compared yet.
     UnreadStamp {
-        /// Whether everything ended.
+        /// True if everything ended.
         everything: bool,
     },
 }
 
-/// All facts that have not had their time, combined by maximum.
+/// All facts that have not expired, combined by maximum.
 ///
-/// What a request asks is answered without a lock unless there may be a fact: one word of the
-/// [`Filter`] for its handle, one number for the partition of its subject, and, only where some
-/// subject of it or everything was ended, one mark.
-pub(crate) struct Known {
+/// A check takes no lock unless a fact may apply. It reads one word of the [`Filter`] for the handle
+/// and one number for the partition of the subject. Only if a subject of that partition, or
+/// everything, was ended, it also reads one mark.
+pub(super) struct KnownFacts {
     shards: Box<[Shard]>,
-    /// For each partition, the latest position before which some subject of it was ended.
+    /// For each partition, the latest position before which a subject of it was ended.
     latest: Box<[AtomicU64]>,
     /// The position before which everything was ended.
     everything: AtomicU64,
-    /// For the last positions, the lower half of each and the mark of its entry. As many as the
-    /// capacity: so far back a stamp of a lost part is told from what took its place.
+    /// For the last positions, the lower half of the position and the mark of its entry. As many as
+    /// the capacity: for so many entries a stamp of a lost part is recognized.
     marks: Box<[AtomicU64]>,
     incarnation: AtomicU64,
     /// The last position that was applied.
-    head: AtomicU64,
-    some_keys: AtomicBool,
-    rare: RwLock<Rare>,
+    applied: AtomicU64,
+    has_keys: AtomicBool,
+    rare: RwLock<RareFacts>,
     count: AtomicUsize,
-    swept_to: AtomicUsize,
+    /// Number of calls of `sweep`, each of which sweeps one shard.
+    sweeps: AtomicUsize,
 }
 
 struct Shard {
     filter: Filter,
-    facts: RwLock<Facts>,
+    facts: RwLock<ShardFacts>,
 }
 
+/// The facts about logins and subjects of one shard, each with its expiry.
 #[derive(Default)]
-struct Facts {
+struct ShardFacts {
     logins: HashMap<Handle, Timestamp>,
     changed: HashMap<Handle, (u64, Timestamp)>,
     subjects: HashMap<SubjectKey, (u64, Timestamp)>,
 }
 
-/// What hardly ever changes, behind one lock.
+/// Facts that hardly ever change, behind one lock.
 #[derive(Default)]
-struct Rare {
+struct RareFacts {
     keys: HashMap<KeyId, Timestamp>,
     everything_until: Timestamp,
 }
 
-impl Facts {
+impl ShardFacts {
     fn len(&self) -> usize {
         self.logins.len() + self.changed.len() + self.subjects.len()
     }
 }
 
 impl Shard {
-    // Nothing under the lock runs code of others, so that a panic leaves nothing half done.
-    fn read(&self) -> RwLockReadGuard<'_, Facts> {
+    // No foreign code runs under the lock, so a panic leaves nothing half done.
+    fn read(&self) -> RwLockReadGuard<'_, ShardFacts> {
         self.facts.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Facts> {
+    fn write(&self) -> RwLockWriteGuard<'_, ShardFacts> {
         self.facts.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    /// Nothing known. Sized for so many facts, and takes more.
-    pub(crate) fn new(capacity: usize) -> Self {
+impl KnownFacts {
+    /// Creates an empty set. It is sized for `capacity` facts and takes more.
+    pub(super) fn new(capacity: usize) -> Self {
+        let zeros = |count: usize| (0..count).map(|_| AtomicU64::new(0)).collect();
         let shard = |_| Shard {
             filter: Filter::new(capacity.div_ceil(SHARDS)),
             facts: RwLock::default(),
         };
         Self {
             shards: (0..SHARDS).map(shard).collect(),
-            latest: (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect(),
+            latest: zeros(PARTITIONS),
             everything: AtomicU64::new(0),
-            marks: (0..capacity.next_power_of_two())
-                .map(|_| AtomicU64::new(0))
-                .collect(),
+            marks: zeros(capacity.next_power_of_two()),
             incarnation: AtomicU64::new(0),
-            head: AtomicU64::new(0),
-            some_keys: AtomicBool::new(false),
+            applied: AtomicU64::new(0),
+            has_keys: AtomicBool::new(false),
             rare: RwLock::default(),
             count: AtomicUsize::new(0),
-            swept_to: AtomicUsize::new(0),
+            sweeps: AtomicUsize::new(0),
         }
     }
 
-    /// How many facts there are.
-    pub(crate) fn len(&self) -> usize {
+    /// Returns the number of facts about logins and subjects.
+    pub(super) fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
@@ -132,39 +133,41 @@ impl Known {
         &self.shards[usize::from(partition) % SHARDS]
     }
 
-    /// Whether a stamp is of the incarnation that is followed.
+    /// Returns true if a stamp is of the incarnation that is followed.
     #[inline]
-    pub(crate) fn is_here(&self, stamp: Stamp) -> bool {
+    pub(super) fn is_current(&self, stamp: Stamp) -> bool {
         stamp.incarnation() == self.incarnation.load(Ordering::Relaxed)
     }
 
-    /// The last position up to which everything has been applied.
-    pub(crate) fn head(&self) -> u64 {
-        self.head.load(Ordering::Relaxed)
+    /// Returns the position up to which all entries have been applied.
+    pub(super) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Relaxed)
     }
 
-    /// Everything has been applied up to this position.
-    pub(crate) fn reached(&self, position: u64) {
-        self.head.store(position, Ordering::Relaxed);
+    /// Sets the position up to which all entries have been applied.
+    pub(super) fn set_applied(&self, position: u64) {
+        self.applied.store(position, Ordering::Relaxed);
     }
 
-    /// Where everything has been applied up to, as the stamp of who begins there.
-    pub(crate) fn applied_stamp(&self) -> Stamp {
-        let head = self.head();
-        let mark = self.mark_at(head).load(Ordering::Relaxed);
-        Stamp::new(self.incarnation.load(Ordering::Relaxed), head, mark as u32)
+    /// Returns the stamp of a login that begins at the last applied entry.
+    pub(super) fn applied_stamp(&self) -> Stamp {
+        let applied = self.applied();
+        let mark = self.mark_at(applied).load(Ordering::Relaxed);
+        let incarnation = self.incarnation.load(Ordering::Relaxed);
+        Stamp::new(incarnation, applied, mark as u32)
     }
 
-    /// A place in the incarnation that is followed.
-    pub(crate) fn place(&self, position: u64) -> Stamp {
+    /// Returns a stamp without a mark in the incarnation that is followed.
+    pub(super) fn stamp_at(&self, position: u64) -> Stamp {
         Stamp::new(self.incarnation.load(Ordering::Relaxed), position, 0)
     }
 
-    /// What applies to a login. One without a stamp of this incarnation began before everything.
+    /// Returns the status of a login. One without a stamp of this incarnation is older than every
+    /// fact.
     ///
-    /// No I/O, no allocation; no lock for a login to which nothing applies.
+    /// No I/O, no allocation; no lock for a login to which no fact applies.
     #[inline]
-    pub(crate) fn status(
+    pub(super) fn status(
         &self,
         handle: Handle,
         subject: &str,
@@ -182,91 +185,99 @@ impl Known {
         if own == LoginStatus::Ended || everything | latest == 0 {
             return own;
         }
-        match self.order(subject, stamp, everything, latest) {
+        match self.compare(subject, stamp, everything, latest) {
             LoginStatus::Active => own,
-            standing => standing,
+            status => status,
         }
     }
 
-    /// What applies to a login but for what is about it, or its subject.
-    pub(crate) fn status_with_everything(&self, stamp: Option<Stamp>) -> LoginStatus {
+    /// Returns the status of a login by facts about everything only.
+    pub(super) fn status_with_everything(&self, stamp: Option<Stamp>) -> LoginStatus {
         match self.everything.load(Ordering::Relaxed) {
             0 => LoginStatus::Active,
-            everything => self.order("", stamp, everything, 0),
+            everything => self.compare("", stamp, everything, 0),
         }
     }
 
-    /// Whether a login began before what ended, where something did.
+    /// Compares the stamp of a login with the positions before which everything, and some subject of
+    /// its partition, were ended.
     #[inline]
-    fn order(
+    fn compare(
         &self,
         subject: &str,
         stamp: Option<Stamp>,
         everything: u64,
         latest: u64,
     ) -> LoginStatus {
-        let stamp = stamp.filter(|stamp| self.is_here(*stamp));
+        let stamp = stamp.filter(|stamp| self.is_current(*stamp));
         let began = stamp.map_or(0, Stamp::position);
         if began < everything {
             return LoginStatus::Ended;
         }
-        // Not ahead is what this node has said or stamped itself.
-        let is_ahead = began > self.head() && !stamp.is_some_and(|stamp| self.is_noted(stamp));
-        let is_lost = !is_ahead && stamp.is_some_and(|stamp| self.is_lost(stamp));
-        if everything != 0 && (is_ahead || is_lost) {
-            return if is_ahead {
-                LoginStatus::UnreadStamp { everything: true }
+        // This node knows the marks of what it has appended or stamped itself.
+        let is_unread =
+            began > self.applied() && !stamp.is_some_and(|stamp| self.is_known_mark(stamp));
+        let is_lost = !is_unread && stamp.is_some_and(|stamp| self.is_lost(stamp));
+        let unclear = |everything| {
+            if is_unread {
+                LoginStatus::UnreadStamp { everything }
             } else {
-                LoginStatus::LostStamp { everything: true }
-            };
+                LoginStatus::LostStamp { everything }
+            }
+        };
+        let is_unclear = is_unread || is_lost;
+        if everything != 0 && is_unclear {
+            return unclear(true);
         }
-        if latest != 0 && (began < latest || is_ahead || is_lost) {
-            return match self.before(subject) {
+        if latest != 0 && (began < latest || is_unclear) {
+            return match self.ended_before(subject) {
                 Some(before) if began < before => LoginStatus::EndedWithSubject,
-                Some(_) if is_ahead => LoginStatus::UnreadStamp { everything: false },
-                Some(_) if is_lost => LoginStatus::LostStamp { everything: false },
+                Some(_) if is_unclear => unclear(false),
                 _ => LoginStatus::Active,
             };
         }
         LoginStatus::Active
     }
 
-    /// Whether a fact says that this very login has ended.
-    pub(crate) fn has_ended(&self, handle: Handle) -> bool {
+    /// Returns true if a fact ends this very login.
+    pub(super) fn has_ended(&self, handle: Handle) -> bool {
         Self::look_up(self.shard_of(handle.partition()), handle) == LoginStatus::Ended
     }
 
     fn mark_at(&self, position: u64) -> &AtomicU64 {
-        // As many as a power of two.
+        // The length is a power of two.
         &self.marks[position as usize & (self.marks.len() - 1)]
     }
 
-    /// Notes the entry at which a login was stamped.
-    pub(crate) fn note(&self, stamp: Stamp) {
-        let mark = stamp.position() << 32 | u64::from(stamp.mark());
-        if self.is_here(stamp) && stamp.position() > self.head() {
-            self.mark_at(stamp.position())
-                .store(mark, Ordering::Relaxed);
+    fn set_mark(&self, position: u64, mark: u32) {
+        self.mark_at(position)
+            .store(position << 32 | u64::from(mark), Ordering::Relaxed);
+    }
+
+    /// Notes the mark of an entry at which a login was stamped, if it has not been read.
+    pub(super) fn note_mark(&self, stamp: Stamp) {
+        if self.is_current(stamp) && stamp.position() > self.applied() {
+            self.set_mark(stamp.position(), stamp.mark());
         }
     }
 
-    /// Whether it is known that a stamp was taken at this entry.
+    /// Returns true if the entry of a stamp is known.
     #[inline]
-    fn is_noted(&self, stamp: Stamp) -> bool {
+    fn is_known_mark(&self, stamp: Stamp) -> bool {
         let known = self.mark_at(stamp.position()).load(Ordering::Relaxed);
         known == stamp.position() << 32 | u64::from(stamp.mark())
     }
 
-    /// Whether another entry is known where a stamp was taken.
+    /// Returns true if another entry is known at the position of a stamp.
     #[inline]
     fn is_lost(&self, stamp: Stamp) -> bool {
         let known = self.mark_at(stamp.position()).load(Ordering::Relaxed);
         known >> 32 == stamp.position() & u64::from(u32::MAX) && known as u32 != stamp.mark()
     }
 
-    /// The position before which all logins of a subject ended.
+    /// Returns the position before which all logins of a subject ended.
     #[cold]
-    fn before(&self, subject: &str) -> Option<u64> {
+    fn ended_before(&self, subject: &str) -> Option<u64> {
         let subject = SubjectKey::of(subject);
         let facts = self.shard_of(subject.partition()).read();
         facts.subjects.get(&subject).map(|(before, _)| *before)
@@ -284,31 +295,27 @@ impl Known {
         }
     }
 
-    /// Whether a key verifies nothing any more.
+    /// Returns true if a key was retired.
     #[inline]
-    pub(crate) fn is_retired(&self, key: impl FnOnce() -> KeyId) -> bool {
-        self.some_keys.load(Ordering::Relaxed) && {
-            let rare = self.rare.read().unwrap_or_else(PoisonError::into_inner);
-            rare.keys.contains_key(&key())
-        }
+    pub(super) fn is_retired(&self, key: impl FnOnce() -> KeyId) -> bool {
+        self.has_keys.load(Ordering::Relaxed) && self.rare().keys.contains_key(&key())
     }
 
-    /// The keys that are known to be retired until `until` at the latest.
-    pub(crate) fn keys_until(&self, until: Timestamp) -> Vec<KeyId> {
-        if !self.some_keys.load(Ordering::Relaxed) {
+    /// Returns the retired keys whose facts expire at `until` or earlier.
+    pub(super) fn keys_until(&self, until: Timestamp) -> Vec<KeyId> {
+        if !self.has_keys.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        let rare = self.rare.read().unwrap_or_else(PoisonError::into_inner);
-        let due = rare.keys.iter().filter(|(_, known)| **known <= until);
-        due.map(|(key, _)| *key).collect()
+        let rare = self.rare();
+        let keys = rare.keys.iter().filter(|(_, known)| **known <= until);
+        keys.map(|(key, _)| *key).collect()
     }
 
-    /// Adds a fact. In whatever order and however often, it comes to the same.
-    pub(crate) fn apply(&self, entry: &Entry, now: Timestamp) {
+    /// Applies an entry. The order and the number of times do not matter.
+    pub(super) fn apply(&self, entry: &Entry, now: Timestamp) {
         let until = now.saturating_add(entry.life.saturating_add(MARGIN).as_secs());
-        let position = |before: Option<u64>| before.unwrap_or(entry.position);
-        let mark = entry.position << 32 | u64::from(entry.nonce.mark());
-        self.mark_at(entry.position).store(mark, Ordering::Relaxed);
+        let before = entry.fact.before(entry.position);
+        self.set_mark(entry.position, entry.nonce.mark());
         match entry.fact {
             Fact::Nothing => {}
             Fact::Login(handle) => self.change(handle.partition(), |shard, facts| {
@@ -316,42 +323,39 @@ impl Known {
                 *known = until.max(*known);
                 shard.filter.add(handle);
             }),
-            Fact::Changed { handle, version } => {
-                self.change(handle.partition(), |shard, facts| {
-                    let known = facts.changed.entry(handle).or_insert((version, until));
-                    *known = (version.max(known.0), until.max(known.1));
-                    shard.filter.add(handle);
-                });
-            }
-            Fact::Subject { subject, before } => {
-                let before = position(before);
-                self.change(subject.partition(), |_, facts| {
-                    let known = facts.subjects.entry(subject).or_insert((before, until));
-                    *known = (before.max(known.0), until.max(known.1));
-                    self.latest[usize::from(subject.partition())]
-                        .fetch_max(before, Ordering::Relaxed);
-                });
-            }
-            Fact::Everything { before } => {
-                let mut rare = self.rare();
+            Fact::Changed { handle, version } => self.change(handle.partition(), |shard, facts| {
+                let known = facts.changed.entry(handle).or_insert((version, until));
+                *known = (version.max(known.0), until.max(known.1));
+                shard.filter.add(handle);
+            }),
+            Fact::Subject { subject, .. } => self.change(subject.partition(), |_, facts| {
+                let known = facts.subjects.entry(subject).or_insert((before, until));
+                *known = (before.max(known.0), until.max(known.1));
+                self.latest[usize::from(subject.partition())].fetch_max(before, Ordering::Relaxed);
+            }),
+            Fact::Everything { .. } => {
+                let mut rare = self.rare_mut();
                 rare.everything_until = until.max(rare.everything_until);
-                self.everything
-                    .fetch_max(position(before), Ordering::Relaxed);
+                self.everything.fetch_max(before, Ordering::Relaxed);
             }
             Fact::Key(key) => {
-                let mut rare = self.rare();
+                let mut rare = self.rare_mut();
                 let known = rare.keys.entry(key).or_insert(until);
                 *known = until.max(*known);
-                self.some_keys.store(true, Ordering::Relaxed);
+                self.has_keys.store(true, Ordering::Relaxed);
             }
         }
     }
 
-    fn rare(&self) -> RwLockWriteGuard<'_, Rare> {
+    fn rare(&self) -> RwLockReadGuard<'_, RareFacts> {
+        self.rare.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rare_mut(&self) -> RwLockWriteGuard<'_, RareFacts> {
         self.rare.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, partition: u16, change: impl FnOnce(&Shard, &mut Facts)) {
+    fn change(&self, partition: u16, change: impl FnOnce(&Shard, &mut ShardFacts)) {
         let shard = self.shard_of(partition);
         let mut facts = shard.write();
         let before = facts.len();
@@ -360,68 +364,55 @@ impl Known {
             .fetch_add(facts.len() - before, Ordering::Relaxed);
     }
 
-    /// Moves to another incarnation of the log, where positions begin anew: what ended by its place
-    /// began before the first entry there, and logins that begin there go on.
-    pub(crate) fn enter(&self, incarnation: u64) {
+    /// Enters another incarnation of the log, where positions start again. Positional facts apply to
+    /// logins of earlier incarnations, and not to those that begin in the new one.
+    pub(super) fn enter(&self, incarnation: u64) {
         if self.incarnation.swap(incarnation, Ordering::Relaxed) == incarnation {
             return;
         }
         for shard in &self.shards {
             let mut facts = shard.write();
-            facts
-                .subjects
-                .values_mut()
-                .for_each(|(before, _)| *before = ELSEWHERE);
+            let subjects = facts.subjects.values_mut();
+            subjects.for_each(|(before, _)| *before = FIRST_POSITION);
         }
-        for latest in &self.latest {
-            latest.store(
-                ELSEWHERE.min(latest.load(Ordering::Relaxed)),
-                Ordering::Relaxed,
-            );
+        for before in self.latest.iter().chain([&self.everything]) {
+            before.fetch_min(FIRST_POSITION, Ordering::Relaxed);
         }
         for mark in &self.marks {
             mark.store(0, Ordering::Relaxed);
         }
-        let everything = &self.everything;
-        everything.store(
-            ELSEWHERE.min(everything.load(Ordering::Relaxed)),
-            Ordering::Relaxed,
-        );
     }
 
-    /// All that it holds, and until when: what a log that began anew is told.
-    pub(crate) fn facts(&self, now: Timestamp) -> Vec<(Fact, Timestamp)> {
+    /// Returns all facts with their expiry, for a log that has lost its data.
+    pub(super) fn facts(&self, now: Timestamp) -> Vec<(Fact, Timestamp)> {
         let mut all = Vec::new();
         for shard in &self.shards {
             let facts = shard.read();
             let logins = facts.logins.iter();
             all.extend(logins.map(|(handle, until)| (Fact::Login(*handle), *until)));
             let changed = facts.changed.iter();
-            all.extend(changed.map(|(handle, (version, until))| {
-                let (handle, version) = (*handle, *version);
-                (Fact::Changed { handle, version }, *until)
-            }));
+            all.extend(
+                changed
+                    .map(|(&handle, &(version, until))| (Fact::Changed { handle, version }, until)),
+            );
             let subjects = facts.subjects.iter();
-            all.extend(subjects.map(|(subject, (before, until))| {
-                let (subject, before) = (*subject, Some(*before));
-                (Fact::Subject { subject, before }, *until)
+            all.extend(subjects.map(|(&subject, &(before, until))| {
+                let before = Some(before);
+                (Fact::Subject { subject, before }, until)
             }));
         }
-        let rare = self.rare.read().unwrap_or_else(PoisonError::into_inner);
-        all.extend(
-            rare.keys
-                .iter()
-                .map(|(key, until)| (Fact::Key(*key), *until)),
-        );
+        let rare = self.rare();
+        let keys = rare.keys.iter();
+        all.extend(keys.map(|(key, until)| (Fact::Key(*key), *until)));
         let before = Some(self.everything.load(Ordering::Relaxed));
         all.push((Fact::Everything { before }, rare.everything_until));
         all.retain(|(_, until)| *until > now);
         all
     }
 
-    /// Lets go of what has had its time, in one of the parts; in all of them after as many calls.
-    pub(crate) fn sweep(&self, now: Timestamp) {
-        let turn = self.swept_to.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    /// Removes expired facts from one shard; as many calls as there are shards sweep all of them.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        let turn = self.sweeps.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let shard = &self.shards[turn];
         let mut facts = shard.write();
         let (all, subjects) = (facts.len(), facts.subjects.len());
@@ -446,9 +437,9 @@ impl Known {
         }
         drop(facts);
         if turn == 0 {
-            let mut rare = self.rare();
+            let mut rare = self.rare_mut();
             rare.keys.retain(|_, until| *until > now);
-            self.some_keys
+            self.has_keys
                 .store(!rare.keys.is_empty(), Ordering::Relaxed);
             if rare.everything_until <= now {
                 self.everything.store(0, Ordering::Relaxed);
@@ -468,7 +459,7 @@ mod tests {
     fn entry(position: u64, fact: Fact, life: u64) -> Entry {
         Entry::new(
             position,
-            Draft::again(Nonce::from_bytes([0; 16]), fact, Duration::from_secs(life)),
+            Draft::with_nonce(Nonce::from_bytes([0; 16]), fact, Duration::from_secs(life)),
         )
     }
 
@@ -476,7 +467,7 @@ mod tests {
         Timestamp::from_unix(1_000_000)
     }
 
-    /// Any order, any number of times: one state.
+    /// Facts give the same state in any order and with duplicates.
     #[test]
     fn facts_combine_by_maximum() {
         let seed = seed();
@@ -511,10 +502,10 @@ mod tests {
                     entry(position, fact, random.below(500) as u64)
                 })
                 .collect();
-            let [mut straight, mut shuffled] = [Known::new(100), Known::new(100)];
+            let [mut straight, mut shuffled] = [KnownFacts::new(100), KnownFacts::new(100)];
             for known in [&mut straight, &mut shuffled] {
                 known.enter(1);
-                known.reached(30);
+                known.set_applied(30);
             }
             for entry in &entries {
                 straight.apply(entry, now());
@@ -548,7 +539,7 @@ mod tests {
 
     #[test]
     fn a_fact_stays_for_its_life_and_no_shorter() {
-        let known = Known::new(10);
+        let known = KnownFacts::new(10);
         known.enter(1);
         let handle = Handle::of_subject(b"alice", [9; 16]);
         known.apply(&entry(1, Fact::Login(handle), 100), now());
@@ -560,10 +551,10 @@ mod tests {
         assert_eq!(known.len(), 0);
     }
 
-    /// Far more facts than it was sized for: slower, and never wrong.
+    /// With far more facts than it was sized for, the set is slower and never wrong.
     #[test]
-    fn nothing_is_forgotten_beyond_the_size() {
-        let known = Known::new(10);
+    fn no_fact_is_forgotten_beyond_the_size() {
+        let known = KnownFacts::new(10);
         known.enter(1);
         let mut random = Random::new(seed());
         let handles: Vec<_> = (0..5000)

@@ -1,4 +1,29 @@
-//! The contract of a place where revocations are written down.
+//! The contract of a revocation log, for implementers.
+//!
+//! # Implementing a log
+//!
+//! 1. Implement [`RevocationLog`]: `append`, `head`, `read` and `fence`.
+//! 2. Store each [`Draft`] with [`Fact::to_bytes`], its nonce and its life. Return it as an [`Entry`]
+//!    in a [`Page`]. [`Draft::with_nonce`], [`Fact::from_bytes`] and [`Entry::new`] decode it.
+//! 3. Take positions from a counter that is changed in the same transaction as the insertion. A
+//!    sequence or an auto-increment column is wrong: a transaction that commits late leaves a gap
+//!    that readers have already passed.
+//! 4. Keep the incarnation, the head position and its nonce beside the entries. They must survive the
+//!    removal of all entries.
+//! 5. Remove entries from the front only, after their life and [`MARGIN`].
+//! 6. Implement [`LogFixture`](crate::testkit::LogFixture) in your tests and run
+//!    [`revocation_log_laws!`](crate::testkit::revocation_log_laws) with it. It makes one test of each
+//!    rule of the contract:
+//!
+//! ```
+//! // tests/log.rs, with the feature `testkit` and a fixture of your own.
+//! mod laws {
+//!     statewise::testkit::revocation_log_laws!(statewise::testkit::MemoryLogFixture);
+//! }
+//! ```
+//!
+//! [`MemoryLog`](crate::revocation::MemoryLog) is the shortest implementation.
+//! [`manual::revocation`](crate::manual::revocation) explains how nodes use a log.
 
 pub use crate::login::stamp::Stamp;
 pub use crate::revocation::fact::{Draft, Entry, FACT_BYTES, Fact, KeyId, Nonce, SubjectKey};
@@ -12,50 +37,49 @@ use crate::base::boxed::BoxFuture;
 use crate::clock::Timestamp;
 use crate::error::Result;
 
-/// How long a log keeps an entry beyond its life: the clocks of readers differ, and a fact must
+/// How long a log keeps an entry beyond its life. The clocks of readers differ, and a fact must
 /// outlive a credential that was read a moment before it.
 pub const MARGIN: Duration = Duration::from_secs(60);
 
-/// An append-only list of [facts](crate::revocation::log::Fact), which every node follows.
+/// An append-only list of [facts](Fact) that every node follows.
 ///
 /// # Contract
 ///
-/// - **No gaps.** Positions begin at one, each is one more than the one before, and an entry is
-///   visible as soon as a later one is: a reader that has seen position `p` misses nothing below.
-/// - **Nothing goes early.** An entry stays for its life and [`MARGIN`] seconds more; entries go
-///   from the front only. One that has had its time and stands behind one that has not keeps place
-///   and nonce, and is read as [`Fact::Nothing`]: a new reader
-///   has no room for what has expired.
-/// - **A loss shows.** The incarnation is drawn at random when the log begins without its data,
-///   and a reader compares the nonce of the entry at which it stopped.
-/// - `Ok` of an append means: durable, to what the log states, and visible to every read that is
-///   sent after it.
+/// - **No gaps.** Positions start at 1 and grow by 1. When an entry is visible, all entries before it
+///   are visible: a reader that has seen position `p` has missed nothing before it.
+/// - **No early removal.** An entry stays for its life plus [`MARGIN`]. Entries are removed from the
+///   front only. An expired entry behind a live one keeps its position and nonce and is read as
+///   [`Fact::Nothing`], because a new reader has no room for expired facts.
+/// - **Losses are visible.** A log that starts without its data draws a random incarnation. A reader
+///   compares the nonce of the entry at which it stopped.
+/// - **Acknowledged means appended.** When an append returns `Ok`, its entries are as durable as the
+///   log states, and visible to every read that is sent afterwards.
 ///
 /// # Security
 ///
-/// Who can write to the log can log everybody out, and who can delete from it can bring logins
-/// back. It holds handles and hashes of subjects, and nothing that could be presented.
+/// Write access to the log allows logging out everybody; delete access can undo logouts. The log holds
+/// handles and hashes of subjects, and no credential.
 pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
-    /// Appends facts, in their order and side by side, as one step.
+    /// Appends facts in their order, at consecutive positions, in one atomic step.
     ///
     /// # Returns
     ///
-    /// Where the last of them is, with its mark; for none, the head.
+    /// The stamp of the last entry; for no facts, the stamp of the head.
     ///
     /// # Cancel safety
     ///
-    /// All may be there, or none. Appending the same drafts again is safe: they say the same, at a
-    /// later position.
+    /// All of them may have been appended, or none. Appending the same drafts again is safe: they state
+    /// the same facts at a later position.
     ///
     /// # Errors
     ///
-    /// *Unavailable*: they may be there or not.
+    /// *Unavailable*: they may have been appended or not.
     fn append(&self, facts: &[Draft], now: Timestamp)
     -> impl Future<Output = Result<Stamp>> + Send;
 
-    /// Where the last entry is, with its [mark](crate::revocation::log::Nonce::mark): what a login that
-    /// begins now is stamped with. Also when that entry has had its time and gone; at position zero,
-    /// with the mark zero, before the first.
+    /// Returns the stamp of the last entry, with its [mark](Nonce::mark). A login that begins now gets
+    /// this stamp. If that entry has been removed, its stamp is still returned. Before the first entry
+    /// position and mark are 0.
     ///
     /// # Cancel safety
     ///
@@ -63,12 +87,12 @@ pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log could not answer. Never an older position than one that any append
-    /// has returned.
+    /// *Unavailable* if the log could not answer. Never a lower position than one that an append has
+    /// returned.
     fn head(&self, now: Timestamp) -> impl Future<Output = Result<Stamp>> + Send;
 
-    /// Reads entries from a place on, that place included, in order, and at most `limit` of them;
-    /// zero counts as one. A place before the first entry counts as the first.
+    /// Reads at most `limit` entries in order, starting with the one at position `from`. A limit of 0
+    /// counts as 1. A position before the first entry counts as the first.
     ///
     /// # Cancel safety
     ///
@@ -76,8 +100,8 @@ pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log could not answer, or holds what does not decode: a reader must not
-    /// pass over it.
+    /// *Unavailable* if the log could not answer, or contains an entry that does not decode: a reader
+    /// must not skip it.
     fn read(
         &self,
         from: u64,
@@ -85,31 +109,31 @@ pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Page>> + Send;
 
-    /// Proves by a write that the log is the one that takes writes: a primary that was deposed
-    /// answers reads with nothing new.
+    /// Proves by a write that this log is the one that takes writes. A deposed primary would answer
+    /// reads as if there were nothing new.
     ///
     /// # Errors
     ///
-    /// *Unavailable* if it is not, or could not answer.
+    /// *Unavailable* if the log does not take writes, or could not answer.
     fn fence(&self, now: Timestamp) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// A piece of a log.
+/// Consecutive entries of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
-    /// Which log; another one means that the log lost its data.
+    /// Incarnation of the log. It changes when the log loses its data.
     pub incarnation: u64,
-    /// The position of the first entry that is still there, or of the next one if there is none.
+    /// Position of the first entry that is still there; of the next append if there is none.
     pub first: u64,
-    /// The entries, side by side.
+    /// The entries, at consecutive positions.
     pub entries: Vec<Entry>,
-    /// Whether there are more behind them.
+    /// True if there are more entries after them.
     pub more: bool,
 }
 
 impl Page {
-    /// A page. Of the incarnation the lower 48 bits count.
+    /// Creates a page. Only the lower 48 bits of the incarnation count.
     #[must_use]
     pub const fn new(incarnation: u64, first: u64, entries: Vec<Entry>, more: bool) -> Self {
         Self {
@@ -121,7 +145,7 @@ impl Page {
     }
 }
 
-/// The type-erased form of [`RevocationLog`]: implement that one.
+/// The type-erased form of [`RevocationLog`]. Implement [`RevocationLog`] instead.
 pub trait DynRevocationLog: fmt::Debug + Send + Sync + 'static {
     /// See [`RevocationLog::append`].
     fn append_dyn<'a>(&'a self, facts: &'a [Draft], now: Timestamp)

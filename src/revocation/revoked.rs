@@ -1,55 +1,25 @@
-//! Live connections end with their login.
+//! The future that ends with a login.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::clock::{self, Timestamp};
+use crate::clock::Timestamp;
 use crate::error::{Error, Rejection, Result};
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::stamp::Stamp;
 use crate::revocation::view::RevocationView;
-use crate::revocation::waiters::Seat;
+use crate::revocation::waiters::WaiterId;
 
 impl RevocationView {
-    /// Waits until `caller` would be refused, for what goes on for longer than a request: a
-    /// WebSocket, a stream of events, a long job. Select on it, and end the connection when it is
-    /// done. The error says why:
-    ///
-    /// * *rejected* as [`Revoked`](Rejection::Revoked) when the login has ended: this one, all of
-    ///   its subject, or everything, on whichever node;
-    /// * *rejected* as [`Expired`](Rejection::Expired) when its [`deadline`](Identity::deadline)
-    ///   has come, by the clock of the view. The end of the presented token is not waited for, as
-    ///   its client may have refreshed it since;
-    /// * *unavailable* when the view is stale and refuses then, or the clock cannot tell the time:
-    ///   a node that cannot know lets nobody go on.
-    ///
-    /// Who has ended by now is told so at the first poll. Dropped, it waits no longer and leaves
-    /// nothing behind. It may be polled again when it is done, and says what is true then.
-    ///
-    /// It has no timer, and is woken by the view: by what this node says, by what it reads, and, for
-    /// deadlines and staleness, by each step of the [`upkeep`](Self::upkeep), four times a second,
-    /// also while the log does not answer. **Without the upkeep it is only woken by what this node
-    /// says itself**, and for as long as the clock cannot tell the time the upkeep has no steps.
-    ///
-    /// It judges by `caller`, as it was verified, and by the log:
-    ///
-    /// * a session is judged by the rules for tokens, and by what its store
-    ///   [says to the log](crate::store::CachedStore): one that ends in a store alone, or by its
-    ///   idle time, is not noticed. One that was kept when
-    ///   [the others were ended](crate::session::SessionAuthenticator::revoke_others) ends here
-    ///   with them: verify its credential anew and wait on. One from before a log lost its data
-    ///   does not pass here, unless the view
-    ///   [accepts](crate::revocation::ViewBuilder::accept_other_incarnations) it;
-    /// * by which key a token was signed is not known of a caller, so that
-    ///   [`retire_key`](Self::retire_key) ends no connection that is open. On the day on which a key
-    ///   leaks, [`revoke_everything`](Self::revoke_everything) does;
-    /// * roles and data that have changed end nothing.
+    /// Waits until `caller` would be refused. Use it for work that lasts longer than a request: a
+    /// WebSocket, a stream of events, a long job. Select on it, and close the connection when it
+    /// completes. See [`Revoked`].
     pub fn revoked<D>(&self, caller: &Identity<D>) -> Revoked {
         Revoked {
-            seat: self.waiters().seat(caller.handle),
+            waiter: self.inner.waiters.new_id(caller.handle),
             view: self.clone(),
             handle: caller.handle,
             subject: caller.subject().into(),
@@ -59,11 +29,47 @@ impl RevocationView {
     }
 }
 
-/// Waits for the end of a login: see [`RevocationView::revoked`].
+/// Future of [`RevocationView::revoked`]: completes with the reason when its login would be refused.
+///
+/// # Output
+///
+/// * *rejected* as [`Revoked`](Rejection::Revoked): this login, all of its subject, or everything has
+///   ended, on any node.
+/// * *rejected* as [`Expired`](Rejection::Expired): its [`deadline`](Identity::deadline) has passed,
+///   by the clock of the view. The expiry of the presented token does not count, because the client
+///   may have refreshed it since.
+/// * *unavailable*: the view is stale and refuses then, or the clock cannot tell the time. A node
+///   that cannot know lets no connection go on.
+///
+/// If the login has already ended, the first poll completes. You may poll it again after it has
+/// completed; it then returns the current reason. Dropping it stops waiting and leaves nothing behind.
+///
+/// # Wake-ups
+///
+/// It has no timer. The view wakes it when this node appends a fact, when it reads one, and, for
+/// deadlines and staleness, four times a second in its [`upkeep`](RevocationView::upkeep), even while
+/// the log does not answer. **Without the upkeep it only notices facts that this node appends.** While
+/// the clock cannot tell the time, the upkeep wakes no future.
+///
+/// # What it judges by
+///
+/// It judges `caller` as it was verified, and the log:
+///
+/// * A session is judged by the rules for tokens and by the facts that a
+///   [`CachedStore`](crate::store::CachedStore) appends. It does not notice a session that ends in a
+///   store alone or by its idle timeout. A session kept by
+///   [`revoke_others`](crate::session::SessionAuthenticator::revoke_others) ends here together with
+///   the others: verify its credential again and wait again. A session from an earlier incarnation of
+///   the log is refused unless the view
+///   [accepts](crate::revocation::ViewBuilder::accept_other_incarnations) it.
+/// * An identity does not tell which key signed its token, so
+///   [`retire_key`](RevocationView::retire_key) closes no open connection. On the day on which a key
+///   leaks, also call [`revoke_everything`](RevocationView::revoke_everything).
+/// * A change of roles or data ends nothing.
 #[must_use = "a future does nothing until it is polled"]
 pub struct Revoked {
     view: RevocationView,
-    seat: Seat,
+    waiter: WaiterId,
     handle: Handle,
     subject: Box<str>,
     stamp: Option<Stamp>,
@@ -71,24 +77,22 @@ pub struct Revoked {
 }
 
 impl Revoked {
-    /// When to look again at the latest.
+    /// Returns the time of the next check.
     ///
     /// # Errors
     ///
-    /// Why this caller would be refused now.
+    /// The reason why this caller would be refused now.
     fn check(&self) -> Result<Timestamp> {
-        let now = clock::read(&*self.view.settings().clock)?;
+        let view = &self.view;
+        let now = view.inner.settings.now()?;
         if self.deadline <= now {
             return Err(Rejection::Expired.into());
         }
-        self.view.check_fresh(now)?;
-        match self
-            .view
-            .check_known(self.handle, &self.subject, self.stamp)
-        {
+        view.check_fresh(now)?;
+        match view.check_known(self.handle, &self.subject, self.stamp) {
             Err(error) if error.is_rejected() => Err(error),
-            Ok(()) if self.view.has_read(self.stamp) => Ok(self.deadline),
-            // It began beyond what has been read: the next read tells.
+            Ok(()) if view.has_read(self.stamp) => Ok(self.deadline),
+            // The stamp has not been read: the next read decides.
             _ => Ok(Timestamp::MIN),
         }
     }
@@ -98,16 +102,14 @@ impl Future for Revoked {
     type Output = Error;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Error> {
-        let look = || self.check();
-        self.view
-            .waiters()
-            .poll(self.seat, self.deadline, context.waker(), look)
+        let waiters = &self.view.inner.waiters;
+        waiters.poll(self.waiter, self.deadline, context.waker(), || self.check())
     }
 }
 
 impl Drop for Revoked {
     fn drop(&mut self) {
-        self.view.waiters().leave(self.seat);
+        self.view.inner.waiters.remove(self.waiter);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Those who wait for the end of a login, by login.
+//! The waiters for the end of a login, ordered by login.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,30 +10,30 @@ use crate::error::{Error, Result};
 use crate::login::handle::Handle;
 use crate::revocation::fact::Fact;
 
-/// Parts with a lock each; partitions of handles are divided among them.
+/// Number of shards, each with its own lock; the partitions of handles are divided among them.
 const SHARDS: usize = 64;
 
-/// Everybody who waits, each until woken once.
+/// The waiters. Each waits until it is woken once.
 ///
-/// The logins of one subject are neighbours here, as their handles begin with its partition: a
-/// fact wakes those whom it may concern, and what it costs goes by their number.
-pub(crate) struct Waiters {
+/// The handles of one subject begin with its partition, so that its logins are neighbours here: a
+/// fact wakes only waiters that it may concern, and costs in proportion to their number.
+pub(super) struct Waiters {
     shards: Box<[Mutex<Shard>]>,
     next: AtomicU64,
 }
 
-/// One who waits: the login, and a number that nobody else has.
+/// Identifier of a waiter: its login and a unique number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Seat {
+pub(super) struct WaiterId {
     handle: Handle,
     number: u64,
 }
 
 #[derive(Default)]
 struct Shard {
-    waiting: BTreeMap<Seat, Waiter>,
-    /// The same by when they are to look again at the latest.
-    due: BTreeSet<(Timestamp, Seat)>,
+    waiting: BTreeMap<WaiterId, Waiter>,
+    /// The same waiters by the time of their next check.
+    due: BTreeSet<(Timestamp, WaiterId)>,
 }
 
 struct Waiter {
@@ -41,151 +41,130 @@ struct Waiter {
     waker: Waker,
 }
 
-impl Seat {
-    /// All of them from one handle to another.
-    fn between(first: [u8; 16], last: [u8; 16]) -> std::ops::RangeInclusive<Self> {
-        let seat = |handle, number| Self {
-            handle: Handle::from_bytes(handle),
-            number,
-        };
-        seat(first, 0)..=seat(last, u64::MAX)
-    }
-}
-
 impl Shard {
-    /// Takes out who waits at `seat`. The waker belongs to others: to be woken or dropped where
-    /// nothing is locked.
-    fn take(&mut self, seat: Seat) -> Option<Waker> {
-        let waiter = self.waiting.remove(&seat)?;
-        self.due.remove(&(waiter.due, seat));
+    /// Removes a waiter and returns its waker. Foreign code: wake or drop it without the lock.
+    fn take(&mut self, id: WaiterId) -> Option<Waker> {
+        let waiter = self.waiting.remove(&id)?;
+        self.due.remove(&(waiter.due, id));
         Some(waiter.waker)
     }
 
-    fn take_between(&mut self, first: [u8; 16], last: [u8; 16], woken: &mut Vec<Waker>) {
-        let seats = self.waiting.range(Seat::between(first, last));
-        let seats: Vec<_> = seats.map(|(seat, _)| *seat).collect();
-        woken.extend(seats.into_iter().filter_map(|seat| self.take(seat)));
+    fn take_between(&mut self, first: [u8; 16], last: [u8; 16]) -> Vec<Waker> {
+        let id = |handle, number| WaiterId {
+            handle: Handle::from_bytes(handle),
+            number,
+        };
+        let waiting = self.waiting.range(id(first, 0)..=id(last, u64::MAX));
+        let ids: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        ids.into_iter().filter_map(|id| self.take(id)).collect()
+    }
+
+    fn take_due(&mut self, now: Timestamp) -> Vec<Waker> {
+        let due = self.due.iter().take_while(|(due, _)| *due <= now);
+        let ids: Vec<_> = due.map(|(_, id)| *id).collect();
+        ids.into_iter().filter_map(|id| self.take(id)).collect()
     }
 }
 
 impl Waiters {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             next: AtomicU64::new(0),
         }
     }
 
-    /// How many wait.
-    pub(crate) fn len(&self) -> usize {
+    /// Returns the number of waiters.
+    pub(super) fn len(&self) -> usize {
         let shards = self.shards.iter();
         shards.map(|shard| lock(shard).waiting.len()).sum()
     }
 
-    /// A place for one who waits for the end of a login, and does not yet.
-    pub(crate) fn seat(&self, handle: Handle) -> Seat {
-        Seat {
+    /// Creates the identifier of a waiter for the end of a login. It does not wait yet.
+    pub(super) fn new_id(&self, handle: Handle) -> WaiterId {
+        WaiterId {
             handle,
             number: self.next.fetch_add(1, Ordering::Relaxed),
         }
     }
 
-    /// Waits at `seat` until something is told that may concern it, and until `due` at the latest,
-    /// unless `look` finds why not to. It says when to look again at the latest.
-    pub(crate) fn poll(
+    /// Waits until a fact may concern the waiter, and until `due` at the latest, unless `check` fails.
+    /// `check` returns the time of the next check.
+    pub(super) fn poll(
         &self,
-        seat: Seat,
+        id: WaiterId,
         mut due: Timestamp,
         waker: &Waker,
-        look: impl Fn() -> Result<Timestamp>,
+        check: impl Fn() -> Result<Timestamp>,
     ) -> Poll<Error> {
         loop {
-            // Before it looks: what is told in between wakes it.
-            self.wait(seat, due, waker);
-            match look() {
+            // Registered before the check: a fact that is applied in between wakes it.
+            self.insert(id, due, waker);
+            match check() {
                 Ok(later) if later >= due => return Poll::Pending,
                 Ok(sooner) => due = sooner,
                 Err(error) => {
-                    self.leave(seat);
+                    self.remove(id);
                     return Poll::Ready(error);
                 }
             }
         }
     }
 
-    fn wait(&self, seat: Seat, due: Timestamp, waker: &Waker) {
+    fn insert(&self, id: WaiterId, due: Timestamp, waker: &Waker) {
         let waker = waker.clone();
-        let mut shard = self.shard_of(seat.handle.partition());
-        let known = shard.waiting.get(&seat);
+        let mut shard = self.shard_of(id.handle.partition());
+        let known = shard.waiting.get(&id);
         if known.is_some_and(|known| known.due == due && known.waker.will_wake(&waker)) {
             return;
         }
-        let before = shard.take(seat);
-        shard.waiting.insert(seat, Waiter { due, waker });
-        shard.due.insert((due, seat));
+        let replaced = shard.take(id);
+        shard.waiting.insert(id, Waiter { due, waker });
+        shard.due.insert((due, id));
         drop(shard);
-        drop(before);
+        drop(replaced);
     }
 
-    /// Waits no longer.
-    pub(crate) fn leave(&self, seat: Seat) {
-        let mut shard = self.shard_of(seat.handle.partition());
-        let waker = shard.take(seat);
+    /// Removes a waiter.
+    pub(super) fn remove(&self, id: WaiterId) {
+        let mut shard = self.shard_of(id.handle.partition());
+        let waker = shard.take(id);
         drop(shard);
         drop(waker);
     }
 
-    /// Wakes those whom facts may concern, which have been applied.
-    pub(crate) fn tell(&self, facts: impl Iterator<Item = Fact>) {
-        let mut woken = Vec::new();
+    /// Wakes the waiters that facts may concern. Call it after the facts were applied.
+    pub(super) fn notify(&self, facts: impl Iterator<Item = Fact>) {
         for fact in facts {
-            match fact {
+            let (partition, first, last) = match fact {
                 Fact::Login(handle) => {
                     let own = *handle.as_bytes();
-                    let mut shard = self.shard_of(handle.partition());
-                    shard.take_between(own, own, &mut woken);
+                    (handle.partition(), own, own)
                 }
                 Fact::Subject { subject, .. } => {
                     let partition = subject.partition();
                     let (mut first, mut last) = ([0; 16], [0xff; 16]);
                     first[..2].copy_from_slice(&(partition << 4).to_be_bytes());
                     last[..2].copy_from_slice(&(partition << 4 | 0xf).to_be_bytes());
-                    let mut shard = self.shard_of(partition);
-                    shard.take_between(first, last, &mut woken);
+                    (partition, first, last)
                 }
-                Fact::Everything { .. } => self.take_all(&mut woken),
-                // No login ends by them.
-                Fact::Key(_) | Fact::Changed { .. } | Fact::Nothing => {}
-            }
+                Fact::Everything { .. } => {
+                    self.notify_due(Timestamp::MAX);
+                    continue;
+                }
+                // They end no login.
+                Fact::Key(_) | Fact::Changed { .. } | Fact::Nothing => continue,
+            };
+            let woken = self.shard_of(partition).take_between(first, last);
+            woken.into_iter().for_each(Waker::wake);
         }
-        woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Wakes those who wait until `now` at the latest.
-    pub(crate) fn tell_due(&self, now: Timestamp) {
-        let mut woken = Vec::new();
+    /// Wakes the waiters whose next check is due at `now`; [`Timestamp::MAX`] wakes all.
+    pub(super) fn notify_due(&self, now: Timestamp) {
         for shard in &self.shards {
-            let mut shard = lock(shard);
-            while let Some((due, seat)) = shard.due.first().copied()
-                && due <= now
-            {
-                woken.extend(shard.take(seat));
-            }
-        }
-        woken.into_iter().for_each(Waker::wake);
-    }
-
-    /// Wakes everybody.
-    pub(crate) fn tell_all(&self) {
-        let mut woken = Vec::new();
-        self.take_all(&mut woken);
-        woken.into_iter().for_each(Waker::wake);
-    }
-
-    fn take_all(&self, woken: &mut Vec<Waker>) {
-        for shard in &self.shards {
-            let Shard { waiting, .. } = std::mem::take(&mut *lock(shard));
-            woken.extend(waiting.into_values().map(|waiter| waiter.waker));
+            let woken = lock(shard).take_due(now);
+            woken.into_iter().for_each(Waker::wake);
         }
     }
 
@@ -194,7 +173,7 @@ impl Waiters {
     }
 }
 
-// Nothing under the lock runs code of others, so that a panic leaves nothing half done.
+// No foreign code runs under the lock, so a panic leaves nothing half done.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -216,48 +195,48 @@ mod tests {
         }
     }
 
-    /// What is told at the very moment after a look wakes the one who looked, at whatever it looked.
+    /// A fact that is applied right after the check wakes the waiter, whatever the check returned.
     #[test]
-    fn nothing_is_missed_between_the_look_and_the_wait() {
+    fn no_fact_is_missed_between_the_check_and_the_wait() {
         let handle = Handle::of_subject(b"alice", [7; 16]);
         let later = Timestamp::from_unix(100);
         for answer in [later, Timestamp::MIN] {
-            for told in [Fact::Login(handle), Fact::Everything { before: None }] {
+            for fact in [Fact::Login(handle), Fact::Everything { before: None }] {
                 let waiters = Waiters::new();
                 let woken = Arc::<Woken>::default();
-                let seat = waiters.seat(handle);
+                let id = waiters.new_id(handle);
                 let is_first = AtomicUsize::new(1);
-                let look = || {
+                let check = || {
                     if is_first.fetch_min(0, Ordering::Relaxed) == 1 {
-                        waiters.tell([told].into_iter());
+                        waiters.notify([fact].into_iter());
                     }
                     Ok(answer)
                 };
-                let polled = waiters.poll(seat, later, &Waker::from(Arc::clone(&woken)), look);
+                let polled = waiters.poll(id, later, &Waker::from(Arc::clone(&woken)), check);
                 assert!(polled.is_pending());
                 assert_eq!(woken.0.load(Ordering::Relaxed), 1);
             }
         }
     }
 
-    /// Whoever is to look again sooner than at first is woken sooner.
+    /// A check that asks for an earlier time than the first one is woken earlier.
     #[test]
-    fn the_time_to_look_again_is_the_last_that_was_said() {
+    fn the_last_check_decides_when_the_next_one_is_due() {
         let waiters = Waiters::new();
         let woken = Arc::<Woken>::default();
         let waker = Waker::from(Arc::clone(&woken));
-        let seat = waiters.seat(Handle::of_subject(b"alice", [7; 16]));
+        let id = waiters.new_id(Handle::of_subject(b"alice", [7; 16]));
         let [soon, later] = [10, 100].map(Timestamp::from_unix);
         let count = |now: u64| {
-            waiters.tell_due(Timestamp::from_unix(now));
+            waiters.notify_due(Timestamp::from_unix(now));
             woken.0.swap(0, Ordering::Relaxed)
         };
-        assert!(waiters.poll(seat, later, &waker, || Ok(soon)).is_pending());
+        assert!(waiters.poll(id, later, &waker, || Ok(soon)).is_pending());
         assert_eq!([count(9), count(10), count(100)], [0, 1, 0]);
         assert_eq!(waiters.len(), 0);
-        assert!(waiters.poll(seat, later, &waker, || Ok(later)).is_pending());
+        assert!(waiters.poll(id, later, &waker, || Ok(later)).is_pending());
         assert_eq!([count(99), count(100), count(101)], [0, 1, 0]);
-        waiters.leave(seat);
+        waiters.remove(id);
         assert_eq!(waiters.len(), 0);
     }
 }

@@ -266,7 +266,7 @@ impl RevocationLog for BrokenLog {
     async fn fence(&self, now: Timestamp) -> Result<()> {
         if self.flaw == Flaw::FenceAppends {
             let nonce = statewise::revocation::log::Nonce::from_bytes([0; 16]);
-            let fence = Draft::again(
+            let fence = Draft::with_nonce(
                 nonce,
                 statewise::revocation::log::Fact::Nothing,
                 Duration::ZERO,

@@ -111,7 +111,7 @@ mod shared_laws {
 fn draft(name: u64, life: u64) -> Draft {
     let mut nonce = [7; 16];
     nonce[8..].copy_from_slice(&name.to_be_bytes());
-    Draft::again(
+    Draft::with_nonce(
         Nonce::from_bytes(nonce),
         Fact::Nothing,
         Duration::from_secs(life),

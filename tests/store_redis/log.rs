@@ -75,7 +75,7 @@ fn draft(name: u8, life: u64) -> Draft {
     let fact = Fact::Everything {
         before: Some(u64::from(name)),
     };
-    Draft::again(
+    Draft::with_nonce(
         Nonce::from_bytes([name; 16]),
         fact,
         Duration::from_secs(life),

@@ -180,7 +180,7 @@ pub async fn log_07_facts_come_back_to_the_bit<F: LogFixture>(fixture: &F) {
             let byte = bytes[at % bytes.len()];
             let nonce = Nonce::from_bytes([byte; 16]);
             let life = Duration::from_secs(numbers[at % numbers.len()]);
-            Draft::again(nonce, fact, life)
+            Draft::with_nonce(nonce, fact, life)
         })
         .collect();
     let half = drafts.len() / 2;

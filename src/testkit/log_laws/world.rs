@@ -111,7 +111,7 @@ pub(super) fn draft(name: u64, life: u64) -> Draft {
         3 => Fact::Key(KeyId::from_bytes(*b"0123456789_")),
         _ => Fact::Everything { before: Some(name) },
     };
-    Draft::again(Nonce::from_bytes(nonce), fact, Duration::from_secs(life))
+    Draft::with_nonce(Nonce::from_bytes(nonce), fact, Duration::from_secs(life))
 }
 
 /// Drafts of all these names.

@@ -81,7 +81,7 @@ fn decode(position: u64, bytes: &[u8; ENTRY], now: Timestamp) -> Option<Entry> {
     let (nonce, rest) = bytes.split_first_chunk()?;
     let (fact, rest) = rest.split_first_chunk()?;
     let (life, _) = rest.split_first_chunk()?;
-    let draft = Draft::again(
+    let draft = Draft::with_nonce(
         Nonce::from_bytes(*nonce),
         Fact::from_bytes(fact)?,
         Duration::from_secs(u64::from_be_bytes(*life)),

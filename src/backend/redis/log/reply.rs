@@ -28,7 +28,7 @@ fn decode(position: u64, entry: &[u8]) -> Option<Entry> {
     let (life, []) = rest.split_first_chunk()? else {
         return None;
     };
-    let draft = Draft::again(
+    let draft = Draft::with_nonce(
         Nonce::from_bytes(*nonce),
         Fact::from_bytes(fact)?,
         Duration::from_secs(u64::from_be_bytes(*life)),

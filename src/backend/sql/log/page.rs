@@ -59,7 +59,7 @@ fn entry(found: &Found<'_>) -> Option<Entry> {
     let nonce = Nonce::from_bytes(found.nonce.try_into().ok()?);
     let fact = Fact::from_bytes(found.fact.try_into().ok()?)?;
     let position = u64::try_from(found.position).ok()?;
-    let draft = Draft::again(
+    let draft = Draft::with_nonce(
         nonce,
         fact,
         Duration::from_secs(found.number.cast_unsigned()),
