@@ -14,8 +14,7 @@
 //!    [`rotate`](SessionStore::rotate), [`update`](SessionStore::update) and
 //!    [`confirm`](SessionStore::confirm). Otherwise keep the provided methods.
 //!
-//! The example [`own_store`](https://docs.rs/crate/statewise/latest/source/examples/own_store.rs) is a
-//! complete store with its tests.
+//! The example `examples/own_store.rs` of the repository is a complete store with its tests.
 
 pub use crate::login::handle::{Handle, partition};
 pub use crate::login::stamp::Stamp;

@@ -104,7 +104,7 @@ impl Record {
         self.generation
     }
 
-    /// When the login began.
+    /// Time at which the login began.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
         self.created_at
