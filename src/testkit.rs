@@ -1,25 +1,84 @@
-//! The conformance kit for stores, and what tests of authentication need beside it.
+//! The conformance kit for stores and revocation logs, and helpers for tests of authentication.
 //!
-//! A store keeps the contract of [`SessionStore`](crate::store::contract::SessionStore) if all laws hold
-//! for it. Implement [`StoreFixture`] in a test, and let [`session_store_laws!`] make one test of
-//! each law:
+//! # Testing a store of your own
+//!
+//! Three steps lead from an `impl SessionStore` to a tested one.
+//!
+//! 1. Turn the feature on for tests:
+//!
+//!    ```toml
+//!    [dev-dependencies]
+//!    statewise = { version = "0.1", features = ["testkit"] }
+//!    ```
+//!
+//! 2. Implement [`StoreFixture`]. It opens a fresh store for each law.
+//! 3. Call [`session_store_laws!`] in a module. It makes one test of each of the [`laws`], so that
+//!    a broken one is named in the output of `cargo test`.
 //!
 //! ```
-//! mod laws {
-//!     // A store that needs a runtime passes `block_on = path::of::its::block_on`.
-//!     statewise::testkit::session_store_laws!(statewise::testkit::MemoryFixture);
+//! use std::time::Duration;
+//!
+//! use statewise::store::MemoryStore;
+//! use statewise::store::contract::Handle;
+//! use statewise::testkit::StoreFixture;
+//!
+//! // In place of `MemoryStore`: your own.
+//! struct Fixture;
+//!
+//! impl StoreFixture for Fixture {
+//!     type Store = MemoryStore;
+//!
+//!     // Two stores must not share rows: give each a table, a prefix or a file of its own.
+//!     async fn open(&self) -> MemoryStore {
+//!         MemoryStore::with_capacity(100_000).unwrap()
+//!     }
+//!
+//!     // For a server with a clock of its own: make its rows expire earlier by this much.
+//!     async fn advance(&self, _store: &MemoryStore, _by: Duration) {}
+//!
+//!     // For a store that keeps bytes: overwrite those of this row with junk, and return `true`.
+//!     async fn corrupt(&self, _store: &MemoryStore, _handle: Handle) -> bool {
+//!         false
+//!     }
 //! }
+//!
+//! mod laws {
+//!     // A store that needs a runtime passes `block_on = path::of::its::block_on` as well.
+//!     statewise::testkit::session_store_laws!(super::Fixture);
+//! }
+//! # fn main() {}
 //! ```
 //!
-//! [`laws`] lists them. The same for revocation logs: [`LogFixture`], [`revocation_log_laws!`] and
-//! [`log_laws`]. A law that is broken panics and says which; where chance is involved, it
-//! says the seed as well, and the environment variable `STATEWISE_SEED` makes the same choices
-//! again.
+//! `examples/own_store.rs` has a complete store with its fixture. For a revocation log the same
+//! three parts are [`LogFixture`], [`revocation_log_laws!`] and [`log_laws`].
 //!
-//! The rest is of use for any test: a clock that is moved by hand ([`ManualClock`]), a store that
-//! fails on command and counts ([`FaultyStore`]), one that takes its time ([`YieldingStore`]),
-//! rows without a strategy ([`Sample`]), and just enough of a runtime ([`block_on`],
-//! [`interleave`]). Nothing here sleeps.
+//! # Reading a failure
+//!
+//! - The name of the law begins with the method or the behaviour that is broken. Its documentation
+//!   ends with the mistakes that it rejects.
+//! - The last line of the message is the verdict. `concur_01` prints the shortest script that
+//!   fails, and `concur_02` the calls that contradict each other.
+//! - Where chance is involved, the message names a seed. Set the environment variable
+//!   `STATEWISE_SEED` to it to repeat the same choices.
+//! - `skipped read_04` on standard error: the fixture has no [`corrupt`](StoreFixture::corrupt), so
+//!   rows that do not decode remain untested.
+//!
+//! The laws end on a store that does not: a list without an end, for example, is reported and not
+//! followed. A call that never completes is the exception. Nothing here has a timer, so the test
+//! runner has to stop it.
+//!
+//! # Helpers for any test
+//!
+//! | item | use |
+//! |---|---|
+//! | [`ManualClock`] | a clock that a test moves |
+//! | [`FaultyStore`] | fails on command, and counts calls |
+//! | [`YieldingStore`] | lets other futures run before and after each call |
+//! | [`forward_session_store!`] | a store around another one that changes one method |
+//! | [`Sample`] | rows and changes without a strategy |
+//! | [`block_on`], [`interleave`], [`spread`], [`give_up_after`], [`caught`] | enough of a runtime to run, interleave and drop futures |
+//!
+//! Nothing here sleeps.
 
 #![allow(
     clippy::expect_used,
@@ -33,7 +92,6 @@ pub mod log_laws;
 
 mod clock;
 mod executor;
-mod family;
 mod faulty;
 mod fixture;
 mod linear;

@@ -81,41 +81,41 @@ rejected! {
     answers_the_first_of_a_batch_is_rejected: Broken(AnswersTheFirst)
         => log_01_positions_are_side_by_side;
     reads_behind_the_cursor_is_rejected: Broken(ReadsBehind)
-        => log_02_reads_from_a_place_on;
+        => log_02_reads_from_a_position_on;
     never_says_more_is_rejected: Broken(NeverMore)
-        => log_02_reads_from_a_place_on;
+        => log_02_reads_from_a_position_on;
     has_no_incarnation_is_rejected: Broken(NoIncarnation)
         => log_03_the_head_is_the_last_append;
     takes_places_from_a_sequence_is_rejected: Broken(Sequence)
-        => log_04_readers_miss_nothing, log_10_may_be_given_up_at_every_step;
+        => log_04_readers_miss_nothing, log_10_may_be_dropped_at_every_step;
     reads_a_replica_is_rejected: Broken(Replica)
         => log_04_readers_miss_nothing, log_03_the_head_is_the_last_append;
     forgets_the_margin_is_rejected: Broken(NoMargin)
-        => log_05_nothing_goes_early;
+        => log_05_keeps_entries_for_their_life;
     takes_out_of_the_middle_is_rejected: Broken(TrimsAnywhere)
-        => log_05_nothing_goes_early;
+        => log_05_keeps_entries_for_their_life;
     keeps_a_number_of_entries_is_rejected: Broken(KeepsSix)
-        => log_05_nothing_goes_early;
+        => log_05_keeps_entries_for_their_life;
     grows_for_ever_is_rejected: Broken(NeverTrims)
-        => log_05_nothing_goes_early;
+        => log_05_keeps_entries_for_their_life;
     counts_its_entries_is_rejected: Broken(CountsEntries)
-        => log_06_goes_on_when_all_is_gone;
+        => log_06_continues_after_all_have_expired;
     loses_the_mark_is_rejected: Broken(LosesTheMark)
-        => log_06_goes_on_when_all_is_gone;
+        => log_06_continues_after_all_have_expired;
     counts_in_floating_point_is_rejected: Broken(Floating)
         => log_07_facts_come_back_to_the_bit;
     writes_a_batch_in_pieces_is_rejected: Broken(Pieces)
-        => log_08_a_batch_is_one_step, log_10_may_be_given_up_at_every_step;
+        => log_08_a_batch_is_one_step, log_10_may_be_dropped_at_every_step;
     takes_the_nonce_for_a_key_is_rejected: Broken(OncePerNonce)
-        => log_09_the_same_again_stands_again;
+        => log_09_the_same_drafts_are_appended_again;
     fences_by_an_entry_is_rejected: Broken(FenceAppends)
         => log_11_a_fence_appends_nothing;
     begins_on_each_node_is_rejected: Broken(BeginsAgain)
         => log_12_begins_once, log_07_facts_come_back_to_the_bit;
     says_what_has_expired_is_rejected: Broken(SaysItForEver)
-        => log_14_what_has_had_its_time_says_nothing;
+        => log_14_an_expired_entry_reads_as_nothing;
     believes_its_callers_is_rejected: BrokenServer(BelievesCallers)
-        => log_13_goes_by_its_own_clock;
+        => log_13_uses_its_own_clock;
 }
 
 /// What the flaws are put into keeps all laws, with and without a clock of its own: it is the flaw

@@ -62,9 +62,9 @@ macro_rules! rejected {
 
 rejected! {
     resurrects_on_update_is_rejected: resurrects_on_update::ResurrectsOnUpdate::new
-        => update_02_never_resurrects_what_was_removed, concur_01_does_what_a_map_would_do;
+        => update_02_never_resurrects_a_removed_row, concur_01_does_what_a_map_would_do;
     resurrects_on_touch_is_rejected: resurrects_on_touch::ResurrectsOnTouch::new
-        => update_07_a_touch_never_inserts, update_02_never_resurrects_what_was_removed;
+        => update_07_a_touch_never_inserts_or_shortens, update_02_never_resurrects_a_removed_row;
     ignores_versions_is_rejected: ignores_versions::IgnoresVersions
         => update_04_loses_no_update, concur_01_does_what_a_map_would_do;
     overwrites_on_create_is_rejected: overwrites_on_create::OverwritesOnCreate
@@ -72,11 +72,11 @@ rejected! {
     fills_its_cache_late_is_rejected: fills_its_cache_late::FillsItsCacheLate::new
         => delete_05_no_late_fill, concur_02_is_linearizable;
     forgets_the_idle_deadline_is_rejected: forgets_the_idle_deadline::ForgetsTheIdleDeadline
-        => read_02_over_is_none_before_any_sweep, expiry_01_the_first_limit_ends_it;
+        => read_02_expired_is_none_before_any_sweep, expiry_01_the_first_limit_ends_it;
     lets_two_rotations_win_is_rejected: lets_two_rotations_win::LetsTwoRotationsWin
-        => rotate_03_one_rotation_wins, refresh_03_parallel_refreshes_agree;
+        => rotate_03_one_rotation_wins;
     exceeds_the_limit_is_rejected: exceeds_the_limit::ExceedsTheLimit
-        => limit_01_rejects_what_is_too_much;
+        => limit_01_rejects_above_the_limit;
 }
 
 /// A failing random script is cut down to what it takes: make a row, and change it twice.

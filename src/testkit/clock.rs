@@ -1,4 +1,4 @@
-//! A clock that tests move by hand.
+//! A clock that a test moves.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,13 +29,13 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     #[must_use]
     pub fn new(now: OffsetDateTime) -> Self {
         Self::at(now.into())
     }
 
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
         Self {
@@ -43,23 +43,23 @@ impl ManualClock {
         }
     }
 
-    /// Moves on by whole seconds. A clock that was [stopped](Self::stop) stays so.
+    /// Advances by whole seconds. A [stopped](Self::stop) clock stays stopped.
     pub fn advance(&self, by: Duration) {
         self.change(|now| now.map(|now| now.saturating_add(by.as_secs())));
     }
 
-    /// Moves back by whole seconds. A clock that was [stopped](Self::stop) stays so.
+    /// Turns back by whole seconds. A [stopped](Self::stop) clock stays stopped.
     pub fn turn_back(&self, by: Duration) {
         self.change(|now| now.map(|now| now.saturating_sub(by.as_secs())));
     }
 
-    /// Shows `now`, earlier or later, and goes again if it was stopped.
+    /// Shows `now`, earlier or later. Starts a stopped clock.
     pub fn set(&self, now: impl Into<Timestamp>) {
         let now = now.into();
         self.change(|_| Some(now));
     }
 
-    /// Cannot tell the time any more, until it is [set](Self::set).
+    /// Shows no time until it is [set](Self::set), like a clock that fails.
     pub fn stop(&self) {
         self.change(|_| None);
     }
@@ -71,7 +71,7 @@ impl ManualClock {
 }
 
 impl Default for ManualClock {
-    /// A clock that shows 2026-01-01T00:00:00Z.
+    /// Creates a clock that shows 2026-01-01T00:00:00Z.
     fn default() -> Self {
         Self::at(START)
     }

@@ -1,4 +1,4 @@
-//! Just enough of a runtime to run a test without one.
+//! Enough of a runtime to run a test without one.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,12 +11,12 @@ use std::thread::{self, Thread};
 use crate::base::boxed::BoxFuture;
 use crate::testkit::random::Random;
 
-/// Children that are polled in a row before the runtime gets its turn.
-const POLLS_IN_A_ROW: usize = 256;
+/// Polls of children before `interleave` itself yields to its runtime.
+const MAX_POLLS_IN_A_ROW: usize = 256;
 
-/// Runs one future to its end on this thread, which sleeps while there is nothing to do.
+/// Runs one future to its end on this thread, which is parked while the future waits.
 ///
-/// It brings neither timers nor I/O: for stores that need a runtime, use that runtime's.
+/// There are no timers and no I/O. For a store that needs a runtime, use the runtime's own function.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
 
@@ -37,7 +37,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Lets everything else that is ready have its turn once.
+/// Lets each other future that is ready run once.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {
@@ -51,7 +51,7 @@ pub async fn yield_now() {
     .await;
 }
 
-/// Whose turn it is: one child of [`interleave`].
+/// Whether one child of [`interleave`] is ready to be polled.
 struct Turn {
     ready: AtomicBool,
     parent: Arc<Mutex<Waker>>,
@@ -65,10 +65,10 @@ impl Wake for Turn {
     }
 }
 
-/// Runs several futures in turn on one thread, and answers what they do, in their order.
+/// Runs several futures in turn on one thread, and returns their outputs in order.
 ///
-/// Whenever several can go on, `seed` says which one does: one seed, one interleaving, as long
-/// as nothing outside decides when a future is ready.
+/// Whenever several are ready, `seed` decides which one is polled. The same seed gives the same
+/// interleaving, as long as nothing outside decides when a future is ready.
 pub async fn interleave<T: Send>(seed: u64, futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
     let mut random = Random::new(seed);
     let parent = Arc::new(Mutex::new(Waker::noop().clone()));
@@ -88,7 +88,7 @@ pub async fn interleave<T: Send>(seed: u64, futures: Vec<BoxFuture<'_, T>>) -> V
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone_from(context.waker());
-        for _ in 0..POLLS_IN_A_ROW {
+        for _ in 0..MAX_POLLS_IN_A_ROW {
             let ready: Vec<_> = (0..futures.len())
                 .filter(|at| futures[*at].is_some() && turns[*at].ready.load(Ordering::SeqCst))
                 .collect();
@@ -132,8 +132,8 @@ pub fn spread(futures: Vec<BoxFuture<'static, ()>>) {
     });
 }
 
-/// Polls a future at most `polls` times, as it asks to be polled, and drops it if it is not done
-/// by then: `None`.
+/// Polls a future at most `polls` times, each time that it is woken. Then drops it, and returns
+/// `None`.
 pub async fn give_up_after<F: Future + Send>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = Box::pin(future);
     let mut left = polls;
@@ -151,7 +151,7 @@ pub async fn give_up_after<F: Future + Send>(polls: usize, future: F) -> Option<
     .await
 }
 
-/// Runs a future that may panic: `None` if it did.
+/// Runs a future that may panic. Returns `None` if it did.
 pub async fn caught<F: Future + Send>(future: F) -> Option<F::Output> {
     let mut future: Pin<Box<_>> = Box::pin(future);
     poll_fn(
@@ -167,9 +167,9 @@ pub async fn caught<F: Future + Send>(future: F) -> Option<F::Output> {
 mod tests {
     use super::*;
 
-    async fn says(name: usize, said: &Mutex<Vec<usize>>) -> usize {
+    async fn noted(name: usize, notes: &Mutex<Vec<usize>>) -> usize {
         for _ in 0..5 {
-            said.lock().unwrap().push(name);
+            notes.lock().unwrap().push(name);
             yield_now().await;
         }
         name
@@ -178,12 +178,12 @@ mod tests {
     #[test]
     fn one_seed_is_one_interleaving() {
         let run = |seed| {
-            let said = Mutex::new(Vec::new());
+            let notes = Mutex::new(Vec::new());
             let futures: Vec<BoxFuture<'_, usize>> = (0..4)
-                .map(|name| Box::pin(says(name, &said)) as BoxFuture<'_, usize>)
+                .map(|name| Box::pin(noted(name, &notes)) as BoxFuture<'_, usize>)
                 .collect();
             assert_eq!(block_on(interleave(seed, futures)), [0, 1, 2, 3]);
-            said.into_inner().unwrap()
+            notes.into_inner().unwrap()
         };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));
@@ -191,17 +191,20 @@ mod tests {
     }
 
     #[test]
-    fn gives_up_after_so_many_polls() {
-        let said = Mutex::new(Vec::new());
-        assert_eq!(block_on(give_up_after(5, says(0, &said))), None);
-        assert_eq!(said.lock().unwrap().len(), 5);
-        assert_eq!(block_on(give_up_after(6, says(0, &said))), Some(0));
+    fn drops_a_future_after_its_polls() {
+        let notes = Mutex::new(Vec::new());
+        assert_eq!(block_on(give_up_after(5, noted(0, &notes))), None);
+        assert_eq!(notes.lock().unwrap().len(), 5);
+        assert_eq!(block_on(give_up_after(6, noted(0, &notes))), Some(0));
         assert_eq!(block_on(give_up_after(0, async {})), None);
     }
 
     #[test]
     fn catches_a_panic() {
         assert_eq!(block_on(caught(async { 1 })), Some(1));
-        assert_eq!(block_on(caught(async { panic!("as asked") })), None::<()>);
+        assert_eq!(
+            block_on(caught(async { panic!("this panic is part of the test") })),
+            None::<()>
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Stores that fail on command, count what they are asked, and take their time.
+//! Stores that fail on command, count calls, and yield.
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,24 +36,24 @@ pub enum Method {
     Sweep,
 }
 
-/// In which way a call goes wrong.
+/// Ways in which a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// *Unavailable*, and nothing was done.
+    /// Answers *unavailable* and does nothing.
     Fails,
-    /// Pending for ever, and nothing was done.
+    /// Stays pending forever and does nothing.
     NeverCompletes,
-    /// Done, and then *unavailable*: the answer was lost.
+    /// Makes the call, loses its answer, and answers *unavailable*.
     LosesAnswer,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 3] = [Self::Fails, Self::NeverCompletes, Self::LosesAnswer];
 }
 
-/// A store around another one that fails on command, and counts what it is asked.
+/// A store around another one that fails on command and counts calls.
 ///
 /// Without a planned fault it only counts.
 ///
@@ -87,13 +87,13 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     method: Option<Method>,
-    /// How many calls are left until it happens.
+    /// Calls left until the fault, this one included.
     left: u64,
     fault: Fault,
 }
 
 impl<S> FaultyStore<S> {
-    /// A store that does what `inner` does, until told otherwise.
+    /// Wraps `inner`. No fault is planned.
     pub fn new(inner: S) -> Self {
         Self {
             inner,
@@ -101,38 +101,38 @@ impl<S> FaultyStore<S> {
         }
     }
 
-    /// The store inside.
+    /// Returns the wrapped store.
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// Lets the `nth` call from now go wrong, of whatever method; 1 is the next one.
+    /// Plans a fault for the `nth` call from now, of any method; 1 is the next one.
     pub fn fail_nth(&self, nth: u64, fault: Fault) {
         self.plan(None, nth, fault);
     }
 
-    /// Lets the `nth` call of `method` from now go wrong; 1 is the next one.
+    /// Plans a fault for the `nth` call of `method` from now; 1 is the next one.
     pub fn fail_nth_of(&self, method: Method, nth: u64, fault: Fault) {
         self.plan(Some(method), nth, fault);
     }
 
-    /// Forgets the faults that have not happened yet, and all that was counted.
+    /// Forgets all planned faults and counted calls.
     pub fn reset(&self) {
         *self.state() = State::default();
     }
 
-    /// How many calls there were.
+    /// Returns the number of calls.
     pub fn calls(&self) -> usize {
         self.state().calls.len()
     }
 
-    /// How many calls of `method` there were.
+    /// Returns the number of calls of `method`.
     pub fn calls_of(&self, method: Method) -> usize {
         let state = self.state();
         state.calls.iter().filter(|call| **call == method).count()
     }
 
-    /// Whether a fault is still to come.
+    /// Whether a planned fault has not happened yet.
     pub fn has_plans(&self) -> bool {
         !self.state().plans.is_empty()
     }
@@ -149,7 +149,7 @@ impl<S> FaultyStore<S> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call; the fault that was planned for it.
+    /// Counts a call and takes the fault that was planned for it.
     fn count(&self, method: Method) -> Option<Fault> {
         let mut state = self.state();
         state.calls.push(method);
@@ -171,14 +171,16 @@ impl<S: Sync> FaultyStore<S> {
     ) -> Result<T> {
         match self.count(method) {
             None => call.await,
-            Some(Fault::Fails) => Err(Error::unavailable("it fails on command")),
-            // Asks to be polled again, so that whoever loses patience gets the chance to.
+            Some(Fault::Fails) => Err(Error::unavailable("a planned fault of the test")),
+            // Asks to be polled again, so that a caller can count polls and give up.
             Some(Fault::NeverCompletes) => loop {
                 yield_now().await;
             },
             Some(Fault::LosesAnswer) => {
                 let _ = call.await;
-                Err(Error::unavailable("it loses an answer on command"))
+                Err(Error::unavailable(
+                    "a planned fault of the test lost the answer",
+                ))
             }
         }
     }
@@ -186,20 +188,20 @@ impl<S: Sync> FaultyStore<S> {
 
 wrap_every_method!(FaultyStore);
 
-/// A store around another one that lets others have their turn before and after each call, so
-/// that a strategy can be interleaved and dropped at each of its steps.
+/// A store around another one that yields before and after each call: a strategy above it can be
+/// interleaved and dropped at each of its steps.
 #[derive(Debug)]
 pub struct YieldingStore<S> {
     inner: S,
 }
 
 impl<S> YieldingStore<S> {
-    /// A store that does what `inner` does, with pauses.
+    /// Wraps `inner`.
     pub fn new(inner: S) -> Self {
         Self { inner }
     }
 
-    /// The store inside.
+    /// Returns the wrapped store.
     pub fn inner(&self) -> &S {
         &self.inner
     }

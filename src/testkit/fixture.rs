@@ -1,38 +1,50 @@
-//! How the kit gets at a store.
+//! Access to a store for the kit.
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::base::boxed::BoxFuture;
+use crate::login::handle::Handle;
 use crate::store::MemoryStore;
 use crate::store::contract::{DynSessionStore, SessionStore};
 use crate::testkit::executor;
+use crate::testkit::world::lock;
 
-/// How the kit opens a store of some kind, and moves its time.
+/// Opens stores of one kind for the kit, and moves their time.
 ///
-/// A backend implements it once for its tests and hands it to
+/// Implement it once in the tests of a backend and pass it to
 /// [`session_store_laws!`](crate::testkit::session_store_laws).
 pub trait StoreFixture: Send + Sync {
     /// The kind of store.
     type Store: SessionStore;
 
-    /// Whether [`sweep`](SessionStore::sweep) finds what is over. `false` where the server
-    /// forgets rows by itself and nothing is left to be found.
+    /// Whether [`sweep`](SessionStore::sweep) finds expired rows. Set it to `false` for a server
+    /// that removes them on its own.
     const SWEEPS: bool = true;
 
     /// Opens a fresh, empty store. Two of them never see each other's rows.
     fn open(&self) -> impl Future<Output = Self::Store> + Send;
 
-    /// Moves on the store's own time, such as that of a server which forgets rows by itself.
-    /// A store that goes by the `now` of each call does nothing.
+    /// Advances the store's own time, such as that of a server that removes expired rows.
+    /// Leave it empty for a store that uses the `now` of each call.
     fn advance(&self, store: &Self::Store, by: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Overwrites the stored bytes of a row, so that they do not decode any more. Returns whether
+    /// it did.
+    ///
+    /// By default it cannot, and the laws about such rows are skipped with a line on standard
+    /// error. Implement it for a store that keeps bytes outside of the process.
+    fn corrupt(&self, store: &Self::Store, handle: Handle) -> impl Future<Output = bool> + Send {
+        let _ = (store, handle);
+        async { false }
+    }
 
     /// Runs futures at the same time, as far as the machine allows, and returns when all have
     /// ended. Panics if one of them does.
     ///
-    /// By default each has a thread of its own. A store that needs a runtime spawns them there.
+    /// By default each has a thread of its own. For a store that needs a runtime, spawn them there.
     fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) -> impl Future<Output = ()> + Send {
         async move { executor::spread(futures) }
     }
@@ -52,10 +64,10 @@ impl StoreFixture for MemoryFixture {
     async fn advance(&self, _: &MemoryStore, _: Duration) {}
 }
 
-/// Opens the stores of another fixture in their type-erased form, which must keep the same laws.
+/// Opens the stores of another fixture in their type-erased form.
 pub struct ErasedFixture<F: StoreFixture> {
     inner: F,
-    /// What was opened, to find the store behind its erased form.
+    /// All opened stores, to find the one behind its erased form.
     opened: Mutex<Vec<Arc<F::Store>>>,
 }
 
@@ -67,6 +79,13 @@ impl<F: StoreFixture> ErasedFixture<F> {
             opened: Mutex::default(),
         }
     }
+
+    fn behind(&self, store: &Arc<dyn DynSessionStore>) -> Arc<F::Store> {
+        let opened = lock(&self.opened);
+        let same = |inner: &&Arc<F::Store>| Arc::as_ptr(inner).addr() == Arc::as_ptr(store).addr();
+        let found = opened.iter().find(same).cloned();
+        found.expect("a store that this fixture opened")
+    }
 }
 
 impl<F: StoreFixture> StoreFixture for ErasedFixture<F> {
@@ -76,20 +95,16 @@ impl<F: StoreFixture> StoreFixture for ErasedFixture<F> {
 
     async fn open(&self) -> Self::Store {
         let store = Arc::new(self.inner.open().await);
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.push(Arc::clone(&store));
+        lock(&self.opened).push(Arc::clone(&store));
         store
     }
 
     async fn advance(&self, store: &Self::Store, by: Duration) {
-        let found = {
-            let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-            let same =
-                |inner: &&Arc<F::Store>| Arc::as_ptr(inner).addr() == Arc::as_ptr(store).addr();
-            opened.iter().find(same).cloned()
-        };
-        let found = found.expect("a store that this fixture opened");
-        self.inner.advance(&found, by).await;
+        self.inner.advance(&self.behind(store), by).await;
+    }
+
+    async fn corrupt(&self, store: &Self::Store, handle: Handle) -> bool {
+        self.inner.corrupt(&self.behind(store), handle).await
     }
 
     fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) -> impl Future<Output = ()> + Send {

@@ -1,41 +1,42 @@
-//! How the kit gets at a revocation log.
+//! Access to a revocation log for the kit.
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::base::boxed::BoxFuture;
 use crate::revocation::MemoryLog;
 use crate::revocation::log::{DynRevocationLog, RevocationLog};
 use crate::testkit::executor;
+use crate::testkit::world::lock;
 
-/// How the kit opens a revocation log of some kind, and moves its time.
+/// Opens revocation logs of one kind for the kit, and moves their time.
 ///
-/// A backend implements it once for its tests and hands it to
+/// Implement it once in the tests of a backend and pass it to
 /// [`revocation_log_laws!`](crate::testkit::revocation_log_laws).
 pub trait LogFixture: Send + Sync {
     /// The kind of log.
     type Log: RevocationLog;
 
-    /// Whether entries go by a clock of the log's own, such as that of a server, and not by the
-    /// `now` of each call. Real time passes on it as well, a few seconds in a law.
+    /// Whether entries expire by a clock of the log's own, such as that of a server, and not by the
+    /// `now` of each call. Real time passes on it as well, a few seconds in each law.
     const OWN_CLOCK: bool = false;
 
     /// Opens a fresh, empty log. Two of them never see each other's entries.
     fn open(&self) -> impl Future<Output = Self::Log> + Send;
 
-    /// Opens the same log once more, as another node has it.
+    /// Opens the same log for another node.
     fn again(&self, log: &Self::Log) -> impl Future<Output = Self::Log> + Send;
 
-    /// Moves on the log's own clock: by shifting the moments until which its entries stay to
-    /// earlier ones. A log that goes by the `now` of each call does nothing.
+    /// Advances the log's own clock, by making its entries expire earlier. Leave it empty for a log
+    /// that uses the `now` of each call.
     fn advance(&self, log: &Self::Log, by: Duration) -> impl Future<Output = ()> + Send;
 
     /// Runs futures at the same time, as far as the machine allows, and returns when all have
     /// ended. Panics if one of them does.
     ///
-    /// By default each has a thread of its own. A log that needs a runtime spawns them there.
+    /// By default each has a thread of its own. For a log that needs a runtime, spawn them there.
     fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) -> impl Future<Output = ()> + Send {
         async move { executor::spread(futures) }
     }
@@ -59,10 +60,10 @@ impl LogFixture for MemoryLogFixture {
     async fn advance(&self, _: &Arc<MemoryLog>, _: Duration) {}
 }
 
-/// Opens the logs of another fixture in their type-erased form, which must keep the same laws.
+/// Opens the logs of another fixture in their type-erased form.
 pub struct ErasedLogFixture<F: LogFixture> {
     inner: F,
-    /// What was opened, to find the log behind its erased form.
+    /// All opened logs, to find the one behind its erased form.
     opened: Mutex<Vec<Arc<F::Log>>>,
 }
 
@@ -77,13 +78,12 @@ impl<F: LogFixture> ErasedLogFixture<F> {
 
     fn erase(&self, log: F::Log) -> Arc<dyn DynRevocationLog> {
         let log = Arc::new(log);
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.push(Arc::clone(&log));
+        lock(&self.opened).push(Arc::clone(&log));
         log
     }
 
     fn behind(&self, log: &Arc<dyn DynRevocationLog>) -> Arc<F::Log> {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = lock(&self.opened);
         let same = |inner: &&Arc<F::Log>| Arc::as_ptr(inner).addr() == Arc::as_ptr(log).addr();
         let found = opened.iter().find(same).cloned();
         found.expect("a log that this fixture opened")

@@ -1,18 +1,18 @@
-//! What a store is, in the simplest form: a map, and one step after the other.
+//! The simplest correct store: a map that makes one step after the other.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 use crate::store::contract::{
-    Created, Limit, Load, Page, Record, Removed, Rotated, Rotation, Scope, SessionStore, Update,
-    Updated,
+    Created, Limit, Load, Record, Removed, Rotated, Rotation, Scope, SessionStore, Update, Updated,
 };
-use crate::testkit::world::normal;
+use crate::testkit::world::{list, normal};
 
-/// A step, fully spelt out.
+/// A call of a store with all its arguments.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Create(Record, Limit),
@@ -27,7 +27,7 @@ pub(crate) enum Step {
     Sweep,
 }
 
-/// What a step answers. Rows in their bytes, but for the noted use.
+/// The answer to a step. Rows are bytes without the noted use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Stored(Vec<Handle>),
@@ -40,17 +40,17 @@ pub(crate) enum Answer {
     Conflict,
     Absent,
     Rows(Vec<Vec<u8>>),
-    /// How many were alive, and how many there were with those that are over.
+    /// The number of live rows, and the number including expired ones.
     Ended(u64, u64),
     Done,
     Failed(String),
 }
 
 impl Answer {
-    /// Whether a store may answer `given` where the model says this.
+    /// Whether a store may answer `given` where the model answers this.
     pub(crate) fn allows(&self, given: &Self) -> bool {
         match (self, given) {
-            // What is over may be gone already, or be there still and be counted.
+            // An expired row may be gone already, or still be there and be counted.
             (Self::Ended(alive, all), Self::Ended(count, _)) => (alive..=all).contains(&count),
             _ => self == given,
         }
@@ -68,7 +68,7 @@ impl Model {
         self.rows.get(&handle)
     }
 
-    /// The rows to the bit, for comparing states.
+    /// All rows as bytes, to compare states.
     pub(crate) fn fingerprint(&self) -> Vec<u8> {
         self.rows.values().flat_map(Record::encode).collect()
     }
@@ -79,12 +79,12 @@ impl Model {
             .filter(move |row| row.subject() == subject && row.is_alive(now))
     }
 
-    /// The live row of a handle, to be changed.
+    /// The live row of a handle.
     fn live(&mut self, handle: Handle, now: Timestamp) -> Option<&mut Record> {
         self.rows.get_mut(&handle).filter(|row| row.is_alive(now))
     }
 
-    /// Does a step.
+    /// Makes a step.
     pub(crate) fn apply(&mut self, step: &Step, now: Timestamp) -> Answer {
         match step {
             Step::Create(row, limit) => self.create(row, *limit, now),
@@ -152,7 +152,7 @@ impl Model {
                 rows.sort_by_key(|row| (row.deadline(), row.handle()));
                 Answer::Rows(rows.into_iter().map(normal).collect())
             }
-            // What is over stays here until it is removed, as a store may or may not hold it still.
+            // An expired row stays until it is removed: a store may keep it or not.
             Step::Sweep => Answer::Done,
         }
     }
@@ -180,12 +180,12 @@ impl Model {
     }
 }
 
-/// A place in the revocation log, or none.
+/// A position in the revocation log; none for 0.
 pub(crate) fn stamp(position: u64) -> Option<Stamp> {
     (position > 0).then_some(Stamp::new(1, position, 0))
 }
 
-/// Does a step on a store.
+/// Makes a step on a store.
 pub(crate) async fn perform<S: SessionStore>(store: &S, step: &Step, now: Timestamp) -> Answer {
     answer(store, step, now)
         .await
@@ -215,7 +215,7 @@ async fn answer<S: SessionStore>(
             let Some(row) = store.load(*handle, load, now).await? else {
                 return Ok(Answer::Absent);
             };
-            // A store may leave it to the caller to note the use.
+            // A store may leave the note to the caller.
             if touch.is_some() && row.wants_touch(now) {
                 store.touch(&[(*handle, now)], now).await?;
             }
@@ -245,21 +245,12 @@ async fn answer<S: SessionStore>(
         Step::RemoveSubject(subject, scope) => {
             ended(store.remove_subject(subject, *scope, now).await?)
         }
-        Step::List(subject, limit) => {
-            let mut rows = Vec::new();
-            let mut page = Page::first(*limit);
-            loop {
-                let listing = store.list(subject, page, now).await?;
-                rows.extend(listing.records.iter().map(normal));
-                match listing.next {
-                    Some(next) => page = Page::after(next, *limit),
-                    None => break,
-                }
-            }
-            Answer::Rows(rows)
-        }
+        Step::List(subject, limit) => match list(store, subject, *limit, now).await? {
+            Ok(rows) => Answer::Rows(rows.iter().map(normal).collect()),
+            Err(wrong) => Answer::Failed(wrong),
+        },
         Step::Sweep => {
-            // A round may take several calls, and a store need not finish it.
+            // One call is enough: a store need not finish the round.
             store.sweep(10, now).await?;
             Answer::Done
         }
@@ -268,4 +259,103 @@ async fn answer<S: SessionStore>(
 
 fn ended(removed: Removed) -> Answer {
     Answer::Ended(removed.count, removed.count)
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create(row, limit) => write!(f, "create {}, {limit:?}", Row(row)),
+            Self::Load(_, None) => f.write_str("load"),
+            Self::Load(_, Some(_)) => f.write_str("load and note the use"),
+            Self::Rotate(_, rotation) => write!(f, "rotate generation {}", rotation.generation),
+            Self::Update(_, expected, change) => {
+                write!(f, "update version {expected}")?;
+                match &change.data {
+                    Some(data) => write!(f, ", data {}", Hex(data.as_deref())),
+                    None => write!(f, ", {change:?}"),
+                }
+            }
+            Self::Confirm(_, generation) => write!(f, "confirm generation {generation}"),
+            Self::Touch(_) => f.write_str("touch"),
+            Self::Remove(..) => f.write_str("remove"),
+            Self::RemoveSubject(subject, scope) => write!(f, "remove {subject:?}, {scope:?}"),
+            Self::List(subject, limit) => write!(f, "list {subject:?} by {limit}"),
+            Self::Sweep => f.write_str("sweep"),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| match Record::decode(bytes) {
+            Ok(row) => write!(f, "{}", Row(&row)),
+            Err(error) => write!(f, "{error}"),
+        };
+        match self {
+            Self::Row(bytes) => row(f, bytes),
+            Self::Advanced(bytes) => {
+                f.write_str("advanced to ")?;
+                row(f, bytes)
+            }
+            Self::Unchanged(bytes) => {
+                f.write_str("unchanged ")?;
+                row(f, bytes)
+            }
+            Self::Rows(rows) => {
+                write!(f, "{} rows", rows.len())?;
+                rows.iter().try_for_each(|bytes| {
+                    f.write_str(" ")?;
+                    row(f, bytes)
+                })
+            }
+            Self::Stored(evicted) if evicted.is_empty() => f.write_str("stored"),
+            Self::Stored(evicted) => write!(f, "stored, {} evicted", evicted.len()),
+            Self::Ended(alive, all) if alive == all => write!(f, "{alive} removed"),
+            Self::Ended(alive, all) => write!(f, "{alive} to {all} removed"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Duplicate => f.write_str("duplicate"),
+            Self::LimitReached => f.write_str("limit reached"),
+            Self::Full => f.write_str("full"),
+            Self::Conflict => f.write_str("conflict"),
+            Self::Absent => f.write_str("absent"),
+            Self::Done => f.write_str("done"),
+        }
+    }
+}
+
+/// A row in a few words.
+struct Row<'a>(&'a Record);
+
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(row) = self;
+        let (id, data) = (row.public_id().to_string(), Hex(row.fields.data()));
+        let id = id.get(..6).unwrap_or(&id);
+        let (generation, version) = (row.generation(), row.version());
+        write!(
+            f,
+            "[{id} generation {generation} version {version} data {data}"
+        )?;
+        if !row.confirmed {
+            f.write_str(" unconfirmed")?;
+        }
+        f.write_str("]")
+    }
+}
+
+/// Bytes in hexadecimal, abbreviated.
+struct Hex<'a>(Option<&'a [u8]>);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 4;
+        let Some(bytes) = self.0 else {
+            return f.write_str("none");
+        };
+        bytes
+            .iter()
+            .take(SHOWN)
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(if bytes.len() > SHOWN { ".." } else { "" })
+    }
 }

@@ -1,12 +1,12 @@
-//! Random choices that can be made again.
+//! Random choices that can be repeated.
 
 use std::env;
 
-/// The environment variable that overrides the seed of all laws.
+/// Environment variable that overrides the seed of all laws.
 const VARIABLE: &str = "STATEWISE_SEED";
 
-/// The seed of all random choices: a fixed one, or the number in the environment variable
-/// `STATEWISE_SEED`. A law that fails names it.
+/// Seed of all random choices: a fixed one, or the number in the environment variable
+/// `STATEWISE_SEED`. A failing law names it.
 #[must_use]
 pub fn seed() -> u64 {
     env::var(VARIABLE)
@@ -15,18 +15,18 @@ pub fn seed() -> u64 {
         .unwrap_or(0x5eed_0001)
 }
 
-/// A small generator (SplitMix64) for random choices that can be made again. Not for secrets.
+/// A small generator (SplitMix64) for random choices that can be repeated. Not for secrets.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The choices of `seed`.
+    /// Creates the generator of `seed`.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
@@ -35,14 +35,14 @@ impl Random {
         word ^ (word >> 31)
     }
 
-    /// A number below `end`; 0 if `end` is.
+    /// Returns a number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         let end = end.max(1) as u64;
-        // Below `end`, which was a `usize`. The bias of the remainder is of no account here.
+        // The remainder has a bias of at most `end` / 2^64, which no test notices.
         (self.word() % end) as usize
     }
 
-    /// `true` once in `times`.
+    /// Returns `true` once in `times` calls on average.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

@@ -1,4 +1,4 @@
-//! Rows for tests of stores.
+//! Rows and changes for tests of stores.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::login::stamp::Stamp;
 use crate::store::contract::{Proof, Record, Rotation, Update};
 use crate::store::record::History;
 
-/// A row as the strategy would make it, to put into a store without the strategy.
+/// Builder of a row like one of the session strategy, to test a store without the strategy.
 ///
 /// ```
 /// use statewise::clock::Timestamp;
@@ -21,7 +21,7 @@ use crate::store::record::History;
 /// assert_eq!((row.subject(), row.expires_at()), ("alice", now.saturating_add(60)));
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "a sample is no row until it is made at some time"]
+#[must_use = "call `at` to make a row"]
 pub struct Sample {
     subject: String,
     roles: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A login of `subject`, which lasts an hour without use and a day at most.
+    /// Begins a login of `subject` with an idle timeout of an hour and an absolute one of a day.
     pub fn of(subject: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
@@ -54,43 +54,43 @@ impl Sample {
         self
     }
 
-    /// Names the device.
+    /// Sets the device.
     pub fn device(mut self, device: impl Into<String>) -> Self {
         self.device = Some(device.into());
         self
     }
 
-    /// Names the authentication context class.
+    /// Sets the authentication context class.
     pub fn acr(mut self, acr: impl Into<String>) -> Self {
         self.acr = Some(acr.into());
         self
     }
 
-    /// The application's data, of whatever bytes.
+    /// Sets the application's data, which may be any bytes.
     pub fn data(mut self, data: impl Into<Vec<u8>>) -> Self {
         self.data = Some(data.into());
         self
     }
 
-    /// Seconds that it lasts without use.
+    /// Sets the idle timeout in seconds.
     pub fn idle(mut self, seconds: u64) -> Self {
         self.idle = seconds;
         self
     }
 
-    /// Seconds that it lasts at most.
+    /// Sets the absolute timeout in seconds.
     pub fn absolute(mut self, seconds: u64) -> Self {
         self.absolute = seconds;
         self
     }
 
-    /// Its place in the revocation log.
+    /// Sets the stamp: a position in the revocation log.
     pub fn stamp(mut self, incarnation: u64, position: u64) -> Self {
         self.stamp = Some(Stamp::new(incarnation, position, 0));
         self
     }
 
-    /// The row of a login that begins at `now`, under a fresh handle.
+    /// Makes the row of a login that begins at `now`, under a fresh random handle.
     ///
     /// # Panics
     ///
@@ -130,7 +130,8 @@ impl Sample {
         }
     }
 
-    /// The rotation that the holder of a row's current credential would ask for.
+    /// Makes the rotation that the holder of a row's current credential asks for, with an overlap of
+    /// ten seconds.
     ///
     /// # Panics
     ///
@@ -147,7 +148,7 @@ impl Sample {
         }
     }
 
-    /// An update of the data, and of nothing else.
+    /// Makes an update of the data alone.
     #[must_use]
     pub fn update(data: impl Into<Vec<u8>>) -> Update {
         Update {
@@ -157,7 +158,7 @@ impl Sample {
     }
 }
 
-/// A proof of nothing that anybody holds.
+/// A random proof, for which no credential exists.
 fn proof() -> Proof {
     Proof::from_bytes(entropy::draw(&SystemEntropy).expect("random bytes"))
 }

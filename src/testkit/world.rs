@@ -1,27 +1,26 @@
-//! What a law sees: a store, a clock that both it and the strategy go by, and logins.
+//! A store, the clock of its callers, and the questions that laws ask again and again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use crate::authenticator::Authenticator;
 use crate::base::boxed::BoxFuture;
 use crate::clock::{Clock, Timestamp};
-use crate::error::{Rejection, Result};
-use crate::login::Login;
-use crate::login::issued::Issued;
-use crate::session::{SessionAuthenticator, SessionBuilder};
-use crate::store::contract::{Limit, Load, Page, Record, SessionStore, Updated};
+use crate::error::{Error, Rejection, Result};
+use crate::store::contract::{
+    Created, Cursor, Limit, Load, Page, Record, Rotated, Rotation, Scope, SessionStore, Updated,
+};
 use crate::testkit::clock::ManualClock;
+use crate::testkit::executor::interleave;
 use crate::testkit::fixture::StoreFixture;
+use crate::testkit::random::seed;
+use crate::testkit::sample::Sample;
 
-/// The lifetimes of the strategy in all laws that do not say otherwise, in seconds.
-pub(crate) const IDLE: u64 = 1_800;
-pub(crate) const ABSOLUTE: u64 = 43_200;
+/// More rows than any law stores.
+const MAX_LISTED: usize = 10_000;
+/// More pages than any list of a law needs.
+const MAX_PAGES: usize = 1_000;
 
-/// A fresh store of a fixture, and the clock of those who use it.
+/// A fresh store of a fixture, and the clock of its callers.
 pub(crate) struct World<'f, F: StoreFixture> {
     pub(crate) fixture: &'f F,
     pub(crate) store: Arc<F::Store>,
@@ -38,170 +37,215 @@ impl<'f, F: StoreFixture> World<'f, F> {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now().expect("a clock that goes")
+        self.clock.now().expect("the clock shows a time")
     }
 
-    /// Moves on the clock and the store's own time together.
+    /// Advances the clock and the store's own time together.
     pub(crate) async fn advance(&self, seconds: u64) {
         let by = Duration::from_secs(seconds);
         self.clock.advance(by);
         self.fixture.advance(&self.store, by).await;
     }
 
-    /// The strategy over this store.
-    pub(crate) fn auth(&self) -> SessionAuthenticator<Arc<F::Store>> {
-        self.auth_of()
+    /// Runs futures at the same time: interleaved on one thread in even rounds, and as the fixture
+    /// spreads them in odd ones.
+    pub(crate) async fn run(&self, round: u64, futures: Vec<BoxFuture<'static, ()>>) {
+        if round.is_multiple_of(2) {
+            interleave(seed() + round, futures).await;
+        } else {
+            self.fixture.spread(futures).await;
+        }
     }
 
-    /// The strategy over this store, with data of some type.
-    pub(crate) fn auth_of<D>(&self) -> SessionAuthenticator<Arc<F::Store>, D> {
-        self.builder(Arc::clone(&self.store))
-            .build()
-            .expect("a configuration that is right")
-    }
-
-    /// The strategy over a store that wraps this one.
-    pub(crate) fn auth_over<S: SessionStore>(&self, store: S) -> SessionAuthenticator<S> {
-        self.builder(store)
-            .build()
-            .expect("a configuration that is right")
-    }
-
-    pub(crate) fn builder<S: SessionStore, D>(&self, store: S) -> SessionBuilder<S, D> {
-        SessionAuthenticator::builder(store)
-            .idle(Duration::from_secs(IDLE))
-            .absolute(Duration::from_secs(ABSOLUTE))
-            .clock(self.clock.clone())
-    }
-
-    /// Puts a row into the store, which must take it.
+    /// Creates a row, which the store must take.
     pub(crate) async fn put(&self, row: &Record) {
-        use crate::store::contract::Created;
-        let created = self.store.create(row, Limit::Unlimited, self.now()).await;
-        let created = created.expect("the store answers a create");
+        let created = self.create(row, Limit::Unlimited).await;
         assert!(
             matches!(&created, Created::Stored { evicted } if evicted.is_empty()),
-            "a fresh row was not simply stored: {created:?}"
+            "create answered a fresh row with {created:?}"
         );
     }
 
-    /// The row as the store holds it, without noting a use.
-    pub(crate) async fn get(&self, row: &Record) -> Option<Record> {
-        let found = self.store.load(row.handle(), Load::new(), self.now()).await;
-        found.expect("the store answers a load")
+    pub(crate) async fn create(&self, row: &Record, limit: Limit) -> Created {
+        let created = self.store.create(row, limit, self.now()).await;
+        created.expect("create answers")
     }
 
-    /// Notes a use in whichever way the store offers.
+    /// The stored row. Notes no use.
+    pub(crate) async fn get(&self, row: &Record) -> Option<Record> {
+        let found = self.store.load(row.handle(), Load::new(), self.now()).await;
+        found.expect("load answers")
+    }
+
+    /// Notes a use as a caller does: by the load, or by a touch if the load left it to the caller.
     pub(crate) async fn use_now(&self, row: &Record) -> Option<Record> {
         let now = self.now();
         let load = Load::new().touch(row.touch_interval());
         let found = self.store.load(row.handle(), load, now).await;
-        let found = found.expect("the store answers a load")?;
+        let found = found.expect("load answers")?;
         if found.wants_touch(now) {
-            let touched = self.store.touch(&[(row.handle(), now)], now).await;
-            touched.expect("the store answers a touch");
+            self.touch(row, now).await;
         }
         Some(found)
     }
 
+    pub(crate) async fn touch(&self, row: &Record, seen_at: Timestamp) {
+        let uses = [(row.handle(), seen_at)];
+        let touched = self.store.touch(&uses, self.now()).await;
+        touched.expect("touch answers");
+    }
+
     /// Replaces the data of a row.
     pub(crate) async fn write(&self, row: &Record, expected: u64, data: &[u8]) -> Updated {
-        let change = crate::testkit::sample::Sample::update(data);
+        let (handle, change) = (row.handle(), Sample::update(data));
         let updated = self
             .store
-            .update(row.handle(), expected, &change, self.now());
-        updated.await.expect("the store answers an update")
+            .update(handle, expected, &change, self.now())
+            .await;
+        updated.expect("update answers")
+    }
+
+    pub(crate) async fn rotate(&self, row: &Record, rotation: &Rotation) -> Rotated {
+        let rotated = self.store.rotate(row.handle(), rotation, self.now()).await;
+        rotated.expect("rotate answers")
+    }
+
+    /// Rotates a row, which must advance.
+    pub(crate) async fn advance_row(&self, row: &Record, rotation: &Rotation) -> Record {
+        match self.rotate(row, rotation).await {
+            Rotated::Advanced(row) => row,
+            rotated => panic!("rotate did not advance the row: {rotated:?}"),
+        }
+    }
+
+    pub(crate) async fn confirm(&self, row: &Record, generation: u32, now: Timestamp) {
+        let confirmed = self.store.confirm(row.handle(), generation, now).await;
+        confirmed.expect("confirm answers");
+    }
+
+    /// Removes a row. Returns how many were there.
+    pub(crate) async fn remove(&self, row: &Record) -> u64 {
+        let removed = self.store.remove(row.handle(), row.subject(), self.now());
+        removed.await.expect("remove answers").count
+    }
+
+    /// Removes rows of a subject. Returns how many were there.
+    pub(crate) async fn remove_subject(&self, subject: &str, scope: Scope) -> u64 {
+        let removed = self.store.remove_subject(subject, scope, self.now()).await;
+        removed.expect("remove_subject answers").count
     }
 
     /// All live rows of a subject, in pages of `limit`.
     pub(crate) async fn list(&self, subject: &str, limit: usize) -> Vec<Record> {
-        let mut all = Vec::new();
-        let mut page = Page::first(limit);
-        loop {
-            let listing = self.store.list(subject, page, self.now()).await;
-            let listing = listing.expect("the store answers a list");
-            assert!(listing.records.len() <= limit, "a page is too long");
-            all.extend(listing.records);
-            match listing.next {
-                Some(next) => page = Page::after(next, limit),
-                None => return all,
-            }
-            assert!(all.len() < 100_000, "the list has no end");
-        }
+        let listed = list(&*self.store, subject, limit, self.now()).await;
+        listed
+            .expect("list answers")
+            .unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
+    /// Asserts that neither load nor list finds a row.
+    pub(crate) async fn assert_gone(&self, row: &Record, context: &str) {
+        let listed = self.list(row.subject(), 100).await;
+        let listed = listed.iter().any(|found| found.handle() == row.handle());
+        assert!(!listed, "listed {context}");
+        assert!(self.get(row).await.is_none(), "found {context}");
     }
 }
 
-/// A future in the shape that [`interleave`](crate::testkit::interleave) takes.
+/// All live rows of a subject, in pages of `limit`. Ends on a store whose pages do not.
+///
+/// # Errors
+///
+/// The inner one if the pages break the contract.
+pub(crate) async fn list<S: SessionStore>(
+    store: &S,
+    subject: &str,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Result<Vec<Record>, String>> {
+    let mut all = Vec::new();
+    let mut page = Page::first(limit);
+    for _ in 0..MAX_PAGES {
+        let listing = store.list(subject, page, now).await?;
+        if let Err(wrong) = check_page(&listing.records, listing.next, page) {
+            return Ok(Err(wrong));
+        }
+        all.extend(listing.records);
+        let Some(next) = listing.next else {
+            return Ok(Ok(all));
+        };
+        if all.len() > MAX_LISTED {
+            break;
+        }
+        page = Page::after(next, limit);
+    }
+    let count = all.len();
+    Ok(Err(format!(
+        "list has no end: {count} rows so far, and still a next page"
+    )))
+}
+
+/// Checks one page: its length, its order, and that its cursor moves on.
+pub(crate) fn check_page(
+    records: &[Record],
+    next: Option<Cursor>,
+    page: Page,
+) -> Result<(), String> {
+    let (count, limit) = (records.len(), page.limit.max(1));
+    if count > limit {
+        return Err(format!("a page of {limit} has {count} rows"));
+    }
+    let name = |cursor: Cursor| cursor.handle.public_id();
+    let mut last = page.after;
+    for cursor in records.iter().map(Cursor::from) {
+        match last {
+            Some(after) if after == cursor && page.after == last => {
+                let name = name(cursor);
+                return Err(format!("the page after {name} begins with {name} again"));
+            }
+            Some(after) if after >= cursor => {
+                let (row, after) = (name(cursor), name(after));
+                return Err(format!(
+                    "list is not sorted by deadline and handle: {row} follows {after}"
+                ));
+            }
+            _ => last = Some(cursor),
+        }
+    }
+    match (next, page.after) {
+        (Some(next), Some(after)) if next <= after => {
+            let name = name(after);
+            Err(format!("the cursor of the page after {name} does not move"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Locks a mutex, also after a panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Boxes a future for [`interleave`](crate::testkit::interleave).
 pub(crate) fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
     Box::pin(future)
 }
 
-/// Logs somebody in, which must work.
-pub(crate) async fn login<S: SessionStore>(
-    auth: &SessionAuthenticator<S>,
-    subject: &str,
-) -> Issued {
-    let issued = auth.issue(Login::new(subject)).await;
-    issued.expect("a login is issued")
+/// Whether the bytes of a row were found unreadable.
+pub(crate) fn is_unreadable<T>(answer: &Result<T>) -> bool {
+    answer.as_ref().err().and_then(Error::rejection) == Some(Rejection::Unreadable)
 }
 
-/// What a client presents of what it was given.
-pub(crate) fn secret<D>(issued: &Issued<D>) -> &str {
-    issued.credential().reveal()
-}
-
-/// Asserts that a credential is the user's.
-pub(crate) async fn assert_accepted<S, D>(
-    auth: &SessionAuthenticator<S, D>,
-    credential: &str,
-    subject: &str,
-) where
-    S: SessionStore,
-    D: Serialize + DeserializeOwned + Send + Sync + 'static,
-{
-    let identity = auth.verify(credential).await;
-    let identity = identity.unwrap_or_else(|error| panic!("{subject} is refused: {error:?}"));
-    assert_eq!(identity.subject(), subject, "somebody else is logged in");
-}
-
-/// Asserts that a credential is rejected, and why.
-pub(crate) async fn assert_rejected<S, D>(
-    auth: &SessionAuthenticator<S, D>,
-    credential: &str,
-    cause: Rejection,
-) where
-    S: SessionStore,
-    D: Serialize + DeserializeOwned + Send + Sync + 'static,
-{
-    let answer = auth.verify(credential).await;
-    assert_eq!(rejection(&answer), Some(cause), "verified as {answer:?}");
-}
-
-/// Why an act was rejected, if it was.
-pub(crate) fn rejection<T>(answer: &Result<T>) -> Option<Rejection> {
-    answer
-        .as_ref()
-        .err()
-        .and_then(crate::error::Error::rejection)
-}
-
-/// Whether something could not answer.
-pub(crate) fn is_unavailable<T>(answer: &Result<T>) -> bool {
-    answer
-        .as_ref()
-        .is_err_and(crate::error::Error::is_unavailable)
-}
-
-/// Asserts that two rows are the same to the bit, but for the noted use.
+/// Asserts that two rows are equal to the bit, apart from the noted use.
 pub(crate) fn assert_same(found: Option<&Record>, expected: &Record) {
     let found = found.expect("the row is there");
     assert!(
         normal(found) == normal(expected),
-        "the row came back as another one: {found:?} instead of {expected:?}"
+        "another row came back: {found:?} instead of {expected:?}"
     );
 }
 
-/// The bytes of a row, but for the use, which a store may note elsewhere.
+/// The bytes of a row without the noted use, which a store may keep elsewhere.
 pub(crate) fn normal(row: &Record) -> Vec<u8> {
     let mut row = row.clone();
     row.last_seen = Timestamp::MIN;

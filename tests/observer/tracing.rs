@@ -70,7 +70,9 @@ fn events_by_level_with_fields_by_name() {
         format!("TRACE replayed login={session}"),
         format!("TRACE verified login={session}"),
         "DEBUG rejected act=\"verify\" cause=\"unknown\"".to_owned(),
-        format!("DEBUG unavailable act=\"verify\" {could_not}, source: \"it fails on command\")"),
+        format!(
+            "DEBUG unavailable act=\"verify\" {could_not}, source: \"a planned fault of the test\")"
+        ),
         format!("WARN theft act=\"verify\" subject=\"alice\" login={session}"),
         "DEBUG rejected act=\"verify\" cause=\"unknown\"".to_owned(),
         "DEBUG rejected act=\"verify\" cause=\"malformed\"".to_owned(),

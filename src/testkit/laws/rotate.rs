@@ -1,110 +1,55 @@
-//! Credentials are replaced: ROTATE.
+//! ROTATE: a row gets its next credential.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::authenticator::Authenticator;
-use crate::error::Rejection;
-use crate::login::Login;
-use crate::login::issued::Outcome;
-use crate::session::{Replaced, Replacement};
-use crate::store::contract::{Record, Rotated, Rotation, SessionStore};
-use crate::testkit::executor::interleave;
+use crate::store::contract::{Load, Record, Rotated, Rotation, SessionStore, Updated};
 use crate::testkit::faulty::YieldingStore;
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::random::seed;
 use crate::testkit::sample::Sample;
-use crate::testkit::world::{
-    World, assert_accepted, assert_rejected, assert_same, boxed, login, rejection, secret,
-};
+use crate::testkit::world::{World, assert_same, boxed, lock};
 
-/// After a rotation the new credential works; the old one works in the overlap and is refused after
-/// it, and there is no moment at which neither works. Rejects a store that removes the old before
-/// it writes the new.
-pub async fn rotate_01_old_and_new_at_every_moment<F: StoreFixture>(fixture: &F) {
+/// A row is there at every moment of a rotation: a load sees it as it was before or as it is
+/// after, and never the old one again. Rejects a store that removes the row before it writes the
+/// next one.
+pub async fn rotate_01_a_row_is_there_at_every_moment<F: StoreFixture>(fixture: &F) {
     for round in 0..20 {
         let world = World::open(fixture).await;
+        let now = world.now();
+        let row = Sample::of("alice").at(now);
+        world.put(&row).await;
+        let (handle, rotation) = (row.handle(), Sample::rotation_of(&row));
+        let mut rotated = row.clone();
+        assert!(rotated.rotate(&rotation, now));
         let store = Arc::new(YieldingStore::new(Arc::clone(&world.store)));
-        let auth = world.auth_over(store);
-        let first = login(&auth, "alice").await;
-        world.advance(60).await;
-        let rotated = Mutex::new(None);
-        let mut acts = vec![boxed(async {
-            let answer = auth.refresh(secret(&first)).await.expect("a rotation");
-            *rotated.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        let rotator = Arc::clone(&store);
+        let mut acts = vec![boxed(async move {
+            let rotated = rotator.rotate(handle, &rotation, now).await;
+            assert!(matches!(rotated, Ok(Rotated::Advanced(_))), "{rotated:?}");
         })];
         for _ in 0..5 {
-            acts.push(boxed(async {
+            let (store, row, rotated) = (Arc::clone(&store), row.clone(), rotated.clone());
+            acts.push(boxed(async move {
+                let mut generation = 0;
                 for _ in 0..3 {
-                    assert_accepted(&auth, secret(&first), "alice").await;
-                    let known = rotated
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .clone();
-                    if let Some(second) = known {
-                        assert_accepted(&auth, secret(&second), "alice").await;
-                    }
+                    let found = store.load(handle, Load::new(), now).await;
+                    let found = found.expect("load answers");
+                    let found = found.expect("the row is there during a rotation");
+                    assert!(found.generation() >= generation, "an older row came back");
+                    generation = found.generation();
+                    let expected = if generation == 0 { &row } else { &rotated };
+                    assert_same(Some(&found), expected);
                 }
             }));
         }
-        interleave(seed() + round, acts).await;
-        let second = rotated.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let second = second.expect("a rotation");
-        assert_eq!(second.outcome(), Outcome::Rotated);
-        assert_ne!(secret(&first), secret(&second));
-        assert_eq!(first.identity().id(), second.identity().id());
-        // In use from now on.
-        assert_accepted(&auth, secret(&second), "alice").await;
-        world.advance(9).await;
-        assert_accepted(&auth, secret(&first), "alice").await;
-        world.advance(1).await;
-        assert_accepted(&auth, secret(&second), "alice").await;
-        assert_rejected(&auth, secret(&first), Rejection::Reused).await;
+        world.run(round, acts).await;
+        assert_same(world.get(&row).await.as_ref(), &rotated);
     }
-}
-
-/// A login ends the one that it replaces, and a change of roles asks for a rotation of the
-/// credential, once. Rejects session fixation, and a privilege that an old credential gains.
-pub async fn rotate_02_at_login_and_change_of_privilege<F: StoreFixture>(fixture: &F) {
-    let world = World::open(fixture).await;
-    let auth = world.auth();
-    let old = login(&auth, "guest").await;
-    let new = auth.issue(Login::new("alice").replaces(secret(&old))).await;
-    let new = new.expect("a login is issued");
-    assert_ne!(secret(&old), secret(&new));
-    assert_ne!(old.identity().id(), new.identity().id());
-    assert_rejected(&auth, secret(&old), Rejection::Unknown).await;
-    assert_accepted(&auth, secret(&new), "alice").await;
-    // Junk of any shape is passed over.
-    for junk in ["", "junk", secret(&old), "a.b.c", &"x".repeat(70_000)] {
-        let issued = auth.issue(Login::new("alice").replaces(junk)).await;
-        let _ = issued.expect("what is no credential is passed over");
-    }
-
-    world.advance(60).await;
-    let caller = auth.verify(secret(&new)).await.expect("it verifies");
-    assert!(!caller.refresh_due());
-    let same = auth
-        .replace(&caller, Replacement::new().roles([""; 0]))
-        .await;
-    let Ok(Replaced::Done(session)) = same else {
-        panic!("the replacement was {same:?}");
-    };
-    let caller = auth.verify(secret(&new)).await.expect("it verifies");
-    assert!(!caller.refresh_due(), "the same roles ask for nothing");
-    let done = auth
-        .replace(&session, Replacement::new().roles(["admin"]))
-        .await;
-    assert!(matches!(done, Ok(Replaced::Done(_))));
-    let caller = auth.verify(secret(&new)).await.expect("it verifies");
-    assert!(caller.refresh_due() && caller.has_role("admin"));
-    let rotated = auth.refresh(secret(&new)).await.expect("a rotation");
-    assert_eq!(rotated.outcome(), Outcome::Rotated);
-    let caller = auth.verify(secret(&rotated)).await.expect("it verifies");
-    assert!(!caller.refresh_due() && caller.has_role("admin"));
 }
 
 /// Of many concurrent rotations with one proof, one advances the row, and all others see the row
-/// that it made. Rejects a store that lets two win.
+/// that it made. Rejects a store that lets two rotations win.
 pub async fn rotate_03_one_rotation_wins<F: StoreFixture>(fixture: &F) {
     for round in 0..40 {
         let world = World::open(fixture).await;
@@ -117,33 +62,21 @@ pub async fn rotate_03_one_rotation_wins<F: StoreFixture>(fixture: &F) {
             let (handle, rotation) = (row.handle(), Sample::rotation_of(&row));
             boxed(async move {
                 let rotated = store.rotate(handle, &rotation, now).await;
-                let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-                match rotated.expect("the store answers a rotation") {
+                match rotated.expect("rotate answers") {
                     Rotated::Advanced(row) => {
-                        assert!(
-                            row.current == rotation.next,
-                            "advanced to another's credential"
-                        );
-                        rows.0.push(row);
+                        let own = row.current == rotation.next;
+                        assert!(own, "rotate stored the credential of another caller");
+                        lock(&rows).0.push(row);
                     }
-                    Rotated::Unchanged(row) => rows.1.push(row),
-                    Rotated::Absent => panic!("the row is gone"),
+                    Rotated::Unchanged(row) => lock(&rows).1.push(row),
+                    Rotated::Absent => panic!("rotate found no row"),
                 }
             })
         };
-        let rotations = (0..12).map(rotate).collect();
-        if round % 2 == 0 {
-            interleave(seed() + round, rotations).await;
-        } else {
-            fixture.spread(rotations).await;
-        }
-        let (advanced, unchanged) = rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        assert_eq!(
-            advanced.len(),
-            1,
-            "as many rotations won, seed {}",
-            seed() + round
-        );
+        world.run(round, (0..12).map(rotate).collect()).await;
+        let (advanced, unchanged) = lock(&rows).clone();
+        let seed = seed() + round;
+        assert_eq!(advanced.len(), 1, "rotations that won, seed {seed}");
         assert_eq!(advanced[0].generation(), 1);
         for row in &unchanged {
             assert_same(Some(row), &advanced[0]);
@@ -152,9 +85,9 @@ pub async fn rotate_03_one_rotation_wins<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// A rotation, which never saw the data, keeps it, with roles, device, class, stamp and version.
-/// Rejects a store that writes rows anew.
-pub async fn rotate_04_keeps_what_it_did_not_see<F: StoreFixture>(fixture: &F) {
+/// A rotation keeps all that it does not name: data, roles, device, acr, stamp and version.
+/// Rejects a store that writes the whole row from what the caller knew.
+pub async fn rotate_04_keeps_all_other_fields<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let sample = Sample::of("alice")
         .role("a")
@@ -164,86 +97,105 @@ pub async fn rotate_04_keeps_what_it_did_not_see<F: StoreFixture>(fixture: &F) {
         .stamp(3, 4);
     let row = sample.at(world.now());
     world.put(&row).await;
-    assert!(matches!(
-        world.write(&row, 0, &[0xfe; 400]).await,
-        crate::store::contract::Updated::Done(_)
-    ));
+    let updated = world.write(&row, 0, &[0xfe; 400]).await;
+    assert!(matches!(updated, Updated::Done(_)));
     let mut expected = world.get(&row).await.expect("the row is there");
     world.advance(60).await;
     let rotation = Sample::rotation_of(&row);
     assert!(expected.rotate(&rotation, world.now()));
-    let rotated = world
-        .store
-        .rotate(row.handle(), &rotation, world.now())
-        .await;
-    match rotated.expect("an answer") {
-        Rotated::Advanced(row) => assert_same(Some(&row), &expected),
-        rotated => panic!("the row did not advance: {rotated:?}"),
-    }
+    let rotated = world.advance_row(&row, &rotation).await;
+    assert_same(Some(&rotated), &expected);
     assert_same(world.get(&row).await.as_ref(), &expected);
 }
 
-/// However often a credential is rotated, its login began when it began and ends when it ends.
-/// Rejects a rotation that is a new login.
+/// Any number of rotations count as uses, and leave the beginning and the deadline of a login as
+/// they were. Rejects a rotation that is a new login, and one that forgets to extend the row's own
+/// time to live.
 pub async fn rotate_05_keeps_beginning_and_deadline<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
-    let auth = world.auth();
-    let mut issued = login(&auth, "alice").await;
-    let first = issued.identity().clone();
-    while world.now() < first.deadline.saturating_sub(1_000) {
-        world.advance(1_000).await;
-        issued = auth.refresh(secret(&issued)).await.expect("a rotation");
-        assert_eq!(issued.outcome(), Outcome::Rotated);
-        let identity = auth.verify(secret(&issued)).await.expect("it verifies");
-        assert_eq!(identity.issued_at(), first.issued_at());
-        assert_eq!(identity.authenticated_at(), first.authenticated_at());
-        assert_eq!(identity.deadline(), first.deadline());
-        assert!(identity.expires_at() <= first.deadline());
-        assert_eq!(identity.id(), first.id());
+    let first = Sample::of("alice").idle(150).absolute(1_000);
+    let first = first.at(world.now());
+    world.put(&first).await;
+    let mut current = first.clone();
+    for generation in 1..=9 {
+        world.advance(100).await;
+        let rotation = Sample::rotation_of(&current);
+        current = world.advance_row(&first, &rotation).await;
+        assert_eq!(current.generation(), generation);
+        assert_eq!(current.created_at(), first.created_at());
+        assert_eq!(current.deadline(), first.deadline());
+        assert_same(world.get(&first).await.as_ref(), &current);
     }
-    let left = first.deadline.saturating_since(world.now());
-    world.advance(left).await;
-    assert_rejected(&auth, secret(&issued), Rejection::Unknown).await;
-    assert_eq!(
-        rejection(&auth.refresh(secret(&issued)).await),
-        Some(Rejection::Unknown)
+    world.advance(100).await;
+    let late = world.rotate(&first, &Sample::rotation_of(&current)).await;
+    assert!(
+        matches!(late, Rotated::Absent),
+        "rotated at the deadline: {late:?}"
     );
 }
 
-/// A login that has ended is not rotated, and a wrong proof changes nothing.
-/// Rejects a rotation that makes a row, and one that does not compare.
+/// A shorter idle timeout, which a rotation brings, counts at once. Rejects a store that remembers an
+/// earlier expiry.
+pub async fn update_09_a_shorter_life_counts_at_once<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let row = Sample::of("alice").idle(1_000).at(world.now());
+    world.put(&row).await;
+    world.advance(60).await;
+    let shorter = Rotation {
+        idle: Duration::from_secs(100),
+        ..Sample::rotation_of(&row)
+    };
+    world.advance_row(&row, &shorter).await;
+    world.advance(100).await;
+    world
+        .assert_gone(&row, "after the idle timeout that a rotation brought")
+        .await;
+}
+
+/// A row that is missing or was removed is not rotated, and a wrong proof changes nothing.
+/// Rejects a rotation that creates a row, and one that does not compare.
 pub async fn rotate_06_rotates_only_what_is_there<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
-    let now = world.now();
-    let row = Sample::of("alice").at(now);
+    let row = Sample::of("alice").at(world.now());
     let right = Sample::rotation_of(&row);
-    let rotated = world.store.rotate(row.handle(), &right, now).await;
-    assert!(matches!(rotated, Ok(Rotated::Absent)));
-    assert!(world.get(&row).await.is_none(), "a rotation made a row");
+    assert!(matches!(world.rotate(&row, &right).await, Rotated::Absent));
+    world
+        .assert_gone(&row, "although only rotate was called")
+        .await;
     world.put(&row).await;
-    for wrong in [
-        Rotation {
-            presented: right.next,
-            ..right
-        },
-        Rotation {
-            generation: 1,
-            ..right
-        },
-        Rotation {
-            generation: u32::MAX,
-            ..right
-        },
-    ] {
-        match world.store.rotate(row.handle(), &wrong, now).await {
-            Ok(Rotated::Unchanged(unchanged)) => assert_same(Some(&unchanged), &row),
-            rotated => panic!("a wrong proof was {rotated:?}"),
+    let next = Rotation {
+        presented: right.next,
+        ..right
+    };
+    let generation = |generation| Rotation {
+        generation,
+        ..right
+    };
+    for wrong in [next, generation(1), generation(u32::MAX)] {
+        match world.rotate(&row, &wrong).await {
+            Rotated::Unchanged(unchanged) => assert_same(Some(&unchanged), &row),
+            rotated => panic!("rotate accepted a wrong proof: {rotated:?}"),
         }
     }
     assert_same(world.get(&row).await.as_ref(), &row);
-    let removed = world.store.remove(row.handle(), "alice", now).await;
-    assert_eq!(removed.expect("an answer").count, 1);
-    let rotated = world.store.rotate(row.handle(), &right, now).await;
-    assert!(matches!(rotated, Ok(Rotated::Absent)));
-    assert!(world.get(&row).await.is_none(), "a rotation made a row");
+    assert_eq!(world.remove(&row).await, 1);
+    assert!(matches!(world.rotate(&row, &right).await, Rotated::Absent));
+    world.assert_gone(&row, "brought back by rotate").await;
+}
+
+/// A row does not advance again within the overlap of its last rotation, and does after it.
+/// Rejects a store that forgets when a row was rotated.
+pub async fn rotate_07_rests_in_the_overlap<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let row = Sample::of("alice").at(world.now());
+    world.put(&row).await;
+    let rotated = world.advance_row(&row, &Sample::rotation_of(&row)).await;
+    let next = Sample::rotation_of(&rotated);
+    world.advance(next.overlap.as_secs() - 1).await;
+    match world.rotate(&row, &next).await {
+        Rotated::Unchanged(row) => assert_same(Some(&row), &rotated),
+        rotated => panic!("rotate within the overlap was {rotated:?}"),
+    }
+    world.advance(1).await;
+    world.advance_row(&row, &next).await;
 }

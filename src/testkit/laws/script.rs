@@ -1,4 +1,4 @@
-//! Random steps that can be replayed, and cut down to what matters.
+//! Random steps that can be replayed, and cut down to the shortest that fail.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use crate::store::contract::{Limit, Record, Rotation, Scope, SessionStore, Updat
 use crate::store::record::touch_interval;
 use crate::testkit::clock::ManualClock;
 use crate::testkit::fixture::StoreFixture;
-use crate::testkit::model::{Answer, Model, Step, perform, stamp};
+use crate::testkit::model::{Model, Step, perform, stamp};
 use crate::testkit::random::Random;
 use crate::testkit::sample::Sample;
 
-/// Rows that a script knows at a time.
+/// Rows that a script can name.
 const SLOTS: usize = 9;
-/// Seconds that time moves by. The idle times and deadlines are multiples of it and the throttle
-/// of a touch equals it, so that nothing depends on whether a store notes every use.
+/// Seconds of one step in time. Idle timeouts and deadlines are multiples of it and the throttle of
+/// a touch equals it: a store that notes every use gives the same answers as one that notes few.
 const UNIT: u64 = 100;
 const IDLE: u64 = 8 * UNIT;
 
-/// A step whose details follow from the state it finds, so that it keeps its sense when others
-/// around it are left out.
+/// A step whose details follow from the state that it finds, so that it stays meaningful when other
+/// steps are left out.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
     Create {
@@ -109,7 +109,7 @@ impl Act {
     }
 }
 
-/// What a script has made so far.
+/// The state of a running script.
 struct Stage {
     model: Model,
     slots: Vec<Option<Record>>,
@@ -118,21 +118,21 @@ struct Stage {
 
 impl Stage {
     fn now(&self) -> Timestamp {
-        self.clock.now().expect("a clock that goes")
+        self.clock.now().expect("the clock shows a time")
     }
 
-    /// Handle and subject of a slot; of nobody's row if it was never used.
+    /// Handle and subject of a slot, made up if it was never used.
     fn handle(&self, slot: usize) -> (Handle, String) {
         match &self.slots[slot] {
             Some(row) => (row.handle(), row.subject().to_owned()),
             None => (
-                Sample::of("nobody").at(self.now()).handle(),
-                "nobody".to_owned(),
+                Sample::of("unused").at(self.now()).handle(),
+                "unused".to_owned(),
             ),
         }
     }
 
-    /// The step that an act stands for here.
+    /// The step of an act in this state.
     fn step(&mut self, act: Act) -> Option<Step> {
         let now = self.now();
         Some(match act {
@@ -152,7 +152,7 @@ impl Stage {
                 let (handle, _) = self.handle(slot);
                 let known = self.model.row(handle).or(self.slots[slot].as_ref())?;
                 let rotation = Sample::rotation_of(known);
-                // Otherwise as one would who knows another secret.
+                // A dishonest caller presents another secret.
                 let presented = if honest {
                     rotation.presented
                 } else {
@@ -206,8 +206,7 @@ impl Stage {
         })
     }
 
-    /// The row that a create brings: the one that is there, or a fresh one, as no handle is ever
-    /// used twice.
+    /// The row of a create: the live one of the slot, or a fresh one, since no handle is used twice.
     fn row_for(&mut self, slot: usize, absolute: u64, now: Timestamp) -> Record {
         if let Some(row) = &self.slots[slot]
             && self
@@ -252,11 +251,11 @@ fn change(what: usize) -> Update {
     }
 }
 
-/// Does the acts on a fresh store and on the model.
+/// Makes the acts on a fresh store and on the model.
 ///
 /// # Errors
 ///
-/// Where the two differ.
+/// The first difference between the two.
 pub(super) async fn replay<F: StoreFixture>(fixture: &F, acts: &[Act]) -> Result<(), String> {
     let store = fixture.open().await;
     let mut stage = Stage {
@@ -274,7 +273,7 @@ pub(super) async fn replay<F: StoreFixture>(fixture: &F, acts: &[Act]) -> Result
         let Some(step) = stage.step(*act) else {
             continue;
         };
-        compare(&mut stage, &store, &step, || format!("step {at}, {act:?}")).await?;
+        compare(&mut stage, &store, &step, || format!("step {at}")).await?;
     }
     for slot in 0..SLOTS {
         let step = Step::Load(stage.handle(slot).0, None);
@@ -300,26 +299,13 @@ async fn compare<S: SessionStore>(
     if expected.allows(&given) {
         return Ok(());
     }
-    let given = describe(&given);
-    let expected = describe(&expected);
     Err(format!(
-        "{}: the store answered {given}, a map {expected}",
+        "{}, {step}: the store answered {given}, a map {expected}",
         place()
     ))
 }
 
-fn describe(answer: &Answer) -> String {
-    let row = |row: &Vec<u8>| format!("{:?}", Record::decode(row));
-    match answer {
-        Answer::Row(bytes) => row(bytes),
-        Answer::Advanced(bytes) => format!("advanced to {}", row(bytes)),
-        Answer::Unchanged(bytes) => format!("unchanged {}", row(bytes)),
-        Answer::Rows(rows) => format!("{:#?}", rows.iter().map(row).collect::<Vec<_>>()),
-        other => format!("{other:?}"),
-    }
-}
-
-/// Leaves out whatever can be left out so that it still fails.
+/// Leaves out all acts without which the script still fails.
 pub(super) async fn shrink<F: StoreFixture>(
     fixture: &F,
     mut acts: Vec<Act>,

@@ -1,28 +1,25 @@
-//! Several facts in one append.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! Batches: several facts in one append.
 
 use crate::revocation::log::{Entry, RevocationLog};
 use crate::testkit::executor::{give_up_after, interleave, yield_now};
 use crate::testkit::log_fixture::LogFixture;
-use crate::testkit::log_laws::world::{LONG, World, all, draft, drafts, names};
+use crate::testkit::log_laws::world::{LONG, World, Writing, all, draft, drafts, names};
 use crate::testkit::random::seed;
 use crate::testkit::world::boxed;
 
-/// Entries of each batch.
+/// Entries in a batch.
 const SIZE: u64 = 7;
-/// More than what is cut into pieces anywhere.
+/// Entries in a batch that is larger than any block of a backend.
 const LARGE: u64 = 3_000;
-/// Polls after which an append is given up, at most.
-const POLLS: usize = 24;
+/// Polls after which an append is dropped, at most.
+const MAX_POLLS: usize = 24;
 
-/// The names of a batch: of each the batch can be told.
+/// Names of the entries of a batch. Each name determines its batch.
 fn batch(number: u64) -> std::ops::Range<u64> {
     number * SIZE..(number + 1) * SIZE
 }
 
-/// Each batch is whole, side by side and in its order, or not there at all. Answers which are.
+/// Asserts that each batch is complete, side by side and in order, or absent. Answers the present ones.
 fn assert_whole(entries: &[Entry], context: &str) -> Vec<u64> {
     let names = names(entries);
     names
@@ -35,39 +32,35 @@ fn assert_whole(entries: &[Entry], context: &str) -> Vec<u64> {
         .collect()
 }
 
-/// A batch is there as a whole, in its order, or not at all, whenever anybody reads, and however
-/// large it is. Rejects a log that writes one after the other, and one that cuts a large batch into
-/// pieces.
+/// Every read sees a batch as a whole, in its order, or not at all, however large it is. Rejects a
+/// log that writes one entry after the other, and one that splits a large batch.
 pub async fn log_08_a_batch_is_one_step<F: LogFixture>(fixture: &F) {
     for round in 0..2 {
         let seed = seed().wrapping_add(round);
         let world = World::open(fixture).await;
         let now = world.now();
-        let writing = Arc::new(AtomicUsize::new(2));
+        let writing = Writing::of(2);
         let mut futures = Vec::new();
         for writer in 0..2 {
-            let (log, writing) = (world.again().await, Arc::clone(&writing));
+            let (log, writing) = (world.again().await, writing.clone());
             futures.push(boxed(async move {
+                let _writing = writing.guard();
                 for turn in 0..25 {
                     let drafts = drafts(batch(2 * turn + writer));
-                    // By hand, so that a failure does not leave the reader alone.
-                    if log.append(&drafts, now).await.is_err() {
-                        break;
-                    }
+                    log.append(&drafts, now).await.expect("append answers");
                     yield_now().await;
                 }
-                writing.fetch_sub(1, Ordering::SeqCst);
             }));
         }
-        let (log, writing) = (world.again().await, Arc::clone(&writing));
+        let (log, writing) = (world.again().await, writing.clone());
         futures.push(boxed(async move {
             loop {
-                let over = writing.load(Ordering::SeqCst) == 0;
+                let done = writing.is_done();
                 let page = all(&*log, 1, now).await;
                 assert_whole(&page.entries, "half a batch was read");
-                let head = log.head(now).await.expect("a head").position();
-                assert_eq!(head % SIZE, 0, "seed {seed}: a head within a batch");
-                if over {
+                let head = log.head(now).await.expect("head answers").position();
+                assert_eq!(head % SIZE, 0, "the head is inside of a batch, seed {seed}");
+                if done {
                     break;
                 }
                 yield_now().await;
@@ -79,20 +72,23 @@ pub async fn log_08_a_batch_is_one_step<F: LogFixture>(fixture: &F) {
             fixture.spread(futures).await;
         }
         let entries = world.all().await.entries;
-        let mut there = assert_whole(&entries, "half a batch is there");
+        let mut there = assert_whole(&entries, "half a batch is stored");
         there.sort_unstable();
         assert_eq!(there, (0..50).collect::<Vec<_>>(), "seed {seed}");
     }
 
     let world = World::open(fixture).await;
     let (log, now) = (world.again().await, world.now());
+    let writing = Writing::of(1);
+    let guard = writing.guard();
     let reader = boxed(async move {
         loop {
-            let head = log.head(now).await.expect("a head").position();
+            let done = writing.is_done();
+            let head = log.head(now).await.expect("head answers").position();
             let there = all(&*log, 1, now).await.entries.len() as u64;
             assert!(there == 0 || there == LARGE, "{there} of {LARGE}");
             assert!(head == 0 || head == LARGE, "the head is at {head}");
-            if head > 0 {
+            if done {
                 break;
             }
             yield_now().await;
@@ -100,50 +96,51 @@ pub async fn log_08_a_batch_is_one_step<F: LogFixture>(fixture: &F) {
     });
     let (log, now) = (world.again().await, world.now());
     let writer = boxed(async move {
+        let _writing = guard;
         let appended = log.append(&drafts(0..LARGE), now).await;
-        assert_eq!(appended.expect("it is taken").position(), LARGE);
+        assert_eq!(appended.expect("append answers").position(), LARGE);
     });
     interleave(seed(), vec![reader, writer]).await;
     let entries = world.all().await.entries;
     assert_eq!(names(&entries), (0..LARGE).collect::<Vec<_>>());
 }
 
-/// The same drafts, appended again, stand again, at later places: what a node says once more after
-/// a loss must be behind what it lost. Rejects a log that takes the nonce for a key.
-pub async fn log_09_the_same_again_stands_again<F: LogFixture>(fixture: &F) {
+/// The same drafts, appended again, are entries again, at later positions: after a loss a node must
+/// append its facts behind the lost ones. Rejects a log that uses the nonce as a key.
+pub async fn log_09_the_same_drafts_are_appended_again<F: LogFixture>(fixture: &F) {
     let world = World::open(fixture).await;
-    let said = drafts(1..=3);
+    let known = drafts(1..=3);
     for round in 1..=4 {
-        let appended = world.append(&said).await;
+        let appended = world.append(&known).await;
         assert_eq!(appended.position(), 3 * round);
-        assert_eq!(appended.mark(), said[2].nonce.mark());
+        assert_eq!(appended.mark(), known[2].nonce.mark());
     }
-    // Twice in one batch, too.
-    let twice = [said[0], said[0]];
+    // The same draft twice in one batch.
+    let twice = [known[0], known[0]];
     assert_eq!(world.append(&twice).await.position(), 14);
     let entries = world.all().await.entries;
     assert_eq!(names(&entries), [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 1]);
 }
 
-/// An append that is given up at whichever of its steps is there as a whole or not at all, and
-/// leaves no gap: the next ones go on. Rejects a log that takes places and writes in two steps.
-pub async fn log_10_may_be_given_up_at_every_step<F: LogFixture>(fixture: &F) {
+/// An append that is dropped at any of its steps is there as a whole or not at all, and leaves no
+/// gap: the next ones continue. Rejects a log that reserves positions and writes in two steps.
+pub async fn log_10_may_be_dropped_at_every_step<F: LogFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let other = world.again().await;
     let mut acknowledged = Vec::new();
-    for polls in 1..=POLLS {
+    for polls in 1..=MAX_POLLS {
         let number = 2 * polls as u64;
-        let given_up = drafts(batch(number));
-        let append = world.log.append(&given_up, world.now());
+        let dropped = drafts(batch(number));
+        let append = world.log.append(&dropped, world.now());
         if let Some(appended) = give_up_after(polls, append).await {
-            appended.expect("it takes entries");
+            appended.expect("append answers");
             acknowledged.push(number);
         }
         let appended = other.append(&drafts(batch(number + 1)), world.now()).await;
-        let appended = appended.expect("the next one goes on");
+        let appended = appended.expect("the next append answers");
         acknowledged.push(number + 1);
         let page = world.all().await;
-        let context = format!("given up after {polls} polls");
+        let context = format!("dropped after {polls} polls");
         let there = assert_whole(&page.entries, &context);
         for number in &acknowledged {
             let times = there.iter().filter(|there| *there == number).count();
@@ -153,7 +150,6 @@ pub async fn log_10_may_be_given_up_at_every_step<F: LogFixture>(fixture: &F) {
         assert!(head.position() >= appended.position(), "{context}");
         assert_eq!(page.first, 1);
     }
-    // And alone.
     let before = world.head().await.position();
     let appended = world.append(&[draft(0, LONG)]).await;
     assert!(appended.position() > before);

@@ -1,4 +1,4 @@
-//! Where entries stand, and what they say.
+//! Positions, and the content of entries.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::revocation::log::{Draft, Entry, Fact, KeyId, Nonce, RevocationLog, Su
 use crate::testkit::log_fixture::LogFixture;
 use crate::testkit::log_laws::world::{LONG, World, all, draft, drafts, names};
 
-/// Positions begin at one and are side by side, and an append answers the place of the last of its
-/// entries with its mark. Rejects a counter that begins at zero, one that counts batches, and an
-/// answer that names the first of a batch.
+/// Positions begin at one and are side by side, and an append answers the position and mark of its
+/// last entry. Rejects a counter that begins at zero, one that counts batches, and an answer with the
+/// position of the first entry.
 pub async fn log_01_positions_are_side_by_side<F: LogFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let (mut written, mut incarnation) = (Vec::new(), None);
@@ -32,11 +32,11 @@ pub async fn log_01_positions_are_side_by_side<F: LogFixture>(fixture: &F) {
     assert_eq!(page.entries, written);
 }
 
-/// A read begins at the place that it names, has at most as many entries as it may (zero counts as
-/// one), and says whether there are more. Places before the first count as the first, and beyond
-/// the last there is nothing. Rejects a read that leaves out the entry at its place, by which a
-/// reader sees that the log is still the one that it read.
-pub async fn log_02_reads_from_a_place_on<F: LogFixture>(fixture: &F) {
+/// A read begins at its position, has at most `limit` entries (zero counts as one), and answers
+/// whether there are more. A position before the first entry counts as the first, and beyond the
+/// last there is nothing. Rejects a read that leaves out the entry at its position: a reader
+/// recognizes by it that the log is still the same.
+pub async fn log_02_reads_from_a_position_on<F: LogFixture>(fixture: &F) {
     const COUNT: u64 = 12;
     let world = World::open(fixture).await;
     let head = world.append(&drafts(1..=COUNT)).await;
@@ -90,10 +90,9 @@ pub async fn log_02_reads_from_a_place_on<F: LogFixture>(fixture: &F) {
     }
 }
 
-/// The head is where the last append said, for every node at once; a log in which nothing was
-/// written is at zero, and an append of nothing answers the head and changes nothing. Two logs have
-/// two incarnations, and nothing in common. Rejects a head that is read from a copy, and an
-/// incarnation that is not drawn.
+/// Every node sees the answer of the last append as the head. The head of an empty log is at zero,
+/// and an append of nothing answers the head and changes nothing. Two logs have two incarnations and
+/// share no entries. Rejects a head that is read from a copy, and an incarnation that is not random.
 pub async fn log_03_the_head_is_the_last_append<F: LogFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let beginning = world.head().await;
@@ -111,7 +110,10 @@ pub async fn log_03_the_head_is_the_last_append<F: LogFixture>(fixture: &F) {
         let appended = world.append(&drafts(3 * turn..3 * turn + 2)).await;
         assert_eq!(appended.incarnation(), beginning.incarnation());
         assert_eq!(world.head().await, appended);
-        assert_eq!(node.head(world.now()).await.expect("a head"), appended);
+        assert_eq!(
+            node.head(world.now()).await.expect("head answers"),
+            appended
+        );
         for page in [world.all().await, all(&*node, 1, world.now()).await] {
             assert_eq!(page.entries.len() as u64, appended.position());
         }
@@ -125,9 +127,9 @@ pub async fn log_03_the_head_is_the_last_append<F: LogFixture>(fixture: &F) {
     assert_eq!(world.head().await.position(), 10);
 }
 
-/// Every kind of fact, with every extreme number, comes back to the bit, for another node too.
-/// Rejects a column that is signed or too narrow, a number that goes through a floating one, and
-/// text where there are bytes.
+/// Every kind of fact, with every extreme number, comes back to the bit, also for another node.
+/// Rejects a column that is signed or too narrow, a number that is kept as a floating one, and bytes
+/// that are kept as text.
 pub async fn log_07_facts_come_back_to_the_bit<F: LogFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let numbers = [
@@ -193,7 +195,7 @@ pub async fn log_07_facts_come_back_to_the_bit<F: LogFixture>(fixture: &F) {
     assert_eq!(
         head.mark(),
         drafts.last().expect("a draft").nonce.mark(),
-        "the mark"
+        "mark of the head"
     );
     let node = world.again().await;
     for page in [
@@ -207,16 +209,16 @@ pub async fn log_07_facts_come_back_to_the_bit<F: LogFixture>(fixture: &F) {
         }
         assert_eq!(page.entries.len(), written.len());
     }
-    assert_eq!(node.head(world.now()).await.expect("a head"), head);
+    assert_eq!(node.head(world.now()).await.expect("head answers"), head);
 }
 
-/// A fence succeeds on a log that takes writes, also on one in which there is nothing, and adds
-/// nothing. Rejects one that proves its point by an entry.
+/// A fence succeeds on a log that takes writes, also on an empty one, and appends nothing.
+/// Rejects a fence that is an entry.
 pub async fn log_11_a_fence_appends_nothing<F: LogFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let fence = async || {
         let fenced = world.log.fence(world.now()).await;
-        fenced.expect("the log takes writes");
+        fenced.expect("fence answers");
     };
     fence().await;
     let beginning = world.head().await;

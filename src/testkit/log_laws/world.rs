@@ -1,6 +1,7 @@
-//! What the laws of a log share.
+//! A revocation log, the time of its callers, and drafts with names.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -10,12 +11,15 @@ use crate::revocation::log::{Draft, Entry, Fact, KeyId, Nonce, Page, RevocationL
 use crate::testkit::log_fixture::LogFixture;
 use crate::testkit::random::Random;
 
-/// When each law begins.
+/// The time at which each law begins.
 pub(super) const BEGINNING: Timestamp = Timestamp::from_unix(1_800_000_000);
-/// A life that no law outlasts.
+/// Lifetime in seconds that no law outlasts.
 pub(super) const LONG: u64 = 1_000_000;
 
-/// A log, and the time that passes.
+/// Entries that a law appends at most.
+const MAX_ENTRIES: usize = 100_000;
+
+/// A fresh log of a fixture, and the time of its callers.
 pub(super) struct World<'f, F: LogFixture> {
     pub(super) fixture: &'f F,
     pub(super) log: Arc<F::Log>,
@@ -41,42 +45,78 @@ impl<'f, F: LogFixture> World<'f, F> {
         self.fixture.advance(&self.log, by).await;
     }
 
-    /// The same log, as another node has it.
+    /// The same log, opened for another node.
     pub(super) async fn again(&self) -> Arc<F::Log> {
         Arc::new(self.fixture.again(&self.log).await)
     }
 
     pub(super) async fn append(&self, drafts: &[Draft]) -> Stamp {
         let appended = self.log.append(drafts, self.now).await;
-        appended.expect("the log takes entries")
+        appended.expect("append answers")
     }
 
     pub(super) async fn head(&self) -> Stamp {
-        self.log.head(self.now).await.expect("the log has a head")
+        self.log.head(self.now).await.expect("head answers")
     }
 
     pub(super) async fn read(&self, from: u64, limit: usize) -> Page {
         let read = self.log.read(from, limit, self.now).await;
-        read.expect("the log can be read")
+        read.expect("read answers")
     }
 
-    /// All that is there.
+    /// All entries.
     pub(super) async fn all(&self) -> Page {
         all(&*self.log, 1, self.now).await
     }
 }
 
-/// All entries from a place on, however many pages it takes.
+/// Counts the writers that are still at work.
+#[derive(Clone)]
+pub(super) struct Writing(Arc<AtomicUsize>);
+
+impl Writing {
+    pub(super) fn of(writers: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(writers)))
+    }
+
+    /// Counts one writer down when dropped, also by a panic, so that readers end.
+    pub(super) fn guard(&self) -> impl Send + use<> {
+        struct Guard(Writing);
+
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                self.0.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+
+        Guard(self.clone())
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 0
+    }
+}
+
+/// All entries from a position on, in as many pages as needed. Panics on a log whose pages do not
+/// end.
 pub(super) async fn all<L: RevocationLog>(log: &L, from: u64, now: Timestamp) -> Page {
     let read = async |from| {
         let page = log.read(from, usize::MAX, now).await;
-        page.expect("the log can be read")
+        page.expect("read answers")
     };
     let mut page = read(from).await;
     while page.more {
-        let last = page.entries.last().expect("more, after nothing");
+        let last = page
+            .entries
+            .last()
+            .expect("a page without entries, but with more");
         let next = read(last.position + 1).await;
         assert_eq!(next.incarnation, page.incarnation, "another log");
+        let first = next.entries.first().map(|entry| entry.position);
+        let place = last.position;
+        assert_eq!(first, Some(place + 1), "position after {place}");
+        let count = page.entries.len();
+        assert!(count < MAX_ENTRIES, "{count} entries, and still more");
         page.entries.extend(next.entries);
         page.more = next.more;
     }
@@ -84,15 +124,15 @@ pub(super) async fn all<L: RevocationLog>(log: &L, from: u64, now: Timestamp) ->
     page
 }
 
-/// No gap between entries.
+/// Asserts that no position is missing between entries.
 pub(super) fn assert_side_by_side(entries: &[Entry]) {
     for pair in entries.windows(2) {
         let [one, next] = [pair[0].position, pair[1].position];
-        assert_eq!(next, one + 1, "{next} stands behind {one}");
+        assert_eq!(next, one + 1, "position after {one}");
     }
 }
 
-/// A draft with a name of its own: the second half of its nonce.
+/// A draft with a name, which is the second half of its nonce.
 pub(super) fn draft(name: u64, life: u64) -> Draft {
     let mut nonce = [0; 16];
     nonce[..8].copy_from_slice(&Random::new(name).word().to_be_bytes());

@@ -1,39 +1,37 @@
-//! Logins with short access tokens, for the laws.
+//! The hybrid: short access tokens, and a refresh credential that is a row.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::authenticator::Authenticator;
-use crate::compose::hybrid::HybridAuthenticator;
-use crate::error::Result;
-use crate::login::Login;
-use crate::login::issued::Issued;
-use crate::session::SessionBuilder;
-use crate::store::contract::SessionStore;
-use crate::testkit::fixture::StoreFixture;
-use crate::testkit::world::World;
-use crate::token::{Key, TokenAuthenticator, TokenBuilder};
+use statewise::hybrid::HybridAuthenticator;
+use statewise::session::SessionBuilder;
+use statewise::store::contract::SessionStore;
+use statewise::testkit::StoreFixture;
+use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
+use statewise::{Authenticator, Issued, Result};
 
-/// Seconds that an access token lives in the laws.
+use super::world::World;
+
+/// Lifetime of an access token, in seconds.
 const ACCESS: u64 = 600;
 
 impl<F: StoreFixture> World<'_, F> {
-    /// The strategy of short tokens over this store.
+    /// The hybrid over this store.
     pub(crate) fn hybrid(&self) -> HybridAuthenticator<Arc<F::Store>> {
         self.hybrid_of(self.builder(Arc::clone(&self.store)))
     }
 
-    /// The same with sessions as they are given.
+    /// The hybrid over given sessions.
     pub(crate) fn hybrid_of<S: SessionStore>(
         &self,
         sessions: SessionBuilder<S, ()>,
     ) -> HybridAuthenticator<S> {
         HybridAuthenticator::new(tokens("https://auth.example", "api"), sessions)
-            .expect("a configuration that is right")
+            .expect("a valid configuration")
     }
 }
 
-pub(crate) fn tokens(issuer: &str, audience: &str) -> TokenBuilder {
+pub(crate) fn tokens(issuer: &str, audience: &str) -> TokenBuilder<()> {
     let key = Key::hs256(b"the key of the laws, known to all").expect("a key");
     TokenAuthenticator::builder(key)
         .issuer(issuer)
@@ -41,19 +39,13 @@ pub(crate) fn tokens(issuer: &str, audience: &str) -> TokenBuilder {
         .lifetime(Duration::from_secs(ACCESS))
 }
 
-/// Logs somebody in, which must work.
-pub(crate) async fn login<S: SessionStore>(auth: &HybridAuthenticator<S>, subject: &str) -> Issued {
-    let issued = auth.issue(Login::new(subject)).await;
-    issued.expect("a login is issued")
-}
-
-/// What refreshes a login.
+/// The credential that refreshes a login.
 pub(crate) fn secret(issued: &Issued) -> &str {
     let refresh = issued.refresh_credential();
-    refresh.expect("something to refresh with").reveal()
+    refresh.expect("a refresh credential").reveal()
 }
 
-/// Presents what refreshes a login.
+/// Refreshes a login.
 pub(crate) async fn exchange<S: SessionStore>(
     auth: &HybridAuthenticator<S>,
     issued: &Issued,
@@ -61,7 +53,7 @@ pub(crate) async fn exchange<S: SessionStore>(
     auth.refresh(secret(issued)).await
 }
 
-/// Asserts that an access token is its user's.
+/// Asserts that an access token belongs to its user.
 pub(crate) async fn assert_accepted<S: SessionStore>(
     auth: &HybridAuthenticator<S>,
     issued: &Issued,

@@ -1,0 +1,260 @@
+//! The application's data, and the limits of a login.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use statewise::clock::Timestamp;
+use statewise::session::{Replaced, Replacement, SessionAuthenticator};
+use statewise::store::contract::Record;
+use statewise::testkit::{FaultyStore, MemoryFixture, Method, Sample, block_on};
+use statewise::{Authenticator, Login, Refusal, Rejection, Result};
+use time::OffsetDateTime;
+
+use crate::strategies::world::{
+    ABSOLUTE, World, assert_accepted, assert_rejected, login, rejection, secret,
+};
+
+/// Data of the wrong type reject one user, as *unreadable*, and no other. Damaged rows never decode
+/// to another row and never panic. Rejects a strategy that turns one bad row into an outage or into
+/// an anonymous user.
+#[test]
+fn read_04_unreadable_is_one_users_trouble() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let texts = world.auth_of::<String>();
+        let numbers = world.auth_of::<u64>();
+        let text = Login::new("alice").data("ten".to_owned());
+        let text = texts.issue(text).await.expect("a login is issued");
+        let number = numbers.issue(Login::new("bob").data(10)).await;
+        let number = number.expect("a login is issued");
+        for _ in 0..2 {
+            assert_rejected(&numbers, secret(&text), Rejection::Unreadable).await;
+            assert_accepted(&numbers, secret(&number), "bob").await;
+        }
+        assert_accepted(&texts, secret(&text), "alice").await;
+        let revoked = numbers.revoke(secret(&text)).await;
+        let _ = revoked.expect("unreadable data can be revoked");
+        assert_rejected(&texts, secret(&text), Rejection::Unknown).await;
+    });
+
+    let sample = Sample::of("alice").role("admin").data([9; 20]);
+    let whole = sample.at(Timestamp::from_unix(1_767_225_600)).encode();
+    for cut in 0..160 {
+        let decoded = Record::decode(&whole[..cut]);
+        assert_eq!(rejection(&decoded), Some(Rejection::Unreadable));
+    }
+    for place in 0..whole.len() {
+        for bit in 0..8 {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 1 << bit;
+            // Some damage cannot be detected; then the row is written back as it was read.
+            match Record::decode(&damaged) {
+                Ok(row) => {
+                    // The bytes of the stamp are not read in a row without one.
+                    let mut written = row.encode();
+                    written[144..160].copy_from_slice(&damaged[144..160]);
+                    assert!(written == damaged, "damage in byte {place} was changed");
+                }
+                Err(error) => assert_eq!(error.rejection(), Some(Rejection::Unreadable)),
+            }
+        }
+    }
+}
+
+/// Emoji, the largest numbers, deep nesting and ten thousand keys come back as they were.
+/// Rejects a strategy that changes data.
+#[test]
+fn read_08_payloads_come_back_to_the_bit() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let nested = |deep| (0..deep).fold(Value::from(1), |inner, _| Value::from(vec![inner]));
+        let keys = (0..10_000)
+            .map(|at| (format!("key {at}"), Value::from(at)))
+            .collect();
+        let builder = world.builder(Arc::clone(&world.store)).max_data(1 << 21);
+        let auth = builder.build().expect("a valid configuration");
+        for data in [
+            Value::Null,
+            Value::Object(serde_json::Map::new()),
+            Value::Object(keys),
+            Value::from(u64::MAX),
+            Value::from(i64::MIN),
+            Value::from("😀\0\u{202e}\u{10ffff}"),
+            Value::from("x".repeat(1 << 20)),
+            nested(31),
+        ] {
+            let issued = auth.issue(Login::new("alice").data(data.clone())).await;
+            let issued = issued.expect("a login is issued");
+            let identity = auth.verify(secret(&issued)).await.expect("it verifies");
+            assert!(identity.data() == &data, "the data came back as other data");
+        }
+        let deeper = auth.issue(Login::new("alice").data(nested(32))).await;
+        assert!(
+            deeper.is_err_and(|error| error.is_misuse()),
+            "sessions took data that tokens could not read"
+        );
+    });
+}
+
+/// Of two replacements of one version, the second meets a conflict and changes nothing.
+/// Rejects a strategy that lets the last one win.
+#[test]
+fn update_04_loses_no_update() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let auth = world.auth_of::<u64>();
+        let issued = auth.issue(Login::new("alice").data(0)).await;
+        let issued = issued.expect("a login is issued");
+        let seen = issued.identity();
+        let done = auth.replace(seen, Replacement::new().data(1)).await;
+        assert!(matches!(done, Ok(Replaced::Done(_))));
+        let lost = auth.replace(seen, Replacement::new().data(2)).await;
+        assert!(
+            matches!(lost, Ok(Replaced::Conflict)),
+            "a stale update was {lost:?}"
+        );
+        let identity = auth.verify(secret(&issued)).await.expect("it verifies");
+        assert_eq!(identity.data(), &1);
+    });
+}
+
+/// Verifying an unchanged session whose use was noted lately only reads.
+/// Rejects a strategy that saves after each request.
+#[test]
+fn update_10_verifying_only_reads() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let store = Arc::new(FaultyStore::new(Arc::clone(&world.store)));
+        let auth = world.auth_over(Arc::clone(&store));
+        let issued = login(&auth, "alice").await;
+        let before = world.list("alice").await[0].encode();
+        store.reset();
+        for _ in 0..20 {
+            assert_accepted(&auth, secret(&issued), "alice").await;
+        }
+        assert_eq!((store.calls(), store.calls_of(Method::Load)), (20, 20));
+        let after = world.list("alice").await[0].encode();
+        assert!(before == after, "verifying changed the row");
+    });
+}
+
+/// Removing all data and all roles is a change like any other.
+/// Rejects a strategy that takes "nothing" for "unchanged".
+#[test]
+fn update_11_emptying_is_a_change() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let auth = world.auth_of::<Value>();
+        let login = Login::new("alice").role("admin");
+        let issued = auth.issue(login.data(Value::from("profile"))).await;
+        let issued = issued.expect("a login is issued");
+        let nothing = Replacement::new().roles([""; 0]).data(Value::Null);
+        let done = auth.replace(issued.identity(), nothing).await;
+        assert!(matches!(done, Ok(Replaced::Done(_))));
+        let identity = auth.verify(secret(&issued)).await.expect("it verifies");
+        assert_eq!(
+            (identity.roles().count(), identity.data()),
+            (0, &Value::Null)
+        );
+        assert_eq!(identity.version(), 1);
+    });
+}
+
+/// A login that is too large is *refused* before any call of the store.
+/// Rejects a strategy that leaves the check to the store.
+#[test]
+fn update_13_too_large_never_reaches_the_store() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let store = Arc::new(FaultyStore::new(Arc::clone(&world.store)));
+        let builder = world.builder::<_, String>(Arc::clone(&store)).max_data(100);
+        let auth = builder.build().expect("a valid configuration");
+        // The quotes of the JSON take two bytes.
+        let issued = auth.issue(Login::new("alice").data("x".repeat(98))).await;
+        let issued = issued.expect("data of exactly the limit");
+        store.reset();
+        let large = || "x".repeat(99);
+        let small = String::new;
+        for login in [
+            Login::new("alice").data(large()),
+            Login::new("a".repeat(5_000)).data(small()),
+            Login::new("alice").role("a".repeat(5_000)).data(small()),
+            Login::new("alice").device("a".repeat(5_000)).data(small()),
+            Login::new("alice").roles(vec!["a"; 5_000]).data(small()),
+        ] {
+            let refused = auth.issue(login).await.expect_err("too large");
+            assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
+        }
+        let replacement = Replacement::new().data(large());
+        let refused = auth.replace(issued.identity(), replacement).await;
+        let refused = refused.expect_err("too large");
+        assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
+        assert_eq!(store.calls(), 0, "an oversized login reached the store");
+    });
+}
+
+/// A login that expired before it begins is refused. Rejects a strategy that takes a time in the
+/// past for no time.
+#[test]
+fn expiry_02_the_past_has_expired() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let auth = world.auth();
+        let now = world.now();
+        for deadline in [now, now.saturating_sub(1), Timestamp::MIN] {
+            let login = Login::new("alice").deadline(deadline.into());
+            let refused = auth.issue(login).await;
+            assert!(refused.is_err(), "an expired login was issued");
+        }
+        let long_ago = now.saturating_sub(ABSOLUTE);
+        let login = Login::new("alice").authenticated_at(long_ago.into());
+        let refused = auth.issue(login).await;
+        assert!(refused.is_err(), "an expired login was issued");
+    });
+}
+
+/// A lifetime of zero is a *misuse*; the longest ones do not overflow and do not make a login
+/// immortal. Rejects arithmetic that wraps.
+#[test]
+fn expiry_04_no_lifetime_overflows() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let build = |idle, absolute| -> Result<SessionAuthenticator<_, ()>> {
+            SessionAuthenticator::builder(Arc::clone(&world.store))
+                .idle(idle)
+                .absolute(absolute)
+                .clock(world.clock.clone())
+                .build()
+        };
+        let day = Duration::from_secs(86_400);
+        for (idle, absolute) in [
+            (Duration::ZERO, day),
+            (day, Duration::ZERO),
+            (Duration::from_millis(999), day),
+            (day, Duration::from_secs(1)),
+        ] {
+            let built = build(idle, absolute);
+            assert!(built.is_err_and(|error| error.is_misuse()));
+        }
+        let last = i64::try_from(Timestamp::MAX.unix()).expect("a small number");
+        let last = OffsetDateTime::from_unix_timestamp(last).expect("a date");
+        for most in [
+            Duration::MAX,
+            Duration::from_secs(u64::MAX),
+            Duration::from_secs(1 << 63),
+        ] {
+            let auth = build(most, most).expect("a valid configuration");
+            let issued = login(&auth, "alice").await;
+            assert_accepted(&auth, secret(&issued), "alice").await;
+            assert_eq!(issued.identity().deadline(), last);
+            let endless = auth.issue(Login::new("alice").deadline(last)).await;
+            let _ = endless.expect("a login is issued");
+            let epoch = Login::new("alice").deadline(OffsetDateTime::UNIX_EPOCH);
+            assert!(auth.issue(epoch).await.is_err());
+        }
+        world.clock.set(Timestamp::MAX);
+        let auth = build(day, day).expect("a valid configuration");
+        assert!(auth.issue(Login::new("alice")).await.is_err());
+    });
+}

@@ -1,0 +1,64 @@
+//! Laws of the strategies, for any store: sessions and the hybrid keep their promises on top of it.
+//!
+//! The conformance kit asks a store for its contract alone. These laws run our strategies over a
+//! store, at every step, in parallel, with faults and with cancelled futures. A test program of a
+//! store includes this file and calls [`strategy_laws!`].
+
+mod dropped;
+pub(crate) mod family;
+mod refresh;
+mod retry;
+mod sessions;
+pub(crate) mod world;
+
+pub(crate) use dropped::*;
+pub(crate) use refresh::*;
+pub(crate) use retry::*;
+pub(crate) use sessions::*;
+
+/// Makes one test of each law, for the stores of a `StoreFixture`. `block_on` as in
+/// `session_store_laws!`.
+macro_rules! strategy_laws {
+    ($fixture:expr) => {
+        $crate::strategies::strategy_laws!($fixture, block_on = statewise::testkit::block_on);
+    };
+    ($fixture:expr, block_on = $block_on:path) => {
+        $crate::strategies::strategy_laws! {
+            @each ($fixture) ($block_on)
+            delete_06_ends_logins_under_way
+            delete_07_keeps_the_callers_own
+            rotate_01_old_and_new_at_every_moment
+            rotate_02_at_login_and_change_of_privilege
+            rotate_05_keeps_beginning_and_deadline
+            expiry_01_the_first_limit_ends_it
+            expiry_07_the_upkeep_survives_an_error
+            update_08_notes_uses_now_and_then
+            update_09_a_shorter_life_counts_at_once
+            refresh_01_replaces_the_credential
+            refresh_02_reuse_ends_the_login
+            refresh_03_parallel_refreshes_agree
+            refresh_04_the_grace_has_an_end
+            refresh_05_a_restart_revives_nothing
+            refresh_06_a_failed_refresh_is_tried_again
+            refresh_07_has_both_limits
+            refresh_08_a_logout_ends_the_login
+            refresh_11_the_grace_outlives_no_login
+            retry_01_refreshing_again_is_safe
+            retry_02_revoking_again_is_safe
+            retry_03_logging_in_again_is_safe
+            concur_03_may_be_dropped_at_every_step
+            concur_06_survives_panics_of_the_application
+            concur_07_dropping_the_upkeep_loses_nothing
+        }
+    };
+    (@each ($fixture:expr) ($block_on:path) $($law:ident)*) => {
+        $(
+            #[test]
+            fn $law() {
+                $block_on($crate::strategies::$law(&$fixture));
+            }
+        )*
+    };
+}
+
+pub(crate) use strategy_laws;
