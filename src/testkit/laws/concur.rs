@@ -1,5 +1,7 @@
 //! CONCUR: everything at once, and everything in any order.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -207,7 +209,13 @@ pub async fn concur_07_dropping_the_upkeep_loses_nothing<F: StoreFixture>(fixtur
         }
         let _ = give_up_after(polls, world.store.sweep(5, world.now())).await;
         let upkeep = world.store.upkeep().clock(Arc::new(world.clock.clone()));
-        let _ = give_up_after(polls, upkeep.run(|_| yield_now())).await;
+        let mut run = pin!(upkeep.run(|_| yield_now()));
+        // Polled without being woken: there may be nothing to do.
+        let awake = poll_fn(|context| {
+            context.waker().wake_by_ref();
+            run.as_mut().poll(context)
+        });
+        let _ = give_up_after(polls, awake).await;
         for row in &live {
             assert!(world.get(row).await.is_some(), "a live login was lost");
         }
