@@ -1,7 +1,5 @@
 //! What the holder of a session presents, and the proofs that a store keeps of it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
@@ -110,7 +108,7 @@ impl SessionCredential {
         let prefix = self.purpose.prefix();
         let mut text = String::with_capacity(prefix.len() + 64);
         text.push_str(prefix);
-        URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
+        base64url::push(&mut text, &bytes);
         Credential::new(text)
     }
 

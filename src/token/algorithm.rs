@@ -1,8 +1,8 @@
-//! How tokens are signed.
+//! Signature algorithms.
 
 use std::fmt;
 
-/// How tokens are signed (RFC 7518, section 3.2). A property of the key; no token chooses it.
+/// Signature algorithm of a key (RFC 7518, section 3.2). The key decides it, never the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -15,7 +15,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name in the `alg` header parameter (RFC 7518, section 3.1).
+    /// Name in the `alg` header parameter (RFC 7518, section 3.1).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -25,8 +25,8 @@ impl Algorithm {
         }
     }
 
-    /// Bytes of a signature, and the fewest of a key (RFC 7518, section 3.2).
-    pub(crate) const fn size(self) -> usize {
+    /// Bytes of a signature, and the minimum of a key (RFC 7518, section 3.2).
+    pub(crate) const fn tag_bytes(self) -> usize {
         match self {
             Self::HS256 => 32,
             Self::HS384 => 48,
@@ -35,8 +35,8 @@ impl Algorithm {
     }
 
     /// Characters of a signature.
-    pub(crate) const fn signature_length(self) -> usize {
-        (self.size() * 4).div_ceil(3)
+    pub(crate) const fn signature_chars(self) -> usize {
+        (self.tag_bytes() * 4).div_ceil(3)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The stateless strategy: the token remembers the user.
+//! The authenticator of signed tokens.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::authenticator::{Authenticator, Presented};
+use crate::base::base64url::Scratch;
 use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::error::{Error, Refusal, Rejection, Result};
@@ -23,33 +24,30 @@ use crate::login::stamp::Stamp;
 use crate::revocation::RevocationView;
 use crate::revocation::log::KeyId;
 use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
-use crate::token::canonical::{self, Draft};
-use crate::token::claims::{Claims, Facts};
-use crate::token::interop::Foreign;
+use crate::token::canonical;
+use crate::token::claims::{CheckedClaims, Claims};
 use crate::token::json::{self, Text};
-use crate::token::jws::{self, LONGEST, Own, Room, Verified};
-use crate::token::key::{HEADER, Key};
-use crate::token::keyring::{Held, Keyring};
-use crate::token::payload::Payload;
+use crate::token::jws::{self, OwnToken, Verified};
+use crate::token::key::{HEADER_CHARS, Key};
+use crate::token::keyring::{KeyEntry, Keyring};
 use crate::token::policy::Policy;
 use crate::token::shared::Shared;
 use crate::upkeep::Upkeep;
 
-/// Characters that refreshing adds to a token: `,"auth_time":` and twelve digits, encoded.
-const AUTH_TIME: usize = 34;
-/// Characters for which there is room at hand. More for all would be more to clear for each.
-const COMMON: usize = 512;
-/// A made-up token of somebody else.
-const FOREIGN_SHAPE: &str = "AA.AA.AA";
-/// Characters for which there must be room.
-const MOST: usize = LONGEST + Room::BESIDE;
+/// Characters by which a refresh lengthens a token: `,"auth_time":` and twelve digits, encoded.
+const AUTH_TIME_CHARS: usize = 34;
+/// Characters of scratch memory for a usual token. Longer tokens get a [`TokenBuffer`], which takes
+/// longer to clear.
+const SCRATCH_CHARS: usize = 512;
+/// A made-up token of another issuer.
+const FOREIGN_SAMPLE: &str = "AA.AA.AA";
 
-/// Tokens: the client holds who it is, signed, and the server only a key.
+/// Authenticator of signed tokens: the client keeps the login, and the server keeps only a key.
 ///
-/// Easy to scale: verifying does no I/O, and every node that has the key can do it. Hard to take
-/// back: [`revoke`](Authenticator::revoke) answers [`Revocation::AtExpiry`], unless there is a
-/// [view of revocations](crate::token::TokenBuilder::revocations): then every node refuses the
-/// token within a stated time, still without I/O.
+/// Scaling out is easy: verifying does no I/O, and every node with the key can do it. Invalidating is
+/// hard: [`revoke`](Authenticator::revoke) answers [`Revocation::AtExpiry`]. Give the authenticator a
+/// [revocation view](crate::token::TokenBuilder::revocations), and every node rejects a revoked token
+/// within a stated time, still without I/O.
 ///
 /// ```
 /// use std::time::Duration;
@@ -74,7 +72,6 @@ const MOST: usize = LONGEST + Room::BESIDE;
 pub struct TokenAuthenticator<D = ()> {
     ring: Shared<Keyring>,
     policy: Policy,
-    foreign: Option<Foreign>,
     revocations: Option<RevocationView>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -85,7 +82,6 @@ impl<D> TokenAuthenticator<D> {
     pub(crate) fn new(
         ring: Keyring,
         policy: Policy,
-        foreign: Option<Foreign>,
         revocations: Option<RevocationView>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -93,7 +89,6 @@ impl<D> TokenAuthenticator<D> {
         Self {
             ring: Shared::new(ring),
             policy,
-            foreign,
             revocations,
             clock,
             entropy,
@@ -105,43 +100,54 @@ impl<D> TokenAuthenticator<D> {
         clock::read(&*self.clock)
     }
 
-    /// The keys, with their times: also when each that was replaced is retired.
+    /// Returns the keys and their times, including the time at which each replaced key retires.
     #[must_use]
     pub fn keyring(&self) -> Keyring {
         self.ring.read().clone()
     }
 
-    /// Takes other keys from now on, while requests are served: what the application has loaded
-    /// anew. Leave no key out whose tokens may still live, unless it has leaked.
+    /// Replaces the keys while requests are served: call it after the application has reloaded them.
+    ///
+    /// Keep every key whose tokens may still be valid, unless it has leaked.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::token::{Key, Keyring, TokenAuthenticator};
+    /// use time::OffsetDateTime;
+    ///
+    /// # fn example(auth: &TokenAuthenticator, old: Key, new: Key) -> statewise::Result<()> {
+    /// // Every node loads the new key within five minutes, and signs with it from the same time on.
+    /// let signs_from = OffsetDateTime::now_utc() + Duration::from_secs(5 * 60);
+    /// auth.replace_keyring(Keyring::new(old).then(new, signs_from))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// *Misuse* if a new key would sign before every node can know it, less than a minute from now,
-    /// though the one that signs is still in the ring; or if a key is to end that is not there.
+    /// *Misuse* if a new key would sign in less than a minute, before every node can know it, although
+    /// the current signer is still in the ring; or if a key to retire is not in the ring.
     pub fn replace_keyring(&self, ring: impl Into<Keyring>) -> Result<()> {
-        let ring = ring.into().complete(self.signed_for())?;
-        ring.follows(&self.ring.read(), self.now()?)?;
+        let ring = ring.into().complete(self.policy.longest_token_secs())?;
+        ring.check_successor_of(&self.ring.read(), self.now()?)?;
         self.ring.replace(ring);
         Ok(())
     }
 
-    /// Seconds that a token lives.
+    /// Returns the lifetime of a token in seconds.
     pub(crate) fn lifetime(&self) -> u64 {
-        self.policy.lifetime
+        self.policy.lifetime_secs
     }
 
-    /// The view that says what is revoked, if there is one.
+    /// Returns the view of revocations, if one is configured.
     pub(crate) fn revocations(&self) -> Option<&RevocationView> {
         self.revocations.as_ref()
     }
 
-    /// Seconds for which something lives at most that a key has signed.
-    fn signed_for(&self) -> u64 {
-        signed_for(&self.policy, self.foreign.as_ref())
-    }
-
-    /// Verifies a token and reads it in place, in `buffer`: allocates nothing. The application's
-    /// data stay as they are written, so that nobody looks whether they can be read.
+    /// Verifies a token and reads it in place, in `buffer`.
+    ///
+    /// Allocates nothing for a token as this service writes it. The application's data stay JSON: they
+    /// are not deserialised, and data of another type are not rejected.
     ///
     /// # Errors
     ///
@@ -164,95 +170,105 @@ impl<D> TokenAuthenticator<D> {
         token: &str,
         buffer: &'b mut TokenBuffer,
     ) -> Result<BorrowedIdentity<'b>> {
-        self.policy.check_length(token)?;
-        let ring = self.ring.read();
-        let own = jws::own(&ring, token)?;
-        let (facts, now) = self.facts(token, &ring, own, buffer.room())?;
-        self.admit(&facts, now)?;
-        Ok(BorrowedIdentity::new(facts))
+        self.check_length(token)?;
+        let (claims, now) = self.open(token, buffer.scratch())?;
+        self.admit(&claims, now)?;
+        Ok(BorrowedIdentity::new(claims))
     }
 
-    /// Proves who made a token, reads it in `room`, and checks what it says, but for whether it
-    /// has expired.
+    /// Rejects a token that is too long or too short, without a look at its bytes.
+    #[inline]
+    fn check_length(&self, token: &str) -> Result<()> {
+        self.policy.check_length(token)?;
+        if token.len() < HEADER_CHARS && self.policy.interop.is_none() {
+            // Without reading the keys, whose lock takes twice as long as all of this.
+            return Err(without_own_header(token));
+        }
+        Ok(())
+    }
+
+    /// Verifies the signature of a token, and checks all its claims except the expiry.
     #[inline(always)]
-    fn facts<'b>(
+    fn open<'b>(
         &self,
         token: &str,
-        ring: &Keyring,
-        own: Option<Own<'_, '_>>,
-        room: Room<'b>,
-    ) -> Result<(Facts<'b>, Timestamp)> {
-        let Some(own) = own else {
-            return self.facts_of_foreign(token, ring, room);
+        scratch: Scratch<'b>,
+    ) -> Result<(CheckedClaims<'b>, Timestamp)> {
+        let ring = self.ring.read();
+        let Some(own) = OwnToken::split(&ring, token)? else {
+            return self.open_foreign(token, &ring, scratch);
         };
-        if self.is_retired(&own.held().key) {
+        if self.is_retired(&own.entry.key) {
             return Err(Rejection::Revoked.into());
         }
-        let verified = jws::verify(&own, room)?;
+        let verified = own.verify(scratch)?;
         let now = self.now()?;
-        if !own.held().verifies(now) {
+        if !own.entry.verifies(now) {
             return Err(Rejection::UnacceptableHeader.into());
         }
-        let json = utf8(&verified)?;
-        let facts = match canonical::read(&self.policy.prefix, json) {
-            Some(claims) => self.policy.check(&claims, json, now),
-            None => self.facts_in_any_order(&verified, json, now),
+        let json = verified.json()?;
+        let claims = match canonical::read(&self.policy.prefix, json) {
+            Some(claims) => self.policy.check(&claims, None, now),
+            None => self.check_in_any_order(&verified, json, now),
         };
-        Ok((facts?, now))
+        Ok((claims?, now))
     }
 
-    /// What a token under one of our headers says, in whichever order.
+    /// Checks the claims of a token under one of our headers, in any order.
     #[cold]
-    fn facts_in_any_order<'b>(
+    fn check_in_any_order<'b>(
         &self,
         verified: &Verified<'_, 'b>,
         json: &'b str,
         now: Timestamp,
-    ) -> Result<Facts<'b>> {
-        let facts = Claims::own(json).and_then(|own| self.policy.check(&own, json, now));
-        match (facts, &self.foreign) {
-            // Other libraries can be made to write our very header: what does not say that it is
-            // ours is then one of theirs, under the same key.
-            (Err(error), Some(foreign))
+    ) -> Result<CheckedClaims<'b>> {
+        let members = json::members(json).ok_or(Rejection::InvalidClaims)?;
+        let claims = Claims::own(&members).ok_or_else(|| Rejection::InvalidClaims.into());
+        let checked = claims.and_then(|claims| self.policy.check(&claims, Some(json), now));
+        match (checked, &self.policy.interop) {
+            // Other libraries can be configured to write our exact header. A token that does not
+            // claim to be ours may be one of theirs, under the same key.
+            (Err(error), Some(interop))
                 if error.is_rejected()
-                    && foreign.admits_our_header()
-                    && !Claims::say_ours(json, &self.policy.issuer) =>
+                    && interop.admits_our_header()
+                    && !Claims::are_ours(&members, &self.policy.issuer) =>
             {
-                foreign.check(&Claims::foreign(json)?, json, verified.signature, now)
+                let claims = Claims::foreign(&members).ok_or(Rejection::InvalidClaims)?;
+                interop.check(&claims, json, verified.signature, now)
             }
-            (facts, _) => facts,
+            (checked, _) => checked,
         }
     }
 
-    /// What a token under any other header says.
+    /// Opens a token under any other header.
     #[cold]
-    fn facts_of_foreign<'b>(
+    fn open_foreign<'b>(
         &self,
         token: &str,
         ring: &Keyring,
-        room: Room<'b>,
-    ) -> Result<(Facts<'b>, Timestamp)> {
-        let Some(foreign) = &self.foreign else {
-            return Err(unheaded(token));
+        scratch: Scratch<'b>,
+    ) -> Result<(CheckedClaims<'b>, Timestamp)> {
+        let Some(interop) = &self.policy.interop else {
+            return Err(without_own_header(token));
         };
         let now = self.now()?;
-        let is_usable = |held: &Held| held.verifies(now) && !self.is_retired(&held.key);
-        let verified = foreign.verify(ring, is_usable, token, room.into_bytes())?;
-        let json = utf8(&verified)?;
-        let claims = Claims::foreign(json)?;
-        let facts = foreign.check(&claims, json, verified.signature, now)?;
-        Ok((facts, now))
+        let is_usable = |entry: &KeyEntry| entry.verifies(now) && !self.is_retired(&entry.key);
+        let verified = interop.verify(ring, is_usable, token, scratch)?;
+        let json = verified.json()?;
+        let members = json::members(json).ok_or(Rejection::InvalidClaims)?;
+        let claims = Claims::foreign(&members).ok_or(Rejection::InvalidClaims)?;
+        let checked = interop.check(&claims, json, verified.signature, now)?;
+        Ok((checked, now))
     }
 
-    /// Refuses what has expired, or is known to be revoked.
+    /// Rejects an expired or a revoked token.
     #[inline]
-    fn admit(&self, facts: &Facts<'_>, now: Timestamp) -> Result<()> {
-        if facts.expires_at <= now {
+    fn admit(&self, claims: &CheckedClaims<'_>, now: Timestamp) -> Result<()> {
+        if claims.expires_at <= now {
             return Err(Rejection::Expired.into());
         }
         match &self.revocations {
-            // An escaped subject is decoded, which is for tokens that others made.
-            Some(view) => view.check(facts.handle, &facts.subject.decode(), facts.stamp, now),
+            Some(view) => view.check(claims.handle, &claims.subject.decode(), claims.stamp, now),
             None => Ok(()),
         }
     }
@@ -265,68 +281,38 @@ impl<D> TokenAuthenticator<D> {
             .is_some_and(|view| view.is_retired(kid))
     }
 
-    /// Verifies a token and passes what it says on.
+    /// Opens a token in memory on the stack, and passes it to `then`.
     #[inline]
-    fn with_facts<T>(
+    fn with_opened<T>(
         &self,
         token: &str,
-        then: impl FnOnce(&Facts<'_>, Timestamp) -> Result<T>,
+        then: impl FnOnce(&CheckedClaims<'_>, Timestamp) -> Result<T>,
     ) -> Result<T> {
-        // Before any buffer of that length.
-        self.policy.check_length(token)?;
-        if token.len() < HEADER && self.foreign.is_none() {
-            // Without a look at the keys, whose lock takes twice as long as all of this.
-            return Err(unheaded(token));
+        self.check_length(token)?;
+        if token.len() > SCRATCH_CHARS - Scratch::PADDING_CHARS {
+            return self.with_long_opened(token, then);
         }
-        let ring = self.ring.read();
-        let own = jws::own(&ring, token)?;
-        if own.is_none() && self.foreign.is_none() {
-            return Err(unheaded(token));
-        }
-        if token.len() + Room::BESIDE > COMMON {
-            return self.with_long(token, &ring, own, then);
-        }
-        let mut room = ([0; COMMON], [0; COMMON / 4 * 3]);
-        let (facts, now) = self.facts(token, &ring, own, Room::new(&mut room.0, &mut room.1))?;
-        then(&facts, now)
+        let (mut chars, mut bytes) = ([0; SCRATCH_CHARS], [0; SCRATCH_CHARS / 4 * 3]);
+        let (claims, now) = self.open(token, Scratch::new(&mut chars, &mut bytes))?;
+        then(&claims, now)
     }
 
     /// On the stack too: nothing is allocated before the signature is verified.
     #[cold]
-    fn with_long<T>(
+    fn with_long_opened<T>(
         &self,
         token: &str,
-        ring: &Keyring,
-        own: Option<Own<'_, '_>>,
-        then: impl FnOnce(&Facts<'_>, Timestamp) -> Result<T>,
+        then: impl FnOnce(&CheckedClaims<'_>, Timestamp) -> Result<T>,
     ) -> Result<T> {
-        let mut room = ([0; MOST], [0; MOST.div_ceil(4) * 3]);
-        let (facts, now) = self.facts(token, ring, own, Room::new(&mut room.0, &mut room.1))?;
-        then(&facts, now)
+        let mut buffer = TokenBuffer::new();
+        let (claims, now) = self.open(token, buffer.scratch())?;
+        then(&claims, now)
     }
 }
 
-/// Seconds for which something lives at most that a key has signed.
-pub(crate) fn signed_for(policy: &Policy, foreign: Option<&Foreign>) -> u64 {
-    if policy.caps_lifetime {
-        policy.lifetime
-    } else {
-        longest(policy, foreign)
-    }
-}
-
-/// Seconds for which a login is carried on at most, or a token is accepted.
-pub(crate) fn longest(policy: &Policy, foreign: Option<&Foreign>) -> u64 {
-    policy.max_lifetime.max(foreign.map_or(0, Foreign::longest))
-}
-
-fn utf8<'b>(verified: &Verified<'_, 'b>) -> Result<&'b str> {
-    std::str::from_utf8(verified.payload).map_err(|_| Rejection::InvalidClaims.into())
-}
-
-/// Why a token that begins with no header of a key is refused.
+/// Returns the rejection of a token that begins with no header of a key.
 #[cold]
-fn unheaded(token: &str) -> Error {
+fn without_own_header(token: &str) -> Error {
     match jws::segments(token) {
         Some(_) => Rejection::UnacceptableHeader.into(),
         None => Rejection::Malformed.into(),
@@ -337,86 +323,63 @@ impl<D> TokenAuthenticator<D>
 where
     D: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    /// Verifies a token at once: what [`verify`](Authenticator::verify) does, as a plain function.
+    /// Verifies a token: [`verify`](Authenticator::verify) as a plain function, because it does no
+    /// I/O.
     ///
     /// # Errors
     ///
     /// *Rejected* with its cause; *unavailable* if the clock cannot tell the time.
     pub fn verify_now(&self, token: &str) -> Result<Identity<D>> {
-        self.with_facts(token, |facts, now| {
-            self.admit(facts, now)?;
-            let mut identity = Self::identity(facts)?;
-            // From the middle of its life on, where refreshing gains something.
-            let life = facts.expires_at.saturating_since(facts.issued_at);
-            let age = now.saturating_since(facts.issued_at);
-            identity.refresh_due = facts.deadline > facts.expires_at && age >= life / 2;
+        self.with_opened(token, |claims, now| {
+            self.admit(claims, now)?;
+            let mut identity = Self::identity(claims)?;
+            // Due from the middle of its lifetime on, if a refresh extends the login.
+            let lifetime = claims.expires_at.saturating_since(claims.issued_at);
+            let age = now.saturating_since(claims.issued_at);
+            identity.refresh_due = claims.deadline > claims.expires_at && age >= lifetime / 2;
             Ok(identity)
         })
     }
 
-    fn identity(facts: &Facts<'_>) -> Result<Identity<D>> {
+    fn identity(claims: &CheckedClaims<'_>) -> Result<Identity<D>> {
         Ok(Identity {
-            data: data::read_text(facts.data)?,
-            fields: fields_in(facts),
-            handle: facts.handle,
-            issued_at: facts.issued_at,
-            authenticated_at: facts.authenticated_at,
-            expires_at: facts.expires_at,
-            deadline: facts.deadline,
-            stamp: facts.stamp,
+            data: data::read_text(claims.data)?,
+            fields: fields_in(claims),
+            handle: claims.handle,
+            issued_at: claims.issued_at,
+            authenticated_at: claims.authenticated_at,
+            expires_at: claims.expires_at,
+            deadline: claims.deadline,
+            stamp: claims.stamp,
             version: 0,
             refresh_due: false,
         })
     }
 
-    /// Signs a token that says what `identity` does, with what `carry` adds, and with data as they
-    /// are stored.
+    /// Signs a token for `login`, with data as they are stored, and with the unknown claims of the
+    /// claims set that is `refreshed`.
     fn sign<T>(
         &self,
-        identity: &Identity<T>,
-        max_length: usize,
-        carry: impl FnOnce(&mut Payload),
+        login: &Identity<T>,
+        max_chars: usize,
+        refreshed: Option<&str>,
         data: Option<&[u8]>,
     ) -> Result<Credential> {
-        let Identity {
-            issued_at,
-            authenticated_at,
-            deadline,
-            ..
-        } = *identity;
-        let draft = Draft {
-            expires_at: identity.expires_at,
-            issued_at,
-            authenticated_at: Some(authenticated_at).filter(|time| *time != issued_at),
-            deadline: Some(deadline).filter(|time| *time != identity.expires_at),
-            handle: identity.handle,
-            subject: identity.fields.subject_bytes(),
-            device: identity.fields.device_bytes(),
-            acr: identity.fields.acr_bytes(),
-            stamp: identity.stamp,
-        };
-        let mut json = Payload::new();
-        let roles = identity.fields.roles_bytes();
-        canonical::write(&mut json, &self.policy.prefix, &draft, roles);
-        carry(&mut json);
-        if let Some(data) = data.filter(|data| *data != data::NULL) {
-            if !json::is_member(data) {
-                // A token that its own issuer would not read is not handed out.
-                return Err(Error::misuse(
-                    "the data of a login hold a number beyond a double: keep it as text",
-                ));
-            }
-            json.push(canonical::DATA);
-            json.push(data);
+        let data = data.filter(|data| *data != data::NULL);
+        if data.is_some_and(|data| !json::is_value(data)) {
+            // Never hand out a token that its own issuer would reject.
+            return Err(Error::misuse(
+                "the data of a login contain a number beyond a double: keep it as text",
+            ));
         }
-        json.push(b"}");
+        let payload = canonical::write(&self.policy.prefix, login, refreshed, data);
         let ring = self.ring.read();
-        let signer = self.signer(&ring, issued_at, identity.expires_at)?;
-        let token = jws::sign(signer, json.as_bytes(), max_length);
+        let signer = self.signer(&ring, login.issued_at, login.expires_at)?;
+        let token = jws::sign(signer, payload.as_bytes(), max_chars);
         Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
     }
 
-    /// The key that signs what lives from and until these moments.
+    /// Returns the key that signs at `issued_at`. It must verify until `expires_at`.
     fn signer<'r>(
         &self,
         ring: &'r Keyring,
@@ -424,7 +387,7 @@ where
         expires_at: Timestamp,
     ) -> Result<&'r Key> {
         let signer = ring.signer(issued_at);
-        let signer = signer.filter(|held| !self.is_retired(&held.key));
+        let signer = signer.filter(|entry| !self.is_retired(&entry.key));
         let signer = signer.ok_or_else(|| {
             Error::misuse("the key that signs has been retired: give the service another one")
         })?;
@@ -437,18 +400,17 @@ where
         Ok(&signer.key)
     }
 
-    /// Refuses what would keep every login from an access token now: a view that is stale, or a key
-    /// that signs no more.
+    /// Fails if no login could get an access token now, because the view is stale or no key signs.
     pub(crate) fn check_ready(&self, now: Timestamp) -> Result<()> {
         if let Some(view) = &self.revocations {
             view.check_fresh(now)?;
         }
-        let expires_at = now.saturating_add(self.policy.lifetime);
+        let expires_at = now.saturating_add(self.policy.lifetime_secs);
         self.signer(&self.ring.read(), now, expires_at).map(drop)
     }
 
     fn expiry(&self, now: Timestamp, deadline: Timestamp) -> Timestamp {
-        now.saturating_add(self.policy.lifetime).min(deadline)
+        now.saturating_add(self.policy.lifetime_secs).min(deadline)
     }
 
     fn issue_now(&self, login: Login<D>, stamp: Option<Stamp>) -> Result<Issued<D>> {
@@ -472,40 +434,38 @@ where
             refresh_due: false,
             data: login.data,
         };
-        // What can be issued can be refreshed: leave room for what that adds.
-        let max_length = self.policy.max_length - AUTH_TIME;
+        // Leaves room for the claim that a refresh adds: every issued token can be refreshed.
+        let max_chars = self.policy.max_chars - AUTH_TIME_CHARS;
         let data = data::stored(&identity.data)?;
-        let credential = self.sign(&identity, max_length, |_| {}, data.as_deref())?;
+        let credential = self.sign(&identity, max_chars, None, data.as_deref())?;
         Ok(Issued::new(credential, identity, Outcome::New))
     }
 
     fn refresh_now(&self, token: &str) -> Result<Issued<D>> {
-        self.with_facts(token, |facts, now| {
-            self.admit(facts, now)?;
-            if facts.foreign {
+        self.with_opened(token, |claims, now| {
+            self.admit(claims, now)?;
+            if claims.is_foreign {
                 return Err(Rejection::WrongIssuer.into());
             }
-            let mut identity = Self::identity(facts)?;
-            // A clock that is behind the one that issued makes no token older than its login.
-            identity.issued_at = now.max(facts.authenticated_at);
-            identity.expires_at = self.expiry(identity.issued_at, facts.deadline);
-            // Carried over as they are: also what this version of the data does not know.
-            let data = facts.data.map(str::as_bytes);
-            let max_length = self.policy.max_length;
-            let carry = |json: &mut Payload| canonical::carry_unknown(facts.json, json);
-            let credential = self.sign(&identity, max_length, carry, data)?;
+            let mut identity = Self::identity(claims)?;
+            // This node's clock may be behind the issuer's: no token is older than its login.
+            identity.issued_at = now.max(claims.authenticated_at);
+            identity.expires_at = self.expiry(identity.issued_at, claims.deadline);
+            // Copied as they are, so that fields unknown to this version of the data stay.
+            let data = claims.data.map(str::as_bytes);
+            let credential = self.sign(&identity, self.policy.max_chars, claims.json, data)?;
             Ok(Issued::new(credential, identity, Outcome::Rotated))
         })
     }
 
-    /// Signs an access token of a login that is kept elsewhere: like `identity`, whose times it sets,
-    /// with data as they are stored. It says nothing of the login's deadline, so that nobody
-    /// refreshes it.
+    /// Signs an access token for a login that is kept in a store, and sets the times of `identity`.
+    ///
+    /// The token does not contain the deadline of the login, so that it cannot be refreshed.
     ///
     /// # Errors
     ///
-    /// *Refused* if it would be too long, or the next one of its login; *misuse* if no key may sign
-    /// it.
+    /// *Refused* if this token, or the next one of its login, would be too long; *misuse* if no key
+    /// may sign it.
     pub(crate) fn mint<T>(
         &self,
         identity: &mut Identity<T>,
@@ -513,42 +473,41 @@ where
         now: Timestamp,
     ) -> Result<Credential> {
         let deadline = identity.deadline;
-        // A clock that is behind the one of the login makes no token older than that.
+        // This node's clock may be behind that of the login: no token is older than its login.
         identity.issued_at = now.max(identity.authenticated_at);
         identity.expires_at = self.expiry(identity.issued_at, deadline);
         identity.deadline = identity.expires_at;
-        // What can be signed once can be signed again: leave room for what that adds.
+        // Leaves room for the claim that the next token adds.
         let is_first = identity.issued_at == identity.authenticated_at;
-        let room = if is_first { AUTH_TIME } else { 0 };
-        let signed = self.sign(identity, self.policy.max_length - room, |_| {}, data);
+        let room = if is_first { AUTH_TIME_CHARS } else { 0 };
+        let signed = self.sign(identity, self.policy.max_chars - room, None, data);
         identity.deadline = deadline;
         signed
     }
 
-    /// Whose token it is, expired or not: handle and subject.
+    /// Returns handle and subject of a token, expired or not.
     ///
     /// # Errors
     ///
     /// *Rejected* if it is none of ours.
     pub(crate) fn prove(&self, token: &str) -> Result<(Handle, String)> {
-        self.with_facts(token, |facts, _| {
-            Ok((facts.handle, facts.subject.decode().into_owned()))
+        self.with_opened(token, |claims, _| {
+            Ok((claims.handle, claims.subject.decode().into_owned()))
         })
     }
 
     async fn end(&self, token: &str) -> Result<Revocation> {
-        // Whoever holds it may have refreshed it, even if it has expired itself, so that only the
-        // deadline of the login is certain. Not that of this node's policy: another one may have
-        // another policy.
-        let (handle, subject, life, deadline) = self.with_facts(token, |facts, now| {
-            let life = facts.signed_deadline.saturating_since(now);
-            let subject = facts.subject.decode().into_owned();
-            Ok((facts.handle, subject, life, facts.deadline))
+        // The token may have been refreshed, even if it has expired. Only the deadline in the token
+        // is certain, because another node may be configured with another policy.
+        let (handle, subject, rest, deadline) = self.with_opened(token, |claims, now| {
+            let rest = claims.signed_deadline.saturating_since(now);
+            let subject = claims.subject.decode().into_owned();
+            Ok((claims.handle, subject, rest, claims.deadline))
         })?;
         match &self.revocations {
-            _ if life == 0 => Ok(Revocation::Immediate),
+            _ if rest == 0 => Ok(Revocation::Immediate),
             Some(view) => {
-                view.end_login(handle, &subject, Duration::from_secs(life))
+                view.end_login(handle, &subject, Duration::from_secs(rest))
                     .await
             }
             None => Ok(Revocation::AtExpiry(deadline.into())),
@@ -556,15 +515,17 @@ where
     }
 }
 
-/// Subject, roles, device and class of a token.
-fn fields_in(facts: &Facts<'_>) -> Fields {
-    let subject = facts.subject.decode();
-    let device = facts.device.map(Text::decode);
-    let acr = facts.acr.map(Text::decode);
-    let named = |text: &Option<Cow<'_, str>>| text.as_deref().map_or(0, str::len);
-    let length = subject.len() + facts.roles.len() + named(&device) + named(&acr);
+/// Copies subject, roles, device and authentication context class of a token.
+fn fields_in(claims: &CheckedClaims<'_>) -> Fields {
+    let subject = claims.subject.decode();
+    let device = claims.device.map(Text::decode);
+    let acr = claims.acr.map(Text::decode);
+    let length = |text: &Option<Cow<'_, str>>| text.as_deref().map_or(0, str::len);
+    let roles_length = claims.roles.max_length();
+    let length = subject.len() + roles_length + length(&device) + length(&acr);
     let mut fields = FieldsBuilder::with_room(&subject, length);
-    json::texts(facts.roles).for_each(|role| fields.role(&role.decode()));
+    let roles = claims.roles.iter();
+    roles.for_each(|role| fields.role(&role.decode()));
     if let Some(device) = device {
         fields.device(&device);
     }
@@ -581,32 +542,36 @@ where
     type Data = D;
 
     fn is_well_formed(&self, credential: &str) -> bool {
-        let is_ours_or_theirs = || match jws::is_own(&self.ring.read(), credential) {
-            Some(shaped) => shaped,
-            None => self.foreign.is_some() && jws::segments(credential).is_some(),
+        let is_shaped = || match jws::is_own_shape(&self.ring.read(), credential) {
+            Some(is_shaped) => is_shaped,
+            None => self.policy.interop.is_some() && jws::segments(credential).is_some(),
         };
-        self.policy.check_length(credential).is_ok() && is_ours_or_theirs()
+        self.policy.check_length(credential).is_ok() && is_shaped()
     }
 
     fn sample_credentials(&self) -> Vec<String> {
         let ring = self.ring.read();
-        let mut shapes: Vec<_> = ring.held().map(|held| jws::shape(&held.key)).collect();
-        if self.foreign.is_some() {
-            shapes.push(FOREIGN_SHAPE.to_owned());
-        }
-        shapes
+        let foreign = self
+            .policy
+            .interop
+            .iter()
+            .map(|_| FOREIGN_SAMPLE.to_owned());
+        ring.entries()
+            .map(|entry| jws::sample(&entry.key))
+            .chain(foreign)
+            .collect()
     }
 
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let mut login = login;
         let old = login.replaces.take();
-        // Before anything else: what ends from here on ends this login too.
+        // Stamped first, so that every revocation from here on applies to this login too.
         let stamp = match (&self.revocations, login.stamp) {
             (Some(view), None) => Some(view.stamp().await?),
             (_, stamp) => stamp,
         };
         let issued = self.issue_now(login, stamp)?;
-        // What is replaced ends only for a login that the rules allow.
+        // The replaced login ends only if the new one was issued.
         if let Some(old) = old {
             replaced(self.end(&old).await)?;
         }
@@ -617,10 +582,10 @@ where
         if let Some(view) = &self.revocations
             && presented.is_authoritative()
         {
-            // The log is asked for nobody whom this node refuses anyway.
+            // Do not ask the log for a credential that this node rejects anyway.
             let _ = self.verify_now(presented.credential())?;
-            // Boxed, as it is rare: with all of it in the future, each verification through the trait
-            // took a tenth longer.
+            // Boxed, because it is rare: as a part of the future, it made each verification through
+            // the trait a tenth longer.
             Box::pin(view.read_to_end()).await?;
         }
         self.verify_now(presented.credential())
@@ -638,12 +603,7 @@ where
         if let Some(view) = &self.revocations {
             return view.revoke_subject(subject).await;
         }
-        let now = self.now()?;
-        let ours = self.policy.deadline(now);
-        let latest = self
-            .foreign
-            .as_ref()
-            .map_or(ours, |foreign| foreign.latest(now).max(ours));
+        let latest = self.now()?.saturating_add(self.policy.longest_secs());
         Ok(Revocation::AtExpiry(latest.into()))
     }
 
@@ -660,7 +620,6 @@ impl<D> fmt::Debug for TokenAuthenticator<D> {
         f.debug_struct("TokenAuthenticator")
             .field("ring", &self.ring)
             .field("policy", &self.policy)
-            .field("foreign", &self.foreign)
             .field("revocations", &self.revocations)
             .field("clock", &self.clock)
             .finish_non_exhaustive()

@@ -1,38 +1,41 @@
-//! Verifying without owning anything.
+//! A verified token, read in place.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use time::OffsetDateTime;
 
+use crate::base::base64url::Scratch;
 use crate::base::public_id::PublicId;
-use crate::token::claims::Facts;
-use crate::token::json::{self, Text};
-use crate::token::jws::{LONGEST, Room};
+use crate::token::claims::CheckedClaims;
+use crate::token::json::Text;
+use crate::token::jws::MAX_TOKEN_CHARS;
 
-const TEXT: usize = LONGEST + Room::BESIDE;
-const BYTES: usize = TEXT / 4 * 3;
+const SCRATCH_CHARS: usize = MAX_TOKEN_CHARS + Scratch::PADDING_CHARS;
+const SCRATCH_BYTES: usize = SCRATCH_CHARS / 4 * 3;
 
-/// Room for a token, to be used again and again.
+/// Reusable memory in which
+/// [`verify_borrowed`](crate::token::TokenAuthenticator::verify_borrowed) decodes a token.
 ///
-/// Fourteen kilobytes, once. What is left in it of the last token is overwritten by the next.
+/// It takes 14 kilobytes, for a token of any length. The next verification overwrites the decoded
+/// token of the last one.
 pub struct TokenBuffer {
-    text: [u8; TEXT],
-    bytes: [u8; BYTES],
+    chars: [u8; SCRATCH_CHARS],
+    bytes: [u8; SCRATCH_BYTES],
 }
 
 impl TokenBuffer {
-    /// An empty buffer.
+    /// Creates an empty buffer.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            text: [0; TEXT],
-            bytes: [0; BYTES],
+            chars: [0; SCRATCH_CHARS],
+            bytes: [0; SCRATCH_BYTES],
         }
     }
 
-    pub(crate) fn room(&mut self) -> Room<'_> {
-        Room::new(&mut self.text, &mut self.bytes)
+    pub(crate) fn scratch(&mut self) -> Scratch<'_> {
+        Scratch::new(&mut self.chars, &mut self.bytes)
     }
 }
 
@@ -48,26 +51,27 @@ impl fmt::Debug for TokenBuffer {
     }
 }
 
-/// Who is calling, read in place: [`Identity`](crate::Identity) without a copy.
+/// The caller of a request, read in place: an [`Identity`](crate::Identity) that borrows from a
+/// [`TokenBuffer`].
 ///
-/// Made by [`TokenAuthenticator::verify_borrowed`](crate::token::TokenAuthenticator::verify_borrowed)
-/// from a verified token only. Nothing is copied but what the token spells with escapes.
+/// Only [`TokenAuthenticator::verify_borrowed`](crate::token::TokenAuthenticator::verify_borrowed)
+/// makes one, from a verified token. It copies only strings that the token spells with escapes.
 #[derive(Clone)]
 pub struct BorrowedIdentity<'b> {
     subject: Cow<'b, str>,
     device: Option<Cow<'b, str>>,
     acr: Option<Cow<'b, str>>,
-    facts: Facts<'b>,
+    claims: CheckedClaims<'b>,
 }
 
 impl<'b> BorrowedIdentity<'b> {
     #[inline(always)]
-    pub(crate) fn new(facts: Facts<'b>) -> Self {
+    pub(crate) fn new(claims: CheckedClaims<'b>) -> Self {
         Self {
-            subject: facts.subject.decode(),
-            device: facts.device.map(Text::decode),
-            acr: facts.acr.map(Text::decode),
-            facts,
+            subject: claims.subject.decode(),
+            device: claims.device.map(Text::decode),
+            acr: claims.acr.map(Text::decode),
+            claims,
         }
     }
 
@@ -79,13 +83,13 @@ impl<'b> BorrowedIdentity<'b> {
 
     /// The roles, in the order of the token.
     pub fn roles(&self) -> impl Iterator<Item = Cow<'b, str>> + use<'b> {
-        json::texts(self.facts.roles).map(Text::decode)
+        self.claims.roles.iter().map(Text::decode)
     }
 
-    /// Whether the user has this role. Compares bytes.
+    /// Checks if the user has this role. Compares bytes: no patterns, no case folding.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
-        json::texts(self.facts.roles).any(|given| given.is(role))
+        self.roles().any(|given| given == role)
     }
 
     /// The device or client named at login.
@@ -94,47 +98,47 @@ impl<'b> BorrowedIdentity<'b> {
         self.device.as_deref()
     }
 
-    /// How strongly the user proved who they are; see [`Identity::acr`](crate::Identity::acr).
+    /// The authentication context class; see [`Identity::acr`](crate::Identity::acr).
     #[must_use]
     pub fn acr(&self) -> Option<&str> {
         self.acr.as_deref()
     }
 
-    /// When the token was issued.
+    /// Time at which the token was issued.
     #[must_use]
     pub fn issued_at(&self) -> OffsetDateTime {
-        self.facts.issued_at.into()
+        self.claims.issued_at.into()
     }
 
-    /// When the user proved who they are.
+    /// Time at which the user authenticated.
     #[must_use]
     pub fn authenticated_at(&self) -> OffsetDateTime {
-        self.facts.authenticated_at.into()
+        self.claims.authenticated_at.into()
     }
 
-    /// The first moment at which the token is no longer accepted.
+    /// Time from which on the token is rejected as expired.
     #[must_use]
     pub fn expires_at(&self) -> OffsetDateTime {
-        self.facts.expires_at.into()
+        self.claims.expires_at.into()
     }
 
-    /// The moment beyond which no refresh carries this login.
+    /// Time beyond which no refresh extends this login.
     #[must_use]
     pub fn deadline(&self) -> OffsetDateTime {
-        self.facts.deadline.into()
+        self.claims.deadline.into()
     }
 
     /// The public id of this login; see [`Identity::id`](crate::Identity::id).
     #[must_use]
     pub fn id(&self) -> PublicId {
-        self.facts.handle.public_id()
+        self.claims.handle.public_id()
     }
 
-    /// The application's data as JSON: the claim `data`, or the whole claims set of a token that
-    /// somebody else made. `None` if there are none.
+    /// The application's data as JSON: the claim `data`, or the whole claims set of another
+    /// issuer's token. `None` if there are none.
     #[must_use]
     pub fn data_json(&self) -> Option<&'b str> {
-        self.facts.data
+        self.claims.data
     }
 }
 
@@ -146,7 +150,7 @@ impl fmt::Debug for BorrowedIdentity<'_> {
             .field("device", &self.device)
             .field("acr", &self.acr)
             .field("id", &self.id())
-            .field("expires_at", &self.facts.expires_at)
+            .field("expires_at", &self.claims.expires_at)
             .finish_non_exhaustive()
     }
 }

@@ -10,10 +10,10 @@ use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::revocation::RevocationView;
-use crate::token::authenticator::{TokenAuthenticator, longest, signed_for};
+use crate::token::authenticator::TokenAuthenticator;
 use crate::token::canonical;
 use crate::token::interop::Interop;
-use crate::token::jws::LONGEST;
+use crate::token::jws::MAX_TOKEN_CHARS;
 use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
 
@@ -275,12 +275,14 @@ impl<D> TokenBuilder<D> {
                 "the lifetime of a token is longer than 400 days: shorten it",
             ));
         }
-        if !(MIN_CHARS..=LONGEST).contains(&self.max_length) {
+        if !(MIN_CHARS..=MAX_TOKEN_CHARS).contains(&self.max_length) {
             return Err(Error::misuse(
                 "the maximum length of a token is out of range: choose 256 to 8192 characters",
             ));
         }
-        let foreign = self.interop.map(Interop::check).transpose()?;
+        if let Some(interop) = &self.interop {
+            interop.validate()?;
+        }
         let prefix = canonical::prefix(&self.issuer, &self.audience);
         if prefix.len() * 2 + MIN_CHARS > self.max_length {
             return Err(Error::misuse(
@@ -291,24 +293,23 @@ impl<D> TokenBuilder<D> {
             prefix,
             issuer: self.issuer,
             audience: self.audience,
-            lifetime,
+            lifetime_secs: lifetime,
             caps_lifetime: self.caps_lifetime,
-            max_lifetime,
-            max_length: self.max_length,
+            max_lifetime_secs: max_lifetime,
+            max_chars: self.max_length,
+            interop: self.interop,
         };
-        let longest = longest(&policy, foreign.as_ref());
         if let Some(view) = &self.revocations
-            && view.max_lifetime().as_secs() < longest
+            && view.max_lifetime().as_secs() < policy.longest_secs()
         {
             return Err(Error::misuse(
-                "tokens would outlive the entries of the revocation view: configure the view with \
-                 the maximum lifetime of the tokens as its longest",
+                "tokens would outlive the entries of the revocation view: set the `max_lifetime` of \
+                 the view to that of the tokens",
             ));
         }
         Ok(TokenAuthenticator::new(
-            self.ring.complete(signed_for(&policy, foreign.as_ref()))?,
+            self.ring.complete(policy.longest_token_secs())?,
             policy,
-            foreign,
             self.revocations,
             self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),

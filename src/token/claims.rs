@@ -1,16 +1,17 @@
-//! The claims of a verified payload (RFC 7519, section 4), in any order.
+//! Claims of a verified payload (RFC 7519, section 4), in any order.
 
+use crate::base::base64url;
 use crate::clock::Timestamp;
-use crate::error::{Rejection, Result};
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::token::json::{self, Invalid, NumericDate, Text, Value};
+use crate::token::canonical;
+use crate::token::json::{self, Member, Text};
 
-/// The names that mean something here, each at most once, and of its type.
+/// The claims that have a meaning here, each with the right type. Their values are not checked yet.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Claims<'a> {
-    /// Whether `iss` and `aud` are known to be ours, and so not in the fields below.
-    pub(crate) addressed: bool,
+    /// True if `iss` and `aud` are known to be ours; the two fields are then empty.
+    pub(crate) is_addressed: bool,
     pub(crate) iss: Option<Text<'a>>,
     pub(crate) aud: Option<Audience<'a>>,
     pub(crate) exp: Option<NumericDate>,
@@ -22,15 +23,14 @@ pub(crate) struct Claims<'a> {
     pub(crate) jti: Option<Text<'a>>,
     pub(crate) sub: Option<Text<'a>>,
     pub(crate) acr: Option<Text<'a>>,
-    /// An array of strings, with its brackets.
-    pub(crate) roles: Option<&'a str>,
+    pub(crate) roles: Option<Roles<'a>>,
     pub(crate) device: Option<Text<'a>>,
     pub(crate) rev: Option<Stamp>,
-    /// Any value, as it is written.
+    /// A JSON value, as it is written.
     pub(crate) data: Option<&'a str>,
 }
 
-/// Whom a token is meant for: one, or an array of strings (RFC 7519, section 4.1.3).
+/// One audience or an array of several (RFC 7519, section 4.1.3).
 #[derive(Clone, Copy)]
 pub(crate) enum Audience<'a> {
     One(Text<'a>),
@@ -41,33 +41,52 @@ impl Audience<'_> {
     pub(crate) fn includes(self, audience: &str) -> bool {
         match self {
             Self::One(one) => one.is(audience),
-            Self::Many(many) => json::texts(many).any(|one| one.is(audience)),
+            Self::Many(array) => {
+                let all = json::texts(array).unwrap_or_default();
+                all.iter().any(|one| one.is(audience))
+            }
         }
     }
 }
 
-/// The names that we write.
-pub(crate) const WRITTEN: [&str; 13] = [
-    "iss",
-    "aud",
-    "exp",
-    "iat",
-    "auth_time",
-    "abs",
-    "sid",
-    "sub",
-    "roles",
-    "device",
-    "acr",
-    "rev",
-    "data",
-];
-
-/// What a verified token says, once all of its claims have been checked.
+/// An array of strings, as it is written.
 #[derive(Clone, Copy)]
-pub(crate) struct Facts<'a> {
+pub(crate) enum Roles<'a> {
+    /// Without white space and escapes, as this service writes most roles.
+    Canonical(&'a str),
+    Other(&'a str),
+}
+
+impl<'a> Roles<'a> {
+    #[inline]
+    pub(crate) fn iter(self) -> impl Iterator<Item = Text<'a>> {
+        let (canonical, other) = match self {
+            Self::Canonical(array) => (array, None),
+            Self::Other(array) => ("", json::texts(array)),
+        };
+        canonical::texts(canonical).chain(other.into_iter().flatten())
+    }
+}
+
+impl Roles<'_> {
+    /// Returns an upper bound of the bytes of all roles together.
+    pub(crate) fn max_length(self) -> usize {
+        let (Self::Canonical(array) | Self::Other(array)) = self;
+        array.len()
+    }
+}
+
+impl Default for Roles<'_> {
+    fn default() -> Self {
+        Self::Canonical("")
+    }
+}
+
+/// The claims of a verified token, after all checks except the expiry.
+#[derive(Clone, Copy)]
+pub(crate) struct CheckedClaims<'a> {
     pub(crate) subject: Text<'a>,
-    pub(crate) roles: &'a str,
+    pub(crate) roles: Roles<'a>,
     pub(crate) device: Option<Text<'a>>,
     pub(crate) acr: Option<Text<'a>>,
     pub(crate) handle: Handle,
@@ -75,118 +94,170 @@ pub(crate) struct Facts<'a> {
     pub(crate) authenticated_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) deadline: Timestamp,
-    /// The deadline as the token has it, whatever the policy of now says.
+    /// The deadline in the token, whatever the configuration of this node.
     pub(crate) signed_deadline: Timestamp,
     pub(crate) stamp: Option<Stamp>,
     /// The application's data, as they are written.
     pub(crate) data: Option<&'a str>,
-    /// The whole claims set.
-    pub(crate) json: &'a str,
-    /// Whether somebody else made the token.
-    pub(crate) foreign: bool,
+    /// The whole claims set of our own token, if it may contain claims of a later version.
+    pub(crate) json: Option<&'a str>,
+    /// True if another issuer made the token.
+    pub(crate) is_foreign: bool,
+}
+
+/// Seconds since 1970 (RFC 7519, section 2, "NumericDate").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NumericDate {
+    seconds: u64,
+    has_fraction: bool,
+}
+
+impl NumericDate {
+    /// A whole number of seconds. `None` after the year 9999.
+    pub(crate) fn whole(seconds: u64) -> Option<Self> {
+        (seconds <= Timestamp::MAX.unix()).then_some(Self {
+            seconds,
+            has_fraction: false,
+        })
+    }
+
+    /// Reads any JSON number from 1970 to 9999. `None` for any other value.
+    fn read(value: &str) -> Option<Self> {
+        let seconds: f64 = value.parse().ok()?;
+        (0.0..=Timestamp::MAX.unix() as f64)
+            .contains(&seconds)
+            .then_some(Self {
+                seconds: seconds as u64,
+                has_fraction: seconds.fract() > 0.0,
+            })
+    }
+
+    /// Returns the last whole second that is not after this date.
+    pub(crate) fn floor(self) -> Timestamp {
+        Timestamp::from_unix(self.seconds)
+    }
+
+    /// Returns the first whole second that is not before this date.
+    pub(crate) fn ceil(self) -> Timestamp {
+        Timestamp::from_unix(self.seconds + u64::from(self.has_fraction))
+    }
 }
 
 impl<'a> Claims<'a> {
-    /// The claims of one of our own tokens. What we write has its type, or is refused.
-    pub(crate) fn own(json: &'a str) -> Result<Self> {
+    /// Reads the claims of one of our own tokens. `None` if a claim that this service writes has
+    /// another type, and for a claim `crit`.
+    pub(crate) fn own(members: &[Member<'a>]) -> Option<Self> {
         let mut claims = Self::default();
-        json::object(json, |name, value, raw| {
-            if !claims.registered(name, value)? {
-                claims.private(name, value, raw)?;
+        for (name, value) in members {
+            if !claims.read_registered(name, value)? {
+                claims.read_private(name, value)?;
             }
-            Ok(())
-        })
-        .map_err(|Invalid| Rejection::InvalidClaims)?;
-        Ok(claims)
-    }
-
-    /// The claims of somebody else's token. What RFC 7519 registers has its type, and so has `acr`,
-    /// which an application may require to have a value; what is ours alone means nothing there, but
-    /// roles and `auth_time` are taken where they have their type.
-    pub(crate) fn foreign(json: &'a str) -> Result<Self> {
-        let mut claims = Self::default();
-        json::object(json, |name, value, raw| {
-            if !claims.registered(name, value)? && (name.is("roles") || name.is("auth_time")) {
-                let _ = claims.private(name, value, raw);
-            }
-            Ok(())
-        })
-        .map_err(|Invalid| Rejection::InvalidClaims)?;
-        Ok(claims)
-    }
-
-    /// Whether a claims set says that it is one of ours, good or not: by issuer and handle, or by
-    /// asking to be understood.
-    pub(crate) fn say_ours(json: &str, issuer: &str) -> bool {
-        let (mut is_issuer, mut has_handle, mut is_critical) = (false, false, false);
-        let read = json::object(json, |name, value, _| {
-            is_issuer |= name.is("iss") && value.text().is_ok_and(|iss| iss.is(issuer));
-            has_handle |= name.is("sid");
-            is_critical |= name.is("crit");
-            Ok(())
-        });
-        read.is_err() || is_critical || (is_issuer && has_handle)
-    }
-
-    /// Takes a claim of RFC 7519, section 4.1, or `acr` (OpenID Connect Core, section 2). `false` if
-    /// it is none of them.
-    fn registered(
-        &mut self,
-        name: Text<'a>,
-        value: Value<'a>,
-    ) -> std::result::Result<bool, Invalid> {
-        let name = name.decode();
-        match &*name {
-            "iss" => self.iss = Some(value.text()?),
-            "sub" => self.sub = Some(value.text()?),
-            "jti" => self.jti = Some(value.text()?),
-            "acr" => self.acr = Some(value.text()?),
-            "exp" => self.exp = Some(value.date()?),
-            "nbf" => self.nbf = Some(value.date()?),
-            "iat" => self.iat = Some(value.date()?),
-            "aud" => {
-                self.aud = Some(match value {
-                    Value::Text(one) => Audience::One(one),
-                    Value::Array(many) if json::is_texts(many) => Audience::Many(many),
-                    _ => return Err(Invalid),
-                });
-            }
-            _ => return Ok(false),
         }
-        Ok(true)
+        Some(claims)
     }
 
-    /// Takes a claim that our tokens carry beside those.
-    fn private(
-        &mut self,
-        name: Text<'a>,
-        value: Value<'a>,
-        raw: &'a str,
-    ) -> std::result::Result<(), Invalid> {
-        let name = name.decode();
-        match &*name {
-            "auth_time" => self.auth_time = Some(value.date()?),
-            "abs" => self.abs = Some(value.date()?),
-            "sid" => self.sid = Some(Handle::from_bytes(sixteen(value.text()?)?)),
-            "rev" => self.rev = Some(Stamp::from_bytes(sixteen(value.text()?)?)),
-            "device" => self.device = Some(value.text()?),
-            "data" => self.data = Some(raw),
-            // What a later version wants understood, as `crit` does in a header (RFC 7515, 4.1.11).
-            "crit" => return Err(Invalid),
-            "roles" => match value {
-                Value::Array(roles) if json::is_texts(roles) => self.roles = Some(roles),
-                _ => return Err(Invalid),
-            },
+    /// Reads the claims of another issuer's token. `None` if a claim of RFC 7519 has another type,
+    /// or `acr`, which an application may require to have a value. `roles` and `auth_time` are
+    /// ignored if they have another type; our other private claims have no meaning there.
+    pub(crate) fn foreign(members: &[Member<'a>]) -> Option<Self> {
+        let mut claims = Self::default();
+        for (name, value) in members {
+            if !claims.read_registered(name, value)? && matches!(&**name, "roles" | "auth_time") {
+                let _ = claims.read_private(name, value);
+            }
+        }
+        Some(claims)
+    }
+
+    /// Checks if a claims set is one of ours, valid or not: by issuer and handle, or by a claim
+    /// `crit`.
+    pub(crate) fn are_ours(members: &[Member<'_>], issuer: &str) -> bool {
+        let find = |wanted: &str| members.iter().find(|(name, _)| name == wanted);
+        let is_issuer = find("iss").is_some_and(|(_, iss)| {
+            let iss = Text::read(iss);
+            iss.is_some_and(|iss| iss.is(issuer))
+        });
+        find("crit").is_some() || (is_issuer && find("sid").is_some())
+    }
+
+    /// Reads a claim of RFC 7519, section 4.1, or `acr` (OpenID Connect Core, section 2).
+    /// `Some(false)` for any other claim, `None` for another type.
+    fn read_registered(&mut self, name: &str, value: &'a str) -> Option<bool> {
+        match name {
+            "iss" => self.iss = Some(Text::read(value)?),
+            "sub" => self.sub = Some(Text::read(value)?),
+            "jti" => self.jti = Some(Text::read(value)?),
+            "acr" => self.acr = Some(Text::read(value)?),
+            "exp" => self.exp = Some(NumericDate::read(value)?),
+            "nbf" => self.nbf = Some(NumericDate::read(value)?),
+            "iat" => self.iat = Some(NumericDate::read(value)?),
+            "aud" => {
+                let one = Text::read(value).map(Audience::One);
+                let many = || json::texts(value).map(|_| Audience::Many(value));
+                self.aud = Some(one.or_else(many)?);
+            }
+            _ => return Some(false),
+        }
+        Some(true)
+    }
+
+    /// Reads a claim that only our own tokens have. `None` for another type.
+    fn read_private(&mut self, name: &str, value: &'a str) -> Option<()> {
+        match name {
+            "auth_time" => self.auth_time = Some(NumericDate::read(value)?),
+            "abs" => self.abs = Some(NumericDate::read(value)?),
+            "sid" => self.sid = Some(Handle::from_bytes(sixteen(value)?)),
+            "rev" => self.rev = Some(Stamp::from_bytes(sixteen(value)?)),
+            "device" => self.device = Some(Text::read(value)?),
+            "roles" => {
+                json::texts(value)?;
+                self.roles = Some(Roles::Other(value));
+            }
+            "data" => self.data = Some(value),
+            // A later version demands that this one understands a claim, as `crit` does in a header
+            // (RFC 7515, section 4.1.11).
+            "crit" => return None,
             _ => {}
         }
-        Ok(())
+        Some(())
     }
 }
 
-/// Sixteen bytes in their one spelling.
-#[inline]
-pub(crate) fn sixteen(text: Text<'_>) -> std::result::Result<[u8; 16], Invalid> {
-    let text = text.decode();
-    let digits = text.as_bytes().try_into().map_err(|_| Invalid)?;
-    crate::base::public_id::decode_16(digits).ok_or(Invalid)
+/// Decodes a string of 16 bytes in base64url.
+fn sixteen(value: &str) -> Option<[u8; 16]> {
+    base64url::decode_16(Text::read(value)?.decode().as_bytes().try_into().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_dates_without_wrapping() {
+        let read = |number: &str| {
+            NumericDate::read(number).map(|date| (date.floor().unix(), date.ceil().unix()))
+        };
+        assert_eq!(read("0"), Some((0, 0)));
+        assert_eq!(read("1700000000.5"), Some((1_700_000_000, 1_700_000_001)));
+        assert_eq!(read("1.8e9"), Some((1_800_000_000, 1_800_000_000)));
+        assert_eq!(read("18E8"), Some((1_800_000_000, 1_800_000_000)));
+        assert_eq!(read("-0"), Some((0, 0)));
+        assert_eq!(
+            read("253402300799"),
+            Some((253_402_300_799, 253_402_300_799))
+        );
+        for absurd in [
+            "253402300800",
+            "-1",
+            "-0.5",
+            "1e30",
+            "18446744073709551616",
+            "9e999",
+            "\"1\"",
+            "true",
+            "null",
+        ] {
+            assert_eq!(read(absurd), None, "{absurd}");
+        }
+    }
 }

@@ -1,30 +1,43 @@
-//! Tokens that other libraries signed with the same secret.
+//! Tokens that other libraries have signed with the same secret.
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use crate::base::base64url::{self, Scratch};
 use crate::clock::{Timestamp, whole_seconds};
 use crate::error::{Error, Rejection, Result};
 use crate::login::handle::Handle;
-use crate::token::claims::{Claims, Facts};
-use crate::token::json::{self, Invalid, Text};
-use crate::token::jws::{self, SIGNATURE, Verified};
+use crate::token::claims::{CheckedClaims, Claims};
+use crate::token::json::{self, Text};
+use crate::token::jws::{self, Verified};
 use crate::token::key::Key;
-use crate::token::keyring::{Held, Keyring};
+use crate::token::keyring::{KeyEntry, Keyring};
 
-/// The largest leeway that is still about clocks, in seconds.
-const MAX_LEEWAY: u64 = 300;
+/// Upper bound of the leeway. Clocks that differ by more must be set.
+const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
-/// Accepts tokens that others (PyJWT, jose, any RFC 7519 library) signed with a key of the ring.
+/// Rules for tokens of other issuers, which PyJWT, jose or any other RFC 7519 library has signed
+/// with a key of the ring.
 ///
-/// The header is read by a strict parser: `alg` must be the key's own (RFC 8725, section 3.1);
-/// `crit`, `b64`, `zip` and `enc` are refused; `jwk`, `jku`, `x5c` and `x5u` are never looked at.
-/// `exp`, `iat` and `sub` must be there, and every registered claim must have its type. The class is
-/// the claim `acr`, and the application's data are read from the whole claims set. Such tokens can be
-/// verified and not refreshed.
+/// A strict parser reads the header: `alg` must be the key's own algorithm (RFC 8725, section 3.1);
+/// `crit`, `b64`, `zip` and `enc` are rejected; `jwk`, `jku`, `x5c` and `x5u` are never used. Every
+/// registered claim must have its type. The claim `acr` becomes the authentication context class,
+/// and the application's data are read from the whole claims set. Such a token can be verified but
+/// not refreshed.
+///
+/// # Defaults
+///
+/// | setting | default | unit | source |
+/// |---|---|---|---|
+/// | issuer | none: choose [`from_issuer`](Self::from_issuer) or [`from_any_issuer`](Self::from_any_issuer) | text | RFC 7519, section 4.1.1 |
+/// | `max_lifetime`, from `iat` to `exp` | none: required | whole seconds | |
+/// | [`audience`](Self::audience) | tokens without `aud` only | text | RFC 7519, section 4.1.3 |
+/// | [`typ`](Self::typ) | any | text | RFC 8725, section 3.11 |
+/// | [`leeway`](Self::leeway) | 0 | whole seconds, up to 300 | RFC 7519, section 4.1.4: a few minutes |
+/// | `exp` | required | | |
+/// | `sub` | required; [`allow_missing_subject`](Self::allow_missing_subject) | | |
+/// | `iat` | required; [`allow_missing_issued_at`](Self::allow_missing_issued_at) | | |
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,9 +55,9 @@ const MAX_LEEWAY: u64 = 300;
 /// # Ok::<(), statewise::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "it does nothing until it is passed to the builder"]
+#[must_use = "pass it to `TokenBuilder::interop`"]
 pub struct Interop {
-    longest: Duration,
+    max_lifetime: Duration,
     issuer: Option<String>,
     audience: Option<String>,
     typ: Option<String>,
@@ -53,34 +66,34 @@ pub struct Interop {
     issued_at_required: bool,
 }
 
-/// An [`Interop`] that was checked.
-#[derive(Debug)]
-pub(crate) struct Foreign {
-    longest: u64,
-    issuer: Option<String>,
-    audience: Option<String>,
-    typ: Option<String>,
-    leeway: u64,
-    subject_required: bool,
-    issued_at_required: bool,
-}
-
 impl Interop {
-    /// Accepts tokens of this issuer: `iss` must be there and equal (RFC 7519, section 4.1.1).
-    /// They may live for `longest`, from `iat` to `exp`, both of which must be there.
-    pub fn from_issuer(issuer: impl Into<String>, longest: Duration) -> Self {
-        Self::new(Some(issuer.into()), longest)
+    /// Accepts tokens of this issuer: `iss` must be present and equal (RFC 7519, section 4.1.1).
+    ///
+    /// A token may be valid for `max_lifetime`, from `iat` to `exp`. Both must be present.
+    pub fn from_issuer(issuer: impl Into<String>, max_lifetime: Duration) -> Self {
+        Self::new(Some(issuer.into()), max_lifetime)
     }
 
-    /// Accepts tokens of any issuer, and of none: whoever has the secret is trusted for all.
-    /// Otherwise as [`from_issuer`](Self::from_issuer).
-    pub fn from_any_issuer(longest: Duration) -> Self {
-        Self::new(None, longest)
+    /// Accepts tokens of any issuer, with or without `iss`. Everyone who has the secret can then
+    /// log in as any user.
+    ///
+    /// Otherwise like [`from_issuer`](Self::from_issuer).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::token::Interop;
+    ///
+    /// // Tokens of a job runner that writes neither `iss` nor `iat`.
+    /// let jobs = Interop::from_any_issuer(Duration::from_secs(600)).allow_missing_issued_at();
+    /// # let _ = jobs;
+    /// ```
+    pub fn from_any_issuer(max_lifetime: Duration) -> Self {
+        Self::new(None, max_lifetime)
     }
 
-    fn new(issuer: Option<String>, longest: Duration) -> Self {
+    fn new(issuer: Option<String>, max_lifetime: Duration) -> Self {
         Self {
-            longest,
+            max_lifetime,
             issuer,
             audience: None,
             typ: None,
@@ -90,139 +103,121 @@ impl Interop {
         }
     }
 
-    /// Accepts tokens for this audience only: `aud` must be there and name it. Without it, tokens
-    /// must have no `aud`, as they are meant for somebody (RFC 7519, section 4.1.3).
+    /// Accepts only tokens for this audience: `aud` must be present and contain it.
+    ///
+    /// Without this setting, a token must have no `aud`, because an audience that this service does
+    /// not know is another service (RFC 7519, section 4.1.3).
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self
     }
 
-    /// Accepts tokens of this explicit `typ` only, such as `at+jwt` (RFC 8725, section 3.11), with
+    /// Accepts only tokens of this explicit `typ`, such as `at+jwt` (RFC 8725, section 3.11), with
     /// or without `application/` and in any case (RFC 7515, section 4.1.9).
     pub fn typ(mut self, typ: impl Into<String>) -> Self {
         self.typ = Some(typ.into());
         self
     }
 
-    /// How far the issuer's clock may be off, for `exp`, `nbf` and `iat`. Default: not at all.
-    /// At most five minutes.
+    /// Sets the clock skew to allow for `exp`, `nbf` and `iat`, up to five minutes. Default: none.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// Accepts tokens that name no user, whose subject is then empty. The application must know
-    /// what it does with nobody.
+    /// Accepts tokens without `sub`. The subject of such a caller is empty: the application must
+    /// handle a caller without a user.
     pub fn allow_missing_subject(mut self) -> Self {
         self.subject_required = false;
         self
     }
 
-    /// Accepts tokens that do not say when they were issued, once no more than the longest
-    /// lifetime is left of them. How long there will be such tokens is then unknown, and
-    /// [`revoke_all`](crate::Authenticator::revoke_all) says so.
+    /// Accepts tokens without `iat`, from the moment on at which `exp` is no further away than the
+    /// maximum lifetime.
+    ///
+    /// Such a token may have been issued at any time. After
+    /// [`revoke_all`](crate::Authenticator::revoke_all) without a revocation view, tokens of the
+    /// subject may therefore be accepted forever, and the answer says so.
     pub fn allow_missing_issued_at(mut self) -> Self {
         self.issued_at_required = false;
         self
     }
 
-    pub(crate) fn check(self) -> Result<Foreign> {
-        let longest = whole_seconds("longest lifetime of others' tokens", self.longest)?;
-        let empty = |name: &Option<String>| name.as_deref() == Some("");
-        if empty(&self.issuer) || empty(&self.audience) || empty(&self.typ) {
+    /// Checks the settings.
+    pub(crate) fn validate(&self) -> Result<()> {
+        whole_seconds(
+            "maximum lifetime of other issuers' tokens",
+            self.max_lifetime,
+        )?;
+        let is_empty = |name: &Option<String>| name.as_deref() == Some("");
+        if is_empty(&self.issuer) || is_empty(&self.audience) || is_empty(&self.typ) {
             return Err(Error::misuse(
-                "issuer, audience or type of others' tokens is empty: name it or leave it out",
+                "issuer, audience or type of other issuers' tokens is empty: name it or leave it \
+                 out",
             ));
         }
-        let leeway = self.leeway.as_secs();
-        if leeway > MAX_LEEWAY {
+        if self.leeway.as_secs() > MAX_LEEWAY.as_secs() {
             return Err(Error::misuse(
-                "the leeway for others' clocks is longer than five minutes: set the clocks instead",
+                "the leeway for other issuers' clocks is longer than five minutes: set the clocks \
+                 instead",
             ));
         }
-        Ok(Foreign {
-            longest,
-            issuer: self.issuer,
-            audience: self.audience,
-            typ: self.typ,
-            leeway,
-            subject_required: self.subject_required,
-            issued_at_required: self.issued_at_required,
-        })
+        Ok(())
     }
-}
 
-impl Foreign {
-    /// Whether a token under one of our constant headers may be one of these.
+    /// Checks if a token under the constant header of one of our keys may be of another issuer.
     pub(crate) fn admits_our_header(&self) -> bool {
         self.check_typ(Some(Text::plain("JWT"))).is_ok()
     }
 
-    /// Until when a token that was issued by now is accepted at the latest, by a clock that is
-    /// ahead of ours by as much as it may.
-    pub(crate) fn latest(&self, now: Timestamp) -> Timestamp {
-        if !self.issued_at_required {
-            return Timestamp::MAX;
-        }
-        let leeway = self.leeway.saturating_mul(2);
-        now.saturating_add(self.longest).saturating_add(leeway)
-    }
-
-    /// Seconds for which one of these is accepted at most; for ever, if it need not say since when.
-    pub(crate) fn longest(&self) -> u64 {
+    /// Returns how long a token is accepted at most, also by a clock that is ahead of ours by the
+    /// leeway. Forever, if it may lack `iat`.
+    pub(crate) fn longest_secs(&self) -> u64 {
         if self.issued_at_required {
-            self.longest.saturating_add(self.leeway.saturating_mul(2))
+            let leeway = self.leeway.as_secs().saturating_mul(2);
+            self.max_lifetime.as_secs().saturating_add(leeway)
         } else {
             u64::MAX
         }
     }
 
-    /// Verifies a token with any header that this policy allows by a usable key of the ring, and
-    /// decodes its payload into `buffer`.
+    /// Verifies a token under any acceptable header with the usable keys of the ring, and decodes
+    /// its payload into `scratch`.
     pub(crate) fn verify<'t, 'b>(
         &self,
         ring: &Keyring,
-        is_usable: impl Fn(&Held) -> bool,
+        is_usable: impl Fn(&KeyEntry) -> bool,
         token: &'t str,
-        buffer: &'b mut [u8],
+        scratch: Scratch<'b>,
     ) -> Result<Verified<'t, 'b>> {
-        let (header, payload, signature) = jws::segments(token).ok_or(Rejection::Malformed)?;
-        let json = URL_SAFE_NO_PAD
-            .decode(header)
-            .map_err(|_| Rejection::Malformed)?;
-        let json = std::str::from_utf8(&json).map_err(|_| Rejection::UnacceptableHeader)?;
-        let named = Header::read(json).map_err(|Invalid| Rejection::UnacceptableHeader)?;
-        let algorithm = named.algorithm.decode();
-        let kid = named.kid.map(Text::decode);
-        // A key of ours that is named is the only one; any other name says nothing.
-        let is_named = |key: &Key| kid.as_deref() == Some(key.kid());
-        let one_is_named = ring.held().any(|held| is_named(&held.key));
+        let [header, payload, signature] = jws::segments(token).ok_or(Rejection::Malformed)?;
+        let json = base64url::decode(header).ok_or(Rejection::Malformed)?;
+        let named = Header::read(&json).ok_or(Rejection::UnacceptableHeader)?;
+        // If `kid` names one of our keys, only that key counts. Any other name is ignored.
+        let is_named = |key: &Key| named.kid.is_some_and(|kid| kid.is(key.kid()));
+        let one_is_named = ring.entries().any(|entry| is_named(&entry.key));
         let mut candidates = ring
-            .held()
-            .filter(|held| is_usable(held))
-            .map(|held| &held.key)
-            .filter(|key| key.algorithm().name() == algorithm && (!one_is_named || is_named(key)))
+            .entries()
+            .filter(|entry| is_usable(entry))
+            .map(|entry| &entry.key)
+            .filter(|key| named.algorithm.is(key.algorithm().name()))
+            .filter(|key| !one_is_named || is_named(key))
             .peekable();
-        if candidates.peek().is_none() {
+        let Some(candidate) = candidates.peek() else {
             return Err(Rejection::UnacceptableHeader.into());
-        }
+        };
         self.check_typ(named.typ)?;
-        if candidates
-            .peek()
-            .is_some_and(|key| key.algorithm().signature_length() != signature.len())
-        {
+        if candidate.algorithm().signature_chars() != signature.len() {
             return Err(Rejection::Malformed.into());
         }
-        let mut tag = [0; SIGNATURE];
-        let tag = jws::decode(signature, &mut tag)?;
-        let signed = header.len() + 1 + payload.len();
-        let signed = token.as_bytes().get(..signed).unwrap_or_default();
-        let matches = |key: &Key| key.bare_mac().tag(signed).is(tag);
-        if !candidates.any(matches) {
+        let [bytes, tag] =
+            base64url::decode_pair([payload, signature], scratch).ok_or(Rejection::Malformed)?;
+        let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
+        if !candidates.any(|key| key.bare_mac().verifies(signed, tag)) {
             return Err(Rejection::BadSignature.into());
         }
         Ok(Verified {
-            payload: jws::decode(payload, buffer)?,
+            payload: bytes,
             signature,
         })
     }
@@ -238,74 +233,71 @@ impl Foreign {
         Ok(())
     }
 
-    /// Checks the claims of a token whose signature was verified, but for whether it has expired.
+    /// Checks all claims of a token except the expiry. The signature must have been verified.
     pub(crate) fn check<'a>(
         &self,
         claims: &Claims<'a>,
         json: &'a str,
         signature: &[u8],
         now: Timestamp,
-    ) -> Result<Facts<'a>> {
+    ) -> Result<CheckedClaims<'a>> {
         let exp = claims.exp.ok_or(Rejection::InvalidClaims)?.floor();
-        let subject = claims.sub.unwrap_or(Text::plain(""));
         let issued_at = claims.iat.map(|iat| iat.ceil());
-        let life = exp.saturating_since(issued_at.unwrap_or(now));
-        let missing = (self.subject_required && subject.is(""))
-            || (self.issued_at_required && issued_at.is_none());
-        if life > self.longest || missing {
+        let lifetime = exp.saturating_since(issued_at.unwrap_or(now));
+        let subject = claims.sub.unwrap_or_default();
+        if lifetime > self.max_lifetime.as_secs()
+            || (self.subject_required && subject.is(""))
+            || (self.issued_at_required && issued_at.is_none())
+        {
             return Err(Rejection::InvalidClaims.into());
         }
         let issuer = self.issuer.as_deref();
         if issuer.is_some_and(|issuer| !claims.iss.is_some_and(|iss| iss.is(issuer))) {
             return Err(Rejection::WrongIssuer.into());
         }
-        let addressed = match (&self.audience, claims.aud) {
+        let is_addressed = match (&self.audience, claims.aud) {
             (Some(audience), Some(aud)) => aud.includes(audience),
             (None, None) => true,
             _ => false,
         };
-        if !addressed {
+        if !is_addressed {
             return Err(Rejection::WrongAudience.into());
         }
-        let latest = now.saturating_add(self.leeway);
-        let early = |time: Timestamp| time > latest;
-        if claims.nbf.is_some_and(|nbf| early(nbf.ceil())) || issued_at.is_some_and(early) {
+        let leeway = self.leeway.as_secs();
+        let is_early = |time: Timestamp| time > now.saturating_add(leeway);
+        if claims.nbf.is_some_and(|nbf| is_early(nbf.ceil())) || issued_at.is_some_and(is_early) {
             return Err(Rejection::NotYetValid.into());
         }
-        let expires_at = exp.saturating_add(self.leeway);
-        // Where a token does not say, the user is taken to have proven who they are long ago.
+        let expires_at = exp.saturating_add(leeway);
+        // Without `iat` and `auth_time`, the authentication counts as infinitely old.
         let issued_at = issued_at.unwrap_or(Timestamp::MIN);
-        Ok(Facts {
+        let authenticated_at = claims.auth_time.map_or(issued_at, |time| time.floor());
+        Ok(CheckedClaims {
             subject,
-            roles: claims.roles.unwrap_or("[]"),
+            roles: claims.roles.unwrap_or_default(),
             device: None,
             acr: claims.acr,
             handle: handle_of(claims, signature),
             issued_at,
-            authenticated_at: claims
-                .auth_time
-                .map_or(issued_at, |time| time.floor())
-                .min(issued_at),
+            authenticated_at: authenticated_at.min(issued_at),
             expires_at,
             deadline: expires_at,
             signed_deadline: expires_at,
             stamp: None,
             data: Some(json),
-            json,
-            foreign: true,
+            json: None,
+            is_foreign: true,
         })
     }
 }
 
-/// A name for a token that has no handle: by issuer, subject and its own id, or else its signature.
+/// Derives a handle for a token without one: from issuer, subject and `jti`, or else from its
+/// signature.
 fn handle_of(claims: &Claims<'_>, signature: &[u8]) -> Handle {
     let mut hash = Sha256::new();
     hash.update(b"statewise foreign");
-    let subject = claims.sub.map(Text::decode).unwrap_or_default();
-    for text in [
-        claims.iss.map(Text::decode).unwrap_or_default(),
-        subject.clone(),
-    ] {
+    let subject = claims.sub.unwrap_or_default().decode();
+    for text in [&claims.iss.unwrap_or_default().decode(), &subject] {
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text.as_bytes());
     }
@@ -318,7 +310,7 @@ fn handle_of(claims: &Claims<'_>, signature: &[u8]) -> Handle {
     Handle::of_subject(subject.as_bytes(), handle)
 }
 
-/// A type without the prefix that may be left out (RFC 7515, section 4.1.9).
+/// Cuts the prefix of a type that may be left out (RFC 7515, section 4.1.9).
 fn bare_typ(typ: &str) -> &str {
     match typ.split_at_checked("application/".len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
@@ -326,7 +318,8 @@ fn bare_typ(typ: &str) -> &str {
     }
 }
 
-/// What counts in a header (RFC 7515, section 4.1).
+/// The parameters of a header that are used (RFC 7515, section 4.1).
+#[derive(Default)]
 struct Header<'a> {
     algorithm: Text<'a>,
     typ: Option<Text<'a>>,
@@ -334,23 +327,21 @@ struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    fn read(json: &'a str) -> std::result::Result<Self, Invalid> {
-        let (mut algorithm, mut typ, mut kid) = (None, None, None);
-        json::object(json, |name, value, _| {
-            match &*name.decode() {
-                "alg" => algorithm = Some(value.text()?),
-                "typ" => typ = Some(value.text()?),
-                "kid" => kid = Some(value.text()?),
-                // Extensions that change what the signature means, and a mark of encryption.
-                "crit" | "b64" | "zip" | "enc" => return Err(Invalid),
+    /// Reads a header. `None` if it is no object, has no `alg`, has a parameter of another type, or
+    /// demands an extension.
+    fn read(json: &'a [u8]) -> Option<Self> {
+        let mut header = Self::default();
+        for (name, value) in json::members(std::str::from_utf8(json).ok()?)? {
+            match &*name {
+                "alg" => header.algorithm = Text::read(value)?,
+                "typ" => header.typ = Some(Text::read(value)?),
+                "kid" => header.kid = Some(Text::read(value)?),
+                // Extensions that change the meaning of the signature, or encryption.
+                "crit" | "b64" | "zip" | "enc" => return None,
                 _ => {}
             }
-            Ok(())
-        })?;
-        Ok(Self {
-            algorithm: algorithm.ok_or(Invalid)?,
-            typ,
-            kid,
-        })
+        }
+        // Without `alg` the name is empty, which no key has.
+        Some(header)
     }
 }

@@ -3,24 +3,33 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use crate::base::base64url;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::token::algorithm::Algorithm;
 use crate::token::mac::KeyedMac;
 
-/// Characters of a header with its dot: one block of SHA-256.
-pub(crate) const HEADER: usize = 64;
+/// Characters of a header and its dot: one block of SHA-256.
+pub(crate) const HEADER_CHARS: usize = 64;
 /// Characters of a key id.
-pub(crate) const KID: usize = 11;
+pub(crate) const KID_CHARS: usize = 11;
 
-/// A secret that signs and verifies tokens by one algorithm.
+/// A secret that signs and verifies tokens, bound to one algorithm.
 ///
-/// At least as long as the hash (RFC 7518, section 3.2; OWASP ASVS 11.2.3), and refused if it is
-/// visibly not a random secret. Redacted in `Debug`; cheap to clone.
+/// It must be at least as long as the hash (RFC 7518, section 3.2; OWASP ASVS 11.2.3). Secrets that
+/// are visibly not random are refused. `Debug` redacts it, and cloning is cheap.
+///
+/// # Defaults
+///
+/// | algorithm | constructors | secret |
+/// |---|---|---|
+/// | HS256: the usual choice | [`generate_hs256`](Self::generate_hs256), [`hs256`](Self::hs256) | 32 bytes or more |
+/// | HS384 | [`generate_hs384`](Self::generate_hs384), [`hs384`](Self::hs384) | 48 bytes or more |
+/// | HS512 | [`generate_hs512`](Self::generate_hs512), [`hs512`](Self::hs512) | 64 bytes or more |
+///
+/// A generated secret has the minimum length and comes from the operating system.
 ///
 /// ```
 /// use statewise::token::{Algorithm, Key};
@@ -39,27 +48,26 @@ pub struct Key {
 struct Inner {
     algorithm: Algorithm,
     secret: Box<[u8]>,
-    kid: [u8; KID],
-    header: [u8; HEADER],
-    /// For our own tokens: the header is in it.
+    kid: [u8; KID_CHARS],
+    header: [u8; HEADER_CHARS],
+    /// State after the key and the constant header, for our own tokens.
     own: KeyedMac,
-    /// For tokens of others.
+    /// State after the key, for tokens of other issuers.
     bare: KeyedMac,
 }
 
 impl Key {
-    /// A key for HS256 from at least 32 random bytes.
+    /// Creates a key for HS256 from at least 32 random bytes.
     ///
     /// # Errors
     ///
-    /// *Misuse*, saying what to do, if the secret is too short or is visibly not a random secret:
-    /// one byte repeated, or a key of another kind in PEM, DER, SSH or JWK form (RFC 8725,
-    /// section 3.5).
+    /// *Misuse*, with the remedy, if the secret is too short or visibly not random: one repeated
+    /// byte, or another kind of key in PEM, DER, SSH or JWK form (RFC 8725, section 3.5).
     pub fn hs256(secret: &[u8]) -> Result<Self> {
         Self::new(Algorithm::HS256, secret)
     }
 
-    /// A key for HS384 from at least 48 random bytes.
+    /// Creates a key for HS384 from at least 48 random bytes.
     ///
     /// # Errors
     ///
@@ -68,7 +76,7 @@ impl Key {
         Self::new(Algorithm::HS384, secret)
     }
 
-    /// A key for HS512 from at least 64 random bytes.
+    /// Creates a key for HS512 from at least 64 random bytes.
     ///
     /// # Errors
     ///
@@ -77,7 +85,7 @@ impl Key {
         Self::new(Algorithm::HS512, secret)
     }
 
-    /// A fresh random key for HS256.
+    /// Generates a random key for HS256.
     ///
     /// # Errors
     ///
@@ -86,7 +94,7 @@ impl Key {
         Self::generate_with(Algorithm::HS256, &SystemEntropy)
     }
 
-    /// A fresh random key for HS384.
+    /// Generates a random key for HS384.
     ///
     /// # Errors
     ///
@@ -95,7 +103,7 @@ impl Key {
         Self::generate_with(Algorithm::HS384, &SystemEntropy)
     }
 
-    /// A fresh random key for HS512.
+    /// Generates a random key for HS512.
     ///
     /// # Errors
     ///
@@ -104,29 +112,37 @@ impl Key {
         Self::generate_with(Algorithm::HS512, &SystemEntropy)
     }
 
-    /// A fresh random key from a source of the application's choice.
+    /// Generates a random key from `entropy`.
     ///
     /// # Errors
     ///
-    /// As `entropy` says.
+    /// Any error of `entropy`.
     pub fn generate_with(algorithm: Algorithm, entropy: &dyn Entropy) -> Result<Self> {
         let mut secret = [0; 64];
-        let secret = &mut secret[..algorithm.size()];
+        let secret = &mut secret[..algorithm.tag_bytes()];
         entropy.fill(secret)?;
         Self::new(algorithm, secret)
     }
 
-    /// A key from configured text: what [`reveal`](Self::reveal) gave, or the `k` of an octet JWK
-    /// (RFC 7518, section 6.4.1).
+    /// Reads a key from configuration: the text of [`reveal`](Self::reveal), or the member `k` of an
+    /// octet JWK (RFC 7518, section 6.4.1).
+    ///
+    /// ```no_run
+    /// use statewise::token::{Algorithm, Key};
+    ///
+    /// let text = std::env::var("TOKEN_KEY").expect("TOKEN_KEY is set");
+    /// let key = Key::from_base64url(Algorithm::HS256, &text)?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// *Misuse* if it is not base64url without padding, and as for [`hs256`](Self::hs256).
     pub fn from_base64url(algorithm: Algorithm, text: &str) -> Result<Self> {
-        let secret = URL_SAFE_NO_PAD.decode(text).map_err(|_| {
+        let secret = base64url::decode(text).ok_or_else(|| {
             Error::misuse(
-                "the key is not base64url without padding: pass the text that `reveal` gave, \
-                 or raw bytes to the constructor of its algorithm",
+                "the key is not base64url without padding: pass the text of `Key::reveal`, or raw \
+                 bytes to the constructor of the algorithm",
             )
         })?;
         Self::new(algorithm, &secret)
@@ -150,30 +166,30 @@ impl Key {
         })
     }
 
-    /// The algorithm it is bound to.
+    /// The algorithm of this key.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.inner.algorithm
     }
 
-    pub(crate) fn kid_bytes(&self) -> &[u8; KID] {
+    pub(crate) fn kid_bytes(&self) -> &[u8; KID_CHARS] {
         &self.inner.kid
     }
 
-    /// Its name in the `kid` header parameter: eleven characters that follow from the key.
+    /// Id of this key, for the `kid` header parameter: eleven characters, derived from the secret.
     #[must_use]
     pub fn kid(&self) -> &str {
         std::str::from_utf8(&self.inner.kid).unwrap_or_default()
     }
 
-    /// The secret itself, in base64url: to put it where secrets are kept, and nowhere else.
+    /// Returns the secret in base64url. Store it only where secrets are kept.
     #[must_use]
     pub fn reveal(&self) -> String {
-        URL_SAFE_NO_PAD.encode(&self.inner.secret)
+        base64url::encode(&self.inner.secret)
     }
 
-    /// The header of every token that it signs, with the dot behind it.
-    pub(crate) fn header(&self) -> &[u8; HEADER] {
+    /// Returns the header of every token that this key signs, with the dot after it.
+    pub(crate) fn header(&self) -> &[u8; HEADER_CHARS] {
         &self.inner.header
     }
 
@@ -195,26 +211,26 @@ impl fmt::Debug for Key {
     }
 }
 
-fn kid_of(algorithm: Algorithm, secret: &[u8]) -> [u8; KID] {
+fn kid_of(algorithm: Algorithm, secret: &[u8]) -> [u8; KID_CHARS] {
     let mut hash = Sha256::new();
     hash.update(b"statewise kid");
     hash.update(algorithm.name());
     hash.update(secret);
-    let mut kid = [b'A'; KID];
+    let mut kid = [b'A'; KID_CHARS];
     // Eight bytes are eleven characters, so that this cannot fail.
-    let _ = URL_SAFE_NO_PAD.encode_slice(&hash.finalize()[..8], &mut kid);
+    let _ = base64url::encode_into(&hash.finalize()[..8], &mut kid);
     kid
 }
 
-fn header_of(algorithm: Algorithm, kid: &[u8; KID]) -> [u8; HEADER] {
+fn header_of(algorithm: Algorithm, kid: &[u8; KID_CHARS]) -> [u8; HEADER_CHARS] {
     let kid = String::from_utf8_lossy(kid);
     let json = format!(
         r#"{{"alg":"{}","typ":"JWT","kid":"{kid}"}}"#,
         algorithm.name()
     );
-    let mut header = [b'.'; HEADER];
+    let mut header = [b'.'; HEADER_CHARS];
     // 47 bytes are 63 characters, so that this cannot fail.
-    let _ = URL_SAFE_NO_PAD.encode_slice(json, &mut header[..HEADER - 1]);
+    let _ = base64url::encode_into(json.as_bytes(), &mut header[..HEADER_CHARS - 1]);
     header
 }
 
@@ -230,13 +246,13 @@ fn refuse_weak(algorithm: Algorithm, secret: &[u8]) -> Result<()> {
     }
     if is(b"ssh-") || is(b"ecdsa-sha2-") || is(b"sk-ssh-") || is(b"sk-ecdsa-") {
         return Err(Error::misuse(
-            "the key is the text of an SSH key, which is public: generate a secret with \
+            "the key is an SSH key, which is for asymmetric algorithms: generate a secret with \
              `Key::generate_hs256`",
         ));
     }
     if (is(b"{") || is(b"[")) && has(b"\"kty\"") {
         return Err(Error::misuse(
-            "the key is the text of a JWK: pass its member `k` to `Key::from_base64url`",
+            "the key is a JWK: pass its member `k` to `Key::from_base64url`",
         ));
     }
     if is_der(secret) {
@@ -245,28 +261,30 @@ fn refuse_weak(algorithm: Algorithm, secret: &[u8]) -> Result<()> {
              with `Key::generate_hs256`",
         ));
     }
-    if secret.len() < algorithm.size() {
+    if secret.len() < algorithm.tag_bytes() {
         return Err(Error::misuse(format!(
             "the key has {} bytes, but {} needs at least {} random ones: generate it with \
              `Key::generate_{}`",
             secret.len(),
             algorithm.name(),
-            algorithm.size(),
+            algorithm.tag_bytes(),
             algorithm.name().to_lowercase(),
         )));
     }
     if secret.iter().all(|byte| Some(byte) == secret.first()) {
         return Err(Error::misuse(
-            "the key is one byte repeated: generate a random one with `Key::generate_hs256`",
+            "the key is one repeated byte: generate a random one with `Key::generate_hs256`",
         ));
     }
     Ok(())
 }
 
-/// Whether a secret is exactly one DER sequence, as private and public keys are: its length says so.
-/// Only sequences too long for a random secret of the usual sizes, so that none is refused by chance.
+/// Checks if a secret is exactly one DER sequence, as private and public keys are.
+///
+/// Only sequences that are longer than a random secret of the usual sizes, so that no random secret
+/// is refused by chance.
 fn is_der(secret: &[u8]) -> bool {
-    let length = match *secret {
+    let (found, declared, min) = match *secret {
         [0x30, 0x81, length, ref rest @ ..] => (rest.len(), usize::from(length), 128),
         [0x30, 0x82, high, low, ref rest @ ..] => {
             let length = u16::from_be_bytes([high, low]);
@@ -274,6 +292,5 @@ fn is_der(secret: &[u8]) -> bool {
         }
         _ => return false,
     };
-    let (found, said, least) = length;
-    found == said && said >= least
+    found == declared && declared >= min
 }

@@ -6,17 +6,28 @@ use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::token::key::{HEADER, Key};
+use crate::token::key::{HEADER_CHARS, Key};
 
-/// How long nodes may take to hear of a key, the difference between their clocks included.
-const PROPAGATION: u64 = 60;
+/// How long all nodes may take to load a key, including the difference of their clocks.
+const PROPAGATION_SECS: u64 = 60;
 
-/// One key that signs and any number that verify, each for its time.
+/// A ring of keys: one signs, and any number verify, each for its time.
 ///
-/// What a key does follows from the time alone: it is *next*, *active*, *verify-only* or *retired*
-/// (see [`KeyState`]). To rotate without refusing anybody, give every node the new key with the
-/// moment from which it signs, a minute ahead or more; the old one goes on verifying for as long as
-/// its tokens live, and is retired by itself.
+/// The time decides the state of each key: *next*, *active*, *verify-only* or *retired* (see
+/// [`KeyState`]). To rotate without rejecting a valid token, give every node the new key and the
+/// time from which it signs, at least one minute ahead. The old key verifies as long as its tokens
+/// are valid, and then retires.
+///
+/// # Defaults
+///
+/// | method | verifies | signs | retires |
+/// |---|---|---|---|
+/// | [`new`](Self::new) | at once | at once | never, unless replaced |
+/// | [`verify_with`](Self::verify_with) | at once | never | never |
+/// | [`then`](Self::then) | at once | from the given time on | never, unless replaced |
+///
+/// A replaced key retires one minute after the last of its tokens has expired, or at the time given
+/// to [`retire`](Self::retire) if that is earlier.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,70 +44,77 @@ const PROPAGATION: u64 = 60;
 /// ```
 #[derive(Clone)]
 pub struct Keyring {
-    keys: Vec<Held>,
-    /// Somebody asked for the end of a key that is not there.
-    missed: bool,
+    entries: Vec<KeyEntry>,
+    /// True if a key to retire is not in the ring.
+    has_missing: bool,
 }
 
-/// What a key does at a moment.
+/// State of a key at a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyState {
-    /// It verifies, and will sign.
+    /// Verifies, and will sign.
     Next,
-    /// It signs and verifies.
+    /// Signs and verifies.
     Active,
-    /// It verifies.
+    /// Verifies.
     VerifyOnly,
-    /// It does nothing any more.
+    /// Neither signs nor verifies.
     Retired,
 }
 
 /// A key and its times.
-#[derive(Clone)]
-pub(crate) struct Held {
+#[derive(Clone, Debug)]
+pub(crate) struct KeyEntry {
     pub(crate) key: Key,
-    /// From when on it signs; `None` for one that only verifies.
+    /// Time from which on the key signs; `None` if it only verifies.
     signs_from: Option<Timestamp>,
-    /// When it is retired.
-    until: Timestamp,
+    retires_at: Timestamp,
 }
 
-impl Held {
-    /// Whether what it signs can be verified until it expires.
+impl KeyEntry {
+    /// Checks if the key verifies until `expires_at`.
     pub(crate) fn outlives(&self, expires_at: Timestamp) -> bool {
-        expires_at <= self.until
+        expires_at <= self.retires_at
     }
 
-    /// Whether it still verifies. One that has no end does so in the last second of time too.
+    /// Checks if the key verifies at `now`. A key without an end does so at [`Timestamp::MAX`] too.
     #[inline]
     pub(crate) fn verifies(&self, now: Timestamp) -> bool {
-        now < self.until || self.until == Timestamp::MAX
+        now < self.retires_at || self.retires_at == Timestamp::MAX
     }
 }
 
 impl Keyring {
-    /// A ring whose only key signs and verifies.
+    /// Creates a ring of one key, which signs and verifies.
     #[must_use]
     pub fn new(signer: Key) -> Self {
-        Self {
-            keys: vec![Held {
-                key: signer,
-                signs_from: Some(Timestamp::MIN),
-                until: Timestamp::MAX,
-            }],
-            missed: false,
-        }
+        let ring = Self {
+            entries: Vec::new(),
+            has_missing: false,
+        };
+        ring.add(signer, Some(Timestamp::MIN))
     }
 
-    /// Adds a key that verifies. One that is there already is passed over.
+    /// Adds a key that verifies. Ignored if the key is already in the ring.
+    ///
+    /// Use it for the key before, where another service still signs with it:
+    ///
+    /// ```
+    /// use statewise::token::{Key, Keyring};
+    ///
+    /// let (ours, theirs) = (Key::generate_hs256()?, Key::generate_hs256()?);
+    /// let ring = Keyring::new(ours).verify_with(theirs);
+    /// # let _ = ring;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     #[must_use]
     pub fn verify_with(self, key: Key) -> Self {
         self.add(key, None)
     }
 
-    /// Adds a key that verifies at once, and signs from a moment on. One that is there already is
-    /// passed over.
+    /// Adds a key that verifies at once and signs from `signs_from` on. Ignored if the key is
+    /// already in the ring.
     #[must_use]
     pub fn then(self, key: Key, signs_from: OffsetDateTime) -> Self {
         self.add(key, Some(signs_from.into()))
@@ -104,118 +122,117 @@ impl Keyring {
 
     fn add(mut self, key: Key, signs_from: Option<Timestamp>) -> Self {
         if self.find(key.kid()).is_none() {
-            self.keys.push(Held {
+            self.entries.push(KeyEntry {
                 key,
                 signs_from,
-                until: Timestamp::MAX,
+                retires_at: Timestamp::MAX,
             });
         }
         self
     }
 
-    /// Ends a key at a moment: from then on it verifies nothing. A key that has leaked is better
-    /// ended on all nodes at once, by
+    /// Retires a key at a point in time: from then on it verifies nothing.
+    ///
+    /// If a key has leaked, retire it on all nodes at once with
     /// [`RevocationView::retire_key`](crate::revocation::RevocationView::retire_key).
     #[must_use]
     pub fn retire(mut self, kid: &str, at: OffsetDateTime) -> Self {
-        match self.keys.iter_mut().find(|held| held.key.kid() == kid) {
-            Some(held) => held.until = at.into(),
-            None => self.missed = true,
+        match self.entries.iter_mut().find(|entry| entry.key.kid() == kid) {
+            Some(entry) => entry.retires_at = at.into(),
+            None => self.has_missing = true,
         }
         self
     }
 
-    /// What a key does at a moment; `None` if it is not there. A key that was replaced is retired
-    /// only when nothing lives that it signed, which depends on the authenticator that it is given
-    /// to: see [`TokenAuthenticator::keyring`](crate::token::TokenAuthenticator::keyring).
+    /// Returns the state of a key at a point in time; `None` if it is not in the ring.
+    ///
+    /// A replaced key retires after the longest lifetime of its tokens, which only an authenticator
+    /// knows: see [`TokenAuthenticator::keyring`](crate::token::TokenAuthenticator::keyring).
     #[must_use]
     pub fn state(&self, kid: &str, at: OffsetDateTime) -> Option<KeyState> {
         let at = Timestamp::from(at);
-        let held = self.find(kid)?;
-        let is_active = self.signer(at).is_some_and(|held| held.key.kid() == kid);
-        Some(match held.signs_from {
-            _ if !held.verifies(at) => KeyState::Retired,
+        let entry = self.find(kid)?;
+        let is_active = self.signer(at).is_some_and(|entry| entry.key.kid() == kid);
+        Some(match entry.signs_from {
+            _ if !entry.verifies(at) => KeyState::Retired,
             Some(from) if at < from => KeyState::Next,
             _ if is_active => KeyState::Active,
             _ => KeyState::VerifyOnly,
         })
     }
 
-    fn find(&self, kid: &str) -> Option<&Held> {
-        self.keys.iter().find(|held| held.key.kid() == kid)
+    fn find(&self, kid: &str) -> Option<&KeyEntry> {
+        self.entries.iter().find(|entry| entry.key.kid() == kid)
     }
 
-    /// The key that signs at a moment: of those whose time to sign has come, the last.
-    pub(crate) fn signer(&self, now: Timestamp) -> Option<&Held> {
-        let due = |held: &&Held| held.signs_from.is_some_and(|from| from <= now);
-        let due = self.keys.iter().filter(due);
-        due.max_by_key(|held| held.signs_from)
+    /// Returns the key that signs at `now`: the one that began to sign last.
+    pub(crate) fn signer(&self, now: Timestamp) -> Option<&KeyEntry> {
+        let signs = |entry: &&KeyEntry| entry.signs_from.is_some_and(|from| from <= now);
+        let signers = self.entries.iter().filter(signs);
+        signers.max_by_key(|entry| entry.signs_from)
     }
 
-    /// All keys, those that verify nothing any more included.
-    pub(crate) fn held(&self) -> impl Iterator<Item = &Held> {
-        self.keys.iter()
+    /// Iterates over all keys, including retired ones.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &KeyEntry> {
+        self.entries.iter()
     }
 
-    /// The key that writes this header. Compares; parses nothing and tries nothing.
+    /// Returns the key with this constant header. Compares bytes and parses nothing.
     #[inline]
-    pub(crate) fn by_header(&self, header: &[u8; HEADER]) -> Option<&Held> {
-        self.keys.iter().find(|held| held.key.header() == header)
+    pub(crate) fn by_header(&self, header: &[u8; HEADER_CHARS]) -> Option<&KeyEntry> {
+        self.entries
+            .iter()
+            .find(|entry| entry.key.header() == header)
     }
 
-    /// Retires each key that is replaced when nothing lives any more that it has signed, which
-    /// takes `longest` seconds.
+    /// Sets the time at which each replaced key retires: when the last of its tokens, which are
+    /// valid for at most `longest_secs`, has expired.
     ///
     /// # Errors
     ///
-    /// *Misuse* if a key is to end that is not there.
-    pub(crate) fn complete(mut self, longest: u64) -> Result<Self> {
-        if self.missed {
+    /// *Misuse* if a key to retire is not in the ring.
+    pub(crate) fn complete(mut self, longest_secs: u64) -> Result<Self> {
+        if self.has_missing {
             return Err(Error::misuse(
-                "a key is to be retired that is not in the ring: name it by its `kid`",
+                "a key to retire is not in the ring: name one of its keys by its `kid`",
             ));
         }
-        let mut starts: Vec<_> = self
-            .keys
-            .iter()
-            .filter_map(|held| held.signs_from)
-            .collect();
-        starts.sort_unstable();
-        for held in &mut self.keys {
-            let from = held.signs_from;
-            let replaced_at = starts
-                .iter()
-                .find(|start| from.is_some_and(|from| **start > from));
-            if let Some(replaced_at) = replaced_at {
+        let starts: Vec<_> = self.entries.iter().map(|entry| entry.signs_from).collect();
+        for entry in &mut self.entries {
+            let later = starts.iter().flatten().filter(|start| {
+                let from = entry.signs_from;
+                from.is_some_and(|from| **start > from)
+            });
+            if let Some(replaced_at) = later.min() {
                 let last = replaced_at
-                    .saturating_add(longest)
-                    .saturating_add(PROPAGATION);
-                held.until = held.until.min(last);
+                    .saturating_add(longest_secs)
+                    .saturating_add(PROPAGATION_SECS);
+                entry.retires_at = entry.retires_at.min(last);
             }
         }
         Ok(self)
     }
 
-    /// Checks that this ring may take the place of `old` at `now`.
+    /// Checks that this ring may replace `old` at `now`.
     ///
     /// # Errors
     ///
-    /// *Misuse* if a key would sign before every node can know it, though the one before it is
-    /// still good.
-    pub(crate) fn follows(&self, old: &Self, now: Timestamp) -> Result<()> {
-        let is_good = |held: &Held| {
-            let known = self.find(held.key.kid());
-            known.is_some_and(|known| known.verifies(now))
+    /// *Misuse* if a key would sign before every node can know it, although the current signer
+    /// still verifies.
+    pub(crate) fn check_successor_of(&self, old: &Self, now: Timestamp) -> Result<()> {
+        let still_verifies = |entry: &KeyEntry| {
+            let kept = self.find(entry.key.kid());
+            kept.is_some_and(|kept| kept.verifies(now))
         };
-        if !old.signer(now).is_some_and(is_good) {
-            // Nothing that it signs is accepted any more: there is no time to lose.
+        if !old.signer(now).is_some_and(still_verifies) {
+            // None of its tokens is accepted any more, so that waiting would gain nothing.
             return Ok(());
         }
-        let is_hasty = |held: &Held| {
-            let soon = now.saturating_add(PROPAGATION);
-            old.find(held.key.kid()).is_none() && held.signs_from.is_some_and(|from| from < soon)
+        let is_hasty = |entry: &KeyEntry| {
+            let soon = now.saturating_add(PROPAGATION_SECS);
+            old.find(entry.key.kid()).is_none() && entry.signs_from.is_some_and(|from| from < soon)
         };
-        if self.keys.iter().any(is_hasty) {
+        if self.entries.iter().any(is_hasty) {
             return Err(Error::misuse(
                 "a new key would sign before every node can know it: let it sign a minute from \
                  now or later, or leave out the old one if it has leaked",
@@ -233,16 +250,6 @@ impl From<Key> for Keyring {
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.keys).finish()
-    }
-}
-
-impl fmt::Debug for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
-            .field("key", &self.key)
-            .field("signs_from", &self.signs_from)
-            .field("until", &self.until)
-            .finish()
+        f.debug_list().entries(&self.entries).finish()
     }
 }

@@ -8,7 +8,7 @@ use crate::base::sha256::{self, BLOCK};
 use crate::token::algorithm::Algorithm;
 
 /// Bytes of the longest tag.
-const LONGEST: usize = 64;
+const MAX_TAG_BYTES: usize = 64;
 
 /// The state of an HMAC after the key, and perhaps after the beginning of what is signed.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub(crate) struct Midstate {
 
 /// A finished tag.
 pub(crate) struct Tag {
-    bytes: [u8; LONGEST],
+    bytes: [u8; MAX_TAG_BYTES],
     length: usize,
 }
 
@@ -67,7 +67,7 @@ impl KeyedMac {
 
     /// The tag over the rest.
     pub(crate) fn tag(&self, rest: &[u8]) -> Tag {
-        let mut bytes = [0; LONGEST];
+        let mut bytes = [0; MAX_TAG_BYTES];
         let length = match self {
             Self::Hs256(midstate) => fill(&mut bytes, &midstate.tag(rest)),
             Self::Hs384(mac) => fill(
@@ -83,7 +83,7 @@ impl KeyedMac {
     }
 }
 
-fn fill(bytes: &mut [u8; LONGEST], tag: &[u8]) -> usize {
+fn fill(bytes: &mut [u8; MAX_TAG_BYTES], tag: &[u8]) -> usize {
     bytes[..tag.len()].copy_from_slice(tag);
     tag.len()
 }

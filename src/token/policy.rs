@@ -1,44 +1,46 @@
-//! What one of our own tokens must say.
+//! Rules for our own tokens.
 
 use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
-use crate::token::claims::{Claims, Facts};
+use crate::token::claims::{CheckedClaims, Claims};
+use crate::token::interop::Interop;
 
-/// Whose tokens, for whom, and for how long.
+/// Configuration of a [`TokenAuthenticator`](crate::token::TokenAuthenticator), checked.
 #[derive(Debug)]
 pub(crate) struct Policy {
     pub(crate) issuer: String,
     pub(crate) audience: String,
-    /// The beginning of every payload that names the two.
+    /// Beginning of every payload with this issuer and audience.
     pub(crate) prefix: String,
-    /// Seconds that a token lives.
-    pub(crate) lifetime: u64,
-    /// Whether no token lives longer, however long it says: what keeps the end of a login in mind
-    /// does so for that long.
+    pub(crate) lifetime_secs: u64,
+    /// Caps every token at `lifetime_secs`, whatever its `exp`. The hybrid needs this: its
+    /// revocations are kept only that long.
     pub(crate) caps_lifetime: bool,
-    /// Seconds for which a login may be carried on since the user proved who they are.
-    pub(crate) max_lifetime: u64,
-    /// Characters of a token, at most.
-    pub(crate) max_length: usize,
+    /// How long a login can be refreshed, from its authentication on.
+    pub(crate) max_lifetime_secs: u64,
+    pub(crate) max_chars: usize,
+    /// Rules for tokens of other issuers. `None` rejects them.
+    pub(crate) interop: Option<Interop>,
 }
 
 impl Policy {
-    /// Refuses a token that is longer than any of ours may be.
+    /// Rejects a token that is longer than the configuration allows.
     pub(crate) fn check_length(&self, token: &str) -> Result<()> {
-        if token.len() > self.max_length {
+        if token.len() > self.max_chars {
             return Err(Rejection::Malformed.into());
         }
         Ok(())
     }
 
-    /// Checks the claims of one of our own tokens, but for whether it has expired.
+    /// Checks all claims of one of our own tokens except the expiry. Pass the claims set as `json`
+    /// if it may contain claims of a later version.
     #[inline(always)]
     pub(crate) fn check<'a>(
         &self,
         claims: &Claims<'a>,
-        json: &'a str,
+        json: Option<&'a str>,
         now: Timestamp,
-    ) -> Result<Facts<'a>> {
+    ) -> Result<CheckedClaims<'a>> {
         let (Some(exp), Some(iat), Some(handle), Some(subject)) =
             (claims.exp, claims.iat, claims.sid, claims.sub)
         else {
@@ -49,7 +51,7 @@ impl Policy {
         if subject.is("") || authenticated_at > issued_at {
             return Err(Rejection::InvalidClaims.into());
         }
-        if !claims.addressed {
+        if !claims.is_addressed {
             if !claims.iss.is_some_and(|iss| iss.is(&self.issuer)) {
                 return Err(Rejection::WrongIssuer.into());
             }
@@ -60,17 +62,17 @@ impl Policy {
         if claims.nbf.is_some_and(|nbf| nbf.ceil() > now) {
             return Err(Rejection::NotYetValid.into());
         }
-        // What the token says, so that no later policy moves it; and the policy of now, so that
-        // one that was shortened counts at once.
+        // The token's own deadline, so that no later configuration extends it; and the configured
+        // one, so that a shorter one takes effect at once.
         let signed_deadline = claims.abs.map_or(expires_at, |abs| abs.floor());
         let deadline = signed_deadline.min(self.deadline(authenticated_at));
         let mut expires_at = expires_at.min(deadline);
         if self.caps_lifetime {
-            expires_at = expires_at.min(issued_at.saturating_add(self.lifetime));
+            expires_at = expires_at.min(issued_at.saturating_add(self.lifetime_secs));
         }
-        Ok(Facts {
+        Ok(CheckedClaims {
             subject,
-            roles: claims.roles.unwrap_or("[]"),
+            roles: claims.roles.unwrap_or_default(),
             device: claims.device,
             acr: claims.acr,
             handle,
@@ -82,12 +84,27 @@ impl Policy {
             stamp: claims.rev,
             data: claims.data,
             json,
-            foreign: false,
+            is_foreign: false,
         })
     }
 
-    /// Beyond which no token carries a login that began at `authenticated_at`.
+    /// Returns the deadline of a login that began at `authenticated_at`.
     pub(crate) fn deadline(&self, authenticated_at: Timestamp) -> Timestamp {
-        authenticated_at.saturating_add(self.max_lifetime)
+        authenticated_at.saturating_add(self.max_lifetime_secs)
+    }
+
+    /// Returns how long a login can be refreshed, or a token is accepted, at most.
+    pub(crate) fn longest_secs(&self) -> u64 {
+        let foreign = self.interop.as_ref().map_or(0, Interop::longest_secs);
+        self.max_lifetime_secs.max(foreign)
+    }
+
+    /// Returns how long a token of one signature is accepted, at most.
+    pub(crate) fn longest_token_secs(&self) -> u64 {
+        if self.caps_lifetime {
+            self.lifetime_secs
+        } else {
+            self.longest_secs()
+        }
     }
 }

@@ -1,15 +1,15 @@
-//! What many threads read all the time and somebody replaces now and then.
+//! A value that all threads read all the time, and that is replaced now and then.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-/// Copies, each behind a lock of its own, so that threads that read do not meet.
+/// Locks over which the threads are spread.
 const COPIES: usize = 16;
 
-/// A value that is read through a lock which nearly nobody else holds: one line of the cache for
-/// each few threads, instead of one for all.
+/// A value behind several locks, one for each few threads. Threads that read at the same time then
+/// do not contend for one cache line.
 pub(crate) struct Shared<T> {
     copies: Box<[Padded<T>]>,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Shared<T> {
 #[repr(align(64))]
 struct Padded<T>(RwLock<Arc<T>>);
 
-/// The value for as long as it is looked at.
+/// Guard of a value that is being read.
 pub(crate) struct Reading<'s, T>(RwLockReadGuard<'s, Arc<T>>);
 
 impl<T> Shared<T> {
@@ -31,12 +31,12 @@ impl<T> Shared<T> {
 
     #[inline]
     pub(crate) fn read(&self) -> Reading<'_, T> {
-        let copy = &self.copies[of_this_thread() % COPIES];
-        // The value is replaced as a whole, so that a panic leaves nothing half done.
+        let copy = &self.copies[thread_number() % COPIES];
+        // A panic leaves no value half written, because values are replaced as a whole.
         Reading(copy.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the value. Who reads meanwhile has the old one or the new one.
+    /// Replaces the value. A thread that reads at the same time sees the old value or the new one.
     pub(crate) fn replace(&self, value: T) {
         let value = Arc::new(value);
         for copy in &self.copies {
@@ -46,9 +46,9 @@ impl<T> Shared<T> {
     }
 }
 
-/// A number of this thread.
+/// Returns a number of this thread.
 #[inline]
-fn of_this_thread() -> usize {
+fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
