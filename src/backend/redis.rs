@@ -17,7 +17,7 @@ use ::redis::aio::ConnectionLike;
 use crate::backend::durability::{Durability, Survives};
 use crate::backend::redis::keys::Keys;
 use crate::backend::redis::link::Link;
-use crate::backend::redis::store::uses::Uses;
+use crate::backend::redis::store::recent_uses::RecentUses;
 use crate::error::Result;
 
 pub use builder::RedisBuilder;
@@ -71,7 +71,7 @@ pub struct Redis<C> {
     link: Arc<Link<C>>,
     keys: Arc<Keys>,
     /// Allocated by the first store: a log does not need it.
-    uses: Arc<LazyLock<Uses>>,
+    uses: Arc<LazyLock<RecentUses>>,
     assume_durable: bool,
 }
 

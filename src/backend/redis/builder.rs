@@ -9,7 +9,7 @@ use redis::aio::ConnectionLike;
 use crate::backend::redis::Redis;
 use crate::backend::redis::keys::Keys;
 use crate::backend::redis::link::{DEFAULT_DEADLINE, Link};
-use crate::backend::redis::store::uses::Uses;
+use crate::backend::redis::store::recent_uses::RecentUses;
 use crate::error::Result;
 
 /// Configuration of a [`Redis`], begun by [`Redis::over`].
@@ -85,7 +85,7 @@ where
         Ok(Redis {
             link: Arc::new(Link::new(self.connection, self.deadline)?),
             keys: Arc::new(Keys::new(self.prefix)?),
-            uses: Arc::new(LazyLock::new(Uses::new)),
+            uses: Arc::new(LazyLock::new(RecentUses::new)),
             assume_durable: self.assume_durable,
         })
     }

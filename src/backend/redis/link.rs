@@ -122,8 +122,19 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         }
     }
 
+    /// Runs a script that must not run twice.
+    pub(crate) async fn run_once(
+        &self,
+        script: &Script,
+        keys: &[String],
+        arguments: &[&[u8]],
+    ) -> Result<Value> {
+        let answer = self.run(script, keys, arguments).await;
+        answer.map_err(|error| failed(&error))
+    }
+
     /// Runs a script, and sends its text if the server does not have it in its cache.
-    pub(crate) async fn run(
+    async fn run(
         &self,
         script: &Script,
         keys: &[String],
@@ -160,9 +171,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         script: &Script,
         keys: &[String],
         arguments: &[&[u8]],
-    ) -> Result<RedisResult<Value>> {
-        self.retrying(self.until(), || self.run(script, keys, arguments))
-            .await
+    ) -> Result<Value> {
+        let run = || self.run(script, keys, arguments);
+        let answer = self.retrying(self.until(), run).await?;
+        answer.map_err(|error| failed(&error))
     }
 }
 

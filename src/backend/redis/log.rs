@@ -7,12 +7,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Value;
 use redis::aio::ConnectionLike;
 
 use crate::backend::redis::Redis;
 use crate::backend::redis::keys::Keys;
-use crate::backend::redis::link::{Link, failed};
+use crate::backend::redis::link::Link;
 use crate::backend::redis::script::Script;
 use crate::clock::Timestamp;
 use crate::entropy::{self, SystemEntropy};
@@ -90,20 +89,14 @@ where
             .link
             .run_idempotent(&APPEND, &self.names, &arguments)
             .await?;
-        reply::stamp(answer.map_err(|error| failed(&error))?)
+        reply::stamp(answer)
     }
 
     /// Reads entries together with the numbers of the log. Creates the log if there is none.
     async fn fetch(&self, from: u64, limit: usize) -> Result<Reply> {
         let numbers = [from.to_string(), limit.to_string()];
         let arguments = [numbers[0].as_bytes(), numbers[1].as_bytes()];
-        let read = async || -> Result<Value> {
-            let answer = self
-                .link
-                .run_idempotent(&READ, &self.names, &arguments)
-                .await?;
-            answer.map_err(|error| failed(&error))
-        };
+        let read = || self.link.run_idempotent(&READ, &self.names, &arguments);
         if let Some(reply) = Reply::of(read().await?)? {
             return Ok(reply);
         }

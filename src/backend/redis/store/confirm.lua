@@ -1,5 +1,6 @@
--- Notes that the credential of a generation has been used. KEYS: row. ARGV: now, the generation
--- and now as the row has them. Writes into the row and so leaves its time.
+-- Notes that the credential of a generation has been used. Writes into the row, which keeps its time
+-- to live.
+-- KEYS: row. ARGV: now; the generation and now, encoded as in the row.
 local head = redis.call('GETRANGE', KEYS[1], 0, 47)
 if #head < 48 or head:byte(1) ~= 1 or head:byte(2) ~= 0 or head:sub(5, 8) ~= ARGV[2] then
     return 0

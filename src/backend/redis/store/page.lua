@@ -1,8 +1,9 @@
--- A page of an index, by deadline and then by handle. KEYS: index. ARGV: how many at most, -1 for
--- all; then, unless it is the first page, deadline and handle where the one before ended.
--- Answers handles, each followed by its deadline.
+-- Returns a page of an index, sorted by deadline and then by handle: handles, each followed by its
+-- deadline.
+-- KEYS: index. ARGV: the maximum number of handles, or -1 for all; after the first page, also the
+-- deadline and the handle at the end of the page before.
 
--- By bytes: a comparison of strings goes by the server's language.
+-- Compares by bytes: Lua compares texts by the locale of the server.
 local function is_after(one, other)
     for at = 1, #one do
         if one:byte(at) ~= other:byte(at) then
@@ -16,7 +17,7 @@ local first = 0
 if ARGV[2] then
     first = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. ARGV[2])
     local last = first + redis.call('ZCOUNT', KEYS[1], ARGV[2], ARGV[2])
-    -- By halves among those of one deadline. The member itself may be gone.
+    -- Binary search among the members of one deadline. The handle itself may have been removed.
     while first < last do
         local middle = math.floor((first + last) / 2)
         if is_after(redis.call('ZRANGE', KEYS[1], middle, middle)[1], ARGV[3]) then
@@ -26,5 +27,5 @@ if ARGV[2] then
         end
     end
 end
-local most = tonumber(ARGV[1])
-return redis.call('ZRANGE', KEYS[1], first, most < 0 and -1 or first + most - 1, 'WITHSCORES')
+local limit = tonumber(ARGV[1])
+return redis.call('ZRANGE', KEYS[1], first, limit < 0 and -1 or first + limit - 1, 'WITHSCORES')

@@ -1,6 +1,6 @@
--- Reads rows, with the milliseconds that they have left. A script, and no command that reads: a
--- client never sends it to a replica, which might hold what has been removed.
--- KEYS: rows. Answers two values for each.
+-- Reads rows, and their milliseconds to live. A script instead of read commands: a client never
+-- sends it to a replica, which might still hold a removed row.
+-- KEYS: rows. Returns two values for each.
 local found = {}
 for at, row in ipairs(KEYS) do
     found[2 * at - 1] = redis.call('GET', row)

@@ -1,13 +1,14 @@
--- Replaces the credential of a row: what `Record::rotate` does, byte by byte, so that a refresh is one
--- trip. Twice is as good as once: the second time finds another generation.
--- KEYS: row. ARGV: now; then as the row has them the handle, the presented generation and proof, the
--- next proof, the seed, now and the idle time; then the overlap and the idle time in seconds, and
--- the milliseconds that the row lasts. Answers whether it did, the row, and its milliseconds.
+-- Replaces the credential of a row: the same as `Record::rotate`, on the bytes of the row, so that a
+-- refresh is one round trip. Idempotent: a second run finds another generation.
+-- KEYS: row. ARGV: now; encoded as in the row: the handle, the presented generation and proof, the
+-- next proof, the seed, now and the idle timeout; then the overlap and the idle timeout in seconds,
+-- and the milliseconds to live of the row.
+-- Returns whether it was rotated, the row, and its milliseconds to live.
 local row = redis.call('GET', KEYS[1])
 if not row then
     return false
 end
-local left = redis.call('PTTL', KEYS[1])
+local ttl = redis.call('PTTL', KEYS[1])
 local function number(from, size)
     local sum = 0
     for at = from, from + size - 1 do
@@ -15,7 +16,7 @@ local function number(from, size)
     end
     return sum
 end
-local now, overlap, shorter = tonumber(ARGV[1]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local now, overlap, policy_idle = tonumber(ARGV[1]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local function is_due()
     if #row < 160 or row:byte(1) ~= 1 or row:sub(65, 80) ~= ARGV[2]
         or row:sub(5, 8) ~= ARGV[3] or row:sub(81, 96) ~= ARGV[4] or ARGV[3] == '\255\255\255\255' then
@@ -25,21 +26,21 @@ local function is_due()
     if number(5, 4) > 0 and now - rotated < overlap and rotated - now < overlap then
         return false
     end
-    -- The last use as this server knows it, as the row is touched by its time alone.
+    -- The last use follows from the time to live: a verification extends only that.
     local seen, idle = number(49, 8), number(57, 8)
-    if left >= 0 then
-        seen = math.max(seen, now - math.max(0, idle - math.floor(left / 1000)))
+    if ttl >= 0 then
+        seen = math.max(seen, now - math.max(0, idle - math.floor(ttl / 1000)))
     end
-    return now < number(33, 8) and now < seen + math.min(idle, shorter)
+    return now < number(33, 8) and now < seen + math.min(idle, policy_idle)
 end
 if not is_due() then
-    return {0, row, left}
+    return {0, row, ttl}
 end
 local seen = number(49, 8) > now and row:sub(49, 56) or ARGV[7]
-local generation, higher = '', 1
+local generation, carry = '', 1
 for at = 8, 5, -1 do
-    local byte = row:byte(at) + higher
-    higher = byte > 255 and 1 or 0
+    local byte = row:byte(at) + carry
+    carry = byte > 255 and 1 or 0
     generation = string.char(byte % 256) .. generation
 end
 row = row:sub(1, 1) .. '\0\0' .. row:sub(4, 4) .. generation .. row:sub(9, 40) .. ARGV[7] .. seen

@@ -8,31 +8,31 @@ use crate::error::{Error, Result};
 use crate::login::handle::Handle;
 use crate::store::record::Record;
 
-/// Bytes by which it is told whether a row has changed: all of a record but its fields, which
-/// do not change without the version.
-const HEAD: usize = 160;
+/// Bytes of the head of a row: all of a record except its roles and data, which change together with
+/// the version only. Two states of a row with equal heads are equal.
+const HEAD_BYTES: usize = 160;
 
-/// A row, with the time that the server still gives it.
+/// A row, with its time to live on the server.
 pub(crate) struct Row {
     pub(crate) bytes: Vec<u8>,
-    /// Milliseconds; negative if there is no end.
-    left: i64,
+    /// Remaining milliseconds; negative if the row does not expire.
+    ttl: i64,
 }
 
 impl Row {
-    /// What `read.lua` answers for `count` rows.
+    /// Parses the answer of `read.lua` for `count` rows.
     pub(crate) fn all(mut answer: Vec<Value>, count: usize) -> Result<Vec<Option<Self>>> {
         if answer.len() < 2 * count {
-            // The last row is not there, and its nothing is the end of the list.
+            // Lua ends a list at its first nil, which stands for an absent last row.
             answer.resize(2 * count, Value::Nil);
         }
         let mut rows = Vec::with_capacity(count);
         let mut answer = answer.into_iter();
-        while let (Some(row), Some(left)) = (answer.next(), answer.next()) {
+        while let (Some(row), Some(ttl)) = (answer.next(), answer.next()) {
             rows.push(match bytes(row)? {
                 Some(bytes) => Some(Self {
                     bytes,
-                    left: number(&left)?,
+                    ttl: number(&ttl)?,
                 }),
                 None => None,
             });
@@ -44,17 +44,17 @@ impl Row {
         }
     }
 
-    /// By which `swap.lua` and `remove.lua` know it again.
+    /// Returns the head, with which `swap.lua` and `remove.lua` detect a change.
     pub(crate) fn head(&self) -> &[u8] {
-        self.bytes.get(..HEAD).unwrap_or(&self.bytes)
+        self.bytes.get(..HEAD_BYTES).unwrap_or(&self.bytes)
     }
 
-    /// The record, with its last use as the server knows it. Never later than it was, as long as
-    /// all who carry it on know its idle time.
+    /// Decodes the record, with its last use as the server knows it. It is never later than the
+    /// real last use if all nodes set the time to live by the idle timeout of the record.
     pub(crate) fn record(&self, handle: Handle, now: Timestamp) -> Result<Record> {
         let mut record = decode(&self.bytes, handle)?;
-        if let Ok(left) = u64::try_from(self.left) {
-            let unused = record.idle().as_secs().saturating_sub(left / 1000);
+        if let Ok(ttl) = u64::try_from(self.ttl) {
+            let unused = record.idle().as_secs().saturating_sub(ttl / 1000);
             let seen = record.last_seen().max(now.saturating_sub(unused));
             record.set_last_seen(seen);
         }
@@ -62,12 +62,12 @@ impl Row {
     }
 }
 
-/// Reads what is kept under a handle.
+/// Decodes the row of a handle.
 pub(crate) fn decode(bytes: &[u8], handle: Handle) -> Result<Record> {
     let record = Record::decode(bytes)?;
     if record.handle() == handle {
         return Ok(record);
     }
-    // Two answers got mixed up, or somebody copied a row: neither is to be trusted.
+    // Answers were mixed up, or the row was copied by hand. Do not trust it.
     Err(Error::unavailable("Redis answered with another session"))
 }

@@ -1,9 +1,9 @@
--- Replaces a row, if it is still the one that was read: each change of a row changes its head.
--- KEYS: row. ARGV: the head that was read, the row as it is to be, and its milliseconds, or
--- nothing if they stay.
+-- Replaces a row if it is still the one that was read. Every change of a row changes its head.
+-- KEYS: row. ARGV: the head that was read, the new row, and its milliseconds to live, or an empty
+-- text to keep them.
 local head = redis.call('GETRANGE', KEYS[1], 0, 159)
 if head ~= ARGV[1] then
-    return head == '' and 'absent' or 'changed'
+    return head == '' and 'absent' or 'conflict'
 end
 if ARGV[3] == '' then
     redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')

@@ -1,8 +1,8 @@
--- Notes uses behind the read. KEYS: rows. ARGV: now, and when each was used, as a row has it.
-local function number(bytes, at)
+-- Notes uses. KEYS: rows. ARGV: now, and the time of each use, encoded as in a row.
+local function number(bytes, from)
     local sum = 0
-    for place = at, at + 7 do
-        sum = sum * 256 + bytes:byte(place)
+    for at = from, from + 7 do
+        sum = sum * 256 + bytes:byte(at)
     end
     return sum
 end
@@ -16,14 +16,14 @@ for at, row in ipairs(KEYS) do
     end
     local seen = number(used, 1)
     if #head == 160 and head:byte(1) == 1 and number(head, 33) > now then
-        -- No longer than a server can count; rows that last for ever come near it.
+        -- At most the year 9999: the server rejects a longer time to live.
         local idle = math.min(number(head, 57), 253402300799)
         if seen > number(head, 49) then
             redis.call('SETRANGE', row, 48, used)
         end
-        local left = (idle - (now - seen)) * 1000
-        if left > redis.call('PTTL', row) then
-            redis.call('PEXPIRE', row, string.format('%.0f', left))
+        local ttl = (idle - (now - seen)) * 1000
+        if ttl > redis.call('PTTL', row) then
+            redis.call('PEXPIRE', row, string.format('%.0f', ttl))
         end
     end
 end

@@ -1,0 +1,134 @@
+//! Reading rows, and noting their use.
+
+use redis::Cmd;
+use redis::aio::ConnectionLike;
+use tokio::time::Instant;
+
+use crate::backend::redis::link::{by, bytes, cannot_save, failed, items};
+use crate::backend::redis::store::row::{Row, decode};
+use crate::backend::redis::store::{MAX_BATCH_ROWS, RedisStore, script};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::login::handle::Handle;
+use crate::store::ask::Load;
+use crate::store::record::Record;
+
+/// Bytes of a `GETEX` command apart from its key.
+const GETEX_BYTES: usize = 32;
+
+impl<C> RedisStore<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
+    /// Reads a row and notes its use, in one command. Enforces the deadline. The rare paths are
+    /// boxed to keep the future small.
+    pub(super) async fn find(
+        &self,
+        handle: Handle,
+        load: Load,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        let ttl = load
+            .touch
+            .and_then(|interval| self.uses.ttl_to_set(handle, interval, now));
+        let key = self.keys.row(handle);
+        let mut command = Cmd::with_capacity(4, key.len() + GETEX_BYTES);
+        command.arg("GETEX").arg(&key);
+        if let Some(seconds) = ttl {
+            command.arg("EX").arg(seconds);
+        }
+        let until = self.link.until();
+        match self.link.send_idempotent(&command, until).await? {
+            Ok(answer) => {
+                let Some(found) = bytes(answer)? else {
+                    return Ok(None);
+                };
+                let record = decode(&found, handle)?;
+                self.check(record, ttl.is_some(), now, until).await
+            }
+            Err(error) if cannot_save(&error) => {
+                by(until, Box::pin(self.find_read_only(handle, now))).await
+            }
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// Reads a row without noting its use: a server with a full disk must not end sessions.
+    async fn find_read_only(&self, handle: Handle, now: Timestamp) -> Result<Option<Record>> {
+        let Some(row) = self.read(handle).await? else {
+            return Ok(None);
+        };
+        let record = row.record(handle, now)?;
+        Ok(record.is_alive(now).then_some(record))
+    }
+
+    /// Checks the deadline of a row that the server has not expired, and sets its last use before
+    /// `now`.
+    async fn check(
+        &self,
+        mut record: Record,
+        is_noted: bool,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<Option<Record>> {
+        let (handle, idle) = (record.handle(), record.idle().as_secs());
+        if now >= record.deadline() {
+            by(until, Box::pin(self.remove_expired(&record))).await?;
+            return Ok(None);
+        }
+        let last = self.uses.last(handle).filter(|last| *last <= now);
+        let known = last.map_or(record.last_seen(), |last| last.max(record.last_seen()));
+        // The server has not expired it, so it was used within its idle timeout.
+        let earliest = now.saturating_sub(idle.saturating_sub(1));
+        record.set_last_seen(known.max(earliest));
+        let noted_at = if is_noted { now } else { record.last_seen() };
+        self.uses.note(handle, noted_at, idle);
+        Ok(Some(record))
+    }
+
+    pub(super) async fn read(&self, handle: Handle) -> Result<Option<Row>> {
+        let mut rows = self.read_all(&[handle]).await?;
+        Ok(rows.pop().flatten())
+    }
+
+    /// Reads rows of one partition, in the order of `handles`.
+    pub(super) async fn read_all(&self, handles: &[Handle]) -> Result<Vec<Option<Row>>> {
+        let keys: Vec<_> = handles
+            .iter()
+            .map(|handle| self.keys.row(*handle))
+            .collect();
+        let answer = self.link.run_idempotent(&script::READ, &keys, &[]).await?;
+        Row::all(items(answer)?, handles.len())
+    }
+
+    /// Notes uses, with one script per partition.
+    pub(super) async fn touch_rows(
+        &self,
+        uses: &[(Handle, Timestamp)],
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut uses = uses.to_vec();
+        uses.sort_unstable_by_key(|(handle, _)| *handle);
+        let is_same_partition = |one: &(Handle, Timestamp), other: &(Handle, Timestamp)| {
+            one.0.partition() == other.0.partition()
+        };
+        for uses in uses
+            .chunk_by(is_same_partition)
+            .flat_map(|uses| uses.chunks(MAX_BATCH_ROWS))
+        {
+            let keys: Vec<_> = uses
+                .iter()
+                .map(|(handle, _)| self.keys.row(*handle))
+                .collect();
+            let times: Vec<_> = std::iter::once(now)
+                .chain(uses.iter().map(|(_, seen_at)| *seen_at))
+                .map(|time| time.unix().to_be_bytes())
+                .collect();
+            let times: Vec<_> = times.iter().map(<[u8; 8]>::as_slice).collect();
+            self.link
+                .run_idempotent(&script::TOUCH, &keys, &times)
+                .await?;
+        }
+        Ok(())
+    }
+}
