@@ -2,9 +2,9 @@
 //! protection.
 //!
 //! This module does not verify credentials: it finds them, and an
-//! [`Authenticator`](crate::Authenticator) verifies them. It reads header fields through [`Headers`],
-//! which takes a few lines for the requests of any framework, without a feature and without further
-//! dependencies.
+//! [`Authenticator`](crate::Authenticator) verifies them. It reads header fields through
+//! [`Headers`], which takes a few lines for the requests of any framework, without a feature and
+//! without further dependencies.
 //!
 //! ```
 //! use statewise::web::{Cookie, Found, OriginPolicy};

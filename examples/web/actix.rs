@@ -1,17 +1,17 @@
 //! Recipe for a framework without tower layers, here actix-web 4 with http 0.2. `recipe.rs` has the
 //! glue, mainly access to header fields. The core of this crate finds credentials and answers
-//! denials. An extractor takes the place of the layer, so a credential is verified only if a handler
-//! asks for the caller.
+//! denials. An extractor takes the place of the layer, so a credential is verified only if a
+//! handler asks for the caller.
 //!
-//! Without the layer, handlers must set and remove the cookie, and credentials are not rotated: these
-//! sessions get a new credential only at login.
+//! Without the layer, handlers must set and remove the cookie, and credentials are not rotated:
+//! these sessions get a new credential only at login.
 //!
 //! ```text
 //! cargo run --example actix
 //! ```
 //!
-//! The user is `alice`, the password `correct horse battery staple`. Try it with curl 7.79 or newer,
-//! which accepts `Secure` cookies over plain HTTP from this machine:
+//! The user is `alice`, the password `correct horse battery staple`. Try it with curl 7.79 or
+//! newer, which accepts `Secure` cookies over plain HTTP from this machine:
 //!
 //! ```text
 //! curl -si -c jar -b jar http://127.0.0.1:3000/me                         # 401

@@ -1,17 +1,18 @@
 //! Session at the edge, short tokens behind it. The gateway keeps the session of the browser, and
-//! calls each inner service with a one-minute token that it issues from the verified identity. Inner
-//! services need a key but no store. A logout at the edge reaches them within the minute.
+//! calls each inner service with a one-minute token that it issues from the verified identity.
+//! Inner services need a key but no store. A logout at the edge reaches them within the minute.
 //!
 //! HMAC keys both sign and verify, so each inner service has its own key and its own audience: no
-//! service can call another one as a user. A second key takes over tomorrow. Both sides have it from
-//! the start, under its id (`kid`), so that the key rotation rejects no token.
+//! service can call another one as a user. A second key takes over tomorrow. Both sides have it
+//! from the start, under its id (`kid`), so that the key rotation rejects no token.
 //!
 //! ```text
 //! cargo run --example gateway
 //! ```
 //!
-//! The users are `alice`, an accountant, and `bob`; the password is `correct horse battery staple`. Try
-//! it with curl 7.79 or newer, which accepts `Secure` cookies over plain HTTP from this machine:
+//! The users are `alice`, an accountant, and `bob`; the password is `correct horse battery staple`.
+//! Try it with curl 7.79 or newer, which accepts `Secure` cookies over plain HTTP from this
+//! machine:
 //!
 //! ```text
 //! curl -si -c jar -b jar http://127.0.0.1:3000/inner/orders               # 401

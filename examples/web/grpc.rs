@@ -1,5 +1,5 @@
-//! Tokens for gRPC with tonic: the layer answers in the form of gRPC, and handlers find the caller in
-//! the extensions of the request. A guard around each service decides which callers it admits.
+//! Tokens for gRPC with tonic: the layer answers in the form of gRPC, and handlers find the caller
+//! in the extensions of the request. A guard around each service decides which callers it admits.
 //!
 //! ```text
 //! cargo run --example grpc            # calls itself and prints the results

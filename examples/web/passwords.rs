@@ -69,8 +69,8 @@ impl Passwords {
         Ok(())
     }
 
-    /// Runs work on a thread that serves no requests. The permit is held until the work is done, even
-    /// if the client disconnects.
+    /// Runs work on a thread that serves no requests. The permit is held until the work is done,
+    /// even if the client disconnects.
     async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
-/// Serves on the port given as the first argument, or on 3000, and prints the address. Port 0 selects
-/// a free one.
+/// Serves on the port given as the first argument, or on 3000, and prints the address. Port 0
+/// selects a free one.
 pub(crate) async fn serve(router: Router) -> std::io::Result<()> {
     let port = std::env::args().nth(1).map(|port| port.parse());
     let port: u16 = port

@@ -43,12 +43,12 @@ impl Answer {
     /// Returns all header fields as pairs of name and value: `Cache-Control: no-store`, `Vary`, and
     /// those of the other fields that are present.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let retry_after = self.retry_after.map(|after| after.as_secs().to_string());
+        let seconds = |after: Duration| after.as_secs().to_string();
         let fields = [
             ("cache-control", Some("no-store".to_owned())),
             ("vary", Some(self.vary.to_owned())),
             ("www-authenticate", self.challenge.clone()),
-            ("retry-after", retry_after),
+            ("retry-after", self.retry_after.map(seconds)),
         ];
         let fields = fields.into_iter();
         fields.filter_map(|(name, value)| Some((name, value?)))

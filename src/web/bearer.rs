@@ -6,15 +6,15 @@ use crate::web::headers::{Headers, Single, is_token_byte, single};
 /// Maximum length of a token: the longest that any configuration of this crate accepts.
 const MAX_TOKEN_BYTES: usize = 8192;
 
-/// Returns the token of `Authorization: Bearer` (RFC 6750, section 2.1). Query and body of a request
-/// are not read (RFC 9700, section 4.3.2).
+/// Returns the token of `Authorization: Bearer` (RFC 6750, section 2.1). Query and body of a
+/// request are not read (RFC 9700, section 4.3.2).
 ///
 /// - Two `Authorization` lines of any kind are [`Malformed`](Found::Malformed) (RFC 9110, sections
 ///   5.3 and 11.6.2).
 /// - The scheme is compared without case (RFC 9110, section 11.1). Another scheme, or none, is
 ///   [`Absent`](Found::Absent): another part of your service may read it.
-/// - The syntax is `Bearer`, one or more spaces, and a `b64token` of at most 8192 bytes. All else is
-///   [`Malformed`](Found::Malformed), for which RFC 6750, section 3.1, demands a 400.
+/// - The syntax is `Bearer`, one or more spaces, and a `b64token` of at most 8192 bytes. All else
+///   is [`Malformed`](Found::Malformed), for which RFC 6750, section 3.1, demands a 400.
 ///
 /// Whitespace around the value is ignored. The token is not decoded, and the function does not
 /// allocate.
@@ -54,7 +54,8 @@ fn token(rest: &[u8]) -> Option<&str> {
     std::str::from_utf8(token).ok()
 }
 
-/// Checks for `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 6750, section 2.1).
+/// Checks for `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 6750, section
+/// 2.1).
 fn is_b64token(token: &[u8]) -> bool {
     let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
     let (digits, _) = token.split_at(token.len() - padding);

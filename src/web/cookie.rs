@@ -20,10 +20,10 @@ const MAX_VALUES: usize = 8;
 /// Cookie that carries a credential: its name and attributes, from which it is set, found and
 /// removed.
 ///
-/// The default is `__Host-id=<credential>; Path=/; Secure; HttpOnly; SameSite=Lax`. The browser sends
-/// it only to the host that set it and only over TLS, hides it from scripts, does not send it with
-/// forms of other sites, and drops it at the end of its session (OWASP ASVS 3.3.1 to 3.3.4; NIST SP
-/// 800-63B-4, section 5.1.1). Use [`builder`](Self::builder) for other attributes.
+/// The default is `__Host-id=<credential>; Path=/; Secure; HttpOnly; SameSite=Lax`. The browser
+/// sends it only to the host that set it and only over TLS, hides it from scripts, does not send it
+/// with forms of other sites, and drops it at the end of its session (OWASP ASVS 3.3.1 to 3.3.4;
+/// NIST SP 800-63B-4, section 5.1.1). Use [`builder`](Self::builder) for other attributes.
 ///
 /// ```
 /// use statewise::Credential;
@@ -94,8 +94,8 @@ impl Cookie {
     /// - Names are compared exactly (section 5.4). A pair without a name is never this cookie, even
     ///   if its value looks like it.
     /// - The same value may occur several times. Two different values are
-    ///   [`Ambiguous`](Found::Ambiguous): an attacker may have planted one, and the order of cookies
-    ///   has no meaning (section 4.2.2).
+    ///   [`Ambiguous`](Found::Ambiguous): an attacker may have planted one, and the order of
+    ///   cookies has no meaning (section 4.2.2).
     ///
     /// Never returns [`Malformed`](Found::Malformed). Does not allocate, and takes time linear in
     /// the length of the lines.
@@ -184,9 +184,9 @@ impl Cookie {
     /// # Errors
     ///
     /// *Refused* as [`TooLarge`](Refusal::TooLarge) if name and value together exceed 4096 bytes: a
-    /// browser would drop the cookie (RFC 6265bis, section 5.7). *Misuse* if the credential is empty
-    /// or has a byte that cookies cannot hold (section 4.1.1); no strategy of this crate issues such
-    /// a credential.
+    /// browser would drop the cookie (RFC 6265bis, section 5.7). *Misuse* if the credential is
+    /// empty or has a byte that cookies cannot hold (section 4.1.1); no strategy of this crate
+    /// issues such a credential.
     pub fn set(&self, credential: &Credential) -> Result<String> {
         let value = credential.reveal();
         if text(value.as_bytes()).is_none() {
@@ -224,8 +224,8 @@ impl Default for Cookie {
     }
 }
 
-/// Returns the value as text if it is `1*cookie-octet` (RFC 6265bis, section 4.1.1): printable ASCII
-/// without space, quote, comma, semicolon and backslash.
+/// Returns the value as text if it is `1*cookie-octet` (RFC 6265bis, section 4.1.1): printable
+/// ASCII without space, quote, comma, semicolon and backslash.
 fn text(value: &[u8]) -> Option<&str> {
     let is_octet = |byte: u8| byte.is_ascii_graphic() & !matches!(byte, b'"' | b',' | b';' | b'\\');
     // Without an early exit, the compiler checks several bytes at once.

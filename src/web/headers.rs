@@ -3,8 +3,8 @@
 /// Header fields of a request, from any framework.
 ///
 /// Implemented for slices, arrays and vectors of pairs of name and value, and with the feature
-/// `tower` for `http::HeaderMap`. Implement it in a few lines for the map of another framework, here
-/// one like that of http 0.2:
+/// `tower` for `http::HeaderMap`. Implement it in a few lines for the map of another framework,
+/// here one like that of http 0.2:
 ///
 /// ```
 /// use statewise::web::{Found, Headers, bearer};

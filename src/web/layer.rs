@@ -26,14 +26,13 @@ use tower_service::Service;
 use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, SystemClock};
 use crate::web::bearer::bearer;
-use crate::web::denial::Denial;
 use crate::web::found::Found;
 use crate::web::layer::client::ClientKind;
 use crate::web::layer::clone::clone_fields;
 use crate::web::layer::config::LayerConfig;
 use crate::web::layer::future::CloseOnDrop;
 use crate::web::layer::request::RequestCredentials;
-use crate::web::layer::response::denied;
+use crate::web::layer::response::cross_origin;
 use crate::web::origin::{OriginPolicy, is_unsafe};
 use crate::web::transport::Transport;
 
@@ -57,12 +56,11 @@ pub use token_response::TokenResponse;
 /// # let _ = layer;
 /// ```
 ///
-/// The layer alone admits every request. A handler that takes [`Auth`], a guard
-/// ([`Require`]) or a call of [`SignIn`] verifies the credential, once per
-/// request. For the response, the layer
+/// The layer alone admits every request. A handler that takes [`Auth`], a guard ([`Require`]) or a
+/// call of [`SignIn`] verifies the credential, once per request. For the response, the layer
 ///
-/// 1. revokes the login of this request if the response is a 5xx (gRPC: a status that means one),
-///    an error or a panic;
+/// 1. revokes the login of this request if the response is a 5xx (gRPC: a failure status), an error
+///    or a panic;
 /// 2. rotates a credential in a cookie that is due, before it sends the head of the response. A 5xx
 ///    rotates too;
 /// 3. sets or removes the cookies, each once;
@@ -71,7 +69,8 @@ pub use token_response::TokenResponse;
 ///    `Cache-Control`. Removes the fields that some shared caches obey instead
 ///    (`CDN-Cache-Control` and similar ones, RFC 9213; `Surrogate-Control`, `Edge-Control`,
 ///    `X-Accel-Expires`);
-/// 5. adds challenge and `Retry-After` to a [`Denial`], or converts it to the gRPC form.
+/// 5. adds challenge and `Retry-After` to a [`Denial`](crate::web::Denial), or converts it to the
+///    gRPC form.
 ///
 /// # Defaults
 ///
@@ -83,9 +82,10 @@ pub use token_response::TokenResponse;
 ///
 /// # Rejected cookies
 ///
-/// If a handler or guard denies the request with 401, a rejected cookie is removed, so that the next visit is anonymous. It stays if the browser reports that a script sent
-/// the request: the request may have been sent before another tab logged in. The same can happen
-/// with a navigation; that is rare, and the user sees the login form.
+/// If a handler or guard denies the request with 401, a rejected cookie is removed, so that the
+/// next visit is anonymous. It stays if the browser reports that a script sent the request: the
+/// request may have been sent before another tab logged in. The same can happen with a navigation;
+/// that is rare, and the user sees the login form.
 ///
 /// If your handler maps the denial to another status, the cookie stays.
 ///
@@ -114,8 +114,8 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
         }
     }
 
-    /// Selects other origins: their pages may send unsafe requests with the cookies of their visitors.
-    /// Default: none.
+    /// Selects other origins: their pages may send unsafe requests with the cookies of their
+    /// visitors. Default: none.
     ///
     /// ```
     /// use statewise::web::{AuthLayer, OriginPolicy};
@@ -206,7 +206,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let client = ClientKind::of(&request);
         if !self.allows_origin(&request) {
-            let response = denied(Denial::CrossOrigin, &self.config.transport, client);
+            let response = cross_origin(&self.config.transport, client);
             return AuthFuture::denied(Ok(response));
         }
         let config = Arc::clone(&self.config);

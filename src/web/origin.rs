@@ -37,9 +37,9 @@ use crate::web::headers::{Headers, Single, single, trim};
 ///
 /// - Browsers send `Sec-Fetch-Site` only over TLS and to `localhost`. Over plain HTTP, rule 5
 ///   decides.
-/// - If a proxy rewrites `Host`, rule 5 denies older browsers. Let the proxy pass `Host` through, or
-///   [trust](Self::trust) the public origin. The proxy must not drop `Origin` or `Sec-Fetch-Site`:
-///   without both, rule 4 applies.
+/// - If a proxy rewrites `Host`, rule 5 denies older browsers. Let the proxy pass `Host` through,
+///   or [trust](Self::trust) the public origin. The proxy must not drop `Origin` or
+///   `Sec-Fetch-Site`: without both, rule 4 applies.
 /// - Rule 5 does not compare schemes, because a server behind a proxy does not know its own. If you
 ///   serve `http` on the same host, answer it only with redirects and `Strict-Transport-Security`.
 ///

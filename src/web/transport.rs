@@ -143,10 +143,10 @@ impl Transport {
     /// Carries the refresh credential of a [hybrid](crate::compose::hybrid) in a cookie of its own.
     /// The browser sends it to one path only: put refresh, login and logout below that path.
     ///
-    /// Use it for pages with scripts that refresh. When the access token expires, a request gets 401,
-    /// and the script must call your refresh route and repeat the request. A navigation cannot do
-    /// that: its page is answered as if the user were logged out, although the refresh credential
-    /// is still valid. For a site of plain pages use sessions.
+    /// Use it for pages with scripts that refresh. When the access token expires, a request gets
+    /// 401, and the script must call your refresh route and repeat the request. A navigation cannot
+    /// do that: its page is answered as if the user were logged out, although the refresh
+    /// credential is still valid. For a site of plain pages use sessions.
     ///
     /// ```
     /// use statewise::web::{Cookie, SameSite, Transport};
@@ -163,8 +163,9 @@ impl Transport {
     ///
     /// # Security
     ///
-    /// A cookie with a path cannot have the prefix `__Host-`, so an attacker on a sibling host can plant the refresh credential of their own login. If the hosts of your domain do not
-    /// trust each other, let clients keep the refresh credential and send it in the body.
+    /// A cookie with a path cannot have the prefix `__Host-`, so an attacker on a sibling host can
+    /// plant the refresh credential of their own login. If the hosts of your domain do not trust
+    /// each other, let clients keep the refresh credential and send it in the body.
     ///
     /// # Errors
     ///

@@ -75,8 +75,8 @@ fn an_origin_is_denied_if_there_are_several_hosts() {
     assert_eq!(browser.post("/login", &fields).status, 403);
 }
 
-/// After a change of the strategy, a visitor has a new cookie after one request. If that response is
-/// lost, the old cookie still works.
+/// After a change of the strategy, a visitor has a new cookie after one request. If that response
+/// is lost, the old cookie still works.
 #[test]
 fn a_login_migrates_to_another_strategy() {
     let clock = ManualClock::default();

@@ -1,4 +1,5 @@
-//! Clients that disconnect at any moment: no request gets another user's identity, and a retry works.
+//! Clients that disconnect at any moment: no request gets another user's identity, and a retry
+//! works.
 
 use axum_core::body::Body;
 use http::Request;
@@ -8,8 +9,8 @@ use tower_service::Service;
 
 use crate::site::{Browser, Yielding, layer, live, seconds, transport, yielding};
 
-/// Sends a request of alice with a credential that is due for rotation. Drops it after each possible
-/// number of polls, and calls `then` to check the result.
+/// Sends a request of alice with a credential that is due for rotation. Drops it after each
+/// possible number of polls, and calls `then` to check the result.
 fn at_every_step(path: &str, then: impl Fn(&mut Browser, &Yielding)) {
     for polls in 1.. {
         let clock = ManualClock::default();

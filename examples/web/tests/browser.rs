@@ -1,5 +1,5 @@
-//! The page of the example `web` in a real browser: every button, and the cookies that scripts cannot
-//! read.
+//! The page of the example `web` in a real browser: every button, and the cookies that scripts
+//! cannot read.
 
 #![allow(
     clippy::expect_used,

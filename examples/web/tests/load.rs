@@ -1,5 +1,5 @@
-//! Load test: the router of `axum_sessions` on a Redis that first hangs and later crashes, while many
-//! clients send requests. Every response must be correct.
+//! Load test: the router of `axum_sessions` on a Redis that first hangs and later crashes, while
+//! many clients send requests. Every response must be correct.
 //!
 //! It takes three seconds, or the number in `STATEWISE_LOAD_SECONDS`.
 
@@ -139,7 +139,8 @@ fn pass(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Returns the time until the witness is served again. The witness must stay logged in all the time.
+/// Returns the time until the witness is served again. The witness must stay logged in all the
+/// time.
 fn served_again(witness: &Browser) -> Duration {
     let begun = Instant::now();
     loop {

@@ -4,8 +4,8 @@
 //! cargo run --example web
 //! ```
 //!
-//! Open the address that it prints. You can choose a port: `cargo run --example web -- 8080`. All data
-//! is in memory. Buttons on the page advance the clock and stop the store.
+//! Open the address that it prints. You can choose a port: `cargo run --example web -- 8080`. All
+//! data is in memory. Buttons on the page advance the clock and stop the store.
 
 use std::error::Error;
 

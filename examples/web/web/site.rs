@@ -177,8 +177,8 @@ fn tokens(minutes: u64, clock: &DemoClock) -> Result<TokenBuilder> {
         .clock(clock.clone()))
 }
 
-/// Builds the routes of one authenticator. The handlers are the same for all of them; only the token
-/// login is a handler of its own, because it returns the token in the body.
+/// Builds the routes of one authenticator. The handlers are the same for all of them; only the
+/// token login is a handler of its own, because it returns the token in the body.
 fn mode(
     auth: Arc<dyn DynAuthenticator<()>>,
     transport: Transport,
@@ -290,8 +290,8 @@ async fn thief_refresh(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Den
     Ok(Json(json!({ "who": issued.identity().subject() })))
 }
 
-/// Adds the cause of a denial to the response, for the page to show. A real service logs it instead:
-/// the layer leaves it in the extensions of the response.
+/// Adds the cause of a denial to the response, for the page to show. A real service logs it
+/// instead: the layer leaves it in the extensions of the response.
 async fn add_cause(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(denial) = response.extensions().get::<Denial>()

@@ -38,7 +38,7 @@ const SESSION_CREDENTIAL_BYTES: usize = 64;
 ///
 /// | setting | default | source |
 /// |---|---|---|
-/// | [`name`](Self::name) | `__Host-id`; `__Secure-id` with a domain or path | OWASP ASVS 3.3.1, 3.3.3 |
+/// | [`name`](Self::name) | `__Host-id`; `__Secure-id` with a domain or path; `id` if insecure or unprefixed | OWASP ASVS 3.3.1, 3.3.3 |
 /// | [`domain`](Self::domain) | the host that set the cookie, without hosts below it | RFC 6265bis, section 5.7 |
 /// | [`path`](Self::path) | `/` | |
 /// | [`same_site`](Self::same_site) | `Lax` | OWASP ASVS 3.3.2 |
@@ -74,8 +74,8 @@ impl CookieBuilder {
     /// Sends the cookie to this domain and to all hosts below it. Each of them can then read and
     /// replace it (RFC 6265bis, section 8.6). Contradicts `__Host-`.
     ///
-    /// Single labels (`com`) are refused here. Browsers also refuse public suffixes such as `co.uk`,
-    /// of which this crate has no list.
+    /// Single labels (`com`) are refused here. Browsers also refuse public suffixes such as
+    /// `co.uk`, of which this crate has no list.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self

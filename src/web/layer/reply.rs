@@ -53,7 +53,7 @@ impl<D> Reply<D> {
         match &self.caller {
             Caller::Unasked => self.caller = Caller::Asked,
             Caller::Found(verified) => return Some(verified.clone()),
-            _ => {}
+            Caller::Asked | Caller::Settled(_) | Caller::LoggedIn(..) => {}
         }
         self.settled()
     }
@@ -110,7 +110,7 @@ impl<D> Reply<D> {
             Caller::Found(Ok(caller)) if self.cookies.is_empty() && caller.refresh_due() => {
                 PendingReply::RefreshDue
             }
-            _ => PendingReply::Dependent,
+            Caller::Asked | Caller::Found(_) | Caller::Settled(_) => PendingReply::Dependent,
         }
     }
 }

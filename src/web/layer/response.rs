@@ -12,13 +12,9 @@ use crate::web::transport::Transport;
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Returns the response to a request that is denied before the service sees it.
-pub(crate) fn denied<B: Default>(
-    denial: Denial,
-    transport: &Transport,
-    client: ClientKind,
-) -> Response<B> {
-    let mut response = denial.into_http();
+/// Returns the response to a request of another origin, which the service does not see.
+pub(crate) fn cross_origin<B: Default>(transport: &Transport, client: ClientKind) -> Response<B> {
+    let mut response = Denial::CrossOrigin.into_http();
     complete(&mut response, transport, client);
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);

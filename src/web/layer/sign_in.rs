@@ -28,8 +28,8 @@ use crate::web::transport::Transport;
 /// |---|---|---|
 /// | [`verify`](Self::verify) | you need the caller, and the handler logs in or out too | |
 /// | [`verify_authoritative`](Self::verify_authoritative) | before a sensitive action | |
-/// | [`issue`](Self::issue) | a user of a browser has proven their identity | set as a cookie |
-/// | [`issue_token`](Self::issue_token) | a user of a program has proven their identity | in the body |
+/// | [`issue`](Self::issue) | the user of a browser has authenticated | set as a cookie |
+/// | [`issue_token`](Self::issue_token) | the user of a program has authenticated | in the body |
 /// | [`refresh`](Self::refresh) | a browser refreshes | set as a cookie |
 /// | [`refresh_token`](Self::refresh_token) | a program refreshes | in the body |
 /// | [`revoke`](Self::revoke) | the user logs out here | removed |
@@ -62,10 +62,10 @@ use crate::web::transport::Transport;
 ///
 /// # Failing responses
 ///
-/// If the service responds to a login with a 5xx (gRPC: with a status in the head that means one),
-/// with an error or with a panic, the layer revokes the new login and sets no cookie. After the
-/// handler has returned, or its future was dropped, cookie logins fail with a *misuse* error: do
-/// not log in from a task that outlives the handler.
+/// If the service responds to a login with a 5xx (gRPC: with a failure status in the head), with an
+/// error or with a panic, the layer revokes the new login and sets no cookie. After the handler has
+/// returned, or its future was dropped, cookie logins fail with a *misuse* error: do not log in
+/// from a task that outlives the handler.
 ///
 /// If the client disconnects and the future of the handler is dropped during a login, a login may
 /// remain in the store until it expires, but its credential was never sent. If tasks of one
@@ -172,8 +172,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         self.reply().found(verified)
     }
 
-    /// Logs in a user after you have verified their identity: revokes the credentials that the request
-    /// carries, and sets the cookie.
+    /// Logs in a user after the password check, or another authentication: revokes the credentials
+    /// that the request carries, and sets the cookie.
     ///
     /// # Errors
     ///
@@ -183,8 +183,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// # Cancel safety
     ///
-    /// The credentials of the request may have been revoked. A login may exist, but no client has its
-    /// credential.
+    /// The credentials of the request may have been revoked. A login may exist, but no client has
+    /// its credential.
     pub async fn issue(&self, login: Login<D>) -> Result<Auth<D>, Denial> {
         drop(self.open_reply()?);
         let issued = self.replace_carried(login).await?;
@@ -215,15 +215,17 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// # Cancel safety
     ///
-    /// The credentials of the request may have been revoked. A login may exist, but no client has its
-    /// credential.
+    /// The credentials of the request may have been revoked. A login may exist, but no client has
+    /// its credential.
     pub async fn issue_token(&self, login: Login<D>) -> Result<TokenResponse<D>, Denial> {
         let now = self.now()?;
         let issued = self.replace_carried(login).await?;
         let credential = issued.refreshable().clone();
         let response = TokenResponse::new(issued, now, self.clock());
         let mut removals = self.transport().remove(true);
-        removals.retain(|_| self.request().carries_cookie());
+        if !self.request().carries_cookie() {
+            removals.clear();
+        }
         let login = Caller::LoggedIn(response.caller().clone(), credential);
         self.settle(login, removals).await;
         Ok(response)
@@ -235,9 +237,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// # Errors
     ///
     /// [`Denial::Absent`] if no cookie holds a credential to refresh; *misuse* if the handler has
-    /// returned already; otherwise as for [`Authenticator::refresh`](crate::Authenticator::refresh).
-    /// A rejected cookie is removed, unless a script sent the request: another tab may have logged
-    /// in in the meantime.
+    /// returned already; otherwise as for
+    /// [`Authenticator::refresh`](crate::Authenticator::refresh). A rejected cookie is removed,
+    /// unless a script sent the request: another tab may have logged in in the meantime.
     ///
     /// # Cancel safety
     ///

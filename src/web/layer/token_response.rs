@@ -8,7 +8,8 @@ use crate::login::issued::{Credential, Issued};
 use crate::web::layer::auth::Auth;
 
 /// Response to a program that has logged in or refreshed: a JSON object with `access_token`,
-/// `token_type`, `expires_in` and, if the strategy has one, `refresh_token` (RFC 6749, section 5.1).
+/// `token_type`, `expires_in` and, if the strategy has one, `refresh_token` (RFC 6749, section
+/// 5.1).
 ///
 /// With the feature `axum` it is a response: return it from your handler. In other frameworks, send
 /// [`reveal`](Self::reveal).
@@ -28,9 +29,9 @@ use crate::web::layer::auth::Auth;
 /// # let _ = (token, refresh);
 /// ```
 ///
-/// Errors do not have the form of RFC 6749, section 5.2: a rejected refresh token is answered as any
-/// other [`Denial`](crate::web::Denial), with 401 and an empty body. OAuth client libraries expect
-/// 400 and `{"error":"invalid_grant"}`; send that from your handler if you serve them.
+/// Errors do not have the form of RFC 6749, section 5.2: a rejected refresh token is answered as
+/// any other [`Denial`](crate::web::Denial), with 401 and an empty body. OAuth client libraries
+/// expect 400 and `{"error":"invalid_grant"}`; send that from your handler if you serve them.
 #[must_use = "the client needs the credential"]
 pub struct TokenResponse<D = ()> {
     credential: Credential,
