@@ -1,16 +1,15 @@
-//! Needs nothing but a file: `cargo run --features redb --example redb`, twice. Sessions survive
-//! the restart in between.
+//! Sessions in a file survive a restart. Run it twice: `cargo run --features redb --example redb`.
 //!
-//! The first run logs a user in and keeps the credential in a file beside, as a browser keeps a
-//! cookie. The second one finds the session again, and logs out. The folder can be named as an
-//! argument; otherwise it is one in the temporary folder.
+//! The first run logs a user in, and stores the credential in a second file, as a browser stores a
+//! cookie. The second run finds the session again and logs out. Pass a folder as the argument, or
+//! use the default in the temporary folder.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, io};
 
 use statewise::session::SessionAuthenticator;
-use statewise::store::RedbStore;
+use statewise::store::{Redb, RedbStore};
 use statewise::testkit::block_on;
 use statewise::{Authenticator, Login};
 
@@ -22,11 +21,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::create_dir_all(&folder)?;
     let cookie = folder.join("cookie.txt");
 
-    // One process at a time: a second one would be told so here.
-    let store = RedbStore::open(folder.join("sessions.redb"))?;
+    // Fails if another process has the file open.
+    let redb = Redb::open(folder.join("sessions.redb")).build()?;
     block_on(async {
-        store.require_durable().await?;
-        let auth = SessionAuthenticator::builder(store)
+        redb.require_durable().await?;
+        let auth = SessionAuthenticator::builder(redb.sessions())
             .idle(Duration::from_secs(30 * 60))
             .absolute(Duration::from_secs(12 * 3600))
             .build()?;
@@ -48,7 +47,7 @@ async fn first_run(auth: &Sessions, cookie: &Path) -> Result<(), Box<dyn std::er
         .await?;
     fs::write(cookie, issued.credential().reveal())?;
     println!("logged in as alice, session {}", issued.identity().id());
-    println!("the session is in the file by now, whatever happens: run this again");
+    println!("the session is on the disk now: run this again");
     Ok(())
 }
 
@@ -68,14 +67,14 @@ async fn second_run(
             },
             caller.id()
         ),
-        // It was left alone for longer than the idle time.
-        Err(error) if error.is_rejected() => println!("the session is over: {error}"),
+        // More than the idle timeout has passed since the first run.
+        Err(error) if error.is_rejected() => println!("the session has expired: {error}"),
         Err(error) => return Err(error.into()),
     }
     let effect = auth.revoke(credential).await?;
-    let refused = auth.verify(credential).await.is_err();
-    println!("logged out ({effect:?}); refused from now on: {refused}");
+    let rejected = auth.verify(credential).await.is_err();
+    println!("logged out ({effect:?}); rejected from now on: {rejected}");
     fs::remove_file(cookie)?;
-    println!("run this again to log in anew");
+    println!("run this again to log in again");
     Ok(())
 }

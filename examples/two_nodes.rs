@@ -186,9 +186,9 @@ mod on_redis {
 
 #[cfg(feature = "redb")]
 mod on_redb {
-    use std::sync::{Arc, mpsc};
+    use std::sync::mpsc;
 
-    use statewise::store::RedbStore;
+    use statewise::store::Redb;
 
     use super::{Failure, Node, other_node, this_node};
 
@@ -202,10 +202,9 @@ mod on_redb {
     }
 
     async fn on(file: &std::path::Path) -> Result<(), Failure> {
-        let store = Arc::new(RedbStore::open(file)?);
-        let log = Arc::new(store.log()?);
-        let node = Node::start(Arc::clone(&log), Arc::clone(&store)).await?;
-        let other = Node::start(log, store).await?;
+        let redb = Redb::open(file).build()?;
+        let node = Node::start(redb.revocations(), redb.sessions()).await?;
+        let other = Node::start(redb.revocations(), redb.sessions()).await?;
         this_node(node, async |credentials| {
             let (sender, receiver) = mpsc::channel();
             let say = move |line| drop(sender.send(line));

@@ -50,7 +50,7 @@ pub use crate::backend::durability::{Durability, Survives};
 pub use crate::backend::memory::MemoryStore;
 #[cfg(feature = "redb")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
-pub use crate::backend::redb::{RedbBuilder, RedbStore};
+pub use crate::backend::redb::{Redb, RedbBuilder, RedbStore};
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use crate::backend::redis::{Redis, RedisBuilder, RedisStore};

@@ -1,4 +1,4 @@
-//! The laws on the embedded store, and what only a store in a file can break.
+//! The embedded database: the laws of stores and logs, and what can go wrong with a file.
 
 #![allow(
     clippy::expect_used,
@@ -8,7 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
-use std::sync::Arc;
+use statewise::store::Redb;
+use statewise::testkit::block_on;
 
 #[path = "stores/cached.rs"]
 mod cached;
@@ -33,12 +34,12 @@ mod rows;
 mod laws {
     use std::time::Duration;
 
-    use statewise::store::RedbStore;
+    use statewise::store::{Redb, RedbStore};
     use statewise::testkit::StoreFixture;
 
     use super::folder::Folder;
 
-    /// Opens stores whose files have no name any more, so that none is left behind.
+    /// Opens stores in files that are unlinked at once, so that no test leaves a file behind.
     struct RedbFixture;
 
     impl StoreFixture for RedbFixture {
@@ -46,7 +47,8 @@ mod laws {
 
         async fn open(&self) -> RedbStore {
             let folder = Folder::in_memory();
-            RedbStore::open(folder.file()).expect("a fresh file is opened")
+            let redb = Redb::open(folder.file()).build();
+            redb.expect("a new file is opened").sessions()
         }
 
         async fn advance(&self, _: &RedbStore, _: Duration) {}
@@ -54,7 +56,7 @@ mod laws {
 
     statewise::testkit::session_store_laws!(RedbFixture);
 
-    /// With copies in the memory of the node.
+    /// The laws through a cache in the memory of the node.
     mod cached {
         statewise::testkit::session_store_laws!(crate::cached::Cached::over(super::RedbFixture));
     }
@@ -63,8 +65,7 @@ mod laws {
 #[test]
 fn a_late_save_does_not_undo_a_logout() {
     let folder = folder::Folder::in_memory();
-    let store = Arc::new(statewise::store::RedbStore::open(folder.file()).unwrap());
-    let nodes = [Arc::clone(&store), store];
-    let case = late_save::a_late_save_does_not_undo_a_logout(nodes);
-    statewise::testkit::block_on(case);
+    let redb = Redb::open(folder.file()).build().unwrap();
+    let nodes = [redb.sessions(), redb.sessions()];
+    block_on(late_save::a_late_save_does_not_undo_a_logout(nodes));
 }

@@ -1,4 +1,4 @@
-//! The embedded store against redb itself, on one file.
+//! The store in redb against redb itself, on one file.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use statewise::session::SessionAuthenticator;
-use statewise::store::RedbStore;
+use statewise::store::{Redb, RedbStore};
 use statewise::testkit::{ManualClock, block_on};
 use statewise::{Authenticator, Login};
 
@@ -18,13 +18,13 @@ use crate::harness::window::Window;
 use crate::harness::{Group, Row, now};
 
 const ROWS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("statewise.sessions");
-/// What the raw writes go to.
-const OWN: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("raw");
+/// Table of the raw writes.
+const RAW: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("raw");
 const SESSIONS: usize = 20_000;
-/// Sessions that are used in turn where each use is noted.
-const IN_TURN: usize = 2_048;
-/// Logins that wait to be ended.
-const READY: usize = 64;
+/// Sessions that are used in turn, so that each use is noted.
+const USED_SESSIONS: usize = 2_048;
+/// Logins that are created at a time, to be revoked.
+const REVOCABLE_LOGINS: usize = 64;
 const IDLE: Duration = Duration::from_secs(1_800);
 
 type Sessions = SessionAuthenticator<RedbStore>;
@@ -38,8 +38,8 @@ pub fn measure(options: &Options) -> Vec<Row> {
     fs::create_dir_all(&folder).unwrap();
     let database = Arc::new(Database::create(folder.join("sessions.redb")).unwrap());
     let clock = ManualClock::default();
-    let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
-    let auth: Sessions = SessionAuthenticator::builder(store)
+    let redb = Redb::over(Arc::clone(&database)).build().unwrap();
+    let auth: Sessions = SessionAuthenticator::builder(redb.sessions())
         .idle(IDLE)
         .absolute(Duration::from_secs(1 << 40))
         .clock(clock.clone())
@@ -49,13 +49,12 @@ pub fn measure(options: &Options) -> Vec<Row> {
     let mut rows = verify(&database, &auth, &credentials, options);
     rows.extend(slide(&database, &auth, &clock, &credentials, options));
     rows.extend(write(&database, &auth, options));
-    drop(auth);
-    drop(database);
+    drop((auth, redb, database));
     fs::remove_dir_all(&folder).unwrap();
     rows
 }
 
-/// Many at once, for the sake of time.
+/// Logs in 2 000 users at a time, to share the commits.
 fn logins(auth: &Sessions) -> Vec<String> {
     let mut credentials = Vec::with_capacity(SESSIONS);
     for first in (0..SESSIONS).step_by(2_000) {
@@ -72,7 +71,7 @@ fn logins(auth: &Sessions) -> Vec<String> {
     credentials
 }
 
-/// What every lookup costs that reads what was committed last.
+/// Reads one row of the last committed state, as every lookup must.
 fn raw_get(database: &Database, credential: &str) -> usize {
     let mut handle = [0; 18];
     URL_SAFE_NO_PAD
@@ -109,9 +108,9 @@ fn slide(
     credentials: &[String],
     options: &Options,
 ) -> Vec<Row> {
-    let credentials = &credentials[..IN_TURN];
+    let credentials = &credentials[..USED_SESSIONS];
     let (raw, ours) = (Cell::new(0), Cell::new(0));
-    let next = |turn: &Cell<usize>| turn.replace((turn.get() + 1) % IN_TURN);
+    let next = |turn: &Cell<usize>| turn.replace((turn.get() + 1) % USED_SESSIONS);
     Group::new("redb sliding verify")
         .add("raw get", || raw_get(database, &credentials[next(&raw)]))
         .add("the trait, each use noted", || {
@@ -124,8 +123,8 @@ fn slide(
         .run(options)
 }
 
-/// One caller, who waits for the device each time. The work is done by another thread, so that
-/// what can be compared is the wall time.
+/// Changes by one caller, who waits for the device each time. Compare the wall times, because another
+/// thread does the work.
 fn write(database: &Database, auth: &Sessions, options: &Options) -> Vec<Row> {
     let options = Options {
         quick: true,
@@ -139,7 +138,7 @@ fn write(database: &Database, auth: &Sessions, options: &Options) -> Vec<Row> {
         let transaction = database.begin_write().unwrap();
         let at = key.replace(key.get() + 1);
         transaction
-            .open_table(OWN)
+            .open_table(RAW)
             .unwrap()
             .insert(at, &row[..])
             .unwrap();
@@ -152,8 +151,8 @@ fn write(database: &Database, auth: &Sessions, options: &Options) -> Vec<Row> {
             block_on(auth.issue(login)).unwrap()
         })
         .run(&options);
-    if options.wants("redb revoke") && key.get() < 4 * READY as u64 {
-        (0..4 * READY).for_each(|_| insert());
+    if options.wants("redb revoke") && key.get() < 4 * REVOCABLE_LOGINS as u64 {
+        (0..4 * REVOCABLE_LOGINS).for_each(|_| insert());
     }
     let issued = RefCell::new(Vec::new());
     rows.extend(
@@ -161,7 +160,7 @@ fn write(database: &Database, auth: &Sessions, options: &Options) -> Vec<Row> {
             .add("raw remove and commit", || {
                 let transaction = database.begin_write().unwrap();
                 let at = key.replace(key.get().saturating_sub(1)).saturating_sub(1);
-                drop(transaction.open_table(OWN).unwrap().remove(at).unwrap());
+                drop(transaction.open_table(RAW).unwrap().remove(at).unwrap());
                 transaction.commit().unwrap();
             })
             .add_over(
@@ -169,13 +168,13 @@ fn write(database: &Database, auth: &Sessions, options: &Options) -> Vec<Row> {
                 (),
                 |()| {
                     let mut issued = issued.borrow_mut();
-                    while issued.len() < READY {
+                    while issued.len() < REVOCABLE_LOGINS {
                         let login = block_on(auth.issue(Login::new("bench"))).unwrap();
                         issued.push(login.credential().reveal().to_owned());
                     }
                 },
                 |()| {
-                    let credential = issued.borrow_mut().pop().expect("a login to end");
+                    let credential = issued.borrow_mut().pop().expect("a login to revoke");
                     block_on(auth.revoke(&credential)).unwrap()
                 },
             )

@@ -4,7 +4,7 @@
 use std::env;
 use std::future::pending;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use statewise::authenticator::BoxFuture;
 use statewise::clock::{SystemClock, Timestamp};
 use statewise::store::contract::{Handle, Load, Page, Record, Rotated, Rotation, SessionStore};
-use statewise::store::{RedbStore, Redis, RedisStore};
+use statewise::store::{Redb, RedbStore, Redis, RedisStore};
 use statewise::{Authenticator, Error, Issued, Login, Outcome, Rejection, Result};
 
 use super::common::{PATIENT, managed};
@@ -54,6 +54,10 @@ impl<S: SessionStore> SessionStore for Between<S> {
     }
 }
 
+fn redb(file: &Path) -> RedbStore {
+    Redb::open(file).build().unwrap().sessions()
+}
+
 /// Not a test: the service that is killed.
 #[test]
 fn the_service_that_is_killed() {
@@ -63,7 +67,7 @@ fn the_service_that_is_killed() {
     RUNTIME.block_on(async {
         let (kind, place) = place.split_once(' ').unwrap();
         match kind {
-            "redb" => refresh_for_ever(RedbStore::open(place).unwrap(), &presented).await,
+            "redb" => refresh_for_ever(redb(place.as_ref()), &presented).await,
             "redis" => refresh_for_ever(redis(place.to_owned()).await, &presented).await,
             _ => refresh_for_ever(postgres(PathBuf::from(place), 1), &presented).await,
         }
@@ -151,11 +155,11 @@ fn a_service() {
     for round in 0..3 {
         let name = |store| format!("service killed, {store}, round {round}");
         // Only one process at a time can open the file.
-        let store = RedbStore::open(&file).unwrap();
+        let store = redb(&file);
         let issue = async |store| hybrid(store, SystemClock).issue(Login::new("alice")).await;
         let lost = RUNTIME.block_on(issue(store)).unwrap();
         kill_a_service(&format!("redb {}", file.display()), presented(&lost));
-        let store = Arc::new(RedbStore::open(&file).unwrap());
+        let store = Arc::new(redb(&file));
         RUNTIME.block_on(one_successor(&name("redb"), store, &lost));
 
         RUNTIME.block_on(async {

@@ -146,8 +146,8 @@ fn memory() {
 #[test]
 fn redb() {
     let folder = super::folder::Folder::in_memory();
-    let store = Arc::new(statewise::store::RedbStore::open(folder.file()).unwrap());
-    RUNTIME.block_on(on("redb", [Arc::clone(&store), store]));
+    let redb = statewise::store::Redb::open(folder.file()).build().unwrap();
+    RUNTIME.block_on(on("redb", [redb.sessions(), redb.sessions()].map(Arc::new)));
 }
 
 #[cfg(feature = "redis")]

@@ -1,4 +1,4 @@
-//! A device that counts, fails on command, holds a sync back, and loses power.
+//! A simulated device that counts syncs, fails on command, delays syncs, and loses power.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,38 +6,38 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redb::{Database, StorageBackend};
-use statewise::store::{RedbBuilder, RedbStore};
+use statewise::store::{Redb, RedbStore};
 use statewise::testkit::Random;
 
-/// The unit in which a device keeps what it has not synced yet.
-const BLOCK: usize = 512;
+/// Size of the unit in which the device keeps or loses unsynced data.
+const BLOCK_BYTES: usize = 512;
 
-/// What a device does next instead of what it is asked for.
+/// A fault of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// No room for writes.
+    /// Writes fail: there is no space.
     Full,
-    /// Syncing fails.
+    /// Syncs fail.
     Sync,
-    /// Reading fails.
+    /// Reads fail.
     Read,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// As the operating system shows it.
+    /// Content as the operating system shows it.
     written: Vec<u8>,
-    /// As it is found after a loss of power.
+    /// Content that a loss of power leaves.
     synced: Vec<u8>,
     syncs: u64,
     fault: Option<Fault>,
-    /// Syncs wait for as long as it is so.
+    /// Syncs wait while this is set.
     held: bool,
-    /// A sync has begun to wait.
+    /// Set when a sync begins to wait.
     waiting: bool,
 }
 
-/// What stays when the database is closed.
+/// The device. Its content outlives the database on it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Device(pub(crate) Arc<(Mutex<State>, Condvar)>);
 
@@ -53,14 +53,13 @@ impl Device {
         Arc::new(database.expect("a database on the device"))
     }
 
-    pub(crate) fn open(&self) -> RedbStore {
-        self.open_as(RedbStore::builder())
+    pub(crate) fn open(&self) -> Redb {
+        let redb = Redb::over(self.database()).build();
+        redb.expect("sessions and a log on the device")
     }
 
-    pub(crate) fn open_as(&self, builder: RedbBuilder) -> RedbStore {
-        builder
-            .open_in(self.database())
-            .expect("a store on the device")
+    pub(crate) fn sessions(&self) -> RedbStore {
+        self.open().sessions()
     }
 
     pub(crate) fn syncs(&self) -> u64 {
@@ -71,8 +70,8 @@ impl Device {
         self.state().fault = fault.into();
     }
 
-    /// Holds the next sync back, and all after it, until it is released or the answer is dropped:
-    /// a test that fails must not wait for ever for the store to close.
+    /// Delays all syncs until [`release`](Self::release) or until the guard is dropped: a test that
+    /// fails must not wait forever for the store to close.
     pub(crate) fn hold(&self) -> Held<'_> {
         let mut state = self.state();
         state.held = true;
@@ -81,7 +80,7 @@ impl Device {
         Held(self)
     }
 
-    /// Waits until a sync is held back.
+    /// Waits until a sync is delayed.
     pub(crate) fn wait_until_held(&self) {
         let (lock, signal) = &*self.0;
         let state = lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,8 +94,8 @@ impl Device {
         self.0.1.notify_all();
     }
 
-    /// What is found after a loss of power at this moment: what was synced, and any part of what
-    /// was written since.
+    /// Returns the device as a loss of power at this moment leaves it: with all synced data, and
+    /// any part of the unsynced data.
     pub(crate) fn after_power_loss(&self, random: &mut Random) -> Self {
         let state = self.state();
         let mut left = state.synced.clone();
@@ -104,18 +103,18 @@ impl Device {
             left.resize(state.written.len(), 0);
         }
         let mut chosen = BTreeMap::new();
-        for at in (0..left.len().min(state.written.len())).step_by(BLOCK) {
-            // Neighbours mostly share their fate.
+        for at in (0..left.len().min(state.written.len())).step_by(BLOCK_BYTES) {
+            // Neighbouring blocks are mostly kept or lost together.
             let fate = chosen.entry(at / 65_536).or_insert_with(|| random.below(4));
-            let end = (at + BLOCK).min(left.len()).min(state.written.len());
+            let end = (at + BLOCK_BYTES).min(left.len()).min(state.written.len());
             if *fate == 0 || (*fate == 1 && random.once_in(2)) {
                 left[at..end].copy_from_slice(&state.written[at..end]);
             }
         }
-        Self::holding(left)
+        Self::with_content(left)
     }
 
-    fn holding(bytes: Vec<u8>) -> Self {
+    fn with_content(bytes: Vec<u8>) -> Self {
         let device = Self::default();
         {
             let mut state = device.state();
@@ -125,13 +124,13 @@ impl Device {
         device
     }
 
-    /// What the operating system shows, on a device that works.
+    /// Returns a working device with the content that the operating system shows.
     pub(crate) fn repaired(&self) -> Self {
-        Self::holding(self.state().written.clone())
+        Self::with_content(self.state().written.clone())
     }
 }
 
-/// Lets syncs go on when it is dropped.
+/// Releases the syncs when it is dropped.
 #[must_use]
 pub(crate) struct Held<'d>(&'d Device);
 
@@ -142,7 +141,7 @@ impl Drop for Held<'_> {
 }
 
 fn broken() -> io::Error {
-    io::Error::other("the device is broken, as it should be here")
+    io::Error::other("the test broke the device on purpose")
 }
 
 impl StorageBackend for Device {

@@ -1,4 +1,4 @@
-//! Files that are full, closed to us, damaged, or nothing of ours.
+//! Files that are full, damaged, of another kind, or not accessible.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use std::{env, thread};
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::contract::{Created, Load, Page, Record, SessionStore as _};
-use statewise::store::{Durability, RedbStore, Survives};
+use statewise::store::{Durability, Redb, RedbStore, Survives};
 use statewise::testkit::{Random, Sample, block_on, seed};
 
 use super::folder::Folder;
@@ -35,89 +35,82 @@ fn load(store: &RedbStore, row: &Record) -> statewise::Result<Option<Record>> {
 }
 
 #[test]
-fn says_what_survives() {
+fn everything_survives_a_crash() {
     let folder = Folder::in_memory();
-    let store = RedbStore::open(folder.file()).unwrap();
-    let durability = block_on(store.durability()).unwrap();
+    let redb = Redb::open(folder.file()).build().unwrap();
+    let durability = block_on(redb.durability()).unwrap();
     assert_eq!(
         durability,
         Durability::new(Survives::All, Survives::Unknown)
     );
-    block_on(store.require_durable()).unwrap();
+    block_on(redb.require_durable()).unwrap();
 }
 
-/// A file of users' business is for its owner alone.
+/// Rejects a file of user data that other accounts of the machine can read.
 #[test]
-fn the_file_is_the_owners_alone() {
+fn only_its_owner_may_access_the_file() {
     let folder = Folder::in_memory();
-    drop(RedbStore::open(folder.file()).unwrap());
+    drop(Redb::open(folder.file()).build().unwrap());
     let mode = fs::metadata(folder.file()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
-fn what_cannot_be_opened_is_a_misuse() {
+fn wrong_paths_prefixes_and_tables_are_a_misuse() {
     let folder = Folder::in_memory();
-    let missing = RedbStore::open(folder.file().join("no/such/folder")).unwrap_err();
+    let file = folder.file();
+    let missing = Redb::open(file.join("no/such/folder")).build().unwrap_err();
     assert!(missing.is_misuse(), "{missing}");
-    let directory = RedbStore::open(folder.file().parent().unwrap()).unwrap_err();
+    let directory = Redb::open(file.parent().unwrap()).build().unwrap_err();
     assert!(directory.is_misuse(), "{directory}");
-    for name in ["", "a b", "a\0", "é", &"x".repeat(65)] {
-        let refused = RedbStore::builder()
-            .name(name)
-            .open(folder.file())
-            .unwrap_err();
-        assert!(refused.is_misuse(), "{name}");
+    for prefix in ["", "a b", "a\0", "é", &"x".repeat(65)] {
+        let error = Redb::open(&file).prefix(prefix).build().unwrap_err();
+        assert!(error.is_misuse(), "{prefix}");
     }
-    assert!(!folder.file().exists(), "a refused name made a file");
+    assert!(!file.exists(), "a wrong prefix created a file");
 
-    let database = redb::Database::create(folder.file()).unwrap();
+    let database = redb::Database::create(&file).unwrap();
     let transaction = database.begin_write().unwrap();
     let other = redb::TableDefinition::<u64, u64>::new("statewise.sessions");
     drop(transaction.open_table(other).unwrap());
     transaction.commit().unwrap();
     drop(database);
-    let taken = RedbStore::open(folder.file()).unwrap_err();
+    let taken = Redb::open(&file).build().unwrap_err();
     assert!(taken.is_misuse(), "{taken}");
-    drop(
-        RedbStore::builder()
-            .name("other")
-            .open(folder.file())
-            .unwrap(),
-    );
+    drop(Redb::open(&file).prefix("other").build().unwrap());
 }
 
-/// A file that may only be read is refused when it is opened, not at the first logout.
+/// A file without write permission is refused when it is opened, not at the first logout.
 #[test]
-fn a_file_that_may_only_be_read_is_refused() {
+fn a_read_only_file_is_refused() {
     let folder = Folder::in_memory();
-    drop(RedbStore::open(folder.file()).unwrap());
+    drop(Redb::open(folder.file()).build().unwrap());
     fs::set_permissions(folder.file(), Permissions::from_mode(0o400)).unwrap();
     if OpenOptions::new().write(true).open(folder.file()).is_ok() {
-        // The superuser may write to any file, but not to a file system that takes no writes.
+        // The superuser may write to any file, except on a read-only file system.
         let Some(disk) = Mounted::new("size=4m") else {
             return;
         };
         let file = disk.0.join("sessions.redb");
-        drop(RedbStore::open(&file).unwrap());
+        drop(Redb::open(&file).build().unwrap());
         assert!(disk.remount("ro"));
-        let refused = RedbStore::open(&file).unwrap_err();
+        let error = Redb::open(&file).build().unwrap_err();
         assert!(
-            refused.is_misuse() && refused.to_string().contains("permissions"),
-            "{refused}"
+            error.is_misuse() && error.to_string().contains("permissions"),
+            "{error}"
         );
-        println!("{refused}");
+        println!("{error}");
         return;
     }
-    let refused = RedbStore::open(folder.file()).unwrap_err();
-    assert!(refused.is_misuse(), "{refused}");
+    let error = Redb::open(folder.file()).build().unwrap_err();
+    assert!(error.is_misuse(), "{error}");
 }
 
-/// A small file system of its own, for as long as it lives.
+/// A small file system in memory, unmounted when it is dropped.
 struct Mounted(PathBuf);
 
 impl Mounted {
-    /// `None`, and says so, where that is not allowed.
+    /// Mounts the file system. Where mounting is not allowed, prints so and returns `None`.
     fn new(options: &str) -> Option<Self> {
         let name = format!(
             "statewise-mount-{}-{}",
@@ -134,10 +127,10 @@ impl Mounted {
             return Some(Self(folder));
         }
         let _ = fs::remove_dir(&folder);
-        println!("skipped: no file system can be mounted here (it takes a superuser)");
+        println!("skipped: only the superuser can mount a file system");
         assert!(
             env::var_os("STATEWISE_REQUIRE_SERVERS").is_none(),
-            "a file system must be mounted"
+            "STATEWISE_REQUIRE_SERVERS is set, but no file system can be mounted: run as root"
         );
         None
     }
@@ -159,16 +152,16 @@ impl Drop for Mounted {
     }
 }
 
-/// A full disk: what does not fit is unavailable, what was acknowledged is there and can be read,
-/// and when there is room again, the store goes on by itself. Rejects a store that loses, that
-/// lies, or that has to be restarted.
+/// On a full disk, a change is *unavailable*, and acknowledged rows exist and can be read. When there
+/// is room again, the store recovers without a restart. Rejects a store that loses a row,
+/// acknowledges a change without room for it, or has to be restarted.
 #[test]
-fn a_full_disk_loses_nothing_and_heals() {
+fn a_full_disk_loses_nothing_and_the_store_recovers() {
     let Some(disk) = Mounted::new("size=6m") else {
         return;
     };
     let file = disk.0.join("sessions.redb");
-    let store = RedbStore::open(&file).unwrap();
+    let store = Redb::open(&file).build().unwrap().sessions();
     let mut kept = fill(&store, 50);
     let ended = kept.pop().unwrap();
     assert_eq!(
@@ -180,17 +173,17 @@ fn a_full_disk_loses_nothing_and_heals() {
     let ballast = disk.0.join("ballast");
     let mut room = fs::File::create(&ballast).unwrap();
     while room.write_all(&[1; 4096]).is_ok() {}
-    let refused = loop {
+    let error = loop {
         let row = Sample::of("alice").data(vec![9; 100_000]).at(NOW);
         match block_on(store.create(&row, Limit::Unlimited, NOW)) {
             Ok(_) => kept.push(row),
             Err(error) => break error,
         }
     };
-    println!("after {} creates: {refused:?}", kept.len());
-    assert!(refused.is_unavailable() && refused.retry_after().is_some());
-    assert!(refused.to_string().contains("no room"), "{refused}");
-    // Read as soon as the file is open again, and until it is opened once more.
+    println!("after {} creates: {error:?}", kept.len());
+    assert!(error.is_unavailable() && error.retry_after().is_some());
+    assert!(error.to_string().contains("no room"), "{error}");
+    // Lookups fail only while the file is being opened again.
     let all_there = || {
         let found = kept.iter().map(|row| load(&store, row));
         let found: statewise::Result<Vec<_>> = found.collect();
@@ -202,13 +195,13 @@ fn a_full_disk_loses_nothing_and_heals() {
         back = back.or(load(&store, &ended).ok().map(|row| row.is_some()));
         there.is_some() && back.is_some()
     });
-    assert_eq!(there, Some(true), "lost");
-    assert_eq!(back, Some(false), "came back");
-    // Still full: still unavailable, and nothing is broken by trying.
+    assert_eq!(there, Some(true), "a row was lost");
+    assert_eq!(back, Some(false), "a removed row exists");
+    // The disk is still full: further changes are unavailable, and do no harm.
     for _ in 0..3 {
         let row = Sample::of("alice").data(vec![9; 1_000_000]).at(NOW);
-        let refused = block_on(store.create(&row, Limit::Unlimited, NOW));
-        assert!(refused.is_err_and(|error| error.is_unavailable()));
+        let created = block_on(store.create(&row, Limit::Unlimited, NOW));
+        assert!(created.is_err_and(|error| error.is_unavailable()));
     }
     drop(room);
     fs::remove_file(ballast).unwrap();
@@ -218,7 +211,7 @@ fn a_full_disk_loses_nothing_and_heals() {
     });
     assert!(all_there().unwrap() && load(&store, &ended).unwrap().is_none());
     drop(store);
-    let store = RedbStore::open(&file).unwrap();
+    let store = Redb::open(&file).build().unwrap().sessions();
     assert!(load(&store, &row).unwrap().is_some());
     assert!(kept.iter().all(|row| load(&store, row).unwrap().is_some()));
 }
@@ -228,26 +221,26 @@ fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(
             started.elapsed() < Duration::from_secs(30),
-            "{what}: never came"
+            "waited too long for {what}"
         );
         thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// A damaged file is told when it is opened, whatever the damage, and is left as it is. Where it
-/// is opened unchecked, damage is an outage and no panic. Rejects a store that serves what it
-/// cannot trust, and one that clears up by deleting.
+/// Any damage is found when the file is opened, and the file is left as it is. In a file that is
+/// opened without the check, damage is an outage and no panic. Rejects a store that serves damaged
+/// rows, and one that deletes a damaged file.
 #[test]
-fn damage_is_told() {
+fn damage_is_found() {
     let folder = Folder::in_memory();
-    let store = RedbStore::open(folder.file()).unwrap();
+    let store = Redb::open(folder.file()).build().unwrap().sessions();
     let rows = fill(&store, 300);
     drop(store);
     let whole = fs::read(folder.file()).unwrap();
     let mut random = Random::new(seed());
     println!("seed {}, {} bytes", seed(), whole.len());
     let used: Vec<_> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
-    let (mut told, mut harmless, mut outages, mut answers) = (0, 0, 0, 0);
+    let (mut found, mut harmless, mut outages, mut answers) = (0, 0, 0, 0);
     for round in 0..120 {
         let mut damaged = whole.clone();
         let kind = round % 6;
@@ -262,10 +255,10 @@ fn damage_is_told() {
             }
         }
         fs::write(folder.file(), &damaged).unwrap();
-        let opened = catch_unwind(|| RedbStore::open(folder.file()));
-        match opened.expect("no panic comes out") {
+        let opened = catch_unwind(|| Redb::open(folder.file()).build());
+        match opened.expect("no panic") {
             Err(error) => {
-                told += 1;
+                found += 1;
                 assert!(error.is_unavailable() || error.is_misuse(), "{error:?}");
                 assert!(folder.file().exists(), "a damaged file was deleted");
                 if kind > 0 {
@@ -273,18 +266,20 @@ fn damage_is_told() {
                     assert!(length >= damaged.len() as u64, "a damaged file was cut");
                 }
             }
-            Ok(store) => {
-                // In a page that is not in use, or mended by what the file has twice.
+            Ok(redb) => {
+                // The damaged page is not in use, or redb has repaired it from a second copy.
+                let store = redb.sessions();
                 harmless += 1;
                 for row in &rows {
-                    let found = load(&store, row).unwrap();
-                    assert!(found.is_some_and(|found| found.encode() == row.encode()));
+                    let loaded = load(&store, row).unwrap();
+                    assert!(loaded.is_some_and(|loaded| loaded.encode() == row.encode()));
                 }
             }
         }
         fs::write(folder.file(), &damaged).unwrap();
         let unchecked = || {
-            let store = RedbStore::builder().check(false).open(folder.file())?;
+            let redb = Redb::open(folder.file()).check(false).build()?;
+            let store = redb.sessions();
             for row in &rows {
                 match load(&store, row) {
                     Ok(_) => answers += 1,
@@ -300,21 +295,21 @@ fn damage_is_told() {
             }
             let _ = block_on(store.create(&rows[0], Limit::Reject(3), NOW));
             let _ = block_on(store.sweep(100, NOW));
-            drop(store);
+            drop((redb, store));
             Ok::<(), statewise::Error>(())
         };
-        let _ = catch_unwind(AssertUnwindSafe(unchecked)).expect("no panic comes out");
+        let _ = catch_unwind(AssertUnwindSafe(unchecked)).expect("no panic");
     }
-    println!("{told} told, {harmless} harmless; unchecked: {answers} answers, {outages} outages");
-    assert!(told > 60);
+    println!("{found} found, {harmless} harmless; unchecked: {answers} answers, {outages} outages");
+    assert!(found > 60);
     for foreign in [&b"not a database"[..], &[0; 100_000], &[0xff; 4096]] {
         fs::write(folder.file(), foreign).unwrap();
-        let error = RedbStore::open(folder.file()).unwrap_err();
+        let error = Redb::open(folder.file()).build().unwrap_err();
         assert!(error.is_unavailable(), "{error:?}");
         assert!(error.to_string().contains("damaged"), "{error}");
         assert!(
             fs::read(folder.file()).unwrap().starts_with(foreign),
-            "written over"
+            "a foreign file was overwritten"
         );
     }
 }

@@ -1,19 +1,20 @@
-//! Folders for files of tests.
+//! Temporary folders.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process};
 
-/// A folder of its own, which goes when it is dropped.
+/// A folder that is deleted when it is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// On a device, where syncing takes its time.
+    /// Creates a folder on a device, where a sync takes time.
     pub(crate) fn on_disk() -> Self {
         Self::under(&env::temp_dir())
     }
 
-    /// In memory if there is such a place, where syncing costs nothing.
+    /// Creates a folder in memory, where a sync costs nothing; on a device if there is no file
+    /// system in memory.
     pub(crate) fn in_memory() -> Self {
         let memory = Path::new("/dev/shm");
         if memory.is_dir() {

@@ -1,4 +1,4 @@
-//! Group commit: what waits becomes one transaction, whoever still waits for it.
+//! Group commit: waiting changes become one transaction, even if their callers have gone.
 
 use std::sync::Arc;
 use std::thread;
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
-use statewise::store::RedbStore;
 use statewise::store::contract::{
     Created, Load, Page, Record, Rotated, Scope, SessionStore as _, Updated,
 };
+use statewise::store::{Redb, RedbStore};
 use statewise::testkit::{Random, Sample, block_on, give_up_after, seed};
 
 use super::device::{Device, Fault};
@@ -17,7 +17,7 @@ use super::device::{Device, Fault};
 const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 
 fn load(store: &RedbStore, row: &Record) -> Option<Record> {
-    block_on(store.load(row.handle(), Load::new(), NOW)).expect("an answer")
+    block_on(store.load(row.handle(), Load::new(), NOW)).expect("the store answers")
 }
 
 fn create(store: &RedbStore, row: &Record) {
@@ -25,16 +25,17 @@ fn create(store: &RedbStore, row: &Record) {
     assert!(matches!(created, Ok(Created::Stored { .. })), "{created:?}");
 }
 
-/// A hundred tasks that come while the device syncs are synced together: three commits, not a
-/// hundred. And whatever needs no change needs no commit. Rejects a transaction per change.
+/// Of a hundred logins, one is being synced when the other 99 arrive: two commits, not a hundred.
+/// A call that changes nothing needs no commit. Rejects a store with one transaction per change.
 #[test]
-fn what_comes_together_is_committed_together() {
+fn concurrent_changes_share_a_commit() {
     let device = Device::default();
-    let store = Arc::new(device.open());
-    let (before, syncs) = (store.commits(), device.syncs());
+    let redb = device.open();
+    let store = redb.sessions();
+    let (before, syncs) = (redb.commits(), device.syncs());
     let _held = device.hold();
     let spawn = || {
-        let store = Arc::clone(&store);
+        let store = store.clone();
         thread::spawn(move || {
             let row = Sample::of("alice").at(NOW);
             create(&store, &row);
@@ -44,9 +45,8 @@ fn what_comes_together_is_committed_together() {
     let first = spawn();
     device.wait_until_held();
     let others: Vec<_> = (0..99).map(|_| spawn()).collect();
-    // All wait, as soon as none can go on: there is nothing that says so but time.
     let started = Instant::now();
-    while !format!("{store:?}").contains("waiting: 99") {
+    while !format!("{store:?}").contains("waiting_changes: 99") {
         assert!(started.elapsed() < Duration::from_secs(30), "{store:?}");
         thread::yield_now();
     }
@@ -56,7 +56,7 @@ fn what_comes_together_is_committed_together() {
         .chain([first])
         .map(|task| task.join().unwrap())
         .collect();
-    let commits = store.commits() - before;
+    let commits = redb.commits() - before;
     println!(
         "100 creates: {commits} commits, {} syncs",
         device.syncs() - syncs
@@ -64,7 +64,7 @@ fn what_comes_together_is_committed_together() {
     assert_eq!(commits, 2);
     assert!(rows.iter().all(|row| load(&store, row).is_some()));
 
-    let (before, row) = (store.commits(), &rows[0]);
+    let (before, row) = (redb.commits(), &rows[0]);
     assert!(matches!(
         block_on(store.create(row, Limit::Unlimited, NOW)),
         Ok(Created::Duplicate)
@@ -84,19 +84,17 @@ fn what_comes_together_is_committed_together() {
         Ok(Rotated::Unchanged(_))
     ));
     block_on(store.confirm(row.handle(), 0, NOW)).unwrap();
-    let nobody = Sample::of("nobody").at(NOW).handle();
-    assert_eq!(
-        block_on(store.remove(nobody, "nobody", NOW)).unwrap().count,
-        0
-    );
+    let unknown = Sample::of("unknown").at(NOW).handle();
+    let removed = block_on(store.remove(unknown, "unknown", NOW)).unwrap();
+    assert_eq!(removed.count, 0);
     assert_eq!(block_on(store.sweep(100, NOW)).unwrap().removed, 0);
-    assert_eq!(store.commits(), before, "a commit without a change");
+    assert_eq!(redb.commits(), before, "a commit without a change");
 }
 
-/// A future that is dropped after whichever poll leaves its operation done or not done, and the
-/// store works on. Rejects a store that needs the caller to finish what it began.
+/// A future that is dropped after any poll leaves its change done or not done, and the store keeps
+/// working. Rejects a store that needs the caller to complete a change.
 #[test]
-fn may_be_dropped_at_every_poll() {
+fn a_future_may_be_dropped_after_any_poll() {
     for act in [
         "create",
         "rotate",
@@ -108,7 +106,7 @@ fn may_be_dropped_at_every_poll() {
     ] {
         for polls in 0..4 {
             let device = Device::default();
-            let store = device.open();
+            let store = device.sessions();
             let row = Sample::of("alice").idle(100).data(b"0").at(NOW);
             let fresh = Sample::of("alice").at(NOW);
             create(&store, &row);
@@ -134,11 +132,11 @@ fn may_be_dropped_at_every_poll() {
                     _ => store.sweep(10, later).await.map(drop),
                 }
             };
-            // It waits for a sync that is held back, so that it is not woken in between.
+            // A sync is delayed, so that no poll but these happens.
             let done = block_on(give_up_after(polls.min(1), future)).is_some();
             assert!(!done, "{act} was acknowledged before it was synced");
             device.release();
-            // Whatever was begun is over when the next operation is.
+            // Changes are done in order: this one is done after the one that was dropped.
             let next = Sample::of("bob").at(NOW);
             create(&store, &next);
             assert!(load(&store, &next).is_some());
@@ -154,12 +152,12 @@ fn may_be_dropped_at_every_poll() {
     }
 }
 
-/// What waits is bounded: a rush of logins is refused with a time to retry, while logouts still
-/// find room, and nothing that was taken in is lost. Rejects an unbounded queue.
+/// The queue is bounded: a rush of logins becomes *unavailable* with a time to retry, while there
+/// is still room for logouts, and no accepted change is lost. Rejects an unbounded queue.
 #[test]
-fn what_waits_is_bounded() {
+fn the_queue_is_bounded() {
     let device = Device::default();
-    let store = device.open();
+    let store = device.sessions();
     let row = Sample::of("alice").at(NOW);
     create(&store, &row);
     let _held = device.hold();
@@ -184,15 +182,15 @@ fn what_waits_is_bounded() {
     let mut removal = Box::pin(store.remove(row.handle(), "alice", NOW));
     assert!(
         block_on(give_up_after(1, &mut removal)).is_none(),
-        "a logout found no room"
+        "there was no room for a logout"
     );
-    // Large ones are bounded by their bytes.
     device.release();
     assert_eq!(block_on(removal).unwrap().count, 1);
     assert!(load(&store, &row).is_none());
     assert!(rush.iter().all(|row| load(&store, row).is_some()));
 
     create(&store, &row);
+    // The bytes of large changes are bounded.
     let _held = device.hold();
     let mut count = 0;
     let large = Sample::of("large").data(vec![1; 1 << 20]);
@@ -210,16 +208,16 @@ fn what_waits_is_bounded() {
     assert!(count > 30);
 }
 
-/// Power is lost at any moment, and any part of what was not synced is lost: what was acknowledged
-/// is there, what was removed is not, and the file opens. Rejects a commit that is acknowledged
-/// before it is synced.
+/// Power is lost at a random moment, with any part of the unsynced data: acknowledged rows exist,
+/// removed ones do not, and the file opens. Rejects a commit that is acknowledged before it is
+/// synced.
 #[test]
-fn what_was_acknowledged_outlives_a_loss_of_power() {
+fn acknowledged_changes_survive_a_loss_of_power() {
     let mut random = Random::new(seed());
     println!("seed {}", seed());
     for round in 0..40 {
         let device = Device::default();
-        let store = device.open();
+        let store = device.sessions();
         let (mut alive, mut removed) = (Vec::new(), Vec::new());
         for _ in 0..random.below(40) {
             if alive.len() > 2 && random.once_in(3) {
@@ -239,11 +237,11 @@ fn what_was_acknowledged_outlives_a_loss_of_power() {
                 alive.push(row);
             }
         }
-        // One more is under way, synced or not.
+        // In half of the rounds, one more login waits for its sync.
         let _held = random.once_in(2).then(|| {
             let held = device.hold();
-            let under_way = Sample::of("alice").at(NOW);
-            let create = store.create(&under_way, Limit::Unlimited, NOW);
+            let unsynced = Sample::of("alice").at(NOW);
+            let create = store.create(&unsynced, Limit::Unlimited, NOW);
             assert!(block_on(give_up_after(1, create)).is_none());
             device.wait_until_held();
             held
@@ -251,12 +249,15 @@ fn what_was_acknowledged_outlives_a_loss_of_power() {
         let left = device.after_power_loss(&mut random);
         device.release();
         drop(store);
-        let store = left.open();
+        let store = left.sessions();
         for row in &alive {
-            assert!(load(&store, row).is_some(), "round {round}: lost");
+            assert!(load(&store, row).is_some(), "round {round}: a row was lost");
         }
         for row in &removed {
-            assert!(load(&store, row).is_none(), "round {round}: came back");
+            assert!(
+                load(&store, row).is_none(),
+                "round {round}: a removed row exists"
+            );
         }
         let listed = block_on(store.list("alice", Page::first(1_000), NOW)).unwrap();
         let extra = listed.records.len() - alive.len();
@@ -264,15 +265,15 @@ fn what_was_acknowledged_outlives_a_loss_of_power() {
     }
 }
 
-/// After the device has failed, the group is unavailable for all its callers, nothing more is
-/// written, what is in memory is still read, and what was acknowledged is there when the database
-/// is opened anew. Rejects a store that says yes to what it could not write, and one that goes on
-/// over a failure.
+/// After the device has failed, all callers of the group get *unavailable*, nothing more is written,
+/// rows in memory can still be read, and acknowledged changes exist when the database is opened
+/// again. Rejects a store that acknowledges a failed write, and one that writes after a failure.
 #[test]
-fn a_device_that_fails_loses_nothing_acknowledged() {
+fn a_failing_device_loses_no_acknowledged_change() {
     for fault in [Fault::Full, Fault::Sync, Fault::Read] {
         let device = Device::default();
-        let store = Arc::new(device.open());
+        let redb = device.open();
+        let store = redb.sessions();
         let kept = Sample::of("alice").at(NOW);
         let ended = Sample::of("alice").at(NOW);
         create(&store, &kept);
@@ -286,7 +287,7 @@ fn a_device_that_fails_loses_nothing_acknowledged() {
         device.fail(fault);
         let tries: Vec<_> = (0..8)
             .map(|_| {
-                let store = Arc::clone(&store);
+                let store = store.clone();
                 thread::spawn(move || {
                     let row = Sample::of("alice").data(vec![5; 300_000]).at(NOW);
                     (block_on(store.create(&row, Limit::Unlimited, NOW)), row)
@@ -296,44 +297,48 @@ fn a_device_that_fails_loses_nothing_acknowledged() {
         let tries: Vec<_> = tries.into_iter().map(|task| task.join().unwrap()).collect();
         if fault != Fault::Read {
             for (answer, _) in &tries {
-                let error = answer.as_ref().expect_err("no room and no sync");
+                let error = answer.as_ref().expect_err("the device fails");
                 assert!(error.is_unavailable(), "{fault:?}: {error:?}");
             }
             let error = block_on(store.remove(kept.handle(), "alice", NOW)).unwrap_err();
             assert!(error.is_unavailable() && error.retry_after().is_some());
             println!("{fault:?}: {error:?}");
-            assert!(block_on(store.durability()).is_err_and(|error| error.is_unavailable()));
+            assert!(block_on(redb.durability()).is_err_and(|error| error.is_unavailable()));
             assert!(
                 load(&store, &kept).is_some(),
-                "what is in memory can be read"
+                "a row in memory cannot be read"
             );
-            // That the device works again does not tell what it keeps.
+            // The device works again, but its content is uncertain.
             device.fail(None);
             let more = block_on(store.create(&ended, Limit::Unlimited, NOW));
             assert!(more.is_err_and(|error| error.is_unavailable()));
         }
-        drop(store);
+        drop((redb, store));
         device.fail(None);
-        let store = device.repaired().open();
-        assert!(load(&store, &kept).is_some(), "{fault:?}: lost");
-        assert!(load(&store, &ended).is_none(), "{fault:?}: came back");
+        let store = device.repaired().sessions();
+        assert!(load(&store, &kept).is_some(), "{fault:?}: a row was lost");
+        assert!(
+            load(&store, &ended).is_none(),
+            "{fault:?}: a removed row exists"
+        );
         for (answer, row) in &tries {
             if answer.is_ok() {
-                assert!(load(&store, row).is_some(), "{fault:?}: lost");
+                assert!(load(&store, row).is_some(), "{fault:?}: a row was lost");
             }
         }
         create(&store, &Sample::of("alice").at(NOW));
     }
 }
 
-/// While the application holds a write transaction of its own database, changes are unavailable
-/// within the deadline, lookups go on, and all is well when it is done. Rejects a hang.
+/// While the application holds a write transaction of its own database, changes become
+/// *unavailable* after the deadline, and lookups continue. Changes work again after the transaction.
+/// Rejects a store that waits without a limit.
 #[test]
-fn waits_for_the_application_no_longer_than_the_deadline() {
+fn a_change_waits_for_the_application_until_the_deadline() {
     let device = Device::default();
     let database = device.database();
-    let builder = RedbStore::builder().deadline(Duration::from_millis(30));
-    let store = builder.open_in(Arc::clone(&database)).unwrap();
+    let builder = Redb::over(Arc::clone(&database)).deadline(Duration::from_millis(30));
+    let store = builder.build().unwrap().sessions();
     let row = Sample::of("alice").at(NOW);
     create(&store, &row);
     let own = database.begin_write().unwrap();
@@ -352,10 +357,10 @@ fn waits_for_the_application_no_longer_than_the_deadline() {
     );
 }
 
-/// The last one who holds the store may be a task that the committer itself wakes, and drops.
-/// Rejects a thread that waits for itself.
+/// The last handle may be dropped by a task that the writing thread polls. Rejects a thread that
+/// waits for itself to end.
 #[test]
-fn may_be_dropped_by_its_own_thread() {
+fn the_last_handle_may_be_dropped_by_the_writing_thread() {
     use std::future::Future;
     use std::pin::Pin;
     use std::sync::{Mutex, mpsc};
@@ -363,10 +368,10 @@ fn may_be_dropped_by_its_own_thread() {
 
     type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-    /// Polls its task where it is woken.
-    struct Here(Mutex<Option<Task>>);
+    /// Polls its task in the thread that wakes it.
+    struct PollOnWake(Mutex<Option<Task>>);
 
-    impl Wake for Here {
+    impl Wake for PollOnWake {
         fn wake(self: Arc<Self>) {
             let task = self.0.lock().unwrap().take();
             let waker = Waker::from(Arc::clone(&self));
@@ -379,7 +384,7 @@ fn may_be_dropped_by_its_own_thread() {
     }
 
     let device = Device::default();
-    let store = device.open();
+    let store = device.sessions();
     let _held = device.hold();
     let (done, ended) = mpsc::channel();
     let task: Task = Box::pin(async move {
@@ -388,16 +393,16 @@ fn may_be_dropped_by_its_own_thread() {
         drop(store);
         done.send((created.is_ok(), row)).unwrap();
     });
-    let here = Arc::new(Here(Mutex::new(Some(task))));
-    Arc::clone(&here).wake();
+    let task = Arc::new(PollOnWake(Mutex::new(Some(task))));
+    Arc::clone(&task).wake();
     device.release();
     let (created, row) = ended.recv_timeout(Duration::from_secs(20)).unwrap();
     assert!(created);
-    // Closed as soon as the thread has ended.
+    // The database is closed when the thread has ended.
     let started = Instant::now();
     while Arc::strong_count(&device.0) > 1 {
         assert!(started.elapsed() < Duration::from_secs(20), "never closed");
         thread::yield_now();
     }
-    assert!(load(&device.open(), &row).is_some());
+    assert!(load(&device.sessions(), &row).is_some());
 }

@@ -1,4 +1,4 @@
-//! Processes: one that is killed, and two at once.
+//! Processes that are killed, and two processes at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -9,40 +9,41 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use statewise::session::SessionAuthenticator;
-use statewise::store::RedbStore;
+use statewise::store::{Redb, RedbStore};
 use statewise::testkit::{Random, block_on, seed};
 use statewise::{Authenticator, Login, Rejection};
 
 use super::folder::Folder;
 
-/// Names the file, in the process that is to be killed.
+/// Environment variable with the path of the file, for the process that is killed.
 const FILE: &str = "STATEWISE_TEST_REDB_FILE";
 const SEED: &str = "STATEWISE_TEST_REDB_SEED";
 const ROUNDS: u64 = 40;
 
-fn strategy(store: RedbStore) -> SessionAuthenticator<RedbStore> {
+fn open(file: &Path) -> SessionAuthenticator<RedbStore> {
+    let store = Redb::open(file).build().unwrap().sessions();
     let day = Duration::from_secs(86_400);
     let builder = SessionAuthenticator::builder(store);
     builder.idle(day).absolute(day).build().unwrap()
 }
 
-fn say(line: &str) {
-    // In one piece, whatever the other threads say.
+fn print(line: &str) {
+    // One write, so that lines of several threads do not mix.
     std::io::stdout()
         .write_all(format!("{line}\n").as_bytes())
         .unwrap();
 }
 
-/// Not a test of its own: the process that is killed. Says what it begins and what was
-/// acknowledged, on four threads.
+/// The process to kill, not a test. Four threads print the acts that they begin, and the acknowledged
+/// ones.
 #[test]
 fn the_process_that_is_killed() {
     let Some(file) = env::var_os(FILE).map(PathBuf::from) else {
         return;
     };
     let seed: u64 = env::var(SEED).unwrap().parse().unwrap();
-    let auth = strategy(RedbStore::open(file).unwrap());
-    say("open");
+    let auth = open(&file);
+    print("open");
     thread::scope(|scope| {
         for client in 0..4 {
             let auth = &auth;
@@ -67,21 +68,21 @@ fn act(
         let login = Login::new(format!("user {client}"));
         let issued = block_on(auth.issue(login)).unwrap();
         let credential = issued.credential().reveal().to_owned();
-        say(&format!("\ncreated {credential}"));
+        print(&format!("\ncreated {credential}"));
         held.push(credential);
         return;
     }
     let at = random.below(held.len());
     let credential = held.swap_remove(at);
     if random.once_in(2) {
-        say(&format!("\nrevoking {credential}"));
+        print(&format!("\nrevoking {credential}"));
         let _ = block_on(auth.revoke(&credential)).unwrap();
-        say(&format!("\nrevoked {credential}"));
+        print(&format!("\nrevoked {credential}"));
     } else {
-        say(&format!("\nrefreshing {credential}"));
+        print(&format!("\nrefreshing {credential}"));
         let issued = block_on(auth.refresh(&credential)).unwrap();
         let next = issued.refreshable().reveal().to_owned();
-        say(&format!("\nrefreshed {credential} {next}"));
+        print(&format!("\nrefreshed {credential} {next}"));
         held.push(next);
     }
 }
@@ -97,17 +98,17 @@ fn start(file: &Path, seed: u64) -> Child {
         .unwrap()
 }
 
-/// What was acknowledged, over all rounds.
+/// The credentials of all rounds, by their last acknowledged act.
 #[derive(Default)]
 struct Acknowledged {
     alive: BTreeSet<String>,
     revoked: BTreeSet<String>,
-    /// Of which both outcomes are fine.
-    open: BTreeMap<String, &'static str>,
+    /// Begun and not acknowledged: the act may have been done or not.
+    pending: BTreeMap<String, &'static str>,
 }
 
 impl Acknowledged {
-    fn hear(&mut self, line: &str) {
+    fn read(&mut self, line: &str) {
         let words: Vec<_> = line.split_whitespace().collect();
         match *words.as_slice() {
             ["created", credential] => {
@@ -115,18 +116,18 @@ impl Acknowledged {
             }
             ["revoking", credential] => {
                 self.alive.remove(credential);
-                self.open.insert(credential.to_owned(), "revoking");
+                self.pending.insert(credential.to_owned(), "revoking");
             }
             ["revoked", credential] => {
-                self.open.remove(credential);
+                self.pending.remove(credential);
                 self.revoked.insert(credential.to_owned());
             }
             ["refreshing", credential] => {
                 self.alive.remove(credential);
-                self.open.insert(credential.to_owned(), "refreshing");
+                self.pending.insert(credential.to_owned(), "refreshing");
             }
             ["refreshed", credential, next] => {
-                self.open.remove(credential);
+                self.pending.remove(credential);
                 self.alive.insert(next.to_owned());
             }
             _ => {}
@@ -134,11 +135,11 @@ impl Acknowledged {
     }
 }
 
-/// A process is killed at whatever moment, dozens of times over one file: whatever it said was
-/// done is done, and the file opens. Rejects a commit that is not synced before it is
-/// acknowledged to the operating system, and an index that parts from its rows.
+/// A process is killed at random moments, dozens of times over one file: every acknowledged act is
+/// done, and the file opens. Rejects a commit that is acknowledged before the operating system has
+/// it, and an index that differs from its rows.
 #[test]
-fn what_was_acknowledged_outlives_a_kill() {
+fn acknowledged_acts_survive_a_kill() {
     let seed = seed();
     println!("seed {seed}");
     let mut random = Random::new(seed);
@@ -147,25 +148,25 @@ fn what_was_acknowledged_outlives_a_kill() {
     let mut lines = 0;
     for round in 0..ROUNDS {
         let mut child = start(&folder.file(), seed.wrapping_add(round));
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        for line in said.by_ref() {
+        let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
+        for line in printed.by_ref() {
             if line.unwrap() == "open" {
                 break;
             }
         }
         for _ in 0..random.below(60) {
-            acknowledged.hear(&said.next().unwrap().unwrap());
+            acknowledged.read(&printed.next().unwrap().unwrap());
             lines += 1;
         }
         thread::sleep(Duration::from_micros(random.below(6_000) as u64));
         child.kill().unwrap();
-        // What it said before it died counts as well.
-        said.map_while(Result::ok).for_each(|line| {
-            acknowledged.hear(&line);
+        // The lines that it printed until it was killed.
+        printed.map_while(Result::ok).for_each(|line| {
+            acknowledged.read(&line);
             lines += 1;
         });
         child.wait().unwrap();
-        let auth = strategy(RedbStore::open(folder.file()).unwrap());
+        let auth = open(&folder.file());
         check(&auth, &mut acknowledged, round);
     }
     println!(
@@ -179,19 +180,22 @@ fn what_was_acknowledged_outlives_a_kill() {
 fn check(auth: &SessionAuthenticator<RedbStore>, acknowledged: &mut Acknowledged, round: u64) {
     for credential in &acknowledged.alive {
         let verified = block_on(auth.verify(credential));
-        assert!(verified.is_ok(), "round {round}: lost, {verified:?}");
-    }
-    for credential in &acknowledged.revoked {
-        let refused = block_on(auth.verify(credential)).err();
-        let refused = refused.and_then(|error| error.rejection());
-        assert_eq!(
-            refused,
-            Some(Rejection::Unknown),
-            "round {round}: came back"
+        assert!(
+            verified.is_ok(),
+            "round {round}: a login was lost, {verified:?}"
         );
     }
-    for (credential, act) in std::mem::take(&mut acknowledged.open) {
-        // Done or not done, and from here on it stays so.
+    for credential in &acknowledged.revoked {
+        let rejected = block_on(auth.verify(credential)).err();
+        let rejected = rejected.and_then(|error| error.rejection());
+        assert_eq!(
+            rejected,
+            Some(Rejection::Unknown),
+            "round {round}: a revoked login was accepted"
+        );
+    }
+    for (credential, act) in std::mem::take(&mut acknowledged.pending) {
+        // Done or not done: the later rounds expect what this round finds.
         match (act, block_on(auth.verify(&credential))) {
             ("refreshing", verified) => assert!(verified.is_ok(), "round {round}: {verified:?}"),
             (_, Ok(_)) => drop(acknowledged.alive.insert(credential)),
@@ -201,7 +205,7 @@ fn check(auth: &SessionAuthenticator<RedbStore>, acknowledged: &mut Acknowledged
             }
         }
     }
-    // The index and the rows say the same.
+    // The index has all rows.
     let listed: usize = (0..4)
         .map(|client| {
             let (mut after, mut count) = (None, 0);
@@ -218,25 +222,26 @@ fn check(auth: &SessionAuthenticator<RedbStore>, acknowledged: &mut Acknowledged
     assert!(listed >= acknowledged.alive.len(), "round {round}");
 }
 
-/// While one process has the file open, another one and another store are told so; when the first
-/// is gone, they open it. Rejects a store that shares a file with a process it knows nothing of.
+/// While one process has the file open, another one cannot open it. After the first has ended, it
+/// can, but only once. Rejects a store that shares its file with another process.
 #[test]
 fn one_process_at_a_time() {
     let folder = Folder::on_disk();
     let mut child = start(&folder.file(), 1);
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(said.by_ref().any(|line| line.unwrap() == "open"));
-    let drained = thread::spawn(move || said.map_while(Result::ok).count());
-    let refused = RedbStore::open(folder.file()).unwrap_err();
-    assert!(refused.is_unavailable());
-    assert!(refused.to_string().contains("open elsewhere"), "{refused}");
+    let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(printed.by_ref().any(|line| line.unwrap() == "open"));
+    let drained = thread::spawn(move || printed.map_while(Result::ok).count());
+    let open = || Redb::open(folder.file()).build();
+    let error = open().unwrap_err();
+    assert!(error.is_unavailable());
+    assert!(error.to_string().contains("open elsewhere"), "{error}");
     child.kill().unwrap();
     child.wait().unwrap();
     drained.join().unwrap();
     let started = Instant::now();
-    let first = RedbStore::open(folder.file()).unwrap();
-    println!("opened {:?} after the other one's end", started.elapsed());
-    assert!(RedbStore::open(folder.file()).is_err_and(|error| error.is_unavailable()));
+    let first = open().unwrap();
+    println!("opened {:?} after the other process", started.elapsed());
+    assert!(open().is_err_and(|error| error.is_unavailable()));
     drop(first);
-    RedbStore::open(folder.file()).unwrap();
+    open().unwrap();
 }

@@ -1,4 +1,4 @@
-//! The revocation log beside the sessions: its laws, and what a file and a device can do to it.
+//! The revocation log: its laws, and faults of its file and its device.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,9 +15,8 @@ use statewise::clock::Timestamp;
 use statewise::revocation::RedbLog;
 use statewise::revocation::log::{Draft, Fact, MARGIN, Nonce, Page, RevocationLog};
 use statewise::session::Limit;
-use statewise::store::contract::SessionStore as _;
-use statewise::store::contract::Stamp;
-use statewise::store::{RedbStore, Survives};
+use statewise::store::contract::{SessionStore as _, Stamp};
+use statewise::store::{Redb, Survives};
 use statewise::testkit::{
     LogFixture, Random, Sample, block_on, give_up_after, interleave, seed, yield_now,
 };
@@ -26,10 +25,14 @@ use super::device::{Device, Fault};
 use super::folder::Folder;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-const ENTRIES: TableDefinition<'_, u64, &[u8; 58]> = TableDefinition::new("statewise.revocations");
-const OWN: TableDefinition<'_, (), &[u8; 40]> = TableDefinition::new("statewise.revocation_log");
+/// Nonce, fact, lifetime, and time of expiry of an entry.
+type Entry = (&'static [u8; 16], &'static [u8; 26], u64, u64);
+/// Incarnation, first and last position, and last nonce.
+type Head = (u64, u64, u64, &'static [u8; 16]);
+const ENTRIES: TableDefinition<'_, u64, Entry> = TableDefinition::new("statewise.revocations");
+const HEAD: TableDefinition<'_, (), Head> = TableDefinition::new("statewise.revocation_log");
 
-/// Handles on one log, which share the thread that writes.
+/// Opens handles on one log, which share the writing thread.
 struct Fixture;
 
 impl LogFixture for Fixture {
@@ -37,9 +40,8 @@ impl LogFixture for Fixture {
 
     async fn open(&self) -> RedbLog {
         let folder = Folder::in_memory();
-        RedbStore::open(folder.file())
-            .and_then(|store| store.log())
-            .expect("a fresh file is opened")
+        let redb = Redb::open(folder.file()).build();
+        redb.expect("a new file is opened").revocations()
     }
 
     async fn again(&self, log: &RedbLog) -> RedbLog {
@@ -53,7 +55,7 @@ mod laws {
     statewise::testkit::revocation_log_laws!(super::Fixture);
 }
 
-/// A log of a store of its own, in a database that several share.
+/// A log with its own writing thread, in a database that several such logs share.
 #[derive(Debug)]
 struct Shared {
     log: RedbLog,
@@ -62,9 +64,8 @@ struct Shared {
 
 impl Shared {
     fn of(database: Arc<Database>) -> Self {
-        let builder = RedbStore::builder().deadline(Duration::from_secs(60));
-        let store = builder.open_in(Arc::clone(&database)).unwrap();
-        let log = store.log().unwrap();
+        let builder = Redb::over(Arc::clone(&database)).deadline(Duration::from_secs(60));
+        let log = builder.build().unwrap().revocations();
         Self { log, database }
     }
 }
@@ -129,19 +130,18 @@ fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
     );
 }
 
-/// The log is found again in its file, at the same place of the same incarnation, whichever of
-/// store and log was dropped first; another file is another log.
+/// A reopened file has the same log, at the same position of the same incarnation, whether the log
+/// or the other handles were dropped first. Another file has another log.
 #[test]
-fn a_log_is_found_again() {
+fn a_reopened_file_has_the_same_log() {
     let folder = Folder::in_memory();
     let mut written = 0;
     let mut incarnation = None;
     for round in 0..3 {
-        let store = RedbStore::open(folder.file()).unwrap();
-        let log = store.log().unwrap();
-        if round % 2 == 0 {
-            drop(store);
-        }
+        let redb = Redb::open(folder.file()).build().unwrap();
+        let log = redb.revocations();
+        let others = (round % 2 == 1).then(|| redb.clone());
+        drop(redb);
         let head = block_on(log.head(NOW)).unwrap();
         assert_eq!(head.position(), written);
         assert_eq!(
@@ -155,30 +155,31 @@ fn a_log_is_found_again() {
         }
         let page = block_on(log.read(0, 99, NOW)).unwrap();
         assert_eq!(page.entries.len() as u64, written);
-        block_on(log.require_durable()).unwrap();
-        assert_eq!(block_on(log.durability()).unwrap().crash, Survives::All);
+        drop(log);
+        if let Some(redb) = others {
+            block_on(redb.require_durable()).unwrap();
+            assert_eq!(block_on(redb.durability()).unwrap().crash, Survives::All);
+        }
     }
     let other = Folder::in_memory();
-    let log = RedbStore::open(other.file())
-        .and_then(|store| store.log())
-        .unwrap();
+    let log = Redb::open(other.file()).build().unwrap().revocations();
     assert_ne!(
         Some(block_on(log.head(NOW)).unwrap().incarnation()),
         incarnation
     );
 }
 
-/// Appends that come together, and the end of logins, are one transaction; a lonely fence is one
-/// too, and a read is none.
+/// Concurrent appends and removals of logins share one transaction. A fence is a transaction, and a
+/// read is none.
 #[test]
-fn shares_transactions_with_the_sessions() {
+fn log_and_sessions_share_transactions() {
     let device = Device::default();
-    let store = Arc::new(device.open());
-    let log = store.log().unwrap();
+    let redb = device.open();
+    let (store, log) = (redb.sessions(), redb.revocations());
     let row = Sample::of("alice").at(NOW);
     let _ = block_on(store.create(&row, Limit::Unlimited, NOW)).unwrap();
     let held = device.hold();
-    let before = store.commits();
+    let before = redb.commits();
     let first = log.clone();
     let first = thread::spawn(move || block_on(first.append(&[draft(0, 9)], NOW)).unwrap());
     device.wait_until_held();
@@ -194,7 +195,7 @@ fn shares_transactions_with_the_sessions() {
         assert_eq!(removed.count, 1);
     }));
     futures.push(Box::pin(async {
-        // All the others wait by now.
+        // By then, all the others wait.
         for _ in 0..2_000 {
             yield_now().await;
         }
@@ -203,27 +204,24 @@ fn shares_transactions_with_the_sessions() {
     block_on(interleave(seed(), futures));
     drop(held);
     assert_eq!(first.join().unwrap().position(), 1);
-    assert_eq!(store.commits() - before, 2);
+    assert_eq!(redb.commits() - before, 2);
     assert_eq!(block_on(log.head(NOW)).unwrap().position(), 51);
 
-    let (commits, syncs) = (store.commits(), device.syncs());
+    let (commits, syncs) = (redb.commits(), device.syncs());
     block_on(log.read(1, 99, NOW)).unwrap();
     block_on(log.append(&[], NOW)).unwrap();
-    assert_eq!((store.commits(), device.syncs()), (commits, syncs));
+    assert_eq!((redb.commits(), device.syncs()), (commits, syncs));
     block_on(log.fence(NOW)).unwrap();
-    assert_eq!(store.commits(), commits + 1);
-    assert!(
-        device.syncs() > syncs,
-        "a fence that does not reach the device"
-    );
+    assert_eq!(redb.commits(), commits + 1);
+    assert!(device.syncs() > syncs, "the fence did not reach the device");
 }
 
-/// A rush of logins that keeps the device busy leaves room for what revokes them.
+/// A rush of logins leaves room in the queue for revocations.
 #[test]
-fn a_rush_of_logins_leaves_room() {
+fn a_rush_of_logins_leaves_room_for_revocations() {
     let device = Device::default();
-    let store = device.open();
-    let log = store.log().unwrap();
+    let redb = device.open();
+    let (store, log) = (redb.sessions(), redb.revocations());
     let held = device.hold();
     let mut waiting = 0;
     loop {
@@ -239,25 +237,24 @@ fn a_rush_of_logins_leaves_room() {
     let drafts = [draft(1, 9)];
     let mut append = Box::pin(log.append(&drafts, NOW));
     let waits = block_on(give_up_after(1, &mut append)).is_none();
-    assert!(waits, "a revocation found no room");
+    assert!(waits, "there was no room for a revocation");
     device.release();
     assert_eq!(block_on(append).unwrap().position(), 1);
     drop(held);
 }
 
-/// However many open a log that is not there yet at the same time, it begins once. Rejects one
-/// that is begun by each of them, when what the first has written is lost.
+/// Four handles that are opened at the same time begin a new log once. Rejects handles that each
+/// begin it, which loses the entries of the first one.
 #[test]
-fn begins_once_however_many_open_it() {
+fn concurrent_opens_begin_a_log_once() {
     for _ in 0..5 {
         let database = Device::default().database();
-        let store = RedbStore::builder().deadline(Duration::from_secs(60));
-        let store = store.open_in(Arc::clone(&database)).unwrap();
-        // All find that it is not there, and wait for their turn to write.
+        let builder = Redb::over(Arc::clone(&database)).deadline(Duration::from_secs(60));
+        // All of them find no log, and wait for this transaction.
         let busy = database.begin_write().unwrap();
         let found: Vec<_> = thread::scope(|scope| {
             let open = |name| {
-                let log = store.log().unwrap();
+                let log = builder.clone().build().unwrap().revocations();
                 let appended = block_on(log.append(&[draft(name, 9)], NOW));
                 appended.unwrap().incarnation()
             };
@@ -267,18 +264,18 @@ fn begins_once_however_many_open_it() {
             let found = threads.into_iter().map(|thread| thread.join().unwrap());
             found.collect()
         });
-        let log = store.log().unwrap();
+        let log = builder.build().unwrap().revocations();
         let page = block_on(log.read(0, 9, NOW)).unwrap();
         assert_eq!(found, [page.incarnation; 4]);
         assert_eq!(page.entries.len(), 4);
     }
 }
 
-/// One append takes away a bounded number of entries.
+/// One append removes a bounded number of expired entries.
 #[test]
-fn trims_a_little_at_a_time() {
+fn an_append_trims_a_bounded_number_of_entries() {
     let device = Device::default();
-    let log = device.open().log().unwrap();
+    let log = device.open().revocations();
     let many: Vec<_> = (0..1_000).map(|name| draft(name, 0)).collect();
     block_on(log.append(&many, NOW)).unwrap();
     let later = NOW.saturating_add(MARGIN.as_secs());
@@ -291,13 +288,14 @@ fn trims_a_little_at_a_time() {
     }
 }
 
-/// A log whose device fails is *unavailable*, and what it had acknowledged is there when it is
-/// opened anew. Rejects a log that answers from memory what is not on the device.
+/// After its device has failed, a log is *unavailable*. Its acknowledged entries exist when it is
+/// opened again. Rejects a log that reads entries from memory that are not on the device.
 #[test]
-fn a_device_that_fails() {
+fn a_log_on_a_failing_device_is_unavailable() {
     for fault in [Fault::Sync, Fault::Full] {
         let device = Device::default();
-        let log = device.open().log().unwrap();
+        let redb = device.open();
+        let log = redb.revocations();
         let appended = block_on(log.append(&[draft(1, 9), draft(2, 9)], NOW)).unwrap();
         device.fail(fault);
         let large: Vec<_> = (0..9_000).map(|name| draft(name, 9)).collect();
@@ -306,10 +304,10 @@ fn a_device_that_fails() {
         unavailable(&block_on(log.fence(NOW)));
         unavailable(&block_on(log.head(NOW)));
         unavailable(&block_on(log.read(1, 9, NOW)));
-        unavailable(&block_on(log.durability()));
-        drop(log);
+        unavailable(&block_on(redb.durability()));
+        drop((redb, log));
         device.fail(None);
-        let log = device.open().log().unwrap();
+        let log = device.open().revocations();
         let head = block_on(log.head(NOW)).unwrap();
         assert_eq!(head.incarnation(), appended.incarnation());
         assert!(
@@ -321,13 +319,13 @@ fn a_device_that_fails() {
     }
 }
 
-/// Whatever a loss of power leaves of what was not synced, everything acknowledged is there.
+/// A loss of power may keep any part of the unsynced data: all acknowledged entries exist.
 #[test]
-fn a_loss_of_power() {
+fn acknowledged_entries_survive_a_loss_of_power() {
     let mut random = Random::new(seed());
     for _ in 0..20 {
         let device = Device::default();
-        let log = device.open().log().unwrap();
+        let log = device.open().revocations();
         let mut last = block_on(log.head(NOW)).unwrap();
         for name in 0..random.below(20) as u64 {
             last = block_on(log.append(&[draft(name, 0), draft(name, 0)], NOW)).unwrap();
@@ -335,7 +333,7 @@ fn a_loss_of_power() {
         let later = NOW.saturating_add(MARGIN.as_secs() + random.below(2) as u64);
         last = block_on(log.append(&[draft(99, 9)], later)).unwrap_or(last);
         let left = device.after_power_loss(&mut random);
-        let found = left.open().log().unwrap();
+        let found = left.open().revocations();
         assert_eq!(block_on(found.head(NOW)).unwrap(), last);
         let page = block_on(found.read(0, 99, NOW)).unwrap();
         assert_eq!(page, block_on(log.read(0, 99, NOW)).unwrap());
@@ -348,44 +346,51 @@ fn change(database: &Database, act: impl FnOnce(&redb::WriteTransaction)) {
     transaction.commit().unwrap();
 }
 
-/// What somebody damaged is *unavailable*, and never passed over; a table of another kind is
-/// refused at once.
+/// A log with missing or unknown entries is *unavailable*: no entry is skipped. A table of another
+/// kind is a misuse.
 #[test]
-fn what_is_damaged_is_not_passed_over() {
+fn a_damaged_log_is_unavailable() {
     let damages: [fn(&redb::WriteTransaction); 6] = [
-        // The one in the middle, the last, and all of the numbers.
+        // The entry in the middle, the last entry, and the head are missing.
         |t| drop(t.open_table(ENTRIES).unwrap().remove(2).unwrap()),
         |t| drop(t.open_table(ENTRIES).unwrap().remove(3).unwrap()),
-        |t| drop(t.open_table(OWN).unwrap().remove(()).unwrap()),
-        // A fact of a later version, and of none.
+        |t| drop(t.open_table(HEAD).unwrap().remove(()).unwrap()),
+        // A fact of a later version, and an entry that does not decode.
         |t| {
             let mut table = t.open_table(ENTRIES).unwrap();
-            let mut entry = *table.get(3).unwrap().unwrap().value();
-            entry[16] = 77;
-            table.insert(3, &entry).unwrap();
+            let found = table.get(3).unwrap().unwrap();
+            let (nonce, fact, life, expires_at) = found.value();
+            let (nonce, mut fact) = (*nonce, *fact);
+            drop(found);
+            fact[0] = 77;
+            table.insert(3, (&nonce, &fact, life, expires_at)).unwrap();
         },
-        |t| drop(t.open_table(ENTRIES).unwrap().insert(2, &[0; 58]).unwrap()),
+        |t| {
+            let mut table = t.open_table(ENTRIES).unwrap();
+            table.insert(2, (&[0; 16], &[0; 26], 0, 0)).unwrap();
+        },
         |t| assert!(t.delete_table(ENTRIES).unwrap()),
     ];
     for (at, damage) in damages.into_iter().enumerate() {
         let device = Device::default();
         let database = device.database();
-        let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
-        let log = store.log().unwrap();
+        let open = || Redb::over(Arc::clone(&database)).build().unwrap();
+        let redb = open();
+        let log = redb.revocations();
         let drafts: Vec<_> = (0..3).map(|name| draft(name, 9)).collect();
         block_on(log.append(&drafts, NOW)).unwrap();
         change(&database, damage);
         unavailable(&block_on(log.read(0, 9, NOW)));
         if at == 0 {
-            // As many as were asked for, and not those.
+            // The number of entries is right, their positions are not.
             unavailable(&block_on(log.read(1, 2, NOW)));
         }
         if at == 2 {
             unavailable(&block_on(log.head(NOW)));
             unavailable(&block_on(log.append(&drafts, NOW)));
             unavailable(&block_on(log.fence(NOW)));
-            // Opened anew it is another log, with nothing in it.
-            let other = store.log().unwrap();
+            // Opening the database again begins an empty log.
+            let other = open().revocations();
             assert_eq!(block_on(other.head(NOW)).unwrap().position(), 0);
             let appended = block_on(other.append(&drafts[..1], NOW)).unwrap();
             assert_eq!(appended.position(), 1);
@@ -394,33 +399,32 @@ fn what_is_damaged_is_not_passed_over() {
             assert_eq!(block_on(other.append(&[], later)).unwrap(), appended);
             assert_eq!(block_on(other.read(0, 9, later)).unwrap().first, 2);
         }
-        // The sessions go on.
+        // The sessions keep working.
         let row = Sample::of("alice").at(NOW);
-        let _ = block_on(store.create(&row, Limit::Unlimited, NOW)).unwrap();
+        let _ = block_on(redb.sessions().create(&row, Limit::Unlimited, NOW)).unwrap();
     }
     let database = Device::default().database();
     change(&database, |t| {
         let table: TableDefinition<'_, &str, u64> = TableDefinition::new("statewise.revocations");
         t.open_table(table).unwrap();
     });
-    let store = RedbStore::builder().open_in(database).unwrap();
-    assert!(store.log().is_err_and(|error| error.is_misuse()));
+    let opened = Redb::over(database).build();
+    assert!(opened.is_err_and(|error| error.is_misuse()));
 }
 
-/// Names the file, in the process that is to be killed.
+/// Environment variable with the path of the file, for the process that is killed.
 const FILE: &str = "STATEWISE_TEST_REDB_LOG_FILE";
 const ROUNDS: usize = 25;
 
-/// Not a test of its own: the process that is killed. Appends pairs, on four threads, and says
-/// which were acknowledged.
+/// The process to kill, not a test. Four threads append pairs, and print the acknowledged ones.
 #[test]
 fn the_process_that_is_killed() {
     let Some(file) = env::var_os(FILE).map(PathBuf::from) else {
         return;
     };
-    let log = RedbStore::open(file).and_then(|store| store.log()).unwrap();
-    let say = |line: String| std::io::stdout().write_all(line.as_bytes()).unwrap();
-    say("open\n".to_owned());
+    let log = Redb::open(file).build().unwrap().revocations();
+    let print = |line: String| std::io::stdout().write_all(line.as_bytes()).unwrap();
+    print("open\n".to_owned());
     let begun = block_on(log.head(NOW)).unwrap().position();
     thread::scope(|scope| {
         for thread in 0..4 {
@@ -430,7 +434,7 @@ fn the_process_that_is_killed() {
                     let name = (begun << 32) + (turn << 3) + 2 * thread;
                     let pair = [draft(name, 0), draft(name + 1, 0)];
                     let appended = block_on(log.append(&pair, NOW)).unwrap();
-                    say(format!("\nappended {name} {}\n", appended.position()));
+                    print(format!("\nappended {name} {}\n", appended.position()));
                 }
             });
         }
@@ -447,32 +451,30 @@ fn start(folder: &Folder) -> Child {
         .unwrap()
 }
 
-/// A process is killed at whatever moment, again and again over one file: all that it said was
-/// appended is there, at its place, in pairs, without a gap.
+/// A process is killed at random moments, many times over one file: every acknowledged pair is in the
+/// log, at its position, complete, and without a gap.
 #[test]
-fn what_was_acknowledged_outlives_a_kill() {
+fn acknowledged_entries_survive_a_kill() {
     let mut random = Random::new(seed());
     let folder = Folder::on_disk();
     let (mut acknowledged, mut incarnation) = (Vec::new(), None);
     for round in 0..ROUNDS {
         let mut child = start(&folder);
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(said.by_ref().any(|line| line.unwrap() == "open"));
-        let mut hear = |line: String| {
-            if let ["appended", name, place] = *line.split(' ').collect::<Vec<_>>() {
-                acknowledged.push([name, place].map(|number| number.parse::<u64>().unwrap()));
+        let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(printed.by_ref().any(|line| line.unwrap() == "open"));
+        let mut read = |line: String| {
+            if let ["appended", name, position] = *line.split(' ').collect::<Vec<_>>() {
+                acknowledged.push([name, position].map(|number| number.parse::<u64>().unwrap()));
             }
         };
         for _ in 0..random.below(60) {
-            hear(said.next().unwrap().unwrap());
+            read(printed.next().unwrap().unwrap());
         }
         child.kill().unwrap();
-        // What it said before it died counts as well.
-        said.map_while(Result::ok).for_each(&mut hear);
+        // The lines that it printed until it was killed.
+        printed.map_while(Result::ok).for_each(&mut read);
         child.wait().unwrap();
-        let log = RedbStore::open(folder.file())
-            .and_then(|store| store.log())
-            .unwrap();
+        let log = Redb::open(folder.file()).build().unwrap().revocations();
         let page = block_on(log.read(1, usize::MAX, NOW)).unwrap();
         let head = block_on(log.head(NOW)).unwrap();
         assert_eq!(
@@ -483,13 +485,17 @@ fn what_was_acknowledged_outlives_a_kill() {
             (page.first, page.entries.len() as u64),
             (1, head.position())
         );
-        for (place, entry) in (1..).zip(&page.entries) {
-            assert_eq!(entry.position, place);
-            assert_eq!(name(entry.nonce) % 2, (place + 1) % 2, "round {round}");
+        for (position, entry) in (1..).zip(&page.entries) {
+            assert_eq!(entry.position, position);
+            assert_eq!(name(entry.nonce) % 2, (position + 1) % 2, "round {round}");
         }
-        for [name_of_first, place] in &acknowledged {
-            let entry = &page.entries[*place as usize - 1];
-            assert_eq!(name(entry.nonce), name_of_first + 1, "round {round}: lost");
+        for [name_of_first, position] in &acknowledged {
+            let entry = &page.entries[*position as usize - 1];
+            assert_eq!(
+                name(entry.nonce),
+                name_of_first + 1,
+                "round {round}: a pair was lost"
+            );
         }
     }
     println!("{} appends after {ROUNDS} kills", acknowledged.len());

@@ -1,4 +1,4 @@
-//! What lies in the tables, and what lies over them.
+//! Rows in the tables, and the uses noted in memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,18 +9,25 @@ use redb::{Database, ReadableDatabase as _, ReadableTableMetadata as _, TableDef
 use statewise::Rejection;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
-use statewise::store::RedbStore;
 use statewise::store::contract::{Created, Load, Page, Record, Scope, SessionStore as _, Swept};
+use statewise::store::{Redb, RedbStore};
 use statewise::testkit::{Sample, block_on, give_up_after, interleave};
 
 use super::device::Device;
 
 const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 const ROWS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("statewise.sessions");
-const INDEX: TableDefinition<'_, &[u8; 40], ()> = TableDefinition::new("statewise.subjects");
+/// Hash of the subject, deadline, and handle.
+type IndexKey = (&'static [u8; 16], u64, &'static [u8; 16]);
+const INDEX: TableDefinition<'_, IndexKey, ()> = TableDefinition::new("statewise.subjects");
 
 fn after(seconds: u64) -> Timestamp {
     NOW.saturating_add(seconds)
+}
+
+fn sessions(database: &Arc<Database>) -> RedbStore {
+    let redb = Redb::over(Arc::clone(database)).build();
+    redb.unwrap().sessions()
 }
 
 fn create(store: &RedbStore, row: &Record) {
@@ -32,7 +39,7 @@ fn load(store: &RedbStore, row: &Record, now: Timestamp) -> statewise::Result<Op
     block_on(store.load(row.handle(), Load::new(), now))
 }
 
-/// Rows and entries of the index.
+/// Returns the number of rows and of index entries.
 fn lengths(database: &Database) -> (u64, u64) {
     let snapshot = database.begin_read().unwrap();
     let rows = snapshot.open_table(ROWS).unwrap().len().unwrap();
@@ -56,16 +63,16 @@ fn overwrite(database: &Database, row: &Record, bytes: &[u8]) {
     transaction.commit().unwrap();
 }
 
-/// A row that does not decode, or is another one's, is its user's trouble alone: unreadable, passed
-/// over by lists, no place in the limit, not overwritten, not swept, but removed by whoever ends
-/// it. Rejects a store that serves it, trips over it, or cannot get rid of it.
+/// A row that does not decode, or that belongs to another handle, affects its own user only. It is
+/// unreadable, not listed, not counted for the limit, not overwritten and not swept; a logout
+/// removes it. Rejects a store that serves it, fails because of it, or cannot remove it.
 #[test]
-fn what_does_not_decode_can_be_removed() {
+fn an_unreadable_row_can_be_removed() {
     for damage in 0..3 {
         for by_subject in [false, true] {
             let device = Device::default();
             let database = device.database();
-            let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
+            let store = sessions(&database);
             let (good, bad) = (Sample::of("alice").at(NOW), Sample::of("alice").at(NOW));
             create(&store, &good);
             create(&store, &bad);
@@ -109,19 +116,19 @@ fn what_does_not_decode_can_be_removed() {
             assert_eq!(
                 (rows, entries),
                 (3 - expected, 3 - expected),
-                "an entry was left"
+                "an index entry was left"
             );
         }
     }
 }
 
-/// A use that waits while its row is rotated is older than what the row says by then, and is not
-/// written over that. Rejects a store that writes whatever waits.
+/// A rotation is later than a noted use of the same row: writing the use does not set the row back.
+/// Rejects a store that writes noted uses without looking at the row.
 #[test]
-fn a_use_that_waited_does_not_set_back_a_rotation() {
+fn a_noted_use_does_not_set_back_a_rotation() {
     let device = Device::default();
     let database = device.database();
-    let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
+    let store = sessions(&database);
     let row = Sample::of("alice").idle(100).at(NOW);
     create(&store, &row);
     block_on(store.touch(&[(row.handle(), after(50))], after(50))).unwrap();
@@ -132,59 +139,62 @@ fn a_use_that_waited_does_not_set_back_a_rotation() {
     assert_eq!(stored(&database, &row).last_seen(), after(60));
 }
 
-/// A use counts at once for whoever asks this store, is written about a second later without
-/// anybody's help, and is written when the store is dropped. Rejects a store whose uses wait for
-/// an upkeep that nobody runs.
+/// A use counts at once for all readers of this store, is written about a second later, and is
+/// written when the store is dropped. Rejects a store that needs an upkeep to write uses.
 #[test]
 fn uses_are_written_behind() {
     let device = Device::default();
     let database = device.database();
-    let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
+    let redb = Redb::over(Arc::clone(&database)).build().unwrap();
+    let store = redb.sessions();
     assert!(store.upkeep().is_none());
     let row = Sample::of("alice").idle(100).at(NOW);
     create(&store, &row);
-    let before = store.commits();
-    // A chain of uses, each of which counts only because of the one before.
+    let before = redb.commits();
+    // A chain of uses: without the one before, each would come after the idle timeout.
     for step in 1..=5 {
         let now = after(step * 80);
         block_on(store.touch(&[(row.handle(), now)], now)).unwrap();
         let found = load(&store, &row, now).unwrap().expect("alive");
         assert_eq!(found.last_seen(), now);
         let listed = block_on(store.list("alice", Page::first(2), now)).unwrap();
-        assert_eq!(listed.records.len(), 1, "a list knows of no use");
+        assert_eq!(listed.records.len(), 1, "the list does not see the use");
     }
     let started = Instant::now();
     while stored(&database, &row).last_seen() != after(400) {
-        assert!(started.elapsed() < Duration::from_secs(20), "never written");
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "the use was not written"
+        );
         thread::sleep(Duration::from_millis(5));
     }
     println!(
         "written after {:?}, in {} commits",
         started.elapsed(),
-        store.commits() - before
+        redb.commits() - before
     );
-    assert!(store.commits() - before <= 3, "a commit for each use");
+    assert!(redb.commits() - before <= 3, "a commit for each use");
     block_on(store.touch(&[(row.handle(), after(450))], after(450))).unwrap();
     assert_eq!(
         load(&store, &row, after(540)).unwrap().unwrap().last_seen(),
         after(450)
     );
-    // What is over is not revived, and what lies over it does not bring it back.
+    // A use after the idle timeout does not revive the row, neither in memory nor in the file.
     block_on(store.touch(&[(row.handle(), after(600))], after(600))).unwrap();
-    drop(store);
+    drop((redb, store));
     assert_eq!(stored(&database, &row).last_seen(), after(450));
-    let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
+    let store = sessions(&database);
     assert!(load(&store, &row, after(549)).unwrap().is_some());
     assert!(load(&store, &row, after(550)).unwrap().is_none());
     assert_eq!(lengths(&database), (0, 0));
 }
 
-/// While uses are written, all the time, nobody sees a login go idle: not a load, not a list.
-/// Rejects a store that forgets a use before its row says so to everybody.
+/// While uses are being written, loads and lists still see them. Rejects a store that forgets a use
+/// before every reader sees it in the row.
 #[test]
 fn no_use_is_overlooked_while_it_is_written() {
     let device = Device::default();
-    let store = Arc::new(device.open());
+    let store = device.sessions();
     let rows: Vec<_> = (0..40)
         .map(|_| Sample::of("alice").idle(100).at(NOW))
         .collect();
@@ -214,19 +224,20 @@ fn no_use_is_overlooked_while_it_is_written() {
     println!("{rounds} rounds");
 }
 
-/// Uses of what is not there take no room, and those beyond the room are written before they are
-/// acknowledged. Rejects a store that drops them, or holds as many as come.
+/// A use of an unknown handle is not noted. When the memory for uses is full, further uses are
+/// written before they are acknowledged. Rejects a store that drops uses, or that notes any number
+/// of them.
 #[test]
-fn uses_beyond_the_room_are_written_through() {
+fn uses_without_room_are_written_at_once() {
     let device = Device::default();
-    let store = device.open();
+    let store = device.sessions();
     let unknown: Vec<_> = (0..2_000)
         .map(|_| (Sample::of("x").at(NOW).handle(), after(1)))
         .collect();
     block_on(store.touch(&unknown, after(1))).unwrap();
-    assert!(format!("{store:?}").contains("count: 0"), "{store:?}");
+    assert!(format!("{store:?}").contains("noted_uses: 0"), "{store:?}");
 
-    // All in one part of those that uses are kept in.
+    // All in one shard of the noted uses.
     let rows = std::iter::repeat_with(|| Sample::of("alice").idle(100).at(NOW));
     let rows: Vec<_> = rows
         .filter(|row| row.handle().as_bytes()[15].is_multiple_of(16))
@@ -247,7 +258,7 @@ fn uses_beyond_the_room_are_written_through() {
     assert_eq!(waits, 4_200 - 4_096);
     device.release();
     drop(store);
-    let store = device.open();
+    let store = device.sessions();
     for row in &rows {
         assert!(
             load(&store, row, after(120)).unwrap().is_some(),
@@ -258,7 +269,7 @@ fn uses_beyond_the_room_are_written_through() {
 
 fn create_all(store: &RedbStore, rows: &[Record]) {
     for rows in rows.chunks(2_000) {
-        // Together, for the sake of time.
+        // At the same time, to share the commits.
         let futures = rows.iter().map(|row| {
             let created = store.create(row, Limit::Unlimited, NOW);
             Box::pin(async { created.await.map(|_| ()) })
@@ -269,17 +280,15 @@ fn create_all(store: &RedbStore, rows: &[Record]) {
     }
 }
 
-/// Two stores on one database share its rows: what one removed the other never serves, and under
-/// another name there are other rows. Rejects a copy that a store keeps for itself.
+/// Two handles with the same prefix share the rows: one never serves a row that the other
+/// one removed. Another prefix has other rows. Rejects a store that caches rows.
 #[test]
-fn two_stores_on_one_database() {
+fn two_handles_on_one_database_share_the_rows() {
     let device = Device::default();
     let database = device.database();
-    let open = |name: &str| {
-        RedbStore::builder()
-            .name(name)
-            .open_in(Arc::clone(&database))
-            .unwrap()
+    let open = |prefix: &str| {
+        let builder = Redb::over(Arc::clone(&database)).prefix(prefix);
+        builder.build().unwrap().sessions()
     };
     let (one, two, other) = (open("statewise"), open("statewise"), open("other"));
     for round in 0..50 {
@@ -305,11 +314,11 @@ fn two_stores_on_one_database() {
     }
     drop((one, two, other));
     assert_eq!(lengths(&database), (0, 0));
-    // Both at once, against one limit.
-    let (one, two) = (Arc::new(open("statewise")), Arc::new(open("statewise")));
+    // Both at the same time, with one limit.
+    let (one, two) = (open("statewise"), open("statewise"));
     let tasks: Vec<_> = (0..16)
         .map(|at| {
-            let store = Arc::clone(if at % 2 == 0 { &one } else { &two });
+            let store = if at % 2 == 0 { &one } else { &two }.clone();
             thread::spawn(move || {
                 let row = Sample::of("alice").at(NOW);
                 matches!(
@@ -319,22 +328,20 @@ fn two_stores_on_one_database() {
             })
         })
         .collect();
-    let stored = tasks
-        .into_iter()
-        .filter(|_| true)
-        .map(|task| task.join().unwrap());
+    let stored = tasks.into_iter().map(|task| task.join().unwrap());
     assert_eq!(stored.filter(|stored| *stored).count(), 5);
 }
 
-/// Twenty thousand logins, half of them idle or past their deadline: each step of a sweep is
-/// bounded, two rounds see everything, and nothing alive goes. Rejects a sweep that never comes to
-/// its end, and one that looks at everything at once.
+/// Of twenty thousand logins, half are expired: each step of a sweep is bounded, two rounds remove
+/// all expired rows, and no live one. Rejects a sweep that never ends, and one that reads all rows
+/// in one step.
 #[test]
-fn twenty_thousand_are_swept_in_bounded_steps() {
+fn twenty_thousand_logins_are_swept_in_bounded_steps() {
     const COUNT: usize = 20_000;
     let device = Device::default();
     let database = device.database();
-    let store = RedbStore::builder().open_in(Arc::clone(&database)).unwrap();
+    let redb = Redb::over(Arc::clone(&database)).build().unwrap();
+    let store = redb.sessions();
     let mut alive = HashMap::new();
     let rows: Vec<_> = (0..COUNT)
         .map(|at| {
@@ -352,7 +359,7 @@ fn twenty_thousand_are_swept_in_bounded_steps() {
     println!(
         "{COUNT} created in {:?}, {} commits",
         started.elapsed(),
-        store.commits()
+        redb.commits()
     );
     for row in &rows {
         if row.is_alive(after(200)) {
@@ -368,20 +375,20 @@ fn twenty_thousand_are_swept_in_bounded_steps() {
         removed += swept.removed;
         rounds += u32::from(!swept.more);
         steps += 1;
-        assert!(steps < 1_000, "the sweep has no end");
+        assert!(steps < 1_000, "the sweep does not end");
     }
     println!("{removed} swept in {steps} steps, the longest {longest:?}");
     assert_eq!(removed as usize, COUNT / 2);
     assert!(steps >= COUNT / 2 / 500);
     assert_eq!(lengths(&database), (COUNT as u64 / 2, COUNT as u64 / 2));
-    // What is done already costs no commit.
-    let before = store.commits();
+    // Without expired rows, a sweep needs no commit.
+    let before = redb.commits();
     while block_on(store.sweep(500, after(200))).unwrap().more {}
-    assert_eq!(store.commits(), before);
+    assert_eq!(redb.commits(), before);
     for row in alive.values() {
         assert!(
             load(&store, row, after(200)).unwrap().is_some(),
-            "something alive was swept"
+            "a live row was swept"
         );
     }
 }

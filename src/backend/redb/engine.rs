@@ -1,35 +1,35 @@
-//! The database: open, or closed after it failed.
+//! The redb database: open, or closed after a failure.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ::redb::{
-    CommitError, Database, Durability, Error as Cause, ReadTransaction, ReadableDatabase as _,
+    CommitError, Database, Error as Cause, ReadTransaction, ReadableDatabase as _,
     TransactionError, WriteTransaction,
 };
 
-use crate::backend::redb::failure::{self, Failure};
+use crate::backend::redb::failure::{self, Failure, Scope};
 use crate::backend::redb::file::File;
 use crate::backend::redb::tables::Names;
 use crate::error::Result;
 
-/// Between two looks whether another writer is done.
-const NEXT_LOOK: Duration = Duration::from_micros(500);
+/// Pause between two attempts to begin a write transaction.
+const BEGIN_PAUSE: Duration = Duration::from_micros(500);
 
-/// The database, and what to do when it has failed.
+/// A database and its state after a failure.
 pub(crate) struct Engine {
-    /// `None` while it is opened again. Only ever held for the length of one read.
+    /// `None` while the file is being opened again. A lock lasts no longer than one read.
     database: RwLock<Option<Arc<Database>>>,
-    /// How to open it again; `None` if it is the application's own.
+    /// The file to open again; `None` for a database of the application.
     file: Option<File>,
     pub(crate) names: Names,
-    /// How long another writer of the application's database is waited for.
-    patience: Duration,
-    /// Nothing is written, and what is read may be other than what the file holds.
+    /// How long a change waits for another writer of the application's database.
+    deadline: Duration,
+    /// Set by a failure: nothing is written, and reads may differ from the file.
     failed: AtomicBool,
-    /// It failed in a way after which it may be opened again.
+    /// Set if opening the file again may mend the failure.
     may_recover: AtomicBool,
     commits: AtomicU64,
 }
@@ -39,145 +39,125 @@ impl Engine {
         database: Arc<Database>,
         file: Option<File>,
         names: Names,
-        patience: Duration,
+        deadline: Duration,
     ) -> Self {
         Self {
             database: RwLock::new(Some(database)),
             file,
             names,
-            patience,
+            deadline,
             failed: AtomicBool::new(false),
             may_recover: AtomicBool::new(false),
             commits: AtomicU64::new(0),
         }
     }
 
-    /// Reads from what was last committed. No read transaction outlives the call.
+    /// Reads the last committed state. The read transaction ends with the call.
     pub(crate) fn read<T>(
         &self,
         act: impl FnOnce(&ReadTransaction) -> std::result::Result<Result<T>, Cause>,
     ) -> Result<T> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(database) = &*database else {
-            return Err(failure::closed());
-        };
+        let database = database.as_ref().ok_or(failure::CLOSED)?;
         failure::caught(|| {
             let snapshot = database.begin_read().map_err(failure::of)?;
             act(&snapshot).map_err(failure::of)?
         })
     }
 
+    fn database(&self) -> std::result::Result<Arc<Database>, Failure> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        database.clone().ok_or(failure::CLOSED)
+    }
+
     pub(crate) fn begin_write(&self) -> std::result::Result<WriteTransaction, Failure> {
-        let failed = |error: TransactionError| Failure::of(error.into());
+        self.check()?;
         let started = Instant::now();
         loop {
-            let begun = match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
-                Some(database) => database.try_begin_write(),
-                None => return Err(Failure::of(Cause::PreviousIo)),
-            };
-            match begun {
-                Err(TransactionError::WouldBlock) if started.elapsed() < self.patience => {
-                    std::thread::sleep(NEXT_LOOK);
+            match self.database()?.try_begin_write() {
+                Err(TransactionError::WouldBlock) if started.elapsed() >= self.deadline => {
+                    return Err(failure::BUSY);
                 }
-                Err(TransactionError::WouldBlock) => return Err(Failure::held_up()),
-                Err(error) => {
-                    let failure = failed(error);
-                    self.fail(&failure);
-                    return Err(failure);
-                }
-                Ok(mut transaction) => {
-                    transaction
-                        .set_durability(Durability::Immediate)
-                        .map_err(|error| Failure::of(error.into()))?;
-                    return Ok(transaction);
-                }
+                Err(TransactionError::WouldBlock) => thread::sleep(BEGIN_PAUSE),
+                // redb syncs a commit unless the transaction asks for less.
+                begun => return Ok(begun?),
             }
         }
     }
 
-    /// Makes a transaction durable. If that fails, nobody can tell whether it was: nothing more is
+    /// Commits a transaction and syncs the device.
+    ///
+    /// After a failed commit it is unknown whether the device has the transaction. Nothing more is
     /// written until the database has been opened again.
     pub(crate) fn commit(&self, transaction: WriteTransaction) -> std::result::Result<(), Failure> {
         self.commits.fetch_add(1, Ordering::Relaxed);
         transaction.commit().map_err(|error| {
             let rolled_back = matches!(error, CommitError::TransactionPoisoned);
-            let failure = Failure::of(error.into());
+            let mut failure = Failure::from(error);
             if !rolled_back {
-                self.close(&failure);
+                failure.scope = Scope::Database;
             }
             failure
         })
     }
 
-    /// Takes note of a failure, unless it lies in the pages that one operation met.
-    pub(crate) fn fail(&self, failure: &Failure) {
-        if !failure.is_local() {
-            self.close(failure);
+    /// Stops all writing after a failure that affects the whole database.
+    pub(crate) fn note_failure(&self, failure: &Failure) {
+        if failure.scope == Scope::Database {
+            let may_recover = failure.is_lack_of_space() && self.file.is_some();
+            self.may_recover.store(may_recover, Ordering::Release);
+            self.failed.store(true, Ordering::Release);
         }
     }
 
-    fn close(&self, failure: &Failure) {
-        let may_recover = failure.is_for_want_of_room() && self.file.is_some();
-        self.may_recover.store(may_recover, Ordering::Release);
-        self.failed.store(true, Ordering::Release);
+    /// Returns an error once the database has failed: what it shows may differ from its file.
+    pub(crate) fn check(&self) -> std::result::Result<(), Failure> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(failure::CLOSED);
+        }
+        Ok(())
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
-    }
-
+    /// True if the database has failed and [`recover`](Self::recover) may mend it.
     pub(crate) fn may_recover(&self) -> bool {
-        self.may_recover.load(Ordering::Acquire)
+        self.check().is_err() && self.may_recover.load(Ordering::Acquire)
     }
 
-    /// Opens the file again after there was no room for it. Reads fail meanwhile.
+    /// Opens the file again after a lack of space. Reads fail in the meantime.
     pub(crate) fn recover(&self) {
         let Some(file) = &self.file else { return };
-        let mut database = self
-            .database
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Closed first: a file is open once. What has failed writes nothing when it is closed.
-        close(database.take());
-        drop(database);
+        // Closed first, because redb opens a file only once. A failed database writes nothing when
+        // it is closed.
+        let failed = self.database_mut().take();
+        close(failed);
         if let Ok(opened) = failure::caught(|| file.open()) {
-            *self
-                .database
-                .write()
-                .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(opened));
+            *self.database_mut() = Some(Arc::new(opened));
             self.failed.store(false, Ordering::Release);
         }
     }
 
-    /// How many transactions were committed.
+    fn database_mut(&self) -> RwLockWriteGuard<'_, Option<Arc<Database>>> {
+        self.database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of commits begun.
     pub(crate) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
 }
 
-/// Closes a database, which writes to it, and panics over some damage as everything else does.
+/// Closes a database, which writes to its file and may panic on damage.
 fn close(database: Option<Arc<Database>>) {
     let _ = failure::caught(|| {
         drop(database);
-        Ok(())
+        Ok::<(), Failure>(())
     });
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let database = self
-            .database
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        close(database.take());
-    }
-}
-
-impl fmt::Debug for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("failed", &self.has_failed())
-            .field("commits", &self.commits())
-            .finish_non_exhaustive()
+        close(self.database_mut().take());
     }
 }

@@ -1,143 +1,162 @@
-//! What the database says when it fails, in the terms of this crate.
+//! Failures of the database as errors of this crate.
 
 use std::error::Error as StdError;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redb::{DatabaseError, Error as Cause};
+use ::redb::{DatabaseError, Error as Cause, StorageError};
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 
-/// When a store that cannot take more just now is worth asking again.
+/// Time after which a caller should try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a group of operations was not committed; shared by all of them.
+/// The reason why a transaction was not committed. All its callers share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    what: &'static str,
+    message: &'static str,
     cause: Option<Arc<Cause>>,
+    pub(crate) scope: Scope,
 }
 
+/// What a failure affects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// One change, because of the pages that it reads. Other changes may succeed.
+    Change,
+    /// One transaction.
+    Transaction,
+    /// The whole database: it must be opened again before anything else is written.
+    Database,
+}
+
+/// The database panicked.
+pub(crate) const PANICKED: Failure = Failure {
+    message: "the session database panicked, most likely because its file is damaged: \
+              check the file or restore it",
+    cause: None,
+    scope: Scope::Database,
+};
+/// Another writer of the application's database kept its transaction open for too long.
+pub(crate) const BUSY: Failure = Failure {
+    message: "the application holds a write transaction of the session database: end it sooner",
+    cause: None,
+    scope: Scope::Transaction,
+};
+/// The database failed earlier and is not open.
+pub(crate) const CLOSED: Failure = Failure {
+    message: "the session database failed earlier and is closed: make room on its device, or repair \
+              it and open the database again",
+    cause: None,
+    scope: Scope::Transaction,
+};
+/// The queue of changes is full.
+pub(crate) const OVERLOADED: Failure = Failure {
+    message: "too many changes wait for the session database: try again later",
+    cause: None,
+    scope: Scope::Change,
+};
+
 impl Failure {
-    pub(crate) fn of(cause: Cause) -> Self {
-        let what = match &cause {
-            Cause::Corrupted(_) => "the session database is damaged",
+    /// True if the device or the quota is full. redb finds this out before it overwrites anything,
+    /// so that the file is intact and can be opened again.
+    pub(crate) fn is_lack_of_space(&self) -> bool {
+        matches!(self.cause.as_deref(), Some(Cause::Io(error)) if is_full(error))
+    }
+}
+
+impl<E: Into<Cause>> From<E> for Failure {
+    fn from(cause: E) -> Self {
+        let cause = cause.into();
+        let message = match &cause {
+            Cause::Corrupted(_) => "the session database is damaged: restore its file",
             Cause::Io(error) if is_full(error) => "there is no room for the session database",
             Cause::Io(_) | Cause::PreviousIo => {
-                "the device of the session database failed: it stays closed until the store is opened anew"
+                "the device of the session database failed: repair it, then open the database again"
             }
             _ => "the session database could not answer",
         };
+        let scope = match &cause {
+            Cause::Corrupted(_) | Cause::TransactionPoisoned | Cause::ValueTooLarge(_) => {
+                Scope::Change
+            }
+            _ => Scope::Database,
+        };
         Self {
-            what,
+            message,
             cause: Some(Arc::new(cause)),
+            scope,
         }
     }
+}
 
-    /// A bug of the database, found by its panic.
-    pub(crate) fn panicked() -> Self {
-        Self {
-            what: "the session database panicked, most likely over a damaged file",
-            cause: None,
-        }
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        unavailable(failure.message, failure.cause).with_retry_after(RETRY_AFTER)
     }
+}
 
-    /// Somebody else writes to the same database, for too long.
-    pub(crate) fn held_up() -> Self {
-        Self {
-            what: "the application holds a write transaction of the session database",
-            cause: None,
-        }
-    }
-
-    /// Whether there was no room, which is known before anything is written over: the file is
-    /// what it was, and may be opened again.
-    pub(crate) fn is_for_want_of_room(&self) -> bool {
-        matches!(self.cause.as_deref(), Some(Cause::Io(error)) if is_full(error))
-    }
-
-    /// Whether it lies in the pages that one operation met, so that others may succeed.
-    pub(crate) fn is_local(&self) -> bool {
-        matches!(
-            self.cause.as_deref(),
-            Some(Cause::Corrupted(_) | Cause::TransactionPoisoned | Cause::ValueTooLarge(_))
-        )
-    }
-
-    pub(crate) fn error(&self) -> Error {
-        let source = self.cause.clone();
-        let source = source.map(|cause| Box::new(cause) as Box<dyn StdError + Send + Sync>);
-        Error::could_not(self.what, source).with_retry_after(RETRY_AFTER)
-    }
+fn unavailable<E: StdError + Send + Sync + 'static>(
+    message: &'static str,
+    cause: Option<E>,
+) -> Error {
+    Error::could_not(message, cause.map(|cause| Box::new(cause) as Box<_>))
 }
 
 fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-/// What a read met.
+/// A read that failed.
 pub(crate) fn of(cause: impl Into<Cause>) -> Error {
-    Failure::of(cause.into()).error()
+    Failure::from(cause).into()
 }
 
-/// The store is being dropped, or its thread is gone.
-pub(crate) fn ended() -> Error {
-    Error::could_not("the session store has ended", None)
+/// The store is being dropped, or its thread has ended.
+pub(crate) fn stopped() -> Error {
+    Error::could_not("the session database has been closed by this process", None)
 }
 
-/// As many operations wait as may.
-pub(crate) fn overloaded() -> Error {
-    Error::could_not("too many changes wait for the session database", None)
-        .with_retry_after(RETRY_AFTER)
-}
-
-/// The database failed earlier and is not opened again yet, or never will be.
-pub(crate) fn closed() -> Error {
-    Error::could_not("the session database failed and is closed", None)
-        .with_retry_after(RETRY_AFTER)
-}
-
-/// Why a file was not opened.
+/// The error for a file that redb did not open.
 pub(crate) fn of_open(error: DatabaseError) -> Error {
     match error {
-        DatabaseError::DatabaseAlreadyOpen => Error::could_not(
-            "the session file is open elsewhere, in another process or by another store: \
-             redb is for one at a time",
-            Some(Box::new(error)),
+        DatabaseError::DatabaseAlreadyOpen => unavailable(
+            "the session file is open elsewhere, in another process or in this one: \
+             close it there, redb allows one at a time",
+            Some(error),
         ),
         DatabaseError::UpgradeRequired(version) => Error::misuse(format!(
             "the session file has version {version} of redb's format: convert it first"
         )),
-        DatabaseError::Storage(::redb::StorageError::Corrupted(_)) => damaged(Some(error)),
-        DatabaseError::Storage(::redb::StorageError::Io(cause)) => of_file(&cause),
+        DatabaseError::Storage(StorageError::Corrupted(_)) => damaged(error),
+        DatabaseError::Storage(StorageError::Io(cause)) => of_file(cause),
         error => of(error),
     }
 }
 
-/// The file is not what it was; nothing in it was changed.
-pub(crate) fn damaged(cause: Option<DatabaseError>) -> Error {
-    let what = "the session file is damaged or none of redb's: restore it, or move it away";
-    let source = cause.map(|cause| Box::new(cause) as Box<dyn StdError + Send + Sync>);
-    Error::could_not(what, source)
+fn damaged(cause: DatabaseError) -> Error {
+    unavailable(
+        "the session file is damaged, or not a file of redb: restore it, or move it away",
+        Some(cause),
+    )
 }
 
-/// Why the operating system did not open a file.
-pub(crate) fn of_file(cause: &io::Error) -> Error {
-    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+/// The error for a file that the operating system did not open.
+pub(crate) fn of_file(cause: io::Error) -> Error {
+    use io::ErrorKind::{
+        Interrupted, InvalidData, InvalidInput, Other, OutOfMemory, ResourceBusy, TimedOut,
+        UnexpectedEof, WouldBlock,
+    };
     match cause.kind() {
-        // redb says so of a file that does not begin as one of its own, or ends too early.
-        InvalidData | InvalidInput | UnexpectedEof => {
-            let copy = io::Error::new(cause.kind(), cause.to_string());
-            damaged(Some(DatabaseError::Storage(copy.into())))
+        // redb reports these for a file with another beginning, or one that ends too early.
+        InvalidData | InvalidInput | UnexpectedEof => damaged(DatabaseError::Storage(cause.into())),
+        Interrupted | Other | OutOfMemory | ResourceBusy | TimedOut | WouldBlock => {
+            of(Cause::Io(cause))
         }
-        kind if is_full(cause) || is_passing(kind) => {
-            let copy = io::Error::new(kind, cause.to_string());
-            of(Cause::Io(copy))
-        }
+        _ if is_full(&cause) => of(Cause::Io(cause)),
         _ => Error::misuse(format!(
             "the session file cannot be opened for reading and writing ({cause}): \
              correct its path or its permissions"
@@ -145,19 +164,9 @@ pub(crate) fn of_file(cause: &io::Error) -> Error {
     }
 }
 
-fn is_passing(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{Interrupted, Other, OutOfMemory, ResourceBusy, TimedOut, WouldBlock};
-    matches!(
-        kind,
-        Interrupted | Other | OutOfMemory | ResourceBusy | TimedOut | WouldBlock
-    )
-}
-
-/// Runs what touches the database. It panics over some damage that it does not expect: the
-/// caller learns of an outage instead.
-pub(crate) fn caught<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
-    // What is behind the unwound part is not used any more than the database itself, whose locks
-    // are poisoned where it matters.
-    let act = std::panic::AssertUnwindSafe(act);
-    std::panic::catch_unwind(act).unwrap_or_else(|_| Err(Failure::panicked().error()))
+/// Runs an access to the database. redb panics on some kinds of damage; a panic becomes a failure.
+pub(crate) fn caught<T, E: From<Failure>>(access: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    // Unwinding leaves nothing half changed that is used afterwards: a panic closes the database
+    // for writing, and redb poisons its own locks.
+    catch_unwind(AssertUnwindSafe(access)).unwrap_or_else(|_| Err(PANICKED.into()))
 }

@@ -1,8 +1,7 @@
-//! A file of the database.
+//! The file of a database, and how it is opened.
 
-use std::fmt;
-use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
+use std::fs::{self, OpenOptions};
+use std::path::PathBuf;
 
 use ::redb::Database;
 use ::redb::backends::FileBackend;
@@ -10,28 +9,24 @@ use ::redb::backends::FileBackend;
 use crate::backend::redb::failure;
 use crate::error::Result;
 
-/// A file, and how it is opened.
+/// A file and the options with which it is opened.
 #[derive(Clone)]
 pub(crate) struct File {
     pub(crate) path: PathBuf,
-    /// Whether it is checked when it is opened.
+    /// Reads and checks the whole file when it is opened.
     pub(crate) check: bool,
-    /// Bytes that are kept in memory of it.
+    /// Size of redb's cache, in bytes; redb's default if `None`.
     pub(crate) cache: Option<usize>,
 }
 
 impl File {
+    /// Opens the file, or creates it for its owner alone.
     pub(crate) fn open(&self) -> Result<Database> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            options.mode(0o600);
-        }
-        let file = options
-            .open(&self.path)
-            .map_err(|error| failure::of_file(&error))?;
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&self.path).map_err(failure::of_file)?;
         let backend = FileBackend::new(file).map_err(failure::of_open)?;
         let mut builder = Database::builder();
         builder.set_check_integrity_on_open(self.check);
@@ -41,28 +36,19 @@ impl File {
         let database = builder
             .create_with_backend(backend)
             .map_err(failure::of_open)?;
-        self.keep_name();
+        self.sync_folder();
         Ok(database)
     }
 
-    /// The name of a file that was just created survives a crash only if its folder is written.
-    #[cfg(unix)]
-    fn keep_name(&self) {
-        let folder = self
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        // Some file systems cannot, and keep the name without it.
-        let _ = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
-    }
-
-    #[cfg(not(unix))]
-    fn keep_name(&self) {}
-}
-
-impl fmt::Debug for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").finish_non_exhaustive()
+    /// Syncs the folder: without this, a crash may lose the name of a new file.
+    fn sync_folder(&self) {
+        let folder = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => ".".as_ref(),
+        };
+        if cfg!(unix) {
+            // Some file systems cannot sync a folder, and keep the name without it.
+            let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
+        }
     }
 }

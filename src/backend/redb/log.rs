@@ -1,143 +1,105 @@
-//! A log in one file, by the embedded database redb.
+//! A revocation log in a file of redb.
 
-mod tables;
+pub(crate) mod tables;
 
-use std::fmt;
-use std::sync::Arc;
-
-use crate::backend::durability::Durability;
-use crate::backend::redb::committer::{Committer, Urgency};
-use crate::backend::redb::failure;
+use crate::backend::redb::Redb;
+use crate::backend::redb::committer::Priority;
+use crate::backend::redb::tables::{Judged, Rows};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::stamp::Stamp;
 use crate::revocation::fact::Draft;
 use crate::revocation::log::{Page, RevocationLog};
-use tables::{ENTRY, Own, Tables};
+use tables::{ENTRY_BYTES, Head, Snapshot, Tables};
 
-/// A revocation log in one file, by the embedded database [redb](https://www.redb.org): for one
-/// machine, without a server. A clone is another handle on the same log.
+/// A revocation log in one file, kept by the embedded database [redb](https://www.redb.org): for
+/// one machine, without a server. Made by [`Redb::revocations`](crate::store::Redb::revocations).
 ///
-/// What is acknowledged is on the device. It shares the file, the thread that writes and its
-/// transactions with a [`RedbStore`](crate::store::RedbStore): what removes logins and what revokes them is synced together
-/// when it comes at the same time. Reads are made on the calling thread, by one snapshot.
+/// An acknowledged entry is on the device. The log shares the file, the writing thread and its
+/// transactions with the [`RedbStore`](crate::store::RedbStore): removals of logins and revocations
+/// that arrive at the same time are synced together. Reads run on the calling thread and see one
+/// snapshot.
 ///
-/// Entries go by the `now` of the calls that append: whoever sets the clock of this machine far
-/// ahead makes it forget early. When the device has failed, the log is *unavailable*, reads
-/// included, for as long as its store takes no changes.
+/// Entries expire by the `now` of the calls that append: setting the clock of this machine far
+/// ahead makes the log forget entries early. After the device has failed, the log is *unavailable*,
+/// reads included, until the database takes changes again.
 ///
-/// Numbers and entries are in one file and change in one transaction: a file that is replaced by
-/// an older copy is a log that lost its end, and one that is new has another incarnation.
+/// Head and entries are in one file and change in one transaction. If you replace the file by an
+/// older copy, the log has lost its end. A new file has another incarnation.
 ///
 /// ```
-/// use statewise::store::RedbStore;
+/// use statewise::store::Redb;
 ///
 /// # let folder = std::env::temp_dir().join(format!("statewise-log-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder).unwrap();
 /// # let path = folder.join("sessions.redb");
-/// let store = RedbStore::open(&path)?;
-/// let log = store.log()?;
-/// # drop((store, log));
+/// let redb = Redb::open(&path).build()?;
+/// let log = redb.revocations();
+/// # drop((redb, log));
 /// # std::fs::remove_dir_all(folder).unwrap();
 /// # Ok::<(), statewise::Error>(())
 /// ```
-#[derive(Clone)]
-pub struct RedbLog {
-    committer: Arc<Committer>,
-}
+#[derive(Clone, Debug)]
+pub struct RedbLog(pub(crate) Redb);
 
 impl RedbLog {
-    /// The log in the database that this thread writes.
-    pub(crate) fn over(committer: Arc<Committer>) -> Result<Self> {
-        failure::caught(|| tables::prepare(committer.engine()))?;
-        Ok(Self { committer })
-    }
-
-    /// What survives: everything that was acknowledged, as of the
-    /// [store](crate::store::RedbStore::durability).
-    ///
-    /// # Errors
-    ///
-    /// *Unavailable* if the database has failed.
-    pub async fn durability(&self) -> Result<Durability> {
-        self.committer.durability()
-    }
-
-    /// Fails unless everything that was acknowledged survives a crash, which it does.
-    ///
-    /// # Errors
-    ///
-    /// As for [`durability`](Self::durability).
-    pub async fn require_durable(&self) -> Result<()> {
-        self.durability().await?.require(false)
-    }
-
-    /// Adds entries in the transaction of the next group; where the head is then. Writes if there
-    /// is anything to write, or if it `must`.
-    async fn add(&self, facts: &[Draft], now: Timestamp, must: bool) -> Result<Stamp> {
-        let (facts, bytes) = (facts.to_vec(), facts.len() * ENTRY);
-        let added = self.committer.submit(Urgency::Ends, bytes, move |rows| {
-            let (mut tables, changed) = rows.beside(Tables::open)?;
-            let Some(mut own) = tables.own()? else {
-                return Ok(Err(missing()));
+    /// Appends `facts` and returns the new head. Writes if there is anything to write, or if
+    /// `always`.
+    async fn write(&self, facts: &[Draft], now: Timestamp, always: bool) -> Result<Stamp> {
+        let (facts, bytes) = (facts.to_vec(), facts.len() * ENTRY_BYTES);
+        let append = move |rows: &mut Rows<'_>| {
+            let mut tables = Tables::open(rows.transaction, rows.names)?;
+            let Some(mut head) = tables.head()? else {
+                return Ok(Err(damaged()));
             };
-            let trimmed = tables.trim(&mut own, 2 * facts.len() + 16, now)?;
+            let trimmed = tables.trim(&mut head, 2 * facts.len() + 16, now)?;
             for draft in &facts {
-                tables.add(&mut own, *draft, now)?;
+                tables.add(&mut head, *draft, now)?;
             }
-            if must || trimmed || !facts.is_empty() {
-                tables.set(&own)?;
-                *changed = true;
+            if always || trimmed || !facts.is_empty() {
+                tables.set_head(&head)?;
+                rows.changed = true;
             }
-            Ok(Ok(own.stamp()))
-        });
-        added?.await
+            Ok(Ok(head.stamp()))
+        };
+        self.0.commit(Priority::EndsLogins, bytes, append).await
     }
 
-    /// Reads what was last committed.
-    fn look<T>(&self, act: impl FnOnce(&tables::Snapshot, Own) -> tables::Judged<T>) -> Result<T> {
-        let engine = self.committer.engine();
-        // What a failed database shows may be other than what its file holds.
-        if engine.has_failed() {
-            return Err(failure::closed());
-        }
+    /// Reads the last committed state.
+    fn look<T>(&self, act: impl FnOnce(&Snapshot, Head) -> Judged<T>) -> Result<T> {
+        let engine = self.0.committer.engine();
+        engine.check()?;
         engine.read(|snapshot| {
-            let tables = tables::Snapshot::open(snapshot, &engine.names)?;
-            match tables.own()? {
-                Some(own) => act(&tables, own),
-                None => Ok(Err(missing())),
+            let tables = Snapshot::open(snapshot, &engine.names)?;
+            match tables.head()? {
+                Some(head) => act(&tables, head),
+                None => Ok(Err(damaged())),
             }
         })
     }
 }
 
-/// Somebody took the numbers of the log away.
-fn missing() -> Error {
-    Error::unavailable("the revocation log is damaged, or gone: restore its file, or open it anew")
-}
-
 impl RevocationLog for RedbLog {
     async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
-        self.add(facts, now, false).await
+        self.write(facts, now, false).await
     }
 
     async fn head(&self, _now: Timestamp) -> Result<Stamp> {
-        self.look(|_, own| Ok(Ok(own.stamp())))
+        self.look(|_, head| Ok(Ok(head.stamp())))
     }
 
     async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
-        self.look(|tables, own| tables.page(&own, from, limit.max(1), now))
+        self.look(|tables, head| tables.page(&head, from, limit.max(1), now))
     }
 
     async fn fence(&self, now: Timestamp) -> Result<()> {
-        self.add(&[], now, true).await.map(drop)
+        self.write(&[], now, true).await.map(drop)
     }
 }
 
-impl fmt::Debug for RedbLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedbLog")
-            .field("committer", &self.committer)
-            .finish_non_exhaustive()
-    }
+/// The head or an entry is missing, or an entry does not decode.
+fn damaged() -> Error {
+    Error::unavailable(
+        "the revocation log is damaged or missing: restore its file, or open the database again",
+    )
 }

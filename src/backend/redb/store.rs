@@ -1,233 +1,130 @@
-//! Sessions in one file, by the embedded database redb.
+//! Sessions in a file of redb.
 
-mod builder;
+use std::sync::{MutexGuard, PoisonError};
 
-use std::fmt;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use crate::backend::durability::Durability;
-use crate::backend::redb::committer::{Committer, Urgency};
-use crate::backend::redb::failure;
-use crate::backend::redb::tables::{self, Found, Judged, Rows, Subject, decode, handle_in};
+use crate::backend::redb::Redb;
+use crate::backend::redb::committer::Priority;
+use crate::backend::redb::tables::{Rows, Stored, Subject, decode, get};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
-use crate::revocation::RedbLog;
 use crate::store::answer::{Changed, Created, Removed, Swept};
 use crate::store::ask::{Limit, Load, Scope};
 use crate::store::listing::{Cursor, Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::{ChangeFn, SessionStore};
-pub use builder::RedbBuilder;
 
-/// Rows that a sweep looks at for each one that it may remove, and the most that it may.
-const LOOKS: usize = 4;
-const MOST_SWEPT: usize = 4096;
-/// Rows found over that a new login of the same subject clears away.
-const CLEARED: usize = 64;
+/// Rows that a sweep reads for each one that it may remove.
+const READS_PER_SWEPT_ROW: usize = 4;
+/// Rows removed by one step of a sweep.
+const MAX_SWEPT_ROWS: usize = 4096;
+/// Expired rows of the same subject that a new login removes.
+const MAX_CLEARED_ROWS: usize = 64;
 
-/// Sessions in one file, by the embedded database [redb](https://www.redb.org): for one machine,
-/// without a server.
+/// Sessions in one file, kept by the embedded database [redb](https://www.redb.org): for one
+/// machine, without a server. Made by [`Redb::sessions`](crate::store::Redb::sessions).
 ///
-/// What is acknowledged is on the device: login, logout, rotation and every other change return
-/// when the transaction that holds them has been synced, and a process that is killed, or a machine
-/// that loses power, loses none of them. Changes that come at the same time share one transaction
-/// (group commit), made by a thread that belongs to the store. Uses are noted in memory, count
-/// from then on for everybody who asks this store, and are written about a second later; a crash
-/// loses that second, so that a session may go idle that much early.
+/// Changes return when they are on the device; see [`Redb`](crate::store::Redb). Lookups run on the
+/// calling thread and read from memory or from the file.
 ///
-/// Lookups read on the calling thread, from memory or from the file. The file is locked: it can be
-/// open in one process, and there by one store; further stores share the database
-/// ([`RedbBuilder::open_in`]).
-///
-/// What waits to be written is bounded: beyond 4096 changes or 64 MiB, further ones are
-/// *unavailable* with a time to retry, logins before logouts.
-///
-/// # When the device fails
-///
-/// A group that could not be committed is *unavailable* for all its callers: it may have been done
-/// or not, as after any answer that was lost. From then on nothing is written, and lookups answer
-/// for as long as what they ask for is in memory. If there was no room, the store opens its file
-/// again, at once and then every second, and goes on where it was when there is room. After any
-/// other failure nobody can tell what the device keeps: the store stays *unavailable* until it is
-/// opened anew, which reads and checks the whole file. A database of the application's own
-/// ([`RedbBuilder::open_in`]) is for the application to open anew.
-///
-/// # Dropping it
-///
-/// Writes the uses that are noted, ends the thread and closes the file, which may take as long as
-/// the device takes to sync. With a [`RedbLog`] beside it, the last of
-/// the two does.
-///
-/// ```
-/// use statewise::store::RedbStore;
-///
-/// # let folder = std::env::temp_dir().join(format!("statewise-doc-{}", std::process::id()));
-/// # std::fs::create_dir_all(&folder).unwrap();
-/// # let path = folder.join("sessions.redb");
-/// let store = RedbStore::open(&path)?;
-/// # drop(store);
-/// # std::fs::remove_dir_all(folder).unwrap();
-/// # Ok::<(), statewise::Error>(())
-/// ```
-pub struct RedbStore {
-    committer: Arc<Committer>,
-    /// Where the next sweep begins; `None` at the beginning of a round.
-    swept_to: Mutex<Option<Handle>>,
-}
+/// A use is noted in memory, counts at once for all readers of this database handle, and is written
+/// about a second later. A crash loses the uses of that second, so that a session may go idle that
+/// much early.
+#[derive(Clone, Debug)]
+pub struct RedbStore(pub(crate) Redb);
 
 impl RedbStore {
-    /// Opens the file at `path`, or creates it; see [`RedbBuilder::open`], also for the errors.
-    ///
-    /// # Errors
-    ///
-    /// *Misuse* or *unavailable*; the file is left as it was.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::builder().open(path)
-    }
-
-    /// Opens a file, or a database of the application's own, in another way than usual.
-    pub fn builder() -> RedbBuilder {
-        RedbBuilder::default()
-    }
-
-    /// The revocation log beside the sessions, in the same database and under the same
-    /// [name](RedbBuilder::name), or a new one. The file stays open until both are dropped.
-    ///
-    /// # Errors
-    ///
-    /// *Misuse*: there are tables of that name and another kind. *Unavailable*: the database could
-    /// not answer, or the operating system gives no random bytes.
-    pub fn log(&self) -> Result<RedbLog> {
-        RedbLog::over(Arc::clone(&self.committer))
-    }
-
-    /// What survives: everything that was acknowledged, if the device keeps what it says that it
-    /// has synced. There is no other machine to take over.
-    ///
-    /// # Errors
-    ///
-    /// *Unavailable* if the database has failed.
-    pub async fn durability(&self) -> Result<Durability> {
-        self.committer.durability()
-    }
-
-    /// Fails unless everything that was acknowledged survives a crash, which it does.
-    ///
-    /// # Errors
-    ///
-    /// As for [`durability`](Self::durability).
-    pub async fn require_durable(&self) -> Result<()> {
-        self.durability().await?.require(false)
-    }
-
-    /// How many transactions this store has begun to commit. Divided by the number of changes it
-    /// tells how well they are grouped.
-    #[must_use]
-    pub fn commits(&self) -> u64 {
-        self.committer.engine().commits()
-    }
-
-    /// The row of a handle with the uses that are noted, and whether a change that is under way
-    /// has found it over.
-    fn look(&self, handle: Handle) -> Result<Option<(Record, bool)>> {
-        let (engine, touches) = (self.committer.engine(), self.committer.touches());
-        // Before the row: what is not noted any more has been committed.
-        let noted = touches.of(handle);
-        let found = engine.read(|snapshot| tables::read(snapshot, &engine.names, handle))?;
-        Ok(found.map(|mut row| {
-            noted.over(&mut row);
-            (row, noted.doomed)
+    /// Reads the row of a handle, overlaid with its unwritten use. Returns `true` with it if it is
+    /// live, and no transaction is removing it.
+    fn look(&self, handle: Handle, now: Timestamp) -> Result<Option<(Record, bool)>> {
+        let engine = self.0.committer.engine();
+        // Before the row: a use is forgotten only after it was committed.
+        let noted = self.0.committer.uses().of(handle);
+        let found = engine.read(|snapshot| {
+            let rows = snapshot.open_table(engine.names.rows())?;
+            get(&rows, handle, noted)
+        })?;
+        Ok(found.map(|row| {
+            let is_live = row.is_alive(now) && !noted.removing;
+            (row, is_live)
         }))
     }
 
-    /// Hands an operation to the committer and waits for the transaction that holds it.
-    async fn commit<T, F>(&self, urgency: Urgency, bytes: usize, act: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: Fn(&mut Rows<'_>) -> Judged<T> + Send + 'static,
-    {
-        self.committer.submit(urgency, bytes, act)?.await
+    fn sweep_from(&self) -> MutexGuard<'_, Option<Handle>> {
+        self.0
+            .sweep_from
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds out for good whether a row is over, and removes it if so.
-    async fn settle(&self, handle: Handle, now: Timestamp) -> Result<Option<Record>> {
-        // Whoever presents credentials that are over takes none of the room of logouts.
-        self.commit(Urgency::Usual, 0, move |rows| rows.live(handle, now))
-            .await
-    }
-
-    /// Some rows that are over, from where the last sweep ended; whether the round goes on.
-    fn candidates(&self, limit: usize, now: Timestamp) -> Result<(Vec<Handle>, bool)> {
-        let (engine, touches) = (self.committer.engine(), self.committer.touches());
-        let mut swept_to = self.swept_to.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = *swept_to;
-        let (over, reached) = engine.read(|snapshot| {
+    /// Finds at most `limit` expired rows from where the last sweep ended. Returns them, and `true`
+    /// unless the round is complete.
+    fn expired(&self, limit: usize, now: Timestamp) -> Result<(Vec<Handle>, bool)> {
+        let (engine, uses) = (self.0.committer.engine(), self.0.committer.uses());
+        let mut sweep_from = self.sweep_from();
+        let from = sweep_from.map_or([0; 16], |handle| *handle.as_bytes());
+        let (expired, next) = engine.read(|snapshot| {
             let rows = snapshot.open_table(engine.names.rows())?;
-            let from = from.map_or([0; 16], |handle| *handle.as_bytes());
-            let mut over = Vec::new();
-            for (looked, row) in rows.range::<&[u8; 16]>(&from..)?.enumerate() {
+            let mut expired = Vec::new();
+            for (count, row) in rows.range::<&[u8; 16]>(&from..)?.enumerate() {
                 let (handle, bytes) = row?;
                 let handle = Handle::from_bytes(*handle.value());
-                if looked >= limit.saturating_mul(LOOKS) || over.len() >= limit {
-                    return Ok(Ok((over, Some(handle))));
+                if count >= limit * READS_PER_SWEPT_ROW || expired.len() >= limit {
+                    return Ok(Ok((expired, Some(handle))));
                 }
-                // What does not decode may be of a later version: it stays.
-                if let Ok(mut row) = decode(handle, bytes.value()) {
-                    touches.of(handle).over(&mut row);
-                    if !row.is_alive(now) {
-                        over.push(handle);
-                    }
+                // An unreadable row stays: a later version may have written it.
+                if let Ok(row) = decode(handle, bytes.value(), uses.of(handle))
+                    && !row.is_alive(now)
+                {
+                    expired.push(handle);
                 }
             }
-            Ok(Ok((over, None)))
+            Ok(Ok((expired, None)))
         })?;
-        *swept_to = reached;
-        Ok((over, reached.is_some()))
+        *sweep_from = next;
+        Ok((expired, next.is_some()))
+    }
+
+    /// Finds the row of a handle in a transaction, which removes it if it has expired.
+    async fn find_live(&self, handle: Handle, now: Timestamp) -> Result<Option<Record>> {
+        let find = move |rows: &mut Rows<'_>| rows.find_live(handle, now);
+        // Not the reserved room: an attacker may present expired credentials.
+        self.0.commit(Priority::Normal, 0, find).await
     }
 }
 
-/// By which it is told whether a row has changed: each change but a use raises one of them.
-fn state_of(row: &Record) -> (u64, u32, bool) {
-    (row.version, row.generation, row.confirmed)
-}
-
-/// Removes what of a subject is over, and says which logins must go so that one more fits the
-/// limit; `None` if the limit forbids it.
-fn victims(
+/// Returns the logins of `subject` that must be removed so that one more fits `limit`; `None` if the
+/// limit rejects another one. Removes some expired rows of the subject.
+fn to_evict(
     rows: &mut Rows<'_>,
     subject: &str,
     limit: Limit,
     now: Timestamp,
-) -> std::result::Result<Option<Vec<Record>>, ::redb::Error> {
-    let (most, evicts) = match limit {
+) -> Stored<Option<Vec<Record>>> {
+    let (max, evicts) = match limit {
         Limit::Unlimited => return Ok(Some(Vec::new())),
-        Limit::Reject(most) => (most, false),
-        Limit::EvictOldest(most) => (most, true),
+        Limit::Reject(max) => (max, false),
+        Limit::EvictOldest(max) => (max, true),
     };
     let (mut alive, mut cleared) = (Vec::new(), 0);
-    for entry in rows.of_subject(Subject::of(subject))? {
-        // What does not decode counts for nothing; nobody can log in with it.
-        let Found::Row(mut row) = rows.find(handle_in(&entry))? else {
-            continue;
-        };
-        if row.subject() != subject {
-            continue;
-        }
-        if row.is_alive(now) {
-            alive.push(row);
-        } else if cleared < CLEARED && rows.is_over(&mut row, |row| !row.is_alive(now)) {
-            cleared += 1;
-            rows.remove(&row)?;
+    for login in rows.logins(Subject::of(subject))? {
+        // An unreadable row does not count: no client can log in with it.
+        match rows.find(login.handle)? {
+            Ok(Some(row)) if row.subject() != subject => {}
+            Ok(Some(row)) if row.is_alive(now) => alive.push(row),
+            Ok(Some(row)) if cleared < MAX_CLEARED_ROWS => {
+                cleared += 1;
+                alive.extend(rows.remove_expired(row, now)?);
+            }
+            _ => {}
         }
     }
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let excess = (alive.len() + 1).saturating_sub(most);
+    let max = usize::try_from(max).unwrap_or(usize::MAX);
+    let excess = (alive.len() + 1).saturating_sub(max);
     if excess > 0 && !evicts {
         return Ok(None);
     }
-    // By deadline, as the index has them.
+    // The index is ordered by deadline, earliest first.
     alive.truncate(excess);
     Ok(Some(alive))
 }
@@ -236,28 +133,27 @@ impl SessionStore for RedbStore {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
         let record = record.clone();
         let bytes = record.encode().len();
-        self.commit(Urgency::Usual, bytes, move |rows| {
-            if !matches!(rows.find(record.handle())?, Found::Absent) {
+        let create = move |rows: &mut Rows<'_>| {
+            if !matches!(rows.find(record.handle())?, Ok(None)) {
                 return Ok(Ok(Created::Duplicate));
             }
-            let Some(victims) = victims(rows, record.subject(), limit, now)? else {
+            let Some(evicted) = to_evict(rows, record.subject(), limit, now)? else {
                 return Ok(Ok(Created::LimitReached));
             };
-            for victim in &victims {
-                rows.remove(victim)?;
+            for row in &evicted {
+                rows.remove(row)?;
             }
             rows.insert(&record)?;
-            let evicted = victims.iter().map(Record::handle).collect();
+            let evicted = evicted.iter().map(Record::handle).collect();
             Ok(Ok(Created::Stored { evicted }))
-        })
-        .await
+        };
+        self.0.commit(Priority::Normal, bytes, create).await
     }
 
     async fn load(&self, handle: Handle, _load: Load, now: Timestamp) -> Result<Option<Record>> {
-        match self.look(handle)? {
-            None => Ok(None),
-            Some((row, false)) if row.is_alive(now) => Ok(Some(row)),
-            Some(_) => self.settle(handle, now).await,
+        match self.look(handle, now)? {
+            Some((_, false)) => self.find_live(handle, now).await,
+            found => Ok(found.map(|(row, _)| row)),
         }
     }
 
@@ -267,80 +163,72 @@ impl SessionStore for RedbStore {
         now: Timestamp,
         change: ChangeFn<'_>,
     ) -> Result<Option<Changed>> {
-        // What a failed database shows may be other than what its file holds.
-        if self.committer.engine().has_failed() {
-            return Err(failure::closed());
-        }
-        loop {
-            let Some((row, doomed)) = self.look(handle)? else {
-                return Ok(None);
-            };
-            if doomed || !row.is_alive(now) {
-                match self.settle(handle, now).await? {
-                    Some(_) => continue,
-                    None => return Ok(None),
+        self.0.committer.engine().check()?;
+        while let Some((row, is_live)) = self.look(handle, now)? {
+            if !is_live {
+                if self.find_live(handle, now).await?.is_none() {
+                    break;
                 }
+                continue;
             }
             let mut next = row.clone();
             if !change(&mut next) {
-                // No transaction: an attacker who presents forged credentials keeps nobody waiting.
+                // No transaction: an attacker with forged credentials delays no other caller.
                 return Ok(Some(Changed::new(false, row)));
             }
             let bytes = next.encode().len();
-            let swapped = self.commit(Urgency::Usual, bytes, move |rows| {
-                let current = match rows.live(handle, now)? {
+            let swap = move |rows: &mut Rows<'_>| {
+                let mut current = match rows.find_live(handle, now)? {
                     Ok(Some(current)) => current,
-                    Ok(None) => return Ok(Ok(Some(None))),
+                    Ok(None) => return Ok(Ok(None)),
                     Err(error) => return Ok(Err(error)),
                 };
-                if state_of(&current) != state_of(&row) {
-                    return Ok(Ok(None));
-                }
                 let mut next = next.clone();
                 next.set_last_seen(next.last_seen().max(current.last_seen()));
-                rows.replace(&next)?;
-                Ok(Ok(Some(Some(Changed::new(true, next)))))
-            });
-            if let Some(changed) = swapped.await? {
-                return Ok(changed);
+                current.set_last_seen(row.last_seen());
+                let is_unchanged = current.encode() == row.encode();
+                if is_unchanged {
+                    rows.replace(&next)?;
+                }
+                Ok(Ok(Some((is_unchanged, next))))
+            };
+            match self.0.commit(Priority::Normal, bytes, swap).await? {
+                Some((true, next)) => return Ok(Some(Changed::new(true, next))),
+                Some((false, _)) => {}
+                None => break,
             }
         }
+        Ok(None)
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], _now: Timestamp) -> Result<()> {
-        let mut left = Vec::new();
-        for (handle, seen_at) in uses {
-            let row = match self.look(*handle) {
-                Ok(row) => row,
-                // That one row is beyond noting.
-                Err(error) if error.is_rejected() => None,
+        let mut unnoted = Vec::new();
+        for (handle, used_at) in uses {
+            match self.look(*handle, *used_at) {
+                Ok(Some((mut row, true))) => {
+                    if row.touch(*used_at) && !self.0.committer.note(*handle, *used_at) {
+                        unnoted.push((*handle, *used_at));
+                    }
+                }
+                Ok(_) => {}
+                // One unreadable row does not keep the other uses from being noted.
+                Err(error) if error.is_rejected() => {}
                 Err(error) => return Err(error),
-            };
-            if let Some((mut row, false)) = row
-                && row.touch(*seen_at)
-                && !self.committer.note(*handle, *seen_at)
-            {
-                left.push((*handle, *seen_at));
             }
         }
-        if left.is_empty() {
+        if unnoted.is_empty() {
             return Ok(());
         }
-        // No room to keep them: written at once.
-        let bytes = size_of_val(&*left);
-        self.commit(Urgency::Usual, bytes, move |rows| {
-            rows.write_touches(&left)?;
-            Ok(Ok(()))
-        })
-        .await
+        let bytes = size_of_val(&*unnoted);
+        let write = move |rows: &mut Rows<'_>| Ok(Ok(rows.write_uses(&unnoted)?));
+        self.0.commit(Priority::Normal, bytes, write).await
     }
 
     async fn remove(&self, handle: Handle, subject: &str, _now: Timestamp) -> Result<Removed> {
         let subject = Subject::of(subject);
-        let removed = self.commit(Urgency::Ends, 0, move |rows| {
-            Ok(Ok(rows.remove_handle(handle, subject)?))
-        });
-        Ok(Removed::at_once(u64::from(removed.await?)))
+        let remove = move |rows: &mut Rows<'_>| Ok(Ok(rows.remove_handle(handle, subject)?));
+        let removed = self.0.commit(Priority::EndsLogins, 0, remove).await?;
+        Ok(Removed::at_once(u64::from(removed)))
     }
 
     async fn remove_subject(
@@ -350,45 +238,42 @@ impl SessionStore for RedbStore {
         _now: Timestamp,
     ) -> Result<Removed> {
         let subject = subject.to_owned();
-        let removed = self.commit(Urgency::Ends, subject.len(), move |rows| {
-            let mut removed = 0;
-            for entry in rows.of_subject(Subject::of(&subject))? {
-                let handle = handle_in(&entry);
-                let ends = match rows.find(handle)? {
-                    Found::Row(row) => row.subject() == subject && row.is_in(&scope),
-                    Found::Unreadable => scope.keep != Some(handle),
-                    Found::Absent => true,
+        let bytes = subject.len();
+        let remove = move |rows: &mut Rows<'_>| {
+            let mut count = 0;
+            let hash = Subject::of(&subject);
+            for login in rows.logins(hash)? {
+                let is_meant = match rows.find(login.handle)? {
+                    Ok(Some(row)) => row.subject() == subject && row.is_in(&scope),
+                    Ok(None) => true,
+                    Err(_) => scope.keep != Some(login.handle),
                 };
-                if ends {
-                    removed += u64::from(rows.remove_entry(&entry)?);
+                if is_meant {
+                    count += u64::from(rows.remove_login(hash, &login)?);
                 }
             }
-            Ok(Ok(removed))
-        });
-        Ok(Removed::at_once(removed.await?))
+            Ok(Ok(count))
+        };
+        let removed = self.0.commit(Priority::EndsLogins, bytes, remove).await?;
+        Ok(Removed::at_once(removed))
     }
 
     async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
-        let (engine, touches) = (self.committer.engine(), self.committer.touches());
+        let (engine, uses) = (self.0.committer.engine(), self.0.committer.uses());
         let limit = page.limit.max(1);
-        let [first, last] = Subject::of(subject).range(page.after);
-        // The uses lie over the snapshot for as long as it is read.
-        let _held = touches.hold();
+        let _held = uses.hold();
         engine.read(|snapshot| {
             let index = snapshot.open_table(engine.names.index())?;
             let rows = snapshot.open_table(engine.names.rows())?;
             let mut records: Vec<Record> = Vec::new();
-            for entry in index.range::<&[u8; 40]>(&first..=&last)? {
-                let handle = handle_in(entry?.0.value());
-                let Some(bytes) = rows.get(handle.as_bytes())? else {
+            for login in Subject::of(subject).logins(&index, page.after)? {
+                let handle = login?.handle;
+                let Ok(Some(row)) = get(&rows, handle, uses.of(handle))? else {
                     continue;
                 };
-                let Ok(mut row) = decode(handle, bytes.value()) else {
-                    continue;
-                };
-                touches.of(handle).over(&mut row);
-                let listed = page.after.is_some_and(|after| Cursor::from(&row) <= after);
-                if listed || row.subject() != subject || !row.is_alive(now) {
+                // The first login may be the last one of the page before.
+                let is_listed = page.after.is_some_and(|after| Cursor::from(&row) <= after);
+                if is_listed || row.subject() != subject || !row.is_alive(now) {
                     continue;
                 }
                 if records.len() == limit {
@@ -402,39 +287,28 @@ impl SessionStore for RedbStore {
     }
 
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
-        let limit = limit.clamp(1, MOST_SWEPT);
-        let (over, more) = self.candidates(limit, now)?;
-        if over.is_empty() {
+        let (expired, more) = self.expired(limit.clamp(1, MAX_SWEPT_ROWS), now)?;
+        let Some(first) = expired.first().copied() else {
             return Ok(Swept::new(0, more));
-        }
-        let bytes = size_of_val(&*over);
-        let first = over.first().copied();
-        let removed = self.commit(Urgency::Usual, bytes, move |rows| {
-            let mut removed = 0;
-            for handle in &over {
-                // Judged anew: it may have been used since.
-                if let Found::Row(mut row) = rows.find(*handle)?
-                    && rows.is_over(&mut row, |row| !row.is_alive(now))
-                {
-                    rows.remove(&row)?;
-                    removed += 1;
+        };
+        let bytes = size_of_val(&*expired);
+        let remove = move |rows: &mut Rows<'_>| {
+            let mut count = 0;
+            for handle in &expired {
+                // Checked again: the login may have been used since.
+                if let Ok(Some(row)) = rows.find(*handle)? {
+                    count += u64::from(rows.remove_expired(row, now)?.is_none());
                 }
             }
-            Ok(Ok(removed))
-        });
-        let removed = removed.await;
-        if removed.is_err() {
-            // They come again.
-            *self.swept_to.lock().unwrap_or_else(PoisonError::into_inner) = first;
+            Ok(Ok(count))
+        };
+        match self.0.commit(Priority::Normal, bytes, remove).await {
+            Ok(removed) => Ok(Swept::new(removed, more)),
+            Err(error) => {
+                // The next sweep tries these rows again.
+                *self.sweep_from() = Some(first);
+                Err(error)
+            }
         }
-        Ok(Swept::new(removed?, more))
-    }
-}
-
-impl fmt::Debug for RedbStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedbStore")
-            .field("committer", &self.committer)
-            .finish_non_exhaustive()
     }
 }

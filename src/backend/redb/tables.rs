@@ -1,8 +1,8 @@
-//! The two tables: rows by handle, and the handles of a subject in the order of their list.
+//! Tables of the sessions: rows by handle, and the index of each subject's handles.
 
-use ::redb::{Error as Cause, ReadTransaction, ReadableTable, Table, TableDefinition, TableError};
+use ::redb::{Error as Cause, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
-use crate::backend::redb::touches::Touches;
+use crate::backend::redb::uses::{Noted, Use, Uses};
 use crate::base::sha256;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -12,30 +12,24 @@ use crate::store::record::Record;
 
 /// A handle.
 type RowKey = &'static [u8; 16];
-/// Hash of the subject, deadline and handle: a subject's logins lie side by side as they are
-/// listed.
-type IndexKey = &'static [u8; INDEX_KEY];
-const INDEX_KEY: usize = 40;
+/// Hash of the subject, deadline, and handle: the order in which a subject's logins are listed.
+type IndexKey = (&'static [u8; 16], u64, &'static [u8; 16]);
 
-/// What a revocation log keeps: so many bytes.
-pub(crate) type LogNumbers<const N: usize> = &'static [u8; N];
-
-/// What the application calls its tables, or we do.
-#[derive(Clone, Debug)]
+/// Names of the tables.
 pub(crate) struct Names {
     rows: String,
     index: String,
-    log_entries: String,
-    log_own: String,
+    pub(crate) log_entries: String,
+    pub(crate) log_head: String,
 }
 
 impl Names {
-    pub(crate) fn under(name: &str) -> Self {
+    pub(crate) fn with_prefix(prefix: &str) -> Self {
         Self {
-            rows: format!("{name}.sessions"),
-            index: format!("{name}.subjects"),
-            log_entries: format!("{name}.revocations"),
-            log_own: format!("{name}.revocation_log"),
+            rows: format!("{prefix}.sessions"),
+            index: format!("{prefix}.subjects"),
+            log_entries: format!("{prefix}.revocations"),
+            log_head: format!("{prefix}.revocation_log"),
         }
     }
 
@@ -46,23 +40,15 @@ impl Names {
     pub(crate) fn index(&self) -> TableDefinition<'_, IndexKey, ()> {
         TableDefinition::new(&self.index)
     }
-
-    /// The entries of the revocation log, by position.
-    pub(crate) fn log_entries<const N: usize>(&self) -> TableDefinition<'_, u64, LogNumbers<N>> {
-        TableDefinition::new(&self.log_entries)
-    }
-
-    /// The log's own numbers.
-    pub(crate) fn log_own<const N: usize>(&self) -> TableDefinition<'_, (), LogNumbers<N>> {
-        TableDefinition::new(&self.log_own)
-    }
 }
 
-/// What an operation answers, or why the database could not do it.
-pub(crate) type Judged<T> = std::result::Result<Result<T>, Cause>;
+/// The result of a database access.
+pub(crate) type Stored<T> = std::result::Result<T, Cause>;
+/// The answer to a caller, or the failure of the database.
+pub(crate) type Judged<T> = Stored<Result<T>>;
 
-/// The hash by which a subject is indexed. That two subjects share it is beyond reach, and would
-/// be seen in the rows.
+/// Hash by which a subject is indexed. Readers compare the subject of the row as well, so that a
+/// collision would not mix up two subjects.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject([u8; 16]);
 
@@ -73,230 +59,168 @@ impl Subject {
         Self(hash)
     }
 
-    /// Where a login of the subject stands in the index.
-    fn key(self, deadline: u64, handle: [u8; 16]) -> [u8; INDEX_KEY] {
-        let mut key = [0; INDEX_KEY];
-        key[..16].copy_from_slice(&self.0);
-        key[16..24].copy_from_slice(&deadline.to_be_bytes());
-        key[24..].copy_from_slice(&handle);
-        key
+    fn key<'k>(&'k self, login: &'k Cursor) -> (&'k [u8; 16], u64, &'k [u8; 16]) {
+        (&self.0, login.deadline.unix(), login.handle.as_bytes())
     }
 
-    /// From the first place of the subject, or from a cursor on, to the last one. A cursor is
-    /// part of it.
-    pub(crate) fn range(self, after: Option<Cursor>) -> [[u8; INDEX_KEY]; 2] {
-        let first = after.map_or_else(
-            || self.key(0, [0; 16]),
-            |cursor| self.key(cursor.deadline.unix(), *cursor.handle.as_bytes()),
-        );
-        [first, self.key(u64::MAX, [0xff; 16])]
-    }
-}
-
-/// The handle at the end of an index key.
-pub(crate) fn handle_in(key: &[u8; INDEX_KEY]) -> Handle {
-    let mut handle = [0; 16];
-    handle.copy_from_slice(&key[24..]);
-    Handle::from_bytes(handle)
-}
-
-/// Reads what is kept under a handle. What is kept there of another one is not served.
-pub(crate) fn decode(handle: Handle, bytes: &[u8]) -> Result<Record> {
-    let row = Record::decode(bytes)?;
-    if row.handle() == handle {
-        Ok(row)
-    } else {
-        Err(Error::unreadable())
+    /// Reads the logins of the subject from the index in the order of the list: all of them, or
+    /// those from `first` on.
+    pub(crate) fn logins<'i>(
+        &self,
+        index: &'i impl ReadableTable<IndexKey, ()>,
+        first: Option<Cursor>,
+    ) -> Stored<impl Iterator<Item = Stored<Cursor>> + 'i> {
+        let end = |deadline, byte| Cursor {
+            deadline,
+            handle: Handle::from_bytes([byte; 16]),
+        };
+        let first = first.unwrap_or(end(Timestamp::MIN, 0));
+        let last = end(Timestamp::MAX, 0xff);
+        let entries = index.range(self.key(&first)..=self.key(&last))?;
+        Ok(entries.map(|entry| {
+            let (key, _) = entry?;
+            let (_, deadline, handle) = key.value();
+            Ok(Cursor {
+                deadline: Timestamp::from_unix(deadline),
+                handle: Handle::from_bytes(*handle),
+            })
+        }))
     }
 }
 
-/// The row of a handle, as last committed. `Ok(Ok(None))` if there is none.
-pub(crate) fn read(
-    snapshot: &ReadTransaction,
-    names: &Names,
+/// Decodes the row of a handle and overlays its unwritten use. A row of another handle is
+/// unreadable.
+pub(crate) fn decode(handle: Handle, bytes: &[u8], noted: Noted) -> Result<Record> {
+    let mut row = Record::decode(bytes)?;
+    if row.handle() != handle {
+        return Err(Error::unreadable());
+    }
+    noted.overlay(&mut row);
+    Ok(row)
+}
+
+/// Reads the row of a handle from a table, overlaid with its unwritten use.
+pub(crate) fn get(
+    rows: &impl ReadableTable<RowKey, &'static [u8]>,
     handle: Handle,
+    noted: Noted,
 ) -> Judged<Option<Record>> {
-    let rows = snapshot.open_table(names.rows())?;
-    let found = rows.get(handle.as_bytes())?;
-    Ok(found.map(|bytes| decode(handle, bytes.value())).transpose())
+    let bytes = rows.get(handle.as_bytes())?;
+    let row = bytes.map(|bytes| decode(handle, bytes.value(), noted));
+    Ok(row.transpose())
 }
 
-/// The tables within a write transaction, and what the operations of one group do to them.
+/// The tables within a write transaction.
 pub(crate) struct Rows<'t> {
-    transaction: &'t ::redb::WriteTransaction,
-    names: &'t Names,
+    pub(crate) transaction: &'t WriteTransaction,
+    pub(crate) names: &'t Names,
+    /// Set by the first write: the transaction must be committed.
+    pub(crate) changed: bool,
     rows: Table<'t, RowKey, &'static [u8]>,
     index: Table<'t, IndexKey, ()>,
-    touches: &'t Touches,
-    /// Whether there is anything to commit.
-    pub(crate) changed: bool,
-    /// Found over, so that no use counts until the group is done.
-    doomed: &'t mut Vec<Handle>,
-}
-
-/// A row as an operation finds it.
-pub(crate) enum Found {
-    Row(Record),
-    /// There is one, which does not decode.
-    Unreadable,
-    Absent,
+    uses: &'t Uses,
 }
 
 impl<'t> Rows<'t> {
     pub(crate) fn open(
-        transaction: &'t ::redb::WriteTransaction,
+        transaction: &'t WriteTransaction,
         names: &'t Names,
-        touches: &'t Touches,
-        doomed: &'t mut Vec<Handle>,
+        uses: &'t Uses,
     ) -> std::result::Result<Self, TableError> {
         Ok(Self {
             transaction,
             names,
+            changed: false,
             rows: transaction.open_table(names.rows())?,
             index: transaction.open_table(names.index())?,
-            touches,
-            changed: false,
-            doomed,
+            uses,
         })
     }
 
-    /// Further tables of the same transaction, and whether there is anything to commit.
-    pub(crate) fn beside<T>(
-        &mut self,
-        open: impl FnOnce(&'t ::redb::WriteTransaction, &Names) -> std::result::Result<T, TableError>,
-    ) -> std::result::Result<(T, &mut bool), TableError> {
-        Ok((open(self.transaction, self.names)?, &mut self.changed))
+    /// Finds the row of a handle.
+    pub(crate) fn find(&self, handle: Handle) -> Judged<Option<Record>> {
+        get(&self.rows, handle, self.uses.of(handle))
     }
 
-    /// The row of a handle, with the uses that are not written yet.
-    pub(crate) fn find(&self, handle: Handle) -> std::result::Result<Found, Cause> {
-        let Some(bytes) = self.rows.get(handle.as_bytes())? else {
-            return Ok(Found::Absent);
-        };
-        Ok(match decode(handle, bytes.value()) {
-            Ok(mut row) => {
-                self.touches.of(handle).over(&mut row);
-                Found::Row(row)
-            }
-            Err(_) => Found::Unreadable,
-        })
-    }
-
-    /// Whether a row is over, and if so, for good: no use that comes now saves it from what this
-    /// group does.
-    pub(crate) fn is_over(
-        &mut self,
-        row: &mut Record,
-        is_over: impl FnOnce(&Record) -> bool,
-    ) -> bool {
-        let over = self.touches.doom(row, is_over);
-        if over {
-            self.doomed.push(row.handle());
+    /// Finds the live row of a handle. Removes an expired row, so that setting the clock back does
+    /// not revive it.
+    pub(crate) fn find_live(&mut self, handle: Handle, now: Timestamp) -> Judged<Option<Record>> {
+        match self.find(handle)? {
+            Ok(Some(row)) => Ok(Ok(self.remove_expired(row, now)?)),
+            found => Ok(found),
         }
-        over
     }
 
-    /// The live row of a handle. Removes one that is over, so that a clock set back does not
-    /// revive it.
-    pub(crate) fn live(&mut self, handle: Handle, now: Timestamp) -> Judged<Option<Record>> {
-        let mut row = match self.find(handle)? {
-            Found::Row(row) => row,
-            Found::Unreadable => return Ok(Err(Error::unreadable())),
-            Found::Absent => return Ok(Ok(None)),
-        };
-        if self.is_over(&mut row, |row| !row.is_alive(now)) {
+    /// Removes a row if it has expired, and else returns it.
+    pub(crate) fn remove_expired(
+        &mut self,
+        mut row: Record,
+        now: Timestamp,
+    ) -> Stored<Option<Record>> {
+        if self.uses.begin_removal(&mut row, now) {
             self.remove(&row)?;
-            return Ok(Ok(None));
+            return Ok(None);
         }
-        Ok(Ok(Some(row)))
+        Ok(Some(row))
     }
 
-    /// Adds a row whose handle is not there.
-    pub(crate) fn insert(&mut self, row: &Record) -> std::result::Result<(), Cause> {
-        let key = Subject::of(row.subject()).key(row.deadline().unix(), *row.handle().as_bytes());
-        self.index.insert(&key, ())?;
+    /// Returns the logins of a subject in the order of the list.
+    pub(crate) fn logins(&self, subject: Subject) -> Stored<Vec<Cursor>> {
+        subject.logins(&self.index, None)?.collect()
+    }
+
+    /// Adds a row with a new handle.
+    pub(crate) fn insert(&mut self, row: &Record) -> Stored<()> {
+        let subject = Subject::of(row.subject());
+        self.index.insert(subject.key(&row.into()), ())?;
         self.replace(row)
     }
 
-    /// Writes a row anew. Its subject and deadline never change, so that the index stays.
-    pub(crate) fn replace(&mut self, row: &Record) -> std::result::Result<(), Cause> {
+    /// Overwrites a row. The index stays, because subject and deadline of a row never change.
+    pub(crate) fn replace(&mut self, row: &Record) -> Stored<()> {
         self.changed = true;
-        self.rows
-            .insert(row.handle().as_bytes(), row.encode().as_slice())?;
+        let bytes = row.encode();
+        self.rows.insert(row.handle().as_bytes(), &*bytes)?;
         Ok(())
     }
 
-    /// Removes a row that decodes.
-    pub(crate) fn remove(&mut self, row: &Record) -> std::result::Result<(), Cause> {
-        self.changed = true;
-        let key = Subject::of(row.subject()).key(row.deadline().unix(), *row.handle().as_bytes());
-        self.index.remove(&key)?;
-        self.rows.remove(row.handle().as_bytes())?;
+    pub(crate) fn remove(&mut self, row: &Record) -> Stored<()> {
+        self.remove_login(Subject::of(row.subject()), &row.into())?;
         Ok(())
     }
 
-    /// Removes whatever is kept under a handle of `subject`; whether there was a row.
-    pub(crate) fn remove_handle(
-        &mut self,
-        handle: Handle,
-        subject: Subject,
-    ) -> std::result::Result<bool, Cause> {
+    /// Removes an index entry and its row. Returns `false` if there was no row.
+    pub(crate) fn remove_login(&mut self, subject: Subject, login: &Cursor) -> Stored<bool> {
+        self.changed = true;
+        self.index.remove(subject.key(login))?;
+        Ok(self.rows.remove(login.handle.as_bytes())?.is_some())
+    }
+
+    /// Removes the row of a handle of `subject`, readable or not. Returns `false` if there was none.
+    pub(crate) fn remove_handle(&mut self, handle: Handle, subject: Subject) -> Stored<bool> {
         match self.find(handle)? {
-            Found::Row(row) => {
-                self.remove(&row)?;
-                return Ok(true);
+            Ok(Some(row)) => self.remove(&row)?,
+            Ok(None) => return Ok(false),
+            // The deadline is unknown, and so is the index key.
+            Err(_) => {
+                let logins = self.logins(subject)?;
+                for login in logins.iter().filter(|login| login.handle == handle) {
+                    self.remove_login(subject, login)?;
+                }
+                self.changed = true;
+                self.rows.remove(handle.as_bytes())?;
             }
-            Found::Absent => return Ok(false),
-            Found::Unreadable => {}
         }
-        // Its deadline is not known, and so neither is its place in the index.
-        for entry in self.of_subject(subject)? {
-            if handle_in(&entry) == handle {
-                self.remove_entry(&entry)?;
-            }
-        }
-        self.changed = true;
-        self.rows.remove(handle.as_bytes())?;
         Ok(true)
     }
 
-    /// Removes an entry of the index, and what it leads to.
-    pub(crate) fn remove_entry(
-        &mut self,
-        entry: &[u8; INDEX_KEY],
-    ) -> std::result::Result<bool, Cause> {
-        self.changed = true;
-        self.index.remove(entry)?;
-        Ok(self.rows.remove(handle_in(entry).as_bytes())?.is_some())
-    }
-
-    /// The entries of a subject, by deadline and handle.
-    pub(crate) fn of_subject(
-        &self,
-        subject: Subject,
-    ) -> std::result::Result<Vec<[u8; INDEX_KEY]>, Cause> {
-        let [first, last] = subject.range(None);
-        let mut entries = Vec::new();
-        for entry in self.index.range::<&[u8; 40]>(&first..=&last)? {
-            entries.push(*entry?.0.value());
-        }
-        Ok(entries)
-    }
-
-    /// Writes uses to the rows that are still there.
-    pub(crate) fn write_touches(
-        &mut self,
-        uses: &[(Handle, Timestamp)],
-    ) -> std::result::Result<(), Cause> {
-        for (handle, seen_at) in uses {
-            let row = match self.rows.get(handle.as_bytes())? {
-                Some(bytes) => decode(*handle, bytes.value()).ok(),
-                None => None,
-            };
-            if let Some(mut row) = row
-                && *seen_at > row.last_seen()
+    /// Writes uses to the rows that still exist and have no later use.
+    pub(crate) fn write_uses(&mut self, uses: &[Use]) -> Stored<()> {
+        for (handle, used_at) in uses {
+            if let Ok(Some(mut row)) = get(&self.rows, *handle, Noted::default())?
+                && *used_at > row.last_seen()
             {
-                row.set_last_seen(*seen_at);
+                row.set_last_seen(*used_at);
                 self.replace(&row)?;
             }
         }

@@ -1,256 +1,182 @@
-//! The two tables of a log: its entries by position, and its own numbers.
-
-use ::redb::{
-    Error as Cause, ReadOnlyTable, ReadTransaction, ReadableTable as _, Table, TableError,
-    WriteTransaction,
-};
+//! Tables of a log: the entries by position, and one row with the head.
 
 use std::time::Duration;
 
-use crate::backend::redb::engine::Engine;
-use crate::backend::redb::failure;
-pub(crate) use crate::backend::redb::tables::Judged;
-use crate::backend::redb::tables::{LogNumbers, Names};
+use ::redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError,
+    WriteTransaction,
+};
+
+use crate::backend::redb::tables::{Judged, Names, Stored};
 use crate::clock::Timestamp;
-use crate::entropy::{self, SystemEntropy};
-use crate::error::{Error, Result};
 use crate::login::stamp::Stamp;
 use crate::revocation::fact::{Draft, Entry, FACT_BYTES, Fact, Nonce};
 use crate::revocation::log::{MARGIN, Page};
 
-/// Nonce, fact, life, and the moment until which it stays.
-pub(crate) const ENTRY: usize = 16 + FACT_BYTES + 8 + 8;
-/// Incarnation, first and last position, last nonce.
-const OWN: usize = 8 + 8 + 8 + 16;
-/// Entries that are set aside at first for what is read.
-const SOME: usize = 1024;
+/// An entry: nonce, fact, lifetime in seconds, and the time at which the entry expires.
+type EntryRow = (&'static [u8; 16], &'static [u8; FACT_BYTES], u64, u64);
+/// The head: incarnation, first and last position, and the nonce of the last entry.
+type HeadRow = (u64, u64, u64, &'static [u8; 16]);
 
-/// The log's own numbers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Own {
+/// Size of an entry.
+pub(crate) const ENTRY_BYTES: usize = 16 + FACT_BYTES + 8 + 8;
+/// Entries for which a read allocates in advance, at most.
+const MAX_PREALLOCATED_ENTRIES: usize = 1024;
+
+fn entries(names: &Names) -> TableDefinition<'_, u64, EntryRow> {
+    TableDefinition::new(&names.log_entries)
+}
+
+fn head(names: &Names) -> TableDefinition<'_, (), HeadRow> {
+    TableDefinition::new(&names.log_head)
+}
+
+/// Head of the log.
+#[derive(Clone, Copy)]
+pub(crate) struct Head {
     incarnation: u64,
-    /// The position of the first entry that is there, or of the next one.
+    /// The position of the first entry that is kept, or of the next one.
     first: u64,
     last: u64,
-    /// Of the last entry that there was.
+    /// The nonce of the last entry, trimmed or not.
     nonce: [u8; 16],
 }
 
-impl Own {
+impl Head {
     pub(crate) fn stamp(&self) -> Stamp {
         let mark = Nonce::from_bytes(self.nonce).mark();
         Stamp::new(self.incarnation, self.last, mark)
     }
 
-    fn encode(&self) -> [u8; OWN] {
-        let mut bytes = [0; OWN];
-        bytes[..8].copy_from_slice(&self.incarnation.to_be_bytes());
-        bytes[8..16].copy_from_slice(&self.first.to_be_bytes());
-        bytes[16..24].copy_from_slice(&self.last.to_be_bytes());
-        bytes[24..].copy_from_slice(&self.nonce);
-        bytes
+    /// Reads the head; `None` if its row is missing.
+    fn read(table: &impl ReadableTable<(), HeadRow>) -> Stored<Option<Self>> {
+        Ok(table.get(())?.map(|row| {
+            let (incarnation, first, last, nonce) = row.value();
+            Self {
+                incarnation,
+                first,
+                last,
+                nonce: *nonce,
+            }
+        }))
     }
-
-    fn decode(bytes: &[u8; OWN]) -> Self {
-        let number = |at: usize| {
-            let mut number = [0; 8];
-            number.copy_from_slice(&bytes[at..at + 8]);
-            u64::from_be_bytes(number)
-        };
-        let mut nonce = [0; 16];
-        nonce.copy_from_slice(&bytes[24..]);
-        Self {
-            incarnation: number(0),
-            first: number(8),
-            last: number(16),
-            nonce,
-        }
-    }
-}
-
-fn encode(draft: Draft, until: Timestamp) -> [u8; ENTRY] {
-    let mut entry = [0; ENTRY];
-    entry[..16].copy_from_slice(draft.nonce.as_bytes());
-    entry[16..42].copy_from_slice(&draft.fact.to_bytes());
-    entry[42..50].copy_from_slice(&draft.life.as_secs().to_be_bytes());
-    entry[50..].copy_from_slice(&until.unix().to_be_bytes());
-    entry
-}
-
-fn decode(position: u64, bytes: &[u8; ENTRY], now: Timestamp) -> Option<Entry> {
-    let (nonce, rest) = bytes.split_first_chunk()?;
-    let (fact, rest) = rest.split_first_chunk()?;
-    let (life, _) = rest.split_first_chunk()?;
-    let draft = Draft::with_nonce(
-        Nonce::from_bytes(*nonce),
-        Fact::from_bytes(fact)?,
-        Duration::from_secs(u64::from_be_bytes(*life)),
-    );
-    let entry = Entry::new(position, draft);
-    Some(if until(bytes) <= now {
-        entry.expired()
-    } else {
-        entry
-    })
-}
-
-fn until(bytes: &[u8; ENTRY]) -> Timestamp {
-    let mut until = [0; 8];
-    until.copy_from_slice(&bytes[50..]);
-    Timestamp::from_unix(u64::from_be_bytes(until))
-}
-
-/// Makes the tables, and draws the incarnation, if this log is not there yet.
-pub(crate) fn prepare(engine: &Engine) -> Result<()> {
-    let names = &engine.names;
-    let of_table = |error| match error {
-        TableError::Storage(error) => failure::of(error),
-        _ => Error::misuse(
-            "the database has tables of this name that are not those of a revocation log: choose \
-             another name",
-        ),
-    };
-    let there = engine.read(|snapshot| {
-        Ok(match Snapshot::open(snapshot, names) {
-            Ok(tables) => Ok(tables.own()?.is_some()),
-            Err(TableError::TableDoesNotExist(_)) => Ok(false),
-            Err(error) => Err(of_table(error)),
-        })
-    })?;
-    if there {
-        return Ok(());
-    }
-    let incarnation = u64::from_be_bytes(entropy::draw(&SystemEntropy)?);
-    let transaction = engine.begin_write().map_err(|failure| failure.error())?;
-    let mut tables = Tables::open(&transaction, names).map_err(of_table)?;
-    // Another handle on the same database may have been faster.
-    if tables.own().map_err(failure::of)?.is_none() {
-        let own = Own {
-            incarnation,
-            first: 1,
-            last: 0,
-            nonce: [0; 16],
-        };
-        tables.begin(&own).map_err(failure::of)?;
-    }
-    drop(tables);
-    let committed = engine.commit(transaction);
-    committed.map_err(|failure| failure.error())
 }
 
 /// The tables within a write transaction.
 pub(crate) struct Tables<'t> {
-    entries: Table<'t, u64, LogNumbers<ENTRY>>,
-    own: Table<'t, (), LogNumbers<OWN>>,
+    entries: Table<'t, u64, EntryRow>,
+    head: Table<'t, (), HeadRow>,
 }
 
 impl<'t> Tables<'t> {
     pub(crate) fn open(
         transaction: &'t WriteTransaction,
         names: &Names,
-    ) -> std::result::Result<Self, TableError> {
+    ) -> Result<Self, TableError> {
         Ok(Self {
-            entries: transaction.open_table(names.log_entries())?,
-            own: transaction.open_table(names.log_own())?,
+            entries: transaction.open_table(entries(names))?,
+            head: transaction.open_table(head(names))?,
         })
     }
 
-    pub(crate) fn own(&self) -> std::result::Result<Option<Own>, Cause> {
-        let own = self.own.get(())?;
-        Ok(own.map(|bytes| Own::decode(bytes.value())))
+    pub(crate) fn head(&self) -> Stored<Option<Head>> {
+        Head::read(&self.head)
     }
 
-    pub(crate) fn set(&mut self, own: &Own) -> std::result::Result<(), Cause> {
-        self.own.insert((), &own.encode())?;
+    pub(crate) fn set_head(&mut self, head: &Head) -> Stored<()> {
+        let row = (head.incarnation, head.first, head.last, &head.nonce);
+        self.head.insert((), row)?;
         Ok(())
     }
 
-    /// Begins a log in which there is nothing.
-    fn begin(&mut self, own: &Own) -> std::result::Result<(), Cause> {
+    /// Begins an empty log, unless there is a head.
+    pub(crate) fn begin(&mut self, incarnation: u64) -> Stored<()> {
+        if self.head()?.is_some() {
+            return Ok(());
+        }
         self.entries.retain(|_, _| false)?;
-        self.set(own)
+        self.set_head(&Head {
+            incarnation,
+            first: 1,
+            last: 0,
+            nonce: [0; 16],
+        })
     }
 
-    /// Lets go of what has had its time, from the front, and of so many at most.
-    pub(crate) fn trim(
-        &mut self,
-        own: &mut Own,
-        most: usize,
-        now: Timestamp,
-    ) -> std::result::Result<bool, Cause> {
-        let first = own.first;
-        for _ in 0..most {
-            let over = match self.entries.get(own.first)? {
-                Some(entry) => until(entry.value()) <= now,
-                None => false,
-            };
-            if !over {
+    /// Removes expired entries from the front, at most `limit`. Returns `true` if it removed any.
+    pub(crate) fn trim(&mut self, head: &mut Head, limit: usize, now: Timestamp) -> Stored<bool> {
+        let first = head.first;
+        for _ in 0..limit {
+            let entry = self.entries.get(head.first)?;
+            if entry.is_none_or(|entry| entry.value().3 > now.unix()) {
                 break;
             }
-            self.entries.remove(own.first)?;
-            own.first += 1;
+            self.entries.remove(head.first)?;
+            head.first += 1;
         }
-        Ok(own.first > first)
+        Ok(head.first > first)
     }
 
-    pub(crate) fn add(
-        &mut self,
-        own: &mut Own,
-        draft: Draft,
-        now: Timestamp,
-    ) -> std::result::Result<(), Cause> {
-        own.last += 1;
-        own.nonce = *draft.nonce.as_bytes();
-        let until = now.saturating_add(draft.life.saturating_add(MARGIN).as_secs());
-        self.entries.insert(own.last, &encode(draft, until))?;
+    pub(crate) fn add(&mut self, head: &mut Head, draft: Draft, now: Timestamp) -> Stored<()> {
+        head.last += 1;
+        head.nonce = *draft.nonce.as_bytes();
+        let expires_at = now.saturating_add(draft.life.saturating_add(MARGIN).as_secs());
+        let (fact, life) = (draft.fact.to_bytes(), draft.life.as_secs());
+        let row = (&head.nonce, &fact, life, expires_at.unix());
+        self.entries.insert(head.last, row)?;
         Ok(())
     }
 }
 
-/// The tables as last committed.
+/// The committed tables.
 pub(crate) struct Snapshot {
-    entries: ReadOnlyTable<u64, LogNumbers<ENTRY>>,
-    own: ReadOnlyTable<(), LogNumbers<OWN>>,
+    entries: ReadOnlyTable<u64, EntryRow>,
+    head: ReadOnlyTable<(), HeadRow>,
 }
 
 impl Snapshot {
-    pub(crate) fn open(
-        snapshot: &ReadTransaction,
-        names: &Names,
-    ) -> std::result::Result<Self, TableError> {
+    pub(crate) fn open(snapshot: &ReadTransaction, names: &Names) -> Result<Self, TableError> {
         Ok(Self {
-            entries: snapshot.open_table(names.log_entries())?,
-            own: snapshot.open_table(names.log_own())?,
+            entries: snapshot.open_table(entries(names))?,
+            head: snapshot.open_table(head(names))?,
         })
     }
 
-    pub(crate) fn own(&self) -> std::result::Result<Option<Own>, Cause> {
-        let own = self.own.get(())?;
-        Ok(own.map(|bytes| Own::decode(bytes.value())))
+    pub(crate) fn head(&self) -> Stored<Option<Head>> {
+        Head::read(&self.head)
     }
 
-    /// A page, which is as long as the numbers of the log say.
-    pub(crate) fn page(&self, own: &Own, from: u64, limit: usize, now: Timestamp) -> Judged<Page> {
-        let from = from.max(own.first);
-        let rest = own.last.saturating_add(1).saturating_sub(from);
-        let taken = usize::try_from(rest).unwrap_or(usize::MAX).min(limit);
-        let mut entries = Vec::with_capacity(taken.min(SOME));
-        for (expected, entry) in (from..=own.last)
-            .zip(self.entries.range(from..)?)
-            .take(taken)
-        {
-            let (position, bytes) = entry?;
-            let entry = decode(position.value(), bytes.value(), now);
-            // Not to be passed over: it may be of a later version, and end what this one accepts.
-            match entry.filter(|entry| entry.position == expected) {
-                Some(entry) => entries.push(entry),
-                None => return Ok(Err(super::missing())),
-            }
+    /// Reads a page. It has all the entries that the head announces, or is an error.
+    pub(crate) fn page(
+        &self,
+        head: &Head,
+        from: u64,
+        limit: usize,
+        now: Timestamp,
+    ) -> Judged<Page> {
+        let from = from.max(head.first);
+        let rest = head.last.saturating_add(1).saturating_sub(from);
+        let count = usize::try_from(rest).unwrap_or(usize::MAX).min(limit);
+        let mut page = Vec::with_capacity(count.min(MAX_PREALLOCATED_ENTRIES));
+        let found = (from..=head.last).zip(self.entries.range(from..)?);
+        for (expected, entry) in found.take(count) {
+            let (position, row) = entry?;
+            let (nonce, fact, life, expires_at) = row.value();
+            // Skipping an unknown entry would be unsafe: a later version may have written it, to
+            // revoke a login that this version would then accept.
+            let (Some(fact), true) = (Fact::from_bytes(fact), position.value() == expected) else {
+                return Ok(Err(super::damaged()));
+            };
+            let nonce = Nonce::from_bytes(*nonce);
+            let draft = Draft::with_nonce(nonce, fact, Duration::from_secs(life));
+            let entry = Entry::new(expected, draft);
+            let is_expired = expires_at <= now.unix();
+            page.push(if is_expired { entry.expired() } else { entry });
         }
-        if entries.len() < taken {
-            return Ok(Err(super::missing()));
+        if page.len() < count {
+            return Ok(Err(super::damaged()));
         }
-        let more = rest > taken as u64;
-        Ok(Ok(Page::new(own.incarnation, own.first, entries, more)))
+        let more = rest > count as u64;
+        Ok(Ok(Page::new(head.incarnation, head.first, page, more)))
     }
 }
