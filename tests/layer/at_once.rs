@@ -105,19 +105,19 @@ fn hold(acts: &'static [Act]) {
 }
 
 #[test]
-fn two_logins() {
+fn two_concurrent_logins_leave_one() {
     hold(&[Act::LogIn("bob"), Act::LogIn("carol")]);
     hold(&[Act::LogIn("bob"), Act::Token("carol")]);
 }
 
 #[test]
-fn a_login_and_a_logout() {
+fn a_concurrent_login_and_logout_agree() {
     hold(&[Act::LogIn("bob"), Act::LogOut]);
     hold(&[Act::Token("bob"), Act::LogOut]);
 }
 
 #[test]
-fn a_login_and_a_refresh() {
+fn a_concurrent_login_and_refresh_agree() {
     hold(&[Act::LogIn("bob"), Act::Refresh]);
     hold(&[
         Act::LogIn("bob"),

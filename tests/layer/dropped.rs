@@ -37,7 +37,7 @@ fn at_every_step(path: &str, then: impl Fn(&mut Browser, &Yielding)) {
 
 /// If the new credential is lost, a retry with the old one works.
 #[test]
-fn a_rotation() {
+fn a_dropped_rotation_can_be_repeated() {
     at_every_step("/me", |browser, _| {
         let answer = browser.get("/me");
         assert_eq!((answer.status, &*answer.body), (200, "alice"));
@@ -47,7 +47,7 @@ fn a_rotation() {
 
 /// At most one login without a client remains, and it does not hinder the next login.
 #[test]
-fn a_login() {
+fn a_dropped_login_can_be_repeated() {
     at_every_step("/login", |browser, auth| {
         let alice = live(auth, "alice");
         assert!(alice + live(auth, "bob") <= 1);
@@ -63,7 +63,7 @@ fn a_login() {
 }
 
 #[test]
-fn a_logout() {
+fn a_dropped_logout_can_be_repeated() {
     for path in ["/logout", "/logout-all"] {
         at_every_step(path, |browser, auth| {
             let before = live(auth, "alice");

@@ -61,9 +61,9 @@ fn role_age_and_acr_are_checked_before_the_service_runs() {
     assert_eq!(get(&mut anybody, &alice).0, 200);
 }
 
-/// A rotation is no authentication.
+/// The age of an authentication counts from the login, whatever was rotated since.
 #[test]
-fn a_rotation_does_not_renew_the_authentication() {
+fn a_rotation_is_no_authentication() {
     let clock = ManualClock::default();
     let site = layer(rotating(&store(), &clock), transport()).clock(clock.clone());
     let mut browser = Browser::of(&site);

@@ -1,17 +1,17 @@
 'use strict';
 
 const ACTS = {
-  login: { label: 'Log in', who: 'Alice', main: true },
-  call: { label: 'Call', who: 'Alice' },
-  refresh: { label: 'Refresh', who: 'Alice', only: 'hybrid' },
-  logout: { label: 'Log out', who: 'Alice' },
-  steal: { label: 'Steal the credential', who: 'Thief', thief: true },
-  thief: { label: 'Thief calls', who: 'Thief', thief: true },
+  login: { label: 'Log in', actor: 'Alice', main: true },
+  call: { label: 'Call', actor: 'Alice' },
+  refresh: { label: 'Refresh', actor: 'Alice', only: 'hybrid' },
+  logout: { label: 'Log out', actor: 'Alice' },
+  steal: { label: 'Steal the credential', actor: 'Thief', thief: true },
+  thief: { label: 'Thief calls', actor: 'Thief', thief: true },
   'steal-refresh': {
-    label: 'Steal the refresh credential', who: 'Thief', thief: true, only: 'hybrid',
+    label: 'Steal the refresh credential', actor: 'Thief', thief: true, only: 'hybrid',
   },
-  'thief-refresh': { label: 'Thief refreshes', who: 'Thief', thief: true, only: 'hybrid' },
-  everywhere: { label: 'Revoke everywhere', who: 'Admin' },
+  'thief-refresh': { label: 'Thief refreshes', actor: 'Thief', thief: true, only: 'hybrid' },
+  everywhere: { label: 'Revoke everywhere', actor: 'Admin' },
 };
 
 const token = { token: null, logged: null };
@@ -42,12 +42,12 @@ function describe(act, { status, headers }, body) {
   }
   switch (act) {
     case 'login': return 'logged in';
-    case 'call': return 'the caller is ' + body.who;
+    case 'call': return 'the caller is ' + body.user;
     case 'refresh':
-    case 'thief-refresh': return 'refreshed for ' + body.who;
+    case 'thief-refresh': return 'refreshed for ' + body.user;
     case 'steal':
     case 'steal-refresh': return 'stole ' + body.length + ' characters';
-    case 'thief': return 'accepted as ' + body.who;
+    case 'thief': return 'accepted as ' + body.user;
     default: return body.effective;
   }
 }
@@ -66,13 +66,13 @@ async function run(mode, act) {
 }
 
 function report(mode, act, status, text) {
-  const { label, who, thief } = ACTS[act];
+  const { label, actor, thief } = ACTS[act];
   const card = document.querySelector('[data-mode=' + mode + ']');
   const last = card.querySelector('.last');
   // A denied thief is good news.
   const good = (status < 400) !== Boolean(thief);
   const kind = status === 503 ? 'wait' : good ? 'good' : 'bad';
-  last.textContent = who + ': ' + status + ', ' + text;
+  last.textContent = actor + ': ' + status + ', ' + text;
   last.className = 'last ' + kind;
   const name = card.querySelector('h2').textContent;
   line([name + (service(mode) === 'logged' ? ', log' : ''), label, String(status), text], kind);

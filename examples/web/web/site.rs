@@ -208,14 +208,14 @@ fn mode(
 }
 
 async fn me(caller: Auth) -> Json<Value> {
-    Json(json!({ "who": caller.subject(), "login": caller.id().to_string() }))
+    Json(json!({ "user": caller.subject(), "login": caller.id().to_string() }))
 }
 
 async fn log_in(sign_in: SignIn) -> Result<Json<Value>, Denial> {
     let caller = sign_in
         .issue(Login::new(USER).role("member").device("this page"))
         .await?;
-    Ok(Json(json!({ "who": caller.subject() })))
+    Ok(Json(json!({ "user": caller.subject() })))
 }
 
 async fn log_in_for_token(sign_in: SignIn) -> Result<Response, Denial> {
@@ -225,7 +225,7 @@ async fn log_in_for_token(sign_in: SignIn) -> Result<Response, Denial> {
 
 async fn refresh(sign_in: SignIn) -> Result<Json<Value>, Denial> {
     let caller = sign_in.refresh().await?;
-    Ok(Json(json!({ "who": caller.subject() })))
+    Ok(Json(json!({ "user": caller.subject() })))
 }
 
 async fn log_out(sign_in: SignIn) -> Result<Json<Value>, Denial> {
@@ -275,7 +275,7 @@ async fn steal_refresh(
 async fn thief(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Denial> {
     let stolen = mode.loot().credential.clone().ok_or(Denial::Absent)?;
     let caller = mode.auth.verify(&stolen).await?;
-    Ok(Json(json!({ "who": caller.subject() })))
+    Ok(Json(json!({ "user": caller.subject() })))
 }
 
 /// Refreshes with the stolen credential. The thief then has an access token and the next refresh
@@ -287,7 +287,7 @@ async fn thief_refresh(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Den
         credential: Some(issued.credential().reveal().to_owned()),
         refresh: Some(issued.refreshable().reveal().to_owned()),
     };
-    Ok(Json(json!({ "who": issued.identity().subject() })))
+    Ok(Json(json!({ "user": issued.identity().subject() })))
 }
 
 /// Adds the cause of a denial to the response, for the page to show. A real service logs it
