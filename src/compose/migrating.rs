@@ -1,21 +1,23 @@
-//! From one strategy to another while the service runs, and nobody is logged out.
+//! Moves a running service from one strategy to another without logging users out.
 //!
-//! [`Migrating`] verifies credentials of both kinds, told apart by their shape, and issues the new
-//! kind only. An old credential goes on as it is until its client refreshes, which exchanges it for
-//! a new one of the same login: with its authentication time and its deadline, so that nobody gains
-//! time by it. For a while both work, as other requests with the old one are under way; then the
-//! old one is revoked.
+//! [`Migrating`] wraps the old and the new strategy. It verifies the credentials of both, which it
+//! distinguishes by their form, and issues credentials of the new strategy only.
 //!
-//! Where both strategies obey a [revocation log](crate::revocation), it must be one log: a login
-//! takes its place in it along.
+//! An old credential stays valid until its client refreshes it. The refresh *upgrades* it: the client
+//! gets a new login with the same authentication time and the same deadline, so that the user gains no
+//! time. During the [overlap](MigratingBuilder::overlap) both credentials are valid, because other
+//! requests with the old one may be under way. Then the old one is revoked.
 //!
-//! Where both keep their logins in one store, a limit of sessions counts both, and an exchange may
-//! evict what it exchanges: give each a store or a prefix of its own. Sessions with
-//! [`reject_orphaned`](crate::session::SessionBuilder::reject_orphaned) need a grace as long as the
-//! overlap, or an old credential that is shown late in it is taken for a stolen one.
-//!
-//! When [`progress`](Migrating::progress) has not seen an old credential for as long as one lives,
-//! the old strategy can go.
+//! 1. Give the new strategy credentials of another form: new tokens need a key of their own.
+//! 2. Give each strategy its own store, or its own prefix in one store. In a shared store a session
+//!    limit counts the logins of both, and an upgrade may evict the login that it upgrades.
+//! 3. If both strategies use a [revocation log](crate::revocation), use the same log: a login keeps its
+//!    stamp.
+//! 4. Old sessions with [`reject_orphaned`](crate::session::SessionBuilder::reject_orphaned) need a
+//!    grace that is at least as long as the overlap. Otherwise an old credential that is presented late
+//!    in the overlap counts as stolen.
+//! 5. When [`progress`](Migrating::progress) has seen no old credential for the lifetime of such a
+//!    credential on any node, remove the old strategy.
 //!
 //! ```
 //! use std::time::Duration;
@@ -40,10 +42,10 @@
 //!     .build()?;
 //! let auth = Migrating::builder(sessions, tokens).build()?;
 //!
-//! // A session goes on, and its caller is asked to refresh ..
+//! // The session stays valid, and the client should refresh it ..
 //! let caller = auth.verify(before.credential().reveal()).await?;
 //! assert!(caller.refresh_due());
-//! // .. which makes a token of it.
+//! // .. which upgrades it to a token.
 //! let token = auth.refresh(before.refreshable().reveal()).await?;
 //! assert_eq!(auth.verify(token.credential().reveal()).await?.subject(), "alice");
 //! assert_eq!(auth.progress().upgraded, 1);

@@ -1,4 +1,4 @@
-//! An authenticator of which somebody is told.
+//! An authenticator with an observer.
 
 use std::sync::Arc;
 
@@ -11,12 +11,13 @@ use crate::observer::Observer;
 use crate::observer::event::{Act, Event};
 use crate::upkeep::Upkeep;
 
-/// An authenticator around any other one, also `Arc<dyn DynAuthenticator<D>>`, that tells an
-/// [`Observer`] how each call ended, and what its [`upkeep`](Authenticator::upkeep) does.
+/// Authenticator that reports the result of each call, and the work of its
+/// [`upkeep`](Authenticator::upkeep), to an [`Observer`]. It wraps any authenticator, also
+/// `Arc<dyn DynAuthenticator<D>>`.
 ///
-/// What is asked of the [inner](Self::inner) one directly is not told, such as `verify_now` of a
-/// token or `revoke_id` of a session. Of observers in several layers each is told of the calls, and
-/// the outermost one of the upkeep: rather give a pair.
+/// Calls to the [inner](Self::inner) authenticator are not reported, for example `verify_now` of a token
+/// or `revoke_id` of a session. For several observers pass a pair: if you nest `Observed`, each observer
+/// gets the calls, but only the outermost one gets the upkeep.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -37,7 +38,7 @@ pub struct Observed<A> {
 }
 
 impl<A: Authenticator> Observed<A> {
-    /// Tells `observer` of what `auth` does from now on.
+    /// Reports the calls of `auth` to `observer`.
     pub fn new(auth: A, observer: Arc<dyn Observer>) -> Self {
         Self {
             inner: auth,
@@ -45,13 +46,18 @@ impl<A: Authenticator> Observed<A> {
         }
     }
 
-    /// The authenticator inside.
+    /// Returns the wrapped authenticator.
     #[must_use]
     pub fn inner(&self) -> &A {
         &self.inner
     }
 
-    fn tell<'a, T>(&self, act: Act, answer: &'a Result<T>, event: impl FnOnce(&'a T) -> Event<'a>) {
+    fn report<'a, T>(
+        &self,
+        act: Act,
+        answer: &'a Result<T>,
+        event: impl FnOnce(&'a T) -> Event<'a>,
+    ) {
         self.observer.observe(&match answer {
             Ok(answer) => event(answer),
             Err(error) => Event::failed(act, error),
@@ -59,7 +65,7 @@ impl<A: Authenticator> Observed<A> {
     }
 }
 
-/// Told of a credential that was handed out.
+/// Returns the event of an issued credential.
 fn issued<D>(issued: &Issued<D>) -> Event<'_> {
     let login = issued.identity().into();
     match issued.outcome() {
@@ -83,13 +89,13 @@ impl<A: Authenticator> Authenticator for Observed<A> {
 
     async fn issue(&self, login: Login<A::Data>) -> Result<Issued<A::Data>> {
         let answer = self.inner.issue(login).await;
-        self.tell(Act::Issue, &answer, issued);
+        self.report(Act::Issue, &answer, issued);
         answer
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<A::Data>> {
         let answer = self.inner.verify_with(presented).await;
-        self.tell(Act::Verify, &answer, |caller| Event::Verified {
+        self.report(Act::Verify, &answer, |caller| Event::Verified {
             login: caller.into(),
         });
         answer
@@ -97,13 +103,13 @@ impl<A: Authenticator> Authenticator for Observed<A> {
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<A::Data>> {
         let answer = self.inner.refresh_with(presented).await;
-        self.tell(Act::Refresh, &answer, issued);
+        self.report(Act::Refresh, &answer, issued);
         answer
     }
 
     async fn revoke(&self, credential: &str) -> Result<Revocation> {
         let answer = self.inner.revoke(credential).await;
-        self.tell(Act::Revoke, &answer, |effective| Event::Revoked {
+        self.report(Act::Revoke, &answer, |effective| Event::Revoked {
             effective: *effective,
         });
         answer
@@ -111,7 +117,7 @@ impl<A: Authenticator> Authenticator for Observed<A> {
 
     async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
         let answer = self.inner.revoke_all(subject).await;
-        self.tell(Act::RevokeAll, &answer, |effective| Event::RevokedAll {
+        self.report(Act::RevokeAll, &answer, |effective| Event::RevokedAll {
             subject,
             effective: *effective,
         });

@@ -26,9 +26,10 @@
 //!  alice logs in at head 119: stamp (7f3a.., 119, e0d2..), not ended
 //! ```
 //!
-//! The order of events comes from positions and never from clocks. A login takes its stamp *before* it
-//! checks the password, and every rotation, refresh and access token copies that stamp. So "log out
-//! everywhere" also ends a login that was under way, and no login that begins afterwards.
+//! The order of events comes from positions and never from clocks. A login takes its stamp at the start
+//! of [`issue`](crate::Authenticator::issue), before anything is stored or signed, and every rotation,
+//! refresh and access token copies that stamp. So "log out everywhere" also ends a login whose `issue`
+//! was under way, and no login that begins afterwards.
 //!
 //! # Terms
 //!

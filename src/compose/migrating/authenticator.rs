@@ -20,32 +20,37 @@ use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::observer::Observer;
 use crate::upkeep::{Chore, Upkeep};
 
-/// Exchanges at the same time.
-const MAX_CONCURRENT_EXCHANGES: usize = 256;
-/// Old credentials that one step of the upkeep revokes at most.
-const STEP: usize = 100;
-/// Seconds for which an exchange is answered once more with the login that it made. A client that has
-/// refreshed that one since must not meet it again when its own overlap is over.
-const AGAIN: u64 = 5;
-/// Between two steps of the upkeep.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Before the first old credential.
-const NEVER: u64 = u64::MAX;
+/// Upgrades that run at the same time.
+const MAX_CONCURRENT_UPGRADES: usize = 256;
+/// Old credentials that one step of the upkeep revokes.
+const REVOCATIONS_PER_STEP: usize = 100;
+/// How long a repeated upgrade of the same old credential returns the same new login. A client that has
+/// refreshed the new login must not get its first credential again after the overlap of that refresh.
+const REPLAY_SECS: u64 = 5;
+/// Pause between two steps of the upkeep.
+const STEP_PAUSE: Duration = Duration::from_secs(1);
+/// Value of `last_seen` before the first old credential.
+const NOT_SEEN: u64 = u64::MAX;
 
-/// Two strategies side by side, on the way from the old one to the new: see [the module](super).
+/// Authenticator with an old and a new strategy, for a service that changes its strategy. See
+/// [the module](super).
 ///
-/// Of any number of parallel exchanges of one old credential on one node, within five seconds, one
-/// makes a new login, and all answer with it. Nodes do not tell each other: where a client asks
-/// several of them at the same moment, each makes one.
+/// # Upgrades
 ///
-/// Where the new strategy cannot take a login on, by an outage, a rule or its age, the old one
-/// refreshes it: nobody is refused for the sake of the migration.
+/// On one node, any number of parallel refreshes of one old credential within five seconds make one new
+/// login, and all of them return it. Nodes do not coordinate: a client that sends the same refresh to
+/// several nodes at once gets a login from each.
+///
+/// If the new strategy cannot issue the login, because of an outage, a rule or the age of the login, the
+/// old strategy refreshes it. The migration refuses no user.
+///
+/// # End of an old credential
 ///
 /// The old credential is revoked after the [overlap](super::MigratingBuilder::overlap), by the
-/// [upkeep](Authenticator::upkeep) or by whoever presents it next, and at once when the new login is
-/// ended by the newest credential that was made of it. If the process ends before, it lives until it
-/// expires, as it would have without any migration. What the old strategy cannot revoke, as tokens
-/// without a revocation log, lives until then too, and may be exchanged again.
+/// [upkeep](Authenticator::upkeep) or when it is presented next. It is revoked at once when the new
+/// login is ended with its newest credential. If the process stops before that, the old credential
+/// lives until it expires. An old strategy that cannot revoke, such as tokens without a revocation log,
+/// also lets it live until it expires, and it may be upgraded again.
 pub struct Migrating<Old, New> {
     inner: Arc<Inner<Old, New>>,
 }
@@ -53,8 +58,7 @@ pub struct Migrating<Old, New> {
 struct Inner<Old, New> {
     old: Old,
     new: New,
-    /// Seconds.
-    overlap: u64,
+    overlap_secs: u64,
     clock: Arc<dyn Clock>,
     flights: SingleFlight<Key>,
     permits: Semaphore,
@@ -64,61 +68,57 @@ struct Inner<Old, New> {
     last_seen: AtomicU64,
 }
 
-/// How far a migration has come, on this node and since it was built.
+/// Progress of a migration, on this node and since it was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Verifications of old credentials.
+    /// Number of verifications of old credentials.
     pub verified: u64,
-    /// Old credentials that were exchanged for new ones.
+    /// Number of old credentials that were upgraded.
     pub upgraded: u64,
-    /// When an old credential was last seen; `None` if none was.
+    /// Time at which an old credential was last presented; `None` if none was.
     pub last_seen_at: Option<OffsetDateTime>,
 }
 
-/// Which of the two strategies a credential belongs to.
+/// The strategy of a credential.
 enum Kind {
     Old,
     New,
 }
 
-impl<Old, New> Migrating<Old, New>
-where
-    Old: Authenticator,
-    New: Authenticator<Data = Old::Data>,
-{
-    pub(crate) fn new(old: Old, new: New, overlap: u64, clock: Arc<dyn Clock>) -> Self {
+impl<Old, New> Migrating<Old, New> {
+    pub(super) fn new(old: Old, new: New, overlap_secs: u64, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 old,
                 new,
-                overlap,
+                overlap_secs,
                 clock,
                 flights: SingleFlight::new(),
-                permits: Semaphore::new(MAX_CONCURRENT_EXCHANGES),
+                permits: Semaphore::new(MAX_CONCURRENT_UPGRADES),
                 upgrades: Upgrades::default(),
                 verified: AtomicU64::new(0),
                 upgraded: AtomicU64::new(0),
-                last_seen: AtomicU64::new(NEVER),
+                last_seen: AtomicU64::new(NOT_SEEN),
             }),
         }
     }
 
-    /// The old strategy and the new one. What they are asked directly is not counted.
+    /// Returns the old and the new strategy. [`progress`](Self::progress) does not count calls to them.
     #[must_use]
     pub fn strategies(&self) -> (&Old, &New) {
         (&self.inner.old, &self.inner.new)
     }
 
-    /// What is still old. Once nobody has shown an old credential for as long as one lives, on any
-    /// node, the migration is over.
+    /// Returns the progress on this node. The migration is complete when no node has seen an old
+    /// credential for the lifetime of such a credential.
     #[must_use]
     pub fn progress(&self) -> Progress {
         let last_seen = self.inner.last_seen.load(Ordering::Relaxed);
         Progress {
             verified: self.inner.verified.load(Ordering::Relaxed),
             upgraded: self.inner.upgraded.load(Ordering::Relaxed),
-            last_seen_at: (last_seen != NEVER).then(|| Timestamp::from_unix(last_seen).into()),
+            last_seen_at: (last_seen != NOT_SEEN).then(|| Timestamp::from_unix(last_seen).into()),
         }
     }
 }
@@ -132,21 +132,27 @@ where
         clock::read(&*self.clock)
     }
 
-    /// The new one first: it is what is asked more and more.
-    fn kind(&self, credential: &str) -> Option<Kind> {
+    /// Returns the strategy of a credential. Asks the new one first: its share grows.
+    ///
+    /// # Errors
+    ///
+    /// *Rejected* as malformed.
+    fn kind(&self, credential: &str) -> Result<Kind> {
         if self.new.is_well_formed(credential) {
-            Some(Kind::New)
+            Ok(Kind::New)
+        } else if self.old.is_well_formed(credential) {
+            Ok(Kind::Old)
         } else {
-            self.old.is_well_formed(credential).then_some(Kind::Old)
+            Err(Rejection::Malformed.into())
         }
     }
 
-    fn seen(&self, now: Timestamp) {
+    fn note_seen(&self, now: Timestamp) {
         self.last_seen.store(now.unix(), Ordering::Relaxed);
     }
 
-    /// Ends an old credential that was exchanged more than the overlap ago.
-    async fn refuse_exchanged(&self, credential: &str, now: Timestamp) -> Result<()> {
+    /// Revokes and rejects an old credential whose overlap has ended.
+    async fn check_overlap(&self, credential: &str, now: Timestamp) -> Result<()> {
         if self.upgrades.is_empty() {
             return Ok(());
         }
@@ -154,7 +160,7 @@ where
         match self.upgrades.get(&key) {
             Some(upgrade) if upgrade.until <= now => {
                 replaced(self.old.revoke(credential).await)?;
-                self.upgrades.forget(&key);
+                self.upgrades.remove(&key);
                 Err(Rejection::Unknown.into())
             }
             _ => Ok(()),
@@ -163,112 +169,111 @@ where
 
     async fn verify_old(&self, presented: Presented<'_>) -> Result<Identity<Old::Data>> {
         let now = self.now()?;
-        self.refuse_exchanged(presented.credential(), now).await?;
+        self.check_overlap(presented.credential(), now).await?;
         let caller = self.old.verify_with(presented).await?;
         self.verified.fetch_add(1, Ordering::Relaxed);
-        self.seen(now);
+        self.note_seen(now);
         Ok(caller.with_refresh_due(true))
     }
 
-    /// Exchanges an old credential for a new login, or answers with the one that there is.
-    async fn upgrade(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
+    /// Upgrades an old credential, or replays a recent upgrade.
+    async fn refresh_old(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
         let now = self.now()?;
-        self.end_exchanged(now).await;
-        let credential = presented.credential();
-        self.refuse_exchanged(credential, now).await?;
-        let key = upgrades::key(credential);
+        self.revoke_due(now).await;
+        self.check_overlap(presented.credential(), now).await?;
+        let key = upgrades::key(presented.credential());
         if !self.upgrades.has_room(&key) {
             return self.old.refresh_with(presented).await;
         }
         loop {
-            let made = self.upgrades.get(&key);
-            if let Some(upgrade) = made.filter(|made| within(made.made_at, AGAIN, now)) {
-                return self.again(key, upgrade).await;
+            let recent = self.upgrades.get(&key);
+            if let Some(upgrade) = recent.filter(|made| within(made.made_at, REPLAY_SECS, now)) {
+                return self.replay(key, upgrade).await;
             }
             let leader = match self.flights.join(key) {
                 Role::Leader(leader) => leader,
                 Role::Follower(call) => {
                     if call.outcome().await == CallOutcome::Failed {
-                        let what = "another exchange of the same credential failed";
+                        let what = "another upgrade of the same credential failed";
                         return Err(Error::could_not(what, None));
                     }
                     continue;
                 }
             };
             let permit = self.permits.acquire().await;
-            let answer = self.exchange(key, presented, now).await;
+            let answer = self.upgrade(key, presented, now).await;
             drop(permit);
-            // One that was rejected is rejected for each by itself.
-            match &answer {
-                Ok(_) => leader.finish(CallOutcome::Succeeded),
-                Err(error) if error.is_unavailable() => leader.finish(CallOutcome::Failed),
-                Err(_) => leader.finish(CallOutcome::Abandoned),
-            }
+            leader.finish(match &answer {
+                Ok(_) => CallOutcome::Succeeded,
+                Err(error) if error.is_unavailable() => CallOutcome::Failed,
+                // Each of the others is rejected by its own attempt.
+                Err(_) => CallOutcome::Abandoned,
+            });
             return answer;
         }
     }
 
-    async fn exchange(
+    async fn upgrade(
         &self,
         key: Key,
         presented: Presented<'_>,
         now: Timestamp,
     ) -> Result<Issued<Old::Data>> {
-        // As a refresh, and not only verified: one that was stolen is found out here too.
+        // A refresh and not only a verification: it also detects a stolen credential.
         let old = self.old.refresh_with(presented).await?;
-        self.seen(now);
+        self.note_seen(now);
         let witness = match old.refresh_credential() {
             Some(_) => old.credential().clone(),
-            // Its successor stays unused, so that the old one stays honest.
+            // Its successor stays unused, so that the old credential does not count as reused.
             None => Credential::new(presented.credential().to_owned()),
         };
         let new = match self.new.issue(old.into_identity().into_login()).await {
-            // The same answer once more: nothing but the kind of the credential is lost. Rejected is
-            // also what is too old for it; what has ended meanwhile, the old one rejects too.
+            // The old strategy replays its answer. A login that the new strategy rejects is too old for
+            // it, or has ended; the old strategy then rejects it as well.
             Err(error) if !error.is_misuse() => {
                 return self.old.refresh_with(presented).await;
             }
             new => new?,
         };
-        // Before the old login is looked at once more: whoever ends it by its credential either is
-        // seen here, or finds this.
+        // Inserted before the old login is checked again: a logout with the old credential is either
+        // seen by that check, or finds this upgrade.
         let upgrade = Upgrade {
             old: Credential::new(presented.credential().to_owned()),
             new: new.credential().clone(),
             refresh: new.refresh_credential().cloned(),
             witness,
             made_at: now,
-            until: now.saturating_add(self.overlap),
+            until: now.saturating_add(self.overlap_secs),
             tried_at: None,
         };
-        self.upgrades.put(key, upgrade.clone());
-        if let Err(error) = self.check_goes_on(&upgrade).await {
-            self.give_up(&key, &upgrade).await;
+        self.upgrades.insert(key, upgrade.clone());
+        if let Err(error) = self.check_old_login(&upgrade).await {
+            self.discard(&key, &upgrade).await;
             return Err(error);
         }
         self.upgraded.fetch_add(1, Ordering::Relaxed);
         Ok(new.with_outcome(Outcome::Rotated))
     }
 
-    /// Asks whether the old login goes on, without which the new one is handed out to nobody.
-    async fn check_goes_on(&self, upgrade: &Upgrade) -> Result<()> {
-        let asked = Presented::new(upgrade.witness.reveal()).authoritative();
-        self.old.verify_with(asked).await.map(drop)
+    /// Verifies that the old login has not ended. No new login is returned without this check.
+    async fn check_old_login(&self, upgrade: &Upgrade) -> Result<()> {
+        let witness = Presented::new(upgrade.witness.reveal()).authoritative();
+        self.old.verify_with(witness).await.map(drop)
     }
 
-    /// Ends the new login that an old credential was exchanged for.
-    async fn give_up(&self, key: &Key, upgrade: &Upgrade) {
+    /// Ends the new login of an upgrade.
+    async fn discard(&self, key: &Key, upgrade: &Upgrade) {
         let _ = self.new.revoke(upgrade.refreshable()).await;
-        self.upgrades.forget(key);
+        self.upgrades.remove(key);
     }
 
-    /// The new login that an old credential was exchanged for, once more.
-    async fn again(&self, key: Key, upgrade: Upgrade) -> Result<Issued<Old::Data>> {
-        // Whoever was faster may have given up before it was asked, or be about to ask.
-        if let Err(error) = self.check_goes_on(&upgrade).await {
-            // One that is over by time alone does not end what was made of it.
+    /// Returns the new login of a recent upgrade again.
+    async fn replay(&self, key: Key, upgrade: Upgrade) -> Result<Issued<Old::Data>> {
+        // The call that made the upgrade may be about to discard it.
+        if let Err(error) = self.check_old_login(&upgrade).await {
+            // The expiry of the old credential does not end the new login.
             if error.is_rejected() && error.rejection() != Some(Rejection::Expired) {
-                self.give_up(&key, &upgrade).await;
+                self.discard(&key, &upgrade).await;
             }
             return Err(error);
         }
@@ -280,21 +285,21 @@ where
         })
     }
 
-    /// Revokes old credentials whose overlap is over, as many as belong to one step.
-    async fn end_exchanged(&self, now: Timestamp) {
-        for _ in 0..STEP {
-            let Some((key, old)) = self.upgrades.due(now) else {
+    /// Revokes old credentials whose overlap has ended, up to the limit of one step.
+    async fn revoke_due(&self, now: Timestamp) {
+        for _ in 0..REVOCATIONS_PER_STEP {
+            let Some((key, old)) = self.upgrades.next_due(now) else {
                 return;
             };
             if replaced(self.old.revoke(old.reveal()).await).is_err() {
-                // Tried again, and refused until then.
+                // A later step tries again; until then the credential is rejected.
                 return;
             }
-            self.upgrades.forget(&key);
+            self.upgrades.remove(&key);
         }
     }
 
-    /// Ends the login of an old credential, and the new one that it was last exchanged for.
+    /// Ends the login of an old credential, and the new login of its last upgrade.
     async fn revoke_old(&self, credential: &str) -> Result<Revocation> {
         let old = self.old.revoke(credential).await?;
         let key = upgrades::key(credential);
@@ -302,39 +307,30 @@ where
             return Ok(old);
         };
         let new = self.new.revoke(upgrade.refreshable()).await?;
-        self.upgrades.forget(&key);
+        self.upgrades.remove(&key);
         Ok(old.or_later(new))
     }
 
-    /// Ends the login of a new credential.
-    async fn revoke_new(&self, credential: &str) -> Result<Revocation> {
-        let new = self.new.revoke(credential).await?;
-        Ok(new.or_later(self.end_exchanged_for(credential).await?))
-    }
-
-    /// Ends the old login that goes on for the overlap, if a new credential was made of it.
-    async fn end_exchanged_for(&self, credential: &str) -> Result<Revocation> {
-        let Some((key, upgrade)) = self.upgrades.that_made(credential) else {
+    /// Ends the old login that a new credential was upgraded from, if it is in its overlap.
+    async fn revoke_upgraded(&self, new: &str) -> Result<Revocation> {
+        let Some((key, upgrade)) = self.upgrades.by_new(new) else {
             return Ok(Revocation::Immediate);
         };
         let old = match self.old.revoke(upgrade.old.reveal()).await {
             Err(error) if error.is_rejected() => Revocation::Immediate,
             revoked => revoked?,
         };
-        self.upgrades.forget(&key);
+        self.upgrades.remove(&key);
         Ok(old)
     }
 
-    /// Refreshes a new credential. While its old login goes on, it is known by the next one.
+    /// Refreshes a new credential. If its old login is in its overlap, the successor now leads to it.
     async fn refresh_new(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
         let issued = self.new.refresh_with(presented).await?;
-        if let Some((key, upgrade)) = self.upgrades.that_made(presented.credential()) {
-            let moved = Upgrade {
-                new: issued.credential().clone(),
-                refresh: issued.refresh_credential().cloned(),
-                ..upgrade
-            };
-            self.upgrades.put(key, moved);
+        if let Some((key, mut upgrade)) = self.upgrades.by_new(presented.credential()) {
+            upgrade.new = issued.credential().clone();
+            upgrade.refresh = issued.refresh_credential().cloned();
+            self.upgrades.insert(key, upgrade);
         }
         Ok(issued)
     }
@@ -348,29 +344,28 @@ where
     type Data = Old::Data;
 
     fn is_well_formed(&self, credential: &str) -> bool {
-        self.inner.kind(credential).is_some()
+        self.inner.kind(credential).is_ok()
     }
 
     fn sample_credentials(&self) -> Vec<String> {
-        let mut shapes = self.inner.new.sample_credentials();
-        shapes.extend(self.inner.old.sample_credentials());
-        shapes
+        let mut samples = self.inner.new.sample_credentials();
+        samples.extend(self.inner.old.sample_credentials());
+        samples
     }
 
-    async fn issue(&self, login: Login<Old::Data>) -> Result<Issued<Old::Data>> {
+    async fn issue(&self, mut login: Login<Old::Data>) -> Result<Issued<Old::Data>> {
         let inner = &*self.inner;
-        let mut login = login;
-        let is_old = |credential: &mut String| matches!(inner.kind(credential), Some(Kind::Old));
+        let is_old = |credential: &mut String| matches!(inner.kind(credential), Ok(Kind::Old));
         let old = login.replaces.take_if(is_old);
         let new = login.replaces.clone();
         let issued = inner.new.issue(login).await?;
-        let ended = match (old, new) {
+        let revoked = match (old, new) {
             (Some(old), _) => inner.revoke_old(&old).await,
-            (None, Some(new)) => inner.end_exchanged_for(&new).await,
+            (None, Some(new)) => inner.revoke_upgraded(&new).await,
             (None, None) => return Ok(issued),
         };
-        // Not handed out next to one that could not be ended.
-        if let Err(error) = replaced(ended) {
+        // The new login is not returned while the login that it replaces goes on.
+        if let Err(error) = replaced(revoked) {
             let _ = inner.new.revoke(issued.refreshable().reveal()).await;
             return Err(error);
         }
@@ -378,64 +373,63 @@ where
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<Old::Data>> {
-        match self.inner.kind(presented.credential()) {
-            Some(Kind::New) => self.inner.new.verify_with(presented).await,
-            Some(Kind::Old) => self.inner.verify_old(presented).await,
-            None => Err(Rejection::Malformed.into()),
+        match self.inner.kind(presented.credential())? {
+            Kind::New => self.inner.new.verify_with(presented).await,
+            Kind::Old => self.inner.verify_old(presented).await,
         }
     }
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
-        match self.inner.kind(presented.credential()) {
-            Some(Kind::New) => self.inner.refresh_new(presented).await,
-            Some(Kind::Old) => self.inner.upgrade(presented).await,
-            None => Err(Rejection::Malformed.into()),
+        match self.inner.kind(presented.credential())? {
+            Kind::New => self.inner.refresh_new(presented).await,
+            Kind::Old => self.inner.refresh_old(presented).await,
         }
     }
 
     async fn revoke(&self, credential: &str) -> Result<Revocation> {
-        match self.inner.kind(credential) {
-            Some(Kind::New) => self.inner.revoke_new(credential).await,
-            Some(Kind::Old) => self.inner.revoke_old(credential).await,
-            None => Err(Rejection::Malformed.into()),
+        match self.inner.kind(credential)? {
+            Kind::New => {
+                let new = self.inner.new.revoke(credential).await?;
+                Ok(new.or_later(self.inner.revoke_upgraded(credential).await?))
+            }
+            Kind::Old => self.inner.revoke_old(credential).await,
         }
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
-        // In this order: an exchange that finds its old login alive has stored the new one before.
+        // The old one first: an upgrade that still finds its old login has already stored the new one.
         let old = self.inner.old.revoke_all(subject).await?;
         let new = self.inner.new.revoke_all(subject).await?;
         Ok(old.or_later(new))
     }
 
     fn upkeep(&self) -> Upkeep {
-        let ending = Ending(Arc::clone(&self.inner));
-        Upkeep::of(ending)
+        Upkeep::of(RevokeDue(Arc::clone(&self.inner)))
             .and(self.inner.new.upkeep())
             .and(self.inner.old.upkeep())
             .clock(Arc::clone(&self.inner.clock))
     }
 }
 
-/// Revokes old credentials when their overlap is over.
-struct Ending<Old, New>(Arc<Inner<Old, New>>);
+/// The chore that revokes old credentials after their overlap.
+struct RevokeDue<Old, New>(Arc<Inner<Old, New>>);
 
-impl<Old, New> Chore for Ending<Old, New>
+impl<Old, New> Chore for RevokeDue<Old, New>
 where
     Old: Authenticator,
     New: Authenticator<Data = Old::Data>,
 {
     fn step<'a>(&'a self, now: Timestamp, _: &'a dyn Observer) -> BoxFuture<'a, Result<Duration>> {
         Box::pin(async move {
-            self.0.end_exchanged(now).await;
-            Ok(PAUSE)
+            self.0.revoke_due(now).await;
+            Ok(STEP_PAUSE)
         })
     }
 }
 
-impl<Old, New> fmt::Debug for Ending<Old, New> {
+impl<Old, New> fmt::Debug for RevokeDue<Old, New> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ending")
+        f.write_str("RevokeDue")
     }
 }
 
@@ -444,7 +438,7 @@ impl<Old: fmt::Debug, New: fmt::Debug> fmt::Debug for Migrating<Old, New> {
         f.debug_struct("Migrating")
             .field("old", &self.inner.old)
             .field("new", &self.inner.new)
-            .field("overlap", &self.inner.overlap)
+            .field("overlap", &self.inner.overlap_secs)
             .finish_non_exhaustive()
     }
 }

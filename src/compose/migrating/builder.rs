@@ -1,6 +1,5 @@
-//! The configuration of a migration.
+//! The builder of a migration.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,32 @@ use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::compose::migrating::authenticator::Migrating;
 use crate::error::{Error, Result};
 
-/// For how long an exchanged credential works on.
-const OVERLAP: Duration = Duration::from_secs(60);
-
-/// A complete configuration: [`build`](Self::build) it, or go on.
+/// Builder of a [`Migrating`] authenticator.
+///
+/// # Defaults
+///
+/// | setting | default | why |
+/// |---|---|---|
+/// | [`overlap`](Self::overlap) | 60 s | requests that are under way, and clients that the answer did not reach |
+/// | [`clock`](Self::clock) | [`SystemClock`] | |
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::Authenticator;
+/// use statewise::migrating::Migrating;
+///
+/// fn migrate<Old, New>(old: Old, new: New) -> statewise::Result<Migrating<Old, New>>
+/// where
+///     Old: Authenticator,
+///     New: Authenticator<Data = Old::Data>,
+/// {
+///     // Clients on mobile networks may repeat a request after two minutes.
+///     Migrating::builder(old, new)
+///         .overlap(Duration::from_secs(120))
+///         .build()
+/// }
+/// ```
+#[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct MigratingBuilder<Old, New> {
     old: Old,
@@ -26,12 +47,13 @@ where
     Old: Authenticator,
     New: Authenticator<Data = Old::Data>,
 {
-    /// Verifies what `old` and `new` issue, and issues what `new` does. Both directions are alike.
+    /// Starts the configuration of an authenticator that verifies the credentials of `old` and `new`,
+    /// and issues those of `new`. Any strategy can be the old or the new one.
     pub fn builder(old: Old, new: New) -> MigratingBuilder<Old, New> {
         MigratingBuilder {
             old,
             new,
-            overlap: OVERLAP,
+            overlap: Duration::from_secs(60),
             clock: Arc::new(SystemClock),
         }
     }
@@ -42,54 +64,42 @@ where
     Old: Authenticator,
     New: Authenticator<Data = Old::Data>,
 {
-    /// For how long an old credential works on after it was exchanged, in whole seconds: for
-    /// requests that are under way, and for clients that the answer did not reach. Default: a
-    /// minute.
+    /// How long an old credential stays valid after its upgrade, in whole seconds. Default: 60 s.
     pub fn overlap(mut self, overlap: Duration) -> Self {
         self.overlap = overlap;
         self
     }
 
-    /// Tells the time. Default: [`SystemClock`].
+    /// Source of the time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Finishes the configuration.
+    /// Checks the configuration and builds the authenticator.
     ///
     /// # Errors
     ///
-    /// *Misuse*, saying what to do: one of the two takes credentials of the other for its own, or
-    /// does not say what its own [look like](Authenticator::sample_credentials); an overlap below one second.
+    /// *Misuse*, with what to do: credentials of one strategy are well-formed for the other; a strategy
+    /// returns no [sample credentials](Authenticator::sample_credentials); an overlap below one second.
     pub fn build(self) -> Result<Migrating<Old, New>> {
         let (old, new) = (self.old.sample_credentials(), self.new.sample_credentials());
         if old.is_empty() || new.is_empty() {
             return Err(Error::misuse(
-                "an authenticator does not say what its credentials look like, so that nobody can \
-                 tell them from others: implement `Authenticator::sample_credentials`",
+                "an authenticator returns no sample credentials, so its credentials cannot be told \
+                 from others: implement `Authenticator::sample_credentials`",
             ));
         }
-        let overlaps = old.iter().any(|shape| self.new.is_well_formed(shape))
-            || new.iter().any(|shape| self.old.is_well_formed(shape));
-        if overlaps {
+        let is_ambiguous = old.iter().any(|sample| self.new.is_well_formed(sample))
+            || new.iter().any(|sample| self.old.is_well_formed(sample));
+        if is_ambiguous {
             return Err(Error::misuse(
-                "the old and the new strategy issue credentials of one shape, so that nobody can \
-                 tell them apart: give new tokens a key of their own; sessions cannot move into \
-                 sessions like this",
+                "the old and the new strategy issue credentials of the same form, so they cannot be \
+                 told apart: give new tokens a key of their own; sessions cannot be migrated to \
+                 sessions",
             ));
         }
         let overlap = whole_seconds("overlap of a migration", self.overlap)?;
         Ok(Migrating::new(self.old, self.new, overlap, self.clock))
-    }
-}
-
-impl<Old: fmt::Debug, New: fmt::Debug> fmt::Debug for MigratingBuilder<Old, New> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MigratingBuilder")
-            .field("old", &self.old)
-            .field("new", &self.new)
-            .field("overlap", &self.overlap)
-            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Which old credentials were exchanged lately, on this node, and for what.
+//! The recent upgrades of this node: old credentials that still work, and the new logins made of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,76 +8,74 @@ use crate::base::sha256;
 use crate::clock::Timestamp;
 use crate::login::issued::Credential;
 
-/// How many are remembered. Beyond it the oldest is over before its time, and where that cannot be
-/// revoked, nothing more is exchanged.
-const MOST: usize = 10_000;
+/// Upgrades that are remembered at most. Beyond it the oldest old credential is revoked early; while it
+/// cannot be revoked, no further credential is upgraded.
+const MAX_UPGRADES: usize = 10_000;
 
-/// An old credential as it is remembered by: a hash of it.
-pub(crate) type Key = [u8; 32];
+/// Hash of a credential.
+pub(super) type Key = [u8; 32];
 
-pub(crate) fn key(old: &str) -> Key {
-    sha256::hash(old.as_bytes())
+pub(super) fn key(credential: &str) -> Key {
+    sha256::hash(credential.as_bytes())
 }
 
-/// What an old credential was exchanged for.
+/// An old credential and the new login that it was upgraded to.
 #[derive(Clone)]
-pub(crate) struct Upgrade {
-    pub(crate) old: Credential,
-    pub(crate) new: Credential,
-    pub(crate) refresh: Option<Credential>,
-    /// What proves that the old login goes on.
-    pub(crate) witness: Credential,
-    pub(crate) made_at: Timestamp,
-    /// When the old one is over.
-    pub(crate) until: Timestamp,
-    /// When its end was tried last.
-    pub(crate) tried_at: Option<Timestamp>,
+pub(super) struct Upgrade {
+    pub(super) old: Credential,
+    pub(super) new: Credential,
+    pub(super) refresh: Option<Credential>,
+    /// The credential whose verification shows that the old login has not ended.
+    pub(super) witness: Credential,
+    pub(super) made_at: Timestamp,
+    /// Time at which the old credential is revoked.
+    pub(super) until: Timestamp,
+    /// Time of the last attempt to revoke it.
+    pub(super) tried_at: Option<Timestamp>,
 }
 
 impl Upgrade {
-    /// What refreshes the new login.
-    pub(crate) fn refreshable(&self) -> &str {
+    /// Returns the credential that refreshes the new login.
+    pub(super) fn refreshable(&self) -> &str {
         self.refresh.as_ref().unwrap_or(&self.new).reveal()
     }
 
-    /// What the new login is known by.
+    /// Returns the keys of the credentials of the new login.
     fn keys(&self) -> impl Iterator<Item = Key> {
         let credentials = [Some(&self.new), self.refresh.as_ref()];
-        credentials
-            .map(|one| one.map(|one| key(one.reveal())))
-            .into_iter()
-            .flatten()
+        let credentials = credentials.into_iter().flatten();
+        credentials.map(|credential| key(credential.reveal()))
     }
 }
 
-/// The exchanges whose old credential still works.
+/// The upgrades whose old credential still works.
 #[derive(Default)]
-pub(crate) struct Upgrades {
+pub(super) struct Upgrades {
     state: Mutex<State>,
-    /// So that who looks while there are none takes no lock and hashes nothing.
+    /// Number of upgrades: while there are none, a lookup takes no lock and hashes nothing.
     count: AtomicUsize,
 }
 
 #[derive(Default)]
 struct State {
     upgrades: HashMap<Key, Upgrade>,
-    /// By the credentials of the new login.
+    /// The old credential for each credential of a new login.
     by_new: HashMap<Key, Key>,
-    /// In the order in which they come to their end.
+    /// The old credentials in the order in which their overlap ends.
     order: VecDeque<Key>,
 }
 
 impl Upgrades {
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<Upgrade> {
+    pub(super) fn get(&self, key: &Key) -> Option<Upgrade> {
         self.lock().upgrades.get(key).cloned()
     }
 
-    /// The one that made the login of a new credential.
-    pub(crate) fn that_made(&self, new: &str) -> Option<(Key, Upgrade)> {
+    /// Returns the upgrade that made the login of a new credential.
+    pub(super) fn by_new(&self, new: &str) -> Option<(Key, Upgrade)> {
         if self.is_empty() {
             return None;
         }
@@ -88,14 +86,14 @@ impl Upgrades {
         Some((*old, upgrade.clone()))
     }
 
-    /// Whether one can be remembered.
-    pub(crate) fn has_room(&self, key: &Key) -> bool {
+    /// Returns true if an upgrade of this credential can be inserted.
+    pub(super) fn has_room(&self, key: &Key) -> bool {
         let state = self.lock();
-        state.order.len() < MOST || state.upgrades.contains_key(key)
+        state.order.len() < MAX_UPGRADES || state.upgrades.contains_key(key)
     }
 
-    /// Remembers one. Of a credential that was exchanged before, it is over no later than it was.
-    pub(crate) fn put(&self, key: Key, mut upgrade: Upgrade) {
+    /// Inserts or replaces an upgrade. Replacing one never extends the overlap.
+    pub(super) fn insert(&self, key: Key, mut upgrade: Upgrade) {
         let mut state = self.lock();
         if let Some(before) = state.take(&key) {
             upgrade.until = upgrade.until.min(before.until);
@@ -107,20 +105,24 @@ impl Upgrades {
         self.count.store(state.order.len(), Ordering::Release);
     }
 
-    /// Forgets one.
-    pub(crate) fn forget(&self, key: &Key) {
+    pub(super) fn remove(&self, key: &Key) {
         let mut state = self.lock();
         if state.take(key).is_some() {
-            state.leave(key);
+            if state.order.back() == Some(key) {
+                // The usual case: `next_due` has just moved it to the back.
+                state.order.pop_back();
+            } else {
+                state.order.retain(|known| known != key);
+            }
         }
         self.count.store(state.order.len(), Ordering::Release);
     }
 
-    /// One whose old credential is over, or for which there is no more room. It lets the others go
-    /// first from then on, and is not given to whoever else asks within the same second.
-    pub(crate) fn due(&self, now: Timestamp) -> Option<(Key, Credential)> {
+    /// Returns an upgrade whose overlap has ended, or the oldest one if there is no more room. It moves
+    /// to the back of the order, and is not returned to another caller within the same second.
+    pub(super) fn next_due(&self, now: Timestamp) -> Option<(Key, Credential)> {
         let mut state = self.lock();
-        let is_full = state.order.len() >= MOST;
+        let is_full = state.order.len() >= MAX_UPGRADES;
         let first = *state.order.front()?;
         let upgrade = state.upgrades.get_mut(&first)?;
         let is_due = upgrade.until <= now || is_full;
@@ -139,21 +141,12 @@ impl Upgrades {
 }
 
 impl State {
-    /// Takes one out, but for its place in the order.
+    /// Removes an upgrade, but not its place in the order.
     fn take(&mut self, key: &Key) -> Option<Upgrade> {
         let upgrade = self.upgrades.remove(key)?;
         for new in upgrade.keys() {
             self.by_new.remove(&new);
         }
         Some(upgrade)
-    }
-
-    /// Takes one out of the order, in which it is the last most of the time.
-    fn leave(&mut self, key: &Key) {
-        if self.order.back() == Some(key) {
-            self.order.pop_back();
-        } else {
-            self.order.retain(|known| known != key);
-        }
     }
 }
