@@ -129,7 +129,7 @@ async fn main() -> Result<()> {
         until(|| requests() > begun + 20_000).await;
     }
     println!(
-        "{:7} requests until the last session was exchanged; {} were, and verified {} times",
+        "{:7} requests until the last session was upgraded; {} sessions were upgraded, after {} verifications",
         requests(),
         both.progress().upgraded,
         both.progress().verified,
@@ -146,7 +146,7 @@ async fn main() -> Result<()> {
         }
     }
     println!(
-        "{:7} requests in the end, with tokens alone: {} refused",
+        "{:7} requests in total, now with tokens only: {} rejected",
         requests(),
         service.refused.load(Ordering::Relaxed),
     );

@@ -14,7 +14,7 @@
     allow(
         dead_code,
         unused_imports,
-        reason = "there is nothing that two nodes could share"
+        reason = "without these features the nodes have nothing to share"
     )
 )]
 
@@ -46,7 +46,7 @@ impl Node {
             .max_lifetime(hours(12))
             .build()?;
         // A service reads its key from a secret store.
-        let tokens = TokenAuthenticator::builder(Key::hs256(b"an example, which anybody reads!")?)
+        let tokens = TokenAuthenticator::builder(Key::hs256(b"an example key, which is public!")?)
             .issuer("auth.example")
             .audience("api")
             .lifetime(hours(1))
@@ -89,7 +89,7 @@ async fn other_node(
     say: impl Fn(String),
 ) -> Result<(), Failure> {
     for credential in &credentials {
-        assert!(node.accepts(credential).await?, "nobody has revoked it");
+        assert!(node.accepts(credential).await?, "not revoked yet");
     }
     say("accepted".to_owned());
     for credential in &credentials {

@@ -169,7 +169,7 @@ fn a_revoked_session() {
 /// The revoking process may stop forever at any step, or fail to reach the log. Another process may try
 /// again.
 #[test]
-fn a_revocation_that_is_cut_short() {
+fn an_interrupted_revocation() {
     let (again, log_fails) = (true, true);
     let elsewhere = Scenario {
         again,
@@ -177,7 +177,7 @@ fn a_revocation_that_is_cut_short() {
         ..REVOKED
     };
     holds(
-        "session revoked elsewhere, cut short, and again",
+        "session revoked elsewhere, interrupted and repeated",
         &elsewhere,
     );
     let here = Scenario {
@@ -185,7 +185,7 @@ fn a_revocation_that_is_cut_short() {
         log_fails,
         ..HERE
     };
-    holds("session revoked here, cut short, and again", &here);
+    holds("session revoked here, interrupted and repeated", &here);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn all_sessions_of_a_subject() {
         verified: [true, false],
         ..ALL_REVOKED
     };
-    holds("all sessions revoked x one that is there", &first);
+    holds("all sessions revoked x an existing one", &first);
     holds(
         "all sessions revoked elsewhere x a login elsewhere",
         &ALL_REVOKED,
@@ -249,7 +249,7 @@ fn each_rule_for_sessions_is_needed() {
         ..rules
     };
     without(
-        "copies forgotten on the event, view not asked",
+        "copies dropped on the event, view not checked",
         "I2",
         on_event,
         REVOKED,
@@ -258,12 +258,7 @@ fn each_rule_for_sessions_is_needed() {
         facts_live_too_short: true,
         ..rules
     };
-    without(
-        "facts forgotten earlier than copies",
-        "I2",
-        too_short,
-        REVOKED,
-    );
+    without("facts expire earlier than copies", "I2", too_short, REVOKED);
     let time_after_swap = Rules {
         time_after_swap: true,
         ..rules
@@ -288,7 +283,7 @@ fn each_rule_for_sessions_is_needed() {
         ..rules
     };
     without(
-        "no look at the log after create",
+        "no check of the log after create",
         "I2",
         no_check,
         ALL_REVOKED,
@@ -359,7 +354,7 @@ fn tokens_by_their_view() {
         restamps: true,
         ..rules
     };
-    without("stamped anew at refresh", restamps, ALL_TOKENS);
+    without("a new stamp at refresh", restamps, ALL_TOKENS);
     let late_stamp = tokens::Rules {
         late_stamp: true,
         ..rules
@@ -382,7 +377,7 @@ fn tokens_by_their_view() {
 }
 
 #[test]
-fn places_in_the_log() {
+fn positions_in_the_log() {
     let (places, minds_gaps) = (Places::Counter, true);
     holds("three append, one reads", &Appends { places, minds_gaps });
     let places = Places::Sequence;
@@ -396,7 +391,7 @@ fn places_in_the_log() {
     );
     // Correct but useless: a rolled-back transaction leaves a gap at which the reader stops forever.
     holds(
-        "a sequence, and readers that mind gaps",
+        "a sequence, and readers that detect gaps",
         &Appends { places, minds_gaps },
     );
 }
@@ -419,7 +414,7 @@ fn a_log_that_loses_its_tail() {
     if is_deep() {
         let stamps = None;
         holds(
-            "log loses its last entry, stamped by one who is gone",
+            "log loses its last entry, stamped by a node that has stopped",
             &Losses { stamps, ..LOST },
         );
         holds("log loses its last two", &Losses { lost: 2, ..LOST });
@@ -451,43 +446,45 @@ fn a_log_that_loses_its_tail() {
         inclusive: false,
         ..rules
     };
-    without("a read from behind the cursor", "I4", exclusive, noisy);
+    without(
+        "a read that starts after the cursor",
+        "I4",
+        exclusive,
+        noisy,
+    );
     let not_again = losses::Rules {
         said_again: false,
         ..rules
     };
-    without("what was lost is not said again", "I4", not_again, noisy);
+    without("lost facts are not appended again", "I4", not_again, noisy);
 }
 
 /// A log that restarts without its data.
 #[test]
-fn a_log_that_begins_anew() {
+fn a_log_that_restarts_without_its_data() {
     let anew = Losses {
         lost: 0,
         anew: true,
         ..LOST
     };
-    holds("log begins anew", &anew);
+    holds("log restarts without its data", &anew);
     let rules = losses::Rules {
         accepts_other_incarnations: true,
         ..anew.rules
     };
     let accepting = Losses { rules, ..anew };
-    holds(
-        "log begins anew, what it stamped before is accepted",
-        &accepting,
-    );
+    holds("log restarts, earlier stamps are accepted", &accepting);
     let rules = losses::Rules {
         carried: false,
         ..anew.rules
     };
     let dropped = Losses { rules, ..anew };
-    breaks("what was known is not carried over", "I4", &dropped);
+    breaks("known facts are not carried over", "I4", &dropped);
 }
 
 /// Rules that exploration found to be missing, and that are now implemented.
 #[test]
-fn each_rule_that_was_missing_is_needed() {
+fn each_rule_that_exploration_found_is_needed() {
     // A slow page is accepted and its facts are kept from the time of its request: a fact may expire
     // before the page arrives. Needs a stall longer than the margin.
     let rules = Rules {
@@ -568,7 +565,7 @@ fn each_rule_that_was_missing_is_needed() {
         lost: 2,
         ..LOST
     };
-    breaks("log: said again where it stood", "I4", &hidden);
+    breaks("log: appended again at the old position", "I4", &hidden);
 }
 
 /// Known violations of the implemented rules. A fix moves its case to the tests above.
@@ -581,7 +578,7 @@ fn limits_of_what_is_implemented() {
         ..ALL_REVOKED
     };
     breaks(
-        "session: the log out of reach, a login under way",
+        "session: the log unreachable, a login under way",
         "I2",
         &unreachable,
     );
@@ -595,7 +592,7 @@ fn limits_of_what_is_implemented() {
         ..LOST
     };
     breaks(
-        "log: begins anew while something is said again",
+        "log: restarts while a fact is appended again",
         "I5",
         &restarted,
     );
@@ -605,8 +602,8 @@ fn limits_of_what_is_implemented() {
         ..REVOKED
     };
     breaks(
-        "session: to and fro within the bound",
-        "a login that was refused",
+        "session: a status that changes back within the bound",
+        "a login that was rejected",
         &steady,
     );
 }

@@ -165,7 +165,7 @@ fn cause<T: std::fmt::Debug>(answer: Result<T>) -> Option<Rejection> {
 }
 
 #[test]
-fn from_each_strategy_to_each_other_one_nobody_is_logged_out() {
+fn every_pair_of_strategies_migrates_without_a_logout() {
     for (from, to) in pairs() {
         let Service { clock, old, auth } = service(from, to);
         let before = block_on(old.issue(alice())).unwrap();
@@ -216,7 +216,7 @@ fn from_each_strategy_to_each_other_one_nobody_is_logged_out() {
 }
 
 #[test]
-fn what_was_exchanged_ends_without_an_upkeep_too() {
+fn an_upgraded_credential_ends_without_an_upkeep_too() {
     for old in [Strategy::Session, Strategy::RevocableToken] {
         let Service { clock, old, auth } = service(old, Strategy::Hybrid);
         let before = block_on(old.issue(alice())).unwrap();
@@ -229,13 +229,13 @@ fn what_was_exchanged_ends_without_an_upkeep_too() {
             cause(verify(&auth, access(&before))),
             Some(Rejection::Unknown)
         );
-        assert!(verify(&old, access(&before)).is_err(), "it lives on");
+        assert!(verify(&old, access(&before)).is_err(), "it is still valid");
     }
 }
 
 /// Tabs whose requests expire at once get one new login, whichever tab comes first.
 #[test]
-fn parallel_exchanges_make_one_login() {
+fn parallel_upgrades_make_one_login() {
     for round in 0..50 {
         let clock = ManualClock::default();
         let store = memory();
@@ -246,7 +246,7 @@ fn parallel_exchanges_make_one_login() {
         let auth = Arc::new(auth.build().unwrap());
         let before = block_on(auth.strategies().0.issue(alice())).unwrap();
         let made = Arc::new(Mutex::new(Vec::new()));
-        let exchange = |_| {
+        let upgrade = |_| {
             let (auth, made) = (Arc::clone(&auth), Arc::clone(&made));
             let credential = refreshable(&before).to_owned();
             Box::pin(async move {
@@ -255,7 +255,7 @@ fn parallel_exchanges_make_one_login() {
                 made.lock().unwrap().push(answer);
             }) as BoxFuture<'static, ()>
         };
-        block_on(interleave(seed() + round, (0..64).map(exchange).collect()));
+        block_on(interleave(seed() + round, (0..64).map(upgrade).collect()));
         let made = made.lock().unwrap().clone();
         let distinct: HashSet<_> = made.iter().map(|(_, credential)| credential).collect();
         assert_eq!(
@@ -276,7 +276,7 @@ fn parallel_exchanges_make_one_login() {
 
 /// A late tab, after another tab has refreshed the new login: not a thief.
 #[test]
-fn a_late_tab_is_no_thief() {
+fn a_late_tab_does_not_count_as_a_theft() {
     let Service { clock, old, auth } = service(Strategy::Token, Strategy::Session);
     let before = block_on(old.issue(alice())).unwrap();
     let mut current = block_on(auth.refresh(refreshable(&before))).unwrap();
@@ -291,7 +291,7 @@ fn a_late_tab_is_no_thief() {
 
 /// A tab whose old token expired just after another tab upgraded it must log in again.
 #[test]
-fn a_tab_that_is_too_late_ends_nobody() {
+fn a_tab_that_is_too_late_ends_no_login() {
     for from in [Strategy::Token, Strategy::RevocableToken] {
         let Service { clock, old, auth } = service(from, Strategy::Hybrid);
         let before = block_on(old.issue(alice())).unwrap();
@@ -307,7 +307,7 @@ fn a_tab_that_is_too_late_ends_nobody() {
 
 /// A logout during an upgrade ends the login.
 #[test]
-fn no_exchange_outlives_a_logout() {
+fn no_upgrade_outlives_a_logout() {
     for everywhere in [true, false] {
         for round in 0..300 {
             let clock = ManualClock::default();
@@ -318,7 +318,7 @@ fn no_exchange_outlives_a_logout() {
             let auth = Arc::new(auth.build().unwrap());
             let before = block_on(auth.strategies().0.issue(alice())).unwrap();
             let made = Arc::new(Mutex::new(None));
-            let exchange = {
+            let upgrade = {
                 let (auth, made) = (Arc::clone(&auth), Arc::clone(&made));
                 let credential = refreshable(&before).to_owned();
                 Box::pin(async move {
@@ -335,7 +335,7 @@ fn no_exchange_outlives_a_logout() {
                     };
                 }) as BoxFuture<'static, ()>
             };
-            block_on(interleave(seed() + round, vec![exchange, end]));
+            block_on(interleave(seed() + round, vec![upgrade, end]));
             if let Some(issued) = made.lock().unwrap().take() {
                 let refreshed = block_on(auth.refresh(refreshable(&issued)));
                 assert!(refreshed.is_err(), "it lives on, seed {}", seed() + round);
@@ -348,7 +348,7 @@ fn no_exchange_outlives_a_logout() {
 }
 
 #[test]
-fn logouts_reach_both_kinds() {
+fn logouts_end_both_credentials() {
     for (from, to) in pairs() {
         let Service { clock, old, auth } = service(from, to);
         let before = block_on(old.issue(alice())).unwrap();
@@ -418,7 +418,7 @@ fn a_login_replaces_an_old_credential() {
 
 /// After an outage or a refusal of the new strategy, every client keeps its old credential.
 #[test]
-fn where_the_new_strategy_cannot_the_old_one_goes_on() {
+fn if_the_new_strategy_fails_the_old_one_refreshes() {
     let clock = ManualClock::default();
     let old = session_builder(memory(), &clock).build().unwrap();
     let new = session_builder(FaultyStore::new(memory()), &clock).limit(Limit::Reject(1));
@@ -447,7 +447,7 @@ fn where_the_new_strategy_cannot_the_old_one_goes_on() {
 }
 
 #[test]
-fn a_stolen_old_credential_is_found_out() {
+fn a_stolen_old_credential_is_detected() {
     let Service { clock, old, auth } = service(Strategy::Session, Strategy::Hybrid);
     let stolen = block_on(old.issue(alice())).unwrap();
     clock.advance(seconds(60));
@@ -500,7 +500,7 @@ impl Authenticator for Silent {
 }
 
 #[test]
-fn shapes_that_overlap_are_refused() {
+fn ambiguous_credential_forms_are_misuse() {
     let clock = ManualClock::default();
     let session = || Strategy::Session.make(OLD_KEY, &clock);
     let token = |key| Strategy::Token.make(key, &clock);
@@ -558,7 +558,7 @@ fn shapes_that_overlap_are_refused() {
 }
 
 #[test]
-fn what_is_neither_is_malformed() {
+fn other_credentials_are_malformed() {
     let Service { auth, .. } = service(Strategy::Session, Strategy::Hybrid);
     for garbage in ["", "a", ".", "a.b.c", &"x".repeat(10_000)] {
         assert!(!auth.is_well_formed(garbage));
@@ -577,7 +577,7 @@ fn what_is_neither_is_malformed() {
 /// If the new strategy has shorter lifetimes, logins that are too old for it keep their old
 /// credential.
 #[test]
-fn a_login_that_is_too_old_for_the_new_strategy_goes_on() {
+fn a_login_too_old_for_the_new_strategy_stays_with_the_old_one() {
     let clock = ManualClock::default();
     let old = session_builder(memory(), &clock).build().unwrap();
     let new = token_builder(NEW_KEY, &clock).build().unwrap();
@@ -633,7 +633,7 @@ fn a_logout_by_the_new_credential_ends_the_old_one() {
 
 /// An upgrade is dropped at any of its steps while the user logs out on another node.
 #[test]
-fn what_was_given_up_is_not_handed_out_after_a_logout() {
+fn a_dropped_upgrade_is_not_returned_after_a_logout() {
     for step in 0..20 {
         let clock = ManualClock::default();
         let old = session_builder(YieldingStore::new(memory()), &clock);
@@ -642,9 +642,9 @@ fn what_was_given_up_is_not_handed_out_after_a_logout() {
         let auth = auth.clock(clock.clone()).build().unwrap();
         let before = block_on(auth.strategies().0.issue(alice())).unwrap();
         let mut context = Context::from_waker(Waker::noop());
-        let mut exchange = Box::pin(auth.refresh(refreshable(&before)));
+        let mut upgrade = Box::pin(auth.refresh(refreshable(&before)));
         for _ in 0..step {
-            if exchange.as_mut().poll(&mut context).is_ready() {
+            if upgrade.as_mut().poll(&mut context).is_ready() {
                 break;
             }
         }
@@ -657,7 +657,7 @@ fn what_was_given_up_is_not_handed_out_after_a_logout() {
                 break;
             }
         }
-        drop((exchange, tab));
+        drop((upgrade, tab));
         let refreshed = block_on(auth.refresh(refreshable(&before)));
         assert!(refreshed.is_err(), "step {step}");
     }
@@ -666,32 +666,32 @@ fn what_was_given_up_is_not_handed_out_after_a_logout() {
 /// The number of upgraded logins that could not be ended yet is bounded. Beyond the bound, clients
 /// continue with their old credential.
 #[test]
-fn exchanges_that_cannot_be_ended_are_bounded() {
-    const MOST: usize = 10_000;
+fn upgrades_that_cannot_be_ended_are_bounded() {
+    const MAX_UPGRADES: usize = 10_000;
     let clock = ManualClock::default();
-    let many = MemoryStore::with_capacity(2 * MOST).unwrap();
+    let many = MemoryStore::with_capacity(2 * MAX_UPGRADES).unwrap();
     let old = session_builder(FaultyStore::new(many), &clock);
     let new = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
     let auth = Migrating::builder(old.build().unwrap(), new.build().unwrap());
     let auth = auth.clock(clock.clone()).build().unwrap();
     let old = auth.strategies().0;
-    let exchange = || {
+    let upgrade = || {
         let before = block_on(old.issue(alice())).unwrap();
         old.is_well_formed(access(
             &block_on(auth.refresh(refreshable(&before))).unwrap(),
         ))
     };
-    assert!((0..MOST).all(|_| !exchange()));
+    assert!((0..MAX_UPGRADES).all(|_| !upgrade()));
     for _ in 0..3 {
         old.store().fail_nth_of(Method::Remove, 1, Fault::Fails);
-        assert!(exchange(), "one more is remembered");
+        assert!(upgrade(), "one more is remembered");
     }
-    assert!(!exchange());
+    assert!(!upgrade());
 }
 
 /// Of concurrent upgrades, one ends the expired entries.
 #[test]
-fn what_is_over_is_ended_once() {
+fn concurrent_refreshes_revoke_an_expired_overlap_once() {
     let clock = ManualClock::default();
     let old = session_builder(FaultyStore::new(YieldingStore::new(memory())), &clock);
     let new = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
@@ -700,12 +700,12 @@ fn what_is_over_is_ended_once() {
     let issue = || block_on(auth.strategies().0.issue(alice())).unwrap();
     let _ = block_on(auth.refresh(refreshable(&issue()))).unwrap();
     clock.advance(seconds(OVERLAP));
-    let exchange = |_| {
+    let upgrade = |_| {
         let (auth, before) = (Arc::clone(&auth), issue());
         Box::pin(async move {
             let _ = auth.refresh(refreshable(&before)).await.unwrap();
         }) as BoxFuture<'static, ()>
     };
-    block_on(interleave(seed(), (0..64).map(exchange).collect()));
+    block_on(interleave(seed(), (0..64).map(upgrade).collect()));
     assert_eq!(auth.strategies().0.store().calls_of(Method::Remove), 1);
 }

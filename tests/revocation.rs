@@ -33,7 +33,7 @@ mod node;
 use node::{BOUND, LONGEST, Node, SECRET, log};
 
 #[test]
-fn a_token_revoked_on_one_node_is_refused_on_all() {
+fn a_token_revoked_on_one_node_is_rejected_on_all() {
     let log = log();
     let (here, there) = (Node::new(&log), Node::new(&log));
     let (token, other) = (here.log_in("alice"), here.log_in("alice"));
@@ -57,7 +57,7 @@ fn a_token_revoked_on_one_node_is_refused_on_all() {
 }
 
 #[test]
-fn a_login_ends_as_a_whole() {
+fn revoking_one_token_ends_the_whole_login() {
     let log = log();
     let node = Node::new(&log);
     let first = node.log_in("alice");
@@ -71,7 +71,7 @@ fn a_login_ends_as_a_whole() {
 }
 
 #[test]
-fn a_forged_token_logs_nobody_out() {
+fn a_forged_token_ends_no_login() {
     let log = log();
     let node = Node::new(&log);
     let token = node.log_in("alice");
@@ -83,7 +83,7 @@ fn a_forged_token_logs_nobody_out() {
 }
 
 #[test]
-fn out_everywhere_and_in_again_within_one_second() {
+fn logout_everywhere_and_a_new_login_within_one_second() {
     let log = log();
     let (ahead, behind) = (Node::new(&log), Node::new(&log));
     ahead.clock.advance(Duration::from_secs(2));
@@ -112,7 +112,7 @@ fn out_everywhere_and_in_again_within_one_second() {
 }
 
 #[test]
-fn everything_ends_at_once() {
+fn revoke_everything_ends_every_login() {
     let log = log();
     let (here, there) = (Node::new(&log), Node::new(&log));
     let tokens = [here.log_in("alice"), there.log_in("bob")];
@@ -127,7 +127,7 @@ fn everything_ends_at_once() {
 }
 
 #[test]
-fn a_view_that_knows_nothing_new_refuses_after_the_bound() {
+fn a_stale_view_refuses_after_the_bound() {
     let log = log();
     let node = Node::new(&log);
     let lenient = Node::with(&log, Key::hs256(&SECRET).unwrap(), |view| {
@@ -181,7 +181,7 @@ fn a_new_node_answers_once_it_has_caught_up() {
 }
 
 #[test]
-fn what_the_log_lost_is_said_again() {
+fn lost_facts_are_appended_again() {
     let log = log();
     let (here, there) = (Node::new(&log), Node::new(&log));
     let (first, second) = (here.log_in("alice"), here.log_in("bob"));
@@ -210,7 +210,7 @@ fn what_the_log_lost_is_said_again() {
 }
 
 #[test]
-fn a_log_without_its_data_accepts_nothing_from_before() {
+fn after_a_log_lost_its_data_earlier_logins_are_rejected() {
     let log = log();
     let node = Node::new(&log);
     let lenient = Node::with(&log, Key::hs256(&SECRET).unwrap(), |view| {
@@ -265,7 +265,7 @@ fn a_leaked_key_is_retired_everywhere() {
 }
 
 #[test]
-fn a_full_log_and_a_full_view_refuse_to_forget() {
+fn a_full_log_and_a_full_view_forget_nothing() {
     let log = Arc::new(MemoryLog::new().unwrap().capacity(1));
     let node = Node::new(&log);
     let (first, second) = (node.log_in("alice"), node.log_in("bob"));
@@ -294,7 +294,7 @@ fn a_full_log_and_a_full_view_refuse_to_forget() {
 }
 
 #[test]
-fn many_logins_of_one_user_end_as_one_fact_where_room_is_short() {
+fn many_logouts_of_one_subject_become_one_fact_in_a_crowded_view() {
     for (capacity, is_short) in [(100, true), (1_000, false)] {
         let log = log();
         let key = Key::hs256(&SECRET).unwrap();
@@ -316,7 +316,7 @@ fn many_logins_of_one_user_end_as_one_fact_where_room_is_short() {
 }
 
 #[test]
-fn a_token_of_before_the_view_ends_with_its_subject() {
+fn a_token_without_a_stamp_ends_with_its_subject() {
     let log = log();
     let node = Node::new(&log);
     let plain = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
@@ -334,7 +334,7 @@ fn a_token_of_before_the_view_ends_with_its_subject() {
 }
 
 #[test]
-fn what_cannot_hold_is_not_built() {
+fn impossible_settings_are_misuse() {
     let log = log();
     let build = |configure: fn(ViewBuilder) -> ViewBuilder| {
         let view = RevocationView::builder(Arc::clone(&log)).max_lifetime(LONGEST);
@@ -369,7 +369,7 @@ fn what_cannot_hold_is_not_built() {
 /// The node that stamped the login in the lost range is gone, and so are all nodes that had read
 /// it. The token itself reveals the loss.
 #[test]
-fn a_token_from_a_lost_part_of_the_log_can_be_ended() {
+fn a_token_from_a_lost_part_of_the_log_can_be_revoked() {
     let log = log();
     let node = Node::new(&log);
     let stolen = {
@@ -395,7 +395,7 @@ fn a_token_from_a_lost_part_of_the_log_can_be_ended() {
 /// The loss was not noticed, because the log has grown beyond it since. A login stamped in the lost
 /// range has a position behind the logout everywhere.
 #[test]
-fn a_stamp_tells_what_its_position_meant() {
+fn the_mark_of_a_stamp_identifies_its_entry() {
     let log = log();
     let node = Node::new(&log);
     let revoke_others = |node: &Node, count: usize| {
@@ -491,10 +491,10 @@ fn no_acknowledged_revocation_is_lost() {
         for node in &nodes {
             for (token, user, revoked) in &tokens {
                 if *revoked {
-                    assert!(!node.accepts(token), "{user} passes after a logout");
+                    assert!(!node.accepts(token), "{user} is accepted after a logout");
                     refused += 1;
                 } else if losses == 0 {
-                    assert!(node.accepts(token), "{user} is refused for nothing");
+                    assert!(node.accepts(token), "{user} is rejected without a logout");
                     accepted += 1;
                 }
             }
@@ -508,7 +508,7 @@ fn no_acknowledged_revocation_is_lost() {
 /// single lost answer is no outage. Rejects retry pauses that double up to minutes: a node would
 /// reject every caller although the log has returned.
 #[test]
-fn a_node_looks_for_its_log_while_that_is_away() {
+fn a_node_retries_while_its_log_is_unreachable() {
     use std::future::{pending, ready};
     use std::sync::Mutex;
     use std::task::{Context, Waker};
@@ -599,7 +599,7 @@ impl RevocationLog for Slow {
 /// The facts of a page are dated from the request. With a later date, a slow page would make the
 /// view drop a fact while a token lives that the fact ends.
 #[test]
-fn an_answer_that_was_long_on_its_way_does_not_count() {
+fn a_read_slower_than_the_bound_does_not_count() {
     let log = log();
     let node = Node::new(&log);
     let slow = Arc::new(Slow {
@@ -649,7 +649,7 @@ fn an_answer_that_was_long_on_its_way_does_not_count() {
 
 /// One fact ends a login of a lost range, however often the login is presented.
 #[test]
-fn a_login_of_a_lost_part_is_ended_once() {
+fn one_fact_ends_a_login_with_a_lost_stamp() {
     let log = log();
     let (node, gone) = (Node::new(&log), Node::new(&log));
     let _ = block_on(gone.view.revoke_subject("noise")).unwrap();
@@ -672,7 +672,7 @@ fn a_login_of_a_lost_part_is_ended_once() {
 /// together with the end of the log. The order of login and logout everywhere is unknown, so the
 /// login is rejected.
 #[test]
-fn a_login_from_beyond_the_end_is_not_let_in() {
+fn a_stamp_beyond_the_head_is_not_accepted() {
     let log = log();
     let node = Node::new(&log);
     let stolen = {
@@ -696,7 +696,7 @@ fn a_login_from_beyond_the_end_is_not_let_in() {
 /// A node with a stricter policy ends a login for nodes with a looser policy too, for as long as
 /// the token claims to live.
 #[test]
-fn a_stricter_policy_ends_a_login_for_all() {
+fn a_node_with_a_stricter_policy_ends_a_login_on_all_nodes() {
     let log = log();
     let (node, other) = (Node::new(&log), Node::new(&log));
     let strict = TokenAuthenticator::builder(Key::hs256(&SECRET).unwrap())
@@ -725,6 +725,9 @@ fn a_stricter_policy_ends_a_login_for_all() {
         block_on(other.view.upkeep().tick()).unwrap();
     }
     for token in &tokens {
-        assert!(other.refuses_as_revoked(token), "it lives for longer");
+        assert!(
+            other.refuses_as_revoked(token),
+            "the fact expired before the token"
+        );
     }
 }

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some("node") {
         let kind = arguments.next().expect("a kind of log");
-        let address = arguments.next().expect("where its server is");
+        let address = arguments.next().expect("the address of its server");
         node::run(&kind, &address);
         return ExitCode::SUCCESS;
     }

@@ -18,8 +18,7 @@ use crate::observer::event::Event;
 ///
 /// | gauge | |
 /// |---|---|
-/// | `statewise_view_lag_seconds` | time since the last complete read was sent; infinite before the
-/// first |
+/// | `statewise_view_lag_seconds` | seconds since the last complete read was sent; infinite before the first |
 /// | `statewise_view_stale` | 1 if the lag exceeds the bound, else 0 |
 /// | `statewise_view_facts` | number of facts about logins and subjects in the view |
 ///

@@ -72,7 +72,7 @@ impl Model for Appends {
                 next.push((Step(who, what), to));
             };
             match at {
-                0 => push("gets a place", &|to| {
+                0 => push("gets a position", &|to| {
                     let place = 1 << to.given;
                     to.given += 1;
                     to.appending[number] = (1, place);
@@ -104,7 +104,7 @@ impl Model for Appends {
             }
             1 => {
                 (reader.at, reader.page) = (2, state.visible & !((1 << reader.cursor) - 1));
-                "reads what is behind its cursor"
+                "reads the entries after its cursor"
             }
             _ => {
                 let mut is_whole = true;
@@ -127,7 +127,7 @@ impl Model for Appends {
     }
 
     fn broken(&self, state: &State) -> Option<&'static str> {
-        let what = "I4: a reader is fresh and has passed over what had been acknowledged";
+        let what = "I4: a fresh reader has skipped an acknowledged entry";
         state.broken.then_some(what)
     }
 

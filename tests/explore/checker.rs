@@ -96,7 +96,7 @@ pub(crate) fn explore<M: Model>(model: &M) -> Explored {
         }
         assert!(
             seen.states.len() <= cap,
-            "more than {cap} states: nothing has been shown"
+            "more than {cap} states: the exploration is incomplete"
         );
         at += 1;
     }

@@ -158,9 +158,9 @@ pub(crate) struct State {
 
 const BROKEN: [&str; 4] = [
     "",
-    "I2: a login is accepted whose end is acknowledged, in the log, and behind the last read",
-    "I4: a node that knows what was lost is fresh, and the log does not have it",
-    "I5: a login that began after the end of all is refused",
+    "I2: a login is accepted although its end is acknowledged, in the log and already read",
+    "I4: a node that knows a lost fact is fresh although the log lacks the fact",
+    "I5: a login that began after the logout everywhere is rejected",
 ];
 
 impl State {
@@ -282,7 +282,7 @@ impl Losses {
             1 if !goes_on => {
                 (node.at, node.fresh) = (0, false);
                 (node.due, node.knew) = (false, 0);
-                "reads that the log has lost something"
+                "finds that the log has lost entries"
             }
             1 => {
                 node.head = node.read.len;
@@ -296,7 +296,7 @@ impl Losses {
                 }
                 if node.missing != 0 || node.fillers > 0 || node.misplaced {
                     node.at = 2;
-                    "reads, and finds something missing"
+                    "reads to the end, and lacks a fact"
                 } else {
                     node.at = 0;
                     node.fresh = true;
@@ -329,7 +329,7 @@ impl Losses {
                 }
                 (node.at, node.missing, node.fillers) = (0, 0, 0);
                 (node.misplaced, node.due, node.knew) = (false, false, 0);
-                "says what is missing"
+                "appends the lost facts"
             }
         };
         next.push((Step(WHO[number][0], what), to));
@@ -359,13 +359,13 @@ impl Losses {
         let waits = self.rules.unread_waits && is_unread;
         let what = match before {
             _ if is_elsewhere && !self.rules.accepts_other_incarnations => {
-                "no, it is of another incarnation"
+                "no, another incarnation"
             }
             Some(before) if position < before => "no, it began before",
             Some(_) if is_lost => {
                 // Once is enough: a second append changes nothing.
                 node.misplaced |= node.knows & LOGIN == 0;
-                "no, it is misplaced"
+                "no, its stamp is lost"
             }
             // Not a final rejection: the client may try again.
             Some(_) if waits => "not yet",
@@ -508,7 +508,7 @@ impl Model for Losses {
             let mut to = state.clone();
             to.log.append(NOISE[said]);
             to.noise_said += 1;
-            next.push((Step("somebody", "appends something else"), to));
+            next.push((Step("a node", "appends another fact"), to));
         }
         if !state.lost {
             for count in 1..=self.lost.min(state.log.len) {

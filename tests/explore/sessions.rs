@@ -168,7 +168,7 @@ const BROKEN: [&str; 6] = [
     "I3: a login is accepted when every copy that there was has aged",
     "I13: a login is shown as it was after the time for its change",
     "I5: a login that began after all logins of its subject had ended is refused",
-    "a login that was refused after its acknowledged end is accepted again",
+    "a login that was rejected after its acknowledged end is accepted again",
 ];
 
 type Next = Vec<(Step, State)>;

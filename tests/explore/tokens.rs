@@ -97,8 +97,8 @@ pub(crate) struct State {
 
 const BROKEN: [&str; 3] = [
     "",
-    "I2: a token is accepted after the time that its revocation promised",
-    "I5: a token of a login that began after the end of all is refused",
+    "I2: a token is accepted after the bound of its revocation",
+    "I5: a token of a login that began after the logout everywhere is rejected",
 ];
 
 type Next = Vec<(Step, State)>;
@@ -148,7 +148,7 @@ impl Tokens {
                 // Reads from the same position again.
                 to.cursor = 0;
                 to.follow = Process::default();
-                "finds that it took too long"
+                "finds that the read took too long"
             }
             _ => {
                 for fact in 0..2 {
@@ -221,7 +221,7 @@ impl Tokens {
                 } else {
                     state.tokens[0].stamp
                 };
-                "is let through"
+                "is accepted"
             }
             1 => {
                 to.refresh = Process::default();

@@ -19,7 +19,7 @@ fn observed(limit: Limit) -> (Auth, Arc<Notes>, ManualClock) {
 }
 
 #[test]
-fn each_call_tells_how_it_ended() {
+fn each_call_reports_its_result() {
     let (auth, notes, clock) = observed(Limit::Reject(2));
     block_on(async {
         let first = auth.issue(Login::new("alice")).await.unwrap();
@@ -66,7 +66,7 @@ fn each_call_tells_how_it_ended() {
 }
 
 #[test]
-fn an_outage_is_told_as_one() {
+fn an_outage_is_reported_as_unavailable() {
     let (auth, notes, _) = observed(Limit::Unlimited);
     let store = Arc::clone(auth.inner().store());
     block_on(async {
@@ -94,7 +94,7 @@ fn an_outage_is_told_as_one() {
 }
 
 #[test]
-fn a_theft_is_told_once() {
+fn a_theft_is_reported_once() {
     for by_refresh in [false, true] {
         let (auth, notes, clock) = observed(Limit::Unlimited);
         block_on(async {
@@ -146,7 +146,7 @@ fn erased_inside_and_outside() {
 }
 
 #[test]
-fn a_dropped_call_tells_nothing() {
+fn a_dropped_call_reports_nothing() {
     let (auth, notes, _) = observed(Limit::Unlimited);
     auth.inner()
         .store()

@@ -21,7 +21,7 @@ pub(crate) fn view(log: &Arc<Line>, clock: &ManualClock) -> RevocationView {
 }
 
 #[test]
-fn each_call_tells_how_it_ended() {
+fn each_call_reports_its_result() {
     let (clock, notes) = (ManualClock::default(), Notes::new());
     let auth: TokenAuthenticator = tokens(&clock).build().unwrap();
     let foreign: TokenAuthenticator = tokens_for("other", &clock).build().unwrap();
@@ -64,7 +64,7 @@ fn each_call_tells_how_it_ended() {
 }
 
 #[test]
-fn with_a_view_revocations_and_staleness_are_told() {
+fn with_a_view_revocations_and_staleness_are_reported() {
     let (clock, notes, log) = (ManualClock::default(), Notes::new(), Line::new());
     let view = view(&log, &clock);
     let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();

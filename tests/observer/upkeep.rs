@@ -51,7 +51,7 @@ fn broken(times: usize) -> (Upkeep, Arc<AtomicUsize>) {
 }
 
 #[test]
-fn a_sweep_tells_its_rows_and_its_failure() {
+fn a_sweep_reports_its_rows_and_its_failure() {
     let (clock, notes, store) = (ManualClock::default(), Notes::new(), store(100));
     let auth: SessionAuthenticator<_> = sessions(&store, &clock).build().unwrap();
     let auth = Observed::new(auth, notes.clone());
@@ -73,7 +73,7 @@ fn a_sweep_tells_its_rows_and_its_failure() {
 }
 
 #[test]
-fn a_view_tells_how_far_it_is_behind() {
+fn a_view_reports_its_lag() {
     let (clock, notes, log) = (ManualClock::default(), Notes::new(), Line::new());
     let view = view(&log, &clock);
     let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
@@ -100,7 +100,7 @@ fn a_view_tells_how_far_it_is_behind() {
 }
 
 #[test]
-fn of_a_cached_store_both_are_told() {
+fn both_chores_of_a_cached_store_report() {
     let (clock, notes) = (ManualClock::default(), Notes::new());
     let view = view(&Line::new(), &clock);
     let cached = CachedStore::builder(store(10), &view)
@@ -120,7 +120,7 @@ fn of_a_cached_store_both_are_told() {
 }
 
 #[test]
-fn a_failing_piece_is_told_and_tries_again() {
+fn a_failing_chore_reports_and_retries() {
     let notes = Notes::new();
     let ((pump, pumped), (other, others)) = (broken(3), broken(0));
     let pauses = std::sync::Mutex::new(Vec::new());
@@ -150,7 +150,7 @@ fn a_failing_piece_is_told_and_tries_again() {
 }
 
 #[test]
-fn the_outer_observer_wins_and_without_one_nobody_is_told() {
+fn the_outer_observer_gets_the_upkeep() {
     let (inner, outer) = (Notes::new(), Notes::new());
     let (pump, _) = broken(2);
     let (other, _) = broken(1);

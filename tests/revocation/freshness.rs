@@ -41,7 +41,7 @@ fn a_fenced_view_is_as_fresh_as_its_fence() {
 /// A new node knows nothing. Whatever its policy for a stale view, it is *unavailable* until it has
 /// read the log to its end once, and never accepts a revoked token.
 #[test]
-fn a_new_node_answers_nobody_before_it_has_caught_up() {
+fn a_new_node_accepts_no_token_before_it_has_caught_up() {
     let log = Failing::over(&log());
     let old = Node::new(&log);
     let (token, revoked) = (old.log_in("alice"), old.log_in("bob"));
@@ -99,9 +99,15 @@ fn a_leaked_key_stays_retired() {
             block_on(node.view.upkeep().tick()).unwrap();
         }
         let forged = thief.log_in("admin");
-        assert!(node.refuses_as_revoked(&forged), "it is forgotten");
+        assert!(
+            node.refuses_as_revoked(&forged),
+            "the retired key is forgotten"
+        );
         late.clock.set(node.clock.now().unwrap());
-        assert!(late.refuses_as_revoked(&forged), "new nodes have not heard");
+        assert!(
+            late.refuses_as_revoked(&forged),
+            "a new node does not know the retired key"
+        );
         // Another append, so that expired entries are removed.
         let _ = block_on(node.auth.revoke(&node.log_in("bob"))).unwrap();
         longest = longest.max(log.len());
@@ -114,7 +120,7 @@ fn a_leaked_key_stays_retired() {
 /// store the expired ones. Rejects a log whose new readers count expired entries again and fill
 /// their view.
 #[test]
-fn a_new_node_has_no_room_for_what_has_expired() {
+fn a_new_node_does_not_store_expired_facts() {
     let log = log();
     let node = Node::new(&log);
     let _ = block_on(node.auth.revoke_all("alice")).unwrap();
@@ -135,7 +141,7 @@ fn a_new_node_has_no_room_for_what_has_expired() {
 
 /// For a sensitive action the log itself is asked, and every acknowledged revocation counts.
 #[test]
-fn the_log_itself_can_be_asked() {
+fn an_authoritative_check_reads_the_log() {
     let log = Failing::over(&log());
     let (here, there) = (Node::new(&log), Node::new(&log));
     let asks = |token: &str| {

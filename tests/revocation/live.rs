@@ -131,7 +131,7 @@ fn a_connection_ends_with_its_login_on_every_node() {
 }
 
 #[test]
-fn what_a_node_says_itself_needs_no_reading() {
+fn a_fact_of_this_node_wakes_without_a_read() {
     let node = Node::new(&log());
     let token = node.log_in("alice");
     let alice = node.auth.verify_now(&token).unwrap();
@@ -145,7 +145,7 @@ fn what_a_node_says_itself_needs_no_reading() {
 }
 
 #[test]
-fn all_of_a_subject_end_but_for_those_who_come_back() {
+fn all_connections_of_a_subject_end_except_later_logins() {
     let log = log();
     let (here, there) = (Node::new(&log), Node::new(&log));
     let [first, second, bob] = ["alice", "alice", "bob"].map(|user| there.identity(user));
@@ -168,7 +168,7 @@ fn all_of_a_subject_end_but_for_those_who_come_back() {
 }
 
 #[test]
-fn everything_ends_everybody() {
+fn revoke_everything_ends_all_connections() {
     let log = log();
     let (here, there) = (Node::new(&log), Node::new(&log));
     let callers: Vec<_> = (0..300)
@@ -195,7 +195,7 @@ fn everything_ends_everybody() {
 
 /// A fact wakes the connections of its login, or those of its subject and few others.
 #[test]
-fn a_fact_wakes_those_whom_it_may_concern() {
+fn a_fact_wakes_only_waiters_that_it_may_concern() {
     let node = Node::new(&log());
     let tokens: Vec<_> = (0..3000)
         .map(|user| node.log_in(&user.to_string()))
@@ -245,7 +245,7 @@ fn a_connection_ends_when_its_login_expires() {
 
 /// A stale node ends all connections, unless it is configured to accept.
 #[test]
-fn a_connection_ends_when_its_node_cannot_know() {
+fn a_connection_ends_when_its_view_is_stale() {
     let log = Failing::over(&log());
     let node = Node::new(&log);
     let lenient = Node::with(&log, key(), ViewBuilder::accept_when_stale);
@@ -309,7 +309,7 @@ impl RevocationLog for Silent {
 
 /// A read that never ends keeps no connection open.
 #[test]
-fn a_log_that_never_answers_keeps_nobody() {
+fn a_log_that_never_answers_keeps_no_connection_open() {
     let log = Arc::new(Silent {
         inner: log(),
         is_silent: AtomicBool::new(false),
@@ -330,7 +330,7 @@ fn a_log_that_never_answers_keeps_nobody() {
 }
 
 #[test]
-fn nothing_is_left_of_those_who_have_gone() {
+fn dropped_and_completed_futures_leave_nothing_behind() {
     let log = log();
     let node = Node::new(&log);
     let callers: Vec<_> = (0..50)
@@ -373,7 +373,7 @@ fn nothing_is_left_of_those_who_have_gone() {
 }
 
 #[test]
-fn all_who_wait_for_one_login_are_woken() {
+fn all_waiters_of_one_login_are_woken() {
     let node = Node::new(&log());
     let token = node.log_in("alice");
     let alice = node.auth.verify_now(&token).unwrap();
@@ -400,7 +400,7 @@ fn the_last_waker_is_woken() {
 
 /// Waking runs foreign code, which may end other connections.
 #[test]
-fn who_is_woken_may_drop_another() {
+fn a_woken_waiter_may_drop_another_one() {
     struct Drops(Mutex<Vec<Revoked>>);
 
     impl Wake for Drops {
@@ -435,7 +435,7 @@ fn who_is_woken_may_drop_another() {
 /// The stamp of another node lies beyond the entries that this node has read, and the subject was
 /// logged out before: the connection neither ends nor continues for good. The next read decides.
 #[test]
-fn who_began_later_than_was_read_waits_for_the_next_read() {
+fn an_unread_stamp_waits_for_the_next_read() {
     let log = log();
     let (here, there) = (Node::new(&log), Node::new(&log));
     let _ = block_on(here.view.revoke_subject("alice")).unwrap();
@@ -457,7 +457,7 @@ fn who_began_later_than_was_read_waits_for_the_next_read() {
 /// The same from a range that the log has lost: the login counts as ended, because its order is
 /// unknown.
 #[test]
-fn who_began_in_a_part_that_was_lost_ends() {
+fn a_connection_with_a_lost_stamp_ends() {
     let log = log();
     let node = Node::new(&log);
     let alice = {
@@ -481,7 +481,7 @@ fn who_began_in_a_part_that_was_lost_ends() {
 
 /// Stamped by this node in a range that the log then lost and other nodes overwrote.
 #[test]
-fn a_place_that_means_something_else_by_now_is_looked_at_again() {
+fn a_position_with_another_entry_is_checked_again() {
     let log = log();
     let (node, other) = (Node::new(&log), Node::new(&log));
     let _ = block_on(node.view.revoke_subject("alice")).unwrap();
@@ -498,7 +498,7 @@ fn a_place_that_means_something_else_by_now_is_looked_at_again() {
 }
 
 #[test]
-fn a_log_without_its_data_ends_what_was_stamped_before() {
+fn a_log_that_lost_its_data_ends_earlier_logins() {
     let log = log();
     let node = Node::new(&log);
     let lenient = Node::with(&log, key(), ViewBuilder::accept_other_incarnations);
@@ -552,7 +552,7 @@ fn ends_elsewhere<A: Authenticator<Data = ()>>(node: impl Fn(&RevocationView, &M
 }
 
 #[test]
-fn callers_of_every_strategy_end() {
+fn connections_of_every_strategy_end() {
     ends_elsewhere(|view, clock| {
         TokenAuthenticator::builder(key())
             .issuer("https://auth.example")
@@ -580,7 +580,7 @@ fn callers_of_every_strategy_end() {
 
 /// A read for one caller also ends the connections of other callers that it concerns.
 #[test]
-fn what_is_read_for_another_is_obeyed() {
+fn a_read_for_one_caller_wakes_the_others() {
     let log = log();
     let (here, there) = (Node::new(&log), Node::new(&log));
     let mut open = Connection::open(&there.view, &there.identity("alice"));
@@ -592,7 +592,7 @@ fn what_is_read_for_another_is_obeyed() {
 }
 
 #[test]
-fn it_shows_nobody() {
+fn debug_shows_no_subject() {
     let node = Node::new(&log());
     let revoked = node.view.revoked(&node.identity("alice"));
     assert!(!format!("{revoked:?}").contains("alice"));

@@ -14,7 +14,7 @@ use crate::node::{BOUND, Node, SECRET, log};
 /// appends all of its facts again. Rejects a node that remembers only the last few thousand
 /// entries.
 #[test]
-fn a_long_end_that_was_lost_is_said_again() {
+fn a_long_lost_tail_is_appended_again() {
     let log = log();
     let node = Node::new(&log);
     let tokens: Vec<_> = (0..6000)
@@ -36,7 +36,7 @@ fn a_long_end_that_was_lost_is_said_again() {
 /// A node sleeps while the log loses its end, grows again, and drops the new entries. It alone
 /// knows the lost facts, and appends them when it wakes.
 #[test]
-fn who_slept_says_what_nobody_else_knows() {
+fn a_node_that_slept_appends_the_facts_that_only_it_knows() {
     let log = log();
     let (asleep, other) = (Node::new(&log), Node::new(&log));
     let stolen = other.log_in("alice");
@@ -86,14 +86,17 @@ fn a_forged_stamp_does_not_grow_the_log() {
         lying.beyond.store((1 << 40) + 5, Ordering::Relaxed);
         thief.log_in("bob")
     };
-    assert!(node.accepts(&forged), "signed by our key");
+    assert!(
+        node.accepts(&forged),
+        "the key is ours, so the token is accepted"
+    );
     for _ in 0..3 {
         let _ = node.follow();
     }
     assert!(log.len() < 20_000, "{} entries", log.len());
     node.clock.advance(BOUND);
     node.follow().unwrap();
-    assert!(node.accepts(&honest), "nobody is let in any more");
+    assert!(node.accepts(&honest), "an honest token is rejected");
     // If its order matters, it is rejected.
     let _ = block_on(node.auth.revoke_all("bob")).unwrap();
     node.follow().unwrap();
@@ -104,7 +107,7 @@ fn a_forged_stamp_does_not_grow_the_log() {
 /// The log starts a new incarnation and refuses writes. A node that is configured to accept
 /// continues with its facts, including those about every login of a subject.
 #[test]
-fn what_ended_by_its_place_is_known_until_it_is_said_again() {
+fn positional_facts_apply_until_they_are_appended_again() {
     let inner = log();
     let log = Failing::over(&inner);
     let node = Node::with(&log, Key::hs256(&SECRET).unwrap(), |view| {
