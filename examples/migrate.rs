@@ -89,13 +89,13 @@ async fn until(holds: impl Fn() -> bool) {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let sessions: Arc<SessionAuthenticator<_>> = Arc::new(
+    let sessions = Arc::new(
         SessionAuthenticator::builder(MemoryStore::with_capacity(10_000)?)
             .idle(30 * MINUTE)
             .absolute(12 * 60 * MINUTE)
             .build()?,
     );
-    let tokens: Arc<HybridAuthenticator<_>> = Arc::new(HybridAuthenticator::new(
+    let tokens = Arc::new(HybridAuthenticator::new(
         TokenAuthenticator::builder(Key::generate_hs256()?)
             .issuer("https://auth.example")
             .audience("api")

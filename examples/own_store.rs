@@ -147,7 +147,7 @@ impl fmt::Debug for MapStore {
 }
 
 fn main() -> Result<()> {
-    let auth = SessionAuthenticator::<_>::builder(MapStore::default())
+    let auth = SessionAuthenticator::builder(MapStore::default())
         .idle(Duration::from_secs(30 * 60))
         .absolute(Duration::from_secs(12 * 3600))
         .build()?;

@@ -103,7 +103,7 @@ async fn page<A: Authenticator<Data = ()>>(browser: &Arc<Browser<A>>) -> usize {
 #[tokio::main]
 async fn main() -> Result<()> {
     let clock = ManualClock::default();
-    let auth: HybridAuthenticator<_> = HybridAuthenticator::new(
+    let auth = HybridAuthenticator::new(
         TokenAuthenticator::builder(Key::generate_hs256()?)
             .issuer("https://auth.example")
             .audience("spa")

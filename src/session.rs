@@ -1,40 +1,43 @@
-//! The stateful strategy: the server remembers the user.
+//! Sessions: the server remembers the user.
 //!
-//! A login is one [`Record`](crate::store::contract::Record) in a [`SessionStore`](crate::store::contract::SessionStore). Its client holds a credential of 64 characters:
-//! the [`Handle`](crate::store::contract::Handle) by which the record is found, and secrets of which the record holds only hashes.
-//! Who reads the store can log in as nobody, and who knows a handle proves nothing with it.
+//! A login is one [`Record`](crate::store::contract::Record) in a
+//! [`SessionStore`](crate::store::contract::SessionStore). The client holds a credential of 64
+//! characters: a [`Handle`](crate::store::contract::Handle) that finds the record, and secrets of
+//! which the record has hashes only. Reading the store does not let anyone log in, and knowing a
+//! handle proves nothing.
 //!
-//! # Two clocks
+//! # Two timeouts
 //!
-//! A session ends when it was not used for its *idle* lifetime, or at its *absolute* deadline,
-//! whichever comes first. Both must be configured (OWASP ASVS 7.3.1, 7.3.2). Verifying notes the
-//! use, at most once in an eighth of the idle lifetime, so that a session may end that much early
-//! and never late. Nothing moves the deadline.
+//! A session expires when it was not used for its *idle* timeout, or at its *absolute* deadline,
+//! whichever comes first. You configure both (OWASP ASVS 7.3.1, 7.3.2). A verification notes the
+//! use, at most once in an eighth of the idle timeout, so a session may expire that much early and
+//! never late. Nothing moves the deadline.
 //!
 //! # Rotation
 //!
-//! [`refresh`](crate::Authenticator::refresh) replaces the credential in place: the same record,
-//! the same deadline, one successor for any number of parallel calls. Each client that asks with
-//! the replaced credential gets that same successor, whoever made it and however often, because it
-//! follows from the replaced secret and a seed in the record, which alone reveal nothing.
+//! [`refresh`](crate::Authenticator::refresh) replaces the credential in place: the record and the
+//! deadline stay, and all parallel calls get one successor. Every client that refreshes with the
+//! replaced credential gets that same successor, on any node and any number of times. The successor
+//! is derived from the replaced secret and a seed in the record; the seed alone reveals nothing.
 //!
-//! What a replaced credential is worth afterwards:
+//! A replaced credential is judged by when it comes back:
 //!
 //! | presented | judged | answer |
 //! |---|---|---|
-//! | within the overlap (10 s) of the rotation, or of the successor's first use | honest: requests in flight, other tabs | works |
-//! | within the grace (30 s), successor not used yet | honest: the answer is on its way or lost | works |
-//! | later, successor never used | orphaned: the answer was lost | works, or ends the login ([`reject_orphaned`]) |
-//! | successor used | **reused**: somebody holds a copy | the login ends ([`Error::theft`]) |
+//! | within the overlap (10 s) of the rotation, or of the successor's first use | honest: requests in flight, other tabs | accepted |
+//! | within the grace (30 s), successor not used yet | honest: the response is on its way, or lost | accepted |
+//! | later, successor never used | orphaned: the response was lost | accepted, or the login ends ([`reject_orphaned`]) |
+//! | successor used | **reused**: two parties hold the login | the login ends ([`Error::theft`]) |
 //!
-//! In all cases that work, [`Identity::refresh_due`] asks the caller to refresh. Two holders who
-//! both refresh inside every overlap are never told apart: the price of any such window.
-//! A wrong secret under a right handle ends nothing, so that nobody can log out another.
+//! Where it is accepted, [`Identity::refresh_due`] asks the caller to refresh. Two parties that both
+//! refresh within every overlap cannot be told apart. That is the price of any such window. A wrong
+//! secret with the right handle ends nothing, so that no attacker can log a user out.
 //!
 //! # Stores
 //!
-//! [`store`](crate::store) lists what there is. A store of your own implements [`SessionStore`](crate::store::contract::SessionStore);
-//! the `testkit` feature puts it to the test.
+//! [`store`](crate::store) lists the stores of this crate. To write your own, implement
+//! [`SessionStore`](crate::store::contract::SessionStore) and run the laws of the `testkit` feature
+//! on it.
 //!
 //! [`reject_orphaned`]: SessionBuilder::reject_orphaned
 //! [`Error::theft`]: crate::Error::theft
@@ -44,15 +47,16 @@ pub(crate) mod authenticator;
 pub(crate) mod builder;
 pub(crate) mod change;
 pub(crate) mod credential;
-pub(crate) mod fence;
 pub(crate) mod judge;
-pub(crate) mod lifetime;
 pub(crate) mod listed;
+pub(crate) mod logins;
 pub(crate) mod policy;
-pub(crate) mod replays;
+pub(crate) mod recent_logouts;
+pub(crate) mod replay_limit;
+pub(crate) mod sweeper;
 
 pub use crate::store::contract::{Cursor, Limit, Removed};
 pub use authenticator::SessionAuthenticator;
 pub use builder::{NeedsAbsolute, NeedsIdle, SessionBuilder};
 pub use change::{Replaced, Replacement};
-pub use listed::{Session, SessionRef, Sessions};
+pub use listed::{Session, SessionPage, SessionVersion};

@@ -15,7 +15,7 @@ use statewise::migrating::{Migrating, Progress};
 use statewise::observer::{Act, Event, LoginRef, Observer};
 use statewise::session::{
     Cursor, Limit, NeedsAbsolute, NeedsIdle, Removed, Replaced, Replacement, Session,
-    SessionAuthenticator, SessionBuilder, SessionRef, Sessions,
+    SessionAuthenticator, SessionBuilder, SessionPage, SessionVersion,
 };
 use statewise::store::MemoryStore;
 use statewise::store::contract::Stamp;
@@ -69,8 +69,8 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<Limit>();
     crosses_threads::<Listing>();
     crosses_threads::<Load>();
-    crosses_threads::<NeedsAbsolute<MemoryStore, String>>();
-    crosses_threads::<NeedsIdle<MemoryStore, String>>();
+    crosses_threads::<NeedsAbsolute<MemoryStore>>();
+    crosses_threads::<NeedsIdle<MemoryStore>>();
     crosses_threads::<Page>();
     crosses_threads::<Proof>();
     crosses_threads::<Record>();
@@ -83,8 +83,8 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<Session>();
     crosses_threads::<SessionAuthenticator<MemoryStore, String>>();
     crosses_threads::<SessionBuilder<MemoryStore, String>>();
-    crosses_threads::<SessionRef>();
-    crosses_threads::<Sessions>();
+    crosses_threads::<SessionVersion>();
+    crosses_threads::<SessionPage>();
     crosses_threads::<Swept>();
     crosses_threads::<Updated>();
     crosses_threads::<MemoryStore>();

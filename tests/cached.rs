@@ -123,6 +123,7 @@ impl Fleet {
             .absolute(Duration::from_secs(12 * 3600))
             .limit(limit)
             .clock(self.clock.clone())
+            .with_data()
             .build()
             .unwrap()
     }

@@ -64,6 +64,7 @@ fn sessions<S: statewise::store::contract::SessionStore, D>(
         .idle(seconds(IDLE))
         .absolute(seconds(ABSOLUTE))
         .clock(clock.clone())
+        .with_data()
 }
 
 fn key() -> Key {
@@ -156,8 +157,7 @@ fn neither_kind_is_taken_for_the_other() {
 
     // A refresh credential is not a session credential of the same store, with or without its
     // prefix.
-    let plain: SessionAuthenticator<_> =
-        sessions(Arc::clone(auth.store()), &clock).build().unwrap();
+    let plain = sessions(Arc::clone(auth.store()), &clock).build().unwrap();
     let bare = refresh.strip_prefix("rt_").unwrap();
     assert!(!plain.is_well_formed(refresh) && !auth.is_well_formed(bare));
     assert_eq!(
@@ -636,7 +636,7 @@ fn no_login_goes_idle_while_its_access_token_lives() {
             .idle(seconds(idle))
             .absolute(seconds(ABSOLUTE))
             .clock(clock.clone());
-        HybridAuthenticator::<_, ()>::new(tokens(&key()), sessions)
+        HybridAuthenticator::new(tokens(&key()), sessions)
     };
     assert!(build(ACCESS + 10).unwrap_err().is_misuse());
     let auth = build(ACCESS + 11).unwrap();

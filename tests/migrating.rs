@@ -42,6 +42,7 @@ fn session_builder<S: SessionStore>(store: S, clock: &ManualClock) -> SessionBui
         .idle(seconds(1_800))
         .absolute(seconds(ABSOLUTE))
         .clock(clock.clone())
+        .with_data()
 }
 
 fn token_builder(key: &[u8; 32], clock: &ManualClock) -> TokenBuilder<String> {

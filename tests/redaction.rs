@@ -56,10 +56,11 @@ fn sessions_show_no_secret() {
     block_on(async {
         let clock = ManualClock::default();
         let store = Arc::new(MemoryStore::with_capacity(100).unwrap());
-        let auth = SessionAuthenticator::<_, String>::builder(Arc::clone(&store))
+        let auth = SessionAuthenticator::builder(Arc::clone(&store))
             .idle(Duration::from_secs(600))
             .absolute(Duration::from_secs(3600))
             .clock(clock.clone())
+            .with_data::<String>()
             .build()
             .unwrap();
         let login = Login::new("alice").data(MARK.to_owned());
@@ -176,10 +177,11 @@ fn short_tokens_and_migrations_show_no_secret() {
     block_on(async {
         let clock = ManualClock::default();
         let sessions = |store| {
-            SessionAuthenticator::<_, String>::builder(store)
+            SessionAuthenticator::builder(store)
                 .idle(Duration::from_secs(7200))
                 .absolute(Duration::from_secs(86_400))
                 .clock(clock.clone())
+                .with_data::<String>()
         };
         let store = || Arc::new(MemoryStore::with_capacity(100).unwrap());
         let key = Key::generate_hs256().unwrap();
@@ -240,7 +242,7 @@ fn the_web_shows_no_secret() {
 
     block_on(async {
         let store = MemoryStore::with_capacity(100).unwrap();
-        let auth = SessionAuthenticator::<_, ()>::builder(store)
+        let auth = SessionAuthenticator::builder(store)
             .idle(Duration::from_secs(600))
             .absolute(Duration::from_secs(3600))
             .build()

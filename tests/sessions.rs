@@ -41,6 +41,7 @@ fn builder<S: SessionStore, D>(store: S, clock: &ManualClock) -> SessionBuilder<
         .idle(seconds(IDLE))
         .absolute(seconds(ABSOLUTE))
         .clock(clock.clone())
+        .with_data()
 }
 
 fn sessions() -> (Sessions, ManualClock) {
@@ -145,7 +146,7 @@ fn an_age_counts_from_the_first_use() {
 fn a_client_gone_mad_is_held_back_and_nobody_else() {
     let clock = ManualClock::default();
     let auth = builder::<_, ()>(memory(10), &clock)
-        .replays(3)
+        .max_replays(3)
         .build()
         .unwrap();
     let first = login(&auth, "alice");
@@ -894,7 +895,7 @@ fn sweeping_and_looking_for_room_do_not_get_in_each_other_s_way() {
 /// One session has exactly one credential: no other spelling is accepted.
 #[test]
 fn a_changed_credential_is_refused_wherever_it_was_changed() {
-    let auth: SessionAuthenticator<_> = SessionAuthenticator::builder(memory(10))
+    let auth = SessionAuthenticator::builder(memory(10))
         .idle(Duration::from_secs(1800))
         .absolute(Duration::from_secs(3600))
         .build()

@@ -84,6 +84,7 @@ fn credentials_and_records_are_what_they_were() {
         .absolute(Duration::from_secs(43_200))
         .clock(clock.clone())
         .entropy(Counter::default())
+        .with_data::<u32>()
         .build()
         .unwrap();
     let login = Login::new("alice")
@@ -115,6 +116,7 @@ fn classes_are_what_they_were() {
     let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(10).unwrap())
         .idle(Duration::from_secs(1800))
         .absolute(Duration::from_secs(43_200))
+        .with_data::<u32>()
         .build()
         .unwrap();
     let login = Login::new("alice").role("admin").device("phone");
@@ -143,7 +145,7 @@ const REFRESH_PROOFS: &str = concat!(
 #[test]
 fn refresh_credentials_are_what_they_were() {
     let clock = SetClock(Arc::new(AtomicU64::new(1_700_000_000)));
-    let auth: HybridAuthenticator<_> = HybridAuthenticator::new(
+    let auth = HybridAuthenticator::new(
         TokenAuthenticator::builder(Key::hs256(b"0123456789abcdefghijklmnopqrstuv").unwrap())
             .issuer("https://auth.example")
             .audience("api")

@@ -124,7 +124,7 @@ pub fn hybrid<S: SessionStore>(store: S) -> HybridAuthenticator<S> {
     let sessions = SessionAuthenticator::builder(store)
         .idle(IDLE)
         .absolute(24 * IDLE)
-        .replays(u32::MAX)
+        .max_replays(u32::MAX)
         .clock(clock);
     HybridAuthenticator::new(tokens, sessions).unwrap()
 }

@@ -138,12 +138,12 @@ fn copies(name: &str, view: &RevocationView, count: usize, options: &Options) ->
         .build()
         .unwrap();
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
-    let cached: SessionAuthenticator<_> = SessionAuthenticator::builder(cached)
+    let cached = SessionAuthenticator::builder(cached)
         .idle(hours(1))
         .absolute(hours(12))
         .build()
         .unwrap();
-    let plain: SessionAuthenticator<_> = SessionAuthenticator::builder(Arc::clone(&store))
+    let plain = SessionAuthenticator::builder(Arc::clone(&store))
         .idle(hours(1))
         .absolute(hours(12))
         .build()

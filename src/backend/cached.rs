@@ -23,7 +23,7 @@ use crate::store::contract::{
     ChangeFn, Changed, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation,
     Scope, SessionStore, Swept,
 };
-use crate::store::ended::clear_ended;
+use crate::store::ended::remove_ended;
 use crate::upkeep::Upkeep;
 
 /// Cache in front of a store that several nodes share. Every node serves sessions from its own
@@ -55,7 +55,7 @@ use crate::upkeep::Upkeep;
 ///     .max_lifetime(Duration::from_secs(60))
 ///     .build()?;
 /// let store = CachedStore::builder(MemoryStore::with_capacity(100_000)?, &view).build()?;
-/// let auth: SessionAuthenticator<_> = SessionAuthenticator::builder(store)
+/// let auth = SessionAuthenticator::builder(store)
 ///     .idle(Duration::from_secs(30 * 60))
 ///     .absolute(Duration::from_secs(12 * 3600))
 ///     .build()?;
@@ -151,7 +151,7 @@ impl<S: SessionStore> CachedStore<S> {
     /// were any.
     async fn clear_ended(&self, subject: &str, now: Timestamp) -> Result<bool> {
         let has_ended = |row: &Record| matches!(self.has_ended(row, now), Ok(true));
-        clear_ended(&self.inner, subject, now, has_ended).await
+        remove_ended(&self.inner, subject, now, has_ended).await
     }
 
     /// Appends facts to the log. Returns when an act that has effect on the store at `effective` has

@@ -44,7 +44,7 @@ pub use store::RedisStore;
 /// // Refuses to start if a crash of the server could undo a logout.
 /// redis.require_durable().await?;
 ///
-/// let auth = SessionAuthenticator::<_, ()>::builder(redis.sessions())
+/// let auth = SessionAuthenticator::builder(redis.sessions())
 ///     .idle(Duration::from_secs(30 * 60))
 ///     .absolute(Duration::from_secs(12 * 3600))
 ///     .build()?;

@@ -27,7 +27,7 @@
 //! use statewise::{Authenticator, Login, store::MemoryStore};
 //!
 //! # async fn example() -> statewise::Result<()> {
-//! let sessions: SessionAuthenticator<_> =
+//! let sessions =
 //!     SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
 //!         .idle(Duration::from_secs(30 * 60))
 //!         .absolute(Duration::from_secs(12 * 3600))

@@ -1,4 +1,4 @@
-//! The configuration of sessions, impossible to leave half done.
+//! The builder of a [`SessionAuthenticator`]: both timeouts are steps of their own.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,197 +9,308 @@ use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::session::authenticator::SessionAuthenticator;
-use crate::session::credential::Purpose;
+use crate::session::credential::CredentialKind;
 use crate::session::judge::Windows;
-use crate::session::lifetime::Lifetime;
-use crate::session::policy::Policy;
-use crate::session::replays::Replays;
+use crate::session::logins::Logins;
+use crate::session::policy::{Policy, Timeouts};
+use crate::session::recent_logouts::RecentLogouts;
+use crate::session::replay_limit::ReplayLimit;
 use crate::store::ask::Limit;
 use crate::store::session_store::SessionStore;
 
-/// Seconds in which a replaced credential works whatever happened.
-const OVERLAP: Duration = Duration::from_secs(10);
-/// Seconds in which it works as long as its successor was not used.
-const GRACE: Duration = Duration::from_secs(30);
-/// How often one replaced credential is answered within ten seconds.
-const REPLAYS: u32 = 1000;
-/// Bytes of application data that a session may keep.
-const MAX_DATA: usize = 64 * 1024;
+/// Default of [`SessionBuilder::overlap`].
+const DEFAULT_OVERLAP: Duration = Duration::from_secs(10);
+/// Default of [`SessionBuilder::grace`].
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+/// Default of [`SessionBuilder::max_replays`].
+const DEFAULT_MAX_REPLAYS: u32 = 1000;
+/// Default of [`SessionBuilder::max_data`].
+const DEFAULT_MAX_DATA_BYTES: usize = 64 * 1024;
 
-/// The idle lifetime must be said next.
-pub struct NeedsIdle<S, D> {
+/// First step of the builder: call [`idle`](Self::idle).
+pub struct NeedsIdle<S> {
     store: S,
+}
+
+/// Second step of the builder: call [`absolute`](Self::absolute).
+pub struct NeedsAbsolute<S> {
+    store: S,
+    idle: Duration,
+}
+
+/// A complete configuration of sessions: change its defaults or [`build`](Self::build) it.
+///
+/// # Defaults
+///
+/// | setting | default | unit | source |
+/// |---|---|---|---|
+/// | `idle` | none: required | whole seconds | OWASP ASVS 7.3.1 |
+/// | `absolute` | none: required | whole seconds | OWASP ASVS 7.3.2 |
+/// | [`rotate_after`](Self::rotate_after) | never | whole seconds | the application refreshes |
+/// | [`overlap`](Self::overlap) | 10 | seconds, rounded up | requests in flight, other tabs |
+/// | [`grace`](Self::grace) | 30 | seconds, rounded up | a lost response is requested again |
+/// | [`reject_orphaned`](Self::reject_orphaned) | off | | a client that was offline stays logged in |
+/// | [`max_replays`](Self::max_replays) | 1000 | within 10 seconds, per credential and node | bounds a client that loops |
+/// | [`limit`](Self::limit) | unlimited | sessions per subject | OWASP ASVS 7.1.2 leaves it to you |
+/// | [`max_data`](Self::max_data) | 65,536 | bytes per session | |
+/// | [`with_data`](Self::with_data) | `()` | type | no data of the application |
+/// | [`clock`](Self::clock) | [`SystemClock`] | | |
+/// | [`entropy`](Self::entropy) | [`SystemEntropy`] | | |
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::session::{Limit, SessionAuthenticator};
+/// use statewise::store::MemoryStore;
+///
+/// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+///     .idle(Duration::from_secs(30 * 60))
+///     .absolute(Duration::from_secs(12 * 3600))
+///     .limit(Limit::EvictOldest(5))
+///     .build()?;
+/// # Ok::<(), statewise::Error>(())
+/// ```
+#[must_use = "a builder does nothing until you call `build`"]
+pub struct SessionBuilder<S, D = ()> {
+    pub(crate) settings: Settings<S>,
     data: PhantomData<fn() -> D>,
 }
 
-/// The absolute lifetime must be said next.
-pub struct NeedsAbsolute<S, D> {
+/// What the builder has collected, for sessions and for the hybrid.
+pub(crate) struct Settings<S> {
     store: S,
-    idle: Duration,
-    data: PhantomData<fn() -> D>,
-}
-
-/// A complete configuration: [`build`](Self::build) it, or go on.
-#[must_use = "a builder does nothing until it is built"]
-pub struct SessionBuilder<S, D> {
-    store: S,
-    idle: Duration,
-    absolute: Duration,
-    overlap: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) absolute: Duration,
+    pub(crate) overlap: Duration,
     grace: Duration,
-    rotate_after: Option<Duration>,
+    pub(crate) rotate_after: Option<Duration>,
     reject_orphaned: bool,
-    replays: u32,
+    max_replays: u32,
     limit: Limit,
     max_data: usize,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) entropy: Option<Arc<dyn Entropy>>,
-    data: PhantomData<fn() -> D>,
 }
 
-impl<S: SessionStore, D> SessionAuthenticator<S, D> {
-    /// Sessions kept in `store`. The two lifetimes must be said next.
+impl<S: SessionStore> SessionAuthenticator<S> {
+    /// Starts a configuration with the store that keeps the sessions. Set both timeouts next.
     #[must_use]
-    pub fn builder(store: S) -> NeedsIdle<S, D> {
-        NeedsIdle {
-            store,
-            data: PhantomData,
-        }
+    pub fn builder(store: S) -> NeedsIdle<S> {
+        NeedsIdle { store }
     }
 }
 
-impl<S: SessionStore, D> NeedsIdle<S, D> {
-    /// Ends a session that was not used for this long, in whole seconds (OWASP ASVS 7.3.1).
-    /// NIST SP 800-63B-4 recommends at most one hour at AAL2, 15 minutes at AAL3.
-    pub fn idle(self, idle: Duration) -> NeedsAbsolute<S, D> {
+impl<S: SessionStore> NeedsIdle<S> {
+    /// Sets the idle timeout: a session expires when it was not used for this long (OWASP ASVS
+    /// 7.3.1). In whole seconds.
+    ///
+    /// NIST SP 800-63B-4 recommends at most one hour at AAL2, and 15 minutes at AAL3.
+    pub fn idle(self, idle: Duration) -> NeedsAbsolute<S> {
         NeedsAbsolute {
             store: self.store,
             idle,
-            data: PhantomData,
         }
     }
 }
 
-impl<S: SessionStore, D> NeedsAbsolute<S, D> {
-    /// Ends a session this long after the user proved who they are, however much it is used and
-    /// however often it is rotated, in whole seconds (OWASP ASVS 7.3.2). NIST SP 800-63B-4
-    /// recommends at most 24 hours at AAL2 and demands at most 12 at AAL3.
-    pub fn absolute(self, absolute: Duration) -> SessionBuilder<S, D> {
+impl<S: SessionStore> NeedsAbsolute<S> {
+    /// Sets the absolute timeout: a session expires this long after the user authenticated, however
+    /// much it is used and refreshed (OWASP ASVS 7.3.2). In whole seconds.
+    ///
+    /// NIST SP 800-63B-4 recommends at most 24 hours at AAL2, and requires at most 12 at AAL3.
+    pub fn absolute(self, absolute: Duration) -> SessionBuilder<S> {
         SessionBuilder {
-            store: self.store,
-            idle: self.idle,
-            absolute,
-            overlap: OVERLAP,
-            grace: GRACE,
-            rotate_after: None,
-            reject_orphaned: false,
-            replays: REPLAYS,
-            limit: Limit::Unlimited,
-            max_data: MAX_DATA,
-            clock: None,
-            entropy: None,
+            settings: Settings {
+                store: self.store,
+                idle: self.idle,
+                absolute,
+                overlap: DEFAULT_OVERLAP,
+                grace: DEFAULT_GRACE,
+                rotate_after: None,
+                reject_orphaned: false,
+                max_replays: DEFAULT_MAX_REPLAYS,
+                limit: Limit::Unlimited,
+                max_data: DEFAULT_MAX_DATA_BYTES,
+                clock: None,
+                entropy: None,
+            },
             data: PhantomData,
         }
     }
 }
 
 impl<S: SessionStore, D> SessionBuilder<S, D> {
-    /// Makes a credential due for rotation at this age. Default: never; it is rotated when the
-    /// application asks, and when its roles change.
-    pub fn rotate_after(mut self, age: Duration) -> Self {
-        self.rotate_after = Some(age);
-        self
-    }
-
-    /// For this long after a rotation the replaced credential works on, whatever happened, and the
-    /// new one is not rotated again: requests in flight and other tabs lose nothing. It counts anew
-    /// from the first use of the new one, whose answer may have been lost and given again.
-    /// Default: 10 seconds.
+    /// Chooses the type of the application's data in a session. Default: `()`.
     ///
-    /// As each node judges by its own clock, and in whole seconds, a request and the answer before
-    /// it may together be in flight for this long less what the clocks differ by, less one second.
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::session::SessionAuthenticator;
+    /// # use statewise::store::MemoryStore;
+    /// use statewise::{Authenticator, Login};
+    ///
+    /// # async fn example() -> statewise::Result<()> {
+    /// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+    ///     .idle(Duration::from_secs(30 * 60))
+    ///     .absolute(Duration::from_secs(12 * 3600))
+    ///     .with_data::<Vec<String>>()
+    ///     .build()?;
+    /// let cart = vec!["tea".to_owned()];
+    /// let issued = auth.issue(Login::new("alice").data(cart)).await?;
+    /// assert_eq!(issued.identity().data(), &["tea"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_data<T>(self) -> SessionBuilder<S, T> {
+        SessionBuilder {
+            settings: self.settings,
+            data: PhantomData,
+        }
+    }
+
+    /// Sets the age at which a credential is [due for a refresh](crate::Identity::refresh_due), in
+    /// whole seconds. Default: never. Without it a credential is due when its roles have changed,
+    /// and the application refreshes when it wants to.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::session::SessionAuthenticator;
+    /// # use statewise::store::MemoryStore;
+    /// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+    ///     .idle(Duration::from_secs(30 * 60))
+    ///     .absolute(Duration::from_secs(12 * 3600))
+    ///     // A stolen credential is replaced, and its reuse detected, after an hour.
+    ///     .rotate_after(Duration::from_secs(3600))
+    ///     .build()?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    pub fn rotate_after(mut self, age: Duration) -> Self {
+        self.settings.rotate_after = Some(age);
+        self
+    }
+
+    /// Sets how long after a rotation the replaced credential is accepted in any case, and the new
+    /// one is not rotated again, so that requests in flight and other tabs keep working. It counts
+    /// again from the first use of the new credential, as the response that carried it may have
+    /// been lost and replayed. Default: 10 seconds.
+    ///
+    /// Each node judges by its own clock and in whole seconds. A response and the request after it
+    /// must fit into the overlap minus the clock skew between nodes minus one second.
     pub fn overlap(mut self, overlap: Duration) -> Self {
-        self.overlap = overlap;
+        self.settings.overlap = overlap;
         self
     }
 
-    /// For this long after a rotation the replaced credential works on as long as its successor
-    /// was not used: the answer that carried it may be lost. Default: 30 seconds.
+    /// Sets how long after a rotation the replaced credential is accepted while its successor has
+    /// not been used, as the response that carried the successor may be lost. At least the overlap.
+    /// Default: 30 seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.settings.grace = grace;
         self
     }
 
-    /// Takes a replaced credential that comes back after the grace for a stolen one, even if its
-    /// successor was never used. By default it is taken for a lost answer and gets the same
-    /// successor again: a client that slept on a dead network stays logged in, at the price
-    /// that a thief of that one credential shares the login until its next rotation.
+    /// Treats an orphaned credential as stolen: one that was replaced, comes back after the grace,
+    /// and has a successor that was never used. Default: it is treated as the sign of a lost
+    /// response, and gets the same successor again.
+    ///
+    /// With the default, a client that was offline when its response arrived stays logged in. The
+    /// price: a thief of that one credential shares the login until the next rotation. Choose this
+    /// where logging a user out is better than that.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::session::SessionAuthenticator;
+    /// # use statewise::store::MemoryStore;
+    /// let banking = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+    ///     .idle(Duration::from_secs(10 * 60))
+    ///     .absolute(Duration::from_secs(3600))
+    ///     .reject_orphaned()
+    ///     .build()?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     pub fn reject_orphaned(mut self) -> Self {
-        self.reject_orphaned = true;
+        self.settings.reject_orphaned = true;
         self
     }
 
-    /// How often this node answers one replaced credential, within ten seconds, with the successor
-    /// that it has already. Beyond it the credential is *refused* as
+    /// Sets how often this node replays the successor of one replaced credential within ten
+    /// seconds. Beyond it the refresh is *refused* as
     /// [`RefreshLimit`](crate::Refusal::RefreshLimit), and works again afterwards. Default: 1000.
-    pub fn replays(mut self, most: u32) -> Self {
-        self.replays = most;
+    pub fn max_replays(mut self, max: u32) -> Self {
+        self.settings.max_replays = max;
         self
     }
 
-    /// How many sessions a subject may have at once. Default: unlimited.
+    /// Sets how many sessions a subject may have at once (OWASP ASVS 7.1.2). Default: unlimited.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::store::MemoryStore;
+    /// use statewise::session::{Limit, SessionAuthenticator};
+    ///
+    /// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+    ///     .idle(Duration::from_secs(30 * 60))
+    ///     .absolute(Duration::from_secs(12 * 3600))
+    ///     // A sixth login is refused. `EvictOldest` would end the oldest one instead.
+    ///     .limit(Limit::Reject(5))
+    ///     .build()?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     pub fn limit(mut self, limit: Limit) -> Self {
-        self.limit = limit;
+        self.settings.limit = limit;
         self
     }
 
-    /// Bytes of application data that a session may keep. Default: 64 KiB.
+    /// Sets how many bytes of application data a session may have, as JSON. Default: 64 KiB.
     pub fn max_data(mut self, bytes: usize) -> Self {
-        self.max_data = bytes;
+        self.settings.max_data = bytes;
         self
     }
 
-    /// Tells the time. Default: [`SystemClock`].
+    /// Sets the source of time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(Arc::new(clock));
+        self.settings.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Gives unguessable bytes. Default: [`SystemEntropy`].
+    /// Sets the source of unguessable bytes. Default: [`SystemEntropy`].
     pub fn entropy(mut self, entropy: impl Entropy) -> Self {
-        self.entropy = Some(Arc::new(entropy));
+        self.settings.entropy = Some(Arc::new(entropy));
         self
     }
 
-    /// Finishes the configuration.
+    /// Checks the configuration and builds the authenticator.
     ///
     /// # Errors
     ///
-    /// *Misuse*, saying what to do: a lifetime below one second, an idle lifetime longer than the
-    /// absolute one, a grace shorter than the overlap, a rotation that would never come, a limit
-    /// of zero sessions.
+    /// *Misuse*, with the remedy: a timeout below one second; an idle timeout longer than the
+    /// absolute one; a grace shorter than the overlap, or as long as the absolute timeout; an age
+    /// of rotation that is never reached; or a limit of zero sessions.
     pub fn build(self) -> Result<SessionAuthenticator<S, D>> {
-        self.build_for(Purpose::Session)
+        let logins = self.settings.logins(CredentialKind::Session)?;
+        Ok(SessionAuthenticator::new(logins))
     }
+}
 
-    /// The same for credentials of another purpose.
-    pub(crate) fn build_for(self, purpose: Purpose) -> Result<SessionAuthenticator<S, D>> {
-        let lifetime = Lifetime::new(self.idle, self.absolute)?;
+impl<S: SessionStore> Settings<S> {
+    /// Checks the configuration and builds logins with credentials of `kind`.
+    pub(crate) fn logins(self, kind: CredentialKind) -> Result<Logins<S>> {
+        let timeouts = Timeouts::new(self.idle, self.absolute)?;
         if self.grace < self.overlap {
             return Err(Error::misuse(
-                "the grace is shorter than the overlap, in which every replaced credential \
-                 works: make it at least as long",
+                "the grace is shorter than the overlap, in which every replaced credential is \
+                 accepted: make it at least as long",
             ));
         }
         if self.grace >= self.absolute {
             return Err(Error::misuse(
-                "the grace is as long as the absolute lifetime: shorten it",
+                "the grace is as long as the absolute timeout: shorten it",
             ));
         }
         let rotate_after = match self.rotate_after {
             Some(age) if age >= self.absolute => {
                 return Err(Error::misuse(
-                    "credentials would be rotated after the absolute lifetime, and so never: \
+                    "credentials would be rotated after the absolute timeout, and so never: \
                      rotate earlier",
                 ));
             }
@@ -208,11 +319,11 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         };
         if matches!(self.limit, Limit::Reject(0) | Limit::EvictOldest(0)) {
             return Err(Error::misuse(
-                "the limit of sessions is zero, so that nobody could log in: allow at least one",
+                "the limit of sessions is zero, so that no user could log in: allow at least one",
             ));
         }
         let policy = Policy {
-            lifetime,
+            timeouts,
             windows: Windows {
                 overlap: rounded_up(self.overlap),
                 grace: rounded_up(self.grace),
@@ -222,44 +333,30 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
             limit: self.limit,
             max_data: self.max_data,
         };
-        Ok(SessionAuthenticator::new(
-            purpose,
-            self.store,
+        Ok(Logins {
+            kind,
+            store: Arc::new(self.store),
             policy,
-            Replays::new(self.replays),
-            self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
-        ))
-    }
-
-    /// The idle and the absolute lifetime.
-    pub(crate) fn lifetimes(&self) -> [Duration; 2] {
-        [self.idle, self.absolute]
-    }
-
-    /// For how long a replaced credential works whatever happened.
-    pub(crate) fn overlaps(&self) -> Duration {
-        self.overlap
-    }
-
-    /// Whether credentials become due for rotation with age.
-    pub(crate) fn rotates(&self) -> bool {
-        self.rotate_after.is_some()
+            replays: ReplayLimit::new(self.max_replays),
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            entropy: self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
+            logouts: RecentLogouts::default(),
+        })
     }
 }
 
-/// Whole seconds: a window that was asked for is not lost to rounding.
+/// Returns whole seconds, rounded up so that a short window is not lost.
 fn rounded_up(window: Duration) -> u64 {
     window.as_secs() + u64::from(window.subsec_nanos() > 0)
 }
 
-impl<S: fmt::Debug, D> fmt::Debug for NeedsIdle<S, D> {
+impl<S: fmt::Debug> fmt::Debug for NeedsIdle<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NeedsIdle").finish_non_exhaustive()
     }
 }
 
-impl<S: fmt::Debug, D> fmt::Debug for NeedsAbsolute<S, D> {
+impl<S: fmt::Debug> fmt::Debug for NeedsAbsolute<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NeedsAbsolute")
             .field("idle", &self.idle)
@@ -270,10 +367,10 @@ impl<S: fmt::Debug, D> fmt::Debug for NeedsAbsolute<S, D> {
 impl<S: fmt::Debug, D> fmt::Debug for SessionBuilder<S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionBuilder")
-            .field("store", &self.store)
-            .field("idle", &self.idle)
-            .field("absolute", &self.absolute)
-            .field("limit", &self.limit)
+            .field("store", &self.settings.store)
+            .field("idle", &self.settings.idle)
+            .field("absolute", &self.settings.absolute)
+            .field("limit", &self.settings.limit)
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,10 @@
-//! Replacing what a session says about its user.
+//! Replacement of roles and data of a session.
 
 use std::fmt;
 
 use crate::session::listed::Session;
 
-/// Other roles, other data, or both, for a session that goes on.
+/// New roles, new data, or both, for a session that goes on.
 ///
 /// ```
 /// use statewise::session::Replacement;
@@ -12,14 +12,14 @@ use crate::session::listed::Session;
 /// let demoted = Replacement::<()>::new().roles(["reader"]);
 /// # let _ = demoted;
 /// ```
-#[must_use = "a replacement does nothing until it is passed to `replace`"]
+#[must_use = "a replacement does nothing until you pass it to `replace`"]
 pub struct Replacement<D = ()> {
     pub(crate) roles: Option<Vec<String>>,
     pub(crate) data: Option<D>,
 }
 
 impl<D> Replacement<D> {
-    /// Leaves everything as it is.
+    /// Creates a replacement that changes nothing.
     pub const fn new() -> Self {
         Self {
             roles: None,
@@ -27,8 +27,8 @@ impl<D> Replacement<D> {
         }
     }
 
-    /// Replaces all roles by these. If they differ, the credential becomes
-    /// [due for rotation](crate::Identity::refresh_due) (OWASP ASVS 7.2.4).
+    /// Replaces all roles. If the new ones differ, the credential becomes
+    /// [due for a refresh](crate::Identity::refresh_due) (OWASP ASVS 7.2.4).
     pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.roles = Some(roles.into_iter().map(Into::into).collect());
         self
@@ -55,14 +55,15 @@ impl<D> fmt::Debug for Replacement<D> {
     }
 }
 
-/// What became of a replacement.
+/// Result of a replacement.
 #[derive(Clone, Debug)]
 #[must_use = "the replacement may have met a conflict"]
 #[non_exhaustive]
 pub enum Replaced {
-    /// Done; here is the session as it is now.
+    /// The session was changed. Holds it as it is now.
     Done(Session),
-    /// Somebody else replaced something since. Verify or list again, and decide anew.
+    /// Another caller has changed the session since it was seen. Verify or list again, and decide
+    /// again.
     Conflict,
     /// The session has ended.
     Absent,

@@ -1,4 +1,4 @@
-//! What the holder of a session presents, and the proofs that a store keeps of it.
+//! Credentials of sessions, and the proofs that a store keeps of them.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -12,22 +12,23 @@ use crate::login::handle::Handle;
 use crate::login::issued::Credential;
 use crate::store::proof::Proof;
 
-/// What a credential is good for. One that is good for the other is another by its shape, and by
-/// what the store keeps of it.
+/// The kind of a credential. A credential of one kind is never accepted as the other: its text has
+/// another prefix, and the store keeps another proof of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Presented with each request.
+pub(crate) enum CredentialKind {
+    /// The client presents it with each request.
     Session,
-    /// Presented to `refresh` alone, beside an access token for the requests.
+    /// The client presents it to `refresh` alone, and an access token with each request.
     Refresh {
-        /// A hash of whose tokens it yields and whom they are for: it yields no others.
-        bound: [u8; 16],
+        /// Hash of issuer and audience of the access tokens. Where either changes, the credential
+        /// is no longer accepted.
+        issuer_and_audience: [u8; 16],
     },
 }
 
-impl Purpose {
-    /// In front of the 64 characters: no session and no token begins like this, and who searches
-    /// files for leaked secrets finds it.
+impl CredentialKind {
+    /// Prefix of the 64 characters. No session and no token begins with `rt_`, and scanners for
+    /// leaked secrets find it.
     const fn prefix(self) -> &'static str {
         match self {
             Self::Session => "",
@@ -35,21 +36,21 @@ impl Purpose {
         }
     }
 
-    /// A made-up credential of this shape.
-    pub(crate) fn shape(self) -> String {
+    /// Returns a made-up credential of this kind.
+    pub(crate) fn sample(self) -> String {
         format!("{}{:A<64}", self.prefix(), "")
     }
 }
 
-/// Handle, generation, family proof and secret: 48 bytes, shown as 64 base64url characters behind
-/// what its purpose begins with.
+/// A credential: handle, generation, family secret and secret. 48 bytes, written as 64 base64url
+/// characters after the prefix of its kind.
 ///
-/// The generation counts rotations and is masked by the family proof, so that a credential does
-/// not tell how often it was rotated. The family proof stays the same for the whole login: with
-/// it, even a credential of a forgotten generation proves that it once belonged to the login.
+/// The generation counts rotations. It is masked by the family secret, so that a credential does not
+/// show how often it was rotated. The family secret stays the same for the whole login: it proves
+/// that a credential belonged to the login, also of a generation whose proof is no longer kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionCredential {
-    purpose: Purpose,
+    kind: CredentialKind,
     handle: Handle,
     generation: u32,
     family: Secret<12>,
@@ -57,9 +58,9 @@ pub(crate) struct SessionCredential {
 }
 
 impl SessionCredential {
-    /// A fresh credential for a login of `subject`. One call of the entropy source, which costs
-    /// more than all the rest.
-    pub(crate) fn draw(purpose: Purpose, subject: &str, entropy: &dyn Entropy) -> Result<Self> {
+    /// Draws the first credential of a login of `subject`. Calls the entropy source once, as that
+    /// costs more than all the rest.
+    pub(crate) fn draw(kind: CredentialKind, subject: &str, entropy: &dyn Entropy) -> Result<Self> {
         let mut drawn = [0; 44];
         entropy.fill(&mut drawn)?;
         let (mut handle, mut family, mut secret) = ([0; 16], [0; 12], [0; 16]);
@@ -67,7 +68,7 @@ impl SessionCredential {
         family.copy_from_slice(&drawn[16..28]);
         secret.copy_from_slice(&drawn[28..]);
         Ok(Self {
-            purpose,
+            kind,
             handle: Handle::of_subject(subject.as_bytes(), handle),
             generation: 0,
             family: Secret(family),
@@ -75,11 +76,11 @@ impl SessionCredential {
         })
     }
 
-    /// Reads a presented credential. `None` for any other length, alphabet or shape.
+    /// Reads a presented credential. Returns `None` for another length, alphabet or prefix.
     #[inline]
-    pub(crate) fn parse(purpose: Purpose, text: &str) -> Option<Self> {
-        let text = match purpose.prefix() {
-            // To compare no bytes with what lies at no address took the processor 100 ns.
+    pub(crate) fn parse(kind: CredentialKind, text: &str) -> Option<Self> {
+        let text = match kind.prefix() {
+            // `strip_prefix("")` compares with a dangling pointer, which cost 100 ns.
             "" => text,
             prefix => text.strip_prefix(prefix)?,
         };
@@ -89,7 +90,7 @@ impl SessionCredential {
         let (family, rest) = rest.split_first_chunk()?;
         let secret = rest.first_chunk()?;
         Some(Self {
-            purpose,
+            kind,
             handle: Handle::from_bytes(*handle),
             generation: u32::from_be_bytes(*masked) ^ mask(family),
             family: Secret(*family),
@@ -97,7 +98,7 @@ impl SessionCredential {
         })
     }
 
-    /// What the client receives.
+    /// Writes the credential as the client receives it.
     pub(crate) fn encode(&self) -> Credential {
         let mut bytes = [0; 48];
         let masked = self.generation ^ mask(&self.family.0);
@@ -105,7 +106,7 @@ impl SessionCredential {
         bytes[16..20].copy_from_slice(&masked.to_be_bytes());
         bytes[20..32].copy_from_slice(&self.family.0);
         bytes[32..].copy_from_slice(&self.secret.0);
-        let prefix = self.purpose.prefix();
+        let prefix = self.kind.prefix();
         let mut text = String::with_capacity(prefix.len() + 64);
         text.push_str(prefix);
         base64url::push(&mut text, &bytes);
@@ -120,38 +121,42 @@ impl SessionCredential {
         self.generation
     }
 
-    /// What the store keeps of this generation: SHA-256 over a label and the whole credential, so
-    /// that no other spelling of it is another way in.
+    /// Returns the proof of this generation, which the store keeps: SHA-256 of a label and the whole
+    /// credential, so that no other spelling of the credential is accepted.
     ///
-    /// Those of a session fill one block, padding included, which needs no hasher and its buffer.
+    /// The input of a session fills one block with its padding, which needs no hasher and no buffer.
     pub(crate) fn proof(&self) -> Proof {
         let mut proven = [0; 7 + 16 + 4 + 12 + 16 + 16];
         proven[7..23].copy_from_slice(self.handle.as_bytes());
         proven[23..27].copy_from_slice(&self.generation.to_be_bytes());
         proven[27..39].copy_from_slice(&self.family.0);
         proven[39..55].copy_from_slice(&self.secret.0);
-        let hash = match self.purpose {
-            Purpose::Session => {
+        let hash = match self.kind {
+            CredentialKind::Session => {
                 proven[..7].copy_from_slice(b"session");
                 sha256::finish(sha256::BEGINNING, &proven[..55], 55)
             }
-            Purpose::Refresh { bound } => {
+            CredentialKind::Refresh {
+                issuer_and_audience,
+            } => {
                 proven[..7].copy_from_slice(b"refresh");
-                proven[55..].copy_from_slice(&bound);
+                proven[55..].copy_from_slice(&issuer_and_audience);
                 sha256::hash(&proven)
             }
         };
         Proof::truncated(&hash)
     }
 
-    /// What the store keeps of the whole login.
+    /// Returns the proof of the whole login, which the store keeps.
     pub(crate) fn family_proof(&self) -> Proof {
         let mut hash = Sha256::new();
-        match self.purpose {
-            Purpose::Session => hash.update(b"statewise family"),
-            Purpose::Refresh { bound } => {
+        match self.kind {
+            CredentialKind::Session => hash.update(b"statewise family"),
+            CredentialKind::Refresh {
+                issuer_and_audience,
+            } => {
                 hash.update(b"statewise refresh family");
-                hash.update(bound);
+                hash.update(issuer_and_audience);
             }
         }
         hash.update(self.handle.as_bytes());
@@ -159,8 +164,8 @@ impl SessionCredential {
         Proof::truncated(&hash.finalize())
     }
 
-    /// The credential of the next generation: one for each seed, whoever derives it, and known
-    /// only to those who hold this one. `None` after four billion rotations.
+    /// Derives the credential of the next generation. Each seed gives one successor, which only a
+    /// holder of this credential can derive. Returns `None` after four billion rotations.
     pub(crate) fn successor(&self, seed: &[u8; 16]) -> Option<Self> {
         let generation = self.generation.checked_add(1)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret.0).ok()?;
@@ -188,13 +193,13 @@ mod tests {
     use crate::entropy::SystemEntropy;
 
     #[test]
-    fn reads_what_it_writes_and_nothing_else() {
+    fn parse_reads_only_what_encode_writes() {
         let credential =
-            SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
+            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
         let text = credential.encode();
         let text = text.reveal();
         assert_eq!(text.len(), 64);
-        let read = SessionCredential::parse(Purpose::Session, text).unwrap();
+        let read = SessionCredential::parse(CredentialKind::Session, text).unwrap();
         assert_eq!(read.handle(), credential.handle());
         assert_eq!(read.generation(), 0);
         assert_eq!(read.proof(), credential.proof());
@@ -209,41 +214,45 @@ mod tests {
             &format!("{} ", &text[..63]),
             &format!("{}+", &text[..63]),
         ] {
-            assert!(SessionCredential::parse(Purpose::Session, bad).is_none());
+            assert!(SessionCredential::parse(CredentialKind::Session, bad).is_none());
         }
     }
 
     #[test]
-    fn nothing_good_for_one_purpose_is_good_for_the_other() {
-        let purpose = Purpose::Refresh { bound: [1; 16] };
-        let refresh = SessionCredential::draw(purpose, "alice", &SystemEntropy).unwrap();
+    fn a_credential_of_one_kind_is_never_one_of_the_other() {
+        let kind = CredentialKind::Refresh {
+            issuer_and_audience: [1; 16],
+        };
+        let refresh = SessionCredential::draw(kind, "alice", &SystemEntropy).unwrap();
         let text = refresh.encode();
         let text = text.reveal();
         assert_eq!(text.len(), 67);
-        let read = SessionCredential::parse(purpose, text).unwrap();
+        let read = SessionCredential::parse(kind, text).unwrap();
         assert_eq!(read.proof(), refresh.proof());
         assert_eq!(read.family_proof(), refresh.family_proof());
-        assert!(SessionCredential::parse(Purpose::Session, text).is_none());
+        assert!(SessionCredential::parse(CredentialKind::Session, text).is_none());
         let bare = text.strip_prefix("rt_").unwrap();
-        assert!(SessionCredential::parse(purpose, bare).is_none());
-        // For another audience it is another one.
-        let elsewhere = Purpose::Refresh { bound: [2; 16] };
+        assert!(SessionCredential::parse(kind, bare).is_none());
+        // For another audience it has other proofs.
+        let elsewhere = CredentialKind::Refresh {
+            issuer_and_audience: [2; 16],
+        };
         let elsewhere = SessionCredential::parse(elsewhere, text).unwrap();
         assert_ne!(elsewhere.proof(), refresh.proof());
         assert_ne!(elsewhere.family_proof(), refresh.family_proof());
-        // Whoever cuts it off has a credential that no store recognises.
-        let session = SessionCredential::parse(Purpose::Session, bare).unwrap();
+        // Without the prefix it is a session credential that no store recognises.
+        let session = SessionCredential::parse(CredentialKind::Session, bare).unwrap();
         assert_eq!(session.handle(), refresh.handle());
         assert_ne!(session.proof(), refresh.proof());
         assert_ne!(session.family_proof(), refresh.family_proof());
     }
 
     #[test]
-    fn a_proof_is_a_hash_in_general() {
+    fn a_proof_is_the_hash_of_label_and_credential() {
         for generation in [0, 1, u32::MAX] {
             let credential = SessionCredential {
                 generation,
-                ..SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap()
+                ..SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap()
             };
             let mut hash = Sha256::new();
             hash.update(b"session");
@@ -256,8 +265,9 @@ mod tests {
     }
 
     #[test]
-    fn one_successor_for_each_seed() {
-        let first = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
+    fn each_seed_gives_one_successor() {
+        let first =
+            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
         let seed = [7; 16];
         let next = first.successor(&seed).unwrap();
         assert_eq!(next.generation(), 1);

@@ -1,47 +1,55 @@
-//! What a presented credential is to the row that it names.
+//! The judgement of a presented credential by the row that its handle names.
+
+use std::time::Duration;
 
 use crate::clock::{Timestamp, within};
 use crate::session::credential::SessionCredential;
 use crate::store::record::Record;
 
-/// How long a replaced credential is still taken for an honest one, in seconds.
+/// How long a replaced credential is still accepted, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
-    /// In which the previous credential works whatever happened: requests in flight, other tabs.
-    /// Counts from the rotation, and anew from the first use of the successor.
+    /// The previous credential is accepted in any case, for requests in flight and other tabs.
+    /// Counts from the rotation, and again from the first use of the successor.
     pub(crate) overlap: u64,
-    /// In which it works as long as its successor was not used: a lost answer.
+    /// The previous credential is accepted while its successor has not been used, because the
+    /// response may have been lost. Counts from the rotation.
     pub(crate) grace: u64,
 }
 
-/// The judgement over a presented credential.
+impl Windows {
+    pub(crate) fn overlap(self) -> Duration {
+        Duration::from_secs(self.overlap)
+    }
+}
+
+/// Verdict on a presented credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The credential of the current generation.
     Current,
-    /// The previous one, replaced a moment ago.
+    /// The previous credential, within the overlap.
     Overlap,
-    /// The previous one, replaced a little while ago, and its successor was never used.
+    /// The previous credential, within the grace, with a successor that was never used.
     Grace,
-    /// The previous one, replaced long ago, and its successor was never used: most likely the
-    /// answer that carried it was lost.
+    /// The previous credential, after the grace, with a successor that was never used: the response
+    /// that carried the successor was most likely lost.
     Orphaned,
-    /// One whose successor was used: somebody holds a copy.
+    /// A replaced credential whose successor was used: two parties hold the login.
     Reused,
-    /// One of a generation that the row has not reached: the store lost a write.
+    /// A credential of a generation that the row has not reached: the store lost a write.
     Ahead,
     /// Not a credential of this login.
     Unknown,
-    /// The login has expired by the policy of this node. The store still has its row, which was
-    /// made under a looser policy.
+    /// A credential of a login that has expired by the policy of this node. The row was made under
+    /// a looser policy, so the store still has it.
     Expired,
 }
 
-/// Judges a credential by the row that its handle names. Pure: the same for every backend.
+/// Judges a credential by the row that its handle names. Pure: the same for every store.
 ///
-/// Two generations can be told by their secrets. An older one is recognised by the family proof
-/// alone; a wrong secret under one of the two recent generations is a forgery or a damaged
-/// credential, and as such ends nothing.
+/// The row has the proofs of the two latest generations. A wrong secret under either of them is
+/// forged or damaged, and ends nothing. An older generation is recognised by the family proof alone.
 pub(crate) fn judge(
     row: &Record,
     credential: &SessionCredential,
@@ -72,12 +80,10 @@ pub(crate) fn judge(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::entropy::SystemEntropy;
     use crate::login::fields::FieldsBuilder;
-    use crate::session::credential::Purpose;
+    use crate::session::credential::CredentialKind;
     use crate::store::ask::Rotation;
 
     const WINDOWS: Windows = Windows {
@@ -131,7 +137,8 @@ mod tests {
 
     #[test]
     fn every_verdict_at_every_edge() {
-        let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
+        let zero =
+            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
         let verdict = |row: &Record, credential: &SessionCredential, seconds| {
             judge(row, credential, WINDOWS, at(seconds))
@@ -148,7 +155,7 @@ mod tests {
         assert_eq!(verdict(&row, &zero, 130), Verdict::Orphaned);
 
         assert!(row.confirm(1, at(100)));
-        assert!(!row.confirm(1, at(105)), "a second use has nothing to note");
+        assert!(!row.confirm(1, at(105)), "a second use confirms nothing");
         assert_eq!(verdict(&row, &zero, 109), Verdict::Overlap);
         assert_eq!(verdict(&row, &zero, 110), Verdict::Reused);
         assert_eq!(verdict(&row, &zero, 130), Verdict::Reused);
@@ -164,11 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn the_overlap_counts_anew_from_the_first_use() {
-        let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
+    fn the_overlap_counts_again_from_the_first_use() {
+        let zero =
+            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
         rotate(&mut row, &zero, at(100));
-        // The answer was lost, and is given again to two tabs; one of them is faster.
+        // The response was lost and is replayed to two tabs, one of which is faster.
         assert_eq!(judge(&row, &zero, WINDOWS, at(500)), Verdict::Orphaned);
         assert!(row.confirm(1, at(500)));
         assert_eq!(judge(&row, &zero, WINDOWS, at(509)), Verdict::Overlap);
@@ -176,24 +184,27 @@ mod tests {
     }
 
     #[test]
-    fn nothing_unproven_is_more_than_unknown() {
-        let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
+    fn an_unproven_credential_is_unknown() {
+        let zero =
+            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
         let one = rotate(&mut row, &zero, at(100));
         let two = rotate(&mut row, &one, at(200));
-        // Everything but the handle is another login's.
-        let other = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
+        // All but the handle belongs to another login.
+        let other =
+            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
         let mut forged = row_of(&other);
         forged.handle = row.handle;
         for generation in [other, other.successor(&[1; 16]).unwrap()] {
             assert_eq!(judge(&row, &generation, WINDOWS, at(200)), Verdict::Unknown);
         }
-        // A right family with a damaged secret, under both generations whose secrets are known.
+        // The right family with a damaged secret, for both generations whose secrets are kept.
         let damaged = |credential: &SessionCredential| {
             let text = credential.encode();
             let text = text.reveal();
             let last = if text.ends_with('A') { "B" } else { "A" };
-            SessionCredential::parse(Purpose::Session, &format!("{}{last}", &text[..63])).unwrap()
+            SessionCredential::parse(CredentialKind::Session, &format!("{}{last}", &text[..63]))
+                .unwrap()
         };
         for credential in [one, two] {
             let verdict = judge(&row, &damaged(&credential), WINDOWS, at(200));
@@ -207,7 +218,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumped_back_does_not_stretch_the_overlap() {
-        let zero = SessionCredential::draw(Purpose::Session, "alice", &SystemEntropy).unwrap();
+        let zero =
+            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
         let mut row = row_of(&zero);
         let one = rotate(&mut row, &zero, at(40_000));
         assert!(row.confirm(one.generation(), at(40_000)));

@@ -1,16 +1,17 @@
-//! A subject's sessions, as a user or an administrator sees them.
+//! Sessions of a subject, as a user or an administrator sees them in a list.
 
 use time::OffsetDateTime;
 
 use crate::base::public_id::PublicId;
-use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::store::listing::Cursor;
 use crate::store::record::Record;
 
-/// A session in a list: who, where from and since when. It proves nothing about who is calling,
-/// and holds nothing that could be presented (OWASP ASVS 7.5.2).
+/// A session in a list: the user, the device, and when it began and was last used (OWASP ASVS
+/// 7.5.2).
+///
+/// It authenticates no request, and contains nothing that a client could present.
 #[derive(Clone, Debug)]
 pub struct Session {
     record: Record,
@@ -25,66 +26,62 @@ impl Session {
         &self.record
     }
 
-    fn fields(&self) -> &Fields {
-        &self.record.fields
-    }
-
-    /// The id by which [`revoke_id`](crate::session::SessionAuthenticator::revoke_id) ends it.
-    /// Equal to [`Identity::id`] of whoever presents its credential.
+    /// Returns the id with which [`revoke_id`](crate::session::SessionAuthenticator::revoke_id) ends
+    /// the session. Equal to [`Identity::id`] of a verified credential of this session.
     #[must_use]
     pub fn id(&self) -> PublicId {
         self.record.public_id()
     }
 
-    /// The user.
+    /// Returns the user.
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.fields().subject()
+        self.record.subject()
     }
 
-    /// The roles.
+    /// Returns the roles.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.fields().roles()
+        self.record.fields.roles()
     }
 
-    /// The device or client named at login.
+    /// Returns the device or client named at login.
     #[must_use]
     pub fn device(&self) -> Option<&str> {
-        self.fields().device()
+        self.record.fields.device()
     }
 
-    /// How strongly the user proved who they are, as named at login: the authentication context
-    /// class (OpenID Connect Core, `acr`).
+    /// Returns the authentication context class named at login: how strongly the user
+    /// authenticated (OpenID Connect Core, `acr`).
     #[must_use]
     pub fn acr(&self) -> Option<&str> {
-        self.fields().acr()
+        self.record.fields.acr()
     }
 
-    /// When the login began.
+    /// Returns when the login began.
     #[must_use]
     pub fn created_at(&self) -> OffsetDateTime {
         self.record.created_at.into()
     }
 
-    /// When the user proved who they are.
+    /// Returns when the user authenticated.
     #[must_use]
     pub fn authenticated_at(&self) -> OffsetDateTime {
         self.record.authenticated_at.into()
     }
 
-    /// When it was last used, to an eighth of the idle lifetime.
+    /// Returns when the session was last used, to an eighth of the idle timeout.
     #[must_use]
     pub fn last_seen_at(&self) -> OffsetDateTime {
         self.record.last_seen.into()
     }
 
-    /// The first moment at which it is over if it is not used again.
+    /// Returns when the session expires, unless it is used before.
     #[must_use]
     pub fn expires_at(&self) -> OffsetDateTime {
         self.record.expires_at().into()
     }
 
-    /// The version of roles and data.
+    /// Returns the version of roles and data.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.record.version
@@ -94,22 +91,23 @@ impl Session {
 /// A page of a subject's sessions.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Sessions {
+pub struct SessionPage {
     /// The sessions, by deadline.
     pub sessions: Vec<Session>,
-    /// What to pass for the next page; `None` if this is the last.
+    /// Where the next page begins: pass it to
+    /// [`sessions`](crate::session::SessionAuthenticator::sessions). `None` on the last page.
     pub next: Option<Cursor>,
 }
 
-/// A session in a certain version, as seen in an [`Identity`] or a [`Session`]: what a
-/// [`replace`](crate::session::SessionAuthenticator::replace) compares with.
+/// A session in a certain version, as seen in an [`Identity`] or a [`Session`].
+/// [`replace`](crate::session::SessionAuthenticator::replace) compares it with the stored version.
 #[derive(Clone, Copy, Debug)]
-pub struct SessionRef {
+pub struct SessionVersion {
     pub(crate) handle: Handle,
     pub(crate) version: u64,
 }
 
-impl<D> From<&Identity<D>> for SessionRef {
+impl<D> From<&Identity<D>> for SessionVersion {
     fn from(identity: &Identity<D>) -> Self {
         Self {
             handle: identity.handle,
@@ -118,7 +116,7 @@ impl<D> From<&Identity<D>> for SessionRef {
     }
 }
 
-impl From<&Session> for SessionRef {
+impl From<&Session> for SessionVersion {
     fn from(session: &Session) -> Self {
         Self {
             handle: session.record.handle,

@@ -1,4 +1,4 @@
-//! Cleanup of rows whose login has ended elsewhere.
+//! Rows of logins that have ended by a revocation log, and are still in the store.
 
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -6,27 +6,27 @@ use crate::store::listing::Page;
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
 
-/// Rows per page of the search.
-const PAGE: usize = 100;
+/// Rows that are read at a time.
+const ROWS_PER_PAGE: usize = 100;
 
-/// Removes the rows of a subject whose logins have ended, because they count toward its limit.
-/// Returns true if it removed any.
-pub(crate) async fn clear_ended<S: SessionStore>(
+/// Removes the rows of a subject whose logins `has_ended`, as they still count for its limit.
+/// Returns whether there were any.
+pub(crate) async fn remove_ended<S: SessionStore>(
     store: &S,
     subject: &str,
     now: Timestamp,
     has_ended: impl Fn(&Record) -> bool + Send + Sync,
 ) -> Result<bool> {
-    let (mut page, mut cleared) = (Page::first(PAGE), false);
+    let (mut page, mut any) = (Page::first(ROWS_PER_PAGE), false);
     loop {
         let listing = store.list(subject, page, now).await?;
         for row in listing.records.iter().filter(|row| has_ended(row)) {
             let removed = store.remove(row.handle(), subject, now).await?;
-            cleared |= removed.count > 0;
+            any |= removed.count > 0;
         }
         match listing.next {
-            Some(next) => page = Page::after(next, PAGE),
-            None => return Ok(cleared),
+            Some(next) => page = Page::after(next, ROWS_PER_PAGE),
+            None => return Ok(any),
         }
     }
 }

@@ -4,11 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use crate::base::public_id::PublicId;
 use crate::clock::{Timestamp, within};
 use crate::error::{Error, Result};
+use crate::login::data;
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
+use crate::login::identity::Identity;
 use crate::login::stamp::Stamp;
 use crate::store::ask::{Rotation, Scope, Update};
 use crate::store::proof::Proof;
@@ -69,6 +73,27 @@ impl Record {
     /// The last rotation; all zero if the login was never rotated.
     pub(crate) fn history(&self) -> History {
         self.history.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Returns the identity of the login that this row keeps, with `data` as its data.
+    pub(crate) fn identity<D>(&self, data: D) -> Identity<D> {
+        Identity {
+            fields: self.fields.clone(),
+            handle: self.handle,
+            issued_at: self.created_at,
+            authenticated_at: self.authenticated_at,
+            expires_at: self.expires_at(),
+            deadline: self.deadline,
+            stamp: self.stamp(),
+            version: self.version,
+            refresh_due: false,
+            data,
+        }
+    }
+
+    /// Returns the identity of the login that this row keeps, with the data of the row.
+    pub(crate) fn read_identity<D: DeserializeOwned + 'static>(&self) -> Result<Identity<D>> {
+        Ok(self.identity(data::read(|| self.fields.data())?))
     }
 
     /// The handle by which the store finds the row.

@@ -55,7 +55,7 @@ fn a_verification_is_one_command() {
         return;
     };
     run(async {
-        let auth = SessionAuthenticator::<_, ()>::builder(store(connect(&cluster).await))
+        let auth = SessionAuthenticator::builder(store(connect(&cluster).await))
             .idle(Duration::from_secs(1_800))
             .absolute(Duration::from_secs(12 * 3_600))
             .build()

@@ -277,7 +277,7 @@ fn a_refresh_in_flight_outlives_no_logout() {
         for seed in 0..200 {
             let fleet = Fleet::new();
             let node = fleet.node();
-            let slow: HybridAuthenticator<_> = HybridAuthenticator::new(
+            let slow = HybridAuthenticator::new(
                 tokens(&key()).revocations(&node.view),
                 sessions(YieldingStore::new(Arc::clone(&fleet.store)), &fleet.clock),
             )
@@ -392,7 +392,7 @@ fn nothing_is_left_of_a_login_that_ended() {
     for seed in 0..200 {
         let fleet = Fleet::new();
         let (here, there) = (fleet.node(), fleet.node());
-        let slow: HybridAuthenticator<_> = HybridAuthenticator::new(
+        let slow = HybridAuthenticator::new(
             tokens(&key()).revocations(&here.view),
             sessions(YieldingStore::new(Arc::clone(&fleet.store)), &fleet.clock),
         )
@@ -403,8 +403,8 @@ fn nothing_is_left_of_a_login_that_ended() {
             statewise::testkit::yield_now().await;
             *out.lock().unwrap() = Some(slow.issue(Login::new("alice")).await);
         });
-        let removing: HybridAuthenticator<_> = HybridAuthenticator::new(
-            tokens(&key()).revocations(&there.view),
+        let removing = HybridAuthenticator::new(
+            tokens::<()>(&key()).revocations(&there.view),
             sessions(YieldingStore::new(Arc::clone(&fleet.store)), &fleet.clock),
         )
         .unwrap();

@@ -91,6 +91,7 @@ pub(crate) fn sessions<D>(store: &Store, clock: &ManualClock) -> SessionBuilder<
         .idle(Duration::from_secs(600))
         .absolute(Duration::from_secs(3600))
         .clock(clock.clone())
+        .with_data()
 }
 
 pub(crate) fn tokens<D>(clock: &ManualClock) -> TokenBuilder<D> {

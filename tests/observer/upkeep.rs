@@ -53,7 +53,7 @@ fn broken(times: usize) -> (Upkeep, Arc<AtomicUsize>) {
 #[test]
 fn a_sweep_reports_its_rows_and_its_failure() {
     let (clock, notes, store) = (ManualClock::default(), Notes::new(), store(100));
-    let auth: SessionAuthenticator<_> = sessions(&store, &clock).build().unwrap();
+    let auth = sessions(&store, &clock).build().unwrap();
     let auth = Observed::new(auth, notes.clone());
     for _ in 0..3 {
         let _ = block_on(auth.issue(Login::new("alice"))).unwrap();
@@ -107,7 +107,7 @@ fn both_chores_of_a_cached_store_report() {
         .max_age(Duration::from_secs(20))
         .build()
         .unwrap();
-    let auth: SessionAuthenticator<_> = SessionAuthenticator::builder(cached)
+    let auth = SessionAuthenticator::builder(cached)
         .idle(Duration::from_secs(600))
         .absolute(Duration::from_secs(3000))
         .clock(clock)

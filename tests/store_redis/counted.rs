@@ -37,7 +37,7 @@ fn a_verification_is_one_command() {
         let clock = ManualClock::default();
         let stores = two_nodes(&server).await.map(Arc::new);
         let auths = stores.clone().map(|store| {
-            SessionAuthenticator::<_, ()>::builder(store)
+            SessionAuthenticator::builder(store)
                 .idle(Duration::from_secs(IDLE))
                 .absolute(Duration::from_secs(12 * 3_600))
                 .clock(clock.clone())
@@ -84,7 +84,7 @@ fn a_refresh_is_one_trip() {
     run(async {
         let clock = ManualClock::default();
         let store = store(multiplexed(&server).await);
-        let auth = SessionAuthenticator::<_, ()>::builder(store)
+        let auth = SessionAuthenticator::builder(store)
             .idle(Duration::from_secs(IDLE))
             .absolute(Duration::from_secs(12 * 3_600))
             .clock(clock.clone());
@@ -187,7 +187,7 @@ fn a_tightened_policy_ends_what_was_not_used() {
         let nodes = two_nodes(&server).await.map(Arc::new);
         let clock = ManualClock::default();
         let with_idle = |node: usize, seconds| {
-            SessionAuthenticator::<_, ()>::builder(Arc::clone(&nodes[node]))
+            SessionAuthenticator::builder(Arc::clone(&nodes[node]))
                 .idle(Duration::from_secs(seconds))
                 .absolute(Duration::from_secs(12 * 3_600))
                 .clock(clock.clone())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::clock::Clock;
-use statewise::session::{Replaced, Replacement, SessionAuthenticator, SessionRef};
+use statewise::session::{Replaced, Replacement, SessionAuthenticator, SessionVersion};
 use statewise::store::contract::{Load, Page, Rotated, SessionStore, Updated};
 use statewise::testkit::{ManualClock, Sample};
 use statewise::{Authenticator, Login, Rejection};
@@ -21,10 +21,11 @@ pub(crate) async fn a_late_save_does_not_undo_a_logout<S: SessionStore>(nodes: [
 /// The same on nodes with an existing clock.
 pub(crate) async fn a_late_save_by<S: SessionStore>(clock: &ManualClock, nodes: [S; 2]) {
     let [here, there] = nodes.map(|store| {
-        SessionAuthenticator::<_, String>::builder(store)
+        SessionAuthenticator::builder(store)
             .idle(Duration::from_secs(1_800))
             .absolute(Duration::from_secs(12 * 3_600))
             .clock(clock.clone())
+            .with_data::<String>()
             .build()
             .unwrap()
     });
@@ -79,7 +80,7 @@ pub(crate) async fn a_late_save_by<S: SessionStore>(clock: &ManualClock, nodes: 
 
         // ... and the request continues.
         let save = Replacement::new().data("full cart".to_owned());
-        let saved = here.replace(SessionRef::from(&identity), save).await;
+        let saved = here.replace(SessionVersion::from(&identity), save).await;
         assert!(matches!(saved, Ok(Replaced::Absent)), "{logout}: {saved:?}");
         let rotated = here.refresh(credential).await;
         let refused = |error: statewise::Error| error.rejection() == Some(Rejection::Unknown);

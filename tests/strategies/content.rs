@@ -8,7 +8,7 @@ use statewise::clock::Timestamp;
 use statewise::session::{Replaced, Replacement, SessionAuthenticator};
 use statewise::store::contract::Record;
 use statewise::testkit::{FaultyStore, MemoryFixture, Method, Sample, block_on};
-use statewise::{Authenticator, Login, Refusal, Rejection, Result};
+use statewise::{Authenticator, Login, Refusal, Rejection};
 use time::OffsetDateTime;
 
 use crate::strategies::world::{
@@ -220,7 +220,7 @@ fn expiry_02_the_past_has_expired() {
 fn expiry_04_no_lifetime_overflows() {
     block_on(async {
         let world = World::open(&MemoryFixture).await;
-        let build = |idle, absolute| -> Result<SessionAuthenticator<_, ()>> {
+        let build = |idle, absolute| {
             SessionAuthenticator::builder(Arc::clone(&world.store))
                 .idle(idle)
                 .absolute(absolute)

@@ -148,7 +148,7 @@ pub(crate) async fn refresh_04_the_grace_has_an_end<F: StoreFixture>(fixture: &F
     let world = World::open(fixture).await;
     let strict = || {
         let builder = world.builder::<_, ()>(Arc::clone(&world.store));
-        builder.reject_orphaned().replays(3)
+        builder.reject_orphaned().max_replays(3)
     };
     let auth = strict().build().expect("a valid configuration");
     let hybrid = world.hybrid_of(strict());

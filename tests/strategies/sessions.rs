@@ -344,7 +344,7 @@ pub(crate) async fn update_09_a_shorter_life_counts_at_once<F: StoreFixture>(fix
     let builder = world.builder(Arc::clone(&world.store));
     let strict = builder.rotate_after(Duration::from_secs(60));
     let strict = strict.build().expect("a valid configuration");
-    let tight = SessionAuthenticator::<_, ()>::builder(Arc::clone(&world.store))
+    let tight = SessionAuthenticator::builder(Arc::clone(&world.store))
         .idle(Duration::from_secs(60))
         .absolute(Duration::from_secs(ABSOLUTE))
         .clock(world.clock.clone())

@@ -65,6 +65,7 @@ impl<'f, F: StoreFixture> World<'f, F> {
             .idle(Duration::from_secs(IDLE))
             .absolute(Duration::from_secs(ABSOLUTE))
             .clock(self.clock.clone())
+            .with_data()
     }
 
     /// The live rows of a subject.

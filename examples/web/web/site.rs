@@ -95,7 +95,7 @@ pub fn router() -> Result<Router> {
         tokio::spawn(view.upkeep().run(sleep));
     }
 
-    let by_session: SessionAuthenticator<_> = rows(sessions, &clock).build()?;
+    let by_session = rows(sessions, &clock).build()?;
     let by_token = tokens(15, &clock)?.build()?;
     let by_logged_token = tokens(15, &clock)?.revocations(&views[0]).build()?;
     let by_both = HybridAuthenticator::new(

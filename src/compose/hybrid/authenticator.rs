@@ -1,4 +1,4 @@
-//! The strategy of short tokens and a refresh session.
+//! The authenticator of access tokens with a refresh credential.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,35 +12,39 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::handle::Handle;
-use crate::login::identity::{Identity, check_size};
+use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, replaced};
-use crate::revocation::RevocationView;
 use crate::revocation::log::{Fact, SubjectKey};
-use crate::session::authenticator::SessionAuthenticator;
 use crate::session::builder::SessionBuilder;
 use crate::session::change::{Replaced, Replacement};
-use crate::session::credential::Purpose;
-use crate::session::listed::{SessionRef, Sessions};
+use crate::session::credential::CredentialKind;
+use crate::session::listed::{SessionPage, SessionVersion};
+use crate::session::logins::{Ended, Logins};
 use crate::store::answer::Removed;
-use crate::store::ask::Scope;
-use crate::store::ended::clear_ended;
+use crate::store::ask::{Scope, Update};
+use crate::store::ended::remove_ended;
 use crate::store::listing::{Cursor, Page};
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
 use crate::token::{BorrowedIdentity, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder};
 use crate::upkeep::Upkeep;
 
-/// Logins that are ended at a time.
-const PAGE: usize = 100;
+/// Rows that [`HybridAuthenticator::revoke_others`] reads at a time.
+const ROWS_PER_PAGE: usize = 100;
 
-/// Short access tokens, and a refresh credential that is a session: see [the module](super).
+/// Authenticates users by short access tokens, and keeps their logins in a store for refreshing: see
+/// [the module](super).
 ///
-/// Easy to scale, as verifying does no I/O, and easy to end: a login that was logged out is never
-/// refreshed again, and with a [revocation log](crate::token::TokenBuilder::revocations) its access
-/// tokens are refused within a stated bound as well. Without one they live for the rest of their
-/// minutes, and [`revoke`](Authenticator::revoke) says so.
+/// It scales like tokens, as a verification does no I/O, and logs out like sessions: a login that
+/// has ended is never refreshed again. With a
+/// [revocation log](crate::token::TokenBuilder::revocations) its access tokens are rejected within a
+/// stated bound as well. Without one they stay valid until they expire, after minutes, and
+/// [`revoke`](Authenticator::revoke) says so.
 ///
-/// [`revoke`](Authenticator::revoke) takes either of the two (RFC 7009, section 2.1).
+/// [`revoke`](Authenticator::revoke) takes the access token or the refresh credential (RFC 7009,
+/// section 2.1).
+///
+/// # Example
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,7 +53,7 @@ const PAGE: usize = 100;
 /// use statewise::{Authenticator, Login, hybrid::HybridAuthenticator, store::MemoryStore};
 ///
 /// # async fn example() -> statewise::Result<()> {
-/// let auth: HybridAuthenticator<_> = HybridAuthenticator::new(
+/// let auth = HybridAuthenticator::new(
 ///     TokenAuthenticator::builder(Key::generate_hs256()?)
 ///         .issuer("https://auth.example")
 ///         .audience("api")
@@ -66,7 +70,7 @@ const PAGE: usize = 100;
 /// // Ten minutes later.
 /// let refreshed = auth.refresh(issued.refreshable().reveal()).await?;
 /// assert!(auth.verify(refreshed.credential().reveal()).await.is_ok());
-/// // Neither is the other.
+/// // Each credential has one purpose.
 /// assert!(auth.refresh(refreshed.credential().reveal()).await.is_err());
 /// assert!(auth.verify(refreshed.refreshable().reveal()).await.is_err());
 /// # Ok(())
@@ -76,197 +80,187 @@ const PAGE: usize = 100;
 /// # assert!(matches!(example.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
 /// ```
 pub struct HybridAuthenticator<S, D = ()> {
-    access: TokenAuthenticator<D>,
-    logins: SessionAuthenticator<S, D>,
+    tokens: TokenAuthenticator<D>,
+    logins: Logins<S>,
 }
 
 impl<S: SessionStore, D> HybridAuthenticator<S, D> {
-    /// Access tokens as the one builder says, and logins that refresh them as the other one does.
+    /// Combines access tokens and logins. Both builders choose one type of data, by `with_data`.
     ///
-    /// A clock or an entropy source that was given to one of them is that of both. The maximum
-    /// lifetime of the tokens is the absolute lifetime of the login. A refresh credential is bound to
-    /// issuer and audience: where either is changed, users log in anew. A lifetime of the tokens that
-    /// is shortened counts at once, also for those that there are.
+    /// A clock or an entropy source that is set in one builder counts for both. The maximum lifetime
+    /// of the tokens is the absolute timeout of the logins. A shorter lifetime of the tokens counts
+    /// at once, also for tokens that are in use.
+    ///
+    /// A refresh credential is bound to issuer and audience. When you change either, users log in
+    /// again.
     ///
     /// # Errors
     ///
-    /// *Misuse*, saying what to do: whatever one of the two builders refuses; a login that would go
-    /// idle while its access token lives; a revocation view that forgets before a login has ended;
-    /// tokens of others, or credentials that fall due by age, neither of which there are here.
+    /// *Misuse*, with the remedy: whatever one of the two builders refuses; an idle timeout that
+    /// passes while an access token lives; a revocation view that forgets an entry before the login
+    /// has expired; tokens of other issuers; or [`rotate_after`](SessionBuilder::rotate_after),
+    /// which has no meaning here.
     pub fn new(access: TokenBuilder<D>, refresh: SessionBuilder<S, D>) -> Result<Self> {
-        let (mut access, mut refresh) = (access, refresh);
-        let [idle, absolute] = refresh.lifetimes();
-        // Within the overlap a refresh is no use: it replaces nothing.
-        if idle <= access.token_lifetime().saturating_add(refresh.overlaps()) {
+        let (mut access, mut refresh) = (access, refresh.settings);
+        // A refresh within the overlap is no use: it does not rotate the row.
+        if refresh.idle <= access.token_lifetime().saturating_add(refresh.overlap) {
             return Err(Error::misuse(
-                "a login would go idle while its access token lives, as only refreshing is a use \
-                 of it: make the idle lifetime several times as long",
+                "a login would expire while its access token lives, as only refreshing is a use of \
+                 it: make the idle timeout several times as long as the token's lifetime",
             ));
         }
-        if refresh.rotates() {
+        if refresh.rotate_after.is_some() {
             return Err(Error::misuse(
-                "credentials do not fall due by age: the lifetime of the access token says when to \
-                 refresh",
+                "a refresh credential is not due by age: leave `rotate_after` out, the lifetime of \
+                 the access token decides when a client refreshes",
             ));
         }
         access.clock = access.clock.or(refresh.clock.clone());
         refresh.clock = refresh.clock.or(access.clock.clone());
         access.entropy = access.entropy.or(refresh.entropy.clone());
         refresh.entropy = refresh.entropy.or(access.entropy.clone());
-        let bound = access.addressees();
+        let kind = CredentialKind::Refresh {
+            issuer_and_audience: access.addressees(),
+        };
         Ok(Self {
-            access: access.build_access(absolute)?,
-            logins: refresh.build_for(Purpose::Refresh { bound })?,
+            tokens: access.build_access(refresh.absolute)?,
+            logins: refresh.logins(kind)?,
         })
     }
 
-    /// The store of the logins.
+    /// Returns the store of the logins.
     #[must_use]
     pub fn store(&self) -> &S {
-        self.logins.store()
+        &self.logins.store
     }
 
-    /// The keys that sign access tokens; see [`TokenAuthenticator::keyring`].
+    /// Returns the keys that sign access tokens; see [`TokenAuthenticator::keyring`].
     #[must_use]
     pub fn keyring(&self) -> Keyring {
-        self.access.keyring()
+        self.tokens.keyring()
     }
 
-    /// Takes other keys from now on; see [`TokenAuthenticator::replace_keyring`].
+    /// Replaces the keys; see [`TokenAuthenticator::replace_keyring`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`TokenAuthenticator::replace_keyring`].
     pub fn replace_keyring(&self, ring: impl Into<Keyring>) -> Result<()> {
-        self.access.replace_keyring(ring)
+        self.tokens.replace_keyring(ring)
     }
 
-    /// Verifies an access token in place; see [`TokenAuthenticator::verify_borrowed`].
+    /// Verifies an access token without allocating; see [`TokenAuthenticator::verify_borrowed`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`TokenAuthenticator::verify_borrowed`].
     pub fn verify_borrowed<'b>(
         &self,
         token: &str,
         buffer: &'b mut TokenBuffer,
     ) -> Result<BorrowedIdentity<'b>> {
-        self.access.verify_borrowed(token, buffer)
+        self.tokens.verify_borrowed(token, buffer)
     }
 
-    /// The live logins of `subject`; see [`SessionAuthenticator::sessions`].
+    /// Lists the live logins of `subject`, a hundred at a time; see
+    /// [`SessionAuthenticator::sessions`](crate::session::SessionAuthenticator::sessions).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// *Unavailable* if the store or the clock cannot answer.
     ///
     /// # Cancel safety
     ///
     /// Changes nothing.
-    pub async fn sessions(&self, subject: &str, after: Option<Cursor>) -> Result<Sessions> {
-        let mut listed = self.logins.sessions(subject, after).await?;
+    pub async fn sessions(&self, subject: &str, after: Option<Cursor>) -> Result<SessionPage> {
         let now = self.logins.now()?;
-        listed
-            .sessions
+        let mut page = self.logins.list(subject, after, now).await?;
+        page.sessions
             .retain(|session| !self.has_ended(session.record(), now));
-        Ok(listed)
+        Ok(page)
     }
 
-    /// Whether the log says that a login has ended whose row is still there.
-    fn has_ended(&self, row: &Record, now: Timestamp) -> bool {
-        let checked = self.check(row, now);
-        checked.is_err_and(|error| error.rejection() == Some(Rejection::Revoked))
-    }
-
-    /// For how long access tokens of a login live on that has ended, where the log says nothing.
-    fn remainder(&self) -> Revocation {
-        Revocation::Within(Duration::from_secs(self.access.lifetime()))
-    }
-
-    /// Refuses a login that the log has ended: what ended everything has left the rows where they
-    /// are.
-    fn check(&self, row: &Record, now: Timestamp) -> Result<()> {
-        match self.access.revocations() {
-            Some(view) => view.check(row.handle(), row.subject(), row.stamp(), now),
-            None => Ok(()),
-        }
-    }
-
-    /// Tells all nodes that logins have ended, which are in the store no more.
-    async fn tell(&self, ended: &[Fact]) -> Revocation {
-        match self.access.revocations() {
-            // What is still signed for one of them says a time from before its row was removed.
-            Some(view) => self.told(
-                view,
-                &view
-                    .append(ended, Duration::from_secs(self.access.lifetime()))
-                    .await,
-            ),
-            None => self.remainder(),
-        }
-    }
-
-    /// When an end takes effect of which the log was told, or could not be.
-    fn told<T>(&self, view: &RevocationView, answer: &Result<T>) -> Revocation {
-        match answer {
-            Ok(_) => self.bound(view),
-            // They are refreshed no more, so that this is true in any case.
-            Err(_) => self.remainder(),
-        }
-    }
-
-    fn bound(&self, view: &RevocationView) -> Revocation {
-        Revocation::Within(
-            view.bound()
-                .min(Duration::from_secs(self.access.lifetime())),
-        )
-    }
-
-    /// Ends one login. The store first: told first, a node could sign another token.
-    async fn end(&self, handle: Handle, subject: &str, now: Timestamp) -> Result<Removed> {
-        let count = self.logins.remove(handle, subject, now).await?;
-        Ok(Removed::with_effect(
-            count,
-            self.tell_of(handle, subject).await,
-        ))
-    }
-
-    /// Tells all nodes that a login has ended.
-    async fn tell_of(&self, handle: Handle, subject: &str) -> Revocation {
-        let life = Duration::from_secs(self.access.lifetime());
-        match self.access.revocations() {
-            Some(view) => self.told(view, &view.end_login(handle, subject, life).await),
-            None => self.remainder(),
-        }
-    }
-
-    /// Passes an answer on. If it is that a login was ended because its credential had been stolen,
-    /// all nodes are told first: the thief has access tokens too.
-    async fn after_theft<T>(&self, handle: Handle, answer: Result<T>) -> Result<T> {
-        if let Err(error) = &answer
-            && let Some(theft) = error.theft()
-        {
-            let _ = self.tell_of(handle, theft.subject()).await;
-        }
-        answer
-    }
-
-    /// Ends the login of `subject` that is listed under `id`, if there is one (OWASP ASVS
-    /// 7.4.5, 7.5.2). The subject keeps one user from ending the logins of another.
+    /// Ends the login of `subject` that is listed under `id`, if there is one (OWASP ASVS 7.4.5,
+    /// 7.5.2). The subject keeps one user from ending the logins of another.
     ///
     /// # Errors
     ///
-    /// *Unavailable*: it may not have been ended, and trying again is safe.
+    /// *Unavailable*: the login may not have ended, and it is safe to try again.
     ///
     /// # Cancel safety
     ///
-    /// It may have been ended, and its access tokens not: call again.
+    /// The login may have ended while its access tokens are still valid: call again.
     pub async fn revoke_id(&self, subject: &str, id: PublicId) -> Result<Removed> {
         let now = self.logins.now()?;
         match self.logins.find(subject, id, now).await? {
             Some(handle) => self.end(handle, subject, now).await,
             None => Ok(Removed::at_once(0)),
         }
+    }
+
+    /// Ends one login. Removes its row before it appends to the log, so that no node signs another
+    /// token in between.
+    async fn end(&self, handle: Handle, subject: &str, now: Timestamp) -> Result<Removed> {
+        let removed = self.logins.remove(handle, subject, now).await?;
+        let effective = self.append_end_of(handle, subject).await;
+        Ok(Removed::with_effect(removed.count, effective))
+    }
+
+    /// Rejects a login that has ended by the log. Where all logins ended, their rows are still in
+    /// the store.
+    fn check(&self, row: &Record, now: Timestamp) -> Result<()> {
+        match self.tokens.revocations() {
+            Some(view) => view.check(row.handle(), row.subject(), row.stamp(), now),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns whether a login has ended by the log, although its row is still in the store.
+    fn has_ended(&self, row: &Record, now: Timestamp) -> bool {
+        let checked = self.check(row, now);
+        checked.is_err_and(|error| error.rejection() == Some(Rejection::Revoked))
+    }
+
+    fn token_lifetime(&self) -> Duration {
+        Duration::from_secs(self.tokens.lifetime())
+    }
+
+    /// Appends to the log that logins have ended, whose rows are removed already.
+    async fn append(&self, ended: &[Fact]) -> Revocation {
+        let Some(view) = self.tokens.revocations() else {
+            return self.effective(false);
+        };
+        // No token that is signed for one of them later is younger than its removed row.
+        let appended = view.append(ended, self.token_lifetime()).await;
+        self.effective(appended.is_ok())
+    }
+
+    /// Appends to the log that one login has ended, whose row is removed already.
+    async fn append_end_of(&self, handle: Handle, subject: &str) -> Revocation {
+        let Some(view) = self.tokens.revocations() else {
+            return self.effective(false);
+        };
+        let appended = view.end_login(handle, subject, self.token_lifetime()).await;
+        self.effective(appended.is_ok())
+    }
+
+    /// Returns when the access tokens of an ended login are rejected: within the bound of the view if
+    /// the log has the entry. Otherwise when they expire, as they are not refreshed any more.
+    fn effective(&self, is_in_log: bool) -> Revocation {
+        let expiry = self.token_lifetime();
+        let view = self.tokens.revocations().filter(|_| is_in_log);
+        Revocation::Within(view.map_or(expiry, |view| view.bound().min(expiry)))
+    }
+
+    /// Returns `answer`. If a login was ended because its credential was stolen, the log gets an
+    /// entry first, as the thief has access tokens too.
+    async fn after_theft<T>(&self, handle: Handle, answer: Result<T>) -> Result<T> {
+        if let Err(error) = &answer
+            && let Some(theft) = error.theft()
+        {
+            let _ = self.append_end_of(handle, theft.subject()).await;
+        }
+        answer
     }
 }
 
@@ -275,69 +269,65 @@ where
     S: SessionStore,
     D: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    /// Verifies an access token at once; see [`TokenAuthenticator::verify_now`].
+    /// Verifies an access token without a future; see [`TokenAuthenticator::verify_now`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`TokenAuthenticator::verify_now`].
     pub fn verify_now(&self, token: &str) -> Result<Identity<D>> {
-        self.access.verify_now(token)
+        self.tokens.verify_now(token)
     }
 
-    /// Replaces roles and data of a login; see [`SessionAuthenticator::replace`]. Access tokens
-    /// say it from the next refresh on.
+    /// Replaces roles, data or both of a login; see
+    /// [`SessionAuthenticator::replace`](crate::session::SessionAuthenticator::replace). Access
+    /// tokens have the new values from the next refresh on.
     ///
-    /// The version that was seen is that of a list or of an
-    /// [authoritative](Presented::authoritative) verification: an access token does not say it.
+    /// An access token does not carry the version of a login. Take the version from a
+    /// [list](Self::sessions), or from an [authoritative](Presented::authoritative) verification.
     ///
     /// # Errors
     ///
-    /// As there, and *refused* as too large if no access token could say it.
+    /// As for `SessionAuthenticator::replace`, and *refused* as too large if the new values do not
+    /// fit into an access token.
     ///
     /// # Cancel safety
     ///
-    /// As there.
+    /// The login may have been changed: a second call then gets a conflict.
     pub async fn replace(
         &self,
-        seen: impl Into<SessionRef> + Send,
+        seen: impl Into<SessionVersion> + Send,
         replacement: Replacement<D>,
     ) -> Result<Replaced> {
-        let (seen, now) = (seen.into(), self.logins.now()?);
+        let (seen, update) = (seen.into(), self.logins.update_of(replacement)?);
+        let now = self.logins.now()?;
         let Some(row) = self.logins.alive(seen.handle, now).await? else {
             return Ok(Replaced::Absent);
         };
-        // Signed before anything is written: who could not be refreshed any more would be out.
-        self.check_fits(row, &replacement, now)?;
-        self.logins.replace(seen, replacement).await
+        // Before the store is asked: a login that fits into no token could not be refreshed.
+        self.check_fits(row, &update, now)?;
+        self.logins.update(seen, &update).await
     }
 
-    /// Refuses a replacement that is too long for an access token.
-    fn check_fits(&self, row: Record, replacement: &Replacement<D>, now: Timestamp) -> Result<()> {
-        let mut row = row;
-        let roles = replacement.roles.as_ref();
-        let roles = roles.map(|roles| roles.iter().map(String::as_str));
-        if let Some(roles) = roles.clone() {
-            check_size(roles)?;
-        }
-        let data = replacement.data.as_ref();
-        let data = data.map(|data| self.logins.stored(data)).transpose()?;
-        row.fields = row.fields.with(roles, data.as_ref().map(Option::as_deref));
-        let mut identity = SessionAuthenticator::<S, ()>::identity(&row, false, ());
-        let signed = self.access.mint(&mut identity, row.fields.data(), now);
+    /// Refuses an update that does not fit into an access token.
+    fn check_fits(&self, mut row: Record, update: &Update, now: Timestamp) -> Result<()> {
+        row.update(row.version(), update);
+        let signed = self
+            .tokens
+            .mint(&mut row.identity(()), row.fields.data(), now);
         signed.map(drop)
     }
 
-    /// Ends all logins of the caller but the one presented, by its access token or by its refresh
-    /// credential (OWASP ASVS 7.4.3).
+    /// Ends all logins of the caller except the one of `credential`, which is an access token or a
+    /// refresh credential (OWASP ASVS 7.4.3).
     ///
     /// # Errors
     ///
-    /// *Rejected* if the credential is; *unavailable*: some may not have been ended, and trying
-    /// again is safe.
+    /// *Rejected* if the credential is. *Unavailable*: some logins may not have ended, and it is
+    /// safe to try again.
     ///
     /// # Cancel safety
     ///
-    /// Some may have been ended: call again.
+    /// Some logins may have ended: call again.
     pub async fn revoke_others(&self, credential: &str) -> Result<Removed> {
         let now = self.logins.now()?;
         let row = match self.logins.parse(credential) {
@@ -353,40 +343,42 @@ where
                 row.ok_or(Rejection::Unknown)?
             }
         };
-        // One by one: what ends all of them in the log ends the access tokens of this one too.
+        // One entry per login: an entry for the subject would end the access tokens of this login
+        // too.
         let (mut count, mut effective) = (0, Revocation::Immediate);
-        let mut page = Page::first(PAGE);
+        let mut page = Page::first(ROWS_PER_PAGE);
         loop {
-            let listing = self.logins.store().list(row.subject(), page, now).await?;
-            let mut ended = Vec::with_capacity(PAGE);
+            let listing = self.store().list(row.subject(), page, now).await?;
+            let mut ended = Vec::with_capacity(ROWS_PER_PAGE);
             for other in listing.records.iter().map(Record::handle) {
                 if other != row.handle() {
-                    count += self.logins.remove(other, row.subject(), now).await?;
+                    let removed = self.logins.remove(other, row.subject(), now).await?;
+                    count += removed.count;
                     ended.push(Fact::Login(other));
                 }
             }
             if !ended.is_empty() {
-                effective = effective.or_later(self.tell(&ended).await);
+                effective = effective.or_later(self.append(&ended).await);
             }
             match listing.next {
-                Some(next) => page = Page::after(next, PAGE),
+                Some(next) => page = Page::after(next, ROWS_PER_PAGE),
                 None => return Ok(Removed::with_effect(count, effective)),
             }
         }
     }
 
-    /// Who is calling, as the row of the login says: asks the log for what ended everything, and the
-    /// row for all else.
-    async fn verify_asking(&self, presented: Presented<'_>) -> Result<Identity<D>> {
-        let caller = self.access.verify_with(presented).await?;
+    /// Verifies an access token, and reads its login from the store. The log is asked too, as it may
+    /// have ended all logins.
+    async fn verify_in_store(&self, presented: Presented<'_>) -> Result<Identity<D>> {
+        let caller = self.tokens.verify_with(presented).await?;
         let now = self.logins.now()?;
         let row = self.logins.alive(caller.handle, now).await?;
         let row = row.filter(|row| row.subject() == caller.subject());
         let row = row.ok_or(Rejection::Unknown)?;
-        let mut asked = SessionAuthenticator::<S, D>::read(&row, false)?;
-        asked.issued_at = caller.issued_at;
-        asked.expires_at = caller.expires_at.min(row.expires_at());
-        Ok(asked)
+        let mut identity = row.read_identity()?;
+        identity.issued_at = caller.issued_at;
+        identity.expires_at = caller.expires_at.min(row.expires_at());
+        Ok(identity)
     }
 }
 
@@ -398,64 +390,62 @@ where
     type Data = D;
 
     fn is_well_formed(&self, credential: &str) -> bool {
-        self.logins.is_well_formed(credential) || self.access.is_well_formed(credential)
+        self.logins.parse(credential).is_some() || self.tokens.is_well_formed(credential)
     }
 
     fn sample_credentials(&self) -> Vec<String> {
-        let (mut shapes, access) = (
-            self.logins.sample_credentials(),
-            self.access.sample_credentials(),
-        );
-        shapes.extend(access);
-        shapes
+        let mut samples = vec![self.logins.kind.sample()];
+        samples.extend(self.tokens.sample_credentials());
+        samples
     }
 
-    async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
-        let mut login = login;
-        // Before anything else: what ends from here on ends this login too.
-        let begun = match (self.access.revocations(), login.stamp) {
+    async fn issue(&self, mut login: Login<D>) -> Result<Issued<D>> {
+        // First of all: an entry that the log gets from here on ends this login too.
+        let begun = match (self.tokens.revocations(), login.stamp) {
             (Some(view), None) => Some((view, view.stamp().await?)),
             _ => None,
         };
         login.stamp = login.stamp.or(begun.map(|(_, stamp)| stamp));
         let old = login.replaces.take();
-        let mut draft = self.logins.draft(login).await?;
-        let (handle, now) = (draft.row.handle(), draft.now);
-        // Signed before anything is written: a login whose token would be refused is not stored.
-        let data = draft.row.fields.data();
-        let mut token = self.access.mint(&mut draft.identity, data, now)?;
+        let mut new = self.logins.prepare(&login).await?;
+        let now = new.now;
+        let mut identity = new.row.identity(login.data);
+        // Before the store is asked: a login whose token is refused is not stored.
+        let data = new.row.fields.data();
+        let mut token = self.tokens.mint(&mut identity, data, now)?;
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;
         }
-        let (refresh, evicted) = match self.logins.admit(&mut draft).await {
+        let (refresh, evicted) = match self.logins.insert(&mut new).await {
             Err(error) if error.refusal() == Some(Refusal::SessionLimit) => {
-                // What ended everything has left the rows where they are, and they take up room.
+                // Where the log has ended all logins, their rows still count for the limit.
                 let has_ended = |row: &Record| self.has_ended(row, now);
-                if !clear_ended(self.store(), draft.row.subject(), now, has_ended).await? {
+                if !remove_ended(self.store(), new.row.subject(), now, has_ended).await? {
                     return Err(error);
                 }
-                self.logins.admit(&mut draft).await?
+                self.logins.insert(&mut new).await?
             }
-            admitted => admitted?,
+            inserted => inserted?,
         };
         if !evicted.is_empty() {
             let ended: Vec<_> = evicted.into_iter().map(Fact::Login).collect();
-            // Where the log takes nothing, their access tokens live out their minutes.
-            let _ = self.tell(&ended).await;
+            // If this fails, their access tokens stay valid until they expire.
+            let _ = self.append(&ended).await;
         }
-        let mut identity = draft.identity;
-        if identity.handle != handle {
+        if identity.handle != new.row.handle() {
+            identity.handle = new.row.handle();
             token = self
-                .access
-                .mint(&mut identity, draft.row.fields.data(), now)?;
+                .tokens
+                .mint(&mut identity, new.row.fields.data(), now)?;
         }
         if let Some((view, stamp)) = begun {
-            // Who ends all logins of the subject removes them, says so, and removes them again:
-            // either the second time finds this row, or this finds what was said.
+            // A concurrent `revoke_all` removes the rows of the subject, appends to the log, and
+            // removes rows again: either its second removal finds this row, or this check finds its
+            // entry.
             if let Err(error) = view.check_since(stamp, identity.subject()).await {
-                // Nobody holds its credential, so that what matters is done already.
-                let removal = self.logins.remove(identity.handle, identity.subject(), now);
-                let _ = removal.await;
+                // If the row stays, no client has its credential.
+                let (handle, subject) = (identity.handle, identity.subject());
+                let _ = self.logins.remove(handle, subject, now).await;
                 return Err(error);
             }
         }
@@ -465,69 +455,69 @@ where
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
         if presented.is_authoritative() {
-            // Boxed, as it is rare, so that all other futures are small.
-            return Box::pin(self.verify_asking(presented)).await;
+            // Boxed, as it is rare: the future of the usual case stays small.
+            return Box::pin(self.verify_in_store(presented)).await;
         }
         self.verify_now(presented.credential())
     }
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<D>> {
         let now = self.logins.now()?;
-        let presented = self
-            .logins
-            .parse(presented.credential())
-            .ok_or(Rejection::Malformed)?;
-        // Before anything is replaced: with an answer that fails for long, the client would come
-        // back too late with what it has.
-        self.access.check_ready(now)?;
-        let exchange = self.logins.exchange(presented, now).await;
-        let exchange = self.after_theft(presented.handle(), exchange).await?;
-        let row = &exchange.row;
+        let presented = self.logins.parse(presented.credential());
+        let presented = presented.ok_or(Rejection::Malformed)?;
+        // Before anything is rotated. If signing failed after that for long, the client would come
+        // back too late with the credential that it has.
+        self.tokens.check_ready(now)?;
+        let refreshed = self.logins.refresh(presented, now).await;
+        let refreshed = self.after_theft(presented.handle(), refreshed).await?;
+        let row = &refreshed.row;
         self.check(row, now)?;
-        let mut identity = SessionAuthenticator::<S, D>::read(row, false)?;
-        let token = self.access.mint(&mut identity, row.fields.data(), now)?;
-        let issued = Issued::new(token, identity, exchange.outcome);
-        Ok(issued.with_refresh_credential(exchange.credential))
+        let mut identity = row.read_identity()?;
+        let token = self.tokens.mint(&mut identity, row.fields.data(), now)?;
+        let issued = Issued::new(token, identity, refreshed.outcome);
+        Ok(issued.with_refresh_credential(refreshed.credential))
     }
 
     async fn revoke(&self, credential: &str) -> Result<Revocation> {
-        if self.logins.is_well_formed(credential) {
+        if self.logins.parse(credential).is_some() {
             return Ok(match self.logins.end(credential).await? {
-                Some(row) => self.tell_of(row.handle(), row.subject()).await,
-                // Perhaps it was ended when the log could not be told.
-                None => self.remainder(),
+                Ended::Login(row, _) => self.append_end_of(row.handle(), row.subject()).await,
+                // An earlier call may have removed the row, and failed to append to the log.
+                Ended::Unproven | Ended::Absent => self.effective(false),
             });
         }
-        let (handle, subject) = self.access.prove(credential)?;
+        let (handle, subject) = self.tokens.prove(credential)?;
         let now = self.logins.now()?;
         Ok(self.end(handle, &subject, now).await?.effective)
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
-        // The rows, then the log, and then those that had begun before and were stored in between.
-        let _ = self.logins.revoke_all(subject).await?;
-        let Some(view) = self.access.revocations() else {
-            return Ok(self.remainder());
+        // The rows, then the log, and then the rows of logins that began before and were stored in
+        // between.
+        let (all, now) = (Scope::all(), self.logins.now()?);
+        let _ = self.logins.remove_subject(subject, all, now).await?;
+        let Some(view) = self.tokens.revocations() else {
+            return Ok(self.effective(false));
         };
         let fact = Fact::Subject {
             subject: SubjectKey::of(subject),
             before: None,
         };
         let stamp = view.append(&[fact], view.max_lifetime()).await?;
-        let (late, now) = (Scope::all().before(stamp), self.logins.now()?);
+        let (late, now) = (all.before(stamp), self.logins.now()?);
         let _ = self.store().remove_subject(subject, late, now).await?;
-        Ok(self.bound(view))
+        Ok(self.effective(true))
     }
 
     fn upkeep(&self) -> Upkeep {
-        self.logins.upkeep().and(self.access.upkeep())
+        self.logins.upkeep().and(self.tokens.upkeep())
     }
 }
 
 impl<S: fmt::Debug, D> fmt::Debug for HybridAuthenticator<S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HybridAuthenticator")
-            .field("access", &self.access)
+            .field("tokens", &self.tokens)
             .field("logins", &self.logins)
             .finish()
     }

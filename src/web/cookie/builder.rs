@@ -123,7 +123,7 @@ impl CookieBuilder {
     /// const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     ///
     /// let cookie = Cookie::builder().max_age(7 * DAY).build()?;
-    /// let sessions = SessionAuthenticator::<_, ()>::builder(MemoryStore::with_capacity(1_000)?)
+    /// let sessions = SessionAuthenticator::builder(MemoryStore::with_capacity(1_000)?)
     ///     .idle(7 * DAY)
     ///     .absolute(30 * DAY)
     ///     .rotate_after(DAY)

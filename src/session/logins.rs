@@ -1,0 +1,470 @@
+//! Logins that are kept in a store: what sessions and the hybrid have in common.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::base::public_id::PublicId;
+use crate::clock::{self, Clock, Timestamp};
+use crate::entropy::{self, Entropy};
+use crate::error::{Error, Refusal, Rejection, Result};
+use crate::login::handle::Handle;
+use crate::login::identity::{check_size, fields_of};
+use crate::login::issued::{Credential, Outcome};
+use crate::login::{Login, data};
+use crate::session::change::{Replaced, Replacement};
+use crate::session::credential::{CredentialKind, SessionCredential};
+use crate::session::judge::{Verdict, judge};
+use crate::session::listed::{Session, SessionPage, SessionVersion};
+use crate::session::policy::Policy;
+use crate::session::recent_logouts::RecentLogouts;
+use crate::session::replay_limit::ReplayLimit;
+use crate::session::sweeper::Sweeper;
+use crate::store::answer::{Created, Removed, Rotated, Updated};
+use crate::store::ask::{Load, Rotation, Scope, Update};
+use crate::store::listing::{Cursor, Page};
+use crate::store::record::{History, Record};
+use crate::store::session_store::SessionStore;
+use crate::upkeep::Upkeep;
+
+/// Sessions on a page of a list.
+const SESSIONS_PER_PAGE: usize = 100;
+/// Rows that are read at a time to find one by its public id.
+const ROWS_PER_SEARCH: usize = 1000;
+
+/// Logins in a store, under one policy, with credentials of one kind. Knows nothing of the
+/// application's data.
+pub(crate) struct Logins<S> {
+    pub(crate) kind: CredentialKind,
+    pub(crate) store: Arc<S>,
+    pub(crate) policy: Policy,
+    pub(crate) replays: ReplayLimit,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) logouts: RecentLogouts,
+}
+
+/// A login that is not in the store yet.
+pub(crate) struct NewLogin {
+    /// The count of [`RecentLogouts`] when the login began.
+    began: u64,
+    pub(crate) now: Timestamp,
+    credential: SessionCredential,
+    pub(crate) row: Record,
+}
+
+/// A credential that was refreshed.
+pub(crate) struct Refreshed {
+    pub(crate) credential: Credential,
+    pub(crate) row: Record,
+    pub(crate) outcome: Outcome,
+}
+
+/// Result of ending a login by its credential.
+pub(crate) enum Ended {
+    /// The login of this row has ended.
+    Login(Record, Removed),
+    /// The credential has the handle of a login, but does not prove it.
+    Unproven,
+    /// There is no login under the handle, or no longer.
+    Absent,
+}
+
+impl<S: SessionStore> Logins<S> {
+    pub(crate) fn now(&self) -> Result<Timestamp> {
+        clock::read(&*self.clock)
+    }
+
+    /// Reads a presented credential.
+    #[inline]
+    pub(crate) fn parse(&self, credential: &str) -> Option<SessionCredential> {
+        SessionCredential::parse(self.kind, credential)
+    }
+
+    /// Removes expired rows, and does what the store wants done.
+    pub(crate) fn upkeep(&self) -> Upkeep {
+        Upkeep::of(Sweeper(Arc::clone(&self.store)))
+            .and(self.store.upkeep())
+            .clock(Arc::clone(&self.clock))
+    }
+
+    // Issuing
+
+    /// Draws the credential and builds the row of a new login. Writes nothing.
+    pub(crate) async fn prepare<D>(&self, login: &Login<D>) -> Result<NewLogin>
+    where
+        D: Serialize + Sync + 'static,
+    {
+        let began = self.logouts.count();
+        let now = self.now()?;
+        let timeouts = self.policy.timeouts;
+        let stamp = match login.stamp {
+            Some(stamp) => Some(stamp),
+            None => self.store.begin(timeouts.deadline(now), now).await?,
+        };
+        let data = self.encode(&login.data)?;
+        let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
+        let deadline = timeouts.deadline(authenticated_at);
+        let deadline = login.deadline.unwrap_or(deadline).min(deadline);
+        if deadline <= now {
+            return Err(Rejection::Expired.into());
+        }
+        let fields = fields_of(login, data.as_deref())?;
+        let credential = SessionCredential::draw(self.kind, login.subject(), &*self.entropy)?;
+        let history = History {
+            stamp,
+            ..History::default()
+        };
+        let row = Record {
+            handle: credential.handle(),
+            generation: 0,
+            version: 0,
+            created_at: now,
+            authenticated_at,
+            deadline,
+            last_seen: now,
+            idle: timeouts.idle().as_secs(),
+            current: credential.proof(),
+            family: credential.family_proof(),
+            // The first credential has no predecessor whose reuse its first use could reveal.
+            confirmed: true,
+            rotation_wanted: false,
+            history: history.kept(),
+            fields,
+        };
+        Ok(NewLogin {
+            began,
+            now,
+            credential,
+            row,
+        })
+    }
+
+    /// Stores a new login. Returns its credential, and the logins that the limit evicted.
+    pub(crate) async fn insert(&self, new: &mut NewLogin) -> Result<(Credential, Vec<Handle>)> {
+        let now = new.now;
+        let mut stored = self.create(&new.row, now).await?;
+        if stored.is_none() {
+            // A handle is never drawn twice, unless the entropy source repeats itself.
+            let (kind, subject) = (self.kind, new.row.subject());
+            new.credential = SessionCredential::draw(kind, subject, &*self.entropy)?;
+            new.row.handle = new.credential.handle();
+            new.row.current = new.credential.proof();
+            new.row.family = new.credential.family_proof();
+            stored = self.create(&new.row, now).await?;
+        }
+        let Some(evicted) = stored else {
+            return Err(Error::could_not("the entropy source repeats itself", None));
+        };
+        let row = &new.row;
+        if self.logouts.ended(row.subject(), new.began) {
+            // If the row stays, no client has its credential.
+            let _ = self.store.remove(row.handle(), row.subject(), now).await;
+            return Err(Rejection::Revoked.into());
+        }
+        Ok((new.credential.encode(), evicted))
+    }
+
+    /// Stores a row. Returns the evicted logins; `None` if the handle is taken.
+    async fn create(&self, row: &Record, now: Timestamp) -> Result<Option<Vec<Handle>>> {
+        match self.store.create(row, self.policy.limit, now).await? {
+            Created::Stored { evicted } => Ok(Some(evicted)),
+            Created::Duplicate => Ok(None),
+            Created::LimitReached => Err(Refusal::SessionLimit.into()),
+            Created::Full => Err(Refusal::Capacity.into()),
+        }
+    }
+
+    // Judging
+
+    /// Loads the row of a presented credential from the store itself, and verifies the credential.
+    pub(crate) async fn proven(
+        &self,
+        credential: &SessionCredential,
+        now: Timestamp,
+    ) -> Result<Record> {
+        let load = Load::new().authoritative();
+        let row = self.store.load(credential.handle(), load, now).await?;
+        let (row, verdict) = self.judge(row, credential, now)?;
+        if !self.accepts(verdict) {
+            return Err(self.reject(&row, verdict, now).await);
+        }
+        Ok(row)
+    }
+
+    /// Loads the live row of a handle from the store itself, without any credential.
+    pub(crate) async fn alive(&self, handle: Handle, now: Timestamp) -> Result<Option<Record>> {
+        let load = Load::new().authoritative();
+        let Some(mut row) = self.store.load(handle, load, now).await? else {
+            return Ok(None);
+        };
+        check_handle(&row, handle)?;
+        if self.policy.timeouts.tighten(&mut row, now) {
+            return Ok(Some(row));
+        }
+        let _ = self.remove(handle, row.subject(), now).await?;
+        Ok(None)
+    }
+
+    /// Judges a presented credential by the row that was loaded for it.
+    #[inline]
+    pub(crate) fn judge(
+        &self,
+        row: Option<Record>,
+        credential: &SessionCredential,
+        now: Timestamp,
+    ) -> Result<(Record, Verdict)> {
+        let mut row = row.ok_or(Rejection::Unknown)?;
+        check_handle(&row, credential.handle())?;
+        let verdict = if self.policy.timeouts.tighten(&mut row, now) {
+            judge(&row, credential, self.policy.windows, now)
+        } else {
+            Verdict::Expired
+        };
+        Ok((row, verdict))
+    }
+
+    /// Returns whether the policy accepts a credential of this verdict.
+    pub(crate) fn accepts(&self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Current | Verdict::Overlap | Verdict::Grace => true,
+            Verdict::Orphaned => !self.policy.reject_orphaned,
+            Verdict::Reused | Verdict::Ahead | Verdict::Unknown | Verdict::Expired => false,
+        }
+    }
+
+    /// Rejects a credential of this verdict. Removes the row if the credential was stolen, or if the
+    /// login has expired by this policy: neither becomes valid again if the clock is set back or
+    /// the policy loosened.
+    pub(crate) async fn reject(&self, row: &Record, verdict: Verdict, now: Timestamp) -> Error {
+        let rejected = match verdict {
+            Verdict::Ahead => return Rejection::Ahead.into(),
+            Verdict::Orphaned | Verdict::Reused => Error::theft_of(row.subject(), row.public_id()),
+            Verdict::Expired => Rejection::Unknown.into(),
+            _ => return Rejection::Unknown.into(),
+        };
+        match self.remove(row.handle(), row.subject(), now).await {
+            Ok(_) => rejected,
+            Err(error) => error,
+        }
+    }
+
+    /// Returns whether the client should refresh a credential of this verdict.
+    pub(crate) fn refresh_due(&self, row: &Record, verdict: Verdict, now: Timestamp) -> bool {
+        let made_at = row.history().rotated_at.max(row.created_at);
+        let is_old = |age| now.saturating_since(made_at) >= age;
+        verdict != Verdict::Current
+            || row.rotation_wanted
+            || self.policy.rotate_after.is_some_and(is_old)
+    }
+
+    // Refreshing
+
+    /// Refreshes a credential: rotates the row, or replays the successor that it already has.
+    ///
+    /// The caller reads `now` before this call. Whatever it derives from the row is then no younger
+    /// than the row, however long the store takes.
+    pub(crate) async fn refresh(
+        &self,
+        presented: SessionCredential,
+        now: Timestamp,
+    ) -> Result<Refreshed> {
+        let proof = presented.proof();
+        if !self.replays.allows(&proof, now) {
+            return Err(Refusal::RefreshLimit.into());
+        }
+        let seed = entropy::draw(&*self.entropy)?;
+        let next = presented.successor(&seed).ok_or(Rejection::Unknown)?;
+        let rotation = Rotation {
+            generation: presented.generation(),
+            presented: proof,
+            next: next.proof(),
+            seed,
+            overlap: self.policy.windows.overlap(),
+            idle: self.policy.timeouts.idle(),
+        };
+        let handle = presented.handle();
+        let rotated = self.store.rotate(handle, &rotation, now).await?;
+        let (mut row, rotated) = match rotated {
+            Rotated::Advanced(row) => (row, true),
+            Rotated::Unchanged(row) => (row, false),
+            Rotated::Absent => return Err(Rejection::Unknown.into()),
+        };
+        check_handle(&row, handle)?;
+        if !self.policy.timeouts.tighten(&mut row, now) {
+            return Err(self.reject(&row, Verdict::Expired, now).await);
+        }
+        let (credential, outcome) = if rotated {
+            (next, Outcome::Rotated)
+        } else {
+            let replayed = self.replay(&row, presented, now).await?;
+            self.replays.count(&proof, now);
+            replayed
+        };
+        Ok(Refreshed {
+            credential: credential.encode(),
+            row,
+            outcome,
+        })
+    }
+
+    /// Finds the answer to a refresh that did not rotate the row.
+    async fn replay(
+        &self,
+        row: &Record,
+        credential: SessionCredential,
+        now: Timestamp,
+    ) -> Result<(SessionCredential, Outcome)> {
+        let verdict = judge(row, &credential, self.policy.windows, now);
+        if !self.accepts(verdict) {
+            return Err(self.reject(row, verdict, now).await);
+        }
+        if verdict == Verdict::Current {
+            return Ok((credential, Outcome::Replayed));
+        }
+        let successor = credential.successor(&row.history().seed);
+        let successor = successor.filter(|successor| successor.proof() == row.current);
+        let successor = successor.ok_or(Rejection::Unreadable)?;
+        let outcome = if verdict == Verdict::Orphaned {
+            Outcome::Orphaned
+        } else {
+            Outcome::Replayed
+        };
+        Ok((successor, outcome))
+    }
+
+    // Changing
+
+    /// Returns the stored form of application data; `None` for data that serialises to `null`.
+    fn encode<D: Serialize + 'static>(&self, data: &D) -> Result<Option<Vec<u8>>> {
+        let encoded = data::stored(data)?;
+        let is_large = |json: &Vec<u8>| json.len() > self.policy.max_data;
+        if encoded.as_ref().is_some_and(is_large) {
+            return Err(Refusal::TooLarge.into());
+        }
+        Ok(encoded)
+    }
+
+    /// Returns the update of a row that a replacement asks for.
+    pub(crate) fn update_of<D>(&self, replacement: Replacement<D>) -> Result<Update>
+    where
+        D: Serialize + 'static,
+    {
+        if let Some(roles) = &replacement.roles {
+            check_size(roles.iter().map(String::as_str))?;
+        }
+        let data = replacement.data.as_ref();
+        Ok(Update {
+            data: data.map(|data| self.encode(data)).transpose()?,
+            roles: replacement.roles,
+            stamp: None,
+        })
+    }
+
+    /// Updates a login, if its version is still the one that was seen.
+    pub(crate) async fn update(&self, seen: SessionVersion, update: &Update) -> Result<Replaced> {
+        let (now, version) = (self.now()?, seen.version);
+        let updated = self.store.update(seen.handle, version, update, now).await?;
+        Ok(match updated {
+            Updated::Done(row) => Replaced::Done(Session::new(row)),
+            Updated::Conflict => Replaced::Conflict,
+            Updated::Absent => Replaced::Absent,
+        })
+    }
+
+    // Listing and ending
+
+    /// Lists the live logins of `subject` that the policy has not ended.
+    pub(crate) async fn list(
+        &self,
+        subject: &str,
+        after: Option<Cursor>,
+        now: Timestamp,
+    ) -> Result<SessionPage> {
+        let limit = SESSIONS_PER_PAGE;
+        let listing = self.store.list(subject, Page { after, limit }, now).await?;
+        let mut rows = listing.records;
+        rows.retain_mut(|row| self.policy.timeouts.tighten(row, now));
+        Ok(SessionPage {
+            sessions: rows.into_iter().map(Session::new).collect(),
+            next: listing.next,
+        })
+    }
+
+    /// Finds the login of `subject` that is listed under `id`.
+    pub(crate) async fn find(
+        &self,
+        subject: &str,
+        id: PublicId,
+        now: Timestamp,
+    ) -> Result<Option<Handle>> {
+        let mut page = Page::first(ROWS_PER_SEARCH);
+        loop {
+            let listing = self.store.list(subject, page, now).await?;
+            let found = listing.records.iter().find(|row| row.public_id() == id);
+            match (found, listing.next) {
+                (Some(row), _) => return Ok(Some(row.handle())),
+                (None, Some(next)) => page = Page::after(next, ROWS_PER_SEARCH),
+                (None, None) => return Ok(None),
+            }
+        }
+    }
+
+    /// Removes a login from the store.
+    pub(crate) async fn remove(
+        &self,
+        handle: Handle,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Removed> {
+        self.store.remove(handle, subject, now).await
+    }
+
+    /// Removes the logins of `subject` that `scope` covers, and those in progress on this node.
+    pub(crate) async fn remove_subject(
+        &self,
+        subject: &str,
+        scope: Scope,
+        now: Timestamp,
+    ) -> Result<Removed> {
+        self.logouts.log_out(subject);
+        self.store.remove_subject(subject, scope, now).await
+    }
+
+    /// Ends the login of a credential. The policy is not asked: another node may have a looser one.
+    pub(crate) async fn end(&self, credential: &str) -> Result<Ended> {
+        let now = self.now()?;
+        let credential = self.parse(credential).ok_or(Rejection::Malformed)?;
+        let (handle, load) = (credential.handle(), Load::new().authoritative());
+        let Some(row) = self.store.load(handle, load, now).await? else {
+            return Ok(Ended::Absent);
+        };
+        check_handle(&row, handle)?;
+        if judge(&row, &credential, self.policy.windows, now) == Verdict::Unknown {
+            return Ok(Ended::Unproven);
+        }
+        let removed = self.remove(handle, row.subject(), now).await?;
+        Ok(Ended::Login(row, removed))
+    }
+}
+
+/// Refuses the row of another handle than the one that was asked for.
+fn check_handle(row: &Record, handle: Handle) -> Result<()> {
+    if row.handle() == handle {
+        return Ok(());
+    }
+    // The store has mixed up two answers, so neither can be trusted.
+    let what = "the session store answered with another session";
+    Err(Error::could_not(what, None))
+}
+
+impl<S: fmt::Debug> fmt::Debug for Logins<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logins")
+            .field("store", &self.store)
+            .field("policy", &self.policy)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
