@@ -1,6 +1,7 @@
-//! One part of the memory store: the rows of some partitions.
+//! Shard of the memory store: the rows of some partitions.
 
-use crate::backend::memory::table::{Row, Rubbish, Table};
+use crate::backend::memory::row::Row;
+use crate::backend::memory::table::{Discarded, Table};
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::store::answer::Changed;
@@ -9,41 +10,26 @@ use crate::store::listing::Cursor;
 use crate::store::record::Record;
 use crate::store::session_store::ChangeFn;
 
-/// The rows of some partitions, behind one lock. All logins of one subject are here, among few
-/// others: they are found by looking through the shard, and an index of subjects, which would take
-/// a third of the memory, is done without.
+/// The rows of some partitions, behind one lock. All logins of a subject are in one shard, among few
+/// others, so a scan finds them. An index by subject would take a third of the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
     table: Table,
 }
 
-/// What became of a change.
+/// Result of a change.
 pub(crate) enum Outcome {
     Alive(Changed),
-    Over,
+    /// The row had expired and was removed.
+    Expired,
     Absent,
 }
 
 impl Shard {
-    /// Finds a row, alive or over. Needs no exclusive access.
+    /// Returns a row, alive or expired.
     #[inline]
     pub(crate) fn find(&self, handle: Handle) -> Option<&Row> {
         self.table.get(handle)
-    }
-
-    /// Notes a use behind the read. Needs no exclusive access.
-    pub(crate) fn touch(&self, handle: Handle, seen_at: Timestamp) {
-        if let Some(row) = self.table.get(handle) {
-            row.touch(seen_at);
-        }
-    }
-
-    pub(crate) fn contains(&self, handle: Handle) -> bool {
-        self.table.get(handle).is_some()
-    }
-
-    pub(crate) fn read(&self, handle: Handle) -> Option<Record> {
-        self.table.get(handle).map(Row::read)
     }
 
     pub(crate) fn insert(&mut self, record: Record) {
@@ -54,8 +40,8 @@ impl Shard {
         self.table.remove(handle)
     }
 
-    /// Changes a live row by `change`. Removes one that is over, so that a clock set back does not
-    /// revive it.
+    /// Changes a live row. Removes an expired one, so that a clock that is set back does not revive
+    /// it. `change` works on a copy: if it panics, the row stays as it was.
     pub(crate) fn change(
         &mut self,
         handle: Handle,
@@ -68,7 +54,7 @@ impl Shard {
         let mut record = row.read();
         if !record.is_alive(now) {
             self.table.remove(handle);
-            return Outcome::Over;
+            return Outcome::Expired;
         }
         let changed = change(&mut record);
         if changed {
@@ -77,13 +63,13 @@ impl Shard {
         Outcome::Alive(Changed::new(changed, record))
     }
 
-    /// The rows of a subject, alive or over.
+    /// Returns the rows of a subject, alive or expired.
     fn of_subject(&self, subject: &str) -> impl Iterator<Item = &Row> {
         let rows = self.table.rows().iter();
         rows.filter(move |row| row.record().subject() == subject)
     }
 
-    /// The live logins of a subject behind a place in their list, in no order.
+    /// Returns the cursors of the live logins of a subject that are listed after `after`, unsorted.
     pub(crate) fn cursors(
         &self,
         subject: &str,
@@ -98,50 +84,50 @@ impl Shard {
     }
 
     /// Removes the logins of a subject that `scope` covers.
-    pub(crate) fn remove_subject(&mut self, subject: &str, scope: &Scope) -> Rubbish {
+    pub(crate) fn remove_subject(&mut self, subject: &str, scope: &Scope) -> Discarded {
         self.remove_where(usize::MAX, |row| {
             row.record().subject() == subject && row.record().is_in(scope)
         })
     }
 
-    /// Removes what is over, at most `budget` rows.
-    pub(crate) fn purge(&mut self, budget: usize, now: Timestamp) -> Rubbish {
-        self.remove_where(budget, |row| !row.is_alive(now))
+    /// Removes at most `limit` expired rows.
+    pub(crate) fn remove_expired(&mut self, limit: usize, now: Timestamp) -> Discarded {
+        self.remove_where(limit, |row| !row.is_alive(now))
     }
 
-    fn remove_where(&mut self, budget: usize, is_meant: impl Fn(&Row) -> bool) -> Rubbish {
-        let rows = self.table.rows().iter().filter(|row| is_meant(row));
+    fn remove_where(&mut self, limit: usize, matches: impl Fn(&Row) -> bool) -> Discarded {
+        let rows = self.table.rows().iter().filter(|row| matches(row));
         let handles = rows.map(|row| row.record().handle());
-        let handles: Vec<_> = handles.take(budget).collect();
-        let mut rubbish = Rubbish::default();
-        let removed = handles.into_iter();
-        rubbish.rows = removed
+        let handles: Vec<_> = handles.take(limit).collect();
+        let mut discarded = Discarded::default();
+        discarded.rows = handles
+            .into_iter()
             .filter_map(|handle| self.table.remove(handle))
             .collect();
-        self.table.shrink(&mut rubbish);
-        rubbish
+        self.table.shrink(&mut discarded);
+        discarded
     }
 
-    /// Which logins must go so that one more fits the limit; `None` if the limit forbids it.
-    pub(crate) fn victims(
+    /// Returns the logins to evict so that one more fits the limit; `None` if the limit rejects it.
+    pub(crate) fn to_evict(
         &self,
         subject: &str,
         limit: Limit,
         now: Timestamp,
     ) -> Option<Vec<Handle>> {
-        let (most, evicts) = match limit {
+        let (max, evicts) = match limit {
             Limit::Unlimited => return Some(Vec::new()),
-            Limit::Reject(most) => (most, false),
-            Limit::EvictOldest(most) => (most, true),
+            Limit::Reject(max) => (max, false),
+            Limit::EvictOldest(max) => (max, true),
         };
         let mut alive = self.cursors(subject, None, now);
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let excess = (alive.len() + 1).saturating_sub(most);
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let excess = (alive.len() + 1).saturating_sub(max);
         if excess > 0 && !evicts {
             return None;
         }
         alive.sort_unstable();
-        let victims = alive.into_iter().take(excess);
-        Some(victims.map(|cursor| cursor.handle).collect())
+        let oldest = alive.into_iter().take(excess);
+        Some(oldest.map(|cursor| cursor.handle).collect())
     }
 }

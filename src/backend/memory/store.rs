@@ -1,11 +1,11 @@
-//! Sessions in the memory of this process.
+//! Session store in the memory of this process.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::backend::memory::row::Row;
 use crate::backend::memory::shard::{Outcome, Shard};
-use crate::backend::memory::table::Row;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::{Handle, partition};
@@ -15,20 +15,20 @@ use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::{ChangeFn, SessionStore};
 
-/// Rows that a shard is sized for: few enough to look through under its lock in microseconds.
+/// Number of rows per shard at full capacity: a scan of a shard takes microseconds.
 const ROWS_PER_SHARD: usize = 256;
-/// Partitions of handles, and so the most shards there can be.
+/// Number of partitions of handles, and maximum number of shards.
 const PARTITIONS: usize = 4096;
-/// Rows that a search for room removes at most, under one lock.
-const SEARCH: usize = 256;
-/// Shards that a sweep looks through at most.
-const SHARDS_PER_SWEEP: usize = 64;
+/// Maximum number of expired rows that a full store removes under one lock.
+const MAX_ROWS_PER_SEARCH: usize = 256;
+/// Maximum number of shards that a sweep visits.
+const MAX_SHARDS_PER_SWEEP: usize = 64;
 
-/// Sessions in the memory of this process: for one node, and for tests.
+/// Sessions in the memory of this process, for a service with one node, and for tests.
 ///
-/// Bounded: a store that is full of live sessions refuses new ones and ends none. What it holds
-/// is gone with the process. Reads share their lock, and a use is noted without an exclusive one,
-/// behind the read, so that only a proven credential keeps a session alive; no lock is held over anything but the store's own short steps.
+/// Bounded: a store that is full of live sessions refuses new ones, and ends none. The sessions end
+/// with the process. Readers share their lock, and a use is noted under a shared lock too, after the
+/// read, so only a verified credential keeps a session alive. No lock is held across an `await`.
 ///
 /// ```
 /// use statewise::store::MemoryStore;
@@ -38,23 +38,24 @@ const SHARDS_PER_SWEEP: usize = 64;
 /// # Ok::<(), statewise::Error>(())
 /// ```
 pub struct MemoryStore {
-    shards: Box<[Padded]>,
-    /// By how many bits a partition is shortened to the number of its shard.
+    shards: Box<[CachePadded]>,
+    /// Number of bits to shift a partition right by, to get the index of its shard.
     shift: u32,
     capacity: usize,
     count: AtomicUsize,
+    /// Counts visited shards. Modulo the number of shards, the next one to visit.
     swept_to: AtomicUsize,
-    /// The second in which the whole store was last looked through for room, plus one.
+    /// Unix second of the last search of all shards for expired rows that found none, plus one.
     searched_at: AtomicU64,
 }
 
-/// Apart by two cache lines, so that the locks of neighbours do not get in each other's way.
+/// Aligned to two cache lines, to avoid false sharing between the locks.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Padded(RwLock<Shard>);
+struct CachePadded(RwLock<Shard>);
 
-impl Padded {
-    // A panic cannot leave a shard half changed; nothing under its lock runs code of others.
+impl CachePadded {
+    // A panic cannot leave a shard half changed: foreign code under its lock works on a copy.
     fn read(&self) -> RwLockReadGuard<'_, Shard> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,7 +66,7 @@ impl Padded {
 }
 
 impl MemoryStore {
-    /// A store for at most `sessions` live sessions. Takes memory as they come.
+    /// Creates a store for at most `sessions` live sessions. Memory is allocated as they come.
     ///
     /// # Errors
     ///
@@ -73,14 +74,14 @@ impl MemoryStore {
     pub fn with_capacity(sessions: usize) -> Result<Self> {
         if sessions == 0 {
             return Err(Error::misuse(
-                "the capacity of the memory store is zero, so that nobody could log in: \
-                 say how many sessions it may hold",
+                "the capacity of the memory store is zero, so no login could be stored: set the \
+                 maximum number of sessions",
             ));
         }
         let shards = sessions.div_ceil(ROWS_PER_SHARD).min(PARTITIONS);
         let shards = shards.next_power_of_two();
         Ok(Self {
-            shards: (0..shards).map(|_| Padded::default()).collect(),
+            shards: (0..shards).map(|_| CachePadded::default()).collect(),
             shift: PARTITIONS.trailing_zeros() - shards.trailing_zeros(),
             capacity: sessions,
             count: AtomicUsize::new(0),
@@ -89,29 +90,30 @@ impl MemoryStore {
         })
     }
 
-    /// How many sessions it holds, those included that are over and not swept yet.
+    /// Returns the number of sessions, including expired ones that are not swept yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Whether it holds none.
+    /// Returns whether the store has no sessions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many sessions it may hold.
+    /// Returns the maximum number of sessions.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    fn shard(&self, partition: u16) -> &Padded {
-        // In range: twelve bits, shortened to the number of shards.
+    fn shard(&self, partition: u16) -> &CachePadded {
+        // In range: the shift reduces 12 bits to the number of shards.
         &self.shards[usize::from(partition) >> self.shift]
     }
 
+    /// Counts one more row, unless the store is full.
     fn reserve(&self) -> bool {
         let more = |count: usize| (count < self.capacity).then_some(count + 1);
         self.count
@@ -123,19 +125,20 @@ impl MemoryStore {
         self.count.fetch_sub(rows, Ordering::Relaxed);
     }
 
-    fn purge(&self, shard: &Padded, budget: usize, now: Timestamp) -> usize {
+    /// Removes at most `limit` expired rows of a shard, and returns their number.
+    fn remove_expired(&self, shard: &CachePadded, limit: usize, now: Timestamp) -> usize {
         let mut rows = shard.write();
-        let rubbish = rows.purge(budget, now);
-        let purged = rubbish.rows.len();
-        // Before the lock is gone: whoever finds nothing more here shall find the room.
-        self.release(purged);
+        let discarded = rows.remove_expired(limit, now);
+        let removed = discarded.rows.len();
+        // Under the lock: a search that finds no more expired rows here must see the room.
+        self.release(removed);
         drop(rows);
-        drop(rubbish);
-        purged
+        drop(discarded);
+        removed
     }
 
-    /// Looks for room that sessions which are over still take. At most once in a second it looks
-    /// through everything in vain, so that a full store is not made slow by those it refuses.
+    /// Removes some expired rows, and returns whether there is room now. Searches all shards in vain
+    /// at most once per second, so that refused logins do not slow down a full store.
     fn make_room(&self, now: Timestamp) -> bool {
         if self.searched_at.load(Ordering::Relaxed) == now.unix() + 1 {
             return false;
@@ -143,40 +146,45 @@ impl MemoryStore {
         let start = self.swept_to.load(Ordering::Relaxed);
         for step in 0..self.shards.len() {
             let turn = start.wrapping_add(step);
-            if self.purge(&self.shards[turn % self.shards.len()], SEARCH, now) > 0 {
+            if self.remove_expired(
+                &self.shards[turn % self.shards.len()],
+                MAX_ROWS_PER_SEARCH,
+                now,
+            ) > 0
+            {
                 self.swept_to.store(turn, Ordering::Relaxed);
                 return true;
             }
         }
         self.searched_at.store(now.unix() + 1, Ordering::Relaxed);
-        // Somebody else may have made room meanwhile.
+        // Another caller may have made room meanwhile.
         self.len() < self.capacity
     }
 
-    /// Lets the turn that was taken last be taken again, if nobody has taken another since.
-    fn give_back(&self, turn: usize) {
+    /// Makes the last visited shard the next one again, unless another sweep has gone on.
+    fn revisit(&self, turn: usize) {
         let next = turn.wrapping_add(1);
         let order = Ordering::Relaxed;
         let _ = self.swept_to.compare_exchange(next, turn, order, order);
     }
 
-    /// Removes a row that was found over, so that a clock set back does not revive what was
-    /// refused; unless it was used in the meantime.
+    /// Removes a row that was found expired, so that a clock that is set back does not revive it.
+    /// Keeps it if it has been used meanwhile.
     #[cold]
-    fn remove_over(&self, handle: Handle, now: Timestamp) {
+    fn remove_if_expired(&self, handle: Handle, now: Timestamp) {
         let mut shard = self.shard(handle.partition()).write();
-        let is_over = |row: &Row| !row.is_alive(now);
-        if shard.find(handle).is_some_and(is_over) && shard.remove(handle).is_some() {
+        let is_expired = |row: &Row| !row.is_alive(now);
+        if shard.find(handle).is_some_and(is_expired) && shard.remove(handle).is_some() {
             self.release(1);
         }
     }
 
     fn insert(&self, record: &Record, limit: Limit, now: Timestamp) -> Created {
         let mut shard = self.shard(record.handle().partition()).write();
-        if shard.contains(record.handle()) {
+        if shard.find(record.handle()).is_some() {
             return Created::Duplicate;
         }
-        let Some(evicted) = shard.victims(record.subject(), limit, now) else {
+        let Some(evicted) = shard.to_evict(record.subject(), limit, now) else {
             return Created::LimitReached;
         };
         if evicted.is_empty() && !self.reserve() {
@@ -187,7 +195,7 @@ impl MemoryStore {
         }
         shard.insert(record.clone());
         drop(shard);
-        // The new row takes the place of the first that was evicted.
+        // The new row takes the place of the first evicted one.
         self.release(evicted.len().saturating_sub(1));
         Created::Stored { evicted }
     }
@@ -209,7 +217,7 @@ impl SessionStore for MemoryStore {
             Some(row) if row.is_alive(now) => return Ok(Some(row.read())),
             Some(_) => {}
         }
-        self.remove_over(handle, now);
+        self.remove_if_expired(handle, now);
         Ok(None)
     }
 
@@ -222,7 +230,7 @@ impl SessionStore for MemoryStore {
         let mut shard = self.shard(handle.partition()).write();
         match shard.change(handle, now, change) {
             Outcome::Alive(changed) => return Ok(Some(changed)),
-            Outcome::Over => self.release(1),
+            Outcome::Expired => self.release(1),
             Outcome::Absent => {}
         }
         Ok(None)
@@ -231,7 +239,9 @@ impl SessionStore for MemoryStore {
     async fn touch(&self, uses: &[(Handle, Timestamp)], _now: Timestamp) -> Result<()> {
         for (handle, seen_at) in uses {
             let shard = self.shard(handle.partition()).read();
-            shard.touch(*handle, *seen_at);
+            if let Some(row) = shard.find(*handle) {
+                row.touch(*seen_at);
+            }
         }
         Ok(())
     }
@@ -250,8 +260,8 @@ impl SessionStore for MemoryStore {
         _now: Timestamp,
     ) -> Result<Removed> {
         let shard = self.shard(partition(subject));
-        let rubbish = shard.write().remove_subject(subject, &scope);
-        let removed = rubbish.rows.len();
+        let discarded = shard.write().remove_subject(subject, &scope);
+        let removed = discarded.rows.len();
         self.release(removed);
         Ok(Removed::at_once(removed as u64))
     }
@@ -262,27 +272,29 @@ impl SessionStore for MemoryStore {
         let limit = page.limit.max(1);
         let more = cursors.len() > limit;
         if more {
-            // Only what is on the page is put in order, and only that is copied.
+            // Sort and copy only the rows of the page.
             cursors.select_nth_unstable(limit - 1);
         }
         cursors.truncate(limit);
         cursors.sort_unstable();
         let next = cursors.last().copied().filter(|_| more);
         let handles = cursors.into_iter().map(|cursor| cursor.handle);
-        let records = handles.filter_map(|handle| shard.read(handle)).collect();
+        let records = handles
+            .filter_map(|handle| shard.find(handle).map(Row::read))
+            .collect();
         Ok(Listing::new(records, next))
     }
 
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
         let (mut removed, limit) = (0, limit.max(1));
-        for _ in 0..SHARDS_PER_SWEEP {
-            // Wraps where the shards, a power of two, begin anew.
+        for _ in 0..MAX_SHARDS_PER_SWEEP {
+            // The number of shards is a power of two, so the wrap-around keeps the order.
             let turn = self.swept_to.fetch_add(1, Ordering::Relaxed);
             let shard = turn % self.shards.len();
-            removed += self.purge(&self.shards[shard], limit - removed, now);
+            removed += self.remove_expired(&self.shards[shard], limit - removed, now);
             if removed >= limit {
-                // There may be more in this shard: it comes again.
-                self.give_back(turn);
+                // This shard may have more expired rows.
+                self.revisit(turn);
                 return Ok(Swept::new(removed as u64, true));
             }
             if shard + 1 == self.shards.len() {
