@@ -153,7 +153,7 @@ fn accepts(node: &Auth, credential: &str) -> bool {
 }
 
 #[test]
-fn a_verification_asks_the_store_once_in_the_age_of_a_copy() {
+fn a_copy_is_loaded_once_per_maximum_age() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let session = log_in(&here, "alice");
@@ -177,7 +177,7 @@ fn a_verification_asks_the_store_once_in_the_age_of_a_copy() {
 }
 
 #[test]
-fn what_ends_on_one_node_ends_on_all() {
+fn a_logout_takes_effect_on_all_nodes() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let sessions: Vec<_> = (0..4).map(|_| log_in(&here, "alice")).collect();
@@ -201,7 +201,7 @@ fn what_ends_on_one_node_ends_on_all() {
     );
     follow(&there);
     for node in [&here, &there] {
-        assert!(accepts(node, &sessions[1]), "the one that was kept");
+        assert!(accepts(node, &sessions[1]), "the kept session");
         assert!(!accepts(node, &sessions[2]) && !accepts(node, &sessions[3]));
     }
 
@@ -218,7 +218,7 @@ fn what_ends_on_one_node_ends_on_all() {
 }
 
 #[test]
-fn changes_are_seen_elsewhere() {
+fn a_change_is_visible_on_all_nodes() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let session = log_in(&here, "alice");
@@ -272,7 +272,7 @@ fn evicted_sessions_end_everywhere() {
 }
 
 #[test]
-fn a_node_that_is_cut_off_asks_the_store() {
+fn a_stale_node_queries_the_store() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let (session, other) = (log_in(&here, "alice"), log_in(&here, "bob"));
@@ -292,7 +292,7 @@ fn a_node_that_is_cut_off_asks_the_store() {
 }
 
 #[test]
-fn everything_ends_on_both_strategies() {
+fn revoke_everything_ends_sessions_on_all_nodes() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let sessions = [log_in(&here, "alice"), log_in(&there, "bob")];
@@ -318,7 +318,7 @@ fn everything_ends_on_both_strategies() {
 
 /// The view alone ends no session: it makes every node ask the store, which decides.
 #[test]
-fn what_the_view_says_of_a_subject_is_asked_of_the_store() {
+fn an_entry_about_a_subject_makes_nodes_query_the_store() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let (alice, bob) = (log_in(&here, "alice"), log_in(&here, "bob"));
@@ -338,7 +338,7 @@ fn what_the_view_says_of_a_subject_is_asked_of_the_store() {
 }
 
 #[test]
-fn one_load_for_all_who_wait() {
+fn concurrent_verifications_share_one_load() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let session = log_in(&here, "alice");
@@ -354,7 +354,7 @@ fn one_load_for_all_who_wait() {
 }
 
 #[test]
-fn unknown_sessions_are_asked_for_once() {
+fn an_absent_session_is_loaded_once() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let session = log_in(&here, "alice");
@@ -368,7 +368,7 @@ fn unknown_sessions_are_asked_for_once() {
 }
 
 #[test]
-fn a_revocation_that_cannot_be_told_says_so() {
+fn a_revocation_without_the_log_returns_the_age_of_a_copy() {
     let fleet = Fleet::new();
     let full = Arc::new(MemoryLog::new().unwrap().capacity(0));
     let fleet = Fleet { log: full, ..fleet };
@@ -389,7 +389,7 @@ fn a_revocation_that_cannot_be_told_says_so() {
 /// A login that continues an older one has ended if the older one was ended everywhere in the
 /// meantime, however long it takes.
 #[test]
-fn a_login_that_goes_on_from_an_ended_one_is_refused() {
+fn a_login_that_continues_an_ended_one_is_rejected() {
     for wait in [10, 100, 3600] {
         let fleet = Fleet::new();
         let (here, there) = (fleet.node(), fleet.node());
@@ -404,7 +404,7 @@ fn a_login_that_goes_on_from_an_ended_one_is_refused() {
 
 /// The session that was kept when all others ended is served from memory again.
 #[test]
-fn a_kept_session_is_asked_for_once() {
+fn a_kept_session_is_loaded_once() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let (kept, other) = (log_in(&here, "alice"), log_in(&here, "alice"));
@@ -422,7 +422,7 @@ fn a_kept_session_is_asked_for_once() {
 /// The stamp of a login lies in a range that the log has lost, and then everything was revoked. The
 /// row still exists and does not show this.
 #[test]
-fn a_session_of_a_lost_part_ends_with_everything() {
+fn a_session_with_a_lost_stamp_ends_with_everything() {
     let fleet = Fleet::new();
     let node = fleet.node();
     let stolen = {
@@ -450,7 +450,7 @@ fn a_session_of_a_lost_part_ends_with_everything() {
 /// When a copy no longer suffices, concurrent verifications query the store one at a time, and one
 /// of them records the use. Rejects a cache that lets all waiting callers through at once.
 #[test]
-fn a_popular_session_is_no_stampede() {
+fn concurrent_uses_of_a_session_cause_one_load_and_one_touch() {
     let fleet = Fleet::new();
     let node = fleet.node();
     let session = log_in(&node, "alice");
@@ -476,7 +476,7 @@ fn a_popular_session_is_no_stampede() {
 /// For any number of callers and sessions, and also while the view is stale: the number of
 /// concurrent loads never exceeds the configured maximum.
 #[test]
-fn no_flood_goes_through() {
+fn concurrent_loads_are_bounded() {
     let fleet = Fleet::new();
     let node = fleet.node();
     let sessions: Vec<_> = (0..20)
@@ -506,7 +506,7 @@ fn no_flood_goes_through() {
 
 /// A list of sessions omits those that were revoked with everything, although their rows remain.
 #[test]
-fn what_ended_with_everything_is_not_listed() {
+fn sessions_ended_with_everything_are_not_listed() {
     let fleet = Fleet::new();
     let node = fleet.node();
     let _old = log_in(&node, "alice");
@@ -519,7 +519,7 @@ fn what_ended_with_everything_is_not_listed() {
 
 /// Nor do those rows count against the limit when the user logs in again.
 #[test]
-fn what_ended_with_everything_takes_no_room() {
+fn sessions_ended_with_everything_do_not_count_for_the_limit() {
     let fleet = Fleet::new();
     let node = fleet.limited(Limit::Reject(1));
     let _old = log_in(&node, "alice");
@@ -535,7 +535,7 @@ fn what_ended_with_everything_takes_no_room() {
 /// A login that evicts another one and then fails, because the log is unreachable, has still
 /// evicted it.
 #[test]
-fn what_a_failed_login_evicted_is_forgotten() {
+fn a_failed_login_removes_copies_of_the_sessions_it_evicted() {
     let fleet = Fleet::new();
     let node = fleet.limited(Limit::EvictOldest(1));
     let first = log_in(&node, "alice");

@@ -203,7 +203,7 @@ impl<'c> Move<'c> {
 /// While a slot moves, its logins are found wherever they are, and a removal waits until it can be
 /// one step. Rejects a script that accesses undeclared keys: it would end half of the logins.
 #[test]
-fn a_slot_that_moves() {
+fn sessions_stay_available_while_their_slot_moves() {
     let Some(cluster) = cluster() else { return };
     run(async {
         let store = store(connect(cluster).await);
@@ -223,7 +223,7 @@ fn a_slot_that_moves() {
         moving.carry(&keys[0]);
         for row in &rows {
             let found = store.load(row.handle(), Load::new(), NOW).await.unwrap();
-            assert!(found.is_some(), "not found while its slot moves");
+            assert!(found.is_some(), "not found while the slot moves");
         }
 
         // Not within its deadline: unavailable, and nothing was done.
@@ -234,7 +234,7 @@ fn a_slot_that_moves() {
         assert!(failed.is_err_and(|error| error.is_unavailable()));
         for row in &rows {
             let found = store.load(row.handle(), Load::new(), NOW).await.unwrap();
-            assert!(found.is_some(), "half a removal");
+            assert!(found.is_some(), "a part of the removal was done");
         }
 
         let before = moving.refusals();
@@ -260,7 +260,7 @@ fn a_slot_that_moves() {
 /// A Cluster without append-only files is known to lose data. With them, durability is unknown,
 /// because not every node can be asked.
 #[test]
-fn says_what_survives_a_crash() {
+fn durability_follows_the_configuration_of_the_server() {
     let Some(cluster) = cluster() else { return };
     run(async {
         let redis = patient(connect(cluster).await).build().unwrap();

@@ -18,7 +18,7 @@ use crate::site::{
     COUNTED, Counter, DUE, NOTED, Site, counted, hybrid, logged_in, login, verifying,
 };
 
-/// Number of users, who log in in turn.
+/// Number of users. They log in in turn.
 const USERS: usize = 100_000;
 /// First number of the rows that the raw client removes, apart from those that it only adds.
 const FIRST_TO_REMOVE: u64 = 1 << 40;

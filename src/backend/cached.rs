@@ -40,7 +40,7 @@ use crate::upkeep::Upkeep;
 ///
 /// Two things may be noticed late, by at most the maximum age of a copy. A credential that another
 /// node has replaced still counts as the current one, so a theft may be noticed that much later.
-/// And a logout whose entry could not be appended to the log takes effect when the copy expires;
+/// And if a logout cannot be appended to the log, it takes effect when the copy expires;
 /// [`revoke`](crate::Authenticator::revoke) then returns that time.
 /// [`Presented::authoritative`](crate::Presented::authoritative) asks the store in any case.
 ///

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// Which acknowledged writes survive an incident.
+/// Survival of acknowledged writes after an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Survives {

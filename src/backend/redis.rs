@@ -104,7 +104,7 @@ where
     /// | `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no` | all |
     /// | any other | not all: about the last second is lost, or everything since the last snapshot |
     /// | `CONFIG` forbidden, as by many hosting services | unknown |
-    /// | a Cluster whose nodes all have an append-only file | unknown: a client cannot ask each node |
+    /// | a Cluster, all of its nodes with an append-only file | unknown: a client cannot ask each node |
     ///
     /// After a failover it is always *not all*: the server answers the client before its replicas
     /// have the write. With `min-replicas-to-write` a primary without replicas refuses writes, and

@@ -26,7 +26,7 @@ struct State {
     followers: Vec<Waker>,
 }
 
-/// How a call ended.
+/// End of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallOutcome {
     /// The result is available to the followers.

@@ -115,10 +115,10 @@ async fn assert_come_back(store: &RedisStore<ClusterConnection>, rows: &[Record]
     for row in rows {
         loop {
             match store.load(row.handle(), TOUCH, NOW).await {
-                Ok(found) => break assert!(found.is_some(), "an outage looks like a logout"),
+                Ok(found) => break assert!(found.is_some(), "an outage was reported as a logout"),
                 Err(error) => assert!(error.is_unavailable(), "{error:?}"),
             }
-            assert!(begun.elapsed() < PATIENT, "it does not come back");
+            assert!(begun.elapsed() < PATIENT, "still unavailable");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -128,7 +128,7 @@ async fn assert_come_back(store: &RedisStore<ClusterConnection>, rows: &[Record]
 /// dead primary does so until its replica takes over with all of the replica's data. Rejects a
 /// client that waits for a node without a limit, and a missing node that looks like a logout.
 #[test]
-fn a_primary_that_hangs_and_dies() {
+fn a_primary_that_hangs_or_dies_makes_its_own_sessions_unavailable() {
     let Some(cluster) = Cluster::start() else {
         return;
     };

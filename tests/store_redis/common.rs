@@ -59,7 +59,7 @@ pub(crate) fn prefix() -> String {
 }
 
 pub(crate) fn client(server: &RedisServer) -> redis::Client {
-    redis::Client::open(server.url()).expect("a url of a socket")
+    redis::Client::open(server.url()).expect("a URL of a socket")
 }
 
 /// Opens a connection that many tasks can share.

@@ -53,7 +53,7 @@ fn a_verification_is_one_command() {
             for _ in 0..50 {
                 auth.verify(credential).await.unwrap();
             }
-            assert_eq!(commands(&server), getex(50), "node {at}, a moment ago");
+            assert_eq!(commands(&server), getex(50), "node {at}, a use was just noted");
         }
         // Each use is due to be recorded.
         for auth in &auths {
@@ -79,7 +79,7 @@ fn a_verification_is_one_command() {
 /// A refresh is one round trip whose script writes once. A replay is one round trip and writes
 /// nothing. Rejects a read followed by a swap, and a replay that writes.
 #[test]
-fn a_refresh_is_one_trip() {
+fn a_refresh_is_one_round_trip() {
     let Some(server) = server() else { return };
     run(async {
         let clock = ManualClock::default();
@@ -117,7 +117,7 @@ fn a_refresh_is_one_trip() {
 /// A use is written at most once per eighth of the idle timeout. Rejects a store that writes on
 /// each request, because writes reach the disk and the replicas.
 #[test]
-fn a_use_is_written_now_and_then() {
+fn a_use_is_written_at_most_once_per_interval() {
     let Some(server) = server() else { return };
     run(async {
         let store = store(multiplexed(&server).await);
@@ -153,7 +153,7 @@ fn a_use_is_written_now_and_then() {
 /// A session whose idle timeout is shorter than the current policy keeps its own timeout, with the one
 /// command of each verification.
 #[test]
-fn a_loosened_policy_leaves_a_session_its_own_idle_time() {
+fn a_longer_policy_leaves_a_session_its_own_idle_timeout() {
     let Some(server) = server() else { return };
     run(async {
         let store = store(multiplexed(&server).await);
@@ -181,7 +181,7 @@ fn a_loosened_policy_leaves_a_session_its_own_idle_time() {
 /// A session older than a tightened policy lives on, on every node, while it is used within the
 /// shorter timeout, and expires otherwise.
 #[test]
-fn a_tightened_policy_ends_what_was_not_used() {
+fn a_shorter_policy_ends_sessions_that_are_idle_by_it() {
     let Some(server) = server() else { return };
     run(async {
         let nodes = two_nodes(&server).await.map(Arc::new);

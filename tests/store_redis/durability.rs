@@ -23,7 +23,7 @@ async fn crash_of(server: &RedisServer) -> Survives {
 }
 
 #[test]
-fn says_what_survives_a_crash() {
+fn durability_follows_the_configuration_of_the_server() {
     let (aof, sync) = (["--appendonly", "yes"], "--appendfsync");
     let always = [aof[0], aof[1], sync, "always"];
     let lazily = [&always[..], &["--no-appendfsync-on-rewrite", "yes"]].concat();
@@ -44,7 +44,7 @@ fn says_what_survives_a_crash() {
 /// If CONFIG is forbidden, as with many hosting services, durability is unknown and the operator
 /// may assume it. Durability that is known to be missing stays refused.
 #[test]
-fn a_server_that_does_not_say_is_vouched_for() {
+fn an_unknown_durability_can_be_assumed() {
     let Some(server) = RedisServer::with(&["--appendonly", "yes"]) else {
         return;
     };
@@ -69,7 +69,7 @@ fn a_server_that_does_not_say_is_vouched_for() {
 }
 
 #[test]
-fn refuses_what_could_escape_a_key() {
+fn unsafe_prefixes_and_a_zero_deadline_are_refused() {
     let Some(server) = RedisServer::start() else {
         return;
     };

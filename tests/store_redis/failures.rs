@@ -27,7 +27,7 @@ fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
 /// With an append-only file that is synced on every write, acknowledged logins and logouts survive
 /// the death of the server.
 #[test]
-fn a_killed_server_keeps_what_it_acknowledged() {
+fn acknowledged_writes_survive_a_kill() {
     let Some(server) = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"])
     else {
         return;
@@ -118,14 +118,14 @@ fn a_server_that_hangs_is_unavailable_in_time() {
         // The deadline is short for a busy machine.
         let begun = Instant::now();
         while store.load(other.handle(), TOUCH, NOW).await.is_err() {
-            assert!(begun.elapsed() < PATIENT, "it does not go on");
+            assert!(begun.elapsed() < PATIENT, "still unavailable");
         }
     });
 }
 
 /// If the server is gone, calls answer *unavailable*; when it returns, they succeed.
 #[test]
-fn a_server_that_is_gone_is_unavailable() {
+fn a_killed_server_is_unavailable_until_it_is_back() {
     let Some(server) = RedisServer::start() else {
         return;
     };
@@ -140,14 +140,14 @@ fn a_server_that_is_gone_is_unavailable() {
         server.restart();
         let begun = Instant::now();
         while store.load(row.handle(), TOUCH, NOW).await.is_err() {
-            assert!(begun.elapsed() < PATIENT, "it does not come back");
+            assert!(begun.elapsed() < PATIENT, "still unavailable");
         }
     });
 }
 
 /// An answer cut at any byte is *unavailable* or retried, and never misread.
 #[test]
-fn a_connection_that_is_lost_in_mid_answer() {
+fn an_answer_that_is_cut_off_is_retried_or_unavailable() {
     let Some(server) = RedisServer::start() else {
         return;
     };
@@ -227,7 +227,7 @@ fn a_connection_that_is_lost_in_mid_answer() {
 
 /// A connection closed by an operator costs a reconnecting client nothing.
 #[test]
-fn a_connection_that_is_killed() {
+fn a_connection_closed_by_the_server_is_replaced() {
     let Some(server) = RedisServer::start() else {
         return;
     };
@@ -252,7 +252,7 @@ fn a_connection_that_is_killed() {
 
 /// An emptied server has no sessions and no scripts. The next login succeeds.
 #[test]
-fn a_server_that_forgot_everything() {
+fn an_emptied_server_has_no_sessions_and_accepts_new_ones() {
     let Some(server) = RedisServer::start() else {
         return;
     };
@@ -289,7 +289,7 @@ fn a_server_that_forgot_everything() {
 /// A full server refuses logins and keeps serving existing ones. Nothing is evicted for a login
 /// that then fails.
 #[test]
-fn a_server_that_is_full() {
+fn a_full_server_refuses_logins_and_evicts_none() {
     let Some(server) = RedisServer::start() else {
         return;
     };
@@ -352,7 +352,7 @@ fn a_server_that_is_full() {
 
 /// A server that cannot save to disk refuses writes, and no user is logged out.
 #[test]
-fn a_server_that_cannot_save() {
+fn a_server_that_cannot_save_still_verifies() {
     let Some(server) = RedisServer::with(&["--enable-protected-configs", "yes"]) else {
         return;
     };

@@ -129,7 +129,7 @@ fn a_poll_is_one_command() {
 /// positions without entries, or with entries under new positions: a reader would not notice the
 /// loss.
 #[test]
-fn a_log_that_is_lost_begins_anew() {
+fn a_lost_log_starts_over_with_a_new_incarnation() {
     let Some(server) = RedisServer::start() else {
         return;
     };
@@ -185,7 +185,7 @@ fn a_log_that_is_lost_begins_anew() {
 /// An undecodable entry is *unavailable*, however it came there, and is not skipped. The same holds
 /// for an entry at a wrong position.
 #[test]
-fn what_does_not_decode_is_not_passed_over() {
+fn an_entry_that_does_not_decode_is_unavailable() {
     let Some(server) = server() else { return };
     run(async {
         let log = log(multiplexed(server).await, &prefix());
@@ -223,7 +223,7 @@ fn what_does_not_decode_is_not_passed_over() {
 /// One append removes a bounded number of entries, so the first append after a quiet night is as
 /// fast as any other. Positions beyond fourteen digits are exact.
 #[test]
-fn trims_a_little_at_a_time() {
+fn an_append_trims_a_bounded_number_of_entries() {
     let Some(server) = server() else { return };
     run(async {
         let log = log(multiplexed(server).await, &prefix());
@@ -306,7 +306,7 @@ fn a_server_that_hangs_is_unavailable_in_time() {
 /// An answer cut at any byte is requested again: acknowledged entries are present, batches are
 /// complete, and there is no gap.
 #[test]
-fn a_connection_that_is_lost_in_mid_answer() {
+fn an_answer_that_is_cut_off_is_retried_or_unavailable() {
     let Some(server) = RedisServer::start() else {
         return;
     };
@@ -330,7 +330,7 @@ fn a_connection_that_is_lost_in_mid_answer() {
             assert_eq!(all.entries.len() as u64, appended.position());
             let names: Vec<_> = all.entries.iter().map(|entry| entry.nonce).collect();
             let (pairs, []) = names.as_chunks::<2>() else {
-                panic!("half a batch")
+                panic!("a part of a batch")
             };
             for pair in pairs {
                 let [one, next] = pair.map(|nonce| nonce.as_bytes()[0]);
@@ -345,7 +345,7 @@ fn a_connection_that_is_lost_in_mid_answer() {
 /// With an append-only file that is synced on every write, acknowledged entries survive the death
 /// of the server, in the same incarnation.
 #[test]
-fn a_killed_server_keeps_what_it_acknowledged() {
+fn acknowledged_writes_survive_a_kill() {
     let Some(server) = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"])
     else {
         return;
@@ -373,7 +373,7 @@ fn a_killed_server_keeps_what_it_acknowledged() {
 /// The fence detects a server that refuses writes. Reads are answered, and an append is not stored
 /// in part. Rejects a fence that only reads.
 #[test]
-fn a_server_that_takes_no_writes() {
+fn a_fence_fails_on_a_server_that_refuses_writes() {
     let Some(server) = RedisServer::start() else {
         return;
     };
@@ -411,7 +411,7 @@ fn a_server_that_takes_no_writes() {
 
 /// Misuse at build, and `Debug` output.
 #[test]
-fn configuration() {
+fn invalid_settings_are_refused_and_secrets_are_not_shown() {
     let Some(server) = server() else { return };
     run(async {
         let connection = multiplexed(server).await;

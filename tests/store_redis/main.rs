@@ -18,9 +18,9 @@ mod failures;
 #[path = "../stores/late_save.rs"]
 mod late_save;
 mod laws;
-mod liar;
 mod log;
-mod mute;
+mod lost_requests;
 mod nodes;
 #[path = "../support/mod.rs"]
 mod support;
+mod unexpected_answers;

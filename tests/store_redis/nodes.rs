@@ -120,7 +120,7 @@ fn a_call_may_be_dropped_at_every_step() {
 /// A removal leaves nothing behind, and expired rows are left alone: a stale index entry costs a
 /// lookup in each list and limit, and a change would extend the life of an expired row.
 #[test]
-fn nothing_is_left_on_the_server() {
+fn removed_rows_leave_no_keys_on_the_server() {
     let Some(server) = server() else { return };
     run(async {
         let store = store(multiplexed(server).await);
@@ -163,12 +163,12 @@ fn nothing_is_left_on_the_server() {
         let uses = [(over.handle(), later), (rotated.handle(), later)];
         store.touch(&uses, later).await.unwrap();
         store.confirm(rotated.handle(), 1, later).await.unwrap();
-        assert_eq!(dump(), before, "what is over was changed");
+        assert_eq!(dump(), before, "an expired row was changed");
         for row in [&over, &rotated] {
             let found = store.load(row.handle(), Load::new(), later).await.unwrap();
             assert!(found.is_none());
         }
-        assert_eq!(keys(), 0, "what is over stays");
+        assert_eq!(keys(), 0, "an expired row stays");
     });
 }
 
@@ -184,7 +184,7 @@ fn a_late_save_does_not_undo_a_logout() {
 /// Calls that change rows leave a row of a newer format as it is, and calls that end logins remove
 /// it. Rejects a script that treats the bytes of another version as its own.
 #[test]
-fn a_newer_format_is_left_alone() {
+fn a_row_of_a_newer_format_is_never_changed() {
     let Some(server) = server() else { return };
     run(async {
         let store = store(multiplexed(server).await);
@@ -211,8 +211,8 @@ fn a_newer_format_is_left_alone() {
         assert!(rotated.is_err_and(refused));
         store.touch(&[(row.handle(), later)], later).await.unwrap();
         store.confirm(row.handle(), 1, NOW).await.unwrap();
-        assert_eq!(kept(), before.0, "it was changed");
-        assert!(left() <= before.1, "it was carried on");
+        assert_eq!(kept(), before.0, "the row was changed");
+        assert!(left() <= before.1, "its time to live was extended");
         let removed = store.remove(row.handle(), "alice", NOW).await.unwrap();
         assert_eq!(removed.count, 1);
     });
@@ -222,7 +222,7 @@ fn a_newer_format_is_left_alone() {
 /// login until the deadlines of removed logins, one that never expires, and one that expires with
 /// the login added last.
 #[test]
-fn an_index_holds_no_more_than_the_limit() {
+fn evicted_logins_leave_the_index() {
     let Some(server) = server() else { return };
     run(async {
         let store = store(multiplexed(server).await);

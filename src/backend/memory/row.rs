@@ -22,7 +22,7 @@ impl Row {
         Timestamp::from_unix(self.last_seen.load(Ordering::Relaxed))
     }
 
-    /// Returns the record, whose last use may be outdated.
+    /// Returns the record. Its last use may be outdated.
     pub(crate) fn record(&self) -> &Record {
         &self.record
     }

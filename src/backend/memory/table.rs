@@ -60,7 +60,7 @@ impl Table {
         &self.rows
     }
 
-    /// Inserts a row, whose handle must be new.
+    /// Inserts a row. Its handle must be new.
     pub(crate) fn insert(&mut self, row: Row) {
         if (self.rows.len() + 1) * 4 > self.slots.len() * 3 {
             drop(self.rebuild((self.slots.len() * 2).max(MIN_SLOTS)));

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(2);
 /// Maximum deadline, 30 years: `Instant` can represent a time that far in the future.
 const MAX_DEADLINE: Duration = Duration::from_secs(30 * 365 * 86_400);
-/// First pause before a script is retried whose keys a Cluster is moving.
+/// First pause before the retry of a script, while a Cluster moves its keys.
 const MIN_RETRY_PAUSE: Duration = Duration::from_millis(2);
 /// Maximum pause between such retries.
 const MAX_RETRY_PAUSE: Duration = Duration::from_millis(100);

@@ -45,7 +45,7 @@ const MAX_PAGE_ENTRIES: usize = 4096;
 ///
 /// # When the connection is lost
 ///
-/// An append whose answer is lost is sent a second time. Its entries may then be in the log twice,
+/// If the answer to an append is lost, the append is sent a second time. Its entries may then be in the log twice,
 /// which has the same effect as once.
 pub struct RedisLog<C> {
     link: Arc<Link<C>>,

@@ -36,9 +36,9 @@ const MAX_BATCH_ROWS: usize = 256;
 ///
 /// # Cost
 ///
-/// A verification is one `GETEX`, whether it notes a use or not. It takes one script more to note
-/// the use of a session that this process has not met before, or whose idle timeout is longer than
-/// that of the policy. Every other operation is one script, and one more script where a limit is
+/// A verification is one `GETEX`, with or without noting a use. Noting the use takes one script more
+/// if this process has not met the session before, or if the idle timeout of the session is longer
+/// than that of the policy. Every other operation is one script, and one more script where a limit is
 /// reached or a row is replaced.
 ///
 /// # Two clocks
@@ -49,8 +49,8 @@ const MAX_BATCH_ROWS: usize = 256;
 ///
 /// # Security
 ///
-/// The command that reads a row also notes its use, before the credential is verified. An attacker
-/// who knows a handle can keep that session from becoming idle until its deadline, and can do
+/// The command that reads a row also notes its use, before the credential is verified. Knowing
+/// a handle, an attacker can keep that session from becoming idle until its deadline, and can do
 /// nothing else with it. Noting the use after the verification would take a second command. The
 /// handle is the public part of a credential and the name of its row; it is neither logged nor
 /// shown.
@@ -129,7 +129,7 @@ where
         let act = self
             .link
             .run_idempotent(&script::CONFIRM, &keys, &arguments);
-        // Boxed: it is a rare part of a verification, whose future must stay small.
+        // Boxed to keep the future of a verification small, of which it is a rare part.
         self.link.within(Box::pin(act)).await.map(drop)
     }
 

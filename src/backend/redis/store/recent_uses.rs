@@ -43,8 +43,8 @@ impl RecentUses {
     /// Returns the time to live, in seconds, to set in order to note a use now. `None` if the last
     /// use was noted less than `interval` ago, or if the idle timeout of the session is unknown.
     ///
-    /// Also `None` for a session whose idle timeout requires fewer notes than `interval`. The policy
-    /// of the caller then has a shorter idle timeout. Other nodes with that policy learn of the use
+    /// Also `None` if the idle timeout of the session requires fewer notes than `interval`: the
+    /// policy of the caller has a shorter idle timeout. Other nodes with that policy learn of the use
     /// from the row only, into which a touch writes it.
     pub(super) fn ttl_to_set(
         &self,
@@ -122,7 +122,7 @@ mod tests {
         // The clock was set back by an hour.
         uses.note(handle, at(3_600), 80);
         assert_eq!(ttl(10, 0), Some(80));
-        // The policy has a longer idle timeout than the record, whose own one applies.
+        // The policy has a longer idle timeout than the record. The shorter one applies.
         uses.note(handle, at(0), 40);
         assert_eq!((ttl(100, 4), ttl(100, 5)), (None, Some(40)));
         // The policy has a shorter idle timeout: a touch notes the use.

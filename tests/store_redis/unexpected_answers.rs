@@ -19,9 +19,9 @@ const TOUCH: Load = Load::new().touch(Duration::from_secs(450));
 
 /// A connection that answers everything with the same value.
 #[derive(Clone)]
-struct Liar(Arc<Value>);
+struct FixedAnswer(Arc<Value>);
 
-impl ConnectionLike for Liar {
+impl ConnectionLike for FixedAnswer {
     fn req_packed_command<'a>(&'a mut self, _: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async {
             tokio::task::yield_now().await;
@@ -50,7 +50,7 @@ fn text(text: &str) -> Value {
 /// Whatever the server answers, no caller is accepted, no call reports a change that was not made,
 /// and each call ends. Rejects a login that retries forever, and a store that trusts the index.
 #[test]
-fn a_server_that_lies() {
+fn an_unexpected_answer_never_lets_a_caller_in() {
     let other = Sample::of("mallory").at(NOW);
     let answers = [
         Value::Int(0),
@@ -83,7 +83,7 @@ fn a_server_that_lies() {
     run(async {
         for answer in answers {
             let shown = format!("{answer:.60?}");
-            let redis = Redis::over(Liar(Arc::new(answer))).prefix(prefix());
+            let redis = Redis::over(FixedAnswer(Arc::new(answer))).prefix(prefix());
             let deadline = Duration::from_millis(100);
             let redis = redis.deadline(deadline).build().unwrap();
             let store = redis.sessions();
@@ -121,7 +121,7 @@ fn a_server_that_lies() {
 /// A row under the key of another login is useless, whoever stored it there. Rejects a store that
 /// checks only the key.
 #[test]
-fn a_row_of_another_login_is_refused() {
+fn a_row_under_the_key_of_another_login_is_unavailable() {
     let Some(server) = RedisServer::start() else {
         return;
     };

@@ -33,12 +33,12 @@ enum Lost {
 
 /// A connection that loses its first requests.
 #[derive(Clone)]
-struct Mute {
+struct LossyConnection {
     lost: Arc<Mutex<VecDeque<Lost>>>,
     connection: MultiplexedConnection,
 }
 
-impl ConnectionLike for Mute {
+impl ConnectionLike for LossyConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         let broken = |kind: io::ErrorKind| Err(io::Error::from(kind).into());
         match self.lost.lock().unwrap().pop_front() {
@@ -67,7 +67,7 @@ impl ConnectionLike for Mute {
 /// commands are sent again, in time. Rejects a store that waits for the first answer until its
 /// deadline, and one that treats the second loss, which only reports the first one, as final.
 #[test]
-fn a_request_that_is_lost_without_a_word() {
+fn a_request_that_the_client_loses_is_sent_again() {
     let Some(server) = RedisServer::start() else {
         return;
     };
@@ -81,7 +81,7 @@ fn a_request_that_is_lost_without_a_word() {
         let losing = |lost: &[Lost], deadline: Duration| {
             let lost = Arc::new(Mutex::new(lost.iter().copied().collect()));
             let connection = connection.clone();
-            let redis = Redis::over(Mute { lost, connection }).prefix(straight.prefix());
+            let redis = Redis::over(LossyConnection { lost, connection }).prefix(straight.prefix());
             redis.deadline(deadline).build().unwrap().sessions()
         };
         let load = Load::new().touch(Duration::from_secs(3_600) / 8);
@@ -90,7 +90,7 @@ fn a_request_that_is_lost_without_a_word() {
         let timed_out = losing(&[Lost::TimedOut, Lost::Broken], DEADLINE);
         let found = timed_out.load(row.handle(), load, NOW).await.unwrap();
         assert!(found.is_some());
-        assert!(begun.elapsed() < DEADLINE / 2, "waited for nothing");
+        assert!(begun.elapsed() < DEADLINE / 2, "waited longer than necessary");
 
         let stores = [(); 5].map(|()| losing(&[Lost::Silently, Lost::Broken], DEADLINE));
         let uses = [(row.handle(), NOW)];
@@ -113,6 +113,6 @@ fn a_request_that_is_lost_without_a_word() {
         let created = hasty.create(&new, Limit::Unlimited, NOW).await;
         assert!(created.is_err_and(|error| error.is_unavailable()));
         let found = straight.load(new.handle(), load, NOW).await.unwrap();
-        assert!(found.is_none(), "asked once more");
+        assert!(found.is_none(), "the command was sent a second time");
     });
 }
