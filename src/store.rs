@@ -1,38 +1,39 @@
-//! Places where sessions are kept.
+//! Stores: where sessions are kept.
 //!
-//! | store | feature | for | survives a restart | logout takes effect |
+//! | store | feature | use it for | survives a restart | a logout takes effect |
 //! |---|---|---|---|---|
 //! | [`MemoryStore`] | | one node, and tests | no | at once |
-//! | `RedbStore` | `redb` | one process, one file | yes, with all that was acknowledged | at once |
-//! | `SqliteStore` | `sqlx-sqlite` | one machine, one file | yes | at once |
-//! | `RedisStore` | `redis` | a fleet with a Redis, a Valkey or a Cluster | as the server is set up | at once |
-//! | `PostgresStore` | `sqlx-postgres`, `tokio-postgres` | a fleet with a Postgres | as the server is set up | at once |
-//! | `MySqlStore` | `sqlx-mysql` | a fleet with a MySQL or a MariaDB | as the server is set up | at once |
-//! | [`CachedStore`] | | any of them, served from the memory of every node | as the store behind it | within a stated bound |
+//! | `RedbStore` | `redb` | one process with a file | yes, with every acknowledged write | at once |
+//! | `SqliteStore` | `sqlx-sqlite` | processes on one machine that share a file | yes | at once |
+//! | `RedisStore` | `redis` | nodes that share a Redis, a Valkey or a Cluster | as the server is configured | at once |
+//! | `PostgresStore` | `sqlx-postgres`, `tokio-postgres` | nodes that share a Postgres | as the server is configured | at once |
+//! | `MySqlStore` | `sqlx-mysql` | nodes that share a MySQL or MariaDB | as the server is configured | at once |
+//! | [`CachedStore`] | | a cache in the memory of every node, in front of any other store | as the other store | within a configured bound |
 //!
-//! All keep the contract of [`SessionStore`](crate::store::contract::SessionStore).
+//! All satisfy the contract of [`SessionStore`](crate::store::contract::SessionStore).
 //!
-//! # What a crash leaves
+//! # Durability
 //!
-//! A logout that a crash undoes is a session that comes back. Each store says by `durability` what
-//! it could learn, and `require_durable` refuses to start where something acknowledged may be lost,
-//! or where that is unknown and nobody vouches for it.
+//! A crash that undoes a logout brings a session back. If your service must not see that, call the
+//! `require_durable` of the backend at its start. It fails if the server may lose acknowledged
+//! writes, or if that is unknown and you have not set `assume_durable`. `durability` returns what the
+//! server reports.
 //!
-//! | store | set up as | after a crash | after a failover |
+//! | backend | configuration | after a crash | after a failover |
 //! |---|---|---|---|
-//! | `RedbStore` | always | all | there is no other machine |
-//! | `SqliteStore` | write-ahead log, `synchronous` `FULL` or `EXTRA` | all | there is no other machine |
-//! | `SqliteStore` | any other | not all | there is no other machine |
-//! | `RedisStore` | `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no` | all | not all |
-//! | `RedisStore` | any other | not all | not all |
-//! | `RedisStore` | `CONFIG` forbidden, or a Cluster | unknown | not all |
-//! | `PostgresStore` | `fsync` and `full_page_writes` on, `synchronous_commit` not `off` | all | all with synchronous standbys, else unknown |
-//! | `PostgresStore` | any other | not all | not all |
-//! | `MySqlStore` | every commit synced, of InnoDB and of the binary log | all | unknown |
-//! | `MySqlStore` | any other | not all | unknown |
+//! | redb | always | all | there is no other machine |
+//! | SQLite | write-ahead log, `synchronous` `FULL` or `EXTRA` | all | there is no other machine |
+//! | SQLite | any other | not all | there is no other machine |
+//! | Redis | `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no` | all | not all |
+//! | Redis | any other | not all | not all |
+//! | Redis | `CONFIG` forbidden, or a Cluster | unknown | not all |
+//! | Postgres | `fsync` and `full_page_writes` on, `synchronous_commit` not `off` | all | all with synchronous standbys, else unknown |
+//! | Postgres | any other | not all | not all |
+//! | MySQL | every commit synced, of InnoDB and of the binary log | all | unknown |
+//! | MySQL | any other | not all | unknown |
 //!
-//! The rows that say *all after a crash* are what the tests kill: the server or the process gets
-//! SIGKILL after it has acknowledged logins and logouts, starts again, and has them.
+//! The tests check the rows with *all* after a crash: they kill the server or the process with
+//! SIGKILL after it has acknowledged logins and logouts, restart it, and find them.
 
 pub mod contract;
 

@@ -223,7 +223,7 @@ fn after_a_log_lost_its_data_earlier_logins_are_rejected() {
     );
     let _ = block_on(lenient.auth.revoke(&gone)).unwrap();
     let _ = block_on(lenient.auth.revoke_all("carol")).unwrap();
-    log.begin_anew(7);
+    log.start_over(7);
     let new = node.log_in("alice");
     for _ in 0..2 {
         for node in [&node, &lenient] {
@@ -477,7 +477,7 @@ fn no_acknowledged_revocation_is_lost() {
                     losses += 1;
                 }
                 9 if step % 9 == 0 => {
-                    log.begin_anew(step + 2);
+                    log.start_over(step + 2);
                     tokens.iter_mut().for_each(|token| token.2 = true);
                 }
                 _ => node.follow().unwrap(),

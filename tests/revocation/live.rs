@@ -504,7 +504,7 @@ fn a_log_that_lost_its_data_ends_earlier_logins() {
     let lenient = Node::with(&log, key(), ViewBuilder::accept_other_incarnations);
     let caller = node.identity("alice");
     let mut open = [&node, &lenient].map(|node| Connection::open(&node.view, &caller));
-    log.begin_anew(7);
+    log.start_over(7);
     node.tick().unwrap();
     lenient.tick().unwrap();
     assert!(open[0].is_revoked());

@@ -116,7 +116,7 @@ fn positional_facts_apply_until_they_are_appended_again() {
     let (carol, bob) = (node.log_in("carol"), node.log_in("bob"));
     let _ = block_on(node.auth.revoke_all("carol")).unwrap();
     node.follow().unwrap();
-    inner.begin_anew(7);
+    inner.start_over(7);
     log.deposed.store(true, Ordering::Relaxed);
     for _ in 0..3 {
         assert!(node.follow().is_err());

@@ -53,7 +53,11 @@ fn a_verification_is_one_command() {
             for _ in 0..50 {
                 auth.verify(credential).await.unwrap();
             }
-            assert_eq!(commands(&server), getex(50), "node {at}, a use was just noted");
+            assert_eq!(
+                commands(&server),
+                getex(50),
+                "node {at}, a use was just noted"
+            );
         }
         // Each use is due to be recorded.
         for auth in &auths {

@@ -90,7 +90,10 @@ fn a_request_that_the_client_loses_is_sent_again() {
         let timed_out = losing(&[Lost::TimedOut, Lost::Broken], DEADLINE);
         let found = timed_out.load(row.handle(), load, NOW).await.unwrap();
         assert!(found.is_some());
-        assert!(begun.elapsed() < DEADLINE / 2, "waited longer than necessary");
+        assert!(
+            begun.elapsed() < DEADLINE / 2,
+            "waited longer than necessary"
+        );
 
         let stores = [(); 5].map(|()| losing(&[Lost::Silently, Lost::Broken], DEADLINE));
         let uses = [(row.handle(), NOW)];

@@ -123,7 +123,7 @@ impl MemoryLog {
 
     /// Loses all entries and starts over, like a server that restarts without its data.
     #[cfg(any(test, feature = "testkit"))]
-    pub fn begin_anew(&self, incarnation: u64) {
+    pub fn start_over(&self, incarnation: u64) {
         let mut inner = self.lock();
         inner.entries.clear();
         inner.first = 1;

@@ -89,6 +89,7 @@ mod tests {
             assert!(row.starts_with('{') && row.ends_with('}'), "{row}");
             assert_eq!(tag(keys.index(partition(subject), subject)), row);
         }
+        assert_eq!(keys.log(), ["app:{log}:m", "app:{log}:e"]);
         assert_eq!(
             keys.row(Handle::from_bytes([0; 16])),
             "app:{AA}:s:AAAAAAAAAAAAAAAAAAAAAA"
