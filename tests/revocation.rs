@@ -19,6 +19,8 @@ use statewise::testkit::{Random, block_on, seed};
 use statewise::token::{Key, Keyring, TokenAuthenticator};
 use statewise::{Authenticator, Error, Login, Rejection, Revocation};
 
+#[path = "revocation/facts.rs"]
+mod facts;
 #[path = "revocation/failing.rs"]
 mod failing;
 #[path = "revocation/freshness.rs"]

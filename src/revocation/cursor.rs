@@ -103,7 +103,8 @@ impl Cursor {
         for (back, draft) in (0..).zip(drafts.iter().rev()) {
             let position = stamp.position().saturating_sub(back);
             let until = now.saturating_add(draft.life.saturating_add(MARGIN).as_secs());
-            self.expect(draft.fact.appended_at(position), draft.life, until);
+            let (fact, by_read) = (draft.fact.appended_at(position), self.next_read());
+            self.expect(fact, draft.life, until, by_read);
         }
     }
 
@@ -113,14 +114,17 @@ impl Cursor {
             highest.incarnation() == stamp.incarnation() && highest.position() >= stamp.position()
         });
         if stamp.position() > 0 && !is_noted {
-            // A read that is under way may have been sent before.
-            self.highest = Some((stamp, self.reads + 1));
+            self.highest = Some((stamp, self.next_read()));
         }
     }
 
-    fn expect(&mut self, fact: Fact, life: Duration, until: Timestamp) {
-        // A read that is under way may have been sent before.
-        let by_read = self.reads + 1;
+    /// Returns the first read that must find an entry of now: one that is under way may have been sent
+    /// before.
+    fn next_read(&self) -> u64 {
+        self.reads + 1
+    }
+
+    fn expect(&mut self, fact: Fact, life: Duration, until: Timestamp, by_read: u64) {
         let expected = Expected {
             life,
             until,
@@ -201,7 +205,8 @@ impl Cursor {
             self.note_stamp(Stamp::new(page.incarnation, self.position(), 0));
         } else {
             for (fact, expected) in std::mem::take(&mut self.expected) {
-                self.expect(fact.in_new_incarnation(), expected.life, expected.until);
+                let fact = fact.in_new_incarnation();
+                self.expect(fact, expected.life, expected.until, self.next_read());
             }
         }
         self.place = None;
@@ -212,12 +217,7 @@ impl Cursor {
         for (fact, until) in known.facts(now) {
             let life = Duration::from_secs(until.saturating_since(now)).saturating_sub(MARGIN);
             if !life.is_zero() {
-                let expected = Expected {
-                    life,
-                    until,
-                    by_read: self.reads,
-                };
-                self.expected.insert(fact, expected);
+                self.expect(fact, life, until, self.reads);
             }
         }
     }

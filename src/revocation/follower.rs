@@ -213,14 +213,6 @@ impl RevocationView {
         }
     }
 
-    /// Removes some of the expired facts.
-    fn sweep(&self, now: Timestamp) {
-        // A check may use an earlier time: it is at most as old as the last read.
-        if let Some(fresh_as_of) = self.inner.follower.fresh_as_of() {
-            self.inner.known.sweep(now.min(fresh_as_of));
-        }
-    }
-
     /// Returns the event that reports the state of the view at `now`.
     fn lag(&self, now: Timestamp) -> Event<'static> {
         let fresh_as_of = self.inner.follower.fresh_as_of();
@@ -319,7 +311,10 @@ impl Chore for Following {
         Box::pin(async move {
             let view = &self.0;
             let settings = &view.inner.settings;
-            view.sweep(now);
+            if let Some(fresh_as_of) = view.inner.follower.fresh_as_of() {
+                // A check may use an earlier time: it is at most as old as the last read.
+                view.inner.known.sweep(now.min(fresh_as_of));
+            }
             let result = view.follow().await;
             // Reading takes time, possibly more than the bound.
             observer.observe(&view.lag(settings.now().unwrap_or(now)));

@@ -303,9 +303,6 @@ impl KnownFacts {
 
     /// Returns the retired keys whose facts expire at `until` or earlier.
     pub(super) fn keys_until(&self, until: Timestamp) -> Vec<KeyId> {
-        if !self.has_keys.load(Ordering::Relaxed) {
-            return Vec::new();
-        }
         let rare = self.rare();
         let keys = rare.keys.iter().filter(|(_, known)| **known <= until);
         keys.map(|(key, _)| *key).collect()

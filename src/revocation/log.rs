@@ -180,47 +180,21 @@ impl<L: RevocationLog> DynRevocationLog for L {
     }
 }
 
-impl RevocationLog for dyn DynRevocationLog {
+/// A shared log, also a type-erased one: `Arc<dyn DynRevocationLog>`.
+impl<L: DynRevocationLog + ?Sized> RevocationLog for Arc<L> {
     async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
-        self.append_dyn(facts, now).await
+        (**self).append_dyn(facts, now).await
     }
 
     async fn head(&self, now: Timestamp) -> Result<Stamp> {
-        self.head_dyn(now).await
+        (**self).head_dyn(now).await
     }
 
     async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
-        self.read_dyn(from, limit, now).await
+        (**self).read_dyn(from, limit, now).await
     }
 
     async fn fence(&self, now: Timestamp) -> Result<()> {
-        self.fence_dyn(now).await
-    }
-}
-
-impl<L: RevocationLog + ?Sized> RevocationLog for Arc<L> {
-    fn append(
-        &self,
-        facts: &[Draft],
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Stamp>> + Send {
-        (**self).append(facts, now)
-    }
-
-    fn head(&self, now: Timestamp) -> impl Future<Output = Result<Stamp>> + Send {
-        (**self).head(now)
-    }
-
-    fn read(
-        &self,
-        from: u64,
-        limit: usize,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Page>> + Send {
-        (**self).read(from, limit, now)
-    }
-
-    fn fence(&self, now: Timestamp) -> impl Future<Output = Result<()>> + Send {
-        (**self).fence(now)
+        (**self).fence_dyn(now).await
     }
 }

@@ -119,7 +119,7 @@ impl RevocationView {
         let inner = &*self.inner;
         let now = inner.settings.now()?;
         Ok(Health {
-            stale: !inner.is_fresh(now),
+            stale: !self.is_fresh(now),
             accepts_when_stale: inner.settings.accept_when_stale,
             fresh_as_of: inner.follower.fresh_as_of().map(OffsetDateTime::from),
             position: inner.follower.cursor().position(),
@@ -182,11 +182,10 @@ impl RevocationView {
     /// *Unavailable*.
     #[inline]
     pub(crate) fn check_fresh(&self, now: Timestamp) -> Result<()> {
-        let inner = &*self.inner;
-        if !inner.is_fresh(now) && !inner.accepts_when_stale() {
-            return Err(stale());
+        if self.is_fresh(now) || self.inner.accepts_when_stale() {
+            return Ok(());
         }
-        Ok(())
+        Err(stale())
     }
 
     /// Returns the status of a login; `None` if the view is stale. No I/O, no allocation.
@@ -246,7 +245,8 @@ impl RevocationView {
     /// Returns true if the view knows all facts that were appended longer ago than the bound.
     #[inline]
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
-        self.inner.is_fresh(now)
+        let inner = &*self.inner;
+        inner.follower.is_fresh(now, inner.settings.fresh_secs())
     }
 
     /// Returns true if a key was retired.
@@ -324,11 +324,6 @@ fn unread() -> Error {
 }
 
 impl Inner {
-    #[inline]
-    pub(super) fn is_fresh(&self, now: Timestamp) -> bool {
-        self.follower.is_fresh(now, self.settings.fresh_secs())
-    }
-
     /// Returns true if a stale view may decide by what it knows. A view that has never read the log
     /// to its end knows nothing.
     #[cold]
