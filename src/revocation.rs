@@ -98,11 +98,11 @@ pub use crate::backend::redb::RedbLog;
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use crate::backend::redis::RedisLog;
 #[cfg(feature = "sqlx-mysql")]
-pub use crate::backend::sql::mysql::{MySqlLog, MySqlLogBuilder};
+pub use crate::backend::sql::mysql::MySqlLog;
 #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
-pub use crate::backend::sql::postgres::{PostgresLog, PostgresLogBuilder};
+pub use crate::backend::sql::postgres::PostgresLog;
 #[cfg(feature = "sqlx-sqlite")]
-pub use crate::backend::sql::sqlite::{SqliteLog, SqliteLogBuilder};
+pub use crate::backend::sql::sqlite::SqliteLog;
 pub use builder::{NeedsMaxLifetime, ViewBuilder};
 pub(crate) use known::LoginStatus;
 pub use revoked::Revoked;

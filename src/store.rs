@@ -56,8 +56,21 @@ pub use crate::backend::redb::{Redb, RedbBuilder, RedbStore};
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub use crate::backend::redis::{Redis, RedisBuilder, RedisStore};
 #[cfg(feature = "sqlx-mysql")]
-pub use crate::backend::sql::mysql::{self, MySqlBuilder, MySqlStore};
+pub use crate::backend::sql::mysql::{self, MySql, MySqlBuilder, MySqlStore};
 #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
-pub use crate::backend::sql::postgres::{self, PostgresBuilder, PostgresStore};
+pub use crate::backend::sql::postgres::{self, Postgres, PostgresBuilder, PostgresStore};
 #[cfg(feature = "sqlx-sqlite")]
-pub use crate::backend::sql::sqlite::{self, SqliteBuilder, SqliteStore};
+pub use crate::backend::sql::sqlite::{self, Sqlite, SqliteBuilder, SqliteStore};
+
+/// Generic types behind the names of the SQL backends.
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+pub mod sql {
+    pub use crate::backend::sql::builder::Builder;
+    #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+    pub use crate::backend::sql::generic::{Database, RowStore, TableLog};
+}

@@ -1,25 +1,23 @@
-//! What everything has in common that keeps something in an SQL database: names of tables,
-//! connections, and what may go wrong with them. It knows nothing of what is kept.
+//! SQL databases: Postgres, MySQL and SQLite.
+//!
+//! A session is a row, found by its handle, with a column for each value that a statement compares
+//! or sets, and one for the encoded fields. It is alive at `now` if
+//! `deadline > now AND CASE WHEN idle < 0 THEN TRUE ELSE last_seen > now - idle END`, which is
+//! [`Record::is_alive`](crate::store::contract::Record::is_alive) without an overflow.
 
-#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
-pub(crate) mod client;
-#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+pub(crate) mod builder;
+pub(crate) mod columns;
 pub(crate) mod failure;
+#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+pub(crate) mod generic;
 pub(crate) mod log;
 #[cfg(feature = "sqlx-mysql")]
 pub mod mysql;
-#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
-mod pause;
+pub(crate) mod page;
+pub(crate) mod pages;
 #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 pub mod postgres;
-#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
-pub(crate) mod settings;
 #[cfg(feature = "sqlx-sqlite")]
 pub mod sqlite;
-pub(crate) mod store;
 pub(crate) mod table;
-
-use std::time::Duration;
-
-/// Until when an answer is waited for, if nothing else is said.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
+pub(crate) mod value;

@@ -1,16 +1,8 @@
-//! Logs in SQL databases: one row that counts, and one row for each entry.
+//! Common parts of the logs: one row that counts, and one row for each entry.
 //!
-//! Positions come from the row that counts, which an append locks until it is committed: so they
-//! have no gaps, and the order of positions is that of commits. A sequence of the database would
-//! give a position out before its entry can be read, and a reader would go past it.
-
-#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
-pub(crate) mod append;
-pub(crate) mod page;
-#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
-pub(crate) mod statements;
-#[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
-pub(crate) mod tables;
+//! An append takes its positions from the counter, and locks it until the commit. Positions
+//! therefore have no gaps, and their order is that of the commits. A sequence of the database would
+//! hand out a position before its entry can be read, and a reader would skip the entry.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -21,44 +13,37 @@ use crate::error::{Error, Result};
 use crate::login::stamp::Stamp;
 use crate::revocation::log::MARGIN;
 
-/// The default name of the table of entries.
-pub(crate) const TABLE: &str = "statewise_revocations";
-/// What is behind the name of the table of entries in that of the table of the row that counts.
-pub(crate) const HEAD: &str = "_head";
-/// The nonce of the last entry where there was none: its mark is zero.
+/// Nonce in the counter of an empty log. Its mark is zero.
 pub(crate) const NO_NONCE: [u8; 16] = [0; 16];
 
-/// What an entry is read as that has had its time: [`Fact::Nothing`](crate::revocation::log::Fact) in
-/// its stored form, in hexadecimal digits.
+/// Fact of an expired entry that was not removed yet, in hexadecimal digits:
+/// [`Fact::Nothing`](crate::revocation::log::Fact).
 pub(crate) const NOTHING: &str = "0600000000000000000000000000000000000000000000000000";
 
-/// *Unavailable*: the log, because of `cause`.
-pub(crate) fn unanswered(cause: impl StdError + Send + Sync + 'static) -> Error {
+/// *Unavailable*: the log did not answer, because of `cause`.
+pub(crate) fn log_unavailable(cause: impl StdError + Send + Sync + 'static) -> Error {
     Error::could_not("the revocation log could not answer", Some(Box::new(cause)))
 }
 
-/// *Unavailable*: there is no row that counts, and none could be made.
-pub(crate) fn without_head() -> Error {
-    Error::could_not("the revocation log has lost its head", None)
+/// *Unavailable*: there is no counter, and none could be created.
+pub(crate) fn without_counter() -> Error {
+    Error::could_not("the revocation log has lost its counter", None)
 }
 
-/// What a log that begins is told from every other by.
+/// Draws a random id for a newly created log.
 pub(crate) fn new_incarnation() -> Result<i64> {
     let drawn = u64::from_be_bytes(entropy::draw(&SystemEntropy)?);
     Ok(Stamp::new(drawn, 0, 0).incarnation().cast_signed())
 }
 
-/// Entries that an append of so many looks at, at most, to let them go.
-pub(crate) fn window(appended: usize) -> i64 {
+/// Returns the maximum number of expired entries that an append of `appended` entries removes.
+pub(crate) fn max_trimmed(appended: usize) -> i64 {
     i64::try_from(appended.saturating_mul(2).saturating_add(16)).unwrap_or(i64::MAX)
 }
 
-/// Seconds for which an entry stays.
-pub(crate) fn stay(life: Duration) -> i64 {
-    // No time is later than the latest: a sum of two fits.
-    let seconds = life
-        .saturating_add(MARGIN)
-        .as_secs()
-        .min(Timestamp::MAX.unix());
-    seconds.cast_signed()
+/// Returns the seconds for which an entry is kept.
+pub(crate) fn stay_secs(life: Duration) -> i64 {
+    // At most the latest time, so that the sum of two fits.
+    let seconds = life.saturating_add(MARGIN).as_secs();
+    seconds.min(Timestamp::MAX.unix()).cast_signed()
 }

@@ -1,27 +1,239 @@
-//! Connections to Postgres, of whichever client.
+//! Sessions and revocations in Postgres.
 
+pub(crate) mod base;
+pub(crate) mod changes;
 pub(crate) mod driver;
-pub(crate) mod durability;
 pub(crate) mod log;
+pub(crate) mod log_statements;
 #[cfg(feature = "tokio-postgres")]
 pub(crate) mod pipelined;
-pub(crate) mod setup;
+pub(crate) mod schema;
 #[cfg(feature = "sqlx-postgres")]
 pub(crate) mod sqlx;
+pub(crate) mod statements;
 pub(crate) mod store;
 
-use driver::Driver;
+use std::fmt;
+use std::sync::Arc;
 
-pub use log::text::{LOG_SCHEMA, log_schema};
-pub use log::{PostgresLog, PostgresLogBuilder};
+use crate::backend::durability::{Durability, Survives};
+use crate::backend::sql::builder::{Builder, Settings};
+use crate::backend::sql::failure::Failure;
+use crate::backend::sql::log::new_incarnation;
+use crate::backend::sql::value::Row as _;
+use crate::error::Result;
+use base::Base;
+use changes::Inner;
+use driver::Driver;
+use statements::SessionQuery;
+
+pub use base::Connections;
+pub use log::PostgresLog;
 #[cfg(feature = "tokio-postgres")]
 pub use pipelined::Pipelined;
+pub use schema::{SCHEMA, schema};
 #[cfg(feature = "sqlx-postgres")]
 pub use sqlx::Sqlx;
-pub use store::{PostgresBuilder, PostgresStore, SCHEMA, schema};
+pub use store::PostgresStore;
 
-/// What talks to Postgres: `Sqlx` or `Pipelined`.
-#[expect(private_bounds, reason = "sealed: what a link does may change")]
+/// A client of Postgres: `Sqlx` or `Pipelined`.
+#[expect(private_bounds, reason = "sealed: the calls of a link may change")]
 pub trait Link: Driver {}
 
 impl<L: Driver> Link for L {}
+
+/// The application's own connections: a pool of sqlx (feature `sqlx-postgres`), or an `Arc` of a
+/// client of tokio-postgres (feature `tokio-postgres`).
+pub trait IntoConnections {
+    /// The client that uses them.
+    type Link: Link;
+
+    /// Returns the connections for a builder.
+    fn into_connections(self) -> Connections<Self::Link>;
+}
+
+/// Postgres 12 or later, over the application's own connections.
+///
+/// Gives you a [`PostgresStore`] for sessions and a [`PostgresLog`] for revocations.
+///
+/// - [`Postgres::over`] with a pool of sqlx (feature `sqlx-postgres`): the simplest choice.
+/// - `Postgres::connect` (feature `tokio-postgres`): many statements at once over few connections,
+///   for throughput.
+/// - [`Postgres::over`] with one client of tokio-postgres. Once its connection is closed, everything
+///   is *unavailable*: prefer `connect`, which opens the next one.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use statewise::revocation::RevocationView;
+/// use statewise::session::SessionAuthenticator;
+/// use statewise::store::Postgres;
+///
+/// # #[cfg(feature = "sqlx-postgres")]
+/// # async fn example(pool: sqlx::PgPool) -> statewise::Result<()> {
+/// let db = Postgres::over(pool).table("app.sessions").log_table("app.revocations").build()?;
+/// db.migrate().await?;
+/// // Refuses to start if a crash of the server could undo a logout.
+/// db.require_durable().await?;
+///
+/// let auth = SessionAuthenticator::<_, ()>::builder(db.sessions())
+///     .idle(Duration::from_secs(30 * 60))
+///     .absolute(Duration::from_secs(12 * 3600))
+///     .build()?;
+/// let view = RevocationView::builder(db.revocations())
+///     .max_lifetime(Duration::from_secs(12 * 3600))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Requires tokio with its timer enabled.
+///
+/// # Connections
+///
+/// - Give the connections of a pool a `statement_timeout` a little above the
+///   [deadline](PostgresBuilder::deadline). A connection whose answer is late is closed, but without
+///   the timeout the server may continue with the statement.
+/// - A client of tokio-postgres belongs to this database alone: it is set to *read committed*, and
+///   its `statement_timeout` to the deadline.
+/// - Appends of a log wait for each other. With `connect`, the log has connections of its own, opened
+///   at its first use, so that no session waits for an append.
+///
+/// # Replicas
+///
+/// Connect to the primary. A replica lags behind and still holds a removed row. The log is
+/// *unavailable* on a server that is in recovery.
+pub struct Postgres<L> {
+    sessions: PostgresStore<L>,
+    revocations: PostgresLog<L>,
+    settings: Arc<Settings>,
+}
+
+/// Configuration of a [`Postgres`], begun by [`Postgres::over`] or `Postgres::connect`.
+pub type PostgresBuilder<L> = Builder<Connections<L>>;
+
+impl<L: Link> Postgres<L> {
+    /// Begins the configuration of a database over connections, which stay the application's.
+    pub fn over(connections: impl IntoConnections<Link = L>) -> PostgresBuilder<L> {
+        Builder::new(connections.into_connections())
+    }
+
+    /// Returns a store for sessions. All stores of one `Postgres` share their connections and their
+    /// uses that are not written yet.
+    #[must_use]
+    pub fn sessions(&self) -> PostgresStore<L> {
+        self.sessions.clone()
+    }
+
+    /// Returns a log for revocations.
+    #[must_use]
+    pub fn revocations(&self) -> PostgresLog<L> {
+        self.revocations.clone()
+    }
+
+    /// Creates the tables that do not exist, for sessions and for revocations. Call it at every
+    /// start. Any number of nodes may call it at the same time. It takes at most a minute. If you
+    /// use only one of the two, the tables of the other one stay empty.
+    ///
+    /// To apply the schema with a migration tool of your own, see [`SCHEMA`] and [`schema()`].
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the server could not answer, or if its user may not create tables.
+    ///
+    /// # Cancel safety
+    ///
+    /// Creates everything or nothing.
+    pub async fn migrate(&self) -> Result<()> {
+        let tables = &self.settings.tables;
+        let schema = schema::schema_of(tables);
+        let begin = log_statements::begin_now(&tables.log, new_incarnation()?);
+        let base = &self.sessions.inner.base;
+        base.migrate(&format!("{schema}{begin}")).await
+    }
+
+    /// Returns what the server keeps of acknowledged writes, by its current configuration and by the
+    /// tables of sessions and of revocations that exist. The result is unknown if none exists.
+    ///
+    /// Everything survives a crash if `fsync` and `full_page_writes` are on, `synchronous_commit` is
+    /// not `off`, and no table is unlogged. What survives a failover is known only with synchronous
+    /// standbys.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the server could not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn durability(&self) -> Result<Durability> {
+        let base = &self.sessions.inner.base;
+        let rows = base
+            .rows(SessionQuery::Durability, &[], base.until()?)
+            .await?;
+        let row = rows.first().ok_or(Failure::Unexpected)?;
+        let flag = |column| row.flag(column).ok_or(Failure::Unexpected);
+        let (exists, synced, waits, standbys) = (flag(0)?, flag(1)?, flag(2)?, flag(3)?);
+        let (crash, failover) = match (exists, synced, waits) {
+            (false, ..) => (Survives::Unknown, Survives::Unknown),
+            (true, false, _) => (Survives::NotAll, Survives::NotAll),
+            (true, true, false) => (Survives::All, Survives::NotAll),
+            (true, true, true) if standbys => (Survives::All, Survives::All),
+            (true, true, true) => (Survives::All, Survives::Unknown),
+        };
+        Ok(Durability::new(crash, failover))
+    }
+
+    /// Fails unless every acknowledged write survives a crash of the server. Call it at the start of
+    /// a service in which a crash must not undo a logout. An unknown durability fails too, unless
+    /// you set [`assume_durable`](PostgresBuilder::assume_durable).
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the server is configured to lose acknowledged writes, or if no table exists.
+    /// *Unavailable* if the server could not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn require_durable(&self) -> Result<()> {
+        self.durability()
+            .await?
+            .require(self.settings.assume_durable)
+    }
+}
+
+impl<L: Link> PostgresBuilder<L> {
+    /// Builds the database. Sends nothing to it.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* for a malformed table name, two tables that would share a name, or a deadline of
+    /// zero.
+    pub fn build(self) -> Result<Postgres<L>> {
+        let (connections, settings) = (&self.source, Arc::new(self.settings()?));
+        Ok(Postgres {
+            sessions: PostgresStore::new(Inner::new(Base::new(connections, &settings))),
+            revocations: PostgresLog::new(Base::new(connections, &settings)),
+            settings,
+        })
+    }
+}
+
+impl<L> Clone for Postgres<L> {
+    fn clone(&self) -> Self {
+        Self {
+            sessions: self.sessions.clone(),
+            revocations: self.revocations.clone(),
+            settings: Arc::clone(&self.settings),
+        }
+    }
+}
+
+impl<L: fmt::Debug> fmt::Debug for Postgres<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres")
+            .field("sessions", &self.sessions)
+            .field("revocations", &self.revocations)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,20 +1,28 @@
-//! The name of a table, checked before it becomes part of a statement.
+//! Names of tables, checked before they become part of a statement.
 
 use std::fmt;
 
-#[cfg(any(
-    feature = "sqlx-mysql",
-    feature = "sqlx-postgres",
-    feature = "tokio-postgres"
-))]
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 use crate::base::sha256;
 use crate::error::{Error, Result};
 
-/// Characters of a name: with the longest suffix, it fits what every database allows.
-const LONGEST: usize = 41;
+/// Default name of the table of sessions.
+pub(crate) const SESSIONS: &str = "statewise_sessions";
+/// Default name of the table of revocations.
+pub(crate) const REVOCATIONS: &str = "statewise_revocations";
+/// Suffix of the counter table of a log.
+pub(crate) const HEAD: &str = "_head";
+/// Suffix of the table whose rows are locked while logins are counted (MySQL).
+pub(crate) const LIMIT: &str = "_limit";
+/// Suffix of the index of subjects (Postgres, SQLite).
+pub(crate) const SUBJECT: &str = "_subject";
 
-/// A table, and the names of what belongs to it. Nothing in it needs quoting, but for words that
-/// the database reserves: therefore every name is quoted.
+/// Maximum number of characters of a name. With the longest suffix, it fits the limit of every
+/// database.
+const MAX_NAME_LEN: usize = 41;
+
+/// Name of a table. It contains no character that needs quoting, but it may be a reserved word, so
+/// statements quote every name.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Table {
     schema: Option<String>,
@@ -34,8 +42,8 @@ impl Table {
         };
         if !schema.is_none_or(is_name) || !is_name(name) {
             return Err(Error::misuse(
-                "the table name is not of the form `name` or `schema.name`, each of at most 41 \
-                 lower case letters, digits and underscores that do not begin with a digit",
+                "the table name is not of the form `name` or `schema.name`: use at most 41 lower \
+                 case letters, digits and underscores for each, and begin with no digit",
             ));
         }
         Ok(Self {
@@ -44,19 +52,19 @@ impl Table {
         })
     }
 
-    /// The name without the schema.
+    /// Returns the name without the schema.
     #[cfg(feature = "sqlx-mysql")]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The schema, if it was named.
+    /// Returns the schema, if the name has one.
     #[cfg(any(feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
     pub(crate) fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
     }
 
-    /// The table, or what stands beside it under its name and `suffix`, as a statement has it.
+    /// Returns the quoted name with `suffix`, qualified by the schema.
     pub(crate) fn quoted(&self, suffix: &str, quote: char) -> String {
         let local = self.local(suffix, quote);
         match &self.schema {
@@ -65,28 +73,72 @@ impl Table {
         }
     }
 
-    /// The same without the schema, for where the database wants none: the name of an index.
+    /// Returns the quoted name with `suffix`, without the schema.
     pub(crate) fn local(&self, suffix: &str, quote: char) -> String {
         format!("{quote}{}{suffix}{quote}", self.name)
     }
-}
 
-impl Table {
-    /// Bytes by which a lock on this table, or on a part of it, is named.
-    #[cfg(any(
-        feature = "sqlx-mysql",
-        feature = "sqlx-postgres",
-        feature = "tokio-postgres"
-    ))]
+    /// Returns the id of a lock on this table, or on a part of it.
+    #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
     pub(crate) fn lock(&self, part: &str) -> [u8; 32] {
         sha256::hash(format!("statewise {self} {part}").as_bytes())
     }
 }
 
+/// The tables of sessions and of revocations.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    pub(crate) sessions: Table,
+    pub(crate) log: Table,
+}
+
+impl Tables {
+    /// Reads both names.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* for a name that could escape a statement, or if the two would share a table or an
+    /// index.
+    pub(crate) fn parse(sessions: &str, log: &str) -> Result<Self> {
+        let (sessions, log) = (Table::parse(sessions)?, Table::parse(log)?);
+        let taken = ["", LIMIT, SUBJECT].map(|suffix| sessions.quoted(suffix, '"'));
+        if ["", HEAD]
+            .iter()
+            .any(|suffix| taken.contains(&log.quoted(suffix, '"')))
+        {
+            return Err(Error::misuse(
+                "the tables of sessions and of revocations would share a name: choose another \
+                 name for one of them",
+            ));
+        }
+        Ok(Self { sessions, log })
+    }
+
+    /// Returns a schema of the default names for these names. Quoted names are replaced.
+    pub(crate) fn schema(&self, schema: &str, quote: char) -> String {
+        let rename = |(at, piece): (usize, &str)| {
+            // Every second piece stands between two quotes.
+            if at % 2 == 0 {
+                return piece.to_owned();
+            }
+            let of = |default, table: &Table| {
+                let suffix = piece.strip_prefix(default)?;
+                Some(table.quoted(suffix, quote))
+            };
+            of(SESSIONS, &self.sessions)
+                .or_else(|| of(REVOCATIONS, &self.log))
+                .unwrap_or_else(|| format!("{quote}{piece}{quote}"))
+        };
+        schema.split(quote).enumerate().map(rename).collect()
+    }
+}
+
 fn is_name(text: &str) -> bool {
-    let starts = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-    let goes_on = |byte: u8| starts(byte) || byte.is_ascii_digit();
-    text.len() <= LONGEST && text.bytes().next().is_some_and(starts) && text.bytes().all(goes_on)
+    let is_first = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    let is_next = |byte: u8| is_first(byte) || byte.is_ascii_digit();
+    text.len() <= MAX_NAME_LEN
+        && text.bytes().next().is_some_and(is_first)
+        && text.bytes().all(is_next)
 }
 
 impl fmt::Display for Table {
@@ -109,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_what_it_takes() {
+    fn accepts_and_quotes_plain_names() {
         let table = Table::parse("app.order").unwrap();
         assert_eq!(table.quoted("", '"'), r#""app"."order""#);
         assert_eq!(table.quoted("_create", '`'), "`app`.`order_create`");
@@ -120,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_could_escape() {
+    fn refuses_names_that_could_escape() {
         let long = "a".repeat(42);
         for name in [
             "",
@@ -149,5 +201,33 @@ mod tests {
             let refused = Table::parse(name);
             assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
         }
+    }
+
+    #[test]
+    fn refuses_names_that_sessions_and_revocations_would_share() {
+        for (sessions, log) in [
+            ("a", "a"),
+            ("a", "a_limit"),
+            ("a", "a_subject"),
+            ("a_head", "a"),
+        ] {
+            let refused = Tables::parse(sessions, log);
+            assert!(
+                refused.is_err_and(|error| error.is_misuse()),
+                "{sessions}, {log}"
+            );
+        }
+        assert!(Tables::parse("a", "app.a").is_ok());
+    }
+
+    #[test]
+    fn renames_each_table_once() {
+        let schema = r#""statewise_sessions_limit" "subject" "statewise_revocations_head" none"#;
+        let tables = Tables::parse("statewise_revocations", "app.b").unwrap();
+        let renamed = tables.schema(schema, '"');
+        assert_eq!(
+            renamed,
+            r#""statewise_revocations_limit" "subject" "app"."b_head" none"#
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A connection on loan from the pool, which gets it back only in a state fit for others.
+//! A connection of the pool that is closed unless it is given back in a clean state.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,35 +7,35 @@ use sqlx::{MySql, MySqlConnection};
 
 /// A connection that is closed unless it is given back.
 ///
-/// One whose statement was given up has an answer on its way, or has begun a transaction of which
-/// the client does not know: what is done on it next would be part of that, and undone with it.
+/// After a cancelled statement, an answer may be under way, or a transaction may be open that the
+/// client does not know of. The next statement would become part of that transaction.
 pub(crate) struct Lease {
     connection: PoolConnection<MySql>,
-    fit: bool,
+    clean: bool,
 }
 
 impl Lease {
     pub(crate) fn new(connection: PoolConnection<MySql>) -> Self {
         Self {
             connection,
-            fit: false,
+            clean: false,
         }
     }
 
-    /// Gives it back: every statement has been answered, and no transaction is open.
+    /// Gives the connection back. Every statement has an answer, and no transaction is open.
     pub(crate) fn give_back(mut self) {
-        self.fit = true;
+        self.clean = true;
     }
 
-    /// Gives it back if the server itself said what was wrong, outside of a transaction.
+    /// Gives the connection back if the error came from the server. No transaction is open.
     pub(crate) fn give_back_after(mut self, error: &sqlx::Error) {
-        self.fit = error.as_database_error().is_some();
+        self.clean = error.as_database_error().is_some();
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if !self.fit {
+        if !self.clean {
             self.connection.close_on_drop();
         }
     }

@@ -1,18 +1,20 @@
-//! The table, and how MySQL says it.
+//! The schema and the dialect of MySQL.
 
-use std::sync::Arc;
-
-use crate::backend::sql::store::statements::Dialect;
-use crate::backend::sql::table::Table;
+use crate::backend::sql::generic::driver::Dialect;
+use crate::backend::sql::table::Tables;
+use crate::error::Result;
 use crate::store::record::FORMAT;
 
-/// The schema for the default table, `statewise_sessions`, for those who apply their migrations
-/// by a tool of their own; [`schema`] has it for a table of another name.
+/// Schema of the tables `statewise_sessions` and `statewise_revocations`, for a migration tool of
+/// your own. [`schema`] returns it for other names. Applying it again changes nothing.
 ///
-/// Applying it again changes nothing. No index is on a column that a use or a rotation changes.
-/// The subject is kept as its SHA-256 hash beside the fields: by hand, the logins of a user are
-/// found with `subject = UNHEX(SHA2('alice', 256))`. The second table holds a row for every part
-/// of the subjects for which there was a limit, to be locked: at most 4096.
+/// - `statewise_sessions` holds a row for each session. No index contains a column that a use or a
+///   rotation changes. A row holds the SHA-256 hash of its subject: find the sessions of a user with
+///   `subject = UNHEX(SHA2('alice', 256))`.
+/// - `statewise_sessions_limit` holds at most 4096 rows, each of which is locked while a login of
+///   some subjects is counted.
+/// - `statewise_revocations` holds the entries of the log, and `statewise_revocations_head` its
+///   counter, which the log inserts at its first use. Sessions alone do not need these two.
 pub const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS `statewise_sessions` (
     `handle` BINARY(16) NOT NULL PRIMARY KEY,
     `format` BIGINT NOT NULL,
@@ -38,58 +40,49 @@ pub const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS `statewise_sessions` (
 CREATE TABLE IF NOT EXISTS `statewise_sessions_limit` (
     `part` SMALLINT NOT NULL PRIMARY KEY
 ) ENGINE = InnoDB;
+CREATE TABLE IF NOT EXISTS `statewise_revocations` (
+    `position` BIGINT NOT NULL PRIMARY KEY,
+    `nonce` BINARY(16) NOT NULL,
+    `fact` BINARY(26) NOT NULL,
+    `life` BIGINT NOT NULL,
+    `stays_until` BIGINT NOT NULL
+) ENGINE = InnoDB;
+CREATE TABLE IF NOT EXISTS `statewise_revocations_head` (
+    `id` SMALLINT NOT NULL PRIMARY KEY,
+    `position` BIGINT NOT NULL,
+    `incarnation` BIGINT NOT NULL,
+    `nonce` BINARY(16) NOT NULL,
+    `first` BIGINT NOT NULL,
+    `fenced` BIGINT NOT NULL
+) ENGINE = InnoDB;
 ";
 
-/// The table that [`SCHEMA`] makes.
-pub(crate) const TABLE: &str = "statewise_sessions";
-
-/// The schema for a table called `table`, which may be qualified as `database.table`.
+/// Returns the schema for tables of other names, each of which may be qualified as
+/// `database.table`.
 ///
 /// # Errors
 ///
-/// *Misuse* if a name is not of at most 41 lower case letters, digits and underscores that do not
-/// begin with a digit.
-pub fn schema(table: &str) -> crate::error::Result<String> {
-    Ok(schema_of(&Table::parse(table)?))
+/// *Misuse* if a name does not have at most 41 lower case letters, digits and underscores, or begins
+/// with a digit, or if the two tables would share a name.
+pub fn schema(table: &str, log_table: &str) -> Result<String> {
+    Ok(Tables::parse(table, log_table)?.schema(SCHEMA, '`'))
 }
 
-pub(crate) fn schema_of(table: &Table) -> String {
-    SCHEMA
-        .replace("`statewise_sessions`", &table.quoted("", '`'))
-        .replace("`statewise_sessions_limit`", &table.quoted("_limit", '`'))
-}
-
-/// How MySQL says it. A duplicate is an error that is looked at: what would overlook it, `IGNORE`
-/// and `ON DUPLICATE KEY`, overlooks more than that or writes to a row that is there.
+/// The dialect of MySQL. No clause skips duplicates only: `IGNORE` and `ON DUPLICATE KEY` hide other
+/// errors or write to the existing row. A duplicate is therefore an error.
 pub(crate) const DIALECT: Dialect = Dialect {
     quote: '`',
-    greater: "greatest",
-    unless_there: "",
+    greatest: "greatest",
+    on_conflict: "",
     touch,
+    locks_subject: true,
+    for_update: " FOR UPDATE",
+    clock: Some("CAST(UNIX_TIMESTAMP() AS SIGNED)"),
+    is_primary: "@@global.read_only = 0",
 };
 
-/// The statements that only MySQL needs.
-pub(crate) struct Locks {
-    /// Locks what stands for a part of the subjects. Value: the part.
-    pub(crate) lock: Arc<str>,
-    /// Makes that row. Value: the part.
-    pub(crate) make: Arc<str>,
-}
-
-impl Locks {
-    pub(crate) fn of(table: &Table) -> Self {
-        let table = table.quoted("_limit", '`');
-        let lock = format!("SELECT `part` FROM {table} WHERE `part` = ? FOR UPDATE");
-        let make = format!("INSERT IGNORE INTO {table} (`part`) VALUES (?)");
-        Self {
-            lock: lock.into(),
-            make: make.into(),
-        }
-    }
-}
-
-/// Notes uses. Values: a handle and a time for each. The uses come first in the join, so that
-/// only their rows are looked at and locked, and in their order.
+/// Writes the statement that notes `count` uses. The join begins with the uses, so that only their
+/// rows are read and locked, in their order.
 fn touch(table: &str, count: usize) -> String {
     let mut uses =
         "SELECT CAST(? AS BINARY(16)) AS `handle`, CAST(? AS SIGNED) AS `seen`".to_owned();
@@ -109,12 +102,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_follows_the_name() {
-        assert_eq!(schema(TABLE).unwrap(), SCHEMA);
-        let other = schema("app.logins").unwrap();
-        assert!(other.starts_with("CREATE TABLE IF NOT EXISTS `app`.`logins` ("));
-        assert!(other.contains("CREATE TABLE IF NOT EXISTS `app`.`logins_limit` ("));
-        assert!(!other.contains(TABLE));
-        assert!(schema("a` (x); DROP TABLE b; --").is_err());
+    fn the_schema_follows_the_names() {
+        let same = schema("statewise_sessions", "statewise_revocations");
+        assert_eq!(same.unwrap(), SCHEMA);
+        let other = schema("app.logins", "app.ended").unwrap();
+        for table in ["logins", "logins_limit", "ended", "ended_head"] {
+            let create = format!("CREATE TABLE IF NOT EXISTS `app`.`{table}` (");
+            assert!(other.contains(&create), "{other}");
+        }
+        assert!(!other.contains("statewise"));
+        assert!(schema("a` (x); DROP TABLE b; --", "b").is_err());
+        assert!(schema("a", "b` (x); DROP TABLE b; --").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Postgres through tokio-postgres: many statements on their way at once over one connection.
+//! Postgres through tokio-postgres: many statements at once over one connection.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,39 +13,42 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Error, Row as PgRow, Statement};
 
-use crate::backend::sql::postgres::driver::{Driver, Failure, Row, Value};
-use crate::backend::sql::postgres::setup::Setup;
+use crate::backend::sql::builder::Builder;
+use crate::backend::sql::failure::Failure;
+use crate::backend::sql::postgres::driver::{Array, Driver, Parameter};
+use crate::backend::sql::postgres::{Connections, IntoConnections, Postgres, PostgresBuilder};
+use crate::backend::sql::value::row;
 
-/// Why a connection could not be opened.
-pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+/// Error of the application when it opens a connection.
+type BoxError = Box<dyn StdError + Send + Sync>;
 type Connecting = Pin<Box<dyn Future<Output = Result<Arc<Client>, BoxError>> + Send>>;
 
-/// Where connections come from.
+/// Source of connections.
 enum Source {
-    /// This one, and no other when it is closed.
+    /// One connection, without a replacement once it is closed.
     Given(Arc<Client>),
-    /// Opened by the application, whenever one is wanted.
-    Opened(Box<dyn Fn() -> Connecting + Send + Sync>),
+    /// A function of the application that opens a connection.
+    Opened(Arc<dyn Fn() -> Connecting + Send + Sync>),
 }
 
-/// Talks through connections of `tokio-postgres`.
+/// Client of Postgres that uses connections of `tokio-postgres`.
 ///
-/// Statements are prepared once for each connection, and any number of them is on its way at
-/// once. A dropped call leaves nothing half read: the answer is read and thrown away.
+/// It prepares each statement once for a connection, and sends any number of statements at the same
+/// time. The answer of a dropped call is read and discarded.
 pub struct Pipelined {
     source: Source,
     slots: Box<[Slot]>,
     next: AtomicUsize,
     texts: Arc<[Arc<str>]>,
-    /// How long the server works on one statement: nobody waits for it any longer.
-    patience: Duration,
+    /// Deadline of a statement in the server: that of the call.
+    server_timeout: Duration,
 }
 
-/// The place of a connection.
+/// Place of a connection.
 #[derive(Default)]
 struct Slot {
     current: Mutex<Option<Arc<Prepared>>>,
-    /// Held by whoever opens the next one.
+    /// Held by the call that opens the next connection.
     opening: tokio::sync::Mutex<()>,
 }
 
@@ -61,7 +64,7 @@ impl Slot {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = prepared;
     }
 
-    /// Gives a connection up, unless somebody did so before.
+    /// Removes a connection, unless it was replaced already.
     fn give_up(&self, late: &Arc<Prepared>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current
@@ -73,7 +76,7 @@ impl Slot {
     }
 }
 
-/// A connection, and the statements that were prepared on it: on another one they mean nothing.
+/// A connection, and the statements that were prepared on it. They are valid there only.
 struct Prepared {
     client: Arc<Client>,
     statements: Box<[OnceLock<Statement>]>,
@@ -90,46 +93,83 @@ impl Prepared {
     }
 }
 
-impl Pipelined {
-    /// Over one connection.
-    pub(crate) fn given(client: Arc<Client>) -> Setup<Self> {
-        Self::over(Source::Given(client))
-    }
+impl IntoConnections for Arc<Client> {
+    type Link = Pipelined;
 
-    /// Over connections that `open` opens.
-    pub(crate) fn opened<F, R, E>(open: F) -> Setup<Self>
+    fn into_connections(self) -> Connections<Pipelined> {
+        Pipelined::connections(move || Source::Given(Self::clone(&self)))
+    }
+}
+
+impl Postgres<Pipelined> {
+    /// Begins the configuration of a database that `open` connects to: at the first use, and whenever
+    /// a connection is closed or did not answer in time. Concurrent calls wait for one attempt.
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use statewise::store::Postgres;
+    /// # async fn connect() -> Result<(tokio_postgres::Client, impl Future), tokio_postgres::Error> {
+    /// #     Ok((unimplemented!(), async {}))
+    /// # }
+    /// # fn spawn(_: impl Future) {}
+    ///
+    /// let db = Postgres::connect(|| async {
+    ///     // `tokio_postgres::connect("postgres://..", tls)`
+    ///     let (client, connection) = connect().await?;
+    ///     spawn(connection);
+    ///     Ok::<_, tokio_postgres::Error>(Arc::new(client))
+    /// })
+    /// .connections(2)
+    /// .build()?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    pub fn connect<F, R, E>(open: F) -> PostgresBuilder<Pipelined>
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<Arc<Client>, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        let open = move || {
+        let open = Arc::new(move || {
             let opening = open();
-            Box::pin(async { opening.await.map_err(Into::into) }) as _
-        };
-        Self::over(Source::Opened(Box::new(open)))
+            Box::pin(async { opening.await.map_err(Into::into) }) as Connecting
+        });
+        Builder::new(Pipelined::connections(move || {
+            Source::Opened(Arc::clone(&open) as _)
+        }))
     }
+}
 
-    fn over(source: Source) -> Setup<Self> {
-        Setup::new(move |settings| {
-            let connections = 0..settings.connections.max(1);
-            Self {
-                source,
-                slots: connections.map(|_| Slot::default()).collect(),
+impl Builder<Connections<Pipelined>> {
+    /// Sets the number of connections that [`connect`](Postgres::connect) opens for sessions, and as
+    /// many for the log if you use it. Each is a process of the server. Zero counts as one. Default:
+    /// 1.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.source.count = connections;
+        self
+    }
+}
+
+impl Pipelined {
+    fn connections(source: impl Fn() -> Source + Send + 'static) -> Connections<Self> {
+        Connections {
+            count: 1,
+            make: Box::new(move |texts, server_timeout, count| Self {
+                source: source(),
+                slots: (0..count.max(1)).map(|_| Slot::default()).collect(),
                 next: AtomicUsize::new(0),
-                texts: Arc::clone(&settings.texts),
-                patience: settings.deadline,
-            }
-        })
+                texts,
+                server_timeout,
+            }),
+        }
     }
 
     fn slot(&self) -> &Slot {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        // In range: there is at least one.
+        // In range: there is at least one slot.
         &self.slots[turn % self.slots.len()]
     }
 
-    /// The connection of a slot; opens one if there is none.
+    /// Returns the connection of a slot, and opens one if there is none.
     async fn connection(&self, slot: &Slot, until: Instant) -> Result<Arc<Prepared>, Failure> {
         if let Some(prepared) = slot.current() {
             return Ok(prepared);
@@ -146,18 +186,18 @@ impl Pipelined {
         }
         let client = match &self.source {
             Source::Given(client) => Arc::clone(client),
-            // The error stays with the application, which has opened it: it may name the host.
+            // Without the error, which may name the host: the application has seen it.
             Source::Opened(open) => open().await.map_err(|_| Failure::Unconnected)?,
         };
         let settings = format!(
             "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
              SET statement_timeout = {}",
-            self.patience
+            self.server_timeout
                 .as_millis()
                 .clamp(1, i32::MAX.unsigned_abs().into())
         );
         let set = client.batch_execute(&settings).await;
-        set.map_err(|error| failure(&error))?;
+        set.map_err(Failure::from)?;
         let prepared = Arc::new(Prepared {
             client,
             statements: self.texts.iter().map(|_| OnceLock::new()).collect(),
@@ -166,8 +206,8 @@ impl Pipelined {
         Ok(prepared)
     }
 
-    /// Waits for an answer, but not for ever. A connection that is late is given up, if there is a
-    /// way to another one: what others have on their way over it goes on.
+    /// Waits for an answer until the deadline. A late connection is removed if another one can be
+    /// opened. Other calls that wait for its answers still get them.
     async fn in_time<T>(
         &self,
         slot: &Slot,
@@ -176,7 +216,7 @@ impl Pipelined {
         answer: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Failure> {
         match timeout_at(until, answer).await {
-            Ok(answer) => answer.map_err(|error| failure(&error)),
+            Ok(answer) => answer.map_err(Failure::from),
             Err(_) => {
                 if matches!(self.source, Source::Opened(_)) {
                     slot.give_up(prepared);
@@ -187,19 +227,21 @@ impl Pipelined {
     }
 }
 
-fn failure(error: &Error) -> Failure {
-    match error.code().map(tokio_postgres::error::SqlState::code) {
-        // The server is shutting down, or an operator ended the connection.
-        Some(code) if code.starts_with("57P0") => Failure::Broken,
-        // The patience of the server has ended a little before ours.
-        Some("57014") => Failure::Late,
-        Some(code) => Failure::Refused(code.to_owned()),
-        None => Failure::Broken,
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.code().map(tokio_postgres::error::SqlState::code) {
+            // The server shuts down, or an operator ended the connection.
+            Some(code) if code.starts_with("57P0") => Self::Broken,
+            // The timeout in the server has passed a little before the deadline.
+            Some("57014") => Self::Late,
+            Some(code) => Self::Refused(code.to_owned()),
+            None => Self::Broken,
+        }
     }
 }
 
 fn parameters<'v>(
-    values: &'v [Value<'_>],
+    values: &'v [Parameter<'_>],
 ) -> impl ExactSizeIterator<Item = &'v (dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync))
 }
@@ -210,7 +252,7 @@ impl Driver for Pipelined {
     async fn rows(
         &self,
         query: usize,
-        values: &[Value<'_>],
+        values: &[Parameter<'_>],
         until: Instant,
     ) -> Result<Vec<PgRow>, Failure> {
         let slot = self.slot();
@@ -226,7 +268,7 @@ impl Driver for Pipelined {
     async fn count(
         &self,
         query: usize,
-        values: &[Value<'_>],
+        values: &[Parameter<'_>],
         until: Instant,
     ) -> Result<u64, Failure> {
         let slot = self.slot();
@@ -242,10 +284,11 @@ impl Driver for Pipelined {
     async fn rows_read_committed(
         &self,
         _: usize,
-        _: &[Value<'_>],
+        _: &[Parameter<'_>],
         _: Instant,
     ) -> Result<Vec<PgRow>, Failure> {
-        // The connection was set so when it was opened: somebody has set it otherwise since.
+        // Never needed: each connection is set to this isolation when it is opened. The application
+        // has changed it since.
         Err(Failure::Unconnected)
     }
 
@@ -257,47 +300,27 @@ impl Driver for Pipelined {
     }
 }
 
-impl ToSql for Value<'_> {
+impl ToSql for Parameter<'_> {
     fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
         match self {
             Self::Number(number) => number.to_sql(kind, out),
             Self::Flag(flag) => flag.to_sql(kind, out),
             Self::Bytes(bytes) => bytes.to_sql(kind, out),
             Self::Optional(bytes) => bytes.to_sql(kind, out),
-            Self::Many(many) => many.to_sql(kind, out),
-            Self::Numbers(numbers) => numbers.to_sql(kind, out),
+            Self::Array(Array::Bytes(many)) => many.to_sql(kind, out),
+            Self::Array(Array::Numbers(numbers)) => numbers.to_sql(kind, out),
         }
     }
 
     fn accepts(_: &Type) -> bool {
-        // Every parameter of every statement says its type.
+        // Each statement casts each of its parameters to a type.
         true
     }
 
     to_sql_checked!();
 }
 
-impl Row for PgRow {
-    fn number(&self, column: usize) -> Result<i64, Failure> {
-        self.try_get(column).map_err(|_| Failure::Garbled)
-    }
-
-    fn flag(&self, column: usize) -> Result<bool, Failure> {
-        self.try_get(column).map_err(|_| Failure::Garbled)
-    }
-
-    fn bytes(&self, column: usize) -> Result<&[u8], Failure> {
-        self.try_get(column).map_err(|_| Failure::Garbled)
-    }
-
-    fn optional(&self, column: usize) -> Result<Option<&[u8]>, Failure> {
-        self.try_get(column).map_err(|_| Failure::Garbled)
-    }
-
-    fn many(&self, column: usize) -> Result<Vec<Vec<u8>>, Failure> {
-        self.try_get(column).map_err(|_| Failure::Garbled)
-    }
-}
+row!(PgRow);
 
 impl fmt::Debug for Pipelined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

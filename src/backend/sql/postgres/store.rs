@@ -1,160 +1,85 @@
 //! Sessions in Postgres.
 
-mod builder;
-mod inner;
-mod row;
-mod text;
-
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use crate::backend::durability::Durability;
+use crate::backend::sql::columns::{at_most, in_seconds, kept_stamps, subject_key};
+use crate::backend::sql::pages::listing;
 use crate::backend::sql::postgres::Link;
-use crate::backend::sql::postgres::driver::Value;
-use crate::backend::sql::postgres::durability::durability;
-use crate::backend::sql::postgres::setup::{Base, until_migrated};
-use crate::backend::sql::store::{in_seconds, stamps_from, subject_key};
-use crate::backend::write_behind::{self, PendingUses, Use};
+use crate::backend::sql::postgres::changes::Inner;
+use crate::backend::sql::postgres::statements::SessionQuery;
+use crate::backend::sql::value::Value;
+use crate::backend::write_behind::{self, Use};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
 use crate::store::answer::{Changed, Created, Removed, Rotated, Swept};
 use crate::store::ask::{Limit, Load, Rotation, Scope};
-use crate::store::listing::{Cursor, Listing, Page};
+use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::{ChangeFn, SessionStore};
 use crate::upkeep::Upkeep;
-use inner::{Inner, at_most};
-use row::{cursor, record};
-use text::Query;
 
-pub use builder::PostgresBuilder;
-pub use text::{SCHEMA, schema};
+/// Maximum number of rows that one step of a sweep reads.
+const MAX_SWEEP: usize = 5_000;
 
-/// Rows that a sweep looks at, at most.
-const LOOK: usize = 5_000;
-
-/// Sessions in Postgres (12 or later), in one table: [`migrate`](Self::migrate) makes it.
+/// Sessions in Postgres, from [`Postgres::sessions`](crate::store::Postgres::sessions). A clone
+/// shares everything with its original.
 ///
-/// - `PostgresStore::sqlx`, with the feature `sqlx-postgres`: through the pool that the
-///   application has.
-/// - `PostgresStore::client` and `PostgresStore::connect`, with `tokio-postgres`: pipelined over
-///   few connections, for throughput.
+/// # Cost
 ///
-/// Verifying is one statement. Uses are written through, one by one, until the authenticator's
-/// [`upkeep`](crate::session::SessionAuthenticator) is run; then they are written behind the
-/// read, all of half a second in one statement. What a crash of the process takes with it of those
-/// ends a session early, by that half second, and never late.
+/// A verification is one statement, and so is every other operation, except that an update reads the
+/// row and then compares and swaps it.
 ///
-/// Logout takes effect at once and everywhere, and survives a crash of the server if the server
-/// syncs its log to disk: [`require_durable`](Self::require_durable) asks it. Never point it at a
-/// replica, which would still know what was ended.
+/// # Uses
 ///
-/// All acts need a runtime of tokio with its timers on.
+/// While the [`upkeep`](crate::session::SessionAuthenticator) of the authenticator runs, the uses of
+/// half a second are written together, in one statement. Without it, each use is written at once. A
+/// crash of the process loses at most these uses: a session may end half a second early, and never
+/// late.
 ///
-/// ```no_run
-/// use statewise::store::PostgresStore;
-///
-/// # #[cfg(feature = "sqlx-postgres")]
-/// # async fn example(pool: sqlx::PgPool) -> statewise::Result<()> {
-/// let store = PostgresStore::sqlx(pool).build()?;
-/// store.migrate().await?;
-/// store.require_durable().await?;
-/// # Ok(())
-/// # }
-/// ```
+/// A logout takes effect at once on every node.
 pub struct PostgresStore<L> {
-    inner: Arc<Inner<L>>,
+    pub(crate) inner: Arc<Inner<L>>,
 }
 
 impl<L> PostgresStore<L> {
-    fn new(base: Base<L>) -> Self {
-        let inner = Inner {
-            base,
-            pending: PendingUses::new(),
-            swept_to: Mutex::default(),
-        };
+    pub(crate) fn new(inner: Inner<L>) -> Self {
         Self {
             inner: Arc::new(inner),
         }
     }
 }
 
-impl<L: Link> PostgresStore<L> {
-    /// Makes the table and what belongs to it, where it is not there. Any number of nodes may do
-    /// so at once, and again at each start. Takes at most a minute.
-    ///
-    /// For those who migrate by a tool of their own: [`SCHEMA`] and [`schema()`].
-    ///
-    /// # Errors
-    ///
-    /// *Unavailable* if the server could not answer, or if its user may not make tables.
-    ///
-    /// # Cancel safety
-    ///
-    /// All of it is done, or nothing.
-    pub async fn migrate(&self) -> Result<()> {
-        let base = &self.inner.base;
-        let schema = text::schema_of(&base.table);
-        Ok(base.migrate(&schema, until_migrated()?).await?)
-    }
-
-    /// What the server says about what it keeps, for this connection and this table.
-    ///
-    /// *All* survives a crash if the log is synced (`fsync`, `full_page_writes`, a
-    /// `synchronous_commit` that is not `off`) and the table is logged. What survives a failover
-    /// is known only where there are synchronous standbys.
-    ///
-    /// # Errors
-    ///
-    /// *Unavailable* if the server could not answer.
-    ///
-    /// # Cancel safety
-    ///
-    /// Changes nothing.
-    pub async fn durability(&self) -> Result<Durability> {
-        let inner = &*self.inner;
-        let rows = inner.rows(Query::Durability, &[], inner.until()?).await?;
-        Ok(durability(&rows)?)
-    }
-
-    /// Fails unless what was acknowledged survives a crash of the server: ask for it at the start
-    /// of a service in which no logout may be undone.
-    ///
-    /// # Errors
-    ///
-    /// *Misuse* if it does not, or if the table is not there and nobody
-    /// [vouches](PostgresBuilder::assume_durable); *unavailable* if the server could not answer.
-    ///
-    /// # Cancel safety
-    ///
-    /// Changes nothing.
-    pub async fn require_durable(&self) -> Result<()> {
-        let durability = self.durability().await?;
-        durability.require(self.inner.base.assumes_durable)
+impl<L> Clone for PostgresStore<L> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
     }
 }
 
 impl<L: Link> SessionStore for PostgresStore<L> {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
         let inner = &*self.inner;
-        let until = inner.until()?;
-        let (most, evicts) = match limit {
+        let until = inner.base.until()?;
+        let (max, evicts) = match limit {
             Limit::Unlimited => return inner.insert(record, until).await,
-            Limit::Reject(most) => (most, false),
-            Limit::EvictOldest(most) => (most, true),
+            Limit::Reject(max) => (max, false),
+            Limit::EvictOldest(max) => (max, true),
         };
         write_behind::flush_subject(inner, record.subject()).await?;
-        inner.create(record, most, evicts, now, until).await
+        inner.create(record, max, evicts, now, until).await
     }
 
     async fn load(&self, handle: Handle, _load: Load, now: Timestamp) -> Result<Option<Record>> {
-        self.inner.load(handle, now, self.inner.until()?).await
+        let until = self.inner.base.until()?;
+        self.inner.load(handle, now, until).await
     }
 
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
         let inner = &*self.inner;
-        let until = inner.until()?;
+        let until = inner.base.until()?;
         write_behind::flush_login(inner, handle).await?;
         inner.rotate(handle, rotation, now, until).await
     }
@@ -166,21 +91,24 @@ impl<L: Link> SessionStore for PostgresStore<L> {
         change: ChangeFn<'_>,
     ) -> Result<Option<Changed>> {
         let inner = &*self.inner;
-        let until = inner.until()?;
+        let until = inner.base.until()?;
         write_behind::flush_login(inner, handle).await?;
         inner.change(handle, now, change, until).await
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
         let inner = &*self.inner;
-        let until = inner.until()?;
+        let until = inner.base.until()?;
         write_behind::flush_login(inner, handle).await?;
         let values = [
             Value::Bytes(handle.as_bytes()),
             Value::Number(i64::from(generation)),
             Value::Number(in_seconds(now)),
         ];
-        inner.count(Query::Confirm, &values, until).await?;
+        inner
+            .base
+            .count(SessionQuery::Confirm, &values, until)
+            .await?;
         Ok(())
     }
 
@@ -189,9 +117,11 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     }
 
     async fn remove(&self, handle: Handle, _subject: &str, _now: Timestamp) -> Result<Removed> {
-        let inner = &*self.inner;
+        let base = &self.inner.base;
         let values = [Value::Bytes(handle.as_bytes())];
-        let count = inner.count(Query::Remove, &values, inner.until()?).await?;
+        let count = base
+            .count(SessionQuery::Remove, &values, base.until()?)
+            .await?;
         Ok(Removed::at_once(count))
     }
 
@@ -201,56 +131,44 @@ impl<L: Link> SessionStore for PostgresStore<L> {
         scope: Scope,
         _now: Timestamp,
     ) -> Result<Removed> {
-        let inner = &*self.inner;
+        let base = &self.inner.base;
         let key = subject_key(subject);
         let keep = scope.keep.map(|handle| *handle.as_bytes());
-        let (first, last) = scope.before.map(stamps_from).unzip();
+        let (first, last) = scope.before.map(kept_stamps).unzip();
         let values = [
             Value::Bytes(&key),
             Value::Optional(keep.as_ref().map(|bytes| &bytes[..])),
             Value::Optional(first.as_ref().map(|bytes| &bytes[..])),
             Value::Optional(last.as_ref().map(|bytes| &bytes[..])),
         ];
-        let until = inner.until()?;
-        let count = inner.count(Query::RemoveSubject, &values, until).await?;
+        let count = base
+            .count(SessionQuery::RemoveSubject, &values, base.until()?)
+            .await?;
         Ok(Removed::at_once(count))
     }
 
     async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
         let inner = &*self.inner;
-        let until = inner.until()?;
+        let until = inner.base.until()?;
         write_behind::flush_subject(inner, subject).await?;
-        let limit = page.limit.clamp(1, u32::MAX as usize - 1);
         let key = subject_key(subject);
-        let (deadline, handle) = match &page.after {
-            Some(Cursor { deadline, handle }) => {
-                (in_seconds(*deadline), handle.as_bytes().as_slice())
-            }
-            None => (-1, [].as_slice()),
-        };
+        let after = page.after.as_ref();
         let values = [
             Value::Bytes(&key),
-            Value::Number(deadline),
-            Value::Bytes(handle),
+            Value::Number(after.map_or(-1, |after| in_seconds(after.deadline))),
+            Value::Bytes(after.map_or(&[][..], |after| after.handle.as_bytes())),
             Value::Number(in_seconds(now)),
-            Value::Number(at_most(limit as u64 + 1)),
+            Value::Number(at_most(page.limit.max(1) as u64).saturating_add(1)),
         ];
-        let mut rows = inner.rows(Query::List, &values, until).await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        // By the columns, so that a row that does not decode does not end the list; one whose
-        // deadline is not a time comes behind all that are.
-        let next = rows.last().filter(|_| more);
-        let next = next.and_then(|last| cursor(last).ok());
-        let records = rows.iter().filter_map(|row| record(row).ok()).collect();
-        Ok(Listing::new(records, next))
+        let rows = inner.base.rows(SessionQuery::List, &values, until).await?;
+        Ok(listing(page, &rows))
     }
 
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
         let inner = &*self.inner;
-        let until = inner.until()?;
-        let _pause = write_behind::flush_all(inner).await?;
-        inner.sweep(limit.clamp(1, LOOK), now, until).await
+        let until = inner.base.until()?;
+        let _write_through = write_behind::flush_all(inner).await?;
+        inner.sweep(limit.clamp(1, MAX_SWEEP), now, until).await
     }
 
     fn upkeep(&self) -> Upkeep {
@@ -258,12 +176,8 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     }
 }
 
-impl<L: fmt::Debug> fmt::Debug for PostgresStore<L> {
+impl<L> fmt::Debug for PostgresStore<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore")
-            .field("table", &self.inner.base.table)
-            .field("link", &self.inner.base.link)
-            .field("deadline", &self.inner.base.deadline)
-            .finish_non_exhaustive()
+        self.inner.fmt(f)
     }
 }

@@ -1,16 +1,19 @@
-//! The table, and its statements.
+//! The schema and the dialect of SQLite.
 
-use crate::backend::sql::store::statements::Dialect;
-use crate::backend::sql::table::Table;
+use crate::backend::sql::generic::driver::Dialect;
+use crate::backend::sql::table::Tables;
+use crate::error::Result;
 use crate::store::record::FORMAT;
 
-/// The schema for the default table, `statewise_sessions`, for those who apply their migrations
-/// by a tool of their own; [`schema`] has it for a table of another name.
+/// Schema of the tables `statewise_sessions` and `statewise_revocations`, for a migration tool of
+/// your own. [`schema`] returns it for other names. Applying it again changes nothing.
 ///
-/// Applying it again changes nothing. No index is on a column that a use or a rotation changes.
-/// The subject is kept as its SHA-256 hash beside the fields.
-/// Write-ahead logging is a matter of the connections: see
-/// [`SqliteStore`](crate::store::SqliteStore).
+/// - `statewise_sessions` holds a row for each session, with the SHA-256 hash of its subject. No
+///   index contains a column that a use or a rotation changes.
+/// - `statewise_revocations` holds the entries of the log, and `statewise_revocations_head` its
+///   counter, which the log inserts at its first use. Sessions alone do not need these two.
+///
+/// The schema does not set the write-ahead log: see [`Sqlite`](crate::store::Sqlite).
 pub const SCHEMA: &str = r#"CREATE TABLE IF NOT EXISTS "statewise_sessions" (
     "handle" BLOB NOT NULL PRIMARY KEY,
     "format" INTEGER NOT NULL,
@@ -33,49 +36,56 @@ pub const SCHEMA: &str = r#"CREATE TABLE IF NOT EXISTS "statewise_sessions" (
     "fields" BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS "statewise_sessions_subject"
-    ON "statewise_sessions" ("subject", "deadline", "handle");
+    ON statewise_sessions ("subject", "deadline", "handle");
+CREATE TABLE IF NOT EXISTS "statewise_revocations" (
+    "position" INTEGER NOT NULL PRIMARY KEY,
+    "nonce" BLOB NOT NULL,
+    "fact" BLOB NOT NULL,
+    "life" INTEGER NOT NULL,
+    "stays_until" INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS "statewise_revocations_head" (
+    "id" INTEGER NOT NULL PRIMARY KEY CHECK ("id" = 1),
+    "position" INTEGER NOT NULL,
+    "incarnation" INTEGER NOT NULL,
+    "nonce" BLOB NOT NULL,
+    "first" INTEGER NOT NULL,
+    "fenced" INTEGER NOT NULL
+);
 "#;
 
-/// The table that [`SCHEMA`] makes.
-pub(crate) const TABLE: &str = "statewise_sessions";
-
-/// How SQLite says it.
-pub(crate) const DIALECT: Dialect = Dialect {
-    quote: '"',
-    greater: "max",
-    unless_there: " ON CONFLICT DO NOTHING",
-    touch,
-};
-
-/// The schema for a table called `table`, which may be qualified by the name under which a
-/// database is attached.
+/// Returns the schema for tables of other names, each of which may be qualified by the name of an
+/// attached database.
 ///
 /// # Errors
 ///
-/// *Misuse* if a name is not of at most 41 lower case letters, digits and underscores that do not
-/// begin with a digit.
-pub fn schema(table: &str) -> crate::error::Result<String> {
-    Ok(schema_of(&Table::parse(table)?))
+/// *Misuse* if a name does not have at most 41 lower case letters, digits and underscores, or begins
+/// with a digit, or if the two tables would share a name.
+pub fn schema(table: &str, log_table: &str) -> Result<String> {
+    Ok(schema_of(&Tables::parse(table, log_table)?))
 }
 
-/// It is the name of an index that carries the database's, and not that of the table under it.
-pub(crate) fn schema_of(table: &Table) -> String {
-    SCHEMA
-        .replace(
-            r#"ON "statewise_sessions""#,
-            &format!("ON {}", table.local("", '"')),
-        )
-        .replace(
-            r#""statewise_sessions_subject""#,
-            &table.quoted("_subject", '"'),
-        )
-        .replace(
-            r#" "statewise_sessions" ("#,
-            &format!(" {} (", table.quoted("", '"')),
-        )
+pub(crate) fn schema_of(tables: &Tables) -> String {
+    // SQLite qualifies the name of an index, and not that of its table.
+    let indexed = format!(" ON {} (", tables.sessions.local("", '"'));
+    tables
+        .schema(SCHEMA, '"')
+        .replace(" ON statewise_sessions (", &indexed)
 }
 
-/// Notes uses. Values: a handle and a time for each.
+/// The dialect of SQLite. A transaction is the only writer, so nothing needs a lock.
+pub(crate) const DIALECT: Dialect = Dialect {
+    quote: '"',
+    greatest: "max",
+    on_conflict: " ON CONFLICT DO NOTHING",
+    touch,
+    locks_subject: false,
+    for_update: "",
+    clock: None,
+    is_primary: "TRUE",
+};
+
+/// Writes the statement that notes `size` uses.
 fn touch(table: &str, size: usize) -> String {
     let values = vec!["(?, ?)"; size].join(", ");
     format!(
@@ -92,14 +102,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_follows_the_name() {
-        assert_eq!(schema(TABLE).unwrap(), SCHEMA);
-        let other = schema("app.logins").unwrap();
-        assert!(other.starts_with(r#"CREATE TABLE IF NOT EXISTS "app"."logins" ("#));
+    fn the_schema_follows_the_names() {
+        let same = schema("statewise_sessions", "statewise_revocations").unwrap();
+        assert_eq!(same.replace('"', ""), SCHEMA.replace('"', ""));
+        let other = schema("app.logins", "app.ended").unwrap();
+        for table in ["logins", "ended", "ended_head"] {
+            let create = format!(r#"CREATE TABLE IF NOT EXISTS "app"."{table}" ("#);
+            assert!(other.contains(&create), "{other}");
+        }
         let index = r#"INDEX IF NOT EXISTS "app"."logins_subject"
     ON "logins" ("subject", "deadline", "handle");"#;
         assert!(other.contains(index), "{other}");
-        assert!(!other.contains(TABLE));
-        assert!(schema("a\" (x); DROP TABLE b; --").is_err());
+        assert!(!other.contains("statewise"));
+        assert!(schema("a\" (x); DROP TABLE b; --", "b").is_err());
+        assert!(schema("a", "b\" (x); DROP TABLE b; --").is_err());
     }
 }

@@ -1,47 +1,14 @@
-//! The statements of the stores that compare and swap.
+//! Statements of sessions.
 
 use std::sync::Arc;
 
-use crate::backend::sql::table::Table;
+use crate::backend::sql::columns::{COLUMNS, COMPARED, SWAPPED};
+use crate::backend::sql::generic::driver::Dialect;
+use crate::backend::sql::table::{LIMIT, Table};
 use crate::store::record::FORMAT;
 
-/// The columns of a record, in the order in which they are bound and read.
-const COLUMNS: [&str; 18] = [
-    "handle",
-    "format",
-    "version",
-    "generation",
-    "created_at",
-    "authenticated_at",
-    "deadline",
-    "rotated_at",
-    "last_seen",
-    "idle",
-    "confirmed",
-    "rotation_wanted",
-    "current_proof",
-    "previous_proof",
-    "family_proof",
-    "seed",
-    "stamp",
-    "fields",
-];
-
-/// In which databases differ.
-pub(crate) struct Dialect {
-    /// Around a name.
-    pub(crate) quote: char,
-    /// The function that answers the larger of two numbers.
-    pub(crate) greater: &'static str,
-    /// Behind an insertion, so that a handle that is there already is answered and not failed,
-    /// where a clause for that overlooks nothing else.
-    pub(crate) unless_there: &'static str,
-    /// Notes as many uses in a table. Values: a handle and a time for each.
-    pub(crate) touch: fn(table: &str, count: usize) -> String,
-}
-
-/// The statements of a store. Shared, so that the client finds them in its cache of prepared
-/// statements and nothing is copied for a call.
+/// Statements of a store. They are shared, so that the client finds them in its cache of prepared
+/// statements, and a call copies nothing.
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) insert: Arc<str>,
@@ -49,7 +16,7 @@ pub(crate) struct Statements {
     pub(crate) swap: Arc<str>,
     pub(crate) end: Arc<str>,
     pub(crate) confirm: Arc<str>,
-    pub(crate) touch: [Arc<str>; SIZES.len()],
+    pub(crate) touch: [Arc<str>; BATCHES.len()],
     pub(crate) remove: Arc<str>,
     pub(crate) remove_subject: Arc<str>,
     pub(crate) remove_subject_before: Arc<str>,
@@ -57,20 +24,27 @@ pub(crate) struct Statements {
     pub(crate) count: Arc<str>,
     pub(crate) oldest: Arc<str>,
     pub(crate) look: Arc<str>,
-    pub(crate) purge: [Arc<str>; SIZES.len()],
+    pub(crate) purge: [Arc<str>; BATCHES.len()],
+    /// Locks the row that stands for a part of the subjects, where the dialect needs it. Value: the
+    /// part.
+    pub(crate) lock: Option<Arc<str>>,
+    /// Inserts that row. Value: the part.
+    pub(crate) make_lock: Arc<str>,
 }
 
 impl Statements {
     pub(crate) fn of(table: &Table, dialect: &Dialect) -> Self {
         let writer = Writer { table, dialect };
         let touch = |size| (dialect.touch)(&writer.table(), size).into();
+        let (limit, part) = (table.quoted(LIMIT, dialect.quote), writer.column("part"));
+        let lock = format!("SELECT {part} FROM {limit} WHERE {part} = ? FOR UPDATE");
         Self {
             insert: writer.insert().into(),
             find: writer.find().into(),
             swap: writer.swap().into(),
             end: writer.end().into(),
             confirm: writer.confirm().into(),
-            touch: SIZES.map(touch),
+            touch: BATCHES.map(touch),
             remove: writer.remove().into(),
             remove_subject: writer.remove_subject(false).into(),
             remove_subject_before: writer.remove_subject(true).into(),
@@ -78,12 +52,14 @@ impl Statements {
             count: writer.count().into(),
             oldest: writer.oldest().into(),
             look: writer.look().into(),
-            purge: SIZES.map(|size| writer.purge(size).into()),
+            purge: BATCHES.map(|size| writer.purge(size).into()),
+            lock: dialect.locks_subject.then(|| lock.into()),
+            make_lock: format!("INSERT IGNORE INTO {limit} ({part}) VALUES (?)").into(),
         }
     }
 }
 
-/// Writes statements for one table, with `?` for each value.
+/// Writes the statements for one table, with `?` for each value.
 struct Writer<'t> {
     table: &'t Table,
     dialect: &'t Dialect,
@@ -102,68 +78,51 @@ impl Writer<'_> {
         COLUMNS.map(|name| self.column(name)).join(", ")
     }
 
-    /// Whether a row is alive. Values: now, now.
+    /// Condition: the row is alive. Values: now, now.
     fn alive(&self) -> String {
         let [deadline, idle, last_seen] =
             ["deadline", "idle", "last_seen"].map(|name| self.column(name));
-        // A CASE decides in order, so that an endless idle time is never subtracted.
+        // A CASE is evaluated in order, so that an unlimited idle timeout is never subtracted.
         format!("{deadline} > ? AND CASE WHEN {idle} < 0 THEN 1 ELSE {last_seen} > ? - {idle} END")
     }
 
-    /// Whether a row is over. Values: now, now.
-    fn over(&self) -> String {
+    /// Condition: the row has expired. Values: now, now.
+    fn expired(&self) -> String {
         format!("{} AND NOT ({})", self.known(), self.alive())
     }
 
-    /// Whether a row is of the format of this version: the columns of a newer one may mean
-    /// something else. Asked by whatever changes a row.
+    /// Condition: the row has the format of this version of the crate. Every statement that changes
+    /// a row checks it, because the columns of another format may have another meaning.
     fn known(&self) -> String {
         format!("{} = {FORMAT}", self.column("format"))
     }
 
-    /// Adds a row. Values: the columns of a record, the key of its subject.
+    /// Inserts a row. Values: the columns of a record, the key of its subject.
     fn insert(&self) -> String {
         let (table, columns, subject) = (self.table(), self.columns(), self.column("subject"));
         let values = ["?"; COLUMNS.len() + 1].join(", ");
-        let unless_there = self.dialect.unless_there;
-        format!("INSERT INTO {table} ({columns}, {subject}) VALUES ({values}){unless_there}")
+        let on_conflict = self.dialect.on_conflict;
+        format!("INSERT INTO {table} ({columns}, {subject}) VALUES ({values}){on_conflict}")
     }
 
-    /// The row of a handle.
+    /// Finds a row. Value: the handle.
     fn find(&self) -> String {
         let (columns, table) = (self.columns(), self.table());
         let handle = self.column("handle");
         format!("SELECT {columns} FROM {table} WHERE {handle} = ?")
     }
 
-    /// Replaces a row by another, if it is the one that was read. Values: what changes, of the
-    /// new row; then handle, version, generation, confirmed and current proof of the old one. All
-    /// else changes only together with one of these, but for the last use, which the later wins.
+    /// Replaces a row if it is still the one that was read. Values: those of
+    /// [`swap_values`](crate::backend::sql::columns::swap_values).
     fn swap(&self) -> String {
-        let [last_seen, handle, current] =
-            ["last_seen", "handle", "current_proof"].map(|name| self.column(name));
-        let sets = [
-            "version",
-            "generation",
-            "rotated_at",
-            "last_seen",
-            "idle",
-            "confirmed",
-            "rotation_wanted",
-            "current_proof",
-            "previous_proof",
-            "seed",
-            "stamp",
-            "fields",
-        ]
-        .map(|name| match name {
-            "last_seen" => format!("{last_seen} = {}({last_seen}, ?)", self.dialect.greater),
-            name => format!("{} = ?", self.column(name)),
+        let sets = SWAPPED.map(|name| match (name, self.column(name)) {
+            // The later of two uses stays.
+            ("last_seen", column) => format!("{column} = {}({column}, ?)", self.dialect.greatest),
+            (_, column) => format!("{column} = ?"),
         });
-        let compares = ["version", "generation", "confirmed"];
-        let compares = compares.map(|name| format!("{} = ?", self.column(name)));
+        let compares = COMPARED.map(|name| format!("{} = ?", self.column(name)));
         format!(
-            "UPDATE {} SET {} WHERE {handle} = ? AND {} AND {current} = ? AND {}",
+            "UPDATE {} SET {} WHERE {} AND {}",
             self.table(),
             sets.join(", "),
             compares.join(" AND "),
@@ -171,17 +130,17 @@ impl Writer<'_> {
         )
     }
 
-    /// Removes the row of a handle if it is over. Values: handle, now, now.
+    /// Removes an expired row. Values: handle, now, now.
     fn end(&self) -> String {
         let handle = self.column("handle");
         format!(
             "DELETE FROM {} WHERE {handle} = ? AND {}",
             self.table(),
-            self.over(),
+            self.expired(),
         )
     }
 
-    /// Notes that a credential was used. Values: now, now, handle, generation, now, now.
+    /// Confirms a generation. Values: now, now, handle, generation, now, now.
     fn confirm(&self) -> String {
         let [confirmed, rotated, handle, generation] =
             ["confirmed", "rotated_at", "handle", "generation"].map(|name| self.column(name));
@@ -195,7 +154,7 @@ impl Writer<'_> {
         )
     }
 
-    /// Removes the row of a handle.
+    /// Removes a row. Value: the handle.
     fn remove(&self) -> String {
         format!(
             "DELETE FROM {} WHERE {} = ?",
@@ -204,8 +163,8 @@ impl Writer<'_> {
         )
     }
 
-    /// Removes rows of a subject. Values: the key of the subject, the handle to keep or one that
-    /// no row has; then, with `before`, the first and the last stamp to keep.
+    /// Removes rows of a subject. Values: the key of the subject, and the handle to keep, or a handle
+    /// that no row has. With `before`, also the first and the last stamp to keep.
     fn remove_subject(&self, before: bool) -> String {
         let [subject, handle, stamp] = ["subject", "handle", "stamp"].map(|name| self.column(name));
         let before = if before {
@@ -219,8 +178,8 @@ impl Writer<'_> {
         )
     }
 
-    /// The live rows of a subject behind a place in their list. Values: the key of the subject,
-    /// now, now, a deadline twice, a handle, how many.
+    /// Lists the live rows of a subject after a cursor. Values: the key of the subject, now, now, the
+    /// deadline of the cursor twice, its handle, the maximum number of rows.
     fn list(&self) -> String {
         let [subject, deadline, handle] =
             ["subject", "deadline", "handle"].map(|name| self.column(name));
@@ -234,8 +193,8 @@ impl Writer<'_> {
         )
     }
 
-    /// Whether the handle is there, and how many live rows its subject has. Values: handle, the
-    /// key of the subject, now, now.
+    /// Counts the rows of a handle, and the live rows of a subject. Values: handle, key of the
+    /// subject, now, now.
     fn count(&self) -> String {
         let (table, handle, subject) =
             (self.table(), self.column("handle"), self.column("subject"));
@@ -246,7 +205,8 @@ impl Writer<'_> {
         )
     }
 
-    /// The oldest live rows of a subject. Values: the key of the subject, now, now, how many.
+    /// Finds the oldest live rows of a subject. Values: the key of the subject, now, now, the maximum
+    /// number of rows.
     fn oldest(&self) -> String {
         let [subject, deadline, handle] =
             ["subject", "deadline", "handle"].map(|name| self.column(name));
@@ -258,41 +218,41 @@ impl Writer<'_> {
         )
     }
 
-    /// The handles behind one, and whether their rows are over. Values: now, now, a handle, how
-    /// many.
+    /// Finds the handles after one, and whether each row has expired. Values: now, now, the handle,
+    /// the maximum number of rows.
     fn look(&self) -> String {
         let handle = self.column("handle");
         format!(
             "SELECT {handle}, {} FROM {} WHERE {handle} > ? ORDER BY {handle} LIMIT ?",
-            self.over(),
+            self.expired(),
             self.table(),
         )
     }
 
-    /// Removes those of `count` handles whose rows are over. Values: the handles, now, now.
+    /// Removes the expired rows among `count` handles. Values: the handles, now, now.
     fn purge(&self, count: usize) -> String {
         let handles = vec!["?"; count].join(", ");
         format!(
             "DELETE FROM {} WHERE {} IN ({handles}) AND {}",
             self.table(),
             self.column("handle"),
-            self.over(),
+            self.expired(),
         )
     }
 }
 
-/// In how many sizes statements with a list of values are written, so that the client's cache of
-/// prepared statements holds them all: a list is filled up with its last value.
-pub(crate) const SIZES: [usize; 3] = [1, 16, 128];
+/// Sizes of statements that take a list of values. They are few, so that the client's cache of
+/// prepared statements holds them all. A shorter list is [padded].
+pub(crate) const BATCHES: [usize; 3] = [1, 16, 128];
 
-/// The least size that holds `count` values, and its place among [`SIZES`].
-pub(crate) fn size_for(count: usize) -> usize {
-    let fits = SIZES.iter().position(|size| *size >= count);
-    fits.unwrap_or(SIZES.len() - 1)
+/// Returns the index in [`BATCHES`] of the smallest size that holds `count` values.
+pub(crate) fn batch_for(count: usize) -> usize {
+    let fits = BATCHES.iter().position(|size| *size >= count);
+    fits.unwrap_or(BATCHES.len() - 1)
 }
 
-/// The values, and the last of them again until there are `size`.
-pub(crate) fn filled<T>(values: &[T], size: usize) -> impl Iterator<Item = &T> {
+/// Repeats the last value until there are `size` values.
+pub(crate) fn padded<T>(values: &[T], size: usize) -> impl Iterator<Item = &T> {
     let last = values.last();
     values.iter().chain(last.into_iter().cycle()).take(size)
 }

@@ -1,63 +1,54 @@
-//! The statements of the logs that append in a transaction of several.
+//! Statements of revocations.
 
 use std::sync::Arc;
 
-use crate::backend::sql::log::{HEAD, NOTHING};
-use crate::backend::sql::table::Table;
+use crate::backend::sql::generic::driver::Dialect;
+use crate::backend::sql::log::NOTHING;
+use crate::backend::sql::table::{HEAD, Table};
 
-/// In which databases differ.
-pub(crate) struct Dialect {
-    /// Around a name.
-    pub(crate) quote: char,
-    /// Behind a reading of the row that counts, so that nobody else counts until the commit.
-    pub(crate) lock: &'static str,
-    /// The time of the database; zero where it goes by that of the caller.
-    pub(crate) clock: &'static str,
-    /// That time and a value.
-    pub(crate) clock_and: &'static str,
-    /// Holds where the server is one that takes writes.
-    pub(crate) is_primary: &'static str,
-}
-
-/// Entries of an insertion.
+/// Sizes of an insertion, in entries.
 pub(crate) const SIZES: [usize; 3] = [256, 16, 1];
 
-/// The statements of a log. Shared, so that the client finds them in its cache of prepared
-/// statements and nothing is copied for a call.
+/// Statements of a log. They are shared, so that the client finds them in its cache of prepared
+/// statements, and a call copies nothing.
 #[derive(Debug)]
-pub(crate) struct Statements {
-    /// Makes the row that counts. Values: incarnation, nonce.
+pub(crate) struct LogStatements {
+    /// Inserts the counter. Values: incarnation, nonce.
     pub(crate) begin: Arc<str>,
     /// Removes all entries.
     pub(crate) clear: Arc<str>,
-    /// Answers position, incarnation, first position, time, and until when the first entry stays.
+    /// Locks the counter. Returns position, incarnation, first position, time, and the time until
+    /// which the first entry is kept.
     pub(crate) count: Arc<str>,
-    /// The first entries, and until when each stays. Values: position, how many.
+    /// Finds the first entries, and the time until which each is kept. Values: position, maximum
+    /// number of entries.
     pub(crate) front: Arc<str>,
-    /// Removes what is before an entry. Value: its position.
+    /// Removes the entries before a position. Value: the position.
     pub(crate) trim: Arc<str>,
-    /// Adds entries. Values: position, nonce, fact, life, stay, for each of as many as [`SIZES`]
-    /// says.
+    /// Inserts as many entries as [`SIZES`] has at the same index. Values of each: position, nonce,
+    /// fact, lifetime, seconds to keep it.
     pub(crate) insert: [Arc<str>; SIZES.len()],
-    /// Values: position, nonce, first position.
+    /// Advances the counter. Values: position, nonce, first position.
     pub(crate) advance: Arc<str>,
+    /// Reads the counter.
     pub(crate) head: Arc<str>,
-    /// Values: the time, where it is not the database's, or else zero; position, how many.
+    /// Reads the counter, and entries from a position on. Values: the time if the database does not
+    /// provide it, else zero; the position; the maximum number of entries.
     pub(crate) read: Arc<str>,
+    /// Writes to the counter.
     pub(crate) fence: Arc<str>,
 }
 
-impl Statements {
+impl LogStatements {
     pub(crate) fn of(table: &Table, dialect: &Dialect) -> Self {
         let q = dialect.quote;
         let (log, head) = (table.quoted("", q), table.quoted(HEAD, q));
         let Dialect {
-            lock,
-            clock,
-            clock_and,
+            for_update,
             is_primary,
             ..
         } = dialect;
+        let clock = dialect.clock.unwrap_or("0");
         let [
             id,
             position,
@@ -81,7 +72,7 @@ impl Statements {
         ]
         .map(|name| format!("{q}{name}{q}"));
         let insert = |size| {
-            let row = format!("(?, ?, ?, ?, {clock_and})");
+            let row = format!("(?, ?, ?, ?, {clock} + ?)");
             let rows = vec![row; size].join(", ");
             let text = format!(
                 "INSERT INTO {log} ({position}, {nonce}, {fact}, {life}, {until}) VALUES {rows}"
@@ -112,7 +103,7 @@ impl Statements {
                 "SELECT h.{position}, h.{incarnation}, h.{first}, {clock}, COALESCE( \
                     (SELECT l.{until} FROM {log} AS l WHERE l.{position} = h.{first}), \
                     9223372036854775807) \
-                 FROM {head} AS h WHERE h.{id} = 1 AND {is_primary}{lock}"
+                 FROM {head} AS h WHERE h.{id} = 1 AND {is_primary}{for_update}"
             )
             .into(),
             front: format!(

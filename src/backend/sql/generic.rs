@@ -1,0 +1,149 @@
+//! Store and log for the databases that differ by their dialect only: MySQL and SQLite.
+
+pub(crate) mod append;
+pub(crate) mod driver;
+pub(crate) mod insertion;
+pub(crate) mod log;
+pub(crate) mod log_statements;
+pub(crate) mod pause;
+pub(crate) mod statements;
+pub(crate) mod store;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::durability::Durability;
+use crate::backend::sql::builder::Settings;
+use crate::backend::sql::failure::Failure;
+use crate::backend::sql::generic::driver::Driver;
+use crate::error::{Error, Result};
+pub use log::TableLog;
+pub use store::RowStore;
+
+/// Sessions and revocations in MySQL or SQLite: see [`MySql`](crate::store::MySql) and
+/// [`Sqlite`](crate::store::Sqlite). A clone shares everything with its original.
+pub struct Database<D> {
+    driver: Arc<D>,
+    settings: Arc<Settings>,
+    sessions: RowStore<D>,
+    revocations: TableLog<D>,
+}
+
+impl<D> Clone for Database<D> {
+    fn clone(&self) -> Self {
+        Self {
+            driver: Arc::clone(&self.driver),
+            settings: Arc::clone(&self.settings),
+            sessions: self.sessions.clone(),
+            revocations: self.revocations.clone(),
+        }
+    }
+}
+
+#[expect(private_bounds, reason = "sealed: the drivers are those of this crate")]
+impl<D: Driver> Database<D> {
+    pub(crate) fn new(driver: D, settings: Settings) -> Self {
+        let (driver, deadline) = (Arc::new(driver), settings.deadline);
+        let (sessions, log) = (
+            settings.tables.sessions.clone(),
+            settings.tables.log.clone(),
+        );
+        Self {
+            sessions: RowStore::new(Arc::clone(&driver), sessions, deadline),
+            revocations: TableLog::new(Arc::clone(&driver), log, deadline),
+            driver,
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// Returns a store for sessions. All stores of one database share their uses that are not
+    /// written yet.
+    #[must_use]
+    pub fn sessions(&self) -> RowStore<D> {
+        self.sessions.clone()
+    }
+
+    /// Returns a log for revocations.
+    #[must_use]
+    pub fn revocations(&self) -> TableLog<D> {
+        self.revocations.clone()
+    }
+
+    /// Creates the tables that do not exist, for sessions and for revocations. Call it at every
+    /// start. Any number of nodes may call it at the same time. If you use only one of the two, the
+    /// tables of the other one stay empty.
+    ///
+    /// To apply the schema with a migration tool of your own, see the constant `SCHEMA` and the
+    /// function `schema` of [`mysql`](crate::store::mysql) and [`sqlite`](crate::store::sqlite).
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the database could not answer, or does not permit it. *Misuse* if SQLite
+    /// keeps the tables in a file without a write-ahead log.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some tables may have been created. Call it again.
+    pub async fn migrate(&self) -> Result<()> {
+        let migrate = async {
+            self.driver.migrate(&self.settings.tables).await?;
+            self.revocations.begin().await
+        };
+        in_time(self.settings.deadline, migrate, Error::from).await
+    }
+
+    /// Returns what the database keeps of acknowledged writes, by its current configuration. The
+    /// type says which settings it reads. It takes the tables of sessions and of revocations that
+    /// exist into account. The result is unknown if none exists.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the database could not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn durability(&self) -> Result<Durability> {
+        let ask = async { Ok(self.driver.durability(&self.settings.tables).await?) };
+        in_time(self.settings.deadline, ask, Error::from).await
+    }
+
+    /// Fails unless every acknowledged write survives a crash of the database. Call it at the start
+    /// of a service in which a crash must not undo a logout. An unknown durability fails too, unless
+    /// you set [`assume_durable`](crate::store::sql::Builder::assume_durable).
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the database may lose acknowledged writes, or if that is unknown. *Unavailable* if
+    /// the database could not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn require_durable(&self) -> Result<()> {
+        self.durability()
+            .await?
+            .require(self.settings.assume_durable)
+    }
+}
+
+impl<D: fmt::Debug> fmt::Debug for Database<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("driver", &self.driver)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs an act within a deadline. `late` makes the error of a late one.
+pub(crate) async fn in_time<T>(
+    deadline: Duration,
+    act: impl Future<Output = Result<T>> + Send,
+    late: impl FnOnce(Failure) -> Error,
+) -> Result<T> {
+    let answer = tokio::time::timeout(deadline, act).await;
+    answer.unwrap_or_else(|_| Err(late(Failure::Late)))
+}

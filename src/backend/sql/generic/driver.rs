@@ -1,0 +1,200 @@
+//! Access to a database through a pool of sqlx, with statements that have a `?` for each value.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::backend::durability::Durability;
+use crate::backend::sql::failure::Failure;
+use crate::backend::sql::table::Tables;
+use crate::backend::sql::value::{Row, Value};
+use crate::error::Result;
+
+/// A connection, inside or outside of a transaction.
+pub(crate) trait Client: Send {
+    type Row: Row;
+
+    /// Returns the rows of a statement that reads. A statement that writes must not return rows: the
+    /// client may stop after a row, and does not report a failure behind it.
+    fn rows(
+        &mut self,
+        statement: &Arc<str>,
+        values: &[Value<'_>],
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+
+    /// Runs a statement that writes, and returns the number of matching rows.
+    fn write(
+        &mut self,
+        statement: &Arc<str>,
+        values: &[Value<'_>],
+    ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+
+    /// Runs several statements without values.
+    fn batch(
+        &mut self,
+        statements: &Arc<str>,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
+/// Implements [`Client`] and [`Row`]: the same code for each database, with its types.
+macro_rules! client {
+    ($connection:ty, $row:ty) => {
+        impl $crate::backend::sql::generic::driver::Client for $connection {
+            type Row = $row;
+
+            async fn rows(
+                &mut self,
+                statement: &Arc<str>,
+                values: &[$crate::backend::sql::value::Value<'_>],
+            ) -> Result<Vec<$row>, sqlx::Error> {
+                let bound =
+                    $crate::backend::sql::value::bind!(statement, values, |_query, never| {
+                        match *never {}
+                    });
+                bound.fetch_all(self).await
+            }
+
+            async fn write(
+                &mut self,
+                statement: &Arc<str>,
+                values: &[$crate::backend::sql::value::Value<'_>],
+            ) -> Result<u64, sqlx::Error> {
+                let bound =
+                    $crate::backend::sql::value::bind!(statement, values, |_query, never| {
+                        match *never {}
+                    });
+                Ok(bound.execute(self).await?.rows_affected())
+            }
+
+            async fn batch(&mut self, statements: &Arc<str>) -> Result<(), sqlx::Error> {
+                let statements = sqlx::AssertSqlSafe(Arc::clone(statements));
+                sqlx::raw_sql(statements).execute(self).await.map(drop)
+            }
+        }
+
+        $crate::backend::sql::value::row!($row);
+    };
+}
+
+pub(crate) use client;
+
+/// How the statements of an act belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// They read. They may be sent again if the connection turns out to be dead.
+    Read,
+    /// One statement writes.
+    Write,
+    /// They are one transaction. An error rolls it back.
+    Transaction,
+}
+
+/// Statements that a connection runs as one step.
+pub(crate) trait Act<C>: Sync {
+    type Answer: Send;
+
+    fn run(
+        &self,
+        connection: &mut C,
+    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
+}
+
+/// A statement that reads, and its values.
+struct Rows<'s>(&'s Arc<str>, &'s [Value<'s>]);
+
+impl<C: Client> Act<C> for Rows<'_> {
+    type Answer = Vec<C::Row>;
+
+    async fn run(&self, connection: &mut C) -> Result<Vec<C::Row>, sqlx::Error> {
+        connection.rows(self.0, self.1).await
+    }
+}
+
+/// A statement that writes, and its values.
+struct Write<'s>(&'s Arc<str>, &'s [Value<'s>]);
+
+impl<C: Client> Act<C> for Write<'_> {
+    type Answer = u64;
+
+    async fn run(&self, connection: &mut C) -> Result<u64, sqlx::Error> {
+        connection.write(self.0, self.1).await
+    }
+}
+
+/// The statements of a schema.
+pub(crate) struct Migration(pub(crate) Arc<str>);
+
+impl<C: Client> Act<C> for Migration {
+    type Answer = ();
+
+    async fn run(&self, connection: &mut C) -> Result<(), sqlx::Error> {
+        connection.batch(&self.0).await
+    }
+}
+
+/// Row of a driver.
+pub(crate) type RowOf<D> = <<D as Driver>::Connection as Client>::Row;
+
+/// A pool of connections. It retries what fails only because of other transactions.
+pub(crate) trait Driver: fmt::Debug + Send + Sync + 'static {
+    type Connection: Client;
+
+    /// The SQL dialect of the database.
+    const DIALECT: Dialect;
+
+    /// Runs an act on a connection of the pool.
+    fn run<A: Act<Self::Connection>>(
+        &self,
+        mode: Mode,
+        act: &A,
+    ) -> impl Future<Output = Result<A::Answer, Failure>> + Send;
+
+    /// Creates the tables that do not exist.
+    fn migrate(&self, tables: &Tables) -> impl Future<Output = Result<()>> + Send;
+
+    /// Returns what the database keeps of acknowledged writes.
+    fn durability(
+        &self,
+        tables: &Tables,
+    ) -> impl Future<Output = Result<Durability, Failure>> + Send;
+
+    /// Returns the rows of a statement that reads.
+    fn rows(
+        &self,
+        statement: &Arc<str>,
+        values: &[Value<'_>],
+    ) -> impl Future<Output = Result<Vec<RowOf<Self>>, Failure>> + Send {
+        async move { self.run(Mode::Read, &Rows(statement, values)).await }
+    }
+
+    /// Runs a statement that writes, and returns the number of matching rows.
+    fn write(
+        &self,
+        statement: &Arc<str>,
+        values: &[Value<'_>],
+    ) -> impl Future<Output = Result<u64, Failure>> + Send {
+        async move { self.run(Mode::Write, &Write(statement, values)).await }
+    }
+}
+
+/// Differences between the databases.
+pub(crate) struct Dialect {
+    /// Quote around a name.
+    pub(crate) quote: char,
+    /// Function that returns the larger of two numbers.
+    pub(crate) greatest: &'static str,
+    /// Clause of an insertion that skips a row whose handle exists. It must skip for no other
+    /// reason.
+    pub(crate) on_conflict: &'static str,
+    /// Writes the statement that notes `count` uses. Values: a handle and a time for each.
+    pub(crate) touch: fn(table: &str, count: usize) -> String,
+    /// Whether a login with a limit locks a row that stands for its subject. Without it, a
+    /// transaction is the only writer.
+    pub(crate) locks_subject: bool,
+    /// Clause that locks the counter of the log until the commit.
+    pub(crate) for_update: &'static str,
+    /// Time of the database. `None` if the log uses the time of the caller.
+    pub(crate) clock: Option<&'static str>,
+    /// Condition that holds on a server that takes writes.
+    pub(crate) is_primary: &'static str,
+}

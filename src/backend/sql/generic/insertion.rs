@@ -1,0 +1,105 @@
+//! Insertion of a login within a limit: several statements in one transaction.
+
+use crate::backend::sql::columns::{Columns, handle, in_seconds, subject_key};
+use crate::backend::sql::generic::driver::{Act, Client};
+use crate::backend::sql::generic::statements::Statements;
+use crate::backend::sql::value::{Row as _, Value};
+use crate::clock::Timestamp;
+use crate::store::contract::{Created, Record};
+
+/// A login that becomes a row.
+pub(crate) struct Insertion<'r> {
+    statements: &'r Statements,
+    columns: Columns<'r>,
+    subject: [u8; 32],
+}
+
+/// An insertion within a limit.
+pub(crate) struct Within<'r> {
+    insertion: Insertion<'r>,
+    max: u32,
+    evicts: bool,
+    /// Row that stands for the subject, where one is locked.
+    part: Value<'r>,
+    now: Timestamp,
+}
+
+impl<'r> Insertion<'r> {
+    pub(crate) fn new(statements: &'r Statements, record: &'r Record) -> Self {
+        Self {
+            statements,
+            columns: Columns::from(record),
+            subject: subject_key(record.subject()),
+        }
+    }
+
+    /// Returns the values of the new row.
+    pub(crate) fn values(&self) -> Vec<Value<'_>> {
+        let mut values = self.columns.values().to_vec();
+        values.push(Value::Bytes(&self.subject));
+        values
+    }
+
+    pub(crate) fn within(
+        self,
+        max: u32,
+        evicts: bool,
+        part: Value<'r>,
+        now: Timestamp,
+    ) -> Within<'r> {
+        Within {
+            insertion: self,
+            max,
+            evicts,
+            part,
+            now,
+        }
+    }
+}
+
+impl<C: Client> Act<C> for Within<'_> {
+    /// `None` if the row that stands for the subject does not exist yet.
+    type Answer = Option<Created>;
+
+    /// Locks, counts, evicts and inserts.
+    async fn run(&self, connection: &mut C) -> Result<Option<Created>, sqlx::Error> {
+        let Insertion {
+            statements,
+            columns,
+            subject,
+        } = &self.insertion;
+        if let Some(lock) = &statements.lock
+            && connection.rows(lock, &[self.part]).await?.is_empty()
+        {
+            return Ok(None);
+        }
+        let subject = Value::Bytes(subject);
+        let now = Value::Number(in_seconds(self.now));
+        let values = [Value::Bytes(&columns.handle), subject, now, now];
+        let counts = connection.rows(&statements.count, &values).await?;
+        let counts = counts.first().ok_or(sqlx::Error::RowNotFound)?;
+        let count = |column| counts.number(column).ok_or(sqlx::Error::RowNotFound);
+        let (same, alive) = (count(0)?, count(1)?);
+        if same > 0 {
+            return Ok(Some(Created::Duplicate));
+        }
+        let excess = (alive + 1 - i64::from(self.max)).max(0);
+        if excess > 0 && !self.evicts {
+            return Ok(Some(Created::LimitReached));
+        }
+        let mut evicted = Vec::new();
+        if excess > 0 {
+            let values = [subject, now, now, Value::Number(excess)];
+            for row in connection.rows(&statements.oldest, &values).await? {
+                let oldest = row.bytes(0).ok_or(sqlx::Error::RowNotFound)?;
+                connection
+                    .write(&statements.remove, &[Value::Bytes(oldest)])
+                    .await?;
+                evicted.extend(handle(oldest));
+            }
+        }
+        let values = self.insertion.values();
+        connection.write(&statements.insert, &values).await?;
+        Ok(Some(Created::Stored { evicted }))
+    }
+}
