@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use statewise::session::SessionAuthenticator;
-use statewise::store::PostgresStore;
 use statewise::store::postgres::Sqlx;
+use statewise::store::{Postgres, PostgresStore};
 use statewise::{Authenticator, Login};
 
 type Auth = SessionAuthenticator<PostgresStore<Sqlx>>;
@@ -22,14 +22,12 @@ type Auth = SessionAuthenticator<PostgresStore<Sqlx>>;
 /// The setup of each node.
 async fn start(url: &str) -> Result<Auth, Box<dyn Error>> {
     let pool: PgPool = PgPoolOptions::new().max_connections(5).connect(url).await?;
-    let store = PostgresStore::sqlx(pool)
-        .table("statewise_example")
-        .build()?;
+    let db = Postgres::over(pool).table("statewise_example").build()?;
     // Idempotent, and safe to run on many nodes at once.
-    store.migrate().await?;
+    db.migrate().await?;
     // Refuses a server that may lose a logout in a crash.
-    store.require_durable().await?;
-    let auth = SessionAuthenticator::builder(store)
+    db.require_durable().await?;
+    let auth = SessionAuthenticator::builder(db.sessions())
         .idle(Duration::from_secs(30 * 60))
         .absolute(Duration::from_secs(12 * 3600))
         .build()?;

@@ -60,7 +60,7 @@ fn hybrid<S: SessionStore>(store: S, clock: impl Clock) -> HybridAuthenticator<S
 fn postgres(
     folder: std::path::PathBuf,
     connections: usize,
-) -> statewise::store::PostgresStore<statewise::store::postgres::Pipelined> {
+) -> statewise::store::Postgres<statewise::store::postgres::Pipelined> {
     use std::io;
     use std::sync::Arc;
     use tokio_postgres::{Config, NoTls};
@@ -79,7 +79,7 @@ fn postgres(
             Ok::<_, io::Error>(Arc::new(client))
         }
     };
-    statewise::store::PostgresStore::connect(connect)
+    statewise::store::Postgres::connect(connect)
         .connections(connections)
         .deadline(Duration::from_secs(60))
         .build()

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use support::servers::guard::{Guard, is_running, tree};
-use support::servers::mariadb::MariaDb;
-use support::servers::postgres::Postgres;
+use support::servers::mariadb::MariaDbServer;
+use support::servers::postgres::PostgresServer;
 use support::servers::redis::{Cluster, RedisServer};
 use support::servers::wait_until;
 
@@ -58,8 +58,8 @@ macro_rules! lives_and_dies {
 }
 
 lives_and_dies!(redis, RedisServer);
-lives_and_dies!(postgres, Postgres);
-lives_and_dies!(mariadb, MariaDb);
+lives_and_dies!(postgres, PostgresServer);
+lives_and_dies!(mariadb, MariaDbServer);
 
 #[test]
 fn a_cluster_of_three_and_three() {
@@ -117,11 +117,11 @@ fn to_be_killed() {
         says(cluster.guard(), &cluster.pids());
         std::mem::forget(cluster);
     }
-    if let Some(server) = Postgres::start() {
+    if let Some(server) = PostgresServer::start() {
         says(server.guard(), &[server.pid()]);
         std::mem::forget(server);
     }
-    if let Some(server) = MariaDb::start() {
+    if let Some(server) = MariaDbServer::start() {
         says(server.guard(), &[server.pid()]);
         std::mem::forget(server);
     }
@@ -234,7 +234,7 @@ fn a_killed_guard_leaves_no_server_behind() {
         drop(server);
         assert!(!folder.exists());
     }
-    if let Some(server) = Postgres::start() {
+    if let Some(server) = PostgresServer::start() {
         let (pid, folder) = (server.pid(), server.folder().to_owned());
         let all = tree(pid);
         server.guard().kill_itself();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use statewise::revocation::log::DynRevocationLog;
 
-use crate::support::servers::postgres::Postgres;
+use crate::support::servers::postgres::PostgresServer;
 use crate::support::servers::redis::RedisServer;
 
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ pub enum Kind {
 /// A private server, removed on drop.
 pub enum Server {
     Redis(RedisServer),
-    Postgres(Postgres),
+    Postgres(PostgresServer),
 }
 
 impl Server {
@@ -62,7 +62,7 @@ impl Kind {
     pub fn serve(self) -> Option<Server> {
         match self {
             Self::Redis => RedisServer::start().map(Server::Redis),
-            Self::Postgres => Postgres::start().map(Server::Postgres),
+            Self::Postgres => PostgresServer::start().map(Server::Postgres),
         }
     }
 
@@ -79,10 +79,10 @@ impl Kind {
             #[cfg(feature = "tokio-postgres")]
             Self::Postgres => {
                 let open = move || connect(socket.clone());
-                let log = statewise::revocation::PostgresLog::connect(open);
-                let log = log.connections(2).build().unwrap();
-                log.migrate().await.unwrap();
-                Arc::new(log)
+                let postgres = statewise::store::Postgres::connect(open);
+                let postgres = postgres.connections(2).build().unwrap();
+                postgres.migrate().await.unwrap();
+                Arc::new(postgres.revocations())
             }
             #[allow(unreachable_patterns, reason = "with all features on")]
             _ => panic!(

@@ -2,7 +2,7 @@
 
 use sqlx::MySqlPool;
 use sqlx::mysql::MySqlPoolOptions;
-use statewise::store::MySqlStore;
+use statewise::store::MySql;
 use tokio::runtime::Runtime;
 
 use crate::acts::Backend;
@@ -11,7 +11,7 @@ use crate::harness::options::Options;
 use crate::harness::served::runtime;
 use crate::site::Counter;
 use crate::sqlx_raw::{CLIENT, CONNECTIONS, Texts, raw};
-use crate::support::servers::mariadb::MariaDb;
+use crate::support::servers::mariadb::MariaDbServer;
 
 pub const NAME: &str = "sqlx-mysql";
 const TEXTS: Texts = Texts {
@@ -43,7 +43,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     if !crate::wants(NAME, options) {
         return Vec::new();
     }
-    let Some(server) = MariaDb::start() else {
+    let Some(server) = MariaDbServer::start() else {
         return Vec::new();
     };
     let runtime = runtime();
@@ -55,9 +55,9 @@ pub fn measure(options: &Options) -> Vec<Row> {
     };
     let (pool, asking) = (pool(CONNECTIONS), pool(1));
     let open = || {
-        let store = MySqlStore::sqlx(pool.clone()).build().unwrap();
-        runtime.block_on(store.migrate()).unwrap();
-        store
+        let mysql = MySql::over(pool.clone()).build().unwrap();
+        runtime.block_on(mysql.migrate()).unwrap();
+        mysql.sessions()
     };
     let create = "CREATE TABLE raw (handle BINARY(16) PRIMARY KEY, fields LONGBLOB NOT NULL)";
     runtime.block_on(async { sqlx::query(create).execute(&pool).await.unwrap() });

@@ -13,10 +13,10 @@ use std::{fs, thread};
 use crate::harness::Row;
 use crate::harness::options::Options;
 use crate::site::Counter;
-use crate::support::servers::postgres::Postgres;
+use crate::support::servers::postgres::PostgresServer;
 use crate::support::servers::wait_until;
 
-const SELECT: &str = "SELECT format, handle, version, generation, created_at, authenticated_at, \
+const SELECT: &str = "SELECT handle, format, version, generation, created_at, authenticated_at, \
     deadline, rotated_at, last_seen, idle, confirmed, rotation_wanted, current_proof, \
     previous_proof, family_proof, seed, stamp, fields FROM statewise_sessions WHERE handle = $1";
 const CREATE_RAW: &str =
@@ -26,7 +26,7 @@ const REMOVE: &str = "DELETE FROM raw WHERE handle = $1";
 
 pub fn measure(options: &Options) -> Vec<Row> {
     let mut rows = Vec::new();
-    type Measure = fn(&Postgres, &Options) -> Vec<Row>;
+    type Measure = fn(&PostgresServer, &Options) -> Vec<Row>;
     let clients: &[(&str, Measure)] = &[
         #[cfg(feature = "tokio-postgres")]
         (pipelined::NAME, pipelined::measure),
@@ -36,7 +36,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     for (name, measure) in clients {
         // A separate server for each, so that neither sees the rows of the other.
         if crate::wants(name, options)
-            && let Some(server) = Postgres::start()
+            && let Some(server) = PostgresServer::start()
         {
             rows.extend(measure(&server, options));
         }
@@ -52,7 +52,7 @@ struct Log {
 }
 
 impl Log {
-    fn of(server: &Postgres) -> Self {
+    fn of(server: &PostgresServer) -> Self {
         Self {
             settings: server.folder().join("data/postgresql.auto.conf"),
             log: server.folder().join("postgres.log"),

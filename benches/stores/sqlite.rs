@@ -3,7 +3,7 @@
 use std::{env, fs, process};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use statewise::store::SqliteStore;
+use statewise::store::Sqlite;
 
 use crate::acts::Backend;
 use crate::harness::Row;
@@ -43,9 +43,9 @@ pub fn measure(options: &Options) -> Vec<Row> {
         .test_before_acquire(false);
     let pool = runtime.block_on(pool.connect_with(file)).unwrap();
     let open = || {
-        let store = SqliteStore::sqlx(pool.clone()).build().unwrap();
-        runtime.block_on(store.migrate()).unwrap();
-        store
+        let sqlite = Sqlite::over(pool.clone()).build().unwrap();
+        runtime.block_on(sqlite.migrate()).unwrap();
+        sqlite.sessions()
     };
     let create = "CREATE TABLE raw (handle BLOB PRIMARY KEY, fields BLOB NOT NULL)";
     runtime.block_on(async { sqlx::query(create).execute(&pool).await.unwrap() });

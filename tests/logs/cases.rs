@@ -218,16 +218,3 @@ pub(crate) async fn damage_is_unavailable<L: RevocationLog>(
     assert_unavailable("no entries", &read(1, 100).await);
     assert_unavailable("no entries", &read(6, 1).await);
 }
-
-/// Names that could escape a statement.
-pub(crate) const HOSTILE: [&str; 9] = [
-    "",
-    "a; DROP TABLE b",
-    "a\"b",
-    "a`b",
-    "A",
-    "a.b.c",
-    "1a",
-    "a b",
-    "a'b",
-];

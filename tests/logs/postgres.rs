@@ -10,24 +10,24 @@ use sqlx::{AssertSqlSafe, PgPool};
 use statewise::authenticator::BoxFuture;
 use statewise::revocation::PostgresLog;
 use statewise::revocation::log::{DynRevocationLog, RevocationLog};
-use statewise::store::postgres;
 use statewise::store::postgres::{Pipelined, Sqlx};
+use statewise::store::{Postgres, postgres};
 use statewise::testkit::LogFixture;
 use tokio::net::UnixStream;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::cases::{self, HOSTILE, Named, all, append, facts, holds, now, patiently};
+use super::cases::{self, Named, all, append, facts, holds, now, patiently};
 use super::runtime::{self, block_on, spread};
-use super::support::servers::postgres::Postgres;
+use super::support::servers::postgres::PostgresServer;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The server of the laws. It ends with the process.
-static SERVER: LazyLock<Option<Postgres>> = LazyLock::new(Postgres::start);
+static SERVER: LazyLock<Option<PostgresServer>> = LazyLock::new(PostgresServer::start);
 /// The pools of two nodes.
 static POOLS: LazyLock<[PgPool; 2]> = LazyLock::new(|| [pool(server(), 8), pool(server(), 8)]);
 
-fn server() -> &'static Postgres {
+fn server() -> &'static PostgresServer {
     SERVER.as_ref().expect("a server")
 }
 
@@ -39,11 +39,11 @@ fn if_served(test: impl Future<Output = ()>) {
 }
 
 /// A pool that connects on demand.
-fn pool(server: &Postgres, connections: u32) -> PgPool {
+fn pool(server: &PostgresServer, connections: u32) -> PgPool {
     pool_with(server, connections, &[])
 }
 
-fn pool_with(server: &Postgres, connections: u32, options: &[(&str, &str)]) -> PgPool {
+fn pool_with(server: &PostgresServer, connections: u32, options: &[(&str, &str)]) -> PgPool {
     let _runtime = runtime::runtime().enter();
     let connect = PgConnectOptions::new_without_pgpass().socket(server.folder());
     let connect = connect.username("postgres").database("postgres");
@@ -54,7 +54,7 @@ fn pool_with(server: &Postgres, connections: u32, options: &[(&str, &str)]) -> P
 }
 
 /// A connection to a server.
-async fn client_of(server: &Postgres) -> io::Result<Arc<Client>> {
+async fn client_of(server: &PostgresServer) -> io::Result<Arc<Client>> {
     let stream = UnixStream::connect(server.socket()).await?;
     let mut config = Config::new();
     config.user("postgres").dbname("postgres");
@@ -72,25 +72,29 @@ fn table() -> String {
     format!("ended_{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn by_sqlx(pool: &PgPool, table: &str, deadline: Duration) -> PostgresLog<Sqlx> {
-    let builder = PostgresLog::sqlx(pool.clone()).table(table);
+fn by_sqlx(pool: &PgPool, table: &str, deadline: Duration) -> Postgres<Sqlx> {
+    let builder = Postgres::over(pool.clone()).log_table(table);
     builder.deadline(deadline).build().unwrap()
 }
 
-fn pipelined(server: &'static Postgres, table: &str, deadline: Duration) -> PostgresLog<Pipelined> {
-    let builder = PostgresLog::connect(|| client_of(server)).connections(2);
-    builder.table(table).deadline(deadline).build().unwrap()
+fn pipelined(
+    server: &'static PostgresServer,
+    table: &str,
+    deadline: Duration,
+) -> Postgres<Pipelined> {
+    let builder = Postgres::connect(|| client_of(server)).connections(2);
+    builder.log_table(table).deadline(deadline).build().unwrap()
 }
 
 type Log = Arc<dyn DynRevocationLog>;
 
 /// A log with each client, on one existing table.
-async fn both(server: &'static Postgres, table: &str, deadline: Duration) -> [Log; 2] {
+async fn both(server: &'static PostgresServer, table: &str, deadline: Duration) -> [Log; 2] {
     let pool = pool(server, 8);
     by_sqlx(&pool, table, PATIENCE).migrate().await.unwrap();
     [
-        Arc::new(by_sqlx(&pool, table, deadline)),
-        Arc::new(pipelined(server, table, deadline)),
+        Arc::new(by_sqlx(&pool, table, deadline).revocations()),
+        Arc::new(pipelined(server, table, deadline).revocations()),
     ]
 }
 
@@ -109,7 +113,7 @@ async fn expire(table: &str, seconds: u64) {
 /// A table without its head row: the log is created at its first use.
 async fn unused() -> String {
     let table = table();
-    let schema = postgres::log_schema(&table).unwrap();
+    let schema = postgres::schema("statewise_sessions", &table).unwrap();
     sql(&POOLS[0], &table, &schema).await;
     table
 }
@@ -125,7 +129,7 @@ impl LogFixture for BySqlx {
     async fn open(&self) -> Self::Log {
         let table = unused().await;
         Named {
-            log: by_sqlx(&POOLS[0], &table, PATIENCE),
+            log: by_sqlx(&POOLS[0], &table, PATIENCE).revocations(),
             table,
         }
     }
@@ -134,7 +138,7 @@ impl LogFixture for BySqlx {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let turn = NEXT.fetch_add(1, Ordering::Relaxed) as usize;
         Named {
-            log: by_sqlx(&POOLS[turn % 2], &log.table, PATIENCE),
+            log: by_sqlx(&POOLS[turn % 2], &log.table, PATIENCE).revocations(),
             table: log.table.clone(),
         }
     }
@@ -159,14 +163,14 @@ impl LogFixture for ByPipelined {
     async fn open(&self) -> Self::Log {
         let table = unused().await;
         Named {
-            log: pipelined(server(), &table, PATIENCE),
+            log: pipelined(server(), &table, PATIENCE).revocations(),
             table,
         }
     }
 
     async fn again(&self, log: &Self::Log) -> Self::Log {
         Named {
-            log: pipelined(server(), &log.table, PATIENCE),
+            log: pipelined(server(), &log.table, PATIENCE).revocations(),
             table: log.table.clone(),
         }
     }
@@ -196,10 +200,10 @@ mod laws_pipelined {
 fn what_a_killed_server_acknowledged_is_there() {
     block_on(async {
         // The server syncs, as by default.
-        let Some(server) = Postgres::with(&[]) else {
+        let Some(server) = PostgresServer::with(&[]) else {
             return;
         };
-        let server: &'static Postgres = Box::leak(Box::new(server));
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let logs = both(server, "statewise_revocations", PATIENCE).await;
         let durable = by_sqlx(&pool(server, 1), "statewise_revocations", PATIENCE);
         durable.require_durable().await.unwrap();
@@ -215,9 +219,10 @@ fn what_a_killed_server_acknowledged_is_there() {
             }
             server.kill9();
             let pool = pool(server, 4);
-            let by_sqlx = Arc::new(by_sqlx(&pool, "statewise_revocations", hasty));
+            let by_sqlx = Arc::new(by_sqlx(&pool, "statewise_revocations", hasty).revocations());
             cases::all_unavailable(&by_sqlx, hasty).await;
-            let by_other = Arc::new(pipelined(server, "statewise_revocations", hasty));
+            let by_other =
+                Arc::new(pipelined(server, "statewise_revocations", hasty).revocations());
             cases::all_unavailable(&by_other, hasty).await;
             server.restart();
             for log in &logs {
@@ -233,10 +238,10 @@ fn what_a_killed_server_acknowledged_is_there() {
 #[test]
 fn a_paused_server_is_unavailable_within_the_deadline() {
     block_on(async {
-        let Some(server) = Postgres::start() else {
+        let Some(server) = PostgresServer::start() else {
             return;
         };
-        let server: &'static Postgres = Box::leak(Box::new(server));
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let deadline = Duration::from_millis(300);
         for log in both(server, "statewise_revocations", deadline).await {
             let before = patiently(async || log.append(&facts(3, 1_000), now()).await).await;
@@ -263,13 +268,13 @@ fn nodes_migrate_at_once_and_again() {
                 let table = table.clone();
                 tasks.push(tokio::spawn(async move {
                     if node % 2 == 0 {
-                        let log = by_sqlx(&POOLS[node / 2 % 2], &table, PATIENCE);
-                        log.migrate().await.unwrap();
-                        log.head(now()).await.unwrap()
+                        let node = by_sqlx(&POOLS[node / 2 % 2], &table, PATIENCE);
+                        node.migrate().await.unwrap();
+                        node.revocations().head(now()).await.unwrap()
                     } else {
-                        let log = pipelined(server(), &table, PATIENCE);
-                        log.migrate().await.unwrap();
-                        log.head(now()).await.unwrap()
+                        let node = pipelined(server(), &table, PATIENCE);
+                        node.migrate().await.unwrap();
+                        node.revocations().head(now()).await.unwrap()
                     }
                 }));
             }
@@ -302,9 +307,9 @@ fn a_log_without_its_data_is_another_one() {
             let before = all(&log).await.incarnation;
             sql(&POOLS[0], &table, "DROP TABLE {log}, {head}").await;
             cases::assert_unavailable("no table", &log.head(now()).await);
-            let log = by_sqlx(&POOLS[0], &table, PATIENCE);
-            log.migrate().await.unwrap();
-            assert_ne!(all(&log).await.incarnation, before);
+            let node = by_sqlx(&POOLS[0], &table, PATIENCE);
+            node.migrate().await.unwrap();
+            assert_ne!(all(&node.revocations()).await.incarnation, before);
         }
     });
 }
@@ -359,10 +364,10 @@ fn a_lock_that_is_held_makes_it_unavailable() {
 #[test]
 fn a_replica_is_unavailable() {
     block_on(async {
-        let Some(server) = Postgres::with(&[]) else {
+        let Some(server) = PostgresServer::with(&[]) else {
             return;
         };
-        let server: &'static Postgres = Box::leak(Box::new(server));
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let logs = both(server, "statewise_revocations", PATIENCE).await;
         append(&logs[0], &facts(3, 1_000)).await;
         server.kill9();
@@ -393,8 +398,9 @@ fn races_are_no_outage_whatever_the_default_isolation() {
         for level in ["repeatable read", "serializable", "read committed"] {
             let option = [("default_transaction_isolation", level)];
             let pool = pool_with(server(), 8, &option);
-            let log = Arc::new(by_sqlx(&pool, &table(), PATIENCE));
-            log.migrate().await.unwrap();
+            let node = by_sqlx(&pool, &table(), PATIENCE);
+            node.migrate().await.unwrap();
+            let log = Arc::new(node.revocations());
             let mut tasks = Vec::new();
             for _ in 0..8 {
                 let log = Arc::clone(&log);
@@ -414,41 +420,23 @@ fn races_are_no_outage_whatever_the_default_isolation() {
     });
 }
 
-#[test]
-fn names_that_could_escape_are_refused() {
-    if_served(async {
-        for name in HOSTILE {
-            let refused = PostgresLog::sqlx(POOLS[0].clone()).table(name).build();
-            assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
-            let refused = PostgresLog::connect(|| client_of(server())).table(name);
-            assert!(refused.build().is_err_and(|error| error.is_misuse()));
-            assert!(postgres::log_schema(name).is_err());
-        }
-        let refused = PostgresLog::sqlx(POOLS[0].clone()).deadline(Duration::ZERO);
-        assert!(refused.build().is_err_and(|error| error.is_misuse()));
-    });
-}
-
 /// The public schema text creates the table that the log uses; reserved words are valid names.
 #[test]
 fn works_on_the_public_schema_and_under_any_name() {
     if_served(async {
-        sql(&POOLS[0], "", postgres::LOG_SCHEMA).await;
-        sql(&POOLS[0], "", postgres::LOG_SCHEMA).await;
+        sql(&POOLS[0], "", postgres::SCHEMA).await;
+        sql(&POOLS[0], "", postgres::SCHEMA).await;
         sql(&POOLS[0], "", "CREATE SCHEMA IF NOT EXISTS app").await;
         for name in ["statewise_revocations", "app.order", "user", "_a9"] {
             for log in both(server(), name, PATIENCE).await {
                 append(&log, &facts(2, 9)).await;
                 log.fence(now()).await.unwrap();
             }
-            let log = by_sqlx(&POOLS[0], name, PATIENCE);
-            assert_eq!(all(&log).await.entries.len(), 4);
+            let node = by_sqlx(&POOLS[0], name, PATIENCE);
+            assert_eq!(all(&node.revocations()).await.entries.len(), 4);
             // The server of the tests does not sync.
-            assert!(
-                log.require_durable()
-                    .await
-                    .is_err_and(|error| error.is_misuse())
-            );
+            let refused = node.require_durable().await;
+            assert!(refused.is_err_and(|error| error.is_misuse()));
         }
     });
 }

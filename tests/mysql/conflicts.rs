@@ -6,21 +6,13 @@ use std::time::Duration;
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, MySqlPool};
 use statewise::session::Limit;
-use statewise::store::MySqlStore;
 use statewise::store::contract::{Created, Record, Scope, SessionStore as _};
 use statewise::testkit::Sample;
 use tokio::sync::Mutex;
 
 use super::cases::{count, get, now, put};
-use super::server::{Shared, pool, table};
+use super::server::{Shared, pool, store_in, table};
 use super::shared::with_server;
-
-async fn store_in(pool: MySqlPool, table: &str) -> MySqlStore {
-    let builder = MySqlStore::sqlx(pool).table(table);
-    let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
-    store.migrate().await.unwrap();
-    store
-}
 
 async fn sql(connection: &mut MySqlConnection, text: String) {
     let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(connection);
@@ -67,7 +59,7 @@ fn hexed(row: &Record) -> String {
 fn a_statement_that_loses_a_deadlock_is_tried_again() {
     with_server(async |shared| {
         let table = table();
-        let store = store_in(pool(&shared.server, 2), &table).await;
+        let store = store_in(&pool(&shared.server, 2), &table).await;
         let mut rows = [(); 2].map(|()| Sample::of("alice").at(now()));
         rows.sort_by_key(Record::handle);
         for row in &rows {
@@ -100,8 +92,8 @@ fn a_statement_that_loses_a_deadlock_is_tried_again() {
 /// deadlock or not; the other transaction commits or not.
 async fn adds_beside_another(shared: &Shared, deadlock: bool, done: bool) {
     let table = table();
-    let store = store_in(pool(&shared.server, 1), &table).await;
-    let twin = store_in(shared.pool.clone(), &format!("{table}_twin")).await;
+    let store = store_in(&pool(&shared.server, 1), &table).await;
+    let twin = store_in(&shared.pool, &format!("{table}_twin")).await;
     let (first, row) = (Sample::of("alice").at(now()), Sample::of("alice").at(now()));
     let limit = Limit::EvictOldest(1);
     let stored = store.create(&first, limit, now()).await.unwrap();
@@ -141,7 +133,7 @@ async fn adds_beside_another(shared: &Shared, deadlock: bool, done: bool) {
     }
     // After a rollback, the evicted login still exists, also for another connection, and the next
     // call on the same connection succeeds.
-    let other = store_in(shared.pool.clone(), &table).await;
+    let other = store_in(&shared.pool, &table).await;
     for store in [&store, &other] {
         assert_eq!(get(store, &first).await.is_some(), done);
         assert!(get(store, &row).await.is_some());
@@ -184,7 +176,7 @@ fn a_lock_that_was_waited_for_too_long_is_tried_again() {
                 sqlx::raw_sql(hasty).execute(connection).await.map(drop)
             })
         });
-        let store = store_in(hasty.connect(&shared.server.url()).await.unwrap(), &table).await;
+        let store = store_in(&hasty.connect(&shared.server.url()).await.unwrap(), &table).await;
         let row = Sample::of("alice").at(now());
         let limit = Limit::Reject(5);
         let _ = store.create(&row, limit, now()).await.unwrap();

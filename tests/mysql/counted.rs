@@ -1,16 +1,13 @@
 //! Numbers of statements, counted by the server.
 
-use std::time::Duration;
-
 use sqlx::MySqlPool;
-use statewise::store::MySqlStore;
 use statewise::store::contract::{Page, Rotated, Scope, SessionStore as _, Updated};
 use statewise::testkit::Sample;
 
 use super::cases::{get, later, now, put};
 use super::runtime::block_on;
-use super::server::pool;
-use super::support::servers::mariadb::MariaDb;
+use super::server::{pool, store_in};
+use super::support::servers::mariadb::MariaDbServer;
 
 /// Statements on the table so far. Statements that begin and end a transaction name no table.
 async fn known(pool: &MySqlPool) -> i64 {
@@ -31,13 +28,11 @@ fn an_act_is_one_statement() {
             "--general-log=1",
             "--log-output=TABLE",
         ];
-        let Some(server) = MariaDb::with(&options) else {
+        let Some(server) = MariaDbServer::with(&options) else {
             return;
         };
         let asking = pool(&server, 1);
-        let builder = MySqlStore::sqlx(pool(&server, 1));
-        let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
-        store.migrate().await.unwrap();
+        let store = store_in(&pool(&server, 1), "statewise_sessions").await;
         let mut before = known(&asking).await;
         let mut counts = async |act: &str, most: i64| {
             let now = known(&asking).await;

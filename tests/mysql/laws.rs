@@ -8,7 +8,7 @@ use statewise::testkit::StoreFixture;
 
 use super::alternating::Alternating;
 use super::runtime;
-use super::server::{shared, store, table};
+use super::server::{database, shared, store, store_in, table};
 
 /// Opens a new table for each store, over one pool.
 struct Tables;
@@ -44,13 +44,8 @@ impl StoreFixture for TwoNodes {
     async fn open(&self) -> Self::Store {
         let shared = shared().expect("a law is run only if there is a server");
         let table = table();
-        let node = || {
-            let builder = MySqlStore::sqlx(shared.pool.clone()).table(&table);
-            builder.deadline(Duration::from_secs(60)).build().unwrap()
-        };
-        let one = node();
-        one.migrate().await.unwrap();
-        Alternating::new(one, node())
+        let one = store_in(&shared.pool, &table).await;
+        Alternating::new(one, database(&shared.pool, &table).sessions())
     }
 
     async fn advance(&self, _: &Self::Store, _: Duration) {}

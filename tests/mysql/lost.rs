@@ -1,15 +1,12 @@
 //! Lost answers.
 
-use std::time::Duration;
-
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use statewise::session::Limit;
-use statewise::store::MySqlStore;
 use statewise::store::contract::{Created, Rotated, SessionStore as _, Updated};
 use statewise::testkit::Sample;
 
 use super::cases::{count, get, is_unavailable, now, put};
-use super::server::table;
+use super::server::{database, store_in, table};
 use super::shared::with_server;
 use super::support::proxy::Proxy;
 
@@ -29,11 +26,8 @@ fn an_act_whose_answer_was_lost_is_done_or_not() {
             .max_connections(1)
             .test_before_acquire(false)
             .connect_lazy_with(options.socket(socket));
-        let builder = MySqlStore::sqlx(pool).table(&table);
-        let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
-        store.migrate().await.unwrap();
-        let straight = MySqlStore::sqlx(shared.pool.clone()).table(&table);
-        let straight = straight.deadline(Duration::from_secs(60)).build().unwrap();
+        let store = store_in(&pool, &table).await;
+        let straight = database(&shared.pool, &table).sessions();
 
         let cuts = [
             0, 1, 4, 6, 7, 11, 12, 18, 22, 29, 40, 60, 90, 140, 200, 300, 450,

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use sqlx::MySqlPool;
 use sqlx::mysql::MySqlPoolOptions;
-use statewise::store::MySqlStore;
+use statewise::store::{MySql, MySqlStore};
 
-use super::support::servers::mariadb::MariaDb;
+use super::support::servers::mariadb::MariaDbServer;
 
 /// The server, and a pool in the runtime of the tests.
 pub(crate) struct Shared {
-    pub(crate) server: MariaDb,
+    pub(crate) server: MariaDbServer,
     pub(crate) pool: MySqlPool,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct Shared {
 pub(crate) fn shared() -> Option<&'static Shared> {
     static SHARED: OnceLock<Option<Shared>> = OnceLock::new();
     let start = || {
-        let server = MariaDb::start()?;
+        let server = MariaDbServer::start()?;
         let pool = pool(&server, 12);
         Some(Shared { server, pool })
     };
@@ -28,7 +28,7 @@ pub(crate) fn shared() -> Option<&'static Shared> {
 }
 
 /// A pool that connects on demand.
-pub(crate) fn pool(server: &MariaDb, connections: u32) -> MySqlPool {
+pub(crate) fn pool(server: &MariaDbServer, connections: u32) -> MySqlPool {
     let _runtime = super::runtime::runtime().enter();
     MySqlPoolOptions::new()
         .max_connections(connections)
@@ -44,13 +44,20 @@ pub(crate) fn table() -> String {
     format!("logins_{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A store in its own table, with a deadline that suits a busy machine.
+/// A database with a table of its own for sessions, and a deadline that suits a busy machine.
+pub(crate) fn database(pool: &MySqlPool, table: &str) -> MySql {
+    let builder = MySql::over(pool.clone()).table(table);
+    builder.deadline(Duration::from_secs(60)).build().unwrap()
+}
+
+/// A store in a table that exists.
+pub(crate) async fn store_in(pool: &MySqlPool, table: &str) -> MySqlStore {
+    let database = database(pool, table);
+    database.migrate().await.unwrap();
+    database.sessions()
+}
+
+/// A store in a table of its own.
 pub(crate) async fn store(pool: &MySqlPool) -> MySqlStore {
-    let store = MySqlStore::sqlx(pool.clone())
-        .table(table())
-        .deadline(Duration::from_secs(60))
-        .build()
-        .unwrap();
-    store.migrate().await.unwrap();
-    store
+    store_in(pool, &table()).await
 }

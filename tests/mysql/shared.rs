@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use statewise::store::contract::{Load, Page, Record, SessionStore};
-use statewise::store::{MySqlStore, Survives};
+use statewise::store::{MySql, MySqlStore, Survives, mysql};
 use statewise::testkit::Sample;
 
 use super::cases::{self, count, get, is_unavailable, later, now, patiently, put};
 use super::late_save;
 use super::runtime::block_on;
-use super::server::{Shared, pool, shared, store, table};
-use super::support::servers::mariadb::MariaDb;
+use super::server::{Shared, database, pool, shared, store, store_in, table};
+use super::support::servers::mariadb::MariaDbServer;
 
 /// Runs a test if there is a server.
 pub(crate) fn with_server(test: impl AsyncFnOnce(&'static Shared)) {
@@ -24,15 +24,9 @@ pub(crate) fn with_server(test: impl AsyncFnOnce(&'static Shared)) {
 /// Stores of several nodes on one table.
 async fn nodes<const N: usize>(shared: &Shared, connections: u32) -> [MySqlStore; N] {
     let table = table();
-    let nodes = [(); N].map(|()| {
-        MySqlStore::sqlx(pool(&shared.server, connections))
-            .table(&table)
-            .deadline(Duration::from_secs(60))
-            .build()
-            .unwrap()
-    });
+    let nodes = [(); N].map(|()| database(&pool(&shared.server, connections), &table));
     nodes[0].migrate().await.unwrap();
-    nodes
+    nodes.map(|node| node.sessions())
 }
 
 #[test]
@@ -81,9 +75,8 @@ fn nodes_migrate_at_once_and_again() {
         let table = table();
         let mut migrations = Vec::new();
         for _ in 0..8 {
-            let builder = MySqlStore::sqlx(pool(&shared.server, 1)).table(&table);
-            let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
-            migrations.push(async move { store.migrate().await });
+            let node = database(&pool(&shared.server, 1), &table);
+            migrations.push(async move { node.migrate().await });
         }
         cases::migrates_at_once(migrations).await;
     });
@@ -92,20 +85,27 @@ fn nodes_migrate_at_once_and_again() {
 #[test]
 fn names_that_could_escape_are_refused() {
     with_server(async |shared| {
+        let builder = || MySql::over(shared.pool.clone());
         for name in cases::HOSTILE {
-            let built = MySqlStore::sqlx(shared.pool.clone()).table(name).build();
-            assert!(built.is_err_and(|error| error.is_misuse()), "{name:?}");
+            for built in [builder().table(name), builder().log_table(name)] {
+                let built = built.build();
+                assert!(built.is_err_and(|error| error.is_misuse()), "{name:?}");
+            }
+            assert!(mysql::schema(name, "b").is_err() && mysql::schema("a", name).is_err());
         }
-        let builder = MySqlStore::sqlx(shared.pool.clone());
-        let built = builder.deadline(Duration::ZERO).build();
-        assert!(built.is_err_and(|error| error.is_misuse()));
+        for built in [
+            builder().deadline(Duration::ZERO),
+            builder().log_table("statewise_sessions"),
+        ] {
+            assert!(built.build().is_err_and(|error| error.is_misuse()));
+        }
         // Reserved words are valid names.
         let row = Sample::of("alice").at(now());
         for name in cases::WELCOME.map(|name| format!("statewise.{name}")) {
-            let store = MySqlStore::sqlx(shared.pool.clone()).table(&name);
-            let store = store.deadline(Duration::from_secs(60)).build().unwrap();
-            store.migrate().await.unwrap();
-            store.migrate().await.unwrap();
+            for _ in 0..2 {
+                store_in(&shared.pool, &name).await;
+            }
+            let store = store_in(&shared.pool, &name).await;
             put(&store, &row).await;
             assert!(get(&store, &row).await.is_some(), "{name}");
         }
@@ -116,9 +116,7 @@ fn names_that_could_escape_are_refused() {
 fn a_newer_format_is_left_alone() {
     with_server(async |shared| {
         let table = table();
-        let builder = MySqlStore::sqlx(shared.pool.clone()).table(&table);
-        let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
-        store.migrate().await.unwrap();
+        let store = store_in(&shared.pool, &table).await;
         let damage = async |row: &Record| {
             let handle = row.handle();
             let damaging = format!("UPDATE {table} SET format = 2, confirmed = 0 WHERE handle = ?");
@@ -136,31 +134,20 @@ fn a_newer_format_is_left_alone() {
 fn a_row_that_does_not_decode_is_one_users_trouble() {
     with_server(async |shared| {
         let table = table();
-        let builder = MySqlStore::sqlx(shared.pool.clone()).table(&table);
-        let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
-        store.migrate().await.unwrap();
-        for damage in [
+        let store = store_in(&shared.pool, &table).await;
+        let damage = async |row: &Record, damage: &str| {
+            let damaging = format!("UPDATE {table} SET {damage} WHERE handle = ?");
+            let damaging = sqlx::query(AssertSqlSafe(damaging));
+            let damaging = damaging.bind(&row.handle().as_bytes()[..]);
+            damaging.execute(&shared.pool).await.unwrap();
+        };
+        let damages = [
             "fields = x'0201'",
             "created_at = -1",
             "generation = 4294967296",
-        ] {
-            let rows = [(); 3].map(|()| Sample::of("alice").at(now()));
-            for row in &rows {
-                put(&store, row).await;
-            }
-            let handle = rows[1].handle();
-            let damaging = format!("UPDATE {table} SET {damage} WHERE handle = ?");
-            let damaging = sqlx::query(AssertSqlSafe(damaging)).bind(&handle.as_bytes()[..]);
-            damaging.execute(&shared.pool).await.unwrap();
-            let found = store.load(handle, Load::new(), now()).await;
-            assert!(found.is_err_and(|error| error.is_rejected()), "{damage}");
-            assert_eq!(count(&store, "alice").await, 2, "{damage}");
-            let first = store.list("alice", Page::first(1), now()).await.unwrap();
-            assert!(first.next.is_some());
-            let scope = statewise::store::contract::Scope::all();
-            let removed = store.remove_subject("alice", scope, now()).await.unwrap();
-            assert_eq!(removed.count, 3);
-        }
+            "deadline = 999999999999999",
+        ];
+        cases::a_row_that_does_not_decode_is_one_users_trouble(&store, &damages, damage).await;
     });
 }
 
@@ -168,32 +155,7 @@ fn a_row_that_does_not_decode_is_one_users_trouble() {
 fn uses_behind_the_read_reach_the_other_node() {
     with_server(async |shared| {
         let [one, other] = nodes(shared, 2).await;
-        let rows: Vec<_> = (0..300)
-            .map(|user| Sample::of(format!("user {user}")).idle(100).at(now()))
-            .collect();
-        for row in &rows {
-            put(&one, row).await;
-        }
-        let upkeep = one.upkeep();
-        upkeep.tick().await.unwrap();
-        let uses: Vec<_> = rows.iter().map(|row| (row.handle(), later(60))).collect();
-        one.touch(&uses, later(60)).await.unwrap();
-        let seen_by = async |store: &MySqlStore| {
-            let mut seen = 0;
-            for row in &rows {
-                let found = get(store, row).await.unwrap();
-                seen += usize::from(found.last_seen() == later(60));
-            }
-            seen
-        };
-        assert_eq!(seen_by(&one).await, 300, "what waits counts here");
-        while upkeep.tick().await.unwrap() < Some(Duration::from_millis(100)) {}
-        assert_eq!(seen_by(&other).await, 300);
-        for late in [later(160), later(30)] {
-            let uses: Vec<_> = rows.iter().map(|row| (row.handle(), late)).collect();
-            other.touch(&uses, late).await.unwrap();
-        }
-        assert_eq!(seen_by(&other).await, 300, "revived or shortened");
+        cases::uses_behind_the_read_reach_the_other_node(&one, &other).await;
     });
 }
 
@@ -210,9 +172,7 @@ fn a_connection_killed_in_mid_answer_is_unavailable_and_no_more() {
     with_server(async |shared| {
         let table = table();
         let pool = pool(&shared.server, 2);
-        let builder = MySqlStore::sqlx(pool.clone()).table(&table);
-        let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
-        store.migrate().await.unwrap();
+        let store = store_in(&pool, &table).await;
         let row = Sample::of("alice").at(now());
         put(&store, &row).await;
         // A lock on the row makes the removal wait.
@@ -265,18 +225,10 @@ fn a_connection_killed_in_mid_answer_is_unavailable_and_no_more() {
 fn a_lock_that_is_held_too_long_makes_it_unavailable() {
     with_server(async |shared| {
         let table = table();
-        let builder = MySqlStore::sqlx(pool(&shared.server, 2)).table(&table);
-        let store = builder
-            .deadline(Duration::from_millis(300))
-            .build()
-            .unwrap();
-        let wait = MySqlStore::sqlx(shared.pool.clone()).table(&table);
-        wait.deadline(Duration::from_secs(60))
-            .build()
-            .unwrap()
-            .migrate()
-            .await
-            .unwrap();
+        store_in(&shared.pool, &table).await;
+        let hurried = MySql::over(pool(&shared.server, 2)).table(&table);
+        let hurried = hurried.deadline(Duration::from_millis(300)).build();
+        let store = hurried.unwrap().sessions();
         let row = Sample::of("alice").at(now());
         patiently(async || store.create(&row, Default::default(), now()).await).await;
         let mut holder = shared.pool.acquire().await.unwrap();
@@ -296,22 +248,22 @@ fn a_lock_that_is_held_too_long_makes_it_unavailable() {
     });
 }
 
-/// A server that syncs, and a store on it.
-async fn durable(options: &[&str]) -> Option<(MariaDb, MySqlStore)> {
-    let server = MariaDb::with(options)?;
-    let builder = MySqlStore::sqlx(pool(&server, 4));
-    let store = builder.deadline(Duration::from_secs(60)).build().unwrap();
-    store.migrate().await.unwrap();
-    Some((server, store))
+/// A server that syncs, and a database on it.
+async fn durable(options: &[&str]) -> Option<(MariaDbServer, MySql)> {
+    let server = MariaDbServer::with(options)?;
+    let database = database(&pool(&server, 4), "statewise_sessions");
+    database.migrate().await.unwrap();
+    Some((server, database))
 }
 
 #[test]
 fn what_a_killed_server_acknowledged_is_there() {
     block_on(async {
-        let Some((server, store)) = durable(&[]).await else {
+        let Some((server, database)) = durable(&[]).await else {
             return;
         };
-        store.require_durable().await.unwrap();
+        database.require_durable().await.unwrap();
+        let store = database.sessions();
         let rows: Vec<_> = (0..20).map(|_| Sample::of("alice").at(now())).collect();
         for row in &rows {
             put(&store, row).await;
@@ -325,8 +277,8 @@ fn what_a_killed_server_acknowledged_is_there() {
             .await
             .unwrap();
         server.kill9();
-        let hurried = MySqlStore::sqlx(pool(&server, 2));
-        let hurried = hurried.deadline(Duration::from_secs(2)).build().unwrap();
+        let hurried = MySql::over(pool(&server, 2)).deadline(Duration::from_secs(2));
+        let hurried = hurried.build().unwrap().sessions();
         let begun = Instant::now();
         for row in &rows {
             let found = hurried.load(row.handle(), Load::new(), now()).await;
@@ -352,16 +304,15 @@ fn what_a_killed_server_acknowledged_is_there() {
 #[test]
 fn a_paused_server_is_unavailable_within_the_deadline() {
     block_on(async {
-        let Some((server, patient)) = durable(&["--innodb-flush-log-at-trx-commit=0"]).await else {
+        let Some((server, database)) = durable(&["--innodb-flush-log-at-trx-commit=0"]).await
+        else {
             return;
         };
+        let patient = database.sessions();
         let row = Sample::of("alice").at(now());
         put(&patient, &row).await;
-        let builder = MySqlStore::sqlx(pool(&server, 4));
-        let store = builder
-            .deadline(Duration::from_millis(500))
-            .build()
-            .unwrap();
+        let hurried = MySql::over(pool(&server, 4)).deadline(Duration::from_millis(500));
+        let store = hurried.build().unwrap().sessions();
         patiently(async || store.load(row.handle(), Load::new(), now()).await).await;
         server.pause();
         let begun = Instant::now();
@@ -410,18 +361,19 @@ fn says_what_survives() {
         ),
     ] {
         block_on(async {
-            let Some((server, store)) = durable(options).await else {
+            let Some((server, database)) = durable(options).await else {
                 return;
             };
-            let crash = store.durability().await.unwrap().crash;
+            let crash = database.durability().await.unwrap().crash;
             assert_eq!(crash, survives, "{options:?}");
-            let required = store.require_durable().await;
+            let required = database.require_durable().await;
             assert_eq!(required.is_ok(), survives == Survives::All);
             if survives == Survives::All {
                 // For a missing table the store cannot know the durability; the operator can assume
                 // it.
                 let other = || {
-                    let builder = MySqlStore::sqlx(pool(&server, 1)).table("nowhere");
+                    let builder = MySql::over(pool(&server, 1)).table("nowhere");
+                    let builder = builder.log_table("not_there");
                     builder.deadline(Duration::from_secs(60))
                 };
                 assert!(other().build().unwrap().require_durable().await.is_err());
@@ -429,10 +381,16 @@ fn says_what_survives() {
                 vouched.require_durable().await.unwrap();
                 // An engine without a log loses data.
                 let pool = pool(&server, 1);
-                let change = "ALTER TABLE statewise_sessions ENGINE = Aria";
-                pool.execute(change).await.unwrap();
-                let crash = store.durability().await.unwrap().crash;
-                assert_eq!(crash, Survives::NotAll);
+                for table in ["statewise_sessions", "statewise_revocations_head"] {
+                    for (engine, survives) in
+                        [("Aria", Survives::NotAll), ("InnoDB", Survives::All)]
+                    {
+                        let change = format!("ALTER TABLE {table} ENGINE = {engine}");
+                        pool.execute(AssertSqlSafe(change)).await.unwrap();
+                        let crash = database.durability().await.unwrap().crash;
+                        assert_eq!(crash, survives, "{table}, {engine}");
+                    }
+                }
             }
         });
     }
@@ -444,8 +402,7 @@ fn no_error_quotes_a_row_or_an_address() {
         let store = store(&shared.pool).await;
         let row = Sample::of("alice").data(b"confidential").at(now());
         put(&store, &row).await;
-        let nowhere = MySqlStore::sqlx(shared.pool.clone()).table("nowhere");
-        let nowhere = nowhere.deadline(Duration::from_secs(60)).build().unwrap();
+        let nowhere = database(&shared.pool, "nowhere").sessions();
         let failed = nowhere.create(&row, Default::default(), now()).await;
         let text = format!("{failed:?} {store:?}");
         assert!(failed.is_err_and(|error| error.is_unavailable()));

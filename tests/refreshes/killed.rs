@@ -17,7 +17,7 @@ use statewise::{Authenticator, Error, Issued, Login, Outcome, Rejection, Result}
 
 use super::common::{PATIENT, managed};
 use super::folder::Folder;
-use super::support::servers::postgres::Postgres;
+use super::support::servers::postgres::PostgresServer;
 use super::support::servers::redis::RedisServer;
 use super::{RUNTIME, hybrid, postgres};
 
@@ -146,7 +146,8 @@ async fn one_successor<S: SessionStore>(name: &str, store: Arc<S>, lost: &Issued
 
 #[test]
 fn a_service() {
-    let (Some(redis_server), Some(postgres_server)) = (RedisServer::start(), Postgres::start())
+    let (Some(redis_server), Some(postgres_server)) =
+        (RedisServer::start(), PostgresServer::start())
     else {
         return;
     };
@@ -169,8 +170,9 @@ fn a_service() {
             kill_a_service(&format!("redis {}", redis_server.url()), presented(&lost));
             one_successor(&name("Redis"), store, &lost).await;
 
-            let store = Arc::new(postgres(postgres_server.folder().to_owned(), 2));
-            store.migrate().await.unwrap();
+            let database = postgres(postgres_server.folder().to_owned(), 2);
+            database.migrate().await.unwrap();
+            let store = Arc::new(database.sessions());
             let auth = hybrid(Arc::clone(&store), SystemClock);
             let lost = auth.issue(Login::new("alice")).await.unwrap();
             let place = format!("postgres {}", postgres_server.folder().display());
@@ -216,7 +218,8 @@ async fn until_it_answers(store: &impl SessionStore) {
 #[test]
 fn a_durable_store() {
     let redis_server = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let (Some(redis_server), Some(postgres_server)) = (redis_server, Postgres::with(&[])) else {
+    let (Some(redis_server), Some(postgres_server)) = (redis_server, PostgresServer::with(&[]))
+    else {
         return;
     };
     let (redis_server, postgres_server) = (Arc::new(redis_server), Arc::new(postgres_server));
@@ -230,8 +233,9 @@ fn a_durable_store() {
             let name = format!("store killed, Redis, round {round}");
             one_successor(&name, store, &lost).await;
 
-            let store = Arc::new(postgres(postgres_server.folder().to_owned(), 2));
-            store.migrate().await.unwrap();
+            let database = postgres(postgres_server.folder().to_owned(), 2);
+            database.migrate().await.unwrap();
+            let store = Arc::new(database.sessions());
             let server = Arc::clone(&postgres_server);
             let lost = killed_in_between(Arc::clone(&store), move || server.kill9()).await;
             postgres_server.restart();

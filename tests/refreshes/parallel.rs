@@ -171,13 +171,14 @@ fn redis() {
 #[cfg(feature = "tokio-postgres")]
 #[test]
 fn postgres() {
-    let Some(server) = super::support::servers::postgres::Postgres::start() else {
+    let Some(server) = super::support::servers::postgres::PostgresServer::start() else {
         return;
     };
     RUNTIME.block_on(async {
-        let open = || Arc::new(super::postgres(server.folder().to_owned(), 4));
-        let stores = [open(), open()];
-        stores[0].migrate().await.unwrap();
+        let open = || super::postgres(server.folder().to_owned(), 4);
+        let databases = [open(), open()];
+        databases[0].migrate().await.unwrap();
+        let stores = databases.map(|database| Arc::new(database.sessions()));
         on("Postgres", stores).await;
     });
 }

@@ -4,13 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use statewise::revocation::PostgresLog;
 use statewise::revocation::log::DynRevocationLog;
+use statewise::store::Postgres;
 use tokio::net::UnixStream;
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::site::{DEADLINE, Site};
-use crate::support::servers::postgres::Postgres;
+use crate::support::servers::postgres::PostgresServer;
 
 async fn connect(socket: PathBuf) -> io::Result<Arc<Client>> {
     let stream = UnixStream::connect(socket).await?;
@@ -24,7 +24,7 @@ async fn connect(socket: PathBuf) -> io::Result<Arc<Client>> {
     Ok(Arc::new(client))
 }
 
-impl Site for Postgres {
+impl Site for PostgresServer {
     const END: &str = "INT";
 
     fn start() -> Option<Self> {
@@ -60,15 +60,15 @@ impl Site for Postgres {
     }
 
     async fn log(&self, socket: PathBuf) -> Arc<dyn DynRevocationLog> {
-        let log = PostgresLog::connect(move || connect(socket.clone()));
-        Arc::new(log.deadline(DEADLINE).build().unwrap())
+        let node = Postgres::connect(move || connect(socket.clone()));
+        Arc::new(node.deadline(DEADLINE).build().unwrap().revocations())
     }
 
     async fn set_up(&self) {
         let socket = self.socket();
-        let log = PostgresLog::connect(move || connect(socket.clone()));
-        log.build().unwrap().migrate().await.unwrap();
+        let node = Postgres::connect(move || connect(socket.clone()));
+        node.build().unwrap().migrate().await.unwrap();
     }
 }
 
-crate::cases::on!(Postgres);
+crate::cases::on!(PostgresServer);

@@ -248,8 +248,9 @@ where
 }
 
 /// Invalid table names.
-pub(crate) const HOSTILE: [&str; 12] = [
+pub(crate) const HOSTILE: [&str; 13] = [
     "",
+    "1a",
     "a b",
     "a;",
     "a\"b",
@@ -351,4 +352,80 @@ pub(crate) async fn keeps_a_use_during_a_change<S: SessionStore>(nodes: [Arc<S>;
         assert_eq!(found.last_seen(), later(50), "round {round}");
         assert_eq!(found.version(), 1);
     }
+}
+
+/// A damaged row concerns one user only: it is *unreadable* there, it does not end a list, and it can
+/// be removed. `damage` applies an assignment to a row. Rejects a removal that reads first, and a
+/// list that starts again at a row without a valid deadline.
+pub(crate) async fn a_row_that_does_not_decode_is_one_users_trouble<S: SessionStore>(
+    store: &S,
+    damages: &[&str],
+    damage: impl AsyncFn(&Record, &str),
+) {
+    let unreadable = |error: statewise::Error| error.is_rejected();
+    for what in damages {
+        let rows = [(); 4].map(|()| Sample::of("alice").at(now()));
+        for row in &rows {
+            put(store, row).await;
+        }
+        for row in &rows[1..3] {
+            damage(row, what).await;
+        }
+        let damaged = &rows[1];
+        let handle = damaged.handle();
+        let found = store.load(handle, Load::new(), now()).await;
+        assert!(found.is_err_and(unreadable), "{what}");
+        let rotation = Sample::rotation_of(damaged);
+        let rotated = store.rotate(handle, &rotation, now()).await;
+        assert!(rotated.is_err_and(unreadable), "{what}");
+        let updated = store.update(handle, 0, &Sample::update(b"1"), now()).await;
+        assert!(updated.is_err_and(unreadable), "{what}");
+        assert_eq!(count(store, "alice").await, 2, "{what}");
+        let (mut page, mut pages, mut listed) = (Page::first(1), 0, 0);
+        loop {
+            let listing = store.list("alice", page, now()).await.unwrap();
+            (pages, listed) = (pages + 1, listed + listing.records.len());
+            assert!(pages <= rows.len(), "{what}: the list does not end");
+            match listing.next {
+                Some(next) => page = Page::after(next, 1),
+                None => break,
+            }
+        }
+        assert_eq!(listed, 2, "{what}");
+        let removed = store.remove(handle, "alice", now()).await.unwrap();
+        assert_eq!(removed.count, 1, "{what}");
+        let removed = store.remove_subject("alice", Scope::all(), now()).await;
+        assert_eq!(removed.unwrap().count, 3, "{what}");
+    }
+}
+
+/// Pending uses count at once on their own node, and on the other node after the flush. They neither
+/// revive nor shorten a session there.
+pub(crate) async fn uses_behind_the_read_reach_the_other_node<S: SessionStore>(one: &S, other: &S) {
+    let rows: Vec<_> = (0..300)
+        .map(|user| Sample::of(format!("user {user}")).idle(100).at(now()))
+        .collect();
+    for row in &rows {
+        put(one, row).await;
+    }
+    let upkeep = one.upkeep();
+    upkeep.tick().await.unwrap();
+    let used_at = |time| -> Vec<_> { rows.iter().map(|row| (row.handle(), time)).collect() };
+    one.touch(&used_at(later(60)), later(60)).await.unwrap();
+    let seen_by = async |store: &S| {
+        let mut seen = 0;
+        for row in &rows {
+            let found = get(store, row).await.unwrap();
+            seen += usize::from(found.last_seen() == later(60));
+        }
+        seen
+    };
+    assert_eq!(seen_by(one).await, 300, "a pending use does not count");
+    assert_eq!(seen_by(other).await, 0, "a use was not pending");
+    while upkeep.tick().await.unwrap() < Some(Duration::from_millis(100)) {}
+    assert_eq!(seen_by(other).await, 300);
+    for time in [later(160), later(30)] {
+        other.touch(&used_at(time), time).await.unwrap();
+    }
+    assert_eq!(seen_by(other).await, 300, "revived or shortened");
 }

@@ -1,14 +1,13 @@
 //! A file that cannot be written, and a full disk.
 
 use std::process::Command;
-use std::time::Duration;
 
 use statewise::session::Limit;
 use statewise::store::contract::{Created, Load, Rotated, Scope, SessionStore, Updated};
 use statewise::testkit::Sample;
 
 use super::cases::{count, get, is_unavailable, later, now, put};
-use super::file::{Folder, options, pool, store};
+use super::file::{Folder, database, options, pool, store};
 use super::runtime::block_on;
 
 /// A folder on a separate disk of half a mebibyte.
@@ -46,8 +45,7 @@ fn a_read_only_file_answers_what_is_alive() {
         let reading = sqlx::sqlite::SqliteConnectOptions::new()
             .filename(folder.file())
             .read_only(true);
-        let reading = statewise::store::SqliteStore::sqlx(pool(reading, 2).await);
-        let reading = reading.deadline(Duration::from_secs(60)).build().unwrap();
+        let reading = database(pool(reading, 2).await).sessions();
         let handle = row.handle();
         assert!(get(&reading, &row).await.is_some());
         assert_eq!(count(&reading, "alice").await, 1);

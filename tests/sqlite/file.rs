@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use statewise::store::SqliteStore;
+use statewise::store::{Sqlite, SqliteStore};
 
 /// A folder that is removed on drop.
 #[derive(Debug)]
@@ -56,10 +56,15 @@ pub(crate) async fn pool(options: SqliteConnectOptions, connections: u32) -> Sql
         .unwrap()
 }
 
-/// A store with a deadline that suits a busy machine.
+/// A database with a deadline that suits a busy machine.
+pub(crate) fn database(pool: SqlitePool) -> Sqlite {
+    let builder = Sqlite::over(pool).deadline(Duration::from_secs(60));
+    builder.build().unwrap()
+}
+
+/// A store in a table that exists.
 pub(crate) async fn store(pool: SqlitePool) -> SqliteStore {
-    let builder = SqliteStore::sqlx(pool).deadline(Duration::from_secs(60));
-    let store = builder.build().unwrap();
-    store.migrate().await.unwrap();
-    store
+    let database = database(pool);
+    database.migrate().await.unwrap();
+    database.sessions()
 }

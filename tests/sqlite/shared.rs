@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use statewise::session::Limit;
-use statewise::store::contract::{Load, Page, SessionStore};
-use statewise::store::{SqliteStore, Survives};
+use statewise::store::contract::{Load, Record, SessionStore};
+use statewise::store::{Sqlite, Survives, sqlite};
 use statewise::testkit::Sample;
 
-use super::cases::{self, count, get, is_unavailable, later, now, patiently, put};
-use super::file::{Folder, options, pool, store};
+use super::cases::{self, count, get, is_unavailable, now, patiently, put};
+use super::file::{Folder, database, options, pool, store};
 use super::late_save;
 use super::runtime::block_on;
 
@@ -81,16 +81,15 @@ fn nodes_migrate_at_once_and_again() {
         let folder = Folder::new();
         let mut migrations = Vec::new();
         for _ in 0..8 {
-            let pool = pool(options(&folder.file()), 1).await;
-            let builder = SqliteStore::sqlx(pool).deadline(Duration::from_secs(60));
-            let store = builder.build().unwrap();
-            migrations.push(async move { store.migrate().await });
+            let node = database(pool(options(&folder.file()), 1).await);
+            migrations.push(async move { node.migrate().await });
         }
         cases::migrates_at_once(migrations).await;
-        let store = store(pool(options(&folder.file()), 1).await).await;
+        let database = database(pool(options(&folder.file()), 1).await);
+        let store = database.sessions();
         let row = Sample::of("alice").at(now());
         put(&store, &row).await;
-        store.migrate().await.unwrap();
+        database.migrate().await.unwrap();
         assert!(get(&store, &row).await.is_some());
     });
 }
@@ -100,20 +99,27 @@ fn names_that_could_escape_are_refused() {
     block_on(async {
         let folder = Folder::new();
         let pool = pool(options(&folder.file()), 1).await;
+        let builder = || Sqlite::over(pool.clone());
         for name in cases::HOSTILE {
-            let built = SqliteStore::sqlx(pool.clone()).table(name).build();
-            assert!(built.is_err_and(|error| error.is_misuse()), "{name:?}");
+            for built in [builder().table(name), builder().log_table(name)] {
+                let built = built.build();
+                assert!(built.is_err_and(|error| error.is_misuse()), "{name:?}");
+            }
+            assert!(sqlite::schema(name, "b").is_err() && sqlite::schema("a", name).is_err());
         }
-        let built = SqliteStore::sqlx(pool.clone())
-            .deadline(Duration::ZERO)
-            .build();
-        assert!(built.is_err_and(|error| error.is_misuse()));
+        for built in [
+            builder().deadline(Duration::ZERO),
+            builder().log_table("statewise_sessions"),
+        ] {
+            assert!(built.build().is_err_and(|error| error.is_misuse()));
+        }
         // Reserved words are valid names.
         let row = Sample::of("alice").at(now());
         for name in cases::WELCOME.map(|name| format!("main.{name}")) {
-            let store = SqliteStore::sqlx(pool.clone()).table(&name);
-            let store = store.deadline(Duration::from_secs(60)).build().unwrap();
-            store.migrate().await.unwrap();
+            let database = builder().table(&name).deadline(Duration::from_secs(60));
+            let database = database.build().unwrap();
+            database.migrate().await.unwrap();
+            let store = database.sessions();
             put(&store, &row).await;
             assert!(get(&store, &row).await.is_some(), "{name}");
         }
@@ -140,18 +146,18 @@ fn says_what_survives() {
             let options = options(&folder.file())
                 .journal_mode(mode)
                 .synchronous(synchronous);
-            let builder = SqliteStore::sqlx(pool(options, 2).await);
+            let builder = Sqlite::over(pool(options, 2).await);
             let builder = builder.deadline(Duration::from_secs(60));
-            let store = builder.assume_durable().build().unwrap();
-            let crash = store.durability().await.unwrap().crash;
+            let database = builder.assume_durable().build().unwrap();
+            let crash = database.durability().await.unwrap().crash;
             assert_eq!(
                 crash == Survives::All,
                 survives,
                 "{mode:?}, {synchronous:?}"
             );
             // The operator cannot assume durability that is known to be missing.
-            assert_eq!(store.require_durable().await.is_ok(), survives);
-            let migrated = store.migrate().await;
+            assert_eq!(database.require_durable().await.is_ok(), survives);
+            let migrated = database.migrate().await;
             let logged = matches!(mode, Wal | Memory);
             assert_eq!(migrated.is_ok(), logged);
             assert_eq!(migrated.is_err_and(|error| error.is_misuse()), !logged);
@@ -169,11 +175,9 @@ fn a_writer_that_does_not_end_makes_writing_unavailable_and_no_more() {
             let row = Sample::of("alice").at(now());
             put(&store, &row).await;
             let patient = options.clone().busy_timeout(busy_timeout);
-            let builder = SqliteStore::sqlx(pool(patient, 3).await);
-            let hurried = builder
-                .deadline(Duration::from_millis(300))
-                .build()
-                .unwrap();
+            let hurried = Sqlite::over(pool(patient, 3).await);
+            let hurried = hurried.deadline(Duration::from_millis(300)).build();
+            let hurried = hurried.unwrap().sessions();
             let elsewhere = pool(options, 1).await;
             let busy = elsewhere.begin_with("BEGIN IMMEDIATE").await.unwrap();
             let begun = Instant::now();
@@ -204,7 +208,7 @@ fn a_row_that_does_not_decode_is_one_users_trouble() {
         let folder = Folder::new();
         let pool = pool(options(&folder.file()), 2).await;
         let store = store(pool.clone()).await;
-        for damage in [
+        let damages = [
             "format = 2",
             "fields = x'0201'",
             "fields = 'text'",
@@ -214,37 +218,15 @@ fn a_row_that_does_not_decode_is_one_users_trouble() {
             "stamp = x'00'",
             "current_proof = zeroblob(17)",
             "generation = 4294967296",
-        ] {
-            let rows = [(); 3].map(|()| Sample::of("alice").at(now()));
-            for row in &rows {
-                put(&store, row).await;
-            }
-            let damaged = &rows[1];
-            let handle = damaged.handle();
+            "deadline = 999999999999999",
+        ];
+        let damage = async |row: &Record, damage: &str| {
             let damaging = format!("UPDATE statewise_sessions SET {damage} WHERE handle = ?");
-            sqlx::query(sqlx::AssertSqlSafe(damaging))
-                .bind(&handle.as_bytes()[..])
-                .execute(&pool)
-                .await
-                .unwrap();
-            let unreadable = |error: statewise::Error| error.is_rejected();
-            let found = store.load(handle, Load::new(), now()).await;
-            assert!(found.is_err_and(unreadable), "{damage}");
-            let rotation = Sample::rotation_of(damaged);
-            let rotated = store.rotate(handle, &rotation, now()).await;
-            assert!(rotated.is_err_and(unreadable), "{damage}");
-            let change = Sample::update(b"1");
-            let updated = store.update(handle, 0, &change, now()).await;
-            assert!(updated.is_err_and(unreadable), "{damage}");
-            assert_eq!(count(&store, "alice").await, 2, "{damage}");
-            let first = store.list("alice", Page::first(1), now()).await.unwrap();
-            assert!(first.next.is_some());
-            let removed = store.remove(handle, "alice", now()).await.unwrap();
-            assert_eq!(removed.count, 1, "{damage}");
-            let scope = statewise::store::contract::Scope::all();
-            let removed = store.remove_subject("alice", scope, now()).await.unwrap();
-            assert_eq!(removed.count, 2);
-        }
+            let damaging = sqlx::query(sqlx::AssertSqlSafe(damaging));
+            let damaging = damaging.bind(&row.handle().as_bytes()[..]);
+            damaging.execute(&pool).await.unwrap();
+        };
+        cases::a_row_that_does_not_decode_is_one_users_trouble(&store, &damages, damage).await;
     });
 }
 
@@ -254,7 +236,7 @@ fn a_newer_format_is_left_alone() {
         let folder = Folder::new();
         let pool = pool(options(&folder.file()), 2).await;
         let store = store(pool.clone()).await;
-        let damage = async |row: &statewise::store::contract::Record| {
+        let damage = async |row: &Record| {
             let damaging = "UPDATE statewise_sessions SET format = 2, confirmed = 0 \
                  WHERE handle = ? RETURNING last_seen";
             let handle = row.handle();
@@ -271,34 +253,7 @@ fn uses_behind_the_read_reach_the_other_node() {
         let folder = Folder::new();
         let one = store(pool(options(&folder.file()), 2).await).await;
         let other = store(pool(options(&folder.file()), 2).await).await;
-        let rows: Vec<_> = (0..300)
-            .map(|user| Sample::of(format!("user {user}")).idle(100).at(now()))
-            .collect();
-        for row in &rows {
-            put(&one, row).await;
-        }
-        let upkeep = one.upkeep();
-        upkeep.tick().await.unwrap();
-        let uses: Vec<_> = rows.iter().map(|row| (row.handle(), later(60))).collect();
-        one.touch(&uses, later(60)).await.unwrap();
-        let seen_by = async |store: &SqliteStore| {
-            let mut seen = 0;
-            for row in &rows {
-                let found = get(store, row).await.unwrap();
-                seen += usize::from(found.last_seen() == later(60));
-            }
-            seen
-        };
-        assert_eq!(seen_by(&one).await, 300, "what waits counts here");
-        assert_eq!(seen_by(&other).await, 0, "what waits was written at once");
-        while upkeep.tick().await.unwrap() < Some(Duration::from_millis(100)) {}
-        assert_eq!(seen_by(&other).await, 300);
-        // Neither shortened nor revived.
-        let late: Vec<_> = rows.iter().map(|row| (row.handle(), later(160))).collect();
-        other.touch(&late, later(160)).await.unwrap();
-        let early: Vec<_> = rows.iter().map(|row| (row.handle(), later(30))).collect();
-        other.touch(&early, later(30)).await.unwrap();
-        assert_eq!(seen_by(&other).await, 300);
+        cases::uses_behind_the_read_reach_the_other_node(&one, &other).await;
     });
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
-use statewise::store::PostgresStore;
+use statewise::store::Postgres;
 use statewise::store::contract::{
     DynSessionStore, Load, Page, Rotated, Scope, SessionStore, Updated,
 };
 use statewise::testkit::Sample;
 
 use crate::fixture::{client_of, patient, run, sqlx_pool};
-use crate::support::servers::postgres::Postgres;
+use crate::support::servers::postgres::PostgresServer;
 
 type Store = Arc<dyn DynSessionStore>;
 
@@ -22,17 +22,16 @@ const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 #[test]
 fn an_act_is_one_statement() {
     run(async {
-        let Some(server) = Postgres::with(&["fsync=off", "log_statement=all"]) else {
+        let Some(server) = PostgresServer::with(&["fsync=off", "log_statement=all"]) else {
             return;
         };
-        let server: &'static Postgres = Box::leak(Box::new(server));
-        let sqlx = PostgresStore::sqlx(sqlx_pool(server, 1));
-        let sqlx = patient(sqlx).build().unwrap();
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
+        let sqlx = patient(Postgres::over(sqlx_pool(server, 1)));
         sqlx.migrate().await.unwrap();
-        let pipelined = PostgresStore::connect(|| client_of(server));
+        let pipelined = patient(Postgres::connect(|| client_of(server)));
         let stores: [(_, Store); 2] = [
-            ("sqlx", Arc::new(sqlx)),
-            ("pipelined", Arc::new(patient(pipelined).build().unwrap())),
+            ("sqlx", Arc::new(sqlx.sessions())),
+            ("pipelined", Arc::new(pipelined.sessions())),
         ];
         let known = || -> Vec<String> {
             let log = server.guard().log("postgres");

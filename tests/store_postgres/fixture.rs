@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use statewise::authenticator::BoxFuture;
 use statewise::store::contract::SessionStore;
-use statewise::store::{PostgresBuilder, PostgresStore};
+use statewise::store::postgres::Link;
+use statewise::store::{Postgres, PostgresBuilder, PostgresStore};
 use statewise::testkit::StoreFixture;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::servers::postgres::Postgres;
+use crate::support::servers::postgres::PostgresServer;
 
 /// The server of the laws. It ends with the process.
-static SERVER: LazyLock<Option<Postgres>> = LazyLock::new(Postgres::start);
+static SERVER: LazyLock<Option<PostgresServer>> = LazyLock::new(PostgresServer::start);
 
 /// One runtime for all tests, so that connections outlive the test that opened them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -38,7 +39,7 @@ pub(crate) fn run(future: impl Future<Output = ()>) {
     RUNTIME.block_on(future);
 }
 
-pub(crate) fn server() -> &'static Postgres {
+pub(crate) fn server() -> &'static PostgresServer {
     SERVER.as_ref().expect("a server")
 }
 
@@ -48,9 +49,10 @@ pub(crate) fn table() -> String {
     format!("laws_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A store with a deadline that suits a busy machine.
-pub(crate) fn patient<L>(builder: PostgresBuilder<L>) -> PostgresBuilder<L> {
-    builder.deadline(Duration::from_secs(60))
+/// Builds a database with a deadline that suits a busy machine.
+pub(crate) fn patient<L: Link>(builder: PostgresBuilder<L>) -> Postgres<L> {
+    let builder = builder.deadline(Duration::from_secs(60));
+    builder.build().expect("a table name")
 }
 
 async fn spread(futures: Vec<BoxFuture<'static, ()>>) {
@@ -120,7 +122,7 @@ mod with_sqlx {
     static POOL: LazyLock<PgPool> = LazyLock::new(|| sqlx_pool(server(), 24));
 
     /// A pool of that many connections. It connects on demand.
-    pub(crate) fn sqlx_pool(server: &Postgres, connections: u32) -> PgPool {
+    pub(crate) fn sqlx_pool(server: &PostgresServer, connections: u32) -> PgPool {
         pool_of(
             PgConnectOptions::new_without_pgpass().socket(server.folder()),
             connections,
@@ -142,10 +144,9 @@ mod with_sqlx {
         type Store = PostgresStore<Sqlx>;
 
         async fn open(&self) -> Self::Store {
-            let builder = PostgresStore::sqlx(POOL.clone()).table(table());
-            let store = patient(builder).build().expect("a table name");
-            store.migrate().await.expect("a fresh table");
-            store
+            let database = patient(Postgres::over(POOL.clone()).table(table()));
+            database.migrate().await.expect("a fresh table");
+            database.sessions()
         }
 
         async fn advance(&self, _: &Self::Store, _: Duration) {}
@@ -171,7 +172,7 @@ mod with_tokio_postgres {
     use super::*;
 
     /// A connection to a server.
-    pub(crate) async fn client_of(server: &Postgres) -> io::Result<Arc<Client>> {
+    pub(crate) async fn client_of(server: &PostgresServer) -> io::Result<Arc<Client>> {
         client_at(server.socket()).await
     }
 
@@ -194,12 +195,10 @@ mod with_tokio_postgres {
         type Store = PostgresStore<Pipelined>;
 
         async fn open(&self) -> Self::Store {
-            let builder = PostgresStore::connect(|| client_of(server())).connections(2);
-            let store = patient(builder.table(table()))
-                .build()
-                .expect("a table name");
-            store.migrate().await.expect("a fresh table");
-            store
+            let builder = Postgres::connect(|| client_of(server())).connections(2);
+            let database = patient(builder.table(table()));
+            database.migrate().await.expect("a fresh table");
+            database.sessions()
         }
 
         async fn advance(&self, _: &Self::Store, _: Duration) {}

@@ -14,14 +14,14 @@ use statewise::session::Limit;
 use statewise::store::contract::{
     Created, DynSessionStore, Load, Page, Record, Rotated, Scope, SessionStore, Updated,
 };
-use statewise::store::{PostgresBuilder, PostgresStore, Survives, postgres};
+use statewise::store::{Postgres, PostgresBuilder, Survives, postgres};
 use statewise::testkit::{Sample, give_up_after};
 
 use crate::fixture::{
     block_on, client_at, client_of, patient, pool_of, run, server, sqlx_pool, table,
 };
 use crate::late_save;
-use crate::support::servers::postgres::Postgres;
+use crate::support::servers::postgres::PostgresServer;
 
 type Store = Arc<dyn DynSessionStore>;
 
@@ -34,13 +34,15 @@ fn later(seconds: u64) -> Timestamp {
 }
 
 /// A store with each client, on one existing table.
-async fn both(server: &'static Postgres, table: &str) -> [(&'static str, Store); 2] {
-    let sqlx = PostgresStore::sqlx(sqlx_pool(server, 8)).table(table);
-    let sqlx = patient(sqlx).build().unwrap();
+async fn both(server: &'static PostgresServer, table: &str) -> [(&'static str, Store); 2] {
+    let sqlx = patient(Postgres::over(sqlx_pool(server, 8)).table(table));
     sqlx.migrate().await.unwrap();
-    let pipelined = PostgresStore::connect(|| client_of(server)).connections(2);
-    let pipelined = patient(pipelined.table(table)).build().unwrap();
-    [("sqlx", Arc::new(sqlx)), ("pipelined", Arc::new(pipelined))]
+    let pipelined = Postgres::connect(|| client_of(server)).connections(2);
+    let pipelined = patient(pipelined.table(table));
+    [
+        ("sqlx", Arc::new(sqlx.sessions())),
+        ("pipelined", Arc::new(pipelined.sessions())),
+    ]
 }
 
 async fn put(store: &Store, row: &Record) {
@@ -191,11 +193,11 @@ fn migrates_from_many_connections_at_once() {
                 let table = table.clone();
                 nodes.push(Box::pin(async move {
                     if node % 2 == 0 {
-                        let store = PostgresStore::sqlx(sqlx_pool(server(), 1)).table(table);
-                        patient(store).build().unwrap().migrate().await.unwrap();
+                        let store = Postgres::over(sqlx_pool(server(), 1)).table(table);
+                        patient(store).migrate().await.unwrap();
                     } else {
-                        let store = PostgresStore::connect(|| client_of(server())).table(table);
-                        patient(store).build().unwrap().migrate().await.unwrap();
+                        let store = Postgres::connect(|| client_of(server())).table(table);
+                        patient(store).migrate().await.unwrap();
                     }
                 }));
             }
@@ -221,7 +223,7 @@ fn works_on_the_public_schema_and_under_any_name() {
         sql(&pool, postgres::SCHEMA.to_owned()).await;
         sql(&pool, postgres::SCHEMA.to_owned()).await;
         sql(&pool, "CREATE SCHEMA IF NOT EXISTS app".to_owned()).await;
-        sql(&pool, postgres::schema("app.order").unwrap()).await;
+        sql(&pool, postgres::schema("app.order", "app.ended").unwrap()).await;
         // Two names of maximum length that a truncating server would confuse.
         let longest = ["a", "b"].map(|end| format!("{}{end}", "n".repeat(40)));
         let names = ["statewise_sessions", "app.order", "user", "_a9"];
@@ -261,12 +263,25 @@ fn refuses_hostile_names() {
             "a'b",
             "ä",
         ] {
-            let refused = PostgresStore::sqlx(pool()).table(name).build();
-            assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
-            assert!(postgres::schema(name).is_err());
+            let by_sqlx = || Postgres::over(pool());
+            let pipelined = || Postgres::connect(|| client_of(server()));
+            for refused in [
+                by_sqlx().table(name).build().map(drop),
+                by_sqlx().log_table(name).build().map(drop),
+                pipelined().table(name).build().map(drop),
+                pipelined().log_table(name).build().map(drop),
+                postgres::schema(name, "b").map(drop),
+                postgres::schema("a", name).map(drop),
+            ] {
+                assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
+            }
         }
-        let refused = PostgresStore::sqlx(pool()).deadline(Duration::ZERO).build();
-        assert!(refused.is_err_and(|error| error.is_misuse()));
+        for refused in [
+            Postgres::over(pool()).deadline(Duration::ZERO),
+            Postgres::over(pool()).log_table("statewise_sessions"),
+        ] {
+            assert!(refused.build().is_err_and(|error| error.is_misuse()));
+        }
     });
 }
 
@@ -329,8 +344,8 @@ async fn limit_holds(options: &[(&str, &str)]) {
         let [_, (_, pipelined)] = both(server(), &table).await;
         let connect = PgConnectOptions::new_without_pgpass().socket(server().folder());
         let pool = pool_of(connect.options(options.to_vec()), 12);
-        let store = PostgresStore::sqlx(pool.clone()).table(&table);
-        let store: Store = Arc::new(patient(store).build().unwrap());
+        let store = Postgres::over(pool.clone()).table(&table);
+        let store: Store = Arc::new(patient(store).sessions());
         let done = Arc::new(AtomicBool::new(false));
         let watch = {
             let (done, pool, table) = (Arc::clone(&done), pool.clone(), table.clone());
@@ -380,8 +395,8 @@ fn races_are_no_outage_whatever_the_default_isolation() {
             connect.options([("default_transaction_isolation", "serializable")]),
             8,
         );
-        let store = PostgresStore::sqlx(pool).table(&table);
-        let store: Store = Arc::new(patient(store).build().unwrap());
+        let store = Postgres::over(pool).table(&table);
+        let store: Store = Arc::new(patient(store).sessions());
         for _ in 0..20 {
             let row = Sample::of("alice").at(now());
             put(&store, &row).await;
@@ -409,10 +424,10 @@ fn races_are_no_outage_whatever_the_default_isolation() {
 #[test]
 fn a_crash_undoes_nothing() {
     run(async {
-        let Some(server) = Postgres::with(&[]) else {
+        let Some(server) = PostgresServer::with(&[]) else {
             return;
         };
-        let server: &'static Postgres = Box::leak(Box::new(server));
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let stores = both(server, "statewise_sessions").await;
         for round in 0..3 {
             let (mut live, mut ended) = (Vec::new(), Vec::new());
@@ -442,8 +457,8 @@ fn a_crash_undoes_nothing() {
             }
             server.kill9();
             let deadline = Duration::from_millis(300);
-            let hasty = PostgresStore::sqlx(sqlx_pool(server, 1)).deadline(deadline);
-            let during = hasty.build().unwrap();
+            let hasty = Postgres::over(sqlx_pool(server, 1)).deadline(deadline);
+            let during = hasty.build().unwrap().sessions();
             let during = during.load(live[0].handle(), Load::new(), now()).await;
             assert_unavailable("no server", &during);
             server.restart();
@@ -472,24 +487,30 @@ fn a_crash_undoes_nothing() {
 #[test]
 fn a_server_that_hangs_is_unavailable() {
     run(async {
-        let Some(server) = Postgres::start() else {
+        let Some(server) = PostgresServer::start() else {
             return;
         };
-        let server: &'static Postgres = Box::leak(Box::new(server));
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let deadline = Duration::from_millis(300);
         let table = table();
-        let sqlx = PostgresStore::sqlx(sqlx_pool(server, 4)).deadline(deadline);
-        let pipelined = PostgresStore::connect(|| client_of(server)).deadline(deadline);
+        let sqlx = Postgres::over(sqlx_pool(server, 4)).deadline(deadline);
+        let pipelined = Postgres::connect(|| client_of(server)).deadline(deadline);
         let given = client_of(server).await.unwrap();
-        let given = PostgresStore::client(given).deadline(deadline);
+        let given = Postgres::over(given).deadline(deadline);
         let [(_, patient), _] = both(server, &table).await;
         let stores: [(_, Store); 3] = [
-            ("sqlx", Arc::new(sqlx.table(&table).build().unwrap())),
+            (
+                "sqlx",
+                Arc::new(sqlx.table(&table).build().unwrap().sessions()),
+            ),
             (
                 "pipelined",
-                Arc::new(pipelined.table(&table).build().unwrap()),
+                Arc::new(pipelined.table(&table).build().unwrap().sessions()),
             ),
-            ("given", Arc::new(given.table(&table).build().unwrap())),
+            (
+                "given",
+                Arc::new(given.table(&table).build().unwrap().sessions()),
+            ),
         ];
         let row = Sample::of("alice").at(now());
         put(&patient, &row).await;
@@ -521,12 +542,18 @@ fn a_lock_of_others_is_not_waited_for() {
         let table = table();
         let [(_, patient), _] = both(server(), &table).await;
         let deadline = Duration::from_millis(300);
-        let sqlx = PostgresStore::sqlx(sqlx_pool(server(), 2)).deadline(deadline);
+        let sqlx = Postgres::over(sqlx_pool(server(), 2)).deadline(deadline);
         let given = client_of(server()).await.unwrap();
-        let given = PostgresStore::client(given).deadline(deadline);
+        let given = Postgres::over(given).deadline(deadline);
         let stores: [(_, Store); 2] = [
-            ("sqlx", Arc::new(sqlx.table(&table).build().unwrap())),
-            ("given", Arc::new(given.table(&table).build().unwrap())),
+            (
+                "sqlx",
+                Arc::new(sqlx.table(&table).build().unwrap().sessions()),
+            ),
+            (
+                "given",
+                Arc::new(given.table(&table).build().unwrap().sessions()),
+            ),
         ];
         let admin = sqlx_pool(server(), 1);
         for (name, store) in stores {
@@ -566,10 +593,10 @@ fn a_lock_of_others_is_not_waited_for() {
 #[test]
 fn ended_connections_log_nobody_out() {
     run(async {
-        let Some(server) = Postgres::start() else {
+        let Some(server) = PostgresServer::start() else {
             return;
         };
-        let server: &'static Postgres = Box::leak(Box::new(server));
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let admin = sqlx_pool(server, 1);
         for (name, store) in both(server, "statewise_sessions").await {
             let row = Sample::of("alice").data(vec![7; 200_000]).at(now());
@@ -639,13 +666,13 @@ fn a_connection_cut_in_mid_answer_is_no_answer() {
         for bytes in (0..3_000).step_by(37) {
             left.store(bytes, Ordering::SeqCst);
             let options = PgConnectOptions::new_without_pgpass().socket(&folder);
-            let sqlx = PostgresStore::sqlx(pool_of(options, 1)).table(&table);
+            let sqlx = Postgres::over(pool_of(options, 1)).table(&table);
             let path = socket.clone();
-            let pipelined = PostgresStore::connect(move || client_at(path.clone())).table(&table);
+            let pipelined = Postgres::connect(move || client_at(path.clone())).table(&table);
             let deadline = Duration::from_secs(5);
             let stores: [Store; 2] = [
-                Arc::new(sqlx.deadline(deadline).build().unwrap()),
-                Arc::new(pipelined.deadline(deadline).build().unwrap()),
+                Arc::new(sqlx.deadline(deadline).build().unwrap().sessions()),
+                Arc::new(pipelined.deadline(deadline).build().unwrap().sessions()),
             ];
             for (at, store) in stores.iter().enumerate() {
                 left.store(bytes, Ordering::SeqCst);
@@ -721,12 +748,12 @@ fn may_be_dropped_at_every_wait() {
     block_on(async {
         let table = table();
         both(server(), &table).await;
-        let sqlx = PostgresStore::sqlx(sqlx_pool(server(), 1)).table(&table);
+        let sqlx = Postgres::over(sqlx_pool(server(), 1)).table(&table);
         let given = client_of(server()).await.unwrap();
-        let given = PostgresStore::client(given).table(&table);
+        let given = Postgres::over(given).table(&table);
         let stores: [(_, Store); 2] = [
-            ("sqlx", Arc::new(patient(sqlx).build().unwrap())),
-            ("pipelined", Arc::new(patient(given).build().unwrap())),
+            ("sqlx", Arc::new(patient(sqlx).sessions())),
+            ("pipelined", Arc::new(patient(given).sessions())),
         ];
         for (name, store) in stores {
             for at in 0..acts(&store, &Sample::of("x").at(now())).len() {
@@ -765,11 +792,11 @@ fn a_pool_of_one_serves_a_hundred_tasks() {
     block_on(async {
         let table = table();
         both(server(), &table).await;
-        let sqlx = PostgresStore::sqlx(sqlx_pool(server(), 1)).table(&table);
-        let one = PostgresStore::connect(|| client_of(server())).table(&table);
+        let sqlx = Postgres::over(sqlx_pool(server(), 1)).table(&table);
+        let one = Postgres::connect(|| client_of(server())).table(&table);
         let stores: [Store; 2] = [
-            Arc::new(patient(sqlx).build().unwrap()),
-            Arc::new(patient(one).build().unwrap()),
+            Arc::new(patient(sqlx).sessions()),
+            Arc::new(patient(one).sessions()),
         ];
         for store in stores {
             let tasks: Vec<_> = (0..100)
@@ -806,16 +833,23 @@ fn a_pool_of_one_serves_a_hundred_tasks() {
 #[test]
 fn says_what_survives() {
     run(async {
-        let Some(server) = Postgres::with(&[]) else {
+        let Some(server) = PostgresServer::with(&[]) else {
             return;
         };
-        let server: &'static Postgres = Box::leak(Box::new(server));
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
         let asks = async |options: &[(&'static str, &'static str)], table: &str| {
             let connect = PgConnectOptions::new_without_pgpass().socket(server.folder());
             let pool = pool_of(connect.options(options.to_vec()), 1);
-            let build = |builder: PostgresBuilder<_>| patient(builder.table(table)).build();
-            let plain = build(PostgresStore::sqlx(pool.clone())).unwrap();
-            let vouched = build(PostgresStore::sqlx(pool).assume_durable()).unwrap();
+            let build = |builder: PostgresBuilder<_>| {
+                // Without tables, the durability is unknown.
+                let log_table = match table {
+                    "nowhere" => "not_there",
+                    _ => "statewise_revocations",
+                };
+                patient(builder.table(table).log_table(log_table))
+            };
+            let plain = build(Postgres::over(pool.clone()));
+            let vouched = build(Postgres::over(pool).assume_durable());
             let misuse = |answer: Result<(), Error>| match answer {
                 Ok(()) => false,
                 Err(error) => {
@@ -853,27 +887,27 @@ fn says_what_survives() {
             assert_eq!(refused, crash != Survives::All);
             assert_eq!(refused_vouched, crash == Survives::NotAll);
         }
-        let client = PostgresStore::client(client_of(server).await.unwrap()).table("sessions");
-        patient(client)
-            .build()
-            .unwrap()
-            .require_durable()
-            .await
-            .unwrap();
+        let client = Postgres::over(client_of(server).await.unwrap()).table("sessions");
+        patient(client).require_durable().await.unwrap();
 
         let admin = sqlx_pool(server, 1);
         sql(&admin, "ALTER TABLE sessions SET UNLOGGED".to_owned()).await;
         let (durability, refused, refused_vouched) = asks(&[], "sessions").await;
         assert_eq!(durability.crash, Survives::NotAll);
         assert!(refused && refused_vouched);
+        sql(&admin, "ALTER TABLE sessions SET LOGGED".to_owned()).await;
+        assert_eq!(asks(&[], "sessions").await.0.crash, Survives::All);
+        let unlogged = "ALTER TABLE statewise_revocations SET UNLOGGED";
+        sql(&admin, unlogged.to_owned()).await;
+        assert_eq!(asks(&[], "sessions").await.0.crash, Survives::NotAll);
         server.kill9();
 
         for setting in ["fsync=off", "full_page_writes=off"] {
-            let server: &'static Postgres =
-                Box::leak(Box::new(Postgres::with(&[setting]).unwrap()));
+            let server: &'static PostgresServer =
+                Box::leak(Box::new(PostgresServer::with(&[setting]).unwrap()));
             both(server, "sessions").await;
-            let store = PostgresStore::connect(|| client_of(server)).table("sessions");
-            let refused = patient(store).build().unwrap().require_durable().await;
+            let store = Postgres::connect(|| client_of(server)).table("sessions");
+            let refused = patient(store).require_durable().await;
             assert!(refused.is_err_and(|error| error.is_misuse()), "{setting}");
             server.kill9();
         }
@@ -1116,13 +1150,13 @@ fn errors_name_no_host_and_no_password() {
             .port(1)
             .password("hunter2");
         let pool = pool_of(options, 1);
-        let sqlx = PostgresStore::sqlx(pool).deadline(Duration::from_millis(200));
-        let pipelined = PostgresStore::connect(async || {
+        let sqlx = Postgres::over(pool).deadline(Duration::from_millis(200));
+        let pipelined = Postgres::connect(async || {
             Err::<Arc<tokio_postgres::Client>, _>("postgres://me:hunter2@127.0.0.1:1")
         });
         let stores: [Store; 2] = [
-            Arc::new(sqlx.build().unwrap()),
-            Arc::new(pipelined.build().unwrap()),
+            Arc::new(sqlx.build().unwrap().sessions()),
+            Arc::new(pipelined.build().unwrap().sessions()),
         ];
         for store in stores {
             let row = Sample::of("alice").at(now());

@@ -19,6 +19,7 @@ pub(crate) mod mariadb;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod resp;
+pub(crate) mod sql;
 
 use std::time::{Duration, Instant};
 

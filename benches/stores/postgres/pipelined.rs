@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use statewise::store::PostgresStore;
+use statewise::store::Postgres;
 use tokio::net::UnixStream;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
@@ -11,7 +11,7 @@ use crate::acts::{Backend, EACH, ONE_OF_EIGHT, OURS, ROW, Raw, scattered};
 use crate::harness::Row;
 use crate::harness::options::Options;
 use crate::harness::served::{Aim, runtime};
-use crate::support::servers::postgres::Postgres;
+use crate::support::servers::postgres::PostgresServer;
 
 pub const NAME: &str = "tokio-postgres";
 
@@ -76,14 +76,14 @@ async fn connect(socket: std::path::PathBuf) -> Result<Arc<Client>, tokio_postgr
     Ok(Arc::new(client))
 }
 
-pub fn measure(server: &Postgres, options: &Options) -> Vec<Row> {
+pub fn measure(server: &PostgresServer, options: &Options) -> Vec<Row> {
     let (runtime, socket) = (runtime(), server.socket());
     let open = || {
         let socket = socket.clone();
-        let store = PostgresStore::connect(move || connect(socket.clone()));
-        let store = store.build().unwrap();
-        runtime.block_on(store.migrate()).unwrap();
-        store
+        let postgres = Postgres::connect(move || connect(socket.clone()));
+        let postgres = postgres.build().unwrap();
+        runtime.block_on(postgres.migrate()).unwrap();
+        postgres.sessions()
     };
     // Creates the table.
     drop(open());

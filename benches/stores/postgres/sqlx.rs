@@ -1,7 +1,7 @@
 //! Postgres through an sqlx pool, against the same statements through the same pool.
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use statewise::store::PostgresStore;
+use statewise::store::Postgres;
 
 use super::{CREATE_RAW, INSERT, Log, REMOVE, SELECT};
 use crate::acts::Backend;
@@ -9,13 +9,13 @@ use crate::harness::Row;
 use crate::harness::options::Options;
 use crate::harness::served::{Aim, runtime};
 use crate::sqlx_raw::{CLIENT, CONNECTIONS, Texts, raw};
-use crate::support::servers::postgres::Postgres;
+use crate::support::servers::postgres::PostgresServer;
 
 pub const NAME: &str = "sqlx-postgres";
 
 raw!(Pool, sqlx::PgPool);
 
-pub fn measure(server: &Postgres, options: &Options) -> Vec<Row> {
+pub fn measure(server: &PostgresServer, options: &Options) -> Vec<Row> {
     let runtime = runtime();
     let connection = PgConnectOptions::new_without_pgpass()
         .socket(server.folder())
@@ -28,9 +28,9 @@ pub fn measure(server: &Postgres, options: &Options) -> Vec<Row> {
         .connect_lazy_with(connection);
     drop(_entered);
     let open = || {
-        let store = PostgresStore::sqlx(pool.clone()).build().unwrap();
-        runtime.block_on(store.migrate()).unwrap();
-        store
+        let postgres = Postgres::over(pool.clone()).build().unwrap();
+        runtime.block_on(postgres.migrate()).unwrap();
+        postgres.sessions()
     };
     let texts = Texts {
         find: SELECT,

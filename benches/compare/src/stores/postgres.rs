@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use statewise::store::PostgresStore;
+use statewise::store::Postgres;
 use tokio::net::UnixStream;
 use tokio_postgres::{Client, Config, NoTls};
 use tower_sessions_sqlx_store::sqlx as sqlx08;
@@ -14,7 +14,7 @@ use crate::harness::Row;
 use crate::harness::options::Options;
 use crate::harness::served::{Aim, Feed, Line, Served, runtime};
 use crate::site::{DUE, NOTED, Site};
-use crate::support::servers::postgres::Postgres;
+use crate::support::servers::postgres::PostgresServer;
 use crate::{EACH, ONE_OF_EIGHT, tower};
 
 const GROUP: &str = "postgres, sliding verify";
@@ -37,7 +37,7 @@ pub fn run(options: &Options) -> Vec<Row> {
     if !options.wants(GROUP) {
         return Vec::new();
     }
-    let Some(server) = Postgres::start() else {
+    let Some(server) = PostgresServer::start() else {
         return Vec::new();
     };
     let runtime = runtime();
@@ -60,11 +60,11 @@ pub fn run(options: &Options) -> Vec<Row> {
         .max_connections(CONNECTIONS)
         .test_before_acquire(false)
         .connect_lazy_with(connection);
-    let by_sqlx = PostgresStore::sqlx(pool).build().expect("a store");
+    let by_sqlx = Postgres::over(pool).build().expect("a database");
     let ours = || {
         let socket = server.socket();
-        let store = PostgresStore::connect(move || connect(socket.clone()));
-        store.build().expect("a store")
+        let postgres = Postgres::connect(move || connect(socket.clone()));
+        postgres.build().expect("a database").sessions()
     };
     drop(_entered);
     runtime.block_on(tower.migrate()).expect("a table");
@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> Vec<Row> {
     let site = |logins| Site::new(ours(), logins, &runtime);
     let group = site(DUE * NOTED).noting(group, EACH, 1, None, &runtime);
     let group = site(DUE).noting(group, ONE_OF_EIGHT, NOTED, None, &runtime);
-    let site = Site::new(by_sqlx, DUE, &runtime);
+    let site = Site::new(by_sqlx.sessions(), DUE, &runtime);
     site.noting(group, BY_SQLX, NOTED, None, &runtime)
         .target(ONE_OF_EIGHT, Aim::Throughput(3.0), TOWER)
         .target(EACH, Aim::Throughput(3.0), TOWER)
