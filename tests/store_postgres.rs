@@ -25,7 +25,7 @@ mod late_save;
 #[cfg(feature = "sqlx-postgres")]
 mod sqlx {
     statewise::testkit::session_store_laws!(
-        crate::fixture::SqlxFixture,
+        crate::fixture::SqlxFixture::default(),
         block_on = crate::fixture::block_on
     );
 }
@@ -42,7 +42,7 @@ mod tokio_postgres {
 #[cfg(feature = "sqlx-postgres")]
 mod sqlx_cached {
     statewise::testkit::session_store_laws!(
-        crate::cached::Cached::over(crate::fixture::SqlxFixture),
+        crate::cached::Cached::over(crate::fixture::SqlxFixture::default()),
         block_on = crate::fixture::block_on
     );
 }
@@ -60,7 +60,7 @@ mod tokio_postgres_cached {
 #[cfg(feature = "sqlx-postgres")]
 mod sqlx_behind {
     statewise::testkit::session_store_laws!(
-        crate::fixture::Behind(crate::fixture::SqlxFixture),
+        crate::fixture::Behind(crate::fixture::SqlxFixture::default()),
         block_on = crate::fixture::block_on
     );
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sqlx::mysql::MySqlPoolOptions;
-use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, MySqlPool};
+use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection};
 use statewise::session::Limit;
 use statewise::store::contract::{Created, Record, Scope, SessionStore as _};
 use statewise::testkit::Sample;

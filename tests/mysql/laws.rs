@@ -1,27 +1,47 @@
 //! The laws of the kit.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use statewise::authenticator::BoxFuture;
 use statewise::store::MySqlStore;
+use statewise::store::contract::Handle;
 use statewise::testkit::StoreFixture;
 
 use super::alternating::Alternating;
 use super::runtime;
-use super::server::{database, shared, store, store_in, table};
+use super::server::{database, shared, store_in, table};
 
 /// Opens a new table for each store, over one pool.
-struct Tables;
+#[derive(Default)]
+struct Tables(Mutex<Vec<String>>);
 
 impl StoreFixture for Tables {
     type Store = MySqlStore;
 
     async fn open(&self) -> MySqlStore {
         let shared = shared().expect("a law is run only if there is a server");
-        store(&shared.pool).await
+        let table = table();
+        self.0.lock().unwrap().push(table.clone());
+        store_in(&shared.pool, &table).await
     }
 
     async fn advance(&self, _: &MySqlStore, _: Duration) {}
+
+    async fn corrupt(&self, _: &MySqlStore, handle: Handle) -> bool {
+        let pool = &shared()
+            .expect("a law is run only if there is a server")
+            .pool;
+        let tables = self.0.lock().unwrap().clone();
+        let mut corrupted = 0;
+        for table in tables {
+            let update = format!("UPDATE {table} SET fields = x'0201' WHERE handle = ?");
+            let update = sqlx::query(sqlx::AssertSqlSafe(update));
+            let update = update.bind(&handle.as_bytes()[..]).execute(pool).await;
+            corrupted += update.unwrap().rows_affected();
+        }
+        corrupted == 1
+    }
 
     async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
         runtime::spread(futures).await;
@@ -58,7 +78,7 @@ impl StoreFixture for TwoNodes {
 mod one_node {
     use super::{Tables, if_served};
 
-    statewise::testkit::session_store_laws!(Tables, block_on = if_served);
+    statewise::testkit::session_store_laws!(Tables::default(), block_on = if_served);
 }
 
 /// With copies in the memory of the node.
@@ -66,7 +86,7 @@ mod cached {
     use super::{Tables, if_served};
 
     statewise::testkit::session_store_laws!(
-        crate::cached::Cached::over(Tables),
+        crate::cached::Cached::over(Tables::default()),
         block_on = if_served
     );
 }

@@ -8,7 +8,7 @@ use statewise::store::contract::{Load, Page, Record, SessionStore};
 use statewise::store::{MySql, MySqlStore, Survives, mysql};
 use statewise::testkit::Sample;
 
-use super::cases::{self, count, get, is_unavailable, later, now, patiently, put};
+use super::cases::{self, get, is_unavailable, now, patiently, put};
 use super::late_save;
 use super::runtime::block_on;
 use super::server::{Shared, database, pool, shared, store, store_in, table};

@@ -69,7 +69,7 @@ fn the_service_that_is_killed() {
         match kind {
             "redb" => refresh_for_ever(redb(place.as_ref()), &presented).await,
             "redis" => refresh_for_ever(redis(place.to_owned()).await, &presented).await,
-            _ => refresh_for_ever(postgres(PathBuf::from(place), 1), &presented).await,
+            _ => refresh_for_ever(postgres(PathBuf::from(place), 1).sessions(), &presented).await,
         }
     });
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use statewise::authenticator::BoxFuture;
 use statewise::store::SqliteStore;
+use statewise::store::contract::Handle;
 use statewise::testkit::StoreFixture;
 
 use super::alternating::Alternating;
@@ -48,6 +49,24 @@ impl StoreFixture for Files {
     }
 
     async fn advance(&self, _: &SqliteStore, _: Duration) {}
+
+    async fn corrupt(&self, _: &SqliteStore, handle: Handle) -> bool {
+        let files: Vec<_> = self
+            .folders
+            .lock()
+            .unwrap()
+            .iter()
+            .map(Folder::file)
+            .collect();
+        let mut corrupted = 0;
+        for file in files {
+            let update = "UPDATE statewise_sessions SET fields = x'0201' WHERE handle = ?";
+            let update = sqlx::query(update).bind(&handle.as_bytes()[..]);
+            let update = update.execute(&pool(options(&file), 1).await).await;
+            corrupted += update.unwrap().rows_affected();
+        }
+        corrupted == 1
+    }
 
     async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
         spread(futures).await;

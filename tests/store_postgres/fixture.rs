@@ -2,11 +2,11 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use statewise::authenticator::BoxFuture;
-use statewise::store::contract::SessionStore;
+use statewise::store::contract::{Handle, SessionStore};
 use statewise::store::postgres::Link;
 use statewise::store::{Postgres, PostgresBuilder, PostgresStore};
 use statewise::testkit::StoreFixture;
@@ -137,19 +137,34 @@ mod with_sqlx {
             .connect_lazy_with(options)
     }
 
-    #[derive(Debug)]
-    pub(crate) struct SqlxFixture;
+    /// Opens a new table for each store, over one pool.
+    #[derive(Debug, Default)]
+    pub(crate) struct SqlxFixture(Mutex<Vec<String>>);
 
     impl StoreFixture for SqlxFixture {
         type Store = PostgresStore<Sqlx>;
 
         async fn open(&self) -> Self::Store {
-            let database = patient(Postgres::over(POOL.clone()).table(table()));
+            let table = table();
+            self.0.lock().expect("no panic").push(table.clone());
+            let database = patient(Postgres::over(POOL.clone()).table(table));
             database.migrate().await.expect("a fresh table");
             database.sessions()
         }
 
         async fn advance(&self, _: &Self::Store, _: Duration) {}
+
+        async fn corrupt(&self, _: &Self::Store, handle: Handle) -> bool {
+            let tables = self.0.lock().expect("no panic").clone();
+            let mut corrupted = 0;
+            for table in tables {
+                let update = format!("UPDATE {table} SET fields = '\\x0201' WHERE handle = $1");
+                let update = sqlx::query(sqlx::AssertSqlSafe(update));
+                let update = update.bind(&handle.as_bytes()[..]).execute(&*POOL).await;
+                corrupted += update.expect("an update").rows_affected();
+            }
+            corrupted == 1
+        }
 
         async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
             spread(futures).await;
