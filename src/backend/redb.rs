@@ -1,19 +1,19 @@
 //! Sessions and revocations in one file, kept by the embedded database redb.
 
 mod builder;
+mod change;
 mod committer;
 mod engine;
 mod failure;
 mod file;
 mod log;
-mod reply;
 mod store;
 mod tables;
 mod uses;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::redb::Database;
 
@@ -21,6 +21,7 @@ use crate::backend::durability::{Durability, Survives};
 use crate::error::Result;
 use crate::login::handle::Handle;
 pub use builder::RedbBuilder;
+use builder::Source;
 use committer::{Committer, Priority};
 pub use log::RedbLog;
 pub use store::RedbStore;
@@ -92,7 +93,7 @@ pub struct Redb {
 impl Redb {
     /// Configures a database in the file at `path`, which is created if it is missing.
     pub fn open(path: impl AsRef<Path>) -> RedbBuilder {
-        RedbBuilder::for_file(path.as_ref().to_owned())
+        RedbBuilder::new(Source::File(path.as_ref().to_owned()))
     }
 
     /// Configures a database that your application has opened, and that may have its own tables.
@@ -100,7 +101,7 @@ impl Redb {
     /// Logins and logouts wait for write transactions of the application. Several [`Redb`] may
     /// share one database: each sees removals by the others at once, and uses after about a second.
     pub fn over(database: Arc<Database>) -> RedbBuilder {
-        RedbBuilder::for_database(database)
+        RedbBuilder::new(Source::Database(database))
     }
 
     /// Returns the store of the sessions.
@@ -150,6 +151,10 @@ impl Redb {
     {
         self.committer.submit(priority, bytes, act)?.await
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Redb {

@@ -1,6 +1,5 @@
 //! Builder of a [`Redb`].
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +45,7 @@ const MAX_PREFIX_BYTES: usize = 64;
 /// # std::fs::remove_dir_all(folder).unwrap();
 /// # Ok::<(), statewise::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct RedbBuilder {
     source: Source,
@@ -56,22 +55,14 @@ pub struct RedbBuilder {
     deadline: Duration,
 }
 
-#[derive(Clone)]
-enum Source {
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
     File(PathBuf),
     Database(Arc<Database>),
 }
 
 impl RedbBuilder {
-    pub(crate) fn for_file(path: PathBuf) -> Self {
-        Self::new(Source::File(path))
-    }
-
-    pub(crate) fn for_database(database: Arc<Database>) -> Self {
-        Self::new(Source::Database(database))
-    }
-
-    fn new(source: Source) -> Self {
+    pub(crate) fn new(source: Source) -> Self {
         Self {
             source,
             prefix: "statewise".to_owned(),
@@ -176,16 +167,8 @@ fn create_tables(engine: &Engine) -> Result<()> {
     let transaction = engine.begin_write()?;
     drop(transaction.open_table(names.rows()).map_err(of_table)?);
     drop(transaction.open_table(names.index()).map_err(of_table)?);
-    let mut log = log::Tables::open(&transaction, names).map_err(of_table)?;
+    let mut log = log::Writer::open(&transaction, names).map_err(of_table)?;
     log.begin(incarnation).map_err(failure::of)?;
     drop(log);
     Ok(engine.commit(transaction)?)
-}
-
-impl fmt::Debug for RedbBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedbBuilder")
-            .field("prefix", &self.prefix)
-            .finish_non_exhaustive()
-    }
 }

@@ -9,10 +9,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::backend::redb::change::{Job, Receiver, change};
 use crate::backend::redb::engine::Engine;
-use crate::backend::redb::failure::{self, Failure, Scope};
-use crate::backend::redb::reply::{self, Receiver, Sender};
-use crate::backend::redb::tables::{Judged, Rows, Stored};
+use crate::backend::redb::failure::{self, Outcome, Scope};
+use crate::backend::redb::lock;
+use crate::backend::redb::tables::{Judged, Rows};
 use crate::backend::redb::uses::Uses;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -35,56 +36,6 @@ pub(crate) enum Priority {
     Normal,
     /// The change ends logins.
     EndsLogins,
-}
-
-/// A change that waits for its transaction.
-trait Job: Send {
-    /// Applies the change. Called again if the transaction is repeated.
-    fn apply(&mut self, rows: &mut Rows<'_>) -> Stored<()>;
-    /// Reports the outcome of the transaction to the caller.
-    fn finish(self: Box<Self>, outcome: std::result::Result<(), Failure>);
-}
-
-struct Change<T, F> {
-    act: F,
-    answer: Option<Result<T>>,
-    sender: Sender<T>,
-}
-
-impl<T, F> Job for Change<T, F>
-where
-    T: Send,
-    F: Fn(&mut Rows<'_>) -> Judged<T> + Send,
-{
-    fn apply(&mut self, rows: &mut Rows<'_>) -> Stored<()> {
-        self.answer = Some((self.act)(rows)?);
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>, outcome: std::result::Result<(), Failure>) {
-        let failed = outcome.err().map(|failure| Err(failure.into()));
-        if let Some(answer) = failed.or(self.answer) {
-            self.sender.send(answer);
-        }
-    }
-}
-
-/// Creates a change, and the receiver of its answer.
-fn change<T, F>(act: F) -> (Box<dyn Job>, Receiver<T>)
-where
-    T: Send + 'static,
-    F: Fn(&mut Rows<'_>) -> Judged<T> + Send + 'static,
-{
-    let (sender, receiver) = reply::channel();
-    let answer = None;
-    (
-        Box::new(Change {
-            act,
-            answer,
-            sender,
-        }),
-        receiver,
-    )
 }
 
 /// The writing thread and its queue. Dropping it writes all waiting changes and noted uses, and
@@ -182,12 +133,8 @@ impl Committer {
     /// Notes a use of a live login. Returns `false` if there is no room for it.
     pub(crate) fn note(&self, handle: Handle, used_at: Timestamp) -> bool {
         let noted = self.uses().note(handle, used_at);
-        let delay = if noted {
-            UPKEEP_INTERVAL
-        } else {
-            Duration::ZERO
-        };
-        let at = Instant::now() + delay;
+        // Without room, the other uses of the shard are written at once.
+        let at = Instant::now() + UPKEEP_INTERVAL * u32::from(noted);
         let mut queue = self.shared.queue();
         if queue.upkeep_at.is_none_or(|planned| at < planned) {
             queue.upkeep_at = Some(at);
@@ -213,7 +160,7 @@ impl Drop for Committer {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     /// Accepts no more changes, and returns those that wait.
@@ -302,7 +249,7 @@ impl Shared {
         }
     }
 
-    fn try_commit(&self, jobs: &mut [Box<dyn Job>]) -> std::result::Result<(), Failure> {
+    fn try_commit(&self, jobs: &mut [Box<dyn Job>]) -> Outcome<()> {
         let transaction = self.engine.begin_write()?;
         let mut rows = Rows::open(&transaction, &self.engine.names, &self.uses)?;
         for job in jobs {

@@ -6,13 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ::redb::{
-    CommitError, Database, Error as Cause, ReadTransaction, ReadableDatabase as _,
-    TransactionError, WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase as _, TransactionError, WriteTransaction,
 };
 
-use crate::backend::redb::failure::{self, Failure, Scope};
+use crate::backend::redb::failure::{self, Failure, Outcome, Scope};
 use crate::backend::redb::file::File;
-use crate::backend::redb::tables::Names;
+use crate::backend::redb::tables::{Judged, Names};
 use crate::error::Result;
 
 /// Pause between two attempts to begin a write transaction.
@@ -53,10 +52,7 @@ impl Engine {
     }
 
     /// Reads the last committed state. The read transaction ends with the call.
-    pub(crate) fn read<T>(
-        &self,
-        act: impl FnOnce(&ReadTransaction) -> std::result::Result<Result<T>, Cause>,
-    ) -> Result<T> {
+    pub(crate) fn read<T>(&self, act: impl FnOnce(&ReadTransaction) -> Judged<T>) -> Result<T> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(failure::CLOSED)?;
         failure::caught(|| {
@@ -65,12 +61,12 @@ impl Engine {
         })
     }
 
-    fn database(&self) -> std::result::Result<Arc<Database>, Failure> {
+    fn database(&self) -> Outcome<Arc<Database>> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         database.clone().ok_or(failure::CLOSED)
     }
 
-    pub(crate) fn begin_write(&self) -> std::result::Result<WriteTransaction, Failure> {
+    pub(crate) fn begin_write(&self) -> Outcome<WriteTransaction> {
         self.check()?;
         let started = Instant::now();
         loop {
@@ -89,14 +85,11 @@ impl Engine {
     ///
     /// After a failed commit it is unknown whether the device has the transaction. Nothing more is
     /// written until the database has been opened again.
-    pub(crate) fn commit(&self, transaction: WriteTransaction) -> std::result::Result<(), Failure> {
+    pub(crate) fn commit(&self, transaction: WriteTransaction) -> Outcome<()> {
         self.commits.fetch_add(1, Ordering::Relaxed);
         transaction.commit().map_err(|error| {
-            let rolled_back = matches!(error, CommitError::TransactionPoisoned);
             let mut failure = Failure::from(error);
-            if !rolled_back {
-                failure.scope = Scope::Database;
-            }
+            failure.scope = Scope::Database;
             failure
         })
     }
@@ -111,7 +104,7 @@ impl Engine {
     }
 
     /// Returns an error once the database has failed: what it shows may differ from its file.
-    pub(crate) fn check(&self) -> std::result::Result<(), Failure> {
+    pub(crate) fn check(&self) -> Outcome<()> {
         if self.failed.load(Ordering::Acquire) {
             return Err(failure::CLOSED);
         }

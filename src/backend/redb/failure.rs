@@ -13,6 +13,9 @@ use crate::error::Error;
 /// Time after which a caller should try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// The result of a transaction.
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
 /// The reason why a transaction was not committed. All its callers share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {

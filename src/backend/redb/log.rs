@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::login::stamp::Stamp;
 use crate::revocation::fact::Draft;
 use crate::revocation::log::{Page, RevocationLog};
-use tables::{ENTRY_BYTES, Head, Snapshot, Tables};
+use tables::{ENTRY_BYTES, Head, Snapshot, Writer};
 
 /// A revocation log in one file, kept by the embedded database [redb](https://www.redb.org): for
 /// one machine, without a server. Made by [`Redb::revocations`](crate::store::Redb::revocations).
@@ -48,7 +48,7 @@ impl RedbLog {
     async fn write(&self, facts: &[Draft], now: Timestamp, always: bool) -> Result<Stamp> {
         let (facts, bytes) = (facts.to_vec(), facts.len() * ENTRY_BYTES);
         let append = move |rows: &mut Rows<'_>| {
-            let mut tables = Tables::open(rows.transaction, rows.names)?;
+            let mut tables = Writer::open(rows.transaction, rows.names)?;
             let Some(mut head) = tables.head()? else {
                 return Ok(Err(damaged()));
             };

@@ -1,10 +1,8 @@
 //! Sessions in a file of redb.
 
-use std::sync::{MutexGuard, PoisonError};
-
-use crate::backend::redb::Redb;
 use crate::backend::redb::committer::Priority;
 use crate::backend::redb::tables::{Rows, Stored, Subject, decode, get};
+use crate::backend::redb::{Redb, lock};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
@@ -50,18 +48,11 @@ impl RedbStore {
         }))
     }
 
-    fn sweep_from(&self) -> MutexGuard<'_, Option<Handle>> {
-        self.0
-            .sweep_from
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Finds at most `limit` expired rows from where the last sweep ended. Returns them, and `true`
     /// unless the round is complete.
     fn expired(&self, limit: usize, now: Timestamp) -> Result<(Vec<Handle>, bool)> {
         let (engine, uses) = (self.0.committer.engine(), self.0.committer.uses());
-        let mut sweep_from = self.sweep_from();
+        let mut sweep_from = lock(&self.0.sweep_from);
         let from = sweep_from.map_or([0; 16], |handle| *handle.as_bytes());
         let (expired, next) = engine.read(|snapshot| {
             let rows = snapshot.open_table(engine.names.rows())?;
@@ -166,9 +157,7 @@ impl SessionStore for RedbStore {
         self.0.committer.engine().check()?;
         while let Some((row, is_live)) = self.look(handle, now)? {
             if !is_live {
-                if self.find_live(handle, now).await?.is_none() {
-                    break;
-                }
+                self.find_live(handle, now).await?;
                 continue;
             }
             let mut next = row.clone();
@@ -180,22 +169,20 @@ impl SessionStore for RedbStore {
             let swap = move |rows: &mut Rows<'_>| {
                 let mut current = match rows.find_live(handle, now)? {
                     Ok(Some(current)) => current,
-                    Ok(None) => return Ok(Ok(None)),
-                    Err(error) => return Ok(Err(error)),
+                    other => return Ok(other),
                 };
                 let mut next = next.clone();
                 next.set_last_seen(next.last_seen().max(current.last_seen()));
+                // A use in the meantime is no conflict.
                 current.set_last_seen(row.last_seen());
-                let is_unchanged = current.encode() == row.encode();
-                if is_unchanged {
-                    rows.replace(&next)?;
+                if current.encode() != row.encode() {
+                    return Ok(Ok(None));
                 }
-                Ok(Ok(Some((is_unchanged, next))))
+                rows.replace(&next)?;
+                Ok(Ok(Some(next)))
             };
-            match self.0.commit(Priority::Normal, bytes, swap).await? {
-                Some((true, next)) => return Ok(Some(Changed::new(true, next))),
-                Some((false, _)) => {}
-                None => break,
+            if let Some(next) = self.0.commit(Priority::Normal, bytes, swap).await? {
+                return Ok(Some(Changed::new(true, next)));
             }
         }
         Ok(None)
@@ -306,7 +293,7 @@ impl SessionStore for RedbStore {
             Ok(removed) => Ok(Swept::new(removed, more)),
             Err(error) => {
                 // The next sweep tries these rows again.
-                *self.sweep_from() = Some(first);
+                *lock(&self.0.sweep_from) = Some(first);
                 Err(error)
             }
         }

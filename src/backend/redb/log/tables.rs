@@ -47,28 +47,20 @@ impl Head {
         let mark = Nonce::from_bytes(self.nonce).mark();
         Stamp::new(self.incarnation, self.last, mark)
     }
+}
 
-    /// Reads the head; `None` if its row is missing.
-    fn read(table: &impl ReadableTable<(), HeadRow>) -> Stored<Option<Self>> {
-        Ok(table.get(())?.map(|row| {
-            let (incarnation, first, last, nonce) = row.value();
-            Self {
-                incarnation,
-                first,
-                last,
-                nonce: *nonce,
-            }
-        }))
-    }
+/// The tables, for reading or writing.
+pub(crate) struct Tables<E, H> {
+    entries: E,
+    head: H,
 }
 
 /// The tables within a write transaction.
-pub(crate) struct Tables<'t> {
-    entries: Table<'t, u64, EntryRow>,
-    head: Table<'t, (), HeadRow>,
-}
+pub(crate) type Writer<'t> = Tables<Table<'t, u64, EntryRow>, Table<'t, (), HeadRow>>;
+/// The committed tables.
+pub(crate) type Snapshot = Tables<ReadOnlyTable<u64, EntryRow>, ReadOnlyTable<(), HeadRow>>;
 
-impl<'t> Tables<'t> {
+impl<'t> Writer<'t> {
     pub(crate) fn open(
         transaction: &'t WriteTransaction,
         names: &Names,
@@ -77,10 +69,6 @@ impl<'t> Tables<'t> {
             entries: transaction.open_table(entries(names))?,
             head: transaction.open_table(head(names))?,
         })
-    }
-
-    pub(crate) fn head(&self) -> Stored<Option<Head>> {
-        Head::read(&self.head)
     }
 
     pub(crate) fn set_head(&mut self, head: &Head) -> Stored<()> {
@@ -128,12 +116,6 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// The committed tables.
-pub(crate) struct Snapshot {
-    entries: ReadOnlyTable<u64, EntryRow>,
-    head: ReadOnlyTable<(), HeadRow>,
-}
-
 impl Snapshot {
     pub(crate) fn open(snapshot: &ReadTransaction, names: &Names) -> Result<Self, TableError> {
         Ok(Self {
@@ -141,9 +123,20 @@ impl Snapshot {
             head: snapshot.open_table(head(names))?,
         })
     }
+}
 
+impl<E: ReadableTable<u64, EntryRow>, H: ReadableTable<(), HeadRow>> Tables<E, H> {
+    /// Reads the head; `None` if its row is missing.
     pub(crate) fn head(&self) -> Stored<Option<Head>> {
-        Head::read(&self.head)
+        Ok(self.head.get(())?.map(|row| {
+            let (incarnation, first, last, nonce) = row.value();
+            Head {
+                incarnation,
+                first,
+                last,
+                nonce: *nonce,
+            }
+        }))
     }
 
     /// Reads a page. It has all the entries that the head announces, or is an error.
