@@ -67,6 +67,7 @@ pub use store::RedisStore;
 /// primary that is cut off from its replicas may answer reads until it notices. Set
 /// `min-replicas-to-write`: the primary then refuses writes, verifications and
 /// [`fence`](crate::revocation::log::RevocationLog::fence), too. Have the view fence.
+#[derive(Clone)]
 pub struct Redis<C> {
     link: Arc<Link<C>>,
     keys: Arc<Keys>,
@@ -88,13 +89,13 @@ where
     /// memory of noted uses.
     #[must_use]
     pub fn sessions(&self) -> RedisStore<C> {
-        RedisStore::new(self)
+        RedisStore(self.clone())
     }
 
     /// Returns a log for revocations.
     #[must_use]
     pub fn revocations(&self) -> RedisLog<C> {
-        RedisLog::new(self)
+        RedisLog(self.clone())
     }
 
     /// Returns what the server keeps of acknowledged writes, by its current configuration.

@@ -17,19 +17,15 @@ pub(crate) struct Shard {
     table: Table,
 }
 
-/// Result of a change.
-pub(crate) enum Outcome {
-    Alive(Changed),
-    /// The row had expired and was removed.
-    Expired,
-    Absent,
-}
-
 impl Shard {
     /// Returns a row, alive or expired.
     #[inline]
     pub(crate) fn find(&self, handle: Handle) -> Option<&Row> {
         self.table.get(handle)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.rows().len()
     }
 
     pub(crate) fn insert(&mut self, record: Record) {
@@ -47,20 +43,18 @@ impl Shard {
         handle: Handle,
         now: Timestamp,
         change: ChangeFn<'_>,
-    ) -> Outcome {
-        let Some(row) = self.table.get_mut(handle) else {
-            return Outcome::Absent;
-        };
+    ) -> Option<Changed> {
+        let row = self.table.get_mut(handle)?;
         let mut record = row.read();
         if !record.is_alive(now) {
             self.table.remove(handle);
-            return Outcome::Expired;
+            return None;
         }
         let changed = change(&mut record);
         if changed {
             *row = Row::new(record.clone());
         }
-        Outcome::Alive(Changed::new(changed, record))
+        Some(Changed::new(changed, record))
     }
 
     /// Returns the rows of a subject, alive or expired.

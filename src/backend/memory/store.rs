@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::backend::memory::row::Row;
-use crate::backend::memory::shard::{Outcome, Shard};
+use crate::backend::memory::shard::Shard;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::{Handle, partition};
@@ -228,12 +228,11 @@ impl SessionStore for MemoryStore {
         change: ChangeFn<'_>,
     ) -> Result<Option<Changed>> {
         let mut shard = self.shard(handle.partition()).write();
-        match shard.change(handle, now, change) {
-            Outcome::Alive(changed) => return Ok(Some(changed)),
-            Outcome::Expired => self.release(1),
-            Outcome::Absent => {}
-        }
-        Ok(None)
+        let rows = shard.len();
+        let changed = shard.change(handle, now, change);
+        // An expired row has been removed.
+        self.release(rows - shard.len());
+        Ok(changed)
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], _now: Timestamp) -> Result<()> {

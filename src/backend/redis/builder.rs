@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use redis::aio::ConnectionLike;
-
 use crate::backend::redis::Redis;
 use crate::backend::redis::keys::Keys;
 use crate::backend::redis::link::{DEFAULT_DEADLINE, Link};
@@ -29,10 +27,7 @@ pub struct RedisBuilder<C> {
     assume_durable: bool,
 }
 
-impl<C> RedisBuilder<C>
-where
-    C: ConnectionLike + Clone + Send + Sync + 'static,
-{
+impl<C> RedisBuilder<C> {
     pub(crate) fn new(connection: C) -> Self {
         Self {
             connection,

@@ -129,12 +129,12 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         keys: &[String],
         arguments: &[&[u8]],
     ) -> Result<Value> {
-        let answer = self.run(script, keys, arguments).await;
+        let answer = self.evaluate(script, keys, arguments).await;
         answer.map_err(|error| failed(&error))
     }
 
     /// Runs a script, and sends its text if the server does not have it in its cache.
-    async fn run(
+    async fn evaluate(
         &self,
         script: &Script,
         keys: &[String],
@@ -166,13 +166,13 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     }
 
     /// Runs an idempotent script, with a retry. Enforces the deadline.
-    pub(crate) async fn run_idempotent(
+    pub(crate) async fn run(
         &self,
         script: &Script,
         keys: &[String],
         arguments: &[&[u8]],
     ) -> Result<Value> {
-        let run = || self.run(script, keys, arguments);
+        let run = || self.evaluate(script, keys, arguments);
         let answer = self.retrying(self.until(), run).await?;
         answer.map_err(|error| failed(&error))
     }

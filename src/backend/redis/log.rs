@@ -4,14 +4,11 @@ mod reply;
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 
 use crate::backend::redis::Redis;
-use crate::backend::redis::keys::Keys;
-use crate::backend::redis::link::Link;
 use crate::backend::redis::script::Script;
 use crate::clock::Timestamp;
 use crate::entropy::{self, SystemEntropy};
@@ -47,33 +44,21 @@ const MAX_PAGE_ENTRIES: usize = 4096;
 ///
 /// If the answer to an append is lost, the append is sent a second time. Its entries may then be in the log twice,
 /// which has the same effect as once.
-pub struct RedisLog<C> {
-    link: Arc<Link<C>>,
-    keys: Arc<Keys>,
-    /// Keys of the log's numbers and of its entries.
-    names: [String; 2],
-}
+pub struct RedisLog<C>(pub(crate) Redis<C>);
 
 impl<C> RedisLog<C>
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
-    pub(crate) fn new(redis: &Redis<C>) -> Self {
-        Self {
-            link: Arc::clone(&redis.link),
-            keys: Arc::clone(&redis.keys),
-            names: redis.keys.log(),
-        }
-    }
-
     /// Returns the prefix of its keys.
     #[must_use]
     pub fn prefix(&self) -> &str {
-        self.keys.prefix()
+        self.0.keys.prefix()
     }
 
     /// Appends entries and returns the new head. Writes to the server even without entries.
     async fn add(&self, facts: &[Draft]) -> Result<Stamp> {
+        let keys = self.0.keys.log();
         // The incarnation of the log, if this append creates it.
         let incarnation: [u8; 6] = entropy::draw(&SystemEntropy)?;
         let entries: Vec<_> = facts.iter().map(|draft| reply::encode(*draft)).collect();
@@ -85,10 +70,7 @@ where
         for (entry, life) in entries.iter().zip(&lives) {
             arguments.extend([entry.as_slice(), life.as_bytes()]);
         }
-        let answer = self
-            .link
-            .run_idempotent(&APPEND, &self.names, &arguments)
-            .await?;
+        let answer = self.0.link.run(&APPEND, &keys, &arguments).await?;
         reply::stamp(answer)
     }
 
@@ -96,7 +78,8 @@ where
     async fn fetch(&self, from: u64, limit: usize) -> Result<Reply> {
         let numbers = [from.to_string(), limit.to_string()];
         let arguments = [numbers[0].as_bytes(), numbers[1].as_bytes()];
-        let read = || self.link.run_idempotent(&READ, &self.names, &arguments);
+        let keys = self.0.keys.log();
+        let read = || self.0.link.run(&READ, &keys, &arguments);
         if let Some(reply) = Reply::of(read().await?)? {
             return Ok(reply);
         }
@@ -121,32 +104,32 @@ where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
     async fn append(&self, facts: &[Draft], _now: Timestamp) -> Result<Stamp> {
-        self.link.within(pin!(self.add(facts))).await
+        self.0.link.within(pin!(self.add(facts))).await
     }
 
     async fn head(&self, _now: Timestamp) -> Result<Stamp> {
-        let reply = self.link.within(pin!(self.fetch(0, 0))).await?;
+        let reply = self.0.link.within(pin!(self.fetch(0, 0))).await?;
         Ok(reply.head)
     }
 
     async fn read(&self, from: u64, limit: usize, _now: Timestamp) -> Result<Page> {
         let limit = limit.clamp(1, MAX_PAGE_ENTRIES);
         // One entry more than the limit shows whether there is another page.
-        let reply = self.link.within(pin!(self.fetch(from, limit + 1))).await?;
+        let reply = self
+            .0
+            .link
+            .within(pin!(self.fetch(from, limit + 1)))
+            .await?;
         reply.page(from, limit)
     }
 
     async fn fence(&self, _now: Timestamp) -> Result<()> {
-        self.link.within(pin!(self.add(&[]))).await.map(drop)
+        self.0.link.within(pin!(self.add(&[]))).await.map(drop)
     }
 }
 
 impl<C> fmt::Debug for RedisLog<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the connection: an application's own type might show its password.
-        f.debug_struct("RedisLog")
-            .field("prefix", &self.keys.prefix())
-            .field("deadline", &self.link.deadline())
-            .finish_non_exhaustive()
+        f.debug_tuple("RedisLog").field(&self.0).finish()
     }
 }

@@ -2,23 +2,20 @@
 
 mod change;
 mod create;
-mod list;
 mod load;
 pub(crate) mod recent_uses;
-mod remove;
 mod row;
 mod script;
+mod subject;
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, LazyLock};
 
 use redis::Value;
 use redis::aio::ConnectionLike;
 
 use crate::backend::redis::Redis;
-use crate::backend::redis::keys::Keys;
-use crate::backend::redis::link::{Link, bytes, unexpected};
+use crate::backend::redis::link::{bytes, unexpected};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
@@ -27,7 +24,6 @@ use crate::store::ask::{Limit, Load, Rotation, Scope};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::{ChangeFn, SessionStore};
-use recent_uses::RecentUses;
 
 /// Maximum number of rows per script. The server runs nothing else during a script.
 const MAX_BATCH_ROWS: usize = 256;
@@ -54,25 +50,13 @@ const MAX_BATCH_ROWS: usize = 256;
 /// nothing else with it. Noting the use after the verification would take a second command. The
 /// handle is the public part of a credential and the name of its row; it is neither logged nor
 /// shown.
-pub struct RedisStore<C> {
-    link: Arc<Link<C>>,
-    keys: Arc<Keys>,
-    uses: Arc<LazyLock<RecentUses>>,
-}
+pub struct RedisStore<C>(pub(crate) Redis<C>);
 
 impl<C> RedisStore<C> {
-    pub(crate) fn new(redis: &Redis<C>) -> Self {
-        Self {
-            link: Arc::clone(&redis.link),
-            keys: Arc::clone(&redis.keys),
-            uses: Arc::clone(&redis.uses),
-        }
-    }
-
     /// Returns the prefix of its keys.
     #[must_use]
     pub fn prefix(&self) -> &str {
-        self.keys.prefix()
+        self.0.keys.prefix()
     }
 }
 
@@ -92,9 +76,8 @@ where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
-        self.link
-            .within(pin!(self.insert(record, limit, now)))
-            .await
+        let act = pin!(self.insert(record, limit, now));
+        self.0.link.within(act).await
     }
 
     async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
@@ -103,11 +86,7 @@ where
 
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
         let act = pin!(self.rotate_row(handle, rotation, now));
-        let rotated = self.link.within(act).await?.into();
-        if let Rotated::Advanced(_) = rotated {
-            self.uses.note(handle, now, rotation.idle.as_secs());
-        }
-        Ok(rotated)
+        Ok(self.0.link.within(act).await?.into())
     }
 
     async fn change(
@@ -116,37 +95,33 @@ where
         now: Timestamp,
         change: ChangeFn<'_>,
     ) -> Result<Option<Changed>> {
-        self.link
-            .within(pin!(self.change_row(handle, now, change)))
-            .await
+        let act = pin!(self.change_row(handle, now, change));
+        self.0.link.within(act).await
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {
-        let keys = [self.keys.row(handle)];
+        let keys = [self.0.keys.row(handle)];
         let (generation, stored) = (generation.to_be_bytes(), now.unix().to_be_bytes());
         let now = now.unix().to_string();
         let arguments = [now.as_bytes(), &generation, &stored];
-        let act = self
-            .link
-            .run_idempotent(&script::CONFIRM, &keys, &arguments);
+        let act = self.0.link.run(&script::CONFIRM, &keys, &arguments);
         // Boxed to keep the future of a verification small, of which it is a rare part.
-        self.link.within(Box::pin(act)).await.map(drop)
+        self.0.link.within(Box::pin(act)).await.map(drop)
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
         // Without the uses that a load has noted already.
         let is_new = |(handle, seen_at): &&(Handle, Timestamp)| {
-            self.uses.last(*handle).is_none_or(|last| last < *seen_at)
+            self.0.uses.last(*handle).is_none_or(|last| last < *seen_at)
         };
         let uses: Vec<_> = uses.iter().filter(is_new).copied().collect();
         if uses.is_empty() {
             return Ok(());
         }
-        self.link
-            .within(Box::pin(self.touch_rows(&uses, now)))
-            .await?;
+        let act = Box::pin(self.touch_rows(&uses, now));
+        self.0.link.within(act).await?;
         for (handle, seen_at) in uses {
-            self.uses.touch(handle, seen_at);
+            self.0.uses.touch(handle, seen_at);
         }
         Ok(())
     }
@@ -156,7 +131,7 @@ where
         // The partition of the handle, not of `subject`: a wrong subject must not select another
         // node.
         let act = self.remove_rows(handle.partition(), subject, &rows);
-        let (count, _) = self.link.within(Box::pin(act)).await?;
+        let (count, _) = self.0.link.within(Box::pin(act)).await?;
         Ok(Removed::at_once(count))
     }
 
@@ -167,14 +142,13 @@ where
         _now: Timestamp,
     ) -> Result<Removed> {
         let act = pin!(self.remove_scope(subject, scope));
-        let count = self.link.within(act).await?;
+        let count = self.0.link.within(act).await?;
         Ok(Removed::at_once(count))
     }
 
     async fn list(&self, subject: &str, page: Page, now: Timestamp) -> Result<Listing> {
-        self.link
-            .within(pin!(self.listing(subject, page, now)))
-            .await
+        let act = pin!(self.listing(subject, page, now));
+        self.0.link.within(act).await
     }
 
     async fn sweep(&self, _limit: usize, _now: Timestamp) -> Result<Swept> {
@@ -185,10 +159,6 @@ where
 
 impl<C> fmt::Debug for RedisStore<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the connection: an application's own type might show its password.
-        f.debug_struct("RedisStore")
-            .field("prefix", &self.keys.prefix())
-            .field("deadline", &self.link.deadline())
-            .finish_non_exhaustive()
+        f.debug_tuple("RedisStore").field(&self.0).finish()
     }
 }

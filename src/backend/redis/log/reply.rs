@@ -46,15 +46,9 @@ pub(crate) struct Reply {
 impl Reply {
     /// Parses the answer; `None` if there is no log.
     pub(crate) fn of(answer: Value) -> Result<Option<Self>> {
-        let mut answer = items(answer)?.into_iter();
-        let (Some(incarnation), Some(last), Some(nonce), Some(first), Some(entries), Some(now)) = (
-            answer.next(),
-            answer.next(),
-            answer.next(),
-            answer.next(),
-            answer.next(),
-            answer.next(),
-        ) else {
+        let Ok([incarnation, last, nonce, first, entries, now]) =
+            <[Value; 6]>::try_from(items(answer)?)
+        else {
             return Ok(None);
         };
         let now = number(now)?;
@@ -91,9 +85,9 @@ impl Reply {
 
 /// Parses the answer of `append.lua`.
 pub(crate) fn stamp(answer: Value) -> Result<Stamp> {
-    let mut answer = items(answer)?.into_iter();
-    let mut next = || answer.next().unwrap_or_default();
-    stamp_of(next(), next(), next())
+    let [incarnation, last, nonce] =
+        <[Value; 3]>::try_from(items(answer)?).map_err(|_| unexpected())?;
+    stamp_of(incarnation, last, nonce)
 }
 
 fn stamp_of(incarnation: Value, last: Value, nonce: Value) -> Result<Stamp> {

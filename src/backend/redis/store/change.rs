@@ -66,7 +66,7 @@ where
         rotation: &Rotation,
         now: Timestamp,
     ) -> Result<Option<Changed>> {
-        let keys = [self.keys.row(handle)];
+        let keys = [self.0.keys.row(handle)];
         let [overlap, idle] = [rotation.overlap, rotation.idle].map(|time| time.as_secs());
         let (now_text, overlap) = (now.unix().to_string(), overlap.to_string());
         let ttl = (ttl_secs(idle) * 1000).to_string();
@@ -85,10 +85,7 @@ where
             ttl.as_bytes(),
         ];
         // Idempotent: a second run finds the row already rotated, and returns it unchanged.
-        let answer = self
-            .link
-            .run_idempotent(&script::ROTATE, &keys, &arguments)
-            .await?;
+        let answer = self.0.link.run(&script::ROTATE, &keys, &arguments).await?;
         let answer = match answer {
             Value::Nil => return Ok(None),
             Value::Array(answer) => answer,
@@ -103,18 +100,21 @@ where
             self.remove_expired(&record).await?;
             return Ok(None);
         }
+        if is_rotated {
+            self.0.uses.note(handle, now, rotation.idle.as_secs());
+        }
         Ok(Some(Changed::new(is_rotated, record)))
     }
 
     /// Replaces a row if it is still the one that was read. Keeps its time to live without `ttl`, in
     /// seconds.
     async fn swap(&self, row: &Row, record: &Record, ttl: Option<u64>) -> Result<Swap> {
-        let keys = [self.keys.row(record.handle())];
+        let keys = [self.0.keys.row(record.handle())];
         let ttl = ttl.map_or(String::new(), |seconds| (seconds * 1000).to_string());
         let encoded = record.encode();
-        let arguments = [row.head(), &encoded, ttl.as_bytes()];
+        let given = [row.head(), &encoded, ttl.as_bytes()];
         // Not idempotent: a second run would report a conflict with the first one.
-        let answer = self.link.run_once(&script::SWAP, &keys, &arguments).await?;
+        let answer = self.0.link.run_once(&script::SWAP, &keys, &given).await?;
         match bytes(answer)?.as_deref() {
             Some(b"done") => Ok(Swap::Done),
             Some(b"conflict") => Ok(Swap::Conflict),

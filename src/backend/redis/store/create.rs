@@ -44,41 +44,35 @@ where
             0
         };
         let remaining = record.deadline().saturating_since(now);
-        let index_ttl = ttl_secs(
-            remaining
-                .saturating_add(idle)
-                .saturating_add(INDEX_MARGIN_SECS),
-        );
-        let times = [now.unix(), record.deadline().unix()].map(|time| time.to_string());
-        let ttls = [row_ttl, index_ttl].map(|seconds| (seconds * 1000).to_string());
-        let encoded = record.encode();
+        let index_ttl = remaining
+            .saturating_add(idle)
+            .saturating_add(INDEX_MARGIN_SECS);
+        let number = |number: u64| number.to_string().into_bytes();
         let mut keys = vec![
-            self.keys.index(handle.partition(), subject),
-            self.keys.row(handle),
+            self.0.keys.index(handle.partition(), subject),
+            self.0.keys.row(handle),
         ];
-        let mut arguments: Vec<Vec<u8>> = [
-            times[0].as_bytes(),
-            times[1].as_bytes(),
-            handle.as_bytes(),
-            ttls[0].as_bytes(),
-            ttls[1].as_bytes(),
-            max_rows.as_bytes(),
-            evicts.as_bytes(),
-            &encoded,
-        ]
-        .map(<[u8]>::to_vec)
-        .to_vec();
+        let mut arguments = vec![
+            number(now.unix()),
+            number(record.deadline().unix()),
+            handle.as_bytes().to_vec(),
+            number(row_ttl * 1000),
+            number(ttl_secs(index_ttl) * 1000),
+            max_rows.into_bytes(),
+            evicts.into(),
+            record.encode(),
+        ];
         let (fixed_keys, fixed_arguments) = (keys.len(), arguments.len());
         loop {
             let given: Vec<_> = arguments.iter().map(Vec::as_slice).collect();
             // Not idempotent: a second run would report a duplicate.
-            let answer = self.link.run_once(&script::CREATE, &keys, &given).await?;
+            let answer = self.0.link.run_once(&script::CREATE, &keys, &given).await?;
             let mut answer = items(answer)?.into_iter();
             let outcome = bytes(answer.next().unwrap_or_default())?;
             match outcome.as_deref() {
                 Some(b"stored") => {
                     if row_ttl == idle {
-                        self.uses.note(handle, now, record.idle().as_secs());
+                        self.0.uses.note(handle, now, record.idle().as_secs());
                     }
                     let evicted = answer.map(handle_of).collect::<Result<_>>()?;
                     return Ok(Created::Stored { evicted });
@@ -90,7 +84,7 @@ where
                     arguments.truncate(fixed_arguments);
                     for member in answer {
                         let member = handle_of(member)?;
-                        keys.push(self.keys.row(member));
+                        keys.push(self.0.keys.row(member));
                         arguments.push(member.as_bytes().to_vec());
                     }
                 }

@@ -30,15 +30,15 @@ where
     ) -> Result<Option<Record>> {
         let ttl = load
             .touch
-            .and_then(|interval| self.uses.ttl_to_set(handle, interval, now));
-        let key = self.keys.row(handle);
+            .and_then(|interval| self.0.uses.ttl_to_set(handle, interval, now));
+        let key = self.0.keys.row(handle);
         let mut command = Cmd::with_capacity(4, key.len() + GETEX_BYTES);
         command.arg("GETEX").arg(&key);
         if let Some(seconds) = ttl {
             command.arg("EX").arg(seconds);
         }
-        let until = self.link.until();
-        match self.link.send_idempotent(&command, until).await? {
+        let until = self.0.link.until();
+        match self.0.link.send_idempotent(&command, until).await? {
             Ok(answer) => {
                 let Some(found) = bytes(answer)? else {
                     return Ok(None);
@@ -76,13 +76,13 @@ where
             by(until, Box::pin(self.remove_expired(&record))).await?;
             return Ok(None);
         }
-        let last = self.uses.last(handle).filter(|last| *last <= now);
+        let last = self.0.uses.last(handle).filter(|last| *last <= now);
         let known = last.map_or(record.last_seen(), |last| last.max(record.last_seen()));
         // The server has not expired it, so it was used within its idle timeout.
         let earliest = now.saturating_sub(idle.saturating_sub(1));
         record.set_last_seen(known.max(earliest));
         let noted_at = if is_noted { now } else { record.last_seen() };
-        self.uses.note(handle, noted_at, idle);
+        self.0.uses.note(handle, noted_at, idle);
         Ok(Some(record))
     }
 
@@ -95,9 +95,9 @@ where
     pub(super) async fn read_all(&self, handles: &[Handle]) -> Result<Vec<Option<Row>>> {
         let keys: Vec<_> = handles
             .iter()
-            .map(|handle| self.keys.row(*handle))
+            .map(|handle| self.0.keys.row(*handle))
             .collect();
-        let answer = self.link.run_idempotent(&script::READ, &keys, &[]).await?;
+        let answer = self.0.link.run(&script::READ, &keys, &[]).await?;
         Row::all(items(answer)?, handles.len())
     }
 
@@ -118,16 +118,14 @@ where
         {
             let keys: Vec<_> = uses
                 .iter()
-                .map(|(handle, _)| self.keys.row(*handle))
+                .map(|(handle, _)| self.0.keys.row(*handle))
                 .collect();
             let times: Vec<_> = std::iter::once(now)
                 .chain(uses.iter().map(|(_, seen_at)| *seen_at))
                 .map(|time| time.unix().to_be_bytes())
                 .collect();
             let times: Vec<_> = times.iter().map(<[u8; 8]>::as_slice).collect();
-            self.link
-                .run_idempotent(&script::TOUCH, &keys, &times)
-                .await?;
+            self.0.link.run(&script::TOUCH, &keys, &times).await?;
         }
         Ok(())
     }
