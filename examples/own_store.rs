@@ -1,8 +1,13 @@
-//! A store of your own, and the laws of the kit run on it. Needs nothing: `cargo run --example
-//! own_store` shows it at work, `cargo test --example own_store` puts it to the test.
+//! A session store of your own, tested with the laws of the kit.
 //!
-//! This one is a map behind a lock. What would be your database is `rows`; what must stay is that
-//! each method is one step, that only `create` makes a row, and that what was found over is gone.
+//! ```text
+//! cargo run --example own_store
+//! cargo test --example own_store
+//! ```
+//!
+//! This store is a map behind a lock. Replace `rows` by your database, and keep three rules: each
+//! method is one atomic step, only `create` inserts a row, and a row that is found expired is
+//! removed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,8 +35,8 @@ impl MapStore {
     }
 }
 
-/// The row of a handle, if it is alive. One that is over is removed: a clock that is set back
-/// must not revive it.
+/// Finds the live row of a handle. Removes an expired row, so that it stays expired if the clock is
+/// set back.
 fn alive(rows: &mut Rows, handle: Handle, now: Timestamp) -> Option<&mut Record> {
     if !rows.get(&handle)?.is_alive(now) {
         rows.remove(&handle);
@@ -39,7 +44,7 @@ fn alive(rows: &mut Rows, handle: Handle, now: Timestamp) -> Option<&mut Record>
     rows.get_mut(&handle)
 }
 
-/// The live rows of a subject, in the order in which they are listed and evicted.
+/// Returns the live rows of a subject, in the order of lists and evictions.
 fn of_subject(rows: &Rows, subject: &str, now: Timestamp) -> Vec<Cursor> {
     let rows = rows.values();
     let mut found: Vec<_> = rows
@@ -50,10 +55,10 @@ fn of_subject(rows: &Rows, subject: &str, now: Timestamp) -> Vec<Cursor> {
     found
 }
 
-/// Removes the rows that `is_meant` picks, at most `most` of them; how many there were.
-fn remove_where(rows: &mut Rows, most: usize, is_meant: impl Fn(&Record) -> bool) -> u64 {
+/// Removes at most `limit` rows for which `is_meant` is true. Returns their number.
+fn remove_where(rows: &mut Rows, limit: usize, is_meant: impl Fn(&Record) -> bool) -> u64 {
     let picked = rows.values().filter(|row| is_meant(row));
-    let picked: Vec<_> = picked.map(Record::handle).take(most).collect();
+    let picked: Vec<_> = picked.map(Record::handle).take(limit).collect();
     picked.iter().for_each(|handle| drop(rows.remove(handle)));
     picked.len() as u64
 }
@@ -65,10 +70,10 @@ impl SessionStore for MapStore {
             return Ok(Created::Duplicate);
         }
         let mut evicted = of_subject(&rows, record.subject(), now);
-        let too_many = |most: u32| (evicted.len() + 1).saturating_sub(most as usize);
+        let excess_over = |max: u32| (evicted.len() + 1).saturating_sub(max as usize);
         let excess = match limit {
-            Limit::Reject(most) if too_many(most) > 0 => return Ok(Created::LimitReached),
-            Limit::EvictOldest(most) => too_many(most),
+            Limit::Reject(max) if excess_over(max) > 0 => return Ok(Created::LimitReached),
+            Limit::EvictOldest(max) => excess_over(max),
             _ => 0,
         };
         evicted.truncate(excess);
@@ -79,7 +84,7 @@ impl SessionStore for MapStore {
     }
 
     async fn load(&self, handle: Handle, _load: Load, now: Timestamp) -> Result<Option<Record>> {
-        // The use is left to `touch`, which comes only when the credential is proven.
+        // `touch` records the use, after the strategy has verified the credential.
         Ok(alive(&mut self.rows(), handle, now).cloned())
     }
 
@@ -89,14 +94,14 @@ impl SessionStore for MapStore {
         now: Timestamp,
         change: ChangeFn<'_>,
     ) -> Result<Option<Changed>> {
-        // Under the lock, so that the function sees the latest row and nothing comes in between.
+        // Under the lock, so that `change` sees the latest row and no other call comes in between.
         Ok(alive(&mut self.rows(), handle, now).map(|row| Changed::new(change(row), row.clone())))
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], _now: Timestamp) -> Result<()> {
         let mut rows = self.rows();
         for (handle, seen_at) in uses {
-            // Never inserts; `Record::touch` never shortens and never revives.
+            // Never inserts a row. `Record::touch` never shortens and never revives a login.
             if let Some(row) = rows.get_mut(handle) {
                 row.touch(*seen_at);
             }
@@ -139,7 +144,7 @@ impl SessionStore for MapStore {
     }
 }
 
-/// By hand: rows are the users' business and belong into no log.
+/// Written by hand, so that no log shows the rows: they are personal data.
 impl fmt::Debug for MapStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapStore").finish_non_exhaustive()
@@ -174,7 +179,7 @@ mod laws {
     use super::MapStore;
     use std::time::Duration;
 
-    /// How the kit opens a fresh store.
+    /// Opens the stores that the kit tests.
     struct Fixture;
 
     impl statewise::testkit::StoreFixture for Fixture {
@@ -184,7 +189,7 @@ mod laws {
             MapStore::default()
         }
 
-        /// All goes by the `now` of each call: this store has no time of its own.
+        /// Does nothing, as this store has no clock: it uses the `now` of each call.
         async fn advance(&self, _: &MapStore, _: Duration) {}
     }
 

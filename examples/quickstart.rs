@@ -120,8 +120,8 @@ async fn observe<A: Authenticator<Data = ()>>(
     cells.push(format!("{:?}, {deadline}", refreshed.outcome()).to_lowercase());
     cells.push(seen(auth.verify(first).await));
 
-    // Bob's browser refreshes and goes on with the new credential; then the old one comes back.
-    let replaced = auth.issue(Login::new("bob")).await?;
+    // The browser refreshes and uses the new credential. Then a copy of the old one comes back.
+    let replaced = auth.issue(Login::new("alice")).await?;
     let rotated = auth.refresh(replaced.refreshable().reveal()).await?;
     let _ = auth.verify(rotated.credential().reveal()).await?;
     clock.advance(MINUTE);

@@ -135,9 +135,9 @@ async fn main() -> Result<()> {
         asked += WIDGETS;
     }
     let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
-    println!("a week of pages, each found expired:  {answered} of {asked} requests answered");
+    println!("a week of pages with expired tokens:  {answered} of {asked} requests answered");
     println!(
-        "the refresh credential was exchanged  {} times; {} times another widget was first",
+        "the refresh credential was rotated    {} times; {} times another widget was first",
         count(&service.rotations),
         count(&service.replays)
     );
@@ -149,7 +149,7 @@ async fn main() -> Result<()> {
     clock.advance(60 * MINUTE);
     let orphaned = service.refresh(&stale).await?;
     println!(
-        "an hour after a lost answer:          {:?}",
+        "an hour after a lost response:        {:?}",
         orphaned.outcome()
     );
     browser.keep(&orphaned);
@@ -170,7 +170,7 @@ async fn main() -> Result<()> {
     }
     clock.advance(10 * MINUTE);
     println!(
-        "and whoever holds the newest one:     {} of {WIDGETS} requests answered",
+        "the holder of the newest credential:  {} of {WIDGETS} requests answered",
         page(&browser).await
     );
     Ok(())

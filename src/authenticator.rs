@@ -30,7 +30,28 @@ use crate::upkeep::Upkeep;
 ///
 /// Presented credentials are controlled by the client. No implementation logs a credential, repeats
 /// it in an error, or allocates an amount that a client chose.
-/// one, echoes one in an error, or allocates an amount that one of them chose.
+///
+/// # Implementations
+///
+/// | authenticator | the server keeps | logout takes effect |
+/// |---|---|---|
+/// | [`SessionAuthenticator`](crate::session::SessionAuthenticator) | each login | at once |
+/// | [`TokenAuthenticator`](crate::token::TokenAuthenticator) | nothing | when the token expires, or within the bound of a revocation log |
+/// | [`HybridAuthenticator`](crate::hybrid::HybridAuthenticator) | each login, read to refresh | as for tokens; refreshing ends at once |
+/// | [`Migrating`](crate::migrating::Migrating) | | moves users from one strategy to another |
+/// | [`Observed`](crate::Observed) | | notifies an observer of every call |
+///
+/// # Example
+///
+/// ```
+/// use statewise::{Authenticator, Result};
+///
+/// /// Works with every strategy.
+/// async fn greeting(auth: &impl Authenticator<Data = ()>, credential: &str) -> Result<String> {
+///     let caller = auth.verify(credential).await?;
+///     Ok(format!("hello {}", caller.subject()))
+/// }
+/// ```
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// The application data of a user, beside subject and roles.
     type Data: Send + Sync + 'static;

@@ -27,7 +27,6 @@ pub trait Entropy: fmt::Debug + Send + Sync + 'static {
 /// which the process id does not always reveal, and after a restored snapshot of the machine, which
 /// nothing reveals. `cargo bench --bench verify` shows the cost of the system call beside a token
 /// with a given id.
-/// token whose id is given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEntropy;
 

@@ -329,7 +329,7 @@ impl fmt::Display for Rejection {
             Self::WrongType => "wrong type",
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
-            Self::Reused => "used again after it was replaced",
+            Self::Reused => "reused after it was replaced",
             Self::Ahead => "ahead of the store",
             Self::Unreadable => "unreadable",
         })

@@ -10,7 +10,8 @@
 //! | `MySqlStore` | `sqlx-mysql` | nodes that share a MySQL or MariaDB | as the server is configured | at once |
 //! | [`CachedStore`] | | a cache in the memory of every node, in front of any other store | as the other store | within a configured bound |
 //!
-//! All satisfy the contract of [`SessionStore`](crate::store::contract::SessionStore).
+//! All satisfy the contract of [`SessionStore`](crate::store::contract::SessionStore). To write your
+//! own store, read [`contract`].
 //!
 //! # Durability
 //!

@@ -14,11 +14,11 @@ use crate::observer::Observer;
 use crate::observer::event::Event;
 
 /// Default pause after a first failure.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
+const FIRST_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Shortest pause, so that no chore starves the others.
-const LEAST_PAUSE: Duration = Duration::from_millis(1);
+const MIN_PAUSE: Duration = Duration::from_millis(1);
 /// Default longest pause after repeated failures.
-const LAST_RETRY: Duration = Duration::from_secs(300);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(300);
 
 /// One piece of background work, for implementers of [`Authenticator`](crate::Authenticator) and
 /// [`SessionStore`](crate::store::contract::SessionStore).
@@ -38,7 +38,7 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
     /// Pause after a first failure, and longest pause after repeated failures; the pause doubles in
     /// between. Default: one second and five minutes.
     fn retries(&self) -> [Duration; 2] {
-        [FIRST_RETRY, LAST_RETRY]
+        [FIRST_RETRY_PAUSE, MAX_RETRY_PAUSE]
     }
 }
 
@@ -184,10 +184,10 @@ impl Upkeep {
             match self.step(chore).await {
                 Ok(pause) => {
                     retry = first_retry;
-                    sleep(pause.max(LEAST_PAUSE)).await;
+                    sleep(pause.max(MIN_PAUSE)).await;
                 }
                 Err(_) => {
-                    sleep(retry.max(LEAST_PAUSE)).await;
+                    sleep(retry.max(MIN_PAUSE)).await;
                     retry = (retry * 2).min(last_retry);
                 }
             }

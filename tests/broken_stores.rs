@@ -1,4 +1,4 @@
-//! The kit can fail: stores that break one law each, and the law that catches them.
+//! Tests of the kit: each of these stores breaks one law, and that law must fail.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -24,7 +24,7 @@ mod resurrects_on_touch;
 #[path = "broken_stores/resurrects_on_update.rs"]
 mod resurrects_on_update;
 
-/// Opens memory stores inside of a broken wrapper.
+/// Opens memory stores inside a broken wrapper.
 struct Broken<W>(fn(MemoryStore) -> W);
 
 impl<W: SessionStore> StoreFixture for Broken<W> {
@@ -37,24 +37,24 @@ impl<W: SessionStore> StoreFixture for Broken<W> {
     async fn advance(&self, _: &W, _: Duration) {}
 }
 
-/// What a law said when it was broken; `None` if it held.
-fn complaint(law: impl FnOnce()) -> Option<String> {
+/// Returns the message of a law that failed, or `None` if it held.
+fn failure_of(law: impl FnOnce()) -> Option<String> {
     let panic = catch_unwind(AssertUnwindSafe(law)).err()?;
     let text = panic.downcast_ref::<String>().cloned();
     Some(text.unwrap_or_else(|| panic.downcast_ref::<&str>().unwrap_or(&"").to_string()))
 }
 
-/// One test for each broken store: its law rejects it, and holds for the store inside.
+/// Declares a test of a broken store: its law fails, and holds for the store inside.
 macro_rules! rejected {
     ($($broken:ident: $store:path => $($law:ident),+;)*) => {$(
         #[test]
         fn $broken() {
             $(
                 let law = || block_on(laws::$law(&Broken($store)));
-                let said = complaint(law);
+                let said = failure_of(law);
                 assert!(said.is_some(), "{} lets it pass", stringify!($law));
                 let law = || block_on(laws::$law(&MemoryFixture));
-                assert_eq!(complaint(law), None);
+                assert_eq!(failure_of(law), None);
             )+
         }
     )*};
@@ -79,12 +79,12 @@ rejected! {
         => limit_01_rejects_above_the_limit;
 }
 
-/// A failing random script is cut down to what it takes: make a row, and change it twice.
+/// A failing random script is reduced to its cause: create a row, and change it twice.
 #[test]
-fn a_failing_script_is_cut_down() {
+fn a_failing_script_is_reduced_to_its_cause() {
     let broken = Broken(ignores_versions::IgnoresVersions);
     let law = || block_on(laws::concur_01_does_what_a_map_would_do(&broken));
-    let said = complaint(law).expect("a complaint");
+    let said = failure_of(law).expect("a failure_of");
     assert!(said.contains("seed "), "{said}");
     assert!(said.contains(" 2 steps"), "{said}");
 }

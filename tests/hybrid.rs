@@ -90,7 +90,7 @@ fn login(auth: &impl Authenticator<Data = ()>, subject: &str) -> Issued {
 }
 
 /// Refreshes with the refresh credential of `issued`.
-fn exchange(auth: &impl Authenticator<Data = ()>, issued: &Issued) -> Result<Issued> {
+fn refresh_issued(auth: &impl Authenticator<Data = ()>, issued: &Issued) -> Result<Issued> {
     block_on(auth.refresh(refresh(issued)))
 }
 
@@ -99,7 +99,7 @@ fn cause<T: std::fmt::Debug>(answer: Result<T>) -> Option<Rejection> {
 }
 
 #[test]
-fn a_day_with_it() {
+fn a_day_of_refreshes() {
     let (auth, clock) = hybrid();
     let login = Login::new("alice").role("admin").device("phone");
     let login = login.acr("aal2");
@@ -122,7 +122,7 @@ fn a_day_with_it() {
             cause(auth.verify_now(access(&issued))),
             Some(Rejection::Expired)
         );
-        issued = exchange(&auth, &issued).unwrap();
+        issued = refresh_issued(&auth, &issued).unwrap();
         assert_eq!(issued.outcome(), Outcome::Rotated, "round {round}");
         assert_eq!(issued.identity().deadline(), first.deadline());
         assert_eq!(
@@ -141,7 +141,7 @@ fn a_day_with_it() {
 }
 
 #[test]
-fn neither_kind_is_taken_for_the_other() {
+fn neither_credential_is_accepted_as_the_other() {
     let (auth, clock) = hybrid();
     let issued = login(&auth, "alice");
     let (access, refresh) = (access(&issued), refresh(&issued));
@@ -203,7 +203,7 @@ fn neither_kind_is_taken_for_the_other() {
     );
     // Also long after the login.
     clock.advance(seconds(5 * 86_400));
-    let later = exchange(&auth, &issued).unwrap();
+    let later = refresh_issued(&auth, &issued).unwrap();
     assert!(verifier.verify_now(later.credential().reveal()).is_ok());
     // But not for another audience or another issuer.
     let other = TokenAuthenticator::builder(key())
@@ -220,15 +220,15 @@ fn neither_kind_is_taken_for_the_other() {
 }
 
 #[test]
-fn other_tabs_and_lost_answers_are_honest_and_thieves_are_not() {
+fn tabs_and_lost_responses_are_honest_and_reuse_is_theft() {
     let (auth, clock) = hybrid();
     let first = login(&auth, "alice");
     clock.advance(seconds(ACCESS));
-    let second = exchange(&auth, &first).unwrap();
+    let second = refresh_issued(&auth, &first).unwrap();
     // The other tabs get the same successor, whichever of the two credentials they hold, and
     // nothing is written.
     for presented in [&first, &second, &first] {
-        let again = exchange(&auth, presented).unwrap();
+        let again = refresh_issued(&auth, presented).unwrap();
         assert_eq!(again.outcome(), Outcome::Replayed);
         assert_eq!(refresh(&again), refresh(&second));
         assert!(auth.verify_now(access(&again)).is_ok());
@@ -237,42 +237,51 @@ fn other_tabs_and_lost_answers_are_honest_and_thieves_are_not() {
     assert!(block_on(auth.verify(access(&second))).is_ok());
     clock.advance(seconds(29));
     assert_eq!(
-        exchange(&auth, &first).unwrap().outcome(),
+        refresh_issued(&auth, &first).unwrap().outcome(),
         Outcome::Replayed
     );
     clock.advance(seconds(1));
     // A client that was offline.
-    let orphaned = exchange(&auth, &first).unwrap();
+    let orphaned = refresh_issued(&auth, &first).unwrap();
     assert_eq!(orphaned.outcome(), Outcome::Orphaned);
     assert_eq!(refresh(&orphaned), refresh(&second));
     // Once the successor was refreshed, the first credential counts as stolen.
-    let third = exchange(&auth, &second).unwrap();
+    let third = refresh_issued(&auth, &second).unwrap();
     assert_eq!(third.outcome(), Outcome::Rotated);
-    let theft = exchange(&auth, &first).unwrap_err();
+    let theft = refresh_issued(&auth, &first).unwrap_err();
     assert_eq!(theft.rejection(), Some(Rejection::Reused));
     assert_eq!(theft.theft().unwrap().subject(), "alice");
     assert_eq!(theft.theft().unwrap().login(), first.identity().id());
     for ended in [&first, &second, &third] {
-        assert_eq!(cause(exchange(&auth, ended)), Some(Rejection::Unknown));
+        assert_eq!(
+            cause(refresh_issued(&auth, ended)),
+            Some(Rejection::Unknown)
+        );
     }
 }
 
 #[test]
-fn strict_orphans_end_the_login() {
+fn reject_orphaned_ends_the_login() {
     let clock = ManualClock::default();
     let strict = sessions(memory(), &clock).reject_orphaned();
     let auth: Hybrid = HybridAuthenticator::new(tokens(&key()), strict).unwrap();
     let first = login(&auth, "alice");
     clock.advance(seconds(ACCESS));
-    let second = exchange(&auth, &first).unwrap();
+    let second = refresh_issued(&auth, &first).unwrap();
     clock.advance(seconds(30));
-    assert_eq!(cause(exchange(&auth, &first)), Some(Rejection::Reused));
-    assert_eq!(cause(exchange(&auth, &second)), Some(Rejection::Unknown));
+    assert_eq!(
+        cause(refresh_issued(&auth, &first)),
+        Some(Rejection::Reused)
+    );
+    assert_eq!(
+        cause(refresh_issued(&auth, &second)),
+        Some(Rejection::Unknown)
+    );
 }
 
 /// With overlap and grace of zero, one refresh succeeds.
 #[test]
-fn with_no_grace_there_is_one_success() {
+fn without_a_grace_one_refresh_succeeds() {
     let clock = ManualClock::default();
     let closed = sessions(memory(), &clock)
         .overlap(seconds(0))
@@ -280,13 +289,19 @@ fn with_no_grace_there_is_one_success() {
         .reject_orphaned();
     let auth: Hybrid = HybridAuthenticator::new(tokens(&key()), closed).unwrap();
     let first = login(&auth, "alice");
-    assert_eq!(exchange(&auth, &first).unwrap().outcome(), Outcome::Rotated);
-    assert_eq!(cause(exchange(&auth, &first)), Some(Rejection::Reused));
+    assert_eq!(
+        refresh_issued(&auth, &first).unwrap().outcome(),
+        Outcome::Rotated
+    );
+    assert_eq!(
+        cause(refresh_issued(&auth, &first)),
+        Some(Rejection::Reused)
+    );
 }
 
 /// A replaced key is needed for the lifetime of an access token, not for that of a login.
 #[test]
-fn a_replaced_key_goes_with_its_tokens() {
+fn a_removed_key_ends_its_tokens() {
     let clock = ManualClock::default();
     let now = statewise::clock::Clock::now(&clock).unwrap();
     let next = Key::hs256(b"the key that comes after it, at noon").unwrap();
@@ -303,22 +318,25 @@ fn a_replaced_key_goes_with_its_tokens() {
 }
 
 #[test]
-fn a_login_goes_idle_without_a_refresh_and_ends_at_its_deadline() {
+fn a_login_expires_without_a_refresh_and_at_its_deadline() {
     let (auth, clock) = hybrid();
     let idle = login(&auth, "alice");
     let mut used = login(&auth, "alice");
     clock.advance(seconds(IDLE - 1));
-    used = exchange(&auth, &used).unwrap();
+    used = refresh_issued(&auth, &used).unwrap();
     clock.advance(seconds(1));
-    assert_eq!(cause(exchange(&auth, &idle)), Some(Rejection::Unknown));
+    assert_eq!(
+        cause(refresh_issued(&auth, &idle)),
+        Some(Rejection::Unknown)
+    );
     for _ in 0..3 {
         clock.advance(seconds(IDLE - 2));
-        used = exchange(&auth, &used).unwrap();
+        used = refresh_issued(&auth, &used).unwrap();
     }
     // The last access token does not outlive the login.
     let left = used.identity().deadline() - used.identity().issued_at();
     clock.advance(seconds(left.whole_seconds() as u64 - 5));
-    used = exchange(&auth, &used).unwrap();
+    used = refresh_issued(&auth, &used).unwrap();
     assert_eq!(used.expires_at(), used.identity().deadline());
     assert!(auth.verify_now(access(&used)).is_ok());
     clock.advance(seconds(5));
@@ -326,11 +344,14 @@ fn a_login_goes_idle_without_a_refresh_and_ends_at_its_deadline() {
         cause(auth.verify_now(access(&used))),
         Some(Rejection::Expired)
     );
-    assert_eq!(cause(exchange(&auth, &used)), Some(Rejection::Unknown));
+    assert_eq!(
+        cause(refresh_issued(&auth, &used)),
+        Some(Rejection::Unknown)
+    );
 }
 
 #[test]
-fn without_a_log_access_tokens_live_out_their_minutes() {
+fn without_a_log_access_tokens_stay_valid_until_they_expire() {
     for by_access_token in [true, false] {
         let (auth, clock) = hybrid();
         let issued = login(&auth, "alice");
@@ -341,7 +362,10 @@ fn without_a_log_access_tokens_live_out_their_minutes() {
         };
         let answer = block_on(auth.revoke(presented)).unwrap();
         assert_eq!(answer, Revocation::Within(seconds(ACCESS)));
-        assert_eq!(cause(exchange(&auth, &issued)), Some(Rejection::Unknown));
+        assert_eq!(
+            cause(refresh_issued(&auth, &issued)),
+            Some(Rejection::Unknown)
+        );
         assert!(auth.verify_now(access(&issued)).is_ok());
         // A caller that asks the store is informed at once.
         let sensitive = Presented::new(access(&issued)).authoritative();
@@ -357,7 +381,7 @@ fn without_a_log_access_tokens_live_out_their_minutes() {
 }
 
 #[test]
-fn what_is_forged_ends_nothing() {
+fn a_forged_credential_ends_nothing() {
     let (auth, _) = hybrid();
     let issued = login(&auth, "alice");
     let mut forged = refresh(&issued).to_owned();
@@ -396,11 +420,11 @@ fn what_is_forged_ends_nothing() {
             ));
         }
     }
-    assert!(exchange(&auth, &issued).is_ok());
+    assert!(refresh_issued(&auth, &issued).is_ok());
 }
 
 #[test]
-fn a_login_replaces_what_the_request_carried() {
+fn a_login_replaces_the_credential_of_the_request() {
     for by_access_token in [true, false] {
         let (auth, _) = hybrid();
         let old = login(&auth, "alice");
@@ -410,8 +434,8 @@ fn a_login_replaces_what_the_request_carried() {
             refresh(&old)
         };
         let new = block_on(auth.issue(Login::new("bob").replaces(presented))).unwrap();
-        assert_eq!(cause(exchange(&auth, &old)), Some(Rejection::Unknown));
-        assert!(exchange(&auth, &new).is_ok());
+        assert_eq!(cause(refresh_issued(&auth, &old)), Some(Rejection::Unknown));
+        assert!(refresh_issued(&auth, &new).is_ok());
     }
     let (auth, _) = hybrid();
     for garbage in ["", "no credential", "a.b.c", "rt_"] {
@@ -456,13 +480,19 @@ fn devices_are_listed_and_ended() {
     let id = phone.identity().id();
     assert_eq!(block_on(auth.revoke_id("bob", id)).unwrap().count, 0);
     assert_eq!(block_on(auth.revoke_id("alice", id)).unwrap().count, 1);
-    assert_eq!(cause(exchange(&auth, &phone)), Some(Rejection::Unknown));
+    assert_eq!(
+        cause(refresh_issued(&auth, &phone)),
+        Some(Rejection::Unknown)
+    );
     let removed = block_on(auth.revoke_others(access(&laptop))).unwrap();
     assert_eq!(
         (removed.count, removed.effective),
         (1, Revocation::Within(seconds(ACCESS)))
     );
-    assert_eq!(cause(exchange(&auth, &tablet)), Some(Rejection::Unknown));
+    assert_eq!(
+        cause(refresh_issued(&auth, &tablet)),
+        Some(Rejection::Unknown)
+    );
     assert_eq!(
         block_on(auth.revoke_others(refresh(&laptop)))
             .unwrap()
@@ -472,11 +502,14 @@ fn devices_are_listed_and_ended() {
     // An ended credential cannot end another login.
     assert!(block_on(auth.revoke_others(access(&tablet))).is_err());
     assert!(block_on(auth.revoke_others(refresh(&tablet))).is_err());
-    assert!(exchange(&auth, &laptop).is_ok());
-    assert!(exchange(&auth, &bob).is_ok());
+    assert!(refresh_issued(&auth, &laptop).is_ok());
+    assert!(refresh_issued(&auth, &bob).is_ok());
     let _ = block_on(auth.revoke_all("alice")).unwrap();
-    assert_eq!(cause(exchange(&auth, &laptop)), Some(Rejection::Unknown));
-    assert!(exchange(&auth, &bob).is_ok());
+    assert_eq!(
+        cause(refresh_issued(&auth, &laptop)),
+        Some(Rejection::Unknown)
+    );
+    assert!(refresh_issued(&auth, &bob).is_ok());
 }
 
 #[test]
@@ -526,15 +559,15 @@ fn a_store_that_fails_is_unavailable_and_never_asked_to_verify() {
     );
     fails(Method::Rotate);
     clock.advance(seconds(ACCESS));
-    assert!(exchange(&auth, &issued).unwrap_err().is_unavailable());
+    assert!(refresh_issued(&auth, &issued).unwrap_err().is_unavailable());
     assert!(!auth.store().has_plans());
 
     // The answer to a rotation is lost: the retry gets the same answer.
     auth.store()
         .fail_nth_of(Method::Rotate, 1, Fault::LosesAnswer);
-    assert!(exchange(&auth, &issued).unwrap_err().is_unavailable());
+    assert!(refresh_issued(&auth, &issued).unwrap_err().is_unavailable());
     auth.store().reset();
-    let retried = exchange(&auth, &issued).unwrap();
+    let retried = refresh_issued(&auth, &issued).unwrap();
     assert_eq!(retried.outcome(), Outcome::Replayed);
     assert_eq!(
         auth.store().calls(),
@@ -543,14 +576,14 @@ fn a_store_that_fails_is_unavailable_and_never_asked_to_verify() {
     );
     clock.advance(seconds(10));
     assert_eq!(
-        exchange(&auth, &retried).unwrap().outcome(),
+        refresh_issued(&auth, &retried).unwrap().outcome(),
         Outcome::Rotated
     );
     assert_eq!(auth.store().calls(), 2);
 }
 
 #[test]
-fn a_login_whose_token_would_be_too_long_is_not_stored() {
+fn a_login_with_too_long_a_token_is_not_stored() {
     let clock = ManualClock::default();
     let auth: Hybrid = HybridAuthenticator::new(
         tokens(&key()).max_length(400),
@@ -564,13 +597,13 @@ fn a_login_whose_token_would_be_too_long_is_not_stored() {
     let refused = block_on(auth.issue(long)).unwrap_err();
     assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
     assert!(
-        exchange(&auth, &old).is_ok(),
+        refresh_issued(&auth, &old).is_ok(),
         "it ended for a login that never was"
     );
 }
 
 #[test]
-fn a_configuration_that_cannot_work_is_refused() {
+fn an_impossible_configuration_is_misuse() {
     let clock = ManualClock::default();
     let build = |tokens: TokenBuilder, sessions| HybridAuthenticator::new(tokens, sessions);
     let fine = || sessions::<_, ()>(memory(), &clock);
@@ -603,7 +636,7 @@ fn a_configuration_that_cannot_work_is_refused() {
 
 /// The longest login that is accepted, and the longest replacement, can be refreshed.
 #[test]
-fn what_was_issued_once_can_be_refreshed() {
+fn every_issued_login_can_be_refreshed() {
     let (auth, clock) = hybrid::<String>();
     let issue = |length| block_on(auth.issue(Login::new("alice").data("x".repeat(length))));
     let longest = (0..4096).rev().find(|length| issue(*length).is_ok());
@@ -629,7 +662,7 @@ fn what_was_issued_once_can_be_refreshed() {
 
 /// A client refreshes as late as it may, after a faster tab: never too late.
 #[test]
-fn no_login_goes_idle_while_its_access_token_lives() {
+fn no_login_expires_while_its_access_token_is_valid() {
     let clock = ManualClock::default();
     let build = |idle| {
         let sessions = SessionAuthenticator::builder(memory())
@@ -642,16 +675,16 @@ fn no_login_goes_idle_while_its_access_token_lives() {
     let auth = build(ACCESS + 11).unwrap();
     let mut current = login(&auth, "alice");
     for _ in 0..3 {
-        current = exchange(&auth, &current).unwrap();
+        current = refresh_issued(&auth, &current).unwrap();
         clock.advance(seconds(9));
-        current = exchange(&auth, &current).unwrap();
+        current = refresh_issued(&auth, &current).unwrap();
         assert_eq!(current.outcome(), Outcome::Replayed);
         clock.advance(seconds(ACCESS));
     }
 }
 
 #[test]
-fn it_is_one_of_the_strategies() {
+fn the_hybrid_is_an_authenticator() {
     let (auth, clock) = hybrid();
     let auth: Arc<dyn DynAuthenticator<()>> = Arc::new(auth);
     let issued = login(&auth, "alice");
@@ -696,18 +729,18 @@ impl Observer for Alarm {
 }
 
 #[test]
-fn an_observer_is_told_of_orphans_and_thefts() {
+fn an_observer_is_notified_of_orphans_and_thefts() {
     let (auth, clock) = hybrid();
     let alarm = Arc::new(Alarm::default());
     let auth = Observed::new(auth, alarm.clone());
     let first = login(&auth, "alice");
     clock.advance(seconds(ACCESS));
-    let second = exchange(&auth, &first).unwrap();
-    let _ = exchange(&auth, &first).unwrap();
+    let second = refresh_issued(&auth, &first).unwrap();
+    let _ = refresh_issued(&auth, &first).unwrap();
     clock.advance(seconds(600));
-    let _ = exchange(&auth, &first).unwrap();
-    let _ = exchange(&auth, &second).unwrap();
-    assert!(exchange(&auth, &first).is_err());
+    let _ = refresh_issued(&auth, &first).unwrap();
+    let _ = refresh_issued(&auth, &second).unwrap();
+    assert!(refresh_issued(&auth, &first).is_err());
     let told = alarm.told.lock().unwrap().clone();
     assert_eq!(
         told,

@@ -102,7 +102,7 @@ fn a_replaced_credential_from_overlap_to_orphan() {
 }
 
 #[test]
-fn strict_orphans_end_the_login_after_the_grace() {
+fn reject_orphaned_ends_the_login_after_the_grace() {
     let clock = ManualClock::default();
     let auth = builder::<_, ()>(memory(10), &clock)
         .overlap(seconds(5))
@@ -143,7 +143,7 @@ fn an_age_counts_from_the_first_use() {
 }
 
 #[test]
-fn a_client_gone_mad_is_held_back_and_nobody_else() {
+fn the_replay_limit_stops_one_looping_client_only() {
     let clock = ManualClock::default();
     let auth = builder::<_, ()>(memory(10), &clock)
         .max_replays(3)
@@ -196,7 +196,7 @@ fn use_of_the_successor_ends_the_grace_but_not_the_overlap() {
 
 /// Restores the row of an earlier moment, as a store does that lost a write.
 #[test]
-fn a_credential_ahead_of_the_store_is_refused_and_no_theft() {
+fn a_credential_ahead_of_the_store_is_rejected_without_a_theft() {
     let (auth, clock) = sessions();
     let first = login(&auth, "alice");
     let page = Page::first(1);
@@ -222,7 +222,7 @@ fn a_credential_ahead_of_the_store_is_refused_and_no_theft() {
 }
 
 #[test]
-fn rotation_falls_due_with_age() {
+fn a_refresh_becomes_due_with_age() {
     let clock = ManualClock::default();
     let auth = builder::<_, ()>(memory(10), &clock)
         .rotate_after(seconds(300))
@@ -335,7 +335,7 @@ fn the_limit_refuses_or_evicts() {
 }
 
 #[test]
-fn a_full_store_refuses_until_something_is_over() {
+fn a_full_store_refuses_until_a_login_expires() {
     let clock = ManualClock::default();
     let auth = builder::<_, ()>(memory(3), &clock).build().unwrap();
     for subject in ["a", "b", "c"] {
@@ -446,7 +446,7 @@ fn without_entropy_or_time_nothing_is_issued() {
 }
 
 #[test]
-fn both_ends_of_time() {
+fn sessions_at_the_first_and_the_last_timestamp() {
     for start in [0, 1, Timestamp::MAX.unix() - 1, Timestamp::MAX.unix()] {
         let clock = ManualClock::at(Timestamp::from_unix(start));
         let auth = builder::<_, ()>(memory(10), &clock).build().unwrap();
@@ -528,7 +528,7 @@ fn a_forged_secret_under_a_live_handle_does_nothing() {
 }
 
 #[test]
-fn a_hundred_refreshes_move_neither_beginning_nor_deadline() {
+fn a_hundred_refreshes_move_neither_authentication_time_nor_deadline() {
     let (auth, clock) = sessions();
     let first = login(&auth, "alice");
     let mut current = first.clone();
@@ -550,7 +550,7 @@ fn a_hundred_refreshes_move_neither_beginning_nor_deadline() {
 }
 
 #[test]
-fn a_login_may_have_begun_before_and_end_early() {
+fn a_login_may_state_an_earlier_authentication_and_deadline() {
     let (auth, clock) = sessions();
     let now = clock.now().unwrap();
     let earlier = now.saturating_sub(3_600);
@@ -573,7 +573,7 @@ fn a_login_may_have_begun_before_and_end_early() {
 }
 
 #[test]
-fn a_continued_login_keeps_its_beginning_and_deadline() {
+fn a_continued_login_keeps_its_authentication_time_and_deadline() {
     let (auth, clock) = sessions();
     let login = Login::new("alice").role("admin").device("phone");
     let first = block_on(auth.issue(login.acr("aal2"))).unwrap();
@@ -590,7 +590,7 @@ fn a_continued_login_keeps_its_beginning_and_deadline() {
 }
 
 #[test]
-fn rotating_keeps_the_class_of_the_login() {
+fn rotation_keeps_the_acr_of_the_login() {
     let (auth, clock) = sessions();
     for acr in [None, Some("aal2"), Some("")] {
         let login = Login::new("alice");
@@ -614,7 +614,7 @@ fn rotating_keeps_the_class_of_the_login() {
 
 #[test]
 fn erased_authenticators_behave_the_same() {
-    fn all_of_it(auth: &impl Authenticator<Data = ()>, clock: &ManualClock) {
+    fn use_every_method(auth: &impl Authenticator<Data = ()>, clock: &ManualClock) {
         let first = login(auth, "alice");
         assert!(auth.is_well_formed(secret(&first)) && !auth.is_well_formed("junk"));
         clock.advance(seconds(60));
@@ -632,18 +632,18 @@ fn erased_authenticators_behave_the_same() {
         assert_cause(refresh(auth, &third), Rejection::Unknown);
     }
     let (auth, clock) = sessions();
-    all_of_it(&auth, &clock);
+    use_every_method(&auth, &clock);
     let shared: Arc<dyn DynAuthenticator<()>> = Arc::new(auth);
-    all_of_it(&shared, &clock);
+    use_every_method(&shared, &clock);
     let boxed: Box<dyn DynAuthenticator<()>> = Box::new(sessions().0);
     let (auth, clock) = sessions();
     let boxed_here: Box<dyn DynAuthenticator<()>> = Box::new(auth);
-    all_of_it(&boxed_here, &clock);
+    use_every_method(&boxed_here, &clock);
     drop(boxed);
 }
 
 #[test]
-fn parallel_logins_keep_to_the_limit() {
+fn parallel_logins_stay_within_the_limit() {
     let clock = ManualClock::default();
     let auth = builder::<_, ()>(memory(100), &clock)
         .limit(Limit::Reject(5))
@@ -717,7 +717,7 @@ fn a_quarter_of_a_million_credentials_are_unique_and_uniform() {
 
 #[test]
 
-fn revoking_what_is_over_by_policy_ends_it_for_everybody() {
+fn revoking_a_session_expired_by_one_policy_ends_it_for_all() {
     let (loose, clock) = sessions();
     let tight: Sessions = SessionAuthenticator::builder(Arc::clone(loose.store()))
         .idle(seconds(60))
@@ -734,7 +734,7 @@ fn revoking_what_is_over_by_policy_ends_it_for_everybody() {
 
 #[test]
 
-fn replacing_roles_is_held_to_the_size_of_a_login() {
+fn replaced_roles_must_fit_into_a_login() {
     let (auth, _) = sessions();
     let issued = login(&auth, "alice");
     let roles = Replacement::new().roles(vec!["admin"; 100_000]);
@@ -744,7 +744,7 @@ fn replacing_roles_is_held_to_the_size_of_a_login() {
 
 #[test]
 
-fn data_that_cannot_be_read_back_is_not_issued() {
+fn data_that_cannot_be_read_back_are_not_issued() {
     let auth = builder::<_, serde_json::Value>(memory(10), &ManualClock::default())
         .build()
         .unwrap();
@@ -756,7 +756,7 @@ fn data_that_cannot_be_read_back_is_not_issued() {
 
 #[test]
 
-fn an_impossible_login_ends_nothing() {
+fn a_login_that_cannot_be_issued_revokes_nothing() {
     let (auth, clock) = sessions();
     let issued = login(&auth, "alice");
     let past = clock.now().unwrap().saturating_sub(1);
@@ -817,7 +817,7 @@ fn a_tighter_absolute_policy_counts_at_once() {
 }
 
 #[test]
-fn who_knows_a_handle_keeps_nothing_alive() {
+fn a_known_handle_keeps_no_session_alive() {
     let (auth, clock) = sessions();
     let issued = login(&auth, "alice");
     let forged = format!("{}{}", &secret(&issued)[..22], "B".repeat(42));
@@ -829,7 +829,7 @@ fn who_knows_a_handle_keeps_nothing_alive() {
 }
 
 #[test]
-fn a_sweep_is_bounded_and_gets_round_to_all() {
+fn a_sweep_is_bounded_and_reaches_all_rows() {
     let store = MemoryStore::with_capacity(100_000).unwrap();
     let clock = ManualClock::default();
     let auth: SessionAuthenticator<MemoryStore> = SessionAuthenticator::builder(store)
@@ -860,7 +860,7 @@ fn a_sweep_is_bounded_and_gets_round_to_all() {
 }
 
 #[test]
-fn sweeping_and_looking_for_room_do_not_get_in_each_other_s_way() {
+fn a_sweep_and_a_search_for_space_run_in_parallel() {
     let store = Arc::new(MemoryStore::with_capacity(512).unwrap());
     let clock = ManualClock::default();
     let auth: SessionAuthenticator<Arc<MemoryStore>> =
@@ -894,7 +894,7 @@ fn sweeping_and_looking_for_room_do_not_get_in_each_other_s_way() {
 
 /// One session has exactly one credential: no other spelling is accepted.
 #[test]
-fn a_changed_credential_is_refused_wherever_it_was_changed() {
+fn a_credential_changed_at_any_character_is_rejected() {
     let auth = SessionAuthenticator::builder(memory(10))
         .idle(Duration::from_secs(1800))
         .absolute(Duration::from_secs(3600))

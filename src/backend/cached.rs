@@ -249,7 +249,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         let query = self.begin_query(handle, now);
         let rotated = self.inner.rotate(handle, rotation, now).await?;
         match &rotated {
-            Rotated::Advanced(row) | Rotated::Unchanged(row) => {
+            Rotated::Done(row) | Rotated::Unchanged(row) => {
                 // Every other way to end it removes the row, so only this one is checked.
                 let view = &self.view;
                 if view.has_ended_with_everything(handle, row.stamp(), now)? {

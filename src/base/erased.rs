@@ -1,7 +1,7 @@
-//! Type-erased twins of traits whose methods are `async`: what declares, implements and forwards
-//! each method, given its signature.
+//! Macros for the type-erased twin of a trait with `async` methods. Each takes the signature of one
+//! method, and declares, implements or forwards it.
 //!
-//! A signature is either of these, behind the name of the trait:
+//! A signature has one of these forms:
 //!
 //! ```text
 //! (Trait) async method method_dyn (argument: [Type], ..) -> [Answer]     the future of a `Result`

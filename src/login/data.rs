@@ -12,7 +12,7 @@ use crate::error::{Error, Rejection, Result};
 pub(crate) const NULL: &[u8] = b"null";
 
 /// Maximum nesting of data, so that both strategies can read back everything they wrote.
-const DEPTH: usize = 31;
+const MAX_DEPTH: usize = 31;
 
 /// Serializes the data of a login. Returns `None` if they serialize to `null`.
 ///
@@ -26,7 +26,7 @@ pub(crate) fn stored<D: Serialize + 'static>(data: &D) -> Result<Option<Vec<u8>>
     let json = serde_json::to_vec(data).map_err(|_| {
         Error::misuse("the data of a login do not serialise to JSON: see their Serialize")
     })?;
-    if depth(&json) > DEPTH {
+    if depth(&json) > MAX_DEPTH {
         return Err(Error::misuse(
             "the data of a login nest more than 31 deep: flatten them, or keep them elsewhere",
         ));

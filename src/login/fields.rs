@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Number of inline bytes: enough for a user with two roles and a device.
-const INLINE: usize = 46;
+const INLINE_BYTES: usize = 46;
 
 const SUBJECT: u8 = 1;
 const ROLE: u8 = 2;
@@ -24,7 +24,10 @@ pub(crate) struct Fields(Buffer);
 
 #[derive(Clone)]
 enum Buffer {
-    Inline { length: u8, bytes: [u8; INLINE] },
+    Inline {
+        length: u8,
+        bytes: [u8; INLINE_BYTES],
+    },
     Shared(Arc<[u8]>),
 }
 
@@ -34,7 +37,7 @@ pub(crate) struct FieldsBuilder {
     /// Expected number of bytes, where it is known.
     room: usize,
     length: usize,
-    inline: [u8; INLINE],
+    inline: [u8; INLINE_BYTES],
     spilled: Vec<u8>,
 }
 
@@ -50,7 +53,7 @@ impl FieldsBuilder {
         let mut builder = Self {
             room: length + 16,
             length: 0,
-            inline: [0; INLINE],
+            inline: [0; INLINE_BYTES],
             spilled: Vec::new(),
         };
         builder.push(SUBJECT, subject.as_bytes());
@@ -108,7 +111,7 @@ impl FieldsBuilder {
     pub(crate) fn build(&self) -> Fields {
         Fields(if self.spilled.is_empty() {
             Buffer::Inline {
-                // At most `INLINE`.
+                // At most `INLINE_BYTES`.
                 length: self.length as u8,
                 bytes: self.inline,
             }
@@ -120,7 +123,7 @@ impl FieldsBuilder {
     #[inline]
     fn push(&mut self, tag: u8, value: &[u8]) {
         let end = self.length + 2 + value.len();
-        if self.spilled.is_empty() && end <= INLINE {
+        if self.spilled.is_empty() && end <= INLINE_BYTES {
             // Shorter than 128 bytes, so the length has one digit.
             self.inline[self.length] = tag;
             self.inline[self.length + 1] = value.len() as u8;
@@ -140,8 +143,11 @@ impl FieldsBuilder {
 
     fn extend(&mut self, bytes: &[u8]) {
         if self.spilled.is_empty() {
-            self.spilled
-                .reserve((self.length + bytes.len()).max(2 * INLINE).max(self.room));
+            self.spilled.reserve(
+                (self.length + bytes.len())
+                    .max(2 * INLINE_BYTES)
+                    .max(self.room),
+            );
             self.spilled.extend_from_slice(&self.inline[..self.length]);
         }
         self.spilled.extend_from_slice(bytes);
@@ -196,8 +202,8 @@ impl Fields {
         if !fields.0.is_empty() || devices > 1 || data > 1 || acrs > 1 {
             return None;
         }
-        Some(Self(if bytes.len() <= INLINE {
-            let mut inline = [0; INLINE];
+        Some(Self(if bytes.len() <= INLINE_BYTES {
+            let mut inline = [0; INLINE_BYTES];
             inline[..bytes.len()].copy_from_slice(bytes);
             Buffer::Inline {
                 length: bytes.len() as u8,

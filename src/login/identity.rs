@@ -204,7 +204,7 @@ impl<D> fmt::Debug for Identity<D> {
 }
 
 /// Maximum bytes of subject, roles, device and acr together.
-const MAX_FIELDS: usize = 4096;
+const MAX_FIELD_BYTES: usize = 4096;
 
 /// Refuses texts that together are too large.
 ///
@@ -213,7 +213,7 @@ const MAX_FIELDS: usize = 4096;
 /// *Refused* as too large.
 pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>) -> Result<()> {
     // Two bytes of overhead each.
-    if texts.map(|text| text.len() + 2).sum::<usize>() > MAX_FIELDS {
+    if texts.map(|text| text.len() + 2).sum::<usize>() > MAX_FIELD_BYTES {
         return Err(Error::refused(Refusal::TooLarge));
     }
     Ok(())
@@ -232,7 +232,7 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fiel
         ));
     }
     let check = |builder: &FieldsBuilder| match builder.size() {
-        ..=MAX_FIELDS => Ok(()),
+        ..=MAX_FIELD_BYTES => Ok(()),
         _ => Err(Error::refused(Refusal::TooLarge)),
     };
     if login.device.is_none() && login.acr.is_none() && data.is_none() {

@@ -77,7 +77,7 @@ pub struct SessionBuilder<S, D = ()> {
     data: PhantomData<fn() -> D>,
 }
 
-/// What the builder has collected, for sessions and for the hybrid.
+/// Settings collected by the builder, for sessions and for the hybrid.
 pub(crate) struct Settings<S> {
     store: S,
     pub(crate) idle: Duration,

@@ -46,8 +46,8 @@ impl CredentialKind {
 /// characters after the prefix of its kind.
 ///
 /// The generation counts rotations. It is masked by the family secret, so that a credential does not
-/// show how often it was rotated. The family secret stays the same for the whole login: it proves
-/// that a credential belonged to the login, also of a generation whose proof is no longer kept.
+/// show how often it was rotated. The family secret stays the same for the whole login. It proves
+/// that a credential belonged to the login after the store has dropped the proof of its generation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionCredential {
     kind: CredentialKind,

@@ -35,7 +35,7 @@ pub(crate) enum Verdict {
     /// The previous credential, after the grace, with a successor that was never used: the response
     /// that carried the successor was most likely lost.
     Orphaned,
-    /// A replaced credential whose successor was used: two parties hold the login.
+    /// A replaced credential, after its successor was used: two parties hold the login.
     Reused,
     /// A credential of a generation that the row has not reached: the store lost a write.
     Ahead,
@@ -198,7 +198,7 @@ mod tests {
         for generation in [other, other.successor(&[1; 16]).unwrap()] {
             assert_eq!(judge(&row, &generation, WINDOWS, at(200)), Verdict::Unknown);
         }
-        // The right family with a damaged secret, for both generations whose secrets are kept.
+        // The right family with a damaged secret, for both generations that the row has proofs of.
         let damaged = |credential: &SessionCredential| {
             let text = credential.encode();
             let text = text.reveal();

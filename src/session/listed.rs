@@ -94,7 +94,7 @@ impl Session {
 pub struct SessionPage {
     /// The sessions, by deadline.
     pub sessions: Vec<Session>,
-    /// Where the next page begins: pass it to
+    /// Beginning of the next page, for
     /// [`sessions`](crate::session::SessionAuthenticator::sessions). `None` on the last page.
     pub next: Option<Cursor>,
 }

@@ -127,7 +127,7 @@ impl<S: SessionStore> Logins<S> {
             idle: timeouts.idle().as_secs(),
             current: credential.proof(),
             family: credential.family_proof(),
-            // The first credential has no predecessor whose reuse its first use could reveal.
+            // The first credential has no predecessor, so its first use reveals no reuse.
             confirmed: true,
             rotation_wanted: false,
             history: history.kept(),
@@ -287,7 +287,7 @@ impl<S: SessionStore> Logins<S> {
         let handle = presented.handle();
         let rotated = self.store.rotate(handle, &rotation, now).await?;
         let (mut row, rotated) = match rotated {
-            Rotated::Advanced(row) => (row, true),
+            Rotated::Done(row) => (row, true),
             Rotated::Unchanged(row) => (row, false),
             Rotated::Absent => return Err(Rejection::Unknown.into()),
         };

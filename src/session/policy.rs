@@ -8,7 +8,7 @@ use crate::session::judge::Windows;
 use crate::store::ask::Limit;
 use crate::store::record::{Record, touch_interval};
 
-/// How long logins last, how their credentials are rotated, and how many a subject may have.
+/// Timeouts, rotation and limits of logins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     pub(crate) timeouts: Timeouts,
@@ -46,7 +46,7 @@ impl Timeouts {
         Duration::from_secs(self.idle)
     }
 
-    /// Returns the deadline of a login whose user authenticated at `authenticated_at`.
+    /// Returns the deadline of a login with this time of authentication.
     pub(crate) fn deadline(self, authenticated_at: Timestamp) -> Timestamp {
         authenticated_at.saturating_add(self.absolute)
     }

@@ -44,7 +44,7 @@ impl Changed {
 #[non_exhaustive]
 pub enum Rotated {
     /// This call rotated the row; this is the new state.
-    Advanced(Record),
+    Done(Record),
     /// The row is unchanged: the presented credential is not the current one, or the row was
     /// rotated within the overlap. The caller judges the credential by the row.
     Unchanged(Record),
@@ -59,7 +59,7 @@ impl From<Option<Changed>> for Rotated {
             Some(Changed {
                 changed: true,
                 record,
-            }) => Self::Advanced(record),
+            }) => Self::Done(record),
             Some(Changed {
                 changed: false,
                 record,

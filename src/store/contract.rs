@@ -10,11 +10,57 @@
 //!    [`list`](SessionStore::list) and [`sweep`](SessionStore::sweep). Each is one atomic step. In most
 //!    databases `change` is a read followed by a compare-and-swap on the bytes, in a loop.
 //! 3. Run the laws of the kit against it: `testkit::session_store_laws!`.
-//! 4. If your database can rotate, update or confirm a row in one statement, override
+//! 4. Keep the provided [`begin`](SessionStore::begin), [`staleness`](SessionStore::staleness) and
+//!    [`upkeep`](SessionStore::upkeep), unless your store serves cached rows or writes in the
+//!    background.
+//! 5. If your database can rotate, update or confirm a row in one statement, override
 //!    [`rotate`](SessionStore::rotate), [`update`](SessionStore::update) and
 //!    [`confirm`](SessionStore::confirm). Otherwise keep the provided methods.
 //!
-//! The example `examples/own_store.rs` of the repository is a complete store with its tests.
+//! `examples/own_store.rs` in the repository is a complete store of 120 lines with its tests.
+//!
+//! # Example
+//!
+//! To change one method of another store, forward the others with `testkit::forward_session_store!`.
+//! This is the compare-and-swap of a database that has no transactions:
+//!
+//! ```
+//! use statewise::Result;
+//! use statewise::clock::Timestamp;
+//! use statewise::store::contract::{ChangeFn, Changed, Handle, Record};
+//!
+//! # struct Database;
+//! # impl Database {
+//! #     async fn read(&self, _: Handle) -> Result<Option<Record>> { Ok(None) }
+//! #     async fn delete(&self, _: Handle) -> Result<()> { Ok(()) }
+//! #     async fn compare_and_swap(&self, _: &Record, _: &Record) -> Result<bool> { Ok(true) }
+//! # }
+//! async fn change(
+//!     database: &Database,
+//!     handle: Handle,
+//!     now: Timestamp,
+//!     change: ChangeFn<'_>,
+//! ) -> Result<Option<Changed>> {
+//!     loop {
+//!         let Some(row) = database.read(handle).await? else {
+//!             return Ok(None);
+//!         };
+//!         if !row.is_alive(now) {
+//!             // So that it stays expired if the clock is set back.
+//!             database.delete(handle).await?;
+//!             return Ok(None);
+//!         }
+//!         let mut next = row.clone();
+//!         if !change(&mut next) {
+//!             return Ok(Some(Changed::new(false, row)));
+//!         }
+//!         // If another call was faster, change the row that it has written.
+//!         if database.compare_and_swap(&row, &next).await? {
+//!             return Ok(Some(Changed::new(true, next)));
+//!         }
+//!     }
+//! }
+//! ```
 
 pub use crate::login::handle::{Handle, partition};
 pub use crate::login::stamp::Stamp;

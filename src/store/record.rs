@@ -204,8 +204,8 @@ impl Record {
         is_due(self.last_seen, self.touch_interval(), now)
     }
 
-    /// Sets the last use, for a store whose server judges the idle timeout and therefore knows that
-    /// the login is alive.
+    /// Sets the last use, for a store that leaves the idle timeout to its server: a row that the
+    /// server still has is alive.
     pub fn set_last_seen(&mut self, seen_at: Timestamp) {
         self.last_seen = seen_at;
     }

@@ -100,7 +100,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Concurrency
     ///
-    /// Sees every change whose call returned before this call.
+    /// Sees every change that was acknowledged before this call began.
     ///
     /// # Cancel safety
     ///
@@ -180,7 +180,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Returns
     ///
-    /// See [`Rotated`]. A returned row is the row after the call.
+    /// See [`Rotated`]. A returned row is the row after the call. A row that was not used for
+    /// [`Rotation::idle`] stays unchanged: the caller finds it expired by its policy, and removes it.
     ///
     /// # Concurrency
     ///
@@ -240,11 +241,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Backend notes
     ///
-    /// - memory: under the lock of one shard.
-    /// - MySQL, SQLite: as for [`rotate`](Self::rotate). A rotation in between is not a conflict.
-    /// - Postgres: reads the row, and writes it if the version is unchanged.
-    /// - redb: judged within the write transaction.
-    /// - redis: a read, and a script that replaces the row if it is unchanged.
+    /// As for [`change`](Self::change). A rotation in between is not a conflict.
     fn update(
         &self,
         handle: Handle,
@@ -369,8 +366,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Contract
     ///
-    /// Removes every covered login whose [`create`](Self::create) returned before this call. A login
-    /// created during the call may be removed or not. Also removes rows that do not decode, unless the
+    /// Removes every covered login that [`create`](Self::create) acknowledged before this call began. A
+    /// login created during the call may be removed or not. Also removes rows that do not decode, unless the
     /// scope keeps them.
     ///
     /// # Returns

@@ -222,7 +222,7 @@ async fn answer<S: SessionStore>(
             Answer::Row(normal(&row))
         }
         Step::Rotate(handle, rotation) => match store.rotate(*handle, rotation, now).await? {
-            Rotated::Advanced(row) => Answer::Advanced(normal(&row)),
+            Rotated::Done(row) => Answer::Advanced(normal(&row)),
             Rotated::Unchanged(row) => Answer::Unchanged(normal(&row)),
             Rotated::Absent => Answer::Absent,
         },

@@ -113,7 +113,7 @@ impl<'f, F: StoreFixture> World<'f, F> {
     /// Rotates a row, which must advance.
     pub(crate) async fn advance_row(&self, row: &Record, rotation: &Rotation) -> Record {
         match self.rotate(row, rotation).await {
-            Rotated::Advanced(row) => row,
+            Rotated::Done(row) => row,
             rotated => panic!("rotate did not advance the row: {rotated:?}"),
         }
     }

@@ -5,7 +5,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::{Created, Page, Record, SessionStore};
 use statewise::testkit::{forward_session_store, yield_now};
 
-/// Counts first and inserts then.
+/// Counts the rows, and inserts in a second step.
 #[derive(Debug)]
 pub(crate) struct ExceedsTheLimit(pub(crate) MemoryStore);
 

@@ -8,7 +8,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::{Handle, Load, Record, SessionStore};
 use statewise::testkit::{forward_session_store, yield_now};
 
-/// Clears its cache when a row is removed, and fills it with what it read before.
+/// Clears its cache when a row is removed, and then fills it with a row that it read earlier.
 #[derive(Debug)]
 pub(crate) struct FillsItsCacheLate {
     inner: MemoryStore,

@@ -5,7 +5,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::{Created, Record, SessionStore};
 use statewise::testkit::forward_session_store;
 
-/// Knows the deadline only: keeps rows with an idle time that never ends.
+/// Judges the deadline only: stores every row with an endless idle timeout.
 #[derive(Debug)]
 pub(crate) struct ForgetsTheIdleDeadline(pub(crate) MemoryStore);
 
@@ -27,7 +27,7 @@ impl SessionStore for ForgetsTheIdleDeadline {
         now: Timestamp,
     ) -> Result<Option<Record>> {
         let row = self.0.load(handle, Default::default(), now).await?;
-        // As if it had been used just now.
+        // As if the login had been used just now.
         Ok(row.map(|mut row| {
             row.touch(now);
             row

@@ -4,7 +4,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::{Handle, Load, SessionStore, Update, Updated};
 use statewise::testkit::forward_session_store;
 
-/// Whoever writes last wins.
+/// Ignores the expected version, so that the last write wins.
 #[derive(Debug)]
 pub(crate) struct IgnoresVersions(pub(crate) MemoryStore);
 

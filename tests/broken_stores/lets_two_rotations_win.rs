@@ -4,7 +4,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::{Handle, Load, Rotated, Rotation, SessionStore};
 use statewise::testkit::{forward_session_store, yield_now};
 
-/// Compares with what it read a moment ago.
+/// Judges a rotation by a row that it read earlier.
 #[derive(Debug)]
 pub(crate) struct LetsTwoRotationsWin(pub(crate) MemoryStore);
 
@@ -22,6 +22,6 @@ impl SessionStore for LetsTwoRotationsWin {
             return Ok(Rotated::Unchanged(row));
         }
         self.0.rotate(handle, rotation, now).await?;
-        Ok(Rotated::Advanced(row))
+        Ok(Rotated::Done(row))
     }
 }

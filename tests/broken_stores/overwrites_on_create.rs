@@ -5,7 +5,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::{Created, Record, SessionStore};
 use statewise::testkit::{forward_session_store, yield_now};
 
-/// Looks first, and then writes whatever is there by now.
+/// Looks for the handle, and then writes the row even if it exists by now.
 #[derive(Debug)]
 pub(crate) struct OverwritesOnCreate(pub(crate) MemoryStore);
 

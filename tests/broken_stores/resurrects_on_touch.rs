@@ -8,7 +8,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::{Created, Handle, Record, SessionStore};
 use statewise::testkit::forward_session_store;
 
-/// Notes a use by writing the row that it remembers.
+/// Records a use by writing the row that it remembers.
 #[derive(Debug)]
 pub(crate) struct ResurrectsOnTouch {
     inner: MemoryStore,

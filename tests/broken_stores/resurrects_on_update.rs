@@ -8,7 +8,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::{Created, Handle, Record, SessionStore, Update, Updated};
 use statewise::testkit::forward_session_store;
 
-/// An upsert: what is not there any more is written anew.
+/// Updates with an upsert, which inserts a removed row again.
 #[derive(Debug)]
 pub(crate) struct ResurrectsOnUpdate {
     inner: MemoryStore,

@@ -131,7 +131,7 @@ fn an_access_token_ends_with_its_login_on_every_node() {
                 Some(Rejection::Revoked)
             );
             assert_eq!(
-                cause(exchange(&node.auth, &ended)),
+                cause(refresh_issued(&node.auth, &ended)),
                 Some(Rejection::Unknown)
             );
             assert!(node.auth.verify_now(access(&kept)).is_ok());
@@ -140,7 +140,7 @@ fn an_access_token_ends_with_its_login_on_every_node() {
 }
 
 #[test]
-fn out_everywhere_and_in_again() {
+fn a_user_logs_in_again_after_logging_out_everywhere() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let old = [here.login(), there.login()];
@@ -151,28 +151,28 @@ fn out_everywhere_and_in_again() {
     for node in [&here, &there] {
         for old in &old {
             assert!(node.auth.verify_now(access(old)).is_err());
-            assert!(exchange(&node.auth, old).is_err());
+            assert!(refresh_issued(&node.auth, old).is_err());
         }
         assert!(node.auth.verify_now(access(&new)).is_ok());
     }
-    assert!(exchange(&there.auth, &new).is_ok());
+    assert!(refresh_issued(&there.auth, &new).is_ok());
 }
 
 #[test]
-fn everybody_out_and_nobody_refreshes() {
+fn after_revoke_everything_no_login_is_refreshed() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let issued = here.login();
     fleet.clock.advance(seconds(ACCESS));
     here.follow();
     there.follow();
-    let refreshed = exchange(&there.auth, &issued).unwrap();
+    let refreshed = refresh_issued(&there.auth, &issued).unwrap();
     let _ = block_on(here.view.revoke_everything()).unwrap();
     // Until the last day of the login, without another append.
     for day in 0..29 {
         for node in [&here, &there] {
             node.follow();
-            let refused = exchange(&node.auth, &refreshed);
+            let refused = refresh_issued(&node.auth, &refreshed);
             // A week after the first of these, it is removed.
             let expected = if day < 8 {
                 Rejection::Revoked
@@ -192,7 +192,7 @@ fn everybody_out_and_nobody_refreshes() {
 }
 
 #[test]
-fn cut_off_from_the_log_a_logout_says_what_is_true() {
+fn without_the_log_a_logout_states_the_token_lifetime() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let issued = here.login();
@@ -204,7 +204,7 @@ fn cut_off_from_the_log_a_logout_says_what_is_true() {
         assert_eq!(answer, Revocation::Within(seconds(ACCESS)));
     }
     assert_eq!(
-        cause(exchange(&there.auth, &issued)),
+        cause(refresh_issued(&there.auth, &issued)),
         Some(Rejection::Unknown)
     );
     assert!(there.auth.verify_now(access(&issued)).is_ok());
@@ -229,7 +229,7 @@ fn cut_off_from_the_log_a_logout_says_what_is_true() {
 }
 
 #[test]
-fn a_node_that_cannot_know_refuses() {
+fn a_stale_node_rejects() {
     let fleet = Fleet::new();
     let node = fleet.node();
     let issued = node.login();
@@ -242,16 +242,20 @@ fn a_node_that_cannot_know_refuses() {
             .is_unavailable()
     );
     fleet.clock.advance(seconds(ACCESS));
-    assert!(exchange(&node.auth, &issued).unwrap_err().is_unavailable());
+    assert!(
+        refresh_issued(&node.auth, &issued)
+            .unwrap_err()
+            .is_unavailable()
+    );
     fleet.cut(false);
     node.follow();
-    let refreshed = exchange(&node.auth, &issued).unwrap();
+    let refreshed = refresh_issued(&node.auth, &issued).unwrap();
     assert_eq!(refreshed.outcome(), Outcome::Rotated);
     assert!(node.auth.verify_now(access(&refreshed)).is_ok());
 }
 
 #[test]
-fn ending_the_others_keeps_the_one() {
+fn revoke_others_keeps_the_presented_login() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let others: Vec<_> = (0..150).map(|_| here.login()).collect();
@@ -266,7 +270,7 @@ fn ending_the_others_keeps_the_one() {
         }
         assert!(node.auth.verify_now(access(&kept)).is_ok());
     }
-    assert!(exchange(&there.auth, &kept).is_ok());
+    assert!(refresh_issued(&there.auth, &kept).is_ok());
 }
 
 /// A refresh stalls between any two of its steps while the login is logged out: every node rejects
@@ -311,7 +315,10 @@ fn a_refresh_in_flight_outlives_no_logout() {
                     node.auth.verify_now(access(&refreshed)).is_err(),
                     "an access token outlived the logout, seed {seed}"
                 );
-                assert!(exchange(&node.auth, &refreshed).is_err(), "seed {seed}");
+                assert!(
+                    refresh_issued(&node.auth, &refreshed).is_err(),
+                    "seed {seed}"
+                );
             }
         }
     }
@@ -326,7 +333,7 @@ fn a_refresh_does_not_stamp_again() {
     // A new stamp at refresh would hide the token from this fact.
     fleet.clock.advance(seconds(ACCESS));
     node.follow();
-    let refreshed = exchange(&node.auth, &old).unwrap();
+    let refreshed = refresh_issued(&node.auth, &old).unwrap();
     // Appended by a process that does not remove rows.
     let _ = block_on(node.view.revoke_subject("alice")).unwrap();
     assert_eq!(
@@ -334,7 +341,7 @@ fn a_refresh_does_not_stamp_again() {
         Some(Rejection::Revoked)
     );
     assert_eq!(
-        cause(exchange(&node.auth, &refreshed)),
+        cause(refresh_issued(&node.auth, &refreshed)),
         Some(Rejection::Revoked)
     );
 }
@@ -344,15 +351,15 @@ fn a_theft_ends_the_access_tokens_too() {
     let fleet = Fleet::new();
     let (here, there) = (fleet.node(), fleet.node());
     let stolen = here.login();
-    let second = exchange(&here.auth, &stolen).unwrap();
+    let second = refresh_issued(&here.auth, &stolen).unwrap();
     fleet.clock.advance(seconds(60));
     here.follow();
     there.follow();
-    let third = exchange(&here.auth, &second).unwrap();
+    let third = refresh_issued(&here.auth, &second).unwrap();
     fleet.clock.advance(seconds(60));
     here.follow();
     assert_eq!(
-        cause(exchange(&here.auth, &stolen)),
+        cause(refresh_issued(&here.auth, &stolen)),
         Some(Rejection::Reused)
     );
     there.follow();
@@ -365,7 +372,7 @@ fn a_theft_ends_the_access_tokens_too() {
 }
 
 #[test]
-fn who_makes_room_is_out_everywhere() {
+fn an_evicted_login_ends_everywhere() {
     let fleet = Fleet::new();
     let there = fleet.node();
     let view = &fleet.node().view;
@@ -387,7 +394,7 @@ fn who_makes_room_is_out_everywhere() {
 /// A login is in progress on one node while its user logs out everywhere on another. It either
 /// began afterwards and lives, or it has ended completely.
 #[test]
-fn nothing_is_left_of_a_login_that_ended() {
+fn an_ended_login_leaves_no_row() {
     let (mut lived, mut ended) = (0, 0);
     for seed in 0..200 {
         let fleet = Fleet::new();
@@ -418,7 +425,7 @@ fn nothing_is_left_of_a_login_that_ended() {
         match issued {
             Ok(issued) if here.auth.verify_now(access(&issued)).is_ok() => {
                 lived += 1;
-                assert!(exchange(&here.auth, &issued).is_ok(), "seed {seed}");
+                assert!(refresh_issued(&here.auth, &issued).is_ok(), "seed {seed}");
                 continue;
             }
             Ok(_) => {}
@@ -443,14 +450,14 @@ fn one_token_ends_one_login() {
         let _ = block_on(node.auth.revoke(access(&leaked))).unwrap();
     }
     for other in &others {
-        assert!(exchange(&node.auth, other).is_ok());
+        assert!(refresh_issued(&node.auth, other).is_ok());
     }
 }
 
 /// A replacement fails if no access token could carry it: otherwise late clients would be flagged
 /// as thieves.
 #[test]
-fn an_outage_makes_no_thieves() {
+fn an_outage_is_no_theft() {
     for leaked in [false, true] {
         let fleet = Fleet::new();
         let (node, new) = (fleet.node(), Key::generate_hs256().unwrap());
@@ -469,7 +476,7 @@ fn an_outage_makes_no_thieves() {
             fleet.clock.advance(seconds(BOUND + 1));
         }
         for _ in 0..3 {
-            let failed = exchange(&auth, &issued).unwrap_err();
+            let failed = refresh_issued(&auth, &issued).unwrap_err();
             let (unavailable, misuse) = (failed.is_unavailable(), failed.is_misuse());
             assert_eq!((unavailable, misuse), (!leaked, leaked));
             fleet.clock.advance(seconds(60));
@@ -480,7 +487,7 @@ fn an_outage_makes_no_thieves() {
         if leaked {
             auth.replace_keyring(new).unwrap();
         }
-        assert!(exchange(&auth, &issued).is_ok());
+        assert!(refresh_issued(&auth, &issued).is_ok());
     }
 }
 
@@ -494,7 +501,7 @@ fn a_revoked_credential_does_not_end_the_others() {
     let new = node.login();
     let answer = block_on(node.auth.revoke_others(refresh(&leaked)));
     assert_eq!(cause(answer), Some(Rejection::Revoked));
-    assert!(exchange(&node.auth, &new).is_ok());
+    assert!(refresh_issued(&node.auth, &new).is_ok());
 }
 
 /// A shorter lifetime applies at once: no token outlives the facts that end it.
@@ -522,7 +529,7 @@ fn a_logout_holds_when_the_lifetime_was_shortened() {
 /// After everything was revoked, the rows remain and do not count against the limit at the next
 /// login.
 #[test]
-fn everybody_out_and_in_again_within_a_limit() {
+fn after_revoke_everything_users_log_in_within_the_limit() {
     let fleet = Fleet::new();
     let node = fleet.node();
     let limited: Hybrid = HybridAuthenticator::new(
@@ -540,8 +547,8 @@ fn everybody_out_and_in_again_within_a_limit() {
     let full = block_on(limited.issue(Login::new("alice"))).unwrap_err();
     assert_eq!(full.refusal(), Some(Refusal::SessionLimit));
     assert_eq!(listed().len(), 2);
-    assert!(new.iter().all(|new| exchange(&limited, new).is_ok()));
-    assert!(old.iter().all(|old| exchange(&limited, old).is_err()));
+    assert!(new.iter().all(|new| refresh_issued(&limited, new).is_ok()));
+    assert!(old.iter().all(|old| refresh_issued(&limited, old).is_err()));
 }
 
 /// Any number of single logouts end only the logins that they name.
@@ -555,5 +562,5 @@ fn many_logouts_of_one_user_end_no_other_login() {
         let _ = block_on(node.auth.revoke(access(&ended))).unwrap();
     }
     assert!(node.auth.verify_now(access(&kept)).is_ok());
-    assert!(exchange(&node.auth, &kept).is_ok());
+    assert!(refresh_issued(&node.auth, &kept).is_ok());
 }

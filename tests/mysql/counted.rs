@@ -52,7 +52,7 @@ fn an_act_is_one_statement() {
         counts("touch", 1).await;
         let rotation = Sample::rotation_of(&rows[0]);
         let rotated = store.rotate(handle, &rotation, now()).await.unwrap();
-        assert!(matches!(rotated, Rotated::Advanced(_)));
+        assert!(matches!(rotated, Rotated::Done(_)));
         counts("rotate", 2).await;
         let updated = store.update(handle, 0, &Sample::update(b"1"), now()).await;
         assert!(matches!(updated, Ok(Updated::Done(_))));

@@ -74,7 +74,7 @@ fn an_act_whose_answer_was_lost_is_done_or_not() {
             let rotated = store.rotate(new.handle(), &rotation, now()).await;
             proxy.cut_after(usize::MAX);
             assert!(
-                matches!(rotated, Ok(Rotated::Advanced(_))) || is_unavailable(&rotated),
+                matches!(rotated, Ok(Rotated::Done(_))) || is_unavailable(&rotated),
                 "{subject}: {rotated:?}"
             );
             let rotated = store.rotate(new.handle(), &rotation, now()).await;

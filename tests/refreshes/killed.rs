@@ -49,7 +49,7 @@ impl<S: SessionStore> SessionStore for Between<S> {
 
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {
         let rotated = self.store.rotate(handle, rotation, now).await?;
-        assert!(matches!(rotated, Rotated::Advanced(_)), "{rotated:?}");
+        assert!(matches!(rotated, Rotated::Done(_)), "{rotated:?}");
         Err((self.then)().await)
     }
 }
@@ -67,15 +67,18 @@ fn the_service_that_is_killed() {
     RUNTIME.block_on(async {
         let (kind, place) = place.split_once(' ').unwrap();
         match kind {
-            "redb" => refresh_for_ever(redb(place.as_ref()), &presented).await,
-            "redis" => refresh_for_ever(redis(place.to_owned()).await, &presented).await,
-            _ => refresh_for_ever(postgres(PathBuf::from(place), 1).sessions(), &presented).await,
+            "redb" => refresh_and_never_answer(redb(place.as_ref()), &presented).await,
+            "redis" => refresh_and_never_answer(redis(place.to_owned()).await, &presented).await,
+            _ => {
+                refresh_and_never_answer(postgres(PathBuf::from(place), 1).sessions(), &presented)
+                    .await;
+            }
         }
     });
 }
 
 /// Rotates, prints that it did, and never answers.
-async fn refresh_for_ever(store: impl SessionStore, presented: &str) {
+async fn refresh_and_never_answer(store: impl SessionStore, presented: &str) {
     let then = || {
         Box::pin(async {
             println!("{ROTATED}");
@@ -145,7 +148,7 @@ async fn one_successor<S: SessionStore>(name: &str, store: Arc<S>, lost: &Issued
 }
 
 #[test]
-fn a_service() {
+fn a_killed_service_loses_no_rotation() {
     let (Some(redis_server), Some(postgres_server)) =
         (RedisServer::start(), PostgresServer::start())
     else {
@@ -200,7 +203,7 @@ async fn killed_in_between<S: SessionStore>(
 }
 
 /// Waits until the store answers again, by looking up an unknown login.
-async fn until_it_answers(store: &impl SessionStore) {
+async fn wait_until_it_answers(store: &impl SessionStore) {
     let nobody = Handle::from_bytes([0; 16]);
     for _ in 0..100 {
         if store
@@ -216,7 +219,7 @@ async fn until_it_answers(store: &impl SessionStore) {
 }
 
 #[test]
-fn a_durable_store() {
+fn a_durable_store_keeps_the_rotation() {
     let redis_server = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let (Some(redis_server), Some(postgres_server)) = (redis_server, PostgresServer::with(&[]))
     else {
@@ -229,7 +232,7 @@ fn a_durable_store() {
             let server = Arc::clone(&redis_server);
             let lost = killed_in_between(Arc::clone(&store), move || server.kill9()).await;
             redis_server.restart();
-            until_it_answers(&*store).await;
+            wait_until_it_answers(&*store).await;
             let name = format!("store killed, Redis, round {round}");
             one_successor(&name, store, &lost).await;
 
@@ -239,7 +242,7 @@ fn a_durable_store() {
             let server = Arc::clone(&postgres_server);
             let lost = killed_in_between(Arc::clone(&store), move || server.kill9()).await;
             postgres_server.restart();
-            until_it_answers(&*store).await;
+            wait_until_it_answers(&*store).await;
             let name = format!("store killed, Postgres, round {round}");
             one_successor(&name, store, &lost).await;
         }
@@ -248,7 +251,7 @@ fn a_durable_store() {
 
 /// A store that loses data: the client must log in again, and no theft is reported.
 #[test]
-fn a_store_that_forgets() {
+fn a_store_without_durability_may_lose_the_rotation() {
     let Some(server) = RedisServer::start() else {
         return;
     };
@@ -258,7 +261,7 @@ fn a_store_that_forgets() {
         let killed = Arc::clone(&server);
         let lost = killed_in_between(Arc::clone(&store), move || killed.kill9()).await;
         server.restart();
-        until_it_answers(&*store).await;
+        wait_until_it_answers(&*store).await;
         let auth = hybrid(store, SystemClock);
         let retried = auth.refresh(presented(&lost)).await.unwrap_err();
         assert_eq!(retried.rejection(), Some(Rejection::Unknown));

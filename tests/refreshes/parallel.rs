@@ -1,5 +1,5 @@
 //! 64 concurrent refreshes of one credential on two nodes: one rotation, one successor, no false
-//! alarm. A thief who comes too late is always detected.
+//! alarm. A thief that comes too late is always detected.
 //!
 //! `STATEWISE_ROUNDS=10000` sets the number of rounds, and `--nocapture` prints the counts.
 

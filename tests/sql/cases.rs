@@ -110,7 +110,7 @@ pub(crate) async fn serves_a_hundred<S: SessionStore>(store: Arc<S>) {
                 assert!(get(&*store, &row).await.is_some());
                 let rotation = Sample::rotation_of(&row);
                 let rotated = store.rotate(row.handle(), &rotation, now()).await.unwrap();
-                assert!(matches!(rotated, Rotated::Advanced(_)));
+                assert!(matches!(rotated, Rotated::Done(_)));
                 store
                     .touch(&[(row.handle(), later(50))], later(50))
                     .await

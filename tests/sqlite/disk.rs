@@ -106,7 +106,7 @@ async fn fill(store: &statewise::store::SqliteStore, limit: Limit) {
         let rotated = store.rotate(row.handle(), &rotation, now()).await;
         let found = get(store, row).await.unwrap();
         match rotated {
-            Ok(Rotated::Advanced(next)) => assert_eq!(found.encode(), next.encode()),
+            Ok(Rotated::Done(next)) => assert_eq!(found.encode(), next.encode()),
             rotated => {
                 assert!(is_unavailable(&rotated), "{rotated:?}");
                 assert_eq!(found.encode(), row.encode());

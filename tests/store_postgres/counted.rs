@@ -70,7 +70,7 @@ fn an_act_is_one_statement() {
                 counts("touch", 1);
                 let rotation = Sample::rotation_of(&rows[0]);
                 let rotated = store.rotate(handle, &rotation, NOW).await.unwrap();
-                assert!(matches!(rotated, Rotated::Advanced(_)));
+                assert!(matches!(rotated, Rotated::Done(_)));
                 counts("rotate", 1);
                 let updated = store.update(handle, 0, &Sample::update(b"1"), NOW).await;
                 assert!(matches!(updated, Ok(Updated::Done(_))));

@@ -406,7 +406,7 @@ fn races_are_no_outage_whatever_the_default_isolation() {
                     tokio::spawn(async move {
                         let rotation = Sample::rotation_of(&row);
                         let rotated = store.rotate(row.handle(), &rotation, now()).await.unwrap();
-                        matches!(rotated, Rotated::Advanced(_))
+                        matches!(rotated, Rotated::Done(_))
                     })
                 })
                 .collect();
@@ -444,7 +444,7 @@ fn a_crash_undoes_nothing() {
                     }
                     let rotation = Sample::rotation_of(&kept);
                     let rotated = store.rotate(kept.handle(), &rotation, now()).await.unwrap();
-                    let Rotated::Advanced(kept) = rotated else {
+                    let Rotated::Done(kept) = rotated else {
                         panic!("not advanced: {rotated:?}");
                     };
                     live.push(kept);
@@ -810,7 +810,7 @@ fn a_pool_of_one_serves_a_hundred_tasks() {
                         assert!(matches!(created, Created::Stored { .. }));
                         let rotation = Sample::rotation_of(&row);
                         let rotated = store.rotate(row.handle(), &rotation, now()).await.unwrap();
-                        assert!(matches!(rotated, Rotated::Advanced(_)));
+                        assert!(matches!(rotated, Rotated::Done(_)));
                         let change = Sample::update(b"2");
                         let updated = store.update(row.handle(), 0, &change, now()).await.unwrap();
                         assert!(matches!(updated, Updated::Done(_)));
@@ -1046,7 +1046,7 @@ fn uses_that_wait_count_at_once() {
                     "rotate" => {
                         let rotation = Sample::rotation_of(&row);
                         let rotated = store.rotate(row.handle(), &rotation, late).await.unwrap();
-                        assert!(matches!(rotated, Rotated::Advanced(_)), "{what}");
+                        assert!(matches!(rotated, Rotated::Done(_)), "{what}");
                     }
                     "update" => {
                         let change = Sample::update(b"2");
@@ -1114,7 +1114,7 @@ fn a_use_at_the_same_moment_saves_from_the_removal() {
                             "rotate" => {
                                 let rotation = Sample::rotation_of(&row);
                                 let rotated = store.rotate(handle, &rotation, late).await.unwrap();
-                                matches!(rotated, Rotated::Advanced(_))
+                                matches!(rotated, Rotated::Done(_))
                             }
                             _ => {
                                 let change = Sample::update(b"2");

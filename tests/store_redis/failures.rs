@@ -187,7 +187,7 @@ fn an_answer_that_is_cut_off_is_retried_or_unavailable() {
             proxy.cut_after(cut);
             let rotation = Sample::rotation_of(&found);
             let rotated = store.rotate(row.handle(), &rotation, NOW).await.unwrap();
-            let (Rotated::Advanced(rotated) | Rotated::Unchanged(rotated)) = rotated else {
+            let (Rotated::Done(rotated) | Rotated::Unchanged(rotated)) = rotated else {
                 panic!("cut after {cut}: {rotated:?}");
             };
             assert_eq!(rotated.generation(), 1, "cut after {cut}");

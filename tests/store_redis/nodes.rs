@@ -149,7 +149,7 @@ fn removed_rows_leave_no_keys_on_the_server() {
         }
         let rotation = Sample::rotation_of(&rotated);
         let advanced = store.rotate(rotated.handle(), &rotation, NOW).await;
-        assert!(matches!(advanced, Ok(Rotated::Advanced(_))));
+        assert!(matches!(advanced, Ok(Rotated::Done(_))));
         let dump = || {
             let keys = row_keys(server, store.prefix());
             let of = |key: &String| {
@@ -193,7 +193,7 @@ fn a_row_of_a_newer_format_is_never_changed() {
         // `confirm` would record the use of its generation.
         let rotation = Sample::rotation_of(&row);
         let rotated = store.rotate(row.handle(), &rotation, NOW).await.unwrap();
-        assert!(matches!(rotated, Rotated::Advanced(_)));
+        assert!(matches!(rotated, Rotated::Done(_)));
         let key = &row_keys(server, store.prefix())[0];
         server.ask(&["SETRANGE", key, "0", "\u{2}"]).unwrap();
         let hash = "return redis.sha1hex(redis.call('GET', KEYS[1]))";

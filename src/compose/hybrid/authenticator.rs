@@ -38,8 +38,8 @@ const ROWS_PER_PAGE: usize = 100;
 /// It scales like tokens, as a verification does no I/O, and logs out like sessions: a login that
 /// has ended is never refreshed again. With a
 /// [revocation log](crate::token::TokenBuilder::revocations) its access tokens are rejected within a
-/// stated bound as well. Without one they stay valid until they expire, after minutes, and
-/// [`revoke`](Authenticator::revoke) says so.
+/// stated bound as well. Without one they stay valid until they expire, after minutes. The result of
+/// [`revoke`](Authenticator::revoke) states which of the two it is.
 ///
 /// [`revoke`](Authenticator::revoke) takes the access token or the refresh credential (RFC 7009,
 /// section 2.1).
@@ -225,7 +225,7 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         Duration::from_secs(self.tokens.lifetime())
     }
 
-    /// Appends to the log that logins have ended, whose rows are removed already.
+    /// Appends the end of several logins to the log, after their rows were removed.
     async fn append(&self, ended: &[Fact]) -> Revocation {
         let Some(view) = self.tokens.revocations() else {
             return self.effective(false);
@@ -235,7 +235,7 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         self.effective(appended.is_ok())
     }
 
-    /// Appends to the log that one login has ended, whose row is removed already.
+    /// Appends the end of one login to the log, after its row was removed.
     async fn append_end_of(&self, handle: Handle, subject: &str) -> Revocation {
         let Some(view) = self.tokens.revocations() else {
             return self.effective(false);
@@ -410,7 +410,7 @@ where
         let mut new = self.logins.prepare(&login).await?;
         let now = new.now;
         let mut identity = new.row.identity(login.data);
-        // Before the store is asked: a login whose token is refused is not stored.
+        // Before the store is asked: if the token is refused, the login is not stored.
         let data = new.row.fields.data();
         let mut token = self.tokens.mint(&mut identity, data, now)?;
         if let Some(old) = old {
@@ -418,7 +418,7 @@ where
         }
         let (refresh, evicted) = match self.logins.insert(&mut new).await {
             Err(error) if error.refusal() == Some(Refusal::SessionLimit) => {
-                // Where the log has ended all logins, their rows still count for the limit.
+                // After an end of all logins in the log, their rows still count for the limit.
                 let has_ended = |row: &Record| self.has_ended(row, now);
                 if !remove_ended(self.store(), new.row.subject(), now, has_ended).await? {
                     return Err(error);

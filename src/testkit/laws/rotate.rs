@@ -26,7 +26,7 @@ pub async fn rotate_01_a_row_is_there_at_every_moment<F: StoreFixture>(fixture: 
         let rotator = Arc::clone(&store);
         let mut acts = vec![boxed(async move {
             let rotated = rotator.rotate(handle, &rotation, now).await;
-            assert!(matches!(rotated, Ok(Rotated::Advanced(_))), "{rotated:?}");
+            assert!(matches!(rotated, Ok(Rotated::Done(_))), "{rotated:?}");
         })];
         for _ in 0..5 {
             let (store, row, rotated) = (Arc::clone(&store), row.clone(), rotated.clone());
@@ -63,7 +63,7 @@ pub async fn rotate_03_one_rotation_wins<F: StoreFixture>(fixture: &F) {
             boxed(async move {
                 let rotated = store.rotate(handle, &rotation, now).await;
                 match rotated.expect("rotate answers") {
-                    Rotated::Advanced(row) => {
+                    Rotated::Done(row) => {
                         let own = row.current == rotation.next;
                         assert!(own, "rotate stored the credential of another caller");
                         lock(&rows).0.push(row);

@@ -203,7 +203,7 @@ impl<L: Link> Inner<L> {
             };
             let record = record(row)?;
             if row.flag(COLUMNS.len()).ok_or(Failure::Unexpected)? {
-                return Ok(Rotated::Advanced(record));
+                return Ok(Rotated::Done(record));
             }
             if !record.is_alive(now) {
                 if self.remove_expired(handle, now, until).await? {
