@@ -50,7 +50,7 @@
 //! | incarnation | random id of a log that started without data; a new one means that the log lost its data |
 //! | view | the unexpired facts in the memory of one node ([`RevocationView`]) |
 //! | follow | to read new entries and apply them to the view |
-//! | follower | the part of a node that follows the log; runs in the [`upkeep`](RevocationView::upkeep) |
+//! | follower | the part of a node that follows the log; runs in the [`upkeep`](crate::revocation::RevocationView::upkeep) |
 //! | applied | up to this position a view has taken all entries |
 //! | complete read | a read that reached the head |
 //! | lag | time since the last complete read was sent |
@@ -68,7 +68,6 @@
 //! [`Entry`]: crate::revocation::log::Entry
 //! [`Stamp`]: crate::revocation::log::Stamp
 //! [`RevocationView`]: crate::revocation::RevocationView
-//! [`RevocationView::upkeep`]: crate::revocation::RevocationView::upkeep
 //!
 //! # What each side does
 //!
