@@ -54,7 +54,7 @@ impl LogFixture for BrokenServer {
     }
 }
 
-/// What a law said when it was broken; `None` if it held.
+/// Panic message of a broken law; `None` if the law held.
 fn complaint(law: impl FnOnce()) -> Option<String> {
     let panic = catch_unwind(AssertUnwindSafe(law)).err()?;
     let text = panic.downcast_ref::<String>().cloned();
@@ -118,7 +118,7 @@ rejected! {
         => log_13_uses_its_own_clock;
 }
 
-/// What the flaws are put into keeps all laws, with and without a clock of its own: it is the flaw
+/// The log without a flaw keeps all laws, with and without a clock of its own: it is the flaw
 /// that is rejected.
 mod without_a_flaw {
     use super::{Broken, Flaw};

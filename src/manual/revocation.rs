@@ -58,7 +58,7 @@
 //! | fresh, stale | a lag within the bound, or beyond it |
 //! | fence | a write that proves that the log still takes writes |
 //! | padding | entries without a statement that make a log as long as it was before it lost entries |
-//! | lost stamp | a stamp whose entry the log has lost: another nonce is at its position |
+//! | lost stamp | a stamp at an entry that the log has lost: another nonce is at its position |
 //! | unread stamp | a stamp beyond the applied entries: the next read decides |
 //! | waiter | a connection that waits for the end of its login ([`Revoked`](crate::revocation::Revoked)) |
 //!

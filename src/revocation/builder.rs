@@ -107,7 +107,7 @@ impl ViewBuilder {
         self
     }
 
-    /// Makes a stale view accept what it does not know to be revoked, instead of refusing all.
+    /// Makes a stale view accept each login that no known fact ends, instead of refusing all logins.
     ///
     /// While the log cannot be read, a login that was just ended on another node then passes. A view
     /// that has never read the log to its end refuses in any case.

@@ -1,4 +1,4 @@
-//! The cursor: where a node has stopped reading, and which facts it must find in the log.
+//! The cursor: the place at which a node has stopped reading, and the facts that it must find.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) enum Progress {
     Lost,
 }
 
-/// Where a node has stopped reading, and which facts it must find in the log.
+/// The place at which a node has stopped reading, and the facts that it must find in the log.
 ///
 /// It does no I/O: [`start_read`](Self::start_read) returns the position to read from, and
 /// [`apply`](Self::apply) takes the page.

@@ -51,8 +51,8 @@ impl fmt::Debug for SubjectKey {
 /// One statement of a log: a login has ended or changed, or a key was retired.
 ///
 /// Facts combine by maximum, so that their order and duplicates do not matter. [`Subject`](Self::Subject)
-/// and [`Everything`](Self::Everything) are *positional*: they end the logins whose
-/// [`Stamp`](crate::store::contract::Stamp) is before a position.
+/// and [`Everything`](Self::Everything) are *positional*: they end the logins with a
+/// [`Stamp`](crate::store::contract::Stamp) before a position.
 ///
 /// A [`Draft`] is a fact that is to be appended; an [`Entry`] is a fact at its position in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,8 +118,8 @@ pub struct Draft {
     pub nonce: Nonce,
     /// The fact.
     pub fact: Fact,
-    /// How long a log keeps the entry at least, in whole seconds: longer than the life of every
-    /// credential that the fact revokes.
+    /// Minimum time for which a log keeps the entry, in whole seconds. It is longer than the life of
+    /// every credential that the fact revokes.
     pub life: Duration,
 }
 
@@ -186,7 +186,7 @@ pub struct Entry {
     pub nonce: Nonce,
     /// The fact.
     pub fact: Fact,
-    /// How long the fact applies after a reader has read it, in whole seconds.
+    /// Time for which the fact applies after a reader has read it, in whole seconds.
     pub life: Duration,
 }
 

@@ -24,8 +24,8 @@ use crate::upkeep::{Chore, Upkeep};
 pub(super) const PAGE_ENTRIES: usize = 10_000;
 /// Pages of one call of `follow` at most.
 const MAX_PAGES_PER_CALL: usize = 100;
-/// How far beyond the last applied entry a presented stamp is believed. An attacker with a leaked
-/// key can put any position into a token.
+/// Maximum distance of a presented stamp from the last applied entry; a stamp further away is ignored.
+/// An attacker with a leaked key can put any position into a token.
 const MAX_UNREAD_ENTRIES: u64 = 10_000;
 /// Pause between two rounds of waking waiters; their deadlines are whole seconds.
 const WAKE_PAUSE: Duration = Duration::from_millis(250);
@@ -85,7 +85,7 @@ impl Follower {
     }
 
     pub(super) fn cursor(&self) -> MutexGuard<'_, Cursor> {
-        // The next read repairs what a panic may have left half done.
+        // After a panic the next read repairs the cursor.
         self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -253,7 +253,7 @@ impl Inner {
     fn notify_waiters(&self, page: &Page, applied: u64) {
         let new = page.entries.iter().filter(|entry| entry.position > applied);
         self.waiters.notify(new.map(|entry| entry.fact));
-        // The waiters whose stamp had not been read.
+        // The waiters with a stamp that had not been read.
         self.waiters.notify_due(Timestamp::MIN);
     }
 

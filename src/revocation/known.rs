@@ -16,7 +16,7 @@ const SHARDS: usize = 64;
 /// Number of partitions of handles.
 const PARTITIONS: usize = 4096;
 
-/// What the known facts say about a login.
+/// Status of a login by the known facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoginStatus {
     /// No fact ends it.
@@ -214,7 +214,7 @@ impl KnownFacts {
         if began < everything {
             return LoginStatus::Ended;
         }
-        // This node knows the marks of what it has appended or stamped itself.
+        // This node knows the marks of its own appends and stamps.
         let is_unread =
             began > self.applied() && !stamp.is_some_and(|stamp| self.is_known_mark(stamp));
         let is_lost = !is_unread && stamp.is_some_and(|stamp| self.is_lost(stamp));
@@ -301,7 +301,7 @@ impl KnownFacts {
         self.has_keys.load(Ordering::Relaxed) && self.rare().keys.contains_key(&key())
     }
 
-    /// Returns the retired keys whose facts expire at `until` or earlier.
+    /// Returns the retired keys that would be forgotten at `until` or earlier.
     pub(super) fn keys_until(&self, until: Timestamp) -> Vec<KeyId> {
         let rare = self.rare();
         let keys = rare.keys.iter().filter(|(_, known)| **known <= until);

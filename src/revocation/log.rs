@@ -37,7 +37,7 @@ use crate::base::boxed::BoxFuture;
 use crate::clock::Timestamp;
 use crate::error::Result;
 
-/// How long a log keeps an entry beyond its life. The clocks of readers differ, and a fact must
+/// Time for which a log keeps an entry beyond its life. The clocks of readers differ, and a fact must
 /// outlive a credential that was read a moment before it.
 pub const MARGIN: Duration = Duration::from_secs(60);
 
@@ -57,7 +57,7 @@ pub const MARGIN: Duration = Duration::from_secs(60);
 ///
 /// # Security
 ///
-/// Write access to the log allows logging out everybody; delete access can undo logouts. The log holds
+/// Write access to the log allows logging out every user; delete access can undo logouts. The log holds
 /// handles and hashes of subjects, and no credential.
 pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     /// Appends facts in their order, at consecutive positions, in one atomic step.

@@ -51,9 +51,9 @@ impl RevocationView {
 /// the log does not answer. **Without the upkeep it only notices facts that this node appends.** While
 /// the clock cannot tell the time, the upkeep wakes no future.
 ///
-/// # What it judges by
+/// # Limits
 ///
-/// It judges `caller` as it was verified, and the log:
+/// The decision depends on `caller` as it was verified, and on the log:
 ///
 /// * A session is judged by the rules for tokens and by the facts that a
 ///   [`CachedStore`](crate::store::CachedStore) appends. It does not notice a session that ends in a

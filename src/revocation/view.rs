@@ -1,4 +1,4 @@
-//! The view: what a request asks.
+//! The view, against which each request is checked.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -57,7 +57,7 @@ pub struct RevocationView {
     pub(super) inner: Arc<Inner>,
 }
 
-/// What the check, the writer and the follower share.
+/// State shared by the check, the writer and the follower.
 pub(super) struct Inner {
     pub(super) log: Arc<dyn DynRevocationLog>,
     pub(super) settings: Settings,
@@ -73,7 +73,7 @@ pub(super) struct Inner {
 pub struct Health {
     /// True if no complete read succeeded within the bound.
     pub stale: bool,
-    /// True if a stale view accepts what it does not know to be revoked; false if it refuses all.
+    /// True if a stale view accepts each login that no known fact ends; false if it refuses all.
     pub accepts_when_stale: bool,
     /// Time at which the last complete read was sent; `None` before the first one.
     pub fresh_as_of: Option<OffsetDateTime>,
@@ -324,8 +324,8 @@ fn unread() -> Error {
 }
 
 impl Inner {
-    /// Returns true if a stale view may decide by what it knows. A view that has never read the log
-    /// to its end knows nothing.
+    /// Returns true if a stale view may decide by its known facts. A view that has never read the log
+    /// to its end must not.
     #[cold]
     fn accepts_when_stale(&self) -> bool {
         self.settings.accept_when_stale && self.follower.has_caught_up()

@@ -160,7 +160,7 @@ impl Waiters {
         }
     }
 
-    /// Wakes the waiters whose next check is due at `now`; [`Timestamp::MAX`] wakes all.
+    /// Wakes the waiters with a check due at `now`; [`Timestamp::MAX`] wakes all.
     pub(super) fn notify_due(&self, now: Timestamp) {
         for shard in &self.shards {
             let woken = lock(shard).take_due(now);

@@ -15,7 +15,7 @@ use crate::revocation::view::RevocationView;
 /// Single logouts of one subject on this node. When half of the capacity is used, the next one ends
 /// all logins of the subject; before that, no login ends to save room.
 const MAX_LOGOUTS_PER_SUBJECT: u32 = 64;
-/// Subjects whose logouts are counted.
+/// Maximum number of subjects with a count of logouts.
 const MAX_COUNTED_SUBJECTS: usize = 100_000;
 
 impl RevocationView {

@@ -1,4 +1,4 @@
-//! What a subscriber of `tracing` sees.
+//! The events that a subscriber of `tracing` receives.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};

@@ -24,7 +24,7 @@ use crate::upkeep::{Chore, Upkeep};
 const MAX_CONCURRENT_UPGRADES: usize = 256;
 /// Old credentials that one step of the upkeep revokes.
 const REVOCATIONS_PER_STEP: usize = 100;
-/// How long a repeated upgrade of the same old credential returns the same new login. A client that has
+/// Time in which a repeated upgrade of the same old credential returns the same new login. A client that has
 /// refreshed the new login must not get its first credential again after the overlap of that refresh.
 const REPLAY_SECS: u64 = 5;
 /// Pause between two steps of the upkeep.
@@ -151,7 +151,7 @@ where
         self.last_seen.store(now.unix(), Ordering::Relaxed);
     }
 
-    /// Revokes and rejects an old credential whose overlap has ended.
+    /// Revokes and rejects an old credential after its overlap.
     async fn check_overlap(&self, credential: &str, now: Timestamp) -> Result<()> {
         if self.upgrades.is_empty() {
             return Ok(());
@@ -285,7 +285,7 @@ where
         })
     }
 
-    /// Revokes old credentials whose overlap has ended, up to the limit of one step.
+    /// Revokes old credentials after their overlap, up to the limit of one step.
     async fn revoke_due(&self, now: Timestamp) {
         for _ in 0..REVOCATIONS_PER_STEP {
             let Some((key, old)) = self.upgrades.next_due(now) else {

@@ -64,7 +64,7 @@ where
     Old: Authenticator,
     New: Authenticator<Data = Old::Data>,
 {
-    /// How long an old credential stays valid after its upgrade, in whole seconds. Default: 60 s.
+    /// Time for which an old credential stays valid after its upgrade, in whole seconds. Default: 60 s.
     pub fn overlap(mut self, overlap: Duration) -> Self {
         self.overlap = overlap;
         self

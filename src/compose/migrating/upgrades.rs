@@ -25,7 +25,7 @@ pub(super) struct Upgrade {
     pub(super) old: Credential,
     pub(super) new: Credential,
     pub(super) refresh: Option<Credential>,
-    /// The credential whose verification shows that the old login has not ended.
+    /// Credential of the old login: it is verified to see that this login has not ended.
     pub(super) witness: Credential,
     pub(super) made_at: Timestamp,
     /// Time at which the old credential is revoked.
@@ -48,7 +48,7 @@ impl Upgrade {
     }
 }
 
-/// The upgrades whose old credential still works.
+/// The upgrades in their overlap: the old credential still works.
 #[derive(Default)]
 pub(super) struct Upgrades {
     state: Mutex<State>,
@@ -118,7 +118,7 @@ impl Upgrades {
         self.count.store(state.order.len(), Ordering::Release);
     }
 
-    /// Returns an upgrade whose overlap has ended, or the oldest one if there is no more room. It moves
+    /// Returns an upgrade after its overlap, or the oldest one if there is no more room. It moves
     /// to the back of the order, and is not returned to another caller within the same second.
     pub(super) fn next_due(&self, now: Timestamp) -> Option<(Key, Credential)> {
         let mut state = self.lock();
