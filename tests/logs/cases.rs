@@ -109,9 +109,9 @@ pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T>) -> T {
 }
 
 /// Asserts that every acknowledged entry is present at its position.
-pub(crate) async fn holds(log: &impl RevocationLog, said: &[(Vec<Draft>, Stamp)]) {
+pub(crate) async fn holds(log: &impl RevocationLog, acknowledged: &[(Vec<Draft>, Stamp)]) {
     let page = all(log).await;
-    for (facts, stamp) in said {
+    for (facts, stamp) in acknowledged {
         assert_eq!(page.incarnation, stamp.incarnation());
         let last = usize::try_from(stamp.position() - page.first).unwrap();
         for (back, fact) in facts.iter().rev().enumerate() {
@@ -124,7 +124,7 @@ pub(crate) async fn holds(log: &impl RevocationLog, said: &[(Vec<Draft>, Stamp)]
 /// Concurrent appends after everything has expired. Each may remove older entries, but none that
 /// another append just added. Rejects a log that computes its first position from a statement that
 /// ran before it waited for the lock.
-pub(crate) async fn nothing_new_is_let_go<L: RevocationLog>(
+pub(crate) async fn new_entries_are_not_trimmed<L: RevocationLog>(
     logs: [Arc<L>; 2],
     expire: impl AsyncFn(),
 ) {
@@ -156,7 +156,10 @@ pub(crate) async fn nothing_new_is_let_go<L: RevocationLog>(
 
 /// A log that lost its data starts a new incarnation. A log that lost its head row drops its
 /// entries. `sql` runs a statement; `{log}` and `{head}` stand for the tables.
-pub(crate) async fn begins_anew<L: RevocationLog>(log: &L, sql: impl AsyncFn(&str)) {
+pub(crate) async fn lost_data_begins_another_incarnation<L: RevocationLog>(
+    log: &L,
+    sql: impl AsyncFn(&str),
+) {
     let mut seen = vec![append(log, &facts(5, 1_000)).await.incarnation()];
     for (lost, appended) in [
         (&["DELETE FROM {log}", "DELETE FROM {head}"][..], 1),
@@ -181,7 +184,7 @@ pub(crate) async fn begins_anew<L: RevocationLog>(log: &L, sql: impl AsyncFn(&st
 
 /// A reader does not skip undecodable or deleted entries. `bytes` spells a number of bytes in the
 /// dialect.
-pub(crate) async fn damage_is_unavailable<L: RevocationLog>(
+pub(crate) async fn damaged_entries_are_unavailable<L: RevocationLog>(
     log: &L,
     sql: impl AsyncFn(&str),
     bytes: impl Fn(&[u8]) -> String,

@@ -137,7 +137,7 @@ mod laws {
 }
 
 #[test]
-fn what_a_killed_server_acknowledged_is_there() {
+fn a_killed_server_keeps_acknowledged_writes() {
     block_on(async {
         // The server syncs, as by default.
         let Some(server) = MariaDbServer::with(&[]) else {
@@ -148,12 +148,12 @@ fn what_a_killed_server_acknowledged_is_there() {
         database.migrate().await.unwrap();
         database.require_durable().await.unwrap();
         let log = database.revocations();
-        let mut said = Vec::new();
+        let mut acknowledged = Vec::new();
         for round in 1..4 {
             for count in [1, 3, 300] {
                 let facts = facts(count, 1_000);
                 let stamp = append(&log, &facts).await;
-                said.push((facts, stamp));
+                acknowledged.push((facts, stamp));
             }
             server.kill9();
             let hasty = MySql::over(pool.clone()).deadline(Duration::from_millis(300));
@@ -161,8 +161,8 @@ fn what_a_killed_server_acknowledged_is_there() {
             cases::all_unavailable(&hasty, Duration::from_millis(300)).await;
             server.restart();
             let head = patiently(async || log.head(now()).await).await;
-            assert_eq!(head, said.last().unwrap().1, "round {round}");
-            holds(&log, &said).await;
+            assert_eq!(head, acknowledged.last().unwrap().1, "round {round}");
+            holds(&log, &acknowledged).await;
         }
     });
 }
@@ -191,7 +191,7 @@ fn a_paused_server_is_unavailable_within_the_deadline() {
 }
 
 #[test]
-fn nodes_migrate_at_once_and_again() {
+fn concurrent_migrations_succeed() {
     with_server(async |shared| {
         for _ in 0..3 {
             let table = table();
@@ -208,30 +208,33 @@ fn nodes_migrate_at_once_and_again() {
                 seen.push(task.await.unwrap());
             }
             seen.dedup();
-            assert_eq!(seen.len(), 1, "one log");
+            assert_eq!(seen.len(), 1, "more than one log was created");
         }
     });
 }
 
 #[test]
-fn nothing_new_is_let_go() {
+fn new_entries_are_not_trimmed() {
     with_server(async |shared| {
         let table = table();
         let nodes = [0, 1].map(|node| database(&shared.pools[node], &table));
         nodes[0].migrate().await.unwrap();
         let logs = nodes.map(|node| Arc::new(node.revocations()));
-        cases::nothing_new_is_let_go(logs, async || expire(&table, 100_000).await).await;
+        cases::new_entries_are_not_trimmed(logs, async || expire(&table, 100_000).await).await;
     });
 }
 
 #[test]
-fn a_log_without_its_data_is_another_one() {
+fn a_log_without_its_data_gets_another_incarnation() {
     with_server(async |shared| {
         let (pool, table) = (&shared.pools[0], table());
         let database = database(pool, &table);
         database.migrate().await.unwrap();
         let log = database.revocations();
-        cases::begins_anew(&log, async |statement| sql(pool, &table, statement).await).await;
+        cases::lost_data_begins_another_incarnation(&log, async |statement| {
+            sql(pool, &table, statement).await;
+        })
+        .await;
         let before = all(&log).await.incarnation;
         sql(pool, &table, "DROP TABLE {log}, {head}").await;
         cases::assert_unavailable("no table", &log.head(now()).await);
@@ -241,7 +244,7 @@ fn a_log_without_its_data_is_another_one() {
 }
 
 #[test]
-fn damage_is_unavailable() {
+fn damaged_entries_are_unavailable() {
     with_server(async |shared| {
         let (pool, table) = (&shared.pools[0], table());
         let log = migrated(pool, &table).await;
@@ -250,13 +253,13 @@ fn damage_is_unavailable() {
             format!("X'{hex}'")
         };
         let run = async |statement: &str| sql(pool, &table, statement).await;
-        cases::damage_is_unavailable(&log, run, bytes).await;
+        cases::damaged_entries_are_unavailable(&log, run, bytes).await;
     });
 }
 
 /// A foreign transaction that locks the head row.
 #[test]
-fn a_lock_that_is_held_makes_it_unavailable() {
+fn a_foreign_lock_makes_writes_unavailable() {
     with_server(async |shared| {
         let (pool, table) = (&shared.pools[0], table());
         migrated(pool, &table).await;
@@ -282,7 +285,7 @@ fn a_lock_that_is_held_makes_it_unavailable() {
 
 /// A deposed primary answers nothing, even to a user with all rights.
 #[test]
-fn a_server_that_only_reads_is_unavailable() {
+fn a_read_only_server_is_unavailable() {
     block_on(async {
         let Some(server) = MariaDbServer::start() else {
             return;
@@ -299,7 +302,7 @@ fn a_server_that_only_reads_is_unavailable() {
 
 /// Appends of many nodes under each isolation level that a connection may have.
 #[test]
-fn races_are_no_outage_whatever_the_default_isolation() {
+fn races_succeed_under_every_isolation() {
     with_server(async |shared| {
         for level in ["REPEATABLE READ", "SERIALIZABLE", "READ COMMITTED"] {
             let options: MySqlConnectOptions = shared.server.url().parse().unwrap();

@@ -72,8 +72,8 @@ fn table() -> String {
     format!("ended_{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Another table of sessions for each log, because a test that applies the schema on its own takes no
-/// lock.
+/// Another table of sessions for each log, because a test that applies the schema on its own takes
+/// no lock.
 fn sessions_for(log: &str) -> String {
     format!("{}_sessions", log.replace('.', "_"))
 }
@@ -205,7 +205,7 @@ mod laws_pipelined {
 }
 
 #[test]
-fn what_a_killed_server_acknowledged_is_there() {
+fn a_killed_server_keeps_acknowledged_writes() {
     block_on(async {
         // The server syncs, as by default.
         let Some(server) = PostgresServer::with(&[]) else {
@@ -216,13 +216,13 @@ fn what_a_killed_server_acknowledged_is_there() {
         let durable = by_sqlx(&pool(server, 1), "statewise_revocations", PATIENCE);
         durable.require_durable().await.unwrap();
         let hasty = Duration::from_millis(300);
-        let mut said = Vec::new();
+        let mut acknowledged = Vec::new();
         for round in 1..4 {
             for log in &logs {
                 for count in [1, 3, 300] {
                     let facts = facts(count, 1_000);
                     let stamp = append(log, &facts).await;
-                    said.push((facts, stamp));
+                    acknowledged.push((facts, stamp));
                 }
             }
             server.kill9();
@@ -235,8 +235,8 @@ fn what_a_killed_server_acknowledged_is_there() {
             server.restart();
             for log in &logs {
                 let head = patiently(async || log.head(now()).await).await;
-                assert_eq!(head, said.last().unwrap().1, "round {round}");
-                holds(log, &said).await;
+                assert_eq!(head, acknowledged.last().unwrap().1, "round {round}");
+                holds(log, &acknowledged).await;
             }
         }
         server.kill9();
@@ -267,7 +267,7 @@ fn a_paused_server_is_unavailable_within_the_deadline() {
 }
 
 #[test]
-fn nodes_migrate_at_once_and_again() {
+fn concurrent_migrations_succeed() {
     if_served(async {
         for _ in 0..3 {
             let table = table();
@@ -291,27 +291,27 @@ fn nodes_migrate_at_once_and_again() {
                 seen.push(task.await.unwrap());
             }
             seen.dedup();
-            assert_eq!(seen.len(), 1, "one log");
+            assert_eq!(seen.len(), 1, "more than one log was created");
         }
     });
 }
 
 #[test]
-fn nothing_new_is_let_go() {
+fn new_entries_are_not_trimmed() {
     if_served(async {
         let table = table();
         let logs = both(server(), &table, PATIENCE).await.map(Arc::new);
-        cases::nothing_new_is_let_go(logs, async || expire(&table, 100_000).await).await;
+        cases::new_entries_are_not_trimmed(logs, async || expire(&table, 100_000).await).await;
     });
 }
 
 #[test]
-fn a_log_without_its_data_is_another_one() {
+fn a_log_without_its_data_gets_another_incarnation() {
     if_served(async {
         let table = table();
         for log in both(server(), &table, PATIENCE).await {
             let run = async |statement: &str| sql(&POOLS[0], &table, statement).await;
-            cases::begins_anew(&log, run).await;
+            cases::lost_data_begins_another_incarnation(&log, run).await;
             let before = all(&log).await.incarnation;
             sql(&POOLS[0], &table, "DROP TABLE {log}, {head}").await;
             cases::assert_unavailable("no table", &log.head(now()).await);
@@ -323,7 +323,7 @@ fn a_log_without_its_data_is_another_one() {
 }
 
 #[test]
-fn damage_is_unavailable() {
+fn damaged_entries_are_unavailable() {
     if_served(async {
         let bytes = |bytes: &[u8]| {
             let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -333,7 +333,7 @@ fn damage_is_unavailable() {
             let table = table();
             let log = &both(server(), &table, PATIENCE).await[client];
             let run = async |statement: &str| sql(&POOLS[0], &table, statement).await;
-            cases::damage_is_unavailable(log, run, bytes).await;
+            cases::damaged_entries_are_unavailable(log, run, bytes).await;
             let run = async |statement: &str| sql(&POOLS[0], &table, statement).await;
             run("DELETE FROM {head}").await;
             append(log, &facts(2, 1_000)).await;
@@ -346,7 +346,7 @@ fn damage_is_unavailable() {
 
 /// A foreign transaction that locks the head row.
 #[test]
-fn a_lock_that_is_held_makes_it_unavailable() {
+fn a_foreign_lock_makes_writes_unavailable() {
     if_served(async {
         let table = table();
         for log in both(server(), &table, Duration::from_millis(300)).await {
@@ -401,7 +401,7 @@ fn a_replica_is_unavailable() {
 
 /// Appends of many nodes under each isolation level that a connection may have.
 #[test]
-fn races_are_no_outage_whatever_the_default_isolation() {
+fn races_succeed_under_every_isolation() {
     if_served(async {
         for level in ["repeatable read", "serializable", "read committed"] {
             let option = [("default_transaction_isolation", level)];

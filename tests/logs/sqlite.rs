@@ -125,25 +125,25 @@ async fn fresh() -> (Folder, SqlitePool, SqliteLog) {
 }
 
 #[test]
-fn what_was_acknowledged_is_there_when_it_is_opened_again() {
+fn a_reopened_file_keeps_acknowledged_writes() {
     block_on(async {
         let (folder, mut open, mut log_now) = fresh().await;
-        let mut said = Vec::new();
+        let mut acknowledged = Vec::new();
         for round in 1..4 {
             let facts = facts(round, 1_000);
             let stamp = append(&log_now, &facts).await;
-            said.push((facts, stamp));
+            acknowledged.push((facts, stamp));
             open.close().await;
             open = pool(folder.file(), SqliteSynchronous::Full).await;
             log_now = migrated(&open).await;
             assert_eq!(log_now.head(cases::now()).await.unwrap(), stamp);
-            holds(&log_now, &said).await;
+            holds(&log_now, &acknowledged).await;
         }
     });
 }
 
 #[test]
-fn nodes_migrate_at_once_and_again() {
+fn concurrent_migrations_succeed() {
     block_on(async {
         let folder = Folder::new();
         // The file is in WAL mode from here on.
@@ -161,7 +161,7 @@ fn nodes_migrate_at_once_and_again() {
             seen.push(task.await.unwrap());
         }
         seen.dedup();
-        assert_eq!(seen.len(), 1, "one log");
+        assert_eq!(seen.len(), 1, "more than one log was created");
     });
 }
 
@@ -180,7 +180,7 @@ fn a_file_without_write_ahead_logging_is_refused() {
 }
 
 #[test]
-fn a_file_that_forgets_is_not_durable() {
+fn a_file_that_does_not_sync_is_not_durable() {
     block_on(async {
         let folder = Folder::new();
         let database = database(&pool(folder.file(), SqliteSynchronous::Normal).await);
@@ -191,20 +191,23 @@ fn a_file_that_forgets_is_not_durable() {
 }
 
 #[test]
-fn nothing_new_is_let_go() {
+fn new_entries_are_not_trimmed() {
     block_on(async {
         let (folder, _pool, log_here) = fresh().await;
         let there = database(&pool(folder.file(), SqliteSynchronous::Full).await).revocations();
         let logs = [Arc::new(log_here), Arc::new(there)];
-        cases::nothing_new_is_let_go(logs, async || ()).await;
+        cases::new_entries_are_not_trimmed(logs, async || ()).await;
     });
 }
 
 #[test]
-fn a_log_without_its_data_is_another_one() {
+fn a_log_without_its_data_gets_another_incarnation() {
     block_on(async {
         let (_folder, pool, log) = fresh().await;
-        cases::begins_anew(&log, async |statement| sql(&pool, statement).await).await;
+        cases::lost_data_begins_another_incarnation(&log, async |statement| {
+            sql(&pool, statement).await;
+        })
+        .await;
         let before = all(&log).await.incarnation;
         sql(&pool, "DROP TABLE {log}; DROP TABLE {head}").await;
         cases::assert_unavailable("no table", &log.head(cases::now()).await);
@@ -214,7 +217,7 @@ fn a_log_without_its_data_is_another_one() {
 }
 
 #[test]
-fn damage_is_unavailable() {
+fn damaged_entries_are_unavailable() {
     block_on(async {
         let (_folder, pool, log) = fresh().await;
         let bytes = |bytes: &[u8]| {
@@ -222,13 +225,13 @@ fn damage_is_unavailable() {
             format!("X'{hex}'")
         };
         let run = async |statement: &str| sql(&pool, statement).await;
-        cases::damage_is_unavailable(&log, run, bytes).await;
+        cases::damaged_entries_are_unavailable(&log, run, bytes).await;
     });
 }
 
 /// Another process that keeps a write transaction open.
 #[test]
-fn a_database_that_is_held_is_unavailable_and_no_more() {
+fn a_foreign_transaction_makes_writes_unavailable() {
     block_on(async {
         let (_folder, pool, patient) = fresh().await;
         let stamp = append(&patient, &facts(3, 1_000)).await;

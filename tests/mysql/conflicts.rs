@@ -43,7 +43,7 @@ async fn deadlocks(shared: &Shared) -> u64 {
 }
 
 /// Writes enough that the server picks the other transaction as the deadlock victim.
-async fn gain_weight(holder: &mut MySqlConnection, table: &str) {
+async fn write_much(holder: &mut MySqlConnection, table: &str) {
     let text = format!("INSERT INTO {table}_weight SELECT seq FROM seq_1_to_2000");
     sql(holder, text).await;
 }
@@ -56,7 +56,7 @@ fn hexed(row: &Record) -> String {
 /// A removal of two rows, and a transaction that locks them in the opposite order. Rejects a store
 /// that answers *unavailable* for a rolled-back transaction that the server asks to repeat.
 #[test]
-fn a_statement_that_loses_a_deadlock_is_tried_again() {
+fn a_statement_is_retried_after_a_deadlock() {
     with_server(async |shared| {
         let table = table();
         let store = store_in(&pool(&shared.server, 2), &table).await;
@@ -69,7 +69,7 @@ fn a_statement_that_loses_a_deadlock_is_tried_again() {
         sql(&mut holder, format!("CREATE TABLE {table}_weight (n INT)")).await;
         let before = deadlocks(shared).await;
         let mut holding = holder.begin().await.unwrap();
-        gain_weight(&mut holding, &table).await;
+        write_much(&mut holding, &table).await;
         let lock = |row: &Record| {
             let handle = hexed(row);
             format!("SELECT handle FROM {table} WHERE handle = {handle} FOR UPDATE")
@@ -81,7 +81,10 @@ fn a_statement_that_loses_a_deadlock_is_tried_again() {
         });
         wait_for(shared, &format!("DELETE FROM `{table}`")).await;
         sql(&mut holding, lock(&rows[0])).await;
-        assert!(deadlocks(shared).await > before, "nobody lost");
+        assert!(
+            deadlocks(shared).await > before,
+            "no transaction lost a deadlock"
+        );
         holding.rollback().await.unwrap();
         assert_eq!(removal.await.unwrap().unwrap().count, 2);
         assert_eq!(count(&store, "alice").await, 0);
@@ -90,7 +93,7 @@ fn a_statement_that_loses_a_deadlock_is_tried_again() {
 
 /// A login within a limit while another transaction adds the same row. The login waits, and loses a
 /// deadlock or not; the other transaction commits or not.
-async fn adds_beside_another(shared: &Shared, deadlock: bool, done: bool) {
+async fn inserts_beside_another(shared: &Shared, deadlock: bool, done: bool) {
     let table = table();
     let store = store_in(&pool(&shared.server, 1), &table).await;
     let twin = store_in(&shared.pool, &format!("{table}_twin")).await;
@@ -104,7 +107,7 @@ async fn adds_beside_another(shared: &Shared, deadlock: bool, done: bool) {
     sql(&mut holder, format!("CREATE TABLE {table}_weight (n INT)")).await;
     let before = deadlocks(shared).await;
     let mut holding = holder.begin().await.unwrap();
-    gain_weight(&mut holding, &table).await;
+    write_much(&mut holding, &table).await;
     let insert = format!("INSERT INTO {table} SELECT * FROM {table}_twin");
     sql(&mut holding, insert).await;
     let adding = tokio::spawn({
@@ -115,7 +118,10 @@ async fn adds_beside_another(shared: &Shared, deadlock: bool, done: bool) {
     if deadlock {
         let lock = format!("SELECT part FROM {table}_limit FOR UPDATE");
         sql(&mut holding, lock).await;
-        assert!(deadlocks(shared).await > before, "nobody lost");
+        assert!(
+            deadlocks(shared).await > before,
+            "no transaction lost a deadlock"
+        );
     }
     if done {
         holding.commit().await.unwrap();
@@ -146,27 +152,27 @@ async fn adds_beside_another(shared: &Shared, deadlock: bool, done: bool) {
 /// Rejects a store that answers *unavailable* for a deadlock, and one that commits a part of a
 /// transaction.
 #[test]
-fn a_login_that_loses_a_deadlock_is_tried_again() {
+fn a_login_is_retried_after_a_deadlock() {
     with_server(async |shared| {
-        adds_beside_another(shared, true, false).await;
-        adds_beside_another(shared, true, true).await;
+        inserts_beside_another(shared, true, false).await;
+        inserts_beside_another(shared, true, true).await;
     });
 }
 
 /// The count runs before the other row exists, and the insert finds it. Rejects a store that evicts
 /// for a duplicate, or that returns a connection with an open transaction.
 #[test]
-fn a_login_that_finds_itself_there_changes_nothing() {
+fn a_duplicate_login_changes_nothing() {
     with_server(async |shared| {
-        adds_beside_another(shared, false, true).await;
-        adds_beside_another(shared, false, false).await;
+        inserts_beside_another(shared, false, true).await;
+        inserts_beside_another(shared, false, false).await;
     });
 }
 
 /// The server's lock timeout is much shorter than the deadline of the store. Rejects a store that
 /// gives up with the server.
 #[test]
-fn a_lock_that_was_waited_for_too_long_is_tried_again() {
+fn a_statement_is_retried_after_a_lock_timeout() {
     with_server(async |shared| {
         let table = table();
         let hasty = MySqlPoolOptions::new().max_connections(2);
@@ -201,7 +207,10 @@ fn a_lock_that_was_waited_for_too_long_is_tried_again() {
         ] {
             let mut seen = BTreeSet::new();
             while seen.len() < 2 {
-                assert!(!removal.is_finished() && !adding.is_finished(), "gave up");
+                assert!(
+                    !removal.is_finished() && !adding.is_finished(),
+                    "it was not retried"
+                );
                 seen.extend(waiting(shared, &statement).await);
             }
         }

@@ -21,7 +21,7 @@ async fn known(pool: &MySqlPool) -> i64 {
 /// has no `UPDATE .. RETURNING`. Rejects a read before a write, and one statement per row of a
 /// batch.
 #[test]
-fn an_act_is_one_statement() {
+fn each_operation_is_one_statement() {
     block_on(async {
         let options = [
             "--innodb-flush-log-at-trx-commit=0",

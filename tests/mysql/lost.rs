@@ -14,7 +14,7 @@ use super::support::proxy::Proxy;
 /// it. Rejects a store that takes a broken connection for an answer, that retries a login on its
 /// own, or that leaves half a login behind.
 #[test]
-fn an_act_whose_answer_was_lost_is_done_or_not() {
+fn a_lost_answer_leaves_whole_rows() {
     with_server(async |shared| {
         let table = table();
         let proxy = Proxy::to(shared.server.socket());

@@ -30,10 +30,10 @@ async fn nodes<const N: usize>(shared: &Shared, connections: u32) -> [MySqlStore
 }
 
 #[test]
-fn the_limit_holds_under_fifty_logins_at_once() {
+fn the_limit_holds_under_concurrent_logins() {
     with_server(async |shared| {
         let nodes = nodes::<2>(shared, 6).await.map(Arc::new);
-        cases::keeps_the_limit(nodes.into()).await;
+        cases::the_limit_holds_under_concurrent_logins(nodes.into()).await;
     });
 }
 
@@ -41,15 +41,15 @@ fn the_limit_holds_under_fifty_logins_at_once() {
 fn a_pool_of_one_serves_a_hundred() {
     with_server(async |shared| {
         let [store] = nodes(shared, 1).await;
-        cases::serves_a_hundred(Arc::new(store)).await;
+        cases::a_pool_of_one_serves_a_hundred(Arc::new(store)).await;
     });
 }
 
 #[test]
-fn may_be_given_up_at_every_step() {
+fn a_dropped_call_leaves_whole_rows() {
     with_server(async |shared| {
         let [one, other] = nodes(shared, 1).await;
-        cases::may_be_given_up(&one, &other).await;
+        cases::a_dropped_call_leaves_whole_rows(&one, &other).await;
     });
 }
 
@@ -57,7 +57,7 @@ fn may_be_given_up_at_every_step() {
 fn a_use_during_a_change_is_kept() {
     with_server(async |shared| {
         let nodes = nodes::<2>(shared, 4).await.map(Arc::new);
-        cases::keeps_a_use_during_a_change(nodes).await;
+        cases::a_use_during_a_change_is_kept(nodes).await;
     });
 }
 
@@ -70,7 +70,7 @@ fn a_late_save_does_not_undo_a_logout() {
 }
 
 #[test]
-fn nodes_migrate_at_once_and_again() {
+fn concurrent_migrations_succeed() {
     with_server(async |shared| {
         let table = table();
         let mut migrations = Vec::new();
@@ -78,12 +78,12 @@ fn nodes_migrate_at_once_and_again() {
             let node = database(&pool(&shared.server, 1), &table);
             migrations.push(async move { node.migrate().await });
         }
-        cases::migrates_at_once(migrations).await;
+        cases::concurrent_migrations_succeed(migrations).await;
     });
 }
 
 #[test]
-fn names_that_could_escape_are_refused() {
+fn hostile_table_names_are_refused() {
     with_server(async |shared| {
         let builder = || MySql::over(shared.pool.clone());
         for name in cases::HOSTILE {
@@ -113,7 +113,7 @@ fn names_that_could_escape_are_refused() {
 }
 
 #[test]
-fn a_newer_format_is_left_alone() {
+fn a_row_of_a_newer_format_is_not_changed() {
     with_server(async |shared| {
         let table = table();
         let store = store_in(&shared.pool, &table).await;
@@ -126,12 +126,12 @@ fn a_newer_format_is_left_alone() {
             let seen = sqlx::query_scalar(AssertSqlSafe(seen)).bind(&handle.as_bytes()[..]);
             seen.fetch_one(&shared.pool).await.unwrap()
         };
-        cases::leaves_a_newer_format_alone(&store, damage).await;
+        cases::a_row_of_a_newer_format_is_not_changed(&store, damage).await;
     });
 }
 
 #[test]
-fn a_row_that_does_not_decode_is_one_users_trouble() {
+fn a_damaged_row_affects_one_user() {
     with_server(async |shared| {
         let table = table();
         let store = store_in(&shared.pool, &table).await;
@@ -147,15 +147,15 @@ fn a_row_that_does_not_decode_is_one_users_trouble() {
             "generation = 4294967296",
             "deadline = 999999999999999",
         ];
-        cases::a_row_that_does_not_decode_is_one_users_trouble(&store, &damages, damage).await;
+        cases::a_damaged_row_affects_one_user(&store, &damages, damage).await;
     });
 }
 
 #[test]
-fn uses_behind_the_read_reach_the_other_node() {
+fn pending_uses_reach_the_other_node() {
     with_server(async |shared| {
         let [one, other] = nodes(shared, 2).await;
-        cases::uses_behind_the_read_reach_the_other_node(&one, &other).await;
+        cases::pending_uses_reach_the_other_node(&one, &other).await;
     });
 }
 
@@ -168,7 +168,7 @@ async fn running(shared: &Shared, text: &str) -> Vec<u64> {
 }
 
 #[test]
-fn a_connection_killed_in_mid_answer_is_unavailable_and_no_more() {
+fn a_killed_connection_fails_one_call() {
     with_server(async |shared| {
         let table = table();
         let pool = pool(&shared.server, 2);
@@ -197,7 +197,7 @@ fn a_connection_killed_in_mid_answer_is_unavailable_and_no_more() {
         holding.rollback().await.unwrap();
         assert!(
             get(&store, &row).await.is_some(),
-            "it was said to be unavailable"
+            "the removal was unavailable, and has still happened"
         );
         // All idle connections of the pool are killed; a lookup opens another.
         let ids = "SELECT CAST(CONNECTION_ID() AS UNSIGNED)";
@@ -222,7 +222,7 @@ fn a_connection_killed_in_mid_answer_is_unavailable_and_no_more() {
 }
 
 #[test]
-fn a_lock_that_is_held_too_long_makes_it_unavailable() {
+fn a_foreign_lock_makes_writes_unavailable() {
     with_server(async |shared| {
         let table = table();
         store_in(&shared.pool, &table).await;
@@ -257,7 +257,7 @@ async fn durable(options: &[&str]) -> Option<(MariaDbServer, MySql)> {
 }
 
 #[test]
-fn what_a_killed_server_acknowledged_is_there() {
+fn a_killed_server_keeps_acknowledged_writes() {
     block_on(async {
         let Some((server, database)) = durable(&[]).await else {
             return;
@@ -347,7 +347,7 @@ fn a_paused_server_is_unavailable_within_the_deadline() {
 }
 
 #[test]
-fn says_what_survives() {
+fn durability_follows_the_configuration() {
     for (options, survives) in [
         (&["--innodb-flush-log-at-trx-commit=1"][..], Survives::All),
         (&["--innodb-flush-log-at-trx-commit=2"], Survives::NotAll),
@@ -397,7 +397,7 @@ fn says_what_survives() {
 }
 
 #[test]
-fn no_error_quotes_a_row_or_an_address() {
+fn errors_contain_no_row_and_no_address() {
     with_server(async |shared| {
         let store = store(&shared.pool).await;
         let row = Sample::of("alice").data(b"confidential").at(now());

@@ -53,7 +53,7 @@ pub(crate) async fn patiently<T>(ask: impl AsyncFn() -> Result<T>) -> T {
 
 /// Fifty concurrent logins of one subject on several nodes, with a concurrent observer: never more
 /// than the limit, and exactly the limit at the end. Rejects counting before the lock.
-pub(crate) async fn keeps_the_limit<S: SessionStore>(nodes: Vec<Arc<S>>) {
+pub(crate) async fn the_limit_holds_under_concurrent_logins<S: SessionStore>(nodes: Vec<Arc<S>>) {
     for limit in [Limit::Reject(3), Limit::EvictOldest(3)] {
         let subject = format!("{limit:?}");
         let mut tasks = Vec::new();
@@ -98,7 +98,7 @@ pub(crate) async fn keeps_the_limit<S: SessionStore>(nodes: Vec<Arc<S>>) {
 
 /// A hundred users share a pool of one connection. Rejects a store that needs two connections for
 /// one call.
-pub(crate) async fn serves_a_hundred<S: SessionStore>(store: Arc<S>) {
+pub(crate) async fn a_pool_of_one_serves_a_hundred<S: SessionStore>(store: Arc<S>) {
     let begun = Instant::now();
     let tasks: Vec<_> = (0..100)
         .map(|user| {
@@ -133,7 +133,7 @@ pub(crate) async fn serves_a_hundred<S: SessionStore>(store: Arc<S>) {
 /// Drops every call after every number of polls. The rows are intact, the connection serves the
 /// next call, and other nodes see acknowledged changes. Rejects a connection that returns to the
 /// pool within a transaction or before its answer was read.
-pub(crate) async fn may_be_given_up<S: SessionStore>(store: &S, other: &S) {
+pub(crate) async fn a_dropped_call_leaves_whole_rows<S: SessionStore>(store: &S, other: &S) {
     for act in [
         "create",
         "evict",
@@ -237,7 +237,7 @@ pub(crate) async fn may_be_given_up<S: SessionStore>(store: &S, other: &S) {
 }
 
 /// Several nodes create the table at once. Rejects a migration that fails beside another one.
-pub(crate) async fn migrates_at_once<F>(migrations: Vec<F>)
+pub(crate) async fn concurrent_migrations_succeed<F>(migrations: Vec<F>)
 where
     F: Future<Output = Result<()>> + Send + 'static,
 {
@@ -275,7 +275,7 @@ pub(crate) const WELCOME: [&str; 3] = [
 /// Calls that change rows leave a row of a newer format as it is, and calls that end logins remove
 /// it. `damage` turns a row into one. Rejects a statement that treats the columns of another
 /// version as its own.
-pub(crate) async fn leaves_a_newer_format_alone<S, D>(store: &S, damage: D)
+pub(crate) async fn a_row_of_a_newer_format_is_not_changed<S, D>(store: &S, damage: D)
 where
     S: SessionStore,
     D: AsyncFn(&Record) -> i64,
@@ -324,7 +324,7 @@ where
 
 /// A use recorded during a change of the row is kept. Rejects a change that overwrites the
 /// last-seen time.
-pub(crate) async fn keeps_a_use_during_a_change<S: SessionStore>(nodes: [Arc<S>; 2]) {
+pub(crate) async fn a_use_during_a_change_is_kept<S: SessionStore>(nodes: [Arc<S>; 2]) {
     for round in 0..150 {
         let row = Sample::of("alice").idle(100).at(now());
         put(&*nodes[0], &row).await;
@@ -354,10 +354,10 @@ pub(crate) async fn keeps_a_use_during_a_change<S: SessionStore>(nodes: [Arc<S>;
     }
 }
 
-/// A damaged row concerns one user only: it is *unreadable* there, it does not end a list, and it can
-/// be removed. `damage` applies an assignment to a row. Rejects a removal that reads first, and a
-/// list that starts again at a row without a valid deadline.
-pub(crate) async fn a_row_that_does_not_decode_is_one_users_trouble<S: SessionStore>(
+/// A damaged row concerns one user only: it is *unreadable* there, it does not end a list, and it
+/// can be removed. `damage` applies an assignment to a row. Rejects a removal that reads first, and
+/// a list that starts again at a row without a valid deadline.
+pub(crate) async fn a_damaged_row_affects_one_user<S: SessionStore>(
     store: &S,
     damages: &[&str],
     damage: impl AsyncFn(&Record, &str),
@@ -399,9 +399,9 @@ pub(crate) async fn a_row_that_does_not_decode_is_one_users_trouble<S: SessionSt
     }
 }
 
-/// Pending uses count at once on their own node, and on the other node after the flush. They neither
-/// revive nor shorten a session there.
-pub(crate) async fn uses_behind_the_read_reach_the_other_node<S: SessionStore>(one: &S, other: &S) {
+/// Pending uses count at once on their own node, and on the other node after the flush. They
+/// neither revive nor shorten a session there.
+pub(crate) async fn pending_uses_reach_the_other_node<S: SessionStore>(one: &S, other: &S) {
     let rows: Vec<_> = (0..300)
         .map(|user| Sample::of(format!("user {user}")).idle(100).at(now()))
         .collect();

@@ -35,7 +35,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_read_only_file_answers_what_is_alive() {
+fn a_read_only_file_finds_live_sessions() {
     block_on(async {
         let folder = Folder::new();
         let writing = store(pool(options(&folder.file()), 1).await).await;

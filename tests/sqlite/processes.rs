@@ -15,18 +15,18 @@ use super::runtime::block_on;
 
 /// Environment variable of the child process: the file.
 const FILE: &str = "STATEWISE_TEST_SQLITE_OTHER";
-const MOST: u32 = 3;
+const MAX_SESSIONS: u32 = 3;
 /// Concurrent logins of each process.
-const RUSH: usize = 40;
+const LOGINS_PER_RUSH: usize = 40;
 
 /// Logs the same user in repeatedly, and returns the number of successful logins.
 async fn rush(store: &SqliteStore, limit: Limit) -> usize {
     let mut stored = 0;
-    for _ in 0..RUSH {
+    for _ in 0..LOGINS_PER_RUSH {
         let row = Sample::of("rush").at(now());
         let created = store.create(&row, limit, now()).await.unwrap();
         stored += usize::from(matches!(created, Created::Stored { .. }));
-        assert!(count(store, "rush").await <= MOST as usize);
+        assert!(count(store, "rush").await <= MAX_SESSIONS as usize);
     }
     stored
 }
@@ -47,8 +47,8 @@ fn the_other_process() {
                     let ended = store.remove_subject("alice", Scope::all(), now()).await;
                     ended.unwrap().count as usize
                 }
-                "rush evicting" => rush(&store, Limit::EvictOldest(MOST)).await,
-                "rush rejecting" => rush(&store, Limit::Reject(MOST)).await,
+                "rush evicting" => rush(&store, Limit::EvictOldest(MAX_SESSIONS)).await,
+                "rush rejecting" => rush(&store, Limit::Reject(MAX_SESSIONS)).await,
                 other => panic!("{other}"),
             };
             println!("\nanswer {answer}");
@@ -58,7 +58,7 @@ fn the_other_process() {
 
 struct Other {
     process: Child,
-    tells: ChildStdin,
+    commands: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -71,22 +71,22 @@ impl Other {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let tells = process.stdin.take().unwrap();
+        let commands = process.stdin.take().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut other = Self {
             process,
-            tells,
+            commands,
             lines,
         };
-        other.hear("ready ");
+        other.receive("ready ");
         other
     }
 
-    fn tell(&mut self, what: &str) {
-        writeln!(self.tells, "{what}").unwrap();
+    fn send(&mut self, command: &str) {
+        writeln!(self.commands, "{command}").unwrap();
     }
 
-    fn hear(&mut self, word: &str) -> usize {
+    fn receive(&mut self, word: &str) -> usize {
         let mut answers = self.lines.by_ref().map(Result::unwrap);
         let answer = answers.find_map(|line| {
             let (_, answer) = line.split_once(word)?;
@@ -95,9 +95,9 @@ impl Other {
         answer.expect("the other process answers")
     }
 
-    fn ask(&mut self, what: &str) -> usize {
-        self.tell(what);
-        self.hear("answer ")
+    fn ask(&mut self, command: &str) -> usize {
+        self.send(command);
+        self.receive("answer ")
     }
 }
 
@@ -119,13 +119,16 @@ fn two_processes_share_a_file() {
         assert!(matches!(late, Ok(Updated::Absent)));
         assert_eq!(other.ask("count alice"), 0);
 
-        other.tell("rush rejecting");
-        let here = rush(&store, Limit::Reject(MOST)).await;
-        assert_eq!(here + other.hear("answer "), MOST as usize);
-        other.tell("rush evicting");
-        assert_eq!(rush(&store, Limit::EvictOldest(MOST)).await, RUSH);
-        assert_eq!(other.hear("answer "), RUSH);
-        assert_eq!(count(&store, "rush").await, MOST as usize);
+        other.send("rush rejecting");
+        let here = rush(&store, Limit::Reject(MAX_SESSIONS)).await;
+        assert_eq!(here + other.receive("answer "), MAX_SESSIONS as usize);
+        other.send("rush evicting");
+        assert_eq!(
+            rush(&store, Limit::EvictOldest(MAX_SESSIONS)).await,
+            LOGINS_PER_RUSH
+        );
+        assert_eq!(other.receive("answer "), LOGINS_PER_RUSH);
+        assert_eq!(count(&store, "rush").await, MAX_SESSIONS as usize);
 
         // A killed process takes no data with it.
         other.process.kill().unwrap();

@@ -20,7 +20,7 @@ use super::runtime::block_on;
 const CHILD: &str = "STATEWISE_TEST_SQLITE_CHILD";
 
 #[test]
-fn the_limit_holds_under_fifty_logins_at_once() {
+fn the_limit_holds_under_concurrent_logins() {
     block_on(async {
         let folder = Folder::new();
         let mut nodes = Vec::new();
@@ -29,7 +29,7 @@ fn the_limit_holds_under_fifty_logins_at_once() {
             let options = options(&folder.file()).busy_timeout(busy_timeout);
             nodes.push(Arc::new(store(pool(options, 4).await).await));
         }
-        cases::keeps_the_limit(nodes).await;
+        cases::the_limit_holds_under_concurrent_logins(nodes).await;
     });
 }
 
@@ -38,18 +38,18 @@ fn a_pool_of_one_serves_a_hundred() {
     block_on(async {
         let folder = Folder::new();
         let store = store(pool(options(&folder.file()), 1).await).await;
-        cases::serves_a_hundred(Arc::new(store)).await;
+        cases::a_pool_of_one_serves_a_hundred(Arc::new(store)).await;
     });
 }
 
 #[test]
-fn may_be_given_up_at_every_step() {
+fn a_dropped_call_leaves_whole_rows() {
     block_on(async {
         let folder = Folder::new();
         let options = options(&folder.file()).synchronous(SqliteSynchronous::Off);
         let one = store(pool(options.clone(), 1).await).await;
         let other = store(pool(options, 1).await).await;
-        cases::may_be_given_up(&one, &other).await;
+        cases::a_dropped_call_leaves_whole_rows(&one, &other).await;
     });
 }
 
@@ -71,12 +71,12 @@ fn a_use_during_a_change_is_kept() {
         let options = options(&folder.file()).synchronous(SqliteSynchronous::Off);
         let one = store(pool(options.clone(), 4).await).await;
         let other = store(pool(options, 1).await).await;
-        cases::keeps_a_use_during_a_change([Arc::new(one), Arc::new(other)]).await;
+        cases::a_use_during_a_change_is_kept([Arc::new(one), Arc::new(other)]).await;
     });
 }
 
 #[test]
-fn nodes_migrate_at_once_and_again() {
+fn concurrent_migrations_succeed() {
     block_on(async {
         let folder = Folder::new();
         let mut migrations = Vec::new();
@@ -84,7 +84,7 @@ fn nodes_migrate_at_once_and_again() {
             let node = database(pool(options(&folder.file()), 1).await);
             migrations.push(async move { node.migrate().await });
         }
-        cases::migrates_at_once(migrations).await;
+        cases::concurrent_migrations_succeed(migrations).await;
         let database = database(pool(options(&folder.file()), 1).await);
         let store = database.sessions();
         let row = Sample::of("alice").at(now());
@@ -95,7 +95,7 @@ fn nodes_migrate_at_once_and_again() {
 }
 
 #[test]
-fn names_that_could_escape_are_refused() {
+fn hostile_table_names_are_refused() {
     block_on(async {
         let folder = Folder::new();
         let pool = pool(options(&folder.file()), 1).await;
@@ -127,7 +127,7 @@ fn names_that_could_escape_are_refused() {
 }
 
 #[test]
-fn says_what_survives() {
+fn durability_follows_the_configuration() {
     block_on(async {
         use SqliteJournalMode::{Delete, Memory, Persist, Truncate, Wal};
         use SqliteSynchronous::{Extra, Full, Normal, Off};
@@ -166,7 +166,7 @@ fn says_what_survives() {
 }
 
 #[test]
-fn a_writer_that_does_not_end_makes_writing_unavailable_and_no_more() {
+fn a_foreign_transaction_makes_writes_unavailable() {
     block_on(async {
         for busy_timeout in [Duration::ZERO, Duration::from_secs(30)] {
             let folder = Folder::new();
@@ -203,7 +203,7 @@ fn a_writer_that_does_not_end_makes_writing_unavailable_and_no_more() {
 }
 
 #[test]
-fn a_row_that_does_not_decode_is_one_users_trouble() {
+fn a_damaged_row_affects_one_user() {
     block_on(async {
         let folder = Folder::new();
         let pool = pool(options(&folder.file()), 2).await;
@@ -226,12 +226,12 @@ fn a_row_that_does_not_decode_is_one_users_trouble() {
             let damaging = damaging.bind(&row.handle().as_bytes()[..]);
             damaging.execute(&pool).await.unwrap();
         };
-        cases::a_row_that_does_not_decode_is_one_users_trouble(&store, &damages, damage).await;
+        cases::a_damaged_row_affects_one_user(&store, &damages, damage).await;
     });
 }
 
 #[test]
-fn a_newer_format_is_left_alone() {
+fn a_row_of_a_newer_format_is_not_changed() {
     block_on(async {
         let folder = Folder::new();
         let pool = pool(options(&folder.file()), 2).await;
@@ -243,22 +243,22 @@ fn a_newer_format_is_left_alone() {
             let damaged = sqlx::query_scalar(damaging).bind(&handle.as_bytes()[..]);
             damaged.fetch_all(&pool).await.unwrap()[0]
         };
-        cases::leaves_a_newer_format_alone(&store, damage).await;
+        cases::a_row_of_a_newer_format_is_not_changed(&store, damage).await;
     });
 }
 
 #[test]
-fn uses_behind_the_read_reach_the_other_node() {
+fn pending_uses_reach_the_other_node() {
     block_on(async {
         let folder = Folder::new();
         let one = store(pool(options(&folder.file()), 2).await).await;
         let other = store(pool(options(&folder.file()), 2).await).await;
-        cases::uses_behind_the_read_reach_the_other_node(&one, &other).await;
+        cases::pending_uses_reach_the_other_node(&one, &other).await;
     });
 }
 
 #[test]
-fn what_a_killed_process_acknowledged_is_there() {
+fn a_killed_process_keeps_acknowledged_writes() {
     let folder = Folder::new();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "shared::to_be_killed", "--nocapture"])
@@ -268,16 +268,16 @@ fn what_a_killed_process_acknowledged_is_there() {
         .unwrap();
     // Reads the acknowledgements until the process is killed.
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut said = Vec::new();
-    while said.len() < 200 {
-        let line = lines.next().expect("it goes on").unwrap();
+    let mut acknowledged = Vec::new();
+    while acknowledged.len() < 200 {
+        let line = lines.next().expect("the child continues").unwrap();
         if let Some(fact) = line.split_once("fact ").map(|(_, fact)| fact.to_owned()) {
-            said.push(fact);
+            acknowledged.push(fact);
         }
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    said.extend(lines.map_while(Result::ok).filter_map(|line| {
+    acknowledged.extend(lines.map_while(Result::ok).filter_map(|line| {
         // Only whole lines: the last one may be cut.
         line.strip_prefix("fact ")
             .filter(|fact| fact.ends_with('.'))
@@ -286,7 +286,7 @@ fn what_a_killed_process_acknowledged_is_there() {
     block_on(async {
         let store = store(pool(options(&folder.file()), 2).await).await;
         let mut alive = std::collections::BTreeMap::new();
-        for fact in &said {
+        for fact in &acknowledged {
             let (what, user) = fact.trim_end_matches('.').split_once(' ').unwrap();
             alive.insert(user.to_owned(), what == "created");
         }

@@ -20,7 +20,7 @@ const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 /// Each call is one statement, except a change of data, which reads first. Rejects a read before a
 /// write, one statement per row of a batch, and a transaction around a login.
 #[test]
-fn an_act_is_one_statement() {
+fn each_operation_is_one_statement() {
     run(async {
         let Some(server) = PostgresServer::with(&["fsync=off", "log_statement=all"]) else {
             return;

@@ -67,7 +67,7 @@ async fn spread(futures: Vec<BoxFuture<'static, ()>>) {
 #[derive(Debug)]
 pub(crate) struct Behind<F>(pub(crate) F);
 
-/// A store whose upkeep ends with it.
+/// A store that ends its upkeep on drop.
 #[derive(Debug)]
 pub(crate) struct Upkept<S> {
     store: S,

@@ -80,7 +80,7 @@ async fn assert_comes_back(name: &str, store: &Store, row: &Record) {
             Err(error) => assert!(error.is_unavailable()),
         }
         let waited = begun.elapsed();
-        assert!(waited < Duration::from_secs(60), "{name} never came back");
+        assert!(waited < Duration::from_secs(60), "{name} does not recover");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -184,7 +184,7 @@ fn acts(store: &Store, row: &Record) -> Vec<(&'static str, BoxFuture<'static, Re
 
 /// Any number of nodes may migrate at once and repeatedly. Rejects a migration without a lock.
 #[test]
-fn migrates_from_many_connections_at_once() {
+fn concurrent_migrations_succeed() {
     block_on(async {
         for round in 0..5 {
             let table = table();
@@ -249,7 +249,7 @@ fn works_on_the_public_schema_and_under_any_name() {
 
 /// Names that could escape a statement are refused before anything is sent.
 #[test]
-fn refuses_hostile_names() {
+fn hostile_table_names_are_refused() {
     run(async {
         let pool = || pool_of(PgConnectOptions::new_without_pgpass(), 1);
         for name in [
@@ -330,7 +330,7 @@ fn the_limit_holds_under_concurrent_logins() {
 /// The same with serializable connections. Rejects a count in a snapshot that is older than the
 /// lock.
 #[test]
-fn the_limit_holds_whatever_the_default_isolation() {
+fn the_limit_holds_under_every_isolation() {
     block_on(async {
         limit_holds(&[("default_transaction_isolation", "serializable")]).await;
         limit_holds(&[("default_transaction_isolation", "repeatable read")]).await;
@@ -338,8 +338,11 @@ fn the_limit_holds_whatever_the_default_isolation() {
 }
 
 async fn limit_holds(options: &[(&str, &str)]) {
-    const MOST: u32 = 3;
-    for limit in [Limit::Reject(MOST), Limit::EvictOldest(MOST)] {
+    const MAX_SESSIONS: u32 = 3;
+    for limit in [
+        Limit::Reject(MAX_SESSIONS),
+        Limit::EvictOldest(MAX_SESSIONS),
+    ] {
         let table = table();
         let [_, (_, pipelined)] = both(server(), &table).await;
         let connect = PgConnectOptions::new_without_pgpass().socket(server().folder());
@@ -352,7 +355,7 @@ async fn limit_holds(options: &[(&str, &str)]) {
             tokio::spawn(async move {
                 while !done.load(Ordering::SeqCst) {
                     let there = number(&pool, format!("SELECT count(*) FROM {table}")).await;
-                    assert!(there <= i64::from(MOST), "{there} at once");
+                    assert!(there <= i64::from(MAX_SESSIONS), "{there} at once");
                 }
             })
         };
@@ -377,16 +380,23 @@ async fn limit_holds(options: &[(&str, &str)]) {
         done.store(true, Ordering::SeqCst);
         watch.await.unwrap();
         let listing = store.list("alice", Page::first(100), now()).await.unwrap();
-        assert_eq!(listing.records.len(), MOST as usize);
-        assert_eq!(stored - evicted.len(), MOST as usize);
-        assert_eq!(stored, if limit == Limit::Reject(MOST) { 3 } else { 50 });
+        assert_eq!(listing.records.len(), MAX_SESSIONS as usize);
+        assert_eq!(stored - evicted.len(), MAX_SESSIONS as usize);
+        assert_eq!(
+            stored,
+            if limit == Limit::Reject(MAX_SESSIONS) {
+                3
+            } else {
+                50
+            }
+        );
     }
 }
 
 /// With serializable connections, the store repeats transactions that the server rolls back.
 /// Rejects a store that reports a race as an outage.
 #[test]
-fn races_are_no_outage_whatever_the_default_isolation() {
+fn races_succeed_under_every_isolation() {
     block_on(async {
         let table = table();
         both(server(), &table).await;
@@ -485,7 +495,7 @@ fn a_crash_undoes_nothing() {
 /// continues, so does the store. Rejects calls without a deadline, and an outage that looks like a
 /// logout.
 #[test]
-fn a_server_that_hangs_is_unavailable() {
+fn a_suspended_server_is_unavailable() {
     run(async {
         let Some(server) = PostgresServer::start() else {
             return;
@@ -537,7 +547,7 @@ fn a_server_that_hangs_is_unavailable() {
 /// Both the store and the server give up a statement that waits for a lock when the deadline
 /// passes, and later calls succeed. Rejects a connection that hangs forever.
 #[test]
-fn a_lock_of_others_is_not_waited_for() {
+fn a_foreign_lock_makes_calls_unavailable() {
     block_on(async {
         let table = table();
         let [(_, patient), _] = both(server(), &table).await;
@@ -591,7 +601,7 @@ fn a_lock_of_others_is_not_waited_for() {
 /// An operator terminates busy connections: answers are correct or *unavailable*, and later calls
 /// succeed. Rejects a broken connection that is taken for an empty answer.
 #[test]
-fn ended_connections_log_nobody_out() {
+fn closed_connections_do_not_log_out() {
     run(async {
         let Some(server) = PostgresServer::start() else {
             return;
@@ -630,7 +640,7 @@ fn ended_connections_log_nobody_out() {
                 let (before, begun) = (right.load(Ordering::SeqCst), Instant::now());
                 while right.load(Ordering::SeqCst) < before + 16 {
                     let took = begun.elapsed();
-                    assert!(took < Duration::from_secs(60), "{name} never came back");
+                    assert!(took < Duration::from_secs(60), "{name} does not recover");
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             }
@@ -649,7 +659,7 @@ fn ended_connections_log_nobody_out() {
 /// The connection is cut after each byte of an answer: the answer is correct or *unavailable*.
 /// Rejects a partial answer that is taken for a complete one.
 #[test]
-fn a_connection_cut_in_mid_answer_is_no_answer() {
+fn half_an_answer_is_no_answer() {
     block_on(async {
         let table = table();
         let [(_, direct), _] = both(server(), &table).await;
@@ -744,7 +754,7 @@ async fn cutting(listener: tokio::net::UnixListener, left: Arc<AtomicUsize>) {
 /// Calls are dropped at each of their await points: the row is intact, and the connections serve
 /// later calls. Rejects an answer left for the next reader.
 #[test]
-fn may_be_dropped_at_every_wait() {
+fn a_dropped_call_leaves_whole_rows() {
     block_on(async {
         let table = table();
         both(server(), &table).await;
@@ -788,7 +798,7 @@ fn may_be_dropped_at_every_wait() {
 /// A hundred tasks share one connection. Rejects a call that holds one connection and waits for
 /// another.
 #[test]
-fn a_pool_of_one_serves_a_hundred_tasks() {
+fn a_pool_of_one_serves_a_hundred() {
     block_on(async {
         let table = table();
         both(server(), &table).await;
@@ -831,7 +841,7 @@ fn a_pool_of_one_serves_a_hundred_tasks() {
 /// The server decides whether a crash can lose data, and `require_durable` refuses it even if the
 /// operator assumes durability. Rejects optimistic answers.
 #[test]
-fn says_what_survives() {
+fn durability_follows_the_configuration() {
     run(async {
         let Some(server) = PostgresServer::with(&[]) else {
             return;
@@ -917,7 +927,7 @@ fn says_what_survives() {
 /// A node that does not know the columns of a newer version neither changes nor judges its rows,
 /// and counts them for the limit. Rejects an old node that changes rows of a newer version.
 #[test]
-fn a_row_of_a_newer_version_is_left_alone() {
+fn a_row_of_a_newer_format_is_not_changed() {
     block_on(async {
         let table = table();
         let pool = sqlx_pool(server(), 1);
@@ -958,7 +968,7 @@ fn a_row_of_a_newer_version_is_left_alone() {
 /// A row of a newer version, or a damaged one, is *unreadable* for its own user only. It can be
 /// removed and swept, and lists continue behind it. Rejects a delete that reads first.
 #[test]
-fn a_row_that_does_not_decode_can_be_removed() {
+fn a_damaged_row_affects_one_user() {
     block_on(async {
         let table = table();
         let pool = sqlx_pool(server(), 1);
@@ -1020,7 +1030,7 @@ fn a_row_that_does_not_decode_can_be_removed() {
 /// A queued use counts at once in its own process, for every call, and for all processes after the
 /// flush. Rejects a method that ignores the queue.
 #[test]
-fn uses_that_wait_count_at_once() {
+fn pending_uses_count_at_once() {
     block_on(async {
         let table = table();
         for (name, store) in both(server(), &table).await {
@@ -1086,7 +1096,7 @@ fn uses_that_wait_count_at_once() {
 /// removal checks the current row. Rejects a node with a fast clock that deletes by an earlier
 /// read.
 #[test]
-fn a_use_at_the_same_moment_saves_from_the_removal() {
+fn a_concurrent_use_prevents_the_removal() {
     block_on(async {
         let table = table();
         let pool = sqlx_pool(server(), 2);
@@ -1130,7 +1140,10 @@ fn a_use_at_the_same_moment_saves_from_the_removal() {
                 );
                 let begun = Instant::now();
                 while number(&pool, waits.clone()).await == 0 {
-                    assert!(begun.elapsed() < Duration::from_secs(60), "nobody waits");
+                    assert!(
+                        begun.elapsed() < Duration::from_secs(60),
+                        "no statement waits for the lock"
+                    );
                 }
                 other.commit().await.unwrap();
                 assert!(act.await.unwrap(), "{name}, {asked}: ended early");
@@ -1143,7 +1156,7 @@ fn a_use_at_the_same_moment_saves_from_the_removal() {
 
 /// Connection errors do not reveal the address or the user.
 #[test]
-fn errors_name_no_host_and_no_password() {
+fn errors_contain_no_host_and_no_password() {
     run(async {
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
@@ -1161,7 +1174,7 @@ fn errors_name_no_host_and_no_password() {
         for store in stores {
             let row = Sample::of("alice").at(now());
             let answer = store.load(row.handle(), Load::new(), now()).await;
-            assert_unavailable("nobody there", &answer);
+            assert_unavailable("no server", &answer);
             let text = format!("{answer:?} {store:?}");
             for secret in ["hunter2", "127.0.0.1", "postgres://"] {
                 assert!(!text.contains(secret), "{text}");

@@ -8,7 +8,7 @@ use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::store::CachedStore;
 use statewise::testkit::{ManualClock, StoreFixture};
 
-/// Copies of the stores of another fixture, whose view follows the log as time passes.
+/// Cached stores over the stores of another fixture. Their view follows the log as time passes.
 #[derive(Debug)]
 pub(crate) struct Cached<F> {
     inner: F,

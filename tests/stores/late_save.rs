@@ -13,7 +13,7 @@ use statewise::{Authenticator, Login, Rejection};
 
 /// A request loads a session on one node, the user logs out on another, and then the request saves,
 /// touches and rotates. Each call is refused, and the user stays logged out on both nodes. Rejects
-/// a store whose save inserts a removed row, or that answers from the memory of a node.
+/// a store that inserts a removed row on a save, or that answers from the memory of a node.
 pub(crate) async fn a_late_save_does_not_undo_a_logout<S: SessionStore>(nodes: [S; 2]) {
     a_late_save_by(&ManualClock::default(), nodes).await;
 }

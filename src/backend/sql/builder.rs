@@ -50,9 +50,9 @@ impl<S> Builder<S> {
     }
 
     /// Sets the table of sessions. Qualify it as `schema.table` in Postgres, `database.table` in
-    /// MySQL, or by the name of an attached database in SQLite. An unqualified table is found as the
-    /// connection finds it. A name has at most 41 lower case letters, digits and underscores, and
-    /// begins with no digit. Default: `statewise_sessions`.
+    /// MySQL, or by the name of an attached database in SQLite. An unqualified table is found as
+    /// the connection finds it. A name has at most 41 lower case letters, digits and underscores,
+    /// and begins with no digit. Default: `statewise_sessions`.
     ///
     /// Names of other objects begin with this name: an index (`_subject`), in MySQL a table
     /// (`_limit`), in Postgres a function (`_create_1`).
@@ -62,7 +62,17 @@ impl<S> Builder<S> {
     }
 
     /// Sets the table of revocations, in the same form as [`table`](Self::table). The counter is in
-    /// a second table of this name and `_head`. Default: `statewise_revocations`.
+    /// a second table, with this name and `_head`. Default: `statewise_revocations`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlx-postgres")]
+    /// # fn example(pool: sqlx::PgPool) -> statewise::Result<()> {
+    /// use statewise::store::Postgres;
+    ///
+    /// let db = Postgres::over(pool).table("app.sessions").log_table("app.revocations").build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn log_table(mut self, table: impl Into<String>) -> Self {
         self.log_table = table.into();
         self
@@ -70,6 +80,18 @@ impl<S> Builder<S> {
 
     /// Sets the deadline of each call, after which the call is *unavailable*. It includes the wait
     /// for a connection. Default: 2 seconds.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlx-postgres")]
+    /// # fn example(pool: sqlx::PgPool) -> statewise::Result<()> {
+    /// use std::time::Duration;
+    /// use statewise::store::Postgres;
+    ///
+    /// // The server is in another region: allow for slow round trips.
+    /// let db = Postgres::over(pool).deadline(Duration::from_secs(5)).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -78,6 +100,18 @@ impl<S> Builder<S> {
     /// Treats an unknown durability as durable in `require_durable`. Set it if the operator of the
     /// server confirms that acknowledged writes survive a crash. A server that is known to lose
     /// writes is still refused. Default: off.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlx-mysql")]
+    /// # async fn example(pool: sqlx::MySqlPool) -> statewise::Result<()> {
+    /// use statewise::store::MySql;
+    ///
+    /// // The tables are created later, by a migration tool.
+    /// let db = MySql::over(pool).assume_durable().build()?;
+    /// db.require_durable().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn assume_durable(mut self) -> Self {
         self.assume_durable = true;
         self
@@ -100,7 +134,7 @@ impl<S> Builder<S> {
 
 impl<S> fmt::Debug for Builder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the source, whose options have a host and a user.
+        // Without the source: its options contain a host and a user.
         f.debug_struct("Builder")
             .field("table", &self.table)
             .field("log_table", &self.log_table)

@@ -49,8 +49,8 @@ pub(crate) const SWAPPED: [&str; 12] = [
     "fields",
 ];
 
-/// Columns that a swap compares, in the order of [`swap_values`]. Any change of a row changes one of
-/// them, except for a use, of which the later one stays.
+/// Columns that a swap compares, in the order of [`swap_values`]. Any change of a row changes one
+/// of them, except for a use, of which the later one stays.
 pub(crate) const COMPARED: [&str; 5] = [
     "handle",
     "version",
@@ -271,8 +271,8 @@ fn timestamp(seconds: i64) -> Result<Timestamp> {
     }
 }
 
-/// Returns the SHA-256 hash of a subject, which a row holds in its place: a subject may be long, and
-/// may contain characters that a text column does not accept.
+/// Returns the SHA-256 hash of a subject, which a row holds in its place: a subject may be long,
+/// and may contain characters that a text column does not accept.
 pub(crate) fn subject_key(subject: &str) -> [u8; 32] {
     sha256::hash(subject.as_bytes())
 }

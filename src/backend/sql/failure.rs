@@ -67,8 +67,7 @@ impl fmt::Display for Failure {
 
 impl StdError for Failure {}
 
-/// *Unavailable*. A log adds its own message with
-/// [`log_unavailable`](crate::backend::sql::log::log_unavailable).
+/// *Unavailable*: the store. A log makes its own error.
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::unavailable(failure)

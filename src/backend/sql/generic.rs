@@ -94,9 +94,10 @@ impl<D: Driver> Database<D> {
         in_time(self.settings.deadline, migrate, Error::from).await
     }
 
-    /// Returns what the database keeps of acknowledged writes, by its current configuration. The
-    /// type says which settings it reads. It takes the tables of sessions and of revocations that
-    /// exist into account. The result is unknown if none exists.
+    /// Returns what the database keeps of acknowledged writes, by its current configuration: see
+    /// [`MySql`](crate::store::MySql#durability) and [`Sqlite`](crate::store::Sqlite#durability).
+    /// It considers the tables of sessions and of revocations. In MySQL, the result is unknown if
+    /// no table exists.
     ///
     /// # Errors
     ///
@@ -111,13 +112,13 @@ impl<D: Driver> Database<D> {
     }
 
     /// Fails unless every acknowledged write survives a crash of the database. Call it at the start
-    /// of a service in which a crash must not undo a logout. An unknown durability fails too, unless
-    /// you set [`assume_durable`](crate::store::sql::Builder::assume_durable).
+    /// of a service in which a crash must not undo a logout. An unknown durability fails too,
+    /// unless you set [`assume_durable`](crate::store::sql::Builder::assume_durable).
     ///
     /// # Errors
     ///
-    /// *Misuse* if the database may lose acknowledged writes, or if that is unknown. *Unavailable* if
-    /// the database could not answer.
+    /// *Misuse* if the database may lose acknowledged writes, or if that is unknown. *Unavailable*
+    /// if the database could not answer.
     ///
     /// # Cancel safety
     ///

@@ -48,8 +48,8 @@ pub use schema::{SCHEMA, schema};
 /// # The pool
 ///
 /// - Set `test_before_acquire(false)`. Otherwise sqlx tests each connection before it hands it out,
-///   which doubles the cost of a login. A read whose connection turns out to be dead is tried again
-///   on another one.
+///   which doubles the cost of a login. A read on a connection that turns out to be dead is tried
+///   again on another one.
 /// - Keep the default isolation of the server, *repeatable read*, or set *read committed*.
 /// - A cancelled call closes its connection, because an answer may be half read, or a transaction
 ///   half begun. If the application itself drops a `begin()` of sqlx on the same pool, the
@@ -63,8 +63,8 @@ pub use schema::{SCHEMA, schema};
 ///
 /// # Durability
 ///
-/// A crash loses nothing if the tables are InnoDB, `innodb_flush_log_at_trx_commit` is 1 and, with a
-/// binary log, `sync_binlog` is 1. What a failover loses is unknown.
+/// A crash loses nothing if the tables are InnoDB, `innodb_flush_log_at_trx_commit` is 1 and, with
+/// a binary log, `sync_binlog` is 1. The durability after a failover is unknown.
 ///
 /// # Tested versions
 ///

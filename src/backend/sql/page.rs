@@ -1,4 +1,4 @@
-//! Checks of what was read from a log.
+//! Checks of the rows that a log reads.
 
 use std::time::Duration;
 
@@ -95,8 +95,8 @@ pub(crate) fn page(rows: &[impl Row], from: u64, limit: usize) -> Result<Option<
     let head = head(row).ok_or_else(unreadable)?;
     let entries = rows.iter().map(|row| entry(row).ok_or_else(unreadable));
     let mut entries = entries.collect::<Result<Vec<_>>>()?;
-    // Without a gap from the first wanted position to the head: an entry that somebody deleted by
-    // hand is still in force.
+    // There is no gap from the first wanted position to the head: an entry that was deleted by hand
+    // is still in force.
     let start = from.max(head.first);
     let more = entries.len() > limit;
     let is_whole = more || entries.len() as u64 == (head.position + 1).saturating_sub(start);

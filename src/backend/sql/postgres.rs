@@ -59,8 +59,8 @@ pub trait IntoConnections {
 /// - [`Postgres::over`] with a pool of sqlx (feature `sqlx-postgres`): the simplest choice.
 /// - `Postgres::connect` (feature `tokio-postgres`): many statements at once over few connections,
 ///   for throughput.
-/// - [`Postgres::over`] with one client of tokio-postgres. Once its connection is closed, everything
-///   is *unavailable*: prefer `connect`, which opens the next one.
+/// - [`Postgres::over`] with one client of tokio-postgres. Once its connection is closed,
+///   everything is *unavailable*: prefer `connect`, which opens the next one.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -91,12 +91,12 @@ pub trait IntoConnections {
 /// # Connections
 ///
 /// - Give the connections of a pool a `statement_timeout` a little above the
-///   [deadline](PostgresBuilder::deadline). A connection whose answer is late is closed, but without
-///   the timeout the server may continue with the statement.
+///   [deadline](PostgresBuilder::deadline). A late answer closes the connection, but without the
+///   timeout the server may continue with the statement.
 /// - A client of tokio-postgres belongs to this database alone: it is set to *read committed*, and
 ///   its `statement_timeout` to the deadline.
-/// - Appends of a log wait for each other. With `connect`, the log has connections of its own, opened
-///   at its first use, so that no session waits for an append.
+/// - Appends of a log wait for each other. With `connect`, the log has connections of its own,
+///   opened at its first use, so that no session waits for an append.
 ///
 /// # Replicas
 ///
@@ -151,12 +151,12 @@ impl<L: Link> Postgres<L> {
         base.migrate(&format!("{schema}{begin}")).await
     }
 
-    /// Returns what the server keeps of acknowledged writes, by its current configuration and by the
-    /// tables of sessions and of revocations that exist. The result is unknown if none exists.
+    /// Returns what the server keeps of acknowledged writes, by its current configuration and by
+    /// the tables of sessions and of revocations that exist. The result is unknown if none exists.
     ///
-    /// Everything survives a crash if `fsync` and `full_page_writes` are on, `synchronous_commit` is
-    /// not `off`, and no table is unlogged. What survives a failover is known only with synchronous
-    /// standbys.
+    /// Everything survives a crash if `fsync` and `full_page_writes` are on, `synchronous_commit`
+    /// is not `off`, and no table is unlogged. What survives a failover is known only with
+    /// synchronous standbys.
     ///
     /// # Errors
     ///
@@ -183,9 +183,9 @@ impl<L: Link> Postgres<L> {
         Ok(Durability::new(crash, failover))
     }
 
-    /// Fails unless every acknowledged write survives a crash of the server. Call it at the start of
-    /// a service in which a crash must not undo a logout. An unknown durability fails too, unless
-    /// you set [`assume_durable`](PostgresBuilder::assume_durable).
+    /// Fails unless every acknowledged write survives a crash of the server. Call it at the start
+    /// of a service in which a crash must not undo a logout. An unknown durability fails too,
+    /// unless you set [`assume_durable`](PostgresBuilder::assume_durable).
     ///
     /// # Errors
     ///

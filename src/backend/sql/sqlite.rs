@@ -51,12 +51,12 @@ pub use schema::{SCHEMA, schema};
 ///
 /// - Set `journal_mode(Wal)`. Without a write-ahead log, readers and writers block each other, so
 ///   [`migrate`](Self::migrate) refuses such a file.
-/// - Set `synchronous(Full)`, so that an acknowledged logout survives a power failure. With `Normal`
-///   it survives only the death of the process.
-/// - Keep `busy_timeout` shorter than the [deadline](SqliteBuilder::deadline). A statement whose
-///   call has ended still waits in its connection for that time.
-/// - Use at least two connections. The calls of one `Sqlite` write one after the other and in order,
-///   and readers then find a free connection.
+/// - Set `synchronous(Full)`, so that an acknowledged logout survives a power failure. With
+///   `Normal` it survives only the death of the process.
+/// - Keep `busy_timeout` shorter than the [deadline](SqliteBuilder::deadline). After a dropped
+///   call, its statement waits in the connection for that time.
+/// - Use at least two connections. The calls of one `Sqlite` write one after the other and in
+///   order, and readers then find a free connection.
 ///
 /// # Durability
 ///
@@ -66,7 +66,7 @@ pub use schema::{SCHEMA, schema};
 /// | `Delete` | `Extra` | all |
 /// | any other, or in memory | any other | not all |
 ///
-/// What a failover loses is unknown.
+/// The durability after a failover is unknown.
 ///
 /// # Full disk, or read-only file
 ///
@@ -82,8 +82,8 @@ pub type SqliteStore = RowStore<Pool>;
 
 /// Revocations in SQLite, from [`Sqlite::revocations`].
 ///
-/// An append is one transaction, which may write from its beginning. The clock of the caller decides
-/// when an entry expires: an append removes the entries that have expired by its clock.
+/// An append is one transaction, which may write from its beginning. The clock of the caller
+/// decides when an entry expires: an append removes the entries that have expired by its clock.
 pub type SqliteLog = TableLog<Pool>;
 
 impl Sqlite {

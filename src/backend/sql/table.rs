@@ -12,7 +12,7 @@ pub(crate) const SESSIONS: &str = "statewise_sessions";
 pub(crate) const REVOCATIONS: &str = "statewise_revocations";
 /// Suffix of the counter table of a log.
 pub(crate) const HEAD: &str = "_head";
-/// Suffix of the table whose rows are locked while logins are counted (MySQL).
+/// Suffix of the table of locks that serialize the logins of a subject (MySQL).
 pub(crate) const LIMIT: &str = "_limit";
 /// Suffix of the index of subjects (Postgres, SQLite).
 pub(crate) const SUBJECT: &str = "_subject";

@@ -11,8 +11,8 @@ pub(crate) type MariaDbServer = SqlServer<MariaDb>;
 
 pub(crate) struct MariaDb;
 
-/// Returns the folders of the data and of temporary tables, whose names repeat from server to
-/// server. `--no-defaults` must be the first option.
+/// Returns the folders of the data and of temporary tables. Each server needs its own folder for
+/// the latter, because their names repeat. `--no-defaults` must be the first option.
 fn folders(folder: &Path) -> [String; 3] {
     let folder = folder.display();
     [

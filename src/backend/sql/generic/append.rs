@@ -30,8 +30,8 @@ fn number(row: &impl Row, column: usize) -> Result<i64, sqlx::Error> {
 impl<C: Client> Act<C> for Begin<'_> {
     type Answer = ();
 
-    /// Creates the counter and removes the entries of a former log, unless there is a counter. Fails
-    /// with a duplicate if another node creates it at the same time.
+    /// Creates the counter and removes the entries of a former log, unless there is a counter.
+    /// Fails with a duplicate if another node creates it at the same time.
     async fn run(&self, connection: &mut C) -> Result<(), sqlx::Error> {
         if !connection
             .rows(&self.statements.count, &[])
@@ -81,9 +81,9 @@ impl<C: Client> Act<C> for Append<'_> {
 }
 
 impl Append<'_> {
-    /// Removes expired entries from the front, and returns the first position that is left. An entry
-    /// that must stay keeps all entries after it, because a reader takes everything before the first
-    /// position for expired.
+    /// Removes expired entries from the front, and returns the first position that is left. An
+    /// entry that must stay keeps all entries after it, because a reader takes everything before
+    /// the first position for expired.
     async fn trim<C: Client>(
         &self,
         connection: &mut C,

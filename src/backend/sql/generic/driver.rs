@@ -14,8 +14,8 @@ use crate::error::Result;
 pub(crate) trait Client: Send {
     type Row: Row;
 
-    /// Returns the rows of a statement that reads. A statement that writes must not return rows: the
-    /// client may stop after a row, and does not report a failure behind it.
+    /// Returns the rows of a statement that reads. A statement that writes must not return rows:
+    /// the client may stop after a row, and does not report a failure behind it.
     fn rows(
         &mut self,
         statement: &Arc<str>,
@@ -78,14 +78,14 @@ macro_rules! client {
 
 pub(crate) use client;
 
-/// How the statements of an act belong together.
+/// Kind of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// They read. They may be sent again if the connection turns out to be dead.
+    /// A statement that reads. It may be sent again if the connection turns out to be dead.
     Read,
-    /// One statement writes.
+    /// A statement that writes.
     Write,
-    /// They are one transaction. An error rolls it back.
+    /// Several statements in one transaction. An error rolls it back.
     Transaction,
 }
 
@@ -183,12 +183,11 @@ pub(crate) struct Dialect {
     pub(crate) quote: char,
     /// Function that returns the larger of two numbers.
     pub(crate) greatest: &'static str,
-    /// Clause of an insertion that skips a row whose handle exists. It must skip for no other
-    /// reason.
+    /// Clause of an insertion that skips a row with an existing handle, and no other row.
     pub(crate) on_conflict: &'static str,
     /// Writes the statement that notes `count` uses. Values: a handle and a time for each.
     pub(crate) touch: fn(table: &str, count: usize) -> String,
-    /// Whether a login with a limit locks a row that stands for its subject. Without it, a
+    /// True if a login with a limit must lock a row that stands for its subject. False if a
     /// transaction is the only writer.
     pub(crate) locks_subject: bool,
     /// Clause that locks the counter of the log until the commit.

@@ -163,8 +163,8 @@ impl Writer<'_> {
         )
     }
 
-    /// Removes rows of a subject. Values: the key of the subject, and the handle to keep, or a handle
-    /// that no row has. With `before`, also the first and the last stamp to keep.
+    /// Removes rows of a subject. Values: the key of the subject, and the handle to keep, or a
+    /// handle that no row has. With `before`, also the first and the last stamp to keep.
     fn remove_subject(&self, before: bool) -> String {
         let [subject, handle, stamp] = ["subject", "handle", "stamp"].map(|name| self.column(name));
         let before = if before {
@@ -178,8 +178,8 @@ impl Writer<'_> {
         )
     }
 
-    /// Lists the live rows of a subject after a cursor. Values: the key of the subject, now, now, the
-    /// deadline of the cursor twice, its handle, the maximum number of rows.
+    /// Lists the live rows of a subject after a cursor. Values: the key of the subject, now, now,
+    /// the deadline of the cursor twice, its handle, the maximum number of rows.
     fn list(&self) -> String {
         let [subject, deadline, handle] =
             ["subject", "deadline", "handle"].map(|name| self.column(name));
@@ -205,8 +205,8 @@ impl Writer<'_> {
         )
     }
 
-    /// Finds the oldest live rows of a subject. Values: the key of the subject, now, now, the maximum
-    /// number of rows.
+    /// Finds the oldest live rows of a subject. Values: the key of the subject, now, now, the
+    /// maximum number of rows.
     fn oldest(&self) -> String {
         let [subject, deadline, handle] =
             ["subject", "deadline", "handle"].map(|name| self.column(name));

@@ -130,7 +130,7 @@ async fn transaction<A: Act<MySqlConnection>>(
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the pool, whose options have a host and a user.
+        // Without the pool: its options contain a host and a user.
         f.debug_struct("Pool")
             .field("connections", &self.0.size())
             .finish_non_exhaustive()

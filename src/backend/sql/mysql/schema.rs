@@ -9,8 +9,8 @@ use crate::store::record::FORMAT;
 /// your own. [`schema`] returns it for other names. Applying it again changes nothing.
 ///
 /// - `statewise_sessions` holds a row for each session. No index contains a column that a use or a
-///   rotation changes. A row holds the SHA-256 hash of its subject: find the sessions of a user with
-///   `subject = UNHEX(SHA2('alice', 256))`.
+///   rotation changes. A row holds the SHA-256 hash of its subject: find the sessions of a user
+///   with `subject = UNHEX(SHA2('alice', 256))`.
 /// - `statewise_sessions_limit` holds at most 4096 rows, each of which is locked while a login of
 ///   some subjects is counted.
 /// - `statewise_revocations` holds the entries of the log, and `statewise_revocations_head` its
@@ -62,14 +62,14 @@ CREATE TABLE IF NOT EXISTS `statewise_revocations_head` (
 ///
 /// # Errors
 ///
-/// *Misuse* if a name does not have at most 41 lower case letters, digits and underscores, or begins
-/// with a digit, or if the two tables would share a name.
+/// *Misuse* if a name does not have at most 41 lower case letters, digits and underscores, or
+/// begins with a digit, or if the two tables would share a name.
 pub fn schema(table: &str, log_table: &str) -> Result<String> {
     Ok(Tables::parse(table, log_table)?.schema(SCHEMA, '`'))
 }
 
-/// The dialect of MySQL. No clause skips duplicates only: `IGNORE` and `ON DUPLICATE KEY` hide other
-/// errors or write to the existing row. A duplicate is therefore an error.
+/// The dialect of MySQL. No clause skips duplicates only: `IGNORE` and `ON DUPLICATE KEY` hide
+/// other errors or write to the existing row. A duplicate is therefore an error.
 pub(crate) const DIALECT: Dialect = Dialect {
     quote: '`',
     greatest: "greatest",

@@ -76,7 +76,8 @@ impl<L: Driver, Q: Query> Base<L, Q> {
         Ok(now()? + self.settings.deadline)
     }
 
-    /// Returns the rows of a statement. A statement that reads is sent again if its answer was lost.
+    /// Returns the rows of a statement. A statement that reads is sent again if its answer was
+    /// lost.
     pub(crate) async fn rows(
         &self,
         query: Q,

@@ -50,7 +50,7 @@ impl Query for LogQuery {
         match self {
             // The update waits for a concurrent append, and then counts from its result. The
             // statement sees the entries as they were before it waited, without those of that
-            // append, and removes only what it sees.
+            // append, and removes only entries that it sees.
             Self::Append => format!(
                 "WITH head AS (
                     UPDATE {head} AS h

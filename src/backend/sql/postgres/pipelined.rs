@@ -102,8 +102,9 @@ impl IntoConnections for Arc<Client> {
 }
 
 impl Postgres<Pipelined> {
-    /// Begins the configuration of a database that `open` connects to: at the first use, and whenever
-    /// a connection is closed or did not answer in time. Concurrent calls wait for one attempt.
+    /// Begins the configuration of a database that `open` connects to: at the first use, and
+    /// whenever a connection is closed or did not answer in time. Concurrent calls wait for one
+    /// attempt.
     ///
     /// ```no_run
     /// use std::sync::Arc;
@@ -140,9 +141,9 @@ impl Postgres<Pipelined> {
 }
 
 impl Builder<Connections<Pipelined>> {
-    /// Sets the number of connections that [`connect`](Postgres::connect) opens for sessions, and as
-    /// many for the log if you use it. Each is a process of the server. Zero counts as one. Default:
-    /// 1.
+    /// Sets the number of connections that [`connect`](Postgres::connect) opens for sessions, and
+    /// as many for the log if you use it. Each is a process of the server. Zero counts as one.
+    /// Default: 1.
     pub fn connections(mut self, connections: usize) -> Self {
         self.source.count = connections;
         self

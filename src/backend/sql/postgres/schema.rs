@@ -12,8 +12,8 @@ use crate::error::Result;
 ///   `subject = sha256('alice')`.
 /// - `statewise_sessions_create_1` is the function that creates a login within a limit.
 /// - `statewise_revocations` holds the entries of the log, and `statewise_revocations_head` its
-///   counter, which the log inserts at its first use. Its page is kept nearly empty, so that updates
-///   stay within it. Sessions alone do not need these two.
+///   counter, which the log inserts at its first use. Its page is kept nearly empty, so that
+///   updates stay within it. Sessions alone do not need these two.
 pub const SCHEMA: &str = r#"CREATE TABLE IF NOT EXISTS "statewise_sessions" (
     handle           bytea   NOT NULL PRIMARY KEY CHECK (octet_length(handle) = 16),
     format           bigint  NOT NULL,
@@ -123,8 +123,8 @@ pub(crate) const CREATE: &str = "_create_1";
 ///
 /// # Errors
 ///
-/// *Misuse* if a name does not have at most 41 lower case letters, digits and underscores, or begins
-/// with a digit, or if the two tables would share a name.
+/// *Misuse* if a name does not have at most 41 lower case letters, digits and underscores, or
+/// begins with a digit, or if the two tables would share a name.
 pub fn schema(table: &str, log_table: &str) -> Result<String> {
     Ok(schema_of(&Tables::parse(table, log_table)?))
 }

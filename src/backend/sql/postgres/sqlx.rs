@@ -56,8 +56,9 @@ impl Sqlx {
     }
 }
 
-/// Returns the answer if it is in time. A late answer leaves its connection unusable, so it is closed.
-/// After a dropped call, the pool reads the answer to its end before it hands out the connection.
+/// Returns the answer if it is in time. A late answer leaves its connection unusable, so it is
+/// closed. After a dropped call, the pool reads the answer to its end before it hands out the
+/// connection.
 fn in_time<T>(
     answer: Result<Result<T, Error>, Elapsed>,
     connection: &mut PoolConnection<Postgres>,
@@ -129,7 +130,7 @@ row!(PgRow);
 
 impl fmt::Debug for Sqlx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the pool, whose options have a host and a user.
+        // Without the pool: its options contain a host and a user.
         f.debug_struct("Sqlx")
             .field("connections", &self.pool.size())
             .finish_non_exhaustive()

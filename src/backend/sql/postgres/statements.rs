@@ -197,8 +197,8 @@ impl Query for SessionQuery {
     }
 }
 
-/// Condition: the row is alive at a time, as in `Record::is_alive`. A CASE is evaluated in order, so
-/// that an unlimited idle timeout is never subtracted.
+/// Condition: the row is alive at a time, as in `Record::is_alive`. A CASE is evaluated in order,
+/// so that an unlimited idle timeout is never subtracted.
 fn alive(now: &str) -> String {
     format!(
         "(s.deadline > {now} AND CASE WHEN s.idle < 0 THEN TRUE ELSE s.last_seen > {now} - s.idle END)"

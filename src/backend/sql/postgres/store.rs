@@ -28,15 +28,15 @@ const MAX_SWEEP: usize = 5_000;
 ///
 /// # Cost
 ///
-/// A verification is one statement, and so is every other operation, except that an update reads the
-/// row and then compares and swaps it.
+/// A verification is one statement, and so is every other operation, except that an update reads
+/// the row and then compares and swaps it.
 ///
 /// # Uses
 ///
-/// While the [`upkeep`](crate::session::SessionAuthenticator) of the authenticator runs, the uses of
-/// half a second are written together, in one statement. Without it, each use is written at once. A
-/// crash of the process loses at most these uses: a session may end half a second early, and never
-/// late.
+/// While the [`upkeep`](crate::session::SessionAuthenticator) of the authenticator runs, the uses
+/// of half a second are written together, in one statement. Without it, each use is written at
+/// once. A crash of the process loses at most these uses: a session may end half a second early,
+/// and never late.
 ///
 /// A logout takes effect at once on every node.
 pub struct PostgresStore<L> {

@@ -15,11 +15,11 @@ use crate::backend::sql::sqlite::schema::{DIALECT, schema_of};
 use crate::backend::sql::table::{Table, Tables};
 use crate::error::{Error, Result};
 
-/// The application's pool of connections, and the queue of those who write.
+/// The application's pool of connections, and the queue of its writers.
 pub struct Pool {
     pool: SqlitePool,
-    /// Held by the call that writes. SQLite has one writer. Calls wait here in order, and leave the
-    /// connections to those who read.
+    /// Held by the call that writes. SQLite has one writer: other calls that write wait here, in
+    /// order, and occupy no connection meanwhile.
     writer: Mutex<()>,
 }
 
@@ -138,7 +138,7 @@ impl Driver for Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the pool, whose options have a path.
+        // Without the pool: its options contain a path.
         f.debug_struct("Pool")
             .field("connections", &self.pool.size())
             .finish_non_exhaustive()

@@ -59,8 +59,8 @@ CREATE TABLE IF NOT EXISTS "statewise_revocations_head" (
 ///
 /// # Errors
 ///
-/// *Misuse* if a name does not have at most 41 lower case letters, digits and underscores, or begins
-/// with a digit, or if the two tables would share a name.
+/// *Misuse* if a name does not have at most 41 lower case letters, digits and underscores, or
+/// begins with a digit, or if the two tables would share a name.
 pub fn schema(table: &str, log_table: &str) -> Result<String> {
     Ok(schema_of(&Tables::parse(table, log_table)?))
 }
