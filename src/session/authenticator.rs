@@ -130,7 +130,7 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     pub async fn revoke_id(&self, subject: &str, id: PublicId) -> Result<Removed> {
         let now = self.logins.now()?;
         match self.logins.find(subject, id, now).await? {
-            Some(handle) => self.logins.remove(handle, subject, now).await,
+            Some(handle) => self.store().remove(handle, subject, now).await,
             None => Ok(Removed::at_once(0)),
         }
     }

@@ -28,11 +28,13 @@ const DEFAULT_MAX_REPLAYS: u32 = 1000;
 const DEFAULT_MAX_DATA_BYTES: usize = 64 * 1024;
 
 /// First step of the builder: call [`idle`](Self::idle).
+#[derive(Debug)]
 pub struct NeedsIdle<S> {
     store: S,
 }
 
 /// Second step of the builder: call [`absolute`](Self::absolute).
+#[derive(Debug)]
 pub struct NeedsAbsolute<S> {
     store: S,
     idle: Duration,
@@ -78,6 +80,7 @@ pub struct SessionBuilder<S, D = ()> {
 }
 
 /// Settings collected by the builder, for sessions and for the hybrid.
+#[derive(Debug)]
 pub(crate) struct Settings<S> {
     store: S,
     pub(crate) idle: Duration,
@@ -350,27 +353,10 @@ fn rounded_up(window: Duration) -> u64 {
     window.as_secs() + u64::from(window.subsec_nanos() > 0)
 }
 
-impl<S: fmt::Debug> fmt::Debug for NeedsIdle<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NeedsIdle").finish_non_exhaustive()
-    }
-}
-
-impl<S: fmt::Debug> fmt::Debug for NeedsAbsolute<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NeedsAbsolute")
-            .field("idle", &self.idle)
-            .finish_non_exhaustive()
-    }
-}
-
 impl<S: fmt::Debug, D> fmt::Debug for SessionBuilder<S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionBuilder")
-            .field("store", &self.settings.store)
-            .field("idle", &self.settings.idle)
-            .field("absolute", &self.settings.absolute)
-            .field("limit", &self.settings.limit)
-            .finish_non_exhaustive()
+        f.debug_tuple("SessionBuilder")
+            .field(&self.settings)
+            .finish()
     }
 }

@@ -203,7 +203,7 @@ impl<S: SessionStore> Logins<S> {
         if self.policy.timeouts.tighten(&mut row, now) {
             return Ok(Some(row));
         }
-        let _ = self.remove(handle, row.subject(), now).await?;
+        let _ = self.store.remove(handle, row.subject(), now).await?;
         Ok(None)
     }
 
@@ -244,7 +244,7 @@ impl<S: SessionStore> Logins<S> {
             Verdict::Expired => Rejection::Unknown.into(),
             _ => return Rejection::Unknown.into(),
         };
-        match self.remove(row.handle(), row.subject(), now).await {
+        match self.store.remove(row.handle(), row.subject(), now).await {
             Ok(_) => rejected,
             Err(error) => error,
         }
@@ -411,16 +411,6 @@ impl<S: SessionStore> Logins<S> {
         }
     }
 
-    /// Removes a login from the store.
-    pub(crate) async fn remove(
-        &self,
-        handle: Handle,
-        subject: &str,
-        now: Timestamp,
-    ) -> Result<Removed> {
-        self.store.remove(handle, subject, now).await
-    }
-
     /// Removes the logins of `subject` that `scope` covers, and those in progress on this node.
     pub(crate) async fn remove_subject(
         &self,
@@ -444,7 +434,7 @@ impl<S: SessionStore> Logins<S> {
         if judge(&row, &credential, self.policy.windows, now) == Verdict::Unknown {
             return Ok(Ended::Unproven);
         }
-        let removed = self.remove(handle, row.subject(), now).await?;
+        let removed = self.store.remove(handle, row.subject(), now).await?;
         Ok(Ended::Login(row, removed))
     }
 }

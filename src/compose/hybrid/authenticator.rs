@@ -201,7 +201,7 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// Ends one login. Removes its row before it appends to the log, so that no node signs another
     /// token in between.
     async fn end(&self, handle: Handle, subject: &str, now: Timestamp) -> Result<Removed> {
-        let removed = self.logins.remove(handle, subject, now).await?;
+        let removed = self.store().remove(handle, subject, now).await?;
         let effective = self.append_end_of(handle, subject).await;
         Ok(Removed::with_effect(removed.count, effective))
     }
@@ -352,7 +352,7 @@ where
             let mut ended = Vec::with_capacity(ROWS_PER_PAGE);
             for other in listing.records.iter().map(Record::handle) {
                 if other != row.handle() {
-                    let removed = self.logins.remove(other, row.subject(), now).await?;
+                    let removed = self.store().remove(other, row.subject(), now).await?;
                     count += removed.count;
                     ended.push(Fact::Login(other));
                 }
@@ -445,7 +445,7 @@ where
             if let Err(error) = view.check_since(stamp, identity.subject()).await {
                 // If the row stays, no client has its credential.
                 let (handle, subject) = (identity.handle, identity.subject());
-                let _ = self.logins.remove(handle, subject, now).await;
+                let _ = self.store().remove(handle, subject, now).await;
                 return Err(error);
             }
         }
