@@ -787,6 +787,34 @@ fn a_looser_idle_policy_keeps_active_sessions() {
     }
 }
 
+/// A session that one policy has found expired is gone for all: its row is removed, so that neither a
+/// looser policy nor a clock that is set back makes it valid again.
+#[test]
+fn a_session_expired_by_a_tightened_policy_never_comes_back() {
+    for [idle, absolute] in [[60, ABSOLUTE], [60, 60]] {
+        for refreshes in [false, true] {
+            let (loose, clock) = sessions();
+            let tight: Sessions = SessionAuthenticator::builder(Arc::clone(loose.store()))
+                .idle(seconds(idle))
+                .absolute(seconds(absolute))
+                .clock(clock.clone())
+                .build()
+                .unwrap();
+            let issued = login(&loose, "alice");
+            clock.advance(seconds(60));
+            let rejected = if refreshes {
+                refresh(&tight, &issued).map(drop)
+            } else {
+                verify(&tight, &issued).map(drop)
+            };
+            assert_cause(rejected, Rejection::Unknown);
+            assert!(loose.store().is_empty(), "the row is still there");
+            clock.turn_back(seconds(60));
+            assert_cause(verify(&loose, &issued), Rejection::Unknown);
+        }
+    }
+}
+
 #[test]
 fn a_tighter_absolute_policy_counts_at_once() {
     let (loose, clock) = sessions();

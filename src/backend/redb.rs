@@ -44,7 +44,7 @@ use tables::{Judged, Rows};
 /// # let path = folder.join("sessions.redb");
 /// let redb = Redb::open(&path).build()?;
 /// redb.require_durable().await?;
-/// let auth: SessionAuthenticator<_> = SessionAuthenticator::builder(redb.sessions())
+/// let auth = SessionAuthenticator::builder(redb.sessions())
 ///     .idle(Duration::from_secs(30 * 60))
 ///     .absolute(Duration::from_secs(12 * 3600))
 ///     .build()?;
