@@ -134,7 +134,7 @@ impl SessionCredential {
         let hash = match self.kind {
             CredentialKind::Session => {
                 proven[..7].copy_from_slice(b"session");
-                sha256::finish(sha256::BEGINNING, &proven[..55], 55)
+                sha256::hash(&proven[..55])
             }
             CredentialKind::Refresh {
                 issuer_and_audience,

@@ -91,7 +91,7 @@ pub(crate) fn sign(key: &Key, payload: &[u8], max_chars: usize) -> Option<String
     let (body, signature) = token[HEADER_CHARS..].split_at_mut(encoded);
     // Both places have the exact length, so that encoding cannot fail.
     base64url::encode_into(payload, body)?;
-    base64url::encode_into(key.own_mac().tag(body).as_bytes(), &mut signature[1..])?;
+    key.own_mac().sign(body, &mut signature[1..])?;
     String::from_utf8(token).ok()
 }
 
