@@ -17,6 +17,8 @@ mod forgets_the_idle_deadline;
 mod ignores_versions;
 #[path = "broken_stores/lets_two_rotations_win.rs"]
 mod lets_two_rotations_win;
+#[path = "broken_stores/map.rs"]
+mod map;
 #[path = "broken_stores/overwrites_on_create.rs"]
 mod overwrites_on_create;
 #[path = "broken_stores/resurrects_on_touch.rs"]
@@ -87,4 +89,72 @@ fn a_failing_script_is_reduced_to_its_cause() {
     let said = failure_of(law).expect("a failure_of");
     assert!(said.contains("seed "), "{said}");
     assert!(said.contains(" 2 steps"), "{said}");
+}
+
+/// One test for each flaw of a map: its laws reject it with their messages, in each of some runs.
+macro_rules! flawed {
+    ($runs:literal runs: $($test:ident: $flaw:ident => $($law:ident: $message:literal),+;)*) => {$(
+        #[test]
+        fn $test() {
+            $(
+                for run in 0..$runs {
+                    let law = || block_on(laws::$law(&map::Maps(map::Flaw::$flaw)));
+                    let said = complaint(law);
+                    let said = said.unwrap_or_else(|| {
+                        panic!("{} lets it pass in run {run}", stringify!($law))
+                    });
+                    assert!(said.contains($message), "{said}");
+                    let lines = said.lines().count();
+                    assert!(lines <= 40, "{lines} lines: {said}");
+                }
+            )+
+        }
+    )*};
+}
+
+flawed! { 20 runs:
+    changes_in_two_steps_is_rejected: ChangesInTwoSteps
+        => change_01_is_one_step: " during change",
+           race_02_no_rotation_revives_a_removed_row: "rotate brought a removed row back";
+    updates_in_two_steps_is_rejected: UpdatesInTwoSteps
+        => race_01_no_update_revives_a_removed_row: "update brought a removed row back",
+           race_04_updates_and_rotations_all_count: "updates and rotations";
+    touches_in_two_steps_is_rejected: TouchesInTwoSteps
+        => race_03_no_touch_revives_a_removed_row: "touch brought a removed row back";
+    counts_in_two_steps_is_rejected: CountsInTwoSteps
+        => race_06_creates_stay_within_the_limit: "2 logins within a limit of 1";
+    looks_in_two_steps_is_rejected: LooksInTwoSteps
+        => race_05_one_create_of_a_handle_wins: "create stored one handle twice";
+}
+
+flawed! { 1 runs:
+    repeats_the_cursor_is_rejected: RepeatsTheCursor
+        => list_01_pages_hold_each_login_once: " again",
+           concur_01_does_what_a_map_would_do: " again";
+    never_ends_its_list_is_rejected: NeverEndsItsList
+        => list_01_pages_hold_each_login_once: "does not move",
+           concur_01_does_what_a_map_would_do: "does not move";
+    ignores_the_cursor_is_rejected: IgnoresTheCursor
+        => list_01_pages_hold_each_login_once: "begins with",
+           concur_01_does_what_a_map_would_do: "list is not sorted";
+    never_ends_its_sweep_is_rejected: NeverEndsItsSweep
+        => expiry_07_sweeps_the_expired: "sweep always answers that there is more";
+    always_conflicts_is_rejected: AlwaysConflicts
+        => update_04_loses_no_update: "update",
+           concur_02_is_linearizable: "no order of these calls gives the answer marked with ->";
+    hides_unreadable_rows_is_rejected: HidesUnreadableRows
+        => read_04_undecodable_is_an_error_until_removed: "is not unreadable: Ok(None)";
+    keeps_unreadable_rows_is_rejected: KeepsUnreadableRows
+        => read_04_undecodable_is_an_error_until_removed: "remove left a row that does not decode";
+    keeps_unreadable_rows_of_subjects_is_rejected: KeepsUnreadableRowsOfSubjects
+        => read_04_undecodable_is_an_error_until_removed: "remove_subject left a row that does not decode";
+    fails_lists_of_unreadable_rows_is_rejected: FailsListsOfUnreadableRows
+        => read_04_undecodable_is_an_error_until_removed: "list answers";
+}
+
+/// The map without a flaw keeps all laws: it is the flaw that is rejected.
+mod without_a_flaw {
+    use crate::map::{Flaw, Maps};
+
+    statewise::testkit::session_store_laws!(Maps(Flaw::None));
 }

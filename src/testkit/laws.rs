@@ -1,8 +1,8 @@
 //! The laws of a session store: each is a function that panics when a store breaks it.
 //!
 //! A name begins with the id of the behaviour. CREATE, READ, UPDATE, DELETE, ROTATE, EXPIRY and
-//! CONCUR number the known mistakes of session stores. LIMIT, LIST, SCOPE, CONFIRM and RETRY are
-//! added by the contract. A law about one method has the id of that method.
+//! CONCUR number the known mistakes of session stores. CHANGE, LIMIT, LIST, SCOPE, CONFIRM,
+//! RETRY and RACE are added by the contract. A law about one method has the id of that method.
 //!
 //! # Not asked here
 //!
@@ -23,6 +23,7 @@ mod delete;
 mod expiry;
 mod limit;
 mod list;
+mod race;
 mod read;
 mod retry;
 mod rotate;
@@ -119,6 +120,14 @@ macro_rules! session_store_laws {
                 concur_02_is_linearizable
                 concur_03_may_be_dropped_at_every_step
                 concur_07_dropping_the_upkeep_loses_nothing;
+            race:
+                change_01_is_one_step
+                race_01_no_update_revives_a_removed_row
+                race_02_no_rotation_revives_a_removed_row
+                race_03_no_touch_revives_a_removed_row
+                race_04_updates_and_rotations_all_count
+                race_05_one_create_of_a_handle_wins
+                race_06_creates_stay_within_the_limit;
         }
     };
     (@exports $($file:ident: $($law:ident)*;)*) => {

@@ -179,10 +179,11 @@ pub async fn update_04_loses_no_update<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let stale = Sample::of("alice").at(world.now());
     world.put(&stale).await;
-    assert!(matches!(
-        world.write(&stale, 0, b"1").await,
-        Updated::Done(_)
-    ));
+    let updated = world.write(&stale, 0, b"1").await;
+    assert!(
+        matches!(updated, Updated::Done(_)),
+        "update was not done: {updated:?}"
+    );
     for expected in [0, 2] {
         let updated = world.write(&stale, expected, b"2").await;
         assert!(
