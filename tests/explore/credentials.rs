@@ -101,7 +101,7 @@ const ENDED: Refresh = Refresh {
     ..HYBRID
 };
 
-const HONEST: &str = "I7: an honest client is taken for a thief";
+const HONEST: &str = "I7: an honest client is flagged as a thief";
 
 const KINDS: [(&str, Refresh); 2] = [("session", SESSION), ("hybrid", HYBRID)];
 
@@ -129,7 +129,7 @@ fn two_tabs() {
             ..SKEWED
         };
         breaks(
-            &format!("{kind}: two tabs, clocks differ by what is left of the overlap"),
+            &format!("{kind}: two tabs, clocks differ by the rest of the overlap"),
             HONEST,
             &Refresh { times, ..tabs },
         );
@@ -178,7 +178,7 @@ fn two_tabs_and_lost_answers() {
         ..PATIENT.times
     };
     breaks(
-        "hybrid: two tabs, as patient as a request is under way",
+        "hybrid: two tabs, patient for as long as a request takes",
         HONEST,
         &Refresh { times, ..PATIENT },
     );
@@ -229,7 +229,7 @@ fn a_thief() {
 /// I1, I2 and I5: an ended login is never refreshed, its tokens are rejected after the promised time, and a
 /// token signed in the meantime carries the stamp of its login.
 #[test]
-fn a_refresh_of_what_ends() {
+fn a_refresh_of_an_ended_login() {
     let ends = [("login", End::Login), ("all logins", End::Subject)];
     for (what, end) in ends {
         let kind = Kind::Session;
@@ -336,7 +336,7 @@ fn each_rule_for_credentials_is_needed() {
     };
     without(
         "session: the first use is not noted",
-        "I8: a thief who comes back late",
+        "I8: a thief that returns late",
         use_is_not_noted,
         STOLEN_SESSION,
     );
@@ -346,18 +346,18 @@ fn each_rule_for_credentials_is_needed() {
     };
     without(
         "an end without a proof of the family",
-        "I8: what proves nothing",
+        "I8: a credential without a proof",
         ends_unproven,
         STOLEN,
     );
-    let saves_what_it_read = Rules {
-        saves_what_it_read: true,
+    let writes_unchecked = Rules {
+        writes_unchecked: true,
         ..RULES
     };
     without(
-        "a row saved as it was read",
-        "I1: a login that has ended is refreshed",
-        saves_what_it_read,
+        "a row written without a check",
+        "I1: an ended login is refreshed",
+        writes_unchecked,
         ENDED,
     );
     let time_after_swap = Rules {
@@ -365,7 +365,7 @@ fn each_rule_for_credentials_is_needed() {
         ..RULES
     };
     without(
-        "a token that lives from its signing on",
+        "a token whose lifetime starts at signing",
         "I2",
         time_after_swap,
         ENDED,
@@ -375,7 +375,7 @@ fn each_rule_for_credentials_is_needed() {
         ..RULES
     };
     without(
-        "an end that lives from before the removal on",
+        "a fact whose lifetime starts before the removal",
         "I2",
         time_before_removal,
         ENDED,
@@ -425,7 +425,7 @@ fn limits_of_refreshing() {
         );
     }
     // After the grace, the second holder is served as if its answer had been lost, and next time so is
-    // the first. A thief who refreshes as often as the client cannot be told apart from it.
+    // the first. A thief that refreshes as often as the client looks like the client.
     let times = Times {
         patience: 4,
         ..CLOSE
@@ -436,8 +436,8 @@ fn limits_of_refreshing() {
         ..STOLEN
     };
     breaks(
-        "hybrid: a thief who takes turns with the client",
-        "I8: two who take turns",
+        "hybrid: a thief that takes turns with the client",
+        "I8: two holders that take turns",
         &turns,
     );
     let rules = Rules {
@@ -445,14 +445,14 @@ fn limits_of_refreshing() {
         ..RULES
     };
     holds(
-        "hybrid: a thief who takes turns, strict orphans",
+        "hybrid: a thief that takes turns, orphaned credentials rejected",
         &Refresh { rules, ..turns },
     );
 }
 
 /// Theft detection ends the login and its access tokens.
 #[test]
-fn tokens_of_what_was_stolen() {
+fn tokens_of_a_stolen_login() {
     let stolen = Refresh {
         times: Times {
             overlap: 1,
@@ -467,13 +467,13 @@ fn tokens_of_what_was_stolen() {
         end: End::Theft,
         ..STOLEN
     };
-    holds("hybrid: the log is told of a theft", &stolen);
+    holds("hybrid: a theft is appended to the log", &stolen);
     let rules = Rules {
-        theft_is_not_told: true,
+        theft_is_not_appended: true,
         ..RULES
     };
     breaks(
-        "hybrid: the log is not told of a theft",
+        "hybrid: a theft is not appended to the log",
         "I2",
         &Refresh { rules, ..stolen },
     );
@@ -483,7 +483,7 @@ fn tokens_of_what_was_stolen() {
 /// rotated, and refreshing it counts as its first use. A request may then take as long as the overlap, and
 /// answers may take any time. The price: short tokens would be refreshed twice with each credential.
 #[test]
-fn rules_that_would_mend_lost_answers() {
+fn rules_that_would_repair_lost_answers() {
     let rules = Rules {
         overlap_from_use: true,
         unused_rests: true,
@@ -491,7 +491,7 @@ fn rules_that_would_mend_lost_answers() {
     };
     let losses = true;
     for (kind, tabs) in KINDS {
-        let mended = Refresh {
+        let repaired = Refresh {
             rules,
             losses,
             ..tabs
@@ -501,30 +501,30 @@ fn rules_that_would_mend_lost_answers() {
             ..SLOW
         };
         holds(
-            &format!("{kind}: two tabs, lost answers, mended"),
-            &Refresh { times, ..mended },
+            &format!("{kind}: two tabs, lost answers, repaired"),
+            &Refresh { times, ..repaired },
         );
         let out = times.overlap;
         breaks(
-            &format!("{kind}: a request under way as long as the overlap, mended"),
+            &format!("{kind}: a request that takes as long as the overlap, repaired"),
             HONEST,
             &Refresh {
                 times: Times { out, ..times },
-                ..mended
+                ..repaired
             },
         );
         let jar = Jar::Last;
         holds(
-            &format!("{kind}: two tabs, lost answers, the last one counts, mended"),
-            &Refresh { jar, ..mended },
+            &format!("{kind}: two tabs, lost answers, the last one counts, repaired"),
+            &Refresh { jar, ..repaired },
         );
         let (thief, tabs) = (true, 1);
         holds(
-            &format!("{kind}: one tab, a thief, lost answers, mended"),
+            &format!("{kind}: one tab, a thief, lost answers, repaired"),
             &Refresh {
                 thief,
                 tabs,
-                ..mended
+                ..repaired
             },
         );
         let overlap_from_use = Rules {
@@ -532,11 +532,11 @@ fn rules_that_would_mend_lost_answers() {
             ..rules
         };
         breaks(
-            &format!("{kind}: mended, but the overlap counts from the rotation"),
+            &format!("{kind}: repaired, but the overlap counts from the rotation"),
             HONEST,
             &Refresh {
                 rules: overlap_from_use,
-                ..mended
+                ..repaired
             },
         );
         let unused_rests = Rules {
@@ -544,11 +544,11 @@ fn rules_that_would_mend_lost_answers() {
             ..rules
         };
         breaks(
-            &format!("{kind}: mended, but an unused successor is rotated"),
+            &format!("{kind}: repaired, but an unused successor is rotated"),
             HONEST,
             &Refresh {
                 rules: unused_rests,
-                ..mended
+                ..repaired
             },
         );
     }
@@ -557,7 +557,7 @@ fn rules_that_would_mend_lost_answers() {
         ..rules
     };
     breaks(
-        "session: mended, but any generation's use is noted",
+        "session: repaired, but any generation's use is noted",
         HONEST,
         &Refresh {
             rules,

@@ -78,9 +78,9 @@ pub(crate) struct Rules {
     /// A credential ends the login without proving that it belonged to it.
     pub(crate) ends_unproven: bool,
     /// A row is written without checking that it is unchanged since the read.
-    pub(crate) saves_what_it_read: bool,
+    pub(crate) writes_unchecked: bool,
     /// No entry is appended for a login that ends by theft detection.
-    pub(crate) theft_is_not_told: bool,
+    pub(crate) theft_is_not_appended: bool,
     /// A token is stamped when it is signed.
     pub(crate) restamps: bool,
     /// The lifetime of a token starts at signing instead of at reading the clock.
@@ -218,20 +218,20 @@ const BROKEN: [&str; 11] = [
     "",
     "I6: one credential has two successors",
     "I6: more than two secrets are accepted",
-    "I7: an honest client is taken for a thief",
-    "I7: an honest client is refused",
-    "I8: a thief who comes back late is not found out",
-    "I8: what proves nothing ends a login",
-    "I8: two who take turns are never told apart",
-    "I1: a login that has ended is refreshed",
-    "I1: the credential of a login that has ended is accepted",
+    "I7: an honest client is flagged as a thief",
+    "I7: an honest client is rejected",
+    "I8: a thief that returns late is not detected",
+    "I8: a credential without a proof ends a login",
+    "I8: two holders that take turns are never told apart",
+    "I1: an ended login is refreshed",
+    "I1: the credential of an ended login is accepted",
     "I2: a token is accepted after the time that the end of its login promised",
 ];
 
 type Next = Vec<(Step, State)>;
 
 const THIEF: usize = 2;
-const WHO: [&str; 3] = ["tab 1", "tab 2", "thief"];
+const PROCESSES: [&str; 3] = ["tab 1", "tab 2", "thief"];
 
 impl Rules {
     /// The protocol as implemented.
@@ -242,8 +242,8 @@ impl Rules {
         use_is_not_noted: false,
         notes_any_generation: false,
         ends_unproven: false,
-        saves_what_it_read: false,
-        theft_is_not_told: false,
+        writes_unchecked: false,
+        theft_is_not_appended: false,
         restamps: false,
         time_after_swap: false,
         time_before_removal: false,
@@ -396,7 +396,7 @@ impl Refresh {
             self.replace(to);
         }
         let credential = if at == At::Signs {
-            // Its own generation or the successor: the one whose proof is in the row.
+            // The credential of the proof in the row: the same generation or the successor.
             Credential::default()
         } else {
             request.credential
@@ -495,7 +495,7 @@ impl Refresh {
                 (false, 1) => "sends the previous one",
                 (false, _) => "sends an older one",
             };
-            next.push((Step(WHO[number], what), to));
+            next.push((Step(PROCESSES[number], what), to));
         };
         let verifies = self.kind == Kind::Session;
         if self.is_honest(number) {
@@ -524,7 +524,7 @@ impl Refresh {
         let mut push = |what, change: &dyn Fn(&mut State)| {
             let mut to = state.clone();
             change(&mut to);
-            next.push((Step(WHO[number], what), to));
+            next.push((Step(PROCESSES[number], what), to));
         };
         match request.at {
             At::Idle => {
@@ -543,7 +543,7 @@ impl Refresh {
                 to.requests[number] = Request::default();
             }),
             At::Timed if request.refreshes && self.is_refreshable(state, request) => {
-                push("its node reads a row that is to be rotated", &|to| {
+                push("its node reads a row that can be rotated", &|to| {
                     to.requests[number].at = At::Swaps;
                 });
             }
@@ -551,8 +551,8 @@ impl Refresh {
                 self.decide(to, number);
             }),
             At::Swaps => {
-                let is_as_it_was = state.row.is_there && self.is_refreshable(state, request);
-                if is_as_it_was || self.rules.saves_what_it_read {
+                let is_unchanged = state.row.is_there && self.is_refreshable(state, request);
+                if is_unchanged || self.rules.writes_unchecked {
                     push("its node swaps the row", &|to| {
                         self.check(to, number, Verdict::Current);
                         self.advance(to, request.age());
@@ -570,12 +570,12 @@ impl Refresh {
                 self.note(to, request);
                 to.requests[number] = Request::default();
             }),
-            At::Ends => push("is taken for a thief: the login ends", &|to| {
+            At::Ends => push("is flagged as a thief: the login ends", &|to| {
                 to.row.is_there = false;
                 to.requests[number] = Request::default();
                 if self.end == End::Theft && to.ending.at == 0 {
                     to.ending.at = 1;
-                    if self.rules.theft_is_not_told {
+                    if self.rules.theft_is_not_appended {
                         to.ending = Ending {
                             at: ACKNOWLEDGED,
                             applied: true,
@@ -593,7 +593,7 @@ impl Refresh {
                     to.requests[number].timed = 0;
                 }
             }),
-            At::Answered => push("has the answer", &|to| {
+            At::Answered => push("receives the answer", &|to| {
                 to.requests[number] = Request::default();
                 let credential = request.credential;
                 if self.is_honest(number) {
@@ -624,37 +624,37 @@ impl Refresh {
             let mut to = state.clone();
             to.row.is_there = false;
             to.broken = 6;
-            next.push((Step("anybody", "makes up a credential: the login ends"), to));
+            next.push((Step("attacker", "invents a credential: the login ends"), to));
         }
     }
 
     fn ending(&self, state: &State, next: &mut Next) {
-        let who = match self.end {
+        let process = match self.end {
             End::Never => return,
             End::Login => "revoke",
             End::Subject => "revoke all",
             End::Theft => "theft",
         };
         let Ending { at, timed, .. } = state.ending;
-        let mut push = |who, what, change: &dyn Fn(&mut State)| {
+        let mut push = |process, what, change: &dyn Fn(&mut State)| {
             let mut to = state.clone();
             change(&mut to);
-            next.push((Step(who, what), to));
+            next.push((Step(process, what), to));
         };
         let is_early = self.rules.time_before_removal;
         match at {
             0 if self.end == End::Theft => {}
-            0 if is_early => push(who, "reads the clock", &|to| to.ending.at = 1),
-            0 => push(who, "removes the row", &|to| {
+            0 if is_early => push(process, "reads the clock", &|to| to.ending.at = 1),
+            0 => push(process, "removes the row", &|to| {
                 to.row.is_there = false;
                 to.ending.at = 1;
             }),
-            1 if is_early => push(who, "removes the row", &|to| {
+            1 if is_early => push(process, "removes the row", &|to| {
                 to.row.is_there = false;
                 to.ending.at = 2;
             }),
-            1 => push(who, "reads the clock", &|to| to.ending.at = 2),
-            2 => push(who, "appends to the log", &|to| {
+            1 => push(process, "reads the clock", &|to| to.ending.at = 2),
+            2 => push(process, "appends to the log", &|to| {
                 to.ending = Ending {
                     at: APPENDED,
                     kept: self.times.access - timed,
@@ -662,12 +662,12 @@ impl Refresh {
                 };
             }),
             APPENDED if self.end == End::Subject => {
-                push(who, "removes what began before", &|to| {
+                push(process, "removes older logins again", &|to| {
                     to.row.is_there = false;
                     to.ending.at = 4;
                 });
             }
-            APPENDED | 4 => push(who, "answers", &|to| {
+            APPENDED | 4 => push(process, "answers", &|to| {
                 to.ending.at = ACKNOWLEDGED;
                 to.ending.left = self.times.bound;
             }),
@@ -778,8 +778,8 @@ impl Model for Refresh {
     }
 
     fn steps(&self, state: &State, next: &mut Next) {
-        let is_over = !state.row.is_there && self.end == End::Never;
-        if is_over {
+        let is_ended = !state.row.is_there && self.end == End::Never;
+        if is_ended {
             return;
         }
         if !self.must_hurry(state) {
@@ -792,7 +792,7 @@ impl Model for Refresh {
             if state.stolen == 0 && !state.jar.other {
                 let mut to = state.clone();
                 to.stolen = 1 << state.jar.behind;
-                next.push((Step("thief", "copies what is in the jar"), to));
+                next.push((Step("thief", "copies the jar"), to));
             } else if state.stolen != 0 {
                 self.requesting(state, THIEF, next);
             }

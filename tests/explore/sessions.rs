@@ -165,9 +165,9 @@ pub(crate) struct State {
 const BROKEN: [&str; 6] = [
     "",
     "I2: a login is accepted after the time that its revocation promised",
-    "I3: a login is accepted when every copy that there was has aged",
-    "I13: a login is shown as it was after the time for its change",
-    "I5: a login that began after all logins of its subject had ended is refused",
+    "I3: a login is accepted after every copy has aged",
+    "I13: a login is shown with its old roles after the promised time",
+    "I5: a login that began after the logout everywhere is rejected",
     "a login that was rejected after its acknowledged end is accepted again",
 ];
 
@@ -213,8 +213,8 @@ impl Scenario {
         }
     }
 
-    fn promise(&self, told: bool) -> u8 {
-        if told {
+    fn promise(&self, logged: bool) -> u8 {
+        if logged {
             self.times.bound.min(self.times.max_age)
         } else {
             self.times.max_age
@@ -335,7 +335,7 @@ impl Scenario {
 
     fn verifications(&self, state: &State, next: &mut Next) {
         for number in 0..self.verifiers {
-            let who = ["verify 1", "verify 2"][number];
+            let process = ["verify 1", "verify 2"][number];
             let verify = state.verify[number];
             let login = usize::from(verify.login);
             let mut push = |what, change: &mut dyn FnMut(&mut State, &mut Verify)| {
@@ -346,7 +346,7 @@ impl Scenario {
                     verify = Verify::default();
                 }
                 to.verify[number] = verify;
-                next.push((Step(who, what), to));
+                next.push((Step(process, what), to));
             };
             match verify.at {
                 0 => {
@@ -396,35 +396,38 @@ impl Scenario {
                             self.ask(to, verify);
                         });
                     } else if verify.row == NONE {
-                        push("answers no, by the copy", &mut |to, verify| {
+                        push("rejects, by the copy", &mut |to, verify| {
                             verify.at = 0;
                             self.refuse(to, login);
                         });
                     } else if before || (changed && !ended) {
-                        push("must ask the store", &mut |to, verify| {
+                        push("finds a fact, and asks the store", &mut |to, verify| {
                             self.ask(to, verify);
                         });
                     } else if ended {
-                        push("answers no, by the view", &mut |to, verify| {
+                        push("rejects, by the view", &mut |to, verify| {
                             verify.at = 0;
                             self.refuse(to, login);
                         });
                     } else {
-                        push("answers yes, by the copy", &mut |to, verify| {
+                        push("accepts, by the copy", &mut |to, verify| {
                             verify.at = 0;
                             self.accept(to, login, *verify);
                         });
                     }
                 }
-                _ => push("keeps a copy of that, and answers", &mut |to, verify| {
-                    verify.at = 0;
-                    self.keep(to, login, verify.row, verify.began);
-                    let ended = login == 0 && to.known[usize::from(ENDED)] > 0;
-                    // If it accepts, the row existed after the verification began.
-                    if verify.row == NONE || ended {
-                        self.refuse(to, login);
-                    }
-                }),
+                _ => push(
+                    "keeps a copy of the answer, and answers",
+                    &mut |to, verify| {
+                        verify.at = 0;
+                        self.keep(to, login, verify.row, verify.began);
+                        let ended = login == 0 && to.known[usize::from(ENDED)] > 0;
+                        // If it accepts, the row existed after the verification began.
+                        if verify.row == NONE || ended {
+                            self.refuse(to, login);
+                        }
+                    },
+                ),
             }
         }
     }
@@ -487,8 +490,8 @@ impl Scenario {
             to.rows[0] = NONE;
             to.dead_by[0] = to.dead_by[0].min(to.now + self.times.max_age);
         };
-        let answer = |to: &mut State, told: bool| {
-            let by = to.now + self.promise(told);
+        let answer = |to: &mut State, logged: bool| {
+            let by = to.now + self.promise(logged);
             to.dead_by[0] = to.dead_by[0].min(by);
             to.acknowledged = true;
             to.revoke = Process {
@@ -562,12 +565,12 @@ impl Scenario {
             change(&mut to);
             next.push((Step("revoke all", what), to));
         };
-        let answer = |to: &mut State, told: bool| {
-            let by = to.now + self.promise(told);
+        let answer = |to: &mut State, logged: bool| {
+            let by = to.now + self.promise(logged);
             to.dead_by[0] = to.dead_by[0].min(by);
             to.acknowledged = true;
             let began_before = match Self::subject_at(to) {
-                Some(end) if told => to.login.at > 0 && to.login.place < end,
+                Some(end) if logged => to.login.at > 0 && to.login.place < end,
                 _ => self.strict_in_flight && to.login_was_under_way,
             };
             if began_before {
@@ -617,7 +620,7 @@ impl Scenario {
                     ..Process::default()
                 };
             }),
-            5 if !self.rules.no_second_removal => push("removes what began before", &|to| {
+            5 if !self.rules.no_second_removal => push("removes older logins again", &|to| {
                 to.rows[0] = NONE;
                 if Self::subject_at(to).is_some_and(|end| to.login.place < end) {
                     to.rows[1] = NONE;
