@@ -31,4 +31,6 @@ mod runtime;
 mod server;
 #[path = "mysql/shared.rs"]
 mod shared;
+#[path = "strategies/mod.rs"]
+mod strategies;
 mod support;

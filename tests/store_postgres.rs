@@ -21,6 +21,17 @@ mod cached;
 mod fixture;
 #[path = "stores/late_save.rs"]
 mod late_save;
+#[cfg(feature = "sqlx-postgres")]
+#[path = "strategies/mod.rs"]
+mod strategies;
+
+#[cfg(feature = "sqlx-postgres")]
+mod sqlx_strategies {
+    crate::strategies::strategy_laws!(
+        crate::fixture::SqlxFixture::default(),
+        block_on = crate::fixture::block_on
+    );
+}
 
 #[cfg(feature = "sqlx-postgres")]
 mod sqlx {

@@ -30,6 +30,8 @@ mod late_save;
 mod log;
 #[path = "store_redb/rows.rs"]
 mod rows;
+#[path = "strategies/mod.rs"]
+mod strategies;
 
 mod laws {
     use std::time::Duration;
@@ -55,6 +57,10 @@ mod laws {
     }
 
     statewise::testkit::session_store_laws!(RedbFixture);
+
+    mod strategies {
+        crate::strategies::strategy_laws!(super::RedbFixture);
+    }
 
     /// The laws through a cache in the memory of the node.
     mod cached {

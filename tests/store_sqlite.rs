@@ -29,3 +29,5 @@ mod processes;
 mod runtime;
 #[path = "sqlite/shared.rs"]
 mod shared;
+#[path = "strategies/mod.rs"]
+mod strategies;

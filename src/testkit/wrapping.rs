@@ -1,7 +1,7 @@
-//! Stores around stores, without writing down what stays as it is.
+//! Stores around stores: macros that forward each method.
 
 /// Forwards methods of a [`SessionStore`](crate::store::contract::SessionStore) to a field, inside of
-/// `impl SessionStore for ..`: what is left is what a wrapper does otherwise.
+/// `impl SessionStore for ..`. You write only the methods that the wrapper changes.
 ///
 /// ```
 /// use statewise::clock::Timestamp;
@@ -10,7 +10,7 @@
 /// use statewise::testkit::forward_session_store;
 /// use statewise::{Result, Revocation};
 ///
-/// /// Ends nothing, and says that it did.
+/// /// Removes nothing and answers that it did.
 /// #[derive(Debug)]
 /// struct Forgetful<S>(S);
 ///

@@ -96,3 +96,9 @@ mod two_nodes {
 
     statewise::testkit::session_store_laws!(TwoNodes, block_on = if_served);
 }
+
+mod strategies {
+    use super::{Tables, if_served};
+
+    crate::strategies::strategy_laws!(Tables::default(), block_on = if_served);
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use statewise::authenticator::BoxFuture;
 use statewise::store::RedisStore;
+use statewise::store::contract::Handle;
 use statewise::testkit::StoreFixture;
 
 use crate::common::{multiplexed, run, shift, spread, store};
@@ -44,6 +45,28 @@ impl StoreFixture for Fixture {
         assert_eq!(shifted.as_deref(), Ok("1"));
     }
 
+    async fn corrupt(&self, store: &Self::Store, handle: Handle) -> bool {
+        let pattern = format!("{}*:s:*", store.prefix());
+        let script = r"
+            for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+                if string.find(redis.call('GET', key), ARGV[2], 1, true) then
+                    redis.call('SET', key, 'junk', 'KEEPTTL')
+                    return 1
+                end
+            end
+            return 0
+        ";
+        let mut connection = multiplexed(server().unwrap()).await;
+        let mut command = redis::cmd("EVAL");
+        command
+            .arg(script)
+            .arg(0)
+            .arg(pattern)
+            .arg(handle.as_bytes());
+        let changed: u64 = command.query_async(&mut connection).await.unwrap();
+        changed == 1
+    }
+
     async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
         spread(futures).await;
     }
@@ -59,4 +82,10 @@ mod cached {
         crate::cached::Cached::over(Fixture),
         block_on = on_a_server
     );
+}
+
+mod strategies {
+    use super::{Fixture, on_a_server};
+
+    crate::strategies::strategy_laws!(Fixture, block_on = on_a_server);
 }

@@ -21,6 +21,8 @@ mod laws;
 mod log;
 mod lost_requests;
 mod nodes;
+#[path = "../strategies/mod.rs"]
+mod strategies;
 #[path = "../support/mod.rs"]
 mod support;
 mod unexpected_answers;
