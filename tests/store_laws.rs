@@ -24,9 +24,25 @@ mod memory {
 
 /// The same through the type-erased twin.
 mod memory_erased {
-    use statewise::testkit::{ErasedFixture, MemoryFixture};
+    use std::sync::Arc;
+    use std::time::Duration;
 
-    statewise::testkit::session_store_laws!(ErasedFixture::new(MemoryFixture));
+    use statewise::store::contract::DynSessionStore;
+    use statewise::testkit::{MemoryFixture, StoreFixture};
+
+    struct Erased;
+
+    impl StoreFixture for Erased {
+        type Store = Arc<dyn DynSessionStore>;
+
+        async fn open(&self) -> Self::Store {
+            Arc::new(MemoryFixture.open().await)
+        }
+
+        async fn advance(&self, _: &Self::Store, _: Duration) {}
+    }
+
+    statewise::testkit::session_store_laws!(Erased);
 }
 
 /// With copies in the memory of the node.

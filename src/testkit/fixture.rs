@@ -1,16 +1,13 @@
 //! Access to a store for the kit.
 
-use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::base::boxed::BoxFuture;
 use crate::login::handle::Handle;
 use crate::store::MemoryStore;
-use crate::store::contract::{DynSessionStore, SessionStore};
+use crate::store::contract::SessionStore;
 use crate::testkit::executor;
-use crate::testkit::world::lock;
 
 /// Opens stores of one kind for the kit, and moves their time.
 ///
@@ -62,58 +59,4 @@ impl StoreFixture for MemoryFixture {
     }
 
     async fn advance(&self, _: &MemoryStore, _: Duration) {}
-}
-
-/// Opens the stores of another fixture in their type-erased form.
-pub struct ErasedFixture<F: StoreFixture> {
-    inner: F,
-    /// All opened stores, to find the one behind its erased form.
-    opened: Mutex<Vec<Arc<F::Store>>>,
-}
-
-impl<F: StoreFixture> ErasedFixture<F> {
-    /// Erases the stores of `inner`.
-    pub fn new(inner: F) -> Self {
-        Self {
-            inner,
-            opened: Mutex::default(),
-        }
-    }
-
-    fn behind(&self, store: &Arc<dyn DynSessionStore>) -> Arc<F::Store> {
-        let opened = lock(&self.opened);
-        let same = |inner: &&Arc<F::Store>| Arc::as_ptr(inner).addr() == Arc::as_ptr(store).addr();
-        let found = opened.iter().find(same).cloned();
-        found.expect("a store that this fixture opened")
-    }
-}
-
-impl<F: StoreFixture> StoreFixture for ErasedFixture<F> {
-    type Store = Arc<dyn DynSessionStore>;
-
-    const SWEEPS: bool = F::SWEEPS;
-
-    async fn open(&self) -> Self::Store {
-        let store = Arc::new(self.inner.open().await);
-        lock(&self.opened).push(Arc::clone(&store));
-        store
-    }
-
-    async fn advance(&self, store: &Self::Store, by: Duration) {
-        self.inner.advance(&self.behind(store), by).await;
-    }
-
-    async fn corrupt(&self, store: &Self::Store, handle: Handle) -> bool {
-        self.inner.corrupt(&self.behind(store), handle).await
-    }
-
-    fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) -> impl Future<Output = ()> + Send {
-        self.inner.spread(futures)
-    }
-}
-
-impl<F: StoreFixture> fmt::Debug for ErasedFixture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ErasedFixture").finish_non_exhaustive()
-    }
 }

@@ -131,7 +131,7 @@ mod tests {
         let stale = stale.expect("a contradiction");
         assert_eq!(stale.lines().count(), 3, "{stale}");
         assert!(
-            stale.contains("->   2..3   client 0: load => absent"),
+            stale.contains("->   2..3   client 0: load => Absent"),
             "{stale}"
         );
         // Two creates that both won.

@@ -1,15 +1,13 @@
 //! Access to a revocation log for the kit.
 
-use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::boxed::BoxFuture;
 use crate::revocation::MemoryLog;
-use crate::revocation::log::{DynRevocationLog, RevocationLog};
+use crate::revocation::log::RevocationLog;
 use crate::testkit::executor;
-use crate::testkit::world::lock;
 
 /// Opens revocation logs of one kind for the kit, and moves their time.
 ///
@@ -58,64 +56,4 @@ impl LogFixture for MemoryLogFixture {
     }
 
     async fn advance(&self, _: &Arc<MemoryLog>, _: Duration) {}
-}
-
-/// Opens the logs of another fixture in their type-erased form.
-pub struct ErasedLogFixture<F: LogFixture> {
-    inner: F,
-    /// All opened logs, to find the one behind its erased form.
-    opened: Mutex<Vec<Arc<F::Log>>>,
-}
-
-impl<F: LogFixture> ErasedLogFixture<F> {
-    /// Erases the logs of `inner`.
-    pub fn new(inner: F) -> Self {
-        Self {
-            inner,
-            opened: Mutex::default(),
-        }
-    }
-
-    fn erase(&self, log: F::Log) -> Arc<dyn DynRevocationLog> {
-        let log = Arc::new(log);
-        lock(&self.opened).push(Arc::clone(&log));
-        log
-    }
-
-    fn behind(&self, log: &Arc<dyn DynRevocationLog>) -> Arc<F::Log> {
-        let opened = lock(&self.opened);
-        let same = |inner: &&Arc<F::Log>| Arc::as_ptr(inner).addr() == Arc::as_ptr(log).addr();
-        let found = opened.iter().find(same).cloned();
-        found.expect("a log that this fixture opened")
-    }
-}
-
-impl<F: LogFixture> LogFixture for ErasedLogFixture<F> {
-    type Log = Arc<dyn DynRevocationLog>;
-
-    const OWN_CLOCK: bool = F::OWN_CLOCK;
-
-    async fn open(&self) -> Self::Log {
-        self.erase(self.inner.open().await)
-    }
-
-    async fn again(&self, log: &Self::Log) -> Self::Log {
-        let inner = self.behind(log);
-        self.erase(self.inner.again(&inner).await)
-    }
-
-    async fn advance(&self, log: &Self::Log, by: Duration) {
-        let inner = self.behind(log);
-        self.inner.advance(&inner, by).await;
-    }
-
-    fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) -> impl Future<Output = ()> + Send {
-        self.inner.spread(futures)
-    }
-}
-
-impl<F: LogFixture> fmt::Debug for ErasedLogFixture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ErasedLogFixture").finish_non_exhaustive()
-    }
 }

@@ -293,14 +293,8 @@ impl fmt::Display for Answer {
         };
         match self {
             Self::Row(bytes) => row(f, bytes),
-            Self::Advanced(bytes) => {
-                f.write_str("advanced to ")?;
-                row(f, bytes)
-            }
-            Self::Unchanged(bytes) => {
-                f.write_str("unchanged ")?;
-                row(f, bytes)
-            }
+            Self::Advanced(bytes) => f.write_str("advanced to ").and_then(|()| row(f, bytes)),
+            Self::Unchanged(bytes) => f.write_str("unchanged ").and_then(|()| row(f, bytes)),
             Self::Rows(rows) => {
                 write!(f, "{} rows", rows.len())?;
                 rows.iter().try_for_each(|bytes| {
@@ -313,12 +307,7 @@ impl fmt::Display for Answer {
             Self::Ended(alive, all) if alive == all => write!(f, "{alive} removed"),
             Self::Ended(alive, all) => write!(f, "{alive} to {all} removed"),
             Self::Failed(error) => write!(f, "failed: {error}"),
-            Self::Duplicate => f.write_str("duplicate"),
-            Self::LimitReached => f.write_str("limit reached"),
-            Self::Full => f.write_str("full"),
-            Self::Conflict => f.write_str("conflict"),
-            Self::Absent => f.write_str("absent"),
-            Self::Done => f.write_str("done"),
+            other => write!(f, "{other:?}"),
         }
     }
 }

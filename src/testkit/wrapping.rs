@@ -51,8 +51,8 @@ macro_rules! forward_session_store {
     };
 }
 
-/// Implements the store contract for a wrapper that does the same around each method:
-/// its `around(method, call)` is given the call of `inner`, not begun yet.
+/// Implements the store contract for a wrapper with an `around(method, call)`. It gets each call of
+/// `inner` before it has begun.
 macro_rules! wrap_every_method {
     ($wrapper:ident) => {
         impl<S: SessionStore> SessionStore for $wrapper<S> {
@@ -65,7 +65,7 @@ macro_rules! wrap_every_method {
 
 /// Implements one method of such a wrapper.
 macro_rules! wrap_method {
-    // Asked once for each login, and never by a store.
+    // The strategy calls it once for each login; tests neither count it nor let it fail.
     (() async begin $($signature:tt)+) => {
         $crate::forward_session_store! { (inner) async begin $($signature)+ }
     };
@@ -81,41 +81,20 @@ macro_rules! wrap_method {
     };
 }
 
-/// The name of a method, as the kit counts its calls.
+/// The [`Method`](crate::testkit::Method) of a name.
+#[rustfmt::skip]
 macro_rules! method {
-    (create) => {
-        $crate::testkit::Method::Create
-    };
-    (load) => {
-        $crate::testkit::Method::Load
-    };
-    (change) => {
-        $crate::testkit::Method::Change
-    };
-    (rotate) => {
-        $crate::testkit::Method::Rotate
-    };
-    (update) => {
-        $crate::testkit::Method::Update
-    };
-    (confirm) => {
-        $crate::testkit::Method::Confirm
-    };
-    (touch) => {
-        $crate::testkit::Method::Touch
-    };
-    (remove) => {
-        $crate::testkit::Method::Remove
-    };
-    (remove_subject) => {
-        $crate::testkit::Method::RemoveSubject
-    };
-    (list) => {
-        $crate::testkit::Method::List
-    };
-    (sweep) => {
-        $crate::testkit::Method::Sweep
-    };
+    (create) => { $crate::testkit::Method::Create };
+    (load) => { $crate::testkit::Method::Load };
+    (change) => { $crate::testkit::Method::Change };
+    (rotate) => { $crate::testkit::Method::Rotate };
+    (update) => { $crate::testkit::Method::Update };
+    (confirm) => { $crate::testkit::Method::Confirm };
+    (touch) => { $crate::testkit::Method::Touch };
+    (remove) => { $crate::testkit::Method::Remove };
+    (remove_subject) => { $crate::testkit::Method::RemoveSubject };
+    (list) => { $crate::testkit::Method::List };
+    (sweep) => { $crate::testkit::Method::Sweep };
 }
 
 pub(crate) use wrap_every_method;
