@@ -86,7 +86,7 @@ rejected! {
 fn a_failing_script_is_reduced_to_its_cause() {
     let broken = Broken(ignores_versions::IgnoresVersions);
     let law = || block_on(laws::concur_01_does_what_a_map_would_do(&broken));
-    let said = failure_of(law).expect("a failure_of");
+    let said = failure_of(law).expect("a failure");
     assert!(said.contains("seed "), "{said}");
     assert!(said.contains(" 2 steps"), "{said}");
 }
@@ -99,7 +99,7 @@ macro_rules! flawed {
             $(
                 for run in 0..$runs {
                     let law = || block_on(laws::$law(&map::Maps(map::Flaw::$flaw)));
-                    let said = complaint(law);
+                    let said = failure_of(law);
                     let said = said.unwrap_or_else(|| {
                         panic!("{} lets it pass in run {run}", stringify!($law))
                     });

@@ -130,8 +130,5 @@ mod pool_of_four {
 mod strategies {
     use super::{Duration, Files, block_on};
 
-    crate::strategies::strategy_laws!(
-        Files::new(4, Duration::from_secs(1)),
-        block_on = block_on
-    );
+    crate::strategies::strategy_laws!(Files::new(4, Duration::from_secs(1)), block_on = block_on);
 }

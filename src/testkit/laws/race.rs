@@ -107,7 +107,7 @@ impl Rival {
             Self::Rotate => {
                 let rotation = Sample::rotation_of(row);
                 let rotated = store.rotate(handle, &rotation, now).await;
-                matches!(rotated.expect("rotate answers"), Rotated::Advanced(_))
+                matches!(rotated.expect("rotate answers"), Rotated::Done(_))
             }
             Self::Touch => {
                 let touched = store.touch(&[(handle, now)], now).await;
@@ -337,7 +337,7 @@ impl LoopedWrite {
                     ..Sample::rotation_of(known)
                 };
                 let rotated = store.rotate(handle, &rotation, now).await;
-                if let Rotated::Advanced(row) = rotated.expect("rotate answers") {
+                if let Rotated::Done(row) = rotated.expect("rotate answers") {
                     *known = row;
                 }
             }
