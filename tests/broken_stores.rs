@@ -53,8 +53,8 @@ macro_rules! rejected {
         fn $broken() {
             $(
                 let law = || block_on(laws::$law(&Broken($store)));
-                let said = failure_of(law);
-                assert!(said.is_some(), "{} lets it pass", stringify!($law));
+                let message = failure_of(law);
+                assert!(message.is_some(), "{} lets it pass", stringify!($law));
                 let law = || block_on(laws::$law(&MemoryFixture));
                 assert_eq!(failure_of(law), None);
             )+
@@ -86,9 +86,9 @@ rejected! {
 fn a_failing_script_is_reduced_to_its_cause() {
     let broken = Broken(ignores_versions::IgnoresVersions);
     let law = || block_on(laws::concur_01_does_what_a_map_would_do(&broken));
-    let said = failure_of(law).expect("a failure");
-    assert!(said.contains("seed "), "{said}");
-    assert!(said.contains(" 2 steps"), "{said}");
+    let message = failure_of(law).expect("a failure");
+    assert!(message.contains("seed "), "{message}");
+    assert!(message.contains(" 2 steps"), "{message}");
 }
 
 /// One test for each flaw of a map: its laws reject it with their messages, in each of some runs.
@@ -99,13 +99,13 @@ macro_rules! flawed {
             $(
                 for run in 0..$runs {
                     let law = || block_on(laws::$law(&map::Maps(map::Flaw::$flaw)));
-                    let said = failure_of(law);
-                    let said = said.unwrap_or_else(|| {
+                    let message = failure_of(law);
+                    let message = message.unwrap_or_else(|| {
                         panic!("{} lets it pass in run {run}", stringify!($law))
                     });
-                    assert!(said.contains($message), "{said}");
-                    let lines = said.lines().count();
-                    assert!(lines <= 40, "{lines} lines: {said}");
+                    assert!(message.contains($message), "{message}");
+                    let lines = message.lines().count();
+                    assert!(lines <= 40, "{lines} lines: {message}");
                 }
             )+
         }
