@@ -55,7 +55,6 @@ mod jws;
 mod key;
 mod keyring;
 mod mac;
-mod payload;
 mod policy;
 mod shared;
 

@@ -1,4 +1,4 @@
-//! Boxed futures, for the erased twins of the traits.
+//! Boxed futures, for the object-safe twins of the traits.
 
 use std::future::Future;
 use std::pin::Pin;

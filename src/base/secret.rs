@@ -1,13 +1,13 @@
-//! Bytes that must not be seen: how they are kept and compared.
+//! Secret bytes: redacted in `Debug`, compared in constant time.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 
-/// What a redacted value shows of itself.
+/// Text that `Debug` shows for a redacted value.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// Bytes that never show in `Debug`.
+/// Bytes that `Debug` redacts.
 #[derive(Clone, Copy)]
 pub(crate) struct Secret<const N: usize>(pub(crate) [u8; N]);
 
@@ -17,8 +17,10 @@ impl<const N: usize> fmt::Debug for Secret<N> {
     }
 }
 
-/// Compares sixteen bytes in a time that does not depend on them. Two words instead of sixteen
-/// bytes: each comparison ends in an optimisation barrier, and barriers are what it costs.
+/// Compares 16 bytes in constant time.
+///
+/// One comparison of a 128-bit word instead of 16 of bytes, because each comparison ends in an
+/// optimisation barrier, and the barriers are what takes time.
 pub(crate) fn constant_time_eq(a: &[u8; 16], b: &[u8; 16]) -> bool {
     u128::from_ne_bytes(*a)
         .ct_eq(&u128::from_ne_bytes(*b))

@@ -103,7 +103,7 @@ impl<D> TokenAuthenticator<D> {
     /// Returns the keys and their times, including the time at which each replaced key retires.
     #[must_use]
     pub fn keyring(&self) -> Keyring {
-        self.ring.read().clone()
+        Keyring::clone(&self.ring.read())
     }
 
     /// Replaces the keys while requests are served: call it after the application has reloaded them.
@@ -375,7 +375,7 @@ where
         let payload = canonical::write(&self.policy.prefix, login, refreshed, data);
         let ring = self.ring.read();
         let signer = self.signer(&ring, login.issued_at, login.expires_at)?;
-        let token = jws::sign(signer, payload.as_bytes(), max_chars);
+        let token = jws::sign(signer, &payload, max_chars);
         Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
     }
 
@@ -618,7 +618,7 @@ where
 impl<D> fmt::Debug for TokenAuthenticator<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenAuthenticator")
-            .field("ring", &self.ring)
+            .field("ring", &*self.ring.read())
             .field("policy", &self.policy)
             .field("revocations", &self.revocations)
             .field("clock", &self.clock)
