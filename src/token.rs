@@ -1,47 +1,48 @@
-//! The stateless strategy: the token remembers the user.
+//! The stateless strategy: the client keeps the whole login, in a signed token.
 //!
-//! Tokens are JWTs (RFC 7519) in the compact form (RFC 7515), signed with HMAC: HS256, or HS384 and
-//! HS512 by the type of the [`Key`]. Verifying does no I/O.
+//! Tokens are JWTs (RFC 7519) in compact form (RFC 7515), signed with HMAC: HS256, HS384 or HS512,
+//! depending on the [`Key`]. Verifying does no I/O.
 //!
-//! # The header is a constant
+//! # A constant header
 //!
-//! Each key writes one header, `{"alg":"HS256","typ":"JWT","kid":"<11 characters>"}` and nothing
-//! else, and verifying compares it byte for byte. Nothing in a token chooses an algorithm, a key or
-//! a place to fetch one from, so that the attacks that do so have nothing to hold on to (RFC 8725,
-//! sections 2.1 and 2.10, and 3.1). Any other JWT library reads these tokens; one that writes the
-//! header anew breaks them, as it would break the signature.
+//! Each key writes one header, `{"alg":"HS256","typ":"JWT","kid":"<11 characters>"}`, and verifying
+//! compares it byte for byte. No part of a token chooses an algorithm, a key or an address to fetch
+//! one from, which stops the attacks that do so (RFC 8725, sections 2.1, 2.10 and 3.1). Every JWT
+//! library reads these tokens. A library that rewrites the header invalidates them, as it
+//! invalidates the signature.
 //!
 //! # The claims, in this order
 //!
-//! | claim | there | what |
+//! | claim | present | content |
 //! |---|---|---|
 //! | `iss` | always | the configured issuer |
 //! | `aud` | always | the configured audience |
 //! | `exp`, `iat` | always | whole seconds since 1970 |
-//! | `auth_time` | if not `iat` | when the user proved who they are (OpenID Connect Core) |
-//! | `abs` | if not `exp` | the deadline of the login, to which refreshing may carry it |
-//! | `sid` | always | the handle of the login, 22 base64url characters; refreshing keeps it |
+//! | `auth_time` | if it differs from `iat` | time of the user's authentication (OpenID Connect Core) |
+//! | `abs` | if it differs from `exp` | deadline of the login, which no refresh extends |
+//! | `sid` | always | handle of the login, 22 base64url characters; a refresh keeps it |
 //! | `sub` | always | the user |
 //! | `roles` | if any | an array of strings |
-//! | `device` | if named | the label given at login |
-//! | `acr` | if named | the authentication context class given at login (OpenID Connect Core) |
-//! | `rev` | if stamped | the login's place in a revocation log, 22 base64url characters |
+//! | `device` | if named | label given at login |
+//! | `acr` | if named | authentication context class given at login (OpenID Connect Core) |
+//! | `rev` | if stamped | the login's stamp of the revocation log, 22 base64url characters |
 //! | `data` | if not `null` | the application's data |
 //!
-//! Any other order is understood too, only more slowly. Claims that this version does not know are
-//! passed over, and kept when it refreshes; a claim `crit` is refused. No `nbf` is written, and `iat` is never
-//! compared with the time of day: clocks of two nodes may disagree without refusing a fresh token.
+//! Any other order is accepted too, but read more slowly. Unknown claims are ignored, and a refresh
+//! keeps them. A token with the claim `crit` is rejected. Tokens contain no `nbf`, and `iat` is not
+//! compared with the current time: nodes accept fresh tokens even if their clocks differ.
 //!
-//! # What is refused
+//! # Checks, in this order
 //!
-//! In this order: a wrong length, alphabet or shape; a header of no key; a wrong signature, compared
-//! in constant time; and only then is the payload looked at. It must be one JSON object without
-//! duplicates; what it names must have its type, and what is expected must be there.
+//! 1. Length, alphabet and shape, then the header: it must be that of a key.
+//! 2. The signature, compared in constant time. The payload is read only after that.
+//! 3. The payload must be one JSON object without duplicate names.
+//! 4. Each known claim must have its type, and required claims must be present.
 //!
-//! # Tokens of others
+//! # Tokens of other issuers
 //!
-//! [`Interop`] accepts what other libraries signed with the same secret, behind a strict parser of
-//! the header. Nothing of it is on by default.
+//! [`Interop`] accepts tokens that other libraries have signed with the same secret, with a strict
+//! parser of the header. It is off by default.
 
 mod algorithm;
 mod authenticator;

@@ -24,7 +24,7 @@ impl Clock for At {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    assert!(hex.len().is_multiple_of(2), "half a byte");
+    assert!(hex.len().is_multiple_of(2), "an odd number of hex digits");
     (0..hex.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
@@ -48,7 +48,7 @@ fn verifier(case: &Value) -> Result<TokenAuthenticator> {
             "aud" => interop.audience(value.as_str().unwrap()),
             "typ" => interop.typ(value.as_str().unwrap()),
             "leeway" => interop.leeway(Duration::from_secs(value.as_u64().unwrap())),
-            unknown => panic!("the harness does not know the option {unknown}"),
+            unknown => panic!("unknown option of a case: {unknown}"),
         };
     }
     TokenAuthenticator::builder(Key::hs256(&bytes(case["key_hex"].as_str().unwrap()))?)
@@ -92,7 +92,7 @@ fn every_case_is_judged_as_the_strict_reading_does() {
         let expected = match case["strict"].as_str().unwrap() {
             "valid" => true,
             "invalid" => false,
-            other => panic!("a case is neither valid nor invalid but {other}"),
+            other => panic!("unknown verdict of a case: {other}"),
         };
         let started = Instant::now();
         let answer = accepted(case);
@@ -117,5 +117,5 @@ fn every_case_is_judged_as_the_strict_reading_does() {
         wrong.len(),
         wrong.join("\n")
     );
-    assert!(good > 0 && bad > 0, "the cases are one-sided");
+    assert!(good > 0 && bad > 0, "all cases have the same verdict");
 }

@@ -244,7 +244,7 @@ impl Floor {
         let _ = self
             .engine
             .encode_slice(mac.as_flattened(), &mut token[65 + encoded..]);
-        // SAFETY: none; the floor looks away, and so do its inputs.
+        // SAFETY: a header and base64url, which are ASCII.
         unsafe { String::from_utf8_unchecked(token) }
     }
 }
@@ -272,7 +272,7 @@ fn text<'b>(rest: &mut &'b [u8]) -> Option<&'b str> {
     let end = rest.iter().position(|c| *c == b'"' || *c == b'\\')?;
     let (text, after) = rest.split_at(end);
     *rest = after.strip_prefix(b"\"")?;
-    // SAFETY: none; the floor looks away, and so do its inputs.
+    // SAFETY: not checked here. The claims of this bench are ASCII.
     Some(unsafe { std::str::from_utf8_unchecked(text) })
 }
 

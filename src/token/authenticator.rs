@@ -108,7 +108,7 @@ impl<D> TokenAuthenticator<D> {
 
     /// Replaces the keys while requests are served: call it after the application has reloaded them.
     ///
-    /// Keep every key whose tokens may still be valid, unless it has leaked.
+    /// Keep every key with tokens that may still be valid, unless it has leaked.
     ///
     /// ```
     /// use std::time::Duration;
@@ -181,7 +181,7 @@ impl<D> TokenAuthenticator<D> {
     fn check_length(&self, token: &str) -> Result<()> {
         self.policy.check_length(token)?;
         if token.len() < HEADER_CHARS && self.policy.interop.is_none() {
-            // Without reading the keys, whose lock takes twice as long as all of this.
+            // Without reading the keys: their lock takes twice as long as this check.
             return Err(without_own_header(token));
         }
         Ok(())

@@ -183,7 +183,7 @@ impl<D> TokenBuilder<D> {
     /// Sets how long a login lasts, from the authentication of the user on: no refresh extends it
     /// further. Default: the lifetime of one token, so that refreshing extends nothing.
     ///
-    /// An attacker who steals a token can refresh it too, so a stolen login lasts this long.
+    /// A stolen token can be refreshed too, so that a stolen login lasts this long.
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.max_lifetime = Some(max_lifetime);
         self

@@ -74,8 +74,8 @@ impl Interop {
         Self::new(Some(issuer.into()), max_lifetime)
     }
 
-    /// Accepts tokens of any issuer, with or without `iss`. Everyone who has the secret can then
-    /// log in as any user.
+    /// Accepts tokens of any issuer, with or without `iss`. Every holder of the secret can then log
+    /// in as any user.
     ///
     /// Otherwise like [`from_issuer`](Self::from_issuer).
     ///
@@ -137,7 +137,7 @@ impl Interop {
     ///
     /// Such a token may have been issued at any time. After
     /// [`revoke_all`](crate::Authenticator::revoke_all) without a revocation view, tokens of the
-    /// subject may therefore be accepted forever, and the answer says so.
+    /// subject may therefore be accepted forever: the answer is [`Timestamp::MAX`].
     pub fn allow_missing_issued_at(mut self) -> Self {
         self.issued_at_required = false;
         self

@@ -154,7 +154,7 @@ fn string_length(json: &str) -> usize {
     end.map_or(json.len(), |end| end + 1)
 }
 
-/// An object whose names and values are as they are written.
+/// Members of an object, with names and values as they are written.
 struct Raw<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'de> Deserialize<'de> for Raw<'de> {
@@ -303,7 +303,7 @@ mod tests {
         }
     }
 
-    /// `serde_json` looks at no escape of a value that nobody reads.
+    /// `serde_json` does not check the escapes of a raw value.
     #[test]
     fn lone_surrogates_are_rejected_wherever_they_are() {
         for json in [

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::token::key::{HEADER_CHARS, Key};
 
-/// How long all nodes may take to load a key, including the difference of their clocks.
+/// Time in which all nodes load a new key, including the difference of their clocks.
 const PROPAGATION_SECS: u64 = 60;
 
 /// A ring of keys: one signs, and any number verify, each for its time.

@@ -16,7 +16,7 @@ pub(crate) struct Policy {
     /// Caps every token at `lifetime_secs`, whatever its `exp`. The hybrid needs this: its
     /// revocations are kept only that long.
     pub(crate) caps_lifetime: bool,
-    /// How long a login can be refreshed, from its authentication on.
+    /// Time for which a login can be refreshed, from its authentication on.
     pub(crate) max_lifetime_secs: u64,
     pub(crate) max_chars: usize,
     /// Rules for tokens of other issuers. `None` rejects them.

@@ -32,7 +32,7 @@ fn under_our_header(claims: &str) -> String {
 }
 
 #[test]
-fn our_header_opens_no_way_around_a_policy() {
+fn our_header_does_not_bypass_the_policy() {
     let clock = Hands::at(START);
     let theirs = format!(
         r#"{{"iss":"https://other.example","aud":"api","exp":{},"iat":{START},"sub":"eve"}}"#,
@@ -67,7 +67,7 @@ fn our_header_opens_no_way_around_a_policy() {
 }
 
 #[test]
-fn a_token_that_does_not_say_when_it_was_issued_has_no_bound() {
+fn a_token_without_iat_has_no_latest_expiry() {
     let clock = Hands::at(START);
     let token = foreign(&format!(r#"{{"exp":{},"sub":"eve"}}"#, START + 60));
     let strict = auth(&clock, Interop::from_any_issuer(Duration::from_secs(3600)));
@@ -85,7 +85,7 @@ fn a_token_that_does_not_say_when_it_was_issued_has_no_bound() {
 }
 
 #[test]
-fn two_users_with_one_jti_are_two_logins() {
+fn one_jti_of_two_users_is_two_logins() {
     let clock = Hands::at(START);
     let lax = auth(&clock, hour());
     let id = |iss: &str, sub: &str| {
@@ -100,7 +100,7 @@ fn two_users_with_one_jti_are_two_logins() {
 }
 
 #[test]
-fn is_off_unless_it_is_asked_for() {
+fn interop_is_off_by_default() {
     let clock = Hands::at(START);
     let token = foreign(&format!(r#"{{"sub":"alice","exp":{}}}"#, START + 60));
     assert_eq!(
@@ -121,7 +121,7 @@ fn is_off_unless_it_is_asked_for() {
 }
 
 #[test]
-fn is_not_refreshed_and_says_until_when_it_is_accepted() {
+fn foreign_tokens_are_not_refreshed_and_revoking_answers_their_expiry() {
     let clock = Hands::at(START);
     let auth = auth(&clock, hour().leeway(Duration::from_secs(5)));
     let token = foreign(&format!(r#"{{"sub":"alice","exp":{}}}"#, START + 60));
@@ -136,7 +136,7 @@ fn is_not_refreshed_and_says_until_when_it_is_accepted() {
 }
 
 #[test]
-fn the_policy_is_kept() {
+fn each_rule_of_the_policy_is_enforced() {
     let clock = Hands::at(START);
     let exp = START + 60;
     let iss = r#""iss":"https://legacy.example""#;
@@ -243,7 +243,7 @@ fn the_policy_is_kept() {
 }
 
 #[test]
-fn a_header_chooses_among_our_keys_and_nothing_else() {
+fn a_header_chooses_only_among_the_keys_of_the_ring() {
     let clock = Hands::at(START);
     let other = Key::hs512(&SECRET).unwrap();
     let kid = key().kid().to_owned();
@@ -310,7 +310,7 @@ fn a_header_chooses_among_our_keys_and_nothing_else() {
 }
 
 #[test]
-fn what_it_says_becomes_an_identity() {
+fn foreign_claims_become_an_identity() {
     let clock = Hands::at(START);
     let claims = format!(
         r#"{{"sub":"alice","iat":{},"exp":{},"auth_time":{},"roles":["admin","x"],"acr":"aal2","plan":"pro","jti":"1"}}"#,

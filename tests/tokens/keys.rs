@@ -24,7 +24,7 @@ fn token(auth: &TokenAuthenticator) -> String {
 }
 
 #[test]
-fn what_a_key_does_follows_from_the_time() {
+fn the_state_of_a_key_follows_from_the_time() {
     let clock = Hands::at(START);
     let (first, second) = (key(), other(1));
     let ring = Keyring::new(first.clone()).then(second.clone(), at(START + 1000));
@@ -70,7 +70,7 @@ fn a_retired_key_verifies_nothing() {
 }
 
 #[test]
-fn nothing_is_signed_that_could_not_be_verified() {
+fn no_token_is_signed_that_outlives_its_key() {
     let clock = Hands::at(START);
     let ends = |at_seconds: u64| {
         let ring = Keyring::new(key()).retire(key().kid(), at(START + at_seconds));
@@ -85,7 +85,7 @@ fn nothing_is_signed_that_could_not_be_verified() {
 }
 
 #[test]
-fn a_key_is_known_before_it_signs() {
+fn a_new_key_signs_only_after_a_minute() {
     let clock = Hands::at(START);
     let auth = builder(key(), &clock).build().unwrap();
     for hasty in [
@@ -106,10 +106,10 @@ fn a_key_is_known_before_it_signs() {
     assert!(auth.verify_now(&old).is_err() && auth.verify_now(&token(&auth)).is_ok());
 }
 
-/// Nodes whose clocks are two seconds apart load the next key at different times while all of them
-/// issue and verify without a pause. No valid token is rejected.
+/// The clocks of the nodes are two seconds apart, and they load the next key at different times, while
+/// all of them issue and verify without a pause. No valid token is rejected.
 #[test]
-fn rotation_under_load_refuses_nothing() {
+fn rotation_under_load_rejects_no_valid_token() {
     let nodes: Vec<_> = [START - 2, START, START + 2]
         .into_iter()
         .map(|start| {

@@ -15,7 +15,7 @@ use statewise::{Rejection, Revocation};
 use crate::support::*;
 
 #[test]
-fn what_is_issued_is_verified_under_each_algorithm() {
+fn issued_tokens_are_verified_with_each_algorithm() {
     let clock = Hands::at(START);
     for (algorithm, key) in [
         (Algorithm::HS256, Key::hs256(&SECRET).unwrap()),
@@ -136,7 +136,7 @@ const GOLDEN: &str = concat!(
 
 /// The claim `acr` stands in front of the data, and every way to continue a login keeps it.
 #[test]
-fn the_class_of_a_login_is_the_claim_acr() {
+fn the_authentication_context_class_is_the_claim_acr() {
     let clock = Hands::at(START);
     let auth = builder(key(), &clock)
         .entropy(Counting::default())
@@ -173,7 +173,7 @@ fn the_class_of_a_login_is_the_claim_acr() {
 }
 
 #[test]
-fn no_byte_can_be_changed() {
+fn a_change_of_any_byte_is_rejected() {
     let clock = Hands::at(START);
     let strict = plain(&clock);
     let interop = builder(key(), &clock)
@@ -256,7 +256,7 @@ fn a_rejection_names_its_cause() {
 }
 
 #[test]
-fn what_is_no_base64url_is_malformed_before_it_is_forged() {
+fn a_wrong_alphabet_is_malformed_before_the_signature_is_checked() {
     let clock = Hands::at(START);
     let auth = plain(&clock);
     let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
@@ -270,7 +270,7 @@ fn what_is_no_base64url_is_malformed_before_it_is_forged() {
 }
 
 #[test]
-fn a_policy_that_was_shortened_counts_at_once() {
+fn a_shorter_lifetime_takes_effect_at_once() {
     let clock = Hands::at(START);
     let with = |lifetime, max_lifetime| -> TokenAuthenticator {
         TokenAuthenticator::builder(key())
@@ -304,7 +304,7 @@ fn a_policy_that_was_shortened_counts_at_once() {
 }
 
 #[test]
-fn a_policy_that_was_loosened_moves_no_deadline() {
+fn a_longer_lifetime_moves_no_deadline() {
     let clock = Hands::at(START);
     let with = |max_lifetime| -> TokenAuthenticator {
         TokenAuthenticator::builder(key())
@@ -327,7 +327,7 @@ fn a_policy_that_was_loosened_moves_no_deadline() {
 }
 
 #[test]
-fn what_a_later_version_adds_is_kept_or_refused() {
+fn claims_of_a_later_version_are_kept_or_rejected() {
     let clock = Hands::at(START);
     let auth = plain(&clock);
     let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
@@ -347,7 +347,7 @@ fn what_a_later_version_adds_is_kept_or_refused() {
 }
 
 #[test]
-fn what_can_be_issued_can_be_refreshed() {
+fn every_issued_token_can_be_refreshed() {
     let clock = Hands::at(START);
     let auth = |max_lifetime| {
         builder(key(), &clock)
@@ -374,7 +374,7 @@ fn what_can_be_issued_can_be_refreshed() {
 }
 
 #[test]
-fn a_token_is_due_for_rotation_where_that_gains_something() {
+fn a_refresh_is_due_only_if_it_extends_the_login() {
     let clock = Hands::at(START);
     let auth = plain(&clock);
     let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
@@ -421,7 +421,7 @@ fn no_token_has_a_second_spelling() {
 }
 
 #[test]
-fn a_token_expires_in_its_very_second() {
+fn a_token_is_rejected_from_the_second_of_its_expiry_on() {
     let clock = Hands::at(START);
     let auth = plain(&clock);
     let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
@@ -515,7 +515,7 @@ fn a_login_may_set_its_times_within_the_policy() {
 }
 
 #[test]
-fn revoking_says_until_when() {
+fn revoking_answers_when_it_takes_effect() {
     let clock = Hands::at(START);
     let auth = plain(&clock);
     let issued = now(auth.issue(Login::new("alice").deadline(at(START + 1000)))).unwrap();
@@ -545,7 +545,7 @@ fn revoking_says_until_when() {
 }
 
 #[test]
-fn what_a_login_replaces_is_passed_over_unless_the_clock_fails() {
+fn an_invalid_replaced_credential_is_ignored_but_an_outage_is_not() {
     let clock = Hands::at(START);
     let auth = plain(&clock);
     let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
@@ -562,7 +562,7 @@ fn what_a_login_replaces_is_passed_over_unless_the_clock_fails() {
 }
 
 #[test]
-fn keys_are_replaced_without_refusing_a_valid_token() {
+fn replacing_keys_rejects_no_valid_token() {
     let clock = Hands::at(START);
     let (old, new) = (key(), Key::hs512(&SECRET).unwrap());
     let before = builder(Keyring::new(old.clone()).verify_with(new.clone()), &clock)
@@ -589,7 +589,7 @@ fn keys_are_replaced_without_refusing_a_valid_token() {
 }
 
 #[test]
-fn issuer_and_audience_keep_services_with_one_key_apart() {
+fn issuer_and_audience_separate_services_that_share_a_key() {
     let clock = Hands::at(START);
     let with = |issuer: &str, audience: &str| -> TokenAuthenticator {
         TokenAuthenticator::builder(key())
@@ -649,7 +649,7 @@ fn issuer_and_audience_keep_services_with_one_key_apart() {
 }
 
 #[test]
-fn any_order_and_spelling_of_the_claims_means_the_same() {
+fn claims_in_any_order_and_spelling_give_the_same_identity() {
     let clock = Hands::at(START);
     let auth = plain(&clock);
     let token = token_of(&now(auth.issue(Login::new("alice").role("admin"))).unwrap());
@@ -657,7 +657,7 @@ fn any_order_and_spelling_of_the_claims_means_the_same() {
     let expected = format!("{:?}", auth.verify_now(&token).unwrap());
     let serde_json::Value::Object(claims) = serde_json::from_str(&claims_of(&token)).unwrap()
     else {
-        panic!("claims are an object");
+        panic!("the claims are not an object");
     };
     let mut members: Vec<_> = claims
         .iter()
@@ -712,7 +712,7 @@ fn any_order_and_spelling_of_the_claims_means_the_same() {
 }
 
 #[test]
-fn data_travels_and_survives_who_does_not_know_it() {
+fn data_survive_a_refresh_by_a_service_that_does_not_know_them() {
     let clock = Hands::at(START);
     let profiles = builder(key(), &clock)
         .with_data::<Profile>()
@@ -766,7 +766,7 @@ fn data_travels_and_survives_who_does_not_know_it() {
 }
 
 #[test]
-fn the_place_in_the_revocation_log_is_carried_along() {
+fn a_refresh_keeps_the_stamp_of_the_revocation_log() {
     let clock = Hands::at(START);
     let auth = plain(&clock);
     let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
@@ -786,7 +786,7 @@ fn the_place_in_the_revocation_log_is_carried_along() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_at_both_ends() {
+fn too_long_tokens_are_neither_issued_nor_verified() {
     let clock = Hands::at(START);
     let large = builder(key(), &clock).max_length(8192).build().unwrap();
     let small = builder(key(), &clock).max_length(600).build().unwrap();
@@ -835,7 +835,7 @@ fn what_is_too_large_is_refused_at_both_ends() {
 }
 
 #[test]
-fn an_outage_is_no_rejection_and_makes_no_token() {
+fn an_outage_is_unavailable_and_issues_no_token() {
     let clock = Hands::at(START);
     let entropy = Counting::default();
     let auth = builder(key(), &clock)
@@ -865,7 +865,7 @@ fn an_outage_is_no_rejection_and_makes_no_token() {
 }
 
 #[test]
-fn a_clock_may_say_anything() {
+fn any_time_of_the_clock_is_handled() {
     for seconds in [0, 1, 253_402_300_798, 253_402_300_799, u64::MAX - 1] {
         let clock = Hands::at(seconds);
         let auth = plain(&clock);
@@ -890,7 +890,7 @@ fn a_clock_may_say_anything() {
 }
 
 #[test]
-fn what_is_no_key_is_refused() {
+fn weak_keys_and_other_kinds_of_keys_are_refused() {
     let pem = b"\n -----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n";
     let explained = [b"Bag Attributes\n".as_slice(), pem].concat();
     let jwk = br#" {"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
@@ -909,7 +909,7 @@ fn what_is_no_key_is_refused() {
         jwk,
         &der,
     ] {
-        let error = Key::hs256(secret).expect_err("was taken for a key");
+        let error = Key::hs256(secret).expect_err("was accepted as a key");
         assert!(error.is_misuse(), "{error}");
     }
     assert!(Key::hs384(&SECRET[..47]).is_err() && Key::hs384(&SECRET[..48]).is_ok());
@@ -943,7 +943,7 @@ fn what_is_no_key_is_refused() {
 }
 
 #[test]
-fn what_makes_no_sense_is_not_built() {
+fn contradictory_settings_are_not_built() {
     type Build = TokenBuilder;
     let second = Duration::from_secs(1);
     let with = |issuer: &str, audience: &str, lifetime: Duration| -> Build {
@@ -987,7 +987,7 @@ fn what_makes_no_sense_is_not_built() {
 }
 
 #[test]
-fn nothing_that_is_printed_holds_a_secret() {
+fn debug_output_and_errors_contain_no_secret() {
     let clock = Hands::at(START);
     let secret = key().reveal();
     let builder = builder(key(), &clock)
