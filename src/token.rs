@@ -56,6 +56,7 @@ mod jws;
 mod key;
 mod keyring;
 mod mac;
+mod payload;
 mod policy;
 mod shared;
 

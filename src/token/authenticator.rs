@@ -375,7 +375,7 @@ where
         let payload = canonical::write(&self.policy.prefix, login, refreshed, data);
         let ring = self.ring.read();
         let signer = self.signer(&ring, login.issued_at, login.expires_at)?;
-        let token = jws::sign(signer, &payload, max_chars);
+        let token = jws::sign(signer, payload.as_bytes(), max_chars);
         Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
     }
 

@@ -7,9 +7,7 @@ use crate::login::identity::Identity;
 use crate::login::stamp::Stamp;
 use crate::token::claims::{Claims, NumericDate, Roles};
 use crate::token::json::{self, Text};
-
-/// Capacity for a payload, so that most are written without a reallocation.
-const USUAL_PAYLOAD_BYTES: usize = 512;
+use crate::token::payload::Payload;
 
 /// Names of the claims that this service writes.
 pub(crate) const WRITTEN: [&str; 13] = [
@@ -30,13 +28,13 @@ pub(crate) const WRITTEN: [&str; 13] = [
 
 /// Returns the beginning of every payload: issuer and audience, up to the value of `exp`.
 pub(crate) fn prefix(issuer: &str, audience: &str) -> String {
-    let mut prefix = Vec::new();
-    prefix.extend_from_slice(b"{\"iss\":");
+    let mut prefix = Payload::new();
+    prefix.push(b"{\"iss\":");
     push_text(&mut prefix, issuer.as_bytes());
-    prefix.extend_from_slice(b",\"aud\":");
+    prefix.push(b",\"aud\":");
     push_text(&mut prefix, audience.as_bytes());
-    prefix.extend_from_slice(b",\"exp\":");
-    String::from_utf8_lossy(&prefix).into_owned()
+    prefix.push(b",\"exp\":");
+    String::from_utf8_lossy(prefix.as_bytes()).into_owned()
 }
 
 /// Writes a whole payload: `prefix`, the login, unknown claims of the token that is `refreshed`, and
@@ -46,68 +44,68 @@ pub(crate) fn write<D>(
     login: &Identity<D>,
     refreshed: Option<&str>,
     data: Option<&[u8]>,
-) -> Vec<u8> {
-    let mut json = Vec::with_capacity(USUAL_PAYLOAD_BYTES);
-    json.extend_from_slice(prefix.as_bytes());
+) -> Payload {
+    let mut json = Payload::new();
+    json.push(prefix.as_bytes());
     push_number(&mut json, login.expires_at);
-    json.extend_from_slice(b",\"iat\":");
+    json.push(b",\"iat\":");
     push_number(&mut json, login.issued_at);
     if login.authenticated_at != login.issued_at {
-        json.extend_from_slice(b",\"auth_time\":");
+        json.push(b",\"auth_time\":");
         push_number(&mut json, login.authenticated_at);
     }
     if login.deadline != login.expires_at {
-        json.extend_from_slice(b",\"abs\":");
+        json.push(b",\"abs\":");
         push_number(&mut json, login.deadline);
     }
-    json.extend_from_slice(b",\"sid\":\"");
-    json.extend_from_slice(&encode_16(login.handle.as_bytes()));
-    json.extend_from_slice(b"\",\"sub\":");
+    json.push(b",\"sid\":\"");
+    json.push(&encode_16(login.handle.as_bytes()));
+    json.push(b"\",\"sub\":");
     push_text(&mut json, login.fields.subject_bytes());
     let mut has_roles = false;
     for role in login.fields.roles_bytes() {
-        json.extend_from_slice(if has_roles { b"," } else { b",\"roles\":[" });
+        json.push(if has_roles { b"," } else { b",\"roles\":[" });
         has_roles = true;
         push_text(&mut json, role);
     }
     if has_roles {
-        json.extend_from_slice(b"]");
+        json.push(b"]");
     }
     if let Some(device) = login.fields.device_bytes() {
-        json.extend_from_slice(b",\"device\":");
+        json.push(b",\"device\":");
         push_text(&mut json, device);
     }
     if let Some(acr) = login.fields.acr_bytes() {
-        json.extend_from_slice(b",\"acr\":");
+        json.push(b",\"acr\":");
         push_text(&mut json, acr);
     }
     if let Some(stamp) = login.stamp {
-        json.extend_from_slice(b",\"rev\":\"");
-        json.extend_from_slice(&encode_16(&stamp.to_bytes()));
-        json.extend_from_slice(b"\"");
+        json.push(b",\"rev\":\"");
+        json.push(&encode_16(&stamp.to_bytes()));
+        json.push(b"\"");
     }
     if let Some(refreshed) = refreshed {
         push_unknown(&mut json, refreshed);
     }
     if let Some(data) = data {
-        json.extend_from_slice(b",\"data\":");
-        json.extend_from_slice(data);
+        json.push(b",\"data\":");
+        json.push(data);
     }
-    json.extend_from_slice(b"}");
+    json.push(b"}");
     json
 }
 
 /// Copies the claims that this version does not write, so that a refresh loses no claim of a later
 /// version.
 #[cold]
-fn push_unknown(json: &mut Vec<u8>, refreshed: &str) {
+fn push_unknown(json: &mut Payload, refreshed: &str) {
     let members = json::members(refreshed).unwrap_or_default();
     for (name, value) in members {
         if !WRITTEN.contains(&&*name) {
-            json.extend_from_slice(b",");
+            json.push(b",");
             push_text(json, name.as_bytes());
-            json.extend_from_slice(b":");
-            json.extend_from_slice(value.as_bytes());
+            json.push(b":");
+            json.push(value.as_bytes());
         }
     }
 }
@@ -295,12 +293,12 @@ fn plain_length(text: &[u8]) -> Option<usize> {
     Some(words.len() * 8 + rest.iter().position(ends)?)
 }
 
-fn push_number(json: &mut Vec<u8>, time: Timestamp) {
+fn push_number(json: &mut Payload, time: Timestamp) {
     // Dates of three centuries have ten digits. With a fixed length, issuing a token takes 3 % less.
     let mut digits = [0; 10];
     let mut number = time.unix();
     if !(1_000_000_000..10_000_000_000).contains(&number) {
-        json.extend_from_slice(number.to_string().as_bytes());
+        json.push(number.to_string().as_bytes());
         return;
     }
     // Two digits at a time, because each division waits for the one before.
@@ -309,19 +307,19 @@ fn push_number(json: &mut Vec<u8>, time: Timestamp) {
         number /= 100;
         *pair = [b'0' + two / 10, b'0' + two % 10];
     }
-    json.extend_from_slice(&digits);
+    json.push(&digits);
 }
 
-fn push_text(json: &mut Vec<u8>, text: &[u8]) {
+fn push_text(json: &mut Payload, text: &[u8]) {
     if plain_length(text).is_some() {
         let text = String::from_utf8_lossy(text);
         // Serialising a string cannot fail.
-        json.extend_from_slice(&serde_json::to_vec(&text).unwrap_or_default());
+        json.push(&serde_json::to_vec(&text).unwrap_or_default());
         return;
     }
-    json.extend_from_slice(b"\"");
-    json.extend_from_slice(text);
-    json.extend_from_slice(b"\"");
+    json.push(b"\"");
+    json.push(text);
+    json.push(b"\"");
 }
 
 #[cfg(test)]
@@ -367,7 +365,7 @@ mod tests {
 
     fn written(prefix: &str, login: &Identity, data: Option<&str>) -> Vec<u8> {
         let data = data.map(str::as_bytes);
-        write(prefix, login, None, data)
+        write(prefix, login, None, data).as_bytes().to_vec()
     }
 
     fn assert_same(fast: &Claims<'_>, general: &Claims<'_>) {
@@ -588,19 +586,19 @@ mod tests {
 
     #[test]
     fn text_is_escaped_as_serde_json_does() {
-        let mut json = Vec::new();
+        let mut json = Payload::new();
         let text: String = (0..0x80).map(char::from).chain("é😀".chars()).collect();
         push_text(&mut json, text.as_bytes());
-        assert_eq!(json, serde_json::to_vec(&text).unwrap());
+        assert_eq!(json.as_bytes(), serde_json::to_vec(&text).unwrap());
     }
 
     #[test]
     fn dates_are_written_as_numbers() {
         for seconds in [0, 9, 10, 99, 100, 1_700_000_000, 253_402_300_799, u64::MAX] {
-            let mut json = Vec::new();
+            let mut json = Payload::new();
             let time = Timestamp::from_unix(seconds);
             push_number(&mut json, time);
-            assert_eq!(json, time.unix().to_string().as_bytes());
+            assert_eq!(json.as_bytes(), time.unix().to_string().as_bytes());
         }
     }
 }
