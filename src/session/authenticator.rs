@@ -221,7 +221,7 @@ where
         let credential = logins.parse(presented.credential());
         let credential = credential.ok_or(Rejection::Malformed)?;
         let load = Load {
-            touch: Some(logins.policy.timeouts.touch_interval()),
+            touch: Some(logins.policy.timeouts.idle()),
             authoritative: presented.is_authoritative(),
         };
         let row = logins.store.load(credential.handle(), load, now).await?;

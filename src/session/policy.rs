@@ -6,7 +6,7 @@ use crate::clock::{self, Timestamp};
 use crate::error::{Error, Result};
 use crate::session::judge::Windows;
 use crate::store::ask::Limit;
-use crate::store::record::{Record, touch_interval};
+use crate::store::record::Record;
 
 /// Timeouts, rotation and limits of logins.
 #[derive(Clone, Copy, Debug)]
@@ -49,11 +49,6 @@ impl Timeouts {
     /// Returns the deadline of a login with this time of authentication.
     pub(crate) fn deadline(self, authenticated_at: Timestamp) -> Timestamp {
         authenticated_at.saturating_add(self.absolute)
-    }
-
-    /// Returns how long after a noted use another one need not be noted.
-    pub(crate) fn touch_interval(self) -> Duration {
-        touch_interval(self.idle)
     }
 
     /// Shortens the idle timeout and the deadline of a row to these, so that a policy that was

@@ -125,8 +125,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - Postgres: one statement, and uses as in memory. A second statement removes an expired row.
     /// - redb: as Postgres. Reads on the calling thread. The answer for an expired row waits for the
     ///   commit that removes it.
-    /// - redis: one command, which also records the use before the credential is proven, if this process
-    ///   knows the idle timeout of the row from an earlier call.
+    /// - redis: one command, which also records the use before the credential is proven. A second command
+    ///   corrects the timeout of a row that differs from the policy, once per process.
     fn load(
         &self,
         handle: Handle,

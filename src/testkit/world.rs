@@ -80,7 +80,7 @@ impl<'f, F: StoreFixture> World<'f, F> {
     /// Notes a use as a caller does: by the load, or by a touch if the load left it to the caller.
     pub(crate) async fn use_now(&self, row: &Record) -> Option<Record> {
         let now = self.now();
-        let load = Load::new().touch(row.touch_interval());
+        let load = Load::new().touch(row.idle());
         let found = self.store.load(row.handle(), load, now).await;
         let found = found.expect("load answers")?;
         if found.wants_touch(now) {

@@ -16,7 +16,7 @@ use crate::support::servers::wait_until;
 use crate::{PRIMARIES, connect};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-const TOUCH: Load = Load::new().touch(Duration::from_secs(450));
+const TOUCH: Load = Load::new().touch(Duration::from_secs(3_600));
 
 /// Commands that nodes and clients exchange without accessing a session.
 const UPKEEP: [&str; 8] = [

@@ -1081,7 +1081,7 @@ fn pending_uses_count_at_once() {
                     }
                     _ => {}
                 }
-                let load = Load::new().touch(Duration::from_secs(100) / 8);
+                let load = Load::new().touch(Duration::from_secs(100));
                 let found = store.load(row.handle(), load, late).await.unwrap();
                 assert!(found.is_some(), "{what}: ended early");
                 let over = store.load(row.handle(), load, later(1_000)).await.unwrap();

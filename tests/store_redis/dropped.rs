@@ -33,7 +33,7 @@ where
                     drop(store.create(&next, Limit::EvictOldest(1), NOW).await);
                 }),
                 1 => Box::pin(async {
-                    let load = Load::new().touch(Duration::from_secs(60) / 8);
+                    let load = Load::new().touch(Duration::from_secs(60));
                     drop(store.load(row.handle(), load, NOW).await);
                 }),
                 2 => Box::pin(async {

@@ -15,7 +15,7 @@ use crate::support::proxy::Proxy;
 use crate::support::servers::redis::RedisServer;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-const TOUCH: Load = Load::new().touch(Duration::from_secs(450));
+const TOUCH: Load = Load::new().touch(Duration::from_secs(3_600));
 
 fn unavailable<T: std::fmt::Debug>(answer: &Result<T>) {
     assert!(

@@ -84,7 +84,7 @@ fn a_request_that_the_client_loses_is_sent_again() {
             let redis = Redis::over(LossyConnection { lost, connection }).prefix(straight.prefix());
             redis.deadline(deadline).build().unwrap().sessions()
         };
-        let load = Load::new().touch(Duration::from_secs(3_600) / 8);
+        let load = Load::new().touch(Duration::from_secs(3_600));
 
         let begun = Instant::now();
         let timed_out = losing(&[Lost::TimedOut, Lost::Broken], DEADLINE);

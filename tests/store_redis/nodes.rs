@@ -32,7 +32,7 @@ fn two_nodes_are_one_store() {
         let second = Sample::of("alice").at(NOW);
         let refused = other.create(&second, Limit::Reject(1), NOW).await.unwrap();
         assert_eq!(refused, Created::LimitReached);
-        let load = Load::new().touch(row.touch_interval());
+        let load = Load::new().touch(row.idle());
         let seen = other.load(row.handle(), load, NOW).await.unwrap().unwrap();
         assert_eq!(
             one.list("alice", Page::first(9), NOW)
@@ -84,7 +84,7 @@ fn a_hundred_tasks_on_one_connection() {
                     let row = Sample::of(&subject).data(format!("{at}/{turn}")).at(NOW);
                     let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
                     for _ in 0..3 {
-                        let load = Load::new().touch(row.touch_interval());
+                        let load = Load::new().touch(row.idle());
                         let found = store.load(row.handle(), load, NOW).await.unwrap();
                         assert!(found.unwrap().encode() == row.encode());
                     }

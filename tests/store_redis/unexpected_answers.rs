@@ -15,7 +15,7 @@ use crate::common::{multiplexed, prefix, row_keys, run, store};
 use crate::support::servers::redis::RedisServer;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
-const TOUCH: Load = Load::new().touch(Duration::from_secs(450));
+const TOUCH: Load = Load::new().touch(Duration::from_secs(3_600));
 
 /// A connection that answers everything with the same value.
 #[derive(Clone)]

@@ -167,7 +167,7 @@ pub async fn expiry_08_a_touch_saves_from_the_sweep<F: StoreFixture>(fixture: &F
                 for row in rows {
                     let touched = store.touch(&[(row.handle(), now)], now).await;
                     touched.expect("touch answers");
-                    let load = Load::new().touch(row.touch_interval());
+                    let load = Load::new().touch(row.idle());
                     let found = store.load(row.handle(), load, now).await;
                     lock(&survivors).extend(found.expect("load answers"));
                 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::clock::{Clock, Timestamp};
 use crate::login::handle::Handle;
 use crate::store::contract::{Limit, Record, Rotation, Scope, SessionStore, Update};
-use crate::store::record::touch_interval;
 use crate::testkit::clock::ManualClock;
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::model::{Model, Step, perform, stamp};
@@ -145,9 +144,10 @@ impl Stage {
                 };
                 Step::Create(row, limit)
             }
-            Act::Load { slot, touch } => {
-                Step::Load(self.handle(slot).0, touch.then_some(touch_interval(IDLE)))
-            }
+            Act::Load { slot, touch } => Step::Load(
+                self.handle(slot).0,
+                touch.then_some(Duration::from_secs(IDLE)),
+            ),
             Act::Rotate { slot, honest } => {
                 let (handle, _) = self.handle(slot);
                 let known = self.model.row(handle).or(self.slots[slot].as_ref())?;

@@ -99,7 +99,7 @@ impl LateWrite {
             Self::Confirm => store.confirm(handle, 0, now).await.is_ok(),
             Self::Touch => store.touch(&[(handle, now)], now).await.is_ok(),
             Self::TouchingLoad => {
-                let load = Load::new().touch(Duration::from_secs(10));
+                let load = Load::new().touch(Duration::from_secs(80));
                 let found = store.load(handle, load, now).await;
                 matches!(found, Ok(None))
             }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::backend::redis::link::{by, bytes, cannot_save, failed, items};
 use crate::backend::redis::store::row::{Row, decode};
-use crate::backend::redis::store::{MAX_BATCH_ROWS, RedisStore, script};
+use crate::backend::redis::store::{MAX_BATCH_ROWS, RedisStore, script, ttl_secs};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
@@ -30,7 +30,7 @@ where
     ) -> Result<Option<Record>> {
         let ttl = load
             .touch
-            .and_then(|interval| self.0.uses.ttl_to_set(handle, interval, now));
+            .and_then(|idle| self.0.uses.ttl_to_set(handle, idle.as_secs(), now));
         let key = self.0.keys.row(handle);
         let mut command = Cmd::with_capacity(4, key.len() + GETEX_BYTES);
         command.arg("GETEX").arg(&key);
@@ -44,7 +44,7 @@ where
                     return Ok(None);
                 };
                 let record = decode(&found, handle)?;
-                self.check(record, ttl.is_some(), now, until).await
+                self.check(record, ttl, now, until).await
             }
             Err(error) if cannot_save(&error) => {
                 by(until, Box::pin(self.find_read_only(handle, now))).await
@@ -63,11 +63,13 @@ where
     }
 
     /// Checks the deadline of a row that the server has not expired, and sets its last use before
-    /// `now`.
+    /// `now`. `ttl` is the time to live that was set, in seconds: that of the policy for a session
+    /// that this process has not seen before. Another timeout of the row is restored, which takes a
+    /// second command once.
     async fn check(
         &self,
         mut record: Record,
-        is_noted: bool,
+        ttl: Option<u64>,
         now: Timestamp,
         until: Instant,
     ) -> Result<Option<Record>> {
@@ -81,6 +83,15 @@ where
         // The server has not expired it, so it was used within its idle timeout.
         let earliest = now.saturating_sub(idle.saturating_sub(1));
         record.set_last_seen(known.max(earliest));
+        let own = ttl_secs(idle);
+        if ttl.is_some_and(|ttl| ttl != own) {
+            let mut command = redis::cmd("EXPIRE");
+            command.arg(self.0.keys.row(handle)).arg(own);
+            let answer = Box::pin(self.0.link.send_idempotent(&command, until)).await?;
+            answer.map_err(|error| failed(&error))?;
+        }
+        // A policy with a shorter timeout than the row has its uses noted in the row, by a touch.
+        let is_noted = ttl.is_some_and(|ttl| ttl >= own);
         let noted_at = if is_noted { now } else { record.last_seen() };
         self.0.uses.note(handle, noted_at, idle);
         Ok(Some(record))

@@ -1,7 +1,6 @@
 //! The recently noted uses of sessions, in the memory of this process.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::backend::redis::store::ttl_secs;
 use crate::clock::Timestamp;
@@ -40,24 +39,22 @@ impl RecentUses {
         }
     }
 
-    /// Returns the time to live, in seconds, to set in order to note a use now. `None` if the last
-    /// use was noted less than `interval` ago, or if the idle timeout of the session is unknown.
+    /// Returns the time to live, in seconds, to set in order to note a use now. `idle_secs` is the
+    /// idle timeout of the caller's policy. A session without a slot has that timeout most of the
+    /// time; the caller of this function corrects it otherwise.
     ///
-    /// Also `None` if the idle timeout of the session requires fewer notes than `interval`: the
-    /// policy of the caller has a shorter idle timeout. Other nodes with that policy learn of the use
-    /// from the row only, into which a touch writes it.
-    pub(super) fn ttl_to_set(
-        &self,
-        handle: Handle,
-        interval: Duration,
-        now: Timestamp,
-    ) -> Option<u64> {
-        let last = self.find(handle)?;
-        let own = touch_interval(last.idle_secs.into());
+    /// `None` if the last use was noted less than an eighth of the shorter timeout ago. Also `None` if
+    /// the policy has a shorter timeout than the session: other nodes with that policy learn of the
+    /// use from the row only, into which a touch writes it.
+    pub(super) fn ttl_to_set(&self, handle: Handle, idle_secs: u64, now: Timestamp) -> Option<u64> {
+        let Some(last) = self.find(handle) else {
+            return Some(ttl_secs(idle_secs));
+        };
+        let own = u64::from(last.idle_secs);
         // After a clock is set back, uses are noted at once.
-        let is_recent = last.at <= now && !is_due(last.at, own.min(interval), now);
-        let is_known = last.idle_secs < u32::MAX && own <= interval;
-        (is_known && !is_recent).then_some(ttl_secs(last.idle_secs.into()))
+        let is_recent = last.at <= now && !is_due(last.at, touch_interval(own.min(idle_secs)), now);
+        let is_known = last.idle_secs < u32::MAX && own <= idle_secs;
+        (is_known && !is_recent).then_some(ttl_secs(own))
     }
 
     /// Returns the last use that this process has noted.
@@ -110,23 +107,20 @@ mod tests {
     fn a_use_is_noted_once_per_interval() {
         let uses = RecentUses::new();
         let handle = Handle::draw(b"alice", &SystemEntropy).unwrap();
-        let ttl = |interval, seconds| {
-            let interval = Duration::from_secs(interval);
-            uses.ttl_to_set(handle, interval, at(seconds))
-        };
-        assert_eq!(ttl(10, 0), None, "the idle timeout is unknown");
+        let ttl = |idle_secs, seconds| uses.ttl_to_set(handle, idle_secs, at(seconds));
+        assert_eq!(ttl(80, 0), Some(80), "the session is unknown");
         uses.note(handle, at(0), 80);
-        assert_eq!((ttl(10, 9), ttl(10, 10)), (None, Some(80)));
+        assert_eq!((ttl(80, 9), ttl(80, 10)), (None, Some(80)));
         uses.touch(handle, at(5));
-        assert_eq!((ttl(10, 14), ttl(10, 15)), (None, Some(80)));
+        assert_eq!((ttl(80, 14), ttl(80, 15)), (None, Some(80)));
         // The clock was set back by an hour.
         uses.note(handle, at(3_600), 80);
-        assert_eq!(ttl(10, 0), Some(80));
+        assert_eq!(ttl(80, 0), Some(80));
         // The policy has a longer idle timeout than the record. The shorter one applies.
         uses.note(handle, at(0), 40);
-        assert_eq!((ttl(100, 4), ttl(100, 5)), (None, Some(40)));
+        assert_eq!((ttl(800, 4), ttl(800, 5)), (None, Some(40)));
         // The policy has a shorter idle timeout: a touch notes the use.
-        assert_eq!(ttl(4, 5), None);
+        assert_eq!(ttl(32, 5), None);
         // The idle timeout is too long for a slot.
         uses.note(handle, at(0), u64::from(u32::MAX) + 7);
         assert_eq!(ttl(u64::MAX, u64::from(u32::MAX)), None);
