@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 /// Default deadline of a call.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(2);
 
+/// Deadline of a migration, which may wait for other nodes.
+pub(crate) const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Configuration of a database for sessions and revocations, begun by `over`: `MySql::over`,
 /// `Sqlite::over`, `Postgres::over` or `Postgres::connect`.
 ///

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::durability::Durability;
-use crate::backend::sql::builder::Settings;
+use crate::backend::sql::builder::{MIGRATION_DEADLINE, Settings};
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::generic::driver::Driver;
 use crate::error::{Error, Result};
@@ -72,8 +72,8 @@ impl<D: Driver> Database<D> {
     }
 
     /// Creates the tables that do not exist, for sessions and for revocations. Call it at every
-    /// start. Any number of nodes may call it at the same time. If you use only one of the two, the
-    /// tables of the other one stay empty.
+    /// start. Any number of nodes may call it at the same time. It takes at most a minute. If you
+    /// use only one of the two, the tables of the other one stay empty.
     ///
     /// To apply the schema with a migration tool of your own, see the constant `SCHEMA` and the
     /// function `schema` of [`mysql`](crate::store::mysql) and [`sqlite`](crate::store::sqlite).
@@ -91,7 +91,7 @@ impl<D: Driver> Database<D> {
             self.driver.migrate(&self.settings.tables).await?;
             self.revocations.begin().await
         };
-        in_time(self.settings.deadline, migrate, Error::from).await
+        in_time(MIGRATION_DEADLINE, migrate, Error::from).await
     }
 
     /// Returns what the database keeps of acknowledged writes, by its current configuration: see

@@ -64,8 +64,10 @@ impl Driver for Pool {
                 }
                 Err(error) => error,
             };
-            // The connection of a failed transaction is closed: the transaction is still open.
-            if mode != Mode::Transaction {
+            if mode == Mode::Transaction {
+                // Closed, because the transaction may still be open and hold locks.
+                drop(lease);
+            } else {
                 lease.give_back_after(&error);
             }
             let failure = Failure::from(error);

@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::sql::builder::Settings;
+use crate::backend::sql::builder::{MIGRATION_DEADLINE, Settings};
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::postgres::driver::{Driver, Parameter, Query};
 use crate::backend::sql::table::Table;
 use crate::error::{Error, Result};
 
-/// Deadline of a migration, which may wait for other nodes.
-const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
 /// Maximum number of attempts of a call that fails because of concurrent changes.
 pub(crate) const MAX_ATTEMPTS: usize = 8;
 
