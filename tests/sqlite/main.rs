@@ -9,25 +9,24 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "sql/alternating.rs"]
+#[path = "../sql/alternating.rs"]
 mod alternating;
-#[path = "stores/cached.rs"]
+#[path = "../stores/cached.rs"]
 mod cached;
-#[path = "sql/cases.rs"]
+#[path = "../sql/cases.rs"]
 mod cases;
-#[path = "sqlite/disk.rs"]
 mod disk;
-#[path = "sqlite/file.rs"]
 mod file;
-#[path = "stores/late_save.rs"]
+#[path = "../stores/late_save.rs"]
 mod late_save;
-#[path = "sqlite/laws.rs"]
 mod laws;
-#[path = "sqlite/processes.rs"]
 mod processes;
-#[path = "sql/runtime.rs"]
+#[path = "../sql/runtime.rs"]
 mod runtime;
-#[path = "sqlite/shared.rs"]
 mod shared;
-#[path = "strategies/mod.rs"]
+#[path = "../strategies/mod.rs"]
 mod strategies;
+
+mod log;
+#[path = "../sql/log_cases.rs"]
+mod log_cases;

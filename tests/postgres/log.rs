@@ -16,7 +16,7 @@ use statewise::testkit::LogFixture;
 use tokio::net::UnixStream;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::cases::{self, Named, all, append, facts, holds, now, patiently};
+use super::log_cases::{self as cases, Named, all, append, facts, holds, now, patiently};
 use super::runtime::{self, block_on, spread};
 use super::support::servers::postgres::PostgresServer;
 

@@ -12,7 +12,7 @@ use statewise::revocation::log::RevocationLog;
 use statewise::store::{MySql, mysql};
 use statewise::testkit::LogFixture;
 
-use super::cases::{self, Named, all, append, facts, holds, now, patiently};
+use super::log_cases::{self as cases, Named, all, append, facts, holds, now, patiently};
 use super::runtime::{self, block_on, spread};
 use super::support::servers::mariadb::MariaDbServer;
 

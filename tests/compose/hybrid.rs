@@ -24,7 +24,6 @@ use statewise::{
     Revocation,
 };
 
-#[path = "hybrid/revoked.rs"]
 mod revoked;
 
 const ACCESS: u64 = 600;

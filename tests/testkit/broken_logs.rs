@@ -13,7 +13,6 @@ use std::time::Duration;
 use log::{BrokenLog, Flaw};
 use statewise::testkit::{LogFixture, block_on, log_laws};
 
-#[path = "broken_logs/log.rs"]
 mod log;
 
 /// Opens logs with a flaw.

@@ -13,7 +13,7 @@ use statewise::revocation::log::RevocationLog;
 use statewise::store::{Sqlite, sqlite};
 use statewise::testkit::LogFixture;
 
-use super::cases::{self, Named, all, append, facts, holds};
+use super::log_cases::{self as cases, Named, all, append, facts, holds};
 use super::runtime::{block_on, spread};
 
 /// A folder that is removed on drop.

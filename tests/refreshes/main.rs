@@ -9,17 +9,16 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "store_redis/common.rs"]
+#[path = "../redis/common.rs"]
 #[cfg(feature = "redis")]
 mod common;
-#[path = "store_redb/folder.rs"]
+#[path = "../redb/folder.rs"]
 #[cfg(feature = "redb")]
 mod folder;
 #[cfg(all(feature = "redb", feature = "redis", feature = "tokio-postgres"))]
-#[path = "refreshes/killed.rs"]
 mod killed;
-#[path = "refreshes/parallel.rs"]
 mod parallel;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::LazyLock;

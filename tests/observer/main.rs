@@ -8,20 +8,13 @@
 )]
 
 #[cfg(feature = "metrics")]
-#[path = "observer/metrics.rs"]
 mod metrics;
-#[path = "observer/notes.rs"]
 mod notes;
-#[path = "observer/redaction.rs"]
 mod redaction;
-#[path = "support/secrets.rs"]
+#[path = "../support/secrets.rs"]
 mod secrets;
-#[path = "observer/sessions.rs"]
 mod sessions;
-#[path = "observer/tokens.rs"]
 mod tokens;
 #[cfg(feature = "tracing")]
-#[path = "observer/tracing.rs"]
 mod tracing;
-#[path = "observer/upkeep.rs"]
 mod upkeep;

@@ -22,7 +22,7 @@ use statewise::{Authenticator, Error, Login, Presented};
 
 use secrets::{Secrets, base64url};
 
-#[path = "support/secrets.rs"]
+#[path = "../support/secrets.rs"]
 mod secrets;
 
 const MARK: &str = "the-application-s-own-secret";

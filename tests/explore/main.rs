@@ -19,19 +19,12 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "explore/appends.rs"]
 mod appends;
-#[path = "explore/checker.rs"]
 mod checker;
-#[path = "explore/credentials.rs"]
 mod credentials;
-#[path = "explore/losses.rs"]
 mod losses;
-#[path = "explore/refresh.rs"]
 mod refresh;
-#[path = "explore/sessions.rs"]
 mod sessions;
-#[path = "explore/tokens.rs"]
 mod tokens;
 
 use std::time::Instant;

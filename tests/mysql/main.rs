@@ -9,28 +9,27 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "sql/alternating.rs"]
+#[path = "../sql/alternating.rs"]
 mod alternating;
-#[path = "stores/cached.rs"]
+#[path = "../stores/cached.rs"]
 mod cached;
-#[path = "sql/cases.rs"]
+#[path = "../sql/cases.rs"]
 mod cases;
-#[path = "mysql/conflicts.rs"]
 mod conflicts;
-#[path = "mysql/counted.rs"]
 mod counted;
-#[path = "stores/late_save.rs"]
+#[path = "../stores/late_save.rs"]
 mod late_save;
-#[path = "mysql/laws.rs"]
 mod laws;
-#[path = "mysql/lost.rs"]
 mod lost;
-#[path = "sql/runtime.rs"]
+#[path = "../sql/runtime.rs"]
 mod runtime;
-#[path = "mysql/server.rs"]
 mod server;
-#[path = "mysql/shared.rs"]
 mod shared;
-#[path = "strategies/mod.rs"]
+#[path = "../strategies/mod.rs"]
 mod strategies;
+#[path = "../support/mod.rs"]
 mod support;
+
+mod log;
+#[path = "../sql/log_cases.rs"]
+mod log_cases;

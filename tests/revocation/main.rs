@@ -19,17 +19,11 @@ use statewise::testkit::{Random, block_on, seed};
 use statewise::token::{Key, Keyring, TokenAuthenticator};
 use statewise::{Authenticator, Error, Login, Rejection, Revocation};
 
-#[path = "revocation/facts.rs"]
 mod facts;
-#[path = "revocation/failing.rs"]
 mod failing;
-#[path = "revocation/freshness.rs"]
 mod freshness;
-#[path = "revocation/live.rs"]
 mod live;
-#[path = "revocation/losses.rs"]
 mod losses;
-#[path = "revocation/node.rs"]
 mod node;
 
 use node::{BOUND, LONGEST, Node, SECRET, log};

@@ -13,16 +13,16 @@
     allow(dead_code, unused_imports, reason = "some tests want both clients")
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
-#[path = "stores/cached.rs"]
+#[path = "../stores/cached.rs"]
 mod cached;
-#[path = "store_postgres/fixture.rs"]
 mod fixture;
-#[path = "stores/late_save.rs"]
+#[path = "../stores/late_save.rs"]
 mod late_save;
 #[cfg(feature = "sqlx-postgres")]
-#[path = "strategies/mod.rs"]
+#[path = "../strategies/mod.rs"]
 mod strategies;
 
 #[cfg(feature = "sqlx-postgres")]
@@ -77,8 +77,12 @@ mod sqlx_behind {
 }
 
 #[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
-#[path = "store_postgres/counted.rs"]
 mod counted;
 #[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
-#[path = "store_postgres/server.rs"]
 mod server;
+
+mod log;
+#[path = "../sql/log_cases.rs"]
+mod log_cases;
+#[path = "../sql/runtime.rs"]
+mod runtime;

@@ -23,16 +23,16 @@ use statewise::testkit::{LogFixture, Sample, StoreFixture};
 use common::{PATIENT, patient, prefix, run, shift, shift_log, spread, store};
 use support::servers::redis::Cluster;
 
-#[path = "stores/cached.rs"]
+#[path = "../stores/cached.rs"]
 mod cached;
-#[path = "store_redis/common.rs"]
+#[path = "../redis/common.rs"]
 mod common;
-#[path = "store_redis/dropped.rs"]
+#[path = "../redis/dropped.rs"]
 mod dropped;
-#[path = "cluster/failures.rs"]
 mod failures;
-#[path = "stores/late_save.rs"]
+#[path = "../stores/late_save.rs"]
 mod late_save;
+#[path = "../support/mod.rs"]
 mod support;
 
 /// Nodes that hold keys to be written, in front of the others.

@@ -8,6 +8,8 @@
 )]
 
 mod foreign;
+mod interop;
+mod jwt_cases;
 mod keys;
 mod own;
 mod support;

@@ -13,10 +13,11 @@ use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::store::{CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, block_on};
 
-#[path = "stores/cached.rs"]
+#[path = "../stores/cached.rs"]
 mod cached;
-#[path = "stores/late_save.rs"]
+#[path = "../stores/late_save.rs"]
 mod late_save;
+mod log_laws;
 
 mod memory {
     statewise::testkit::session_store_laws!(statewise::testkit::MemoryFixture);

@@ -7,23 +7,14 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::SessionStore;
 use statewise::testkit::{MemoryFixture, StoreFixture, block_on, laws};
 
-#[path = "broken_stores/exceeds_the_limit.rs"]
 mod exceeds_the_limit;
-#[path = "broken_stores/fills_its_cache_late.rs"]
 mod fills_its_cache_late;
-#[path = "broken_stores/forgets_the_idle_deadline.rs"]
 mod forgets_the_idle_deadline;
-#[path = "broken_stores/ignores_versions.rs"]
 mod ignores_versions;
-#[path = "broken_stores/lets_two_rotations_win.rs"]
 mod lets_two_rotations_win;
-#[path = "broken_stores/map.rs"]
 mod map;
-#[path = "broken_stores/overwrites_on_create.rs"]
 mod overwrites_on_create;
-#[path = "broken_stores/resurrects_on_touch.rs"]
 mod resurrects_on_touch;
-#[path = "broken_stores/resurrects_on_update.rs"]
 mod resurrects_on_update;
 
 /// Opens memory stores inside a broken wrapper.
@@ -154,7 +145,7 @@ flawed! { 1 runs:
 
 /// The map without a flaw keeps all laws: it is the flaw that is rejected.
 mod without_a_flaw {
-    use crate::map::{Flaw, Maps};
+    use super::map::{Flaw, Maps};
 
     statewise::testkit::session_store_laws!(Maps(Flaw::None));
 }

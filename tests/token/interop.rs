@@ -49,7 +49,7 @@ fn jose() {
 
 fn beside_this(script: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/interop")
+        .join("tests/token/interop")
         .join(script)
 }
 

@@ -11,26 +11,19 @@
 use statewise::store::Redb;
 use statewise::testkit::block_on;
 
-#[path = "stores/cached.rs"]
+#[path = "../stores/cached.rs"]
 mod cached;
-#[path = "store_redb/device.rs"]
 mod device;
 #[cfg(unix)]
-#[path = "store_redb/file.rs"]
 mod file;
-#[path = "store_redb/folder.rs"]
 mod folder;
-#[path = "store_redb/group.rs"]
 mod group;
-#[path = "store_redb/kill.rs"]
 mod kill;
-#[path = "stores/late_save.rs"]
+#[path = "../stores/late_save.rs"]
 mod late_save;
-#[path = "store_redb/log.rs"]
 mod log;
-#[path = "store_redb/rows.rs"]
 mod rows;
-#[path = "strategies/mod.rs"]
+#[path = "../strategies/mod.rs"]
 mod strategies;
 
 mod laws {

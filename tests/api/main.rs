@@ -1,0 +1,5 @@
+//! Properties of all public types: `Send` and `Sync`, redacted output, stable formats.
+
+mod auto_traits;
+mod redaction;
+mod wire_formats;
