@@ -41,8 +41,8 @@
 //! # The main types
 //!
 //! - [`Authenticator`] is the trait that your handlers use: issue, verify, refresh, revoke.
-//!   `Arc<dyn `[`DynAuthenticator`]`<D>>` implements it too, so that a configuration file can choose
-//!   the strategy.
+//!   `Arc<dyn `[`DynAuthenticator`]`<D>>` implements it too, so that a configuration file can
+//!   choose the strategy.
 //! - [`Login`] is the input: build one after a user has proven their identity. [`Issued`] is the
 //!   output, with the [`Credential`] for the client.
 //! - [`Identity`] is the verified caller. You get one by verifying a credential.
@@ -64,8 +64,8 @@
 //! | logout takes effect | at once | when the token expires, or with a [`revocation`] log within a stated bound |
 //! | verification costs | a lookup, or with a [cache](store::CachedStore) no I/O | a signature check, no I/O |
 //!
-//! The [`manual`] explains how to choose, the threats, the [revocation protocol](manual::revocation),
-//! and has a [glossary](manual::glossary).
+//! The [`manual`] explains how to choose, the threats, the [revocation
+//! protocol](manual::revocation), and has a [glossary](manual::glossary).
 //!
 //! # Pages for users, pages for implementers
 //!
@@ -80,9 +80,9 @@
 //! # Scope
 //!
 //! statewise does not handle passwords, OAuth or OpenID Connect flows, and asymmetric or encrypted
-//! tokens. It has no runtime: it spawns no task, never sleeps and opens no connection. [`web`] reads
-//! credentials from requests and puts them into answers: without a framework, as a tower layer, or
-//! with extractors for axum.
+//! tokens. It has no runtime: it spawns no task, never sleeps and opens no connection. [`web`]
+//! reads credentials from requests and puts them into answers: without a framework, as a tower
+//! layer, or with extractors for axum.
 //!
 //! # Features
 //!

@@ -2,34 +2,36 @@
 //!
 //! # Choosing a strategy
 //!
-//! Answer two questions. First: how fast must a logout take effect? A stolen session dies the moment it
-//! is revoked. A stolen token works until it expires, or, if tokens can be refreshed, until the deadline
-//! of its login. A [revocation log](revocation) shortens that to a bound that you choose.
-//! [`Revocation`](crate::Revocation) tells you at run time, and the `quickstart` example shows both.
+//! Answer two questions. First: how fast must a logout take effect? A stolen session dies the
+//! moment it is revoked. A stolen token works until it expires, or, if tokens can be refreshed,
+//! until the deadline of its login. A [revocation log](revocation) shortens that to a bound that
+//! you choose. [`Revocation`](crate::Revocation) tells you at run time, and the `quickstart`
+//! example shows both.
 //!
-//! Second: what may a request cost? A session costs a lookup in a store that every node must reach. A
-//! token costs CPU time and no I/O.
+//! Second: what may a request cost? A session costs a lookup in a store that every node must reach.
+//! A token costs CPU time and no I/O.
 //!
 //! - Use sessions for people in browsers, unless the nodes cannot reach a common store.
 //! - Use tokens between services, at the edge, and for lifetimes of minutes.
-//! - Use the [hybrid](crate::hybrid), short access tokens with a refresh credential, for apps that stay
-//!   logged in for weeks and whose requests should not query a store.
+//! - Use the [hybrid](crate::hybrid), short access tokens with a refresh credential, for apps that
+//!   stay logged in for weeks and whose requests should not query a store.
 //!
 //! You can change your mind later: handlers see only [`Authenticator`](crate::Authenticator).
 //!
 //! # Changing the strategy
 //!
-//! [`Migrating`](crate::migrating::Migrating) verifies the credentials of an old and a new strategy,
-//! issues new ones, and upgrades an old credential when its client refreshes it.
+//! [`Migrating`](crate::migrating::Migrating) verifies the credentials of an old and a new
+//! strategy, issues new ones, and upgrades an old credential when its client refreshes it.
 //!
-//! 1. Deploy `Migrating::builder(new, old)` to every node without issuing new credentials. A node that
-//!    still runs the old strategy alone rejects new credentials, so every node must know both first.
+//! 1. Deploy `Migrating::builder(new, old)` to every node without issuing new credentials. A node
+//!    that still runs the old strategy alone rejects new credentials, so every node must know both
+//!    first.
 //! 2. Deploy `Migrating` with the new strategy as the issuing one.
-//! 3. Watch [`progress`](crate::migrating::Migrating::progress). When no node has seen an old credential
-//!    for the lifetime of such a credential, deploy the new strategy alone.
+//! 3. Watch [`progress`](crate::migrating::Migrating::progress). When no node has seen an old
+//!    credential for the lifetime of such a credential, deploy the new strategy alone.
 //!
-//! The same steps lead back. The credentials of the two strategies must differ in form: give new tokens a
-//! key of their own. If both strategies use a revocation log, it must be the same log.
+//! The same steps lead back. The credentials of the two strategies must differ in form: give new
+//! tokens a key of their own. If both strategies use a revocation log, it must be the same log.
 //!
 //! # Threats
 //!
@@ -48,34 +50,35 @@
 //! | oversized input | the length is checked before decoding, hashing or lookup |
 //! | secrets in logs | credentials and keys have no `Display` and a redacted `Debug` |
 //!
-//! statewise does not defend against a credential stolen together with its device, cross-site scripting
-//! in your application, or an unencrypted connection. Use TLS.
+//! statewise does not defend against a credential stolen together with its device, cross-site
+//! scripting in your application, or an unencrypted connection. Use TLS.
 //!
 //! # Clocks
 //!
-//! All times are whole seconds of one [`Clock`](crate::clock::Clock). Nodes need not agree on the time to
-//! verify sessions and our own tokens: `iat` is never compared with the current time. A login with an
-//! expiry of noon is expired at noon. If the clock cannot tell the time, for example before 1970, every
-//! call answers *unavailable*.
+//! All times are whole seconds of one [`Clock`](crate::clock::Clock). Nodes need not agree on the
+//! time to verify sessions and our own tokens: `iat` is never compared with the current time. A
+//! login with an expiry of noon is expired at noon. If the clock cannot tell the time, for example
+//! before 1970, every call answers *unavailable*.
 //!
 //! # Writing a store
 //!
 //! See [`store::contract`](crate::store::contract). In short: keep the bytes of
-//! [`Record::encode`](crate::store::contract::Record::encode) under the handle and index the subject.
-//! To change a record, read it, apply a method of [`Record`](crate::store::contract::Record), and write it
-//! back only if no other writer changed it in between; on conflict, read again. Then run the laws of the
-//! `testkit` feature against your store.
+//! [`Record::encode`](crate::store::contract::Record::encode) under the handle and index the
+//! subject. To change a record, read it, apply a method of
+//! [`Record`](crate::store::contract::Record), and write it back only if no other writer changed it
+//! in between; on conflict, read again. Then run the laws of the `testkit` feature against your
+//! store.
 //!
 //! # Operating
 //!
-//! Wrap the authenticator in [`Observed`](crate::Observed) to see its events, with the features `tracing`
-//! and `metrics` or with an observer of your own. Alert on thefts, on a stale view, and on a rise of
-//! `bad_signature` rejections.
+//! Wrap the authenticator in [`Observed`](crate::Observed) to see its events, with the features
+//! `tracing` and `metrics` or with an observer of your own. Alert on thefts, on a stale view, and
+//! on a rise of `bad_signature` rejections.
 //!
-//! Call [`upkeep`](crate::Authenticator::upkeep) once and spawn it with your runtime's sleep. It frees the
-//! space of expired sessions. Safety does not depend on it. A full
-//! [`MemoryStore`](crate::store::MemoryStore) refuses new logins rather than ending live ones, so size it
-//! for the peak.
+//! Call [`upkeep`](crate::Authenticator::upkeep) once and spawn it with your runtime's sleep. It
+//! frees the space of expired sessions. Safety does not depend on it. A full
+//! [`MemoryStore`](crate::store::MemoryStore) refuses new logins rather than ending live ones, so
+//! size it for the peak.
 
 pub mod glossary;
 pub mod revocation;

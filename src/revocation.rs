@@ -1,13 +1,13 @@
 //! Logout for tokens, and sessions that are verified from memory on every node.
 //!
-//! A revocation log is an append-only list of small facts, such as "this login has ended". Each fact
-//! expires when every credential that it revokes has expired. Every node follows the log into a
-//! [`RevocationView`] in its memory, and checks each request against it without I/O.
+//! A revocation log is an append-only list of small facts, such as "this login has ended". Each
+//! fact expires when every credential that it revokes has expired. Every node follows the log into
+//! a [`RevocationView`] in its memory, and checks each request against it without I/O.
 //!
 //! 1. Choose a log from the table below.
 //! 2. Build a [`RevocationView`] on it, once per process.
-//! 3. Spawn the [`upkeep`](RevocationView::upkeep) of the view. Without it, the view becomes stale and
-//!    refuses all logins.
+//! 3. Spawn the [`upkeep`](RevocationView::upkeep) of the view. Without it, the view becomes stale
+//!    and refuses all logins.
 //! 4. Hand the view to a [`TokenAuthenticator`](crate::token::TokenAuthenticator), a
 //!    [`HybridAuthenticator`](crate::hybrid::HybridAuthenticator) or a
 //!    [`CachedStore`](crate::store::CachedStore).
@@ -21,14 +21,14 @@
 //! | `PostgresLog` (feature `sqlx-postgres` or `tokio-postgres`) | nodes that share a Postgres |
 //! | `SqliteLog` (feature `sqlx-sqlite`) | processes on one machine that share a file |
 //!
-//! [`manual::revocation`](crate::manual::revocation) explains the protocol, its terms and its bound.
-//! [`log`] is the contract for implementers of a log.
+//! [`manual::revocation`](crate::manual::revocation) explains the protocol, its terms and its
+//! bound. [`log`] is the contract for implementers of a log.
 //!
 //! # Connections that stay open
 //!
-//! A WebSocket, a stream of events or a long job is verified once and then goes on after its login has
-//! ended. [`RevocationView::revoked`] completes when that login ends. Select on it with the tools of
-//! your runtime:
+//! A WebSocket, a stream of events or a long job is verified once and then goes on after its login
+//! has ended. [`RevocationView::revoked`] completes when that login ends. Select on it with the
+//! tools of your runtime:
 //!
 //! ```
 //! use std::future::poll_fn;

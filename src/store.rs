@@ -10,15 +10,15 @@
 //! | `MySqlStore` | `sqlx-mysql` | nodes that share a MySQL or MariaDB | as the server is configured | at once |
 //! | [`CachedStore`] | | a cache in the memory of every node, in front of any other store | as the other store | within a configured bound |
 //!
-//! All satisfy the contract of [`SessionStore`](crate::store::contract::SessionStore). To write your
-//! own store, read [`contract`].
+//! All satisfy the contract of [`SessionStore`](crate::store::contract::SessionStore). To write
+//! your own store, read [`contract`].
 //!
 //! # Durability
 //!
 //! A crash that undoes a logout brings a session back. If your service must not see that, call the
 //! `require_durable` of the backend at its start. It fails if the server may lose acknowledged
-//! writes, or if that is unknown and you have not set `assume_durable`. `durability` returns what the
-//! server reports.
+//! writes, or if that is unknown and you have not set `assume_durable`. `durability` returns what
+//! the server reports.
 //!
 //! | backend | configuration | after a crash | after a failover |
 //! |---|---|---|---|

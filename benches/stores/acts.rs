@@ -197,7 +197,8 @@ impl<R: Raw, S: SessionStore, O: Fn() -> S> Backend<'_, R, O> {
             .run(self.options)
     }
 
-    /// Refreshes of a hybrid: a rotation, and a replay of the same credential, which writes nothing.
+    /// Refreshes of a hybrid: a rotation, and a replay of the same credential, which writes
+    /// nothing.
     fn refresh(&self) -> Vec<Row> {
         if !self.options.wants(&self.group("refresh")) {
             return Vec::new();

@@ -1,7 +1,7 @@
 //! Each store against the raw client of its database, in one process: `cargo bench --bench stores
-//! --all-features`. A backend is skipped, with a printed reason, if its feature is off or its server
-//! is not installed; `tests/run` lists what to install. The servers are private, do not sync to a
-//! disk, and are stopped at the end.
+//! --all-features`. A backend is skipped, with a printed reason, if its feature is off or its
+//! server is not installed; `tests/run` lists what to install. The servers are private, do not sync
+//! to a disk, and are stopped at the end.
 //!
 //! To add a backend, add a module with a function that measures each of [`ACTS`] and returns the
 //! rows, and call it in `main`.

@@ -123,8 +123,8 @@ fn slide(
         .run(options)
 }
 
-/// Changes by one caller, who waits for the device each time. Compare the wall times, because another
-/// thread does the work.
+/// Changes by one caller, who waits for the device each time. Compare the wall times, because
+/// another thread does the work.
 fn write(database: &Database, auth: &Sessions, options: &Options) -> Vec<Row> {
     let options = Options {
         quick: true,

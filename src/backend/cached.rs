@@ -147,15 +147,15 @@ impl<S: SessionStore> CachedStore<S> {
         self.view.has_ended(handle, row.subject(), stamp, now)
     }
 
-    /// Removes the rows of a subject's logins that have ended with everything. Returns whether there
-    /// were any.
+    /// Removes the rows of a subject's logins that have ended with everything. Returns whether
+    /// there were any.
     async fn clear_ended(&self, subject: &str, now: Timestamp) -> Result<bool> {
         let has_ended = |row: &Record| matches!(self.has_ended(row, now), Ok(true));
         remove_ended(&self.inner, subject, now, has_ended).await
     }
 
-    /// Appends facts to the log. Returns when an act that has effect on the store at `effective` has
-    /// effect on all nodes.
+    /// Appends facts to the log. Returns when an act that has effect on the store at `effective`
+    /// has effect on all nodes.
     async fn publish(&self, facts: &[Fact], effective: Revocation) -> Revocation {
         let appended = self.view.append(facts, self.staleness()).await;
         match effective {

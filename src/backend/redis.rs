@@ -124,9 +124,9 @@ where
         Ok(Durability::new(crash, Survives::NotAll))
     }
 
-    /// Fails unless every acknowledged write survives a crash of the server. Call it at the start of
-    /// a service in which a crash must not undo a logout. An unknown durability fails too, unless
-    /// you set [`assume_durable`](RedisBuilder::assume_durable).
+    /// Fails unless every acknowledged write survives a crash of the server. Call it at the start
+    /// of a service in which a crash must not undo a logout. An unknown durability fails too,
+    /// unless you set [`assume_durable`](RedisBuilder::assume_durable).
     ///
     /// # Errors
     ///

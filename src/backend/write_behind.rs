@@ -103,7 +103,8 @@ impl PendingUses {
         for (handle, seen_at) in uses {
             match state.uses.get(&handle).copied() {
                 Some(pending) if pending == seen_at && may_wait => {}
-                // Write both: the later use counts only if the login had not expired after the earlier one.
+                // Write both: the later use counts only if the login had not expired after the
+                // earlier one.
                 Some(pending) => due.extend([(handle, pending), (handle, seen_at)]),
                 None if may_wait && state.uses.len() < MAX_PENDING => {
                     state.uses.insert(handle, seen_at);

@@ -113,8 +113,8 @@ impl<'b> Scratch<'b> {
     /// Characters that `chars` needs in addition to the two texts.
     pub(crate) const PADDING_CHARS: usize = 2 * VECTOR_CHARS + SCALAR_CHARS;
 
-    /// Memory for texts of `chars.len() - PADDING_CHARS` characters. `bytes` needs three quarters of
-    /// the length of `chars`.
+    /// Memory for texts of `chars.len() - PADDING_CHARS` characters. `bytes` needs three quarters
+    /// of the length of `chars`.
     pub(crate) fn new(chars: &'b mut [u8], bytes: &'b mut [u8]) -> Self {
         Self { chars, bytes }
     }

@@ -1,7 +1,7 @@
 //! SHA-256 (FIPS 180-4), block by block.
 //!
-//! A hasher of `sha2` carries a buffer, and clearing it takes time: with `Sha256::digest` for its one
-//! block, a session's verification took 8 % longer (bench `verify`, 2026-11-28).
+//! A hasher of `sha2` carries a buffer, and clearing it takes time: with `Sha256::digest` for its
+//! one block, a session's verification took 8 % longer (bench `verify`, 2026-11-28).
 
 use sha2::block_api::compress256;
 

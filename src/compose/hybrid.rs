@@ -34,22 +34,23 @@
 //! A thief who refreshes before the successor was refreshed looks like a client that lost a
 //! response, and gets an answer, also if thief and client take turns. Each such answer is
 //! [`Orphaned`](crate::Outcome::Orphaned), and an [`Observer`](crate::observer::Observer) is
-//! notified of it. With [`reject_orphaned`] the second party that refreshes after the grace ends the
-//! login instead, also where a response was really lost.
+//! notified of it. With [`reject_orphaned`] the second party that refreshes after the grace ends
+//! the login instead, also where a response was really lost.
 //!
 //! # Roles and data
 //!
 //! An access token has the roles and data of the row at the time it was signed. A
 //! [`replace`](HybridAuthenticator::replace) counts from the next refresh on. An
-//! [authoritative](crate::Presented::authoritative) verification reads the row, and sees it at once.
+//! [authoritative](crate::Presented::authoritative) verification reads the row, and sees it at
+//! once.
 //!
 //! # Services that only verify
 //!
-//! They need no store. Configure a [`TokenAuthenticator`](crate::token::TokenAuthenticator) with the
-//! same keys, issuer, audience and lifetime, and with the absolute timeout of the login as its
-//! [`max_lifetime`](crate::token::TokenBuilder::max_lifetime). It cannot refresh an access token, as
-//! the token does not carry the deadline of its login. A shorter lifetime counts there for tokens
-//! that are signed from then on.
+//! They need no store. Configure a [`TokenAuthenticator`](crate::token::TokenAuthenticator) with
+//! the same keys, issuer, audience and lifetime, and with the absolute timeout of the login as its
+//! [`max_lifetime`](crate::token::TokenBuilder::max_lifetime). It cannot refresh an access token,
+//! as the token does not carry the deadline of its login. A shorter lifetime counts there for
+//! tokens that are signed from then on.
 //!
 //! [`reject_orphaned`]: crate::session::SessionBuilder::reject_orphaned
 //! [`Error::theft`]: crate::Error::theft

@@ -3,19 +3,19 @@
 //! [`Migrating`] wraps the old and the new strategy. It verifies the credentials of both, which it
 //! distinguishes by their form, and issues credentials of the new strategy only.
 //!
-//! An old credential stays valid until its client refreshes it. The refresh *upgrades* it: the client
-//! gets a new login with the same authentication time and the same deadline, so that the user gains no
-//! time. During the [overlap](MigratingBuilder::overlap) both credentials are valid, because other
-//! requests with the old one may be under way. Then the old one is revoked.
+//! An old credential stays valid until its client refreshes it. The refresh *upgrades* it: the
+//! client gets a new login with the same authentication time and the same deadline, so that the
+//! user gains no time. During the [overlap](MigratingBuilder::overlap) both credentials are valid,
+//! because other requests with the old one may be under way. Then the old one is revoked.
 //!
 //! 1. Give the new strategy credentials of another form: new tokens need a key of their own.
 //! 2. Give each strategy its own store, or its own prefix in one store. In a shared store a session
 //!    limit counts the logins of both, and an upgrade may evict the login that it upgrades.
-//! 3. If both strategies use a [revocation log](crate::revocation), use the same log: a login keeps its
-//!    stamp.
+//! 3. If both strategies use a [revocation log](crate::revocation), use the same log: a login keeps
+//!    its stamp.
 //! 4. Old sessions with [`reject_orphaned`](crate::session::SessionBuilder::reject_orphaned) need a
-//!    grace that is at least as long as the overlap. Otherwise an old credential that is presented late
-//!    in the overlap counts as stolen.
+//!    grace that is at least as long as the overlap. Otherwise an old credential that is presented
+//!    late in the overlap counts as stolen.
 //! 5. When [`progress`](Migrating::progress) has seen no old credential for the lifetime of such a
 //!    credential on any node, remove the old strategy.
 //!

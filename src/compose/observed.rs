@@ -15,9 +15,9 @@ use crate::upkeep::Upkeep;
 /// [`upkeep`](Authenticator::upkeep), to an [`Observer`]. It wraps any authenticator, also
 /// `Arc<dyn DynAuthenticator<D>>`.
 ///
-/// Calls to the [inner](Self::inner) authenticator are not reported, for example `verify_now` of a token
-/// or `revoke_id` of a session. For several observers pass a pair: if you nest `Observed`, each observer
-/// gets the calls, but only the outermost one gets the upkeep.
+/// Calls to the [inner](Self::inner) authenticator are not reported, for example `verify_now` of a
+/// token or `revoke_id` of a session. For several observers pass a pair: if you nest `Observed`,
+/// each observer gets the calls, but only the outermost one gets the upkeep.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -88,14 +88,13 @@ impl ViewBuilder {
         self
     }
 
-    /// Maximum number of facts in the view. A full view forgets nothing: further revocations fail as
-    /// *unavailable*. Default: 100 000. Each
-    /// takes ten to eighteen bytes from the start, used or not.
+    /// Maximum number of facts in the view. A full view forgets nothing: further revocations fail
+    /// as *unavailable*. Default: 100 000. Each takes ten to eighteen bytes from the start, used or
+    /// not.
     ///
-    /// Size it as logouts per second times the [maximum
-    /// lifetime](NeedsMaxLifetime::max_lifetime). One user cannot fill it: once half of it is used, a
-    /// node that has ended 64 logins of one subject one by one ends all logins of that subject with
-    /// its next logout, which is one fact.
+    /// Size it as logouts per second times the [maximum lifetime](NeedsMaxLifetime::max_lifetime).
+    /// One user cannot fill it: once half of it is used, a node that has ended 64 logins of one
+    /// subject one by one ends all logins of that subject with its next logout, which is one fact.
     pub fn capacity(mut self, facts: usize) -> Self {
         self.settings.capacity = facts;
         self
@@ -107,10 +106,11 @@ impl ViewBuilder {
         self
     }
 
-    /// Makes a stale view accept each login that no known fact ends, instead of refusing all logins.
+    /// Makes a stale view accept each login that no known fact ends, instead of refusing all
+    /// logins.
     ///
-    /// While the log cannot be read, a login that was just ended on another node then passes. A view
-    /// that has never read the log to its end refuses in any case.
+    /// While the log cannot be read, a login that was just ended on another node then passes. A
+    /// view that has never read the log to its end refuses in any case.
     pub fn accept_when_stale(mut self) -> Self {
         self.settings.accept_when_stale = true;
         self

@@ -118,8 +118,8 @@ impl Cursor {
         }
     }
 
-    /// Returns the first read that must find an entry of now: one that is under way may have been sent
-    /// before.
+    /// Returns the first read that must find an entry of now: one that is under way may have been
+    /// sent before.
     fn next_read(&self) -> u64 {
         self.reads + 1
     }
@@ -137,7 +137,8 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log breaks its contract by a gap. The entries before the gap are applied.
+    /// *Unavailable* if the log breaks its contract by a gap. The entries before the gap are
+    /// applied.
     pub(super) fn apply(
         &mut self,
         page: &Page,
@@ -150,8 +151,9 @@ impl Cursor {
         }
         known.enter(page.incarnation);
         if self.position() < page.first {
-            // Reading starts over, or the node was away for so long that it cannot tell whether this
-            // is the log that it read. The whole log follows; known facts that it lacks are lost.
+            // Reading starts over, or the node was away for so long that it cannot tell whether
+            // this is the log that it read. The whole log follows; known facts that it lacks are
+            // lost.
             self.expect_known(known, now);
         }
         let mut last = self.place.and_then(|place| place.last);

@@ -8,8 +8,8 @@ use crate::entropy::{self, Entropy};
 use crate::error::Result;
 use crate::login::handle::Handle;
 
-/// Key of a subject in a log: the first half of the SHA-256 hash of its name, so that a log holds no
-/// user names.
+/// Key of a subject in a log: the first half of the SHA-256 hash of its name, so that a log holds
+/// no user names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectKey([u8; 16]);
 
@@ -50,9 +50,9 @@ impl fmt::Debug for SubjectKey {
 
 /// One statement of a log: a login has ended or changed, or a key was retired.
 ///
-/// Facts combine by maximum, so that their order and duplicates do not matter. [`Subject`](Self::Subject)
-/// and [`Everything`](Self::Everything) are *positional*: they end the logins with a
-/// [`Stamp`](crate::store::contract::Stamp) before a position.
+/// Facts combine by maximum, so that their order and duplicates do not matter.
+/// [`Subject`](Self::Subject) and [`Everything`](Self::Everything) are *positional*: they end the
+/// logins with a [`Stamp`](crate::store::contract::Stamp) before a position.
 ///
 /// A [`Draft`] is a fact that is to be appended; an [`Entry`] is a fact at its position in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,8 +118,8 @@ pub struct Draft {
     pub nonce: Nonce,
     /// The fact.
     pub fact: Fact,
-    /// Minimum time for which a log keeps the entry, in whole seconds. It is longer than the life of
-    /// every credential that the fact revokes.
+    /// Minimum time for which a log keeps the entry, in whole seconds. It is longer than the life
+    /// of every credential that the fact revokes.
     pub life: Duration,
 }
 
@@ -161,8 +161,8 @@ impl Nonce {
         &self.0
     }
 
-    /// Returns the mark of a [`Stamp`](crate::store::contract::Stamp) that is taken at this entry: the
-    /// first four bytes.
+    /// Returns the mark of a [`Stamp`](crate::store::contract::Stamp) that is taken at this entry:
+    /// the first four bytes.
     #[must_use]
     pub const fn mark(&self) -> u32 {
         let [a, b, c, d, ..] = self.0;
@@ -230,8 +230,8 @@ impl Fact {
         self.with_before(|before| before.unwrap_or(position))
     }
 
-    /// Returns the fact as it applies in the next incarnation of the log, where positions start again:
-    /// it ends logins of earlier incarnations, and none that begin in the new one.
+    /// Returns the fact as it applies in the next incarnation of the log, where positions start
+    /// again: it ends logins of earlier incarnations, and none that begin in the new one.
     pub(super) fn in_new_incarnation(self) -> Self {
         self.with_before(|_| FIRST_POSITION)
     }
@@ -257,8 +257,8 @@ pub(super) const FIRST_POSITION: u64 = 1;
 pub const FACT_BYTES: usize = 26;
 
 impl Fact {
-    /// Encodes the fact: a tag, sixteen bytes that identify the login, subject or key, a byte that is 1
-    /// if a number follows, and the number.
+    /// Encodes the fact: a tag, sixteen bytes that identify the login, subject or key, a byte that
+    /// is 1 if a number follows, and the number.
     #[must_use]
     pub fn to_bytes(self) -> [u8; FACT_BYTES] {
         let (tag, name, number) = match self {

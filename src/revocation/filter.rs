@@ -23,8 +23,8 @@ impl Filter {
         }
     }
 
-    /// Returns the word of a handle and its bits. The server draws handles at random, so an attacker
-    /// cannot choose colliding ones.
+    /// Returns the word of a handle and its bits. The server draws handles at random, so an
+    /// attacker cannot choose colliding ones.
     fn place(&self, handle: Handle) -> (&AtomicU64, u64) {
         let [.., a, b, c, d, e, f, g, h] = *handle.as_bytes();
         let random = u64::from_be_bytes([a, b, c, d, e, f, g, h]);

@@ -24,8 +24,8 @@ use crate::upkeep::{Chore, Upkeep};
 pub(super) const PAGE_ENTRIES: usize = 10_000;
 /// Pages of one call of `follow` at most.
 const MAX_PAGES_PER_CALL: usize = 100;
-/// Maximum distance of a presented stamp from the last applied entry; a stamp further away is ignored.
-/// An attacker with a leaked key can put any position into a token.
+/// Maximum distance of a presented stamp from the last applied entry; a stamp further away is
+/// ignored. An attacker with a leaked key can put any position into a token.
 const MAX_UNREAD_ENTRIES: u64 = 10_000;
 /// Pause between two rounds of waking waiters; their deadlines are whole seconds.
 const WAKE_PAUSE: Duration = Duration::from_millis(250);
@@ -126,12 +126,13 @@ impl RevocationView {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log or the clock could not answer, or the log has a gap. The view becomes
-    /// stale after the bound.
+    /// *Unavailable* if the log or the clock could not answer, or the log has a gap. The view
+    /// becomes stale after the bound.
     ///
     /// # Cancel safety
     ///
-    /// Entries that were read have been applied. While another call reads, this one returns at once.
+    /// Entries that were read have been applied. While another call reads, this one returns at
+    /// once.
     pub async fn follow(&self) -> Result<()> {
         let inner = &*self.inner;
         let follower = &inner.follower;

@@ -43,8 +43,8 @@ pub(crate) enum LoginStatus {
 
 /// All facts that have not expired, combined by maximum.
 ///
-/// A check takes no lock unless a fact may apply. It reads one word of the [`Filter`] for the handle
-/// and one number for the partition of the subject. Only if a subject of that partition, or
+/// A check takes no lock unless a fact may apply. It reads one word of the [`Filter`] for the
+/// handle and one number for the partition of the subject. Only if a subject of that partition, or
 /// everything, was ended, it also reads one mark.
 pub(super) struct KnownFacts {
     shards: Box<[Shard]>,
@@ -199,8 +199,8 @@ impl KnownFacts {
         }
     }
 
-    /// Compares the stamp of a login with the positions before which everything, and some subject of
-    /// its partition, were ended.
+    /// Compares the stamp of a login with the positions before which everything, and some subject
+    /// of its partition, were ended.
     #[inline]
     fn compare(
         &self,
@@ -361,8 +361,8 @@ impl KnownFacts {
             .fetch_add(facts.len() - before, Ordering::Relaxed);
     }
 
-    /// Enters another incarnation of the log, where positions start again. Positional facts apply to
-    /// logins of earlier incarnations, and not to those that begin in the new one.
+    /// Enters another incarnation of the log, where positions start again. Positional facts apply
+    /// to logins of earlier incarnations, and not to those that begin in the new one.
     pub(super) fn enter(&self, incarnation: u64) {
         if self.incarnation.swap(incarnation, Ordering::Relaxed) == incarnation {
             return;

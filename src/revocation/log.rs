@@ -3,17 +3,18 @@
 //! # Implementing a log
 //!
 //! 1. Implement [`RevocationLog`]: `append`, `head`, `read` and `fence`.
-//! 2. Store each [`Draft`] with [`Fact::to_bytes`], its nonce and its life. Return it as an [`Entry`]
-//!    in a [`Page`]. [`Draft::with_nonce`], [`Fact::from_bytes`] and [`Entry::new`] decode it.
+//! 2. Store each [`Draft`] with [`Fact::to_bytes`], its nonce and its life. Return it as an
+//!    [`Entry`] in a [`Page`]. [`Draft::with_nonce`], [`Fact::from_bytes`] and [`Entry::new`]
+//!    decode it.
 //! 3. Take positions from a counter that is changed in the same transaction as the insertion. A
 //!    sequence or an auto-increment column is wrong: a transaction that commits late leaves a gap
 //!    that readers have already passed.
-//! 4. Keep the incarnation, the head position and its nonce beside the entries. They must survive the
-//!    removal of all entries.
+//! 4. Keep the incarnation, the head position and its nonce beside the entries. They must survive
+//!    the removal of all entries.
 //! 5. Remove entries from the front only, after their life and [`MARGIN`].
 //! 6. Implement [`LogFixture`](crate::testkit::LogFixture) in your tests and run
-//!    [`revocation_log_laws!`](crate::testkit::revocation_log_laws) with it. It makes one test of each
-//!    rule of the contract:
+//!    [`revocation_log_laws!`](crate::testkit::revocation_log_laws) with it. It makes one test of
+//!    each rule of the contract:
 //!
 //! ```
 //! // tests/log.rs, with the feature `testkit` and a fixture of your own.
@@ -37,28 +38,28 @@ use crate::base::boxed::BoxFuture;
 use crate::clock::Timestamp;
 use crate::error::Result;
 
-/// Time for which a log keeps an entry beyond its life. The clocks of readers differ, and a fact must
-/// outlive a credential that was read a moment before it.
+/// Time for which a log keeps an entry beyond its life. The clocks of readers differ, and a fact
+/// must outlive a credential that was read a moment before it.
 pub const MARGIN: Duration = Duration::from_secs(60);
 
 /// An append-only list of [facts](Fact) that every node follows.
 ///
 /// # Contract
 ///
-/// - **No gaps.** Positions start at 1 and grow by 1. When an entry is visible, all entries before it
-///   are visible: a reader that has seen position `p` has missed nothing before it.
-/// - **No early removal.** An entry stays for its life plus [`MARGIN`]. Entries are removed from the
-///   front only. An expired entry behind a live one keeps its position and nonce and is read as
+/// - **No gaps.** Positions start at 1 and grow by 1. When an entry is visible, all entries before
+///   it are visible: a reader that has seen position `p` has missed nothing before it.
+/// - **No early removal.** An entry stays for its life plus [`MARGIN`]. Entries are removed from
+///   the front only. An expired entry behind a live one keeps its position and nonce and is read as
 ///   [`Fact::Nothing`], because a new reader has no room for expired facts.
-/// - **Losses are visible.** A log that starts without its data draws a random incarnation. A reader
-///   compares the nonce of the entry at which it stopped.
-/// - **Acknowledged means appended.** When an append returns `Ok`, its entries are as durable as the
-///   log states, and visible to every read that is sent afterwards.
+/// - **Losses are visible.** A log that starts without its data draws a random incarnation. A
+///   reader compares the nonce of the entry at which it stopped.
+/// - **Acknowledged means appended.** When an append returns `Ok`, its entries are as durable as
+///   the log states, and visible to every read that is sent afterwards.
 ///
 /// # Security
 ///
-/// Write access to the log allows logging out every user; delete access can undo logouts. The log holds
-/// handles and hashes of subjects, and no credential.
+/// Write access to the log allows logging out every user; delete access can undo logouts. The log
+/// holds handles and hashes of subjects, and no credential.
 pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     /// Appends facts in their order, at consecutive positions, in one atomic step.
     ///
@@ -68,8 +69,8 @@ pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// All of them may have been appended, or none. Appending the same drafts again is safe: they state
-    /// the same facts at a later position.
+    /// All of them may have been appended, or none. Appending the same drafts again is safe: they
+    /// state the same facts at a later position.
     ///
     /// # Errors
     ///
@@ -77,9 +78,9 @@ pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     fn append(&self, facts: &[Draft], now: Timestamp)
     -> impl Future<Output = Result<Stamp>> + Send;
 
-    /// Returns the stamp of the last entry, with its [mark](Nonce::mark). A login that begins now gets
-    /// this stamp. If that entry has been removed, its stamp is still returned. Before the first entry
-    /// position and mark are 0.
+    /// Returns the stamp of the last entry, with its [mark](Nonce::mark). A login that begins now
+    /// gets this stamp. If that entry has been removed, its stamp is still returned. Before the
+    /// first entry position and mark are 0.
     ///
     /// # Cancel safety
     ///
@@ -87,12 +88,12 @@ pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log could not answer. Never a lower position than one that an append has
-    /// returned.
+    /// *Unavailable* if the log could not answer. Never a lower position than one that an append
+    /// has returned.
     fn head(&self, now: Timestamp) -> impl Future<Output = Result<Stamp>> + Send;
 
-    /// Reads at most `limit` entries in order, starting with the one at position `from`. A limit of 0
-    /// counts as 1. A position before the first entry counts as the first.
+    /// Reads at most `limit` entries in order, starting with the one at position `from`. A limit of
+    /// 0 counts as 1. A position before the first entry counts as the first.
     ///
     /// # Cancel safety
     ///
@@ -100,8 +101,8 @@ pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log could not answer, or contains an entry that does not decode: a reader
-    /// must not skip it.
+    /// *Unavailable* if the log could not answer, or contains an entry that does not decode: a
+    /// reader must not skip it.
     fn read(
         &self,
         from: u64,

@@ -29,42 +29,44 @@ impl RevocationView {
     }
 }
 
-/// Future of [`RevocationView::revoked`]: completes with the reason when its login would be refused.
+/// Future of [`RevocationView::revoked`]: completes with the reason when its login would be
+/// refused.
 ///
 /// # Output
 ///
-/// * *rejected* as [`Revoked`](Rejection::Revoked): this login, all of its subject, or everything has
-///   ended, on any node.
-/// * *rejected* as [`Expired`](Rejection::Expired): its [`deadline`](Identity::deadline) has passed,
-///   by the clock of the view. The expiry of the presented token does not count, because the client
-///   may have refreshed it since.
+/// * *rejected* as [`Revoked`](Rejection::Revoked): this login, all of its subject, or everything
+///   has ended, on any node.
+/// * *rejected* as [`Expired`](Rejection::Expired): its [`deadline`](Identity::deadline) has
+///   passed, by the clock of the view. The expiry of the presented token does not count, because
+///   the client may have refreshed it since.
 /// * *unavailable*: the view is stale and refuses then, or the clock cannot tell the time. A node
 ///   that cannot know lets no connection go on.
 ///
 /// If the login has already ended, the first poll completes. You may poll it again after it has
-/// completed; it then returns the current reason. Dropping it stops waiting and leaves nothing behind.
+/// completed; it then returns the current reason. Dropping it stops waiting and leaves nothing
+/// behind.
 ///
 /// # Wake-ups
 ///
 /// It has no timer. The view wakes it when this node appends a fact, when it reads one, and, for
-/// deadlines and staleness, four times a second in its [`upkeep`](RevocationView::upkeep), even while
-/// the log does not answer. **Without the upkeep it only notices facts that this node appends.** While
-/// the clock cannot tell the time, the upkeep wakes no future.
+/// deadlines and staleness, four times a second in its [`upkeep`](RevocationView::upkeep), even
+/// while the log does not answer. **Without the upkeep it only notices facts that this node
+/// appends.** While the clock cannot tell the time, the upkeep wakes no future.
 ///
 /// # Limits
 ///
 /// The decision depends on `caller` as it was verified, and on the log:
 ///
 /// * A session is judged by the rules for tokens and by the facts that a
-///   [`CachedStore`](crate::store::CachedStore) appends. It does not notice a session that ends in a
-///   store alone or by its idle timeout. A session kept by
+///   [`CachedStore`](crate::store::CachedStore) appends. It does not notice a session that ends in
+///   a store alone or by its idle timeout. A session kept by
 ///   [`revoke_others`](crate::session::SessionAuthenticator::revoke_others) ends here together with
-///   the others: verify its credential again and wait again. A session from an earlier incarnation of
-///   the log is refused unless the view
+///   the others: verify its credential again and wait again. A session from an earlier incarnation
+///   of the log is refused unless the view
 ///   [accepts](crate::revocation::ViewBuilder::accept_other_incarnations) it.
 /// * An identity does not tell which key signed its token, so
-///   [`retire_key`](RevocationView::retire_key) closes no open connection. On the day on which a key
-///   leaks, also call [`revoke_everything`](RevocationView::revoke_everything).
+///   [`retire_key`](RevocationView::retire_key) closes no open connection. On the day on which a
+///   key leaks, also call [`revoke_everything`](RevocationView::revoke_everything).
 /// * A change of roles or data ends nothing.
 #[must_use = "a future does nothing until it is polled"]
 pub struct Revoked {

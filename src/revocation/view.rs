@@ -29,9 +29,9 @@ use crate::revocation::writer::LogoutCounts;
 /// clock of the node. Without its upkeep it becomes stale, and a stale view refuses all logins
 /// unless it is configured to [accept](crate::revocation::ViewBuilder::accept_when_stale) them.
 ///
-/// The order of events comes from the log and never from clocks: a login is stamped with the head of
-/// the log when it begins, and a fact about all logins of a subject ends those with an earlier stamp.
-/// [`manual::revocation`](crate::manual::revocation) explains the protocol and its terms.
+/// The order of events comes from the log and never from clocks: a login is stamped with the head
+/// of the log when it begins, and a fact about all logins of a subject ends those with an earlier
+/// stamp. [`manual::revocation`](crate::manual::revocation) explains the protocol and its terms.
 ///
 /// # Capacity
 ///
@@ -97,8 +97,8 @@ impl RevocationView {
         }
     }
 
-    /// Returns the longest time until a revocation counts on every node that follows the log. A node
-    /// that has not read the log for this long refuses all logins.
+    /// Returns the longest time until a revocation counts on every node that follows the log. A
+    /// node that has not read the log for this long refuses all logins.
     #[must_use]
     pub fn bound(&self) -> Duration {
         self.inner.settings.bound
@@ -202,8 +202,8 @@ impl RevocationView {
             .then(|| known.status(handle, subject, stamp))
     }
 
-    /// Returns true if a login has ended although the store still returned its row: with everything,
-    /// or after the store was asked. False if the view is stale.
+    /// Returns true if a login has ended although the store still returned its row: with
+    /// everything, or after the store was asked. False if the view is stale.
     ///
     /// # Errors
     ///
@@ -221,8 +221,8 @@ impl RevocationView {
         }
     }
 
-    /// Returns true if a login has ended with everything, which leaves its row in the store. False if
-    /// the view is stale.
+    /// Returns true if a login has ended with everything, which leaves its row in the store. False
+    /// if the view is stale.
     ///
     /// # Errors
     ///
@@ -324,8 +324,8 @@ fn unread() -> Error {
 }
 
 impl Inner {
-    /// Returns true if a stale view may decide by its known facts. A view that has never read the log
-    /// to its end must not.
+    /// Returns true if a stale view may decide by its known facts. A view that has never read the
+    /// log to its end must not.
     #[cold]
     fn accepts_when_stale(&self) -> bool {
         self.settings.accept_when_stale && self.follower.has_caught_up()

@@ -88,8 +88,8 @@ impl Waiters {
         }
     }
 
-    /// Waits until a fact may concern the waiter, and until `due` at the latest, unless `check` fails.
-    /// `check` returns the time of the next check.
+    /// Waits until a fact may concern the waiter, and until `due` at the latest, unless `check`
+    /// fails. `check` returns the time of the next check.
     pub(super) fn poll(
         &self,
         id: WaiterId,

@@ -38,11 +38,11 @@ impl RevocationView {
         self.end_subject(SubjectKey::of(subject)).await
     }
 
-    /// Ends all logins of all users that have begun by now, on every node and of every kind that this
-    /// view guards. Use it on the day on which something has leaked.
+    /// Ends all logins of all users that have begun by now, on every node and of every kind that
+    /// this view guards. Use it on the day on which something has leaked.
     ///
-    /// Sessions stay in their store; only the log and the nodes that have read it know that they have
-    /// ended. If the log loses its data while no node runs, they are valid again.
+    /// Sessions stay in their store; only the log and the nodes that have read it know that they
+    /// have ended. If the log loses its data while no node runs, they are valid again.
     ///
     /// # Errors
     ///
@@ -58,7 +58,8 @@ impl RevocationView {
     /// Retires a key on every node. Use it on the day on which the key has leaked.
     ///
     /// A key does not expire, so the nodes that follow the log append the fact again before it
-    /// expires. Also remove the key from the key rings, because a log that loses its data forgets it.
+    /// expires. Also remove the key from the key rings, because a log that loses its data forgets
+    /// it.
     ///
     /// # Errors
     ///

@@ -38,8 +38,8 @@ use crate::upkeep::Upkeep;
 ///
 /// # Logging out everywhere
 ///
-/// [`revoke_all`](Authenticator::revoke_all) also ends logins in progress on this node. A login that
-/// is in progress on another node at that moment may survive.
+/// [`revoke_all`](Authenticator::revoke_all) also ends logins in progress on this node. A login
+/// that is in progress on another node at that moment may survive.
 ///
 /// # Example
 ///

@@ -45,9 +45,10 @@ impl CredentialKind {
 /// A credential: handle, generation, family secret and secret. 48 bytes, written as 64 base64url
 /// characters after the prefix of its kind.
 ///
-/// The generation counts rotations. It is masked by the family secret, so that a credential does not
-/// show how often it was rotated. The family secret stays the same for the whole login. It proves
-/// that a credential belonged to the login after the store has dropped the proof of its generation.
+/// The generation counts rotations. It is masked by the family secret, so that a credential does
+/// not show how often it was rotated. The family secret stays the same for the whole login. It
+/// proves that a credential belonged to the login after the store has dropped the proof of its
+/// generation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionCredential {
     kind: CredentialKind,
@@ -121,10 +122,11 @@ impl SessionCredential {
         self.generation
     }
 
-    /// Returns the proof of this generation, which the store keeps: SHA-256 of a label and the whole
-    /// credential, so that no other spelling of the credential is accepted.
+    /// Returns the proof of this generation, which the store keeps: SHA-256 of a label and the
+    /// whole credential, so that no other spelling of the credential is accepted.
     ///
-    /// The input of a session fills one block with its padding, which needs no hasher and no buffer.
+    /// The input of a session fills one block with its padding, which needs no hasher and no
+    /// buffer.
     pub(crate) fn proof(&self) -> Proof {
         let mut proven = [0; 7 + 16 + 4 + 12 + 16 + 16];
         proven[7..23].copy_from_slice(self.handle.as_bytes());

@@ -49,7 +49,8 @@ pub(crate) enum Verdict {
 /// Judges a credential by the row that its handle names. Pure: the same for every store.
 ///
 /// The row has the proofs of the two latest generations. A wrong secret under either of them is
-/// forged or damaged, and ends nothing. An older generation is recognised by the family proof alone.
+/// forged or damaged, and ends nothing. An older generation is recognised by the family proof
+/// alone.
 pub(crate) fn judge(
     row: &Record,
     credential: &SessionCredential,

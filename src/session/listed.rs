@@ -26,8 +26,8 @@ impl Session {
         &self.record
     }
 
-    /// Returns the id with which [`revoke_id`](crate::session::SessionAuthenticator::revoke_id) ends
-    /// the session. Equal to [`Identity::id`] of a verified credential of this session.
+    /// Returns the id with which [`revoke_id`](crate::session::SessionAuthenticator::revoke_id)
+    /// ends the session. Equal to [`Identity::id`] of a verified credential of this session.
     #[must_use]
     pub fn id(&self) -> PublicId {
         self.record.public_id()

@@ -234,9 +234,9 @@ impl<S: SessionStore> Logins<S> {
         }
     }
 
-    /// Rejects a credential of this verdict. Removes the row if the credential was stolen, or if the
-    /// login has expired by this policy: neither becomes valid again if the clock is set back or
-    /// the policy loosened.
+    /// Rejects a credential of this verdict. Removes the row if the credential was stolen, or if
+    /// the login has expired by this policy: neither becomes valid again if the clock is set back
+    /// or the policy loosened.
     pub(crate) async fn reject(&self, row: &Record, verdict: Verdict, now: Timestamp) -> Error {
         let rejected = match verdict {
             Verdict::Ahead => return Rejection::Ahead.into(),

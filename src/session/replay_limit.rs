@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::clock::Timestamp;
 use crate::store::proof::Proof;
 
-/// Number of credentials that are counted at a time. Of two that share a slot, the later is counted.
+/// Number of credentials that are counted at a time. Of two that share a slot, the later is
+/// counted.
 const SLOTS: usize = 1024;
 /// Seconds over which the replays of one credential are counted together.
 const WINDOW_SECS: u64 = 10;
@@ -76,8 +77,8 @@ impl Slot {
     }
 }
 
-/// Index of the slot of a credential, and the number that identifies it there. A proof is a hash, so
-/// all parts of it are as good as random.
+/// Index of the slot of a credential, and the number that identifies it there. A proof is a hash,
+/// so all parts of it are as good as random.
 fn slot(presented: &Proof) -> (usize, u64) {
     let hash = u128::from_be_bytes(*presented.as_bytes());
     (hash as usize % SLOTS, (hash >> 64) as u64)

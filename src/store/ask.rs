@@ -25,10 +25,10 @@ pub enum Limit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Load {
-    /// Record this use in the same round trip, at most once per eighth of this idle timeout. It is the
-    /// timeout of the strategy, which a store needs whose server expires rows and which has not seen
-    /// the row before. The store still judges the row by its own timeout. A store that would need a
-    /// second round trip does not record the use.
+    /// Record this use in the same round trip, at most once per eighth of this idle timeout. It is
+    /// the timeout of the strategy, which a store needs whose server expires rows and which has not
+    /// seen the row before. The store still judges the row by its own timeout. A store that would
+    /// need a second round trip does not record the use.
     pub touch: Option<Duration>,
     /// Skip copies and ask the store itself.
     pub authoritative: bool,
@@ -44,8 +44,8 @@ impl Load {
         }
     }
 
-    /// Records this use in the same round trip, at most once per eighth of `idle`, the idle timeout of
-    /// the strategy.
+    /// Records this use in the same round trip, at most once per eighth of `idle`, the idle timeout
+    /// of the strategy.
     #[must_use]
     pub const fn touch(mut self, idle: Duration) -> Self {
         self.touch = Some(idle);

@@ -7,8 +7,8 @@
 //! 2. Implement [`create`](SessionStore::create), [`load`](SessionStore::load),
 //!    [`change`](SessionStore::change), [`touch`](SessionStore::touch),
 //!    [`remove`](SessionStore::remove), [`remove_subject`](SessionStore::remove_subject),
-//!    [`list`](SessionStore::list) and [`sweep`](SessionStore::sweep). Each is one atomic step. In most
-//!    databases `change` is a read followed by a compare-and-swap on the bytes, in a loop.
+//!    [`list`](SessionStore::list) and [`sweep`](SessionStore::sweep). Each is one atomic step. In
+//!    most databases `change` is a read followed by a compare-and-swap on the bytes, in a loop.
 //! 3. Run the laws of the kit against it: `testkit::session_store_laws!`.
 //! 4. Keep the provided [`begin`](SessionStore::begin), [`staleness`](SessionStore::staleness) and
 //!    [`upkeep`](SessionStore::upkeep), unless your store serves cached rows or writes in the
@@ -21,8 +21,9 @@
 //!
 //! # Example
 //!
-//! To change one method of another store, forward the others with `testkit::forward_session_store!`.
-//! This is the compare-and-swap of a database that has no transactions:
+//! To change one method of another store, forward the others with
+//! `testkit::forward_session_store!`. This is the compare-and-swap of a database that has no
+//! transactions:
 //!
 //! ```
 //! use statewise::Result;

@@ -9,8 +9,8 @@ use crate::store::session_store::SessionStore;
 /// Rows that are read at a time.
 const ROWS_PER_PAGE: usize = 100;
 
-/// Removes the rows of ended logins of a subject, as they still count for its limit. Returns whether
-/// there were any.
+/// Removes the rows of ended logins of a subject, as they still count for its limit. Returns
+/// whether there were any.
 pub(crate) async fn remove_ended<S: SessionStore>(
     store: &S,
     subject: &str,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::base::erased::{declare_erased, erase, forward_to_pointee, restore};
 use crate::store::session_store::SessionStore;
 
-/// The signatures of [`SessionStore`], for everything that forwards them: passes the one of a method
-/// on to the macro `emit`, behind `context`.
+/// The signatures of [`SessionStore`], for everything that forwards them: passes the one of a
+/// method on to the macro `emit`, behind `context`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __session_store_method {

@@ -14,8 +14,8 @@ use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::upkeep::Upkeep;
 
-/// The function of a [`change`](SessionStore::change). It modifies a row and returns true if it changed
-/// anything. A store may call it again, with a newer state of the row.
+/// The function of a [`change`](SessionStore::change). It modifies a row and returns true if it
+/// changed anything. A store may call it again, with a newer state of the row.
 pub type ChangeFn<'f> = &'f (dyn Fn(&mut Record) -> bool + Sync + 'f);
 
 /// Stores one [`Record`] per login.
@@ -24,11 +24,11 @@ pub type ChangeFn<'f> = &'f (dyn Fn(&mut Record) -> bool + Sync + 'f);
 ///
 /// # Contract
 ///
-/// - **Logout wins.** After [`remove`](Self::remove) or [`remove_subject`](Self::remove_subject) has
-///   returned, no concurrent call brings a row back: no update, no touch, no rotation, no fill of a
-///   cache. Only [`create`](Self::create) inserts a row, and no handle is inserted twice.
-/// - **Each method is one atomic step**, also between processes. The result of a compare-and-swap is
-///   an enum, not an error.
+/// - **Logout wins.** After [`remove`](Self::remove) or [`remove_subject`](Self::remove_subject)
+///   has returned, no concurrent call brings a row back: no update, no touch, no rotation, no fill
+///   of a cache. Only [`create`](Self::create) inserts a row, and no handle is inserted twice.
+/// - **Each method is one atomic step**, also between processes. The result of a compare-and-swap
+///   is an enum, not an error.
 /// - **Absent is not an error, and an error is never "absent".** Missing and expired rows are
 ///   `Ok(None)`. `Err` means that the store could not answer, or that the row does not decode.
 /// - [`Record::is_alive`] defines when a row is expired. One clock judges each of the two limits:
@@ -41,8 +41,8 @@ pub type ChangeFn<'f> = &'f (dyn Fn(&mut Record) -> bool + Sync + 'f);
 /// # Security
 ///
 /// Clients control the handles passed to [`load`](Self::load), [`rotate`](Self::rotate) and
-/// [`confirm`](Self::confirm); handles passed to [`create`](Self::create) are random. Records hold no
-/// secret that could be presented, but they contain personal data: do not log them.
+/// [`confirm`](Self::confirm); handles passed to [`create`](Self::create) are random. Records hold
+/// no secret that could be presented, but they contain personal data: do not log them.
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Inserts a login, unless its handle exists or the limit forbids it.
     ///
@@ -89,14 +89,15 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Contract
     ///
     /// A lookup inserts nothing. A store that records [the use](Load::touch) in the same round trip
-    /// returns [`Record::last_seen`] as it was *before* this use, so that the strategy can judge it by
-    /// its own idle timeout. The caller then sends a [`touch`](Self::touch), which such a store may
-    /// ignore. A store that would need a second round trip ignores [`Load::touch`].
+    /// returns [`Record::last_seen`] as it was *before* this use, so that the strategy can judge it
+    /// by its own idle timeout. The caller then sends a [`touch`](Self::touch), which such a store
+    /// may ignore. A store that would need a second round trip ignores [`Load::touch`].
     ///
     /// # Returns
     ///
-    /// The row, or `None` if there is none or it has expired; an expired row is also removed. The store
-    /// judges the row alone. The strategy judges by its policy, and removes rows that have expired by it.
+    /// The row, or `None` if there is none or it has expired; an expired row is also removed. The
+    /// store judges the row alone. The strategy judges by its policy, and removes rows that have
+    /// expired by it.
     ///
     /// # Concurrency
     ///
@@ -108,9 +109,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Security
     ///
-    /// The client controls the handle, and the returned row must have that handle. A store that records
-    /// the use in the same round trip does so before the credential is proven: an attacker with a handle
-    /// can then keep that session alive until its deadline. Recording uses only in
+    /// The client controls the handle, and the returned row must have that handle. A store that
+    /// records the use in the same round trip does so before the credential is proven: an attacker
+    /// with a handle can then keep that session alive until its deadline. Recording uses only in
     /// [`touch`](Self::touch) avoids that.
     ///
     /// # Errors
@@ -123,10 +124,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// - MySQL, SQLite: one statement that reads; only [`touch`](Self::touch) records uses. If an
     ///   expired row cannot be removed, the answer is *unavailable*.
     /// - Postgres: one statement, and uses as in memory. A second statement removes an expired row.
-    /// - redb: as Postgres. Reads on the calling thread. The answer for an expired row waits for the
-    ///   commit that removes it.
-    /// - redis: one command, which also records the use before the credential is proven. A second command
-    ///   corrects the timeout of a row that differs from the policy, once per process.
+    /// - redb: as Postgres. Reads on the calling thread. The answer for an expired row waits for
+    ///   the commit that removes it.
+    /// - redis: one command, which also records the use before the credential is proven. A second
+    ///   command corrects the timeout of a row that differs from the policy, once per process.
     fn load(
         &self,
         handle: Handle,
@@ -140,14 +141,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Contract
     ///
     /// The store calls `change` with the current row and replaces the row by the result. If another
-    /// change came in between, the store calls `change` again with the new row. A use recorded in between
-    /// does not count as a change, and is kept. If `change` returns `false`, nothing is written. Never
-    /// inserts a row.
+    /// change came in between, the store calls `change` again with the new row. A use recorded in
+    /// between does not count as a change, and is kept. If `change` returns `false`, nothing is
+    /// written. Never inserts a row.
     ///
     /// # Returns
     ///
-    /// The row after the call, with a flag that is true if it was changed. `None` if there is none or it
-    /// has expired; an expired row is also removed.
+    /// The row after the call, with a flag that is true if it was changed. `None` if there is none
+    /// or it has expired; an expired row is also removed.
     ///
     /// # Concurrency
     ///
@@ -165,8 +166,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: under the lock of one shard.
     /// - MySQL, SQLite, Postgres: reads the row, and replaces it if it is unchanged.
-    /// - redb: a lookup, and a transaction that replaces the row if it is unchanged. Without a change
-    ///   there is no transaction.
+    /// - redb: a lookup, and a transaction that replaces the row if it is unchanged. Without a
+    ///   change there is no transaction.
     /// - redis: a read, and a script that replaces the row if it is unchanged.
     fn change(
         &self,
@@ -175,18 +176,19 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         change: ChangeFn<'_>,
     ) -> impl Future<Output = Result<Option<Changed>>> + Send;
 
-    /// Replaces the credential of a login if the presented one is current: [`Record::rotate`] as one
-    /// step.
+    /// Replaces the credential of a login if the presented one is current: [`Record::rotate`] as
+    /// one step.
     ///
     /// # Returns
     ///
     /// See [`Rotated`]. A returned row is the row after the call. A row that was not used for
-    /// [`Rotation::idle`] stays unchanged: the caller finds it expired by its policy, and removes it.
+    /// [`Rotation::idle`] stays unchanged: the caller finds it expired by its policy, and removes
+    /// it.
     ///
     /// # Concurrency
     ///
-    /// Of any number of callers with one credential, one rotates the row, and all others get the rotated
-    /// row.
+    /// Of any number of callers with one credential, one rotates the row, and all others get the
+    /// rotated row.
     ///
     /// # Cancel safety
     ///
@@ -219,8 +221,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         }
     }
 
-    /// Replaces roles, data or stamp of a live login if its version is `expected`: [`Record::update`] as
-    /// one step.
+    /// Replaces roles, data or stamp of a live login if its version is `expected`:
+    /// [`Record::update`] as one step.
     ///
     /// # Returns
     ///
@@ -228,8 +230,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Concurrency
     ///
-    /// Of several callers with one version, one succeeds and the others get a conflict. Does not conflict
-    /// with [`rotate`](Self::rotate) and [`touch`](Self::touch), which leave the version.
+    /// Of several callers with one version, one succeeds and the others get a conflict. Does not
+    /// conflict with [`rotate`](Self::rotate) and [`touch`](Self::touch), which leave the version.
     ///
     /// # Cancel safety
     ///
@@ -259,8 +261,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Contract
     ///
-    /// Never inserts a row, never shortens a login, never raises the version. A row of another generation
-    /// stays unchanged.
+    /// Never inserts a row, never shortens a login, never raises the version. A row of another
+    /// generation stays unchanged.
     ///
     /// # Concurrency
     ///
@@ -314,11 +316,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: in place, under shared locks.
-    /// - MySQL, SQLite, Postgres: while the upkeep runs, uses are queued and written together at most a
-    ///   second later. Queued uses count in their own process at once; another node may see the login
-    ///   expire early by that second. Without the upkeep they are written at once.
+    /// - MySQL, SQLite, Postgres: while the upkeep runs, uses are queued and written together at
+    ///   most a second later. Queued uses count in their own process at once; another node may see
+    ///   the login expire early by that second. Without the upkeep they are written at once.
     /// - redb: in memory, where they count at once, and written about a second later.
-    /// - redis: one script per partition. Not needed for uses that [`load`](Self::load) has recorded.
+    /// - redis: one script per partition. Not needed for uses that [`load`](Self::load) has
+    ///   recorded.
     fn touch(
         &self,
         uses: &[(Handle, Timestamp)],
@@ -329,12 +332,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Contract
     ///
-    /// The removal is as durable as the store states when the call returns. Also removes a row that does
-    /// not decode.
+    /// The removal is as durable as the store states when the call returns. Also removes a row that
+    /// does not decode.
     ///
     /// # Returns
     ///
-    /// The number of removed rows, 0 or 1, and the time at which the removal takes effect everywhere.
+    /// The number of removed rows, 0 or 1, and the time at which the removal takes effect
+    /// everywhere.
     ///
     /// # Concurrency
     ///
@@ -366,9 +370,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Contract
     ///
-    /// Removes every covered login that [`create`](Self::create) acknowledged before this call began. A
-    /// login created during the call may be removed or not. Also removes rows that do not decode, unless the
-    /// scope keeps them.
+    /// Removes every covered login that [`create`](Self::create) acknowledged before this call
+    /// began. A login created during the call may be removed or not. Also removes rows that do not
+    /// decode, unless the scope keeps them.
     ///
     /// # Returns
     ///
@@ -404,8 +408,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Contract
     ///
-    /// A login that exists from the first page to the last is listed exactly once. Rows that do not decode
-    /// are skipped.
+    /// A login that exists from the first page to the last is listed exactly once. Rows that do not
+    /// decode are skipped.
     ///
     /// # Returns
     ///
@@ -442,8 +446,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Contract
     ///
     /// Never removes a live row, even if it is touched at the same moment. Each call is bounded: it
-    /// removes about `limit` rows at most and visits a bounded number, so that repeated calls reach all
-    /// rows. A limit of zero counts as one. Holds no lock for long.
+    /// removes about `limit` rows at most and visits a bounded number, so that repeated calls reach
+    /// all rows. A limit of zero counts as one. Holds no lock for long.
     ///
     /// # Returns
     ///
@@ -464,21 +468,22 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Backend notes
     ///
     /// - memory: whole shards, one at a time.
-    /// - MySQL, SQLite: visits `limit` rows in the order of their handles without a lock, and checks each
-    ///   row again when it removes it.
-    /// - Postgres: visits `limit` rows in the order of their handles and skips locked rows. Rows of a newer
-    ///   format are left to nodes of that version.
-    /// - redb: visits the rows in the order of their handles. A step without expired rows writes nothing.
+    /// - MySQL, SQLite: visits `limit` rows in the order of their handles without a lock, and
+    ///   checks each row again when it removes it.
+    /// - Postgres: visits `limit` rows in the order of their handles and skips locked rows. Rows of
+    ///   a newer format are left to nodes of that version.
+    /// - redb: visits the rows in the order of their handles. A step without expired rows writes
+    ///   nothing.
     /// - redis: does nothing, because the server expires rows.
     fn sweep(&self, limit: usize, now: Timestamp) -> impl Future<Output = Result<Swept>> + Send;
 
-    /// Returns the stamp of a login that begins now. The strategy asks for it before every other step and
-    /// stores it in the row.
+    /// Returns the stamp of a login that begins now. The strategy asks for it before every other
+    /// step and stores it in the row.
     ///
     /// # Contract
     ///
-    /// `None` for a store without a revocation log. With a log, a fact that ends the logins of the subject
-    /// after this call also ends this login. The login lives until `deadline` at most.
+    /// `None` for a store without a revocation log. With a log, a fact that ends the logins of the
+    /// subject after this call also ends this login. The login lives until `deadline` at most.
     ///
     /// # Cancel safety
     ///
@@ -486,7 +491,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log could not answer; *misuse* if the login could outlive the facts of the log.
+    /// *Unavailable* if the log could not answer; *misuse* if the login could outlive the facts of
+    /// the log.
     ///
     /// # Backend notes
     ///
@@ -505,8 +511,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         Duration::ZERO
     }
 
-    /// Returns the background work of this store, such as writing queued uses or following a log. Default:
-    /// none. It does not include [`sweep`](Self::sweep), which the strategy calls.
+    /// Returns the background work of this store, such as writing queued uses or following a log.
+    /// Default: none. It does not include [`sweep`](Self::sweep), which the strategy calls.
     ///
     /// # Contract
     ///

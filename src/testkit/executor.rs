@@ -16,7 +16,8 @@ const MAX_POLLS_IN_A_ROW: usize = 256;
 
 /// Runs one future to its end on this thread, which is parked while the future waits.
 ///
-/// There are no timers and no I/O. For a store that needs a runtime, use the runtime's own function.
+/// There are no timers and no I/O. For a store that needs a runtime, use the runtime's own
+/// function.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
 

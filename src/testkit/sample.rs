@@ -130,8 +130,8 @@ impl Sample {
         }
     }
 
-    /// Makes the rotation that the holder of a row's current credential asks for, with an overlap of
-    /// ten seconds.
+    /// Makes the rotation that the holder of a row's current credential asks for, with an overlap
+    /// of ten seconds.
     ///
     /// # Panics
     ///

@@ -1,7 +1,7 @@
 //! Stores around stores: macros that forward each method.
 
-/// Forwards methods of a [`SessionStore`](crate::store::contract::SessionStore) to a field, inside of
-/// `impl SessionStore for ..`. You write only the methods that the wrapper changes.
+/// Forwards methods of a [`SessionStore`](crate::store::contract::SessionStore) to a field, inside
+/// of `impl SessionStore for ..`. You write only the methods that the wrapper changes.
 ///
 /// ```
 /// use statewise::clock::Timestamp;

@@ -44,10 +44,10 @@ const FOREIGN_SAMPLE: &str = "AA.AA.AA";
 
 /// Authenticator of signed tokens: the client keeps the login, and the server keeps only a key.
 ///
-/// Scaling out is easy: verifying does no I/O, and every node with the key can do it. Invalidating is
-/// hard: [`revoke`](Authenticator::revoke) answers [`Revocation::AtExpiry`]. Give the authenticator a
-/// [revocation view](crate::token::TokenBuilder::revocations), and every node rejects a revoked token
-/// within a stated time, still without I/O.
+/// Scaling out is easy: verifying does no I/O, and every node with the key can do it. Invalidating
+/// is hard: [`revoke`](Authenticator::revoke) answers [`Revocation::AtExpiry`]. Give the
+/// authenticator a [revocation view](crate::token::TokenBuilder::revocations), and every node
+/// rejects a revoked token within a stated time, still without I/O.
 ///
 /// ```
 /// use std::time::Duration;
@@ -106,7 +106,8 @@ impl<D> TokenAuthenticator<D> {
         Keyring::clone(&self.ring.read())
     }
 
-    /// Replaces the keys while requests are served: call it after the application has reloaded them.
+    /// Replaces the keys while requests are served: call it after the application has reloaded
+    /// them.
     ///
     /// Keep every key with tokens that may still be valid, unless it has leaked.
     ///
@@ -125,8 +126,8 @@ impl<D> TokenAuthenticator<D> {
     ///
     /// # Errors
     ///
-    /// *Misuse* if a new key would sign in less than a minute, before every node can know it, although
-    /// the current signer is still in the ring; or if a key to retire is not in the ring.
+    /// *Misuse* if a new key would sign in less than a minute, before every node can know it,
+    /// although the current signer is still in the ring; or if a key to retire is not in the ring.
     pub fn replace_keyring(&self, ring: impl Into<Keyring>) -> Result<()> {
         let ring = ring.into().complete(self.policy.longest_token_secs())?;
         ring.check_successor_of(&self.ring.read(), self.now()?)?;
@@ -146,8 +147,8 @@ impl<D> TokenAuthenticator<D> {
 
     /// Verifies a token and reads it in place, in `buffer`.
     ///
-    /// Allocates nothing for a token as this service writes it. The application's data stay JSON: they
-    /// are not deserialised, and data of another type are not rejected.
+    /// Allocates nothing for a token as this service writes it. The application's data stay JSON:
+    /// they are not deserialised, and data of another type are not rejected.
     ///
     /// # Errors
     ///

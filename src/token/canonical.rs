@@ -37,8 +37,8 @@ pub(crate) fn prefix(issuer: &str, audience: &str) -> String {
     String::from_utf8_lossy(prefix.as_bytes()).into_owned()
 }
 
-/// Writes a whole payload: `prefix`, the login, unknown claims of the token that is `refreshed`, and
-/// `data` as JSON.
+/// Writes a whole payload: `prefix`, the login, unknown claims of the token that is `refreshed`,
+/// and `data` as JSON.
 pub(crate) fn write<D>(
     prefix: &str,
     login: &Identity<D>,
@@ -294,7 +294,8 @@ fn plain_length(text: &[u8]) -> Option<usize> {
 }
 
 fn push_number(json: &mut Payload, time: Timestamp) {
-    // Dates of three centuries have ten digits. With a fixed length, issuing a token takes 3 % less.
+    // Dates of three centuries have ten digits. With a fixed length, issuing a token takes 3 %
+    // less.
     let mut digits = [0; 10];
     let mut number = time.unix();
     if !(1_000_000_000..10_000_000_000).contains(&number) {

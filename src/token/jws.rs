@@ -59,8 +59,8 @@ impl<'r, 't> OwnToken<'r, 't> {
 
     /// Verifies the signature and decodes the payload into `scratch`.
     ///
-    /// Decoding comes first, because it also checks the alphabet. The payload is not read before the
-    /// signature is verified.
+    /// Decoding comes first, because it also checks the alphabet. The payload is not read before
+    /// the signature is verified.
     #[inline]
     pub(crate) fn verify<'b>(&self, scratch: Scratch<'b>) -> Result<Verified<'t, 'b>> {
         let [payload, tag] = base64url::decode_pair([self.payload, self.signature], scratch)

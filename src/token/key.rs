@@ -124,8 +124,8 @@ impl Key {
         Self::new(algorithm, secret)
     }
 
-    /// Reads a key from configuration: the text of [`reveal`](Self::reveal), or the member `k` of an
-    /// octet JWK (RFC 7518, section 6.4.1).
+    /// Reads a key from configuration: the text of [`reveal`](Self::reveal), or the member `k` of
+    /// an octet JWK (RFC 7518, section 6.4.1).
     ///
     /// ```no_run
     /// use statewise::token::{Algorithm, Key};

@@ -1,5 +1,5 @@
-//! An explicit-state model checker. It visits every reachable state breadth first, so that a counterexample
-//! is a shortest one.
+//! An explicit-state model checker. It visits every reachable state breadth first, so that a
+//! counterexample is a shortest one.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -128,8 +128,8 @@ fn trace<M: Model>(model: &M, seen: &Seen<M::State>, mut at: usize) -> Vec<Strin
         .collect()
 }
 
-/// The states, each with its first predecessor. An open-addressing table of state numbers keeps each state
-/// once.
+/// The states, each with its first predecessor. An open-addressing table of state numbers keeps
+/// each state once.
 struct Seen<S> {
     states: Vec<S>,
     parents: Vec<u32>,

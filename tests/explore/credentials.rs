@@ -1,14 +1,15 @@
-//! Explorations of [`refresh`](crate::refresh): two tabs, a thief, lost answers, crashes between any two
-//! steps, and logouts that race with a refresh.
+//! Explorations of [`refresh`](crate::refresh): two tabs, a thief, lost answers, crashes between
+//! any two steps, and logouts that race with a refresh.
 //!
-//! The exact condition under which an honest client is never flagged as a thief: no answer is lost, and
-//! *out* plus *back* is shorter than the overlap minus the clock skew of two nodes. *Out* is the time from
-//! sending a request until its node has finished with the store. *Back* is the time from reading the clock
-//! until the client has the answer. If the two are as long as that, the guarantee breaks.
+//! The exact condition under which an honest client is never flagged as a thief: no answer is lost,
+//! and *out* plus *back* is shorter than the overlap minus the clock skew of two nodes. *Out* is
+//! the time from sending a request until its node has finished with the store. *Back* is the time
+//! from reading the clock until the client has the answer. If the two are as long as that, the
+//! guarantee breaks.
 //!
-//! With one more condition, answers may also be lost or arrive late. For sessions: the client uses a
-//! credential before it refreshes it, because the overlap restarts at the first use of the successor. For
-//! the hybrid: the client keeps each credential for longer than *out*.
+//! With one more condition, answers may also be lost or arrive late. For sessions: the client uses
+//! a credential before it refreshes it, because the overlap restarts at the first use of the
+//! successor. For the hybrid: the client keeps each credential for longer than *out*.
 
 use crate::checker::is_deep;
 use crate::refresh::{End, Jar, Kind, Refresh, Rules, Times};
@@ -34,8 +35,8 @@ const SKEWED: Times = Times {
     ..CLOSE
 };
 
-/// Answers take longer than any window. The client keeps a credential for longer than a request takes: it
-/// refreshes only after its access token has expired.
+/// Answers take longer than any window. The client keeps a credential for longer than a request
+/// takes: it refreshes only after its access token has expired.
 const SLOW: Times = Times {
     out: 2,
     back: 5,
@@ -149,8 +150,8 @@ fn two_tabs() {
     }
 }
 
-/// Lost answers, crashes between swap and answer, and slow answers do no harm to a client of the hybrid
-/// that refreshes after its access token has expired.
+/// Lost answers, crashes between swap and answer, and slow answers do no harm to a client of the
+/// hybrid that refreshes after its access token has expired.
 #[test]
 fn two_tabs_and_lost_answers() {
     let using = Refresh {
@@ -226,8 +227,8 @@ fn a_thief() {
     }
 }
 
-/// I1, I2 and I5: an ended login is never refreshed, its tokens are rejected after the promised time, and a
-/// token signed in the meantime carries the stamp of its login.
+/// I1, I2 and I5: an ended login is never refreshed, its tokens are rejected after the promised
+/// time, and a token signed in the meantime carries the stamp of its login.
 #[test]
 fn a_refresh_of_an_ended_login() {
     let ends = [("login", End::Login), ("all logins", End::Subject)];
@@ -396,8 +397,8 @@ fn each_rule_for_credentials_is_needed() {
 /// Known violations of the rules as implemented.
 #[test]
 fn limits_of_refreshing() {
-    // An answer is lost. The client returns after the overlap from two tabs. One tab gets the answer and
-    // uses or refreshes it while the request of the other tab is still in flight.
+    // An answer is lost. The client returns after the overlap from two tabs. One tab gets the
+    // answer and uses or refreshes it while the request of the other tab is still in flight.
     let losses = true;
     for (kind, tabs) in KINDS {
         breaks(
@@ -424,8 +425,8 @@ fn limits_of_refreshing() {
             &Refresh { jar, ..tabs },
         );
     }
-    // After the grace, the second holder is served as if its answer had been lost, and next time so is
-    // the first. A thief that refreshes as often as the client looks like the client.
+    // After the grace, the second holder is served as if its answer had been lost, and next time so
+    // is the first. A thief that refreshes as often as the client looks like the client.
     let times = Times {
         patience: 4,
         ..CLOSE
@@ -479,9 +480,10 @@ fn tokens_of_a_stolen_login() {
     );
 }
 
-/// A rule that is not implemented. With it, lost answers would harm no client: an unused successor is not
-/// rotated, and refreshing it counts as its first use. A request may then take as long as the overlap, and
-/// answers may take any time. The price: short tokens would be refreshed twice with each credential.
+/// A rule that is not implemented. With it, lost answers would harm no client: an unused successor
+/// is not rotated, and refreshing it counts as its first use. A request may then take as long as
+/// the overlap, and answers may take any time. The price: short tokens would be refreshed twice
+/// with each credential.
 #[test]
 fn rules_that_would_repair_lost_answers() {
     let rules = Rules {

@@ -1,5 +1,5 @@
-//! A log that loses its tail, and the nodes that follow it. Nodes append lost entries again, fill the log
-//! to its former length, and use marks to recognize the former meaning of a position.
+//! A log that loses its tail, and the nodes that follow it. Nodes append lost entries again, fill
+//! the log to its former length, and use marks to recognize the former meaning of a position.
 //!
 //! The model has no time: nothing expires, and a view is fresh from its last complete read until it
 //! notices that the log was replaced.
@@ -16,8 +16,8 @@ const ENDS: [u8; 2] = [3, 4];
 const MISPLACED: u8 = 5;
 const FILLER: u8 = 6;
 
-/// Knowledge of a node, as bits: the first and second logout everywhere of the subject, and the end of
-/// the watched login.
+/// Knowledge of a node, as bits: the first and second logout everywhere of the subject, and the end
+/// of the watched login.
 const LOGIN: u8 = 4;
 /// The same facts, carried over from another incarnation.
 const WAS: u8 = 8;
@@ -30,8 +30,8 @@ pub(crate) struct Rules {
     pub(crate) said_again: bool,
     /// A read begins with the last entry of the previous read.
     pub(crate) inclusive: bool,
-    /// After a logout everywhere, a node rejects a login of that subject whose stamp lies beyond the entries
-    /// that the node has read.
+    /// After a logout everywhere, a node rejects a login of that subject whose stamp lies beyond
+    /// the entries that the node has read.
     pub(crate) unread_waits: bool,
     /// Known facts are carried into a new incarnation of the log.
     pub(crate) carried: bool,
@@ -61,8 +61,8 @@ pub(crate) struct Losses {
     pub(crate) stamps: Option<usize>,
     /// The nodes that log the subject out everywhere, in any order.
     pub(crate) ends: &'static [usize],
-    /// Number of entries that a node which then disappears may append, and how many of them all nodes have
-    /// read at the start.
+    /// Number of entries that a node which then disappears may append, and how many of them all
+    /// nodes have read at the start.
     pub(crate) noise: usize,
     pub(crate) known_noise: usize,
     /// Maximum number of lost entries.

@@ -1,16 +1,16 @@
-//! Exhaustive exploration of the protocols of revocation and refresh: every interleaving of a few processes,
-//! each of which may stall between any two of its steps.
+//! Exhaustive exploration of the protocols of revocation and refresh: every interleaving of a few
+//! processes, each of which may stall between any two of its steps.
 //!
-//! The models of `CachedStore`, `RevocationView`, the log and the authenticators are small enough to visit
-//! every state (`explore/checker.rs`). Each rule of the protocol is also removed, and the exploration must
-//! then find a violation. It prints a shortest counterexample.
+//! The models of `CachedStore`, `RevocationView`, the log and the authenticators are small enough
+//! to visit every state (`explore/checker.rs`). Each rule of the protocol is also removed, and the
+//! exploration must then find a violation. It prints a shortest counterexample.
 //!
 //! Known violations of the implemented rules are listed in [`limits_of_what_is_implemented`] and in
-//! [`credentials`]. Invariant I11 (facts combine in any order and any number of times) is tested on the
-//! implementation, by `facts_combine_by_maximum` in `src/revocation/known.rs`.
+//! [`credentials`]. Invariant I11 (facts combine in any order and any number of times) is tested on
+//! the implementation, by `facts_combine_by_maximum` in `src/revocation/known.rs`.
 //!
-//! `cargo test --test explore -- --nocapture` prints the number of states. `STATEWISE_EXPLORE=deep` adds
-//! explorations that take minutes; use it with `--release`.
+//! `cargo test --test explore -- --nocapture` prints the number of states. `STATEWISE_EXPLORE=deep`
+//! adds explorations that take minutes; use it with `--release`.
 
 #![allow(
     clippy::expect_used,
@@ -159,8 +159,8 @@ fn a_revoked_session() {
     }
 }
 
-/// The revoking process may stop forever at any step, or fail to reach the log. Another process may try
-/// again.
+/// The revoking process may stop forever at any step, or fail to reach the log. Another process may
+/// try again.
 #[test]
 fn an_interrupted_revocation() {
     let (again, log_fails) = (true, true);
@@ -382,7 +382,8 @@ fn positions_in_the_log() {
             minds_gaps: false,
         },
     );
-    // Correct but useless: a rolled-back transaction leaves a gap at which the reader stops forever.
+    // Correct but useless: a rolled-back transaction leaves a gap at which the reader stops
+    // forever.
     holds(
         "a sequence, and readers that detect gaps",
         &Appends { places, minds_gaps },
@@ -478,8 +479,8 @@ fn a_log_that_restarts_without_its_data() {
 /// Rules that exploration found to be missing, and that are now implemented.
 #[test]
 fn each_rule_that_exploration_found_is_needed() {
-    // A slow page is accepted and its facts are kept from the time of its request: a fact may expire
-    // before the page arrives. Needs a stall longer than the margin.
+    // A slow page is accepted and its facts are kept from the time of its request: a fact may
+    // expire before the page arrives. Needs a stall longer than the margin.
     let rules = Rules {
         late_reads_count: true,
         ..Rules::IMPLEMENTED
@@ -498,8 +499,8 @@ fn each_rule_that_exploration_found_is_needed() {
         "I2",
         &Tokens { rules, ..TOKENS },
     );
-    // Facts expire by the clock while a verification still uses an earlier time. Needs a stall longer than
-    // the margin within a verification.
+    // Facts expire by the clock while a verification still uses an earlier time. Needs a stall
+    // longer than the margin within a verification.
     let rules = Rules {
         facts_go_by_clock: true,
         ..Rules::IMPLEMENTED
@@ -518,8 +519,8 @@ fn each_rule_that_exploration_found_is_needed() {
         "I2",
         &Tokens { rules, ..TOKENS },
     );
-    // The log keeps a logout everywhere only for the age of a copy, but a login may take longer from its
-    // stamp to its row.
+    // The log keeps a logout everywhere only for the age of a copy, but a login may take longer
+    // from its stamp to its row.
     let rules = Rules {
         subject_for_longest: false,
         ..Rules::IMPLEMENTED
@@ -549,9 +550,9 @@ fn each_rule_that_exploration_found_is_needed() {
         "I2",
         &beyond,
     );
-    // An entry that is appended again may get its old position, behind a different predecessor. A reader
-    // that stopped there does not notice the loss. This model has no other way; the implementation appends
-    // the entry with a new nonce.
+    // An entry that is appended again may get its old position, behind a different predecessor. A
+    // reader that stopped there does not notice the loss. This model has no other way; the
+    // implementation appends the entry with a new nonce.
     let hidden = Losses {
         login: false,
         noise: 2,
@@ -575,8 +576,8 @@ fn limits_of_what_is_implemented() {
         "I2",
         &unreachable,
     );
-    // An entry that is appended again after a loss names a position of the log that was read. The log may
-    // have started a new incarnation since.
+    // An entry that is appended again after a loss names a position of the log that was read. The
+    // log may have started a new incarnation since.
     let restarted = Losses {
         noise: 2,
         known_noise: 2,

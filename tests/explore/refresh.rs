@@ -1,13 +1,13 @@
-//! Rotation of credentials in use. The actors are two tabs of an honest client with one cookie jar, a
-//! thief with a copy of that jar, and a process that ends the login.
+//! Rotation of credentials in use. The actors are two tabs of an honest client with one cookie jar,
+//! a thief with a copy of that jar, and a process that ends the login.
 //!
-//! A client sends a request. The node reads the clock, reads the row, swaps the row if it is unchanged,
-//! and answers. Between any two steps the message may be lost or the node may crash. The client then
-//! sends the credential that is in its jar.
+//! A client sends a request. The node reads the clock, reads the row, swaps the row if it is
+//! unchanged, and answers. Between any two steps the message may be lost or the node may crash. The
+//! client then sends the credential that is in its jar.
 //!
-//! The model has no last tick and no last generation. All times are ages, capped where no rule tells them
-//! apart. A credential is identified by its distance from the generation of the row. Secrets are symbols:
-//! a secret matches the proof in the row or it does not.
+//! The model has no last tick and no last generation. All times are ages, capped where no rule
+//! tells them apart. A credential is identified by its distance from the generation of the row.
+//! Secrets are symbols: a secret matches the proof in the row or it does not.
 
 use crate::checker::{Model, Step};
 
@@ -113,8 +113,8 @@ pub(crate) struct Refresh {
     pub(crate) uses_first: bool,
 }
 
-/// Distance from the generation of the row, up to [`OLDER`], and two flags: the secret differs from the
-/// proof in the row, and so does the family.
+/// Distance from the generation of the row, up to [`OLDER`], and two flags: the secret differs from
+/// the proof in the row, and so does the family.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Credential {
     behind: u8,
@@ -173,8 +173,8 @@ struct Request {
     ahead: i8,
 }
 
-/// The process that ends the login. It removes the row, reads the clock, appends to the log, removes the
-/// row again and answers.
+/// The process that ends the login. It removes the row, reads the clock, appends to the log,
+/// removes the row again and answers.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Ending {
     at: u8,
@@ -204,8 +204,8 @@ pub(crate) struct State {
     /// True if the current credential was returned; true if its use was answered.
     handed_out: bool,
     use_answered: bool,
-    /// Number of generations in which one holder was served late while another held the successor; true
-    /// if this generation is one of them.
+    /// Number of generations in which one holder was served late while another held the successor;
+    /// true if this generation is one of them.
     shared: u8,
     shared_now: bool,
     ending: Ending,

@@ -1,11 +1,12 @@
 //! Cached sessions. The model watches one node with its copies, its view of the log and its
 //! verifications. Acts on the logins of its subject run on that node or on another one.
 //!
-//! Other nodes affect the watched one only through the store and the log. An acting node therefore needs
-//! no copies of its own. A process that crashes, or whose caller drops it, is modelled as stalled forever.
+//! Other nodes affect the watched one only through the store and the log. An acting node therefore
+//! needs no copies of its own. A process that crashes, or whose caller drops it, is modelled as
+//! stalled forever.
 //!
-//! Time is in ticks of one clock, because a node compares only times that it read from its own clock. An
-//! expired fact or log entry disappears at the first moment at which it may.
+//! Time is in ticks of one clock, because a node compares only times that it read from its own
+//! clock. An expired fact or log entry disappears at the first moment at which it may.
 
 use crate::checker::{Model, Step};
 
@@ -136,8 +137,8 @@ pub(crate) struct State {
     log_until: [u8; FACTS],
     head: u8,
     gone: u8,
-    /// The view: the send time of its last complete read, the facts it has applied, and the time until
-    /// which it keeps each fact.
+    /// The view: the send time of its last complete read, the facts it has applied, and the time
+    /// until which it keeps each fact.
     fresh: u8,
     cursor: u8,
     known: [u8; FACTS + 1],
@@ -378,7 +379,8 @@ impl Scenario {
                             (verify.at, verify.row) = (2, copy.row);
                         });
                     }
-                    // No copy exists, the view is stale, or the caller asks for an authoritative read.
+                    // No copy exists, the view is stale, or the caller asks for an authoritative
+                    // read.
                     push("asks the store", &mut |to, verify| {
                         self.ask(to, verify);
                     });

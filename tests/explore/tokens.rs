@@ -1,7 +1,7 @@
 //! Tokens: one node that verifies and refreshes by its view, and others that issue and revoke.
 //!
-//! There are no rows. A token carries its login, the stamp of the login and its expiry. The login ends at a
-//! deadline, however often it is refreshed.
+//! There are no rows. A token carries its login, the stamp of the login and its expiry. The login
+//! ends at a deadline, however often it is refreshed.
 
 use crate::checker::{Model, Step};
 
@@ -45,8 +45,8 @@ impl Rules {
     };
 }
 
-/// The events: a login on another node, its logout or a logout everywhere, and verifications and refreshes
-/// on the watched node.
+/// The events: a login on another node, its logout or a logout everywhere, and verifications and
+/// refreshes on the watched node.
 #[derive(Clone, Copy)]
 pub(crate) struct Tokens {
     pub(crate) times: Times,
@@ -76,8 +76,8 @@ struct Process {
 pub(crate) struct State {
     now: u8,
     head: u8,
-    /// Positions of the logout of this login and of the logout everywhere, and the time until which the log
-    /// and the view keep each.
+    /// Positions of the logout of this login and of the logout everywhere, and the time until which
+    /// the log and the view keep each.
     position: [u8; 2],
     log_until: [u8; 2],
     known: [u8; 2],

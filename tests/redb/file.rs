@@ -152,8 +152,8 @@ impl Drop for Mounted {
     }
 }
 
-/// On a full disk, a change is *unavailable*, and acknowledged rows exist and can be read. When there
-/// is room again, the store recovers without a restart. Rejects a store that loses a row,
+/// On a full disk, a change is *unavailable*, and acknowledged rows exist and can be read. When
+/// there is room again, the store recovers without a restart. Rejects a store that loses a row,
 /// acknowledges a change without room for it, or has to be restarted.
 #[test]
 fn a_full_disk_loses_nothing_and_the_store_recovers() {

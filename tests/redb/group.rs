@@ -265,9 +265,10 @@ fn acknowledged_changes_survive_a_loss_of_power() {
     }
 }
 
-/// After the device has failed, all callers of the group get *unavailable*, nothing more is written,
-/// rows in memory can still be read, and acknowledged changes exist when the database is opened
-/// again. Rejects a store that acknowledges a failed write, and one that writes after a failure.
+/// After the device has failed, all callers of the group get *unavailable*, nothing more is
+/// written, rows in memory can still be read, and acknowledged changes exist when the database is
+/// opened again. Rejects a store that acknowledges a failed write, and one that writes after a
+/// failure.
 #[test]
 fn a_failing_device_loses_no_acknowledged_change() {
     for fault in [Fault::Full, Fault::Sync, Fault::Read] {
@@ -331,8 +332,8 @@ fn a_failing_device_loses_no_acknowledged_change() {
 }
 
 /// While the application holds a write transaction of its own database, changes become
-/// *unavailable* after the deadline, and lookups continue. Changes work again after the transaction.
-/// Rejects a store that waits without a limit.
+/// *unavailable* after the deadline, and lookups continue. Changes work again after the
+/// transaction. Rejects a store that waits without a limit.
 #[test]
 fn a_change_waits_for_the_application_until_the_deadline() {
     let device = Device::default();

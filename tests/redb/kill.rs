@@ -34,8 +34,8 @@ fn print(line: &str) {
         .unwrap();
 }
 
-/// The process to kill, not a test. Four threads print the acts that they begin, and the acknowledged
-/// ones.
+/// The process to kill, not a test. Four threads print the acts that they begin, and the
+/// acknowledged ones.
 #[test]
 fn the_process_that_is_killed() {
     let Some(file) = env::var_os(FILE).map(PathBuf::from) else {

@@ -451,8 +451,8 @@ fn start(folder: &Folder) -> Child {
         .unwrap()
 }
 
-/// A process is killed at random moments, many times over one file: every acknowledged pair is in the
-/// log, at its position, complete, and without a gap.
+/// A process is killed at random moments, many times over one file: every acknowledged pair is in
+/// the log, at its position, complete, and without a gap.
 #[test]
 fn acknowledged_entries_survive_a_kill() {
     let mut random = Random::new(seed());

@@ -787,8 +787,8 @@ fn a_looser_idle_policy_keeps_active_sessions() {
     }
 }
 
-/// A session that one policy has found expired is gone for all: its row is removed, so that neither a
-/// looser policy nor a clock that is set back makes it valid again.
+/// A session that one policy has found expired is gone for all: its row is removed, so that neither
+/// a looser policy nor a clock that is set back makes it valid again.
 #[test]
 fn a_session_expired_by_a_tightened_policy_never_comes_back() {
     for [idle, absolute] in [[60, ABSOLUTE], [60, 60]] {

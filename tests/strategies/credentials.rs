@@ -111,7 +111,8 @@ fn create_04_keeps_no_credential() {
         dump.extend(format!("{:?}{:?}", rows[0], world.store).bytes());
         for text in [secret(&first), secret(&second)] {
             let bytes = URL_SAFE_NO_PAD.decode(text).expect("base64url");
-            // Handle and generation come first, then the secret of the family and of the credential.
+            // Handle and generation come first, then the secret of the family and of the
+            // credential.
             for part in [&bytes[20..32], &bytes[32..48], &text.as_bytes()[28..]] {
                 let holds = dump.windows(part.len()).any(|window| window == part);
                 assert!(!holds, "the store holds a part of a credential");

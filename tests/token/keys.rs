@@ -106,8 +106,8 @@ fn a_new_key_signs_only_after_a_minute() {
     assert!(auth.verify_now(&old).is_err() && auth.verify_now(&token(&auth)).is_ok());
 }
 
-/// The clocks of the nodes are two seconds apart, and they load the next key at different times, while
-/// all of them issue and verify without a pause. No valid token is rejected.
+/// The clocks of the nodes are two seconds apart, and they load the next key at different times,
+/// while all of them issue and verify without a pause. No valid token is rejected.
 #[test]
 fn rotation_under_load_rejects_no_valid_token() {
     let nodes: Vec<_> = [START - 2, START, START + 2]

@@ -18,8 +18,9 @@ pub(crate) struct Entry {
     pub(crate) row: Option<Record>,
     /// Time before the store was queried. The view knows of later removals, or will.
     pub(crate) queried_at: Timestamp,
-    /// Position of the view before the store was queried. A removal of all logins of a subject up to
-    /// this position had already been made in the store, so a row that was found has survived it.
+    /// Position of the view before the store was queried. A removal of all logins of a subject up
+    /// to this position had already been made in the store, so a row that was found has survived
+    /// it.
     pub(crate) seen: Stamp,
     /// Count of the shard when the entry was stored.
     stored: u64,

@@ -8,7 +8,8 @@ use crate::store::record::Record;
 #[derive(Debug)]
 pub(crate) struct Row {
     record: Record,
-    /// Last use in Unix seconds, apart from the record so that a use can be noted under a shared lock.
+    /// Last use in Unix seconds, apart from the record so that a use can be noted under a shared
+    /// lock.
     last_seen: AtomicU64,
 }
 

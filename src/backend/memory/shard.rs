@@ -10,8 +10,8 @@ use crate::store::listing::Cursor;
 use crate::store::record::Record;
 use crate::store::session_store::ChangeFn;
 
-/// The rows of some partitions, behind one lock. All logins of a subject are in one shard, among few
-/// others, so a scan finds them. An index by subject would take a third of the memory.
+/// The rows of some partitions, behind one lock. All logins of a subject are in one shard, among
+/// few others, so a scan finds them. An index by subject would take a third of the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
     table: Table,

@@ -27,8 +27,9 @@ const MAX_SHARDS_PER_SWEEP: usize = 64;
 /// Sessions in the memory of this process, for a service with one node, and for tests.
 ///
 /// Bounded: a store that is full of live sessions refuses new ones, and ends none. The sessions end
-/// with the process. Readers share their lock, and a use is noted under a shared lock too, after the
-/// read, so only a verified credential keeps a session alive. No lock is held across an `await`.
+/// with the process. Readers share their lock, and a use is noted under a shared lock too, after
+/// the read, so only a verified credential keeps a session alive. No lock is held across an
+/// `await`.
 ///
 /// ```
 /// use statewise::store::MemoryStore;
@@ -137,8 +138,8 @@ impl MemoryStore {
         removed
     }
 
-    /// Removes some expired rows, and returns whether there is room now. Searches all shards in vain
-    /// at most once per second, so that refused logins do not slow down a full store.
+    /// Removes some expired rows, and returns whether there is room now. Searches all shards in
+    /// vain at most once per second, so that refused logins do not slow down a full store.
     fn make_room(&self, now: Timestamp) -> bool {
         if self.searched_at.load(Ordering::Relaxed) == now.unix() + 1 {
             return false;

@@ -2,9 +2,9 @@
 //!
 //! A slot holds a part of the hash together with the position of the row, so a search reads one
 //! cache line of the index and then the row. `hashbrown::HashTable<u32>` keeps them in two places.
-//! With 1 000 000 sessions it took 18 % longer to verify one, 8 % longer to rotate and 6 % longer to
-//! create; it was equal up to 100 000 sessions, and needed 4 % less memory per session
-//! (`cargo bench --bench scale`, 2026-11-28).
+//! With 1 000 000 sessions it took 18 % longer to verify one, 8 % longer to rotate and 6 % longer
+//! to create; it was equal up to 100 000 sessions, and needed 4 % less memory per session (`cargo
+//! bench --bench scale`, 2026-11-28).
 
 use crate::backend::memory::row::Row;
 use crate::login::handle::Handle;
@@ -26,8 +26,8 @@ struct Slot {
 
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// Open addressing with linear probing. The length is a power of two, and at most three quarters
-    /// of the slots are occupied.
+    /// Open addressing with linear probing. The length is a power of two, and at most three
+    /// quarters of the slots are occupied.
     slots: Vec<Slot>,
     rows: Vec<Row>,
 }

@@ -72,9 +72,9 @@ impl RedbBuilder {
         }
     }
 
-    /// Sets the prefix of the table names, such as `statewise.sessions`. Several services, and your own tables, can share one
-    /// database under different prefixes. Allowed are ASCII letters, digits, `_`, `-` and `.`; at most
-    /// 64 bytes.
+    /// Sets the prefix of the table names, such as `statewise.sessions`. Several services, and your
+    /// own tables, can share one database under different prefixes. Allowed are ASCII letters,
+    /// digits, `_`, `-` and `.`; at most 64 bytes.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self

@@ -22,7 +22,7 @@ const MAX_CLEARED_ROWS: usize = 64;
 /// Sessions in one file, kept by the embedded database [redb](https://www.redb.org): for one
 /// machine, without a server. Made by [`Redb::sessions`](crate::store::Redb::sessions).
 ///
-/// Changes return when they are on the device; see [`Redb`](crate::store::Redb). Lookups run on the
+/// Changes return when they are on the device; see [`Redb`]. Lookups run on the
 /// calling thread and read from memory or from the file.
 ///
 /// A use is noted in memory, counts at once for all readers of this database handle, and is written
@@ -84,8 +84,8 @@ impl RedbStore {
     }
 }
 
-/// Returns the logins of `subject` that must be removed so that one more fits `limit`; `None` if the
-/// limit rejects another one. Removes some expired rows of the subject.
+/// Returns the logins of `subject` that must be removed so that one more fits `limit`; `None` if
+/// the limit rejects another one. Removes some expired rows of the subject.
 fn to_evict(
     rows: &mut Rows<'_>,
     subject: &str,

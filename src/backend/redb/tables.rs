@@ -196,7 +196,8 @@ impl<'t> Rows<'t> {
         Ok(self.rows.remove(login.handle.as_bytes())?.is_some())
     }
 
-    /// Removes the row of a handle of `subject`, readable or not. Returns `false` if there was none.
+    /// Removes the row of a handle of `subject`, readable or not. Returns `false` if there was
+    /// none.
     pub(crate) fn remove_handle(&mut self, handle: Handle, subject: Subject) -> Stored<bool> {
         match self.find(handle)? {
             Ok(Some(row)) => self.remove(&row)?,

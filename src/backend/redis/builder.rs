@@ -63,8 +63,8 @@ impl<C> RedisBuilder<C> {
     }
 
     /// Treats an unknown durability as durable in [`Redis::require_durable`]. Set it if the server
-    /// forbids `CONFIG`, or is a Cluster, and its operator confirms that acknowledged writes survive
-    /// a crash. A server that is known to lose writes is still refused. Default: off.
+    /// forbids `CONFIG`, or is a Cluster, and its operator confirms that acknowledged writes
+    /// survive a crash. A server that is known to lose writes is still refused. Default: off.
     pub fn assume_durable(mut self) -> Self {
         self.assume_durable = true;
         self

@@ -13,8 +13,8 @@ const MAX_PREFIX_BYTES: usize = 128;
 /// The keys of a store and a log with one prefix.
 ///
 /// All keys of one subject have the same hash tag, the two characters of its partition, so they are
-/// on one node of a Cluster. The keys of the log have the hash tag `log`, which has three characters
-/// and therefore never equals the tag of a session.
+/// on one node of a Cluster. The keys of the log have the hash tag `log`, which has three
+/// characters and therefore never equals the tag of a session.
 #[derive(Debug)]
 pub(crate) struct Keys {
     prefix: String,

@@ -42,8 +42,8 @@ const MAX_PAGE_ENTRIES: usize = 4096;
 ///
 /// # When the connection is lost
 ///
-/// If the answer to an append is lost, the append is sent a second time. Its entries may then be in the log twice,
-/// which has the same effect as once.
+/// If the answer to an append is lost, the append is sent a second time. Its entries may then be in
+/// the log twice, which has the same effect as once.
 pub struct RedisLog<C>(pub(crate) Redis<C>);
 
 impl<C> RedisLog<C>

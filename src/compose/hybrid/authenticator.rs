@@ -32,13 +32,13 @@ use crate::upkeep::Upkeep;
 /// Rows that [`HybridAuthenticator::revoke_others`] reads at a time.
 const ROWS_PER_PAGE: usize = 100;
 
-/// Authenticates users by short access tokens, and keeps their logins in a store for refreshing: see
-/// [the module](super).
+/// Authenticates users by short access tokens, and keeps their logins in a store for refreshing:
+/// see [the module](super).
 ///
 /// It scales like tokens, as a verification does no I/O, and logs out like sessions: a login that
-/// has ended is never refreshed again. With a
-/// [revocation log](crate::token::TokenBuilder::revocations) its access tokens are rejected within a
-/// stated bound as well. Without one they stay valid until they expire, after minutes. The result of
+/// has ended is never refreshed again. With a [revocation
+/// log](crate::token::TokenBuilder::revocations) its access tokens are rejected within a stated
+/// bound as well. Without one they stay valid until they expire, after minutes. The result of
 /// [`revoke`](Authenticator::revoke) states which of the two it is.
 ///
 /// [`revoke`](Authenticator::revoke) takes the access token or the refresh credential (RFC 7009,
@@ -87,9 +87,9 @@ pub struct HybridAuthenticator<S, D = ()> {
 impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// Combines access tokens and logins. Both builders choose one type of data, by `with_data`.
     ///
-    /// A clock or an entropy source that is set in one builder counts for both. The maximum lifetime
-    /// of the tokens is the absolute timeout of the logins. A shorter lifetime of the tokens counts
-    /// at once, also for tokens that are in use.
+    /// A clock or an entropy source that is set in one builder counts for both. The maximum
+    /// lifetime of the tokens is the absolute timeout of the logins. A shorter lifetime of the
+    /// tokens counts at once, also for tokens that are in use.
     ///
     /// A refresh credential is bound to issuer and audience. When you change either, users log in
     /// again.
@@ -244,8 +244,8 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         self.effective(appended.is_ok())
     }
 
-    /// Returns when the access tokens of an ended login are rejected: within the bound of the view if
-    /// the log has the entry. Otherwise when they expire, as they are not refreshed any more.
+    /// Returns when the access tokens of an ended login are rejected: within the bound of the view
+    /// if the log has the entry. Otherwise when they expire, as they are not refreshed any more.
     fn effective(&self, is_in_log: bool) -> Revocation {
         let expiry = self.token_lifetime();
         let view = self.tokens.revocations().filter(|_| is_in_log);
@@ -367,8 +367,8 @@ where
         }
     }
 
-    /// Verifies an access token, and reads its login from the store. The log is asked too, as it may
-    /// have ended all logins.
+    /// Verifies an access token, and reads its login from the store. The log is asked too, as it
+    /// may have ended all logins.
     async fn verify_in_store(&self, presented: Presented<'_>) -> Result<Identity<D>> {
         let caller = self.tokens.verify_with(presented).await?;
         let now = self.logins.now()?;

@@ -24,8 +24,9 @@ use crate::upkeep::{Chore, Upkeep};
 const MAX_CONCURRENT_UPGRADES: usize = 256;
 /// Old credentials that one step of the upkeep revokes.
 const REVOCATIONS_PER_STEP: usize = 100;
-/// Time in which a repeated upgrade of the same old credential returns the same new login. A client that has
-/// refreshed the new login must not get its first credential again after the overlap of that refresh.
+/// Time in which a repeated upgrade of the same old credential returns the same new login. A client
+/// that has refreshed the new login must not get its first credential again after the overlap of
+/// that refresh.
 const REPLAY_SECS: u64 = 5;
 /// Pause between two steps of the upkeep.
 const STEP_PAUSE: Duration = Duration::from_secs(1);
@@ -37,20 +38,20 @@ const NOT_SEEN: u64 = u64::MAX;
 ///
 /// # Upgrades
 ///
-/// On one node, any number of parallel refreshes of one old credential within five seconds make one new
-/// login, and all of them return it. Nodes do not coordinate: a client that sends the same refresh to
-/// several nodes at once gets a login from each.
+/// On one node, any number of parallel refreshes of one old credential within five seconds make one
+/// new login, and all of them return it. Nodes do not coordinate: a client that sends the same
+/// refresh to several nodes at once gets a login from each.
 ///
-/// If the new strategy cannot issue the login, because of an outage, a rule or the age of the login, the
-/// old strategy refreshes it. The migration refuses no user.
+/// If the new strategy cannot issue the login, because of an outage, a rule or the age of the
+/// login, the old strategy refreshes it. The migration refuses no user.
 ///
 /// # End of an old credential
 ///
 /// The old credential is revoked after the [overlap](super::MigratingBuilder::overlap), by the
 /// [upkeep](Authenticator::upkeep) or when it is presented next. It is revoked at once when the new
 /// login is ended with its newest credential. If the process stops before that, the old credential
-/// lives until it expires. An old strategy that cannot revoke, such as tokens without a revocation log,
-/// also lets it live until it expires, and it may be upgraded again.
+/// lives until it expires. An old strategy that cannot revoke, such as tokens without a revocation
+/// log, also lets it live until it expires, and it may be upgraded again.
 pub struct Migrating<Old, New> {
     inner: Arc<Inner<Old, New>>,
 }
@@ -104,7 +105,8 @@ impl<Old, New> Migrating<Old, New> {
         }
     }
 
-    /// Returns the old and the new strategy. [`progress`](Self::progress) does not count calls to them.
+    /// Returns the old and the new strategy. [`progress`](Self::progress) does not count calls to
+    /// them.
     #[must_use]
     pub fn strategies(&self) -> (&Old, &New) {
         (&self.inner.old, &self.inner.new)
@@ -228,15 +230,15 @@ where
             None => Credential::new(presented.credential().to_owned()),
         };
         let new = match self.new.issue(old.into_identity().into_login()).await {
-            // The old strategy replays its answer. A login that the new strategy rejects is too old for
-            // it, or has ended; the old strategy then rejects it as well.
+            // The old strategy replays its answer. A login that the new strategy rejects is too old
+            // for it, or has ended; the old strategy then rejects it as well.
             Err(error) if !error.is_misuse() => {
                 return self.old.refresh_with(presented).await;
             }
             new => new?,
         };
-        // Inserted before the old login is checked again: a logout with the old credential is either
-        // seen by that check, or finds this upgrade.
+        // Inserted before the old login is checked again: a logout with the old credential is
+        // either seen by that check, or finds this upgrade.
         let upgrade = Upgrade {
             old: Credential::new(presented.credential().to_owned()),
             new: new.credential().clone(),
@@ -324,7 +326,8 @@ where
         Ok(old)
     }
 
-    /// Refreshes a new credential. If its old login is in its overlap, the successor now leads to it.
+    /// Refreshes a new credential. If its old login is in its overlap, the successor now leads to
+    /// it.
     async fn refresh_new(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
         let issued = self.new.refresh_with(presented).await?;
         if let Some((key, mut upgrade)) = self.upgrades.by_new(presented.credential()) {
@@ -397,7 +400,8 @@ where
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
-        // The old one first: an upgrade that still finds its old login has already stored the new one.
+        // The old one first: an upgrade that still finds its old login has already stored the new
+        // one.
         let old = self.inner.old.revoke_all(subject).await?;
         let new = self.inner.new.revoke_all(subject).await?;
         Ok(old.or_later(new))

@@ -47,8 +47,8 @@ where
     Old: Authenticator,
     New: Authenticator<Data = Old::Data>,
 {
-    /// Starts the configuration of an authenticator that verifies the credentials of `old` and `new`,
-    /// and issues those of `new`. Any strategy can be the old or the new one.
+    /// Starts the configuration of an authenticator that verifies the credentials of `old` and
+    /// `new`, and issues those of `new`. Any strategy can be the old or the new one.
     pub fn builder(old: Old, new: New) -> MigratingBuilder<Old, New> {
         MigratingBuilder {
             old,
@@ -64,7 +64,8 @@ where
     Old: Authenticator,
     New: Authenticator<Data = Old::Data>,
 {
-    /// Time for which an old credential stays valid after its upgrade, in whole seconds. Default: 60 s.
+    /// Time for which an old credential stays valid after its upgrade, in whole seconds. Default:
+    /// 60 s.
     pub fn overlap(mut self, overlap: Duration) -> Self {
         self.overlap = overlap;
         self
@@ -80,8 +81,9 @@ where
     ///
     /// # Errors
     ///
-    /// *Misuse*, with what to do: credentials of one strategy are well-formed for the other; a strategy
-    /// returns no [sample credentials](Authenticator::sample_credentials); an overlap below one second.
+    /// *Misuse*, with what to do: credentials of one strategy are well-formed for the other; a
+    /// strategy returns no [sample credentials](Authenticator::sample_credentials); an overlap
+    /// below one second.
     pub fn build(self) -> Result<Migrating<Old, New>> {
         let (old, new) = (self.old.sample_credentials(), self.new.sample_credentials());
         if old.is_empty() || new.is_empty() {

@@ -1,4 +1,5 @@
-//! The recent upgrades of this node: old credentials that still work, and the new logins made of them.
+//! The recent upgrades of this node: old credentials that still work, and the new logins made of
+//! them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,8 +9,8 @@ use crate::base::sha256;
 use crate::clock::Timestamp;
 use crate::login::issued::Credential;
 
-/// Upgrades that are remembered at most. Beyond it the oldest old credential is revoked early; while it
-/// cannot be revoked, no further credential is upgraded.
+/// Upgrades that are remembered at most. Beyond it the oldest old credential is revoked early;
+/// while it cannot be revoked, no further credential is upgraded.
 const MAX_UPGRADES: usize = 10_000;
 
 /// Hash of a credential.

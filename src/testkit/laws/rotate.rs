@@ -134,8 +134,8 @@ pub async fn rotate_05_keeps_beginning_and_deadline<F: StoreFixture>(fixture: &F
     );
 }
 
-/// A shorter idle timeout, which a rotation brings, counts at once. Rejects a store that remembers an
-/// earlier expiry.
+/// A shorter idle timeout, which a rotation brings, counts at once. Rejects a store that remembers
+/// an earlier expiry.
 pub async fn update_09_a_shorter_life_counts_at_once<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let row = Sample::of("alice").idle(1_000).at(world.now());

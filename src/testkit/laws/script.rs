@@ -206,7 +206,8 @@ impl Stage {
         })
     }
 
-    /// The row of a create: the live one of the slot, or a fresh one, since no handle is used twice.
+    /// The row of a create: the live one of the slot, or a fresh one, since no handle is used
+    /// twice.
     fn row_for(&mut self, slot: usize, absolute: u64, now: Timestamp) -> Record {
         if let Some(row) = &self.slots[slot]
             && self

@@ -94,8 +94,8 @@ pub async fn update_08_notes_uses_now_and_then<F: StoreFixture>(fixture: &F) {
 }
 
 /// A confirmation counts for the generation that it names, creates no row, leaves the version, and
-/// may come any number of times. The overlap counts from the first one, unless the caller's clock is
-/// behind the rotation. Rejects a store that confirms whatever row is there.
+/// may come any number of times. The overlap counts from the first one, unless the caller's clock
+/// is behind the rotation. Rejects a store that confirms whatever row is there.
 pub async fn confirm_01_counts_for_its_generation<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let now = world.now();

@@ -19,7 +19,8 @@ fn batch(number: u64) -> std::ops::Range<u64> {
     number * SIZE..(number + 1) * SIZE
 }
 
-/// Asserts that each batch is complete, side by side and in order, or absent. Answers the present ones.
+/// Asserts that each batch is complete, side by side and in order, or absent. Answers the present
+/// ones.
 fn assert_whole(entries: &[Entry], context: &str) -> Vec<u64> {
     let names = names(entries);
     names

@@ -8,8 +8,8 @@ use crate::testkit::log_fixture::LogFixture;
 use crate::testkit::log_laws::world::{LONG, World, all, draft, drafts, names};
 
 /// Positions begin at one and are side by side, and an append answers the position and mark of its
-/// last entry. Rejects a counter that begins at zero, one that counts batches, and an answer with the
-/// position of the first entry.
+/// last entry. Rejects a counter that begins at zero, one that counts batches, and an answer with
+/// the position of the first entry.
 pub async fn log_01_positions_are_side_by_side<F: LogFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let (mut written, mut incarnation) = (Vec::new(), None);
@@ -91,8 +91,9 @@ pub async fn log_02_reads_from_a_position_on<F: LogFixture>(fixture: &F) {
 }
 
 /// Every node sees the answer of the last append as the head. The head of an empty log is at zero,
-/// and an append of nothing answers the head and changes nothing. Two logs have two incarnations and
-/// share no entries. Rejects a head that is read from a copy, and an incarnation that is not random.
+/// and an append of nothing answers the head and changes nothing. Two logs have two incarnations
+/// and share no entries. Rejects a head that is read from a copy, and an incarnation that is not
+/// random.
 pub async fn log_03_the_head_is_the_last_append<F: LogFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let beginning = world.head().await;
@@ -128,8 +129,8 @@ pub async fn log_03_the_head_is_the_last_append<F: LogFixture>(fixture: &F) {
 }
 
 /// Every kind of fact, with every extreme number, comes back to the bit, also for another node.
-/// Rejects a column that is signed or too narrow, a number that is kept as a floating one, and bytes
-/// that are kept as text.
+/// Rejects a column that is signed or too narrow, a number that is kept as a floating one, and
+/// bytes that are kept as text.
 pub async fn log_07_facts_come_back_to_the_bit<F: LogFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let numbers = [

@@ -36,8 +36,8 @@ fn installed(program: &str) -> Option<PathBuf> {
 }
 
 impl Chromium {
-    /// Starts a browser with a window of this size. If none is installed and none is required, prints
-    /// the reason and returns `None`.
+    /// Starts a browser with a window of this size. If none is installed and none is required,
+    /// prints the reason and returns `None`.
     pub(crate) fn start(width: u32, height: u32) -> Option<Self> {
         let programs = (installed("chromium"), installed("chromedriver"));
         let (Some(browser), Some(driver)) = programs else {

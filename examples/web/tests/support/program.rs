@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// Returns the program of an example. Builds it if `cargo test` did not (with `--test` it does not),
-/// or if a source is newer.
+/// Returns the program of an example. Builds it if `cargo test` did not (with `--test` it does
+/// not), or if a source is newer.
 pub(crate) fn example(name: &str) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,8 +26,8 @@ impl<C> RedisStore<C>
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
-    /// Changes a live row. Reads it and replaces it if it has not changed meanwhile; otherwise tries
-    /// again.
+    /// Changes a live row. Reads it and replaces it if it has not changed meanwhile; otherwise
+    /// tries again.
     pub(super) async fn change_row(
         &self,
         handle: Handle,
@@ -106,8 +106,8 @@ where
         Ok(Some(Changed::new(is_rotated, record)))
     }
 
-    /// Replaces a row if it is still the one that was read. Keeps its time to live without `ttl`, in
-    /// seconds.
+    /// Replaces a row if it is still the one that was read. Keeps its time to live without `ttl`,
+    /// in seconds.
     async fn swap(&self, row: &Row, record: &Record, ttl: Option<u64>) -> Result<Swap> {
         let keys = [self.0.keys.row(record.handle())];
         let ttl = ttl.map_or(String::new(), |seconds| (seconds * 1000).to_string());

@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::store::record::{is_due, touch_interval};
 
-/// Number of slots, each for one session. A session that loses its slot to another one is noted once
-/// more than necessary.
+/// Number of slots, each for one session. A session that loses its slot to another one is noted
+/// once more than necessary.
 const SLOTS: usize = 1 << 14;
 
 /// Remembers, in bounded memory, the last noted use of sessions, so that not every use is a write.
@@ -43,9 +43,9 @@ impl RecentUses {
     /// idle timeout of the caller's policy. A session without a slot has that timeout most of the
     /// time; the caller of this function corrects it otherwise.
     ///
-    /// `None` if the last use was noted less than an eighth of the shorter timeout ago. Also `None` if
-    /// the policy has a shorter timeout than the session: other nodes with that policy learn of the
-    /// use from the row only, into which a touch writes it.
+    /// `None` if the last use was noted less than an eighth of the shorter timeout ago. Also `None`
+    /// if the policy has a shorter timeout than the session: other nodes with that policy learn of
+    /// the use from the row only, into which a touch writes it.
     pub(super) fn ttl_to_set(&self, handle: Handle, idle_secs: u64, now: Timestamp) -> Option<u64> {
         let Some(last) = self.find(handle) else {
             return Some(ttl_secs(idle_secs));

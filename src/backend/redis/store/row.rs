@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::login::handle::Handle;
 use crate::store::record::Record;
 
-/// Bytes of the head of a row: all of a record except its roles and data, which change together with
-/// the version only. Two states of a row with equal heads are equal.
+/// Bytes of the head of a row: all of a record except its roles and data, which change together
+/// with the version only. Two states of a row with equal heads are equal.
 const HEAD_BYTES: usize = 160;
 
 /// A row, with its time to live on the server.

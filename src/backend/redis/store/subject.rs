@@ -67,8 +67,8 @@ where
         Ok(count)
     }
 
-    /// Removes those of some rows that `scope` covers. Returns their number, and the handles of rows
-    /// that changed meanwhile and must be read again.
+    /// Removes those of some rows that `scope` covers. Returns their number, and the handles of
+    /// rows that changed meanwhile and must be read again.
     async fn remove_batch(
         &self,
         subject: &str,
