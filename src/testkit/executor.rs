@@ -52,7 +52,7 @@ pub async fn yield_now() {
     .await;
 }
 
-/// Whether one child of [`interleave`] is ready to be polled.
+/// Readiness of one child of [`interleave`].
 struct Turn {
     ready: AtomicBool,
     parent: Arc<Mutex<Waker>>,

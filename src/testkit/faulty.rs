@@ -132,7 +132,7 @@ impl<S> FaultyStore<S> {
         state.calls.iter().filter(|call| **call == method).count()
     }
 
-    /// Whether a planned fault has not happened yet.
+    /// Returns true if a planned fault has not happened yet.
     pub fn has_plans(&self) -> bool {
         !self.state().plans.is_empty()
     }

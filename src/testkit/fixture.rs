@@ -17,7 +17,7 @@ pub trait StoreFixture: Send + Sync {
     /// The kind of store.
     type Store: SessionStore;
 
-    /// Whether [`sweep`](SessionStore::sweep) finds expired rows. Set it to `false` for a server
+    /// True if [`sweep`](SessionStore::sweep) finds expired rows. Set it to `false` for a server
     /// that removes them on its own.
     const SWEEPS: bool = true;
 

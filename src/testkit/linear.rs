@@ -1,4 +1,4 @@
-//! Whether the answers of several clients fit into one order.
+//! Linearizability: the search for one order that explains the answers of several clients.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -57,9 +57,9 @@ pub(crate) fn contradiction(start: &Model, calls: &[Call], now: Timestamp) -> Op
     Some(text)
 }
 
-/// Whether the model gives the same answers in one order of the calls that returned until `end`, in
-/// which no call comes before one that had returned when it began. Calls that were in flight then
-/// may count or not (Wing and Gong's search, with Lowe's memory of tried states).
+/// Searches for an order of the calls that returned until `end` in which the model gives the same
+/// answers, and no call comes before one that had returned when it began. Calls that were in flight
+/// at `end` may count or not (Wing and Gong's search, with Lowe's memory of tried states).
 fn is_linearizable(start: &Model, calls: &[Call], end: u64, now: Timestamp) -> bool {
     assert!(calls.len() <= 128, "the history has more than 128 calls");
     let required = (0..calls.len()).filter(|at| calls[*at].returned <= end);

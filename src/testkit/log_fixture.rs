@@ -17,7 +17,7 @@ pub trait LogFixture: Send + Sync {
     /// The kind of log.
     type Log: RevocationLog;
 
-    /// Whether entries expire by a clock of the log's own, such as that of a server, and not by the
+    /// True if entries expire by a clock of the log's own, such as that of a server, and not by the
     /// `now` of each call. Real time passes on it as well, a few seconds in each law.
     const OWN_CLOCK: bool = false;
 

@@ -47,7 +47,7 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// Whether a store may answer `given` where the model answers this.
+    /// Returns true if a store may answer `given` where the model answers this.
     pub(crate) fn allows(&self, given: &Self) -> bool {
         match (self, given) {
             // An expired row may be gone already, or still be there and be counted.

@@ -152,7 +152,7 @@ impl<'f, F: StoreFixture> World<'f, F> {
     }
 }
 
-/// All live rows of a subject, in pages of `limit`. Ends on a store whose pages do not.
+/// All live rows of a subject, in pages of `limit`. Stops if the pages do not end.
 ///
 /// # Errors
 ///
@@ -231,7 +231,7 @@ pub(crate) fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFu
     Box::pin(future)
 }
 
-/// Whether the bytes of a row were found unreadable.
+/// Returns true if the store found the bytes of a row unreadable.
 pub(crate) fn is_unreadable<T>(answer: &Result<T>) -> bool {
     answer.as_ref().err().and_then(Error::rejection) == Some(Rejection::Unreadable)
 }

@@ -119,7 +119,7 @@ fn update_04_loses_no_update() {
     });
 }
 
-/// Verifying an unchanged session whose use was noted lately only reads.
+/// Verifying an unchanged session only reads, if its use was noted lately.
 /// Rejects a strategy that saves after each request.
 #[test]
 fn update_10_verifying_only_reads() {

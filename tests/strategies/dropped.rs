@@ -1,4 +1,4 @@
-//! Acts that are dropped, and acts whose application panics.
+//! Acts that are dropped, and applications that panic.
 
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ pub(crate) async fn concur_03_may_be_dropped_at_every_step<F: StoreFixture>(fixt
     }
 }
 
-/// Data whose code panics on command.
+/// Data that panic on command.
 #[derive(Debug, PartialEq, Eq)]
 struct Fragile(u32);
 

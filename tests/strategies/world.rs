@@ -133,12 +133,12 @@ pub(crate) async fn assert_rejected<S, D>(
     assert_eq!(rejection(&answer), Some(cause), "verified as {answer:?}");
 }
 
-/// Why an act was rejected, if it was.
+/// The cause of a rejection, if the act was rejected.
 pub(crate) fn rejection<T>(answer: &Result<T>) -> Option<Rejection> {
     answer.as_ref().err().and_then(Error::rejection)
 }
 
-/// Whether the store could not answer.
+/// Returns true if the store could not answer.
 pub(crate) fn is_unavailable<T>(answer: &Result<T>) -> bool {
     answer.as_ref().is_err_and(Error::is_unavailable)
 }

@@ -22,8 +22,8 @@ pub async fn create_01_is_readable_at_once<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// Of a thousand concurrent creates with ten handles, ten are stored, and each stored row is the
-/// one whose caller got [`Created::Stored`]. Rejects a store that looks first and then overwrites.
+/// Of a thousand concurrent creates with ten handles, ten are stored, and each caller that got
+/// [`Created::Stored`] finds its own row. Rejects a store that looks first and then overwrites.
 pub async fn create_02_never_overwrites<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let now = world.now();

@@ -81,7 +81,7 @@ pub async fn delete_05_no_late_fill<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// `remove_subject` removes every row whose `create` returned before, also while further rows of
+/// `remove_subject` removes every row that was created before the call, also while further rows of
 /// the subject are being created. Rejects a store that removes what an earlier read had found.
 pub async fn delete_06_ends_all_that_were_created_before<F: StoreFixture>(fixture: &F) {
     for round in 0..10 {

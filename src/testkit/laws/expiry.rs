@@ -138,7 +138,7 @@ pub async fn expiry_07_sweeps_the_expired<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// A login whose use was noted while it was alive is not swept, even if the sweep began before.
+/// A noted use saves a live login from the sweep, even if the sweep began before.
 /// Rejects a sweep that looks first and deletes later.
 pub async fn expiry_08_a_touch_saves_from_the_sweep<F: StoreFixture>(fixture: &F) {
     for round in 0..20 {

@@ -44,7 +44,7 @@ const SHIFTS: u64 = 60;
 /// The time in which the function of a change runs.
 #[derive(Default)]
 struct Window {
-    /// Whether it was opened, and whether the rival is done.
+    /// True if it was opened; true if the rival is done.
     state: Mutex<(bool, bool)>,
     closed: Condvar,
 }

@@ -66,8 +66,8 @@ pub async fn read_03_exactly_now_is_expired<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// A row whose bytes do not decode makes `load` *unreadable*, never "no row"; `list` passes over
-/// it, and both removals remove it. Rejects a store that takes a damaged row for a missing one, and
+/// If the bytes of a row do not decode, `load` is *unreadable*, never "no row"; `list` passes over
+/// the row, and both removals remove it. Rejects a store that takes a damaged row for a missing one, and
 /// a logout that leaves it behind.
 ///
 /// Skipped, with a line on standard error, where the fixture has no

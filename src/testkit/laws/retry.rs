@@ -1,4 +1,4 @@
-//! RETRY: a call whose answer was lost is made again.
+//! RETRY: after a lost answer the caller makes the same call again.
 
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ const SLOTS: usize = 9;
 const UNIT: u64 = 100;
 const IDLE: u64 = 8 * UNIT;
 
-/// A step whose details follow from the state that it finds, so that it stays meaningful when other
+/// A step that takes its details from the state that it finds, so that it stays meaningful when other
 /// steps are left out.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {

@@ -92,8 +92,8 @@ pub async fn log_05_keeps_entries_for_their_life<F: LogFixture>(fixture: &F) {
 }
 
 /// After all entries have expired, the head keeps its position and mark, and positions continue.
-/// Rejects a log whose counter is its last entry: it assigns positions twice, so that a login could
-/// be stamped behind the entry that ends it.
+/// Rejects a log that takes its last entry as the counter: it assigns positions twice, so that a
+/// login could be stamped behind the entry that ends it.
 pub async fn log_06_continues_after_all_have_expired<F: LogFixture>(fixture: &F) {
     let mut world = World::open(fixture).await;
     let beginning = world.head().await;
@@ -135,8 +135,8 @@ pub async fn log_06_continues_after_all_have_expired<F: LogFixture>(fixture: &F)
 }
 
 /// An expired entry behind a live one keeps its position and nonce and reads as
-/// [`Fact::Nothing`]; before its expiry it reads as it was written. Rejects a log whose new readers
-/// need memory for every entry behind the one that lives longest.
+/// [`Fact::Nothing`]; before its expiry it reads as it was written. Rejects a log from which new
+/// readers must load every entry behind the one that lives longest.
 pub async fn log_14_an_expired_entry_reads_as_nothing<F: LogFixture>(fixture: &F) {
     let mut world = World::open(fixture).await;
     let drafts = [draft(1, LONG), draft(2, 100), draft(3, 0), draft(4, 500)];
@@ -170,8 +170,8 @@ pub async fn log_14_an_expired_entry_reads_as_nothing<F: LogFixture>(fixture: &F
     }
 }
 
-/// In a log with a clock of its own, a caller whose clock is ahead removes nothing, and one whose
-/// clock is behind keeps nothing. Rejects a server that uses the clock of its callers.
+/// In a log with a clock of its own, a caller with a fast clock removes nothing, and one with a slow
+/// clock keeps nothing. Rejects a server that uses the clock of its callers.
 pub async fn log_13_uses_its_own_clock<F: LogFixture>(fixture: &F) {
     if !F::OWN_CLOCK {
         return;

@@ -97,8 +97,7 @@ impl Writing {
     }
 }
 
-/// All entries from a position on, in as many pages as needed. Panics on a log whose pages do not
-/// end.
+/// All entries from a position on, in as many pages as needed. Panics if the pages do not end.
 pub(super) async fn all<L: RevocationLog>(log: &L, from: u64, now: Timestamp) -> Page {
     let read = async |from| {
         let page = log.read(from, usize::MAX, now).await;
