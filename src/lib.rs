@@ -90,13 +90,13 @@
 //! |---|---|---|
 //! | `axum` | no | `tower`, and the extractors for handlers of axum 0.8 |
 //! | `metrics` | no | `MetricsObserver`: counters and gauges of what happens, for a recorder of metrics 0.24 |
-//! | `redb` | no | `RedbStore`, `RedbLog`: sessions and revocations in one file, durable, without a server |
-//! | `redis` | no | `RedisStore`, `RedisLog`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
-//! | `sqlx-mysql` | no | `MySqlStore`, `MySqlLog`: sessions and revocations in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
-//! | `sqlx-postgres` | no | `PostgresStore`, `PostgresLog`: sessions and revocations in Postgres, through a pool of sqlx 0.9 (Rust 1.94) |
-//! | `sqlx-sqlite` | no | `SqliteStore`, `SqliteLog`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `redb` | no | `Redb`: sessions and revocations in one file, durable, without a server |
+//! | `redis` | no | `Redis`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
+//! | `sqlx-mysql` | no | `MySql`: sessions and revocations in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `sqlx-postgres` | no | `Postgres`: sessions and revocations in Postgres, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `sqlx-sqlite` | no | `Sqlite`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
-//! | `tokio-postgres` | no | `PostgresStore`, `PostgresLog`, pipelined over connections of tokio-postgres 0.7 |
+//! | `tokio-postgres` | no | `Postgres`, pipelined over connections of tokio-postgres 0.7 |
 //! | `tower` | no | `AuthLayer`, `Require`, `SignIn`: authentication in front of axum, hyper, tonic |
 //! | `tracing` | no | `TracingObserver`: events of what happens, for a subscriber of tracing 0.1 |
 
