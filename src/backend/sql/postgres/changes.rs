@@ -10,13 +10,13 @@ use crate::backend::sql::columns::{
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::pages::Round;
 use crate::backend::sql::postgres::Link;
-use crate::backend::sql::postgres::base::{Base, MAX_ATTEMPTS, lock};
+use crate::backend::sql::postgres::base::{Base, lock};
 use crate::backend::sql::postgres::driver::{Array, Parameter};
 use crate::backend::sql::postgres::statements::SessionQuery;
 use crate::backend::sql::value::{Row, Value};
 use crate::backend::write_behind::{PendingUses, Use, WriteBehind, apply_pending};
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::login::handle::Handle;
 use crate::store::answer::{Changed, Created, Rotated, Swept};
 use crate::store::ask::Rotation;
@@ -35,11 +35,6 @@ pub(crate) struct Inner<L> {
     pub(crate) base: Base<L, SessionQuery>,
     pub(crate) pending: PendingUses,
     round: Round,
-}
-
-/// *Unavailable*: concurrent changes have won against every attempt.
-fn too_many_changes() -> Error {
-    Error::unavailable("concurrent changes of the same row have won against every attempt")
 }
 
 fn number(row: &impl Row, column: usize) -> Result<i64, Failure> {
@@ -95,7 +90,8 @@ impl<L: Link> Inner<L> {
         now: Timestamp,
         until: Instant,
     ) -> Result<Option<Record>> {
-        for _ in 0..MAX_ATTEMPTS {
+        // Ends: only a concurrent change causes another round, and each call has the deadline.
+        loop {
             let pending = self.pending.get(handle);
             let values = [Value::Bytes(handle.as_bytes())];
             let rows = self.base.rows(SessionQuery::Load, &values, until).await?;
@@ -112,7 +108,6 @@ impl<L: Link> Inner<L> {
             }
             // Another node has removed it, or has noted a use.
         }
-        Err(too_many_changes())
     }
 
     pub(crate) async fn insert(&self, record: &Record, until: Instant) -> Result<Created> {
@@ -196,7 +191,8 @@ impl<L: Link> Inner<L> {
             Value::Number(at_most(idle)),
             Value::Number(in_seconds(now)),
         ];
-        for _ in 0..MAX_ATTEMPTS {
+        // Ends: only a concurrent change causes another round, and each call has the deadline.
+        loop {
             let rows = self.base.rows(SessionQuery::Rotate, &values, until).await?;
             let Some(row) = rows.first() else {
                 return Ok(Rotated::Absent);
@@ -214,7 +210,6 @@ impl<L: Link> Inner<L> {
             }
             // The row was read before a concurrent change. The next attempt sees that change.
         }
-        Err(too_many_changes())
     }
 
     /// Reads a row, and replaces it by the result of `change` if it is still the one that was read.
@@ -225,7 +220,8 @@ impl<L: Link> Inner<L> {
         change: ChangeFn<'_>,
         until: Instant,
     ) -> Result<Option<Changed>> {
-        for _ in 0..MAX_ATTEMPTS {
+        // Ends: only a concurrent change causes another round, and each call has the deadline.
+        loop {
             let Some(old) = self.load(handle, now, until).await? else {
                 return Ok(None);
             };
@@ -241,7 +237,6 @@ impl<L: Link> Inner<L> {
                 return Ok(Some(Changed::new(true, record(row)?)));
             }
         }
-        Err(too_many_changes())
     }
 
     pub(crate) async fn sweep(
