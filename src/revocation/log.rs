@@ -12,8 +12,8 @@
 //! 4. Keep the incarnation, the head position and its nonce beside the entries. They must survive
 //!    the removal of all entries.
 //! 5. Remove entries from the front only, after their life and [`MARGIN`].
-//! 6. Implement [`LogFixture`](crate::testkit::LogFixture) in your tests and run
-//!    [`revocation_log_laws!`](crate::testkit::revocation_log_laws) with it. It makes one test of
+//! 6. Implement `testkit::LogFixture` in your tests and run
+//!    `testkit::revocation_log_laws!` with it. It makes one test of
 //!    each rule of the contract:
 //!
 //! ```
