@@ -135,6 +135,20 @@ fn verifying_a_token_borrowed_allocates_nothing() {
     }
 }
 
+/// A role with escapes makes a claims set non-canonical.
+#[test]
+fn claims_that_are_not_canonical_are_read_without_an_allocation() {
+    let auth = tokens();
+    let issued = now(auth.issue(login().role("\"chief\""))).unwrap();
+    let token = issued.credential().reveal();
+    let mut buffer = TokenBuffer::new();
+    let (length, allocations) = counted(|| {
+        let caller = auth.verify_borrowed(token, &mut buffer).unwrap();
+        caller.subject().len()
+    });
+    assert_eq!((length, allocations), ("user_8f3a2c91".len(), 0));
+}
+
 #[test]
 fn verifying_a_token_owned_allocates_at_most_twice() {
     let auth = tokens();

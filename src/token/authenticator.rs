@@ -147,8 +147,9 @@ impl<D> TokenAuthenticator<D> {
 
     /// Verifies a token and reads it in place, in `buffer`.
     ///
-    /// Allocates nothing for a token as this service writes it. The application's data stay JSON:
-    /// they are not deserialised, and data of another type are not rejected.
+    /// Allocates nothing for a token of this service, unless a text in it has escapes. The
+    /// application's data stay JSON: they are not deserialised, and data of another type are not
+    /// rejected.
     ///
     /// # Errors
     ///
@@ -223,8 +224,7 @@ impl<D> TokenAuthenticator<D> {
         json: &'b str,
         now: Timestamp,
     ) -> Result<CheckedClaims<'b>> {
-        let members = json::members(json).ok_or(Rejection::InvalidClaims)?;
-        let claims = Claims::own(&members).ok_or_else(|| Rejection::InvalidClaims.into());
+        let claims = Claims::own(json).ok_or_else(|| Rejection::InvalidClaims.into());
         let checked = claims.and_then(|claims| self.policy.check(&claims, Some(json), now));
         match (checked, &self.policy.interop) {
             // Other libraries can be configured to write our exact header. A token that does not
@@ -232,9 +232,9 @@ impl<D> TokenAuthenticator<D> {
             (Err(error), Some(interop))
                 if error.is_rejected()
                     && interop.admits_our_header()
-                    && !Claims::are_ours(&members, &self.policy.issuer) =>
+                    && !Claims::are_ours(json, &self.policy.issuer) =>
             {
-                let claims = Claims::foreign(&members).ok_or(Rejection::InvalidClaims)?;
+                let claims = Claims::foreign(json).ok_or(Rejection::InvalidClaims)?;
                 interop.check(&claims, json, verified.signature, now)
             }
             (checked, _) => checked,
@@ -256,8 +256,7 @@ impl<D> TokenAuthenticator<D> {
         let is_usable = |entry: &KeyEntry| entry.verifies(now) && !self.is_retired(&entry.key);
         let verified = interop.verify(ring, is_usable, token, scratch)?;
         let json = verified.json()?;
-        let members = json::members(json).ok_or(Rejection::InvalidClaims)?;
-        let claims = Claims::foreign(&members).ok_or(Rejection::InvalidClaims)?;
+        let claims = Claims::foreign(json).ok_or(Rejection::InvalidClaims)?;
         let checked = interop.check(&claims, json, verified.signature, now)?;
         Ok((checked, now))
     }
@@ -522,11 +521,9 @@ fn fields_in(claims: &CheckedClaims<'_>) -> Fields {
     let device = claims.device.map(Text::decode);
     let acr = claims.acr.map(Text::decode);
     let length = |text: &Option<Cow<'_, str>>| text.as_deref().map_or(0, str::len);
-    let roles_length = claims.roles.max_length();
-    let length = subject.len() + roles_length + length(&device) + length(&acr);
+    let length = subject.len() + claims.roles.len() + length(&device) + length(&acr);
     let mut fields = FieldsBuilder::with_room(&subject, length);
-    let roles = claims.roles.iter();
-    roles.for_each(|role| fields.role(&role.decode()));
+    json::texts(claims.roles).for_each(|role| fields.role(&role.decode()));
     if let Some(device) = device {
         fields.device(&device);
     }

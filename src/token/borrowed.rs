@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::base::base64url::Scratch;
 use crate::base::public_id::PublicId;
 use crate::token::claims::CheckedClaims;
-use crate::token::json::Text;
+use crate::token::json::{self, Text};
 use crate::token::jws::MAX_TOKEN_CHARS;
 
 const SCRATCH_CHARS: usize = MAX_TOKEN_CHARS + Scratch::PADDING_CHARS;
@@ -83,7 +83,7 @@ impl<'b> BorrowedIdentity<'b> {
 
     /// The roles, in the order of the token.
     pub fn roles(&self) -> impl Iterator<Item = Cow<'b, str>> + use<'b> {
-        self.claims.roles.iter().map(Text::decode)
+        json::texts(self.claims.roles).map(Text::decode)
     }
 
     /// Checks if the user has this role. Compares bytes: no patterns, no case folding.

@@ -5,8 +5,8 @@ use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::stamp::Stamp;
-use crate::token::claims::{Claims, NumericDate, Roles};
-use crate::token::json::{self, Text};
+use crate::token::claims::{Claims, NumericDate};
+use crate::token::json::{self, Text, plain_length};
 use crate::token::payload::Payload;
 
 /// Names of the claims that this service writes.
@@ -99,19 +99,21 @@ pub(crate) fn write<D>(
 /// version.
 #[cold]
 fn push_unknown(json: &mut Payload, refreshed: &str) {
-    let members = json::members(refreshed).unwrap_or_default();
-    for (name, value) in members {
+    // Has been read before, so that it is one object.
+    let _ = json::object(refreshed, |name, _, value| {
+        let name = name.decode();
         if !WRITTEN.contains(&&*name) {
             json.push(b",");
             push_text(json, name.as_bytes());
             json.push(b":");
             json.push(value.as_bytes());
         }
-    }
+        Some(())
+    });
 }
 
 /// Reads a payload in the form of [`write()`]. `None` for any other form: such a payload may be
-/// valid, but has to be read by [`json::members`].
+/// valid, but has to be read by [`Claims::own`].
 #[inline(always)]
 pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
     let mut rest = Rest(json.strip_prefix(prefix)?);
@@ -133,7 +135,7 @@ pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
     rest.expect(",\"sub\":")?;
     claims.sub = Some(rest.text()?);
     if rest.take(",\"roles\":") {
-        claims.roles = Some(Roles::Canonical(rest.texts()?));
+        claims.roles = Some(rest.texts()?);
     }
     if rest.take(",\"device\":") {
         claims.device = Some(rest.text()?);
@@ -154,17 +156,6 @@ pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
         return Some(claims);
     }
     (rest.0 == "}").then_some(claims)
-}
-
-/// Iterates over an array of strings that [`read`] has found.
-#[inline]
-pub(crate) fn texts(array: &str) -> impl Iterator<Item = Text<'_>> {
-    let mut rest = Rest(array.get(1..).unwrap_or_default());
-    std::iter::from_fn(move || {
-        let text = rest.text()?;
-        rest.take(",");
-        Some(text)
-    })
 }
 
 /// Checks if `data` is an object of strings without escapes and of short whole numbers, as most
@@ -270,29 +261,6 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// Counts the bytes before the first quote, backslash or control character. `None` without any.
-///
-/// Reads eight bytes at a time: a verification byte by byte took 5 % longer.
-#[inline]
-fn plain_length(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = ONES << 7;
-    // Sets the top bit of each byte that is below `bound`, exactly up to the first such byte.
-    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & TOPS;
-    let (words, rest) = text.as_chunks();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
-        let backslashes = below(word ^ (ONES * u64::from(b'\\')), 1);
-        let ends = quotes | backslashes | below(word, 0x20);
-        if ends != 0 {
-            return Some(at * 8 + ends.trailing_zeros() as usize / 8);
-        }
-    }
-    let ends = |c: &u8| matches!(*c, b'"' | b'\\' | 0..0x20);
-    Some(words.len() * 8 + rest.iter().position(ends)?)
-}
-
 fn push_number(json: &mut Payload, time: Timestamp) {
     // Dates of three centuries have ten digits. With a fixed length, issuing a token takes 3 %
     // less.
@@ -332,9 +300,7 @@ mod tests {
     use crate::token::policy::Policy;
 
     fn general(json: &str) -> Result<Claims<'_>> {
-        json::members(json)
-            .and_then(|members| Claims::own(&members))
-            .ok_or(Rejection::InvalidClaims.into())
+        Claims::own(json).ok_or(Rejection::InvalidClaims.into())
     }
 
     fn login(
@@ -372,8 +338,7 @@ mod tests {
     fn assert_same(fast: &Claims<'_>, general: &Claims<'_>) {
         let text = |text: Option<Text<'_>>| text.map(|text| text.decode().into_owned());
         let roles = |claims: &Claims<'_>| {
-            let roles = claims.roles.unwrap_or_default().iter();
-            roles
+            json::texts(claims.roles.unwrap_or_default())
                 .map(|role| role.decode().into_owned())
                 .collect::<Vec<_>>()
         };
@@ -410,7 +375,7 @@ mod tests {
                             let json = String::from_utf8(json).unwrap();
                             let fast =
                                 read(&prefix, &json).expect("written payloads are canonical");
-                            let read_roles = fast.roles.unwrap_or_default().iter();
+                            let read_roles = json::texts(fast.roles.unwrap_or_default());
                             assert!(read_roles.map(Text::decode).eq(roles.iter().copied()));
                             assert_same(&fast, &general(&json).unwrap());
                         }

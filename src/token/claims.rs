@@ -4,8 +4,7 @@ use crate::base::base64url;
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::token::canonical;
-use crate::token::json::{self, Member, Text};
+use crate::token::json::{self, Text, Value};
 
 /// The claims that have a meaning here, each with the right type. Their values are not checked yet.
 #[derive(Clone, Copy, Default)]
@@ -23,7 +22,8 @@ pub(crate) struct Claims<'a> {
     pub(crate) jti: Option<Text<'a>>,
     pub(crate) sub: Option<Text<'a>>,
     pub(crate) acr: Option<Text<'a>>,
-    pub(crate) roles: Option<Roles<'a>>,
+    /// An array of strings, as it is written.
+    pub(crate) roles: Option<&'a str>,
     pub(crate) device: Option<Text<'a>>,
     pub(crate) rev: Option<Stamp>,
     /// A JSON value, as it is written.
@@ -41,44 +41,8 @@ impl Audience<'_> {
     pub(crate) fn includes(self, audience: &str) -> bool {
         match self {
             Self::One(one) => one.is(audience),
-            Self::Many(array) => {
-                let all = json::texts(array).unwrap_or_default();
-                all.iter().any(|one| one.is(audience))
-            }
+            Self::Many(array) => json::texts(array).any(|one| one.is(audience)),
         }
-    }
-}
-
-/// An array of strings, as it is written.
-#[derive(Clone, Copy)]
-pub(crate) enum Roles<'a> {
-    /// Without white space and escapes, as this service writes most roles.
-    Canonical(&'a str),
-    Other(&'a str),
-}
-
-impl<'a> Roles<'a> {
-    #[inline]
-    pub(crate) fn iter(self) -> impl Iterator<Item = Text<'a>> {
-        let (canonical, other) = match self {
-            Self::Canonical(array) => (array, None),
-            Self::Other(array) => ("", json::texts(array)),
-        };
-        canonical::texts(canonical).chain(other.into_iter().flatten())
-    }
-}
-
-impl Roles<'_> {
-    /// Returns an upper bound of the bytes of all roles together.
-    pub(crate) fn max_length(self) -> usize {
-        let (Self::Canonical(array) | Self::Other(array)) = self;
-        array.len()
-    }
-}
-
-impl Default for Roles<'_> {
-    fn default() -> Self {
-        Self::Canonical("")
     }
 }
 
@@ -86,7 +50,8 @@ impl Default for Roles<'_> {
 #[derive(Clone, Copy)]
 pub(crate) struct CheckedClaims<'a> {
     pub(crate) subject: Text<'a>,
-    pub(crate) roles: Roles<'a>,
+    /// An array of strings, as it is written; empty text without any.
+    pub(crate) roles: &'a str,
     pub(crate) device: Option<Text<'a>>,
     pub(crate) acr: Option<Text<'a>>,
     pub(crate) handle: Handle,
@@ -122,8 +87,15 @@ impl NumericDate {
     }
 
     /// Reads any JSON number from 1970 to 9999. `None` for any other value.
-    fn read(value: &str) -> Option<Self> {
-        let seconds: f64 = value.parse().ok()?;
+    fn read(value: Value<'_>) -> Option<Self> {
+        let Value::Number(number) = value else {
+            return None;
+        };
+        if number.len() <= 12 && number.bytes().all(|c| c.is_ascii_digit()) {
+            let digits = number.bytes().map(|digit| u64::from(digit - b'0'));
+            return Self::whole(digits.fold(0, |seconds, digit| seconds * 10 + digit));
+        }
+        let seconds: f64 = number.parse().ok()?;
         (0.0..=Timestamp::MAX.unix() as f64)
             .contains(&seconds)
             .then_some(Self {
@@ -144,57 +116,63 @@ impl NumericDate {
 }
 
 impl<'a> Claims<'a> {
-    /// Reads the claims of one of our own tokens. `None` if a claim that this service writes has
-    /// another type, and for a claim `crit`.
-    pub(crate) fn own(members: &[Member<'a>]) -> Option<Self> {
+    /// Reads the claims of one of our own tokens. `None` if `json` is not one strict object, if a
+    /// claim that this service writes has another type, and for a claim `crit`.
+    pub(crate) fn own(json: &'a str) -> Option<Self> {
         let mut claims = Self::default();
-        for (name, value) in members {
-            if !claims.read_registered(name, value)? {
-                claims.read_private(name, value)?;
+        json::object(json, |name, value, raw| {
+            let name = name.decode();
+            if !claims.read_registered(&name, value)? {
+                claims.read_private(&name, value, raw)?;
             }
-        }
+            Some(())
+        })?;
         Some(claims)
     }
 
-    /// Reads the claims of another issuer's token. `None` if a claim of RFC 7519 has another type,
-    /// or `acr`, which an application may require to have a value. `roles` and `auth_time` are
-    /// ignored if they have another type; our other private claims have no meaning there.
-    pub(crate) fn foreign(members: &[Member<'a>]) -> Option<Self> {
+    /// Reads the claims of another issuer's token. `None` if `json` is not one strict object, or if
+    /// a claim of RFC 7519 has another type, or `acr`, which an application may require to have a
+    /// value. `roles` and `auth_time` are ignored if they have another type; our other private
+    /// claims have no meaning there.
+    pub(crate) fn foreign(json: &'a str) -> Option<Self> {
         let mut claims = Self::default();
-        for (name, value) in members {
-            if !claims.read_registered(name, value)? && matches!(&**name, "roles" | "auth_time") {
-                let _ = claims.read_private(name, value);
+        json::object(json, |name, value, raw| {
+            let name = name.decode();
+            if !claims.read_registered(&name, value)? && matches!(&*name, "roles" | "auth_time") {
+                let _ = claims.read_private(&name, value, raw);
             }
-        }
+            Some(())
+        })?;
         Some(claims)
     }
 
     /// Checks if a claims set is one of ours, valid or not: by issuer and handle, or by a claim
-    /// `crit`.
-    pub(crate) fn are_ours(members: &[Member<'_>], issuer: &str) -> bool {
-        let find = |wanted: &str| members.iter().find(|(name, _)| name == wanted);
-        let is_issuer = find("iss").is_some_and(|(_, iss)| {
-            let iss = Text::read(iss);
-            iss.is_some_and(|iss| iss.is(issuer))
+    /// `crit`. True if `json` is not one strict object.
+    pub(crate) fn are_ours(json: &str, issuer: &str) -> bool {
+        let (mut is_issuer, mut has_handle, mut has_crit) = (false, false, false);
+        let read = json::object(json, |name, value, _| {
+            is_issuer |= name.is("iss") && value.text().is_some_and(|iss| iss.is(issuer));
+            has_handle |= name.is("sid");
+            has_crit |= name.is("crit");
+            Some(())
         });
-        find("crit").is_some() || (is_issuer && find("sid").is_some())
+        read.is_none() || has_crit || (is_issuer && has_handle)
     }
 
     /// Reads a claim of RFC 7519, section 4.1, or `acr` (OpenID Connect Core, section 2).
     /// `Some(false)` for any other claim, `None` for another type.
-    fn read_registered(&mut self, name: &str, value: &'a str) -> Option<bool> {
+    fn read_registered(&mut self, name: &str, value: Value<'a>) -> Option<bool> {
         match name {
-            "iss" => self.iss = Some(Text::read(value)?),
-            "sub" => self.sub = Some(Text::read(value)?),
-            "jti" => self.jti = Some(Text::read(value)?),
-            "acr" => self.acr = Some(Text::read(value)?),
+            "iss" => self.iss = Some(value.text()?),
+            "sub" => self.sub = Some(value.text()?),
+            "jti" => self.jti = Some(value.text()?),
+            "acr" => self.acr = Some(value.text()?),
             "exp" => self.exp = Some(NumericDate::read(value)?),
             "nbf" => self.nbf = Some(NumericDate::read(value)?),
             "iat" => self.iat = Some(NumericDate::read(value)?),
             "aud" => {
-                let one = Text::read(value).map(Audience::One);
-                let many = || json::texts(value).map(|_| Audience::Many(value));
-                self.aud = Some(one.or_else(many)?);
+                let one = value.text().map(Audience::One);
+                self.aud = Some(one.or_else(|| value.texts().map(Audience::Many))?);
             }
             _ => return Some(false),
         }
@@ -202,18 +180,15 @@ impl<'a> Claims<'a> {
     }
 
     /// Reads a claim that only our own tokens have. `None` for another type.
-    fn read_private(&mut self, name: &str, value: &'a str) -> Option<()> {
+    fn read_private(&mut self, name: &str, value: Value<'a>, raw: &'a str) -> Option<()> {
         match name {
             "auth_time" => self.auth_time = Some(NumericDate::read(value)?),
             "abs" => self.abs = Some(NumericDate::read(value)?),
             "sid" => self.sid = Some(Handle::from_bytes(sixteen(value)?)),
             "rev" => self.rev = Some(Stamp::from_bytes(sixteen(value)?)),
-            "device" => self.device = Some(Text::read(value)?),
-            "roles" => {
-                json::texts(value)?;
-                self.roles = Some(Roles::Other(value));
-            }
-            "data" => self.data = Some(value),
+            "device" => self.device = Some(value.text()?),
+            "roles" => self.roles = Some(value.texts()?),
+            "data" => self.data = Some(raw),
             // A later version demands that this one understands a claim, as `crit` does in a header
             // (RFC 7515, section 4.1.11).
             "crit" => return None,
@@ -224,8 +199,8 @@ impl<'a> Claims<'a> {
 }
 
 /// Decodes a string of 16 bytes in base64url.
-fn sixteen(value: &str) -> Option<[u8; 16]> {
-    base64url::decode_16(Text::read(value)?.decode().as_bytes().try_into().ok()?)
+fn sixteen(value: Value<'_>) -> Option<[u8; 16]> {
+    base64url::decode_16(value.text()?.decode().as_bytes().try_into().ok()?)
 }
 
 #[cfg(test)]
@@ -235,7 +210,8 @@ mod tests {
     #[test]
     fn reads_dates_without_wrapping() {
         let read = |number: &str| {
-            NumericDate::read(number).map(|date| (date.floor().unix(), date.ceil().unix()))
+            NumericDate::read(Value::Number(number))
+                .map(|date| (date.floor().unix(), date.ceil().unix()))
         };
         assert_eq!(read("0"), Some((0, 0)));
         assert_eq!(read("1700000000.5"), Some((1_700_000_000, 1_700_000_001)));
@@ -253,11 +229,15 @@ mod tests {
             "1e30",
             "18446744073709551616",
             "9e999",
-            "\"1\"",
-            "true",
-            "null",
         ] {
             assert_eq!(read(absurd), None, "{absurd}");
+        }
+        for other in [
+            Value::Text(Text::plain("1")),
+            Value::Array("1"),
+            Value::Other,
+        ] {
+            assert!(NumericDate::read(other).is_none());
         }
     }
 }

@@ -212,12 +212,13 @@ impl Interop {
         }
         let [bytes, tag] =
             base64url::decode_pair([payload, signature], scratch).ok_or(Rejection::Malformed)?;
+        let tag = tag.ok_or(Rejection::Malformed)?;
         let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
         if !candidates.any(|key| key.bare_mac().verifies(signed, tag)) {
             return Err(Rejection::BadSignature.into());
         }
         Ok(Verified {
-            payload: bytes,
+            payload: bytes.ok_or(Rejection::Malformed)?,
             signature,
         })
     }
@@ -331,16 +332,17 @@ impl<'a> Header<'a> {
     /// demands an extension.
     fn read(json: &'a [u8]) -> Option<Self> {
         let mut header = Self::default();
-        for (name, value) in json::members(std::str::from_utf8(json).ok()?)? {
-            match &*name {
-                "alg" => header.algorithm = Text::read(value)?,
-                "typ" => header.typ = Some(Text::read(value)?),
-                "kid" => header.kid = Some(Text::read(value)?),
+        json::object(std::str::from_utf8(json).ok()?, |name, value, _| {
+            match &*name.decode() {
+                "alg" => header.algorithm = value.text()?,
+                "typ" => header.typ = Some(value.text()?),
+                "kid" => header.kid = Some(value.text()?),
                 // Extensions that change the meaning of the signature, or encryption.
                 "crit" | "b64" | "zip" | "enc" => return None,
                 _ => {}
             }
-        }
+            Some(())
+        })?;
         // Without `alg` the name is empty, which no key has.
         Some(header)
     }

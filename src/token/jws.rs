@@ -63,8 +63,10 @@ impl<'r, 't> OwnToken<'r, 't> {
     /// the signature is verified.
     #[inline]
     pub(crate) fn verify<'b>(&self, scratch: Scratch<'b>) -> Result<Verified<'t, 'b>> {
-        let [payload, tag] = base64url::decode_pair([self.payload, self.signature], scratch)
-            .ok_or(Rejection::Malformed)?;
+        let texts = [self.payload, self.signature];
+        let Some([Some(payload), Some(tag)]) = base64url::decode_pair(texts, scratch) else {
+            return Err(Rejection::Malformed.into());
+        };
         if !self.entry.key.own_mac().verifies(self.payload, tag) {
             return Err(Rejection::BadSignature.into());
         }

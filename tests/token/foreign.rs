@@ -310,6 +310,27 @@ fn a_header_chooses_only_among_the_keys_of_the_ring() {
 }
 
 #[test]
+fn a_wrong_signature_is_reported_before_the_spelling_of_the_payload() {
+    let clock = Hands::at(START);
+    let auth = auth(&clock, hour());
+    let claims = format!(r#"{{"sub":"alice","exp":{}}}"#, START + 60);
+    let token = [claims.clone(), claims + " "]
+        .map(|claims| foreign(&claims))
+        .into_iter()
+        .find(|token| token.split('.').nth(1).unwrap().len() % 4 != 0)
+        .unwrap();
+    let (signed_part, signature) = token.rsplit_once('.').unwrap();
+    let mut respelled = signed_part.to_owned();
+    // The bits of the last character that mean nothing are zero in the canonical spelling.
+    let last = respelled.pop().unwrap();
+    respelled.push(char::from(last as u8 + 1));
+    let forged = format!("{respelled}.{signature}");
+    assert_eq!(rejection(auth.verify_now(&forged)), Rejection::BadSignature);
+    let authentic = signed(&respelled);
+    assert_eq!(rejection(auth.verify_now(&authentic)), Rejection::Malformed);
+}
+
+#[test]
 fn foreign_claims_become_an_identity() {
     let clock = Hands::at(START);
     let claims = format!(
