@@ -160,7 +160,7 @@ fn seen(answer: Result<Identity>) -> String {
         Ok(caller) => format!("accepted: it is {}", caller.subject()),
         Err(error) => error
             .rejection()
-            .map_or_else(|| error.to_string(), |cause| format!("refused: {cause}")),
+            .map_or_else(|| error.to_string(), |cause| format!("rejected: {cause}")),
     }
 }
 

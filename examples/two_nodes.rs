@@ -57,7 +57,7 @@ impl Node {
             .idle(hours(1))
             .absolute(hours(12))
             .build()?;
-        // A node answers after it has read the log once, and follows it from then on.
+        // A node refuses logins until it has read the log once; its upkeep then follows the log.
         view.follow().await?;
         tokio::spawn(view.upkeep().run(tokio::time::sleep));
         Ok(Self {
@@ -89,7 +89,10 @@ async fn other_node(
     say: impl Fn(String),
 ) -> Result<(), Failure> {
     for credential in &credentials {
-        assert!(node.accepts(credential).await?, "not revoked yet");
+        assert!(
+            node.accepts(credential).await?,
+            "the other node refused a credential before its logout"
+        );
     }
     say("accepted".to_owned());
     for credential in &credentials {
@@ -101,7 +104,8 @@ async fn other_node(
     Ok(())
 }
 
-/// This node: logs in and out. `start` starts the other node, and `hears` talks to it.
+/// This node: logs in and out. `start` starts the other node and returns the channel on which it
+/// reports.
 async fn this_node(
     node: Node,
     start: impl AsyncFnOnce([String; 2]) -> Result<mpsc::Receiver<String>, Failure>,
@@ -125,7 +129,10 @@ async fn this_node(
             "logged out by the {what} in {:.1?}, {effective:?}",
             started.elapsed()
         );
-        assert!(!node.accepts(credential).await?, "at once on this node");
+        assert!(
+            !node.accepts(credential).await?,
+            "this node still accepts the credential after its logout"
+        );
         let refused_at = Duration::from_nanos(hear()?.parse()?);
         let delay = refused_at.saturating_sub(revoked_at);
         println!("  the other node refuses the {what} {delay:.1?} after the call");
@@ -160,7 +167,9 @@ mod on_redis {
 
     pub(super) async fn run(url: &str) -> Result<(), Failure> {
         if let Ok(given) = std::env::var("CREDENTIALS") {
-            let (token, session) = given.split_once(' ').ok_or("two credentials")?;
+            let (token, session) = given
+                .split_once(' ')
+                .ok_or("CREDENTIALS must hold two credentials separated by a space")?;
             let credentials = [token, session].map(str::to_owned);
             return other_node(node(url).await?, credentials, |line| println!("{line}")).await;
         }
@@ -170,7 +179,10 @@ mod on_redis {
                 .env("CREDENTIALS", credentials.join(" "))
                 .stdout(Stdio::piped())
                 .spawn()?;
-            let printed = process.stdout.take().ok_or("a pipe")?;
+            let printed = process
+                .stdout
+                .take()
+                .ok_or("the child process has no stdout pipe")?;
             let (sender, receiver) = mpsc::channel();
             std::thread::spawn(move || {
                 for line in BufReader::new(printed).lines().map_while(Result::ok) {
@@ -221,7 +233,7 @@ async fn main() -> Result<(), Failure> {
     if let Ok(url) = std::env::var("REDIS_URL") {
         return on_redis::run(&url).await;
     }
-    println!("Two nodes share a server: start one with `redis-server --port 6379`, then");
+    println!("Two nodes share a Redis server: start it with `redis-server --port 6379`, then");
     println!("REDIS_URL=redis://127.0.0.1:6379 cargo run --example two_nodes --features redis");
     #[cfg(feature = "redb")]
     on_redb::run().await?;

@@ -48,10 +48,10 @@
 //! - [`Identity`] is the verified caller. You get one by verifying a credential.
 //! - [`Revocation`] says when a logout takes effect. Some strategies cannot end a login at once.
 //! - [`Observer`](observer::Observer) receives events about logins, rejections and thefts.
-//! - [`Error`] is split by blame: the credential, a rule, an outage, or the configuration.
+//! - [`Error`] says what was at fault: the credential, a rule, an outage, or the configuration.
 //!
-//! [`hybrid`] combines both strategies: short access tokens, and a session that refreshes them.
-//! [`migrating`] moves a running service from one strategy to another.
+//! [`hybrid`] combines both strategies: short-lived access tokens, and a session that refreshes
+//! them. [`migrating`] moves a running service from one strategy to another.
 //!
 //! # Which strategy
 //!
@@ -61,11 +61,11 @@
 //! | the client keeps | 64 random characters | signed claims |
 //! | memory on the server | grows with logins | constant |
 //! | a further node needs | the store | the key |
-//! | logout takes effect | at once | when the token expires, or with a [`revocation`] log within a stated bound |
-//! | verification costs | a lookup, or with a [cache](store::CachedStore) no I/O | a signature check, no I/O |
+//! | logout takes effect | at once | when the token expires, or, with a [`revocation`] log, within a stated bound |
+//! | verification costs | a lookup, or, with a [cache](store::CachedStore), no I/O on a hit | a signature check, no I/O |
 //!
-//! The [`manual`] explains how to choose, the threats, the [revocation
-//! protocol](manual::revocation), and has a [glossary](manual::glossary).
+//! The [`manual`] explains how to choose a strategy, lists the threats, and describes the
+//! [revocation protocol](manual::revocation). It has a [glossary](manual::glossary).
 //!
 //! # Pages for users, pages for implementers
 //!
@@ -79,26 +79,26 @@
 //!
 //! # Scope
 //!
-//! statewise does not handle passwords, OAuth or OpenID Connect flows, and asymmetric or encrypted
-//! tokens. It has no runtime: it spawns no task, never sleeps and opens no connection. [`web`]
-//! reads credentials from requests and puts them into answers: without a framework, as a tower
-//! layer, or with extractors for axum.
+//! statewise does not handle passwords, OAuth or OpenID Connect flows, or asymmetric or encrypted
+//! tokens. It brings no runtime and spawns no task. Only the database backends wait between retries,
+//! and redb has one writer thread. [`web`] reads credentials from requests and writes them to
+//! responses: framework-independent, as a tower layer, or with extractors for axum.
 //!
 //! # Features
 //!
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `axum` | no | `tower`, and the extractors for handlers of axum 0.8 |
-//! | `metrics` | no | `MetricsObserver`: counters and gauges of what happens, for a recorder of metrics 0.24 |
+//! | `metrics` | no | `MetricsObserver`: reports events as counters and gauges through the crate metrics 0.24 |
 //! | `redb` | no | `Redb`: sessions and revocations in one file, durable, without a server |
 //! | `redis` | no | `Redis`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
 //! | `sqlx-mysql` | no | `MySql`: sessions and revocations in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `sqlx-postgres` | no | `Postgres`: sessions and revocations in Postgres, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `sqlx-sqlite` | no | `Sqlite`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `testkit` | no | the conformance kit for stores, a clock set by hand, a store that fails on command |
-//! | `tokio-postgres` | no | `Postgres`, pipelined over connections of tokio-postgres 0.7 |
+//! | `tokio-postgres` | no | the same `Postgres` type, over pipelined connections of tokio-postgres 0.7 |
 //! | `tower` | no | `AuthLayer`, `Require`, `SignIn`: authentication in front of axum, hyper, tonic |
-//! | `tracing` | no | `TracingObserver`: events of what happens, for a subscriber of tracing 0.1 |
+//! | `tracing` | no | `TracingObserver`: reports events through the crate tracing 0.1 |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

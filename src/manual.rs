@@ -3,35 +3,38 @@
 //! # Choosing a strategy
 //!
 //! Answer two questions. First: how fast must a logout take effect? A stolen session dies the
-//! moment it is revoked. A stolen token works until it expires, or, if tokens can be refreshed,
-//! until the deadline of its login. A [revocation log](revocation) shortens that to a bound that
-//! you choose. [`Revocation`](crate::Revocation) tells you at run time, and the `quickstart`
-//! example shows both.
+//! moment it is revoked (with a cached store, within its bound). A stolen token works until it
+//! expires, or, if tokens can be refreshed, until the deadline of its login. A [revocation
+//! log](revocation) shortens that to a bound that you choose. The [`Revocation`](crate::Revocation)
+//! that a logout returns says when it takes effect; the example `quickstart` shows this for both
+//! strategies.
 //!
 //! Second: what may a request cost? A session costs a lookup in a store that every node must reach.
 //! A token costs CPU time and no I/O.
 //!
 //! - Use sessions for people in browsers, unless the nodes cannot reach a common store.
 //! - Use tokens between services, at the edge, and for lifetimes of minutes.
-//! - Use the [hybrid](crate::hybrid), short access tokens with a refresh credential, for apps that
-//!   stay logged in for weeks and whose requests should not query a store.
+//! - Use the [hybrid](crate::hybrid), short-lived access tokens with a refresh credential, for apps
+//!   that stay logged in for weeks and whose requests should not query a store.
 //!
 //! You can change your mind later: handlers see only [`Authenticator`](crate::Authenticator).
 //!
 //! # Changing the strategy
 //!
-//! [`Migrating`](crate::migrating::Migrating) verifies the credentials of an old and a new
-//! strategy, issues new ones, and upgrades an old credential when its client refreshes it.
+//! [`Migrating`](crate::migrating::Migrating) verifies the credentials of two strategies and issues
+//! credentials of the second one. It upgrades a credential of the first one when its client
+//! refreshes it.
 //!
-//! 1. Deploy `Migrating::builder(new, old)` to every node without issuing new credentials. A node
-//!    that still runs the old strategy alone rejects new credentials, so every node must know both
-//!    first.
-//! 2. Deploy `Migrating` with the new strategy as the issuing one.
+//! 1. Deploy `Migrating::builder(new, old)` to every node, with the arguments deliberately swapped:
+//!    the nodes accept both kinds and still issue the old one. A node that runs the old strategy
+//!    alone rejects new credentials, so every node must know both first.
+//! 2. Deploy `Migrating::builder(old, new)`, which issues credentials of the new strategy.
 //! 3. Watch [`progress`](crate::migrating::Migrating::progress). When no node has seen an old
 //!    credential for the lifetime of such a credential, deploy the new strategy alone.
 //!
-//! The same steps lead back. The credentials of the two strategies must differ in form: give new
-//! tokens a key of their own. If both strategies use a revocation log, it must be the same log.
+//! The same steps with the roles swapped move you back. The credentials of the two strategies must
+//! differ in form: give new tokens a key of their own. If both strategies use a revocation log, it
+//! must be the same log.
 //!
 //! # Threats
 //!
@@ -41,11 +44,11 @@
 //! | session fixation | [`Login::replaces`](crate::Login::replaces) ends the credential presented before; an id never comes from the client |
 //! | a late write after logout | only `create` inserts a row, and handles are never used twice |
 //! | a stolen session credential | with rotation ([`rotate_after`](crate::session::SessionBuilder::rotate_after)), the use of the replaced credential is detected and the login ends |
-//! | a stolen refresh credential | the same, as soon as it is presented after its successor was refreshed; [`hybrid`](crate::hybrid) states the limits |
+//! | a stolen refresh credential | also detected: if it is presented after its successor was used to refresh, the login ends; [`hybrid`](crate::hybrid) states the limits |
 //! | one kind of credential presented as another | sessions, refresh credentials and access tokens differ in form, in key and in what the store recognizes |
 //! | `alg` confusion, `none`, `crit`, `jwk`, `jku`, `x5u`, `zip` | the header of our tokens is a constant that is compared and never parsed |
-//! | weak keys | [`Key`](crate::token::Key) refuses short and repeated bytes, PEM and JWK input |
-//! | an outage | the answer is *unavailable*, never "not logged in", and never a fresh session |
+//! | weak keys | [`Key`](crate::token::Key) refuses secrets that are too short or repeat one byte, and PEM or JWK text |
+//! | an outage | the answer is *unavailable*, never "not logged in", and no new session is created |
 //! | guessing and timing | secrets have 128 bits; proofs and signatures are compared in constant time |
 //! | oversized input | the length is checked before decoding, hashing or lookup |
 //! | secrets in logs | credentials and keys have no `Display` and a redacted `Debug` |
@@ -55,10 +58,10 @@
 //!
 //! # Clocks
 //!
-//! All times are whole seconds of one [`Clock`](crate::clock::Clock). Nodes need not agree on the
-//! time to verify sessions and our own tokens: `iat` is never compared with the current time. A
-//! login with an expiry of noon is expired at noon. If the clock cannot tell the time, for example
-//! before 1970, every call answers *unavailable*.
+//! All times are whole seconds of one [`Clock`](crate::clock::Clock). A token is valid at once on a
+//! node whose clock is behind, because `iat` is never compared with the current time. A wrong clock
+//! only shifts the moment of expiry. A login with an expiry of noon is expired at noon. If the
+//! clock cannot tell the time, for example before 1970, every call answers *unavailable*.
 //!
 //! # Writing a store
 //!
@@ -75,10 +78,11 @@
 //! `tracing` and `metrics` or with an observer of your own. Alert on thefts, on a stale view, and
 //! on a rise of `bad_signature` rejections.
 //!
-//! Call [`upkeep`](crate::Authenticator::upkeep) once and spawn it with your runtime's sleep. It
-//! frees the space of expired sessions. Safety does not depend on it. A full
-//! [`MemoryStore`](crate::store::MemoryStore) refuses new logins rather than ending live ones, so
-//! size it for the peak.
+//! Call [`upkeep`](crate::Authenticator::upkeep) once and spawn its `run(sleep)` with your
+//! runtime's sleep. It frees the space of expired sessions; answers stay correct without it. A
+//! [`RevocationView`](crate::revocation::RevocationView) has an upkeep of its own, which you must
+//! run: without it the view goes stale. A full [`MemoryStore`](crate::store::MemoryStore) refuses
+//! new logins rather than ending live ones, so size it for the peak.
 
 pub mod glossary;
 pub mod revocation;

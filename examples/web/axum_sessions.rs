@@ -140,7 +140,7 @@ async fn devices<S: SessionStore>(
     State(app): State<Arc<App<S>>>,
     caller: Auth,
 ) -> Result<Html<String>, Denial> {
-    // The first page has up to 100 sessions; the limit is 20 per user.
+    // One page is enough: it holds up to 100 sessions, and a user has at most 20.
     let listed = app.auth.sessions(caller.subject(), None).await?;
     let rows = listed.sessions.iter().map(|session| {
         let (id, device) = (session.id(), session.device().unwrap_or("unknown"));

@@ -79,4 +79,5 @@
 //! | observer | receives events from an authenticator ([`Observer`](crate::observer::Observer)) |
 //! | upkeep | the background work of an authenticator, run by your application ([`Upkeep`](crate::Upkeep)) |
 //! | chore | one piece of the upkeep |
+//! | kit, law | the conformance tests of the feature `testkit`; each law is one test of the contract |
 //! | single-flight | several callers that want the same lookup share one |

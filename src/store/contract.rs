@@ -7,8 +7,9 @@
 //! 2. Implement [`create`](SessionStore::create), [`load`](SessionStore::load),
 //!    [`change`](SessionStore::change), [`touch`](SessionStore::touch),
 //!    [`remove`](SessionStore::remove), [`remove_subject`](SessionStore::remove_subject),
-//!    [`list`](SessionStore::list) and [`sweep`](SessionStore::sweep). Each is one atomic step. In
-//!    most databases `change` is a read followed by a compare-and-swap on the bytes, in a loop.
+//!    [`list`](SessionStore::list) and [`sweep`](SessionStore::sweep). Each is one atomic step,
+//!    except `touch`, `remove_subject` and `sweep`, which may act row by row. In most databases
+//!    `change` is a read followed by a compare-and-swap on the bytes, in a loop.
 //! 3. Run the laws of the kit against it: `testkit::session_store_laws!`.
 //! 4. Keep the provided [`begin`](SessionStore::begin), [`staleness`](SessionStore::staleness) and
 //!    [`upkeep`](SessionStore::upkeep), unless your store serves cached rows or writes in the
@@ -17,13 +18,15 @@
 //!    [`rotate`](SessionStore::rotate), [`update`](SessionStore::update) and
 //!    [`confirm`](SessionStore::confirm). Otherwise keep the provided methods.
 //!
-//! `examples/own_store.rs` in the repository is a complete store of 120 lines with its tests.
+//! `examples/own_store.rs` in the repository is a complete store with its tests, in under 200
+//! lines.
 //!
 //! # Example
 //!
-//! To change one method of another store, forward the others with
-//! `testkit::forward_session_store!`. This is the compare-and-swap of a database that has no
-//! transactions:
+//! To override one method of another store, forward the rest with
+//! `testkit::forward_session_store!`.
+//!
+//! A `change` for a database that has compare-and-swap and no transactions:
 //!
 //! ```
 //! use statewise::Result;
@@ -55,7 +58,7 @@
 //!         if !change(&mut next) {
 //!             return Ok(Some(Changed::new(false, row)));
 //!         }
-//!         // If another call was faster, change the row that it has written.
+//!         // If another call wrote first, loop and apply the change to its row.
 //!         if database.compare_and_swap(&row, &next).await? {
 //!             return Ok(Some(Changed::new(true, next)));
 //!         }

@@ -27,8 +27,8 @@ pub type ChangeFn<'f> = &'f (dyn Fn(&mut Record) -> bool + Sync + 'f);
 /// - **Logout wins.** After [`remove`](Self::remove) or [`remove_subject`](Self::remove_subject)
 ///   has returned, no concurrent call brings a row back: no update, no touch, no rotation, no fill
 ///   of a cache. Only [`create`](Self::create) inserts a row, and no handle is inserted twice.
-/// - **Each method is one atomic step**, also between processes. The result of a compare-and-swap
-///   is an enum, not an error.
+/// - **Each method is one atomic step**, also between processes, unless it says otherwise. The
+///   result of a compare-and-swap is an enum, not an error.
 /// - **Absent is not an error, and an error is never "absent".** Missing and expired rows are
 ///   `Ok(None)`. `Err` means that the store could not answer, or that the row does not decode.
 /// - [`Record::is_alive`] defines when a row is expired. One clock judges each of the two limits:
@@ -70,7 +70,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Backend notes
     ///
-    /// - memory: at capacity, expired rows of the same shard are removed first.
+    /// - memory: at capacity, expired rows of any shard are removed first.
     /// - MySQL: with a limit, one transaction that locks a row for the subject.
     /// - SQLite: with a limit, one immediate transaction.
     /// - Postgres: with a limit, one call of a function that locks the subject first. Never full.

@@ -46,7 +46,7 @@ mod memory_erased {
     statewise::testkit::session_store_laws!(Erased);
 }
 
-/// With copies in the memory of the node.
+/// Behind a `CachedStore`.
 mod memory_cached {
     use statewise::testkit::MemoryFixture;
 

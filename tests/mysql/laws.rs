@@ -81,7 +81,7 @@ mod one_node {
     statewise::testkit::session_store_laws!(Tables::default(), block_on = if_served);
 }
 
-/// With copies in the memory of the node.
+/// Behind a `CachedStore`.
 mod cached {
     use super::{Tables, if_served};
 

@@ -49,7 +49,7 @@ mod tokio_postgres {
     );
 }
 
-/// With copies in the memory of the node.
+/// Behind a `CachedStore`.
 #[cfg(feature = "sqlx-postgres")]
 mod sqlx_cached {
     statewise::testkit::session_store_laws!(
@@ -58,7 +58,7 @@ mod sqlx_cached {
     );
 }
 
-/// With copies in the memory of the node.
+/// Behind a `CachedStore`.
 #[cfg(feature = "tokio-postgres")]
 mod tokio_postgres_cached {
     statewise::testkit::session_store_laws!(

@@ -74,7 +74,7 @@ impl StoreFixture for Fixture {
 
 statewise::testkit::session_store_laws!(Fixture, block_on = on_a_server);
 
-/// With copies in the memory of the node.
+/// Behind a `CachedStore`.
 mod cached {
     use super::{Fixture, on_a_server};
 

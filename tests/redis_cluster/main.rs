@@ -87,7 +87,7 @@ mod laws {
     statewise::testkit::session_store_laws!(super::Fixture, block_on = super::on_a_cluster);
 }
 
-/// With copies in the memory of the node.
+/// Behind a `CachedStore`.
 mod laws_cached {
     statewise::testkit::session_store_laws!(
         crate::cached::Cached::over(super::Fixture),

@@ -1,4 +1,4 @@
-//! The laws of the kit.
+//! Runs the conformance laws of the kit against the SQLite store.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl Files {
         let folder = Folder::new();
         let options = options(&folder.file())
             .busy_timeout(self.busy_timeout)
-            // These tests do not crash the machine.
+            // No test simulates a power failure, so syncing is off for speed.
             .synchronous(SqliteSynchronous::Off);
         self.folders.lock().unwrap().push(folder);
         options
@@ -108,7 +108,7 @@ mod two_nodes {
     );
 }
 
-/// With copies in the memory of the node.
+/// Behind a `CachedStore`.
 mod cached {
     use super::{Duration, Files, block_on};
 

@@ -22,7 +22,7 @@ mod memory {
     crate::strategies::strategy_laws!(statewise::testkit::MemoryFixture);
 }
 
-/// With copies in the memory of the node.
+/// Behind a `CachedStore`.
 mod memory_cached {
     use statewise::testkit::MemoryFixture;
 

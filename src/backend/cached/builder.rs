@@ -58,7 +58,8 @@ impl<S: SessionStore> CachedStore<S> {
 }
 
 impl<S: SessionStore> CachedBuilder<S> {
-    /// Sets the maximum age of a copy in whole seconds; an older one is loaded again. Default: 30.
+    /// Sets the maximum age of a copy, rounded down to seconds; an older one is loaded again.
+    /// Default: 30.
     ///
     /// It bounds how long a node serves an ended session if the revocation could not be appended to
     /// the log.
@@ -66,7 +67,7 @@ impl<S: SessionStore> CachedBuilder<S> {
     /// ```
     /// # use statewise::store::{CachedBuilder, MemoryStore};
     /// # fn example(builder: CachedBuilder<MemoryStore>) -> CachedBuilder<MemoryStore> {
-    /// // Ask the store more often; a logout without the log takes at most 5 seconds.
+    /// // Ask the store more often; a logout that could not be logged takes effect in 5 seconds.
     /// builder.max_age(std::time::Duration::from_secs(5))
     /// # }
     /// ```
@@ -75,7 +76,7 @@ impl<S: SessionStore> CachedBuilder<S> {
         self
     }
 
-    /// Sets the maximum number of copies. An absent session counts as one. Default: 100 000.
+    /// Sets the maximum number of copies. A cached "no such session" counts too. Default: 100 000.
     pub fn capacity(mut self, copies: usize) -> Self {
         self.capacity = copies;
         self
@@ -87,9 +88,9 @@ impl<S: SessionStore> CachedBuilder<S> {
         self
     }
 
-    /// Answers *unavailable* while the view is stale, instead of asking the store. Set it if a
-    /// [`revoke_everything`](RevocationView::revoke_everything) must be obeyed in any case: it
-    /// leaves the rows in the store, so a node without the log does not see it. Default: off.
+    /// Answers *unavailable* while the view is stale, instead of asking the store. Turn it on if
+    /// [`revoke_everything`](RevocationView::revoke_everything) must hold even then: it deletes no
+    /// rows, so a node that cannot read the log would not notice it. Default: off.
     pub fn refuse_when_stale(mut self) -> Self {
         self.refuses_when_stale = true;
         self
@@ -105,13 +106,13 @@ impl<S: SessionStore> CachedBuilder<S> {
         let max_age = whole_seconds("age of a cached session", self.max_age)?;
         if self.view.max_lifetime() < self.max_age {
             return Err(Error::misuse(
-                "copies of sessions would outlive the entries of the revocation view: configure \
-                 the view with at least their maximum age as its maximum lifetime",
+                "the maximum age of cached sessions exceeds the maximum lifetime of the revocation \
+                 view: raise the latter or lower the former",
             ));
         }
         if self.capacity == 0 || self.loads == 0 {
             return Err(Error::misuse(
-                "the capacity or the number of loads of the cached store is zero: set at least one",
+                "the capacity or the number of loads of the cached store is zero: set both to 1 or more",
             ));
         }
         Ok(CachedStore {

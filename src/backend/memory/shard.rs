@@ -11,7 +11,7 @@ use crate::store::record::Record;
 use crate::store::session_store::ChangeFn;
 
 /// The rows of some partitions, behind one lock. All logins of a subject are in one shard, among
-/// few others, so a scan finds them. An index by subject would take a third of the memory.
+/// few others, so a scan for them is cheap. An index by subject would need a third of the memory.
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
     table: Table,

@@ -15,7 +15,8 @@ use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::{ChangeFn, SessionStore};
 
-/// Number of rows per shard at full capacity: a scan of a shard takes microseconds.
+/// Target number of rows per shard, for stores of up to about a million sessions: a scan of a shard
+/// takes microseconds.
 const ROWS_PER_SHARD: usize = 256;
 /// Number of partitions of handles, and maximum number of shards.
 const PARTITIONS: usize = 4096;
@@ -27,8 +28,8 @@ const MAX_SHARDS_PER_SWEEP: usize = 64;
 /// Sessions in the memory of this process, for a service with one node, and for tests.
 ///
 /// Bounded: a store that is full of live sessions refuses new ones, and ends none. The sessions end
-/// with the process. Readers share their lock, and a use is noted under a shared lock too, after
-/// the read, so only a verified credential keeps a session alive. No lock is held across an
+/// with the process. Loads and recorded uses take only a shared lock. A load does not count as a
+/// use: only `touch`, called after verification, keeps a session alive. No lock is held across an
 /// `await`.
 ///
 /// ```
@@ -46,7 +47,8 @@ pub struct MemoryStore {
     count: AtomicUsize,
     /// Counts visited shards. Modulo the number of shards, the next one to visit.
     swept_to: AtomicUsize,
-    /// Unix second of the last search of all shards for expired rows that found none, plus one.
+    /// One plus the Unix second of the last search of all shards that found no expired row; 0
+    /// before the first.
     searched_at: AtomicU64,
 }
 
@@ -56,7 +58,7 @@ pub struct MemoryStore {
 struct CachePadded(RwLock<Shard>);
 
 impl CachePadded {
-    // A panic cannot leave a shard half changed: foreign code under its lock works on a copy.
+    // A panic cannot leave a shard half changed: code of the caller under its lock works on a copy.
     fn read(&self) -> RwLockReadGuard<'_, Shard> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -131,7 +133,7 @@ impl MemoryStore {
         let mut rows = shard.write();
         let discarded = rows.remove_expired(limit, now);
         let removed = discarded.rows.len();
-        // Under the lock: a search that finds no more expired rows here must see the room.
+        // Under the lock: a search that finds no more expired rows here must see the reduced count.
         self.release(removed);
         drop(rows);
         drop(discarded);
@@ -288,7 +290,8 @@ impl SessionStore for MemoryStore {
     async fn sweep(&self, limit: usize, now: Timestamp) -> Result<Swept> {
         let (mut removed, limit) = (0, limit.max(1));
         for _ in 0..MAX_SHARDS_PER_SWEEP {
-            // The number of shards is a power of two, so the wrap-around keeps the order.
+            // The number of shards is a power of two, so the order survives an overflow of the
+            // counter.
             let turn = self.swept_to.fetch_add(1, Ordering::Relaxed);
             let shard = turn % self.shards.len();
             removed += self.remove_expired(&self.shards[shard], limit - removed, now);

@@ -1,10 +1,10 @@
 //! Hash table of rows: an index of small slots, and the rows themselves in one vector.
 //!
 //! A slot holds a part of the hash together with the position of the row, so a search reads one
-//! cache line of the index and then the row. `hashbrown::HashTable<u32>` keeps them in two places.
-//! With 1 000 000 sessions it took 18 % longer to verify one, 8 % longer to rotate and 6 % longer
-//! to create; it was equal up to 100 000 sessions, and needed 4 % less memory per session (`cargo
-//! bench --bench scale`, 2026-11-28).
+//! cache line of the index and then the row. `hashbrown::HashTable<u32>` keeps hash bits and
+//! positions apart. With 1 000 000 sessions it was 18 % slower to verify, 8 % slower to rotate and
+//! 6 % slower to create. With up to 100 000 sessions it was equally fast, and it used 4 % less
+//! memory (`cargo bench --bench scale`, 2026-11-28).
 
 use crate::backend::memory::row::Row;
 use crate::login::handle::Handle;
@@ -32,8 +32,8 @@ pub(crate) struct Table {
     rows: Vec<Row>,
 }
 
-/// Returns the random half of a handle. The server draws the handles that it stores, so an attacker
-/// cannot provoke collisions, and a search inserts nothing.
+/// Returns the last eight bytes of a handle, which are random. Clients choose handles only for
+/// searches and never for insertions, so an attacker cannot provoke collisions.
 fn hash(handle: Handle) -> u64 {
     let [.., a, b, c, d, e, f, g, h] = *handle.as_bytes();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
@@ -146,7 +146,7 @@ impl Table {
         };
     }
 
-    /// Empties a slot, and moves later slots into the gap that a search would no longer reach.
+    /// Empties a slot, and moves later slots into the gap if a search could otherwise miss them.
     fn remove_from_index(&mut self, mut gap: usize) {
         let mut slot = self.next(gap);
         while !self.is_empty(slot) {

@@ -23,11 +23,11 @@ const MAX_PREFIX_BYTES: usize = 64;
 ///
 /// # Defaults
 ///
-/// | setting | default | unit | source |
+/// | setting | default | unit | reason |
 /// |---|---|---|---|
 /// | [`prefix`](Self::prefix) | `statewise` | | |
 /// | [`check`](Self::check) | `true` | | a damaged file must not serve sessions |
-/// | [`cache`](Self::cache) | 1 073 741 824 | bytes | redb |
+/// | [`cache`](Self::cache) | 1 073 741 824 | bytes | redb's default |
 /// | [`deadline`](Self::deadline) | 2 | seconds | |
 ///
 /// ```
@@ -72,9 +72,9 @@ impl RedbBuilder {
         }
     }
 
-    /// Sets the prefix of the table names, such as `statewise.sessions`. Several services, and your
-    /// own tables, can share one database under different prefixes. Allowed are ASCII letters,
-    /// digits, `_`, `-` and `.`; at most 64 bytes.
+    /// Sets the prefix of the table names: `statewise` gives `statewise.sessions`. Several
+    /// services, and your own tables, can share one database under different prefixes. Allowed are
+    /// ASCII letters, digits, `_`, `-` and `.`; at most 64 bytes.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -97,20 +97,20 @@ impl RedbBuilder {
         self
     }
 
-    /// Sets how long a change waits for a write transaction of your application before it fails as
-    /// *unavailable*. Matters only for a database of your own ([`Redb::over`]).
+    /// Sets how long a change waits for an open write transaction of your application before it
+    /// fails as *unavailable*. Matters only for a database of your own ([`Redb::over`]).
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Opens the file and creates the missing tables. A new file can be read and written by its
-    /// owner alone.
+    /// Opens the file and creates the missing tables. On Unix, only the owner can read and
+    /// write a new file.
     ///
     /// # Errors
     ///
     /// *Misuse*: the prefix is not allowed, the file cannot be opened for reading and writing, or
-    /// there are tables with this prefix and of another kind. *Unavailable*: the file is open
+    /// tables with these names and other types exist. *Unavailable*: the file is open
     /// elsewhere, perhaps in a process that is about to end; it is damaged; the device failed; or
     /// the operating system gives no random bytes. A file that cannot be opened is neither changed
     /// nor deleted.
@@ -147,7 +147,7 @@ fn create_tables(engine: &Engine) -> Result<()> {
     let of_table = |error| match error {
         TableError::Storage(error) => failure::of(error),
         _ => Error::misuse(
-            "the database has tables with this prefix and of another kind: choose another prefix",
+            "the database has tables with these names and other types: choose another prefix",
         ),
     };
     let complete = engine.read(|snapshot| {

@@ -11,7 +11,7 @@ use crate::backend::redb::lock;
 use crate::backend::redb::tables::{Judged, Rows, Stored};
 use crate::error::Result;
 
-/// A change of any answer type.
+/// A change with an erased answer type, so that one queue holds all changes.
 pub(crate) trait Job: Send {
     /// Applies the change. Called again if the transaction is repeated.
     fn apply(&mut self, rows: &mut Rows<'_>) -> Stored<()>;
@@ -70,7 +70,7 @@ impl<T, F> Drop for Change<T, F> {
         let mut slot = lock(&self.slot);
         slot.answer.get_or_insert_with(|| Err(failure::stopped()));
         let waker = mem::replace(&mut slot.waker, Waker::noop().clone());
-        // A waker runs foreign code, which must not find the lock held.
+        // A waker runs code of the application, which must not find the lock held.
         drop(slot);
         waker.wake();
     }

@@ -67,8 +67,8 @@ pub async fn read_03_exactly_now_is_expired<F: StoreFixture>(fixture: &F) {
 }
 
 /// If the bytes of a row do not decode, `load` is *unreadable*, never "no row"; `list` passes over
-/// the row, and both removals remove it. Rejects a store that takes a damaged row for a missing one, and
-/// a logout that leaves it behind.
+/// the row, and both removals remove it. Rejects a store that takes a damaged row for a missing
+/// one, and a logout that leaves it behind.
 ///
 /// Skipped, with a line on standard error, where the fixture has no
 /// [`corrupt`](StoreFixture::corrupt).

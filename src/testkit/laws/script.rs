@@ -18,8 +18,8 @@ const SLOTS: usize = 9;
 const UNIT: u64 = 100;
 const IDLE: u64 = 8 * UNIT;
 
-/// A step that takes its details from the state that it finds, so that it stays meaningful when other
-/// steps are left out.
+/// A step that takes its details from the state that it finds, so that it stays meaningful when
+/// other steps are left out.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
     Create {

@@ -170,8 +170,8 @@ pub async fn log_14_an_expired_entry_reads_as_nothing<F: LogFixture>(fixture: &F
     }
 }
 
-/// In a log with a clock of its own, a caller with a fast clock removes nothing, and one with a slow
-/// clock keeps nothing. Rejects a server that uses the clock of its callers.
+/// In a log with a clock of its own, a caller with a fast clock removes nothing, and one with a
+/// slow clock keeps nothing. Rejects a server that uses the clock of its callers.
 pub async fn log_13_uses_its_own_clock<F: LogFixture>(fixture: &F) {
     if !F::OWN_CLOCK {
         return;
