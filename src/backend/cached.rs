@@ -19,6 +19,8 @@ use crate::login::issued::Revocation;
 use crate::login::stamp::Stamp;
 use crate::revocation::log::{Fact, SubjectKey};
 use crate::revocation::{LoginStatus, RevocationView};
+use crate::store::answer::Updated;
+use crate::store::ask::Update;
 use crate::store::contract::{
     ChangeFn, Changed, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation,
     Scope, SessionStore, Swept,
@@ -154,6 +156,14 @@ impl<S: SessionStore> CachedStore<S> {
         remove_ended(&self.inner, subject, now, has_ended).await
     }
 
+    /// Notifies the other nodes of a changed row. If this fails, they see the change when their
+    /// copies expire.
+    async fn publish_change(&self, record: &Record) {
+        let (handle, version) = (record.handle(), record.version());
+        let fact = Fact::Changed { handle, version };
+        let _ = self.publish(&[fact], Revocation::Immediate).await;
+    }
+
     /// Appends facts to the log. Returns when an act that has effect on the store at `effective`
     /// has effect on all nodes.
     async fn publish(&self, facts: &[Fact], effective: Revocation) -> Revocation {
@@ -270,21 +280,37 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     ) -> Result<Option<Changed>> {
         let query = self.begin_query(handle, now);
         let changed = self.inner.change(handle, now, change).await?;
-        let Some(Changed {
-            changed: true,
-            record,
-            ..
-        }) = &changed
-        else {
-            self.cache.forget(handle);
-            return Ok(changed);
-        };
-        query.store(Some(record.clone()));
-        let version = record.version();
-        let fact = Fact::Changed { handle, version };
-        // If this fails, the other nodes see the change when their copies expire.
-        let _ = self.publish(&[fact], Revocation::Immediate).await;
+        match &changed {
+            Some(Changed {
+                changed: true,
+                record,
+                ..
+            }) => {
+                query.store(Some(record.clone()));
+                self.publish_change(record).await;
+            }
+            _ => self.cache.forget(handle),
+        }
         Ok(changed)
+    }
+
+    async fn update(
+        &self,
+        handle: Handle,
+        expected: u64,
+        update: &Update,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        let query = self.begin_query(handle, now);
+        let updated = self.inner.update(handle, expected, update, now).await?;
+        match &updated {
+            Updated::Done(record) => {
+                query.store(Some(record.clone()));
+                self.publish_change(record).await;
+            }
+            _ => self.cache.forget(handle),
+        }
+        Ok(updated)
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {

@@ -6,6 +6,7 @@ use statewise::authenticator::BoxFuture;
 use statewise::clock::Clock as _;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::store::CachedStore;
+use statewise::store::contract::Handle;
 use statewise::testkit::{ManualClock, StoreFixture};
 
 /// Cached stores over the stores of another fixture. Their view follows the log as time passes.
@@ -48,6 +49,10 @@ impl<F: StoreFixture> StoreFixture for Cached<F> {
         self.clock.advance(by);
         self.inner.advance(store.inner(), by).await;
         store.view().follow().await.expect("the log answers");
+    }
+
+    async fn corrupt(&self, store: &Self::Store, handle: Handle) -> bool {
+        self.inner.corrupt(store.inner(), handle).await
     }
 
     fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) -> impl Future<Output = ()> + Send {

@@ -34,7 +34,7 @@ pub use schema::{SCHEMA, schema};
 /// // Refuses to start if a crash of the server could undo a logout.
 /// mysql.require_durable().await?;
 ///
-/// let auth = SessionAuthenticator::<_, ()>::builder(mysql.sessions())
+/// let auth = SessionAuthenticator::builder(mysql.sessions())
 ///     .idle(Duration::from_secs(30 * 60))
 ///     .absolute(Duration::from_secs(12 * 3600))
 ///     .build()?;

@@ -75,7 +75,7 @@ pub trait IntoConnections {
 /// // Refuses to start if a crash of the server could undo a logout.
 /// db.require_durable().await?;
 ///
-/// let auth = SessionAuthenticator::<_, ()>::builder(db.sessions())
+/// let auth = SessionAuthenticator::builder(db.sessions())
 ///     .idle(Duration::from_secs(30 * 60))
 ///     .absolute(Duration::from_secs(12 * 3600))
 ///     .build()?;

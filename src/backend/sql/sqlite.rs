@@ -36,7 +36,7 @@ pub use schema::{SCHEMA, schema};
 /// // Refuses to start if a power failure could undo a logout.
 /// sqlite.require_durable().await?;
 ///
-/// let auth = SessionAuthenticator::<_, ()>::builder(sqlite.sessions())
+/// let auth = SessionAuthenticator::builder(sqlite.sessions())
 ///     .idle(Duration::from_secs(30 * 60))
 ///     .absolute(Duration::from_secs(12 * 3600))
 ///     .build()?;

@@ -92,6 +92,20 @@ pub async fn read_04_undecodable_is_an_error_until_removed<F: StoreFixture>(fixt
                 "load of a row that does not decode is not unreadable: {found:?}"
             );
         }
+        let rotation = Sample::rotation_of(&row);
+        let rotated = world.store.rotate(row.handle(), &rotation, world.now());
+        let rotated = rotated.await;
+        assert!(
+            rotated.is_err(),
+            "rotate of a row that does not decode is no error: {rotated:?}"
+        );
+        let update = Sample::update("new");
+        let updated = world.store.update(row.handle(), 0, &update, world.now());
+        let updated = updated.await;
+        assert!(
+            updated.is_err(),
+            "update of a row that does not decode is no error: {updated:?}"
+        );
         let listed = world.list("alice", 1).await;
         assert_eq!(listed.len(), 1, "listed beside a row that does not decode");
         assert_same(listed.first(), &whole);

@@ -64,8 +64,9 @@ where
 
     /// Checks the deadline of a row that the server has not expired, and sets its last use before
     /// `now`. `ttl` is the time to live that was set, in seconds: that of the policy for a session
-    /// that this process has not seen before. Another timeout of the row is restored, which takes a
-    /// second command once.
+    /// that this process has not seen before. A shorter timeout of the row is restored, which takes a
+    /// second command once. A longer one is not: the use is noted only after the policy has judged
+    /// the row, by a touch, and until then no rotation may take the lookup for a use.
     async fn check(
         &self,
         mut record: Record,
@@ -84,7 +85,7 @@ where
         let earliest = now.saturating_sub(idle.saturating_sub(1));
         record.set_last_seen(known.max(earliest));
         let own = ttl_secs(idle);
-        if ttl.is_some_and(|ttl| ttl != own) {
+        if ttl.is_some_and(|ttl| ttl > own) {
             let mut command = redis::cmd("EXPIRE");
             command.arg(self.0.keys.row(handle)).arg(own);
             let answer = Box::pin(self.0.link.send_idempotent(&command, until)).await?;
