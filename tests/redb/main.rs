@@ -27,37 +27,66 @@ mod rows;
 mod strategies;
 
 mod laws {
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
+    use redb::{Database, TableDefinition};
+    use statewise::store::contract::Handle;
     use statewise::store::{Redb, RedbStore};
     use statewise::testkit::StoreFixture;
 
     use super::folder::Folder;
 
     /// Opens stores in files that are unlinked at once, so that no test leaves a file behind.
-    struct RedbFixture;
+    #[derive(Debug, Default)]
+    struct Files(Mutex<Vec<Arc<Database>>>);
 
-    impl StoreFixture for RedbFixture {
+    impl StoreFixture for Files {
         type Store = RedbStore;
 
         async fn open(&self) -> RedbStore {
             let folder = Folder::in_memory();
-            let redb = Redb::open(folder.file()).build();
-            redb.expect("a new file is opened").sessions()
+            let database = Arc::new(Database::create(folder.file()).expect("a new file"));
+            let redb = Redb::over(Arc::clone(&database)).build().unwrap();
+            self.0.lock().unwrap().push(database);
+            redb.sessions()
         }
 
         async fn advance(&self, _: &RedbStore, _: Duration) {}
+
+        async fn corrupt(&self, _: &RedbStore, handle: Handle) -> bool {
+            let rows = TableDefinition::<&[u8; 16], &[u8]>::new("statewise.sessions");
+            let corrupt = |database: &Database| {
+                let transaction = database.begin_write().unwrap();
+                let mut table = transaction.open_table(rows).unwrap();
+                let found = table.remove(handle.as_bytes()).unwrap().is_some();
+                if found {
+                    table.insert(handle.as_bytes(), &[2, 1][..]).unwrap();
+                }
+                drop(table);
+                transaction.commit().unwrap();
+                found
+            };
+            let databases = self.0.lock().unwrap();
+            databases
+                .iter()
+                .filter(|database| corrupt(database))
+                .count()
+                == 1
+        }
     }
 
-    statewise::testkit::session_store_laws!(RedbFixture);
+    statewise::testkit::session_store_laws!(Files::default());
 
     mod strategies {
-        crate::strategies::strategy_laws!(super::RedbFixture);
+        crate::strategies::strategy_laws!(super::Files::default());
     }
 
     /// The laws through a cache in the memory of the node.
     mod cached {
-        statewise::testkit::session_store_laws!(crate::cached::Cached::over(super::RedbFixture));
+        statewise::testkit::session_store_laws!(crate::cached::Cached::over(
+            super::Files::default()
+        ));
     }
 }
 
