@@ -109,7 +109,7 @@ flawed! { 20 runs:
            race_02_no_rotation_revives_a_removed_row: "rotate brought a removed row back";
     updates_in_two_steps_is_rejected: UpdatesInTwoSteps
         => race_01_no_update_revives_a_removed_row: "update brought a removed row back",
-           race_04_updates_and_rotations_all_count: "updates were answered as done";
+           race_04_updates_and_rotations_all_count: "answered as done";
     touches_in_two_steps_is_rejected: TouchesInTwoSteps
         => race_03_no_touch_revives_a_removed_row: "touch brought a removed row back";
     counts_in_two_steps_is_rejected: CountsInTwoSteps

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::base::boxed::BoxFuture;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::login::fields::FieldsBuilder;
 use crate::login::handle::Handle;
 use crate::store::contract::{
     Created, Limit, Load, Page, Record, Rotated, Rotation, Scope, SessionStore, Update, Updated,
@@ -36,8 +37,9 @@ const MAX_TIME: Duration = Duration::from_millis(1_500);
 const SLOW_CREATE: Duration = Duration::from_micros(50);
 /// Turns of a race over such a store.
 const MAX_SLOW_TURNS: u64 = 200;
-/// Handles by which one side of a race to create them may be ahead.
-const MAX_LEAD: usize = 64;
+/// Handles by which one side of a race to create them may be ahead: more than it creates in a time
+/// slice, so that the other side is preempted in a call and not while it waits.
+const MAX_LEAD: usize = 2_000;
 /// Moments at which a rival strikes, in steps of a spinning loop.
 const SHIFTS: u64 = 60;
 
@@ -447,7 +449,13 @@ pub async fn race_04_updates_and_rotations_all_count<F: StoreFixture>(fixture: &
                     Err(_) => unclear.fetch_add(1, Ordering::SeqCst),
                 };
                 if !matches!(answer, Ok(true)) {
-                    known = race.load(&known).await.expect("the row is there");
+                    let before = known;
+                    known = race.load(&before).await.expect("the row is there");
+                    let lost = known.version() < before.version()
+                        || known.generation() < before.generation();
+                    if lost {
+                        race.fail("an update or rotation that was answered as done is lost");
+                    }
                 }
             }
         })
@@ -473,13 +481,17 @@ pub async fn race_04_updates_and_rotations_all_count<F: StoreFixture>(fixture: &
     }
 }
 
-/// A row under the handle of a number, which is cheaper than a random one.
-fn numbered(sample: &Record, number: usize) -> Record {
+/// A row under the handle of a number, which is cheaper than a random one. It has some data, so
+/// that it takes a while to encode.
+fn numbered(sample: &Record, subject: &str, number: usize) -> Record {
     let mut row = sample.clone();
+    let mut fields = FieldsBuilder::new(subject);
+    fields.data(&[7; 4_000]);
+    row.fields = fields.build();
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&Random::new(number as u64).word().to_be_bytes());
     bytes[8..].copy_from_slice(&(number as u64).to_be_bytes());
-    row.handle = Handle::of_subject(row.subject().as_bytes(), bytes);
+    row.handle = Handle::of_subject(subject.as_bytes(), bytes);
     row
 }
 
@@ -488,8 +500,7 @@ fn numbered(sample: &Record, number: usize) -> Record {
 pub async fn race_05_one_create_of_a_handle_wins<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let race = Race::open(&world).await;
-    // Some data, so that it takes a while to encode the row.
-    let sample = Sample::of("alice").data([7; 4_000]).at(world.now());
+    let sample = Sample::of("alice").at(world.now());
     // The next handle, the one of each side, and the handles that were stored.
     let next = Arc::new(AtomicUsize::new(1));
     let at = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
@@ -507,7 +518,8 @@ pub async fn race_05_one_create_of_a_handle_wins<F: StoreFixture>(fixture: &F) {
                     yield_now().await;
                     continue;
                 }
-                let row = numbered(&sample, number);
+                // A subject of its own, so that a store does not count them.
+                let row = numbered(&sample, &number.to_string(), number);
                 if !race.create(&row, Limit::Unlimited).await {
                     continue;
                 }
@@ -517,7 +529,8 @@ pub async fn race_05_one_create_of_a_handle_wins<F: StoreFixture>(fixture: &F) {
                     race.fail("create stored one handle twice");
                 }
                 if let Some(behind) = number.checked_sub(stored.len() - 1) {
-                    race.remove(&numbered(&sample, behind)).await;
+                    race.remove(&numbered(&sample, &behind.to_string(), behind))
+                        .await;
                 }
             }
         })
@@ -530,15 +543,14 @@ pub async fn race_05_one_create_of_a_handle_wins<F: StoreFixture>(fixture: &F) {
 pub async fn race_06_creates_stay_within_the_limit<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let race = Race::open(&world).await;
-    // Some data, so that it takes a while to encode the row.
-    let sample = Sample::of("alice").data([7; 4_000]).at(world.now());
+    let sample = Sample::of("alice").at(world.now());
     let side = |side: usize| {
         let (race, sample) = (Arc::clone(&race), sample.clone());
         boxed(async move {
             let mut number = side;
             while race.continues(side).await {
                 number += 2;
-                let row = numbered(&sample, number);
+                let row = numbered(&sample, "alice", number);
                 if !race.create(&row, Limit::Reject(1)).await {
                     continue;
                 }
