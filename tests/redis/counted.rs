@@ -6,7 +6,7 @@ use std::time::Duration;
 use statewise::clock::Clock;
 use statewise::session::SessionAuthenticator;
 use statewise::store::contract::{Load, SessionStore};
-use statewise::testkit::{ManualClock, Sample};
+use statewise::testkit::{Fault, FaultyStore, ManualClock, Method, Sample};
 use statewise::{Authenticator, Login, Outcome};
 
 use crate::common::{commands, multiplexed, patient, row_keys, run, shift, store, two_nodes};
@@ -237,5 +237,40 @@ fn a_shorter_policy_ends_sessions_that_are_idle_by_it() {
         clock.turn_back(Duration::from_secs(100));
         assert!(with_idle(1, 800).verify(credential).await.is_err());
         assert!(row_keys(&server, nodes[0].prefix()).is_empty());
+    });
+}
+
+/// A node with a tightened policy finds a session expired, and cannot remove it: the removal is lost,
+/// or the client goes away. A later refresh does not revive the session. Rejects a lookup that counts
+/// as a use before the policy has judged the row.
+#[test]
+fn a_session_found_expired_is_not_revived_by_a_refresh() {
+    let Some(server) = server() else { return };
+    run(async {
+        let clock = ManualClock::default();
+        let [first, second] = two_nodes(&server).await.map(Arc::new);
+        let loose = SessionAuthenticator::builder(Arc::clone(&first))
+            .idle(Duration::from_secs(800))
+            .absolute(Duration::from_secs(12 * 3_600))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let issued = loose.issue(Login::new("alice")).await.unwrap();
+        let credential = issued.credential().reveal();
+        clock.advance(Duration::from_secs(150));
+        server.ask(&shift(first.prefix(), "150000")).unwrap();
+        let faulty = Arc::new(FaultyStore::new(second));
+        faulty.fail_nth_of(Method::Remove, 1, Fault::Fails);
+        let tight = SessionAuthenticator::builder(Arc::clone(&faulty))
+            .idle(Duration::from_secs(100))
+            .absolute(Duration::from_secs(12 * 3_600))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        assert!(tight.verify(credential).await.is_err());
+        assert_eq!(faulty.calls_of(Method::Remove), 1);
+        let refreshed = tight.refresh(credential).await;
+        assert!(refreshed.is_err(), "revived by a refresh: {refreshed:?}");
+        assert!(tight.verify(credential).await.is_err());
     });
 }

@@ -6,10 +6,10 @@ use statewise::authenticator::BoxFuture;
 use statewise::clock::Clock as _;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::store::CachedStore;
-use statewise::store::contract::Handle;
 use statewise::testkit::{ManualClock, StoreFixture};
 
 /// Cached stores over the stores of another fixture. Their view follows the log as time passes.
+/// They have no `corrupt`: a node answers from its copy, which a damaged row does not change.
 #[derive(Debug)]
 pub(crate) struct Cached<F> {
     inner: F,
@@ -49,10 +49,6 @@ impl<F: StoreFixture> StoreFixture for Cached<F> {
         self.clock.advance(by);
         self.inner.advance(store.inner(), by).await;
         store.view().follow().await.expect("the log answers");
-    }
-
-    async fn corrupt(&self, store: &Self::Store, handle: Handle) -> bool {
-        self.inner.corrupt(store.inner(), handle).await
     }
 
     fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) -> impl Future<Output = ()> + Send {
