@@ -82,15 +82,16 @@ fn a_failing_script_is_reduced_to_its_cause() {
     assert!(message.contains(" 2 steps"), "{message}");
 }
 
-/// One test for each flaw of a map: its laws reject it with their messages, in each of some runs.
+/// One test for each flaw of a map: its laws reject it with their messages, in each of some runs. A
+/// race of real threads depends on the scheduler, so on a busy machine a run may take a second try.
 macro_rules! flawed {
-    ($runs:literal runs: $($test:ident: $flaw:ident => $($law:ident: $message:literal),+;)*) => {$(
+    ($runs:literal runs, $tries:literal tries: $($test:ident: $flaw:ident => $($law:ident: $message:literal),+;)*) => {$(
         #[test]
         fn $test() {
             $(
                 for run in 0..$runs {
                     let law = || block_on(laws::$law(&map::Maps(map::Flaw::$flaw)));
-                    let message = failure_of(law);
+                    let message = (0..$tries).find_map(|_| failure_of(law));
                     let message = message.unwrap_or_else(|| {
                         panic!("{} lets it pass in run {run}", stringify!($law))
                     });
@@ -103,7 +104,7 @@ macro_rules! flawed {
     )*};
 }
 
-flawed! { 20 runs:
+flawed! { 20 runs, 3 tries:
     changes_in_two_steps_is_rejected: ChangesInTwoSteps
         => change_01_is_one_step: " during change",
            race_02_no_rotation_revives_a_removed_row: "rotate brought a removed row back";
@@ -118,7 +119,7 @@ flawed! { 20 runs:
         => race_05_one_create_of_a_handle_wins: "create stored one handle twice";
 }
 
-flawed! { 1 runs:
+flawed! { 1 runs, 1 tries:
     repeats_the_cursor_is_rejected: RepeatsTheCursor
         => list_01_pages_hold_each_login_once: " again",
            concur_01_does_what_a_map_would_do: " again";
