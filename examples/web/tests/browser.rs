@@ -282,7 +282,7 @@ fn an_outage_ends_no_login(visitor: &mut Visitor) {
 
 /// A replaced refresh credential ends the login for both, whether Alice or the thief presents it.
 fn a_stolen_refresh_credential_is_detected(visitor: &mut Visitor) {
-    const THEFT: &str = "401, credential rejected: used again after it was replaced: \
+    const THEFT: &str = "401, credential rejected: reused after it was replaced: \
                          a theft; this login of alice has ended";
     visitor.press("hybrid", "thief-refresh", "401, no credential");
     // Alice refreshes first.
