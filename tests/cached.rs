@@ -548,3 +548,30 @@ fn a_failed_login_removes_copies_of_the_sessions_it_evicted() {
     assert!(block_on(node.issue(identity.into_login())).is_err());
     assert!(!accepts(&node, &second));
 }
+
+/// A store with its own `update` keeps it behind a cache. Rejects a cache that replaces the update of
+/// its inner store by a `change`.
+#[test]
+fn an_update_goes_to_the_update_of_the_inner_store() {
+    use statewise::store::contract::{Limit, SessionStore as _, Updated};
+    use statewise::testkit::{FaultyStore, Method, Sample};
+
+    block_on(async {
+        let clock = ManualClock::default();
+        let view = RevocationView::builder(MemoryLog::new().unwrap())
+            .max_lifetime(Duration::from_secs(12 * 3_600))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        view.follow().await.unwrap();
+        let inner = FaultyStore::new(Arc::new(MemoryStore::with_capacity(10).unwrap()));
+        let store = CachedStore::builder(inner, &view).build().unwrap();
+        let now = statewise::clock::Clock::now(&clock).unwrap();
+        let row = Sample::of("alice").at(now);
+        let _ = store.create(&row, Limit::default(), now).await.unwrap();
+        let update = Sample::update("new");
+        let updated = store.update(row.handle(), 0, &update, now).await.unwrap();
+        assert!(matches!(updated, Updated::Done(_)), "{updated:?}");
+        assert_eq!(store.inner().calls_of(Method::Update), 1);
+    });
+}
