@@ -11,7 +11,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::base::erased::{declare_erased, erase, forward_to_pointee, restore};
+use crate::base::erased::forward_to_pointee;
 use crate::base::secret::REDACTED;
 use crate::error::Result;
 use crate::login::Login;
@@ -102,6 +102,33 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         &self,
         presented: Presented<'_>,
     ) -> impl Future<Output = Result<Identity<Self::Data>>> + Send;
+
+    /// Verifies a credential without a future, if that takes no I/O and nothing has to be recorded.
+    /// `None` if it does: then call [`verify_with`](Self::verify_with).
+    ///
+    /// The type-erased twin calls it first, because it would have to allocate for a future.
+    /// Whatever it returns, `verify_with` would have returned at that moment.
+    ///
+    /// Default: always `None`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`verify_with`](Self::verify_with).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use statewise::{Authenticator, Identity, Presented, Result};
+    ///
+    /// /// For code that cannot await: `None` if the store must be queried first.
+    /// fn caller_now<A: Authenticator>(auth: &A, credential: &str) -> Option<Result<Identity<A::Data>>> {
+    ///     auth.verify_at_once(Presented::new(credential))
+    /// }
+    /// ```
+    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<Self::Data>>> {
+        let _ = presented;
+        None
+    }
 
     /// Refreshes [a credential](Issued::refreshable): returns a fresh credential of the same login.
     /// **Never moves the authentication time or the deadline** (OWASP ASVS 7.3.2).
@@ -232,15 +259,17 @@ impl fmt::Debug for Presented<'_> {
     }
 }
 
-/// Passes every signature of [`Authenticator`] to a macro, for all forwarding implementations.
-/// Provided methods are omitted: they follow from the required ones.
-macro_rules! every_authenticator_method {
+/// Passes the signatures of [`Authenticator`] to a macro, for all forwarding implementations. Omits
+/// the provided methods that follow from the required ones, and `verify_with`, which the
+/// type-erased twin does not merely forward.
+macro_rules! most_authenticator_methods {
     ([$emit:ident] $data:ty) => {
         $emit! { (Authenticator) sync is_well_formed is_well_formed_dyn (credential: [&str]) -> [bool] }
         $emit! { (Authenticator) sync sample_credentials sample_credentials_dyn () -> [Vec<String>] }
         $emit! { (Authenticator) async issue issue_dyn (login: [Login<$data>]) -> [Issued<$data>] }
         $emit! { (Authenticator)
-            async verify_with verify_with_dyn (presented: [Presented<'_>]) -> [Identity<$data>]
+            sync verify_at_once verify_at_once_dyn (presented: [Presented<'_>])
+                -> [Option<Result<Identity<$data>>>]
         }
         $emit! { (Authenticator)
             async refresh_with refresh_with_dyn (presented: [Presented<'_>]) -> [Issued<$data>]
@@ -248,6 +277,15 @@ macro_rules! every_authenticator_method {
         $emit! { (Authenticator) async revoke revoke_dyn (credential: [&str]) -> [Revocation] }
         $emit! { (Authenticator) async revoke_all revoke_all_dyn (subject: [&str]) -> [Revocation] }
         $emit! { (Authenticator) sync upkeep upkeep_dyn () -> [Upkeep] }
+    };
+}
+
+/// Passes the signature of `verify_with` to a macro.
+macro_rules! verify_with_method {
+    ([$emit:ident] $data:ty) => {
+        $emit! { (Authenticator)
+            async verify_with verify_with_dyn (presented: [Presented<'_>]) -> [Identity<$data>]
+        }
     };
 }
 
@@ -286,28 +324,60 @@ macro_rules! every_authenticator_method {
 /// takes_any(configured(false)?);
 /// # Ok::<(), statewise::Error>(())
 /// ```
-pub trait DynAuthenticator<D>: fmt::Debug + Send + Sync + 'static {
-    every_authenticator_method! { [declare_erased] D }
-}
+pub trait DynAuthenticator<D>: erased::ErasedAuthenticator<D> {}
 
-impl<A: Authenticator> DynAuthenticator<A::Data> for A {
-    every_authenticator_method! { [erase] A::Data }
-}
+impl<A: Authenticator> DynAuthenticator<A::Data> for A {}
 
-impl<D: Send + Sync + 'static> Authenticator for dyn DynAuthenticator<D> {
-    type Data = D;
+mod erased {
+    //! The methods of the type-erased twin, where no other code can name them. An `Arc` of an
+    //! authenticator is an authenticator too, so a call of such a method on the `Arc` would allocate
+    //! for the future of the `Arc` and for that of its content. Call the methods of `Authenticator`.
 
-    every_authenticator_method! { [restore] D }
+    use std::fmt;
+
+    use crate::authenticator::{Authenticator, DynAuthenticator, Presented};
+    use crate::base::erased::{declare_erased, erase, restore};
+    use crate::error::Result;
+    use crate::login::Login;
+    use crate::login::identity::Identity;
+    use crate::login::issued::{Issued, Revocation};
+    use crate::upkeep::Upkeep;
+
+    #[expect(unnameable_types, reason = "its methods are not for other code")]
+    pub trait ErasedAuthenticator<D>: fmt::Debug + Send + Sync + 'static {
+        most_authenticator_methods! { [declare_erased] D }
+        verify_with_method! { [declare_erased] D }
+    }
+
+    impl<A: Authenticator> ErasedAuthenticator<A::Data> for A {
+        most_authenticator_methods! { [erase] A::Data }
+        verify_with_method! { [erase] A::Data }
+    }
+
+    impl<D: Send + Sync + 'static> Authenticator for dyn DynAuthenticator<D> {
+        type Data = D;
+
+        most_authenticator_methods! { [restore] D }
+
+        async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
+            match self.verify_at_once_dyn(presented) {
+                Some(verified) => verified,
+                None => self.verify_with_dyn(presented).await,
+            }
+        }
+    }
 }
 
 impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
     type Data = A::Data;
 
-    every_authenticator_method! { [forward_to_pointee] A::Data }
+    most_authenticator_methods! { [forward_to_pointee] A::Data }
+    verify_with_method! { [forward_to_pointee] A::Data }
 }
 
 impl<A: Authenticator + ?Sized> Authenticator for Box<A> {
     type Data = A::Data;
 
-    every_authenticator_method! { [forward_to_pointee] A::Data }
+    most_authenticator_methods! { [forward_to_pointee] A::Data }
+    verify_with_method! { [forward_to_pointee] A::Data }
 }

@@ -45,6 +45,7 @@ pub(crate) mod erased;
 pub(crate) mod listing;
 pub(crate) mod proof;
 pub(crate) mod record;
+pub(crate) mod record_ref;
 pub(crate) mod session_store;
 
 pub use crate::backend::cached::{CachedBuilder, CachedStore};

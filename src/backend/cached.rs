@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub use builder::CachedBuilder;
 
-use crate::backend::cached::cache::{Cache, Query};
+use crate::backend::cached::cache::{Cache, Entry, Query};
 use crate::base::semaphore::Semaphore;
 use crate::base::single_flight::{CallOutcome, Role, SingleFlight};
 use crate::clock::Timestamp;
@@ -19,13 +19,14 @@ use crate::login::issued::Revocation;
 use crate::login::stamp::Stamp;
 use crate::revocation::log::{Fact, SubjectKey};
 use crate::revocation::{LoginStatus, RevocationView};
-use crate::store::answer::Updated;
+use crate::store::answer::{Peeked, Updated};
 use crate::store::ask::Update;
 use crate::store::contract::{
     ChangeFn, Changed, Created, Limit, Listing, Load, Page, Record, Removed, Rotated, Rotation,
     Scope, SessionStore, Swept,
 };
 use crate::store::ended::remove_ended;
+use crate::store::record_ref::RecordRef;
 use crate::upkeep::Upkeep;
 
 /// Cache in front of a store that several nodes share. Every node serves sessions from its own
@@ -100,12 +101,20 @@ impl<S: SessionStore> CachedStore<S> {
     #[inline]
     fn cached(&self, handle: Handle, now: Timestamp) -> Option<Option<Record>> {
         let entry = self.cache.get(handle, now)?;
-        let Some(row) = entry.row else {
-            return self.view.is_fresh(now).then_some(None);
+        let is_served = self.serves(&entry, handle, now)?;
+        Some(entry.row.filter(|_| is_served))
+    }
+
+    /// Returns whether a cached row is served, or its login counts as absent; `None` if the store
+    /// must be queried.
+    #[inline]
+    fn serves(&self, entry: &Entry, handle: Handle, now: Timestamp) -> Option<bool> {
+        let Some(row) = &entry.row else {
+            return self.view.is_fresh(now).then_some(false);
         };
         let status = |stamp| self.view.status(handle, row.subject(), stamp, now);
         let status = match status(row.stamp())? {
-            LoginStatus::Ended => return Some(None),
+            LoginStatus::Ended => return Some(false),
             LoginStatus::EndedWithSubject | LoginStatus::LostStamp { everything: false } => {
                 status(Some(entry.seen))?
             }
@@ -118,7 +127,7 @@ impl<S: SessionStore> CachedStore<S> {
             _ => return None,
         }
         // A copy may lack the latest use, so an idle one is no reason to reject: query the store.
-        row.is_alive(now).then_some(Some(row))
+        row.is_alive(now).then_some(true)
     }
 
     /// Loads a row from the store, within the limit of concurrent loads, and caches it.
@@ -253,6 +262,23 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
             });
             return row;
         }
+    }
+
+    #[inline]
+    fn peek<T>(
+        &self,
+        handle: Handle,
+        now: Timestamp,
+        look: impl FnOnce(RecordRef<'_>) -> T,
+    ) -> Peeked<T> {
+        let peeked = self.cache.peek(handle, now, |entry| {
+            let is_served = self.serves(entry, handle, now)?;
+            Some(match &entry.row {
+                Some(row) if is_served => Peeked::Live(look(row.into())),
+                _ => Peeked::Absent,
+            })
+        });
+        peeked.unwrap_or(Peeked::Load)
     }
 
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {

@@ -65,6 +65,13 @@ impl<A: Authenticator> Observed<A> {
     }
 }
 
+/// Returns the event of a verified caller.
+fn verified<D>(caller: &Identity<D>) -> Event<'_> {
+    Event::Verified {
+        login: caller.into(),
+    }
+}
+
 /// Returns the event of an issued credential.
 fn issued<D>(issued: &Issued<D>) -> Event<'_> {
     let login = issued.identity().into();
@@ -95,10 +102,14 @@ impl<A: Authenticator> Authenticator for Observed<A> {
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<A::Data>> {
         let answer = self.inner.verify_with(presented).await;
-        self.report(Act::Verify, &answer, |caller| Event::Verified {
-            login: caller.into(),
-        });
+        self.report(Act::Verify, &answer, verified);
         answer
+    }
+
+    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<A::Data>>> {
+        let answer = self.inner.verify_at_once(presented)?;
+        self.report(Act::Verify, &answer, verified);
+        Some(answer)
     }
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<A::Data>> {

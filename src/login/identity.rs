@@ -63,6 +63,23 @@ impl<D> Identity<D> {
         })
     }
 
+    /// Returns the same identity with other data.
+    #[inline]
+    pub(crate) fn with_data<T>(self, data: T) -> Identity<T> {
+        Identity {
+            fields: self.fields,
+            handle: self.handle,
+            issued_at: self.issued_at,
+            authenticated_at: self.authenticated_at,
+            expires_at: self.expires_at,
+            deadline: self.deadline,
+            stamp: self.stamp,
+            version: self.version,
+            refresh_due: self.refresh_due,
+            data,
+        }
+    }
+
     /// Sets the handle of the login, so that all verifications of one credential yield the same
     /// [`id`](Self::id). For implementers.
     #[must_use]

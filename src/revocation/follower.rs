@@ -16,7 +16,7 @@ use crate::observer::Observer;
 use crate::observer::event::Event;
 use crate::revocation::cursor::{Cursor, Progress};
 use crate::revocation::fact::{Draft, Fact};
-use crate::revocation::log::Page;
+use crate::revocation::log::{Page, RevocationLog as _};
 use crate::revocation::view::{Inner, RevocationView, stale};
 use crate::upkeep::{Chore, Upkeep};
 
@@ -146,7 +146,7 @@ impl RevocationView {
             let from = follower
                 .cursor()
                 .start_read(inner.known.stamp_at(highest_unread));
-            let page = inner.log.read_dyn(from, PAGE_ENTRIES, sent).await?;
+            let page = inner.log.read(from, PAGE_ENTRIES, sent).await?;
             // Facts in a page that took longer may have expired on the way.
             let took = inner.settings.now()?.saturating_since(sent);
             if took > inner.settings.fresh_secs() {
@@ -171,7 +171,7 @@ impl RevocationView {
                 // The view is fresh only after it has read them back from the log.
                 Progress::AtEnd => {
                     for lost in lost.chunks(PAGE_ENTRIES) {
-                        inner.log.append_dyn(lost, sent).await?;
+                        inner.log.append(lost, sent).await?;
                     }
                 }
                 Progress::Lost => {
@@ -199,7 +199,7 @@ impl RevocationView {
         let mut from = applied;
         loop {
             let sent = inner.settings.now()?;
-            let page = inner.log.read_dyn(from, PAGE_ENTRIES, sent).await?;
+            let page = inner.log.read(from, PAGE_ENTRIES, sent).await?;
             if !inner.known.is_current(Stamp::new(page.incarnation, 0, 0)) {
                 return Err(stale());
             }
@@ -278,7 +278,7 @@ impl Inner {
             .fence_secs()
             .is_some_and(|every| elapsed >= every)
         {
-            self.log.fence_dyn(now).await?;
+            self.log.fence(now).await?;
             fenced_at.store(now.unix(), Ordering::Relaxed);
         }
         Ok(())

@@ -34,7 +34,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::boxed::BoxFuture;
+use crate::base::erased::forward_to_pointee;
 use crate::clock::Timestamp;
 use crate::error::Result;
 
@@ -146,56 +146,53 @@ impl Page {
     }
 }
 
+/// Passes every signature of [`RevocationLog`] to a macro.
+macro_rules! every_revocation_log_method {
+    ([$emit:ident]) => {
+        $emit! { (RevocationLog)
+            async append append_dyn (facts: [&[Draft]], now: [Timestamp]) -> [Stamp]
+        }
+        $emit! { (RevocationLog) async head head_dyn (now: [Timestamp]) -> [Stamp] }
+        $emit! { (RevocationLog)
+            async read read_dyn (from: [u64], limit: [usize], now: [Timestamp]) -> [Page]
+        }
+        $emit! { (RevocationLog) async fence fence_dyn (now: [Timestamp]) -> [()] }
+    };
+}
+
 /// The type-erased form of [`RevocationLog`]. Implement [`RevocationLog`] instead.
-pub trait DynRevocationLog: fmt::Debug + Send + Sync + 'static {
-    /// See [`RevocationLog::append`].
-    fn append_dyn<'a>(&'a self, facts: &'a [Draft], now: Timestamp)
-    -> BoxFuture<'a, Result<Stamp>>;
-    /// See [`RevocationLog::head`].
-    fn head_dyn(&self, now: Timestamp) -> BoxFuture<'_, Result<Stamp>>;
-    /// See [`RevocationLog::read`].
-    fn read_dyn(&self, from: u64, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Page>>;
-    /// See [`RevocationLog::fence`].
-    fn fence_dyn(&self, now: Timestamp) -> BoxFuture<'_, Result<()>>;
-}
+///
+/// `Arc<dyn DynRevocationLog>` is a `RevocationLog` itself.
+pub trait DynRevocationLog: erased::ErasedRevocationLog {}
 
-impl<L: RevocationLog> DynRevocationLog for L {
-    fn append_dyn<'a>(
-        &'a self,
-        facts: &'a [Draft],
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Stamp>> {
-        Box::pin(self.append(facts, now))
+impl<L: RevocationLog> DynRevocationLog for L {}
+
+mod erased {
+    //! The methods of the type-erased form, where no other code can call them on an `Arc`, which
+    //! would allocate for each future twice.
+
+    use std::fmt;
+
+    use crate::base::erased::{declare_erased, erase, restore};
+    use crate::clock::Timestamp;
+    use crate::login::stamp::Stamp;
+    use crate::revocation::fact::Draft;
+    use crate::revocation::log::{DynRevocationLog, Page, RevocationLog};
+
+    #[expect(unnameable_types, reason = "its methods are not for other code")]
+    pub trait ErasedRevocationLog: fmt::Debug + Send + Sync + 'static {
+        every_revocation_log_method! { [declare_erased] }
     }
 
-    fn head_dyn(&self, now: Timestamp) -> BoxFuture<'_, Result<Stamp>> {
-        Box::pin(self.head(now))
+    impl<L: RevocationLog> ErasedRevocationLog for L {
+        every_revocation_log_method! { [erase] }
     }
 
-    fn read_dyn(&self, from: u64, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Page>> {
-        Box::pin(self.read(from, limit, now))
-    }
-
-    fn fence_dyn(&self, now: Timestamp) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.fence(now))
+    impl RevocationLog for dyn DynRevocationLog {
+        every_revocation_log_method! { [restore] }
     }
 }
 
-/// A shared log, also a type-erased one: `Arc<dyn DynRevocationLog>`.
-impl<L: DynRevocationLog + ?Sized> RevocationLog for Arc<L> {
-    async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
-        (**self).append_dyn(facts, now).await
-    }
-
-    async fn head(&self, now: Timestamp) -> Result<Stamp> {
-        (**self).head_dyn(now).await
-    }
-
-    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
-        (**self).read_dyn(from, limit, now).await
-    }
-
-    async fn fence(&self, now: Timestamp) -> Result<()> {
-        (**self).fence_dyn(now).await
-    }
+impl<L: RevocationLog + ?Sized> RevocationLog for Arc<L> {
+    every_revocation_log_method! { [forward_to_pointee] }
 }

@@ -13,7 +13,7 @@ use crate::login::stamp::Stamp;
 use crate::revocation::fact::{Fact, KeyId, SubjectKey};
 use crate::revocation::follower::{Follower, PAGE_ENTRIES};
 use crate::revocation::known::{KnownFacts, LoginStatus};
-use crate::revocation::log::DynRevocationLog;
+use crate::revocation::log::{DynRevocationLog, RevocationLog as _};
 use crate::revocation::settings::Settings;
 use crate::revocation::waiters::Waiters;
 use crate::revocation::writer::LogoutCounts;
@@ -263,7 +263,7 @@ impl RevocationView {
     pub(crate) async fn stamp(&self) -> Result<Stamp> {
         let inner = &*self.inner;
         let now = inner.settings.now()?;
-        let stamp = inner.log.head_dyn(now).await?;
+        let stamp = inner.log.head(now).await?;
         inner.follower.cursor().note_stamp(stamp);
         inner.known.note_mark(stamp);
         Ok(stamp)
@@ -280,7 +280,7 @@ impl RevocationView {
         let mut from = stamp.position();
         loop {
             let now = self.inner.settings.now()?;
-            let page = self.inner.log.read_dyn(from, PAGE_ENTRIES, now).await?;
+            let page = self.inner.log.read(from, PAGE_ENTRIES, now).await?;
             if page.incarnation != stamp.incarnation() {
                 // Positions of another incarnation cannot be compared with the stamp.
                 return Ok(());

@@ -10,6 +10,7 @@ use crate::login::handle::Handle;
 use crate::login::issued::Revocation;
 use crate::login::stamp::Stamp;
 use crate::revocation::fact::{Entry, Fact, KeyId, SubjectKey};
+use crate::revocation::log::RevocationLog as _;
 use crate::revocation::view::RevocationView;
 
 /// Single logouts of one subject on this node. When half of the capacity is used, the next one ends
@@ -125,7 +126,7 @@ impl RevocationView {
         }
         let now = inner.settings.now()?;
         let drafts = inner.settings.drafts(facts.iter().copied(), life)?;
-        let stamp = inner.log.append_dyn(&drafts, now).await?;
+        let stamp = inner.log.append(&drafts, now).await?;
         inner.follower.cursor().note_appended(&drafts, stamp, now);
         // A position of another incarnation means nothing in this view.
         if inner.known.is_current(stamp) {
@@ -153,7 +154,7 @@ impl RevocationView {
             .settings
             .drafts(expiring.into_iter().map(Fact::Key), life)?;
         if !drafts.is_empty() {
-            inner.log.append_dyn(&drafts, now).await?;
+            inner.log.append(&drafts, now).await?;
         }
         Ok(())
     }

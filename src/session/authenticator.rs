@@ -9,17 +9,20 @@ use serde::de::DeserializeOwned;
 
 use crate::authenticator::{Authenticator, Presented};
 use crate::base::public_id::PublicId;
+use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
-use crate::login::Login;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, replaced};
+use crate::login::{Login, data};
 use crate::session::change::{Replaced, Replacement};
+use crate::session::credential::SessionCredential;
 use crate::session::judge::Verdict;
 use crate::session::listed::{SessionPage, SessionVersion};
 use crate::session::logins::{Ended, Logins};
 use crate::store::answer::Removed;
 use crate::store::ask::{Load, Scope};
 use crate::store::listing::Cursor;
+use crate::store::proof::Proof;
 use crate::store::session_store::SessionStore;
 use crate::upkeep::Upkeep;
 
@@ -188,6 +191,38 @@ where
     }
 }
 
+impl<S, D> SessionAuthenticator<S, D>
+where
+    S: SessionStore,
+    D: DeserializeOwned + 'static,
+{
+    /// Reads the clock and a presented credential.
+    #[inline]
+    fn read(&self, presented: Presented<'_>) -> Result<(SessionCredential, Proof, Timestamp)> {
+        let now = self.logins.now()?;
+        let credential = self.logins.parse(presented.credential());
+        let credential = credential.ok_or(Rejection::Malformed)?;
+        Ok((credential, credential.proof(), now))
+    }
+
+    /// Verifies a credential by a row that the store shows in place.
+    #[inline]
+    fn verify_in_place(
+        &self,
+        credential: &SessionCredential,
+        proof: &Proof,
+        now: Timestamp,
+    ) -> Option<Result<Identity<D>>> {
+        let identity = match self.logins.verify_at_once(credential, proof, now)? {
+            Ok(identity) => identity,
+            Err(error) => return Some(Err(error)),
+        };
+        // Outside of the lock of the store, because it runs code of the application.
+        let data = data::read(|| identity.fields.data());
+        Some(data.map(|data| identity.with_data(data)))
+    }
+}
+
 impl<S, D> Authenticator for SessionAuthenticator<S, D>
 where
     S: SessionStore,
@@ -215,18 +250,30 @@ where
         Ok(Issued::new(credential, identity, Outcome::New))
     }
 
+    #[inline]
+    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<D>>> {
+        match self.read(presented) {
+            Ok(_) if presented.is_authoritative() => None,
+            Ok((credential, proof, now)) => self.verify_in_place(&credential, &proof, now),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
+        let (credential, proof, now) = self.read(presented)?;
+        if !presented.is_authoritative()
+            && let Some(verified) = self.verify_in_place(&credential, &proof, now)
+        {
+            return verified;
+        }
         let logins = &self.logins;
-        let now = logins.now()?;
-        let credential = logins.parse(presented.credential());
-        let credential = credential.ok_or(Rejection::Malformed)?;
         let load = Load {
             touch: Some(logins.policy.timeouts.idle()),
             authoritative: presented.is_authoritative(),
         };
         let row = logins.store.load(credential.handle(), load, now).await?;
         let is_there = row.is_some();
-        let mut judged = logins.judge(row, &credential, now);
+        let mut judged = logins.judge(row, &credential, &proof, now);
         if is_there
             && !matches!(judged, Ok((_, Verdict::Current)))
             && !load.authoritative
@@ -235,7 +282,7 @@ where
             // The row may be a stale copy, which is good enough to accept and not to reject.
             let load = load.authoritative();
             let row = logins.store.load(credential.handle(), load, now).await?;
-            judged = logins.judge(row, &credential, now);
+            judged = logins.judge(row, &credential, &proof, now);
         }
         let (mut row, verdict) = judged?;
         if !logins.accepts(verdict) {
@@ -259,7 +306,7 @@ where
             row.confirm(generation, now);
         }
         let mut identity = row.read_identity()?;
-        identity.refresh_due = logins.refresh_due(&row, verdict, now);
+        identity.refresh_due = logins.refresh_due((&row).into(), verdict, now);
         Ok(identity)
     }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::clock::{Timestamp, within};
 use crate::session::credential::SessionCredential;
-use crate::store::record::Record;
+use crate::store::proof::Proof;
+use crate::store::record_ref::RecordRef;
 
 /// How long a replaced credential is still accepted, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -50,18 +51,35 @@ pub(crate) enum Verdict {
 ///
 /// The row has the proofs of the two latest generations. A wrong secret under either of them is
 /// forged or damaged, and ends nothing. An older generation is recognised by the family proof
-/// alone.
+/// alone. `proof` is that of the credential, so that it is hashed outside of the lock of a store
+/// that shows the row in place.
+#[inline]
 pub(crate) fn judge(
-    row: &Record,
+    row: RecordRef<'_>,
     credential: &SessionCredential,
+    proof: &Proof,
+    windows: Windows,
+    now: Timestamp,
+) -> Verdict {
+    if row.generation == credential.generation() && proof == row.current {
+        return Verdict::Current;
+    }
+    judge_other(row, credential, proof, windows, now)
+}
+
+/// Judges a credential that is not the current one.
+fn judge_other(
+    row: RecordRef<'_>,
+    credential: &SessionCredential,
+    proof: &Proof,
     windows: Windows,
     now: Timestamp,
 ) -> Verdict {
     let age = i64::from(row.generation) - i64::from(credential.generation());
+    let history = row.history.copied().unwrap_or_default();
     match age {
-        0 if credential.proof() == row.current => Verdict::Current,
-        1 if credential.proof() == row.history().previous => {
-            let rotated_at = row.history().rotated_at;
+        1 if *proof == history.previous => {
+            let rotated_at = history.rotated_at;
             if within(rotated_at, windows.overlap, now) {
                 Verdict::Overlap
             } else if row.confirmed {
@@ -73,7 +91,7 @@ pub(crate) fn judge(
             }
         }
         0 | 1 => Verdict::Unknown,
-        _ if credential.family_proof() != row.family => Verdict::Unknown,
+        _ if credential.family_proof() != *row.family => Verdict::Unknown,
         ..0 => Verdict::Ahead,
         _ => Verdict::Reused,
     }
@@ -86,6 +104,7 @@ mod tests {
     use crate::login::fields::FieldsBuilder;
     use crate::session::credential::CredentialKind;
     use crate::store::ask::Rotation;
+    use crate::store::record::Record;
 
     const WINDOWS: Windows = Windows {
         overlap: 10,
@@ -94,6 +113,15 @@ mod tests {
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_unix(1_000_000 + seconds)
+    }
+
+    fn judge(
+        row: &Record,
+        credential: &SessionCredential,
+        windows: Windows,
+        now: Timestamp,
+    ) -> Verdict {
+        super::judge(row.into(), credential, &credential.proof(), windows, now)
     }
 
     fn row_of(credential: &SessionCredential) -> Record {

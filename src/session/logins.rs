@@ -10,7 +10,7 @@ use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::handle::Handle;
-use crate::login::identity::{check_size, fields_of};
+use crate::login::identity::{Identity, check_size, fields_of};
 use crate::login::issued::{Credential, Outcome};
 use crate::login::{Login, data};
 use crate::session::change::{Replaced, Replacement};
@@ -21,10 +21,12 @@ use crate::session::policy::Policy;
 use crate::session::recent_logouts::RecentLogouts;
 use crate::session::replay_limit::ReplayLimit;
 use crate::session::sweeper::Sweeper;
-use crate::store::answer::{Created, Removed, Rotated, Updated};
+use crate::store::answer::{Created, Peeked, Removed, Rotated, Updated};
 use crate::store::ask::{Load, Rotation, Scope, Update};
 use crate::store::listing::{Cursor, Page};
+use crate::store::proof::Proof;
 use crate::store::record::{History, Record};
+use crate::store::record_ref::RecordRef;
 use crate::store::session_store::SessionStore;
 use crate::upkeep::Upkeep;
 
@@ -186,7 +188,7 @@ impl<S: SessionStore> Logins<S> {
     ) -> Result<Record> {
         let load = Load::new().authoritative();
         let row = self.store.load(credential.handle(), load, now).await?;
-        let (row, verdict) = self.judge(row, credential, now)?;
+        let (row, verdict) = self.judge(row, credential, &credential.proof(), now)?;
         if !self.accepts(verdict) {
             return Err(self.reject(&row, verdict, now).await);
         }
@@ -213,16 +215,64 @@ impl<S: SessionStore> Logins<S> {
         &self,
         row: Option<Record>,
         credential: &SessionCredential,
+        proof: &Proof,
         now: Timestamp,
     ) -> Result<(Record, Verdict)> {
         let mut row = row.ok_or(Rejection::Unknown)?;
         check_handle(&row, credential.handle())?;
-        let verdict = if self.policy.timeouts.tighten(&mut row, now) {
-            judge(&row, credential, self.policy.windows, now)
-        } else {
-            Verdict::Expired
-        };
+        let (judged, verdict) = self.judge_in_place((&row).into(), credential, proof, now);
+        (row.idle, row.deadline) = (judged.idle, judged.deadline);
         Ok((row, verdict))
+    }
+
+    /// Judges a presented credential by a row where it lies. Returns the row with the timeouts of
+    /// this policy.
+    #[inline]
+    pub(crate) fn judge_in_place<'r>(
+        &self,
+        row: RecordRef<'r>,
+        credential: &SessionCredential,
+        proof: &Proof,
+        now: Timestamp,
+    ) -> (RecordRef<'r>, Verdict) {
+        let row = self.policy.timeouts.tightened(row);
+        if !row.is_alive(now) {
+            return (row, Verdict::Expired);
+        }
+        let verdict = judge(row, credential, proof, self.policy.windows, now);
+        (row, verdict)
+    }
+
+    /// Verifies a credential by a row that the store shows in place. `None` if it does not show it,
+    /// or if more has to be done than to read it: then load the row.
+    ///
+    /// Returns the identity, and beside it the data of the row, to be read outside of the lock of
+    /// the store.
+    #[inline]
+    pub(crate) fn verify_at_once(
+        &self,
+        credential: &SessionCredential,
+        proof: &Proof,
+        now: Timestamp,
+    ) -> Option<Result<Identity<()>>> {
+        let handle = credential.handle();
+        let peeked = self.store.peek(handle, now, |row| {
+            let (row, verdict) = self.judge_in_place(row, credential, proof, now);
+            let is_settled = row.handle == handle
+                && verdict == Verdict::Current
+                && row.confirmed
+                && !row.wants_touch(now);
+            is_settled.then(|| {
+                let mut identity = row.identity(());
+                identity.refresh_due = self.refresh_due(row, verdict, now);
+                identity
+            })
+        });
+        match peeked {
+            Peeked::Live(identity) => Ok(identity).transpose(),
+            Peeked::Absent => Some(Err(Rejection::Unknown.into())),
+            Peeked::Load => None,
+        }
     }
 
     /// Returns whether the policy accepts a credential of this verdict.
@@ -251,9 +301,9 @@ impl<S: SessionStore> Logins<S> {
     }
 
     /// Returns whether the client should refresh a credential of this verdict.
-    pub(crate) fn refresh_due(&self, row: &Record, verdict: Verdict, now: Timestamp) -> bool {
-        let made_at = row.history().rotated_at.max(row.created_at);
-        let is_old = |age| now.saturating_since(made_at) >= age;
+    #[inline]
+    pub(crate) fn refresh_due(&self, row: RecordRef<'_>, verdict: Verdict, now: Timestamp) -> bool {
+        let is_old = |age| now.saturating_since(row.rotated_at()) >= age;
         verdict != Verdict::Current
             || row.rotation_wanted
             || self.policy.rotate_after.is_some_and(is_old)
@@ -298,7 +348,7 @@ impl<S: SessionStore> Logins<S> {
         let (credential, outcome) = if rotated {
             (next, Outcome::Rotated)
         } else {
-            let replayed = self.replay(&row, presented, now).await?;
+            let replayed = self.replay(&row, presented, &proof, now).await?;
             self.replays.count(&proof, now);
             replayed
         };
@@ -314,9 +364,10 @@ impl<S: SessionStore> Logins<S> {
         &self,
         row: &Record,
         credential: SessionCredential,
+        proof: &Proof,
         now: Timestamp,
     ) -> Result<(SessionCredential, Outcome)> {
-        let verdict = judge(row, &credential, self.policy.windows, now);
+        let verdict = judge(row.into(), &credential, proof, self.policy.windows, now);
         if !self.accepts(verdict) {
             return Err(self.reject(row, verdict, now).await);
         }
@@ -431,7 +482,8 @@ impl<S: SessionStore> Logins<S> {
             return Ok(Ended::Absent);
         };
         check_handle(&row, handle)?;
-        if judge(&row, &credential, self.policy.windows, now) == Verdict::Unknown {
+        let (proof, windows) = (credential.proof(), self.policy.windows);
+        if judge((&row).into(), &credential, &proof, windows, now) == Verdict::Unknown {
             return Ok(Ended::Unproven);
         }
         let removed = self.store.remove(handle, row.subject(), now).await?;

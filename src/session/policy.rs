@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::session::judge::Windows;
 use crate::store::ask::Limit;
 use crate::store::record::Record;
+use crate::store::record_ref::RecordRef;
 
 /// Timeouts, rotation and limits of logins.
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +53,18 @@ impl Timeouts {
     }
 
     /// Shortens the idle timeout and the deadline of a row to these, so that a policy that was
-    /// tightened after the login counts at once. Returns whether the login is still alive.
-    pub(crate) fn tighten(self, row: &mut Record, now: Timestamp) -> bool {
+    /// tightened after the login counts at once.
+    #[inline]
+    pub(crate) fn tightened(self, mut row: RecordRef<'_>) -> RecordRef<'_> {
         row.idle = row.idle.min(self.idle);
         row.deadline = row.deadline.min(self.deadline(row.authenticated_at));
+        row
+    }
+
+    /// The same for a record of its own. Returns whether the login is still alive.
+    pub(crate) fn tighten(self, row: &mut Record, now: Timestamp) -> bool {
+        let tightened = self.tightened(RecordRef::from(&*row));
+        (row.idle, row.deadline) = (tightened.idle, tightened.deadline);
         row.is_alive(now)
     }
 }

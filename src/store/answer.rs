@@ -21,6 +21,19 @@ pub enum Created {
     Full,
 }
 
+/// The result of [`peek`](crate::store::contract::SessionStore::peek).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peeked<T> {
+    /// The login is live. The function got its row, and returned this.
+    Live(T),
+    /// There is no such login.
+    Absent,
+    /// The store cannot answer at once: [`load`](crate::store::contract::SessionStore::load) the
+    /// row.
+    Load,
+}
+
 /// A live row after a [`change`](crate::store::contract::SessionStore::change).
 #[derive(Clone, Debug)]
 #[non_exhaustive]

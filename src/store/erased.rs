@@ -1,9 +1,12 @@
 //! The type-erased twin of the store contract, and what forwards each method to another store.
 
-use std::fmt;
 use std::sync::Arc;
 
-use crate::base::erased::{declare_erased, erase, forward_to_pointee, restore};
+use crate::base::erased::forward_to_pointee;
+use crate::clock::Timestamp;
+use crate::login::handle::Handle;
+use crate::store::answer::Peeked;
+use crate::store::record_ref::RecordRef;
 use crate::store::session_store::SessionStore;
 
 /// The signatures of [`SessionStore`], for everything that forwards them: passes the one of a
@@ -120,22 +123,89 @@ pub(crate) use every_session_store_method;
 ///
 /// `Arc<dyn DynSessionStore>` is a `SessionStore` itself, so that a configuration file can pick
 /// the store at start.
-pub trait DynSessionStore: fmt::Debug + Send + Sync + 'static {
-    every_session_store_method! { [declare_erased] (SessionStore) }
+pub trait DynSessionStore: methods::ErasedSessionStore {}
+
+impl<S: SessionStore> DynSessionStore for S {}
+
+mod methods {
+    //! The methods of the type-erased form, where no other code can call them on an `Arc`, which
+    //! would allocate for each future twice.
+
+    use std::fmt;
+
+    use crate::base::erased::{declare_erased, erase, restore};
+    use crate::clock::Timestamp;
+    use crate::login::handle::Handle;
+    use crate::store::answer::Peeked;
+    use crate::store::erased::DynSessionStore;
+    use crate::store::record_ref::RecordRef;
+    use crate::store::session_store::SessionStore;
+
+    #[expect(unnameable_types, reason = "its methods are not for other code")]
+    pub trait ErasedSessionStore: fmt::Debug + Send + Sync + 'static {
+        every_session_store_method! { [declare_erased] (SessionStore) }
+
+        /// See [`SessionStore::peek`]. Calls `look` once at most.
+        fn peek_dyn(
+            &self,
+            handle: Handle,
+            now: Timestamp,
+            look: &mut dyn FnMut(RecordRef<'_>),
+        ) -> Peeked<()>;
+    }
+
+    impl<S: SessionStore> ErasedSessionStore for S {
+        every_session_store_method! { [erase] (SessionStore) }
+
+        fn peek_dyn(
+            &self,
+            handle: Handle,
+            now: Timestamp,
+            look: &mut dyn FnMut(RecordRef<'_>),
+        ) -> Peeked<()> {
+            self.peek(handle, now, look)
+        }
+    }
+
+    impl SessionStore for dyn DynSessionStore {
+        every_session_store_method! { [restore] (SessionStore) }
+
+        fn peek<T>(
+            &self,
+            handle: Handle,
+            now: Timestamp,
+            look: impl FnOnce(RecordRef<'_>) -> T,
+        ) -> Peeked<T> {
+            let (mut look, mut seen) = (Some(look), None);
+            let peeked = self.peek_dyn(handle, now, &mut |row| {
+                seen = look.take().map(|look| look(row));
+            });
+            match (peeked, seen) {
+                (Peeked::Live(()), Some(seen)) => Peeked::Live(seen),
+                (Peeked::Absent, _) => Peeked::Absent,
+                _ => Peeked::Load,
+            }
+        }
+    }
 }
 
-impl<S: SessionStore> DynSessionStore for S {
-    every_session_store_method! { [erase] (SessionStore) }
+/// Implements the contract for a pointer to a store.
+macro_rules! forward_to_store {
+    ($pointer:ident) => {
+        impl<S: SessionStore + ?Sized> SessionStore for $pointer<S> {
+            every_session_store_method! { [forward_to_pointee] (SessionStore) }
+
+            fn peek<T>(
+                &self,
+                handle: Handle,
+                now: Timestamp,
+                look: impl FnOnce(RecordRef<'_>) -> T,
+            ) -> Peeked<T> {
+                (**self).peek(handle, now, look)
+            }
+        }
+    };
 }
 
-impl SessionStore for dyn DynSessionStore {
-    every_session_store_method! { [restore] (SessionStore) }
-}
-
-impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
-    every_session_store_method! { [forward_to_pointee] (SessionStore) }
-}
-
-impl<S: SessionStore + ?Sized> SessionStore for Box<S> {
-    every_session_store_method! { [forward_to_pointee] (SessionStore) }
-}
+forward_to_store! { Arc }
+forward_to_store! { Box }

@@ -16,6 +16,7 @@ use crate::login::identity::Identity;
 use crate::login::stamp::Stamp;
 use crate::store::ask::{Rotation, Scope, Update};
 use crate::store::proof::Proof;
+use crate::store::record_ref::RecordRef;
 
 /// The version of the envelope that this crate writes.
 pub(crate) const FORMAT: u8 = 1;
@@ -77,18 +78,7 @@ impl Record {
 
     /// Returns the identity of the login that this row keeps, with `data` as its data.
     pub(crate) fn identity<D>(&self, data: D) -> Identity<D> {
-        Identity {
-            fields: self.fields.clone(),
-            handle: self.handle,
-            issued_at: self.created_at,
-            authenticated_at: self.authenticated_at,
-            expires_at: self.expires_at(),
-            deadline: self.deadline,
-            stamp: self.stamp(),
-            version: self.version,
-            refresh_due: false,
-            data,
-        }
+        RecordRef::from(self).identity(data)
     }
 
     /// Returns the identity of the login that this row keeps, with the data of the row.

@@ -8,10 +8,11 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
-use crate::store::answer::{Changed, Created, Removed, Rotated, Swept, Updated};
+use crate::store::answer::{Changed, Created, Peeked, Removed, Rotated, Swept, Updated};
 use crate::store::ask::{Limit, Load, Rotation, Scope, Update};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
+use crate::store::record_ref::RecordRef;
 use crate::upkeep::Upkeep;
 
 /// The function of a [`change`](SessionStore::change). It modifies a row and returns true if it
@@ -134,6 +135,45 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         load: Load,
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Record>>> + Send;
+
+    /// Shows a live login in place, without a copy and without a future. The strategy calls it
+    /// before [`load`](Self::load), and verifies most credentials by it alone.
+    ///
+    /// # Contract
+    ///
+    /// Whatever it answers, a `load` at that moment would have answered. It does no I/O and waits for
+    /// no other task. [`Peeked::Load`] is always correct. Answer it where `load` would do more than
+    /// read: for an expired row, which `load` removes, and for a row that another node may have
+    /// changed.
+    ///
+    /// `look` is called once at most, and only for a live row. It is short, does not panic, and may
+    /// be called under a lock of the store.
+    ///
+    /// Default: [`Peeked::Load`]. A store that wraps another one forwards this method only if it adds
+    /// nothing to `load`: otherwise the strategy would pass by what it adds.
+    ///
+    /// # Returns
+    ///
+    /// See [`Peeked`].
+    ///
+    /// # Security
+    ///
+    /// As for [`load`](Self::load): the client controls the handle. Does not record a use.
+    ///
+    /// # Backend notes
+    ///
+    /// - memory: under a shared lock of one shard.
+    /// - [`CachedStore`](crate::store::CachedStore): its copies, while its view is fresh.
+    /// - All others: [`Peeked::Load`].
+    fn peek<T>(
+        &self,
+        handle: Handle,
+        now: Timestamp,
+        look: impl FnOnce(RecordRef<'_>) -> T,
+    ) -> Peeked<T> {
+        let _ = (handle, now, look);
+        Peeked::Load
+    }
 
     /// Applies a function to a live row, as one atomic step. [`rotate`](Self::rotate),
     /// [`update`](Self::update) and [`confirm`](Self::confirm) are built on it.

@@ -23,6 +23,7 @@ mod delete;
 mod expiry;
 mod limit;
 mod list;
+mod peek;
 mod race;
 mod read;
 mod retry;
@@ -77,6 +78,7 @@ macro_rules! session_store_laws {
                 read_09_the_row_of_another_is_never_served
                 read_10_two_stores_share_nothing
                 read_11_hostile_subjects_select_only_themselves;
+            peek: peek_01_shows_what_load_answers;
             content:
                 read_05_keeps_fields_of_later_versions
                 read_08_payloads_come_back_to_the_bit;

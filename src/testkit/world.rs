@@ -7,7 +7,8 @@ use crate::base::boxed::BoxFuture;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Rejection, Result};
 use crate::store::contract::{
-    Created, Cursor, Limit, Load, Page, Record, Rotated, Rotation, Scope, SessionStore, Updated,
+    Created, Cursor, Handle, Limit, Load, Page, Peeked, Record, Rotated, Rotation, Scope,
+    SessionStore, Updated,
 };
 use crate::testkit::clock::ManualClock;
 use crate::testkit::executor::interleave;
@@ -75,6 +76,12 @@ impl<'f, F: StoreFixture> World<'f, F> {
     pub(crate) async fn get(&self, row: &Record) -> Option<Record> {
         let found = self.store.load(row.handle(), Load::new(), self.now()).await;
         found.expect("load answers")
+    }
+
+    /// Asserts that `peek` answers like a load.
+    pub(crate) async fn assert_peek(&self, row: &Record, context: &str) {
+        let checked = check_peek(&*self.store, row.handle(), self.now()).await;
+        checked.unwrap_or_else(|wrong| panic!("{context}: {wrong}"));
     }
 
     /// Notes a use as a caller does: by the load, or by a touch if the load left it to the caller.
@@ -150,6 +157,33 @@ impl<'f, F: StoreFixture> World<'f, F> {
         assert!(!listed, "listed {context}");
         assert!(self.get(row).await.is_none(), "found {context}");
     }
+}
+
+/// Checks that `peek` answers like a load.
+///
+/// # Errors
+///
+/// The difference.
+pub(crate) async fn check_peek<S: SessionStore>(
+    store: &S,
+    handle: Handle,
+    now: Timestamp,
+) -> Result<(), String> {
+    let shown = match store.peek(handle, now, |row| row.to_record()) {
+        Peeked::Live(row) => Some(row),
+        Peeked::Absent => None,
+        Peeked::Load => return Ok(()),
+    };
+    let loaded = store.load(handle, Load::new(), now).await;
+    let is_same = match (&shown, &loaded) {
+        (Some(shown), Ok(Some(loaded))) => shown.encode() == loaded.encode(),
+        (None, Ok(None)) => true,
+        _ => false,
+    };
+    if is_same {
+        return Ok(());
+    }
+    Err(format!("peek shows {shown:?}, but load answers {loaded:?}"))
 }
 
 /// All live rows of a subject, in pages of `limit`. Stops if the pages do not end.

@@ -16,6 +16,7 @@ mod map;
 mod overwrites_on_create;
 mod resurrects_on_touch;
 mod resurrects_on_update;
+mod shows_old_rows;
 
 /// Opens memory stores inside a broken wrapper.
 struct Broken<W>(fn(MemoryStore) -> W);
@@ -70,6 +71,10 @@ rejected! {
         => rotate_03_one_rotation_wins;
     exceeds_the_limit_is_rejected: exceeds_the_limit::ExceedsTheLimit
         => limit_01_rejects_above_the_limit;
+    shows_old_rows_is_rejected: shows_old_rows::ShowsOldRows::new
+        => peek_01_shows_what_load_answers, concur_01_does_what_a_map_would_do;
+    shows_nothing_is_rejected: shows_old_rows::ShowsNothing
+        => peek_01_shows_what_load_answers, concur_01_does_what_a_map_would_do;
 }
 
 /// A failing random script is reduced to its cause: create a row, and change it twice.

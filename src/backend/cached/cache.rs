@@ -190,6 +190,21 @@ impl Cache {
         entry.is_within(self.max_age_secs, now).then_some(entry)
     }
 
+    /// Passes the entry of a row to `look`, without a copy, if it is young enough and in use.
+    #[inline]
+    pub(crate) fn peek<T>(
+        &self,
+        handle: Handle,
+        now: Timestamp,
+        look: impl FnOnce(&Entry) -> Option<T>,
+    ) -> Option<T> {
+        let shard = self.shard(handle.partition());
+        let entry = shard.young.get(&handle)?;
+        entry
+            .is_within(self.max_age_secs, now)
+            .then(|| look(entry))?
+    }
+
     /// Begins a query. Call it before you query the store, with the position of the view.
     pub(crate) fn begin(&self, handle: Handle, queried_at: Timestamp, seen: Stamp) -> Query<'_> {
         let mut shard = self.shard(handle.partition());

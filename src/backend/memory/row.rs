@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
 use crate::store::record::Record;
+use crate::store::record_ref::RecordRef;
 
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -34,6 +35,15 @@ impl Row {
         let mut record = self.record.clone();
         record.set_last_seen(self.last_seen());
         record
+    }
+
+    /// Returns the record where it lies, with its current last use.
+    #[inline]
+    pub(crate) fn peek(&self) -> RecordRef<'_> {
+        RecordRef {
+            last_seen: self.last_seen(),
+            ..RecordRef::from(&self.record)
+        }
     }
 
     #[inline]

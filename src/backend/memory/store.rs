@@ -9,10 +9,11 @@ use crate::backend::memory::shard::Shard;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::{Handle, partition};
-use crate::store::answer::{Changed, Created, Removed, Swept};
+use crate::store::answer::{Changed, Created, Peeked, Removed, Swept};
 use crate::store::ask::{Limit, Load, Scope};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
+use crate::store::record_ref::RecordRef;
 use crate::store::session_store::{ChangeFn, SessionStore};
 
 /// Target number of rows per shard, for stores of up to about a million sessions: a scan of a shard
@@ -222,6 +223,21 @@ impl SessionStore for MemoryStore {
         }
         self.remove_if_expired(handle, now);
         Ok(None)
+    }
+
+    #[inline]
+    fn peek<T>(
+        &self,
+        handle: Handle,
+        now: Timestamp,
+        look: impl FnOnce(RecordRef<'_>) -> T,
+    ) -> Peeked<T> {
+        match self.shard(handle.partition()).read().find(handle) {
+            None => Peeked::Absent,
+            Some(row) if row.is_alive(now) => Peeked::Live(look(row.peek())),
+            // `load` removes it.
+            Some(_) => Peeked::Load,
+        }
     }
 
     async fn change(

@@ -461,6 +461,10 @@ where
         self.verify_now(presented.credential())
     }
 
+    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<D>>> {
+        (!presented.is_authoritative()).then(|| self.verify_now(presented.credential()))
+    }
+
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<D>> {
         let now = self.logins.now()?;
         let presented = self.logins.parse(presented.credential());

@@ -382,6 +382,14 @@ where
         }
     }
 
+    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<Old::Data>>> {
+        match self.inner.kind(presented.credential()) {
+            Ok(Kind::New) => self.inner.new.verify_at_once(presented),
+            Ok(Kind::Old) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
         match self.inner.kind(presented.credential())? {
             Kind::New => self.inner.refresh_new(presented).await,

@@ -10,6 +10,7 @@ use crate::testkit::fixture::StoreFixture;
 use crate::testkit::model::{Model, Step, perform, stamp};
 use crate::testkit::random::Random;
 use crate::testkit::sample::Sample;
+use crate::testkit::world::check_peek;
 
 /// Rows that a script can name.
 const SLOTS: usize = 9;
@@ -275,6 +276,10 @@ pub(super) async fn replay<F: StoreFixture>(fixture: &F, acts: &[Act]) -> Result
             continue;
         };
         compare(&mut stage, &store, &step, || format!("step {at}")).await?;
+        for slot in 0..SLOTS {
+            let checked = check_peek(&store, stage.handle(slot).0, stage.now()).await;
+            checked.map_err(|wrong| format!("after step {at}, {step}: {wrong}"))?;
+        }
     }
     for slot in 0..SLOTS {
         let step = Step::Load(stage.handle(slot).0, None);

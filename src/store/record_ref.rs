@@ -1,0 +1,158 @@
+//! A record that is shown in place.
+
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::login::fields::Fields;
+use crate::login::handle::Handle;
+use crate::login::identity::Identity;
+use crate::login::stamp::Stamp;
+use crate::store::proof::Proof;
+use crate::store::record::{History, Record, is_due, touch_interval};
+
+/// A [`Record`] that a store shows in place, without a copy of it.
+///
+/// A store makes one for [`peek`](crate::store::contract::SessionStore::peek), from its record:
+/// `RecordRef::from(&record)`.
+#[derive(Clone, Copy)]
+pub struct RecordRef<'r> {
+    pub(crate) handle: Handle,
+    pub(crate) generation: u32,
+    pub(crate) version: u64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) authenticated_at: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) last_seen: Timestamp,
+    pub(crate) idle: u64,
+    pub(crate) current: &'r Proof,
+    pub(crate) family: &'r Proof,
+    pub(crate) confirmed: bool,
+    pub(crate) rotation_wanted: bool,
+    pub(crate) history: Option<&'r History>,
+    pub(crate) fields: &'r Fields,
+}
+
+impl<'r> RecordRef<'r> {
+    /// The handle by which the store finds the row.
+    #[must_use]
+    pub fn handle(self) -> Handle {
+        self.handle
+    }
+
+    /// The subject.
+    #[must_use]
+    pub fn subject(self) -> &'r str {
+        self.fields.subject()
+    }
+
+    /// Number of changes of roles and data.
+    #[must_use]
+    pub fn version(self) -> u64 {
+        self.version
+    }
+
+    /// The stamp of the login in the revocation log, if it has one.
+    #[must_use]
+    pub fn stamp(self) -> Option<Stamp> {
+        self.history?.stamp
+    }
+
+    /// As for [`Record::expires_at`].
+    #[must_use]
+    pub fn expires_at(self) -> Timestamp {
+        self.last_seen.saturating_add(self.idle).min(self.deadline)
+    }
+
+    /// As for [`Record::is_alive`].
+    #[must_use]
+    pub fn is_alive(self, now: Timestamp) -> bool {
+        now < self.expires_at()
+    }
+
+    /// As for [`Record::wants_touch`].
+    #[must_use]
+    pub fn wants_touch(self, now: Timestamp) -> bool {
+        is_due(self.last_seen, touch_interval(self.idle), now)
+    }
+
+    /// Returns when the current credential was made, or first used after that.
+    pub(crate) fn rotated_at(self) -> Timestamp {
+        let rotated_at = self.history.map(|history| history.rotated_at);
+        rotated_at.unwrap_or_default().max(self.created_at)
+    }
+
+    /// Returns a copy.
+    #[must_use]
+    pub fn to_record(self) -> Record {
+        Record {
+            handle: self.handle,
+            generation: self.generation,
+            version: self.version,
+            created_at: self.created_at,
+            authenticated_at: self.authenticated_at,
+            deadline: self.deadline,
+            last_seen: self.last_seen,
+            idle: self.idle,
+            current: *self.current,
+            family: *self.family,
+            confirmed: self.confirmed,
+            rotation_wanted: self.rotation_wanted,
+            history: self.history.and_then(|history| history.kept()),
+            fields: self.fields.clone(),
+        }
+    }
+
+    /// Returns the identity of the login that this row keeps, with `data` as its data.
+    #[inline]
+    pub(crate) fn identity<D>(self, data: D) -> Identity<D> {
+        Identity {
+            fields: self.fields.clone(),
+            handle: self.handle,
+            issued_at: self.created_at,
+            authenticated_at: self.authenticated_at,
+            expires_at: self.expires_at(),
+            deadline: self.deadline,
+            stamp: self.stamp(),
+            version: self.version,
+            refresh_due: false,
+            data,
+        }
+    }
+}
+
+impl<'r> From<&'r Record> for RecordRef<'r> {
+    #[inline]
+    fn from(record: &'r Record) -> Self {
+        Self {
+            handle: record.handle,
+            generation: record.generation,
+            version: record.version,
+            created_at: record.created_at,
+            authenticated_at: record.authenticated_at,
+            deadline: record.deadline,
+            last_seen: record.last_seen,
+            idle: record.idle,
+            current: &record.current,
+            family: &record.family,
+            confirmed: record.confirmed,
+            rotation_wanted: record.rotation_wanted,
+            history: record.history.as_deref(),
+            fields: &record.fields,
+        }
+    }
+}
+
+impl fmt::Debug for RecordRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordRef")
+            .field("id", &self.handle.public_id())
+            .field("fields", self.fields)
+            .field("version", &self.version)
+            .field("generation", &self.generation)
+            .field("created_at", &self.created_at)
+            .field("deadline", &self.deadline)
+            .field("last_seen", &self.last_seen)
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}
