@@ -4,8 +4,6 @@
 //! only the claims of this bench, and does not check the range of dates. Each path lists its
 //! further omissions and its uses of `unsafe`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::Engine as _;
 use base64::engine::Simd;
 use base64::engine::general_purpose::{NO_PAD, URL_SAFE_NO_PAD};
@@ -14,7 +12,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Se
 use sha2::Sha256;
 use sha2::block_api::compress256;
 
-use super::START;
+use super::{Caller, START, Texts, seconds};
 
 pub struct Floor {
     header: [u8; 64],
@@ -180,7 +178,7 @@ impl Floor {
         if rest != b"}" {
             return None;
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let now = seconds();
         (now < expires_at).then_some(Claims {
             subject,
             roles,
@@ -193,8 +191,8 @@ impl Floor {
 impl Floor {
     /// Verifies a token with claims in any order, borrowed, with `serde_json`.
     ///
-    /// Omits: the value of the id, a fifth role, text with escapes (rejected), several audiences,
-    /// duplicate members. No `unsafe`.
+    /// A duplicate claim is rejected, known or not. Omits: the value of the id, a fifth role, a ninth
+    /// unknown claim, text with escapes (rejected), several audiences. No `unsafe`.
     pub fn verify_general<'b>(&self, token: &str, scratch: &'b mut Scratch) -> Option<Claims<'b>> {
         let json = self.opened(token, scratch)?;
         let General {
@@ -202,20 +200,56 @@ impl Floor {
             issuer,
             audience,
         } = serde_json::from_slice(json).ok()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let now = seconds();
         (now < claims.expires_at && issuer == self.issuer && audience == self.audience)
             .then_some(claims)
     }
 
     /// Signs the claims that `verify` reads, with a given id: JSON on the stack, one string.
     ///
-    /// Omits: drawing the id, the identity of the token, escapes, dates of other than ten digits,
-    /// more than 512 bytes, other than two roles. It turns its bytes into a string without
-    /// checking, with `unsafe`.
+    /// Omits: drawing the id, the partition of the subject in it, the identity of the token, escapes,
+    /// dates of other than ten digits, more than 512 bytes, other than two roles. It turns its bytes
+    /// into a string without checking, with `unsafe`.
     pub fn sign(&self, sid: &str, subject: &str, roles: [&str; 2], lifetime: u64) -> String {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |now| now.as_secs());
+        self.sign_at(seconds(), sid.as_bytes(), subject, roles, lifetime)
+    }
+
+    /// Issues a token with the id of these bytes, as ours does: the id begins with the partition of
+    /// the subject, one block of SHA-256, and the identity comes with the token.
+    ///
+    /// Omits: a subject beyond one block, and what `sign` omits besides.
+    pub fn issue(
+        &self,
+        drawn: [u8; 16],
+        subject: &str,
+        roles: [&str; 2],
+        lifetime: u64,
+    ) -> (String, Caller) {
+        let now = seconds();
+        let handle = partition(subject) << 116 | u128::from_be_bytes(drawn) & (u128::MAX >> 12);
+        let token = self.sign_at(now, &sid(handle), subject, roles, lifetime);
+        let caller = Caller {
+            handle,
+            texts: Texts::new(subject, roles),
+            issued_at: now,
+            authenticated_at: now,
+            expires_at: now + lifetime,
+            deadline: now + lifetime,
+            version: 0,
+            refresh_due: false,
+        };
+        (token, caller)
+    }
+
+    #[inline]
+    fn sign_at(
+        &self,
+        now: u64,
+        sid: &[u8],
+        subject: &str,
+        roles: [&str; 2],
+        lifetime: u64,
+    ) -> String {
         let mut json = [0u8; 512];
         let mut end = 0;
         let mut push = |bytes: &[u8]| {
@@ -227,7 +261,7 @@ impl Floor {
         push(b",\"iat\":");
         push(&digits(now));
         push(b",\"sid\":\"");
-        push(sid.as_bytes());
+        push(sid);
         push(b"\",\"sub\":\"");
         push(subject.as_bytes());
         push(b"\",\"roles\":[\"");
@@ -247,6 +281,29 @@ impl Floor {
         // SAFETY: a header and base64url, which are ASCII.
         unsafe { String::from_utf8_unchecked(token) }
     }
+}
+
+/// The first twelve bits of the SHA-256 hash of a subject.
+fn partition(subject: &str) -> u128 {
+    let mut block = [0u8; 64];
+    block[..subject.len()].copy_from_slice(subject.as_bytes());
+    block[subject.len()] = 0x80;
+    block[56..].copy_from_slice(&(subject.len() as u64 * 8).to_be_bytes());
+    let mut state = START;
+    compress256(&mut state, &[block]);
+    u128::from(state[0] >> 20)
+}
+
+/// A handle in base64url.
+fn sid(handle: u128) -> [u8; 22] {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    std::array::from_fn(|at| {
+        let digit = match at {
+            21 => handle << 4,
+            _ => handle >> (122 - 6 * at),
+        };
+        alphabet[digit as usize & 0x3f]
+    })
 }
 
 /// Ten digits, as in every date of this century.
@@ -301,15 +358,33 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut general = General::default();
+        let mut known = 0u8;
+        let (mut unknown, mut count) = ([""; 8], 0);
         while let Some(name) = map.next_key::<&str>()? {
-            match name {
-                "iss" => general.issuer = map.next_value()?,
-                "aud" => general.audience = map.next_value()?,
-                "exp" => general.claims.expires_at = map.next_value()?,
-                "iat" => general.claims.issued_at = map.next_value()?,
-                "sub" => general.claims.subject = map.next_value()?,
-                "roles" => general.claims.roles = map.next_value::<Roles<'de>>()?.0,
+            let bit = match name {
+                "iss" => 1,
+                "aud" => 2,
+                "exp" => 4,
+                "iat" => 8,
+                "sub" => 16,
+                "roles" => 32,
+                _ => 0,
+            };
+            let is_duplicate = known & bit != 0 || unknown[..count].contains(&name);
+            known |= bit;
+            if is_duplicate || count == unknown.len() {
+                return Err(A::Error::custom("a duplicate, or too many claims"));
+            }
+            match bit {
+                1 => general.issuer = map.next_value()?,
+                2 => general.audience = map.next_value()?,
+                4 => general.claims.expires_at = map.next_value()?,
+                8 => general.claims.issued_at = map.next_value()?,
+                16 => general.claims.subject = map.next_value()?,
+                32 => general.claims.roles = map.next_value::<Roles<'de>>()?.0,
                 _ => {
+                    unknown[count] = name;
+                    count += 1;
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -322,13 +397,13 @@ struct Roles<'b>([&'b str; 4]);
 
 impl<'de> Deserialize<'de> for Roles<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Texts).map(Self)
+        deserializer.deserialize_seq(FourTexts).map(Self)
     }
 }
 
-struct Texts;
+struct FourTexts;
 
-impl<'de> Visitor<'de> for Texts {
+impl<'de> Visitor<'de> for FourTexts {
     type Value = [&'de str; 4];
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -350,13 +425,19 @@ impl<'de> Visitor<'de> for Texts {
 
 /// The same claims in another order, signed again, as a service in another language may send them.
 pub fn reordered(token: &str, secret: &[u8]) -> String {
+    rewritten(token, secret, |json| {
+        let (front, back) = json.split_once(",\"sid\"").expect("ours");
+        let (front, back) = (&front[1..], &back[..back.len() - 1]);
+        format!("{{\"sid\"{back},{front}}}")
+    })
+}
+
+/// The same token with another claims set, signed again.
+pub fn rewritten(token: &str, secret: &[u8], rewrite: impl Fn(&str) -> String) -> String {
     let mut parts = token.split('.');
     let (header, payload) = parts.next().zip(parts.next()).expect("a token");
     let json = URL_SAFE_NO_PAD.decode(payload).expect("base64url");
-    let json = String::from_utf8(json).expect("text");
-    let (front, back) = json.split_once(",\"sid\"").expect("ours");
-    let (front, back) = (&front[1..], &back[..back.len() - 1]);
-    let json = format!("{{\"sid\"{back},{front}}}");
+    let json = rewrite(&String::from_utf8(json).expect("text"));
     let body = format!("{header}.{}", URL_SAFE_NO_PAD.encode(json));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("any length");
     mac.update(body.as_bytes());

@@ -12,12 +12,12 @@ use statewise::session::SessionAuthenticator;
 use statewise::store::contract::Handle;
 use statewise::store::{CachedStore, MemoryStore};
 use statewise::token::{TokenAuthenticator, TokenBuffer};
-use statewise::{Authenticator as _, Login};
+use statewise::{Authenticator as _, DynAuthenticator, Login};
 
 use crate::harness::options::Options;
 use crate::harness::window::Window;
 use crate::harness::{Group, Random, Row, now};
-use crate::{configured, key};
+use crate::tokens::{configured, key};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Number of different tokens.
@@ -122,6 +122,11 @@ fn verify(
         }
         group = group.difference(&format!("what it adds, {who}"), &viewed, &plain);
     }
+    for (at, token) in before.iter().chain(since).enumerate() {
+        let caller = with_view.verify_now(token).unwrap();
+        let of = if at < before.len() { "early" } else { "late" };
+        assert_eq!(caller.subject(), format!("{of}_{:07}", at % TOKENS));
+    }
     let rows = group.run(options);
     for row in rows.iter().filter(|row| row.name.starts_with("the view")) {
         assert!(row.allocs == 0.0, "{} allocates", row.name);
@@ -138,19 +143,23 @@ fn copies(name: &str, view: &RevocationView, count: usize, options: &Options) ->
         .build()
         .unwrap();
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
-    let cached = SessionAuthenticator::builder(cached)
-        .idle(hours(1))
-        .absolute(hours(12))
-        .build()
-        .unwrap();
-    let plain = SessionAuthenticator::builder(Arc::clone(&store))
-        .idle(hours(1))
-        .absolute(hours(12))
-        .build()
-        .unwrap();
+    let cached = Arc::new(
+        SessionAuthenticator::builder(cached)
+            .idle(hours(1))
+            .absolute(hours(12))
+            .build()
+            .unwrap(),
+    );
+    let plain = Arc::new(
+        SessionAuthenticator::builder(Arc::clone(&store))
+            .idle(hours(1))
+            .absolute(hours(12))
+            .build()
+            .unwrap(),
+    );
     let credentials: Vec<String> = (0..count)
         .map(|user| {
-            let login = Login::new(format!("user_{user:07}")).roles(["admin", "editor"]);
+            let login = Login::new(user_name(user)).roles(["admin", "editor"]);
             let issued = now(cached.issue(login)).unwrap();
             issued.credential().reveal().to_owned()
         })
@@ -160,13 +169,46 @@ fn copies(name: &str, view: &RevocationView, count: usize, options: &Options) ->
         count,
         "each is served from its copy"
     );
+    let erased = [
+        Arc::clone(&plain) as Arc<dyn DynAuthenticator<()>>,
+        Arc::clone(&cached) as Arc<dyn DynAuthenticator<()>>,
+    ];
+    for (user, credential) in credentials.iter().enumerate().take(100) {
+        for auth in &erased {
+            let caller = now(auth.verify(credential)).unwrap();
+            assert_eq!(caller.subject(), user_name(user));
+        }
+    }
+    let [of_store, of_copies] = &erased;
     let window = |turn| Window::new(&credentials, options.seed ^ turn);
     Group::new(name)
-        .add_over("the store in memory", window(0), Window::refill, |window| {
+        .add_over(
+            "the store in memory, Arc<dyn>",
+            window(0),
+            Window::refill,
+            |window| now(of_store.verify(window.next())).unwrap(),
+        )
+        .add_over(
+            "copies of it, Arc<dyn>",
+            window(1),
+            Window::refill,
+            |window| now(of_copies.verify(window.next())).unwrap(),
+        )
+        .add_over(STORE, window(2), Window::refill, |window| {
             now(plain.verify(window.next())).unwrap()
         })
-        .add_over("copies of it", window(1), Window::refill, |window| {
-            now(cached.verify(window.next())).unwrap()
-        })
+        .add_over(
+            "copies of it, the trait",
+            window(3),
+            Window::refill,
+            |window| now(cached.verify(window.next())).unwrap(),
+        )
+        .multiples_of(STORE)
         .run(options)
+}
+
+const STORE: &str = "the store in memory, the trait";
+
+fn user_name(user: usize) -> String {
+    format!("user_{user:07}")
 }
