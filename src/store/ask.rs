@@ -136,4 +136,16 @@ impl Scope {
         self.before = Some(stamp);
         self
     }
+
+    pub(crate) fn covers(&self, handle: Handle, stamp: Option<Stamp>) -> bool {
+        let before = self.before.is_none_or(|limit| match stamp {
+            Some(stamp) if stamp.incarnation() == limit.incarnation() => {
+                stamp.position() < limit.position()
+            }
+            // Stamped by another log or not at all: the position is unknown, so the login is
+            // covered.
+            _ => true,
+        });
+        before && self.keep != Some(handle)
+    }
 }

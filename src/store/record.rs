@@ -163,13 +163,6 @@ impl Record {
         now < self.expires_at()
     }
 
-    /// Like [`is_alive`](Self::is_alive) with another last use, for a store that keeps the last use
-    /// separately.
-    #[inline]
-    pub(crate) fn is_alive_if_seen(&self, last_seen: Timestamp, now: Timestamp) -> bool {
-        now < last_seen.saturating_add(self.idle) && now < self.deadline
-    }
-
     /// Records a use at `seen_at`, if it advances the last use. Never shortens the login, never
     /// revives it, and leaves the version. Returns `false` if nothing changed.
     pub fn touch(&mut self, seen_at: Timestamp) -> bool {
@@ -282,15 +275,7 @@ impl Record {
     /// Returns true if `scope` covers the login.
     #[must_use]
     pub fn is_in(&self, scope: &Scope) -> bool {
-        let before = scope.before.is_none_or(|limit| match self.stamp() {
-            Some(stamp) if stamp.incarnation() == limit.incarnation() => {
-                stamp.position() < limit.position()
-            }
-            // Stamped by another log or not at all: the position is unknown, so the login is
-            // covered.
-            _ => true,
-        });
-        before && scope.keep != Some(self.handle)
+        scope.covers(self.handle, self.stamp())
     }
 
     /// Encodes the record for storage. All numbers are big-endian:

@@ -12,7 +12,7 @@ use crate::store::session_store::ChangeFn;
 
 /// The rows of some partitions, behind one lock. All logins of a subject are in one shard, among
 /// few others, so a scan for them is cheap. An index by subject would need a third of the memory.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Shard {
     table: Table,
 }
@@ -28,7 +28,7 @@ impl Shard {
         self.table.rows().len()
     }
 
-    pub(crate) fn insert(&mut self, record: Record) {
+    pub(crate) fn insert(&mut self, record: &Record) {
         self.table.insert(Row::new(record));
     }
 
@@ -52,7 +52,7 @@ impl Shard {
         }
         let changed = change(&mut record);
         if changed {
-            *row = Row::new(record.clone());
+            *row = Row::new(&record);
         }
         Some(Changed::new(changed, record))
     }
@@ -60,7 +60,7 @@ impl Shard {
     /// Returns the rows of a subject, alive or expired.
     fn of_subject(&self, subject: &str) -> impl Iterator<Item = &Row> {
         let rows = self.table.rows().iter();
-        rows.filter(move |row| row.record().subject() == subject)
+        rows.filter(move |row| row.subject() == subject)
     }
 
     /// Returns the cursors of the live logins of a subject that are listed after `after`, unsorted.
@@ -72,7 +72,7 @@ impl Shard {
     ) -> Vec<Cursor> {
         self.of_subject(subject)
             .filter(|row| row.is_alive(now))
-            .map(|row| Cursor::from(row.record()))
+            .map(Row::cursor)
             .filter(|cursor| after.is_none_or(|after| *cursor > after))
             .collect()
     }
@@ -80,7 +80,7 @@ impl Shard {
     /// Removes the logins of a subject that `scope` covers.
     pub(crate) fn remove_subject(&mut self, subject: &str, scope: &Scope) -> Discarded {
         self.remove_where(usize::MAX, |row| {
-            row.record().subject() == subject && row.record().is_in(scope)
+            row.subject() == subject && row.is_in(scope)
         })
     }
 
@@ -90,16 +90,10 @@ impl Shard {
     }
 
     fn remove_where(&mut self, limit: usize, matches: impl Fn(&Row) -> bool) -> Discarded {
-        let rows = self.table.rows().iter().filter(|row| matches(row));
-        let handles = rows.map(|row| row.record().handle());
-        let handles: Vec<_> = handles.take(limit).collect();
-        let mut discarded = Discarded::default();
-        discarded.rows = handles
-            .into_iter()
-            .filter_map(|handle| self.table.remove(handle))
-            .collect();
-        self.table.shrink(&mut discarded);
-        discarded
+        let rows = self.table.rows().iter().enumerate();
+        let matching = rows.filter(|(_, row)| matches(row)).take(limit);
+        let positions: Vec<_> = matching.map(|(at, _)| at).collect();
+        self.table.remove_all(&positions)
     }
 
     /// Returns the logins to evict so that one more fits the limit; `None` if the limit rejects it.

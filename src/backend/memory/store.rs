@@ -6,6 +6,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::backend::memory::row::Row;
 use crate::backend::memory::shard::Shard;
+use crate::backend::memory::table::MAX_ROWS;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::{Handle, partition};
@@ -21,6 +22,8 @@ use crate::store::session_store::{ChangeFn, SessionStore};
 const ROWS_PER_SHARD: usize = 256;
 /// Number of partitions of handles, and maximum number of shards.
 const PARTITIONS: usize = 4096;
+/// Minimum number of shards, so that threads on many cores seldom wait for the same lock.
+const MIN_SHARDS: usize = 64;
 /// Maximum number of expired rows that a full store removes under one lock.
 const MAX_ROWS_PER_SEARCH: usize = 256;
 /// Maximum number of shards that a sweep visits.
@@ -28,7 +31,8 @@ const MAX_SHARDS_PER_SWEEP: usize = 64;
 
 /// Sessions in the memory of this process, for a service with one node, and for tests.
 ///
-/// Bounded: a store that is full of live sessions refuses new ones, and ends none. The sessions end
+/// Bounded: a store that is full of live sessions refuses new ones, and ends none. It also refuses
+/// more than 4 194 303 sessions in one shard, which has all sessions of a subject. The sessions end
 /// with the process. Loads and recorded uses take only a shared lock. A load does not count as a
 /// use: only `touch`, called after verification, keeps a session alive. No lock is held across an
 /// `await`.
@@ -45,6 +49,7 @@ pub struct MemoryStore {
     /// Number of bits to shift a partition right by, to get the index of its shard.
     shift: u32,
     capacity: usize,
+    max_rows_per_shard: usize,
     count: AtomicUsize,
     /// Counts visited shards. Modulo the number of shards, the next one to visit.
     swept_to: AtomicUsize,
@@ -54,7 +59,7 @@ pub struct MemoryStore {
 }
 
 /// Aligned to two cache lines, to avoid false sharing between the locks.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[repr(align(128))]
 struct CachePadded(RwLock<Shard>);
 
@@ -82,12 +87,13 @@ impl MemoryStore {
                  maximum number of sessions",
             ));
         }
-        let shards = sessions.div_ceil(ROWS_PER_SHARD).min(PARTITIONS);
-        let shards = shards.next_power_of_two();
+        let shards = sessions.div_ceil(ROWS_PER_SHARD);
+        let shards = shards.clamp(MIN_SHARDS, PARTITIONS).next_power_of_two();
         Ok(Self {
             shards: (0..shards).map(|_| CachePadded::default()).collect(),
             shift: PARTITIONS.trailing_zeros() - shards.trailing_zeros(),
             capacity: sessions,
+            max_rows_per_shard: MAX_ROWS,
             count: AtomicUsize::new(0),
             swept_to: AtomicUsize::new(0),
             searched_at: AtomicU64::new(0),
@@ -141,9 +147,15 @@ impl MemoryStore {
         removed
     }
 
-    /// Removes some expired rows, and returns whether there is room now. Searches all shards in
-    /// vain at most once per second, so that refused logins do not slow down a full store.
-    fn make_room(&self, now: Timestamp) -> bool {
+    /// Removes some expired rows, and returns whether there may be room now in the shard of
+    /// `partition`. Searches all shards in vain at most once per second, so that refused logins do
+    /// not slow down a full store.
+    fn make_room(&self, partition: u16, now: Timestamp) -> bool {
+        let shard = self.shard(partition);
+        if shard.read().len() >= self.max_rows_per_shard {
+            // Room in another shard is of no use.
+            return self.remove_expired(shard, MAX_ROWS_PER_SEARCH, now) > 0;
+        }
         if self.searched_at.load(Ordering::Relaxed) == now.unix() + 1 {
             return false;
         }
@@ -191,13 +203,14 @@ impl MemoryStore {
         let Some(evicted) = shard.to_evict(record.subject(), limit, now) else {
             return Created::LimitReached;
         };
-        if evicted.is_empty() && !self.reserve() {
+        let fits = shard.len() < self.max_rows_per_shard;
+        if evicted.is_empty() && !(fits && self.reserve()) {
             return Created::Full;
         }
         for handle in &evicted {
             shard.remove(*handle);
         }
-        shard.insert(record.clone());
+        shard.insert(record);
         drop(shard);
         // The new row takes the place of the first evicted one.
         self.release(evicted.len().saturating_sub(1));
@@ -207,9 +220,10 @@ impl MemoryStore {
 
 impl SessionStore for MemoryStore {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        let partition = record.handle().partition();
         loop {
             match self.insert(record, limit, now) {
-                Created::Full if self.make_room(now) => {}
+                Created::Full if self.make_room(partition, now) => {}
                 created => return Ok(created),
             }
         }
@@ -232,9 +246,10 @@ impl SessionStore for MemoryStore {
         now: Timestamp,
         look: impl FnOnce(RecordRef<'_>) -> T,
     ) -> Peeked<T> {
-        match self.shard(handle.partition()).read().find(handle) {
+        let shard = self.shard(handle.partition()).read();
+        match shard.find(handle).map(Row::peek) {
             None => Peeked::Absent,
-            Some(row) if row.is_alive(now) => Peeked::Live(look(row.peek())),
+            Some(record) if record.is_alive(now) => Peeked::Live(look(record)),
             // `load` removes it.
             Some(_) => Peeked::Load,
         }
@@ -330,5 +345,49 @@ impl fmt::Debug for MemoryStore {
             .field("sessions", &self.len())
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::{Sample, block_on};
+
+    const NOW: Timestamp = Timestamp::from_unix(1_000_000);
+
+    fn create(store: &MemoryStore, subject: &str, limit: Limit, now: Timestamp) -> Created {
+        block_on(store.create(&Sample::of(subject).at(now), limit, now)).unwrap()
+    }
+
+    #[test]
+    fn a_full_shard_refuses_logins_of_its_subjects_only() {
+        let mut store = MemoryStore::with_capacity(100).unwrap();
+        store.max_rows_per_shard = 3;
+        let stored = Created::Stored { evicted: vec![] };
+        for _ in 0..3 {
+            assert_eq!(create(&store, "alice", Limit::Unlimited, NOW), stored);
+        }
+        let shard = |subject| partition(subject) >> store.shift;
+        let mut others = ["bob", "carol", "dave"].into_iter();
+        let other = others.find(|other| shard(other) != shard("alice"));
+        let other = other.expect("a subject in another shard");
+        // An expired session elsewhere is not removed: that would not make room.
+        let early = NOW.saturating_sub(90_000);
+        assert_eq!(create(&store, other, Limit::Unlimited, early), stored);
+        assert_eq!(
+            create(&store, "alice", Limit::Unlimited, NOW),
+            Created::Full
+        );
+        assert_eq!(store.len(), 4);
+        // A limit makes room.
+        let evicts = create(&store, "alice", Limit::EvictOldest(3), NOW);
+        assert!(matches!(evicts, Created::Stored { evicted } if evicted.len() == 1));
+        assert_eq!(create(&store, other, Limit::Unlimited, NOW), stored);
+        assert_eq!(store.len(), 5);
+        // Expired sessions of the shard make room.
+        let later = NOW.saturating_add(3_600);
+        assert_eq!(create(&store, "alice", Limit::Unlimited, later), stored);
+        assert_eq!(store.len(), 3);
+        assert_eq!(store.shard(partition("alice")).read().len(), 1);
     }
 }

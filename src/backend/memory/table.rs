@@ -9,22 +9,37 @@
 use crate::backend::memory::row::Row;
 use crate::login::handle::Handle;
 
+/// Bits of a slot for the position of the row.
+const POSITION_BITS: u32 = 22;
+/// Maximum number of rows of a table: 4 194 303, so that no slot with a row equals [`EMPTY`].
+pub(crate) const MAX_ROWS: usize = (1 << POSITION_BITS) - 1;
 /// A slot without a row.
-const EMPTY: Slot = Slot {
-    tag: 0,
-    at: u32::MAX,
-};
+const EMPTY: Slot = Slot(u32::MAX);
 /// Minimum number of slots of an index that is not empty.
 const MIN_SLOTS: usize = 8;
+/// Part of the rows from which a removal rebuilds the index, instead of changing it row by row.
+const REBUILDS_FROM: usize = 8;
 
 /// Position of a row, with a part of the hash that excludes most other handles.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    tag: u32,
-    at: u32,
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Slot(u32);
+
+impl Slot {
+    fn new(tag: u32, at: usize) -> Self {
+        // The position fits: a table has at most `MAX_ROWS` rows.
+        Self(tag << POSITION_BITS | at as u32)
+    }
+
+    fn tag(self) -> u32 {
+        self.0 >> POSITION_BITS
+    }
+
+    fn at(self) -> usize {
+        self.0 as usize & MAX_ROWS
+    }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Table {
     /// Open addressing with linear probing. The length is a power of two, and at most three
     /// quarters of the slots are occupied.
@@ -40,19 +55,19 @@ fn hash(handle: Handle) -> u64 {
 }
 
 fn tag(handle: Handle) -> u32 {
-    (hash(handle) >> 32) as u32
+    (hash(handle) >> (32 + POSITION_BITS)) as u32
 }
 
 impl Table {
     #[inline]
     pub(crate) fn get(&self, handle: Handle) -> Option<&Row> {
         let slot = self.find(handle)?;
-        self.rows.get(self.slots[slot].at as usize)
+        self.rows.get(self.slots[slot].at())
     }
 
     pub(crate) fn get_mut(&mut self, handle: Handle) -> Option<&mut Row> {
         let slot = self.find(handle)?;
-        self.rows.get_mut(self.slots[slot].at as usize)
+        self.rows.get_mut(self.slots[slot].at())
     }
 
     /// Returns all rows in no particular order. A removal moves the last row into the gap.
@@ -60,7 +75,7 @@ impl Table {
         &self.rows
     }
 
-    /// Inserts a row. Its handle must be new.
+    /// Inserts a row. Its handle must be new, and the table must have fewer than [`MAX_ROWS`].
     pub(crate) fn insert(&mut self, row: Row) {
         if (self.rows.len() + 1) * 4 > self.slots.len() * 3 {
             drop(self.rebuild((self.slots.len() * 2).max(MIN_SLOTS)));
@@ -69,39 +84,53 @@ impl Table {
             // Grow by an eighth instead of doubling: the rows take most of the memory.
             self.rows.reserve_exact((self.rows.len() / 8).max(4));
         }
-        self.add_to_index(row.record().handle(), self.rows.len());
+        self.add_to_index(row.handle(), self.rows.len());
         self.rows.push(row);
     }
 
     /// Removes a row, if there is one.
     pub(crate) fn remove(&mut self, handle: Handle) -> Option<Row> {
         let slot = self.find(handle)?;
-        let at = self.slots[slot].at as usize;
+        let at = self.slots[slot].at();
         self.remove_from_index(slot);
         let removed = self.rows.swap_remove(at);
         if let Some(moved) = self.rows.get(at) {
-            let moved = moved.record().handle();
-            let old = self.rows.len() as u32;
+            let moved = moved.handle();
+            let old = self.rows.len();
             let mut slot = self.start(moved);
-            while self.slots[slot].at != old {
+            while self.slots[slot].at() != old {
                 slot = self.next(slot);
             }
-            self.slots[slot].at = at as u32;
+            self.slots[slot] = Slot::new(tag(moved), at);
         }
         Some(removed)
     }
 
-    /// Releases memory after the number of rows has decreased.
-    pub(crate) fn shrink(&mut self, discarded: &mut Discarded) {
-        if self.rows.len() < self.rows.capacity() / 2 {
-            let mut rows = Vec::with_capacity(self.rows.len() + self.rows.len() / 8);
-            rows.append(&mut self.rows);
-            discarded
-                .buffers
-                .push(std::mem::replace(&mut self.rows, rows));
-            let slots = (self.rows.len() * 4 / 3 + 1).next_power_of_two();
-            discarded.indexes.push(self.rebuild(slots.max(MIN_SLOTS)));
+    /// Removes the rows at some positions, which are in ascending order. If they are many, leaves
+    /// them in their memory, moves the others to a new one, and rebuilds the index.
+    pub(crate) fn remove_all(&mut self, positions: &[usize]) -> Discarded {
+        let mut discarded = Discarded::default();
+        if positions.len() > self.rows.len() / REBUILDS_FROM {
+            for (to, from) in positions.iter().enumerate() {
+                self.rows.swap(to, *from);
+            }
+            let kept = self.rows.split_off(positions.len());
+            discarded.rows = std::mem::replace(&mut self.rows, kept);
+            discarded.index = self.rebuild_for_rows();
+        } else {
+            // The last one first, because a removal moves the last row.
+            for at in positions.iter().rev() {
+                let handle = self.rows[*at].handle();
+                discarded.rows.extend(self.remove(handle));
+            }
+            if self.rows.len() < self.rows.capacity() / 2 {
+                let mut rows = Vec::with_capacity(self.rows.len() + self.rows.len() / 8);
+                rows.append(&mut self.rows);
+                discarded.buffer = std::mem::replace(&mut self.rows, rows);
+                discarded.index = self.rebuild_for_rows();
+            }
         }
+        discarded
     }
 
     fn start(&self, handle: Handle) -> usize {
@@ -113,7 +142,7 @@ impl Table {
     }
 
     fn is_empty(&self, slot: usize) -> bool {
-        self.slots[slot].at == EMPTY.at
+        self.slots[slot] == EMPTY
     }
 
     /// Returns the slot of a row.
@@ -124,9 +153,9 @@ impl Table {
         }
         let mut slot = self.start(handle);
         while !self.is_empty(slot) {
-            let Slot { tag: known, at } = self.slots[slot];
-            let is_it = |row: &Row| row.record().handle() == handle;
-            if known == tag(handle) && self.rows.get(at as usize).is_some_and(is_it) {
+            let known = self.slots[slot];
+            let is_it = |row: &Row| row.handle() == handle;
+            if known.tag() == tag(handle) && self.rows.get(known.at()).is_some_and(is_it) {
                 return Some(slot);
             }
             slot = self.next(slot);
@@ -140,18 +169,15 @@ impl Table {
         while !self.is_empty(slot) {
             slot = self.next(slot);
         }
-        self.slots[slot] = Slot {
-            tag: tag(handle),
-            at: at as u32,
-        };
+        self.slots[slot] = Slot::new(tag(handle), at);
     }
 
     /// Empties a slot, and moves later slots into the gap if a search could otherwise miss them.
     fn remove_from_index(&mut self, mut gap: usize) {
         let mut slot = self.next(gap);
         while !self.is_empty(slot) {
-            let row = &self.rows[self.slots[slot].at as usize];
-            let start = self.start(row.record().handle());
+            let row = &self.rows[self.slots[slot].at()];
+            let start = self.start(row.handle());
             // Move the slot if the gap is between its first choice and the slot itself.
             let mask = self.slots.len() - 1;
             if (slot.wrapping_sub(start) & mask) >= (slot.wrapping_sub(gap) & mask) {
@@ -167,30 +193,48 @@ impl Table {
     fn rebuild(&mut self, slots: usize) -> Vec<Slot> {
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; slots]);
         for at in 0..self.rows.len() {
-            self.add_to_index(self.rows[at].record().handle(), at);
+            self.add_to_index(self.rows[at].handle(), at);
         }
         old
+    }
+
+    /// Replaces the index by one for the present rows, and returns the old one.
+    fn rebuild_for_rows(&mut self) -> Vec<Slot> {
+        let slots = (self.rows.len() * 4 / 3 + 1).next_power_of_two();
+        self.rebuild(slots.max(MIN_SLOTS))
     }
 }
 
 /// Memory to be freed after the lock is released: returning memory to the system may take a
 /// millisecond.
 #[must_use = "drop it after the lock is released"]
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Discarded {
     pub(crate) rows: Vec<Row>,
-    buffers: Vec<Vec<Row>>,
-    indexes: Vec<Vec<Slot>>,
+    buffer: Vec<Row>,
+    index: Vec<Slot>,
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     use super::*;
     use crate::clock::Timestamp;
     use crate::store::record::Record;
     use crate::testkit::{Random, Sample, seed};
+
+    #[test]
+    fn no_slot_with_a_row_is_empty() {
+        for tag in [0, 1, u32::MAX >> POSITION_BITS] {
+            for at in [0, 1, MAX_ROWS - 1] {
+                let slot = Slot::new(tag, at);
+                assert!(slot != EMPTY && slot.tag() == tag && slot.at() == at);
+            }
+        }
+        // The first position that does not fit.
+        assert!(Slot::new(u32::MAX >> POSITION_BITS, MAX_ROWS) == EMPTY);
+    }
 
     #[test]
     fn behaves_like_a_map_over_random_insertions_and_removals() {
@@ -199,7 +243,7 @@ mod tests {
         let mut random = Random::new(seed);
         let (mut table, mut map) = (Table::default(), HashMap::new());
         let mut handles = Vec::new();
-        for step in 0..6_000u64 {
+        for step in 0..8_000u64 {
             // The table grows for a while and then shrinks, in turn.
             let grows = step % 2_000 < 1_200;
             if handles.is_empty() || random.below(10) < if grows { 7 } else { 3 } {
@@ -215,22 +259,33 @@ mod tests {
                         version: step,
                         ..record
                     };
-                    table.insert(Row::new(record));
+                    table.insert(Row::new(&record));
                     handles.push(handle);
                 }
-            } else {
+            } else if random.below(25) > 0 {
                 let handle = handles.swap_remove(random.below(handles.len()));
                 assert!(table.remove(handle).is_some() && map.remove(&handle).is_some());
                 assert!(table.remove(handle).is_none());
-                if random.below(50) == 0 {
-                    table.shrink(&mut Discarded::default());
-                }
+            } else {
+                // Few, many or all rows at once.
+                let every = [100, 10, 4, 2, 1][random.below(5)];
+                let positions = (0..table.rows().len()).filter(|_| random.once_in(every));
+                let positions: Vec<_> = positions.collect();
+                let meant: Vec<_> = positions
+                    .iter()
+                    .map(|at| table.rows()[*at].handle())
+                    .collect();
+                let removed = table.remove_all(&positions).rows;
+                let removed: HashSet<_> = removed.iter().map(Row::handle).collect();
+                assert_eq!(removed, meant.into_iter().collect());
+                handles.retain(|handle| !removed.contains(handle));
+                map.retain(|handle, _| !removed.contains(handle));
             }
             assert_eq!(table.rows().len(), map.len());
             if step % 97 == 0 {
                 for (handle, version) in &map {
                     let row = table.get(*handle).expect("it was inserted");
-                    assert_eq!(row.record().version(), *version);
+                    assert_eq!(row.read().version(), *version);
                 }
             }
         }
