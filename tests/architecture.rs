@@ -124,8 +124,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// no import: nothing in the file uses it.
 const PAGES: [&str; 2] = ["src/store.rs", "src/revocation.rs"];
 
-/// Exported macros of the test kit, which live at the root of the crate.
-const MACROS: [&str; 3] = [
+/// Exported macros, which live at the root of the crate.
+const MACROS: [&str; 4] = [
+    "__session_store_method",
     "forward_session_store",
     "revocation_log_laws",
     "session_store_laws",
@@ -208,6 +209,33 @@ fn an_import_that_points_up_is_found() {
     ));
 }
 
+/// Tests and exported macros may use what they need; the code behind them may not.
+#[test]
+fn tests_and_exported_macros_are_passed_over_up_to_their_end() {
+    let import = "use crate::session::Logins;";
+    let wrong = |text: &str| {
+        let path = PathBuf::from("src/token/jws.rs");
+        wrong_imports(&BTreeMap::from([(path, text.to_owned())]))
+    };
+    let tests = format!("#[cfg(test)]\nmod tests {{\n    {import}\n    fn f() {{\n    }}\n}}\n");
+    assert!(wrong(&tests).is_empty());
+    let on_unix = tests.replace("test)", "all(test, unix))");
+    assert!(wrong(&on_unix).is_empty());
+    assert_eq!(
+        wrong(&format!("{tests}{import}\n")),
+        ["src/token/jws.rs:7: token imports session"]
+    );
+    let inner = format!("mod a {{\n    #[cfg(test)]\n    mod b {{\n    }}\n    {import}\n}}\n");
+    assert_eq!(wrong(&inner).len(), 1);
+    assert_eq!(wrong(&format!("#[cfg(test)]\n{import}\n")).len(), 1);
+
+    let rules = "macro_rules! m {\n    () => { $crate::session::Logins };\n}\n";
+    let exported = format!("/// Doc.\n#[macro_export]\n{rules}");
+    assert!(wrong(&exported).is_empty());
+    assert_eq!(wrong(rules), ["src/token/jws.rs:2: token imports session"]);
+    assert_eq!(wrong(&format!("{exported}{rules}")).len(), 1);
+}
+
 /// Each source file by its path, without comments and without tests of its own.
 fn sources() -> BTreeMap<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -243,24 +271,47 @@ fn wrong_imports(sources: &BTreeMap<PathBuf, String>) -> Vec<String> {
         if allowed == ["*"] {
             continue;
         }
-        // The tests of a file stand at its end; they may use whatever they need.
-        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
         let is_page = PAGES.iter().any(|page| path == Path::new(page));
-        for (number, line) in code.lines().enumerate() {
-            let line = line.trim();
-            if line.starts_with("//") {
-                continue;
-            }
+        for (number, line) in code_of(text) {
             for import in imports_of(path, line) {
                 let is_public_path = is_page && line.starts_with("pub use crate::backend");
                 if import != part && !allowed.contains(&import.as_str()) && !is_public_path {
-                    let (path, number) = (path.display(), number + 1);
+                    let path = path.display();
                     wrong.push(format!("{path}:{number}: {part} imports {import}"));
                 }
             }
         }
     }
     wrong
+}
+
+/// The lines of a file with their numbers, without comments, tests and exported macros. In an
+/// exported macro, `$crate::` is a public path for the crate that uses the macro.
+fn code_of(text: &str) -> Vec<(usize, &str)> {
+    let mut code = Vec::new();
+    let (mut attribute, mut end) = ("", None);
+    for (index, line) in text.lines().enumerate() {
+        let trimmed = line.trim();
+        if let Some(last) = &end {
+            if line == last {
+                end = None;
+            }
+            continue;
+        }
+        if trimmed.starts_with("//") {
+            continue;
+        }
+        let is_test = attribute == "#[cfg(test)]" || attribute.starts_with("#[cfg(all(test,");
+        let skipped = is_test && trimmed.starts_with("mod ")
+            || attribute == "#[macro_export]" && trimmed.starts_with("macro_rules!");
+        if skipped && trimmed.ends_with('{') {
+            end = Some(line.replace(trimmed, "}"));
+        } else {
+            code.push((index + 1, trimmed));
+        }
+        attribute = trimmed;
+    }
+    code
 }
 
 /// The parts that a line of code names: each name behind `crate::`, and spellings that hide one.
@@ -286,10 +337,6 @@ fn imports_of(path: &Path, line: &str) -> Vec<String> {
         }
     }
     for (at, _) in line.match_indices("crate::") {
-        // In an exported macro it is a public path, for the crate that uses the macro.
-        if line[..at].ends_with('$') {
-            continue;
-        }
         let rest = &line[at + "crate::".len()..];
         if rest.starts_with('{') {
             found.push("several parts in one `use crate::{..}`: write one line for each".into());
@@ -302,6 +349,10 @@ fn imports_of(path: &Path, line: &str) -> Vec<String> {
         // Items at the root, such as `crate::Result`, are re-exports: whatever they stand for is
         // imported by its own path.
         if MACROS.contains(&name.as_str()) {
+            continue;
+        }
+        // The macros of `base` write signatures of traits above it, which answer with this.
+        if name == "Result" && line[..at].ends_with('$') {
             continue;
         }
         if name.starts_with(|c: char| c.is_lowercase()) {
