@@ -14,10 +14,3 @@ pub(crate) mod redis;
     feature = "tokio-postgres"
 ))]
 pub(crate) mod sql;
-#[cfg(any(
-    feature = "sqlx-mysql",
-    feature = "sqlx-postgres",
-    feature = "sqlx-sqlite",
-    feature = "tokio-postgres"
-))]
-pub(crate) mod write_behind;

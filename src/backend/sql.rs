@@ -21,3 +21,4 @@ pub mod postgres;
 pub mod sqlite;
 pub(crate) mod table;
 pub(crate) mod value;
+pub(crate) mod write_behind;

@@ -18,7 +18,7 @@ use crate::backend::sql::generic::statements::{BATCHES, Statements, batch_for, p
 use crate::backend::sql::pages::{Round, listing};
 use crate::backend::sql::table::Table;
 use crate::backend::sql::value::{Row as _, Value};
-use crate::backend::write_behind::{
+use crate::backend::sql::write_behind::{
     self, PendingUses, Use, WriteBehind, apply_pending, flush_all, flush_login, flush_subject,
 };
 use crate::clock::Timestamp;

@@ -14,7 +14,7 @@ use crate::backend::sql::postgres::base::{Base, lock};
 use crate::backend::sql::postgres::driver::{Array, Parameter};
 use crate::backend::sql::postgres::statements::SessionQuery;
 use crate::backend::sql::value::{Row, Value};
-use crate::backend::write_behind::{PendingUses, Use, WriteBehind, apply_pending};
+use crate::backend::sql::write_behind::{PendingUses, Use, WriteBehind, apply_pending};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;

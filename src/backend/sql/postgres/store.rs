@@ -9,7 +9,7 @@ use crate::backend::sql::postgres::Link;
 use crate::backend::sql::postgres::changes::Inner;
 use crate::backend::sql::postgres::statements::SessionQuery;
 use crate::backend::sql::value::Value;
-use crate::backend::write_behind::{self, Use};
+use crate::backend::sql::write_behind::{self, Use};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
