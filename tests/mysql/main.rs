@@ -21,6 +21,8 @@ mod counted;
 mod late_save;
 mod laws;
 mod lost;
+#[path = "../sql/names.rs"]
+mod names;
 #[path = "../sql/runtime.rs"]
 mod runtime;
 mod server;

@@ -79,6 +79,9 @@ mod sqlx_behind {
 #[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 mod counted;
 #[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[path = "../sql/names.rs"]
+mod names;
+#[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 mod server;
 
 mod log;

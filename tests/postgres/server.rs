@@ -21,6 +21,7 @@ use crate::fixture::{
     block_on, client_at, client_of, patient, pool_of, run, server, sqlx_pool, table,
 };
 use crate::late_save;
+use crate::names;
 use crate::support::servers::postgres::PostgresServer;
 
 type Store = Arc<dyn DynSessionStore>;
@@ -247,35 +248,20 @@ fn works_on_the_public_schema_and_under_any_name() {
     });
 }
 
-/// Names that could escape a statement are refused before anything is sent.
 #[test]
 fn hostile_table_names_are_refused() {
     run(async {
         let pool = || pool_of(PgConnectOptions::new_without_pgpass(), 1);
-        for name in [
-            "",
-            "a; DROP TABLE b",
-            "a\"b",
-            "A",
-            "a.b.c",
-            "1a",
-            "a b",
-            "a'b",
-            "ä",
-        ] {
-            let by_sqlx = || Postgres::over(pool());
-            let pipelined = || Postgres::connect(|| client_of(server()));
-            for refused in [
-                by_sqlx().table(name).build().map(drop),
-                by_sqlx().log_table(name).build().map(drop),
-                pipelined().table(name).build().map(drop),
-                pipelined().log_table(name).build().map(drop),
-                postgres::schema(name, "b").map(drop),
-                postgres::schema("a", name).map(drop),
-            ] {
-                assert!(refused.is_err_and(|error| error.is_misuse()), "{name:?}");
-            }
-        }
+        let by_sqlx = |table: &str, log_table: &str| {
+            let builder = Postgres::over(pool()).table(table).log_table(log_table);
+            builder.build().map(drop)
+        };
+        let pipelined = |table: &str, log_table: &str| {
+            let builder = Postgres::connect(|| client_of(server()));
+            builder.table(table).log_table(log_table).build().map(drop)
+        };
+        names::hostile_table_names_are_refused(by_sqlx, postgres::schema);
+        names::hostile_table_names_are_refused(pipelined, postgres::schema);
         for refused in [
             Postgres::over(pool()).deadline(Duration::ZERO),
             Postgres::over(pool()).log_table("statewise_sessions"),

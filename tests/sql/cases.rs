@@ -247,23 +247,6 @@ where
     }
 }
 
-/// Invalid table names.
-pub(crate) const HOSTILE: [&str; 13] = [
-    "",
-    "1a",
-    "a b",
-    "a;",
-    "a\"b",
-    "a`b",
-    "a'b",
-    "a--",
-    "a.b.c",
-    "A",
-    "a\0",
-    "logins` (x INT); DROP TABLE users; -- ",
-    "logins\" (x); DROP TABLE users; -- ",
-];
-
 /// Valid table names: reserved words, and two of maximum length that a truncating database would
 /// confuse.
 pub(crate) const WELCOME: [&str; 3] = [

@@ -20,6 +20,8 @@ mod file;
 #[path = "../stores/late_save.rs"]
 mod late_save;
 mod laws;
+#[path = "../sql/names.rs"]
+mod names;
 mod processes;
 #[path = "../sql/runtime.rs"]
 mod runtime;

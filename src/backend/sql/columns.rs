@@ -322,56 +322,29 @@ mod tests {
     #[test]
     fn rejects_columns_that_it_would_not_write() {
         let record = Sample::of("alice").at(now());
-        let good = Columns::from(&record);
-        let mut bad = Vec::new();
-        for format in [0, 2, -1, 257] {
-            bad.push(Columns {
-                format,
-                ..good.clone()
-            });
-        }
-        for generation in [-1, 1 << 32] {
-            bad.push(Columns {
-                generation,
-                ..good.clone()
-            });
-        }
-        for time in [-1, 253_402_300_800, i64::MAX] {
-            let columns = good.clone();
-            bad.extend([
-                Columns {
-                    created_at: time,
-                    ..columns.clone()
-                },
-                Columns {
-                    authenticated_at: time,
-                    ..columns.clone()
-                },
-                Columns {
-                    deadline: time,
-                    ..columns.clone()
-                },
-                Columns {
-                    rotated_at: time,
-                    ..columns.clone()
-                },
-                Columns {
-                    last_seen: time,
-                    ..columns
-                },
-            ]);
-        }
-        bad.push(Columns {
-            fields: b"\x02\x01a",
-            ..good
-        });
-        for columns in bad {
+        let rejects = |damage: &dyn Fn(&mut Columns<'_>)| {
+            let mut columns = Columns::from(&record);
+            damage(&mut columns);
             let refused = columns.record();
             assert!(
                 refused.is_err_and(|error| error.is_rejected()),
                 "{columns:?}"
             );
+        };
+        for format in [0, 2, -1, 257] {
+            rejects(&|columns| columns.format = format);
         }
+        for generation in [-1, 1 << 32] {
+            rejects(&|columns| columns.generation = generation);
+        }
+        for time in [-1, 253_402_300_800, i64::MAX] {
+            rejects(&|columns| columns.created_at = time);
+            rejects(&|columns| columns.authenticated_at = time);
+            rejects(&|columns| columns.deadline = time);
+            rejects(&|columns| columns.rotated_at = time);
+            rejects(&|columns| columns.last_seen = time);
+        }
+        rejects(&|columns| columns.fields = b"\x02\x01a");
         assert!(handle(&[0; 15]).is_none() && handle(&[0; 17]).is_none());
     }
 
