@@ -22,9 +22,9 @@
 //!
 //! | backend | configuration | after a crash | after a failover |
 //! |---|---|---|---|
-//! | redb | always | all | there is no other machine |
-//! | SQLite | write-ahead log, `synchronous` `FULL` or `EXTRA` | all | there is no other machine |
-//! | SQLite | any other | not all | there is no other machine |
+//! | redb | always | all | unknown: the copy of the file decides |
+//! | SQLite | write-ahead log, `synchronous` `FULL` or `EXTRA` | all | unknown: the copy of the file decides |
+//! | SQLite | any other | not all | unknown: the copy of the file decides |
 //! | Redis | `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no` | all | not all |
 //! | Redis | any other | not all | not all |
 //! | Redis | `CONFIG` forbidden, or a Cluster | unknown | not all |

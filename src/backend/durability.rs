@@ -10,7 +10,7 @@ pub enum Survives {
     All,
     /// Not all: the most recent ones are lost, or all.
     NotAll,
-    /// Unknown: the server does not report it.
+    /// Unknown: the backend cannot tell, or its server does not report it.
     Unknown,
 }
 

@@ -117,7 +117,8 @@ impl Redb {
     }
 
     /// Returns what survives a crash: everything that was acknowledged, provided that the device
-    /// keeps what it reports as synced. There is no other machine to fail over to.
+    /// keeps what it reports as synced. What survives a failover is unknown: redb has no replicas,
+    /// so the copy of the file that the other machine opens decides.
     ///
     /// # Errors
     ///

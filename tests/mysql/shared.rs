@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use statewise::store::contract::{Load, Page, Record, SessionStore};
-use statewise::store::{MySql, MySqlStore, Survives, mysql};
+use statewise::store::{Durability, MySql, MySqlStore, Survives, mysql};
 use statewise::testkit::Sample;
 
 use super::cases::{self, get, is_unavailable, now, patiently, put};
@@ -363,8 +363,9 @@ fn durability_follows_the_configuration() {
             let Some((server, database)) = durable(options).await else {
                 return;
             };
-            let crash = database.durability().await.unwrap().crash;
-            assert_eq!(crash, survives, "{options:?}");
+            let durability = database.durability().await.unwrap();
+            let expected = Durability::new(survives, Survives::Unknown);
+            assert_eq!(durability, expected, "{options:?}");
             let required = database.require_durable().await;
             assert_eq!(required.is_ok(), survives == Survives::All);
             if survives == Survives::All {

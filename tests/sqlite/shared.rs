@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use statewise::session::Limit;
 use statewise::store::contract::{Load, Record, SessionStore};
-use statewise::store::{Sqlite, Survives, sqlite};
+use statewise::store::{Durability, Sqlite, Survives, sqlite};
 use statewise::testkit::Sample;
 
 use super::cases::{self, count, get, is_unavailable, now, patiently, put};
@@ -148,10 +148,14 @@ fn durability_follows_the_configuration() {
             let builder = Sqlite::over(pool(options, 2).await);
             let builder = builder.deadline(Duration::from_secs(60));
             let database = builder.assume_durable().build().unwrap();
-            let crash = database.durability().await.unwrap().crash;
+            let crash = if survives {
+                Survives::All
+            } else {
+                Survives::NotAll
+            };
             assert_eq!(
-                crash == Survives::All,
-                survives,
+                database.durability().await.unwrap(),
+                Durability::new(crash, Survives::Unknown),
                 "{mode:?}, {synchronous:?}"
             );
             // The operator cannot assume durability that is known to be missing.

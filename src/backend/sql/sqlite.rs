@@ -66,7 +66,8 @@ pub use schema::{SCHEMA, schema};
 /// | `Delete` | `Extra` | all |
 /// | any other, or in memory | any other | not all |
 ///
-/// The durability after a failover is unknown.
+/// What survives a failover is unknown: SQLite has no replicas, so the copy of the file that the
+/// other machine opens decides.
 ///
 /// # Full disk, or read-only file
 ///
