@@ -1,7 +1,8 @@
 //! A store, the clock of its callers, and the questions that laws ask again and again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+mod shared;
+
+pub(crate) use shared::{World, boxed, lock};
 
 use crate::base::boxed::BoxFuture;
 use crate::clock::{Clock, Timestamp};
@@ -21,43 +22,7 @@ const MAX_LISTED: usize = 10_000;
 /// More pages than any list of a law needs.
 const MAX_PAGES: usize = 1_000;
 
-/// A fresh store of a fixture, and the clock of its callers.
-pub(crate) struct World<'f, F: StoreFixture> {
-    pub(crate) fixture: &'f F,
-    pub(crate) store: Arc<F::Store>,
-    pub(crate) clock: ManualClock,
-}
-
-impl<'f, F: StoreFixture> World<'f, F> {
-    pub(crate) async fn open(fixture: &'f F) -> Self {
-        Self {
-            fixture,
-            store: Arc::new(fixture.open().await),
-            clock: ManualClock::default(),
-        }
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now().expect("the clock shows a time")
-    }
-
-    /// Advances the clock and the store's own time together.
-    pub(crate) async fn advance(&self, seconds: u64) {
-        let by = Duration::from_secs(seconds);
-        self.clock.advance(by);
-        self.fixture.advance(&self.store, by).await;
-    }
-
-    /// Runs futures at the same time: interleaved on one thread in even rounds, and as the fixture
-    /// spreads them in odd ones.
-    pub(crate) async fn run(&self, round: u64, futures: Vec<BoxFuture<'static, ()>>) {
-        if round.is_multiple_of(2) {
-            interleave(seed() + round, futures).await;
-        } else {
-            self.fixture.spread(futures).await;
-        }
-    }
-
+impl<F: StoreFixture> World<'_, F> {
     /// Creates a row, which the store must take.
     pub(crate) async fn put(&self, row: &Record) {
         let created = self.create(row, Limit::Unlimited).await;
@@ -253,16 +218,6 @@ pub(crate) fn check_page(
         }
         _ => Ok(()),
     }
-}
-
-/// Locks a mutex, also after a panic.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Boxes a future for [`interleave`].
-pub(crate) fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
-    Box::pin(future)
 }
 
 /// Returns true if the store found the bytes of a row unreadable.

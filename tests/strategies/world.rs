@@ -1,12 +1,17 @@
 //! A store, the clock of its users, and logins.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[path = "../../src/testkit/world/shared.rs"]
+mod shared;
+
+pub(crate) use shared::{World, boxed, lock};
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use statewise::authenticator::BoxFuture;
-use statewise::clock::{Clock as _, Timestamp};
+use statewise::clock::{Clock, Timestamp};
 use statewise::session::{SessionAuthenticator, SessionBuilder};
 use statewise::store::contract::{Page, Record, SessionStore};
 use statewise::testkit::{ManualClock, StoreFixture, interleave, seed};
@@ -17,33 +22,7 @@ pub(crate) const IDLE: u64 = 1_800;
 /// Absolute timeout of the sessions in the laws, in seconds.
 pub(crate) const ABSOLUTE: u64 = 43_200;
 
-/// A fresh store of a fixture, and the clock of its users.
-pub(crate) struct World<'f, F: StoreFixture> {
-    pub(crate) fixture: &'f F,
-    pub(crate) store: Arc<F::Store>,
-    pub(crate) clock: ManualClock,
-}
-
-impl<'f, F: StoreFixture> World<'f, F> {
-    pub(crate) async fn open(fixture: &'f F) -> Self {
-        Self {
-            fixture,
-            store: Arc::new(fixture.open().await),
-            clock: ManualClock::default(),
-        }
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now().expect("the clock shows a time")
-    }
-
-    /// Advances the clock and the store's own time together.
-    pub(crate) async fn advance(&self, seconds: u64) {
-        let by = Duration::from_secs(seconds);
-        self.clock.advance(by);
-        self.fixture.advance(&self.store, by).await;
-    }
-
+impl<F: StoreFixture> World<'_, F> {
     /// Sessions over this store.
     pub(crate) fn auth(&self) -> SessionAuthenticator<Arc<F::Store>> {
         self.auth_of()
@@ -73,26 +52,6 @@ impl<'f, F: StoreFixture> World<'f, F> {
         let listing = self.store.list(subject, Page::first(100), self.now()).await;
         listing.expect("the store answers a list").records
     }
-
-    /// Runs futures at the same time: interleaved on one thread in even rounds, and as the fixture
-    /// spreads them in odd ones.
-    pub(crate) async fn run(&self, round: u64, futures: Vec<BoxFuture<'static, ()>>) {
-        if round.is_multiple_of(2) {
-            interleave(seed() + round, futures).await;
-        } else {
-            self.fixture.spread(futures).await;
-        }
-    }
-}
-
-/// Locks a mutex, also after a panic.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Boxes a future for `interleave`.
-pub(crate) fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
-    Box::pin(future)
 }
 
 /// Logs a user in, which must succeed.
