@@ -65,12 +65,9 @@
 //!
 //! # Writing a store
 //!
-//! See [`store::contract`](crate::store::contract). In short: keep the bytes of
-//! [`Record::encode`](crate::store::contract::Record::encode) under the handle and index the
-//! subject. To change a record, read it, apply a method of
-//! [`Record`](crate::store::contract::Record), and write it back only if no other writer changed it
-//! in between; on conflict, read again. Then run the laws of the `testkit` feature against your
-//! store.
+//! [`store::contract`](crate::store::contract) lists the steps and has an example. Sessions and the
+//! hybrid take your store wherever they take one of this crate, also behind a
+//! [`CachedStore`](crate::store::CachedStore).
 //!
 //! # Operating
 //!
