@@ -1,0 +1,144 @@
+//! Allocations through `Arc<dyn DynAuthenticator>`, which an application holds: none to verify
+//! without I/O.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use statewise::hybrid::HybridAuthenticator;
+use statewise::migrating::Migrating;
+use statewise::revocation::{MemoryLog, RevocationView};
+use statewise::store::CachedStore;
+use statewise::store::contract::DynSessionStore;
+use statewise::token::TokenAuthenticator;
+use statewise::{Authenticator, DynAuthenticator, Login, Observed, Presented, Result};
+
+use crate::{
+    counted, forged, login, memory, now, session_builder, sessions, token_builder, tokens,
+};
+
+type Erased<D = ()> = Arc<dyn DynAuthenticator<D>>;
+
+/// Logs a user in, verifies the credential in each way in which an `Arc` can be called, and fails
+/// unless each verification allocates `expected` times.
+fn verifies(auth: Erased, expected: usize) {
+    let issued = now(auth.issue(login())).unwrap();
+    verifies_credential(&auth, issued.credential().reveal(), expected);
+}
+
+fn verifies_credential(auth: &Erased, credential: &str, expected: usize) {
+    let generic = |auth: &Erased| now(Authenticator::verify(auth, credential));
+    let presented = |auth: &Erased| now(auth.verify_with(Presented::new(credential)));
+    let of_content = |auth: &Erased| now((**auth).verify_with(Presented::new(credential)));
+    let ways: [&dyn Fn(&Erased) -> Result<_>; 3] = [&generic, &presented, &of_content];
+    for way in ways {
+        for _ in 0..3 {
+            let (caller, allocations) = counted(|| way(auth));
+            assert_eq!(caller.unwrap().subject(), "user_8f3a2c91");
+            assert_eq!(allocations, expected);
+        }
+    }
+}
+
+fn refuses(auth: &Erased, credential: &str) {
+    let (answer, allocations) = counted(|| now(auth.verify(credential)));
+    assert!(answer.unwrap_err().is_rejected());
+    assert_eq!(allocations, 0, "to refuse {credential:.20}");
+}
+
+#[test]
+fn verifying_a_session_allocates_nothing() {
+    verifies(Arc::new(sessions()), 0);
+    let shared = session_builder(Arc::new(memory()));
+    verifies(Arc::new(shared.build().unwrap()), 0);
+    let store: Arc<dyn DynSessionStore> = Arc::new(memory());
+    verifies(Arc::new(session_builder(store).build().unwrap()), 0);
+}
+
+#[test]
+fn refusing_a_session_allocates_nothing() {
+    let auth: Erased = Arc::new(sessions());
+    let unknown = now(sessions().issue(login())).unwrap();
+    let long = "A".repeat(100_000);
+    for refused in [unknown.credential().reveal(), &*long, "", "garbage"] {
+        refuses(&auth, refused);
+    }
+}
+
+#[test]
+fn verifying_a_copy_of_a_session_allocates_nothing() {
+    let log = Arc::new(MemoryLog::new().unwrap());
+    let day = Duration::from_secs(24 * 3600);
+    let view = RevocationView::builder(log)
+        .max_lifetime(day)
+        .bound(Duration::from_secs(5))
+        .build()
+        .unwrap();
+    let cached = CachedStore::builder(memory(), &view)
+        .max_age(day)
+        .capacity(4_000)
+        .build()
+        .unwrap();
+    now(view.follow()).unwrap();
+    let auth = Arc::new(session_builder(cached).build().unwrap());
+    let issued = now(auth.issue(login())).unwrap();
+    assert_eq!(auth.store().copies(), 1);
+    let erased: Erased = auth;
+    verifies_credential(&erased, issued.credential().reveal(), 0);
+}
+
+#[test]
+fn verifying_a_token_allocates_nothing() {
+    verifies(Arc::new(tokens()), 0);
+}
+
+#[test]
+fn verifying_a_token_with_a_text_in_its_data_allocates_that_text_alone() {
+    let auth: Erased<String> = Arc::new(token_builder().with_data().build().unwrap());
+    let login = Login::new("user_8f3a2c91").data("acme".to_owned());
+    let issued = now(auth.issue(login)).unwrap();
+    let token = issued.credential().reveal();
+    let (caller, allocations) = counted(|| now(auth.verify(token)));
+    assert_eq!(caller.unwrap().data(), "acme");
+    assert_eq!(allocations, 1);
+}
+
+#[test]
+fn refusing_a_token_allocates_nothing() {
+    let auth: Erased = Arc::new(tokens());
+    let issued = now(auth.issue(login())).unwrap();
+    let forged = forged(issued.credential().reveal());
+    let elsewhere = now(tokens().issue(login())).unwrap();
+    let long = "A".repeat(100_000);
+    for refused in [
+        &*forged,
+        elsewhere.credential().reveal(),
+        &*long,
+        "",
+        "garbage",
+        "a.b.c",
+    ] {
+        refuses(&auth, refused);
+    }
+}
+
+#[test]
+fn verifying_an_access_token_of_the_hybrid_allocates_nothing() {
+    let hybrid = HybridAuthenticator::new(token_builder(), session_builder(memory())).unwrap();
+    verifies(Arc::new(hybrid), 0);
+}
+
+#[test]
+fn an_observer_adds_no_allocation() {
+    verifies(Arc::new(Observed::new(sessions(), Arc::new(()))), 0);
+    verifies(Arc::new(Observed::new(tokens(), Arc::new(()))), 0);
+    let erased: Erased = Arc::new(sessions());
+    verifies(Arc::new(Observed::new(erased, Arc::new(()))), 0);
+}
+
+#[test]
+fn a_migration_adds_no_allocation_to_a_new_credential() {
+    let migrating = |old: TokenAuthenticator| Migrating::builder(old, sessions()).build().unwrap();
+    verifies(Arc::new(migrating(tokens())), 0);
+    let to_tokens = Migrating::builder(sessions(), tokens()).build().unwrap();
+    verifies(Arc::new(to_tokens), 0);
+}
