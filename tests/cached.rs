@@ -291,6 +291,32 @@ fn a_stale_node_queries_the_store() {
     assert!(error.is_unavailable());
 }
 
+/// Neither a copy of a row nor the memory of an absent one answers while the view is stale.
+#[test]
+fn a_stale_node_shows_nothing_in_place() {
+    let fleet = Fleet::new();
+    let here = fleet.node();
+    let refusing = fleet.configured(Limit::Unlimited, CachedBuilder::refuse_when_stale);
+    let (session, ended) = (log_in(&here, "alice"), log_in(&here, "bob"));
+    let _ = block_on(here.revoke(&ended)).unwrap();
+    let at_once = |node: &Auth, credential| node.verify_at_once(Presented::new(credential));
+    for node in [&here, &refusing] {
+        follow(node);
+        assert!(accepts(node, &session) && !accepts(node, &ended));
+        assert!(at_once(node, &session).is_some_and(|answer| answer.is_ok()));
+        assert!(at_once(node, &ended).is_some_and(|answer| answer.is_err()));
+    }
+    fleet.clock.advance(BOUND);
+    for (node, is_refusing) in [(&here, false), (&refusing, true)] {
+        for credential in [&session, &ended] {
+            assert!(at_once(node, credential).is_none());
+            let error = block_on(node.verify(credential)).err();
+            let is_unavailable = error.is_some_and(|error| error.is_unavailable());
+            assert_eq!(is_unavailable, is_refusing);
+        }
+    }
+}
+
 #[test]
 fn revoke_everything_ends_sessions_on_all_nodes() {
     let fleet = Fleet::new();
