@@ -19,14 +19,14 @@ use crate::{
 type Erased<D = ()> = Arc<dyn DynAuthenticator<D>>;
 
 /// Logs a user in, verifies the credential in each way in which an `Arc` can be called, and fails
-/// unless each verification allocates `expected` times.
-fn verifies(auth: impl Authenticator<Data = ()>, expected: usize) {
+/// if a verification allocates.
+fn verifies(auth: impl Authenticator<Data = ()>) {
     let auth: Erased = Arc::new(auth);
     let issued = now(auth.issue(login())).unwrap();
-    verifies_credential(&auth, issued.credential().reveal(), expected);
+    verifies_credential(&auth, issued.credential().reveal());
 }
 
-fn verifies_credential(auth: &Erased, credential: &str, expected: usize) {
+fn verifies_credential(auth: &Erased, credential: &str) {
     let generic = |auth: &Erased| now(Authenticator::verify(auth, credential));
     let presented = |auth: &Erased| now(auth.verify_with(Presented::new(credential)));
     let of_content = |auth: &Erased| now((**auth).verify_with(Presented::new(credential)));
@@ -35,7 +35,7 @@ fn verifies_credential(auth: &Erased, credential: &str, expected: usize) {
         for _ in 0..3 {
             let (caller, allocations) = counted(|| way(auth));
             assert_eq!(caller.unwrap().subject(), "user_8f3a2c91");
-            assert_eq!(allocations, expected);
+            assert_eq!(allocations, 0);
         }
     }
 }
@@ -48,11 +48,11 @@ fn refuses(auth: &Erased, credential: &str) {
 
 #[test]
 fn verifying_a_session_allocates_nothing() {
-    verifies(sessions(), 0);
+    verifies(sessions());
     let shared = session_builder(Arc::new(memory()));
-    verifies(shared.build().unwrap(), 0);
+    verifies(shared.build().unwrap());
     let store: Arc<dyn DynSessionStore> = Arc::new(memory());
-    verifies(session_builder(store).build().unwrap(), 0);
+    verifies(session_builder(store).build().unwrap());
 }
 
 #[test]
@@ -84,12 +84,12 @@ fn verifying_a_copy_of_a_session_allocates_nothing() {
     let issued = now(auth.issue(login())).unwrap();
     assert_eq!(auth.store().copies(), 1);
     let erased: Erased = auth;
-    verifies_credential(&erased, issued.credential().reveal(), 0);
+    verifies_credential(&erased, issued.credential().reveal());
 }
 
 #[test]
 fn verifying_a_token_allocates_nothing() {
-    verifies(tokens(), 0);
+    verifies(tokens());
 }
 
 #[test]
@@ -125,21 +125,21 @@ fn refusing_a_token_allocates_nothing() {
 #[test]
 fn verifying_an_access_token_of_the_hybrid_allocates_nothing() {
     let hybrid = HybridAuthenticator::new(token_builder(), session_builder(memory())).unwrap();
-    verifies(hybrid, 0);
+    verifies(hybrid);
 }
 
 #[test]
 fn an_observer_adds_no_allocation() {
-    verifies(Observed::new(sessions(), Arc::new(())), 0);
-    verifies(Observed::new(tokens(), Arc::new(())), 0);
+    verifies(Observed::new(sessions(), Arc::new(())));
+    verifies(Observed::new(tokens(), Arc::new(())));
     let erased: Erased = Arc::new(sessions());
-    verifies(Observed::new(erased, Arc::new(())), 0);
+    verifies(Observed::new(erased, Arc::new(())));
 }
 
 #[test]
 fn a_migration_adds_no_allocation_to_a_new_credential() {
     let migrating = |old: TokenAuthenticator| Migrating::builder(old, sessions()).build().unwrap();
-    verifies(migrating(tokens()), 0);
+    verifies(migrating(tokens()));
     let to_tokens = Migrating::builder(sessions(), tokens()).build().unwrap();
-    verifies(to_tokens, 0);
+    verifies(to_tokens);
 }
