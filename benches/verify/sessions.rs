@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use statewise::session::{Replacement, SessionAuthenticator};
+use statewise::session::{Replacement, SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
 use statewise::{Authenticator, DynAuthenticator, Identity, Login, Rejection, Result};
 
@@ -23,13 +23,16 @@ const SHORT: &str = "floor, without version, generation and names of roles";
 const WITH_WRITES: &str = "the trait, 5 % of them replace roles";
 
 type Sessions = SessionAuthenticator<Arc<MemoryStore>>;
+type Erased = Arc<dyn DynAuthenticator<()>>;
 
-fn over(store: &Arc<MemoryStore>) -> Sessions {
+fn configured(store: &Arc<MemoryStore>) -> SessionBuilder<Arc<MemoryStore>> {
     SessionAuthenticator::builder(Arc::clone(store))
         .idle(Duration::from_secs(IDLE_SECS.into()))
         .absolute(Duration::from_secs(ABSOLUTE_SECS.into()))
-        .build()
-        .unwrap()
+}
+
+fn over(store: &Arc<MemoryStore>) -> Sessions {
+    configured(store).build().unwrap()
 }
 
 fn user_name(user: usize) -> String {
@@ -45,7 +48,9 @@ fn log_in(auth: &Sessions, user: usize) -> String {
 /// The candidates, over the same sessions.
 struct Bench {
     auth: Arc<Sessions>,
-    erased: Arc<dyn DynAuthenticator<()>>,
+    erased: Erased,
+    #[cfg(feature = "coarse-clock")]
+    coarse: Erased,
     floor: strict_session::Floor,
     short: session::Floor,
     credentials: Vec<String>,
@@ -100,7 +105,14 @@ impl Bench {
             short.insert(credential, &user_name(user));
         }
         let bench = Self {
-            erased: Arc::clone(&auth) as Arc<dyn DynAuthenticator<()>>,
+            erased: Arc::clone(&auth) as Erased,
+            #[cfg(feature = "coarse-clock")]
+            coarse: Arc::new(
+                configured(&store)
+                    .clock(statewise::clock::CoarseClock)
+                    .build()
+                    .unwrap(),
+            ),
             auth,
             floor,
             short,
@@ -133,10 +145,12 @@ impl Bench {
         }
     }
 
-    fn verified(&self, credential: &str) -> [Result<Identity>; 2] {
-        [
+    fn verified(&self, credential: &str) -> Vec<Result<Identity>> {
+        vec![
             now(self.auth.verify(credential)),
             now(self.erased.verify(credential)),
+            #[cfg(feature = "coarse-clock")]
+            now(self.coarse.verify(credential)),
         ]
     }
 
@@ -156,7 +170,7 @@ impl Bench {
 
     fn verify(&self, name: &str, options: &Options) -> Vec<Row> {
         let window = |turn| self.window(options.seed ^ turn);
-        Group::new(name)
+        let group = Group::new(name)
             .add_over(FLOOR, window(0), Window::refill, |window| {
                 self.floor.verify(window.next()).unwrap()
             })
@@ -174,9 +188,15 @@ impl Bench {
                 (window(4), 0),
                 |(window, _)| window.refill(),
                 |state| verify_or_write(&self.auth, state),
-            )
-            .multiples_of(SHORT)
-            .run(options)
+            );
+        #[cfg(feature = "coarse-clock")]
+        let group = group.add_over(
+            "Arc<dyn>, the coarse clock",
+            window(17),
+            Window::refill,
+            |window| now(self.coarse.verify(window.next())).unwrap(),
+        );
+        group.multiples_of(SHORT).run(options)
     }
 
     fn in_two_threads(&self, name: &str, options: &Options) -> Vec<Row> {

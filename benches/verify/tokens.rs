@@ -127,7 +127,17 @@ impl Bench {
         check(&caller);
         assert_eq!((&*caller.data().tenant, caller.data().plan), ("acme", 3));
 
-        Group::new("token verify")
+        #[cfg(feature = "coarse-clock")]
+        let (coarse, mut coarse_buffer) = {
+            let builder = configured(key()).clock(statewise::clock::CoarseClock);
+            let coarse: Arc<TokenAuthenticator> = Arc::new(builder.build().unwrap());
+            check(&now(coarse.verify(token)).unwrap());
+            (coarse, TokenBuffer::new())
+        };
+        #[cfg(feature = "coarse-clock")]
+        let erased_coarse = Arc::clone(&coarse) as Erased;
+
+        let group = Group::new("token verify")
             .add("floor, borrowed", || {
                 black_box(&floor.verify(black_box(token), &mut buffer).unwrap());
             })
@@ -148,8 +158,20 @@ impl Bench {
             })
             .add("owned, verify_now, the last of 8 keys", || {
                 ring.verify_now(black_box(token)).unwrap()
+            });
+        #[cfg(feature = "coarse-clock")]
+        let group = group
+            .add("borrowed, the coarse clock", || {
+                black_box(
+                    &coarse
+                        .verify_borrowed(black_box(token), &mut coarse_buffer)
+                        .unwrap(),
+                );
             })
-            .run(options)
+            .add("owned, Arc<dyn>, the coarse clock", || {
+                now(erased_coarse.verify(black_box(token))).unwrap()
+            });
+        group.run(options)
     }
 
     /// Whether the threads share a cache line that each of them writes.
