@@ -1,9 +1,16 @@
 //! Cookies from login to logout (WEB-01 to WEB-04 of the store behaviours), and rotation.
 
-use statewise::testkit::ManualClock;
-use statewise::web::{Cookie, SameSite, Transport};
+use std::sync::Arc;
 
-use crate::site::{ABSOLUTE, Browser, IDLE, layer, rotating, seconds, sessions, store, transport};
+use statewise::authenticator::Presented;
+use statewise::session::SessionAuthenticator;
+use statewise::testkit::{ManualClock, block_on};
+use statewise::web::{Cookie, SameSite, Transport};
+use statewise::{Authenticator, Identity, Issued, Login, Result, Revocation, Upkeep};
+
+use crate::site::{
+    ABSOLUTE, Browser, IDLE, Store, layer, rotating, seconds, sessions, store, transport,
+};
 
 fn browser() -> (Browser, ManualClock) {
     let clock = ManualClock::default();
@@ -127,6 +134,64 @@ fn an_ended_login_is_not_rotated() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.set_cookies().len(), 1);
     assert!(browser.jar.is_empty());
+}
+
+/// Sessions that mark each refreshed identity as due for a refresh.
+#[derive(Debug)]
+struct AlwaysDue(Arc<SessionAuthenticator<Store>>);
+
+impl Authenticator for AlwaysDue {
+    type Data = ();
+
+    fn is_well_formed(&self, credential: &str) -> bool {
+        self.0.is_well_formed(credential)
+    }
+
+    async fn issue(&self, login: Login) -> Result<Issued> {
+        self.0.issue(login).await
+    }
+
+    async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity> {
+        self.0.verify_with(presented).await
+    }
+
+    async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued> {
+        let issued = self.0.refresh_with(presented).await?;
+        let (credential, outcome) = (issued.credential().clone(), issued.outcome());
+        let identity = issued.into_identity().with_refresh_due(true);
+        Ok(Issued::new(credential, identity, outcome))
+    }
+
+    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+        self.0.revoke(credential).await
+    }
+
+    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+        self.0.revoke_all(subject).await
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        self.0.upkeep()
+    }
+}
+
+/// A handler refreshes a credential from the body. The cookie beside it was not verified, so it is
+/// not rotated.
+#[test]
+fn a_caller_of_another_credential_causes_no_rotation() {
+    let clock = ManualClock::default();
+    let sessions = sessions(&store(), &clock);
+    let program = block_on(sessions.issue(Login::new("program"))).unwrap();
+    let site = layer(Arc::new(AlwaysDue(sessions.clone())), transport());
+    let mut browser = Browser::of(&site);
+    browser.log_in("alice");
+    let id = browser.id();
+    let fields = [("x-token", program.credential().reveal())];
+    let answer = browser.post("/refresh-token", &fields);
+    assert_eq!((answer.status, answer.set_cookies().len()), (200, 0));
+    let verified = block_on(sessions.verify(&id)).unwrap();
+    assert!(!verified.refresh_due());
+    assert_eq!(verified.subject(), "alice");
 }
 
 /// WEB-03.

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use statewise::testkit::{Fault, ManualClock, Method};
+use statewise::web::Denial;
 
 use crate::site::{Browser, layer, live, rotating, seconds, sessions, store, tokens, transport};
 
@@ -68,6 +69,22 @@ fn a_failed_second_login_leaves_no_login() {
     store.fail_nth_of(Method::Create, 2, Fault::Fails);
     let answer = browser.post("/login-twice", &[("x-then", "200")]);
     assert_eq!(answer.status, 200);
+    assert!(browser.jar.is_empty(), "{answer:?}");
+    assert_eq!((live(&auth, "first"), live(&auth, "second")), (0, 0));
+}
+
+/// The rest of the handler does not see the caller of a login that was undone.
+#[test]
+fn after_a_failed_second_login_the_caller_is_anonymous() {
+    let clock = ManualClock::default();
+    let store = store();
+    let auth = sessions(&store, &clock);
+    let mut browser = Browser::of(&layer(auth.clone(), transport()));
+    store.fail_nth_of(Method::Create, 2, Fault::Fails);
+    let answer = browser.post("/login-twice-me", &[]);
+    let (denied, after) = answer.body.split_once(", ").unwrap();
+    assert_eq!(after, Denial::Absent.to_string());
+    assert_ne!(denied, after);
     assert!(browser.jar.is_empty(), "{answer:?}");
     assert_eq!((live(&auth, "first"), live(&auth, "second")), (0, 0));
 }

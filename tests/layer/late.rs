@@ -8,7 +8,7 @@ use axum_core::body::Body;
 use http::Request;
 use statewise::Login;
 use statewise::testkit::{ManualClock, block_on};
-use statewise::web::SignIn;
+use statewise::web::{Denial, SignIn};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -41,6 +41,44 @@ fn a_login_after_the_response_fails() {
     assert_eq!(block_on(sign_in.refresh()).unwrap_err().status(), 500);
     assert_eq!(live(&auth, "bob"), 0);
     assert_eq!(browser.get("/me").body, "alice");
+}
+
+/// After a failed response, a task of the handler is anonymous as soon as the layer begins to undo
+/// the login, and cannot act for its user.
+#[test]
+fn a_task_that_outlives_an_undone_login_is_anonymous() {
+    let auth = yielding(&ManualClock::default());
+    let mut browser = Browser::of(&layer(auth.clone(), transport()));
+    let mut elsewhere = browser.clone();
+    elsewhere.log_in("bob");
+    browser.log_in("alice");
+    let (mut request, kept) = keeping(&browser, "/login-keep");
+    let failed = http::HeaderValue::from_static("500");
+    request.headers_mut().insert("x-then", failed);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut answering = Box::pin(browser.service.call(request));
+    while kept.0.lock().unwrap().is_none() {
+        assert!(answering.as_mut().poll(&mut context).is_pending());
+    }
+    // The layer waits for the store to remove the login.
+    assert_eq!(live(&auth, "bob"), 2);
+    let sign_in = kept.0.lock().unwrap().take().unwrap();
+    let is_anonymous = || {
+        for asked in [
+            block_on(sign_in.verify()).map(drop),
+            block_on(sign_in.verify_authoritative()).map(drop),
+            block_on(sign_in.revoke_all()).map(drop),
+        ] {
+            assert!(matches!(asked, Err(Denial::Absent)), "{asked:?}");
+        }
+    };
+    is_anonymous();
+    let answer = block_on(answering).unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("Max-Age=0"), "{cookie}");
+    is_anonymous();
+    assert_eq!(elsewhere.get("/me").body, "bob");
+    assert_eq!((live(&auth, "bob"), live(&auth, "alice")), (1, 0));
 }
 
 /// A login that is in progress when the client disconnects is revoked.

@@ -145,9 +145,11 @@ impl Handler {
             }
             "/other" => caller::<u32>(&mut parts).await.map(|caller| named(&caller)),
             "/login" => Self::log_in(sign_in(), &user.unwrap_or_default()).await,
-            "/keep" | "/keep-forever" | "/me-keep" => {
-                if path == "/me-keep" {
-                    sign_in().unwrap().verify().await.unwrap();
+            "/keep" | "/keep-forever" | "/me-keep" | "/login-keep" => {
+                match &*path {
+                    "/me-keep" => drop(sign_in().unwrap().verify().await.unwrap()),
+                    "/login-keep" => drop(Self::log_in(sign_in(), "bob").await.unwrap()),
+                    _ => {}
                 }
                 let kept = parts.extensions.get::<Kept>().unwrap();
                 *kept.0.lock().unwrap() = Some(sign_in().unwrap());
@@ -160,6 +162,12 @@ impl Handler {
                 Ok(_) => Self::log_in(sign_in(), "second").await,
                 denied => denied,
             },
+            "/login-twice-me" => {
+                Self::log_in(sign_in(), "first").await.unwrap();
+                let denied = Self::log_in(sign_in(), "second").await.unwrap_err();
+                let after = sign_in().unwrap().verify().await.unwrap_err();
+                Ok(format!("{denied}, {after}").into_response())
+            }
             "/login-refresh" => match Self::log_in(sign_in(), "second").await {
                 Ok(_) => {
                     let caller = sign_in().unwrap().refresh().await;
