@@ -203,20 +203,35 @@ mod with_tokio_postgres {
         Ok(Arc::new(client))
     }
 
-    #[derive(Debug)]
-    pub(crate) struct PipelinedFixture;
+    /// Opens a new table for each store, with two connections.
+    #[derive(Debug, Default)]
+    pub(crate) struct PipelinedFixture(Mutex<Vec<String>>);
 
     impl StoreFixture for PipelinedFixture {
         type Store = PostgresStore<Pipelined>;
 
         async fn open(&self) -> Self::Store {
+            let table = table();
+            self.0.lock().expect("no panic").push(table.clone());
             let builder = Postgres::connect(|| client_of(server())).connections(2);
-            let database = patient(builder.table(table()));
+            let database = patient(builder.table(table));
             database.migrate().await.expect("a fresh table");
             database.sessions()
         }
 
         async fn advance(&self, _: &Self::Store, _: Duration) {}
+
+        async fn corrupt(&self, _: &Self::Store, handle: Handle) -> bool {
+            let tables = self.0.lock().expect("no panic").clone();
+            let client = client_of(server()).await.expect("a connection");
+            let mut corrupted = 0;
+            for table in tables {
+                let update = format!("UPDATE {table} SET fields = '\\x0201' WHERE handle = $1");
+                let update = client.execute(&update, &[&&handle.as_bytes()[..]]).await;
+                corrupted += update.expect("an update");
+            }
+            corrupted == 1
+        }
 
         async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
             spread(futures).await;

@@ -44,7 +44,7 @@ mod sqlx {
 #[cfg(feature = "tokio-postgres")]
 mod tokio_postgres {
     statewise::testkit::session_store_laws!(
-        crate::fixture::PipelinedFixture,
+        crate::fixture::PipelinedFixture::default(),
         block_on = crate::fixture::block_on
     );
 }
@@ -62,7 +62,7 @@ mod sqlx_cached {
 #[cfg(feature = "tokio-postgres")]
 mod tokio_postgres_cached {
     statewise::testkit::session_store_laws!(
-        crate::cached::Cached::over(crate::fixture::PipelinedFixture),
+        crate::cached::Cached::over(crate::fixture::PipelinedFixture::default()),
         block_on = crate::fixture::block_on
     );
 }

@@ -140,7 +140,9 @@ flawed! { 1 runs, 1 tries:
         => update_04_loses_no_update: "update",
            concur_02_is_linearizable: "no order of these calls gives the answer marked with ->";
     hides_unreadable_rows_is_rejected: HidesUnreadableRows
-        => read_04_undecodable_is_an_error_until_removed: "is not unreadable: Ok(None)";
+        => read_04_undecodable_is_an_error_until_removed: "load of a row that does not decode is not unreadable: Ok(None)";
+    hides_unreadable_rows_from_changes_is_rejected: HidesUnreadableRowsFromChanges
+        => read_04_undecodable_is_an_error_until_removed: "change of a row that does not decode is not unreadable: Ok(None)";
     keeps_unreadable_rows_is_rejected: KeepsUnreadableRows
         => read_04_undecodable_is_an_error_until_removed: "remove left a row that does not decode";
     keeps_unreadable_rows_of_subjects_is_rejected: KeepsUnreadableRowsOfSubjects

@@ -1,6 +1,6 @@
 //! READ: a login is found.
 
-use crate::store::contract::{Created, Limit, Load, Rotated, Scope, SessionStore, Updated};
+use crate::store::contract::{Created, Limit, Load, Record, Rotated, Scope, SessionStore, Updated};
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::sample::Sample;
 use crate::testkit::world::{World, assert_same, is_unreadable};
@@ -66,9 +66,10 @@ pub async fn read_03_exactly_now_is_expired<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// If the bytes of a row do not decode, `load` is *unreadable*, never "no row"; `list` passes over
-/// the row, and both removals remove it. Rejects a store that takes a damaged row for a missing
-/// one, and a logout that leaves it behind.
+/// If the bytes of a row do not decode, `load` and `change` are *unreadable*, never "no row", and
+/// no change sees a row; `confirm` does not mend it; `list` passes over it, and both removals remove
+/// it. Rejects a store that takes a damaged row for a missing one, and a logout that leaves it
+/// behind.
 ///
 /// Skipped, with a line on standard error, where the fixture has no
 /// [`corrupt`](StoreFixture::corrupt).
@@ -81,6 +82,8 @@ pub async fn read_04_undecodable_is_an_error_until_removed<F: StoreFixture>(fixt
         );
         world.put(&row).await;
         world.put(&whole).await;
+        // Rotated, so that there is a first use to confirm.
+        let row = world.advance_row(&row, &Sample::rotation_of(&row)).await;
         if !fixture.corrupt(&world.store, row.handle()).await {
             skipped("read_04: the fixture cannot corrupt a row");
             return;
@@ -92,19 +95,33 @@ pub async fn read_04_undecodable_is_an_error_until_removed<F: StoreFixture>(fixt
                 "load of a row that does not decode is not unreadable: {found:?}"
             );
         }
+        let generation = row.generation();
+        let confirmed = world.store.confirm(row.handle(), generation, world.now());
+        let confirmed = confirmed.await;
+        assert!(
+            confirmed.is_ok() || is_unreadable(&confirmed),
+            "confirm of a row that does not decode: {confirmed:?}"
+        );
+        let change = |row: &mut Record| -> bool { panic!("change was called with {row:?}") };
+        let changed = world.store.change(row.handle(), world.now(), &change);
+        let changed = changed.await;
+        assert!(
+            is_unreadable(&changed),
+            "change of a row that does not decode is not unreadable: {changed:?}"
+        );
         let rotation = Sample::rotation_of(&row);
         let rotated = world.store.rotate(row.handle(), &rotation, world.now());
         let rotated = rotated.await;
         assert!(
-            rotated.is_err(),
-            "rotate of a row that does not decode is no error: {rotated:?}"
+            is_unreadable(&rotated),
+            "rotate of a row that does not decode is not unreadable: {rotated:?}"
         );
         let update = Sample::update("new");
         let updated = world.store.update(row.handle(), 0, &update, world.now());
         let updated = updated.await;
         assert!(
-            updated.is_err(),
-            "update of a row that does not decode is no error: {updated:?}"
+            is_unreadable(&updated),
+            "update of a row that does not decode is not unreadable: {updated:?}"
         );
         let listed = world.list("alice", 1).await;
         assert_eq!(listed.len(), 1, "listed beside a row that does not decode");

@@ -40,6 +40,8 @@ pub(crate) enum Flaw {
     AlwaysConflicts,
     /// A row that does not decode is a missing one.
     HidesUnreadableRows,
+    /// To changes, a row that does not decode is a missing one.
+    HidesUnreadableRowsFromChanges,
     /// `remove` leaves a row that does not decode.
     KeepsUnreadableRows,
     /// `remove_subject` leaves rows that do not decode.
@@ -104,7 +106,11 @@ impl MapStore {
         change: ChangeFn<'_>,
     ) -> Result<Option<Changed>> {
         let mut rows = self.rows();
-        let Some(mut row) = self.alive(&mut rows, handle, now)? else {
+        let alive = match self.alive(&mut rows, handle, now) {
+            Err(_) if self.flaw == Flaw::HidesUnreadableRowsFromChanges => None,
+            alive => alive?,
+        };
+        let Some(mut row) = alive else {
             return Ok(None);
         };
         if self.flaw == flaw {
