@@ -174,7 +174,7 @@ impl Bench {
         group.run(options)
     }
 
-    /// Whether the threads share a cache line that each of them writes.
+    /// Shows if the threads write to one cache line.
     fn in_two_threads(&self, options: &Options) -> Vec<Row> {
         let Self {
             erased,
