@@ -64,6 +64,8 @@ pub struct Group<'a> {
     /// Candidates that serve as further references: the others' times are printed as multiples of
     /// theirs.
     bases: Vec<String>,
+    /// Pairs of candidates: a name, and the name that its time is divided by.
+    pairs: Vec<[String; 2]>,
 }
 
 /// The measured values of a candidate.
@@ -154,6 +156,7 @@ impl<'a> Group<'a> {
             candidates: Vec::new(),
             differences: Vec::new(),
             bases: Vec::new(),
+            pairs: Vec::new(),
         }
     }
 
@@ -222,6 +225,12 @@ impl<'a> Group<'a> {
         self
     }
 
+    /// Also prints the time of one candidate as a multiple of the time of one other.
+    pub fn pair(mut self, name: &str, base: &str) -> Self {
+        self.pairs.push([name, base].map(str::to_owned));
+        self
+    }
+
     /// Measures all candidates and prints a table.
     pub fn run(mut self, options: &Options) -> Vec<Row> {
         if !options.wants(&self.name) || self.candidates.is_empty() {
@@ -247,11 +256,24 @@ impl<'a> Group<'a> {
             .iter()
             .filter(|series| self.bases.contains(&series.name))
             .collect();
-        let rows: Vec<Row> = series
+        let mut rows: Vec<Row> = series
             .iter()
             .filter_map(|series| series.row(&self.name, reference, &bases))
             .collect();
         print(&rows, options.rounds());
+        for [name, base] in &self.pairs {
+            let find = |name: &String| series.iter().find(|series| series.name == *name);
+            let (of, to) = find(name)
+                .zip(find(base))
+                .expect("candidates of this group");
+            let ratios = of.ratios(to, |time| time.cpu);
+            let row = rows.iter_mut().find(|row| row.name == *name);
+            if let (Some(row), false) = (row, ratios.is_empty()) {
+                let [low, median, high] = [0.1, 0.5, 0.9].map(|part| quantile(&ratios, part));
+                println!("  {name}, times {base}: {median:.3} ({low:.3}..{high:.3})");
+                row.multiples.push((base.clone(), median));
+            }
+        }
         for series in series.iter().filter(|series| series.count() < ENOUGH) {
             let (name, rounds) = (&series.name, series.count());
             println!(

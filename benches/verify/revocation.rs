@@ -182,32 +182,26 @@ fn copies(name: &str, view: &RevocationView, count: usize, options: &Options) ->
     let [of_store, of_copies] = &erased;
     let window = |turn| Window::new(&credentials, options.seed ^ turn);
     Group::new(name)
-        .add_over(
-            "the store in memory, Arc<dyn>",
-            window(0),
-            Window::refill,
-            |window| now(of_store.verify(window.next())).unwrap(),
-        )
-        .add_over(
-            "copies of it, Arc<dyn>",
-            window(1),
-            Window::refill,
-            |window| now(of_copies.verify(window.next())).unwrap(),
-        )
-        .add_over(STORE, window(2), Window::refill, |window| {
+        .add_over(STORE, window(0), Window::refill, |window| {
+            now(of_store.verify(window.next())).unwrap()
+        })
+        .add_over(COPIES, window(1), Window::refill, |window| {
+            now(of_copies.verify(window.next())).unwrap()
+        })
+        .add_over(STORE_BY_TRAIT, window(2), Window::refill, |window| {
             now(plain.verify(window.next())).unwrap()
         })
-        .add_over(
-            "copies of it, the trait",
-            window(3),
-            Window::refill,
-            |window| now(cached.verify(window.next())).unwrap(),
-        )
-        .multiples_of(STORE)
+        .add_over(COPIES_BY_TRAIT, window(3), Window::refill, |window| {
+            now(cached.verify(window.next())).unwrap()
+        })
+        .pair(COPIES_BY_TRAIT, STORE_BY_TRAIT)
         .run(options)
 }
 
-const STORE: &str = "the store in memory, the trait";
+const STORE: &str = "the store in memory, Arc<dyn>";
+const COPIES: &str = "copies of it, Arc<dyn>";
+const STORE_BY_TRAIT: &str = "the store in memory, the trait";
+const COPIES_BY_TRAIT: &str = "copies of it, the trait";
 
 fn user_name(user: usize) -> String {
     format!("user_{user:07}")
