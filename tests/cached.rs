@@ -14,9 +14,9 @@ use std::time::Duration;
 use statewise::clock::Timestamp;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::session::{Limit, Replacement, SessionAuthenticator};
-use statewise::store::contract::{Handle, Load, Record, SessionStore};
+use statewise::store::contract::{Created, Handle, Load, Record, SessionStore};
 use statewise::store::{CachedBuilder, CachedStore, MemoryStore};
-use statewise::testkit::{ManualClock, block_on, forward_session_store, yield_now};
+use statewise::testkit::{ManualClock, block_on, forward_session_store, give_up_after, yield_now};
 use statewise::{Authenticator, Login, Presented, Rejection, Result, Revocation};
 
 const BOUND: Duration = Duration::from_secs(5);
@@ -38,8 +38,16 @@ struct Shared {
 
 impl SessionStore for Shared {
     forward_session_store! {
-        inner: create, change, rotate, update, confirm, remove, remove_subject, list, sweep, begin,
+        inner: change, rotate, update, confirm, remove, remove_subject, list, sweep, begin,
             staleness, upkeep
+    }
+
+    async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
+        let created = self.inner.create(record, limit, now).await;
+        for _ in 0..self.stalls.load(Ordering::Relaxed) {
+            yield_now().await;
+        }
+        created
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], now: Timestamp) -> Result<()> {
@@ -573,6 +581,23 @@ fn a_failed_login_removes_copies_of_the_sessions_it_evicted() {
     // Continues an ended login, and evicts a live one.
     assert!(block_on(node.issue(identity.into_login())).is_err());
     assert!(!accepts(&node, &second));
+}
+
+/// A login is dropped after the store has evicted another one, and before its answer is read.
+#[test]
+fn a_dropped_login_removes_copies_of_the_sessions_it_evicted() {
+    let fleet = Fleet::new();
+    let node = fleet.limited(Limit::EvictOldest(1));
+    let (evicted, other) = (log_in(&node, "alice"), log_in(&node, "bob"));
+    assert!(accepts(&node, &evicted) && accepts(&node, &other));
+    fleet.loads();
+    fleet.store.stalls.store(1, Ordering::Relaxed);
+    let login = node.issue(Login::new("alice").data(1));
+    assert!(block_on(give_up_after(1, login)).is_none());
+    fleet.store.stalls.store(0, Ordering::Relaxed);
+    assert!(accepts(&node, &other));
+    assert_eq!(fleet.loads(), 0, "the copy of another subject is gone");
+    assert!(!accepts(&node, &evicted));
 }
 
 /// A store with its own `update` keeps it behind a cache. Rejects a cache that replaces the update of

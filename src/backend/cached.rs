@@ -188,15 +188,30 @@ impl<S: SessionStore> CachedStore<S> {
     }
 }
 
+/// A login without an answer. It may have evicted others, so its drop forgets the copies of the
+/// subject.
+struct Unanswered<'c>(Option<(&'c Cache, &'c str)>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some((cache, subject)) = self.0 {
+            cache.forget_subject(subject);
+        }
+    }
+}
+
 impl<S: SessionStore> SessionStore for CachedStore<S> {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
         let query = self.begin_query(record.handle(), now);
+        let may_evict = matches!(limit, Limit::EvictOldest(_));
+        let mut unanswered = Unanswered(may_evict.then_some((&self.cache, record.subject())));
         let mut created = self.inner.create(record, limit, now).await?;
         if matches!(created, Created::LimitReached)
             && self.clear_ended(record.subject(), now).await?
         {
             created = self.inner.create(record, limit, now).await?;
         }
+        unanswered.0 = None;
         if let Created::Stored { evicted } = &created {
             if !evicted.is_empty() {
                 evicted.iter().for_each(|handle| self.cache.forget(*handle));
