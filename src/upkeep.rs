@@ -35,6 +35,20 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
         observer: &'a dyn Observer,
     ) -> BoxFuture<'a, Result<Duration>>;
 
+    /// Writes what is only in memory, before the process ends. Default: nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave some of it unwritten.
+    fn finish<'a>(
+        &'a self,
+        now: Timestamp,
+        observer: &'a dyn Observer,
+    ) -> BoxFuture<'a, Result<()>> {
+        let _ = (now, observer);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Pause after a first failure, and longest pause after repeated failures; the pause doubles in
     /// between. Default: one second and five minutes.
     fn retries(&self) -> [Duration; 2] {
@@ -157,6 +171,53 @@ impl Upkeep {
             Poll::<()>::Pending
         })
         .await;
+    }
+
+    /// Writes what is only in memory, such as uses of logins. Call it once before the process ends,
+    /// after the server has answered its last request and [`run`](Self::run) was dropped. It sweeps
+    /// nothing, and takes as long as one write.
+    ///
+    /// ```no_run
+    /// # use statewise::{Authenticator, session::SessionAuthenticator, store::MemoryStore};
+    /// # async fn sleep(_: std::time::Duration) {}
+    /// # async fn serve_until_stopped() {}
+    /// # struct Task;
+    /// # impl Task { fn abort(&self) {} }
+    /// # mod tokio { pub fn spawn(_: impl Future + Send + 'static) -> super::Task { super::Task } }
+    /// # async fn stop(auth: SessionAuthenticator<MemoryStore>) -> statewise::Result<()> {
+    /// let upkeep = tokio::spawn(auth.upkeep().run(sleep));
+    /// serve_until_stopped().await;
+    /// upkeep.abort();
+    /// auth.upkeep().finish().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first failure, after every chore had its turn. What was not written is lost: some
+    /// logins may end early, by up to half of their idle timeout.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave some of it unwritten.
+    pub async fn finish(&self) -> Result<()> {
+        let observer = self.observer.as_deref().unwrap_or(&());
+        let mut outcome = Ok(());
+        for chore in &self.chores {
+            let finished = match clock::read(&*self.clock) {
+                Ok(now) => chore.finish(now, observer).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = &finished {
+                observer.observe(&Event::UpkeepFailed {
+                    chore: &**chore,
+                    error,
+                });
+            }
+            outcome = outcome.and(finished);
+        }
+        outcome
     }
 
     /// Does one step of one chore.

@@ -60,11 +60,16 @@ async fn main() -> Result<(), Failure> {
         .limit(Limit::EvictOldest(20))
         .build()?;
     // Removes expired sessions from the store.
-    tokio::spawn(auth.upkeep().run(tokio::time::sleep));
+    let upkeep = tokio::spawn(auth.upkeep().run(tokio::time::sleep));
     let auth = Arc::new(auth);
     let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default()));
     let passwords = Passwords::of(&[("alice", "correct horse battery staple")])?;
-    Ok(serve::serve(router(auth, layer, passwords)).await?)
+    serve::serve(router(auth.clone(), layer, passwords)).await?;
+    // After the last request: a store that writes uses in batches writes the rest.
+    upkeep.abort();
+    auth.upkeep().finish().await?;
+    println!("stopped");
+    Ok(())
 }
 
 /// State that handlers share.

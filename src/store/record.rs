@@ -187,6 +187,14 @@ impl Record {
         is_due(self.last_seen, self.touch_interval(), now)
     }
 
+    /// Returns true if the last recorded use is half of the idle timeout ago. A store that writes
+    /// uses some time after it has acknowledged them writes the next use at once, so that a crash
+    /// ends no login early by more than that.
+    #[must_use]
+    pub fn is_touch_overdue(&self, now: Timestamp) -> bool {
+        is_due(self.last_seen, Duration::from_secs(self.idle) / 2, now)
+    }
+
     /// Sets the last use, for a store that leaves the idle timeout to its server: a row that the
     /// server still has is alive.
     pub fn set_last_seen(&mut self, seen_at: Timestamp) {

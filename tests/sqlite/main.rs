@@ -26,6 +26,7 @@ mod processes;
 #[path = "../sql/runtime.rs"]
 mod runtime;
 mod shared;
+mod stopping;
 #[path = "../strategies/mod.rs"]
 mod strategies;
 

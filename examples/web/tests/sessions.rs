@@ -49,6 +49,15 @@ fn the_commands_in_its_header_work() {
     follow_the_header(include_str!("../axum_sessions.rs"), start().origin());
 }
 
+/// The request in flight is answered, and the program ends by itself.
+#[test]
+fn it_stops_in_order_when_it_is_terminated() {
+    let mut site = start();
+    let browser = Browser::at(site.origin());
+    browser.log_in("alice", PASSWORD).expect(303);
+    assert!(site.terminate().success());
+}
+
 #[test]
 fn a_login_sets_a_cookie_that_curl_stores_and_sends() {
     let site = start();

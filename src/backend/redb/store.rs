@@ -26,8 +26,10 @@ const MAX_CLEARED_ROWS: usize = 64;
 /// calling thread and read from memory or from the file.
 ///
 /// A use is noted in memory, counts at once for all readers of this database handle, and is written
-/// about a second later. A crash loses the uses of that second, so that a session may go idle that
-/// much early.
+/// about a second later, or when the last handle is dropped. A crash loses the uses of that second:
+/// a session may end early, as if it had not been used since the use before, and never late. A use
+/// more than half of the idle timeout after the use before is always written at once, so that this
+/// is at most half of the idle timeout.
 #[derive(Clone, Debug)]
 pub struct RedbStore(pub(crate) Redb);
 
@@ -193,7 +195,11 @@ impl SessionStore for RedbStore {
         for (handle, used_at) in uses {
             match self.look(*handle, *used_at) {
                 Ok(Some((mut row, true))) => {
-                    if row.touch(*used_at) && !self.0.committer.note(*handle, *used_at) {
+                    // A crash shortens no login by more than half of its idle timeout.
+                    let is_overdue = row.is_touch_overdue(*used_at);
+                    if row.touch(*used_at)
+                        && (is_overdue || !self.0.committer.note(*handle, *used_at))
+                    {
                         unnoted.push((*handle, *used_at));
                     }
                 }

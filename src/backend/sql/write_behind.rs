@@ -1,6 +1,6 @@
 //! Write-behind of uses: they wait in memory and are written together, many in one statement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -51,6 +51,9 @@ pub(crate) struct PendingUses(Mutex<State>);
 #[derive(Default)]
 struct State {
     uses: BTreeMap<Handle, Timestamp>,
+    /// Logins whose last written use is half of their idle timeout ago. Their next use is written
+    /// before it is acknowledged, so that a crash shortens no login by more than that.
+    overdue: HashSet<Handle>,
     /// Last step of the upkeep.
     ticked_at: Option<Instant>,
     /// Number of [`WriteThrough`] guards.
@@ -83,6 +86,16 @@ impl PendingUses {
         self.state().uses.get(&handle).copied()
     }
 
+    /// Notes that a row was read whose last use may be [overdue](Record::is_touch_overdue).
+    pub(crate) fn note_read(&self, row: &Record, now: Timestamp) {
+        if row.is_touch_overdue(now) {
+            let mut state = self.state();
+            if state.overdue.len() < MAX_PENDING {
+                state.overdue.insert(row.handle());
+            }
+        }
+    }
+
     /// Adds uses. Returns those that must be written now, in rounds to be written one after the
     /// other: in each round a handle occurs once.
     fn add(&self, uses: &[Use], at: Instant) -> Vec<Vec<Use>> {
@@ -101,6 +114,7 @@ impl PendingUses {
             due.extend(left.map(|(handle, seen_at)| (*handle, *seen_at)));
         }
         for (handle, seen_at) in uses {
+            let may_wait = !state.overdue.remove(&handle) && may_wait;
             match state.uses.get(&handle).copied() {
                 Some(pending) if pending == seen_at && may_wait => {}
                 // Write both: the later use counts only if the login had not expired after the
@@ -252,6 +266,16 @@ impl<W: WriteBehind> Chore for Flush<W> {
             })
         })
     }
+
+    fn finish<'a>(
+        &'a self,
+        _now: Timestamp,
+        _observer: &'a dyn Observer,
+    ) -> BoxFuture<'a, Result<()>> {
+        // The upkeep has ended, so later uses are written at once.
+        self.0.pending().state().ticked_at = None;
+        Box::pin(flush_range(&*self.0, all_handles()))
+    }
 }
 
 impl<W> fmt::Debug for Flush<W> {
@@ -274,7 +298,7 @@ mod tests {
 
     use super::*;
     use crate::error::Error;
-    use crate::testkit::{block_on, give_up_after, yield_now};
+    use crate::testkit::{Sample, block_on, give_up_after, yield_now};
 
     /// Store that keeps the written batches, and fails on command.
     #[derive(Debug)]
@@ -378,6 +402,51 @@ mod tests {
             [[(handle(1), at(50))], [(handle(1), at(100))]]
         );
         assert_eq!(store.pending.get(handle(1)), None);
+    }
+
+    /// A crash loses what is pending, so a use is not left pending if the one before is old.
+    #[test]
+    fn a_use_is_written_at_once_if_the_one_before_is_half_the_idle_timeout_old() {
+        for (seconds, is_written) in [(899, false), (900, true), (1_799, true)] {
+            let store = Batches::new();
+            block_on(upkeep(&store).tick()).unwrap();
+            let row = Sample::of("alice").idle(1_800).at(at(1_000));
+            let now = at(1_000 + seconds);
+            store.pending.note_read(&row, now);
+            block_on(touch(&*store, &[(row.handle(), now)])).unwrap();
+            let written = store.written();
+            assert_eq!(!written.is_empty(), is_written, "after {seconds} seconds");
+            // Once: its row now has a recent use.
+            block_on(touch(&*store, &[(row.handle(), now.saturating_add(1))])).unwrap();
+            assert_eq!(store.written().is_empty(), is_written);
+        }
+    }
+
+    #[test]
+    fn finishing_writes_all_uses_and_later_ones_at_once() {
+        let store = Batches::new();
+        let upkeep = upkeep(&store);
+        block_on(upkeep.tick()).unwrap();
+        let uses: Vec<_> = (0..=255).map(|number| (handle(number), at(5))).collect();
+        block_on(touch(&*store, &uses)).unwrap();
+        assert!(store.written().is_empty());
+        block_on(upkeep.finish()).unwrap();
+        assert_eq!(store.written().concat().len(), uses.len());
+        block_on(touch(&*store, &[(handle(1), at(6))])).unwrap();
+        assert_eq!(store.written(), [[(handle(1), at(6))]]);
+    }
+
+    #[test]
+    fn a_failure_to_finish_is_an_error() {
+        let store = Batches::new();
+        let upkeep = upkeep(&store);
+        block_on(upkeep.tick()).unwrap();
+        block_on(touch(&*store, &[(handle(1), at(5))])).unwrap();
+        store.fails.store(true, Ordering::Relaxed);
+        assert!(block_on(upkeep.finish()).is_err());
+        store.fails.store(false, Ordering::Relaxed);
+        block_on(upkeep.finish()).unwrap();
+        assert_eq!(store.written(), [[(handle(1), at(5))]]);
     }
 
     #[test]

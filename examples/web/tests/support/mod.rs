@@ -13,7 +13,7 @@ pub(crate) mod program;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
@@ -76,6 +76,15 @@ impl Example {
 
     pub(crate) fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Terminates the example, as a service manager does, and returns how it ended.
+    #[allow(dead_code, reason = "not all tests stop their example")]
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let pid = self.process.id().to_string();
+        let signalled = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(signalled.expect("kill is installed").success());
+        self.process.wait().expect("the example ends")
     }
 }
 

@@ -193,6 +193,7 @@ impl<D: Driver> Rows<D> {
         let mut record = record(row)?;
         apply_pending(&mut record, pending);
         if record.is_alive(now) {
+            self.pending.note_read(&record, now);
             return Ok(Some(record));
         }
         // Removed, so that a clock that is set back does not revive it.

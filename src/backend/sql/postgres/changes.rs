@@ -101,6 +101,7 @@ impl<L: Link> Inner<L> {
             let mut record = record(row)?;
             apply_pending(&mut record, pending);
             if record.is_alive(now) {
+                self.pending.note_read(&record, now);
                 return Ok(Some(record));
             }
             if self.remove_expired(handle, now, until).await? {

@@ -35,8 +35,10 @@ const MAX_SWEEP: usize = 5_000;
 ///
 /// While the [`upkeep`](crate::session::SessionAuthenticator) of the authenticator runs, the uses
 /// of half a second are written together, in one statement. Without it, each use is written at
-/// once. A crash of the process loses at most these uses: a session may end half a second early,
-/// and never late.
+/// once. [`Upkeep::finish`] writes the rest before the process ends. A crash of the process loses
+/// these uses: a session may end early, as if it had not been used since the use before, and never
+/// late. A use more than half of the idle timeout after the use before is always written at once,
+/// so that this is at most half of the idle timeout.
 ///
 /// A logout takes effect at once on every node.
 pub struct PostgresStore<L> {
