@@ -27,12 +27,13 @@ pub(crate) fn absorb(state: &mut [u32; 8], blocks: &[[u8; BLOCK_BYTES]]) {
 /// Hashes a message.
 #[inline]
 pub(crate) fn hash(message: &[u8]) -> [u8; 32] {
-    finish(INITIAL, message, message.len() as u64)
+    to_bytes(finish(INITIAL, message, message.len() as u64))
 }
 
-/// Hashes the end of a message of `length` bytes, with its padding (section 5.1.1).
+/// Hashes the end of a message of `length` bytes, with its padding (section 5.1.1). Returns the last
+/// state.
 #[inline]
-pub(crate) fn finish(mut state: [u32; 8], end: &[u8], length: u64) -> [u8; 32] {
+pub(crate) fn finish(mut state: [u32; 8], end: &[u8], length: u64) -> [u32; 8] {
     let (blocks, tail) = end.as_chunks();
     if !blocks.is_empty() {
         absorb(&mut state, blocks);
@@ -49,7 +50,12 @@ pub(crate) fn finish(mut state: [u32; 8], end: &[u8], length: u64) -> [u8; 32] {
     };
     bytes[padded - 8..padded].copy_from_slice(&(length * 8).to_be_bytes());
     absorb(&mut state, &last[..padded / BLOCK_BYTES]);
+    state
+}
 
+/// Returns the hash of a message, whose padding has been hashed.
+#[inline]
+pub(crate) fn to_bytes(state: [u32; 8]) -> [u8; 32] {
     let mut hash = [0; 32];
     let (words, _) = hash.as_chunks_mut::<4>();
     for (word, value) in words.iter_mut().zip(state) {

@@ -61,7 +61,7 @@ impl<'r, 't> OwnToken<'r, 't> {
     ///
     /// Decoding comes first, because it also checks the alphabet. The payload is not read before
     /// the signature is verified.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn verify<'b>(&self, scratch: Scratch<'b>) -> Result<Verified<'t, 'b>> {
         let texts = [self.payload, self.signature];
         let Some([Some(payload), Some(tag)]) = base64url::decode_pair(texts, scratch) else {
