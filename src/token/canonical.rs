@@ -100,13 +100,13 @@ pub(crate) fn write<D>(
 #[cold]
 fn push_unknown(json: &mut Payload, refreshed: &str) {
     // Has been read before, so that it is one object.
-    let _ = json::object(refreshed, |name, _, value| {
+    let _ = json::object(refreshed, |name, value| {
         let name = name.decode();
         if !WRITTEN.contains(&&*name) {
             json.push(b",");
             push_text(json, name.as_bytes());
             json.push(b":");
-            json.push(value.as_bytes());
+            json.push(value.raw.as_bytes());
         }
         Some(())
     });
@@ -279,6 +279,10 @@ fn push_number(json: &mut Payload, time: Timestamp) {
     json.push(&digits);
 }
 
+/// Writes a string.
+///
+/// Not inlined: with a copy for each text, issuing a token took 3 % longer (2026-11-28).
+#[inline(never)]
 fn push_text(json: &mut Payload, text: &[u8]) {
     if plain_length(text).is_some() {
         let text = String::from_utf8_lossy(text);
@@ -380,6 +384,33 @@ mod tests {
                             assert_same(&fast, &general(&json).unwrap());
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// Each `~` is a place for white space.
+    #[test]
+    fn both_readers_take_data_without_the_white_space_around_them() {
+        let prefix = prefix("i", "a");
+        for data in [
+            "~7~",
+            "~\" \"~",
+            "~[~]~",
+            "~{~\"a\"~:~1~,~\"b\"~:~\"c d\"~}~",
+        ] {
+            let parts: Vec<&str> = data.split('~').collect();
+            for place in 1..parts.len() {
+                for white in [" ", "\t", "\n", "\r"] {
+                    let spaced = [&parts[..place].concat(), white, &parts[place..].concat()];
+                    let spaced = spaced.concat();
+                    let login = login("al", &["r"], None, None, None);
+                    let json = written(&prefix, &login, Some(&spaced));
+                    let json = String::from_utf8(json).unwrap();
+                    let fast = read(&prefix, &json).unwrap();
+                    let trimmed = spaced.trim_matches([' ', '\t', '\n', '\r']);
+                    assert_eq!(fast.data, Some(trimmed));
+                    assert_same(&fast, &general(&json).unwrap());
                 }
             }
         }

@@ -332,7 +332,7 @@ impl<'a> Header<'a> {
     /// demands an extension.
     fn read(json: &'a [u8]) -> Option<Self> {
         let mut header = Self::default();
-        json::object(std::str::from_utf8(json).ok()?, |name, value, _| {
+        json::object(std::str::from_utf8(json).ok()?, |name, value| {
             match &*name.decode() {
                 "alg" => header.algorithm = value.text()?,
                 "typ" => header.typ = Some(value.text()?),
