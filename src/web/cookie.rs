@@ -164,10 +164,13 @@ impl Cookie {
     /// Calls `each` with every value of this cookie in a request.
     fn each<'h, H: Headers + ?Sized>(&self, headers: &'h H, each: &mut dyn FnMut(&'h [u8])) {
         headers.each("cookie", &mut |line| {
-            let pairs = line.split(|&byte| byte == b';');
-            pairs
-                .filter_map(|pair| self.value(pair))
-                .for_each(&mut *each);
+            let mut pair = |pair: &'h [u8]| self.value(pair).into_iter().for_each(&mut *each);
+            // A line may be long with the cookies of others. In text, the standard library finds
+            // separators a word at a time.
+            match std::str::from_utf8(line) {
+                Ok(line) => line.split(';').map(str::as_bytes).for_each(&mut pair),
+                Err(_) => line.split(|&byte| byte == b';').for_each(&mut pair),
+            }
         });
     }
 

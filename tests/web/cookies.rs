@@ -196,6 +196,67 @@ fn two_different_values_of_one_name_are_ambiguous() {
     }
 }
 
+/// Values of the default cookie in a line, separated byte by byte.
+fn naive_values(line: &[u8]) -> Vec<&[u8]> {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    line.split(|byte| *byte == b';')
+        .filter_map(|pair| {
+            let start = pair.iter().position(|byte| !is_space(byte))?;
+            let end = pair.iter().rposition(|byte| !is_space(byte))?;
+            pair[start..=end].strip_prefix(b"__Host-id=")
+        })
+        .collect()
+}
+
+#[test]
+fn pairs_are_separated_as_byte_by_byte_in_lines_that_are_text_and_in_others() {
+    // The last two are a byte that differs from `;` in its first bit, and one that ends no text.
+    let pieces: [&[u8]; 8] = [
+        b";",
+        b"; ",
+        b"__Host-id=1",
+        b"__Host-id=2",
+        b"\t",
+        "\u{e9}".as_bytes(),
+        b"\xbb",
+        b"\xc3",
+    ];
+    let cookie = Cookie::default();
+    let (mut texts, mut found) = (0, 0);
+    for number in 0..8usize.pow(5) {
+        // Separators at all places of a word, and behind others' cookies.
+        let mut line = vec![b'x'; number % 19];
+        (0..5).for_each(|digit| line.extend(pieces[number >> (3 * digit) & 7]));
+        texts += usize::from(str::from_utf8(&line).is_ok());
+        let values = naive_values(&line);
+        let is_text = |value: &&[u8]| !value.is_empty() && value.iter().all(u8::is_ascii_graphic);
+        let ours: Vec<&[u8]> = values.iter().copied().filter(is_text).collect();
+        let differ = values.iter().any(|value| *value != values[0]);
+        let request = [("cookie", &line)];
+        match cookie.find(&request, |_| true) {
+            Found::Absent => assert!(ours.is_empty() && !differ, "{line:?}"),
+            Found::One(one) => {
+                found += 1;
+                assert!(!differ && ours[0] == one.as_bytes(), "{line:?}");
+            }
+            Found::Ambiguous(one, other) => {
+                assert!(differ, "{line:?}");
+                assert_eq!(
+                    ours.first().map_or("".as_bytes(), |one| one),
+                    one.as_bytes()
+                );
+                let second = ours.iter().find(|value| **value != one.as_bytes());
+                assert_eq!(second.map_or("".as_bytes(), |one| one), other.as_bytes());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        found > 1_000 && (5_000..20_000).contains(&texts),
+        "{found} {texts}"
+    );
+}
+
 #[test]
 fn the_time_to_find_a_cookie_is_linear() {
     let checks = Cell::new(0);
