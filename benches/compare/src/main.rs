@@ -3,6 +3,7 @@
 //!
 //! A million sessions in each of the libraries take some 6 GB.
 
+mod by_hand;
 mod chart;
 #[path = "../../floor/mod.rs"]
 mod floor;
@@ -11,9 +12,11 @@ mod harness;
 mod layers;
 mod sessions;
 mod tokens;
+mod versions;
 
 use std::process::ExitCode;
 
+use harness::machine;
 use harness::options::Options;
 
 fn main() -> ExitCode {
@@ -24,6 +27,17 @@ fn main() -> ExitCode {
         std::env::remove_var("RUST_LIB_BACKTRACE");
     }
     let options = Options::from_command_line();
+    versions::record(&[
+        "async-session",
+        "axum",
+        "axum_session",
+        "jsonwebtoken",
+        "jwt",
+        "jwt-compact",
+        "jwt-simple",
+        "tower-sessions",
+        "tower-sessions-moka-store",
+    ]);
     let counts: &[usize] = if options.quick {
         &[1_000, 10_000]
     } else {

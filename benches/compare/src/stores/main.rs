@@ -8,7 +8,11 @@
 //! measured: every use is recorded, the worst case for a store, and one use in eight.
 
 #[path = "../../../stores/site.rs"]
-#[allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a part of it, which fails by panicking"
+)]
 mod site;
 
 #[path = "../../../harness/mod.rs"]
@@ -18,7 +22,10 @@ mod redis;
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
 mod tower;
+#[path = "../versions.rs"]
+mod versions;
 
+use harness::machine;
 use harness::options::Options;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +56,15 @@ fn main() {
         std::env::remove_var("RUST_LIB_BACKTRACE");
     }
     let options = Options::from_command_line();
+    versions::record(&[
+        "actix-session",
+        "axum_session",
+        "redis",
+        "sqlx",
+        "tokio-postgres",
+        "tower-sessions-redis-store",
+        "tower-sessions-sqlx-store",
+    ]);
     let mut rows = redis::run(&options);
     rows.extend(postgres::run(&options));
     if let Some(file) = &options.json {
