@@ -20,7 +20,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::floor::session::{Floor, Line};
+use crate::floor::Caller;
+use crate::floor::strict_session::Floor;
 
 #[derive(Clone)]
 pub struct ByHand(pub Arc<Floor>);
@@ -39,7 +40,7 @@ struct Exchange {
 }
 
 /// The extractor.
-pub struct Caller(pub Line);
+pub struct Verified(pub Caller);
 
 impl<S> Layer<S> for ByHand {
     type Service = Layered<S>;
@@ -103,7 +104,7 @@ where
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Caller {
+impl<S: Sync> FromRequestParts<S> for Verified {
     type Rejection = StatusCode;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
@@ -115,7 +116,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             let mut pairs = std::str::from_utf8(line.as_bytes()).ok()?.split(';');
             pairs.find_map(|pair| pair.trim_ascii_start().strip_prefix("__Host-id="))
         });
-        let line = credential.and_then(|credential| exchange.sessions.verify(credential));
-        line.map(Self).ok_or(StatusCode::UNAUTHORIZED)
+        let caller = credential.and_then(|credential| exchange.sessions.verify(credential));
+        caller.map(Self).ok_or(StatusCode::UNAUTHORIZED)
     }
 }

@@ -18,8 +18,8 @@ use statewise::{Authenticator as _, DynAuthenticator, Login};
 use tower_layer::Identity;
 use tower_service::Service as _;
 
-use crate::by_hand::{ByHand, Caller};
-use crate::floor::session::Floor;
+use crate::by_hand::{ByHand, Verified};
+use crate::floor::strict_session::Floor;
 use crate::harness::options::Options;
 use crate::harness::window::Window;
 use crate::harness::{Group, Row, now};
@@ -69,16 +69,15 @@ impl Site {
 
 /// The same sessions as in `cookies`.
 fn by_hand(cookies: &[String]) -> Site {
-    async fn whoami(Caller(line): Caller) -> StatusCode {
-        let roles = line.roles.iter().filter(|role| **role != 0);
-        black_box((line.subject().len(), roles.count()));
+    async fn whoami(Verified(caller): Verified) -> StatusCode {
+        black_box((caller.texts.subject().len(), caller.texts.roles().count()));
         StatusCode::NO_CONTENT
     }
 
-    let floor = Floor::new();
+    let floor = Floor::new(43_200, 43_200);
     for (number, cookie) in cookies.iter().enumerate() {
         let (_, credential) = cookie.split_once('=').expect("a cookie");
-        floor.insert(credential, &user(number).sub);
+        floor.insert(credential, &user(number).sub, ["admin", "editor"]);
     }
     Site {
         router: Router::new()

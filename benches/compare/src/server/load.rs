@@ -144,7 +144,7 @@ impl Server {
                 "-t1",
                 &format!("-c{CONNECTIONS}"),
                 &format!("-d{seconds}s"),
-                // Opened anew each time that wrk reads it.
+                // Each opening reads it from the start: wrk needs that twice.
                 "-s/dev/stdin",
             ])
             .stdin(script)

@@ -25,7 +25,7 @@ use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
 use crate::Variant;
 
-/// Number of users, who take turns.
+/// Number of users. They take turns.
 pub const USERS: usize = 1_000;
 const ISSUER: &str = "https://auth.example";
 const AUDIENCE: &str = "api";
