@@ -154,7 +154,8 @@ mod tests {
                 if let Some((block, rest)) = message.split_first_chunk() {
                     assert!(ours.clone().after(block).verifies(rest, &oracle));
                 }
-                for bit in (0..256).step_by(31) {
+                let step = if length == 100 { 1 } else { 31 };
+                for bit in (0..256).step_by(step) {
                     let mut wrong = oracle;
                     wrong[bit / 8] ^= 1 << (bit % 8);
                     assert!(!ours.verifies(message, &wrong));
