@@ -281,14 +281,15 @@ fn expire(group: &str, auth: &Sessions, later: Timestamp) -> Vec<Row> {
     ]
 }
 
-/// Duration of one lock when one subject has very many sessions: all of them are in one shard.
+/// Locks when one subject has very many sessions: all of them are in one shard.
 fn one_subject(count: usize, options: &Options) -> Vec<Row> {
     let group = format!("one subject with {count} sessions");
     if !options.wants(&group) {
         return Vec::new();
     }
     println!("\n{group}");
-    let auth = store_of(count + 1, &Later::default());
+    let clock = Later::default();
+    let auth = store_of(count + 1, &clock);
     let (mut create, mut list, mut revoke) = <(Calls, Calls, Calls)>::default();
     for _ in 0..5 {
         for _ in 0..count {
@@ -305,7 +306,7 @@ fn one_subject(count: usize, options: &Options) -> Vec<Row> {
         let revocation = revoke.time(|| now(auth.revoke_all("crowd")).unwrap());
         assert_eq!((revocation, auth.store().len()), (Revocation::Immediate, 0));
     }
-    vec![
+    let mut rows = vec![
         create.row(&group, "create, median", create.median()),
         create.row(&group, "create, the longest", create.longest()),
         list.row(&group, "a page of the list, median", list.median()),
@@ -316,7 +317,13 @@ fn one_subject(count: usize, options: &Options) -> Vec<Row> {
             "revoke_all under one lock, the longest",
             revoke.longest(),
         ),
-    ]
+    ];
+    for _ in 0..count {
+        drop(now(auth.issue(Login::new("crowd"))).unwrap());
+    }
+    clock.0.store(2_000, Ordering::Relaxed);
+    rows.extend(expire(&group, &auth, clock.now().unwrap()));
+    rows
 }
 
 fn tokens(count: usize, options: &Options) -> Vec<Row> {

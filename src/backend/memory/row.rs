@@ -22,12 +22,12 @@ const WIDE: u32 = u32::MAX;
 ///
 /// Times are seconds since the beginning of the login. A row with a time that does not fit into 32
 /// bits, or that is before the beginning of the login, is *wide*: its times are in the cold part.
-#[repr(align(128))]
+///
+/// In this order, so that a search for expired rows reads only the first line of each.
+#[repr(C, align(128))]
 pub(crate) struct Row {
     handle: Handle,
     current: Proof,
-    family: Proof,
-    fields: Fields,
     cold: Option<Box<Cold>>,
     /// Time at which the login began, and the flags.
     head: u64,
@@ -36,6 +36,8 @@ pub(crate) struct Row {
     idle: u32,
     /// Atomic, so that a use can be noted under a shared lock.
     last_seen: AtomicU32,
+    family: Proof,
+    fields: Fields,
 }
 
 const _: () = assert!(size_of::<Row>() == 128);

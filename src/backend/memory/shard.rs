@@ -1,5 +1,7 @@
 //! Shard of the memory store: the rows of some partitions.
 
+use std::ops::Range;
+
 use crate::backend::memory::row::Row;
 use crate::backend::memory::table::{Discarded, Table};
 use crate::clock::Timestamp;
@@ -9,6 +11,9 @@ use crate::store::ask::{Limit, Scope};
 use crate::store::listing::Cursor;
 use crate::store::record::Record;
 use crate::store::session_store::ChangeFn;
+
+/// Maximum number of rows that a search for expired ones visits under one lock.
+const MAX_ROWS_PER_VISIT: usize = 512;
 
 /// The rows of some partitions, behind one lock. All logins of a subject are in one shard, among
 /// few others, so a scan for them is cheap. An index by subject would need a third of the memory.
@@ -79,20 +84,33 @@ impl Shard {
 
     /// Removes the logins of a subject that `scope` covers.
     pub(crate) fn remove_subject(&mut self, subject: &str, scope: &Scope) -> Discarded {
-        self.remove_where(usize::MAX, |row| {
+        self.remove_where(0..self.len(), usize::MAX, |row| {
             row.subject() == subject && row.is_in(scope)
         })
     }
 
-    /// Removes at most `limit` expired rows.
-    pub(crate) fn remove_expired(&mut self, limit: usize, now: Timestamp) -> Discarded {
-        self.remove_where(limit, |row| !row.is_alive(now))
+    /// Removes at most `limit` expired rows from the last rows before position `end`. Sets `end` to
+    /// the first position that it has visited.
+    pub(crate) fn remove_expired(
+        &mut self,
+        end: &mut usize,
+        limit: usize,
+        now: Timestamp,
+    ) -> Discarded {
+        let last = self.len().min(*end);
+        *end = last.saturating_sub(MAX_ROWS_PER_VISIT);
+        self.remove_where(*end..last, limit, |row| !row.is_alive(now))
     }
 
-    fn remove_where(&mut self, limit: usize, matches: impl Fn(&Row) -> bool) -> Discarded {
-        let rows = self.table.rows().iter().enumerate();
-        let matching = rows.filter(|(_, row)| matches(row)).take(limit);
-        let positions: Vec<_> = matching.map(|(at, _)| at).collect();
+    fn remove_where(
+        &mut self,
+        visited: Range<usize>,
+        limit: usize,
+        matches: impl Fn(&Row) -> bool,
+    ) -> Discarded {
+        let rows = self.table.rows()[visited.clone()].iter();
+        let matching = visited.zip(rows).filter(|(_, row)| matches(row));
+        let positions: Vec<_> = matching.take(limit).map(|(at, _)| at).collect();
         self.table.remove_all(&positions)
     }
 

@@ -137,13 +137,18 @@ impl MemoryStore {
 
     /// Removes at most `limit` expired rows of a shard, and returns their number.
     fn remove_expired(&self, shard: &CachePadded, limit: usize, now: Timestamp) -> usize {
-        let mut rows = shard.write();
-        let discarded = rows.remove_expired(limit, now);
-        let removed = discarded.rows.len();
-        // Under the lock: a search that finds no more expired rows here must see the reduced count.
-        self.release(removed);
-        drop(rows);
-        drop(discarded);
+        let (mut removed, mut end) = (0, usize::MAX);
+        // From the last row to the first, because a removal moves the last row into the gap. If
+        // many rows are removed at once meanwhile, the next search finds what this one misses.
+        while end > 0 && removed < limit {
+            let mut rows = shard.write();
+            let discarded = rows.remove_expired(&mut end, limit - removed, now);
+            // Under the lock: a search that finds no more expired rows here must see the reduced
+            // count.
+            self.release(discarded.rows.len());
+            drop(rows);
+            removed += discarded.rows.len();
+        }
         removed
     }
 
@@ -389,5 +394,30 @@ mod tests {
         assert_eq!(create(&store, "alice", Limit::Unlimited, later), stored);
         assert_eq!(store.len(), 3);
         assert_eq!(store.shard(partition("alice")).read().len(), 1);
+    }
+
+    #[test]
+    fn a_sweep_of_a_large_shard_finds_all_expired_rows() {
+        let later = NOW.saturating_add(60);
+        for every in [1, 2, 7, 1_999] {
+            let store = MemoryStore::with_capacity(10_000).unwrap();
+            let rows = (0..2_000).map(|turn| {
+                let idle = if turn % every == 0 { 60 } else { 3_600 };
+                Sample::of("alice").idle(idle).at(NOW)
+            });
+            let rows: Vec<_> = rows.collect();
+            for row in &rows {
+                block_on(store.create(row, Limit::Unlimited, NOW)).unwrap();
+            }
+            let alive = rows.iter().filter(|row| row.is_alive(later));
+            let alive: Vec<_> = alive.map(Record::handle).collect();
+            let shard = store.shard(partition("alice"));
+            assert_eq!(store.remove_expired(shard, 1, later), 1);
+            let expired = rows.len() - alive.len() - 1;
+            assert_eq!(store.remove_expired(shard, usize::MAX, later), expired);
+            assert_eq!(store.len(), alive.len());
+            let rows = shard.read();
+            assert!(alive.iter().all(|handle| rows.find(*handle).is_some()));
+        }
     }
 }

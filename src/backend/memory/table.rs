@@ -18,7 +18,9 @@ const EMPTY: Slot = Slot(u32::MAX);
 /// Minimum number of slots of an index that is not empty.
 const MIN_SLOTS: usize = 8;
 /// Part of the rows from which a removal rebuilds the index, instead of changing it row by row.
-const REBUILDS_FROM: usize = 8;
+const REBUILDS_FROM: usize = 4;
+/// Maximum number of rows that a removal of few rows moves to a smaller memory.
+const MAX_ROWS_MOVED: usize = 2048;
 
 /// Position of a row, with a part of the hash that excludes most other handles.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,7 +125,7 @@ impl Table {
                 let handle = self.rows[*at].handle();
                 discarded.rows.extend(self.remove(handle));
             }
-            if self.rows.len() < self.rows.capacity() / 2 {
+            if self.rows.len() < MAX_ROWS_MOVED.min(self.rows.capacity() / 2) {
                 let mut rows = Vec::with_capacity(self.rows.len() + self.rows.len() / 8);
                 rows.append(&mut self.rows);
                 discarded.buffer = std::mem::replace(&mut self.rows, rows);
