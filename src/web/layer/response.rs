@@ -83,9 +83,8 @@ pub(crate) fn finish<B>(response: &mut Response<B>, cookies: Vec<String>, transp
     }
     remove_targeted(headers);
     for name in transport.vary().split(", ") {
-        let is_listed = headers.contains_key(VARY)
-            && listed(headers, VARY)
-                .any(|other| other == b"*" || other.eq_ignore_ascii_case(name.as_bytes()));
+        let is_listed = listed(headers, VARY)
+            .any(|other| other == b"*" || other.eq_ignore_ascii_case(name.as_bytes()));
         if !is_listed {
             headers.append(VARY, HeaderValue::from_static(name));
         }
@@ -118,9 +117,6 @@ fn name(line: &[u8]) -> &[u8] {
 
 /// Returns whether only the browser of the user may store the response.
 fn is_private(headers: &HeaderMap) -> bool {
-    if !headers.contains_key(CACHE_CONTROL) {
-        return false;
-    }
     // A quoted argument may contain commas, and restricts `private` to single fields.
     let mut lines = headers.get_all(CACHE_CONTROL).iter();
     if lines.any(|line| line.as_bytes().contains(&b'"')) {
