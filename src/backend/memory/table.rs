@@ -83,8 +83,8 @@ impl Table {
             drop(self.rebuild((self.slots.len() * 2).max(MIN_SLOTS)));
         }
         if self.rows.len() == self.rows.capacity() {
-            // Grow by an eighth instead of doubling: the rows take most of the memory.
-            self.rows.reserve_exact((self.rows.len() / 8).max(4));
+            // Grow by a tenth instead of doubling: the rows take most of the memory.
+            self.rows.reserve_exact((self.rows.len() / 10).max(4));
         }
         self.add_to_index(row.handle(), self.rows.len());
         self.rows.push(row);
