@@ -258,18 +258,22 @@ impl<S: SessionStore> Logins<S> {
         let handle = credential.handle();
         let peeked = self.store.peek(handle, now, |row| {
             let (row, verdict) = self.judge_in_place(row, credential, proof, now);
-            let is_settled = row.handle == handle
-                && verdict == Verdict::Current
-                && row.confirmed
-                && !row.wants_touch(now);
-            is_settled.then(|| {
-                let mut identity = row.identity(());
-                identity.refresh_due = self.refresh_due(row, verdict, now);
-                identity
-            })
+            match verdict {
+                _ if row.handle != handle => None,
+                Verdict::Current if row.confirmed && !row.wants_touch(now) => {
+                    let mut identity = row.identity(());
+                    identity.refresh_due = self.refresh_due(row, verdict, now);
+                    Some(Ok(identity))
+                }
+                // Final, unless the row may be an outdated copy.
+                Verdict::Unknown if self.store.staleness().is_zero() => {
+                    Some(Err(Rejection::Unknown.into()))
+                }
+                _ => None,
+            }
         });
         match peeked {
-            Peeked::Live(identity) => Ok(identity).transpose(),
+            Peeked::Live(verified) => verified,
             Peeked::Absent => Some(Err(Rejection::Unknown.into())),
             Peeked::Load => None,
         }
