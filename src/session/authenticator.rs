@@ -231,7 +231,7 @@ where
     type Data = D;
 
     fn is_well_formed(&self, credential: &str) -> bool {
-        self.logins.parse(credential).is_some()
+        SessionCredential::is_well_formed(self.logins.kind, credential)
     }
 
     fn sample_credentials(&self) -> Vec<String> {

@@ -88,6 +88,13 @@ impl SessionCredential {
         })
     }
 
+    /// Checks if [`parse`](Self::parse) reads a text, without decoding it.
+    #[inline]
+    pub(crate) fn is_well_formed(kind: CredentialKind, text: &str) -> bool {
+        kind.digits(text)
+            .is_some_and(|digits| base64url::is_in_alphabet(digits))
+    }
+
     /// Reads a presented credential. Returns `None` for another length, alphabet or prefix.
     #[inline]
     pub(crate) fn parse(kind: CredentialKind, text: &str) -> Option<Self> {
@@ -227,6 +234,44 @@ mod tests {
             &format!("{}+", &text[..63]),
         ] {
             assert!(SessionCredential::parse(CredentialKind::Session, bad).is_none());
+        }
+    }
+
+    #[test]
+    fn the_shape_of_a_text_tells_if_it_is_read() {
+        let kinds = [
+            CredentialKind::Session,
+            CredentialKind::Refresh {
+                issuer_and_audience: [1; 16],
+            },
+        ];
+        let assert_same = |text: &str| {
+            for kind in kinds {
+                let is_read = SessionCredential::parse(kind, text).is_some();
+                assert_eq!(
+                    SessionCredential::is_well_formed(kind, text),
+                    is_read,
+                    "{text}"
+                );
+            }
+        };
+        // All bytes that occur in text: 0x15 is odd, so that all continuation bytes are among them.
+        let (short, long) = (0..0x80, (0x80..0x800).step_by(0x15));
+        let longer = (0x1000..0x1_0000).step_by(0x1000);
+        let longest = (0x1_0000..0x11_0000).step_by(0x4_0000);
+        let characters = short.chain(long).chain(longer).chain(longest);
+        let characters: Vec<char> = characters.filter_map(char::from_u32).collect();
+        for prefix in ["", "rt_"] {
+            for length in 0..=80 {
+                let text = prefix.to_owned() + &"Az09_-bc".repeat(10)[..length];
+                assert_same(&text);
+                for at in 0..text.len() {
+                    for c in &characters {
+                        let end = (at + c.len_utf8()).min(text.len());
+                        assert_same(&format!("{}{c}{}", &text[..at], &text[end..]));
+                    }
+                }
+            }
         }
     }
 

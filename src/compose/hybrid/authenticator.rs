@@ -17,7 +17,7 @@ use crate::login::issued::{Issued, Outcome, Revocation, replaced};
 use crate::revocation::log::{Fact, SubjectKey};
 use crate::session::builder::SessionBuilder;
 use crate::session::change::{Replaced, Replacement};
-use crate::session::credential::CredentialKind;
+use crate::session::credential::{CredentialKind, SessionCredential};
 use crate::session::listed::{SessionPage, SessionVersion};
 use crate::session::logins::{Ended, Logins};
 use crate::store::answer::Removed;
@@ -390,7 +390,8 @@ where
     type Data = D;
 
     fn is_well_formed(&self, credential: &str) -> bool {
-        self.logins.parse(credential).is_some() || self.tokens.is_well_formed(credential)
+        SessionCredential::is_well_formed(self.logins.kind, credential)
+            || self.tokens.is_well_formed(credential)
     }
 
     fn sample_credentials(&self) -> Vec<String> {
