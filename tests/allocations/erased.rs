@@ -60,7 +60,20 @@ fn refusing_a_session_allocates_nothing() {
     let auth: Erased = Arc::new(sessions());
     let unknown = now(sessions().issue(login())).unwrap();
     let long = "A".repeat(100_000);
-    for refused in [unknown.credential().reveal(), &*long, "", "garbage"] {
+    // A handle that exists, and another secret.
+    let known = now(auth.issue(login())).unwrap();
+    let wrong = format!("{}A", &known.credential().reveal()[..63]);
+    let wrong = match wrong == known.credential().reveal() {
+        true => format!("{}E", &wrong[..63]),
+        false => wrong,
+    };
+    for refused in [
+        unknown.credential().reveal(),
+        &*wrong,
+        &*long,
+        "",
+        "garbage",
+    ] {
         refuses(&auth, refused);
     }
 }
