@@ -62,11 +62,9 @@ fn refusing_a_session_allocates_nothing() {
     let long = "A".repeat(100_000);
     // A handle that exists, and another secret.
     let known = now(auth.issue(login())).unwrap();
-    let wrong = format!("{}A", &known.credential().reveal()[..63]);
-    let wrong = match wrong == known.credential().reveal() {
-        true => format!("{}E", &wrong[..63]),
-        false => wrong,
-    };
+    let text = known.credential().reveal();
+    let last = if text.ends_with('A') { 'B' } else { 'A' };
+    let wrong = format!("{}{last}", &text[..63]);
     for refused in [
         unknown.credential().reveal(),
         &*wrong,
