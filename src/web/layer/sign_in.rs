@@ -417,7 +417,12 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         if authoritative {
             presented = presented.authoritative();
         }
-        let identity = self.authenticator().verify_with(presented).await?;
+        let auth = self.authenticator();
+        // First, because a future copies the identity once more.
+        let identity = match auth.verify_at_once(presented) {
+            Some(verified) => verified?,
+            None => auth.verify_with(presented).await?,
+        };
         Ok(Auth::new(identity, self.clock()))
     }
 
