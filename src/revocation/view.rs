@@ -305,7 +305,7 @@ impl RevocationView {
     }
 
     /// Returns true if the log has been read up to where a login was stamped.
-    pub(super) fn has_read(&self, stamp: Option<Stamp>) -> bool {
+    pub(crate) fn has_read(&self, stamp: Option<Stamp>) -> bool {
         let known = &self.inner.known;
         stamp.is_none_or(|stamp| stamp.position() <= known.applied() || !known.is_current(stamp))
     }

@@ -56,7 +56,12 @@ impl RevocationView {
         self.end(Fact::Everything { before: None }).await
     }
 
-    /// Retires a key on every node. Use it on the day on which the key has leaked.
+    /// Retires a key on every node, without regard to logins: a node whose ring has no other key to
+    /// sign with answers each login with *misuse*.
+    ///
+    /// Call `retire_key` of an authenticator instead, which first makes sure that another key can
+    /// sign; it also documents the order of steps after a leak. Use this one if the leak is being
+    /// abused and failed logins do not matter, or where no authenticator is at hand.
     ///
     /// A key does not expire, so the nodes that follow the log append the fact again before it
     /// expires. Also remove the key from the key rings, because a log that loses its data forgets

@@ -100,39 +100,125 @@ impl<D> TokenAuthenticator<D> {
         clock::read(&*self.clock)
     }
 
-    /// Returns the keys and their times, including the time at which each replaced key retires.
+    /// Returns the keys and their times, including the time at which each replaced key retires. A
+    /// key that the revocation log has retired is [retired](crate::token::KeyState::Retired).
     #[must_use]
     pub fn keyring(&self) -> Keyring {
-        Keyring::clone(&self.ring.read())
+        let mut ring = Keyring::clone(&self.ring.read());
+        ring.retire_revoked(|key| self.is_retired(key));
+        ring
     }
 
     /// Replaces the keys while requests are served: call it after the application has reloaded
     /// them.
     ///
-    /// Keep every key with tokens that may still be valid, unless it has leaked.
+    /// A node may read a new ring late, even after its next key has begun to sign: it verifies with
+    /// all keys of the ring at once, and signs with each from its time on. Keep the old key in the
+    /// ring until all nodes have read it. If a ring begins with a key that this node does not know,
+    /// and has no time for it, the node signs with the present key for another minute.
     ///
     /// ```
     /// use std::time::Duration;
     /// use statewise::token::{Key, Keyring, TokenAuthenticator};
     /// use time::OffsetDateTime;
     ///
-    /// # fn example(auth: &TokenAuthenticator, old: Key, new: Key) -> statewise::Result<()> {
-    /// // Every node loads the new key within five minutes, and signs with it from the same time on.
+    /// # fn example(auth: &TokenAuthenticator, old: Key, next: Key, spare: Key) -> statewise::Result<()> {
+    /// // Every node loads the ring within five minutes, and signs with its next key from the same
+    /// // time on.
     /// let signs_from = OffsetDateTime::now_utc() + Duration::from_secs(5 * 60);
-    /// auth.replace_keyring(Keyring::new(old).then(new, signs_from))?;
+    /// auth.replace_keyring(Keyring::new(old).then(next, signs_from).spare(spare))?;
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// *Misuse* if a new key would sign in less than a minute, before every node can know it,
-    /// although the current signer is still in the ring; or if a key to retire is not in the ring.
+    /// *Misuse*, and the present ring stays: a key is left out whose tokens may still be valid; no
+    /// key could sign; a key begins to sign twice; a secret serves two algorithms; or a key to
+    /// retire is not in the ring. *Unavailable* if the clock cannot tell the time.
     pub fn replace_keyring(&self, ring: impl Into<Keyring>) -> Result<()> {
-        let ring = ring.into().complete(self.policy.longest_token_secs())?;
-        ring.check_successor_of(&self.ring.read(), self.now()?)?;
+        let longest_secs = self.policy.longest_token_secs();
+        let ring = ring.into().complete(longest_secs)?;
+        let is_retired = |key: &Key| self.is_retired(key);
+        let ring = ring.succeed(&self.ring.read(), self.now()?, longest_secs, is_retired)?;
         self.ring.replace(ring);
         Ok(())
+    }
+
+    /// Retires a key on every node that follows the revocation log: a leaked one. All tokens of the
+    /// key end, and the next key of the ring signs at once.
+    ///
+    /// Follow this order, so that no other token is rejected and no login fails:
+    ///
+    /// 1. Every node knows another key. With a [spare](Keyring::spare) in the rings that is so.
+    ///    Otherwise give every node `Keyring::new(leaked).then(new, time)`, with a time at least one
+    ///    minute ahead, and wait until one minute after that time.
+    /// 2. Call this on one node.
+    /// 3. Give every node a ring without the leaked key and with a new spare.
+    ///
+    /// If the spare may have leaked too, take the second way of step 1, and then retire both.
+    ///
+    /// ```
+    /// use statewise::token::{Key, Keyring, TokenAuthenticator};
+    ///
+    /// # async fn example(auth: &TokenAuthenticator, leaked: Key, spare: Key) -> statewise::Result<()> {
+    /// // Every node has the ring `Keyring::new(leaked).spare(spare)`.
+    /// let _ = auth.retire_key(leaked.kid()).await?;
+    /// // On every node:
+    /// auth.replace_keyring(Keyring::new(spare).spare(Key::generate_hs256()?))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// *Misuse*, and nothing is retired: this node would have no key to sign with, or has read its
+    /// next key less than a minute ago; there is no revocation view; or `kid` is not the id of a
+    /// key. [`RevocationView::retire_key`] retires a key without regard to logins. *Unavailable* if
+    /// the log could not take the fact.
+    ///
+    /// # Cancel safety
+    ///
+    /// The key may have been retired. Call again to be sure.
+    pub async fn retire_key(&self, kid: &str) -> Result<Revocation> {
+        let Some(view) = &self.revocations else {
+            return Err(Error::misuse(
+                "without a revocation view no other node learns that a key is retired: give every \
+                 node a ring in which `Keyring::retire` ends it",
+            ));
+        };
+        self.check_dispensable(kid)?;
+        view.retire_key(kid).await
+    }
+
+    /// Refuses to retire a key without which this node could not sign.
+    fn check_dispensable(&self, kid: &str) -> Result<()> {
+        let (ring, now) = (self.ring.read(), self.now()?);
+        match ring.signer(now, |key| key.kid() == kid || self.is_retired(key)) {
+            None => Err(Error::misuse(
+                "no other key of the ring could sign: first give every node a ring with another \
+                 one, `Keyring::new(leaked).then(new, time)`",
+            )),
+            Some(next) if !next.is_known(now) => Err(Error::misuse(
+                "the next key is so new that other nodes may not know it: give every node the \
+                 ring, and call again in a minute",
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Asks the log for the stamp of a login that begins now. If the ring has several keys, reads
+    /// what was appended before it: a token of a key that has just been retired would be rejected.
+    pub(crate) async fn stamp(&self) -> Result<Option<Stamp>> {
+        let Some(view) = &self.revocations else {
+            return Ok(None);
+        };
+        let stamp = view.stamp().await?;
+        let has_several_keys = self.ring.read().entries().count() > 1;
+        if has_several_keys && !view.has_read(Some(stamp)) {
+            Box::pin(view.read_to_end()).await?;
+        }
+        Ok(Some(stamp))
     }
 
     /// Returns the lifetime of a token in seconds.
@@ -386,10 +472,12 @@ where
         issued_at: Timestamp,
         expires_at: Timestamp,
     ) -> Result<&'r Key> {
-        let signer = ring.signer(issued_at);
-        let signer = signer.filter(|entry| !self.is_retired(&entry.key));
+        let signer = ring.signer(issued_at, |key| self.is_retired(key));
         let signer = signer.ok_or_else(|| {
-            Error::misuse("the key that signs has been retired: give the service another one")
+            Error::misuse(
+                "the key that signs has been retired, and the ring has no next one: replace the \
+                 ring by `Keyring::new` with another key",
+            )
         })?;
         if !signer.outlives(expires_at) {
             return Err(Error::misuse(
@@ -564,9 +652,9 @@ where
         let mut login = login;
         let old = login.replaces.take();
         // Stamped first, so that every revocation from here on applies to this login too.
-        let stamp = match (&self.revocations, login.stamp) {
-            (Some(view), None) => Some(view.stamp().await?),
-            (_, stamp) => stamp,
+        let stamp = match login.stamp {
+            None => self.stamp().await?,
+            stamp => stamp,
         };
         let issued = self.issue_now(login, stamp)?;
         // The replaced login ends only if the new one was issued.

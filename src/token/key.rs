@@ -188,6 +188,12 @@ impl Key {
         base64url::encode(&self.inner.secret)
     }
 
+    /// Returns true if both keys have one secret. Both belong to this service: the comparison tells
+    /// no attacker anything.
+    pub(crate) fn has_secret_of(&self, other: &Self) -> bool {
+        self.inner.secret == other.inner.secret
+    }
+
     /// Returns the header of every token that this key signs, with the dot after it.
     pub(crate) fn header(&self) -> &[u8; HEADER_CHARS] {
         &self.inner.header

@@ -13,10 +13,14 @@ const PROPAGATION_SECS: u64 = 60;
 
 /// A ring of keys: one signs, and any number verify, each for its time.
 ///
-/// The time decides the state of each key: *next*, *active*, *verify-only* or *retired* (see
-/// [`KeyState`]). To rotate without rejecting a valid token, give every node the new key and the
-/// time from which it signs, at least one minute ahead. The old key verifies as long as its tokens
-/// are valid, and then retires.
+/// The time decides the state of each key: *spare*, *next*, *active*, *verify-only* or *retired*
+/// (see [`KeyState`]). To rotate without rejecting a valid token, give every node the new key and
+/// the time from which it signs, at least one minute ahead. The old key verifies as long as its
+/// tokens are valid, and then retires.
+///
+/// Keep a [`spare`](Self::spare) in every ring. A node that has not read the next ring in time then
+/// knows its key already, and a leaked key is replaced in one call:
+/// [`TokenAuthenticator::retire_key`](crate::token::TokenAuthenticator::retire_key).
 ///
 /// # Defaults
 ///
@@ -25,34 +29,43 @@ const PROPAGATION_SECS: u64 = 60;
 /// | [`new`](Self::new) | at once | at once | never, unless replaced |
 /// | [`verify_with`](Self::verify_with) | at once | never | never |
 /// | [`then`](Self::then) | at once | from the given time on | never, unless replaced |
+/// | [`spare`](Self::spare) | at once | when the keys before it have been retired | never |
 ///
 /// A replaced key retires one minute after the last of its tokens has expired, or at the time given
-/// to [`retire`](Self::retire) if that is earlier.
+/// to [`retire`](Self::retire) if that is earlier. If the key that signs is retired, the next one
+/// signs at once, and the spare last.
 ///
 /// ```
 /// use std::time::Duration;
 /// use statewise::token::{Key, KeyState, Keyring};
 /// use time::OffsetDateTime;
 ///
-/// let (old, new) = (Key::generate_hs256()?, Key::generate_hs256()?);
+/// let [old, new, spare] = [(); 3].map(|()| Key::generate_hs256());
+/// let (old, new, spare) = (old?, new?, spare?);
 /// let now = OffsetDateTime::now_utc();
 /// let tomorrow = now + Duration::from_secs(24 * 3600);
-/// let ring = Keyring::new(old).then(new.clone(), tomorrow);
+/// let ring = Keyring::new(old).then(new.clone(), tomorrow).spare(spare.clone());
 /// assert_eq!(ring.state(new.kid(), now), Some(KeyState::Next));
 /// assert_eq!(ring.state(new.kid(), tomorrow), Some(KeyState::Active));
+/// assert_eq!(ring.state(spare.kid(), tomorrow), Some(KeyState::Spare));
 /// # Ok::<(), statewise::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Keyring {
     entries: Vec<KeyEntry>,
-    /// True if a key to retire is not in the ring.
-    has_missing: bool,
+    /// A mistake in the calls that built the ring.
+    mistake: Option<&'static str>,
 }
+
+/// Start of a spare: later than that of every other key.
+const SPARE: Timestamp = Timestamp::MAX;
 
 /// State of a key at a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyState {
+    /// Verifies, and signs only when the keys before it have been retired.
+    Spare,
     /// Verifies, and will sign.
     Next,
     /// Signs and verifies.
@@ -70,9 +83,19 @@ pub(crate) struct KeyEntry {
     /// Time from which on the key signs; `None` if it only verifies.
     signs_from: Option<Timestamp>,
     retires_at: Timestamp,
+    /// Time from which on all nodes know the key, counted from the time at which this node learned
+    /// it.
+    known_by: Timestamp,
+    /// Time until which tokens may be valid that this node has signed with it before.
+    needed_until: Timestamp,
 }
 
 impl KeyEntry {
+    /// Checks if every node knows the key at `now`.
+    pub(crate) fn is_known(&self, now: Timestamp) -> bool {
+        self.known_by <= now
+    }
+
     /// Checks if the key verifies until `expires_at`.
     pub(crate) fn outlives(&self, expires_at: Timestamp) -> bool {
         expires_at <= self.retires_at
@@ -91,7 +114,7 @@ impl Keyring {
     pub fn new(signer: Key) -> Self {
         let ring = Self {
             entries: Vec::new(),
-            has_missing: false,
+            mistake: None,
         };
         ring.add(signer, Some(Timestamp::MIN))
     }
@@ -113,20 +136,49 @@ impl Keyring {
         self.add(key, None)
     }
 
-    /// Adds a key that verifies at once and signs from `signs_from` on. Ignored if the key is
-    /// already in the ring.
+    /// Adds a key that verifies at once and signs from `signs_from` on.
+    ///
+    /// Choose a time by which every node has the ring, at least one minute from now. A node that
+    /// reads the ring later than that verifies with the key at once and signs with it at once. If it
+    /// is more than one minute late, tokens that it has signed with the old key meanwhile are
+    /// rejected shortly before they expire.
+    ///
+    /// A key that is in the ring to verify, or as the spare, becomes this one. A key that signs
+    /// already is refused when the ring is used.
     #[must_use]
     pub fn then(self, key: Key, signs_from: OffsetDateTime) -> Self {
         self.add(key, Some(signs_from.into()))
     }
 
+    /// Adds a key that verifies at once and signs nothing, until every key that would sign before
+    /// it has been retired. Then it signs at once.
+    ///
+    /// All nodes know it by then, so that no token is rejected. At the next rotation, make it the
+    /// next key and add another spare: `Keyring::new(old).then(spare, time).spare(another)`.
+    #[must_use]
+    pub fn spare(self, key: Key) -> Self {
+        self.add(key, Some(SPARE))
+    }
+
     fn add(mut self, key: Key, signs_from: Option<Timestamp>) -> Self {
-        if self.find(key.kid()).is_none() {
-            self.entries.push(KeyEntry {
+        match self.find_mut(key.kid()) {
+            None => self.entries.push(KeyEntry {
                 key,
                 signs_from,
                 retires_at: Timestamp::MAX,
-            });
+                known_by: Timestamp::MIN,
+                needed_until: Timestamp::MIN,
+            }),
+            Some(_) if signs_from.is_none() => {}
+            Some(entry) if entry.signs_from.is_none_or(|from| from == SPARE) => {
+                entry.signs_from = signs_from;
+            }
+            Some(_) => {
+                self.mistake = Some(
+                    "a key of the ring would begin to sign twice: pass `then` and `spare` a key \
+                     that does not sign yet",
+                );
+            }
         }
         self
     }
@@ -134,12 +186,27 @@ impl Keyring {
     /// Retires a key at a point in time: from then on it verifies nothing.
     ///
     /// If a key has leaked, retire it on all nodes at once with
-    /// [`RevocationView::retire_key`](crate::revocation::RevocationView::retire_key).
+    /// [`TokenAuthenticator::retire_key`](crate::token::TokenAuthenticator::retire_key). Without a
+    /// revocation view, give every node a ring in which the key is retired:
+    ///
+    /// ```
+    /// use statewise::token::{Key, KeyState, Keyring};
+    /// use time::OffsetDateTime;
+    ///
+    /// let (leaked, new) = (Key::generate_hs256()?, Key::generate_hs256()?);
+    /// let now = OffsetDateTime::now_utc();
+    /// let ring = Keyring::new(new).verify_with(leaked.clone()).retire(leaked.kid(), now);
+    /// assert_eq!(ring.state(leaked.kid(), now), Some(KeyState::Retired));
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     #[must_use]
     pub fn retire(mut self, kid: &str, at: OffsetDateTime) -> Self {
-        match self.entries.iter_mut().find(|entry| entry.key.kid() == kid) {
+        match self.find_mut(kid) {
             Some(entry) => entry.retires_at = at.into(),
-            None => self.has_missing = true,
+            None => {
+                self.mistake =
+                    Some("a key to retire is not in the ring: name one of its keys by its `kid`");
+            }
         }
         self
     }
@@ -152,24 +219,44 @@ impl Keyring {
     pub fn state(&self, kid: &str, at: OffsetDateTime) -> Option<KeyState> {
         let at = Timestamp::from(at);
         let entry = self.find(kid)?;
-        let is_active = self.signer(at).is_some_and(|entry| entry.key.kid() == kid);
+        let signer = self.signer(at, |_| false);
+        let is_active = signer.is_some_and(|entry| entry.key.kid() == kid);
         Some(match entry.signs_from {
             _ if !entry.verifies(at) => KeyState::Retired,
-            Some(from) if at < from => KeyState::Next,
             _ if is_active => KeyState::Active,
+            Some(SPARE) => KeyState::Spare,
+            Some(from) if at < from => KeyState::Next,
             _ => KeyState::VerifyOnly,
         })
+    }
+
+    fn find_mut(&mut self, kid: &str) -> Option<&mut KeyEntry> {
+        self.entries.iter_mut().find(|entry| entry.key.kid() == kid)
     }
 
     fn find(&self, kid: &str) -> Option<&KeyEntry> {
         self.entries.iter().find(|entry| entry.key.kid() == kid)
     }
 
-    /// Returns the key that signs at `now`: the one that began to sign last.
-    pub(crate) fn signer(&self, now: Timestamp) -> Option<&KeyEntry> {
-        let signs = |entry: &&KeyEntry| entry.signs_from.is_some_and(|from| from <= now);
-        let signers = self.entries.iter().filter(signs);
-        signers.max_by_key(|entry| entry.signs_from)
+    /// Returns the key that signs at `now`: the one that began to sign last. If it is retired, the
+    /// next one: never one that was replaced before.
+    pub(crate) fn signer(
+        &self,
+        now: Timestamp,
+        is_revoked: impl Fn(&Key) -> bool,
+    ) -> Option<&KeyEntry> {
+        let is_usable = |entry: &KeyEntry| entry.verifies(now) && !is_revoked(&entry.key);
+        let has_begun = |entry: &&KeyEntry| entry.signs_from.is_some_and(|from| from <= now);
+        let begun = self.entries.iter().filter(has_begun);
+        let active = begun.max_by_key(|entry| entry.signs_from)?;
+        if is_usable(active) {
+            return Some(active);
+        }
+        let is_later = |entry: &&KeyEntry| entry.signs_from > active.signs_from;
+        let later = self.entries.iter().filter(is_later);
+        later
+            .filter(|entry| is_usable(entry))
+            .min_by_key(|entry| entry.signs_from)
     }
 
     /// Iterates over all keys, including retired ones.
@@ -190,12 +277,20 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// *Misuse* if a key to retire is not in the ring.
+    /// *Misuse* if a key to retire is not in the ring, a key would begin to sign twice, or a secret
+    /// serves two algorithms.
     pub(crate) fn complete(mut self, longest_secs: u64) -> Result<Self> {
-        if self.has_missing {
-            return Err(Error::misuse(
-                "a key to retire is not in the ring: name one of its keys by its `kid`",
-            ));
+        if let Some(mistake) = self.mistake {
+            return Err(Error::misuse(mistake));
+        }
+        let mut keys = self.entries.iter().map(|entry| &entry.key);
+        while let Some(key) = keys.next() {
+            if keys.clone().any(|other| other.has_secret_of(key)) {
+                return Err(Error::misuse(
+                    "two keys of the ring have the same secret under two ids: generate a secret \
+                     for each algorithm",
+                ));
+            }
         }
         let starts: Vec<_> = self.entries.iter().map(|entry| entry.signs_from).collect();
         for entry in &mut self.entries {
@@ -213,32 +308,84 @@ impl Keyring {
         Ok(self)
     }
 
-    /// Checks that this ring may replace `old` at `now`.
+    /// Prepares this ring to replace `old` at `now`, however late this node reads it.
+    ///
+    /// A new key verifies at once. Its time counts, because other nodes sign with it from then on.
+    /// Without a time it signs a minute later, and the present key, if it is kept, until then.
     ///
     /// # Errors
     ///
-    /// *Misuse* if a key would sign before every node can know it, although the current signer
-    /// still verifies.
-    pub(crate) fn check_successor_of(&self, old: &Self, now: Timestamp) -> Result<()> {
-        let still_verifies = |entry: &KeyEntry| {
-            let kept = self.find(entry.key.kid());
-            kept.is_some_and(|kept| kept.verifies(now))
-        };
-        if !old.signer(now).is_some_and(still_verifies) {
-            // None of its tokens is accepted any more, so that waiting would gain nothing.
-            return Ok(());
+    /// *Misuse* if a removed key may have valid tokens, or no key could sign.
+    pub(crate) fn succeed(
+        mut self,
+        old: &Self,
+        now: Timestamp,
+        longest_secs: u64,
+        is_revoked: impl Fn(&Key) -> bool,
+    ) -> Result<Self> {
+        let in_a_minute = now.saturating_add(PROPAGATION_SECS);
+        let present = old.signer(now, &is_revoked).map(|entry| entry.key.kid());
+        for known in &old.entries {
+            let kid = known.key.kid();
+            let has_begun = known.signs_from.is_some_and(|from| from <= now);
+            let needed_until = if present == Some(kid) {
+                in_a_minute.saturating_add(longest_secs + PROPAGATION_SECS)
+            } else if has_begun && known.retires_at < Timestamp::MAX {
+                known.retires_at
+            } else {
+                known.needed_until
+            };
+            let needed_until = needed_until.min(known.retires_at);
+            match self.find_mut(kid) {
+                Some(kept) => {
+                    kept.needed_until = needed_until;
+                    kept.known_by = known.known_by;
+                }
+                None if needed_until <= now || is_revoked(&known.key) => {}
+                None => {
+                    return Err(Error::misuse(format!(
+                        "the ring leaves out the key {kid}, whose tokens are valid for up to {} \
+                         seconds more: add it with `verify_with`, and if it has leaked, also call \
+                         `Keyring::retire`",
+                        needed_until.saturating_since(now),
+                    )));
+                }
+            }
         }
-        let is_hasty = |entry: &KeyEntry| {
-            let soon = now.saturating_add(PROPAGATION_SECS);
-            old.find(entry.key.kid()).is_none() && entry.signs_from.is_some_and(|from| from < soon)
-        };
-        if self.entries.iter().any(is_hasty) {
+        for entry in &mut self.entries {
+            if old.find(entry.key.kid()).is_none() {
+                entry.known_by = in_a_minute;
+            }
+        }
+        let Some(first) = self.signer(now, &is_revoked) else {
             return Err(Error::misuse(
-                "a new key would sign before every node can know it: let it sign a minute from \
-                 now or later, or leave out the old one if it has leaked",
+                "all keys of the ring that sign are retired: begin it with another one, \
+                 `Keyring::new`",
             ));
+        };
+        let (kid, known_by) = (first.key.kid().to_owned(), first.known_by);
+        if first.signs_from == Some(Timestamp::MIN)
+            && known_by > now
+            && let Some(present) = present
+            && let Some(present) = self.find_mut(present)
+            && present.key.kid() != kid
+            && present.outlives(known_by.saturating_add(longest_secs))
+        {
+            present.signs_from = Some(Timestamp::MIN);
+            if let Some(first) = self.find_mut(&kid) {
+                first.signs_from = Some(known_by);
+            }
         }
-        Ok(())
+        Ok(self)
+    }
+
+    /// Marks the keys that the revocation log has retired.
+    pub(crate) fn retire_revoked(&mut self, is_revoked: impl Fn(&Key) -> bool) {
+        for entry in &mut self.entries {
+            if is_revoked(&entry.key) {
+                entry.retires_at = Timestamp::MIN;
+            }
+        }
     }
 }
 

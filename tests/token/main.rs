@@ -3,6 +3,7 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
@@ -12,4 +13,5 @@ mod interop;
 mod jwt_cases;
 mod keys;
 mod own;
+mod rotation;
 mod support;

@@ -149,6 +149,20 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         self.tokens.replace_keyring(ring)
     }
 
+    /// Retires a key on every node: a leaked one; see [`TokenAuthenticator::retire_key`]. Clients
+    /// refresh, and get access tokens of the next key.
+    ///
+    /// # Errors
+    ///
+    /// As for [`TokenAuthenticator::retire_key`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`TokenAuthenticator::retire_key`].
+    pub async fn retire_key(&self, kid: &str) -> Result<Revocation> {
+        self.tokens.retire_key(kid).await
+    }
+
     /// Verifies an access token without allocating; see [`TokenAuthenticator::verify_borrowed`].
     ///
     /// # Errors
@@ -402,8 +416,8 @@ where
 
     async fn issue(&self, mut login: Login<D>) -> Result<Issued<D>> {
         // First of all: an entry that the log gets from here on ends this login too.
-        let begun = match (self.tokens.revocations(), login.stamp) {
-            (Some(view), None) => Some((view, view.stamp().await?)),
+        let begun = match login.stamp {
+            None => self.tokens.revocations().zip(self.tokens.stamp().await?),
             _ => None,
         };
         login.stamp = login.stamp.or(begun.map(|(_, stamp)| stamp));

@@ -491,6 +491,37 @@ fn an_outage_is_no_theft() {
     }
 }
 
+/// After a leak no login ends: each client refreshes, and gets a token of the spare.
+#[test]
+fn a_leaked_key_ends_no_login() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let ring = Keyring::new(key()).spare(Key::generate_hs256().unwrap());
+    for node in [&here, &there] {
+        node.auth.replace_keyring(ring.clone()).unwrap();
+    }
+    let issued = here.login();
+    assert!(
+        block_on(here.auth.retire_key(key().kid()))
+            .unwrap_err()
+            .is_misuse()
+    );
+    fleet.clock.advance(seconds(60));
+    here.follow();
+    there.follow();
+    let _ = block_on(here.auth.retire_key(key().kid())).unwrap();
+    // Has not read the log yet.
+    let new = there.login();
+    there.follow();
+    let refreshed = refresh_issued(&there.auth, &issued).unwrap();
+    for node in [&here, &there] {
+        let old = node.auth.verify_now(access(&issued));
+        assert_eq!(cause(old), Some(Rejection::Revoked));
+        assert!(node.auth.verify_now(access(&new)).is_ok());
+        assert!(node.auth.verify_now(access(&refreshed)).is_ok());
+    }
+}
+
 /// A login that the log has ended cannot end another one.
 #[test]
 fn a_revoked_credential_does_not_end_the_others() {
