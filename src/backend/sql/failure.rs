@@ -19,6 +19,18 @@ pub(crate) enum Failure {
     Late,
     /// The answer does not have the expected shape.
     Unexpected,
+    /// The server accepts no writes, so it is not the primary. The statement had no effect.
+    #[cfg_attr(
+        not(any(feature = "sqlx-postgres", feature = "tokio-postgres")),
+        allow(dead_code, reason = "not every database reports it")
+    )]
+    ReadOnly,
+    /// The user of the database lacks a right. The text names it, and its table or function.
+    #[cfg_attr(
+        not(any(feature = "sqlx-postgres", feature = "tokio-postgres")),
+        allow(dead_code, reason = "not every database reports it")
+    )]
+    Denied(String),
 }
 
 impl Failure {
@@ -41,6 +53,31 @@ impl Failure {
         self.has_code(&["23505", "1062"])
     }
 
+    /// Returns true if the next statement needs another connection.
+    #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+    pub(crate) fn ends_connection(&self) -> bool {
+        matches!(self, Self::Broken | Self::ReadOnly)
+    }
+
+    /// Returns the meaning of an SQLSTATE of Postgres.
+    #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+    pub(crate) fn of_state(code: &str) -> Self {
+        match code {
+            // A standby, or a former primary.
+            "25006" => Self::ReadOnly,
+            // The timeout in the server has passed a little before the deadline.
+            "57014" => Self::Late,
+            // Internal error of a server or a pooler; transaction that another user of the
+            // connection left behind; prepared statement that another connection owns; result that
+            // a migration has changed since the statement was prepared.
+            "XX000" | "25P02" | "26000" | "42P05" | "0A000" => Self::Broken,
+            // The server stops or starts, or an operator ended the connection; the connection or
+            // the protocol fails, also in a pooler.
+            _ if code.starts_with("57P") || code.starts_with("08") => Self::Broken,
+            _ => Self::Refused(code.to_owned()),
+        }
+    }
+
     fn has_code(&self, codes: &[&str]) -> bool {
         matches!(self, Self::Refused(code) if codes.contains(&&**code))
     }
@@ -61,16 +98,21 @@ impl fmt::Display for Failure {
             Self::Unconnected => f.write_str("no connection to the database was available"),
             Self::Late => f.write_str("the database did not answer within the deadline"),
             Self::Unexpected => f.write_str("the database sent an answer of an unexpected shape"),
+            Self::ReadOnly => f.write_str("the database accepts no writes: connect to the primary"),
+            Self::Denied(what) => f.write_str(what),
         }
     }
 }
 
 impl StdError for Failure {}
 
-/// *Unavailable*: the store. A log makes its own error.
+/// *Misuse* for a missing right, otherwise *unavailable*: the store. A log makes its own error.
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self::unavailable(failure)
+        match failure {
+            Failure::Denied(what) => Self::misuse(what),
+            failure => Self::unavailable(failure),
+        }
     }
 }
 
@@ -88,9 +130,12 @@ impl From<sqlx::Error> for Failure {
                     return Self::Refused(error.number().to_string());
                 }
                 let code = refused.code().unwrap_or_default();
-                // Postgres: the server shuts down, or an operator ended the connection.
-                if code.starts_with("57P0") {
-                    return Self::Broken;
+                #[cfg(feature = "sqlx-postgres")]
+                if refused
+                    .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+                    .is_some()
+                {
+                    return Self::of_state(&code);
                 }
                 Self::Refused(code.into_owned())
             }

@@ -7,6 +7,8 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+use crate::backend::sql::failure::Failure;
 use crate::clock::Timestamp;
 use crate::entropy::{self, SystemEntropy};
 use crate::error::{Error, Result};
@@ -23,6 +25,15 @@ pub(crate) const NOTHING: &str = "0600000000000000000000000000000000000000000000
 /// *Unavailable*: the log did not answer, because of `cause`.
 pub(crate) fn log_unavailable(cause: impl StdError + Send + Sync + 'static) -> Error {
     Error::could_not("the revocation log could not answer", Some(Box::new(cause)))
+}
+
+/// *Misuse* for a missing right, otherwise *unavailable*.
+#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+pub(crate) fn log_failed(failure: Failure) -> Error {
+    match failure {
+        Failure::Denied(_) => failure.into(),
+        failure => log_unavailable(failure),
+    }
 }
 
 /// *Unavailable*: there is no counter, and none could be created.

@@ -2,6 +2,7 @@
 
 pub(crate) mod base;
 pub(crate) mod changes;
+pub(crate) mod check;
 pub(crate) mod driver;
 pub(crate) mod log;
 pub(crate) mod log_statements;
@@ -21,7 +22,8 @@ use crate::backend::sql::builder::{Builder, Settings};
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::log::new_incarnation;
 use crate::backend::sql::value::Row as _;
-use crate::error::Result;
+use crate::backend::sql::value::Value;
+use crate::error::{Error, Result};
 use base::Base;
 use changes::Inner;
 use driver::Driver;
@@ -98,10 +100,34 @@ pub trait IntoConnections {
 /// - Appends of a log wait for each other. With `connect`, the log has connections of its own,
 ///   opened at its first use, so that no session waits for an append.
 ///
-/// # Replicas
+/// # Failover
 ///
-/// Connect to the primary. A replica lags behind and still holds a removed row. The log is
-/// *unavailable* on a server that is in recovery.
+/// Connect to the primary, by a name or a list of hosts that leads to it. A server that accepts no
+/// writes, such as a standby or a former primary, may still hold the row of a removed login.
+/// Statements notice this on such a server, reads too: they give the connection up and open another
+/// one. If that one leads to no primary either, the call is *unavailable*. A failover to an
+/// asynchronous standby can undo the last logouts, and to a synchronous one it cannot: see
+/// [`durability`](Postgres::durability).
+///
+/// One client of tokio-postgres in [`Postgres::over`] cannot be replaced: use `connect`.
+///
+/// # Rights
+///
+/// `migrate` creates the tables, so the user that calls it needs CREATE on the schema, unless they
+/// exist. A service needs no more than these rights, which [`check`](Postgres::check) verifies:
+///
+/// ```sql
+/// GRANT USAGE ON SCHEMA app TO service;
+/// GRANT SELECT, INSERT, UPDATE, DELETE ON app.sessions TO service;
+/// GRANT EXECUTE ON FUNCTION app.sessions_create_1 TO service;
+/// GRANT SELECT, INSERT, DELETE ON app.revocations TO service;
+/// GRANT SELECT, INSERT, UPDATE ON app.revocations_head TO service;
+/// ```
+///
+/// # Poolers
+///
+/// A pooler in session mode, such as PgBouncer with `pool_mode = session`, needs no setting. For one
+/// in transaction mode, set [`transaction_pooler`](PostgresBuilder::transaction_pooler).
 pub struct Postgres<L> {
     sessions: PostgresStore<L>,
     revocations: PostgresLog<L>,
@@ -132,23 +158,74 @@ impl<L: Link> Postgres<L> {
 
     /// Creates the tables that do not exist, for sessions and for revocations. Call it at every
     /// start. Any number of nodes may call it at the same time. It takes at most a minute. If you
-    /// use only one of the two, the tables of the other one stay empty.
+    /// use only one of the two, the tables of the other one stay empty. If nothing is missing, it
+    /// only reads, and needs no right to create tables.
     ///
     /// To apply the schema with a migration tool of your own, see [`SCHEMA`] and [`schema()`].
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the server could not answer, or if its user may not create tables.
+    /// *Misuse* if tables are missing that its user may not create, or if there is a pooler in
+    /// transaction mode without [`transaction_pooler`](PostgresBuilder::transaction_pooler).
+    /// *Unavailable* if the server could not answer.
     ///
     /// # Cancel safety
     ///
     /// Creates everything or nothing.
     pub async fn migrate(&self) -> Result<()> {
         let tables = &self.settings.tables;
+        let base = &self.sessions.inner.base;
+        base.refuse_unexpected_pooler().await?;
+        let (asked, until) = (SessionQuery::IsMigrated, base.until()?);
+        let rows = base.rows(asked, &[], until).await?;
+        if rows.first().and_then(|row| row.flag(0)) == Some(true) {
+            return Ok(());
+        }
         let schema = schema::schema_of(tables);
         let begin = log_statements::begin_now(&tables.log, new_incarnation()?);
-        let base = &self.sessions.inner.base;
         base.migrate(&format!("{schema}{begin}")).await
+    }
+
+    /// Fails with all that the server lacks for the store and the log: tables, the function, rights,
+    /// writes, rows that row security hides, an isolation, a direct connection. Call it at the
+    /// start of a service, after `migrate`. It plans each statement without running it, and changes
+    /// nothing.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "sqlx-postgres")]
+    /// # async fn example(pool: sqlx::PgPool) -> statewise::Result<()> {
+    /// use statewise::store::Postgres;
+    ///
+    /// let db = Postgres::over(pool).build()?;
+    /// db.migrate().await?;
+    /// db.check().await?;
+    /// db.require_durable().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* that names each table, function, right and setting to change. *Unavailable* if the
+    /// server could not answer, or is a standby.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn check(&self) -> Result<()> {
+        let base = &self.sessions.inner.base;
+        base.refuse_unexpected_pooler().await?;
+        let values = [Value::Flag(base.link.sets_isolation())];
+        let rows = base
+            .rows(SessionQuery::Check, &values, base.until()?)
+            .await?;
+        let problems = rows.iter().filter_map(|row| row.bytes(0));
+        let problems: Vec<_> = problems.map(String::from_utf8_lossy).collect();
+        if !problems.is_empty() {
+            return Err(Error::misuse(problems.join("; ")));
+        }
+        base.check().await?;
+        self.revocations.base.check().await
     }
 
     /// Returns what the server keeps of acknowledged writes, by its current configuration and by
@@ -203,6 +280,33 @@ impl<L: Link> Postgres<L> {
 }
 
 impl<L: Link> PostgresBuilder<L> {
+    /// Prepares for a pooler in transaction mode, such as PgBouncer, between this process and the
+    /// server. Without it, `migrate` and [`check`](Postgres::check) refuse such a pooler, and
+    /// statements fail as *unavailable*. Default: off.
+    ///
+    /// No statement is prepared, and no setting stays with a connection. With sqlx, each statement
+    /// then takes a transaction and four round trips. With tokio-postgres, it takes one, and the
+    /// isolation and the timeout are those of the user:
+    ///
+    /// ```sql
+    /// ALTER ROLE app SET default_transaction_isolation = 'read committed';
+    /// ALTER ROLE app SET statement_timeout = '2s';
+    /// ```
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlx-postgres")]
+    /// # fn example(pool: sqlx::PgPool) -> statewise::Result<()> {
+    /// use statewise::store::Postgres;
+    ///
+    /// let db = Postgres::over(pool).transaction_pooler().build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn transaction_pooler(mut self) -> Self {
+        self.source.pooled = true;
+        self
+    }
+
     /// Builds the database. Sends nothing to it.
     ///
     /// # Errors

@@ -13,17 +13,73 @@ use crate::backend::sql::postgres::driver::{Driver, Parameter, Query};
 use crate::backend::sql::table::Table;
 use crate::error::{Error, Result};
 
+/// SQLSTATE of a missing right.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
 /// Maximum number of attempts of a call that fails because of concurrent changes.
-pub(crate) const MAX_ATTEMPTS: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 /// Connections to Postgres, in a builder.
 pub struct Connections<L> {
     pub(crate) count: usize,
+    /// True if a pooler in transaction mode stands before the server.
+    pub(crate) pooled: bool,
     pub(crate) make: Make<L>,
 }
 
-/// Makes a link with statements, a deadline and a number of connections.
-pub(crate) type Make<L> = Box<dyn Fn(Arc<[Arc<str>]>, Duration, usize) -> L + Send>;
+/// Statements and settings of a link.
+pub(crate) struct Setup {
+    pub(crate) texts: Arc<[Arc<str>]>,
+    pub(crate) deadline: Duration,
+    #[cfg_attr(
+        not(feature = "tokio-postgres"),
+        expect(dead_code, reason = "a pool of sqlx has its own number")
+    )]
+    pub(crate) count: usize,
+    pub(crate) pooled: bool,
+}
+
+impl Setup {
+    /// Milliseconds after which the server ends a statement: those of the deadline.
+    pub(crate) fn server_timeout(&self) -> u128 {
+        let max = i32::MAX.unsigned_abs().into();
+        self.deadline.as_millis().clamp(1, max)
+    }
+}
+
+pub(crate) type Make<L> = Box<dyn Fn(Setup) -> L + Send>;
+
+/// Use of a transaction at *read committed* for a statement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadCommitted {
+    Never,
+    /// After a conflict. Under a stricter isolation, a statement that waited for another one fails.
+    AfterConflict,
+    Always,
+}
+
+/// Attempts of a call.
+#[derive(Default)]
+struct Attempts {
+    made: usize,
+    /// Number of connections when the first one led to a server that accepts no writes.
+    connections: Option<usize>,
+}
+
+impl Attempts {
+    fn may_repeat(&mut self, failure: &Failure, is_read: bool, link: &impl Driver) -> bool {
+        self.made += 1;
+        match failure {
+            // The connection was given up. The others may lead to the same server: after them, the
+            // call opens a new one.
+            Failure::ReadOnly => {
+                self.made <= *self.connections.get_or_insert_with(|| link.connections())
+            }
+            Failure::Broken => is_read && self.made == 1,
+            failure => failure.is_conflict() && self.made < MAX_ATTEMPTS,
+        }
+    }
+}
 
 impl<L> fmt::Debug for Connections<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,7 +119,12 @@ impl<L: Driver, Q: Query> Base<L, Q> {
             .iter()
             .map(|query| query.text(&settings.tables).into());
         Self {
-            link: (connections.make)(texts.collect(), settings.deadline, connections.count),
+            link: (connections.make)(Setup {
+                texts: texts.collect(),
+                deadline: settings.deadline,
+                count: connections.count,
+                pooled: connections.pooled,
+            }),
             settings: Arc::clone(settings),
             queries: PhantomData,
         }
@@ -82,13 +143,34 @@ impl<L: Driver, Q: Query> Base<L, Q> {
         values: &[Parameter<'_>],
         until: Instant,
     ) -> Result<Vec<L::Row>, Failure> {
-        let mut attempts = 0;
+        self.rows_with(query, values, until, ReadCommitted::Never)
+            .await
+    }
+
+    /// Returns the rows of a statement.
+    pub(crate) async fn rows_with(
+        &self,
+        query: Q,
+        values: &[Parameter<'_>],
+        until: Instant,
+        read_committed: ReadCommitted,
+    ) -> Result<Vec<L::Row>, Failure> {
+        let mut attempts = Attempts::default();
+        let mut isolated = read_committed == ReadCommitted::Always;
         loop {
-            attempts += 1;
-            match self.link.rows(query.index(), values, until).await {
-                Err(failure) if failure.is_conflict() && attempts < MAX_ATTEMPTS => {}
-                Err(Failure::Broken) if query.is_read() && attempts == 1 => {}
-                answer => return answer,
+            let answer = if isolated {
+                // Boxed: it would enlarge the future of every call.
+                let asked = self.link.rows_read_committed(query.index(), values, until);
+                Box::pin(asked).await
+            } else {
+                self.link.rows(query.index(), values, until).await
+            };
+            match answer {
+                Err(failure) if attempts.may_repeat(&failure, query.is_read(), &self.link) => {
+                    isolated |=
+                        read_committed == ReadCommitted::AfterConflict && failure.is_conflict();
+                }
+                answer => return answer.map_err(|failure| self.explained(query, failure)),
             }
         }
     }
@@ -100,26 +182,68 @@ impl<L: Driver, Q: Query> Base<L, Q> {
         values: &[Parameter<'_>],
         until: Instant,
     ) -> Result<u64, Failure> {
-        let mut attempts = 0;
+        let mut attempts = Attempts::default();
         loop {
-            attempts += 1;
             match self.link.count(query.index(), values, until).await {
-                Err(failure) if failure.is_conflict() && attempts < MAX_ATTEMPTS => {}
-                answer => return answer,
+                Err(failure) if attempts.may_repeat(&failure, false, &self.link) => {}
+                answer => return answer.map_err(|failure| self.explained(query, failure)),
             }
         }
     }
 
-    /// Returns the rows of a statement in a transaction at *read committed*.
-    pub(crate) async fn rows_read_committed(
-        &self,
-        query: Q,
-        values: &[Parameter<'_>],
-        until: Instant,
-    ) -> Result<Vec<L::Row>, Failure> {
-        self.link
-            .rows_read_committed(query.index(), values, until)
-            .await
+    /// Names the rights that a statement needs if it lacks one.
+    fn explained(&self, query: Q, failure: Failure) -> Failure {
+        if failure != Failure::Refused(INSUFFICIENT_PRIVILEGE.to_owned()) {
+            return failure;
+        }
+        let rights = query.rights(&self.settings.tables);
+        Failure::Denied(format!(
+            "the user of the database lacks a right: grant it {rights}, and USAGE on the schema"
+        ))
+    }
+
+    /// Plans every statement, without running it. The server then checks tables, columns, functions
+    /// and rights.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* for a statement that the server refuses.
+    pub(crate) async fn check(&self) -> Result<()> {
+        let until = now()? + MIGRATION_DEADLINE;
+        for query in Q::ALL {
+            let text = query.text(&self.settings.tables);
+            let mut nulls = (1..).take_while(|at| text.contains(&format!("${at}::")));
+            let nulls = match nulls.by_ref().count() {
+                0 => String::new(),
+                count => format!("({})", vec!["NULL"; count].join(", ")),
+            };
+            let text = format!(
+                "PREPARE statewise_check AS {text}; \
+                 EXPLAIN EXECUTE statewise_check{nulls}; DEALLOCATE statewise_check"
+            );
+            let planned = self.link.batch(text, until).await;
+            match planned.map_err(|failure| self.explained(*query, failure)) {
+                Err(Failure::Refused(code)) => {
+                    return Err(Error::misuse(format!(
+                        "the database refuses a statement with error {code}: call `migrate`, and \
+                         use no table of another origin"
+                    )));
+                }
+                planned => planned?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails if there is a pooler in transaction mode, and `transaction_pooler` is not set.
+    pub(crate) async fn refuse_unexpected_pooler(&self) -> Result<()> {
+        if self.link.has_unexpected_pooler(self.until()?).await? {
+            return Err(Error::misuse(
+                "the connections lead through a pooler in transaction mode: set \
+                 `transaction_pooler`, or connect to the server itself",
+            ));
+        }
+        Ok(())
     }
 
     /// Runs the statements of a migration in one message, which is one transaction. One node runs
@@ -135,7 +259,17 @@ impl<L: Driver, Q: Query> Base<L, Q> {
             locks[0],
             locks[1],
         );
-        Ok(self.link.batch(text, until).await?)
+        match self.link.batch(text, until).await {
+            Err(failure) if failure == Failure::Refused(INSUFFICIENT_PRIVILEGE.to_owned()) => {
+                Err(Error::misuse(format!(
+                    "tables or functions of {} and {} are missing, and the user of the database \
+                     may not create them: call `migrate` as the owner of the schema, or apply \
+                     `SCHEMA`",
+                    tables.sessions, tables.log,
+                )))
+            }
+            answer => Ok(answer?),
+        }
     }
 }
 

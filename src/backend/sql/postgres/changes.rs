@@ -10,7 +10,7 @@ use crate::backend::sql::columns::{
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::pages::Round;
 use crate::backend::sql::postgres::Link;
-use crate::backend::sql::postgres::base::{Base, lock};
+use crate::backend::sql::postgres::base::{Base, ReadCommitted, lock};
 use crate::backend::sql::postgres::driver::{Array, Parameter};
 use crate::backend::sql::postgres::statements::SessionQuery;
 use crate::backend::sql::value::{Row, Value};
@@ -39,6 +39,20 @@ pub(crate) struct Inner<L> {
 
 fn number(row: &impl Row, column: usize) -> Result<i64, Failure> {
     row.number(column).ok_or(Failure::Unexpected)
+}
+
+/// Returns the row of a login. `None` if the server has said that there is none.
+///
+/// # Errors
+///
+/// *Unexpected* for the answer of another statement, as a pooler gives that mixes statements up.
+fn found<R: Row>(rows: &[R], handle: Handle) -> Result<Option<&R>, Failure> {
+    let row = rows.first().ok_or(Failure::Unexpected)?;
+    match row.bytes(0).ok_or(Failure::Unexpected)? {
+        [] => Ok(None),
+        bytes if bytes == handle.as_bytes() => Ok(Some(row)),
+        _ => Err(Failure::Unexpected),
+    }
 }
 
 impl<L> Inner<L> {
@@ -95,7 +109,7 @@ impl<L: Link> Inner<L> {
             let pending = self.pending.get(handle);
             let values = [Value::Bytes(handle.as_bytes())];
             let rows = self.base.rows(SessionQuery::Load, &values, until).await?;
-            let Some(row) = rows.first() else {
+            let Some(row) = found(&rows, handle)? else {
                 return Ok(None);
             };
             let mut record = record(row)?;
@@ -152,7 +166,8 @@ impl<L: Link> Inner<L> {
             && let Some(row) = rows.first()
             && number(row, 0)? == WRONG_ISOLATION
         {
-            answer = self.base.rows_read_committed(query, &values, until).await;
+            let isolation = ReadCommitted::Always;
+            answer = self.base.rows_with(query, &values, until, isolation).await;
         }
         let rows = match answer {
             Err(failure) if failure.is_duplicate() => return Ok(Created::Duplicate),
@@ -195,7 +210,7 @@ impl<L: Link> Inner<L> {
         // Ends: only a concurrent change causes another round, and each call has the deadline.
         loop {
             let rows = self.base.rows(SessionQuery::Rotate, &values, until).await?;
-            let Some(row) = rows.first() else {
+            let Some(row) = found(&rows, handle)? else {
                 return Ok(Rotated::Absent);
             };
             let record = record(row)?;

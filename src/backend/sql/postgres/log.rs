@@ -3,16 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use crate::backend::sql::columns::at_most;
-use crate::backend::sql::failure::Failure;
 use crate::backend::sql::log::{
-    NO_NONCE, log_unavailable, max_trimmed, new_incarnation, stay_secs, without_counter,
+    NO_NONCE, log_failed, max_trimmed, new_incarnation, stay_secs, without_counter,
 };
 use crate::backend::sql::page;
 use crate::backend::sql::postgres::Link;
-use crate::backend::sql::postgres::base::{Base, MAX_ATTEMPTS};
+use crate::backend::sql::postgres::base::{Base, ReadCommitted};
 use crate::backend::sql::postgres::driver::{Array, Parameter, Query as _};
 use crate::backend::sql::postgres::log_statements::LogQuery;
 use crate::backend::sql::value::Value;
@@ -29,7 +26,7 @@ use crate::revocation::log::{Page, RevocationLog};
 /// the disk, so appends wait for each other. Several facts in one append cost as much as one. The
 /// clock of the server decides when an entry expires.
 pub struct PostgresLog<L> {
-    base: Arc<Base<L, LogQuery>>,
+    pub(crate) base: Arc<Base<L, LogQuery>>,
 }
 
 impl<L> PostgresLog<L> {
@@ -49,25 +46,6 @@ impl<L> Clone for PostgresLog<L> {
 }
 
 impl<L: Link> PostgresLog<L> {
-    /// Runs a statement that writes. Under an isolation that is stricter than *read committed*, a
-    /// statement that waited for another one fails. It is then repeated at *read committed*.
-    async fn write(
-        &self,
-        query: LogQuery,
-        values: &[Parameter<'_>],
-        until: Instant,
-    ) -> Result<Vec<L::Row>, Failure> {
-        let mut answer = self.base.link.rows(query.index(), values, until).await;
-        for _ in 1..MAX_ATTEMPTS {
-            match answer {
-                Err(failure) if failure.is_conflict() => {}
-                answer => return answer,
-            }
-            answer = self.base.rows_read_committed(query, values, until).await;
-        }
-        answer
-    }
-
     /// Passes the rows of a statement to `read`. Begins the log if there is no counter.
     async fn ask<T>(
         &self,
@@ -77,18 +55,19 @@ impl<L: Link> PostgresLog<L> {
     ) -> Result<T> {
         let until = self.base.until()?;
         for has_begun in [false, true] {
-            let rows = if query.is_read() {
-                self.base.rows(query, values, until).await
-            } else {
-                self.write(query, values, until).await
+            let isolation = match query.is_read() {
+                true => ReadCommitted::Never,
+                false => ReadCommitted::AfterConflict,
             };
-            if let Some(answer) = read(&rows.map_err(log_unavailable)?)? {
+            let rows = self.base.rows_with(query, values, until, isolation).await;
+            if let Some(answer) = read(&rows.map_err(log_failed)?)? {
                 return Ok(answer);
             }
             if !has_begun {
                 let values = [Value::Number(new_incarnation()?), Value::Bytes(&NO_NONCE)];
-                let begun = self.write(LogQuery::Begin, &values, until).await;
-                begun.map_err(log_unavailable)?;
+                let (begin, isolation) = (LogQuery::Begin, ReadCommitted::AfterConflict);
+                let begun = self.base.rows_with(begin, &values, until, isolation).await;
+                begun.map_err(log_failed)?;
             }
         }
         Err(without_counter())

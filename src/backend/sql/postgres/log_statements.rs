@@ -1,7 +1,7 @@
 //! Statements of revocations.
 
 use crate::backend::sql::log::{NO_NONCE, NOTHING};
-use crate::backend::sql::postgres::driver::Query;
+use crate::backend::sql::postgres::driver::{Query, WRITABLE};
 use crate::backend::sql::table::{HEAD, Table, Tables};
 
 /// A statement of revocations, and its parameters.
@@ -45,7 +45,7 @@ impl Query for LogQuery {
         let counter = format!(
             "SELECT 0::bigint AS is_entry, h.position, h.incarnation AS number, h.first, h.nonce,
                 ''::bytea AS fact
-            FROM {head} AS h WHERE h.id = 1 AND NOT pg_is_in_recovery()"
+            FROM {head} AS h WHERE h.id = 1 AND {WRITABLE}"
         );
         match self {
             // The update waits for a concurrent append, and then counts from its result. The
@@ -94,6 +94,11 @@ impl Query for LogQuery {
             ),
             Self::Begin => begin(&tables.log, "$1", "$2"),
         }
+    }
+
+    fn rights(self, tables: &Tables) -> String {
+        let log = &tables.log;
+        format!("SELECT, INSERT and UPDATE on {log}{HEAD}, SELECT, INSERT and DELETE on {log}")
     }
 }
 

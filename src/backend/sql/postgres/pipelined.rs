@@ -6,16 +6,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Error, Row as PgRow, Statement};
+use tokio_postgres::{Client, Error, Row as PgRow, SimpleQueryMessage, Statement};
 
 use crate::backend::sql::builder::Builder;
 use crate::backend::sql::failure::Failure;
-use crate::backend::sql::postgres::driver::{Array, Driver, Parameter};
+use crate::backend::sql::postgres::base::Setup;
+use crate::backend::sql::postgres::driver::{
+    ASKED_FOR_PROCESS, Array, Driver, Parameter, Processes, of_primary,
+};
 use crate::backend::sql::postgres::{Connections, IntoConnections, Postgres, PostgresBuilder};
 use crate::backend::sql::value::row;
 
@@ -39,9 +41,7 @@ pub struct Pipelined {
     source: Source,
     slots: Box<[Slot]>,
     next: AtomicUsize,
-    texts: Arc<[Arc<str>]>,
-    /// Deadline of a statement in the server: that of the call.
-    server_timeout: Duration,
+    setup: Setup,
 }
 
 /// Place of a connection.
@@ -154,12 +154,12 @@ impl Pipelined {
     fn connections(source: impl Fn() -> Source + Send + 'static) -> Connections<Self> {
         Connections {
             count: 1,
-            make: Box::new(move |texts, server_timeout, count| Self {
+            pooled: false,
+            make: Box::new(move |setup| Self {
                 source: source(),
-                slots: (0..count.max(1)).map(|_| Slot::default()).collect(),
+                slots: (0..setup.count.max(1)).map(|_| Slot::default()).collect(),
                 next: AtomicUsize::new(0),
-                texts,
-                server_timeout,
+                setup,
             }),
         }
     }
@@ -185,59 +185,60 @@ impl Pipelined {
         if let Some(prepared) = slot.current() {
             return Ok(prepared);
         }
-        let client = match &self.source {
-            Source::Given(client) => Arc::clone(client),
-            // Without the error, which may name the host: the application has seen it.
-            Source::Opened(open) => open().await.map_err(|_| Failure::Unconnected)?,
-        };
-        let settings = format!(
-            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-             SET statement_timeout = {}",
-            self.server_timeout
-                .as_millis()
-                .clamp(1, i32::MAX.unsigned_abs().into())
-        );
-        let set = client.batch_execute(&settings).await;
-        set.map_err(Failure::from)?;
+        let client = self.client().await?;
+        // Behind a pooler, the settings would stay with the connection, which other clients use.
+        if !self.setup.pooled {
+            let settings = format!(
+                "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+                 SET statement_timeout = {}",
+                self.setup.server_timeout()
+            );
+            let set = client.batch_execute(&settings).await;
+            set.map_err(Failure::from)?;
+        }
+        let statements = self.setup.texts.iter().map(|_| OnceLock::new());
         let prepared = Arc::new(Prepared {
             client,
-            statements: self.texts.iter().map(|_| OnceLock::new()).collect(),
+            statements: statements.collect(),
         });
         slot.set(Some(Arc::clone(&prepared)));
         Ok(prepared)
     }
 
-    /// Waits for an answer until the deadline. A late connection is removed if another one can be
-    /// opened. Other calls that wait for its answers still get them.
+    async fn client(&self) -> Result<Arc<Client>, Failure> {
+        match &self.source {
+            Source::Given(client) => Ok(Arc::clone(client)),
+            // Without the error, which may name the host: the application has seen it.
+            Source::Opened(open) => open().await.map_err(|_| Failure::Unconnected),
+        }
+    }
+
+    /// Waits for an answer until the deadline. A connection that is late, that breaks, or that
+    /// leads to a server that is not the primary, is removed if another one can be opened. Other
+    /// calls that wait for its answers still get them.
     async fn in_time<T>(
         &self,
         slot: &Slot,
         prepared: &Arc<Prepared>,
         until: Instant,
-        answer: impl Future<Output = Result<T, Error>> + Send,
+        answer: impl Future<Output = Result<T, Failure>> + Send,
     ) -> Result<T, Failure> {
-        match timeout_at(until, answer).await {
-            Ok(answer) => answer.map_err(Failure::from),
-            Err(_) => {
-                if matches!(self.source, Source::Opened(_)) {
-                    slot.give_up(prepared);
-                }
-                Err(Failure::Late)
-            }
+        let (failure, is_late) = match timeout_at(until, answer).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(failure)) => (failure, false),
+            Err(_) => (Failure::Late, true),
+        };
+        if (is_late || failure.ends_connection()) && matches!(self.source, Source::Opened(_)) {
+            slot.give_up(prepared);
         }
+        Err(failure)
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        match error.code().map(tokio_postgres::error::SqlState::code) {
-            // The server shuts down, or an operator ended the connection.
-            Some(code) if code.starts_with("57P0") => Self::Broken,
-            // The timeout in the server has passed a little before the deadline.
-            Some("57014") => Self::Late,
-            Some(code) => Self::Refused(code.to_owned()),
-            None => Self::Broken,
-        }
+        let code = error.code();
+        code.map_or(Self::Broken, |code| Self::of_state(code.code()))
     }
 }
 
@@ -245,6 +246,18 @@ fn parameters<'v>(
     values: &'v [Parameter<'_>],
 ) -> impl ExactSizeIterator<Item = &'v (dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync))
+}
+
+/// Returns the parameters of a statement that is not prepared, with their types.
+fn typed<'v>(values: &'v [Parameter<'_>]) -> Vec<(&'v (dyn ToSql + Sync), Type)> {
+    let types = values.iter().map(|value| match value {
+        Parameter::Number(_) => Type::INT8,
+        Parameter::Flag(_) => Type::BOOL,
+        Parameter::Bytes(_) | Parameter::Optional(_) => Type::BYTEA,
+        Parameter::Array(Array::Bytes(_)) => Type::BYTEA_ARRAY,
+        Parameter::Array(Array::Numbers(_)) => Type::INT8_ARRAY,
+    });
+    parameters(values).zip(types).collect()
 }
 
 impl Driver for Pipelined {
@@ -258,10 +271,16 @@ impl Driver for Pipelined {
     ) -> Result<Vec<PgRow>, Failure> {
         let slot = self.slot();
         let prepared = self.connection(slot, until).await?;
-        let values: Vec<_> = parameters(values).collect();
         let asked = async {
-            let statement = prepared.statement(query, &self.texts).await?;
-            prepared.client.query(&statement, &values).await
+            let (client, texts) = (&prepared.client, &self.setup.texts);
+            let rows = if self.setup.pooled {
+                client.query_typed(&texts[query], &typed(values)).await?
+            } else {
+                let statement = prepared.statement(query, texts).await?;
+                let values: Vec<_> = parameters(values).collect();
+                client.query(&statement, &values).await?
+            };
+            of_primary(rows)
         };
         self.in_time(slot, &prepared, until, asked).await
     }
@@ -274,10 +293,15 @@ impl Driver for Pipelined {
     ) -> Result<u64, Failure> {
         let slot = self.slot();
         let prepared = self.connection(slot, until).await?;
-        let values: Vec<_> = parameters(values).collect();
         let asked = async {
-            let statement = prepared.statement(query, &self.texts).await?;
-            prepared.client.execute(&statement, &values).await
+            let (client, texts) = (&prepared.client, &self.setup.texts);
+            Ok(if self.setup.pooled {
+                client.execute_typed(&texts[query], &typed(values)).await?
+            } else {
+                let statement = prepared.statement(query, texts).await?;
+                let values: Vec<_> = parameters(values).collect();
+                client.execute(&statement, &values).await?
+            })
         };
         self.in_time(slot, &prepared, until, asked).await
     }
@@ -288,16 +312,49 @@ impl Driver for Pipelined {
         _: &[Parameter<'_>],
         _: Instant,
     ) -> Result<Vec<PgRow>, Failure> {
-        // Never needed: each connection is set to this isolation when it is opened. The application
-        // has changed it since.
+        // Each connection is set to this isolation when it is opened. The application has changed it
+        // since, or the user has another default behind a pooler, which `check` reports.
         Err(Failure::Unconnected)
     }
 
     async fn batch(&self, text: String, until: Instant) -> Result<(), Failure> {
         let slot = self.slot();
         let prepared = self.connection(slot, until).await?;
-        let asked = prepared.client.batch_execute(&text);
+        let asked = async { Ok(prepared.client.batch_execute(&text).await?) };
         self.in_time(slot, &prepared, until, asked).await
+    }
+
+    fn connections(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn sets_isolation(&self) -> bool {
+        !self.setup.pooled
+    }
+
+    async fn has_unexpected_pooler(&self, until: Instant) -> Result<bool, Failure> {
+        if self.setup.pooled {
+            return Ok(false);
+        }
+        let asked = async {
+            let clients = match &self.source {
+                Source::Given(client) => vec![Arc::clone(client)],
+                Source::Opened(_) => vec![self.client().await?, self.client().await?],
+            };
+            let mut processes = Processes::default();
+            for _ in 0..ASKED_FOR_PROCESS {
+                for (at, client) in clients.iter().enumerate() {
+                    let rows = client.simple_query("SELECT pg_backend_pid()").await?;
+                    for message in rows {
+                        if let SimpleQueryMessage::Row(row) = message {
+                            processes.note(at, row.get(0).unwrap_or_default().to_owned());
+                        }
+                    }
+                }
+            }
+            Ok(processes.are_shared())
+        };
+        timeout_at(until, asked).await.unwrap_or(Err(Failure::Late))
     }
 }
 

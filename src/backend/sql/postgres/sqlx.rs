@@ -1,24 +1,28 @@
 //! Postgres through a pool of sqlx.
 
-use std::fmt;
-use std::sync::Arc;
+use std::fmt::{self, Write as _};
 
 use ::sqlx::pool::PoolConnection;
 use ::sqlx::postgres::{PgArguments, PgRow};
 use ::sqlx::query::Query;
-use ::sqlx::{AssertSqlSafe, Connection as _, Error, PgPool, Postgres, Row as _};
+use ::sqlx::{
+    AssertSqlSafe, Connection as _, Error, PgConnection, PgPool, Postgres, Row as _, Transaction,
+};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::sql::failure::Failure;
-use crate::backend::sql::postgres::driver::{Array, Driver, Parameter};
+use crate::backend::sql::postgres::base::Setup;
+use crate::backend::sql::postgres::driver::{
+    ASKED_FOR_PROCESS, Array, Driver, Parameter, Processes, of_primary,
+};
 use crate::backend::sql::postgres::{Connections, IntoConnections};
 use crate::backend::sql::value::{bind, row};
 
 /// Client of Postgres that uses a pool of `sqlx`.
 pub struct Sqlx {
     pool: PgPool,
-    texts: Arc<[Arc<str>]>,
+    setup: Setup,
 }
 
 impl IntoConnections for PgPool {
@@ -27,9 +31,10 @@ impl IntoConnections for PgPool {
     fn into_connections(self) -> Connections<Sqlx> {
         Connections {
             count: 1,
-            make: Box::new(move |texts, _, _| Sqlx {
+            pooled: false,
+            make: Box::new(move |setup| Sqlx {
                 pool: self.clone(),
-                texts,
+                setup,
             }),
         }
     }
@@ -49,27 +54,56 @@ impl Sqlx {
         values: &'v [Parameter<'_>],
     ) -> Query<'v, Postgres, PgArguments> {
         // The index is one of the statements that the link was made with.
-        bind!(&self.texts[query], values, |statement, array| match array {
-            Array::Bytes(many) => statement.bind(&many[..]),
-            Array::Numbers(numbers) => statement.bind(&numbers[..]),
-        })
+        let bound = bind!(
+            &self.setup.texts[query],
+            values,
+            |statement, array| match array {
+                Array::Bytes(many) => statement.bind(&many[..]),
+                Array::Numbers(numbers) => statement.bind(&numbers[..]),
+            }
+        );
+        // Behind a pooler, a named statement would be prepared in one process of the server and
+        // sent to another one.
+        bound.persistent(!self.setup.pooled)
+    }
+
+    /// Begins a transaction. Behind a pooler, its timeout must not stay with the connection, which
+    /// other clients use afterwards.
+    async fn begin<'c>(
+        &self,
+        connection: &'c mut PgConnection,
+    ) -> Result<Transaction<'c, Postgres>, Error> {
+        let mut begin = "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned();
+        if self.setup.pooled {
+            let timeout = self.setup.server_timeout();
+            let _ = write!(begin, "; SET LOCAL statement_timeout = {timeout}");
+        }
+        connection.begin_with(AssertSqlSafe(begin)).await
     }
 }
 
+/// Returns the process of the server that a connection leads to.
+async fn process(connection: &mut PgConnection) -> Result<String, Error> {
+    let asked = ::sqlx::raw_sql("SELECT pg_backend_pid()::text");
+    asked.fetch_one(connection).await?.try_get(0)
+}
+
 /// Returns the answer if it is in time. A late answer leaves its connection unusable, so it is
-/// closed. After a dropped call, the pool reads the answer to its end before it hands out the
-/// connection.
+/// closed, and so is a connection to a server that is not the primary. After a dropped call, the
+/// pool reads the answer to its end before it hands out the connection.
 fn in_time<T>(
     answer: Result<Result<T, Error>, Elapsed>,
     connection: &mut PoolConnection<Postgres>,
 ) -> Result<T, Failure> {
-    match answer {
-        Ok(answer) => answer.map_err(Failure::from),
-        Err(_) => {
-            connection.close_on_drop();
-            Err(Failure::Late)
-        }
+    let (failure, is_late) = match answer {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => (Failure::from(error), false),
+        Err(_) => (Failure::Late, true),
+    };
+    if is_late || failure.ends_connection() {
+        connection.close_on_drop();
     }
+    Err(failure)
 }
 
 impl Driver for Sqlx {
@@ -81,10 +115,14 @@ impl Driver for Sqlx {
         values: &[Parameter<'_>],
         until: Instant,
     ) -> Result<Vec<PgRow>, Failure> {
+        if self.setup.pooled {
+            return Box::pin(self.rows_read_committed(query, values, until)).await;
+        }
         let mut connection = self.connection(until).await?;
         let asked = self.statement(query, values).fetch_all(&mut *connection);
         let answer = timeout_at(until, asked).await;
-        in_time(answer, &mut connection)
+        let rows = in_time(answer, &mut connection)?;
+        of_primary(rows).inspect_err(|_| connection.close_on_drop())
     }
 
     async fn count(
@@ -94,7 +132,16 @@ impl Driver for Sqlx {
         until: Instant,
     ) -> Result<u64, Failure> {
         let mut connection = self.connection(until).await?;
-        let asked = self.statement(query, values).execute(&mut *connection);
+        let asked = async {
+            let statement = self.statement(query, values);
+            if !self.setup.pooled {
+                return statement.execute(&mut *connection).await;
+            }
+            let mut transaction = self.begin(&mut connection).await?;
+            let done = statement.execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(done)
+        };
         let answer = timeout_at(until, asked).await;
         Ok(in_time(answer, &mut connection)?.rows_affected())
     }
@@ -107,15 +154,15 @@ impl Driver for Sqlx {
     ) -> Result<Vec<PgRow>, Failure> {
         let mut connection = self.connection(until).await?;
         let asked = async {
-            let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
-            let mut transaction = connection.begin_with(begin).await?;
+            let mut transaction = self.begin(&mut connection).await?;
             let statement = self.statement(query, values);
             let rows = statement.fetch_all(&mut *transaction).await?;
             transaction.commit().await?;
             Ok(rows)
         };
         let answer = timeout_at(until, asked).await;
-        in_time(answer, &mut connection)
+        let rows = in_time(answer, &mut connection)?;
+        of_primary(rows).inspect_err(|_| connection.close_on_drop())
     }
 
     async fn batch(&self, text: String, until: Instant) -> Result<(), Failure> {
@@ -123,6 +170,36 @@ impl Driver for Sqlx {
         let asked = ::sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *connection);
         let answer = timeout_at(until, asked).await;
         in_time(answer, &mut connection).map(drop)
+    }
+
+    fn connections(&self) -> usize {
+        self.pool.size() as usize
+    }
+
+    fn sets_isolation(&self) -> bool {
+        true
+    }
+
+    async fn has_unexpected_pooler(&self, until: Instant) -> Result<bool, Failure> {
+        if self.setup.pooled {
+            return Ok(false);
+        }
+        let mut connections = vec![self.connection(until).await?];
+        if self.pool.options().get_max_connections() > 1 {
+            // A pool that is in use may have no other one to give.
+            connections.extend(self.connection(until).await);
+        }
+        let asked = async {
+            let mut processes = Processes::default();
+            for _ in 0..ASKED_FOR_PROCESS {
+                for (at, connection) in connections.iter_mut().enumerate() {
+                    processes.note(at, process(connection).await?);
+                }
+            }
+            Ok(processes.are_shared())
+        };
+        let answer: Result<Result<_, Error>, _> = timeout_at(until, asked).await;
+        in_time(answer, &mut connections[0])
     }
 }
 

@@ -1,7 +1,8 @@
 //! Statements of sessions.
 
 use crate::backend::sql::columns::{COLUMNS, COMPARED, SWAPPED};
-use crate::backend::sql::postgres::driver::Query;
+use crate::backend::sql::postgres::check;
+use crate::backend::sql::postgres::driver::{Query, WRITABLE};
 use crate::backend::sql::postgres::schema::CREATE;
 use crate::backend::sql::table::{HEAD, Tables};
 use crate::store::record::FORMAT;
@@ -22,7 +23,7 @@ pub(crate) enum SessionQuery {
     Confirm,
     /// Handles, times.
     Touch,
-    /// Handle.
+    /// Handle, true.
     Remove,
     /// Subject, handle to keep, first and last stamp to keep.
     RemoveSubject,
@@ -36,6 +37,10 @@ pub(crate) enum SessionQuery {
     Sweep,
     /// None.
     Durability,
+    /// None.
+    IsMigrated,
+    /// True if the connections set their isolation.
+    Check,
 }
 
 impl Query for SessionQuery {
@@ -53,6 +58,8 @@ impl Query for SessionQuery {
         Self::Create,
         Self::Sweep,
         Self::Durability,
+        Self::IsMigrated,
+        Self::Check,
     ];
 
     fn index(self) -> usize {
@@ -60,16 +67,22 @@ impl Query for SessionQuery {
     }
 
     fn is_read(self) -> bool {
-        matches!(self, Self::Load | Self::List | Self::Durability)
+        matches!(
+            self,
+            Self::Load | Self::List | Self::Durability | Self::IsMigrated | Self::Check
+        )
     }
 
     /// Every statement that changes a row checks its format, because the columns of another format
     /// may have another meaning.
     fn text(self, tables: &Tables) -> String {
         let t = tables.sessions.quoted("", '"');
-        let columns = COLUMNS.join(", ");
+        let (columns, others) = (COLUMNS.join(", "), COLUMNS[1..].join(", "));
         match self {
-            Self::Load => format!("SELECT {columns} FROM {t} AS s WHERE handle = $1::bytea"),
+            Self::Load => format!(
+                "SELECT {}, {others} FROM {ONE} LEFT JOIN {t} AS s ON s.handle = $1::bytea",
+                answered(),
+            ),
             Self::RemoveExpired => format!(
                 "DELETE FROM {t} AS s WHERE s.handle = $1::bytea AND NOT {}",
                 alive("$2::bigint"),
@@ -93,8 +106,10 @@ impl Query for SessionQuery {
                 )
                 SELECT {columns}, TRUE FROM rotated
                 UNION ALL
-                SELECT {columns}, FALSE FROM {t} AS s
-                WHERE s.handle = $1::bytea AND NOT EXISTS (SELECT FROM rotated)",
+                SELECT {answered}, {others}, FALSE FROM {ONE}
+                LEFT JOIN {t} AS s ON s.handle = $1::bytea
+                WHERE NOT EXISTS (SELECT FROM rotated)",
+                answered = answered(),
                 max = u32::MAX,
                 alive = alive("$9::bigint"),
             ),
@@ -134,19 +149,30 @@ impl Query for SessionQuery {
                     AND s.format = {FORMAT} AND {}",
                 alive("used.seen_at"),
             ),
-            Self::Remove => format!("DELETE FROM {t} WHERE handle = $1::bytea"),
+            // No other statement has parameters of these types. A pooler that mixes statements up
+            // can then never run this one with the values of another one.
+            Self::Remove => {
+                format!("DELETE FROM {t} WHERE handle = $1::bytea AND $2::boolean")
+            }
+            // In the order of handles too.
             Self::RemoveSubject => format!(
-                "DELETE FROM {t} WHERE subject = $1::bytea
-                    AND ($2::bytea IS NULL OR handle <> $2::bytea)
-                    AND ($3::bytea IS NULL OR stamp IS NULL
-                        OR stamp < $3::bytea OR stamp > $4::bytea)"
+                "WITH picked AS MATERIALIZED (
+                    SELECT s.handle FROM {t} AS s
+                    WHERE s.subject = $1::bytea AND ($2::bytea IS NULL OR s.handle <> $2::bytea)
+                        AND ($3::bytea IS NULL OR s.stamp IS NULL
+                            OR s.stamp < $3::bytea OR s.stamp > $4::bytea)
+                    ORDER BY s.handle FOR UPDATE
+                )
+                DELETE FROM {t} AS s WHERE s.handle IN (SELECT handle FROM picked)"
             ),
             Self::List => format!(
-                "SELECT {columns} FROM {t} AS s
+                "(SELECT {columns} FROM {t} AS s
                 WHERE s.subject = $1::bytea AND (s.deadline, s.handle) > ($2::bigint, $3::bytea)
                     AND {}
-                ORDER BY s.deadline, s.handle LIMIT $5::bigint",
+                ORDER BY s.deadline, s.handle LIMIT $5::bigint)
+                UNION ALL SELECT {} WHERE NOT {WRITABLE}",
                 alive("$4::bigint"),
+                [NULL; COLUMNS.len()].join(", "),
             ),
             Self::Insert => format!(
                 "INSERT INTO {t} ({columns}, subject) VALUES ({})
@@ -193,8 +219,49 @@ impl Query for SessionQuery {
                 tables.log.quoted("", '"'),
                 tables.log.quoted(HEAD, '"'),
             ),
+            Self::IsMigrated => check::is_migrated(tables),
+            Self::Check => check::problems(tables),
         }
     }
+
+    fn rights(self, tables: &Tables) -> String {
+        let table = &tables.sessions;
+        let rights = match self {
+            Self::Load | Self::List => "SELECT",
+            Self::Insert => "SELECT and INSERT",
+            Self::Rotate | Self::Swap | Self::Confirm | Self::Touch => "SELECT and UPDATE",
+            Self::Remove | Self::RemoveExpired => "SELECT and DELETE",
+            Self::RemoveSubject | Self::Sweep => "SELECT, UPDATE and DELETE",
+            Self::Create => {
+                return format!(
+                    "EXECUTE on the function {table}{CREATE}, and SELECT, INSERT, UPDATE and \
+                     DELETE on {table}"
+                );
+            }
+            Self::Durability | Self::IsMigrated | Self::Check => {
+                return format!("all rights on {table} and {}", tables.log);
+            }
+        };
+        format!("{rights} on {table}")
+    }
+}
+
+/// Table of one row, so that a read answers about a login that does not exist too.
+const ONE: &str = "(VALUES (1)) AS one (row)";
+const NULL: &str = "NULL";
+
+/// First column of a read: NULL if the server accepts no writes, empty if there is no such login,
+/// otherwise its handle.
+fn answered() -> String {
+    format!("CASE WHEN {WRITABLE} THEN coalesce(s.handle, ''::bytea) END AS handle")
+}
+
+/// Types of the parameters of the function that creates a login within a limit.
+pub(crate) fn create_types() -> String {
+    let kinds = [&COLUMNS[..], &["subject"]].concat();
+    let kinds = kinds.into_iter().map(kind_of);
+    let first = ["bigint", "bigint", "boolean", "bigint"].into_iter();
+    first.chain(kinds).collect::<Vec<_>>().join(", ")
 }
 
 /// Condition: the row is alive at a time, as in `Record::is_alive`. A CASE is evaluated in order,
@@ -210,15 +277,18 @@ fn assignments<'c>(
     columns: &'c [&'c str],
     first: usize,
 ) -> impl Iterator<Item = (&'c str, String)> {
-    columns.iter().zip(first..).map(|(name, number)| {
-        let kind = match *name {
-            "confirmed" | "rotation_wanted" => "boolean",
-            "handle" | "current_proof" | "previous_proof" | "family_proof" | "seed" | "stamp"
-            | "fields" | "subject" => "bytea",
-            _ => "bigint",
-        };
-        (*name, format!("${number}::{kind}"))
-    })
+    let typed = |(name, number): (&&'c str, _)| (*name, format!("${number}::{}", kind_of(name)));
+    columns.iter().zip(first..).map(typed)
+}
+
+/// Returns the type of a column.
+fn kind_of(column: &str) -> &'static str {
+    match column {
+        "confirmed" | "rotation_wanted" => "boolean",
+        "handle" | "current_proof" | "previous_proof" | "family_proof" | "seed" | "stamp"
+        | "fields" | "subject" => "bytea",
+        _ => "bigint",
+    }
 }
 
 /// Returns the parameters of a new row: the columns and the subject, counted from `first`.
@@ -239,6 +309,6 @@ mod tests {
         for (at, query) in SessionQuery::ALL.iter().enumerate() {
             assert_eq!(query.index(), at);
         }
-        assert_eq!(SessionQuery::ALL.last(), Some(&SessionQuery::Durability));
+        assert_eq!(SessionQuery::ALL.last(), Some(&SessionQuery::Check));
     }
 }

@@ -120,7 +120,7 @@ impl<L: Link> SessionStore for PostgresStore<L> {
 
     async fn remove(&self, handle: Handle, _subject: &str, _now: Timestamp) -> Result<Removed> {
         let base = &self.inner.base;
-        let values = [Value::Bytes(handle.as_bytes())];
+        let values = [Value::Bytes(handle.as_bytes()), Value::Flag(true)];
         let count = base
             .count(SessionQuery::Remove, &values, base.until()?)
             .await?;
