@@ -16,11 +16,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// |---|---|---|
 /// | [`is_rejected`](Self::is_rejected) | the presented credential | 401 |
 /// | [`is_refused`](Self::is_refused) | a rule of the service | 403, 409 or 429 |
-/// | [`is_unavailable`](Self::is_unavailable) | a store, the clock or the entropy source | 503 |
+/// | [`is_unavailable`](Self::is_unavailable) | a store, the clock, the entropy source, or a login that this version of the service [cannot read](Self::is_unreadable) | 503 |
 /// | [`is_misuse`](Self::is_misuse) | the configuration or the calling code | 500 |
 ///
 /// An outage is never reported as a rejection, and a rejection never as an outage: if a store is
-/// down, no caller becomes an anonymous user (OWASP ASVS 16.5.3). A rejection allocates nothing,
+/// down, no caller becomes an anonymous user (OWASP ASVS 16.5.3). If this service cannot read what it
+/// has stored or signed itself, the client keeps its credential. A rejection allocates nothing,
 /// except the one that reports a theft. Neither `Display` nor `Debug` contains a credential, a key
 /// or a part of one.
 pub struct Error(Kind);
@@ -30,6 +31,8 @@ enum Kind {
     Theft(Box<Theft>),
     Refused(Refusal),
     Unavailable(Box<Unavailable>),
+    /// With the login, where it is known.
+    Unreadable(Option<Box<PublicId>>),
     Misuse(Cow<'static, str>),
 }
 
@@ -54,6 +57,8 @@ pub enum Rejection {
     BadSignature,
     /// The signature matches, but the claims violate RFC 7519: they are not one object, a member is
     /// duplicated, a type is wrong, a date is missing or out of range, or the lifetime is too long.
+    /// In the interop mode also: the claims of another issuer do not decode as the application's
+    /// data.
     InvalidClaims,
     /// Past its expiry (RFC 7519, section 4.1.4).
     Expired,
@@ -76,8 +81,6 @@ pub enum Rejection {
     Reused,
     /// Newer than the state of the store: the store lost a write. Rejected, but not a theft.
     Ahead,
-    /// The stored state or the token content cannot be decoded.
-    Unreadable,
 }
 
 /// The rule of the service that forbids the call.
@@ -133,7 +136,6 @@ impl Rejection {
             Self::Revoked => "revoked",
             Self::Reused => "reused",
             Self::Ahead => "ahead",
-            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -171,10 +173,21 @@ impl Error {
         Self::could_not("the store could not answer", Some(source.into()))
     }
 
-    /// A stored record that does not decode. It affects only the user of that record.
+    /// Creates an *unreadable* error, for implementers of
+    /// [`SessionStore`](crate::store::contract::SessionStore): a stored record does not decode. It
+    /// affects only the user of that record.
     #[must_use]
     pub const fn unreadable() -> Self {
-        Self(Kind::Rejected(Rejection::Unreadable))
+        Self(Kind::Unreadable(None))
+    }
+
+    /// Names the login that is unreadable, if this is such an error and names none yet.
+    #[cold]
+    pub(crate) fn of_login(self, login: PublicId) -> Self {
+        match self.0 {
+            Kind::Unreadable(None) => Self(Kind::Unreadable(Some(Box::new(login)))),
+            _ => self,
+        }
     }
 
     /// Creates a *misuse* error: a mistake in the configuration or in the calling code. `what`
@@ -241,7 +254,8 @@ impl Error {
         self.refusal().is_some()
     }
 
-    /// Returns true if a store, the clock or the entropy source could not answer.
+    /// Returns true if a store, the clock or the entropy source could not answer, or if a login is
+    /// [unreadable](Self::is_unreadable).
     ///
     /// ```
     /// use statewise::Error;
@@ -250,7 +264,35 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        matches!(self.0, Kind::Unavailable(_))
+        matches!(self.0, Kind::Unavailable(_) | Kind::Unreadable(_))
+    }
+
+    /// Returns true if the service cannot read a login that it has stored or signed itself: the row
+    /// is damaged or of a newer version of this crate, or the application's data do not decode as
+    /// its present type.
+    ///
+    /// Such an error is *unavailable*: the login goes on, and the client keeps its credential. It
+    /// can be used again as soon as a version of the service runs that reads it; see
+    /// [`SessionBuilder::data_or_else`](crate::session::SessionBuilder::data_or_else).
+    ///
+    /// ```
+    /// use statewise::Error;
+    ///
+    /// let error = Error::unreadable();
+    /// assert!(error.is_unreadable() && error.is_unavailable() && !error.is_rejected());
+    /// ```
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.0, Kind::Unreadable(_))
+    }
+
+    /// The login that is unreadable, if the error is about one.
+    #[must_use]
+    pub fn unreadable_login(&self) -> Option<PublicId> {
+        match &self.0 {
+            Kind::Unreadable(login) => login.as_deref().copied(),
+            _ => None,
+        }
     }
 
     /// Returns true if the configuration or the calling code is to blame.
@@ -331,7 +373,6 @@ impl fmt::Display for Rejection {
             Self::Revoked => "revoked",
             Self::Reused => "reused after it was replaced",
             Self::Ahead => "ahead of the store",
-            Self::Unreadable => "unreadable",
         })
     }
 }
@@ -354,6 +395,10 @@ impl fmt::Display for Error {
             Kind::Theft(_) => write!(f, "credential rejected: {}", Rejection::Reused),
             Kind::Refused(rule) => write!(f, "refused: {rule}"),
             Kind::Unavailable(unavailable) => write!(f, "unavailable: {}", unavailable.what),
+            Kind::Unreadable(None) => f.write_str("unavailable: a login does not decode"),
+            Kind::Unreadable(Some(login)) => {
+                write!(f, "unavailable: the login {login} does not decode")
+            }
             Kind::Misuse(what) => write!(f, "misuse: {what}"),
         }
     }

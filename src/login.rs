@@ -102,8 +102,8 @@ impl<D> Login<D> {
     /// Names the credential that the request carried, of any kind and form.
     ///
     /// It is revoked before the new credential is issued, so that a credential planted by an
-    /// attacker never becomes a logged-in one (OWASP ASVS 7.2.4). Unknown, ended and malformed
-    /// credentials are ignored.
+    /// attacker never becomes a logged-in one (OWASP ASVS 7.2.4). Unknown, ended, malformed and
+    /// [unreadable](crate::Error::is_unreadable) credentials are ignored.
     pub fn replaces(mut self, credential: impl Into<String>) -> Self {
         self.replaces = Some(credential.into());
         self

@@ -44,6 +44,11 @@
 //! [authoritative](crate::Presented::authoritative) verification reads the row, and sees it at
 //! once.
 //!
+//! If a version of the service cannot read the data, verification and refresh fail as
+//! [unreadable](crate::Error::is_unreadable), and neither credential is lost: a refresh reads the
+//! data before it rotates the row. See
+//! [`data_or_else`](crate::session::SessionBuilder::data_or_else).
+//!
 //! # Services that only verify
 //!
 //! They need no store. Configure a [`TokenAuthenticator`](crate::token::TokenAuthenticator) with

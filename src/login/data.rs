@@ -1,12 +1,13 @@
 //! Application data in stored form: JSON, or nothing for `null`.
 
 use std::any::TypeId;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::de::value::{Error as Unreadable, UnitDeserializer};
+use serde::de::value::UnitDeserializer;
 
-use crate::error::{Error, Rejection, Result};
+use crate::error::{Error, Result};
 
 /// The value for absent data.
 pub(crate) const NULL: &[u8] = b"null";
@@ -35,7 +36,7 @@ pub(crate) fn stored<D: Serialize + 'static>(data: &D) -> Result<Option<Vec<u8>>
 }
 
 /// Returns true if the application keeps no data.
-fn is_none<D: 'static>() -> bool {
+pub(crate) fn is_none<D: 'static>() -> bool {
     TypeId::of::<D>() == TypeId::of::<()>()
 }
 
@@ -58,30 +59,76 @@ fn depth(json: &[u8]) -> usize {
     deepest
 }
 
-/// Reads data. A reader without a data type ignores them.
-pub(crate) fn read<'a, D: DeserializeOwned + 'static>(
-    json: impl FnOnce() -> Option<&'a [u8]>,
-) -> Result<D> {
-    read_by(json, |json| serde_json::from_slice(json))
+/// The reading of data of type `D`. A reader without a data type ignores them.
+pub(crate) struct DataReader<D>(Option<Arc<OtherData<D>>>);
+
+/// Reads data that do not decode as `D`, as the application has defined it.
+type OtherData<D> = dyn Fn(&[u8]) -> Option<D> + Send + Sync;
+
+impl<D> DataReader<D> {
+    /// Reads data that do not decode as `D` by `other`.
+    pub(crate) fn or_else(other: impl Fn(&[u8]) -> Option<D> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(other)))
+    }
+
+    /// Returns this reader, or `other` if the application has not defined this one.
+    pub(crate) fn or(self, other: &Self) -> Self {
+        Self(self.0.or_else(|| other.0.clone()))
+    }
 }
 
-/// Reads data that are known to be UTF-8 without validating them again. The validation took 3 % of
-/// verifying a token with data.
-pub(crate) fn read_text<D: DeserializeOwned + 'static>(json: Option<&str>) -> Result<D> {
-    read_by(|| json, |json| serde_json::from_str(json))
+impl<D: DeserializeOwned + 'static> DataReader<D> {
+    /// Reads data.
+    ///
+    /// # Errors
+    ///
+    /// *Unreadable*, without the login.
+    #[inline]
+    pub(crate) fn read<'a>(&self, json: impl FnOnce() -> Option<&'a [u8]>) -> Result<D> {
+        self.read_by(json, |json| json, |json| serde_json::from_slice(json))
+    }
+
+    /// Reads data that are known to be UTF-8 without validating them again. The validation took 3 %
+    /// of verifying a token with data.
+    #[inline]
+    pub(crate) fn read_text(&self, json: Option<&str>) -> Result<D> {
+        self.read_by(|| json, str::as_bytes, |json| serde_json::from_str(json))
+    }
+
+    #[inline]
+    fn read_by<'a, J: ?Sized + 'a>(
+        &self,
+        json: impl FnOnce() -> Option<&'a J>,
+        bytes: impl FnOnce(&'a J) -> &'a [u8],
+        parse: impl FnOnce(&'a J) -> serde_json::Result<D>,
+    ) -> Result<D> {
+        let json = if is_none::<D>() { None } else { json() };
+        let read = match json {
+            Some(json) => parse(json).ok(),
+            // As for `null`, without a parser.
+            None => D::deserialize(UnitDeserializer::<serde::de::value::Error>::new()).ok(),
+        };
+        match read {
+            Some(data) => Ok(data),
+            None => self.read_other(json.map_or(NULL, bytes)),
+        }
+    }
+
+    #[cold]
+    fn read_other(&self, json: &[u8]) -> Result<D> {
+        let read = self.0.as_ref().and_then(|other| other(json));
+        read.ok_or_else(Error::unreadable)
+    }
 }
 
-fn read_by<J, D: DeserializeOwned + 'static>(
-    json: impl FnOnce() -> Option<J>,
-    parse: impl FnOnce(J) -> serde_json::Result<D>,
-) -> Result<D> {
-    let read = match Some(json)
-        .filter(|_| !is_none::<D>())
-        .and_then(|json| json())
-    {
-        Some(json) => parse(json).map_err(drop),
-        // As for `null`, without a parser.
-        None => D::deserialize(UnitDeserializer::<Unreadable>::new()).map_err(drop),
-    };
-    read.map_err(|()| Rejection::Unreadable.into())
+impl<D> Clone for DataReader<D> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<D> Default for DataReader<D> {
+    fn default() -> Self {
+        Self(None)
+    }
 }

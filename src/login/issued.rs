@@ -147,14 +147,15 @@ impl<D> fmt::Debug for Issued<D> {
     }
 }
 
-/// Ignores a rejected revocation (the old credential was already invalid) and returns outages.
+/// Ignores a rejected revocation (the old credential was already invalid), and one of a row that
+/// does not decode: it would keep its user from logging in for as long as it exists. Returns outages.
 ///
 /// # Errors
 ///
-/// Every error except a rejection.
+/// Every error except these two.
 pub(crate) fn replaced(revoked: Result<Revocation>) -> Result<()> {
     match revoked {
-        Err(error) if !error.is_rejected() => Err(error),
+        Err(error) if !error.is_rejected() && !error.is_unreadable() => Err(error),
         _ => Ok(()),
     }
 }

@@ -76,6 +76,14 @@ pub enum Event<'a> {
         /// The rule.
         rule: Refusal,
     },
+    /// The service cannot read a login that it has stored or signed itself: see
+    /// [`Error::is_unreadable`]. The login goes on.
+    Unreadable {
+        /// The attempted call.
+        act: Act,
+        /// The public id of the login, where it is known.
+        login: Option<PublicId>,
+    },
     /// A store, the clock or the entropy source could not answer.
     Unavailable {
         /// The attempted call.
@@ -123,6 +131,9 @@ impl<'a> Event<'a> {
             Self::Rejected { act, cause }
         } else if let Some(rule) = error.refusal() {
             Self::Refused { act, rule }
+        } else if error.is_unreadable() {
+            let login = error.unreadable_login();
+            Self::Unreadable { act, login }
         } else if error.is_unavailable() {
             Self::Unavailable { act, error }
         } else {

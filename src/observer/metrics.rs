@@ -12,7 +12,7 @@ use crate::observer::event::Event;
 /// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total` | |
 /// | `statewise_revoked_total` | `act` |
 /// | `statewise_rejected_total`, `statewise_refused_total` | `act`, `cause` |
-/// | `statewise_unavailable_total`, `statewise_misused_total`, `statewise_thefts_total` | `act` |
+/// | `statewise_unavailable_total`, `statewise_unreadable_total`, `statewise_misused_total`, `statewise_thefts_total` | `act` |
 /// | `statewise_swept_total`, in sessions | |
 /// | `statewise_upkeep_failed_total` | |
 ///
@@ -55,6 +55,9 @@ impl Observer for MetricsObserver {
             Event::Refused { act, rule } => {
                 let (act, cause) = (act.name(), rule.name());
                 counter!("statewise_refused_total", "act" => act, "cause" => cause)
+            }
+            Event::Unreadable { act, .. } => {
+                counter!("statewise_unreadable_total", "act" => act.name())
             }
             Event::Unavailable { act, .. } => {
                 counter!("statewise_unavailable_total", "act" => act.name())

@@ -10,6 +10,7 @@ use crate::observer::event::Event;
 /// | event | level | fields |
 /// |---|---|---|
 /// | theft | warn | `act`, `subject`, `login` |
+/// | unreadable | warn | `act`, `login` |
 /// | upkeep failed | warn | `chore`, `error` |
 /// | view lag, stale | warn | `behind_seconds`, `facts` |
 /// | rejected, refused | debug | `act`, `cause` |
@@ -21,7 +22,8 @@ use crate::observer::event::Event;
 /// | swept | trace | `rows` |
 ///
 /// `login` is a [public id](crate::PublicId), computed only if a subscriber wants the event. `act`
-/// and `cause` are fixed names such as `"revoke_all"` and `"bad_signature"`. `behind_seconds` is
+/// and `cause` are fixed names such as `"revoke_all"` and `"bad_signature"`. The `login` of an
+/// unreadable one is missing where it is unknown. `behind_seconds` is
 /// missing before the first complete read of a view.
 ///
 /// ```
@@ -62,6 +64,10 @@ impl Observer for TracingObserver {
             ),
             Event::Refused { act, rule } => {
                 debug!(target: TARGET, act = act.name(), cause = rule.name(), "refused");
+            }
+            Event::Unreadable { act, login } => {
+                let login = login.map(tracing::field::display);
+                warn!(target: TARGET, act = act.name(), login, "unreadable");
             }
             Event::Unavailable { act, error } => {
                 debug!(target: TARGET, act = act.name(), ?error, "unavailable");

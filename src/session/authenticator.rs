@@ -1,7 +1,6 @@
 //! The authenticator of sessions.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,14 +10,15 @@ use crate::authenticator::{Authenticator, Presented};
 use crate::base::public_id::PublicId;
 use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
+use crate::login::Login;
+use crate::login::data::DataReader;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, replaced};
-use crate::login::{Login, data};
 use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::SessionCredential;
 use crate::session::judge::Verdict;
 use crate::session::listed::{SessionPage, SessionVersion};
-use crate::session::logins::{Ended, Logins};
+use crate::session::logins::{Ended, Logins, name_login};
 use crate::store::answer::Removed;
 use crate::store::ask::{Load, Scope};
 use crate::store::listing::Cursor;
@@ -38,6 +38,13 @@ use crate::upkeep::Upkeep;
 /// its record expired, the session still counts for the
 /// [limit](crate::session::SessionBuilder::limit). A longer absolute timeout counts for new
 /// sessions. A longer idle timeout counts for new sessions, and for sessions that are refreshed.
+///
+/// # When you change the data
+///
+/// If a version of the service cannot read the data of a session, verification and refresh fail as
+/// [unreadable](crate::Error::is_unreadable), which is *unavailable*. The session goes on: a refresh
+/// reads the data before it rotates the credential, and after a rollback the client is still logged
+/// in. See [`data_or_else`](crate::session::SessionBuilder::data_or_else).
 ///
 /// # Logging out everywhere
 ///
@@ -70,15 +77,12 @@ use crate::upkeep::Upkeep;
 /// ```
 pub struct SessionAuthenticator<S, D = ()> {
     logins: Logins<S>,
-    data: PhantomData<fn() -> D>,
+    data: DataReader<D>,
 }
 
 impl<S: SessionStore, D> SessionAuthenticator<S, D> {
-    pub(crate) fn new(logins: Logins<S>) -> Self {
-        Self {
-            logins,
-            data: PhantomData,
-        }
+    pub(crate) fn new(logins: Logins<S>, data: DataReader<D>) -> Self {
+        Self { logins, data }
     }
 
     /// Returns the store.
@@ -218,8 +222,10 @@ where
             Err(error) => return Some(Err(error)),
         };
         // Outside of the lock of the store, because it runs code of the application.
-        let data = data::read(|| identity.fields.data());
-        Some(data.map(|data| identity.with_data(data)))
+        Some(match self.data.read(|| identity.fields.data()) {
+            Ok(data) => Ok(identity.with_data(data)),
+            Err(error) => Err(error.of_login(identity.id())),
+        })
     }
 }
 
@@ -271,7 +277,8 @@ where
             touch: Some(logins.policy.timeouts.idle()),
             authoritative: presented.is_authoritative(),
         };
-        let row = logins.store.load(credential.handle(), load, now).await?;
+        let handle = credential.handle();
+        let row = name_login(logins.store.load(handle, load, now).await, handle)?;
         let is_there = row.is_some();
         let mut judged = logins.judge(row, &credential, &proof, now);
         if is_there
@@ -281,7 +288,7 @@ where
         {
             // The row may be a stale copy, which is good enough to accept and not to reject.
             let load = load.authoritative();
-            let row = logins.store.load(credential.handle(), load, now).await?;
+            let row = name_login(logins.store.load(handle, load, now).await, handle)?;
             judged = logins.judge(row, &credential, &proof, now);
         }
         let (mut row, verdict) = judged?;
@@ -305,7 +312,7 @@ where
             let _ = logins.store.confirm(handle, generation, now).await;
             row.confirm(generation, now);
         }
-        let mut identity = row.read_identity()?;
+        let mut identity = row.read_identity(&self.data)?;
         identity.refresh_due = logins.refresh_due((&row).into(), verdict, now);
         Ok(identity)
     }
@@ -314,8 +321,8 @@ where
         let now = self.logins.now()?;
         let credential = self.logins.parse(presented.credential());
         let credential = credential.ok_or(Rejection::Malformed)?;
-        let refreshed = self.logins.refresh(credential, now).await?;
-        let identity = refreshed.row.read_identity()?;
+        let refreshed = self.logins.refresh(credential, &self.data, now).await?;
+        let identity = refreshed.row.read_identity(&self.data)?;
         Ok(Issued::new(
             refreshed.credential,
             identity,

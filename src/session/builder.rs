@@ -1,13 +1,13 @@
 //! The builder of a [`SessionAuthenticator`]: both timeouts are steps of their own.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
+use crate::login::data::DataReader;
 use crate::session::authenticator::SessionAuthenticator;
 use crate::session::credential::CredentialKind;
 use crate::session::judge::Windows;
@@ -56,6 +56,7 @@ pub struct NeedsAbsolute<S> {
 /// | [`limit`](Self::limit) | unlimited | sessions per subject | OWASP ASVS 7.1.2 leaves it to you |
 /// | [`max_data`](Self::max_data) | 65,536 | bytes per session | |
 /// | [`with_data`](Self::with_data) | `()` | type | no data of the application |
+/// | [`data_or_else`](Self::data_or_else) | none | | other data are unreadable, and stay |
 /// | [`clock`](Self::clock) | [`SystemClock`] | | |
 /// | [`entropy`](Self::entropy) | [`SystemEntropy`] | | |
 ///
@@ -76,7 +77,7 @@ pub struct NeedsAbsolute<S> {
 #[must_use = "a builder does nothing until you call `build`"]
 pub struct SessionBuilder<S, D = ()> {
     pub(crate) settings: Settings<S>,
-    data: PhantomData<fn() -> D>,
+    pub(crate) data: DataReader<D>,
 }
 
 /// Settings collected by the builder, for sessions and for the hybrid.
@@ -138,13 +139,14 @@ impl<S: SessionStore> NeedsAbsolute<S> {
                 clock: None,
                 entropy: None,
             },
-            data: PhantomData,
+            data: DataReader::default(),
         }
     }
 }
 
 impl<S: SessionStore, D> SessionBuilder<S, D> {
-    /// Chooses the type of the application's data in a session. Default: `()`.
+    /// Chooses the type of the application's data in a session. Default: `()`. With data, a refresh
+    /// takes one more call of the store: it reads them before it rotates the credential.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -167,8 +169,42 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     pub fn with_data<T>(self) -> SessionBuilder<S, T> {
         SessionBuilder {
             settings: self.settings,
-            data: PhantomData,
+            data: DataReader::default(),
         }
+    }
+
+    /// Sets how data are read that do not decode as the present type, and absent data, which are
+    /// passed as `null`. `other` gets the stored JSON. If it returns `None`, or is not set, the login
+    /// is [unreadable](crate::Error::is_unreadable) for this version of the service, and goes on.
+    ///
+    /// Use it where serde's `default` and `alias` are not enough. Reading changes no stored data.
+    /// Set it after [`with_data`](Self::with_data), which chooses the type anew.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::session::SessionAuthenticator;
+    /// # use statewise::store::MemoryStore;
+    /// /// Reads the data of logins from before: the whole name in one text.
+    /// fn read_whole_name(json: &[u8]) -> Option<(String, String)> {
+    ///     let name: String = serde_json::from_slice(json).ok()?;
+    ///     let (first, last) = name.split_once(' ')?;
+    ///     Some((first.to_owned(), last.to_owned()))
+    /// }
+    ///
+    /// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+    ///     .idle(Duration::from_secs(30 * 60))
+    ///     .absolute(Duration::from_secs(12 * 3600))
+    ///     .with_data::<(String, String)>()
+    ///     .data_or_else(read_whole_name)
+    ///     .build()?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    pub fn data_or_else(
+        mut self,
+        other: impl Fn(&[u8]) -> Option<D> + Send + Sync + 'static,
+    ) -> Self {
+        self.data = DataReader::or_else(other);
+        self
     }
 
     /// Sets the age at which a credential is [due for a refresh](crate::Identity::refresh_due), in
@@ -291,7 +327,7 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// of rotation that is never reached; or a limit of zero sessions.
     pub fn build(self) -> Result<SessionAuthenticator<S, D>> {
         let logins = self.settings.logins(CredentialKind::Session)?;
-        Ok(SessionAuthenticator::new(logins))
+        Ok(SessionAuthenticator::new(logins, self.data))
     }
 }
 

@@ -4,15 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::base::public_id::PublicId;
 use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Refusal, Rejection, Result};
+use crate::login::Login;
+use crate::login::data::{self, DataReader};
 use crate::login::handle::Handle;
 use crate::login::identity::{Identity, check_size, fields_of};
 use crate::login::issued::{Credential, Outcome};
-use crate::login::{Login, data};
 use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::{CredentialKind, SessionCredential};
 use crate::session::judge::{Verdict, judge};
@@ -187,7 +189,8 @@ impl<S: SessionStore> Logins<S> {
         now: Timestamp,
     ) -> Result<Record> {
         let load = Load::new().authoritative();
-        let row = self.store.load(credential.handle(), load, now).await?;
+        let handle = credential.handle();
+        let row = name_login(self.store.load(handle, load, now).await, handle)?;
         let (row, verdict) = self.judge(row, credential, &credential.proof(), now)?;
         if !self.accepts(verdict) {
             return Err(self.reject(&row, verdict, now).await);
@@ -198,7 +201,7 @@ impl<S: SessionStore> Logins<S> {
     /// Loads the live row of a handle from the store itself, without any credential.
     pub(crate) async fn alive(&self, handle: Handle, now: Timestamp) -> Result<Option<Record>> {
         let load = Load::new().authoritative();
-        let Some(mut row) = self.store.load(handle, load, now).await? else {
+        let Some(mut row) = name_login(self.store.load(handle, load, now).await, handle)? else {
             return Ok(None);
         };
         check_handle(&row, handle)?;
@@ -319,15 +322,21 @@ impl<S: SessionStore> Logins<S> {
     ///
     /// The caller reads `now` before this call. Whatever it derives from the row is then no younger
     /// than the row, however long the store takes.
-    pub(crate) async fn refresh(
+    ///
+    /// # Errors
+    ///
+    /// *Unreadable* if `reader` cannot read the data of the row: then nothing is rotated.
+    pub(crate) async fn refresh<D: DeserializeOwned + 'static>(
         &self,
         presented: SessionCredential,
+        reader: &DataReader<D>,
         now: Timestamp,
     ) -> Result<Refreshed> {
         let proof = presented.proof();
         if !self.replays.allows(&proof, now) {
             return Err(Refusal::RefreshLimit.into());
         }
+        self.check_data(&presented, &proof, reader, now).await?;
         let seed = entropy::draw(&*self.entropy)?;
         let next = presented.successor(&seed).ok_or(Rejection::Unknown)?;
         let rotation = Rotation {
@@ -339,7 +348,8 @@ impl<S: SessionStore> Logins<S> {
             idle: self.policy.timeouts.idle(),
         };
         let handle = presented.handle();
-        let rotated = self.store.rotate(handle, &rotation, now).await?;
+        let rotated = self.store.rotate(handle, &rotation, now).await;
+        let rotated = name_login(rotated, handle)?;
         let (mut row, rotated) = match rotated {
             Rotated::Done(row) => (row, true),
             Rotated::Unchanged(row) => (row, false),
@@ -363,6 +373,30 @@ impl<S: SessionStore> Logins<S> {
         })
     }
 
+    /// Fails if the credential would be accepted, and the data of its row cannot be read. A rotation
+    /// before that would leave the client with a replaced credential: it would count as orphaned
+    /// after the grace. Without a type of data there is nothing to read, and no call of the store.
+    async fn check_data<D: DeserializeOwned + 'static>(
+        &self,
+        credential: &SessionCredential,
+        proof: &Proof,
+        reader: &DataReader<D>,
+        now: Timestamp,
+    ) -> Result<()> {
+        if data::is_none::<D>() {
+            return Ok(());
+        }
+        let load = Load::new().authoritative();
+        let handle = credential.handle();
+        let row = name_login(self.store.load(handle, load, now).await, handle)?;
+        match self.judge(row, credential, proof, now) {
+            Ok((row, verdict)) if self.accepts(verdict) => row.read_identity(reader).map(drop),
+            Err(error) if error.is_unavailable() => Err(error),
+            // The rotation rejects it, and ends the login of a stolen credential.
+            _ => Ok(()),
+        }
+    }
+
     /// Finds the answer to a refresh that did not rotate the row.
     async fn replay(
         &self,
@@ -380,7 +414,7 @@ impl<S: SessionStore> Logins<S> {
         }
         let successor = credential.successor(&row.history().seed);
         let successor = successor.filter(|successor| successor.proof() == row.current);
-        let successor = successor.ok_or(Rejection::Unreadable)?;
+        let successor = successor.ok_or_else(|| Error::unreadable().of_login(row.public_id()))?;
         let outcome = if verdict == Verdict::Orphaned {
             Outcome::Orphaned
         } else {
@@ -420,8 +454,8 @@ impl<S: SessionStore> Logins<S> {
     /// Updates a login, if its version is still the one that was seen.
     pub(crate) async fn update(&self, seen: SessionVersion, update: &Update) -> Result<Replaced> {
         let (now, version) = (self.now()?, seen.version);
-        let updated = self.store.update(seen.handle, version, update, now).await?;
-        Ok(match updated {
+        let updated = self.store.update(seen.handle, version, update, now).await;
+        Ok(match name_login(updated, seen.handle)? {
             Updated::Done(row) => Replaced::Done(Session::new(row)),
             Updated::Conflict => Replaced::Conflict,
             Updated::Absent => Replaced::Absent,
@@ -482,7 +516,7 @@ impl<S: SessionStore> Logins<S> {
         let now = self.now()?;
         let credential = self.parse(credential).ok_or(Rejection::Malformed)?;
         let (handle, load) = (credential.handle(), Load::new().authoritative());
-        let Some(row) = self.store.load(handle, load, now).await? else {
+        let Some(row) = name_login(self.store.load(handle, load, now).await, handle)? else {
             return Ok(Ended::Absent);
         };
         check_handle(&row, handle)?;
@@ -493,6 +527,12 @@ impl<S: SessionStore> Logins<S> {
         let removed = self.store.remove(handle, row.subject(), now).await?;
         Ok(Ended::Login(row, removed))
     }
+}
+
+/// Names the login in the error of a row that does not decode.
+#[inline]
+pub(crate) fn name_login<T>(answer: Result<T>, handle: Handle) -> Result<T> {
+    answer.map_err(|error| error.of_login(handle.public_id()))
 }
 
 /// Refuses the row of another handle than the one that was asked for.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::base::public_id::PublicId;
 use crate::clock::{Timestamp, within};
 use crate::error::{Error, Result};
-use crate::login::data;
+use crate::login::data::DataReader;
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
@@ -82,8 +82,16 @@ impl Record {
     }
 
     /// Returns the identity of the login that this row keeps, with the data of the row.
-    pub(crate) fn read_identity<D: DeserializeOwned + 'static>(&self) -> Result<Identity<D>> {
-        Ok(self.identity(data::read(|| self.fields.data())?))
+    ///
+    /// # Errors
+    ///
+    /// *Unreadable* if the data do not decode.
+    pub(crate) fn read_identity<D>(&self, reader: &DataReader<D>) -> Result<Identity<D>>
+    where
+        D: DeserializeOwned + 'static,
+    {
+        let data = reader.read(|| self.fields.data());
+        Ok(self.identity(data.map_err(|error| error.of_login(self.public_id()))?))
     }
 
     /// The handle by which the store finds the row.
@@ -347,7 +355,7 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// *Rejected* as unreadable for all other bytes, including newer formats.
+    /// [*Unreadable*](Error::is_unreadable) for all other bytes, including newer formats.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         Self::read(bytes).ok_or_else(Error::unreadable)
     }

@@ -6,7 +6,7 @@ pub(crate) use shared::{World, boxed, lock};
 
 use crate::base::boxed::BoxFuture;
 use crate::clock::{Clock, Timestamp};
-use crate::error::{Error, Rejection, Result};
+use crate::error::{Error, Result};
 use crate::store::contract::{
     Created, Cursor, Handle, Limit, Load, Page, Peeked, Record, Rotated, Rotation, Scope,
     SessionStore, Updated,
@@ -222,7 +222,7 @@ pub(crate) fn check_page(
 
 /// Returns true if the store found the bytes of a row unreadable.
 pub(crate) fn is_unreadable<T>(answer: &Result<T>) -> bool {
-    answer.as_ref().err().and_then(Error::rejection) == Some(Rejection::Unreadable)
+    answer.as_ref().is_err_and(Error::is_unreadable)
 }
 
 /// Asserts that two rows are equal to the bit, apart from the noted use.

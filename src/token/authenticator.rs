@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
-use crate::login::data;
+use crate::login::data::{self, DataReader};
 use crate::login::fields::{Fields, FieldsBuilder};
 use crate::login::handle::Handle;
 use crate::login::identity::{Identity, fields_of};
@@ -75,7 +74,7 @@ pub struct TokenAuthenticator<D = ()> {
     revocations: Option<RevocationView>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    data: PhantomData<fn() -> D>,
+    pub(crate) data: DataReader<D>,
 }
 
 impl<D> TokenAuthenticator<D> {
@@ -85,6 +84,7 @@ impl<D> TokenAuthenticator<D> {
         revocations: Option<RevocationView>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        data: DataReader<D>,
     ) -> Self {
         Self {
             ring: Shared::new(ring),
@@ -92,7 +92,7 @@ impl<D> TokenAuthenticator<D> {
             revocations,
             clock,
             entropy,
-            data: PhantomData,
+            data,
         }
     }
 
@@ -418,7 +418,7 @@ where
     pub fn verify_now(&self, token: &str) -> Result<Identity<D>> {
         self.with_opened(token, |claims, now| {
             self.admit(claims, now)?;
-            let mut identity = Self::identity(claims)?;
+            let mut identity = self.identity(claims)?;
             // Due from the middle of its lifetime on, if a refresh extends the login.
             let lifetime = claims.expires_at.saturating_since(claims.issued_at);
             let age = now.saturating_since(claims.issued_at);
@@ -427,9 +427,10 @@ where
         })
     }
 
-    fn identity(claims: &CheckedClaims<'_>) -> Result<Identity<D>> {
+    fn identity(&self, claims: &CheckedClaims<'_>) -> Result<Identity<D>> {
+        let data = self.data.read_text(claims.data);
         Ok(Identity {
-            data: data::read_text(claims.data)?,
+            data: data.map_err(|error| unreadable(error, claims))?,
             fields: fields_in(claims),
             handle: claims.handle,
             issued_at: claims.issued_at,
@@ -535,7 +536,7 @@ where
             if claims.is_foreign {
                 return Err(Rejection::WrongIssuer.into());
             }
-            let mut identity = Self::identity(claims)?;
+            let mut identity = self.identity(claims)?;
             // This node's clock may be behind the issuer's: no token is older than its login.
             identity.issued_at = now.max(claims.authenticated_at);
             identity.expires_at = self.expiry(identity.issued_at, claims.deadline);
@@ -601,6 +602,16 @@ where
             None => Ok(Revocation::AtExpiry(deadline.into())),
         }
     }
+}
+
+/// Returns the error of a token whose data do not decode. If this service has signed it, the token
+/// is right, and this version of the service cannot read it. Another issuer may sign any claims.
+#[cold]
+fn unreadable(error: Error, claims: &CheckedClaims<'_>) -> Error {
+    if claims.is_foreign {
+        return Rejection::InvalidClaims.into();
+    }
+    error.of_login(claims.handle.public_id())
 }
 
 /// Copies subject, roles, device and authentication context class of a token.

@@ -1,7 +1,6 @@
 //! The builder of a [`TokenAuthenticator`]: each required setting is a step of its own.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use crate::base::sha256;
 use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
+use crate::login::data::DataReader;
 use crate::revocation::RevocationView;
 use crate::token::authenticator::TokenAuthenticator;
 use crate::token::canonical;
@@ -58,6 +58,7 @@ pub struct NeedsLifetime {
 /// | [`interop`](Self::interop) | none | | only tokens of this service |
 /// | [`revocations`](Self::revocations) | none | | a token is valid until it expires |
 /// | [`with_data`](Self::with_data) | `()` | type | no data of the application |
+/// | [`data_or_else`](Self::data_or_else) | none | | other data are unreadable |
 /// | [`clock`](Self::clock) | [`SystemClock`] | | |
 /// | [`entropy`](Self::entropy) | [`SystemEntropy`] | | |
 ///
@@ -87,7 +88,7 @@ pub struct TokenBuilder<D = ()> {
     caps_lifetime: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) entropy: Option<Arc<dyn Entropy>>,
-    data: PhantomData<fn() -> D>,
+    pub(crate) data: DataReader<D>,
 }
 
 impl TokenAuthenticator {
@@ -142,7 +143,7 @@ impl NeedsLifetime {
             caps_lifetime: false,
             clock: None,
             entropy: None,
-            data: PhantomData,
+            data: DataReader::default(),
         }
     }
 }
@@ -176,8 +177,25 @@ impl<D> TokenBuilder<D> {
             caps_lifetime: self.caps_lifetime,
             clock: self.clock,
             entropy: self.entropy,
-            data: PhantomData,
+            data: DataReader::default(),
         }
+    }
+
+    /// Sets how data are read that do not decode as the present type, and absent data, which are
+    /// passed as `null`. `other` gets the JSON of the token. If it returns `None`, or is not set, the
+    /// token is [unreadable](crate::Error::is_unreadable) for this version of the service: not
+    /// accepted, and not rejected, so that its client keeps it.
+    ///
+    /// Use it where serde's `default` and `alias` are not enough; see
+    /// [`SessionBuilder::data_or_else`](crate::session::SessionBuilder::data_or_else) for an example.
+    /// Set it after [`with_data`](Self::with_data), which chooses the type anew. In a hybrid, set it
+    /// in one of the two builders: it counts for both.
+    pub fn data_or_else(
+        mut self,
+        other: impl Fn(&[u8]) -> Option<D> + Send + Sync + 'static,
+    ) -> Self {
+        self.data = DataReader::or_else(other);
+        self
     }
 
     /// Sets how long a login lasts, from the authentication of the user on: no refresh extends it
@@ -313,6 +331,7 @@ impl<D> TokenBuilder<D> {
             self.revocations,
             self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
+            self.data,
         ))
     }
 

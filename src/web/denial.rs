@@ -28,7 +28,9 @@ use crate::error::{Error, Refusal};
 /// | *unavailable* | 503 | none; `Retry-After` | OWASP ASVS 16.5.3 |
 /// | *misuse* | 500 | none | |
 ///
-/// An outage is never a 401, because clients would drop valid credentials. All rejections have the
+/// An outage is never a 401, because clients would drop valid credentials. A login that this version
+/// of the service [cannot read](Error::is_unreadable) is *unavailable* for the same reason. All
+/// rejections have the
 /// same answer (OWASP ASVS 6.3.8, 16.5.1).
 ///
 /// # Log the cause

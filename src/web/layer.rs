@@ -87,7 +87,9 @@ pub use token_response::TokenResponse;
 /// request may have been sent before another tab logged in. The same can happen with a navigation;
 /// that is rare, and the user sees the login form.
 ///
-/// If your handler maps the denial to another status, the cookie stays.
+/// If your handler maps the denial to another status, the cookie stays. It also stays if the service
+/// cannot [read](crate::Error::is_unreadable) the login, which is a 503: after a rollback of the
+/// deployment the visitor is back. A new login replaces the cookie.
 ///
 /// # Deployment
 ///

@@ -21,7 +21,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::Stamp;
 use statewise::store::contract::{Handle, Load, Record, SessionStore, partition};
 use statewise::token::{Key, TokenAuthenticator};
-use statewise::{Authenticator, Login, Rejection, Result};
+use statewise::{Authenticator, Login, Result};
 
 /// Counts up, so that all bytes of a credential differ.
 #[derive(Debug, Default)]
@@ -200,9 +200,7 @@ fn old_records_are_read_and_foreign_ones_refused() {
     assert_eq!(record.stamp(), None);
     assert_eq!(record.encode(), old);
 
-    let unreadable = |bytes: &[u8]| {
-        Record::decode(bytes).unwrap_err().rejection() == Some(Rejection::Unreadable)
-    };
+    let unreadable = |bytes: &[u8]| Record::decode(bytes).unwrap_err().is_unreadable();
     for cut in 0..160 {
         assert!(unreadable(&old[..cut]), "cut to {cut} bytes");
     }

@@ -8,7 +8,7 @@ use statewise::web::{Cookie, Denial, SameSite, Transport};
 
 use crate::site::{Browser, IDLE, hybrid, layer, seconds, sessions, store, transport};
 
-fn two_cookies() -> Transport {
+pub(crate) fn two_cookies() -> Transport {
     let refresh = Cookie::builder()
         .name("__Secure-refresh")
         .path("/auth")

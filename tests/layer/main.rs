@@ -19,3 +19,4 @@ mod hybrids;
 mod late;
 mod site;
 mod transports;
+mod unreadable;

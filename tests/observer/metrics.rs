@@ -102,6 +102,7 @@ fn counters_by_cause_and_gauges() {
             "statewise_swept_total 1",
             "statewise_thefts_total act=verify 1",
             "statewise_unavailable_total act=verify 2",
+            "statewise_unreadable_total act=verify 1",
             "statewise_upkeep_failed_total 1",
             "statewise_verified_total 3",
             "statewise_view_facts 0",

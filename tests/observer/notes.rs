@@ -56,6 +56,7 @@ impl Observer for Notes {
                 format!("{act:?} theft {} {}", theft.subject(), theft.login())
             }
             Event::Refused { act, rule } => format!("{act:?} refused {rule:?}"),
+            Event::Unreadable { act, login } => format!("{act:?} unreadable {login:?}"),
             Event::Unavailable { act, error } => format!("{act:?} {error}"),
             Event::Misused { act, error } => {
                 assert!(error.is_misuse());

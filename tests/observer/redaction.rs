@@ -74,6 +74,10 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         let large = Login::new("alice").data(MARK.repeat(100_000));
         assert!(auth.issue(large).await.is_err());
         let third = auth.issue(login()).await.unwrap();
+        let numbers: SessionAuthenticator<_, u64> = sessions(&store, &clock).build().unwrap();
+        let numbers = Observed::new(numbers, Arc::clone(observer));
+        let unreadable = numbers.verify(secret(&third)).await;
+        assert!(unreadable.is_err_and(|error| error.is_unreadable()));
         let _ = auth.revoke(secret(&second)).await.unwrap();
         let _ = auth.revoke_all("bob").await.unwrap();
         auth.upkeep().tick().await.unwrap();
@@ -150,6 +154,7 @@ fn events_show_no_secret() {
         "theft",
         "refused",
         "unavailable",
+        "unreadable",
         "misused",
         "lag",
         "swept",

@@ -81,6 +81,7 @@ fn events_by_level_with_fields_by_name() {
         format!("DEBUG misused act=\"issue\" {empty}"),
         "DEBUG refused act=\"issue\" cause=\"too_large\"".to_owned(),
         format!("TRACE issued login={another}"),
+        format!("WARN unreadable act=\"verify\" login={another}"),
         "TRACE revoked effective=Immediate".to_owned(),
         "TRACE revoked all subject=\"bob\" effective=Immediate".to_owned(),
         "TRACE swept rows=0".to_owned(),

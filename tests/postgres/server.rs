@@ -937,7 +937,7 @@ fn a_row_of_a_newer_format_is_not_changed() {
                 let rotation = Sample::rotation_of(&row);
                 assert!(store.rotate(handle, &rotation, at).await.is_err(), "{name}");
                 let updated = store.update(handle, 0, &Sample::update(b"2"), at).await;
-                assert!(updated.is_err_and(|error| error.is_rejected()));
+                assert!(updated.is_err_and(|error| error.is_unreadable()));
                 assert!(store.load(handle, Load::new(), at).await.is_err());
                 while store.sweep(100, at).await.unwrap().more {}
             }
@@ -979,15 +979,15 @@ fn a_damaged_row_affects_one_user() {
                 let handle = rows[2].handle();
                 let what = format!("{name}, {damage}");
                 let load = store.load(handle, Load::new(), now()).await;
-                assert!(load.is_err_and(|error| error.is_rejected()), "{what}");
+                assert!(load.is_err_and(|error| error.is_unreadable()), "{what}");
                 let rotation = Sample::rotation_of(&rows[2]);
                 // A rotation rewrites the other columns.
                 if ["format = 2", "fields = '\\x8000'"].contains(&damage) {
                     let rotated = store.rotate(handle, &rotation, now()).await;
-                    assert!(rotated.is_err_and(|error| error.is_rejected()), "{what}");
+                    assert!(rotated.is_err_and(|error| error.is_unreadable()), "{what}");
                 }
                 let updated = store.update(handle, 0, &Sample::update(b"2"), now()).await;
-                assert!(updated.is_err_and(|error| error.is_rejected()), "{what}");
+                assert!(updated.is_err_and(|error| error.is_unreadable()), "{what}");
 
                 let mut page = Page::first(1);
                 let mut listed = Vec::new();

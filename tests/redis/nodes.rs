@@ -201,7 +201,7 @@ fn a_row_of_a_newer_format_is_never_changed() {
         let left = || -> u64 { server.ask(&["PTTL", key]).unwrap().parse().unwrap() };
         let before = (kept(), left());
         let later = NOW.saturating_add(50);
-        let refused = |error: statewise::Error| error.is_rejected();
+        let refused = |error: statewise::Error| error.is_unreadable();
         let found = store.load(row.handle(), Load::new(), NOW).await;
         assert!(found.is_err_and(refused));
         let change = Sample::update(b"1");

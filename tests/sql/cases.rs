@@ -267,7 +267,7 @@ where
     put(store, &row).await;
     let handle = row.handle();
     damage(&row).await;
-    let refused = |error: statewise::Error| error.is_rejected();
+    let refused = |error: statewise::Error| error.is_unreadable();
     assert!(
         store
             .load(handle, Load::new(), later(200))
@@ -345,7 +345,7 @@ pub(crate) async fn a_damaged_row_affects_one_user<S: SessionStore>(
     damages: &[&str],
     damage: impl AsyncFn(&Record, &str),
 ) {
-    let unreadable = |error: statewise::Error| error.is_rejected();
+    let unreadable = |error: statewise::Error| error.is_unreadable();
     for what in damages {
         let rows = [(); 4].map(|()| Sample::of("alice").at(now()));
         for row in &rows {

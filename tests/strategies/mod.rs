@@ -9,12 +9,14 @@ pub(crate) mod family;
 mod refresh;
 mod retry;
 mod sessions;
+mod unreadable;
 pub(crate) mod world;
 
 pub(crate) use dropped::*;
 pub(crate) use refresh::*;
 pub(crate) use retry::*;
 pub(crate) use sessions::*;
+pub(crate) use unreadable::*;
 
 /// Makes one test of each law, for the stores of a `StoreFixture`. `block_on` as in
 /// `session_store_laws!`.
@@ -43,6 +45,8 @@ macro_rules! strategy_laws {
             refresh_07_has_both_limits
             refresh_08_a_logout_ends_the_login
             refresh_11_the_grace_outlives_no_login
+            refresh_12_data_are_read_before_a_rotation
+            read_12_a_bad_deployment_ends_no_login
             retry_01_refreshing_again_is_safe
             retry_02_revoking_again_is_safe
             retry_03_logging_in_again_is_safe

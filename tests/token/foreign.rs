@@ -361,7 +361,7 @@ fn foreign_claims_become_an_identity() {
         .unwrap();
     assert_ne!(other.id(), caller.id());
     let unreadable = auth.verify_now(&foreign(&claims.replace("plan", "plain")));
-    assert_eq!(rejection(unreadable), Rejection::Unreadable);
+    assert_eq!(rejection(unreadable), Rejection::InvalidClaims);
     let mut buffer = TokenBuffer::new();
     let token = foreign(&claims);
     let borrowed = auth.verify_borrowed(&token, &mut buffer).unwrap();

@@ -738,7 +738,7 @@ fn data_survive_a_refresh_by_a_service_that_does_not_know_them() {
         &Some(pro.clone())
     );
     assert_eq!(values.verify_now(&token).unwrap().data()["plan"], "pro");
-    assert_eq!(rejection(numbers.verify_now(&token)), Rejection::Unreadable);
+    assert!(numbers.verify_now(&token).unwrap_err().is_unreadable());
     // A caller without data accepts the token, and a refresh keeps the data.
     let refreshed = token_of(&now(nothing.refresh(&token)).unwrap());
     assert_eq!(profiles.verify_now(&refreshed).unwrap().data(), &pro);
@@ -749,7 +749,7 @@ fn data_survive_a_refresh_by_a_service_that_does_not_know_them() {
     let none = token_of(&now(options.issue(Login::new("alice").data(None))).unwrap());
     assert!(!claims_of(&none).contains("data"));
     assert_eq!(options.verify_now(&none).unwrap().data(), &None);
-    assert_eq!(rejection(profiles.verify_now(&none)), Rejection::Unreadable);
+    assert!(profiles.verify_now(&none).unwrap_err().is_unreadable());
 
     let mut deep = serde_json::json!(1);
     for _ in 0..31 {

@@ -205,7 +205,7 @@ impl SessionStore for RedbStore {
                 }
                 Ok(_) => {}
                 // One unreadable row does not keep the other uses from being noted.
-                Err(error) if error.is_rejected() => {}
+                Err(error) if error.is_unreadable() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -120,7 +120,7 @@ impl Columns<'_> {
     ///
     /// # Errors
     ///
-    /// *Rejected* as unreadable if this version of the crate does not write such columns.
+    /// *Unreadable* if this version of the crate does not write such columns.
     pub(crate) fn record(&self) -> Result<Record> {
         if self.format != i64::from(FORMAT) {
             return Err(Error::unreadable());
@@ -226,7 +226,7 @@ pub(crate) fn swap_values<'c, A>(from: &'c Columns<'_>, to: &'c Columns<'_>) -> 
 ///
 /// # Errors
 ///
-/// *Rejected* as unreadable if a column does not decode.
+/// *Unreadable* if a column does not decode.
 pub(crate) fn record(row: &impl Row) -> Result<Record> {
     Columns::read(row).ok_or_else(Error::unreadable)?.record()
 }
@@ -260,7 +260,7 @@ pub(crate) fn at_most(number: u64) -> i64 {
 ///
 /// # Errors
 ///
-/// *Rejected* as unreadable if no [`Timestamp`] has this value.
+/// *Unreadable* if no [`Timestamp`] has this value.
 fn timestamp(seconds: i64) -> Result<Timestamp> {
     let seconds = u64::try_from(seconds).map_err(|_| Error::unreadable())?;
     let time = Timestamp::from_unix(seconds);
@@ -327,7 +327,7 @@ mod tests {
             damage(&mut columns);
             let refused = columns.record();
             assert!(
-                refused.is_err_and(|error| error.is_rejected()),
+                refused.is_err_and(|error| error.is_unreadable()),
                 "{columns:?}"
             );
         };

@@ -87,7 +87,8 @@ pub struct HybridAuthenticator<S, D = ()> {
 impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// Combines access tokens and logins. Both builders choose one type of data, by `with_data`.
     ///
-    /// A clock or an entropy source that is set in one builder counts for both. The maximum
+    /// A clock, an entropy source or a reader of [other data](SessionBuilder::data_or_else) that is
+    /// set in one builder counts for both. The maximum
     /// lifetime of the tokens is the absolute timeout of the logins. A shorter lifetime of the
     /// tokens counts at once, also for tokens that are in use.
     ///
@@ -101,7 +102,7 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// has expired; tokens of other issuers; or [`rotate_after`](SessionBuilder::rotate_after),
     /// which has no meaning here.
     pub fn new(access: TokenBuilder<D>, refresh: SessionBuilder<S, D>) -> Result<Self> {
-        let (mut access, mut refresh) = (access, refresh.settings);
+        let (mut access, data, mut refresh) = (access, refresh.data, refresh.settings);
         // A refresh within the overlap is no use: it does not rotate the row.
         if refresh.idle <= access.token_lifetime().saturating_add(refresh.overlap) {
             return Err(Error::misuse(
@@ -117,6 +118,7 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         }
         access.clock = access.clock.or(refresh.clock.clone());
         refresh.clock = refresh.clock.or(access.clock.clone());
+        access.data = access.data.or(&data);
         access.entropy = access.entropy.or(refresh.entropy.clone());
         refresh.entropy = refresh.entropy.or(access.entropy.clone());
         let kind = CredentialKind::Refresh {
@@ -387,9 +389,12 @@ where
         let caller = self.tokens.verify_with(presented).await?;
         let now = self.logins.now()?;
         let row = self.logins.alive(caller.handle, now).await?;
-        let row = row.filter(|row| row.subject() == caller.subject());
         let row = row.ok_or(Rejection::Unknown)?;
-        let mut identity = row.read_identity()?;
+        if row.subject() != caller.subject() {
+            // The token is right, so the row is not.
+            return Err(Error::unreadable().of_login(caller.id()));
+        }
+        let mut identity = row.read_identity(&self.tokens.data)?;
         identity.issued_at = caller.issued_at;
         identity.expires_at = caller.expires_at.min(row.expires_at());
         Ok(identity)
@@ -487,11 +492,12 @@ where
         // Before anything is rotated. If signing failed after that for long, the client would come
         // back too late with the credential that it has.
         self.tokens.check_ready(now)?;
-        let refreshed = self.logins.refresh(presented, now).await;
+        let reader = &self.tokens.data;
+        let refreshed = self.logins.refresh(presented, reader, now).await;
         let refreshed = self.after_theft(presented.handle(), refreshed).await?;
         let row = &refreshed.row;
         self.check(row, now)?;
-        let mut identity = row.read_identity()?;
+        let mut identity = row.read_identity(reader)?;
         let token = self.tokens.mint(&mut identity, row.fields.data(), now)?;
         let issued = Issued::new(token, identity, refreshed.outcome);
         Ok(issued.with_refresh_credential(refreshed.credential))

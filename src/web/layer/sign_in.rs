@@ -302,7 +302,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// # Errors
     ///
-    /// *Unavailable*: the login may still be valid and the cookies stay. Log out again.
+    /// *Unavailable*, also if the row of the login does not decode: the login may still be valid and
+    /// the cookies stay. Log out again.
     ///
     /// # Cancel safety
     ///

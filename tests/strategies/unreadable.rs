@@ -1,0 +1,168 @@
+//! Data that a version of the service cannot read, as in a deployment that is rolled back.
+
+use std::sync::Arc;
+
+use statewise::hybrid::HybridAuthenticator;
+use statewise::session::SessionBuilder;
+use statewise::store::contract::SessionStore;
+use statewise::testkit::{FaultyStore, Method, StoreFixture};
+use statewise::{Authenticator, Issued, Login, Outcome, Presented, Rejection, Result};
+
+use super::family;
+use super::world::{World, rejection};
+
+/// Data of the version before the deployment, and again after the rollback.
+type Good = u64;
+/// Data of the bad version: they decode from no stored login.
+type Bad = String;
+
+/// The hybrid over given sessions.
+fn hybrid<S: SessionStore, D>(sessions: SessionBuilder<S, D>) -> HybridAuthenticator<S, D> {
+    let tokens = family::tokens("https://auth.example", "api").with_data();
+    HybridAuthenticator::new(tokens, sessions).expect("a valid configuration")
+}
+
+/// The credential that refreshes a login.
+fn refreshable<D>(issued: &Issued<D>) -> &str {
+    issued.refreshable().reveal()
+}
+
+/// Asserts that an answer blames the service and not the credential, and names the login.
+fn assert_unreadable<T>(answer: Result<T>, login: &Issued<Good>, what: &str) {
+    let Err(error) = answer else {
+        panic!("{what}: data of another type were read");
+    };
+    assert!(error.is_unreadable(), "{what}: {error:?}");
+    assert!(error.is_unavailable() && !error.is_rejected(), "{what}");
+    let named = error.unreadable_login();
+    assert_eq!(named, Some(login.identity().id()), "{what}");
+}
+
+/// A version that cannot read the data of a login neither rejects nor changes it: after the
+/// rollback each credential works as before, also after the grace, and where orphaned credentials
+/// are rejected. Rejects a refresh that rotates before it reads.
+pub(crate) async fn read_12_a_bad_deployment_ends_no_login<F: StoreFixture>(fixture: &F) {
+    for strict in [false, true] {
+        for rotated_before in [false, true] {
+            let world = World::open(fixture).await;
+            let what = format!("strict: {strict}, rotated before: {rotated_before}");
+            let sessions = (
+                strictly(strict, world.builder(Arc::clone(&world.store))),
+                strictly(strict, world.builder(Arc::clone(&world.store))),
+            );
+            let (good, bad) = (sessions.0.build(), sessions.1.build());
+            let good = good.expect("a valid configuration");
+            let bad = bad.expect("a valid configuration");
+            survives(&world, &good, &bad, rotated_before, &what).await;
+
+            let good = hybrid(strictly(strict, world.builder(Arc::clone(&world.store))));
+            let bad = hybrid(strictly(strict, world.builder(Arc::clone(&world.store))));
+            survives(
+                &world,
+                &good,
+                &bad,
+                rotated_before,
+                &format!("hybrid, {what}"),
+            )
+            .await;
+        }
+    }
+}
+
+fn strictly<S: SessionStore, D>(
+    strict: bool,
+    builder: SessionBuilder<S, D>,
+) -> SessionBuilder<S, D> {
+    if strict {
+        return builder.reject_orphaned();
+    }
+    builder
+}
+
+/// Logs in by the good version, deploys the bad one, rolls back, and goes on.
+async fn survives<F: StoreFixture>(
+    world: &World<'_, F>,
+    good: &impl Authenticator<Data = Good>,
+    bad: &impl Authenticator<Data = Bad>,
+    rotated_before: bool,
+    what: &str,
+) {
+    let subject = what;
+    let login = good.issue(Login::new(subject).data(7)).await;
+    let mut login = login.expect("a login is issued");
+    if rotated_before {
+        world.advance(60).await;
+        let refreshed = good.refresh(refreshable(&login)).await;
+        login = refreshed.expect("a rotation");
+    }
+    let before = world.list(subject).await[0].generation();
+    // Twice: within the grace of a rotation, if there was one, and after it.
+    for _ in 0..2 {
+        world.advance(20).await;
+        for presented in [
+            Presented::new(login.credential().reveal()),
+            Presented::new(login.credential().reveal()).authoritative(),
+        ] {
+            assert_unreadable(bad.verify_with(presented).await, &login, what);
+        }
+        assert_unreadable(bad.refresh(refreshable(&login)).await, &login, what);
+    }
+    let row = world.list(subject).await[0].clone();
+    assert_eq!(row.generation(), before, "{what}: rotated and not read");
+
+    // The rollback.
+    world.advance(100).await;
+    let verified = good.verify(login.credential().reveal()).await;
+    assert_eq!(verified.expect("it verifies").data(), &7, "{what}");
+    let refreshed = good.refresh(refreshable(&login)).await;
+    let refreshed = refreshed.expect("the same credential refreshes");
+    assert_eq!(refreshed.outcome(), Outcome::Rotated, "{what}");
+    let verified = good.verify(refreshed.credential().reveal()).await;
+    assert_eq!(verified.expect("it verifies").data(), &7, "{what}");
+
+    // A version that reads no data can end what it cannot read.
+    let _ = bad.revoke(refreshable(&refreshed)).await.expect("a logout");
+    let gone = good.refresh(refreshable(&refreshed)).await;
+    assert_eq!(rejection(&gone), Some(Rejection::Unknown), "{what}");
+}
+
+/// Data are read before a rotation, in one more call of the store; without a type of data a
+/// refresh stays one call. A stolen credential still ends the login, whatever its data. Rejects a
+/// refresh that reads first and judges later.
+pub(crate) async fn refresh_12_data_are_read_before_a_rotation<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let store = Arc::new(FaultyStore::new(Arc::clone(&world.store)));
+    let good = world.builder::<_, Good>(Arc::clone(&store)).build();
+    let good = good.expect("a valid configuration");
+    let first = good.issue(Login::new("alice").data(7)).await;
+    let first = first.expect("a login is issued");
+    world.advance(60).await;
+    store.reset();
+    let second = good.refresh(refreshable(&first)).await;
+    let second = second.expect("a rotation");
+    assert_eq!((store.calls(), store.calls_of(Method::Load)), (2, 1));
+    world.advance(60).await;
+    store.reset();
+    let none = world.auth_over(Arc::clone(&store));
+    let third = none.refresh(refreshable(&second)).await;
+    let third = third.expect("a rotation");
+    assert_eq!(store.calls(), 1, "a refresh without data is one call");
+    let _ = none.verify(refreshable(&third)).await.expect("it verifies");
+    world.advance(60).await;
+
+    let bad = world.auth_of::<Bad>();
+    let stolen = bad.refresh(refreshable(&first)).await;
+    assert_eq!(rejection(&stolen), Some(Rejection::Reused));
+    let ended = good.verify(refreshable(&third)).await;
+    assert_eq!(rejection(&ended), Some(Rejection::Unknown));
+
+    // A forged credential learns nothing of the data.
+    let login = good.issue(Login::new("alice").data(7)).await;
+    let login = login.expect("a login is issued");
+    let (handle, secret) = refreshable(&login).split_at(32);
+    let other = good.issue(Login::new("alice").data(7)).await;
+    let forged = format!("{handle}{}", &refreshable(&other.expect("a login"))[32..]);
+    assert_ne!(&forged[32..], secret);
+    let answer = bad.refresh(&forged).await;
+    assert_eq!(rejection(&answer), Some(Rejection::Unknown));
+}
