@@ -20,9 +20,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// | [`is_misuse`](Self::is_misuse) | the configuration or the calling code | 500 |
 ///
 /// An outage is never reported as a rejection, and a rejection never as an outage: if a store is
-/// down, no caller becomes an anonymous user (OWASP ASVS 16.5.3). If this service cannot read what it
-/// has stored or signed itself, the client keeps its credential. A rejection allocates nothing,
-/// except the one that reports a theft. Neither `Display` nor `Debug` contains a credential, a key
+/// down, no caller becomes an anonymous user (OWASP ASVS 16.5.3). A login that this service has
+/// stored or signed, and cannot read, is *unavailable* too: the client keeps its credential. A
+/// rejection allocates nothing, except the one that reports a theft. Neither `Display` nor `Debug` contains a credential, a key
 /// or a part of one.
 pub struct Error(Kind);
 

@@ -70,7 +70,8 @@ impl<D> Login<D> {
         self
     }
 
-    /// Names the device or client in the user's list of sessions (OWASP ASVS 7.5.2).
+    /// Names the device or client in the user's list of sessions (OWASP ASVS 7.5.2). A label of more
+    /// than 512 bytes is cut.
     pub fn device(mut self, label: impl Into<String>) -> Self {
         self.device = Some(label.into());
         self

@@ -263,10 +263,11 @@ impl Fields {
         self.first(DATA)
     }
 
-    /// Returns the same fields with other roles or data. Keeps unknown fields.
+    /// Returns the same fields with other roles, another device or other data. Keeps unknown fields.
     pub(crate) fn with<'a>(
         &self,
         roles: Option<impl Iterator<Item = &'a str>>,
+        device: Option<&str>,
         data: Option<Option<&[u8]>>,
     ) -> Self {
         let mut builder = FieldsBuilder::new(self.subject());
@@ -274,8 +275,11 @@ impl Fields {
             Some(roles) => roles.for_each(|role| builder.role(role)),
             None => self.roles().for_each(|role| builder.role(role)),
         }
+        if let Some(device) = device.or_else(|| self.device()) {
+            builder.device(device);
+        }
         for (tag, value) in self.iter() {
-            if !matches!(tag, SUBJECT | ROLE | DATA) {
+            if !matches!(tag, SUBJECT | ROLE | DEVICE | DATA) {
                 builder.push(tag, value);
             }
         }
@@ -357,12 +361,19 @@ mod tests {
             assert_eq!(read.acr(), Some("aal2"));
             assert_eq!(read.data(), Some(&vec![7; size][..]));
 
-            let changed = read.with(Some(["user"].into_iter()), Some(None));
+            let changed = read.with(Some(["user"].into_iter()), None, Some(None));
             assert_eq!(changed.roles().collect::<Vec<_>>(), ["user"]);
             assert_eq!(changed.device(), Some("phone"));
             assert_eq!(changed.acr(), Some("aal2"));
             assert_eq!(changed.data(), None);
             assert_eq!(changed.first(100), Some(&b"from the future"[..]));
+
+            let roles = None::<std::iter::Empty<&str>>;
+            let renamed = read.with(roles, Some("tablet"), None);
+            assert_eq!(renamed.device(), Some("tablet"));
+            assert_eq!(renamed.roles().collect::<Vec<_>>(), ["admin", ""]);
+            assert_eq!(renamed.data(), read.data());
+            assert_eq!(renamed.first(100), read.first(100));
         }
     }
 

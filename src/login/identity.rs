@@ -46,7 +46,7 @@ impl<D> Identity<D> {
         issued_at: OffsetDateTime,
         expires_at: OffsetDateTime,
     ) -> Result<Self> {
-        let fields = fields_of(&login, None)?;
+        let fields = fields_of(&login, None, MAX_FIELD_BYTES)?;
         let issued_at = Timestamp::from(issued_at);
         let expires_at = Timestamp::from(expires_at);
         Ok(Self {
@@ -171,7 +171,7 @@ impl<D> Identity<D> {
         self.handle.public_id()
     }
 
-    /// The version of roles and data, for a compare-and-swap. Zero if nothing can be replaced.
+    /// The version of roles, device and data, for a compare-and-swap. Zero if nothing can be replaced.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
@@ -220,37 +220,48 @@ impl<D> fmt::Debug for Identity<D> {
     }
 }
 
-/// Maximum bytes of subject, roles, device and acr together.
-const MAX_FIELD_BYTES: usize = 4096;
+/// Maximum bytes of subject, roles, device and acr together, unless another number is configured.
+pub(crate) const MAX_FIELD_BYTES: usize = 4096;
+/// Maximum bytes of a device label. It is for display, so that it is cut and not refused.
+const MAX_DEVICE_BYTES: usize = 512;
 
-/// Refuses texts that together are too large.
+/// Cuts a device label that is too long, between two characters.
+pub(crate) fn device_label(device: &str) -> &str {
+    let mut end = device.len().min(MAX_DEVICE_BYTES);
+    while !device.is_char_boundary(end) {
+        end -= 1;
+    }
+    &device[..end]
+}
+
+/// Refuses texts that together are larger than `max` bytes.
 ///
 /// # Errors
 ///
 /// *Refused* as too large.
-pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>) -> Result<()> {
+pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>, max: usize) -> Result<()> {
     // Two bytes of overhead each.
-    if texts.map(|text| text.len() + 2).sum::<usize>() > MAX_FIELD_BYTES {
+    if texts.map(|text| text.len() + 2).sum::<usize>() > max {
         return Err(Error::refused(Refusal::TooLarge));
     }
     Ok(())
 }
 
-/// Builds the fields of a login, with `data` in stored form.
+/// Builds the fields of a login, with `data` in stored form. Cuts a device label that is too long.
 ///
 /// # Errors
 ///
-/// *Misuse* for an empty subject, *refused* if subject, roles, device and acr together are too
-/// large.
-pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fields> {
+/// *Misuse* for an empty subject, *refused* if subject, roles, device and acr together have more
+/// than `max` bytes.
+pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>, max: usize) -> Result<Fields> {
     if login.fields.subject_bytes().is_empty() {
         return Err(Error::misuse(
             "the subject of a login is empty: name the user",
         ));
     }
-    let check = |builder: &FieldsBuilder| match builder.size() {
-        ..=MAX_FIELD_BYTES => Ok(()),
-        _ => Err(Error::refused(Refusal::TooLarge)),
+    let check = |builder: &FieldsBuilder| match builder.size() > max {
+        true => Err(Error::refused(Refusal::TooLarge)),
+        false => Ok(()),
     };
     if login.device.is_none() && login.acr.is_none() && data.is_none() {
         check(&login.fields)?;
@@ -258,7 +269,7 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fiel
     }
     let mut builder = login.fields.clone();
     if let Some(device) = &login.device {
-        builder.device(device);
+        builder.device(device_label(device));
     }
     if let Some(acr) = &login.acr {
         builder.acr(acr);

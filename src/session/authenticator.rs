@@ -148,7 +148,7 @@ where
     S: SessionStore,
     D: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    /// Replaces roles, data or both of a session, if its version is still the one that was seen.
+    /// Replaces roles, device or data of a session, if its version is still the one that was seen.
     ///
     /// This is a compare-and-swap: of several callers that saw one version, one succeeds and the
     /// others get [`Replaced::Conflict`], so that no change is lost. Rotations and uses do not

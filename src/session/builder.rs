@@ -8,6 +8,7 @@ use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::login::data::DataReader;
+use crate::login::identity::MAX_FIELD_BYTES;
 use crate::session::authenticator::SessionAuthenticator;
 use crate::session::credential::CredentialKind;
 use crate::session::judge::Windows;
@@ -54,6 +55,8 @@ pub struct NeedsAbsolute<S> {
 /// | [`reject_orphaned`](Self::reject_orphaned) | off | | a client that was offline stays logged in |
 /// | [`max_replays`](Self::max_replays) | 1000 | within 10 seconds, per credential and node | bounds a client that loops |
 /// | [`limit`](Self::limit) | unlimited | sessions per subject | OWASP ASVS 7.1.2 leaves it to you |
+/// | [`max_fields`](Self::max_fields) | 4096 | bytes per session | about a hundred roles |
+/// | a [device label](crate::Login::device) is cut after | 512, fixed | bytes | the length of a `User-Agent` |
 /// | [`max_data`](Self::max_data) | 65,536 | bytes per session | |
 /// | [`with_data`](Self::with_data) | `()` | type | no data of the application |
 /// | [`data_or_else`](Self::data_or_else) | none | | other data are unreadable, and stay |
@@ -92,6 +95,7 @@ pub(crate) struct Settings<S> {
     reject_orphaned: bool,
     max_replays: u32,
     limit: Limit,
+    max_fields: usize,
     max_data: usize,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) entropy: Option<Arc<dyn Entropy>>,
@@ -135,6 +139,7 @@ impl<S: SessionStore> NeedsAbsolute<S> {
                 reject_orphaned: false,
                 max_replays: DEFAULT_MAX_REPLAYS,
                 limit: Limit::Unlimited,
+                max_fields: MAX_FIELD_BYTES,
                 max_data: DEFAULT_MAX_DATA_BYTES,
                 clock: None,
                 entropy: None,
@@ -173,12 +178,12 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         }
     }
 
-    /// Sets how data are read that do not decode as the present type, and absent data, which are
-    /// passed as `null`. `other` gets the stored JSON. If it returns `None`, or is not set, the login
-    /// is [unreadable](crate::Error::is_unreadable) for this version of the service, and goes on.
+    /// Sets how to read data that do not decode as the present type. `other` gets their JSON, or
+    /// `null` if the login has no data. If it returns `None`, or is not set, the login is
+    /// [unreadable](crate::Error::is_unreadable) for this version of the service, and goes on.
     ///
     /// Use it where serde's `default` and `alias` are not enough. Reading changes no stored data.
-    /// Set it after [`with_data`](Self::with_data), which chooses the type anew.
+    /// Set it after [`with_data`](Self::with_data), which discards it.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -300,6 +305,15 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         self
     }
 
+    /// Sets how many bytes subject, roles, device and acr of a session may have together, with two or
+    /// three bytes of overhead each. Default: 4096. Raise it if users are in hundreds of groups: each
+    /// verification reads all of them. In a hybrid, they must fit into an
+    /// [access token](crate::token::TokenBuilder::max_length) too.
+    pub fn max_fields(mut self, bytes: usize) -> Self {
+        self.settings.max_fields = bytes;
+        self
+    }
+
     /// Sets how many bytes of application data a session may have, as JSON. Default: 64 KiB.
     pub fn max_data(mut self, bytes: usize) -> Self {
         self.settings.max_data = bytes;
@@ -370,6 +384,7 @@ impl<S: SessionStore> Settings<S> {
             rotate_after,
             reject_orphaned: self.reject_orphaned,
             limit: self.limit,
+            max_fields: self.max_fields,
             max_data: self.max_data,
         };
         Ok(Logins {

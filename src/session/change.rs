@@ -1,10 +1,10 @@
-//! Replacement of roles and data of a session.
+//! Replacement of roles, device and data of a session.
 
 use std::fmt;
 
 use crate::session::listed::Session;
 
-/// New roles, new data, or both, for a session that goes on.
+/// New roles, new data, another name of the device, or several of them, for a session that goes on.
 ///
 /// ```
 /// use statewise::session::Replacement;
@@ -15,6 +15,7 @@ use crate::session::listed::Session;
 #[must_use = "a replacement does nothing until you pass it to `replace`"]
 pub struct Replacement<D = ()> {
     pub(crate) roles: Option<Vec<String>>,
+    pub(crate) device: Option<String>,
     pub(crate) data: Option<D>,
 }
 
@@ -23,6 +24,7 @@ impl<D> Replacement<D> {
     pub const fn new() -> Self {
         Self {
             roles: None,
+            device: None,
             data: None,
         }
     }
@@ -31,6 +33,28 @@ impl<D> Replacement<D> {
     /// [due for a refresh](crate::Identity::refresh_due) (OWASP ASVS 7.2.4).
     pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.roles = Some(roles.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Renames the device in the user's list of sessions (OWASP ASVS 7.5.2). A label of more than 512
+    /// bytes is cut.
+    ///
+    /// ```
+    /// use statewise::session::{Replaced, Replacement, Session, SessionAuthenticator};
+    /// use statewise::store::contract::SessionStore;
+    ///
+    /// /// Renames a session that the user has chosen from the list.
+    /// async fn rename<S: SessionStore>(
+    ///     auth: &SessionAuthenticator<S>,
+    ///     listed: &Session,
+    /// ) -> statewise::Result<bool> {
+    ///     let replaced = auth.replace(listed, Replacement::new().device("Kitchen")).await?;
+    ///     Ok(matches!(replaced, Replaced::Done(_)))
+    /// }
+    /// # let _ = rename::<statewise::store::MemoryStore>;
+    /// ```
+    pub fn device(mut self, label: impl Into<String>) -> Self {
+        self.device = Some(label.into());
         self
     }
 
@@ -51,6 +75,7 @@ impl<D> fmt::Debug for Replacement<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replacement")
             .field("roles", &self.roles)
+            .field("device", &self.device)
             .finish_non_exhaustive()
     }
 }

@@ -1,8 +1,11 @@
 //! Sessions of a subject, as a user or an administrator sees them in a list.
 
+use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use crate::base::public_id::PublicId;
+use crate::error::Result;
+use crate::login::data::DataReader;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::store::listing::Cursor;
@@ -57,6 +60,30 @@ impl Session {
         self.record.fields.acr()
     }
 
+    /// Reads the application's data.
+    ///
+    /// `T` is usually the data type of the authenticator. Its
+    /// [`data_or_else`](crate::session::SessionBuilder::data_or_else) is not asked. A type such as
+    /// `serde_json::Value` reads the data of all versions.
+    ///
+    /// ```
+    /// use statewise::session::Session;
+    ///
+    /// /// The data of a session: its network address.
+    /// fn address(session: &Session) -> statewise::Result<String> {
+    ///     session.data::<String>()
+    /// }
+    /// # let _ = address;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [*Unreadable*](crate::Error::is_unreadable) if the data do not decode as `T`.
+    pub fn data<T: DeserializeOwned + 'static>(&self) -> Result<T> {
+        let data = DataReader::default().read(|| self.record.fields.data());
+        data.map_err(|error| error.of_login(self.id()))
+    }
+
     /// Returns when the login began.
     #[must_use]
     pub fn created_at(&self) -> OffsetDateTime {
@@ -81,7 +108,7 @@ impl Session {
         self.record.expires_at().into()
     }
 
-    /// Returns the version of roles and data.
+    /// Returns the version of roles, device and data.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.record.version

@@ -13,7 +13,7 @@ use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::data::{self, DataReader};
 use crate::login::handle::Handle;
-use crate::login::identity::{Identity, check_size, fields_of};
+use crate::login::identity::{Identity, check_size, device_label, fields_of};
 use crate::login::issued::{Credential, Outcome};
 use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::{CredentialKind, SessionCredential};
@@ -114,7 +114,7 @@ impl<S: SessionStore> Logins<S> {
         if deadline <= now {
             return Err(Rejection::Expired.into());
         }
-        let fields = fields_of(login, data.as_deref())?;
+        let fields = fields_of(login, data.as_deref(), self.policy.max_fields)?;
         let credential = SessionCredential::draw(self.kind, login.subject(), &*self.entropy)?;
         let history = History {
             stamp,
@@ -440,12 +440,13 @@ impl<S: SessionStore> Logins<S> {
     where
         D: Serialize + 'static,
     {
-        if let Some(roles) = &replacement.roles {
-            check_size(roles.iter().map(String::as_str))?;
-        }
+        let device = replacement.device.as_deref().map(device_label);
+        let roles = replacement.roles.iter().flatten().map(String::as_str);
+        check_size(roles.chain(device), self.policy.max_fields)?;
         let data = replacement.data.as_ref();
         Ok(Update {
             data: data.map(|data| self.encode(data)).transpose()?,
+            device: device.map(str::to_owned),
             roles: replacement.roles,
             stamp: None,
         })

@@ -18,6 +18,8 @@ pub(crate) struct Policy {
     pub(crate) rotate_after: Option<u64>,
     pub(crate) reject_orphaned: bool,
     pub(crate) limit: Limit,
+    /// Bytes that subject, roles, device and acr of a login may have together.
+    pub(crate) max_fields: usize,
     /// Bytes of application data that a login may have.
     pub(crate) max_data: usize,
 }

@@ -85,6 +85,8 @@ pub struct Rotation {
 pub struct Update {
     /// The roles.
     pub roles: Option<Vec<String>>,
+    /// The name of the device.
+    pub device: Option<String>,
     /// The application's data in stored form; `Some(None)` removes them.
     pub data: Option<Option<Vec<u8>>>,
     /// The stamp.
@@ -95,6 +97,7 @@ impl fmt::Debug for Update {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Update")
             .field("roles", &self.roles)
+            .field("device", &self.device)
             .field("stamp", &self.stamp)
             .finish_non_exhaustive()
     }

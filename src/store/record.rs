@@ -115,7 +115,7 @@ impl Record {
         self.fields.subject()
     }
 
-    /// Number of changes of roles and data.
+    /// Number of changes of roles, device and data.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
@@ -243,20 +243,21 @@ impl Record {
         true
     }
 
-    /// Replaces roles, data or stamp if `expected` is the current version. Returns `false` if it is
+    /// Replaces roles, device, data or stamp if `expected` is the current version. Returns `false` if it is
     /// not. A change of roles makes a refresh of the credential due (OWASP ASVS 7.2.4).
     pub fn update(&mut self, expected: u64, update: &Update) -> bool {
         if expected != self.version {
             return false;
         }
         let roles = update.roles.as_ref();
+        let device = update.device.as_deref();
         let data = update.data.as_ref().map(Option::as_deref);
-        if roles.is_some() || data.is_some() {
+        if roles.is_some() || device.is_some() || data.is_some() {
             let roles = roles.map(|roles| roles.iter().map(String::as_str));
             self.rotation_wanted |= roles
                 .clone()
                 .is_some_and(|roles| !roles.eq(self.fields.roles()));
-            self.fields = self.fields.with(roles, data);
+            self.fields = self.fields.with(roles, device, data);
         }
         if update.stamp.is_some() {
             let history = History {

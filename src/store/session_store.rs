@@ -261,7 +261,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         }
     }
 
-    /// Replaces roles, data or stamp of a live login if its version is `expected`:
+    /// Replaces roles, device, data or stamp of a live login if its version is `expected`:
     /// [`Record::update`] as one step.
     ///
     /// # Returns

@@ -17,7 +17,7 @@ use crate::login::Login;
 use crate::login::data::{self, DataReader};
 use crate::login::fields::{Fields, FieldsBuilder};
 use crate::login::handle::Handle;
-use crate::login::identity::{Identity, fields_of};
+use crate::login::identity::{Identity, MAX_FIELD_BYTES, fields_of};
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::stamp::Stamp;
 use crate::revocation::RevocationView;
@@ -504,7 +504,7 @@ where
 
     fn issue_now(&self, login: Login<D>, stamp: Option<Stamp>) -> Result<Issued<D>> {
         let now = self.now()?;
-        let fields = fields_of(&login, None)?;
+        let fields = fields_of(&login, None, MAX_FIELD_BYTES)?;
         let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
         let deadline = self.policy.deadline(authenticated_at);
         let deadline = login.deadline.unwrap_or(deadline).min(deadline);
@@ -604,8 +604,8 @@ where
     }
 }
 
-/// Returns the error of a token whose data do not decode. If this service has signed it, the token
-/// is right, and this version of the service cannot read it. Another issuer may sign any claims.
+/// Returns the error of a token with data that do not decode. A token of this service is right, and
+/// this version of the service cannot read it. Another issuer may sign any claims.
 #[cold]
 fn unreadable(error: Error, claims: &CheckedClaims<'_>) -> Error {
     if claims.is_foreign {

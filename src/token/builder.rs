@@ -181,14 +181,14 @@ impl<D> TokenBuilder<D> {
         }
     }
 
-    /// Sets how data are read that do not decode as the present type, and absent data, which are
-    /// passed as `null`. `other` gets the JSON of the token. If it returns `None`, or is not set, the
-    /// token is [unreadable](crate::Error::is_unreadable) for this version of the service: not
-    /// accepted, and not rejected, so that its client keeps it.
+    /// Sets how to read data that do not decode as the present type. `other` gets their JSON, or
+    /// `null` if the token has no data. If it returns `None`, or is not set, the token is
+    /// [unreadable](crate::Error::is_unreadable) for this version of the service, which is
+    /// *unavailable*: the client keeps the token.
     ///
     /// Use it where serde's `default` and `alias` are not enough; see
     /// [`SessionBuilder::data_or_else`](crate::session::SessionBuilder::data_or_else) for an example.
-    /// Set it after [`with_data`](Self::with_data), which chooses the type anew. In a hybrid, set it
+    /// Set it after [`with_data`](Self::with_data), which discards it. In a hybrid, set it
     /// in one of the two builders: it counts for both.
     pub fn data_or_else(
         mut self,

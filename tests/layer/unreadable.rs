@@ -1,4 +1,4 @@
-//! Data that a version of the service cannot read: nobody loses a cookie.
+//! Data that a version of the service cannot read: the browser keeps its cookies.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use tower_service::Service;
 use crate::hybrids::two_cookies;
 use crate::site::{Answer, Browser, Store, seconds, store};
 
-/// Service whose logins have data of type `D`.
+/// Service with data of type `D` in its logins.
 struct Portal<D>(PhantomData<fn() -> D>);
 
 impl<D> Clone for Portal<D> {
@@ -160,7 +160,7 @@ fn survives<G: Data, B: Data>(
     assert_eq!(after.post("/auth/refresh", &[]).body, "alice", "{what}");
     assert_eq!(after.get("/me").body, "alice", "{what}");
 
-    // The user may log in anew or log out while the bad version runs.
+    // While the bad version runs, the user can log in again, and log out.
     let mut anew = deployed(&after, bad);
     assert_eq!(anew.post("/auth/login", &[]).status, 200, "{what}");
     assert_eq!(anew.get("/me").body, "alice", "{what}");

@@ -182,7 +182,7 @@ fn update_13_too_large_never_reaches_the_store() {
             Login::new("alice").data(large()),
             Login::new("a".repeat(5_000)).data(small()),
             Login::new("alice").role("a".repeat(5_000)).data(small()),
-            Login::new("alice").device("a".repeat(5_000)).data(small()),
+            Login::new("alice").acr("a".repeat(5_000)).data(small()),
             Login::new("alice").roles(vec!["a"; 5_000]).data(small()),
         ] {
             let refused = auth.issue(login).await.expect_err("too large");
@@ -193,6 +193,117 @@ fn update_13_too_large_never_reaches_the_store() {
         let refused = refused.expect_err("too large");
         assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
         assert_eq!(store.calls(), 0, "an oversized login reached the store");
+    });
+}
+
+/// The limit of subject, roles, device and acr is configurable: a user in hundreds of groups logs in,
+/// and gets as many roles by a replacement. Rejects a limit that is a constant.
+#[test]
+fn update_14_the_size_of_a_row_is_configurable() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let groups: Vec<String> = (0..1_000).map(|at| format!("{at:036}")).collect();
+        let login = || Login::new("alice").roles(&groups);
+        let refused = world.auth().issue(login()).await.expect_err("too large");
+        assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
+        // Tag and length take two bytes of each.
+        let bytes = "alice".len() + 2 + 1_000 * (36 + 2);
+        for (max, fits) in [(bytes, true), (bytes - 1, false)] {
+            let auth = world
+                .builder::<_, ()>(Arc::clone(&world.store))
+                .max_fields(max);
+            let auth = auth.build().expect("a valid configuration");
+            let issued = auth.issue(login()).await;
+            assert_eq!(issued.is_ok(), fits, "{max} bytes");
+            let Ok(issued) = issued else { continue };
+            let caller = auth.verify(secret(&issued)).await.expect("it verifies");
+            assert!(caller.roles().eq(&groups));
+            let more = Replacement::new().roles(groups.iter().chain(&groups[..2]));
+            let refused = auth.replace(&caller, more).await.expect_err("too large");
+            assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
+            let same = Replacement::new().roles(&groups);
+            let done = auth.replace(&caller, same).await;
+            assert!(matches!(done, Ok(Replaced::Done(_))));
+        }
+    });
+}
+
+/// A device label that is too long is cut between two characters, at a login and at a renaming.
+/// Rejects a strategy that refuses a login because of a long `User-Agent`.
+#[test]
+fn update_15_a_long_device_label_is_cut() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let auth = world.auth();
+        for (label, bytes) in [
+            ("a".repeat(512), 512),
+            ("a".repeat(513), 512),
+            ("a".repeat(100_000), 512),
+            // Two, three and four bytes per character.
+            (format!("a{}", "é".repeat(300)), 511),
+            ("\u{20ac}".repeat(300), 510),
+            (format!("abc{}", "😀".repeat(300)), 511),
+        ] {
+            let issued = auth.issue(Login::new("alice").device(&label)).await;
+            let issued = issued.expect("a login is issued");
+            let verified = auth.verify(secret(&issued)).await.expect("it verifies");
+            for device in [issued.identity().device(), verified.device()] {
+                let device = device.expect("a device");
+                assert!(
+                    label.starts_with(device) && device.len() == bytes,
+                    "{device}"
+                );
+            }
+            let other = Login::new("alice").device("phone");
+            let other = auth.issue(other).await.expect("a login is issued");
+            let renamed = Replacement::new().device(&label);
+            let renamed = auth.replace(other.identity(), renamed).await;
+            let Ok(Replaced::Done(renamed)) = renamed else {
+                panic!("not renamed: {renamed:?}");
+            };
+            assert_eq!(renamed.device(), verified.device());
+        }
+    });
+}
+
+/// A device is renamed by a compare-and-swap, and everything else stays. A list gives the data of
+/// each session. Rejects a list that does not show what an application keeps there.
+#[test]
+fn update_16_a_device_is_renamed_and_a_list_gives_the_data() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        let auth = world.auth_of::<String>();
+        let login = |data: &str| {
+            let login = Login::new("alice").role("reader").acr("aal2");
+            login.device("phone").data(data.to_owned())
+        };
+        let phone = auth.issue(login("192.0.2.1")).await.expect("a login");
+        let other = auth.issue(login("192.0.2.2")).await.expect("a login");
+        let kitchen = || Replacement::new().device("Kitchen");
+        let page = auth.sessions("alice", None).await.expect("a list");
+        let id = phone.identity().id();
+        let listed = page.sessions.iter().find(|session| session.id() == id);
+        let listed = listed.expect("a listed session");
+        assert_eq!(listed.data::<String>().expect("data"), "192.0.2.1");
+        let error = listed.data::<u64>().expect_err("data of another type");
+        assert!(error.is_unreadable());
+        assert_eq!(error.unreadable_login(), Some(id));
+        listed.data::<()>().expect("no data");
+
+        let done = auth.replace(listed, kitchen()).await;
+        let Ok(Replaced::Done(renamed)) = done else {
+            panic!("not renamed: {done:?}");
+        };
+        assert_eq!((renamed.device(), renamed.version()), (Some("Kitchen"), 1));
+        assert_eq!(renamed.data::<String>().expect("data"), "192.0.2.1");
+        let lost = auth.replace(listed, kitchen()).await;
+        assert!(matches!(lost, Ok(Replaced::Conflict)), "{lost:?}");
+        let caller = auth.verify(secret(&phone)).await.expect("it verifies");
+        assert_eq!(caller.device(), Some("Kitchen"));
+        assert!(caller.roles().eq(["reader"]) && caller.acr() == Some("aal2"));
+        assert!(!caller.refresh_due(), "a name is no privilege");
+        let caller = auth.verify(secret(&other)).await.expect("it verifies");
+        assert_eq!(caller.device(), Some("phone"));
     });
 }
 

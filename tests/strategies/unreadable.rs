@@ -120,7 +120,7 @@ async fn survives<F: StoreFixture>(
     let verified = good.verify(refreshed.credential().reveal()).await;
     assert_eq!(verified.expect("it verifies").data(), &7, "{what}");
 
-    // A version that reads no data can end what it cannot read.
+    // A logout needs no data.
     let _ = bad.revoke(refreshable(&refreshed)).await.expect("a logout");
     let gone = good.refresh(refreshable(&refreshed)).await;
     assert_eq!(rejection(&gone), Some(Rejection::Unknown), "{what}");
@@ -165,4 +165,43 @@ pub(crate) async fn refresh_12_data_are_read_before_a_rotation<F: StoreFixture>(
     assert_ne!(&forged[32..], secret);
     let answer = bad.refresh(&forged).await;
     assert_eq!(rejection(&answer), Some(Rejection::Unknown));
+}
+
+/// A row that does not decode is the service's failure: it is reported with its login, a logout that
+/// did not happen is no success, and the user can log in again. Rejects a strategy that takes it for
+/// a wrong credential.
+pub(crate) async fn read_13_a_damaged_row_blames_no_credential<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let (auth, hybrid) = (
+        world.auth_of::<Good>(),
+        hybrid(world.builder(Arc::clone(&world.store))),
+    );
+    is_no_rejection(fixture, &world, &auth, "alice").await;
+    is_no_rejection(fixture, &world, &hybrid, "bob").await;
+}
+
+async fn is_no_rejection<F: StoreFixture>(
+    fixture: &F,
+    world: &World<'_, F>,
+    auth: &impl Authenticator<Data = Good>,
+    subject: &str,
+) {
+    let login = auth.issue(Login::new(subject).data(7)).await;
+    let login = login.expect("a login is issued");
+    let handle = world.list(subject).await[0].handle();
+    if !fixture.corrupt(&world.store, handle).await {
+        eprintln!("skipped: the fixture cannot corrupt a row");
+        return;
+    }
+    let presented = Presented::new(login.credential().reveal()).authoritative();
+    assert_unreadable(auth.verify_with(presented).await, &login, subject);
+    assert_unreadable(auth.refresh(refreshable(&login)).await, &login, subject);
+    assert_unreadable(auth.revoke(refreshable(&login)).await, &login, subject);
+    let again = Login::new(subject).data(8).replaces(refreshable(&login));
+    let again = auth.issue(again).await.expect("the user logs in again");
+    let verified = auth.verify(again.credential().reveal()).await;
+    assert_eq!(verified.expect("it verifies").data(), &8);
+    let _ = auth.revoke_all(subject).await.expect("a logout everywhere");
+    let gone = auth.refresh(refreshable(&login)).await;
+    assert_eq!(rejection(&gone), Some(Rejection::Unknown), "{subject}");
 }

@@ -790,12 +790,13 @@ fn too_long_tokens_are_neither_issued_nor_verified() {
     let clock = Hands::at(START);
     let large = builder(key(), &clock).max_length(8192).build().unwrap();
     let small = builder(key(), &clock).max_length(600).build().unwrap();
-    let with_device = |length: usize| Login::new("alice").device("d".repeat(length));
-    let error = now(small.issue(with_device(500))).unwrap_err();
+    // A device label of such lengths would be cut.
+    let with_acr = |length: usize| Login::new("alice").acr("d".repeat(length));
+    let error = now(small.issue(with_acr(500))).unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::TooLarge));
-    let token = token_of(&now(large.issue(with_device(4000))).unwrap());
+    let token = token_of(&now(large.issue(with_acr(4000))).unwrap());
     assert_eq!(
-        large.verify_now(&token).unwrap().device().map(str::len),
+        large.verify_now(&token).unwrap().acr().map(str::len),
         Some(4000)
     );
     let mut buffer = TokenBuffer::new();
@@ -803,20 +804,16 @@ fn too_long_tokens_are_neither_issued_nor_verified() {
         large
             .verify_borrowed(&token, &mut buffer)
             .unwrap()
-            .device()
+            .acr()
             .map(str::len),
         Some(4000)
     );
     assert_eq!(rejection(small.verify_now(&token)), Rejection::Malformed);
     assert!(!small.is_well_formed(&token));
-    assert!(
-        now(large.issue(with_device(5000)))
-            .unwrap_err()
-            .is_refused()
-    );
+    assert!(now(large.issue(with_acr(5000))).unwrap_err().is_refused());
     // Each length, so that no payload falls between two buffers.
     for length in 0..900 {
-        let token = token_of(&now(large.issue(with_device(length))).unwrap());
+        let token = token_of(&now(large.issue(with_acr(length))).unwrap());
         assert!(large.verify_now(&token).is_ok(), "{length}");
     }
     let values = builder(key(), &clock)

@@ -294,7 +294,7 @@ where
         self.tokens.verify_now(token)
     }
 
-    /// Replaces roles, data or both of a login; see
+    /// Replaces roles, device or data of a login; see
     /// [`SessionAuthenticator::replace`](crate::session::SessionAuthenticator::replace). Access
     /// tokens have the new values from the next refresh on.
     ///

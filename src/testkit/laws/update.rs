@@ -33,7 +33,12 @@ pub async fn update_01_changes_only_the_named_fields<F: StoreFixture>(fixture: &
         roles: Some(vec!["b".to_owned(), "c".to_owned()]),
         ..Update::default()
     };
-    for (version, change) in (0..).zip([roles, Sample::update(b"2"), Update::default()]) {
+    let device = Update {
+        device: Some("tablet".to_owned()),
+        ..Update::default()
+    };
+    let changes = [roles, Sample::update(b"2"), device, Update::default()];
+    for (version, change) in (0..).zip(changes) {
         let mut expected = world.get(&row).await.expect("the row is there");
         assert!(expected.update(version, &change));
         let (handle, now) = (row.handle(), world.now());
@@ -250,7 +255,7 @@ pub async fn update_05_tears_no_row<F: StoreFixture>(fixture: &F) {
                     let change = Update {
                         roles: Some(vec![text.clone()]),
                         data: Some(Some(text.into_bytes())),
-                        stamp: None,
+                        ..Update::default()
                     };
                     drop(store.update(handle, found.version(), &change, now).await);
                 } else {
