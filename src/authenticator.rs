@@ -103,13 +103,16 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         presented: Presented<'_>,
     ) -> impl Future<Output = Result<Identity<Self::Data>>> + Send;
 
-    /// Verifies a credential without a future, if that takes no I/O and nothing has to be recorded.
-    /// `None` if it does: then call [`verify_with`](Self::verify_with).
+    /// Verifies a credential without a future. Returns `None` if that needs I/O or must record
+    /// something: then call [`verify_with`](Self::verify_with).
     ///
-    /// The type-erased twin calls it first, because it would have to allocate for a future.
-    /// Whatever it returns, `verify_with` would have returned at that moment.
+    /// `Some(result)` equals what `verify_with` would return at that moment. `Some` is usual for
+    /// tokens, the access tokens of the hybrid, and sessions in a
+    /// [`MemoryStore`](crate::store::MemoryStore) or a [`CachedStore`](crate::store::CachedStore).
+    /// You need not call it for speed: [`verify`](Self::verify) does the same, and
+    /// `Arc<dyn DynAuthenticator>` calls it first to avoid allocating a future.
     ///
-    /// Default: always `None`.
+    /// Default: `None`.
     ///
     /// # Errors
     ///
@@ -122,10 +125,10 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// /// For code that cannot await: `None` if the store must be queried first.
     /// fn caller_now<A: Authenticator>(auth: &A, credential: &str) -> Option<Result<Identity<A::Data>>> {
-    ///     auth.verify_at_once(Presented::new(credential))
+    ///     auth.try_verify_now(Presented::new(credential))
     /// }
     /// ```
-    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<Self::Data>>> {
+    fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<Self::Data>>> {
         let _ = presented;
         None
     }
@@ -268,7 +271,7 @@ macro_rules! most_authenticator_methods {
         $emit! { (Authenticator) sync sample_credentials sample_credentials_dyn () -> [Vec<String>] }
         $emit! { (Authenticator) async issue issue_dyn (login: [Login<$data>]) -> [Issued<$data>] }
         $emit! { (Authenticator)
-            sync verify_at_once verify_at_once_dyn (presented: [Presented<'_>])
+            sync try_verify_now try_verify_now_dyn (presented: [Presented<'_>])
                 -> [Option<Result<Identity<$data>>>]
         }
         $emit! { (Authenticator)
@@ -360,7 +363,7 @@ mod erased {
         most_authenticator_methods! { [restore] D }
 
         async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
-            match self.verify_at_once_dyn(presented) {
+            match self.try_verify_now_dyn(presented) {
                 Some(verified) => verified,
                 None => self.verify_with_dyn(presented).await,
             }

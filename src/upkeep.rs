@@ -35,7 +35,8 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
         observer: &'a dyn Observer,
     ) -> BoxFuture<'a, Result<Duration>>;
 
-    /// Writes what is only in memory, before the process ends. Default: nothing.
+    /// Writes buffered data, such as recorded uses of logins, before the process ends. Default:
+    /// nothing.
     ///
     /// # Cancel safety
     ///
@@ -173,21 +174,35 @@ impl Upkeep {
         .await;
     }
 
-    /// Writes what is only in memory, such as uses of logins. Call it once before the process ends,
-    /// after the server has answered its last request and [`run`](Self::run) was dropped. It sweeps
-    /// nothing, and takes as long as one write.
+    /// Writes buffered data, such as recorded uses of logins, to the store. Call it once before the
+    /// process ends, after the server has answered its last request and [`run`](Self::run) has
+    /// ended. A new upkeep of the same authenticator will do. It sweeps nothing.
+    ///
+    /// The stores in SQL databases and in redb buffer uses, at most 100 000 and 65 536 of them. For
+    /// all others there is nothing to write.
     ///
     /// ```no_run
     /// # use statewise::{Authenticator, session::SessionAuthenticator, store::MemoryStore};
     /// # async fn sleep(_: std::time::Duration) {}
     /// # async fn serve_until_stopped() {}
-    /// # struct Task;
+    /// # struct Task(std::future::Ready<()>);
     /// # impl Task { fn abort(&self) {} }
-    /// # mod tokio { pub fn spawn(_: impl Future + Send + 'static) -> super::Task { super::Task } }
+    /// # impl std::future::IntoFuture for Task {
+    /// #     type Output = ();
+    /// #     type IntoFuture = std::future::Ready<()>;
+    /// #     fn into_future(self) -> Self::IntoFuture { self.0 }
+    /// # }
+    /// # mod tokio {
+    /// #     pub fn spawn(_: impl Future + Send + 'static) -> super::Task {
+    /// #         super::Task(std::future::ready(()))
+    /// #     }
+    /// # }
     /// # async fn stop(auth: SessionAuthenticator<MemoryStore>) -> statewise::Result<()> {
     /// let upkeep = tokio::spawn(auth.upkeep().run(sleep));
     /// serve_until_stopped().await;
+    /// // It may be in the middle of a step: wait until it has stopped.
     /// upkeep.abort();
+    /// let _ = upkeep.await;
     /// auth.upkeep().finish().await?;
     /// # Ok(())
     /// # }
@@ -195,8 +210,9 @@ impl Upkeep {
     ///
     /// # Errors
     ///
-    /// The first failure, after every chore had its turn. What was not written is lost: some
-    /// logins may end early, by up to half of their idle timeout.
+    /// The first failure. Every other chore is still called, unless the clock cannot tell the time.
+    /// What was not written is lost: some logins may end early, by at most half of their idle
+    /// timeout.
     ///
     /// # Cancel safety
     ///

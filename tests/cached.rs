@@ -307,7 +307,7 @@ fn a_stale_node_shows_nothing_in_place() {
     let refusing = fleet.configured(Limit::Unlimited, CachedBuilder::refuse_when_stale);
     let (session, ended) = (log_in(&here, "alice"), log_in(&here, "bob"));
     let _ = block_on(here.revoke(&ended)).unwrap();
-    let at_once = |node: &Auth, credential| node.verify_at_once(Presented::new(credential));
+    let at_once = |node: &Auth, credential| node.try_verify_now(Presented::new(credential));
     for node in [&here, &refusing] {
         follow(node);
         assert!(accepts(node, &session) && !accepts(node, &ended));

@@ -67,6 +67,7 @@ async fn main() -> Result<(), Failure> {
     serve::serve(router(auth.clone(), layer, passwords)).await?;
     // After the last request: a store that writes uses in batches writes the rest.
     upkeep.abort();
+    let _ = upkeep.await;
     auth.upkeep().finish().await?;
     println!("stopped");
     Ok(())

@@ -293,7 +293,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                 _ => Peeked::Absent,
             })
         });
-        peeked.unwrap_or(Peeked::Load)
+        peeked.unwrap_or(Peeked::NeedsLoad)
     }
 
     async fn rotate(&self, handle: Handle, rotation: &Rotation, now: Timestamp) -> Result<Rotated> {

@@ -106,8 +106,8 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         answer
     }
 
-    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<A::Data>>> {
-        let answer = self.inner.verify_at_once(presented)?;
+    fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<A::Data>>> {
+        let answer = self.inner.try_verify_now(presented)?;
         self.report(Act::Verify, &answer, verified);
         Some(answer)
     }

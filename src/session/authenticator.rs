@@ -217,7 +217,7 @@ where
         proof: &Proof,
         now: Timestamp,
     ) -> Option<Result<Identity<D>>> {
-        let identity = match self.logins.verify_at_once(credential, proof, now)? {
+        let identity = match self.logins.try_verify_now(credential, proof, now)? {
             Ok(identity) => identity,
             Err(error) => return Some(Err(error)),
         };
@@ -257,7 +257,7 @@ where
     }
 
     #[inline]
-    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<D>>> {
+    fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<D>>> {
         match self.read(presented) {
             Ok(_) if presented.is_authoritative() => None,
             Ok((credential, proof, now)) => self.verify_in_place(&credential, &proof, now),

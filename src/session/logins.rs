@@ -249,10 +249,10 @@ impl<S: SessionStore> Logins<S> {
     /// Verifies a credential by a row that the store shows in place. `None` if it does not show it,
     /// or if more has to be done than to read it: then load the row.
     ///
-    /// Returns the identity, and beside it the data of the row, to be read outside of the lock of
-    /// the store.
+    /// Returns the identity without data. Decode the data in its fields after this call, when the
+    /// store has released its lock.
     #[inline]
-    pub(crate) fn verify_at_once(
+    pub(crate) fn try_verify_now(
         &self,
         credential: &SessionCredential,
         proof: &Proof,
@@ -278,7 +278,7 @@ impl<S: SessionStore> Logins<S> {
         match peeked {
             Peeked::Live(verified) => verified,
             Peeked::Absent => Some(Err(Rejection::Unknown.into())),
-            Peeked::Load => None,
+            Peeked::NeedsLoad => None,
         }
     }
 

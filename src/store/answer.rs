@@ -25,13 +25,13 @@ pub enum Created {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Peeked<T> {
-    /// The login is live. The function got its row, and returned this.
+    /// The login is live. The result of the function that got its row.
     Live(T),
-    /// There is no such login.
+    /// There is no such login. The credential is rejected without a load.
     Absent,
-    /// The store cannot answer at once: [`load`](crate::store::contract::SessionStore::load) the
-    /// row.
-    Load,
+    /// The store cannot answer without I/O, or has more to do than to read. Call
+    /// [`load`](crate::store::contract::SessionStore::load).
+    NeedsLoad,
 }
 
 /// A live row after a [`change`](crate::store::contract::SessionStore::change).

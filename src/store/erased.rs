@@ -119,7 +119,7 @@ macro_rules! every_session_store_method {
 
 pub(crate) use every_session_store_method;
 
-/// The type-erased form of [`SessionStore`]: implement that one.
+/// The type-erased form of [`SessionStore`]. Implement [`SessionStore`] instead.
 ///
 /// `Arc<dyn DynSessionStore>` is a `SessionStore` itself, so that a configuration file can pick
 /// the store at start.
@@ -183,7 +183,7 @@ mod methods {
             match (peeked, seen) {
                 (Peeked::Live(()), Some(seen)) => Peeked::Live(seen),
                 (Peeked::Absent, _) => Peeked::Absent,
-                _ => Peeked::Load,
+                _ => Peeked::NeedsLoad,
             }
         }
     }

@@ -195,9 +195,9 @@ impl Record {
         is_due(self.last_seen, self.touch_interval(), now)
     }
 
-    /// Returns true if the last recorded use is half of the idle timeout ago. A store that writes
-    /// uses some time after it has acknowledged them writes the next use at once, so that a crash
-    /// ends no login early by more than that.
+    /// Returns true if the last recorded use is at least half of the idle timeout ago. A store that
+    /// delays its writes must write the next use before it acknowledges it. A crash then ends a
+    /// login early by at most half of the idle timeout.
     #[must_use]
     pub fn is_touch_overdue(&self, now: Timestamp) -> bool {
         is_due(self.last_seen, Duration::from_secs(self.idle) / 2, now)

@@ -57,19 +57,19 @@ impl<'r> RecordRef<'r> {
         self.history?.stamp
     }
 
-    /// As for [`Record::expires_at`].
+    /// Returns the first moment at which the login expires without another use.
     #[must_use]
     pub fn expires_at(self) -> Timestamp {
         self.last_seen.saturating_add(self.idle).min(self.deadline)
     }
 
-    /// As for [`Record::is_alive`].
+    /// Returns true if the login has not expired at `now`.
     #[must_use]
     pub fn is_alive(self, now: Timestamp) -> bool {
         now < self.expires_at()
     }
 
-    /// As for [`Record::wants_touch`].
+    /// Returns true if a use at `now` must be recorded.
     #[must_use]
     pub fn wants_touch(self, now: Timestamp) -> bool {
         is_due(self.last_seen, touch_interval(self.idle), now)
@@ -81,7 +81,7 @@ impl<'r> RecordRef<'r> {
         rotated_at.unwrap_or_default().max(self.created_at)
     }
 
-    /// Returns a copy.
+    /// Copies the row into a [`Record`].
     #[must_use]
     pub fn to_record(self) -> Record {
         Record {
@@ -144,15 +144,6 @@ impl<'r> From<&'r Record> for RecordRef<'r> {
 
 impl fmt::Debug for RecordRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecordRef")
-            .field("id", &self.handle.public_id())
-            .field("fields", self.fields)
-            .field("version", &self.version)
-            .field("generation", &self.generation)
-            .field("created_at", &self.created_at)
-            .field("deadline", &self.deadline)
-            .field("last_seen", &self.last_seen)
-            .field("idle", &self.idle)
-            .finish_non_exhaustive()
+        f.debug_tuple("RecordRef").field(&self.to_record()).finish()
     }
 }

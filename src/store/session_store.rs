@@ -137,20 +137,21 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Record>>> + Send;
 
     /// Shows a live login in place, without a copy and without a future. The strategy calls it
-    /// before [`load`](Self::load), and verifies most credentials by it alone.
+    /// before [`load`](Self::load). If it shows a row with the presented credential as the current
+    /// one and no use to record, or answers [`Peeked::Absent`], `load` is not called.
     ///
     /// # Contract
     ///
-    /// Whatever it answers, a `load` at that moment would have answered. It does no I/O and waits for
-    /// no other task. [`Peeked::Load`] is always correct. Answer it where `load` would do more than
-    /// read: for an expired row, which `load` removes, and for a row that another node may have
-    /// changed.
+    /// `Live` and `Absent` equal what `load` would return at that moment. It does no I/O; it may wait
+    /// briefly for a lock. [`Peeked::NeedsLoad`] is always correct. Answer it where `load` would do
+    /// more than read: for an expired row, which `load` removes, and for a row that may be older than
+    /// [`staleness`](Self::staleness) allows.
     ///
-    /// `look` is called once at most, and only for a live row. It is short, does not panic, and may
-    /// be called under a lock of the store.
+    /// Call `look` once at most, and only for a live row. You may call it under a lock of the store:
+    /// it is short and does not call the store.
     ///
-    /// Default: [`Peeked::Load`]. A store that wraps another one forwards this method only if it adds
-    /// nothing to `load`: otherwise the strategy would pass by what it adds.
+    /// Default: [`Peeked::NeedsLoad`]. Forward this method in a wrapper only if your `load` adds
+    /// nothing to the inner one: otherwise the strategy bypasses your `load`.
     ///
     /// # Returns
     ///
@@ -164,7 +165,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - memory: under a shared lock of one shard.
     /// - [`CachedStore`](crate::store::CachedStore): its copies, while its view is fresh.
-    /// - All others: [`Peeked::Load`].
+    /// - all others: [`Peeked::NeedsLoad`].
     fn peek<T>(
         &self,
         handle: Handle,
@@ -172,7 +173,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         look: impl FnOnce(RecordRef<'_>) -> T,
     ) -> Peeked<T> {
         let _ = (handle, now, look);
-        Peeked::Load
+        Peeked::NeedsLoad
     }
 
     /// Applies a function to a live row, as one atomic step. [`rotate`](Self::rotate),

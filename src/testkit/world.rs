@@ -137,7 +137,7 @@ pub(crate) async fn check_peek<S: SessionStore>(
     let shown = match store.peek(handle, now, |row| row.to_record()) {
         Peeked::Live(row) => Some(row),
         Peeked::Absent => None,
-        Peeked::Load => return Ok(()),
+        Peeked::NeedsLoad => return Ok(()),
     };
     let loaded = store.load(handle, Load::new(), now).await;
     let is_same = match (&shown, &loaded) {

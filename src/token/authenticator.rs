@@ -689,7 +689,7 @@ where
     }
 
     #[inline]
-    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<D>>> {
+    fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<D>>> {
         let asks_log = self.revocations.is_some() && presented.is_authoritative();
         (!asks_log).then(|| self.verify_now(presented.credential()))
     }

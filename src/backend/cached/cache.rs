@@ -190,7 +190,8 @@ impl Cache {
         entry.is_within(self.max_age_secs, now).then_some(entry)
     }
 
-    /// Passes the entry of a row to `look`, without a copy, if it is young enough and in use.
+    /// Passes the entry of a row to `look`, without a copy, if it is in the young generation and
+    /// within the maximum age.
     #[inline]
     pub(crate) fn peek<T>(
         &self,

@@ -23,7 +23,7 @@ const WIDE: u32 = u32::MAX;
 /// Times are seconds since the beginning of the login. A row with a time that does not fit into 32
 /// bits, or that is before the beginning of the login, is *wide*: its times are in the cold part.
 ///
-/// In this order, so that a search for expired rows reads only the first line of each.
+/// The fields are ordered so that a search for expired rows reads only the first line of each.
 #[repr(C, align(128))]
 pub(crate) struct Row {
     handle: Handle,

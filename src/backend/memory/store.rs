@@ -33,7 +33,8 @@ const MAX_SHARDS_PER_SWEEP: usize = 64;
 ///
 /// Bounded: a store that is full of live sessions refuses new ones, and ends none. It also refuses
 /// more than 4 194 303 sessions in one shard, which has all sessions of a subject. The sessions end
-/// with the process. Loads and recorded uses take only a shared lock. A load does not count as a
+/// with the process. Loads and recorded uses take a shared lock; only the
+/// removal of an expired row takes the exclusive one. A load does not count as a
 /// use: only `touch`, called after verification, keeps a session alive. No lock is held across an
 /// `await`.
 ///
@@ -256,7 +257,7 @@ impl SessionStore for MemoryStore {
             None => Peeked::Absent,
             Some(record) if record.is_alive(now) => Peeked::Live(look(record)),
             // `load` removes it.
-            Some(_) => Peeked::Load,
+            Some(_) => Peeked::NeedsLoad,
         }
     }
 

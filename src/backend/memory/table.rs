@@ -17,7 +17,8 @@ pub(crate) const MAX_ROWS: usize = (1 << POSITION_BITS) - 1;
 const EMPTY: Slot = Slot(u32::MAX);
 /// Minimum number of slots of an index that is not empty.
 const MIN_SLOTS: usize = 8;
-/// Part of the rows from which a removal rebuilds the index, instead of changing it row by row.
+/// A removal of more than one in this many rows rebuilds the index, instead of changing it row by
+/// row.
 const REBUILDS_FROM: usize = 4;
 /// Maximum number of rows that a removal of few rows moves to a smaller memory.
 const MAX_ROWS_MOVED: usize = 2048;

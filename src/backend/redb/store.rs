@@ -1,17 +1,26 @@
 //! Sessions in a file of redb.
 
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::backend::redb::committer::Priority;
 use crate::backend::redb::tables::{Rows, Stored, Subject, decode, get};
 use crate::backend::redb::{Redb, lock};
+use crate::base::boxed::BoxFuture;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
+use crate::observer::Observer;
 use crate::store::answer::{Changed, Created, Removed, Swept};
 use crate::store::ask::{Limit, Load, Scope};
 use crate::store::listing::{Cursor, Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::{ChangeFn, SessionStore};
+use crate::upkeep::{Chore, Upkeep};
 
+/// Pause between steps of a chore that has nothing to do in them.
+const HOUR: Duration = Duration::from_secs(3600);
 /// Rows that a sweep reads for each one that it may remove.
 const READS_PER_SWEPT_ROW: usize = 4;
 /// Rows removed by one step of a sweep.
@@ -28,10 +37,32 @@ const MAX_CLEARED_ROWS: usize = 64;
 /// A use is noted in memory, counts at once for all readers of this database handle, and is written
 /// about a second later, or when the last handle is dropped. A crash loses the uses of that second:
 /// a session may end early, as if it had not been used since the use before, and never late. A use
-/// more than half of the idle timeout after the use before is always written at once, so that this
-/// is at most half of the idle timeout.
+/// at least half of the idle timeout after the one before is written at once, so that a crash ends
+/// a session early by at most half of that timeout.
 #[derive(Clone, Debug)]
 pub struct RedbStore(pub(crate) Redb);
+
+/// Chore that writes the noted uses before the process ends. Until then, a thread writes them.
+#[derive(Debug)]
+struct WriteUses(Redb);
+
+impl Chore for WriteUses {
+    fn step<'a>(&'a self, _: Timestamp, _: &'a dyn Observer) -> BoxFuture<'a, Result<Duration>> {
+        Box::pin(ready(Ok(HOUR)))
+    }
+
+    fn finish<'a>(&'a self, _: Timestamp, _: &'a dyn Observer) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            let noted = self.0.committer.uses();
+            let all = Arc::new(noted.some(noted.len()));
+            let written = Arc::clone(&all);
+            let write = move |rows: &mut Rows<'_>| Ok(Ok(rows.write_uses(&all)?));
+            self.0.commit(Priority::Normal, 0, write).await?;
+            noted.forget(&written);
+            Ok(())
+        })
+    }
+}
 
 impl RedbStore {
     /// Reads the row of a handle, overlaid with its unwritten use. Returns `true` with it if it is
@@ -188,6 +219,10 @@ impl SessionStore for RedbStore {
             }
         }
         Ok(None)
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        Upkeep::of(WriteUses(self.0.clone()))
     }
 
     async fn touch(&self, uses: &[(Handle, Timestamp)], _now: Timestamp) -> Result<()> {

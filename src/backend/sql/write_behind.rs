@@ -1,6 +1,6 @@
 //! Write-behind of uses: they wait in memory and are written together, many in one statement.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -23,6 +23,8 @@ const MAX_BATCH: usize = 1_000;
 const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 /// Pause after a full batch, when more uses are pending.
 const FULL_BATCH_INTERVAL: Duration = Duration::from_millis(5);
+/// Time after which a login that was read is no longer expected to be used.
+const OVERDUE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time after the last step of the upkeep at which it no longer counts as running.
 const UPKEEP_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -51,9 +53,9 @@ pub(crate) struct PendingUses(Mutex<State>);
 #[derive(Default)]
 struct State {
     uses: BTreeMap<Handle, Timestamp>,
-    /// Logins whose last written use is half of their idle timeout ago. Their next use is written
-    /// before it is acknowledged, so that a crash shortens no login by more than that.
-    overdue: HashSet<Handle>,
+    /// Logins that were read when their last use was [overdue](Record::is_touch_overdue), and when
+    /// they were read. Their next use is written before it is acknowledged.
+    overdue: HashMap<Handle, Instant>,
     /// Last step of the upkeep.
     ticked_at: Option<Instant>,
     /// Number of [`WriteThrough`] guards.
@@ -90,8 +92,9 @@ impl PendingUses {
     pub(crate) fn note_read(&self, row: &Record, now: Timestamp) {
         if row.is_touch_overdue(now) {
             let mut state = self.state();
-            if state.overdue.len() < MAX_PENDING {
-                state.overdue.insert(row.handle());
+            // Without the upkeep, each use is written at once anyway.
+            if state.ticked_at.is_some() && state.overdue.len() < MAX_PENDING {
+                state.overdue.insert(row.handle(), Instant::now());
             }
         }
     }
@@ -104,6 +107,8 @@ impl PendingUses {
         uses.dedup();
         let mut state = self.state();
         let may_wait = state.write_through == 0
+            // Some overdue login may not be noted.
+            && state.overdue.len() < MAX_PENDING
             && state
                 .ticked_at
                 .is_some_and(|ticked_at| at.saturating_duration_since(ticked_at) < UPKEEP_TIMEOUT);
@@ -114,7 +119,7 @@ impl PendingUses {
             due.extend(left.map(|(handle, seen_at)| (*handle, *seen_at)));
         }
         for (handle, seen_at) in uses {
-            let may_wait = !state.overdue.remove(&handle) && may_wait;
+            let may_wait = state.overdue.remove(&handle).is_none() && may_wait;
             match state.uses.get(&handle).copied() {
                 Some(pending) if pending == seen_at && may_wait => {}
                 // Write both: the later use counts only if the login had not expired after the
@@ -150,7 +155,12 @@ impl PendingUses {
 
     /// Records that the upkeep is running.
     fn tick(&self, at: Instant) {
-        self.state().ticked_at = Some(at);
+        let mut state = self.state();
+        state.ticked_at = Some(at);
+        // A verification that has taken so long is not going to record its use.
+        let is_recent =
+            |read_at: &Instant| at.saturating_duration_since(*read_at) < OVERDUE_TIMEOUT;
+        state.overdue.retain(|_, read_at| is_recent(read_at));
     }
 }
 
@@ -404,7 +414,7 @@ mod tests {
         assert_eq!(store.pending.get(handle(1)), None);
     }
 
-    /// A crash loses what is pending, so a use is not left pending if the one before is old.
+    /// A crash loses pending uses, so a use long after the last one is written at once.
     #[test]
     fn a_use_is_written_at_once_if_the_one_before_is_half_the_idle_timeout_old() {
         for (seconds, is_written) in [(899, false), (900, true), (1_799, true)] {

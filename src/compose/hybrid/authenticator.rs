@@ -481,7 +481,7 @@ where
         self.verify_now(presented.credential())
     }
 
-    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<D>>> {
+    fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<D>>> {
         (!presented.is_authoritative()).then(|| self.verify_now(presented.credential()))
     }
 

@@ -382,9 +382,9 @@ where
         }
     }
 
-    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<Old::Data>>> {
+    fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<Old::Data>>> {
         match self.inner.kind(presented.credential()) {
-            Ok(Kind::New) => self.inner.new.verify_at_once(presented),
+            Ok(Kind::New) => self.inner.new.try_verify_now(presented),
             Ok(Kind::Old) => None,
             Err(error) => Some(Err(error)),
         }

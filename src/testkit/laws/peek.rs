@@ -10,7 +10,7 @@ use crate::testkit::world::World;
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
-/// Whatever `peek` answers, `load` answers at that moment: after every kind of change, at expiry and
+/// `peek` answers what `load` would answer at that moment: after every kind of change, at expiry and
 /// with a clock that was set back. Rejects a store that shows an old copy of a row, and one that
 /// shows a row that has expired or was removed.
 pub async fn peek_01_shows_what_load_answers<F: StoreFixture>(fixture: &F) {

@@ -419,8 +419,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             presented = presented.authoritative();
         }
         let auth = self.authenticator();
-        // First, because a future copies the identity once more.
-        let identity = match auth.verify_at_once(presented) {
+        // Tried first: a future would copy the identity once more.
+        let identity = match auth.try_verify_now(presented) {
             Some(verified) => verified?,
             None => auth.verify_with(presented).await?,
         };

@@ -49,7 +49,7 @@ impl SessionStore for ShowsOldRows {
     ) -> Peeked<T> {
         match self.copies().get(&handle) {
             Some(row) => Peeked::Live(look(row.into())),
-            None => Peeked::Load,
+            None => Peeked::NeedsLoad,
         }
     }
 }

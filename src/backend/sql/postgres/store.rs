@@ -37,8 +37,9 @@ const MAX_SWEEP: usize = 5_000;
 /// of half a second are written together, in one statement. Without it, each use is written at
 /// once. [`Upkeep::finish`] writes the rest before the process ends. A crash of the process loses
 /// these uses: a session may end early, as if it had not been used since the use before, and never
-/// late. A use more than half of the idle timeout after the use before is always written at once,
-/// so that this is at most half of the idle timeout.
+/// late. A use at least half of the idle timeout after the one before is written at once, if the row
+/// was read from the database for it. A crash then ends a session early by at most half of that
+/// timeout.
 ///
 /// A logout takes effect at once on every node.
 pub struct PostgresStore<L> {

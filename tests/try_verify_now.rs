@@ -2,10 +2,10 @@
 //! and by a future that loads the row.
 //!
 //! Each pair below has one state, and two authenticators over it. The second one sits behind
-//! wrappers that offer neither `verify_at_once` nor `peek`. Random logins, refreshes, changes,
+//! wrappers that offer neither `try_verify_now` nor `peek`. Random logins, refreshes, changes,
 //! logouts and steps in time go on meanwhile, and most presented credentials are mutated.
 //!
-//! `STATEWISE_CREDENTIALS=10000000 cargo test --release --features testkit --test verify_at_once`
+//! `STATEWISE_CREDENTIALS=10000000 cargo test --release --features testkit --test try_verify_now`
 //! presents ten million of them; 100 000 by default.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -271,8 +271,8 @@ impl<A: Authenticator> Authenticator for Looser<A> {
         self.1.verify_with(presented).await
     }
 
-    fn verify_at_once(&self, presented: Presented<'_>) -> Option<Result<Identity<A::Data>>> {
-        self.1.verify_at_once(presented)
+    fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<A::Data>>> {
+        self.1.try_verify_now(presented)
     }
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<A::Data>> {
@@ -429,7 +429,7 @@ fn both_ways_give_one_answer() {
             }
             let text = credential(&mut random, &clients);
             let presented = Presented::new(&text);
-            let answer = pair.at_once.verify_at_once(presented);
+            let answer = pair.at_once.try_verify_now(presented);
             // Nothing changes the state in between, unless the second way has more to do than read.
             let loaded = block_on(pair.awaiting.verify_with(presented));
             match &answer {
@@ -460,14 +460,14 @@ fn both_ways_give_one_answer() {
     }
 }
 
-/// What only the authority may answer is not answered at once.
+/// Authoritative calls are not answered at once.
 #[test]
 fn an_authoritative_verification_awaits_the_authority() {
     let clock = ManualClock::default();
     for pair in pairs(&clock) {
         let issued = block_on(pair.at_once.issue(Login::new("alice").data(String::new()))).unwrap();
         let presented = Presented::new(issued.credential().reveal()).authoritative();
-        let answer = pair.at_once.verify_at_once(presented);
+        let answer = pair.at_once.try_verify_now(presented);
         assert_eq!(answer.is_some(), pair.name == "tokens", "{}", pair.name);
         assert!(block_on(pair.at_once.verify_with(presented)).is_ok());
     }
