@@ -36,6 +36,43 @@
 //! differ in form: give new tokens a key of their own. If both strategies use a revocation log, it
 //! must be the same log.
 //!
+//! # Changing the data of logins
+//!
+//! Nodes of two versions run side by side during a deployment, and after a rollback. Each must read
+//! the data that the other has written.
+//!
+//! - **Add** a field in one deployment, with `#[serde(default)]`. The old version ignores it, unless
+//!   the type has `deny_unknown_fields`.
+//! - **Rename** a field in two. First keep the old name and add `#[serde(alias = "new")]`. Then
+//!   switch to the new name with `#[serde(alias = "old")]`, and keep the alias for one absolute
+//!   timeout.
+//! - **Remove** a field in two. First give it a default, then remove it.
+//! - **For anything else**, `data_or_else` on the builder reads on the new nodes what the type does
+//!   not. Old nodes answer *unavailable* for logins that the new ones have issued.
+//!
+//! A refresh keeps the stored data as they are. `replace` writes all of them: an old node drops a
+//! new field, unless its type keeps unknown ones (`#[serde(flatten)]`).
+//!
+//! If a version cannot read a login, the answer is 503. Observers get `Event::Unreadable` with the
+//! id of the login, the cookie stays, and nothing is lost. Deploy a version that reads it, or end
+//! the logins with [`revoke_all`](crate::Authenticator::revoke_all).
+//!
+//! # Keys
+//!
+//! Keep three kinds of keys in every [`Keyring`](crate::token::Keyring): the one that signs, a
+//! spare, and old ones until their tokens have expired.
+//!
+//! - **To rotate**, give every node `Keyring::new(old).then(spare, time).spare(another)`, with a
+//!   time by which all nodes have the ring, at least a minute ahead. A node that reads it late
+//!   verifies at once and signs from that time on. No node may be more than a minute late. When the
+//!   tokens of the old key have expired, give every node `Keyring::new(spare).spare(another)`.
+//! - **If the signing key leaks**, call
+//!   [`retire_key`](crate::token::TokenAuthenticator::retire_key) on one node. The tokens of the key
+//!   end everywhere, the spare signs at once, and clients of the hybrid refresh. Then give every
+//!   node a ring without the leaked key.
+//! - **Without a revocation log**, give every node
+//!   `Keyring::new(new).verify_with(leaked).retire(leaked.kid(), now)`.
+//!
 //! # Threats
 //!
 //! | threat | defense |
@@ -80,6 +117,9 @@
 //! [`RevocationView`](crate::revocation::RevocationView) has an upkeep of its own, which you must
 //! run: without it the view goes stale. A full [`MemoryStore`](crate::store::MemoryStore) refuses
 //! new logins rather than ending live ones, so size it for the peak.
+//!
+//! Before the process ends, call [`Upkeep::finish`](crate::Upkeep::finish): it writes the uses of
+//! logins that some stores buffer. The example `axum_sessions` shows a graceful shutdown.
 
 pub mod glossary;
 pub mod revocation;

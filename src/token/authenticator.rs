@@ -114,8 +114,8 @@ impl<D> TokenAuthenticator<D> {
     ///
     /// A node may read a new ring late, even after its next key has begun to sign: it verifies with
     /// all keys of the ring at once, and signs with each from its time on. Keep the old key in the
-    /// ring until all nodes have read it. If a ring begins with a key that this node does not know,
-    /// and has no time for it, the node signs with the present key for another minute.
+    /// ring until all nodes have read it. If the new ring has no time for its first key, and this
+    /// node does not know that key, the node keeps signing with the present key for one minute.
     ///
     /// ```
     /// use std::time::Duration;
@@ -133,9 +133,9 @@ impl<D> TokenAuthenticator<D> {
     ///
     /// # Errors
     ///
-    /// *Misuse*, and the present ring stays: a key is left out whose tokens may still be valid; no
-    /// key could sign; a key begins to sign twice; a secret serves two algorithms; or a key to
-    /// retire is not in the ring. *Unavailable* if the clock cannot tell the time.
+    /// *Misuse*, and the present ring stays: the new ring omits a key with valid tokens; no key could
+    /// sign; a key begins to sign twice; a secret serves two algorithms; or a key to retire is not
+    /// in the ring. *Unavailable* if the clock cannot tell the time.
     pub fn replace_keyring(&self, ring: impl Into<Keyring>) -> Result<()> {
         let longest_secs = self.policy.longest_token_secs();
         let ring = ring.into().complete(longest_secs)?;
@@ -145,18 +145,19 @@ impl<D> TokenAuthenticator<D> {
         Ok(())
     }
 
-    /// Retires a key on every node that follows the revocation log: a leaked one. All tokens of the
-    /// key end, and the next key of the ring signs at once.
+    /// Retires a leaked key on every node that follows the revocation log. All tokens of the key
+    /// end, and the next key of the ring signs at once.
     ///
     /// Follow this order, so that no other token is rejected and no login fails:
     ///
-    /// 1. Every node knows another key. With a [spare](Keyring::spare) in the rings that is so.
-    ///    Otherwise give every node `Keyring::new(leaked).then(new, time)`, with a time at least one
+    /// 1. Make sure that every node knows another key. A [spare](Keyring::spare) in each ring is
+    ///    enough. Otherwise give every node `Keyring::new(leaked).then(new, time)`, with a time at least one
     ///    minute ahead, and wait until one minute after that time.
     /// 2. Call this on one node.
     /// 3. Give every node a ring without the leaked key and with a new spare.
     ///
-    /// If the spare may have leaked too, take the second way of step 1, and then retire both.
+    /// If the spare may have leaked too, follow the variant of step 1 without a spare, and then
+    /// retire both keys.
     ///
     /// ```
     /// use statewise::token::{Key, Keyring, TokenAuthenticator};
@@ -208,7 +209,7 @@ impl<D> TokenAuthenticator<D> {
     }
 
     /// Asks the log for the stamp of a login that begins now. If the ring has several keys, reads
-    /// what was appended before it: a token of a key that has just been retired would be rejected.
+    /// what was appended before it: a key that was retired before this login must not sign it.
     pub(crate) async fn stamp(&self) -> Result<Option<Stamp>> {
         let Some(view) = &self.revocations else {
             return Ok(None);

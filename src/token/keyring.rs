@@ -121,7 +121,7 @@ impl Keyring {
 
     /// Adds a key that verifies. Ignored if the key is already in the ring.
     ///
-    /// Use it for the key before, where another service still signs with it:
+    /// Use it for the previous key, where another service still signs with it:
     ///
     /// ```
     /// use statewise::token::{Key, Keyring};
@@ -143,8 +143,8 @@ impl Keyring {
     /// is more than one minute late, tokens that it has signed with the old key meanwhile are
     /// rejected shortly before they expire.
     ///
-    /// A key that is in the ring to verify, or as the spare, becomes this one. A key that signs
-    /// already is refused when the ring is used.
+    /// A key that is in the ring to verify, or as the spare, becomes this one. For a key
+    /// that signs already, `build` and `replace_keyring` return *misuse*.
     #[must_use]
     pub fn then(self, key: Key, signs_from: OffsetDateTime) -> Self {
         self.add(key, Some(signs_from.into()))
@@ -239,7 +239,7 @@ impl Keyring {
     }
 
     /// Returns the key that signs at `now`: the one that began to sign last. If it is retired, the
-    /// next one: never one that was replaced before.
+    /// next one: never a key that had already been replaced.
     pub(crate) fn signer(
         &self,
         now: Timestamp,

@@ -148,7 +148,7 @@ fn a_noted_use_does_not_set_back_a_rotation() {
     let store = sessions(&database);
     let row = Sample::of("alice").idle(100).at(NOW);
     create(&store, &row);
-    block_on(store.touch(&[(row.handle(), after(50))], after(50))).unwrap();
+    block_on(store.touch(&[(row.handle(), after(49))], after(49))).unwrap();
     let rotation = Sample::rotation_of(&row);
     block_on(store.rotate(row.handle(), &rotation, after(60))).unwrap();
     assert_eq!(stored(&database, &row).last_seen(), after(60));
@@ -167,9 +167,9 @@ fn uses_are_written_behind() {
     let row = Sample::of("alice").idle(100).at(NOW);
     create(&store, &row);
     let before = redb.commits();
-    // A chain of uses: without the one before, each would come after the idle timeout.
+    // A chain of uses, each before half of the idle timeout. Together they are longer than it.
     for step in 1..=5 {
-        let now = after(step * 80);
+        let now = after(step * 40);
         block_on(store.touch(&[(row.handle(), now)], now)).unwrap();
         let found = load(&store, &row, now).unwrap().expect("alive");
         assert_eq!(found.last_seen(), now);
@@ -177,7 +177,7 @@ fn uses_are_written_behind() {
         assert_eq!(listed.records.len(), 1, "the list does not see the use");
     }
     let started = Instant::now();
-    while stored(&database, &row).last_seen() != after(400) {
+    while stored(&database, &row).last_seen() != after(200) {
         assert!(
             started.elapsed() < Duration::from_secs(20),
             "the use was not written"
@@ -190,18 +190,18 @@ fn uses_are_written_behind() {
         redb.commits() - before
     );
     assert!(redb.commits() - before <= 3, "a commit for each use");
-    block_on(store.touch(&[(row.handle(), after(450))], after(450))).unwrap();
+    block_on(store.touch(&[(row.handle(), after(245))], after(245))).unwrap();
     assert_eq!(
-        load(&store, &row, after(540)).unwrap().unwrap().last_seen(),
-        after(450)
+        load(&store, &row, after(344)).unwrap().unwrap().last_seen(),
+        after(245)
     );
     // A use after the idle timeout does not revive the row, neither in memory nor in the file.
-    block_on(store.touch(&[(row.handle(), after(600))], after(600))).unwrap();
+    block_on(store.touch(&[(row.handle(), after(400))], after(400))).unwrap();
     drop((redb, store));
-    assert_eq!(stored(&database, &row).last_seen(), after(450));
+    assert_eq!(stored(&database, &row).last_seen(), after(245));
     let store = sessions(&database);
-    assert!(load(&store, &row, after(549)).unwrap().is_some());
-    assert!(load(&store, &row, after(550)).unwrap().is_none());
+    assert!(load(&store, &row, after(344)).unwrap().is_some());
+    assert!(load(&store, &row, after(345)).unwrap().is_none());
     assert_eq!(lengths(&database), (0, 0));
 }
 
@@ -218,7 +218,8 @@ fn no_use_is_overlooked_while_it_is_written() {
     let (mut clock, mut rounds) = (NOW, 0);
     let started = Instant::now();
     while started.elapsed() < Duration::from_millis(2_500) || rounds < 20 {
-        clock = clock.saturating_add(90);
+        // Before half of the idle timeout, so that the uses wait to be written.
+        clock = clock.saturating_add(40);
         let uses: Vec<_> = rows.iter().map(|row| (row.handle(), clock)).collect();
         block_on(store.touch(&uses, clock)).unwrap();
         let later = clock.saturating_add(99);
@@ -233,7 +234,7 @@ fn no_use_is_overlooked_while_it_is_written() {
             );
         }
         rounds += 1;
-        if rounds * 90 > 80_000 {
+        if rounds * 40 > 80_000 {
             break;
         }
     }
@@ -263,9 +264,9 @@ fn uses_without_room_are_written_at_once() {
     let _held = device.hold();
     let mut waits = 0;
     let touches = rows.iter().map(|row| {
-        let uses = [(row.handle(), after(50))];
+        let uses = [(row.handle(), after(49))];
         let noted = block_on(give_up_after(1, async {
-            store.touch(&uses, after(50)).await
+            store.touch(&uses, after(49)).await
         }));
         waits += usize::from(noted.is_none());
     });
