@@ -79,10 +79,21 @@ mod sqlx_behind {
 #[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 mod counted;
 #[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+mod failover;
+#[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+mod locks;
+#[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 #[path = "../sql/names.rs"]
 mod names;
 #[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+mod pooler;
+#[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+mod rights;
+#[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 mod server;
+#[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[path = "../stores/failover.rs"]
+mod stores_failover;
 
 mod log;
 #[path = "../sql/log_cases.rs"]

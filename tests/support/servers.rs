@@ -16,7 +16,9 @@
 pub(crate) mod find;
 pub(crate) mod guard;
 pub(crate) mod mariadb;
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
+pub(crate) mod postgres_pair;
 pub(crate) mod redis;
 pub(crate) mod resp;
 pub(crate) mod sql;

@@ -148,3 +148,23 @@ impl From<sqlx::Error> for Failure {
         }
     }
 }
+
+#[cfg(all(test, any(feature = "sqlx-postgres", feature = "tokio-postgres")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_of_postgres_decides_about_its_connection() {
+        for code in [
+            "57P01", "57P02", "57P03", "08006", "08P01", "XX000", "25P02", "26000",
+        ] {
+            assert_eq!(Failure::of_state(code), Failure::Broken, "{code}");
+            assert!(Failure::of_state(code).ends_connection());
+        }
+        assert!(Failure::of_state("25006").ends_connection());
+        for code in ["57014", "23505", "40001", "40P01", "42501", "42P01"] {
+            assert!(!Failure::of_state(code).ends_connection(), "{code}");
+        }
+        assert!(Failure::of_state("40P01").is_conflict());
+    }
+}

@@ -164,7 +164,7 @@ impl<L: Link> Inner<L> {
         let mut answer = self.base.rows(query, &values, until).await;
         if let Ok(rows) = &answer
             && let Some(row) = rows.first()
-            && number(row, 0)? == WRONG_ISOLATION
+            && number(row, 1)? == WRONG_ISOLATION
         {
             let isolation = ReadCommitted::Always;
             answer = self.base.rows_with(query, &values, until, isolation).await;
@@ -174,9 +174,9 @@ impl<L: Link> Inner<L> {
             answer => answer?,
         };
         let row = rows.first().ok_or(Failure::Unexpected)?;
-        match number(row, 0)? {
+        match number(row, 1)? {
             STORED => {
-                let evicted = row.bytes(1).ok_or(Failure::Unexpected)?.chunks(16);
+                let evicted = row.bytes(0).ok_or(Failure::Unexpected)?.chunks(16);
                 let evicted = evicted.map(|bytes| handle_of(bytes).ok_or(Failure::Unexpected));
                 Ok(Created::Stored {
                     evicted: evicted.collect::<Result<_, _>>()?,

@@ -187,7 +187,9 @@ impl Driver for Sqlx {
         let mut connections = vec![self.connection(until).await?];
         if self.pool.options().get_max_connections() > 1 {
             // A pool that is in use may have no other one to give.
-            connections.extend(self.connection(until).await);
+            let now = Instant::now();
+            let soon = now + until.saturating_duration_since(now) / 2;
+            connections.extend(self.connection(soon).await);
         }
         let asked = async {
             let mut processes = Processes::default();

@@ -179,8 +179,9 @@ impl Query for SessionQuery {
                 ON CONFLICT (handle) DO NOTHING",
                 row_values(1),
             ),
+            // The limit of a server that accepts no writes is outdated.
             Self::Create => format!(
-                "SELECT outcome, evicted FROM {}(
+                "SELECT CASE WHEN {WRITABLE} THEN evicted END, outcome FROM {}(
                     $1::bigint, $2::bigint, $3::boolean, $4::bigint, {})",
                 tables.sessions.quoted(CREATE, '"'),
                 row_values(5),
