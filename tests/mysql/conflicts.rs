@@ -4,15 +4,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sqlx::mysql::MySqlPoolOptions;
-use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection};
+use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, MySqlPool};
 use statewise::session::Limit;
 use statewise::store::contract::{Created, Record, Scope, SessionStore as _};
 use statewise::testkit::Sample;
 use tokio::sync::Mutex;
 
-use super::cases::{count, get, now, put};
+use super::cases::{count, get, later, now, put};
+use super::runtime::block_on;
 use super::server::{Shared, pool, store_in, table};
 use super::shared::with_server;
+use super::support::servers::mariadb::MariaDbServer;
+
+/// Number of logouts of a burst test.
+const LOGOUTS: u64 = 100;
+/// Number of logins of each of its users.
+const BURST: u64 = 120;
 
 async fn sql(connection: &mut MySqlConnection, text: String) {
     let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(connection);
@@ -36,9 +43,14 @@ async fn wait_for(shared: &Shared, statement: &str) {
 }
 
 async fn deadlocks(shared: &Shared) -> u64 {
+    status(&shared.pool, "Innodb_deadlocks").await
+}
+
+/// Returns a counter of the server.
+async fn status(pool: &MySqlPool, name: &str) -> u64 {
     let counted = "SELECT CAST(variable_value AS UNSIGNED) FROM information_schema.global_status \
-         WHERE variable_name = 'Innodb_deadlocks'";
-    let counted = sqlx::query_scalar(counted).fetch_one(&shared.pool);
+         WHERE variable_name = ?";
+    let counted = sqlx::query_scalar(counted).bind(name).fetch_one(pool);
     counted.await.unwrap()
 }
 
@@ -79,7 +91,7 @@ fn a_statement_is_retried_after_a_deadlock() {
             let store = store.clone();
             async move { store.remove_subject("alice", Scope::all(), now()).await }
         });
-        wait_for(shared, &format!("DELETE FROM `{table}`")).await;
+        wait_for(shared, "DELETE `s` FROM").await;
         sql(&mut holding, lock(&rows[0])).await;
         assert!(
             deadlocks(shared).await > before,
@@ -219,5 +231,62 @@ fn a_statement_is_retried_after_a_lock_timeout() {
         let added = adding.await.unwrap().unwrap();
         assert!(matches!(added, Created::Stored { .. }));
         assert_eq!(count(&store, "alice").await, 1);
+    });
+}
+
+/// Two nodes note uses of the logins of a user while the user logs out everywhere. Rejects a removal
+/// that locks rows in another order than the uses.
+#[test]
+fn a_logout_during_a_burst_of_uses_never_deadlocks() {
+    block_on(async {
+        let Some(server) = MariaDbServer::start() else {
+            return;
+        };
+        let pools = [pool(&server, 6), pool(&server, 6)];
+        let pooled = async |at: usize| store_in(&pools[at], "statewise_sessions").await;
+        let nodes = [pooled(0).await, pooled(1).await];
+        put(&nodes[0], &Sample::of("other users").at(now())).await;
+        // With many other rows, a removal finds its rows by the index of subjects.
+        let others = "INSERT INTO statewise_sessions SELECT UNHEX(MD5(seq)), format, version, \
+             generation, created_at, authenticated_at, deadline, rotated_at, last_seen, idle, \
+             confirmed, rotation_wanted, current_proof, previous_proof, family_proof, seed, stamp, \
+             UNHEX(SHA2(seq, 256)), fields FROM statewise_sessions, seq_1_to_5000";
+        sqlx::raw_sql(others).execute(&pools[0]).await.unwrap();
+        for round in 0..LOGOUTS {
+            let subject = format!("user {round}");
+            let rows: Vec<_> = (0..BURST)
+                .map(|at| {
+                    // The oldest login has the last deadline.
+                    let row = Sample::of(&subject).idle(100_000);
+                    row.absolute(200_000 - at).at(now())
+                })
+                .collect();
+            for row in &rows {
+                put(&nodes[0], row).await;
+            }
+            let mut bursts = Vec::new();
+            for (at, node) in nodes.iter().enumerate() {
+                for turn in 1..4 {
+                    let uses: Vec<_> = rows.iter().map(|row| row.handle()).collect();
+                    let time = later(turn * 10 + at as u64);
+                    let uses: Vec<_> = uses.into_iter().map(|handle| (handle, time)).collect();
+                    let node = node.clone();
+                    bursts.push(tokio::spawn(async move { node.touch(&uses, time).await }));
+                }
+            }
+            let removed = nodes[1].remove_subject(&subject, Scope::all(), now()).await;
+            assert_eq!(removed.unwrap().count, BURST);
+            for burst in bursts {
+                burst.await.unwrap().unwrap();
+            }
+        }
+        let [deadlocks, waits] = ["Innodb_deadlocks", "Innodb_row_lock_waits"];
+        let (deadlocks, waits) = (
+            status(&pools[0], deadlocks).await,
+            status(&pools[0], waits).await,
+        );
+        println!("{LOGOUTS} logouts during bursts: {deadlocks} deadlocks, {waits} waits for locks");
+        assert!(waits > 0, "nothing met: the test is void");
+        assert_eq!(deadlocks, 0);
     });
 }

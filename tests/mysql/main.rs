@@ -23,9 +23,11 @@ mod laws;
 mod lost;
 #[path = "../sql/names.rs"]
 mod names;
+mod rights;
 #[path = "../sql/runtime.rs"]
 mod runtime;
 mod server;
+mod settings;
 mod shared;
 #[path = "../strategies/mod.rs"]
 mod strategies;

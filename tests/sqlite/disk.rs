@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use statewise::session::Limit;
+use statewise::store::Sqlite;
 use statewise::store::contract::{Created, Load, Rotated, Scope, SessionStore, Updated};
 use statewise::testkit::Sample;
 
@@ -76,6 +77,42 @@ fn a_read_only_file_finds_live_sessions() {
         assert!(is_unavailable(&over));
         assert_eq!(get(&writing, &row).await.unwrap().encode(), row.encode());
         assert_eq!(count(&writing, "alice").await, 1);
+    });
+}
+
+/// Rejects a check that passes where no write succeeds.
+#[test]
+fn a_database_without_writes_is_named() {
+    block_on(async {
+        let folder = Folder::new();
+        let writing = pool(options(&folder.file()), 1).await;
+        let misuse = |answer: statewise::Result<()>, named: &str| {
+            let error = answer.expect_err("it accepts no writes");
+            assert!(
+                error.is_misuse() && error.to_string().contains(named),
+                "{error:?}"
+            );
+        };
+        misuse(database(writing.clone()).check().await, "call `migrate`");
+        database(writing.clone()).migrate().await.unwrap();
+        database(writing).check().await.unwrap();
+        let read_only = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(folder.file())
+            .read_only(true);
+        let query_only = options(&folder.file()).pragma("query_only", "1");
+        let read_only = database(pool(read_only, 1).await);
+        misuse(read_only.check().await, "`query_only`");
+        read_only.migrate().await.unwrap();
+        let query_only = pool(query_only, 1).await;
+        misuse(database(query_only.clone()).check().await, "`query_only`");
+        let other = Sqlite::over(query_only).table("other").build().unwrap();
+        misuse(other.migrate().await, "`query_only`");
+        let fresh = Folder::new();
+        let exclusive = options(&fresh.file()).pragma("locking_mode", "EXCLUSIVE");
+        misuse(
+            database(pool(exclusive, 1).await).check().await,
+            "`locking_mode`",
+        );
     });
 }
 

@@ -20,15 +20,15 @@ pub(crate) enum Failure {
     /// The answer does not have the expected shape.
     Unexpected,
     /// The server accepts no writes, so it is not the primary. The statement had no effect.
-    #[cfg_attr(
-        not(any(feature = "sqlx-postgres", feature = "tokio-postgres")),
-        allow(dead_code, reason = "not every database reports it")
-    )]
     ReadOnly,
     /// The user of the database lacks a right. The text names it, and its table or function.
     #[cfg_attr(
-        not(any(feature = "sqlx-postgres", feature = "tokio-postgres")),
-        allow(dead_code, reason = "not every database reports it")
+        not(any(
+            feature = "sqlx-mysql",
+            feature = "sqlx-postgres",
+            feature = "tokio-postgres"
+        )),
+        expect(dead_code, reason = "SQLite has no rights")
     )]
     Denied(String),
 }
@@ -54,7 +54,11 @@ impl Failure {
     }
 
     /// Returns true if the next statement needs another connection.
-    #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+    #[cfg(any(
+        feature = "sqlx-mysql",
+        feature = "sqlx-postgres",
+        feature = "tokio-postgres"
+    ))]
     pub(crate) fn ends_connection(&self) -> bool {
         matches!(self, Self::Broken | Self::ReadOnly)
     }
@@ -78,8 +82,46 @@ impl Failure {
         }
     }
 
+    /// Returns the meaning of an error of MySQL or MariaDB.
+    #[cfg(feature = "sqlx-mysql")]
+    fn of_number(number: u16, message: &str) -> Self {
+        match number {
+            // `read_only`, a read-only transaction, a server or an engine in read-only mode, a
+            // table that was opened read-only.
+            1290 | 1792 | 1836 | 1874 | 1036 => Self::ReadOnly,
+            // The condition in each statement: see `Dialect::is_fit`.
+            1690 if message.contains("exp(") => Self::ReadOnly,
+            // Another user of the connection left a transaction open.
+            1568 => Self::ReadOnly,
+            // The server stops, an operator closed the connection, a node has left its cluster, the
+            // client was idle for too long.
+            1053 | 1927 | 1047 | 4031 => Self::Broken,
+            // A right of a database, table, column or function, or of the server.
+            1044 | 1142 | 1143 | 1370 | 1227 => Self::Denied(denied(message)),
+            _ => Self::Refused(number.to_string()),
+        }
+    }
+
     fn has_code(&self, codes: &[&str]) -> bool {
         matches!(self, Self::Refused(code) if codes.contains(&&**code))
+    }
+}
+
+/// Lower byte of the codes with which SQLite refuses to write.
+#[cfg(feature = "sqlx-sqlite")]
+const SQLITE_READONLY: u32 = 8;
+
+/// Returns the right and the table that a message of MySQL names, without the user and the host.
+#[cfg(feature = "sqlx-mysql")]
+fn denied(message: &str) -> String {
+    let named = message.split_once(" command denied to user ");
+    match named.and_then(|(right, rest)| Some((right, rest.rsplit_once(" for ")?.1))) {
+        Some((right, table)) => {
+            format!("the user of the database lacks the right {right} for {table}: grant it")
+        }
+        None => {
+            "the user of the database lacks a right: see the grants that `MySql` needs".to_owned()
+        }
     }
 }
 
@@ -123,11 +165,22 @@ impl From<Failure> for Error {
 ))]
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
+        Self::from(&error)
+    }
+}
+
+#[cfg(any(
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite"
+))]
+impl From<&sqlx::Error> for Failure {
+    fn from(error: &sqlx::Error) -> Self {
+        match error {
             sqlx::Error::Database(refused) => {
                 #[cfg(feature = "sqlx-mysql")]
                 if let Some(error) = refused.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-                    return Self::Refused(error.number().to_string());
+                    return Self::of_number(error.number(), error.message());
                 }
                 let code = refused.code().unwrap_or_default();
                 #[cfg(feature = "sqlx-postgres")]
@@ -136,6 +189,16 @@ impl From<sqlx::Error> for Failure {
                     .is_some()
                 {
                     return Self::of_state(&code);
+                }
+                #[cfg(feature = "sqlx-sqlite")]
+                if refused
+                    .try_downcast_ref::<sqlx::sqlite::SqliteError>()
+                    .is_some()
+                    && code
+                        .parse::<u32>()
+                        .is_ok_and(|code| code & 0xff == SQLITE_READONLY)
+                {
+                    return Self::ReadOnly;
                 }
                 Self::Refused(code.into_owned())
             }

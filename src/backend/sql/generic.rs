@@ -17,7 +17,8 @@ use std::time::Duration;
 use crate::backend::durability::Durability;
 use crate::backend::sql::builder::{MIGRATION_DEADLINE, Settings};
 use crate::backend::sql::failure::Failure;
-use crate::backend::sql::generic::driver::Driver;
+use crate::backend::sql::generic::driver::{Driver, Mode, Plan};
+use crate::backend::sql::table::Tables;
 use crate::error::{Error, Result};
 pub use log::TableLog;
 pub use store::RowStore;
@@ -72,7 +73,7 @@ impl<D: Driver> Database<D> {
     }
 
     /// Creates the tables that do not exist, for sessions and for revocations. Call it at every
-    /// start. Any number of nodes may call it at the same time. It takes at most a minute. If you
+    /// start. It needs no right to create tables if all exist. Any number of nodes may call it at the same time. It takes at most a minute. If you
     /// use only one of the two, the tables of the other one stay empty.
     ///
     /// To apply the schema with a migration tool of your own, see the constant `SCHEMA` and the
@@ -80,8 +81,9 @@ impl<D: Driver> Database<D> {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the database could not answer, or does not permit it. *Misuse* if SQLite
-    /// keeps the tables in a file without a write-ahead log.
+    /// *Unavailable* if the database could not answer. *Misuse* that names the missing right if a
+    /// table does not exist and the user may not create it, or if SQLite keeps the tables in a file
+    /// without a write-ahead log or may not write to it.
     ///
     /// # Cancel safety
     ///
@@ -92,6 +94,50 @@ impl<D: Driver> Database<D> {
             self.revocations.begin().await
         };
         in_time(MIGRATION_DEADLINE, migrate, Error::from).await
+    }
+
+    /// Prepares every statement, reads the settings that matter, and removes a row that does not
+    /// exist. Call it at the start of a service, after [`migrate`](Self::migrate).
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* that names each right, table and setting to change. *Unavailable* if the database
+    /// could not answer, or is a server that accepts no writes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn check(&self) -> Result<()> {
+        in_time(MIGRATION_DEADLINE, self.check_all(), Error::from).await
+    }
+
+    async fn check_all(&self) -> Result<()> {
+        let mut problems = self.driver.unfit_settings(&self.settings.tables).await?;
+        let Tables { sessions, log } = &self.settings.tables;
+        for (table, statements) in [
+            (sessions, self.sessions.statements()),
+            (log, self.revocations.statements()),
+        ] {
+            for failure in self.driver.run(Mode::Read, &Plan(statements)).await? {
+                problems.push(match failure {
+                    Failure::Denied(what) => what,
+                    Failure::Refused(code) => format!(
+                        "the database refuses statements on the table {table} with error {code}: \
+                         call `migrate`, and use no table of another origin"
+                    ),
+                    failure => failure.to_string(),
+                });
+            }
+        }
+        problems.sort_unstable();
+        problems.dedup();
+        if !problems.is_empty() {
+            return Err(Error::misuse(problems.join("; ")));
+        }
+        match (self.sessions.check_removal().await, D::DIALECT.read_only) {
+            (Err(Failure::ReadOnly), Some(what)) => Err(Error::misuse(what)),
+            (removed, _) => Ok(removed?),
+        }
     }
 
     /// Returns what the database keeps of acknowledged writes, by its current configuration: see

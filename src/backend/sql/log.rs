@@ -7,7 +7,6 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 use crate::backend::sql::failure::Failure;
 use crate::clock::Timestamp;
 use crate::entropy::{self, SystemEntropy};
@@ -28,7 +27,6 @@ pub(crate) fn log_unavailable(cause: impl StdError + Send + Sync + 'static) -> E
 }
 
 /// *Misuse* for a missing right, otherwise *unavailable*.
-#[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 pub(crate) fn log_failed(failure: Failure) -> Error {
     match failure {
         Failure::Denied(_) => failure.into(),

@@ -31,6 +31,8 @@ pub use schema::{SCHEMA, schema};
 ///     .await?;
 /// let mysql = MySql::over(pool).table("app.sessions").log_table("app.revocations").build()?;
 /// mysql.migrate().await?;
+/// // Names a missing right, table or setting.
+/// mysql.check().await?;
 /// // Refuses to start if a crash of the server could undo a logout.
 /// mysql.require_durable().await?;
 ///
@@ -51,15 +53,43 @@ pub use schema::{SCHEMA, schema};
 ///   which doubles the cost of a login. A read on a connection that turns out to be dead is tried
 ///   again on another one.
 /// - Keep the default isolation of the server, *repeatable read*, or set *read committed*.
+/// - Every statement fails on a connection on which `autocommit` is off, a transaction is open, or
+///   writes are not permitted. The store then undoes the open transaction, sets `autocommit` to 1
+///   and repeats the statement. If the application needs `autocommit = 0`, use a pool of its own for
+///   the store. MySQL does not tell whether a transaction is open: do not return a connection to the
+///   pool before you end its transaction.
 /// - A cancelled call closes its connection, because an answer may be half read, or a transaction
 ///   half begun. If the application itself drops a `begin()` of sqlx on the same pool, the
 ///   connection can stay in a transaction that never ends.
 /// - MySQL 8 with `caching_sha2_password` and without TLS needs the feature `mysql-rsa` of sqlx.
 ///
-/// # Replicas
+/// # Rights
 ///
-/// Connect to the primary. A replica lags behind and still holds a removed row. The log is
-/// *unavailable* on a server that is set to `read_only`.
+/// [`check`](Self::check) names what the user of the database lacks. It needs no right to create
+/// tables if they exist when you call [`migrate`](Self::migrate):
+///
+/// ```sql
+/// GRANT SELECT, INSERT, UPDATE, DELETE ON app.statewise_sessions TO app@localhost;
+/// GRANT SELECT, INSERT ON app.statewise_sessions_limit TO app@localhost;
+/// GRANT SELECT, INSERT, DELETE ON app.statewise_revocations TO app@localhost;
+/// GRANT SELECT, INSERT, UPDATE ON app.statewise_revocations_head TO app@localhost;
+/// ```
+///
+/// MySQL also asks for `UPDATE` on `statewise_sessions_limit`, because a login with a limit locks a
+/// row of it.
+///
+/// # Replicas and failover
+///
+/// Connect to the primary, and set `read_only` to 1 on every other server. A replica lags behind and
+/// still holds a removed row, so sessions and revocations are *unavailable* on a server with
+/// `read_only`, even for reads and for users with all rights.
+///
+/// A connection is closed, with all idle ones of the pool, when the server answers that it takes no
+/// writes or stops, and when the connection breaks. The next call opens a connection, by the address
+/// of the pool: let a name, a proxy or a virtual address lead to the new primary. Asynchronous
+/// replication can lose the last writes of the old primary, and with them a logout. Semi-synchronous
+/// replication (`rpl_semi_sync_master_wait_point = AFTER_SYNC`) keeps them as long as its timeout has
+/// not passed.
 ///
 /// # Durability
 ///
@@ -68,7 +98,7 @@ pub use schema::{SCHEMA, schema};
 ///
 /// # Tested versions
 ///
-/// The tests use MariaDB 10.11 of Debian, and no MySQL 8. Run the laws of the
+/// The tests use MariaDB 10.11 of Debian. MySQL 8 is not tested. Run the laws of the
 /// [`testkit`](crate::testkit) on yours.
 pub type MySql = Database<Pool>;
 

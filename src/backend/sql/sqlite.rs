@@ -33,6 +33,8 @@ pub use schema::{SCHEMA, schema};
 /// let pool = SqlitePoolOptions::new().test_before_acquire(false).connect_with(options).await?;
 /// let sqlite = Sqlite::over(pool).build()?;
 /// sqlite.migrate().await?;
+/// // Names a missing table or an unfit setting.
+/// sqlite.check().await?;
 /// // Refuses to start if a power failure could undo a logout.
 /// sqlite.require_durable().await?;
 ///
@@ -55,6 +57,10 @@ pub use schema::{SCHEMA, schema};
 ///   `Normal` it survives only the death of the process.
 /// - Keep `busy_timeout` shorter than the [deadline](SqliteBuilder::deadline). After a dropped
 ///   call, its statement waits in the connection for that time.
+/// - Do not set `locking_mode(Exclusive)`, which locks out all other connections.
+///   [`check`](Self::check) refuses it, and a database that accepts no writes.
+/// - End each transaction before you return its connection to the pool. Otherwise, the writes of the
+///   store would become part of it.
 /// - Use at least two connections. The calls of one `Sqlite` write one after the other and in
 ///   order, and readers then find a free connection.
 ///

@@ -29,6 +29,12 @@ pub(crate) trait Client: Send {
         values: &[Value<'_>],
     ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 
+    /// Prepares a statement without running it: the database checks tables and rights.
+    fn plan(
+        &mut self,
+        statement: &Arc<str>,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
     /// Runs several statements without values.
     fn batch(
         &mut self,
@@ -64,6 +70,15 @@ macro_rules! client {
                         match *never {}
                     });
                 Ok(bound.execute(self).await?.rows_affected())
+            }
+
+            async fn plan(&mut self, statement: &Arc<str>) -> Result<(), sqlx::Error> {
+                use sqlx::{Connection as _, Executor as _, SqlSafeStr as _};
+
+                // Otherwise, the client would not ask again.
+                self.clear_cached_statements().await?;
+                let statement = sqlx::AssertSqlSafe(Arc::clone(statement)).into_sql_str();
+                self.prepare(statement).await.map(drop)
             }
 
             async fn batch(&mut self, statements: &Arc<str>) -> Result<(), sqlx::Error> {
@@ -111,7 +126,7 @@ impl<C: Client> Act<C> for Rows<'_> {
 }
 
 /// A statement that writes, and its values.
-struct Write<'s>(&'s Arc<str>, &'s [Value<'s>]);
+pub(crate) struct Write<'s>(pub(crate) &'s Arc<str>, pub(crate) &'s [Value<'s>]);
 
 impl<C: Client> Act<C> for Write<'_> {
     type Answer = u64;
@@ -129,6 +144,27 @@ impl<C: Client> Act<C> for Migration {
 
     async fn run(&self, connection: &mut C) -> Result<(), sqlx::Error> {
         connection.batch(&self.0).await
+    }
+}
+
+/// Statements to prepare, without running them.
+pub(crate) struct Plan(pub(crate) Vec<Arc<str>>);
+
+impl<C: Client> Act<C> for Plan {
+    /// Reasons why the database refuses some of them.
+    type Answer = Vec<Failure>;
+
+    async fn run(&self, connection: &mut C) -> Result<Vec<Failure>, sqlx::Error> {
+        let mut failures = Vec::new();
+        for statement in &self.0 {
+            let planned = connection.plan(statement).await;
+            match planned.as_ref().map_err(Failure::from) {
+                Err(failure @ (Failure::Refused(_) | Failure::Denied(_))) => failures.push(failure),
+                // The whole act is repeated on a connection that is fit.
+                _ => planned?,
+            }
+        }
+        Ok(failures)
     }
 }
 
@@ -151,6 +187,12 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync + 'static {
 
     /// Creates the tables that do not exist.
     fn migrate(&self, tables: &Tables) -> impl Future<Output = Result<()>> + Send;
+
+    /// Returns the settings that must be changed, each with what to do.
+    fn unfit_settings(
+        &self,
+        tables: &Tables,
+    ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
 
     /// Returns what the database keeps of acknowledged writes.
     fn durability(
@@ -187,6 +229,9 @@ pub(crate) struct Dialect {
     pub(crate) on_conflict: &'static str,
     /// Writes the statement that notes `count` uses. Values: a handle and a time for each.
     pub(crate) touch: fn(table: &str, count: usize) -> String,
+    /// Writes the statement that removes the rows of a subject for which a condition holds. Values:
+    /// the key of the subject, those of the condition.
+    pub(crate) remove_subject: fn(table: &str, condition: &str) -> String,
     /// True if a login with a limit must lock a row that stands for its subject. False if a
     /// transaction is the only writer.
     pub(crate) locks_subject: bool,
@@ -194,6 +239,13 @@ pub(crate) struct Dialect {
     pub(crate) for_update: &'static str,
     /// Time of the database. `None` if the log uses the time of the caller.
     pub(crate) clock: Option<&'static str>,
-    /// Condition that holds on a server that takes writes.
-    pub(crate) is_primary: &'static str,
+    /// Settings that refuse all writes, and what to do. `None` if only a replica does.
+    pub(crate) read_only: Option<&'static str>,
+    /// Condition of each statement outside of a transaction. It is 1, or fails with
+    /// [`Failure::ReadOnly`] if the server would not commit a write of the statement at once, or
+    /// if a read may return old rows: on a replica, or in a transaction that another user of the
+    /// connection left open.
+    pub(crate) is_fit: &'static str,
+    /// The same for a statement in a transaction.
+    pub(crate) is_fit_within: &'static str,
 }

@@ -90,16 +90,18 @@ impl<C: Client> Act<C> for Within<'_> {
         let mut evicted = Vec::new();
         if excess > 0 {
             let values = [subject, now, now, Value::Number(excess)];
-            for row in connection.rows(&statements.oldest, &values).await? {
-                let oldest = row.bytes(0).ok_or(sqlx::Error::RowNotFound)?;
-                connection
-                    .write(&statements.remove, &[Value::Bytes(oldest)])
-                    .await?;
-                evicted.extend(handle(oldest));
+            let rows = connection.rows(&statements.oldest, &values).await?;
+            let mut oldest: Vec<_> = rows.iter().filter_map(|row| row.bytes(0)).collect();
+            evicted.extend(oldest.iter().filter_map(|oldest| handle(oldest)));
+            // In the order in which all others lock rows.
+            oldest.sort_unstable();
+            for oldest in oldest {
+                let values = [Value::Bytes(oldest)];
+                connection.write(&statements.remove_within, &values).await?;
             }
         }
         let values = self.insertion.values();
-        connection.write(&statements.insert, &values).await?;
+        connection.write(&statements.insert_within, &values).await?;
         Ok(Some(Created::Stored { evicted }))
     }
 }

@@ -11,7 +11,7 @@ use crate::backend::sql::generic::append::{Append, Begin};
 use crate::backend::sql::generic::driver::{Driver, Mode, RowOf};
 use crate::backend::sql::generic::in_time;
 use crate::backend::sql::generic::log_statements::LogStatements;
-use crate::backend::sql::log::{log_unavailable, new_incarnation, without_counter};
+use crate::backend::sql::log::{log_failed, new_incarnation, without_counter};
 use crate::backend::sql::page;
 use crate::backend::sql::table::Table;
 use crate::backend::sql::value::Value;
@@ -50,6 +50,10 @@ impl<D: Driver> TableLog<D> {
         }))
     }
 
+    pub(crate) fn statements(&self) -> Vec<Arc<str>> {
+        self.0.statements.all()
+    }
+
     /// Creates the counter, unless it exists.
     pub(crate) async fn begin(&self) -> Result<()> {
         self.0.begin().await
@@ -80,7 +84,7 @@ impl<D: Driver> Inner<D> {
         &self,
         act: impl Future<Output = Result<T>> + Send,
     ) -> impl Future<Output = Result<T>> + Send {
-        in_time(self.deadline, act, log_unavailable)
+        in_time(self.deadline, act, log_failed)
     }
 
     fn beginning(&self) -> Result<Begin<'_>> {
@@ -94,7 +98,7 @@ impl<D: Driver> Inner<D> {
         let begun = self.driver.run(Mode::Transaction, &self.beginning()?).await;
         match begun {
             Err(failure) if failure.is_duplicate() => Ok(()),
-            answer => answer.map_err(log_unavailable),
+            answer => answer.map_err(log_failed),
         }
     }
 
@@ -109,11 +113,10 @@ impl<D: Driver> Inner<D> {
         };
         let mut appended = self.driver.run(Mode::Transaction, &append).await;
         if appended.as_ref().is_err_and(Failure::is_duplicate) {
-            // Another node has begun the log at the same time. If it happens again, the server is
-            // one that takes no writes.
+            // Another node has begun the log at the same time.
             appended = self.driver.run(Mode::Transaction, &append).await;
         }
-        appended.map_err(log_unavailable)
+        appended.map_err(log_failed)
     }
 
     async fn head(&self) -> Result<Stamp> {
@@ -134,7 +137,7 @@ impl<D: Driver> Inner<D> {
     async fn fence(&self) -> Result<()> {
         for has_begun in [false, true] {
             let fenced = self.driver.write(&self.statements.fence, &[]).await;
-            if fenced.map_err(log_unavailable)? > 0 {
+            if fenced.map_err(log_failed)? > 0 {
                 return Ok(());
             }
             if !has_begun {
@@ -153,7 +156,7 @@ impl<D: Driver> Inner<D> {
     ) -> Result<T> {
         for has_begun in [false, true] {
             let rows = self.driver.rows(statement, values).await;
-            if let Some(answer) = read(&rows.map_err(log_unavailable)?)? {
+            if let Some(answer) = read(&rows.map_err(log_failed)?)? {
                 return Ok(answer);
             }
             if !has_begun {

@@ -45,7 +45,8 @@ impl LogStatements {
         let (log, head) = (table.quoted("", q), table.quoted(HEAD, q));
         let Dialect {
             for_update,
-            is_primary,
+            is_fit,
+            is_fit_within,
             ..
         } = dialect;
         let clock = dialect.clock.unwrap_or("0");
@@ -81,7 +82,7 @@ impl LogStatements {
         };
         let counted = format!(
             "SELECT 0 AS {q}is_entry{q}, h.{position}, h.{incarnation} AS {q}number{q}, h.{first}, \
-             h.{nonce}, h.{nonce} AS {fact} FROM {head} AS h WHERE h.{id} = 1 AND {is_primary}"
+             h.{nonce}, h.{nonce} AS {fact} FROM {head} AS h WHERE h.{id} = 1 AND {is_fit}"
         );
         let read = format!(
             "{counted} UNION ALL SELECT * FROM ( \
@@ -103,7 +104,7 @@ impl LogStatements {
                 "SELECT h.{position}, h.{incarnation}, h.{first}, {clock}, COALESCE( \
                     (SELECT l.{until} FROM {log} AS l WHERE l.{position} = h.{first}), \
                     9223372036854775807) \
-                 FROM {head} AS h WHERE h.{id} = 1 AND {is_primary}{for_update}"
+                 FROM {head} AS h WHERE h.{id} = 1 AND {is_fit_within}{for_update}"
             )
             .into(),
             front: format!(
@@ -119,10 +120,26 @@ impl LogStatements {
             .into(),
             head: counted.into(),
             read: read.into(),
-            fence: format!(
-                "UPDATE {head} SET {fenced} = {fenced} + 1 WHERE {id} = 1 AND {is_primary}"
-            )
-            .into(),
+            fence: format!("UPDATE {head} SET {fenced} = {fenced} + 1 WHERE {id} = 1 AND {is_fit}")
+                .into(),
         }
+    }
+
+    /// Returns all of them.
+    pub(crate) fn all(&self) -> Vec<Arc<str>> {
+        let Self {
+            begin,
+            clear,
+            count,
+            front,
+            trim,
+            insert,
+            advance,
+            head,
+            read,
+            fence,
+        } = self;
+        let others = [begin, clear, count, front, trim, advance, head, read, fence];
+        insert.iter().chain(others).map(Arc::clone).collect()
     }
 }

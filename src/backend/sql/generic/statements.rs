@@ -12,12 +12,14 @@ use crate::store::record::FORMAT;
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) insert: Arc<str>,
+    pub(crate) insert_within: Arc<str>,
     pub(crate) find: Arc<str>,
     pub(crate) swap: Arc<str>,
     pub(crate) end: Arc<str>,
     pub(crate) confirm: Arc<str>,
     pub(crate) touch: [Arc<str>; BATCHES.len()],
     pub(crate) remove: Arc<str>,
+    pub(crate) remove_within: Arc<str>,
     pub(crate) remove_subject: Arc<str>,
     pub(crate) remove_subject_before: Arc<str>,
     pub(crate) list: Arc<str>,
@@ -37,15 +39,20 @@ impl Statements {
         let writer = Writer { table, dialect };
         let touch = |size| (dialect.touch)(&writer.table(), size).into();
         let (limit, part) = (table.quoted(LIMIT, dialect.quote), writer.column("part"));
-        let lock = format!("SELECT {part} FROM {limit} WHERE {part} = ? FOR UPDATE");
+        let lock = format!(
+            "SELECT {part} FROM {limit} WHERE {part} = ? AND {} FOR UPDATE",
+            dialect.is_fit_within
+        );
         Self {
-            insert: writer.insert().into(),
+            insert: writer.insert(dialect.is_fit).into(),
+            insert_within: writer.insert(dialect.is_fit_within).into(),
             find: writer.find().into(),
             swap: writer.swap().into(),
             end: writer.end().into(),
             confirm: writer.confirm().into(),
             touch: BATCHES.map(touch),
-            remove: writer.remove().into(),
+            remove: writer.remove(dialect.is_fit).into(),
+            remove_within: writer.remove(dialect.is_fit_within).into(),
             remove_subject: writer.remove_subject(false).into(),
             remove_subject_before: writer.remove_subject(true).into(),
             list: writer.list().into(),
@@ -56,6 +63,51 @@ impl Statements {
             lock: dialect.locks_subject.then(|| lock.into()),
             make_lock: format!("INSERT IGNORE INTO {limit} ({part}) VALUES (?)").into(),
         }
+    }
+}
+
+impl Statements {
+    /// Returns all of them.
+    pub(crate) fn all(&self) -> Vec<Arc<str>> {
+        let Self {
+            insert,
+            insert_within,
+            find,
+            swap,
+            end,
+            confirm,
+            touch,
+            remove,
+            remove_within,
+            remove_subject,
+            remove_subject_before,
+            list,
+            count,
+            oldest,
+            look,
+            purge,
+            lock,
+            make_lock,
+        } = self;
+        let others = [
+            insert,
+            insert_within,
+            find,
+            swap,
+            end,
+            confirm,
+            remove,
+            remove_within,
+            remove_subject,
+            remove_subject_before,
+            list,
+            count,
+            oldest,
+            look,
+        ];
+        let locks = lock.iter().flat_map(|lock| [lock, make_lock]);
+        let all = others.into_iter().chain(touch).chain(purge).chain(locks);
+        all.map(Arc::clone).collect()
     }
 }
 
@@ -98,18 +150,24 @@ impl Writer<'_> {
     }
 
     /// Inserts a row. Values: the columns of a record, the key of its subject.
-    fn insert(&self) -> String {
+    fn insert(&self, is_fit: &str) -> String {
         let (table, columns, subject) = (self.table(), self.columns(), self.column("subject"));
-        let values = ["?"; COLUMNS.len() + 1].join(", ");
+        // An insertion has no condition.
+        let value = |name| match name {
+            "format" => format!("? * {is_fit}"),
+            _ => "?".to_owned(),
+        };
+        let values = COLUMNS.map(value).join(", ");
         let on_conflict = self.dialect.on_conflict;
-        format!("INSERT INTO {table} ({columns}, {subject}) VALUES ({values}){on_conflict}")
+        format!("INSERT INTO {table} ({columns}, {subject}) VALUES ({values}, ?){on_conflict}")
     }
 
     /// Finds a row. Value: the handle.
     fn find(&self) -> String {
         let (columns, table) = (self.columns(), self.table());
         let handle = self.column("handle");
-        format!("SELECT {columns} FROM {table} WHERE {handle} = ?")
+        let is_fit = self.dialect.is_fit;
+        format!("SELECT {columns} FROM {table} WHERE {handle} = ? AND {is_fit}")
     }
 
     /// Replaces a row if it is still the one that was read. Values: those of
@@ -122,11 +180,12 @@ impl Writer<'_> {
         });
         let compares = COMPARED.map(|name| format!("{} = ?", self.column(name)));
         format!(
-            "UPDATE {} SET {} WHERE {} AND {}",
+            "UPDATE {} SET {} WHERE {} AND {} AND {}",
             self.table(),
             sets.join(", "),
             compares.join(" AND "),
             self.known(),
+            self.dialect.is_fit,
         )
     }
 
@@ -134,9 +193,10 @@ impl Writer<'_> {
     fn end(&self) -> String {
         let handle = self.column("handle");
         format!(
-            "DELETE FROM {} WHERE {handle} = ? AND {}",
+            "DELETE FROM {} WHERE {handle} = ? AND {} AND {}",
             self.table(),
             self.expired(),
+            self.dialect.is_fit,
         )
     }
 
@@ -147,17 +207,18 @@ impl Writer<'_> {
         format!(
             "UPDATE {} SET {confirmed} = 1, \
              {rotated} = CASE WHEN {rotated} < ? THEN ? ELSE {rotated} END \
-             WHERE {handle} = ? AND {generation} = ? AND {confirmed} = 0 AND {} AND {}",
+             WHERE {handle} = ? AND {generation} = ? AND {confirmed} = 0 AND {} AND {} AND {}",
             self.table(),
             self.known(),
             self.alive(),
+            self.dialect.is_fit,
         )
     }
 
     /// Removes a row. Value: the handle.
-    fn remove(&self) -> String {
+    fn remove(&self, is_fit: &str) -> String {
         format!(
-            "DELETE FROM {} WHERE {} = ?",
+            "DELETE FROM {} WHERE {} = ? AND {is_fit}",
             self.table(),
             self.column("handle")
         )
@@ -166,16 +227,14 @@ impl Writer<'_> {
     /// Removes rows of a subject. Values: the key of the subject, and the handle to keep, or a
     /// handle that no row has. With `before`, also the first and the last stamp to keep.
     fn remove_subject(&self, before: bool) -> String {
-        let [subject, handle, stamp] = ["subject", "handle", "stamp"].map(|name| self.column(name));
+        let [handle, stamp] = ["handle", "stamp"].map(|name| self.column(name));
         let before = if before {
             format!(" AND ({stamp} IS NULL OR {stamp} < ? OR {stamp} > ?)")
         } else {
             String::new()
         };
-        format!(
-            "DELETE FROM {} WHERE {subject} = ? AND {handle} <> ?{before}",
-            self.table()
-        )
+        let condition = format!("{handle} <> ?{before} AND {}", self.dialect.is_fit);
+        (self.dialect.remove_subject)(&self.table(), &condition)
     }
 
     /// Lists the live rows of a subject after a cursor. Values: the key of the subject, now, now,
@@ -185,11 +244,12 @@ impl Writer<'_> {
             ["subject", "deadline", "handle"].map(|name| self.column(name));
         format!(
             "SELECT {} FROM {} WHERE {subject} = ? AND {} \
-             AND ({deadline} > ? OR ({deadline} = ? AND {handle} > ?)) \
+             AND ({deadline} > ? OR ({deadline} = ? AND {handle} > ?)) AND {} \
              ORDER BY {deadline}, {handle} LIMIT ?",
             self.columns(),
             self.table(),
             self.alive(),
+            self.dialect.is_fit,
         )
     }
 
@@ -223,9 +283,10 @@ impl Writer<'_> {
     fn look(&self) -> String {
         let handle = self.column("handle");
         format!(
-            "SELECT {handle}, {} FROM {} WHERE {handle} > ? ORDER BY {handle} LIMIT ?",
+            "SELECT {handle}, {} FROM {} WHERE {handle} > ? AND {} ORDER BY {handle} LIMIT ?",
             self.expired(),
             self.table(),
+            self.dialect.is_fit,
         )
     }
 
@@ -233,10 +294,11 @@ impl Writer<'_> {
     fn purge(&self, count: usize) -> String {
         let handles = vec!["?"; count].join(", ");
         format!(
-            "DELETE FROM {} WHERE {} IN ({handles}) AND {}",
+            "DELETE FROM {} WHERE {} IN ({handles}) AND {} AND {}",
             self.table(),
             self.column("handle"),
             self.expired(),
+            self.dialect.is_fit,
         )
     }
 }

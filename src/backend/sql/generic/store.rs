@@ -11,7 +11,8 @@ use std::time::Duration;
 use crate::backend::sql::columns::{
     Columns, handle as handle_of, in_seconds, kept_stamps, record, subject_key, swap_values,
 };
-use crate::backend::sql::generic::driver::{Driver, Mode};
+use crate::backend::sql::failure::Failure;
+use crate::backend::sql::generic::driver::{Driver, Mode, Write};
 use crate::backend::sql::generic::in_time;
 use crate::backend::sql::generic::insertion::Insertion;
 use crate::backend::sql::generic::statements::{BATCHES, Statements, batch_for, padded};
@@ -32,6 +33,10 @@ use crate::upkeep::Upkeep;
 
 /// Maximum number of rows that one step of a sweep reads.
 const MAX_SWEEP: usize = 10_000;
+
+/// Value before each handle, and equal to none. It is not empty, because MariaDB takes an empty value
+/// for NULL in the mode `EMPTY_STRING_IS_NULL`, and a comparison with NULL finds no row.
+const NO_HANDLE: &[u8] = &[0];
 
 /// Sessions in a table of MySQL or SQLite: see [`MySqlStore`](crate::store::MySqlStore) and
 /// [`SqliteStore`](crate::store::SqliteStore). A clone shares everything with its original.
@@ -64,6 +69,17 @@ impl<D: Driver> RowStore<D> {
             pending: PendingUses::new(),
             round: Round::default(),
         }))
+    }
+
+    pub(crate) fn statements(&self) -> Vec<Arc<str>> {
+        self.0.statements.all()
+    }
+
+    /// Fails if a removal of a row that does not exist fails.
+    pub(crate) async fn check_removal(&self) -> Result<(), Failure> {
+        let values = [Value::Bytes(NO_HANDLE)];
+        let removed = self.0.driver.write(&self.0.statements.remove, &values);
+        removed.await.map(drop)
     }
 }
 
@@ -107,8 +123,8 @@ impl<D: Driver> SessionStore for RowStore<D> {
         _now: Timestamp,
     ) -> Result<Removed> {
         let subject = subject_key(subject);
-        // No row has the empty handle.
-        let keep = scope.keep.as_ref().map_or(&[][..], |keep| keep.as_bytes());
+        let keep = scope.keep.as_ref();
+        let keep = keep.map_or(NO_HANDLE, |keep| keep.as_bytes());
         let (subject, keep) = (Value::Bytes(&subject), Value::Bytes(keep));
         let statements = &self.0.statements;
         let Some((first, last)) = scope.before.map(kept_stamps) else {
@@ -172,9 +188,8 @@ impl<D: Driver> Rows<D> {
                 // In a transaction of its own, so that no other one waits for this row while it
                 // holds another lock.
                 Ok(None) => {
-                    self.driver
-                        .write(&self.statements.make_lock, &[part])
-                        .await?
+                    let make = Write(&self.statements.make_lock, &[part]);
+                    self.driver.run(Mode::Transaction, &make).await?
                 }
                 // Inserted without a limit after the transaction had looked.
                 Err(failure) if failure.is_duplicate() => return Ok(Created::Duplicate),
@@ -255,7 +270,7 @@ impl<D: Driver> Rows<D> {
         let after = page.after.as_ref();
         // The first page begins before every deadline.
         let deadline = Value::Number(after.map_or(-1, |after| in_seconds(after.deadline)));
-        let handle = after.map_or(&[][..], |after| after.handle.as_bytes());
+        let handle = after.map_or(NO_HANDLE, |after| after.handle.as_bytes());
         let limit = i64::try_from(page.limit.max(1)).unwrap_or(i64::MAX);
         let values = [
             Value::Bytes(&subject),
@@ -277,7 +292,7 @@ impl<D: Driver> Rows<D> {
         let limit = limit.clamp(1, MAX_SWEEP);
         let now = Value::Number(in_seconds(now));
         let start = self.round.start();
-        let after = start.as_ref().map_or(&[][..], |start| start.as_bytes());
+        let after = start.as_ref().map_or(NO_HANDLE, |start| start.as_bytes());
         let values = [now, now, Value::Bytes(after), Value::Number(limit as i64)];
         let rows = self.driver.rows(&self.statements.look, &values).await?;
         let last = rows.last().and_then(|row| handle_of(row.bytes(0)?));

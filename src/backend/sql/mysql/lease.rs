@@ -5,6 +5,8 @@ use std::ops::{Deref, DerefMut};
 use sqlx::pool::PoolConnection;
 use sqlx::{MySql, MySqlConnection};
 
+use crate::backend::sql::failure::Failure;
+
 /// A connection that is closed unless it is given back.
 ///
 /// After a cancelled statement, an answer may be under way, or a transaction may be open that the
@@ -27,9 +29,9 @@ impl Lease {
         self.clean = true;
     }
 
-    /// Gives the connection back if the error came from the server. No transaction is open.
-    pub(crate) fn give_back_after(mut self, error: &sqlx::Error) {
-        self.clean = error.as_database_error().is_some();
+    /// Gives the connection back if the server refused a statement. No transaction is open.
+    pub(crate) fn give_back_after(mut self, failure: &Failure) {
+        self.clean = matches!(failure, Failure::Refused(_) | Failure::Denied(_));
     }
 }
 

@@ -68,17 +68,25 @@ pub fn schema(table: &str, log_table: &str) -> Result<String> {
     Ok(Tables::parse(table, log_table)?.schema(SCHEMA, '`'))
 }
 
-/// The dialect of MySQL. No clause skips duplicates only: `IGNORE` and `ON DUPLICATE KEY` hide
+/// The dialect of MySQL. The exponential of 1000 is out of range in every SQL mode, and the server
+/// computes it even if no row matches. Only MariaDB runs the comment, because MySQL does not tell
+/// whether a transaction is open.
+///
+/// No clause skips duplicates only: `IGNORE` and `ON DUPLICATE KEY` hide
 /// other errors or write to the existing row. A duplicate is therefore an error.
 pub(crate) const DIALECT: Dialect = Dialect {
     quote: '`',
     greatest: "greatest",
     on_conflict: "",
     touch,
+    remove_subject,
     locks_subject: true,
     for_update: " FOR UPDATE",
     clock: Some("CAST(UNIX_TIMESTAMP() AS SIGNED)"),
-    is_primary: "@@global.read_only = 0",
+    read_only: None,
+    is_fit: "EXP(IF(@@autocommit AND NOT @@global.read_only \
+         /*M! AND NOT @@in_transaction */, 0, 1000))",
+    is_fit_within: "EXP(IF(@@global.read_only, 1000, 0))",
 };
 
 /// Writes the statement that notes `count` uses. The join begins with the uses, so that only their
@@ -93,7 +101,21 @@ fn touch(table: &str, count: usize) -> String {
         "UPDATE ({uses}) AS `u` STRAIGHT_JOIN {table} AS `s` ON `s`.`handle` = `u`.`handle` \
          SET `s`.`last_seen` = `u`.`seen` \
          WHERE `s`.`format` = {FORMAT} AND `u`.`seen` > `s`.`last_seen` AND `s`.`deadline` > `u`.`seen` \
-         AND CASE WHEN `s`.`idle` < 0 THEN 1 ELSE `s`.`last_seen` > `u`.`seen` - `s`.`idle` END"
+         AND CASE WHEN `s`.`idle` < 0 THEN 1 ELSE `s`.`last_seen` > `u`.`seen` - `s`.`idle` END \
+         AND {}",
+        DIALECT.is_fit,
+    )
+}
+
+/// Writes the statement that removes the rows of a subject. The limit keeps the order of the inner
+/// rows, which the index alone provides: rows are locked in the order of their handles, as by
+/// [`touch`]. Every other order caused a deadlock for each logout during a burst of uses.
+fn remove_subject(table: &str, condition: &str) -> String {
+    format!(
+        "DELETE `s` FROM (SELECT `handle` AS `of_subject` FROM {table} FORCE INDEX (`subject`) \
+             WHERE `subject` = ? \
+             ORDER BY `handle` LIMIT 18446744073709551615) AS `u` \
+         STRAIGHT_JOIN {table} AS `s` ON `s`.`handle` = `u`.`of_subject` WHERE {condition}"
     )
 }
 

@@ -11,9 +11,11 @@ use crate::backend::durability::{Durability, Survives};
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::generic::driver::{Act, Dialect, Driver, Migration, Mode, client};
 use crate::backend::sql::generic::pause::Pause;
-use crate::backend::sql::sqlite::schema::{DIALECT, schema_of};
+use crate::backend::sql::sqlite::schema::{DIALECT, READ_ONLY, schema_of};
 use crate::backend::sql::table::{Table, Tables};
 use crate::error::{Error, Result};
+
+const EXCLUSIVE: &str = "the pragma `locking_mode` locks out other connections: set it to `normal`";
 
 /// The application's pool of connections, and the queue of its writers.
 pub struct Pool {
@@ -124,7 +126,22 @@ impl Driver for Pool {
             }
         }
         let migration = Migration(schema_of(tables).into());
-        Ok(self.run(Mode::Transaction, &migration).await?)
+        match self.run(Mode::Transaction, &migration).await {
+            Err(Failure::ReadOnly) => Err(Error::misuse(READ_ONLY)),
+            migrated => Ok(migrated?),
+        }
+    }
+
+    async fn unfit_settings(&self, tables: &Tables) -> Result<Vec<String>, Failure> {
+        let mut unfit = Vec::new();
+        for table in [&tables.sessions, &tables.log] {
+            let mode = self.pragma(table, "locking_mode").await?;
+            let mode: Option<String> = mode.and_then(|row| row.try_get(0).ok());
+            if mode.is_some_and(|mode| mode == "exclusive") {
+                unfit.push(EXCLUSIVE.to_owned());
+            }
+        }
+        Ok(unfit)
     }
 
     async fn durability(&self, tables: &Tables) -> Result<Durability, Failure> {

@@ -73,16 +73,22 @@ pub(crate) fn schema_of(tables: &Tables) -> String {
         .replace(" ON statewise_sessions (", &indexed)
 }
 
+pub(crate) const READ_ONLY: &str = "the database accepts no writes: open it without `read_only`, set the pragma `query_only` to 0, \
+     and give the process the right to write to the file and its folder";
+
 /// The dialect of SQLite. A transaction is the only writer, so nothing needs a lock.
 pub(crate) const DIALECT: Dialect = Dialect {
     quote: '"',
     greatest: "max",
     on_conflict: " ON CONFLICT DO NOTHING",
     touch,
+    remove_subject,
     locks_subject: false,
     for_update: "",
     clock: None,
-    is_primary: "TRUE",
+    read_only: Some(READ_ONLY),
+    is_fit: "TRUE",
+    is_fit_within: "TRUE",
 };
 
 /// Writes the statement that notes `size` uses.
@@ -95,6 +101,11 @@ fn touch(table: &str, size: usize) -> String {
                 AND CASE WHEN "s"."idle" < 0 THEN 1
                     ELSE "s"."last_seen" > "u"."column2" - "s"."idle" END"#
     )
+}
+
+/// Writes the statement that removes the rows of a subject.
+fn remove_subject(table: &str, condition: &str) -> String {
+    format!(r#"DELETE FROM {table} WHERE "subject" = ? AND {condition}"#)
 }
 
 #[cfg(test)]
