@@ -24,6 +24,7 @@ pub(crate) const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
 /// | [`deadline`](Self::deadline) | 2 seconds |
 /// | [`assume_durable`](Self::assume_durable) | off |
 /// | `connections` (only `Postgres::connect`) | 1 |
+/// | `transaction_pooler` (only Postgres) | off |
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder<S> {
     pub(crate) source: S,
