@@ -1,24 +1,31 @@
 //! Sessions and revocations in Redis or Valkey.
 
 pub(crate) mod builder;
+pub(crate) mod check;
 pub(crate) mod durability;
+pub(crate) mod eviction;
 pub(crate) mod keys;
 pub(crate) mod link;
 pub(crate) mod log;
+pub(crate) mod opener;
 pub(crate) mod script;
 pub(crate) mod store;
 
 use std::fmt;
+use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
 
 use ::redis::aio::ConnectionLike;
 
 use crate::backend::durability::{Durability, Survives};
+use crate::backend::redis::eviction::Eviction;
 use crate::backend::redis::keys::Keys;
-use crate::backend::redis::link::Link;
+use crate::backend::redis::link::{Link, Source};
+use crate::backend::redis::opener::{BoxError, Opener, Opening};
 use crate::backend::redis::store::recent_uses::RecentUses;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub use builder::RedisBuilder;
 pub use log::RedisLog;
@@ -73,6 +80,8 @@ pub struct Redis<C> {
     keys: Arc<Keys>,
     /// Allocated by the first store: a log does not need it.
     uses: Arc<LazyLock<RecentUses>>,
+    /// The second in which a login last asked about evictions. The server reported none.
+    asked_at: Arc<AtomicU64>,
     assume_durable: bool,
 }
 
@@ -82,7 +91,64 @@ where
 {
     /// Begins the configuration of a server behind `connection`, which is cloned for each call.
     pub fn over(connection: C) -> RedisBuilder<C> {
-        RedisBuilder::new(connection)
+        RedisBuilder::new(Source::Given(connection))
+    }
+
+    /// Begins the configuration of a server that `open` connects to: at the first use, and whenever
+    /// the connection is lost, did not answer for half of the deadline, or leads to a server that is
+    /// no primary that accepts writes (`READONLY`, `LOADING`, `MASTERDOWN`, `NOREPLICAS`). Concurrent
+    /// calls wait for one attempt. Prefer it where a failover may happen.
+    ///
+    /// ```no_run
+    /// use statewise::store::Redis;
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// // The name leads to the primary. It is resolved for each new connection.
+    /// let client = redis::Client::open("redis://sessions.internal")?;
+    /// let redis = Redis::connect(move || {
+    ///     let client = client.clone();
+    ///     async move { client.get_multiplexed_async_connection().await }
+    /// })
+    /// .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// With Sentinel, ask for the primary in `open`. The client of the `redis` crate for Sentinel
+    /// does the same, with the crate's feature `sentinel`:
+    ///
+    /// ```no_run
+    /// use statewise::store::Redis;
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sentinel = redis::Client::open("redis://sentinel.internal:26379")?;
+    /// let redis = Redis::connect(move || {
+    ///     let sentinel = sentinel.clone();
+    ///     async move {
+    ///         let mut sentinel = sentinel.get_multiplexed_async_connection().await?;
+    ///         let (host, port): (String, u16) = redis::cmd("SENTINEL")
+    ///             .arg("GET-MASTER-ADDR-BY-NAME")
+    ///             .arg("sessions")
+    ///             .query_async(&mut sentinel)
+    ///             .await?;
+    ///         let primary = redis::Client::open(format!("redis://{host}:{port}"))?;
+    ///         primary.get_multiplexed_async_connection().await
+    ///     }
+    /// })
+    /// .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connect<F, R, E>(open: F) -> RedisBuilder<C>
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<C, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        RedisBuilder::new(Source::Opened(Opener::new(move || {
+            let opening = open();
+            Box::pin(async { opening.await.map_err(Into::into) }) as Opening<C>
+        })))
     }
 
     /// Returns a store for sessions. All stores of one `Redis` share their connection and their
@@ -121,6 +187,13 @@ where
     pub async fn durability(&self) -> Result<Durability> {
         let act = pin!(durability::crash(&self.link));
         let crash = self.link.within(act).await?;
+        let evictions = self.link.within(pin!(self.evictions())).await?;
+        let crash = match (evictions, crash) {
+            (Eviction::Never, crash) => crash,
+            (Eviction::Unknown, Survives::All) => Survives::Unknown,
+            (Eviction::Unknown, crash) => crash,
+            (Eviction::Allowed | Eviction::Happened, _) => Survives::NotAll,
+        };
         Ok(Durability::new(crash, Survives::NotAll))
     }
 
@@ -137,7 +210,29 @@ where
     ///
     /// Changes nothing.
     pub async fn require_durable(&self) -> Result<()> {
+        let evictions = self.link.within(pin!(self.evictions())).await?;
+        if let Some(what) = evictions.problem(self.assume_durable) {
+            return Err(Error::misuse(what));
+        }
         self.durability().await?.require(self.assume_durable)
+    }
+
+    /// Runs every command of the store and of the log against keys that do not exist, and fails with
+    /// all that is missing: a right of the user, a command that was renamed, a primary that accepts
+    /// writes, an eviction policy under which a logout everywhere is reliable. Call it at the start
+    /// of a service. It changes nothing. On a Cluster, nodes without a key of 16 partitions are not
+    /// asked.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* that names each command and setting to change; *unavailable* if the server could
+    /// not answer, or is no primary that accepts writes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn check(&self) -> Result<()> {
+        self.link.within(pin!(self.check_all())).await
     }
 }
 

@@ -122,13 +122,13 @@ fn a_refresh_is_one_round_trip() {
         let once = |names: &[&str]| -> Vec<(String, u64)> {
             names.iter().map(|name| ((*name).to_owned(), 1)).collect()
         };
-        assert_eq!(called(), once(&["evalsha", "get", "pttl", "set"]));
+        assert_eq!(called(), once(&["evalsha", "getex", "pttl", "set"]));
         let issued = auth.issue(Login::new("alice")).await.unwrap();
         let _ = auth.refresh(issued.refreshable().reveal()).await.unwrap();
         reset(&server);
         let replayed = auth.refresh(issued.refreshable().reveal()).await.unwrap();
         assert_eq!(replayed.outcome(), Outcome::Replayed);
-        assert_eq!(called(), once(&["evalsha", "get", "pttl"]));
+        assert_eq!(called(), once(&["evalsha", "getex", "pttl"]));
     });
 }
 

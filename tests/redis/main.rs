@@ -14,6 +14,7 @@ mod common;
 mod counted;
 mod dropped;
 mod durability;
+mod eviction;
 mod failures;
 #[path = "../stores/late_save.rs"]
 mod late_save;

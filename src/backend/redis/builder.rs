@@ -1,16 +1,17 @@
 //! The configuration of a Redis backend.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::backend::redis::Redis;
 use crate::backend::redis::keys::Keys;
-use crate::backend::redis::link::{DEFAULT_DEADLINE, Link};
+use crate::backend::redis::link::{DEFAULT_DEADLINE, Link, Source};
 use crate::backend::redis::store::recent_uses::RecentUses;
 use crate::error::Result;
 
-/// Configuration of a [`Redis`], begun by [`Redis::over`].
+/// Configuration of a [`Redis`], begun by [`Redis::over`] or [`Redis::connect`].
 ///
 /// # Defaults
 ///
@@ -21,16 +22,16 @@ use crate::error::Result;
 /// | [`assume_durable`](Self::assume_durable) | off |
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RedisBuilder<C> {
-    connection: C,
+    source: Source<C>,
     prefix: String,
     deadline: Duration,
     assume_durable: bool,
 }
 
 impl<C> RedisBuilder<C> {
-    pub(crate) fn new(connection: C) -> Self {
+    pub(crate) fn new(source: Source<C>) -> Self {
         Self {
-            connection,
+            source,
             prefix: "statewise:".to_owned(),
             deadline: DEFAULT_DEADLINE,
             assume_durable: false,
@@ -78,9 +79,10 @@ impl<C> RedisBuilder<C> {
     /// deadline is zero.
     pub fn build(self) -> Result<Redis<C>> {
         Ok(Redis {
-            link: Arc::new(Link::new(self.connection, self.deadline)?),
+            link: Arc::new(Link::new(self.source, self.deadline)?),
             keys: Arc::new(Keys::new(self.prefix)?),
             uses: Arc::new(LazyLock::new(RecentUses::new)),
+            asked_at: Arc::new(AtomicU64::new(u64::MAX)),
             assume_durable: self.assume_durable,
         })
     }

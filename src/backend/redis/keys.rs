@@ -54,6 +54,11 @@ impl Keys {
         ["m", "e"].map(|kind| format!("{}{{log}}:{kind}", self.prefix))
     }
 
+    /// Returns a key that is never used, on the node of a partition.
+    pub(crate) fn check(&self, partition: u16) -> String {
+        format!("{}{{{}}}:check", self.prefix, tag(partition))
+    }
+
     /// Returns the key of the row of a login.
     pub(crate) fn row(&self, handle: Handle) -> String {
         let mut text = [0; 22];
@@ -67,11 +72,17 @@ impl Keys {
 
     /// Returns the key of the index of a subject's logins, on the node of their rows.
     pub(crate) fn index(&self, partition: u16, subject: &str) -> String {
-        let tag = URL_SAFE_NO_PAD.encode((partition << 4).to_be_bytes());
         // The hash has a fixed length and no special characters.
         let hash = URL_SAFE_NO_PAD.encode(sha256::hash(subject.as_bytes()));
-        format!("{}{{{}}}:i:{hash}", self.prefix, &tag[..2])
+        format!("{}{{{}}}:i:{hash}", self.prefix, tag(partition))
     }
+}
+
+/// Returns the two characters of a partition.
+fn tag(partition: u16) -> String {
+    let mut tag = URL_SAFE_NO_PAD.encode((partition << 4).to_be_bytes());
+    tag.truncate(2);
+    tag
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::time::{Instant, timeout_at};
 
+use crate::backend::redis::opener::{Opener, UNOPENED};
 use crate::backend::redis::script::Script;
 use crate::error::{Error, Result};
 
@@ -22,9 +23,22 @@ const MIN_RETRY_PAUSE: Duration = Duration::from_millis(2);
 /// Maximum pause between such retries.
 const MAX_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// A connection and its deadline.
+/// Errors of a server that is no primary, or not yet, or no longer: the command has not run, and
+/// another connection may lead to the primary. `NOREPLICAS` comes from a primary that is cut off from
+/// its replicas, of which one may have been promoted.
+pub(crate) const UNFIT: [&str; 4] = ["READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS"];
+
+/// Source of connections.
+pub(crate) enum Source<C> {
+    /// One connection of the application, which is cloned for each call.
+    Given(C),
+    /// Connections that a function of the application opens.
+    Opened(Opener<C>),
+}
+
+/// Connections and a deadline.
 pub(crate) struct Link<C> {
-    connection: C,
+    source: Source<C>,
     deadline: Duration,
 }
 
@@ -32,14 +46,14 @@ impl<C> Link<C> {
     /// # Errors
     ///
     /// *Misuse* if the deadline is zero.
-    pub(crate) fn new(connection: C, deadline: Duration) -> Result<Self> {
+    pub(crate) fn new(source: Source<C>, deadline: Duration) -> Result<Self> {
         if deadline.is_zero() {
             return Err(Error::misuse(
                 "the deadline is zero, so no call could succeed: set a longer one",
             ));
         }
         Ok(Self {
-            connection,
+            source,
             deadline: deadline.min(MAX_DEADLINE),
         })
     }
@@ -60,11 +74,33 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         &self,
         act: impl Future<Output = Result<T>> + Send + Unpin,
     ) -> Result<T> {
-        by(self.until(), act).await
+        let begun = Instant::now();
+        let answer = timeout_at(begun + self.deadline, act).await;
+        if answer.is_err() {
+            self.give_up_before(begun);
+        }
+        answer.map_err(|_| late())?
     }
 
     pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        command.query_async(&mut self.connection.clone()).await
+        match &self.source {
+            Source::Given(connection) => command.query_async(&mut connection.clone()).await,
+            // Boxed to keep the future of the other source small.
+            Source::Opened(opener) => Box::pin(send_opened(opener, command)).await,
+        }
+    }
+
+    /// Has the next call open another connection, if this one did not answer a call that began
+    /// then.
+    fn give_up_before(&self, begun: Instant) {
+        if let Source::Opened(opener) = &self.source {
+            opener.give_up_before(begun);
+        }
+    }
+
+    /// Returns whether a command that failed so should be sent again, over another connection.
+    fn reopens_after(&self, error: &RedisError) -> bool {
+        matches!(self.source, Source::Opened(_)) && has_code(error, &UNFIT)
     }
 
     /// Sends an idempotent command, with a retry. Enforces the deadline.
@@ -95,20 +131,23 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         let second_run = || {
             Box::pin(async {
                 match act().await {
-                    Err(error) if is_lost(&error) => act().await,
+                    Err(error) if is_lost(&error) || self.reopens_after(&error) => act().await,
                     answer => answer,
                 }
             })
         };
         let mut first = pin!(act());
         match timeout_at(until - self.deadline / 2, first.as_mut()).await {
-            Ok(Err(error)) if is_lost(&error) || error.is_timeout() => {
+            Ok(Err(error))
+                if is_lost(&error) || error.is_timeout() || self.reopens_after(&error) =>
+            {
                 Box::pin(timeout_at(until, second_run()))
                     .await
                     .map_err(|_| late())
             }
             Ok(answer) => Ok(answer),
             Err(_) => {
+                self.give_up_before(until - self.deadline);
                 // The server may only be slow: take the answer that comes first.
                 let mut second = second_run();
                 let either = poll_fn(|context| match first.as_mut().poll(context) {
@@ -149,11 +188,17 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
             command
         };
         let by_hash = command("EVALSHA", script.hash());
-        let mut pause = MIN_RETRY_PAUSE;
+        let (mut pause, mut is_first) = (MIN_RETRY_PAUSE, true);
         loop {
             let mut answer = self.send(&by_hash).await;
             if is(&answer, ServerErrorKind::NoScript) {
                 answer = self.send(&command("EVAL", script.text())).await;
+            }
+            if let Err(error) = &answer
+                && self.reopens_after(error)
+                && std::mem::take(&mut is_first)
+            {
+                continue;
             }
             if !is(&answer, ServerErrorKind::TryAgain) {
                 return answer;
@@ -178,12 +223,55 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
     }
 }
 
+/// Runs futures at the same time, and returns their results in order, or the first error.
+pub(crate) async fn all<T: Send>(
+    futures: impl Iterator<Item = impl Future<Output = Result<T>> + Send>,
+) -> Result<Vec<T>> {
+    let mut running: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|context| {
+        let mut is_done = true;
+        for (future, result) in &mut running {
+            if result.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(Ok(value)) => *result = Some(value),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => is_done = false,
+                }
+            }
+        }
+        if is_done {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    })
+    .await?;
+    Ok(running
+        .into_iter()
+        .filter_map(|(_, result)| result)
+        .collect())
+}
+
 /// Runs a part of an operation until the deadline of that operation.
 pub(crate) async fn by<T>(
     until: Instant,
     act: impl Future<Output = Result<T>> + Send + Unpin,
 ) -> Result<T> {
     timeout_at(until, act).await.map_err(|_| late())?
+}
+
+async fn send_opened<C>(opener: &Opener<C>, command: &Cmd) -> RedisResult<Value>
+where
+    C: ConnectionLike + Clone + Send + Sync,
+{
+    let opened = opener.connection().await?;
+    let answer = command.query_async(&mut opened.connection.clone()).await;
+    if let Err(error) = &answer
+        && (is_lost(error) || has_code(error, &UNFIT))
+    {
+        opened.give_up();
+    }
+    answer
 }
 
 fn late() -> Error {
@@ -199,9 +287,55 @@ fn is(answer: &RedisResult<Value>, kind: ServerErrorKind) -> bool {
     matches!(answer, Err(error) if error.kind() == ErrorKind::Server(kind))
 }
 
+/// Returns whether an error of the server has one of some codes. Redis before version 7 reports the
+/// code of an error in a script within the text of another error.
+pub(crate) fn has_code(error: &RedisError, codes: &[&str]) -> bool {
+    let is_within = |text: &str, code: &str| {
+        let mut parts = text.split('-');
+        parts.any(|part| {
+            part.strip_prefix(code)
+                .is_some_and(|rest| rest.starts_with(' '))
+        })
+    };
+    codes.iter().any(|code| {
+        error.code() == Some(code)
+            || error.code() == Some("ERR")
+                && error.detail().is_some_and(|text| is_within(text, code))
+    })
+}
+
 /// Returns whether the server refuses writes because it cannot save to its disk.
 pub(crate) fn cannot_save(error: &RedisError) -> bool {
-    error.code() == Some("MISCONF")
+    has_code(error, &["MISCONF"])
+}
+
+/// Returns the error for a command that the user of the server may not run.
+fn forbidden(error: &RedisError) -> Option<Error> {
+    let text = error.detail().unwrap_or_default();
+    if !has_code(error, &["NOPERM"]) && !text.contains("The user executing the script") {
+        return None;
+    }
+    if text.contains("access") {
+        return Some(Error::misuse(
+            "the user of the Redis server may not access the keys with the prefix of the store: \
+             grant it `~prefix*`, see the documentation of `Redis`",
+        ));
+    }
+    // The name only: the rest of a text of the server may contain secrets.
+    let is_name = |name: &&str| {
+        (1..=20).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let name = text.split('\'').nth(1).filter(is_name);
+    Some(Error::misuse(match name {
+        Some(name) => format!(
+            "the user of the Redis server may not run `{}`: grant it the commands in the \
+             documentation of `Redis`",
+            name.to_ascii_uppercase()
+        ),
+        None => "the user of the Redis server may not run a command of a script: grant it the \
+                 commands in the documentation of `Redis`. `Redis::check` names those that lack"
+            .to_owned(),
+    }))
 }
 
 /// Description of a failure. Contains no text of the server or the network, because such a text may
@@ -230,8 +364,13 @@ impl std::error::Error for Failure {}
 
 /// Translates an error of the client.
 pub(crate) fn failed(error: &RedisError) -> Error {
+    if let Some(error) = forbidden(error) {
+        return error;
+    }
     let what = if error.is_timeout() {
         "no answer within the client's own response timeout"
+    } else if error.kind() == UNOPENED {
+        "no connection could be opened"
     } else if is_lost(error) {
         "the connection was lost"
     } else if error.code().is_some() {

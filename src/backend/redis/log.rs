@@ -19,7 +19,10 @@ use crate::revocation::log::{MARGIN, Page, RevocationLog};
 use reply::Reply;
 
 static APPEND: Script = Script::new(include_str!("log/append.lua"));
-static READ: Script = Script::new(include_str!("log/read.lua"));
+static READ: Script = Script::new(concat!(
+    include_str!("primary.lua"),
+    include_str!("log/read.lua")
+));
 
 /// Maximum number of entries per page. The server runs nothing else during a script.
 const MAX_PAGE_ENTRIES: usize = 4096;

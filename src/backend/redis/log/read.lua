@@ -4,6 +4,10 @@
 -- number of entries, which may be zero.
 -- Returns the incarnation, the last position, the last nonce, the first position, the entries, and
 -- the time in milliseconds; an empty list if there is no log or a part of it is missing.
+local refused = on_primary('XTRIM', KEYS[2], 'MINID', '0')
+if type(refused) == 'table' then
+    return refused
+end
 local log = redis.call('HMGET', KEYS[1], 'incarnation', 'last', 'nonce', 'first')
 local last, first = tonumber(log[2] or nil), tonumber(log[4] or nil)
 local is_complete = log[1] and last and log[3] and first

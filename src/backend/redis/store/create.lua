@@ -1,24 +1,57 @@
 -- Adds a login, unless its handle exists or the limit is reached.
--- KEYS: index, row; in a second run, the rows of the members of the index.
+-- KEYS: index, row; in a second run, the rows of members of the index.
 -- ARGV: now, deadline, handle, milliseconds to live of the row and of the index, the limit or an
---       empty text, 1 to evict, the record; in a second run, the members.
--- Returns 'stored' and the evicted handles, 'duplicate', 'limit', or 'members' and all members of
--- the index. After 'members' the caller runs the script again with their rows, because a script must
--- be given all keys that it uses.
-local now, limit = tonumber(ARGV[1]), tonumber(ARGV[6])
+--       empty text, 1 to evict, the record, 1 to ask whether the server evicts keys, 1 to trust a
+--       server that does not tell, the maximum number of members to check the limit with; in a second
+--       run, the members.
+-- Returns 'stored' and the evicted handles; 'large' and some members of a large index, if it was
+-- stored; 'duplicate'; 'limit'; 'members' and all members of the index, or 'many' if they are more
+-- than the maximum; or the answer of `eviction`, if the index cannot be relied on. After 'members'
+-- the caller runs the script again with their rows, because a script must be given all keys that it
+-- uses.
+local FIXED = 11
+local now, limit, most = tonumber(ARGV[1]), tonumber(ARGV[6]), tonumber(ARGV[11])
+
+local function refuse(why)
+    -- Changes nothing, and fails on a replica. Not earlier: out of memory, a server refuses only the
+    -- first command of a script that writes.
+    redis.call('ZREM', KEYS[1], '')
+    return { why }
+end
+
 if redis.call('EXISTS', KEYS[2]) == 1 then
-    return { 'duplicate' }
+    return refuse('duplicate')
 end
 if ARGV[4] == '0' then
     -- The row has expired already: storing it would have no effect.
     return { 'stored' }
 end
+local state = ARGV[9] == '1' and eviction() or 'never'
+if state ~= 'never' and not (state == 'unknown' and ARGV[10] == '1') then
+    return { state }
+end
+
+local function is_alive(row, deadline)
+    return redis.call('EXISTS', row) == 1 and (tonumber(deadline) or 0) > now
+end
 
 local removed, answer = {}, { 'stored' }
-if limit and redis.call('ZCARD', KEYS[1]) >= limit then
+local count = redis.call('ZCARD', KEYS[1])
+if limit and count >= limit then
     local rows = {}
-    for at = 9, #ARGV do
-        rows[ARGV[at]] = KEYS[at - 6]
+    for at = FIXED + 1, #ARGV do
+        rows[ARGV[at]] = KEYS[at - FIXED + 2]
+    end
+    if count > most then
+        -- Live rows as many as the limit suffice to refuse. To evict, the caller removes rows first.
+        local alive = 0
+        for member, row in pairs(rows) do
+            if is_alive(row, redis.call('ZSCORE', KEYS[1], member)) then
+                alive = alive + 1
+            end
+        end
+        local is_reached = alive >= limit and ARGV[7] ~= '1'
+        return refuse(is_reached and 'limit' or 'many')
     end
     local members = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
     local alive = {}
@@ -31,7 +64,7 @@ if limit and redis.call('ZCARD', KEYS[1]) >= limit then
             end
             return all
         end
-        if redis.call('EXISTS', row) == 1 and tonumber(members[at + 1]) > now then
+        if is_alive(row, members[at + 1]) then
             alive[#alive + 1] = members[at]
         else
             removed[#removed + 1] = members[at]
@@ -39,7 +72,7 @@ if limit and redis.call('ZCARD', KEYS[1]) >= limit then
     end
     local excess = #alive + 1 - limit
     if excess > 0 and ARGV[7] ~= '1' then
-        return { 'limit' }
+        return refuse('limit')
     end
     -- The index is sorted by deadline, so the oldest come first.
     for at = 1, math.min(excess, #alive) do
@@ -59,8 +92,15 @@ for _, one in ipairs(removed) do
     redis.call('ZREM', KEYS[1], one[1])
 end
 -- A day after their deadline, because the clock of another node may be behind.
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 86400)
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - 86400, 'LIMIT', 0, 64)) do
+    redis.call('ZREM', KEYS[1], member)
+end
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[5]) then
     redis.call('PEXPIRE', KEYS[1], ARGV[5])
+end
+if not limit and count >= 64 then
+    -- The caller removes those of them whose rows are gone. With 16 for each login, members without
+    -- a row are soon fewer than one in 16.
+    return { 'large', unpack(redis.call('ZRANDMEMBER', KEYS[1], 16)) }
 end
 return answer

@@ -3,7 +3,7 @@
 use redis::aio::ConnectionLike;
 
 use crate::backend::redis::link::{bytes, items, unexpected};
-use crate::backend::redis::store::{RedisStore, handle_of, script, ttl_secs};
+use crate::backend::redis::store::{MAX_BATCH_ROWS, RedisStore, handle_of, script, ttl_secs};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::partition;
@@ -32,11 +32,13 @@ where
                  that the authenticator has drawn",
             ));
         }
-        let (max_rows, evicts) = match limit {
-            Limit::Unlimited => (String::new(), "0"),
-            Limit::Reject(max) => (max.to_string(), "0"),
-            Limit::EvictOldest(max) => (max.to_string(), "1"),
+        let (max, evicts) = match limit {
+            Limit::Unlimited => (None, false),
+            Limit::Reject(max) => (Some(max as usize), false),
+            Limit::EvictOldest(max) => (Some(max as usize), true),
         };
+        // More members than this are removed first, in scripts of their own.
+        let most = max.unwrap_or_default().saturating_add(MAX_BATCH_ROWS);
         let idle = ttl_secs(record.idle().as_secs());
         let row_ttl = if record.is_alive(now) {
             idle.saturating_sub(now.saturating_since(record.last_seen()))
@@ -47,6 +49,8 @@ where
         let index_ttl = remaining
             .saturating_add(idle)
             .saturating_add(INDEX_MARGIN_SECS);
+        // A login without a limit does not rely on the index.
+        let asks = max.is_some() || self.0.asks_for_eviction(now);
         let number = |number: u64| number.to_string().into_bytes();
         let mut keys = vec![
             self.0.keys.index(handle.partition(), subject),
@@ -58,37 +62,66 @@ where
             handle.as_bytes().to_vec(),
             number(row_ttl * 1000),
             number(ttl_secs(index_ttl) * 1000),
-            max_rows.into_bytes(),
-            evicts.into(),
+            max.map_or(Vec::new(), |max| number(max as u64)),
+            number(evicts.into()),
             record.encode(),
+            number(asks.into()),
+            number(self.0.assume_durable.into()),
+            number(most as u64),
         ];
         let (fixed_keys, fixed_arguments) = (keys.len(), arguments.len());
+        let mut all_evicted = Vec::new();
         loop {
             let given: Vec<_> = arguments.iter().map(Vec::as_slice).collect();
             // Not idempotent: a second run would report a duplicate.
             let answer = self.0.link.run_once(&script::CREATE, &keys, &given).await?;
             let mut answer = items(answer)?.into_iter();
-            let outcome = bytes(answer.next().unwrap_or_default())?;
-            match outcome.as_deref() {
-                Some(b"stored") => {
+            let outcome = bytes(answer.next().unwrap_or_default())?.unwrap_or_default();
+            let named = answer.map(handle_of).collect::<Result<Vec<_>>>()?;
+            let members = match &*outcome {
+                b"stored" | b"large" => {
                     if row_ttl == idle {
                         self.0.uses.note(handle, now, record.idle().as_secs());
                     }
-                    let evicted = answer.map(handle_of).collect::<Result<_>>()?;
-                    return Ok(Created::Stored { evicted });
-                }
-                Some(b"duplicate") => return Ok(Created::Duplicate),
-                Some(b"limit") => return Ok(Created::LimitReached),
-                Some(b"members") => {
-                    keys.truncate(fixed_keys);
-                    arguments.truncate(fixed_arguments);
-                    for member in answer {
-                        let member = handle_of(member)?;
-                        keys.push(self.0.keys.row(member));
-                        arguments.push(member.as_bytes().to_vec());
+                    if asks {
+                        self.0.note_no_eviction(now);
                     }
+                    if &*outcome == b"large" {
+                        // The login is stored, whether this succeeds or not.
+                        let _ = Box::pin(self.prune(subject, &named)).await;
+                    } else {
+                        all_evicted.extend(named);
+                    }
+                    return Ok(Created::Stored {
+                        evicted: all_evicted,
+                    });
                 }
-                _ => return Err(unexpected()),
+                b"duplicate" => return Ok(Created::Duplicate),
+                b"limit" => return Ok(Created::LimitReached),
+                b"members" => named,
+                b"many" => {
+                    let mut live = Box::pin(self.prune_all(subject, now)).await?;
+                    let max = max.unwrap_or_default();
+                    if evicts && live.len() > most {
+                        // Logins beyond the limit end, whether the new one is stored or not.
+                        let newest = live.split_off(live.len() - max);
+                        Box::pin(self.remove_many(subject, &live, &[])).await?;
+                        all_evicted.append(&mut live);
+                        live = newest;
+                    }
+                    // The newest suffice to refuse the login.
+                    live.split_off(live.len().saturating_sub(most))
+                }
+                other => {
+                    self.0.require_index(other)?;
+                    return Err(unexpected());
+                }
+            };
+            keys.truncate(fixed_keys);
+            arguments.truncate(fixed_arguments);
+            for member in members {
+                keys.push(self.0.keys.row(member));
+                arguments.push(member.as_bytes().to_vec());
             }
         }
     }

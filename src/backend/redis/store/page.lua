@@ -1,6 +1,6 @@
 -- Returns a page of an index, sorted by deadline and then by handle: handles, each followed by its
--- deadline.
--- KEYS: index. ARGV: the maximum number of handles, or -1 for all; after the first page, also the
+-- deadline. At the end, the answer of `eviction`.
+-- KEYS: index. ARGV: the maximum number of handles; after the first page, also the
 -- deadline and the handle at the end of the page before.
 
 -- Compares by bytes: Lua compares texts by the locale of the server.
@@ -13,6 +13,10 @@ local function is_after(one, other)
     return false
 end
 
+local refused = on_primary('ZREM', KEYS[1], '')
+if type(refused) == 'table' then
+    return refused
+end
 local first = 0
 if ARGV[2] then
     first = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. ARGV[2])
@@ -27,5 +31,6 @@ if ARGV[2] then
         end
     end
 end
-local limit = tonumber(ARGV[1])
-return redis.call('ZRANGE', KEYS[1], first, limit < 0 and -1 or first + limit - 1, 'WITHSCORES')
+local found = redis.call('ZRANGE', KEYS[1], first, first + tonumber(ARGV[1]) - 1, 'WITHSCORES')
+found[#found + 1] = eviction()
+return found

@@ -3,7 +3,12 @@
 -- KEYS: rows. Returns two values for each.
 local found = {}
 for at, row in ipairs(KEYS) do
-    found[2 * at - 1] = redis.call('GET', row)
+    -- A `GETEX` without options changes nothing.
+    local bytes = on_primary('GETEX', row) or redis.call('GET', row)
+    if type(bytes) == 'table' then
+        return bytes
+    end
+    found[2 * at - 1] = bytes
     found[2 * at] = redis.call('PTTL', row)
 end
 return found

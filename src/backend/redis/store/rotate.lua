@@ -4,9 +4,9 @@
 -- next proof, the seed, now and the idle timeout; then the overlap and the idle timeout in seconds,
 -- and the milliseconds to live of the row.
 -- Returns whether it was rotated, the row, and its milliseconds to live.
-local row = redis.call('GET', KEYS[1])
-if not row then
-    return false
+local row = on_primary('GETEX', KEYS[1]) or redis.call('GET', KEYS[1])
+if type(row) ~= 'string' then
+    return row
 end
 local ttl = redis.call('PTTL', KEYS[1])
 local function number(from, size)

@@ -2,7 +2,7 @@
 
 use redis::aio::ConnectionLike;
 
-use crate::backend::redis::link::{bytes, items, number, unexpected};
+use crate::backend::redis::link::{all, bytes, items, number, unexpected};
 use crate::backend::redis::store::row::{Row, decode};
 use crate::backend::redis::store::{MAX_BATCH_ROWS, RedisStore, handle_of, script};
 use crate::clock::Timestamp;
@@ -11,6 +11,24 @@ use crate::login::handle::{Handle, partition};
 use crate::store::ask::Scope;
 use crate::store::listing::{Cursor, Listing, Page};
 use crate::store::record::Record;
+
+/// Maximum number of members of an index per script. A server far away needs few round trips.
+const MAX_PAGE_MEMBERS: usize = 4096;
+/// Head that no row has. A removal with it removes the members of the index that have no row.
+const ABSENT: &[u8] = b"-";
+
+/// A page of an index.
+struct IndexPage {
+    members: Vec<Cursor>,
+    /// *Unavailable* if the server may have evicted the index, so that members are missing.
+    is_complete: Result<()>,
+}
+
+impl IndexPage {
+    fn handles(&self) -> Vec<Handle> {
+        self.members.iter().map(|member| member.handle).collect()
+    }
+}
 
 impl<C> RedisStore<C>
 where
@@ -46,25 +64,70 @@ where
         Ok((u64::try_from(count).unwrap_or_default(), changed))
     }
 
+    /// Removes many rows of a subject, in scripts that run at the same time. Rows with a head other
+    /// than `head` stay, and their handles are returned.
+    pub(super) async fn remove_many(
+        &self,
+        subject: &str,
+        handles: &[Handle],
+        head: &[u8],
+    ) -> Result<Vec<Handle>> {
+        let batches = handles.chunks(MAX_BATCH_ROWS).map(|batch| async move {
+            let rows: Vec<_> = batch.iter().map(|handle| (*handle, head)).collect();
+            self.remove_rows(partition(subject), subject, &rows).await
+        });
+        let removed = all(batches).await?;
+        Ok(removed.into_iter().flat_map(|(_, stay)| stay).collect())
+    }
+
+    /// Removes members of the index that have no row. Returns the others.
+    pub(super) async fn prune(&self, subject: &str, handles: &[Handle]) -> Result<Vec<Handle>> {
+        self.remove_many(subject, handles, ABSENT).await
+    }
+
+    /// Removes all members of the index that have no row, or are past their deadline, with their
+    /// rows. Returns the others, oldest first.
+    pub(super) async fn prune_all(&self, subject: &str, now: Timestamp) -> Result<Vec<Handle>> {
+        let (mut live, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.index_page(subject, after, MAX_PAGE_MEMBERS).await?;
+            let is_over = |member: &&Cursor| member.deadline <= now;
+            let over = page.members.iter().take_while(is_over).count();
+            let handles = page.handles();
+            let (over, rest) = handles.split_at(over);
+            self.remove_many(subject, over, &[]).await?;
+            live.extend(self.prune(subject, rest).await?);
+            if handles.len() < MAX_PAGE_MEMBERS {
+                return Ok(live);
+            }
+            after = page.members.last().copied();
+        }
+    }
+
     /// Removes the rows of a subject that `scope` covers, and returns their number.
     pub(super) async fn remove_scope(&self, subject: &str, scope: Scope) -> Result<u64> {
-        let handles: Vec<_> = self
-            .index_page(subject, None, None)
-            .await?
-            .into_iter()
-            .map(|cursor| cursor.handle)
-            .filter(|handle| scope.keep != Some(*handle))
-            .collect();
-        let mut count = 0;
-        for batch in handles.chunks(MAX_BATCH_ROWS) {
-            let mut batch = batch.to_vec();
-            while !batch.is_empty() {
-                let (removed, changed) = self.remove_batch(subject, &scope, &batch).await?;
-                count += removed;
-                batch = changed;
+        let (mut count, mut after, mut is_complete) = (0, None, Ok(()));
+        loop {
+            let page = self.index_page(subject, after, MAX_PAGE_MEMBERS).await?;
+            let mut handles = page.handles();
+            handles.retain(|handle| scope.keep != Some(*handle));
+            let batches = handles.chunks(MAX_BATCH_ROWS).map(|batch| async {
+                let (mut batch, mut count) = (batch.to_vec(), 0);
+                while !batch.is_empty() {
+                    let (removed, changed) = self.remove_batch(subject, &scope, &batch).await?;
+                    count += removed;
+                    batch = changed;
+                }
+                Ok(count)
+            });
+            count += all(batches).await?.iter().sum::<u64>();
+            is_complete = is_complete.and(page.is_complete);
+            if page.members.len() < MAX_PAGE_MEMBERS {
+                // What was found is removed in any case.
+                return is_complete.map(|()| count);
             }
+            after = page.members.last().copied();
         }
-        Ok(count)
     }
 
     /// Removes those of some rows that `scope` covers. Returns their number, and the handles of
@@ -101,33 +164,39 @@ where
         self.remove_rows(partition, subject, &covered).await
     }
 
-    /// Reads a page of a subject's index; the whole index without `limit`.
-    pub(super) async fn index_page(
+    /// Reads a page of a subject's index.
+    async fn index_page(
         &self,
         subject: &str,
         after: Option<Cursor>,
-        limit: Option<usize>,
-    ) -> Result<Vec<Cursor>> {
+        limit: usize,
+    ) -> Result<IndexPage> {
         let keys = [self.0.keys.index(partition(subject), subject)];
-        let limit = limit.map_or("-1".to_owned(), |limit| limit.to_string());
+        let limit = limit.to_string();
         let deadline = after.map_or(String::new(), |after| after.deadline.unix().to_string());
         let mut arguments = vec![limit.as_bytes()];
         if let Some(after) = &after {
             arguments.extend([deadline.as_bytes(), after.handle.as_bytes()]);
         }
         let answer = self.0.link.run(&script::PAGE, &keys, &arguments).await?;
-        let mut answer = items(answer)?.into_iter();
-        let mut cursors = Vec::new();
+        let mut answer = items(answer)?;
+        let eviction = bytes(answer.pop().unwrap_or_default())?.unwrap_or_default();
+        let is_complete = self.0.require_index(&eviction);
+        let mut answer = answer.into_iter();
+        let mut members = Vec::new();
         while let Some(member) = answer.next() {
             let deadline = bytes(answer.next().unwrap_or_default())?.unwrap_or_default();
             let deadline = std::str::from_utf8(&deadline).ok();
             let deadline = deadline.and_then(|deadline| deadline.parse().ok());
-            cursors.push(Cursor {
+            members.push(Cursor {
                 deadline: Timestamp::from_unix(deadline.ok_or_else(unexpected)?),
                 handle: handle_of(member)?,
             });
         }
-        Ok(cursors)
+        Ok(IndexPage {
+            members,
+            is_complete,
+        })
     }
 
     pub(super) async fn listing(
@@ -138,17 +207,20 @@ where
     ) -> Result<Listing> {
         let limit = page.limit.max(1);
         let (mut records, mut after) = (Vec::new(), page.after);
+        // One row more than the limit shows whether there is another page.
+        let mut wanted = limit.saturating_add(1).min(MAX_BATCH_ROWS);
         loop {
-            // One row more than the limit shows whether there is another page.
-            let wanted = (limit - records.len())
-                .saturating_add(1)
-                .min(MAX_BATCH_ROWS);
-            let cursors = self.index_page(subject, after, Some(wanted)).await?;
-            let handles: Vec<_> = cursors.iter().map(|cursor| cursor.handle).collect();
-            if handles.is_empty() {
-                return Ok(Listing::new(records, None));
-            }
-            for (handle, row) in handles.iter().zip(self.read_all(&handles).await?) {
+            let index = self.index_page(subject, after, wanted).await?;
+            let handles = index.handles();
+            index.is_complete?;
+            let batches = handles.chunks(MAX_BATCH_ROWS);
+            let rows = all(batches.map(|batch| self.read_all(batch))).await?;
+            let rows: Vec<_> = rows.into_iter().flatten().collect();
+            let no_row = |(handle, row): (&Handle, &Option<Row>)| row.is_none().then_some(*handle);
+            let gone: Vec<_> = handles.iter().zip(&rows).filter_map(no_row).collect();
+            // A server that cannot write still lists.
+            let _ = self.prune(subject, &gone).await;
+            for (handle, row) in handles.iter().zip(rows) {
                 let record = row.and_then(|row| row.record(*handle, now).ok());
                 let Some(record) = record.filter(|record| record.is_alive(now)) else {
                     continue;
@@ -159,10 +231,12 @@ where
                 }
                 records.push(record);
             }
-            if cursors.len() < wanted {
+            if handles.len() < wanted {
                 return Ok(Listing::new(records, None));
             }
-            after = cursors.last().copied();
+            after = index.members.last().copied();
+            // Most of these logins have expired: read more at once.
+            wanted = (wanted * 16).min(MAX_PAGE_MEMBERS);
         }
     }
 }

@@ -1,0 +1,103 @@
+//! Connections that a function of the application opens.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::{ErrorKind, RedisError, RedisResult};
+use tokio::time::Instant;
+
+/// Time for which an unfit connection stays in use, so that a server that refuses everything is not
+/// flooded with new connections.
+const MIN_LIFE: Duration = Duration::from_millis(50);
+
+/// Error of the application when it opens a connection.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+pub(crate) type Opening<C> = Pin<Box<dyn Future<Output = Result<C, BoxError>> + Send>>;
+
+/// Opens a connection at the first use, and another one when it is no longer fit.
+pub(crate) struct Opener<C> {
+    open: Box<dyn Fn() -> Opening<C> + Send + Sync>,
+    current: Mutex<Option<Arc<Opened<C>>>>,
+    /// Held by the call that opens the next connection.
+    opening: tokio::sync::Mutex<()>,
+    failures: AtomicU64,
+}
+
+/// An open connection.
+pub(crate) struct Opened<C> {
+    pub(crate) connection: C,
+    at: Instant,
+    unfit: AtomicBool,
+}
+
+impl<C> Opened<C> {
+    /// Has the next call open another connection.
+    pub(crate) fn give_up(&self) {
+        self.unfit.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<C: Send + Sync> Opener<C> {
+    pub(crate) fn new(open: impl Fn() -> Opening<C> + Send + Sync + 'static) -> Self {
+        Self {
+            open: Box::new(open),
+            current: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    fn current(&self) -> Option<Arc<Opened<C>>> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_used = |opened: &Arc<Opened<C>>| {
+            !opened.unfit.load(Ordering::Relaxed) || opened.at.elapsed() < MIN_LIFE
+        };
+        current.clone().filter(is_used)
+    }
+
+    /// Gives up the connection if it was opened before `begun`: a call that began then had no answer.
+    pub(crate) fn give_up_before(&self, begun: Instant) {
+        if let Some(opened) = self.current().filter(|opened| opened.at <= begun) {
+            opened.give_up();
+        }
+    }
+
+    /// Returns the connection. Concurrent calls wait for one attempt to open the next one.
+    pub(crate) async fn connection(&self) -> RedisResult<Arc<Opened<C>>> {
+        if let Some(opened) = self.current() {
+            return Ok(opened);
+        }
+        let failures = self.failures.load(Ordering::Relaxed);
+        let _opening = self.opening.lock().await;
+        if let Some(opened) = self.current() {
+            return Ok(opened);
+        }
+        if self.failures.load(Ordering::Relaxed) != failures {
+            return Err(unopened());
+        }
+        // Without the error, which may name the host: the application has seen it.
+        let connection = (self.open)().await.map_err(|_| {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            unopened()
+        })?;
+        let opened = Arc::new(Opened {
+            connection,
+            at: Instant::now(),
+            unfit: AtomicBool::new(false),
+        });
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+}
+
+/// Kind of the error of an attempt to connect.
+pub(crate) const UNOPENED: ErrorKind = ErrorKind::InvalidClientConfig;
+
+fn unopened() -> RedisError {
+    RedisError::from((UNOPENED, "no connection could be opened"))
+}
