@@ -15,6 +15,7 @@ mod counted;
 mod dropped;
 mod durability;
 mod eviction;
+mod failover;
 mod failures;
 #[path = "../stores/late_save.rs"]
 mod late_save;
@@ -22,6 +23,8 @@ mod laws;
 mod log;
 mod lost_requests;
 mod nodes;
+#[path = "../stores/failover.rs"]
+mod stores_failover;
 #[path = "../strategies/mod.rs"]
 mod strategies;
 #[path = "../support/mod.rs"]

@@ -20,6 +20,7 @@ pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod postgres_pair;
 pub(crate) mod redis;
+pub(crate) mod replicated;
 pub(crate) mod resp;
 pub(crate) mod sql;
 

@@ -15,7 +15,7 @@ const SLOTS: usize = 16_384;
 /// Primaries of a Cluster, each with one replica.
 const PRIMARIES: usize = 3;
 
-fn program() -> Option<PathBuf> {
+pub(super) fn program() -> Option<PathBuf> {
     find::program("redis-server", VARIABLE)
         .or_else(|| skip("no redis-server on this machine (Debian: apt-get install redis-server)"))
 }
@@ -268,7 +268,7 @@ impl Cluster {
 }
 
 /// Ports that are currently free.
-fn free_ports(count: usize) -> Vec<u16> {
+pub(super) fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<_> = (0..count)
         .map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"))
         .collect();
