@@ -31,8 +31,9 @@ pub use builder::RedisBuilder;
 pub use log::RedisLog;
 pub use store::RedisStore;
 
-/// Redis or Valkey, or a Cluster of them, over the application's own connection: a
-/// `ConnectionManager`, a `MultiplexedConnection`, a `ClusterConnection`, or a type of your own.
+/// Redis, or a Cluster, over connections that the application opens: a `ConnectionManager`, a
+/// `MultiplexedConnection`, a `ClusterConnection`, or a type of your own. Valkey speaks the same
+/// protocol, but is not tested.
 ///
 /// Gives you a [`RedisStore`] for sessions and a [`RedisLog`] for revocations. Both use the same
 /// key prefix, and their keys are disjoint.
@@ -48,6 +49,8 @@ pub use store::RedisStore;
 /// let redis = Redis::over(client.get_connection_manager().await?)
 ///     .prefix("shop:")
 ///     .build()?;
+/// // Names each right and setting that is missing.
+/// redis.check().await?;
 /// // Refuses to start if a crash of the server could undo a logout.
 /// redis.require_durable().await?;
 ///
@@ -62,11 +65,54 @@ pub use store::RedisStore;
 /// # }
 /// ```
 ///
-/// Requires tokio with its timer enabled, and Redis 6.2 or newer.
+/// Requires tokio with its timer enabled, and Redis 6.2 or newer. Tested with 7.0.
 ///
 /// A `ConnectionManager` pauses between attempts to reconnect, longer each time. Once the server is
 /// back, sessions stay unavailable until the next attempt: set
 /// `ConnectionManagerConfig::set_max_delay` to bound that.
+///
+/// # Rights
+///
+/// The user of the server needs these rights, and no other. `CONFIG GET` serves
+/// [`require_durable`](Self::require_durable) only. A client of a Cluster needs `+cluster|slots`,
+/// too. Call [`check`](Self::check) at the start: it names each right that is missing.
+///
+/// ```text
+/// ACL SETUSER statewise on >password ~statewise:* -@all +config|get +del +eval +evalsha +exists
+///     +expire +get +getex +getrange +hmget +hset +info +pexpire +pttl +set +setrange +time +xadd
+///     +xlen +xrange +xtrim +zadd +zcard +zcount +zrandmember +zrange +zrangebyscore +zrem +zscore
+/// ```
+///
+/// # Evictions
+///
+/// A logout everywhere, a list and a limit find the logins of a user by an index, a key of its own. A
+/// server that evicts keys takes the index and leaves logins. Every operation that relies on an index
+/// asks the server in the same script, and is *unavailable* if it may have evicted keys; so is a
+/// login, once per second. A logout of one session, a verification and a refresh rely on no index.
+///
+/// | server | logout everywhere, list, limit, login |
+/// |---|---|
+/// | `maxmemory-policy noeviction`, or `maxmemory 0` | work |
+/// | any other policy with a memory limit | *unavailable*; [`check`](Self::check) is *misuse* |
+/// | has evicted keys since its start (`evicted_keys` of `INFO stats`) | the same, under every policy |
+/// | `INFO` is forbidden or renamed | the same, unless you set [`assume_durable`] |
+///
+/// A server forgets its evictions when it restarts, after `CONFIG RESETSTAT` and in a failover. After
+/// evictions, delete all keys with the prefix before that: rows without an index may remain, which a
+/// logout everywhere does not find.
+///
+/// [`assume_durable`]: RedisBuilder::assume_durable
+///
+/// # Failover
+///
+/// Use [`Redis::connect`] where a failover may happen: it opens another connection when one leads to
+/// a server that is no primary. With [`Redis::over`] that is up to the connection:
+///
+/// | connection | after a failover |
+/// |---|---|
+/// | `MultiplexedConnection`, also of a `SentinelClient` | *unavailable* until the process restarts |
+/// | `ConnectionManager` | reconnects when it is closed, and not on `READONLY`: the old primary must close it, after the name leads to the new one |
+/// | `ClusterConnection` | follows the Cluster |
 ///
 /// # Replicas
 ///
@@ -89,7 +135,8 @@ impl<C> Redis<C>
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
-    /// Begins the configuration of a server behind `connection`, which is cloned for each call.
+    /// Begins the configuration of a server behind `connection`, which is cloned for each call. It
+    /// is never replaced: see [failover](Self#failover).
     pub fn over(connection: C) -> RedisBuilder<C> {
         RedisBuilder::new(Source::Given(connection))
     }
@@ -170,7 +217,8 @@ where
     /// |---|---|
     /// | `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no` | all |
     /// | any other | not all: about the last second is lost, or everything since the last snapshot |
-    /// | `CONFIG` forbidden, as by many hosting services | unknown |
+    /// | it may evict keys, or has evicted some | not all |
+    /// | `CONFIG` or `INFO` forbidden, as by many hosting services | unknown |
     /// | a Cluster, all of its nodes with an append-only file | unknown: a client cannot ask each node |
     ///
     /// After a failover it is always *not all*: the server answers the client before its replicas

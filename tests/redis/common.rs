@@ -59,7 +59,14 @@ pub(crate) fn prefix() -> String {
 }
 
 pub(crate) fn client(server: &RedisServer) -> redis::Client {
-    redis::Client::open(server.url()).expect("a URL of a socket")
+    redis::Client::open(server.app_url()).expect("a URL of a socket")
+}
+
+/// Opens a connection that may run any command.
+pub(crate) async fn admin(server: &RedisServer) -> MultiplexedConnection {
+    let client = redis::Client::open(server.url()).expect("a URL of a socket");
+    let connection = client.get_multiplexed_async_connection();
+    connection.await.expect("a connection")
 }
 
 /// Opens a connection that many tasks can share.

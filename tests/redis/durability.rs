@@ -7,7 +7,7 @@ use statewise::store::contract::{Load, Page, SessionStore as _};
 use statewise::store::{Durability, Redis, Survives};
 use statewise::testkit::Sample;
 
-use crate::common::{multiplexed, patient, run};
+use crate::common::{admin, multiplexed, patient, run};
 use crate::support::servers::redis::RedisServer;
 
 async fn crash_of(server: &RedisServer) -> Survives {
@@ -74,7 +74,8 @@ fn unsafe_prefixes_and_a_zero_deadline_are_refused() {
         return;
     };
     run(async {
-        let connection = multiplexed(&server).await;
+        // Its prefixes are others than those of the tests.
+        let connection = admin(&server).await;
         let build = |prefix: &str| Redis::over(connection.clone()).prefix(prefix).build();
         for prefix in ["{", "a}", "{user}:", "a\r\nb", "\0", &"x".repeat(129)] {
             assert!(

@@ -10,7 +10,7 @@ use statewise::store::RedisStore;
 use statewise::store::contract::Handle;
 use statewise::testkit::StoreFixture;
 
-use crate::common::{multiplexed, run, shift, spread, store};
+use crate::common::{admin, multiplexed, run, shift, spread, store};
 use crate::support::servers::redis::RedisServer;
 
 fn server() -> Option<&'static RedisServer> {
@@ -56,7 +56,7 @@ impl StoreFixture for Fixture {
             end
             return 0
         ";
-        let mut connection = multiplexed(server().unwrap()).await;
+        let mut connection = admin(server().unwrap()).await;
         let mut command = redis::cmd("EVAL");
         command
             .arg(script)

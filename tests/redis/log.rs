@@ -15,7 +15,8 @@ use statewise::store::{Redis, Survives};
 use statewise::testkit::LogFixture;
 
 use crate::common::{
-    PATIENT, commands, managed, manager, multiplexed, patient, prefix, run, shift_log, spread,
+    PATIENT, admin, commands, managed, manager, multiplexed, patient, prefix, run, shift_log,
+    spread,
 };
 use crate::support::proxy::Proxy;
 use crate::support::servers::redis::RedisServer;
@@ -416,7 +417,7 @@ fn a_fence_fails_on_a_server_that_refuses_writes() {
 fn invalid_settings_are_refused_and_secrets_are_not_shown() {
     let Some(server) = server() else { return };
     run(async {
-        let connection = multiplexed(server).await;
+        let connection = admin(server).await;
         let builder = || Redis::over(connection.clone());
         for refused in [
             builder().prefix("a{b}").build(),

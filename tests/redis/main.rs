@@ -17,12 +17,14 @@ mod durability;
 mod eviction;
 mod failover;
 mod failures;
+mod large;
 #[path = "../stores/late_save.rs"]
 mod late_save;
 mod laws;
 mod log;
 mod lost_requests;
 mod nodes;
+mod rights;
 #[path = "../stores/failover.rs"]
 mod stores_failover;
 #[path = "../strategies/mod.rs"]

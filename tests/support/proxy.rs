@@ -1,12 +1,14 @@
-//! A socket in front of the server that closes connections: within an answer, or all of them.
+//! A socket in front of the server that closes connections, within an answer or all of them, and
+//! that delays answers.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 pub(crate) struct Proxy {
     socket: PathBuf,
@@ -18,6 +20,8 @@ struct State {
     /// Number of answer bytes that still pass; the maximum means all.
     left: AtomicUsize,
     cuts: AtomicUsize,
+    /// Milliseconds by which answers are late.
+    delay: AtomicU64,
     clients: Mutex<Clients>,
 }
 
@@ -56,6 +60,12 @@ impl Proxy {
     /// Closes the connection after that many answer bytes. Later connections stay open.
     pub(crate) fn cut_after(&self, bytes: usize) {
         self.state.left.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Delays each answer, as a long way does: any number of answers are on the way at once.
+    pub(crate) fn delay(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap();
+        self.state.delay.store(by, Ordering::SeqCst);
     }
 
     /// Closes all connections, and new ones too, until [`connect`](Self::connect).
@@ -98,7 +108,7 @@ impl State {
 }
 
 fn pass(mut client: UnixStream, server: &Path, state: &Arc<State>) {
-    let Ok(mut server) = UnixStream::connect(server) else {
+    let Ok(server) = UnixStream::connect(server) else {
         return;
     };
     {
@@ -114,11 +124,23 @@ fn pass(mut client: UnixStream, server: &Path, state: &Arc<State>) {
         let _ = asked.shutdown(Shutdown::Both);
     });
     let state = Arc::clone(state);
+    let (sender, answers) = mpsc::channel::<(Instant, Vec<u8>)>();
+    let (mut answered, shared) = (server.try_clone().unwrap(), Arc::clone(&state));
     thread::spawn(move || {
-        let mut buffer = vec![0; 4096];
-        while let Ok(read @ 1..) = server.read(&mut buffer) {
-            let passed = state.pass(read);
-            if client.write_all(&buffer[..passed]).is_err() || passed < read {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = answered.read(&mut buffer) {
+            let delay = Duration::from_millis(shared.delay.load(Ordering::SeqCst));
+            let due = Instant::now() + delay;
+            if sender.send((due, buffer[..read].to_vec())).is_err() {
+                break;
+            }
+        }
+    });
+    thread::spawn(move || {
+        for (due, answer) in answers {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let passed = state.pass(answer.len());
+            if client.write_all(&answer[..passed]).is_err() || passed < answer.len() {
                 break;
             }
         }

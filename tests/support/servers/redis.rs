@@ -20,6 +20,16 @@ pub(super) fn program() -> Option<PathBuf> {
         .or_else(|| skip("no redis-server on this machine (Debian: apt-get install redis-server)"))
 }
 
+/// Returns the rights that the documentation of `Redis` lists.
+pub(crate) fn rights() -> impl Iterator<Item = &'static str> {
+    let source = include_str!("../../../src/backend/redis.rs");
+    let (_, rights) = source
+        .split_once("~statewise:* ")
+        .expect("a line of rights");
+    let (rights, _) = rights.split_once("```").expect("the end of the block");
+    rights.split_whitespace().filter(|word| *word != "///")
+}
+
 /// A Redis on a unix socket. By default it keeps nothing on disk.
 pub(crate) struct RedisServer {
     guard: Guard,
@@ -60,6 +70,11 @@ impl RedisServer {
         format!("unix://{}", self.socket().display())
     }
 
+    /// URL of a user that has the documented rights and no other.
+    pub(crate) fn app_url(&self) -> String {
+        format!("{}?user=app&pass=secret", self.url())
+    }
+
     pub(crate) fn guard(&self) -> &Guard {
         &self.guard
     }
@@ -89,6 +104,10 @@ impl RedisServer {
         let mut command = vec![self.program.as_os_str()];
         command.extend(["--port", "0", "--save", "", "--dir"].map(OsStr::new));
         command.extend([folder, OsStr::new("--unixsocket"), socket]);
+        command.extend(["--user", "app", "on", ">secret", "~test*"].map(OsStr::new));
+        for right in rights() {
+            command.push(OsStr::new(right));
+        }
         command.extend(self.options.iter().map(OsStr::new));
         self.pid
             .store(self.guard.start("redis", &command)?, Ordering::SeqCst);

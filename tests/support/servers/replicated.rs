@@ -54,9 +54,9 @@ impl Replicated {
             format!("port {sentinel}"),
             "bind 127.0.0.1".to_owned(),
             format!("sentinel monitor {NAME} 127.0.0.1 {port} 1"),
-            format!("sentinel down-after-milliseconds {NAME} 300"),
-            // The next failover may begin after twice this time.
-            format!("sentinel failover-timeout {NAME} 500"),
+            format!("sentinel down-after-milliseconds {NAME} 700"),
+            // A busy machine is slow, and an aborted failover would leave two primaries.
+            format!("sentinel failover-timeout {NAME} 20000"),
         ];
         std::fs::write(&config, lines.join("\n")).unwrap();
         let command = [
