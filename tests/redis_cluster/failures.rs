@@ -10,7 +10,7 @@ use statewise::store::{Redis, RedisStore};
 use statewise::testkit::Sample;
 use statewise::{Authenticator, Login};
 
-use crate::common::{PATIENT, run, store};
+use crate::common::{PATIENT, patient, run, store};
 use crate::support::servers::redis::Cluster;
 use crate::support::servers::wait_until;
 use crate::{PRIMARIES, connect};
@@ -191,6 +191,27 @@ fn a_primary_that_hangs_or_dies_makes_its_own_sessions_unavailable() {
                     .unwrap()
                     .is_none()
             );
+        }
+    });
+}
+
+/// One node that may evict keys is enough: its index may be lost.
+#[test]
+fn one_node_that_evicts_keys_is_named() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    run(async {
+        let redis = patient(connect(&cluster).await).assume_durable();
+        let redis = redis.build().unwrap();
+        redis.check().await.unwrap();
+        let set = |name: &str, value: &str| {
+            cluster.ask(2, &["CONFIG", "SET", name, value]).unwrap();
+        };
+        set("maxmemory", "1000000000");
+        set("maxmemory-policy", "volatile-lru");
+        for refused in [redis.check().await, redis.require_durable().await] {
+            assert!(refused.is_err_and(|error| error.is_misuse()));
         }
     });
 }

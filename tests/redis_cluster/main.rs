@@ -16,7 +16,7 @@ use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
 use statewise::revocation::RedisLog;
 use statewise::session::Limit;
-use statewise::store::contract::{Load, Scope, SessionStore};
+use statewise::store::contract::{Load, Page, Scope, SessionStore};
 use statewise::store::{RedisStore, Survives};
 use statewise::testkit::{LogFixture, Sample, StoreFixture};
 
@@ -232,6 +232,12 @@ fn sessions_stay_available_while_their_slot_moves() {
         let hasty = hasty.sessions();
         let failed = hasty.remove_subject("moving", Scope::all(), NOW).await;
         assert!(failed.is_err_and(|error| error.is_unavailable()));
+        // A list and a limit take no row on the other node for one that is gone.
+        let listed = hasty.list("moving", Page::first(9), NOW).await;
+        assert!(listed.is_err_and(|error| error.is_unavailable()));
+        let new = Sample::of("moving").at(NOW);
+        let created = hasty.create(&new, Limit::EvictOldest(3), NOW).await;
+        assert!(created.is_err_and(|error| error.is_unavailable()));
         for row in &rows {
             let found = store.load(row.handle(), Load::new(), NOW).await.unwrap();
             assert!(found.is_some(), "a part of the removal was done");
@@ -264,6 +270,7 @@ fn durability_follows_the_configuration_of_the_server() {
     let Some(cluster) = cluster() else { return };
     run(async {
         let redis = patient(connect(cluster).await).build().unwrap();
+        redis.check().await.unwrap();
         let crash = async || redis.durability().await.unwrap().crash;
         assert_eq!(crash().await, Survives::NotAll);
         let set = |name: &str, value: &str| {
