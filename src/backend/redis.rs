@@ -83,26 +83,6 @@ pub use store::RedisStore;
 ///     +xlen +xrange +xtrim +zadd +zcard +zcount +zrandmember +zrange +zrangebyscore +zrem +zscore
 /// ```
 ///
-/// # Evictions
-///
-/// A logout everywhere, a list and a limit find the logins of a user by an index, a key of its own. A
-/// server that evicts keys takes the index and leaves logins. Every operation that relies on an index
-/// asks the server in the same script, and is *unavailable* if it may have evicted keys; so is a
-/// login, once per second. A logout of one session, a verification and a refresh rely on no index.
-///
-/// | server | logout everywhere, list, limit, login |
-/// |---|---|
-/// | `maxmemory-policy noeviction`, or `maxmemory 0` | work |
-/// | any other policy with a memory limit | *unavailable*; [`check`](Self::check) is *misuse* |
-/// | has evicted keys since its start (`evicted_keys` of `INFO stats`) | the same, under every policy |
-/// | `INFO` is forbidden or renamed | the same, unless you set [`assume_durable`] |
-///
-/// A server forgets its evictions when it restarts, after `CONFIG RESETSTAT` and in a failover. After
-/// evictions, delete all keys with the prefix before that: rows without an index may remain, which a
-/// logout everywhere does not find.
-///
-/// [`assume_durable`]: RedisBuilder::assume_durable
-///
 /// # Failover
 ///
 /// Use [`Redis::connect`] where a failover may happen: it opens another connection when one leads to

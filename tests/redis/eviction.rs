@@ -186,7 +186,7 @@ async fn parting(
     if !evicts {
         return;
     }
-    // What relies on an index fails, and the start names the setting.
+    // Calls that rely on an index fail, and the start names the setting.
     let subject = others[0][0].subject();
     let listed = store.list(subject, Page::first(9), now).await;
     assert!(

@@ -364,7 +364,8 @@ impl Failover for BySentinel {
     fn rejoin(&self) {
         let primary = self.primary.load(Ordering::SeqCst);
         self.servers.rejoin(1 - primary);
-        self.servers.wait_known(primary);
+        let primary = self.servers.wait_settled();
+        self.primary.store(primary, Ordering::SeqCst);
     }
 }
 

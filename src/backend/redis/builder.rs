@@ -63,9 +63,11 @@ impl<C> RedisBuilder<C> {
         self
     }
 
-    /// Treats an unknown durability as durable in [`Redis::require_durable`]. Set it if the server
-    /// forbids `CONFIG`, or is a Cluster, and its operator confirms that acknowledged writes
-    /// survive a crash. A server that is known to lose writes is still refused. Default: off.
+    /// Treats what the server does not report as durable, in [`Redis::require_durable`] and
+    /// wherever an index is relied on. Set it if the server forbids `CONFIG` or `INFO`, or is a
+    /// Cluster, and its operator confirms that acknowledged writes survive a crash and that
+    /// `maxmemory-policy` is `noeviction`. A server that is known to lose writes is still refused.
+    /// Default: off.
     pub fn assume_durable(mut self) -> Self {
         self.assume_durable = true;
         self

@@ -16,7 +16,7 @@ static CHECK: Script = Script::new(concat!(
 /// Number of partitions whose nodes are asked. Each node of a small Cluster has some of them.
 const ASKED_PARTITIONS: u16 = 16;
 
-/// What a node lacks.
+/// State of a node.
 struct Report {
     eviction: Eviction,
     problems: Vec<String>,

@@ -7,7 +7,7 @@ use crate::backend::redis::link::unexpected;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
-/// What a server reports about evictions.
+/// Evictions that a server reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Eviction {
     /// It has evicted no key since its start, and its policy allows none.

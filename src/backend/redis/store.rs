@@ -36,6 +36,32 @@ const MAX_BATCH_ROWS: usize = 256;
 /// more if this process has not met the session before, or if the idle timeout of the session is
 /// longer than that of the policy. Every other operation is one script, and one more script where a
 /// limit is reached or a row is replaced.
+/// A list reads up to 4096 members of the index at a time, and a logout everywhere removes as many, in
+/// scripts of at most 256 rows, so that no script blocks the server for long.
+///
+/// The index keeps the members of expired sessions until a list, a limit or a later login of the user
+/// finds that their rows are gone. A login removes up to 16 of them from an index with more than 64
+/// members, with one script more.
+///
+/// # Evictions
+///
+/// A logout everywhere, a list and a limit find the logins of a user by an index, a key of its own. A
+/// server that evicts keys takes the index and leaves logins. Every operation that relies on an index
+/// asks the server in the same script, and is *unavailable* if it may have evicted keys; so is a
+/// login, once per second. A logout of one session, a verification and a refresh rely on no index.
+///
+/// | server | logout everywhere, list, limit, login |
+/// |---|---|
+/// | `maxmemory-policy noeviction`, or `maxmemory 0` | work |
+/// | any other policy with a memory limit | *unavailable*; [`check`](Redis::check) is *misuse* |
+/// | has evicted keys since its start (`evicted_keys` of `INFO stats`) | the same, under every policy |
+/// | `INFO` is forbidden or renamed | the same, unless you set [`assume_durable`] |
+///
+/// A server forgets its evictions when it restarts, after `CONFIG RESETSTAT` and in a failover. After
+/// evictions, delete all keys with the prefix before that: rows without an index may remain, which a
+/// logout everywhere does not find.
+///
+/// [`assume_durable`]: crate::store::RedisBuilder::assume_durable
 ///
 /// # Two clocks
 ///

@@ -54,7 +54,7 @@ impl Replicated {
             format!("port {sentinel}"),
             "bind 127.0.0.1".to_owned(),
             format!("sentinel monitor {NAME} 127.0.0.1 {port} 1"),
-            format!("sentinel down-after-milliseconds {NAME} 700"),
+            format!("sentinel down-after-milliseconds {NAME} 1500"),
             // A busy machine is slow, and an aborted failover would leave two primaries.
             format!("sentinel failover-timeout {NAME} 20000"),
         ];
@@ -65,7 +65,7 @@ impl Replicated {
             OsStr::new("--sentinel"),
         ];
         replicated.guard.start("sentinel", &command).unwrap();
-        replicated.wait_known(0);
+        assert_eq!(replicated.wait_settled(), 0);
         Some(replicated)
     }
 
@@ -141,24 +141,30 @@ impl Replicated {
 
     /// Waits until the other server has all that this primary has.
     pub(crate) fn wait_in_sync(&self, primary: usize) {
-        // A new replica is in sync with a primary that has not written, and gets no writes yet.
-        self.ask(primary, &["SET", "sync", "1"]).unwrap();
-        self.ask(primary, &["DEL", "sync"]).unwrap();
-        wait_until(|| {
-            let up = self.replication(1 - primary, "master_link_status:")?;
-            let has = self.replication(1 - primary, "slave_repl_offset:")?;
-            let sent = self.replication(primary, "master_repl_offset:")?;
-            if up == "up" && has == sent {
-                return Ok(());
-            }
-            Err(format!("{up}: {has} of {sent}"))
-        })
-        .unwrap();
+        wait_until(|| self.is_in_sync(primary)).unwrap();
     }
 
-    /// Waits until the Sentinel knows the primary and its replica.
-    pub(crate) fn wait_known(&self, primary: usize) {
+    fn is_in_sync(&self, primary: usize) -> Result<(), String> {
+        // A new replica is in sync with a primary that has not written, and gets no writes yet.
+        self.ask(primary, &["SET", "sync", "1"])?;
+        self.ask(primary, &["DEL", "sync"])?;
+        let sent = self.replication(primary, "master_repl_offset:")?;
+        let up = self.replication(1 - primary, "master_link_status:")?;
+        let has = self.replication(1 - primary, "slave_repl_offset:")?;
+        let number = |text: &str| text.parse().unwrap_or(0_u64);
+        if up == "up" && number(&has) >= number(&sent) {
+            return Ok(());
+        }
+        Err(format!("{up}: {has} of {sent}"))
+    }
+
+    /// Waits until the Sentinel names a primary, its replica is in sync, and the Sentinel knows it.
+    /// Returns the primary: on a busy machine a Sentinel may have chosen another one meanwhile.
+    pub(crate) fn wait_settled(&self) -> usize {
+        let mut primary = 0;
         wait_until(|| {
+            primary = usize::from(self.is_named(1).is_ok());
+            self.is_in_sync(primary)?;
             let replicas = self.ask_sentinel(&["SENTINEL", "REPLICAS", NAME])?;
             let port = self.ports[1 - primary].to_string();
             let known = replicas.lines().any(|line| line == port);
@@ -170,6 +176,7 @@ impl Replicated {
             Err(replicas)
         })
         .unwrap();
+        primary
     }
 
     /// Waits until a server is a primary that accepts writes, and the Sentinel names it.
@@ -204,7 +211,6 @@ impl Replicated {
     /// Starts a killed server again, as an empty replica of the other one.
     pub(crate) fn rejoin(&self, at: usize) {
         self.run(at, Some(1 - at)).unwrap();
-        self.wait_in_sync(1 - at);
     }
 
     pub(crate) fn pause(&self, at: usize) {

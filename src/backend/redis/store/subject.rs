@@ -123,7 +123,7 @@ where
             count += all(batches).await?.iter().sum::<u64>();
             is_complete = is_complete.and(page.is_complete);
             if page.members.len() < MAX_PAGE_MEMBERS {
-                // What was found is removed in any case.
+                // The members that were found are removed in any case.
                 return is_complete.map(|()| count);
             }
             after = page.members.last().copied();
