@@ -17,6 +17,7 @@ mod cached;
 mod cases;
 mod conflicts;
 mod counted;
+mod failover;
 #[path = "../stores/late_save.rs"]
 mod late_save;
 mod laws;
@@ -29,6 +30,8 @@ mod runtime;
 mod server;
 mod settings;
 mod shared;
+#[path = "../stores/failover.rs"]
+mod stores_failover;
 #[path = "../strategies/mod.rs"]
 mod strategies;
 #[path = "../support/mod.rs"]
