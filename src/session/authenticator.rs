@@ -258,8 +258,10 @@ where
 
     #[inline]
     fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<D>>> {
+        if presented.is_authoritative() {
+            return None;
+        }
         match self.read(presented) {
-            Ok(_) if presented.is_authoritative() => None,
             Ok((credential, proof, now)) => self.verify_in_place(&credential, &proof, now),
             Err(error) => Some(Err(error)),
         }

@@ -259,6 +259,8 @@ impl<S: SessionStore> Logins<S> {
         now: Timestamp,
     ) -> Option<Result<Identity<()>>> {
         let handle = credential.handle();
+        // Before the row is shown: the store may hold a lock meanwhile.
+        let shows_copies = !self.store.staleness().is_zero();
         let peeked = self.store.peek(handle, now, |row| {
             let (row, verdict) = self.judge_in_place(row, credential, proof, now);
             match verdict {
@@ -269,9 +271,7 @@ impl<S: SessionStore> Logins<S> {
                     Some(Ok(identity))
                 }
                 // Final, unless the row may be an outdated copy.
-                Verdict::Unknown if self.store.staleness().is_zero() => {
-                    Some(Err(Rejection::Unknown.into()))
-                }
+                Verdict::Unknown if !shows_copies => Some(Err(Rejection::Unknown.into())),
                 _ => None,
             }
         });

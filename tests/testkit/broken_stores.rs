@@ -73,6 +73,8 @@ rejected! {
         => limit_01_rejects_above_the_limit;
     shows_old_rows_is_rejected: shows_old_rows::ShowsOldRows::new
         => peek_01_shows_what_load_answers, concur_01_does_what_a_map_would_do;
+    leaves_expired_rows_is_rejected: shows_old_rows::LeavesExpiredRows
+        => peek_01_shows_what_load_answers;
     shows_nothing_is_rejected: shows_old_rows::ShowsNothing
         => peek_01_shows_what_load_answers, concur_01_does_what_a_map_would_do;
 }

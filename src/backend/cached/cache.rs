@@ -171,7 +171,7 @@ impl Cache {
 
     fn shard(&self, partition: u16) -> MutexGuard<'_, Shard> {
         let shard = &self.shards[usize::from(partition) % SHARDS];
-        // No foreign code runs under the lock, so a panic cannot leave a shard half changed.
+        // Code that runs under the lock changes nothing of a shard, so a panic leaves none half changed.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::store::contract::{Scope, SessionStore};
+use crate::store::contract::{Peeked, Scope, SessionStore};
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::sample::Sample;
 use crate::testkit::world::World;
@@ -38,7 +38,17 @@ pub async fn peek_01_shows_what_load_answers<F: StoreFixture>(fixture: &F) {
     world.advance(TEN_MINUTES.as_secs()).await;
     world.assert_peek(&row, "of an expired row").await;
     assert!(world.get(&row).await.is_none(), "load finds an expired row");
+    // A caller that is told by `peek` alone that a row is absent never loads it, so that nothing
+    // would remove an expired one.
+    let unloaded = sample.clone().at(world.now());
+    world.put(&unloaded).await;
+    world.advance(TEN_MINUTES.as_secs()).await;
+    let peeked = world.store.peek(unloaded.handle(), world.now(), |_| ());
     world.clock.turn_back(TEN_MINUTES);
+    assert!(
+        peeked != Peeked::Absent || world.get(&unloaded).await.is_none(),
+        "peek answers that an expired row is absent, and it is found with a clock set back"
+    );
     world
         .assert_peek(
             &row,

@@ -54,6 +54,29 @@ impl SessionStore for ShowsOldRows {
     }
 }
 
+/// Answers that an expired row is absent, and leaves it in the store.
+#[derive(Debug)]
+pub(crate) struct LeavesExpiredRows(pub(crate) MemoryStore);
+
+impl SessionStore for LeavesExpiredRows {
+    forward_session_store! {
+        0: create, load, change, rotate, update, confirm, touch, remove, remove_subject, list, sweep,
+        begin, staleness, upkeep
+    }
+
+    fn peek<T>(
+        &self,
+        handle: Handle,
+        now: Timestamp,
+        look: impl FnOnce(RecordRef<'_>) -> T,
+    ) -> Peeked<T> {
+        match self.0.peek(handle, now, look) {
+            Peeked::NeedsLoad => Peeked::Absent,
+            peeked => peeked,
+        }
+    }
+}
+
 /// Shows nothing: answers that every login is absent.
 #[derive(Debug)]
 pub(crate) struct ShowsNothing(pub(crate) MemoryStore);
