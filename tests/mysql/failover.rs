@@ -68,6 +68,8 @@ impl Pair {
             ];
             let log = [
                 "--log-bin",
+                // A write of a killed server must not reach the disk after its restart.
+                "--innodb-use-native-aio=0",
                 "--log-slave-updates",
                 "--innodb-flush-log-at-trx-commit=0",
             ];
