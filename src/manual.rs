@@ -100,6 +100,12 @@
 //! only shifts the moment of expiry. A login with an expiry of noon is expired at noon. If the
 //! clock cannot tell the time, for example before 1970, every call answers *unavailable*.
 //!
+//! Nodes compare their time with the uses that other nodes have recorded. If the clock of one node
+//! is some seconds behind that of another, a session that was used on it may go idle that many
+//! seconds early, and never late. If it is behind by seven eighths of the idle timeout, even a
+//! session in use may end. Keep the clocks of all nodes within a few seconds of each other, for
+//! example with NTP.
+//!
 //! # Writing a store
 //!
 //! [`store::contract`](crate::store::contract) lists the steps and has an example. Sessions and the

@@ -104,9 +104,9 @@ pub trait IntoConnections {
 ///
 /// Connect to the primary, by a name or a list of hosts that leads to it. A server that accepts no
 /// writes, such as a standby or a former primary, may still hold the row of a removed login.
-/// Statements notice this on such a server, reads too: they give the connection up and open another
-/// one. If that one leads to no primary either, the call is *unavailable*. A failover to an
-/// asynchronous standby can undo the last logouts, and to a synchronous one it cannot: see
+/// Statements, including reads, detect such a server, close the connection and try the others, then
+/// a new one. The call is *unavailable* if none leads to a primary. A failover to an asynchronous
+/// standby can undo the last logouts. A failover to a synchronous one cannot: see
 /// [`durability`](Postgres::durability).
 ///
 /// One client of tokio-postgres in [`Postgres::over`] cannot be replaced: use `connect`.
@@ -186,9 +186,8 @@ impl<L: Link> Postgres<L> {
         base.migrate(&format!("{schema}{begin}")).await
     }
 
-    /// Fails with all that the server lacks for the store and the log: tables, the function, rights,
-    /// writes, rows that row security hides, an isolation, a direct connection. Call it at the
-    /// start of a service, after `migrate`. It plans each statement without running it, and changes
+    /// Checks tables, the function, rights, write access, row security, isolation and pooler, and
+    /// reports all problems at once. Call it at the start of a service, after `migrate`. It plans each statement without running it, and changes
     /// nothing.
     ///
     /// ```no_run
