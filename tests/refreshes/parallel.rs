@@ -161,7 +161,9 @@ fn redis() {
     };
     RUNTIME.block_on(async {
         let open = async || {
-            let redis = Redis::over(multiplexed(&server).await).deadline(PATIENT);
+            let redis = Redis::over(multiplexed(&server).await)
+                .prefix("test")
+                .deadline(PATIENT);
             Arc::new(redis.build().unwrap().sessions())
         };
         on("Redis", [open().await, open().await]).await;
