@@ -185,17 +185,16 @@ impl Upkeep {
     /// # use statewise::{Authenticator, session::SessionAuthenticator, store::MemoryStore};
     /// # async fn sleep(_: std::time::Duration) {}
     /// # async fn serve_until_stopped() {}
-    /// # struct Task(std::future::Ready<()>);
-    /// # impl Task { fn abort(&self) {} }
-    /// # impl std::future::IntoFuture for Task {
-    /// #     type Output = ();
-    /// #     type IntoFuture = std::future::Ready<()>;
-    /// #     fn into_future(self) -> Self::IntoFuture { self.0 }
-    /// # }
     /// # mod tokio {
-    /// #     pub fn spawn(_: impl Future + Send + 'static) -> super::Task {
-    /// #         super::Task(std::future::ready(()))
+    /// #     use std::future::{IntoFuture, Ready, ready};
+    /// #     pub struct Task;
+    /// #     impl Task { pub fn abort(&self) {} }
+    /// #     impl IntoFuture for Task {
+    /// #         type Output = ();
+    /// #         type IntoFuture = Ready<()>;
+    /// #         fn into_future(self) -> Ready<()> { ready(()) }
     /// #     }
+    /// #     pub fn spawn(_: impl Future + Send + 'static) -> Task { Task }
     /// # }
     /// # async fn stop(auth: SessionAuthenticator<MemoryStore>) -> statewise::Result<()> {
     /// let upkeep = tokio::spawn(auth.upkeep().run(sleep));
