@@ -210,8 +210,7 @@ impl Upkeep {
     /// # Errors
     ///
     /// The first failure. Every other chore is still called, unless the clock cannot tell the time.
-    /// What was not written is lost: some logins may end early, by at most half of their idle
-    /// timeout.
+    /// Unwritten uses are lost: some logins may end early, by at most half of their idle timeout.
     ///
     /// # Cancel safety
     ///

@@ -123,7 +123,7 @@ fn slide(
         .run(options)
 }
 
-/// Changes by one caller, who waits for the device each time. Compare the wall times, because
+/// Changes by one caller, each synced before the next. Compare the wall times, because
 /// another thread does the work.
 fn write(database: &Database, auth: &Sessions, options: &Options) -> Vec<Row> {
     let options = Options {

@@ -117,8 +117,8 @@ impl Redb {
     }
 
     /// Returns what survives a crash: everything that was acknowledged, provided that the device
-    /// keeps what it reports as synced. What survives a failover is unknown: redb has no replicas,
-    /// so the copy of the file that the other machine opens decides.
+    /// keeps what it reports as synced. After a failover to another
+    /// machine, durability is unknown: it depends on the copy of the file that this machine opens.
     ///
     /// # Errors
     ///

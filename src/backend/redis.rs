@@ -86,7 +86,7 @@ pub use store::RedisStore;
 /// # Failover
 ///
 /// Use [`Redis::connect`] where a failover may happen: it opens another connection when one leads to
-/// a server that is no primary. With [`Redis::over`] that is up to the connection:
+/// a server that is not a primary. With [`Redis::over`], your connection has to do that:
 ///
 /// | connection | after a failover |
 /// |---|---|

@@ -53,7 +53,7 @@ pub(crate) fn finish(mut state: [u32; 8], end: &[u8], length: u64) -> [u32; 8] {
     state
 }
 
-/// Returns the hash of a message, whose padding has been hashed.
+/// Converts the final state to the hash.
 #[inline]
 pub(crate) fn to_bytes(state: [u32; 8]) -> [u8; 32] {
     let mut hash = [0; 32];

@@ -29,7 +29,7 @@
 //! The order of events comes from positions and never from clocks. A login takes its stamp at the
 //! start of [`issue`](crate::Authenticator::issue), before anything is stored or signed, and every
 //! rotation, refresh and access token copies that stamp. So "log out everywhere" also ends a login
-//! whose `issue` was under way, and no login that begins afterwards.
+//! during its `issue`. It ends no login that begins later.
 //!
 //! # Terms
 //!
@@ -124,8 +124,8 @@
 //!
 //! # The bound
 //!
-//! When a logout has answered [`Within(bound)`](crate::Revocation::Within), then after `bound`, 5 s
-//! by default, every node either knows the fact or refuses. This holds
+//! A logout answers [`Within(bound)`](crate::Revocation::Within). After that time (default: 5 s),
+//! every node either knows the fact or refuses. This holds
 //!
 //! - whatever the clocks of the nodes show, if each runs at the right speed: a node compares only
 //!   readings of its own clock;

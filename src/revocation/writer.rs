@@ -56,8 +56,8 @@ impl RevocationView {
         self.end(Fact::Everything { before: None }).await
     }
 
-    /// Retires a key on every node, without regard to logins: a node whose ring has no other key to
-    /// sign with answers each login with *misuse*.
+    /// Retires a key on every node, and does not check that logins remain possible. A node answers
+    /// each login with *misuse* if its ring has no other key to sign with.
     ///
     /// Call `retire_key` of an authenticator instead, which first makes sure that another key can
     /// sign; it also documents the order of steps after a leak. Use this one if the leak is being

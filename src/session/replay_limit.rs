@@ -78,7 +78,7 @@ impl Slot {
 }
 
 /// Index of the slot of a credential, and the number that identifies it there. A proof is a hash,
-/// so all parts of it are as good as random.
+/// so all its parts are random.
 fn slot(presented: &Proof) -> (usize, u64) {
     let hash = u128::from_be_bytes(*presented.as_bytes());
     (hash as usize % SLOTS, (hash >> 64) as u64)

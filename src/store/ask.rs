@@ -26,8 +26,8 @@ pub enum Limit {
 #[non_exhaustive]
 pub struct Load {
     /// Record this use in the same round trip, at most once per eighth of this idle timeout. It is
-    /// the timeout of the strategy, which a store needs whose server expires rows and which has not
-    /// seen the row before. The store still judges the row by its own timeout. A store that would
+    /// the timeout of the strategy. A store needs it if its server expires rows, because the store
+    /// has not seen the row yet. The store still judges the row by its own timeout. A store that would
     /// need a second round trip does not record the use.
     pub touch: Option<Duration>,
     /// Skip copies and ask the store itself.

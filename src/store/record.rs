@@ -154,14 +154,14 @@ impl Record {
     /// The stamp of the login in the revocation log, if it has one.
     #[must_use]
     pub fn stamp(&self) -> Option<Stamp> {
-        self.history().stamp
+        RecordRef::from(self).stamp()
     }
 
     /// The first moment at which the login expires without another use: by idle or absolute
     /// timeout, whichever comes first.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.last_seen.saturating_add(self.idle).min(self.deadline)
+        RecordRef::from(self).expires_at()
     }
 
     /// Returns true if the login has not expired at `now`. A login that expires exactly at `now`
@@ -192,7 +192,7 @@ impl Record {
     /// [interval](Self::touch_interval).
     #[must_use]
     pub fn wants_touch(&self, now: Timestamp) -> bool {
-        is_due(self.last_seen, self.touch_interval(), now)
+        RecordRef::from(self).wants_touch(now)
     }
 
     /// Returns true if the last recorded use is at least half of the idle timeout ago. A store that

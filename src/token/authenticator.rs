@@ -208,8 +208,8 @@ impl<D> TokenAuthenticator<D> {
         }
     }
 
-    /// Asks the log for the stamp of a login that begins now. If the ring has several keys, reads
-    /// what was appended before it: a key that was retired before this login must not sign it.
+    /// Asks the log for the stamp of a login that begins now. If the ring has several keys,
+    /// also reads all entries before it: they may retire the key that would sign this login.
     pub(crate) async fn stamp(&self) -> Result<Option<Stamp>> {
         let Some(view) = &self.revocations else {
             return Ok(None);

@@ -30,8 +30,8 @@ pub(crate) struct Rules {
     pub(crate) said_again: bool,
     /// A read begins with the last entry of the previous read.
     pub(crate) inclusive: bool,
-    /// After a logout everywhere, a node rejects a login of that subject whose stamp lies beyond
-    /// the entries that the node has read.
+    /// After a logout everywhere, a node rejects a login of that subject with a stamp
+    /// later than the entries that the node has read.
     pub(crate) unread_waits: bool,
     /// Known facts are carried into a new incarnation of the log.
     pub(crate) carried: bool,

@@ -13,7 +13,7 @@ static CHECK: Script = Script::new(concat!(
     include_str!("check.lua")
 ));
 
-/// Number of partitions whose nodes are asked. Each node of a small Cluster has some of them.
+/// Number of partitions to check. Each node of a small Cluster has some of them.
 const ASKED_PARTITIONS: u16 = 16;
 
 /// State of a node.

@@ -72,8 +72,8 @@ pub use schema::{SCHEMA, schema};
 /// | `Delete` | `Extra` | all |
 /// | any other, or in memory | any other | not all |
 ///
-/// What survives a failover is unknown: SQLite has no replicas, so the copy of the file that the
-/// other machine opens decides.
+/// After a failover to another machine, durability is unknown: it depends on the copy of the file
+/// that this machine opens.
 ///
 /// # Full disk, or read-only file
 ///

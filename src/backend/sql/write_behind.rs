@@ -88,7 +88,7 @@ impl PendingUses {
         self.state().uses.get(&handle).copied()
     }
 
-    /// Notes that a row was read whose last use may be [overdue](Record::is_touch_overdue).
+    /// Remembers a row that was read, if its next use is [overdue](Record::is_touch_overdue).
     pub(crate) fn note_read(&self, row: &Record, now: Timestamp) {
         if row.is_touch_overdue(now) {
             let mut state = self.state();

@@ -38,8 +38,7 @@ pub async fn peek_01_shows_what_load_answers<F: StoreFixture>(fixture: &F) {
     world.advance(TEN_MINUTES.as_secs()).await;
     world.assert_peek(&row, "of an expired row").await;
     assert!(world.get(&row).await.is_none(), "load finds an expired row");
-    // A caller that is told by `peek` alone that a row is absent never loads it, so that nothing
-    // would remove an expired one.
+    // After `Absent`, the strategy does not call `load`, which would remove the expired row.
     let unloaded = sample.clone().at(world.now());
     world.put(&unloaded).await;
     world.advance(TEN_MINUTES.as_secs()).await;

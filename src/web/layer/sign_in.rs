@@ -418,12 +418,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         if authoritative {
             presented = presented.authoritative();
         }
-        let auth = self.authenticator();
-        // Tried first: a future would copy the identity once more.
-        let identity = match auth.try_verify_now(presented) {
-            Some(verified) => verified?,
-            None => auth.verify_with(presented).await?,
-        };
+        let identity = self.authenticator().verify_with(presented).await?;
         Ok(Auth::new(identity, self.clock()))
     }
 

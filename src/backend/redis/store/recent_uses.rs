@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::store::record::{is_due, touch_interval};
 
-/// Number of slots, each for one session. A session that loses its slot to another one is noted
-/// once more than necessary.
+/// Number of slots, each for one session. If another session takes its slot, the use of a
+/// session is written again.
 const SLOTS: usize = 1 << 14;
 
 /// Remembers, in bounded memory, the last noted use of sessions, so that not every use is a write.

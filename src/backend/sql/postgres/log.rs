@@ -55,9 +55,10 @@ impl<L: Link> PostgresLog<L> {
     ) -> Result<T> {
         let until = self.base.until()?;
         for has_begun in [false, true] {
-            let isolation = match query.is_read() {
-                true => ReadCommitted::Never,
-                false => ReadCommitted::AfterConflict,
+            let isolation = if query.is_read() {
+                ReadCommitted::Never
+            } else {
+                ReadCommitted::AfterConflict
             };
             let rows = self.base.rows_with(query, values, until, isolation).await;
             if let Some(answer) = read(&rows.map_err(log_failed)?)? {
