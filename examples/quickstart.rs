@@ -131,7 +131,7 @@ async fn observe<A: Authenticator<Data = ()>>(
 
     let logout = auth.revoke(credential).await?;
     let now = OffsetDateTime::from(clock.now().unwrap_or_default());
-    cells.push(match logout {
+    cells.push(match logout.effective {
         Revocation::Immediate => "takes effect at once".to_owned(),
         Revocation::AtExpiry(at) => {
             format!("takes effect within {}", spoken((at - now).unsigned_abs()))

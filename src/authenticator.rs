@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::login::Login;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Revocation};
+use crate::login::logout::Logout;
 use crate::upkeep::Upkeep;
 
 /// Authenticates callers: issues, verifies, refreshes and revokes credentials.
@@ -148,7 +149,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         presented: Presented<'_>,
     ) -> impl Future<Output = Result<Issued<Self::Data>>> + Send;
 
-    /// Ends the login of a credential, and returns when that takes effect.
+    /// Ends the login of a credential. Returns when that takes effect, and the login if it is known.
     ///
     /// The credential is verified first, so that a forged one cannot log out a user. Returns `Ok`
     /// for unknown, expired and revoked credentials.
@@ -162,7 +163,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// It may have been revoked or not: revoke again.
-    fn revoke(&self, credential: &str) -> impl Future<Output = Result<Revocation>> + Send;
+    fn revoke(&self, credential: &str) -> impl Future<Output = Result<Logout>> + Send;
 
     /// Ends every login of `subject` that began before this call (OWASP ASVS 7.4.2, 7.4.5), and
     /// returns when that takes effect. A login begins when [`issue`](Self::issue) is called, not at
@@ -176,6 +177,42 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// Some logins may have been ended: call again.
     fn revoke_all(&self, subject: &str) -> impl Future<Output = Result<Revocation>> + Send;
+
+    /// Returns `Ok` if this node can verify credentials now: its store answers, and its revocation
+    /// view is fresh. For the readiness probe of a service: a node that is not ready gets no
+    /// requests. One read of a row that does not exist, within the deadline of the store. A liveness
+    /// probe must not call it: a restart does not repair a store.
+    ///
+    /// Default: `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*, with the cause.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "tower")] {
+    /// use http::StatusCode;
+    /// use statewise::Authenticator;
+    ///
+    /// // With axum: Router::new().route("/ready", get(move || ready(Arc::clone(&auth))))
+    /// async fn ready(auth: impl Authenticator) -> StatusCode {
+    ///     match auth.ready().await {
+    ///         Ok(()) => StatusCode::OK,
+    ///         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    ///     }
+    /// }
+    /// # let _ = ready::<statewise::token::TokenAuthenticator>;
+    /// # }
+    /// ```
+    fn ready(&self) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Returns the background work of this strategy. Spawn it once; see [`Upkeep`].
     fn upkeep(&self) -> Upkeep;
@@ -277,8 +314,9 @@ macro_rules! most_authenticator_methods {
         $emit! { (Authenticator)
             async refresh_with refresh_with_dyn (presented: [Presented<'_>]) -> [Issued<$data>]
         }
-        $emit! { (Authenticator) async revoke revoke_dyn (credential: [&str]) -> [Revocation] }
+        $emit! { (Authenticator) async revoke revoke_dyn (credential: [&str]) -> [Logout] }
         $emit! { (Authenticator) async revoke_all revoke_all_dyn (subject: [&str]) -> [Revocation] }
+        $emit! { (Authenticator) async ready ready_dyn () -> [()] }
         $emit! { (Authenticator) sync upkeep upkeep_dyn () -> [Upkeep] }
     };
 }
@@ -344,6 +382,7 @@ mod erased {
     use crate::login::Login;
     use crate::login::identity::Identity;
     use crate::login::issued::{Issued, Revocation};
+    use crate::login::logout::Logout;
     use crate::upkeep::Upkeep;
 
     #[expect(unnameable_types, reason = "its methods are not for other code")]

@@ -133,6 +133,7 @@ pub use error::{Error, Refusal, Rejection, Result, Theft};
 pub use login::Login;
 pub use login::identity::Identity;
 pub use login::issued::{Credential, Issued, Outcome, Revocation};
+pub use login::logout::Logout;
 pub use upkeep::Upkeep;
 
 /// Compiles and runs the examples of the README.

@@ -5,6 +5,8 @@ pub(crate) mod fields;
 pub(crate) mod handle;
 pub(crate) mod identity;
 pub(crate) mod issued;
+pub(crate) mod login_ref;
+pub(crate) mod logout;
 pub(crate) mod stamp;
 
 use std::fmt;

@@ -115,14 +115,17 @@
 //! # Operating
 //!
 //! Wrap the authenticator in [`Observed`](crate::Observed) to see its events, with the features
-//! `tracing` and `metrics` or with an observer of your own. Alert on thefts, on a stale view, and
-//! on a rise of `bad_signature` rejections.
+//! `tracing` and `metrics` or with an observer of your own. At the level *info* the log has each
+//! login and logout with its user, failed logins, denials and outages, and no line for an ordinary
+//! request. Alert on thefts, on a stale view, and on a rise of `bad_signature` rejections.
+//!
+//! Call [`ready`](crate::Authenticator::ready) in the readiness probe of the service.
 //!
 //! Call [`upkeep`](crate::Authenticator::upkeep) once and spawn its `run(sleep)` with your
-//! runtime's sleep. It frees the space of expired sessions; answers stay correct without it. A
-//! [`RevocationView`](crate::revocation::RevocationView) has an upkeep of its own, which you must
-//! run: without it the view goes stale. A full [`MemoryStore`](crate::store::MemoryStore) refuses
-//! new logins rather than ending live ones, so size it for the peak.
+//! runtime's sleep. It frees the space of expired sessions, and it follows the log of the
+//! [`RevocationView`](crate::revocation::RevocationView) if there is one: without it the view goes
+//! stale, and all tokens are refused. A full [`MemoryStore`](crate::store::MemoryStore) refuses new
+//! logins rather than ending live ones, so size it for the peak.
 //!
 //! Before the process ends, call [`Upkeep::finish`](crate::Upkeep::finish): it writes the uses of
 //! logins that some stores buffer. The example `axum_sessions` shows a graceful shutdown.

@@ -52,6 +52,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) mod event;
 #[cfg(feature = "metrics")]
@@ -59,7 +60,8 @@ mod metrics;
 #[cfg(feature = "tracing")]
 mod tracing;
 
-pub use event::{Act, Event, LoginRef};
+pub use crate::login::login_ref::LoginRef;
+pub use event::{Act, Denied, Event};
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use metrics::MetricsObserver;
@@ -74,12 +76,32 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
     /// Called by many threads at once, within a request and before its answer. Do not block: hand
     /// slow work to another task.
     fn observe(&self, event: &Event<'_>);
+
+    /// Handles the event of a call that took this long, by the monotonic clock of the process.
+    /// Default: calls [`observe`](Self::observe).
+    fn observe_call(&self, event: &Event<'_>, took: Duration) {
+        let _ = took;
+        self.observe(event);
+    }
 }
 
 impl<O: Observer + ?Sized> Observer for Arc<O> {
     fn observe(&self, event: &Event<'_>) {
         (**self).observe(event);
     }
+
+    fn observe_call(&self, event: &Event<'_>, took: Duration) {
+        (**self).observe_call(event, took);
+    }
+}
+
+/// Logs a mistake of the developer at the level *error*, with the feature `tracing`, also where no
+/// observer is set. Call it once for each mistake.
+pub(crate) fn log_mistake(what: &str) {
+    #[cfg(feature = "tracing")]
+    ::tracing::error!(target: "statewise", "{what}");
+    #[cfg(not(feature = "tracing"))]
+    let _ = what;
 }
 
 /// Ignores all events.
@@ -92,5 +114,10 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     fn observe(&self, event: &Event<'_>) {
         self.0.observe(event);
         self.1.observe(event);
+    }
+
+    fn observe_call(&self, event: &Event<'_>, took: Duration) {
+        self.0.observe_call(event, took);
+        self.1.observe_call(event, took);
     }
 }

@@ -61,8 +61,15 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
 /// this crate spawns no task. Call [`upkeep`](crate::Authenticator::upkeep) once and spawn
 /// [`run`](Self::run).
 ///
-/// Without it every answer stays correct, because each read checks expiry. The upkeep frees the
-/// space of expired logins.
+/// The upkeep of an authenticator includes that of its store and of its revocation view.
+///
+/// | authenticator | without the upkeep |
+/// |---|---|
+/// | with a [`RevocationView`](crate::revocation::RevocationView): tokens, the hybrid, a `CachedStore` | the view becomes stale after its bound, and **all tokens are refused as *unavailable*** |
+/// | any other | answers stay correct, because each read checks expiry; expired logins keep their space |
+///
+/// A token service that forgets it answers 503 from the start, and logs the mistake once at the level
+/// *error* (feature `tracing`).
 ///
 /// ```no_run
 /// # use statewise::{Authenticator, session::SessionAuthenticator, store::MemoryStore};

@@ -195,7 +195,7 @@ fn a_logout_takes_effect_on_all_nodes() {
     }
     fleet.loads();
     assert_eq!(
-        block_on(here.revoke(&sessions[0])).unwrap(),
+        block_on(here.revoke(&sessions[0])).unwrap().effective,
         Revocation::Within(BOUND)
     );
     assert!(!accepts(&here, &sessions[0]));
@@ -409,13 +409,13 @@ fn a_revocation_without_the_log_returns_the_age_of_a_copy() {
     let node = fleet.node();
     let session = log_in(&node, "alice");
     assert_eq!(
-        block_on(node.revoke(&session)).unwrap(),
+        block_on(node.revoke(&session)).unwrap().effective,
         Revocation::Within(MAX_AGE)
     );
     assert!(!accepts(&node, &session));
     // Again: the row is gone, and the nodes have not been notified.
     assert_eq!(
-        block_on(node.revoke(&session)).unwrap(),
+        block_on(node.revoke(&session)).unwrap().effective,
         Revocation::Within(MAX_AGE)
     );
 }

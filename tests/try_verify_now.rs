@@ -26,7 +26,7 @@ use statewise::store::{CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, Random, block_on, forward_session_store, seed};
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
 use statewise::{
-    Authenticator, DynAuthenticator, Identity, Issued, Login, Observed, Presented, Result,
+    Authenticator, DynAuthenticator, Identity, Issued, Login, Logout, Observed, Presented, Result,
     Revocation, Upkeep,
 };
 
@@ -70,7 +70,7 @@ impl<A: Authenticator> Authenticator for Awaiting<A> {
         self.0.refresh_with(presented).await
     }
 
-    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+    async fn revoke(&self, credential: &str) -> Result<Logout> {
         self.0.revoke(credential).await
     }
 
@@ -296,7 +296,7 @@ impl<A: Authenticator> Authenticator for Looser<A> {
         self.0.refresh_with(presented).await
     }
 
-    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+    async fn revoke(&self, credential: &str) -> Result<Logout> {
         self.1.revoke(credential).await
     }
 

@@ -1,23 +1,37 @@
 //! An authenticator with an observer.
 
 use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::authenticator::{Authenticator, Presented};
+use crate::base::public_id::PublicId;
+use crate::compose::hybrid::HybridAuthenticator;
 use crate::error::Result;
 use crate::login::Login;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation};
+use crate::login::login_ref::LoginRef;
+use crate::login::logout::Logout;
 use crate::observer::Observer;
 use crate::observer::event::{Act, Event};
+use crate::session::authenticator::SessionAuthenticator;
+use crate::session::change::{Replaced, Replacement};
+use crate::session::listed::SessionVersion;
+use crate::store::answer::Removed;
+use crate::store::session_store::SessionStore;
 use crate::upkeep::Upkeep;
 
 /// Authenticator that reports the result of each call, and the work of its
 /// [`upkeep`](Authenticator::upkeep), to an [`Observer`]. It wraps any authenticator, also
 /// `Arc<dyn DynAuthenticator<D>>`.
 ///
-/// Calls to the [inner](Self::inner) authenticator are not reported, for example `verify_now` of a
-/// token or `revoke_id` of a session. For several observers pass a pair: if you nest `Observed`,
-/// each observer gets the calls, but only the outermost one gets the upkeep.
+/// Around sessions and the hybrid it also has `revoke_id`, `revoke_others` and `replace`, which it
+/// reports. Calls to the [inner](Self::inner) authenticator are not reported, for example
+/// `verify_now` of a token. For several observers pass a pair: if you nest `Observed`, each observer
+/// gets the calls, but only the outermost one gets the upkeep.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -55,15 +69,100 @@ impl<A: Authenticator> Observed<A> {
     fn report<'a, T>(
         &self,
         act: Act,
+        begun: Instant,
         answer: &'a Result<T>,
         event: impl FnOnce(&'a T) -> Event<'a>,
     ) {
-        self.observer.observe(&match answer {
+        let event = match answer {
             Ok(answer) => event(answer),
             Err(error) => Event::failed(act, error),
-        });
+        };
+        self.observer.observe_call(&event, begun.elapsed());
     }
 }
+
+/// Reports the calls that only an authenticator with a store has.
+macro_rules! report_calls_on_logins {
+    ($authenticator:ident) => {
+        impl<S, D> Observed<$authenticator<S, D>>
+        where
+            S: SessionStore,
+            D: Serialize + DeserializeOwned + Send + Sync + 'static,
+        {
+            #[doc = concat!("Reports [`", stringify!($authenticator), "::revoke_id`].")]
+            ///
+            /// # Errors
+            ///
+            /// Those of the inner authenticator.
+            ///
+            /// # Cancel safety
+            ///
+            /// As for the inner authenticator.
+            pub async fn revoke_id(&self, subject: &str, id: PublicId) -> Result<Removed> {
+                let begun = Instant::now();
+                let answer = self.inner.revoke_id(subject, id).await;
+                self.report(Act::RevokeId, begun, &answer, |removed| Event::Revoked {
+                    act: Act::RevokeId,
+                    login: (removed.count > 0).then(|| LoginRef::of(subject, id)),
+                    effective: removed.effective,
+                });
+                answer
+            }
+
+            #[doc = concat!("Reports [`", stringify!($authenticator), "::revoke_others`].")]
+            ///
+            /// # Errors
+            ///
+            /// Those of the inner authenticator.
+            ///
+            /// # Cancel safety
+            ///
+            /// As for the inner authenticator.
+            pub async fn revoke_others(&self, credential: &str) -> Result<Removed> {
+                let begun = Instant::now();
+                let answer = self.inner.end_others(credential).await;
+                self.report(Act::RevokeOthers, begun, &answer, |(row, removed)| {
+                    Event::RevokedOthers {
+                        login: LoginRef::new(row.handle(), &row.fields),
+                        count: removed.count,
+                        effective: removed.effective,
+                    }
+                });
+                Ok(answer?.1)
+            }
+
+            #[doc = concat!("Reports [`", stringify!($authenticator), "::replace`], if it replaces anything or fails.")]
+            ///
+            /// # Errors
+            ///
+            /// Those of the inner authenticator.
+            ///
+            /// # Cancel safety
+            ///
+            /// As for the inner authenticator.
+            pub async fn replace(
+                &self,
+                seen: impl Into<SessionVersion> + Send,
+                replacement: Replacement<D>,
+            ) -> Result<Replaced> {
+                let begun = Instant::now();
+                let answer = self.inner.replace(seen, replacement).await;
+                let event = match &answer {
+                    Ok(Replaced::Done(session)) => Event::Replaced {
+                        login: LoginRef::new(session.record().handle(), &session.record().fields),
+                    },
+                    Ok(_) => return answer,
+                    Err(error) => Event::failed(Act::Replace, error),
+                };
+                self.observer.observe_call(&event, begun.elapsed());
+                answer
+            }
+        }
+    };
+}
+
+report_calls_on_logins! { SessionAuthenticator }
+report_calls_on_logins! { HybridAuthenticator }
 
 /// Returns the event of a verified caller.
 fn verified<D>(caller: &Identity<D>) -> Event<'_> {
@@ -95,44 +194,58 @@ impl<A: Authenticator> Authenticator for Observed<A> {
     }
 
     async fn issue(&self, login: Login<A::Data>) -> Result<Issued<A::Data>> {
+        let begun = Instant::now();
         let answer = self.inner.issue(login).await;
-        self.report(Act::Issue, &answer, issued);
+        self.report(Act::Issue, begun, &answer, issued);
         answer
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<A::Data>> {
+        let begun = Instant::now();
         let answer = self.inner.verify_with(presented).await;
-        self.report(Act::Verify, &answer, verified);
+        self.report(Act::Verify, begun, &answer, verified);
         answer
     }
 
     fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<A::Data>>> {
+        let begun = Instant::now();
         let answer = self.inner.try_verify_now(presented)?;
-        self.report(Act::Verify, &answer, verified);
+        self.report(Act::Verify, begun, &answer, verified);
         Some(answer)
     }
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<A::Data>> {
+        let begun = Instant::now();
         let answer = self.inner.refresh_with(presented).await;
-        self.report(Act::Refresh, &answer, issued);
+        self.report(Act::Refresh, begun, &answer, issued);
         answer
     }
 
-    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+    async fn revoke(&self, credential: &str) -> Result<Logout> {
+        let begun = Instant::now();
         let answer = self.inner.revoke(credential).await;
-        self.report(Act::Revoke, &answer, |effective| Event::Revoked {
-            effective: *effective,
+        self.report(Act::Revoke, begun, &answer, |logout| Event::Revoked {
+            act: Act::Revoke,
+            login: logout.login(),
+            effective: logout.effective,
         });
         answer
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+        let begun = Instant::now();
         let answer = self.inner.revoke_all(subject).await;
-        self.report(Act::RevokeAll, &answer, |effective| Event::RevokedAll {
-            subject,
-            effective: *effective,
+        self.report(Act::RevokeAll, begun, &answer, |effective| {
+            Event::RevokedAll {
+                subject,
+                effective: *effective,
+            }
         });
         answer
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.inner.ready().await
     }
 
     fn upkeep(&self) -> Upkeep {

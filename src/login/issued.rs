@@ -153,7 +153,7 @@ impl<D> fmt::Debug for Issued<D> {
 /// # Errors
 ///
 /// Every error except these two.
-pub(crate) fn replaced(revoked: Result<Revocation>) -> Result<()> {
+pub(crate) fn replaced<T>(revoked: Result<T>) -> Result<()> {
     match revoked {
         Err(error) if !error.is_rejected() && !error.is_unreadable() => Err(error),
         _ => Ok(()),

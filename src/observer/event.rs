@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use crate::base::public_id::PublicId;
 use crate::error::{Error, Refusal, Rejection, Theft};
-use crate::login::handle::Handle;
-use crate::login::identity::Identity;
 use crate::login::issued::Revocation;
+use crate::login::login_ref::LoginRef;
 
 /// An event. Each completed call of an [`Observed`](crate::Observed) authenticator causes exactly
-/// one; a dropped call causes none.
+/// one; a dropped call causes none, and so does a [`replace`](Act::Replace) that replaces nothing.
 ///
 /// `Debug` shows no secret.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +41,12 @@ pub enum Event<'a> {
         /// The login it belongs to.
         login: LoginRef<'a>,
     },
-    /// A credential was revoked. The event does not reveal the login or whether there was one:
-    /// revoking an unknown credential succeeds too.
+    /// A login was ended, by its credential or by its public id.
     Revoked {
+        /// The call: `Revoke` or `RevokeId`.
+        act: Act,
+        /// The login. `None` if there was none: revoking an unknown credential succeeds too.
+        login: Option<LoginRef<'a>>,
         /// The time at which it takes effect.
         effective: Revocation,
     },
@@ -54,6 +56,38 @@ pub enum Event<'a> {
         subject: &'a str,
         /// The time at which it takes effect.
         effective: Revocation,
+    },
+    /// All logins of a subject except one were revoked.
+    RevokedOthers {
+        /// The login that goes on.
+        login: LoginRef<'a>,
+        /// Number of ended logins.
+        count: u64,
+        /// The time at which it takes effect.
+        effective: Revocation,
+    },
+    /// Roles, device or data of a login were replaced.
+    Replaced {
+        /// The login, with its new device.
+        login: LoginRef<'a>,
+    },
+    /// A request was denied, not by an error of the authenticator. The web layer sends it; a
+    /// framework of your own may [send](crate::observer::Observer::observe) it too.
+    ///
+    /// ```
+    /// use statewise::observer::{Denied, Event, Observer};
+    ///
+    /// /// Reports a wrong password.
+    /// fn log_in_failed(observer: &dyn Observer) {
+    ///     observer.observe(&Event::Denied { denied: Denied::FailedLogin, login: None });
+    /// }
+    /// # log_in_failed(&());
+    /// ```
+    Denied {
+        /// The cause.
+        denied: Denied<'a>,
+        /// The verified caller, if there is one.
+        login: Option<LoginRef<'a>>,
     },
     /// A credential was rejected, for any cause except theft.
     Rejected {
@@ -123,6 +157,27 @@ pub enum Event<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// The call, and `"ok"` or the blame for its failure; `None` if the event is about no call.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn outcome(&self) -> Option<(Act, &'static str)> {
+        Some(match *self {
+            Self::Issued { .. } => (Act::Issue, "ok"),
+            Self::Verified { .. } => (Act::Verify, "ok"),
+            Self::Rotated { .. } | Self::Replayed { .. } | Self::Orphaned { .. } => {
+                (Act::Refresh, "ok")
+            }
+            Self::Revoked { act, .. } => (act, "ok"),
+            Self::RevokedAll { .. } => (Act::RevokeAll, "ok"),
+            Self::RevokedOthers { .. } => (Act::RevokeOthers, "ok"),
+            Self::Replaced { .. } => (Act::Replace, "ok"),
+            Self::Rejected { act, .. } | Self::Theft { act, .. } => (act, "rejected"),
+            Self::Refused { act, .. } => (act, "refused"),
+            Self::Unreadable { act, .. } | Self::Unavailable { act, .. } => (act, "unavailable"),
+            Self::Misused { act, .. } => (act, "misused"),
+            _ => return None,
+        })
+    }
+
     /// Creates the event for a failed call.
     pub(crate) fn failed(act: Act, error: &'a Error) -> Self {
         if let Some(theft) = error.theft() {
@@ -142,7 +197,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// A call of an [`Authenticator`](crate::Authenticator).
+/// A call of an authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Act {
@@ -157,6 +212,12 @@ pub enum Act {
     Revoke,
     /// [`revoke_all`](crate::Authenticator::revoke_all).
     RevokeAll,
+    /// `revoke_id` of sessions and of the hybrid.
+    RevokeId,
+    /// `revoke_others` of sessions and of the hybrid.
+    RevokeOthers,
+    /// `replace` of sessions and of the hybrid.
+    Replace,
 }
 
 impl Act {
@@ -169,45 +230,53 @@ impl Act {
             Self::Refresh => "refresh",
             Self::Revoke => "revoke",
             Self::RevokeAll => "revoke_all",
+            Self::RevokeId => "revoke_id",
+            Self::RevokeOthers => "revoke_others",
+            Self::Replace => "replace",
         }
     }
 }
 
-/// The login that an event is about.
-#[derive(Clone, Copy)]
-pub struct LoginRef<'a> {
-    subject: &'a str,
-    handle: &'a Handle,
+/// Cause for which a request was denied, other than an error of the authenticator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Denied<'a> {
+    /// The request carries no credential.
+    NoCredential,
+    /// The request carries a malformed `Authorization` field, or credentials that may belong to two
+    /// users.
+    Unclear,
+    /// A login failed: unknown user, wrong password or wrong second factor.
+    FailedLogin,
+    /// The caller lacks a role.
+    MissingRole,
+    /// The last authentication of the caller is too old.
+    TooOld,
+    /// The caller authenticated in another way than required.
+    WeakAcr,
+    /// A page of another origin sent the request. The client controls all three texts.
+    CrossOrigin {
+        /// The method of the request.
+        method: &'a str,
+        /// The field `Origin`, if there is one.
+        origin: Option<&'a str>,
+        /// The host that the request was sent to.
+        host: Option<&'a str>,
+    },
 }
 
-impl<'a> LoginRef<'a> {
-    /// The subject, as given at login.
+impl Denied<'_> {
+    /// Name in metrics and structured logs, such as `"failed_login"`.
     #[must_use]
-    pub const fn subject(&self) -> &'a str {
-        self.subject
-    }
-
-    /// The public id of the login. A hash, computed on each call.
-    #[must_use]
-    pub fn id(&self) -> PublicId {
-        self.handle.public_id()
-    }
-}
-
-impl<'a, D> From<&'a Identity<D>> for LoginRef<'a> {
-    fn from(identity: &'a Identity<D>) -> Self {
-        Self {
-            subject: identity.subject(),
-            handle: &identity.handle,
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no_credential",
+            Self::Unclear => "unclear",
+            Self::FailedLogin => "failed_login",
+            Self::MissingRole => "missing_role",
+            Self::TooOld => "too_old",
+            Self::WeakAcr => "weak_acr",
+            Self::CrossOrigin { .. } => "cross_origin",
         }
-    }
-}
-
-impl fmt::Debug for LoginRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoginRef")
-            .field("subject", &self.subject)
-            .field("id", &self.id())
-            .finish()
     }
 }

@@ -1,6 +1,10 @@
 //! Events as metrics of the crate `metrics`.
 
-use ::metrics::{counter, gauge};
+use std::time::Duration;
+
+use ::metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 use crate::observer::Observer;
 use crate::observer::event::Event;
@@ -9,12 +13,17 @@ use crate::observer::event::Event;
 ///
 /// | counter | labels |
 /// |---|---|
-/// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total` | |
+/// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total`, `statewise_replaced_total` | |
 /// | `statewise_revoked_total` | `act` |
 /// | `statewise_rejected_total`, `statewise_refused_total` | `act`, `cause` |
+/// | `statewise_denied_total` | `cause` |
 /// | `statewise_unavailable_total`, `statewise_unreadable_total`, `statewise_misused_total`, `statewise_thefts_total` | `act` |
 /// | `statewise_swept_total`, in sessions | |
 /// | `statewise_upkeep_failed_total` | |
+///
+/// | histogram | labels |
+/// |---|---|
+/// | `statewise_duration_seconds`, of each call | `act`; `outcome`: `ok`, `rejected`, `refused`, `unavailable` or `misused` |
 ///
 /// | gauge | |
 /// |---|---|
@@ -22,8 +31,8 @@ use crate::observer::event::Event;
 /// | `statewise_view_stale` | 1 if the lag exceeds the bound, else 0 |
 /// | `statewise_view_facts` | number of facts about logins and subjects in the view |
 ///
-/// `act` and `cause` are fixed names such as `"revoke_all"` and `"bad_signature"`: there are few,
-/// and no client can add one.
+/// `act`, `cause` and `outcome` are fixed names such as `"revoke_all"` and `"bad_signature"`: there
+/// are few, and no client can add one.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -31,11 +40,58 @@ use crate::observer::event::Event;
 /// use statewise::observer::MetricsObserver;
 ///
 /// fn counted<A: Authenticator>(auth: A) -> Observed<A> {
-///     Observed::new(auth, Arc::new(MetricsObserver))
+///     // Install the recorder first: `new` describes the metrics to it.
+///     Observed::new(auth, Arc::new(MetricsObserver::new()))
 /// }
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MetricsObserver;
+#[derive(Clone, Copy, Debug)]
+pub struct MetricsObserver(());
+
+/// Counters and their help texts.
+#[rustfmt::skip]
+const COUNTERS: [(&str, &str); 16] = [
+    ("statewise_issued_total", "Logins."),
+    ("statewise_verified_total", "Verified credentials."),
+    ("statewise_rotated_total", "Refreshes that rotated the credential."),
+    ("statewise_replayed_total", "Repeated refreshes that got the same answer."),
+    ("statewise_orphaned_total", "Refreshes repeated after the grace, with an unused successor."),
+    ("statewise_replaced_total", "Logins whose roles, device or data were replaced."),
+    ("statewise_revoked_total", "Logouts."),
+    ("statewise_rejected_total", "Rejected credentials."),
+    ("statewise_refused_total", "Calls that a rule of the service forbade."),
+    ("statewise_denied_total", "Requests that the web layer denied."),
+    ("statewise_unavailable_total", "Calls that a store, the clock or the entropy source failed."),
+    ("statewise_unreadable_total", "Calls for a login that this version cannot read."),
+    ("statewise_misused_total", "Calls that failed by a mistake in configuration or code."),
+    ("statewise_thefts_total", "Logins ended because a replaced credential came back."),
+    ("statewise_swept_total", "Expired sessions that the upkeep removed."),
+    ("statewise_upkeep_failed_total", "Failed steps of the upkeep."),
+];
+
+impl MetricsObserver {
+    /// Creates an observer, and describes its metrics to the recorder that is installed now.
+    #[must_use]
+    pub fn new() -> Self {
+        for (name, help) in COUNTERS {
+            describe_counter!(name, help);
+        }
+        let help = "Duration of each call of the authenticator.";
+        describe_histogram!("statewise_duration_seconds", Unit::Seconds, help);
+        let help = "Time since the last complete read of the revocation log was sent.";
+        describe_gauge!("statewise_view_lag_seconds", Unit::Seconds, help);
+        let help = "1 if the lag of the revocation view exceeds its bound, else 0.";
+        describe_gauge!("statewise_view_stale", help);
+        let help = "Facts about logins and subjects in the revocation view.";
+        describe_gauge!("statewise_view_facts", help);
+        Self(())
+    }
+}
+
+impl Default for MetricsObserver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Observer for MetricsObserver {
     fn observe(&self, event: &Event<'_>) {
@@ -45,8 +101,15 @@ impl Observer for MetricsObserver {
             Event::Rotated { .. } => counter!("statewise_rotated_total"),
             Event::Replayed { .. } => counter!("statewise_replayed_total"),
             Event::Orphaned { .. } => counter!("statewise_orphaned_total"),
-            Event::Revoked { .. } => counter!("statewise_revoked_total", "act" => "revoke"),
+            Event::Replaced { .. } => counter!("statewise_replaced_total"),
+            Event::Revoked { act, .. } => counter!("statewise_revoked_total", "act" => act.name()),
             Event::RevokedAll { .. } => counter!("statewise_revoked_total", "act" => "revoke_all"),
+            Event::RevokedOthers { .. } => {
+                counter!("statewise_revoked_total", "act" => "revoke_others")
+            }
+            Event::Denied { denied, .. } => {
+                counter!("statewise_denied_total", "cause" => denied.name())
+            }
             Event::Rejected { act, cause } => {
                 let (act, cause) = (act.name(), cause.name());
                 counter!("statewise_rejected_total", "act" => act, "cause" => cause)
@@ -81,5 +144,14 @@ impl Observer for MetricsObserver {
             Event::UpkeepFailed { .. } => counter!("statewise_upkeep_failed_total"),
         };
         counter.increment(1);
+    }
+
+    fn observe_call(&self, event: &Event<'_>, took: Duration) {
+        if let Some((act, outcome)) = event.outcome() {
+            let act = act.name();
+            histogram!("statewise_duration_seconds", "act" => act, "outcome" => outcome)
+                .record(took);
+        }
+        self.observe(event);
     }
 }

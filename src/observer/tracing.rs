@@ -1,30 +1,52 @@
 //! Events as events of the crate `tracing`.
 
-use ::tracing::{debug, trace, warn};
+use std::error::Error as StdError;
 
+use ::tracing::{debug, error, info, trace, warn};
+
+use crate::error::{Error, Rejection};
 use crate::observer::Observer;
-use crate::observer::event::Event;
+use crate::observer::event::{Denied, Event};
 
 /// Sends each event to the application's `tracing` subscriber, with the target `statewise`.
 ///
 /// | event | level | fields |
 /// |---|---|---|
+/// | misused | error | `act`, `error` |
+/// | unavailable | warn | `act`, `error` |
 /// | theft | warn | `act`, `subject`, `login` |
 /// | unreadable | warn | `act`, `login` |
 /// | upkeep failed | warn | `chore`, `error` |
-/// | view lag, stale | warn | `behind_seconds`, `facts` |
-/// | rejected, refused | debug | `act`, `cause` |
-/// | unavailable, misused | debug | `act`, `error` |
-/// | issued, verified, rotated, replayed | trace | `login` |
-/// | revoked | trace | `effective` |
-/// | revoked all | trace | `subject`, `effective` |
+/// | view is stale | warn | `behind_seconds`, `facts` |
+/// | issued, orphaned | info | `subject`, `login`, `device` |
+/// | revoked | info | `act`, `subject`, `login`, `device`, `effective` |
+/// | revoked all | info | `subject`, `effective` |
+/// | revoked others | info | `subject`, `login`, `device`, `count`, `effective` |
+/// | replaced | info | `subject`, `login`, `device` |
+/// | refused | info | `act`, `cause` |
+/// | rejected, forged or not for this service | info | `act`, `cause` |
+/// | denied: failed login, role, age, acr | info | `cause`, `subject`, `login`, `device` |
+/// | denied: another origin | info | the same, and `method`, `origin`, `host` |
+/// | rejected, of any other cause | debug | `act`, `cause` |
+/// | denied: unclear credentials | debug | `cause` |
+/// | verified, rotated, replayed | trace | `login` |
+/// | denied: no credential | trace | `cause` |
 /// | view lag | trace | `behind_seconds`, `facts` |
 /// | swept | trace | `rows` |
 ///
-/// `login` is a [public id](crate::PublicId), computed only if a subscriber wants the event. `act`
-/// and `cause` are fixed names such as `"revoke_all"` and `"bad_signature"`. The `login` of an
-/// unreadable one is missing where it is unknown. `behind_seconds` is
-/// missing before the first complete read of a view.
+/// A field is missing where its value is unknown. `login` is a [public id](crate::PublicId),
+/// computed only if a subscriber wants the event. `act` and `cause` are fixed names such as
+/// `"revoke_all"` and `"bad_signature"`. `error` has all causes down to the root. A client chooses
+/// `device`, `method`, `origin` and `host`: they are strings, which a subscriber quotes.
+///
+/// # Levels
+///
+/// At *info* a log has what OWASP ASVS 16.3.1 to 16.3.3 ask for: successful and failed logins,
+/// logouts, failed authorization, and attempts to bypass a control. A credential that does not
+/// verify is such an attempt only if no honest client could send it: a bad signature, claims that
+/// were not issued, or a token for another service. An expired or unknown credential is what each
+/// user sends who comes back the next day: it is *debug*. Verifications and refreshes are *trace*,
+/// because there is one for each request.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -40,20 +62,73 @@ pub struct TracingObserver;
 
 const TARGET: &str = "statewise";
 
+/// Logs an event about a login.
+macro_rules! of_login {
+    ($level:ident, $login:expr, $($field:tt)+) => {
+        $level!(
+            target: TARGET,
+            subject = $login.subject(),
+            login = %$login.id(),
+            device = $login.device(),
+            $($field)+
+        )
+    };
+}
+
 impl Observer for TracingObserver {
     fn observe(&self, event: &Event<'_>) {
         match *event {
-            Event::Issued { login } => trace!(target: TARGET, login = %login.id(), "issued"),
+            Event::Issued { login } => of_login!(info, login, "issued"),
             Event::Verified { login } => trace!(target: TARGET, login = %login.id(), "verified"),
             Event::Rotated { login } => trace!(target: TARGET, login = %login.id(), "rotated"),
             Event::Replayed { login } => trace!(target: TARGET, login = %login.id(), "replayed"),
-            Event::Orphaned { login } => debug!(target: TARGET, login = %login.id(), "orphaned"),
-            Event::Revoked { effective } => trace!(target: TARGET, ?effective, "revoked"),
+            Event::Orphaned { login } => of_login!(info, login, "orphaned"),
+            Event::Revoked {
+                act,
+                login,
+                effective,
+            } => {
+                let act = act.name();
+                match login {
+                    Some(login) => of_login!(info, login, act, ?effective, "revoked"),
+                    None => info!(target: TARGET, act, ?effective, "revoked"),
+                }
+            }
             Event::RevokedAll { subject, effective } => {
-                trace!(target: TARGET, subject, ?effective, "revoked all");
+                info!(target: TARGET, subject, ?effective, "revoked all");
+            }
+            Event::RevokedOthers {
+                login,
+                count,
+                effective,
+            } => of_login!(info, login, count, ?effective, "revoked others"),
+            Event::Replaced { login } => of_login!(info, login, "replaced"),
+            Event::Denied { denied, login } => {
+                let cause = denied.name();
+                let subject = login.map(|login| login.subject());
+                let device = login.and_then(|login| login.device());
+                let login = login.map(|login| tracing::field::display(login.id()));
+                match denied {
+                    Denied::NoCredential => trace!(target: TARGET, cause, "denied"),
+                    Denied::Unclear => debug!(target: TARGET, cause, "denied"),
+                    Denied::CrossOrigin {
+                        method,
+                        origin,
+                        host,
+                    } => info!(
+                        target: TARGET,
+                        cause, subject, login, device, method, origin, host, "denied"
+                    ),
+                    _ => info!(target: TARGET, cause, subject, login, device, "denied"),
+                }
             }
             Event::Rejected { act, cause } => {
-                debug!(target: TARGET, act = act.name(), cause = cause.name(), "rejected");
+                let (act, name) = (act.name(), cause.name());
+                if is_attack(cause) {
+                    info!(target: TARGET, act, cause = name, "rejected");
+                } else {
+                    debug!(target: TARGET, act, cause = name, "rejected");
+                }
             }
             Event::Theft { act, theft } => warn!(
                 target: TARGET,
@@ -63,17 +138,17 @@ impl Observer for TracingObserver {
                 "theft"
             ),
             Event::Refused { act, rule } => {
-                debug!(target: TARGET, act = act.name(), cause = rule.name(), "refused");
+                info!(target: TARGET, act = act.name(), cause = rule.name(), "refused");
             }
             Event::Unreadable { act, login } => {
                 let login = login.map(tracing::field::display);
                 warn!(target: TARGET, act = act.name(), login, "unreadable");
             }
             Event::Unavailable { act, error } => {
-                debug!(target: TARGET, act = act.name(), ?error, "unavailable");
+                warn!(target: TARGET, act = act.name(), error = chain(error), "unavailable");
             }
             Event::Misused { act, error } => {
-                debug!(target: TARGET, act = act.name(), ?error, "misused");
+                error!(target: TARGET, act = act.name(), error = chain(error), "misused");
             }
             Event::ViewLag {
                 behind,
@@ -89,8 +164,27 @@ impl Observer for TracingObserver {
             }
             Event::Swept { rows } => trace!(target: TARGET, rows, "swept"),
             Event::UpkeepFailed { chore, error } => {
-                warn!(target: TARGET, ?chore, ?error, "upkeep failed");
+                warn!(target: TARGET, ?chore, error = chain(error), "upkeep failed");
             }
         }
     }
+}
+
+/// Returns true if no honest client sends a credential that is rejected for this cause.
+fn is_attack(cause: Rejection) -> bool {
+    matches!(
+        cause,
+        Rejection::UnacceptableHeader
+            | Rejection::BadSignature
+            | Rejection::InvalidClaims
+            | Rejection::WrongIssuer
+            | Rejection::WrongAudience
+            | Rejection::WrongType
+    )
+}
+
+/// Returns an error and all of its causes.
+fn chain(error: &Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -48,6 +48,12 @@ pub(super) struct Follower {
     lost_logins: Mutex<HashSet<Handle>>,
     /// True if the log has lost something since it was last read to its end.
     has_lost: AtomicBool,
+    /// True after the first call of `follow`.
+    has_begun: AtomicBool,
+    /// Time at which the view first refused a login before that, in seconds since 1970.
+    missed_at: AtomicU64,
+    /// True after the missing upkeep was reported.
+    is_reported: AtomicBool,
 }
 
 impl Default for Follower {
@@ -61,6 +67,9 @@ impl Default for Follower {
             highest_unread: AtomicU64::new(0),
             lost_logins: Mutex::default(),
             has_lost: AtomicBool::new(false),
+            has_begun: AtomicBool::new(false),
+            missed_at: AtomicU64::new(u64::MAX),
+            is_reported: AtomicBool::new(false),
         }
     }
 }
@@ -82,6 +91,17 @@ impl Follower {
 
     pub(super) fn has_caught_up(&self) -> bool {
         self.has_caught_up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
+    }
+
+    /// Returns true once: if the view is missed at `now`, and was missed for `bound` before.
+    pub(super) fn is_forgotten(&self, now: Timestamp, bound: Duration) -> bool {
+        let missed_at = self.missed_at.fetch_min(now.unix(), Ordering::Relaxed);
+        now.unix().saturating_sub(missed_at) >= bound.as_secs()
+            && !self.is_reported.swap(true, Ordering::Relaxed)
     }
 
     pub(super) fn cursor(&self) -> MutexGuard<'_, Cursor> {
@@ -136,6 +156,7 @@ impl RevocationView {
     pub async fn follow(&self) -> Result<()> {
         let inner = &*self.inner;
         let follower = &inner.follower;
+        follower.has_begun.store(true, Ordering::Relaxed);
         let Some(_reading) = Reading::begin(&follower.is_reading) else {
             return Ok(());
         };

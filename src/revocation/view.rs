@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Rejection, Result};
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
+use crate::observer::log_mistake;
 use crate::revocation::fact::{Fact, KeyId, SubjectKey};
 use crate::revocation::follower::{Follower, PAGE_ENTRIES};
 use crate::revocation::known::{KnownFacts, LoginStatus};
@@ -185,7 +186,7 @@ impl RevocationView {
         if self.is_fresh(now) || self.inner.accepts_when_stale() {
             return Ok(());
         }
-        Err(stale())
+        Err(self.inner.not_fresh(now))
     }
 
     /// Returns the status of a login; `None` if the view is stale. No I/O, no allocation.
@@ -311,6 +312,10 @@ impl RevocationView {
     }
 }
 
+/// Text for a view that nobody follows.
+const UNFOLLOWED: &str = "the revocation view was never read, so it refuses all logins: spawn the \
+                          upkeep once, `tokio::spawn(auth.upkeep().run(tokio::time::sleep))`";
+
 #[cold]
 pub(super) fn stale() -> Error {
     Error::could_not("the revocation view is stale", None)
@@ -329,6 +334,19 @@ impl Inner {
     #[cold]
     fn accepts_when_stale(&self) -> bool {
         self.settings.accept_when_stale && self.follower.has_caught_up()
+    }
+
+    /// Returns the error of a view that is not fresh. If nobody has tried to read the log for the
+    /// bound after the first such error, this logs the mistake once: no upkeep runs.
+    #[cold]
+    fn not_fresh(&self, now: Timestamp) -> Error {
+        if self.follower.has_begun() {
+            return stale();
+        }
+        if self.follower.is_forgotten(now, self.settings.bound) {
+            log_mistake(UNFOLLOWED);
+        }
+        Error::could_not(UNFOLLOWED, None)
     }
 
     /// Notes a stamp beyond what has been read: it is new, or of a part that the log has lost. The

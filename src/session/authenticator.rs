@@ -14,6 +14,7 @@ use crate::login::Login;
 use crate::login::data::DataReader;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, replaced};
+use crate::login::logout::Logout;
 use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::SessionCredential;
 use crate::session::judge::Verdict;
@@ -23,6 +24,7 @@ use crate::store::answer::Removed;
 use crate::store::ask::{Load, Scope};
 use crate::store::listing::Cursor;
 use crate::store::proof::Proof;
+use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
 use crate::upkeep::Upkeep;
 
@@ -117,11 +119,20 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     ///
     /// Some sessions may have ended: call again.
     pub async fn revoke_others(&self, credential: &str) -> Result<Removed> {
+        Ok(self.end_others(credential).await?.1)
+    }
+
+    /// Ends all sessions of the caller except the one of `credential`. Returns the row of that one.
+    pub(crate) async fn end_others(&self, credential: &str) -> Result<(Record, Removed)> {
         let now = self.logins.now()?;
         let credential = self.logins.parse(credential).ok_or(Rejection::Malformed)?;
         let row = self.logins.proven(&credential, now).await?;
         let others = Scope::others(row.handle());
-        self.logins.remove_subject(row.subject(), others, now).await
+        let removed = self
+            .logins
+            .remove_subject(row.subject(), others, now)
+            .await?;
+        Ok((row, removed))
     }
 
     /// Ends the session of `subject` that is listed under `id`, if there is one (OWASP ASVS 7.4.5,
@@ -332,22 +343,29 @@ where
         ))
     }
 
-    async fn revoke(&self, credential: &str) -> Result<Revocation> {
-        Ok(match self.logins.end(credential).await? {
-            Ended::Login(_, removed) => removed.effective,
+    async fn revoke(&self, credential: &str) -> Result<Logout> {
+        let effective = match self.logins.end(credential).await? {
+            Ended::Login(row, removed) => {
+                return Ok(Logout::new(removed.effective).of(row.handle(), row.fields));
+            }
             Ended::Unproven => Revocation::Immediate,
             // An earlier call may have removed the row, and failed to notify the other nodes.
             Ended::Absent => match self.logins.store.staleness() {
                 Duration::ZERO => Revocation::Immediate,
                 staleness => Revocation::Within(staleness),
             },
-        })
+        };
+        Ok(effective.into())
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
         let (all, now) = (Scope::all(), self.logins.now()?);
         let removed = self.logins.remove_subject(subject, all, now).await?;
         Ok(removed.effective)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.logins.ready().await
     }
 
     fn upkeep(&self) -> Upkeep {

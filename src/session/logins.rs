@@ -180,6 +180,12 @@ impl<S: SessionStore> Logins<S> {
         }
     }
 
+    /// Returns `Ok` if the store answers.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        let (nothing, load) = (Handle::from_bytes([0; 16]), Load::new().authoritative());
+        self.store.load(nothing, load, self.now()?).await.map(drop)
+    }
+
     // Judging
 
     /// Loads the row of a presented credential from the store itself, and verifies the credential.

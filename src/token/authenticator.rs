@@ -19,6 +19,7 @@ use crate::login::fields::{Fields, FieldsBuilder};
 use crate::login::handle::Handle;
 use crate::login::identity::{Identity, MAX_FIELD_BYTES, fields_of};
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
+use crate::login::logout::Logout;
 use crate::login::stamp::Stamp;
 use crate::revocation::RevocationView;
 use crate::revocation::log::KeyId;
@@ -575,33 +576,31 @@ where
         signed
     }
 
-    /// Returns handle and subject of a token, expired or not.
+    /// Returns handle and fields of a token, expired or not.
     ///
     /// # Errors
     ///
     /// *Rejected* if it is none of ours.
-    pub(crate) fn prove(&self, token: &str) -> Result<(Handle, String)> {
-        self.with_opened(token, |claims, _| {
-            Ok((claims.handle, claims.subject.decode().into_owned()))
-        })
+    pub(crate) fn prove(&self, token: &str) -> Result<(Handle, Fields)> {
+        self.with_opened(token, |claims, _| Ok((claims.handle, fields_in(claims))))
     }
 
-    async fn end(&self, token: &str) -> Result<Revocation> {
+    async fn end(&self, token: &str) -> Result<Logout> {
         // The token may have been refreshed, even if it has expired. Only the deadline in the token
         // is certain, because another node may be configured with another policy.
-        let (handle, subject, rest, deadline) = self.with_opened(token, |claims, now| {
+        let (handle, fields, rest, deadline) = self.with_opened(token, |claims, now| {
             let rest = claims.signed_deadline.saturating_since(now);
-            let subject = claims.subject.decode().into_owned();
-            Ok((claims.handle, subject, rest, claims.deadline))
+            Ok((claims.handle, fields_in(claims), rest, claims.deadline))
         })?;
-        match &self.revocations {
-            _ if rest == 0 => Ok(Revocation::Immediate),
+        let effective = match &self.revocations {
+            _ if rest == 0 => Revocation::Immediate,
             Some(view) => {
-                view.end_login(handle, &subject, Duration::from_secs(rest))
-                    .await
+                let life = Duration::from_secs(rest);
+                view.end_login(handle, fields.subject(), life).await?
             }
-            None => Ok(Revocation::AtExpiry(deadline.into())),
-        }
+            None => Revocation::AtExpiry(deadline.into()),
+        };
+        Ok(Logout::new(effective).of(handle, fields))
     }
 }
 
@@ -699,7 +698,7 @@ where
         self.refresh_now(presented.credential())
     }
 
-    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+    async fn revoke(&self, credential: &str) -> Result<Logout> {
         self.end(credential).await
     }
 
@@ -709,6 +708,13 @@ where
         }
         let latest = self.now()?.saturating_add(self.policy.longest_secs());
         Ok(Revocation::AtExpiry(latest.into()))
+    }
+
+    async fn ready(&self) -> Result<()> {
+        match &self.revocations {
+            Some(view) => view.check_fresh(self.now()?),
+            None => Ok(()),
+        }
     }
 
     fn upkeep(&self) -> Upkeep {

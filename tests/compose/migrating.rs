@@ -23,7 +23,8 @@ use statewise::testkit::{
 };
 use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuilder};
 use statewise::{
-    Authenticator, DynAuthenticator, Error, Issued, Login, Outcome, Rejection, Result, Revocation,
+    Authenticator, DynAuthenticator, Error, Issued, Login, Logout, Outcome, Rejection, Result,
+    Revocation,
 };
 
 const ABSOLUTE: u64 = 12 * 3600;
@@ -332,7 +333,7 @@ fn no_upgrade_outlives_a_logout() {
                     let _ = if everywhere {
                         auth.revoke_all("alice").await.unwrap()
                     } else {
-                        auth.revoke(&credential).await.unwrap()
+                        auth.revoke(&credential).await.unwrap().effective
                     };
                 }) as BoxFuture<'static, ()>
             };
@@ -374,7 +375,7 @@ fn logouts_end_both_credentials() {
     let before = block_on(old.issue(alice())).unwrap();
     let after = block_on(auth.refresh(refreshable(&before))).unwrap();
     assert_eq!(
-        block_on(auth.revoke(access(&before))).unwrap(),
+        block_on(auth.revoke(access(&before))).unwrap().effective,
         Revocation::Within(seconds(900))
     );
     assert!(block_on(auth.refresh(refreshable(&after))).is_err());
@@ -487,7 +488,7 @@ impl Authenticator for Silent {
         self.0.refresh_with(presented).await
     }
 
-    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+    async fn revoke(&self, credential: &str) -> Result<Logout> {
         self.0.revoke(credential).await
     }
 

@@ -6,7 +6,7 @@ use statewise::authenticator::Presented;
 use statewise::session::SessionAuthenticator;
 use statewise::testkit::{ManualClock, block_on};
 use statewise::web::{Cookie, SameSite, Transport};
-use statewise::{Authenticator, Identity, Issued, Login, Result, Revocation, Upkeep};
+use statewise::{Authenticator, Identity, Issued, Login, Logout, Result, Revocation, Upkeep};
 
 use crate::site::{
     ABSOLUTE, Browser, IDLE, Store, layer, rotating, seconds, sessions, store, transport,
@@ -162,7 +162,7 @@ impl Authenticator for AlwaysDue {
         Ok(Issued::new(credential, identity, outcome))
     }
 
-    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+    async fn revoke(&self, credential: &str) -> Result<Logout> {
         self.0.revoke(credential).await
     }
 

@@ -1,11 +1,11 @@
 //! The view of a `metrics` recorder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use metrics::{
-    Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
-    Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
 };
 use statewise::observer::MetricsObserver;
 
@@ -13,25 +13,36 @@ use crate::redaction::everything;
 
 type Values = Arc<Mutex<BTreeMap<String, f64>>>;
 
+/// Values, and the names that have a help text.
 #[derive(Default)]
-struct Recorded(Values);
+struct Recorded(Values, Mutex<BTreeSet<String>>);
 
 struct Cell {
     name: String,
     values: Values,
 }
 
+impl Cell {
+    fn increment_by(&self, value: u64) {
+        let mut values = self.values.lock().unwrap();
+        *values.entry(self.name.clone()).or_default() += value as f64;
+    }
+}
+
 impl CounterFn for Cell {
     fn increment(&self, value: u64) {
-        *self
-            .values
-            .lock()
-            .unwrap()
-            .entry(self.name.clone())
-            .or_default() += value as f64;
+        self.increment_by(value);
     }
     fn absolute(&self, _: u64) {
         panic!("counts by steps");
+    }
+}
+
+/// Counts the calls: their durations are not known here.
+impl HistogramFn for Cell {
+    fn record(&self, seconds: f64) {
+        assert!((0.0..60.0).contains(&seconds));
+        self.increment_by(1);
     }
 }
 
@@ -48,6 +59,12 @@ impl GaugeFn for Cell {
 }
 
 impl Recorded {
+    fn describe(&self, name: &KeyName, help: &str) {
+        assert!(help.ends_with('.'), "{help}");
+        let mut described = self.1.lock().unwrap();
+        assert!(described.insert(name.as_str().to_owned()));
+    }
+
     fn cell(&self, key: &Key) -> Arc<Cell> {
         let labels = key
             .labels()
@@ -60,9 +77,15 @@ impl Recorded {
 }
 
 impl Recorder for Recorded {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_counter(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, &help);
+    }
+    fn describe_gauge(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, &help);
+    }
+    fn describe_histogram(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, &help);
+    }
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         Counter::from_arc(self.cell(key))
     }
@@ -70,16 +93,21 @@ impl Recorder for Recorded {
         Gauge::from_arc(self.cell(key))
     }
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        panic!("no histogram is kept: {key:?}");
+        Histogram::from_arc(self.cell(key))
     }
 }
 
 #[test]
 fn counters_by_cause_and_gauges() {
     let recorded = Recorded::default();
-    let said = metrics::with_local_recorder(&recorded, || everything(MetricsObserver));
+    let said = metrics::with_local_recorder(&recorded, || everything(MetricsObserver::new()));
     let values = recorded.0.lock().unwrap();
     said.secrets.check(&format!("{values:?}"));
+    let described = recorded.1.lock().unwrap();
+    for name in values.keys() {
+        let (name, _) = name.split_once(' ').unwrap_or((name, ""));
+        assert!(described.contains(name), "{name}");
+    }
     let values: Vec<_> = values
         .iter()
         .map(|(name, value)| format!("{name} {value}"))
@@ -87,7 +115,25 @@ fn counters_by_cause_and_gauges() {
     assert_eq!(
         values,
         [
-            "statewise_issued_total 3",
+            "statewise_denied_total cause=cross_origin 1",
+            "statewise_denied_total cause=failed_login 1",
+            "statewise_denied_total cause=missing_role 1",
+            "statewise_denied_total cause=no_credential 1",
+            "statewise_denied_total cause=unclear 1",
+            "statewise_duration_seconds act=issue outcome=misused 1",
+            "statewise_duration_seconds act=issue outcome=ok 4",
+            "statewise_duration_seconds act=issue outcome=refused 1",
+            "statewise_duration_seconds act=refresh outcome=ok 3",
+            "statewise_duration_seconds act=refresh outcome=rejected 1",
+            "statewise_duration_seconds act=replace outcome=ok 1",
+            "statewise_duration_seconds act=revoke outcome=ok 2",
+            "statewise_duration_seconds act=revoke outcome=rejected 1",
+            "statewise_duration_seconds act=revoke_all outcome=ok 1",
+            "statewise_duration_seconds act=revoke_others outcome=ok 1",
+            "statewise_duration_seconds act=verify outcome=ok 4",
+            "statewise_duration_seconds act=verify outcome=rejected 5",
+            "statewise_duration_seconds act=verify outcome=unavailable 3",
+            "statewise_issued_total 4",
             "statewise_misused_total act=issue 1",
             "statewise_refused_total act=issue cause=too_large 1",
             "statewise_rejected_total act=refresh cause=malformed 1",
@@ -95,16 +141,18 @@ fn counters_by_cause_and_gauges() {
             "statewise_rejected_total act=verify cause=bad_signature 1",
             "statewise_rejected_total act=verify cause=malformed 1",
             "statewise_rejected_total act=verify cause=unknown 2",
+            "statewise_replaced_total 1",
             "statewise_replayed_total 1",
-            "statewise_revoked_total act=revoke 1",
+            "statewise_revoked_total act=revoke 2",
             "statewise_revoked_total act=revoke_all 1",
+            "statewise_revoked_total act=revoke_others 1",
             "statewise_rotated_total 2",
             "statewise_swept_total 1",
             "statewise_thefts_total act=verify 1",
             "statewise_unavailable_total act=verify 2",
             "statewise_unreadable_total act=verify 1",
             "statewise_upkeep_failed_total 1",
-            "statewise_verified_total 3",
+            "statewise_verified_total 4",
             "statewise_view_facts 0",
             "statewise_view_lag_seconds 60",
             "statewise_view_stale 1",

@@ -47,9 +47,35 @@ impl Observer for Notes {
             Event::Rotated { login } => format!("rotated {} {}", login.subject(), login.id()),
             Event::Replayed { login } => format!("replayed {} {}", login.subject(), login.id()),
             Event::Orphaned { login } => format!("orphaned {} {}", login.subject(), login.id()),
-            Event::Revoked { effective } => format!("revoked {effective:?}"),
+            Event::Revoked {
+                act,
+                login,
+                effective,
+            } => {
+                let login = login.map(|login| format!("{} {}", login.subject(), login.id()));
+                let login = login.unwrap_or_default();
+                format!("{act:?} revoked {login} {effective:?}")
+            }
+            Event::RevokedOthers {
+                login,
+                count,
+                effective,
+            } => {
+                let (subject, id) = (login.subject(), login.id());
+                format!("revoked {count} others of {subject} {id} {effective:?}")
+            }
+            Event::Replaced { login } => format!(
+                "replaced {} {} on {:?}",
+                login.subject(),
+                login.id(),
+                login.device()
+            ),
             Event::RevokedAll { subject, effective } => {
                 format!("revoked all {subject} {effective:?}")
+            }
+            Event::Denied { denied, login } => {
+                let subject = login.map(|login| login.subject());
+                format!("denied {} {subject:?}", denied.name())
             }
             Event::Rejected { act, cause } => format!("{act:?} rejected {cause:?}"),
             Event::Theft { act, theft } => {

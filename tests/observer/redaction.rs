@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::Observed;
-use statewise::observer::Observer;
-use statewise::session::SessionAuthenticator;
+use statewise::observer::{Denied, Event, Observer};
+use statewise::session::{Replacement, SessionAuthenticator};
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::token::TokenAuthenticator;
 use statewise::{Authenticator, Login, PublicId};
@@ -21,6 +21,7 @@ pub(crate) struct Said {
     pub(crate) secrets: Secrets,
     pub(crate) session: PublicId,
     pub(crate) another: PublicId,
+    pub(crate) ended: PublicId,
     pub(crate) token: PublicId,
 }
 
@@ -29,17 +30,18 @@ pub(crate) fn everything(observer: impl Observer) -> Said {
     let observer: Arc<dyn Observer> = Arc::new(observer);
     let mut secrets = Secrets::default();
     secrets.text(MARK);
-    let [session, another] = all_of_sessions(&observer, &mut secrets);
+    let [session, another, ended] = all_of_sessions(&observer, &mut secrets);
     let token = all_of_tokens(&observer, &mut secrets);
     Said {
         secrets,
         session,
         another,
+        ended,
         token,
     }
 }
 
-fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [PublicId; 2] {
+fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [PublicId; 3] {
     let (clock, store) = (ManualClock::default(), store(100));
     let auth: SessionAuthenticator<_, String> = sessions(&store, &clock).build().unwrap();
     let auth = Observed::new(auth, Arc::clone(observer));
@@ -78,13 +80,38 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         let numbers = Observed::new(numbers, Arc::clone(observer));
         let unreadable = numbers.verify(secret(&third)).await;
         assert!(unreadable.is_err_and(|error| error.is_unreadable()));
+        let caller = auth.verify(secret(&third)).await.unwrap();
+        let device = Replacement::new().device("phone");
+        let _ = auth.replace(&caller, device).await.unwrap();
+        let _ = auth.revoke_others(secret(&third)).await.unwrap();
+        for denied in [
+            Denied::NoCredential,
+            Denied::Unclear,
+            Denied::FailedLogin,
+            Denied::MissingRole,
+        ] {
+            let login = (denied == Denied::MissingRole).then(|| (&caller).into());
+            observer.observe(&Event::Denied { denied, login });
+        }
+        let denied = Denied::CrossOrigin {
+            method: "POST",
+            origin: Some("https://evil.example"),
+            host: None,
+        };
+        observer.observe(&Event::Denied {
+            denied,
+            login: None,
+        });
+        let fourth = auth.issue(login()).await.unwrap();
+        let _ = auth.revoke(secret(&fourth)).await.unwrap();
         let _ = auth.revoke(secret(&second)).await.unwrap();
         let _ = auth.revoke_all("bob").await.unwrap();
         auth.upkeep().tick().await.unwrap();
         clock.advance(Duration::from_secs(600));
         auth.upkeep().tick().await.unwrap();
 
-        for credential in [secret(&first), secret(&second), secret(&third), &*forged] {
+        let all = [&first, &second, &third, &fourth].map(secret);
+        for credential in all.into_iter().chain([&*forged]) {
             let bytes = base64url(credential);
             secrets.text(&credential[..22]);
             secrets.text(&credential[26..]);
@@ -92,7 +119,7 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
             secrets.bytes(&bytes[20..32]);
             secrets.bytes(&bytes[32..]);
         }
-        [first.identity().id(), third.identity().id()]
+        [first, third, fourth].map(|issued| issued.identity().id())
     })
 }
 
@@ -139,7 +166,7 @@ fn events_show_no_secret() {
     let said = everything(notes.clone());
     said.secrets.check(&notes.printed.lock().unwrap());
     let told = notes.take();
-    for id in [said.session, said.another, said.token] {
+    for id in [said.session, said.another, said.ended, said.token] {
         assert!(told.contains(&format!("issued alice {id}")), "{told:#?}");
     }
     // Each kind occurred.
@@ -148,7 +175,10 @@ fn events_show_no_secret() {
         "verified",
         "rotated",
         "replayed",
-        "revoked Imm",
+        "Revoke revoked",
+        "revoked 0 others",
+        "replaced",
+        "denied",
         "revoked all",
         "rejected",
         "theft",

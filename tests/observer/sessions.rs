@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::Observed;
-use statewise::session::{Limit, SessionAuthenticator};
+use statewise::session::{Limit, Replaced, Replacement, SessionAuthenticator};
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::{Authenticator, DynAuthenticator, Login, Presented};
 
@@ -48,7 +48,11 @@ fn each_call_reports_its_result() {
         notes.expect("Issue misused");
 
         let _ = auth.revoke(secret(&other)).await.unwrap();
-        notes.expect("revoked Immediate");
+        let other_id = other.identity().id();
+        notes.expect(&format!("Revoke revoked alice {other_id} Immediate"));
+        let unknown = auth.revoke(secret(&other)).await.unwrap();
+        assert!(unknown.login().is_none());
+        notes.expect("Revoke revoked  Immediate");
         assert!(auth.verify(secret(&other)).await.is_err());
         notes.expect("Verify rejected Unknown");
         assert!(auth.refresh(secret(&other)).await.is_err());
@@ -119,6 +123,54 @@ fn a_theft_is_reported_once() {
             }
         });
     }
+}
+
+/// The calls that only an authenticator with a store has are reported, too.
+#[test]
+fn calls_on_logins_report_their_result() {
+    let (auth, notes, _) = observed(Limit::Unlimited);
+    block_on(async {
+        let mut issued = Vec::new();
+        for device in ["phone", "laptop", "kiosk"] {
+            let login = Login::new("alice").device(device);
+            issued.push(auth.issue(login).await.unwrap());
+        }
+        let [phone, laptop, kiosk] = &issued[..] else {
+            unreachable!()
+        };
+        let [phone_id, laptop_id] = [phone, laptop].map(|issued| issued.identity().id());
+        notes.take();
+
+        let caller = auth.verify(secret(phone)).await.unwrap();
+        notes.take();
+        let pocket = || Replacement::new().device("pocket");
+        let _ = auth.replace(&caller, pocket()).await.unwrap();
+        notes.expect(&format!("replaced alice {phone_id} on Some(\"pocket\")"));
+        assert!(matches!(
+            auth.replace(&caller, pocket()).await.unwrap(),
+            Replaced::Conflict
+        ));
+        assert!(notes.take().is_empty());
+        let large = Replacement::new().device("pocket").roles(vec!["r"; 20_000]);
+        assert!(auth.replace(&caller, large).await.is_err());
+        notes.expect("Replace refused TooLarge");
+
+        let _ = auth.revoke_id("alice", laptop_id).await.unwrap();
+        notes.expect(&format!("RevokeId revoked alice {laptop_id} Immediate"));
+        let _ = auth.revoke_id("bob", phone_id).await.unwrap();
+        notes.expect("RevokeId revoked  Immediate");
+        let _ = auth.revoke_others(secret(phone)).await.unwrap();
+        notes.expect(&format!("revoked 1 others of alice {phone_id} Immediate"));
+        assert!(auth.revoke_others(secret(kiosk)).await.is_err());
+        notes.expect("RevokeOthers rejected Unknown");
+
+        let logout = auth.revoke(secret(phone)).await.unwrap();
+        let login = logout.login().unwrap();
+        assert_eq!(
+            (login.subject(), login.id(), login.device()),
+            ("alice", phone_id, Some("pocket"))
+        );
+    });
 }
 
 /// In either order of nesting, and with two observers, each observer gets each event once.

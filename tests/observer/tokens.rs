@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::Observed;
+use statewise::hybrid::HybridAuthenticator;
 use statewise::revocation::RevocationView;
+use statewise::session::SessionAuthenticator;
 use statewise::testkit::{ManualClock, block_on};
 use statewise::token::TokenAuthenticator;
 use statewise::{Authenticator, Login, Revocation};
 
-use crate::notes::{Line, Notes, secret, tokens, tokens_for};
+use crate::notes::{Line, Notes, secret, store, tokens, tokens_for};
 
 pub(crate) fn view(log: &Arc<Line>, clock: &ManualClock) -> RevocationView {
     RevocationView::builder(Arc::clone(log))
@@ -35,8 +37,8 @@ fn each_call_reports_its_result() {
         let _ = auth.refresh(token).await.unwrap();
         notes.expect(&format!("rotated alice {id}"));
         let expiry = Revocation::AtExpiry(issued.identity().deadline());
-        assert_eq!(auth.revoke(token).await.unwrap(), expiry);
-        notes.expect(&format!("revoked {expiry:?}"));
+        assert_eq!(auth.revoke(token).await.unwrap().effective, expiry);
+        notes.expect(&format!("Revoke revoked alice {id} {expiry:?}"));
         assert_eq!(auth.revoke_all("alice").await.unwrap(), expiry);
         notes.expect(&format!("revoked all alice {expiry:?}"));
 
@@ -63,6 +65,40 @@ fn each_call_reports_its_result() {
     });
 }
 
+/// The hybrid knows the login of both credentials.
+#[test]
+fn the_hybrid_reports_its_logins() {
+    let (clock, notes) = (ManualClock::default(), Notes::new());
+    let sessions = SessionAuthenticator::builder(store(10))
+        .idle(Duration::from_secs(3000))
+        .absolute(Duration::from_secs(3600));
+    let tokens = tokens(&clock).max_lifetime(Duration::from_secs(3600));
+    let auth: HybridAuthenticator<_> = HybridAuthenticator::new(tokens, sessions).unwrap();
+    let auth = Observed::new(auth, notes.clone());
+    block_on(async {
+        auth.ready().await.unwrap();
+        for by_access in [true, false] {
+            let login = || Login::new("alice").device("phone");
+            let (issued, other) = (auth.issue(login()), auth.issue(login()));
+            let (issued, other) = (issued.await.unwrap(), other.await.unwrap());
+            let [id, other_id] = [&issued, &other].map(|issued| issued.identity().id());
+            notes.take();
+            let _ = auth.revoke_id("alice", other_id).await.unwrap();
+            notes.expect(&format!("RevokeId revoked alice {other_id} Within(900s)"));
+            let _ = auth.revoke_others(secret(&issued)).await.unwrap();
+            notes.expect(&format!("revoked 0 others of alice {id} Immediate"));
+            let credential = if by_access {
+                secret(&issued)
+            } else {
+                issued.refreshable().reveal()
+            };
+            let logout = auth.revoke(credential).await.unwrap();
+            assert_eq!(logout.login().unwrap().device(), Some("phone"));
+            notes.expect(&format!("Revoke revoked alice {id} Within(900s)"));
+        }
+    });
+}
+
 #[test]
 fn with_a_view_revocations_and_staleness_are_reported() {
     let (clock, notes, log) = (ManualClock::default(), Notes::new(), Line::new());
@@ -74,7 +110,8 @@ fn with_a_view_revocations_and_staleness_are_reported() {
         let issued = auth.issue(Login::new("alice")).await.unwrap();
         notes.take();
         let _ = auth.revoke(secret(&issued)).await.unwrap();
-        notes.expect("revoked Within(5s)");
+        let id = issued.identity().id();
+        notes.expect(&format!("Revoke revoked alice {id} Within(5s)"));
         assert!(auth.verify(secret(&issued)).await.is_err());
         notes.expect("Verify rejected Revoked");
         let _ = auth.revoke_all("alice").await.unwrap();

@@ -2,13 +2,19 @@
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use statewise::observer::TracingObserver;
+use statewise::testkit::{ManualClock, block_on};
+use statewise::token::TokenAuthenticator;
+use statewise::{Authenticator as _, Login, PublicId};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::notes::{Line as Log, secret, tokens};
 use crate::redaction::{Said, everything};
+use crate::tokens::view;
 
 /// Writes each event down: level, message, and fields by name.
 #[derive(Clone, Default)]
@@ -57,44 +63,90 @@ fn events_by_level_with_fields_by_name() {
         secrets,
         session,
         another,
+        ended,
         token,
     } = tracing::subscriber::with_default(captured.clone(), || everything(TracingObserver));
     let lines = captured.0.lock().unwrap();
     secrets.check(&lines.join("\n"));
-    let could_not = "error=Error(\"unavailable: the store could not answer\"";
-    let stale = "error=Error(\"unavailable: the revocation view is stale\")";
-    let empty = "error=Error(\"misuse: the subject of a login is empty: name the user\")";
+    let could_not = "unavailable: the store could not answer";
+    let stale = "unavailable: the revocation view is stale";
+    let empty = "misuse: the subject of a login is empty: name the user";
+    let alice = |id: PublicId| format!("subject=\"alice\" login={id}");
+    let on_phone = format!("{} device=\"phone\"", alice(another));
     let expected = [
-        format!("TRACE issued login={session}"),
+        format!("INFO issued {}", alice(session)),
         format!("TRACE rotated login={session}"),
         format!("TRACE replayed login={session}"),
         format!("TRACE verified login={session}"),
         "DEBUG rejected act=\"verify\" cause=\"unknown\"".to_owned(),
         format!(
-            "DEBUG unavailable act=\"verify\" {could_not}, source: \"a planned fault of the test\")"
+            "WARN unavailable act=\"verify\" error=\"{could_not}: a planned fault of the test\""
         ),
-        format!("WARN theft act=\"verify\" subject=\"alice\" login={session}"),
+        format!("WARN theft act=\"verify\" {}", alice(session)),
         "DEBUG rejected act=\"verify\" cause=\"unknown\"".to_owned(),
         "DEBUG rejected act=\"verify\" cause=\"malformed\"".to_owned(),
         "DEBUG rejected act=\"refresh\" cause=\"malformed\"".to_owned(),
         "DEBUG rejected act=\"revoke\" cause=\"malformed\"".to_owned(),
-        format!("DEBUG misused act=\"issue\" {empty}"),
-        "DEBUG refused act=\"issue\" cause=\"too_large\"".to_owned(),
-        format!("TRACE issued login={another}"),
+        format!("ERROR misused act=\"issue\" error=\"{empty}\""),
+        "INFO refused act=\"issue\" cause=\"too_large\"".to_owned(),
+        format!("INFO issued {}", alice(another)),
         format!("WARN unreadable act=\"verify\" login={another}"),
-        "TRACE revoked effective=Immediate".to_owned(),
-        "TRACE revoked all subject=\"bob\" effective=Immediate".to_owned(),
+        format!("TRACE verified login={another}"),
+        format!("INFO replaced {on_phone}"),
+        format!("INFO revoked others {on_phone} count=0 effective=Immediate"),
+        "TRACE denied cause=\"no_credential\"".to_owned(),
+        "DEBUG denied cause=\"unclear\"".to_owned(),
+        "INFO denied cause=\"failed_login\"".to_owned(),
+        format!("INFO denied cause=\"missing_role\" {}", alice(another)),
+        "INFO denied cause=\"cross_origin\" method=\"POST\" origin=\"https://evil.example\""
+            .to_owned(),
+        format!("INFO issued {}", alice(ended)),
+        format!(
+            "INFO revoked {} act=\"revoke\" effective=Immediate",
+            alice(ended)
+        ),
+        "INFO revoked act=\"revoke\" effective=Immediate".to_owned(),
+        "INFO revoked all subject=\"bob\" effective=Immediate".to_owned(),
         "TRACE swept rows=0".to_owned(),
         "TRACE swept rows=1".to_owned(),
         "TRACE view lag behind_seconds=0 facts=0".to_owned(),
-        format!("TRACE issued login={token}"),
+        format!("INFO issued {}", alice(token)),
         format!("TRACE verified login={token}"),
         format!("TRACE rotated login={token}"),
         format!("TRACE verified login={token}"),
-        "DEBUG rejected act=\"verify\" cause=\"bad_signature\"".to_owned(),
+        "INFO rejected act=\"verify\" cause=\"bad_signature\"".to_owned(),
         "WARN view is stale behind_seconds=60 facts=0".to_owned(),
-        format!("WARN upkeep failed chore=Following {could_not}, source: \"cut off\")"),
-        format!("DEBUG unavailable act=\"verify\" {stale}"),
+        format!("WARN upkeep failed chore=Following error=\"{could_not}: cut off\""),
+        format!("WARN unavailable act=\"verify\" error=\"{stale}\""),
     ];
     assert_eq!(*lines, expected);
+}
+
+/// A view that nobody follows refuses all logins. The mistake is logged once, without an observer.
+#[test]
+fn a_view_that_nobody_follows_is_logged_once() {
+    let captured = Captured::default();
+    tracing::subscriber::with_default(captured.clone(), || {
+        let clock = ManualClock::default();
+        let view = view(&Log::new(), &clock);
+        let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
+        block_on(async {
+            let issued = auth.issue(Login::new("alice")).await.unwrap();
+            for passed in [0, 4, 1, 60] {
+                clock.advance(Duration::from_secs(passed));
+                let error = auth.verify(secret(&issued)).await.unwrap_err();
+                assert!(error.is_unavailable());
+                assert!(error.to_string().contains("auth.upkeep().run("), "{error}");
+                assert!(auth.ready().await.is_err());
+                // In the first moments of a process the first read may not have begun.
+                let is_logged = captured.0.lock().unwrap().len();
+                assert_eq!(is_logged, usize::from(passed == 1 || passed == 60));
+            }
+            auth.upkeep().tick().await.unwrap();
+            auth.verify(secret(&issued)).await.unwrap();
+            auth.ready().await.unwrap();
+        });
+    });
+    let lines = captured.0.lock().unwrap();
+    assert!(lines[0].starts_with("ERROR the revocation view was never read"));
 }

@@ -36,7 +36,7 @@ fn a_token_revoked_on_one_node_is_rejected_on_all() {
     assert!(there.accepts(&token));
 
     let revocation = block_on(here.auth.revoke(&token)).unwrap();
-    assert_eq!(revocation, Revocation::Within(BOUND));
+    assert_eq!(revocation.effective, Revocation::Within(BOUND));
     assert!(here.refuses_as_revoked(&token) && here.accepts(&other));
     // The other node has not read the fact yet, and is within its bound.
     assert!(there.accepts(&token));
@@ -47,7 +47,7 @@ fn a_token_revoked_on_one_node_is_rejected_on_all() {
     assert!(block_on(there.auth.refresh(&token)).is_err());
     // A second revocation, by any holder, gets the same answer.
     assert_eq!(
-        block_on(there.auth.revoke(&token)).unwrap(),
+        block_on(there.auth.revoke(&token)).unwrap().effective,
         Revocation::Within(BOUND)
     );
 }
@@ -710,7 +710,7 @@ fn a_node_with_a_stricter_policy_ends_a_login_on_all_nodes() {
             node.follow().unwrap();
         }
         assert_eq!(
-            block_on(strict.revoke(token)).unwrap(),
+            block_on(strict.revoke(token)).unwrap().effective,
             Revocation::Within(BOUND)
         );
         other.follow().unwrap();

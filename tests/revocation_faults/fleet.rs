@@ -74,7 +74,7 @@ impl Node {
 
     pub(crate) async fn revoke(&self, token: &str) {
         let revocation = patiently(|| self.tokens.revoke(token)).await;
-        assert_eq!(revocation, Revocation::Within(BOUND));
+        assert_eq!(revocation.effective, Revocation::Within(BOUND));
     }
 
     /// Waits until it has read the log at the current time of the clock.

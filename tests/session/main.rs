@@ -298,7 +298,7 @@ fn replacing_meets_conflicts_and_the_end() {
     let done = block_on(auth.replace(&listed.sessions[0], roles)).unwrap();
     assert!(matches!(done, Replaced::Done(session) if session.acr() == Some("aal2")));
     let revoked = block_on(auth.revoke(secret(&issued))).unwrap();
-    assert_eq!(revoked, Revocation::Immediate);
+    assert_eq!(revoked.effective, Revocation::Immediate);
     assert!(matches!(replace("d"), Replaced::Absent));
 }
 
@@ -625,7 +625,7 @@ fn erased_authenticators_behave_the_same() {
         assert!(!auth.upkeep().is_none());
         assert!(block_on(auth.upkeep().tick()).unwrap().is_some());
         let revoked = block_on(auth.revoke(secret(&second))).unwrap();
-        assert_eq!(revoked, Revocation::Immediate);
+        assert_eq!(revoked.effective, Revocation::Immediate);
         assert_cause(verify(auth, &second), Rejection::Unknown);
         let third = login(auth, "alice");
         let _ = block_on(auth.revoke_all("alice")).unwrap();
@@ -728,7 +728,7 @@ fn revoking_a_session_expired_by_one_policy_ends_it_for_all() {
     let issued = login(&loose, "alice");
     clock.advance(seconds(61));
     let revoked = block_on(tight.revoke(secret(&issued))).unwrap();
-    assert_eq!(revoked, Revocation::Immediate);
+    assert_eq!(revoked.effective, Revocation::Immediate);
     assert_cause(verify(&loose, &issued), Rejection::Unknown);
 }
 

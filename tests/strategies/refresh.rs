@@ -288,9 +288,18 @@ pub(crate) async fn refresh_08_a_logout_ends_the_login<F: StoreFixture>(fixture:
         world.advance(60).await;
         let second = family::exchange(&auth, &first).await.expect("a rotation");
         let _ = match ended_by {
-            "access token" => auth.revoke(second.credential().reveal()).await,
-            "refresh credential" => auth.revoke(family::secret(&second)).await,
-            "an older one" => auth.revoke(family::secret(&first)).await,
+            "access token" => auth
+                .revoke(second.credential().reveal())
+                .await
+                .map(|logout| logout.effective),
+            "refresh credential" => auth
+                .revoke(family::secret(&second))
+                .await
+                .map(|logout| logout.effective),
+            "an older one" => auth
+                .revoke(family::secret(&first))
+                .await
+                .map(|logout| logout.effective),
             _ => auth.revoke_all("alice").await,
         }
         .expect("a logout");

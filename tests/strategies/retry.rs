@@ -51,7 +51,10 @@ pub(crate) async fn retry_02_revoking_again_is_safe<F: StoreFixture>(fixture: &F
             let other = login(&auth, "bob").await;
             let revoke = async || match method {
                 Method::RemoveSubject => auth.revoke_all("alice").await,
-                _ => auth.revoke(secret(&issued)).await,
+                _ => auth
+                    .revoke(secret(&issued))
+                    .await
+                    .map(|logout| logout.effective),
             };
             store.fail_nth_of(method, 1, fault);
             let lost = give_up_after(PATIENCE_POLLS, revoke()).await;

@@ -474,7 +474,7 @@ fn refreshing_moves_neither_the_authentication_nor_the_deadline() {
                 );
                 assert!(caller.has_role("admin") && caller.device() == Some("phone"));
                 let until = now(auth.revoke(next.credential().reveal())).unwrap();
-                assert_eq!(until, Revocation::AtExpiry(deadline));
+                assert_eq!(until.effective, Revocation::AtExpiry(deadline));
                 issued = next;
             }
             Err(error) => {
@@ -520,7 +520,7 @@ fn revoking_answers_when_it_takes_effect() {
     let auth = plain(&clock);
     let issued = now(auth.issue(Login::new("alice").deadline(at(START + 1000)))).unwrap();
     let until = now(auth.revoke(issued.credential().reveal())).unwrap();
-    assert_eq!(until, Revocation::AtExpiry(at(START + 1000)));
+    assert_eq!(until.effective, Revocation::AtExpiry(at(START + 1000)));
     assert!(auth.verify_now(issued.credential().reveal()).is_ok());
     let all = now(auth.revoke_all("alice")).unwrap();
     assert_eq!(all, Revocation::AtExpiry(at(START + 3600)));
@@ -531,10 +531,10 @@ fn revoking_answers_when_it_takes_effect() {
     clock.set(START + 901);
     assert!(auth.verify_now(&late).is_ok());
     let until = now(auth.revoke(&early)).unwrap();
-    assert_eq!(until, Revocation::AtExpiry(at(START + 3600)));
+    assert_eq!(until.effective, Revocation::AtExpiry(at(START + 3600)));
     clock.set(START + 3600);
     let over = now(auth.revoke(&early)).unwrap();
-    assert_eq!(over, Revocation::Immediate);
+    assert_eq!(over.effective, Revocation::Immediate);
     clock.set(START);
     let with_others = builder(key(), &clock)
         .interop(Interop::from_any_issuer(Duration::from_secs(9000)).leeway(Duration::from_secs(9)))

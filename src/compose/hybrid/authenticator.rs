@@ -14,6 +14,7 @@ use crate::login::Login;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, replaced};
+use crate::login::logout::Logout;
 use crate::revocation::log::{Fact, SubjectKey};
 use crate::session::builder::SessionBuilder;
 use crate::session::change::{Replaced, Replacement};
@@ -345,6 +346,11 @@ where
     ///
     /// Some logins may have ended: call again.
     pub async fn revoke_others(&self, credential: &str) -> Result<Removed> {
+        Ok(self.end_others(credential).await?.1)
+    }
+
+    /// Ends all logins of the caller except the one of `credential`. Returns the row of that one.
+    pub(crate) async fn end_others(&self, credential: &str) -> Result<(Record, Removed)> {
         let now = self.logins.now()?;
         let row = match self.logins.parse(credential) {
             Some(presented) => {
@@ -378,7 +384,7 @@ where
             }
             match listing.next {
                 Some(next) => page = Page::after(next, ROWS_PER_PAGE),
-                None => return Ok(Removed::with_effect(count, effective)),
+                None => return Ok((row, Removed::with_effect(count, effective))),
             }
         }
     }
@@ -503,17 +509,21 @@ where
         Ok(issued.with_refresh_credential(refreshed.credential))
     }
 
-    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+    async fn revoke(&self, credential: &str) -> Result<Logout> {
         if self.logins.parse(credential).is_some() {
             return Ok(match self.logins.end(credential).await? {
-                Ended::Login(row, _) => self.append_end_of(row.handle(), row.subject()).await,
+                Ended::Login(row, _) => {
+                    let effective = self.append_end_of(row.handle(), row.subject()).await;
+                    Logout::new(effective).of(row.handle(), row.fields)
+                }
                 // An earlier call may have removed the row, and failed to append to the log.
-                Ended::Unproven | Ended::Absent => self.effective(false),
+                Ended::Unproven | Ended::Absent => self.effective(false).into(),
             });
         }
-        let (handle, subject) = self.tokens.prove(credential)?;
+        let (handle, fields) = self.tokens.prove(credential)?;
         let now = self.logins.now()?;
-        Ok(self.end(handle, &subject, now).await?.effective)
+        let ended = self.end(handle, fields.subject(), now).await?;
+        Ok(Logout::new(ended.effective).of(handle, fields))
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
@@ -532,6 +542,11 @@ where
         let (late, now) = (all.before(stamp), self.logins.now()?);
         let _ = self.store().remove_subject(subject, late, now).await?;
         Ok(self.effective(true))
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.tokens.ready().await?;
+        self.logins.ready().await
     }
 
     fn upkeep(&self) -> Upkeep {

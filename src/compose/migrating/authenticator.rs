@@ -17,6 +17,7 @@ use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::identity::Identity;
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
+use crate::login::logout::Logout;
 use crate::observer::Observer;
 use crate::upkeep::{Chore, Upkeep};
 
@@ -302,7 +303,7 @@ where
     }
 
     /// Ends the login of an old credential, and the new login of its last upgrade.
-    async fn revoke_old(&self, credential: &str) -> Result<Revocation> {
+    async fn revoke_old(&self, credential: &str) -> Result<Logout> {
         let old = self.old.revoke(credential).await?;
         let key = upgrades::key(credential);
         let Some(upgrade) = self.upgrades.get(&key) else {
@@ -310,16 +311,16 @@ where
         };
         let new = self.new.revoke(upgrade.refreshable()).await?;
         self.upgrades.remove(&key);
-        Ok(old.or_later(new))
+        Ok(old.and(new))
     }
 
     /// Ends the old login that a new credential was upgraded from, if it is in its overlap.
-    async fn revoke_upgraded(&self, new: &str) -> Result<Revocation> {
+    async fn revoke_upgraded(&self, new: &str) -> Result<Logout> {
         let Some((key, upgrade)) = self.upgrades.by_new(new) else {
-            return Ok(Revocation::Immediate);
+            return Ok(Revocation::Immediate.into());
         };
         let old = match self.old.revoke(upgrade.old.reveal()).await {
-            Err(error) if error.is_rejected() => Revocation::Immediate,
+            Err(error) if error.is_rejected() => Revocation::Immediate.into(),
             revoked => revoked?,
         };
         self.upgrades.remove(&key);
@@ -397,11 +398,11 @@ where
         }
     }
 
-    async fn revoke(&self, credential: &str) -> Result<Revocation> {
+    async fn revoke(&self, credential: &str) -> Result<Logout> {
         match self.inner.kind(credential)? {
             Kind::New => {
                 let new = self.inner.new.revoke(credential).await?;
-                Ok(new.or_later(self.inner.revoke_upgraded(credential).await?))
+                Ok(new.and(self.inner.revoke_upgraded(credential).await?))
             }
             Kind::Old => self.inner.revoke_old(credential).await,
         }
@@ -413,6 +414,11 @@ where
         let old = self.inner.old.revoke_all(subject).await?;
         let new = self.inner.new.revoke_all(subject).await?;
         Ok(old.or_later(new))
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.inner.new.ready().await?;
+        self.inner.old.ready().await
     }
 
     fn upkeep(&self) -> Upkeep {

@@ -313,7 +313,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let mut effective = Revocation::Immediate;
         for credential in self.revocable()? {
             match self.authenticator().revoke(&credential).await {
-                Ok(revocation) => effective = effective.or_later(revocation),
+                Ok(logout) => effective = effective.or_later(logout.effective),
                 Err(error) if error.is_rejected() => {}
                 Err(error) => return Err(error.into()),
             }

@@ -123,7 +123,7 @@ fn an_access_token_ends_with_its_login_on_every_node() {
             refresh(&ended)
         };
         let answer = block_on(here.auth.revoke(presented)).unwrap();
-        assert_eq!(answer, Revocation::Within(seconds(BOUND)));
+        assert_eq!(answer.effective, Revocation::Within(seconds(BOUND)));
         there.follow();
         for node in [&here, &there] {
             assert_eq!(
@@ -201,7 +201,7 @@ fn without_the_log_a_logout_states_the_token_lifetime() {
     // Its row is gone, so nothing outlives the existing access tokens.
     for presented in [refresh(&issued), access(&issued), refresh(&issued)] {
         let answer = block_on(here.auth.revoke(presented)).unwrap();
-        assert_eq!(answer, Revocation::Within(seconds(ACCESS)));
+        assert_eq!(answer.effective, Revocation::Within(seconds(ACCESS)));
     }
     assert_eq!(
         cause(refresh_issued(&there.auth, &issued)),
@@ -302,7 +302,7 @@ fn a_refresh_in_flight_outlives_no_logout() {
                 let _ = if everywhere {
                     auth.revoke_all("alice").await.unwrap()
                 } else {
-                    auth.revoke(&credential).await.unwrap()
+                    auth.revoke(&credential).await.unwrap().effective
                 };
             });
             block_on(statewise::testkit::interleave(
