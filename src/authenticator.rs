@@ -18,6 +18,7 @@ use crate::login::Login;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Revocation};
 use crate::login::logout::Logout;
+use crate::login::place::Place;
 use crate::upkeep::Upkeep;
 
 /// Authenticates callers: issues, verifies, refreshes and revokes credentials.
@@ -39,6 +40,7 @@ use crate::upkeep::Upkeep;
 /// | [`SessionAuthenticator`](crate::session::SessionAuthenticator) | each login | at once |
 /// | [`TokenAuthenticator`](crate::token::TokenAuthenticator) | nothing | when the token expires, or within the bound of a revocation log |
 /// | [`HybridAuthenticator`](crate::hybrid::HybridAuthenticator) | each login, read to refresh | as for tokens; refreshing ends at once |
+/// | [`Either`](crate::either::Either) | | serves two strategies on the same routes |
 /// | [`Migrating`](crate::migrating::Migrating) | | moves users from one strategy to another |
 /// | [`Observed`](crate::Observed) | | notifies an observer of every call |
 ///
@@ -62,7 +64,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     fn is_well_formed(&self, credential: &str) -> bool;
 
     /// Returns one made-up credential of each form that [`is_well_formed`](Self::is_well_formed)
-    /// accepts. They prove nothing. [`Migrating`](crate::migrating::Migrating) uses them to check
+    /// accepts. They prove nothing. [`Either`](crate::either::Either) uses them to check
     /// that two strategies cannot confuse their credentials.
     ///
     /// Default: none, which means that this cannot be checked.
@@ -251,6 +253,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 pub struct Presented<'a> {
     credential: &'a str,
     authoritative: bool,
+    place: Option<Place>,
 }
 
 impl<'a> Presented<'a> {
@@ -260,6 +263,7 @@ impl<'a> Presented<'a> {
         Self {
             credential,
             authoritative: false,
+            place: None,
         }
     }
 
@@ -269,6 +273,25 @@ impl<'a> Presented<'a> {
     pub const fn authoritative(mut self) -> Self {
         self.authoritative = true;
         self
+    }
+
+    /// Names the place of the request that the credential comes from. Default: none, for a
+    /// credential that is known otherwise. See [`Either`](crate::either::Either).
+    #[must_use]
+    pub const fn with_place(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    pub(crate) const fn without_place(mut self) -> Self {
+        self.place = None;
+        self
+    }
+
+    /// The place of the request that the credential comes from, if it is known.
+    #[must_use]
+    pub const fn place(&self) -> Option<Place> {
+        self.place
     }
 
     /// The credential.
@@ -295,6 +318,7 @@ impl fmt::Debug for Presented<'_> {
         f.debug_struct("Presented")
             .field("credential", &format_args!("{REDACTED}"))
             .field("authoritative", &self.authoritative)
+            .field("place", &self.place)
             .finish()
     }
 }

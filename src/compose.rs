@@ -1,5 +1,6 @@
 //! Authenticators made of authenticators.
 
+pub mod either;
 pub mod hybrid;
 pub mod migrating;
 pub(crate) mod observed;

@@ -81,6 +81,9 @@ pub enum Rejection {
     Reused,
     /// Newer than the state of the store: the store lost a write. Rejected, but not a theft.
     Ahead,
+    /// Presented in a place where this strategy is not accepted, such as a session id as a bearer
+    /// token: see [`Either`](crate::either::Either).
+    WrongPlace,
 }
 
 /// The rule of the service that forbids the call.
@@ -136,6 +139,7 @@ impl Rejection {
             Self::Revoked => "revoked",
             Self::Reused => "reused",
             Self::Ahead => "ahead",
+            Self::WrongPlace => "wrong_place",
         }
     }
 }
@@ -373,6 +377,7 @@ impl fmt::Display for Rejection {
             Self::Revoked => "revoked",
             Self::Reused => "reused after it was replaced",
             Self::Ahead => "ahead of the store",
+            Self::WrongPlace => "presented in the wrong place",
         })
     }
 }

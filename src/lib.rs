@@ -51,7 +51,8 @@
 //! - [`Error`] says what was at fault: the credential, a rule, an outage, or the configuration.
 //!
 //! [`hybrid`] combines both strategies: short-lived access tokens, and a session that refreshes
-//! them. [`migrating`] moves a running service from one strategy to another.
+//! them. [`either`] serves two strategies on the same routes. [`migrating`] moves a running service
+//! from one strategy to another.
 //!
 //! # Which strategy
 //!
@@ -128,12 +129,13 @@ mod upkeep;
 
 pub use authenticator::{Authenticator, DynAuthenticator, Presented};
 pub use base::public_id::{InvalidPublicId, PublicId};
-pub use compose::{Observed, hybrid, migrating};
+pub use compose::{Observed, either, hybrid, migrating};
 pub use error::{Error, Refusal, Rejection, Result, Theft};
 pub use login::Login;
 pub use login::identity::Identity;
 pub use login::issued::{Credential, Issued, Outcome, Revocation};
 pub use login::logout::Logout;
+pub use login::place::Place;
 pub use upkeep::Upkeep;
 
 /// Compiles and runs the examples of the README.

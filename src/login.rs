@@ -7,6 +7,7 @@ pub(crate) mod identity;
 pub(crate) mod issued;
 pub(crate) mod login_ref;
 pub(crate) mod logout;
+pub(crate) mod place;
 pub(crate) mod stamp;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use time::OffsetDateTime;
 use crate::base::secret::REDACTED;
 use crate::clock::Timestamp;
 use crate::login::fields::FieldsBuilder;
+use crate::login::place::Place;
 use crate::login::stamp::Stamp;
 
 /// A user who has just authenticated: the input of
@@ -35,6 +37,7 @@ pub struct Login<D = ()> {
     pub(crate) acr: Option<String>,
     pub(crate) data: D,
     pub(crate) replaces: Option<String>,
+    pub(crate) place: Option<Place>,
     pub(crate) authenticated_at: Option<Timestamp>,
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) stamp: Option<Stamp>,
@@ -50,6 +53,7 @@ impl Login {
             acr: None,
             data: (),
             replaces: None,
+            place: None,
             authenticated_at: None,
             deadline: None,
             stamp: None,
@@ -96,6 +100,7 @@ impl<D> Login<D> {
             acr: self.acr,
             data,
             replaces: self.replaces,
+            place: self.place,
             authenticated_at: self.authenticated_at,
             deadline: self.deadline,
             stamp: self.stamp,
@@ -109,6 +114,13 @@ impl<D> Login<D> {
     /// [unreadable](crate::Error::is_unreadable) credentials are ignored.
     pub fn replaces(mut self, credential: impl Into<String>) -> Self {
         self.replaces = Some(credential.into());
+        self
+    }
+
+    /// Names the place in which the client will present the new credential.
+    /// [`Either`](crate::either::Either) chooses the strategy by it. The web layer sets it.
+    pub fn place(mut self, place: Place) -> Self {
+        self.place = Some(place);
         self
     }
 
@@ -141,6 +153,7 @@ impl<D> Login<D> {
             acr: self.acr,
             data: self.data,
             replaces: self.replaces,
+            place: self.place,
             authenticated_at: self.authenticated_at.map(Into::into),
             deadline: self.deadline.map(Into::into),
             stamp: self.stamp,
@@ -163,6 +176,8 @@ pub struct LoginParts<D> {
     pub data: D,
     /// The credential to revoke first. Secret.
     pub replaces: Option<String>,
+    /// The place in which the client will present the credential, if it is known.
+    pub place: Option<Place>,
     /// The time of authentication, if not just now.
     pub authenticated_at: Option<OffsetDateTime>,
     /// The latest end of the login.

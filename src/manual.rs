@@ -16,6 +16,8 @@
 //! - Use tokens between services, at the edge, and for lifetimes of minutes.
 //! - Use the [hybrid](crate::hybrid), short-lived access tokens with a refresh credential, for apps
 //!   that stay logged in for weeks and whose requests should not query a store.
+//! - Use [both](crate::either) if browsers and programs call the same routes: sessions in cookies,
+//!   tokens in `Authorization`.
 //!
 //! You can change your mind later: handlers see only [`Authenticator`](crate::Authenticator).
 //!

@@ -105,9 +105,12 @@ impl Upkeep {
         }
     }
 
-    /// Combines this work with that of `other`. Keeps the clock of this one, and its observer if it
-    /// has one.
+    /// Combines this work with that of `other`. Keeps the clock of this one if it has work, and its
+    /// observer if it has one.
     pub fn and(mut self, other: Self) -> Self {
+        if self.is_none() {
+            self.clock = other.clock;
+        }
         self.observer = self.observer.or(other.observer);
         self.chores.extend(other.chores);
         self

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use statewise::clock::Clock as _;
 use statewise::clock::Timestamp;
+use statewise::either::Either;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::Migrating;
 use statewise::observer::{Event, Observer};
@@ -195,6 +196,14 @@ fn shared<A: Authenticator<Data = String>>(name: &'static str, auth: A) -> Pair 
     }
 }
 
+fn either<S: Authenticator<Data = String>>(
+    sessions: S,
+    clock: &ManualClock,
+) -> Either<S, TokenAuthenticator<String>> {
+    let tokens = long_tokens(clock).build().unwrap();
+    Either::builder(sessions, tokens).build().unwrap()
+}
+
 fn pairs(clock: &ManualClock) -> Vec<Pair> {
     let store = memory();
     let rotating = |store| sessions(store, clock).rotate_after(seconds(600));
@@ -250,7 +259,15 @@ fn pairs(clock: &ManualClock) -> Vec<Pair> {
         sessions(Loading(store), clock).build().unwrap(),
         None,
     );
+    let store = memory();
+    let both = pair(
+        "sessions and tokens",
+        either(sessions(Arc::clone(&store), clock).build().unwrap(), clock),
+        either(sessions(Loading(store), clock).build().unwrap(), clock),
+        None,
+    );
     vec![
+        both,
         of_memory,
         tightened,
         of_cache.following(cache_view),

@@ -69,7 +69,7 @@ impl FromRequest for Caller {
             };
             let headers = Fields(request.headers());
             let carried = TRANSPORT.read(&headers, |value| app.auth.is_well_formed(value))?;
-            Ok(Self(app.auth.verify(carried.credential()).await?))
+            Ok(Self(app.auth.verify_with(carried.into()).await?))
         })
     }
 }

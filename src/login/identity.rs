@@ -195,6 +195,7 @@ impl<D> Identity<D> {
             acr: self.acr().map(str::to_owned),
             data: self.data,
             replaces: None,
+            place: None,
             authenticated_at: Some(self.authenticated_at),
             deadline: Some(self.deadline),
             stamp: self.stamp,

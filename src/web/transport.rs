@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use crate::authenticator::Presented;
 use crate::error::{Error, Result};
 #[cfg(feature = "tower")]
 use crate::login::issued::Issued;
+use crate::login::place::Place;
 use crate::web::bearer::bearer;
 use crate::web::cookie::Cookie;
 use crate::web::denial::Denial;
@@ -79,6 +81,16 @@ impl<'a> Carried<'a> {
     }
 }
 
+impl<'a> From<Carried<'a>> for Presented<'a> {
+    fn from(carried: Carried<'a>) -> Self {
+        Self::new(carried.credential).with_place(if carried.is_bearer {
+            Place::Bearer
+        } else {
+            Place::Cookie
+        })
+    }
+}
+
 impl fmt::Debug for Carried<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Carried")
@@ -114,6 +126,9 @@ impl Transport {
 
     /// Accepts a cookie or a bearer token. A request that carries both is denied, because they may
     /// belong to two users (RFC 6750, section 2); see [`prefer_bearer`](Self::prefer_bearer).
+    ///
+    /// Both carry credentials of one authenticator. For sessions in the cookie and tokens in the
+    /// header, use [`Either`](crate::either::Either).
     #[must_use]
     pub fn both(cookie: Cookie) -> Self {
         Self {

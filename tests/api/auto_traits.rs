@@ -9,6 +9,7 @@
 use statewise::Observed;
 use statewise::authenticator::{BoxFuture, Chore};
 use statewise::clock::{Clock, SystemClock, Timestamp};
+use statewise::either::Either;
 use statewise::entropy::{Entropy, SystemEntropy};
 use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::{Migrating, Progress};
@@ -94,6 +95,7 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<Act>();
     crosses_threads::<LoginRef<'_>>();
     crosses_threads::<Observed<TokenAuthenticator<String>>>();
+    crosses_threads::<Either<SessionAuthenticator<MemoryStore>, TokenAuthenticator>>();
 
     crosses_threads::<HybridAuthenticator<MemoryStore, String>>();
     crosses_threads::<

@@ -1,4 +1,6 @@
-//! Authenticators made of authenticators: the hybrid, and the migration between strategies.
+//! Authenticators made of authenticators: the hybrid, two strategies on the same routes, and the
+//! migration between strategies.
 
+mod either;
 mod hybrid;
 mod migrating;

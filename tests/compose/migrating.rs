@@ -27,18 +27,21 @@ use statewise::{
     Revocation,
 };
 
-const ABSOLUTE: u64 = 12 * 3600;
+pub(crate) const ABSOLUTE: u64 = 12 * 3600;
 const OVERLAP: u64 = 60;
 
-fn seconds(seconds: u64) -> Duration {
+pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn memory() -> Arc<MemoryStore> {
+pub(crate) fn memory() -> Arc<MemoryStore> {
     Arc::new(MemoryStore::with_capacity(1_000).unwrap())
 }
 
-fn session_builder<S: SessionStore>(store: S, clock: &ManualClock) -> SessionBuilder<S, String> {
+pub(crate) fn session_builder<S: SessionStore>(
+    store: S,
+    clock: &ManualClock,
+) -> SessionBuilder<S, String> {
     SessionAuthenticator::builder(store)
         .idle(seconds(1_800))
         .absolute(seconds(ABSOLUTE))
@@ -46,7 +49,7 @@ fn session_builder<S: SessionStore>(store: S, clock: &ManualClock) -> SessionBui
         .with_data()
 }
 
-fn token_builder(key: &[u8; 32], clock: &ManualClock) -> TokenBuilder<String> {
+pub(crate) fn token_builder(key: &[u8; 32], clock: &ManualClock) -> TokenBuilder<String> {
     TokenAuthenticator::builder(Key::hs256(key).unwrap())
         .issuer("https://auth.example")
         .audience("api")
@@ -55,11 +58,11 @@ fn token_builder(key: &[u8; 32], clock: &ManualClock) -> TokenBuilder<String> {
         .with_data()
 }
 
-const OLD_KEY: &[u8; 32] = b"the key of the old tokens, 32 by";
-const NEW_KEY: &[u8; 32] = b"a key of the new tokens, 32 byte";
+pub(crate) const OLD_KEY: &[u8; 32] = b"the key of the old tokens, 32 by";
+pub(crate) const NEW_KEY: &[u8; 32] = b"a key of the new tokens, 32 byte";
 
 /// A view that has read its log and stays fresh for a day.
-fn view(log: MemoryLog, clock: &ManualClock) -> RevocationView {
+pub(crate) fn view(log: MemoryLog, clock: &ManualClock) -> RevocationView {
     let view = RevocationView::builder(log)
         .max_lifetime(seconds(ABSOLUTE))
         .bound(seconds(ABSOLUTE))
@@ -71,7 +74,7 @@ fn view(log: MemoryLog, clock: &ManualClock) -> RevocationView {
 }
 
 /// An erased strategy, and a function that rebuilds it.
-type Any = Arc<dyn DynAuthenticator<String>>;
+pub(crate) type Any = Arc<dyn DynAuthenticator<String>>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Strategy {
@@ -142,7 +145,7 @@ fn service(old: Strategy, new: Strategy) -> Service {
     Service { clock, old, auth }
 }
 
-fn alice() -> Login<String> {
+pub(crate) fn alice() -> Login<String> {
     Login::new("alice")
         .role("admin")
         .device("phone")
@@ -150,11 +153,11 @@ fn alice() -> Login<String> {
         .data("her data".to_owned())
 }
 
-fn access(issued: &Issued<String>) -> &str {
+pub(crate) fn access(issued: &Issued<String>) -> &str {
     issued.credential().reveal()
 }
 
-fn refreshable(issued: &Issued<String>) -> &str {
+pub(crate) fn refreshable(issued: &Issued<String>) -> &str {
     issued.refreshable().reveal()
 }
 
@@ -162,7 +165,7 @@ fn verify(auth: &impl Authenticator<Data = String>, credential: &str) -> Result<
     block_on(auth.verify(credential)).map(|caller| assert_eq!(caller.subject(), "alice"))
 }
 
-fn cause<T: std::fmt::Debug>(answer: Result<T>) -> Option<Rejection> {
+pub(crate) fn cause<T: std::fmt::Debug>(answer: Result<T>) -> Option<Rejection> {
     answer.unwrap_err().rejection()
 }
 
@@ -464,7 +467,7 @@ fn a_stolen_old_credential_is_detected() {
 
 /// Accepts arbitrary credentials and does not list samples.
 #[derive(Debug)]
-struct Silent(Any);
+pub(crate) struct Silent(pub(crate) Any);
 
 impl Authenticator for Silent {
     type Data = String;

@@ -19,4 +19,5 @@ mod hybrids;
 mod late;
 mod site;
 mod transports;
+mod two_schemes;
 mod unreadable;

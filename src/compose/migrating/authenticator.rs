@@ -12,6 +12,7 @@ use crate::base::boxed::BoxFuture;
 use crate::base::semaphore::Semaphore;
 use crate::base::single_flight::{CallOutcome, Role, SingleFlight};
 use crate::clock::{self, Clock, Timestamp, within};
+use crate::compose::either::{Either, Strategy, finish_replacement};
 use crate::compose::migrating::upgrades::{self, Key, Upgrade, Upgrades};
 use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
@@ -58,8 +59,8 @@ pub struct Migrating<Old, New> {
 }
 
 struct Inner<Old, New> {
-    old: Old,
-    new: New,
+    /// The new strategy is the first one, because its share grows.
+    either: Either<New, Old>,
     overlap_secs: u64,
     clock: Arc<dyn Clock>,
     flights: SingleFlight<Key>,
@@ -82,18 +83,11 @@ pub struct Progress {
     pub last_seen_at: Option<OffsetDateTime>,
 }
 
-/// The strategy of a credential.
-enum Kind {
-    Old,
-    New,
-}
-
 impl<Old, New> Migrating<Old, New> {
-    pub(super) fn new(old: Old, new: New, overlap_secs: u64, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(either: Either<New, Old>, overlap_secs: u64, clock: Arc<dyn Clock>) -> Self {
         Self {
             inner: Arc::new(Inner {
-                old,
-                new,
+                either,
                 overlap_secs,
                 clock,
                 flights: SingleFlight::new(),
@@ -110,7 +104,8 @@ impl<Old, New> Migrating<Old, New> {
     /// them.
     #[must_use]
     pub fn strategies(&self) -> (&Old, &New) {
-        (&self.inner.old, &self.inner.new)
+        let (new, old) = self.inner.either.strategies();
+        (old, new)
     }
 
     /// Returns the progress on this node. The migration is complete when no node has seen an old
@@ -135,19 +130,12 @@ where
         clock::read(&*self.clock)
     }
 
-    /// Returns the strategy of a credential. Asks the new one first: its share grows.
-    ///
-    /// # Errors
-    ///
-    /// *Rejected* as malformed.
-    fn kind(&self, credential: &str) -> Result<Kind> {
-        if self.new.is_well_formed(credential) {
-            Ok(Kind::New)
-        } else if self.old.is_well_formed(credential) {
-            Ok(Kind::Old)
-        } else {
-            Err(Rejection::Malformed.into())
-        }
+    fn old_strategy(&self) -> &Old {
+        self.either.strategies().1
+    }
+
+    fn new_strategy(&self) -> &New {
+        self.either.strategies().0
     }
 
     fn note_seen(&self, now: Timestamp) {
@@ -162,7 +150,7 @@ where
         let key = upgrades::key(credential);
         match self.upgrades.get(&key) {
             Some(upgrade) if upgrade.until <= now => {
-                replaced(self.old.revoke(credential).await)?;
+                replaced(self.old_strategy().revoke(credential).await)?;
                 self.upgrades.remove(&key);
                 Err(Rejection::Unknown.into())
             }
@@ -173,7 +161,7 @@ where
     async fn verify_old(&self, presented: Presented<'_>) -> Result<Identity<Old::Data>> {
         let now = self.now()?;
         self.check_overlap(presented.credential(), now).await?;
-        let caller = self.old.verify_with(presented).await?;
+        let caller = self.old_strategy().verify_with(presented).await?;
         self.verified.fetch_add(1, Ordering::Relaxed);
         self.note_seen(now);
         Ok(caller.with_refresh_due(true))
@@ -186,7 +174,7 @@ where
         self.check_overlap(presented.credential(), now).await?;
         let key = upgrades::key(presented.credential());
         if !self.upgrades.has_room(&key) {
-            return self.old.refresh_with(presented).await;
+            return self.old_strategy().refresh_with(presented).await;
         }
         loop {
             let recent = self.upgrades.get(&key);
@@ -223,18 +211,20 @@ where
         now: Timestamp,
     ) -> Result<Issued<Old::Data>> {
         // A refresh and not only a verification: it also detects a stolen credential.
-        let old = self.old.refresh_with(presented).await?;
+        let old = self.old_strategy().refresh_with(presented).await?;
         self.note_seen(now);
         let witness = match old.refresh_credential() {
             Some(_) => old.credential().clone(),
             // Its successor stays unused, so that the old credential does not count as reused.
             None => Credential::new(presented.credential().to_owned()),
         };
-        let new = match self.new.issue(old.into_identity().into_login()).await {
+        let mut login = old.into_identity().into_login();
+        login.place = presented.place();
+        let new = match self.new_strategy().issue(login).await {
             // The old strategy replays its answer. A login that the new strategy rejects is too old
             // for it, or has ended; the old strategy then rejects it as well.
             Err(error) if !error.is_misuse() => {
-                return self.old.refresh_with(presented).await;
+                return self.old_strategy().refresh_with(presented).await;
             }
             new => new?,
         };
@@ -261,12 +251,12 @@ where
     /// Verifies that the old login has not ended. No new login is returned without this check.
     async fn check_old_login(&self, upgrade: &Upgrade) -> Result<()> {
         let witness = Presented::new(upgrade.witness.reveal()).authoritative();
-        self.old.verify_with(witness).await.map(drop)
+        self.old_strategy().verify_with(witness).await.map(drop)
     }
 
     /// Ends the new login of an upgrade.
     async fn discard(&self, key: &Key, upgrade: &Upgrade) {
-        let _ = self.new.revoke(upgrade.refreshable()).await;
+        let _ = self.new_strategy().revoke(upgrade.refreshable()).await;
         self.upgrades.remove(key);
     }
 
@@ -280,7 +270,7 @@ where
             }
             return Err(error);
         }
-        let identity = self.new.verify(upgrade.new.reveal()).await?;
+        let identity = self.new_strategy().verify(upgrade.new.reveal()).await?;
         let issued = Issued::new(upgrade.new, identity, Outcome::Replayed);
         Ok(match upgrade.refresh {
             Some(refresh) => issued.with_refresh_credential(refresh),
@@ -294,7 +284,7 @@ where
             let Some((key, old)) = self.upgrades.next_due(now) else {
                 return;
             };
-            if replaced(self.old.revoke(old.reveal()).await).is_err() {
+            if replaced(self.old_strategy().revoke(old.reveal()).await).is_err() {
                 // A later step tries again; until then the credential is rejected.
                 return;
             }
@@ -302,35 +292,31 @@ where
         }
     }
 
-    /// Ends the login of an old credential, and the new login of its last upgrade.
-    async fn revoke_old(&self, credential: &str) -> Result<Logout> {
-        let old = self.old.revoke(credential).await?;
+    /// Ends the new login that an old credential was upgraded to, or the old login that a new
+    /// credential was upgraded from, in the overlap.
+    async fn revoke_counterpart(&self, credential: &str) -> Result<Logout> {
         let key = upgrades::key(credential);
-        let Some(upgrade) = self.upgrades.get(&key) else {
-            return Ok(old);
+        let (key, revoked) = match self.upgrades.get(&key) {
+            Some(upgrade) => (key, self.new_strategy().revoke(upgrade.refreshable()).await),
+            None => match self.upgrades.by_new(credential) {
+                Some((key, upgrade)) => {
+                    (key, self.old_strategy().revoke(upgrade.old.reveal()).await)
+                }
+                None => return Ok(Revocation::Immediate.into()),
+            },
         };
-        let new = self.new.revoke(upgrade.refreshable()).await?;
-        self.upgrades.remove(&key);
-        Ok(old.and(new))
-    }
-
-    /// Ends the old login that a new credential was upgraded from, if it is in its overlap.
-    async fn revoke_upgraded(&self, new: &str) -> Result<Logout> {
-        let Some((key, upgrade)) = self.upgrades.by_new(new) else {
-            return Ok(Revocation::Immediate.into());
-        };
-        let old = match self.old.revoke(upgrade.old.reveal()).await {
+        let logout = match revoked {
             Err(error) if error.is_rejected() => Revocation::Immediate.into(),
             revoked => revoked?,
         };
         self.upgrades.remove(&key);
-        Ok(old)
+        Ok(logout)
     }
 
     /// Refreshes a new credential. If its old login is in its overlap, the successor now leads to
     /// it.
     async fn refresh_new(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
-        let issued = self.new.refresh_with(presented).await?;
+        let issued = self.new_strategy().refresh_with(presented).await?;
         if let Some((key, mut upgrade)) = self.upgrades.by_new(presented.credential()) {
             upgrade.new = issued.credential().clone();
             upgrade.refresh = issued.refresh_credential().cloned();
@@ -348,83 +334,64 @@ where
     type Data = Old::Data;
 
     fn is_well_formed(&self, credential: &str) -> bool {
-        self.inner.kind(credential).is_ok()
+        self.inner.either.is_well_formed(credential)
     }
 
     fn sample_credentials(&self) -> Vec<String> {
-        let mut samples = self.inner.new.sample_credentials();
-        samples.extend(self.inner.old.sample_credentials());
-        samples
+        self.inner.either.sample_credentials()
     }
 
-    async fn issue(&self, mut login: Login<Old::Data>) -> Result<Issued<Old::Data>> {
+    async fn issue(&self, login: Login<Old::Data>) -> Result<Issued<Old::Data>> {
         let inner = &*self.inner;
-        let is_old = |credential: &mut String| matches!(inner.kind(credential), Ok(Kind::Old));
-        let old = login.replaces.take_if(is_old);
-        let new = login.replaces.clone();
-        let issued = inner.new.issue(login).await?;
-        let revoked = match (old, new) {
-            (Some(old), _) => inner.revoke_old(&old).await,
-            (None, Some(new)) => inner.revoke_upgraded(&new).await,
-            (None, None) => return Ok(issued),
-        };
-        // The new login is not returned while the login that it replaces goes on.
-        if let Err(error) = replaced(revoked) {
-            let _ = inner.new.revoke(issued.refreshable().reveal()).await;
-            return Err(error);
+        let replaces = login.replaces.clone();
+        let issued = inner.either.issue(login).await?;
+        match replaces {
+            Some(old) => {
+                let revoked = inner.revoke_counterpart(&old).await;
+                finish_replacement(inner.new_strategy(), issued, revoked).await
+            }
+            None => Ok(issued),
         }
-        Ok(issued)
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<Old::Data>> {
-        match self.inner.kind(presented.credential())? {
-            Kind::New => self.inner.new.verify_with(presented).await,
-            Kind::Old => self.inner.verify_old(presented).await,
+        match self.inner.either.strategy(presented.credential())? {
+            Strategy::First => self.inner.new_strategy().verify_with(presented).await,
+            Strategy::Second => self.inner.verify_old(presented).await,
         }
     }
 
     fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<Old::Data>>> {
-        match self.inner.kind(presented.credential()) {
-            Ok(Kind::New) => self.inner.new.try_verify_now(presented),
-            Ok(Kind::Old) => None,
+        match self.inner.either.strategy(presented.credential()) {
+            Ok(Strategy::First) => self.inner.new_strategy().try_verify_now(presented),
+            Ok(Strategy::Second) => None,
             Err(error) => Some(Err(error)),
         }
     }
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
-        match self.inner.kind(presented.credential())? {
-            Kind::New => self.inner.refresh_new(presented).await,
-            Kind::Old => self.inner.refresh_old(presented).await,
+        match self.inner.either.strategy(presented.credential())? {
+            Strategy::First => self.inner.refresh_new(presented).await,
+            Strategy::Second => self.inner.refresh_old(presented).await,
         }
     }
 
     async fn revoke(&self, credential: &str) -> Result<Logout> {
-        match self.inner.kind(credential)? {
-            Kind::New => {
-                let new = self.inner.new.revoke(credential).await?;
-                Ok(new.and(self.inner.revoke_upgraded(credential).await?))
-            }
-            Kind::Old => self.inner.revoke_old(credential).await,
-        }
+        let revoked = self.inner.either.revoke(credential).await?;
+        Ok(revoked.and(self.inner.revoke_counterpart(credential).await?))
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
-        // The old one first: an upgrade that still finds its old login has already stored the new
-        // one.
-        let old = self.inner.old.revoke_all(subject).await?;
-        let new = self.inner.new.revoke_all(subject).await?;
-        Ok(old.or_later(new))
+        self.inner.either.revoke_all(subject).await
     }
 
     async fn ready(&self) -> Result<()> {
-        self.inner.new.ready().await?;
-        self.inner.old.ready().await
+        self.inner.either.ready().await
     }
 
     fn upkeep(&self) -> Upkeep {
         Upkeep::of(RevokeDue(Arc::clone(&self.inner)))
-            .and(self.inner.new.upkeep())
-            .and(self.inner.old.upkeep())
+            .and(self.inner.either.upkeep())
             .clock(Arc::clone(&self.inner.clock))
     }
 }
@@ -454,8 +421,8 @@ impl<Old, New> fmt::Debug for RevokeDue<Old, New> {
 impl<Old: fmt::Debug, New: fmt::Debug> fmt::Debug for Migrating<Old, New> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Migrating")
-            .field("old", &self.inner.old)
-            .field("new", &self.inner.new)
+            .field("old", self.strategies().0)
+            .field("new", self.strategies().1)
             .field("overlap", &self.inner.overlap_secs)
             .finish_non_exhaustive()
     }

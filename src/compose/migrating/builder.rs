@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::authenticator::Authenticator;
 use crate::clock::{Clock, SystemClock, whole_seconds};
+use crate::compose::either::Either;
 use crate::compose::migrating::authenticator::Migrating;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Builder of a [`Migrating`] authenticator.
 ///
@@ -85,23 +86,8 @@ where
     /// strategy returns no [sample credentials](Authenticator::sample_credentials); an overlap
     /// below one second.
     pub fn build(self) -> Result<Migrating<Old, New>> {
-        let (old, new) = (self.old.sample_credentials(), self.new.sample_credentials());
-        if old.is_empty() || new.is_empty() {
-            return Err(Error::misuse(
-                "an authenticator returns no sample credentials, so its credentials cannot be told \
-                 from others: implement `Authenticator::sample_credentials`",
-            ));
-        }
-        let is_ambiguous = old.iter().any(|sample| self.new.is_well_formed(sample))
-            || new.iter().any(|sample| self.old.is_well_formed(sample));
-        if is_ambiguous {
-            return Err(Error::misuse(
-                "the old and the new strategy issue credentials of the same form, so they cannot be \
-                 told apart: give new tokens a key of their own; sessions cannot be migrated to \
-                 sessions",
-            ));
-        }
+        let either = Either::builder(self.new, self.old).any_place().build()?;
         let overlap = whole_seconds("overlap of a migration", self.overlap)?;
-        Ok(Migrating::new(self.old, self.new, overlap, self.clock))
+        Ok(Migrating::new(either, overlap, self.clock))
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::{self, Clock, Timestamp};
 use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::issued::{Credential, Issued, Revocation, replaced};
+use crate::login::place::Place;
 use crate::web::denial::Denial;
 use crate::web::layer::auth::Auth;
 use crate::web::layer::clone::clone_fields;
@@ -187,7 +188,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// its credential.
     pub async fn issue(&self, login: Login<D>) -> Result<Auth<D>, Denial> {
         drop(self.open_reply()?);
-        let issued = self.replace_carried(login).await?;
+        let issued = self.replace_carried(login.place(Place::Cookie)).await?;
         let credential = issued.refreshable().clone();
         let cookies = self.transport().set(&issued);
         let caller = self.caller(issued);
@@ -219,7 +220,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// its credential.
     pub async fn issue_token(&self, login: Login<D>) -> Result<TokenResponse<D>, Denial> {
         let now = self.now()?;
-        let issued = self.replace_carried(login).await?;
+        let issued = self.replace_carried(login.place(Place::Bearer)).await?;
         let credential = issued.refreshable().clone();
         let response = TokenResponse::new(issued, now, self.clock());
         let mut removals = self.transport().remove(true);
@@ -257,7 +258,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
                 carried => carried.credential(),
             },
         };
-        let error = match self.authenticator().refresh(credential).await {
+        let presented = Presented::new(credential).with_place(Place::Cookie);
+        let error = match self.authenticator().refresh_with(presented).await {
             Ok(issued) => {
                 let cookies = self.transport().set(&issued)?;
                 let caller = self.caller(issued);
@@ -289,7 +291,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     pub async fn refresh_token(&self, refresh_token: &str) -> Result<TokenResponse<D>, Denial> {
         self.reply().ask();
         let now = self.now()?;
-        let issued = self.authenticator().refresh(refresh_token).await?;
+        let presented = Presented::new(refresh_token).with_place(Place::Bearer);
+        let issued = self.authenticator().refresh_with(presented).await?;
         let response = TokenResponse::new(issued, now, self.clock());
         // After a login or a logout in the meantime, the caller of that act stays.
         let caller = response.caller().clone();
@@ -375,13 +378,13 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// Rotates the credential in the cookie of the request.
     pub(crate) async fn rotate(&self) {
         let carried = match self.request().carried() {
-            Ok(carried) if !carried.is_bearer() => carried.credential(),
+            Ok(carried) if !carried.is_bearer() => carried,
             // A client that keeps a bearer token refreshes it with a call of its own.
             _ => return,
         };
         // After an outage or a concurrent logout, the response stays as it is: the next request
         // rotates, or is rejected.
-        if let Ok(issued) = self.authenticator().refresh(carried).await
+        if let Ok(issued) = self.authenticator().refresh_with(carried.into()).await
             && let Ok(cookies) = self.transport().set(&issued)
         {
             let mut reply = self.reply();
@@ -414,7 +417,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
 
     async fn ask_authenticator(&self, authoritative: bool) -> Verified<D> {
         let carried = self.request().carried()?;
-        let mut presented = Presented::new(carried.credential());
+        let mut presented = Presented::from(carried);
         if authoritative {
             presented = presented.authoritative();
         }

@@ -1,0 +1,176 @@
+//! The authenticator for the credentials of two strategies.
+
+use crate::authenticator::{Authenticator, Presented};
+use crate::error::{Rejection, Result};
+use crate::login::Login;
+use crate::login::identity::Identity;
+use crate::login::issued::{Issued, Revocation, replaced};
+use crate::login::logout::Logout;
+use crate::login::place::Place;
+use crate::upkeep::Upkeep;
+
+/// Authenticator for the credentials of two strategies, which it tells apart by their form and
+/// place. See [the module](super).
+///
+/// A login of one strategy may [replace](Login::replaces) a credential of the other.
+#[derive(Clone, Debug)]
+pub struct Either<A, B> {
+    pub(super) first: A,
+    pub(super) second: B,
+    pub(super) is_by_place: bool,
+}
+
+/// The strategy of a credential.
+pub(in crate::compose) enum Strategy {
+    First,
+    Second,
+}
+
+impl<A, B> Either<A, B> {
+    /// Returns the first and the second strategy.
+    #[must_use]
+    pub fn strategies(&self) -> (&A, &B) {
+        (&self.first, &self.second)
+    }
+}
+
+impl<A, B> Either<A, B>
+where
+    A: Authenticator,
+    B: Authenticator<Data = A::Data>,
+{
+    /// Returns the strategy of a credential.
+    ///
+    /// # Errors
+    ///
+    /// *Rejected* as malformed.
+    pub(in crate::compose) fn strategy(&self, credential: &str) -> Result<Strategy> {
+        if self.first.is_well_formed(credential) {
+            Ok(Strategy::First)
+        } else if self.second.is_well_formed(credential) {
+            Ok(Strategy::Second)
+        } else {
+            Err(Rejection::Malformed.into())
+        }
+    }
+
+    /// Returns the strategy of a presented credential. Consumes the place if it decides by it, so
+    /// that a nested `Either` does not decide once more.
+    fn accept<'a>(&self, presented: Presented<'a>) -> Result<(Strategy, Presented<'a>)> {
+        let strategy = self.strategy(presented.credential())?;
+        if !self.is_by_place {
+            return Ok((strategy, presented));
+        }
+        match (&strategy, presented.place()) {
+            (Strategy::First, Some(Place::Bearer)) | (Strategy::Second, Some(Place::Cookie)) => {
+                Err(Rejection::WrongPlace.into())
+            }
+            _ => Ok((strategy, presented.without_place())),
+        }
+    }
+}
+
+/// Issues a login of one strategy. Ends the login of the other strategy that it replaces.
+async fn issue<One, Other>(
+    one: &One,
+    other: &Other,
+    mut login: Login<One::Data>,
+) -> Result<Issued<One::Data>>
+where
+    One: Authenticator,
+    Other: Authenticator<Data = One::Data>,
+{
+    let is_of_other = |credential: &mut String| other.is_well_formed(credential);
+    let old = login.replaces.take_if(is_of_other);
+    let issued = one.issue(login).await?;
+    match old {
+        Some(old) => finish_replacement(one, issued, other.revoke(&old).await).await,
+        None => Ok(issued),
+    }
+}
+
+/// Returns a new login. If the login that it replaces could not be ended, ends the new one instead.
+pub(in crate::compose) async fn finish_replacement<A: Authenticator>(
+    auth: &A,
+    issued: Issued<A::Data>,
+    revoked: Result<Logout>,
+) -> Result<Issued<A::Data>> {
+    if let Err(error) = replaced(revoked) {
+        let _ = auth.revoke(issued.refreshable().reveal()).await;
+        return Err(error);
+    }
+    Ok(issued)
+}
+
+impl<A, B> Authenticator for Either<A, B>
+where
+    A: Authenticator,
+    B: Authenticator<Data = A::Data>,
+{
+    type Data = A::Data;
+
+    fn is_well_formed(&self, credential: &str) -> bool {
+        self.strategy(credential).is_ok()
+    }
+
+    fn sample_credentials(&self) -> Vec<String> {
+        let mut samples = self.first.sample_credentials();
+        samples.extend(self.second.sample_credentials());
+        samples
+    }
+
+    async fn issue(&self, mut login: Login<A::Data>) -> Result<Issued<A::Data>> {
+        // As for a verification, the place is consumed.
+        let place = login.place.take_if(|_| self.is_by_place);
+        match place {
+            Some(Place::Bearer) => issue(&self.second, &self.first, login).await,
+            _ => issue(&self.first, &self.second, login).await,
+        }
+    }
+
+    async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<A::Data>> {
+        match self.accept(presented)? {
+            (Strategy::First, presented) => self.first.verify_with(presented).await,
+            (Strategy::Second, presented) => self.second.verify_with(presented).await,
+        }
+    }
+
+    fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<A::Data>>> {
+        match self.accept(presented) {
+            Ok((Strategy::First, presented)) => self.first.try_verify_now(presented),
+            Ok((Strategy::Second, presented)) => self.second.try_verify_now(presented),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<A::Data>> {
+        match self.accept(presented)? {
+            (Strategy::First, presented) => self.first.refresh_with(presented).await,
+            (Strategy::Second, presented) => self.second.refresh_with(presented).await,
+        }
+    }
+
+    async fn revoke(&self, credential: &str) -> Result<Logout> {
+        match self.strategy(credential)? {
+            Strategy::First => self.first.revoke(credential).await,
+            Strategy::Second => self.second.revoke(credential).await,
+        }
+    }
+
+    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+        // The second one first, which a migration needs: an upgrade that still finds its old login
+        // has already stored the new one. An outage of one strategy keeps no login of the other.
+        let second = self.second.revoke_all(subject).await;
+        let first = self.first.revoke_all(subject).await?;
+        Ok(second?.or_later(first))
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.first.ready().await?;
+        self.second.ready().await
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        self.first.upkeep().and(self.second.upkeep())
+    }
+}
