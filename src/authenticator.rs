@@ -209,7 +209,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     ///     }
     /// }
-    /// # let _ = ready::<statewise::token::TokenAuthenticator>;
+    /// # let _ = |auth: statewise::token::TokenAuthenticator| ready(auth);
     /// # }
     /// ```
     fn ready(&self) -> impl Future<Output = Result<()>> + Send {

@@ -19,7 +19,9 @@ use crate::login::login_ref::LoginRef;
 ///     }
 ///     Ok(())
 /// }
-/// # let _ = log_out::<statewise::token::TokenAuthenticator>;
+/// # async fn tokens(auth: statewise::token::TokenAuthenticator) -> Result<()> {
+/// #     log_out(&auth, "").await
+/// # }
 /// ```
 ///
 /// # Security

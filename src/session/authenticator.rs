@@ -29,7 +29,7 @@ use crate::store::session_store::SessionStore;
 use crate::upkeep::Upkeep;
 
 /// Authenticates users by sessions: the client holds a random credential, and the server keeps one
-/// [`Record`](crate::store::contract::Record) for it in a store.
+/// [`Record`] for it in a store.
 ///
 /// A session ends as soon as its record is removed. Each verification reads the store.
 ///
