@@ -253,7 +253,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 pub struct Presented<'a> {
     credential: &'a str,
     authoritative: bool,
-    place: Option<Place>,
+    pub(crate) place: Option<Place>,
 }
 
 impl<'a> Presented<'a> {
@@ -280,11 +280,6 @@ impl<'a> Presented<'a> {
     #[must_use]
     pub const fn with_place(mut self, place: Place) -> Self {
         self.place = Some(place);
-        self
-    }
-
-    pub(crate) const fn without_place(mut self) -> Self {
-        self.place = None;
         self
     }
 

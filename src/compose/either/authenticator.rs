@@ -56,30 +56,24 @@ where
 
     /// Returns the strategy of a presented credential. Consumes the place if it decides by it, so
     /// that a nested `Either` does not decide once more.
-    fn accept<'a>(&self, presented: Presented<'a>) -> Result<(Strategy, Presented<'a>)> {
+    fn accept<'a>(&self, mut presented: Presented<'a>) -> Result<(Strategy, Presented<'a>)> {
         let strategy = self.strategy(presented.credential())?;
-        if !self.is_by_place {
-            return Ok((strategy, presented));
-        }
-        match (&strategy, presented.place()) {
+        let place = presented.place.take_if(|_| self.is_by_place);
+        match (&strategy, place) {
             (Strategy::First, Some(Place::Bearer)) | (Strategy::Second, Some(Place::Cookie)) => {
                 Err(Rejection::WrongPlace.into())
             }
-            _ => Ok((strategy, presented.without_place())),
+            _ => Ok((strategy, presented)),
         }
     }
 }
 
 /// Issues a login of one strategy. Ends the login of the other strategy that it replaces.
-async fn issue<One, Other>(
+async fn issue<One: Authenticator>(
     one: &One,
-    other: &Other,
+    other: &impl Authenticator<Data = One::Data>,
     mut login: Login<One::Data>,
-) -> Result<Issued<One::Data>>
-where
-    One: Authenticator,
-    Other: Authenticator<Data = One::Data>,
-{
+) -> Result<Issued<One::Data>> {
     let is_of_other = |credential: &mut String| other.is_well_formed(credential);
     let old = login.replaces.take_if(is_of_other);
     let issued = one.issue(login).await?;

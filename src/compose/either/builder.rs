@@ -13,11 +13,7 @@ use crate::error::{Error, Result};
 /// | [`any_place`](Self::any_place) | off: the first strategy is for cookies, the second for bearer tokens | a credential works only where its client keeps it |
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
-pub struct EitherBuilder<A, B> {
-    first: A,
-    second: B,
-    is_by_place: bool,
-}
+pub struct EitherBuilder<A, B>(Either<A, B>);
 
 impl<A, B> Either<A, B>
 where
@@ -27,11 +23,11 @@ where
     /// Starts the configuration of an authenticator for the credentials of two strategies: `first`
     /// for cookies, `second` for bearer tokens.
     pub fn builder(first: A, second: B) -> EitherBuilder<A, B> {
-        EitherBuilder {
+        EitherBuilder(Self {
             first,
             second,
             is_by_place: true,
-        }
+        })
     }
 }
 
@@ -57,7 +53,7 @@ where
     /// }
     /// ```
     pub fn any_place(mut self) -> Self {
-        self.is_by_place = false;
+        self.0.is_by_place = false;
         self
     }
 
@@ -69,7 +65,7 @@ where
     /// strategy returns no [sample credentials](Authenticator::sample_credentials). A key that you
     /// add to both strategies later is not noticed.
     pub fn build(self) -> Result<Either<A, B>> {
-        let (first, second) = (&self.first, &self.second);
+        let (first, second) = self.0.strategies();
         let samples = (first.sample_credentials(), second.sample_credentials());
         if samples.0.is_empty() || samples.1.is_empty() {
             return Err(Error::misuse(
@@ -86,10 +82,6 @@ where
                  hybrids, cannot be combined",
             ));
         }
-        Ok(Either {
-            first: self.first,
-            second: self.second,
-            is_by_place: self.is_by_place,
-        })
+        Ok(self.0)
     }
 }
