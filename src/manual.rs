@@ -121,6 +121,10 @@
 //! login and logout with its user, failed logins, denials and outages, and no line for an ordinary
 //! request. Alert on thefts, on a stale view, and on a rise of `bad_signature` rejections.
 //!
+//! Set the same observer in the builder of the backend, such as `Redis::over(..).observer(..)`: it
+//! reports when a server does not answer. After three timeouts in a row, calls are *unavailable* at once until it answers again, also logouts: tell the
+//! user that the logout has failed.
+//!
 //! Call [`ready`](crate::Authenticator::ready) in the readiness probe of the service.
 //!
 //! Call [`upkeep`](crate::Authenticator::upkeep) once and spawn its `run(sleep)` with your

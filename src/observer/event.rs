@@ -125,6 +125,22 @@ pub enum Event<'a> {
         /// The error.
         error: &'a Error,
     },
+    /// A server has not answered several calls in a row. From now on calls are *unavailable* at once,
+    /// except for one in a quarter of a second, until it answers. Sent to the observer in
+    /// the builder of the backend, such as `Redis::over(..).observer(..)`.
+    StoreSilent {
+        /// The backend, such as `"redis"`.
+        backend: &'a str,
+        /// The last cause of a failed connection, such as "connection refused", if there was one.
+        cause: Option<&'a str>,
+    },
+    /// A server answers again.
+    StoreAnswers {
+        /// The backend, such as `"redis"`.
+        backend: &'a str,
+        /// The time for which calls failed at once.
+        after: Duration,
+    },
     /// The configuration or the calling code is wrong.
     Misused {
         /// The attempted call.

@@ -27,6 +27,7 @@ use crate::observer::event::Event;
 ///
 /// | gauge | |
 /// |---|---|
+/// | `statewise_store_silent`, by `backend` | 1 while calls to a server that does not answer fail at once, else 0 |
 /// | `statewise_view_lag_seconds` | seconds since the last complete read was sent; infinite before the first |
 /// | `statewise_view_stale` | 1 if the lag exceeds the bound, else 0 |
 /// | `statewise_view_facts` | number of facts about logins and subjects in the view |
@@ -81,6 +82,8 @@ impl MetricsObserver {
         describe_gauge!("statewise_view_lag_seconds", Unit::Seconds, help);
         let help = "1 if the lag of the revocation view exceeds its bound, else 0.";
         describe_gauge!("statewise_view_stale", help);
+        let help = "1 while calls to a server that does not answer fail at once, else 0.";
+        describe_gauge!("statewise_store_silent", help);
         let help = "Facts about logins and subjects in the revocation view.";
         describe_gauge!("statewise_view_facts", help);
         Self(())
@@ -126,6 +129,11 @@ impl Observer for MetricsObserver {
                 counter!("statewise_unavailable_total", "act" => act.name())
             }
             Event::Misused { act, .. } => counter!("statewise_misused_total", "act" => act.name()),
+            Event::StoreSilent { backend, .. } | Event::StoreAnswers { backend, .. } => {
+                let silent = u8::from(matches!(event, Event::StoreSilent { .. }));
+                gauge!("statewise_store_silent", "backend" => backend.to_owned()).set(silent);
+                return;
+            }
             Event::ViewLag {
                 behind,
                 stale,

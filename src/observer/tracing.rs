@@ -16,6 +16,8 @@ use crate::observer::event::{Denied, Event};
 /// | unavailable | warn | `act`, `error` |
 /// | theft | warn | `act`, `subject`, `login` |
 /// | unreadable | warn | `act`, `login` |
+/// | store does not answer | warn | `backend`, `cause` |
+/// | store answers again | warn | `backend`, `seconds` |
 /// | upkeep failed | warn | `chore`, `error` |
 /// | view is stale | warn | `behind_seconds`, `facts` |
 /// | issued, orphaned | info | `subject`, `login`, `device` |
@@ -149,6 +151,13 @@ impl Observer for TracingObserver {
             }
             Event::Misused { act, error } => {
                 error!(target: TARGET, act = act.name(), error = chain(error), "misused");
+            }
+            Event::StoreSilent { backend, cause } => {
+                warn!(target: TARGET, backend, cause, "store does not answer");
+            }
+            Event::StoreAnswers { backend, after } => {
+                let seconds = after.as_secs_f64();
+                warn!(target: TARGET, backend, seconds, "store answers again");
             }
             Event::ViewLag {
                 behind,

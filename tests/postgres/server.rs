@@ -1140,7 +1140,7 @@ fn a_concurrent_use_prevents_the_removal() {
     });
 }
 
-/// Connection errors do not reveal the address or the user.
+/// Connection errors have their root, and do not reveal the address or the user.
 #[test]
 fn errors_contain_no_host_and_no_password() {
     run(async {
@@ -1153,15 +1153,22 @@ fn errors_contain_no_host_and_no_password() {
         let pipelined = Postgres::connect(async || {
             Err::<Arc<tokio_postgres::Client>, _>("postgres://me:hunter2@127.0.0.1:1")
         });
-        let stores: [Store; 2] = [
-            Arc::new(sqlx.build().unwrap().sessions()),
-            Arc::new(pipelined.build().unwrap().sessions()),
+        let refused = Postgres::connect(async || {
+            let stream = tokio::net::TcpStream::connect("127.0.0.1:1").await;
+            Err::<Arc<tokio_postgres::Client>, _>(stream.unwrap_err())
+        });
+        let stores: [(Store, bool); 3] = [
+            (Arc::new(sqlx.build().unwrap().sessions()), true),
+            (Arc::new(pipelined.build().unwrap().sessions()), false),
+            (Arc::new(refused.build().unwrap().sessions()), true),
         ];
-        for store in stores {
+        for (store, is_refused) in stores {
             let row = Sample::of("alice").at(now());
             let answer = store.load(row.handle(), Load::new(), now()).await;
             assert_unavailable("no server", &answer);
             let text = format!("{answer:?} {store:?}");
+            // The root of the failure is shown.
+            assert_eq!(text.contains("connection refused"), is_refused, "{text}");
             for secret in ["hunter2", "127.0.0.1", "postgres://"] {
                 assert!(!text.contains(secret), "{text}");
             }

@@ -10,6 +10,7 @@ use crate::backend::redis::keys::Keys;
 use crate::backend::redis::link::{DEFAULT_DEADLINE, Link, Source};
 use crate::backend::redis::store::recent_uses::RecentUses;
 use crate::error::Result;
+use crate::observer::Observer;
 
 /// Configuration of a [`Redis`], begun by [`Redis::over`] or [`Redis::connect`].
 ///
@@ -20,12 +21,20 @@ use crate::error::Result;
 /// | [`prefix`](Self::prefix) | `statewise:` |
 /// | [`deadline`](Self::deadline) | 2 seconds |
 /// | [`assume_durable`](Self::assume_durable) | off |
+/// | [`observer`](Self::observer) | none |
+///
+/// # A server that does not answer
+///
+/// After three calls in a row that waited in vain for the whole deadline, further calls are
+/// *unavailable* at once. One call in a quarter of a second still asks the server, and the first
+/// answer ends this. A single slow call has no such effect.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RedisBuilder<C> {
     source: Source<C>,
     prefix: String,
     deadline: Duration,
     assume_durable: bool,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl<C> RedisBuilder<C> {
@@ -35,6 +44,7 @@ impl<C> RedisBuilder<C> {
             prefix: "statewise:".to_owned(),
             deadline: DEFAULT_DEADLINE,
             assume_durable: false,
+            observer: None,
         }
     }
 
@@ -73,6 +83,17 @@ impl<C> RedisBuilder<C> {
         self
     }
 
+    /// Sets the observer that is notified when the server does not answer and calls therefore fail at
+    /// once, and when it answers again: [`Event::StoreSilent`] and [`Event::StoreAnswers`]. Default:
+    /// none.
+    ///
+    /// [`Event::StoreSilent`]: crate::observer::Event::StoreSilent
+    /// [`Event::StoreAnswers`]: crate::observer::Event::StoreAnswers
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Builds the backend. Sends nothing to the server.
     ///
     /// # Errors
@@ -81,7 +102,7 @@ impl<C> RedisBuilder<C> {
     /// deadline is zero.
     pub fn build(self) -> Result<Redis<C>> {
         Ok(Redis {
-            link: Arc::new(Link::new(self.source, self.deadline)?),
+            link: Arc::new(Link::new(self.source, self.deadline, self.observer)?),
             keys: Arc::new(Keys::new(self.prefix)?),
             uses: Arc::new(LazyLock::new(RecentUses::new)),
             asked_at: Arc::new(AtomicU64::new(u64::MAX)),

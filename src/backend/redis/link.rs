@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::time::{Instant, timeout_at};
 
+use crate::backend::breaker::{Breaker, Outage, Outcome, io_cause, write_cause};
 use crate::backend::redis::opener::{Opener, UNOPENED};
 use crate::backend::redis::script::Script;
 use crate::error::{Error, Result};
+use crate::observer::Observer;
 
 /// Default deadline of a call.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(2);
@@ -40,13 +43,18 @@ pub(crate) enum Source<C> {
 pub(crate) struct Link<C> {
     source: Source<C>,
     deadline: Duration,
+    breaker: Breaker,
 }
 
 impl<C> Link<C> {
     /// # Errors
     ///
     /// *Misuse* if the deadline is zero.
-    pub(crate) fn new(source: Source<C>, deadline: Duration) -> Result<Self> {
+    pub(crate) fn new(
+        source: Source<C>,
+        deadline: Duration,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Self> {
         if deadline.is_zero() {
             return Err(Error::misuse(
                 "the deadline is zero, so no call could succeed: set a longer one",
@@ -55,6 +63,7 @@ impl<C> Link<C> {
         Ok(Self {
             source,
             deadline: deadline.min(MAX_DEADLINE),
+            breaker: Breaker::new("redis", observer),
         })
     }
 
@@ -69,17 +78,39 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         Instant::now() + self.deadline
     }
 
+    /// Runs a part of an operation until the deadline of that operation.
+    pub(crate) async fn by<T>(
+        &self,
+        until: Instant,
+        act: impl Future<Output = Result<T>> + Send + Unpin,
+    ) -> Result<T> {
+        timeout_at(until, act).await.map_err(|_| self.late())?
+    }
+
     /// Runs one operation within its deadline. Takes a pinned future, which is cheap to move.
     pub(crate) async fn within<T>(
         &self,
         act: impl Future<Output = Result<T>> + Send + Unpin,
     ) -> Result<T> {
         let begun = Instant::now();
+        self.breaker.admit(begun)?;
         let answer = timeout_at(begun + self.deadline, act).await;
-        if answer.is_err() {
+        let answer = answer.unwrap_or_else(|_| {
             self.give_up_before(begun);
-        }
-        answer.map_err(|_| late())?
+            Err(self.late())
+        });
+        self.breaker.note_answer::<Failure, _>(&answer);
+        answer
+    }
+
+    /// Error for a call without an answer in time.
+    fn late(&self) -> Error {
+        Error::unavailable(Failure {
+            what: "no answer within the deadline",
+            code: None,
+            outcome: Outcome::Late,
+            cause: self.breaker.cause(),
+        })
     }
 
     pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
@@ -109,7 +140,13 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         command: &Cmd,
         until: Instant,
     ) -> Result<RedisResult<Value>> {
-        self.retrying(until, || self.send(command)).await
+        self.breaker.admit(until - self.deadline)?;
+        let answer = self.retrying(until, || self.send(command)).await;
+        match &answer {
+            Ok(Err(error)) => self.breaker.note(outcome(error)),
+            answer => self.breaker.note_answer::<Failure, _>(answer),
+        }
+        answer
     }
 
     /// Runs an idempotent operation, and runs it a second time if the connection is lost. A client
@@ -143,7 +180,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
             {
                 Box::pin(timeout_at(until, second_run()))
                     .await
-                    .map_err(|_| late())
+                    .map_err(|_| self.late())
             }
             Ok(answer) => Ok(answer),
             Err(_) => {
@@ -156,7 +193,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
                 });
                 Box::pin(timeout_at(until, either))
                     .await
-                    .map_err(|_| late())
+                    .map_err(|_| self.late())
             }
         }
     }
@@ -252,14 +289,6 @@ pub(crate) async fn all<T: Send>(
         .collect())
 }
 
-/// Runs a part of an operation until the deadline of that operation.
-pub(crate) async fn by<T>(
-    until: Instant,
-    act: impl Future<Output = Result<T>> + Send + Unpin,
-) -> Result<T> {
-    timeout_at(until, act).await.map_err(|_| late())?
-}
-
 async fn send_opened<C>(opener: &Opener<C>, command: &Cmd) -> RedisResult<Value>
 where
     C: ConnectionLike + Clone + Send + Sync,
@@ -272,10 +301,6 @@ where
         opened.give_up();
     }
     answer
-}
-
-fn late() -> Error {
-    Error::unavailable("no answer within the deadline")
 }
 
 /// Returns whether the connection was lost. An answer that was cut off cannot be parsed.
@@ -340,23 +365,27 @@ fn forbidden(error: &RedisError) -> Option<Error> {
 
 /// Description of a failure. Contains no text of the server or the network, because such a text may
 /// contain secrets.
+#[derive(Debug)]
 struct Failure {
     what: &'static str,
     code: Option<String>,
+    outcome: Outcome,
+    cause: Option<String>,
+}
+
+impl Outage for Failure {
+    fn outcome(&self) -> Outcome {
+        self.outcome.clone()
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Redis: {}", self.what)?;
-        self.code
-            .as_ref()
-            .map_or(Ok(()), |code| write!(f, " ({code})"))
-    }
-}
-
-impl fmt::Debug for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        if let Some(code) = &self.code {
+            write!(f, " ({code})")?;
+        }
+        write_cause(f, self.cause.as_deref())
     }
 }
 
@@ -382,7 +411,30 @@ pub(crate) fn failed(error: &RedisError) -> Error {
     let is_code =
         |code: &&str| code.len() <= 32 && code.bytes().all(|byte| byte.is_ascii_uppercase());
     let code = error.code().filter(is_code).map(str::to_owned);
-    Error::unavailable(Failure { what, code })
+    Error::unavailable(Failure {
+        what,
+        code,
+        outcome: outcome(error),
+        cause: cause(error),
+    })
+}
+
+/// Returns the root of a failure of the connection.
+pub(crate) fn cause(error: &RedisError) -> Option<String> {
+    if error.kind() == UNOPENED {
+        return error.detail().map(str::to_owned);
+    }
+    io_cause(error)
+}
+
+fn outcome(error: &RedisError) -> Outcome {
+    if error.is_timeout() {
+        Outcome::Late
+    } else if is_lost(error) || error.kind() == UNOPENED || error.is_io_error() {
+        Outcome::Lost(cause(error))
+    } else {
+        Outcome::Answered
+    }
 }
 
 /// Error for an answer of an unexpected shape.

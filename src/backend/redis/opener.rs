@@ -10,6 +10,8 @@ use std::time::Duration;
 use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::time::Instant;
 
+use crate::backend::breaker::io_cause;
+
 /// Time for which an unfit connection stays in use, so that a server that refuses everything is not
 /// flooded with new connections.
 const MIN_LIFE: Duration = Duration::from_millis(50);
@@ -25,6 +27,8 @@ pub(crate) struct Opener<C> {
     /// Held by the call that opens the next connection.
     opening: tokio::sync::Mutex<()>,
     failures: AtomicU64,
+    /// The root of the last failure.
+    cause: Mutex<Option<String>>,
 }
 
 /// An open connection.
@@ -48,6 +52,7 @@ impl<C: Send + Sync> Opener<C> {
             current: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             failures: AtomicU64::new(0),
+            cause: Mutex::default(),
         }
     }
 
@@ -66,6 +71,16 @@ impl<C: Send + Sync> Opener<C> {
         }
     }
 
+    /// Error of a failed attempt, with its root as the detail.
+    fn unopened(&self) -> RedisError {
+        let what = "no connection could be opened";
+        let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        match cause.clone() {
+            Some(cause) => RedisError::from((UNOPENED, what, cause)),
+            None => RedisError::from((UNOPENED, what)),
+        }
+    }
+
     /// Returns the connection. Concurrent calls wait for one attempt to open the next one.
     pub(crate) async fn connection(&self) -> RedisResult<Arc<Opened<C>>> {
         if let Some(opened) = self.current() {
@@ -77,12 +92,14 @@ impl<C: Send + Sync> Opener<C> {
             return Ok(opened);
         }
         if self.failures.load(Ordering::Relaxed) != failures {
-            return Err(unopened());
+            return Err(self.unopened());
         }
-        // Without the error, which may name the host: the application has seen it.
-        let connection = (self.open)().await.map_err(|_| {
+        // The root cause only: the error may name the host, and the application has seen it.
+        let connection = (self.open)().await.map_err(|error| {
             self.failures.fetch_add(1, Ordering::Relaxed);
-            unopened()
+            let cause = io_cause(&*error);
+            *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = cause;
+            self.unopened()
         })?;
         let opened = Arc::new(Opened {
             connection,
@@ -97,7 +114,3 @@ impl<C: Send + Sync> Opener<C> {
 
 /// Kind of the error of an attempt to connect.
 pub(crate) const UNOPENED: ErrorKind = ErrorKind::InvalidClientConfig;
-
-fn unopened() -> RedisError {
-    RedisError::from((UNOPENED, "no connection could be opened"))
-}

@@ -1,10 +1,12 @@
 //! The configuration of a database, the same for all of them.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::sql::table::{REVOCATIONS, SESSIONS, Tables};
 use crate::error::{Error, Result};
+use crate::observer::Observer;
 
 /// Default deadline of a call.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(2);
@@ -23,8 +25,15 @@ pub(crate) const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
 /// | [`log_table`](Self::log_table) | `statewise_revocations` |
 /// | [`deadline`](Self::deadline) | 2 seconds |
 /// | [`assume_durable`](Self::assume_durable) | off |
+/// | [`observer`](Self::observer) | none |
 /// | `connections` (only `Postgres::connect`) | 1 |
 /// | `transaction_pooler` (only Postgres) | off |
+///
+/// # A server that does not answer
+///
+/// After three calls in a row that waited in vain for the whole deadline, further calls are
+/// *unavailable* at once. One call in a quarter of a second still asks the server, and the first
+/// answer ends this. A single slow call has no such effect.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder<S> {
     pub(crate) source: S,
@@ -32,6 +41,7 @@ pub struct Builder<S> {
     log_table: String,
     deadline: Duration,
     assume_durable: bool,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// Checked settings of a [`Builder`].
@@ -40,6 +50,7 @@ pub(crate) struct Settings {
     pub(crate) tables: Tables,
     pub(crate) deadline: Duration,
     pub(crate) assume_durable: bool,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 impl<S> Builder<S> {
@@ -50,6 +61,7 @@ impl<S> Builder<S> {
             log_table: REVOCATIONS.to_owned(),
             deadline: DEFAULT_DEADLINE,
             assume_durable: false,
+            observer: None,
         }
     }
 
@@ -121,6 +133,17 @@ impl<S> Builder<S> {
         self
     }
 
+    /// Sets the observer that is notified when the server does not answer and calls therefore fail at
+    /// once, and when it answers again: [`Event::StoreSilent`] and [`Event::StoreAnswers`]. Default:
+    /// none.
+    ///
+    /// [`Event::StoreSilent`]: crate::observer::Event::StoreSilent
+    /// [`Event::StoreAnswers`]: crate::observer::Event::StoreAnswers
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Checks the settings.
     pub(crate) fn settings(&self) -> Result<Settings> {
         if self.deadline.is_zero() {
@@ -132,6 +155,7 @@ impl<S> Builder<S> {
             tables: Tables::parse(&self.table, &self.log_table)?,
             deadline: self.deadline,
             assume_durable: self.assume_durable,
+            observer: self.observer.clone(),
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::backend::breaker::{Outage, Outcome, write_cause};
 use crate::error::Error;
 
 /// A reason why a database did not answer.
@@ -12,11 +13,11 @@ pub(crate) enum Failure {
     /// error in MySQL and SQLite.
     Refused(String),
     /// The connection broke. It is unknown whether the statement took effect.
-    Broken,
+    Broken(Cause),
     /// There was no connection to use.
-    Unconnected,
+    Unconnected(Cause),
     /// The deadline passed.
-    Late,
+    Late(Cause),
     /// The answer does not have the expected shape.
     Unexpected,
     /// The server accepts no writes, so it is not the primary. The statement had no effect.
@@ -31,6 +32,19 @@ pub(crate) enum Failure {
         expect(dead_code, reason = "SQLite has no rights")
     )]
     Denied(String),
+}
+
+/// The root of a failed connection, such as "connection refused", where it is known.
+pub(crate) type Cause = Option<String>;
+
+impl Outage for Failure {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Late(_) => Outcome::Late,
+            Self::Broken(cause) | Self::Unconnected(cause) => Outcome::Lost(cause.clone()),
+            _ => Outcome::Answered,
+        }
+    }
 }
 
 impl Failure {
@@ -60,7 +74,7 @@ impl Failure {
         feature = "tokio-postgres"
     ))]
     pub(crate) fn ends_connection(&self) -> bool {
-        matches!(self, Self::Broken | Self::ReadOnly)
+        matches!(self, Self::Broken(_) | Self::ReadOnly)
     }
 
     /// Returns the meaning of an SQLSTATE of Postgres.
@@ -70,14 +84,14 @@ impl Failure {
             // A standby, or a former primary.
             "25006" => Self::ReadOnly,
             // The timeout in the server has passed a little before the deadline.
-            "57014" => Self::Late,
+            "57014" => Self::Late(None),
             // Internal error of a server or a pooler; transaction that another user of the
             // connection left behind; prepared statement that another connection owns; result that
             // a migration has changed since the statement was prepared.
-            "XX000" | "25P02" | "26000" | "42P05" | "0A000" => Self::Broken,
+            "XX000" | "25P02" | "26000" | "42P05" | "0A000" => Self::Broken(None),
             // The server stops or starts, or an operator ended the connection; the connection or
             // the protocol fails, also in a pooler.
-            _ if code.starts_with("57P") || code.starts_with("08") => Self::Broken,
+            _ if code.starts_with("57P") || code.starts_with("08") => Self::Broken(None),
             _ => Self::Refused(code.to_owned()),
         }
     }
@@ -95,7 +109,7 @@ impl Failure {
             1568 => Self::ReadOnly,
             // The server stops, an operator closed the connection, a node has left its cluster, the
             // client was idle for too long.
-            1053 | 1927 | 1047 | 4031 => Self::Broken,
+            1053 | 1927 | 1047 | 4031 => Self::Broken(None),
             // A right of a database, table, column or function, or of the server.
             1044 | 1142 | 1143 | 1370 | 1227 => Self::Denied(denied(message)),
             _ => Self::Refused(number.to_string()),
@@ -136,9 +150,18 @@ impl fmt::Display for Failure {
                 )
             }
             Self::Refused(code) => write!(f, "the database answered with error {code}"),
-            Self::Broken => f.write_str("the connection to the database broke"),
-            Self::Unconnected => f.write_str("no connection to the database was available"),
-            Self::Late => f.write_str("the database did not answer within the deadline"),
+            Self::Broken(cause) => {
+                f.write_str("the connection to the database broke")?;
+                write_cause(f, cause.as_deref())
+            }
+            Self::Unconnected(cause) => {
+                f.write_str("no connection to the database was available")?;
+                write_cause(f, cause.as_deref())
+            }
+            Self::Late(cause) => {
+                f.write_str("the database did not answer within the deadline")?;
+                write_cause(f, cause.as_deref())
+            }
             Self::Unexpected => f.write_str("the database sent an answer of an unexpected shape"),
             Self::ReadOnly => f.write_str("the database accepts no writes: connect to the primary"),
             Self::Denied(what) => f.write_str(what),
@@ -202,12 +225,13 @@ impl From<&sqlx::Error> for Failure {
                 }
                 Self::Refused(code.into_owned())
             }
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Self::Unconnected,
+            sqlx::Error::PoolTimedOut => Self::Late(None),
+            sqlx::Error::PoolClosed => Self::Unconnected(None),
             sqlx::Error::ColumnDecode { .. }
             | sqlx::Error::Decode(_)
             | sqlx::Error::ColumnIndexOutOfBounds { .. }
             | sqlx::Error::RowNotFound => Self::Unexpected,
-            _ => Self::Broken,
+            error => Self::Broken(crate::backend::breaker::io_cause(error)),
         }
     }
 }
@@ -221,7 +245,7 @@ mod tests {
         for code in [
             "57P01", "57P02", "57P03", "08006", "08P01", "XX000", "25P02", "26000",
         ] {
-            assert_eq!(Failure::of_state(code), Failure::Broken, "{code}");
+            assert_eq!(Failure::of_state(code), Failure::Broken(None), "{code}");
             assert!(Failure::of_state(code).ends_connection());
         }
         assert!(Failure::of_state("25006").ends_connection());

@@ -14,6 +14,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::backend::breaker::Breaker;
 use crate::backend::durability::Durability;
 use crate::backend::sql::builder::{MIGRATION_DEADLINE, Settings};
 use crate::backend::sql::failure::Failure;
@@ -46,14 +49,18 @@ impl<D> Clone for Database<D> {
 #[expect(private_bounds, reason = "sealed: the drivers are those of this crate")]
 impl<D: Driver> Database<D> {
     pub(crate) fn new(driver: D, settings: Settings) -> Self {
-        let (driver, deadline) = (Arc::new(driver), settings.deadline);
+        let driver = Arc::new(driver);
+        let gate = Arc::new(Gate {
+            deadline: settings.deadline,
+            breaker: Breaker::new(D::DIALECT.name, settings.observer.clone()),
+        });
         let (sessions, log) = (
             settings.tables.sessions.clone(),
             settings.tables.log.clone(),
         );
         Self {
-            sessions: RowStore::new(Arc::clone(&driver), sessions, deadline),
-            revocations: TableLog::new(Arc::clone(&driver), log, deadline),
+            sessions: RowStore::new(Arc::clone(&driver), sessions, Arc::clone(&gate)),
+            revocations: TableLog::new(Arc::clone(&driver), log, gate),
             driver,
             settings: Arc::new(settings),
         }
@@ -185,6 +192,28 @@ impl<D: fmt::Debug> fmt::Debug for Database<D> {
     }
 }
 
+/// Limits of a call, shared by the store and the log of a database.
+pub(crate) struct Gate {
+    pub(crate) deadline: Duration,
+    breaker: Breaker,
+}
+
+impl Gate {
+    /// Runs an act within the deadline, unless the database did not answer the last ones. `failed`
+    /// makes the error of a late one.
+    pub(crate) async fn call<T>(
+        &self,
+        act: impl Future<Output = Result<T>> + Send,
+        failed: impl FnOnce(Failure) -> Error,
+    ) -> Result<T> {
+        self.breaker.admit(Instant::now())?;
+        let late = |_| failed(Failure::Late(self.breaker.cause()));
+        let answer = in_time(self.deadline, act, late).await;
+        self.breaker.note_answer::<Failure, _>(&answer);
+        answer
+    }
+}
+
 /// Runs an act within a deadline. `late` makes the error of a late one.
 pub(crate) async fn in_time<T>(
     deadline: Duration,
@@ -192,5 +221,5 @@ pub(crate) async fn in_time<T>(
     late: impl FnOnce(Failure) -> Error,
 ) -> Result<T> {
     let answer = tokio::time::timeout(deadline, act).await;
-    answer.unwrap_or_else(|_| Err(late(Failure::Late)))
+    answer.unwrap_or_else(|_| Err(late(Failure::Late(None))))
 }

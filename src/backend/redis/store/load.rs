@@ -4,7 +4,7 @@ use redis::Cmd;
 use redis::aio::ConnectionLike;
 use tokio::time::Instant;
 
-use crate::backend::redis::link::{by, bytes, cannot_save, failed, items};
+use crate::backend::redis::link::{bytes, cannot_save, failed, items};
 use crate::backend::redis::store::row::{Row, decode};
 use crate::backend::redis::store::{MAX_BATCH_ROWS, RedisStore, script, ttl_secs};
 use crate::clock::Timestamp;
@@ -47,7 +47,8 @@ where
                 self.check(record, ttl, now, until).await
             }
             Err(error) if cannot_save(&error) => {
-                by(until, Box::pin(self.find_read_only(handle, now))).await
+                let act = Box::pin(self.find_read_only(handle, now));
+                self.0.link.by(until, act).await
             }
             Err(error) => Err(failed(&error)),
         }
@@ -76,7 +77,8 @@ where
     ) -> Result<Option<Record>> {
         let (handle, idle) = (record.handle(), record.idle().as_secs());
         if now >= record.deadline() {
-            by(until, Box::pin(self.remove_expired(&record))).await?;
+            let act = Box::pin(self.remove_expired(&record));
+            self.0.link.by(until, act).await?;
             return Ok(None);
         }
         let last = self.0.uses.last(handle).filter(|last| *last <= now);

@@ -221,6 +221,8 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync + 'static {
 
 /// Differences between the databases.
 pub(crate) struct Dialect {
+    /// Name in events.
+    pub(crate) name: &'static str,
     /// Quote around a name.
     pub(crate) quote: char,
     /// Function that returns the larger of two numbers.

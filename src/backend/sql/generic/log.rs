@@ -3,13 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::backend::sql::columns::{at_most, in_seconds};
 use crate::backend::sql::failure::Failure;
+use crate::backend::sql::generic::Gate;
 use crate::backend::sql::generic::append::{Append, Begin};
 use crate::backend::sql::generic::driver::{Driver, Mode, RowOf};
-use crate::backend::sql::generic::in_time;
 use crate::backend::sql::generic::log_statements::LogStatements;
 use crate::backend::sql::log::{log_failed, new_incarnation, without_counter};
 use crate::backend::sql::page;
@@ -36,17 +35,17 @@ struct Inner<D> {
     driver: Arc<D>,
     statements: LogStatements,
     table: Table,
-    deadline: Duration,
+    gate: Arc<Gate>,
 }
 
 #[expect(private_bounds, reason = "sealed: the drivers are those of this crate")]
 impl<D: Driver> TableLog<D> {
-    pub(crate) fn new(driver: Arc<D>, table: Table, deadline: Duration) -> Self {
+    pub(crate) fn new(driver: Arc<D>, table: Table, gate: Arc<Gate>) -> Self {
         Self(Arc::new(Inner {
             driver,
             statements: LogStatements::of(&table, &D::DIALECT),
             table,
-            deadline,
+            gate,
         }))
     }
 
@@ -84,7 +83,7 @@ impl<D: Driver> Inner<D> {
         &self,
         act: impl Future<Output = Result<T>> + Send,
     ) -> impl Future<Output = Result<T>> + Send {
-        in_time(self.deadline, act, log_failed)
+        self.gate.call(act, log_failed)
     }
 
     fn beginning(&self) -> Result<Begin<'_>> {
@@ -181,7 +180,7 @@ impl<D: fmt::Debug> fmt::Debug for TableLog<D> {
         f.debug_struct("TableLog")
             .field("driver", &self.0.driver)
             .field("table", &self.0.table)
-            .field("deadline", &self.0.deadline)
+            .field("deadline", &self.0.gate.deadline)
             .finish_non_exhaustive()
     }
 }

@@ -6,14 +6,13 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::backend::sql::columns::{
     Columns, handle as handle_of, in_seconds, kept_stamps, record, subject_key, swap_values,
 };
 use crate::backend::sql::failure::Failure;
+use crate::backend::sql::generic::Gate;
 use crate::backend::sql::generic::driver::{Driver, Mode, Write};
-use crate::backend::sql::generic::in_time;
 use crate::backend::sql::generic::insertion::Insertion;
 use crate::backend::sql::generic::statements::{BATCHES, Statements, batch_for, padded};
 use crate::backend::sql::pages::{Round, listing};
@@ -53,19 +52,19 @@ struct Rows<D> {
     driver: Arc<D>,
     statements: Statements,
     table: Table,
-    deadline: Duration,
+    gate: Arc<Gate>,
     pending: PendingUses,
     round: Round,
 }
 
 #[expect(private_bounds, reason = "sealed: the drivers are those of this crate")]
 impl<D: Driver> RowStore<D> {
-    pub(crate) fn new(driver: Arc<D>, table: Table, deadline: Duration) -> Self {
+    pub(crate) fn new(driver: Arc<D>, table: Table, gate: Arc<Gate>) -> Self {
         Self(Arc::new(Rows {
             driver,
             statements: Statements::of(&table, &D::DIALECT),
             table,
-            deadline,
+            gate,
             pending: PendingUses::new(),
             round: Round::default(),
         }))
@@ -158,7 +157,7 @@ impl<D: Driver> Rows<D> {
         &self,
         act: impl Future<Output = Result<T>> + Send,
     ) -> impl Future<Output = Result<T>> + Send {
-        in_time(self.deadline, act, Error::from)
+        self.gate.call(act, Error::from)
     }
 
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
@@ -339,7 +338,7 @@ impl<D: fmt::Debug> fmt::Debug for Rows<D> {
         f.debug_struct("RowStore")
             .field("driver", &self.driver)
             .field("table", &self.table)
-            .field("deadline", &self.deadline)
+            .field("deadline", &self.gate.deadline)
             .field("pending", &self.pending)
             .finish_non_exhaustive()
     }

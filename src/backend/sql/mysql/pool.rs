@@ -130,7 +130,8 @@ impl Driver for Pool {
             if failure.ends_connection() {
                 self.close_idle();
             }
-            let had_no_effect = is_read_only || mode == Mode::Read && failure == Failure::Broken;
+            let had_no_effect =
+                is_read_only || mode == Mode::Read && matches!(failure, Failure::Broken(_));
             if had_no_effect && reconnections > 0 {
                 reconnections -= 1;
             } else if !failure.is_conflict() {

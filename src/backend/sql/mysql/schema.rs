@@ -75,6 +75,7 @@ pub fn schema(table: &str, log_table: &str) -> Result<String> {
 /// No clause skips duplicates only: `IGNORE` and `ON DUPLICATE KEY` hide
 /// other errors or write to the existing row. A duplicate is therefore an error.
 pub(crate) const DIALECT: Dialect = Dialect {
+    name: "mysql",
     quote: '`',
     greatest: "greatest",
     on_conflict: "",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backend::breaker::{Breaker, Outage, Outcome};
 use crate::backend::sql::builder::{MIGRATION_DEADLINE, Settings};
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::postgres::driver::{Driver, Parameter, Query};
@@ -78,7 +79,7 @@ impl Attempts {
             Failure::ReadOnly => {
                 self.made <= *self.connections.get_or_insert_with(|| link.connections())
             }
-            Failure::Broken => is_read && self.made == 1,
+            Failure::Broken(_) => is_read && self.made == 1,
             failure => failure.is_conflict() && self.made < MAX_ATTEMPTS,
         }
     }
@@ -96,6 +97,7 @@ impl<L> fmt::Debug for Connections<L> {
 pub(crate) struct Base<L, Q> {
     pub(crate) link: L,
     pub(crate) settings: Arc<Settings>,
+    breaker: Breaker,
     queries: PhantomData<fn() -> Q>,
 }
 
@@ -129,13 +131,16 @@ impl<L: Driver, Q: Query> Base<L, Q> {
                 pooled: connections.pooled,
             }),
             settings: Arc::clone(settings),
+            breaker: Breaker::new("postgres", settings.observer.clone()),
             queries: PhantomData,
         }
     }
 
-    /// Returns the deadline of a call that begins now.
+    /// Admits a call that begins now, and returns its deadline.
     pub(crate) fn until(&self) -> Result<Instant> {
-        Ok(now()? + self.settings.deadline)
+        let now = now()?;
+        self.breaker.admit(now)?;
+        Ok(now + self.settings.deadline)
     }
 
     /// Returns the rows of a statement. A statement that reads is sent again if its answer was
@@ -173,7 +178,7 @@ impl<L: Driver, Q: Query> Base<L, Q> {
                     isolated |=
                         read_committed == ReadCommitted::AfterConflict && failure.is_conflict();
                 }
-                answer => return answer.map_err(|failure| self.explained(query, failure)),
+                answer => return self.noted(query, answer),
             }
         }
     }
@@ -189,9 +194,23 @@ impl<L: Driver, Q: Query> Base<L, Q> {
         loop {
             match self.link.count(query.index(), values, until).await {
                 Err(failure) if attempts.may_repeat(&failure, false, &self.link) => {}
-                answer => return answer.map_err(|failure| self.explained(query, failure)),
+                answer => return self.noted(query, answer),
             }
         }
+    }
+
+    /// Notes the outcome of a statement for the next calls.
+    fn noted<T>(&self, query: Q, answer: Result<T, Failure>) -> Result<T, Failure> {
+        let failure = answer.as_ref().err();
+        if let Some(Failure::Late(cause @ Some(_))) = failure {
+            self.breaker.note(Outcome::Lost(cause.clone()));
+        }
+        self.breaker
+            .note(failure.map_or(Outcome::Answered, Outage::outcome));
+        answer.map_err(|failure| match failure {
+            Failure::Late(_) => Failure::Late(self.breaker.cause()),
+            failure => self.explained(query, failure),
+        })
     }
 
     /// Names the rights that a statement needs if it lacks one.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Error, Row as PgRow, SimpleQueryMessage, Statement};
 
+use crate::backend::breaker::io_cause;
 use crate::backend::sql::builder::Builder;
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::postgres::base::Setup;
@@ -177,7 +178,7 @@ impl Pipelined {
         }
         timeout_at(until, self.open(slot))
             .await
-            .map_err(|_| Failure::Late)?
+            .map_err(|_| Failure::Late(None))?
     }
 
     async fn open(&self, slot: &Slot) -> Result<Arc<Prepared>, Failure> {
@@ -208,8 +209,10 @@ impl Pipelined {
     async fn client(&self) -> Result<Arc<Client>, Failure> {
         match &self.source {
             Source::Given(client) => Ok(Arc::clone(client)),
-            // Without the error, which may name the host: the application has seen it.
-            Source::Opened(open) => open().await.map_err(|_| Failure::Unconnected),
+            // The root cause only: the error may name the host, and the application has seen it.
+            Source::Opened(open) => open()
+                .await
+                .map_err(|error| Failure::Unconnected(io_cause(&*error))),
         }
     }
 
@@ -226,7 +229,7 @@ impl Pipelined {
         let (failure, is_late) = match timeout_at(until, answer).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(failure)) => (failure, false),
-            Err(_) => (Failure::Late, true),
+            Err(_) => (Failure::Late(None), true),
         };
         if (is_late || failure.ends_connection()) && matches!(self.source, Source::Opened(_)) {
             slot.give_up(prepared);
@@ -237,8 +240,10 @@ impl Pipelined {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let code = error.code();
-        code.map_or(Self::Broken, |code| Self::of_state(code.code()))
+        match error.code() {
+            Some(code) => Self::of_state(code.code()),
+            None => Self::Broken(io_cause(&error)),
+        }
     }
 }
 
@@ -314,7 +319,7 @@ impl Driver for Pipelined {
     ) -> Result<Vec<PgRow>, Failure> {
         // Each connection is set to this isolation when it is opened. The application has changed it
         // since, or the user has another default behind a pooler, which `check` reports.
-        Err(Failure::Unconnected)
+        Err(Failure::Unconnected(None))
     }
 
     async fn batch(&self, text: String, until: Instant) -> Result<(), Failure> {
@@ -354,7 +359,9 @@ impl Driver for Pipelined {
             }
             Ok(processes.are_shared())
         };
-        timeout_at(until, asked).await.unwrap_or(Err(Failure::Late))
+        timeout_at(until, asked)
+            .await
+            .unwrap_or(Err(Failure::Late(None)))
     }
 }
 

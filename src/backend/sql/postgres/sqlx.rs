@@ -1,6 +1,7 @@
 //! Postgres through a pool of sqlx.
 
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use ::sqlx::pool::PoolConnection;
 use ::sqlx::postgres::{PgArguments, PgRow};
@@ -9,15 +10,19 @@ use ::sqlx::{
     AssertSqlSafe, Connection as _, Error, PgConnection, PgPool, Postgres, Row as _, Transaction,
 };
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::backend::sql::failure::Failure;
+use crate::backend::breaker::io_cause;
+use crate::backend::sql::failure::{Cause, Failure};
 use crate::backend::sql::postgres::base::Setup;
 use crate::backend::sql::postgres::driver::{
     ASKED_FOR_PROCESS, Array, Driver, Parameter, Processes, of_primary,
 };
 use crate::backend::sql::postgres::{Connections, IntoConnections};
 use crate::backend::sql::value::{bind, row};
+
+/// Time after the deadline in which a server may refuse the connection that an empty pool lacks.
+const MAX_REFUSAL_TIME: Duration = Duration::from_millis(20);
 
 /// Client of Postgres that uses a pool of `sqlx`.
 pub struct Sqlx {
@@ -42,10 +47,23 @@ impl IntoConnections for PgPool {
 
 impl Sqlx {
     async fn connection(&self, until: Instant) -> Result<PoolConnection<Postgres>, Failure> {
-        let acquired = timeout_at(until, self.pool.acquire()).await;
-        acquired
-            .map_err(|_| Failure::Late)?
-            .map_err(|_| Failure::Unconnected)
+        match timeout_at(until, self.pool.acquire()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(Error::PoolTimedOut)) | Err(_) => {
+                Err(Failure::Late(Box::pin(self.refusal()).await))
+            }
+            Ok(Err(error)) => Err(Failure::Unconnected(io_cause(&error))),
+        }
+    }
+
+    /// Returns why the pool has no connection: it keeps a refusal to itself, and tries again.
+    async fn refusal(&self) -> Cause {
+        if self.pool.size() > 0 {
+            return None;
+        }
+        let options = self.pool.connect_options();
+        let opened = timeout(MAX_REFUSAL_TIME, PgConnection::connect_with(&options)).await;
+        io_cause(&opened.ok()?.err()?)
     }
 
     fn statement<'v>(
@@ -98,7 +116,7 @@ fn in_time<T>(
     let (failure, is_late) = match answer {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => (Failure::from(error), false),
-        Err(_) => (Failure::Late, true),
+        Err(_) => (Failure::Late(None), true),
     };
     if is_late || failure.ends_connection() {
         connection.close_on_drop();

@@ -78,6 +78,7 @@ pub(crate) const READ_ONLY: &str = "the database accepts no writes: open it with
 
 /// The dialect of SQLite. A transaction is the only writer, so nothing needs a lock.
 pub(crate) const DIALECT: Dialect = Dialect {
+    name: "sqlite",
     quote: '"',
     greatest: "max",
     on_conflict: " ON CONFLICT DO NOTHING",
