@@ -84,6 +84,14 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns the current time, or `None` if the clock cannot tell it. Calls then fail as
     /// *unavailable*.
     fn now(&self) -> Option<Timestamp>;
+
+    /// Returns the time since 1970 with its fraction of a second, or `None` if the clock cannot
+    /// tell it. Default: the whole seconds of [`now`](Self::now).
+    ///
+    /// Only dates in tokens of other issuers have fractions, and are compared with it.
+    fn since_epoch(&self) -> Option<Duration> {
+        self.now().map(|now| Duration::from_secs(now.unix()))
+    }
 }
 
 /// The clock of the operating system. It returns `None` before 1970.
@@ -92,8 +100,13 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Option<Timestamp> {
-        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        let elapsed = self.since_epoch()?;
         Some(Timestamp::from_unix(elapsed.as_secs()))
+    }
+
+    #[inline]
+    fn since_epoch(&self) -> Option<Duration> {
+        SystemTime::now().duration_since(UNIX_EPOCH).ok()
     }
 }
 
@@ -136,19 +149,36 @@ impl Clock for CoarseClock {
     fn now(&self) -> Option<Timestamp> {
         SystemClock.now()
     }
+
+    fn since_epoch(&self) -> Option<Duration> {
+        SystemClock.since_epoch()
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     fn now(&self) -> Option<Timestamp> {
         (**self).now()
     }
+
+    fn since_epoch(&self) -> Option<Duration> {
+        (**self).since_epoch()
+    }
 }
 
 /// Reads the clock. If it cannot tell the time, the call is *unavailable*.
 pub(crate) fn read(clock: &dyn Clock) -> Result<Timestamp> {
-    clock
-        .now()
-        .ok_or_else(|| Error::could_not("the clock could not tell the time", None))
+    clock.now().ok_or_else(no_time)
+}
+
+/// Reads the clock with the fraction of a second. If it cannot tell the time, the call is
+/// *unavailable*.
+pub(crate) fn read_exact(clock: &dyn Clock) -> Result<Duration> {
+    clock.since_epoch().ok_or_else(no_time)
+}
+
+#[cold]
+fn no_time() -> Error {
+    Error::could_not("the clock could not tell the time", None)
 }
 
 /// Converts a lifetime to whole seconds, rounded down. Zero is a mistake in the configuration.

@@ -22,12 +22,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An outage is never reported as a rejection, and a rejection never as an outage: if a store is
 /// down, no caller becomes an anonymous user (OWASP ASVS 16.5.3). A login that this service has
 /// stored or signed, and cannot read, is *unavailable* too: the client keeps its credential. A
-/// rejection allocates nothing, except the one that reports a theft. Neither `Display` nor `Debug` contains a credential, a key
-/// or a part of one.
+/// rejection allocates nothing, except one that reports a theft, or names a claim of another
+/// issuer's token. Neither `Display` nor `Debug` contains a credential, a key or a part of one.
 pub struct Error(Kind);
 
 enum Kind {
     Rejected(Rejection),
+    /// With the name of a claim.
+    Claim(Rejection, Box<str>),
     Theft(Box<Theft>),
     Refused(Refusal),
     Unavailable(Box<Unavailable>),
@@ -56,10 +58,18 @@ pub enum Rejection {
     /// The signature does not match (RFC 7515, section 5.2).
     BadSignature,
     /// The signature matches, but the claims violate RFC 7519: they are not one object, a member is
-    /// duplicated, a type is wrong, a date is missing or out of range, or the lifetime is too long.
-    /// In the interop mode also: the claims of another issuer do not decode as the application's
-    /// data.
+    /// duplicated, a type is wrong, or a date is missing or out of range. In the interop mode: they
+    /// are not one object, a member is duplicated, or they do not decode as the application's data.
     InvalidClaims,
+    /// A claim of another issuer's token is required, and missing or empty: [`Error::claim`] names
+    /// it.
+    MissingClaim,
+    /// A claim of another issuer's token has another type than required, or is a date out of range:
+    /// [`Error::claim`] names it.
+    WrongClaimType,
+    /// A token of another issuer is valid for longer than the
+    /// [maximum](crate::token::Interop::from_issuer).
+    LivesTooLong,
     /// Past its expiry (RFC 7519, section 4.1.4).
     Expired,
     /// Not valid before a later time (RFC 7519, sections 4.1.5 and 4.1.6).
@@ -79,6 +89,8 @@ pub enum Rejection {
     /// login has been ended; [`Error::theft`] returns its subject and id (RFC 9700, section
     /// 4.14.2).
     Reused,
+    /// A valid token of another issuer, presented to be refreshed. Only its issuer can do that.
+    NotRefreshable,
     /// Newer than the state of the store: the store lost a write. Rejected, but not a theft.
     Ahead,
     /// Presented in a place where this strategy is not accepted, such as a session id as a bearer
@@ -130,6 +142,9 @@ impl Rejection {
             Self::UnacceptableHeader => "unacceptable_header",
             Self::BadSignature => "bad_signature",
             Self::InvalidClaims => "invalid_claims",
+            Self::MissingClaim => "missing_claim",
+            Self::WrongClaimType => "wrong_claim_type",
+            Self::LivesTooLong => "lives_too_long",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::WrongIssuer => "wrong_issuer",
@@ -138,6 +153,7 @@ impl Rejection {
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
             Self::Reused => "reused",
+            Self::NotRefreshable => "not_refreshable",
             Self::Ahead => "ahead",
             Self::WrongPlace => "wrong_place",
         }
@@ -162,6 +178,22 @@ impl Error {
     #[must_use]
     pub const fn rejected(cause: Rejection) -> Self {
         Self(Kind::Rejected(cause))
+    }
+
+    /// Creates a rejection that names the claim at fault. See
+    /// [`Interop::map`](crate::token::Interop::map).
+    ///
+    /// ```
+    /// use statewise::{Error, Rejection};
+    ///
+    /// let error = Error::rejected_claim(Rejection::MissingClaim, "user_id");
+    /// assert_eq!(error.rejection(), Some(Rejection::MissingClaim));
+    /// assert_eq!(error.claim(), Some("user_id"));
+    /// assert_eq!(error.to_string(), "credential rejected: missing claim `user_id`");
+    /// ```
+    #[must_use]
+    pub fn rejected_claim(cause: Rejection, claim: &str) -> Self {
+        Self(Kind::Claim(cause, claim.into()))
     }
 
     /// Creates a refusal, for implementers of [`Authenticator`](crate::Authenticator).
@@ -315,8 +347,17 @@ impl Error {
     #[must_use]
     pub fn rejection(&self) -> Option<Rejection> {
         match &self.0 {
-            Kind::Rejected(cause) => Some(*cause),
+            Kind::Rejected(cause) | Kind::Claim(cause, _) => Some(*cause),
             Kind::Theft(_) => Some(Rejection::Reused),
+            _ => None,
+        }
+    }
+
+    /// The claim at fault, if the credential was rejected for one that is known. Use it in logs.
+    #[must_use]
+    pub fn claim(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Claim(_, claim) => Some(claim),
             _ => None,
         }
     }
@@ -368,6 +409,9 @@ impl fmt::Display for Rejection {
             Self::UnacceptableHeader => "unacceptable header",
             Self::BadSignature => "bad signature",
             Self::InvalidClaims => "invalid claims",
+            Self::MissingClaim => "missing claim",
+            Self::WrongClaimType => "claim of a wrong type",
+            Self::LivesTooLong => "valid for too long",
             Self::Expired => "expired",
             Self::NotYetValid => "not yet valid",
             Self::WrongIssuer => "wrong issuer",
@@ -376,6 +420,7 @@ impl fmt::Display for Rejection {
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
             Self::Reused => "reused after it was replaced",
+            Self::NotRefreshable => "token of another issuer, which cannot be refreshed here",
             Self::Ahead => "ahead of the store",
             Self::WrongPlace => "presented in the wrong place",
         })
@@ -397,6 +442,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Rejected(cause) => write!(f, "credential rejected: {cause}"),
+            Kind::Claim(cause, claim) => write!(f, "credential rejected: {cause} `{claim}`"),
             Kind::Theft(_) => write!(f, "credential rejected: {}", Rejection::Reused),
             Kind::Refused(rule) => write!(f, "refused: {rule}"),
             Kind::Unavailable(unavailable) => write!(f, "unavailable: {}", unavailable.what),

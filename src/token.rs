@@ -41,8 +41,14 @@
 //!
 //! # Tokens of other issuers
 //!
-//! [`Interop`] accepts tokens that other libraries have signed with the same secret, with a strict
-//! parser of the header. It is off by default.
+//! [`Interop`] accepts tokens that other libraries have signed, with a strict parser of the header,
+//! keys of their own, and one mapping of claims per issuer. It is off by default.
+//!
+//! # Our tokens at other services
+//!
+//! Any library verifies them with the key, issuer and audience. Where a service expects more,
+//! [`TokenBuilder::scope`], [`TokenBuilder::client_id`] and [`TokenBuilder::access_tokens`] write
+//! it (RFC 9068).
 
 mod algorithm;
 mod authenticator;
@@ -50,7 +56,9 @@ mod borrowed;
 mod builder;
 mod canonical;
 mod claims;
+mod foreign;
 mod interop;
+mod issuers;
 mod json;
 mod jws;
 mod key;
@@ -58,12 +66,14 @@ mod keyring;
 mod mac;
 mod payload;
 mod policy;
+mod profile;
 mod shared;
 
 pub use algorithm::Algorithm;
 pub use authenticator::TokenAuthenticator;
 pub use borrowed::{BorrowedIdentity, TokenBuffer};
 pub use builder::{NeedsAudience, NeedsIssuer, NeedsLifetime, TokenBuilder};
+pub use foreign::ForeignClaims;
 pub use interop::Interop;
 pub use key::Key;
 pub use keyring::{KeyState, Keyring};

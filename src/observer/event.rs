@@ -95,6 +95,8 @@ pub enum Event<'a> {
         act: Act,
         /// The cause.
         cause: Rejection,
+        /// The claim at fault, where it is known: see [`Error::claim`].
+        claim: Option<&'a str>,
     },
     /// A replaced credential was used again, so there was a copy. The login has been ended.
     Theft {
@@ -199,7 +201,8 @@ impl<'a> Event<'a> {
         if let Some(theft) = error.theft() {
             Self::Theft { act, theft }
         } else if let Some(cause) = error.rejection() {
-            Self::Rejected { act, cause }
+            let claim = error.claim();
+            Self::Rejected { act, cause, claim }
         } else if let Some(rule) = error.refusal() {
             Self::Refused { act, rule }
         } else if error.is_unreadable() {

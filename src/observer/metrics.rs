@@ -113,7 +113,7 @@ impl Observer for MetricsObserver {
             Event::Denied { denied, .. } => {
                 counter!("statewise_denied_total", "cause" => denied.name())
             }
-            Event::Rejected { act, cause } => {
+            Event::Rejected { act, cause, .. } => {
                 let (act, cause) = (act.name(), cause.name());
                 counter!("statewise_rejected_total", "act" => act, "cause" => cause)
             }

@@ -124,12 +124,12 @@ impl Observer for TracingObserver {
                     _ => info!(target: TARGET, cause, subject, login, device, "denied"),
                 }
             }
-            Event::Rejected { act, cause } => {
+            Event::Rejected { act, cause, claim } => {
                 let (act, name) = (act.name(), cause.name());
                 if is_attack(cause) {
-                    info!(target: TARGET, act, cause = name, "rejected");
+                    info!(target: TARGET, act, cause = name, claim, "rejected");
                 } else {
-                    debug!(target: TARGET, act, cause = name, "rejected");
+                    debug!(target: TARGET, act, cause = name, claim, "rejected");
                 }
             }
             Event::Theft { act, theft } => warn!(

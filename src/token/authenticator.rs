@@ -26,8 +26,9 @@ use crate::revocation::log::KeyId;
 use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
 use crate::token::canonical;
 use crate::token::claims::{CheckedClaims, Claims};
+use crate::token::foreign::ForeignLogin;
 use crate::token::json::{self, Text};
-use crate::token::jws::{self, OwnToken, Verified};
+use crate::token::jws::{self, OwnToken};
 use crate::token::key::{HEADER_CHARS, Key};
 use crate::token::keyring::{KeyEntry, Keyring};
 use crate::token::policy::Policy;
@@ -135,11 +136,11 @@ impl<D> TokenAuthenticator<D> {
     /// # Errors
     ///
     /// *Misuse*, and the present ring stays: the new ring omits a key with valid tokens; no key could
-    /// sign; a key begins to sign twice; a secret serves two algorithms; or a key to retire is not
+    /// sign; a key begins to sign twice; a secret serves two algorithms or another issuer; or a key to retire is not
     /// in the ring. *Unavailable* if the clock cannot tell the time.
     pub fn replace_keyring(&self, ring: impl Into<Keyring>) -> Result<()> {
         let longest_secs = self.policy.longest_token_secs();
-        let ring = ring.into().complete(longest_secs)?;
+        let ring = self.policy.complete(ring.into())?;
         let is_retired = |key: &Key| self.is_retired(key);
         let ring = ring.succeed(&self.ring.read(), self.now()?, longest_secs, is_retired)?;
         self.ring.replace(ring);
@@ -261,7 +262,14 @@ impl<D> TokenAuthenticator<D> {
         buffer: &'b mut TokenBuffer,
     ) -> Result<BorrowedIdentity<'b>> {
         self.check_length(token)?;
-        let (claims, now) = self.open(token, buffer.scratch())?;
+        let (scratch, foreign) = buffer.parts();
+        let (claims, now) = match self.open(token, scratch)? {
+            Some(own) => own,
+            None => {
+                let (login, now) = self.open_foreign(token)?;
+                (foreign.insert(login).claims(), now)
+            }
+        };
         self.admit(&claims, now)?;
         Ok(BorrowedIdentity::new(claims))
     }
@@ -270,23 +278,27 @@ impl<D> TokenAuthenticator<D> {
     #[inline]
     fn check_length(&self, token: &str) -> Result<()> {
         self.policy.check_length(token)?;
-        if token.len() < HEADER_CHARS && self.policy.interop.is_none() {
+        if token.len() < HEADER_CHARS && self.policy.issuers.is_empty() {
             // Without reading the keys: their lock takes twice as long as this check.
             return Err(without_own_header(token));
         }
         Ok(())
     }
 
-    /// Verifies the signature of a token, and checks all its claims except the expiry.
+    /// Verifies the signature of one of our tokens, and checks all its claims except the expiry.
+    /// `None` if it may be a token of another issuer.
     #[inline(always)]
     fn open<'b>(
         &self,
         token: &str,
         scratch: Scratch<'b>,
-    ) -> Result<(CheckedClaims<'b>, Timestamp)> {
+    ) -> Result<Option<(CheckedClaims<'b>, Timestamp)>> {
         let ring = self.ring.read();
         let Some(own) = OwnToken::split(&ring, token)? else {
-            return self.open_foreign(token, &ring, scratch);
+            if self.policy.issuers.is_empty() {
+                return Err(without_own_header(token));
+            }
+            return Ok(None);
         };
         if self.is_retired(&own.entry.key) {
             return Err(Rejection::Revoked.into());
@@ -298,55 +310,51 @@ impl<D> TokenAuthenticator<D> {
         }
         let json = verified.json()?;
         let claims = match canonical::read(&self.policy.prefix, json) {
-            Some(claims) => self.policy.check(&claims, None, now)?,
-            None => self.check_in_any_order(&verified, json, now)?,
+            Some(claims) => self.policy.check(&claims, now)?,
+            None => match self.check_in_any_order(json, now)? {
+                Some(claims) => claims,
+                None => return Ok(None),
+            },
         };
-        Ok((claims, now))
+        Ok(Some((claims, now)))
     }
 
-    /// Checks the claims of a token under one of our headers, in any order.
+    /// Checks the claims of a token under one of our headers, in any order. `None` if it may be a
+    /// token of another issuer.
     #[cold]
     fn check_in_any_order<'b>(
         &self,
-        verified: &Verified<'_, 'b>,
         json: &'b str,
         now: Timestamp,
-    ) -> Result<CheckedClaims<'b>> {
+    ) -> Result<Option<CheckedClaims<'b>>> {
         let claims = Claims::own(json).ok_or_else(|| Rejection::InvalidClaims.into());
-        let checked = claims.and_then(|claims| self.policy.check(&claims, Some(json), now));
-        match (checked, &self.policy.interop) {
+        let checked = claims.and_then(|claims| self.policy.check(&claims, now));
+        match checked {
             // Other libraries can be configured to write our exact header. A token that does not
             // claim to be ours may be one of theirs, under the same key.
-            (Err(error), Some(interop))
+            Err(error)
                 if error.is_rejected()
-                    && interop.admits_our_header()
+                    && self.policy.issuers.admit_our_header()
                     && !Claims::are_ours(json, &self.policy.issuer) =>
             {
-                let claims = Claims::foreign(json).ok_or(Rejection::InvalidClaims)?;
-                interop.check(&claims, json, verified.signature, now)
+                Ok(None)
             }
-            (checked, _) => checked,
+            checked => checked.map(Some),
         }
     }
 
-    /// Opens a token under any other header.
+    /// Opens a token of another issuer: verifies its signature, checks all its claims except the
+    /// expiry, and maps them to a login.
     #[cold]
-    fn open_foreign<'b>(
-        &self,
-        token: &str,
-        ring: &Keyring,
-        scratch: Scratch<'b>,
-    ) -> Result<(CheckedClaims<'b>, Timestamp)> {
-        let Some(interop) = &self.policy.interop else {
-            return Err(without_own_header(token));
-        };
-        let now = self.now()?;
+    fn open_foreign(&self, token: &str) -> Result<(ForeignLogin, Timestamp)> {
+        let exact = clock::read_exact(&*self.clock)?;
+        let now = Timestamp::from_unix(exact.as_secs());
         let is_usable = |entry: &KeyEntry| entry.verifies(now) && !self.is_retired(&entry.key);
-        let verified = interop.verify(ring, is_usable, token, scratch)?;
-        let json = verified.json()?;
-        let claims = Claims::foreign(json).ok_or(Rejection::InvalidClaims)?;
-        let checked = interop.check(&claims, json, verified.signature, now)?;
-        Ok((checked, now))
+        let ring = self.ring.read();
+        let verified = self.policy.issuers.verify(&ring, is_usable, token)?;
+        let json = String::from_utf8(verified.payload).map_err(|_| Rejection::InvalidClaims)?;
+        let login = verified.issuer.check(&json, verified.signature, exact)?;
+        Ok((login, now))
     }
 
     /// Rejects an expired or a revoked token.
@@ -381,8 +389,10 @@ impl<D> TokenAuthenticator<D> {
             return self.with_long_opened(token, then);
         }
         let (mut chars, mut bytes) = ([0; SCRATCH_CHARS], [0; SCRATCH_CHARS / 4 * 3]);
-        let (claims, now) = self.open(token, Scratch::new(&mut chars, &mut bytes))?;
-        then(&claims, now)
+        match self.open(token, Scratch::new(&mut chars, &mut bytes))? {
+            Some((claims, now)) => then(&claims, now),
+            None => self.with_foreign(token, then),
+        }
     }
 
     /// On the stack too: nothing is allocated before the signature is verified.
@@ -393,8 +403,20 @@ impl<D> TokenAuthenticator<D> {
         then: impl FnOnce(&CheckedClaims<'_>, Timestamp) -> Result<T>,
     ) -> Result<T> {
         let mut buffer = TokenBuffer::new();
-        let (claims, now) = self.open(token, buffer.scratch())?;
-        then(&claims, now)
+        match self.open(token, buffer.parts().0)? {
+            Some((claims, now)) => then(&claims, now),
+            None => self.with_foreign(token, then),
+        }
+    }
+
+    #[cold]
+    fn with_foreign<T>(
+        &self,
+        token: &str,
+        then: impl FnOnce(&CheckedClaims<'_>, Timestamp) -> Result<T>,
+    ) -> Result<T> {
+        let (login, now) = self.open_foreign(token)?;
+        then(&login.claims(), now)
     }
 }
 
@@ -461,7 +483,9 @@ where
                 "the data of a login contain a number beyond a double: keep it as text",
             ));
         }
-        let payload = canonical::write(&self.policy.prefix, login, refreshed, data);
+        let policy = &self.policy;
+        let profile = policy.profile.as_ref();
+        let payload = canonical::write(&policy.prefix, profile, login, refreshed, data);
         let ring = self.ring.read();
         let signer = self.signer(&ring, login.issued_at, login.expires_at)?;
         let token = jws::sign(signer, payload.as_bytes(), max_chars);
@@ -536,7 +560,7 @@ where
         self.with_opened(token, |claims, now| {
             self.admit(claims, now)?;
             if claims.is_foreign {
-                return Err(Rejection::WrongIssuer.into());
+                return Err(Rejection::NotRefreshable.into());
             }
             let mut identity = self.identity(claims)?;
             // This node's clock may be behind the issuer's: no token is older than its login.
@@ -641,18 +665,15 @@ where
     fn is_well_formed(&self, credential: &str) -> bool {
         let is_shaped = || match jws::is_own_shape(&self.ring.read(), credential) {
             Some(is_shaped) => is_shaped,
-            None => self.policy.interop.is_some() && jws::segments(credential).is_some(),
+            None => self.policy.issuers.is_shape(credential),
         };
         self.policy.check_length(credential).is_ok() && is_shaped()
     }
 
     fn sample_credentials(&self) -> Vec<String> {
         let ring = self.ring.read();
-        let foreign = self
-            .policy
-            .interop
-            .iter()
-            .map(|_| FOREIGN_SAMPLE.to_owned());
+        let foreign = self.policy.issuers.iter().take(1);
+        let foreign = foreign.map(|_| FOREIGN_SAMPLE.to_owned());
         ring.entries()
             .map(|entry| jws::sample(&entry.key))
             .chain(foreign)
@@ -706,7 +727,7 @@ where
         if let Some(view) = &self.revocations {
             return view.revoke_subject(subject).await;
         }
-        let latest = self.now()?.saturating_add(self.policy.longest_secs());
+        let latest = self.now()?.saturating_add(self.policy.last_secs());
         Ok(Revocation::AtExpiry(latest.into()))
     }
 

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::base::base64url::Scratch;
 use crate::base::public_id::PublicId;
 use crate::token::claims::CheckedClaims;
+use crate::token::foreign::ForeignLogin;
 use crate::token::json::{self, Text};
 use crate::token::jws::MAX_TOKEN_CHARS;
 
@@ -22,6 +23,8 @@ const SCRATCH_BYTES: usize = SCRATCH_CHARS / 4 * 3;
 pub struct TokenBuffer {
     chars: [u8; SCRATCH_CHARS],
     bytes: [u8; SCRATCH_BYTES],
+    /// The last token of another issuer.
+    foreign: Option<ForeignLogin>,
 }
 
 impl TokenBuffer {
@@ -31,11 +34,14 @@ impl TokenBuffer {
         Self {
             chars: [0; SCRATCH_CHARS],
             bytes: [0; SCRATCH_BYTES],
+            foreign: None,
         }
     }
 
-    pub(crate) fn scratch(&mut self) -> Scratch<'_> {
-        Scratch::new(&mut self.chars, &mut self.bytes)
+    /// Returns the memory for a token of this service, and the place for one of another issuer.
+    pub(crate) fn parts(&mut self) -> (Scratch<'_>, &mut Option<ForeignLogin>) {
+        let scratch = Scratch::new(&mut self.chars, &mut self.bytes);
+        (scratch, &mut self.foreign)
     }
 }
 
@@ -134,8 +140,8 @@ impl<'b> BorrowedIdentity<'b> {
         self.claims.handle.public_id()
     }
 
-    /// The application's data as JSON: the claim `data`, or the whole claims set of another
-    /// issuer's token. `None` if there are none.
+    /// The application's data as JSON: the claim `data`. Of another issuer's token, the data of its
+    /// [`Interop`](crate::token::Interop). `None` if there are none.
     #[must_use]
     pub fn data_json(&self) -> Option<&'b str> {
         self.claims.data

@@ -1,5 +1,6 @@
 //! The builder of a [`TokenAuthenticator`]: each required setting is a step of its own.
 
+use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,11 @@ use crate::revocation::RevocationView;
 use crate::token::authenticator::TokenAuthenticator;
 use crate::token::canonical;
 use crate::token::interop::Interop;
+use crate::token::issuers::Issuers;
 use crate::token::jws::MAX_TOKEN_CHARS;
 use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
+use crate::token::profile::Profile;
 
 /// Default of [`TokenBuilder::max_length`]: about the size of a cookie that every browser accepts.
 const DEFAULT_MAX_CHARS: usize = 4096;
@@ -56,6 +59,7 @@ pub struct NeedsLifetime {
 /// | [`max_lifetime`](Self::max_lifetime) | `lifetime` | whole seconds | refreshing extends nothing |
 /// | [`max_length`](Self::max_length) | 4096 | characters, 256 to 8192 | the size of a cookie (RFC 6265, section 6.1) |
 /// | [`interop`](Self::interop) | none | | only tokens of this service |
+/// | [`scope`](Self::scope), [`client_id`](Self::client_id), [`access_tokens`](Self::access_tokens) | not written | claims and header | RFC 9068 |
 /// | [`revocations`](Self::revocations) | none | | a token is valid until it expires |
 /// | [`with_data`](Self::with_data) | `()` | type | no data of the application |
 /// | [`data_or_else`](Self::data_or_else) | none | | other data are unreadable |
@@ -82,7 +86,8 @@ pub struct TokenBuilder<D = ()> {
     lifetime: Duration,
     max_lifetime: Option<Duration>,
     max_length: usize,
-    interop: Option<Interop>,
+    interop: Vec<Interop>,
+    profile: Option<Profile>,
     revocations: Option<RevocationView>,
     /// Becomes [`Policy::caps_lifetime`].
     caps_lifetime: bool,
@@ -138,7 +143,8 @@ impl NeedsLifetime {
             lifetime,
             max_lifetime: None,
             max_length: DEFAULT_MAX_CHARS,
-            interop: None,
+            interop: Vec::new(),
+            profile: None,
             revocations: None,
             caps_lifetime: false,
             clock: None,
@@ -173,6 +179,7 @@ impl<D> TokenBuilder<D> {
             max_lifetime: self.max_lifetime,
             max_length: self.max_length,
             interop: self.interop,
+            profile: self.profile,
             revocations: self.revocations,
             caps_lifetime: self.caps_lifetime,
             clock: self.clock,
@@ -214,9 +221,53 @@ impl<D> TokenBuilder<D> {
         self
     }
 
-    /// Also accepts tokens that other libraries have signed with the same secret. Default: none.
+    /// Also accepts tokens of another issuer. Call it once per issuer. Default: none.
+    ///
+    /// Each issuer has keys of its own; at most one signs with the keys of the ring.
     pub fn interop(mut self, interop: Interop) -> Self {
-        self.interop = Some(interop);
+        self.interop.push(interop);
+        self
+    }
+
+    /// Writes the roles also as the claim `scope`, with spaces between them (RFC 8693, section
+    /// 4.2), for services that expect it. Default: only as `roles`.
+    ///
+    /// This service reads `roles`. A role with a space in it becomes two words of `scope`.
+    pub fn scope(mut self) -> Self {
+        self.profile.get_or_insert_default().has_scope = true;
+        self
+    }
+
+    /// Writes the claim `client_id` (RFC 8693, section 4.3), for services that expect it. Default:
+    /// none.
+    pub fn client_id(mut self, client: impl Into<String>) -> Self {
+        self.profile.get_or_insert_default().client_id = Some(client.into());
+        self
+    }
+
+    /// Writes the header of access tokens, `typ: at+jwt`, and the claim `jti` (RFC 9068, section
+    /// 2). Default: `typ: JWT`, and no `jti`.
+    ///
+    /// RFC 9068 also demands [`client_id`](Self::client_id). The header is a constant that is
+    /// compared, as always: tokens under the other header are rejected. To change it in a running
+    /// service, use [`Migrating`](crate::migrating::Migrating).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::token::{Key, TokenAuthenticator};
+    ///
+    /// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
+    ///     .issuer("https://auth.example")
+    ///     .audience("https://rs.example")
+    ///     .lifetime(Duration::from_secs(15 * 60))
+    ///     .access_tokens()
+    ///     .client_id("web")
+    ///     .scope()
+    ///     .build()?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    pub fn access_tokens(mut self) -> Self {
+        self.profile.get_or_insert_default().is_access_token = true;
         self
     }
 
@@ -264,9 +315,12 @@ impl<D> TokenBuilder<D> {
     ///
     /// *Misuse*, with the remedy: an empty issuer or audience; a lifetime below one second or above
     /// 400 days; a maximum lifetime shorter than the lifetime; a maximum length out of range; an
-    /// incomplete [`Interop`]; a retired key that is not in the ring; or tokens that outlive the
+    /// incomplete [`Interop`], or two that could be confused; a retired key that is not in the ring; or tokens that outlive the
     /// entries of the revocation view.
-    pub fn build(self) -> Result<TokenAuthenticator<D>> {
+    pub fn build(self) -> Result<TokenAuthenticator<D>>
+    where
+        D: 'static,
+    {
         if self.issuer.is_empty() {
             return Err(Error::misuse(
                 "the issuer is empty: name the service that issues the tokens",
@@ -298,9 +352,7 @@ impl<D> TokenBuilder<D> {
                 "the maximum length of a token is out of range: choose 256 to 8192 characters",
             ));
         }
-        if let Some(interop) = &self.interop {
-            interop.validate()?;
-        }
+        let issuers = Issuers::new(self.interop, TypeId::of::<D>())?;
         let prefix = canonical::prefix(&self.issuer, &self.audience);
         if prefix.len() * 2 + MIN_CHARS > self.max_length {
             return Err(Error::misuse(
@@ -315,7 +367,8 @@ impl<D> TokenBuilder<D> {
             caps_lifetime: self.caps_lifetime,
             max_lifetime_secs: max_lifetime,
             max_chars: self.max_length,
-            interop: self.interop,
+            profile: self.profile,
+            issuers,
         };
         if let Some(view) = &self.revocations
             && view.max_lifetime().as_secs() < policy.longest_secs()
@@ -326,7 +379,7 @@ impl<D> TokenBuilder<D> {
             ));
         }
         Ok(TokenAuthenticator::new(
-            self.ring.complete(policy.longest_token_secs())?,
+            policy.complete(self.ring)?,
             policy,
             self.revocations,
             self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
@@ -336,8 +389,11 @@ impl<D> TokenBuilder<D> {
     }
 
     /// Builds the access tokens of logins that last for `absolute` and are kept in a store.
-    pub(crate) fn build_access(mut self, absolute: Duration) -> Result<TokenAuthenticator<D>> {
-        if self.interop.is_some() {
+    pub(crate) fn build_access(mut self, absolute: Duration) -> Result<TokenAuthenticator<D>>
+    where
+        D: 'static,
+    {
+        if !self.interop.is_empty() {
             return Err(Error::misuse(
                 "tokens of other issuers have no login to refresh: accept them in a separate \
                  `TokenAuthenticator`",

@@ -1,7 +1,10 @@
 //! Claims of a verified payload (RFC 7519, section 4), in any order.
 
+use std::time::Duration;
+
 use crate::base::base64url;
 use crate::clock::Timestamp;
+use crate::error::{Error, Rejection, Result};
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 use crate::token::json::{self, Text, Value};
@@ -28,6 +31,8 @@ pub(crate) struct Claims<'a> {
     pub(crate) rev: Option<Stamp>,
     /// A JSON value, as it is written.
     pub(crate) data: Option<&'a str>,
+    /// The whole claims set, if it may contain claims without a meaning here.
+    pub(crate) json: Option<&'a str>,
 }
 
 /// One audience or an array of several (RFC 7519, section 4.1.3).
@@ -74,7 +79,8 @@ pub(crate) struct CheckedClaims<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NumericDate {
     seconds: u64,
-    has_fraction: bool,
+    /// Up to a whole second. A double has no more digits.
+    microseconds: u32,
 }
 
 impl NumericDate {
@@ -82,7 +88,7 @@ impl NumericDate {
     pub(crate) fn whole(seconds: u64) -> Option<Self> {
         (seconds <= Timestamp::MAX.unix()).then_some(Self {
             seconds,
-            has_fraction: false,
+            microseconds: 0,
         })
     }
 
@@ -98,7 +104,7 @@ impl NumericDate {
             .contains(&seconds)
             .then_some(Self {
                 seconds: seconds as u64,
-                has_fraction: seconds.fract() > 0.0,
+                microseconds: (seconds.fract() * 1e6).round() as u32,
             })
     }
 
@@ -109,7 +115,12 @@ impl NumericDate {
 
     /// Returns the first whole second that is not before this date.
     pub(crate) fn ceil(self) -> Timestamp {
-        Timestamp::from_unix(self.seconds + u64::from(self.has_fraction))
+        Timestamp::from_unix(self.seconds + u64::from(self.microseconds > 0))
+    }
+
+    /// Returns the time since 1970.
+    pub(crate) fn exact(self) -> Duration {
+        Duration::from_secs(self.seconds) + Duration::from_micros(self.microseconds.into())
     }
 }
 
@@ -117,7 +128,10 @@ impl<'a> Claims<'a> {
     /// Reads the claims of one of our own tokens. `None` if `json` is not one strict object, if a
     /// claim that this service writes has another type, and for a claim `crit`.
     pub(crate) fn own(json: &'a str) -> Option<Self> {
-        let mut claims = Self::default();
+        let mut claims = Self {
+            json: Some(json),
+            ..Self::default()
+        };
         json::object(json, |name, value| {
             let name = name.decode();
             if !claims.read_registered(&name, value)? {
@@ -128,20 +142,31 @@ impl<'a> Claims<'a> {
         Some(claims)
     }
 
-    /// Reads the claims of another issuer's token. `None` if `json` is not one strict object, or if
-    /// a claim of RFC 7519 has another type, or `acr`, which an application may require to have a
-    /// value. `roles` and `auth_time` are ignored if they have another type; our other private
-    /// claims have no meaning there.
-    pub(crate) fn foreign(json: &'a str) -> Option<Self> {
+    /// Reads the claims of another issuer's token that have a meaning in RFC 7519 or OpenID Connect
+    /// Core. `sub` may be a number if `has_numeric_subject`.
+    ///
+    /// # Errors
+    ///
+    /// *Rejected* if `json` is not one strict object, or if one of these claims has another type.
+    pub(crate) fn foreign(json: &'a str, has_numeric_subject: bool) -> Result<Self> {
         let mut claims = Self::default();
-        json::object(json, |name, value| {
+        let mut wrong = None;
+        let read = json::object(json, |name, value| {
             let name = name.decode();
-            if !claims.read_registered(&name, value)? && matches!(&*name, "roles" | "auth_time") {
-                let _ = claims.read_private(&name, value);
+            let is_read = match &*name {
+                "sub" if has_numeric_subject => Some(()),
+                "auth_time" => claims.read_private(&name, value),
+                _ => claims.read_registered(&name, value).map(drop),
+            };
+            if is_read.is_none() {
+                wrong = Some(Error::rejected_claim(Rejection::WrongClaimType, &name));
             }
-            Some(())
-        })?;
-        Some(claims)
+            is_read
+        });
+        match read {
+            Some(()) => Ok(claims),
+            None => Err(wrong.unwrap_or_else(|| Rejection::InvalidClaims.into())),
+        }
     }
 
     /// Checks if a claims set is one of ours, valid or not: by issuer and handle, or by a claim

@@ -1,30 +1,47 @@
-//! Tokens that other libraries have signed with the same secret.
+//! Rules for tokens that other libraries have signed.
 
+use std::any::TypeId;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
 
-use crate::base::base64url::{self, Scratch};
 use crate::clock::{Timestamp, whole_seconds};
 use crate::error::{Error, Rejection, Result};
+use crate::login::Login;
+use crate::login::data;
 use crate::login::handle::Handle;
-use crate::token::claims::{CheckedClaims, Claims};
-use crate::token::json::{self, Text};
-use crate::token::jws::{self, Verified};
+use crate::token::algorithm::Algorithm;
+use crate::token::claims::Claims;
+use crate::token::foreign::{ForeignClaims, ForeignLogin};
+use crate::token::json::Text;
 use crate::token::key::Key;
-use crate::token::keyring::{KeyEntry, Keyring};
+use crate::token::keyring::Keyring;
 
 /// Upper bound of the leeway. Clocks that differ by more must be set.
 const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
+/// Default of [`Interop::leeway`].
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
+/// Name of the claim of the subject, unless another is configured.
+const SUBJECT: &str = "sub";
+/// Name of the claim of the roles, unless another is configured.
+const ROLES: &str = "roles";
 
-/// Rules for tokens of other issuers, which PyJWT, jose or any other RFC 7519 library has signed
-/// with a key of the ring.
+/// Rules for tokens of one other issuer, which PyJWT, jose, jsonwebtoken or any other RFC 7519
+/// library has signed.
+///
+/// Pass one per issuer to [`TokenBuilder::interop`](crate::token::TokenBuilder::interop). Each has
+/// keys of its own: a key of one issuer never verifies a token of another one. Without a
+/// [`key`](Self::key), the issuer signs with the keys of your ring.
 ///
 /// A strict parser reads the header: `alg` must be the key's own algorithm (RFC 8725, section 3.1);
 /// `crit`, `b64`, `zip` and `enc` are rejected; `jwk`, `jku`, `x5c` and `x5u` are never used. Every
-/// registered claim must have its type. The claim `acr` becomes the authentication context class,
-/// and the application's data are read from the whole claims set. Such a token can be verified but
-/// not refreshed.
+/// registered claim must have its type. The claim `acr` becomes the authentication context class.
+/// Such a token can be verified but not refreshed. If one is rejected for a claim,
+/// [`Error::claim`] names it.
 ///
 /// # Defaults
 ///
@@ -32,27 +49,39 @@ const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 /// |---|---|---|---|
 /// | issuer | none: choose [`from_issuer`](Self::from_issuer) or [`from_any_issuer`](Self::from_any_issuer) | text | RFC 7519, section 4.1.1 |
 /// | `max_lifetime`, from `iat` to `exp` | none: required | whole seconds | |
+/// | [`key`](Self::key) | the keys of the ring | | |
+/// | [`subject_from`](Self::subject_from) | `sub`, a text | claim | RFC 7519, section 4.1.2 |
+/// | [`subject_or`](Self::subject_or) | none: a token without a subject is rejected | text | |
+/// | [`roles_from`](Self::roles_from) | `roles` | claim | RFC 9068, section 2.2.3.1 |
+/// | [`data_from`](Self::data_from) | the whole claims set | claim | |
+/// | [`map`](Self::map) | none: the settings above | | |
 /// | [`audience`](Self::audience) | tokens without `aud` only | text | RFC 7519, section 4.1.3 |
 /// | [`typ`](Self::typ) | any | text | RFC 8725, section 3.11 |
-/// | [`leeway`](Self::leeway) | 0 | whole seconds, up to 300 | RFC 7519, section 4.1.4: a few minutes |
+/// | [`leeway`](Self::leeway) | 5 | whole seconds, up to 300 | RFC 7519, section 4.1.4: a few minutes |
 /// | `exp` | required | | |
-/// | `sub` | required; [`allow_missing_subject`](Self::allow_missing_subject) | | |
 /// | `iat` | required; [`allow_missing_issued_at`](Self::allow_missing_issued_at) | | |
 ///
 /// ```
 /// use std::time::Duration;
 /// use statewise::token::{Interop, Key, TokenAuthenticator};
 ///
+/// # fn example(key_of_old: Key, key_of_jobs: Key) -> statewise::Result<()> {
+/// let hour = Duration::from_secs(3600);
 /// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
 ///     .issuer("https://auth.example")
 ///     .audience("api")
 ///     .lifetime(Duration::from_secs(900))
 ///     .interop(
-///         Interop::from_issuer("https://old-auth.example", Duration::from_secs(3600))
-///             .audience("api"),
+///         Interop::from_issuer("https://old-auth.example", hour)
+///             .key(key_of_old)
+///             .audience("api")
+///             .subject_from("user_id")
+///             .roles_from("realm_access.roles"),
 ///     )
+///     .interop(Interop::from_issuer("https://jobs.example", hour).key(key_of_jobs))
 ///     .build()?;
-/// # Ok::<(), statewise::Error>(())
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "pass it to `TokenBuilder::interop`"]
@@ -62,8 +91,31 @@ pub struct Interop {
     audience: Option<String>,
     typ: Option<String>,
     leeway: Duration,
-    subject_required: bool,
     issued_at_required: bool,
+    /// `None` for those of the ring.
+    keys: Option<Keyring>,
+    subject_claim: Option<String>,
+    default_subject: Option<String>,
+    roles_claim: Option<String>,
+    data_claim: Option<String>,
+    mapping: Option<Mapping>,
+}
+
+/// The application's own mapping of claims.
+#[derive(Clone)]
+struct Mapping {
+    /// Type of the data in the logins.
+    data: TypeId,
+    login_of: Arc<LoginOf>,
+}
+
+/// Returns a login with its data in stored form.
+type LoginOf = dyn Fn(&ForeignClaims<'_>) -> Result<Login<Option<String>>> + Send + Sync;
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mapping")
+    }
 }
 
 impl Interop {
@@ -97,10 +149,141 @@ impl Interop {
             issuer,
             audience: None,
             typ: None,
-            leeway: Duration::ZERO,
-            subject_required: true,
+            leeway: DEFAULT_LEEWAY,
             issued_at_required: true,
+            keys: None,
+            subject_claim: None,
+            default_subject: None,
+            roles_claim: None,
+            data_claim: None,
+            mapping: None,
         }
+    }
+
+    /// Adds a key of this issuer. It verifies the tokens of this issuer and nothing else.
+    ///
+    /// With a key of its own, the issuer cannot sign tokens of yours. The key must not be in your
+    /// ring, and no other issuer may have it.
+    pub fn key(mut self, key: Key) -> Self {
+        let keys = self.keys.unwrap_or_else(Keyring::empty);
+        self.keys = Some(keys.verify_with(key));
+        self
+    }
+
+    /// Adds a secret of this issuer that is shorter than a [`Key`] may be. It verifies until
+    /// `until`, so that a service can leave such a secret behind.
+    ///
+    /// Who has one token can find a short or guessable secret, and can then log in as any user.
+    /// Let the issuer sign with a [`Key`] as soon as possible.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::token::{Algorithm, Interop};
+    /// use time::macros::datetime;
+    ///
+    /// let month = Duration::from_secs(30 * 24 * 3600);
+    /// let old = Interop::from_issuer("https://old-auth.example", month).weak_secret(
+    ///     Algorithm::HS256,
+    ///     b"PqRwLF2rhHe8J22oBeHy",
+    ///     datetime!(2027-01-31 0:00 UTC),
+    /// )?;
+    /// # let _ = old;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the secret is empty, or a PEM, DER, SSH or JWK text.
+    pub fn weak_secret(
+        self,
+        algorithm: Algorithm,
+        secret: &[u8],
+        until: OffsetDateTime,
+    ) -> Result<Self> {
+        let key = Key::of_any_length(algorithm, secret)?;
+        let kid = key.kid().to_owned();
+        let mut interop = self.key(key);
+        interop.keys = interop.keys.map(|keys| keys.retire(&kid, until));
+        Ok(interop)
+    }
+
+    /// Takes the subject from this claim, a text or a whole number, whose digits are then the
+    /// subject. A nested claim is named with dots, such as `user.id`. Default: `sub`, which must be
+    /// a text.
+    pub fn subject_from(mut self, claim: impl Into<String>) -> Self {
+        self.subject_claim = Some(claim.into());
+        self
+    }
+
+    /// Gives tokens without a subject, or with an empty one, this subject. Default: they are
+    /// rejected.
+    ///
+    /// All their callers are one user: a logout everywhere ends all of them.
+    pub fn subject_or(mut self, subject: impl Into<String>) -> Self {
+        self.default_subject = Some(subject.into());
+        self
+    }
+
+    /// Takes the roles from this claim: an array of texts, or a text of words with spaces between
+    /// them, such as `scope`. A nested claim is named with dots, such as `realm_access.roles`.
+    /// Default: `roles`.
+    ///
+    /// A role of the issuer must mean the same as your role of that name: otherwise take the roles
+    /// from another claim, or use [`map`](Self::map).
+    pub fn roles_from(mut self, claim: impl Into<String>) -> Self {
+        self.roles_claim = Some(claim.into());
+        self
+    }
+
+    /// Reads the application's data from this claim. Default: from the whole claims set.
+    pub fn data_from(mut self, claim: impl Into<String>) -> Self {
+        self.data_claim = Some(claim.into());
+        self
+    }
+
+    /// Maps the claims to a login in any other way. It replaces [`subject_from`](Self::subject_from),
+    /// [`roles_from`](Self::roles_from) and [`data_from`](Self::data_from). Called when signature,
+    /// issuer, audience and dates have been checked, on each verification: do not block.
+    ///
+    /// The data of the login must have the type of
+    /// [`TokenBuilder::with_data`](crate::token::TokenBuilder::with_data). They are serialised and
+    /// read again, as if this service had issued the token. Device, acr, an earlier authentication
+    /// time and an earlier deadline of the login count. To reject a token, return an error.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::token::Interop;
+    /// use statewise::{Error, Login, Rejection};
+    ///
+    /// let theirs = Interop::from_issuer("https://idp.example", Duration::from_secs(3600)).map(
+    ///     |claims| {
+    ///         let tenant = claims.text("tenant")?;
+    ///         if claims.text("token_use")? != "access" {
+    ///             return Err(Error::rejected_claim(Rejection::WrongClaimType, "token_use"));
+    ///         }
+    ///         let subject = format!("{tenant}/{}", claims.text("user.id")?);
+    ///         Ok(Login::new(subject).roles(claims.words("scope")?).data(tenant))
+    ///     },
+    /// );
+    /// # let _ = theirs;
+    /// ```
+    pub fn map<D: Serialize + 'static>(
+        mut self,
+        map: impl Fn(&ForeignClaims<'_>) -> Result<Login<D>> + Send + Sync + 'static,
+    ) -> Self {
+        let login_of = move |claims: &ForeignClaims<'_>| {
+            let login = map(claims)?;
+            let stored = data::stored(&login.data)?
+                .map(String::from_utf8)
+                .transpose();
+            // `serde_json` writes UTF-8.
+            Ok(login.data(stored.unwrap_or_default()))
+        };
+        self.mapping = Some(Mapping {
+            data: TypeId::of::<D>(),
+            login_of: Arc::new(login_of),
+        });
+        self
     }
 
     /// Accepts only tokens for this audience: `aud` must be present and contain it.
@@ -119,111 +302,106 @@ impl Interop {
         self
     }
 
-    /// Sets the clock skew to allow for `exp`, `nbf` and `iat`, up to five minutes. Default: none.
+    /// Sets the clock skew to allow for `exp`, `nbf` and `iat`, up to five minutes. Default: five
+    /// seconds. Your own tokens get none.
+    ///
+    /// `nbf` and `iat` are compared with the fractions of seconds that the issuer writes.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
-        self
-    }
-
-    /// Accepts tokens without `sub`. The subject of such a caller is empty: the application must
-    /// handle a caller without a user.
-    pub fn allow_missing_subject(mut self) -> Self {
-        self.subject_required = false;
         self
     }
 
     /// Accepts tokens without `iat`, from the moment on at which `exp` is no further away than the
     /// maximum lifetime.
     ///
-    /// Such a token may have been issued at any time. After
+    /// Such a token may have been issued at any time before. After
     /// [`revoke_all`](crate::Authenticator::revoke_all) without a revocation view, tokens of the
-    /// subject may therefore be accepted forever: the answer is [`Timestamp::MAX`].
+    /// subject may therefore be accepted forever: the answer is [`Timestamp::MAX`]. A revocation
+    /// view ends those that expire within its maximum lifetime. It forgets the revocation before a
+    /// token expires that the issuer has made valid for longer.
     pub fn allow_missing_issued_at(mut self) -> Self {
         self.issued_at_required = false;
         self
     }
 
-    /// Checks the settings.
-    pub(crate) fn validate(&self) -> Result<()> {
+    /// Checks the settings, for an authenticator with data of this type.
+    pub(crate) fn validate(&self, data: TypeId) -> Result<()> {
         whole_seconds(
             "maximum lifetime of other issuers' tokens",
             self.max_lifetime,
         )?;
-        let is_empty = |name: &Option<String>| name.as_deref() == Some("");
-        if is_empty(&self.issuer) || is_empty(&self.audience) || is_empty(&self.typ) {
+        let names = [
+            &self.issuer,
+            &self.audience,
+            &self.typ,
+            &self.subject_claim,
+            &self.default_subject,
+            &self.roles_claim,
+            &self.data_claim,
+        ];
+        if names.into_iter().flatten().any(String::is_empty) {
             return Err(Error::misuse(
-                "issuer, audience or type of other issuers' tokens is empty: name it or leave it \
-                 out",
+                "a setting of other issuers' tokens is empty, such as the issuer, the audience or \
+                 the name of a claim: name it or leave it out",
             ));
         }
-        if self.leeway.as_secs() > MAX_LEEWAY.as_secs() {
+        if self.leeway > MAX_LEEWAY {
             return Err(Error::misuse(
                 "the leeway for other issuers' clocks is longer than five minutes: set the clocks \
                  instead",
             ));
         }
+        if let Some(mapping) = &self.mapping {
+            if mapping.data != data {
+                return Err(Error::misuse(
+                    "`Interop::map` returns logins with data of another type than the \
+                     authenticator's: give `Login::data` the type of `TokenBuilder::with_data`",
+                ));
+            }
+            let others = [&self.subject_claim, &self.roles_claim, &self.data_claim];
+            if others.into_iter().any(Option::is_some) || self.default_subject.is_some() {
+                return Err(Error::misuse(
+                    "`Interop::map` decides what the claims mean, so that settings of single claims \
+                     have no effect: leave them out",
+                ));
+            }
+        }
         Ok(())
     }
 
-    /// Checks if a token under the constant header of one of our keys may be of another issuer.
-    pub(crate) fn admits_our_header(&self) -> bool {
-        self.check_typ(Some(Text::plain("JWT"))).is_ok()
+    /// The issuer; `None` for any.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
     }
 
-    /// Returns how long a token is accepted at most, also by a clock that is ahead of ours by the
-    /// leeway. Forever, if it may lack `iat`.
+    /// The keys of this issuer alone.
+    pub(crate) fn own_keys(&self) -> Option<&Keyring> {
+        self.keys.as_ref()
+    }
+
+    /// Checks if a token under the constant header of one of our keys may be of this issuer.
+    pub(crate) fn admits_our_header(&self) -> bool {
+        self.keys.is_none() && self.check_typ(Some(Text::plain("JWT"))).is_ok()
+    }
+
+    /// Returns how long a token is accepted at most from its issue on, also by a clock that is
+    /// ahead of ours by the leeway.
     pub(crate) fn longest_secs(&self) -> u64 {
+        let leeway = self.leeway.as_secs().saturating_mul(2);
+        self.max_lifetime.as_secs().saturating_add(leeway)
+    }
+
+    /// Returns how long a token that exists already may be accepted. Forever, if it may lack `iat`.
+    pub(crate) fn last_secs(&self) -> u64 {
         if self.issued_at_required {
-            let leeway = self.leeway.as_secs().saturating_mul(2);
-            self.max_lifetime.as_secs().saturating_add(leeway)
+            self.longest_secs()
         } else {
             u64::MAX
         }
     }
 
-    /// Verifies a token under any acceptable header with the usable keys of the ring, and decodes
-    /// its payload into `scratch`.
-    pub(crate) fn verify<'t, 'b>(
-        &self,
-        ring: &Keyring,
-        is_usable: impl Fn(&KeyEntry) -> bool,
-        token: &'t str,
-        scratch: Scratch<'b>,
-    ) -> Result<Verified<'t, 'b>> {
-        let [header, payload, signature] = jws::segments(token).ok_or(Rejection::Malformed)?;
-        let json = base64url::decode(header).ok_or(Rejection::Malformed)?;
-        let named = Header::read(&json).ok_or(Rejection::UnacceptableHeader)?;
-        // If `kid` names one of our keys, only that key counts. Any other name is ignored.
-        let is_named = |key: &Key| named.kid.is_some_and(|kid| kid.is(key.kid()));
-        let one_is_named = ring.entries().any(|entry| is_named(&entry.key));
-        let mut candidates = ring
-            .entries()
-            .filter(|entry| is_usable(entry))
-            .map(|entry| &entry.key)
-            .filter(|key| named.algorithm.is(key.algorithm().name()))
-            .filter(|key| !one_is_named || is_named(key))
-            .peekable();
-        let Some(candidate) = candidates.peek() else {
-            return Err(Rejection::UnacceptableHeader.into());
-        };
-        self.check_typ(named.typ)?;
-        if candidate.algorithm().signature_chars() != signature.len() {
-            return Err(Rejection::Malformed.into());
-        }
-        let [bytes, tag] =
-            base64url::decode_pair([payload, signature], scratch).ok_or(Rejection::Malformed)?;
-        let tag = tag.ok_or(Rejection::Malformed)?;
-        let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
-        if !candidates.any(|key| key.bare_mac().verifies(signed, tag)) {
-            return Err(Rejection::BadSignature.into());
-        }
-        Ok(Verified {
-            payload: bytes.ok_or(Rejection::Malformed)?,
-            signature,
-        })
-    }
-
-    fn check_typ(&self, presented: Option<Text<'_>>) -> Result<()> {
+    /// Checks the type in a header.
+    pub(crate) fn check_typ(&self, presented: Option<Text<'_>>) -> Result<()> {
         let Some(expected) = &self.typ else {
             return Ok(());
         };
@@ -234,24 +412,16 @@ impl Interop {
         Ok(())
     }
 
-    /// Checks all claims of a token except the expiry. The signature must have been verified.
-    pub(crate) fn check<'a>(
+    /// Checks all claims of a token except the expiry, and returns the login that they mean. `now`
+    /// counts from 1970. The signature must have been verified with a key of this issuer.
+    pub(crate) fn check(
         &self,
-        claims: &Claims<'a>,
-        json: &'a str,
+        json: &str,
         signature: &[u8],
-        now: Timestamp,
-    ) -> Result<CheckedClaims<'a>> {
-        let exp = claims.exp.ok_or(Rejection::InvalidClaims)?.floor();
-        let issued_at = claims.iat.map(|iat| iat.ceil());
-        let lifetime = exp.saturating_since(issued_at.unwrap_or(now));
-        let subject = claims.sub.unwrap_or_default();
-        if lifetime > self.max_lifetime.as_secs()
-            || (self.subject_required && subject.is(""))
-            || (self.issued_at_required && issued_at.is_none())
-        {
-            return Err(Rejection::InvalidClaims.into());
-        }
+        now: Duration,
+    ) -> Result<ForeignLogin> {
+        let has_numeric_subject = self.subject_claim.as_deref() == Some(SUBJECT);
+        let claims = Claims::foreign(json, has_numeric_subject)?;
         let issuer = self.issuer.as_deref();
         if issuer.is_some_and(|issuer| !claims.iss.is_some_and(|iss| iss.is(issuer))) {
             return Err(Rejection::WrongIssuer.into());
@@ -264,41 +434,74 @@ impl Interop {
         if !is_addressed {
             return Err(Rejection::WrongAudience.into());
         }
-        let leeway = self.leeway.as_secs();
-        let is_early = |time: Timestamp| time > now.saturating_add(leeway);
-        if claims.nbf.is_some_and(|nbf| is_early(nbf.ceil())) || issued_at.is_some_and(is_early) {
+        let missing = |claim| Error::rejected_claim(Rejection::MissingClaim, claim);
+        let exp = claims.exp.ok_or_else(|| missing("exp"))?.floor();
+        if self.issued_at_required && claims.iat.is_none() {
+            return Err(missing("iat"));
+        }
+        let latest = now.saturating_add(self.leeway);
+        // Without `iat`, no more than the maximum may be left by the issuer's clock.
+        let begin = claims.iat.map(|iat| iat.ceil());
+        let begin = begin.unwrap_or(Timestamp::from_unix(latest.as_secs()));
+        if exp.saturating_since(begin) > self.max_lifetime.as_secs() {
+            return Err(Error::rejected_claim(Rejection::LivesTooLong, "exp"));
+        }
+        let mut dates = claims.nbf.iter().chain(&claims.iat);
+        if dates.any(|date| date.exact() > latest) {
             return Err(Rejection::NotYetValid.into());
         }
-        let expires_at = exp.saturating_add(leeway);
+        let login = self.login_of(&ForeignClaims::new(json), &claims)?;
+        let handle = handle_of(&claims, login.subject(), signature);
         // Without `iat` and `auth_time`, the authentication counts as infinitely old.
-        let issued_at = issued_at.unwrap_or(Timestamp::MIN);
+        let issued_at = claims.iat.map_or(Timestamp::MIN, |iat| iat.floor());
         let authenticated_at = claims.auth_time.map_or(issued_at, |time| time.floor());
-        Ok(CheckedClaims {
-            subject,
-            roles: claims.roles.unwrap_or_default(),
-            device: None,
-            acr: claims.acr,
-            handle: handle_of(claims, signature),
+        let expires_at = exp.saturating_add(self.leeway.as_secs());
+        Ok(ForeignLogin::new(
+            &login,
+            handle,
             issued_at,
-            authenticated_at: authenticated_at.min(issued_at),
+            authenticated_at,
             expires_at,
-            deadline: expires_at,
-            signed_deadline: expires_at,
-            stamp: None,
-            data: Some(json),
-            json: None,
-            is_foreign: true,
-        })
+        ))
+    }
+
+    fn login_of(
+        &self,
+        claims: &ForeignClaims<'_>,
+        registered: &Claims<'_>,
+    ) -> Result<Login<Option<String>>> {
+        let is_missing = |error: &Error| error.rejection() == Some(Rejection::MissingClaim);
+        if let Some(mapping) = &self.mapping {
+            let login = (mapping.login_of)(claims)?;
+            if login.subject().is_empty() {
+                return Err(Error::rejected_claim(Rejection::MissingClaim, SUBJECT));
+            }
+            return Ok(login);
+        }
+        let subject = claims.text(self.subject_claim.as_deref().unwrap_or(SUBJECT));
+        let subject = match (subject, &self.default_subject) {
+            (Err(error), Some(default)) if is_missing(&error) => default.clone(),
+            (subject, _) => subject?,
+        };
+        let roles = claims.words(self.roles_claim.as_deref().unwrap_or(ROLES))?;
+        let data = match &self.data_claim {
+            Some(claim) => claims.raw(claim),
+            None => Some(claims.json()),
+        };
+        let mut login = Login::new(subject)
+            .roles(roles)
+            .data(data.map(str::to_owned));
+        login.acr = registered.acr.map(|acr| acr.decode().into_owned());
+        Ok(login)
     }
 }
 
 /// Derives a handle for a token without one: from issuer, subject and `jti`, or else from its
 /// signature.
-fn handle_of(claims: &Claims<'_>, signature: &[u8]) -> Handle {
+fn handle_of(claims: &Claims<'_>, subject: &str, signature: &[u8]) -> Handle {
     let mut hash = Sha256::new();
     hash.update(b"statewise foreign");
-    let subject = claims.sub.unwrap_or_default().decode();
-    for text in [&claims.iss.unwrap_or_default().decode(), &subject] {
+    for text in [&*claims.iss.unwrap_or_default().decode(), subject] {
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text.as_bytes());
     }
@@ -316,34 +519,5 @@ fn bare_typ(typ: &str) -> &str {
     match typ.split_at_checked("application/".len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
         _ => typ,
-    }
-}
-
-/// The parameters of a header that are used (RFC 7515, section 4.1).
-#[derive(Default)]
-struct Header<'a> {
-    algorithm: Text<'a>,
-    typ: Option<Text<'a>>,
-    kid: Option<Text<'a>>,
-}
-
-impl<'a> Header<'a> {
-    /// Reads a header. `None` if it is no object, has no `alg`, has a parameter of another type, or
-    /// demands an extension.
-    fn read(json: &'a [u8]) -> Option<Self> {
-        let mut header = Self::default();
-        json::object(std::str::from_utf8(json).ok()?, |name, value| {
-            match &*name.decode() {
-                "alg" => header.algorithm = value.text()?,
-                "typ" => header.typ = Some(value.text()?),
-                "kid" => header.kid = Some(value.text()?),
-                // Extensions that change the meaning of the signature, or encryption.
-                "crit" | "b64" | "zip" | "enc" => return None,
-                _ => {}
-            }
-            Some(())
-        })?;
-        // Without `alg` the name is empty, which no key has.
-        Some(header)
     }
 }

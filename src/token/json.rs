@@ -46,7 +46,7 @@ enum Kind {
 }
 
 impl<'a> Text<'a> {
-    /// Text without escapes.
+    /// Text without escapes, or as [`spell`] returns it.
     #[inline]
     pub(crate) fn plain(raw: &'a str) -> Self {
         Self(raw)
@@ -98,6 +98,15 @@ impl<'a> Value<'a> {
     pub(crate) fn texts(self) -> Option<&'a str> {
         (self.kind == Kind::Texts).then_some(self.raw)
     }
+}
+
+/// Spells any text as a [`Text`].
+pub(crate) fn spell(text: &str) -> String {
+    if text.starts_with('"') {
+        // Serialising a string cannot fail.
+        return serde_json::to_string(text).unwrap_or_default();
+    }
+    text.to_owned()
 }
 
 /// Resolves the escapes of a checked literal.

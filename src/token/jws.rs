@@ -11,13 +11,11 @@ pub(crate) const MAX_TOKEN_CHARS: usize = 8192;
 
 /// A decoded payload with a verified signature. Only this leads to claims.
 #[derive(Clone, Copy)]
-pub(crate) struct Verified<'t, 'b> {
-    pub(crate) payload: &'b [u8],
-    /// Base64url text of the signature, in its canonical spelling.
-    pub(crate) signature: &'t [u8],
+pub(crate) struct Verified<'b> {
+    payload: &'b [u8],
 }
 
-impl<'b> Verified<'_, 'b> {
+impl<'b> Verified<'b> {
     /// Returns the payload as text.
     pub(crate) fn json(&self) -> Result<&'b str> {
         std::str::from_utf8(self.payload).map_err(|_| Rejection::InvalidClaims.into())
@@ -62,7 +60,7 @@ impl<'r, 't> OwnToken<'r, 't> {
     /// Decoding comes first, because it also checks the alphabet. The payload is not read before
     /// the signature is verified.
     #[inline(always)]
-    pub(crate) fn verify<'b>(&self, scratch: Scratch<'b>) -> Result<Verified<'t, 'b>> {
+    pub(crate) fn verify<'b>(&self, scratch: Scratch<'b>) -> Result<Verified<'b>> {
         let texts = [self.payload, self.signature];
         let Some([Some(payload), Some(tag)]) = base64url::decode_pair(texts, scratch) else {
             return Err(Rejection::Malformed.into());
@@ -70,10 +68,7 @@ impl<'r, 't> OwnToken<'r, 't> {
         if !self.entry.key.own_mac().verifies(self.payload, tag) {
             return Err(Rejection::BadSignature.into());
         }
-        Ok(Verified {
-            payload,
-            signature: self.signature,
-        })
+        Ok(Verified { payload })
     }
 
     fn is_in_alphabet(&self) -> bool {

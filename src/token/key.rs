@@ -150,8 +150,47 @@ impl Key {
 
     fn new(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
         refuse_weak(algorithm, secret)?;
+        Self::unchecked(algorithm, secret)
+    }
+
+    /// Creates a key from a secret of any length, which another issuer has chosen. It must sign
+    /// nothing.
+    pub(crate) fn of_any_length(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
+        refuse_other_kinds(secret)?;
+        if secret.is_empty() {
+            return Err(Error::misuse(
+                "the secret of the other issuer is empty: everybody could sign its tokens",
+            ));
+        }
+        Self::unchecked(algorithm, secret)
+    }
+
+    /// Returns the same key with the header of access tokens (RFC 9068, section 2.1). It names the
+    /// key by the first eight characters of its id, so that it is as long as the other one.
+    pub(crate) fn with_access_token_header(&self) -> Self {
+        let Inner {
+            algorithm,
+            secret,
+            kid,
+            bare,
+            ..
+        } = &*self.inner;
+        let header = header_of(*algorithm, "at+jwt", &kid[..KID_CHARS - 3]);
+        Self {
+            inner: Arc::new(Inner {
+                algorithm: *algorithm,
+                secret: secret.clone(),
+                kid: *kid,
+                header,
+                own: bare.clone().after(&header),
+                bare: bare.clone(),
+            }),
+        }
+    }
+
+    fn unchecked(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
         let kid = kid_of(algorithm, secret);
-        let header = header_of(algorithm, &kid);
+        let header = header_of(algorithm, "JWT", &kid);
         let keyed = KeyedMac::new(algorithm, secret)
             .ok_or_else(|| Error::misuse("the key does not fit its algorithm"))?;
         Ok(Self {
@@ -228,19 +267,61 @@ fn kid_of(algorithm: Algorithm, secret: &[u8]) -> [u8; KID_CHARS] {
     kid
 }
 
-fn header_of(algorithm: Algorithm, kid: &[u8; KID_CHARS]) -> [u8; HEADER_CHARS] {
+/// Types in the headers of our tokens. Each is as much longer than the other as its key id is
+/// shorter.
+const TYPES: [&str; 2] = ["JWT", "at+jwt"];
+
+/// Returns the header of a key up to its id.
+fn header_start(algorithm: Algorithm, typ: &str) -> String {
+    format!(r#"{{"alg":"{}","typ":"{typ}","kid":""#, algorithm.name())
+}
+
+fn header_of(algorithm: Algorithm, typ: &str, kid: &[u8]) -> [u8; HEADER_CHARS] {
     let kid = String::from_utf8_lossy(kid);
-    let json = format!(
-        r#"{{"alg":"{}","typ":"JWT","kid":"{kid}"}}"#,
-        algorithm.name()
-    );
+    let json = format!(r#"{}{kid}"}}"#, header_start(algorithm, typ));
     let mut header = [b'.'; HEADER_CHARS];
     // 47 bytes are 63 characters, so that this cannot fail.
     let _ = base64url::encode_into(json.as_bytes(), &mut header[..HEADER_CHARS - 1]);
     header
 }
 
+/// Checks if a header, without its dot, has the form of those that this crate writes, under any
+/// key.
+pub(crate) fn is_own_header(header: &[u8]) -> bool {
+    let Some(json) = base64url::decode(header) else {
+        return false;
+    };
+    let algorithms = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+    header.len() == HEADER_CHARS - 1
+        && json.ends_with(b"\"}")
+        && algorithms.iter().any(|algorithm| {
+            let is_start = |typ| json.starts_with(header_start(*algorithm, typ).as_bytes());
+            TYPES.into_iter().any(is_start)
+        })
+}
+
 fn refuse_weak(algorithm: Algorithm, secret: &[u8]) -> Result<()> {
+    refuse_other_kinds(secret)?;
+    if secret.len() < algorithm.tag_bytes() {
+        return Err(Error::misuse(format!(
+            "the key has {} bytes, but {} needs at least {} random ones: generate it with \
+             `Key::generate_{}`",
+            secret.len(),
+            algorithm.name(),
+            algorithm.tag_bytes(),
+            algorithm.name().to_lowercase(),
+        )));
+    }
+    if secret.iter().all(|byte| Some(byte) == secret.first()) {
+        return Err(Error::misuse(
+            "the key is one repeated byte: generate a random one with `Key::generate_hs256`",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses keys of other kinds that somebody passes as a secret (RFC 8725, section 3.5).
+fn refuse_other_kinds(secret: &[u8]) -> Result<()> {
     let text = secret.trim_ascii_start();
     let is = |beginning: &[u8]| text.starts_with(beginning);
     let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
@@ -265,21 +346,6 @@ fn refuse_weak(algorithm: Algorithm, secret: &[u8]) -> Result<()> {
         return Err(Error::misuse(
             "the key is a DER structure, which is for asymmetric algorithms: generate a secret \
              with `Key::generate_hs256`",
-        ));
-    }
-    if secret.len() < algorithm.tag_bytes() {
-        return Err(Error::misuse(format!(
-            "the key has {} bytes, but {} needs at least {} random ones: generate it with \
-             `Key::generate_{}`",
-            secret.len(),
-            algorithm.name(),
-            algorithm.tag_bytes(),
-            algorithm.name().to_lowercase(),
-        )));
-    }
-    if secret.iter().all(|byte| Some(byte) == secret.first()) {
-        return Err(Error::misuse(
-            "the key is one repeated byte: generate a random one with `Key::generate_hs256`",
         ));
     }
     Ok(())

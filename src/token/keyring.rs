@@ -112,11 +112,34 @@ impl Keyring {
     /// Creates a ring of one key, which signs and verifies.
     #[must_use]
     pub fn new(signer: Key) -> Self {
-        let ring = Self {
+        Self::empty().add(signer, Some(Timestamp::MIN))
+    }
+
+    /// Creates a ring without a key.
+    pub(crate) fn empty() -> Self {
+        Self {
             entries: Vec::new(),
             mistake: None,
-        };
-        ring.add(signer, Some(Timestamp::MIN))
+        }
+    }
+
+    /// Checks if a secret is in both rings.
+    pub(crate) fn shares_a_secret_with(&self, other: &Self) -> bool {
+        let mut keys = self.entries.iter().map(|entry| &entry.key);
+        keys.any(|key| {
+            other
+                .entries
+                .iter()
+                .any(|entry| entry.key.has_secret_of(key))
+        })
+    }
+
+    /// Gives all keys the header of access tokens.
+    pub(crate) fn with_access_token_headers(mut self) -> Self {
+        for entry in &mut self.entries {
+            entry.key = entry.key.with_access_token_header();
+        }
+        self
     }
 
     /// Adds a key that verifies. Ignored if the key is already in the ring.

@@ -4,6 +4,9 @@ use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
 use crate::token::claims::{CheckedClaims, Claims};
 use crate::token::interop::Interop;
+use crate::token::issuers::Issuers;
+use crate::token::keyring::Keyring;
+use crate::token::profile::Profile;
 
 /// Configuration of a [`TokenAuthenticator`](crate::token::TokenAuthenticator), checked.
 #[derive(Debug)]
@@ -19,8 +22,10 @@ pub(crate) struct Policy {
     /// Time for which a login can be refreshed, from its authentication on.
     pub(crate) max_lifetime_secs: u64,
     pub(crate) max_chars: usize,
-    /// Rules for tokens of other issuers. `None` rejects them.
-    pub(crate) interop: Option<Interop>,
+    /// Claims beside those of this crate.
+    pub(crate) profile: Option<Profile>,
+    /// Other issuers whose tokens are accepted.
+    pub(crate) issuers: Issuers,
 }
 
 impl Policy {
@@ -32,13 +37,11 @@ impl Policy {
         Ok(())
     }
 
-    /// Checks all claims of one of our own tokens except the expiry. Pass the claims set as `json`
-    /// if it may contain claims of a later version.
+    /// Checks all claims of one of our own tokens except the expiry.
     #[inline(always)]
     pub(crate) fn check<'a>(
         &self,
         claims: &Claims<'a>,
-        json: Option<&'a str>,
         now: Timestamp,
     ) -> Result<CheckedClaims<'a>> {
         let (Some(exp), Some(iat), Some(handle), Some(subject)) =
@@ -83,8 +86,23 @@ impl Policy {
             signed_deadline,
             stamp: claims.rev,
             data: claims.data,
-            json,
+            json: claims.json,
             is_foreign: false,
+        })
+    }
+
+    /// Completes a ring, and gives its keys the configured header.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse*: see [`Keyring::complete`] and [`Issuers::check_ring`].
+    pub(crate) fn complete(&self, ring: Keyring) -> Result<Keyring> {
+        self.issuers.check_ring(&ring)?;
+        let ring = ring.complete(self.longest_token_secs())?;
+        let is_access_token = |profile: &Profile| profile.is_access_token;
+        Ok(match self.profile.as_ref().is_some_and(is_access_token) {
+            true => ring.with_access_token_headers(),
+            false => ring,
         })
     }
 
@@ -93,18 +111,28 @@ impl Policy {
         authenticated_at.saturating_add(self.max_lifetime_secs)
     }
 
-    /// Returns how long a login can be refreshed, or a token is accepted, at most.
+    /// Returns how long a login can be refreshed, or a token is accepted, at most, from its issue
+    /// on.
     pub(crate) fn longest_secs(&self) -> u64 {
-        let foreign = self.interop.as_ref().map_or(0, Interop::longest_secs);
-        self.max_lifetime_secs.max(foreign)
+        let foreign = self.issuers.iter().map(Interop::longest_secs);
+        foreign.fold(self.max_lifetime_secs, u64::max)
     }
 
-    /// Returns how long a token of one signature is accepted, at most.
+    /// Returns how long a login or a token that exists already may be accepted.
+    pub(crate) fn last_secs(&self) -> u64 {
+        let foreign = self.issuers.iter().map(Interop::last_secs);
+        foreign.fold(self.max_lifetime_secs, u64::max)
+    }
+
+    /// Returns how long a token is accepted at most that a key of the ring has signed.
     pub(crate) fn longest_token_secs(&self) -> u64 {
         if self.caps_lifetime {
-            self.lifetime_secs
-        } else {
-            self.longest_secs()
+            return self.lifetime_secs;
         }
+        let with_ring = |issuer: &&Interop| issuer.own_keys().is_none();
+        let foreign = self.issuers.iter().filter(with_ring);
+        foreign
+            .map(Interop::last_secs)
+            .fold(self.max_lifetime_secs, u64::max)
     }
 }

@@ -3,6 +3,9 @@
 use crate::web::found::Found;
 use crate::web::headers::{Headers, Single, is_token_byte, single};
 
+/// The registered scheme of bearer tokens.
+pub(super) const BEARER: &str = "Bearer";
+
 /// Maximum length of a token: the longest that any configuration of this crate accepts.
 const MAX_TOKEN_BYTES: usize = 8192;
 
@@ -31,6 +34,11 @@ const MAX_TOKEN_BYTES: usize = 8192;
 /// ```
 #[must_use]
 pub fn bearer<H: Headers + ?Sized>(headers: &H) -> Found<'_> {
+    token_under(BEARER, headers)
+}
+
+/// Returns the token of `Authorization` under another scheme, by the same rules.
+pub(super) fn token_under<'h, H: Headers + ?Sized>(expected: &str, headers: &'h H) -> Found<'h> {
     let value = match single(headers, "authorization") {
         Single::Absent => return Found::Absent,
         Single::One(value) => value,
@@ -38,7 +46,7 @@ pub fn bearer<H: Headers + ?Sized>(headers: &H) -> Found<'_> {
     };
     let end = value.iter().position(|byte| !is_token_byte(byte));
     let (scheme, rest) = value.split_at(end.unwrap_or(value.len()));
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
+    if !scheme.eq_ignore_ascii_case(expected.as_bytes()) {
         return Found::Absent;
     }
     token(rest).map_or(Found::Malformed, Found::One)

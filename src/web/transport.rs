@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 #[cfg(feature = "tower")]
 use crate::login::issued::Issued;
 use crate::login::place::Place;
-use crate::web::bearer::bearer;
+use crate::web::bearer::{BEARER, token_under};
 use crate::web::cookie::Cookie;
 use crate::web::denial::Denial;
 use crate::web::found::Found;
-use crate::web::headers::Headers;
+use crate::web::headers::{Headers, is_token_byte};
 
 /// Place of the credential in requests: a cookie, a bearer token, or either.
 ///
@@ -29,6 +29,7 @@ use crate::web::headers::Headers;
 /// | a request with cookie and bearer token | denied as [`Ambiguous`](Denial::Ambiguous), see [`prefer_bearer`](Self::prefer_bearer) | RFC 6750, section 2 |
 /// | [`refresh_cookie`](Self::refresh_cookie) | none | |
 /// | [`realm`](Self::realm) | `api` | RFC 9110, section 11.5 |
+/// | [`scheme`](Self::scheme) | `Bearer` | RFC 6750, section 2.1 |
 ///
 /// # Example
 ///
@@ -58,6 +59,7 @@ pub struct Transport {
     bearer: bool,
     prefers_bearer: bool,
     realm: Box<str>,
+    scheme: Box<str>,
 }
 
 /// Credential that a request carries.
@@ -121,6 +123,7 @@ impl Transport {
             bearer: true,
             prefers_bearer: false,
             realm: "api".into(),
+            scheme: BEARER.into(),
         }
     }
 
@@ -227,6 +230,41 @@ impl Transport {
         Ok(self)
     }
 
+    /// Reads tokens under another scheme than `Bearer`, where clients insist on it. Tokens under
+    /// `Bearer` then count as absent, and challenges name the scheme.
+    ///
+    /// ```
+    /// use statewise::web::{Denial, Transport};
+    ///
+    /// let transport = Transport::bearer().scheme("Token")?;
+    /// let request = [("authorization", "Token abc")];
+    /// assert_eq!(transport.read(&request, |_| true).unwrap().credential(), "abc");
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if this transport reads no tokens, if the scheme is no token of RFC 9110, section
+    /// 5.6.2, or if it is `Basic` or `Digest`, whose credentials are no tokens.
+    pub fn scheme(mut self, scheme: impl Into<String>) -> Result<Self> {
+        let scheme = scheme.into();
+        let is = |other: &str| scheme.eq_ignore_ascii_case(other);
+        if !self.bearer || scheme.is_empty() || !scheme.as_bytes().iter().all(is_token_byte) {
+            return Err(Error::misuse(
+                "a scheme is one word such as `Token`, of a transport that reads tokens: use \
+                 `Transport::bearer` or `Transport::both`",
+            ));
+        }
+        if is("Basic") || is("Digest") {
+            return Err(Error::misuse(
+                "the schemes `Basic` and `Digest` carry no tokens: name the scheme under which \
+                 clients send a token",
+            ));
+        }
+        self.scheme = scheme.into();
+        Ok(self)
+    }
+
     /// Returns the credential that a request carries.
     ///
     /// Pass [`Authenticator::is_well_formed`](crate::Authenticator::is_well_formed) as `is_ours`. A
@@ -310,7 +348,7 @@ impl Transport {
     /// A response 401 needs a challenge (RFC 9110, section 15.5.2), but no scheme for cookies is
     /// registered. `Cookie` describes it, and browsers ignore it.
     pub(crate) fn challenge(&self) -> String {
-        let scheme = if self.bearer { "Bearer" } else { "Cookie" };
+        let scheme = if self.bearer { &self.scheme } else { "Cookie" };
         format!("{scheme} realm=\"{}\"", self.realm)
     }
 
@@ -320,7 +358,7 @@ impl Transport {
     }
 
     fn find_bearer<'h, H: Headers + ?Sized>(&self, headers: &'h H) -> Found<'h> {
-        let found = self.bearer.then(|| bearer(headers));
+        let found = self.bearer.then(|| token_under(&self.scheme, headers));
         found.unwrap_or(Found::Absent)
     }
 }

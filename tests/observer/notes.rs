@@ -77,7 +77,7 @@ impl Observer for Notes {
                 let subject = login.map(|login| login.subject());
                 format!("denied {} {subject:?}", denied.name())
             }
-            Event::Rejected { act, cause } => format!("{act:?} rejected {cause:?}"),
+            Event::Rejected { act, cause, .. } => format!("{act:?} rejected {cause:?}"),
             Event::Theft { act, theft } => {
                 format!("{act:?} theft {} {}", theft.subject(), theft.login())
             }

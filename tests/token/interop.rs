@@ -182,7 +182,7 @@ fn both_directions(peer: Command) {
             kind.sign(&json!({}), &claims),
             kind.sign(&json!({ "typ": "JWT", "kid": kind.key.kid() }), &claims),
             kind.sign(&json!({ "typ": "JWT", "kid": "theirs" }), &claims),
-            kind.sign(&json!({}), &with("exp", json!(now - 1))),
+            kind.sign(&json!({}), &with("exp", json!(now - 9))),
             kind.sign(&json!({}), &with("nbf", json!(now + 500))),
             kind.sign(&json!({}), &with("iss", json!("https://another.example"))),
             kind.sign(&json!({}), &with("aud", json!("another"))),
@@ -234,16 +234,16 @@ fn both_directions(peer: Command) {
             Rejection::NotYetValid,
             Rejection::WrongIssuer,
             Rejection::WrongAudience,
-            Rejection::InvalidClaims,
-            Rejection::InvalidClaims,
-            Rejection::InvalidClaims,
+            Rejection::MissingClaim,
+            Rejection::MissingClaim,
+            Rejection::LivesTooLong,
         ];
         assert!(causes.eq(expected.map(Some)), "{name}");
         // Verified, but only its issuer can refresh it.
         let refreshed = block_on(auth.refresh(tokens[0].as_str().unwrap()));
         assert_eq!(
             refreshed.unwrap_err().rejection(),
-            Some(Rejection::WrongIssuer)
+            Some(Rejection::NotRefreshable)
         );
 
         // One secret, one algorithm: the other two algorithms reject the token.

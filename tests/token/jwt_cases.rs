@@ -31,7 +31,7 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// Accepts everything that the case configures. The maximum lifetime is unlimited, because the RFCs
+/// Accepts everything that the case configures, without leeway unless it does. The maximum lifetime is unlimited, because the RFCs
 /// do not limit it.
 fn verifier(case: &Value) -> Result<TokenAuthenticator> {
     let longest = Duration::from_secs(Timestamp::MAX.unix());
@@ -40,7 +40,8 @@ fn verifier(case: &Value) -> Result<TokenAuthenticator> {
         Some(issuer) => Interop::from_issuer(issuer.as_str().unwrap(), longest),
         None => Interop::from_any_issuer(longest),
     }
-    .allow_missing_subject()
+    .leeway(Duration::ZERO)
+    .subject_or("anyone")
     .allow_missing_issued_at();
     for (name, value) in options.into_iter().flatten() {
         interop = match &**name {

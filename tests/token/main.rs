@@ -10,8 +10,10 @@
 
 mod foreign;
 mod interop;
+mod issuers;
 mod jwt_cases;
 mod keys;
 mod own;
+mod profile;
 mod rotation;
 mod support;

@@ -119,7 +119,11 @@ pub(crate) fn signed_own(header: &str, claims: &str) -> String {
 }
 
 pub(crate) fn signed(input: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&SECRET[..32]).unwrap();
+    signed_with(&SECRET[..32], input)
+}
+
+pub(crate) fn signed_with(secret: &[u8], input: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
     mac.update(input.as_bytes());
     let tag = mac.finalize().into_bytes();
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag))

@@ -211,19 +211,28 @@ where
         now: Timestamp,
     ) -> Result<Issued<Old::Data>> {
         // A refresh and not only a verification: it also detects a stolen credential.
-        let old = self.old_strategy().refresh_with(presented).await?;
-        self.note_seen(now);
-        let witness = match old.refresh_credential() {
-            Some(_) => old.credential().clone(),
-            // Its successor stays unused, so that the old credential does not count as reused.
-            None => Credential::new(presented.credential().to_owned()),
+        let refreshed = match self.old_strategy().refresh_with(presented).await {
+            // Only the issuer of a token can refresh it, but a valid one is upgraded too.
+            Err(error) if error.rejection() == Some(Rejection::NotRefreshable) => None,
+            refreshed => Some(refreshed?),
         };
-        let mut login = old.into_identity().into_login();
+        self.note_seen(now);
+        let witness = match &refreshed {
+            Some(old) if old.refresh_credential().is_some() => old.credential().clone(),
+            // Its successor stays unused, so that the old credential does not count as reused.
+            _ => Credential::new(presented.credential().to_owned()),
+        };
+        let is_refreshed = refreshed.is_some();
+        let caller = match refreshed {
+            Some(old) => old.into_identity(),
+            None => self.old_strategy().verify_with(presented).await?,
+        };
+        let mut login = caller.into_login();
         login.place = presented.place();
         let new = match self.new_strategy().issue(login).await {
             // The old strategy replays its answer. A login that the new strategy rejects is too old
             // for it, or has ended; the old strategy then rejects it as well.
-            Err(error) if !error.is_misuse() => {
+            Err(error) if is_refreshed && !error.is_misuse() => {
                 return self.old_strategy().refresh_with(presented).await;
             }
             new => new?,

@@ -1,0 +1,171 @@
+//! The other issuers whose tokens are accepted.
+
+use std::any::TypeId;
+
+use crate::base::base64url;
+use crate::error::{Error, Rejection, Result};
+use crate::token::interop::Interop;
+use crate::token::json::{self, Text};
+use crate::token::jws;
+use crate::token::key::{self, Key};
+use crate::token::keyring::{KeyEntry, Keyring};
+
+/// The other issuers whose tokens are accepted. Each key belongs to one of them, so that a
+/// signature says whose token it is.
+#[derive(Debug, Default)]
+pub(crate) struct Issuers(Vec<Interop>);
+
+/// A token with a verified signature, and the issuer of its key.
+pub(crate) struct ForeignToken<'i, 't> {
+    pub(crate) issuer: &'i Interop,
+    pub(crate) payload: Vec<u8>,
+    /// Base64url text of the signature, in its canonical spelling.
+    pub(crate) signature: &'t [u8],
+}
+
+impl Issuers {
+    /// Checks the issuers, for an authenticator with data of this type.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if one is incomplete, or two could be confused.
+    pub(crate) fn new(all: Vec<Interop>, data: TypeId) -> Result<Self> {
+        let mut rest = all.iter();
+        while let Some(one) = rest.next() {
+            one.validate(data)?;
+            for other in rest.clone() {
+                if one.issuer().is_some() && one.issuer() == other.issuer() {
+                    return Err(Error::misuse(
+                        "two `Interop` accept tokens of the same issuer: give one of them all keys \
+                         of the issuer",
+                    ));
+                }
+                match (one.own_keys(), other.own_keys()) {
+                    (None, None) => {
+                        return Err(Error::misuse(
+                            "two other issuers sign with the keys of the ring, so that each could \
+                             sign for the other: give each its keys with `Interop::key`",
+                        ));
+                    }
+                    (Some(one), Some(other)) if one.shares_a_secret_with(other) => {
+                        return Err(Error::misuse(
+                            "two other issuers have the same key, so that each could sign for the \
+                             other: give each its own",
+                        ));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(Self(all))
+    }
+
+    /// Checks that no other issuer could sign our own tokens with its own keys.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse*.
+    pub(crate) fn check_ring(&self, ring: &Keyring) -> Result<()> {
+        let mut keys = self.0.iter().filter_map(Interop::own_keys);
+        if keys.any(|keys| keys.shares_a_secret_with(ring)) {
+            return Err(Error::misuse(
+                "a key of another issuer is in the ring, so that it could sign tokens of this \
+                 service: take it out of the ring, or leave out `Interop::key`",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Interop> {
+        self.0.iter()
+    }
+
+    /// Checks if a token under the constant header of one of our keys may be of another issuer.
+    pub(crate) fn admit_our_header(&self) -> bool {
+        self.0.iter().any(Interop::admits_our_header)
+    }
+
+    /// Checks the shape of a token under a header other than those of the ring. A header in the
+    /// form of this crate is one of another ring.
+    pub(crate) fn is_shape(&self, token: &str) -> bool {
+        let is_foreign = |[header, ..]: [&[u8]; 3]| !key::is_own_header(header);
+        !self.is_empty() && jws::segments(token).is_some_and(is_foreign)
+    }
+
+    /// Verifies the signature of a token under any acceptable header, with the usable keys.
+    pub(crate) fn verify<'i, 't>(
+        &'i self,
+        ring: &Keyring,
+        is_usable: impl Fn(&KeyEntry) -> bool,
+        token: &'t str,
+    ) -> Result<ForeignToken<'i, 't>> {
+        let [header, payload, signature] = jws::segments(token).ok_or(Rejection::Malformed)?;
+        let json = base64url::decode(header).ok_or(Rejection::Malformed)?;
+        let named = Header::read(&json).ok_or(Rejection::UnacceptableHeader)?;
+        let keys_of = |issuer: &'i Interop| issuer.own_keys().unwrap_or(ring);
+        // If `kid` names a key that is known, only that key counts. Any other name is ignored.
+        let is_named = |key: &Key| named.kid.is_some_and(|kid| kid.is(key.kid()));
+        let mut all = self.0.iter().flat_map(|issuer| keys_of(issuer).entries());
+        let one_is_named = all.any(|entry| is_named(&entry.key));
+        let is_candidate = |entry: &&KeyEntry| {
+            named.algorithm.is(entry.key.algorithm().name())
+                && (!one_is_named || is_named(&entry.key))
+                && is_usable(entry)
+        };
+        let mut candidates = self.0.iter().flat_map(|issuer| {
+            let entries = keys_of(issuer).entries().filter(is_candidate);
+            entries.map(move |entry| (issuer, &entry.key))
+        });
+        let mut candidates = candidates.by_ref().peekable();
+        let Some((_, candidate)) = candidates.peek() else {
+            return Err(Rejection::UnacceptableHeader.into());
+        };
+        if candidate.algorithm().signature_chars() != signature.len() {
+            return Err(Rejection::Malformed.into());
+        }
+        let tag = base64url::decode(signature).ok_or(Rejection::Malformed)?;
+        let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
+        let (issuer, _) = candidates
+            .find(|(_, key)| key.bare_mac().verifies(signed, &tag))
+            .ok_or(Rejection::BadSignature)?;
+        issuer.check_typ(named.typ)?;
+        Ok(ForeignToken {
+            issuer,
+            payload: base64url::decode(payload).ok_or(Rejection::Malformed)?,
+            signature,
+        })
+    }
+}
+
+/// The parameters of a header that are used (RFC 7515, section 4.1).
+#[derive(Default)]
+struct Header<'a> {
+    algorithm: Text<'a>,
+    typ: Option<Text<'a>>,
+    kid: Option<Text<'a>>,
+}
+
+impl<'a> Header<'a> {
+    /// Reads a header. `None` if it is no object, has no `alg`, has a parameter of another type, or
+    /// demands an extension.
+    fn read(json: &'a [u8]) -> Option<Self> {
+        let mut header = Self::default();
+        json::object(std::str::from_utf8(json).ok()?, |name, value| {
+            match &*name.decode() {
+                "alg" => header.algorithm = value.text()?,
+                "typ" => header.typ = Some(value.text()?),
+                "kid" => header.kid = Some(value.text()?),
+                // Extensions that change the meaning of the signature, or encryption.
+                "crit" | "b64" | "zip" | "enc" => return None,
+                _ => {}
+            }
+            Some(())
+        })?;
+        // Without `alg` the name is empty, which no key has.
+        Some(header)
+    }
+}
