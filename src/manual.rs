@@ -38,6 +38,58 @@
 //! differ in form: give new tokens a key of their own. If both strategies use a revocation log, it
 //! must be the same log.
 //!
+//! # Coming from another JWT library
+//!
+//! A service that signs its tokens with jsonwebtoken, PyJWT or jose changes in three deployments.
+//! Nodes with the other library reject our tokens, which have another issuer, an `aud`, and the data
+//! in the claim `data`. So every node must verify both kinds before one issues ours.
+//!
+//! 1. Build a [`TokenAuthenticator`](crate::token::TokenAuthenticator) with a key of its own, and an
+//!    [`Interop`](crate::token::Interop) that says what the old claims mean. Deploy it to every node,
+//!    and keep the call that signs the old tokens in the login handler: the nodes verify both kinds
+//!    and issue the old one.
+//! 2. When no node without it runs, log in with [`issue`](crate::Authenticator::issue). You can go
+//!    back to the first step at any time.
+//! 3. When the old tokens have expired, leave out the `Interop`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use statewise::token::{Interop, Key, TokenAuthenticator};
+//!
+//! # fn example(old_key: Key, new_key: Key) -> statewise::Result<()> {
+//! // Old claims: {"iss":"shop","user_id":4711,"scope":"read admin","iat":1767225600,"exp":1767312000}
+//! let day = Duration::from_secs(24 * 3600);
+//! let old = Interop::from_issuer("shop", day)
+//!     .key(old_key)
+//!     .subject_from("user_id")
+//!     .roles_from("scope");
+//! let auth = TokenAuthenticator::builder(new_key)
+//!     .issuer("https://shop.example")
+//!     .audience("shop")
+//!     .lifetime(Duration::from_secs(15 * 60))
+//!     .interop(old)
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! To move to sessions or to the hybrid, use this authenticator as the old strategy of
+//! [`Migrating`](crate::migrating::Migrating), with the steps of the section above. A refresh then
+//! upgrades an old token, and the user stays logged in until the token would have expired.
+//!
+//! | the old tokens | use |
+//! |---|---|
+//! | have no `iss` | [`from_any_issuer`](crate::token::Interop::from_any_issuer) |
+//! | have no `iat` | [`allow_missing_issued_at`](crate::token::Interop::allow_missing_issued_at) |
+//! | need more than names of claims | [`map`](crate::token::Interop::map), a closure |
+//! | have a secret that [`Key`](crate::token::Key) refuses as too short | [`weak_secret`](crate::token::Interop::weak_secret), with an end date |
+//! | come as `Authorization: Token ..` | [`Transport::scheme`](crate::web::Transport::scheme) |
+//! | are rejected, and you do not know why | the log: events name the cause and the claim, answers do not |
+//!
+//! A logout everywhere needs a revocation log. As long as the log keeps the entry, it also ends
+//! tokens that the old library signs for the user afterwards: let users log in again only where
+//! `issue` is called.
+//!
 //! # Changing the data of logins
 //!
 //! Nodes of two versions run side by side during a deployment, and after a rollback. Each must read
@@ -97,7 +149,8 @@
 //!
 //! # Clocks
 //!
-//! All times are whole seconds of one [`Clock`](crate::clock::Clock). A token is valid at once on a
+//! All times of this crate are whole seconds of one [`Clock`](crate::clock::Clock).
+//! Dates of other issuers may have fractions, and are compared with a clock that has them. A token is valid at once on a
 //! node whose clock is behind, because `iat` is never compared with the current time. A wrong clock
 //! only shifts the moment of expiry. A login with an expiry of noon is expired at noon. If the
 //! clock cannot tell the time, for example before 1970, every call answers *unavailable*.

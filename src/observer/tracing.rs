@@ -186,6 +186,9 @@ fn is_attack(cause: Rejection) -> bool {
         Rejection::UnacceptableHeader
             | Rejection::BadSignature
             | Rejection::InvalidClaims
+            | Rejection::MissingClaim
+            | Rejection::WrongClaimType
+            | Rejection::LivesTooLong
             | Rejection::WrongIssuer
             | Rejection::WrongAudience
             | Rejection::WrongType

@@ -317,10 +317,16 @@ impl<D> TokenBuilder<D> {
     /// 400 days; a maximum lifetime shorter than the lifetime; a maximum length out of range; an
     /// incomplete [`Interop`], or two that could be confused; a retired key that is not in the ring; or tokens that outlive the
     /// entries of the revocation view.
-    pub fn build(self) -> Result<TokenAuthenticator<D>>
+    pub fn build(mut self) -> Result<TokenAuthenticator<D>>
     where
         D: 'static,
     {
+        let issuers = std::mem::take(&mut self.interop);
+        let issuers = Issuers::new(issuers, TypeId::of::<D>())?;
+        self.build_with(issuers)
+    }
+
+    fn build_with(self, issuers: Issuers) -> Result<TokenAuthenticator<D>> {
         if self.issuer.is_empty() {
             return Err(Error::misuse(
                 "the issuer is empty: name the service that issues the tokens",
@@ -352,7 +358,6 @@ impl<D> TokenBuilder<D> {
                 "the maximum length of a token is out of range: choose 256 to 8192 characters",
             ));
         }
-        let issuers = Issuers::new(self.interop, TypeId::of::<D>())?;
         let prefix = canonical::prefix(&self.issuer, &self.audience);
         if prefix.len() * 2 + MIN_CHARS > self.max_length {
             return Err(Error::misuse(
@@ -389,10 +394,7 @@ impl<D> TokenBuilder<D> {
     }
 
     /// Builds the access tokens of logins that last for `absolute` and are kept in a store.
-    pub(crate) fn build_access(mut self, absolute: Duration) -> Result<TokenAuthenticator<D>>
-    where
-        D: 'static,
-    {
+    pub(crate) fn build_access(mut self, absolute: Duration) -> Result<TokenAuthenticator<D>> {
         if !self.interop.is_empty() {
             return Err(Error::misuse(
                 "tokens of other issuers have no login to refresh: accept them in a separate \
@@ -407,7 +409,7 @@ impl<D> TokenBuilder<D> {
         }
         self.max_lifetime = self.max_lifetime.or(Some(absolute.max(self.lifetime)));
         self.caps_lifetime = true;
-        self.build()
+        self.build_with(Issuers::default())
     }
 
     /// Returns a hash of issuer and audience.

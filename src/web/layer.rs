@@ -25,8 +25,6 @@ use tower_service::Service;
 
 use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, SystemClock};
-use crate::web::bearer::bearer;
-use crate::web::found::Found;
 use crate::web::layer::client::ClientKind;
 use crate::web::layer::clone::clone_fields;
 use crate::web::layer::config::LayerConfig;
@@ -228,8 +226,7 @@ impl<S, D> AuthService<S, D> {
         };
         let (method, headers) = (request.method().as_str(), request.headers());
         // No browser sends a bearer token without a script.
-        let has_bearer =
-            || self.config.transport.reads_bearer() && matches!(bearer(headers), Found::One(_));
+        let has_bearer = || self.config.transport.has_token(headers);
         let authority = || request.uri().authority().map(Authority::as_str);
         !is_unsafe(method, headers) || has_bearer() || origins.allows(method, authority(), headers)
     }

@@ -375,6 +375,12 @@ impl Transport {
         self.refresh.as_ref()
     }
 
+    /// Returns whether a request carries one token that this transport reads. No browser sends one
+    /// without a script.
+    pub(crate) fn has_token<H: Headers + ?Sized>(&self, headers: &H) -> bool {
+        matches!(self.find_bearer(headers), Found::One(_))
+    }
+
     pub(crate) fn reads_bearer(&self) -> bool {
         self.bearer
     }

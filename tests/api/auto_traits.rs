@@ -26,7 +26,8 @@ use statewise::store::contract::{
 };
 use statewise::testkit::{FaultyStore, ManualClock, MemoryFixture};
 use statewise::token::{
-    Algorithm, BorrowedIdentity, Interop, Key, Keyring, TokenAuthenticator, TokenBuffer,
+    Algorithm, BorrowedIdentity, ForeignClaims, Interop, Key, Keyring, TokenAuthenticator,
+    TokenBuffer,
 };
 use statewise::{
     Authenticator, Credential, DynAuthenticator, Error, Identity, Issued, Login, Outcome,
@@ -107,6 +108,7 @@ fn every_public_type_is_send_and_sync() {
 
     crosses_threads::<Algorithm>();
     crosses_threads::<BorrowedIdentity<'_>>();
+    crosses_threads::<ForeignClaims<'_>>();
     crosses_threads::<Interop>();
     crosses_threads::<Key>();
     crosses_threads::<Keyring>();

@@ -17,7 +17,7 @@ use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::store::contract::{Load, SessionStore};
 use statewise::testkit::{ManualClock, block_on};
-use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuffer};
+use statewise::token::{Algorithm, Interop, Key, Keyring, TokenAuthenticator, TokenBuffer};
 use statewise::{Authenticator, Error, Login, Presented};
 
 use secrets::{Secrets, base64url};
@@ -122,7 +122,14 @@ fn tokens_show_no_secret() {
         let clock = ManualClock::default();
         let key = Key::hs256(&material).unwrap();
         let ring = Keyring::new(key.clone());
-        let interop = Interop::from_any_issuer(Duration::from_secs(3600));
+        let interop = Interop::from_any_issuer(Duration::from_secs(3600))
+            .weak_secret(
+                Algorithm::HS512,
+                &material,
+                time::OffsetDateTime::UNIX_EPOCH,
+            )
+            .unwrap()
+            .map(|_| Ok(Login::new("alice").data(MARK.to_owned())));
         let auth = TokenAuthenticator::builder(ring.clone())
             .issuer("https://auth.example")
             .audience("api")

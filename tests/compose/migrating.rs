@@ -11,7 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use statewise::authenticator::BoxFuture;
+use statewise::clock::Clock as _;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::Migrating;
 use statewise::revocation::{MemoryLog, RevocationView};
@@ -540,7 +545,7 @@ fn ambiguous_credential_forms_are_misuse() {
         (token(OLD_KEY), token(OLD_KEY)),
         (token(OLD_KEY), hybrid(OLD_KEY)),
         (hybrid(OLD_KEY), hybrid(NEW_KEY)),
-        (Arc::clone(&interop), token(NEW_KEY)),
+        (interop, token(OLD_KEY)),
         (token(OLD_KEY), both_keys),
         (Arc::clone(&nested), token(OLD_KEY)),
         (nested, session()),
@@ -560,6 +565,65 @@ fn ambiguous_credential_forms_are_misuse() {
     }
     let no_overlap = Migrating::<Any, Any>::builder(session(), token(OLD_KEY)).overlap(seconds(0));
     assert!(no_overlap.build().unwrap_err().is_misuse());
+}
+
+/// A token of jsonwebtoken for ten minutes, signed with `secret`.
+fn foreign_token(secret: &[u8; 32], clock: &ManualClock, subject: &str) -> String {
+    let now = clock.now().unwrap().unix();
+    let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"HS256"}"#);
+    let (iss, exp) = ("https://other.example", now + 600);
+    let claims =
+        format!(r#"{{"iss":"{iss}","sub":"{subject}","iat":{now},"exp":{exp},"plan":"x"}}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+    mac.update(signed.as_bytes());
+    format!(
+        "{signed}.{}",
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+    )
+}
+
+/// A service that has signed tokens with another library moves to each of our strategies, and back.
+#[test]
+fn tokens_of_another_library_are_upgraded() {
+    for strategy in ALL {
+        let clock = ManualClock::default();
+        let theirs = || -> Any {
+            let other = Interop::from_issuer("https://other.example", seconds(600));
+            let key = Key::hs256(b"the key of the other issuer, 32.").unwrap();
+            let tokens = token_builder(OLD_KEY, &clock);
+            let tokens = tokens.interop(other.key(key).data_from("plan"));
+            Arc::new(tokens.build().unwrap())
+        };
+        let new = strategy.make(NEW_KEY, &clock);
+        let build = |old, new| {
+            let builder = Migrating::<Any, Any>::builder(old, new).clock(clock.clone());
+            builder.build().unwrap()
+        };
+        // First every node accepts both, and issues the old kind.
+        let before = build(Arc::clone(&new), theirs());
+        let auth = build(theirs(), Arc::clone(&new));
+        let old = foreign_token(b"the key of the other issuer, 32.", &clock, "alice");
+        let caller = block_on(auth.verify(&old)).unwrap();
+        assert!(caller.refresh_due(), "{strategy:?}");
+        let end = caller.deadline();
+        let upgraded = block_on(auth.refresh(&old)).unwrap();
+        assert_eq!(upgraded.identity().deadline(), end, "{strategy:?}");
+        let caller = block_on(auth.verify(upgraded.credential().reveal())).unwrap();
+        assert_eq!((caller.subject(), caller.data().as_str()), ("alice", "x"));
+        assert_eq!(auth.progress().upgraded, 1, "{strategy:?}");
+        for kind in [&old, upgraded.credential().reveal()] {
+            assert_eq!(block_on(before.verify(kind)).unwrap().subject(), "alice");
+        }
+        // A forged one is neither verified nor upgraded.
+        let forged = foreign_token(OLD_KEY, &clock, "alice");
+        for answer in [
+            verify(&auth, &forged).map(drop),
+            block_on(auth.refresh(&forged)).map(drop),
+        ] {
+            assert_eq!(cause(answer), Some(Rejection::BadSignature), "{strategy:?}");
+        }
+    }
 }
 
 #[test]

@@ -77,7 +77,12 @@ impl Observer for Notes {
                 let subject = login.map(|login| login.subject());
                 format!("denied {} {subject:?}", denied.name())
             }
-            Event::Rejected { act, cause, .. } => format!("{act:?} rejected {cause:?}"),
+            Event::Rejected {
+                act, cause, claim, ..
+            } => match claim {
+                Some(claim) => format!("{act:?} rejected {cause:?} {claim}"),
+                None => format!("{act:?} rejected {cause:?}"),
+            },
             Event::Theft { act, theft } => {
                 format!("{act:?} theft {} {}", theft.subject(), theft.login())
             }

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use statewise::Observed;
+use statewise::clock::Clock as _;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::revocation::RevocationView;
 use statewise::session::SessionAuthenticator;
 use statewise::testkit::{ManualClock, block_on};
-use statewise::token::TokenAuthenticator;
+use statewise::token::{Interop, Key, TokenAuthenticator};
+use statewise::web::{Denial, Transport};
 use statewise::{Authenticator, Login, Revocation};
 
 use crate::notes::{Line, Notes, secret, store, tokens, tokens_for};
@@ -123,4 +129,71 @@ fn with_a_view_revocations_and_staleness_are_reported() {
         assert!(auth.revoke_all("alice").await.is_err());
         notes.expect("RevokeAll unavailable: the store could not answer");
     });
+}
+
+/// A token of another issuer.
+pub(crate) fn foreign(claims: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
+    let mut mac = Hmac::<Sha256>::new_from_slice(THEIR_SECRET).unwrap();
+    mac.update(signed.as_bytes());
+    let tag = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    format!("{signed}.{tag}")
+}
+
+const THEIR_SECRET: &[u8; 32] = b"a secret of the other issuer 32.";
+
+pub(crate) fn theirs() -> Interop {
+    Interop::from_any_issuer(Duration::from_secs(3600))
+        .key(Key::hs256(THEIR_SECRET).unwrap())
+        .subject_from("user.id")
+}
+
+#[test]
+fn a_rejection_names_the_claim_for_the_observer_and_not_for_the_client() {
+    let (clock, notes) = (ManualClock::default(), Notes::new());
+    let auth: TokenAuthenticator = tokens(&clock).interop(theirs()).build().unwrap();
+    let auth = Observed::new(auth, notes.clone());
+    let now = clock.now().unwrap().unix();
+    let dates = format!(r#""iat":{now},"exp":{}"#, now + 60);
+    let user = r#""user":{"id":7}"#;
+    let good = foreign(&format!("{{{dates},{user}}}"));
+    assert!(block_on(auth.verify(&good)).is_ok());
+    notes.take();
+    assert!(block_on(auth.refresh(&good)).is_err());
+    notes.expect("Refresh rejected NotRefreshable");
+    for (claims, told) in [
+        (format!(r#""exp":{}"#, now + 60), "MissingClaim iat"),
+        (format!(r#""iat":{now}"#), "MissingClaim exp"),
+        (dates.clone(), "MissingClaim user.id"),
+        (
+            format!(r#"{dates},"user":{{"id":""}}"#),
+            "MissingClaim user.id",
+        ),
+        (
+            format!(r#"{dates},"user":{{"id":true}}"#),
+            "WrongClaimType user.id",
+        ),
+        (format!(r#"{dates},{user},"sub":7"#), "WrongClaimType sub"),
+        (format!(r#"{dates},{user},"acr":2"#), "WrongClaimType acr"),
+        (
+            format!(r#"{dates},{user},"nbf":"now""#),
+            "WrongClaimType nbf",
+        ),
+        (
+            format!(r#"{user},"iat":{now},"exp":{}"#, now + 9_999),
+            "LivesTooLong exp",
+        ),
+        (format!(r#"{dates},{user},{user}"#), "InvalidClaims"),
+    ] {
+        let error = block_on(auth.verify(&foreign(&format!("{{{claims}}}")))).unwrap_err();
+        notes.expect(&format!("Verify rejected {told}"));
+        let answer = Denial::from(error).answer(&Transport::bearer());
+        let unknown = statewise::Error::rejected(statewise::Rejection::Unknown);
+        assert_eq!(
+            answer,
+            Denial::from(unknown).answer(&Transport::bearer()),
+            "{told}"
+        );
+    }
 }

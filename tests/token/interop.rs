@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use statewise::clock::{Clock, SystemClock, Timestamp};
 use statewise::testkit::block_on;
-use statewise::token::{Algorithm, Interop, Key, TokenAuthenticator};
+use statewise::token::{Algorithm, Interop, Key, TokenAuthenticator, TokenBuilder};
 use statewise::{Authenticator, Login, Rejection};
 
 const ISSUER: &str = "https://auth.example";
@@ -95,17 +95,17 @@ impl Kind {
             .collect()
     }
 
-    fn authenticator(&self, clock: impl Clock) -> TokenAuthenticator<Value> {
-        let theirs = Interop::from_issuer(ISSUER, HOUR).audience(AUDIENCE);
+    fn builder(&self) -> TokenBuilder<Value> {
         TokenAuthenticator::builder(self.key.clone())
             .issuer(ISSUER)
             .audience(AUDIENCE)
             .lifetime(Duration::from_secs(900))
-            .interop(theirs)
-            .clock(clock)
             .with_data()
-            .build()
-            .unwrap()
+    }
+
+    fn authenticator(&self, clock: impl Clock) -> TokenAuthenticator<Value> {
+        let theirs = Interop::from_issuer(ISSUER, HOUR).audience(AUDIENCE);
+        self.builder().interop(theirs).clock(clock).build().unwrap()
     }
 
     /// A request to verify: `change` makes the token or the expectation wrong.
@@ -164,8 +164,16 @@ fn both_directions(peer: Command) {
         claims
     };
 
+    // As a service writes them that has a number for each user, and a clock with fractions.
+    let numbered = json!({
+        "iss": ISSUER, "aud": AUDIENCE, "user_id": 4711, "scope": "read write",
+        "iat": now as f64 + 0.25, "exp": now as f64 + 600.25, "profile": { "plan": "gold" },
+    });
+
     let (mut verify, mut sign) = (Vec::new(), Vec::new());
     for kind in kinds() {
+        let access = kind.builder().access_tokens().client_id("web").scope();
+        let access = block_on(access.build().unwrap().issue(login())).unwrap();
         let issued = block_on(kind.authenticator(SystemClock).issue(login())).unwrap();
         let token = issued.credential().reveal();
         let expired = block_on(kind.authenticator(HourAgo).issue(login())).unwrap();
@@ -177,6 +185,7 @@ fn both_directions(peer: Command) {
                 request["iss"] = json!("https://another.example");
             }),
             kind.verify(expired.credential().reveal(), |_| {}),
+            kind.verify(access.credential().reveal(), |_| {}),
         ]);
         sign.extend([
             kind.sign(&json!({}), &claims),
@@ -189,13 +198,14 @@ fn both_directions(peer: Command) {
             kind.sign(&json!({}), &without("exp")),
             kind.sign(&json!({}), &without("sub")),
             kind.sign(&json!({}), &with("exp", json!(now + 7200))),
+            kind.sign(&json!({ "typ": "at+jwt" }), &numbered),
         ]);
     }
     let answers = ask(peer, &json!({ "verify": verify, "sign": sign }));
     let verified = answers["verified"].as_array().unwrap();
     let signed = answers["signed"].as_array().unwrap();
 
-    for (kind, answers) in kinds().iter().zip(verified.chunks(5)) {
+    for (kind, answers) in kinds().iter().zip(verified.chunks(6)) {
         let name = kind.name();
         let read = &answers[0];
         assert_eq!(read["sub"], "alice \"Ä\" 😀", "{name}: {read}");
@@ -212,12 +222,16 @@ fn both_directions(peer: Command) {
             (&json!(ISSUER), &json!(AUDIENCE)),
             "{name}"
         );
-        for refused in &answers[1..] {
+        for refused in &answers[1..5] {
             assert!(refused["error"].is_string(), "{name}: {refused}");
         }
+        let access = &answers[5];
+        assert_eq!(access["scope"], "admin editor", "{name}: {access}");
+        assert_eq!(access["client_id"], "web", "{name}");
+        assert!(access["jti"].is_string(), "{name}");
     }
 
-    for (kind, tokens) in kinds().iter().zip(signed.chunks(10)) {
+    for (kind, tokens) in kinds().iter().zip(signed.chunks(11)) {
         let (auth, name) = (kind.authenticator(SystemClock), kind.name());
         let verify = |token: &Value| auth.verify_now(token.as_str().unwrap());
         for accepted in &tokens[..3] {
@@ -226,7 +240,7 @@ fn both_directions(peer: Command) {
             assert_eq!(caller.roles().collect::<Vec<_>>(), ["reader"]);
             assert_eq!(caller.data()["plan"], "silver");
         }
-        let causes = tokens[3..]
+        let causes = tokens[3..10]
             .iter()
             .map(|token| verify(token).unwrap_err().rejection());
         let expected = [
@@ -239,6 +253,17 @@ fn both_directions(peer: Command) {
             Rejection::LivesTooLong,
         ];
         assert!(causes.eq(expected.map(Some)), "{name}");
+        let numbered = Interop::from_issuer(ISSUER, HOUR)
+            .audience(AUDIENCE)
+            .typ("at+jwt")
+            .subject_from("user_id")
+            .roles_from("scope")
+            .data_from("profile");
+        let numbered = kind.builder().interop(numbered).build().unwrap();
+        let caller = numbered.verify_now(tokens[10].as_str().unwrap()).unwrap();
+        assert_eq!(caller.subject(), "4711");
+        assert!(caller.roles().eq(["read", "write"]));
+        assert_eq!(caller.data(), &json!({ "plan": "gold" }));
         // Verified, but only its issuer can refresh it.
         let refreshed = block_on(auth.refresh(tokens[0].as_str().unwrap()));
         assert_eq!(

@@ -1,6 +1,6 @@
 //! `Authorization: Bearer`.
 
-use statewise::web::{Found, bearer};
+use statewise::web::{Cookie, Denial, Found, Transport, bearer};
 
 fn of(lines: &[&str]) -> String {
     let fields: Vec<_> = lines.iter().map(|line| ("AUTHORIZATION", line)).collect();
@@ -56,4 +56,33 @@ fn debug_output_shows_no_credential() {
     ] {
         assert!(!format!("{found:?}").contains("hush"));
     }
+}
+
+#[test]
+fn a_transport_reads_tokens_under_another_scheme() {
+    let transport = Transport::bearer().scheme("Token").unwrap();
+    let read = |line: &str| match transport.read(&[("Authorization", line)], |_| true) {
+        Ok(carried) => carried.credential().to_owned(),
+        Err(denial) => format!("{denial:?}"),
+    };
+    for (line, expected) in [
+        ("Token a.b", "a.b"),
+        ("token   a.b", "a.b"),
+        ("Token", "Malformed"),
+        ("Token token=\"a\"", "Malformed"),
+        ("Bearer a.b", "Absent"),
+        ("Tokens a.b", "Absent"),
+    ] {
+        assert_eq!(read(line), expected, "{line}");
+    }
+    let answer = Denial::Absent.answer(&transport);
+    let challenge = answer
+        .fields()
+        .find(|(name, _)| *name == "www-authenticate");
+    assert_eq!(challenge.unwrap().1, "Token realm=\"api\"");
+    for scheme in ["", "a b", "T\u{e9}", "basic", "Digest"] {
+        assert!(Transport::bearer().scheme(scheme).unwrap_err().is_misuse());
+    }
+    let cookies = Transport::cookie(Cookie::default());
+    assert!(cookies.scheme("Token").unwrap_err().is_misuse());
 }

@@ -85,7 +85,7 @@ pub struct HybridAuthenticator<S, D = ()> {
     logins: Logins<S>,
 }
 
-impl<S: SessionStore, D: 'static> HybridAuthenticator<S, D> {
+impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// Combines access tokens and logins. Both builders choose one type of data, by `with_data`.
     ///
     /// A clock, an entropy source or a reader of [other data](SessionBuilder::data_or_else) that is
