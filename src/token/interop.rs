@@ -179,16 +179,18 @@ impl Interop {
     /// ```
     /// use std::time::Duration;
     /// use statewise::token::{Algorithm, Interop};
-    /// use time::macros::datetime;
+    /// use time::OffsetDateTime;
     ///
+    /// # fn example(end: OffsetDateTime) -> statewise::Result<()> {
     /// let month = Duration::from_secs(30 * 24 * 3600);
     /// let old = Interop::from_issuer("https://old-auth.example", month).weak_secret(
     ///     Algorithm::HS256,
     ///     b"PqRwLF2rhHe8J22oBeHy",
-    ///     datetime!(2027-01-31 0:00 UTC),
+    ///     end,
     /// )?;
     /// # let _ = old;
-    /// # Ok::<(), statewise::Error>(())
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// # Errors

@@ -107,6 +107,23 @@ fn cookie_and_bearer_token_together_are_denied_unless_one_is_preferred() {
     assert_eq!(browser.post("/open", &forged).status, 403);
 }
 
+#[test]
+fn a_token_under_the_scheme_of_the_transport_passes_from_every_origin() {
+    let clock = ManualClock::default();
+    let transport = Transport::both(Cookie::default()).scheme("Token").unwrap();
+    let site = layer(sessions(&store(), &clock), transport);
+    let mut alice = Browser::of(&site);
+    alice.log_in("alice");
+    let program = Browser::of(&site);
+    for (scheme, status, post) in [("Token", 200, 200), ("Bearer", 401, 403)] {
+        let line = format!("{scheme} {}", alice.id());
+        let fields = [("authorization", &*line), ("sec-fetch-site", "cross-site")];
+        let mut program = program.clone();
+        assert_eq!(program.send("GET", "/me", &fields).status, status);
+        assert_eq!(program.post("/open", &fields).status, post, "{scheme}");
+    }
+}
+
 /// A logout everywhere with a bearer token neither ends the login of a cookie beside it nor removes
 /// that cookie.
 #[test]

@@ -600,7 +600,7 @@ fn tokens_without_iat_are_revocable_within_the_lifetime_of_the_view() {
     ));
     assert_eq!(rejection(auth.verify_now(&alice)), Rejection::Revoked);
     assert!(matches!(
-        now(auth.revoke(&bob)).unwrap(),
+        now(auth.revoke(&bob)).unwrap().effective,
         Revocation::Within(_)
     ));
     assert_eq!(rejection(auth.verify_now(&bob)), Rejection::Revoked);
