@@ -432,7 +432,7 @@ struct Rejections(Mutex<Vec<(Act, Rejection)>>);
 
 impl Observer for Rejections {
     fn observe(&self, event: &Event<'_>) {
-        if let Event::Rejected { act, cause } = event {
+        if let Event::Rejected { act, cause, .. } = event {
             self.0.lock().unwrap().push((*act, *cause));
         }
     }
