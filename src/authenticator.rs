@@ -72,6 +72,14 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns true if logins have a [refresh credential](Issued::refresh_credential) beside the
+    /// access token. The layer of [`web`](crate::web) then requires a cookie for it.
+    ///
+    /// Default: false.
+    fn has_refresh_credentials(&self) -> bool {
+        false
+    }
+
     /// Issues a credential for a user who has just authenticated. The credential that the login
     /// [replaces](Login::replaces) is revoked before the new one is returned.
     ///
@@ -325,6 +333,9 @@ macro_rules! most_authenticator_methods {
     ([$emit:ident] $data:ty) => {
         $emit! { (Authenticator) sync is_well_formed is_well_formed_dyn (credential: [&str]) -> [bool] }
         $emit! { (Authenticator) sync sample_credentials sample_credentials_dyn () -> [Vec<String>] }
+        $emit! { (Authenticator)
+            sync has_refresh_credentials has_refresh_credentials_dyn () -> [bool]
+        }
         $emit! { (Authenticator) async issue issue_dyn (login: [Login<$data>]) -> [Issued<$data>] }
         $emit! { (Authenticator)
             sync try_verify_now try_verify_now_dyn (presented: [Presented<'_>])

@@ -1,54 +1,28 @@
 //! The web: credentials in requests and responses. Cookies, bearer tokens, denials and cross-origin
 //! protection.
 //!
-//! This module does not verify credentials: it finds them, and an
-//! [`Authenticator`](crate::Authenticator) verifies them. It reads header fields through
-//! [`Headers`], which takes a few lines for the requests of any framework, without a feature and
-//! without further dependencies.
-//!
-//! ```
-//! use statewise::web::{Cookie, Found, OriginPolicy};
-//! use statewise::{Authenticator, Identity, Result};
-//!
-//! async fn caller<A: Authenticator>(
-//!     auth: &A,
-//!     method: &str,
-//!     authority: Option<&str>,
-//!     fields: &[(&str, &str)],
-//! ) -> Result<Option<Identity<A::Data>>> {
-//!     if !OriginPolicy::new().allows(method, authority, fields) {
-//!         return Ok(None); // answer 403
-//!     }
-//!     match Cookie::default().find(fields, |value| auth.is_well_formed(value)) {
-//!         Found::One(credential) => auth.verify(credential).await.map(Some),
-//!         _ => Ok(None),
-//!     }
-//! }
-//! ```
+//! [`AuthLayer`] authenticates the requests of a service, and adds cookies and header fields to its
+//! responses. Its handlers do not depend on the authenticator. With the feature `tower` it is a
+//! layer of tower; with `axum`, handlers take the caller as an argument.
 //!
 //! # With tower and axum
-//!
-//! With the feature `tower`, `AuthLayer` does all of this in front of any service. With `axum`,
-//! handlers take the caller as an argument. They do not depend on the authenticator:
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
 //! use std::sync::Arc;
-//! use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport};
-//! use statewise::{DynAuthenticator, Login};
+//! use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport, Visitor};
+//! use statewise::{DynAuthenticator, Login, Result};
 //!
 //! // A request without a valid credential gets 401.
 //! async fn greet(caller: Auth) -> String {
 //!     format!("hello {}", caller.subject())
 //! }
 //!
-//! // A public page: a request without a valid credential is anonymous. (`Option<Auth>` is `None`
-//! // without a credential, but a rejected credential gets 401.)
-//! async fn home(caller: Result<Auth, Denial>) -> Result<String, Denial> {
-//!     match caller {
-//!         Ok(caller) => Ok(format!("hello {}", caller.subject())),
-//!         Err(denial) if denial.status() == 401 => Ok("hello".to_owned()),
-//!         Err(denial) => Err(denial),
+//! // A public page: without a valid credential the visitor is anonymous.
+//! async fn home(visitor: Visitor) -> String {
+//!     match visitor.caller() {
+//!         Some(caller) => format!("hello {}", caller.subject()),
+//!         None => "hello".to_owned(),
 //!     }
 //! }
 //!
@@ -58,12 +32,44 @@
 //!     Ok(format!("welcome {}", caller.subject()))
 //! }
 //!
-//! fn layer(auth: Arc<dyn DynAuthenticator<()>>) -> AuthLayer {
-//!     // Router::new().route("/", get(home)) .. .layer(layer(auth))
-//!     AuthLayer::new(auth, Transport::cookie(Cookie::default()))
+//! fn layer(auth: Arc<dyn DynAuthenticator<()>>) -> Result<AuthLayer> {
+//!     // Router::new().route("/", get(home)) .. .layer(layer(auth)?)
+//!     AuthLayer::new(auth, Transport::cookie(Cookie::default()))?.login_page("/login")
 //! }
 //! # let _ = (greet, home, log_in, layer);
 //! # }
+//! ```
+//!
+//! # In other frameworks
+//!
+//! Call [`AuthLayer::begin`] before your handlers, pass them [`Serving::sign_in`], and call
+//! [`Serving::finish`] for the response. Header fields are read and written through [`Headers`] and
+//! [`HeadersMut`], which take a few lines for any framework:
+//!
+//! ```
+//! use statewise::web::{Answer, AuthLayer, Denial, SignIn};
+//!
+//! /// Request and response of a framework.
+//! struct Request { method: String, target: String, fields: Vec<(String, String)> }
+//! struct Response { status: u16, fields: Vec<(String, String)>, body: Vec<u8> }
+//!
+//! async fn handler(sign_in: SignIn) -> Result<String, Denial> {
+//!     Ok(format!("hello {}", sign_in.verify().await?.subject()))
+//! }
+//!
+//! async fn serve(layer: &AuthLayer, request: Request) -> Result<Response, Answer> {
+//!     let Request { method, target, fields } = request;
+//!     let serving = layer.begin(&method, &target, None, &fields).await?;
+//!     let (status, body, denial) = match handler(serving.sign_in().clone()).await {
+//!         Ok(text) => (200, text.into_bytes(), None),
+//!         Err(denial) => (denial.status(), Vec::new(), Some(denial)),
+//!     };
+//!     let mut fields = Vec::new();
+//!     let finished = serving.finish(status, denial.as_ref(), &mut fields).await;
+//!     let body = finished.body.unwrap_or(body);
+//!     Ok(Response { status: finished.status, fields, body })
+//! }
+//! # let _ = serve;
 //! ```
 //!
 //! # Rules
@@ -82,25 +88,50 @@
 //! RFC 6265bis is draft-ietf-httpbis-rfc6265bis-22.
 
 mod answer;
+mod auth;
+#[cfg(feature = "axum")]
+mod axum;
 mod bearer;
+mod client;
+mod clone;
+mod config;
 mod cookie;
 mod denial;
+mod denied;
 mod found;
 mod headers;
-#[cfg(feature = "tower")]
 mod layer;
+mod local_path;
 mod origin;
+mod reply;
+mod request;
+mod require;
+mod response;
+mod serving;
+mod sign_in;
+mod token_response;
+#[cfg(feature = "tower")]
+mod tower;
 mod transport;
+mod visitor;
 
 pub use answer::Answer;
+pub use auth::Auth;
 pub use bearer::bearer;
 pub use cookie::{Cookie, CookieBuilder, SameSite};
 pub use denial::Denial;
+pub use denied::DeniedRequest;
 pub use found::Found;
-pub use headers::Headers;
-#[cfg(feature = "tower")]
-pub use layer::{
-    Auth, AuthFuture, AuthLayer, AuthService, Require, RequireService, SignIn, TokenResponse,
-};
+pub use headers::{Headers, HeadersMut};
+pub use layer::AuthLayer;
+pub use local_path::local_path;
 pub use origin::OriginPolicy;
+pub use require::Require;
+pub use response::Finished;
+pub use serving::Serving;
+pub use sign_in::SignIn;
+pub use token_response::TokenResponse;
+#[cfg(feature = "tower")]
+pub use tower::{AuthBody, AuthFuture, AuthService, RequireService};
 pub use transport::{Carried, Transport};
+pub use visitor::Visitor;

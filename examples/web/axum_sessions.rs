@@ -40,7 +40,7 @@ use serde::Deserialize;
 use statewise::session::{Limit, SessionAuthenticator};
 use statewise::store::MemoryStore;
 use statewise::store::contract::SessionStore;
-use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport};
+use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport, Visitor};
 use statewise::{Authenticator, Login};
 
 use pages::{FORM, escaped, page, with_form};
@@ -62,7 +62,7 @@ async fn main() -> Result<(), Failure> {
     // Removes expired sessions from the store.
     let upkeep = tokio::spawn(auth.upkeep().run(tokio::time::sleep));
     let auth = Arc::new(auth);
-    let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default()));
+    let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default()))?;
     let passwords = Passwords::of(&[("alice", "correct horse battery staple")])?;
     serve::serve(router(auth.clone(), layer, passwords)).await?;
     // After the last request: a store that writes uses in batches writes the rest.
@@ -98,8 +98,8 @@ pub(crate) fn router<S: SessionStore>(
         .with_state(Arc::new(App { auth, passwords }))
 }
 
-async fn home(caller: Option<Auth>) -> Html<String> {
-    page(&match caller {
+async fn home(visitor: Visitor) -> Html<String> {
+    page(&match visitor.caller() {
         None => FORM.to_owned(),
         Some(caller) => format!(
             "<p>Hello, {}. <a href='/devices'>Where am I logged in?</a>\

@@ -69,7 +69,7 @@ async fn main() -> Result<(), Failure> {
     // The node must read the log before it can verify tokens. `upkeep` keeps following it.
     view.follow().await?;
     tokio::spawn(view.upkeep().run(tokio::time::sleep));
-    let layer = AuthLayer::new(Arc::new(auth), Transport::bearer());
+    let layer = AuthLayer::new(Arc::new(auth), Transport::bearer())?;
     Ok(serve::serve(router(layer, view)?).await?)
 }
 

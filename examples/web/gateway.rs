@@ -66,7 +66,7 @@ async fn main() -> Result<(), Failure> {
         // In production these are other programs, which load the keys from a secret store.
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let service = service(name, tokens(name, keys.clone(), SystemClock)?);
+        let service = service(name, tokens(name, keys.clone(), SystemClock)?)?;
         tokio::spawn(async move { axum::serve(listener, service).await });
         let tokens = tokens(name, keys, SystemClock)?;
         inner.push(Inner {
@@ -113,7 +113,7 @@ pub(crate) fn gateway(
         .layer(AuthLayer::new(
             sessions,
             Transport::cookie(Cookie::default()),
-        ))
+        )?)
         .with_state(Arc::new(gateway)))
 }
 

@@ -90,7 +90,7 @@ pub(crate) async fn serve(
         .role("admin")
         .named_layer(Greeter::<ADMINS>);
     Server::builder()
-        .layer(AuthLayer::new(auth, Transport::bearer()))
+        .layer(AuthLayer::new(auth, Transport::bearer())?)
         .add_service(members)
         .add_service(admins)
         .serve_with_incoming(TcpIncoming::from(listener))

@@ -34,14 +34,14 @@ pub(crate) fn tokens(
 }
 
 /// Creates an inner service, which knows its callers only from their tokens.
-pub(crate) fn service(name: &'static str, tokens: TokenAuthenticator) -> Router {
+pub(crate) fn service(name: &'static str, tokens: TokenAuthenticator) -> Result<Router, Error> {
     let guard = match name {
         "billing" => Require::authenticated().role("accountant"),
         _ => Require::authenticated(),
     };
     let about = move |caller: Auth| async move { format!("{name} of {}\n", caller.subject()) };
-    Router::new()
+    Ok(Router::new()
         .route("/", get(about))
         .layer(guard)
-        .layer(AuthLayer::new(Arc::new(tokens), Transport::bearer()))
+        .layer(AuthLayer::new(Arc::new(tokens), Transport::bearer())?))
 }

@@ -40,11 +40,12 @@ impl ResponseError for Denied {
     }
 
     fn error_response(&self) -> HttpResponse {
+        let answer = self.0.answer(&super::TRANSPORT);
         let mut response = HttpResponse::build(self.status_code());
-        for field in self.0.answer(&super::TRANSPORT).fields() {
+        for field in answer.fields() {
             response.insert_header(field);
         }
-        response.finish()
+        response.body(answer.body().to_vec())
     }
 }
 

@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         .route("/token", post(token))
         .route("/me", get(me))
         .route("/logout", post(log_out))
-        .layer(AuthLayer::new(auth, Transport::both(Cookie::default())))
+        .layer(AuthLayer::new(auth, Transport::both(Cookie::default()))?)
         .with_state(Arc::new(Passwords::of(&[("alice", "open sesame")])?));
     Ok(serve::serve(router).await?)
 }

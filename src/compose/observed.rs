@@ -193,6 +193,10 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         self.inner.sample_credentials()
     }
 
+    fn has_refresh_credentials(&self) -> bool {
+        self.inner.has_refresh_credentials()
+    }
+
     async fn issue(&self, login: Login<A::Data>) -> Result<Issued<A::Data>> {
         let begun = Instant::now();
         let answer = self.inner.issue(login).await;

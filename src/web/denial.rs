@@ -35,8 +35,9 @@ use crate::error::{Error, Refusal};
 ///
 /// # Log the cause
 ///
-/// Bodies are empty, so log the cause on the server. A *misuse* (500), for example a layer with
-/// another data type, is visible only there. The denial is in the extensions of the response:
+/// Bodies have no details, so log the cause on the server. Only in debug builds the body of a
+/// *misuse* (500), for example a layer with another data type, says what to change. The denial is in
+/// the extensions of the response:
 ///
 /// ```
 /// # #[cfg(feature = "tower")] {

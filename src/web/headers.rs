@@ -1,4 +1,6 @@
-//! Header fields of a request, from any framework.
+//! Header fields of requests and responses, from any framework.
+
+use std::borrow::Cow;
 
 /// Header fields of a request, from any framework.
 ///
@@ -63,21 +65,34 @@ impl<H: Headers + ?Sized> Headers for &H {
     }
 }
 
-#[cfg(feature = "tower")]
-impl Headers for http::HeaderMap {
-    // Inlined: the compiler then resolves a constant name without comparisons.
-    #[inline]
-    fn each<'a>(&'a self, name: &str, each: &mut dyn FnMut(&'a [u8])) {
-        use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, UPGRADE};
-        let values = match name {
-            "authorization" => self.get_all(AUTHORIZATION),
-            "cookie" => self.get_all(COOKIE),
-            "host" => self.get_all(HOST),
-            "origin" => self.get_all(ORIGIN),
-            "upgrade" => self.get_all(UPGRADE),
-            name => self.get_all(name),
-        };
-        values.iter().for_each(|value| each(value.as_bytes()));
+/// Header fields of a response, from any framework.
+///
+/// Implemented for vectors of pairs of name and value, and with the feature `tower` for
+/// `http::HeaderMap`.
+pub trait HeadersMut: Headers {
+    /// Calls `each` with the name of every field, in lower case.
+    fn each_name(&self, each: &mut dyn FnMut(&str));
+
+    /// Removes all values of the field `name`, which is in lower case.
+    fn remove(&mut self, name: &str);
+
+    /// Adds a value to the field `name`, which is in lower case. Keeps the values that are there.
+    /// Values of `set-cookie` are secrets.
+    fn append(&mut self, name: &str, value: Cow<'static, str>);
+}
+
+impl HeadersMut for Vec<(String, String)> {
+    fn each_name(&self, each: &mut dyn FnMut(&str)) {
+        self.iter()
+            .for_each(|(name, _)| each(&name.to_ascii_lowercase()));
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+    }
+
+    fn append(&mut self, name: &str, value: Cow<'static, str>) {
+        self.push((name.to_owned(), value.into_owned()));
     }
 }
 

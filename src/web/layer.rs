@@ -1,74 +1,60 @@
-//! Layer that authenticates the requests of a tower service, and the types of its handlers.
-
-mod auth;
-#[cfg(feature = "axum")]
-mod axum;
-mod client;
-mod clone;
-mod config;
-mod future;
-mod reply;
-mod request;
-mod require;
-mod response;
-mod sign_in;
-mod token_response;
+//! Layer that authenticates the requests of a service, in any framework.
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use http::uri::Authority;
-use http::{Request, Response};
-use tower_layer::Layer;
-use tower_service::Service;
-
-use crate::authenticator::DynAuthenticator;
+use crate::authenticator::{Authenticator as _, DynAuthenticator};
 use crate::clock::{Clock, SystemClock};
-use crate::web::layer::client::ClientKind;
-use crate::web::layer::clone::clone_fields;
-use crate::web::layer::config::LayerConfig;
-use crate::web::layer::future::CloseOnDrop;
-use crate::web::layer::request::RequestCredentials;
-use crate::web::layer::response::cross_origin;
+use crate::error::{Error, Result};
+use crate::web::answer::Answer;
+use crate::web::client::ClientKind;
+use crate::web::clone::clone_fields;
+use crate::web::config::LayerConfig;
+use crate::web::denial::Denial;
+use crate::web::denied::{DenialPages, DeniedRequest, RequestHead};
+use crate::web::headers::Headers;
+use crate::web::local_path::local_path;
 use crate::web::origin::{OriginPolicy, is_unsafe};
+use crate::web::request::{Lines, RequestCredentials};
+use crate::web::response::answered;
+use crate::web::serving::{Begun, Serving, refresh_page};
+use crate::web::sign_in::SignIn;
 use crate::web::transport::Transport;
 
-pub use auth::Auth;
-pub use future::AuthFuture;
-pub use require::{Require, RequireService};
-pub use sign_in::SignIn;
-pub use token_response::TokenResponse;
-
-/// Layer that authenticates the requests of any tower service, with any authenticator.
+/// Layer that authenticates the requests of any service, with any authenticator.
+///
+/// With the feature `tower` it is a layer of tower, for axum, hyper and tonic. In other frameworks
+/// call [`begin`](Self::begin) before the handlers and [`Serving::finish`] after them.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use statewise::DynAuthenticator;
 /// use statewise::web::{AuthLayer, Cookie, Transport};
 ///
-/// fn layer(auth: Arc<dyn DynAuthenticator<()>>) -> AuthLayer {
-///     // With axum: Router::new().route("/", get(home)).layer(layer(auth))
-///     AuthLayer::new(auth, Transport::cookie(Cookie::default()))
+/// fn layer(auth: Arc<dyn DynAuthenticator<()>>) -> statewise::Result<AuthLayer> {
+///     // With axum: Router::new().route("/", get(home)).layer(layer(auth)?)
+///     AuthLayer::new(auth, Transport::cookie(Cookie::default()))?.login_page("/login")
 /// }
 /// # let _ = layer;
 /// ```
 ///
-/// The layer alone admits every request. A handler that takes [`Auth`], a guard ([`Require`]) or a
-/// call of [`SignIn`] verifies the credential, once per request. For the response, the layer
+/// The layer alone admits every request. A handler that takes [`Auth`](crate::web::Auth), a guard
+/// ([`Require`](crate::web::Require)) or a call of [`SignIn`] verifies the credential, once per
+/// request. For the response, the layer
 ///
 /// 1. revokes the login of this request if the response is a 5xx (gRPC: a failure status), an error
 ///    or a panic;
 /// 2. rotates a credential in a cookie that is due, before it sends the head of the response. A 5xx
 ///    rotates too;
-/// 3. sets or removes the cookies, each once;
-/// 4. adds `Vary` and `Cache-Control: no-store` to every response that depends on a credential or
+/// 3. answers a [`Denial`]: with a redirect to your [login page](Self::login_page), with
+///    [your own answer](Self::on_denial), in the gRPC form, or else with the status as plain text;
+/// 4. adds the challenge and `Retry-After` of a denial;
+/// 5. sets or removes the cookies, each once;
+/// 6. adds `Vary` and `Cache-Control: no-store` to every response that depends on a credential or
 ///    hands one out. A response that is marked `private` and sets no cookie keeps its
 ///    `Cache-Control`. Removes the fields that some shared caches obey instead
 ///    (`CDN-Cache-Control` and similar ones, RFC 9213; `Surrogate-Control`, `Edge-Control`,
-///    `X-Accel-Expires`);
-/// 5. adds challenge and `Retry-After` to a [`Denial`](crate::web::Denial), or converts it to the
-///    gRPC form.
+///    `X-Accel-Expires`).
 ///
 /// # Defaults
 ///
@@ -76,42 +62,162 @@ pub use token_response::TokenResponse;
 /// |---|---|---|
 /// | [`origins`](Self::origins), with a cookie | unsafe requests of other origins are denied with 403 before the service sees them | OWASP ASVS 3.5.1 |
 /// | [`origins`](Self::origins), without a cookie | all origins are allowed: no browser sends a bearer token without a script | |
+/// | [`login_page`](Self::login_page) | none: a denied navigation gets 401 | |
+/// | [`refresh_page`](Self::refresh_page) | none: a script refreshes | |
+/// | [`on_denial`](Self::on_denial) | status as plain text, without details | OWASP ASVS 16.5.1 |
 /// | [`clock`](Self::clock) | [`SystemClock`] | |
 ///
 /// # Rejected cookies
 ///
-/// If a handler or guard denies the request with 401, a rejected cookie is removed, so that the
-/// next visit is anonymous. It stays if the browser reports that a script sent the request: the
-/// request may have been sent before another tab logged in. The same can happen with a navigation;
-/// that is rare, and the user sees the login form.
-///
-/// If your handler maps the denial to another status, the cookie stays. It also stays if the service
-/// cannot [read](crate::Error::is_unreadable) the login, which is a 503: after a rollback of the
-/// deployment the visitor is back. A new login replaces the cookie.
+/// A rejected cookie is removed, with any status of the response, so that the next visit is
+/// anonymous. It stays if the browser reports that a script sent the request: the request may have
+/// been sent before another tab logged in. It also stays if the service cannot
+/// [read](crate::Error::is_unreadable) the login, which is a 503: after a rollback of the deployment
+/// the visitor is back. A new login replaces the cookie.
 ///
 /// # Deployment
 ///
 /// `Secure` cookies need HTTPS between browser and server. TLS may end at a proxy before this
 /// service; the layer reads no `X-Forwarded` fields. Put the layer outside of the handlers and
-/// guards that ask for the caller, and inside of a layer that turns panics into responses.
+/// guards that ask for the caller, outside of nested routers (so that it sees whole paths), and
+/// inside of a layer that turns panics into responses.
 pub struct AuthLayer<D = ()> {
-    config: Arc<LayerConfig<D>>,
+    pub(crate) config: Arc<LayerConfig<D>>,
 }
 
 impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// Creates a layer for credentials of `auth` that requests carry as `transport` describes.
     ///
     /// Pass an `Arc` of any authenticator as `auth`; it is type-erased.
-    pub fn new(auth: Arc<dyn DynAuthenticator<D>>, transport: Transport) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if `auth` issues refresh credentials, as the
+    /// [hybrid](crate::hybrid::HybridAuthenticator) does, and the transport has a cookie for access
+    /// tokens, but none for them: see [`Transport::refresh_cookie`].
+    pub fn new(auth: Arc<dyn DynAuthenticator<D>>, transport: Transport) -> Result<Self> {
+        if transport.access().is_some()
+            && transport.refresh().is_none()
+            && auth.has_refresh_credentials()
+        {
+            return Err(Error::misuse(
+                "this authenticator issues refresh credentials, and the transport has no cookie \
+                 for them: add one with `Transport::refresh_cookie`, or use `Transport::bearer`",
+            ));
+        }
         let origins = transport.access().map(|_| OriginPolicy::new());
-        Self {
+        Ok(Self {
             config: Arc::new(LayerConfig {
                 auth,
                 transport,
                 origins,
                 clock: Arc::new(SystemClock),
+                pages: DenialPages::default(),
             }),
+        })
+    }
+
+    /// Redirects navigations of anonymous visitors to the login page (303 See Other) instead of
+    /// answering them with 401. Requests of scripts and programs get 401 as before.
+    ///
+    /// Applies to a missing, rejected or ambiguous credential. The address gets the parameter `next`
+    /// with path and query of the denied page, if the browser can repeat the request. After the
+    /// login, check it with [`local_path`] and redirect the browser there:
+    ///
+    /// ```
+    /// use statewise::Login;
+    /// use statewise::web::{Denial, SignIn, local_path};
+    ///
+    /// /// Returns the address for the redirect.
+    /// async fn logged_in(sign_in: SignIn, next: Option<&str>) -> Result<String, Denial> {
+    ///     // .. after the password check:
+    ///     sign_in.issue(Login::new("alice")).await?;
+    ///     Ok(next.and_then(local_path).unwrap_or("/").to_owned())
+    /// }
+    /// # let _ = logged_in;
+    /// ```
+    ///
+    /// The login page itself must be public: take [`Visitor`](crate::web::Visitor) there, or no
+    /// caller at all. Denials of it are never redirected.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if `page` is not a [`local_path`]: write `/login`.
+    pub fn login_page(self, page: impl Into<String>) -> Result<Self> {
+        let page = checked(page.into())?;
+        Ok(self.with(|config| config.pages.login = Some(page)))
+    }
+
+    /// Refreshes the credentials of browsers that navigate, for a
+    /// [hybrid](crate::hybrid::HybridAuthenticator) in cookies. The layer serves `page` itself.
+    ///
+    /// If the access token of a navigation has expired or is missing, the browser is redirected to
+    /// this page, which gets the refresh cookie, refreshes, and sends the browser back (303 See
+    /// Other). If the refresh fails, both cookies are removed, and a page that requires a caller
+    /// leads to the [`login_page`](Self::login_page). Scripts refresh as before, with a POST to a
+    /// route of your own.
+    ///
+    /// A public page that takes [`Visitor`](crate::web::Visitor) goes the same way while the request
+    /// carries an expired access token. `SameSite=Lax` suits the refresh cookie: with `Strict` the
+    /// browser does not send it after a link from another site.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the transport has no refresh cookie, or if `page` is not below the path of that
+    /// cookie or has a query.
+    pub fn refresh_page(self, page: impl Into<String>) -> Result<Self> {
+        let page = checked(page.into())?;
+        let Some(cookie) = self.config.transport.refresh() else {
+            return Err(Error::misuse(
+                "a refresh page, but no cookie for refresh credentials: add one with \
+                 `Transport::refresh_cookie`",
+            ));
+        };
+        let below = page.strip_prefix(cookie.path());
+        let is_below = below.is_some_and(|rest| {
+            cookie.path().ends_with('/') || rest.is_empty() || rest.starts_with('/')
+        });
+        if !is_below || page.contains(['?', '#']) {
+            return Err(Error::misuse(format!(
+                "the browser sends the refresh cookie below {} only: put the refresh page there, \
+                 without a query",
+                cookie.path(),
+            )));
         }
+        Ok(self.with(|config| config.pages.refresh = Some(page)))
+    }
+
+    /// Answers denials with your own pages. `None` is the answer that the layer gives without this
+    /// function.
+    ///
+    /// The layer adds cookies, `Vary` and `Cache-Control` to your answer; if you keep the status of
+    /// the denial, also challenge and `Retry-After`. A denial whose status your handler or another
+    /// layer has changed counts as answered. gRPC clients get the gRPC form.
+    ///
+    /// The function runs within the request: do not block. It is called after the redirect to the
+    /// [`refresh_page`](Self::refresh_page), and before that to the [`login_page`](Self::login_page).
+    ///
+    /// ```
+    /// use statewise::web::{Answer, AuthLayer};
+    ///
+    /// fn with_pages(layer: AuthLayer) -> AuthLayer {
+    ///     layer.on_denial(|denial, request| {
+    ///         let status = denial.status();
+    ///         Some(if request.is_navigation() {
+    ///             Answer::html(status, format!("<h1>{status}</h1>"))
+    ///         } else {
+    ///             Answer::json(status, format!("{{\"status\":{status}}}"))
+    ///         })
+    ///     })
+    /// }
+    /// # let _ = with_pages;
+    /// ```
+    #[must_use]
+    pub fn on_denial(
+        self,
+        answer: impl Fn(&Denial, &DeniedRequest<'_>) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| config.pages.on_denial = Some(Arc::new(answer)))
     }
 
     /// Selects other origins: their pages may send unsafe requests with the cookies of their
@@ -147,6 +253,113 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
         change(Arc::make_mut(&mut self.config));
         self
     }
+
+    /// Begins a request: checks its origin, and reads its credentials. Call it in a framework for
+    /// which this crate has no layer, before the handlers.
+    ///
+    /// `target` is path and query. Pass the authority of the request's URI if it has one, as in
+    /// HTTP/2.
+    ///
+    /// # Errors
+    ///
+    /// The answer to send instead of calling a handler: to a request of another origin, or of the
+    /// [`refresh_page`](Self::refresh_page).
+    ///
+    /// # Cancel safety
+    ///
+    /// A refresh may have happened: the browser repeats it.
+    pub async fn begin<H>(
+        &self,
+        method: &str,
+        target: &str,
+        authority: Option<&str>,
+        headers: &H,
+    ) -> Result<Serving<D>, Answer>
+    where
+        H: Headers + Clone + Send + Sync + 'static,
+    {
+        let (client, head) = self.config.admit(method, target, authority, headers)?;
+        let copied = |name| Lines::copied(headers, name);
+        match self.config.open(client, head, copied) {
+            Begun::Serve(serving) => Ok(serving),
+            Begun::Refresh(answer) => Err(answer.await),
+        }
+    }
+}
+
+fn checked(page: String) -> Result<Box<str>> {
+    match local_path(&page) {
+        Some(_) => Ok(page.into()),
+        None => Err(Error::misuse(
+            "a page is a path on this origin: write /login, without scheme and host",
+        )),
+    }
+}
+
+impl<D: Send + Sync + 'static> LayerConfig<D> {
+    /// Checks the origin of a request. Returns what its answer may depend on, or the answer that
+    /// denies it.
+    pub(crate) fn admit<H>(
+        &self,
+        method: &str,
+        target: &str,
+        authority: Option<&str>,
+        headers: &H,
+    ) -> Result<(ClientKind, Option<Box<RequestHead>>), Answer>
+    where
+        H: Headers + Clone + Send + Sync + 'static,
+    {
+        let client = ClientKind::of(method, headers);
+        let head = self.pages.head(method, target, headers);
+        if !self.allows_origin(method, authority, headers) {
+            return Err(self.cross_origin(client, head.as_deref()));
+        }
+        Ok((client, head))
+    }
+
+    /// Opens the reply to a request. `lines` returns the values of a header field, shared or copied.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        client: ClientKind,
+        head: Option<Box<RequestHead>>,
+        lines: impl FnMut(&'static str) -> Lines,
+    ) -> Begun<D> {
+        let is_refresh = self.pages.is_refresh(head.as_deref());
+        let sign_in = SignIn::new(RequestCredentials::new(
+            Arc::clone(self),
+            client,
+            head,
+            lines,
+        ));
+        match is_refresh {
+            true => Begun::Refresh(Box::pin(refresh_page(sign_in))),
+            false => Begun::Serve(Serving::new(sign_in)),
+        }
+    }
+
+    /// Returns the answer to a request of another origin, which the service does not see.
+    fn cross_origin(&self, client: ClientKind, head: Option<&RequestHead>) -> Answer {
+        let denial = Denial::CrossOrigin;
+        let mut headers = Vec::new();
+        let plain = denial.plain_answer().write(&mut headers);
+        let custom = || self.pages.answer(&denial, head, false);
+        let finished = answered(&denial, &self.transport, client, custom, &mut headers);
+        headers.push(("cache-control".to_owned(), "no-store".to_owned()));
+        Answer::from_parts(finished.status, headers, finished.body.unwrap_or(plain))
+    }
+
+    /// Returns whether the origin of a request may use the cookies that the request carries.
+    fn allows_origin<H>(&self, method: &str, authority: Option<&str>, headers: &H) -> bool
+    where
+        H: Headers + ?Sized,
+    {
+        let Some(origins) = &self.origins else {
+            return true;
+        };
+        // No browser sends a bearer token without a script.
+        let has_bearer = || self.transport.has_token(headers);
+        !is_unsafe(method, headers) || has_bearer() || origins.allows(method, authority, headers)
+    }
 }
 
 clone_fields!(AuthLayer<D> { config });
@@ -158,76 +371,5 @@ impl<D> fmt::Debug for AuthLayer<D> {
             .field("transport", &self.config.transport)
             .field("origins", &self.config.origins)
             .finish_non_exhaustive()
-    }
-}
-
-impl<S, D> Layer<S> for AuthLayer<D> {
-    type Service = AuthService<S, D>;
-
-    fn layer(&self, inner: S) -> AuthService<S, D> {
-        AuthService {
-            inner,
-            config: Arc::clone(&self.config),
-        }
-    }
-}
-
-/// Service that an [`AuthLayer`] creates.
-pub struct AuthService<S, D = ()> {
-    inner: S,
-    config: Arc<LayerConfig<D>>,
-}
-
-clone_fields!(AuthService<S: Clone, D> { inner, config });
-
-impl<S: fmt::Debug, D> fmt::Debug for AuthService<S, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthService")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<S, D, ReqBody, ResBody> Service<Request<ReqBody>> for AuthService<S, D>
-where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    S::Error: Send + 'static,
-    D: Send + Sync + 'static,
-    ResBody: Default + Send + 'static,
-{
-    type Response = Response<ResBody>;
-    type Error = S::Error;
-    type Future = AuthFuture<S::Future, D>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let client = ClientKind::of(&request);
-        if !self.allows_origin(&request) {
-            let response = cross_origin(&self.config.transport, client);
-            return AuthFuture::denied(Ok(response));
-        }
-        let config = Arc::clone(&self.config);
-        let credentials = RequestCredentials::new(config, client, request.headers_mut());
-        let sign_in = SignIn::new(credentials);
-        request.extensions_mut().insert(sign_in.clone());
-        let close_on_drop = CloseOnDrop(Some(sign_in));
-        AuthFuture::serving(self.inner.call(request), close_on_drop)
-    }
-}
-
-impl<S, D> AuthService<S, D> {
-    /// Returns whether the origin of a request may use the cookies that the request carries.
-    fn allows_origin<B>(&self, request: &Request<B>) -> bool {
-        let Some(origins) = &self.config.origins else {
-            return true;
-        };
-        let (method, headers) = (request.method().as_str(), request.headers());
-        // No browser sends a bearer token without a script.
-        let has_bearer = || self.config.transport.has_token(headers);
-        let authority = || request.uri().authority().map(Authority::as_str);
-        !is_unsafe(method, headers) || has_bearer() || origins.allows(method, authority(), headers)
     }
 }

@@ -4,7 +4,6 @@ use std::fmt;
 
 use crate::authenticator::Presented;
 use crate::error::{Error, Result};
-#[cfg(feature = "tower")]
 use crate::login::issued::Issued;
 use crate::login::place::Place;
 use crate::web::bearer::{BEARER, token_under};
@@ -363,7 +362,6 @@ impl Transport {
     }
 }
 
-#[cfg(feature = "tower")]
 impl Transport {
     /// The cookie that is sent with every request.
     pub(crate) fn access(&self) -> Option<&Cookie> {

@@ -69,7 +69,7 @@ fn allocations(layer: &AuthLayer, reads: bool, field: &str, value: &str) -> [usi
 fn logged_in(auth: Arc<dyn DynAuthenticator<()>>, transport: Transport) -> (AuthLayer, String) {
     let issued = now(auth.issue(login())).unwrap();
     let credential = issued.credential().reveal().to_owned();
-    (AuthLayer::new(auth, transport), credential)
+    (AuthLayer::new(auth, transport).unwrap(), credential)
 }
 
 #[test]

@@ -281,6 +281,6 @@ fn the_web_shows_no_secret() {
         let too_large = Cookie::builder().path("/a").build().unwrap();
         let no_cookie = statewise::Credential::new(format!("{credential};"));
         check_error(&secrets, &too_large.set(&no_cookie).unwrap_err());
-        secrets.debug(&AuthLayer::new(auth, transport));
+        secrets.debug(&AuthLayer::new(auth, transport).unwrap());
     });
 }

@@ -54,7 +54,7 @@ fn a_dropped_login_can_be_repeated() {
         let answer = browser.get("/maybe");
         match alice {
             1 => assert_eq!((answer.status, &*answer.body), (200, "alice")),
-            _ => assert_eq!((answer.status, &*answer.body), (401, "")),
+            _ => assert_eq!((answer.status, &*answer.body), (401, "401 Unauthorized\n")),
         }
         browser.log_in("bob");
         assert_eq!(browser.get("/me").body, "bob");

@@ -128,7 +128,8 @@ fn an_outage_is_a_503_and_not_an_anonymous_user() {
         assert_eq!(answer.one("retry-after"), Some("1"));
         assert_eq!(answer.one("www-authenticate"), None);
         assert_eq!(answer.one("cache-control"), Some("no-store"));
-        assert!(answer.set_cookies().is_empty() && answer.body.is_empty());
+        assert!(answer.set_cookies().is_empty());
+        assert_eq!(answer.body, "503 Service Unavailable\n");
     }
     assert_eq!(browser.id(), id);
     assert_eq!(browser.get("/me").body, "alice");

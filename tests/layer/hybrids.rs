@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use statewise::migrating::Migrating;
 use statewise::testkit::ManualClock;
-use statewise::web::{Cookie, Denial, SameSite, Transport};
+use statewise::web::{AuthLayer, Cookie, Denial, SameSite, Transport};
 
 use crate::site::{Browser, IDLE, hybrid, layer, seconds, sessions, store, transport};
 
@@ -167,13 +167,13 @@ fn a_rejected_session_does_not_remove_the_refresh_credential() {
 
 #[test]
 fn a_hybrid_without_a_refresh_cookie_is_a_misuse() {
-    let clock = ManualClock::default();
-    let auth = hybrid(&store(), &clock);
-    let mut browser = Browser::of(&layer(auth.clone(), Transport::cookie(Cookie::default())));
-    let answer = browser.post("/login", &[("x-user", "alice")]);
-    assert_eq!((answer.status, answer.set_cookies().len()), (500, 0));
-    let listed = statewise::testkit::block_on(auth.sessions("alice", None));
-    assert!(listed.unwrap().sessions.is_empty());
+    let auth = hybrid(&store(), &ManualClock::default());
+    for cookie in [Transport::cookie, Transport::both] {
+        let layer = AuthLayer::new(auth.clone(), cookie(Cookie::default()));
+        let error = layer.unwrap_err();
+        assert!(error.is_misuse() && error.to_string().contains("refresh_cookie"));
+    }
+    assert!(AuthLayer::new(auth, Transport::bearer()).is_ok());
 }
 
 /// Another tab may have logged in in the meantime.

@@ -17,6 +17,7 @@ mod grpc;
 mod guards;
 mod hybrids;
 mod late;
+mod pages;
 mod site;
 mod transports;
 mod two_schemes;

@@ -17,7 +17,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::SessionStore;
 use statewise::testkit::{FaultyStore, ManualClock, YieldingStore, block_on};
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
-use statewise::web::{Auth, AuthLayer, AuthService, Cookie, Denial, SignIn, Transport};
+use statewise::web::{Auth, AuthLayer, AuthService, Cookie, Denial, SignIn, Transport, Visitor};
 use statewise::{DynAuthenticator, Login, Revocation};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -142,6 +142,15 @@ impl Handler {
                     Some(caller) => named(&caller),
                     None => "anonymous".into_response(),
                 })
+            }
+            "/visitor" | "/form" => {
+                Visitor::from_request_parts(&mut parts, &())
+                    .await
+                    .map(|visitor: Visitor| match visitor.caller() {
+                        Some(caller) => named(caller),
+                        None if visitor.was_logged_in() => "former".into_response(),
+                        None => "anonymous".into_response(),
+                    })
             }
             "/other" => caller::<u32>(&mut parts).await.map(|caller| named(&caller)),
             "/login" => Self::log_in(sign_in(), &user.unwrap_or_default()).await,
@@ -316,7 +325,7 @@ pub(crate) fn transport() -> Transport {
 }
 
 pub(crate) fn layer(auth: Arc<dyn DynAuthenticator<()>>, transport: Transport) -> AuthLayer {
-    AuthLayer::new(auth, transport)
+    AuthLayer::new(auth, transport).unwrap()
 }
 
 /// Browser that stores cookies by name and path, and sends them back.
@@ -332,9 +341,10 @@ impl Browser {
     }
 }
 
-impl<S> Browser<S>
+impl<S, B> Browser<S>
 where
-    S: Service<Request<Body>, Response = Response, Error = String>,
+    S: Service<Request<Body>, Response = http::Response<B>, Error = String>,
+    B: http_body::Body<Data: AsRef<[u8]>, Error: std::fmt::Debug>,
 {
     pub(crate) fn before(service: S) -> Self {
         Self {
@@ -420,12 +430,14 @@ where
     }
 }
 
-fn text(body: Body) -> String {
-    use http_body::Body as _;
+fn text<B>(body: B) -> String
+where
+    B: http_body::Body<Data: AsRef<[u8]>, Error: std::fmt::Debug>,
+{
     let mut body = std::pin::pin!(body);
     let mut bytes = Vec::new();
     while let Some(frame) = block_on(std::future::poll_fn(|cx| body.as_mut().poll_frame(cx))) {
-        bytes.extend_from_slice(frame.unwrap().data_ref().unwrap());
+        bytes.extend_from_slice(frame.unwrap().data_ref().unwrap().as_ref());
     }
     String::from_utf8(bytes).unwrap()
 }

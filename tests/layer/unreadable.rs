@@ -92,7 +92,9 @@ fn service<D: Data>(
     transport: &Transport,
 ) -> AuthService<Portal<D>, D> {
     let auth: Arc<dyn DynAuthenticator<D>> = Arc::new(auth);
-    AuthLayer::new(auth, transport.clone()).layer(Portal(PhantomData))
+    AuthLayer::new(auth, transport.clone())
+        .unwrap()
+        .layer(Portal(PhantomData))
 }
 
 fn sessions<D>(store: &Store, clock: &ManualClock) -> SessionBuilder<Store, D> {
@@ -122,7 +124,7 @@ fn assert_blames_the_service(answer: &Answer, what: &str) {
     assert_eq!(answer.one("www-authenticate"), None, "{what}");
     assert_eq!(answer.one("cache-control"), Some("no-store"), "{what}");
     assert!(answer.one("retry-after").is_some(), "{what}");
-    assert!(answer.body.is_empty(), "{what}");
+    assert_eq!(answer.body, "503 Service Unavailable\n", "{what}");
     let denial = answer.cause.as_ref().unwrap();
     assert!(denial.error().unwrap().is_unreadable() && !denial.is_rejected());
 }

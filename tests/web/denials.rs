@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use statewise::web::{Answer, Cookie, Denial, Transport};
+use statewise::web::{Cookie, Denial, Transport};
 use statewise::{Error, Refusal, Rejection};
 
 fn answers(denial: &Denial, transport: &Transport) -> (u16, Option<String>, Option<u64>) {
-    let Answer {
-        status,
-        challenge,
-        retry_after,
-        ..
-    } = denial.answer(transport);
-    assert_eq!(status, denial.status());
-    (status, challenge, retry_after.map(|after| after.as_secs()))
+    let answer = denial.answer(transport);
+    assert_eq!(answer.status(), denial.status());
+    let field = |wanted: &str| {
+        let mut fields = answer.fields();
+        let (_, value) = fields.find(|(name, _)| *name == wanted)?;
+        Some(value.to_owned())
+    };
+    assert_eq!(field("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(field("vary").as_deref(), Some(transport.vary()));
+    let retry_after = field("retry-after").map(|seconds| seconds.parse().unwrap());
+    (answer.status(), field("www-authenticate"), retry_after)
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn layered(auth: Arc<dyn DynAuthenticator<()>>, transport: Transport) -> Router 
     Router::new()
         .route("/", get(whoami))
         .route("/ignored", get(nobody))
-        .layer(AuthLayer::new(auth, transport))
+        .layer(AuthLayer::new(auth, transport).expect("a layer"))
         .with_state(())
 }
 

@@ -39,7 +39,7 @@ fn a_caller_is_identified_by_the_cookie() {
     assert_eq!(answer.field("www-authenticate"), "Cookie realm=\"api\"");
     assert_eq!(answer.field("cache-control"), "no-store");
     assert_eq!(answer.field("vary"), "Cookie");
-    assert!(answer.body.is_empty());
+    assert_eq!(answer.body, "401 Unauthorized\n");
 
     let answer = browser.log_in("alice", PASSWORD).expect(204);
     let set = answer.field("set-cookie");

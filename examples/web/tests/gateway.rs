@@ -66,7 +66,7 @@ fn an_inner_service_accepts_only_tokens_of_its_audience() {
     let [orders, billing] =
         ["orders", "billing"].map(|name| tokens(name, shared.clone(), SystemClock).unwrap());
     let (for_orders, for_billing) = (token(&orders), token(&billing));
-    let site = Served::new(service("orders", orders));
+    let site = Served::new(service("orders", orders).unwrap());
     assert_eq!(called_with(&site, &for_orders), 200);
     assert_eq!(called_with(&site, &for_billing), 401, "another audience");
     assert_eq!(called_with(&site, &token(&ours)), 401, "another key");
@@ -78,7 +78,7 @@ fn the_next_key_takes_over_without_a_rejection() {
     let keys = keys().unwrap();
     let clock = ManualClock::new(SystemTime::now().into());
     let tokens = || tokens("orders", keys.clone(), clock.clone()).unwrap();
-    let site = Served::new(service("orders", tokens()));
+    let site = Served::new(service("orders", tokens()).unwrap());
     let gateway = tokens();
     clock.advance(DAY - Duration::from_secs(30));
     let today = token(&gateway);
@@ -98,7 +98,7 @@ fn an_unreachable_or_denying_inner_service_is_a_bad_gateway() {
         .absolute(DAY)
         .build();
     let other = tokens("orders", keys().unwrap(), SystemClock).unwrap();
-    let denying = Served::new(service("orders", other));
+    let denying = Served::new(service("orders", other).unwrap());
     let address = |origin: &str| origin.strip_prefix("http://").unwrap().parse().unwrap();
     let inner = [
         ("orders", denying.origin()),

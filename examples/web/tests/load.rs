@@ -124,7 +124,7 @@ fn serve(runtime: &tokio::runtime::Runtime, redis: &RedisServer) -> Served {
         .build();
     let auth = Arc::new(auth.unwrap());
     runtime.spawn(auth.upkeep().run(tokio::time::sleep));
-    let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default()));
+    let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default())).unwrap();
     let users: Vec<_> = (0..USERS).map(|user| format!("user-{user}")).collect();
     let mut users: Vec<_> = users.iter().map(|user| (user.as_str(), PASSWORD)).collect();
     users.push(("witness", PASSWORD));

@@ -304,7 +304,7 @@ fn a_new_password_requires_a_recent_login() {
         .clock(clock.clone())
         .build();
     let auth = Arc::new(auth.unwrap());
-    let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default()));
+    let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default())).unwrap();
     let passwords = Passwords::of(&[("alice", PASSWORD)]).unwrap();
     let site = Served::new(example::router(auth, layer.clock(clock.clone()), passwords));
     let browser = Browser::at(site.origin());

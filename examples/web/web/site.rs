@@ -123,19 +123,19 @@ pub fn router() -> Result<Router> {
                 Transport::cookie(Cookie::default()),
                 None,
                 &clock,
-            ),
+            )?,
         )
         .nest(
             "/token",
-            mode(Arc::new(by_token), Transport::bearer(), None, &clock),
+            mode(Arc::new(by_token), Transport::bearer(), None, &clock)?,
         )
         .nest(
             "/logged",
-            mode(Arc::new(by_logged_token), Transport::bearer(), None, &clock),
+            mode(Arc::new(by_logged_token), Transport::bearer(), None, &clock)?,
         )
         .nest(
             "/hybrid",
-            mode(Arc::new(by_both), two_cookies, Some(refresh), &clock),
+            mode(Arc::new(by_both), two_cookies, Some(refresh), &clock)?,
         )
         .route(
             "/",
@@ -184,14 +184,14 @@ fn mode(
     transport: Transport,
     refresh_cookie: Option<Cookie>,
     clock: &DemoClock,
-) -> Router {
+) -> Result<Router> {
     let mode = Arc::new(Mode {
         auth: Arc::clone(&auth),
         transport: transport.clone(),
         refresh_cookie,
         loot: Mutex::default(),
     });
-    Router::new()
+    let router = Router::new()
         .route("/me", get(me))
         .route("/auth/login", post(log_in))
         .route("/auth/token", post(log_in_for_token))
@@ -203,8 +203,9 @@ fn mode(
         .route("/thief/refresh", post(thief_refresh))
         .route("/revoke-all", post(revoke_all))
         .with_state(mode)
-        .layer(AuthLayer::new(auth, transport).clock(clock.clone()))
-        .layer(from_fn(add_cause))
+        .layer(AuthLayer::new(auth, transport)?.clock(clock.clone()))
+        .layer(from_fn(add_cause));
+    Ok(router)
 }
 
 async fn me(caller: Auth) -> Json<Value> {

@@ -113,6 +113,11 @@ where
         samples
     }
 
+    /// Those of the first strategy, which issues the logins in cookies.
+    fn has_refresh_credentials(&self) -> bool {
+        self.first.has_refresh_credentials()
+    }
+
     async fn issue(&self, mut login: Login<A::Data>) -> Result<Issued<A::Data>> {
         // As for a verification, the place is consumed.
         let place = login.place.take_if(|_| self.is_by_place);

@@ -425,6 +425,10 @@ where
         samples
     }
 
+    fn has_refresh_credentials(&self) -> bool {
+        true
+    }
+
     async fn issue(&self, mut login: Login<D>) -> Result<Issued<D>> {
         // First of all: an entry that the log gets from here on ends this login too.
         let begun = match login.stamp {

@@ -350,6 +350,10 @@ where
         self.inner.either.sample_credentials()
     }
 
+    fn has_refresh_credentials(&self) -> bool {
+        self.inner.either.has_refresh_credentials()
+    }
+
     async fn issue(&self, login: Login<Old::Data>) -> Result<Issued<Old::Data>> {
         let inner = &*self.inner;
         let replaces = login.replaces.clone();

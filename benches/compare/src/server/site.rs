@@ -180,7 +180,7 @@ async fn ours(auth: Arc<dyn DynAuthenticator<()>>, transport: Transport) -> Site
     Site {
         router: Router::new()
             .route("/me", get(me))
-            .layer(AuthLayer::new(auth, transport)),
+            .layer(AuthLayer::new(auth, transport).expect("a layer")),
         field,
         values,
     }

@@ -2,21 +2,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
-use tower_layer::Layer;
-use tower_service::Service;
-
-use crate::base::boxed::BoxFuture;
 use crate::error::Result;
+use crate::web::auth::Auth;
+use crate::web::clone::clone_fields;
 use crate::web::denial::Denial;
-use crate::web::layer::auth::Auth;
-use crate::web::layer::clone::clone_fields;
-use crate::web::layer::sign_in::SignIn;
+use crate::web::sign_in::SignIn;
 
 /// Guard that denies requests before the service sees them. Puts the caller, an [`Auth`], into the
 /// extensions of the requests that it admits.
@@ -117,23 +110,31 @@ impl<D> Require<D> {
     }
 }
 
-impl Rules {
-    async fn check<D: Send + Sync + 'static>(
-        &self,
-        sign_in: Result<SignIn<D>>,
-    ) -> Result<Auth<D>, Denial> {
-        let caller = if self.authoritative {
-            sign_in?.verify_authoritative().await?
+impl<D: Send + Sync + 'static> Require<D> {
+    /// Verifies the caller of a request, and checks the requirements. The layer of tower does it for
+    /// you; call it in other frameworks.
+    ///
+    /// # Errors
+    ///
+    /// The denial to answer with.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`SignIn::verify`].
+    pub async fn check(&self, sign_in: &SignIn<D>) -> Result<Auth<D>, Denial> {
+        let rules = &*self.rules;
+        let caller = if rules.authoritative {
+            sign_in.verify_authoritative().await?
         } else {
-            sign_in?.verify().await?
+            sign_in.verify().await?
         };
-        for role in &self.roles {
+        for role in &rules.roles {
             caller.require_role(role)?;
         }
-        if let Some(max_age) = self.max_age {
+        if let Some(max_age) = rules.max_age {
             caller.require_fresh(max_age)?;
         }
-        if let Some(acr) = &self.acr {
+        if let Some(acr) = &rules.acr {
             caller.require_acr(acr)?;
         }
         Ok(caller)
@@ -145,67 +146,5 @@ clone_fields!(Require<D> { rules, data });
 impl<D> fmt::Debug for Require<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Require").field(&self.rules).finish()
-    }
-}
-
-impl<S, D> Layer<S> for Require<D> {
-    type Service = RequireService<S, D>;
-
-    fn layer(&self, inner: S) -> RequireService<S, D> {
-        RequireService {
-            inner,
-            require: self.clone(),
-        }
-    }
-}
-
-/// Service that a [`Require`] creates.
-pub struct RequireService<S, D = ()> {
-    inner: S,
-    require: Require<D>,
-}
-
-clone_fields!(RequireService<S: Clone, D> { inner, require });
-
-impl<S: fmt::Debug, D> fmt::Debug for RequireService<S, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireService")
-            .field("inner", &self.inner)
-            .field("require", &self.require)
-            .finish()
-    }
-}
-
-impl<S, D, ReqBody, ResBody> Service<Request<ReqBody>> for RequireService<S, D>
-where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
-    S::Future: Send,
-    D: Send + Sync + 'static,
-    ReqBody: Send + 'static,
-    ResBody: Default,
-{
-    type Response = Response<ResBody>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        // `poll_ready` was called on this service, not on a clone.
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
-        let rules = Arc::clone(&self.require.rules);
-        let sign_in = SignIn::<D>::of(request.extensions());
-        Box::pin(async move {
-            match rules.check(sign_in).await {
-                Ok(caller) => {
-                    request.extensions_mut().insert(caller);
-                    inner.call(request).await
-                }
-                Err(denial) => Ok(denial.into_http()),
-            }
-        })
     }
 }

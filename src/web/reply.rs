@@ -3,8 +3,8 @@
 use std::mem;
 
 use crate::login::issued::Credential;
+use crate::web::auth::Auth;
 use crate::web::denial::Denial;
-use crate::web::layer::auth::Auth;
 
 /// The caller, or the reason why the request is not served.
 pub(crate) type Verified<D> = Result<Auth<D>, Denial>;
@@ -37,6 +37,17 @@ pub(crate) enum PendingReply {
     RefreshDue,
 }
 
+impl PendingReply {
+    /// Returns whether the authenticator must be called before the response is sent.
+    pub(crate) fn calls_store(self, failed: bool) -> bool {
+        match self {
+            Self::LoggedIn => failed,
+            Self::RefreshDue => true,
+            Self::Independent | Self::Dependent => false,
+        }
+    }
+}
+
 /// Content of the response that depends on credentials.
 pub(crate) struct Reply<D> {
     pub(crate) caller: Caller<D>,
@@ -45,6 +56,8 @@ pub(crate) struct Reply<D> {
     /// The handler has responded, or its future was dropped: a cookie set from now on would not
     /// reach the client.
     pub(crate) closed: bool,
+    /// The page is shown to anonymous visitors too.
+    pub(crate) is_public: bool,
 }
 
 impl<D> Reply<D> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
 use crate::login::issued::{Credential, Issued};
-use crate::web::layer::auth::Auth;
+use crate::web::auth::Auth;
 
 /// Response to a program that has logged in or refreshed: a JSON object with `access_token`,
 /// `token_type`, `expires_in` and, if the strategy has one, `refresh_token` (RFC 6749, section

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::authenticator::DynAuthenticator;
 use crate::clock::Clock;
-use crate::web::layer::clone::clone_fields;
+use crate::web::clone::clone_fields;
+use crate::web::denied::DenialPages;
 use crate::web::origin::OriginPolicy;
 use crate::web::transport::Transport;
 
@@ -15,6 +16,7 @@ pub(crate) struct LayerConfig<D> {
     /// Policy for requests of other origins; `None` allows all of them.
     pub(crate) origins: Option<OriginPolicy>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pages: DenialPages,
 }
 
-clone_fields!(LayerConfig<D> { auth, transport, origins, clock });
+clone_fields!(LayerConfig<D> { auth, transport, origins, clock, pages });

@@ -3,31 +3,31 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::Extensions;
-
 use crate::authenticator::{Authenticator as _, DynAuthenticator, Presented};
 use crate::clock::{self, Clock, Timestamp};
 use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::issued::{Credential, Issued, Revocation, replaced};
 use crate::login::place::Place;
+use crate::web::auth::Auth;
+use crate::web::clone::clone_fields;
 use crate::web::denial::Denial;
-use crate::web::layer::auth::Auth;
-use crate::web::layer::clone::clone_fields;
-use crate::web::layer::reply::{Caller, Reply, Verified};
-use crate::web::layer::request::RequestCredentials;
-use crate::web::layer::token_response::TokenResponse;
+use crate::web::reply::{Caller, Reply, Verified};
+use crate::web::request::RequestCredentials;
+use crate::web::token_response::TokenResponse;
 use crate::web::transport::Transport;
+use crate::web::visitor::Visitor;
 
 /// Verifies the caller of a request, logs users in, refreshes their credentials and logs them out.
 ///
 /// Take it as an argument of your handler (feature `axum`), or get it from the extensions of the
-/// request with [`of`](Self::of). It knows the credentials of the request. The
+/// request with `SignIn::of` (feature `tower`). It knows the credentials of the request. The
 /// [`AuthLayer`](crate::web::AuthLayer) sets and removes the cookies in the response.
 ///
 /// | call | when | the credential is |
 /// |---|---|---|
 /// | [`verify`](Self::verify) | you need the caller, and the handler logs in or out too | |
+/// | [`visitor`](Self::visitor) | the same, on a public page | |
 /// | [`verify_authoritative`](Self::verify_authoritative) | before a sensitive action | |
 /// | [`issue`](Self::issue) | the user of a browser has authenticated | set as a cookie |
 /// | [`issue_token`](Self::issue_token) | the user of a program has authenticated | in the body |
@@ -84,6 +84,7 @@ impl<D> SignIn<D> {
             caller: Caller::Unasked,
             cookies: Vec::new(),
             closed: false,
+            is_public: false,
         });
         Self(Arc::new(Inner { request, reply }))
     }
@@ -104,30 +105,6 @@ impl<D> SignIn<D> {
 }
 
 impl<D: Send + Sync + 'static> SignIn<D> {
-    /// Returns the `SignIn` that the layer put into a request.
-    ///
-    /// ```
-    /// use statewise::web::{Denial, SignIn};
-    ///
-    /// async fn subject<B>(request: http::Request<B>) -> Result<String, Denial> {
-    ///     let sign_in = SignIn::<()>::of(request.extensions())?;
-    ///     Ok(sign_in.verify().await?.subject().to_owned())
-    /// }
-    /// # let _ = subject::<()>;
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// *Misuse* if the request passed no `AuthLayer`, or one for another data type.
-    pub fn of(extensions: &Extensions) -> Result<Self> {
-        extensions.get().cloned().ok_or_else(|| {
-            Error::misuse(
-                "no `AuthLayer` for logins with this data type has seen the request: add the \
-                 layer to the router, outside of the handlers and guards that ask for the caller",
-            )
-        })
-    }
-
     /// The authenticator of the layer.
     #[must_use]
     pub fn authenticator(&self) -> &Arc<dyn DynAuthenticator<D>> {
@@ -152,6 +129,35 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let mut reply = self.reply();
         // Another task of this request may have been faster: its result stays.
         reply.ask().unwrap_or_else(|| reply.found(verified))
+    }
+
+    /// Returns the visitor of a public page: the caller, or an anonymous visitor if the credential
+    /// is missing or rejected.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*: it is unknown whether the visitor is logged in. With a
+    /// [refresh page](crate::web::AuthLayer::refresh_page), the denial that leads a navigation with
+    /// an expired access token there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Authenticator::verify`](crate::Authenticator::verify).
+    pub async fn visitor(&self) -> Result<Visitor<D>, Denial> {
+        let denial = match self.verify().await {
+            Ok(caller) => return Ok(Visitor::logged_in(caller)),
+            Err(denial) => denial,
+        };
+        let request = self.request();
+        let (pages, head) = (&request.config.pages, request.head.as_deref());
+        if denial.is_rejected() && pages.refreshes(&denial, head) {
+            self.reply().is_public = true;
+            return Err(denial);
+        }
+        match denial.status() {
+            400 | 401 => Ok(Visitor::anonymous(denial.is_rejected())),
+            _ => Err(denial),
+        }
     }
 
     /// Verifies the caller again and bypasses all caches: call it before sensitive actions. See
@@ -401,6 +407,11 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         if carried.is_ok_and(|carried| !carried.is_bearer()) {
             self.forget(false, Reply::is_rejected);
         }
+    }
+
+    /// Removes all cookies.
+    pub(crate) fn forget_all(&self) {
+        self.reply().cookies = self.transport().remove(true);
     }
 
     /// Removes the cookies on a condition; the refresh cookie only if `with_refresh`. A request of

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, COOKIE, Entry};
-use http::{HeaderMap, HeaderName, HeaderValue};
-
 use crate::authenticator::Authenticator as _;
+use crate::web::client::ClientKind;
+use crate::web::config::LayerConfig;
 use crate::web::denial::Denial;
+use crate::web::denied::RequestHead;
 use crate::web::found::Found;
 use crate::web::headers::Headers;
-use crate::web::layer::client::ClientKind;
-use crate::web::layer::config::LayerConfig;
 use crate::web::transport::Carried;
 
 /// Header lines of one request that may carry a credential. Immutable.
@@ -20,32 +18,52 @@ use crate::web::transport::Carried;
 pub(crate) struct RequestCredentials<D> {
     pub(crate) config: Arc<LayerConfig<D>>,
     pub(crate) client: ClientKind,
+    /// Head of the request, if the configuration needs it to answer a denial.
+    pub(crate) head: Option<Box<RequestHead>>,
     cookies: Lines,
     authorization: Lines,
 }
 
 /// Values of one header field. Most requests have one, which needs no allocation.
 #[derive(Default)]
-struct Lines {
-    first: Option<HeaderValue>,
-    others: Vec<HeaderValue>,
+pub(crate) struct Lines {
+    first: Option<Line>,
+    others: Vec<Line>,
+}
+
+/// Value of a header field. Shared with the request where the framework allows it.
+pub(crate) enum Line {
+    #[cfg(feature = "tower")]
+    Http(http::HeaderValue),
+    Copied(Box<[u8]>),
+}
+
+impl Line {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            #[cfg(feature = "tower")]
+            Self::Http(value) => value.as_bytes(),
+            Self::Copied(value) => value,
+        }
+    }
+}
+
+impl FromIterator<Line> for Lines {
+    fn from_iter<I: IntoIterator<Item = Line>>(lines: I) -> Self {
+        let mut lines = lines.into_iter();
+        Self {
+            first: lines.next(),
+            others: lines.collect(),
+        }
+    }
 }
 
 impl Lines {
-    /// Shares the values of a field, and marks them in the request as sensitive so that `Debug`
-    /// does not print them.
-    fn share(headers: &mut HeaderMap, name: HeaderName) -> Self {
-        let Entry::Occupied(mut entry) = headers.entry(name) else {
-            return Self::default();
-        };
-        let mut values = entry.iter_mut().map(|value| {
-            value.set_sensitive(true);
-            value.clone()
-        });
-        Self {
-            first: values.next(),
-            others: values.collect(),
-        }
+    /// Copies the values of a field.
+    pub(crate) fn copied<H: Headers + ?Sized>(headers: &H, name: &str) -> Self {
+        let mut lines = Vec::new();
+        headers.each(name, &mut |value| lines.push(Line::Copied(value.into())));
+        lines.into_iter().collect()
     }
 }
 
@@ -65,17 +83,19 @@ impl<D: Send + Sync + 'static> RequestCredentials<D> {
     pub(crate) fn new(
         config: Arc<LayerConfig<D>>,
         client: ClientKind,
-        headers: &mut HeaderMap,
+        head: Option<Box<RequestHead>>,
+        mut lines: impl FnMut(&'static str) -> Lines,
     ) -> Self {
-        let mut lines = |is_read: bool, name| {
-            let lines = is_read.then(|| Lines::share(headers, name));
-            lines.unwrap_or_default()
+        let mut read = |is_read: bool, name| match is_read {
+            true => lines(name),
+            false => Lines::default(),
         };
         Self {
-            cookies: lines(config.transport.access().is_some(), COOKIE),
-            authorization: lines(config.transport.reads_bearer(), AUTHORIZATION),
+            cookies: read(config.transport.access().is_some(), "cookie"),
+            authorization: read(config.transport.reads_bearer(), "authorization"),
             config,
             client,
+            head,
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::clock::{self, Clock, SystemClock, Timestamp};
 use crate::login::identity::Identity;
+use crate::web::clone::clone_fields;
 use crate::web::denial::Denial;
-use crate::web::layer::clone::clone_fields;
 
 /// Verified caller of a request: an [`Identity`] that handlers take as an argument. Cheap to clone.
 ///
@@ -17,24 +17,11 @@ use crate::web::layer::clone::clone_fields;
 /// | `Auth` | 401 | 401 | 503 |
 /// | `Option<Auth>` | `None` | 401 | 503 |
 /// | `Result<Auth, Denial>` | `Err`, status 401 | `Err`, status 401 | `Err`, status 503 |
+/// | [`Visitor`](crate::web::Visitor) | anonymous | anonymous, and the cookie is removed | 503 |
 ///
-/// For a public page that greets users, take `Result<Auth, Denial>` and treat a denial with status
-/// 401 as an anonymous visitor. With `Option<Auth>`, a visitor with an expired session gets a 401.
-/// Since your page then answers 200, the layer does not remove the rejected cookie.
-///
-/// ```
-/// use statewise::web::{Auth, Denial};
-///
-/// async fn home(caller: Result<Auth, Denial>) -> Result<String, Denial> {
-///     match caller {
-///         Ok(caller) => Ok(format!("hello {}", caller.subject())),
-///         Err(denial) if denial.status() == 401 => Ok("hello".to_owned()),
-///         // An outage: whether the visitor is logged in is unknown.
-///         Err(denial) => Err(denial),
-///     }
-/// }
-/// # let _ = home;
-/// ```
+/// Take `Auth` for pages and calls that need a caller, and `Visitor` for public pages. With
+/// `Option<Auth>`, a client learns by a 401 that its credential is no longer valid, also on a public
+/// route: that suits an API whose clients refresh.
 ///
 /// With data of your own, name the type once: `type Caller = statewise::web::Auth<Profile>;`. A
 /// handler that takes `Auth` behind a layer for `Auth<Profile>` fails with a *misuse* (500).

@@ -7,10 +7,11 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 
 use crate::error::Result;
+use crate::web::auth::Auth;
 use crate::web::denial::Denial;
-use crate::web::layer::auth::Auth;
-use crate::web::layer::sign_in::SignIn;
-use crate::web::layer::token_response::TokenResponse;
+use crate::web::sign_in::SignIn;
+use crate::web::token_response::TokenResponse;
+use crate::web::visitor::Visitor;
 
 /// Extracts the verified caller, and denies all other requests.
 impl<S, D> FromRequestParts<S> for Auth<D>
@@ -26,8 +27,8 @@ where
 }
 
 /// Extracts the verified caller, or `None` from a request without a credential. A request with
-/// a rejected credential is denied, and during an outage every request with a credential. [`Auth`]
-/// shows how a public page treats a rejected credential as anonymous.
+/// a rejected credential is denied, and during an outage every request with a credential. For a
+/// public page take [`Visitor`].
 impl<S, D> OptionalFromRequestParts<S> for Auth<D>
 where
     S: Send + Sync,
@@ -41,6 +42,19 @@ where
             Err(Denial::Absent) => Ok(None),
             Err(denial) => Err(denial),
         }
+    }
+}
+
+/// Extracts the visitor of a public page.
+impl<S, D> FromRequestParts<S> for Visitor<D>
+where
+    S: Send + Sync,
+    D: Send + Sync + 'static,
+{
+    type Rejection = Denial;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Denial> {
+        SignIn::of(&parts.extensions)?.visitor().await
     }
 }
 

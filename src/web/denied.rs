@@ -1,0 +1,200 @@
+//! Answers to denials: those of the application, and redirects to its pages.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::web::answer::Answer;
+use crate::web::client::is_navigation;
+use crate::web::denial::Denial;
+use crate::web::headers::Headers;
+use crate::web::local_path::{local_path, with_next};
+
+/// Request that was denied, as far as its answer may depend on it.
+///
+/// [`AuthLayer::on_denial`](crate::web::AuthLayer::on_denial) passes it to your function.
+pub struct DeniedRequest<'a>(&'a RequestHead);
+
+impl<'a> DeniedRequest<'a> {
+    /// Method, such as `GET`.
+    #[must_use]
+    pub fn method(&self) -> &'a str {
+        &self.0.method
+    }
+
+    /// Path and query, as the layer has seen them: a router that nests other routers may have
+    /// removed a prefix.
+    #[must_use]
+    pub fn path_and_query(&self) -> &'a str {
+        &self.0.target
+    }
+
+    /// Returns whether the browser shows the answer as a page. Others are calls of scripts and
+    /// programs, which expect a status and often JSON.
+    #[must_use]
+    pub fn is_navigation(&self) -> bool {
+        self.0.is_navigation
+    }
+
+    /// Returns the first value of a header field, such as `accept-language`. The name is in lower
+    /// case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let mut first = None;
+        let headers = self.0.headers.as_ref()?;
+        headers.each(name, &mut |value| first = first.or(Some(value)));
+        first.and_then(|value| std::str::from_utf8(value).ok())
+    }
+}
+
+impl fmt::Debug for DeniedRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeniedRequest")
+            .field("method", &self.method())
+            .field("is_navigation", &self.is_navigation())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Head of a request that may be denied.
+pub(crate) struct RequestHead {
+    method: Box<str>,
+    /// Path and query.
+    target: Box<str>,
+    is_navigation: bool,
+    /// Header fields, if a function of the application may read them.
+    headers: Option<Box<dyn Headers + Send + Sync>>,
+}
+
+impl RequestHead {
+    /// Path without the query.
+    fn path(&self) -> &str {
+        self.target.split(['?', '#']).next().unwrap_or_default()
+    }
+
+    pub(crate) fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// Returns whether a browser that is redirected can repeat the request.
+    fn is_repeatable(&self) -> bool {
+        matches!(&*self.method, "GET" | "HEAD")
+    }
+}
+
+type OnDenial = dyn Fn(&Denial, &DeniedRequest<'_>) -> Option<Answer> + Send + Sync;
+
+/// Pages that denials lead to.
+#[derive(Clone, Default)]
+pub(crate) struct DenialPages {
+    pub(crate) on_denial: Option<Arc<OnDenial>>,
+    /// Path and perhaps query of the login page.
+    pub(crate) login: Option<Box<str>>,
+    /// Path at which the layer refreshes the credentials of a browser.
+    pub(crate) refresh: Option<Box<str>>,
+}
+
+/// Parameter of the refresh page: the page that was denied is not public.
+const REQUIRED: &str = "required=1";
+
+impl DenialPages {
+    /// Returns the head of a request, if an answer can depend on it.
+    pub(crate) fn head<H>(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &H,
+    ) -> Option<Box<RequestHead>>
+    where
+        H: Headers + Clone + Send + Sync + 'static,
+    {
+        let has_hook = self.on_denial.is_some();
+        if !has_hook && self.login.is_none() && self.refresh.is_none() {
+            return None;
+        }
+        Some(Box::new(RequestHead {
+            method: method.into(),
+            target: target.into(),
+            is_navigation: is_navigation(headers),
+            headers: has_hook.then(|| Box::new(headers.clone()) as Box<_>),
+        }))
+    }
+
+    /// Returns whether a request asks the layer to refresh the credentials of a browser.
+    pub(crate) fn is_refresh(&self, head: Option<&RequestHead>) -> bool {
+        let head = head.filter(|head| head.is_navigation && head.is_repeatable());
+        head.is_some_and(|head| self.refresh.as_deref() == Some(head.path()))
+    }
+
+    /// Returns whether a denied request leads to the refresh page.
+    pub(crate) fn refreshes(&self, denial: &Denial, head: Option<&RequestHead>) -> bool {
+        let is_curable = denial.is_rejected() || matches!(denial, Denial::Absent);
+        let head = head.filter(|head| head.is_navigation && head.is_repeatable());
+        is_curable
+            && head.is_some_and(|head| {
+                self.refresh.is_some() && !self.is_refresh(Some(head)) && !self.is_login(head)
+            })
+    }
+
+    fn is_login(&self, head: &RequestHead) -> bool {
+        let login = self
+            .login
+            .as_deref()
+            .and_then(|page| page.split('?').next());
+        login == Some(head.path())
+    }
+
+    /// Returns the answer to a denial, unless it is the default one. `is_public` is true for a page
+    /// that is shown to anonymous visitors too.
+    pub(crate) fn answer(
+        &self,
+        denial: &Denial,
+        head: Option<&RequestHead>,
+        is_public: bool,
+    ) -> Option<Answer> {
+        let head = head?;
+        if self.refreshes(denial, Some(head)) {
+            let page = self.refresh.as_deref()?;
+            let mut address = with_next(page, local_path(&head.target).unwrap_or("/"));
+            if !is_public {
+                address.push('&');
+                address.push_str(REQUIRED);
+            }
+            return Some(Answer::redirect(&address));
+        }
+        let hook = self.on_denial.as_ref();
+        if let Some(answer) = hook.and_then(|hook| hook(denial, &DeniedRequest(head))) {
+            return Some(answer);
+        }
+        let is_stranger = denial.status() == 401
+            && (denial.is_rejected() || matches!(denial, Denial::Absent | Denial::Ambiguous));
+        if is_stranger && head.is_navigation && !self.is_login(head) {
+            let next = local_path(&head.target).filter(|_| head.is_repeatable());
+            return self.to_login(next);
+        }
+        None
+    }
+
+    /// Returns the redirect to the login page.
+    fn to_login(&self, next: Option<&str>) -> Option<Answer> {
+        let page = self.login.as_deref()?;
+        Some(Answer::redirect(&match next {
+            Some(path) => with_next(page, path),
+            None => page.to_owned(),
+        }))
+    }
+
+    /// Returns the answer of the refresh page: back to the page that was denied, or to the login
+    /// page if the refresh failed and that page requires a caller.
+    pub(crate) fn after_refresh(
+        &self,
+        succeeded: bool,
+        head: &RequestHead,
+        next: &str,
+    ) -> Option<Answer> {
+        let is_required = head.query().split('&').any(|pair| pair == REQUIRED);
+        if succeeded || !is_required {
+            return Some(Answer::redirect(next));
+        }
+        self.to_login(Some(next))
+    }
+}

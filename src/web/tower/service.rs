@@ -1,0 +1,89 @@
+//! Layer of tower.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::uri::{Authority, PathAndQuery};
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::web::clone::clone_fields;
+use crate::web::config::LayerConfig;
+use crate::web::denial::Denial;
+use crate::web::layer::AuthLayer;
+use crate::web::request::Lines;
+use crate::web::serving::Begun;
+use crate::web::tower::body::AuthBody;
+use crate::web::tower::future::AuthFuture;
+
+impl<S, D> Layer<S> for AuthLayer<D> {
+    type Service = AuthService<S, D>;
+
+    fn layer(&self, inner: S) -> AuthService<S, D> {
+        AuthService {
+            inner,
+            config: Arc::clone(&self.config),
+        }
+    }
+}
+
+/// Service that an [`AuthLayer`] creates.
+pub struct AuthService<S, D = ()> {
+    inner: S,
+    config: Arc<LayerConfig<D>>,
+}
+
+clone_fields!(AuthService<S: Clone, D> { inner, config });
+
+impl<S: fmt::Debug, D> fmt::Debug for AuthService<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, D, ReqBody, ResBody> Service<Request<ReqBody>> for AuthService<S, D>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S::Error: Send + 'static,
+    D: Send + Sync + 'static,
+    ResBody: Send + 'static,
+{
+    type Response = Response<AuthBody<ResBody>>;
+    type Error = S::Error;
+    type Future = AuthFuture<S::Future, ResBody, S::Error, D>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let uri = request.uri();
+        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let authority = uri.authority().map(Authority::as_str);
+        let method = request.method().as_str();
+        let admitted = self
+            .config
+            .admit(method, target, authority, request.headers());
+        let (client, head) = match admitted {
+            Ok(admitted) => admitted,
+            Err(answer) => {
+                let mut response = answer.into_http();
+                response.extensions_mut().insert(Denial::CrossOrigin);
+                return AuthFuture::answered(std::future::ready(response));
+            }
+        };
+        let headers = request.headers_mut();
+        let shared = |name| Lines::shared(headers, name);
+        match self.config.open(client, head, shared) {
+            Begun::Serve(serving) => {
+                request.extensions_mut().insert(serving.sign_in().clone());
+                AuthFuture::serving(self.inner.call(request), serving)
+            }
+            Begun::Refresh(answer) => AuthFuture::answered(async move { answer.await.into_http() }),
+        }
+    }
+}

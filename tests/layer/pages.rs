@@ -1,0 +1,383 @@
+//! Answers to denials: the login page, the refresh page and those of the application.
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use statewise::testkit::{Fault, ManualClock, Method};
+use statewise::web::{Answer, AuthLayer, Cookie, Denial, Require, SameSite, Transport};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::hybrids::two_cookies;
+use crate::site::{Browser, Handler, IDLE, hybrid, layer, seconds, sessions, store, transport};
+
+const NAVIGATION: [(&str, &str); 1] = [("sec-fetch-mode", "navigate")];
+const SCRIPT: [(&str, &str); 1] = [("sec-fetch-mode", "cors")];
+
+/// Navigates as a browser, which gives up after 20 redirects. Returns the last answer and the
+/// addresses of all requests.
+fn navigate<S, B>(browser: &mut Browser<S>, path: &str) -> (crate::site::Answer, Vec<String>)
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>, Error = String>,
+    B: http_body::Body<Data: AsRef<[u8]>, Error: std::fmt::Debug>,
+{
+    let mut visited = vec![path.to_owned()];
+    loop {
+        let here = visited.last().unwrap().clone();
+        let answer = browser.send("GET", &here, &NAVIGATION);
+        if answer.status != 303 {
+            return (answer, visited);
+        }
+        assert!(visited.len() < 20, "redirected for ever: {visited:?}");
+        visited.push(answer.one("location").unwrap().to_owned());
+    }
+}
+
+/// Returns a browser with the cookie of a session that has expired, and its layer.
+fn expired() -> (Browser, AuthLayer) {
+    let clock = ManualClock::default();
+    let layer = layer(sessions(&store(), &clock), transport());
+    let mut browser = Browser::of(&layer);
+    browser.log_in("alice");
+    clock.advance(seconds(IDLE + 1));
+    (browser, layer)
+}
+
+/// Middleware of an application that redirects denied requests itself, in both ways: it changes the
+/// response of the denial, or it builds another one.
+#[derive(Clone)]
+struct Redirecting<S> {
+    inner: S,
+    anew: bool,
+}
+
+impl<S, B> Service<http::Request<Body>> for Redirecting<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>, Error = String>,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response;
+    type Error = String;
+    type Future = statewise::authenticator::BoxFuture<'static, Result<Response, String>>;
+
+    fn poll_ready(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), String>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let (inner, anew) = (self.inner.call(request), self.anew);
+        Box::pin(async move {
+            let mut response = inner.await?.map(Body::new);
+            if response.status() != 401 {
+                return Ok(response);
+            }
+            if anew {
+                return Ok((StatusCode::SEE_OTHER, [("location", "/form")]).into_response());
+            }
+            *response.status_mut() = StatusCode::SEE_OTHER;
+            let form = http::HeaderValue::from_static("/form");
+            response.headers_mut().insert("location", form);
+            Ok(response)
+        })
+    }
+}
+
+#[test]
+fn a_stale_cookie_leads_to_the_login_page_after_one_redirect() {
+    let (mut browser, layer) = expired();
+    browser.service = layer.login_page("/form").unwrap().layer(Handler);
+    let (answer, visited) = navigate(&mut browser, "/me?page=2&sort=a%20b");
+    assert_eq!((answer.status, &*answer.body), (200, "anonymous"));
+    assert_eq!(visited[1..], ["/form?next=/me%3Fpage%3D2%26sort%3Da%2520b"]);
+    assert!(browser.jar.is_empty(), "the dead cookie stays");
+}
+
+/// With every arrangement of the layer and of a middleware that redirects.
+#[test]
+fn no_arrangement_redirects_for_ever() {
+    for anew in [false, true] {
+        let (mut browser, layer) = expired();
+        let inner = Handler;
+        browser.service = layer.layer(inner.clone());
+        let mut inside = Browser::before(layer.layer(Redirecting { inner, anew }));
+        inside.jar = browser.jar.clone();
+        let (answer, visited) = navigate(&mut inside, "/me");
+        assert_eq!((&*answer.body, visited.len()), ("anonymous", 2), "inside");
+        assert!(inside.jar.is_empty());
+
+        let inner = layer.layer(Handler);
+        let mut outside = Browser::before(Redirecting { inner, anew });
+        outside.jar = browser.jar.clone();
+        let (answer, visited) = navigate(&mut outside, "/me");
+        assert_eq!(visited.len(), 2, "outside");
+        // A response that is built anew loses the removal; the login page removes the cookie.
+        assert!(["anonymous", "former"].contains(&&*answer.body));
+        assert!(outside.jar.is_empty());
+
+        let guarded = Require::authenticated().layer(Handler);
+        let inner = Redirecting {
+            inner: guarded,
+            anew,
+        };
+        let mut guarded = Browser::before(layer.layer(inner));
+        guarded.jar = browser.jar.clone();
+        let answer = guarded.send("GET", "/open", &NAVIGATION);
+        assert_eq!(answer.one("location"), Some("/form"));
+        assert!(guarded.jar.is_empty());
+    }
+}
+
+#[test]
+fn only_navigations_of_strangers_are_redirected() {
+    let (mut browser, layer) = expired();
+    browser.service = layer.login_page("/form?lang=en").unwrap().layer(Handler);
+    // A program without `Sec-Fetch-Mode`, a script, and a script that accepts HTML.
+    for fields in [&[][..], &SCRIPT, &[SCRIPT[0], ("accept", "text/html")]] {
+        let answer = browser.send("GET", "/me", fields);
+        assert_eq!(answer.status, 401);
+        assert!(answer.one("www-authenticate").is_some());
+        browser.jar.clear();
+    }
+    // An old browser accepts HTML by name.
+    let answer = browser.send("GET", "/me", &[("accept", "text/html,*/*")]);
+    assert_eq!(answer.one("location"), Some("/form?lang=en&next=/me"));
+    assert_eq!(answer.one("www-authenticate"), None);
+    assert_eq!(answer.one("cache-control"), Some("no-store"));
+    assert_eq!(answer.one("vary"), Some("Cookie"));
+    // A browser cannot repeat a form after the login.
+    let answer = browser.send("POST", "/me", &NAVIGATION);
+    assert_eq!(answer.one("location"), Some("/form?lang=en"));
+    // A wrong password belongs to the form, and the login page never leads to itself.
+    assert_eq!(
+        browser.send("POST", "/wrong-password", &NAVIGATION).status,
+        401
+    );
+}
+
+#[test]
+fn the_login_page_never_leads_to_itself() {
+    let clock = ManualClock::default();
+    let layer = layer(sessions(&store(), &clock), transport());
+    let site = layer.login_page("/me?lang=en").unwrap();
+    assert_eq!(
+        Browser::of(&site).send("GET", "/me", &NAVIGATION).status,
+        401
+    );
+}
+
+#[test]
+fn next_is_a_path_on_this_origin() {
+    let clock = ManualClock::default();
+    let layer = layer(sessions(&store(), &clock), transport());
+    let site = layer.login_page("/form").unwrap();
+    let guarded = site.layer(Require::authenticated().layer(Handler));
+    let mut browser = Browser::before(guarded);
+    for (path, location) in [
+        ("/me", "/form?next=/me"),
+        ("//evil.example/me", "/form"),
+        ("https://evil.example/me", "/form?next=/me"),
+        (
+            "/?next=https://evil.example",
+            "/form?next=/%3Fnext%3Dhttps%3A//evil.example",
+        ),
+    ] {
+        let answer = browser.send("GET", path, &NAVIGATION);
+        assert_eq!(answer.one("location"), Some(location), "{path}");
+    }
+    for path in [
+        "",
+        "form",
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example",
+        "/\t/a",
+    ] {
+        assert_eq!(statewise::web::local_path(path), None, "{path}");
+        let wrong = AuthLayer::new(sessions(&store(), &clock), transport());
+        assert!(wrong.unwrap().login_page(path).unwrap_err().is_misuse());
+    }
+}
+
+#[test]
+fn a_public_page_greets_a_former_visitor_and_removes_the_cookie() {
+    let (mut browser, _) = expired();
+    // A script may have been sent before another tab logged in.
+    let answer = browser.send("GET", "/visitor", &SCRIPT);
+    assert_eq!((answer.status, &*answer.body), (200, "former"));
+    assert!(!browser.jar.is_empty());
+    let answer = browser.send("GET", "/visitor", &NAVIGATION);
+    assert_eq!((answer.status, &*answer.body), (200, "former"));
+    assert!(browser.jar.is_empty());
+    assert_eq!(browser.get("/visitor").body, "anonymous");
+    browser.log_in("bob");
+    assert_eq!(browser.get("/visitor").body, "bob");
+}
+
+#[test]
+fn an_outage_is_no_anonymous_visitor() {
+    let (clock, store) = (ManualClock::default(), store());
+    let mut browser = Browser::of(&layer(sessions(&store, &clock), transport()));
+    browser.log_in("alice");
+    store.fail_nth_of(Method::Load, 1, Fault::Fails);
+    assert_eq!(browser.send("GET", "/visitor", &NAVIGATION).status, 503);
+    assert_eq!(browser.get("/visitor").body, "alice");
+}
+
+/// The application answers every denial, also that of the origin, and loses no field.
+#[test]
+fn the_application_answers_denials_in_its_own_form() {
+    let (mut browser, layer) = expired();
+    let site = layer.on_denial(|denial, request| {
+        let status = denial.status();
+        match (request.is_navigation(), denial) {
+            (true, _) => Some(Answer::html(status, format!("<h1>{status}</h1>"))),
+            (false, Denial::MissingRole) => None,
+            _ => {
+                let language = request.header("accept-language").unwrap_or("en");
+                let body = format!("{}|{language}", request.path_and_query());
+                Some(Answer::json(status, body).header("x-own", "1").unwrap())
+            }
+        }
+    });
+    browser.service = site.layer(Handler);
+    let answer = browser.send("GET", "/me", &NAVIGATION);
+    assert_eq!((answer.status, &*answer.body), (401, "<h1>401</h1>"));
+    assert_eq!(answer.one("content-type"), Some("text/html; charset=utf-8"));
+    assert!(answer.one("www-authenticate").is_some());
+    assert_eq!(answer.one("vary"), Some("Cookie"));
+    assert_eq!(answer.one("cache-control"), Some("no-store"));
+    assert_eq!(answer.set_cookies().len(), 1);
+
+    let fields = [SCRIPT[0], ("accept-language", "de")];
+    let answer = browser.send("GET", "/me?a=b", &fields);
+    assert_eq!((answer.status, &*answer.body), (401, "/me?a=b|de"));
+    assert_eq!(answer.one("x-own"), Some("1"));
+
+    let foreign = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+    ];
+    let answer = browser.send("POST", "/login", &foreign);
+    assert_eq!((answer.status, &*answer.body), (403, "<h1>403</h1>"));
+    assert_eq!(answer.one("cache-control"), Some("no-store"));
+}
+
+fn hybrid_site() -> (Browser, ManualClock) {
+    let clock = ManualClock::default();
+    let refresh = Cookie::builder()
+        .name("__Secure-refresh")
+        .path("/auth")
+        .same_site(SameSite::Lax)
+        .build()
+        .unwrap();
+    let transport = Transport::cookie(Cookie::default()).refresh_cookie(refresh);
+    let layer = layer(hybrid(&store(), &clock), transport.unwrap());
+    let layer = layer.refresh_page("/auth/renew").unwrap();
+    let site = layer.login_page("/form").unwrap();
+    (Browser::of(&site), clock)
+}
+
+#[test]
+fn a_navigation_with_an_expired_access_token_is_refreshed() {
+    for page in ["/me?a=1", "/visitor?a=1"] {
+        let (mut browser, clock) = hybrid_site();
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        let before = browser.id();
+        clock.advance(seconds(601));
+        let (answer, visited) = navigate(&mut browser, page);
+        assert_eq!(answer.body, "alice", "{visited:?}");
+        assert_eq!((visited.len(), &*visited[2]), (3, page));
+        assert_ne!(browser.id(), before);
+    }
+}
+
+/// The browser has dropped the access cookie, but not the refresh cookie.
+#[test]
+fn a_navigation_without_an_access_token_is_refreshed_where_a_caller_is_required() {
+    let (mut browser, _) = hybrid_site();
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    browser.jar.remove("__Host-id");
+    let (answer, visited) = navigate(&mut browser, "/me");
+    assert_eq!((&*answer.body, visited.len()), ("alice", 3));
+}
+
+#[test]
+fn a_failed_refresh_leads_to_the_login_page_or_to_a_public_page() {
+    for (page, last) in [("/me", "/form?next=/me"), ("/visitor", "/visitor")] {
+        let (mut browser, clock) = hybrid_site();
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        clock.advance(seconds(IDLE + 601));
+        let (answer, visited) = navigate(&mut browser, page);
+        assert_eq!(
+            (&*answer.body, &**visited.last().unwrap()),
+            ("anonymous", last)
+        );
+        assert!(browser.jar.is_empty());
+        // A visitor without cookies.
+        let (answer, visited) = navigate(&mut browser, page);
+        assert_eq!(
+            (&*answer.body, &**visited.last().unwrap()),
+            ("anonymous", last)
+        );
+    }
+}
+
+#[test]
+fn a_script_is_not_sent_to_the_refresh_page() {
+    let (mut browser, clock) = hybrid_site();
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    clock.advance(seconds(601));
+    assert_eq!(browser.send("GET", "/me", &SCRIPT).status, 401);
+    // Not the page of the layer: scripts refresh with a route of the application.
+    assert_eq!(browser.send("GET", "/auth/renew", &SCRIPT).status, 404);
+}
+
+#[test]
+fn the_refresh_page_leads_to_this_origin_only() {
+    let (mut browser, _) = hybrid_site();
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    for next in [
+        "https://evil.example",
+        "//evil.example",
+        "%2F%2Fevil.example",
+        "/%5Cevil",
+        "%",
+    ] {
+        let answer = browser.send("GET", &format!("/auth/renew?next={next}"), &NAVIGATION);
+        assert_eq!(answer.one("location"), Some("/"), "{next}");
+    }
+}
+
+#[test]
+fn an_outage_during_a_refresh_keeps_the_cookies() {
+    let (clock, store) = (ManualClock::default(), store());
+    let site = layer(hybrid(&store, &clock), two_cookies());
+    let mut browser = Browser::of(&site.refresh_page("/auth/renew").unwrap());
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    clock.advance(seconds(601));
+    store.fail_nth_of(Method::Rotate, 1, Fault::Fails);
+    let before = browser.jar.clone();
+    let answer = browser.send("GET", "/auth/renew?next=/me", &NAVIGATION);
+    assert_eq!(answer.status, 503);
+    assert_eq!(browser.jar, before);
+}
+
+#[test]
+fn a_refresh_page_needs_a_refresh_cookie_that_reaches_it() {
+    let auth = || hybrid(&store(), &ManualClock::default());
+    let with = |transport| AuthLayer::new(auth(), transport).unwrap();
+    assert!(
+        with(Transport::bearer())
+            .refresh_page("/auth/renew")
+            .is_err()
+    );
+    for page in ["/renew", "/authrenew", "/auth/renew?a=b", "auth"] {
+        assert!(with(two_cookies()).refresh_page(page).is_err(), "{page}");
+    }
+    assert!(with(two_cookies()).refresh_page("/auth").is_ok());
+}
