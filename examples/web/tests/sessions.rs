@@ -119,19 +119,21 @@ fn a_wrong_password_and_an_unknown_user_have_the_same_response() {
 fn an_unknown_user_takes_as_long_as_a_wrong_password() {
     let passwords = Passwords::of(&[("alice", PASSWORD)]).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let least = |user: &str| {
+    let time = |user: &str| {
         let given = Credentials {
             user: user.to_owned(),
             password: "guess".to_owned(),
         };
-        let times = (0..5).map(|_| {
-            let begun = Instant::now();
-            assert!(!runtime.block_on(passwords.check(&given)).unwrap());
-            begun.elapsed()
-        });
-        times.min().unwrap()
+        let begun = Instant::now();
+        assert!(!runtime.block_on(passwords.check(&given)).unwrap());
+        begun.elapsed()
     };
-    let (wrong, unknown) = (least("alice"), least("mallory"));
+    // In turns, so that other load on the machine meets both.
+    let times = (0..20).map(|_| (time("alice"), time("mallory")));
+    let (mut wrong, mut unknown) = (Duration::MAX, Duration::MAX);
+    for (one, other) in times {
+        (wrong, unknown) = (wrong.min(one), unknown.min(other));
+    }
     // Without the decoy hash, an unknown user would take almost no time.
     assert!(unknown > wrong / 2, "{unknown:?} and {wrong:?}");
 }
@@ -181,8 +183,10 @@ fn a_logout_removes_the_cookie_and_ends_the_session() {
     let challenge = rejected.field("www-authenticate");
     assert_eq!(challenge, "Cookie realm=\"api\", error=\"invalid_token\"");
     assert_eq!(rejected.field("set-cookie"), REMOVAL);
-    let home = with_cookie(&site, &credential, "/", &[]).expect(401);
+    // The home page is public: it greets an anonymous visitor.
+    let home = with_cookie(&site, &credential, "/", &[]).expect(200);
     assert!(home.body.contains("action=/login"), "{home:?}");
+    assert_eq!(home.field("set-cookie"), REMOVAL);
     // The response to a script does not: the request may be older than another login.
     let script = [
         "-H",
@@ -263,7 +267,7 @@ fn other_sites_cannot_act_with_the_cookie() {
             let form = format!("user=alice&password={PASSWORD}");
             let denied = browser.run(path, &["-H", field, "-d", &form]).expect(403);
             assert_eq!(denied.all("set-cookie"), [""; 0], "{path} with {field}");
-            assert_eq!(denied.body, "");
+            assert_eq!(denied.body, "403 Forbidden\n");
         }
     }
     assert_eq!(browser.credential(), credential);
