@@ -70,7 +70,7 @@ fn a_credential_in_the_place_of_the_other_is_rejected() {
     assert_eq!(refreshed.status, 401);
     let answer = browser.get("/me");
     let cause = |denial: Option<Denial>| denial.unwrap().error().unwrap().rejection();
-    assert_eq!((answer.status, &*answer.body), (401, ""));
+    assert_eq!((answer.status, &*answer.body), (401, "401 Unauthorized\n"));
     assert_eq!(cause(answer.cause), Some(Rejection::WrongPlace));
     assert!(browser.jar.is_empty());
 
