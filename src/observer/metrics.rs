@@ -35,6 +35,30 @@ use crate::observer::event::Event;
 /// `act`, `cause` and `outcome` are fixed names such as `"revoke_all"` and `"bad_signature"`: there
 /// are few, and no client can add one.
 ///
+/// # Prometheus
+///
+/// With `metrics-exporter-prometheus = { version = "0.18", default-features = false }` and axum:
+///
+/// ```text
+/// let seconds = [0.000_1, 0.001, 0.01, 0.1, 1.0, 2.5];
+/// let prometheus = PrometheusBuilder::new()
+///     .set_buckets_for_metric(Matcher::Prefix("statewise_duration".to_owned()), &seconds)?
+///     .install_recorder()?;
+/// let auth = Observed::new(auth, Arc::new(MetricsObserver::new()));
+/// let app = Router::new().route("/metrics", get(move || async move { prometheus.render() }));
+/// ```
+///
+/// Serve it on a port that only Prometheus reaches. Alert on these:
+///
+/// ```text
+/// increase(statewise_thefts_total[5m]) > 0
+/// statewise_view_stale == 1 or statewise_store_silent == 1
+/// rate(statewise_misused_total[5m]) > 0
+/// histogram_quantile(0.99, rate(statewise_duration_seconds_bucket{act="verify"}[5m])) > 0.1
+/// ```
+///
+/// # Example
+///
 /// ```
 /// use std::sync::Arc;
 /// use statewise::{Authenticator, Observed};
