@@ -173,8 +173,8 @@ impl Interop {
     /// Adds a secret of this issuer that is shorter than a [`Key`] may be. It verifies until
     /// `until`, so that a service can leave such a secret behind.
     ///
-    /// Who has one token can find a short or guessable secret, and can then log in as any user.
-    /// Let the issuer sign with a [`Key`] as soon as possible.
+    /// An attacker who has one token can find a short or guessable secret, and then log in as any
+    /// user. Let the issuer sign with a [`Key`] as soon as possible.
     ///
     /// ```
     /// use std::time::Duration;
@@ -220,7 +220,7 @@ impl Interop {
     /// Gives tokens without a subject, or with an empty one, this subject. Default: they are
     /// rejected.
     ///
-    /// All their callers are one user: a logout everywhere ends all of them.
+    /// All callers with such tokens are one user: a logout everywhere ends all of them.
     pub fn subject_or(mut self, subject: impl Into<String>) -> Self {
         self.default_subject = Some(subject.into());
         self

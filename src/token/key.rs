@@ -320,7 +320,7 @@ fn refuse_weak(algorithm: Algorithm, secret: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses keys of other kinds that somebody passes as a secret (RFC 8725, section 3.5).
+/// Refuses keys of other kinds, passed as a secret (RFC 8725, section 3.5).
 fn refuse_other_kinds(secret: &[u8]) -> Result<()> {
     let text = secret.trim_ascii_start();
     let is = |beginning: &[u8]| text.starts_with(beginning);
