@@ -20,7 +20,7 @@ use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::store::contract::SessionStore;
 use statewise::token::{Key, TokenAuthenticator};
-use statewise::{Authenticator, Login, Revocation};
+use statewise::{Affected, Authenticator, Login, Revocation};
 
 mod harness;
 
@@ -247,8 +247,8 @@ fn revoke_all(group: &str, auth: &Sessions) -> Vec<Row> {
             drop(now(auth.issue(Login::new("crowd"))).unwrap());
         }
         let before = auth.store().len();
-        let revocation = calls.time(|| now(auth.revoke_all("crowd")).unwrap());
-        assert_eq!(revocation, Revocation::Immediate);
+        let affected = calls.time(|| now(auth.revoke_all("crowd")).unwrap());
+        assert_eq!(affected, Affected::new(Some(1_000), Revocation::Immediate));
         assert_eq!(before - auth.store().len(), 1_000);
     }
     vec![calls.row(
@@ -303,8 +303,9 @@ fn one_subject(count: usize, options: &Options) -> Vec<Row> {
             after = page.next;
         }
         assert_eq!(auth.store().len(), count);
-        let revocation = revoke.time(|| now(auth.revoke_all("crowd")).unwrap());
-        assert_eq!((revocation, auth.store().len()), (Revocation::Immediate, 0));
+        let affected = revoke.time(|| now(auth.revoke_all("crowd")).unwrap());
+        assert_eq!(affected.effective, Revocation::Immediate);
+        assert_eq!(auth.store().len(), 0);
     }
     let mut rows = vec![
         create.row(&group, "create, median", create.median()),

@@ -69,15 +69,11 @@ impl SessionStore for MapStore {
         if rows.contains_key(&record.handle()) {
             return Ok(Created::Duplicate);
         }
-        let mut evicted = of_subject(&rows, record.subject(), now);
-        let excess_over = |max: u32| (evicted.len() + 1).saturating_sub(max as usize);
-        let excess = match limit {
-            Limit::Reject(max) if excess_over(max) > 0 => return Ok(Created::LimitReached),
-            Limit::EvictOldest(max) => excess_over(max),
-            _ => 0,
+        let alive = of_subject(&rows, record.subject(), now);
+        let alive = alive.iter().filter_map(|cursor| rows.get(&cursor.handle));
+        let Some(evicted) = limit.to_evict(alive) else {
+            return Ok(Created::LimitReached);
         };
-        evicted.truncate(excess);
-        let evicted: Vec<_> = evicted.iter().map(|cursor| cursor.handle).collect();
         evicted.iter().for_each(|handle| drop(rows.remove(handle)));
         rows.insert(record.handle(), record.clone());
         Ok(Created::Stored { evicted })

@@ -15,8 +15,9 @@ use crate::base::erased::forward_to_pointee;
 use crate::base::secret::REDACTED;
 use crate::error::Result;
 use crate::login::Login;
+use crate::login::affected::Affected;
 use crate::login::identity::Identity;
-use crate::login::issued::{Issued, Revocation};
+use crate::login::issued::Issued;
 use crate::login::logout::Logout;
 use crate::login::place::Place;
 use crate::upkeep::Upkeep;
@@ -175,9 +176,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// It may have been revoked or not: revoke again.
     fn revoke(&self, credential: &str) -> impl Future<Output = Result<Logout>> + Send;
 
-    /// Ends every login of `subject` that began before this call (OWASP ASVS 7.4.2, 7.4.5), and
-    /// returns when that takes effect. A login begins when [`issue`](Self::issue) is called, not at
-    /// the password check before it.
+    /// Ends every login of `subject` that began before this call (OWASP ASVS 7.4.2, 7.4.5). Returns
+    /// their number, where it is known, and when that takes effect. A login begins when
+    /// [`issue`](Self::issue) is called, not at the password check before it.
     ///
     /// # Errors
     ///
@@ -186,7 +187,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// Some logins may have been ended: call again.
-    fn revoke_all(&self, subject: &str) -> impl Future<Output = Result<Revocation>> + Send;
+    fn revoke_all(&self, subject: &str) -> impl Future<Output = Result<Affected>> + Send;
 
     /// Returns `Ok` if this node can verify credentials now: its store answers, and its revocation
     /// view is fresh. For the readiness probe of a service: a node that is not ready gets no
@@ -345,7 +346,7 @@ macro_rules! most_authenticator_methods {
             async refresh_with refresh_with_dyn (presented: [Presented<'_>]) -> [Issued<$data>]
         }
         $emit! { (Authenticator) async revoke revoke_dyn (credential: [&str]) -> [Logout] }
-        $emit! { (Authenticator) async revoke_all revoke_all_dyn (subject: [&str]) -> [Revocation] }
+        $emit! { (Authenticator) async revoke_all revoke_all_dyn (subject: [&str]) -> [Affected] }
         $emit! { (Authenticator) async ready ready_dyn () -> [()] }
         $emit! { (Authenticator) sync upkeep upkeep_dyn () -> [Upkeep] }
     };
@@ -410,8 +411,9 @@ mod erased {
     use crate::base::erased::{declare_erased, erase, restore};
     use crate::error::Result;
     use crate::login::Login;
+    use crate::login::affected::Affected;
     use crate::login::identity::Identity;
-    use crate::login::issued::{Issued, Revocation};
+    use crate::login::issued::Issued;
     use crate::login::logout::Logout;
     use crate::upkeep::Upkeep;
 

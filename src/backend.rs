@@ -16,6 +16,14 @@ pub(crate) mod redb;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(any(
+    feature = "redis",
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+pub(crate) mod server_clock;
+#[cfg(any(
     feature = "sqlx-mysql",
     feature = "sqlx-postgres",
     feature = "sqlx-sqlite",

@@ -1,5 +1,6 @@
 //! Logins, and the types that describe them.
 
+pub(crate) mod affected;
 pub(crate) mod data;
 pub(crate) mod fields;
 pub(crate) mod handle;

@@ -158,8 +158,11 @@
 //! Nodes compare their time with the uses that other nodes have recorded. If the clock of one node
 //! is some seconds behind that of another, a session that was used on it may go idle that many
 //! seconds early, and never late. If it is behind by seven eighths of the idle timeout, even a
-//! session in use may end. Keep the clocks of all nodes within a few seconds of each other, for
-//! example with NTP.
+//! session in use may end. Keep the clocks of all nodes within five seconds of each other, for
+//! example with NTP. Once a minute, the upkeep compares the clock of its node with that of Redis,
+//! Postgres or MySQL. An observer gets [`Event::ClockSkew`](crate::observer::Event::ClockSkew):
+//! `TracingObserver` warns if they differ by more than five seconds, and `MetricsObserver` has the
+//! gauge `statewise_clock_skew_seconds`. Memory, redb and SQLite use no clock but that of the node.
 //!
 //! # Writing a store
 //!

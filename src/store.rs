@@ -48,6 +48,8 @@ pub(crate) mod record;
 pub(crate) mod record_ref;
 pub(crate) mod session_store;
 
+pub use answer::LiveCount;
+
 pub use crate::backend::cached::{CachedBuilder, CachedStore};
 pub use crate::backend::durability::{Durability, Survives};
 pub use crate::backend::memory::MemoryStore;

@@ -17,7 +17,7 @@ use statewise::session::{Limit, Replacement, SessionAuthenticator};
 use statewise::store::contract::{Created, Handle, Load, Record, SessionStore};
 use statewise::store::{CachedBuilder, CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, block_on, forward_session_store, give_up_after, yield_now};
-use statewise::{Authenticator, Login, Presented, Rejection, Result, Revocation};
+use statewise::{Affected, Authenticator, Login, Presented, Rejection, Result, Revocation};
 
 const BOUND: Duration = Duration::from_secs(5);
 const MAX_AGE: Duration = Duration::from_secs(20);
@@ -215,7 +215,7 @@ fn a_logout_takes_effect_on_all_nodes() {
 
     assert_eq!(
         block_on(there.revoke_all("alice")).unwrap(),
-        Revocation::Within(BOUND)
+        Affected::new(Some(1), Revocation::Within(BOUND))
     );
     let again = log_in(&there, "alice");
     follow(&here);

@@ -27,8 +27,8 @@ use statewise::store::{CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, Random, block_on, forward_session_store, seed};
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
 use statewise::{
-    Authenticator, DynAuthenticator, Identity, Issued, Login, Logout, Observed, Presented, Result,
-    Revocation, Upkeep,
+    Affected, Authenticator, DynAuthenticator, Identity, Issued, Login, Logout, Observed,
+    Presented, Result, Upkeep,
 };
 
 const SUBJECTS: [&str; 3] = ["alice", "bob", "a subject that is too long to lie inline"];
@@ -75,7 +75,7 @@ impl<A: Authenticator> Authenticator for Awaiting<A> {
         self.0.revoke(credential).await
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.0.revoke_all(subject).await
     }
 
@@ -317,7 +317,7 @@ impl<A: Authenticator> Authenticator for Looser<A> {
         self.1.revoke(credential).await
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.1.revoke_all(subject).await
     }
 

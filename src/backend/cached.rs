@@ -203,8 +203,7 @@ impl Drop for Unanswered<'_> {
 impl<S: SessionStore> SessionStore for CachedStore<S> {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
         let query = self.begin_query(record.handle(), now);
-        let may_evict = matches!(limit, Limit::EvictOldest(_));
-        let mut unanswered = Unanswered(may_evict.then_some((&self.cache, record.subject())));
+        let mut unanswered = Unanswered(limit.evicts().then_some((&self.cache, record.subject())));
         let mut created = self.inner.create(record, limit, now).await?;
         if matches!(created, Created::LimitReached)
             && self.clear_ended(record.subject(), now).await?

@@ -80,8 +80,8 @@
 //! use statewise::migrating::Migrating;
 //! use statewise::token::{Key, TokenAuthenticator};
 //! use statewise::{
-//!     Authenticator, Credential, Error, Identity, Issued, Login, Logout, Outcome, Presented,
-//!     Rejection, Result, Revocation, Upkeep,
+//!     Affected, Authenticator, Credential, Error, Identity, Issued, Login, Logout, Outcome,
+//!     Presented, Rejection, Result, Revocation, Upkeep,
 //! };
 //! # use std::time::Duration;
 //! use time::OffsetDateTime;
@@ -137,8 +137,9 @@
 //!         Ok(Logout::new(Revocation::AtExpiry(identity.expires_at())).with_login(&identity))
 //!     }
 //!
-//!     async fn revoke_all(&self, _: &str) -> Result<Revocation> {
-//!         Ok(Revocation::AtExpiry(OffsetDateTime::now_utc() + self.lifetime))
+//!     async fn revoke_all(&self, _: &str) -> Result<Affected> {
+//!         let latest = OffsetDateTime::now_utc() + self.lifetime;
+//!         Ok(Affected::new(None, Revocation::AtExpiry(latest)))
 //!     }
 //!
 //!     async fn issue(&self, _: Login) -> Result<Issued> {

@@ -11,8 +11,9 @@ use crate::base::public_id::PublicId;
 use crate::compose::hybrid::HybridAuthenticator;
 use crate::error::Result;
 use crate::login::Login;
+use crate::login::affected::Affected;
 use crate::login::identity::Identity;
-use crate::login::issued::{Issued, Outcome, Revocation};
+use crate::login::issued::{Issued, Outcome};
 use crate::login::login_ref::LoginRef;
 use crate::login::logout::Logout;
 use crate::observer::Observer;
@@ -236,13 +237,14 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         answer
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         let begun = Instant::now();
         let answer = self.inner.revoke_all(subject).await;
-        self.report(Act::RevokeAll, begun, &answer, |effective| {
+        self.report(Act::RevokeAll, begun, &answer, |affected| {
             Event::RevokedAll {
                 subject,
-                effective: *effective,
+                count: affected.count,
+                effective: affected.effective,
             }
         });
         answer

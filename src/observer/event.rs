@@ -54,6 +54,8 @@ pub enum Event<'a> {
     RevokedAll {
         /// The subject.
         subject: &'a str,
+        /// Number of logins that ended, where it is known.
+        count: Option<u64>,
         /// The time at which it takes effect.
         effective: Revocation,
     },
@@ -159,6 +161,15 @@ pub enum Event<'a> {
         stale: bool,
         /// Number of facts about logins and subjects in the view.
         facts: usize,
+    },
+    /// The upkeep compared the clock of this node with that of its store: Redis, Postgres or MySQL.
+    /// Reported once a minute, also if they agree.
+    ClockSkew {
+        /// How far the clock of this node is ahead; negative if it is behind. In whole seconds.
+        ahead: time::Duration,
+        /// True if the clocks differ by more than five seconds, the limit in the
+        /// [manual](crate::manual#clocks).
+        is_excessive: bool,
     },
     /// The upkeep removed expired sessions, or found none.
     Swept {

@@ -30,6 +30,7 @@ use crate::observer::event::Event;
 /// | `statewise_store_silent`, by `backend` | 1 while calls to a server that does not answer fail at once, else 0 |
 /// | `statewise_view_lag_seconds` | seconds since the last complete read was sent; infinite before the first |
 /// | `statewise_view_stale` | 1 if the lag exceeds the bound, else 0 |
+/// | `statewise_clock_skew_seconds` | seconds by which the clock of this node is ahead of that of the store |
 /// | `statewise_view_facts` | number of facts about logins and subjects in the view |
 ///
 /// `act`, `cause` and `outcome` are fixed names such as `"revoke_all"` and `"bad_signature"`: there
@@ -110,6 +111,8 @@ impl MetricsObserver {
         describe_gauge!("statewise_store_silent", help);
         let help = "Facts about logins and subjects in the revocation view.";
         describe_gauge!("statewise_view_facts", help);
+        let help = "Time by which the clock of this node is ahead of that of the store.";
+        describe_gauge!("statewise_clock_skew_seconds", Unit::Seconds, help);
         Self(())
     }
 }
@@ -167,6 +170,10 @@ impl Observer for MetricsObserver {
                 gauge!("statewise_view_lag_seconds").set(lag);
                 gauge!("statewise_view_stale").set(u8::from(stale));
                 gauge!("statewise_view_facts").set(facts as f64);
+                return;
+            }
+            Event::ClockSkew { ahead, .. } => {
+                gauge!("statewise_clock_skew_seconds").set(ahead.as_seconds_f64());
                 return;
             }
             Event::Swept { rows } => {

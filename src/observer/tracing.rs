@@ -19,10 +19,11 @@ use crate::observer::event::{Denied, Event};
 /// | store does not answer | warn | `backend`, `cause` |
 /// | store answers again | warn | `backend`, `seconds` |
 /// | upkeep failed | warn | `chore`, `error` |
+/// | clock differs from that of the store | warn | `ahead_seconds` |
 /// | view is stale | warn | `behind_seconds`, `facts` |
 /// | issued, orphaned | info | `subject`, `login`, `device` |
 /// | revoked | info | `act`, `subject`, `login`, `device`, `effective` |
-/// | revoked all | info | `subject`, `effective` |
+/// | revoked all | info | `subject`, `count` where it is known, `effective` |
 /// | revoked others | info | `subject`, `login`, `device`, `count`, `effective` |
 /// | replaced | info | `subject`, `login`, `device` |
 /// | refused | info | `act`, `cause` |
@@ -34,6 +35,7 @@ use crate::observer::event::{Denied, Event};
 /// | verified, rotated, replayed | trace | `login` |
 /// | denied: no credential | trace | `cause` |
 /// | view lag | trace | `behind_seconds`, `facts` |
+/// | clock skew | trace | `ahead_seconds` |
 /// | swept | trace | `rows` |
 ///
 /// A field is missing where its value is unknown. `login` is a [public id](crate::PublicId),
@@ -96,8 +98,12 @@ impl Observer for TracingObserver {
                     None => info!(target: TARGET, act, ?effective, "revoked"),
                 }
             }
-            Event::RevokedAll { subject, effective } => {
-                info!(target: TARGET, subject, ?effective, "revoked all");
+            Event::RevokedAll {
+                subject,
+                count,
+                effective,
+            } => {
+                info!(target: TARGET, subject, count, ?effective, "revoked all");
             }
             Event::RevokedOthers {
                 login,
@@ -169,6 +175,17 @@ impl Observer for TracingObserver {
                     warn!(target: TARGET, behind_seconds, facts, "view is stale");
                 } else {
                     trace!(target: TARGET, behind_seconds, facts, "view lag");
+                }
+            }
+            Event::ClockSkew {
+                ahead,
+                is_excessive,
+            } => {
+                let ahead_seconds = ahead.whole_seconds();
+                if is_excessive {
+                    warn!(target: TARGET, ahead_seconds, "clock differs from that of the store");
+                } else {
+                    trace!(target: TARGET, ahead_seconds, "clock skew");
                 }
             }
             Event::Swept { rows } => trace!(target: TARGET, rows, "swept"),

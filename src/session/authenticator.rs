@@ -11,6 +11,7 @@ use crate::base::public_id::PublicId;
 use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
 use crate::login::Login;
+use crate::login::affected::Affected;
 use crate::login::data::DataReader;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, replaced};
@@ -358,10 +359,10 @@ where
         Ok(effective.into())
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         let (all, now) = (Scope::all(), self.logins.now()?);
         let removed = self.logins.remove_subject(subject, all, now).await?;
-        Ok(removed.effective)
+        Ok(removed.into())
     }
 
     async fn ready(&self) -> Result<()> {

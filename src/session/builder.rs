@@ -295,7 +295,8 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
     ///     .idle(Duration::from_secs(30 * 60))
     ///     .absolute(Duration::from_secs(12 * 3600))
-    ///     // A sixth login is refused. `EvictOldest` would end the oldest one instead.
+    ///     // A sixth login is refused. `EvictOldest` would end the oldest one instead, and
+    ///     // `EvictLeastRecentlyUsed` the one that was not used for the longest time.
     ///     .limit(Limit::Reject(5))
     ///     .build()?;
     /// # Ok::<(), statewise::Error>(())
@@ -370,7 +371,7 @@ impl<S: SessionStore> Settings<S> {
             Some(age) => Some(whole_seconds("age at which credentials are rotated", age)?),
             None => None,
         };
-        if matches!(self.limit, Limit::Reject(0) | Limit::EvictOldest(0)) {
+        if self.limit.max() == Some(0) {
             return Err(Error::misuse(
                 "the limit of sessions is zero, so that no user could log in: allow at least one",
             ));

@@ -1,5 +1,6 @@
 //! Answers of a store.
 
+use crate::login::affected::Affected;
 use crate::login::handle::Handle;
 use crate::login::issued::Revocation;
 use crate::store::record::Record;
@@ -132,6 +133,22 @@ impl Removed {
     pub const fn with_effect(count: u64, effective: Revocation) -> Self {
         Self { count, effective }
     }
+}
+
+impl From<Removed> for Affected {
+    fn from(removed: Removed) -> Self {
+        Self::new(Some(removed.count), removed.effective)
+    }
+}
+
+/// The number of live logins in a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LiveCount {
+    /// Number of live logins.
+    pub logins: u64,
+    /// Number of subjects that have at least one of them.
+    pub subjects: u64,
 }
 
 /// The result of a sweep.

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
+use crate::store::listing::Cursor;
 use crate::store::proof::Proof;
+use crate::store::record::Record;
 
 /// The maximum number of live sessions per subject (OWASP ASVS 7.1.2). At least one: builders
 /// refuse zero.
@@ -17,8 +20,89 @@ pub enum Limit {
     Unlimited,
     /// This number; a further login is refused.
     Reject(u32),
-    /// This number; a further login evicts the oldest, the one with the earliest deadline.
+    /// This number; a further login evicts the oldest, the one with the earliest deadline. Logins that
+    /// began within the same second usually have the same deadline: the choice among them is random.
     EvictOldest(u32),
+    /// This number; a further login evicts the least recently used one, whatever its deadline. Among
+    /// logins with the same last use, the one with the earliest deadline goes first.
+    ///
+    /// A use is recorded at most once per eighth of the idle timeout, so the last use is exact to
+    /// that: with an idle timeout of 30 minutes to four minutes, with one of 30 days to four days.
+    EvictLeastRecentlyUsed(u32),
+}
+
+impl Limit {
+    /// Returns the maximum number of live sessions, if there is one.
+    pub(crate) const fn max(self) -> Option<u32> {
+        match self {
+            Self::Unlimited => None,
+            Self::Reject(max) | Self::EvictOldest(max) | Self::EvictLeastRecentlyUsed(max) => {
+                Some(max)
+            }
+        }
+    }
+
+    pub(crate) const fn evicts(self) -> bool {
+        matches!(self, Self::EvictOldest(_) | Self::EvictLeastRecentlyUsed(_))
+    }
+
+    pub(crate) const fn is_by_use(self) -> bool {
+        matches!(self, Self::EvictLeastRecentlyUsed(_))
+    }
+
+    /// Returns the logins to evict so that one more fits, from the live logins of a subject. `None`
+    /// if the limit rejects another one. For implementers of a store.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use statewise::store::contract::{Created, Handle, Limit, Record};
+    ///
+    /// /// The core of `create`. `alive` are the live logins of the subject of `new`.
+    /// fn insert(
+    ///     rows: &mut BTreeMap<Handle, Record>,
+    ///     alive: &[Record],
+    ///     new: Record,
+    ///     limit: Limit,
+    /// ) -> Created {
+    ///     let Some(evicted) = limit.to_evict(alive) else {
+    ///         return Created::LimitReached;
+    ///     };
+    ///     for handle in &evicted {
+    ///         rows.remove(handle);
+    ///     }
+    ///     rows.insert(new.handle(), new);
+    ///     Created::Stored { evicted }
+    /// }
+    /// # let _ = insert;
+    /// ```
+    #[must_use]
+    pub fn to_evict<'r>(self, alive: impl IntoIterator<Item = &'r Record>) -> Option<Vec<Handle>> {
+        let describe = |row: &&Record| (row.last_seen(), Cursor::from(*row));
+        let evicted = self.pick(alive.into_iter().collect(), describe)?;
+        Some(evicted.into_iter().map(Record::handle).collect())
+    }
+
+    /// As [`to_evict`](Self::to_evict), of logins that `describe` gives the last use and the cursor.
+    pub(crate) fn pick<T>(
+        self,
+        mut alive: Vec<T>,
+        describe: impl Fn(&T) -> (Timestamp, Cursor),
+    ) -> Option<Vec<T>> {
+        let max = self.max().and_then(|max| usize::try_from(max).ok());
+        let excess = (alive.len() + 1).saturating_sub(max.unwrap_or(usize::MAX));
+        if excess == 0 {
+            return Some(Vec::new());
+        }
+        if !self.evicts() {
+            return None;
+        }
+        alive.sort_by_cached_key(|login| {
+            let (last_seen, cursor) = describe(login);
+            (self.is_by_use().then_some(last_seen), cursor)
+        });
+        alive.truncate(excess);
+        Some(alive)
+    }
 }
 
 /// Options of a lookup.

@@ -49,8 +49,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Contract
     ///
-    /// Counting the live rows of the subject, evicting the oldest and inserting are one step: a
-    /// subject never has more live rows than the limit. Never overwrites a row.
+    /// Counting the live rows of the subject, evicting those that [the limit](Limit::to_evict) picks and
+    /// inserting are one step: a subject never has more live rows than the limit. Never overwrites a
+    /// row.
     ///
     /// # Returns
     ///

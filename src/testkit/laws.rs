@@ -68,7 +68,10 @@ macro_rules! session_store_laws {
         $crate::session_store_laws! {
             $($then)*
             create: create_01_is_readable_at_once create_02_never_overwrites;
-            limit: limit_01_rejects_above_the_limit limit_02_evicts_the_oldest;
+            limit:
+                limit_01_rejects_above_the_limit
+                limit_02_evicts_the_oldest
+                limit_03_evicts_the_least_recently_used;
             read:
                 read_01_missing_is_no_error
                 read_02_expired_is_none_before_any_sweep

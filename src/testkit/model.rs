@@ -163,12 +163,17 @@ impl Model {
         }
         let mut alive: Vec<_> = self.alive(row.subject(), now).cloned().collect();
         alive.sort_by_key(|row| (row.deadline(), row.handle()));
+        if let Limit::EvictLeastRecentlyUsed(_) = limit {
+            alive.sort_by_key(Record::last_seen);
+        }
         let excess = |most: u32| (alive.len() + 1).saturating_sub(most as usize);
         let evicted: Vec<_> = match limit {
             Limit::Unlimited => Vec::new(),
             Limit::Reject(most) if excess(most) > 0 => return Answer::LimitReached,
             Limit::Reject(_) => Vec::new(),
-            Limit::EvictOldest(most) => alive.iter().take(excess(most)).collect(),
+            Limit::EvictOldest(most) | Limit::EvictLeastRecentlyUsed(most) => {
+                alive.iter().take(excess(most)).collect()
+            }
         };
         let mut evicted: Vec<_> = evicted.into_iter().map(Record::handle).collect();
         for handle in &evicted {

@@ -14,6 +14,7 @@ use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
+use crate::login::affected::Affected;
 use crate::login::data::{self, DataReader};
 use crate::login::fields::{Fields, FieldsBuilder};
 use crate::login::handle::Handle;
@@ -723,12 +724,15 @@ where
         self.end(credential).await
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
-        if let Some(view) = &self.revocations {
-            return view.revoke_subject(subject).await;
-        }
-        let latest = self.now()?.saturating_add(self.policy.last_secs());
-        Ok(Revocation::AtExpiry(latest.into()))
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
+        let effective = match &self.revocations {
+            Some(view) => view.revoke_subject(subject).await?,
+            None => {
+                let latest = self.now()?.saturating_add(self.policy.last_secs());
+                Revocation::AtExpiry(latest.into())
+            }
+        };
+        Ok(Affected::new(None, effective))
     }
 
     async fn ready(&self) -> Result<()> {

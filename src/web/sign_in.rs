@@ -7,6 +7,7 @@ use crate::authenticator::{Authenticator as _, DynAuthenticator, Presented};
 use crate::clock::{self, Clock, Timestamp};
 use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
+use crate::login::affected::Affected;
 use crate::login::issued::{Credential, Issued, Revocation, replaced};
 use crate::login::place::Place;
 use crate::web::auth::Auth;
@@ -332,7 +333,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     }
 
     /// Logs the caller out everywhere: ends all logins of the user (OWASP ASVS 7.4.3), and removes
-    /// the cookies.
+    /// the cookies. Returns how many ended, where that is known, and when that takes effect.
     ///
     /// To keep the caller logged in after a change of password, [`issue`](Self::issue) a new login
     /// afterwards.
@@ -358,10 +359,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// # Cancel safety
     ///
     /// Log out again.
-    pub async fn revoke_all(&self) -> Result<Revocation, Denial> {
+    pub async fn revoke_all(&self) -> Result<Affected, Denial> {
         let caller = self.verify().await?;
         let auth = self.authenticator();
-        let revocation = auth.revoke_all(caller.subject()).await?;
+        let affected = auth.revoke_all(caller.subject()).await?;
         let mut cookies = self.transport().remove(true);
         let carried = self.request().carried();
         if carried.is_ok_and(|carried| carried.is_bearer()) && self.reply().cookies.is_empty() {
@@ -369,7 +370,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             cookies.clear();
         }
         self.log_out(cookies).await;
-        Ok(revocation)
+        Ok(affected)
     }
 
     /// Revokes the login of this request, if there is one, and removes the cookies: the login that

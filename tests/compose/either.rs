@@ -18,8 +18,8 @@ use statewise::store::MemoryStore;
 use statewise::testkit::{Fault, FaultyStore, ManualClock, Method, block_on};
 use statewise::token::TokenAuthenticator;
 use statewise::{
-    Authenticator, Error, Identity, Issued, Login, Logout, Observed, Place, Presented, Rejection,
-    Result, Revocation, Upkeep,
+    Affected, Authenticator, Error, Identity, Issued, Login, Logout, Observed, Place, Presented,
+    Rejection, Result, Revocation, Upkeep,
 };
 
 use crate::migrating::{
@@ -199,7 +199,7 @@ impl Authenticator for OneAfterTheOther {
         }
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.0.revoke_all(subject).await
     }
 
@@ -373,7 +373,7 @@ fn a_logout_everywhere_ends_the_logins_of_both() {
     // The later of both answers: an access token lives for its lifetime.
     assert_eq!(
         block_on(auth.revoke_all("alice")).unwrap(),
-        Revocation::Within(seconds(900))
+        Affected::new(Some(2), Revocation::Within(seconds(900)))
     );
     for issued in &all {
         assert!(block_on(auth.refresh(refreshable(issued))).is_err());

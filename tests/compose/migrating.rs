@@ -28,8 +28,8 @@ use statewise::testkit::{
 };
 use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuilder};
 use statewise::{
-    Authenticator, DynAuthenticator, Error, Issued, Login, Logout, Outcome, Rejection, Result,
-    Revocation,
+    Affected, Authenticator, DynAuthenticator, Error, Issued, Login, Logout, Outcome, Rejection,
+    Result, Revocation,
 };
 
 pub(crate) const ABSOLUTE: u64 = 12 * 3600;
@@ -339,7 +339,7 @@ fn no_upgrade_outlives_a_logout() {
                 let (auth, credential) = (Arc::clone(&auth), refreshable(&before).to_owned());
                 Box::pin(async move {
                     let _ = if everywhere {
-                        auth.revoke_all("alice").await.unwrap()
+                        auth.revoke_all("alice").await.unwrap().effective
                     } else {
                         auth.revoke(&credential).await.unwrap().effective
                     };
@@ -363,7 +363,7 @@ fn logouts_end_both_credentials() {
         let Service { clock, old, auth } = service(from, to);
         let before = block_on(old.issue(alice())).unwrap();
         let after = block_on(auth.issue(alice())).unwrap();
-        let answer = block_on(auth.revoke_all("alice")).unwrap();
+        let answer = block_on(auth.revoke_all("alice")).unwrap().effective;
         let ends = from.can_end_at_once() && to.can_end_at_once();
         assert_eq!(
             !matches!(answer, Revocation::AtExpiry(_)),
@@ -500,7 +500,7 @@ impl Authenticator for Silent {
         self.0.revoke(credential).await
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.0.revoke_all(subject).await
     }
 

@@ -6,7 +6,7 @@ use statewise::authenticator::Presented;
 use statewise::session::SessionAuthenticator;
 use statewise::testkit::{ManualClock, block_on};
 use statewise::web::{Cookie, SameSite, Transport};
-use statewise::{Authenticator, Identity, Issued, Login, Logout, Result, Revocation, Upkeep};
+use statewise::{Affected, Authenticator, Identity, Issued, Login, Logout, Result, Upkeep};
 
 use crate::site::{
     ABSOLUTE, Browser, IDLE, Store, layer, rotating, seconds, sessions, store, transport,
@@ -166,7 +166,7 @@ impl Authenticator for AlwaysDue {
         self.0.revoke(credential).await
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.0.revoke_all(subject).await
     }
 

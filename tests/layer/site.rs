@@ -189,7 +189,11 @@ impl Handler {
                 denied => denied,
             },
             "/login-logout-all" => match Self::log_in(sign_in(), "first").await {
-                Ok(_) => sign_in().unwrap().revoke_all().await.map(printed),
+                Ok(_) => sign_in()
+                    .unwrap()
+                    .revoke_all()
+                    .await
+                    .map(|all| printed(all.effective)),
                 denied => denied,
             },
             "/me-logout-me" => {
@@ -239,7 +243,11 @@ impl Handler {
             }
             "/auth/logout" | "/logout" => sign_in().unwrap().revoke().await.map(printed),
             "/auth/login" => Self::log_in(sign_in(), &user.unwrap()).await,
-            "/logout-all" => sign_in().unwrap().revoke_all().await.map(printed),
+            "/logout-all" => sign_in()
+                .unwrap()
+                .revoke_all()
+                .await
+                .map(|all| printed(all.effective)),
             _ => Ok(StatusCode::NOT_FOUND.into_response()),
         };
         match then.as_deref() {

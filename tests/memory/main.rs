@@ -15,6 +15,8 @@ use statewise::testkit::{ManualClock, block_on};
 
 #[path = "../stores/cached.rs"]
 mod cached;
+#[path = "../stores/count.rs"]
+mod count;
 #[path = "../stores/late_save.rs"]
 mod late_save;
 mod log_laws;
@@ -51,6 +53,15 @@ mod memory_cached {
     use statewise::testkit::MemoryFixture;
 
     statewise::testkit::session_store_laws!(crate::cached::Cached::over(MemoryFixture));
+}
+
+#[test]
+fn count_01_is_the_number_of_logins_that_verify() {
+    let open = async || MemoryStore::with_capacity(100).unwrap();
+    let count = async |store: &MemoryStore, now| store.count_live(now);
+    block_on(count::count_01_is_the_number_of_logins_that_verify(
+        open, count,
+    ));
 }
 
 #[test]

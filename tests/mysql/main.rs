@@ -15,7 +15,11 @@ mod alternating;
 mod cached;
 #[path = "../sql/cases.rs"]
 mod cases;
+#[path = "../stores/clock_skew.rs"]
+mod clock_skew;
 mod conflicts;
+#[path = "../stores/count.rs"]
+mod count;
 mod counted;
 mod failover;
 #[path = "../stores/late_save.rs"]

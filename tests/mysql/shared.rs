@@ -9,6 +9,8 @@ use statewise::store::{Durability, MySql, MySqlStore, Survives, mysql};
 use statewise::testkit::Sample;
 
 use super::cases::{self, get, is_unavailable, now, patiently, put};
+use super::clock_skew;
+use super::count;
 use super::late_save;
 use super::names;
 use super::runtime::block_on;
@@ -59,6 +61,23 @@ fn a_use_during_a_change_is_kept() {
     with_server(async |shared| {
         let nodes = nodes::<2>(shared, 4).await.map(Arc::new);
         cases::a_use_during_a_change_is_kept(nodes).await;
+    });
+}
+
+#[test]
+fn count_01_is_the_number_of_logins_that_verify() {
+    with_server(async |shared| {
+        let open = async || nodes::<1>(shared, 2).await.map(Arc::new)[0].clone();
+        let count = async |store: &Arc<MySqlStore>, now| store.count_live(now).await.unwrap();
+        count::count_01_is_the_number_of_logins_that_verify(open, count).await;
+    });
+}
+
+#[test]
+fn a_wrong_clock_is_reported() {
+    with_server(async |shared| {
+        let [store] = nodes(shared, 2).await;
+        clock_skew::a_wrong_clock_is_reported(store).await;
     });
 }
 

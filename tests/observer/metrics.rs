@@ -115,6 +115,7 @@ fn counters_by_cause_and_gauges() {
     assert_eq!(
         values,
         [
+            "statewise_clock_skew_seconds -7",
             "statewise_denied_total cause=cross_origin 1",
             "statewise_denied_total cause=failed_login 1",
             "statewise_denied_total cause=missing_role 1",

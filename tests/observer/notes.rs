@@ -70,8 +70,12 @@ impl Observer for Notes {
                 login.id(),
                 login.device()
             ),
-            Event::RevokedAll { subject, effective } => {
-                format!("revoked all {subject} {effective:?}")
+            Event::RevokedAll {
+                subject,
+                count,
+                effective,
+            } => {
+                format!("revoked all {subject} {count:?} {effective:?}")
             }
             Event::Denied { denied, login } => {
                 let subject = login.map(|login| login.subject());
@@ -98,6 +102,10 @@ impl Observer for Notes {
                 stale,
                 facts,
             } => format!("lag {behind:?} stale {stale} facts {facts}"),
+            Event::ClockSkew {
+                ahead,
+                is_excessive,
+            } => format!("ahead by {ahead}, excessive: {is_excessive}"),
             Event::Swept { rows } => format!("swept {rows}"),
             Event::UpkeepFailed { chore, error } => format!("{chore:?} failed: {error}"),
             other => panic!("not known here: {other:?}"),

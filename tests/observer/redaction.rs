@@ -106,6 +106,14 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         let _ = auth.revoke(secret(&fourth)).await.unwrap();
         let _ = auth.revoke(secret(&second)).await.unwrap();
         let _ = auth.revoke_all("bob").await.unwrap();
+        // The memory store has no clock of its own.
+        for (ahead, is_excessive) in [(2, false), (-7, true)] {
+            let ahead = time::Duration::seconds(ahead);
+            observer.observe(&Event::ClockSkew {
+                ahead,
+                is_excessive,
+            });
+        }
         auth.upkeep().tick().await.unwrap();
         clock.advance(Duration::from_secs(600));
         auth.upkeep().tick().await.unwrap();

@@ -58,7 +58,7 @@ fn each_call_reports_its_result() {
         assert!(auth.refresh(secret(&other)).await.is_err());
         notes.expect("Refresh rejected Unknown");
         let _ = auth.revoke_all("alice").await.unwrap();
-        notes.expect("revoked all alice Immediate");
+        notes.expect("revoked all alice Some(1) Immediate");
 
         assert!(auth.verify("no").await.is_err());
         notes.expect("Verify rejected Malformed");

@@ -15,7 +15,7 @@ use statewise::session::SessionAuthenticator;
 use statewise::testkit::{ManualClock, block_on};
 use statewise::token::{Interop, Key, TokenAuthenticator};
 use statewise::web::{Denial, Transport};
-use statewise::{Authenticator, Login, Revocation};
+use statewise::{Affected, Authenticator, Login, Revocation};
 
 use crate::notes::{Line, Notes, secret, store, tokens, tokens_for};
 
@@ -45,8 +45,9 @@ fn each_call_reports_its_result() {
         let expiry = Revocation::AtExpiry(issued.identity().deadline());
         assert_eq!(auth.revoke(token).await.unwrap().effective, expiry);
         notes.expect(&format!("Revoke revoked alice {id} {expiry:?}"));
-        assert_eq!(auth.revoke_all("alice").await.unwrap(), expiry);
-        notes.expect(&format!("revoked all alice {expiry:?}"));
+        let affected = auth.revoke_all("alice").await.unwrap();
+        assert_eq!(affected, Affected::new(None, expiry));
+        notes.expect(&format!("revoked all alice None {expiry:?}"));
 
         let unsigned = &token[..token.rfind('.').unwrap() + 1];
         let forged = format!("{unsigned}{}", "A".repeat(43));
@@ -121,7 +122,7 @@ fn with_a_view_revocations_and_staleness_are_reported() {
         assert!(auth.verify(secret(&issued)).await.is_err());
         notes.expect("Verify rejected Revoked");
         let _ = auth.revoke_all("alice").await.unwrap();
-        notes.expect("revoked all alice Within(5s)");
+        notes.expect("revoked all alice None Within(5s)");
         clock.advance(Duration::from_secs(60));
         assert!(auth.verify(secret(&issued)).await.is_err());
         notes.expect("Verify unavailable: the revocation view is stale");

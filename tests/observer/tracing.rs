@@ -106,7 +106,9 @@ fn events_by_level_with_fields_by_name() {
             alice(ended)
         ),
         "INFO revoked act=\"revoke\" effective=Immediate".to_owned(),
-        "INFO revoked all subject=\"bob\" effective=Immediate".to_owned(),
+        "INFO revoked all subject=\"bob\" count=0 effective=Immediate".to_owned(),
+        "TRACE clock skew ahead_seconds=2".to_owned(),
+        "WARN clock differs from that of the store ahead_seconds=-7".to_owned(),
         "TRACE swept rows=0".to_owned(),
         "TRACE swept rows=1".to_owned(),
         "TRACE view lag behind_seconds=0 facts=0".to_owned(),

@@ -18,6 +18,12 @@ mod support;
 
 #[path = "../stores/cached.rs"]
 mod cached;
+#[path = "../stores/clock_skew.rs"]
+mod clock_skew;
+#[path = "../stores/count.rs"]
+mod count;
+#[path = "../stores/critical.rs"]
+mod critical;
 mod fixture;
 #[path = "../stores/late_save.rs"]
 mod late_save;

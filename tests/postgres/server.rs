@@ -14,9 +14,13 @@ use statewise::session::Limit;
 use statewise::store::contract::{
     Created, DynSessionStore, Load, Page, Record, Rotated, Scope, SessionStore, Updated,
 };
-use statewise::store::{Postgres, PostgresBuilder, Survives, postgres};
+use statewise::store::postgres::{Pipelined, Sqlx};
+use statewise::store::{Postgres, PostgresBuilder, PostgresStore, Survives, postgres};
 use statewise::testkit::{Sample, give_up_after};
 
+use crate::clock_skew;
+use crate::count;
+use crate::critical;
 use crate::fixture::{
     block_on, client_at, client_of, patient, pool_of, run, server, sqlx_pool, table,
 };
@@ -951,6 +955,26 @@ fn a_row_of_a_newer_format_is_not_changed() {
     });
 }
 
+#[test]
+fn a_critical_field_is_not_rotated() {
+    block_on(async {
+        let table = table();
+        let pool = sqlx_pool(server(), 1);
+        for (_, store) in both(server(), &table).await {
+            let append = async |bytes: &[u8]| {
+                let update = format!("UPDATE {table} SET fields = fields || $1");
+                let update = sqlx::query(AssertSqlSafe(update)).bind(bytes);
+                assert_eq!(update.execute(&pool).await.unwrap().rows_affected(), 1);
+            };
+            let cut = async |bytes| {
+                let rest = format!("substr(fields, 1, octet_length(fields) - {bytes})");
+                sql(&pool, format!("UPDATE {table} SET fields = {rest}")).await;
+            };
+            critical::a_critical_field_is_not_rotated(store, append, cut).await;
+        }
+    });
+}
+
 /// A row of a newer version, or a damaged one, is *unreadable* for its own user only. It can be
 /// removed and swept, and lists continue behind it. Rejects a delete that reads first.
 #[test]
@@ -1172,6 +1196,38 @@ fn errors_contain_no_host_and_no_password() {
             for secret in ["hunter2", "127.0.0.1", "postgres://"] {
                 assert!(!text.contains(secret), "{text}");
             }
+        }
+    });
+}
+
+#[test]
+fn count_01_is_the_number_of_logins_that_verify() {
+    block_on(async {
+        let pool = sqlx_pool(server(), 2);
+        let migrated = async || {
+            let table = table();
+            let sqlx = patient(Postgres::over(pool.clone()).table(&*table));
+            sqlx.migrate().await.unwrap();
+            (table, sqlx.sessions())
+        };
+        let open = async || migrated().await.1;
+        let count = async |store: &PostgresStore<Sqlx>, now| store.count_live(now).await.unwrap();
+        count::count_01_is_the_number_of_logins_that_verify(open, count).await;
+        let open = async || {
+            let pipelined = Postgres::connect(|| client_of(server())).connections(1);
+            patient(pipelined.table(migrated().await.0)).sessions()
+        };
+        let count =
+            async |store: &PostgresStore<Pipelined>, now| store.count_live(now).await.unwrap();
+        count::count_01_is_the_number_of_logins_that_verify(open, count).await;
+    });
+}
+
+#[test]
+fn a_wrong_clock_is_reported() {
+    block_on(async {
+        for (_, store) in both(server(), &table()).await {
+            clock_skew::a_wrong_clock_is_reported(store).await;
         }
     });
 }

@@ -8,11 +8,13 @@
     reason = "a test fails by panicking"
 )]
 
-use statewise::store::Redb;
+use statewise::store::{Redb, RedbStore};
 use statewise::testkit::block_on;
 
 #[path = "../stores/cached.rs"]
 mod cached;
+#[path = "../stores/count.rs"]
+mod count;
 mod device;
 #[cfg(unix)]
 mod file;
@@ -88,6 +90,18 @@ mod laws {
             super::Files::default()
         ));
     }
+}
+
+#[test]
+fn count_01_is_the_number_of_logins_that_verify() {
+    let open = async || {
+        let folder = folder::Folder::in_memory();
+        Redb::open(folder.file()).build().unwrap().sessions()
+    };
+    let count = async |store: &RedbStore, now| store.count_live(now).unwrap();
+    block_on(count::count_01_is_the_number_of_logins_that_verify(
+        open, count,
+    ));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use statewise::store::RedisStore;
 use statewise::store::contract::{Created, Load, Page, Record, Scope, SessionStore};
 use statewise::testkit::Sample;
 
-use crate::common::{multiplexed, patient, row_keys, run, store};
+use crate::common::{multiplexed, patient, row_keys, run, shift, store};
 use crate::support::proxy::Proxy;
 use crate::support::servers::redis::RedisServer;
 
@@ -219,6 +219,39 @@ fn a_limit_far_below_the_number_of_logins() {
             let found = store.load(handle, Load::new(), NOW).await.unwrap();
             assert!(found.is_none());
         }
+    });
+}
+
+/// The same for the least recently used ones: those that are used stay, although their deadlines are
+/// the earliest.
+#[test]
+fn a_limit_by_use_far_below_the_number_of_logins() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    run(async {
+        let store = store(multiplexed(&server).await);
+        let mut rows = Vec::new();
+        for deadline in 0..600 {
+            let row = Sample::of("alice").absolute(10_000 + deadline).at(NOW);
+            let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
+            rows.push(row.handle());
+        }
+        let later = NOW.saturating_add(2_000);
+        server.ask(&shift(store.prefix(), "2000000")).unwrap();
+        let uses: Vec<_> = rows[..4].iter().map(|handle| (*handle, later)).collect();
+        store.touch(&uses, later).await.unwrap();
+        let new = Sample::of("alice").absolute(86_400).at(later);
+        let limit = Limit::EvictLeastRecentlyUsed(5);
+        let created = store.create(&new, limit, later).await.unwrap();
+        let Created::Stored { mut evicted } = created else {
+            panic!("{created:?}");
+        };
+        evicted.sort_unstable();
+        rows[4..].sort_unstable();
+        assert_eq!(evicted, rows[4..], "the unused ones, and no other");
+        let listed = store.list("alice", Page::first(9), later).await.unwrap();
+        assert_eq!(listed.records.len(), 5);
     });
 }
 

@@ -10,8 +10,12 @@
 
 #[path = "../stores/cached.rs"]
 mod cached;
+#[path = "../stores/clock_skew.rs"]
+mod clock_skew;
 mod common;
 mod counted;
+#[path = "../stores/critical.rs"]
+mod critical;
 mod dropped;
 mod durability;
 mod eviction;

@@ -10,7 +10,7 @@ use statewise::testkit::Sample;
 
 use crate::common::{multiplexed, row_keys, run, spread, store, two_nodes};
 use crate::support::servers::redis::RedisServer;
-use crate::{dropped, late_save};
+use crate::{clock_skew, critical, dropped, late_save};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
@@ -169,6 +169,38 @@ fn removed_rows_leave_no_keys_on_the_server() {
             assert!(found.is_none());
         }
         assert_eq!(keys(), 0, "an expired row stays");
+    });
+}
+
+#[test]
+fn a_critical_field_is_not_rotated() {
+    let Some(server) = server() else { return };
+    run(async {
+        let store = store(multiplexed(server).await);
+        let prefix = store.prefix().to_owned();
+        let change = |row: &str| {
+            let key = &row_keys(server, &prefix)[0];
+            let script = format!(
+                "local row = redis.call('GET', KEYS[1])
+                return redis.call('SET', KEYS[1], {row}, 'KEEPTTL')"
+            );
+            server.ask(&["EVAL", &script, "1", key]).unwrap();
+        };
+        let append = async |bytes: &[u8]| {
+            let codes: Vec<_> = bytes.iter().map(u8::to_string).collect();
+            change(&format!("row .. string.char({})", codes.join(", ")));
+        };
+        let cut = async |bytes: usize| change(&format!("row:sub(1, -{})", bytes + 1));
+        critical::a_critical_field_is_not_rotated(store, append, cut).await;
+    });
+}
+
+#[test]
+fn a_wrong_clock_is_reported() {
+    let Some(server) = server() else { return };
+    run(async {
+        let store = store(multiplexed(server).await);
+        clock_skew::a_wrong_clock_is_reported(store).await;
     });
 }
 

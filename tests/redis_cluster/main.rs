@@ -25,6 +25,8 @@ use support::servers::redis::Cluster;
 
 #[path = "../stores/cached.rs"]
 mod cached;
+#[path = "../stores/clock_skew.rs"]
+mod clock_skew;
 #[path = "../redis/common.rs"]
 mod common;
 #[path = "../redis/dropped.rs"]
@@ -287,6 +289,15 @@ fn durability_follows_the_configuration_of_the_server() {
             .unwrap();
         assert_eq!(crash().await, Survives::NotAll);
         set("appendonly", "no");
+    });
+}
+
+#[test]
+fn a_wrong_clock_is_reported() {
+    let Some(cluster) = cluster() else { return };
+    run(async {
+        let store = store(connect(cluster).await);
+        clock_skew::a_wrong_clock_is_reported(store).await;
     });
 }
 

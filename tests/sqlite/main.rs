@@ -15,6 +15,8 @@ mod alternating;
 mod cached;
 #[path = "../sql/cases.rs"]
 mod cases;
+#[path = "../stores/count.rs"]
+mod count;
 mod disk;
 mod file;
 #[path = "../stores/late_save.rs"]

@@ -3,15 +3,17 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use statewise::session::Limit;
 use statewise::store::contract::{Load, Record, SessionStore};
-use statewise::store::{Durability, Sqlite, Survives, sqlite};
+use statewise::store::{Durability, Sqlite, SqliteStore, Survives, sqlite};
 use statewise::testkit::Sample;
 
 use super::cases::{self, count, get, is_unavailable, now, patiently, put};
+use super::count;
 use super::file::{Folder, database, options, pool, store};
 use super::late_save;
 use super::names;
@@ -51,6 +53,23 @@ fn a_dropped_call_leaves_whole_rows() {
         let one = store(pool(options.clone(), 1).await).await;
         let other = store(pool(options, 1).await).await;
         cases::a_dropped_call_leaves_whole_rows(&one, &other).await;
+    });
+}
+
+#[test]
+fn count_01_is_the_number_of_logins_that_verify() {
+    block_on(async {
+        let folder = Folder::new();
+        let files = AtomicU32::new(0);
+        let open = async || {
+            let file = folder
+                .file()
+                .with_extension(files.fetch_add(1, Ordering::Relaxed).to_string());
+            let options = options(&file).synchronous(SqliteSynchronous::Off);
+            store(pool(options, 1).await).await
+        };
+        let count = async |store: &SqliteStore, now| store.count_live(now).await.unwrap();
+        count::count_01_is_the_number_of_logins_that_verify(open, count).await;
     });
 }
 

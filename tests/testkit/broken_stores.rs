@@ -138,6 +138,8 @@ flawed! { 1 runs, 1 tries:
            concur_01_does_what_a_map_would_do: "list is not sorted";
     never_ends_its_sweep_is_rejected: NeverEndsItsSweep
         => expiry_07_sweeps_the_expired: "sweep always answers that there is more";
+    evicts_by_deadline_is_rejected: EvictsByDeadline
+        => limit_03_evicts_the_least_recently_used: "evicted logins";
     always_conflicts_is_rejected: AlwaysConflicts
         => update_04_loses_no_update: "update",
            concur_02_is_linearizable: "no order of these calls gives the answer marked with ->";

@@ -79,7 +79,7 @@ fn a_token_without_iat_has_no_latest_expiry() {
     );
     let lax = auth(&clock, hour());
     assert!(lax.verify_now(&token).is_ok());
-    let all = now(lax.revoke_all("eve")).unwrap();
+    let all = now(lax.revoke_all("eve")).unwrap().effective;
     assert_eq!(
         all,
         Revocation::AtExpiry(statewise::clock::Timestamp::MAX.into())

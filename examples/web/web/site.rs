@@ -235,7 +235,7 @@ async fn log_out(sign_in: SignIn) -> Result<Json<Value>, Denial> {
 
 /// Logs the user out as an administrator, without a credential of the user.
 async fn revoke_all(State(mode): State<Arc<Mode>>) -> Result<Json<Value>, Denial> {
-    Ok(effective(mode.auth.revoke_all(USER).await?))
+    Ok(effective(mode.auth.revoke_all(USER).await?.effective))
 }
 
 fn effective(revocation: Revocation) -> Json<Value> {

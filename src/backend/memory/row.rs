@@ -117,6 +117,10 @@ impl Row {
         }
     }
 
+    pub(crate) fn last_seen(&self) -> Timestamp {
+        self.peek().last_seen
+    }
+
     pub(crate) fn is_in(&self, scope: &Scope) -> bool {
         scope.covers(self.handle, self.peek().stamp())
     }

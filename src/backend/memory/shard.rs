@@ -1,12 +1,13 @@
 //! Shard of the memory store: the rows of some partitions.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::backend::memory::row::Row;
 use crate::backend::memory::table::{Discarded, Table};
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
-use crate::store::answer::Changed;
+use crate::store::answer::{Changed, LiveCount};
 use crate::store::ask::{Limit, Scope};
 use crate::store::listing::Cursor;
 use crate::store::record::Record;
@@ -82,6 +83,19 @@ impl Shard {
             .collect()
     }
 
+    /// Counts the live logins.
+    pub(crate) fn count_live(&self, now: Timestamp) -> LiveCount {
+        let (mut logins, mut subjects) = (0, HashSet::new());
+        for row in self.table.rows().iter().filter(|row| row.is_alive(now)) {
+            logins += 1;
+            subjects.insert(row.subject());
+        }
+        LiveCount {
+            logins,
+            subjects: subjects.len() as u64,
+        }
+    }
+
     /// Removes the logins of a subject that `scope` covers.
     pub(crate) fn remove_subject(&mut self, subject: &str, scope: &Scope) -> Discarded {
         self.remove_where(0..self.len(), usize::MAX, |row| {
@@ -121,19 +135,11 @@ impl Shard {
         limit: Limit,
         now: Timestamp,
     ) -> Option<Vec<Handle>> {
-        let (max, evicts) = match limit {
-            Limit::Unlimited => return Some(Vec::new()),
-            Limit::Reject(max) => (max, false),
-            Limit::EvictOldest(max) => (max, true),
-        };
-        let mut alive = self.cursors(subject, None, now);
-        let max = usize::try_from(max).unwrap_or(usize::MAX);
-        let excess = (alive.len() + 1).saturating_sub(max);
-        if excess > 0 && !evicts {
-            return None;
+        if limit == Limit::Unlimited {
+            return Some(Vec::new());
         }
-        alive.sort_unstable();
-        let oldest = alive.into_iter().take(excess);
-        Some(oldest.map(|cursor| cursor.handle).collect())
+        let alive = self.of_subject(subject).filter(|row| row.is_alive(now));
+        let evicted = limit.pick(alive.collect(), |row| (row.last_seen(), row.cursor()))?;
+        Some(evicted.into_iter().map(Row::handle).collect())
     }
 }

@@ -10,7 +10,7 @@ use crate::backend::memory::table::MAX_ROWS;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::{Handle, partition};
-use crate::store::answer::{Changed, Created, Peeked, Removed, Swept};
+use crate::store::answer::{Changed, Created, LiveCount, Peeked, Removed, Swept};
 use crate::store::ask::{Limit, Load, Scope};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
@@ -99,6 +99,36 @@ impl MemoryStore {
             swept_to: AtomicUsize::new(0),
             searched_at: AtomicU64::new(0),
         })
+    }
+
+    /// Counts the sessions that have not expired at `now`, and their users. Exact for a store at
+    /// rest: a login or a logout during the call may be counted or not. It visits all sessions, under
+    /// the shared lock of one shard at a time: call it for a statistic, not for each request.
+    ///
+    /// It goes by the timeouts with which each session was stored. An authenticator with a shorter
+    /// timeout may reject some of them.
+    ///
+    /// ```
+    /// use statewise::clock::{Clock, SystemClock};
+    /// use statewise::store::MemoryStore;
+    ///
+    /// let store = MemoryStore::with_capacity(100_000)?;
+    /// if let Some(now) = SystemClock.now() {
+    ///     let live = store.count_live(now);
+    ///     println!("{} users are online, with {} logins", live.subjects, live.logins);
+    /// }
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    #[must_use]
+    pub fn count_live(&self, now: Timestamp) -> LiveCount {
+        let mut live = LiveCount::default();
+        for shard in &self.shards {
+            let shard = shard.read().count_live(now);
+            live.logins += shard.logins;
+            // A subject is in one shard only.
+            live.subjects += shard.subjects;
+        }
+        live
     }
 
     /// Returns the number of sessions, including expired ones that are not swept yet.

@@ -4,6 +4,8 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::redb::ReadableTable as _;
+
 use crate::backend::redb::committer::Priority;
 use crate::backend::redb::tables::{Rows, Stored, Subject, decode, get};
 use crate::backend::redb::{Redb, lock};
@@ -12,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
 use crate::observer::Observer;
-use crate::store::answer::{Changed, Created, Removed, Swept};
+use crate::store::answer::{Changed, Created, LiveCount, Removed, Swept};
 use crate::store::ask::{Limit, Load, Scope};
 use crate::store::listing::{Cursor, Listing, Page};
 use crate::store::record::Record;
@@ -65,6 +67,42 @@ impl Chore for WriteUses {
 }
 
 impl RedbStore {
+    /// Counts the sessions that have not expired at `now`, and their users, in one snapshot. It reads
+    /// all sessions on the calling thread, which takes some seconds for a million of them: call it for
+    /// a statistic, on a thread that may block.
+    ///
+    /// It goes by the timeouts with which each session was stored. An authenticator with a shorter
+    /// timeout may reject some of them.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the file cannot be read.
+    pub fn count_live(&self, now: Timestamp) -> Result<LiveCount> {
+        let (engine, uses) = (self.0.committer.engine(), self.0.committer.uses());
+        let _held = uses.hold();
+        engine.read(|snapshot| {
+            let index = snapshot.open_table(engine.names.index())?;
+            let rows = snapshot.open_table(engine.names.rows())?;
+            let (mut live, mut last) = (LiveCount::default(), None);
+            for login in index.iter()? {
+                let (login, _) = login?;
+                let (subject, _, handle) = login.value();
+                let handle = Handle::from_bytes(*handle);
+                let noted = uses.of(handle);
+                if let Ok(Some(row)) = get(&rows, handle, noted)?
+                    && row.is_alive(now)
+                    && !noted.removing
+                {
+                    live.logins += 1;
+                    // The index is sorted by subject.
+                    live.subjects += u64::from(last != Some(*subject));
+                    last = Some(*subject);
+                }
+            }
+            Ok(Ok(live))
+        })
+    }
+
     /// Reads the row of a handle, overlaid with its unwritten use. Returns `true` with it if it is
     /// live, and no transaction is removing it.
     fn look(&self, handle: Handle, now: Timestamp) -> Result<Option<(Record, bool)>> {
@@ -125,11 +163,9 @@ fn to_evict(
     limit: Limit,
     now: Timestamp,
 ) -> Stored<Option<Vec<Record>>> {
-    let (max, evicts) = match limit {
-        Limit::Unlimited => return Ok(Some(Vec::new())),
-        Limit::Reject(max) => (max, false),
-        Limit::EvictOldest(max) => (max, true),
-    };
+    if limit == Limit::Unlimited {
+        return Ok(Some(Vec::new()));
+    }
     let (mut alive, mut cleared) = (Vec::new(), 0);
     for login in rows.logins(Subject::of(subject))? {
         // An unreadable row does not count: no client can log in with it.
@@ -143,14 +179,7 @@ fn to_evict(
             _ => {}
         }
     }
-    let max = usize::try_from(max).unwrap_or(usize::MAX);
-    let excess = (alive.len() + 1).saturating_sub(max);
-    if excess > 0 && !evicts {
-        return Ok(None);
-    }
-    // The index is ordered by deadline, earliest first.
-    alive.truncate(excess);
-    Ok(Some(alive))
+    Ok(limit.pick(alive, |row| (row.last_seen(), row.into())))
 }
 
 impl SessionStore for RedbStore {

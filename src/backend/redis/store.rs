@@ -10,12 +10,14 @@ mod subject;
 
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 
 use redis::Value;
 use redis::aio::ConnectionLike;
 
 use crate::backend::redis::Redis;
-use crate::backend::redis::link::{bytes, unexpected};
+use crate::backend::redis::link::{bytes, number, unexpected};
+use crate::backend::server_clock::{self, ServerClock};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
@@ -24,6 +26,7 @@ use crate::store::ask::{Limit, Load, Rotation, Scope};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
 use crate::store::session_store::{ChangeFn, SessionStore};
+use crate::upkeep::Upkeep;
 
 /// Maximum number of rows per script. The server runs nothing else during a script.
 const MAX_BATCH_ROWS: usize = 256;
@@ -66,8 +69,16 @@ const MAX_BATCH_ROWS: usize = 256;
 /// # Two clocks
 ///
 /// The server enforces the idle timeout, through the time to live of the row. The deadline is
-/// compared with the `now` of each call. The server deletes a row at the latest one idle timeout
+/// compared with the `now` of each call. The upkeep compares the two clocks once a minute, and reports
+/// [`Event::ClockSkew`](crate::observer::Event::ClockSkew). The server deletes a row at the latest one idle timeout
 /// after its deadline, so there is nothing to sweep. A row that is found expired is removed.
+///
+/// # Counting
+///
+/// There is no count of all live sessions: the server has no index of them, and a `SCAN` visits every
+/// key of every node. Count the logins of one user with
+/// [`sessions`](crate::session::SessionAuthenticator::sessions), and all of them from the events of an
+/// [observer](crate::observer).
 ///
 /// # Security
 ///
@@ -180,6 +191,23 @@ where
     async fn sweep(&self, _limit: usize, _now: Timestamp) -> Result<Swept> {
         // The server deletes expired rows.
         Ok(Swept::new(0, false))
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        server_clock::upkeep(&Arc::new(self.0.clone()))
+    }
+}
+
+impl<C> ServerClock for Redis<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
+    async fn server_time(&self) -> Result<Timestamp> {
+        let key = [self.keys.check(0)];
+        let act = pin!(self.link.run(&script::TIME, &key, &[]));
+        let seconds = number(&self.link.within(act).await?)?;
+        let seconds = u64::try_from(seconds).map_err(|_| unexpected())?;
+        Ok(Timestamp::from_unix(seconds))
     }
 }
 

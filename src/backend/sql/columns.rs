@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
+use crate::store::answer::LiveCount;
 use crate::store::contract::{Cursor, Proof};
 use crate::store::record::{FORMAT, History, Record};
 
@@ -237,6 +238,15 @@ pub(crate) fn cursor(row: &impl Row) -> Option<Cursor> {
     Some(Cursor {
         deadline: timestamp(row.number(6)?).ok()?,
         handle: handle(row.bytes(0)?)?,
+    })
+}
+
+/// Reads the number of live rows and of their subjects.
+pub(crate) fn live_count(row: &impl Row) -> Option<LiveCount> {
+    let count = |column| row.number(column)?.try_into().ok();
+    Some(LiveCount {
+        logins: count(0)?,
+        subjects: count(1)?,
     })
 }
 

@@ -3,8 +3,9 @@
 use crate::authenticator::{Authenticator, Presented};
 use crate::error::{Rejection, Result};
 use crate::login::Login;
+use crate::login::affected::Affected;
 use crate::login::identity::Identity;
-use crate::login::issued::{Issued, Revocation, replaced};
+use crate::login::issued::{Issued, replaced};
 use crate::login::logout::Logout;
 use crate::login::place::Place;
 use crate::upkeep::Upkeep;
@@ -156,12 +157,12 @@ where
         }
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         // The second one first, which a migration needs: an upgrade that still finds its old login
         // has already stored the new one. An outage of one strategy keeps no login of the other.
         let second = self.second.revoke_all(subject).await;
         let first = self.first.revoke_all(subject).await?;
-        Ok(second?.or_later(first))
+        Ok(second?.and(first))
     }
 
     async fn ready(&self) -> Result<()> {

@@ -11,6 +11,7 @@ use crate::base::public_id::PublicId;
 use crate::clock::Timestamp;
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
+use crate::login::affected::Affected;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, replaced};
@@ -530,13 +531,13 @@ where
         Ok(Logout::new(ended.effective).of(handle, fields))
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         // The rows, then the log, and then the rows of logins that began before and were stored in
         // between.
         let (all, now) = (Scope::all(), self.logins.now()?);
-        let _ = self.logins.remove_subject(subject, all, now).await?;
+        let first = self.logins.remove_subject(subject, all, now).await?.count;
         let Some(view) = self.tokens.revocations() else {
-            return Ok(self.effective(false));
+            return Ok(Affected::new(Some(first), self.effective(false)));
         };
         let fact = Fact::Subject {
             subject: SubjectKey::of(subject),
@@ -544,8 +545,8 @@ where
         };
         let stamp = view.append(&[fact], view.max_lifetime()).await?;
         let (late, now) = (all.before(stamp), self.logins.now()?);
-        let _ = self.store().remove_subject(subject, late, now).await?;
-        Ok(self.effective(true))
+        let late = self.store().remove_subject(subject, late, now).await?.count;
+        Ok(Affected::new(Some(first + late), self.effective(true)))
     }
 
     async fn ready(&self) -> Result<()> {

@@ -16,6 +16,7 @@ use crate::compose::either::{Either, Strategy, finish_replacement};
 use crate::compose::migrating::upgrades::{self, Key, Upgrade, Upgrades};
 use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
+use crate::login::affected::Affected;
 use crate::login::identity::Identity;
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
@@ -394,7 +395,7 @@ where
         Ok(revoked.and(self.inner.revoke_counterpart(credential).await?))
     }
 
-    async fn revoke_all(&self, subject: &str) -> Result<Revocation> {
+    async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.inner.either.revoke_all(subject).await
     }
 

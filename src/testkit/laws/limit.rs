@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::store::contract::{Created, Limit, Page, SessionStore};
+use crate::store::contract::{Created, Limit, Load, Page, Record, SessionStore};
 use crate::testkit::executor::interleave;
 use crate::testkit::faulty::YieldingStore;
 use crate::testkit::fixture::StoreFixture;
@@ -68,6 +68,78 @@ pub async fn limit_02_evicts_the_oldest<F: StoreFixture>(fixture: &F) {
         [500, 600, 700].map(|absolute| now.saturating_add(absolute))
     );
 
+    keeps_within(fixture, limit).await;
+}
+
+/// [`Limit::EvictLeastRecentlyUsed`] ends the login whose last use is the longest ago, whatever its
+/// deadline, in the same step as it stores the new one. Rejects a store that goes by the deadline.
+pub async fn limit_03_evicts_the_least_recently_used<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let limit = Limit::EvictLeastRecentlyUsed(3);
+    let row = |absolute| Sample::of("alice").idle(8_000).absolute(absolute);
+    // The phone has the earliest deadline and is used all the time.
+    let phone = row(20_000).at(world.now());
+    let browser = row(60_000).at(world.now());
+    let tablet = row(50_000).at(world.now());
+    for row in [&phone, &browser, &tablet] {
+        evicts(&world, row, limit, &[]).await;
+    }
+    world.advance(1_500).await;
+    let used = [&phone, &tablet].map(|row| world.use_now(row));
+    for used in used {
+        assert!(used.await.is_some(), "a login that is used");
+    }
+    world.advance(1_500).await;
+    assert!(world.use_now(&phone).await.is_some(), "the phone");
+    // It never was used, and its deadline is the latest.
+    let kiosk = row(5_000).at(world.now());
+    evicts(&world, &kiosk, limit, &[&browser]).await;
+    world.advance(1_500).await;
+    assert!(world.use_now(&phone).await.is_some(), "the phone");
+    // The kiosk has the nearest deadline, but the tablet was used before it.
+    let laptop = row(70_000).at(world.now());
+    evicts(&world, &laptop, limit, &[&tablet]).await;
+    let watch = row(40_000).at(world.now());
+    evicts(&world, &watch, limit, &[&kiosk]).await;
+    // All were used in this second, so the deadline decides.
+    let last = row(30_000).at(world.now());
+    evicts(&world, &last, limit, &[&phone]).await;
+    // A smaller limit evicts several at once.
+    world.advance(1_500).await;
+    assert!(world.use_now(&last).await.is_some(), "the last one");
+    let only = row(10_000).at(world.now());
+    let smaller = Limit::EvictLeastRecentlyUsed(2);
+    evicts(&world, &only, smaller, &[&watch, &laptop]).await;
+    assert_same(world.get(&last).await.as_ref(), &last);
+
+    keeps_within(fixture, limit).await;
+}
+
+/// Creates a row within a limit, which must evict the given rows.
+async fn evicts<F: StoreFixture>(
+    world: &World<'_, F>,
+    row: &Record,
+    limit: Limit,
+    expected: &[&Record],
+) {
+    let mut expected: Vec<_> = expected.iter().map(|row| row.handle()).collect();
+    expected.sort_unstable();
+    match world.create(row, limit).await {
+        Created::Stored { mut evicted } => {
+            evicted.sort_unstable();
+            assert_eq!(evicted, expected, "evicted logins");
+        }
+        created => panic!("create did not evict: {created:?}"),
+    }
+    for handle in expected {
+        let load = Load::new();
+        let found = world.store.load(handle, load, world.now()).await;
+        assert!(found.expect("load answers").is_none(), "it was evicted");
+    }
+}
+
+/// Asserts that of many logins at once each is stored, and at no time are there more than three.
+async fn keeps_within<F: StoreFixture>(fixture: &F, limit: Limit) {
     for round in 0..10 {
         let world = World::open(fixture).await;
         let now = world.now();

@@ -38,7 +38,11 @@ pub async fn retry_04_creating_again_is_safe<F: StoreFixture>(fixture: &F) {
     let now = world.now();
     let other = Sample::of("alice").absolute(10).at(now);
     world.put(&other).await;
-    for limit in [Limit::Reject(2), Limit::EvictOldest(2)] {
+    for limit in [
+        Limit::Reject(2),
+        Limit::EvictOldest(2),
+        Limit::EvictLeastRecentlyUsed(2),
+    ] {
         let row = Sample::of("alice").at(now);
         store.fail_nth(1, Fault::LosesAnswer);
         let lost = store.create(&row, limit, now).await;

@@ -5,11 +5,11 @@ use super::*;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use statewise::Error;
 use statewise::clock::Timestamp;
 use statewise::revocation::log::{Draft, Page as LogPage, RevocationLog};
 use statewise::store::contract::Stamp;
 use statewise::testkit::YieldingStore;
+use statewise::{Affected, Error};
 
 const BOUND: u64 = 5;
 
@@ -145,7 +145,8 @@ fn a_user_logs_in_again_after_logging_out_everywhere() {
     let (here, there) = (fleet.node(), fleet.node());
     let old = [here.login(), there.login()];
     let answer = block_on(here.auth.revoke_all("alice")).unwrap();
-    assert_eq!(answer, Revocation::Within(seconds(BOUND)));
+    let expected = Affected::new(Some(2), Revocation::Within(seconds(BOUND)));
+    assert_eq!(answer, expected);
     let new = here.login();
     there.follow();
     for node in [&here, &there] {
@@ -300,7 +301,7 @@ fn a_refresh_in_flight_outlives_no_logout() {
             let (auth, credential) = (Arc::clone(&slow), refresh(&issued).to_owned());
             let ending = Box::pin(async move {
                 let _ = if everywhere {
-                    auth.revoke_all("alice").await.unwrap()
+                    auth.revoke_all("alice").await.unwrap().effective
                 } else {
                     auth.revoke(&credential).await.unwrap().effective
                 };

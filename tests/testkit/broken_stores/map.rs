@@ -26,6 +26,8 @@ pub(crate) enum Flaw {
     TouchesInTwoSteps,
     /// Counts the rows of a subject, and takes the lock again to insert.
     CountsInTwoSteps,
+    /// Evicts the login with the earliest deadline instead of the least recently used one.
+    EvictsByDeadline,
     /// Looks for the handle, and takes the lock again to insert.
     LooksInTwoSteps,
     /// The next page begins with the last row of the page before.
@@ -142,11 +144,14 @@ impl SessionStore for MapStore {
             });
         }
         let alive = self.of_subject(&rows, record.subject(), now)?;
-        let excess = |most: u32| (alive.len() + 1).saturating_sub(most as usize);
-        let evicted = match limit {
-            Limit::Reject(most) if excess(most) > 0 => return Ok(Created::LimitReached),
-            Limit::EvictOldest(most) => excess(most),
-            _ => 0,
+        let limit = match limit {
+            Limit::EvictLeastRecentlyUsed(most) if self.flaw == Flaw::EvictsByDeadline => {
+                Limit::EvictOldest(most)
+            }
+            limit => limit,
+        };
+        let Some(evicted) = limit.to_evict(&alive) else {
+            return Ok(Created::LimitReached);
         };
         let bytes = if self.flaw == Flaw::CountsInTwoSteps {
             drop(rows);
@@ -156,7 +161,6 @@ impl SessionStore for MapStore {
         } else {
             record.encode()
         };
-        let evicted: Vec<_> = alive.iter().take(evicted).map(Record::handle).collect();
         evicted.iter().for_each(|handle| drop(rows.remove(handle)));
         rows.insert(record.handle(), (record.subject().to_owned(), bytes));
         Ok(Created::Stored { evicted })

@@ -1,7 +1,7 @@
 -- Adds a login, unless its handle exists or the limit is reached.
 -- KEYS: index, row; in a second run, the rows of members of the index.
 -- ARGV: now, deadline, handle, milliseconds to live of the row and of the index, the limit or an
---       empty text, 1 to evict, the record, 1 to ask whether the server evicts keys, 1 to trust a
+--       empty text, 0 to reject, 1 to evict the oldest or 2 the least recently used, the record, 1 to ask whether the server evicts keys, 1 to trust a
 --       server that does not tell, the maximum number of members to check the limit with; in a second
 --       run, the members.
 -- Returns 'stored' and the evicted handles; 'large' and some members of a large index, if it was
@@ -35,6 +35,37 @@ local function is_alive(row, deadline)
     return redis.call('EXISTS', row) == 1 and (tonumber(deadline) or 0) > now
 end
 
+-- Returns the last use. A verification does not write it into the row, and extends the time to live.
+local function last_seen(row)
+    local times = redis.call('GETRANGE', row, 48, 63)
+    if #times < 16 then
+        return 0
+    end
+    local function number(from)
+        local sum = 0
+        for at = from, from + 7 do
+            sum = sum * 256 + times:byte(at)
+        end
+        return sum
+    end
+    local unused = number(9) - math.floor(redis.call('PTTL', row) / 1000)
+    return math.max(number(1), now - math.max(0, unused))
+end
+
+-- Sorts members by the last use of their rows, and keeps the order of those with the same last use.
+local function sort_by_use(members, rows)
+    local place, seen = {}, {}
+    for at, member in ipairs(members) do
+        place[member], seen[member] = at, last_seen(rows[member])
+    end
+    table.sort(members, function(one, other)
+        if seen[one] ~= seen[other] then
+            return seen[one] < seen[other]
+        end
+        return place[one] < place[other]
+    end)
+end
+
 local removed, answer = {}, { 'stored' }
 local count = redis.call('ZCARD', KEYS[1])
 if limit and count >= limit then
@@ -50,7 +81,7 @@ if limit and count >= limit then
                 alive = alive + 1
             end
         end
-        local is_reached = alive >= limit and ARGV[7] ~= '1'
+        local is_reached = alive >= limit and ARGV[7] == '0'
         return refuse(is_reached and 'limit' or 'many')
     end
     local members = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
@@ -71,10 +102,13 @@ if limit and count >= limit then
         end
     end
     local excess = #alive + 1 - limit
-    if excess > 0 and ARGV[7] ~= '1' then
+    if excess > 0 and ARGV[7] == '0' then
         return refuse('limit')
     end
     -- The index is sorted by deadline, so the oldest come first.
+    if excess > 0 and ARGV[7] == '2' then
+        sort_by_use(alive, rows)
+    end
     for at = 1, math.min(excess, #alive) do
         removed[#removed + 1] = alive[at]
         answer[#answer + 1] = alive[at]

@@ -32,11 +32,8 @@ where
                  that the authenticator has drawn",
             ));
         }
-        let (max, evicts) = match limit {
-            Limit::Unlimited => (None, false),
-            Limit::Reject(max) => (Some(max as usize), false),
-            Limit::EvictOldest(max) => (Some(max as usize), true),
-        };
+        let max = limit.max().map(|max| max as usize);
+        let evicts = limit.evicts();
         // More members than this are removed first, in scripts of their own.
         let most = max.unwrap_or_default().saturating_add(MAX_BATCH_ROWS);
         let idle = ttl_secs(record.idle().as_secs());
@@ -63,7 +60,7 @@ where
             number(row_ttl * 1000),
             number(ttl_secs(index_ttl) * 1000),
             max.map_or(Vec::new(), |max| number(max as u64)),
-            number(evicts.into()),
+            number(u64::from(evicts) + u64::from(limit.is_by_use())),
             record.encode(),
             number(asks.into()),
             number(self.0.assume_durable.into()),
@@ -103,6 +100,9 @@ where
                     let mut live = Box::pin(self.prune_all(subject, now)).await?;
                     let max = max.unwrap_or_default();
                     if evicts && live.len() > most {
+                        if limit.is_by_use() {
+                            live = Box::pin(self.by_use(&live, now)).await?;
+                        }
                         // Logins beyond the limit end, whether the new one is stored or not.
                         let newest = live.split_off(live.len() - max);
                         Box::pin(self.remove_many(subject, &live, &[])).await?;

@@ -3,7 +3,7 @@
 -- KEYS: row. ARGV: now; encoded as in the row: the handle, the presented generation and proof, the
 -- next proof, the seed, now and the idle timeout; then the overlap and the idle timeout in seconds,
 -- and the milliseconds to live of the row.
--- Returns whether it was rotated, the row, and its milliseconds to live.
+-- Returns whether it was rotated (never if a client cannot read it), the row, and its milliseconds to live.
 local row = on_primary('GETEX', KEYS[1]) or redis.call('GET', KEYS[1])
 if type(row) ~= 'string' then
     return row
@@ -15,6 +15,22 @@ local function number(from, size)
         sum = sum * 256 + row:byte(at)
     end
     return sum
+end
+-- Returns whether a client can decode the fields: tags from 128 on are those of a later version, which
+-- this one must not overlook. A length is in base 128, lowest digit first.
+local function is_readable()
+    local at = 161
+    while at <= #row and row:byte(at) < 128 do
+        local length, unit, digit = 0, 1, nil
+        repeat
+            at = at + 1
+            digit = row:byte(at) or 0
+            length = length + digit % 128 * unit
+            unit = unit * 128
+        until digit < 128
+        at = at + 1 + length
+    end
+    return at == #row + 1
 end
 local now, overlap, policy_idle = tonumber(ARGV[1]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local function is_due()
@@ -31,7 +47,7 @@ local function is_due()
     if ttl >= 0 then
         seen = math.max(seen, now - math.max(0, idle - math.floor(ttl / 1000)))
     end
-    return now < number(33, 8) and now < seen + math.min(idle, policy_idle)
+    return now < number(33, 8) and now < seen + math.min(idle, policy_idle) and is_readable()
 end
 if not is_due() then
     return {0, row, ttl}

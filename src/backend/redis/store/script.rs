@@ -18,6 +18,7 @@ pub(crate) static SWAP: Script = Script::new(include_str!("swap.lua"));
 pub(crate) static CONFIRM: Script = Script::new(include_str!("confirm.lua"));
 pub(crate) static TOUCH: Script = Script::new(include_str!("touch.lua"));
 pub(crate) static REMOVE: Script = Script::new(include_str!("remove.lua"));
+pub(crate) static TIME: Script = Script::new(include_str!("time.lua"));
 pub(crate) static PAGE: Script = Script::new(concat!(
     include_str!("../primary.lua"),
     include_str!("../eviction.lua"),

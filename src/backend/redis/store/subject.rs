@@ -104,6 +104,21 @@ where
         }
     }
 
+    /// Returns logins of a subject in the order of their last use. Keeps the order of those with the
+    /// same last use, and puts rows that are gone or do not decode first.
+    pub(super) async fn by_use(&self, handles: &[Handle], now: Timestamp) -> Result<Vec<Handle>> {
+        let batches = handles.chunks(MAX_BATCH_ROWS);
+        let rows = all(batches.map(|batch| self.read_all(batch))).await?;
+        let last_seen = |(row, handle): (Option<Row>, &Handle)| {
+            let record = row.and_then(|row| row.record(*handle, now).ok());
+            (record.map(|record| record.last_seen()), *handle)
+        };
+        let rows = rows.into_iter().flatten().zip(handles);
+        let mut logins: Vec<_> = rows.map(last_seen).collect();
+        logins.sort_by_key(|(last_seen, _)| *last_seen);
+        Ok(logins.into_iter().map(|(_, handle)| handle).collect())
+    }
+
     /// Removes the rows of a subject that `scope` covers, and returns their number.
     pub(super) async fn remove_scope(&self, subject: &str, scope: Scope) -> Result<u64> {
         let (mut count, mut after, mut is_complete) = (0, None, Ok(()));

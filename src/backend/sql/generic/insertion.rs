@@ -5,7 +5,7 @@ use crate::backend::sql::generic::driver::{Act, Client};
 use crate::backend::sql::generic::statements::Statements;
 use crate::backend::sql::value::{Row as _, Value};
 use crate::clock::Timestamp;
-use crate::store::contract::{Created, Record};
+use crate::store::contract::{Created, Limit, Record};
 
 /// A login that becomes a row.
 pub(crate) struct Insertion<'r> {
@@ -17,8 +17,9 @@ pub(crate) struct Insertion<'r> {
 /// An insertion within a limit.
 pub(crate) struct Within<'r> {
     insertion: Insertion<'r>,
+    limit: Limit,
+    /// The maximum number of live logins, by the limit.
     max: u32,
-    evicts: bool,
     /// Row that stands for the subject, where one is locked.
     part: Value<'r>,
     now: Timestamp,
@@ -42,15 +43,15 @@ impl<'r> Insertion<'r> {
 
     pub(crate) fn within(
         self,
+        limit: Limit,
         max: u32,
-        evicts: bool,
         part: Value<'r>,
         now: Timestamp,
     ) -> Within<'r> {
         Within {
             insertion: self,
+            limit,
             max,
-            evicts,
             part,
             now,
         }
@@ -84,12 +85,13 @@ impl<C: Client> Act<C> for Within<'_> {
             return Ok(Some(Created::Duplicate));
         }
         let excess = (alive + 1 - i64::from(self.max)).max(0);
-        if excess > 0 && !self.evicts {
+        if excess > 0 && !self.limit.evicts() {
             return Ok(Some(Created::LimitReached));
         }
         let mut evicted = Vec::new();
         if excess > 0 {
-            let values = [subject, now, now, Value::Number(excess)];
+            let is_by_use = Value::Flag(self.limit.is_by_use());
+            let values = [subject, now, now, is_by_use, Value::Number(excess)];
             let rows = connection.rows(&statements.oldest, &values).await?;
             let mut oldest: Vec<_> = rows.iter().filter_map(|row| row.bytes(0)).collect();
             evicted.extend(oldest.iter().filter_map(|oldest| handle(oldest)));

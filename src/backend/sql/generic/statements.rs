@@ -24,8 +24,11 @@ pub(crate) struct Statements {
     pub(crate) remove_subject_before: Arc<str>,
     pub(crate) list: Arc<str>,
     pub(crate) count: Arc<str>,
+    pub(crate) count_live: Arc<str>,
     pub(crate) oldest: Arc<str>,
     pub(crate) look: Arc<str>,
+    /// Returns the time of the server, if the database has one.
+    pub(crate) time: Option<Arc<str>>,
     pub(crate) purge: [Arc<str>; BATCHES.len()],
     /// Locks the row that stands for a part of the subjects, where the dialect needs it. Value: the
     /// part.
@@ -57,8 +60,10 @@ impl Statements {
             remove_subject_before: writer.remove_subject(true).into(),
             list: writer.list().into(),
             count: writer.count().into(),
+            count_live: writer.count_live().into(),
             oldest: writer.oldest().into(),
             look: writer.look().into(),
+            time: dialect.clock.map(|clock| format!("SELECT {clock}").into()),
             purge: BATCHES.map(|size| writer.purge(size).into()),
             lock: dialect.locks_subject.then(|| lock.into()),
             make_lock: format!("INSERT IGNORE INTO {limit} ({part}) VALUES (?)").into(),
@@ -83,8 +88,10 @@ impl Statements {
             remove_subject_before,
             list,
             count,
+            count_live,
             oldest,
             look,
+            time,
             purge,
             lock,
             make_lock,
@@ -102,11 +109,13 @@ impl Statements {
             remove_subject_before,
             list,
             count,
+            count_live,
             oldest,
             look,
         ];
         let locks = lock.iter().flat_map(|lock| [lock, make_lock]);
-        let all = others.into_iter().chain(touch).chain(purge).chain(locks);
+        let all = others.into_iter().chain(touch).chain(purge);
+        let all = all.chain(locks).chain(time);
         all.map(Arc::clone).collect()
     }
 }
@@ -265,14 +274,26 @@ impl Writer<'_> {
         )
     }
 
-    /// Finds the oldest live rows of a subject. Values: the key of the subject, now, now, the
-    /// maximum number of rows.
+    /// Counts the live rows, and their subjects. Values: now, now.
+    fn count_live(&self) -> String {
+        format!(
+            "SELECT count(*), count(DISTINCT {}) FROM {} WHERE {} AND {} AND {}",
+            self.column("subject"),
+            self.table(),
+            self.known(),
+            self.alive(),
+            self.dialect.is_fit,
+        )
+    }
+
+    /// Finds the oldest live rows of a subject. Values: the key of the subject, now, now, true for
+    /// the least recently used ones instead, the maximum number of rows.
     fn oldest(&self) -> String {
-        let [subject, deadline, handle] =
-            ["subject", "deadline", "handle"].map(|name| self.column(name));
+        let [subject, deadline, handle, last_seen] =
+            ["subject", "deadline", "handle", "last_seen"].map(|name| self.column(name));
         format!(
             "SELECT {handle} FROM {} WHERE {subject} = ? AND {} \
-             ORDER BY {deadline}, {handle} LIMIT ?",
+             ORDER BY CASE WHEN ? THEN {last_seen} ELSE 0 END, {deadline}, {handle} LIMIT ?",
             self.table(),
             self.alive(),
         )

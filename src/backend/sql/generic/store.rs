@@ -7,8 +7,10 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use crate::backend::server_clock::{self, ServerClock};
 use crate::backend::sql::columns::{
-    Columns, handle as handle_of, in_seconds, kept_stamps, record, subject_key, swap_values,
+    Columns, handle as handle_of, in_seconds, kept_stamps, live_count, record, subject_key,
+    swap_values,
 };
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::generic::Gate;
@@ -24,6 +26,7 @@ use crate::backend::sql::write_behind::{
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::{Handle, partition};
+use crate::store::answer::LiveCount;
 use crate::store::contract::{
     ChangeFn, Changed, Created, Limit, Listing, Load, Page, Record, Removed, Scope, SessionStore,
     Swept,
@@ -72,6 +75,23 @@ impl<D: Driver> RowStore<D> {
 
     pub(crate) fn statements(&self) -> Vec<Arc<str>> {
         self.0.statements.all()
+    }
+
+    /// Counts the sessions that have not expired at `now`, and their users, in one statement. It reads
+    /// the whole table within the deadline of a call: call it for a statistic, not for each request.
+    ///
+    /// It goes by the timeouts with which each session was stored. An authenticator with a shorter
+    /// timeout may reject some of them.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the database could not answer within the deadline.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn count_live(&self, now: Timestamp) -> Result<LiveCount> {
+        self.0.in_time(self.0.count_live(now)).await
     }
 
     /// Fails if a removal of a row that does not exist fails.
@@ -147,7 +167,11 @@ impl<D: Driver> SessionStore for RowStore<D> {
     }
 
     fn upkeep(&self) -> Upkeep {
-        write_behind::upkeep(&self.0)
+        let upkeep = write_behind::upkeep(&self.0);
+        match self.0.statements.time {
+            Some(_) => upkeep.and(server_clock::upkeep(&self.0)),
+            None => upkeep,
+        }
     }
 }
 
@@ -162,25 +186,21 @@ impl<D: Driver> Rows<D> {
 
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
         let insertion = Insertion::new(&self.statements, record);
-        let (max, evicts) = match limit {
-            Limit::Unlimited => {
-                let values = insertion.values();
-                let inserted = self.driver.write(&self.statements.insert, &values).await;
-                return match inserted {
-                    Ok(0) => Ok(Created::Duplicate),
-                    Ok(_) => Ok(Created::Stored {
-                        evicted: Vec::new(),
-                    }),
-                    Err(failure) if failure.is_duplicate() => Ok(Created::Duplicate),
-                    Err(failure) => Err(failure.into()),
-                };
-            }
-            Limit::Reject(max) => (max, false),
-            Limit::EvictOldest(max) => (max, true),
+        let Some(max) = limit.max() else {
+            let values = insertion.values();
+            let inserted = self.driver.write(&self.statements.insert, &values).await;
+            return match inserted {
+                Ok(0) => Ok(Created::Duplicate),
+                Ok(_) => Ok(Created::Stored {
+                    evicted: Vec::new(),
+                }),
+                Err(failure) if failure.is_duplicate() => Ok(Created::Duplicate),
+                Err(failure) => Err(failure.into()),
+            };
         };
         flush_subject(self, record.subject()).await?;
         let part = Value::Number(i64::from(partition(record.subject())));
-        let insertion = insertion.within(max, evicts, part, now);
+        let insertion = insertion.within(limit, max, part, now);
         loop {
             match self.driver.run(Mode::Transaction, &insertion).await {
                 Ok(Some(created)) => return Ok(created),
@@ -195,6 +215,15 @@ impl<D: Driver> Rows<D> {
                 Err(failure) => return Err(failure.into()),
             };
         }
+    }
+
+    async fn count_live(&self, now: Timestamp) -> Result<LiveCount> {
+        let _write_through = flush_all(self).await?;
+        let now = Value::Number(in_seconds(now));
+        let count_live = &self.statements.count_live;
+        let rows = self.driver.rows(count_live, &[now, now]).await?;
+        let counted = rows.first().and_then(live_count);
+        Ok(counted.ok_or(Failure::Unexpected)?)
     }
 
     async fn load(&self, handle: Handle, now: Timestamp) -> Result<Option<Record>> {
@@ -330,6 +359,16 @@ impl<D: Driver> WriteBehind for Rows<D> {
             self.in_time(write).await?;
         }
         Ok(())
+    }
+}
+
+impl<D: Driver> ServerClock for Rows<D> {
+    async fn server_time(&self) -> Result<Timestamp> {
+        let time = self.statements.time.as_ref().ok_or(Failure::Unexpected)?;
+        let ask = async { Ok(self.driver.rows(time, &[]).await?) };
+        let rows = self.in_time(ask).await?;
+        let seconds = rows.first().and_then(|row| row.number(0)?.try_into().ok());
+        Ok(Timestamp::from_unix(seconds.ok_or(Failure::Unexpected)?))
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use tokio::time::Instant;
 
+use crate::backend::server_clock::ServerClock;
 use crate::backend::sql::columns::{
     COLUMNS, Columns, at_most, handle as handle_of, in_seconds, record, subject_key, swap_values,
 };
@@ -19,11 +20,15 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
 use crate::store::answer::{Changed, Created, Rotated, Swept};
-use crate::store::ask::Rotation;
+use crate::store::ask::{Limit, Rotation};
 use crate::store::record::Record;
 use crate::store::session_store::ChangeFn;
 
-/// Results of the function that creates a login within a limit.
+/// What the function that creates a login within a limit evicts.
+const EVICT_NONE: i64 = 0;
+const EVICT_OLDEST: i64 = 1;
+const EVICT_LEAST_RECENTLY_USED: i64 = 2;
+/// Results of that function.
 const STORED: i64 = 0;
 const DUPLICATE: i64 = 1;
 const LIMIT_REACHED: i64 = 2;
@@ -80,6 +85,16 @@ impl<L: Link> WriteBehind for Inner<L> {
         let until = self.base.until()?;
         self.base.count(SessionQuery::Touch, &values, until).await?;
         Ok(())
+    }
+}
+
+impl<L: Link> ServerClock for Inner<L> {
+    async fn server_time(&self) -> Result<Timestamp> {
+        let until = self.base.until()?;
+        let rows = self.base.rows(SessionQuery::Time, &[], until).await?;
+        let row = rows.first().ok_or(Failure::Unexpected)?;
+        let seconds = u64::try_from(number(row, 0)?).map_err(|_| Failure::Unexpected)?;
+        Ok(Timestamp::from_unix(seconds))
     }
 }
 
@@ -146,8 +161,8 @@ impl<L: Link> Inner<L> {
     pub(crate) async fn create(
         &self,
         record: &Record,
+        limit: Limit,
         max: u32,
-        evicts: bool,
         now: Timestamp,
         until: Instant,
     ) -> Result<Created> {
@@ -155,7 +170,11 @@ impl<L: Link> Inner<L> {
         let mut values: Vec<Parameter<'_>> = vec![
             Value::Number(in_seconds(now)),
             Value::Number(i64::from(max)),
-            Value::Flag(evicts),
+            Value::Number(match limit {
+                Limit::EvictOldest(_) => EVICT_OLDEST,
+                Limit::EvictLeastRecentlyUsed(_) => EVICT_LEAST_RECENTLY_USED,
+                _ => EVICT_NONE,
+            }),
             Value::Number(lock(&self.base.settings.tables.sessions, record.subject())),
         ];
         values.extend(columns.values());

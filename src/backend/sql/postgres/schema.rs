@@ -40,7 +40,7 @@ CREATE INDEX IF NOT EXISTS statewise_sessions_subject
     ON "statewise_sessions" (subject, deadline, handle);
 
 CREATE OR REPLACE FUNCTION "statewise_sessions_create_1"(
-    p_now bigint, p_max bigint, p_evicts boolean, p_lock bigint,
+    p_now bigint, p_max bigint, p_evicts bigint, p_lock bigint,
     p_handle bytea, p_format bigint, p_version bigint, p_generation bigint,
     p_created_at bigint, p_authenticated_at bigint, p_deadline bigint, p_rotated_at bigint,
     p_last_seen bigint, p_idle bigint, p_confirmed boolean, p_rotation_wanted boolean,
@@ -67,10 +67,10 @@ BEGIN
         SELECT s.handle FROM "statewise_sessions" AS s
         WHERE s.subject = p_subject AND s.deadline > p_now
             AND CASE WHEN s.idle < 0 THEN TRUE ELSE s.last_seen > p_now - s.idle END
-        ORDER BY s.deadline, s.handle
+        ORDER BY CASE WHEN p_evicts = 2 THEN s.last_seen ELSE 0 END, s.deadline, s.handle
     );
     excess := least(cardinality(alive) + 1 - p_max, cardinality(alive));
-    IF cardinality(alive) >= p_max AND NOT p_evicts THEN
+    IF cardinality(alive) >= p_max AND p_evicts = 0 THEN
         outcome := 2;
         RETURN;
     END IF;

@@ -31,10 +31,14 @@ pub(crate) enum SessionQuery {
     List,
     /// The columns, subject.
     Insert,
-    /// Now, limit, whether it evicts, lock, the columns, subject.
+    /// Now, limit, what it evicts, lock, the columns, subject.
     Create,
     /// Handle of the last row seen, maximum number of rows, now.
     Sweep,
+    /// Now.
+    CountLive,
+    /// None.
+    Time,
     /// None.
     Durability,
     /// None.
@@ -57,6 +61,8 @@ impl Query for SessionQuery {
         Self::Insert,
         Self::Create,
         Self::Sweep,
+        Self::CountLive,
+        Self::Time,
         Self::Durability,
         Self::IsMigrated,
         Self::Check,
@@ -69,7 +75,13 @@ impl Query for SessionQuery {
     fn is_read(self) -> bool {
         matches!(
             self,
-            Self::Load | Self::List | Self::Durability | Self::IsMigrated | Self::Check
+            Self::Load
+                | Self::List
+                | Self::CountLive
+                | Self::Time
+                | Self::Durability
+                | Self::IsMigrated
+                | Self::Check
         )
     }
 
@@ -102,6 +114,7 @@ impl Query for SessionQuery {
                         AND (s.generation = 0 OR $9::bigint - s.rotated_at >= $6::bigint
                             OR s.rotated_at - $9::bigint >= $6::bigint)
                         AND {alive} AND s.last_seen > $9::bigint - $8::bigint
+                        AND {READABLE}
                     RETURNING {columns}
                 )
                 SELECT {columns}, TRUE FROM rotated
@@ -182,7 +195,7 @@ impl Query for SessionQuery {
             // The limit of a server that accepts no writes is outdated.
             Self::Create => format!(
                 "SELECT CASE WHEN {WRITABLE} THEN evicted END, outcome FROM {}(
-                    $1::bigint, $2::bigint, $3::boolean, $4::bigint, {})",
+                    $1::bigint, $2::bigint, $3::bigint, $4::bigint, {})",
                 tables.sessions.quoted(CREATE, '"'),
                 row_values(5),
             ),
@@ -207,6 +220,12 @@ impl Query for SessionQuery {
                     (SELECT handle FROM looked ORDER BY handle DESC LIMIT 1)",
                 alive = alive("$3::bigint"),
             ),
+            Self::CountLive => format!(
+                "SELECT CASE WHEN {WRITABLE} THEN count(*) END, count(DISTINCT s.subject)
+                FROM {t} AS s WHERE s.format = {FORMAT} AND {}",
+                alive("$1::bigint"),
+            ),
+            Self::Time => "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint".to_owned(),
             // `to_regclass` is NULL for a table that does not exist.
             Self::Durability => format!(
                 "SELECT count(*) > 0,
@@ -228,7 +247,7 @@ impl Query for SessionQuery {
     fn rights(self, tables: &Tables) -> String {
         let table = &tables.sessions;
         let rights = match self {
-            Self::Load | Self::List => "SELECT",
+            Self::Load | Self::List | Self::CountLive => "SELECT",
             Self::Insert => "SELECT and INSERT",
             Self::Rotate | Self::Swap | Self::Confirm | Self::Touch => "SELECT and UPDATE",
             Self::Remove | Self::RemoveExpired => "SELECT and DELETE",
@@ -239,7 +258,7 @@ impl Query for SessionQuery {
                      DELETE on {table}"
                 );
             }
-            Self::Durability | Self::IsMigrated | Self::Check => {
+            Self::Time | Self::Durability | Self::IsMigrated | Self::Check => {
                 return format!("all rights on {table} and {}", tables.log);
             }
         };
@@ -261,7 +280,7 @@ fn answered() -> String {
 pub(crate) fn create_types() -> String {
     let kinds = [&COLUMNS[..], &["subject"]].concat();
     let kinds = kinds.into_iter().map(kind_of);
-    let first = ["bigint", "bigint", "boolean", "bigint"].into_iter();
+    let first = ["bigint", "bigint", "bigint", "bigint"].into_iter();
     first.chain(kinds).collect::<Vec<_>>().join(", ")
 }
 
@@ -272,6 +291,31 @@ fn alive(now: &str) -> String {
         "(s.deadline > {now} AND CASE WHEN s.idle < 0 THEN TRUE ELSE s.last_seen > {now} - s.idle END)"
     )
 }
+
+/// Condition: the fields decode, as in `Fields::decode`. Tags from 128 on are those of a later
+/// version, which this one must not overlook. A statement that returns the row it has changed would
+/// otherwise change it before it is read. A length has at most four digits in base 128, lowest first.
+const READABLE: &str = "NOT EXISTS (
+    WITH RECURSIVE field (at) AS (
+        SELECT 0
+        UNION ALL
+        SELECT at + CASE
+            WHEN a < 128 THEN 2 + a
+            WHEN b < 128 THEN 3 + a - 128 + b * 128
+            WHEN c < 128 THEN 4 + a - 128 + (b - 128) * 128 + c * 16384
+            ELSE 5 + a - 128 + (b - 128) * 128 + (c - 128) * 16384 + d * 2097152
+        END
+        FROM field,
+            LATERAL (SELECT substr(s.fields, at + 2, 4) || decode('00000000', 'hex')) AS length (digits),
+            LATERAL (SELECT get_byte(digits, 0), get_byte(digits, 1), get_byte(digits, 2),
+                get_byte(digits, 3)) AS digit (a, b, c, d)
+        WHERE at < octet_length(s.fields)
+    )
+    SELECT FROM field WHERE CASE
+        WHEN at < octet_length(s.fields) THEN get_byte(s.fields, at) >= 128
+        ELSE at > octet_length(s.fields)
+    END
+)";
 
 /// Returns columns, and a typed parameter for each, counted from `first`.
 fn assignments<'c>(

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::backend::sql::columns::{at_most, in_seconds, kept_stamps, subject_key};
+use crate::backend::server_clock;
+use crate::backend::sql::columns::{at_most, in_seconds, kept_stamps, live_count, subject_key};
+use crate::backend::sql::failure::Failure;
 use crate::backend::sql::pages::listing;
 use crate::backend::sql::postgres::Link;
 use crate::backend::sql::postgres::changes::Inner;
@@ -13,7 +15,7 @@ use crate::backend::sql::write_behind::{self, Use};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::login::handle::Handle;
-use crate::store::answer::{Changed, Created, Removed, Rotated, Swept};
+use crate::store::answer::{Changed, Created, LiveCount, Removed, Rotated, Swept};
 use crate::store::ask::{Limit, Load, Rotation, Scope};
 use crate::store::listing::{Listing, Page};
 use crate::store::record::Record;
@@ -54,6 +56,32 @@ impl<L> PostgresStore<L> {
     }
 }
 
+impl<L: Link> PostgresStore<L> {
+    /// Counts the sessions that have not expired at `now`, and their users, in one statement. It reads
+    /// the whole table within the deadline of a call: call it for a statistic, not for each request.
+    ///
+    /// It goes by the timeouts with which each session was stored. An authenticator with a shorter
+    /// timeout may reject some of them.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the database could not answer within the deadline.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn count_live(&self, now: Timestamp) -> Result<LiveCount> {
+        let inner = &*self.inner;
+        let until = inner.base.until()?;
+        let _write_through = write_behind::flush_all(inner).await?;
+        let values = [Value::Number(in_seconds(now))];
+        let query = SessionQuery::CountLive;
+        let rows = inner.base.rows(query, &values, until).await?;
+        let counted = rows.first().and_then(live_count);
+        Ok(counted.ok_or(Failure::Unexpected)?)
+    }
+}
+
 impl<L> Clone for PostgresStore<L> {
     fn clone(&self) -> Self {
         Self {
@@ -66,13 +94,11 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     async fn create(&self, record: &Record, limit: Limit, now: Timestamp) -> Result<Created> {
         let inner = &*self.inner;
         let until = inner.base.until()?;
-        let (max, evicts) = match limit {
-            Limit::Unlimited => return inner.insert(record, until).await,
-            Limit::Reject(max) => (max, false),
-            Limit::EvictOldest(max) => (max, true),
+        let Some(max) = limit.max() else {
+            return inner.insert(record, until).await;
         };
         write_behind::flush_subject(inner, record.subject()).await?;
-        inner.create(record, max, evicts, now, until).await
+        inner.create(record, limit, max, now, until).await
     }
 
     async fn load(&self, handle: Handle, _load: Load, now: Timestamp) -> Result<Option<Record>> {
@@ -175,7 +201,7 @@ impl<L: Link> SessionStore for PostgresStore<L> {
     }
 
     fn upkeep(&self) -> Upkeep {
-        write_behind::upkeep(&self.inner)
+        write_behind::upkeep(&self.inner).and(server_clock::upkeep(&self.inner))
     }
 }
 

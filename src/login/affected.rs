@@ -1,0 +1,47 @@
+//! The result of a call for all logins of a subject.
+
+use crate::login::issued::Revocation;
+
+/// The result of a logout everywhere: how many logins ended, and the time at which that takes effect.
+///
+/// ```
+/// use statewise::{Authenticator, Result};
+///
+/// /// For a support desk, which types the name of the user.
+/// async fn log_out_everywhere(auth: &impl Authenticator, subject: &str) -> Result<String> {
+///     let affected = auth.revoke_all(subject).await?;
+///     Ok(match affected.count {
+///         Some(0) => format!("{subject} was not logged in: check the spelling"),
+///         Some(count) => format!("{count} logins of {subject} have ended"),
+///         // Tokens are not counted.
+///         None => format!("all logins of {subject} have ended"),
+///     })
+/// }
+/// ```
+#[must_use = "a logout may not have taken effect yet"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Affected {
+    /// Number of logins that ended. It may include expired ones that were not removed yet. Zero shows
+    /// that the subject has no login: subjects are compared byte by byte, so check its spelling.
+    /// `None` if the strategy does not count logins, as with tokens.
+    pub count: Option<u64>,
+    /// The time from which no node accepts any of them.
+    pub effective: Revocation,
+}
+
+impl Affected {
+    /// Ended `count` logins, with effect as `effective` says.
+    pub const fn new(count: Option<u64>, effective: Revocation) -> Self {
+        Self { count, effective }
+    }
+
+    /// Combines the results of two strategies. The count is unknown if one of them is.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let counts = self.count.zip(other.count);
+        Self {
+            count: counts.map(|(one, other)| one.saturating_add(other)),
+            effective: self.effective.or_later(other.effective),
+        }
+    }
+}
