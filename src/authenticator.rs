@@ -434,10 +434,11 @@ mod erased {
         most_authenticator_methods! { [restore] D }
 
         async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
-            match self.try_verify_now_dyn(presented) {
-                Some(verified) => verified,
-                None => self.verify_with_dyn(presented).await,
+            // Not a `match`: its operand would be a part of the future.
+            if let Some(verified) = self.try_verify_now_dyn(presented) {
+                return verified;
             }
+            self.verify_with_dyn(presented).await
         }
     }
 }

@@ -27,13 +27,12 @@ pub(crate) fn absorb(state: &mut [u32; 8], blocks: &[[u8; BLOCK_BYTES]]) {
 /// Hashes a message.
 #[inline]
 pub(crate) fn hash(message: &[u8]) -> [u8; 32] {
-    to_bytes(finish(INITIAL, message, message.len() as u64))
+    finish(INITIAL, message, message.len() as u64)
 }
 
-/// Hashes the end of a message of `length` bytes, with its padding (section 5.1.1). Returns the last
-/// state.
+/// Hashes the end of a message of `length` bytes, with its padding (section 5.1.1).
 #[inline]
-pub(crate) fn finish(mut state: [u32; 8], end: &[u8], length: u64) -> [u32; 8] {
+pub(crate) fn finish(mut state: [u32; 8], end: &[u8], length: u64) -> [u8; 32] {
     let (blocks, tail) = end.as_chunks();
     if !blocks.is_empty() {
         absorb(&mut state, blocks);
@@ -50,7 +49,7 @@ pub(crate) fn finish(mut state: [u32; 8], end: &[u8], length: u64) -> [u32; 8] {
     };
     bytes[padded - 8..padded].copy_from_slice(&(length * 8).to_be_bytes());
     absorb(&mut state, &last[..padded / BLOCK_BYTES]);
-    state
+    to_bytes(state)
 }
 
 /// Converts the final state to the hash.

@@ -96,7 +96,7 @@ impl SessionCredential {
     }
 
     /// Reads a presented credential. Returns `None` for another length, alphabet or prefix.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse(kind: CredentialKind, text: &str) -> Option<Self> {
         let bytes = base64url::decode_48(kind.digits(text)?)?;
         let (handle, rest) = bytes.split_first_chunk()?;
@@ -140,6 +140,7 @@ impl SessionCredential {
     ///
     /// The input of a session fills one block with its padding, which needs no hasher and no
     /// buffer.
+    #[inline(always)]
     pub(crate) fn proof(&self) -> Proof {
         let mut proven = [0; 7 + 16 + 4 + 12 + 16 + 16];
         proven[7..23].copy_from_slice(self.handle.as_bytes());

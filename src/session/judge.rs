@@ -51,9 +51,7 @@ pub(crate) enum Verdict {
 ///
 /// The row has the proofs of the two latest generations. A wrong secret under either of them is
 /// forged or damaged, and ends nothing. An older generation is recognised by the family proof
-/// alone. `proof` is that of the credential, so that it is hashed outside of the lock of a store
-/// that shows the row in place.
-#[inline]
+/// alone. `proof` is that of the credential.
 pub(crate) fn judge(
     row: RecordRef<'_>,
     credential: &SessionCredential,
@@ -61,20 +59,9 @@ pub(crate) fn judge(
     windows: Windows,
     now: Timestamp,
 ) -> Verdict {
-    if row.generation == credential.generation() && proof == row.current {
-        return Verdict::Current;
+    if let Some(verdict) = judge_latest(row, credential.generation(), proof) {
+        return verdict;
     }
-    judge_other(row, credential, proof, windows, now)
-}
-
-/// Judges a credential that is not the current one.
-fn judge_other(
-    row: RecordRef<'_>,
-    credential: &SessionCredential,
-    proof: &Proof,
-    windows: Windows,
-    now: Timestamp,
-) -> Verdict {
     let age = i64::from(row.generation) - i64::from(credential.generation());
     let history = row.history.copied().unwrap_or_default();
     match age {
@@ -95,6 +82,17 @@ fn judge_other(
         ..0 => Verdict::Ahead,
         _ => Verdict::Reused,
     }
+}
+
+/// Judges a credential of the latest generation of the row. `None` for another generation.
+#[inline]
+pub(crate) fn judge_latest(row: RecordRef<'_>, generation: u32, proof: &Proof) -> Option<Verdict> {
+    let verdict = if proof == row.current {
+        Verdict::Current
+    } else {
+        Verdict::Unknown
+    };
+    (generation == row.generation).then_some(verdict)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::login::identity::{Identity, check_size, device_label, fields_of};
 use crate::login::issued::{Credential, Outcome};
 use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::{CredentialKind, SessionCredential};
-use crate::session::judge::{Verdict, judge};
+use crate::session::judge::{Verdict, judge, judge_latest};
 use crate::session::listed::{Session, SessionPage, SessionVersion};
 use crate::session::policy::Policy;
 use crate::session::recent_logouts::RecentLogouts;
@@ -81,7 +81,7 @@ impl<S: SessionStore> Logins<S> {
     }
 
     /// Reads a presented credential.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse(&self, credential: &str) -> Option<SessionCredential> {
         SessionCredential::parse(self.kind, credential)
     }
@@ -229,63 +229,50 @@ impl<S: SessionStore> Logins<S> {
     ) -> Result<(Record, Verdict)> {
         let mut row = row.ok_or(Rejection::Unknown)?;
         check_handle(&row, credential.handle())?;
-        let (judged, verdict) = self.judge_in_place((&row).into(), credential, proof, now);
-        (row.idle, row.deadline) = (judged.idle, judged.deadline);
+        if !self.policy.timeouts.tighten(&mut row, now) {
+            return Ok((row, Verdict::Expired));
+        }
+        let verdict = judge((&row).into(), credential, proof, self.policy.windows, now);
         Ok((row, verdict))
     }
 
-    /// Judges a presented credential by a row where it lies. Returns the row with the timeouts of
-    /// this policy.
+    /// Verifies a credential by a row that the store shows in place, and returns its identity with
+    /// `data`. `None` if the store does not show it, or if more has to be done than to read it: then
+    /// load the row.
     #[inline]
-    pub(crate) fn judge_in_place<'r>(
-        &self,
-        row: RecordRef<'r>,
-        credential: &SessionCredential,
-        proof: &Proof,
-        now: Timestamp,
-    ) -> (RecordRef<'r>, Verdict) {
-        let row = self.policy.timeouts.tightened(row);
-        if !row.is_alive(now) {
-            return (row, Verdict::Expired);
-        }
-        let verdict = judge(row, credential, proof, self.policy.windows, now);
-        (row, verdict)
-    }
-
-    /// Verifies a credential by a row that the store shows in place. `None` if it does not show it,
-    /// or if more has to be done than to read it: then load the row.
-    ///
-    /// Returns the identity without data. Decode the data in its fields after this call, when the
-    /// store has released its lock.
-    #[inline]
-    pub(crate) fn try_verify_now(
+    pub(crate) fn try_verify_now<D>(
         &self,
         credential: &SessionCredential,
-        proof: &Proof,
+        proof: Proof,
         now: Timestamp,
-    ) -> Option<Result<Identity<()>>> {
-        let handle = credential.handle();
+        data: D,
+    ) -> Option<Result<Identity<D>>> {
+        let (handle, generation) = (credential.handle(), credential.generation());
         // Before the row is shown: the store may hold a lock meanwhile.
         let shows_copies = !self.store.staleness().is_zero();
+        // Set in place: with a copy, a verification took 8 % longer (bench `verify`, 2026-11-29).
+        let mut verified = None;
         let peeked = self.store.peek(handle, now, |row| {
-            let (row, verdict) = self.judge_in_place(row, credential, proof, now);
-            match verdict {
-                _ if row.handle != handle => None,
-                Verdict::Current if row.confirmed && !row.wants_touch(now) => {
-                    let mut identity = row.identity(());
-                    identity.refresh_due = self.refresh_due(row, verdict, now);
-                    Some(Ok(identity))
+            let row = self.policy.timeouts.tightened(row);
+            if row.handle != handle || !row.is_alive(now) {
+                return;
+            }
+            match judge_latest(row, generation, &proof) {
+                Some(Verdict::Current) if row.confirmed && !row.wants_touch(now) => {
+                    let refresh_due = self.refresh_due(row, Verdict::Current, now);
+                    verified = Some(Ok(row.identity(data, refresh_due)));
                 }
                 // Final, unless the row may be an outdated copy.
-                Verdict::Unknown if !shows_copies => Some(Err(Rejection::Unknown.into())),
-                _ => None,
+                Some(Verdict::Unknown) if !shows_copies => {
+                    verified = Some(Err(Rejection::Unknown.into()));
+                }
+                _ => {}
             }
         });
-        match peeked {
-            Peeked::Live(verified) => verified,
-            Peeked::Absent => Some(Err(Rejection::Unknown.into())),
-            Peeked::NeedsLoad => None,
+        if let Peeked::Absent = peeked {
+            verified = Some(Err(Rejection::Unknown.into()));
         }
+        verified
     }
 
     /// Returns whether the policy accepts a credential of this verdict.

@@ -78,7 +78,7 @@ impl Record {
 
     /// Returns the identity of the login that this row keeps, with `data` as its data.
     pub(crate) fn identity<D>(&self, data: D) -> Identity<D> {
-        RecordRef::from(self).identity(data)
+        RecordRef::from(self).identity(data, false)
     }
 
     /// Returns the identity of the login that this row keeps, with the data of the row.

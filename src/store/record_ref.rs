@@ -103,8 +103,8 @@ impl<'r> RecordRef<'r> {
     }
 
     /// Returns the identity of the login that this row keeps, with `data` as its data.
-    #[inline]
-    pub(crate) fn identity<D>(self, data: D) -> Identity<D> {
+    #[inline(always)]
+    pub(crate) fn identity<D>(self, data: D, refresh_due: bool) -> Identity<D> {
         Identity {
             fields: self.fields.clone(),
             handle: self.handle,
@@ -114,7 +114,7 @@ impl<'r> RecordRef<'r> {
             deadline: self.deadline,
             stamp: self.stamp(),
             version: self.version,
-            refresh_due: false,
+            refresh_due,
             data,
         }
     }

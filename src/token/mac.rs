@@ -2,9 +2,9 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Sha384, Sha512};
-use subtle::ConstantTimeEq as _;
 
 use crate::base::base64url;
+use crate::base::secret::constant_time_eq;
 use crate::base::sha256::{self, BLOCK_BYTES};
 use crate::token::algorithm::Algorithm;
 
@@ -52,7 +52,7 @@ impl KeyedMac {
     #[inline]
     pub(crate) fn verifies(&self, rest: &[u8], presented: &[u8]) -> bool {
         match self {
-            Self::Hs256(state) => is_same(state.tag(rest), presented),
+            Self::Hs256(state) => is_same(&state.tag(rest), presented),
             Self::Hs384(mac) => mac
                 .clone()
                 .chain_update(rest)
@@ -69,7 +69,7 @@ impl KeyedMac {
     /// Writes the tag of `rest` in base64url. `None` if `text` is too short.
     pub(crate) fn sign(&self, rest: &[u8], text: &mut [u8]) -> Option<usize> {
         match self {
-            Self::Hs256(state) => base64url::encode_into(&sha256::to_bytes(state.tag(rest)), text),
+            Self::Hs256(state) => base64url::encode_into(&state.tag(rest), text),
             Self::Hs384(mac) => {
                 let tag = mac.clone().chain_update(rest).finalize();
                 base64url::encode_into(&tag.into_bytes(), text)
@@ -107,27 +107,20 @@ impl Midstate {
         self.absorbed += BLOCK_BYTES as u64;
     }
 
-    /// Returns the words of the tag.
     #[inline]
-    fn tag(&self, rest: &[u8]) -> [u32; 8] {
+    fn tag(&self, rest: &[u8]) -> [u8; 32] {
         let inner = sha256::finish(self.inner, rest, self.absorbed + rest.len() as u64);
-        let inner = sha256::to_bytes(inner);
         sha256::finish(self.outer, &inner, BLOCK_BYTES as u64 + 32)
     }
 }
 
-/// Compares a tag with its bytes in constant time.
+/// Compares a tag of 32 bytes in constant time.
 #[inline]
-fn is_same(tag: [u32; 8], presented: &[u8]) -> bool {
-    let (words, []) = presented.as_chunks() else {
-        return false;
-    };
-    let Ok(words) = <&[[u8; 4]; 8]>::try_from(words) else {
-        return false;
-    };
-    let words = words.map(u32::from_be_bytes);
-    let different = tag.iter().zip(words).fold(0, |all, (a, b)| all | (a ^ b));
-    different.ct_eq(&0).into()
+fn is_same(tag: &[u8; 32], presented: &[u8]) -> bool {
+    match (tag.as_chunks().0, presented.as_chunks()) {
+        ([a, b], ([c, d], [])) => constant_time_eq(a, c) & constant_time_eq(b, d),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -62,16 +62,20 @@ pub struct MemoryStore {
 /// Aligned to two cache lines, to avoid false sharing between the locks.
 #[derive(Default)]
 #[repr(align(128))]
-struct CachePadded(RwLock<Shard>);
+struct CachePadded {
+    rows: RwLock<Shard>,
+    /// The same for the searches of this shard while it was full.
+    searched_at: AtomicU64,
+}
 
 impl CachePadded {
     // A panic cannot leave a shard half changed: code of the caller under its lock works on a copy.
     fn read(&self) -> RwLockReadGuard<'_, Shard> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Shard> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.rows.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -184,15 +188,20 @@ impl MemoryStore {
     }
 
     /// Removes some expired rows, and returns whether there may be room now in the shard of
-    /// `partition`. Searches all shards in vain at most once per second, so that refused logins do
-    /// not slow down a full store.
+    /// `partition`. Searches a full shard, or all shards of a full store, in vain at most once per
+    /// second, so that refused logins do not slow down the store.
     fn make_room(&self, partition: u16, now: Timestamp) -> bool {
-        let shard = self.shard(partition);
+        let (shard, second) = (self.shard(partition), now.unix() + 1);
         if shard.read().len() >= self.max_rows_per_shard {
             // Room in another shard is of no use.
-            return self.remove_expired(shard, MAX_ROWS_PER_SEARCH, now) > 0;
+            let has_room = shard.searched_at.load(Ordering::Relaxed) != second
+                && self.remove_expired(shard, MAX_ROWS_PER_SEARCH, now) > 0;
+            if !has_room {
+                shard.searched_at.store(second, Ordering::Relaxed);
+            }
+            return has_room;
         }
-        if self.searched_at.load(Ordering::Relaxed) == now.unix() + 1 {
+        if self.searched_at.load(Ordering::Relaxed) == second {
             return false;
         }
         let start = self.swept_to.load(Ordering::Relaxed);
@@ -208,7 +217,7 @@ impl MemoryStore {
                 return true;
             }
         }
-        self.searched_at.store(now.unix() + 1, Ordering::Relaxed);
+        self.searched_at.store(second, Ordering::Relaxed);
         // Another caller may have made room meanwhile.
         self.len() < self.capacity
     }
@@ -425,6 +434,25 @@ mod tests {
         assert_eq!(create(&store, "alice", Limit::Unlimited, later), stored);
         assert_eq!(store.len(), 3);
         assert_eq!(store.shard(partition("alice")).read().len(), 1);
+    }
+
+    #[test]
+    fn a_full_shard_is_searched_in_vain_once_per_second() {
+        let mut store = MemoryStore::with_capacity(100).unwrap();
+        store.max_rows_per_shard = 1;
+        let row = Sample::of("alice").at(NOW);
+        let create = |row, now| block_on(store.create(row, Limit::Unlimited, now)).unwrap();
+        let stored = Created::Stored { evicted: vec![] };
+        assert_eq!(create(&row, NOW), stored);
+        let other = Sample::of("alice").at(NOW);
+        assert_eq!(create(&other, NOW), Created::Full);
+        // A row that has expired, which a second search would find.
+        block_on(store.remove(row.handle(), "alice", NOW)).unwrap();
+        let early = NOW.saturating_sub(90_000);
+        assert_eq!(create(&Sample::of("alice").at(early), early), stored);
+        assert_eq!(create(&other, NOW), Created::Full);
+        assert_eq!(create(&other, NOW.saturating_add(1)), stored);
+        assert_eq!(store.len(), 1);
     }
 
     #[test]
