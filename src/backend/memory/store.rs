@@ -441,13 +441,14 @@ mod tests {
         let mut store = MemoryStore::with_capacity(100).unwrap();
         store.max_rows_per_shard = 1;
         let row = Sample::of("alice").at(NOW);
-        let create = |row, now| block_on(store.create(row, Limit::Unlimited, now)).unwrap();
+        let create =
+            |row: &Record, now| block_on(store.create(row, Limit::Unlimited, now)).unwrap();
         let stored = Created::Stored { evicted: vec![] };
         assert_eq!(create(&row, NOW), stored);
         let other = Sample::of("alice").at(NOW);
         assert_eq!(create(&other, NOW), Created::Full);
         // A row that has expired, which a second search would find.
-        block_on(store.remove(row.handle(), "alice", NOW)).unwrap();
+        let _ = block_on(store.remove(row.handle(), "alice", NOW)).unwrap();
         let early = NOW.saturating_sub(90_000);
         assert_eq!(create(&Sample::of("alice").at(early), early), stored);
         assert_eq!(create(&other, NOW), Created::Full);
