@@ -125,7 +125,7 @@ pub use found::Found;
 pub use headers::{Headers, HeadersMut};
 pub use layer::AuthLayer;
 pub use local_path::local_path;
-pub use origin::OriginPolicy;
+pub use origin::{CrossOrigin, OriginPolicy};
 pub use require::Require;
 pub use response::Finished;
 pub use serving::Serving;

@@ -67,8 +67,12 @@ impl FromRequest for SameOrigin {
         let headers = request.headers();
         let authority = request.uri().authority();
         let authority = authority.map(|authority| authority.as_str());
-        let method = request.method().as_str();
-        let allowed = OriginPolicy::new().allows(method, authority, &Fields(headers));
-        ready(allowed.then_some(Self).ok_or(Denied(Denial::CrossOrigin)))
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        let checked = OriginPolicy::new().check(method, path, authority, &Fields(headers));
+        ready(
+            checked
+                .map(|()| Self)
+                .map_err(|refused| Denied(refused.into())),
+        )
     }
 }

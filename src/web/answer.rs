@@ -257,7 +257,7 @@ impl Denial {
             }
             Self::WeakAcr { .. } => (step_up, String::new()),
             Self::Failed(error) if error.is_rejected() => ("invalid_token", String::new()),
-            Self::Failed(_) | Self::CrossOrigin => return None,
+            Self::Failed(_) | Self::CrossOrigin(_) => return None,
         };
         Some(format!(", error=\"{error}\"{detail}"))
     }

@@ -1,6 +1,8 @@
 //! Cookie that carries a credential.
 
 mod builder;
+mod key;
+mod versions;
 
 use crate::error::{Error, Refusal, Result};
 use crate::login::issued::Credential;
@@ -8,13 +10,19 @@ use crate::web::found::Found;
 use crate::web::headers::{Headers, trim};
 
 pub use builder::CookieBuilder;
+pub(crate) use key::CookieKey;
+pub(crate) use versions::CookieVersions;
 
 /// Maximum length of name and value together. Browsers ignore a longer cookie (RFC 6265bis, section
 /// 5.7; OWASP ASVS 3.3.5).
 const MAX_PAIR_BYTES: usize = 4096;
+/// Default limit of name and value together. By default nginx answers 502 if the whole head of a
+/// response exceeds 4096 bytes.
+const DEFAULT_PAIR_BYTES: usize = 3584;
 
-/// Maximum number of different values of one cookie that a login or logout revokes: each costs a
-/// call of the store. An honest browser sends one, or two if a sibling host has planted another.
+/// Maximum number of different values of one cookie that are verified, and that a login or logout
+/// revokes: each costs a call of the store. An honest browser sends one, or two if a sibling host has
+/// planted another.
 const MAX_VALUES: usize = 8;
 
 /// Cookie that carries a credential: its name and attributes, from which it is set, found and
@@ -24,6 +32,14 @@ const MAX_VALUES: usize = 8;
 /// sends it only to the host that set it and only over TLS, hides it from scripts, does not send it
 /// with forms of other sites, and drops it at the end of its session (OWASP ASVS 3.3.1 to 3.3.4;
 /// NIST SP 800-63B-4, section 5.1.1). Use [`builder`](Self::builder) for other attributes.
+///
+/// If a login is answered with 200 and the next request with 401, the page is probably served over
+/// plain HTTP: the browser has dropped the `Secure` cookie. Use HTTPS, or
+/// [`insecure`](CookieBuilder::insecure) for development. Chromium and Firefox accept `Secure`
+/// cookies from `http://localhost`; Safari does not.
+///
+/// To change attributes of a cookie that browsers have already, see
+/// [`Transport::formerly`](crate::web::Transport::formerly).
 ///
 /// ```
 /// use statewise::Credential;
@@ -49,13 +65,17 @@ pub struct Cookie {
     attributes: String,
     /// Line of `Set-Cookie` that removes the cookie.
     removal: String,
+    /// Maximum length of name and value together.
+    max_bytes: usize,
 }
 
 /// Requests from other sites that carry the cookie (RFC 6265bis, section 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// None. After a link from another site, the visitor is logged out on the first page.
+    /// None. After a link from another site, the visitor is logged out on the first page. So is a
+    /// user who comes back from a login provider: the login succeeds, but the page after its redirect
+    /// is requested without the cookie, until the next click. Use `Lax` with login providers.
     Strict,
     /// Links to this site. Forms and scripts of other sites do not carry the cookie.
     #[default]
@@ -93,9 +113,10 @@ impl Cookie {
     ///   unquoted or unescaped (RFC 6265bis, section 4.2.1). Other cookies may have any content.
     /// - Names are compared exactly (section 5.4). A pair without a name is never this cookie, even
     ///   if its value looks like it.
-    /// - The same value may occur several times. Two different values are
-    ///   [`Ambiguous`](Found::Ambiguous): an attacker may have planted one, and the order of
-    ///   cookies has no meaning (section 4.2.2).
+    /// - The same value may occur several times. Two different values that satisfy `is_ours` are
+    ///   [`Ambiguous`](Found::Ambiguous): the browser has one cookie of this name for each domain,
+    ///   path and partition, an attacker may have planted one, and the order of cookies has no
+    ///   meaning (section 4.2.2). Values that fail `is_ours` are ignored.
     ///
     /// Never returns [`Malformed`](Found::Malformed). Does not allocate, and takes time linear in
     /// the length of the lines.
@@ -118,29 +139,17 @@ impl Cookie {
         headers: &'h H,
         is_ours: impl Fn(&str) -> bool,
     ) -> Found<'h> {
-        let mut first: Option<&[u8]> = None;
-        let mut ambiguous = false;
-        let mut ours = ["", ""];
+        let mut found = Found::Absent;
         self.each(headers, &mut |value| {
-            match first {
-                Some(first) if first == value => return,
-                Some(_) => ambiguous = true,
-                None => first = Some(value),
-            }
-            let Some(value) = text(value).filter(|value| is_ours(value)) else {
-                return;
+            found = match (found, text(value)) {
+                (Found::Absent, Some(value)) if is_ours(value) => Found::One(value),
+                (Found::One(one), Some(value)) if one != value && is_ours(value) => {
+                    Found::Ambiguous(one, value)
+                }
+                (found, _) => found,
             };
-            match ours {
-                ["", _] => ours[0] = value,
-                [one, ""] if one != value => ours[1] = value,
-                _ => {}
-            }
         });
-        match ours {
-            [one, other] if ambiguous => Found::Ambiguous(one, other),
-            ["", _] => Found::Absent,
-            [one, _] => Found::One(one),
-        }
+        found
     }
 
     /// Returns all different values of this cookie that satisfy `is_ours`, or `None` if there are
@@ -186,8 +195,8 @@ impl Cookie {
     ///
     /// # Errors
     ///
-    /// *Refused* as [`TooLarge`](Refusal::TooLarge) if name and value together exceed 4096 bytes: a
-    /// browser would drop the cookie (RFC 6265bis, section 5.7). *Misuse* if the credential is
+    /// *Refused* as [`TooLarge`](Refusal::TooLarge) if name and value together exceed
+    /// [`max_bytes`](CookieBuilder::max_bytes). *Misuse* if the credential is
     /// empty or has a byte that cookies cannot hold (section 4.1.1); no strategy of this crate
     /// issues such a credential.
     pub fn set(&self, credential: &Credential) -> Result<String> {
@@ -198,7 +207,7 @@ impl Cookie {
                  base64url",
             ));
         }
-        if self.name.len() + value.len() > MAX_PAIR_BYTES {
+        if self.name.len() + value.len() > self.max_bytes {
             return Err(Refusal::TooLarge.into());
         }
         Ok([&*self.name, "=", value, &*self.attributes].concat())
@@ -218,6 +227,15 @@ impl Cookie {
     #[must_use]
     pub fn remove(&self) -> &str {
         &self.removal
+    }
+
+    fn key(&self) -> CookieKey<'_> {
+        CookieKey::of(self.removal.as_bytes())
+    }
+
+    /// Returns whether the browser stores and sends the cookie over TLS only.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.attributes.contains("; Secure;")
     }
 }
 

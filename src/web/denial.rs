@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Refusal};
+use crate::web::origin::CrossOrigin;
 
 /// Reason why a request is not served.
 ///
@@ -23,7 +24,7 @@ use crate::error::{Error, Refusal};
 /// | [`MissingRole`](Self::MissingRole) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
 /// | [`CrossOrigin`](Self::CrossOrigin) | 403 | none | OWASP ASVS 3.5.1 |
 /// | *refused*: the user has too many sessions | 409 | none | |
-/// | *refused*: too large | 403 | none | |
+/// | *refused*: too large | 500 | none | |
 /// | *refused*: capacity, refreshed too often | 429 | none; `Retry-After` | |
 /// | *unavailable* | 503 | none; `Retry-After` | OWASP ASVS 16.5.3 |
 /// | *misuse* | 500 | none | |
@@ -83,7 +84,7 @@ pub enum Denial {
         acr: Arc<str>,
     },
     /// A page of another origin sent the request.
-    CrossOrigin,
+    CrossOrigin(Arc<CrossOrigin>),
 }
 
 impl Denial {
@@ -97,14 +98,13 @@ impl Denial {
             | Self::TooOld { .. }
             | Self::WeakAcr { .. } => 401,
             Self::Malformed => 400,
-            Self::MissingRole | Self::CrossOrigin => 403,
+            Self::MissingRole | Self::CrossOrigin(_) => 403,
             Self::Failed(error) if error.is_rejected() => 401,
             Self::Failed(error) if error.is_unavailable() => 503,
             Self::Failed(error) => match error.refusal() {
                 Some(Refusal::SessionLimit) => 409,
                 Some(Refusal::Capacity | Refusal::RefreshLimit) => 429,
-                Some(Refusal::TooLarge) => 403,
-                None => 500,
+                Some(Refusal::TooLarge) | None => 500,
             },
         }
     }
@@ -131,6 +131,12 @@ impl From<Error> for Denial {
     }
 }
 
+impl From<CrossOrigin> for Denial {
+    fn from(refused: CrossOrigin) -> Self {
+        Self::CrossOrigin(Arc::new(refused))
+    }
+}
+
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -142,7 +148,7 @@ impl fmt::Display for Denial {
             Self::MissingRole => "missing role",
             Self::TooOld { .. } => "authentication too old",
             Self::WeakAcr { .. } => "another authentication context class is required",
-            Self::CrossOrigin => "request from another origin",
+            Self::CrossOrigin(_) => "request from another origin",
         })
     }
 }

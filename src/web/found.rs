@@ -12,10 +12,8 @@ pub enum Found<'a> {
     Absent,
     /// One credential. It is not verified.
     One(&'a str),
-    /// Several different values under one name. Their order does not tell which one is right.
-    ///
-    /// Holds two of them: first those that may be credentials of this application, and an empty
-    /// text for each that is missing.
+    /// Several different credentials under one name, of which it holds two. They are not verified,
+    /// and their order does not tell which one is right.
     Ambiguous(&'a str, &'a str),
     /// A value that breaks the syntax of its field.
     Malformed,

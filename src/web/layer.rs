@@ -14,7 +14,7 @@ use crate::web::denial::Denial;
 use crate::web::denied::{DenialPages, DeniedRequest, RequestHead};
 use crate::web::headers::Headers;
 use crate::web::local_path::local_path;
-use crate::web::origin::{OriginPolicy, is_unsafe};
+use crate::web::origin::{CrossOrigin, OriginPolicy, is_unsafe};
 use crate::web::request::{Lines, RequestCredentials};
 use crate::web::response::answered;
 use crate::web::serving::{Begun, Serving, refresh_page};
@@ -173,6 +173,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
                  `Transport::refresh_cookie`",
             ));
         };
+        let cookie = &cookie.present;
         let below = page.strip_prefix(cookie.path());
         let is_below = below.is_some_and(|rest| {
             cookie.path().ends_with('/') || rest.is_empty() || rest.starts_with('/')
@@ -278,7 +279,8 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     where
         H: Headers + Clone + Send + Sync + 'static,
     {
-        let (client, head) = self.config.admit(method, target, authority, headers)?;
+        let admitted = self.config.admit(method, target, authority, headers);
+        let (client, head) = admitted.map_err(|(_, answer)| answer)?;
         let copied = |name| Lines::copied(headers, name);
         match self.config.open(client, head, copied) {
             Begun::Serve(serving) => Ok(serving),
@@ -296,23 +298,27 @@ fn checked(page: String) -> Result<Box<str>> {
     }
 }
 
+/// Client of an admitted request, and its head if an answer may depend on it.
+type Admitted = (ClientKind, Option<Box<RequestHead>>);
+
 impl<D: Send + Sync + 'static> LayerConfig<D> {
-    /// Checks the origin of a request. Returns what its answer may depend on, or the answer that
-    /// denies it.
+    /// Checks the origin of a request. Returns the denial and its answer if it is refused.
     pub(crate) fn admit<H>(
         &self,
         method: &str,
         target: &str,
         authority: Option<&str>,
         headers: &H,
-    ) -> Result<(ClientKind, Option<Box<RequestHead>>), Answer>
+    ) -> Result<Admitted, (Denial, Answer)>
     where
         H: Headers + Clone + Send + Sync + 'static,
     {
         let client = ClientKind::of(method, headers);
         let head = self.pages.head(method, target, headers);
-        if !self.allows_origin(method, authority, headers) {
-            return Err(self.cross_origin(client, head.as_deref()));
+        if let Err(refused) = self.check_origin(method, target, authority, headers) {
+            let denial = Denial::from(refused);
+            let answer = self.cross_origin(&denial, client, head.as_deref());
+            return Err((denial, answer));
         }
         Ok((client, head))
     }
@@ -338,27 +344,40 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
     }
 
     /// Returns the answer to a request of another origin, which the service does not see.
-    fn cross_origin(&self, client: ClientKind, head: Option<&RequestHead>) -> Answer {
-        let denial = Denial::CrossOrigin;
+    fn cross_origin(
+        &self,
+        denial: &Denial,
+        client: ClientKind,
+        head: Option<&RequestHead>,
+    ) -> Answer {
         let mut headers = Vec::new();
         let plain = denial.plain_answer().write(&mut headers);
-        let custom = || self.pages.answer(&denial, head, false);
-        let finished = answered(&denial, &self.transport, client, custom, &mut headers);
+        let custom = || self.pages.answer(denial, head, false);
+        let finished = answered(denial, &self.transport, client, custom, &mut headers);
         headers.push(("cache-control".to_owned(), "no-store".to_owned()));
         Answer::from_parts(finished.status, headers, finished.body.unwrap_or(plain))
     }
 
-    /// Returns whether the origin of a request may use the cookies that the request carries.
-    fn allows_origin<H>(&self, method: &str, authority: Option<&str>, headers: &H) -> bool
+    /// Checks whether the origin of a request may use the cookies that the request carries.
+    fn check_origin<H>(
+        &self,
+        method: &str,
+        target: &str,
+        authority: Option<&str>,
+        headers: &H,
+    ) -> Result<(), CrossOrigin>
     where
         H: Headers + ?Sized,
     {
         let Some(origins) = &self.origins else {
-            return true;
+            return Ok(());
         };
         // No browser sends a bearer token without a script.
-        let has_bearer = || self.transport.has_token(headers);
-        !is_unsafe(method, headers) || has_bearer() || origins.allows(method, authority, headers)
+        if !is_unsafe(method, headers) || self.transport.has_token(headers) {
+            return Ok(());
+        }
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        origins.check(method, path, authority, headers)
     }
 }
 

@@ -1,17 +1,18 @@
 //! Credentials that a request carries.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::authenticator::Authenticator as _;
 use crate::web::client::ClientKind;
 use crate::web::config::LayerConfig;
+use crate::web::cookie::CookieVersions;
 use crate::web::denial::Denial;
 use crate::web::denied::RequestHead;
 use crate::web::found::Found;
 use crate::web::headers::Headers;
 use crate::web::transport::Carried;
 
-/// Header lines of one request that may carry a credential. Immutable.
+/// Header lines of one request that may carry a credential.
 ///
 /// The lines are shared with the request, not copied, and they are parsed only when a handler asks
 /// for the caller.
@@ -22,6 +23,8 @@ pub(crate) struct RequestCredentials<D> {
     pub(crate) head: Option<Box<RequestHead>>,
     cookies: Lines,
     authorization: Lines,
+    /// Value that the authenticator has chosen from several cookies.
+    chosen: OnceLock<Box<str>>,
 }
 
 /// Values of one header field. Most requests have one, which needs no allocation.
@@ -96,15 +99,45 @@ impl<D: Send + Sync + 'static> RequestCredentials<D> {
             config,
             client,
             head,
+            chosen: OnceLock::new(),
         }
     }
 
-    /// Returns the credential that the request presents, as by [`Transport::read`].
+    /// Returns the credential that the request presents: the [chosen](Self::choose) one, or as by
+    /// [`Transport::read`].
     ///
     /// [`Transport::read`]: crate::web::Transport::read
     pub(crate) fn carried(&self) -> Result<Carried<'_>, Denial> {
+        if let Some(chosen) = self.chosen.get() {
+            return Ok(Carried::in_cookie(chosen));
+        }
         let is_ours = |value: &str| self.is_well_formed(value);
         self.config.transport.read(self, is_ours)
+    }
+
+    /// Returns all values of the access cookie, as by [`Transport::read_cookies`], if the
+    /// authenticator must decide between them after it gave this answer to the first one.
+    ///
+    /// [`Transport::read_cookies`]: crate::web::Transport::read_cookies
+    pub(crate) fn rivals(&self, denial: &Denial) -> Option<Result<Vec<Vec<&str>>, Denial>> {
+        let is_cookie = || self.carried().is_ok_and(|carried| !carried.is_bearer());
+        let has_former = || {
+            self.config
+                .transport
+                .access()
+                .is_some_and(CookieVersions::has_former)
+        };
+        let is_open = match denial {
+            Denial::Ambiguous => true,
+            denial => denial.is_rejected() && has_former() && is_cookie(),
+        };
+        let is_ours = |value: &str| self.is_well_formed(value);
+        is_open.then(|| self.config.transport.read_cookies(self, is_ours))
+    }
+
+    /// Notes which of several cookies counts.
+    pub(crate) fn choose(&self, credential: &str) {
+        let _ = self.chosen.set(credential.into());
     }
 
     /// Returns the refresh credential from its cookie, if there is one.

@@ -5,6 +5,7 @@ use std::mem;
 
 use crate::web::answer::Answer;
 use crate::web::client::ClientKind;
+use crate::web::cookie::CookieKey;
 use crate::web::denial::Denial;
 use crate::web::headers::{Headers, HeadersMut};
 use crate::web::sign_in::SignIn;
@@ -141,10 +142,13 @@ where
         return;
     }
     // Other cookies of the application stay.
+    let ours = cookies
+        .iter()
+        .map(|cookie| CookieKey::of(cookie.as_bytes()));
+    let ours: Vec<CookieKey<'_>> = ours.collect();
     let mut lines = Vec::new();
     headers.each("set-cookie", &mut |line| {
-        let mut ours = cookies.iter().map(|cookie| name(cookie.as_bytes()));
-        if !ours.any(|ours| ours == name(line)) {
+        if !ours.contains(&CookieKey::of(line)) {
             lines.push(String::from_utf8_lossy(line).into_owned());
         }
     });
@@ -152,12 +156,6 @@ where
     for line in lines.into_iter().chain(cookies) {
         headers.append("set-cookie", line.into());
     }
-}
-
-/// Returns the name of the cookie that a line of `Set-Cookie` sets.
-fn name(line: &[u8]) -> &[u8] {
-    let end = line.iter().position(|&byte| byte == b'=');
-    line[..end.unwrap_or(0)].trim_ascii()
 }
 
 fn has<H: Headers + ?Sized>(headers: &H, name: &str) -> bool {

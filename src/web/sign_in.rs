@@ -16,7 +16,7 @@ use crate::web::denial::Denial;
 use crate::web::reply::{Caller, Reply, Verified};
 use crate::web::request::RequestCredentials;
 use crate::web::token_response::TokenResponse;
-use crate::web::transport::Transport;
+use crate::web::transport::{Carried, Transport};
 use crate::web::visitor::Visitor;
 
 /// Verifies the caller of a request, logs users in, refreshes their credentials and logs them out.
@@ -260,7 +260,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let refresh = self.request().refreshable()?;
         let credential = match refresh {
             Some(refresh) => refresh,
-            None => match self.request().carried()? {
+            None => match self.decided().await? {
                 carried if carried.is_bearer() => return Err(Denial::Absent),
                 carried => carried.credential(),
             },
@@ -405,7 +405,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     pub(crate) fn forget_rejected(&self) {
         // If a bearer token was rejected, the cookie beside it may still be valid.
         let carried = self.request().carried();
-        if carried.is_ok_and(|carried| !carried.is_bearer()) {
+        if !carried.is_ok_and(|carried| carried.is_bearer()) {
             self.forget(false, Reply::is_rejected);
         }
     }
@@ -428,13 +428,62 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     }
 
     async fn ask_authenticator(&self, authoritative: bool) -> Verified<D> {
-        let carried = self.request().carried()?;
+        let verified = match self.request().carried() {
+            Ok(carried) => self.ask_about(carried, authoritative).await,
+            Err(denial) => Err(denial),
+        };
+        let rivals = verified.as_ref().err();
+        match rivals.and_then(|denial| self.request().rivals(denial)) {
+            // Boxed because it is rare: the future of the usual case stays small.
+            Some(groups) => Box::pin(self.choose(groups?, authoritative)).await,
+            None => verified,
+        }
+    }
+
+    /// Returns the credential that the request carries. Verifies it if there are several.
+    async fn decided(&self) -> Result<Carried<'_>, Denial> {
+        if matches!(self.request().carried(), Err(Denial::Ambiguous)) {
+            self.verify().await?;
+        }
+        self.request().carried()
+    }
+
+    async fn ask_about(&self, carried: Carried<'_>, authoritative: bool) -> Verified<D> {
         let mut presented = Presented::from(carried);
         if authoritative {
             presented = presented.authoritative();
         }
         let identity = self.authenticator().verify_with(presented).await?;
         Ok(Auth::new(identity, self.clock()))
+    }
+
+    /// Verifies all values of the access cookie. The present cookie counts before the former ones. In
+    /// each group the credential counts whose login is the only valid one.
+    async fn choose(&self, groups: Vec<Vec<&str>>, authoritative: bool) -> Verified<D> {
+        let mut denial = Denial::Absent;
+        for group in groups {
+            let mut valid: Option<(&str, Auth<D>)> = None;
+            for credential in group {
+                match self
+                    .ask_about(Carried::in_cookie(credential), authoritative)
+                    .await
+                {
+                    Ok(caller) => match &valid {
+                        None => valid = Some((credential, caller)),
+                        // The same login, before and after a rotation.
+                        Some((_, other)) if other.id() == caller.id() => {}
+                        Some(_) => return Err(Denial::Ambiguous),
+                    },
+                    Err(rejected) if rejected.is_rejected() => denial = rejected,
+                    Err(unknown) => return Err(unknown),
+                }
+            }
+            if let Some((credential, caller)) = valid {
+                self.request().choose(credential);
+                return Ok(caller);
+            }
+        }
+        Err(denial)
     }
 
     /// Issues a login that replaces all credentials of the request. If that fails, an earlier

@@ -7,10 +7,11 @@ use crate::error::{Error, Result};
 use crate::login::issued::Issued;
 use crate::login::place::Place;
 use crate::web::bearer::{BEARER, token_under};
-use crate::web::cookie::Cookie;
+use crate::web::cookie::{Cookie, CookieVersions};
 use crate::web::denial::Denial;
 use crate::web::found::Found;
 use crate::web::headers::{Headers, is_token_byte};
+use crate::web::origin::is_plain_http;
 
 /// Place of the credential in requests: a cookie, a bearer token, or either.
 ///
@@ -27,6 +28,7 @@ use crate::web::headers::{Headers, is_token_byte};
 /// |---|---|---|
 /// | a request with cookie and bearer token | denied as [`Ambiguous`](Denial::Ambiguous), see [`prefer_bearer`](Self::prefer_bearer) | RFC 6750, section 2 |
 /// | [`refresh_cookie`](Self::refresh_cookie) | none | |
+/// | [`formerly`](Self::formerly), [`refresh_formerly`](Self::refresh_formerly) | no former cookies | |
 /// | [`realm`](Self::realm) | `api` | RFC 9110, section 11.5 |
 /// | [`scheme`](Self::scheme) | `Bearer` | RFC 6750, section 2.1 |
 ///
@@ -53,8 +55,8 @@ use crate::web::headers::{Headers, is_token_byte};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Transport {
-    cookie: Option<Cookie>,
-    refresh: Option<Cookie>,
+    cookie: Option<CookieVersions>,
+    refresh: Option<CookieVersions>,
     bearer: bool,
     prefers_bearer: bool,
     realm: Box<str>,
@@ -69,6 +71,13 @@ pub struct Carried<'a> {
 }
 
 impl<'a> Carried<'a> {
+    pub(crate) fn in_cookie(credential: &'a str) -> Self {
+        Self {
+            credential,
+            is_bearer: false,
+        }
+    }
+
     /// The credential. It is a secret.
     #[must_use]
     pub fn credential(&self) -> &'a str {
@@ -105,7 +114,7 @@ impl Transport {
     #[must_use]
     pub fn cookie(cookie: Cookie) -> Self {
         Self {
-            cookie: Some(cookie),
+            cookie: Some(CookieVersions::new(cookie)),
             bearer: false,
             ..Self::bearer()
         }
@@ -134,7 +143,7 @@ impl Transport {
     #[must_use]
     pub fn both(cookie: Cookie) -> Self {
         Self {
-            cookie: Some(cookie),
+            cookie: Some(CookieVersions::new(cookie)),
             ..Self::bearer()
         }
     }
@@ -195,7 +204,7 @@ impl Transport {
                  cookie, or let clients keep both",
             ));
         };
-        if cookie.name() == refresh.name() {
+        if cookie.present.name() == refresh.name() {
             return Err(Error::misuse(
                 "the cookies of access token and refresh credential have the same name: give them \
                  different names",
@@ -207,7 +216,66 @@ impl Transport {
                  of its cookie to that of your refresh route",
             ));
         }
-        self.refresh = Some(refresh);
+        self.refresh = Some(CookieVersions::new(refresh));
+        Ok(self)
+    }
+
+    /// Adds a cookie that carried the credential before a deployment: with another name, domain or
+    /// path, or with or without a partition. Nobody has to log in again. Call it again for further
+    /// cookies, newest first.
+    ///
+    /// A request without the present cookie is read from the former ones. Each login, logout, renewal
+    /// and rejection removes them. If only `SameSite` or `Max-Age` changes, leave it out: browsers
+    /// replace the cookie.
+    ///
+    /// ```
+    /// use statewise::web::{Cookie, Transport};
+    ///
+    /// // Until last week: Transport::cookie(Cookie::default())
+    /// let shared = Cookie::builder().name("__Secure-sid").domain("example.com").build()?;
+    /// let transport = Transport::cookie(shared).formerly(Cookie::default())?;
+    ///
+    /// let request = [("cookie", "__Host-id=abc")];
+    /// assert_eq!(transport.read(&request, |_| true).unwrap().credential(), "abc");
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    ///
+    /// # Deployment
+    ///
+    /// - Give the new cookie a new name. If the browser sends two cookies under one name, the
+    ///   layer verifies both, and with two valid ones the request is
+    ///   [`Ambiguous`](Denial::Ambiguous).
+    /// - While nodes of the old version still run, they do not know the new cookie. For a rolling
+    ///   deployment, first deploy the reverse, `Transport::cookie(old).formerly(new)`, to all nodes.
+    /// - Remove the former cookie from the configuration after the absolute timeout of the logins.
+    ///   Until then, whoever can plant the former cookie can plant a login of their own.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if this transport has no cookie, or if browsers take both for one cookie.
+    pub fn formerly(mut self, former: Cookie) -> Result<Self> {
+        let cookie = self.cookie.as_mut().ok_or_else(|| {
+            Error::misuse("a former cookie, but no present one: use `Transport::cookie`")
+        })?;
+        cookie.add_former(former)?;
+        Ok(self)
+    }
+
+    /// Adds a cookie that carried the refresh credential before a deployment; see
+    /// [`formerly`](Self::formerly). Two refresh credentials in one request are
+    /// [`Ambiguous`](Denial::Ambiguous), because a refresh would replace both: with the refresh cookie,
+    /// never change domain, path or partition without adding the former one here.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if this transport has no refresh cookie, or if browsers take both for one cookie.
+    pub fn refresh_formerly(mut self, former: Cookie) -> Result<Self> {
+        let refresh = self.refresh.as_mut().ok_or_else(|| {
+            Error::misuse(
+                "a former refresh cookie, but no present one: call `refresh_cookie` before",
+            )
+        })?;
+        refresh.add_former(former)?;
         Ok(self)
     }
 
@@ -272,7 +340,9 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// [`Denial::Absent`], [`Denial::Ambiguous`] or [`Denial::Malformed`].
+    /// [`Denial::Absent`], [`Denial::Ambiguous`] or [`Denial::Malformed`]. Where the layer gets
+    /// *ambiguous* because of several cookies of one name, at most eight, it verifies them all: if
+    /// the credential of exactly one login is valid, that one counts.
     pub fn read<'h, H: Headers + ?Sized>(
         &self,
         headers: &'h H,
@@ -322,7 +392,7 @@ impl Transport {
         let mut all = Vec::new();
         for cookie in self.cookies() {
             let values = cookie.find_all(headers, &is_ours);
-            all.extend(values.ok_or(Denial::Ambiguous)?);
+            all.extend(values.ok_or(Denial::Ambiguous)?.into_iter().flatten());
         }
         if let Found::One(token) = self.find_bearer(headers) {
             all.push(token);
@@ -351,8 +421,29 @@ impl Transport {
         format!("{scheme} realm=\"{}\"", self.realm)
     }
 
+    /// Returns whether a browser ignores the cookies in the response to a request, because they are
+    /// `Secure` and a page sent it that is served over plain HTTP by another machine (RFC 6265bis,
+    /// section 5.7). A login then succeeds, and the next request carries no credential.
+    ///
+    /// Use it to warn in the log of your service. It decides by `Origin`, `Referer` and
+    /// `Sec-Fetch-Site`, so it stays right behind a proxy that ends TLS.
+    ///
+    /// ```
+    /// use statewise::web::{Cookie, Transport};
+    ///
+    /// let transport = Transport::cookie(Cookie::default());
+    /// assert!(transport.loses_cookies(&[("Origin", "http://box.lan")]));
+    /// assert!(!transport.loses_cookies(&[("Origin", "https://box.lan")]));
+    /// assert!(!transport.loses_cookies(&[("Origin", "http://localhost:3000")]));
+    /// ```
+    #[must_use]
+    pub fn loses_cookies<H: Headers + ?Sized>(&self, headers: &H) -> bool {
+        let mut cookies = self.cookies().map(|cookie| &cookie.present);
+        cookies.any(Cookie::is_secure) && is_plain_http(headers)
+    }
+
     /// Returns all cookies that carry a credential.
-    pub(crate) fn cookies(&self) -> impl Iterator<Item = &Cookie> {
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = &CookieVersions> {
         self.refresh.iter().chain(&self.cookie)
     }
 
@@ -364,12 +455,12 @@ impl Transport {
 
 impl Transport {
     /// The cookie that is sent with every request.
-    pub(crate) fn access(&self) -> Option<&Cookie> {
+    pub(crate) fn access(&self) -> Option<&CookieVersions> {
         self.cookie.as_ref()
     }
 
     /// The cookie of the refresh credential.
-    pub(crate) fn refresh(&self) -> Option<&Cookie> {
+    pub(crate) fn refresh(&self) -> Option<&CookieVersions> {
         self.refresh.as_ref()
     }
 
@@ -377,6 +468,22 @@ impl Transport {
     /// without a script.
     pub(crate) fn has_token<H: Headers + ?Sized>(&self, headers: &H) -> bool {
         matches!(self.find_bearer(headers), Found::One(_))
+    }
+
+    /// Returns all values of the access cookie, in groups by cookie. The authenticator decides which
+    /// one counts.
+    pub(crate) fn read_cookies<'h, H: Headers + ?Sized>(
+        &self,
+        headers: &'h H,
+        is_ours: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Vec<&'h str>>, Denial> {
+        let cookie = match self.find_bearer(headers) {
+            Found::Absent => self.cookie.as_ref(),
+            // Cookie and bearer token may belong to two users.
+            _ => None,
+        };
+        let groups = cookie.and_then(|cookie| cookie.find_all(headers, is_ours));
+        groups.ok_or(Denial::Ambiguous)
     }
 
     pub(crate) fn reads_bearer(&self) -> bool {
@@ -391,11 +498,11 @@ impl Transport {
                  `Transport::cookie` or `Transport::both`",
             ));
         };
-        let mut lines = vec![access.set(issued.credential())?];
+        let mut lines = access.set(issued.credential())?;
         match (&self.refresh, issued.refresh_credential()) {
-            (Some(refresh), Some(credential)) => lines.push(refresh.set(credential)?),
+            (Some(refresh), Some(credential)) => lines.extend(refresh.set(credential)?),
             // From a strategy used before a migration: it would be refreshed first, and rejected.
-            (Some(refresh), None) => lines.push(refresh.remove().to_owned()),
+            (Some(refresh), None) => lines.extend(refresh.remove()),
             (None, Some(_)) => {
                 return Err(Error::misuse(
                     "a login with a refresh credential, but no cookie for it: add one with \
@@ -412,6 +519,6 @@ impl Transport {
     pub(crate) fn remove(&self, with_refresh: bool) -> Vec<String> {
         let refresh = self.refresh.iter().filter(|_| with_refresh);
         let cookies = self.cookie.iter().chain(refresh);
-        cookies.map(|cookie| cookie.remove().to_owned()).collect()
+        cookies.flat_map(CookieVersions::remove).collect()
     }
 }

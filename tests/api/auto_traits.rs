@@ -155,13 +155,15 @@ fn futures_of_each_strategy_are_send<S: SessionStore>(
 #[test]
 fn what_a_web_service_holds_crosses_threads() {
     use statewise::web::{
-        Answer, Carried, Cookie, CookieBuilder, Denial, Found, OriginPolicy, SameSite, Transport,
+        Answer, Carried, Cookie, CookieBuilder, CrossOrigin, Denial, Found, OriginPolicy, SameSite,
+        Transport,
     };
 
     crosses_threads::<Answer>();
     crosses_threads::<Carried<'_>>();
     crosses_threads::<Cookie>();
     crosses_threads::<CookieBuilder>();
+    crosses_threads::<CrossOrigin>();
     crosses_threads::<Denial>();
     crosses_threads::<Found<'_>>();
     crosses_threads::<OriginPolicy>();

@@ -10,12 +10,15 @@ mod answers;
 mod at_once;
 mod combined;
 mod cookies;
+mod deploys;
 mod dropped;
 mod failures;
 mod fixation;
 mod grpc;
 mod guards;
 mod hybrids;
+#[path = "../support/jar.rs"]
+mod jar;
 mod late;
 mod pages;
 mod site;

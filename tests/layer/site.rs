@@ -133,7 +133,7 @@ impl Handler {
                 ];
                 fields.into_response()
             }),
-            "/me" => caller::<()>(&mut parts).await.map(|caller| named(&caller)),
+            "/me" | "/auth/me" => caller::<()>(&mut parts).await.map(|caller| named(&caller)),
             "/maybe" => {
                 let caller: Result<Option<Auth>, Denial> =
                     <Auth as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &())
@@ -240,6 +240,14 @@ impl Handler {
             "/auth/refresh" => {
                 let caller = sign_in().unwrap().refresh().await;
                 caller.map(|caller| named(&caller))
+            }
+            "/login-clearing-itself" => {
+                Self::log_in(sign_in(), &user.unwrap())
+                    .await
+                    .map(|response| {
+                        let line = sent.unwrap();
+                        ([("set-cookie", line)], response).into_response()
+                    })
             }
             "/auth/logout" | "/logout" => sign_in().unwrap().revoke().await.map(printed),
             "/auth/login" => Self::log_in(sign_in(), &user.unwrap()).await,
@@ -438,7 +446,7 @@ where
     }
 }
 
-fn text<B>(body: B) -> String
+pub(crate) fn text<B>(body: B) -> String
 where
     B: http_body::Body<Data: AsRef<[u8]>, Error: std::fmt::Debug>,
 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use statewise::web::{Cookie, Denial, Transport};
+use statewise::web::{Cookie, Denial, OriginPolicy, Transport};
 use statewise::{Error, Refusal, Rejection};
 
 fn answers(denial: &Denial, transport: &Transport) -> (u16, Option<String>, Option<u64>) {
@@ -25,6 +25,9 @@ fn each_denial_has_its_answer() {
     let acr = "aal2".into();
     let unavailable = || Error::unavailable("connection refused");
     let after = |millis| unavailable().with_retry_after(Duration::from_millis(millis));
+    let cross_origin = OriginPolicy::new()
+        .check("POST", "/", None, &[("origin", "null")])
+        .unwrap_err();
     let table: [(Denial, u16, Option<&str>, Option<u64>); 19] = [
         (Denial::Absent, 401, Some(""), None),
         (Denial::Unproven, 401, Some(""), None),
@@ -49,7 +52,7 @@ fn each_denial_has_its_answer() {
             None,
             Some(u64::MAX),
         ),
-        (Denial::CrossOrigin, 403, None, None),
+        (cross_origin.into(), 403, None, None),
         (
             Error::rejected(Rejection::Expired).into(),
             401,
@@ -68,7 +71,7 @@ fn each_denial_has_its_answer() {
             None,
             None,
         ),
-        (Error::refused(Refusal::TooLarge).into(), 403, None, None),
+        (Error::refused(Refusal::TooLarge).into(), 500, None, None),
         (Error::refused(Refusal::Capacity).into(), 429, None, Some(1)),
         (
             Error::refused(Refusal::RefreshLimit).into(),

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../support/jar.rs"]
+mod browser;
 mod cases;
 mod cookies;
 mod denials;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::web::headers::is_token_byte;
 
-use super::{Cookie, MAX_PAIR_BYTES, SameSite};
+use super::{Cookie, DEFAULT_PAIR_BYTES, MAX_PAIR_BYTES, SameSite};
 
 /// Maximum age: 400 days, to which browsers cap it (RFC 6265bis, section 4.1.2.2).
 const MAX_AGE_SECS: u64 = 34_560_000;
@@ -44,6 +44,7 @@ const SESSION_CREDENTIAL_BYTES: usize = 64;
 /// | [`same_site`](Self::same_site) | `Lax` | OWASP ASVS 3.3.2 |
 /// | [`max_age`](Self::max_age) | until the browser's session ends; at most 400 days | RFC 6265bis, section 4.1.2.2 |
 /// | [`partitioned`](Self::partitioned) | no | |
+/// | [`max_bytes`](Self::max_bytes) | 3584 bytes | default buffers of nginx |
 /// | [`insecure`](Self::insecure) | no: the cookie is `Secure` | OWASP ASVS 3.3.1 |
 /// | [`unprefixed`](Self::unprefixed) | no: the name has a prefix | OWASP ASVS 3.3.1, 3.3.3 |
 /// | `HttpOnly` | always | OWASP ASVS 3.3.4 |
@@ -58,6 +59,7 @@ pub struct CookieBuilder {
     partitioned: bool,
     insecure: bool,
     unprefixed: bool,
+    max_bytes: Option<usize>,
 }
 
 impl CookieBuilder {
@@ -66,6 +68,9 @@ impl CookieBuilder {
     ///
     /// The default is `id` after the strictest prefix that the other attributes allow. A generic
     /// name does not reveal which software runs here.
+    ///
+    /// When you change the name of a cookie that browsers have already, add the old one with
+    /// [`Transport::formerly`](crate::web::Transport::formerly). Otherwise all users log in again.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -76,6 +81,11 @@ impl CookieBuilder {
     ///
     /// Single labels (`com`) are refused here. Browsers also refuse public suffixes such as
     /// `co.uk`, of which this crate has no list.
+    ///
+    /// When you add, change or remove the domain of a cookie that browsers have already, give the
+    /// new cookie another name, and add the old one with
+    /// [`Transport::formerly`](crate::web::Transport::formerly). Browsers keep both cookies, and
+    /// send both under the same name.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
@@ -84,6 +94,10 @@ impl CookieBuilder {
     /// Sends the cookie below this path only. Contradicts `__Host-`. It keeps other requests small,
     /// but is no protection: pages of other paths of the host can get the cookie (RFC 6265bis,
     /// section 8.5).
+    ///
+    /// When you change the path of a cookie that browsers have already, give the new cookie another
+    /// name, and add the old one with [`Transport::formerly`](crate::web::Transport::formerly):
+    /// browsers keep both.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = Some(path.into());
         self
@@ -137,6 +151,10 @@ impl CookieBuilder {
     }
 
     /// Makes the browser keep one cookie per site that embeds this one (CHIPS).
+    ///
+    /// When you add or remove it for a cookie that browsers have already, give the new cookie
+    /// another name, and add the old one with
+    /// [`Transport::formerly`](crate::web::Transport::formerly): browsers keep both.
     pub fn partitioned(mut self) -> Self {
         self.partitioned = true;
         self
@@ -158,6 +176,17 @@ impl CookieBuilder {
     /// a cookie of this name.
     pub fn unprefixed(mut self) -> Self {
         self.unprefixed = true;
+        self
+    }
+
+    /// Limits name and value together, at most to the 4096 bytes that browsers accept. A longer
+    /// credential is refused as too large, which is answered with 500. Default: 3584 bytes.
+    ///
+    /// With its default buffers, nginx answers 502 if the head of a response exceeds 4096 bytes. Raise
+    /// the limit only together with the buffers of your proxies (nginx: `proxy_buffer_size`). Sessions
+    /// have 64 bytes; only tokens with many roles or much data become so long.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = Some(bytes);
         self
     }
 
@@ -188,10 +217,19 @@ impl CookieBuilder {
             "browsers refuse Partitioned without Secure: remove insecure() or partitioned()",
         )?;
         require(
+            (SESSION_CREDENTIAL_BYTES..=MAX_PAIR_BYTES).contains(&self.pair_limit()),
+            "browsers drop a cookie whose name and value exceed 4096 bytes, and a session has 64: \
+             set max_bytes to a number between them",
+        )?;
+        require(
             self.max_age.is_none_or(|age| age.as_secs() > 0),
             "a max_age below one second removes the cookie: omit it to keep the cookie until the \
              browser's session ends",
         )
+    }
+
+    fn pair_limit(&self) -> usize {
+        self.max_bytes.unwrap_or(DEFAULT_PAIR_BYTES)
     }
 
     /// Returns whether the attributes allow the prefix `__Host-`.
@@ -219,8 +257,8 @@ impl CookieBuilder {
             "a cookie's name has one or more ASCII letters, digits or !#$%&'*+-.^_`|~",
         )?;
         require(
-            name.len() + SESSION_CREDENTIAL_BYTES <= MAX_PAIR_BYTES,
-            "browsers drop a cookie whose name and value exceed 4096 bytes: use a shorter name",
+            name.len() + SESSION_CREDENTIAL_BYTES <= self.pair_limit(),
+            "name and value of a cookie exceed its max_bytes: use a shorter name",
         )?;
         // Browsers compare prefixes without case (RFC 6265bis, section 5.4).
         let begins = |prefix: &str| {
@@ -257,6 +295,7 @@ impl CookieBuilder {
             attributes: self.attributes(age),
             removal: format!("{name}={}", self.attributes(Some(0))),
             path: self.path_or_root().to_owned(),
+            max_bytes: self.pair_limit(),
             name,
         }
     }

@@ -11,7 +11,6 @@ use tower_service::Service;
 
 use crate::web::clone::clone_fields;
 use crate::web::config::LayerConfig;
-use crate::web::denial::Denial;
 use crate::web::layer::AuthLayer;
 use crate::web::request::Lines;
 use crate::web::serving::Begun;
@@ -70,9 +69,9 @@ where
             .admit(method, target, authority, request.headers());
         let (client, head) = match admitted {
             Ok(admitted) => admitted,
-            Err(answer) => {
+            Err((denial, answer)) => {
                 let mut response = answer.into_http();
-                response.extensions_mut().insert(Denial::CrossOrigin);
+                response.extensions_mut().insert(denial);
                 return AuthFuture::answered(std::future::ready(response));
             }
         };

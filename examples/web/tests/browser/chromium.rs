@@ -62,6 +62,8 @@ impl Chromium {
             "--disable-sync".to_owned(),
             "--hide-scrollbars".to_owned(),
             "--force-color-profile=srgb".to_owned(),
+            // A name of this machine that is not localhost.
+            "--host-resolver-rules=MAP box.lan 127.0.0.1".to_owned(),
             format!("--user-data-dir={}", folder.display()),
             format!("--window-size={width},{height}"),
         ];

@@ -1,0 +1,76 @@
+//! Request that an [`OriginPolicy`](super::OriginPolicy) refuses.
+
+use std::fmt;
+
+use crate::web::headers::Headers;
+
+/// Maximum length of a shown text, in characters. An attacker chooses what is in the fields.
+const MAX_CHARS: usize = 256;
+
+/// Request that an [`OriginPolicy`](crate::web::OriginPolicy) refuses, for logs: its method, the
+/// origin of the page that sent it, and the host that it was sent to.
+///
+/// If the origin is that of your own pages, a proxy has changed the host: see the section
+/// [Deployment](crate::web::OriginPolicy#deployment). The texts come from the client. They have at
+/// most 256 characters each, and no control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrossOrigin {
+    method: Box<str>,
+    origin: Option<Box<str>>,
+    host: Option<Box<str>>,
+}
+
+impl CrossOrigin {
+    pub(super) fn new<H: Headers + ?Sized>(
+        method: &str,
+        authority: Option<&str>,
+        headers: &H,
+    ) -> Self {
+        let host = authority.map(|authority| shown(authority.as_bytes()));
+        Self {
+            method: shown(method.as_bytes()),
+            origin: first(headers, "origin"),
+            host: host.or_else(|| first(headers, "host")),
+        }
+    }
+
+    /// The method of the request.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The field `Origin`, the first one if there are several.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// The host of the request's target, with its port unless it is the default one.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+}
+
+impl fmt::Display for CrossOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (origin, host) = (self.origin(), self.host());
+        let [origin, host] = [origin, host].map(|text| text.unwrap_or("unknown"));
+        write!(f, "{} from origin {origin} to host {host}", self.method)
+    }
+}
+
+fn first<H: Headers + ?Sized>(headers: &H, name: &str) -> Option<Box<str>> {
+    let mut first = None;
+    headers.each(name, &mut |value| {
+        first.get_or_insert_with(|| shown(value));
+    });
+    first
+}
+
+fn shown(text: &[u8]) -> Box<str> {
+    let text = String::from_utf8_lossy(text);
+    let printable = text.chars().filter(|c| !c.is_control());
+    printable.take(MAX_CHARS).collect::<String>().into()
+}
