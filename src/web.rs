@@ -76,7 +76,7 @@
 //!
 //! | item | rule | source |
 //! |---|---|---|
-//! | [`Cookie::set`] | `__Host-`, `Secure`, `HttpOnly`, `SameSite`, at most 4096 bytes | OWASP ASVS 3.3.1 to 3.3.5; RFC 6265bis, sections 4.1 and 5.7 |
+//! | [`Cookie::set`] | `__Host-`, `Secure`, `HttpOnly`, `SameSite`, at most 3584 bytes by default | OWASP ASVS 3.3.1 to 3.3.5; RFC 6265bis, sections 4.1 and 5.7 |
 //! | [`Cookie::remove`] | same name, domain and path | RFC 6265bis, section 5.7 |
 //! | [`CookieBuilder::build`] | refuses what browsers would refuse | RFC 6265bis, sections 4.1.3, 5.6 and 5.7 |
 //! | [`Cookie::find`] | exact names, no unquoting, and no order among cookies of one name | RFC 6265bis, sections 4.2 and 5.4; RFC 9113, section 8.2.3 |

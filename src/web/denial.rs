@@ -83,7 +83,8 @@ pub enum Denial {
         /// without spaces, quotes and backslashes.
         acr: Arc<str>,
     },
-    /// A page of another origin sent the request.
+    /// A page of another origin sent the request. Log what it holds: if the origin is that of your
+    /// own pages, a proxy has changed the host.
     CrossOrigin(Arc<CrossOrigin>),
 }
 
