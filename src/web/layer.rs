@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::authenticator::{Authenticator as _, DynAuthenticator};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
+use crate::observer::Observer;
 use crate::web::answer::Answer;
 use crate::web::client::ClientKind;
 use crate::web::clone::clone_fields;
-use crate::web::config::LayerConfig;
+use crate::web::config::{LayerConfig, default_observer};
 use crate::web::denial::Denial;
 use crate::web::denied::{DenialPages, DeniedRequest, RequestHead};
 use crate::web::headers::Headers;
@@ -65,6 +66,7 @@ use crate::web::transport::Transport;
 /// | [`login_page`](Self::login_page) | none: a denied navigation gets 401 | |
 /// | [`refresh_page`](Self::refresh_page) | none: a script refreshes | |
 /// | [`on_denial`](Self::on_denial) | status as plain text, without details | OWASP ASVS 16.5.1 |
+/// | [`observer`](Self::observer) | with the feature `tracing` a `TracingObserver` | OWASP ASVS 16.3 |
 /// | [`clock`](Self::clock) | [`SystemClock`] | |
 ///
 /// # Rejected cookies
@@ -113,6 +115,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
                 origins,
                 clock: Arc::new(SystemClock),
                 pages: DenialPages::default(),
+                observer: default_observer(),
             }),
         })
     }
@@ -250,6 +253,17 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
         self.with(|config| config.clock = Arc::new(clock))
     }
 
+    /// Reports denials to an observer: failed logins, missing roles, logins that are too old or too
+    /// weak, requests of other origins, and mistakes in the use of this crate (OWASP ASVS 16.3.1 to
+    /// 16.3.3). Default: with the feature `tracing` a `TracingObserver`, without it none.
+    ///
+    /// Errors of the authenticator are not among them: wrap it in [`Observed`](crate::Observed) with
+    /// the same observer, which reports those and all logins and logouts.
+    #[must_use]
+    pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
+        self.with(|config| config.observer = Some(observer))
+    }
+
     fn with(mut self, change: impl FnOnce(&mut LayerConfig<D>)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self
@@ -317,6 +331,7 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
         let head = self.pages.head(method, target, headers);
         if let Err(refused) = self.check_origin(method, target, authority, headers) {
             let denial = Denial::from(refused);
+            self.report(&denial, None);
             let answer = self.cross_origin(&denial, client, head.as_deref());
             return Err((denial, answer));
         }

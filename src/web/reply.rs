@@ -71,6 +71,15 @@ impl<D> Reply<D> {
         self.settled()
     }
 
+    /// The verified caller, if there is one.
+    pub(crate) fn caller(&self) -> Option<&Auth<D>> {
+        match &self.caller {
+            Caller::Found(Ok(caller)) | Caller::Settled(Ok(caller)) => Some(caller),
+            Caller::LoggedIn(caller, _) => Some(caller),
+            _ => None,
+        }
+    }
+
     /// Returns the caller if a login, a refresh or a logout of this request determined it.
     pub(crate) fn settled(&self) -> Option<Verified<D>> {
         match &self.caller {

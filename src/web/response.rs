@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::mem;
 
+use crate::observer::event::Act;
 use crate::web::answer::Answer;
 use crate::web::client::ClientKind;
 use crate::web::cookie::CookieKey;
 use crate::web::denial::Denial;
 use crate::web::headers::{Headers, HeadersMut};
+use crate::web::reply::Caller;
 use crate::web::sign_in::SignIn;
 use crate::web::transport::Transport;
 
@@ -50,10 +52,21 @@ where
 {
     sign_in.forget_rejected();
     let request = sign_in.request();
-    let (mut cookies, is_public) = {
+    let (mut cookies, is_public, is_asked, caller) = {
         let mut reply = sign_in.reply();
-        (mem::take(&mut reply.cookies), reply.is_public)
+        let cookies = mem::take(&mut reply.cookies);
+        let is_asked = !matches!(reply.caller, Caller::Unasked);
+        let caller = denial.and_then(|_| reply.caller().cloned());
+        (cookies, reply.is_public, is_asked, caller)
     };
+    if let Some(denial) = denial {
+        let login = caller.as_ref().map(|caller| caller.identity().into());
+        request.config.report(denial, login);
+        // Nothing else has seen a mistake that was made before the layer was asked.
+        if let Some(error) = denial.error().filter(|_| !is_asked) {
+            request.config.report_misuse(Act::Verify, error);
+        }
+    }
     let mut finished = Finished { status, body: None };
     // The application may have changed the status, a redirect to another page for example.
     if let Some(denial) = denial.filter(|denial| denial.status() == status) {

@@ -10,6 +10,7 @@ use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::issued::{Credential, Issued, Revocation, replaced};
 use crate::login::place::Place;
+use crate::observer::event::Act;
 use crate::web::auth::Auth;
 use crate::web::clone::clone_fields;
 use crate::web::denial::Denial;
@@ -206,7 +207,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         // The credential of a concurrent login, or of this one if its cookie cannot be set.
         let (discarded, outcome) = match settled {
             Ok(replaced) => (replaced, Ok(caller)),
-            Err(error) => (Some(credential), Err(error.into())),
+            Err(error) => {
+                self.request().config.report_misuse(Act::Issue, &error);
+                (Some(credential), Err(error.into()))
+            }
         };
         self.discard(discarded).await;
         outcome

@@ -12,6 +12,7 @@ mod combined;
 mod cookies;
 mod deploys;
 mod dropped;
+mod events;
 mod failures;
 mod fixation;
 mod grpc;

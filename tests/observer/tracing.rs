@@ -152,3 +152,19 @@ fn a_view_that_nobody_follows_is_logged_once() {
     let lines = captured.0.lock().unwrap();
     assert!(lines[0].starts_with("ERROR the revocation view was never read"));
 }
+
+/// Without a layer there is no observer, and only debug builds say it in the body.
+#[test]
+fn a_missing_layer_is_logged_once() {
+    let captured = Captured::default();
+    tracing::subscriber::with_default(captured.clone(), || {
+        for _ in 0..2 {
+            let request = http::Extensions::new();
+            assert!(statewise::web::SignIn::<u8>::of(&request).is_err());
+        }
+    });
+    let lines = captured.0.lock().unwrap();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].starts_with("ERROR misused"), "{lines:?}");
+    assert!(lines[0].contains("`u8`"), "{lines:?}");
+}

@@ -155,14 +155,21 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         extensions.get().cloned().ok_or_else(Self::missing_layer)
     }
 
-    /// Returns the error of a request that has passed no layer for this data type.
+    /// Returns the error of a request that has passed no layer for this data type. Logs it once,
+    /// because without a layer there is no observer.
     pub(crate) fn missing_layer() -> Error {
-        Error::misuse(format!(
+        let error = Error::misuse(format!(
             "no `AuthLayer` for logins with data of the type `{}` has seen the request: add the \
              layer to the router, outside of the handlers and guards that ask for the caller, and \
              name the data type of your logins in them (`Auth<Profile>`, \
              `Require::authenticated().with_data::<Profile>()`)",
             std::any::type_name::<D>(),
-        ))
+        ));
+        #[cfg(feature = "tracing")]
+        {
+            static LOGGED: std::sync::Once = std::sync::Once::new();
+            LOGGED.call_once(|| tracing::error!(target: "statewise", %error, "misused"));
+        }
+        error
     }
 }

@@ -1,0 +1,108 @@
+//! Events that the layer reports to an observer.
+
+use std::sync::{Arc, Mutex};
+
+use statewise::observer::{Denied, Event, Observer};
+use statewise::testkit::ManualClock;
+use statewise::web::{Require, Transport};
+use statewise::{Authenticator as _, Login};
+use tower_layer::Layer;
+
+use crate::site::{Browser, Handler, layer, seconds, sessions, store, tokens, transport};
+
+/// Writes each event down in a few words.
+#[derive(Clone, Debug, Default)]
+struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Notes {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Observer for Notes {
+    fn observe(&self, event: &Event<'_>) {
+        let note = match event {
+            Event::Denied { denied, login } => {
+                let subject = login.map_or("-", |login| login.subject());
+                match denied {
+                    Denied::CrossOrigin {
+                        method,
+                        origin,
+                        host,
+                    } => format!("cross_origin {method} {origin:?} {host:?}"),
+                    denied => format!("{} {subject}", denied.name()),
+                }
+            }
+            Event::Misused { error, .. } => format!("{error}"),
+            other => format!("{other:?}"),
+        };
+        self.0.lock().unwrap().push(note);
+    }
+}
+
+#[test]
+fn denials_are_reported_once_with_the_caller() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let auth = tokens(&clock);
+    let site = layer(auth.clone(), Transport::bearer())
+        .clock(clock.clone())
+        .observer(Arc::new(notes.clone()));
+    let login = Login::new("alice").role("user").acr("aal1");
+    let issued = statewise::testkit::block_on(auth.issue(login)).unwrap();
+    let alice = format!("Bearer {}", issued.credential().reveal());
+    clock.advance(seconds(61));
+    let strict = || Require::authenticated();
+    for (require, credential, note) in [
+        (strict(), "", "no_credential -"),
+        (strict(), "Bearer", "unclear -"),
+        (strict().role("admin"), &*alice, "missing_role alice"),
+        (strict().fresh(seconds(60)), &*alice, "too_old alice"),
+        (strict().acr("aal2"), &*alice, "weak_acr alice"),
+    ] {
+        let mut browser = Browser::before(site.layer(require.layer(Handler)));
+        let field = [("authorization", credential)];
+        let fields = if credential.is_empty() {
+            &[][..]
+        } else {
+            &field
+        };
+        browser.send("GET", "/open", fields);
+        assert_eq!(notes.take(), [note]);
+    }
+    // A rejected credential is reported by the authenticator, and an admitted request is no denial.
+    let mut browser = Browser::before(site.layer(strict().layer(Handler)));
+    browser.send("GET", "/open", &[("authorization", "Bearer forged")]);
+    browser.send("GET", "/open", &[("authorization", &alice)]);
+    assert!(notes.take().is_empty());
+}
+
+#[test]
+fn a_failed_login_and_a_request_of_another_origin_are_reported() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let site = layer(sessions(&store(), &clock), transport()).observer(Arc::new(notes.clone()));
+    let mut browser = Browser::of(&site);
+    browser.post("/wrong-password", &[]);
+    assert_eq!(notes.take(), ["failed_login -"]);
+    let foreign = [("origin", "https://evil.example"), ("host", "a.example")];
+    browser.post("/login", &foreign);
+    let refused = "cross_origin POST Some(\"https://evil.example\") Some(\"a.example\")";
+    assert_eq!(notes.take(), [refused]);
+}
+
+/// Nothing else would tell the developer than the body, and that only in debug builds.
+#[test]
+fn a_wrong_data_type_and_a_missing_cookie_are_reported() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let site = layer(tokens(&clock), Transport::bearer()).observer(Arc::new(notes.clone()));
+    let mut browser = Browser::of(&site);
+    assert_eq!(browser.get("/other").status, 500);
+    let noted = notes.take();
+    assert!(noted.len() == 1 && noted[0].contains("`u32`"), "{noted:?}");
+    assert_eq!(browser.post("/login", &[("x-user", "alice")]).status, 500);
+    let noted = notes.take();
+    assert!(
+        noted.len() == 1 && noted[0].contains("no cookie"),
+        "{noted:?}"
+    );
+}
