@@ -20,6 +20,7 @@ use crate::login::identity::Identity;
 use crate::login::issued::Issued;
 use crate::login::logout::Logout;
 use crate::login::place::Place;
+use crate::observer::Observer;
 use crate::upkeep::Upkeep;
 
 /// Authenticates callers: issues, verifies, refreshes and revokes credentials.
@@ -228,6 +229,14 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Returns the background work of this strategy. Spawn it once; see [`Upkeep`].
     fn upkeep(&self) -> Upkeep;
 
+    /// Returns the observer of an [`Observed`](crate::Observed) authenticator. The layer of
+    /// [`web`](crate::web) reports denials to it.
+    ///
+    /// Default: none.
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        None
+    }
+
     /// Verifies a credential with default options: [`verify_with`](Self::verify_with). Do not
     /// override it: the type-erased twin forwards only `verify_with`.
     ///
@@ -349,6 +358,7 @@ macro_rules! most_authenticator_methods {
         $emit! { (Authenticator) async revoke_all revoke_all_dyn (subject: [&str]) -> [Affected] }
         $emit! { (Authenticator) async ready ready_dyn () -> [()] }
         $emit! { (Authenticator) sync upkeep upkeep_dyn () -> [Upkeep] }
+        $emit! { (Authenticator) sync observer observer_dyn () -> [Option<Arc<dyn Observer>>] }
     };
 }
 
@@ -406,6 +416,7 @@ mod erased {
     //! for the future of the `Arc` and for that of its content. Call the methods of `Authenticator`.
 
     use std::fmt;
+    use std::sync::Arc;
 
     use crate::authenticator::{Authenticator, DynAuthenticator, Presented};
     use crate::base::erased::{declare_erased, erase, restore};
@@ -415,6 +426,7 @@ mod erased {
     use crate::login::identity::Identity;
     use crate::login::issued::Issued;
     use crate::login::logout::Logout;
+    use crate::observer::Observer;
     use crate::upkeep::Upkeep;
 
     #[expect(unnameable_types, reason = "its methods are not for other code")]

@@ -16,7 +16,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("login", &["base", "clock", "entropy", "error"]),
     ("observer", &["base", "error", "login"]),
     ("upkeep", &["base", "clock", "error", "observer"]),
-    ("authenticator", &["base", "error", "login", "upkeep"]),
+    (
+        "authenticator",
+        &["base", "error", "login", "observer", "upkeep"],
+    ),
     (
         "store",
         &["base", "clock", "entropy", "error", "login", "upkeep"],

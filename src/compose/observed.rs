@@ -257,4 +257,8 @@ impl<A: Authenticator> Authenticator for Observed<A> {
     fn upkeep(&self) -> Upkeep {
         self.inner.upkeep().observer(Arc::clone(&self.observer))
     }
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        Some(Arc::clone(&self.observer))
+    }
 }

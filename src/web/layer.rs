@@ -66,7 +66,7 @@ use crate::web::transport::Transport;
 /// | [`login_page`](Self::login_page) | none: a denied navigation gets 401 | |
 /// | [`refresh_page`](Self::refresh_page) | none: a script refreshes | |
 /// | [`on_denial`](Self::on_denial) | status as plain text, without details | OWASP ASVS 16.5.1 |
-/// | [`observer`](Self::observer) | with the feature `tracing` a `TracingObserver` | OWASP ASVS 16.3 |
+/// | [`observer`](Self::observer) | that of the authenticator; else with the feature `tracing` a `TracingObserver` | OWASP ASVS 16.3 |
 /// | [`clock`](Self::clock) | [`SystemClock`] | |
 ///
 /// # Rejected cookies
@@ -108,6 +108,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
             ));
         }
         let origins = transport.access().map(|_| OriginPolicy::new());
+        let observer = auth.observer().or_else(default_observer);
         Ok(Self {
             config: Arc::new(LayerConfig {
                 auth,
@@ -115,7 +116,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
                 origins,
                 clock: Arc::new(SystemClock),
                 pages: DenialPages::default(),
-                observer: default_observer(),
+                observer,
             }),
         })
     }
@@ -255,10 +256,11 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
 
     /// Reports denials to an observer: failed logins, missing roles, logins that are too old or too
     /// weak, requests of other origins, and mistakes in the use of this crate (OWASP ASVS 16.3.1 to
-    /// 16.3.3). Default: with the feature `tracing` a `TracingObserver`, without it none.
+    /// 16.3.3). Default: the observer of the authenticator if it is
+    /// [`Observed`](crate::Observed); else with the feature `tracing` a `TracingObserver`.
     ///
-    /// Errors of the authenticator are not among them: wrap it in [`Observed`](crate::Observed) with
-    /// the same observer, which reports those and all logins and logouts.
+    /// Errors of the authenticator are not among them, and neither are logins and logouts: wrap the
+    /// authenticator in [`Observed`](crate::Observed), which reports those.
     #[must_use]
     pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
         self.with(|config| config.observer = Some(observer))

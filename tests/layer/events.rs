@@ -106,3 +106,12 @@ fn a_wrong_data_type_and_a_missing_cookie_are_reported() {
         "{noted:?}"
     );
 }
+
+#[test]
+fn the_observer_of_the_authenticator_gets_the_denials_too() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let auth = statewise::Observed::new(sessions(&store(), &clock), Arc::new(notes.clone()));
+    let mut browser = Browser::of(&layer(Arc::new(auth), transport()));
+    browser.post("/wrong-password", &[]);
+    assert_eq!(notes.take(), ["failed_login -"]);
+}

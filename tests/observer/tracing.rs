@@ -165,6 +165,9 @@ fn a_missing_layer_is_logged_once() {
     });
     let lines = captured.0.lock().unwrap();
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].starts_with("ERROR misused"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("ERROR misuse: no `AuthLayer`"),
+        "{lines:?}"
+    );
     assert!(lines[0].contains("`u8`"), "{lines:?}");
 }

@@ -1,5 +1,7 @@
 //! The authenticator for the credentials of two strategies.
 
+use std::sync::Arc;
+
 use crate::authenticator::{Authenticator, Presented};
 use crate::error::{Rejection, Result};
 use crate::login::Login;
@@ -8,6 +10,7 @@ use crate::login::identity::Identity;
 use crate::login::issued::{Issued, replaced};
 use crate::login::logout::Logout;
 use crate::login::place::Place;
+use crate::observer::Observer;
 use crate::upkeep::Upkeep;
 
 /// Authenticator for the credentials of two strategies, which it tells apart by their form and
@@ -172,5 +175,9 @@ where
 
     fn upkeep(&self) -> Upkeep {
         self.first.upkeep().and(self.second.upkeep())
+    }
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        self.first.observer().or_else(|| self.second.observer())
     }
 }

@@ -408,6 +408,10 @@ where
             .and(self.inner.either.upkeep())
             .clock(Arc::clone(&self.inner.clock))
     }
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        self.inner.either.observer()
+    }
 }
 
 /// The chore that revokes old credentials after their overlap.

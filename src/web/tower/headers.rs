@@ -1,6 +1,7 @@
 //! Header fields, requests and responses of the crate `http`.
 
 use std::borrow::Cow;
+use std::sync::Once;
 
 use bytes::Bytes;
 use http::header::{
@@ -10,6 +11,7 @@ use http::header::{
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::error::{Error, Result};
+use crate::observer::log_mistake;
 use crate::web::answer::Answer;
 use crate::web::denial::Denial;
 use crate::web::headers::{Headers, HeadersMut};
@@ -165,11 +167,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
              `Require::authenticated().with_data::<Profile>()`)",
             std::any::type_name::<D>(),
         ));
-        #[cfg(feature = "tracing")]
-        {
-            static LOGGED: std::sync::Once = std::sync::Once::new();
-            LOGGED.call_once(|| tracing::error!(target: "statewise", %error, "misused"));
-        }
+        static LOGGED: Once = Once::new();
+        LOGGED.call_once(|| log_mistake(&error.to_string()));
         error
     }
 }
