@@ -1,6 +1,7 @@
 //! Configuration of a layer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::authenticator::DynAuthenticator;
 use crate::clock::Clock;
@@ -11,6 +12,7 @@ use crate::observer::event::{Act, Denied, Event};
 use crate::web::clone::clone_fields;
 use crate::web::denial::Denial;
 use crate::web::denied::DenialPages;
+use crate::web::headers::Headers;
 use crate::web::origin::OriginPolicy;
 use crate::web::transport::Transport;
 
@@ -23,9 +25,13 @@ pub(crate) struct LayerConfig<D> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pages: DenialPages,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// A browser that loses the cookies has been reported.
+    pub(crate) has_reported_loss: Arc<AtomicBool>,
 }
 
-clone_fields!(LayerConfig<D> { auth, transport, origins, clock, pages, observer });
+clone_fields!(LayerConfig<D> {
+    auth, transport, origins, clock, pages, observer, has_reported_loss
+});
 
 /// Returns the observer of a layer to which the application gives none.
 pub(crate) fn default_observer() -> Option<Arc<dyn Observer>> {
@@ -55,11 +61,25 @@ impl<D> LayerConfig<D> {
         self.observe(&Event::Denied { denied, login });
     }
 
-    /// Reports a mistake of the developer that the authenticator has not seen.
-    pub(crate) fn report_misuse(&self, act: Act, error: &Error) {
-        if error.is_misuse() {
-            self.observe(&Event::Misused { act, error });
+    /// Reports, once, a browser that drops the cookies of a response: the page is served over plain
+    /// HTTP.
+    pub(crate) fn report_loss<H: Headers + ?Sized>(&self, headers: &H) {
+        if self.has_reported_loss.load(Relaxed) || !self.transport.loses_cookies(headers) {
+            return;
         }
+        if !self.has_reported_loss.swap(true, Relaxed) {
+            let error = Error::misuse(
+                "a page that is served over plain HTTP has sent a request: its browser drops \
+                 `Secure` cookies, so a login has no effect. Serve the page over HTTPS, or build \
+                 the cookie with `insecure()` for development",
+            );
+            self.report_error(Act::Issue, &error);
+        }
+    }
+
+    /// Reports an error that the authenticator has not seen.
+    pub(crate) fn report_error(&self, act: Act, error: &Error) {
+        self.observe(&Event::failed(act, error));
     }
 
     fn observe(&self, event: &Event<'_>) {

@@ -117,6 +117,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
                 clock: Arc::new(SystemClock),
                 pages: DenialPages::default(),
                 observer,
+                has_reported_loss: Arc::default(),
             }),
         })
     }
@@ -336,6 +337,9 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
             self.report(&denial, None);
             let answer = self.cross_origin(&denial, client, head.as_deref());
             return Err((denial, answer));
+        }
+        if is_unsafe(method, headers) {
+            self.report_loss(headers);
         }
         Ok((client, head))
     }

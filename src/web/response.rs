@@ -63,8 +63,11 @@ where
         let login = caller.as_ref().map(|caller| caller.identity().into());
         request.config.report(denial, login);
         // Nothing else has seen a mistake that was made before the layer was asked.
-        if let Some(error) = denial.error().filter(|_| !is_asked) {
-            request.config.report_misuse(Act::Verify, error);
+        let error = denial
+            .error()
+            .filter(|error| !is_asked && error.is_misuse());
+        if let Some(error) = error {
+            request.config.report_error(Act::Verify, error);
         }
     }
     let mut finished = Finished { status, body: None };

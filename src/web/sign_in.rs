@@ -208,7 +208,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let (discarded, outcome) = match settled {
             Ok(replaced) => (replaced, Ok(caller)),
             Err(error) => {
-                self.request().config.report_misuse(Act::Issue, &error);
+                self.request().config.report_error(Act::Issue, &error);
                 (Some(credential), Err(error.into()))
             }
         };

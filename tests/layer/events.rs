@@ -115,3 +115,49 @@ fn the_observer_of_the_authenticator_gets_the_denials_too() {
     browser.post("/wrong-password", &[]);
     assert_eq!(notes.take(), ["failed_login -"]);
 }
+
+/// A login over plain HTTP answers 200, the browser drops the cookie, and nothing else says why.
+#[test]
+fn a_browser_that_drops_secure_cookies_is_reported_once() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let site = layer(sessions(&store(), &clock), transport()).observer(Arc::new(notes.clone()));
+    let mut browser = Browser::of(&site);
+    let local = [
+        ("x-user", "alice"),
+        ("host", "localhost:3000"),
+        ("origin", "http://localhost:3000"),
+    ];
+    assert_eq!(browser.post("/login", &local).status, 200);
+    assert!(notes.take().is_empty());
+    let plain = [
+        ("x-user", "alice"),
+        ("host", "box.lan"),
+        ("origin", "http://box.lan"),
+    ];
+    assert_eq!(browser.post("/login", &plain).status, 200);
+    let noted = notes.take();
+    assert!(
+        noted.len() == 1 && noted[0].contains("insecure()"),
+        "{noted:?}"
+    );
+    browser.post("/login", &plain);
+    assert!(notes.take().is_empty());
+}
+
+#[test]
+fn a_login_too_large_for_its_cookie_is_reported() {
+    let (clock, notes) = (ManualClock::default(), Notes::default());
+    let cookie = statewise::web::Cookie::builder()
+        .max_bytes(300)
+        .build()
+        .unwrap();
+    let site = layer(tokens(&clock), Transport::cookie(cookie)).observer(Arc::new(notes.clone()));
+    let user = "a".repeat(250);
+    let mut browser = Browser::of(&site);
+    assert_eq!(browser.post("/login", &[("x-user", &user)]).status, 500);
+    let noted = notes.take();
+    assert!(
+        noted.len() == 1 && noted[0].contains("TooLarge"),
+        "{noted:?}"
+    );
+}
