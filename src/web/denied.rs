@@ -7,7 +7,7 @@ use crate::web::answer::Answer;
 use crate::web::client::is_navigation;
 use crate::web::denial::Denial;
 use crate::web::headers::Headers;
-use crate::web::local_path::{local_path, with_next};
+use crate::web::next_path::{local_path, with_next};
 
 /// Request that was denied, as far as its answer may depend on it.
 ///

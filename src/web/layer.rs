@@ -14,7 +14,7 @@ use crate::web::config::{LayerConfig, default_observer};
 use crate::web::denial::Denial;
 use crate::web::denied::{DenialPages, DeniedRequest, RequestHead};
 use crate::web::headers::Headers;
-use crate::web::local_path::local_path;
+use crate::web::next_path::local_path;
 use crate::web::origin::{CrossOrigin, OriginPolicy, is_unsafe};
 use crate::web::request::{Lines, RequestCredentials};
 use crate::web::response::answered;

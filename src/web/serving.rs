@@ -6,7 +6,7 @@ use crate::base::boxed::BoxFuture;
 use crate::web::answer::Answer;
 use crate::web::denial::Denial;
 use crate::web::headers::HeadersMut;
-use crate::web::local_path::next_of;
+use crate::web::next_path::next_of;
 use crate::web::reply::PendingReply;
 use crate::web::response::{Finished, has_failed, seal};
 use crate::web::sign_in::SignIn;
