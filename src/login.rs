@@ -63,7 +63,7 @@ impl Login {
 }
 
 impl<D> Login<D> {
-    /// Adds a role.
+    /// Adds a role: a text, or an [enum of your application](crate::Identity::has_role).
     pub fn role(mut self, role: impl AsRef<str>) -> Self {
         self.fields.role(role.as_ref());
         self

@@ -170,6 +170,10 @@
 //! hybrid take your store wherever they take one of this crate, also behind a
 //! [`CachedStore`](crate::store::CachedStore).
 //!
+//! # Testing your handlers
+//!
+//! See [`testing`]: as a given user, with a moved clock, during an outage.
+//!
 //! # Operating
 //!
 //! Wrap the authenticator in [`Observed`](crate::Observed) to see its events, with the features
@@ -194,3 +198,4 @@
 
 pub mod glossary;
 pub mod revocation;
+pub mod testing;

@@ -1,4 +1,10 @@
-//! The conformance kit for stores and revocation logs, and helpers for tests of authentication.
+//! Helpers for tests of your handlers, and the conformance kit for stores and revocation logs.
+//!
+//! # Testing your handlers
+//!
+//! [`caller`] is the argument of a handler under test, [`AsCaller`] runs a router as a given user, and
+//! [`TestClient`] calls it with cookies and real logins. The manual has an
+//! [example of each](crate::manual::testing), with a moved clock and an outage.
 //!
 //! # Testing a store of your own
 //!
@@ -90,10 +96,17 @@
 pub mod laws;
 pub mod log_laws;
 
+#[cfg(feature = "tower")]
+mod as_caller;
+mod caller;
+#[cfg(feature = "tower")]
+mod client;
 mod clock;
 mod executor;
 mod faulty;
 mod fixture;
+#[cfg(feature = "tower")]
+mod jar;
 mod linear;
 mod log_fixture;
 mod model;
@@ -105,6 +118,11 @@ mod wrapping;
 pub use crate::forward_session_store;
 pub use crate::revocation_log_laws;
 pub use crate::session_store_laws;
+#[cfg(feature = "tower")]
+pub use as_caller::{AsCaller, AsCallerService};
+pub use caller::{caller, caller_at};
+#[cfg(feature = "tower")]
+pub use client::{TestClient, TestRequest};
 pub use clock::ManualClock;
 pub use executor::{block_on, caught, give_up_after, interleave, spread, yield_now};
 pub use faulty::{Fault, FaultyStore, Method, YieldingStore};

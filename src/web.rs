@@ -109,6 +109,7 @@ mod require;
 mod response;
 mod serving;
 mod sign_in;
+mod token_error;
 mod token_response;
 #[cfg(feature = "tower")]
 mod tower;
@@ -130,7 +131,10 @@ pub use require::Require;
 pub use response::Finished;
 pub use serving::Serving;
 pub use sign_in::SignIn;
+pub use token_error::TokenError;
 pub use token_response::TokenResponse;
+#[cfg(all(feature = "tower", any(test, feature = "testkit")))]
+pub(crate) use tower::AssumedCaller;
 #[cfg(feature = "tower")]
 pub use tower::{AuthBody, AuthFuture, AuthService, RequireService};
 pub use transport::{Carried, Transport};

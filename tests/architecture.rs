@@ -104,9 +104,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        // Contracts only, and the memory store as the reference.
+        // Contracts only, the memory store as the reference, and the web for tests of handlers.
         "testkit",
         &[
+            "authenticator",
             "backend",
             "base",
             "clock",
@@ -116,6 +117,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "revocation",
             "store",
             "upkeep",
+            "web",
         ],
     ),
     // Prose and re-exports.

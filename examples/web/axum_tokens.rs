@@ -16,7 +16,8 @@
 //! sed -n 's/.*"access_token":"\([^"]*\)".*/Authorization: Bearer \1/p' answer > bearer
 //! curl -si -H @bearer http://127.0.0.1:3000/me                          # 200
 //! curl -si -H @bearer http://127.0.0.1:3000/admin                       # 403
-//! curl -si --json "{\"refresh_token\":\"$(cut -d' ' -f3 bearer)\"}" http://127.0.0.1:3000/refresh   # 200
+//! curl -si -d grant_type=refresh_token -d "refresh_token=$(cut -d' ' -f3 bearer)" http://127.0.0.1:3000/refresh   # 200
+//! curl -si -d grant_type=refresh_token -d refresh_token=x http://127.0.0.1:3000/refresh   # 400
 //! curl -siN -m 1 -H @bearer http://127.0.0.1:3000/events                # 200
 //! curl -si -H @bearer -X POST http://127.0.0.1:3000/logout              # 204
 //! curl -si -H @bearer http://127.0.0.1:3000/me                          # 401
@@ -36,13 +37,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, Sse};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Form, Json, Router};
 use futures_util::stream::{Stream, unfold};
 use serde::{Deserialize, Serialize};
 use statewise::Login;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::token::{Key, TokenAuthenticator};
-use statewise::web::{Auth, AuthLayer, Denial, Require, SignIn, TokenResponse, Transport};
+use statewise::web::{
+    Auth, AuthLayer, Denial, Require, SignIn, TokenError, TokenResponse, Transport,
+};
 
 use passwords::{Credentials, Passwords};
 
@@ -118,7 +121,8 @@ struct Refresh {
 }
 
 /// Refreshes the access token itself. With a hybrid, the client sends its refresh credential here.
-async fn refresh(sign_in: SignIn, Json(given): Json<Refresh>) -> Result<TokenResponse, Denial> {
+/// The form is that of OAuth clients (RFC 6749, section 6).
+async fn refresh(sign_in: SignIn, Form(given): Form<Refresh>) -> Result<TokenResponse, TokenError> {
     sign_in.refresh_token(&given.refresh_token).await
 }
 

@@ -80,6 +80,22 @@ impl<D> Identity<D> {
         }
     }
 
+    /// Returns a copy without the data.
+    pub(crate) fn without_data(&self) -> Identity {
+        Identity {
+            fields: self.fields.clone(),
+            handle: self.handle,
+            issued_at: self.issued_at,
+            authenticated_at: self.authenticated_at,
+            expires_at: self.expires_at,
+            deadline: self.deadline,
+            stamp: self.stamp,
+            version: self.version,
+            refresh_due: self.refresh_due,
+            data: (),
+        }
+    }
+
     /// Sets the handle of the login, so that all verifications of one credential yield the same
     /// [`id`](Self::id). For implementers.
     #[must_use]
@@ -114,9 +130,33 @@ impl<D> Identity<D> {
     }
 
     /// Returns true if the user has this role. Compares bytes: no patterns, no case folding.
+    ///
+    /// Name roles by an enum of your application, so that the compiler finds a typing error. Every
+    /// function that takes a role takes such an enum too:
+    ///
+    /// ```
+    /// use statewise::{Identity, Login};
+    ///
+    /// enum Role { Admin, Editor }
+    ///
+    /// impl AsRef<str> for Role {
+    ///     fn as_ref(&self) -> &str {
+    ///         match self {
+    ///             Self::Admin => "admin",
+    ///             Self::Editor => "editor",
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let login = Login::new("alice").role(Role::Admin);
+    /// # let now = time::OffsetDateTime::now_utc();
+    /// # let caller = Identity::unverified(login, now, now)?;
+    /// assert!(caller.has_role(Role::Admin) && !caller.has_role(Role::Editor));
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     #[must_use]
-    pub fn has_role(&self, role: &str) -> bool {
-        self.roles().any(|given| given == role)
+    pub fn has_role(&self, role: impl AsRef<str>) -> bool {
+        self.roles().any(|given| given == role.as_ref())
     }
 
     /// The time at which the presented credential was issued: the login of a session, or the token

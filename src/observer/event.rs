@@ -280,6 +280,8 @@ pub enum Denied<'a> {
     FailedLogin,
     /// The caller lacks a role.
     MissingRole,
+    /// The caller fails a condition of the application.
+    Forbidden,
     /// The last authentication of the caller is too old.
     TooOld,
     /// The caller authenticated in another way than required.
@@ -304,6 +306,7 @@ impl Denied<'_> {
             Self::Unclear => "unclear",
             Self::FailedLogin => "failed_login",
             Self::MissingRole => "missing_role",
+            Self::Forbidden => "forbidden",
             Self::TooOld => "too_old",
             Self::WeakAcr => "weak_acr",
             Self::CrossOrigin { .. } => "cross_origin",

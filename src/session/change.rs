@@ -31,8 +31,9 @@ impl<D> Replacement<D> {
 
     /// Replaces all roles. If the new ones differ, the credential becomes
     /// [due for a refresh](crate::Identity::refresh_due) (OWASP ASVS 7.2.4).
-    pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
-        self.roles = Some(roles.into_iter().map(Into::into).collect());
+    pub fn roles<R: AsRef<str>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
+        let roles = roles.into_iter().map(|role| role.as_ref().to_owned());
+        self.roles = Some(roles.collect());
         self
     }
 

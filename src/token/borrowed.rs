@@ -94,8 +94,8 @@ impl<'b> BorrowedIdentity<'b> {
 
     /// Checks if the user has this role. Compares bytes: no patterns, no case folding.
     #[must_use]
-    pub fn has_role(&self, role: &str) -> bool {
-        self.roles().any(|given| given == role)
+    pub fn has_role(&self, role: impl AsRef<str>) -> bool {
+        self.roles().any(|given| given == role.as_ref())
     }
 
     /// The device or client named at login.

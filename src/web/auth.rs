@@ -58,16 +58,47 @@ impl<D> Auth<D> {
         &self.0.identity
     }
 
-    /// Requires a role.
+    /// Requires a role: a text, or an [enum of your application](Identity::has_role).
     ///
     /// # Errors
     ///
     /// [`Denial::MissingRole`].
-    pub fn require_role(&self, role: &str) -> Result<(), Denial> {
-        if !self.has_role(role) {
-            return Err(Denial::MissingRole);
-        }
-        Ok(())
+    pub fn require_role(&self, role: impl AsRef<str>) -> Result<(), Denial> {
+        self.require_any_role([role])
+    }
+
+    /// Requires at least one of several roles.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::MissingRole`], also if `roles` is empty.
+    pub fn require_any_role<R: AsRef<str>>(
+        &self,
+        roles: impl IntoIterator<Item = R>,
+    ) -> Result<(), Denial> {
+        let has_any = roles.into_iter().any(|role| self.has_role(role));
+        has_any.then_some(()).ok_or(Denial::MissingRole)
+    }
+
+    /// Requires a condition of your application.
+    ///
+    /// ```
+    /// use statewise::web::{Auth, Denial};
+    ///
+    /// struct Document { owner: String }
+    ///
+    /// fn edit(caller: &Auth, document: &Document) -> Result<(), Denial> {
+    ///     caller.require_when(|user| user.subject() == document.owner)
+    /// }
+    /// # let _ = edit;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::Forbidden`].
+    pub fn require_when(&self, condition: impl FnOnce(&Identity<D>) -> bool) -> Result<(), Denial> {
+        let is_met = condition(self.identity());
+        is_met.then_some(()).ok_or(Denial::Forbidden)
     }
 
     /// Requires an authentication within the last `max_age`, in whole seconds (RFC 9470, OWASP ASVS

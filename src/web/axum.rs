@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::web::auth::Auth;
 use crate::web::denial::Denial;
 use crate::web::sign_in::SignIn;
+use crate::web::token_error::TokenError;
 use crate::web::token_response::TokenResponse;
 use crate::web::visitor::Visitor;
 
@@ -71,6 +72,12 @@ where
 }
 
 impl IntoResponse for Denial {
+    fn into_response(self) -> Response {
+        self.into_http::<Body>()
+    }
+}
+
+impl IntoResponse for TokenError {
     fn into_response(self) -> Response {
         self.into_http::<Body>()
     }

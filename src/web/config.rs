@@ -49,6 +49,7 @@ impl<D> LayerConfig<D> {
             Denial::Malformed | Denial::Ambiguous => Denied::Unclear,
             Denial::Unproven => Denied::FailedLogin,
             Denial::MissingRole => Denied::MissingRole,
+            Denial::Forbidden => Denied::Forbidden,
             Denial::TooOld { .. } => Denied::TooOld,
             Denial::WeakAcr { .. } => Denied::WeakAcr,
             Denial::CrossOrigin(refused) => Denied::CrossOrigin {

@@ -22,6 +22,7 @@ use crate::web::origin::CrossOrigin;
 /// | [`TooOld`](Self::TooOld) | 401 | `error="insufficient_user_authentication"`, `max_age` | RFC 9470, section 3 |
 /// | [`WeakAcr`](Self::WeakAcr) | 401 | `error="insufficient_user_authentication"`, `acr_values` | RFC 9470, section 3 |
 /// | [`MissingRole`](Self::MissingRole) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
+/// | [`Forbidden`](Self::Forbidden) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
 /// | [`CrossOrigin`](Self::CrossOrigin) | 403 | none | OWASP ASVS 3.5.1 |
 /// | *refused*: the user has too many sessions | 409 | none | |
 /// | *refused*: too large | 500 | none | |
@@ -72,6 +73,9 @@ pub enum Denial {
     Failed(Arc<Error>),
     /// The caller lacks a role.
     MissingRole,
+    /// The caller fails a condition of your application. Return it from a handler for a caller who
+    /// may not do this.
+    Forbidden,
     /// The last authentication of the caller is too old.
     TooOld {
         /// Maximum age of the authentication, in whole seconds.
@@ -99,7 +103,7 @@ impl Denial {
             | Self::TooOld { .. }
             | Self::WeakAcr { .. } => 401,
             Self::Malformed => 400,
-            Self::MissingRole | Self::CrossOrigin(_) => 403,
+            Self::MissingRole | Self::Forbidden | Self::CrossOrigin(_) => 403,
             Self::Failed(error) if error.is_rejected() => 401,
             Self::Failed(error) if error.is_unavailable() => 503,
             Self::Failed(error) => match error.refusal() {
@@ -147,6 +151,7 @@ impl fmt::Display for Denial {
             Self::Ambiguous => "more than one credential",
             Self::Failed(error) => return write!(f, "{error}"),
             Self::MissingRole => "missing role",
+            Self::Forbidden => "forbidden by a condition of the application",
             Self::TooOld { .. } => "authentication too old",
             Self::WeakAcr { .. } => "another authentication context class is required",
             Self::CrossOrigin(_) => "request from another origin",

@@ -1,11 +1,11 @@
 //! Requirements that a service has for all its callers.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::login::identity::Identity;
 use crate::web::auth::Auth;
 use crate::web::clone::clone_fields;
 use crate::web::denial::Denial;
@@ -23,7 +23,11 @@ use crate::web::sign_in::SignIn;
 ///
 /// // With axum: admin_routes.layer(admins), and the `AuthLayer` around it.
 /// let admins = Require::authenticated().role("admin").fresh(Duration::from_secs(300));
-/// # let _ = admins;
+/// // All requirements must be met: staff of the company, with one of two roles.
+/// let staff = Require::authenticated()
+///     .any_role(["editor", "admin"])
+///     .when(|user| user.subject().ends_with("@example.com"));
+/// # let _ = (admins, staff);
 /// ```
 ///
 /// # Defaults
@@ -31,57 +35,94 @@ use crate::web::sign_in::SignIn;
 /// | setting | default | source |
 /// |---|---|---|
 /// | [`with_data`](Self::with_data) | logins without data: `()` | |
-/// | [`role`](Self::role) | none required | |
+/// | [`role`](Self::role), [`any_role`](Self::any_role) | none required | |
+/// | [`when`](Self::when) | no condition | |
 /// | [`fresh`](Self::fresh) | any age, in whole seconds | RFC 9470; OWASP ASVS 7.5.1 |
 /// | [`acr`](Self::acr) | any class | RFC 9470 |
 /// | [`authoritative`](Self::authoritative) | no: caches of the authenticator may answer | |
 pub struct Require<D = ()> {
-    rules: Arc<Rules>,
-    data: PhantomData<fn() -> D>,
+    rules: Arc<Rules<D>>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Rules {
-    roles: Vec<Box<str>>,
+type Condition<D> = dyn Fn(&Identity<D>) -> bool + Send + Sync;
+
+struct Rules<D> {
+    /// Groups of roles: the caller needs one role of each.
+    roles: Vec<Vec<Box<str>>>,
+    conditions: Vec<Arc<Condition<D>>>,
     max_age: Option<Duration>,
     acr: Option<Box<str>>,
     authoritative: bool,
 }
+
+clone_fields!(Rules<D> { roles, conditions, max_age, acr, authoritative });
 
 impl Require {
     /// Admits every caller with a valid credential.
     #[must_use]
     pub fn authenticated() -> Self {
         Self {
-            rules: Arc::default(),
-            data: PhantomData,
+            rules: Arc::new(Rules {
+                roles: Vec::new(),
+                conditions: Vec::new(),
+                max_age: None,
+                acr: None,
+                authoritative: false,
+            }),
+        }
+    }
+
+    /// Sets the data type of logins. It must be that of the [`AuthLayer`](crate::web::AuthLayer);
+    /// otherwise every request fails with a *misuse* (500). Requirements that you have set stay.
+    ///
+    /// ```
+    /// use statewise::web::Require;
+    ///
+    /// struct Profile { is_verified: bool }
+    /// let users = Require::authenticated()
+    ///     .with_data::<Profile>()
+    ///     .when(|user| user.data().is_verified);
+    /// # let _ = users;
+    /// ```
+    #[must_use]
+    pub fn with_data<T: 'static>(self) -> Require<T> {
+        let rules = Arc::unwrap_or_clone(self.rules);
+        let conditions = rules.conditions.into_iter().map(|condition| {
+            let condition = move |user: &Identity<T>| condition(&user.without_data());
+            Arc::new(condition) as Arc<Condition<T>>
+        });
+        Require {
+            rules: Arc::new(Rules {
+                roles: rules.roles,
+                conditions: conditions.collect(),
+                max_age: rules.max_age,
+                acr: rules.acr,
+                authoritative: rules.authoritative,
+            }),
         }
     }
 }
 
 impl<D> Require<D> {
-    /// Sets the data type of logins. It must be that of the [`AuthLayer`](crate::web::AuthLayer);
-    /// otherwise every request fails with a *misuse* (500).
-    ///
-    /// ```
-    /// use statewise::web::Require;
-    ///
-    /// struct Profile;
-    /// let users = Require::authenticated().with_data::<Profile>();
-    /// # let _ = users;
-    /// ```
+    /// Requires a role: a text, or an [enum of your application](Identity::has_role). Call it again
+    /// to require several.
     #[must_use]
-    pub fn with_data<T>(self) -> Require<T> {
-        Require {
-            rules: self.rules,
-            data: PhantomData,
-        }
+    pub fn role(self, role: impl AsRef<str>) -> Self {
+        self.any_role([role])
     }
 
-    /// Requires a role. Call it again to require several.
+    /// Requires at least one of several roles. An empty list denies every request.
     #[must_use]
-    pub fn role(self, role: impl Into<String>) -> Self {
-        self.with(|rules| rules.roles.push(role.into().into()))
+    pub fn any_role<R: AsRef<str>>(self, roles: impl IntoIterator<Item = R>) -> Self {
+        let roles = roles.into_iter().map(|role| role.as_ref().into());
+        self.with(|rules| rules.roles.push(roles.collect()))
+    }
+
+    /// Requires a condition of your application; see [`Auth::require_when`]. Call it again to require
+    /// several. The function runs within the request: do not block.
+    #[must_use]
+    pub fn when(self, condition: impl Fn(&Identity<D>) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|rules| rules.conditions.push(Arc::new(condition)))
     }
 
     /// Requires an authentication within the last `max_age`, in whole seconds; see
@@ -104,7 +145,7 @@ impl<D> Require<D> {
         self.with(|rules| rules.authoritative = true)
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut Rules<D>)) -> Self {
         change(Arc::make_mut(&mut self.rules));
         self
     }
@@ -128,8 +169,11 @@ impl<D: Send + Sync + 'static> Require<D> {
         } else {
             sign_in.verify().await?
         };
-        for role in &rules.roles {
-            caller.require_role(role)?;
+        for roles in &rules.roles {
+            caller.require_any_role(roles)?;
+        }
+        for condition in &rules.conditions {
+            caller.require_when(|user| condition(user))?;
         }
         if let Some(max_age) = rules.max_age {
             caller.require_fresh(max_age)?;
@@ -141,10 +185,16 @@ impl<D: Send + Sync + 'static> Require<D> {
     }
 }
 
-clone_fields!(Require<D> { rules, data });
+clone_fields!(Require<D> { rules });
 
 impl<D> fmt::Debug for Require<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Require").field(&self.rules).finish()
+        f.debug_struct("Require")
+            .field("roles", &self.rules.roles)
+            .field("conditions", &self.rules.conditions.len())
+            .field("max_age", &self.rules.max_age)
+            .field("acr", &self.rules.acr)
+            .field("authoritative", &self.rules.authoritative)
+            .finish()
     }
 }

@@ -16,6 +16,7 @@ use crate::web::clone::clone_fields;
 use crate::web::denial::Denial;
 use crate::web::reply::{Caller, Reply, Verified};
 use crate::web::request::RequestCredentials;
+use crate::web::token_error::TokenError;
 use crate::web::token_response::TokenResponse;
 use crate::web::transport::{Carried, Transport};
 use crate::web::visitor::Visitor;
@@ -103,6 +104,14 @@ impl<D> SignIn<D> {
 
     fn transport(&self) -> &Transport {
         &self.request().config.transport
+    }
+}
+
+#[cfg(all(feature = "tower", any(test, feature = "testkit")))]
+impl<D> SignIn<D> {
+    /// Takes the caller of a test for that of the request.
+    pub(crate) fn assume(&self, caller: Auth<D>) {
+        self.reply().caller = Caller::Settled(Ok(caller));
     }
 }
 
@@ -294,12 +303,13 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// # Errors
     ///
-    /// As for [`Authenticator::refresh`](crate::Authenticator::refresh).
+    /// As for [`Authenticator::refresh`](crate::Authenticator::refresh), in the form of RFC 6749,
+    /// section 5.2.
     ///
     /// # Cancel safety
     ///
     /// Refresh again with the same credential.
-    pub async fn refresh_token(&self, refresh_token: &str) -> Result<TokenResponse<D>, Denial> {
+    pub async fn refresh_token(&self, refresh_token: &str) -> Result<TokenResponse<D>, TokenError> {
         self.reply().ask();
         let now = self.now()?;
         let presented = Presented::new(refresh_token).with_place(Place::Bearer);

@@ -16,22 +16,22 @@ use crate::web::auth::Auth;
 ///
 /// ```
 /// use statewise::Login;
-/// use statewise::web::{Denial, SignIn, TokenResponse};
+/// use statewise::web::{Denial, SignIn, TokenError, TokenResponse};
 ///
 /// async fn token(sign_in: SignIn, user: &str) -> Result<TokenResponse, Denial> {
 ///     // .. after the password check:
 ///     sign_in.issue_token(Login::new(user)).await
 /// }
 ///
-/// async fn refresh(sign_in: SignIn, refresh_token: &str) -> Result<TokenResponse, Denial> {
+/// async fn refresh(sign_in: SignIn, refresh_token: &str) -> Result<TokenResponse, TokenError> {
 ///     sign_in.refresh_token(refresh_token).await
 /// }
 /// # let _ = (token, refresh);
 /// ```
 ///
-/// Errors do not have the form of RFC 6749, section 5.2: a rejected refresh token is answered as
-/// any other [`Denial`](crate::web::Denial), with 401 and an empty body. OAuth client libraries
-/// expect 400 and `{"error":"invalid_grant"}`; send that from your handler if you serve them.
+/// The errors that belong to it, for OAuth client libraries, are [`TokenError`].
+///
+/// [`TokenError`]: crate::web::TokenError
 #[must_use = "the client needs the credential"]
 pub struct TokenResponse<D = ()> {
     credential: Credential,

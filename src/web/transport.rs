@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::authenticator::Presented;
 use crate::error::{Error, Result};
+#[cfg(all(feature = "tower", any(test, feature = "testkit")))]
+use crate::login::issued::Credential;
 use crate::login::issued::Issued;
 use crate::login::place::Place;
 use crate::web::bearer::{BEARER, token_under};
@@ -484,6 +486,12 @@ impl Transport {
         };
         let groups = cookie.and_then(|cookie| cookie.find_all(headers, is_ours));
         groups.ok_or(Denial::Ambiguous)
+    }
+
+    /// Returns the value of `Authorization` that presents a credential.
+    #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
+    pub(crate) fn authorization(&self, credential: &Credential) -> String {
+        format!("{} {}", self.scheme, credential.reveal())
     }
 
     pub(crate) fn reads_bearer(&self) -> bool {

@@ -172,8 +172,11 @@ fn what_a_web_service_holds_crosses_threads() {
     #[cfg(feature = "tower")]
     {
         use statewise::web::{
-            Auth, AuthLayer, AuthService, Require, RequireService, SignIn, TokenResponse,
+            Auth, AuthLayer, AuthService, Require, RequireService, SignIn, TokenError,
+            TokenResponse,
         };
+
+        use statewise::testkit::{AsCaller, AsCallerService, TestClient, TestRequest};
 
         crosses_threads::<Auth<String>>();
         crosses_threads::<AuthLayer<String>>();
@@ -181,6 +184,12 @@ fn what_a_web_service_holds_crosses_threads() {
         crosses_threads::<Require<String>>();
         crosses_threads::<RequireService<(), String>>();
         crosses_threads::<SignIn<String>>();
+        crosses_threads::<TokenError>();
         crosses_threads::<TokenResponse<String>>();
+
+        crosses_threads::<AsCaller<String>>();
+        crosses_threads::<AsCallerService<(), String>>();
+        crosses_threads::<TestClient<()>>();
+        crosses_threads::<TestRequest<'_, ()>>();
     }
 }

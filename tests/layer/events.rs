@@ -57,6 +57,7 @@ fn denials_are_reported_once_with_the_caller() {
         (strict(), "", "no_credential -"),
         (strict(), "Bearer", "unclear -"),
         (strict().role("admin"), &*alice, "missing_role alice"),
+        (strict().when(|_| false), &*alice, "forbidden alice"),
         (strict().fresh(seconds(60)), &*alice, "too_old alice"),
         (strict().acr("aal2"), &*alice, "weak_acr alice"),
     ] {

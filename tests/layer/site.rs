@@ -235,7 +235,7 @@ impl Handler {
             }
             "/refresh-token" => {
                 let issued = sign_in().unwrap().refresh_token(&sent.unwrap()).await;
-                issued.map(IntoResponse::into_response)
+                Ok(issued.map_or_else(IntoResponse::into_response, IntoResponse::into_response))
             }
             "/auth/refresh" => {
                 let caller = sign_in().unwrap().refresh().await;

@@ -1,9 +1,12 @@
 //! Transports: cookie, bearer token or both, and tokens in the body.
 
-use statewise::testkit::ManualClock;
-use statewise::web::{Cookie, Denial, Transport};
+use statewise::testkit::{Fault, ManualClock};
+use statewise::web::{Answer, Cookie, Denial, TokenError, Transport};
+use statewise::{Error, Rejection};
 
-use crate::site::{Browser, hybrid, layer, rotating, seconds, sessions, store, tokens};
+use crate::site::{
+    self, ABSOLUTE, Browser, hybrid, layer, rotating, seconds, sessions, store, tokens,
+};
 
 #[test]
 fn a_program_logs_in_with_a_token_in_the_body() {
@@ -42,10 +45,9 @@ fn a_program_refreshes_with_its_refresh_token() {
     let again = answer.json();
     assert_ne!(again["access_token"], body["access_token"]);
     let access = body["access_token"].as_str().unwrap();
-    assert_eq!(
-        client.post("/refresh-token", &[("x-token", access)]).status,
-        401
-    );
+    let answer = client.post("/refresh-token", &[("x-token", access)]);
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.body, r#"{"error":"invalid_grant"}"#);
     // A refresh credential is no access token.
     let bearer = format!("Bearer {refresh}");
     assert_eq!(
@@ -182,4 +184,76 @@ fn contradictory_transports_are_refused() {
         assert!(Transport::bearer().realm(realm).is_err(), "{realm}");
     }
     assert!(Transport::bearer().realm("r".repeat(128)).is_ok());
+}
+
+/// The form of RFC 6749, section 5.2, also where pages for denials are configured.
+#[test]
+fn a_program_that_refreshes_gets_the_errors_of_oauth() {
+    let (clock, store) = (ManualClock::default(), store());
+    let site = layer(hybrid(&store, &clock), Transport::bearer()).clock(clock.clone());
+    let site = site.login_page("/login").unwrap();
+    let site = site.on_denial(|denial, _| Some(Answer::html(denial.status(), "page")));
+    let mut client = Browser::of(&site);
+    let body = client.post("/token", &[("x-user", "alice")]).json();
+    let refresh = body["refresh_token"].as_str().unwrap();
+    let refused = |answer: site::Answer, cause: &str| {
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (400, r#"{"error":"invalid_grant"}"#)
+        );
+        assert_eq!(answer.one("content-type"), Some("application/json"));
+        assert_eq!(answer.one("cache-control"), Some("no-store"));
+        assert_eq!(answer.one("www-authenticate"), None);
+        assert_eq!(answer.cause.unwrap().to_string(), cause);
+    };
+    for (token, cause) in [
+        ("x", "malformed"),
+        (&*format!("rt_{}", "a".repeat(64)), "unknown"),
+    ] {
+        let fields = [("x-token", token), ("accept", "text/html")];
+        let cause = format!("credential rejected: {cause}");
+        refused(client.post("/refresh-token", &fields), &cause);
+    }
+    // An outage is none of the client's.
+    store.fail_nth(1, Fault::Fails);
+    let answer = client.post("/refresh-token", &[("x-token", refresh)]);
+    assert_eq!((answer.status, answer.one("retry-after")), (503, Some("1")));
+    assert_eq!(answer.one("cache-control"), Some("no-store"));
+    assert_eq!(
+        client
+            .post("/refresh-token", &[("x-token", refresh)])
+            .status,
+        200
+    );
+    clock.advance(seconds(ABSOLUTE));
+    let answer = client.post("/refresh-token", &[("x-token", refresh)]);
+    refused(answer, "credential rejected: unknown");
+}
+
+#[test]
+fn each_denial_has_an_error_of_oauth_or_its_own_status() {
+    let unavailable = Error::unavailable("down");
+    for (denial, status, body) in [
+        (Denial::Absent, 400, r#"{"error":"invalid_request"}"#),
+        (Denial::Malformed, 400, r#"{"error":"invalid_request"}"#),
+        (Denial::Ambiguous, 400, r#"{"error":"invalid_request"}"#),
+        (Denial::Unproven, 400, r#"{"error":"invalid_grant"}"#),
+        (
+            Error::from(Rejection::Expired).into(),
+            400,
+            r#"{"error":"invalid_grant"}"#,
+        ),
+        (Denial::MissingRole, 403, "403 Forbidden\n"),
+        (unavailable.into(), 503, "503 Service Unavailable\n"),
+    ] {
+        let error = TokenError::from(denial);
+        let answer = error.answer();
+        assert_eq!((answer.status(), answer.body()), (status, body.as_bytes()));
+        assert_eq!(error.code().is_some(), status == 400);
+        assert!(
+            answer
+                .fields()
+                .any(|field| field == ("cache-control", "no-store"))
+        );
+    }
 }

@@ -89,6 +89,7 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
             Denied::Unclear,
             Denied::FailedLogin,
             Denied::MissingRole,
+            Denied::Forbidden,
         ] {
             let login = (denied == Denied::MissingRole).then(|| (&caller).into());
             observer.observe(&Event::Denied { denied, login });

@@ -67,8 +67,8 @@ fn a_token_is_accepted_and_refreshed() {
     assert_eq!(member(&me.body, "user"), "alice");
     assert_eq!(me.field("vary"), "Authorization");
 
-    let body = format!(r#"{{"refresh_token":"{token}"}}"#);
-    let refreshed = api.call("/refresh", None, &["--json", &body]).expect(200);
+    let body = format!("grant_type=refresh_token&refresh_token={token}");
+    let refreshed = api.call("/refresh", None, &["-d", &body]).expect(200);
     let refreshed = access_token(&refreshed);
     let still = api.get("/me", &refreshed).expect(200);
     assert_eq!(still.body, me.body, "the same login");
@@ -81,7 +81,7 @@ fn unknown_callers_are_challenged() {
     let unknown = api.ask_token("mallory", "guess").expect(401);
     for answer in [&wrong, &unknown, &api.call("/me", None, &[]).expect(401)] {
         assert_eq!(answer.field("www-authenticate"), "Bearer realm=\"api\"");
-        assert_eq!(answer.body, "");
+        assert_eq!(answer.body, "401 Unauthorized\n");
     }
     let token = api.log_in("alice", PASSWORD);
     let (signed, signature) = token.rsplit_once('.').expect("three parts");
@@ -108,7 +108,7 @@ fn a_route_that_requires_a_role_is_denied_without_it() {
         challenge,
         "Bearer realm=\"api\", error=\"insufficient_scope\""
     );
-    assert_eq!(denied.body, "");
+    assert_eq!(denied.body, "403 Forbidden\n");
     let served = api.get("/admin", &api.log_in("root", "open sesame"));
     assert!(served.expect(200).body.contains("administrators"));
     api.call("/admin", None, &[]).expect(401);
@@ -118,15 +118,16 @@ fn a_route_that_requires_a_role_is_denied_without_it() {
 fn a_logout_ends_the_token_and_tokens_refreshed_from_it() {
     let api = Api::start();
     let (token, other) = (api.log_in("alice", PASSWORD), api.log_in("alice", PASSWORD));
-    let body = format!(r#"{{"refresh_token":"{token}"}}"#);
-    let refreshed = api.call("/refresh", None, &["--json", &body]).expect(200);
+    let body = format!("grant_type=refresh_token&refresh_token={token}");
+    let refreshed = api.call("/refresh", None, &["-d", &body]).expect(200);
     let refreshed = access_token(&refreshed);
 
     api.call("/logout", Some(&token), &["-X", "POST"])
         .expect(204);
     api.get("/me", &token).expect(401);
     api.get("/me", &refreshed).expect(401);
-    api.call("/refresh", None, &["--json", &body]).expect(401);
+    let refused = api.call("/refresh", None, &["-d", &body]).expect(400);
+    assert_eq!(refused.body, r#"{"error":"invalid_grant"}"#);
     // Another login of the same user stays valid.
     api.get("/me", &other).expect(200);
     // A second logout succeeds.
@@ -221,4 +222,30 @@ fn a_login_ends_the_one_that_the_request_carries() {
     let after = access_token(&answer.expect(200));
     api.get("/me", &before).expect(401);
     api.get("/me", &after).expect(200);
+}
+
+/// As a program would, with the library requests-oauthlib.
+#[test]
+fn an_oauth_client_refreshes_and_learns_that_it_has_to_log_in_again() {
+    let Some(python) = std::env::var_os("STATEWISE_INTEROP_PYTHON") else {
+        println!("skipped: STATEWISE_INTEROP_PYTHON names no python that has requests-oauthlib");
+        return;
+    };
+    let api = Api::start();
+    let token = api.log_in("alice", PASSWORD);
+    let refresh = |token: &str| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oauth/refresh.py");
+        let url = format!("{}/refresh", api.0.origin());
+        let output = Command::new(&python).args([script, &url, token]).output();
+        let output = output.expect("python runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let refreshed = refresh(&token);
+    let refreshed = refreshed.trim_end().strip_prefix("Bearer ");
+    api.get("/me", refreshed.expect("a token")).expect(200);
+    api.call("/logout", Some(&token), &["-X", "POST"])
+        .expect(204);
+    assert_eq!(refresh(&token), "InvalidGrantError\n");
+    assert_eq!(refresh("guess"), "InvalidGrantError\n");
 }

@@ -17,6 +17,7 @@ use crate::web::denial::Denial;
 use crate::web::headers::{Headers, HeadersMut};
 use crate::web::request::{Line, Lines};
 use crate::web::sign_in::SignIn;
+use crate::web::token_error::TokenError;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -133,6 +134,16 @@ impl Denial {
     pub fn into_http<B: From<Vec<u8>>>(self) -> Response<B> {
         let mut response = self.plain_answer().into_http();
         response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl TokenError {
+    /// Converts the error to a response. Its [`denial`](Self::denial) is in the extensions.
+    #[must_use]
+    pub fn into_http<B: From<Vec<u8>>>(self) -> Response<B> {
+        let mut response = self.answer().into_http();
+        response.extensions_mut().insert(self.denial().clone());
         response
     }
 }

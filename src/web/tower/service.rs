@@ -9,6 +9,8 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
+#[cfg(any(test, feature = "testkit"))]
+use crate::web::auth::Auth;
 use crate::web::clone::clone_fields;
 use crate::web::config::LayerConfig;
 use crate::web::layer::AuthLayer;
@@ -27,6 +29,13 @@ impl<S, D> Layer<S> for AuthLayer<D> {
         }
     }
 }
+
+/// Caller of a test, in the extensions of its requests. The layer takes it without a credential.
+#[cfg(any(test, feature = "testkit"))]
+pub(crate) struct AssumedCaller<D>(pub(crate) Auth<D>);
+
+#[cfg(any(test, feature = "testkit"))]
+clone_fields!(AssumedCaller<D> { 0 });
 
 /// Service that an [`AuthLayer`] creates.
 pub struct AuthService<S, D = ()> {
@@ -79,6 +88,10 @@ where
         let shared = |name| Lines::shared(headers, name);
         match self.config.open(client, head, shared) {
             Begun::Serve(serving) => {
+                #[cfg(any(test, feature = "testkit"))]
+                if let Some(AssumedCaller(caller)) = request.extensions().get() {
+                    serving.sign_in().assume(Auth::clone(caller));
+                }
                 request.extensions_mut().insert(serving.sign_in().clone());
                 AuthFuture::serving(self.inner.call(request), serving)
             }
