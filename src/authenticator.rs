@@ -16,6 +16,7 @@ use crate::base::secret::REDACTED;
 use crate::error::Result;
 use crate::login::Login;
 use crate::login::affected::Affected;
+use crate::login::begun::Begun;
 use crate::login::identity::Identity;
 use crate::login::issued::Issued;
 use crate::login::logout::Logout;
@@ -82,6 +83,26 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Notes that a login begins: call it before you load the user and check the password, and pass
+    /// the result to [`Login::begun`]. Without it, a login begins when [`issue`](Self::issue) is
+    /// called.
+    ///
+    /// With a revocation log, it reads the position of the log, which `issue` then does not read
+    /// again. Wrappers of an authenticator forward the call.
+    ///
+    /// Default: a beginning that notes nothing.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log or the clock cannot answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    fn begin(&self) -> impl Future<Output = Result<Begun>> + Send {
+        std::future::ready(Ok(Begun::untracked()))
+    }
+
     /// Issues a credential for a user who has just authenticated. The credential that the login
     /// [replaces](Login::replaces) is revoked before the new one is returned.
     ///
@@ -89,8 +110,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// *Refused* by a rule (session limit, capacity, size); *unavailable* if the store, the clock
     /// or the entropy source cannot answer, or if the replaced credential cannot be revoked;
-    /// *misuse* if the subject is empty; *rejected* as revoked if the user was logged out
-    /// everywhere while this login was in progress.
+    /// *misuse* if the subject is empty, or if another authenticator has [begun](Login::begun) the
+    /// login; *refused* as [outdated](crate::Refusal::Outdated) if the user was logged out
+    /// everywhere since it began.
     ///
     /// # Cancel safety
     ///
@@ -178,8 +200,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     fn revoke(&self, credential: &str) -> impl Future<Output = Result<Logout>> + Send;
 
     /// Ends every login of `subject` that began before this call (OWASP ASVS 7.4.2, 7.4.5). Returns
-    /// their number, where it is known, and when that takes effect. A login begins when
-    /// [`issue`](Self::issue) is called, not at the password check before it.
+    /// their number, where it is known, and when that takes effect. A login begins with
+    /// [`begin`](Self::begin), or else when [`issue`](Self::issue) is called.
     ///
     /// # Errors
     ///
@@ -346,6 +368,7 @@ macro_rules! most_authenticator_methods {
         $emit! { (Authenticator)
             sync has_refresh_credentials has_refresh_credentials_dyn () -> [bool]
         }
+        $emit! { (Authenticator) async begin begin_dyn () -> [Begun] }
         $emit! { (Authenticator) async issue issue_dyn (login: [Login<$data>]) -> [Issued<$data>] }
         $emit! { (Authenticator)
             sync try_verify_now try_verify_now_dyn (presented: [Presented<'_>])
@@ -423,6 +446,7 @@ mod erased {
     use crate::error::Result;
     use crate::login::Login;
     use crate::login::affected::Affected;
+    use crate::login::begun::Begun;
     use crate::login::identity::Identity;
     use crate::login::issued::Issued;
     use crate::login::logout::Logout;

@@ -110,6 +110,10 @@ pub enum Refusal {
     TooLarge,
     /// One replaced credential was refreshed too often within a moment.
     RefreshLimit,
+    /// The user was logged out everywhere, or changed, after this login had begun. Begin again: load
+    /// the user and check the password once more, and issue a new login. See
+    /// [`Login::begun`](crate::Login::begun).
+    Outdated,
 }
 
 /// The login that was ended because its replaced credential was presented again.
@@ -169,6 +173,7 @@ impl Refusal {
             Self::Capacity => "capacity",
             Self::TooLarge => "too_large",
             Self::RefreshLimit => "refresh_limit",
+            Self::Outdated => "outdated",
         }
     }
 }
@@ -434,6 +439,7 @@ impl fmt::Display for Refusal {
             Self::Capacity => "the store is full",
             Self::TooLarge => "the login is too large",
             Self::RefreshLimit => "refreshed too often in a short time",
+            Self::Outdated => "the user has changed since the login began",
         })
     }
 }

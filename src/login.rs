@@ -1,6 +1,7 @@
 //! Logins, and the types that describe them.
 
 pub(crate) mod affected;
+pub(crate) mod begun;
 pub(crate) mod data;
 pub(crate) mod fields;
 pub(crate) mod handle;
@@ -17,6 +18,7 @@ use time::OffsetDateTime;
 
 use crate::base::secret::REDACTED;
 use crate::clock::Timestamp;
+use crate::login::begun::Begun;
 use crate::login::fields::FieldsBuilder;
 use crate::login::place::Place;
 use crate::login::stamp::Stamp;
@@ -42,6 +44,7 @@ pub struct Login<D = ()> {
     pub(crate) authenticated_at: Option<Timestamp>,
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) stamp: Option<Stamp>,
+    pub(crate) begun: Option<Begun>,
 }
 
 impl Login {
@@ -58,6 +61,7 @@ impl Login {
             authenticated_at: None,
             deadline: None,
             stamp: None,
+            begun: None,
         }
     }
 }
@@ -105,6 +109,7 @@ impl<D> Login<D> {
             authenticated_at: self.authenticated_at,
             deadline: self.deadline,
             stamp: self.stamp,
+            begun: self.begun,
         }
     }
 
@@ -137,6 +142,40 @@ impl<D> Login<D> {
         self
     }
 
+    /// Says when the login began: before the application loaded the user and checked the password.
+    /// Default: when it is issued.
+    ///
+    /// The login is then refused as [`Outdated`](crate::Refusal::Outdated) if its user was logged
+    /// out everywhere, or changed, since that moment.
+    ///
+    /// ```
+    /// use statewise::{Authenticator, Issued, Login, Result};
+    ///
+    /// # struct User { password: String, roles: Vec<String> }
+    /// # async fn load(_: &str) -> Result<User> { unimplemented!() }
+    /// # fn is_right(_: &User, _: &str) -> bool { true }
+    /// async fn log_in<A>(auth: &A, name: &str, password: &str) -> Result<Option<Issued>>
+    /// where
+    ///     A: Authenticator<Data = ()>,
+    /// {
+    ///     let begun = auth.begin().await?;
+    ///     let user = load(name).await?;
+    ///     if !is_right(&user, password) {
+    ///         return Ok(None);
+    ///     }
+    ///     // Refused if an administrator has changed the roles since the user was loaded.
+    ///     let login = Login::new(name).roles(&user.roles).begun(begun);
+    ///     auth.issue(login).await.map(Some)
+    /// }
+    /// # async fn tokens(auth: statewise::token::TokenAuthenticator) -> Result<Option<Issued>> {
+    /// #     log_in(&auth, "", "").await
+    /// # }
+    /// ```
+    pub fn begun(mut self, begun: Begun) -> Self {
+        self.begun = Some(begun);
+        self
+    }
+
     /// The subject.
     #[must_use]
     pub fn subject(&self) -> &str {
@@ -158,6 +197,7 @@ impl<D> Login<D> {
             authenticated_at: self.authenticated_at.map(Into::into),
             deadline: self.deadline.map(Into::into),
             stamp: self.stamp,
+            begun: self.begun,
         }
     }
 }
@@ -185,6 +225,8 @@ pub struct LoginParts<D> {
     pub deadline: Option<OffsetDateTime>,
     /// The stamp, if this login continues another one.
     pub stamp: Option<Stamp>,
+    /// The beginning of the login, if it was noted.
+    pub begun: Option<Begun>,
 }
 
 impl<D> fmt::Debug for LoginParts<D> {

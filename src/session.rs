@@ -51,7 +51,7 @@ pub(crate) mod judge;
 pub(crate) mod listed;
 pub(crate) mod logins;
 pub(crate) mod policy;
-pub(crate) mod recent_logouts;
+pub(crate) mod recent_changes;
 pub(crate) mod replay_limit;
 pub(crate) mod sweeper;
 

@@ -17,7 +17,9 @@ use statewise::session::{Limit, Replacement, SessionAuthenticator};
 use statewise::store::contract::{Created, Handle, Load, Record, SessionStore};
 use statewise::store::{CachedBuilder, CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, block_on, forward_session_store, give_up_after, yield_now};
-use statewise::{Affected, Authenticator, Login, Presented, Rejection, Result, Revocation};
+use statewise::{
+    Affected, Authenticator, Login, Presented, Refusal, Rejection, Result, Revocation,
+};
 
 const BOUND: Duration = Duration::from_secs(5);
 const MAX_AGE: Duration = Duration::from_secs(20);
@@ -432,7 +434,7 @@ fn a_login_that_continues_an_ended_one_is_rejected() {
         fleet.clock.advance(Duration::from_secs(wait));
         let _ = block_on(there.revoke_all("bob")).unwrap();
         let again = block_on(here.issue(identity.into_login()));
-        assert_eq!(again.unwrap_err().rejection(), Some(Rejection::Revoked));
+        assert_eq!(again.unwrap_err().refusal(), Some(Refusal::Outdated));
     }
 }
 

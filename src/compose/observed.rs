@@ -12,6 +12,7 @@ use crate::compose::hybrid::HybridAuthenticator;
 use crate::error::Result;
 use crate::login::Login;
 use crate::login::affected::Affected;
+use crate::login::begun::Begun;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome};
 use crate::login::login_ref::LoginRef;
@@ -196,6 +197,16 @@ impl<A: Authenticator> Authenticator for Observed<A> {
 
     fn has_refresh_credentials(&self) -> bool {
         self.inner.has_refresh_credentials()
+    }
+
+    async fn begin(&self) -> Result<Begun> {
+        let begun_at = Instant::now();
+        let answer = self.inner.begin().await;
+        if let Err(error) = &answer {
+            let event = Event::failed(Act::Issue, error);
+            self.observer.observe_call(&event, begun_at.elapsed());
+        }
+        answer
     }
 
     async fn issue(&self, login: Login<A::Data>) -> Result<Issued<A::Data>> {

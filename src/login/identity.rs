@@ -239,6 +239,7 @@ impl<D> Identity<D> {
             authenticated_at: Some(self.authenticated_at),
             deadline: Some(self.deadline),
             stamp: self.stamp,
+            begun: None,
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::login::issued::Revocation;
 use crate::login::login_ref::LoginRef;
 
 /// An event. Each completed call of an [`Observed`](crate::Observed) authenticator causes exactly
-/// one; a dropped call causes none, and so does a [`replace`](Act::Replace) that replaces nothing.
+/// one; a dropped call causes none, and so does a [`replace`](Act::Replace) that replaces nothing,
+/// and a [`begin`](crate::Authenticator::begin) that succeeds.
 ///
 /// `Debug` shows no secret.
 #[derive(Clone, Copy, Debug)]
@@ -231,7 +232,7 @@ impl<'a> Event<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Act {
-    /// [`issue`](crate::Authenticator::issue).
+    /// [`issue`](crate::Authenticator::issue), or [`begin`](crate::Authenticator::begin).
     Issue,
     /// [`verify`](crate::Authenticator::verify) or
     /// [`verify_with`](crate::Authenticator::verify_with).

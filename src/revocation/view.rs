@@ -7,7 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, Rejection, Result};
+use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 use crate::observer::log_mistake;
@@ -270,12 +270,12 @@ impl RevocationView {
         Ok(stamp)
     }
 
-    /// Refuses a login that has ended since it was stamped. Asks the log itself, so that a fact
-    /// appended before this call is found.
+    /// Refuses a login whose subject has ended or changed since it was stamped. Asks the log itself,
+    /// so that a fact appended before this call is found.
     ///
     /// # Errors
     ///
-    /// *Rejected* as revoked; *unavailable* if the log could not answer.
+    /// *Refused* as outdated; *unavailable* if the log could not answer.
     pub(crate) async fn check_since(&self, stamp: Stamp, subject: &str) -> Result<()> {
         let key = SubjectKey::of(subject);
         let mut from = stamp.position();
@@ -289,13 +289,13 @@ impl RevocationView {
             for entry in &page.entries {
                 let is_other =
                     matches!(entry.fact, Fact::Subject { subject, .. } if subject != key);
-                let is_revoked = if entry.position == stamp.position() {
+                let is_outdated = if entry.position == stamp.position() {
                     entry.nonce.mark() != stamp.mark()
                 } else {
                     !is_other && stamp.position() < entry.fact.before(entry.position)
                 };
-                if is_revoked {
-                    return Err(Rejection::Revoked.into());
+                if is_outdated {
+                    return Err(Refusal::Outdated.into());
                 }
                 from = entry.position + 1;
             }

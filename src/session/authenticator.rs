@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
+use crate::login::begun::Begun;
 use crate::login::data::{self, DataReader};
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, replaced};
@@ -51,8 +52,9 @@ use crate::upkeep::Upkeep;
 ///
 /// # Logging out everywhere
 ///
-/// [`revoke_all`](Authenticator::revoke_all) also ends logins in progress on this node. A login
-/// that is in progress on another node at that moment may survive.
+/// [`revoke_all`](Authenticator::revoke_all) also ends logins in progress on this node: from their
+/// [beginning](Login::begun) on, if they name it. A login that is in progress on another node at
+/// that moment may survive, unless a [`CachedStore`](crate::store::CachedStore) shares a log.
 ///
 /// # Example
 ///
@@ -264,9 +266,14 @@ where
         vec![self.logins.kind.sample()]
     }
 
+    async fn begin(&self) -> Result<Begun> {
+        Ok(Begun::new(self.logins.begin().await?, self.logins.now()?))
+    }
+
     async fn issue(&self, mut login: Login<D>) -> Result<Issued<D>> {
         let old = login.replaces.take();
-        let mut new = self.logins.prepare(&login).await?;
+        let began = self.logins.beginning_of(&login, self.logins.begin());
+        let mut new = self.logins.prepare(&login, began.await?)?;
         // Only now, so that the old login survives a new one that can never be stored.
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;

@@ -14,7 +14,7 @@ use crate::session::credential::CredentialKind;
 use crate::session::judge::Windows;
 use crate::session::logins::Logins;
 use crate::session::policy::{Policy, Timeouts};
-use crate::session::recent_logouts::RecentLogouts;
+use crate::session::recent_changes::RecentChanges;
 use crate::session::replay_limit::ReplayLimit;
 use crate::store::ask::Limit;
 use crate::store::session_store::SessionStore;
@@ -395,7 +395,7 @@ impl<S: SessionStore> Settings<S> {
             replays: ReplayLimit::new(self.max_replays),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             entropy: self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
-            logouts: RecentLogouts::default(),
+            changes: RecentChanges::new(),
         })
     }
 }

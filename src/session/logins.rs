@@ -11,16 +11,18 @@ use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
+use crate::login::begun::Beginning;
 use crate::login::data::{self, DataReader};
 use crate::login::handle::Handle;
 use crate::login::identity::{Identity, check_size, device_label, fields_of};
 use crate::login::issued::{Credential, Outcome};
+use crate::login::stamp::Stamp;
 use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::{CredentialKind, SessionCredential};
 use crate::session::judge::{Verdict, judge, judge_latest};
 use crate::session::listed::{Session, SessionPage, SessionVersion};
 use crate::session::policy::Policy;
-use crate::session::recent_logouts::RecentLogouts;
+use crate::session::recent_changes::RecentChanges;
 use crate::session::replay_limit::ReplayLimit;
 use crate::session::sweeper::Sweeper;
 use crate::store::answer::{Created, Peeked, Removed, Rotated, Updated};
@@ -46,12 +48,12 @@ pub(crate) struct Logins<S> {
     pub(crate) replays: ReplayLimit,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) logouts: RecentLogouts,
+    pub(crate) changes: RecentChanges,
 }
 
 /// A login that is not in the store yet.
 pub(crate) struct NewLogin {
-    /// The count of [`RecentLogouts`] when the login began.
+    /// The count of [`RecentChanges`] when the login began.
     began: u64,
     pub(crate) now: Timestamp,
     credential: SessionCredential,
@@ -95,18 +97,48 @@ impl<S: SessionStore> Logins<S> {
 
     // Issuing
 
-    /// Draws the credential and builds the row of a new login. Writes nothing.
-    pub(crate) async fn prepare<D>(&self, login: &Login<D>) -> Result<NewLogin>
+    /// Returns the beginning of a login that begins now, at the position of a log in `stamp`.
+    pub(crate) fn beginning(&self, stamp: Option<Stamp>) -> Beginning {
+        Beginning {
+            by: self.changes.id,
+            count: self.changes.count(),
+            stamp,
+        }
+    }
+
+    /// Returns the beginning of a login that begins now, at the position of the store's log.
+    pub(crate) async fn begin(&self) -> Result<Beginning> {
+        let (beginning, now) = (self.beginning(None), self.now()?);
+        let deadline = self.policy.timeouts.deadline(now);
+        let stamp = self.store.begin(deadline, now).await?;
+        Ok(Beginning { stamp, ..beginning })
+    }
+
+    /// Returns the beginning of a login: the one that it names, or the one of `begin`. A login that
+    /// continues another one keeps its position in the log.
+    pub(crate) async fn beginning_of<D>(
+        &self,
+        login: &Login<D>,
+        begin: impl Future<Output = Result<Beginning>> + Send,
+    ) -> Result<Beginning>
     where
-        D: Serialize + Sync + 'static,
+        D: Sync,
     {
-        let began = self.logouts.count();
+        match &login.begun {
+            Some(begun) => begun.at(self.changes.id, self.now()?),
+            None if login.stamp.is_some() => Ok(self.beginning(None)),
+            None => begin.await,
+        }
+    }
+
+    /// Draws the credential and builds the row of a login that began at `began`. Writes nothing.
+    pub(crate) fn prepare<D>(&self, login: &Login<D>, began: Beginning) -> Result<NewLogin>
+    where
+        D: Serialize + 'static,
+    {
         let now = self.now()?;
         let timeouts = self.policy.timeouts;
-        let stamp = match login.stamp {
-            Some(stamp) => Some(stamp),
-            None => self.store.begin(timeouts.deadline(now), now).await?,
-        };
+        let stamp = login.stamp.or(began.stamp);
         let data = self.encode(&login.data)?;
         let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
         let deadline = timeouts.deadline(authenticated_at);
@@ -138,7 +170,7 @@ impl<S: SessionStore> Logins<S> {
             fields,
         };
         Ok(NewLogin {
-            began,
+            began: began.count,
             now,
             credential,
             row,
@@ -162,10 +194,10 @@ impl<S: SessionStore> Logins<S> {
             return Err(Error::could_not("the entropy source repeats itself", None));
         };
         let row = &new.row;
-        if self.logouts.ended(row.subject(), new.began) {
+        if self.changes.include(row.subject(), new.began) {
             // If the row stays, no client has its credential.
             let _ = self.store.remove(row.handle(), row.subject(), now).await;
-            return Err(Rejection::Revoked.into());
+            return Err(Refusal::Outdated.into());
         }
         Ok((new.credential.encode(), evicted))
     }
@@ -501,7 +533,7 @@ impl<S: SessionStore> Logins<S> {
         scope: Scope,
         now: Timestamp,
     ) -> Result<Removed> {
-        self.logouts.log_out(subject);
+        self.changes.note(subject);
         self.store.remove_subject(subject, scope, now).await
     }
 

@@ -15,6 +15,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
+use crate::login::begun::{Beginning, Begun, IssuerId};
 use crate::login::data::{self, DataReader};
 use crate::login::fields::{Fields, FieldsBuilder};
 use crate::login::handle::Handle;
@@ -72,6 +73,7 @@ const FOREIGN_SAMPLE: &str = "AA.AA.AA";
 /// # assert!(matches!(example.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
 /// ```
 pub struct TokenAuthenticator<D = ()> {
+    id: IssuerId,
     ring: Shared<Keyring>,
     policy: Policy,
     revocations: Option<RevocationView>,
@@ -90,6 +92,7 @@ impl<D> TokenAuthenticator<D> {
         data: DataReader<D>,
     ) -> Self {
         Self {
+            id: IssuerId::next(),
             ring: Shared::new(ring),
             policy,
             revocations,
@@ -681,13 +684,23 @@ where
             .collect()
     }
 
+    async fn begin(&self) -> Result<Begun> {
+        let beginning = Beginning {
+            by: self.id,
+            count: 0,
+            stamp: self.stamp().await?,
+        };
+        Ok(Begun::new(beginning, self.now()?))
+    }
+
     async fn issue(&self, login: Login<D>) -> Result<Issued<D>> {
         let mut login = login;
         let old = login.replaces.take();
         // Stamped first, so that every revocation from here on applies to this login too.
-        let stamp = match login.stamp {
-            None => self.stamp().await?,
-            stamp => stamp,
+        let stamp = match (login.stamp, &login.begun) {
+            (None, None) => self.stamp().await?,
+            (stamp, None) => stamp,
+            (stamp, Some(begun)) => stamp.or(begun.at(self.id, self.now()?)?.stamp),
         };
         let issued = self.issue_now(login, stamp)?;
         // The replaced login ends only if the new one was issued.

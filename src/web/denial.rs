@@ -107,7 +107,7 @@ impl Denial {
             Self::Failed(error) if error.is_rejected() => 401,
             Self::Failed(error) if error.is_unavailable() => 503,
             Self::Failed(error) => match error.refusal() {
-                Some(Refusal::SessionLimit) => 409,
+                Some(Refusal::SessionLimit | Refusal::Outdated) => 409,
                 Some(Refusal::Capacity | Refusal::RefreshLimit) => 429,
                 Some(Refusal::TooLarge) | None => 500,
             },

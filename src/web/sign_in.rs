@@ -8,6 +8,7 @@ use crate::clock::{self, Clock, Timestamp};
 use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
+use crate::login::begun::Begun;
 use crate::login::issued::{Credential, Issued, Revocation, replaced};
 use crate::login::place::Place;
 use crate::observer::event::Act;
@@ -32,6 +33,7 @@ use crate::web::visitor::Visitor;
 /// | [`verify`](Self::verify) | you need the caller, and the handler logs in or out too | |
 /// | [`visitor`](Self::visitor) | the same, on a public page | |
 /// | [`verify_authoritative`](Self::verify_authoritative) | before a sensitive action | |
+/// | [`begin`](Self::begin) | before you load a user who logs in | |
 /// | [`issue`](Self::issue) | the user of a browser has authenticated | set as a cookie |
 /// | [`issue_token`](Self::issue_token) | the user of a program has authenticated | in the body |
 /// | [`refresh`](Self::refresh) | a browser refreshes | set as a cookie |
@@ -188,6 +190,35 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         }
         let verified = self.ask_authenticator(true).await;
         self.reply().found(verified)
+    }
+
+    /// Notes that a login begins, before you load the user: see
+    /// [`Authenticator::begin`](crate::Authenticator::begin) and [`Login::begun`].
+    ///
+    /// ```
+    /// use statewise::Login;
+    /// use statewise::web::{Denial, SignIn};
+    ///
+    /// # async fn roles_of(_: &str) -> Option<Vec<String>> { None }
+    /// async fn log_in(sign_in: SignIn, user: &str, password: &str) -> Result<(), Denial> {
+    ///     let begun = sign_in.begin().await?;
+    ///     // .. check the password, and load the user:
+    ///     let roles = roles_of(user).await.ok_or(Denial::Unproven)?;
+    ///     sign_in.issue(Login::new(user).roles(roles).begun(begun)).await?;
+    ///     Ok(())
+    /// }
+    /// # let _ = log_in;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Authenticator::begin`](crate::Authenticator::begin).
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn begin(&self) -> Result<Begun, Denial> {
+        Ok(self.authenticator().begin().await?)
     }
 
     /// Logs in a user after the password check, or another authentication: revokes the credentials

@@ -1,6 +1,7 @@
 //! Authenticators made of authenticators: the hybrid, two strategies on the same routes, and the
 //! migration between strategies.
 
+mod begin;
 mod either;
 mod hybrid;
 mod migrating;

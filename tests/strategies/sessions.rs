@@ -14,7 +14,7 @@ use statewise::testkit::{
     Fault, FaultyStore, Method, Sample, StoreFixture, YieldingStore, forward_session_store,
     interleave, seed, yield_now,
 };
-use statewise::{Authenticator, Issued, Login, Outcome, Rejection, Result};
+use statewise::{Authenticator, Issued, Login, Outcome, Refusal, Rejection, Result};
 
 use super::world::{
     ABSOLUTE, IDLE, World, assert_accepted, assert_rejected, boxed, is_unavailable, lock, login,
@@ -90,7 +90,7 @@ pub(crate) async fn delete_06_ends_logins_under_way<F: StoreFixture>(fixture: &F
         let issued = answers.into_iter().flatten().next().expect("an answer");
         match issued {
             Ok(issued) => assert_rejected(&auth, secret(&issued), Rejection::Unknown).await,
-            rejected => assert_eq!(rejection(&rejected), Some(Rejection::Revoked)),
+            Err(error) => assert_eq!(error.refusal(), Some(Refusal::Outdated)),
         }
         assert!(
             world.list("alice").await.is_empty(),

@@ -6,6 +6,7 @@ use crate::authenticator::{Authenticator, Presented};
 use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
+use crate::login::begun::Begun;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, replaced};
 use crate::login::logout::Logout;
@@ -120,6 +121,15 @@ where
     /// Those of the first strategy, which issues the logins in cookies.
     fn has_refresh_credentials(&self) -> bool {
         self.first.has_refresh_credentials()
+    }
+
+    /// Begins with each strategy that may issue the login.
+    async fn begin(&self) -> Result<Begun> {
+        let begun = self.first.begin().await?;
+        if !self.is_by_place {
+            return Ok(begun);
+        }
+        Ok(begun.and(self.second.begin().await?))
     }
 
     async fn issue(&self, mut login: Login<A::Data>) -> Result<Issued<A::Data>> {

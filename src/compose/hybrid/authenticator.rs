@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
+use crate::login::begun::{Beginning, Begun};
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, replaced};
@@ -239,6 +240,15 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         checked.is_err_and(|error| error.rejection() == Some(Rejection::Revoked))
     }
 
+    /// Returns the beginning of a login that begins now.
+    async fn begin_login(&self) -> Result<Beginning> {
+        let beginning = self.logins.beginning(None);
+        match self.tokens.stamp().await? {
+            None => self.logins.begin().await,
+            stamp => Ok(Beginning { stamp, ..beginning }),
+        }
+    }
+
     fn token_lifetime(&self) -> Duration {
         Duration::from_secs(self.tokens.lifetime())
     }
@@ -430,15 +440,15 @@ where
         true
     }
 
+    async fn begin(&self) -> Result<Begun> {
+        Ok(Begun::new(self.begin_login().await?, self.logins.now()?))
+    }
+
     async fn issue(&self, mut login: Login<D>) -> Result<Issued<D>> {
         // First of all: an entry that the log gets from here on ends this login too.
-        let begun = match login.stamp {
-            None => self.tokens.revocations().zip(self.tokens.stamp().await?),
-            _ => None,
-        };
-        login.stamp = login.stamp.or(begun.map(|(_, stamp)| stamp));
+        let began = self.logins.beginning_of(&login, self.begin_login()).await?;
         let old = login.replaces.take();
-        let mut new = self.logins.prepare(&login).await?;
+        let mut new = self.logins.prepare(&login, began)?;
         let now = new.now;
         let mut identity = new.row.identity(login.data);
         // Before the store is asked: if the token is refused, the login is not stored.
@@ -469,7 +479,7 @@ where
                 .tokens
                 .mint(&mut identity, new.row.fields.data(), now)?;
         }
-        if let Some((view, stamp)) = begun {
+        if let (Some(view), Some(stamp)) = (self.tokens.revocations(), began.stamp) {
             // A concurrent `revoke_all` removes the rows of the subject, appends to the log, and
             // removes rows again: either its second removal finds this row, or this check finds its
             // entry.

@@ -17,6 +17,7 @@ use crate::compose::migrating::upgrades::{self, Key, Upgrade, Upgrades};
 use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
+use crate::login::begun::Begun;
 use crate::login::identity::Identity;
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
@@ -211,6 +212,8 @@ where
         presented: Presented<'_>,
         now: Timestamp,
     ) -> Result<Issued<Old::Data>> {
+        // Before the old login is read: an update of all logins in between makes the new one outdated.
+        let begun = self.new_strategy().begin().await;
         // A refresh and not only a verification: it also detects a stolen credential.
         let refreshed = match self.old_strategy().refresh_with(presented).await {
             // Only the issuer of a token can refresh it, but a valid one is upgraded too.
@@ -230,7 +233,11 @@ where
         };
         let mut login = caller.into_login();
         login.place = presented.place();
-        let new = match self.new_strategy().issue(login).await {
+        let new = match begun {
+            Ok(begun) => self.new_strategy().issue(login.begun(begun)).await,
+            Err(error) => Err(error),
+        };
+        let new = match new {
             // The old strategy replays its answer. A login that the new strategy rejects is too old
             // for it, or has ended; the old strategy then rejects it as well.
             Err(error) if is_refreshed && !error.is_misuse() => {
@@ -353,6 +360,10 @@ where
 
     fn has_refresh_credentials(&self) -> bool {
         self.inner.either.has_refresh_credentials()
+    }
+
+    async fn begin(&self) -> Result<Begun> {
+        self.inner.either.begin().await
     }
 
     async fn issue(&self, login: Login<Old::Data>) -> Result<Issued<Old::Data>> {

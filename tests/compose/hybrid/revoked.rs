@@ -430,7 +430,7 @@ fn an_ended_login_leaves_no_row() {
                 continue;
             }
             Ok(_) => {}
-            Err(error) => assert_eq!(error.rejection(), Some(Rejection::Revoked)),
+            Err(error) => assert_eq!(error.refusal(), Some(Refusal::Outdated)),
         }
         ended += 1;
         assert_eq!(listed.sessions.len(), 0, "a row is left, seed {seed}");
