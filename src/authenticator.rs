@@ -213,9 +213,10 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     fn revoke_all(&self, subject: &str) -> impl Future<Output = Result<Affected>> + Send;
 
     /// Returns `Ok` if this node can verify credentials now: its store answers, and its revocation
-    /// view is fresh. For the readiness probe of a service: a node that is not ready gets no
-    /// requests. One read of a row that does not exist, within the deadline of the store. A liveness
-    /// probe must not call it: a restart does not repair a store.
+    /// view is fresh. Call it in the readiness probe of a service, so that a node that is not ready
+    /// gets no requests. Do not call it in a liveness probe: a restart does not repair a store.
+    ///
+    /// It reads a row that does not exist, within the deadline of the store.
     ///
     /// Default: `Ok`.
     ///

@@ -99,8 +99,8 @@
 //! | `sqlx-sqlite` | no | `Sqlite`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
 //! | `testkit` | no | [tests of handlers](manual::testing): a client, a given caller, a clock set by hand, a store that fails on command; the conformance kit for stores and logs |
 //! | `tokio-postgres` | no | the same `Postgres` type, over pipelined connections of tokio-postgres 0.7 |
-//! | `tower` | no | `AuthLayer`, `Require`, `SignIn`: authentication in front of axum, hyper, tonic |
-//! | `tracing` | no | `TracingObserver`: reports events through the crate tracing 0.1 |
+//! | `tower` | no | `AuthLayer` and `Require` as layers in front of axum, hyper, tonic |
+//! | `tracing` | no | `TracingObserver`: reports events through the crate tracing 0.1; the web layer logs denials |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

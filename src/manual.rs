@@ -149,11 +149,13 @@
 //!
 //! # Clocks
 //!
-//! All times of this crate are whole seconds of one [`Clock`](crate::clock::Clock).
-//! Dates of other issuers may have fractions, and are compared with a clock that has them. A token is valid at once on a
-//! node whose clock is behind, because `iat` is never compared with the current time. A wrong clock
-//! only shifts the moment of expiry. A login with an expiry of noon is expired at noon. If the
-//! clock cannot tell the time, for example before 1970, every call answers *unavailable*.
+//! All times of this crate are whole seconds of one [`Clock`](crate::clock::Clock). Dates of other
+//! issuers may have fractions, and are compared with a clock that has them.
+//!
+//! A token is valid at once on a node with a clock that is behind, because `iat` of our tokens is
+//! never compared with the current time. A wrong clock only shifts the moment of expiry. A login
+//! with an expiry of noon is expired at noon. If the clock cannot tell the time, for example before
+//! 1970, every call answers *unavailable*.
 //!
 //! Nodes compare their time with the uses that other nodes have recorded. If the clock of one node
 //! is some seconds behind that of another, a session that was used on it may go idle that many
@@ -179,11 +181,13 @@
 //! Wrap the authenticator in [`Observed`](crate::Observed) to see its events, with the features
 //! `tracing` and `metrics` or with an observer of your own. At the level *info* the log has each
 //! login and logout with its user, failed logins, denials and outages, and no line for an ordinary
-//! request. Alert on thefts, on a stale view, and on a rise of `bad_signature` rejections.
+//! request. Without `Observed`, the web layer logs denials and nothing logs logins or outages. Alert
+//! on thefts, on a stale view, and on a rise of `bad_signature` rejections.
 //!
 //! Set the same observer in the builder of the backend, such as `Redis::over(..).observer(..)`: it
-//! reports when a server does not answer. After three timeouts in a row, calls are *unavailable* at once until it answers again, also logouts: tell the
-//! user that the logout has failed.
+//! reports when a server does not answer. After three calls in a row without an answer, calls are
+//! *unavailable* at once until the server answers again, also logouts: tell the user that the logout
+//! has failed.
 //!
 //! Call [`ready`](crate::Authenticator::ready) in the readiness probe of the service.
 //!

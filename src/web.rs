@@ -40,6 +40,22 @@
 //! # }
 //! ```
 //!
+//! # Next steps
+//!
+//! | you want to | use |
+//! |---|---|
+//! | show a page to users and to anonymous visitors | [`Visitor`] |
+//! | send anonymous visitors to a login form, and back after the login | [`AuthLayer::login_page`], [`local_path`] |
+//! | show the form again after a wrong password | [`Denial::Unproven`], see [the section](Denial#login-forms) |
+//! | answer denials with JSON or with pages of your own | [`AuthLayer::on_denial`] |
+//! | keep the users of a [hybrid](crate::hybrid) logged in while they browse | [`AuthLayer::refresh_page`] |
+//! | serve browsers with sessions and programs with tokens | [`Either`](crate::either::Either) |
+//! | require a role, or a recent login, for a whole router | [`Require`] |
+//! | see logins, failed logins and outages in the log | [`Observed`](crate::Observed), [`AuthLayer::observer`] |
+//! | develop over plain HTTP | [`CookieBuilder::insecure`] |
+//! | accept forms and scripts of other origins | [`OriginPolicy`] |
+//! | change the name, domain or path of the cookie | [`Transport::formerly`] |
+//!
 //! # In other frameworks
 //!
 //! Call [`AuthLayer::begin`] before your handlers, pass them [`Serving::sign_in`], and call

@@ -31,7 +31,8 @@ const SUBJECT: &str = "sub";
 const ROLES: &str = "roles";
 
 /// Rules for tokens of one other issuer, which PyJWT, jose, jsonwebtoken or any other RFC 7519
-/// library has signed.
+/// library has signed with HS256, HS384 or HS512. Tokens with an asymmetric signature, such as RS256
+/// or ES256, cannot be verified.
 ///
 /// Pass one per issuer to [`TokenBuilder::interop`](crate::token::TokenBuilder::interop). Each has
 /// keys of its own: a key of one issuer never verifies a token of another one. Without a
@@ -291,7 +292,9 @@ impl Interop {
     /// Accepts only tokens for this audience: `aud` must be present and contain it.
     ///
     /// Without this setting, a token must have no `aud`, because an audience that this service does
-    /// not know is another service (RFC 7519, section 4.1.3).
+    /// not know is another service (RFC 7519, section 4.1.3). If tokens are rejected as
+    /// [`WrongAudience`](crate::Rejection::WrongAudience), set it to the audience that the issuer
+    /// writes for this service.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self

@@ -159,7 +159,7 @@ impl Key {
         refuse_other_kinds(secret)?;
         if secret.is_empty() {
             return Err(Error::misuse(
-                "the secret of the other issuer is empty: everybody could sign its tokens",
+                "the secret of the other issuer is empty: pass the one that signs its tokens",
             ));
         }
         Self::unchecked(algorithm, secret)

@@ -21,7 +21,7 @@ use crate::web::denial::Denial;
 ///
 /// Take `Auth` for pages and calls that need a caller, and `Visitor` for public pages. With
 /// `Option<Auth>`, a client learns by a 401 that its credential is no longer valid, also on a public
-/// route: that suits an API whose clients refresh.
+/// route: that suits an API with clients that refresh.
 ///
 /// With data of your own, name the type once: `type Caller = statewise::web::Auth<Profile>;`. A
 /// handler that takes `Auth` behind a layer for `Auth<Profile>` fails with a *misuse* (500).

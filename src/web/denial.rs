@@ -32,14 +32,41 @@ use crate::web::origin::CrossOrigin;
 ///
 /// An outage is never a 401, because clients would drop valid credentials. A login that this version
 /// of the service [cannot read](Error::is_unreadable) is *unavailable* for the same reason. All
-/// rejections have the
-/// same answer (OWASP ASVS 6.3.8, 16.5.1).
+/// rejections have the same answer (OWASP ASVS 6.3.8, 16.5.1).
+///
+/// # Login forms
+///
+/// To show the form again after a wrong password, answer with your page and put the denial into the
+/// extensions of the response. The layer then keeps the page and reports the failed login:
+///
+/// ```
+/// # #[cfg(feature = "tower")] {
+/// use http::{HeaderValue, Response, StatusCode, header};
+/// use statewise::web::Denial;
+///
+/// // With axum: (StatusCode::UNAUTHORIZED, Extension(Denial::Unproven), Html(form))
+/// fn wrong_password(form: String) -> Response<String> {
+///     let mut response = Response::new(form);
+///     *response.status_mut() = StatusCode::UNAUTHORIZED;
+///     let html = HeaderValue::from_static("text/html; charset=utf-8");
+///     response.headers_mut().insert(header::CONTENT_TYPE, html);
+///     response.extensions_mut().insert(Denial::Unproven);
+///     response
+/// }
+/// # let _ = wrong_password;
+/// # }
+/// ```
+///
+/// [`AuthLayer::on_denial`](crate::web::AuthLayer::on_denial) gets this denial too: return `None` for
+/// [`Unproven`](Self::Unproven) there.
 ///
 /// # Log the cause
 ///
-/// Bodies have no details, so log the cause on the server. Only in debug builds the body of a
-/// *misuse* (500), for example a layer with another data type, says what to change. The denial is in
-/// the extensions of the response:
+/// Bodies have no details. Only in debug builds the body of a *misuse* (500), for example a layer
+/// with another data type, says what to change. With the feature `tracing` the layer logs denials:
+/// see [`AuthLayer::observer`](crate::web::AuthLayer::observer). Wrap the authenticator in
+/// [`Observed`](crate::Observed) to log its errors too. To handle denials in another way, take them
+/// from the extensions of the response:
 ///
 /// ```
 /// # #[cfg(feature = "tower")] {

@@ -142,6 +142,10 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// # let _ = logged_in;
     /// ```
     ///
+    /// The form of the login page carries `next` on to the login handler, for example in a hidden
+    /// field: escape it for HTML. To show the form again after a wrong password, see
+    /// [`Denial`](crate::web::Denial#login-forms). The example `axum_sessions` is a complete site.
+    ///
     /// The login page itself must be public: take [`Visitor`](crate::web::Visitor) there, or no
     /// caller at all. Denials of it are never redirected.
     ///
@@ -159,12 +163,30 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// If the access token of a navigation has expired or is missing, the browser is redirected to
     /// this page, which gets the refresh cookie, refreshes, and sends the browser back (303 See
     /// Other). If the refresh fails, both cookies are removed, and a page that requires a caller
-    /// leads to the [`login_page`](Self::login_page). Scripts refresh as before, with a POST to a
-    /// route of your own.
+    /// leads to the [`login_page`](Self::login_page). Scripts refresh with a POST to a route of your
+    /// own, which calls [`SignIn::refresh`]; its path may be that of this page.
     ///
-    /// A public page that takes [`Visitor`](crate::web::Visitor) goes the same way while the request
-    /// carries an expired access token. `SameSite=Lax` suits the refresh cookie: with `Strict` the
-    /// browser does not send it after a link from another site.
+    /// ```
+    /// use std::sync::Arc;
+    /// use statewise::DynAuthenticator;
+    /// use statewise::web::{AuthLayer, Cookie, Transport};
+    ///
+    /// fn layer(hybrid: Arc<dyn DynAuthenticator<()>>) -> statewise::Result<AuthLayer> {
+    ///     // The browser sends the refresh credential below /auth only: put login, refresh and
+    ///     // logout there.
+    ///     let refresh = Cookie::builder().name("__Secure-refresh").path("/auth").build()?;
+    ///     let transport = Transport::cookie(Cookie::default()).refresh_cookie(refresh)?;
+    ///     AuthLayer::new(hybrid, transport)?
+    ///         .login_page("/login")?
+    ///         .refresh_page("/auth/refresh")
+    /// }
+    /// # let _ = layer;
+    /// ```
+    ///
+    /// A public page that takes [`Visitor`](crate::web::Visitor) is refreshed too, if the request
+    /// carries an expired access token. Without an access token its visitor is anonymous. Leave
+    /// `SameSite` of the refresh cookie at `Lax`: with `Strict` the browser does not send it after a
+    /// link from another site.
     ///
     /// # Errors
     ///
@@ -197,8 +219,8 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// function.
     ///
     /// The layer adds cookies, `Vary` and `Cache-Control` to your answer; if you keep the status of
-    /// the denial, also challenge and `Retry-After`. A denial whose status your handler or another
-    /// layer has changed counts as answered. gRPC clients get the gRPC form.
+    /// the denial, also challenge and `Retry-After`. If your handler or another layer has changed the
+    /// status of a denial, it counts as answered. gRPC clients get the gRPC form.
     ///
     /// The function runs within the request: do not block. It is called after the redirect to the
     /// [`refresh_page`](Self::refresh_page), and before that to the [`login_page`](Self::login_page).
@@ -260,8 +282,24 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// 16.3.3). Default: the observer of the authenticator if it is
     /// [`Observed`](crate::Observed); else with the feature `tracing` a `TracingObserver`.
     ///
-    /// Errors of the authenticator are not among them, and neither are logins and logouts: wrap the
-    /// authenticator in [`Observed`](crate::Observed), which reports those.
+    /// Logins, logouts and errors of the authenticator, such as an outage of its store, are not among
+    /// them. Wrap the authenticator in [`Observed`](crate::Observed), which reports those; the layer
+    /// then reports to the same observer:
+    ///
+    /// ```
+    /// # #[cfg(feature = "tracing")] {
+    /// use std::sync::Arc;
+    /// use statewise::observer::TracingObserver;
+    /// use statewise::web::{AuthLayer, Cookie, Transport};
+    /// use statewise::{DynAuthenticator, Observed, Result};
+    ///
+    /// fn logged(auth: Arc<dyn DynAuthenticator<()>>) -> Result<AuthLayer> {
+    ///     let auth = Observed::new(auth, Arc::new(TracingObserver));
+    ///     AuthLayer::new(Arc::new(auth), Transport::cookie(Cookie::default()))
+    /// }
+    /// # let _ = logged;
+    /// # }
+    /// ```
     #[must_use]
     pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
         self.with(|config| config.observer = Some(observer))

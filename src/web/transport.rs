@@ -22,7 +22,7 @@ use crate::web::origin::is_plain_http;
 /// | browsers | [`Transport::cookie`] |
 /// | programs | [`Transport::bearer`] |
 /// | both, on the same routes | [`Transport::both`] |
-/// | browsers with scripts that refresh (a hybrid) | [`Transport::cookie`] with [`refresh_cookie`](Self::refresh_cookie) |
+/// | browsers with a hybrid | [`Transport::cookie`] with [`refresh_cookie`](Self::refresh_cookie) |
 ///
 /// # Defaults
 ///
@@ -171,19 +171,16 @@ impl Transport {
     /// Carries the refresh credential of a [hybrid](crate::compose::hybrid) in a cookie of its own.
     /// The browser sends it to one path only: put refresh, login and logout below that path.
     ///
-    /// Use it for pages with scripts that refresh. When the access token expires, a request gets
-    /// 401, and the script must call your refresh route and repeat the request. A navigation cannot
-    /// do that: its page is answered as if the user were logged out, although the refresh
-    /// credential is still valid. For a site of plain pages use sessions.
+    /// When the access token has expired, a script gets 401: it calls your refresh route, and repeats
+    /// its request. A navigation cannot do that. Set
+    /// [`AuthLayer::refresh_page`](crate::web::AuthLayer::refresh_page), and the layer refreshes for
+    /// it; without that, the page is answered as if the user were logged out. For a site of plain
+    /// pages sessions are simpler.
     ///
     /// ```
-    /// use statewise::web::{Cookie, SameSite, Transport};
+    /// use statewise::web::{Cookie, Transport};
     ///
-    /// let refresh = Cookie::builder()
-    ///     .name("__Secure-refresh")
-    ///     .path("/auth")
-    ///     .same_site(SameSite::Strict)
-    ///     .build()?;
+    /// let refresh = Cookie::builder().name("__Secure-refresh").path("/auth").build()?;
     /// let transport = Transport::cookie(Cookie::default()).refresh_cookie(refresh)?;
     /// # let _ = transport;
     /// # Ok::<(), statewise::Error>(())
@@ -223,7 +220,7 @@ impl Transport {
     }
 
     /// Adds a cookie that carried the credential before a deployment: with another name, domain or
-    /// path, or with or without a partition. Nobody has to log in again. Call it again for further
+    /// path, or with or without a partition. Users stay logged in. Call it again for further
     /// cookies, newest first.
     ///
     /// A request without the present cookie is read from the former ones. Each login, logout, renewal
@@ -250,7 +247,7 @@ impl Transport {
     /// - While nodes of the old version still run, they do not know the new cookie. For a rolling
     ///   deployment, first deploy the reverse, `Transport::cookie(old).formerly(new)`, to all nodes.
     /// - Remove the former cookie from the configuration after the absolute timeout of the logins.
-    ///   Until then, whoever can plant the former cookie can plant a login of their own.
+    ///   Until then, an attacker who can plant the former cookie can plant their own login.
     ///
     /// # Errors
     ///
