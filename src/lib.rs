@@ -83,12 +83,14 @@
 //! statewise does not handle passwords, OAuth or OpenID Connect flows, or asymmetric or encrypted
 //! tokens. It brings no runtime and spawns no task. Only the database backends wait between retries,
 //! and redb has one writer thread. [`web`] reads credentials from requests and writes them to
-//! responses: framework-independent, as a tower layer, or with extractors for axum.
+//! responses: framework-independent, as a tower layer with extractors for axum, or as a middleware of
+//! actix-web.
 //!
 //! # Features
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `actix` | no | `AuthLayer` and `Require` as middleware of actix-web 4, and the extractors for its handlers |
 //! | `axum` | no | `tower`, and the extractors for handlers of axum 0.8 |
 //! | `coarse-clock` | no | `CoarseClock`: a system clock that takes a tenth of the time to read, on Linux |
 //! | `metrics` | no | `MetricsObserver`: reports events as counters and gauges through the crate metrics 0.24 |

@@ -200,6 +200,7 @@
 //! Before the process ends, call [`Upkeep::finish`](crate::Upkeep::finish): it writes the uses of
 //! logins that some stores buffer. The example `axum_sessions` shows a graceful shutdown.
 
+pub mod frameworks;
 pub mod glossary;
 pub mod revocation;
 pub mod testing;

@@ -3,7 +3,8 @@
 //!
 //! [`AuthLayer`] authenticates the requests of a service, and adds cookies and header fields to its
 //! responses. Its handlers do not depend on the authenticator. With the feature `tower` it is a
-//! layer of tower; with `axum`, handlers take the caller as an argument.
+//! layer of tower; with `actix`, a middleware of actix-web. With `axum` and `actix`, handlers take
+//! the caller as an argument.
 //!
 //! # With tower and axum
 //!
@@ -40,6 +41,54 @@
 //! # }
 //! ```
 //!
+//! # With actix-web
+//!
+//! The same handlers, and the same layer as a middleware:
+//!
+//! ```
+//! # #[cfg(feature = "actix")] {
+//! use actix_web::{App, HttpServer, web};
+//! use statewise::web::{Auth, AuthLayer, Denial, Require, SignIn, Visitor};
+//!
+//! async fn greet(caller: Auth) -> String {
+//!     format!("hello {}", caller.subject())
+//! }
+//!
+//! // Take `Visitor` on public pages, and not `Option<Auth>`: see `AuthError`.
+//! async fn home(visitor: Visitor) -> String {
+//!     match visitor.caller() {
+//!         Some(caller) => format!("hello {}", caller.subject()),
+//!         None => "hello".to_owned(),
+//!     }
+//! }
+//!
+//! async fn log_out(sign_in: SignIn) -> Result<&'static str, Denial> {
+//!     let _ = sign_in.revoke().await?;
+//!     Ok("goodbye")
+//! }
+//!
+//! async fn serve(layer: AuthLayer) -> std::io::Result<()> {
+//!     let server = HttpServer::new(move || {
+//!         let admin = web::scope("/admin")
+//!             .wrap(Require::authenticated().role("admin"))
+//!             .route("/greet", web::get().to(greet));
+//!         App::new()
+//!             .route("/", web::get().to(home))
+//!             .route("/logout", web::post().to(log_out))
+//!             .service(admin)
+//!             // The last middleware is the outermost one.
+//!             .wrap(layer.clone())
+//!     });
+//!     server.bind("127.0.0.1:3000")?.run().await
+//! }
+//! # let _ = serve;
+//! # }
+//! ```
+//!
+//! The error of another middleware inside of the layer is a response as any other: the layer adds
+//! its cookies and fields when the server makes a response of the error. A middleware outside of the
+//! layer that makes a response of its own from the error loses them, as in every framework.
+//!
 //! # Next steps
 //!
 //! | you want to | use |
@@ -60,7 +109,8 @@
 //!
 //! Call [`AuthLayer::begin`] before your handlers, pass them [`Serving::sign_in`], and call
 //! [`Serving::finish`] for the response. Header fields are read and written through [`Headers`] and
-//! [`HeadersMut`], which take a few lines for any framework:
+//! [`HeadersMut`], which take a few lines for any framework. The manual has a page on
+//! [other frameworks](crate::manual::frameworks), with a middleware for poem.
 //!
 //! ```
 //! use statewise::web::{Answer, AuthLayer, Denial, SignIn};
@@ -103,6 +153,8 @@
 //!
 //! RFC 6265bis is draft-ietf-httpbis-rfc6265bis-22.
 
+#[cfg(feature = "actix")]
+mod actix;
 mod answer;
 mod auth;
 #[cfg(feature = "axum")]
@@ -117,6 +169,8 @@ mod denied;
 mod found;
 mod headers;
 mod layer;
+#[cfg(any(feature = "actix", feature = "tower"))]
+mod missing_layer;
 mod next_path;
 mod origin;
 mod reply;
@@ -132,6 +186,8 @@ mod tower;
 mod transport;
 mod visitor;
 
+#[cfg(feature = "actix")]
+pub use actix::{AuthError, AuthMiddleware, RequireMiddleware};
 pub use answer::Answer;
 pub use auth::Auth;
 pub use bearer::bearer;

@@ -1,10 +1,4 @@
-//! Recipe for a framework without tower layers, here actix-web 4 with http 0.2. `recipe.rs` has the
-//! glue, mainly access to header fields. The core of this crate finds credentials and answers
-//! denials. An extractor takes the place of the layer, so a credential is verified only if a
-//! handler asks for the caller.
-//!
-//! Without the layer, handlers must set and remove the cookie, and credentials are not rotated:
-//! these sessions get a new credential only at login.
+//! Sessions with actix-web: `AuthLayer` as a middleware, and the caller as an argument of handlers.
 //!
 //! ```text
 //! cargo run --example actix
@@ -20,110 +14,58 @@
 //! curl -si -c jar -b jar http://127.0.0.1:3000/me                         # 200
 //! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/me                 # 200
 //! curl -si -c jar -b jar -X POST -H 'Origin: https://evil.example' http://127.0.0.1:3000/me   # 403
+//! curl -si -c jar -b jar http://127.0.0.1:3000/admin/users                # 403
 //! curl -si -c jar -b jar -X POST -H 'Sec-Fetch-Site: cross-site' http://127.0.0.1:3000/logout   # 403
 //! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/logout             # 204
 //! curl -si -c jar -b jar http://127.0.0.1:3000/me                         # 401
+//! curl -si -c jar -b jar http://127.0.0.1:3000/                           # 200
 //! ```
 
 mod passwords;
-mod recipe;
 
-use std::future::Future;
 use std::io::Write as _;
-use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Payload;
-use actix_web::http::header;
 use actix_web::web::{self, Data, Form};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse, HttpServer};
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
-use statewise::web::{Cookie, Denial, Transport};
-use statewise::{Authenticator, DynAuthenticator, Error, Identity, Login};
+use statewise::web::{Auth, AuthLayer, Cookie, Denial, Require, SignIn, Transport, Visitor};
+use statewise::{Authenticator as _, Login};
 
 use passwords::{Credentials, Passwords};
-use recipe::{Denied, Fields, SameOrigin, private};
 
-static COOKIE: LazyLock<Cookie> = LazyLock::new(Cookie::default);
-static TRANSPORT: LazyLock<Transport> = LazyLock::new(|| Transport::cookie(COOKIE.clone()));
-
-/// Extractor of the verified caller.
-struct Caller(Identity);
-
-impl FromRequest for Caller {
-    type Error = Denied;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Denied>>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let same_origin = SameOrigin::from_request(request, payload);
-        let request = request.clone();
-        Box::pin(async move {
-            same_origin.await?;
-            let Some(app) = request.app_data::<Data<App>>() else {
-                return Err(Error::misuse(
-                    "no `App` in the application data: add it with `app_data`",
-                )
-                .into());
-            };
-            let headers = Fields(request.headers());
-            let carried = TRANSPORT.read(&headers, |value| app.auth.is_well_formed(value))?;
-            Ok(Self(app.auth.verify_with(carried.into()).await?))
-        })
+async fn home(visitor: Visitor) -> String {
+    match visitor.caller() {
+        Some(caller) => format!("Hello {}.\n", caller.subject()),
+        None => "Hello.\n".to_owned(),
     }
 }
 
-struct App {
-    auth: Arc<dyn DynAuthenticator<()>>,
-    passwords: Passwords,
-}
-
-impl App {
-    /// Revokes all credentials that a request carries, so that an attacker cannot plant a session.
-    async fn end_carried(&self, request: &HttpRequest) -> Result<(), Denied> {
-        let headers = Fields(request.headers());
-        for credential in TRANSPORT.read_all(&headers, |value| self.auth.is_well_formed(value))? {
-            match self.auth.revoke(credential).await {
-                Err(error) if !error.is_rejected() => return Err(error.into()),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn me(caller: Caller) -> HttpResponse {
-    let subject = caller.0.subject();
-    private(&mut HttpResponse::Ok()).body(format!("You are {subject}.\n"))
+async fn me(caller: Auth) -> String {
+    format!("You are {}.\n", caller.subject())
 }
 
 async fn log_in(
-    _: SameOrigin,
-    request: HttpRequest,
-    app: Data<App>,
+    sign_in: SignIn,
+    passwords: Data<Passwords>,
     given: Form<Credentials>,
-) -> Result<HttpResponse, Denied> {
-    if !app.passwords.check(&given).await? {
-        return Err(Denial::Unproven.into());
+) -> Result<HttpResponse, Denial> {
+    if !passwords.check(&given).await? {
+        return Err(Denial::Unproven);
     }
-    app.end_carried(&request).await?;
-    let issued = app.auth.issue(Login::new(&given.user)).await?;
-    let cookie = COOKIE.set(issued.credential())?;
-    Ok(private(&mut HttpResponse::NoContent())
-        .insert_header((header::SET_COOKIE, cookie))
-        .finish())
+    sign_in.issue(Login::new(&given.user)).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
-async fn log_out(
-    _: SameOrigin,
-    request: HttpRequest,
-    app: Data<App>,
-) -> Result<HttpResponse, Denied> {
-    app.end_carried(&request).await?;
-    Ok(private(&mut HttpResponse::NoContent())
-        .insert_header((header::SET_COOKIE, COOKIE.remove()))
-        .finish())
+async fn log_out(sign_in: SignIn) -> Result<HttpResponse, Denial> {
+    let _ = sign_in.revoke().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn users() -> &'static str {
+    "alice\n"
 }
 
 async fn run(port: u16) -> Result<(), Box<dyn std::error::Error>> {
@@ -131,17 +73,24 @@ async fn run(port: u16) -> Result<(), Box<dyn std::error::Error>> {
         .idle(Duration::from_secs(30 * 60))
         .absolute(Duration::from_secs(12 * 3600))
         .build()?;
+    // Removes expired sessions from the store.
     actix_web::rt::spawn(auth.upkeep().run(tokio::time::sleep));
-    let app = Data::new(App {
-        auth: Arc::new(auth),
-        passwords: Passwords::of(&[("alice", "correct horse battery staple")])?,
-    });
+    // All workers share the authenticator and its store.
+    let layer = AuthLayer::new(Arc::new(auth), Transport::cookie(Cookie::default()))?;
+    let passwords = Data::new(Passwords::of(&[("alice", "correct horse battery staple")])?);
     let server = HttpServer::new(move || {
-        actix_web::App::new()
-            .app_data(app.clone())
+        let admin = web::scope("/admin")
+            .wrap(Require::authenticated().role("admin"))
+            .route("/users", web::get().to(users));
+        App::new()
+            .app_data(passwords.clone())
+            .route("/", web::get().to(home))
             .route("/me", web::route().to(me))
             .route("/login", web::post().to(log_in))
             .route("/logout", web::post().to(log_out))
+            .service(admin)
+            // The last middleware is the outermost one.
+            .wrap(layer.clone())
     });
     // The default waits 30 seconds for open connections.
     let server = server

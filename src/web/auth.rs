@@ -12,7 +12,7 @@ use crate::web::denial::Denial;
 
 /// Verified caller of a request: an [`Identity`] that handlers take as an argument. Cheap to clone.
 ///
-/// | argument of the handler (feature `axum`) | no credential | credential rejected | outage |
+/// | argument of the handler (features `axum`, `actix`) | no credential | credential rejected | outage |
 /// |---|---|---|---|
 /// | `Auth` | 401 | 401 | 503 |
 /// | `Option<Auth>` | `None` | 401 | 503 |
@@ -22,6 +22,9 @@ use crate::web::denial::Denial;
 /// Take `Auth` for pages and calls that need a caller, and `Visitor` for public pages. With
 /// `Option<Auth>`, a client learns by a 401 that its credential is no longer valid, also on a public
 /// route: that suits an API with clients that refresh.
+///
+/// In actix-web, a handler that takes `Option<Auth>` runs without a caller for a rejected credential
+/// and for an outage, and the layer answers 401 or 503 instead of its response: see `AuthError`.
 ///
 /// With data of your own, name the type once: `type Caller = statewise::web::Auth<Profile>;`. A
 /// handler that takes `Auth` behind a layer for `Auth<Profile>` fails with a *misuse* (500).

@@ -10,7 +10,7 @@ use crate::web::origin::CrossOrigin;
 /// Reason why a request is not served.
 ///
 /// Return it from your handlers with `?`: it is built from any [`Error`], and with the feature
-/// `axum` it is a response.
+/// `axum` it is a response, with `actix` an error that becomes one.
 ///
 /// | cause | status | challenge, after scheme and realm | source |
 /// |---|---|---|---|

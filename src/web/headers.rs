@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 /// Header fields of a request, from any framework.
 ///
-/// Implemented for slices, arrays and vectors of pairs of name and value, and with the feature
-/// `tower` for `http::HeaderMap`. Implement it in a few lines for the map of another framework,
+/// Implemented for slices, arrays and vectors of pairs of name and value, with the feature `tower`
+/// for `http::HeaderMap`, and with `actix` for that of actix-web. Implement it in a few lines for the map of another framework,
 /// here one like that of http 0.2:
 ///
 /// ```
@@ -67,8 +67,8 @@ impl<H: Headers + ?Sized> Headers for &H {
 
 /// Header fields of a response, from any framework.
 ///
-/// Implemented for vectors of pairs of name and value, and with the feature `tower` for
-/// `http::HeaderMap`.
+/// Implemented for vectors of pairs of name and value, with the feature `tower` for
+/// `http::HeaderMap`, and with `actix` for the map of actix-web.
 pub trait HeadersMut: Headers {
     /// Calls `each` with the name of every field, in lower case.
     fn each_name(&self, each: &mut dyn FnMut(&str));

@@ -24,7 +24,8 @@ use crate::web::transport::Transport;
 
 /// Layer that authenticates the requests of any service, with any authenticator.
 ///
-/// With the feature `tower` it is a layer of tower, for axum, hyper and tonic. In other frameworks
+/// With the feature `tower` it is a layer of tower, for axum, hyper and tonic. With `actix` it is a
+/// middleware of actix-web: `App::new()...wrap(layer.clone())`. In other frameworks
 /// call [`begin`](Self::begin) before the handlers and [`Serving::finish`] after them.
 ///
 /// ```

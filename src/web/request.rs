@@ -38,6 +38,8 @@ pub(crate) struct Lines {
 pub(crate) enum Line {
     #[cfg(feature = "tower")]
     Http(http::HeaderValue),
+    #[cfg(feature = "actix")]
+    Actix(actix_web::http::header::HeaderValue),
     Copied(Box<[u8]>),
 }
 
@@ -46,6 +48,8 @@ impl Line {
         match self {
             #[cfg(feature = "tower")]
             Self::Http(value) => value.as_bytes(),
+            #[cfg(feature = "actix")]
+            Self::Actix(value) => value.as_bytes(),
             Self::Copied(value) => value,
         }
     }

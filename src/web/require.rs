@@ -22,6 +22,7 @@ use crate::web::sign_in::SignIn;
 /// use statewise::web::Require;
 ///
 /// // With axum: admin_routes.layer(admins), and the `AuthLayer` around it.
+/// // With actix-web: web::scope("/admin").wrap(admins).
 /// let admins = Require::authenticated().role("admin").fresh(Duration::from_secs(300));
 /// // All requirements must be met: staff of the company, with one of two roles.
 /// let staff = Require::authenticated()
@@ -152,8 +153,8 @@ impl<D> Require<D> {
 }
 
 impl<D: Send + Sync + 'static> Require<D> {
-    /// Verifies the caller of a request, and checks the requirements. The layer of tower does it for
-    /// you; call it in other frameworks.
+    /// Verifies the caller of a request, and checks the requirements. The layer of tower and
+    /// the middleware of actix-web do it for you; call it in other frameworks.
     ///
     /// # Errors
     ///

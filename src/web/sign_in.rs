@@ -24,8 +24,8 @@ use crate::web::visitor::Visitor;
 
 /// Verifies the caller of a request, logs users in, refreshes their credentials and logs them out.
 ///
-/// Take it as an argument of your handler (feature `axum`), or get it from the extensions of the
-/// request with `SignIn::of` (feature `tower`). It knows the credentials of the request. The
+/// Take it as an argument of your handler (features `axum` and `actix`), or get it from the
+/// extensions of the request with `SignIn::of` (feature `tower`) or `SignIn::of_request` (`actix`). It knows the credentials of the request. The
 /// [`AuthLayer`](crate::web::AuthLayer) sets and removes the cookies in the response.
 ///
 /// | call | when | the credential is |

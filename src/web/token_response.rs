@@ -11,7 +11,7 @@ use crate::web::auth::Auth;
 /// `token_type`, `expires_in` and, if the strategy has one, `refresh_token` (RFC 6749, section
 /// 5.1).
 ///
-/// With the feature `axum` it is a response: return it from your handler. In other frameworks, send
+/// With the features `axum` and `actix` it is a response: return it from your handler. In other frameworks, send
 /// [`reveal`](Self::reveal).
 ///
 /// ```

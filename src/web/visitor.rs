@@ -7,7 +7,7 @@ use crate::web::clone::clone_fields;
 
 /// Visitor of a public page: a caller, or an anonymous visitor.
 ///
-/// Take it as the argument of a handler for a public page (feature `axum`). A
+/// Take it as the argument of a handler for a public page (features `axum` and `actix`). A
 /// rejected credential, such as the session of yesterday, makes the visitor anonymous, and the layer
 /// removes its cookie. An outage is still a 503, because it is unknown whether the visitor is logged
 /// in.

@@ -109,7 +109,7 @@ fn a_missing_layer_and_another_data_type_are_misuses() {
     let cause = answer.cause.unwrap();
     assert!(cause.to_string().contains("AuthLayer"), "{cause}");
 
-    let mut bare = Browser::before(crate::site::Handler);
+    let mut bare = crate::site::bare();
     assert_eq!(bare.get("/me").status, 500);
 }
 

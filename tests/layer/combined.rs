@@ -5,9 +5,8 @@ use std::sync::Arc;
 use statewise::migrating::Migrating;
 use statewise::testkit::ManualClock;
 use statewise::web::{Cookie, Require, Transport};
-use tower_layer::Layer;
 
-use crate::site::{Browser, Handler, layer, rotating, seconds, sessions, store, tokens, transport};
+use crate::site::{Browser, guarded, layer, rotating, seconds, sessions, store, tokens, transport};
 
 /// A credential that an authoritative guard verifies is rotated as any other.
 #[test]
@@ -17,7 +16,7 @@ fn a_login_behind_an_authoritative_guard_is_rotated() {
     let mut browser = Browser::of(&site);
     browser.log_in("alice");
     let guard = Require::authenticated().authoritative();
-    let mut guarded = Browser::before(site.layer(guard.layer(Handler)));
+    let mut guarded = guarded(&site, &guard);
     guarded.jar = browser.jar.clone();
     clock.advance(seconds(61));
     assert_eq!(guarded.get("/open").set_cookies().len(), 1);
@@ -28,7 +27,7 @@ fn a_rejected_cookie_behind_an_authoritative_guard_is_removed() {
     let clock = ManualClock::default();
     let site = layer(sessions(&store(), &clock), transport());
     let guard = Require::authenticated().authoritative();
-    let mut guarded = Browser::before(site.layer(guard.layer(Handler)));
+    let mut guarded = guarded(&site, &guard);
     let mut browser = Browser::of(&site);
     browser.log_in("alice");
     guarded.jar = browser.jar.clone();

@@ -7,11 +7,10 @@ use http::Request;
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::web::{AuthLayer, Cookie, CookieBuilder, SameSite, Transport};
 use statewise::{Authenticator as _, DynAuthenticator, Login};
-use tower_layer::Layer as _;
 use tower_service::Service as _;
 
 use crate::jar::Jar;
-use crate::site::{Handler, hybrid, layer, live, rotating, seconds, sessions, store};
+use crate::site::{Browser, hybrid, layer, live, rotating, seconds, sessions, store};
 
 const HOST: &str = "www.example.com";
 
@@ -45,7 +44,7 @@ impl Visitor {
         }
         request = request.header("x-user", &self.user).header("x-token", sent);
         let request = request.body(Body::empty()).unwrap();
-        let response = block_on(site.layer(Handler).call(request)).unwrap();
+        let response = block_on(Browser::of(site).service.call(request)).unwrap();
         let lines = response.headers().get_all("set-cookie").iter();
         let lines: Vec<String> = lines
             .map(|line| line.to_str().unwrap().to_owned())
@@ -299,7 +298,7 @@ fn the_layer_keeps_lines_of_other_scopes() {
             .uri("/login-clearing-itself");
         let request = request.header("x-user", "bob").header("x-token", line);
         let request = request.body(Body::empty()).unwrap();
-        let response = block_on(site.layer(Handler).call(request)).unwrap();
+        let response = block_on(Browser::of(&site).service.call(request)).unwrap();
         let lines = response.headers().get_all("set-cookie").iter().count();
         assert_eq!(lines, 2 - usize::from(same), "{line}");
     }
@@ -317,7 +316,7 @@ fn cookies(pairs: &[(&str, &str)]) -> String {
 fn ask(site: &AuthLayer, path: &str, cookies: &str) -> (u16, String, usize) {
     let request = Request::builder().uri(path).header("cookie", cookies);
     let request = request.body(Body::empty()).unwrap();
-    let response = block_on(site.layer(Handler).call(request)).unwrap();
+    let response = block_on(Browser::of(site).service.call(request)).unwrap();
     let lines = response.headers().get_all("set-cookie").iter().count();
     let status = response.status().as_u16();
     (status, crate::site::text(response.into_body()), lines)

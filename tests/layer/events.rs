@@ -6,9 +6,8 @@ use statewise::observer::{Denied, Event, Observer};
 use statewise::testkit::ManualClock;
 use statewise::web::{Require, Transport};
 use statewise::{Authenticator as _, Login};
-use tower_layer::Layer;
 
-use crate::site::{Browser, Handler, layer, seconds, sessions, store, tokens, transport};
+use crate::site::{Browser, guarded, layer, seconds, sessions, store, tokens, transport};
 
 /// Writes each event down in a few words.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +60,7 @@ fn denials_are_reported_once_with_the_caller() {
         (strict().fresh(seconds(60)), &*alice, "too_old alice"),
         (strict().acr("aal2"), &*alice, "weak_acr alice"),
     ] {
-        let mut browser = Browser::before(site.layer(require.layer(Handler)));
+        let mut browser = guarded(&site, &require);
         let field = [("authorization", credential)];
         let fields = if credential.is_empty() {
             &[][..]
@@ -72,7 +71,7 @@ fn denials_are_reported_once_with_the_caller() {
         assert_eq!(notes.take(), [note]);
     }
     // A rejected credential is reported by the authenticator, and an admitted request is no denial.
-    let mut browser = Browser::before(site.layer(strict().layer(Handler)));
+    let mut browser = guarded(&site, &strict());
     browser.send("GET", "/open", &[("authorization", "Bearer forged")]);
     browser.send("GET", "/open", &[("authorization", &alice)]);
     assert!(notes.take().is_empty());

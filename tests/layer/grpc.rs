@@ -3,9 +3,8 @@
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::web::{Cookie, Require, Transport};
 use statewise::{Authenticator, Login};
-use tower_layer::Layer;
 
-use crate::site::{Answer, Browser, Handler, layer, sessions, store};
+use crate::site::{Answer, guarded, layer, sessions, store};
 
 fn status(answer: &Answer) -> (u16, Option<&str>, Option<&str>) {
     let fields = (answer.one("grpc-status"), answer.one("grpc-message"));
@@ -21,8 +20,8 @@ fn denials_are_trailers_only() {
     let bearer = format!("Bearer {}", issued.credential().reveal());
     let site = layer(auth, Transport::both(Cookie::default()));
     let require = Require::authenticated();
-    let mut client = Browser::before(site.layer(require.clone().layer(Handler)));
-    let mut admins = Browser::before(site.layer(require.role("admin").layer(Handler)));
+    let mut client = guarded(&site, &require);
+    let mut admins = guarded(&site, &require.role("admin"));
     for kind in ["application/grpc", "application/grpc+proto"] {
         let plain = [("content-type", kind)];
         let answer = client.post("/open", &plain);

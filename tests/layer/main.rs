@@ -6,9 +6,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod acts;
 mod answers;
 mod at_once;
+mod browser;
 mod combined;
+mod conditions;
 mod cookies;
 mod deploys;
 mod dropped;
@@ -18,11 +21,14 @@ mod fixation;
 mod grpc;
 mod guards;
 mod hybrids;
+mod in_call;
 #[path = "../support/jar.rs"]
 mod jar;
 mod late;
 mod pages;
+mod redirecting;
 mod site;
 mod transports;
 mod two_schemes;
 mod unreadable;
+mod world;

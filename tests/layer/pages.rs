@@ -1,15 +1,12 @@
 //! Answers to denials: the login page, the refresh page and those of the application.
 
-use axum_core::body::Body;
-use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
 use statewise::testkit::{Fault, ManualClock, Method};
 use statewise::web::{Answer, AuthLayer, Cookie, Denial, Require, SameSite, Transport};
-use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::hybrids::two_cookies;
-use crate::site::{Browser, Handler, IDLE, hybrid, layer, seconds, sessions, store, transport};
+use crate::redirecting::{redirected_around_guard, redirected_inside, redirected_outside};
+use crate::site::{Browser, IDLE, guarded, hybrid, layer, seconds, sessions, store, transport};
 
 const NAVIGATION: [(&str, &str); 1] = [("sec-fetch-mode", "navigate")];
 const SCRIPT: [(&str, &str); 1] = [("sec-fetch-mode", "cors")];
@@ -18,7 +15,7 @@ const SCRIPT: [(&str, &str); 1] = [("sec-fetch-mode", "cors")];
 /// addresses of all requests.
 fn navigate<S, B>(browser: &mut Browser<S>, path: &str) -> (crate::site::Answer, Vec<String>)
 where
-    S: Service<http::Request<Body>, Response = http::Response<B>, Error = String>,
+    S: Service<http::Request<axum_core::body::Body>, Response = http::Response<B>, Error = String>,
     B: http_body::Body<Data: AsRef<[u8]>, Error: std::fmt::Debug>,
 {
     let mut visited = vec![path.to_owned()];
@@ -43,54 +40,10 @@ fn expired() -> (Browser, AuthLayer) {
     (browser, layer)
 }
 
-/// Middleware of an application that redirects denied requests itself, in both ways: it changes the
-/// response of the denial, or it builds another one.
-#[derive(Clone)]
-struct Redirecting<S> {
-    inner: S,
-    anew: bool,
-}
-
-impl<S, B> Service<http::Request<Body>> for Redirecting<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<B>, Error = String>,
-    S::Future: Send + 'static,
-    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    type Response = Response;
-    type Error = String;
-    type Future = statewise::authenticator::BoxFuture<'static, Result<Response, String>>;
-
-    fn poll_ready(
-        &mut self,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), String>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (inner, anew) = (self.inner.call(request), self.anew);
-        Box::pin(async move {
-            let mut response = inner.await?.map(Body::new);
-            if response.status() != 401 {
-                return Ok(response);
-            }
-            if anew {
-                return Ok((StatusCode::SEE_OTHER, [("location", "/form")]).into_response());
-            }
-            *response.status_mut() = StatusCode::SEE_OTHER;
-            let form = http::HeaderValue::from_static("/form");
-            response.headers_mut().insert("location", form);
-            Ok(response)
-        })
-    }
-}
-
 #[test]
 fn a_stale_cookie_leads_to_the_login_page_after_one_redirect() {
     let (mut browser, layer) = expired();
-    browser.service = layer.login_page("/form").unwrap().layer(Handler);
+    browser.visit(&layer.login_page("/form").unwrap());
     let (answer, visited) = navigate(&mut browser, "/me?page=2&sort=a%20b");
     assert_eq!((answer.status, &*answer.body), (200, "anonymous"));
     assert_eq!(visited[1..], ["/form?next=/me%3Fpage%3D2%26sort%3Da%2520b"]);
@@ -101,17 +54,14 @@ fn a_stale_cookie_leads_to_the_login_page_after_one_redirect() {
 #[test]
 fn no_arrangement_redirects_for_ever() {
     for anew in [false, true] {
-        let (mut browser, layer) = expired();
-        let inner = Handler;
-        browser.service = layer.layer(inner.clone());
-        let mut inside = Browser::before(layer.layer(Redirecting { inner, anew }));
+        let (browser, layer) = expired();
+        let mut inside = redirected_inside(&layer, anew);
         inside.jar = browser.jar.clone();
         let (answer, visited) = navigate(&mut inside, "/me");
         assert_eq!((&*answer.body, visited.len()), ("anonymous", 2), "inside");
         assert!(inside.jar.is_empty());
 
-        let inner = layer.layer(Handler);
-        let mut outside = Browser::before(Redirecting { inner, anew });
+        let mut outside = redirected_outside(&layer, anew);
         outside.jar = browser.jar.clone();
         let (answer, visited) = navigate(&mut outside, "/me");
         assert_eq!(visited.len(), 2, "outside");
@@ -119,12 +69,7 @@ fn no_arrangement_redirects_for_ever() {
         assert!(["anonymous", "former"].contains(&&*answer.body));
         assert!(outside.jar.is_empty());
 
-        let guarded = Require::authenticated().layer(Handler);
-        let inner = Redirecting {
-            inner: guarded,
-            anew,
-        };
-        let mut guarded = Browser::before(layer.layer(inner));
+        let mut guarded = redirected_around_guard(&layer, anew);
         guarded.jar = browser.jar.clone();
         let answer = guarded.send("GET", "/open", &NAVIGATION);
         assert_eq!(answer.one("location"), Some("/form"));
@@ -135,7 +80,7 @@ fn no_arrangement_redirects_for_ever() {
 #[test]
 fn only_navigations_of_strangers_are_redirected() {
     let (mut browser, layer) = expired();
-    browser.service = layer.login_page("/form?lang=en").unwrap().layer(Handler);
+    browser.visit(&layer.login_page("/form?lang=en").unwrap());
     // A program without `Sec-Fetch-Mode`, a script, and a script that accepts HTML.
     for fields in [&[][..], &SCRIPT, &[SCRIPT[0], ("accept", "text/html")]] {
         let answer = browser.send("GET", "/me", fields);
@@ -175,8 +120,7 @@ fn next_is_a_path_on_this_origin() {
     let clock = ManualClock::default();
     let layer = layer(sessions(&store(), &clock), transport());
     let site = layer.login_page("/form").unwrap();
-    let guarded = site.layer(Require::authenticated().layer(Handler));
-    let mut browser = Browser::before(guarded);
+    let mut browser = guarded(&site, &Require::authenticated());
     for (path, location) in [
         ("/me", "/form?next=/me"),
         ("//evil.example/me", "/form"),
@@ -244,7 +188,7 @@ fn the_application_answers_denials_in_its_own_form() {
             }
         }
     });
-    browser.service = site.layer(Handler);
+    browser.visit(&site);
     let answer = browser.send("GET", "/me", &NAVIGATION);
     assert_eq!((answer.status, &*answer.body), (401, "<h1>401</h1>"));
     assert_eq!(answer.one("content-type"), Some("text/html; charset=utf-8"));

@@ -1,7 +1,6 @@
 //! Header fields, requests and responses of the crate `http`.
 
 use std::borrow::Cow;
-use std::sync::Once;
 
 use bytes::Bytes;
 use http::header::{
@@ -10,8 +9,7 @@ use http::header::{
 };
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::error::{Error, Result};
-use crate::observer::log_mistake;
+use crate::error::Result;
 use crate::web::answer::Answer;
 use crate::web::denial::Denial;
 use crate::web::headers::{Headers, HeadersMut};
@@ -166,20 +164,5 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// *Misuse* if the request passed no `AuthLayer`, or one for another data type.
     pub fn of(extensions: &Extensions) -> Result<Self> {
         extensions.get().cloned().ok_or_else(Self::missing_layer)
-    }
-
-    /// Returns the error of a request that has passed no layer for this data type. Logs it once,
-    /// because without a layer there is no observer.
-    pub(crate) fn missing_layer() -> Error {
-        let error = Error::misuse(format!(
-            "no `AuthLayer` for logins with data of the type `{}` has seen the request: add the \
-             layer to the router, outside of the handlers and guards that ask for the caller, and \
-             name the data type of your logins in them (`Auth<Profile>`, \
-             `Require::authenticated().with_data::<Profile>()`)",
-            std::any::type_name::<D>(),
-        ));
-        static LOGGED: Once = Once::new();
-        LOGGED.call_once(|| log_mistake(&error.to_string()));
-        error
     }
 }

@@ -1,0 +1,24 @@
+//! Error of a request that has passed no layer.
+
+use std::sync::Once;
+
+use crate::error::Error;
+use crate::observer::log_mistake;
+use crate::web::sign_in::SignIn;
+
+impl<D> SignIn<D> {
+    /// Returns the error of a request that has passed no layer for this data type. Logs it once,
+    /// because without a layer there is no observer.
+    pub(crate) fn missing_layer() -> Error {
+        let error = Error::misuse(format!(
+            "no `AuthLayer` for logins with data of the type `{}` has seen the request: add the \
+             layer to the router, outside of the handlers and guards that ask for the caller, and \
+             name the data type of your logins in them (`Auth<Profile>`, \
+             `Require::authenticated().with_data::<Profile>()`)",
+            std::any::type_name::<D>(),
+        ));
+        static LOGGED: Once = Once::new();
+        LOGGED.call_once(|| log_mistake(&error.to_string()));
+        error
+    }
+}
