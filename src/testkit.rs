@@ -2,7 +2,7 @@
 //!
 //! # Testing your handlers
 //!
-//! [`caller`] is the argument of a handler under test, [`AsCaller`] runs a router as a given user, and
+//! [`caller()`] is the argument of a handler under test, [`AsCaller`] runs a router as a given user, and
 //! [`TestClient`] calls it with cookies and real logins. The manual has an
 //! [example of each](crate::manual::testing), with a moved clock and an outage.
 //!
