@@ -208,7 +208,8 @@ impl Gate {
     ) -> Result<T> {
         self.breaker.admit(Instant::now())?;
         let late = |_| failed(Failure::Late(self.breaker.cause()));
-        let answer = in_time(self.deadline, act, late).await;
+        // The futures of the driver are large. In a box they are in the caller's frame once.
+        let answer = in_time(self.deadline, Box::pin(act), late).await;
         self.breaker.note_answer::<Failure, _>(&answer);
         answer
     }
