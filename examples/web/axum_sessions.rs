@@ -1,4 +1,4 @@
-//! Sessions on a web site: a login form, a list of the devices that are logged in, and logout, here
+//! Sessions on a web site: a login page that leads back, a list of the devices that are logged in, and logout, here
 //! or everywhere. The cookie is `__Host-id`, `Secure` and `HttpOnly`.
 //!
 //! ```text
@@ -11,6 +11,8 @@
 //!
 //! ```text
 //! curl -si -c jar -b jar http://127.0.0.1:3000/me                       # 401
+//! curl -si -H 'Sec-Fetch-Mode: navigate' -H 'Sec-Fetch-Dest: document' http://127.0.0.1:3000/me   # 303
+//! curl -si http://127.0.0.1:3000/login?next=/me                         # 200
 //! curl -si -c jar -b jar -d user=alice -d password=guess http://127.0.0.1:3000/login   # 401
 //! curl -si -c jar -b jar -d user=alice --data-urlencode 'password=correct horse battery staple' http://127.0.0.1:3000/login   # 303
 //! curl -si -c jar -b jar http://127.0.0.1:3000/me                       # 200
@@ -31,19 +33,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Extension, Form, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use statewise::session::{Limit, SessionAuthenticator};
 use statewise::store::MemoryStore;
 use statewise::store::contract::SessionStore;
-use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport, Visitor};
+use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport, Visitor, local_path};
 use statewise::{Authenticator, Login};
 
-use pages::{FORM, escaped, page, with_form};
+use pages::{escaped, form, page};
 use passwords::{Credentials, Passwords};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -62,7 +63,8 @@ async fn main() -> Result<(), Failure> {
     // Removes expired sessions from the store.
     let upkeep = tokio::spawn(auth.upkeep().run(tokio::time::sleep));
     let auth = Arc::new(auth);
-    let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default()))?;
+    let transport = Transport::cookie(Cookie::default());
+    let layer = AuthLayer::new(auth.clone(), transport)?.login_page("/login")?;
     let passwords = Passwords::of(&[("alice", "correct horse battery staple")])?;
     serve::serve(router(auth.clone(), layer, passwords)).await?;
     // After the last request: a store that writes uses in batches writes the rest.
@@ -87,20 +89,19 @@ pub(crate) fn router<S: SessionStore>(
     Router::new()
         .route("/", get(home))
         .route("/me", get(me))
-        .route("/login", post(log_in))
+        .route("/login", get(login_page).post(log_in))
         .route("/logout", post(log_out))
         .route("/logout-everywhere", post(log_out_everywhere))
         .route("/devices", get(devices))
         .route("/devices/{id}/end", post(end_device))
         .route("/password", post(change_password))
-        .layer(map_response(with_form))
         .layer(layer)
         .with_state(Arc::new(App { auth, passwords }))
 }
 
 async fn home(visitor: Visitor) -> Html<String> {
     page(&match visitor.caller() {
-        None => FORM.to_owned(),
+        None => form("/"),
         Some(caller) => format!(
             "<p>Hello, {}. <a href='/devices'>Where am I logged in?</a>\
              <form method=post action=/logout><button>Log out</button></form>\
@@ -117,19 +118,50 @@ async fn me(caller: Auth) -> Html<String> {
     page(&format!("<p>You are {user}, since {since}."))
 }
 
+/// Page that the user wanted to see before the login.
+#[derive(Deserialize)]
+struct Wanted {
+    next: Option<String>,
+}
+
+impl Wanted {
+    /// Returns its path. An address elsewhere is ignored.
+    fn path(&self) -> &str {
+        self.next.as_deref().and_then(local_path).unwrap_or("/")
+    }
+}
+
+async fn login_page(Query(wanted): Query<Wanted>) -> Html<String> {
+    page(&form(wanted.path()))
+}
+
+/// Answers a denial with the login form. The layer adds the challenge.
+fn ask_to_log_in(denial: Denial, next: &str) -> Response {
+    let form = page(&form(next));
+    (StatusCode::UNAUTHORIZED, Extension(denial), form).into_response()
+}
+
+#[derive(Deserialize)]
+struct LoginForm {
+    #[serde(flatten)]
+    given: Credentials,
+    #[serde(flatten)]
+    wanted: Wanted,
+}
+
 /// Starts a new session and ends the one that the request carries, so that an attacker cannot plant
 /// a session.
 async fn log_in<S: SessionStore>(
     State(app): State<Arc<App<S>>>,
     sign_in: SignIn,
     headers: HeaderMap,
-    Form(given): Form<Credentials>,
-) -> Result<Redirect, Denial> {
+    Form(LoginForm { given, wanted }): Form<LoginForm>,
+) -> Result<Response, Denial> {
     if !app.passwords.check(&given).await? {
-        return Err(Denial::Unproven);
+        return Ok(ask_to_log_in(Denial::Unproven, wanted.path()));
     }
     sign_in.issue(login(&given.user, &headers)).await?;
-    Ok(Redirect::to("/"))
+    Ok(Redirect::to(wanted.path()).into_response())
 }
 
 async fn log_out(sign_in: SignIn) -> Result<Redirect, Denial> {
@@ -186,13 +218,15 @@ async fn change_password<S: SessionStore>(
     sign_in: SignIn,
     headers: HeaderMap,
     Form(new): Form<NewPassword>,
-) -> Result<Redirect, Denial> {
-    caller.require_fresh(5 * MINUTE)?;
+) -> Result<Response, Denial> {
+    if let Err(denial) = caller.require_fresh(5 * MINUTE) {
+        return Ok(ask_to_log_in(denial, "/"));
+    }
     let user = caller.subject();
     app.passwords.change(user, new.password).await?;
     let _ = sign_in.revoke_all().await?;
     sign_in.issue(login(user, &headers)).await?;
-    Ok(Redirect::to("/"))
+    Ok(Redirect::to("/").into_response())
 }
 
 /// Names the device after the `User-Agent` of the browser, for the list of devices.

@@ -1,22 +1,17 @@
 //! HTML pages.
 
-use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{Html, Response};
+use axum::response::Html;
 
-pub(crate) const FORM: &str = "<form method=post action=/login>\
-    <p><label>User <input name=user autocomplete=username required></label>\
-    <p><label>Password <input name=password type=password autocomplete=current-password required></label>\
-    <p><button>Log in</button></form>";
-
-/// Puts the login form into every response with status 401. The layer outside adds the challenge.
-pub(crate) async fn with_form(mut response: Response) -> Response {
-    if response.status() == StatusCode::UNAUTHORIZED {
-        *response.body_mut() = Body::from(page(FORM).0);
-        let html = HeaderValue::from_static("text/html; charset=utf-8");
-        response.headers_mut().insert(header::CONTENT_TYPE, html);
-    }
-    response
+/// Login form. It carries on the path of the page to which the login leads.
+pub(crate) fn form(next: &str) -> String {
+    let next = escaped(next);
+    format!(
+        "<form method=post action=/login><input type=hidden name=next value='{next}'>\
+         <p><label>User <input name=user autocomplete=username required></label>\
+         <p><label>Password <input name=password type=password \
+         autocomplete=current-password required></label>\
+         <p><button>Log in</button></form>"
+    )
 }
 
 pub(crate) fn page(body: &str) -> Html<String> {

@@ -92,6 +92,38 @@ fn a_login_sets_a_cookie_that_curl_stores_and_sends() {
     assert!(!me.body.contains(&credential));
 }
 
+/// Also after a wrong password, but never to another site.
+#[test]
+fn a_login_leads_back_to_the_page_that_the_visitor_wanted() {
+    let site = start();
+    let browser = Browser::at(site.origin());
+    let navigation = [
+        "-H",
+        "Sec-Fetch-Mode: navigate",
+        "-H",
+        "Sec-Fetch-Dest: document",
+    ];
+    let denied = browser.run("/devices?a=1&b=2", &navigation).expect(303);
+    let page = browser.get(denied.field("location")).expect(200);
+    let hidden = "name=next value='/devices?a=1&amp;b=2'";
+    assert!(page.body.contains(hidden), "{page:?}");
+
+    let log_in = |password: &str, next: &str| {
+        let (password, next) = (format!("password={password}"), format!("next={next}"));
+        let fields = ["-d", "user=alice", "--data-urlencode", &password];
+        browser.run(
+            "/login",
+            &[&fields[..], &["--data-urlencode", &next]].concat(),
+        )
+    };
+    let again = log_in("guess", "/devices?a=1&b=2").expect(401);
+    assert!(again.body.contains(hidden), "{again:?}");
+    let led = log_in(PASSWORD, "/devices?a=1&b=2").expect(303);
+    assert_eq!(led.field("location"), "/devices?a=1&b=2");
+    let led = log_in(PASSWORD, "//evil.example/").expect(303);
+    assert_eq!(led.field("location"), "/");
+}
+
 #[test]
 fn a_wrong_password_and_an_unknown_user_have_the_same_response() {
     let site = start();
