@@ -2,7 +2,7 @@
 //!
 //! # Testing your handlers
 //!
-//! [`caller()`] is the argument of a handler under test, [`AsCaller`] runs a router as a given user, and
+//! [`caller()`] is the argument of a handler under test, [`as_caller()`] runs a router as a given user, and
 //! [`TestClient`] calls it with cookies and real logins. The manual has an
 //! [example of each](crate::manual::testing), with a moved clock and an outage.
 //!
@@ -119,7 +119,7 @@ pub use crate::forward_session_store;
 pub use crate::revocation_log_laws;
 pub use crate::session_store_laws;
 #[cfg(feature = "tower")]
-pub use as_caller::{AsCaller, AsCallerService};
+pub use as_caller::as_caller;
 pub use caller::{caller, caller_at};
 #[cfg(feature = "tower")]
 pub use client::{TestClient, TestRequest};

@@ -205,8 +205,6 @@ pub use serving::Serving;
 pub use sign_in::SignIn;
 pub use token_error::TokenError;
 pub use token_response::TokenResponse;
-#[cfg(all(feature = "tower", any(test, feature = "testkit")))]
-pub(crate) use tower::AssumedCaller;
 #[cfg(feature = "tower")]
 pub use tower::{AuthBody, AuthFuture, AuthService, RequireService};
 pub use transport::{Carried, Transport};

@@ -80,22 +80,6 @@ impl<D> Identity<D> {
         }
     }
 
-    /// Returns a copy without the data.
-    pub(crate) fn without_data(&self) -> Identity {
-        Identity {
-            fields: self.fields.clone(),
-            handle: self.handle,
-            issued_at: self.issued_at,
-            authenticated_at: self.authenticated_at,
-            expires_at: self.expires_at,
-            deadline: self.deadline,
-            stamp: self.stamp,
-            version: self.version,
-            refresh_due: self.refresh_due,
-            data: (),
-        }
-    }
-
     /// Sets the handle of the login, so that all verifications of one credential yield the same
     /// [`id`](Self::id). For implementers.
     #[must_use]

@@ -10,7 +10,7 @@
 //! | you test | use |
 //! |---|---|
 //! | one handler, without a router | [`caller`](crate::testkit::caller) |
-//! | a router, as a given user | [`AsCaller`](crate::testkit::AsCaller) around it |
+//! | a router, as a given user | [`as_caller`](crate::testkit::as_caller) around it |
 //! | a router with cookies or tokens, logins and logouts | [`TestClient`](crate::testkit::TestClient) |
 //! | expiry | one [`ManualClock`](crate::testkit::ManualClock) for authenticator, layer and client |
 //! | an outage | [`FaultyStore`](crate::testkit::FaultyStore) around a `MemoryStore` |
@@ -55,7 +55,7 @@
 //! use statewise::Login;
 //! use statewise::session::SessionAuthenticator;
 //! use statewise::store::MemoryStore;
-//! use statewise::testkit::{AsCaller, Fault, FaultyStore, ManualClock, TestClient, caller};
+//! use statewise::testkit::{Fault, FaultyStore, ManualClock, TestClient, as_caller, caller};
 //! use statewise::web::{AuthLayer, Cookie, Transport};
 //! use tower_layer::Layer;
 //!
@@ -118,7 +118,7 @@
 //! assert_eq!(client.cookie("__Host-id"), None);
 //!
 //! // As a given user without a login. The router may have a layer or not.
-//! let as_bob = AsCaller::new(caller(Login::new("bob"))); // With axum: app.layer(as_bob)
+//! let as_bob = as_caller(caller(Login::new("bob"))); // With axum: app.layer(as_bob)
 //! let mut client = TestClient::new(as_bob.layer(app));
 //! assert_eq!(client.get("/account").send().await.status(), 403);
 //! # Ok::<(), statewise::Error>(())

@@ -3,11 +3,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-
-use http::Request;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::authenticator::{Authenticator, Presented};
 use crate::clock::SystemClock;
@@ -19,10 +14,10 @@ use crate::login::issued::{Credential, Issued, Outcome, Revocation};
 use crate::login::logout::Logout;
 use crate::testkit::caller::unverified;
 use crate::upkeep::Upkeep;
-use crate::web::{AssumedCaller, Auth, AuthLayer, AuthService, Cookie, Transport};
+use crate::web::{Auth, AuthLayer, Cookie, Transport};
 
-/// Layer under which every request comes from one caller, without a credential. For tests of routers,
-/// with an [`AuthLayer`] or without one.
+/// Creates a layer under which every request comes from one caller, without a credential. For tests
+/// of routers: put it around a router that has an [`AuthLayer`], or around one that has none.
 ///
 /// Handlers may take [`Auth`], [`Visitor`](crate::web::Visitor) and [`SignIn`](crate::web::SignIn),
 /// and guards check the caller as usual. Logins of such a handler go nowhere: the next request has
@@ -30,98 +25,18 @@ use crate::web::{AssumedCaller, Auth, AuthLayer, AuthService, Cookie, Transport}
 ///
 /// ```
 /// use statewise::Login;
-/// use statewise::testkit::{AsCaller, caller};
+/// use statewise::testkit::{as_caller, caller};
 ///
 /// // With axum: app.layer(as_alice)
-/// let as_alice = AsCaller::new(caller(Login::new("alice").role("admin")));
+/// let as_alice = as_caller(caller(Login::new("alice").role("admin")));
 /// # let _ = as_alice;
 /// ```
-pub struct AsCaller<D = ()> {
-    layer: AuthLayer<D>,
-    caller: Auth<D>,
-}
-
-impl<D: Send + Sync + 'static> AsCaller<D> {
-    /// Creates a layer for a caller.
-    #[must_use]
-    pub fn new(caller: Auth<D>) -> Self {
-        let auth = Arc::new(NoAuthenticator(PhantomData));
-        let layer = AuthLayer::new(auth, Transport::both(Cookie::default()));
-        let layer = layer.expect("this authenticator has no refresh credentials");
-        Self {
-            layer: layer.any_origin(),
-            caller,
-        }
-    }
-}
-
-impl<D> Clone for AsCaller<D> {
-    fn clone(&self) -> Self {
-        Self {
-            layer: self.layer.clone(),
-            caller: self.caller.clone(),
-        }
-    }
-}
-
-impl<D> fmt::Debug for AsCaller<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AsCaller").field(&self.caller).finish()
-    }
-}
-
-impl<S, D> Layer<S> for AsCaller<D> {
-    type Service = AsCallerService<S, D>;
-
-    fn layer(&self, inner: S) -> AsCallerService<S, D> {
-        AsCallerService {
-            inner: self.layer.layer(inner),
-            caller: self.caller.clone(),
-        }
-    }
-}
-
-/// Service that an [`AsCaller`] creates.
-pub struct AsCallerService<S, D = ()> {
-    inner: AuthService<S, D>,
-    caller: Auth<D>,
-}
-
-impl<S: Clone, D> Clone for AsCallerService<S, D> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            caller: self.caller.clone(),
-        }
-    }
-}
-
-impl<S, D> fmt::Debug for AsCallerService<S, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsCallerService")
-            .field("caller", &self.caller)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<S, D, B> Service<Request<B>> for AsCallerService<S, D>
-where
-    AuthService<S, D>: Service<Request<B>>,
-    D: Send + Sync + 'static,
-{
-    type Response = <AuthService<S, D> as Service<Request<B>>>::Response;
-    type Error = <AuthService<S, D> as Service<Request<B>>>::Error;
-    type Future = <AuthService<S, D> as Service<Request<B>>>::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let assumed = AssumedCaller(self.caller.clone());
-        request.extensions_mut().insert(assumed);
-        self.inner.call(request)
-    }
+#[must_use]
+pub fn as_caller<D: Send + Sync + 'static>(caller: Auth<D>) -> AuthLayer<D> {
+    let auth = Arc::new(NoAuthenticator(PhantomData));
+    let layer = AuthLayer::new(auth, Transport::both(Cookie::default()));
+    let layer = layer.expect("this authenticator has no refresh credentials");
+    layer.any_origin().assume(caller)
 }
 
 /// Authenticator of a router that has none: it issues logins that nobody can use, and rejects every

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +27,9 @@ use crate::web::{Auth, AuthLayer};
 /// It keeps cookies as browsers do (RFC 6265bis): told apart by name, domain, path and partition, sent
 /// by host, path and `Secure`, and dropped after `Max-Age`. A cookie that browsers ignore is a
 /// panic that names the broken rule. It does not follow redirects.
+///
+/// Requests have a `String` as body, which is an `http_body::Body`; a `Router` of axum takes any. For a
+/// service that is written for one type of body, convert it with `map_request` of tower.
 ///
 /// ```
 /// use std::fmt::Debug;
@@ -61,16 +63,14 @@ use crate::web::{Auth, AuthLayer};
 /// |---|---|
 /// | [`origin`](Self::origin) | `https://localhost` |
 /// | [`clock`](Self::clock), for the age of cookies | a [`ManualClock`] of its own |
-/// | [`with_body`](Self::with_body) | requests with a `String` as body |
 /// | header fields | `Host`, `Cookie`, `Authorization`; add others, such as `Accept: text/html` for a navigation |
-pub struct TestClient<S, B = String> {
+pub struct TestClient<S> {
     service: S,
     jar: CookieJar,
     authorization: Option<String>,
     clock: ManualClock,
     is_secure: bool,
     host: String,
-    body: PhantomData<fn() -> B>,
 }
 
 impl<S> TestClient<S> {
@@ -84,24 +84,6 @@ impl<S> TestClient<S> {
             clock: ManualClock::default(),
             is_secure: true,
             host: "localhost".to_owned(),
-            body: PhantomData,
-        }
-    }
-}
-
-impl<S, B> TestClient<S, B> {
-    /// Sends requests with another type of body, for a service that is written for one. A `Router` of
-    /// axum takes any.
-    #[must_use]
-    pub fn with_body<T: From<String>>(self) -> TestClient<S, T> {
-        TestClient {
-            service: self.service,
-            jar: self.jar,
-            authorization: self.authorization,
-            clock: self.clock,
-            is_secure: self.is_secure,
-            host: self.host,
-            body: PhantomData,
         }
     }
 
@@ -155,11 +137,11 @@ impl<S, B> TestClient<S, B> {
     where
         D: Send + Sync + 'static,
     {
-        let (auth, transport) = (&layer.config.auth, &layer.config.transport);
+        let transport = &layer.config.transport;
         if transport.access().is_none() {
             return self.log_in_with_token(layer, login).await;
         }
-        let issued = auth.issue(login.place(Place::Cookie)).await?;
+        let issued = layer.config.auth.issue(login.place(Place::Cookie)).await?;
         for line in transport.set(&issued)? {
             self.receive("/", &line);
         }
@@ -185,13 +167,13 @@ impl<S, B> TestClient<S, B> {
     where
         D: Send + Sync + 'static,
     {
-        let (auth, transport) = (&layer.config.auth, &layer.config.transport);
+        let transport = &layer.config.transport;
         if !transport.reads_bearer() {
             return Err(Error::misuse(
                 "a test login with a token, but the transport reads cookies only: use `log_in`",
             ));
         }
-        let issued = auth.issue(login.place(Place::Bearer)).await?;
+        let issued = layer.config.auth.issue(login.place(Place::Bearer)).await?;
         self.authorization = Some(transport.authorization(issued.credential()));
         Ok(caller(layer, issued))
     }
@@ -209,17 +191,17 @@ impl<S, B> TestClient<S, B> {
     }
 
     /// Begins a GET request of path and query.
-    pub fn get(&mut self, path: &str) -> TestRequest<'_, S, B> {
+    pub fn get(&mut self, path: &str) -> TestRequest<'_, S> {
         self.request(Method::GET, path)
     }
 
     /// Begins a POST request.
-    pub fn post(&mut self, path: &str) -> TestRequest<'_, S, B> {
+    pub fn post(&mut self, path: &str) -> TestRequest<'_, S> {
         self.request(Method::POST, path)
     }
 
     /// Begins a request.
-    pub fn request(&mut self, method: Method, path: &str) -> TestRequest<'_, S, B> {
+    pub fn request(&mut self, method: Method, path: &str) -> TestRequest<'_, S> {
         let mut head = Request::builder().method(method).uri(path);
         head = head.header(HOST, &self.host);
         let path = path.split(['?', '#']).next().unwrap_or_default();
@@ -265,14 +247,14 @@ impl<S, B> TestClient<S, B> {
 
 /// Request of a [`TestClient`].
 #[must_use = "a request does nothing until it is sent"]
-pub struct TestRequest<'c, S, B = String> {
-    client: &'c mut TestClient<S, B>,
+pub struct TestRequest<'c, S> {
+    client: &'c mut TestClient<S>,
     path: String,
     head: request::Builder,
     body: String,
 }
 
-impl<S, B> TestRequest<'_, S, B> {
+impl<S> TestRequest<'_, S> {
     /// Adds a header field.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.head = self.head.header(name, value);
@@ -308,12 +290,11 @@ impl<S, B> TestRequest<'_, S, B> {
     /// browsers ignore a cookie of the response.
     pub async fn send<R>(self) -> Response<String>
     where
-        S: Service<Request<B>, Response = Response<R>, Error: fmt::Debug>,
+        S: Service<Request<String>, Response = Response<R>, Error: fmt::Debug>,
         R: Body<Error: fmt::Debug>,
-        B: From<String>,
     {
         let client = self.client;
-        let request = self.head.body(B::from(self.body));
+        let request = self.head.body(self.body);
         let request = request.expect("a path begins with /, and header fields are plain text");
         let ready = poll_fn(|context| client.service.poll_ready(context)).await;
         ready.expect("the service is ready");
@@ -350,7 +331,7 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
-impl<S, B> fmt::Debug for TestClient<S, B> {
+impl<S> fmt::Debug for TestClient<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestClient")
             .field("host", &self.host)
@@ -359,7 +340,7 @@ impl<S, B> fmt::Debug for TestClient<S, B> {
     }
 }
 
-impl<S, B> fmt::Debug for TestRequest<'_, S, B> {
+impl<S> fmt::Debug for TestRequest<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestRequest")
             .field("path", &self.path)

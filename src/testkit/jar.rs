@@ -82,40 +82,23 @@ impl CookieJar {
         let lower = name.to_ascii_lowercase();
         let has = |prefix: &str| lower.starts_with(prefix);
         let is_rooted = cookie.is_host_only && has_path && cookie.path == "/";
-        let rules = [
-            (!name.is_empty(), "it has no name"),
-            (
-                name.len() + value.len() <= 4096,
-                "name and value together exceed 4096 bytes",
-            ),
-            (
-                cookie.is_sent_to_host(from.host),
-                "its `Domain` is not that of the host",
-            ),
-            (
-                !cookie.is_secure || from.is_secure,
-                "it is `Secure`, and the page uses plain HTTP: test with an https origin, or build \
-                 the cookie with `insecure()`",
-            ),
-            (
-                !has("__secure-") || cookie.is_secure,
-                "`__Secure-` requires `Secure`",
-            ),
-            (
-                !has("__host-") || cookie.is_secure && is_rooted,
-                "`__Host-` requires `Secure`, `Path=/` and no `Domain`",
-            ),
-            (
-                !(has("__http-") || has("__host-http-")) || cookie.is_secure && is_http_only,
-                "`__Http-` and `__Host-Http-` require `Secure` and `HttpOnly`",
-            ),
-            (
-                !(is_cross_site || cookie.is_partitioned) || cookie.is_secure,
-                "`SameSite=None` and `Partitioned` require `Secure`",
-            ),
-        ];
-        if let Some((_, broken)) = rules.into_iter().find(|(is_kept, _)| !is_kept) {
-            return Err(broken);
+        let has_secure_prefix = has("__secure-") || has("__host-") || has("__http-");
+        let is_everywhere = is_cross_site || cookie.is_partitioned;
+        if name.is_empty() || name.len() + value.len() > 4096 {
+            return Err("it has no name, or more than 4096 bytes");
+        } else if !cookie.is_sent_to_host(from.host) {
+            return Err("its `Domain` is not that of the host");
+        } else if cookie.is_secure && !from.is_secure {
+            return Err(
+                "it is `Secure`, and the page uses plain HTTP: test with an https origin, \
+                        or build the cookie with `insecure()`",
+            );
+        } else if !cookie.is_secure && (has_secure_prefix || is_everywhere) {
+            return Err("its prefix, `SameSite=None` or `Partitioned` requires `Secure`");
+        } else if has("__host-") && !is_rooted {
+            return Err("`__Host-` requires `Path=/` and no `Domain`");
+        } else if !is_http_only && (has("__http-") || has("__host-http-")) {
+            return Err("`__Http-` and `__Host-Http-` require `HttpOnly`");
         }
         self.0.retain(|other| other.key() != cookie.key());
         if cookie.is_alive(now) {

@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::login::login_ref::LoginRef;
 use crate::observer::Observer;
 use crate::observer::event::{Act, Denied, Event};
+#[cfg(all(feature = "tower", any(test, feature = "testkit")))]
+use crate::web::auth::Auth;
 use crate::web::clone::clone_fields;
 use crate::web::denial::Denial;
 use crate::web::denied::DenialPages;
@@ -27,10 +29,15 @@ pub(crate) struct LayerConfig<D> {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// A browser that loses the cookies has been reported.
     pub(crate) has_reported_loss: Arc<AtomicBool>,
+    /// Caller of a test, whom no request has to prove.
+    #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
+    pub(crate) assumed: Option<Auth<D>>,
 }
 
 clone_fields!(LayerConfig<D> {
-    auth, transport, origins, clock, pages, observer, has_reported_loss
+    auth, transport, origins, clock, pages, observer, has_reported_loss;
+    #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
+    assumed
 });
 
 /// Returns the observer of a layer to which the application gives none.

@@ -119,6 +119,8 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
                 pages: DenialPages::default(),
                 observer,
                 has_reported_loss: Arc::default(),
+                #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
+                assumed: None,
             }),
         })
     }
@@ -304,6 +306,12 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     #[must_use]
     pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
         self.with(|config| config.observer = Some(observer))
+    }
+
+    /// Takes `caller` for that of every request, also in layers inside of this one.
+    #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
+    pub(crate) fn assume(self, caller: crate::web::auth::Auth<D>) -> Self {
+        self.with(|config| config.assumed = Some(caller))
     }
 
     fn with(mut self, change: impl FnOnce(&mut LayerConfig<D>)) -> Self {

@@ -14,7 +14,7 @@ impl<D> SignIn<D> {
             "no `AuthLayer` for logins with data of the type `{}` has seen the request: add the \
              layer to the router, outside of the handlers and guards that ask for the caller, and \
              name the data type of your logins in them (`Auth<Profile>`, \
-             `Require::authenticated().with_data::<Profile>()`)",
+             `Require::with_data::<Profile>()`)",
             std::any::type_name::<D>(),
         ));
         static LOGGED: Once = Once::new();

@@ -35,71 +35,51 @@ use crate::web::sign_in::SignIn;
 ///
 /// | setting | default | source |
 /// |---|---|---|
-/// | [`with_data`](Self::with_data) | logins without data: `()` | |
 /// | [`role`](Self::role), [`any_role`](Self::any_role) | none required | |
 /// | [`when`](Self::when) | no condition | |
 /// | [`fresh`](Self::fresh) | any age, in whole seconds | RFC 9470; OWASP ASVS 7.5.1 |
 /// | [`acr`](Self::acr) | any class | RFC 9470 |
 /// | [`authoritative`](Self::authoritative) | no: caches of the authenticator may answer | |
 pub struct Require<D = ()> {
-    rules: Arc<Rules<D>>,
+    rules: Arc<Rules>,
+    conditions: Arc<Vec<Arc<Condition<D>>>>,
 }
 
 type Condition<D> = dyn Fn(&Identity<D>) -> bool + Send + Sync;
 
-struct Rules<D> {
+#[derive(Clone, Debug, Default)]
+struct Rules {
     /// Groups of roles: the caller needs one role of each.
     roles: Vec<Vec<Box<str>>>,
-    conditions: Vec<Arc<Condition<D>>>,
     max_age: Option<Duration>,
     acr: Option<Box<str>>,
     authoritative: bool,
 }
 
-clone_fields!(Rules<D> { roles, conditions, max_age, acr, authoritative });
-
 impl Require {
-    /// Admits every caller with a valid credential.
+    /// Admits every caller with a valid credential. For logins with data, see
+    /// [`with_data`](Self::with_data).
     #[must_use]
     pub fn authenticated() -> Self {
-        Self {
-            rules: Arc::new(Rules {
-                roles: Vec::new(),
-                conditions: Vec::new(),
-                max_age: None,
-                acr: None,
-                authoritative: false,
-            }),
-        }
+        Self::with_data()
     }
 
-    /// Sets the data type of logins. It must be that of the [`AuthLayer`](crate::web::AuthLayer);
-    /// otherwise every request fails with a *misuse* (500). Requirements that you have set stay.
+    /// Admits every caller with a valid credential, for logins with data of the type `T`. It must be
+    /// that of the [`AuthLayer`](crate::web::AuthLayer); otherwise every request fails with a
+    /// *misuse* (500).
     ///
     /// ```
     /// use statewise::web::Require;
     ///
     /// struct Profile { is_verified: bool }
-    /// let users = Require::authenticated()
-    ///     .with_data::<Profile>()
-    ///     .when(|user| user.data().is_verified);
+    /// let users = Require::with_data::<Profile>().when(|user| user.data().is_verified);
     /// # let _ = users;
     /// ```
     #[must_use]
-    pub fn with_data<T: 'static>(self) -> Require<T> {
-        let rules = Arc::unwrap_or_clone(self.rules);
-        let conditions = rules.conditions.into_iter().map(|condition| {
-            let condition = move |user: &Identity<T>| condition(&user.without_data());
-            Arc::new(condition) as Arc<Condition<T>>
-        });
+    pub fn with_data<T>() -> Require<T> {
         Require {
-            rules: Arc::new(Rules {
-                roles: rules.roles,
-                conditions: conditions.collect(),
-                max_age: rules.max_age,
-                acr: rules.acr,
-                authoritative: rules.authoritative,
-            }),
+            rules: Arc::default(),
+            conditions: Arc::default(),
         }
     }
 }
@@ -122,8 +102,12 @@ impl<D> Require<D> {
     /// Requires a condition of your application; see [`Auth::require_when`]. Call it again to require
     /// several. The function runs within the request: do not block.
     #[must_use]
-    pub fn when(self, condition: impl Fn(&Identity<D>) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|rules| rules.conditions.push(Arc::new(condition)))
+    pub fn when(
+        mut self,
+        condition: impl Fn(&Identity<D>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.conditions).push(Arc::new(condition));
+        self
     }
 
     /// Requires an authentication within the last `max_age`, in whole seconds; see
@@ -146,7 +130,7 @@ impl<D> Require<D> {
         self.with(|rules| rules.authoritative = true)
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Rules<D>)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut Rules)) -> Self {
         change(Arc::make_mut(&mut self.rules));
         self
     }
@@ -173,7 +157,7 @@ impl<D: Send + Sync + 'static> Require<D> {
         for roles in &rules.roles {
             caller.require_any_role(roles)?;
         }
-        for condition in &rules.conditions {
+        for condition in &*self.conditions {
             caller.require_when(|user| condition(user))?;
         }
         if let Some(max_age) = rules.max_age {
@@ -186,16 +170,10 @@ impl<D: Send + Sync + 'static> Require<D> {
     }
 }
 
-clone_fields!(Require<D> { rules });
+clone_fields!(Require<D> { rules, conditions });
 
 impl<D> fmt::Debug for Require<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Require")
-            .field("roles", &self.rules.roles)
-            .field("conditions", &self.rules.conditions.len())
-            .field("max_age", &self.rules.max_age)
-            .field("acr", &self.rules.acr)
-            .field("authoritative", &self.rules.authoritative)
-            .finish()
+        f.debug_tuple("Require").field(&self.rules).finish()
     }
 }

@@ -9,6 +9,4 @@ mod service;
 pub use body::AuthBody;
 pub use future::AuthFuture;
 pub use require::RequireService;
-#[cfg(any(test, feature = "testkit"))]
-pub(crate) use service::AssumedCaller;
 pub use service::AuthService;

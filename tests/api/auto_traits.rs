@@ -176,7 +176,7 @@ fn what_a_web_service_holds_crosses_threads() {
             TokenResponse,
         };
 
-        use statewise::testkit::{AsCaller, AsCallerService, TestClient, TestRequest};
+        use statewise::testkit::{TestClient, TestRequest};
 
         crosses_threads::<Auth<String>>();
         crosses_threads::<AuthLayer<String>>();
@@ -187,8 +187,6 @@ fn what_a_web_service_holds_crosses_threads() {
         crosses_threads::<TokenError>();
         crosses_threads::<TokenResponse<String>>();
 
-        crosses_threads::<AsCaller<String>>();
-        crosses_threads::<AsCallerService<(), String>>();
         crosses_threads::<TestClient<()>>();
         crosses_threads::<TestRequest<'_, ()>>();
     }

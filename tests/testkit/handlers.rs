@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use http::{Method, Request};
 use statewise::authenticator::BoxFuture;
@@ -13,7 +12,7 @@ use statewise::hybrid::HybridAuthenticator;
 use statewise::session::{SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
 use statewise::testkit::{
-    AsCaller, Fault, FaultyStore, ManualClock, TestClient, block_on, caller, caller_at,
+    Fault, FaultyStore, ManualClock, TestClient, as_caller, block_on, caller, caller_at,
 };
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
 use statewise::web::{
@@ -54,12 +53,12 @@ fn layer(auth: impl DynAuthenticator<()>, transport: Transport, clock: &ManualCl
     layer.clock(clock.clone())
 }
 
-/// Handlers of a small application. Requests have the body type of axum.
+/// Handlers of a small application.
 #[derive(Clone)]
 struct App;
 
 impl App {
-    async fn act(request: Request<Body>) -> Result<Response, Denial> {
+    async fn act(request: Request<String>) -> Result<Response, Denial> {
         let (head, body) = request.into_parts();
         let sign_in = SignIn::<()>::of(&head.extensions)?;
         Ok(match head.uri.path() {
@@ -96,8 +95,7 @@ impl App {
                 let field = |name| head.headers.get(name).map(|value| value.to_str().unwrap());
                 let kind = field("content-type").unwrap_or("none").to_owned();
                 let cookie = field("cookie").unwrap_or("none").to_owned();
-                let bytes = text(body).await;
-                format!("{} {kind} {cookie} {bytes}", head.method).into_response()
+                format!("{} {kind} {cookie} {body}", head.method).into_response()
             }
             path => {
                 // Sets the cookie that the path describes.
@@ -108,17 +106,7 @@ impl App {
     }
 }
 
-async fn text(body: Body) -> String {
-    use http_body::Body as _;
-    let mut body = std::pin::pin!(body);
-    let mut bytes = Vec::new();
-    while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        bytes.extend_from_slice(frame.unwrap().data_ref().unwrap());
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
-impl Service<Request<Body>> for App {
+impl Service<Request<String>> for App {
     type Response = Response;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
@@ -127,7 +115,7 @@ impl Service<Request<Body>> for App {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<String>) -> Self::Future {
         Box::pin(async {
             Ok(Self::act(request)
                 .await
@@ -136,8 +124,8 @@ impl Service<Request<Body>> for App {
     }
 }
 
-fn client<S>(service: S, clock: &ManualClock) -> TestClient<S, Body> {
-    TestClient::new(service).clock(clock).with_body()
+fn client<S>(service: S, clock: &ManualClock) -> TestClient<S> {
+    TestClient::new(service).clock(clock)
 }
 
 #[test]
@@ -218,7 +206,7 @@ fn a_token_goes_where_the_transport_reads_it() {
         Transport::both(Cookie::default()).prefer_bearer(),
         &clock,
     );
-    let mut client = TestClient::new(site.layer(App)).with_body::<Body>();
+    let mut client = TestClient::new(site.layer(App));
     block_on(async {
         client.log_in(&site, Login::new("alice")).await.unwrap();
         assert_eq!(client.get("/me").send().await.body(), "alice");
@@ -253,8 +241,8 @@ fn a_hybrid_keeps_two_cookies() {
 
 #[test]
 fn forms_and_json_are_sent_as_browsers_do() {
-    let as_alice = AsCaller::new(caller(Login::new("alice")));
-    let mut client = TestClient::new(as_alice.layer(App)).with_body::<Body>();
+    let as_alice = as_caller(caller(Login::new("alice")));
+    let mut client = TestClient::new(as_alice.layer(App));
     block_on(async {
         let form = client.post("/echo").form(&[("a b", "ü&="), ("c", "*-._")]);
         let form = form.send().await;
@@ -272,7 +260,7 @@ fn forms_and_json_are_sent_as_browsers_do() {
 fn every_request_comes_from_the_given_caller() {
     let clock = ManualClock::default();
     let alice = caller_at(Login::new("alice").role("admin"), clock.clone());
-    let as_alice = AsCaller::new(alice);
+    let as_alice = as_caller(alice);
     let site = layer(
         tokens(&clock).build().unwrap(),
         Transport::cookie(Cookie::default()),
@@ -308,9 +296,9 @@ trait Calls {
     fn call(&mut self, path: &str) -> http::Response<String>;
 }
 
-impl<S, R> Calls for TestClient<S, Body>
+impl<S, R> Calls for TestClient<S>
 where
-    S: Service<Request<Body>, Response = http::Response<R>, Error = Infallible>,
+    S: Service<Request<String>, Response = http::Response<R>, Error = Infallible>,
     R: http_body::Body<Error: std::fmt::Debug>,
 {
     fn call(&mut self, path: &str) -> http::Response<String> {
@@ -346,10 +334,10 @@ fn a_handler_is_called_with_its_caller() {
 /// Each line, and the rule by which browsers ignore it.
 #[test]
 fn cookies_follow_the_rules_of_browsers() {
-    let as_alice = AsCaller::new(caller(Login::new("alice")));
+    let as_alice = as_caller(caller(Login::new("alice")));
     let clock = ManualClock::default();
     let new = |origin: &str| client(as_alice.layer(App), &clock).origin(origin);
-    let set = |client: &mut TestClient<_, _>, line: &str| {
+    let set = |client: &mut TestClient<_>, line: &str| {
         let path = format!("/a/set/{}", line.replace(' ', "+"));
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.call(&path)));
         caught.is_ok()
@@ -384,7 +372,7 @@ fn cookies_follow_the_rules_of_browsers() {
     }
 
     let mut client = new(https);
-    let sent = |client: &mut TestClient<_, _>| {
+    let sent = |client: &mut TestClient<_>| {
         let answer = client.call("/echo");
         let words: Vec<&str> = answer.body().trim().splitn(3, ' ').collect();
         words[2].to_owned()

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use statewise::Login;
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
-use statewise::testkit::{AsCaller, Fault, FaultyStore, ManualClock, TestClient, caller};
+use statewise::testkit::{Fault, FaultyStore, ManualClock, TestClient, as_caller, caller};
 use statewise::web::{
     Auth, AuthLayer, Cookie, Denial, Require, SignIn, Transport, Visitor, local_path,
 };
@@ -56,7 +56,7 @@ async fn log_in(
 }
 
 fn router() -> Router {
-    let staff = Require::authenticated().with_data::<Profile>();
+    let staff = Require::with_data::<Profile>();
     let staff = staff.any_role(["admin", "editor"]);
     let staff = Router::new().route("/staff", get(home)).layer(staff);
     Router::new()
@@ -157,7 +157,7 @@ async fn an_outage_is_a_503_and_logs_nobody_out() {
 /// With the layer of the application or without one.
 #[tokio::test]
 async fn a_router_runs_as_a_given_user() {
-    let as_editor = AsCaller::new(caller(alice().role("editor")));
+    let as_editor = as_caller(caller(alice().role("editor")));
     for app in [router(), router().layer(site().layer)] {
         let mut client = TestClient::new(app.layer(as_editor.clone()));
         assert_eq!(client.get("/staff").send().await.body(), "hello Alice");

@@ -32,7 +32,7 @@ impl<S, D> Layer<S> for AuthLayer<D> {
 
 /// Caller of a test, in the extensions of its requests. The layer takes it without a credential.
 #[cfg(any(test, feature = "testkit"))]
-pub(crate) struct AssumedCaller<D>(pub(crate) Auth<D>);
+struct AssumedCaller<D>(Auth<D>);
 
 #[cfg(any(test, feature = "testkit"))]
 clone_fields!(AssumedCaller<D> { 0 });
@@ -88,6 +88,11 @@ where
         let shared = |name| Lines::shared(headers, name);
         match self.config.open(client, head, shared) {
             Begun::Serve(serving) => {
+                #[cfg(any(test, feature = "testkit"))]
+                if let Some(caller) = &self.config.assumed {
+                    let assumed = AssumedCaller(caller.clone());
+                    request.extensions_mut().insert(assumed);
+                }
                 #[cfg(any(test, feature = "testkit"))]
                 if let Some(AssumedCaller(caller)) = request.extensions().get() {
                     serving.sign_in().assume(Auth::clone(caller));
