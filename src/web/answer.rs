@@ -162,7 +162,22 @@ impl Answer {
 }
 
 /// Names of the other fields of a response that describe its body.
-const OF_BODY: [&str; 3] = ["content-length", "content-type", "content-encoding"];
+const OF_BODY: [&str; 14] = [
+    "accept-ranges",
+    "content-digest",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-type",
+    "digest",
+    "etag",
+    "last-modified",
+    "repr-digest",
+    "transfer-encoding",
+];
 
 impl Answer {
     /// Replaces the body of a response by that of this answer. Returns the body.
@@ -170,9 +185,11 @@ impl Answer {
         for name in OF_BODY {
             headers.remove(name);
         }
-        for (name, _) in &self.fields {
-            headers.remove(name);
-        }
+        // The response may set cookies and vary for other reasons too.
+        let replaced = self.fields().map(|(name, _)| name).filter(|name| {
+            !name.eq_ignore_ascii_case("set-cookie") && !name.eq_ignore_ascii_case("vary")
+        });
+        replaced.for_each(|name| headers.remove(name));
         self.write(headers)
     }
 }

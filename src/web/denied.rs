@@ -2,10 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::error::Result;
+use crate::login::issued::Credential;
 use crate::web::answer::Answer;
 use crate::web::client::is_navigation;
+use crate::web::cookie::Cookie;
 use crate::web::denial::Denial;
+use crate::web::found::Found;
 use crate::web::headers::Headers;
 use crate::web::next_path::{local_path, with_next};
 
@@ -61,6 +66,8 @@ pub(crate) struct RequestHead {
     /// Path and query.
     target: Box<str>,
     is_navigation: bool,
+    /// The refresh page has just sent the browser back.
+    is_sent_back: bool,
     /// Header fields, if a function of the application may read them.
     headers: Option<Box<dyn Headers + Send + Sync>>,
 }
@@ -89,8 +96,42 @@ pub(crate) struct DenialPages {
     pub(crate) on_denial: Option<Arc<OnDenial>>,
     /// Path and perhaps query of the login page.
     pub(crate) login: Option<Box<str>>,
-    /// Path at which the layer refreshes the credentials of a browser.
-    pub(crate) refresh: Option<Box<str>>,
+    pub(crate) refresh: Option<RefreshPage>,
+}
+
+/// Page at which the layer refreshes the credentials of a browser.
+#[derive(Clone)]
+pub(crate) struct RefreshPage {
+    path: Box<str>,
+    /// Set while the browser is sent back, so that it is not redirected for ever if the new access
+    /// cookie does not arrive, or the removal of a dead one has no effect.
+    mark: Cookie,
+    /// Line of `Set-Cookie` that sets the mark.
+    set_mark: Box<str>,
+}
+
+/// Lifetime of the mark, for one redirect.
+const MARK_LIFETIME: Duration = Duration::from_secs(10);
+
+impl RefreshPage {
+    /// Creates a page for the refresh credentials in `cookie`.
+    pub(crate) fn new(path: Box<str>, cookie: &Cookie) -> Result<Self> {
+        let mark = Cookie::builder()
+            .name(format!("{}-done", cookie.name()))
+            .max_age(MARK_LIFETIME)
+            .unprefixed();
+        let mark = match cookie.is_secure() {
+            true => mark,
+            false => mark.insecure(),
+        };
+        let mark = mark.build()?;
+        let set_mark = mark.set(&Credential::new("1".to_owned()))?.into();
+        Ok(Self {
+            path,
+            mark,
+            set_mark,
+        })
+    }
 }
 
 /// Parameter of the refresh page: the page that was denied is not public.
@@ -115,6 +156,10 @@ impl DenialPages {
             method: method.into(),
             target: target.into(),
             is_navigation: is_navigation(headers),
+            is_sent_back: self
+                .refresh
+                .as_ref()
+                .is_some_and(|page| page.mark.find(headers, |_| true) != Found::Absent),
             headers: has_hook.then(|| Box::new(headers.clone()) as Box<_>),
         }))
     }
@@ -122,7 +167,9 @@ impl DenialPages {
     /// Returns whether a request asks the layer to refresh the credentials of a browser.
     pub(crate) fn is_refresh(&self, head: Option<&RequestHead>) -> bool {
         let head = head.filter(|head| head.is_navigation && head.is_repeatable());
-        head.is_some_and(|head| self.refresh.as_deref() == Some(head.path()))
+        self.refresh
+            .as_ref()
+            .is_some_and(|page| head.is_some_and(|head| *page.path == *head.path()))
     }
 
     /// Returns whether a denied request leads to the refresh page.
@@ -131,7 +178,10 @@ impl DenialPages {
         let head = head.filter(|head| head.is_navigation && head.is_repeatable());
         is_curable
             && head.is_some_and(|head| {
-                self.refresh.is_some() && !self.is_refresh(Some(head)) && !self.is_login(head)
+                self.refresh.is_some()
+                    && !head.is_sent_back
+                    && !self.is_refresh(Some(head))
+                    && !self.is_login(head)
             })
     }
 
@@ -153,7 +203,7 @@ impl DenialPages {
     ) -> Option<Answer> {
         let head = head?;
         if self.refreshes(denial, Some(head)) {
-            let page = self.refresh.as_deref()?;
+            let page = &*self.refresh.as_ref()?.path;
             let mut address = with_next(page, local_path(&head.target).unwrap_or("/"));
             if !is_public {
                 address.push('&');
@@ -193,7 +243,10 @@ impl DenialPages {
     ) -> Option<Answer> {
         let is_required = head.query().split('&').any(|pair| pair == REQUIRED);
         if succeeded || !is_required {
-            return Some(Answer::redirect(next));
+            let mut answer = Answer::redirect(next);
+            let page = self.refresh.as_ref()?;
+            answer.add("set-cookie", page.set_mark.to_string());
+            return Some(answer);
         }
         self.to_login(Some(next))
     }

@@ -12,7 +12,7 @@ use crate::web::client::ClientKind;
 use crate::web::clone::clone_fields;
 use crate::web::config::{LayerConfig, default_observer};
 use crate::web::denial::Denial;
-use crate::web::denied::{DenialPages, DeniedRequest, RequestHead};
+use crate::web::denied::{DenialPages, DeniedRequest, RefreshPage, RequestHead};
 use crate::web::headers::Headers;
 use crate::web::next_path::local_path;
 use crate::web::origin::{CrossOrigin, OriginPolicy, is_unsafe};
@@ -165,9 +165,10 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     ///
     /// If the access token of a navigation has expired or is missing, the browser is redirected to
     /// this page, which gets the refresh cookie, refreshes, and sends the browser back (303 See
-    /// Other). If the refresh fails, both cookies are removed, and a page that requires a caller
-    /// leads to the [`login_page`](Self::login_page). Scripts refresh with a POST to a route of your
-    /// own, which calls [`SignIn::refresh`]; its path may be that of this page.
+    /// Other). If the refresh credential is rejected, both cookies are removed. After a failed refresh,
+    /// a page that requires a caller leads to the [`login_page`](Self::login_page). Scripts refresh
+    /// with a POST to a route of your own, which calls [`SignIn::refresh`]; its path may be that of
+    /// this page.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -190,6 +191,11 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// carries an expired access token. Without an access token its visitor is anonymous. Leave
     /// `SameSite` of the refresh cookie at `Lax`: with `Strict` the browser does not send it after a
     /// link from another site.
+    ///
+    /// The redirect back sets a cookie without a secret, for ten seconds: the name of the refresh
+    /// cookie with the suffix `-done`. While the browser sends it, the layer does not redirect to
+    /// this page again. So there is no endless redirect if the browser does not store or send the
+    /// new access cookie.
     ///
     /// # Errors
     ///
@@ -215,6 +221,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
                 cookie.path(),
             )));
         }
+        let page = RefreshPage::new(page, cookie)?;
         Ok(self.with(|config| config.pages.refresh = Some(page)))
     }
 

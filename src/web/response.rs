@@ -163,12 +163,19 @@ where
         .map(|cookie| CookieKey::of(cookie.as_bytes()));
     let ours: Vec<CookieKey<'_>> = ours.collect();
     let mut lines = Vec::new();
-    headers.each("set-cookie", &mut |line| {
-        if !ours.contains(&CookieKey::of(line)) {
-            lines.push(String::from_utf8_lossy(line).into_owned());
-        }
-    });
-    headers.remove("set-cookie");
+    let mut is_replaced = false;
+    headers.each(
+        "set-cookie",
+        &mut |line| match ours.contains(&CookieKey::of(line)) {
+            true => is_replaced = true,
+            false => lines.push(String::from_utf8_lossy(line).into_owned()),
+        },
+    );
+    // A line with bytes that are no text stays as it is.
+    match is_replaced {
+        true => headers.remove("set-cookie"),
+        false => lines.clear(),
+    }
     for line in lines.into_iter().chain(cookies) {
         headers.append("set-cookie", line.into());
     }

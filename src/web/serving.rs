@@ -127,8 +127,12 @@ pub(crate) async fn refresh_page<D: Send + Sync + 'static>(sign_in: SignIn<D>) -
         .as_deref()
         .filter(|_| !is_outage)
         .and_then(|head| {
-            if denial.is_some() {
-                // Otherwise the page would send the browser here again.
+            // A browser does not send a `SameSite=Strict` cookie after a link from another site, so a
+            // missing one may be alive.
+            if denial
+                .as_ref()
+                .is_some_and(|denial| !matches!(denial, Denial::Absent))
+            {
                 sign_in.forget_all();
             }
             let next = next_of(head.query());

@@ -17,6 +17,7 @@ mod deploys;
 mod dropped;
 mod events;
 mod failures;
+mod fields;
 mod fixation;
 mod grpc;
 mod guards;

@@ -261,6 +261,7 @@ fn a_failed_refresh_leads_to_the_login_page_or_to_a_public_page() {
             (&*answer.body, &**visited.last().unwrap()),
             ("anonymous", last)
         );
+        browser.jar.remove("__Secure-refresh-done");
         assert!(browser.jar.is_empty());
         // A visitor without cookies.
         let (answer, visited) = navigate(&mut browser, page);
@@ -324,4 +325,74 @@ fn a_refresh_page_needs_a_refresh_cookie_that_reaches_it() {
         assert!(with(two_cookies()).refresh_page(page).is_err(), "{page}");
     }
     assert!(with(two_cookies()).refresh_page("/auth").is_ok());
+}
+
+/// Navigates as a browser whose cookies the closure changes before each request, because it does not
+/// store or send one of them.
+fn navigate_with(
+    browser: &mut Browser,
+    page: &str,
+    change: impl Fn(&mut Browser),
+) -> (String, Vec<String>) {
+    let mut visited = vec![page.to_owned()];
+    loop {
+        let here = visited.last().unwrap().clone();
+        change(browser);
+        let answer = browser.send("GET", &here, &NAVIGATION);
+        if answer.status != 303 {
+            return (answer.body, visited);
+        }
+        assert!(visited.len() < 20, "redirected for ever: {visited:?}");
+        visited.push(answer.one("location").unwrap().to_owned());
+    }
+}
+
+/// A sibling host has planted it under a domain, so the layer cannot remove it.
+#[test]
+fn a_dead_access_cookie_that_stays_is_no_loop() {
+    for (page, last) in [("/me", "/form?next=/me"), ("/visitor", "/visitor")] {
+        let (mut browser, clock) = hybrid_site();
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        let dead = browser.id();
+        browser.jar.clear();
+        clock.advance(seconds(601));
+        let (_, visited) = navigate_with(&mut browser, page, |browser| browser.plant(&dead));
+        assert_eq!(visited.last().unwrap(), last);
+    }
+}
+
+/// The browser sends the refresh cookie after a link from another site, but not an access cookie with
+/// `SameSite=Strict`.
+#[test]
+fn an_access_cookie_that_is_not_sent_back_is_no_loop() {
+    let (mut browser, clock) = hybrid_site();
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    clock.advance(seconds(601));
+    let (body, visited) = navigate_with(&mut browser, "/me", |browser| {
+        browser.jar.remove("__Host-id");
+    });
+    assert_eq!((&*body, visited.len()), ("anonymous", 4), "{visited:?}");
+    // Ten seconds later.
+    browser.jar.remove("__Secure-refresh-done");
+    assert_eq!(navigate(&mut browser, "/me").0.body, "alice");
+}
+
+/// The browser does not send it after a link from another site.
+#[test]
+fn a_refresh_cookie_that_is_not_sent_is_not_removed() {
+    let (mut browser, clock) = hybrid_site();
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    clock.advance(seconds(601));
+    let refresh = browser.jar.remove("__Secure-refresh").unwrap();
+    let answer = browser.send("GET", "/auth/renew?next=/me&required=1", &NAVIGATION);
+    assert_eq!(answer.one("location"), Some("/form?next=/me"));
+    assert!(
+        answer
+            .set_cookies()
+            .iter()
+            .all(|line| !line.contains("refresh")),
+        "{answer:?}"
+    );
+    browser.jar.insert("__Secure-refresh".to_owned(), refresh);
+    assert_eq!(navigate(&mut browser, "/me").0.body, "alice");
 }

@@ -31,6 +31,14 @@ impl<B> AuthBody<B> {
     }
 }
 
+/// The empty body. Some layers need it around this one, such as `CorsLayer` and `TimeoutLayer` of
+/// tower-http.
+impl<B> Default for AuthBody<B> {
+    fn default() -> Self {
+        Self::from(Vec::new())
+    }
+}
+
 impl<B> From<Vec<u8>> for AuthBody<B> {
     fn from(bytes: Vec<u8>) -> Self {
         let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
