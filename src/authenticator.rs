@@ -124,7 +124,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Issued<Self::Data>>> + Send;
 
     /// Verifies a presented credential. It never rotates and never returns a credential:
-    /// [`Identity::refresh_due`] tells the caller to [`refresh`](Self::refresh).
+    /// [`Identity::refresh_due`] tells the caller to [`refresh`](Self::refresh). A
+    /// [passive](Presented::passive) presentation records no use, and nothing is due.
     ///
     /// # Errors
     ///
@@ -294,6 +295,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 pub struct Presented<'a> {
     credential: &'a str,
     authoritative: bool,
+    passive: bool,
     pub(crate) place: Option<Place>,
 }
 
@@ -304,6 +306,7 @@ impl<'a> Presented<'a> {
         Self {
             credential,
             authoritative: false,
+            passive: false,
             place: None,
         }
     }
@@ -313,6 +316,18 @@ impl<'a> Presented<'a> {
     #[must_use]
     pub const fn authoritative(mut self) -> Self {
         self.authoritative = true;
+        self
+    }
+
+    /// Does not count as a use, for requests that a page sends on its own, such as polls: they keep no
+    /// login alive, and [`Identity::refresh_due`] is false. Do not refresh on account of them either:
+    /// a rejection ends the poll. The end of the login is [`Identity::expires_at`].
+    ///
+    /// Behind a [`CachedStore`](crate::store::CachedStore) that end may be too early, as a copy may lack
+    /// the latest use. It is exact for a presentation that is [authoritative](Self::authoritative) too.
+    #[must_use]
+    pub const fn passive(mut self) -> Self {
+        self.passive = true;
         self
     }
 
@@ -336,6 +351,12 @@ impl<'a> Presented<'a> {
         self.credential
     }
 
+    /// Returns true if the presentation is no use of the credential.
+    #[must_use]
+    pub const fn is_passive(&self) -> bool {
+        self.passive
+    }
+
     /// Returns true if copies must be skipped.
     #[must_use]
     pub const fn is_authoritative(&self) -> bool {
@@ -354,6 +375,7 @@ impl fmt::Debug for Presented<'_> {
         f.debug_struct("Presented")
             .field("credential", &format_args!("{REDACTED}"))
             .field("authoritative", &self.authoritative)
+            .field("passive", &self.passive)
             .field("place", &self.place)
             .finish()
     }

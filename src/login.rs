@@ -38,6 +38,7 @@ pub struct Login<D = ()> {
     pub(crate) fields: FieldsBuilder,
     pub(crate) device: Option<String>,
     pub(crate) acr: Option<String>,
+    pub(crate) is_remembered: bool,
     pub(crate) data: D,
     pub(crate) replaces: Option<String>,
     pub(crate) place: Option<Place>,
@@ -55,6 +56,7 @@ impl Login {
             fields: FieldsBuilder::new(subject.as_ref()),
             device: None,
             acr: None,
+            is_remembered: false,
             data: (),
             replaces: None,
             place: None,
@@ -95,6 +97,28 @@ impl<D> Login<D> {
         self
     }
 
+    /// Remembers the login: "keep me signed in". The browser keeps its cookie after it is closed,
+    /// until the [deadline](crate::Identity::deadline) of the login and at most for 400 days. Timeouts of
+    /// their own are set in [`SessionBuilder`](crate::session::SessionBuilder::remembered) and
+    /// [`TokenBuilder`](crate::token::TokenBuilder::remembered).
+    ///
+    /// Every refresh keeps this choice, on every node. Let the user choose: on a shared computer, the
+    /// next user would be logged in (OWASP ASVS 7.1.1).
+    ///
+    /// ```
+    /// use statewise::Login;
+    ///
+    /// fn login(user: &str, keep_me_signed_in: bool) -> Login {
+    ///     let login = Login::new(user);
+    ///     if keep_me_signed_in { login.remember() } else { login }
+    /// }
+    /// # let _ = login;
+    /// ```
+    pub fn remember(mut self) -> Self {
+        self.is_remembered = true;
+        self
+    }
+
     /// Sets application data for the user, beside subject and roles.
     ///
     /// A session keeps the data on the server. A token carries them, readable for its holder.
@@ -103,6 +127,7 @@ impl<D> Login<D> {
             fields: self.fields,
             device: self.device,
             acr: self.acr,
+            is_remembered: self.is_remembered,
             data,
             replaces: self.replaces,
             place: self.place,
@@ -191,6 +216,7 @@ impl<D> Login<D> {
             roles: self.fields.roles().map(str::to_owned).collect(),
             device: self.device,
             acr: self.acr,
+            is_remembered: self.is_remembered,
             data: self.data,
             replaces: self.replaces,
             place: self.place,
@@ -213,6 +239,8 @@ pub struct LoginParts<D> {
     pub device: Option<String>,
     /// The authentication context class.
     pub acr: Option<String>,
+    /// Whether the login is remembered.
+    pub is_remembered: bool,
     /// The application's data.
     pub data: D,
     /// The credential to revoke first. Secret.

@@ -10,8 +10,12 @@
 //!
 //! A session expires when it was not used for its *idle* timeout, or at its *absolute* deadline,
 //! whichever comes first. You configure both (OWASP ASVS 7.3.1, 7.3.2). A verification notes the
-//! use, at most once in an eighth of the idle timeout, so a session may expire that much early and
-//! never late. Nothing moves the deadline.
+//! use, at most once in an eighth of the idle timeout or in an hour, so a session may expire that much
+//! early and never late. Nothing moves the deadline. A [passive](crate::Presented::passive)
+//! verification is no use.
+//!
+//! Logins of users who chose to be [remembered](crate::Login::remember) may have
+//! [timeouts of their own](SessionBuilder::remembered).
 //!
 //! # Rotation
 //!

@@ -11,8 +11,9 @@ use crate::error::Result;
 ///
 /// The first twelve bits are the *partition*: twelve bits of the SHA-256 hash of the subject. All
 /// logins of a subject share it, so that a sharded store, a Redis Cluster and a partitioned table
-/// keep them together. The other 116 bits are random, and a handle is never used twice. A handle
-/// alone proves nothing. `Debug` shows the [`PublicId`].
+/// keep them together. The next bit is 1 for a [remembered](crate::Login::remember) login. The other
+/// 115 bits are random, and a handle is never used twice. A handle alone proves nothing. `Debug`
+/// shows the [`PublicId`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle([u8; 16]);
 
@@ -22,12 +23,25 @@ impl Handle {
         Ok(Self::of_subject(subject, entropy::draw(entropy)?))
     }
 
-    /// Creates a handle in the partition of `subject` from the given bytes.
+    /// Creates a handle in the partition of `subject` from the given bytes, for a login that is not
+    /// remembered.
     pub(crate) fn of_subject(subject: &[u8], mut bytes: [u8; 16]) -> Self {
         let [first, second] = partition_of(subject).to_be_bytes();
         bytes[0] = first;
-        bytes[1] = (second & 0xf0) | (bytes[1] & 0x0f);
+        bytes[1] = (second & 0xf0) | (bytes[1] & 0x0f & !REMEMBERED);
         Self(bytes)
+    }
+
+    /// Returns the same handle for a login that is remembered, or is not.
+    pub(crate) const fn with_remembered(mut self, is_remembered: bool) -> Self {
+        self.0[1] = (self.0[1] & !REMEMBERED) | if is_remembered { REMEMBERED } else { 0 };
+        self
+    }
+
+    /// Returns true for a [remembered](crate::Login::remember) login. Known before the row is read.
+    #[must_use]
+    pub const fn is_remembered(&self) -> bool {
+        self.0[1] & REMEMBERED != 0
     }
 
     /// Creates a handle from stored bytes.
@@ -54,6 +68,9 @@ impl Handle {
         PublicId::of(&self.0)
     }
 }
+
+/// The bit of remembered logins, in the second byte.
+const REMEMBERED: u8 = 0x08;
 
 /// The partition of a subject in the upper twelve bits.
 fn partition_of(subject: &[u8]) -> u16 {

@@ -50,7 +50,8 @@ impl<D> Identity<D> {
         let issued_at = Timestamp::from(issued_at);
         let expires_at = Timestamp::from(expires_at);
         Ok(Self {
-            handle: Handle::draw(login.fields.subject_bytes(), &SystemEntropy)?,
+            handle: Handle::draw(login.fields.subject_bytes(), &SystemEntropy)?
+                .with_remembered(login.is_remembered),
             fields,
             issued_at,
             authenticated_at: login.authenticated_at.unwrap_or(issued_at).min(issued_at),
@@ -81,7 +82,8 @@ impl<D> Identity<D> {
     }
 
     /// Sets the handle of the login, so that all verifications of one credential yield the same
-    /// [`id`](Self::id). For implementers.
+    /// [`id`](Self::id). The handle also says whether the login is
+    /// [remembered](Self::is_remembered). For implementers.
     #[must_use]
     pub fn with_handle(mut self, handle: Handle) -> Self {
         self.handle = handle;
@@ -182,6 +184,13 @@ impl<D> Identity<D> {
         self.fields.acr()
     }
 
+    /// Returns true if the user chose to be [remembered](Login::remember). Rotation and refresh
+    /// never change it.
+    #[must_use]
+    pub fn is_remembered(&self) -> bool {
+        self.handle.is_remembered()
+    }
+
     /// The application data of the user.
     #[must_use]
     pub fn data(&self) -> &D {
@@ -209,7 +218,7 @@ impl<D> Identity<D> {
     }
 
     /// Converts the identity into a login that continues it, with its authentication time, acr,
-    /// deadline and stamp. Use it to issue another kind of credential without a new authentication.
+    /// deadline, stamp and choice to be remembered. Use it to issue another kind of credential without a new authentication.
     pub fn into_login(self) -> Login<D> {
         let mut fields = FieldsBuilder::new(self.subject());
         self.roles().for_each(|role| fields.role(role));
@@ -217,6 +226,7 @@ impl<D> Identity<D> {
             fields,
             device: self.device().map(str::to_owned),
             acr: self.acr().map(str::to_owned),
+            is_remembered: self.handle.is_remembered(),
             data: self.data,
             replaces: None,
             place: None,
@@ -236,6 +246,7 @@ impl<D> fmt::Debug for Identity<D> {
             .field("device", &self.device())
             .field("acr", &self.acr())
             .field("id", &self.id())
+            .field("is_remembered", &self.is_remembered())
             .field("issued_at", &self.issued_at)
             .field("authenticated_at", &self.authenticated_at)
             .field("expires_at", &self.expires_at)

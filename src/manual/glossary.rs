@@ -28,6 +28,8 @@
 //! | touch | to record that a login was used |
 //! | idle timeout | a login expires this long after its last recorded use |
 //! | absolute timeout | a login expires this long after authentication, however much it is used |
+//! | remembered | of a login: its user chose to stay logged in after the browser is closed; may have longer timeouts |
+//! | passive | of a presentation or a request: no use of the login, such as a poll |
 //! | deadline | the moment at which the absolute timeout is reached |
 //! | sweep | to remove expired rows |
 //! | expired | past its idle timeout or its deadline |

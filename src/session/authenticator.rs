@@ -40,8 +40,7 @@ use crate::upkeep::Upkeep;
 /// A shorter timeout counts at once, for all sessions. The authenticator removes a session that has
 /// expired by the new policy when its credential is presented; until then, or until the store finds
 /// its record expired, the session still counts for the
-/// [limit](crate::session::SessionBuilder::limit). A longer absolute timeout counts for new
-/// sessions. A longer idle timeout counts for new sessions, and for sessions that are refreshed.
+/// [limit](crate::session::SessionBuilder::limit). A longer timeout counts for new sessions.
 ///
 /// # When you change the data
 ///
@@ -233,14 +232,16 @@ where
         credential: &SessionCredential,
         proof: Proof,
         now: Timestamp,
+        is_passive: bool,
     ) -> Option<Result<Identity<D>>> {
+        let logins = &self.logins;
         if data::is_none::<D>() {
             return match self.data.read(|| None) {
-                Ok(data) => self.logins.try_verify_now(credential, proof, now, data),
+                Ok(data) => logins.try_verify_now(credential, proof, now, is_passive, data),
                 Err(error) => Some(Err(error)),
             };
         }
-        let verified = self.logins.try_verify_now(credential, proof, now, ())?;
+        let verified = logins.try_verify_now(credential, proof, now, is_passive, ())?;
         // Outside of the lock of the store, because it runs code of the application.
         Some(
             verified.and_then(|identity| match self.data.read(|| identity.fields.data()) {
@@ -289,21 +290,27 @@ where
             return None;
         }
         match self.read(presented) {
-            Ok((credential, proof, now)) => self.verify_in_place(&credential, proof, now),
+            Ok((credential, proof, now)) => {
+                self.verify_in_place(&credential, proof, now, presented.is_passive())
+            }
             Err(error) => Some(Err(error)),
         }
     }
 
     async fn verify_with(&self, presented: Presented<'_>) -> Result<Identity<D>> {
         let (credential, proof, now) = self.read(presented)?;
+        let is_passive = presented.is_passive();
         if !presented.is_authoritative()
-            && let Some(verified) = self.verify_in_place(&credential, proof, now)
+            && let Some(verified) = self.verify_in_place(&credential, proof, now, is_passive)
         {
             return verified;
         }
         let logins = &self.logins;
         let load = Load {
-            touch: Some(logins.policy.timeouts.idle()),
+            touch: match is_passive {
+                true => None,
+                false => logins.policy.timeouts_of(credential.handle()).touch(),
+            },
             authoritative: presented.is_authoritative(),
         };
         let handle = credential.handle();
@@ -324,7 +331,7 @@ where
         if !logins.accepts(verdict) {
             return Err(logins.reject(&row, verdict, now).await);
         }
-        if row.wants_touch(now) {
+        if !is_passive && row.wants_touch(now) {
             // If the use cannot be noted, the session expires early. That is no reason to reject.
             if logins
                 .store
@@ -342,7 +349,7 @@ where
             row.confirm(generation, now);
         }
         let mut identity = row.read_identity(&self.data)?;
-        identity.refresh_due = logins.refresh_due((&row).into(), verdict, now);
+        identity.refresh_due = !is_passive && logins.refresh_due((&row).into(), verdict, now);
         Ok(identity)
     }
 

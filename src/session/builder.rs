@@ -49,6 +49,7 @@ pub struct NeedsAbsolute<S> {
 /// |---|---|---|---|
 /// | `idle` | none: required | whole seconds | OWASP ASVS 7.3.1 |
 /// | `absolute` | none: required | whole seconds | OWASP ASVS 7.3.2 |
+/// | [`remembered`](Self::remembered) | as all other sessions | whole seconds | a user chooses it at login |
 /// | [`rotate_after`](Self::rotate_after) | never | whole seconds | the application refreshes |
 /// | [`overlap`](Self::overlap) | 10 | seconds, rounded up | requests in flight, other tabs |
 /// | [`grace`](Self::grace) | 30 | seconds, rounded up | a lost response is requested again |
@@ -89,6 +90,7 @@ pub(crate) struct Settings<S> {
     store: S,
     pub(crate) idle: Duration,
     pub(crate) absolute: Duration,
+    pub(crate) remembered: Option<(Duration, Duration)>,
     pub(crate) overlap: Duration,
     grace: Duration,
     pub(crate) rotate_after: Option<Duration>,
@@ -133,6 +135,7 @@ impl<S: SessionStore> NeedsAbsolute<S> {
                 store: self.store,
                 idle: self.idle,
                 absolute,
+                remembered: None,
                 overlap: DEFAULT_OVERLAP,
                 grace: DEFAULT_GRACE,
                 rotate_after: None,
@@ -209,6 +212,31 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         other: impl Fn(&[u8]) -> Option<D> + Send + Sync + 'static,
     ) -> Self {
         self.data = DataReader::or_else(other);
+        self
+    }
+
+    /// Sets the idle and the absolute timeout of [remembered](crate::Login::remember) sessions, in
+    /// whole seconds. Default: those of all other sessions.
+    ///
+    /// A session keeps the timeouts that it began with; shorter ones count at once. Without this
+    /// setting, a node leaves remembered sessions of other nodes as they are: to end such sessions,
+    /// shorten these timeouts.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::session::SessionAuthenticator;
+    /// # use statewise::store::MemoryStore;
+    /// const DAY: Duration = Duration::from_secs(24 * 3600);
+    ///
+    /// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+    ///     .idle(Duration::from_secs(30 * 60))
+    ///     .absolute(DAY / 2)
+    ///     .remembered(30 * DAY, 90 * DAY)
+    ///     .build()?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    pub fn remembered(mut self, idle: Duration, absolute: Duration) -> Self {
+        self.settings.remembered = Some((idle, absolute));
         self
     }
 
@@ -338,7 +366,7 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// # Errors
     ///
     /// *Misuse*, with the remedy: a timeout below one second; an idle timeout longer than the
-    /// absolute one; a grace shorter than the overlap, or as long as the absolute timeout; an age
+    /// absolute one; remembered sessions that expire before others; a grace shorter than the overlap, or as long as the absolute timeout; an age
     /// of rotation that is never reached; or a limit of zero sessions.
     pub fn build(self) -> Result<SessionAuthenticator<S, D>> {
         let logins = self.settings.logins(CredentialKind::Session)?;
@@ -350,6 +378,15 @@ impl<S: SessionStore> Settings<S> {
     /// Checks the configuration and builds logins with credentials of `kind`.
     pub(crate) fn logins(self, kind: CredentialKind) -> Result<Logins<S>> {
         let timeouts = Timeouts::new(self.idle, self.absolute)?;
+        let remembered = match self.remembered {
+            Some((idle, absolute)) => Timeouts::new(idle, absolute)?,
+            None => Timeouts::UNLIMITED,
+        };
+        if remembered.is_shorter(timeouts) {
+            return Err(Error::misuse(
+                "a remembered login would expire before another one: lengthen its timeouts",
+            ));
+        }
         if self.grace < self.overlap {
             return Err(Error::misuse(
                 "the grace is shorter than the overlap, in which every replaced credential is \
@@ -377,7 +414,7 @@ impl<S: SessionStore> Settings<S> {
             ));
         }
         let policy = Policy {
-            timeouts,
+            timeouts: [timeouts, remembered],
             windows: Windows {
                 overlap: rounded_up(self.overlap),
                 grace: rounded_up(self.grace),

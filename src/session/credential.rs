@@ -72,7 +72,12 @@ pub(crate) struct SessionCredential {
 impl SessionCredential {
     /// Draws the first credential of a login of `subject`. Calls the entropy source once, as that
     /// costs more than all the rest.
-    pub(crate) fn draw(kind: CredentialKind, subject: &str, entropy: &dyn Entropy) -> Result<Self> {
+    pub(crate) fn draw(
+        kind: CredentialKind,
+        subject: &str,
+        is_remembered: bool,
+        entropy: &dyn Entropy,
+    ) -> Result<Self> {
         let mut drawn = [0; 44];
         entropy.fill(&mut drawn)?;
         let (mut handle, mut family, mut secret) = ([0; 16], [0; 12], [0; 16]);
@@ -81,7 +86,7 @@ impl SessionCredential {
         secret.copy_from_slice(&drawn[28..]);
         Ok(Self {
             kind,
-            handle: Handle::of_subject(subject.as_bytes(), handle),
+            handle: Handle::of_subject(subject.as_bytes(), handle).with_remembered(is_remembered),
             generation: 0,
             family: Secret(family),
             secret: Secret(secret),
@@ -215,7 +220,8 @@ mod tests {
     #[test]
     fn parse_reads_only_what_encode_writes() {
         let credential =
-            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
+            SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
+                .unwrap();
         let text = credential.encode();
         let text = text.reveal();
         assert_eq!(text.len(), 64);
@@ -281,7 +287,7 @@ mod tests {
         let kind = CredentialKind::Refresh {
             issuer_and_audience: [1; 16],
         };
-        let refresh = SessionCredential::draw(kind, "alice", &SystemEntropy).unwrap();
+        let refresh = SessionCredential::draw(kind, "alice", false, &SystemEntropy).unwrap();
         let text = refresh.encode();
         let text = text.reveal();
         assert_eq!(text.len(), 67);
@@ -310,7 +316,8 @@ mod tests {
         for generation in [0, 1, u32::MAX] {
             let credential = SessionCredential {
                 generation,
-                ..SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap()
+                ..SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
+                    .unwrap()
             };
             let mut hash = Sha256::new();
             hash.update(b"session");
@@ -325,7 +332,8 @@ mod tests {
     #[test]
     fn each_seed_gives_one_successor() {
         let first =
-            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
+            SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
+                .unwrap();
         let seed = [7; 16];
         let next = first.successor(&seed).unwrap();
         assert_eq!(next.generation(), 1);

@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn every_verdict_at_every_edge() {
-        let zero =
-            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
+        let zero = SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
+            .unwrap();
         let mut row = row_of(&zero);
         let verdict = |row: &Record, credential: &SessionCredential, seconds| {
             judge(row, credential, WINDOWS, at(seconds))
@@ -199,8 +199,8 @@ mod tests {
 
     #[test]
     fn the_overlap_counts_again_from_the_first_use() {
-        let zero =
-            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
+        let zero = SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
+            .unwrap();
         let mut row = row_of(&zero);
         rotate(&mut row, &zero, at(100));
         // The response was lost and is replayed to two tabs, one of which is faster.
@@ -212,14 +212,15 @@ mod tests {
 
     #[test]
     fn an_unproven_credential_is_unknown() {
-        let zero =
-            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
+        let zero = SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
+            .unwrap();
         let mut row = row_of(&zero);
         let one = rotate(&mut row, &zero, at(100));
         let two = rotate(&mut row, &one, at(200));
         // All but the handle belongs to another login.
         let other =
-            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
+            SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
+                .unwrap();
         let mut forged = row_of(&other);
         forged.handle = row.handle;
         for generation in [other, other.successor(&[1; 16]).unwrap()] {
@@ -245,8 +246,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumped_back_does_not_stretch_the_overlap() {
-        let zero =
-            SessionCredential::draw(CredentialKind::Session, "alice", &SystemEntropy).unwrap();
+        let zero = SessionCredential::draw(CredentialKind::Session, "alice", false, &SystemEntropy)
+            .unwrap();
         let mut row = row_of(&zero);
         let one = rotate(&mut row, &zero, at(40_000));
         assert!(row.confirm(one.generation(), at(40_000)));

@@ -60,6 +60,12 @@ impl Session {
         self.record.fields.acr()
     }
 
+    /// Returns true if the user chose to be [remembered](crate::Login::remember).
+    #[must_use]
+    pub fn is_remembered(&self) -> bool {
+        self.record.handle.is_remembered()
+    }
+
     /// Reads the application's data.
     ///
     /// `T` is usually the data type of the authenticator. Its
@@ -96,7 +102,7 @@ impl Session {
         self.record.authenticated_at.into()
     }
 
-    /// Returns when the session was last used, to an eighth of the idle timeout.
+    /// Returns when the session was last used, to an eighth of the idle timeout and at most an hour.
     #[must_use]
     pub fn last_seen_at(&self) -> OffsetDateTime {
         self.record.last_seen.into()

@@ -109,7 +109,8 @@ impl<S: SessionStore> Logins<S> {
     /// Returns the beginning of a login that begins now, at the position of the store's log.
     pub(crate) async fn begin(&self) -> Result<Beginning> {
         let (beginning, now) = (self.beginning(None), self.now()?);
-        let deadline = self.policy.timeouts.deadline(now);
+        // Nothing is known of the login yet, and remembered ones last longer.
+        let deadline = self.policy.timeouts_of_new(true).deadline(now);
         let stamp = self.store.begin(deadline, now).await?;
         Ok(Beginning { stamp, ..beginning })
     }
@@ -137,7 +138,7 @@ impl<S: SessionStore> Logins<S> {
         D: Serialize + 'static,
     {
         let now = self.now()?;
-        let timeouts = self.policy.timeouts;
+        let timeouts = self.policy.timeouts_of_new(login.is_remembered);
         let stamp = login.stamp.or(began.stamp);
         let data = self.encode(&login.data)?;
         let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
@@ -147,7 +148,12 @@ impl<S: SessionStore> Logins<S> {
             return Err(Rejection::Expired.into());
         }
         let fields = fields_of(login, data.as_deref(), self.policy.max_fields)?;
-        let credential = SessionCredential::draw(self.kind, login.subject(), &*self.entropy)?;
+        let credential = SessionCredential::draw(
+            self.kind,
+            login.subject(),
+            login.is_remembered,
+            &*self.entropy,
+        )?;
         let history = History {
             stamp,
             ..History::default()
@@ -183,8 +189,9 @@ impl<S: SessionStore> Logins<S> {
         let mut stored = self.create(&new.row, now).await?;
         if stored.is_none() {
             // A handle is never drawn twice, unless the entropy source repeats itself.
-            let (kind, subject) = (self.kind, new.row.subject());
-            new.credential = SessionCredential::draw(kind, subject, &*self.entropy)?;
+            let (subject, is_remembered) = (new.row.subject(), new.row.handle().is_remembered());
+            new.credential =
+                SessionCredential::draw(self.kind, subject, is_remembered, &*self.entropy)?;
             new.row.handle = new.credential.handle();
             new.row.current = new.credential.proof();
             new.row.family = new.credential.family_proof();
@@ -243,7 +250,7 @@ impl<S: SessionStore> Logins<S> {
             return Ok(None);
         };
         check_handle(&row, handle)?;
-        if self.policy.timeouts.tighten(&mut row, now) {
+        if self.policy.tighten(&mut row, now) {
             return Ok(Some(row));
         }
         let _ = self.store.remove(handle, row.subject(), now).await?;
@@ -261,7 +268,7 @@ impl<S: SessionStore> Logins<S> {
     ) -> Result<(Record, Verdict)> {
         let mut row = row.ok_or(Rejection::Unknown)?;
         check_handle(&row, credential.handle())?;
-        if !self.policy.timeouts.tighten(&mut row, now) {
+        if !self.policy.tighten(&mut row, now) {
             return Ok((row, Verdict::Expired));
         }
         let verdict = judge((&row).into(), credential, proof, self.policy.windows, now);
@@ -277,6 +284,7 @@ impl<S: SessionStore> Logins<S> {
         credential: &SessionCredential,
         proof: Proof,
         now: Timestamp,
+        is_passive: bool,
         data: D,
     ) -> Option<Result<Identity<D>>> {
         let (handle, generation) = (credential.handle(), credential.generation());
@@ -285,13 +293,15 @@ impl<S: SessionStore> Logins<S> {
         // Set in place: with a copy, a verification took 8 % longer (bench `verify`, 2026-11-29).
         let mut verified = None;
         let peeked = self.store.peek(handle, now, |row| {
-            let row = self.policy.timeouts.tightened(row);
+            let row = self.policy.tightened(row);
             if row.handle != handle || !row.is_alive(now) {
                 return;
             }
             match judge_latest(row, generation, &proof) {
-                Some(Verdict::Current) if row.confirmed && !row.wants_touch(now) => {
-                    let refresh_due = self.refresh_due(row, Verdict::Current, now);
+                Some(Verdict::Current)
+                    if row.confirmed && (is_passive || !row.wants_touch(now)) =>
+                {
+                    let refresh_due = !is_passive && self.refresh_due(row, Verdict::Current, now);
                     verified = Some(Ok(row.identity(data, refresh_due)));
                 }
                 // Final, unless the row may be an outdated copy.
@@ -370,7 +380,7 @@ impl<S: SessionStore> Logins<S> {
             next: next.proof(),
             seed,
             overlap: self.policy.windows.overlap(),
-            idle: self.policy.timeouts.idle(),
+            idle: self.policy.timeouts_of(presented.handle()).idle(),
         };
         let handle = presented.handle();
         let rotated = self.store.rotate(handle, &rotation, now).await;
@@ -381,7 +391,7 @@ impl<S: SessionStore> Logins<S> {
             Rotated::Absent => return Err(Rejection::Unknown.into()),
         };
         check_handle(&row, handle)?;
-        if !self.policy.timeouts.tighten(&mut row, now) {
+        if !self.policy.tighten(&mut row, now) {
             return Err(self.reject(&row, Verdict::Expired, now).await);
         }
         let (credential, outcome) = if rotated {
@@ -500,7 +510,7 @@ impl<S: SessionStore> Logins<S> {
         let limit = SESSIONS_PER_PAGE;
         let listing = self.store.list(subject, Page { after, limit }, now).await?;
         let mut rows = listing.records;
-        rows.retain_mut(|row| self.policy.timeouts.tighten(row, now));
+        rows.retain_mut(|row| self.policy.tighten(row, now));
         Ok(SessionPage {
             sessions: rows.into_iter().map(Session::new).collect(),
             next: listing.next,

@@ -26,8 +26,9 @@ pub enum Limit {
     /// This number; a further login evicts the least recently used one, whatever its deadline. Among
     /// logins with the same last use, the one with the earliest deadline goes first.
     ///
-    /// A use is recorded at most once per eighth of the idle timeout, so the last use is exact to
-    /// that: with an idle timeout of 30 minutes to four minutes, with one of 30 days to four days.
+    /// A use is recorded at most once per eighth of the idle timeout, and once per hour if that is
+    /// shorter. The last use is exact to that: with an idle timeout of 30 minutes to four minutes,
+    /// with one of 30 days to an hour.
     EvictLeastRecentlyUsed(u32),
 }
 
@@ -109,10 +110,11 @@ impl Limit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Load {
-    /// Record this use in the same round trip, at most once per eighth of this idle timeout. It is
-    /// the timeout of the strategy. A store needs it if its server expires rows, because the store
+    /// Record this use in the same round trip, at most once per eighth of this idle timeout or per
+    /// hour. It is the timeout of the strategy. A store needs it if its server expires rows, because the store
     /// has not seen the row yet. The store still judges the row by its own timeout. A store that would
-    /// need a second round trip does not record the use.
+    /// need a second round trip does not record the use. `None` answers with the last use, to
+    /// the second.
     pub touch: Option<Duration>,
     /// Skip copies and ask the store itself.
     pub authoritative: bool,
@@ -129,7 +131,7 @@ impl Load {
     }
 
     /// Records this use in the same round trip, at most once per eighth of `idle`, the idle timeout
-    /// of the strategy.
+    /// of the strategy, or per hour.
     #[must_use]
     pub const fn touch(mut self, idle: Duration) -> Self {
         self.touch = Some(idle);
@@ -158,8 +160,8 @@ pub struct Rotation {
     pub seed: [u8; 16],
     /// The time after a rotation in which the row is not rotated again. In whole seconds.
     pub overlap: Duration,
-    /// The idle timeout of the strategy, in whole seconds. The rotation stores it in the row. A row
-    /// that was not used for this long is not rotated.
+    /// The idle timeout of the strategy, in whole seconds. The rotation stores it in the row if it is
+    /// shorter than that of the row. A row that was not used for this long is not rotated.
     pub idle: Duration,
 }
 

@@ -24,6 +24,9 @@ pub(crate) const FORMAT: u8 = 1;
 const HEAD: usize = 160;
 /// Parts of the idle timeout: at most one use is recorded in each.
 const TOUCHES_PER_IDLE: u32 = 8;
+/// The longest time in which only one use is recorded, so that a use every day keeps a login alive
+/// for nearly its whole idle timeout, and that last uses can be compared.
+const MAX_TOUCH_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The stored state of one login.
 ///
@@ -182,7 +185,7 @@ impl Record {
     }
 
     /// The time after a recorded use in which further uses need not be recorded: an eighth of the
-    /// idle timeout. The login may expire early by this much, and never late.
+    /// idle timeout, and at most an hour. The login may expire early by this much, and never late.
     #[must_use]
     pub fn touch_interval(&self) -> Duration {
         touch_interval(self.idle)
@@ -211,9 +214,9 @@ impl Record {
 
     /// Rotates to the next credential if the presented proof is the current one and the overlap of
     /// the last rotation has passed. Returns `false` if the record is unchanged; an expired login
-    /// is never rotated.
+    /// is never rotated. Keeps the shorter one of both idle timeouts.
     pub fn rotate(&mut self, rotation: &Rotation, now: Timestamp) -> bool {
-        let idle = rotation.idle.as_secs();
+        let idle = self.idle.min(rotation.idle.as_secs());
         let is_idle = now >= self.last_seen.saturating_add(idle);
         if is_idle || !self.is_alive(now) {
             return false;
@@ -408,7 +411,7 @@ impl Record {
 /// The time after a recorded use in which further uses need not be recorded, for an idle timeout in
 /// seconds. Exact, so that the shorter of two timeouts has the shorter interval.
 pub(crate) fn touch_interval(idle: u64) -> Duration {
-    Duration::from_secs(idle) / TOUCHES_PER_IDLE
+    (Duration::from_secs(idle) / TOUCHES_PER_IDLE).min(MAX_TOUCH_INTERVAL)
 }
 
 /// Returns true if a use at `now` must be recorded: the last one is at least `interval` old.

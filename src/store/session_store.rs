@@ -93,7 +93,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// A lookup inserts nothing. A store that records [the use](Load::touch) in the same round trip
     /// returns [`Record::last_seen`] as it was *before* this use, so that the strategy can judge it
     /// by its own idle timeout. The caller then sends a [`touch`](Self::touch), which such a store
-    /// may ignore. A store that would need a second round trip ignores [`Load::touch`].
+    /// may ignore. A store that would need a second round trip ignores [`Load::touch`]. Without
+    /// [`Load::touch`], [`Record::last_seen`] is exact, or a second early.
     ///
     /// # Returns
     ///

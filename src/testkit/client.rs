@@ -142,7 +142,7 @@ impl<S> TestClient<S> {
             return self.log_in_with_token(layer, login).await;
         }
         let issued = layer.config.auth.issue(login.place(Place::Cookie)).await?;
-        for line in transport.set(&issued)? {
+        for line in layer.config.cookies_of(&issued)? {
             self.receive("/", &line);
         }
         Ok(caller(layer, issued))

@@ -97,6 +97,8 @@ macro_rules! session_store_laws {
                 update_06_a_use_never_moves_the_deadline
                 update_07_a_touch_never_inserts_or_shortens
                 update_08_notes_uses_now_and_then
+                update_12_notes_a_use_every_hour
+                passive_01_looking_is_no_use
                 confirm_01_counts_for_its_generation;
             delete:
                 delete_01_removed_is_gone
@@ -111,6 +113,7 @@ macro_rules! session_store_laws {
                 rotate_05_keeps_beginning_and_deadline
                 rotate_06_rotates_only_what_is_there
                 rotate_07_rests_in_the_overlap
+                life_01_a_rotation_never_lengthens_the_idle_timeout
                 update_09_a_shorter_life_counts_at_once;
             expiry:
                 expiry_01_the_first_limit_ends_it

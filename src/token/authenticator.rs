@@ -444,13 +444,20 @@ where
     ///
     /// *Rejected* with its cause; *unavailable* if the clock cannot tell the time.
     pub fn verify_now(&self, token: &str) -> Result<Identity<D>> {
-        self.with_opened(token, |claims, now| {
+        self.verify_presented(Presented::new(token))
+    }
+
+    #[inline]
+    fn verify_presented(&self, presented: Presented<'_>) -> Result<Identity<D>> {
+        self.with_opened(presented.credential(), |claims, now| {
             self.admit(claims, now)?;
             let mut identity = self.identity(claims)?;
             // Due from the middle of its lifetime on, if a refresh extends the login.
             let lifetime = claims.expires_at.saturating_since(claims.issued_at);
             let age = now.saturating_since(claims.issued_at);
-            identity.refresh_due = claims.deadline > claims.expires_at && age >= lifetime / 2;
+            identity.refresh_due = claims.deadline > claims.expires_at
+                && age >= lifetime / 2
+                && !presented.is_passive();
             Ok(identity)
         })
     }
@@ -536,13 +543,15 @@ where
         let now = self.now()?;
         let fields = fields_of(&login, None, MAX_FIELD_BYTES)?;
         let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
-        let deadline = self.policy.deadline(authenticated_at);
+        let handle = Handle::draw(login.fields.subject_bytes(), &*self.entropy)?
+            .with_remembered(login.is_remembered);
+        let deadline = self.policy.deadline(handle, authenticated_at);
         let deadline = login.deadline.unwrap_or(deadline).min(deadline);
         if deadline <= now {
             return Err(Rejection::Expired.into());
         }
         let identity = Identity {
-            handle: Handle::draw(login.fields.subject_bytes(), &*self.entropy)?,
+            handle,
             fields,
             issued_at: now,
             authenticated_at,
@@ -720,13 +729,13 @@ where
             // the trait a tenth longer.
             Box::pin(view.read_to_end()).await?;
         }
-        self.verify_now(presented.credential())
+        self.verify_presented(presented)
     }
 
     #[inline]
     fn try_verify_now(&self, presented: Presented<'_>) -> Option<Result<Identity<D>>> {
         let asks_log = self.revocations.is_some() && presented.is_authoritative();
-        (!asks_log).then(|| self.verify_now(presented.credential()))
+        (!asks_log).then(|| self.verify_presented(presented))
     }
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<D>> {

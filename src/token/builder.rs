@@ -57,6 +57,7 @@ pub struct NeedsLifetime {
 /// | `issuer`, `audience` | none: required | text | RFC 7519, sections 4.1.1 and 4.1.3 |
 /// | `lifetime` | none: required | whole seconds, up to 400 days | RFC 6750, section 5.3: one hour or less |
 /// | [`max_lifetime`](Self::max_lifetime) | `lifetime` | whole seconds | refreshing extends nothing |
+/// | [`remembered`](Self::remembered) | `max_lifetime` | whole seconds | a user chooses it at login |
 /// | [`max_length`](Self::max_length) | 4096 | characters, 256 to 8192 | the size of a cookie (RFC 6265, section 6.1) |
 /// | [`interop`](Self::interop) | none | | only tokens of this service |
 /// | [`scope`](Self::scope), [`client_id`](Self::client_id), [`access_tokens`](Self::access_tokens) | not written | claims and header | RFC 9068 |
@@ -85,6 +86,7 @@ pub struct TokenBuilder<D = ()> {
     audience: String,
     lifetime: Duration,
     max_lifetime: Option<Duration>,
+    remembered: Option<Duration>,
     max_length: usize,
     interop: Vec<Interop>,
     profile: Option<Profile>,
@@ -142,6 +144,7 @@ impl NeedsLifetime {
             audience: self.audience,
             lifetime,
             max_lifetime: None,
+            remembered: None,
             max_length: DEFAULT_MAX_CHARS,
             interop: Vec::new(),
             profile: None,
@@ -177,6 +180,7 @@ impl<D> TokenBuilder<D> {
             audience: self.audience,
             lifetime: self.lifetime,
             max_lifetime: self.max_lifetime,
+            remembered: self.remembered,
             max_length: self.max_length,
             interop: self.interop,
             profile: self.profile,
@@ -211,6 +215,29 @@ impl<D> TokenBuilder<D> {
     /// A stolen token can be refreshed too, so that a stolen login lasts this long.
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.max_lifetime = Some(max_lifetime);
+        self
+    }
+
+    /// Sets the maximum lifetime of [remembered](crate::Login::remember) logins. Default: that of all
+    /// other logins. Set it on all nodes before the first such login: a node without it ends
+    /// remembered logins with the others. In a hybrid, set
+    /// [that of the logins](crate::session::SessionBuilder::remembered) instead.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::token::{Key, TokenAuthenticator};
+    ///
+    /// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
+    ///     .issuer("https://auth.example")
+    ///     .audience("api")
+    ///     .lifetime(Duration::from_secs(15 * 60))
+    ///     .max_lifetime(Duration::from_secs(12 * 3600))
+    ///     .remembered(Duration::from_secs(30 * 24 * 3600))
+    ///     .build()?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    pub fn remembered(mut self, max_lifetime: Duration) -> Self {
+        self.remembered = Some(max_lifetime);
         self
     }
 
@@ -314,7 +341,7 @@ impl<D> TokenBuilder<D> {
     /// # Errors
     ///
     /// *Misuse*, with the remedy: an empty issuer or audience; a lifetime below one second or above
-    /// 400 days; a maximum lifetime shorter than the lifetime; a maximum length out of range; an
+    /// 400 days; a maximum lifetime shorter than the lifetime; remembered logins that end before others; a maximum length out of range; an
     /// incomplete [`Interop`], or two that could be confused; a retired key that is not in the ring; or tokens that outlive the
     /// entries of the revocation view.
     pub fn build(mut self) -> Result<TokenAuthenticator<D>>
@@ -348,6 +375,17 @@ impl<D> TokenBuilder<D> {
                  shorten the lifetime",
             ));
         }
+        let remembered = match self.remembered {
+            Some(remembered) => whole_seconds("maximum lifetime of remembered logins", remembered)?,
+            // Their rows know how long they last.
+            None if self.caps_lifetime => u64::MAX,
+            None => max_lifetime,
+        };
+        if remembered < max_lifetime {
+            return Err(Error::misuse(
+                "a remembered login would end before another one: lengthen its maximum lifetime",
+            ));
+        }
         if lifetime > MAX_LIFETIME_SECS {
             return Err(Error::misuse(
                 "the lifetime of a token is longer than 400 days: shorten it",
@@ -370,7 +408,7 @@ impl<D> TokenBuilder<D> {
             audience: self.audience,
             lifetime_secs: lifetime,
             caps_lifetime: self.caps_lifetime,
-            max_lifetime_secs: max_lifetime,
+            max_lifetime_secs: [max_lifetime, remembered],
             max_chars: self.max_length,
             profile: self.profile,
             issuers,
@@ -393,8 +431,13 @@ impl<D> TokenBuilder<D> {
         ))
     }
 
-    /// Builds the access tokens of logins that last for `absolute` and are kept in a store.
-    pub(crate) fn build_access(mut self, absolute: Duration) -> Result<TokenAuthenticator<D>> {
+    /// Builds the access tokens of logins that last for `absolute`, or for `remembered` if they are
+    /// remembered, and are kept in a store.
+    pub(crate) fn build_access(
+        mut self,
+        absolute: Duration,
+        remembered: Option<Duration>,
+    ) -> Result<TokenAuthenticator<D>> {
         if !self.interop.is_empty() {
             return Err(Error::misuse(
                 "tokens of other issuers have no login to refresh: accept them in a separate \
@@ -407,7 +450,15 @@ impl<D> TokenBuilder<D> {
                  the login: leave it out",
             ));
         }
-        self.max_lifetime = self.max_lifetime.or(Some(absolute.max(self.lifetime)));
+        if self.remembered.is_some() {
+            return Err(Error::misuse(
+                "the logins decide how long they are remembered: call `remembered` on the builder \
+                 of the sessions only",
+            ));
+        }
+        let max_lifetime = self.max_lifetime.unwrap_or(absolute.max(self.lifetime));
+        self.max_lifetime = Some(max_lifetime);
+        self.remembered = remembered.map(|remembered| remembered.max(max_lifetime));
         self.caps_lifetime = true;
         self.build_with(Issuers::default())
     }

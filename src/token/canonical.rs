@@ -522,7 +522,7 @@ mod tests {
             prefix: prefix("i", "a"),
             lifetime_secs: 900,
             caps_lifetime: false,
-            max_lifetime_secs: 1_000,
+            max_lifetime_secs: [1_000; 2],
             max_chars: 4096,
             profile: None,
             issuers: Issuers::default(),

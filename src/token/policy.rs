@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::error::{Rejection, Result};
+use crate::login::handle::Handle;
 use crate::token::claims::{CheckedClaims, Claims};
 use crate::token::interop::Interop;
 use crate::token::issuers::Issuers;
@@ -19,8 +20,9 @@ pub(crate) struct Policy {
     /// Caps every token at `lifetime_secs`, whatever its `exp`. The hybrid needs this: its
     /// revocations are kept only that long.
     pub(crate) caps_lifetime: bool,
-    /// Time for which a login can be refreshed, from its authentication on.
-    pub(crate) max_lifetime_secs: u64,
+    /// Time for which a login can be refreshed, from its authentication on: one that is not
+    /// remembered, and one that is. `u64::MAX` leaves the latter to the store of the hybrid.
+    pub(crate) max_lifetime_secs: [u64; 2],
     pub(crate) max_chars: usize,
     /// Claims beside those of this crate.
     pub(crate) profile: Option<Profile>,
@@ -68,7 +70,7 @@ impl Policy {
         // The token's own deadline, so that no later configuration extends it; and the configured
         // one, so that a shorter one takes effect at once.
         let signed_deadline = claims.abs.map_or(expires_at, |abs| abs.floor());
-        let deadline = signed_deadline.min(self.deadline(authenticated_at));
+        let deadline = signed_deadline.min(self.deadline(handle, authenticated_at));
         let mut expires_at = expires_at.min(deadline);
         if self.caps_lifetime {
             expires_at = expires_at.min(issued_at.saturating_add(self.lifetime_secs));
@@ -107,21 +109,31 @@ impl Policy {
     }
 
     /// Returns the deadline of a login that began at `authenticated_at`.
-    pub(crate) fn deadline(&self, authenticated_at: Timestamp) -> Timestamp {
-        authenticated_at.saturating_add(self.max_lifetime_secs)
+    #[inline]
+    pub(crate) fn deadline(&self, handle: Handle, authenticated_at: Timestamp) -> Timestamp {
+        let class = usize::from(handle.is_remembered());
+        authenticated_at.saturating_add(self.max_lifetime_secs[class])
+    }
+
+    fn longest_login_secs(&self) -> u64 {
+        let [others, remembered] = self.max_lifetime_secs;
+        match remembered {
+            u64::MAX => others,
+            remembered => remembered.max(others),
+        }
     }
 
     /// Returns how long a login can be refreshed, or a token is accepted, at most, from its issue
     /// on.
     pub(crate) fn longest_secs(&self) -> u64 {
         let foreign = self.issuers.iter().map(Interop::longest_secs);
-        foreign.fold(self.max_lifetime_secs, u64::max)
+        foreign.fold(self.longest_login_secs(), u64::max)
     }
 
     /// Returns how long a login or a token that exists already may be accepted.
     pub(crate) fn last_secs(&self) -> u64 {
         let foreign = self.issuers.iter().map(Interop::last_secs);
-        foreign.fold(self.max_lifetime_secs, u64::max)
+        foreign.fold(self.longest_login_secs(), u64::max)
     }
 
     /// Returns how long a token is accepted at most that a key of the ring has signed.
@@ -133,6 +145,6 @@ impl Policy {
         let foreign = self.issuers.iter().filter(with_ring);
         foreign
             .map(Interop::last_secs)
-            .fold(self.max_lifetime_secs, u64::max)
+            .fold(self.longest_login_secs(), u64::max)
     }
 }

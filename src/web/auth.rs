@@ -119,6 +119,19 @@ impl<D> Auth<D> {
         Ok(())
     }
 
+    /// Returns how long the presented credential is accepted if it is not used before, in whole
+    /// seconds: the time until [`expires_at`](Identity::expires_at). Use it in the answer to a
+    /// [passive](crate::web::AuthLayer::passive) request, so that a page can warn its user.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the clock cannot be read.
+    pub fn remaining(&self) -> Result<Duration, Denial> {
+        let now = clock::read(&*self.0.clock)?;
+        let left = Timestamp::from(self.expires_at()).saturating_since(now);
+        Ok(Duration::from_secs(left))
+    }
+
     /// Requires an authentication context class, as set with [`Login::acr`](crate::Login::acr) (RFC
     /// 9470). Compares bytes: if one of your classes includes another, check for both.
     ///

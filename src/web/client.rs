@@ -9,6 +9,8 @@ pub(crate) struct ClientKind {
     pub(crate) is_grpc: bool,
     /// A script of a page sent the request, according to the browser.
     pub(crate) is_script: bool,
+    /// The request is no use of its login, according to the application.
+    pub(crate) is_passive: bool,
 }
 
 impl ClientKind {
@@ -16,6 +18,7 @@ impl ClientKind {
         Self {
             is_grpc: method == "POST" && first(headers, "content-type").is_some_and(is_grpc),
             is_script: first(headers, "sec-fetch-mode").is_some_and(|mode| mode != b"navigate"),
+            is_passive: false,
         }
     }
 }

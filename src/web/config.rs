@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::authenticator::DynAuthenticator;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::error::Error;
+use crate::error::Result;
+use crate::login::issued::Issued;
 use crate::login::login_ref::LoginRef;
 use crate::observer::Observer;
 use crate::observer::event::{Act, Denied, Event};
@@ -18,6 +21,9 @@ use crate::web::headers::Headers;
 use crate::web::origin::OriginPolicy;
 use crate::web::transport::Transport;
 
+/// Rule of the application, over method, path and header fields.
+pub(crate) type IsPassive = dyn Fn(&str, &str, &dyn Headers) -> bool + Send + Sync;
+
 /// Configuration that all requests of an [`AuthLayer`](crate::web::AuthLayer) share.
 pub(crate) struct LayerConfig<D> {
     pub(crate) auth: Arc<dyn DynAuthenticator<D>>,
@@ -26,6 +32,8 @@ pub(crate) struct LayerConfig<D> {
     pub(crate) origins: Option<OriginPolicy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pages: DenialPages,
+    /// Whether a request is no use of its login.
+    pub(crate) passive: Option<Arc<IsPassive>>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// A browser that loses the cookies has been reported.
     pub(crate) has_reported_loss: Arc<AtomicBool>,
@@ -35,10 +43,24 @@ pub(crate) struct LayerConfig<D> {
 }
 
 clone_fields!(LayerConfig<D> {
-    auth, transport, origins, clock, pages, observer, has_reported_loss;
+    auth, transport, origins, clock, pages, passive, observer, has_reported_loss;
     #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
     assumed
 });
+
+impl<D> LayerConfig<D> {
+    /// Returns the lines of `Set-Cookie` that hand out a login. The browser keeps a remembered one until
+    /// its deadline: uses extend it without another line.
+    pub(crate) fn cookies_of(&self, issued: &Issued<D>) -> Result<Vec<String>> {
+        let login = issued.identity();
+        let remembered = match login.is_remembered() {
+            true => Some(login.deadline.saturating_since(clock::read(&*self.clock)?)),
+            false => None,
+        };
+        self.transport
+            .set(issued, remembered.map(Duration::from_secs))
+    }
+}
 
 /// Returns the observer of a layer to which the application gives none.
 pub(crate) fn default_observer() -> Option<Arc<dyn Observer>> {

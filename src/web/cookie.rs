@@ -4,6 +4,8 @@ mod builder;
 mod key;
 mod versions;
 
+use std::time::Duration;
+
 use crate::error::{Error, Refusal, Result};
 use crate::login::issued::Credential;
 use crate::web::found::Found;
@@ -13,6 +15,8 @@ pub use builder::CookieBuilder;
 pub(crate) use key::CookieKey;
 pub(crate) use versions::CookieVersions;
 
+/// Maximum age: 400 days, to which browsers cap it (RFC 6265bis, section 4.1.2.2).
+const MAX_AGE_SECS: u64 = 34_560_000;
 /// Maximum length of name and value together. Browsers ignore a longer cookie (RFC 6265bis, section
 /// 5.7; OWASP ASVS 3.3.5).
 const MAX_PAIR_BYTES: usize = 4096;
@@ -61,8 +65,12 @@ const MAX_VALUES: usize = 8;
 pub struct Cookie {
     name: String,
     path: String,
-    /// Text after the value.
-    attributes: String,
+    /// Attributes before `Max-Age`.
+    scope: String,
+    /// Seconds for which browsers keep it, if it is not for a remembered login.
+    max_age: Option<u64>,
+    /// Attributes after `Max-Age`.
+    flags: String,
     /// Line of `Set-Cookie` that removes the cookie.
     removal: String,
     /// Maximum length of name and value together.
@@ -200,6 +208,35 @@ impl Cookie {
     /// empty or has a byte that cookies cannot hold (section 4.1.1); no strategy of this crate
     /// issues such a credential.
     pub fn set(&self, credential: &Credential) -> Result<String> {
+        self.line(credential, self.max_age)
+    }
+
+    /// As [`set`](Self::set), for a [remembered](crate::Login::remember) login: the browser keeps the
+    /// cookie for `max_age`, in whole seconds and at most 400 days, whatever the attributes say. Pass
+    /// the time until the [deadline](crate::Identity::deadline), because a use that extends the login
+    /// does not set the cookie again. The layer does that.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::Credential;
+    /// use statewise::web::Cookie;
+    ///
+    /// let credential = Credential::new("abc".to_owned());
+    /// assert_eq!(
+    ///     Cookie::default().set_for(&credential, Duration::from_secs(3600))?,
+    ///     "__Host-id=abc; Path=/; Max-Age=3600; Secure; HttpOnly; SameSite=Lax",
+    /// );
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`set`](Self::set).
+    pub fn set_for(&self, credential: &Credential, max_age: Duration) -> Result<String> {
+        self.line(credential, Some(max_age.as_secs().min(MAX_AGE_SECS)))
+    }
+
+    fn line(&self, credential: &Credential, max_age: Option<u64>) -> Result<String> {
         let value = credential.reveal();
         if text(value.as_bytes()).is_none() {
             return Err(Error::misuse(
@@ -210,7 +247,8 @@ impl Cookie {
         if self.name.len() + value.len() > self.max_bytes {
             return Err(Refusal::TooLarge.into());
         }
-        Ok([&*self.name, "=", value, &*self.attributes].concat())
+        let age = max_age.map_or(String::new(), |seconds| format!("; Max-Age={seconds}"));
+        Ok([&*self.name, "=", value, &*self.scope, &*age, &*self.flags].concat())
     }
 
     /// Returns the value of `Set-Cookie` that removes the cookie. It has the same name, domain and
@@ -235,7 +273,7 @@ impl Cookie {
 
     /// Returns whether the browser stores and sends the cookie over TLS only.
     pub(crate) fn is_secure(&self) -> bool {
-        self.attributes.contains("; Secure;")
+        self.flags.contains("; Secure;")
     }
 }
 

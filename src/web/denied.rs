@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::login::issued::Credential;
 use crate::web::answer::Answer;
-use crate::web::client::is_navigation;
+use crate::web::client::{ClientKind, is_navigation};
 use crate::web::cookie::Cookie;
 use crate::web::denial::Denial;
 use crate::web::found::Found;
@@ -68,6 +68,8 @@ pub(crate) struct RequestHead {
     is_navigation: bool,
     /// The refresh page has just sent the browser back.
     is_sent_back: bool,
+    /// The request is no use of its login.
+    is_passive: bool,
     /// Header fields, if a function of the application may read them.
     headers: Option<Box<dyn Headers + Send + Sync>>,
 }
@@ -75,7 +77,7 @@ pub(crate) struct RequestHead {
 impl RequestHead {
     /// Path without the query.
     fn path(&self) -> &str {
-        self.target.split(['?', '#']).next().unwrap_or_default()
+        path_of(&self.target)
     }
 
     pub(crate) fn query(&self) -> &str {
@@ -86,6 +88,11 @@ impl RequestHead {
     fn is_repeatable(&self) -> bool {
         matches!(&*self.method, "GET" | "HEAD")
     }
+}
+
+/// Returns the path of a request, without the query.
+pub(crate) fn path_of(target: &str) -> &str {
+    target.split(['?', '#']).next().unwrap_or_default()
 }
 
 type OnDenial = dyn Fn(&Denial, &DeniedRequest<'_>) -> Option<Answer> + Send + Sync;
@@ -143,6 +150,7 @@ impl DenialPages {
         &self,
         method: &str,
         target: &str,
+        client: ClientKind,
         headers: &H,
     ) -> Option<Box<RequestHead>>
     where
@@ -160,6 +168,7 @@ impl DenialPages {
                 .refresh
                 .as_ref()
                 .is_some_and(|page| page.mark.find(headers, |_| true) != Found::Absent),
+            is_passive: client.is_passive,
             headers: has_hook.then(|| Box::new(headers.clone()) as Box<_>),
         }))
     }
@@ -178,7 +187,8 @@ impl DenialPages {
         let head = head.filter(|head| head.is_navigation && head.is_repeatable());
         is_curable
             && head.is_some_and(|head| {
-                self.refresh.is_some()
+                !head.is_passive
+                    && self.refresh.is_some()
                     && !head.is_sent_back
                     && !self.is_refresh(Some(head))
                     && !self.is_login(head)

@@ -12,7 +12,7 @@ use crate::web::client::ClientKind;
 use crate::web::clone::clone_fields;
 use crate::web::config::{LayerConfig, default_observer};
 use crate::web::denial::Denial;
-use crate::web::denied::{DenialPages, DeniedRequest, RefreshPage, RequestHead};
+use crate::web::denied::{DenialPages, DeniedRequest, RefreshPage, RequestHead, path_of};
 use crate::web::headers::Headers;
 use crate::web::next_path::local_path;
 use crate::web::origin::{CrossOrigin, OriginPolicy, is_unsafe};
@@ -68,6 +68,7 @@ use crate::web::transport::Transport;
 /// | [`refresh_page`](Self::refresh_page) | none: a script refreshes | |
 /// | [`on_denial`](Self::on_denial) | status as plain text, without details | OWASP ASVS 16.5.1 |
 /// | [`observer`](Self::observer) | that of the authenticator; else with the feature `tracing` a `TracingObserver` | OWASP ASVS 16.3 |
+/// | [`passive`](Self::passive) | none: every request is a use of its login | OWASP ASVS 7.3.1 |
 /// | [`clock`](Self::clock) | [`SystemClock`] | |
 ///
 /// # Rejected cookies
@@ -117,6 +118,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
                 origins,
                 clock: Arc::new(SystemClock),
                 pages: DenialPages::default(),
+                passive: None,
                 observer,
                 has_reported_loss: Arc::default(),
                 #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
@@ -281,7 +283,36 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
         self.with(|config| config.origins = None)
     }
 
-    /// Sets the clock of guards and of `expires_in`. Default: [`SystemClock`].
+    /// Selects the requests that are [no use](crate::Presented::passive) of their login: a page sends
+    /// them on its own, and they must not keep an unattended session alive. Their credential is
+    /// verified, but not renewed, and they never lead to the [`refresh_page`](Self::refresh_page).
+    /// Default: every request is a use.
+    ///
+    /// The function gets method, path without the query, and header fields. A header that your own
+    /// scripts set is a fine mark, because a client restricts only itself with it. Answer such
+    /// requests with [`Auth::remaining`](crate::web::Auth::remaining) to warn the user in time.
+    ///
+    /// ```
+    /// use statewise::web::AuthLayer;
+    ///
+    /// fn with_polls(layer: AuthLayer) -> AuthLayer {
+    ///     layer.passive(|_method, path, fields| {
+    ///         let mut is_marked = false;
+    ///         fields.each("x-background", &mut |_| is_marked = true);
+    ///         is_marked || path == "/notifications"
+    ///     })
+    /// }
+    /// # let _ = with_polls;
+    /// ```
+    #[must_use]
+    pub fn passive(
+        self,
+        is_passive: impl Fn(&str, &str, &dyn Headers) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| config.passive = Some(Arc::new(is_passive)))
+    }
+
+    /// Sets the clock of guards, of `expires_in` and of `Max-Age`. Default: [`SystemClock`].
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
         self.with(|config| config.clock = Arc::new(clock))
@@ -384,8 +415,11 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
     where
         H: Headers + Clone + Send + Sync + 'static,
     {
-        let client = ClientKind::of(method, headers);
-        let head = self.pages.head(method, target, headers);
+        let mut client = ClientKind::of(method, headers);
+        if let Some(is_passive) = &self.passive {
+            client.is_passive = is_passive(method, path_of(target), headers);
+        }
+        let head = self.pages.head(method, target, client, headers);
         if let Err(refused) = self.check_origin(method, target, authority, headers) {
             let denial = Denial::from(refused);
             self.report(&denial, None);

@@ -238,7 +238,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         drop(self.open_reply()?);
         let issued = self.replace_carried(login.place(Place::Cookie)).await?;
         let credential = issued.refreshable().clone();
-        let cookies = self.transport().set(&issued);
+        let cookies = self.request().config.cookies_of(&issued);
         let caller = self.caller(issued);
         let settled = cookies.and_then(|cookies| {
             let login = Caller::LoggedIn(caller.clone(), credential.clone());
@@ -312,7 +312,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let presented = Presented::new(credential).with_place(Place::Cookie);
         let error = match self.authenticator().refresh_with(presented).await {
             Ok(issued) => {
-                let cookies = self.transport().set(&issued)?;
+                let cookies = self.request().config.cookies_of(&issued)?;
                 let caller = self.caller(issued);
                 return self.open_reply()?.refreshed(caller, cookies);
             }
@@ -437,7 +437,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         // After an outage or a concurrent logout, the response stays as it is: the next request
         // rotates, or is rejected.
         if let Ok(issued) = self.authenticator().refresh_with(carried.into()).await
-            && let Ok(cookies) = self.transport().set(&issued)
+            && let Ok(cookies) = self.request().config.cookies_of(&issued)
         {
             let mut reply = self.reply();
             if reply.cookies.is_empty() {
@@ -497,6 +497,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let mut presented = Presented::from(carried);
         if authoritative {
             presented = presented.authoritative();
+        }
+        if self.request().client.is_passive {
+            presented = presented.passive();
         }
         let identity = self.authenticator().verify_with(presented).await?;
         Ok(Auth::new(identity, self.clock()))

@@ -1,6 +1,7 @@
 //! Place of the credential in requests and responses.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::authenticator::Presented;
 use crate::error::{Error, Result};
@@ -495,17 +496,24 @@ impl Transport {
         self.bearer
     }
 
-    /// Returns the lines of `Set-Cookie` that hand out new credentials.
-    pub(crate) fn set<D>(&self, issued: &Issued<D>) -> Result<Vec<String>> {
+    /// Returns the lines of `Set-Cookie` that hand out new credentials. `remembered` is the time until
+    /// the deadline of a remembered login.
+    pub(crate) fn set<D>(
+        &self,
+        issued: &Issued<D>,
+        remembered: Option<Duration>,
+    ) -> Result<Vec<String>> {
         let Some(access) = &self.cookie else {
             return Err(Error::misuse(
                 "a login in a cookie, but the transport has no cookie: issue a token, or use \
                  `Transport::cookie` or `Transport::both`",
             ));
         };
-        let mut lines = access.set(issued.credential())?;
+        let mut lines = access.set(issued.credential(), remembered)?;
         match (&self.refresh, issued.refresh_credential()) {
-            (Some(refresh), Some(credential)) => lines.extend(refresh.set(credential)?),
+            (Some(refresh), Some(credential)) => {
+                lines.extend(refresh.set(credential, remembered)?);
+            }
             // From a strategy used before a migration: it would be refreshed first, and rejected.
             (Some(refresh), None) => lines.extend(refresh.remove()),
             (None, Some(_)) => {

@@ -24,6 +24,7 @@ use statewise::{
     Revocation,
 };
 
+mod remembered;
 mod revoked;
 
 const ACCESS: u64 = 600;

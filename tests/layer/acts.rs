@@ -196,6 +196,14 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
         }
         "/auth/refresh" => Reply::named(&request.sign_in()?.refresh().await?),
         "/auth/logout" | "/logout" => Reply::printed(request.sign_in()?.revoke().await?),
+        "/auth/login-remembered" => {
+            let login = Login::new(user.unwrap()).remember();
+            Reply::named(&request.sign_in()?.issue(login).await?)
+        }
+        "/auth/remaining" => {
+            let left = request.caller::<()>().await?.remaining()?;
+            Reply::text(left.as_secs().to_string())
+        }
         "/auth/login" => log_in(request, &user.unwrap()).await?,
         "/logout-all" => Reply::printed(request.sign_in()?.revoke_all().await?.effective),
         _ => Reply::status(404),

@@ -704,10 +704,12 @@ fn a_quarter_of_a_million_credentials_are_unique_and_uniform() {
         }
         assert!(seen.insert(secret(&issued).to_owned()));
     }
-    for counts in &counts[2..] {
+    // The first two are the partition; the third begins with the bit of remembered logins.
+    for (place, counts) in counts.iter().enumerate().skip(2) {
+        let values = if place == 2 { 32 } else { 64 };
         let used = counts.iter().filter(|count| **count > 0);
-        assert_eq!(used.count(), 64);
-        let expected = LOGINS as f64 / 64.0;
+        assert_eq!(used.count(), values);
+        let expected = LOGINS as f64 / values as f64;
         let square = |count: &u32| (f64::from(*count) - expected).powi(2) / expected;
         let chi: f64 = counts.iter().filter(|count| **count > 0).map(square).sum();
         // 63 degrees of freedom: beyond 160 once in a hundred million times.
@@ -940,4 +942,27 @@ fn a_credential_changed_at_any_character_is_rejected() {
         }
     }
     assert!(block_on(auth.verify(credential)).is_ok());
+}
+
+#[test]
+fn remembered_timeouts_are_checked() {
+    let clock = ManualClock::default();
+    for (idle, absolute) in [
+        (0, 90 * ABSOLUTE),
+        (2 * ABSOLUTE, ABSOLUTE),
+        (IDLE - 1, 90 * ABSOLUTE),
+        (IDLE, ABSOLUTE - 1),
+    ] {
+        let builder = builder::<_, ()>(Nowhere, &clock);
+        let builder = builder.remembered(seconds(idle), seconds(absolute));
+        let error = builder.build().unwrap_err();
+        assert!(error.is_misuse(), "{idle}, {absolute}: {error}");
+    }
+    let builder = builder::<_, ()>(Nowhere, &clock);
+    assert!(
+        builder
+            .remembered(seconds(IDLE), seconds(ABSOLUTE))
+            .build()
+            .is_ok()
+    );
 }

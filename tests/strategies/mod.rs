@@ -6,6 +6,7 @@
 
 mod dropped;
 pub(crate) mod family;
+mod life;
 mod refresh;
 mod retry;
 mod sessions;
@@ -13,6 +14,7 @@ mod unreadable;
 pub(crate) mod world;
 
 pub(crate) use dropped::*;
+pub(crate) use life::*;
 pub(crate) use refresh::*;
 pub(crate) use retry::*;
 pub(crate) use sessions::*;
@@ -51,6 +53,11 @@ macro_rules! strategy_laws {
             retry_01_refreshing_again_is_safe
             retry_02_revoking_again_is_safe
             retry_03_logging_in_again_is_safe
+            life_01_a_login_keeps_the_life_it_chose
+            life_02_a_shorter_life_counts_at_once
+            life_04_other_logins_are_as_before
+            passive_01_a_poll_keeps_nothing_alive
+            passive_02_nothing_is_due
             concur_03_may_be_dropped_at_every_step
             concur_06_survives_panics_of_the_application
             concur_07_dropping_the_upkeep_loses_nothing

@@ -11,7 +11,9 @@ mod exceeds_the_limit;
 mod fills_its_cache_late;
 mod forgets_the_idle_deadline;
 mod ignores_versions;
+mod lengthens_the_idle_timeout;
 mod lets_two_rotations_win;
+mod looks_actively;
 mod map;
 mod overwrites_on_create;
 mod resurrects_on_touch;
@@ -69,6 +71,14 @@ rejected! {
         => read_02_expired_is_none_before_any_sweep, expiry_01_the_first_limit_ends_it;
     lets_two_rotations_win_is_rejected: lets_two_rotations_win::LetsTwoRotationsWin
         => rotate_03_one_rotation_wins;
+    lengthens_the_idle_timeout_is_rejected: lengthens_the_idle_timeout::LengthensTheIdleTimeout
+        => life_01_a_rotation_never_lengthens_the_idle_timeout;
+    looks_actively_is_rejected: looks_actively::LooksActively
+        => passive_01_looking_is_no_use;
+    guesses_the_last_use_is_rejected: looks_actively::GuessesTheLastUse
+        => passive_01_looking_is_no_use;
+    notes_uses_rarely_is_rejected: looks_actively::NotesUsesRarely
+        => update_12_notes_a_use_every_hour;
     exceeds_the_limit_is_rejected: exceeds_the_limit::ExceedsTheLimit
         => limit_01_rejects_above_the_limit;
     shows_old_rows_is_rejected: shows_old_rows::ShowsOldRows::new

@@ -1033,3 +1033,64 @@ fn debug_output_and_errors_contain_no_secret() {
         }
     }
 }
+
+/// LIFE-01 of tokens: each refresh keeps the choice and the deadline, and a token of another login has
+/// the same bytes as before. Rejects one maximum lifetime for all.
+#[test]
+fn life_01_a_login_keeps_the_life_it_chose() {
+    const DAY: u64 = 86_400;
+    let clock = Hands::at(START);
+    let remembering = || builder(key(), &clock).remembered(Duration::from_secs(30 * DAY));
+    let auth = remembering().build().unwrap();
+    let mut chosen = now(auth.issue(Login::new("alice").remember())).unwrap();
+    let mut other = now(auth.issue(Login::new("alice"))).unwrap();
+    assert_eq!(token_of(&chosen).len(), token_of(&other).len());
+    assert_eq!(other.identity().deadline(), at(START + 3600));
+    for round in 1..=40 {
+        clock.set(START + round * 899);
+        chosen = now(auth.refresh(&token_of(&chosen))).unwrap();
+        assert!(chosen.identity().is_remembered());
+        assert_eq!(chosen.identity().deadline(), at(START + 30 * DAY));
+        let caller = auth.verify_now(&token_of(&chosen)).unwrap();
+        assert!(caller.is_remembered());
+        match now(auth.refresh(&token_of(&other))) {
+            Ok(refreshed) => other = refreshed,
+            Err(_) => assert!(round > 4, "ended in round {round}"),
+        }
+        assert!(!other.identity().is_remembered());
+    }
+    assert!(auth.verify_now(&token_of(&other)).is_err());
+    // LIFE-02: a shorter life counts at once, and so does one that is not configured.
+    let shorter = builder(key(), &clock).remembered(Duration::from_secs(2 * 3600));
+    for auth in [shorter.build().unwrap(), plain(&clock)] {
+        let expired = auth.verify_now(&token_of(&chosen)).unwrap_err();
+        assert_eq!(expired.rejection(), Some(Rejection::Expired));
+        assert!(now(auth.refresh(&token_of(&chosen))).is_err());
+    }
+    let error = builder(key(), &clock).remembered(Duration::from_secs(3599));
+    let error = error.build().unwrap_err();
+    assert!(error.is_misuse() && error.to_string().contains("lengthen"));
+    // A view must remember a revocation for as long as the longest login.
+    let view = |days: u64| {
+        let log = statewise::revocation::MemoryLog::new().unwrap();
+        let view = statewise::revocation::RevocationView::builder(log);
+        let view = view.max_lifetime(Duration::from_secs(days * DAY));
+        let view = view.clock(clock.clone());
+        remembering().revocations(&view.build().unwrap()).build()
+    };
+    assert!(view(29).is_err() && view(30).is_ok());
+}
+
+/// PASSIVE-02 of tokens: nothing is due on account of a poll.
+#[test]
+fn passive_02_nothing_is_due() {
+    let clock = Hands::at(START);
+    let auth = plain(&clock);
+    let token = token_of(&now(auth.issue(Login::new("alice"))).unwrap());
+    clock.set(START + 800);
+    let presented = Presented::new(&token);
+    let is_due = |presented| now(auth.verify_with(presented)).unwrap().refresh_due();
+    assert!(is_due(presented) && !is_due(presented.passive()));
+    let verified = auth.try_verify_now(presented.passive()).unwrap().unwrap();
+    assert!(!verified.refresh_due());
+}

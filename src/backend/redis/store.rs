@@ -35,7 +35,8 @@ const MAX_BATCH_ROWS: usize = 256;
 ///
 /// # Cost
 ///
-/// A verification is one `GETEX`, with or without noting a use. Noting the use takes one script
+/// A verification is one `GETEX`, with or without noting a use; one script if it is
+/// [passive](crate::Presented::passive). Noting the use takes one script
 /// more if this process has not met the session before, or if the idle timeout of the session is
 /// longer than that of the policy. Every other operation is one script, and one more script where a
 /// limit is reached or a row is replaced.

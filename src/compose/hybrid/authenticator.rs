@@ -124,11 +124,12 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         access.data = access.data.or(&data);
         access.entropy = access.entropy.or(refresh.entropy.clone());
         refresh.entropy = refresh.entropy.or(access.entropy.clone());
+        let remembered = refresh.remembered.map(|(_, absolute)| absolute);
         let kind = CredentialKind::Refresh {
             issuer_and_audience: access.addressees(),
         };
         Ok(Self {
-            tokens: access.build_access(refresh.absolute)?,
+            tokens: access.build_access(refresh.absolute, remembered)?,
             logins: refresh.logins(kind)?,
         })
     }

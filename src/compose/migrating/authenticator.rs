@@ -166,7 +166,7 @@ where
         let caller = self.old_strategy().verify_with(presented).await?;
         self.verified.fetch_add(1, Ordering::Relaxed);
         self.note_seen(now);
-        Ok(caller.with_refresh_due(true))
+        Ok(caller.with_refresh_due(!presented.is_passive()))
     }
 
     /// Upgrades an old credential, or replays a recent upgrade.

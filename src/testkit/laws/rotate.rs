@@ -152,6 +152,33 @@ pub async fn update_09_a_shorter_life_counts_at_once<F: StoreFixture>(fixture: &
         .await;
 }
 
+/// A rotation never lengthens the idle timeout of a row, whatever the strategy of the node has, and
+/// an endless one stays endless. Rejects a store that takes the idle timeout of each rotation.
+pub async fn life_01_a_rotation_never_lengthens_the_idle_timeout<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    for idle in [Duration::from_secs(30_000), Duration::from_secs(u64::MAX)] {
+        let row = Sample::of("alice").idle(600).at(world.now());
+        let endless = Sample::of("alice").idle(u64::MAX).at(world.now());
+        for row in [&row, &endless] {
+            world.put(row).await;
+            let longer = Rotation {
+                idle,
+                ..Sample::rotation_of(row)
+            };
+            let mut expected = row.clone();
+            assert!(expected.rotate(&longer, world.now()));
+            let rotated = world.advance_row(row, &longer).await;
+            assert_eq!(rotated.idle(), row.idle().min(idle), "the idle timeout");
+            assert_same(world.get(row).await.as_ref(), &expected);
+        }
+        world.advance(599).await;
+        assert!(world.get(&row).await.is_some(), "gone before its timeout");
+        world.advance(1).await;
+        world.assert_gone(&row, "after its idle timeout").await;
+        assert!(world.get(&endless).await.is_some());
+    }
+}
+
 /// A row that is missing or was removed is not rotated, and a wrong proof changes nothing.
 /// Rejects a rotation that creates a row, and one that does not compare.
 pub async fn rotate_06_rotates_only_what_is_there<F: StoreFixture>(fixture: &F) {

@@ -93,6 +93,41 @@ pub async fn update_08_notes_uses_now_and_then<F: StoreFixture>(fixture: &F) {
     );
 }
 
+/// A use is noted after an hour, however long the idle timeout is. Rejects a store that goes by a
+/// part of the idle timeout alone.
+pub async fn update_12_notes_a_use_every_hour<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let row = Sample::of("alice").idle(2_592_000).absolute(u64::MAX);
+    let row = row.at(world.now());
+    world.put(&row).await;
+    for _ in 0..3 {
+        world.advance(3_600).await;
+        assert!(world.use_now(&row).await.is_some());
+        let found = world.get(&row).await.expect("it is used");
+        assert_eq!(found.last_seen(), world.now(), "a use was not noted");
+    }
+}
+
+/// A load that is not to note a use notes none, and answers with the exact last use. Rejects a store
+/// that extends a row whenever it reads it, and one that guesses the last use.
+pub async fn passive_01_looking_is_no_use<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let row = Sample::of("alice").idle(900).at(world.now());
+    world.put(&row).await;
+    let mut last_seen = row.last_seen();
+    for minute in 1..=20 {
+        world.advance(60).await;
+        if minute == 6 {
+            assert!(world.use_now(&row).await.is_some());
+            last_seen = world.now();
+        }
+        let found = world.get(&row).await.expect("it was used lately");
+        assert_eq!(found.last_seen(), last_seen, "after {minute} minutes");
+    }
+    world.advance(60).await;
+    world.assert_gone(&row, "kept alive by looking").await;
+}
+
 /// A confirmation counts for the generation that it names, creates no row, leaves the version, and
 /// may come any number of times. The overlap counts from the first one, unless the caller's clock
 /// is behind the rotation. Rejects a store that confirms whatever row is there.

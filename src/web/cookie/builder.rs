@@ -6,10 +6,8 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::web::headers::is_token_byte;
 
-use super::{Cookie, DEFAULT_PAIR_BYTES, MAX_PAIR_BYTES, SameSite};
+use super::{Cookie, DEFAULT_PAIR_BYTES, MAX_AGE_SECS, MAX_PAIR_BYTES, SameSite};
 
-/// Maximum age: 400 days, to which browsers cap it (RFC 6265bis, section 4.1.2.2).
-const MAX_AGE_SECS: u64 = 34_560_000;
 /// Maximum length of an attribute's value (RFC 6265bis, section 5.6).
 const MAX_ATTRIBUTE_BYTES: usize = 1024;
 /// Maximum length of a domain (RFC 1035, section 2.3.4, without the length bytes).
@@ -42,7 +40,7 @@ const SESSION_CREDENTIAL_BYTES: usize = 64;
 /// | [`domain`](Self::domain) | the host that set the cookie, without hosts below it | RFC 6265bis, section 5.7 |
 /// | [`path`](Self::path) | `/` | |
 /// | [`same_site`](Self::same_site) | `Lax` | OWASP ASVS 3.3.2 |
-/// | [`max_age`](Self::max_age) | until the browser's session ends; at most 400 days | RFC 6265bis, section 4.1.2.2 |
+/// | [`max_age`](Self::max_age) | until the browser's session ends, or the deadline of a remembered login; at most 400 days | RFC 6265bis, section 4.1.2.2 |
 /// | [`partitioned`](Self::partitioned) | no | |
 /// | [`max_bytes`](Self::max_bytes) | 3584 bytes | default buffers of nginx |
 /// | [`insecure`](Self::insecure) | no: the cookie is `Secure` | OWASP ASVS 3.3.1 |
@@ -120,6 +118,10 @@ impl CookieBuilder {
 
     /// Sets how long the browser keeps the cookie, in whole seconds and at most 400 days. Default:
     /// until the browser's session ends.
+    ///
+    /// The cookie of a [remembered](crate::Login::remember) login stays until the deadline of the login
+    /// instead. For a box "keep me signed in", leave this out: the cookie of others then ends with the
+    /// browser's session.
     ///
     /// The cookie is set again only when its credential is rotated or refreshed. Without rotation,
     /// or with a `rotate_after` that is longer than this, the browser drops the cookie this long
@@ -290,25 +292,29 @@ impl CookieBuilder {
 
     /// Builds the cookie from a name and attributes that have been checked.
     pub(super) fn cookie(self, name: String) -> Cookie {
-        let age = self.max_age.map(|age| age.as_secs().min(MAX_AGE_SECS));
+        let (scope, flags) = (self.scope(), self.flags());
         Cookie {
-            attributes: self.attributes(age),
-            removal: format!("{name}={}", self.attributes(Some(0))),
+            removal: format!("{name}={scope}; Max-Age=0{flags}"),
+            max_age: self.max_age.map(|age| age.as_secs().min(MAX_AGE_SECS)),
             path: self.path_or_root().to_owned(),
             max_bytes: self.pair_limit(),
+            scope,
+            flags,
             name,
         }
     }
 
-    fn attributes(&self, age: Option<u64>) -> String {
+    fn scope(&self) -> String {
         let mut text = String::new();
         if let Some(domain) = &self.domain {
             let _ = write!(text, "; Domain={domain}");
         }
         let _ = write!(text, "; Path={}", self.path_or_root());
-        if let Some(age) = age {
-            let _ = write!(text, "; Max-Age={age}");
-        }
+        text
+    }
+
+    fn flags(&self) -> String {
+        let mut text = String::new();
         if !self.insecure {
             text.push_str("; Secure");
         }

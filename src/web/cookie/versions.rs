@@ -1,5 +1,7 @@
 //! Cookie of today, and the cookies that carried the credential before a deployment.
 
+use std::time::Duration;
+
 use crate::error::{Error, Result};
 use crate::login::issued::Credential;
 use crate::web::cookie::{Cookie, MAX_VALUES};
@@ -70,10 +72,18 @@ impl CookieVersions {
     }
 
     /// Returns the lines of `Set-Cookie` that hand out a credential and remove the former cookies.
-    pub(crate) fn set(&self, credential: &Credential) -> Result<Vec<String>> {
+    /// `remembered` is the time until the deadline of a remembered login.
+    pub(crate) fn set(
+        &self,
+        credential: &Credential,
+        remembered: Option<Duration>,
+    ) -> Result<Vec<String>> {
         let former = self.former.iter().map(|cookie| cookie.remove().to_owned());
         let mut lines: Vec<String> = former.collect();
-        lines.push(self.present.set(credential)?);
+        lines.push(match remembered {
+            Some(max_age) => self.present.set_for(credential, max_age)?,
+            None => self.present.set(credential)?,
+        });
         Ok(lines)
     }
 

@@ -101,7 +101,7 @@ where
             return Ok(None);
         }
         if is_rotated {
-            self.0.uses.note(handle, now, rotation.idle.as_secs());
+            self.0.uses.note(handle, now, record.idle().as_secs());
         }
         Ok(Some(Changed::new(is_rotated, record)))
     }

@@ -28,9 +28,12 @@ where
         load: Load,
         now: Timestamp,
     ) -> Result<Option<Record>> {
-        let ttl = load
-            .touch
-            .and_then(|idle| self.0.uses.ttl_to_set(handle, idle.as_secs(), now));
+        let Some(idle) = load.touch else {
+            // By the time to live of the row, its last use is known.
+            let act = Box::pin(self.find_read_only(handle, now));
+            return self.0.link.within(act).await;
+        };
+        let ttl = self.0.uses.ttl_to_set(handle, idle.as_secs(), now);
         let key = self.0.keys.row(handle);
         let mut command = Cmd::with_capacity(4, key.len() + GETEX_BYTES);
         command.arg("GETEX").arg(&key);
@@ -54,13 +57,23 @@ where
         }
     }
 
-    /// Reads a row without noting its use: a server with a full disk must not end sessions.
+    /// Reads a row without noting its use: also from a server with a full disk, which must not end
+    /// sessions.
     async fn find_read_only(&self, handle: Handle, now: Timestamp) -> Result<Option<Record>> {
         let Some(row) = self.read(handle).await? else {
             return Ok(None);
         };
-        let record = row.record(handle, now)?;
-        Ok(record.is_alive(now).then_some(record))
+        let mut record = row.record(handle, now)?;
+        // The time to live may tell a use by a second early.
+        if let Some(last) = self.known_use(handle, now) {
+            record.set_last_seen(record.last_seen().max(last));
+        }
+        if record.is_alive(now) {
+            return Ok(Some(record));
+        }
+        // A server with a full disk keeps it, and the next lookup finds it expired again.
+        let _ = self.remove_expired(&record).await;
+        Ok(None)
     }
 
     /// Checks the deadline of a row that the server has not expired, and sets its last use before
@@ -81,7 +94,7 @@ where
             self.0.link.by(until, act).await?;
             return Ok(None);
         }
-        let last = self.0.uses.last(handle).filter(|last| *last <= now);
+        let last = self.known_use(handle, now);
         let known = last.map_or(record.last_seen(), |last| last.max(record.last_seen()));
         // The server has not expired it, so it was used within its idle timeout.
         let earliest = now.saturating_sub(idle.saturating_sub(1));
@@ -98,6 +111,11 @@ where
         let noted_at = if is_noted { now } else { record.last_seen() };
         self.0.uses.note(handle, noted_at, idle);
         Ok(Some(record))
+    }
+
+    /// Returns the last use that this process has noted, unless the clock was set back.
+    fn known_use(&self, handle: Handle, now: Timestamp) -> Option<Timestamp> {
+        self.0.uses.last(handle).filter(|last| *last <= now)
     }
 
     pub(super) async fn read(&self, handle: Handle) -> Result<Option<Row>> {

@@ -52,6 +52,12 @@ end
 if not is_due() then
     return {0, row, ttl}
 end
+-- The shorter one of both idle timeouts.
+local idle, ttl_ms = ARGV[8], ARGV[11]
+if number(57, 8) <= policy_idle then
+    idle = row:sub(57, 64)
+    ttl_ms = string.format('%.0f', math.min(number(57, 8), 253402300799) * 1000)
+end
 local seen = number(49, 8) > now and row:sub(49, 56) or ARGV[7]
 local generation, carry = '', 1
 for at = 8, 5, -1 do
@@ -60,7 +66,7 @@ for at = 8, 5, -1 do
     generation = string.char(byte % 256) .. generation
 end
 row = row:sub(1, 1) .. '\0\0' .. row:sub(4, 4) .. generation .. row:sub(9, 40) .. ARGV[7] .. seen
-    .. ARGV[8] .. row:sub(65, 80) .. ARGV[5] .. ARGV[4] .. row:sub(113, 128) .. ARGV[6]
+    .. idle .. row:sub(65, 80) .. ARGV[5] .. ARGV[4] .. row:sub(113, 128) .. ARGV[6]
     .. row:sub(145)
-redis.call('SET', KEYS[1], row, 'PX', ARGV[11])
-return {1, row, tonumber(ARGV[11])}
+redis.call('SET', KEYS[1], row, 'PX', ttl_ms)
+return {1, row, tonumber(ttl_ms)}

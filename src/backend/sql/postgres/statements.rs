@@ -106,7 +106,9 @@ impl Query for SessionQuery {
                     UPDATE {t} AS s
                     SET generation = s.generation + 1, previous_proof = s.current_proof,
                         current_proof = $4::bytea, seed = $5::bytea, rotated_at = $9::bigint,
-                        last_seen = greatest(s.last_seen, $9::bigint), idle = $7::bigint,
+                        last_seen = greatest(s.last_seen, $9::bigint),
+                        idle = CASE WHEN $7::bigint < 0 OR (s.idle >= 0 AND s.idle <= $7::bigint)
+                            THEN s.idle ELSE $7::bigint END,
                         confirmed = FALSE, rotation_wanted = FALSE
                     WHERE s.handle = $1::bytea AND s.current_proof = $2::bytea
                         AND s.format = {FORMAT}
