@@ -392,12 +392,12 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
 }
 
 fn checked(page: String) -> Result<Box<str>> {
-    match local_path(&page) {
-        Some(_) => Ok(page.into()),
-        None => Err(Error::misuse(
-            "a page is a path on this origin: write /login, without scheme and host",
-        )),
+    if local_path(&page).is_none() || page.contains('#') {
+        return Err(Error::misuse(
+            "a page is a path on this origin: write /login, without scheme, host and fragment",
+        ));
     }
+    Ok(page.into())
 }
 
 /// Client of an admitted request, and its head if an answer may depend on it.

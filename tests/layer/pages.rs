@@ -119,7 +119,7 @@ fn the_login_page_never_leads_to_itself() {
 fn next_is_a_path_on_this_origin() {
     let clock = ManualClock::default();
     let layer = layer(sessions(&store(), &clock), transport());
-    let site = layer.login_page("/form").unwrap();
+    let site = layer.clone().login_page("/form").unwrap();
     let mut browser = guarded(&site, &Require::authenticated());
     for (path, location) in [
         ("/me", "/form?next=/me"),
@@ -145,6 +145,8 @@ fn next_is_a_path_on_this_origin() {
         let wrong = AuthLayer::new(sessions(&store(), &clock), transport());
         assert!(wrong.unwrap().login_page(path).unwrap_err().is_misuse());
     }
+    let with_fragment = layer.login_page("/form#a");
+    assert!(with_fragment.unwrap_err().is_misuse());
 }
 
 #[test]

@@ -12,7 +12,7 @@ const MAX_CHARS: usize = 256;
 ///
 /// If the origin is that of your own pages, a proxy has changed the host: see the section
 /// [Deployment](crate::web::OriginPolicy#deployment). The texts come from the client. They have at
-/// most 256 characters each, and no control characters.
+/// most 256 characters each, all of them printable ASCII.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrossOrigin {
     method: Box<str>,
@@ -70,7 +70,7 @@ fn first<H: Headers + ?Sized>(headers: &H, name: &str) -> Option<Box<str>> {
 }
 
 fn shown(text: &[u8]) -> Box<str> {
-    let text = String::from_utf8_lossy(text);
-    let printable = text.chars().filter(|c| !c.is_control());
+    let printable = text.iter().filter(|byte| matches!(byte, b' '..=b'~'));
+    let printable = printable.map(|&byte| char::from(byte));
     printable.take(MAX_CHARS).collect::<String>().into()
 }
