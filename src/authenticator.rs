@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
+use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
 use crate::login::issued::Issued;
 use crate::login::logout::Logout;
@@ -24,7 +25,7 @@ use crate::login::place::Place;
 use crate::observer::Observer;
 use crate::upkeep::Upkeep;
 
-/// Authenticates callers: issues, verifies, refreshes and revokes credentials.
+/// Authenticates callers: issues, verifies, refreshes, updates and revokes credentials.
 ///
 /// Write your handlers against this trait. They stay the same whether the server remembers the user
 /// (a session) or the credential does (a token). Implementers write plain `async fn`s.
@@ -212,6 +213,99 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// Some logins may have been ended: call again.
     fn revoke_all(&self, subject: &str) -> impl Future<Output = Result<Affected>> + Send;
+
+    /// Changes the roles, the device or the data of the login of a credential. Returns the updated
+    /// login, with the credential that the client now presents.
+    ///
+    /// `edit` gets the newest values. Of any number of concurrent updates none is lost: if another
+    /// caller was faster, `edit` is called again with the result. An edit that changes nothing writes
+    /// nothing.
+    ///
+    /// | strategy | credential | effect on other credentials of the login |
+    /// |---|---|---|
+    /// | session | the presented one | the same session; within the bound of a [cache](crate::store::CachedStore) |
+    /// | hybrid | a new access token | with changed roles and a revocation log, older access tokens are rejected as [outdated](crate::Rejection::Outdated) within its bound; otherwise they say the old values until they expire |
+    /// | token | a new token | they say the old values until they expire |
+    ///
+    /// ```
+    /// use statewise::{Authenticator, Edit, Result};
+    ///
+    /// /// Notes the language that a user has chosen.
+    /// async fn choose<A: Authenticator<Data = String>>(
+    ///     auth: &A,
+    ///     credential: &str,
+    ///     language: &str,
+    /// ) -> Result<()> {
+    ///     let edit = &mut |login: &mut Edit<String>| {
+    ///         login.data = language.to_owned();
+    ///         Ok(())
+    ///     };
+    ///     // A token is now another one: hand `updated.credential()` to the client.
+    ///     let updated = auth.update(credential, edit).await?;
+    ///     assert_eq!(updated.identity().data(), language);
+    ///     Ok(())
+    /// }
+    /// # async fn tokens(auth: statewise::token::TokenAuthenticator<String>) -> Result<()> {
+    /// #     choose(&auth, "", "").await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`verify_with`](Self::verify_with); *refused* if the login becomes too large;
+    /// *unavailable* if other callers have changed the login sixteen times in a row; the error of
+    /// `edit`. In each case nothing was changed, unless the store has lost its answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// The login may have been updated.
+    fn update(
+        &self,
+        credential: &str,
+        edit: EditFn<'_, Self::Data>,
+    ) -> impl Future<Output = Result<Issued<Self::Data>>> + Send;
+
+    /// Updates every login of `subject`, as [`update`](Self::update) does. Use it when an
+    /// administrator changes the roles of a user: nobody is logged out. **First change the user in
+    /// your database, then call this.** A login in progress is refused as
+    /// [outdated](crate::Refusal::Outdated), so that none carries the old roles.
+    ///
+    /// Returns the number of logins, where it is known, and when the change takes effect everywhere.
+    /// Tokens keep what they say until they expire; see
+    /// [`TokenBuilder::reload`](crate::token::TokenBuilder::reload).
+    ///
+    /// ```
+    /// use statewise::{Authenticator, Result};
+    ///
+    /// async fn demote(auth: &impl Authenticator, subject: &str) -> Result<()> {
+    ///     // .. UPDATE users SET role = 'reader' WHERE name = subject, and then:
+    ///     let affected = auth
+    ///         .update_all(subject, &mut |login| {
+    ///             login.roles = vec!["reader".to_owned()];
+    ///             Ok(())
+    ///         })
+    ///         .await?;
+    ///     println!("the old role is gone everywhere: {:?}", affected.effective);
+    ///     Ok(())
+    /// }
+    /// # async fn tokens(auth: statewise::token::TokenAuthenticator) -> Result<()> {
+    /// #     demote(&auth, "").await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*, *refused* as too large, or the error of `edit`: some logins may have been
+    /// updated. Call again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some logins may have been updated: call again.
+    fn update_all(
+        &self,
+        subject: &str,
+        edit: EditFn<'_, Self::Data>,
+    ) -> impl Future<Output = Result<Affected>> + Send;
 
     /// Returns `Ok` if this node can verify credentials now: its store answers, and its revocation
     /// view is fresh. Call it in the readiness probe of a service, so that a node that is not ready
@@ -402,6 +496,14 @@ macro_rules! most_authenticator_methods {
         }
         $emit! { (Authenticator) async revoke revoke_dyn (credential: [&str]) -> [Logout] }
         $emit! { (Authenticator) async revoke_all revoke_all_dyn (subject: [&str]) -> [Affected] }
+        $emit! { (Authenticator)
+            async update update_dyn (credential: [&str], edit: [EditFn<'_, $data>])
+                -> [Issued<$data>]
+        }
+        $emit! { (Authenticator)
+            async update_all update_all_dyn (subject: [&str], edit: [EditFn<'_, $data>])
+                -> [Affected]
+        }
         $emit! { (Authenticator) async ready ready_dyn () -> [()] }
         $emit! { (Authenticator) sync upkeep upkeep_dyn () -> [Upkeep] }
         $emit! { (Authenticator) sync observer observer_dyn () -> [Option<Arc<dyn Observer>>] }
@@ -470,6 +572,7 @@ mod erased {
     use crate::login::Login;
     use crate::login::affected::Affected;
     use crate::login::begun::Begun;
+    use crate::login::edit::EditFn;
     use crate::login::identity::Identity;
     use crate::login::issued::Issued;
     use crate::login::logout::Logout;

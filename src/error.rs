@@ -85,6 +85,9 @@ pub enum Rejection {
     Unknown,
     /// Ended by a revocation.
     Revoked,
+    /// The login has changed since this access token was signed: its roles, or all logins of its user.
+    /// The login goes on. Refresh, and present the new access token.
+    Outdated,
     /// A replaced credential was presented after its successor was used, so there is a copy. The
     /// login has been ended; [`Error::theft`] returns its subject and id (RFC 9700, section
     /// 4.14.2).
@@ -156,6 +159,7 @@ impl Rejection {
             Self::WrongType => "wrong_type",
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
+            Self::Outdated => "outdated",
             Self::Reused => "reused",
             Self::NotRefreshable => "not_refreshable",
             Self::Ahead => "ahead",
@@ -424,6 +428,7 @@ impl fmt::Display for Rejection {
             Self::WrongType => "wrong type",
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
+            Self::Outdated => "outdated",
             Self::Reused => "reused after it was replaced",
             Self::NotRefreshable => "token of another issuer, which cannot be refreshed here",
             Self::Ahead => "ahead of the store",

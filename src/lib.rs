@@ -136,6 +136,7 @@ pub use error::{Error, Refusal, Rejection, Result, Theft};
 pub use login::Login;
 pub use login::affected::Affected;
 pub use login::begun::Begun;
+pub use login::edit::{Edit, EditFn};
 pub use login::identity::Identity;
 pub use login::issued::{Credential, Issued, Outcome, Revocation};
 pub use login::logout::Logout;

@@ -3,6 +3,7 @@
 pub(crate) mod affected;
 pub(crate) mod begun;
 pub(crate) mod data;
+pub(crate) mod edit;
 pub(crate) mod fields;
 pub(crate) mod handle;
 pub(crate) mod identity;

@@ -49,7 +49,6 @@
 
 pub(crate) mod authenticator;
 pub(crate) mod builder;
-pub(crate) mod change;
 pub(crate) mod credential;
 pub(crate) mod judge;
 pub(crate) mod listed;
@@ -62,5 +61,4 @@ pub(crate) mod sweeper;
 pub use crate::store::contract::{Cursor, Limit, Removed};
 pub use authenticator::SessionAuthenticator;
 pub use builder::{NeedsAbsolute, NeedsIdle, SessionBuilder};
-pub use change::{Replaced, Replacement};
-pub use listed::{Session, SessionPage, SessionVersion};
+pub use listed::{Session, SessionPage};

@@ -26,6 +26,7 @@
 //! | `device` | if named | label given at login |
 //! | `acr` | if named | authentication context class given at login (OpenID Connect Core) |
 //! | `rev` | if stamped | the login's stamp of the revocation log, 22 base64url characters |
+//! | `ver` | if the login was updated | version of the row that an access token was read from |
 //! | `data` | if not `null` | the application's data |
 //!
 //! Any other order is accepted too, but read more slowly. Unknown claims are ignored, and a refresh
@@ -67,6 +68,7 @@ mod mac;
 mod payload;
 mod policy;
 mod profile;
+pub(crate) mod reload;
 mod shared;
 
 pub use algorithm::Algorithm;
@@ -77,3 +79,4 @@ pub use foreign::ForeignClaims;
 pub use interop::Interop;
 pub use key::Key;
 pub use keyring::{KeyState, Keyring};
+pub use reload::Fresh;

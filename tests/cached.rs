@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use statewise::clock::Timestamp;
 use statewise::revocation::{MemoryLog, RevocationView};
-use statewise::session::{Limit, Replacement, SessionAuthenticator};
+use statewise::session::{Limit, SessionAuthenticator};
 use statewise::store::contract::{Created, Handle, Load, Record, SessionStore};
 use statewise::store::{CachedBuilder, CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, block_on, forward_session_store, give_up_after, yield_now};
@@ -234,8 +234,12 @@ fn a_change_is_visible_on_all_nodes() {
     let session = log_in(&here, "alice");
     let seen = block_on(there.verify(&session)).unwrap();
     assert_eq!(*seen.data(), 1);
-    let change = Replacement::new().data(2).roles(["reader"]);
-    let _ = block_on(here.replace(&seen, change)).unwrap();
+    let updated = block_on(here.update(&session, &mut |session| {
+        session.data = 2;
+        session.roles = vec!["reader".to_owned()];
+        Ok(())
+    }));
+    assert_eq!(*updated.unwrap().identity().data(), 2);
     assert_eq!(*block_on(here.verify(&session)).unwrap().data(), 2);
     follow(&there);
     let now = block_on(there.verify(&session)).unwrap();

@@ -21,13 +21,13 @@ use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::Migrating;
 use statewise::observer::{Event, Observer};
 use statewise::revocation::{MemoryLog, RevocationView};
-use statewise::session::{Replacement, SessionAuthenticator, SessionBuilder};
+use statewise::session::{SessionAuthenticator, SessionBuilder};
 use statewise::store::contract::{Handle, Load, Page, Peeked, Record, RecordRef, SessionStore};
 use statewise::store::{CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, Random, block_on, forward_session_store, seed};
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
 use statewise::{
-    Affected, Authenticator, DynAuthenticator, Identity, Issued, Login, Logout, Observed,
+    Affected, Authenticator, DynAuthenticator, EditFn, Identity, Issued, Login, Logout, Observed,
     Presented, Result, Upkeep,
 };
 
@@ -77,6 +77,14 @@ impl<A: Authenticator> Authenticator for Awaiting<A> {
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.0.revoke_all(subject).await
+    }
+
+    async fn update(&self, credential: &str, edit: EditFn<'_, A::Data>) -> Result<Issued<A::Data>> {
+        self.0.update(credential, edit).await
+    }
+
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, A::Data>) -> Result<Affected> {
+        self.0.update_all(subject, edit).await
     }
 
     fn upkeep(&self) -> Upkeep {
@@ -321,6 +329,14 @@ impl<A: Authenticator> Authenticator for Looser<A> {
         self.1.revoke_all(subject).await
     }
 
+    async fn update(&self, credential: &str, edit: EditFn<'_, A::Data>) -> Result<Issued<A::Data>> {
+        self.0.update(credential, edit).await
+    }
+
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, A::Data>) -> Result<Affected> {
+        self.0.update_all(subject, edit).await
+    }
+
     fn upkeep(&self) -> Upkeep {
         self.1.upkeep()
     }
@@ -396,11 +412,16 @@ fn act(random: &mut Random, pair: &Pair, clients: &mut [Client], clock: &ManualC
         9 if random.once_in(4) => drop(block_on(pair.at_once.revoke_all(client.subject))),
         _ => {
             if let (Some(auth), Some(credential)) = (&pair.changes, client.presented.last())
-                && let Ok(caller) = block_on(auth.verify(credential))
+                && block_on(auth.verify(credential)).is_ok()
             {
                 let roles = ["admin", "editor"].into_iter().take(random.below(3));
-                let replacement = Replacement::new().roles(roles).data("new".to_owned());
-                let _ = block_on(auth.replace(&caller, replacement)).unwrap();
+                let roles: Vec<_> = roles.map(str::to_owned).collect();
+                let updated = block_on(auth.update(credential, &mut |session| {
+                    session.roles.clone_from(&roles);
+                    session.data = "new".to_owned();
+                    Ok(())
+                }));
+                let _ = updated.unwrap();
             }
         }
     }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use statewise::session::{Replacement, SessionAuthenticator, SessionBuilder};
+use statewise::session::{SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
 use statewise::{Authenticator, DynAuthenticator, Identity, Login, Rejection, Result};
 
@@ -271,14 +271,17 @@ impl Bench {
     }
 }
 
-/// Verifies, and replaces the roles on every twentieth call.
+/// Verifies, and updates the device on every twentieth call.
 fn verify_or_write(auth: &Sessions, (window, turn): &mut (Window<'_>, u32)) {
-    let caller = now(auth.verify(window.next())).unwrap();
+    let credential = window.next();
+    let caller = now(auth.verify(credential)).unwrap();
     *turn += 1;
     if turn.is_multiple_of(20) {
-        let roles = Replacement::new().roles(["admin", "editor"]);
-        // Another thread may have changed the same session; then the result is a conflict.
-        let _ = black_box(now(auth.replace(&caller, roles)));
+        let device = turn.to_string();
+        let _ = black_box(now(auth.update(credential, &mut |session| {
+            session.device = Some(device.clone());
+            Ok(())
+        })));
     }
     black_box(caller);
 }

@@ -438,6 +438,10 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.view.stamp().await.map(Some)
     }
 
+    async fn outdate(&self, subject: &str, _: Timestamp) -> Result<()> {
+        self.view.outdate(subject).await
+    }
+
     fn staleness(&self) -> Duration {
         Duration::from_secs(self.max_age_secs)
     }

@@ -11,6 +11,7 @@
 /// The type of an argument that lives as long as the future that uses it.
 macro_rules! argument {
     ($life:lifetime $($path:ident)::+ <'_>) => { $($path)::+ <$life> };
+    ($life:lifetime $name:ident <'_, $data:ty>) => { $name<$life, $data> };
     ($life:lifetime &$($type:tt)+) => { &$life $($type)+ };
     ($life:lifetime $($type:tt)+) => { $($type)+ };
 }

@@ -80,7 +80,7 @@
 //! use statewise::migrating::Migrating;
 //! use statewise::token::{Key, TokenAuthenticator};
 //! use statewise::{
-//!     Affected, Authenticator, Credential, Error, Identity, Issued, Login, Logout, Outcome,
+//!     Affected, Authenticator, Credential, EditFn, Error, Identity, Issued, Login, Logout, Outcome,
 //!     Presented, Rejection, Result, Revocation, Upkeep,
 //! };
 //! # use std::time::Duration;
@@ -140,6 +140,15 @@
 //!     async fn revoke_all(&self, _: &str) -> Result<Affected> {
 //!         let latest = OffsetDateTime::now_utc() + self.lifetime;
 //!         Ok(Affected::new(None, Revocation::AtExpiry(latest)))
+//!     }
+//!
+//!     async fn update(&self, credential: &str, _: EditFn<'_>) -> Result<Issued> {
+//!         // The old tokens say what they say. Their users are moved to the new strategy.
+//!         self.refresh(credential).await
+//!     }
+//!
+//!     async fn update_all(&self, subject: &str, _: EditFn<'_>) -> Result<Affected> {
+//!         self.revoke_all(subject).await
 //!     }
 //!
 //!     async fn issue(&self, _: Login) -> Result<Issued> {

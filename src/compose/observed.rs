@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
+use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome};
 use crate::login::login_ref::LoginRef;
@@ -20,8 +21,7 @@ use crate::login::logout::Logout;
 use crate::observer::Observer;
 use crate::observer::event::{Act, Event};
 use crate::session::authenticator::SessionAuthenticator;
-use crate::session::change::{Replaced, Replacement};
-use crate::session::listed::SessionVersion;
+use crate::session::listed::Session;
 use crate::store::answer::Removed;
 use crate::store::session_store::SessionStore;
 use crate::upkeep::Upkeep;
@@ -30,7 +30,7 @@ use crate::upkeep::Upkeep;
 /// [`upkeep`](Authenticator::upkeep), to an [`Observer`]. It wraps any authenticator, also
 /// `Arc<dyn DynAuthenticator<D>>`.
 ///
-/// Around sessions and the hybrid it also has `revoke_id`, `revoke_others` and `replace`, which it
+/// Around sessions and the hybrid it also has `revoke_id`, `revoke_others` and `update_id`, which it
 /// reports. Calls to the [inner](Self::inner) authenticator are not reported, for example
 /// `verify_now` of a token. For several observers pass a pair: if you nest `Observed`, each observer
 /// gets the calls, but only the outermost one gets the upkeep.
@@ -133,7 +133,7 @@ macro_rules! report_calls_on_logins {
                 Ok(answer?.1)
             }
 
-            #[doc = concat!("Reports [`", stringify!($authenticator), "::replace`], if it replaces anything or fails.")]
+            #[doc = concat!("Reports [`", stringify!($authenticator), "::update_id`], if there is such a login or it fails.")]
             ///
             /// # Errors
             ///
@@ -142,19 +142,21 @@ macro_rules! report_calls_on_logins {
             /// # Cancel safety
             ///
             /// As for the inner authenticator.
-            pub async fn replace(
+            pub async fn update_id(
                 &self,
-                seen: impl Into<SessionVersion> + Send,
-                replacement: Replacement<D>,
-            ) -> Result<Replaced> {
+                subject: &str,
+                id: PublicId,
+                edit: EditFn<'_, D>,
+            ) -> Result<Option<Session>> {
                 let begun = Instant::now();
-                let answer = self.inner.replace(seen, replacement).await;
+                let answer = self.inner.update_id(subject, id, edit).await;
                 let event = match &answer {
-                    Ok(Replaced::Done(session)) => Event::Replaced {
+                    Ok(Some(session)) => Event::Updated {
+                        act: Act::UpdateId,
                         login: LoginRef::new(session.record().handle(), &session.record().fields),
                     },
-                    Ok(_) => return answer,
-                    Err(error) => Event::failed(Act::Replace, error),
+                    Ok(None) => return answer,
+                    Err(error) => Event::failed(Act::UpdateId, error),
                 };
                 self.observer.observe_call(&event, begun.elapsed());
                 answer
@@ -253,6 +255,29 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         let answer = self.inner.revoke_all(subject).await;
         self.report(Act::RevokeAll, begun, &answer, |affected| {
             Event::RevokedAll {
+                subject,
+                count: affected.count,
+                effective: affected.effective,
+            }
+        });
+        answer
+    }
+
+    async fn update(&self, credential: &str, edit: EditFn<'_, A::Data>) -> Result<Issued<A::Data>> {
+        let begun = Instant::now();
+        let answer = self.inner.update(credential, edit).await;
+        self.report(Act::Update, begun, &answer, |issued| Event::Updated {
+            act: Act::Update,
+            login: issued.identity().into(),
+        });
+        answer
+    }
+
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, A::Data>) -> Result<Affected> {
+        let begun = Instant::now();
+        let answer = self.inner.update_all(subject, edit).await;
+        self.report(Act::UpdateAll, begun, &answer, |affected| {
+            Event::UpdatedAll {
                 subject,
                 count: affected.count,
                 effective: affected.effective,

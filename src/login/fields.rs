@@ -267,7 +267,7 @@ impl Fields {
     pub(crate) fn with<'a>(
         &self,
         roles: Option<impl Iterator<Item = &'a str>>,
-        device: Option<&str>,
+        device: Option<Option<&str>>,
         data: Option<Option<&[u8]>>,
     ) -> Self {
         let mut builder = FieldsBuilder::new(self.subject());
@@ -275,7 +275,7 @@ impl Fields {
             Some(roles) => roles.for_each(|role| builder.role(role)),
             None => self.roles().for_each(|role| builder.role(role)),
         }
-        if let Some(device) = device.or_else(|| self.device()) {
+        if let Some(device) = device.unwrap_or_else(|| self.device()) {
             builder.device(device);
         }
         for (tag, value) in self.iter() {
@@ -369,7 +369,7 @@ mod tests {
             assert_eq!(changed.first(100), Some(&b"from the future"[..]));
 
             let roles = None::<std::iter::Empty<&str>>;
-            let renamed = read.with(roles, Some("tablet"), None);
+            let renamed = read.with(roles, Some(Some("tablet")), None);
             assert_eq!(renamed.device(), Some("tablet"));
             assert_eq!(renamed.roles().collect::<Vec<_>>(), ["admin", ""]);
             assert_eq!(renamed.data(), read.data());

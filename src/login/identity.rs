@@ -67,7 +67,13 @@ impl<D> Identity<D> {
     /// Returns the same identity with other data.
     #[inline]
     pub(crate) fn with_data<T>(self, data: T) -> Identity<T> {
-        Identity {
+        self.replace_data(data).1
+    }
+
+    /// Returns the data, and the same identity with other data.
+    #[inline]
+    pub(crate) fn replace_data<T>(self, data: T) -> (D, Identity<T>) {
+        let identity = Identity {
             fields: self.fields,
             handle: self.handle,
             issued_at: self.issued_at,
@@ -78,7 +84,8 @@ impl<D> Identity<D> {
             version: self.version,
             refresh_due: self.refresh_due,
             data,
-        }
+        };
+        (self.data, identity)
     }
 
     /// Sets the handle of the login, so that all verifications of one credential yield the same
@@ -204,7 +211,7 @@ impl<D> Identity<D> {
         self.handle.public_id()
     }
 
-    /// The version of roles, device and data, for a compare-and-swap. Zero if nothing can be replaced.
+    /// The version of roles, device and data: the number of updates. Zero for tokens without a row.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version

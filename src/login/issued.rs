@@ -46,7 +46,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The result of `issue` and `refresh`.
+/// The result of `issue`, `refresh` and `update`.
 #[must_use = "the client needs the credential"]
 #[derive(Clone)]
 pub struct Issued<D = ()> {
@@ -56,7 +56,7 @@ pub struct Issued<D = ()> {
     outcome: Outcome,
 }
 
-/// The way in which `issue` or `refresh` got its result.
+/// The way in which `issue`, `refresh` or `update` got its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -64,7 +64,8 @@ pub enum Outcome {
     New,
     /// A new credential of the same login. It replaces the presented one.
     Rotated,
-    /// The successor that already exists, returned again. Nothing was written.
+    /// The credential that the client should have, returned again: the successor that already exists,
+    /// or the presented credential of a login that was updated.
     Replayed,
     /// The same, but after the grace, although the successor was never used. Its answer was
     /// probably lost. The credential may also have been copied: investigate if this happens often.

@@ -9,7 +9,7 @@ use crate::login::issued::Revocation;
 use crate::login::login_ref::LoginRef;
 
 /// An event. Each completed call of an [`Observed`](crate::Observed) authenticator causes exactly
-/// one; a dropped call causes none, and so does a [`replace`](Act::Replace) that replaces nothing,
+/// one; a dropped call causes none, and so does an [`update_id`](Act::UpdateId) that finds no login,
 /// and a [`begin`](crate::Authenticator::begin) that succeeds.
 ///
 /// `Debug` shows no secret.
@@ -69,10 +69,21 @@ pub enum Event<'a> {
         /// The time at which it takes effect.
         effective: Revocation,
     },
-    /// Roles, device or data of a login were replaced.
-    Replaced {
-        /// The login, with its new device.
+    /// Roles, device or data of a login were updated, or an update has left them as they were.
+    Updated {
+        /// The call: `Update` or `UpdateId`.
+        act: Act,
+        /// The login, as it is now.
         login: LoginRef<'a>,
+    },
+    /// All logins of a subject were updated.
+    UpdatedAll {
+        /// The subject.
+        subject: &'a str,
+        /// Number of logins, where it is known.
+        count: Option<u64>,
+        /// The time at which it takes effect.
+        effective: Revocation,
     },
     /// A request was denied, not by an error of the authenticator. The web layer sends it; a
     /// framework of your own may [send](crate::observer::Observer::observe) it too.
@@ -199,7 +210,8 @@ impl<'a> Event<'a> {
             Self::Revoked { act, .. } => (act, "ok"),
             Self::RevokedAll { .. } => (Act::RevokeAll, "ok"),
             Self::RevokedOthers { .. } => (Act::RevokeOthers, "ok"),
-            Self::Replaced { .. } => (Act::Replace, "ok"),
+            Self::Updated { act, .. } => (act, "ok"),
+            Self::UpdatedAll { .. } => (Act::UpdateAll, "ok"),
             Self::Rejected { act, .. } | Self::Theft { act, .. } => (act, "rejected"),
             Self::Refused { act, .. } => (act, "refused"),
             Self::Unreadable { act, .. } | Self::Unavailable { act, .. } => (act, "unavailable"),
@@ -247,8 +259,12 @@ pub enum Act {
     RevokeId,
     /// `revoke_others` of sessions and of the hybrid.
     RevokeOthers,
-    /// `replace` of sessions and of the hybrid.
-    Replace,
+    /// [`update`](crate::Authenticator::update).
+    Update,
+    /// [`update_all`](crate::Authenticator::update_all).
+    UpdateAll,
+    /// `update_id` of sessions and of the hybrid.
+    UpdateId,
 }
 
 impl Act {
@@ -263,7 +279,9 @@ impl Act {
             Self::RevokeAll => "revoke_all",
             Self::RevokeId => "revoke_id",
             Self::RevokeOthers => "revoke_others",
-            Self::Replace => "replace",
+            Self::Update => "update",
+            Self::UpdateAll => "update_all",
+            Self::UpdateId => "update_id",
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::observer::event::Event;
 ///
 /// | counter | labels |
 /// |---|---|
-/// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total`, `statewise_replaced_total` | |
+/// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total` | |
+/// | `statewise_updated_total` | `act` |
 /// | `statewise_revoked_total` | `act` |
 /// | `statewise_rejected_total`, `statewise_refused_total` | `act`, `cause` |
 /// | `statewise_denied_total` | `cause` |
@@ -81,7 +82,7 @@ const COUNTERS: [(&str, &str); 16] = [
     ("statewise_rotated_total", "Refreshes that rotated the credential."),
     ("statewise_replayed_total", "Repeated refreshes that got the same answer."),
     ("statewise_orphaned_total", "Refreshes repeated after the grace, with an unused successor."),
-    ("statewise_replaced_total", "Logins whose roles, device or data were replaced."),
+    ("statewise_updated_total", "Updates of roles, device or data."),
     ("statewise_revoked_total", "Logouts."),
     ("statewise_rejected_total", "Rejected credentials."),
     ("statewise_refused_total", "Calls that a rule of the service forbade."),
@@ -131,7 +132,8 @@ impl Observer for MetricsObserver {
             Event::Rotated { .. } => counter!("statewise_rotated_total"),
             Event::Replayed { .. } => counter!("statewise_replayed_total"),
             Event::Orphaned { .. } => counter!("statewise_orphaned_total"),
-            Event::Replaced { .. } => counter!("statewise_replaced_total"),
+            Event::Updated { act, .. } => counter!("statewise_updated_total", "act" => act.name()),
+            Event::UpdatedAll { .. } => counter!("statewise_updated_total", "act" => "update_all"),
             Event::Revoked { act, .. } => counter!("statewise_revoked_total", "act" => act.name()),
             Event::RevokedAll { .. } => counter!("statewise_revoked_total", "act" => "revoke_all"),
             Event::RevokedOthers { .. } => {

@@ -110,7 +110,12 @@ impl Observer for TracingObserver {
                 count,
                 effective,
             } => of_login!(info, login, count, ?effective, "revoked others"),
-            Event::Replaced { login } => of_login!(info, login, "replaced"),
+            Event::Updated { act, login } => of_login!(info, login, act = act.name(), "updated"),
+            Event::UpdatedAll {
+                subject,
+                count,
+                effective,
+            } => info!(target: TARGET, subject, count, ?effective, "updated all"),
             Event::Denied { denied, login } => {
                 let cause = denied.name();
                 let subject = login.map(|login| login.subject());

@@ -76,7 +76,7 @@ pub enum Fact {
     Key(KeyId),
     /// The row of a login has changed: copies older than this version must not be used.
     Changed {
-        /// The login.
+        /// The login; or the bytes of a [`SubjectKey`]: all logins of a subject were updated.
         handle: Handle,
         /// The lowest version that may be used.
         version: u64,
@@ -222,6 +222,12 @@ impl Fact {
             }
             _ => 0,
         }
+    }
+
+    /// Returns true if the logins of a subject were updated at this fact: its handle is the key of
+    /// the subject, which no login has.
+    pub(super) fn outdates(self, key: SubjectKey) -> bool {
+        matches!(self, Self::Changed { handle, .. } if *handle.as_bytes() == key.0)
     }
 
     /// Returns the fact with the position of its entry filled in, so that it can be appended again

@@ -91,7 +91,7 @@ impl Revoked {
             return Err(Rejection::Expired.into());
         }
         view.check_fresh(now)?;
-        match view.check_known(self.handle, &self.subject, self.stamp) {
+        match view.check_known(self.handle, &self.subject, self.stamp, u64::MAX) {
             Err(error) if error.is_rejected() => Err(error),
             Ok(()) if view.has_read(self.stamp) => Ok(self.deadline),
             // The stamp has not been read: the next read decides.

@@ -132,31 +132,34 @@ impl RevocationView {
     ///
     /// # Errors
     ///
-    /// *Rejected* as revoked. *Unavailable* if the view is stale and refuses then, or if only the
-    /// next read can decide.
+    /// *Rejected* as revoked, or as outdated if the login has changed since `version`. *Unavailable*
+    /// if the view is stale and refuses then, or if only the next read can decide.
     #[inline]
     pub(crate) fn check(
         &self,
         handle: Handle,
         subject: &str,
         stamp: Option<Stamp>,
+        version: u64,
         now: Timestamp,
     ) -> Result<()> {
         self.check_fresh(now)?;
-        self.check_known(handle, subject, stamp)
+        self.check_known(handle, subject, stamp, version)
     }
 
     /// Refuses a login that a known fact has ended, however old the last read is.
     ///
     /// # Errors
     ///
-    /// *Rejected* as revoked. *Unavailable* if only the next read can decide.
+    /// *Rejected* as revoked, or as outdated if the login has changed since `version`. *Unavailable*
+    /// if only the next read can decide.
     #[inline]
     pub(crate) fn check_known(
         &self,
         handle: Handle,
         subject: &str,
         stamp: Option<Stamp>,
+        version: u64,
     ) -> Result<()> {
         let inner = &*self.inner;
         if let Some(stamp) = stamp {
@@ -166,6 +169,7 @@ impl RevocationView {
             inner.note_unread(stamp);
         }
         match inner.known.status(handle, subject, stamp) {
+            LoginStatus::Changed(newest) if version < newest => Err(Rejection::Outdated.into()),
             LoginStatus::Active | LoginStatus::Changed(_) => Ok(()),
             LoginStatus::Ended | LoginStatus::EndedWithSubject => Err(Rejection::Revoked.into()),
             LoginStatus::UnreadStamp { .. } => Err(unread()),
@@ -293,6 +297,7 @@ impl RevocationView {
                     entry.nonce.mark() != stamp.mark()
                 } else {
                     !is_other && stamp.position() < entry.fact.before(entry.position)
+                        || entry.fact.outdates(key)
                 };
                 if is_outdated {
                     return Err(Refusal::Outdated.into());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::login::begun::MAX_LOGIN_SECS;
 use crate::login::handle::Handle;
 use crate::login::issued::Revocation;
 use crate::login::stamp::Stamp;
@@ -112,6 +113,18 @@ impl RevocationView {
         Ok(Revocation::Within(self.bound()))
     }
 
+    /// Makes the logins of a subject outdated that have begun by now.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the log could not take the fact, or the view is half full.
+    pub(crate) async fn outdate(&self, subject: &str) -> Result<()> {
+        let handle = Handle::from_bytes(*SubjectKey::of(subject).as_bytes());
+        let fact = Fact::Changed { handle, version: 0 };
+        let life = Duration::from_secs(MAX_LOGIN_SECS);
+        self.append(&[fact], life).await.map(drop)
+    }
+
     async fn end_subject(&self, subject: SubjectKey) -> Result<Revocation> {
         let before = None;
         self.end(Fact::Subject { subject, before }).await
@@ -126,7 +139,10 @@ impl RevocationView {
     /// of the last one.
     pub(crate) async fn append(&self, facts: &[Fact], life: Duration) -> Result<Stamp> {
         let inner = &*self.inner;
-        if inner.known.len() + facts.len() > inner.settings.capacity {
+        // Changes leave half of the capacity to revocations.
+        let is_change = |fact: &Fact| matches!(fact, Fact::Changed { .. });
+        let share = if facts.iter().all(is_change) { 2 } else { 1 };
+        if inner.known.len() + facts.len() > inner.settings.capacity / share {
             return Err(Error::could_not("the revocation view is full", None));
         }
         let now = inner.settings.now()?;

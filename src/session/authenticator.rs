@@ -14,17 +14,17 @@ use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::data::{self, DataReader};
+use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
-use crate::login::issued::{Issued, Outcome, Revocation, replaced};
+use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
-use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::SessionCredential;
 use crate::session::judge::Verdict;
-use crate::session::listed::{SessionPage, SessionVersion};
-use crate::session::logins::{Ended, Logins, name_login};
+use crate::session::listed::{Session, SessionPage};
+use crate::session::logins::{Ended, Logins, ROWS_PER_PAGE, name_login};
 use crate::store::answer::Removed;
 use crate::store::ask::{Load, Scope};
-use crate::store::listing::Cursor;
+use crate::store::listing::{Cursor, Page};
 use crate::store::proof::Proof;
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
@@ -161,50 +161,51 @@ where
     S: SessionStore,
     D: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    /// Replaces roles, device or data of a session, if its version is still the one that was seen.
+    /// Updates the session of `subject` that is listed under `id`; see
+    /// [`update`](Authenticator::update). Returns it as it is now; `None` if there is none. The
+    /// subject keeps one user from changing the sessions of another.
     ///
-    /// This is a compare-and-swap: of several callers that saw one version, one succeeds and the
-    /// others get [`Replaced::Conflict`], so that no change is lost. Rotations and uses do not
-    /// conflict.
+    /// ```
+    /// use statewise::session::{Session, SessionAuthenticator};
+    /// use statewise::store::contract::SessionStore;
+    ///
+    /// /// Renames a session that the user has chosen from the list (OWASP ASVS 7.5.2).
+    /// async fn rename<S: SessionStore>(
+    ///     auth: &SessionAuthenticator<S>,
+    ///     listed: &Session,
+    /// ) -> statewise::Result<Option<Session>> {
+    ///     auth.update_id(listed.subject(), listed.id(), &mut |session| {
+    ///         session.device = Some("Kitchen".to_owned());
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// }
+    /// # let _ = rename::<statewise::store::MemoryStore>;
+    /// ```
     ///
     /// # Errors
     ///
-    /// *Refused* as too large, before anything is sent. *Unavailable* if the store or the clock
-    /// cannot answer: the session may have been changed.
+    /// As for [`update`](Authenticator::update), without rejections.
     ///
     /// # Cancel safety
     ///
-    /// The session may have been changed: a second call then gets a conflict.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use statewise::session::{Replaced, Replacement, SessionAuthenticator};
-    /// use statewise::store::contract::SessionStore;
-    /// use statewise::Identity;
-    ///
-    /// /// Returns whether the caller is a reader now.
-    /// async fn demote<S: SessionStore>(
-    ///     auth: &SessionAuthenticator<S>,
-    ///     caller: &Identity,
-    /// ) -> statewise::Result<bool> {
-    ///     let reader = Replacement::new().roles(["reader"]);
-    ///     Ok(match auth.replace(caller, reader).await? {
-    ///         Replaced::Done(_) => true,
-    ///         // Another request has changed the session. Verify again, and decide again.
-    ///         Replaced::Conflict => false,
-    ///         // The user has logged out.
-    ///         _ => false,
-    ///     })
-    /// }
-    /// ```
-    pub async fn replace(
+    /// The session may have been updated.
+    pub async fn update_id(
         &self,
-        seen: impl Into<SessionVersion> + Send,
-        replacement: Replacement<D>,
-    ) -> Result<Replaced> {
-        let (seen, update) = (seen.into(), self.logins.update_of(replacement)?);
-        self.logins.update(seen, &update).await
+        subject: &str,
+        id: PublicId,
+        edit: EditFn<'_, D>,
+    ) -> Result<Option<Session>> {
+        let now = self.logins.now()?;
+        let Some(handle) = self.logins.find(subject, id, now).await? else {
+            return Ok(None);
+        };
+        let Some(row) = self.logins.alive(handle, now).await? else {
+            return Ok(None);
+        };
+        let mut draft = |row: &Record| self.logins.draft(row, &self.data, &mut *edit);
+        let edited = self.logins.update(row, None, &mut draft).await?;
+        Ok(edited.map(|edited| Session::new(edited.row)))
     }
 }
 
@@ -213,6 +214,14 @@ where
     S: SessionStore,
     D: DeserializeOwned + 'static,
 {
+    /// Returns when a change of a row counts on nodes that were not notified of it.
+    fn effective(&self) -> Revocation {
+        match self.logins.store.staleness() {
+            Duration::ZERO => Revocation::Immediate,
+            staleness => Revocation::Within(staleness),
+        }
+    }
+
     /// Reads the clock and a presented credential.
     ///
     /// Inlined with all that it calls, so that the credential stays in registers: otherwise a
@@ -373,10 +382,7 @@ where
             }
             Ended::Unproven => Revocation::Immediate,
             // An earlier call may have removed the row, and failed to notify the other nodes.
-            Ended::Absent => match self.logins.store.staleness() {
-                Duration::ZERO => Revocation::Immediate,
-                staleness => Revocation::Within(staleness),
-            },
+            Ended::Absent => self.effective(),
         };
         Ok(effective.into())
     }
@@ -385,6 +391,33 @@ where
         let (all, now) = (Scope::all(), self.logins.now()?);
         let removed = self.logins.remove_subject(subject, all, now).await?;
         Ok(removed.into())
+    }
+
+    async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {
+        let (logins, now) = (&self.logins, self.logins.now()?);
+        let presented = logins.parse(credential).ok_or(Rejection::Malformed)?;
+        let row = logins.proven(&presented, now).await?;
+        let mut draft = |row: &Record| logins.draft(row, &self.data, &mut *edit);
+        let edited = logins.update(row, Some(&presented), &mut draft).await?;
+        let row = edited.ok_or(Rejection::Unknown)?.row;
+        let (row, verdict) = logins.judge(Some(row), &presented, &presented.proof(), now)?;
+        let mut identity = row.read_identity(&self.data)?;
+        identity.refresh_due = logins.refresh_due((&row).into(), verdict, now);
+        let credential = Credential::new(credential.to_owned());
+        Ok(Issued::new(credential, identity, Outcome::Replayed))
+    }
+
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, D>) -> Result<Affected> {
+        let logins = &self.logins;
+        logins.outdate(subject).await?;
+        let mut draft = |row: &Record| logins.draft(row, &self.data, &mut *edit);
+        let (mut count, mut page) = (0, Some(Page::first(ROWS_PER_PAGE)));
+        while let Some(this) = page {
+            let (updated, next) = logins.update_page(subject, this, &mut draft).await?;
+            count += updated.len() as u64;
+            page = next;
+        }
+        Ok(Affected::new(Some(count), self.effective()))
     }
 
     async fn ready(&self) -> Result<()> {

@@ -6,8 +6,6 @@ use time::OffsetDateTime;
 use crate::base::public_id::PublicId;
 use crate::error::Result;
 use crate::login::data::DataReader;
-use crate::login::handle::Handle;
-use crate::login::identity::Identity;
 use crate::store::listing::Cursor;
 use crate::store::record::Record;
 
@@ -30,7 +28,7 @@ impl Session {
     }
 
     /// Returns the id with which [`revoke_id`](crate::session::SessionAuthenticator::revoke_id)
-    /// ends the session. Equal to [`Identity::id`] of a verified credential of this session.
+    /// ends the session. Equal to [`Identity::id`](crate::Identity::id) of a verified credential of this session.
     #[must_use]
     pub fn id(&self) -> PublicId {
         self.record.public_id()
@@ -130,30 +128,4 @@ pub struct SessionPage {
     /// Beginning of the next page, for
     /// [`sessions`](crate::session::SessionAuthenticator::sessions). `None` on the last page.
     pub next: Option<Cursor>,
-}
-
-/// A session in a certain version, as seen in an [`Identity`] or a [`Session`].
-/// [`replace`](crate::session::SessionAuthenticator::replace) compares it with the stored version.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionVersion {
-    pub(crate) handle: Handle,
-    pub(crate) version: u64,
-}
-
-impl<D> From<&Identity<D>> for SessionVersion {
-    fn from(identity: &Identity<D>) -> Self {
-        Self {
-            handle: identity.handle,
-            version: identity.version,
-        }
-    }
-}
-
-impl From<&Session> for SessionVersion {
-    fn from(session: &Session) -> Self {
-        Self {
-            handle: session.record.handle,
-            version: session.record.version,
-        }
-    }
 }

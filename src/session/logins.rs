@@ -13,14 +13,14 @@ use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::begun::Beginning;
 use crate::login::data::{self, DataReader};
+use crate::login::edit::EditFn;
 use crate::login::handle::Handle;
-use crate::login::identity::{Identity, check_size, device_label, fields_of};
+use crate::login::identity::{Identity, check_size, fields_of};
 use crate::login::issued::{Credential, Outcome};
 use crate::login::stamp::Stamp;
-use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::{CredentialKind, SessionCredential};
 use crate::session::judge::{Verdict, judge, judge_latest};
-use crate::session::listed::{Session, SessionPage, SessionVersion};
+use crate::session::listed::{Session, SessionPage};
 use crate::session::policy::Policy;
 use crate::session::recent_changes::RecentChanges;
 use crate::session::replay_limit::ReplayLimit;
@@ -34,8 +34,10 @@ use crate::store::record_ref::RecordRef;
 use crate::store::session_store::SessionStore;
 use crate::upkeep::Upkeep;
 
-/// Sessions on a page of a list.
-const SESSIONS_PER_PAGE: usize = 100;
+/// Rows on a page.
+pub(crate) const ROWS_PER_PAGE: usize = 100;
+/// Attempts of an update whose row other callers keep changing.
+const MAX_UPDATES: usize = 16;
 /// Rows that are read at a time to find one by its public id.
 const ROWS_PER_SEARCH: usize = 1000;
 
@@ -66,6 +68,16 @@ pub(crate) struct Refreshed {
     pub(crate) row: Record,
     pub(crate) outcome: Outcome,
 }
+
+/// A login after an update.
+pub(crate) struct Edited {
+    pub(crate) row: Record,
+    pub(crate) has_changed: bool,
+    pub(crate) has_new_roles: bool,
+}
+
+/// Returns the update of a row. It may be called again with a newer row.
+pub(crate) type DraftFn<'d> = &'d mut (dyn FnMut(&Record) -> Result<Update> + Send + 'd);
 
 /// Result of ending a login by its credential.
 pub(crate) enum Ended {
@@ -461,41 +473,111 @@ impl<S: SessionStore> Logins<S> {
     // Changing
 
     /// Returns the stored form of application data; `None` for data that serialises to `null`.
-    fn encode<D: Serialize + 'static>(&self, data: &D) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn encode<D: Serialize + 'static>(&self, data: &D) -> Result<Option<Vec<u8>>> {
         let encoded = data::stored(data)?;
-        let is_large = |json: &Vec<u8>| json.len() > self.policy.max_data;
-        if encoded.as_ref().is_some_and(is_large) {
-            return Err(Refusal::TooLarge.into());
-        }
+        self.check_data_size(encoded.as_ref())?;
         Ok(encoded)
     }
 
-    /// Returns the update of a row that a replacement asks for.
-    pub(crate) fn update_of<D>(&self, replacement: Replacement<D>) -> Result<Update>
+    fn check_data_size(&self, encoded: Option<&Vec<u8>>) -> Result<()> {
+        if encoded.is_some_and(|json| json.len() > self.policy.max_data) {
+            return Err(Refusal::TooLarge.into());
+        }
+        Ok(())
+    }
+
+    /// Returns the update of a row that `edit` makes.
+    pub(crate) fn draft<D>(
+        &self,
+        row: &Record,
+        reader: &DataReader<D>,
+        edit: EditFn<'_, D>,
+    ) -> Result<Update>
     where
-        D: Serialize + 'static,
+        D: Serialize + DeserializeOwned + 'static,
     {
-        let device = replacement.device.as_deref().map(device_label);
-        let roles = replacement.roles.iter().flatten().map(String::as_str);
+        let (_, changes) = row.read_identity(reader)?.edit(edit)?;
+        let roles = changes.roles.iter().flatten().map(String::as_str);
+        let device = changes.device.iter().flatten().map(String::as_str);
         check_size(roles.chain(device), self.policy.max_fields)?;
-        let data = replacement.data.as_ref();
+        self.check_data_size(changes.data.as_ref().and_then(Option::as_ref))?;
         Ok(Update {
-            data: data.map(|data| self.encode(data)).transpose()?,
-            device: device.map(str::to_owned),
-            roles: replacement.roles,
+            roles: changes.roles,
+            device: changes.device,
+            data: changes.data,
             stamp: None,
         })
     }
 
-    /// Updates a login, if its version is still the one that was seen.
-    pub(crate) async fn update(&self, seen: SessionVersion, update: &Update) -> Result<Replaced> {
-        let (now, version) = (self.now()?, seen.version);
-        let updated = self.store.update(seen.handle, version, update, now).await;
-        Ok(match name_login(updated, seen.handle)? {
-            Updated::Done(row) => Replaced::Done(Session::new(row)),
-            Updated::Conflict => Replaced::Conflict,
-            Updated::Absent => Replaced::Absent,
-        })
+    /// Updates a row by compare-and-swap. If another caller was faster, loads the row, verifies the
+    /// presented credential if there is one, and tries again. `None` if the login has ended.
+    pub(crate) async fn update(
+        &self,
+        mut row: Record,
+        presented: Option<&SessionCredential>,
+        draft: DraftFn<'_>,
+    ) -> Result<Option<Edited>> {
+        let handle = row.handle();
+        for _ in 0..MAX_UPDATES {
+            let update = draft(&row)?;
+            let edited = |row| Edited {
+                row,
+                has_changed: update != Update::default(),
+                has_new_roles: update.roles.is_some(),
+            };
+            if update == Update::default() {
+                return Ok(Some(edited(row)));
+            }
+            let now = self.now()?;
+            let updated = self.store.update(handle, row.version(), &update, now).await;
+            match name_login(updated, handle)? {
+                Updated::Done(mut row) => {
+                    self.policy.tighten(&mut row, now);
+                    return Ok(Some(edited(row)));
+                }
+                Updated::Absent => return Ok(None),
+                Updated::Conflict => {}
+            }
+            let next = match presented {
+                Some(presented) => Some(self.proven(presented, now).await?),
+                None => self.alive(handle, now).await?,
+            };
+            match next {
+                Some(next) => row = next,
+                None => return Ok(None),
+            }
+        }
+        Err(Error::could_not(
+            "other calls keep changing the login",
+            None,
+        ))
+    }
+
+    /// Makes the logins of `subject` outdated that are in progress. Call it before the first page of
+    /// [`update_page`](Self::update_page).
+    pub(crate) async fn outdate(&self, subject: &str) -> Result<()> {
+        self.changes.note(subject);
+        self.store.outdate(subject, self.now()?).await
+    }
+
+    /// Updates the logins on one page of a subject. Returns those that have not ended, and the next
+    /// page.
+    pub(crate) async fn update_page(
+        &self,
+        subject: &str,
+        page: Page,
+        draft: DraftFn<'_>,
+    ) -> Result<(Vec<Edited>, Option<Page>)> {
+        let now = self.now()?;
+        let listing = self.store.list(subject, page, now).await?;
+        let mut all = Vec::with_capacity(listing.records.len());
+        for mut row in listing.records {
+            if self.policy.tighten(&mut row, now) {
+                all.extend(self.update(row, None, &mut *draft).await?);
+            }
+        }
+        let next = listing.next.map(|next| Page::after(next, page.limit));
+        Ok((all, next))
     }
 
     // Listing and ending
@@ -507,7 +589,7 @@ impl<S: SessionStore> Logins<S> {
         after: Option<Cursor>,
         now: Timestamp,
     ) -> Result<SessionPage> {
-        let limit = SESSIONS_PER_PAGE;
+        let limit = ROWS_PER_PAGE;
         let listing = self.store.list(subject, Page { after, limit }, now).await?;
         let mut rows = listing.records;
         rows.retain_mut(|row| self.policy.tighten(row, now));

@@ -171,8 +171,8 @@ pub struct Rotation {
 pub struct Update {
     /// The roles.
     pub roles: Option<Vec<String>>,
-    /// The name of the device.
-    pub device: Option<String>,
+    /// The name of the device; `Some(None)` removes it.
+    pub device: Option<Option<String>>,
     /// The application's data in stored form; `Some(None)` removes them.
     pub data: Option<Option<Vec<u8>>>,
     /// The stamp.

@@ -96,6 +96,12 @@ macro_rules! __session_store_method {
             now: [$crate::clock::Timestamp]
         ) -> [::std::option::Option<$crate::store::contract::Stamp>]
     } };
+    ([$($emit:tt)+] $context:tt outdate) => { $($emit)+! { $context
+        async outdate outdate_dyn (
+            subject: [&str],
+            now: [$crate::clock::Timestamp]
+        ) -> [()]
+    } };
     ([$($emit:tt)+] $context:tt staleness) => { $($emit)+! { $context
         sync staleness staleness_dyn () -> [::std::time::Duration]
     } };
@@ -109,7 +115,7 @@ macro_rules! every_session_store_method {
     ($emit:tt $context:tt) => {
         $crate::store::erased::every_session_store_method! { $emit $context:
             create load change rotate update confirm touch
-            remove remove_subject list sweep begin staleness upkeep
+            remove remove_subject list sweep begin outdate staleness upkeep
         }
     };
     ($emit:tt $context:tt: $($method:ident)+) => {

@@ -253,7 +253,7 @@ impl Record {
             return false;
         }
         let roles = update.roles.as_ref();
-        let device = update.device.as_deref();
+        let device = update.device.as_ref().map(Option::as_deref);
         let data = update.data.as_ref().map(Option::as_deref);
         if roles.is_some() || device.is_some() || data.is_some() {
             let roles = roles.map(|roles| roles.iter().map(String::as_str));

@@ -549,6 +549,24 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         std::future::ready(Ok(None))
     }
 
+    /// Makes the logins of `subject` outdated that are in progress on other nodes: their
+    /// [`create`](Self::create) is refused as [outdated](crate::Refusal::Outdated). The strategy
+    /// calls it before it updates all logins of a subject.
+    ///
+    /// Provided: nothing. A store with a revocation log appends to it.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*.
+    ///
+    /// # Cancel safety
+    ///
+    /// They may be outdated.
+    fn outdate(&self, subject: &str, now: Timestamp) -> impl Future<Output = Result<()>> + Send {
+        let _ = (subject, now);
+        std::future::ready(Ok(()))
+    }
+
     /// Maximum age of a cached read. Zero (the default) if every read reaches the store.
     fn staleness(&self) -> Duration {
         Duration::ZERO

@@ -9,6 +9,7 @@ use crate::clock::SystemClock;
 use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
+use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
 use crate::login::issued::{Credential, Issued, Outcome, Revocation};
 use crate::login::logout::Logout;
@@ -75,6 +76,14 @@ impl<D: Send + Sync + 'static> Authenticator for NoAuthenticator<D> {
     }
 
     async fn revoke_all(&self, _: &str) -> Result<Affected> {
+        Ok(Affected::new(None, Revocation::Immediate))
+    }
+
+    async fn update(&self, _: &str, _: EditFn<'_, D>) -> Result<Issued<D>> {
+        Err(Rejection::Unknown.into())
+    }
+
+    async fn update_all(&self, _: &str, _: EditFn<'_, D>) -> Result<Affected> {
         Ok(Affected::new(None, Revocation::Immediate))
     }
 

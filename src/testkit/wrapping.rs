@@ -17,7 +17,7 @@
 /// impl<S: SessionStore> SessionStore for Forgetful<S> {
 ///     forward_session_store! {
 ///         0: create, load, change, rotate, update, confirm, touch,
-///         remove_subject, list, sweep, begin, staleness, upkeep
+///         remove_subject, list, sweep, begin, outdate, staleness, upkeep
 ///     }
 ///
 ///     async fn remove(
@@ -65,9 +65,13 @@ macro_rules! wrap_every_method {
 
 /// Implements one method of such a wrapper.
 macro_rules! wrap_method {
-    // The strategy calls it once for each login; tests neither count it nor let it fail.
+    // The strategy calls them once for each login, or update of all; tests neither count them nor let
+    // them fail.
     (() async begin $($signature:tt)+) => {
         $crate::forward_session_store! { (inner) async begin $($signature)+ }
+    };
+    (() async outdate $($signature:tt)+) => {
+        $crate::forward_session_store! { (inner) async outdate $($signature)+ }
     };
     (() async $name:ident $erased:ident
         ($($argument:ident: [$($type:tt)+]),*) -> [$answer:ty]) => {

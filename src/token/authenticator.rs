@@ -17,6 +17,7 @@ use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::{Beginning, Begun, IssuerId};
 use crate::login::data::{self, DataReader};
+use crate::login::edit::{Changes, Edit, EditFn};
 use crate::login::fields::{Fields, FieldsBuilder};
 use crate::login::handle::Handle;
 use crate::login::identity::{Identity, MAX_FIELD_BYTES, fields_of};
@@ -34,6 +35,7 @@ use crate::token::jws::{self, OwnToken};
 use crate::token::key::{HEADER_CHARS, Key};
 use crate::token::keyring::{KeyEntry, Keyring};
 use crate::token::policy::Policy;
+use crate::token::reload::Reload;
 use crate::token::shared::Shared;
 use crate::upkeep::Upkeep;
 
@@ -80,6 +82,7 @@ pub struct TokenAuthenticator<D = ()> {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     pub(crate) data: DataReader<D>,
+    pub(crate) reload: Option<Reload<D>>,
 }
 
 impl<D> TokenAuthenticator<D> {
@@ -90,6 +93,7 @@ impl<D> TokenAuthenticator<D> {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         data: DataReader<D>,
+        reload: Option<Reload<D>>,
     ) -> Self {
         Self {
             id: IssuerId::next(),
@@ -99,6 +103,7 @@ impl<D> TokenAuthenticator<D> {
             clock,
             entropy,
             data,
+            reload,
         }
     }
 
@@ -368,7 +373,10 @@ impl<D> TokenAuthenticator<D> {
             return Err(Rejection::Expired.into());
         }
         match &self.revocations {
-            Some(view) => view.check(claims.handle, &claims.subject.decode(), claims.stamp, now),
+            Some(view) => {
+                let subject = claims.subject.decode();
+                view.check(claims.handle, &subject, claims.stamp, claims.version, now)
+            }
             None => Ok(()),
         }
     }
@@ -473,7 +481,7 @@ where
             expires_at: claims.expires_at,
             deadline: claims.deadline,
             stamp: claims.stamp,
-            version: 0,
+            version: claims.version,
             refresh_due: false,
         })
     }
@@ -569,21 +577,63 @@ where
         Ok(Issued::new(credential, identity, Outcome::New))
     }
 
-    fn refresh_now(&self, token: &str) -> Result<Issued<D>> {
+    /// Signs the next token of a login, after `edit` if there is one. For an `update` without changes,
+    /// returns the presented token.
+    fn sign_next(
+        &self,
+        token: &str,
+        edit: Option<EditFn<'_, D>>,
+        is_update: bool,
+    ) -> Result<Issued<D>> {
         self.with_opened(token, |claims, now| {
             self.admit(claims, now)?;
             if claims.is_foreign {
                 return Err(Rejection::NotRefreshable.into());
             }
             let mut identity = self.identity(claims)?;
+            // Copied as they are, so that fields unknown to this version of the data stay.
+            let mut data = claims.data.map(|data| Cow::from(data.as_bytes()));
+            if let Some(edit) = edit {
+                let (edited, changes) = identity.edit(edit)?;
+                if is_update && changes == Changes::default() {
+                    let credential = Credential::new(token.to_owned());
+                    return Ok(Issued::new(credential, edited, Outcome::Replayed));
+                }
+                if let Some(changed) = changes.data {
+                    data = changed.map(Cow::from);
+                }
+                identity = edited;
+            }
             // This node's clock may be behind the issuer's: no token is older than its login.
             identity.issued_at = now.max(claims.authenticated_at);
             identity.expires_at = self.expiry(identity.issued_at, claims.deadline);
-            // Copied as they are, so that fields unknown to this version of the data stay.
-            let data = claims.data.map(str::as_bytes);
-            let credential = self.sign(&identity, self.policy.max_chars, claims.json, data)?;
+            let (max_chars, data) = (self.policy.max_chars, data.as_deref());
+            let credential = self.sign(&identity, max_chars, claims.json, data)?;
             Ok(Issued::new(credential, identity, Outcome::Rotated))
         })
+    }
+
+    /// Signs the next token of a login with the roles and data that its user has now.
+    async fn refresh_reloaded(&self, token: &str, reload: &Reload<D>) -> Result<Issued<D>> {
+        let caller = self.with_opened(token, |claims, now| {
+            self.admit(claims, now)?;
+            match claims.is_foreign {
+                true => Err(Rejection::NotRefreshable.into()),
+                false => self.identity(claims),
+            }
+        })?;
+        let Some(fresh) = reload.read(&caller).await? else {
+            let _ = self.end(token).await?;
+            return Err(Rejection::Revoked.into());
+        };
+        let mut fresh = Some(fresh);
+        let edit = &mut |login: &mut Edit<D>| {
+            if let Some(fresh) = fresh.take() {
+                (login.roles, login.data) = (fresh.roles, fresh.data);
+            }
+            Ok(())
+        };
+        self.sign_next(token, Some(edit), false)
     }
 
     /// Signs an access token for a login that is kept in a store, and sets the times of `identity`.
@@ -739,7 +789,11 @@ where
     }
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<D>> {
-        self.refresh_now(presented.credential())
+        match &self.reload {
+            // Boxed, because it is rare: the future of the usual case stays small.
+            Some(reload) => Box::pin(self.refresh_reloaded(presented.credential(), reload)).await,
+            None => self.sign_next(presented.credential(), None, false),
+        }
     }
 
     async fn revoke(&self, credential: &str) -> Result<Logout> {
@@ -755,6 +809,21 @@ where
             }
         };
         Ok(Affected::new(None, effective))
+    }
+
+    async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {
+        self.sign_next(credential, Some(edit), true)
+    }
+
+    /// No token is changed: each says what it says until it expires, and a token that is refreshed
+    /// from it says the same unless the user is [reloaded](crate::token::TokenBuilder::reload).
+    async fn update_all(&self, _: &str, _: EditFn<'_, D>) -> Result<Affected> {
+        let secs = match &self.reload {
+            Some(_) => self.policy.lifetime_secs,
+            None => self.policy.last_secs(),
+        };
+        let latest = self.now()?.saturating_add(secs);
+        Ok(Affected::new(None, Revocation::AtExpiry(latest.into())))
     }
 
     async fn ready(&self) -> Result<()> {

@@ -10,6 +10,7 @@ use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::login::data::DataReader;
+use crate::login::identity::Identity;
 use crate::revocation::RevocationView;
 use crate::token::authenticator::TokenAuthenticator;
 use crate::token::canonical;
@@ -19,6 +20,7 @@ use crate::token::jws::MAX_TOKEN_CHARS;
 use crate::token::keyring::Keyring;
 use crate::token::policy::Policy;
 use crate::token::profile::Profile;
+use crate::token::reload::{Fresh, Reload};
 
 /// Default of [`TokenBuilder::max_length`]: about the size of a cookie that every browser accepts.
 const DEFAULT_MAX_CHARS: usize = 4096;
@@ -64,6 +66,7 @@ pub struct NeedsLifetime {
 /// | [`revocations`](Self::revocations) | none | | a token is valid until it expires |
 /// | [`with_data`](Self::with_data) | `()` | type | no data of the application |
 /// | [`data_or_else`](Self::data_or_else) | none | | other data are unreadable |
+/// | [`reload`](Self::reload) | none | | a refresh keeps roles and data |
 /// | [`clock`](Self::clock) | [`SystemClock`] | | |
 /// | [`entropy`](Self::entropy) | [`SystemEntropy`] | | |
 ///
@@ -96,6 +99,7 @@ pub struct TokenBuilder<D = ()> {
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) entropy: Option<Arc<dyn Entropy>>,
     pub(crate) data: DataReader<D>,
+    reload: Option<Reload<D>>,
 }
 
 impl TokenAuthenticator {
@@ -153,6 +157,7 @@ impl NeedsLifetime {
             clock: None,
             entropy: None,
             data: DataReader::default(),
+            reload: None,
         }
     }
 }
@@ -189,6 +194,7 @@ impl<D> TokenBuilder<D> {
             clock: self.clock,
             entropy: self.entropy,
             data: DataReader::default(),
+            reload: None,
         }
     }
 
@@ -206,6 +212,37 @@ impl<D> TokenBuilder<D> {
         other: impl Fn(&[u8]) -> Option<D> + Send + Sync + 'static,
     ) -> Self {
         self.data = DataReader::or_else(other);
+        self
+    }
+
+    /// Reads the user again at each refresh, of tokens and of a hybrid: changed roles and data count
+    /// from the next access token on, and a user who is gone is logged out. Set it after
+    /// [`with_data`](Self::with_data), which discards it. Default: a refresh keeps roles and data.
+    ///
+    /// It is called before anything is signed or rotated. If it fails, the refresh is *unavailable*
+    /// and the client keeps its credential. If it returns `None`, the login is ended.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use statewise::Result;
+    /// use statewise::token::{Fresh, TokenBuilder};
+    ///
+    /// # struct Users;
+    /// # impl Users { async fn roles(&self, _: &str) -> Result<Option<Vec<String>>> { Ok(None) } }
+    /// fn reloading(builder: TokenBuilder, users: Arc<Users>) -> TokenBuilder {
+    ///     builder.reload(move |login| {
+    ///         let (users, user) = (Arc::clone(&users), login.subject().to_owned());
+    ///         async move { Ok(users.roles(&user).await?.map(|roles| Fresh::new(roles, ()))) }
+    ///     })
+    /// }
+    /// # let _ = reloading;
+    /// ```
+    pub fn reload<F, R>(mut self, reload: F) -> Self
+    where
+        F: Fn(&Identity<D>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Option<Fresh<D>>>> + Send + 'static,
+    {
+        self.reload = Some(Reload::new(reload));
         self
     }
 
@@ -428,6 +465,7 @@ impl<D> TokenBuilder<D> {
             self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
             self.data,
+            self.reload,
         ))
     }
 

@@ -11,7 +11,7 @@ use crate::token::payload::Payload;
 use crate::token::profile::Profile;
 
 /// Names of the claims that this service writes.
-pub(crate) const WRITTEN: [&str; 13] = [
+pub(crate) const WRITTEN: [&str; 14] = [
     "iss",
     "aud",
     "exp",
@@ -24,6 +24,7 @@ pub(crate) const WRITTEN: [&str; 13] = [
     "device",
     "acr",
     "rev",
+    "ver",
     "data",
 ];
 
@@ -85,6 +86,10 @@ pub(crate) fn write<D>(
         json.push(b",\"rev\":\"");
         json.push(&encode_16(&stamp.to_bytes()));
         json.push(b"\"");
+    }
+    if login.version != 0 {
+        json.push(b",\"ver\":");
+        json.push(login.version.to_string().as_bytes());
     }
     if let Some(refreshed) = refreshed {
         push_unknown(&mut json, refreshed, profile);
@@ -152,6 +157,9 @@ pub(crate) fn read<'a>(prefix: &str, json: &'a str) -> Option<Claims<'a>> {
     }
     if rest.take(",\"rev\":") {
         claims.rev = Some(Stamp::from_bytes(rest.sixteen()?));
+    }
+    if rest.take(",\"ver\":") {
+        claims.ver = Some(rest.number()?);
     }
     if rest.take(",\"data\":") {
         let data = rest.0.strip_suffix('}')?;

@@ -29,6 +29,8 @@ pub(crate) struct Claims<'a> {
     pub(crate) roles: Option<&'a str>,
     pub(crate) device: Option<Text<'a>>,
     pub(crate) rev: Option<Stamp>,
+    /// The version of the row that the token was read from.
+    pub(crate) ver: Option<NumericDate>,
     /// A JSON value, as it is written.
     pub(crate) data: Option<&'a str>,
     /// The whole claims set, if it may contain claims without a meaning here.
@@ -67,6 +69,8 @@ pub(crate) struct CheckedClaims<'a> {
     /// The deadline in the token, whatever the configuration of this node.
     pub(crate) signed_deadline: Timestamp,
     pub(crate) stamp: Option<Stamp>,
+    /// The version of the row that the token was read from; zero without a row.
+    pub(crate) version: u64,
     /// The application's data, as they are written.
     pub(crate) data: Option<&'a str>,
     /// The whole claims set of our own token, if it may contain claims of a later version.
@@ -209,6 +213,7 @@ impl<'a> Claims<'a> {
             "abs" => self.abs = Some(NumericDate::read(value)?),
             "sid" => self.sid = Some(Handle::from_bytes(sixteen(value)?)),
             "rev" => self.rev = Some(Stamp::from_bytes(sixteen(value)?)),
+            "ver" => self.ver = Some(NumericDate::read(value)?),
             "device" => self.device = Some(value.text()?),
             "roles" => self.roles = Some(value.texts()?),
             "data" => self.data = Some(value.raw),

@@ -180,6 +180,7 @@ impl ForeignLogin {
             deadline: self.expires_at,
             signed_deadline: self.expires_at,
             stamp: None,
+            version: 0,
             data: self.data.as_deref(),
             json: None,
             is_foreign: true,

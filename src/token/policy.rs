@@ -87,6 +87,7 @@ impl Policy {
             deadline,
             signed_deadline,
             stamp: claims.rev,
+            version: claims.ver.map_or(0, |version| version.floor().unix()),
             data: claims.data,
             json: claims.json,
             is_foreign: false,

@@ -52,13 +52,23 @@ impl<D> LayerConfig<D> {
     /// Returns the lines of `Set-Cookie` that hand out a login. The browser keeps a remembered one until
     /// its deadline: uses extend it without another line.
     pub(crate) fn cookies_of(&self, issued: &Issued<D>) -> Result<Vec<String>> {
+        self.transport.set(issued, self.rest_of(issued)?)
+    }
+
+    /// The same for an updated login: the refresh cookie stays.
+    pub(crate) fn access_cookie_of(&self, issued: &Issued<D>) -> Result<Vec<String>> {
+        let credential = issued.credential();
+        self.transport.set_access(credential, self.rest_of(issued)?)
+    }
+
+    /// Returns the time until the deadline of a remembered login.
+    fn rest_of(&self, issued: &Issued<D>) -> Result<Option<Duration>> {
         let login = issued.identity();
-        let remembered = match login.is_remembered() {
-            true => Some(login.deadline.saturating_since(clock::read(&*self.clock)?)),
-            false => None,
-        };
-        self.transport
-            .set(issued, remembered.map(Duration::from_secs))
+        if !login.is_remembered() {
+            return Ok(None);
+        }
+        let rest = login.deadline.saturating_since(clock::read(&*self.clock)?);
+        Ok(Some(Duration::from_secs(rest)))
     }
 }
 

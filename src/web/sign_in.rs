@@ -9,6 +9,7 @@ use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
+use crate::login::edit::Edit;
 use crate::login::issued::{Credential, Issued, Revocation, replaced};
 use crate::login::place::Place;
 use crate::observer::event::Act;
@@ -38,6 +39,8 @@ use crate::web::visitor::Visitor;
 /// | [`issue_token`](Self::issue_token) | the user of a program has authenticated | in the body |
 /// | [`refresh`](Self::refresh) | a browser refreshes | set as a cookie |
 /// | [`refresh_token`](Self::refresh_token) | a program refreshes | in the body |
+/// | [`update`](Self::update) | roles or data of the caller change | set as a cookie, if it changes |
+/// | [`update_all`](Self::update_all) | an administrator changes a user | |
 /// | [`revoke`](Self::revoke) | the user logs out here | removed |
 /// | [`revoke_all`](Self::revoke_all) | the user logs out everywhere | removed |
 ///
@@ -350,6 +353,77 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let caller = response.caller().clone();
         let _ = self.reply().refreshed(caller, Vec::new());
         Ok(response)
+    }
+
+    /// Updates the roles, the device or the data of the caller's login: see
+    /// [`Authenticator::update`](crate::Authenticator::update). Returns the caller as updated.
+    ///
+    /// Sets the cookie if the credential in it changes, as with tokens. With changed roles, the layer
+    /// also rotates the credential of a session. A program that presents a bearer token refreshes it
+    /// to see the change.
+    ///
+    /// ```
+    /// use statewise::web::{Denial, SignIn};
+    ///
+    /// async fn choose_language(sign_in: SignIn<String>, language: String) -> Result<(), Denial> {
+    ///     let edit = sign_in.update(|login| {
+    ///         login.data.clone_from(&language);
+    ///         Ok(())
+    ///     });
+    ///     edit.await.map(drop)
+    /// }
+    /// # let _ = choose_language;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`verify`](Self::verify) and
+    /// [`Authenticator::update`](crate::Authenticator::update); *misuse* after a login or a refresh in
+    /// the same request, or if the handler has returned already.
+    ///
+    /// # Cancel safety
+    ///
+    /// The login may have been updated.
+    pub async fn update<F>(&self, mut edit: F) -> Result<Auth<D>, Denial>
+    where
+        F: FnMut(&mut Edit<D>) -> Result<()> + Send,
+    {
+        self.verify().await?;
+        if self.open_reply()?.settled().is_some() {
+            return Err(Error::misuse(
+                "an update after a login or a refresh in the same request: update first, or issue \
+                 the login with the new values",
+            )
+            .into());
+        }
+        let carried = self.request().carried()?;
+        let updated = self.authenticator().update(carried.credential(), &mut edit);
+        let issued = updated.await?;
+        if carried.is_bearer() || issued.credential().reveal() == carried.credential() {
+            let caller = self.caller(issued);
+            return self.open_reply()?.found(Ok(caller));
+        }
+        let cookies = self.request().config.access_cookie_of(&issued)?;
+        let caller = self.caller(issued);
+        self.open_reply()?.refreshed(caller, cookies)
+    }
+
+    /// Updates all logins of a user, usually another one: see
+    /// [`Authenticator::update_all`](crate::Authenticator::update_all). Call it after you have changed
+    /// the user in your database.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Authenticator::update_all`](crate::Authenticator::update_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// Some logins may have been updated: call again.
+    pub async fn update_all<F>(&self, subject: &str, mut edit: F) -> Result<Affected, Denial>
+    where
+        F: FnMut(&mut Edit<D>) -> Result<()> + Send,
+    {
+        Ok(self.authenticator().update_all(subject, &mut edit).await?)
     }
 
     /// Logs the caller out: revokes the credentials that the request carries, and removes the

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use crate::authenticator::Presented;
 use crate::error::{Error, Result};
-#[cfg(all(feature = "tower", any(test, feature = "testkit")))]
-use crate::login::issued::Credential;
-use crate::login::issued::Issued;
+use crate::login::issued::{Credential, Issued};
 use crate::login::place::Place;
 use crate::web::bearer::{BEARER, token_under};
 use crate::web::cookie::{Cookie, CookieVersions};
@@ -494,6 +492,20 @@ impl Transport {
 
     pub(crate) fn reads_bearer(&self) -> bool {
         self.bearer
+    }
+
+    /// Returns the lines of `Set-Cookie` that hand out a new credential of the same login, and leave
+    /// the refresh cookie. `remembered` is as in [`set`](Self::set).
+    pub(crate) fn set_access(
+        &self,
+        credential: &Credential,
+        remembered: Option<Duration>,
+    ) -> Result<Vec<String>> {
+        let cookie = self.cookie.as_ref();
+        cookie.map_or_else(
+            || Ok(Vec::new()),
+            |access| access.set(credential, remembered),
+        )
     }
 
     /// Returns the lines of `Set-Cookie` that hand out new credentials. `remembered` is the time until

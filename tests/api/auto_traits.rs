@@ -15,8 +15,8 @@ use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::{Migrating, Progress};
 use statewise::observer::{Act, Event, LoginRef, Observer};
 use statewise::session::{
-    Cursor, Limit, NeedsAbsolute, NeedsIdle, Removed, Replaced, Replacement, Session,
-    SessionAuthenticator, SessionBuilder, SessionPage, SessionVersion,
+    Cursor, Limit, NeedsAbsolute, NeedsIdle, Removed, Session, SessionAuthenticator,
+    SessionBuilder, SessionPage,
 };
 use statewise::store::MemoryStore;
 use statewise::store::contract::Stamp;
@@ -30,8 +30,8 @@ use statewise::token::{
     TokenBuffer,
 };
 use statewise::{
-    Authenticator, Credential, DynAuthenticator, Error, Identity, Issued, Login, Outcome,
-    Presented, PublicId, Refusal, Rejection, Revocation, Theft, Upkeep,
+    Authenticator, Begun, Credential, DynAuthenticator, Edit, Error, Identity, Issued, Login,
+    Outcome, Presented, PublicId, Refusal, Rejection, Revocation, Theft, Upkeep,
 };
 
 fn crosses_threads<T: Send + Sync + ?Sized>() {}
@@ -79,13 +79,12 @@ fn every_public_type_is_send_and_sync() {
     crosses_threads::<Removed>();
     crosses_threads::<Rotation>();
     crosses_threads::<Rotated>();
-    crosses_threads::<Replaced>();
-    crosses_threads::<Replacement<String>>();
+    crosses_threads::<Edit<String>>();
+    crosses_threads::<Begun>();
     crosses_threads::<Scope>();
     crosses_threads::<Session>();
     crosses_threads::<SessionAuthenticator<MemoryStore, String>>();
     crosses_threads::<SessionBuilder<MemoryStore, String>>();
-    crosses_threads::<SessionVersion>();
     crosses_threads::<SessionPage>();
     crosses_threads::<Swept>();
     crosses_threads::<Updated>();

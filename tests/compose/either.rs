@@ -18,8 +18,8 @@ use statewise::store::MemoryStore;
 use statewise::testkit::{Fault, FaultyStore, ManualClock, Method, block_on};
 use statewise::token::TokenAuthenticator;
 use statewise::{
-    Affected, Authenticator, Error, Identity, Issued, Login, Logout, Observed, Place, Presented,
-    Rejection, Result, Revocation, Upkeep,
+    Affected, Authenticator, EditFn, Error, Identity, Issued, Login, Logout, Observed, Place,
+    Presented, Rejection, Result, Revocation, Upkeep,
 };
 
 use crate::migrating::{
@@ -201,6 +201,14 @@ impl Authenticator for OneAfterTheOther {
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.0.revoke_all(subject).await
+    }
+
+    async fn update(&self, credential: &str, edit: EditFn<'_, String>) -> Result<Issued<String>> {
+        self.0.update(credential, edit).await
+    }
+
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, String>) -> Result<Affected> {
+        self.0.update_all(subject, edit).await
     }
 
     fn upkeep(&self) -> Upkeep {

@@ -13,7 +13,7 @@ use statewise::Observed;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::observer::{Event, Observer};
 use statewise::revocation::{MemoryLog, RevocationView};
-use statewise::session::{Limit, Replaced, Replacement, SessionAuthenticator, SessionBuilder};
+use statewise::session::{Limit, SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
 use statewise::testkit::{Fault, FaultyStore, ManualClock, Method, block_on};
 use statewise::token::{
@@ -459,9 +459,12 @@ fn an_authoritative_verification_reads_the_row() {
     assert_eq!(caller.expires_at(), issued.expires_at());
     assert_eq!(caller.deadline(), issued.identity().deadline());
 
-    let replacement = Replacement::new().roles(["user"]).data("new".to_owned());
-    let replaced = block_on(auth.replace(&caller, replacement)).unwrap();
-    assert!(matches!(replaced, Replaced::Done(_)));
+    let updated = block_on(auth.update(access(&issued), &mut |login| {
+        login.roles = vec!["user".to_owned()];
+        login.data = "new".to_owned();
+        Ok(())
+    }));
+    assert!(updated.unwrap().refresh_credential().is_none());
     // The token has the data of its signing, the row has the current data.
     assert!(auth.verify_now(access(&issued)).unwrap().has_role("admin"));
     let now = asked().unwrap();
@@ -640,7 +643,7 @@ fn an_impossible_configuration_is_misuse() {
     }
 }
 
-/// The longest login that is accepted, and the longest replacement, can be refreshed.
+/// The longest login that is accepted, and the longest update, can be refreshed.
 #[test]
 fn every_issued_login_can_be_refreshed() {
     let (auth, clock) = hybrid::<String>();
@@ -649,18 +652,21 @@ fn every_issued_login_can_be_refreshed() {
     let issued = issue(longest.unwrap()).unwrap();
     clock.advance(seconds(ACCESS));
     let refreshed = block_on(auth.refresh(refresh(&issued))).unwrap();
-    let caller = Presented::new(access(&refreshed)).authoritative();
-    let caller = block_on(auth.verify_with(caller)).unwrap();
-    for replacement in [
-        Replacement::new().data("x".repeat(4096)),
-        Replacement::new().roles(["r".repeat(3000)]),
-    ] {
-        let answer = block_on(auth.replace(&caller, replacement));
+    for large in [true, false] {
+        let answer = block_on(auth.update(access(&refreshed), &mut |login| {
+            match large {
+                true => login.data = "x".repeat(4096),
+                false => login.roles = vec!["r".repeat(3000)],
+            }
+            Ok(())
+        }));
         assert_eq!(answer.unwrap_err().refusal(), Some(Refusal::TooLarge));
     }
-    let shorter = Replacement::new().data("short".to_owned());
-    let replaced = block_on(auth.replace(&caller, shorter)).unwrap();
-    assert!(matches!(replaced, Replaced::Done(_)));
+    let shorter = block_on(auth.update(access(&refreshed), &mut |login| {
+        login.data = "short".to_owned();
+        Ok(())
+    }));
+    assert_eq!(shorter.unwrap().identity().data(), "short");
     clock.advance(seconds(ACCESS));
     let refreshed = block_on(auth.refresh(refresh(&refreshed))).unwrap();
     assert_eq!(refreshed.identity().data(), "short");

@@ -2,6 +2,7 @@
 //! migration between strategies.
 
 mod begin;
+mod edits;
 mod either;
 mod hybrid;
 mod migrating;

@@ -28,8 +28,8 @@ use statewise::testkit::{
 };
 use statewise::token::{Interop, Key, Keyring, TokenAuthenticator, TokenBuilder};
 use statewise::{
-    Affected, Authenticator, DynAuthenticator, Error, Issued, Login, Logout, Outcome, Rejection,
-    Result, Revocation,
+    Affected, Authenticator, DynAuthenticator, EditFn, Error, Issued, Login, Logout, Outcome,
+    Rejection, Result, Revocation,
 };
 
 pub(crate) const ABSOLUTE: u64 = 12 * 3600;
@@ -502,6 +502,14 @@ impl Authenticator for Silent {
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.0.revoke_all(subject).await
+    }
+
+    async fn update(&self, credential: &str, edit: EditFn<'_, String>) -> Result<Issued<String>> {
+        self.0.update(credential, edit).await
+    }
+
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, String>) -> Result<Affected> {
+        self.0.update_all(subject, edit).await
     }
 
     fn upkeep(&self) -> statewise::Upkeep {

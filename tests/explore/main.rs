@@ -26,6 +26,7 @@ mod losses;
 mod refresh;
 mod sessions;
 mod tokens;
+mod updates;
 
 use std::time::Instant;
 
@@ -34,6 +35,7 @@ use checker::{Model, explore, is_deep};
 use losses::Losses;
 use sessions::{Place, Rules, Scenario, Times};
 use tokens::Tokens;
+use updates::Updates;
 
 /// Explores a model and prints the result.
 fn look(name: &str, model: &impl Model) -> Option<&'static str> {
@@ -109,6 +111,64 @@ const HERE: Scenario = Scenario {
     revoke: Place::Here,
     ..REVOKED
 };
+
+#[test]
+fn an_update_of_all_logins() {
+    let rules = Updates::IMPLEMENTED;
+    holds("update of all logins x login x refresh x edit", &rules);
+    for (name, invariant, broken) in [
+        (
+            "begun at issue",
+            "U1",
+            Updates {
+                begins_first: false,
+                ..rules
+            },
+        ),
+        (
+            "without a check",
+            "U1",
+            Updates {
+                checks: false,
+                ..rules
+            },
+        ),
+        (
+            "outdated last",
+            "U1",
+            Updates {
+                outdates_first: false,
+                ..rules
+            },
+        ),
+        (
+            "without a version",
+            "U2",
+            Updates {
+                has_version: false,
+                ..rules
+            },
+        ),
+        (
+            "without an entry",
+            "U2",
+            Updates {
+                appends: false,
+                ..rules
+            },
+        ),
+        (
+            "the last writer wins",
+            "U3",
+            Updates {
+                compares: false,
+                ..rules
+            },
+        ),
+    ] {
+        breaks(&format!("update of all logins, {name}"), invariant, &broken);
+    }
+}
 
 #[test]
 fn a_revoked_session() {

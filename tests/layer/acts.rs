@@ -6,7 +6,7 @@
 )]
 
 use statewise::web::{Auth, Denial, SignIn, TokenError, TokenResponse, Visitor};
-use statewise::{Login, Revocation};
+use statewise::{Edit, Login, Revocation};
 
 use crate::world::Kept;
 
@@ -195,6 +195,34 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
             refreshed.map_or_else(Reply::Unrefreshed, Reply::Token)
         }
         "/auth/refresh" => Reply::named(&request.sign_in()?.refresh().await?),
+        "/roles" => {
+            let caller = request.caller::<()>().await?;
+            Reply::text(caller.roles().collect::<Vec<_>>().join(" "))
+        }
+        "/promote" => Reply::named(&request.sign_in()?.update(promote).await?),
+        "/rename" => {
+            let sign_in = request.sign_in()?;
+            let renamed = sign_in.update(|login| {
+                login.device = Some("kitchen".to_owned());
+                Ok(())
+            });
+            Reply::named(&renamed.await?)
+        }
+        "/promote-all" => {
+            let updated = request.sign_in()?.update_all("alice", promote).await?;
+            Reply::text(format!("{:?}", updated.count))
+        }
+        "/login-promote" => {
+            log_in(request, "alice").await?;
+            Reply::named(&request.sign_in()?.update(promote).await?)
+        }
+        "/slow-login" => {
+            let sign_in = request.sign_in()?;
+            let begun = sign_in.begin().await?;
+            let _ = sign_in.update_all("alice", promote).await?;
+            let login = Login::new("alice").begun(begun);
+            Reply::named(&sign_in.issue(login).await?)
+        }
         "/auth/logout" | "/logout" => Reply::printed(request.sign_in()?.revoke().await?),
         "/auth/login-remembered" => {
             let login = Login::new(user.unwrap()).remember();
@@ -208,6 +236,11 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
         "/logout-all" => Reply::printed(request.sign_in()?.revoke_all().await?.effective),
         _ => Reply::status(404),
     })
+}
+
+fn promote(login: &mut Edit) -> statewise::Result<()> {
+    login.roles = vec!["admin".to_owned()];
+    Ok(())
 }
 
 async fn log_in(request: &impl Asked, user: &str) -> Result<Reply, Denial> {

@@ -6,7 +6,7 @@ use statewise::authenticator::Presented;
 use statewise::session::SessionAuthenticator;
 use statewise::testkit::{ManualClock, block_on};
 use statewise::web::{Cookie, SameSite, Transport};
-use statewise::{Affected, Authenticator, Identity, Issued, Login, Logout, Result, Upkeep};
+use statewise::{Affected, Authenticator, EditFn, Identity, Issued, Login, Logout, Result, Upkeep};
 
 use crate::site::{
     ABSOLUTE, Browser, IDLE, Store, layer, rotating, seconds, sessions, store, transport,
@@ -168,6 +168,14 @@ impl Authenticator for AlwaysDue {
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.0.revoke_all(subject).await
+    }
+
+    async fn update(&self, credential: &str, edit: EditFn<'_, ()>) -> Result<Issued> {
+        self.0.update(credential, edit).await
+    }
+
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, ()>) -> Result<Affected> {
+        self.0.update_all(subject, edit).await
     }
 
     fn upkeep(&self) -> Upkeep {

@@ -34,4 +34,5 @@ mod site;
 mod transports;
 mod two_schemes;
 mod unreadable;
+mod updates;
 mod world;

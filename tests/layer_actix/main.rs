@@ -49,5 +49,7 @@ mod site;
 mod transports;
 #[path = "../layer/two_schemes.rs"]
 mod two_schemes;
+#[path = "../layer/updates.rs"]
+mod updates;
 #[path = "../layer/world.rs"]
 mod world;

@@ -64,8 +64,15 @@ impl Observer for Notes {
                 let (subject, id) = (login.subject(), login.id());
                 format!("revoked {count} others of {subject} {id} {effective:?}")
             }
-            Event::Replaced { login } => format!(
-                "replaced {} {} on {:?}",
+            Event::UpdatedAll {
+                subject,
+                count,
+                effective,
+            } => {
+                format!("updated all {subject} {count:?} {effective:?}")
+            }
+            Event::Updated { act, login } => format!(
+                "{act:?} updated {} {} on {:?}",
                 login.subject(),
                 login.id(),
                 login.device()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use statewise::Observed;
 use statewise::observer::{Denied, Event, Observer};
-use statewise::session::{Replacement, SessionAuthenticator};
+use statewise::session::SessionAuthenticator;
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::token::TokenAuthenticator;
 use statewise::{Authenticator, Login, PublicId};
@@ -81,8 +81,13 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         let unreadable = numbers.verify(secret(&third)).await;
         assert!(unreadable.is_err_and(|error| error.is_unreadable()));
         let caller = auth.verify(secret(&third)).await.unwrap();
-        let device = Replacement::new().device("phone");
-        let _ = auth.replace(&caller, device).await.unwrap();
+        let updated = auth
+            .update(secret(&third), &mut |session| {
+                session.device = Some("phone".to_owned());
+                Ok(())
+            })
+            .await;
+        let _ = updated.unwrap();
         let _ = auth.revoke_others(secret(&third)).await.unwrap();
         for denied in [
             Denied::NoCredential,
@@ -186,7 +191,7 @@ fn events_show_no_secret() {
         "replayed",
         "Revoke revoked",
         "revoked 0 others",
-        "replaced",
+        "Update updated",
         "denied",
         "revoked all",
         "rejected",

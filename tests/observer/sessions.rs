@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::Observed;
-use statewise::session::{Limit, Replaced, Replacement, SessionAuthenticator};
+use statewise::session::{Limit, SessionAuthenticator};
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
-use statewise::{Authenticator, DynAuthenticator, Login, Presented};
+use statewise::{Authenticator, DynAuthenticator, Edit, Login, Presented};
 
 use crate::notes::{Notes, Store, secret, sessions, store};
 
@@ -141,19 +141,30 @@ fn calls_on_logins_report_their_result() {
         let [phone_id, laptop_id] = [phone, laptop].map(|issued| issued.identity().id());
         notes.take();
 
-        let caller = auth.verify(secret(phone)).await.unwrap();
-        notes.take();
-        let pocket = || Replacement::new().device("pocket");
-        let _ = auth.replace(&caller, pocket()).await.unwrap();
-        notes.expect(&format!("replaced alice {phone_id} on Some(\"pocket\")"));
-        assert!(matches!(
-            auth.replace(&caller, pocket()).await.unwrap(),
-            Replaced::Conflict
-        ));
+        let pocket = &mut |session: &mut Edit| {
+            session.device = Some("pocket".to_owned());
+            Ok(())
+        };
+        let updated = format!("updated alice {phone_id} on Some(\"pocket\")");
+        let _ = auth.update_id("alice", phone_id, pocket).await.unwrap();
+        notes.expect(&format!("UpdateId {updated}"));
+        assert!(
+            auth.update_id("bob", phone_id, pocket)
+                .await
+                .unwrap()
+                .is_none()
+        );
         assert!(notes.take().is_empty());
-        let large = Replacement::new().device("pocket").roles(vec!["r"; 20_000]);
-        assert!(auth.replace(&caller, large).await.is_err());
-        notes.expect("Replace refused TooLarge");
+        let _ = auth.update(secret(phone), pocket).await.unwrap();
+        notes.expect(&format!("Update {updated}"));
+        let _ = auth.update_all("alice", &mut |_| Ok(())).await.unwrap();
+        notes.expect("updated all alice Some(3) Immediate");
+        let large = &mut |session: &mut Edit| {
+            session.roles = vec!["r".to_owned(); 20_000];
+            Ok(())
+        };
+        assert!(auth.update(secret(phone), large).await.is_err());
+        notes.expect("Update refused TooLarge");
 
         let _ = auth.revoke_id("alice", laptop_id).await.unwrap();
         notes.expect(&format!("RevokeId revoked alice {laptop_id} Immediate"));

@@ -92,7 +92,7 @@ fn events_by_level_with_fields_by_name() {
         format!("INFO issued {}", alice(another)),
         format!("WARN unreadable act=\"verify\" login={another}"),
         format!("TRACE verified login={another}"),
-        format!("INFO replaced {on_phone}"),
+        format!("INFO updated {on_phone} act=\"update\""),
         format!("INFO revoked others {on_phone} count=0 effective=Immediate"),
         "TRACE denied cause=\"no_credential\"".to_owned(),
         "DEBUG denied cause=\"unclear\"".to_owned(),

@@ -10,17 +10,15 @@ use std::time::Duration;
 use statewise::authenticator::BoxFuture;
 use statewise::clock::{Clock, Timestamp};
 use statewise::entropy::{Entropy, SystemEntropy};
-use statewise::session::{
-    Limit, Removed, Replaced, Replacement, SessionAuthenticator, SessionBuilder,
-};
+use statewise::session::{Limit, Removed, SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
 use statewise::store::contract::{
     ChangeFn, Changed, Created, Handle, Listing, Load, Page, Record, Scope, SessionStore, Swept,
 };
 use statewise::testkit::{ManualClock, Random, block_on, interleave};
 use statewise::{
-    Authenticator, DynAuthenticator, Error, Identity, Issued, Login, Outcome, Refusal, Rejection,
-    Result, Revocation,
+    Authenticator, DynAuthenticator, Edit, Error, Identity, Issued, Login, Outcome, Refusal,
+    Rejection, Result, Revocation,
 };
 
 const IDLE: u64 = 1_800;
@@ -279,27 +277,38 @@ fn lists_and_ends_sessions_by_their_ids() {
 }
 
 #[test]
-fn replacing_meets_conflicts_and_the_end() {
+fn updating_meets_the_version_that_was_seen_and_the_end() {
     let clock = ManualClock::default();
     let auth = builder::<_, String>(memory(10), &clock).build().unwrap();
     let login = Login::new("alice").acr("aal2").data("a".to_owned());
     let issued = block_on(auth.issue(login)).unwrap();
     let seen = block_on(auth.verify(secret(&issued))).unwrap();
-    let replace = |data: &str| {
-        let replacement = Replacement::new().data(data.to_owned());
-        block_on(auth.replace(&seen, replacement)).unwrap()
+    let update = |data: &str| {
+        block_on(auth.update_id("alice", seen.id(), &mut |session| {
+            if session.version() != seen.version() {
+                return Err(Error::misuse("another caller has changed the session"));
+            }
+            session.data = data.to_owned();
+            Ok(())
+        }))
     };
-    assert!(matches!(replace("b"), Replaced::Done(session) if session.version() == 1));
-    assert!(matches!(replace("c"), Replaced::Conflict));
+    assert_eq!(update("b").unwrap().unwrap().version(), 1);
+    assert!(update("c").is_err_and(|error| error.is_misuse()));
     let now = block_on(auth.verify(secret(&issued))).unwrap();
     assert_eq!((now.data().as_str(), now.version()), ("b", 1));
     let listed = block_on(auth.sessions("alice", None)).unwrap();
-    let roles = Replacement::new().roles(["admin"]);
-    let done = block_on(auth.replace(&listed.sessions[0], roles)).unwrap();
-    assert!(matches!(done, Replaced::Done(session) if session.acr() == Some("aal2")));
+    let id = listed.sessions[0].id();
+    let mut promote = |session: &mut Edit<String>| {
+        session.roles = vec!["admin".to_owned()];
+        Ok(())
+    };
+    let other = block_on(auth.update_id("bob", id, &mut promote)).unwrap();
+    assert!(other.is_none(), "the session of another user");
+    let done = block_on(auth.update_id("alice", id, &mut promote)).unwrap();
+    assert!(done.is_some_and(|session| session.acr() == Some("aal2")));
     let revoked = block_on(auth.revoke(secret(&issued))).unwrap();
     assert_eq!(revoked.effective, Revocation::Immediate);
-    assert!(matches!(replace("d"), Replaced::Absent));
+    assert!(update("d").unwrap().is_none());
 }
 
 #[test]
@@ -736,11 +745,13 @@ fn revoking_a_session_expired_by_one_policy_ends_it_for_all() {
 
 #[test]
 
-fn replaced_roles_must_fit_into_a_login() {
+fn updated_roles_must_fit_into_a_login() {
     let (auth, _) = sessions();
     let issued = login(&auth, "alice");
-    let roles = Replacement::new().roles(vec!["admin"; 100_000]);
-    let refused = block_on(auth.replace(issued.identity(), roles));
+    let refused = block_on(auth.update(secret(&issued), &mut |session| {
+        session.roles = vec!["admin".to_owned(); 100_000];
+        Ok(())
+    }));
     assert_eq!(refused.unwrap_err().refusal(), Some(Refusal::TooLarge));
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::clock::Clock;
-use statewise::session::{Replaced, Replacement, SessionAuthenticator, SessionVersion};
+use statewise::session::SessionAuthenticator;
 use statewise::store::contract::{Load, Page, Rotated, SessionStore, Updated};
 use statewise::testkit::{ManualClock, Sample};
-use statewise::{Authenticator, Login, Rejection};
+use statewise::{Authenticator, Edit, Login, Rejection};
 
 /// A request loads a session on one node, the user logs out on another, and then the request saves,
 /// touches and rotates. Each call is refused, and the user stays logged out on both nodes. Rejects
@@ -79,11 +79,16 @@ pub(crate) async fn a_late_save_by<S: SessionStore>(clock: &ManualClock, nodes: 
         };
 
         // ... and the request continues.
-        let save = Replacement::new().data("full cart".to_owned());
-        let saved = here.replace(SessionVersion::from(&identity), save).await;
-        assert!(matches!(saved, Ok(Replaced::Absent)), "{logout}: {saved:?}");
-        let rotated = here.refresh(credential).await;
+        let mut save = |session: &mut Edit<String>| {
+            session.data = "full cart".to_owned();
+            Ok(())
+        };
+        let saved = here.update_id("alice", identity.id(), &mut save).await;
+        assert!(matches!(saved, Ok(None)), "{logout}: {saved:?}");
         let refused = |error: statewise::Error| error.rejection() == Some(Rejection::Unknown);
+        let saved = here.update(credential, &mut save).await;
+        assert!(saved.is_err_and(refused), "{logout}: saved");
+        let rotated = here.refresh(credential).await;
         assert!(rotated.is_err_and(refused), "{logout}: rotated");
         // The same with a record from the store, and through both nodes.
         for node in [&here, &there] {

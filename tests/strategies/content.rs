@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use statewise::clock::Timestamp;
-use statewise::session::{Replaced, Replacement, SessionAuthenticator};
+use statewise::session::SessionAuthenticator;
 use statewise::store::contract::Record;
 use statewise::testkit::{FaultyStore, MemoryFixture, Method, Sample, block_on};
-use statewise::{Authenticator, Login, Refusal, Rejection};
+use statewise::{Authenticator, Edit, Login, Refusal, Rejection};
 use time::OffsetDateTime;
 
 use crate::strategies::world::{ABSOLUTE, World, assert_accepted, assert_rejected, login, secret};
@@ -99,28 +99,6 @@ fn read_08_payloads_come_back_to_the_bit() {
     });
 }
 
-/// Of two replacements of one version, the second meets a conflict and changes nothing.
-/// Rejects a strategy that lets the last one win.
-#[test]
-fn update_04_loses_no_update() {
-    block_on(async {
-        let world = World::open(&MemoryFixture).await;
-        let auth = world.auth_of::<u64>();
-        let issued = auth.issue(Login::new("alice").data(0)).await;
-        let issued = issued.expect("a login is issued");
-        let seen = issued.identity();
-        let done = auth.replace(seen, Replacement::new().data(1)).await;
-        assert!(matches!(done, Ok(Replaced::Done(_))));
-        let lost = auth.replace(seen, Replacement::new().data(2)).await;
-        assert!(
-            matches!(lost, Ok(Replaced::Conflict)),
-            "a stale update was {lost:?}"
-        );
-        let identity = auth.verify(secret(&issued)).await.expect("it verifies");
-        assert_eq!(identity.data(), &1);
-    });
-}
-
 /// Verifying an unchanged session only reads, if its use was noted lately.
 /// Rejects a strategy that saves after each request.
 #[test]
@@ -148,16 +126,22 @@ fn update_11_emptying_is_a_change() {
     block_on(async {
         let world = World::open(&MemoryFixture).await;
         let auth = world.auth_of::<Value>();
-        let login = Login::new("alice").role("admin");
+        let login = Login::new("alice").role("admin").device("phone");
         let issued = auth.issue(login.data(Value::from("profile"))).await;
         let issued = issued.expect("a login is issued");
-        let nothing = Replacement::new().roles([""; 0]).data(Value::Null);
-        let done = auth.replace(issued.identity(), nothing).await;
-        assert!(matches!(done, Ok(Replaced::Done(_))));
+        let emptied = auth
+            .update(secret(&issued), &mut |session| {
+                session.roles.clear();
+                session.device = None;
+                session.data = Value::Null;
+                Ok(())
+            })
+            .await;
+        let _ = emptied.expect("an update");
         let identity = auth.verify(secret(&issued)).await.expect("it verifies");
         assert_eq!(
-            (identity.roles().count(), identity.data()),
-            (0, &Value::Null)
+            (identity.roles().count(), identity.device(), identity.data()),
+            (0, None, &Value::Null)
         );
         assert_eq!(identity.version(), 1);
     });
@@ -188,16 +172,21 @@ fn update_13_too_large_never_reaches_the_store() {
             let refused = auth.issue(login).await.expect_err("too large");
             assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
         }
-        let replacement = Replacement::new().data(large());
-        let refused = auth.replace(issued.identity(), replacement).await;
+        assert_eq!(store.calls(), 0, "an oversized login reached the store");
+        let refused = auth
+            .update(secret(&issued), &mut |session| {
+                session.data = large();
+                Ok(())
+            })
+            .await;
         let refused = refused.expect_err("too large");
         assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
-        assert_eq!(store.calls(), 0, "an oversized login reached the store");
+        assert_eq!(store.calls_of(Method::Update), 0);
     });
 }
 
 /// The limit of subject, roles, device and acr is configurable: a user in hundreds of groups logs in,
-/// and gets as many roles by a replacement. Rejects a limit that is a constant.
+/// and gets as many roles by an update. Rejects a limit that is a constant.
 #[test]
 fn update_14_the_size_of_a_row_is_configurable() {
     block_on(async {
@@ -218,12 +207,21 @@ fn update_14_the_size_of_a_row_is_configurable() {
             let Ok(issued) = issued else { continue };
             let caller = auth.verify(secret(&issued)).await.expect("it verifies");
             assert!(caller.roles().eq(&groups));
-            let more = Replacement::new().roles(groups.iter().chain(&groups[..2]));
-            let refused = auth.replace(&caller, more).await.expect_err("too large");
+            let more = auth
+                .update(secret(&issued), &mut |session| {
+                    session.roles.extend_from_slice(&groups[..2]);
+                    Ok(())
+                })
+                .await;
+            let refused = more.expect_err("too large");
             assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
-            let same = Replacement::new().roles(&groups);
-            let done = auth.replace(&caller, same).await;
-            assert!(matches!(done, Ok(Replaced::Done(_))));
+            let other = auth
+                .update(secret(&issued), &mut |session| {
+                    session.roles.reverse();
+                    Ok(())
+                })
+                .await;
+            assert_eq!(other.expect("an update").identity().version(), 1);
         }
     });
 }
@@ -256,17 +254,19 @@ fn update_15_a_long_device_label_is_cut() {
             }
             let other = Login::new("alice").device("phone");
             let other = auth.issue(other).await.expect("a login is issued");
-            let renamed = Replacement::new().device(&label);
-            let renamed = auth.replace(other.identity(), renamed).await;
-            let Ok(Replaced::Done(renamed)) = renamed else {
-                panic!("not renamed: {renamed:?}");
-            };
+            let renamed = auth
+                .update(secret(&other), &mut |session| {
+                    session.device = Some(label.clone());
+                    Ok(())
+                })
+                .await;
+            let renamed = renamed.expect("an update").into_identity();
             assert_eq!(renamed.device(), verified.device());
         }
     });
 }
 
-/// A device is renamed by a compare-and-swap, and everything else stays. A list gives the data of
+/// A listed device is renamed, and everything else stays. A list gives the data of
 /// each session. Rejects a list that does not show what an application keeps there.
 #[test]
 fn update_16_a_device_is_renamed_and_a_list_gives_the_data() {
@@ -279,7 +279,10 @@ fn update_16_a_device_is_renamed_and_a_list_gives_the_data() {
         };
         let phone = auth.issue(login("192.0.2.1")).await.expect("a login");
         let other = auth.issue(login("192.0.2.2")).await.expect("a login");
-        let kitchen = || Replacement::new().device("Kitchen");
+        let kitchen = &mut |session: &mut Edit<String>| {
+            session.device = Some("Kitchen".to_owned());
+            Ok(())
+        };
         let page = auth.sessions("alice", None).await.expect("a list");
         let id = phone.identity().id();
         let listed = page.sessions.iter().find(|session| session.id() == id);
@@ -290,14 +293,17 @@ fn update_16_a_device_is_renamed_and_a_list_gives_the_data() {
         assert_eq!(error.unreadable_login(), Some(id));
         listed.data::<()>().expect("no data");
 
-        let done = auth.replace(listed, kitchen()).await;
-        let Ok(Replaced::Done(renamed)) = done else {
-            panic!("not renamed: {done:?}");
-        };
+        let renamed = auth.update_id("alice", id, kitchen).await;
+        let renamed = renamed.expect("an update").expect("a session");
         assert_eq!((renamed.device(), renamed.version()), (Some("Kitchen"), 1));
         assert_eq!(renamed.data::<String>().expect("data"), "192.0.2.1");
-        let lost = auth.replace(listed, kitchen()).await;
-        assert!(matches!(lost, Ok(Replaced::Conflict)), "{lost:?}");
+        let same = auth.update_id("alice", id, kitchen).await;
+        let same = same.expect("an update").expect("a session");
+        assert_eq!(
+            same.version(),
+            1,
+            "an edit that changes nothing was written"
+        );
         let caller = auth.verify(secret(&phone)).await.expect("it verifies");
         assert_eq!(caller.device(), Some("Kitchen"));
         assert!(caller.roles().eq(["reader"]) && caller.acr() == Some("aal2"));

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use statewise::session::Replacement;
 use statewise::store::contract::Limit;
 use statewise::testkit::{Sample, StoreFixture, YieldingStore, caught, give_up_after, yield_now};
-use statewise::{Authenticator, Login};
+use statewise::{Authenticator, Edit, Login};
 
 use super::world::{World, assert_accepted, is_unavailable, login, secret};
 
@@ -22,7 +21,7 @@ pub(crate) async fn concur_03_may_be_dropped_at_every_step<F: StoreFixture>(fixt
         "verify",
         "refresh",
         "revoke",
-        "replace",
+        "update",
         "revoke_others",
         "revoke_all",
     ] {
@@ -48,9 +47,13 @@ pub(crate) async fn concur_03_may_be_dropped_at_every_step<F: StoreFixture>(fixt
                 "verify" => auth.verify(secret(&first)).await.map(drop),
                 "refresh" => auth.refresh(secret(&first)).await.map(drop),
                 "revoke" => auth.revoke(secret(&first)).await.map(drop),
-                "replace" => {
-                    let replacement = Replacement::new().data(5).roles(["admin"]);
-                    auth.replace(first.identity(), replacement).await.map(drop)
+                "update" => {
+                    let edit = &mut |session: &mut Edit<u64>| {
+                        session.data = 5;
+                        session.roles = vec!["admin".to_owned()];
+                        Ok(())
+                    };
+                    auth.update(secret(&first), edit).await.map(drop)
                 }
                 "revoke_others" => auth.revoke_others(secret(&second)).await.map(drop),
                 _ => auth.revoke_all("alice").await.map(drop),
@@ -84,7 +87,7 @@ pub(crate) async fn concur_03_may_be_dropped_at_every_step<F: StoreFixture>(fixt
                 assert_eq!(secret(&one), secret(&two));
                 assert_accepted(&auth, secret(&one), "alice").await;
             }
-            if matches!(act, "verify" | "refresh" | "replace") {
+            if matches!(act, "verify" | "refresh" | "update") {
                 assert_accepted(&auth, secret(&first), "alice").await;
             } else if act != "issue" || done {
                 assert!(auth.verify(secret(&first)).await.is_err());
@@ -139,9 +142,12 @@ pub(crate) async fn concur_06_survives_panics_of_the_application<F: StoreFixture
         assert!(verified.is_none(), "the read should have panicked");
         let refreshed = caught(auth.refresh(secret(&bad))).await;
         assert!(refreshed.is_none(), "the read should have panicked");
-        let replacement = Replacement::new().data(Fragile(ON_WRITE));
-        let replaced = caught(auth.replace(good.identity(), replacement)).await;
-        assert!(replaced.is_none(), "the write should have panicked");
+        let edit = &mut |session: &mut Edit<Fragile>| {
+            session.data = Fragile(ON_WRITE);
+            Ok(())
+        };
+        let updated = caught(auth.update(secret(&good), edit)).await;
+        assert!(updated.is_none(), "the write should have panicked");
         assert_accepted(&auth, secret(&good), "alice").await;
         let unreadable = issue(UNREADABLE).await.expect("a login is issued");
         assert!(auth.verify(secret(&unreadable)).await.is_err());

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use statewise::clock::Timestamp;
-use statewise::session::Replacement;
 use statewise::store::contract::{Handle, Load, Record, Rotated, Rotation, SessionStore};
 use statewise::testkit::{
     Fault, FaultyStore, MemoryFixture, Method, block_on, forward_session_store, give_up_after,
 };
-use statewise::{Authenticator, Login, Presented, Rejection, Result};
+use statewise::{Authenticator, Edit, Login, Presented, Rejection, Result};
 
 use crate::strategies::world::{
     World, assert_accepted, assert_rejected, is_unavailable, login, secret,
@@ -78,7 +77,14 @@ async fn an_error_is_never_no_session(fault: Fault) {
     is_lost!(List: auth.revoke_id("alice", issued.identity().id()));
     is_lost!(Load: auth.revoke_others(secret(&issued)));
     is_lost!(RemoveSubject: auth.revoke_others(secret(&issued)));
-    is_lost!(Update: auth.replace(issued.identity(), Replacement::new().roles(["a"])));
+    let promote = &mut |session: &mut Edit| {
+        session.roles.push("admin".to_owned());
+        Ok(())
+    };
+    is_lost!(Load: auth.update(secret(&issued), promote));
+    is_lost!(Update: auth.update(secret(&issued), promote));
+    is_lost!(List: auth.update_all("alice", promote));
+    is_lost!(Update: auth.update_all("alice", promote));
     is_lost!(Create: auth.issue(Login::new("bob")));
     assert_accepted(&auth, secret(&issued), "alice").await;
     is_lost!(Load: auth.revoke(secret(&issued)));

@@ -8,13 +8,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use statewise::clock::Timestamp;
-use statewise::session::{Replaced, Replacement, SessionAuthenticator};
+use statewise::session::SessionAuthenticator;
 use statewise::store::contract::{Created, Limit, Record, SessionStore};
 use statewise::testkit::{
     Fault, FaultyStore, Method, Sample, StoreFixture, YieldingStore, forward_session_store,
     interleave, seed, yield_now,
 };
-use statewise::{Authenticator, Issued, Login, Outcome, Refusal, Rejection, Result};
+use statewise::{Authenticator, Edit, Issued, Login, Outcome, Refusal, Rejection, Result};
 
 use super::world::{
     ABSOLUTE, IDLE, World, assert_accepted, assert_rejected, boxed, is_unavailable, lock, login,
@@ -197,18 +197,16 @@ pub(crate) async fn rotate_02_at_login_and_change_of_privilege<F: StoreFixture>(
     world.advance(60).await;
     let caller = auth.verify(secret(&new)).await.expect("it verifies");
     assert!(!caller.refresh_due());
-    let same = auth
-        .replace(&caller, Replacement::new().roles([""; 0]))
-        .await;
-    let Ok(Replaced::Done(session)) = same else {
-        panic!("the replacement was {same:?}");
-    };
+    let same = auth.update(secret(&new), &mut |_| Ok(())).await;
+    assert!(same.is_ok_and(|same| !same.identity().refresh_due()));
     let caller = auth.verify(secret(&new)).await.expect("it verifies");
     assert!(!caller.refresh_due(), "equal roles need no rotation");
-    let done = auth
-        .replace(&session, Replacement::new().roles(["admin"]))
-        .await;
-    assert!(matches!(done, Ok(Replaced::Done(_))));
+    let promote = &mut |session: &mut Edit| {
+        session.roles.push("admin".to_owned());
+        Ok(())
+    };
+    let done = auth.update(secret(&new), promote).await.expect("an update");
+    assert!(done.identity().refresh_due() && secret(&done) == secret(&new));
     let caller = auth.verify(secret(&new)).await.expect("it verifies");
     assert!(caller.refresh_due() && caller.has_role("admin"));
     let rotated = auth.refresh(secret(&new)).await.expect("a rotation");

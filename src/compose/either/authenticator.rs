@@ -7,6 +7,7 @@ use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
+use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, replaced};
 use crate::login::logout::Logout;
@@ -176,6 +177,19 @@ where
         let second = self.second.revoke_all(subject).await;
         let first = self.first.revoke_all(subject).await?;
         Ok(second?.and(first))
+    }
+
+    async fn update(&self, credential: &str, edit: EditFn<'_, A::Data>) -> Result<Issued<A::Data>> {
+        match self.strategy(credential)? {
+            Strategy::First => self.first.update(credential, edit).await,
+            Strategy::Second => self.second.update(credential, edit).await,
+        }
+    }
+
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, A::Data>) -> Result<Affected> {
+        // In the order of `revoke_all`: an upgrade reads the old login before it stores the new one.
+        let second = self.second.update_all(subject, &mut *edit).await?;
+        Ok(second.and(self.first.update_all(subject, edit).await?))
     }
 
     async fn ready(&self) -> Result<()> {

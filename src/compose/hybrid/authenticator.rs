@@ -13,27 +13,25 @@ use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::{Beginning, Begun};
+use crate::login::edit::EditFn;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
-use crate::login::issued::{Issued, Outcome, Revocation, replaced};
+use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
 use crate::revocation::log::{Fact, SubjectKey};
 use crate::session::builder::SessionBuilder;
-use crate::session::change::{Replaced, Replacement};
 use crate::session::credential::{CredentialKind, SessionCredential};
-use crate::session::listed::{SessionPage, SessionVersion};
-use crate::session::logins::{Ended, Logins};
+use crate::session::listed::{Session, SessionPage};
+use crate::session::logins::{DraftFn, Edited, Ended, Logins, ROWS_PER_PAGE};
 use crate::store::answer::Removed;
 use crate::store::ask::{Scope, Update};
 use crate::store::ended::remove_ended;
 use crate::store::listing::{Cursor, Page};
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
+use crate::token::reload::Reload;
 use crate::token::{BorrowedIdentity, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder};
 use crate::upkeep::Upkeep;
-
-/// Rows that [`HybridAuthenticator::revoke_others`] reads at a time.
-const ROWS_PER_PAGE: usize = 100;
 
 /// Authenticates users by short access tokens, and keeps their logins in a store for refreshing:
 /// see [the module](super).
@@ -230,7 +228,7 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// the store.
     fn check(&self, row: &Record, now: Timestamp) -> Result<()> {
         match self.tokens.revocations() {
-            Some(view) => view.check(row.handle(), row.subject(), row.stamp(), now),
+            Some(view) => view.check(row.handle(), row.subject(), row.stamp(), u64::MAX, now),
             None => Ok(()),
         }
     }
@@ -254,12 +252,12 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         Duration::from_secs(self.tokens.lifetime())
     }
 
-    /// Appends the end of several logins to the log, after their rows were removed.
+    /// Appends the end or the change of several logins to the log, after the store has made it.
     async fn append(&self, ended: &[Fact]) -> Revocation {
         let Some(view) = self.tokens.revocations() else {
             return self.effective(false);
         };
-        // No token that is signed for one of them later is younger than its removed row.
+        // No token that is signed for one of them later is younger than its row.
         let appended = view.append(ended, self.token_lifetime()).await;
         self.effective(appended.is_ok())
     }
@@ -307,43 +305,73 @@ where
         self.tokens.verify_now(token)
     }
 
-    /// Replaces roles, device or data of a login; see
-    /// [`SessionAuthenticator::replace`](crate::session::SessionAuthenticator::replace). Access
-    /// tokens have the new values from the next refresh on.
-    ///
-    /// An access token does not carry the version of a login. Take the version from a
-    /// [list](Self::sessions), or from an [authoritative](Presented::authoritative) verification.
+    /// Updates the login of `subject` that is listed under `id`; see
+    /// [`SessionAuthenticator::update_id`](crate::session::SessionAuthenticator::update_id) and
+    /// [`update`](Authenticator::update).
     ///
     /// # Errors
     ///
-    /// As for `SessionAuthenticator::replace`, and *refused* as too large if the new values do not
-    /// fit into an access token.
+    /// As for [`update`](Authenticator::update), without rejections.
     ///
     /// # Cancel safety
     ///
-    /// The login may have been changed: a second call then gets a conflict.
-    pub async fn replace(
+    /// The login may have been updated.
+    pub async fn update_id(
         &self,
-        seen: impl Into<SessionVersion> + Send,
-        replacement: Replacement<D>,
-    ) -> Result<Replaced> {
-        let (seen, update) = (seen.into(), self.logins.update_of(replacement)?);
+        subject: &str,
+        id: PublicId,
+        edit: EditFn<'_, D>,
+    ) -> Result<Option<Session>> {
         let now = self.logins.now()?;
-        let Some(row) = self.logins.alive(seen.handle, now).await? else {
-            return Ok(Replaced::Absent);
+        let Some(handle) = self.logins.find(subject, id, now).await? else {
+            return Ok(None);
         };
-        // Before the store is asked: a login that fits into no token could not be refreshed.
-        self.check_fits(row, &update, now)?;
-        self.logins.update(seen, &update).await
+        let Some(row) = self.logins.alive(handle, now).await? else {
+            return Ok(None);
+        };
+        let edited = self.update_row(row, None, edit).await?;
+        Ok(edited.map(|edited| Session::new(edited.row)))
     }
 
-    /// Refuses an update that does not fit into an access token.
-    fn check_fits(&self, mut row: Record, update: &Update, now: Timestamp) -> Result<()> {
-        row.update(row.version(), update);
-        let signed = self
-            .tokens
-            .mint(&mut row.identity(()), row.fields.data(), now);
-        signed.map(drop)
+    /// Updates a row. If its roles have changed, the log gets an entry, so that its access tokens
+    /// are outdated.
+    async fn update_row(
+        &self,
+        row: Record,
+        presented: Option<&SessionCredential>,
+        edit: EditFn<'_, D>,
+    ) -> Result<Option<Edited>> {
+        let mut draft = |row: &Record| self.draft(row, &mut *edit);
+        self.update_by(row, presented, &mut draft).await
+    }
+
+    async fn update_by(
+        &self,
+        row: Record,
+        presented: Option<&SessionCredential>,
+        draft: DraftFn<'_>,
+    ) -> Result<Option<Edited>> {
+        let edited = self.logins.update(row, presented, draft).await?;
+        if let Some(edited) = &edited
+            && edited.has_new_roles
+        {
+            // If this fails, the access tokens say the old roles until they expire.
+            let _ = self.append(&[changed(&edited.row)]).await;
+        }
+        Ok(edited)
+    }
+
+    fn draft(&self, row: &Record, edit: EditFn<'_, D>) -> Result<Update> {
+        self.check_fits(row, self.logins.draft(row, &self.tokens.data, edit)?)
+    }
+
+    /// Refuses an update that does not fit into an access token: such a login could not be refreshed.
+    fn check_fits(&self, row: &Record, update: Update) -> Result<Update> {
+        let mut row = row.clone();
+        row.update(row.version(), &update);
+        let (mut identity, now) = (row.identity(()), self.logins.now()?);
+        self.tokens.mint(&mut identity, row.fields.data(), now)?;
+        Ok(update)
     }
 
     /// Ends all logins of the caller except the one of `credential`, which is an access token or a
@@ -364,19 +392,7 @@ where
     /// Ends all logins of the caller except the one of `credential`. Returns the row of that one.
     pub(crate) async fn end_others(&self, credential: &str) -> Result<(Record, Removed)> {
         let now = self.logins.now()?;
-        let row = match self.logins.parse(credential) {
-            Some(presented) => {
-                let proven = self.logins.proven(&presented, now).await;
-                let row = self.after_theft(presented.handle(), proven).await?;
-                self.check(&row, now)?;
-                row
-            }
-            None => {
-                let caller = self.verify_now(credential)?;
-                let row = self.logins.alive(caller.handle, now).await?;
-                row.ok_or(Rejection::Unknown)?
-            }
-        };
+        let row = self.row_of(credential, now).await?;
         // One entry per login: an entry for the subject would end the access tokens of this login
         // too.
         let (mut count, mut effective) = (0, Revocation::Immediate);
@@ -401,6 +417,48 @@ where
         }
     }
 
+    /// Verifies an access token or a refresh credential, and reads its login from the store.
+    async fn row_of(&self, credential: &str, now: Timestamp) -> Result<Record> {
+        let Some(presented) = self.logins.parse(credential) else {
+            let caller = self.verify_now(credential)?;
+            let row = self.logins.alive(caller.handle, now).await?;
+            return Ok(row.ok_or(Rejection::Unknown)?);
+        };
+        let proven = self.logins.proven(&presented, now).await;
+        let row = self.after_theft(presented.handle(), proven).await?;
+        self.check(&row, now)?;
+        Ok(row)
+    }
+
+    /// Updates the row of a refresh credential with the roles and data that its user has now.
+    async fn reload(
+        &self,
+        reload: &Reload<D>,
+        presented: SessionCredential,
+        now: Timestamp,
+    ) -> Result<()> {
+        let proven = self.logins.proven(&presented, now).await;
+        let row = self.after_theft(presented.handle(), proven).await?;
+        self.check(&row, now)?;
+        let reader = &self.tokens.data;
+        let Some(fresh) = reload.read(&row.read_identity(reader)?).await? else {
+            let _ = self.end(row.handle(), row.subject(), now).await?;
+            return Err(Rejection::Revoked.into());
+        };
+        let data = self.logins.encode(&fresh.data)?;
+        let mut draft = |row: &Record| {
+            let before = self.logins.encode(row.read_identity(reader)?.data())?;
+            let update = Update {
+                roles: (!row.fields.roles().eq(&fresh.roles)).then(|| fresh.roles.clone()),
+                data: (before != data).then(|| data.clone()),
+                ..Update::default()
+            };
+            self.check_fits(row, update)
+        };
+        let updated = self.update_by(row, Some(&presented), &mut draft).await?;
+        updated.map(drop).ok_or_else(|| Rejection::Unknown.into())
+    }
+
     /// Verifies an access token, and reads its login from the store. The log is asked too, as it
     /// may have ended all logins.
     async fn verify_in_store(&self, presented: Presented<'_>) -> Result<Identity<D>> {
@@ -416,6 +474,14 @@ where
         identity.issued_at = caller.issued_at;
         identity.expires_at = caller.expires_at.min(row.expires_at());
         Ok(identity)
+    }
+}
+
+/// Returns the fact that the access tokens of a row in former versions are outdated.
+fn changed(row: &Record) -> Fact {
+    Fact::Changed {
+        handle: row.handle(),
+        version: row.version(),
     }
 }
 
@@ -514,6 +580,10 @@ where
         // Before anything is rotated. If signing failed after that for long, the client would come
         // back too late with the credential that it has.
         self.tokens.check_ready(now)?;
+        if let Some(reload) = &self.tokens.reload {
+            // Boxed, because it is rare: the future of the usual case stays small.
+            Box::pin(self.reload(reload, presented, now)).await?;
+        }
         let reader = &self.tokens.data;
         let refreshed = self.logins.refresh(presented, reader, now).await;
         let refreshed = self.after_theft(presented.handle(), refreshed).await?;
@@ -558,6 +628,43 @@ where
         let (late, now) = (all.before(stamp), self.logins.now()?);
         let late = self.store().remove_subject(subject, late, now).await?.count;
         Ok(Affected::new(Some(first + late), self.effective(true)))
+    }
+
+    async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {
+        let now = self.logins.now()?;
+        self.tokens.check_ready(now)?;
+        let presented = self.logins.parse(credential);
+        let row = self.row_of(credential, now).await?;
+        let edited = self.update_row(row, presented.as_ref(), edit).await?;
+        let row = edited.ok_or(Rejection::Unknown)?.row;
+        let mut identity = row.read_identity(&self.tokens.data)?;
+        let token = self.tokens.mint(&mut identity, row.fields.data(), now)?;
+        let issued = Issued::new(token, identity, Outcome::Rotated);
+        Ok(match presented {
+            Some(_) => issued.with_refresh_credential(Credential::new(credential.to_owned())),
+            None => issued,
+        })
+    }
+
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, D>) -> Result<Affected> {
+        if let Some(view) = self.tokens.revocations() {
+            view.outdate(subject).await?;
+        }
+        self.logins.outdate(subject).await?;
+        let mut draft = |row: &Record| self.draft(row, &mut *edit);
+        let (mut count, mut effective) = (0, self.effective(true));
+        let mut page = Some(Page::first(ROWS_PER_PAGE));
+        while let Some(this) = page {
+            let (updated, next) = self.logins.update_page(subject, this, &mut draft).await?;
+            count += updated.len() as u64;
+            let changes = updated.iter().filter(|edited| edited.has_changed);
+            let changes: Vec<_> = changes.map(|edited| changed(&edited.row)).collect();
+            if !changes.is_empty() {
+                effective = effective.or_later(self.append(&changes).await);
+            }
+            page = next;
+        }
+        Ok(Affected::new(Some(count), effective))
     }
 
     async fn ready(&self) -> Result<()> {

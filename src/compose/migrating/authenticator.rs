@@ -18,6 +18,7 @@ use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
+use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
@@ -330,16 +331,14 @@ where
         Ok(logout)
     }
 
-    /// Refreshes a new credential. If its old login is in its overlap, the successor now leads to
-    /// it.
-    async fn refresh_new(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
-        let issued = self.new_strategy().refresh_with(presented).await?;
-        if let Some((key, mut upgrade)) = self.upgrades.by_new(presented.credential()) {
+    /// Notes a credential that replaces a new one. If the old login is in its overlap, it now leads
+    /// to that.
+    fn note_successor(&self, of: &str, issued: &Issued<Old::Data>) {
+        if let Some((key, mut upgrade)) = self.upgrades.by_new(of) {
             upgrade.new = issued.credential().clone();
-            upgrade.refresh = issued.refresh_credential().cloned();
+            upgrade.refresh = issued.refresh_credential().cloned().or(upgrade.refresh);
             self.upgrades.insert(key, upgrade);
         }
-        Ok(issued)
     }
 }
 
@@ -396,7 +395,11 @@ where
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<Old::Data>> {
         match self.inner.either.strategy(presented.credential())? {
-            Strategy::First => self.inner.refresh_new(presented).await,
+            Strategy::First => {
+                let issued = self.inner.new_strategy().refresh_with(presented).await?;
+                self.inner.note_successor(presented.credential(), &issued);
+                Ok(issued)
+            }
             Strategy::Second => self.inner.refresh_old(presented).await,
         }
     }
@@ -408,6 +411,33 @@ where
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.inner.either.revoke_all(subject).await
+    }
+
+    /// Updates the login of the credential. In the overlap of an upgrade, an update of the old login
+    /// also updates the new one, to which its client may switch.
+    async fn update(
+        &self,
+        credential: &str,
+        edit: EditFn<'_, Old::Data>,
+    ) -> Result<Issued<Old::Data>> {
+        let inner = &*self.inner;
+        let (old, new) = (inner.old_strategy(), inner.new_strategy());
+        if let Strategy::First = inner.either.strategy(credential)? {
+            let issued = new.update(credential, edit).await?;
+            inner.note_successor(credential, &issued);
+            return Ok(issued);
+        }
+        inner.check_overlap(credential, inner.now()?).await?;
+        let issued = old.update(credential, &mut *edit).await?;
+        if let Some(upgrade) = inner.upgrades.get(&upgrades::key(credential)) {
+            let updated = new.update(upgrade.refreshable(), edit).await?;
+            inner.note_successor(upgrade.refreshable(), &updated);
+        }
+        Ok(issued)
+    }
+
+    async fn update_all(&self, subject: &str, edit: EditFn<'_, Old::Data>) -> Result<Affected> {
+        self.inner.either.update_all(subject, edit).await
     }
 
     async fn ready(&self) -> Result<()> {

@@ -34,7 +34,7 @@ pub async fn update_01_changes_only_the_named_fields<F: StoreFixture>(fixture: &
         ..Update::default()
     };
     let device = Update {
-        device: Some("tablet".to_owned()),
+        device: Some(Some("tablet".to_owned())),
         ..Update::default()
     };
     let changes = [roles, Sample::update(b"2"), device, Update::default()];

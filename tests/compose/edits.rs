@@ -1,0 +1,523 @@
+//! Guarantees for changes of logins that go on.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use statewise::authenticator::BoxFuture;
+use statewise::clock::Timestamp;
+use statewise::hybrid::HybridAuthenticator;
+use statewise::migrating::Migrating;
+use statewise::revocation::{MemoryLog, RevocationView};
+use statewise::store::contract::{Handle, SessionStore, Update, Updated};
+use statewise::store::{CachedStore, MemoryStore};
+use statewise::testkit::{
+    FaultyStore, ManualClock, Method, YieldingStore, block_on, forward_session_store, interleave,
+    yield_now,
+};
+use statewise::token::Fresh;
+use statewise::{
+    Authenticator, Edit, Error, Issued, Login, Outcome, Rejection, Result, Revocation,
+};
+
+use crate::begin::{is_out, strategies, user};
+use crate::migrating::{
+    ABSOLUTE, Any, NEW_KEY, OLD_KEY, access, memory, refreshable, seconds, session_builder,
+    token_builder, view,
+};
+
+type Future<'a, T = ()> = BoxFuture<'a, T>;
+
+fn new_view(clock: &ManualClock) -> RevocationView {
+    view(MemoryLog::new().unwrap(), clock)
+}
+
+fn demote(login: &mut Edit<String>) -> Result<()> {
+    login.roles = vec!["reader".to_owned()];
+    Ok(())
+}
+
+fn has_role(auth: &Any, issued: &Issued<String>, role: &str) -> bool {
+    let caller = block_on(auth.verify(access(issued)));
+    caller.is_ok_and(|caller| caller.has_role(role))
+}
+
+/// Every strategy updates the login of a credential: subject, id, deadline and whatever the edit
+/// leaves stay. An edit that changes nothing returns the presented credential or an equal login.
+#[test]
+fn an_update_changes_roles_device_and_data() {
+    let clock = ManualClock::default();
+    for (name, auth) in strategies(&clock) {
+        let issued = block_on(auth.issue(user().role("admin").device("phone"))).unwrap();
+        clock.advance(seconds(60));
+        let updated = block_on(auth.update(access(&issued), &mut |login| {
+            assert_eq!(
+                (login.subject(), login.id()),
+                ("alice", issued.identity().id())
+            );
+            assert_eq!(login.device.as_deref(), Some("phone"));
+            login.data = "new".to_owned();
+            login.device = None;
+            demote(login)
+        }));
+        let updated = updated.unwrap();
+        let caller = block_on(auth.verify(access(&updated))).unwrap();
+        for caller in [&caller, updated.identity()] {
+            assert!(caller.roles().eq(["reader"]), "{name}");
+            assert_eq!((caller.device(), caller.data().as_str()), (None, "new"));
+            assert_eq!(caller.id(), issued.identity().id());
+            assert_eq!(
+                caller.authenticated_at(),
+                issued.identity().authenticated_at()
+            );
+        }
+        let deadline = updated.identity().deadline();
+        assert_eq!(deadline, issued.identity().deadline(), "{name}");
+        let same = block_on(auth.update(access(&updated), &mut |_| Ok(()))).unwrap();
+        let caller = block_on(auth.verify(access(&same))).unwrap();
+        assert_eq!(caller.version(), updated.identity().version(), "{name}");
+        let refused = block_on(auth.update(access(&updated), &mut |login| {
+            login.data = "never".to_owned();
+            Err(Error::misuse("the error of the application"))
+        }));
+        assert!(refused.is_err_and(|error| error.is_misuse()), "{name}");
+        assert_eq!(
+            block_on(auth.verify(access(&updated))).unwrap().data(),
+            "new"
+        );
+        let forged = block_on(auth.update("no credential", &mut demote));
+        assert!(forged.is_err_and(|error| error.is_rejected()), "{name}");
+    }
+}
+
+/// A store in which the last update wins.
+#[derive(Debug)]
+struct LastWins(YieldingStore<MemoryStore>);
+
+impl SessionStore for LastWins {
+    forward_session_store! {
+        0: create, load, change, rotate, confirm, touch, remove, remove_subject, list, sweep, begin,
+        outdate, staleness, upkeep
+    }
+
+    async fn update(
+        &self,
+        handle: Handle,
+        _: u64,
+        update: &Update,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        let apply =
+            |row: &mut statewise::store::contract::Record| row.update(row.version(), update);
+        Ok(self.0.change(handle, now, &apply).await?.into())
+    }
+}
+
+/// Makes 64 parallel edits of one login, and returns how many of them were lost.
+fn lost_edits(store: impl SessionStore, seed: u64) -> u64 {
+    let clock = ManualClock::default();
+    let auth = session_builder(store, &clock).build().unwrap();
+    let issued = block_on(auth.issue(user())).unwrap();
+    let (auth, credential) = (&auth, access(&issued));
+    let edit = || -> Future<'_> {
+        Box::pin(async move {
+            loop {
+                let added = auth
+                    .update(credential, &mut |login| {
+                        login.data.push('x');
+                        Ok(())
+                    })
+                    .await;
+                match added {
+                    Ok(_) => return,
+                    Err(error) => assert!(error.is_unavailable(), "{error:?}"),
+                }
+            }
+        })
+    };
+    block_on(interleave(seed, (0..64).map(|_| edit()).collect()));
+    let caller = block_on(auth.verify(credential)).unwrap();
+    64 - caller.data().len() as u64
+}
+
+/// EDIT-01: of 64 parallel edits of one login none is lost, and an edit that loses sixteen times is
+/// *unavailable*. Rejects a store in which the last writer wins.
+#[test]
+fn edit_01_no_edit_is_lost() {
+    let yielding = || YieldingStore::new(MemoryStore::with_capacity(10).unwrap());
+    for seed in 0..20 {
+        assert_eq!(lost_edits(yielding(), seed), 0, "seed {seed}");
+    }
+    assert!(lost_edits(LastWins(yielding()), 0) > 0);
+}
+
+/// EDIT-02: an edit brings no login back, and rotations do not disturb it. Rejects an update that
+/// inserts, and one counter for updates and rotations.
+#[test]
+fn edit_02_revives_nothing_and_ignores_rotations() {
+    for seed in 0..500 {
+        let clock = ManualClock::default();
+        let store = FaultyStore::new(MemoryStore::with_capacity(10).unwrap());
+        let store = Arc::new(YieldingStore::new(store));
+        let auth = session_builder(Arc::clone(&store), &clock).build().unwrap();
+        let issued = block_on(auth.issue(user().role("admin"))).unwrap();
+        clock.advance(seconds(60));
+        let (auth, credential) = (&auth, access(&issued));
+        let ends = seed % 2 == 0;
+        let update: Future<'_, bool> =
+            Box::pin(async move { auth.update(credential, &mut demote).await.is_ok() });
+        let other: Future<'_, bool> = Box::pin(async move {
+            match ends {
+                true => auth.revoke(credential).await.is_ok(),
+                false => auth.refresh(credential).await.is_ok(),
+            }
+        });
+        let done = block_on(interleave(seed, vec![update, other]));
+        let verified = block_on(auth.verify(credential));
+        if ends {
+            assert!(done[1] && verified.is_err(), "seed {seed}: revived");
+        } else {
+            assert_eq!(done, [true, true], "seed {seed}");
+            assert!(verified.unwrap().has_role("reader"));
+            assert_eq!(store.inner().calls_of(Method::Update), 1, "seed {seed}");
+        }
+    }
+}
+
+/// Logs in `clients` times while an administrator takes a role away. Returns the number of logins
+/// that say the old role after the answer.
+fn old_roles_after(seed: u64, before: usize, begins_first: bool) -> usize {
+    let clock = ManualClock::default();
+    let store = MemoryStore::with_capacity(5_000).unwrap();
+    let auth = session_builder(YieldingStore::new(store), &clock);
+    let auth = auth.build().unwrap();
+    for _ in 0..before {
+        let _ = block_on(auth.issue(user().role("admin"))).unwrap();
+    }
+    let (is_admin, issued) = (AtomicBool::new(true), AtomicUsize::new(0));
+    let (auth, is_admin, issued) = (&auth, &is_admin, &issued);
+    let log_in = || -> Future<'_, usize> {
+        Box::pin(async move {
+            for _ in 0..3 {
+                let mut begun = None;
+                if begins_first {
+                    begun = Some(auth.begin().await.unwrap());
+                }
+                yield_now().await;
+                let role = match is_admin.load(Ordering::SeqCst) {
+                    true => "admin",
+                    false => "reader",
+                };
+                yield_now().await;
+                let begun = match begun {
+                    Some(begun) => begun,
+                    None => auth.begin().await.unwrap(),
+                };
+                if auth.issue(user().role(role).begun(begun)).await.is_ok() {
+                    issued.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+            0
+        })
+    };
+    let admin: Future<'_, usize> = Box::pin(async move {
+        yield_now().await;
+        is_admin.store(false, Ordering::SeqCst);
+        let affected = auth.update_all("alice", &mut demote).await.unwrap();
+        assert_eq!(affected.effective, Revocation::Immediate);
+        assert!(affected.count.unwrap() >= before as u64);
+        0
+    });
+    let mut all: Vec<_> = (0..4).map(|_| log_in()).collect();
+    all.push(admin);
+    let _ = block_on(interleave(seed, all));
+    let (mut old, mut total, mut page) = (0, 0, None);
+    loop {
+        let listed = block_on(auth.sessions("alice", page)).unwrap();
+        total += listed.sessions.len();
+        let is_old = |session: &&statewise::session::Session| !session.roles().eq(["reader"]);
+        old += listed.sessions.iter().filter(is_old).count();
+        page = listed.next;
+        if page.is_none() {
+            break;
+        }
+    }
+    assert_eq!(total, before + issued.load(Ordering::SeqCst));
+    old
+}
+
+/// EDIT-03: `update_all` reaches every login of 2 000, and every login that is in progress: after its
+/// answer none says the old roles. Rejects logins that begin after their user was loaded.
+#[test]
+fn edit_03_update_all_reaches_every_login() {
+    assert_eq!(old_roles_after(0, 2_000, true), 0);
+    for seed in 0..300 {
+        assert_eq!(old_roles_after(seed, 3, true), 0, "seed {seed}");
+    }
+    let broken = (0..300).map(|seed| old_roles_after(seed, 3, false));
+    assert!(
+        broken.sum::<usize>() > 0,
+        "the law does not find late beginnings"
+    );
+}
+
+/// EDIT-03 for the other strategies, and for a login that begins on another node.
+#[test]
+fn edit_03_a_login_in_progress_is_outdated() {
+    let clock = ManualClock::default();
+    for (name, auth) in strategies(&clock) {
+        let begun = block_on(auth.begin()).unwrap();
+        let other = block_on(auth.issue(user().role("admin"))).unwrap();
+        let affected = block_on(auth.update_all("alice", &mut demote)).unwrap();
+        let late = block_on(auth.issue(user().role("admin").begun(begun)));
+        let later = block_on(auth.issue(user().role("reader")));
+        if name == "tokens" {
+            assert_eq!(affected.count, None);
+            assert!(matches!(affected.effective, Revocation::AtExpiry(_)));
+            continue;
+        }
+        let counts = !matches!(name, "either" | "migrating");
+        assert_eq!(affected.count, counts.then_some(1), "{name}");
+        assert!(is_out(&auth, late), "{name}");
+        assert!(!is_out(&auth, later), "{name}");
+        // Without a log, an access token says what it said until it expires.
+        assert_eq!(has_role(&auth, &other, "admin"), name == "hybrid", "{name}");
+        let refreshed = block_on(auth.refresh(refreshable(&other))).unwrap();
+        assert!(has_role(&auth, &refreshed, "reader"), "{name}: logged out");
+    }
+
+    let (view, store) = (new_view(&clock), memory());
+    let hybrid = || -> Any {
+        let access = token_builder(NEW_KEY, &clock).revocations(&view);
+        let refresh = session_builder(Arc::clone(&store), &clock);
+        Arc::new(HybridAuthenticator::new(access, refresh).unwrap())
+    };
+    let cached = || -> Any {
+        let store = CachedStore::builder(Arc::clone(&store), &view);
+        let sessions = session_builder(store.build().unwrap(), &clock);
+        Arc::new(sessions.build().unwrap())
+    };
+    for [here, there] in [[hybrid(), hybrid()], [cached(), cached()]] {
+        let begun = block_on(here.begin()).unwrap();
+        let bob = block_on(here.begin()).unwrap();
+        let _ = block_on(there.update_all("alice", &mut demote)).unwrap();
+        assert!(is_out(&here, block_on(here.issue(user().begun(begun)))));
+        let bob = Login::new("bob").data(String::new()).begun(bob);
+        assert!(!is_out(&here, block_on(here.issue(bob))));
+    }
+}
+
+/// An upgrade that has read the old roles does not carry them into the new strategy.
+#[test]
+fn edit_03_holds_for_an_upgrade_in_progress() {
+    for seed in 0..500 {
+        let clock = ManualClock::default();
+        let store = || YieldingStore::new(MemoryStore::with_capacity(10).unwrap());
+        let access_tokens = token_builder(OLD_KEY, &clock);
+        let old = HybridAuthenticator::new(access_tokens, session_builder(store(), &clock));
+        let new = session_builder(store(), &clock).build().unwrap();
+        let old = Arc::new(old.unwrap());
+        let auth = Migrating::builder(Arc::clone(&old), new);
+        let auth = auth.clock(clock.clone()).build().unwrap();
+        let issued = block_on(old.issue(user().role("admin"))).unwrap();
+        clock.advance(seconds(60));
+        let (auth, credential) = (&auth, refreshable(&issued));
+        let upgrade: Future<'_, Option<Issued<String>>> =
+            Box::pin(async move { Some(auth.refresh(credential).await.unwrap()) });
+        let admin: Future<'_, Option<Issued<String>>> = Box::pin(async move {
+            let _ = auth.update_all("alice", &mut demote).await.unwrap();
+            None
+        });
+        let done = block_on(interleave(seed, vec![upgrade, admin]));
+        let upgraded = done.into_iter().flatten().next().unwrap();
+        let again = block_on(auth.refresh(refreshable(&upgraded))).unwrap();
+        assert!(!again.identity().has_role("admin"), "seed {seed}");
+    }
+}
+
+/// One node demotes a user while clients refresh on the other one, whose view lags. Returns how many
+/// tokens still say the role after the answer and one more read of the log, and how many are
+/// outdated.
+fn demotion(seed: u64, with_log: bool) -> (usize, usize) {
+    let clock = ManualClock::default();
+    let log = Arc::new(MemoryLog::new().unwrap());
+    let store = Arc::new(YieldingStore::new(MemoryStore::with_capacity(10).unwrap()));
+    let node = || {
+        let view = RevocationView::builder(Arc::clone(&log))
+            .max_lifetime(seconds(ABSOLUTE))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        block_on(view.follow()).unwrap();
+        let mut tokens = token_builder(NEW_KEY, &clock);
+        if with_log {
+            tokens = tokens.revocations(&view);
+        }
+        let sessions = session_builder(Arc::clone(&store), &clock);
+        (HybridAuthenticator::new(tokens, sessions).unwrap(), view)
+    };
+    let ((one, near), (other, far)) = (node(), node());
+    let follow = || [&near, &far].map(|view| block_on(view.follow()).unwrap());
+    let login = block_on(one.issue(user().role("admin"))).unwrap();
+    clock.advance(seconds(20));
+    follow();
+    let (one, other, lagging) = (&one, &other, &far);
+    let first = refreshable(&login);
+    let client = |pause: usize| -> Future<'_, Vec<String>> {
+        Box::pin(async move {
+            let (mut held, mut credential) = (Vec::new(), first.to_owned());
+            for _ in 0..3 {
+                for _ in 0..pause {
+                    yield_now().await;
+                }
+                if let Ok(issued) = other.refresh(&credential).await {
+                    held.push(access(&issued).to_owned());
+                    credential = refreshable(&issued).to_owned();
+                }
+            }
+            held
+        })
+    };
+    let admin: Future<'_, Vec<String>> = Box::pin(async move {
+        match seed % 2 {
+            0 => drop(one.update(first, &mut demote).await.unwrap()),
+            _ => drop(one.update_all("alice", &mut demote).await.unwrap()),
+        }
+        Vec::new()
+    });
+    let follows: Future<'_, Vec<String>> = Box::pin(async move {
+        for _ in 0..4 {
+            yield_now().await;
+            lagging.follow().await.unwrap();
+        }
+        Vec::new()
+    });
+    let all = vec![admin, client(0), client(1), client(2), follows];
+    let held = block_on(interleave(seed, all)).concat();
+    follow();
+    let (mut old, mut outdated) = (0, 0);
+    for token in held.iter().map(String::as_str).chain([access(&login)]) {
+        for node in [one, other] {
+            match node.verify_now(token) {
+                Ok(caller) => old += usize::from(caller.has_role("admin")),
+                Err(error) => {
+                    assert_eq!(error.rejection(), Some(Rejection::Outdated), "seed {seed}");
+                    outdated += 1;
+                }
+            }
+        }
+    }
+    clock.advance(seconds(11));
+    follow();
+    let fresh = block_on(other.refresh(first)).unwrap();
+    let caller = other.verify_now(access(&fresh)).unwrap();
+    assert!(
+        caller.has_role("reader") && caller.version() == 1,
+        "seed {seed}"
+    );
+    (old, outdated)
+}
+
+/// EDIT-04: an access token from before a change of roles is outdated within the bound on every node,
+/// its refresh gives the new roles, and nobody is logged out. Rejects a hybrid that does not append
+/// the change to the log.
+#[test]
+fn edit_04_access_tokens_are_outdated() {
+    let mut total = 0;
+    for seed in 0..300 {
+        let (old, outdated) = demotion(seed, true);
+        assert_eq!(old, 0, "seed {seed}: a token still says the role");
+        total += outdated;
+    }
+    println!("300 interleavings: {total} tokens outdated, none says the role");
+    assert!(demotion(0, false).0 > 0);
+}
+
+/// A change of data is said by the new access token only, so that a busy user does not fill the log.
+#[test]
+fn a_change_of_data_is_not_logged() {
+    let clock = ManualClock::default();
+    let view = new_view(&clock);
+    let access_tokens = token_builder(NEW_KEY, &clock).revocations(&view);
+    let auth = HybridAuthenticator::new(access_tokens, session_builder(memory(), &clock));
+    let auth = auth.unwrap();
+    let issued = block_on(auth.issue(user())).unwrap();
+    let facts = view.health().unwrap().facts;
+    let updated = block_on(auth.update(access(&issued), &mut |login| {
+        login.data = "cart".to_owned();
+        Ok(())
+    }));
+    assert_eq!(
+        auth.verify_now(access(&updated.unwrap())).unwrap().data(),
+        "cart"
+    );
+    assert!(auth.verify_now(access(&issued)).is_ok());
+    assert_eq!(view.health().unwrap().facts, facts);
+}
+
+/// EDIT-05: a reload that fails costs no credential, the next refresh says what the user is now, and
+/// a user who is gone is logged out. Rejects a rotation before the reload.
+#[test]
+fn edit_05_the_user_is_reloaded() {
+    for hybrid in [true, false] {
+        let clock = ManualClock::default();
+        let store = Arc::new(FaultyStore::new(MemoryStore::with_capacity(10).unwrap()));
+        let users = Arc::new(AtomicUsize::new(0));
+        let reloaded = Arc::clone(&users);
+        let view = new_view(&clock);
+        let tokens = token_builder(NEW_KEY, &clock).revocations(&view);
+        let tokens = tokens.max_lifetime(seconds(ABSOLUTE)).reload(move |login| {
+            assert_eq!(login.subject(), "alice");
+            let now = reloaded.load(Ordering::SeqCst);
+            async move {
+                match now {
+                    0 => Err(Error::unavailable("the database is down")),
+                    1 => Ok(Some(Fresh::new(["reader"], "new".to_owned()))),
+                    _ => Ok(None),
+                }
+            }
+        });
+        let auth: Any = match hybrid {
+            true => {
+                let sessions = session_builder(Arc::clone(&store), &clock);
+                Arc::new(HybridAuthenticator::new(tokens, sessions).unwrap())
+            }
+            false => Arc::new(tokens.build().unwrap()),
+        };
+        let issued = block_on(auth.issue(user().role("admin"))).unwrap();
+        clock.advance(seconds(60));
+        let failed = block_on(auth.refresh(refreshable(&issued)));
+        assert!(failed.is_err_and(|error| error.is_unavailable()));
+        assert_eq!(store.calls_of(Method::Rotate), 0);
+
+        users.store(1, Ordering::SeqCst);
+        clock.advance(seconds(60));
+        let refreshed = block_on(auth.refresh(refreshable(&issued))).unwrap();
+        assert_eq!(refreshed.outcome(), Outcome::Rotated);
+        let caller = block_on(auth.verify(access(&refreshed))).unwrap();
+        assert!(caller.roles().eq(["reader"]) && caller.data() == "new");
+        assert_eq!(caller.id(), issued.identity().id());
+        // The first access token says the old role, and is outdated: the row has changed.
+        assert_eq!(has_role(&auth, &issued, "admin"), !hybrid);
+        clock.advance(seconds(60));
+        let updates = store.calls_of(Method::Update);
+        let refreshed = block_on(auth.refresh(refreshable(&refreshed))).unwrap();
+        assert_eq!(
+            store.calls_of(Method::Update),
+            updates,
+            "nothing has changed"
+        );
+
+        users.store(2, Ordering::SeqCst);
+        clock.advance(seconds(60));
+        let gone = block_on(auth.refresh(refreshable(&refreshed)));
+        assert_eq!(gone.unwrap_err().rejection(), Some(Rejection::Revoked));
+        assert!(block_on(auth.verify(access(&refreshed))).is_err());
+        assert!(block_on(auth.refresh(refreshable(&refreshed))).is_err());
+    }
+}
