@@ -203,4 +203,9 @@
 pub mod frameworks;
 pub mod glossary;
 pub mod revocation;
+// Its links lead to what these features bring.
+#[cfg_attr(
+    not(all(feature = "testkit", feature = "tower")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 pub mod testing;

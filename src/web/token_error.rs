@@ -12,7 +12,8 @@ use crate::web::denial::Denial;
 ///
 /// [`SignIn::refresh_token`](crate::web::SignIn::refresh_token) returns it. Declare it as the error of
 /// your route, and return a [`Denial`] or an [`Error`] with `?`. With the feature `axum` it is a
-/// response, with `actix` an error that becomes one; with `tower` see [`into_http`](Self::into_http); elsewhere send [`answer`](Self::answer).
+/// response, with `actix` an error that becomes one, and with `tower` `into_http` converts it.
+/// Elsewhere send [`answer`](Self::answer).
 ///
 /// | cause | status | `error` |
 /// |---|---|---|
