@@ -58,7 +58,7 @@ async function run(mode, act) {
   const headers = mode === 'token' && held ? { Authorization: 'Bearer ' + held } : {};
   const response = await fetch(path, { method, headers });
   const text = await response.text();
-  const body = text ? JSON.parse(text) : {};
+  const body = response.ok && text ? JSON.parse(text) : {};
   const ok = response.status < 400;
   if (ok && act === 'login' && mode === 'token') token[service(mode)] = body.access_token;
   report(mode, act, response.status, describe(act, response, body));
