@@ -49,7 +49,7 @@ pub(crate) struct Breaker {
 #[derive(Default)]
 struct State {
     late_calls: u32,
-    /// When the breaker opened, and when it lets the next call through.
+    /// Time at which the breaker opened, and time of the next call that it lets through.
     open: Option<(Instant, Instant)>,
     /// The last cause of a lost connection.
     cause: Option<String>,

@@ -142,8 +142,8 @@ pub enum Event<'a> {
         error: &'a Error,
     },
     /// A server has not answered several calls in a row. From now on calls are *unavailable* at once,
-    /// except for one in a quarter of a second, until it answers. Sent to the observer in
-    /// the builder of the backend, such as `Redis::over(..).observer(..)`.
+    /// except for one in a quarter of a second, until it answers. Sent to the observer in the builder
+    /// of the backend, such as `Redis::over(..).observer(..)`.
     StoreSilent {
         /// The backend, such as `"redis"`.
         backend: &'a str,
@@ -177,7 +177,7 @@ pub enum Event<'a> {
     /// The upkeep compared the clock of this node with that of its store: Redis, Postgres or MySQL.
     /// Reported once a minute, also if they agree.
     ClockSkew {
-        /// How far the clock of this node is ahead; negative if it is behind. In whole seconds.
+        /// Lead of the clock of this node, in whole seconds; negative if it is behind.
         ahead: time::Duration,
         /// True if the clocks differ by more than five seconds, the limit in the
         /// [manual](crate::manual#clocks).

@@ -23,14 +23,14 @@ use crate::observer::event::{Denied, Event};
 /// | view is stale | warn | `behind_seconds`, `facts` |
 /// | issued, orphaned | info | `subject`, `login`, `device` |
 /// | revoked | info | `act`, `subject`, `login`, `device`, `effective` |
-/// | revoked all | info | `subject`, `count` where it is known, `effective` |
+/// | revoked all, updated all | info | `subject`, `count`, `effective` |
 /// | revoked others | info | `subject`, `login`, `device`, `count`, `effective` |
-/// | replaced | info | `subject`, `login`, `device` |
+/// | updated | info | `act`, `subject`, `login`, `device` |
 /// | refused | info | `act`, `cause` |
-/// | rejected, forged or not for this service | info | `act`, `cause` |
+/// | rejected, forged or not for this service | info | `act`, `cause`, `claim` |
 /// | denied: failed login, role, age, acr | info | `cause`, `subject`, `login`, `device` |
 /// | denied: another origin | info | the same, and `method`, `origin`, `host` |
-/// | rejected, of any other cause | debug | `act`, `cause` |
+/// | rejected, of any other cause | debug | `act`, `cause`, `claim` |
 /// | denied: unclear credentials | debug | `cause` |
 /// | verified, rotated, replayed | trace | `login` |
 /// | denied: no credential | trace | `cause` |

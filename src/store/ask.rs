@@ -111,10 +111,10 @@ impl Limit {
 #[non_exhaustive]
 pub struct Load {
     /// Record this use in the same round trip, at most once per eighth of this idle timeout or per
-    /// hour. It is the timeout of the strategy. A store needs it if its server expires rows, because the store
-    /// has not seen the row yet. The store still judges the row by its own timeout. A store that would
-    /// need a second round trip does not record the use. `None` answers with the last use, to
-    /// the second.
+    /// hour. It is the timeout of the strategy. A store needs it if its server expires rows, because
+    /// the store has not seen the row yet. The store still judges the row by its own timeout. A store
+    /// that would need a second round trip does not record the use. With `None`, the last use in the
+    /// answer is exact, or a second early.
     pub touch: Option<Duration>,
     /// Skip copies and ask the store itself.
     pub authoritative: bool,

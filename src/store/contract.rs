@@ -12,8 +12,8 @@
 //!    `change` is a read followed by a compare-and-swap on the bytes, in a loop.
 //! 3. Run the laws of the kit against it: `testkit::session_store_laws!`.
 //! 4. Keep the provided [`begin`](SessionStore::begin), [`outdate`](SessionStore::outdate),
-//!    [`staleness`](SessionStore::staleness) and [`upkeep`](SessionStore::upkeep), unless your store serves cached rows or writes in the
-//!    background.
+//!    [`staleness`](SessionStore::staleness) and [`upkeep`](SessionStore::upkeep), unless your store
+//!    serves cached rows or writes in the background.
 //! 5. If your database can rotate, update or confirm a row in one statement, override
 //!    [`rotate`](SessionStore::rotate), [`update`](SessionStore::update) and
 //!    [`confirm`](SessionStore::confirm). Otherwise keep the provided methods.

@@ -1,4 +1,4 @@
-//! Router whose requests all come from one caller.
+//! Layer with one caller for all requests.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -40,8 +40,7 @@ pub fn as_caller<D: Send + Sync + 'static>(caller: Auth<D>) -> AuthLayer<D> {
     layer.any_origin().assume(caller)
 }
 
-/// Authenticator of a router that has none: it issues logins that nobody can use, and rejects every
-/// credential.
+/// Authenticator for a router that has none. It issues credentials, and rejects every one.
 struct NoAuthenticator<D>(PhantomData<fn() -> D>);
 
 impl<D> fmt::Debug for NoAuthenticator<D> {

@@ -64,7 +64,8 @@ pub struct MemoryStore {
 #[repr(align(128))]
 struct CachePadded {
     rows: RwLock<Shard>,
-    /// The same for the searches of this shard while it was full.
+    /// One plus the Unix second of the last search of this shard that left it full; 0 before the
+    /// first.
     searched_at: AtomicU64,
 }
 
@@ -109,8 +110,8 @@ impl MemoryStore {
     /// rest: a login or a logout during the call may be counted or not. It visits all sessions, under
     /// the shared lock of one shard at a time: call it for a statistic, not for each request.
     ///
-    /// It goes by the timeouts with which each session was stored. An authenticator with a shorter
-    /// timeout may reject some of them.
+    /// A session counts until the timeouts with which it was stored. An authenticator with shorter
+    /// timeouts may reject some of the counted sessions.
     ///
     /// ```
     /// use statewise::clock::{Clock, SystemClock};

@@ -71,8 +71,8 @@ impl RedbStore {
     /// all sessions on the calling thread, which takes some seconds for a million of them: call it for
     /// a statistic, on a thread that may block.
     ///
-    /// It goes by the timeouts with which each session was stored. An authenticator with a shorter
-    /// timeout may reject some of them.
+    /// A session counts until the timeouts with which it was stored. An authenticator with shorter
+    /// timeouts may reject some of the counted sessions.
     ///
     /// # Errors
     ///

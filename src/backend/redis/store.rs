@@ -71,8 +71,9 @@ const MAX_BATCH_ROWS: usize = 256;
 ///
 /// The server enforces the idle timeout, through the time to live of the row. The deadline is
 /// compared with the `now` of each call. The upkeep compares the two clocks once a minute, and reports
-/// [`Event::ClockSkew`](crate::observer::Event::ClockSkew). The server deletes a row at the latest one idle timeout
-/// after its deadline, so there is nothing to sweep. A row that is found expired is removed.
+/// [`Event::ClockSkew`](crate::observer::Event::ClockSkew). The server deletes a row at the latest one
+/// idle timeout after its deadline, so there is nothing to sweep. A row that is found expired is
+/// removed.
 ///
 /// # Counting
 ///

@@ -71,8 +71,9 @@ pub async fn limit_02_evicts_the_oldest<F: StoreFixture>(fixture: &F) {
     Box::pin(keeps_within(fixture, limit)).await;
 }
 
-/// [`Limit::EvictLeastRecentlyUsed`] ends the login whose last use is the longest ago, whatever its
-/// deadline, in the same step as it stores the new one. Rejects a store that goes by the deadline.
+/// [`Limit::EvictLeastRecentlyUsed`] ends the least recently used login, even if another one has an
+/// earlier deadline, in the same step as it stores the new one. Rejects a store that evicts by
+/// deadline.
 pub async fn limit_03_evicts_the_least_recently_used<F: StoreFixture>(fixture: &F) {
     // Boxed calls: their futures together would be too large for the stack of a test.
     let world = World::open(fixture).await;

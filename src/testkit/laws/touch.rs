@@ -93,8 +93,8 @@ pub async fn update_08_notes_uses_now_and_then<F: StoreFixture>(fixture: &F) {
     );
 }
 
-/// A use is noted after an hour, however long the idle timeout is. Rejects a store that goes by a
-/// part of the idle timeout alone.
+/// A use is noted after an hour, however long the idle timeout is. Rejects a store that waits for a
+/// part of a long idle timeout.
 pub async fn update_12_notes_a_use_every_hour<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let row = Sample::of("alice").idle(2_592_000).absolute(u64::MAX);

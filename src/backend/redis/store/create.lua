@@ -1,9 +1,9 @@
 -- Adds a login, unless its handle exists or the limit is reached.
 -- KEYS: index, row; in a second run, the rows of members of the index.
 -- ARGV: now, deadline, handle, milliseconds to live of the row and of the index, the limit or an
---       empty text, 0 to reject, 1 to evict the oldest or 2 the least recently used, the record, 1 to ask whether the server evicts keys, 1 to trust a
---       server that does not tell, the maximum number of members to check the limit with; in a second
---       run, the members.
+--       empty text, 0 to reject, 1 to evict the oldest or 2 the least recently used, the record, 1 to
+--       ask whether the server evicts keys, 1 to trust a server that does not tell, the maximum
+--       number of members to check the limit with; in a second run, the members.
 -- Returns 'stored' and the evicted handles; 'large' and some members of a large index, if it was
 -- stored; 'duplicate'; 'limit'; 'members' and all members of the index, or 'many' if they are more
 -- than the maximum; or the answer of `eviction`, if the index cannot be relied on. After 'members'

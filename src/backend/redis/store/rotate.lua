@@ -3,7 +3,8 @@
 -- KEYS: row. ARGV: now; encoded as in the row: the handle, the presented generation and proof, the
 -- next proof, the seed, now and the idle timeout; then the overlap and the idle timeout in seconds,
 -- and the milliseconds to live of the row.
--- Returns whether it was rotated (never if a client cannot read it), the row, and its milliseconds to live.
+-- Returns whether it was rotated (never if a client cannot read it), the row, and its milliseconds to
+-- live.
 local row = on_primary('GETEX', KEYS[1]) or redis.call('GET', KEYS[1])
 if type(row) ~= 'string' then
     return row

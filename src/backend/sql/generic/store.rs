@@ -80,8 +80,8 @@ impl<D: Driver> RowStore<D> {
     /// Counts the sessions that have not expired at `now`, and their users, in one statement. It reads
     /// the whole table within the deadline of a call: call it for a statistic, not for each request.
     ///
-    /// It goes by the timeouts with which each session was stored. An authenticator with a shorter
-    /// timeout may reject some of them.
+    /// A session counts until the timeouts with which it was stored. An authenticator with shorter
+    /// timeouts may reject some of the counted sessions.
     ///
     /// # Errors
     ///

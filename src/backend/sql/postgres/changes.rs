@@ -24,7 +24,7 @@ use crate::store::ask::{Limit, Rotation};
 use crate::store::record::Record;
 use crate::store::session_store::ChangeFn;
 
-/// What the function that creates a login within a limit evicts.
+/// Kinds of eviction by the function that creates a login within a limit.
 const EVICT_NONE: i64 = 0;
 const EVICT_OLDEST: i64 = 1;
 const EVICT_LEAST_RECENTLY_USED: i64 = 2;

@@ -31,7 +31,7 @@ pub(crate) enum SessionQuery {
     List,
     /// The columns, subject.
     Insert,
-    /// Now, limit, what it evicts, lock, the columns, subject.
+    /// Now, limit, kind of eviction, lock, the columns, subject.
     Create,
     /// Handle of the last row seen, maximum number of rows, now.
     Sweep,
