@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use statewise::clock::Timestamp;
 use statewise::session::Limit;
 use statewise::store::RedisStore;
-use statewise::store::contract::{Created, Load, Page, Record, Scope, SessionStore};
+use statewise::store::contract::{Created, Handle, Load, Page, Record, Scope, SessionStore};
 use statewise::testkit::Sample;
 
 use crate::common::{multiplexed, patient, row_keys, run, shift, store};
@@ -186,6 +186,17 @@ fn a_limit_blocks_nobody_and_counts_live_logins() {
     });
 }
 
+/// Stores 600 logins of one user, with the earliest deadline first.
+async fn put_many(store: &impl SessionStore) -> Vec<Handle> {
+    let mut handles = Vec::new();
+    for deadline in 0..600 {
+        let row = Sample::of("alice").absolute(10_000 + deadline).at(NOW);
+        let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
+        handles.push(row.handle());
+    }
+    handles
+}
+
 /// A limit is introduced for a user with many more live logins: it refuses, or evicts the oldest.
 #[test]
 fn a_limit_far_below_the_number_of_logins() {
@@ -194,12 +205,7 @@ fn a_limit_far_below_the_number_of_logins() {
     };
     run(async {
         let store = store(multiplexed(&server).await);
-        let mut rows = Vec::new();
-        for deadline in 0..600 {
-            let row = Sample::of("alice").absolute(10_000 + deadline).at(NOW);
-            let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
-            rows.push(row.handle());
-        }
+        let rows = put_many(&store).await;
         let new = Sample::of("alice").absolute(86_400).at(NOW);
         for limit in [Limit::Reject(5), Limit::Reject(300), Limit::Reject(600)] {
             let refused = store.create(&new, limit, NOW).await.unwrap();
@@ -231,12 +237,7 @@ fn a_limit_by_use_far_below_the_number_of_logins() {
     };
     run(async {
         let store = store(multiplexed(&server).await);
-        let mut rows = Vec::new();
-        for deadline in 0..600 {
-            let row = Sample::of("alice").absolute(10_000 + deadline).at(NOW);
-            let _ = store.create(&row, Limit::Unlimited, NOW).await.unwrap();
-            rows.push(row.handle());
-        }
+        let mut rows = put_many(&store).await;
         let later = NOW.saturating_add(2_000);
         server.ask(&shift(store.prefix(), "2000000")).unwrap();
         let uses: Vec<_> = rows[..4].iter().map(|handle| (*handle, later)).collect();

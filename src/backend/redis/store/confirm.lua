@@ -5,19 +5,12 @@ local head = redis.call('GETRANGE', KEYS[1], 0, 47)
 if #head < 48 or head:byte(1) ~= 1 or head:byte(2) ~= 0 or head:sub(5, 8) ~= ARGV[2] then
     return 0
 end
-local function time(from)
-    local seconds = 0
-    for at = from, from + 7 do
-        seconds = seconds * 256 + head:byte(at)
-    end
-    return seconds
-end
 local now = tonumber(ARGV[1])
-if time(33) <= now then
+if number(head, 33) <= now then
     return 0
 end
 redis.call('SETRANGE', KEYS[1], 1, '\1')
-if time(41) < now then
+if number(head, 41) < now then
     redis.call('SETRANGE', KEYS[1], 40, ARGV[3])
 end
 return 1

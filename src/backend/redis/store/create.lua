@@ -41,15 +41,8 @@ local function last_seen(row)
     if #times < 16 then
         return 0
     end
-    local function number(from)
-        local sum = 0
-        for at = from, from + 7 do
-            sum = sum * 256 + times:byte(at)
-        end
-        return sum
-    end
-    local unused = number(9) - math.floor(redis.call('PTTL', row) / 1000)
-    return math.max(number(1), now - math.max(0, unused))
+    local unused = number(times, 9) - math.floor(redis.call('PTTL', row) / 1000)
+    return math.max(number(times, 1), now - math.max(0, unused))
 end
 
 -- Sorts members by the last use of their rows, and keeps the order of those with the same last use.

@@ -10,13 +10,6 @@ if type(row) ~= 'string' then
     return row
 end
 local ttl = redis.call('PTTL', KEYS[1])
-local function number(from, size)
-    local sum = 0
-    for at = from, from + size - 1 do
-        sum = sum * 256 + row:byte(at)
-    end
-    return sum
-end
 -- Returns whether a client can decode the fields: tags from 128 on are those of a later version, which
 -- this one must not overlook. A length is in base 128, lowest digit first.
 local function is_readable()
@@ -39,27 +32,27 @@ local function is_due()
         or row:sub(5, 8) ~= ARGV[3] or row:sub(81, 96) ~= ARGV[4] or ARGV[3] == '\255\255\255\255' then
         return false
     end
-    local rotated = number(41, 8)
-    if number(5, 4) > 0 and now - rotated < overlap and rotated - now < overlap then
+    local rotated = number(row, 41)
+    if number(row, 5, 4) > 0 and now - rotated < overlap and rotated - now < overlap then
         return false
     end
     -- The last use follows from the time to live: a verification extends only that.
-    local seen, idle = number(49, 8), number(57, 8)
+    local seen, idle = number(row, 49), number(row, 57)
     if ttl >= 0 then
         seen = math.max(seen, now - math.max(0, idle - math.floor(ttl / 1000)))
     end
-    return now < number(33, 8) and now < seen + math.min(idle, policy_idle) and is_readable()
+    return now < number(row, 33) and now < seen + math.min(idle, policy_idle) and is_readable()
 end
 if not is_due() then
     return {0, row, ttl}
 end
 -- The shorter one of both idle timeouts.
 local idle, ttl_ms = ARGV[8], ARGV[11]
-if number(57, 8) <= policy_idle then
+if number(row, 57) <= policy_idle then
     idle = row:sub(57, 64)
-    ttl_ms = string.format('%.0f', math.min(number(57, 8), 253402300799) * 1000)
+    ttl_ms = string.format('%.0f', math.min(number(row, 57), 253402300799) * 1000)
 end
-local seen = number(49, 8) > now and row:sub(49, 56) or ARGV[7]
+local seen = number(row, 49) > now and row:sub(49, 56) or ARGV[7]
 local generation, carry = '', 1
 for at = 8, 5, -1 do
     local byte = row:byte(at) + carry

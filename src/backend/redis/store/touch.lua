@@ -1,12 +1,4 @@
 -- Notes uses. KEYS: rows. ARGV: now, and the time of each use, encoded as in a row.
-local function number(bytes, from)
-    local sum = 0
-    for at = from, from + 7 do
-        sum = sum * 256 + bytes:byte(at)
-    end
-    return sum
-end
-
 local now = number(ARGV[1], 1)
 for at, row in ipairs(KEYS) do
     local head = redis.call('GETRANGE', row, 0, 159)
