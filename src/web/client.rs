@@ -1,6 +1,6 @@
 //! Kinds of clients, as far as they change a response.
 
-use crate::web::headers::{Headers, Single, single};
+use crate::web::headers::{Headers, Single, first, single};
 
 /// Properties of the client that sent a request.
 #[derive(Clone, Copy)]
@@ -35,13 +35,6 @@ pub(crate) fn is_navigation<H: Headers + ?Sized>(headers: &H) -> bool {
             accept.windows(html.len()).any(|part| part == html)
         }
     }
-}
-
-/// Returns the first value of a field.
-fn first<'h, H: Headers + ?Sized>(headers: &'h H, name: &str) -> Option<&'h [u8]> {
-    let mut first = None;
-    headers.each(name, &mut |value| first = first.or(Some(value)));
-    first
 }
 
 /// Returns whether a content type is gRPC with any message encoding. `grpc-web` is a different

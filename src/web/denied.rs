@@ -11,8 +11,8 @@ use crate::web::client::{ClientKind, is_navigation};
 use crate::web::cookie::Cookie;
 use crate::web::denial::Denial;
 use crate::web::found::Found;
-use crate::web::headers::Headers;
-use crate::web::next_path::{local_path, with_next};
+use crate::web::headers::{Headers, first};
+use crate::web::next_path::{local_path, next_of, with_next};
 
 /// Request that was denied, as far as its answer may depend on it.
 ///
@@ -44,10 +44,8 @@ impl<'a> DeniedRequest<'a> {
     /// case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        let mut first = None;
-        let headers = self.0.headers.as_ref()?;
-        headers.each(name, &mut |value| first = first.or(Some(value)));
-        first.and_then(|value| std::str::from_utf8(value).ok())
+        let value = first(&**self.0.headers.as_ref()?, name)?;
+        std::str::from_utf8(value).ok()
     }
 }
 
@@ -80,7 +78,7 @@ impl RequestHead {
         path_of(&self.target)
     }
 
-    pub(crate) fn query(&self) -> &str {
+    fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
@@ -196,10 +194,7 @@ impl DenialPages {
     }
 
     fn is_login(&self, head: &RequestHead) -> bool {
-        let login = self
-            .login
-            .as_deref()
-            .and_then(|page| page.split('?').next());
+        let login = self.login.as_deref().map(path_of);
         login == Some(head.path())
     }
 
@@ -245,13 +240,11 @@ impl DenialPages {
 
     /// Returns the answer of the refresh page: back to the page that was denied, or to the login
     /// page if the refresh failed and that page requires a caller.
-    pub(crate) fn after_refresh(
-        &self,
-        succeeded: bool,
-        head: &RequestHead,
-        next: &str,
-    ) -> Option<Answer> {
-        let is_required = head.query().split('&').any(|pair| pair == REQUIRED);
+    pub(crate) fn after_refresh(&self, succeeded: bool, head: &RequestHead) -> Option<Answer> {
+        let query = head.query();
+        let next = next_of(query);
+        let next = next.as_deref().unwrap_or("/");
+        let is_required = query.split('&').any(|pair| pair == REQUIRED);
         if succeeded || !is_required {
             let mut answer = Answer::redirect(next);
             let page = self.refresh.as_ref()?;

@@ -117,6 +117,13 @@ pub(super) fn single<'a, H: Headers + ?Sized>(headers: &'a H, name: &str) -> Sin
     found
 }
 
+/// Returns the first value of a field.
+pub(super) fn first<'h, H: Headers + ?Sized>(headers: &'h H, name: &str) -> Option<&'h [u8]> {
+    let mut first = None;
+    headers.each(name, &mut |value| first = first.or(Some(value)));
+    first
+}
+
 /// Removes surrounding spaces and tabs, which are not part of a value (RFC 9110, section 5.5).
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {

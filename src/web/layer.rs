@@ -420,13 +420,13 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
             client.is_passive = is_passive(method, path_of(target), headers);
         }
         let head = self.pages.head(method, target, client, headers);
-        if let Err(refused) = self.check_origin(method, target, authority, headers) {
-            let denial = Denial::from(refused);
-            self.report(&denial, None);
-            let answer = self.cross_origin(&denial, client, head.as_deref());
-            return Err((denial, answer));
-        }
         if is_unsafe(method, headers) {
+            if let Err(refused) = self.check_origin(method, target, authority, headers) {
+                let denial = Denial::from(refused);
+                self.report(&denial, None);
+                let answer = self.cross_origin(&denial, client, head.as_deref());
+                return Err((denial, answer));
+            }
             self.report_loss(headers);
         }
         Ok((client, head))
@@ -467,7 +467,7 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
         Answer::from_parts(finished.status, headers, finished.body.unwrap_or(plain))
     }
 
-    /// Checks whether the origin of a request may use the cookies that the request carries.
+    /// Checks whether the origin of an unsafe request may use the cookies that the request carries.
     fn check_origin<H>(
         &self,
         method: &str,
@@ -478,15 +478,13 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
     where
         H: Headers + ?Sized,
     {
-        let Some(origins) = &self.origins else {
-            return Ok(());
-        };
-        // No browser sends a bearer token without a script.
-        if !is_unsafe(method, headers) || self.transport.has_token(headers) {
-            return Ok(());
+        match &self.origins {
+            // No browser sends a bearer token without a script.
+            Some(origins) if !self.transport.has_token(headers) => {
+                origins.check(method, path_of(target), authority, headers)
+            }
+            _ => Ok(()),
         }
-        let path = target.split(['?', '#']).next().unwrap_or_default();
-        origins.check(method, path, authority, headers)
     }
 }
 

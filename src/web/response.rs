@@ -8,7 +8,7 @@ use crate::web::answer::Answer;
 use crate::web::client::ClientKind;
 use crate::web::cookie::CookieKey;
 use crate::web::denial::Denial;
-use crate::web::headers::{Headers, HeadersMut};
+use crate::web::headers::{Headers, HeadersMut, first};
 use crate::web::reply::Caller;
 use crate::web::sign_in::SignIn;
 use crate::web::transport::Transport;
@@ -52,7 +52,7 @@ where
 {
     sign_in.forget_rejected();
     let request = sign_in.request();
-    let (mut cookies, is_public, is_asked, caller) = {
+    let (cookies, is_public, is_asked, caller) = {
         let mut reply = sign_in.reply();
         let cookies = mem::take(&mut reply.cookies);
         let is_asked = !matches!(reply.caller, Caller::Unasked);
@@ -77,7 +77,7 @@ where
         let custom = || config.pages.answer(denial, head, is_public);
         finished = answered(denial, &config.transport, request.client, custom, headers);
     }
-    finish(headers, mem::take(&mut cookies), &request.config.transport);
+    finish(headers, cookies, &request.config.transport);
     finished
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn answered<H: HeadersMut + ?Sized>(
     if finished.status == denial.status() {
         let mut add = |name, value: Option<String>| {
             if let Some(value) = value
-                && !has(headers, name)
+                && first(headers, name).is_none()
             {
                 headers.append(name, value.into());
             }
@@ -179,12 +179,6 @@ where
     for line in lines.into_iter().chain(cookies) {
         headers.append("set-cookie", line.into());
     }
-}
-
-fn has<H: Headers + ?Sized>(headers: &H, name: &str) -> bool {
-    let mut has = false;
-    headers.each(name, &mut |_| has = true);
-    has
 }
 
 /// Returns whether only the browser of the user may store the response.

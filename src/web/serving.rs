@@ -6,7 +6,6 @@ use crate::base::boxed::BoxFuture;
 use crate::web::answer::Answer;
 use crate::web::denial::Denial;
 use crate::web::headers::HeadersMut;
-use crate::web::next_path::next_of;
 use crate::web::reply::PendingReply;
 use crate::web::response::{Finished, has_failed, seal};
 use crate::web::sign_in::SignIn;
@@ -118,39 +117,29 @@ pub(crate) enum Begun<D> {
 /// Serves the refresh page: refreshes the credentials of a browser, and sends it back to the page
 /// that it came from.
 pub(crate) async fn refresh_page<D: Send + Sync + 'static>(sign_in: SignIn<D>) -> Answer {
-    let refreshed = sign_in.refresh().await;
-    let request = sign_in.request();
-    let denial = refreshed.err();
-    let is_outage = denial.as_ref().is_some_and(|denial| denial.status() != 401);
-    let page = request
-        .head
-        .as_deref()
-        .filter(|_| !is_outage)
-        .and_then(|head| {
-            // A browser does not send a `SameSite=Strict` cookie after a link from another site, so a
-            // missing one may be alive.
-            if denial
-                .as_ref()
-                .is_some_and(|denial| !matches!(denial, Denial::Absent))
-            {
-                sign_in.forget_all();
-            }
-            let next = next_of(head.query());
-            let next = next.as_deref().unwrap_or("/");
-            request
-                .config
-                .pages
-                .after_refresh(denial.is_none(), head, next)
-        });
+    let denial = sign_in.refresh().await.err();
+    let leads_on = match &denial {
+        // A browser does not send a `SameSite=Strict` cookie after a link from another site, so a
+        // missing one may be alive.
+        None | Some(Denial::Absent) => true,
+        Some(denial) if denial.status() == 401 => {
+            sign_in.forget_all();
+            true
+        }
+        // An outage.
+        Some(_) => false,
+    };
     sign_in.reply().close();
+    let request = sign_in.request();
+    let head = request.head.as_deref().filter(|_| leads_on);
+    let pages = &request.config.pages;
+    let redirect = head.and_then(|head| pages.after_refresh(denial.is_none(), head));
+    let denial = denial.filter(|_| redirect.is_none());
+    let answer =
+        redirect.unwrap_or_else(|| denial.as_ref().unwrap_or(&Denial::Absent).plain_answer());
     let mut headers = Vec::new();
-    let plain = || denial.as_ref().unwrap_or(&Denial::Absent).plain_answer();
-    let redirects = page.is_some();
-    let answer = page.unwrap_or_else(plain);
     let status = answer.status();
-    let mut body = answer.write(&mut headers);
-    let denial = denial.filter(|_| !redirects);
+    let body = answer.write(&mut headers);
     let finished = seal(&sign_in, status, denial.as_ref(), &mut headers);
-    body = finished.body.unwrap_or(body);
-    Answer::from_parts(finished.status, headers, body)
+    Answer::from_parts(finished.status, headers, finished.body.unwrap_or(body))
 }

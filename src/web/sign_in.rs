@@ -522,6 +522,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
 
     /// Removes the access cookie if its credential was rejected.
     pub(crate) fn forget_rejected(&self) {
+        if !self.reply().is_rejected() {
+            return;
+        }
         // If a bearer token was rejected, the cookie beside it may still be valid.
         let carried = self.request().carried();
         if !carried.is_ok_and(|carried| carried.is_bearer()) {

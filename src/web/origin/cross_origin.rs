@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::web::headers::Headers;
+use crate::web::headers::{Headers, first};
 
 /// Maximum length of a shown text, in characters. An attacker chooses what is in the fields.
 const MAX_CHARS: usize = 256;
@@ -26,11 +26,11 @@ impl CrossOrigin {
         authority: Option<&str>,
         headers: &H,
     ) -> Self {
-        let host = authority.map(|authority| shown(authority.as_bytes()));
+        let host = authority.map(str::as_bytes);
         Self {
             method: shown(method.as_bytes()),
-            origin: first(headers, "origin"),
-            host: host.or_else(|| first(headers, "host")),
+            origin: first(headers, "origin").map(shown),
+            host: host.or_else(|| first(headers, "host")).map(shown),
         }
     }
 
@@ -59,14 +59,6 @@ impl fmt::Display for CrossOrigin {
         let [origin, host] = [origin, host].map(|text| text.unwrap_or("unknown"));
         write!(f, "{} from origin {origin} to host {host}", self.method)
     }
-}
-
-fn first<H: Headers + ?Sized>(headers: &H, name: &str) -> Option<Box<str>> {
-    let mut first = None;
-    headers.each(name, &mut |value| {
-        first.get_or_insert_with(|| shown(value));
-    });
-    first
 }
 
 fn shown(text: &[u8]) -> Box<str> {

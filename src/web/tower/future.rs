@@ -122,21 +122,18 @@ fn answered<B, E, D: Send + Sync + 'static>(
     sign_in: &SignIn<D>,
     pending: PendingReply,
 ) -> Answered<B, E> {
-    let response = outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
-    let denial = response.extensions().get::<Denial>();
+    let mut response = outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
+    let denial = response.extensions().get::<Denial>().cloned();
     if pending == PendingReply::Independent && denial.is_none() {
         return Ok(response.map(AuthBody::inner));
     }
-    let denial = denial.cloned();
-    let (mut parts, body) = response.into_parts();
-    let status = parts.status.as_u16();
-    let finished = seal(sign_in, status, denial.as_ref(), &mut parts.headers);
-    parts.status = status_of(finished.status);
-    let body = match finished.body {
-        Some(bytes) => AuthBody::from(bytes),
-        None => AuthBody::inner(body),
-    };
-    Ok(Response::from_parts(parts, body))
+    let status = response.status().as_u16();
+    let finished = seal(sign_in, status, denial.as_ref(), response.headers_mut());
+    *response.status_mut() = status_of(finished.status);
+    Ok(match finished.body {
+        Some(bytes) => response.map(|_| AuthBody::from(bytes)),
+        None => response.map(AuthBody::inner),
+    })
 }
 
 impl<F, B, E, D> fmt::Debug for AuthFuture<F, B, E, D> {
