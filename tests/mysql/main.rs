@@ -34,6 +34,8 @@ mod runtime;
 mod server;
 mod settings;
 mod shared;
+#[path = "../stores/silence.rs"]
+mod silence;
 #[path = "../stores/failover.rs"]
 mod stores_failover;
 #[path = "../strategies/mod.rs"]

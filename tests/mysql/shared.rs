@@ -15,6 +15,7 @@ use super::late_save;
 use super::names;
 use super::runtime::block_on;
 use super::server::{Shared, database, pool, shared, store, store_in, table};
+use super::silence::{self, DEADLINE, Silences};
 use super::support::servers::mariadb::MariaDbServer;
 
 /// Runs a test if there is a server.
@@ -361,6 +362,22 @@ fn a_paused_server_is_unavailable_within_the_deadline() {
         let fresh = Sample::of("bob").at(now());
         patiently(async || store.create(&fresh, Default::default(), now()).await).await;
         assert!(get(&patient, &fresh).await.is_some());
+    });
+}
+
+#[test]
+fn a_server_that_hangs_is_not_waited_for() {
+    block_on(async {
+        let Some((server, _database)) = durable(&[]).await else {
+            return;
+        };
+        let silences = Arc::new(Silences::default());
+        let hurried = MySql::over(pool(&server, 4)).deadline(DEADLINE);
+        let hurried = hurried.observer(silences.clone()).build().unwrap();
+        let parts = (hurried.sessions(), hurried.revocations());
+        let (pause, resume) = (|| server.pause(), || server.resume());
+        silence::a_server_that_hangs_is_not_waited_for("mysql", parts, silences, pause, resume)
+            .await;
     });
 }
 

@@ -98,6 +98,9 @@ mod rights;
 #[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 mod server;
 #[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+#[path = "../stores/silence.rs"]
+mod silence;
+#[cfg(all(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 #[path = "../stores/failover.rs"]
 mod stores_failover;
 

@@ -26,6 +26,7 @@ use crate::fixture::{
 };
 use crate::late_save;
 use crate::names;
+use crate::silence::{self, DEADLINE, Silences};
 use crate::support::servers::postgres::PostgresServer;
 
 type Store = Arc<dyn DynSessionStore>;
@@ -530,6 +531,36 @@ fn a_suspended_server_is_unavailable() {
             server.resume();
             assert_comes_back(name, store, &row).await;
         }
+        server.kill9();
+    });
+}
+
+#[test]
+fn a_server_that_hangs_is_not_waited_for() {
+    run(async {
+        let Some(server) = PostgresServer::start() else {
+            return;
+        };
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
+        let (pause, resume) = (|| server.pause(), || server.resume());
+        let sqlx = patient(Postgres::over(sqlx_pool(server, 4)));
+        sqlx.migrate().await.unwrap();
+        let silences = Arc::new(Silences::default());
+        let sqlx = Postgres::over(sqlx_pool(server, 4)).deadline(DEADLINE);
+        let sqlx = sqlx.observer(silences.clone()).build().unwrap();
+        let parts = (sqlx.sessions(), sqlx.revocations());
+        Box::pin(silence::a_server_that_hangs_is_not_waited_for(
+            "postgres", parts, silences, pause, resume,
+        ))
+        .await;
+        let silences = Arc::new(Silences::default());
+        let pipelined = Postgres::connect(|| client_of(server)).deadline(DEADLINE);
+        let pipelined = pipelined.observer(silences.clone()).build().unwrap();
+        let parts = (pipelined.sessions(), pipelined.revocations());
+        Box::pin(silence::a_server_that_hangs_is_not_waited_for(
+            "postgres", parts, silences, pause, resume,
+        ))
+        .await;
         server.kill9();
     });
 }

@@ -1,18 +1,17 @@
 //! Servers that die, hang, lose data, run full and close connections.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use statewise::Result;
 use statewise::clock::Timestamp;
-use statewise::observer::{Event, Observer};
-use statewise::session::{Limit, SessionAuthenticator};
+use statewise::session::Limit;
 use statewise::store::Redis;
 use statewise::store::contract::{Load, Page, Rotated, Scope, SessionStore, Updated};
 use statewise::testkit::Sample;
-use statewise::{Authenticator, Login};
 
 use crate::common::{PATIENT, managed, manager, multiplexed, patient, prefix, run, store};
+use crate::silence::{self, DEADLINE, Silences};
 use crate::support::proxy::Proxy;
 use crate::support::servers::redis::RedisServer;
 
@@ -415,75 +414,20 @@ fn a_server_that_cannot_save_still_verifies() {
     });
 }
 
-/// Counts the events of a backend.
-#[derive(Debug, Default)]
-struct Silences(Mutex<Vec<String>>);
-
-impl Observer for Silences {
-    fn observe(&self, event: &Event<'_>) {
-        let noted = match event {
-            Event::StoreSilent { backend, cause } => format!("{backend} silent {cause:?}"),
-            Event::StoreAnswers { backend, .. } => format!("{backend} answers"),
-            other => panic!("{other:?}"),
-        };
-        self.0.lock().unwrap().push(noted);
-    }
-}
-
-/// The server hangs. The first calls wait for their whole deadline; further ones fail at once, also
-/// logouts. Soon after it continues, calls succeed.
 #[test]
 fn a_server_that_hangs_is_not_waited_for() {
     let Some(server) = RedisServer::start() else {
         return;
     };
     run(async {
-        let (deadline, silences) = (Duration::from_millis(300), Arc::new(Silences::default()));
+        let silences = Arc::new(Silences::default());
         let redis = Redis::over(multiplexed(&server).await).prefix(prefix());
-        let redis = redis.deadline(deadline).observer(silences.clone());
-        let auth: SessionAuthenticator<_> =
-            SessionAuthenticator::builder(redis.build().unwrap().sessions())
-                .idle(Duration::from_secs(3_600))
-                .absolute(Duration::from_secs(3_600))
-                .build()
-                .unwrap();
-        let issued = auth.issue(Login::new("alice")).await.unwrap();
-        let credential = issued.credential().reveal();
-        auth.ready().await.unwrap();
-        server.pause();
-        for _ in 0..3 {
-            assert!(silences.0.lock().unwrap().is_empty());
-            let begun = Instant::now();
-            unavailable(&auth.verify(credential).await);
-            assert!(begun.elapsed() >= deadline, "{:?}", begun.elapsed());
-        }
-        assert_eq!(*silences.0.lock().unwrap(), ["redis silent None"]);
-        let begun = Instant::now();
-        let mut times = Vec::new();
-        while begun.elapsed() < Duration::from_millis(100) {
-            let begun = Instant::now();
-            unavailable(&auth.verify(credential).await);
-            unavailable(&auth.revoke(credential).await);
-            unavailable(&auth.revoke_all("alice").await);
-            unavailable(&auth.ready().await);
-            times.push(begun.elapsed());
-        }
-        // A busy machine stops a thread now and then.
-        times.sort_unstable();
-        let usual = times[times.len() * 9 / 10];
-        assert!(usual < Duration::from_millis(10), "{usual:?}");
-        server.resume();
-        let begun = Instant::now();
-        while auth.verify(credential).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-        assert!(
-            begun.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            begun.elapsed()
-        );
-        let events = silences.0.lock().unwrap();
-        assert_eq!(*events, ["redis silent None", "redis answers"]);
+        let redis = redis.deadline(DEADLINE).observer(silences.clone());
+        let redis = redis.build().unwrap();
+        let parts = (redis.sessions(), redis.revocations());
+        let (pause, resume) = (|| server.pause(), || server.resume());
+        silence::a_server_that_hangs_is_not_waited_for("redis", parts, silences, pause, resume)
+            .await;
     });
 }
 

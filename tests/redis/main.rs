@@ -29,6 +29,8 @@ mod log;
 mod lost_requests;
 mod nodes;
 mod rights;
+#[path = "../stores/silence.rs"]
+mod silence;
 #[path = "../stores/failover.rs"]
 mod stores_failover;
 #[path = "../strategies/mod.rs"]

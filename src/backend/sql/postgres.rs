@@ -17,6 +17,7 @@ pub(crate) mod store;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::backend::breaker::Breaker;
 use crate::backend::durability::{Durability, Survives};
 use crate::backend::sql::builder::{Builder, Settings};
 use crate::backend::sql::failure::Failure;
@@ -314,9 +315,11 @@ impl<L: Link> PostgresBuilder<L> {
     /// zero.
     pub fn build(self) -> Result<Postgres<L>> {
         let (connections, settings) = (&self.source, Arc::new(self.settings()?));
+        let breaker = Arc::new(Breaker::new("postgres", settings.observer.clone()));
+        let sessions = Base::new(connections, &settings, &breaker);
         Ok(Postgres {
-            sessions: PostgresStore::new(Inner::new(Base::new(connections, &settings))),
-            revocations: PostgresLog::new(Base::new(connections, &settings)),
+            sessions: PostgresStore::new(Inner::new(sessions)),
+            revocations: PostgresLog::new(Base::new(connections, &settings, &breaker)),
             settings,
         })
     }

@@ -97,7 +97,8 @@ impl<L> fmt::Debug for Connections<L> {
 pub(crate) struct Base<L, Q> {
     pub(crate) link: L,
     pub(crate) settings: Arc<Settings>,
-    breaker: Breaker,
+    /// Shared by the store and the log of a database.
+    breaker: Arc<Breaker>,
     queries: PhantomData<fn() -> Q>,
 }
 
@@ -119,7 +120,11 @@ pub(crate) fn lock(table: &Table, part: &str) -> i64 {
 }
 
 impl<L: Driver, Q: Query> Base<L, Q> {
-    pub(crate) fn new(connections: &Connections<L>, settings: &Arc<Settings>) -> Self {
+    pub(crate) fn new(
+        connections: &Connections<L>,
+        settings: &Arc<Settings>,
+        breaker: &Arc<Breaker>,
+    ) -> Self {
         let texts = Q::ALL
             .iter()
             .map(|query| query.text(&settings.tables).into());
@@ -131,7 +136,7 @@ impl<L: Driver, Q: Query> Base<L, Q> {
                 pooled: connections.pooled,
             }),
             settings: Arc::clone(settings),
-            breaker: Breaker::new("postgres", settings.observer.clone()),
+            breaker: Arc::clone(breaker),
             queries: PhantomData,
         }
     }
