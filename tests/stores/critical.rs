@@ -7,12 +7,19 @@ use statewise::store::contract::SessionStore;
 use statewise::testkit::ManualClock;
 use statewise::{Authenticator, Login, Outcome};
 
-/// A critical field, and what a row may have before it: lengths of one, two and three digits.
-const CRITICAL: [&[u8]; 3] = [&[128, 0], &[255, 2, 1, 1], &[200, 130, 1]];
+/// Critical fields, and fields that are cut off: within their bytes, and within their length.
+const UNREADABLE: [&[u8]; 5] = [
+    &[128, 0],
+    &[255, 2, 1, 1],
+    &[200, 130, 1],
+    &[127, 3, 1, 1],
+    &[127, 130],
+];
+/// Bytes that a row may have before them: lengths of one, two and three digits.
 const ROLES: [usize; 6] = [1, 127, 128, 129, 16_383, 16_384];
 
-/// A refresh of a row with a critical field is *unreadable* and rotates nothing: without the field,
-/// the same credential refreshes as before. A field that may be overlooked is kept. `append` adds
+/// A refresh of a row with a critical or cut field is *unreadable* and rotates nothing: without the
+/// field, the same credential refreshes as before. A field that may be overlooked is kept. `append` adds
 /// bytes to the fields of all rows, and `cut` removes as many. Rejects a statement that changes a row
 /// before it is read.
 #[allow(clippy::future_not_send, reason = "each test runs it on one thread")]
@@ -35,8 +42,8 @@ where
         let login = Login::new("alice").device("phone").role("r".repeat(role));
         let issued = auth.issue(login).await.unwrap();
         let mut credential = issued.credential().reveal().to_owned();
-        for critical in CRITICAL {
-            append(critical).await;
+        for unreadable in UNREADABLE {
+            append(unreadable).await;
             for _ in 0..2 {
                 clock.advance(Duration::from_secs(60));
                 let refused = auth.refresh(&credential).await.unwrap_err();
@@ -44,7 +51,7 @@ where
                 let login = refused.unreadable_login();
                 assert_eq!(login, Some(issued.identity().id()));
             }
-            cut(critical.len()).await;
+            cut(unreadable.len()).await;
             let refreshed = auth.refresh(&credential).await.unwrap();
             assert_eq!(refreshed.outcome(), Outcome::Rotated, "{role}");
             credential = refreshed.credential().reveal().to_owned();
