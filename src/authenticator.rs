@@ -266,7 +266,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Issued<Self::Data>>> + Send;
 
     /// Updates every login of `subject`, as [`update`](Self::update) does. Use it when an
-    /// administrator changes the roles of a user: nobody is logged out. **First change the user in
+    /// administrator changes the roles of a user: the logins continue. **First change the user in
     /// your database, then call this.** A login in progress is refused as
     /// [outdated](crate::Refusal::Outdated), so that none carries the old roles.
     ///

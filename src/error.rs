@@ -114,7 +114,7 @@ pub enum Refusal {
     /// One replaced credential was refreshed too often within a moment.
     RefreshLimit,
     /// The user was logged out everywhere, or changed, after this login had begun. Begin again: load
-    /// the user and check the password once more, and issue a new login. See
+    /// the user, check the password, and issue a new login. See
     /// [`Login::begun`](crate::Login::begun).
     Outdated,
 }

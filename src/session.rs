@@ -14,7 +14,7 @@
 //! early and never late. Nothing moves the deadline. A [passive](crate::Presented::passive)
 //! verification is no use.
 //!
-//! Logins of users who chose to be [remembered](crate::Login::remember) may have
+//! [Remembered](crate::Login::remember) logins may have
 //! [timeouts of their own](SessionBuilder::remembered).
 //!
 //! # Rotation

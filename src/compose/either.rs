@@ -17,7 +17,7 @@
 //!
 //! A request presents a credential in a cookie or as a bearer token; the web layer knows the
 //! [`Place`](crate::Place). By default the first strategy is for cookies and the second one for
-//! bearer tokens. A credential in the place of the other strategy is rejected as
+//! bearer tokens. A credential of one strategy, presented where the other one belongs, is rejected as
 //! [`WrongPlace`](crate::Rejection::WrongPlace): a session id in `Authorization` would bypass the
 //! cross-origin check of cookies, and a token that an attacker plants in a cookie would log in the
 //! visitor as the attacker. Use [`any_place`](EitherBuilder::any_place) to accept each credential

@@ -43,8 +43,8 @@
 //! the row as the claim `ver`. With a [revocation log](crate::token::TokenBuilder::revocations),
 //! an [`update`](crate::Authenticator::update) of roles, and
 //! [`update_all`](crate::Authenticator::update_all), make older access tokens
-//! [outdated](crate::Rejection::Outdated) within the bound of the log: clients refresh, and nobody
-//! is logged out. Otherwise a change counts from the next refresh on. An
+//! [outdated](crate::Rejection::Outdated) within the bound of the log. Their clients refresh, and
+//! the logins continue. Otherwise a change counts from the next refresh on. An
 //! [authoritative](crate::Presented::authoritative) verification reads the row, and sees it at
 //! once.
 //!

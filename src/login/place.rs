@@ -7,7 +7,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Place {
-    /// A cookie. A browser adds it to each request by itself.
+    /// A cookie. A browser adds it to each request without a script.
     Cookie,
     /// A bearer token: the field `Authorization`, or the body of a request for a token. A program
     /// adds it.

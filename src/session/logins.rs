@@ -36,7 +36,7 @@ use crate::upkeep::Upkeep;
 
 /// Rows on a page.
 pub(crate) const ROWS_PER_PAGE: usize = 100;
-/// Attempts of an update whose row other callers keep changing.
+/// Maximum number of attempts to update a row that other callers change at the same time.
 const MAX_UPDATES: usize = 16;
 /// Rows that are read at a time to find one by its public id.
 const ROWS_PER_SEARCH: usize = 1000;
@@ -597,6 +597,19 @@ impl<S: SessionStore> Logins<S> {
             sessions: rows.into_iter().map(Session::new).collect(),
             next: listing.next,
         })
+    }
+
+    /// Loads the live row of the login of `subject` that is listed under `id`.
+    pub(crate) async fn find_alive(
+        &self,
+        subject: &str,
+        id: PublicId,
+        now: Timestamp,
+    ) -> Result<Option<Record>> {
+        match self.find(subject, id, now).await? {
+            Some(handle) => self.alive(handle, now).await,
+            None => Ok(None),
+        }
     }
 
     /// Finds the login of `subject` that is listed under `id`.

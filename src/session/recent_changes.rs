@@ -11,7 +11,7 @@ use crate::login::begun::IssuerId;
 /// Number of changes that are remembered.
 const MAX_REMEMBERED: usize = 1024;
 
-/// The subjects whose logins were all ended or updated most recently, on this node.
+/// Subjects of the most recent calls of `revoke_all` and `update_all` on this node.
 ///
 /// A login that began before such a call may reach the store after it. A login therefore notes the
 /// [`count`](Self::count) when it begins, and asks [`include`](Self::include) once it is stored. An

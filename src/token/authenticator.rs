@@ -815,8 +815,8 @@ where
         self.sign_next(credential, Some(edit), true)
     }
 
-    /// No token is changed: each says what it says until it expires, and a token that is refreshed
-    /// from it says the same unless the user is [reloaded](crate::token::TokenBuilder::reload).
+    /// Changes no token. Each keeps its roles and data until it expires, and so do the tokens that
+    /// are refreshed from it, unless the user is [reloaded](crate::token::TokenBuilder::reload).
     async fn update_all(&self, _: &str, _: EditFn<'_, D>) -> Result<Affected> {
         let secs = match &self.reload {
             Some(_) => self.policy.lifetime_secs,

@@ -216,7 +216,7 @@ impl<D> TokenBuilder<D> {
     }
 
     /// Reads the user again at each refresh, of tokens and of a hybrid: changed roles and data count
-    /// from the next access token on, and a user who is gone is logged out. Set it after
+    /// from the next access token on, and a deleted user is logged out. Set it after
     /// [`with_data`](Self::with_data), which discards it. Default: a refresh keeps roles and data.
     ///
     /// It is called before anything is signed or rotated. If it fails, the refresh is *unavailable*

@@ -11,7 +11,7 @@ use crate::login::handle::Handle;
 use crate::token::claims::CheckedClaims;
 use crate::token::json::{self, Text, Value};
 
-/// The claims of another issuer's token, whose signature, issuer, audience and dates have been
+/// Claims of another issuer's token, after its signature, issuer, audience and dates have been
 /// checked. The argument of [`Interop::map`](crate::token::Interop::map).
 ///
 /// The name of a claim may lead to a nested one, such as `realm_access.roles`. A claim with the

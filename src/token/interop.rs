@@ -174,7 +174,7 @@ impl Interop {
     /// Adds a secret of this issuer that is shorter than a [`Key`] may be. It verifies until
     /// `until`, so that a service can leave such a secret behind.
     ///
-    /// An attacker who has one token can find a short or guessable secret, and then log in as any
+    /// With one token, an attacker can find a short or guessable secret, and then log in as any
     /// user. Let the issuer sign with a [`Key`] as soon as possible.
     ///
     /// ```
@@ -210,9 +210,8 @@ impl Interop {
         Ok(interop)
     }
 
-    /// Takes the subject from this claim, a text or a whole number, whose digits are then the
-    /// subject. A nested claim is named with dots, such as `user.id`. Default: `sub`, which must be
-    /// a text.
+    /// Takes the subject from this claim: a text, or the digits of a whole number. A nested claim is
+    /// named with dots, such as `user.id`. Default: `sub`, which must be a text.
     pub fn subject_from(mut self, claim: impl Into<String>) -> Self {
         self.subject_claim = Some(claim.into());
         self

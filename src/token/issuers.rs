@@ -1,4 +1,4 @@
-//! The other issuers whose tokens are accepted.
+//! Other issuers with accepted tokens.
 
 use std::any::TypeId;
 
@@ -10,8 +10,8 @@ use crate::token::jws;
 use crate::token::key::{self, Key};
 use crate::token::keyring::{KeyEntry, Keyring};
 
-/// The other issuers whose tokens are accepted. Each key belongs to one of them, so that a
-/// signature says whose token it is.
+/// Other issuers with accepted tokens. Each key belongs to one of them, so that a signature proves
+/// the issuer.
 #[derive(Debug, Default)]
 pub(crate) struct Issuers(Vec<Interop>);
 

@@ -26,7 +26,7 @@ pub(crate) struct Policy {
     pub(crate) max_chars: usize,
     /// Claims beside those of this crate.
     pub(crate) profile: Option<Profile>,
-    /// Other issuers whose tokens are accepted.
+    /// Other issuers with accepted tokens.
     pub(crate) issuers: Issuers,
 }
 

@@ -32,12 +32,12 @@ pub(crate) struct LayerConfig<D> {
     pub(crate) origins: Option<OriginPolicy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pages: DenialPages,
-    /// Whether a request is no use of its login.
+    /// Rule of the application for [passive](crate::Presented::passive) requests.
     pub(crate) passive: Option<Arc<IsPassive>>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// A browser that loses the cookies has been reported.
     pub(crate) has_reported_loss: Arc<AtomicBool>,
-    /// Caller of a test, whom no request has to prove.
+    /// Caller that a test sets, without a credential.
     #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
     pub(crate) assumed: Option<Auth<D>>,
 }

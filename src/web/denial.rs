@@ -100,7 +100,7 @@ pub enum Denial {
     Failed(Arc<Error>),
     /// The caller lacks a role.
     MissingRole,
-    /// The caller fails a condition of your application. Return it from a handler for a caller who
+    /// The caller fails a condition of your application. Return it from a handler for a caller that
     /// may not do this.
     Forbidden,
     /// The last authentication of the caller is too old.
@@ -114,7 +114,7 @@ pub enum Denial {
         /// without spaces, quotes and backslashes.
         acr: Arc<str>,
     },
-    /// A page of another origin sent the request. Log what it holds: if the origin is that of your
+    /// A page of another origin sent the request. Log its content: if the origin is that of your
     /// own pages, a proxy has changed the host.
     CrossOrigin(Arc<CrossOrigin>),
 }

@@ -68,7 +68,7 @@ pub(crate) async fn a_server_that_hangs_is_not_waited_for(
         assert!(begun.elapsed() >= DEADLINE, "{:?}", begun.elapsed());
     }
     let silent = format!("{backend} silent None");
-    assert_eq!(silences.seen(), [silent.clone()]);
+    assert_eq!(silences.seen(), std::slice::from_ref(&silent));
     let begun = Instant::now();
     let mut times = Vec::new();
     while begun.elapsed() < Duration::from_millis(100) {

@@ -61,7 +61,7 @@ where
     }
 
     /// Returns the strategy of a presented credential. Consumes the place if it decides by it, so
-    /// that a nested `Either` does not decide once more.
+    /// that a nested `Either` does not decide again.
     fn accept<'a>(&self, mut presented: Presented<'a>) -> Result<(Strategy, Presented<'a>)> {
         let strategy = self.strategy(presented.credential())?;
         let place = presented.place.take_if(|_| self.is_by_place);

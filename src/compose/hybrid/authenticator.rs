@@ -323,10 +323,7 @@ where
         edit: EditFn<'_, D>,
     ) -> Result<Option<Session>> {
         let now = self.logins.now()?;
-        let Some(handle) = self.logins.find(subject, id, now).await? else {
-            return Ok(None);
-        };
-        let Some(row) = self.logins.alive(handle, now).await? else {
+        let Some(row) = self.logins.find_alive(subject, id, now).await? else {
             return Ok(None);
         };
         let edited = self.update_row(row, None, edit).await?;

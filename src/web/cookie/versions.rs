@@ -1,4 +1,4 @@
-//! Cookie of today, and the cookies that carried the credential before a deployment.
+//! Present cookie, and the cookies that carried the credential before a deployment.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::web::cookie::{Cookie, MAX_VALUES};
 use crate::web::found::Found;
 use crate::web::headers::Headers;
 
-/// Cookie of today, and the former cookies whose credentials still count.
+/// Present cookie, and the former cookies. Their credentials still count.
 #[derive(Clone, Debug)]
 pub(crate) struct CookieVersions {
     pub(crate) present: Cookie,
