@@ -39,9 +39,9 @@ pub(crate) enum PendingReply {
 
 impl PendingReply {
     /// Returns whether the authenticator must be called before the response is sent.
-    pub(crate) fn calls_store(self, failed: bool) -> bool {
+    pub(crate) fn calls_store(self, has_failed: impl FnOnce() -> bool) -> bool {
         match self {
-            Self::LoggedIn => failed,
+            Self::LoggedIn => has_failed(),
             Self::RefreshDue => true,
             Self::Independent | Self::Dependent => false,
         }

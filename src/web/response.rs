@@ -141,15 +141,23 @@ pub(crate) fn finish<H>(headers: &mut H, cookies: Vec<String>, transport: &Trans
 where
     H: HeadersMut + ?Sized,
 {
-    if !cookies.is_empty() || !is_private(headers) {
-        headers.remove("cache-control");
+    let present = Present::of(headers);
+    let may_stay = cookies.is_empty() && present.has_cache_control && is_private(headers);
+    if !may_stay {
+        if present.has_cache_control {
+            headers.remove("cache-control");
+        }
         headers.append("cache-control", Cow::Borrowed("no-store"));
     }
-    remove_targeted(headers);
+    present
+        .targeted
+        .iter()
+        .for_each(|name| headers.remove(name));
     for name in transport.vary().split(", ") {
-        let is_listed = any_listed(headers, "vary", |other| {
-            other == b"*" || other.eq_ignore_ascii_case(name.as_bytes())
-        });
+        let is_listed = present.has_vary
+            && any_listed(headers, "vary", |other| {
+                other == b"*" || other.eq_ignore_ascii_case(name.as_bytes())
+            });
         if !is_listed {
             headers.append("vary", Cow::Borrowed(name));
         }
@@ -195,17 +203,31 @@ fn is_private<H: Headers + ?Sized>(headers: &H) -> bool {
         })
 }
 
-/// Removes the fields that some shared caches obey instead of `Cache-Control` (RFC 9213, section 2,
-/// and its predecessors).
-fn remove_targeted<H: HeadersMut + ?Sized>(headers: &mut H) {
-    let mut targeted = Vec::new();
-    headers.each_name(&mut |name| {
-        let others = ["surrogate-control", "edge-control", "x-accel-expires"];
-        if name.ends_with("-cache-control") || others.contains(&name) {
-            targeted.push(name.to_owned());
-        }
-    });
-    targeted.iter().for_each(|name| headers.remove(name));
+/// Fields of a response that say who may store it.
+#[derive(Default)]
+struct Present {
+    has_cache_control: bool,
+    has_vary: bool,
+    /// Fields that some shared caches obey instead of `Cache-Control` (RFC 9213, section 2, and its
+    /// predecessors).
+    targeted: Vec<String>,
+}
+
+impl Present {
+    /// Finds the fields in one pass: most responses have none of them.
+    fn of<H: HeadersMut + ?Sized>(headers: &H) -> Self {
+        let mut present = Self::default();
+        headers.each_name(&mut |name| match name {
+            "cache-control" => present.has_cache_control = true,
+            "vary" => present.has_vary = true,
+            "surrogate-control" | "edge-control" | "x-accel-expires" => {
+                present.targeted.push(name.to_owned());
+            }
+            name if name.ends_with("-cache-control") => present.targeted.push(name.to_owned()),
+            _ => {}
+        });
+        present
+    }
 }
 
 /// Returns whether a member of a field that is a list satisfies `is_wanted` (RFC 9110, section

@@ -62,8 +62,8 @@ impl<D: Send + Sync + 'static> Serving<D> {
     ) -> Finished {
         let finished = Finished { status, body: None };
         let pending = self.close().unwrap_or(PendingReply::Independent);
-        let failed = has_failed(status, headers, self.sign_in.request().client);
-        if pending.calls_store(failed) {
+        let client = self.sign_in.request().client;
+        if pending.calls_store(|| has_failed(status, headers, client)) {
             conclude(&self.sign_in, pending).await;
         }
         if pending == PendingReply::Independent && denial.is_none() {

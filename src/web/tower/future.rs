@@ -97,10 +97,10 @@ where
         let pending = serving.close().unwrap_or(PendingReply::Independent);
         let sign_in = serving.sign_in();
         let calls_store = match &outcome {
-            Ok(Ok(response)) => {
-                let (status, client) = (response.status().as_u16(), sign_in.request().client);
-                pending.calls_store(has_failed(status, response.headers(), client))
-            }
+            Ok(Ok(response)) => pending.calls_store(|| {
+                let client = sign_in.request().client;
+                has_failed(response.status().as_u16(), response.headers(), client)
+            }),
             Ok(Err(_)) | Err(_) => pending == PendingReply::LoggedIn,
         };
         if calls_store {
