@@ -21,6 +21,21 @@
 //!
 //! You can change your mind later: handlers see only [`Authenticator`](crate::Authenticator).
 //!
+//! # Between services
+//!
+//! A service that verifies tokens of HMAC can sign them too. With one key for all services, each of
+//! them can forge an administrator for every other one. Give each service the key of its own
+//! audience: the issuer keeps a [`MasterKey`](crate::token::MasterKey), and derives all of them.
+//! Verification costs the same. The example `gateway` does this, with a rotation.
+//!
+//! | a service | gets | and can sign for |
+//! |---|---|---|
+//! | that users call through a gateway | [`master.key_for(issuer, name)`](crate::token::MasterKey::key_for) | itself |
+//! | that calls `billing` in its own name | [`for_issuer(name)`](crate::token::Key::for_issuer) of the key of `billing` | `billing`, as itself |
+//!
+//! Lifetimes of a minute are enough: the caller issues a token per call. Do not pass on a token that
+//! was received: its audience is another one.
+//!
 //! # Changing the strategy
 //!
 //! [`Migrating`](crate::migrating::Migrating) verifies the credentials of two strategies and issues

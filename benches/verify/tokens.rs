@@ -10,7 +10,7 @@ use statewise::entropy::{Entropy, SystemEntropy};
 use statewise::hybrid::HybridAuthenticator;
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
-use statewise::token::{Key, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder};
+use statewise::token::{Key, KeySource, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder};
 use statewise::{Authenticator, DynAuthenticator, Identity, Login, Rejection};
 
 use crate::account::Account;
@@ -56,7 +56,7 @@ pub fn key() -> Key {
     Key::hs256(&SECRET).unwrap()
 }
 
-pub fn configured<D>(keys: impl Into<Keyring>) -> TokenBuilder<D>
+pub fn configured<D>(keys: impl Into<KeySource>) -> TokenBuilder<D>
 where
     D: Serialize + DeserializeOwned + Send + Sync + 'static,
 {

@@ -2,9 +2,10 @@
 //! calls each inner service with a one-minute token that it issues from the verified identity.
 //! Inner services need a key but no store. A logout at the edge reaches them within the minute.
 //!
-//! HMAC keys both sign and verify, so each inner service has its own key and its own audience: no
-//! service can call another one as a user. A second key takes over tomorrow. Both sides have it
-//! from the start, under its id (`kid`), so that the key rotation rejects no token.
+//! HMAC keys both sign and verify, so each inner service has the key of its own audience: none can
+//! call another one as a user. The gateway derives all of them from one master key, which no service
+//! has. A second master key takes over tomorrow. Both sides have its keys from the start, so that
+//! the rotation rejects no token.
 //!
 //! ```text
 //! cargo run --example gateway
@@ -50,7 +51,7 @@ use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport};
 use statewise::{Authenticator, DynAuthenticator, Login};
 use tokio::net::TcpListener;
 
-use inner::{keys, service, tokens};
+use inner::{keys_of, masters, service, tokens};
 use passwords::{Credentials, Passwords};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -60,15 +61,15 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
+    let masters = masters()?;
     let mut inner = Vec::new();
     for name in SERVICES {
-        let keys = keys()?;
-        // In production these are other programs, which load the keys from a secret store.
+        // In production these are other programs, which load their keys from a secret store.
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let service = service(name, tokens(name, keys.clone(), SystemClock)?)?;
+        let service = service(name, tokens(name, keys_of(name, &masters)?, SystemClock)?)?;
         tokio::spawn(async move { axum::serve(listener, service).await });
-        let tokens = tokens(name, keys, SystemClock)?;
+        let tokens = tokens(name, &masters, SystemClock)?;
         inner.push(Inner {
             name,
             address,

@@ -7,26 +7,37 @@ use axum::Router;
 use axum::routing::get;
 use statewise::Error;
 use statewise::clock::Clock;
-use statewise::token::{Key, Keyring, TokenAuthenticator};
+use statewise::token::{KeySource, Keyring, MasterKey, MasterRing, TokenAuthenticator};
 use statewise::web::{Auth, AuthLayer, Require, Transport};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Creates a ring of two keys: one signs today, the other from tomorrow. Both verify now.
-pub(crate) fn keys() -> Result<Keyring, Error> {
+/// Name of the gateway in its tokens.
+const ISSUER: &str = "gateway";
+
+/// Creates the master keys of the gateway: keys of the first one sign today, those of the other one
+/// from tomorrow. Both verify now.
+pub(crate) fn masters() -> Result<MasterRing, Error> {
     let tomorrow = SystemTime::now() + DAY;
-    Ok(Keyring::new(Key::generate_hs256()?).then(Key::generate_hs256()?, tomorrow.into()))
+    Ok(MasterRing::new(MasterKey::generate()?).then(MasterKey::generate()?, tomorrow.into()))
 }
 
-/// Creates the authenticator of both sides: the gateway issues with it, the inner service verifies.
+/// Derives the keys of one inner service. In production a deployment does this once, and writes the
+/// texts of `Key::reveal` to where the service keeps its secrets.
+pub(crate) fn keys_of(name: &str, masters: &MasterRing) -> Result<Keyring, Error> {
+    masters.for_audience(ISSUER, name)
+}
+
+/// Creates the authenticator of both sides. The gateway passes its master keys and issues; the inner
+/// service passes its own keys and verifies.
 pub(crate) fn tokens(
     name: &str,
-    keys: Keyring,
+    keys: impl Into<KeySource>,
     clock: impl Clock,
 ) -> Result<TokenAuthenticator, Error> {
     TokenAuthenticator::builder(keys)
-        .issuer("gateway")
+        .issuer(ISSUER)
         .audience(name)
         .lifetime(MINUTE)
         .clock(clock)

@@ -34,6 +34,7 @@ use crate::token::json::{self, Text};
 use crate::token::jws::{self, OwnToken};
 use crate::token::key::{HEADER_CHARS, Key};
 use crate::token::keyring::{KeyEntry, Keyring};
+use crate::token::master::KeySource;
 use crate::token::policy::Policy;
 use crate::token::reload::Reload;
 use crate::token::shared::Shared;
@@ -147,9 +148,11 @@ impl<D> TokenAuthenticator<D> {
     /// *Misuse*, and the present ring stays: the new ring omits a key with valid tokens; no key could
     /// sign; a key begins to sign twice; a secret serves two algorithms or another issuer; or a key to retire is not
     /// in the ring. *Unavailable* if the clock cannot tell the time.
-    pub fn replace_keyring(&self, ring: impl Into<Keyring>) -> Result<()> {
+    pub fn replace_keyring(&self, keys: impl Into<KeySource>) -> Result<()> {
         let longest_secs = self.policy.longest_token_secs();
-        let ring = self.policy.complete(ring.into())?;
+        let keys = keys.into();
+        let ring = keys.for_audience(&self.policy.issuer, &self.policy.audience)?;
+        let ring = self.policy.complete(ring)?;
         let is_retired = |key: &Key| self.is_retired(key);
         let ring = ring.succeed(&self.ring.read(), self.now()?, longest_secs, is_retired)?;
         self.ring.replace(ring);

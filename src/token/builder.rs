@@ -18,6 +18,7 @@ use crate::token::interop::Interop;
 use crate::token::issuers::Issuers;
 use crate::token::jws::MAX_TOKEN_CHARS;
 use crate::token::keyring::Keyring;
+use crate::token::master::KeySource;
 use crate::token::policy::Policy;
 use crate::token::profile::Profile;
 use crate::token::reload::{Fresh, Reload};
@@ -32,20 +33,20 @@ const MAX_LIFETIME_SECS: u64 = 400 * 24 * 3600;
 /// First step of the builder: call [`issuer`](Self::issuer).
 #[derive(Debug)]
 pub struct NeedsIssuer {
-    ring: Keyring,
+    keys: KeySource,
 }
 
 /// Second step of the builder: call [`audience`](Self::audience).
 #[derive(Debug)]
 pub struct NeedsAudience {
-    ring: Keyring,
+    keys: KeySource,
     issuer: String,
 }
 
 /// Third step of the builder: call [`lifetime`](Self::lifetime).
 #[derive(Debug)]
 pub struct NeedsLifetime {
-    ring: Keyring,
+    ring: Result<Keyring>,
     issuer: String,
     audience: String,
 }
@@ -84,7 +85,8 @@ pub struct NeedsLifetime {
 /// ```
 #[must_use = "a builder does nothing until you call `build`"]
 pub struct TokenBuilder<D = ()> {
-    ring: Keyring,
+    /// Fails if issuer or audience is empty.
+    ring: Result<Keyring>,
     issuer: String,
     audience: String,
     lifetime: Duration,
@@ -103,13 +105,16 @@ pub struct TokenBuilder<D = ()> {
 }
 
 impl TokenAuthenticator {
-    /// Starts a configuration with the keys that sign and verify. Set issuer, audience and lifetime
-    /// next.
+    /// Starts a configuration with the keys that sign and verify: a [`Key`], a [`Keyring`], or a
+    /// [`MasterKey`] or [`MasterRing`] from which the keys of the audience are derived. Set issuer,
+    /// audience and lifetime next.
+    ///
+    /// [`Key`]: crate::token::Key
+    /// [`MasterKey`]: crate::token::MasterKey
+    /// [`MasterRing`]: crate::token::MasterRing
     #[must_use]
-    pub fn builder(keyring: impl Into<Keyring>) -> NeedsIssuer {
-        NeedsIssuer {
-            ring: keyring.into(),
-        }
+    pub fn builder(keys: impl Into<KeySource>) -> NeedsIssuer {
+        NeedsIssuer { keys: keys.into() }
     }
 }
 
@@ -118,7 +123,7 @@ impl NeedsIssuer {
     /// URL. Tokens of another issuer are rejected.
     pub fn issuer(self, issuer: impl Into<String>) -> NeedsAudience {
         NeedsAudience {
-            ring: self.ring,
+            keys: self.keys,
             issuer: issuer.into(),
         }
     }
@@ -128,10 +133,11 @@ impl NeedsAudience {
     /// Sets the claim `aud` (RFC 7519, section 4.1.3): a name of the service that accepts the
     /// tokens. Tokens for another audience are rejected.
     pub fn audience(self, audience: impl Into<String>) -> NeedsLifetime {
+        let audience = audience.into();
         NeedsLifetime {
-            ring: self.ring,
+            ring: self.keys.for_audience(&self.issuer, &audience),
             issuer: self.issuer,
-            audience: audience.into(),
+            audience,
         }
     }
 }
@@ -459,7 +465,7 @@ impl<D> TokenBuilder<D> {
             ));
         }
         Ok(TokenAuthenticator::new(
-            policy.complete(self.ring)?,
+            policy.complete(self.ring?)?,
             policy,
             self.revocations,
             self.clock.unwrap_or_else(|| Arc::new(SystemClock)),

@@ -142,14 +142,16 @@ impl Key {
         let secret = base64url::decode(text).ok_or_else(|| {
             Error::misuse(
                 "the key is not base64url without padding: pass the text of `Key::reveal`, or raw \
-                 bytes to the constructor of the algorithm",
+                 bytes to the constructor of the algorithm (a text that begins with `master.` is a \
+                 `MasterKey`: derive the key of this service from it)",
             )
         })?;
         Self::new(algorithm, &secret)
     }
 
     fn new(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
-        refuse_weak(algorithm, secret)?;
+        let generate = format!("Key::generate_{}", algorithm.name().to_lowercase());
+        refuse_weak(algorithm, secret, &generate)?;
         Self::unchecked(algorithm, secret)
     }
 
@@ -188,11 +190,11 @@ impl Key {
         }
     }
 
-    fn unchecked(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
+    /// Creates a key from a secret that is known to be random.
+    pub(crate) fn unchecked(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
         let kid = kid_of(algorithm, secret);
         let header = header_of(algorithm, "JWT", &kid);
-        let keyed = KeyedMac::new(algorithm, secret)
-            .ok_or_else(|| Error::misuse("the key does not fit its algorithm"))?;
+        let keyed = keyed(algorithm, secret)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 algorithm,
@@ -256,6 +258,12 @@ impl fmt::Debug for Key {
     }
 }
 
+/// Returns the state of HMAC after a secret.
+pub(crate) fn keyed(algorithm: Algorithm, secret: &[u8]) -> Result<KeyedMac> {
+    KeyedMac::new(algorithm, secret)
+        .ok_or_else(|| Error::misuse("the key does not fit its algorithm"))
+}
+
 fn kid_of(algorithm: Algorithm, secret: &[u8]) -> [u8; KID_CHARS] {
     let mut hash = Sha256::new();
     hash.update(b"statewise kid");
@@ -300,22 +308,23 @@ pub(crate) fn is_own_header(header: &[u8]) -> bool {
         })
 }
 
-fn refuse_weak(algorithm: Algorithm, secret: &[u8]) -> Result<()> {
+/// Refuses a secret that is too short or visibly not random. `generate` names the function that makes
+/// a good one.
+pub(crate) fn refuse_weak(algorithm: Algorithm, secret: &[u8], generate: &str) -> Result<()> {
     refuse_other_kinds(secret)?;
     if secret.len() < algorithm.tag_bytes() {
         return Err(Error::misuse(format!(
             "the key has {} bytes, but {} needs at least {} random ones: generate it with \
-             `Key::generate_{}`",
+             `{generate}`",
             secret.len(),
             algorithm.name(),
             algorithm.tag_bytes(),
-            algorithm.name().to_lowercase(),
         )));
     }
     if secret.iter().all(|byte| Some(byte) == secret.first()) {
-        return Err(Error::misuse(
-            "the key is one repeated byte: generate a random one with `Key::generate_hs256`",
-        ));
+        return Err(Error::misuse(format!(
+            "the key is one repeated byte: generate a random one with `{generate}`",
+        )));
     }
     Ok(())
 }

@@ -66,6 +66,25 @@ impl KeyedMac {
         }
     }
 
+    /// Returns the tag of `rest`.
+    pub(crate) fn tag(&self, rest: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Hs256(state) => state.tag(rest).to_vec(),
+            Self::Hs384(mac) => mac
+                .clone()
+                .chain_update(rest)
+                .finalize()
+                .into_bytes()
+                .to_vec(),
+            Self::Hs512(mac) => mac
+                .clone()
+                .chain_update(rest)
+                .finalize()
+                .into_bytes()
+                .to_vec(),
+        }
+    }
+
     /// Writes the tag of `rest` in base64url. `None` if `text` is too short.
     pub(crate) fn sign(&self, rest: &[u8], text: &mut [u8]) -> Option<usize> {
         match self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use statewise::revocation::log::RevocationLog;
 use statewise::revocation::{MemoryLog, RevocationView, ViewBuilder};
 use statewise::testkit::{ManualClock, block_on};
-use statewise::token::{Key, Keyring, TokenAuthenticator};
+use statewise::token::{Key, KeySource, TokenAuthenticator};
 use statewise::{Authenticator, Error, Login, Rejection};
 
 pub(crate) const SECRET: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
@@ -23,7 +23,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn with(
         log: &Arc<impl RevocationLog>,
-        keys: impl Into<Keyring>,
+        keys: impl Into<KeySource>,
         configure: impl FnOnce(ViewBuilder) -> ViewBuilder,
     ) -> Self {
         let clock = ManualClock::default();

@@ -15,10 +15,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use statewise::clock::{Clock, SystemClock, Timestamp};
 use statewise::testkit::block_on;
-use statewise::token::{Algorithm, Interop, Key, TokenAuthenticator, TokenBuilder};
+use statewise::token::{Algorithm, Interop, Key, MasterKey, TokenAuthenticator, TokenBuilder};
 use statewise::{Authenticator, Login, Rejection};
 
 const ISSUER: &str = "https://auth.example";
@@ -129,10 +131,17 @@ fn kinds() -> Vec<Kind> {
         secret: secret(size),
         key: key(&secret(size)).unwrap(),
     };
+    let master = MasterKey::new(Algorithm::HS256, &secret(32)).unwrap();
+    let derived = master.key_for(ISSUER, AUDIENCE).unwrap();
     vec![
         kind(Algorithm::HS256, 32, Key::hs256),
         kind(Algorithm::HS384, 48, Key::hs384),
         kind(Algorithm::HS512, 64, Key::hs512),
+        Kind {
+            algorithm: derived.algorithm(),
+            secret: URL_SAFE_NO_PAD.decode(derived.reveal()).unwrap(),
+            key: derived,
+        },
     ]
 }
 

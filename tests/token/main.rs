@@ -13,6 +13,7 @@ mod interop;
 mod issuers;
 mod jwt_cases;
 mod keys;
+mod masters;
 mod own;
 mod profile;
 mod rotation;

@@ -17,7 +17,7 @@ use sha2::Sha256;
 use statewise::Error;
 use statewise::clock::{Clock, Timestamp};
 use statewise::entropy::Entropy;
-use statewise::token::{Key, Keyring, TokenAuthenticator, TokenBuilder};
+use statewise::token::{Key, KeySource, TokenAuthenticator, TokenBuilder};
 use statewise::{Rejection, Result};
 use time::OffsetDateTime;
 
@@ -89,7 +89,7 @@ pub(crate) fn key() -> Key {
     Key::hs256(&SECRET[..32]).unwrap()
 }
 
-pub(crate) fn builder(keys: impl Into<Keyring>, clock: &Hands) -> TokenBuilder {
+pub(crate) fn builder(keys: impl Into<KeySource>, clock: &Hands) -> TokenBuilder {
     TokenAuthenticator::builder(keys)
         .issuer("https://auth.example")
         .audience("api")

@@ -16,7 +16,7 @@ use statewise::store::MemoryStore;
 use statewise::testkit::ManualClock;
 use statewise::{Authenticator, Login};
 
-use example::inner::{keys, service, tokens};
+use example::inner::{keys_of, masters, service, tokens};
 use example::{Inner, gateway};
 use support::{Browser, Example, Served, curl, follow_the_header};
 
@@ -61,25 +61,42 @@ fn inner_services_know_the_caller() {
 
 #[test]
 fn an_inner_service_accepts_only_tokens_of_its_audience() {
-    let ours = tokens("orders", keys().unwrap(), SystemClock).unwrap();
-    let shared = keys().unwrap();
-    let [orders, billing] =
-        ["orders", "billing"].map(|name| tokens(name, shared.clone(), SystemClock).unwrap());
-    let (for_orders, for_billing) = (token(&orders), token(&billing));
+    let (ours, others) = (masters().unwrap(), masters().unwrap());
+    let keys = |name| keys_of(name, &ours).unwrap();
+    let orders = tokens("orders", keys("orders"), SystemClock).unwrap();
     let site = Served::new(service("orders", orders).unwrap());
-    assert_eq!(called_with(&site, &for_orders), 200);
-    assert_eq!(called_with(&site, &for_billing), 401, "another audience");
-    assert_eq!(called_with(&site, &token(&ours)), 401, "another key");
+    let for_orders = tokens("orders", &ours, SystemClock).unwrap();
+    let for_billing = tokens("billing", &ours, SystemClock).unwrap();
+    // `billing` knows the name of the other service, but not its key.
+    let forged = tokens("orders", keys("billing"), SystemClock).unwrap();
+    let foreign = tokens("orders", &others, SystemClock).unwrap();
+    assert_eq!(called_with(&site, &token(&for_orders)), 200);
+    assert_eq!(
+        called_with(&site, &token(&for_billing)),
+        401,
+        "another audience"
+    );
+    assert_eq!(
+        called_with(&site, &token(&forged)),
+        401,
+        "a key of another audience"
+    );
+    assert_eq!(
+        called_with(&site, &token(&foreign)),
+        401,
+        "another master key"
+    );
     curl(&[site.origin()]).expect(401);
 }
 
 #[test]
 fn the_next_key_takes_over_without_a_rejection() {
-    let keys = keys().unwrap();
+    let masters = masters().unwrap();
     let clock = ManualClock::new(SystemTime::now().into());
-    let tokens = || tokens("orders", keys.clone(), clock.clone()).unwrap();
-    let site = Served::new(service("orders", tokens()).unwrap());
-    let gateway = tokens();
+    let keys = keys_of("orders", &masters).unwrap();
+    let orders = tokens("orders", keys, clock.clone()).unwrap();
+    let site = Served::new(service("orders", orders).unwrap());
+    let gateway = tokens("orders", &masters, clock.clone()).unwrap();
     clock.advance(DAY - Duration::from_secs(30));
     let today = token(&gateway);
     assert_eq!(called_with(&site, &today), 200);
@@ -97,7 +114,8 @@ fn an_unreachable_or_denying_inner_service_is_a_bad_gateway() {
         .idle(DAY)
         .absolute(DAY)
         .build();
-    let other = tokens("orders", keys().unwrap(), SystemClock).unwrap();
+    let (ours, others) = (masters().unwrap(), masters().unwrap());
+    let other = tokens("orders", &others, SystemClock).unwrap();
     let denying = Served::new(service("orders", other).unwrap());
     let address = |origin: &str| origin.strip_prefix("http://").unwrap().parse().unwrap();
     let inner = [
@@ -107,7 +125,7 @@ fn an_unreachable_or_denying_inner_service_is_a_bad_gateway() {
     let inner = inner.map(|(name, origin)| Inner {
         name,
         address: address(origin),
-        tokens: tokens(name, keys().unwrap(), SystemClock).unwrap(),
+        tokens: tokens(name, &ours, SystemClock).unwrap(),
     });
     let site = Served::new(gateway(Arc::new(sessions.unwrap()), inner.into()).unwrap());
     let browser = Browser::at(site.origin());

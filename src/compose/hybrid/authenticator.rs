@@ -30,7 +30,9 @@ use crate::store::listing::{Cursor, Page};
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
 use crate::token::reload::Reload;
-use crate::token::{BorrowedIdentity, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder};
+use crate::token::{
+    BorrowedIdentity, KeySource, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder,
+};
 use crate::upkeep::Upkeep;
 
 /// Authenticates users by short access tokens, and keeps their logins in a store for refreshing:
@@ -149,8 +151,8 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// # Errors
     ///
     /// As for [`TokenAuthenticator::replace_keyring`].
-    pub fn replace_keyring(&self, ring: impl Into<Keyring>) -> Result<()> {
-        self.tokens.replace_keyring(ring)
+    pub fn replace_keyring(&self, keys: impl Into<KeySource>) -> Result<()> {
+        self.tokens.replace_keyring(keys)
     }
 
     /// Retires a key on every node: a leaked one; see [`TokenAuthenticator::retire_key`]. Clients
