@@ -3,9 +3,12 @@
 //! Most applications need only [`Authenticator`]. This page also has the types for those who
 //! implement an authenticator of their own: [`LoginParts`], [`Chore`] and [`BoxFuture`].
 
+pub(crate) mod revoke_all;
+
 pub use crate::base::boxed::BoxFuture;
 pub use crate::login::LoginParts;
 pub use crate::upkeep::Chore;
+pub use revoke_all::RevokeAll;
 
 use std::fmt;
 use std::future::Future;

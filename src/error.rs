@@ -96,6 +96,9 @@ pub enum Rejection {
     NotRefreshable,
     /// Newer than the state of the store: the store lost a write. Rejected, but not a theft.
     Ahead,
+    /// A ticket that is bound to another browser, or presented without the secret of its browser. It
+    /// is not spent.
+    WrongBrowser,
     /// Presented in a place where this strategy is not accepted, such as a session id as a bearer
     /// token: see [`Either`](crate::either::Either).
     WrongPlace,
@@ -163,6 +166,7 @@ impl Rejection {
             Self::Reused => "reused",
             Self::NotRefreshable => "not_refreshable",
             Self::Ahead => "ahead",
+            Self::WrongBrowser => "wrong_browser",
             Self::WrongPlace => "wrong_place",
         }
     }
@@ -432,6 +436,7 @@ impl fmt::Display for Rejection {
             Self::Reused => "reused after it was replaced",
             Self::NotRefreshable => "token of another issuer, which cannot be refreshed here",
             Self::Ahead => "ahead of the store",
+            Self::WrongBrowser => "bound to another browser",
             Self::WrongPlace => "presented in the wrong place",
         })
     }

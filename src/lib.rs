@@ -115,6 +115,7 @@ pub mod observer;
 pub mod revocation;
 pub mod session;
 pub mod store;
+pub mod tickets;
 pub mod token;
 pub mod web;
 

@@ -53,6 +53,7 @@ pub(crate) mod credential;
 pub(crate) mod judge;
 pub(crate) mod listed;
 pub(crate) mod logins;
+pub(crate) mod namespace;
 pub(crate) mod policy;
 pub(crate) mod recent_changes;
 pub(crate) mod replay_limit;

@@ -45,6 +45,21 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "tickets",
+        &[
+            "authenticator",
+            "base",
+            "clock",
+            "entropy",
+            "error",
+            "login",
+            "observer",
+            "session",
+            "store",
+            "upkeep",
+        ],
+    ),
+    (
         "token",
         &[
             "authenticator",

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::{Error, Result};
+
 /// Number of inline bytes: enough for a user with two roles and a device.
 const INLINE_BYTES: usize = 46;
 
@@ -11,9 +13,25 @@ const ROLE: u8 = 2;
 const DEVICE: u8 = 3;
 const DATA: u8 = 4;
 const ACR: u8 = 5;
+/// Hash of the secret of the browser to which a ticket is bound.
+const BROWSER: u8 = 129;
 /// Tags from here on are critical. A later version uses them for fields that narrow a login, such
 /// as a binding to a client; this version must not ignore those.
 const CRITICAL: u8 = 128;
+
+/// First character of subjects that only this crate makes. They keep rows of other purposes than logins
+/// apart in the index of a store.
+pub(crate) const RESERVED: char = '\u{1}';
+
+/// Refuses the subject of an application that begins like one of this crate.
+pub(crate) fn check_subject(subject: &str) -> Result<()> {
+    if subject.starts_with(RESERVED) {
+        return Err(Error::misuse(
+            "the subject begins with U+0001, which is reserved: name the user by another text",
+        ));
+    }
+    Ok(())
+}
 
 /// Subject, roles, device, acr and data, each as tag, length and bytes. The subject comes first.
 ///
@@ -179,7 +197,7 @@ impl Fields {
             Some((SUBJECT, subject)) => std::str::from_utf8(subject).ok()?,
             _ => return None,
         };
-        let (mut devices, mut data, mut acrs) = (0, 0, 0);
+        let (mut devices, mut data, mut acrs, mut browsers) = (0, 0, 0, 0);
         for (tag, value) in fields.by_ref() {
             match tag {
                 SUBJECT => return None,
@@ -195,11 +213,15 @@ impl Fields {
                     std::str::from_utf8(value).ok()?;
                     acrs += 1;
                 }
+                BROWSER if value.len() == 16 => browsers += 1,
                 CRITICAL.. => return None,
                 _ => {}
             }
         }
-        if !fields.0.is_empty() || devices > 1 || data > 1 || acrs > 1 {
+        let repeats = [devices, data, acrs, browsers]
+            .iter()
+            .any(|count| *count > 1);
+        if !fields.0.is_empty() || repeats {
             return None;
         }
         Some(Self(if bytes.len() <= INLINE_BYTES {
@@ -287,6 +309,30 @@ impl Fields {
             builder.data(data);
         }
         builder.build()
+    }
+
+    /// Returns the same fields with another subject.
+    pub(crate) fn with_subject(&self, subject: &str) -> Self {
+        self.rebuilt(subject).build()
+    }
+
+    /// Returns the same fields, bound to a browser by the hash of its secret.
+    pub(crate) fn with_browser(&self, hash: &[u8; 16]) -> Self {
+        let mut builder = self.rebuilt(self.subject());
+        builder.push(BROWSER, hash);
+        builder.build()
+    }
+
+    /// Returns the hash of the secret of the browser, if a ticket is bound to one.
+    pub(crate) fn browser(&self) -> Option<&[u8; 16]> {
+        self.first(BROWSER)?.try_into().ok()
+    }
+
+    fn rebuilt(&self, subject: &str) -> FieldsBuilder {
+        let mut builder = FieldsBuilder::with_room(subject, self.as_bytes().len());
+        let others = self.iter().filter(|(tag, _)| *tag != SUBJECT);
+        others.for_each(|(tag, value)| builder.push(tag, value));
+        builder
     }
 
     fn first(&self, wanted: u8) -> Option<&[u8]> {

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::entropy::SystemEntropy;
 use crate::error::{Error, Refusal, Result};
 use crate::login::Login;
-use crate::login::fields::{Fields, FieldsBuilder};
+use crate::login::fields::{Fields, FieldsBuilder, check_subject};
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 
@@ -295,7 +295,7 @@ pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>, max: usize) -
 ///
 /// # Errors
 ///
-/// *Misuse* for an empty subject, *refused* if subject, roles, device and acr together have more
+/// *Misuse* for an empty or a reserved subject, *refused* if subject, roles, device and acr together have more
 /// than `max` bytes.
 pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>, max: usize) -> Result<Fields> {
     if login.fields.subject_bytes().is_empty() {
@@ -303,6 +303,7 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>, max: usize) ->
             "the subject of a login is empty: name the user",
         ));
     }
+    check_subject(login.subject())?;
     let check = |builder: &FieldsBuilder| match builder.size() > max {
         true => Err(Error::refused(Refusal::TooLarge)),
         false => Ok(()),

@@ -129,11 +129,7 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
         let now = self.logins.now()?;
         let credential = self.logins.parse(credential).ok_or(Rejection::Malformed)?;
         let row = self.logins.proven(&credential, now).await?;
-        let others = Scope::others(row.handle());
-        let removed = self
-            .logins
-            .remove_subject(row.subject(), others, now)
-            .await?;
+        let removed = self.logins.remove_others(&row, now).await?;
         Ok((row, removed))
     }
 
@@ -150,7 +146,7 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     pub async fn revoke_id(&self, subject: &str, id: PublicId) -> Result<Removed> {
         let now = self.logins.now()?;
         match self.logins.find(subject, id, now).await? {
-            Some(handle) => self.store().remove(handle, subject, now).await,
+            Some(handle) => self.logins.remove(handle, subject, now).await,
             None => Ok(Removed::at_once(0)),
         }
     }
@@ -385,9 +381,12 @@ where
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
-        let (all, now) = (Scope::all(), self.logins.now()?);
-        let removed = self.logins.remove_subject(subject, all, now).await?;
-        Ok(removed.into())
+        let logins = &self.logins;
+        let revoke = async {
+            let removed = logins.remove_subject(subject, Scope::all(), logins.now()?);
+            Ok(removed.await?.into())
+        };
+        logins.also_ends.and(subject, revoke).await
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {

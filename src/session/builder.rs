@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::authenticator::RevokeAll;
+use crate::authenticator::revoke_all::AlsoEnds;
 use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
@@ -13,6 +15,7 @@ use crate::session::authenticator::SessionAuthenticator;
 use crate::session::credential::CredentialKind;
 use crate::session::judge::Windows;
 use crate::session::logins::Logins;
+use crate::session::namespace::Namespace;
 use crate::session::policy::{Policy, Timeouts};
 use crate::session::recent_changes::RecentChanges;
 use crate::session::replay_limit::ReplayLimit;
@@ -59,6 +62,7 @@ pub struct NeedsAbsolute<S> {
 /// | [`max_fields`](Self::max_fields) | 4096 | bytes per session | about a hundred roles |
 /// | a [device label](crate::Login::device) is cut after | 512, fixed | bytes | the length of a `User-Agent` |
 /// | [`max_data`](Self::max_data) | 65,536 | bytes per session | |
+/// | [`also_ends`](Self::also_ends) | nothing | | `revoke_all` ends the sessions |
 /// | [`with_data`](Self::with_data) | `()` | type | no data of the application |
 /// | [`data_or_else`](Self::data_or_else) | none | | other data are unreadable, and stay |
 /// | [`clock`](Self::clock) | [`SystemClock`] | | |
@@ -99,6 +103,7 @@ pub(crate) struct Settings<S> {
     limit: Limit,
     max_fields: usize,
     max_data: usize,
+    pub(crate) also_ends: AlsoEnds,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) entropy: Option<Arc<dyn Entropy>>,
 }
@@ -144,6 +149,7 @@ impl<S: SessionStore> NeedsAbsolute<S> {
                 limit: Limit::Unlimited,
                 max_fields: MAX_FIELD_BYTES,
                 max_data: DEFAULT_MAX_DATA_BYTES,
+                also_ends: AlsoEnds::default(),
                 clock: None,
                 entropy: None,
             },
@@ -349,6 +355,16 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         self
     }
 
+    /// Makes [`revoke_all`](crate::Authenticator::revoke_all) of the sessions end something else of
+    /// the subject too, such as its tickets. Call it once for each. Default: nothing else.
+    ///
+    /// If that cannot be ended, the sessions have ended all the same, and the call fails as
+    /// *unavailable*: try again.
+    pub fn also_ends(mut self, other: Arc<impl RevokeAll>) -> Self {
+        self.settings.also_ends.0.push(other);
+        self
+    }
+
     /// Sets the source of time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.settings.clock = Some(Arc::new(clock));
@@ -369,14 +385,16 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// absolute one; remembered sessions that expire before others; a grace shorter than the overlap, or as long as the absolute timeout; an age
     /// of rotation that is never reached; or a limit of zero sessions.
     pub fn build(self) -> Result<SessionAuthenticator<S, D>> {
-        let logins = self.settings.logins(CredentialKind::Session)?;
+        let logins = self
+            .settings
+            .logins(CredentialKind::Session, Namespace::default())?;
         Ok(SessionAuthenticator::new(logins, self.data))
     }
 }
 
 impl<S: SessionStore> Settings<S> {
-    /// Checks the configuration and builds logins with credentials of `kind`.
-    pub(crate) fn logins(self, kind: CredentialKind) -> Result<Logins<S>> {
+    /// Checks the configuration and builds logins with credentials of `kind`, in `namespace`.
+    pub(crate) fn logins(self, kind: CredentialKind, namespace: Namespace) -> Result<Logins<S>> {
         let timeouts = Timeouts::new(self.idle, self.absolute)?;
         let remembered = match self.remembered {
             Some((idle, absolute)) => Timeouts::new(idle, absolute)?,
@@ -427,6 +445,8 @@ impl<S: SessionStore> Settings<S> {
         };
         Ok(Logins {
             kind,
+            namespace,
+            also_ends: self.also_ends,
             store: Arc::new(self.store),
             policy,
             replays: ReplayLimit::new(self.max_replays),

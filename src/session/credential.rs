@@ -24,15 +24,21 @@ pub(crate) enum CredentialKind {
         /// is no longer accepted.
         issuer_and_audience: [u8; 16],
     },
+    /// The client presents it once, to `redeem`.
+    Ticket {
+        /// Hash of the purpose. A ticket of another purpose is not accepted.
+        purpose: [u8; 16],
+    },
 }
 
 impl CredentialKind {
-    /// Prefix of the 64 characters. No session and no token begins with `rt_`, and scanners for
-    /// leaked secrets find it.
+    /// Prefix of the 64 characters. No session and no token begins with `rt_` or `tk_`, and scanners
+    /// for leaked secrets find them.
     const fn prefix(self) -> &'static str {
         match self {
             Self::Session => "",
             Self::Refresh { .. } => "rt_",
+            Self::Ticket { .. } => "tk_",
         }
     }
 
@@ -152,24 +158,23 @@ impl SessionCredential {
         proven[23..27].copy_from_slice(&self.generation.to_be_bytes());
         proven[27..39].copy_from_slice(&self.family.0);
         proven[39..55].copy_from_slice(&self.secret.0);
-        let hash = match self.kind {
+        let (label, bound) = match self.kind {
             CredentialKind::Session => {
                 proven[..7].copy_from_slice(b"session");
                 proven[55] = 0x80;
                 proven[62..64].copy_from_slice(&(55 * 8u16).to_be_bytes());
                 let mut state = sha256::INITIAL;
                 sha256::absorb(&mut state, &proven.as_chunks().0[..1]);
-                sha256::to_bytes(state)
+                return Proof::truncated(&sha256::to_bytes(state));
             }
             CredentialKind::Refresh {
                 issuer_and_audience,
-            } => {
-                proven[..7].copy_from_slice(b"refresh");
-                proven[55..].copy_from_slice(&issuer_and_audience);
-                sha256::hash(&proven)
-            }
+            } => (b"refresh", issuer_and_audience),
+            CredentialKind::Ticket { purpose } => (b"ticket ", purpose),
         };
-        Proof::truncated(&hash)
+        proven[..7].copy_from_slice(label);
+        proven[55..].copy_from_slice(&bound);
+        Proof::truncated(&sha256::hash(&proven))
     }
 
     /// Returns the proof of the whole login, which the store keeps.
@@ -182,6 +187,10 @@ impl SessionCredential {
             } => {
                 hash.update(b"statewise refresh family");
                 hash.update(issuer_and_audience);
+            }
+            CredentialKind::Ticket { purpose } => {
+                hash.update(b"statewise ticket family");
+                hash.update(purpose);
             }
         }
         hash.update(self.handle.as_bytes());

@@ -1,11 +1,13 @@
 //! Logins that are kept in a store: what sessions and the hybrid have in common.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::authenticator::revoke_all::AlsoEnds;
 use crate::base::public_id::PublicId;
 use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::{self, Entropy};
@@ -21,6 +23,7 @@ use crate::login::stamp::Stamp;
 use crate::session::credential::{CredentialKind, SessionCredential};
 use crate::session::judge::{Verdict, judge, judge_latest};
 use crate::session::listed::{Session, SessionPage};
+use crate::session::namespace::Namespace;
 use crate::session::policy::Policy;
 use crate::session::recent_changes::RecentChanges;
 use crate::session::replay_limit::ReplayLimit;
@@ -45,6 +48,8 @@ const ROWS_PER_SEARCH: usize = 1000;
 /// application's data.
 pub(crate) struct Logins<S> {
     pub(crate) kind: CredentialKind,
+    pub(crate) namespace: Namespace,
+    pub(crate) also_ends: AlsoEnds,
     pub(crate) store: Arc<S>,
     pub(crate) policy: Policy,
     pub(crate) replays: ReplayLimit,
@@ -159,13 +164,13 @@ impl<S: SessionStore> Logins<S> {
         if deadline <= now {
             return Err(Rejection::Expired.into());
         }
-        let fields = fields_of(login, data.as_deref(), self.policy.max_fields)?;
-        let credential = SessionCredential::draw(
-            self.kind,
-            login.subject(),
-            login.is_remembered,
-            &*self.entropy,
-        )?;
+        let mut fields = fields_of(login, data.as_deref(), self.policy.max_fields)?;
+        let subject = self.namespace.index(login.subject())?;
+        if let Cow::Owned(subject) = &subject {
+            fields = fields.with_subject(subject);
+        }
+        let credential =
+            SessionCredential::draw(self.kind, &subject, login.is_remembered, &*self.entropy)?;
         let history = History {
             stamp,
             ..History::default()
@@ -344,7 +349,9 @@ impl<S: SessionStore> Logins<S> {
     pub(crate) async fn reject(&self, row: &Record, verdict: Verdict, now: Timestamp) -> Error {
         let rejected = match verdict {
             Verdict::Ahead => return Rejection::Ahead.into(),
-            Verdict::Orphaned | Verdict::Reused => Error::theft_of(row.subject(), row.public_id()),
+            Verdict::Orphaned | Verdict::Reused => {
+                Error::theft_of(self.namespace.subject(row.subject()), row.public_id())
+            }
             Verdict::Expired => Rejection::Unknown.into(),
             _ => return Rejection::Unknown.into(),
         };
@@ -556,8 +563,9 @@ impl<S: SessionStore> Logins<S> {
     /// Makes the logins of `subject` outdated that are in progress. Call it before the first page of
     /// [`update_page`](Self::update_page).
     pub(crate) async fn outdate(&self, subject: &str) -> Result<()> {
-        self.changes.note(subject);
-        self.store.outdate(subject, self.now()?).await
+        let subject = self.namespace.index(subject)?;
+        self.changes.note(&subject);
+        self.store.outdate(&subject, self.now()?).await
     }
 
     /// Updates the logins on one page of a subject. Returns those that have not ended, and the next
@@ -568,8 +576,8 @@ impl<S: SessionStore> Logins<S> {
         page: Page,
         draft: DraftFn<'_>,
     ) -> Result<(Vec<Edited>, Option<Page>)> {
-        let now = self.now()?;
-        let listing = self.store.list(subject, page, now).await?;
+        let (now, subject) = (self.now()?, self.namespace.index(subject)?);
+        let listing = self.store.list(&subject, page, now).await?;
         let mut all = Vec::with_capacity(listing.records.len());
         for mut row in listing.records {
             if self.policy.tighten(&mut row, now) {
@@ -582,6 +590,27 @@ impl<S: SessionStore> Logins<S> {
 
     // Listing and ending
 
+    /// Ends a login by its credential, and returns the login if this call has ended it: of any number
+    /// of calls, one. The credential is refused, and the login goes on, if its data cannot be read or
+    /// `check` fails.
+    pub(crate) async fn take<D: DeserializeOwned + 'static>(
+        &self,
+        credential: &str,
+        reader: &DataReader<D>,
+        check: impl FnOnce(&Record) -> Result<()>,
+    ) -> Result<Identity<D>> {
+        let now = self.now()?;
+        let credential = self.parse(credential).ok_or(Rejection::Malformed)?;
+        let row = self.proven(&credential, now).await?;
+        check(&row)?;
+        let identity = row.read_identity(reader)?;
+        let removed = self.store.remove(row.handle(), row.subject(), now).await?;
+        if removed.count == 1 {
+            return Ok(identity);
+        }
+        Err(Rejection::Unknown.into())
+    }
+
     /// Lists the live logins of `subject` that the policy has not ended.
     pub(crate) async fn list(
         &self,
@@ -589,8 +618,14 @@ impl<S: SessionStore> Logins<S> {
         after: Option<Cursor>,
         now: Timestamp,
     ) -> Result<SessionPage> {
-        let limit = ROWS_PER_PAGE;
-        let listing = self.store.list(subject, Page { after, limit }, now).await?;
+        let (page, subject) = (
+            Page {
+                after,
+                limit: ROWS_PER_PAGE,
+            },
+            self.namespace.index(subject)?,
+        );
+        let listing = self.store.list(&subject, page, now).await?;
         let mut rows = listing.records;
         rows.retain_mut(|row| self.policy.tighten(row, now));
         Ok(SessionPage {
@@ -619,9 +654,10 @@ impl<S: SessionStore> Logins<S> {
         id: PublicId,
         now: Timestamp,
     ) -> Result<Option<Handle>> {
+        let subject = self.namespace.index(subject)?;
         let mut page = Page::first(ROWS_PER_SEARCH);
         loop {
-            let listing = self.store.list(subject, page, now).await?;
+            let listing = self.store.list(&subject, page, now).await?;
             let found = listing.records.iter().find(|row| row.public_id() == id);
             match (found, listing.next) {
                 (Some(row), _) => return Ok(Some(row.handle())),
@@ -638,8 +674,27 @@ impl<S: SessionStore> Logins<S> {
         scope: Scope,
         now: Timestamp,
     ) -> Result<Removed> {
-        self.changes.note(subject);
-        self.store.remove_subject(subject, scope, now).await
+        let subject = self.namespace.index(subject)?;
+        self.changes.note(&subject);
+        self.store.remove_subject(&subject, scope, now).await
+    }
+
+    /// Removes the other logins of the subject of `row`, and those in progress on this node.
+    pub(crate) async fn remove_others(&self, row: &Record, now: Timestamp) -> Result<Removed> {
+        self.changes.note(row.subject());
+        let others = Scope::others(row.handle());
+        self.store.remove_subject(row.subject(), others, now).await
+    }
+
+    /// Removes a login of `subject`.
+    pub(crate) async fn remove(
+        &self,
+        handle: Handle,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Removed> {
+        let subject = self.namespace.index(subject)?;
+        self.store.remove(handle, &subject, now).await
     }
 
     /// Ends the login of a credential. The policy is not asked: another node may have a looser one.

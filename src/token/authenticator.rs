@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::authenticator::revoke_all::AlsoEnds;
 use crate::authenticator::{Authenticator, Presented};
 use crate::base::base64url::Scratch;
 use crate::clock::{self, Clock, Timestamp};
@@ -84,6 +85,7 @@ pub struct TokenAuthenticator<D = ()> {
     entropy: Arc<dyn Entropy>,
     pub(crate) data: DataReader<D>,
     pub(crate) reload: Option<Reload<D>>,
+    pub(crate) also_ends: AlsoEnds,
 }
 
 impl<D> TokenAuthenticator<D> {
@@ -105,6 +107,7 @@ impl<D> TokenAuthenticator<D> {
             entropy,
             data,
             reload,
+            also_ends: AlsoEnds::default(),
         }
     }
 
@@ -804,14 +807,17 @@ where
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
-        let effective = match &self.revocations {
-            Some(view) => view.revoke_subject(subject).await?,
-            None => {
-                let latest = self.now()?.saturating_add(self.policy.last_secs());
-                Revocation::AtExpiry(latest.into())
-            }
+        let revoke = async {
+            let effective = match &self.revocations {
+                Some(view) => view.revoke_subject(subject).await?,
+                None => {
+                    let latest = self.now()?.saturating_add(self.policy.last_secs());
+                    Revocation::AtExpiry(latest.into())
+                }
+            };
+            Ok(Affected::new(None, effective))
         };
-        Ok(Affected::new(None, effective))
+        self.also_ends.and(subject, revoke).await
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {

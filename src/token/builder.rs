@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::authenticator::RevokeAll;
+use crate::authenticator::revoke_all::AlsoEnds;
 use crate::base::sha256;
 use crate::clock::{Clock, SystemClock, whole_seconds};
 use crate::entropy::{Entropy, SystemEntropy};
@@ -67,6 +69,7 @@ pub struct NeedsLifetime {
 /// | [`revocations`](Self::revocations) | none | | a token is valid until it expires |
 /// | [`with_data`](Self::with_data) | `()` | type | no data of the application |
 /// | [`data_or_else`](Self::data_or_else) | none | | other data are unreadable |
+/// | [`also_ends`](Self::also_ends) | nothing | | `revoke_all` ends the logins |
 /// | [`reload`](Self::reload) | none | | a refresh keeps roles and data |
 /// | [`clock`](Self::clock) | [`SystemClock`] | | |
 /// | [`entropy`](Self::entropy) | [`SystemEntropy`] | | |
@@ -102,6 +105,7 @@ pub struct TokenBuilder<D = ()> {
     pub(crate) entropy: Option<Arc<dyn Entropy>>,
     pub(crate) data: DataReader<D>,
     reload: Option<Reload<D>>,
+    pub(crate) also_ends: AlsoEnds,
 }
 
 impl TokenAuthenticator {
@@ -164,6 +168,7 @@ impl NeedsLifetime {
             entropy: None,
             data: DataReader::default(),
             reload: None,
+            also_ends: AlsoEnds::default(),
         }
     }
 }
@@ -201,6 +206,7 @@ impl<D> TokenBuilder<D> {
             entropy: self.entropy,
             data: DataReader::default(),
             reload: None,
+            also_ends: self.also_ends,
         }
     }
 
@@ -367,6 +373,14 @@ impl<D> TokenBuilder<D> {
         self
     }
 
+    /// Makes [`revoke_all`](crate::Authenticator::revoke_all) end something else of the subject too;
+    /// see [`SessionBuilder::also_ends`](crate::session::SessionBuilder::also_ends). In a hybrid, set
+    /// it in either builder.
+    pub fn also_ends(mut self, other: Arc<impl RevokeAll>) -> Self {
+        self.also_ends.0.push(other);
+        self
+    }
+
     /// Sets the source of time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
@@ -464,7 +478,7 @@ impl<D> TokenBuilder<D> {
                  the view to that of the tokens",
             ));
         }
-        Ok(TokenAuthenticator::new(
+        let mut auth = TokenAuthenticator::new(
             policy.complete(self.ring?)?,
             policy,
             self.revocations,
@@ -472,7 +486,9 @@ impl<D> TokenBuilder<D> {
             self.entropy.unwrap_or_else(|| Arc::new(SystemEntropy)),
             self.data,
             self.reload,
-        ))
+        );
+        auth.also_ends = self.also_ends;
+        Ok(auth)
     }
 
     /// Builds the access tokens of logins that last for `absolute`, or for `remembered` if they are

@@ -23,6 +23,7 @@ use crate::session::builder::SessionBuilder;
 use crate::session::credential::{CredentialKind, SessionCredential};
 use crate::session::listed::{Session, SessionPage};
 use crate::session::logins::{DraftFn, Edited, Ended, Logins, ROWS_PER_PAGE};
+use crate::session::namespace::Namespace;
 use crate::store::answer::Removed;
 use crate::store::ask::{Scope, Update};
 use crate::store::ended::remove_ended;
@@ -124,13 +125,14 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         access.data = access.data.or(&data);
         access.entropy = access.entropy.or(refresh.entropy.clone());
         refresh.entropy = refresh.entropy.or(access.entropy.clone());
+        refresh.also_ends.0.append(&mut access.also_ends.0);
         let remembered = refresh.remembered.map(|(_, absolute)| absolute);
         let kind = CredentialKind::Refresh {
             issuer_and_audience: access.addressees(),
         };
         Ok(Self {
             tokens: access.build_access(refresh.absolute, remembered)?,
-            logins: refresh.logins(kind)?,
+            logins: refresh.logins(kind, Namespace::default())?,
         })
     }
 
@@ -224,6 +226,25 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         let removed = self.store().remove(handle, subject, now).await?;
         let effective = self.append_end_of(handle, subject).await;
         Ok(Removed::with_effect(removed.count, effective))
+    }
+
+    /// Ends all logins of `subject`.
+    async fn revoke_logins(&self, subject: &str) -> Result<Affected> {
+        // The rows, then the log, and then the rows of logins that began before and were stored in
+        // between.
+        let (all, now) = (Scope::all(), self.logins.now()?);
+        let first = self.logins.remove_subject(subject, all, now).await?.count;
+        let Some(view) = self.tokens.revocations() else {
+            return Ok(Affected::new(Some(first), self.effective(false)));
+        };
+        let fact = Fact::Subject {
+            subject: SubjectKey::of(subject),
+            before: None,
+        };
+        let stamp = view.append(&[fact], view.max_lifetime()).await?;
+        let (late, now) = (all.before(stamp), self.logins.now()?);
+        let late = self.store().remove_subject(subject, late, now).await?.count;
+        Ok(Affected::new(Some(first + late), self.effective(true)))
     }
 
     /// Rejects a login that has ended by the log. Where all logins ended, their rows are still in
@@ -612,21 +633,8 @@ where
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
-        // The rows, then the log, and then the rows of logins that began before and were stored in
-        // between.
-        let (all, now) = (Scope::all(), self.logins.now()?);
-        let first = self.logins.remove_subject(subject, all, now).await?.count;
-        let Some(view) = self.tokens.revocations() else {
-            return Ok(Affected::new(Some(first), self.effective(false)));
-        };
-        let fact = Fact::Subject {
-            subject: SubjectKey::of(subject),
-            before: None,
-        };
-        let stamp = view.append(&[fact], view.max_lifetime()).await?;
-        let (late, now) = (all.before(stamp), self.logins.now()?);
-        let late = self.store().remove_subject(subject, late, now).await?.count;
-        Ok(Affected::new(Some(first + late), self.effective(true)))
+        let logins = self.revoke_logins(subject);
+        self.logins.also_ends.and(subject, logins).await
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {

@@ -1,0 +1,160 @@
+//! The issuer of tickets.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::authenticator::{BoxFuture, RevokeAll};
+use crate::base::base64url::encode_16;
+use crate::base::secret::constant_time_eq;
+use crate::base::sha256;
+use crate::entropy;
+use crate::error::{Rejection, Result};
+use crate::login::Login;
+use crate::login::affected::Affected;
+use crate::login::data::DataReader;
+use crate::login::issued::Credential;
+use crate::session::logins::Logins;
+use crate::store::ask::Scope;
+use crate::store::record::Record;
+use crate::store::session_store::SessionStore;
+use crate::tickets::ticket::{Redeemed, Ticket};
+use crate::upkeep::Upkeep;
+
+/// Issues tickets of one purpose, and redeems each once. See [the module](super).
+pub struct Tickets<S, P = ()> {
+    rows: Logins<S>,
+    payload: DataReader<P>,
+    is_bound: bool,
+}
+
+impl<S, P> Tickets<S, P> {
+    pub(crate) fn new(rows: Logins<S>, payload: DataReader<P>, is_bound: bool) -> Self {
+        Self {
+            rows,
+            payload,
+            is_bound,
+        }
+    }
+}
+
+impl<S: SessionStore, P> Tickets<S, P> {
+    /// Ends all tickets of `subject`. [`also_ends`] makes a logout everywhere do that.
+    ///
+    /// [`also_ends`]: crate::session::SessionBuilder::also_ends
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*: some tickets may not have ended, and it is safe to try again. *Misuse* for a
+    /// subject that begins with U+0001.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some tickets may have ended: call again.
+    pub async fn revoke_all(&self, subject: &str) -> Result<Affected> {
+        let now = self.rows.now()?;
+        let removed = self.rows.remove_subject(subject, Scope::all(), now).await?;
+        Ok(removed.into())
+    }
+
+    /// Returns the background work of the store. Spawn it, unless the sessions in the same store do.
+    pub fn upkeep(&self) -> Upkeep {
+        self.rows.upkeep()
+    }
+
+    /// Checks that a ticket is presented by the browser that it is bound to.
+    fn check_browser(&self, row: &Record, presented: Option<&str>) -> Result<()> {
+        let is_right = match (row.fields.browser(), presented) {
+            (None, _) => !self.is_bound,
+            (Some(hash), Some(secret)) => constant_time_eq(hash, &hash_of(secret)),
+            (Some(_), None) => false,
+        };
+        match is_right {
+            true => Ok(()),
+            false => Err(Rejection::WrongBrowser.into()),
+        }
+    }
+}
+
+impl<S, P> Tickets<S, P>
+where
+    S: SessionStore,
+    P: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    /// Issues a ticket for `subject`: a user, or a random text if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* for a subject that is empty or begins with U+0001. *Refused* if the store is full, the
+    /// subject or the payload too large, or all tickets of the subject are revoked meanwhile.
+    /// *Unavailable* if the store, the clock or the entropy source cannot answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A ticket that no client has may be stored, until it expires.
+    pub async fn issue(&self, subject: &str, payload: P) -> Result<Ticket> {
+        let login = Login::new(subject).data(payload);
+        let mut new = self.rows.prepare(&login, self.rows.begin().await?)?;
+        let mut browser_secret = None;
+        if self.is_bound {
+            let secret = encode_16(&entropy::draw(&*self.rows.entropy)?);
+            let secret = String::from_utf8_lossy(&secret).into_owned();
+            new.row.fields = new.row.fields.with_browser(&hash_of(&secret));
+            browser_secret = Some(Credential::new(secret));
+        }
+        let (credential, _) = self.rows.insert(&mut new).await?;
+        Ok(Ticket {
+            credential,
+            browser_secret,
+        })
+    }
+
+    /// Redeems a ticket. Of any number of calls, one succeeds; it has spent the ticket.
+    ///
+    /// # Errors
+    ///
+    /// *Rejected*, and a ticket that is refused is not spent: [`Unknown`](Rejection::Unknown) if it is
+    /// spent, expired, revoked, forged or of another purpose, [`WrongBrowser`](Rejection::WrongBrowser)
+    /// if it is bound to another browser. [*Unreadable*](crate::Error::is_unreadable) if its payload
+    /// does not decode; it is not spent. *Unavailable* if the store cannot answer: the ticket may be
+    /// spent.
+    ///
+    /// # Cancel safety
+    ///
+    /// The ticket may be spent.
+    pub async fn redeem(&self, ticket: &str, browser_secret: Option<&str>) -> Result<Redeemed<P>> {
+        let check = |row: &Record| self.check_browser(row, browser_secret);
+        let taken = self.rows.take(ticket, &self.payload, check).await?;
+        let subject = self.rows.namespace.subject(taken.subject()).to_owned();
+        let issued_at = taken.issued_at();
+        Ok(Redeemed {
+            subject,
+            payload: taken.replace_data(()).0,
+            issued_at,
+        })
+    }
+}
+
+/// Returns the hash by which a row recognizes a browser.
+fn hash_of(browser_secret: &str) -> [u8; 16] {
+    let hash = sha256::hash(["statewise browser ", browser_secret].concat().as_bytes());
+    let mut truncated = [0; 16];
+    truncated.copy_from_slice(&hash[..16]);
+    truncated
+}
+
+impl<S: SessionStore, P: Send + Sync + 'static> RevokeAll for Tickets<S, P> {
+    fn revoke_all_of<'a>(&'a self, subject: &'a str) -> BoxFuture<'a, Result<Affected>> {
+        Box::pin(self.revoke_all(subject))
+    }
+}
+
+impl<S: fmt::Debug, P> fmt::Debug for Tickets<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tickets")
+            .field("rows", &self.rows)
+            .field("is_bound", &self.is_bound)
+            .finish_non_exhaustive()
+    }
+}

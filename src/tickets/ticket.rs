@@ -1,0 +1,41 @@
+//! A ticket for a client, and its content.
+
+use time::OffsetDateTime;
+
+use crate::login::issued::Credential;
+
+/// A ticket, as the client receives it.
+#[must_use = "the client needs the ticket"]
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    pub(crate) credential: Credential,
+    pub(crate) browser_secret: Option<Credential>,
+}
+
+impl Ticket {
+    /// The ticket: `tk_` and 64 characters that a URL may contain.
+    #[must_use]
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The secret for a cookie of the browser to which the ticket is
+    /// [bound](crate::tickets::TicketsBuilder::bound). `None` for other tickets.
+    #[must_use]
+    pub fn browser_secret(&self) -> Option<&Credential> {
+        self.browser_secret.as_ref()
+    }
+}
+
+/// The content of a ticket that was redeemed.
+#[must_use = "the ticket is spent"]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Redeemed<P> {
+    /// The subject that the ticket was issued for.
+    pub subject: String,
+    /// The payload.
+    pub payload: P,
+    /// The time at which the ticket was issued.
+    pub issued_at: OffsetDateTime,
+}

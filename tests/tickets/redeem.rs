@@ -1,0 +1,138 @@
+//! Redeeming.
+
+use std::sync::Arc;
+
+use statewise::Rejection;
+use statewise::session::SessionAuthenticator;
+use statewise::store::MemoryStore;
+use statewise::testkit::{ManualClock, block_on};
+use statewise::tickets::Tickets;
+use statewise::{Authenticator, Login};
+
+use crate::{LIFETIME, builder, issue, memory, redeem, seconds, sessions};
+
+#[test]
+fn a_ticket_gives_its_payload_once() {
+    let clock = ManualClock::default();
+    let tickets = builder(memory(), "reset", &clock).with_payload::<(String, f64)>();
+    let tickets = tickets.build().unwrap();
+    let payload = ("älice@example.org".to_owned(), 0.1 + 0.2);
+    let ticket = block_on(tickets.issue("alice", payload.clone())).unwrap();
+    let text = ticket.credential().reveal();
+    assert!(text.starts_with("tk_") && text.len() == 67, "{text}");
+    clock.advance(seconds(LIFETIME - 1));
+    let redeemed = block_on(tickets.redeem(text, None)).unwrap();
+    assert_eq!(
+        (redeemed.subject.as_str(), redeemed.payload),
+        ("alice", payload)
+    );
+    let again = block_on(tickets.redeem(text, None)).unwrap_err();
+    assert_eq!(again.rejection(), Some(Rejection::Unknown));
+}
+
+#[test]
+fn a_ticket_expires() {
+    let clock = ManualClock::default();
+    let tickets = builder(memory(), "reset", &clock).build().unwrap();
+    let ticket = issue(&tickets, "alice");
+    clock.advance(seconds(LIFETIME));
+    assert!(redeem(&tickets, &ticket).is_none());
+}
+
+/// A ticket that is refused is not spent: forged, of another purpose, without its browser's secret,
+/// with an unreadable payload.
+#[test]
+fn a_refused_ticket_is_not_spent() {
+    let clock = ManualClock::default();
+    let store = memory();
+    let tickets = builder(store.clone(), "reset", &clock)
+        .bound()
+        .build()
+        .unwrap();
+    let other = builder(store.clone(), "email", &clock).build().unwrap();
+    let numbers = builder(store.clone(), "reset", &clock).with_payload::<u8>();
+    let numbers = numbers.bound().build().unwrap();
+    let (ticket, stranger) = (issue(&tickets, "alice"), issue(&tickets, "mallory"));
+    let text = ticket.credential().reveal();
+    let secret = ticket.browser_secret().map(|secret| secret.reveal());
+    let last = if text.ends_with('A') { "B" } else { "A" };
+    let forged = format!("{}{last}", &text[..66]);
+    let try_to = |tickets: &Tickets<Arc<MemoryStore>>, text: &str, secret: Option<&str>| {
+        block_on(tickets.redeem(text, secret))
+            .unwrap_err()
+            .rejection()
+    };
+    assert_eq!(try_to(&tickets, "tk_", secret), Some(Rejection::Malformed));
+    assert_eq!(
+        try_to(&tickets, &text[3..], secret),
+        Some(Rejection::Malformed)
+    );
+    assert_eq!(try_to(&tickets, &forged, secret), Some(Rejection::Unknown));
+    assert_eq!(try_to(&other, text, secret), Some(Rejection::Unknown));
+    let wrong = stranger.browser_secret().map(|secret| secret.reveal());
+    for wrong in [None, Some(""), wrong] {
+        assert_eq!(try_to(&tickets, text, wrong), Some(Rejection::WrongBrowser));
+    }
+    let unreadable = block_on(numbers.redeem(text, secret)).unwrap_err();
+    assert!(unreadable.is_unreadable());
+    assert!(redeem(&tickets, &ticket).is_some());
+}
+
+/// A bound purpose takes no ticket from before it was bound.
+#[test]
+fn a_ticket_without_a_browser_is_not_taken_for_a_bound_one() {
+    let clock = ManualClock::default();
+    let store = memory();
+    let before = builder(store.clone(), "reset", &clock).build().unwrap();
+    let bound = builder(store, "reset", &clock).bound().build().unwrap();
+    let ticket = issue(&before, "alice");
+    let refused = block_on(bound.redeem(ticket.credential().reveal(), None)).unwrap_err();
+    assert_eq!(refused.rejection(), Some(Rejection::WrongBrowser));
+    assert!(redeem(&before, &ticket).is_some());
+}
+
+/// No session is a ticket, and no ticket a session, whatever prefix it gets.
+#[test]
+fn a_ticket_is_no_login() {
+    let clock = ManualClock::default();
+    let store = memory();
+    let tickets = builder(store.clone(), "reset", &clock).build().unwrap();
+    let auth: SessionAuthenticator<_> = sessions(store, &clock).build().unwrap();
+    let (ticket, session) = (issue(&tickets, "alice"), Login::new("alice"));
+    let session = block_on(auth.issue(session)).unwrap();
+    let (ticket, session) = (ticket.credential().reveal(), session.credential().reveal());
+    for credential in [ticket, &ticket[3..]] {
+        assert!(block_on(auth.verify(credential)).is_err());
+        assert!(block_on(auth.refresh(credential)).is_err());
+        let _ = block_on(auth.revoke(credential));
+    }
+    for credential in [session, &format!("tk_{session}")] {
+        assert!(block_on(tickets.redeem(credential, None)).is_err());
+    }
+    assert!(block_on(auth.verify(session)).is_ok());
+    assert!(block_on(tickets.redeem(ticket, None)).is_ok());
+}
+
+#[test]
+fn misuse_fails_at_build() {
+    let build = |purpose: &str, lifetime, outstanding| {
+        Tickets::builder(memory())
+            .purpose(purpose)
+            .lifetime(lifetime)
+            .outstanding(outstanding)
+            .build()
+    };
+    assert!(build("reset", seconds(1), 1).is_ok());
+    let long = "p".repeat(65);
+    for (purpose, lifetime, outstanding) in [
+        ("", seconds(1), 1),
+        (&long, seconds(1), 1),
+        ("re\u{1}set", seconds(1), 1),
+        ("reset", seconds(0), 1),
+        ("reset", seconds(1), 0),
+    ] {
+        let error = build(purpose, lifetime, outstanding).unwrap_err();
+        assert!(error.is_misuse(), "{error:?}");
+        assert!(!error.to_string().contains("session"), "{error}");
+    }
+}
