@@ -58,6 +58,7 @@ mod builder;
 mod canonical;
 mod claims;
 mod foreign;
+mod header;
 mod interop;
 mod issuers;
 mod json;
@@ -69,7 +70,10 @@ mod master;
 mod payload;
 mod policy;
 mod profile;
+#[cfg(feature = "_public")]
+mod public;
 pub(crate) mod reload;
+mod ring_key;
 mod shared;
 
 pub use algorithm::Algorithm;
@@ -81,4 +85,7 @@ pub use interop::Interop;
 pub use key::Key;
 pub use keyring::{KeyState, Keyring};
 pub use master::{KeySource, MasterKey, MasterRing};
+#[cfg(feature = "_public")]
+pub use public::{PublicKey, SigningKey};
 pub use reload::Fresh;
+pub use ring_key::RingKey;

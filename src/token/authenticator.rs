@@ -13,7 +13,7 @@ use crate::authenticator::{Authenticator, Presented};
 use crate::base::base64url::Scratch;
 use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::Entropy;
-use crate::error::{Error, Refusal, Rejection, Result};
+use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::{Beginning, Begun, IssuerId};
@@ -31,13 +31,14 @@ use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
 use crate::token::canonical;
 use crate::token::claims::{CheckedClaims, Claims};
 use crate::token::foreign::ForeignLogin;
+use crate::token::header::HEADER_CHARS;
 use crate::token::json::{self, Text};
 use crate::token::jws::{self, OwnToken};
-use crate::token::key::{HEADER_CHARS, Key};
 use crate::token::keyring::{KeyEntry, Keyring};
 use crate::token::master::KeySource;
 use crate::token::policy::Policy;
 use crate::token::reload::Reload;
+use crate::token::ring_key::RingKey;
 use crate::token::shared::Shared;
 use crate::upkeep::Upkeep;
 
@@ -156,7 +157,7 @@ impl<D> TokenAuthenticator<D> {
         let keys = keys.into();
         let ring = keys.for_audience(&self.policy.issuer, &self.policy.audience)?;
         let ring = self.policy.complete(ring)?;
-        let is_retired = |key: &Key| self.is_retired(key);
+        let is_retired = |key: &RingKey| self.is_retired(key);
         let ring = ring.succeed(&self.ring.read(), self.now()?, longest_secs, is_retired)?;
         self.ring.replace(ring);
         Ok(())
@@ -213,6 +214,7 @@ impl<D> TokenAuthenticator<D> {
     fn check_dispensable(&self, kid: &str) -> Result<()> {
         let (ring, now) = (self.ring.read(), self.now()?);
         match ring.signer(now, |key| key.kid() == kid || self.is_retired(key)) {
+            _ if ring.only_verifies() => Ok(()),
             None => Err(Error::misuse(
                 "no other key of the ring could sign: first give every node a ring with another \
                  one, `Keyring::new(leaked).then(new, time)`",
@@ -388,7 +390,7 @@ impl<D> TokenAuthenticator<D> {
     }
 
     #[inline]
-    fn is_retired(&self, key: &Key) -> bool {
+    fn is_retired(&self, key: &RingKey) -> bool {
         let kid = || KeyId::from_bytes(*key.kid_bytes());
         self.revocations
             .as_ref()
@@ -513,8 +515,8 @@ where
         let payload = canonical::write(&policy.prefix, profile, login, refreshed, data);
         let ring = self.ring.read();
         let signer = self.signer(&ring, login.issued_at, login.expires_at)?;
-        let token = jws::sign(signer, payload.as_bytes(), max_chars);
-        Ok(Credential::new(token.ok_or(Refusal::TooLarge)?))
+        let token = jws::sign(signer, payload.as_bytes(), max_chars)?;
+        Ok(Credential::new(token))
     }
 
     /// Returns the key that signs at `issued_at`. It must verify until `expires_at`.
@@ -523,13 +525,16 @@ where
         ring: &'r Keyring,
         issued_at: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<&'r Key> {
+    ) -> Result<&'r RingKey> {
         let signer = ring.signer(issued_at, |key| self.is_retired(key));
         let signer = signer.ok_or_else(|| {
-            Error::misuse(
+            Error::misuse(if ring.only_verifies() {
+                "this authenticator has only public keys, which verify: issue tokens where the \
+                 `SigningKey` is"
+            } else {
                 "the key that signs has been retired, and the ring has no next one: replace the \
-                 ring by `Keyring::new` with another key",
-            )
+                 ring by `Keyring::new` with another key"
+            })
         })?;
         if !signer.outlives(expires_at) {
             return Err(Error::misuse(
@@ -545,8 +550,12 @@ where
         if let Some(view) = &self.revocations {
             view.check_fresh(now)?;
         }
+        let ring = self.ring.read();
+        if ring.only_verifies() {
+            return Ok(());
+        }
         let expires_at = now.saturating_add(self.policy.lifetime_secs);
-        self.signer(&self.ring.read(), now, expires_at).map(drop)
+        self.signer(&ring, now, expires_at).map(drop)
     }
 
     fn expiry(&self, now: Timestamp, deadline: Timestamp) -> Timestamp {

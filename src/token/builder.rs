@@ -36,12 +36,14 @@ const MAX_LIFETIME_SECS: u64 = 400 * 24 * 3600;
 #[derive(Debug)]
 pub struct NeedsIssuer {
     keys: KeySource,
+    only_verifies: bool,
 }
 
 /// Second step of the builder: call [`audience`](Self::audience).
 #[derive(Debug)]
 pub struct NeedsAudience {
     keys: KeySource,
+    only_verifies: bool,
     issuer: String,
 }
 
@@ -49,6 +51,7 @@ pub struct NeedsAudience {
 #[derive(Debug)]
 pub struct NeedsLifetime {
     ring: Result<Keyring>,
+    only_verifies: bool,
     issuer: String,
     audience: String,
 }
@@ -90,6 +93,7 @@ pub struct NeedsLifetime {
 pub struct TokenBuilder<D = ()> {
     /// Fails if issuer or audience is empty.
     ring: Result<Keyring>,
+    only_verifies: bool,
     issuer: String,
     audience: String,
     lifetime: Duration,
@@ -118,7 +122,36 @@ impl TokenAuthenticator {
     /// [`MasterRing`]: crate::token::MasterRing
     #[must_use]
     pub fn builder(keys: impl Into<KeySource>) -> NeedsIssuer {
-        NeedsIssuer { keys: keys.into() }
+        NeedsIssuer {
+            keys: keys.into(),
+            only_verifies: false,
+        }
+    }
+
+    /// Starts a configuration with public keys: the authenticator verifies tokens and issues none.
+    /// Set the issuer, the audience and the lifetime of the one that issues them. An
+    /// [`issue`](crate::Authenticator::issue), a refresh and an update are *misuse*.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::token::{PublicKey, TokenAuthenticator};
+    ///
+    /// fn verifier(pem: &str) -> statewise::Result<TokenAuthenticator> {
+    ///     TokenAuthenticator::verifier(PublicKey::from_pem(pem)?)
+    ///         .issuer("https://auth.example")
+    ///         .audience("api")
+    ///         .lifetime(Duration::from_secs(600))
+    ///         .build()
+    /// }
+    /// # let _ = verifier;
+    /// ```
+    #[cfg(feature = "_public")]
+    #[must_use]
+    pub fn verifier(keys: impl Into<KeySource>) -> NeedsIssuer {
+        NeedsIssuer {
+            keys: keys.into(),
+            only_verifies: true,
+        }
     }
 }
 
@@ -128,6 +161,7 @@ impl NeedsIssuer {
     pub fn issuer(self, issuer: impl Into<String>) -> NeedsAudience {
         NeedsAudience {
             keys: self.keys,
+            only_verifies: self.only_verifies,
             issuer: issuer.into(),
         }
     }
@@ -140,6 +174,7 @@ impl NeedsAudience {
         let audience = audience.into();
         NeedsLifetime {
             ring: self.keys.for_audience(&self.issuer, &audience),
+            only_verifies: self.only_verifies,
             issuer: self.issuer,
             audience,
         }
@@ -154,6 +189,7 @@ impl NeedsLifetime {
     pub fn lifetime(self, lifetime: Duration) -> TokenBuilder {
         TokenBuilder {
             ring: self.ring,
+            only_verifies: self.only_verifies,
             issuer: self.issuer,
             audience: self.audience,
             lifetime,
@@ -192,6 +228,7 @@ impl<D> TokenBuilder<D> {
     pub fn with_data<T>(self) -> TokenBuilder<T> {
         TokenBuilder {
             ring: self.ring,
+            only_verifies: self.only_verifies,
             issuer: self.issuer,
             audience: self.audience,
             lifetime: self.lifetime,
@@ -459,6 +496,24 @@ impl<D> TokenBuilder<D> {
                 "issuer and audience leave no room for a user in a token: shorten them",
             ));
         }
+        let ring = self.ring?;
+        if ring.is_empty() {
+            return Err(Error::misuse(
+                "the ring has no key: pass the public keys of the issuer",
+            ));
+        }
+        if ring.only_verifies() != self.only_verifies {
+            return Err(Error::misuse(match self.only_verifies {
+                true => {
+                    "a verifier has a key that signs: pass public keys, or use \
+                     `TokenAuthenticator::builder`"
+                }
+                false => {
+                    "no key of the ring signs: pass a key that does, or use \
+                     `TokenAuthenticator::verifier` where tokens are only verified"
+                }
+            }));
+        }
         let policy = Policy {
             prefix,
             issuer: self.issuer,
@@ -479,7 +534,7 @@ impl<D> TokenBuilder<D> {
             ));
         }
         let mut auth = TokenAuthenticator::new(
-            policy.complete(self.ring?)?,
+            policy.complete(ring)?,
             policy,
             self.revocations,
             self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
@@ -502,6 +557,12 @@ impl<D> TokenBuilder<D> {
             return Err(Error::misuse(
                 "tokens of other issuers have no login to refresh: accept them in a separate \
                  `TokenAuthenticator`",
+            ));
+        }
+        if self.only_verifies {
+            return Err(Error::misuse(
+                "a hybrid issues access tokens: pass it keys that sign, with \
+                 `TokenAuthenticator::builder`",
             ));
         }
         if self.max_lifetime.is_some_and(|max| max < absolute) {

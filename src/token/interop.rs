@@ -20,6 +20,7 @@ use crate::token::foreign::{ForeignClaims, ForeignLogin};
 use crate::token::json::Text;
 use crate::token::key::Key;
 use crate::token::keyring::Keyring;
+use crate::token::ring_key::RingKey;
 
 /// Upper bound of the leeway. Clocks that differ by more must be set.
 const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
@@ -165,7 +166,7 @@ impl Interop {
     ///
     /// With a key of its own, the issuer cannot sign tokens of yours. The key must not be in your
     /// ring, and no other issuer may have it.
-    pub fn key(mut self, key: Key) -> Self {
+    pub fn key(mut self, key: impl Into<RingKey>) -> Self {
         let keys = self.keys.unwrap_or_else(Keyring::empty);
         self.keys = Some(keys.verify_with(key));
         self

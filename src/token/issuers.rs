@@ -4,11 +4,12 @@ use std::any::TypeId;
 
 use crate::base::base64url;
 use crate::error::{Error, Rejection, Result};
+use crate::token::header;
 use crate::token::interop::Interop;
 use crate::token::json::{self, Text};
 use crate::token::jws;
-use crate::token::key::{self, Key};
 use crate::token::keyring::{KeyEntry, Keyring};
+use crate::token::ring_key::RingKey;
 
 /// Other issuers with accepted tokens. Each key belongs to one of them, so that a signature proves
 /// the issuer.
@@ -92,7 +93,7 @@ impl Issuers {
     /// Checks the shape of a token under a header other than those of the ring. A header in the
     /// form of this crate is one of another ring.
     pub(crate) fn is_shape(&self, token: &str) -> bool {
-        let is_foreign = |[header, ..]: [&[u8]; 3]| !key::is_own_header(header);
+        let is_foreign = |[header, ..]: [&[u8]; 3]| !header::is_own(header);
         !self.is_empty() && jws::segments(token).is_some_and(is_foreign)
     }
 
@@ -108,11 +109,11 @@ impl Issuers {
         let named = Header::read(&json).ok_or(Rejection::UnacceptableHeader)?;
         let keys_of = |issuer: &'i Interop| issuer.own_keys().unwrap_or(ring);
         // If `kid` names a key that is known, only that key counts. Any other name is ignored.
-        let is_named = |key: &Key| named.kid.is_some_and(|kid| kid.is(key.kid()));
+        let is_named = |key: &RingKey| named.kid.is_some_and(|kid| kid.is(key.kid()));
         let mut all = self.0.iter().flat_map(|issuer| keys_of(issuer).entries());
         let one_is_named = all.any(|entry| is_named(&entry.key));
         let is_candidate = |entry: &&KeyEntry| {
-            named.algorithm.is(entry.key.algorithm().name())
+            entry.key.has_algorithm(named.algorithm)
                 && (!one_is_named || is_named(&entry.key))
                 && is_usable(entry)
         };
@@ -124,13 +125,13 @@ impl Issuers {
         let Some((_, candidate)) = candidates.peek() else {
             return Err(Rejection::UnacceptableHeader.into());
         };
-        if candidate.algorithm().signature_chars() != signature.len() {
+        if !candidate.fits(signature) {
             return Err(Rejection::Malformed.into());
         }
         let tag = base64url::decode(signature).ok_or(Rejection::Malformed)?;
-        let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
+        let signed = header.len() + 1 + payload.len();
         let (issuer, _) = candidates
-            .find(|(_, key)| key.bare_mac().verifies(signed, &tag))
+            .find(|(_, key)| key.verifies_foreign(token.as_bytes(), signed, &tag))
             .ok_or(Rejection::BadSignature)?;
         issuer.check_typ(named.typ)?;
         Ok(ForeignToken {

@@ -2,9 +2,10 @@
 //! verified bytes.
 
 use crate::base::base64url::{self, Scratch};
-use crate::error::{Rejection, Result};
-use crate::token::key::{HEADER_CHARS, Key};
+use crate::error::{Refusal, Rejection, Result};
+use crate::token::header::HEADER_CHARS;
 use crate::token::keyring::{KeyEntry, Keyring};
+use crate::token::ring_key::RingKey;
 
 /// Upper bound of the length of a token, whatever the configuration.
 pub(crate) const MAX_TOKEN_CHARS: usize = 8192;
@@ -26,6 +27,8 @@ impl<'b> Verified<'b> {
 pub(crate) struct OwnToken<'r, 't> {
     /// The key that the header names.
     pub(crate) entry: &'r KeyEntry,
+    /// The whole token.
+    text: &'t [u8],
     payload: &'t [u8],
     signature: &'t [u8],
 }
@@ -39,15 +42,14 @@ impl<'r, 't> OwnToken<'r, 't> {
         let Some(entry) = ring.by_header(header) else {
             return Ok(None);
         };
-        let split = rest
-            .len()
-            .checked_sub(entry.key.algorithm().signature_chars());
+        let split = rest.len().checked_sub(entry.key.signature_chars());
         let (body, signature) = rest
             .split_at_checked(split.ok_or(Rejection::Malformed)?)
             .ok_or(Rejection::Malformed)?;
         match body.split_last() {
             Some((b'.', payload)) if !payload.is_empty() => Ok(Some(Self {
                 entry,
+                text: token.as_bytes(),
                 payload,
                 signature,
             })),
@@ -65,7 +67,8 @@ impl<'r, 't> OwnToken<'r, 't> {
         let Some([Some(payload), Some(tag)]) = base64url::decode_pair(texts, scratch) else {
             return Err(Rejection::Malformed.into());
         };
-        if !self.entry.key.own_mac().verifies(self.payload, tag) {
+        let signed = HEADER_CHARS + self.payload.len();
+        if !self.entry.key.verifies_own(self.text, signed, tag) {
             return Err(Rejection::BadSignature.into());
         }
         Ok(Verified { payload })
@@ -76,20 +79,24 @@ impl<'r, 't> OwnToken<'r, 't> {
     }
 }
 
-/// Signs a payload. `None` if the token would be longer than `max_chars`.
-pub(crate) fn sign(key: &Key, payload: &[u8], max_chars: usize) -> Option<String> {
+/// Signs a payload.
+///
+/// # Errors
+///
+/// *Refused* if the token would be longer than `max_chars`; any error of the key.
+pub(crate) fn sign(key: &RingKey, payload: &[u8], max_chars: usize) -> Result<String> {
     let encoded = (payload.len() * 4).div_ceil(3);
-    let length = HEADER_CHARS + encoded + 1 + key.algorithm().signature_chars();
+    let length = HEADER_CHARS + encoded + 1 + key.signature_chars();
     if length > max_chars {
-        return None;
+        return Err(Refusal::TooLarge.into());
     }
     let mut token = vec![b'.'; length];
     token[..HEADER_CHARS].copy_from_slice(key.header());
-    let (body, signature) = token[HEADER_CHARS..].split_at_mut(encoded);
     // Both places have the exact length, so that encoding cannot fail.
-    base64url::encode_into(payload, body)?;
-    key.own_mac().sign(body, &mut signature[1..])?;
-    String::from_utf8(token).ok()
+    let _ = base64url::encode_into(payload, &mut token[HEADER_CHARS..HEADER_CHARS + encoded]);
+    let (signed, signature) = token.split_at_mut(HEADER_CHARS + encoded);
+    key.sign(signed, &mut signature[1..])?;
+    String::from_utf8(token).map_err(|_| Refusal::TooLarge.into())
 }
 
 /// Checks the shape of a token under the header of a key. `None` for another header.
@@ -101,13 +108,9 @@ pub(crate) fn is_own_shape(ring: &Keyring, token: &str) -> Option<bool> {
 }
 
 /// Returns a made-up token in the shape of those that `key` signs.
-pub(crate) fn sample(key: &Key) -> String {
+pub(crate) fn sample(key: &RingKey) -> String {
     let header = String::from_utf8_lossy(key.header());
-    format!(
-        "{header}AA.{:A<width$}",
-        "",
-        width = key.algorithm().signature_chars()
-    )
+    format!("{header}AA.{:A<width$}", "", width = key.signature_chars())
 }
 
 /// Splits a token into its three segments. `None` unless each is base64url and not empty.

@@ -3,18 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::base::base64url;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::token::algorithm::Algorithm;
+use crate::token::header::{self, HEADER_CHARS, Header, KID_CHARS};
 use crate::token::mac::KeyedMac;
-
-/// Characters of a header and its dot: one block of SHA-256.
-pub(crate) const HEADER_CHARS: usize = 64;
-/// Characters of a key id.
-pub(crate) const KID_CHARS: usize = 11;
 
 /// A secret that signs and verifies tokens, bound to one algorithm.
 ///
@@ -49,7 +43,7 @@ struct Inner {
     algorithm: Algorithm,
     secret: Box<[u8]>,
     kid: [u8; KID_CHARS],
-    header: [u8; HEADER_CHARS],
+    header: Header,
     /// State after the key and the constant header, for our own tokens.
     own: KeyedMac,
     /// State after the key, for tokens of other issuers.
@@ -167,8 +161,7 @@ impl Key {
         Self::unchecked(algorithm, secret)
     }
 
-    /// Returns the same key with the header of access tokens (RFC 9068, section 2.1). It names the
-    /// key by the first eight characters of its id, so that it is as long as the other one.
+    /// Returns the same key with the header of access tokens.
     pub(crate) fn with_access_token_header(&self) -> Self {
         let Inner {
             algorithm,
@@ -177,32 +170,32 @@ impl Key {
             bare,
             ..
         } = &*self.inner;
-        let header = header_of(*algorithm, "at+jwt", &kid[..KID_CHARS - 3]);
+        let header = Header::of_access_token(algorithm.name(), kid);
         Self {
             inner: Arc::new(Inner {
                 algorithm: *algorithm,
                 secret: secret.clone(),
                 kid: *kid,
-                header,
-                own: bare.clone().after(&header),
+                own: bare.clone().after(header.text()),
                 bare: bare.clone(),
+                header,
             }),
         }
     }
 
     /// Creates a key from a secret that is known to be random.
     pub(crate) fn unchecked(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
-        let kid = kid_of(algorithm, secret);
-        let header = header_of(algorithm, "JWT", &kid);
+        let kid = header::kid_of(algorithm.name(), secret);
+        let header = Header::new(algorithm.name(), &kid);
         let keyed = keyed(algorithm, secret)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 algorithm,
                 secret: secret.into(),
                 kid,
-                header,
-                own: keyed.clone().after(&header),
+                own: keyed.clone().after(header.text()),
                 bare: keyed,
+                header,
             }),
         })
     }
@@ -237,7 +230,7 @@ impl Key {
 
     /// Returns the header of every token that this key signs, with the dot after it.
     pub(crate) fn header(&self) -> &[u8; HEADER_CHARS] {
-        &self.inner.header
+        self.inner.header.text()
     }
 
     pub(crate) fn own_mac(&self) -> &KeyedMac {
@@ -262,50 +255,6 @@ impl fmt::Debug for Key {
 pub(crate) fn keyed(algorithm: Algorithm, secret: &[u8]) -> Result<KeyedMac> {
     KeyedMac::new(algorithm, secret)
         .ok_or_else(|| Error::misuse("the key does not fit its algorithm"))
-}
-
-fn kid_of(algorithm: Algorithm, secret: &[u8]) -> [u8; KID_CHARS] {
-    let mut hash = Sha256::new();
-    hash.update(b"statewise kid");
-    hash.update(algorithm.name());
-    hash.update(secret);
-    let mut kid = [b'A'; KID_CHARS];
-    // Eight bytes are eleven characters, so that this cannot fail.
-    let _ = base64url::encode_into(&hash.finalize()[..8], &mut kid);
-    kid
-}
-
-/// Types in the headers of our tokens. Each is as much longer than the other as its key id is
-/// shorter.
-const TYPES: [&str; 2] = ["JWT", "at+jwt"];
-
-/// Returns the header of a key up to its id.
-fn header_start(algorithm: Algorithm, typ: &str) -> String {
-    format!(r#"{{"alg":"{}","typ":"{typ}","kid":""#, algorithm.name())
-}
-
-fn header_of(algorithm: Algorithm, typ: &str, kid: &[u8]) -> [u8; HEADER_CHARS] {
-    let kid = String::from_utf8_lossy(kid);
-    let json = format!(r#"{}{kid}"}}"#, header_start(algorithm, typ));
-    let mut header = [b'.'; HEADER_CHARS];
-    // 47 bytes are 63 characters, so that this cannot fail.
-    let _ = base64url::encode_into(json.as_bytes(), &mut header[..HEADER_CHARS - 1]);
-    header
-}
-
-/// Checks if a header, without its dot, has the form of those that this crate writes, under any
-/// key.
-pub(crate) fn is_own_header(header: &[u8]) -> bool {
-    let Some(json) = base64url::decode(header) else {
-        return false;
-    };
-    let algorithms = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
-    header.len() == HEADER_CHARS - 1
-        && json.ends_with(b"\"}")
-        && algorithms.iter().any(|algorithm| {
-            let is_start = |typ| json.starts_with(header_start(*algorithm, typ).as_bytes());
-            TYPES.into_iter().any(is_start)
-        })
 }
 
 /// Refuses a secret that is too short or visibly not random. `generate` names the function that makes

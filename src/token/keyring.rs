@@ -6,7 +6,11 @@ use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::token::key::{HEADER_CHARS, Key};
+use crate::token::header::HEADER_CHARS;
+use crate::token::key::Key;
+#[cfg(feature = "_public")]
+use crate::token::public::{PublicKey, SigningKey};
+use crate::token::ring_key::RingKey;
 
 /// Time in which all nodes load a new key, including the difference of their clocks.
 const PROPAGATION_SECS: u64 = 60;
@@ -79,7 +83,7 @@ pub enum KeyState {
 /// A key and its times.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyEntry {
-    pub(crate) key: Key,
+    pub(crate) key: RingKey,
     /// Time from which on the key signs; `None` if it only verifies.
     signs_from: Option<Timestamp>,
     retires_at: Timestamp,
@@ -111,8 +115,17 @@ impl KeyEntry {
 impl Keyring {
     /// Creates a ring of one key, which signs and verifies.
     #[must_use]
-    pub fn new(signer: Key) -> Self {
-        Self::empty().add(signer, Some(Timestamp::MIN))
+    pub fn new(signer: impl Into<RingKey>) -> Self {
+        Self::empty().add(signer.into(), Some(Timestamp::MIN))
+    }
+
+    /// Creates a ring of public keys, which verify and sign nothing: for
+    /// [`TokenAuthenticator::verifier`](crate::token::TokenAuthenticator::verifier).
+    #[cfg(feature = "_public")]
+    #[must_use]
+    pub fn verifying(keys: impl IntoIterator<Item = PublicKey>) -> Self {
+        let keys = keys.into_iter();
+        keys.fold(Self::empty(), |ring, key| ring.verify_with(key))
     }
 
     /// Creates a ring without a key.
@@ -126,12 +139,7 @@ impl Keyring {
     /// Checks if a secret is in both rings.
     pub(crate) fn shares_a_secret_with(&self, other: &Self) -> bool {
         let mut keys = self.entries.iter().map(|entry| &entry.key);
-        keys.any(|key| {
-            other
-                .entries
-                .iter()
-                .any(|entry| entry.key.has_secret_of(key))
-        })
+        keys.any(|key| other.entries.iter().any(|entry| entry.key.is_same(key)))
     }
 
     /// Gives all keys the header of access tokens.
@@ -155,8 +163,8 @@ impl Keyring {
     /// # Ok::<(), statewise::Error>(())
     /// ```
     #[must_use]
-    pub fn verify_with(self, key: Key) -> Self {
-        self.add(key, None)
+    pub fn verify_with(self, key: impl Into<RingKey>) -> Self {
+        self.add(key.into(), None)
     }
 
     /// Adds a key that verifies at once and signs from `signs_from` on.
@@ -169,8 +177,8 @@ impl Keyring {
     /// A key that is in the ring to verify, or as the spare, becomes this one. For a key
     /// that signs already, `build` and `replace_keyring` return *misuse*.
     #[must_use]
-    pub fn then(self, key: Key, signs_from: OffsetDateTime) -> Self {
-        self.add(key, Some(signs_from.into()))
+    pub fn then(self, key: impl Into<RingKey>, signs_from: OffsetDateTime) -> Self {
+        self.add(key.into(), Some(signs_from.into()))
     }
 
     /// Adds a key that verifies at once and signs nothing, until every key that would sign before
@@ -179,11 +187,17 @@ impl Keyring {
     /// All nodes know it by then, so that no token is rejected. At the next rotation, make it the
     /// next key and add another spare: `Keyring::new(old).then(spare, time).spare(another)`.
     #[must_use]
-    pub fn spare(self, key: Key) -> Self {
-        self.add(key, Some(SPARE))
+    pub fn spare(self, key: impl Into<RingKey>) -> Self {
+        self.add(key.into(), Some(SPARE))
     }
 
-    fn add(mut self, key: Key, signs_from: Option<Timestamp>) -> Self {
+    fn add(mut self, key: RingKey, signs_from: Option<Timestamp>) -> Self {
+        if signs_from.is_some() && !key.can_sign() {
+            self.mistake = Some(
+                "a public key cannot sign: pass the `SigningKey`, or use `Keyring::verifying` where \
+                 tokens are only verified",
+            );
+        }
         match self.find_mut(key.kid()) {
             None => self.entries.push(KeyEntry {
                 key,
@@ -266,7 +280,7 @@ impl Keyring {
     pub(crate) fn signer(
         &self,
         now: Timestamp,
-        is_revoked: impl Fn(&Key) -> bool,
+        is_revoked: impl Fn(&RingKey) -> bool,
     ) -> Option<&KeyEntry> {
         let is_usable = |entry: &KeyEntry| entry.verifies(now) && !is_revoked(&entry.key);
         let has_begun = |entry: &&KeyEntry| entry.signs_from.is_some_and(|from| from <= now);
@@ -280,6 +294,15 @@ impl Keyring {
         later
             .filter(|entry| is_usable(entry))
             .min_by_key(|entry| entry.signs_from)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Checks if the ring has no key that could sign.
+    pub(crate) fn only_verifies(&self) -> bool {
+        self.entries.iter().all(|entry| entry.signs_from.is_none())
     }
 
     /// Iterates over all keys, including retired ones.
@@ -307,8 +330,14 @@ impl Keyring {
             return Err(Error::misuse(mistake));
         }
         let mut keys = self.entries.iter().map(|entry| &entry.key);
+        if !keys.clone().all(RingKey::is_for_own_tokens) {
+            return Err(Error::misuse(
+                "an RSA key is in the ring, but signs no tokens of this crate: pass it to \
+                 `Interop::key` for those of its issuer",
+            ));
+        }
         while let Some(key) = keys.next() {
-            if keys.clone().any(|other| other.has_secret_of(key)) {
+            if keys.clone().any(|other| other.is_same(key)) {
                 return Err(Error::misuse(
                     "two keys of the ring have the same secret under two ids: generate a secret \
                      for each algorithm",
@@ -344,7 +373,7 @@ impl Keyring {
         old: &Self,
         now: Timestamp,
         longest_secs: u64,
-        is_revoked: impl Fn(&Key) -> bool,
+        is_revoked: impl Fn(&RingKey) -> bool,
     ) -> Result<Self> {
         let in_a_minute = now.saturating_add(PROPAGATION_SECS);
         let present = old.signer(now, &is_revoked).map(|entry| entry.key.kid());
@@ -380,6 +409,9 @@ impl Keyring {
                 entry.known_by = in_a_minute;
             }
         }
+        if self.only_verifies() && old.only_verifies() {
+            return Ok(self);
+        }
         let Some(first) = self.signer(now, &is_revoked) else {
             return Err(Error::misuse(
                 "all keys of the ring that sign are retired: begin it with another one, \
@@ -403,7 +435,7 @@ impl Keyring {
     }
 
     /// Marks the keys that the revocation log has retired.
-    pub(crate) fn retire_revoked(&mut self, is_revoked: impl Fn(&Key) -> bool) {
+    pub(crate) fn retire_revoked(&mut self, is_revoked: impl Fn(&RingKey) -> bool) {
         for entry in &mut self.entries {
             if is_revoked(&entry.key) {
                 entry.retires_at = Timestamp::MIN;
@@ -414,6 +446,13 @@ impl Keyring {
 
 impl From<Key> for Keyring {
     fn from(signer: Key) -> Self {
+        Self::new(signer)
+    }
+}
+
+#[cfg(feature = "_public")]
+impl From<SigningKey> for Keyring {
+    fn from(signer: SigningKey) -> Self {
         Self::new(signer)
     }
 }

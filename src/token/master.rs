@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::token::algorithm::Algorithm;
 use crate::token::key::{Key, keyed, refuse_weak};
 use crate::token::keyring::Keyring;
+#[cfg(feature = "_public")]
+use crate::token::public::{PublicKey, SigningKey};
 
 /// Start of [`MasterKey::reveal`]. The dot is in no base64url text, so that neither text is read as
 /// the other one.
@@ -372,6 +374,20 @@ impl From<Keyring> for KeySource {
 impl From<Key> for KeySource {
     fn from(signer: Key) -> Self {
         Keyring::new(signer).into()
+    }
+}
+
+#[cfg(feature = "_public")]
+impl From<SigningKey> for KeySource {
+    fn from(signer: SigningKey) -> Self {
+        Keyring::new(signer).into()
+    }
+}
+
+#[cfg(feature = "_public")]
+impl From<PublicKey> for KeySource {
+    fn from(key: PublicKey) -> Self {
+        Keyring::verifying([key]).into()
     }
 }
 

@@ -16,5 +16,7 @@ mod keys;
 mod masters;
 mod own;
 mod profile;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+mod public;
 mod rotation;
 mod support;

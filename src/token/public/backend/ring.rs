@@ -1,0 +1,97 @@
+//! ring, or aws-lc-rs, which has the same interface.
+
+#[cfg(feature = "aws-lc-rs")]
+use aws_lc_rs as ring;
+#[cfg(not(feature = "aws-lc-rs"))]
+use ring;
+
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+    VerificationAlgorithm,
+};
+
+use crate::error::{Error, Result};
+use crate::token::public::Scheme;
+use crate::token::public::backend::SIGNATURE_BYTES;
+
+/// A public key.
+pub(in crate::token::public) struct Verifier(UnparsedPublicKey<Box<[u8]>>);
+
+impl Verifier {
+    /// `None` if the backend sees that the bytes are no key.
+    pub(in crate::token::public) fn new(scheme: Scheme, key: &[u8]) -> Option<Self> {
+        let algorithm: &'static dyn VerificationAlgorithm = match scheme {
+            Scheme::Es256 => &ECDSA_P256_SHA256_FIXED,
+            Scheme::Ed25519 { .. } => &ED25519,
+            Scheme::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+        };
+        Some(Self(UnparsedPublicKey::new(algorithm, key.into())))
+    }
+
+    pub(in crate::token::public) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify(message, signature).is_ok()
+    }
+}
+
+/// A private key.
+pub(in crate::token::public) enum Signer {
+    Es256(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+impl Signer {
+    /// Reads the DER form of PKCS #8. `None` if it is no such key.
+    pub(in crate::token::public) fn from_pkcs8(scheme: Scheme, pkcs8: &[u8]) -> Option<Self> {
+        match scheme {
+            Scheme::Es256 => ecdsa(pkcs8).map(Self::Es256),
+            Scheme::Ed25519 { .. } => Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8)
+                .ok()
+                .map(Self::Ed25519),
+            Scheme::Rs256 => None,
+        }
+    }
+
+    pub(in crate::token::public) fn public_key(&self) -> &[u8] {
+        match self {
+            Self::Es256(pair) => pair.public_key().as_ref(),
+            Self::Ed25519(pair) => pair.public_key().as_ref(),
+        }
+    }
+
+    pub(in crate::token::public) fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES]> {
+        let signature = match self {
+            Self::Es256(pair) => pair
+                .sign(&SystemRandom::new(), message)
+                .map_err(|_| Error::unavailable("the operating system gives no random bytes"))?,
+            Self::Ed25519(pair) => pair.sign(message),
+        };
+        let signature = signature.as_ref().try_into();
+        signature.map_err(|_| Error::unavailable("a signature has another length"))
+    }
+}
+
+#[cfg(feature = "aws-lc-rs")]
+fn ecdsa(pkcs8: &[u8]) -> Option<EcdsaKeyPair> {
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).ok()
+}
+
+#[cfg(not(feature = "aws-lc-rs"))]
+fn ecdsa(pkcs8: &[u8]) -> Option<EcdsaKeyPair> {
+    let random = SystemRandom::new();
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random).ok()
+}
+
+/// Generates a private key in the DER form of PKCS #8.
+pub(in crate::token::public) fn generate(scheme: Scheme) -> Result<Vec<u8>> {
+    let random = SystemRandom::new();
+    let document = match scheme {
+        Scheme::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
+        Scheme::Ed25519 { .. } => Ed25519KeyPair::generate_pkcs8(&random),
+        Scheme::Rs256 => return Err(Error::misuse("RS256 only verifies")),
+    };
+    let document =
+        document.map_err(|_| Error::unavailable("the operating system gives no random bytes"))?;
+    Ok(document.as_ref().to_vec())
+}
