@@ -35,6 +35,8 @@ fn pyjwt() {
     };
     let mut command = Command::new(python);
     command.arg(beside_this("pyjwt.py"));
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+    public_keys::both_directions(again(&command));
     both_directions(command);
 }
 
@@ -46,7 +48,16 @@ fn jose() {
     };
     let mut command = Command::new("node");
     command.arg(beside_this("jose.mjs")).arg(folder);
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+    public_keys::both_directions(again(&command));
     both_directions(command);
+}
+
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+fn again(command: &Command) -> Command {
+    let mut again = Command::new(command.get_program());
+    again.args(command.get_args());
+    again
 }
 
 fn beside_this(script: &str) -> std::path::PathBuf {
@@ -293,5 +304,80 @@ fn both_directions(peer: Command) {
                 Some(Rejection::UnacceptableHeader)
             );
         }
+    }
+}
+
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+mod public_keys {
+    use statewise::token::{PublicKey, SigningKey};
+
+    use super::*;
+
+    pub(super) fn both_directions(peer: Command) {
+        let pairs = [
+            ("ES256", SigningKey::generate_es256().unwrap()),
+            // PyJWT and jose know this name, and the newer one in part.
+            (
+                "EdDSA",
+                SigningKey::generate_ed25519().unwrap().with_older_name(),
+            ),
+        ];
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let claims = json!({
+            "iss": ISSUER, "aud": AUDIENCE, "sub": "bob", "iat": now.as_secs(),
+            "exp": now.as_secs() + 600, "roles": ["reader"],
+        });
+        let mut verify = Vec::new();
+        for (alg, pair) in &pairs {
+            let builder = TokenAuthenticator::builder(pair.clone()).issuer(ISSUER);
+            let builder = builder.audience(AUDIENCE).lifetime(HOUR);
+            let issued = block_on(builder.build().unwrap().issue(Login::new("alice")));
+            let token = issued.unwrap().credential().reveal().to_owned();
+            let jwk: Value = serde_json::from_str(&pair.public_key().to_jwk()).unwrap();
+            let other = SigningKey::generate_es256().unwrap().public_key();
+            let other: Value = serde_json::from_str(&other.to_jwk()).unwrap();
+            for (token, jwk) in [
+                (token.clone(), &jwk),
+                (token.replacen('.', ".e", 1), &jwk),
+                (token, &other),
+            ] {
+                verify.push(json!({
+                    "token": token, "jwk": jwk, "alg": alg, "iss": ISSUER, "aud": AUDIENCE,
+                }));
+            }
+        }
+        let algorithms = ["ES256", "EdDSA", "RS256"];
+        let generate = algorithms.map(|alg| {
+            json!({ "alg": alg, "claims": claims, "header": { "typ": "JWT", "kid": "theirs" } })
+        });
+        let answers = ask(peer, &json!({ "verify": verify, "generate": generate }));
+        for answers in answers["verified"].as_array().unwrap().chunks(3) {
+            assert_eq!(answers[0]["sub"], "alice", "{answers:?}");
+            let refused = answers[1..]
+                .iter()
+                .all(|answer| answer["error"].is_string());
+            assert!(refused, "{answers:?}");
+        }
+        let generated = answers["generated"].as_array().unwrap();
+        let verifiers: Vec<TokenAuthenticator> = generated
+            .iter()
+            .map(|theirs| {
+                let key = PublicKey::from_jwk(&theirs["jwk"].to_string()).unwrap();
+                let theirs = Interop::from_issuer(ISSUER, HOUR)
+                    .audience(AUDIENCE)
+                    .key(key);
+                let builder = TokenAuthenticator::builder(Key::generate_hs256().unwrap());
+                let builder = builder.issuer("https://ours.example").audience(AUDIENCE);
+                builder.lifetime(HOUR).interop(theirs).build().unwrap()
+            })
+            .collect();
+        for (at, theirs) in generated.iter().enumerate() {
+            let token = theirs["token"].as_str().unwrap();
+            for (other, verifier) in verifiers.iter().enumerate() {
+                let verified = verifier.verify_now(token);
+                assert_eq!(verified.is_ok(), at == other, "{verified:?}");
+            }
+        }
+        assert_eq!(generated.len(), 3);
     }
 }
