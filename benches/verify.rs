@@ -15,6 +15,9 @@ use std::process::ExitCode;
 mod account;
 mod floor;
 mod harness;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+#[path = "verify/public.rs"]
+mod public;
 #[path = "verify/revocation.rs"]
 mod revocation;
 #[path = "verify/sessions.rs"]
@@ -29,6 +32,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let mut rows = tokens::measure(&options);
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+    rows.extend(public::measure(&options));
     rows.extend(revocation::measure(&options));
     let most = match (options.quick, options.large) {
         (_, true) => 10_000_000,
