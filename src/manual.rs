@@ -33,6 +33,19 @@
 //! | that users call through a gateway | [`master.key_for(issuer, name)`](crate::token::MasterKey::key_for) | itself |
 //! | that calls `billing` in its own name | [`for_issuer(name)`](crate::token::Key::for_issuer) of the key of `billing` | `billing`, as itself |
 //!
+//! If many services verify the tokens of one issuer, and none of them should hold a secret, sign with a
+//! `SigningKey` (features `aws-lc-rs`, `ring` or `rustcrypto`), and publish its
+//! `TokenAuthenticator::key_set`. A service builds a `TokenAuthenticator::verifier` from public keys. A new
+//! token then costs one verification of its signature, and a remembered one less than with HMAC.
+//!
+//! | | one shared key | a key per audience | public keys |
+//! |---|---|---|---|
+//! | a service can forge tokens for | all services | itself | none |
+//! | secrets outside of the issuer | one, everywhere | one per service | none |
+//! | first verification of a token | 0.4 us | 0.4 us | 24 us (Ed25519), 36 us (ES256) |
+//! | later ones | 0.4 us | 0.4 us | 0.2 us |
+//! | crates | none | none | 2 to 33 |
+//!
 //! Lifetimes of a minute are enough: the caller issues a token per call. Do not pass on a token that
 //! was received: its audience is another one.
 //!

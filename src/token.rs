@@ -1,7 +1,8 @@
 //! The stateless strategy: the client keeps the whole login, in a signed token.
 //!
-//! Tokens are JWTs (RFC 7519) in compact form (RFC 7515), signed with HMAC: HS256, HS384 or HS512,
-//! depending on the [`Key`]. Verifying does no I/O.
+//! Tokens are JWTs (RFC 7519) in compact form (RFC 7515). A [`Key`] signs and verifies with HMAC: HS256,
+//! HS384 or HS512. With one of the features `aws-lc-rs`, `ring` and `rustcrypto`, a `SigningKey` signs
+//! with ES256 or Ed25519, and a `PublicKey` only verifies. Verifying does no I/O.
 //!
 //! # A constant header
 //!
@@ -64,6 +65,8 @@ mod issuers;
 mod json;
 mod jws;
 mod key;
+#[cfg(feature = "_public")]
+mod key_set;
 mod keyring;
 mod mac;
 mod master;
@@ -83,6 +86,8 @@ pub use builder::{NeedsAudience, NeedsIssuer, NeedsLifetime, TokenBuilder};
 pub use foreign::ForeignClaims;
 pub use interop::Interop;
 pub use key::Key;
+#[cfg(feature = "_public")]
+pub use key_set::KeySet;
 pub use keyring::{KeyState, Keyring};
 pub use master::{KeySource, MasterKey, MasterRing};
 #[cfg(feature = "_public")]

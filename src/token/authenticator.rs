@@ -34,6 +34,8 @@ use crate::token::foreign::ForeignLogin;
 use crate::token::header::HEADER_CHARS;
 use crate::token::json::{self, Text};
 use crate::token::jws::{self, OwnToken};
+#[cfg(feature = "_public")]
+use crate::token::key_set::KeySet;
 use crate::token::keyring::{KeyEntry, Keyring};
 use crate::token::master::KeySource;
 use crate::token::policy::Policy;
@@ -125,6 +127,34 @@ impl<D> TokenAuthenticator<D> {
         ring
     }
 
+    /// Returns the public keys of the ring, for services that verify: serve them at a fixed address
+    /// with [`KeySet::cache_control`]. It contains the next key and the spare too, and no retired
+    /// one.
+    ///
+    /// ```
+    /// use statewise::token::{SigningKey, TokenAuthenticator};
+    ///
+    /// /// Header fields and body of the answer to `GET /.well-known/jwks.json`.
+    /// fn answer(auth: &TokenAuthenticator) -> statewise::Result<([(&str, String); 2], String)> {
+    ///     let keys = auth.key_set()?;
+    ///     let fields = [
+    ///         ("content-type", "application/jwk-set+json".to_owned()),
+    ///         ("cache-control", keys.cache_control()),
+    ///     ];
+    ///     Ok((fields, keys.json().to_owned()))
+    /// }
+    /// # let _ = answer;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the ring has no public key. *Unavailable* if the clock cannot tell the time.
+    #[cfg(feature = "_public")]
+    pub fn key_set(&self) -> Result<KeySet> {
+        let now = self.now()?;
+        KeySet::of(&self.keyring(), now, self.policy.propagation_secs)
+    }
+
     /// Replaces the keys while requests are served: call it after the application has reloaded
     /// them.
     ///
@@ -158,7 +188,10 @@ impl<D> TokenAuthenticator<D> {
         let ring = keys.for_audience(&self.policy.issuer, &self.policy.audience)?;
         let ring = self.policy.complete(ring)?;
         let is_retired = |key: &RingKey| self.is_retired(key);
-        let ring = ring.succeed(&self.ring.read(), self.now()?, longest_secs, is_retired)?;
+        let propagation_secs = self.policy.propagation_secs;
+        let (old, now) = (self.ring.read(), self.now()?);
+        let ring = ring.succeed(&old, now, longest_secs, propagation_secs, is_retired)?;
+        drop(old);
         self.ring.replace(ring);
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::token::canonical;
 use crate::token::interop::Interop;
 use crate::token::issuers::Issuers;
 use crate::token::jws::MAX_TOKEN_CHARS;
-use crate::token::keyring::Keyring;
+use crate::token::keyring::{Keyring, PROPAGATION_SECS};
 use crate::token::master::KeySource;
 use crate::token::policy::Policy;
 use crate::token::profile::Profile;
@@ -67,6 +67,7 @@ pub struct NeedsLifetime {
 /// | [`max_lifetime`](Self::max_lifetime) | `lifetime` | whole seconds | refreshing extends nothing |
 /// | [`remembered`](Self::remembered) | `max_lifetime` | whole seconds | a user chooses it at login |
 /// | [`max_length`](Self::max_length) | 4096 | characters, 256 to 8192 | the size of a cookie (RFC 6265, section 6.1) |
+/// | [`propagation`](Self::propagation) | 60 | whole seconds | all nodes load a new ring in that time |
 /// | [`interop`](Self::interop) | none | | only tokens of this service |
 /// | [`scope`](Self::scope), [`client_id`](Self::client_id), [`access_tokens`](Self::access_tokens) | not written | claims and header | RFC 9068 |
 /// | [`revocations`](Self::revocations) | none | | a token is valid until it expires |
@@ -100,6 +101,7 @@ pub struct TokenBuilder<D = ()> {
     max_lifetime: Option<Duration>,
     remembered: Option<Duration>,
     max_length: usize,
+    propagation: Duration,
     interop: Vec<Interop>,
     profile: Option<Profile>,
     revocations: Option<RevocationView>,
@@ -196,6 +198,7 @@ impl NeedsLifetime {
             max_lifetime: None,
             remembered: None,
             max_length: DEFAULT_MAX_CHARS,
+            propagation: Duration::from_secs(PROPAGATION_SECS),
             interop: Vec::new(),
             profile: None,
             revocations: None,
@@ -235,6 +238,7 @@ impl<D> TokenBuilder<D> {
             max_lifetime: self.max_lifetime,
             remembered: self.remembered,
             max_length: self.max_length,
+            propagation: self.propagation,
             interop: self.interop,
             profile: self.profile,
             revocations: self.revocations,
@@ -331,6 +335,17 @@ impl<D> TokenBuilder<D> {
     /// tokens are not issued, and are rejected unread.
     pub fn max_length(mut self, characters: usize) -> Self {
         self.max_length = characters;
+        self
+    }
+
+    /// Sets the time in which all who verify know a new key: nodes that load the
+    /// [`Keyring`], and services that fetch the public keys. Default: one minute.
+    ///
+    /// A new key signs no earlier than that, unless its [time](Keyring::then) says so, and a replaced
+    /// one is kept that much longer. Public keys may be cached for half of that time, so that each
+    /// service has fetched a key before it signs.
+    pub fn propagation(mut self, propagation: Duration) -> Self {
+        self.propagation = propagation;
         self
     }
 
@@ -469,6 +484,7 @@ impl<D> TokenBuilder<D> {
                  shorten the lifetime",
             ));
         }
+        let propagation_secs = whole_seconds("propagation of a new key", self.propagation)?;
         let remembered = match self.remembered {
             Some(remembered) => whole_seconds("maximum lifetime of remembered logins", remembered)?,
             // Their rows know how long they last.
@@ -523,6 +539,7 @@ impl<D> TokenBuilder<D> {
             max_lifetime_secs: [max_lifetime, remembered],
             max_chars: self.max_length,
             profile: self.profile,
+            propagation_secs,
             issuers,
         };
         if let Some(view) = &self.revocations

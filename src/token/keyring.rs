@@ -12,8 +12,8 @@ use crate::token::key::Key;
 use crate::token::public::{PublicKey, SigningKey};
 use crate::token::ring_key::RingKey;
 
-/// Time in which all nodes load a new key, including the difference of their clocks.
-const PROPAGATION_SECS: u64 = 60;
+/// Default of [`TokenBuilder::propagation`](crate::token::TokenBuilder::propagation).
+pub(crate) const PROPAGATION_SECS: u64 = 60;
 
 /// A ring of keys: one signs, and any number verify, each for its time.
 ///
@@ -98,6 +98,12 @@ impl KeyEntry {
     /// Checks if every node knows the key at `now`.
     pub(crate) fn is_known(&self, now: Timestamp) -> bool {
         self.known_by <= now
+    }
+
+    /// Seconds until the key retires.
+    #[cfg(feature = "_public")]
+    pub(crate) fn seconds_left(&self, now: Timestamp) -> u64 {
+        self.retires_at.saturating_since(now)
     }
 
     /// Checks if the key verifies until `expires_at`.
@@ -325,7 +331,7 @@ impl Keyring {
     ///
     /// *Misuse* if a key to retire is not in the ring, a key would begin to sign twice, or a secret
     /// serves two algorithms.
-    pub(crate) fn complete(mut self, longest_secs: u64) -> Result<Self> {
+    pub(crate) fn complete(mut self, longest_secs: u64, propagation_secs: u64) -> Result<Self> {
         if let Some(mistake) = self.mistake {
             return Err(Error::misuse(mistake));
         }
@@ -353,7 +359,7 @@ impl Keyring {
             if let Some(replaced_at) = later.min() {
                 let last = replaced_at
                     .saturating_add(longest_secs)
-                    .saturating_add(PROPAGATION_SECS);
+                    .saturating_add(propagation_secs);
                 entry.retires_at = entry.retires_at.min(last);
             }
         }
@@ -363,7 +369,7 @@ impl Keyring {
     /// Prepares this ring to replace `old` at `now`, however late this node reads it.
     ///
     /// A new key verifies at once. Its time counts, because other nodes sign with it from then on.
-    /// Without a time it signs a minute later, and the present key, if it is kept, until then.
+    /// Without a time it signs once all nodes know it, and the present key, if it is kept, until then.
     ///
     /// # Errors
     ///
@@ -373,15 +379,16 @@ impl Keyring {
         old: &Self,
         now: Timestamp,
         longest_secs: u64,
+        propagation_secs: u64,
         is_revoked: impl Fn(&RingKey) -> bool,
     ) -> Result<Self> {
-        let in_a_minute = now.saturating_add(PROPAGATION_SECS);
+        let known_by_all = now.saturating_add(propagation_secs);
         let present = old.signer(now, &is_revoked).map(|entry| entry.key.kid());
         for known in &old.entries {
             let kid = known.key.kid();
             let has_begun = known.signs_from.is_some_and(|from| from <= now);
             let needed_until = if present == Some(kid) {
-                in_a_minute.saturating_add(longest_secs + PROPAGATION_SECS)
+                known_by_all.saturating_add(longest_secs + propagation_secs)
             } else if has_begun && known.retires_at < Timestamp::MAX {
                 known.retires_at
             } else {
@@ -406,7 +413,7 @@ impl Keyring {
         }
         for entry in &mut self.entries {
             if old.find(entry.key.kid()).is_none() {
-                entry.known_by = in_a_minute;
+                entry.known_by = known_by_all;
             }
         }
         if self.only_verifies() && old.only_verifies() {

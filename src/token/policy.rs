@@ -26,6 +26,8 @@ pub(crate) struct Policy {
     pub(crate) max_chars: usize,
     /// Claims beside those of this crate.
     pub(crate) profile: Option<Profile>,
+    /// Time in which all who verify know a new key.
+    pub(crate) propagation_secs: u64,
     /// Other issuers with accepted tokens.
     pub(crate) issuers: Issuers,
 }
@@ -101,7 +103,7 @@ impl Policy {
     /// *Misuse*: see [`Keyring::complete`] and [`Issuers::check_ring`].
     pub(crate) fn complete(&self, ring: Keyring) -> Result<Keyring> {
         self.issuers.check_ring(&ring)?;
-        let ring = ring.complete(self.longest_token_secs())?;
+        let ring = ring.complete(self.longest_token_secs(), self.propagation_secs)?;
         let is_access_token = |profile: &Profile| profile.is_access_token;
         Ok(match self.profile.as_ref().is_some_and(is_access_token) {
             true => ring.with_access_token_headers(),

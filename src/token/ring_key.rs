@@ -175,8 +175,15 @@ impl RingKey {
 }
 
 #[cfg(feature = "_public")]
-impl Kind {
+impl RingKey {
     /// The public key of a pair, or alone.
+    pub(crate) fn public(&self) -> Option<&PublicKey> {
+        self.0.public()
+    }
+}
+
+#[cfg(feature = "_public")]
+impl Kind {
     fn public(&self) -> Option<&PublicKey> {
         match self {
             Self::Secret(_) => None,

@@ -379,6 +379,53 @@ fn texts_that_are_no_keys_are_refused() {
     }
 }
 
+/// The set has what may sign now or next, and nothing that may not be published.
+#[test]
+fn a_key_is_published_before_it_signs() {
+    let clock = Hands::at(START);
+    let [one, other, spare] = pairs();
+    let ring = Keyring::new(one.clone())
+        .then(other.clone(), at(START + 1000))
+        .spare(spare.clone())
+        .verify_with(key());
+    let auth = builder(ring, &clock).propagation(Duration::from_secs(600));
+    let auth = auth.build().unwrap();
+    let published = || {
+        let set = auth.key_set().unwrap();
+        let json: Value = serde_json::from_str(set.json()).unwrap();
+        let keys = json["keys"].as_array().unwrap().clone();
+        let read = keys
+            .iter()
+            .map(|key| PublicKey::from_jwk(&key.to_string()).unwrap());
+        (
+            read.collect::<Vec<_>>(),
+            set.max_age().as_secs(),
+            set.cache_control(),
+        )
+    };
+    let (keys, max_age, field) = published();
+    assert_eq!((keys.len(), max_age), (3, 300));
+    assert_eq!(field, "public, max-age=300");
+    // A service that fetched the set early verifies what is signed later.
+    let service = verifier(Keyring::verifying(keys), &clock).build().unwrap();
+    clock.set(START + 1000);
+    assert!(service.verify_now(&token(&auth)).is_ok());
+    let text = auth.key_set().unwrap().json().to_owned();
+    for secret in [&one, &other, &spare].map(SigningKey::reveal) {
+        let line = secret.lines().nth(1).unwrap().to_owned();
+        assert!(!text.contains(&line[20..40]));
+    }
+    assert!(!text.contains("oct") && !text.contains(&key().reveal()));
+    // The first key retires when its last token has expired, and the set says when.
+    let end = START + 1000 + 3600 + 600;
+    clock.set(end - 100);
+    assert_eq!((published().0.len(), published().1), (3, 100));
+    clock.set(end);
+    assert_eq!((published().0.len(), published().1), (2, 300));
+    let secret = issuer(key(), &clock).key_set().unwrap_err();
+    assert!(secret.is_misuse() && secret.to_string().contains("SigningKey"));
+}
+
 fn other_issuer(key: PublicKey) -> Interop {
     Interop::from_issuer("https://idp.example", MINUTES).key(key)
 }

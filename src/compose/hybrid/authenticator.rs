@@ -148,6 +148,17 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         self.tokens.keyring()
     }
 
+    /// Returns the public keys for services that verify access tokens; see
+    /// [`TokenAuthenticator::key_set`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`TokenAuthenticator::key_set`].
+    #[cfg(feature = "_public")]
+    pub fn key_set(&self) -> Result<crate::token::KeySet> {
+        self.tokens.key_set()
+    }
+
     /// Replaces the keys; see [`TokenAuthenticator::replace_keyring`].
     ///
     /// # Errors
