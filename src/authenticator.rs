@@ -217,8 +217,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Some logins may have been ended: call again.
     fn revoke_all(&self, subject: &str) -> impl Future<Output = Result<Affected>> + Send;
 
-    /// Changes the roles, the device or the data of the login of a credential. Returns the updated
-    /// login, with the credential that the client now presents.
+    /// Changes the roles, the device or the data of the login of a credential, or
+    /// [steps it up](crate::Edit::step_up). Returns the updated login, with the credential that the
+    /// client now presents.
     ///
     /// `edit` gets the newest values. Of any number of concurrent updates none is lost: if another
     /// caller was faster, `edit` is called again with the result. An edit that changes nothing writes
@@ -226,7 +227,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// | strategy | credential | effect on other credentials of the login |
     /// |---|---|---|
-    /// | session | the presented one | the same session; within the bound of a [cache](crate::store::CachedStore) |
+    /// | session | the presented one, or a new one after a step-up | the same session; within the bound of a [cache](crate::store::CachedStore) |
     /// | hybrid | a new access token | with changed roles and a revocation log, older access tokens are rejected as [outdated](crate::Rejection::Outdated) within its bound; otherwise they say the old values until they expire |
     /// | token | a new token | they say the old values until they expire |
     ///
@@ -257,7 +258,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// As for [`verify_with`](Self::verify_with); *refused* if the login becomes too large;
     /// *unavailable* if other callers have changed the login sixteen times in a row; the error of
-    /// `edit`. In each case nothing was changed, unless the store has lost its answer.
+    /// `edit`. In each case nothing was changed, unless the store has lost its answer. After a step-up
+    /// that failed, the client keeps its credential.
     ///
     /// # Cancel safety
     ///

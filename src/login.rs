@@ -12,6 +12,7 @@ pub(crate) mod login_ref;
 pub(crate) mod logout;
 pub(crate) mod place;
 pub(crate) mod stamp;
+pub(crate) mod step_up;
 
 use std::fmt;
 
@@ -23,6 +24,7 @@ use crate::login::begun::Begun;
 use crate::login::fields::FieldsBuilder;
 use crate::login::place::Place;
 use crate::login::stamp::Stamp;
+use crate::login::step_up::StepUp;
 
 /// A user who has just authenticated: the input of
 /// [`Authenticator::issue`](crate::Authenticator::issue).
@@ -47,6 +49,8 @@ pub struct Login<D = ()> {
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) stamp: Option<Stamp>,
     pub(crate) begun: Option<Begun>,
+    /// The step-up of the login that this one continues.
+    pub(crate) step: Option<StepUp>,
 }
 
 impl Login {
@@ -65,6 +69,7 @@ impl Login {
             deadline: None,
             stamp: None,
             begun: None,
+            step: None,
         }
     }
 }
@@ -136,6 +141,7 @@ impl<D> Login<D> {
             deadline: self.deadline,
             stamp: self.stamp,
             begun: self.begun,
+            step: self.step,
         }
     }
 

@@ -139,6 +139,40 @@
 //! id of the login, the cookie stays, and nothing is lost. Deploy a version that reads it, or end
 //! the logins with [`revoke_all`](crate::Authenticator::revoke_all).
 //!
+//! # Asking for a second factor
+//!
+//! A guard on the dangerous routes asks for an authentication context class, and a route of your own
+//! proves it. [`step_up`](crate::web::SignIn::step_up) gives it to the login for some minutes:
+//!
+//! ```
+//! use std::time::Duration;
+//! use statewise::web::{Auth, Denial, Require, SignIn};
+//!
+//! # fn is_right(_: &str, _: &str) -> bool { true }
+//! // Around the dangerous routes. Without the class they answer 401 (RFC 9470), or your page.
+//! let strong = Require::authenticated().acr("aal2");
+//!
+//! async fn second_factor(caller: Auth, sign_in: SignIn, code: &str) -> Result<(), Denial> {
+//!     if !is_right(caller.subject(), code) {
+//!         return Err(Denial::Unproven);
+//!     }
+//!     sign_in.step_up("aal2", Duration::from_secs(10 * 60)).await.map(drop)
+//! }
+//! # let _ = (strong, second_factor);
+//! ```
+//!
+//! - Count wrong codes per user, and accept each code once. The crate does neither.
+//! - The login goes on with a credential that no other one derives: a copy that was stolen or planted
+//!   before never has the class.
+//! - [`Identity::acr`](crate::Identity::acr) and
+//!   [`authenticated_at`](crate::Identity::authenticated_at) are those of the step-up while it lasts,
+//!   and then again those of the login. [`Require::fresh`](crate::web::Require::fresh) is met too.
+//! - A program with a bearer token calls
+//!   [`step_up_token`](crate::web::SignIn::step_up_token). Code outside of a request calls
+//!   [`Edit::step_up`](crate::Edit::step_up) in an [`update`](crate::Authenticator::update).
+//! - Deploy this version to all nodes before the first step-up. Older nodes show the class of the
+//!   login, and may report a request that is in flight as a theft.
+//!
 //! # Keys
 //!
 //! Keep three kinds of keys in every [`Keyring`](crate::token::Keyring): the one that signs, a
@@ -166,6 +200,7 @@
 //! | a stolen refresh credential | also detected: if it is presented after its successor was used to refresh, the login ends; [`hybrid`](crate::hybrid) states the limits |
 //! | one kind of credential presented as another | sessions, refresh credentials and access tokens differ in form, in key and in what the store recognizes |
 //! | `alg` confusion, `none`, `crit`, `jwk`, `jku`, `x5u`, `zip` | the header of our tokens is a constant that is compared and never parsed |
+//! | a copy of a credential from before a [step-up](crate::Edit::step_up) | it never has the class, and derives nothing; once the new credential was used, it is detected like a stolen one |
 //! | weak keys | [`Key`](crate::token::Key) refuses secrets that are too short or repeat one byte, and PEM or JWK text |
 //! | an outage | the answer is *unavailable*, never "not logged in", and no new session is created |
 //! | guessing and timing | secrets have 128 bits; proofs and signatures are compared in constant time |

@@ -37,6 +37,10 @@
 //! overlap can distinguish two parties that both refresh within it. A wrong secret with the right
 //! handle ends nothing, so that no attacker can log a user out.
 //!
+//! A [step-up](crate::Edit::step_up) replaces the credential by one that is derived from none. The
+//! replaced one never has the new class. It stays valid until the new one was used and the overlap
+//! has passed, also if the response was lost, and a refresh returns it as it is.
+//!
 //! # Stores
 //!
 //! [`store`](crate::store) lists the stores of this crate. To write your own, implement

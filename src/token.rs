@@ -28,6 +28,7 @@
 //! | `acr` | if named | authentication context class given at login (OpenID Connect Core) |
 //! | `rev` | if stamped | the login's stamp of the revocation log, 22 base64url characters |
 //! | `ver` | if the login was updated | version of the row that an access token was read from |
+//! | `stp` | during a [step-up](crate::Edit::step_up) | its class, its time and its end: `acr`, `at` and `exp`; in access tokens of the hybrid, `acr`, `auth_time` and `exp` say it |
 //! | `data` | if not `null` | the application's data |
 //!
 //! Any other order is accepted too, but read more slowly. Unknown claims are ignored, and a refresh

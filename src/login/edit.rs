@@ -1,15 +1,18 @@
 //! Changes of a login that goes on.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::base::public_id::PublicId;
-use crate::error::Result;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
 use crate::login::data;
 use crate::login::identity::{Identity, device_label};
+use crate::login::step_up::StepUp;
 
-/// Changes the roles, the device and the data of a login: a closure that gets an [`Edit`].
+/// Changes the roles, the device and the data of a login, or steps it up: a closure that gets an [`Edit`].
 ///
 /// It may be called again with newer values if another caller has changed the login in between, so
 /// set the same values each time it is called. If it returns an error, nothing is changed and the
@@ -28,6 +31,8 @@ pub struct Edit<D = ()> {
     /// The application's data.
     pub data: D,
     identity: Identity<()>,
+    now: Timestamp,
+    step: Option<StepUp>,
 }
 
 /// The parts of a login that an edit has changed, in stored form.
@@ -36,6 +41,7 @@ pub(crate) struct Changes {
     pub(crate) roles: Option<Vec<String>>,
     pub(crate) device: Option<Option<String>>,
     pub(crate) data: Option<Option<Vec<u8>>>,
+    pub(crate) step: Option<StepUp>,
 }
 
 impl<D> Edit<D> {
@@ -57,12 +63,83 @@ impl<D> Edit<D> {
     pub fn version(&self) -> u64 {
         self.identity.version()
     }
+
+    /// Notes that the user has just proven more than at login, for example by a second factor: the
+    /// login has this authentication context class for a time, in whole seconds, and this moment as
+    /// its [authentication time](Identity::authenticated_at). Then it has its own again. In a web
+    /// service, call [`SignIn::step_up`](crate::web::SignIn::step_up).
+    ///
+    /// Only the credential that the update returns has the class. A copy of the presented one, or of
+    /// an older one, never has it and derives nothing. [`Authenticator::update`] proves which login
+    /// the user has: an update of a listed login, or of all logins of a subject, is refused.
+    ///
+    /// | strategy | presented | the class is in |
+    /// |---|---|---|
+    /// | session | its credential | a new credential, and those that refreshes make of it |
+    /// | hybrid | an access token | that access token alone, which expires with it; a refresh returns to the class of the login |
+    /// | hybrid | a refresh credential | new credentials of both kinds, and those that refreshes make of them |
+    /// | token | the token | a new token, and those that refreshes make of it |
+    ///
+    /// If the answer is lost, the client keeps a valid credential without the class: the user proves
+    /// it again.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::{Authenticator, Issued, Result};
+    ///
+    /// # fn is_right(_: &str) -> bool { true }
+    /// async fn second_factor(
+    ///     auth: &impl Authenticator<Data = ()>,
+    ///     credential: &str,
+    ///     code: &str,
+    /// ) -> Result<Option<Issued>> {
+    ///     if !is_right(code) {
+    ///         return Ok(None);
+    ///     }
+    ///     let edit = &mut |login: &mut statewise::Edit| {
+    ///         login.step_up("aal2", Duration::from_secs(10 * 60))
+    ///     };
+    ///     // Hand its credential to the client: the presented one has no second factor.
+    ///     auth.update(credential, edit).await.map(Some)
+    /// }
+    /// # async fn tokens(auth: statewise::token::TokenAuthenticator) -> Result<Option<Issued>> {
+    /// #     second_factor(&auth, "", "").await
+    /// # }
+    /// ```
+    ///
+    /// [`Authenticator::update`]: crate::Authenticator::update
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* for an empty class, or for less than a second.
+    pub fn step_up(&mut self, acr: impl Into<String>, lasts: Duration) -> Result<()> {
+        let (acr, secs) = (acr.into(), lasts.as_secs());
+        if acr.is_empty() || secs == 0 {
+            return Err(Error::misuse(
+                "a step-up without a class, or for less than a second: name the class that the \
+                 user has proven, and the time for which it counts",
+            ));
+        }
+        let until = self.now.saturating_add(secs);
+        self.step = Some(StepUp::new(acr, self.now, until));
+        Ok(())
+    }
+
+    /// Leaves out a step-up.
+    pub(crate) fn drop_step(&mut self) {
+        self.step = None;
+    }
+
+    /// Returns true if the edit steps the login up.
+    pub(crate) fn steps_up(&self) -> bool {
+        self.step.is_some()
+    }
 }
 
 impl<D: Serialize + 'static> Identity<D> {
     /// Returns the edited identity, and what has changed. Data that the edit leaves as they are do
     /// not count as changed, even if they are stored in the form of another version.
-    pub(crate) fn edit(self, edit: EditFn<'_, D>) -> Result<(Self, Changes)> {
+    pub(crate) fn edit(self, edit: EditFn<'_, D>, now: Timestamp) -> Result<(Self, Changes)> {
         let before = data::stored(&self.data)?;
         let (data, identity) = self.replace_data(());
         let mut edited = Edit {
@@ -70,6 +147,8 @@ impl<D: Serialize + 'static> Identity<D> {
             device: identity.device().map(str::to_owned),
             data,
             identity,
+            now,
+            step: None,
         };
         edit(&mut edited)?;
         let Edit {
@@ -77,6 +156,8 @@ impl<D: Serialize + 'static> Identity<D> {
             device,
             data,
             mut identity,
+            step,
+            ..
         } = edited;
         let device = device.as_deref().map(device_label);
         let after = data::stored(&data)?;
@@ -84,11 +165,14 @@ impl<D: Serialize + 'static> Identity<D> {
             device: (device != identity.device()).then(|| device.map(str::to_owned)),
             roles: (!identity.roles().eq(&roles)).then_some(roles),
             data: (before != after).then_some(after),
+            step,
         };
         let roles = changes.roles.as_deref();
         let roles = roles.map(|roles| roles.iter().map(String::as_str));
         let device = changes.device.as_ref().map(Option::as_deref);
-        identity.fields = identity.fields.with(roles, device, None);
+        let step = changes.step.as_ref();
+        identity.fields = identity.fields.with(roles, device, step, None);
+        identity.is_stepped |= step.is_some();
         Ok((identity.with_data(data), changes))
     }
 }

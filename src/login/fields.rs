@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::login::step_up::StepUp;
 
 /// Number of inline bytes: enough for a user with two roles and a device.
 const INLINE_BYTES: usize = 46;
@@ -13,6 +14,7 @@ const ROLE: u8 = 2;
 const DEVICE: u8 = 3;
 const DATA: u8 = 4;
 const ACR: u8 = 5;
+const STEP: u8 = 8;
 /// Hash of the secret of the browser to which a ticket is bound.
 const BROWSER: u8 = 129;
 /// Tags from here on are critical. A later version uses them for fields that narrow a login, such
@@ -33,7 +35,8 @@ pub(crate) fn check_subject(subject: &str) -> Result<()> {
     Ok(())
 }
 
-/// Subject, roles, device, acr and data, each as tag, length and bytes. The subject comes first.
+/// Subject, roles, device, acr, step-up and data, each as tag, length and bytes. The subject comes
+/// first.
 ///
 /// Small fields are stored inline, larger ones behind one reference count: cloning copies a cache
 /// line and allocates nothing. Unknown tags are kept, or rejected if they are critical.
@@ -119,6 +122,10 @@ impl FieldsBuilder {
     #[inline]
     pub(crate) fn acr(&mut self, acr: &str) {
         self.push(ACR, acr.as_bytes());
+    }
+
+    pub(crate) fn step(&mut self, step: &StepUp) {
+        self.push(STEP, &step.encode());
     }
 
     pub(crate) fn data(&mut self, data: &[u8]) {
@@ -285,11 +292,23 @@ impl Fields {
         self.first(DATA)
     }
 
-    /// Returns the same fields with other roles, another device or other data. Keeps unknown fields.
+    /// Returns the step-up, whether it is in force or not.
+    pub(crate) fn step(&self) -> Option<StepUp<&str>> {
+        StepUp::decode(self.first(STEP)?)
+    }
+
+    /// Returns the same fields with a step-up.
+    pub(crate) fn with_step(&self, step: &StepUp) -> Self {
+        self.with(None::<std::iter::Empty<_>>, None, Some(step), None)
+    }
+
+    /// Returns the same fields with other roles, another device, another step-up or other data. Keeps
+    /// the acr and unknown fields.
     pub(crate) fn with<'a>(
         &self,
         roles: Option<impl Iterator<Item = &'a str>>,
         device: Option<Option<&str>>,
+        step: Option<&StepUp>,
         data: Option<Option<&[u8]>>,
     ) -> Self {
         let mut builder = FieldsBuilder::new(self.subject());
@@ -301,9 +320,13 @@ impl Fields {
             builder.device(device);
         }
         for (tag, value) in self.iter() {
-            if !matches!(tag, SUBJECT | ROLE | DEVICE | DATA) {
+            let is_replaced = tag == STEP && step.is_some();
+            if !matches!(tag, SUBJECT | ROLE | DEVICE | DATA) && !is_replaced {
                 builder.push(tag, value);
             }
+        }
+        if let Some(step) = step {
+            builder.step(step);
         }
         if let Some(data) = data.unwrap_or_else(|| self.data()) {
             builder.data(data);
@@ -407,7 +430,7 @@ mod tests {
             assert_eq!(read.acr(), Some("aal2"));
             assert_eq!(read.data(), Some(&vec![7; size][..]));
 
-            let changed = read.with(Some(["user"].into_iter()), None, Some(None));
+            let changed = read.with(Some(["user"].into_iter()), None, None, Some(None));
             assert_eq!(changed.roles().collect::<Vec<_>>(), ["user"]);
             assert_eq!(changed.device(), Some("phone"));
             assert_eq!(changed.acr(), Some("aal2"));
@@ -415,7 +438,7 @@ mod tests {
             assert_eq!(changed.first(100), Some(&b"from the future"[..]));
 
             let roles = None::<std::iter::Empty<&str>>;
-            let renamed = read.with(roles, Some(Some("tablet")), None);
+            let renamed = read.with(roles, Some(Some("tablet")), None, None);
             assert_eq!(renamed.device(), Some("tablet"));
             assert_eq!(renamed.roles().collect::<Vec<_>>(), ["admin", ""]);
             assert_eq!(renamed.data(), read.data());

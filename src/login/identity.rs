@@ -12,6 +12,7 @@ use crate::login::Login;
 use crate::login::fields::{Fields, FieldsBuilder, check_subject};
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
+use crate::login::step_up::StepUp;
 
 /// A verified caller.
 ///
@@ -29,6 +30,8 @@ pub struct Identity<D = ()> {
     pub(crate) stamp: Option<Stamp>,
     pub(crate) version: u64,
     pub(crate) refresh_due: bool,
+    /// The step-up in `fields` is in force.
+    pub(crate) is_stepped: bool,
     pub(crate) data: D,
 }
 
@@ -60,6 +63,7 @@ impl<D> Identity<D> {
             stamp: login.stamp,
             version: 0,
             refresh_due: false,
+            is_stepped: false,
             data: login.data,
         })
     }
@@ -83,6 +87,7 @@ impl<D> Identity<D> {
             stamp: self.stamp,
             version: self.version,
             refresh_due: self.refresh_due,
+            is_stepped: self.is_stepped,
             data,
         };
         (self.data, identity)
@@ -159,11 +164,11 @@ impl<D> Identity<D> {
         self.issued_at.into()
     }
 
-    /// The time at which the user authenticated (OpenID Connect Core, `auth_time`). Rotation and
-    /// refresh never change it.
+    /// The time at which the user authenticated (OpenID Connect Core, `auth_time`), or that of a
+    /// [step-up](crate::Edit::step_up) while it is in force. Rotation and refresh never change it.
     #[must_use]
     pub fn authenticated_at(&self) -> OffsetDateTime {
-        self.authenticated_at.into()
+        self.proven_at().into()
     }
 
     /// The first moment at which the presented credential expires if it is not used before.
@@ -185,10 +190,32 @@ impl<D> Identity<D> {
     }
 
     /// The authentication context class: how strongly the user authenticated, as stated at login
-    /// (OpenID Connect Core, `acr`). Rotation and refresh never change it.
+    /// (OpenID Connect Core, `acr`), or that of a [step-up](crate::Edit::step_up) while it is in
+    /// force. Rotation and refresh never change it.
+    ///
+    /// Decided when the credential is verified. Verify again before you rely on it minutes later.
     #[must_use]
     pub fn acr(&self) -> Option<&str> {
-        self.fields.acr()
+        match self.step() {
+            Some(step) => Some(step.acr),
+            None => self.fields.acr(),
+        }
+    }
+
+    /// Returns the step-up that is in force.
+    pub(crate) fn step(&self) -> Option<StepUp<&str>> {
+        self.is_stepped.then(|| self.fields.step()).flatten()
+    }
+
+    /// Adds a step-up that is in force.
+    pub(crate) fn set_step(&mut self, step: &StepUp) {
+        self.fields = self.fields.with_step(step);
+        self.is_stepped = true;
+    }
+
+    /// Returns the time of the latest authentication that is in force.
+    pub(crate) fn proven_at(&self) -> Timestamp {
+        self.step().map_or(self.authenticated_at, |step| step.at)
     }
 
     /// Returns true if the user chose to be [remembered](Login::remember). Rotation and refresh
@@ -225,14 +252,16 @@ impl<D> Identity<D> {
     }
 
     /// Converts the identity into a login that continues it, with its authentication time, acr,
-    /// deadline, stamp and choice to be remembered. Use it to issue another kind of credential without a new authentication.
+    /// step-up, deadline, stamp and choice to be remembered. Use it to issue another kind of credential without a new authentication.
     pub fn into_login(self) -> Login<D> {
+        let step = self.step();
+        let step = step.map(|step| StepUp::new(step.acr.to_owned(), step.at, step.until));
         let mut fields = FieldsBuilder::new(self.subject());
         self.roles().for_each(|role| fields.role(role));
         Login {
             fields,
             device: self.device().map(str::to_owned),
-            acr: self.acr().map(str::to_owned),
+            acr: self.fields.acr().map(str::to_owned),
             is_remembered: self.handle.is_remembered(),
             data: self.data,
             replaces: None,
@@ -241,6 +270,7 @@ impl<D> Identity<D> {
             deadline: Some(self.deadline),
             stamp: self.stamp,
             begun: None,
+            step,
         }
     }
 }
@@ -255,7 +285,7 @@ impl<D> fmt::Debug for Identity<D> {
             .field("id", &self.id())
             .field("is_remembered", &self.is_remembered())
             .field("issued_at", &self.issued_at)
-            .field("authenticated_at", &self.authenticated_at)
+            .field("authenticated_at", &self.proven_at())
             .field("expires_at", &self.expires_at)
             .field("deadline", &self.deadline)
             .field("version", &self.version)
@@ -308,7 +338,7 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>, max: usize) ->
         true => Err(Error::refused(Refusal::TooLarge)),
         false => Ok(()),
     };
-    if login.device.is_none() && login.acr.is_none() && data.is_none() {
+    if login.device.is_none() && login.acr.is_none() && login.step.is_none() && data.is_none() {
         check(&login.fields)?;
         return Ok(login.fields.build());
     }
@@ -318,6 +348,9 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>, max: usize) ->
     }
     if let Some(acr) = &login.acr {
         builder.acr(acr);
+    }
+    if let Some(step) = &login.step {
+        builder.step(step);
     }
     check(&builder)?;
     if let Some(data) = data {

@@ -16,6 +16,7 @@
 //! | public id | an identifier of a login that is safe to show and to log ([`PublicId`](crate::PublicId)) |
 //! | identity | the verified caller ([`Identity`](crate::Identity)) |
 //! | acr | authentication context class: how strongly the user authenticated (OpenID Connect Core, section 2) |
+//! | step-up | a further proof of the user of a login, such as a second factor: another acr for a time |
 //!
 //! # Records and rows
 //!
@@ -42,7 +43,7 @@
 //! | refresh | the call of a client that wants its next credential |
 //! | rotate | to replace the credential of a row by its successor |
 //! | replay | to answer a refresh with the successor that already exists |
-//! | successor | the credential that replaced another one |
+//! | successor | the credential that replaced another one; after a step-up the replaced one has none that it could be refreshed to |
 //! | overlap | the time after a rotation in which the replaced credential is still accepted |
 //! | grace | the longer time in which the replaced credential is accepted until its successor is used |
 //! | orphaned | state of a replaced credential that returns after the grace although its successor was never used: the answer was probably lost |

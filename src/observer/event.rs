@@ -69,7 +69,8 @@ pub enum Event<'a> {
         /// The time at which it takes effect.
         effective: Revocation,
     },
-    /// Roles, device or data of a login were updated, or an update has left them as they were.
+    /// Roles, device or data of a login were updated, or it was [stepped up](crate::Edit::step_up), or
+    /// an update has left it as it was.
     Updated {
         /// The call: `Update` or `UpdateId`.
         act: Act,

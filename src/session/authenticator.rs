@@ -16,12 +16,12 @@ use crate::login::begun::Begun;
 use crate::login::data::{self, DataReader};
 use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
-use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
+use crate::login::issued::{Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
 use crate::session::credential::SessionCredential;
 use crate::session::judge::Verdict;
 use crate::session::listed::{Session, SessionPage};
-use crate::session::logins::{Ended, Logins, ROWS_PER_PAGE, name_login};
+use crate::session::logins::{Edited, Ended, Logins, ROWS_PER_PAGE, Refreshed, name_login};
 use crate::store::answer::Removed;
 use crate::store::ask::{Load, Scope};
 use crate::store::listing::{Cursor, Page};
@@ -275,6 +275,7 @@ where
 
     async fn issue(&self, mut login: Login<D>) -> Result<Issued<D>> {
         let old = login.replaces.take();
+        let is_stepped = login.step.is_some();
         let began = self.logins.beginning_of(&login, self.logins.begin());
         let mut new = self.logins.prepare(&login, began.await?)?;
         // Only now, so that the old login survives a new one that can never be stored.
@@ -282,7 +283,8 @@ where
             replaced(self.revoke(&old).await)?;
         }
         let (credential, _) = self.logins.insert(&mut new).await?;
-        let identity = new.row.identity(login.data);
+        let mut identity = new.row.identity(login.data);
+        identity.is_stepped = is_stepped;
         Ok(Issued::new(credential, identity, Outcome::New))
     }
 
@@ -351,6 +353,7 @@ where
             row.confirm(generation, now);
         }
         let mut identity = row.read_identity(&self.data)?;
+        identity.is_stepped = row.is_stepped(credential.generation(), now);
         identity.refresh_due = !is_passive && logins.refresh_due((&row).into(), verdict, now);
         Ok(identity)
     }
@@ -360,12 +363,14 @@ where
         let credential = self.logins.parse(presented.credential());
         let credential = credential.ok_or(Rejection::Malformed)?;
         let refreshed = self.logins.refresh(credential, &self.data, now).await?;
-        let identity = refreshed.row.read_identity(&self.data)?;
-        Ok(Issued::new(
-            refreshed.credential,
-            identity,
-            refreshed.outcome,
-        ))
+        let Refreshed {
+            credential,
+            row,
+            outcome,
+        } = refreshed;
+        let mut identity = row.read_identity(&self.data)?;
+        identity.is_stepped = row.is_stepped(credential.generation(), now);
+        Ok(Issued::new(credential.encode(), identity, outcome))
     }
 
     async fn revoke(&self, credential: &str) -> Result<Logout> {
@@ -394,13 +399,17 @@ where
         let presented = logins.parse(credential).ok_or(Rejection::Malformed)?;
         let row = logins.proven(&presented, now).await?;
         let mut draft = |row: &Record| logins.draft(row, &self.data, &mut *edit);
-        let edited = logins.update(row, Some(&presented), &mut draft).await?;
-        let row = edited.ok_or(Rejection::Unknown)?.row;
-        let (row, verdict) = logins.judge(Some(row), &presented, &presented.proof(), now)?;
+        let edited = logins.update(row, Some(presented), &mut draft).await?;
+        let Edited { row, fresh, .. } = edited.ok_or(Rejection::Unknown)?;
+        let (credential, outcome) = match fresh {
+            Some(fresh) => (fresh, Outcome::Rotated),
+            None => (presented, Outcome::Replayed),
+        };
+        let (row, verdict) = logins.judge(Some(row), &credential, &credential.proof(), now)?;
         let mut identity = row.read_identity(&self.data)?;
+        identity.is_stepped = row.is_stepped(credential.generation(), now);
         identity.refresh_due = logins.refresh_due((&row).into(), verdict, now);
-        let credential = Credential::new(credential.to_owned());
-        Ok(Issued::new(credential, identity, Outcome::Replayed))
+        Ok(Issued::new(credential.encode(), identity, outcome))
     }
 
     async fn update_all(&self, subject: &str, edit: EditFn<'_, D>) -> Result<Affected> {

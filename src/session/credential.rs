@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 use crate::base::base64url;
 use crate::base::secret::Secret;
 use crate::base::sha256;
-use crate::entropy::Entropy;
-use crate::error::Result;
+use crate::entropy::{self, Entropy};
+use crate::error::{Rejection, Result};
 use crate::login::handle::Handle;
 use crate::login::issued::Credential;
 use crate::store::proof::Proof;
@@ -196,6 +196,16 @@ impl SessionCredential {
         hash.update(self.handle.as_bytes());
         hash.update(self.family.0);
         Proof::truncated(&hash.finalize())
+    }
+
+    /// Draws a credential of the login for the generation after `generation`, which no other one
+    /// derives.
+    pub(crate) fn draw_after(&self, generation: u32, entropy: &dyn Entropy) -> Result<Self> {
+        Ok(Self {
+            generation: generation.checked_add(1).ok_or(Rejection::Unknown)?,
+            secret: Secret(entropy::draw(entropy)?),
+            ..*self
+        })
     }
 
     /// Derives the credential of the next generation. Each seed gives one successor, which only a

@@ -64,6 +64,7 @@ pub(crate) fn judge(
     }
     let age = i64::from(row.generation) - i64::from(credential.generation());
     let history = row.history.copied().unwrap_or_default();
+    let is_underived = row.is_underived();
     match age {
         1 if *proof == history.previous => {
             let rotated_at = history.rotated_at;
@@ -71,7 +72,8 @@ pub(crate) fn judge(
                 Verdict::Overlap
             } else if row.confirmed {
                 Verdict::Reused
-            } else if within(rotated_at, windows.grace, now) {
+            } else if is_underived || within(rotated_at, windows.grace, now) {
+                // After a step-up without end: there is no successor that a thief could share.
                 Verdict::Grace
             } else {
                 Verdict::Orphaned
@@ -80,6 +82,13 @@ pub(crate) fn judge(
         0 | 1 => Verdict::Unknown,
         _ if credential.family_proof() != *row.family => Verdict::Unknown,
         ..0 => Verdict::Ahead,
+        // A step-up does not wait for the overlap of the rotation before it, nor for a use of its
+        // credential: the client may have two answers less than the row.
+        _ if is_underived
+            && (!row.confirmed || within(history.rotated_at, windows.overlap, now)) =>
+        {
+            Verdict::Unknown
+        }
         _ => Verdict::Reused,
     }
 }
@@ -146,7 +155,7 @@ mod tests {
         credential: &SessionCredential,
         now: Timestamp,
     ) -> SessionCredential {
-        let seed = [u8::try_from(row.generation).unwrap(); 16];
+        let seed = [u8::try_from(row.generation).unwrap() + 1; 16];
         let next = credential.successor(&seed).unwrap();
         assert!(row.rotate(
             &Rotation {

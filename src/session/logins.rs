@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,7 +33,7 @@ use crate::store::answer::{Created, Peeked, Removed, Rotated, Updated};
 use crate::store::ask::{Load, Rotation, Scope, Update};
 use crate::store::listing::{Cursor, Page};
 use crate::store::proof::Proof;
-use crate::store::record::{History, Record};
+use crate::store::record::{History, Record, UNDERIVED};
 use crate::store::record_ref::RecordRef;
 use crate::store::session_store::SessionStore;
 use crate::upkeep::Upkeep;
@@ -69,7 +70,7 @@ pub(crate) struct NewLogin {
 
 /// A credential that was refreshed.
 pub(crate) struct Refreshed {
-    pub(crate) credential: Credential,
+    pub(crate) credential: SessionCredential,
     pub(crate) row: Record,
     pub(crate) outcome: Outcome,
 }
@@ -79,6 +80,8 @@ pub(crate) struct Edited {
     pub(crate) row: Record,
     pub(crate) has_changed: bool,
     pub(crate) has_new_roles: bool,
+    /// The credential that a step-up has made.
+    pub(crate) fresh: Option<SessionCredential>,
 }
 
 /// Returns the update of a row. It may be called again with a newer row.
@@ -178,7 +181,8 @@ impl<S: SessionStore> Logins<S> {
         let row = Record {
             handle: credential.handle(),
             generation: 0,
-            version: 0,
+            // Rows of version 0 are not searched for a step-up.
+            version: u64::from(login.step.is_some()),
             created_at: now,
             authenticated_at,
             deadline,
@@ -319,7 +323,8 @@ impl<S: SessionStore> Logins<S> {
                     if row.confirmed && (is_passive || !row.wants_touch(now)) =>
                 {
                     let refresh_due = !is_passive && self.refresh_due(row, Verdict::Current, now);
-                    verified = Some(Ok(row.identity(data, refresh_due)));
+                    let is_stepped = row.is_stepped(generation, now);
+                    verified = Some(Ok(row.identity(data, refresh_due, is_stepped)));
                 }
                 // Final, unless the row may be an outdated copy.
                 Some(Verdict::Unknown) if !shows_copies => {
@@ -365,9 +370,11 @@ impl<S: SessionStore> Logins<S> {
     #[inline]
     pub(crate) fn refresh_due(&self, row: RecordRef<'_>, verdict: Verdict, now: Timestamp) -> bool {
         let is_old = |age| now.saturating_since(row.rotated_at()) >= age;
-        verdict != Verdict::Current
-            || row.rotation_wanted
-            || self.policy.rotate_after.is_some_and(is_old)
+        match verdict {
+            Verdict::Current => row.rotation_wanted || self.policy.rotate_after.is_some_and(is_old),
+            // A step-up leaves the credential before it without a successor.
+            _ => !row.is_underived(),
+        }
     }
 
     // Refreshing
@@ -421,7 +428,7 @@ impl<S: SessionStore> Logins<S> {
             replayed
         };
         Ok(Refreshed {
-            credential: credential.encode(),
+            credential,
             row,
             outcome,
         })
@@ -463,7 +470,7 @@ impl<S: SessionStore> Logins<S> {
         if !self.accepts(verdict) {
             return Err(self.reject(row, verdict, now).await);
         }
-        if verdict == Verdict::Current {
+        if verdict == Verdict::Current || RecordRef::from(row).is_underived() {
             return Ok((credential, Outcome::Replayed));
         }
         let successor = credential.successor(&row.history().seed);
@@ -503,51 +510,79 @@ impl<S: SessionStore> Logins<S> {
     where
         D: Serialize + DeserializeOwned + 'static,
     {
-        let (_, changes) = row.read_identity(reader)?.edit(edit)?;
+        let (_, changes) = row.read_identity(reader)?.edit(edit, self.now()?)?;
         let roles = changes.roles.iter().flatten().map(String::as_str);
         let device = changes.device.iter().flatten().map(String::as_str);
-        check_size(roles.chain(device), self.policy.max_fields)?;
+        let acr = changes.step.iter().map(|step| &*step.acr);
+        check_size(roles.chain(device).chain(acr), self.policy.max_fields)?;
         self.check_data_size(changes.data.as_ref().and_then(Option::as_ref))?;
         Ok(Update {
             roles: changes.roles,
             device: changes.device,
             data: changes.data,
+            step: changes.step,
             stamp: None,
         })
     }
 
     /// Updates a row by compare-and-swap. If another caller was faster, loads the row, verifies the
     /// presented credential if there is one, and tries again. `None` if the login has ended.
+    ///
+    /// A step-up first gets a credential, and then the class: a crash in between leaves a login
+    /// without it, and the presented credential remains valid.
     pub(crate) async fn update(
         &self,
         mut row: Record,
-        presented: Option<&SessionCredential>,
+        presented: Option<SessionCredential>,
         draft: DraftFn<'_>,
     ) -> Result<Option<Edited>> {
         let handle = row.handle();
+        let mut fresh = None;
         for _ in 0..MAX_UPDATES {
-            let update = draft(&row)?;
+            let mut update = draft(&row)?;
+            let (now, mut may_write) = (self.now()?, true);
+            if let Some(step) = &mut update.step {
+                let presented = presented.ok_or_else(|| {
+                    Error::misuse(
+                        "a step-up of a login whose credential is not presented: update it by the \
+                         credential of the user who has proven it",
+                    )
+                })?;
+                let next = match fresh {
+                    // Made by an earlier attempt, and not handed out yet.
+                    Some(own) if SessionCredential::proof(&own) == row.current => Some(own),
+                    _ => self.rotate_underived(&row, presented, now).await?,
+                };
+                match next {
+                    Some(next) => step.since = next.generation(),
+                    None => may_write = false,
+                }
+                fresh = next.or(fresh);
+            }
             let edited = |row| Edited {
                 row,
                 has_changed: update != Update::default(),
                 has_new_roles: update.roles.is_some(),
+                fresh,
             };
             if update == Update::default() {
                 return Ok(Some(edited(row)));
             }
-            let now = self.now()?;
-            let updated = self.store.update(handle, row.version(), &update, now).await;
-            match name_login(updated, handle)? {
-                Updated::Done(mut row) => {
-                    self.policy.tighten(&mut row, now);
-                    return Ok(Some(edited(row)));
+            if may_write {
+                let updated = self.store.update(handle, row.version(), &update, now).await;
+                match name_login(updated, handle)? {
+                    Updated::Done(mut row) => {
+                        self.policy.tighten(&mut row, now);
+                        return Ok(Some(edited(row)));
+                    }
+                    Updated::Absent => return Ok(None),
+                    Updated::Conflict => {}
                 }
-                Updated::Absent => return Ok(None),
-                Updated::Conflict => {}
             }
             let next = match presented {
-                Some(presented) => Some(self.proven(presented, now).await?),
-                None => self.alive(handle, now).await?,
+                // After a rotation it is an older one, and it has been verified before.
+                Some(presented) if fresh.is_none() => Some(self.proven(&presented, now).await?),
+                _ => self.alive(handle, now).await?,
             };
             match next {
                 Some(next) => row = next,
@@ -558,6 +593,34 @@ impl<S: SessionStore> Logins<S> {
             "other calls keep changing the login",
             None,
         ))
+    }
+
+    /// Rotates a row to a credential that no other one derives, within an overlap too. `None` if
+    /// another caller was faster.
+    async fn rotate_underived(
+        &self,
+        row: &Record,
+        presented: SessionCredential,
+        now: Timestamp,
+    ) -> Result<Option<SessionCredential>> {
+        let handle = row.handle();
+        let next = presented.draw_after(row.generation, &*self.entropy)?;
+        let rotation = Rotation {
+            generation: row.generation,
+            presented: row.current,
+            next: next.proof(),
+            seed: UNDERIVED,
+            overlap: Duration::ZERO,
+            idle: self.policy.timeouts_of(handle).idle(),
+        };
+        let rotated = self.store.rotate(handle, &rotation, now).await;
+        Ok(match name_login(rotated, handle)? {
+            // Unchanged if the store has tried again after a lost answer.
+            Rotated::Done(row) | Rotated::Unchanged(row) => {
+                (row.current == rotation.next).then_some(next)
+            }
+            Rotated::Absent => None,
+        })
     }
 
     /// Makes the logins of `subject` outdated that are in progress. Call it before the first page of

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
+use crate::login::step_up::StepUp;
 use crate::store::listing::Cursor;
 use crate::store::proof::Proof;
 use crate::store::record::Record;
@@ -165,7 +166,7 @@ pub struct Rotation {
     pub idle: Duration,
 }
 
-/// The changes of an update. `None` keeps the current value.
+/// The changes of an update, for [`Record::update`]. `None` keeps the current value.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Update {
@@ -177,6 +178,8 @@ pub struct Update {
     pub data: Option<Option<Vec<u8>>>,
     /// The stamp.
     pub stamp: Option<Stamp>,
+    /// The step-up, which only [`Record::update`] writes.
+    pub(crate) step: Option<StepUp>,
 }
 
 impl fmt::Debug for Update {
@@ -184,6 +187,7 @@ impl fmt::Debug for Update {
         f.debug_struct("Update")
             .field("roles", &self.roles)
             .field("device", &self.device)
+            .field("step", &self.step)
             .field("stamp", &self.stamp)
             .finish_non_exhaustive()
     }

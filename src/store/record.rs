@@ -22,6 +22,8 @@ use crate::store::record_ref::RecordRef;
 pub(crate) const FORMAT: u8 = 1;
 /// Bytes of the envelope in front of the fields.
 const HEAD: usize = 160;
+/// Seed of a credential that is not derived from the one before: that of a step-up.
+pub(crate) const UNDERIVED: [u8; 16] = [0; 16];
 /// Parts of the idle timeout: at most one use is recorded in each.
 const TOUCHES_PER_IDLE: u32 = 8;
 /// The longest time in which only one use is recorded, so that a use every day keeps a login alive
@@ -81,7 +83,12 @@ impl Record {
 
     /// Returns the identity of the login that this row keeps, with `data` as its data.
     pub(crate) fn identity<D>(&self, data: D) -> Identity<D> {
-        RecordRef::from(self).identity(data, false)
+        RecordRef::from(self).identity(data, false, false)
+    }
+
+    /// Returns true if the credential of `generation` has the class of a step-up at `now`.
+    pub(crate) fn is_stepped(&self, generation: u32, now: Timestamp) -> bool {
+        RecordRef::from(self).is_stepped(generation, now)
     }
 
     /// Returns the identity of the login that this row keeps, with the data of the row.
@@ -246,8 +253,8 @@ impl Record {
         true
     }
 
-    /// Replaces roles, device, data or stamp if `expected` is the current version. Returns `false` if it is
-    /// not. A change of roles makes a refresh of the credential due (OWASP ASVS 7.2.4).
+    /// Replaces roles, device, data, step-up or stamp if `expected` is the current version. Returns
+    /// `false` if it is not. A change of roles makes a refresh of the credential due (OWASP ASVS 7.2.4).
     pub fn update(&mut self, expected: u64, update: &Update) -> bool {
         if expected != self.version {
             return false;
@@ -255,12 +262,13 @@ impl Record {
         let roles = update.roles.as_ref();
         let device = update.device.as_ref().map(Option::as_deref);
         let data = update.data.as_ref().map(Option::as_deref);
-        if roles.is_some() || device.is_some() || data.is_some() {
+        let step = update.step.as_ref();
+        if roles.is_some() || device.is_some() || step.is_some() || data.is_some() {
             let roles = roles.map(|roles| roles.iter().map(String::as_str));
             self.rotation_wanted |= roles
                 .clone()
                 .is_some_and(|roles| !roles.eq(self.fields.roles()));
-            self.fields = self.fields.with(roles, device, data);
+            self.fields = self.fields.with(roles, device, step, data);
         }
         if update.stamp.is_some() {
             let history = History {
@@ -320,7 +328,7 @@ impl Record {
     /// | 112 | 16 | proof of the family |
     /// | 128 | 16 | seed of the current credential |
     /// | 144 | 16 | stamp: incarnation, position |
-    /// | 160 | | fields: tag, length in base 128, bytes; subject 1, role 2, device 3, data 4, acr 5; unknown tags are kept below 128 and unreadable from 128 on |
+    /// | 160 | | fields: tag, length in base 128, bytes; subject 1, role 2, device 3, data 4, acr 5, step-up 8; unknown tags are kept below 128 and unreadable from 128 on |
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let history = self.history();

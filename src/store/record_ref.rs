@@ -8,7 +8,7 @@ use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::stamp::Stamp;
 use crate::store::proof::Proof;
-use crate::store::record::{History, Record, is_due, touch_interval};
+use crate::store::record::{History, Record, UNDERIVED, is_due, touch_interval};
 
 /// A [`Record`] that a store shows in place, without a copy of it.
 ///
@@ -81,6 +81,24 @@ impl<'r> RecordRef<'r> {
         rotated_at.unwrap_or_default().max(self.created_at)
     }
 
+    /// Returns true if the current credential is that of a step-up, which the one before does not
+    /// derive.
+    pub(crate) fn is_underived(self) -> bool {
+        let history = self.history.copied().unwrap_or_default();
+        self.generation > 0 && history.seed == UNDERIVED
+    }
+
+    /// Returns true if the credential of `generation` has the class of a step-up at `now`.
+    #[inline]
+    pub(crate) fn is_stepped(self, generation: u32, now: Timestamp) -> bool {
+        // A step-up is a change: most logins were never changed, and are not searched.
+        self.version > 0
+            && self
+                .fields
+                .step()
+                .is_some_and(|step| step.since <= generation && now < step.until)
+    }
+
     /// Copies the row into a [`Record`].
     #[must_use]
     pub fn to_record(self) -> Record {
@@ -104,7 +122,7 @@ impl<'r> RecordRef<'r> {
 
     /// Returns the identity of the login that this row keeps, with `data` as its data.
     #[inline(always)]
-    pub(crate) fn identity<D>(self, data: D, refresh_due: bool) -> Identity<D> {
+    pub(crate) fn identity<D>(self, data: D, refresh_due: bool, is_stepped: bool) -> Identity<D> {
         Identity {
             fields: self.fields.clone(),
             handle: self.handle,
@@ -115,6 +133,7 @@ impl<'r> RecordRef<'r> {
             stamp: self.stamp(),
             version: self.version,
             refresh_due,
+            is_stepped,
             data,
         }
     }

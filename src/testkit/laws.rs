@@ -114,6 +114,7 @@ macro_rules! session_store_laws {
                 rotate_06_rotates_only_what_is_there
                 rotate_07_rests_in_the_overlap
                 life_01_a_rotation_never_lengthens_the_idle_timeout
+                step_01_a_step_up_comes_back
                 update_09_a_shorter_life_counts_at_once;
             expiry:
                 expiry_01_the_first_limit_ends_it

@@ -25,6 +25,7 @@ use crate::login::identity::{Identity, MAX_FIELD_BYTES, fields_of};
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
 use crate::login::stamp::Stamp;
+use crate::login::step_up::StepUp;
 use crate::revocation::RevocationView;
 use crate::revocation::log::KeyId;
 use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
@@ -313,7 +314,7 @@ impl<D> TokenAuthenticator<D> {
     ) -> Result<BorrowedIdentity<'b>> {
         self.check_length(token)?;
         let (scratch, foreign) = buffer.parts();
-        let (claims, now) = match self.open(token, scratch)? {
+        let (mut claims, now) = match self.open(token, scratch)? {
             Some(own) => own,
             None => {
                 let (login, now) = self.open_foreign(token)?;
@@ -321,6 +322,9 @@ impl<D> TokenAuthenticator<D> {
             }
         };
         self.admit(&claims, now)?;
+        if let Some(step) = claims.step(now) {
+            (claims.acr, claims.authenticated_at) = (Some(step.acr), step.at);
+        }
         Ok(BorrowedIdentity::new(claims))
     }
 
@@ -500,7 +504,7 @@ where
     fn verify_presented(&self, presented: Presented<'_>) -> Result<Identity<D>> {
         self.with_opened(presented.credential(), |claims, now| {
             self.admit(claims, now)?;
-            let mut identity = self.identity(claims)?;
+            let mut identity = self.identity(claims, now)?;
             // Due from the middle of its lifetime on, if a refresh extends the login.
             let lifetime = claims.expires_at.saturating_since(claims.issued_at);
             let age = now.saturating_since(claims.issued_at);
@@ -511,9 +515,9 @@ where
         })
     }
 
-    fn identity(&self, claims: &CheckedClaims<'_>) -> Result<Identity<D>> {
+    fn identity(&self, claims: &CheckedClaims<'_>, now: Timestamp) -> Result<Identity<D>> {
         let data = self.data.read_text(claims.data);
-        Ok(Identity {
+        let mut identity = Identity {
             data: data.map_err(|error| unreadable(error, claims))?,
             fields: fields_in(claims),
             handle: claims.handle,
@@ -524,7 +528,13 @@ where
             stamp: claims.stamp,
             version: claims.version,
             refresh_due: false,
-        })
+            is_stepped: false,
+        };
+        if let Some(step) = claims.step(now) {
+            let acr = step.acr.decode().into_owned();
+            identity.set_step(&StepUp::new(acr, step.at, step.until));
+        }
+        Ok(identity)
     }
 
     /// Signs a token for `login`, with data as they are stored, and with the unknown claims of the
@@ -545,7 +555,15 @@ where
         }
         let policy = &self.policy;
         let profile = policy.profile.as_ref();
-        let payload = canonical::write(&policy.prefix, profile, login, refreshed, data);
+        let expires_with_step = policy.caps_lifetime;
+        let payload = canonical::write(
+            &policy.prefix,
+            profile,
+            expires_with_step,
+            login,
+            refreshed,
+            data,
+        );
         let ring = self.ring.read();
         let signer = self.signer(&ring, login.issued_at, login.expires_at)?;
         let token = jws::sign(signer, payload.as_bytes(), max_chars)?;
@@ -616,6 +634,7 @@ where
             stamp,
             version: 0,
             refresh_due: false,
+            is_stepped: login.step.is_some(),
             data: login.data,
         };
         // Leaves room for the claim that a refresh adds: every issued token can be refreshed.
@@ -638,11 +657,11 @@ where
             if claims.is_foreign {
                 return Err(Rejection::NotRefreshable.into());
             }
-            let mut identity = self.identity(claims)?;
+            let mut identity = self.identity(claims, now)?;
             // Copied as they are, so that fields unknown to this version of the data stay.
             let mut data = claims.data.map(|data| Cow::from(data.as_bytes()));
             if let Some(edit) = edit {
-                let (edited, changes) = identity.edit(edit)?;
+                let (edited, changes) = identity.edit(edit, now)?;
                 if is_update && changes == Changes::default() {
                     let credential = Credential::new(token.to_owned());
                     return Ok(Issued::new(credential, edited, Outcome::Replayed));
@@ -667,7 +686,7 @@ where
             self.admit(claims, now)?;
             match claims.is_foreign {
                 true => Err(Rejection::NotRefreshable.into()),
-                false => self.identity(claims),
+                false => self.identity(claims, now),
             }
         })?;
         let Some(fresh) = reload.read(&caller).await? else {
@@ -700,8 +719,10 @@ where
     ) -> Result<Credential> {
         let deadline = identity.deadline;
         // This node's clock may be behind that of the login: no token is older than its login.
-        identity.issued_at = now.max(identity.authenticated_at);
-        identity.expires_at = self.expiry(identity.issued_at, deadline);
+        identity.issued_at = now.max(identity.proven_at());
+        let expires_at = self.expiry(identity.issued_at, deadline);
+        let step = identity.step().map(|step| step.until);
+        identity.expires_at = step.map_or(expires_at, |until| until.min(expires_at));
         identity.deadline = identity.expires_at;
         // Leaves room for the claim that the next token adds.
         let is_first = identity.issued_at == identity.authenticated_at;

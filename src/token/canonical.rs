@@ -11,7 +11,7 @@ use crate::token::payload::Payload;
 use crate::token::profile::Profile;
 
 /// Names of the claims that this service writes.
-pub(crate) const WRITTEN: [&str; 14] = [
+pub(crate) const WRITTEN: [&str; 15] = [
     "iss",
     "aud",
     "exp",
@@ -25,6 +25,7 @@ pub(crate) const WRITTEN: [&str; 14] = [
     "acr",
     "rev",
     "ver",
+    "stp",
     "data",
 ];
 
@@ -40,10 +41,12 @@ pub(crate) fn prefix(issuer: &str, audience: &str) -> String {
 }
 
 /// Writes a whole payload: `prefix`, the login, unknown claims of the token that is `refreshed`,
-/// the claims of the profile, and `data` as JSON.
+/// the claims of the profile, and `data` as JSON. A token that expires with a step-up has its class
+/// as `acr`; others have it as `stp`, which no later token of theirs outlives.
 pub(crate) fn write<D>(
     prefix: &str,
     profile: Option<&Profile>,
+    expires_with_step: bool,
     login: &Identity<D>,
     refreshed: Option<&str>,
     data: Option<&[u8]>,
@@ -53,9 +56,14 @@ pub(crate) fn write<D>(
     push_number(&mut json, login.expires_at);
     json.push(b",\"iat\":");
     push_number(&mut json, login.issued_at);
-    if login.authenticated_at != login.issued_at {
+    let step = login.step();
+    let (authenticated_at, acr) = match &step {
+        Some(step) if expires_with_step => (step.at, Some(step.acr.as_bytes())),
+        _ => (login.authenticated_at, login.fields.acr_bytes()),
+    };
+    if authenticated_at != login.issued_at {
         json.push(b",\"auth_time\":");
-        push_number(&mut json, login.authenticated_at);
+        push_number(&mut json, authenticated_at);
     }
     if login.deadline != login.expires_at {
         json.push(b",\"abs\":");
@@ -78,7 +86,7 @@ pub(crate) fn write<D>(
         json.push(b",\"device\":");
         push_text(&mut json, device);
     }
-    if let Some(acr) = login.fields.acr_bytes() {
+    if let Some(acr) = acr {
         json.push(b",\"acr\":");
         push_text(&mut json, acr);
     }
@@ -90,6 +98,15 @@ pub(crate) fn write<D>(
     if login.version != 0 {
         json.push(b",\"ver\":");
         json.push(login.version.to_string().as_bytes());
+    }
+    if let Some(step) = step.filter(|_| !expires_with_step) {
+        json.push(b",\"stp\":{\"acr\":");
+        push_text(&mut json, step.acr.as_bytes());
+        json.push(b",\"at\":");
+        push_number(&mut json, step.at);
+        json.push(b",\"exp\":");
+        push_number(&mut json, step.until);
+        json.push(b"}");
     }
     if let Some(refreshed) = refreshed {
         push_unknown(&mut json, refreshed, profile);
@@ -369,6 +386,7 @@ mod tests {
             stamp,
             version: 0,
             refresh_due: false,
+            is_stepped: false,
             data: (),
         }
     }
@@ -389,7 +407,7 @@ mod tests {
         data: Option<&str>,
     ) -> Vec<u8> {
         let data = data.map(str::as_bytes);
-        let written = write(prefix, profile, login, None, data);
+        let written = write(prefix, profile, false, login, None, data);
         written.as_bytes().to_vec()
     }
 

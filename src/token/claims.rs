@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Rejection, Result};
 use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
+use crate::login::step_up::StepUp;
 use crate::token::json::{self, Text, Value};
 
 /// The claims that have a meaning here, each with the right type. Their values are not checked yet.
@@ -31,6 +32,8 @@ pub(crate) struct Claims<'a> {
     pub(crate) rev: Option<Stamp>,
     /// The version of the row that the token was read from.
     pub(crate) ver: Option<NumericDate>,
+    /// The step-up: an object, as it is written.
+    pub(crate) stp: Option<&'a str>,
     /// A JSON value, as it is written.
     pub(crate) data: Option<&'a str>,
     /// The whole claims set, if it may contain claims without a meaning here.
@@ -71,12 +74,22 @@ pub(crate) struct CheckedClaims<'a> {
     pub(crate) stamp: Option<Stamp>,
     /// The version of the row that the token was read from; zero without a row.
     pub(crate) version: u64,
+    /// The step-up: an object, as it is written.
+    pub(crate) stp: Option<&'a str>,
     /// The application's data, as they are written.
     pub(crate) data: Option<&'a str>,
     /// The whole claims set of our own token, if it may contain claims of a later version.
     pub(crate) json: Option<&'a str>,
     /// True if another issuer made the token.
     pub(crate) is_foreign: bool,
+}
+
+impl<'a> CheckedClaims<'a> {
+    /// Returns the step-up that is in force at `now`.
+    #[inline]
+    pub(crate) fn step(&self, now: Timestamp) -> Option<StepUp<Text<'a>>> {
+        read_step(self.stp?).filter(|step| now < step.until)
+    }
 }
 
 /// Seconds since 1970 (RFC 7519, section 2, "NumericDate").
@@ -216,6 +229,10 @@ impl<'a> Claims<'a> {
             "ver" => self.ver = Some(NumericDate::read(value)?),
             "device" => self.device = Some(value.text()?),
             "roles" => self.roles = Some(value.texts()?),
+            "stp" => {
+                read_step(value.raw)?;
+                self.stp = Some(value.raw);
+            }
             "data" => self.data = Some(value.raw),
             // A later version demands that this one understands a claim, as `crit` does in a header
             // (RFC 7515, section 4.1.11).
@@ -224,6 +241,21 @@ impl<'a> Claims<'a> {
         }
         Some(())
     }
+}
+
+/// Reads a step-up. `None` if a member is missing or has another type.
+fn read_step(json: &str) -> Option<StepUp<Text<'_>>> {
+    let (mut acr, mut at, mut until) = (None, None, None);
+    json::object(json, |name, value| {
+        match &*name.decode() {
+            "acr" => acr = Some(value.text()?),
+            "at" => at = Some(NumericDate::read(value)?),
+            "exp" => until = Some(NumericDate::read(value)?),
+            _ => {}
+        }
+        Some(())
+    })?;
+    Some(StepUp::new(acr?, at?.floor(), until?.floor()))
 }
 
 /// Decodes a string of 16 bytes in base64url.

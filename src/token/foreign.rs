@@ -181,6 +181,7 @@ impl ForeignLogin {
             signed_deadline: self.expires_at,
             stamp: None,
             version: 0,
+            stp: None,
             data: self.data.as_deref(),
             json: None,
             is_foreign: true,

@@ -90,6 +90,7 @@ impl Policy {
             signed_deadline,
             stamp: claims.rev,
             version: claims.ver.map_or(0, |version| version.floor().unix()),
+            stp: claims.stp,
             data: claims.data,
             json: claims.json,
             is_foreign: false,

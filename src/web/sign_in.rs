@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::authenticator::{Authenticator as _, DynAuthenticator, Presented};
 use crate::clock::{self, Clock, Timestamp};
@@ -40,6 +41,8 @@ use crate::web::visitor::Visitor;
 /// | [`refresh`](Self::refresh) | a browser refreshes | set as a cookie |
 /// | [`refresh_token`](Self::refresh_token) | a program refreshes | in the body |
 /// | [`update`](Self::update) | roles or data of the caller change | set as a cookie, if it changes |
+/// | [`step_up`](Self::step_up) | the caller has proven more, such as a second factor | set as a cookie |
+/// | [`step_up_token`](Self::step_up_token) | the same, of a program | in the body |
 /// | [`update_all`](Self::update_all) | an administrator changes a user | |
 /// | [`revoke`](Self::revoke) | the user logs out here | removed |
 /// | [`revoke_all`](Self::revoke_all) | the user logs out everywhere | removed |
@@ -384,7 +387,93 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// # Cancel safety
     ///
     /// The login may have been updated.
-    pub async fn update<F>(&self, mut edit: F) -> Result<Auth<D>, Denial>
+    pub async fn update<F>(&self, edit: F) -> Result<Auth<D>, Denial>
+    where
+        F: FnMut(&mut Edit<D>) -> Result<()> + Send,
+    {
+        let (carried, issued) = self.update_carried(edit, false).await?;
+        if carried.is_bearer() || issued.credential().reveal() == carried.credential() {
+            let caller = self.caller(issued);
+            return self.open_reply()?.found(Ok(caller));
+        }
+        let cookies = self.request().config.access_cookie_of(&issued)?;
+        let caller = self.caller(issued);
+        self.open_reply()?.refreshed(caller, cookies)
+    }
+
+    /// Notes that the caller has just proven more than at login, for example by a second factor: the
+    /// login has this authentication context class for a time, in whole seconds. See
+    /// [`Edit::step_up`]. Returns the caller with the class, and sets the cookie: the former
+    /// credential never has it.
+    ///
+    /// Ask for the class with [`Require::acr`](crate::web::Require::acr) or [`Auth::require_acr`].
+    /// With a hybrid, the access token has the class and expires with it. A response with a 5xx keeps
+    /// the login, and sets the cookie.
+    ///
+    /// To change roles or data too, call [`Edit::step_up`] in an [`update`](Self::update).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::web::{Auth, Denial, SignIn};
+    ///
+    /// # fn is_right(_: &str, _: &str) -> bool { true }
+    /// async fn second_factor(caller: Auth, sign_in: SignIn, code: &str) -> Result<(), Denial> {
+    ///     if !is_right(caller.subject(), code) {
+    ///         return Err(Denial::Unproven);
+    ///     }
+    ///     sign_in.step_up("aal2", Duration::from_secs(10 * 60)).await.map(drop)
+    /// }
+    ///
+    /// async fn delete_account(caller: Auth) -> Result<(), Denial> {
+    ///     // 401 with `error="insufficient_user_authentication"` (RFC 9470) asks for the second factor.
+    ///     caller.require_acr("aal2")
+    /// }
+    /// # let _ = (second_factor, delete_account);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`update`](Self::update); *misuse* for an empty class, for less than a second, and for a
+    /// bearer token, which [`step_up_token`](Self::step_up_token) replaces.
+    ///
+    /// # Cancel safety
+    ///
+    /// The client may keep a valid credential without the class: step up again.
+    pub async fn step_up(&self, acr: &str, lasts: Duration) -> Result<Auth<D>, Denial> {
+        self.update(|login| login.step_up(acr, lasts)).await
+    }
+
+    /// Does as [`step_up`](Self::step_up) for a program that presents a bearer token, and returns its
+    /// next one for the body of the response. A refresh credential that the program has stays.
+    ///
+    /// # Errors
+    ///
+    /// As for [`step_up`](Self::step_up); *misuse* for a cookie.
+    ///
+    /// # Cancel safety
+    ///
+    /// The client may keep a valid credential without the class: step up again.
+    pub async fn step_up_token(
+        &self,
+        acr: &str,
+        lasts: Duration,
+    ) -> Result<TokenResponse<D>, Denial> {
+        let now = self.now()?;
+        let edit = |login: &mut Edit<D>| login.step_up(acr, lasts);
+        let (_, issued) = self.update_carried(edit, true).await?;
+        let response = TokenResponse::new(issued, now, self.clock());
+        let caller = response.caller().clone();
+        self.open_reply()?.refreshed(caller, Vec::new())?;
+        Ok(response)
+    }
+
+    /// Updates the login of the credential that the request carries. A step-up of a bearer token is
+    /// allowed if the client gets the next one in the body.
+    async fn update_carried<F>(
+        &self,
+        mut edit: F,
+        is_for_body: bool,
+    ) -> Result<(Carried<'_>, Issued<D>), Denial>
     where
         F: FnMut(&mut Edit<D>) -> Result<()> + Send,
     {
@@ -397,15 +486,19 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             .into());
         }
         let carried = self.request().carried()?;
-        let updated = self.authenticator().update(carried.credential(), &mut edit);
-        let issued = updated.await?;
-        if carried.is_bearer() || issued.credential().reveal() == carried.credential() {
-            let caller = self.caller(issued);
-            return self.open_reply()?.found(Ok(caller));
-        }
-        let cookies = self.request().config.access_cookie_of(&issued)?;
-        let caller = self.caller(issued);
-        self.open_reply()?.refreshed(caller, cookies)
+        let is_lost = carried.is_bearer() != is_for_body;
+        let edit = &mut |login: &mut Edit<D>| {
+            edit(login)?;
+            if is_lost && login.steps_up() {
+                return Err(Error::misuse(
+                    "a step-up whose credential does not reach the client: use `step_up` for a \
+                     cookie, and `step_up_token` for a bearer token",
+                ));
+            }
+            Ok(())
+        };
+        let updated = self.authenticator().update(carried.credential(), edit);
+        Ok((carried, updated.await?))
     }
 
     /// Updates all logins of a user, usually another one: see

@@ -21,7 +21,7 @@ use statewise::store::MemoryStore;
 use statewise::store::contract::Stamp;
 use statewise::store::contract::{Handle, Load, Record, SessionStore, partition};
 use statewise::token::{Key, TokenAuthenticator};
-use statewise::{Authenticator, Login, Result};
+use statewise::{Authenticator, Edit, Login, Result};
 
 /// Counts up, so that all bytes of a credential differ.
 #[derive(Debug, Default)]
@@ -106,6 +106,20 @@ fn credentials_and_records_are_what_they_were() {
     assert_eq!(handle.partition(), partition("alice"));
     let load = now(auth.store().load(handle, Load::new(), clock.now().unwrap()));
     assert_eq!(hex(&load.unwrap().unwrap().encode()), RECORD);
+
+    // Updated, but not stepped up: version 1, due for a rotation, one role.
+    let edit = &mut |login: &mut Edit<u32>| {
+        login.roles = vec!["editor".to_owned()];
+        Ok(())
+    };
+    let updated = now(auth.update(SECOND, edit)).unwrap();
+    assert_eq!(updated.credential().reveal(), SECOND);
+    let load = now(auth.store().load(handle, Load::new(), clock.now().unwrap()));
+    let updated = RECORD
+        .replacen("0100000000000001", "0100010000000001", 1)
+        .replacen("0000000000000000", "0000000000000001", 1)
+        .replacen("020561646d696e", "", 1);
+    assert_eq!(hex(&load.unwrap().unwrap().encode()), updated);
 }
 
 /// Subject, role, device, acr and data of a session whose login sets them all.

@@ -6,3 +6,4 @@ mod edits;
 mod either;
 mod hybrid;
 mod migrating;
+mod steps;

@@ -5,6 +5,8 @@
     reason = "each framework decides what it sends between threads"
 )]
 
+use std::time::Duration;
+
 use statewise::web::{Auth, Denial, SignIn, TokenError, TokenResponse, Visitor};
 use statewise::{Edit, Login, Revocation};
 
@@ -208,6 +210,33 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
             });
             Reply::named(&renamed.await?)
         }
+        "/step-up" => {
+            let class = sent.unwrap_or_else(|| "aal2".to_owned());
+            Reply::named(&request.sign_in()?.step_up(&class, LASTS).await?)
+        }
+        "/step-up-promote" => {
+            let sign_in = request.sign_in()?;
+            let promoted = sign_in.update(|login| {
+                promote(login)?;
+                login.step_up("aal2", LASTS)
+            });
+            Reply::named(&promoted.await?)
+        }
+        "/step-up-token" => Reply::Token(request.sign_in()?.step_up_token("aal2", LASTS).await?),
+        "/step-up-logout" => {
+            let sign_in = request.sign_in()?;
+            sign_in.step_up("aal2", LASTS).await?;
+            Reply::printed(sign_in.revoke().await?)
+        }
+        "/acr" => {
+            let caller = request.caller::<()>().await?;
+            Reply::text(caller.acr().unwrap_or("none"))
+        }
+        "/sensitive" => {
+            let caller = request.caller::<()>().await?;
+            caller.require_acr("aal2")?;
+            Reply::named(&caller)
+        }
         "/promote-all" => {
             let updated = request.sign_in()?.update_all("alice", promote).await?;
             Reply::text(format!("{:?}", updated.count))
@@ -237,6 +266,9 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
         _ => Reply::status(404),
     })
 }
+
+/// Time for which a step-up lasts.
+const LASTS: Duration = Duration::from_secs(600);
 
 fn promote(login: &mut Edit) -> statewise::Result<()> {
     login.roles = vec!["admin".to_owned()];

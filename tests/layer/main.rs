@@ -31,6 +31,7 @@ mod passive;
 mod redirecting;
 mod remembered;
 mod site;
+mod steps;
 mod transports;
 mod two_schemes;
 mod unreadable;

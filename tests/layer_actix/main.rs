@@ -45,6 +45,8 @@ mod late;
 mod pages;
 mod redirecting;
 mod site;
+#[path = "../layer/steps.rs"]
+mod steps;
 #[path = "../layer/transports.rs"]
 mod transports;
 #[path = "../layer/two_schemes.rs"]

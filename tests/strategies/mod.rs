@@ -10,6 +10,7 @@ mod life;
 mod refresh;
 mod retry;
 mod sessions;
+mod step;
 mod unreadable;
 pub(crate) mod world;
 
@@ -18,6 +19,7 @@ pub(crate) use life::*;
 pub(crate) use refresh::*;
 pub(crate) use retry::*;
 pub(crate) use sessions::*;
+pub(crate) use step::*;
 pub(crate) use unreadable::*;
 
 /// Makes one test of each law, for the stores of a `StoreFixture`. `block_on` as in
@@ -58,6 +60,9 @@ macro_rules! strategy_laws {
             life_04_other_logins_are_as_before
             passive_01_a_poll_keeps_nothing_alive
             passive_02_nothing_is_due
+            step_01_is_for_the_credential_that_it_returns
+            step_01_a_lost_answer_ends_nothing
+            step_01_is_kept_by_a_refresh_credential
             concur_03_may_be_dropped_at_every_step
             concur_06_survives_panics_of_the_application
             concur_07_dropping_the_upkeep_loses_nothing

@@ -9,6 +9,7 @@ use statewise::testkit::{MemoryFixture, StoreFixture, block_on, laws};
 
 mod exceeds_the_limit;
 mod fills_its_cache_late;
+mod forgets_step_ups;
 mod forgets_the_idle_deadline;
 mod ignores_versions;
 mod lengthens_the_idle_timeout;
@@ -73,6 +74,10 @@ rejected! {
         => rotate_03_one_rotation_wins;
     lengthens_the_idle_timeout_is_rejected: lengthens_the_idle_timeout::LengthensTheIdleTimeout
         => life_01_a_rotation_never_lengthens_the_idle_timeout;
+    forgets_step_ups_is_rejected: forgets_step_ups::ForgetsStepUps
+        => step_01_a_step_up_comes_back;
+    waits_for_an_overlap_is_rejected: forgets_step_ups::WaitsForAnOverlap
+        => step_01_a_step_up_comes_back;
     looks_actively_is_rejected: looks_actively::LooksActively
         => passive_01_looking_is_no_use;
     guesses_the_last_use_is_rejected: looks_actively::GuessesTheLastUse

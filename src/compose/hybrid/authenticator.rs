@@ -16,8 +16,9 @@ use crate::login::begun::{Beginning, Begun};
 use crate::login::edit::EditFn;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
-use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
+use crate::login::issued::{Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
+use crate::login::step_up::StepUp;
 use crate::revocation::log::{Fact, SubjectKey};
 use crate::session::builder::SessionBuilder;
 use crate::session::credential::{CredentialKind, SessionCredential};
@@ -360,26 +361,17 @@ where
         let Some(row) = self.logins.find_alive(subject, id, now).await? else {
             return Ok(None);
         };
-        let edited = self.update_row(row, None, edit).await?;
+        let mut draft = |row: &Record| self.draft(row, &mut *edit, None);
+        let edited = self.update_by(row, None, &mut draft).await?;
         Ok(edited.map(|edited| Session::new(edited.row)))
     }
 
     /// Updates a row. If its roles have changed, the log gets an entry, so that its access tokens
     /// are outdated.
-    async fn update_row(
-        &self,
-        row: Record,
-        presented: Option<&SessionCredential>,
-        edit: EditFn<'_, D>,
-    ) -> Result<Option<Edited>> {
-        let mut draft = |row: &Record| self.draft(row, &mut *edit);
-        self.update_by(row, presented, &mut draft).await
-    }
-
     async fn update_by(
         &self,
         row: Record,
-        presented: Option<&SessionCredential>,
+        presented: Option<SessionCredential>,
         draft: DraftFn<'_>,
     ) -> Result<Option<Edited>> {
         let edited = self.logins.update(row, presented, draft).await?;
@@ -392,8 +384,11 @@ where
         Ok(edited)
     }
 
-    fn draft(&self, row: &Record, edit: EditFn<'_, D>) -> Result<Update> {
-        self.check_fits(row, self.logins.draft(row, &self.tokens.data, edit)?)
+    /// Returns the update of a row that `edit` makes. Without a step-up of its own it keeps `former`.
+    fn draft(&self, row: &Record, edit: EditFn<'_, D>, former: Option<&StepUp>) -> Result<Update> {
+        let mut update = self.logins.draft(row, &self.tokens.data, edit)?;
+        update.step = update.step.or_else(|| former.cloned());
+        self.check_fits(row, update)
     }
 
     /// Refuses an update that does not fit into an access token: such a login could not be refreshed.
@@ -401,6 +396,7 @@ where
         let mut row = row.clone();
         row.update(row.version(), &update);
         let (mut identity, now) = (row.identity(()), self.logins.now()?);
+        identity.is_stepped = update.step.is_some();
         self.tokens.mint(&mut identity, row.fields.data(), now)?;
         Ok(update)
     }
@@ -423,7 +419,7 @@ where
     /// Ends all logins of the caller except the one of `credential`. Returns the row of that one.
     pub(crate) async fn end_others(&self, credential: &str) -> Result<(Record, Removed)> {
         let now = self.logins.now()?;
-        let row = self.row_of(credential, now).await?;
+        let (row, _) = self.row_of(credential, now).await?;
         // One entry per login: an entry for the subject would end the access tokens of this login
         // too.
         let (mut count, mut effective) = (0, Revocation::Immediate);
@@ -448,17 +444,20 @@ where
         }
     }
 
-    /// Verifies an access token or a refresh credential, and reads its login from the store.
-    async fn row_of(&self, credential: &str, now: Timestamp) -> Result<Record> {
+    /// Verifies an access token or a refresh credential, and reads its login from the store. Returns
+    /// the step-up that an access token has beside its row.
+    async fn row_of(&self, credential: &str, now: Timestamp) -> Result<(Record, Option<StepUp>)> {
         let Some(presented) = self.logins.parse(credential) else {
             let caller = self.verify_now(credential)?;
             let row = self.logins.alive(caller.handle, now).await?;
-            return Ok(row.ok_or(Rejection::Unknown)?);
+            let row = row.ok_or(Rejection::Unknown)?;
+            let step = step_of(&caller, &row);
+            return Ok((row, step));
         };
         let proven = self.logins.proven(&presented, now).await;
         let row = self.after_theft(presented.handle(), proven).await?;
         self.check(&row, now)?;
-        Ok(row)
+        Ok((row, None))
     }
 
     /// Updates the row of a refresh credential with the roles and data that its user has now.
@@ -486,7 +485,7 @@ where
             };
             self.check_fits(row, update)
         };
-        let updated = self.update_by(row, Some(&presented), &mut draft).await?;
+        let updated = self.update_by(row, Some(presented), &mut draft).await?;
         updated.map(drop).ok_or_else(|| Rejection::Unknown.into())
     }
 
@@ -502,10 +501,22 @@ where
             return Err(Error::unreadable().of_login(caller.id()));
         }
         let mut identity = row.read_identity(&self.tokens.data)?;
+        if let Some(step) = step_of(&caller, &row) {
+            identity.set_step(&step);
+        }
         identity.issued_at = caller.issued_at;
         identity.expires_at = caller.expires_at.min(row.expires_at());
         Ok(identity)
     }
+}
+
+/// Returns the step-up that an access token has beside its row. It lasts until the token expires.
+fn step_of<D>(caller: &Identity<D>, row: &Record) -> Option<StepUp> {
+    let acr = caller.fields.acr()?;
+    let is_stepped =
+        row.fields.acr() != Some(acr) || row.authenticated_at != caller.authenticated_at;
+    let (at, until) = (caller.authenticated_at, caller.expires_at);
+    is_stepped.then(|| StepUp::new(acr.to_owned(), at, until))
 }
 
 /// Returns the fact that the access tokens of a row in former versions are outdated.
@@ -549,6 +560,7 @@ where
         let mut new = self.logins.prepare(&login, began)?;
         let now = new.now;
         let mut identity = new.row.identity(login.data);
+        identity.is_stepped = login.step.is_some();
         // Before the store is asked: if the token is refused, the login is not stored.
         let data = new.row.fields.data();
         let mut token = self.tokens.mint(&mut identity, data, now)?;
@@ -621,9 +633,10 @@ where
         let row = &refreshed.row;
         self.check(row, now)?;
         let mut identity = row.read_identity(reader)?;
+        identity.is_stepped = row.is_stepped(refreshed.credential.generation(), now);
         let token = self.tokens.mint(&mut identity, row.fields.data(), now)?;
         let issued = Issued::new(token, identity, refreshed.outcome);
-        Ok(issued.with_refresh_credential(refreshed.credential))
+        Ok(issued.with_refresh_credential(refreshed.credential.encode()))
     }
 
     async fn revoke(&self, credential: &str) -> Result<Logout> {
@@ -652,14 +665,30 @@ where
         let now = self.logins.now()?;
         self.tokens.check_ready(now)?;
         let presented = self.logins.parse(credential);
-        let row = self.row_of(credential, now).await?;
-        let edited = self.update_row(row, presented.as_ref(), edit).await?;
-        let row = edited.ok_or(Rejection::Unknown)?.row;
+        let (row, former) = self.row_of(credential, now).await?;
+        let mut step = None;
+        let mut draft = |row: &Record| {
+            let mut update = self.draft(row, &mut *edit, former.as_ref())?;
+            if presented.is_none() {
+                // An access token yields no refresh credential: the step-up is in the next access
+                // token alone.
+                step = update.step.take();
+            }
+            Ok(update)
+        };
+        let edited = self.update_by(row, presented, &mut draft).await?;
+        let Edited { row, fresh, .. } = edited.ok_or(Rejection::Unknown)?;
         let mut identity = row.read_identity(&self.tokens.data)?;
+        let refresh = fresh.or(presented);
+        if let Some(refresh) = &refresh {
+            identity.is_stepped = row.is_stepped(refresh.generation(), now);
+        } else if let Some(step) = &step {
+            identity.set_step(step);
+        }
         let token = self.tokens.mint(&mut identity, row.fields.data(), now)?;
         let issued = Issued::new(token, identity, Outcome::Rotated);
-        Ok(match presented {
-            Some(_) => issued.with_refresh_credential(Credential::new(credential.to_owned())),
+        Ok(match refresh {
+            Some(refresh) => issued.with_refresh_credential(refresh.encode()),
             None => issued,
         })
     }
@@ -669,7 +698,7 @@ where
             view.outdate(subject).await?;
         }
         self.logins.outdate(subject).await?;
-        let mut draft = |row: &Record| self.draft(row, &mut *edit);
+        let mut draft = |row: &Record| self.draft(row, &mut *edit, None);
         let (mut count, mut effective) = (0, self.effective(true));
         let mut page = Some(Page::first(ROWS_PER_PAGE));
         while let Some(this) = page {

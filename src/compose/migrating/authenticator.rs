@@ -18,7 +18,7 @@ use crate::error::{Error, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
-use crate::login::edit::EditFn;
+use crate::login::edit::{Edit, EditFn};
 use crate::login::identity::Identity;
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
@@ -337,6 +337,10 @@ where
         if let Some((key, mut upgrade)) = self.upgrades.by_new(of) {
             upgrade.new = issued.credential().clone();
             upgrade.refresh = issued.refresh_credential().cloned().or(upgrade.refresh);
+            if issued.identity().step().is_some() {
+                // A copy of the old credential must not get it.
+                upgrade.made_at = Timestamp::default();
+            }
             self.upgrades.insert(key, upgrade);
         }
     }
@@ -430,6 +434,12 @@ where
         inner.check_overlap(credential, inner.now()?).await?;
         let issued = old.update(credential, &mut *edit).await?;
         if let Some(upgrade) = inner.upgrades.get(&upgrades::key(credential)) {
+            // A copy of the old credential leads to the new one: it gets no step-up.
+            let edit = &mut |login: &mut Edit<Old::Data>| {
+                edit(login)?;
+                login.drop_step();
+                Ok(())
+            };
             let updated = new.update(upgrade.refreshable(), edit).await?;
             inner.note_successor(upgrade.refreshable(), &updated);
         }

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::store::contract::{Load, Record, Rotated, Rotation, SessionStore, Updated};
+use crate::login::step_up::StepUp;
+use crate::store::contract::{Load, Record, Rotated, Rotation, SessionStore, Update, Updated};
+use crate::store::record::UNDERIVED;
 use crate::testkit::faulty::YieldingStore;
 use crate::testkit::fixture::StoreFixture;
 use crate::testkit::random::seed;
@@ -176,6 +178,56 @@ pub async fn life_01_a_rotation_never_lengthens_the_idle_timeout<F: StoreFixture
         world.advance(1).await;
         world.assert_gone(&row, "after its idle timeout").await;
         assert!(world.get(&endless).await.is_some());
+    }
+}
+
+/// A step-up is a rotation without a seed, which waits for no overlap, and then an update. Both come
+/// back as they were written, beside the class of the login, and stay through updates and rotations.
+/// Rejects a store that keeps to an overlap that a rotation does not have, and one that forgets the
+/// step-up when it writes an update.
+pub async fn step_01_a_step_up_comes_back<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let row = Sample::of("alice").acr("aal1").data(b"7").at(world.now());
+    world.put(&row).await;
+    let mut expected = world.advance_row(&row, &Sample::rotation_of(&row)).await;
+    for (version, acr) in (0..).step_by(2).zip(["aal2", "a class of many words"]) {
+        let (handle, now) = (row.handle(), world.now());
+        let rotation = Rotation {
+            seed: UNDERIVED,
+            overlap: Duration::ZERO,
+            ..Sample::rotation_of(&expected)
+        };
+        assert!(expected.rotate(&rotation, now));
+        assert_same(Some(&world.advance_row(&row, &rotation).await), &expected);
+        let step = StepUp {
+            since: expected.generation(),
+            at: now,
+            until: now.saturating_add(600),
+            acr: acr.to_owned(),
+        };
+        let step_up = Update {
+            step: Some(step),
+            ..Update::default()
+        };
+        let demotion = Update {
+            roles: Some(vec!["reader".to_owned()]),
+            ..Update::default()
+        };
+        for (version, update) in [(version, step_up), (version + 1, demotion)] {
+            assert!(expected.update(version, &update));
+            let updated = world.store.update(handle, version, &update, now).await;
+            assert!(matches!(updated, Ok(Updated::Done(_))), "{updated:?}");
+            assert_same(world.get(&row).await.as_ref(), &expected);
+        }
+        let found = world.get(&row).await.expect("the row is there");
+        assert_eq!(found.fields.acr(), Some("aal1"), "the class of the login");
+        assert_eq!(found.fields.step().map(|step| step.acr), Some(acr));
+        assert!(found.is_stepped(expected.generation(), now));
+        world.advance(60).await;
+        let rotation = Sample::rotation_of(&expected);
+        assert!(expected.rotate(&rotation, world.now()));
+        world.advance_row(&row, &rotation).await;
+        assert_same(world.get(&row).await.as_ref(), &expected);
     }
 }
 

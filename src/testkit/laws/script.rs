@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::login::handle::Handle;
+use crate::login::step_up::StepUp;
 use crate::store::contract::{Limit, Record, Rotation, Scope, SessionStore, Update};
 use crate::testkit::clock::ManualClock;
 use crate::testkit::fixture::StoreFixture;
@@ -85,7 +86,7 @@ impl Act {
             22..=26 => Self::Update {
                 slot,
                 current: !random.once_in(4),
-                what: random.below(5),
+                what: random.below(6),
             },
             27..=28 => Self::Confirm {
                 slot,
@@ -247,6 +248,15 @@ fn change(what: usize) -> Update {
         },
         3 => Update {
             stamp: stamp(3),
+            ..Update::default()
+        },
+        4 => Update {
+            step: Some(StepUp {
+                since: 1,
+                at: Timestamp::from_unix(1),
+                until: Timestamp::from_unix(2),
+                acr: "aal2".to_owned(),
+            }),
             ..Update::default()
         },
         _ => Update::default(),
