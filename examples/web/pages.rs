@@ -3,6 +3,7 @@
 use axum::response::Html;
 
 /// Login form. It carries on the path of the page to which the login leads.
+#[allow(dead_code, reason = "not every example asks for a password")]
 pub(crate) fn form(next: &str) -> String {
     let next = escaped(next);
     format!(

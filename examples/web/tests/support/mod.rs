@@ -13,7 +13,7 @@ pub(crate) mod program;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
@@ -48,27 +48,33 @@ impl Drop for Folder {
 /// Running example. It is killed at the end of the test, even if the test fails.
 pub(crate) struct Example {
     process: Child,
+    output: BufReader<ChildStdout>,
     origin: String,
 }
 
 impl Example {
     pub(crate) fn start(name: &str) -> Self {
-        let process = Command::new(program::example(name))
+        Self::start_with(name, &[])
+    }
+
+    /// Starts the example with variables of the environment.
+    pub(crate) fn start_with(name: &str, variables: &[(&str, &str)]) -> Self {
+        let mut process = Command::new(program::example(name))
             .arg("0")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the example starts");
+        let output = process.stdout.take().expect("a piped output");
         // From here on, `Drop` kills the process.
         let mut example = Self {
             process,
+            output: BufReader::new(output),
             origin: String::new(),
         };
-        let mut line = String::new();
-        let output = example.process.stdout.as_mut().expect("a piped output");
-        let read = BufReader::new(output).read_line(&mut line);
-        read.expect("the example prints its address");
-        let origin = line.trim_end().strip_prefix("listening on ");
+        let line = example.printed();
+        let origin = line.strip_prefix("listening on ");
         let origin = origin.unwrap_or_else(|| panic!("no address in {line:?}"));
         origin.clone_into(&mut example.origin);
         example
@@ -76,6 +82,14 @@ impl Example {
 
     pub(crate) fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Waits for the next line that the example prints.
+    pub(crate) fn printed(&mut self) -> String {
+        let mut line = String::new();
+        let read = self.output.read_line(&mut line);
+        assert_ne!(read.expect("text"), 0, "the example has ended");
+        line.trim_end().to_owned()
     }
 
     /// Terminates the example, as a service manager does, and returns how it ended.
@@ -104,10 +118,16 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn new(router: Router) -> Self {
+        Self::with(|_| router)
+    }
+
+    /// Serves a router that knows its own origin.
+    pub(crate) fn with(router: impl FnOnce(&str) -> Router) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)));
         let listener = listener.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
+        let router = router(&origin);
         runtime.spawn(async move { axum::serve(listener, router).await });
         Self {
             origin,
@@ -235,6 +255,13 @@ impl Browser {
         lines.filter(|fields| fields.len() == 7).collect()
     }
 
+    /// Returns the value of a cookie.
+    pub(crate) fn cookie(&self, name: &str) -> String {
+        let mut cookies = self.cookies().into_iter();
+        let cookie = cookies.find(|fields| fields[5] == name);
+        cookie.unwrap_or_else(|| panic!("no cookie {name}"))[6].clone()
+    }
+
     /// Returns the value of the only cookie.
     pub(crate) fn credential(&self) -> String {
         match &self.cookies()[..] {
@@ -265,12 +292,29 @@ pub(crate) fn documented(source: &str) -> Vec<(String, Option<u16>)> {
 /// Runs the shell commands in the header of an example against a running one, and compares the
 /// statuses.
 pub(crate) fn follow_the_header(source: &str, origin: &str) {
+    follow_the_header_with(source, origin, |_| String::new());
+}
+
+/// Does the same with shell variables. `value` is called for each command that uses a variable, with
+/// the name of the variable.
+pub(crate) fn follow_the_header_with(
+    source: &str,
+    origin: &str,
+    mut value: impl FnMut(&str) -> String,
+) {
     let lines = documented(source);
     assert!(lines.len() > 5, "too few commands: {lines:?}");
     let folder = Folder::new();
     for (line, status) in lines {
+        let name: Option<String> = line.split_once("=$").map(|(_, rest)| {
+            let is_part = |c: &char| c.is_ascii_uppercase();
+            rest.chars().take_while(is_part).collect()
+        });
+        let variable = name.filter(|name| !name.is_empty());
+        let variable = variable.map(|name| (value(&name), name));
         let output = Command::new("sh")
             .args(["-c", &line.replace("http://127.0.0.1:3000", origin)])
+            .envs(variable.map(|(value, name)| (name, value)))
             .current_dir(folder.path())
             // Ignores curl settings and proxies of the machine.
             .env("CURL_HOME", folder.path())
