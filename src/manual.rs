@@ -35,8 +35,8 @@
 //!
 //! If many services verify the tokens of one issuer, and none of them should hold a secret, sign with a
 //! `SigningKey` (features `aws-lc-rs`, `ring` or `rustcrypto`), and publish its
-//! `TokenAuthenticator::key_set`. A service builds a `TokenAuthenticator::verifier` from public keys. A new
-//! token then costs one verification of its signature, and a remembered one less than with HMAC.
+//! `TokenAuthenticator::key_set`. A service builds a `TokenAuthenticator::verifier` from public keys, or from
+//! a `KeySetView` that follows the published ones. A new token then costs one verification of its signature, and a remembered one less than with HMAC.
 //!
 //! | | one shared key | a key per audience | public keys |
 //! |---|---|---|---|

@@ -68,6 +68,8 @@ mod jws;
 mod key;
 #[cfg(feature = "_public")]
 mod key_set;
+#[cfg(feature = "_public")]
+mod key_set_view;
 mod keyring;
 mod mac;
 mod master;
@@ -89,6 +91,8 @@ pub use interop::Interop;
 pub use key::Key;
 #[cfg(feature = "_public")]
 pub use key_set::KeySet;
+#[cfg(feature = "_public")]
+pub use key_set_view::{KeySetView, KeySetViewBuilder};
 pub use keyring::{KeyState, Keyring};
 pub use master::{KeySource, MasterKey, MasterRing};
 #[cfg(feature = "_public")]

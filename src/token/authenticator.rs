@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -32,7 +32,11 @@ use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
 use crate::token::canonical;
 use crate::token::claims::{CheckedClaims, Claims};
 use crate::token::foreign::ForeignLogin;
+#[cfg(feature = "_public")]
+use crate::token::header;
 use crate::token::header::HEADER_CHARS;
+#[cfg(feature = "_public")]
+use crate::token::interop::Interop;
 use crate::token::json::{self, Text};
 use crate::token::jws::{self, OwnToken};
 #[cfg(feature = "_public")]
@@ -119,6 +123,36 @@ impl<D> TokenAuthenticator<D> {
         clock::read(&*self.clock)
     }
 
+    /// Returns the keys that verify now: those of the ring, or those that it follows.
+    #[inline]
+    fn present_ring(&self) -> Result<RwLockReadGuard<'_, Arc<Keyring>>> {
+        let ring = self.ring.read();
+        #[cfg(feature = "_public")]
+        if let Some(view) = ring.followed() {
+            view.check_fresh(self.now()?)?;
+            if let Some(view) = ring.outdated() {
+                let view = view.clone();
+                drop(ring);
+                let followed = Keyring::following(&view).for_own_tokens();
+                self.ring.replace(self.policy.complete(followed)?);
+                return Ok(self.ring.read());
+            }
+        }
+        Ok(ring)
+    }
+
+    /// Has a followed set of keys fetched again if a token in the form of this crate names none of
+    /// them.
+    #[cfg(feature = "_public")]
+    #[cold]
+    fn want_key(&self, ring: &Keyring, token: &str) -> Result<()> {
+        let header = token.split('.').next().unwrap_or_default();
+        match ring.followed() {
+            Some(view) if header::is_own(header.as_bytes()) => view.want(self.now()?),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the keys and their times, including the time at which each replaced key retires. A
     /// key that the revocation log has retired is [retired](crate::token::KeyState::Retired).
     #[must_use]
@@ -184,6 +218,12 @@ impl<D> TokenAuthenticator<D> {
     /// sign; a key begins to sign twice; a secret serves two algorithms or another issuer; or a key to retire is not
     /// in the ring. *Unavailable* if the clock cannot tell the time.
     pub fn replace_keyring(&self, keys: impl Into<KeySource>) -> Result<()> {
+        #[cfg(feature = "_public")]
+        if self.ring.read().followed().is_some() {
+            return Err(Error::misuse(
+                "this authenticator follows a key set, whose issuer replaces the keys",
+            ));
+        }
         let longest_secs = self.policy.longest_token_secs();
         let keys = keys.into();
         let ring = keys.for_audience(&self.policy.issuer, &self.policy.audience)?;
@@ -347,8 +387,10 @@ impl<D> TokenAuthenticator<D> {
         token: &str,
         scratch: Scratch<'b>,
     ) -> Result<Option<(CheckedClaims<'b>, Timestamp)>> {
-        let ring = self.ring.read();
+        let ring = self.present_ring()?;
         let Some(own) = OwnToken::split(&ring, token)? else {
+            #[cfg(feature = "_public")]
+            self.want_key(&ring, token)?;
             if self.policy.issuers.is_empty() {
                 return Err(without_own_header(token));
             }
@@ -405,7 +447,7 @@ impl<D> TokenAuthenticator<D> {
         let now = Timestamp::from_unix(exact.as_secs());
         let is_usable = |entry: &KeyEntry| entry.verifies(now) && !self.is_retired(&entry.key);
         let ring = self.ring.read();
-        let verified = self.policy.issuers.verify(&ring, is_usable, token)?;
+        let verified = self.policy.issuers.verify(&ring, is_usable, token, now)?;
         let json = String::from_utf8(verified.payload).map_err(|_| Rejection::InvalidClaims)?;
         let login = verified.issuer.check(&json, verified.signature, exact)?;
         Ok((login, now))
@@ -795,8 +837,12 @@ where
     type Data = D;
 
     fn is_well_formed(&self, credential: &str) -> bool {
-        let is_shaped = || match jws::is_own_shape(&self.ring.read(), credential) {
+        let ring = self.ring.read();
+        let is_shaped = || match jws::is_own_shape(&ring, credential) {
             Some(is_shaped) => is_shaped,
+            // One of its keys may be published later.
+            #[cfg(feature = "_public")]
+            None if ring.followed().is_some() => jws::segments(credential).is_some(),
             None => self.policy.issuers.is_shape(credential),
         };
         self.policy.check_length(credential).is_ok() && is_shaped()
@@ -899,6 +945,10 @@ where
     }
 
     async fn ready(&self) -> Result<()> {
+        #[cfg(feature = "_public")]
+        if let Some(view) = self.ring.read().followed() {
+            view.check_fresh(self.now()?)?;
+        }
         match &self.revocations {
             Some(view) => view.check_fresh(self.now()?),
             None => Ok(()),
@@ -906,10 +956,18 @@ where
     }
 
     fn upkeep(&self) -> Upkeep {
-        match &self.revocations {
+        let upkeep = match &self.revocations {
             Some(view) => view.upkeep(),
             None => Upkeep::none(),
-        }
+        };
+        #[cfg(feature = "_public")]
+        let upkeep = {
+            let ring = self.ring.read();
+            let rings = self.policy.issuers.iter().filter_map(Interop::own_keys);
+            let views = rings.chain([&**ring]).filter_map(Keyring::followed);
+            views.fold(upkeep, |upkeep, view| upkeep.and(view.upkeep()))
+        };
+        upkeep
     }
 }
 

@@ -19,6 +19,8 @@ use crate::token::claims::Claims;
 use crate::token::foreign::{ForeignClaims, ForeignLogin};
 use crate::token::json::Text;
 use crate::token::key::Key;
+#[cfg(feature = "_public")]
+use crate::token::key_set_view::KeySetView;
 use crate::token::keyring::Keyring;
 use crate::token::ring_key::RingKey;
 
@@ -169,6 +171,18 @@ impl Interop {
     pub fn key(mut self, key: impl Into<RingKey>) -> Self {
         let keys = self.keys.unwrap_or_else(Keyring::empty);
         self.keys = Some(keys.verify_with(key));
+        self
+    }
+
+    /// Verifies with the keys that this issuer publishes, instead of keys of your own choice. A token
+    /// that names a key by its `kid` is verified with that key alone.
+    ///
+    /// The upkeep of the authenticator fetches them. While they are stale, tokens of this issuer are
+    /// *unavailable*; other tokens are not concerned.
+    #[cfg(feature = "_public")]
+    pub fn follow(mut self, view: &KeySetView) -> Self {
+        let keys = self.keys.unwrap_or_else(Keyring::empty);
+        self.keys = Some(keys.follow(view));
         self
     }
 
@@ -349,6 +363,9 @@ impl Interop {
                 "a setting of other issuers' tokens is empty, such as the issuer, the audience or \
                  the name of a claim: name it or leave it out",
             ));
+        }
+        if let Some(mistake) = self.keys.as_ref().and_then(Keyring::mistake) {
+            return Err(Error::misuse(mistake));
         }
         if self.leeway > MAX_LEEWAY {
             return Err(Error::misuse(

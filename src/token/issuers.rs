@@ -1,13 +1,18 @@
 //! Other issuers with accepted tokens.
 
 use std::any::TypeId;
+#[cfg(feature = "_public")]
+use std::sync::Arc;
 
 use crate::base::base64url;
+use crate::clock::Timestamp;
 use crate::error::{Error, Rejection, Result};
 use crate::token::header;
 use crate::token::interop::Interop;
 use crate::token::json::{self, Text};
 use crate::token::jws;
+#[cfg(feature = "_public")]
+use crate::token::key_set_view::KeySetView;
 use crate::token::keyring::{KeyEntry, Keyring};
 use crate::token::ring_key::RingKey;
 
@@ -103,35 +108,48 @@ impl Issuers {
         ring: &Keyring,
         is_usable: impl Fn(&KeyEntry) -> bool,
         token: &'t str,
+        now: Timestamp,
     ) -> Result<ForeignToken<'i, 't>> {
         let [header, payload, signature] = jws::segments(token).ok_or(Rejection::Malformed)?;
         let json = base64url::decode(header).ok_or(Rejection::Malformed)?;
         let named = Header::read(&json).ok_or(Rejection::UnacceptableHeader)?;
-        let keys_of = |issuer: &'i Interop| issuer.own_keys().unwrap_or(ring);
-        // If `kid` names a key that is known, only that key counts. Any other name is ignored.
-        let is_named = |key: &RingKey| named.kid.is_some_and(|kid| kid.is(key.kid()));
-        let mut all = self.0.iter().flat_map(|issuer| keys_of(issuer).entries());
-        let one_is_named = all.any(|entry| is_named(&entry.key));
-        let is_candidate = |entry: &&KeyEntry| {
-            entry.key.has_algorithm(named.algorithm)
-                && (!one_is_named || is_named(&entry.key))
-                && is_usable(entry)
+        let issuers: Vec<(&Interop, Keys<'_>)> = self
+            .0
+            .iter()
+            .map(|issuer| (issuer, Keys::of(issuer, ring, now)))
+            .collect();
+        let all = || {
+            issuers.iter().flat_map(|(issuer, keys)| {
+                let entries = keys.ring().into_iter().flat_map(Keyring::entries);
+                entries.map(move |entry| (*issuer, keys, entry))
+            })
         };
-        let mut candidates = self.0.iter().flat_map(|issuer| {
-            let entries = keys_of(issuer).entries().filter(is_candidate);
-            entries.map(move |entry| (issuer, &entry.key))
-        });
-        let mut candidates = candidates.by_ref().peekable();
-        let Some((_, candidate)) = candidates.peek() else {
+        // If `kid` names a key that is known, only that key counts. Any other name is ignored, but
+        // the keys of a set that is followed count only by name.
+        let is_named = |key: &RingKey| named.kid.is_some_and(|kid| kid.is(key.kid()));
+        let one_is_named = all().any(|(_, _, entry)| is_named(&entry.key));
+        let counts =
+            |keys: &Keys<'_>| !one_is_named && (named.kid.is_none() || !keys.is_followed());
+        let mut candidates = all()
+            .filter(|(_, keys, entry)| {
+                entry.key.has_algorithm(named.algorithm)
+                    && (counts(keys) || is_named(&entry.key))
+                    && is_usable(entry)
+            })
+            .peekable();
+        let Some((_, _, candidate)) = candidates.peek() else {
+            // The key may be one that was published after the last fetch.
+            let mut followed = issuers.iter().filter(|_| !one_is_named);
+            followed.try_for_each(|(_, keys)| keys.want(now))?;
             return Err(Rejection::UnacceptableHeader.into());
         };
-        if !candidate.fits(signature) {
+        if !candidate.key.fits(signature) {
             return Err(Rejection::Malformed.into());
         }
         let tag = base64url::decode(signature).ok_or(Rejection::Malformed)?;
         let signed = header.len() + 1 + payload.len();
-        let (issuer, _) = candidates
-            .find(|(_, key)| key.verifies_foreign(token.as_bytes(), signed, &tag))
+        let (issuer, ..) = candidates
+            .find(|(_, _, entry)| entry.key.verifies_foreign(token.as_bytes(), signed, &tag))
             .ok_or(Rejection::BadSignature)?;
         issuer.check_typ(named.typ)?;
         Ok(ForeignToken {
@@ -139,6 +157,57 @@ impl Issuers {
             payload: base64url::decode(payload).ok_or(Rejection::Malformed)?,
             signature,
         })
+    }
+}
+
+/// The keys of an issuer at a point in time.
+enum Keys<'k> {
+    Own(&'k Keyring),
+    /// Those of a set that is followed.
+    #[cfg(feature = "_public")]
+    Followed(&'k KeySetView, Result<Arc<Keyring>>),
+}
+
+impl<'k> Keys<'k> {
+    #[cfg_attr(
+        not(feature = "_public"),
+        allow(unused_variables, reason = "a ring has no age")
+    )]
+    fn of(issuer: &'k Interop, ring: &'k Keyring, now: Timestamp) -> Self {
+        let own = issuer.own_keys().unwrap_or(ring);
+        #[cfg(feature = "_public")]
+        if let Some(view) = own.followed() {
+            return Self::Followed(view, view.check_fresh(now).map(|()| view.ring()));
+        }
+        Self::Own(own)
+    }
+
+    fn ring(&self) -> Option<&Keyring> {
+        match self {
+            Self::Own(ring) => Some(ring),
+            #[cfg(feature = "_public")]
+            Self::Followed(_, ring) => ring.as_deref().ok(),
+        }
+    }
+
+    fn is_followed(&self) -> bool {
+        !matches!(self, Self::Own(_))
+    }
+
+    /// Fails as *unavailable* if the key may be in a set that is stale, or is about to be fetched
+    /// again.
+    #[cfg_attr(
+        not(feature = "_public"),
+        allow(unused_variables, reason = "a ring is complete")
+    )]
+    fn want(&self, now: Timestamp) -> Result<()> {
+        match self {
+            Self::Own(_) => Ok(()),
+            #[cfg(feature = "_public")]
+            Self::Followed(view, Ok(_)) => view.want(now),
+            #[cfg(feature = "_public")]
+            Self::Followed(view, Err(_)) => view.check_fresh(now),
+        }
     }
 }
 

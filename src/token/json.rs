@@ -167,6 +167,28 @@ pub(crate) fn is_value(json: &[u8]) -> bool {
     std::str::from_utf8(json).is_ok_and(|json| value(json).is_some())
 }
 
+/// Returns the members of an array of objects, as they are written. `None` for any other value.
+#[cfg(feature = "_public")]
+pub(crate) fn objects(array: &str) -> Option<Vec<&str>> {
+    let mut reader = Reader::new(array);
+    let mut objects = Vec::new();
+    reader.expect(b'[')?;
+    reader.skip_white();
+    while reader.peek() == Some(b'{') {
+        let start = reader.at;
+        reader.value(1)?;
+        objects.push(reader.since(start));
+        reader.skip_white();
+        if !reader.take(b',') {
+            break;
+        }
+        reader.skip_white();
+    }
+    reader.expect(b']')?;
+    reader.end()?;
+    Some(objects)
+}
+
 /// Iterates over a checked array of strings. Empty text is an empty array.
 #[inline]
 pub(crate) fn texts(array: &str) -> impl Iterator<Item = Text<'_>> {

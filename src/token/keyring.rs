@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 use crate::token::header::HEADER_CHARS;
 use crate::token::key::Key;
 #[cfg(feature = "_public")]
+use crate::token::key_set_view::KeySetView;
+#[cfg(feature = "_public")]
 use crate::token::public::{PublicKey, SigningKey};
 use crate::token::ring_key::RingKey;
 
@@ -57,9 +59,25 @@ pub(crate) const PROPAGATION_SECS: u64 = 60;
 #[derive(Clone)]
 pub struct Keyring {
     entries: Vec<KeyEntry>,
+    /// Set of keys that this ring follows, instead of keys of its own.
+    #[cfg(feature = "_public")]
+    followed: Option<Followed>,
     /// A mistake in the calls that built the ring.
     mistake: Option<&'static str>,
 }
+
+/// A set of keys that a ring follows.
+#[cfg(feature = "_public")]
+#[derive(Clone)]
+struct Followed {
+    view: KeySetView,
+    /// Version of the set of which the ring has the keys.
+    version: u64,
+}
+
+#[cfg(feature = "_public")]
+const FOLLOWS_AND_HAS: &str = "an issuer has keys of your choice and a key set that is followed, or \
+    two such sets: choose one";
 
 /// Start of a spare: later than that of every other key.
 const SPARE: Timestamp = Timestamp::MAX;
@@ -138,12 +156,69 @@ impl Keyring {
     pub(crate) fn empty() -> Self {
         Self {
             entries: Vec::new(),
+            #[cfg(feature = "_public")]
+            followed: None,
             mistake: None,
         }
     }
 
+    /// Creates a ring of the keys that an issuer publishes, as they were last fetched.
+    #[cfg(feature = "_public")]
+    pub(crate) fn following(view: &KeySetView) -> Self {
+        let followed = Followed {
+            // Before the ring, so that no change is missed.
+            version: view.version(),
+            view: view.clone(),
+        };
+        Self {
+            followed: Some(followed),
+            ..Self::clone(&view.ring())
+        }
+    }
+
+    /// Follows the keys that an issuer publishes. The ring must have no keys of its own.
+    #[cfg(feature = "_public")]
+    pub(crate) fn follow(self, view: &KeySetView) -> Self {
+        let mut followed = Self::following(view);
+        if !self.is_empty() {
+            followed.mistake = Some(FOLLOWS_AND_HAS);
+        }
+        followed
+    }
+
+    /// Returns a mistake in the calls that built the ring.
+    pub(crate) fn mistake(&self) -> Option<&'static str> {
+        self.mistake
+    }
+
+    /// Returns the set of keys that this ring follows.
+    #[cfg(feature = "_public")]
+    pub(crate) fn followed(&self) -> Option<&KeySetView> {
+        self.followed.as_ref().map(|followed| &followed.view)
+    }
+
+    /// Returns the set that this ring follows if it has changed.
+    #[cfg(feature = "_public")]
+    pub(crate) fn outdated(&self) -> Option<&KeySetView> {
+        let followed = self.followed.as_ref()?;
+        (followed.version != followed.view.version()).then_some(&followed.view)
+    }
+
+    /// Leaves out keys that sign no tokens of this crate.
+    #[cfg(feature = "_public")]
+    pub(crate) fn for_own_tokens(mut self) -> Self {
+        self.entries.retain(|entry| entry.key.is_for_own_tokens());
+        self
+    }
+
     /// Checks if a secret is in both rings.
     pub(crate) fn shares_a_secret_with(&self, other: &Self) -> bool {
+        #[cfg(feature = "_public")]
+        if let (Some(one), Some(other)) = (self.followed(), other.followed())
+            && one.is(other)
+        {
+            return true;
+        }
         let mut keys = self.entries.iter().map(|entry| &entry.key);
         keys.any(|key| other.entries.iter().any(|entry| entry.key.is_same(key)))
     }
@@ -203,6 +278,10 @@ impl Keyring {
                 "a public key cannot sign: pass the `SigningKey`, or use `Keyring::verifying` where \
                  tokens are only verified",
             );
+        }
+        #[cfg(feature = "_public")]
+        if self.followed.is_some() {
+            self.mistake = Some(FOLLOWS_AND_HAS);
         }
         match self.find_mut(key.kid()) {
             None => self.entries.push(KeyEntry {
@@ -303,6 +382,10 @@ impl Keyring {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
+        #[cfg(feature = "_public")]
+        if self.followed.is_some() {
+            return false;
+        }
         self.entries.is_empty()
     }
 
@@ -332,7 +415,7 @@ impl Keyring {
     /// *Misuse* if a key to retire is not in the ring, a key would begin to sign twice, or a secret
     /// serves two algorithms.
     pub(crate) fn complete(mut self, longest_secs: u64, propagation_secs: u64) -> Result<Self> {
-        if let Some(mistake) = self.mistake {
+        if let Some(mistake) = self.mistake() {
             return Err(Error::misuse(mistake));
         }
         let mut keys = self.entries.iter().map(|entry| &entry.key);

@@ -10,6 +10,8 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::token::algorithm::Algorithm;
 use crate::token::key::{Key, keyed, refuse_weak};
+#[cfg(feature = "_public")]
+use crate::token::key_set_view::KeySetView;
 use crate::token::keyring::Keyring;
 #[cfg(feature = "_public")]
 use crate::token::public::{PublicKey, SigningKey};
@@ -388,6 +390,13 @@ impl From<SigningKey> for KeySource {
 impl From<PublicKey> for KeySource {
     fn from(key: PublicKey) -> Self {
         Keyring::verifying([key]).into()
+    }
+}
+
+#[cfg(feature = "_public")]
+impl From<&KeySetView> for KeySource {
+    fn from(view: &KeySetView) -> Self {
+        Keyring::following(view).into()
     }
 }
 

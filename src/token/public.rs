@@ -3,6 +3,7 @@
 mod backend;
 mod der;
 mod jwk;
+pub(crate) mod key_set;
 mod public_key;
 mod signing_key;
 mod verified_texts;

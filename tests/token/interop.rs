@@ -350,6 +350,15 @@ mod public_keys {
         let generate = algorithms.map(|alg| {
             json!({ "alg": alg, "claims": claims, "header": { "typ": "JWT", "kid": "theirs" } })
         });
+        let mut generate = generate.to_vec();
+        generate.extend(providers(now.as_secs()).iter().flat_map(|provider| {
+            ["old", "new"].map(|kid| {
+                json!({
+                    "alg": "RS256", "claims": provider.claims,
+                    "header": { "typ": provider.typ, "kid": kid },
+                })
+            })
+        }));
         let answers = ask(peer, &json!({ "verify": verify, "generate": generate }));
         for answers in answers["verified"].as_array().unwrap().chunks(3) {
             assert_eq!(answers[0]["sub"], "alice", "{answers:?}");
@@ -358,7 +367,10 @@ mod public_keys {
                 .all(|answer| answer["error"].is_string());
             assert!(refused, "{answers:?}");
         }
-        let generated = answers["generated"].as_array().unwrap();
+        let (generated, of_providers) = answers["generated"].as_array().unwrap().split_at(3);
+        for (provider, pairs) in providers(now.as_secs()).iter().zip(of_providers.chunks(2)) {
+            follow(provider, pairs);
+        }
         let verifiers: Vec<TokenAuthenticator> = generated
             .iter()
             .map(|theirs| {
@@ -378,6 +390,129 @@ mod public_keys {
                 assert_eq!(verified.is_ok(), at == other, "{verified:?}");
             }
         }
-        assert_eq!(generated.len(), 3);
+        assert_eq!(of_providers.len(), 6);
+    }
+
+    /// Tokens in the shape of an identity provider.
+    struct Provider {
+        issuer: &'static str,
+        audience: &'static str,
+        typ: &'static str,
+        claims: Value,
+        map: fn(Interop) -> Interop,
+        subject: &'static str,
+        roles: &'static [&'static str],
+    }
+
+    fn providers(now: u64) -> [Provider; 3] {
+        [
+            Provider {
+                issuer: "https://sso.example/realms/acme",
+                audience: "api",
+                typ: "JWT",
+                claims: json!({
+                    "exp": now + 300, "iat": now, "jti": "onrtac:5f0e", "typ": "Bearer",
+                    "iss": "https://sso.example/realms/acme", "aud": ["account", "api"],
+                    "sub": "0f2f6a3c-6d0e-4d6c-9d62-2f1d6c6b0a11", "azp": "web", "acr": "1",
+                    "sid": "d3b07384-d9a0-4c9b-8f3e-1c2d3e4f5a6b", "allowed-origins": ["https://app.example"],
+                    "realm_access": { "roles": ["editor", "offline_access"] },
+                    "resource_access": { "account": { "roles": ["view-profile"] } },
+                    "scope": "openid email", "preferred_username": "alice",
+                }),
+                map: |interop| interop.roles_from("realm_access.roles"),
+                subject: "0f2f6a3c-6d0e-4d6c-9d62-2f1d6c6b0a11",
+                roles: &["editor", "offline_access"],
+            },
+            Provider {
+                issuer: "https://acme.eu.auth0.com/",
+                audience: "https://api.example",
+                typ: "JWT",
+                claims: json!({
+                    "iss": "https://acme.eu.auth0.com/", "sub": "auth0|5f7c8ec7c33c6c004bbafe82",
+                    "aud": ["https://api.example", "https://acme.eu.auth0.com/userinfo"],
+                    "iat": now, "exp": now + 300, "scope": "openid read:orders", "azp": "my_client",
+                    "permissions": ["read:orders"],
+                }),
+                map: |interop| interop.roles_from("permissions"),
+                subject: "auth0|5f7c8ec7c33c6c004bbafe82",
+                roles: &["read:orders"],
+            },
+            Provider {
+                issuer: "https://accounts.google.com",
+                audience: "1234987819200.apps.googleusercontent.com",
+                typ: "JWT",
+                claims: json!({
+                    "iss": "https://accounts.google.com", "sub": "10769150350006150715113082367",
+                    "azp": "1234987819200.apps.googleusercontent.com",
+                    "aud": "1234987819200.apps.googleusercontent.com",
+                    "email": "jsmith@example.com", "email_verified": true, "hd": "example.com",
+                    "iat": now, "exp": now + 300, "nonce": "0394852-3190485-2490358",
+                }),
+                map: |interop| {
+                    interop.map(|claims| {
+                        let is_known = claims.read::<bool>("email_verified")?;
+                        let login = Login::new(claims.text("sub")?).data(Value::Null);
+                        Ok(if is_known { login.role("staff") } else { login })
+                    })
+                },
+                subject: "10769150350006150715113082367",
+                roles: &["staff"],
+            },
+        ]
+    }
+
+    /// Follows the key set of a provider through a rotation.
+    fn follow(provider: &Provider, pairs: &[Value]) {
+        use std::sync::{Arc, Mutex};
+
+        use statewise::testkit::ManualClock;
+        use statewise::token::KeySetView;
+
+        let key = |at: usize| {
+            let mut jwk = pairs[at]["jwk"].clone();
+            jwk["kid"] = json!(["old", "new"][at]);
+            jwk["use"] = json!("sig");
+            jwk
+        };
+        let [old, new] = [0, 1].map(|at| pairs[at]["token"].as_str().unwrap());
+        let answer = Arc::new(Mutex::new(json!({ "keys": [key(0)] })));
+        let shared = Arc::clone(&answer);
+        let clock = ManualClock::new(SystemClock.now().unwrap().into());
+        let view = KeySetView::builder(move || {
+            let text = shared.lock().unwrap().to_string();
+            async move { Ok(text) }
+        });
+        let view = view.clock(clock.clone()).build().unwrap();
+        let theirs = Interop::from_issuer(provider.issuer, HOUR);
+        let theirs = (provider.map)(theirs.audience(provider.audience).follow(&view));
+        let auth: TokenAuthenticator<Value> =
+            TokenAuthenticator::builder(Key::generate_hs256().unwrap())
+                .issuer("https://ours.example")
+                .audience(AUDIENCE)
+                .lifetime(HOUR)
+                .with_data()
+                .interop(theirs)
+                .clock(clock.clone())
+                .build()
+                .unwrap();
+        block_on(view.fetch()).unwrap();
+        let caller = auth.verify_now(old).unwrap();
+        assert_eq!(caller.subject(), provider.subject);
+        assert!(caller.roles().eq(provider.roles.iter().copied()));
+        *answer.lock().unwrap() = json!({ "keys": [key(1), key(0)] });
+        assert_eq!(
+            auth.verify_now(new).unwrap_err().rejection(),
+            Some(Rejection::UnacceptableHeader)
+        );
+        clock.advance(Duration::from_secs(30));
+        assert!(auth.verify_now(new).unwrap_err().is_unavailable());
+        block_on(auth.upkeep().clock(Arc::new(clock.clone())).tick()).unwrap();
+        for token in [old, new] {
+            assert_eq!(auth.verify_now(token).unwrap().subject(), provider.subject);
+        }
+        *answer.lock().unwrap() = json!({ "keys": [key(1)] });
+        block_on(view.fetch()).unwrap();
+        assert!(auth.verify_now(old).is_err());
+        assert!(auth.verify_now(new).is_ok());
     }
 }

@@ -12,6 +12,8 @@ mod foreign;
 mod interop;
 mod issuers;
 mod jwt_cases;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+mod key_sets;
 mod keys;
 mod masters;
 mod own;

@@ -94,10 +94,7 @@ impl PublicKey {
     ///
     /// *Misuse* if it is another text, a private or a symmetric key, or a key for another use.
     pub fn from_jwk(json: &str) -> Result<Self> {
-        let read = Jwk::read(json).and_then(|jwk| {
-            Self::new(jwk.scheme, &jwk.key, jwk.kid.as_deref()).ok_or(NoKey::Malformed)
-        });
-        read.map_err(|reason| {
+        Self::read(json).map_err(|reason| {
             Error::misuse(match reason {
                 NoKey::Secret => {
                     "the JWK contains a secret, with which its readers can sign: publish only the \
@@ -110,6 +107,12 @@ impl PublicKey {
                 NoKey::Malformed => "the text is no public key as a JWK (RFC 7517)",
             })
         })
+    }
+
+    /// Reads a JWK.
+    pub(super) fn read(json: &str) -> Result<Self, NoKey> {
+        let jwk = Jwk::read(json)?;
+        Self::new(jwk.scheme, &jwk.key, jwk.kid.as_deref()).ok_or(NoKey::Malformed)
     }
 
     /// `None` if the bytes are no key.

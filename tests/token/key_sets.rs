@@ -1,0 +1,425 @@
+//! Key sets that a service follows.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use statewise::token::{
+    Interop, Key, KeySetView, Keyring, PublicKey, SigningKey, TokenAuthenticator,
+};
+use statewise::{Authenticator, Error, Login, Rejection, Upkeep};
+
+use crate::support::*;
+
+const ISSUER: &str = "https://auth.example";
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What the issuer answers, and how often it was asked.
+#[derive(Clone, Default)]
+struct Site {
+    answer: Arc<Mutex<Option<String>>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Site {
+    fn answering(text: impl Into<String>) -> Self {
+        let site = Self::default();
+        site.set(text);
+        site
+    }
+
+    fn set(&self, text: impl Into<String>) {
+        *self.answer.lock().unwrap() = Some(text.into());
+    }
+
+    fn fail(&self) {
+        *self.answer.lock().unwrap() = None;
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn view(&self, clock: &Hands) -> KeySetView {
+        let site = self.clone();
+        let fetch = move || {
+            site.asked.fetch_add(1, Ordering::Relaxed);
+            let answer = site.answer.lock().unwrap().clone();
+            async move { answer.ok_or_else(|| Error::unavailable("the site is down")) }
+        };
+        let builder = KeySetView::builder(fetch)
+            .every(5 * MINUTE)
+            .bound(60 * MINUTE);
+        builder.clock(clock.clone()).build().unwrap()
+    }
+}
+
+fn service(view: &KeySetView, clock: &Hands) -> TokenAuthenticator {
+    TokenAuthenticator::verifier(view)
+        .issuer(ISSUER)
+        .audience("api")
+        .lifetime(15 * MINUTE)
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
+fn issuer(ring: impl Into<Keyring>, clock: &Hands) -> TokenAuthenticator {
+    TokenAuthenticator::builder(ring.into())
+        .issuer(ISSUER)
+        .audience("api")
+        .lifetime(15 * MINUTE)
+        .propagation(10 * MINUTE)
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
+fn token(auth: &TokenAuthenticator) -> String {
+    token_of(&now(auth.issue(Login::new("alice"))).unwrap())
+}
+
+fn set_of(keys: &[&PublicKey]) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| key.to_jwk()).collect();
+    format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+}
+
+fn tick(upkeep: &Upkeep) {
+    let _ = now(upkeep.tick());
+}
+
+/// Through a rotation and the end of the old key, with an upkeep that runs once a second.
+#[test]
+fn a_service_that_follows_refuses_no_token() {
+    let clock = Hands::at(START);
+    let (old, new) = (
+        SigningKey::generate_es256().unwrap(),
+        SigningKey::generate_ed25519().unwrap(),
+    );
+    let auth = issuer(old.clone(), &clock);
+    let site = Site::answering(auth.key_set().unwrap().json());
+    let view = site.view(&clock);
+    let service = service(&view, &clock);
+    let upkeep = service.upkeep().clock(Arc::new(clock.clone()));
+    let first = token(&auth);
+    assert!(service.verify_now(&first).unwrap_err().is_unavailable());
+    assert!(now(service.ready()).unwrap_err().is_unavailable());
+    now(view.fetch()).unwrap();
+    now(service.ready()).unwrap();
+    let mut held = Vec::new();
+    for seconds in 0..5000_u64 {
+        clock.set(START + seconds);
+        if seconds == 1000 {
+            let ring = Keyring::new(old.clone()).then(new.clone(), at(START + 1600));
+            auth.replace_keyring(ring).unwrap();
+        }
+        // As a cache of the answer would show it.
+        let set = auth.key_set().unwrap();
+        if seconds.is_multiple_of(set.max_age().as_secs().max(1)) {
+            site.set(set.json());
+        }
+        tick(&upkeep);
+        if seconds % 7 == 0 {
+            held.push((seconds, token(&auth)));
+        }
+        held.retain(|(since, _)| seconds - since < 900);
+        for (since, token) in &held {
+            assert!(service.verify_now(token).is_ok(), "of {since} at {seconds}");
+        }
+    }
+    assert!(
+        !auth
+            .key_set()
+            .unwrap()
+            .json()
+            .contains(&old.public_key().to_jwk())
+    );
+    assert!(site.asked() <= 20, "{}", site.asked());
+    assert!(
+        service
+            .replace_keyring(Keyring::verifying([new.public_key()]))
+            .is_err()
+    );
+}
+
+/// A flood of invented key ids, while the set is empty of them, broken or gone.
+#[test]
+fn unknown_keys_ask_at_most_once_in_30_seconds() {
+    let clock = Hands::at(START);
+    let pair = SigningKey::generate_es256().unwrap();
+    let good = set_of(&[&pair.public_key()]);
+    let flood = SigningKey::generate_es256().unwrap();
+    let invented = token(&issuer(flood.clone(), &clock));
+    for (what, answer) in [
+        ("complete", Some(good.clone())),
+        ("empty", Some(r#"{"keys":[]}"#.to_owned())),
+        ("broken", Some("<html>".to_owned())),
+        ("gone", None),
+    ] {
+        clock.set(START);
+        let site = Site::answering(&*good);
+        let view = site.view(&clock);
+        let service = service(&view, &clock);
+        let upkeep = service.upkeep().clock(Arc::new(clock.clone()));
+        now(view.fetch()).unwrap();
+        match answer {
+            Some(text) => site.set(text),
+            None => site.fail(),
+        }
+        let (mut unavailable, mut rejected) = (0, 0);
+        for seconds in 1..=600 {
+            clock.set(START + seconds);
+            for _ in 0..10 {
+                let error = service.verify_now(&invented).unwrap_err();
+                match error.rejection() {
+                    Some(Rejection::UnacceptableHeader) => rejected += 1,
+                    None if error.is_unavailable() => {
+                        assert!(error.retry_after().is_some());
+                        unavailable += 1;
+                    }
+                    _ => panic!("{error}"),
+                }
+            }
+            tick(&upkeep);
+            assert!(
+                service
+                    .verify_now(&token(&issuer(pair.clone(), &clock)))
+                    .is_ok(),
+                "{what}"
+            );
+        }
+        println!(
+            "{what}: asked {} times, {unavailable} unavailable, {rejected} rejected",
+            site.asked()
+        );
+        assert!(
+            (20..=21).contains(&site.asked()),
+            "{what}: {}",
+            site.asked()
+        );
+        assert!(unavailable < 250 && rejected > 5000, "{what}");
+    }
+}
+
+/// A key that was published after the last fetch: the token waits, and is not rejected.
+#[test]
+fn a_token_of_a_new_key_is_unavailable_until_the_set_is_fetched() {
+    let clock = Hands::at(START);
+    let [old, new] = [(); 2].map(|()| SigningKey::generate_es256().unwrap());
+    let site = Site::answering(set_of(&[&old.public_key()]));
+    let view = site.view(&clock);
+    let service = service(&view, &clock);
+    now(view.fetch()).unwrap();
+    site.set(set_of(&[&new.public_key()]));
+    clock.set(START + 30);
+    let (old, new) = (token(&issuer(old, &clock)), token(&issuer(new, &clock)));
+    assert!(service.is_well_formed(&new));
+    assert!(service.verify_now(&new).unwrap_err().is_unavailable());
+    assert!(service.verify_now(&old).is_ok());
+    tick(&service.upkeep().clock(Arc::new(clock.clone())));
+    assert!(service.verify_now(&new).is_ok());
+    // The key that is gone.
+    assert_eq!(
+        rejection(service.verify_now(&old)),
+        Rejection::UnacceptableHeader
+    );
+}
+
+#[test]
+fn errors_keep_the_keys_until_the_bound() {
+    let clock = Hands::at(START);
+    let pair = SigningKey::generate_es256().unwrap();
+    let site = Site::answering(set_of(&[&pair.public_key()]));
+    let view = site.view(&clock);
+    let service = service(&view, &clock);
+    let upkeep = service.upkeep().clock(Arc::new(clock.clone()));
+    now(view.fetch()).unwrap();
+    site.fail();
+    for seconds in (0..=3600).step_by(60) {
+        clock.set(START + seconds);
+        tick(&upkeep);
+        assert!(
+            service
+                .verify_now(&token(&issuer(pair.clone(), &clock)))
+                .is_ok()
+        );
+    }
+    clock.set(START + 3601);
+    let token = token(&issuer(pair.clone(), &clock));
+    assert!(service.verify_now(&token).unwrap_err().is_unavailable());
+    assert!(now(service.ready()).is_err());
+    site.set(set_of(&[&pair.public_key()]));
+    clock.set(START + 3700);
+    tick(&upkeep);
+    assert!(service.verify_now(&token).is_ok());
+    // A clock that was set back.
+    clock.set(START);
+    assert!(service.verify_now(&token).unwrap_err().is_unavailable());
+}
+
+#[test]
+fn a_set_that_no_issuer_should_publish_is_refused_as_a_whole() {
+    let clock = Hands::at(START);
+    let pair = SigningKey::generate_es256().unwrap();
+    let key: Value = serde_json::from_str(&pair.public_key().to_jwk()).unwrap();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut other = SigningKey::generate_es256()
+            .map(|pair| serde_json::from_str::<Value>(&pair.public_key().to_jwk()).unwrap())
+            .unwrap();
+        change(&mut other);
+        json!({ "keys": [key, other] }).to_string()
+    };
+    let many: Vec<Value> = (0..101)
+        .map(|_| {
+            let pair = SigningKey::generate_ed25519().unwrap();
+            serde_json::from_str(&pair.public_key().to_jwk()).unwrap()
+        })
+        .collect();
+    let site = Site::answering(with(&|_| ()));
+    let view = site.view(&clock);
+    let service = service(&view, &clock);
+    now(view.fetch()).unwrap();
+    let token = token(&issuer(pair.clone(), &clock));
+    for (what, answer) in [
+        (
+            "symmetric",
+            with(&|key| *key = json!({ "kty": "oct", "k": "AAAA", "kid": "a" })),
+        ),
+        ("private", with(&|key| key["d"] = json!("AAAA"))),
+        (
+            "one id for two keys",
+            with(&|other| other["kid"] = key["kid"].clone()),
+        ),
+        (
+            "ten megabytes",
+            format!(r#"{{"keys":[{key}],"x":"{}"}}"#, "a".repeat(10 << 20)),
+        ),
+        ("101 keys", json!({ "keys": many }).to_string()),
+        ("no usable key", with(&|_| ()).replace("ES256", "HS256")),
+        ("empty", r#"{"keys":[]}"#.to_owned()),
+        ("no set", key.to_string()),
+        (
+            "two members",
+            format!(r#"{{"keys":[{key}],"keys":[{key}]}}"#),
+        ),
+        ("no list", r#"{"keys":{}}"#.to_owned()),
+        ("a text in the list", format!(r#"{{"keys":[{key},"a"]}}"#)),
+        ("cut off", with(&|_| ())[..300].to_owned()),
+        ("no JSON", "<html>".to_owned()),
+    ] {
+        site.set(answer);
+        let error = now(view.fetch()).expect_err(what);
+        assert!(error.is_unavailable(), "{what}: {error}");
+        assert!(
+            service.verify_now(&token).is_ok(),
+            "{what}: the keys are gone"
+        );
+    }
+    for (what, answer) in [
+        ("for encryption", with(&|key| key["use"] = json!("enc"))),
+        ("another curve", with(&|key| key["crv"] = json!("P-521"))),
+        (
+            "another algorithm",
+            with(&|key| key["alg"] = json!("PS256")),
+        ),
+        ("another kind", with(&|key| *key = json!({ "kty": "AKP" }))),
+        ("malformed", with(&|key| key["x"] = json!("AA"))),
+        (
+            "without algorithm",
+            with(&|key| key["alg"] = Value::Null).replace(r#""alg":null,"#, ""),
+        ),
+        ("with spaces", with(&|_| ()).replace([','], " ,\n ")),
+        ("other members", with(&|key| key["x5c"] = json!(["AAAA"]))),
+    ] {
+        site.set(answer);
+        now(view.fetch()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(service.verify_now(&token).is_ok(), "{what}");
+    }
+}
+
+/// What is accepted is tested with other libraries, which sign such tokens: see `interop`.
+#[test]
+fn an_interop_follows_its_issuer_and_nobody_else() {
+    let clock = Hands::at(START);
+    let [theirs, others] = [(); 2].map(|()| SigningKey::generate_es256().unwrap());
+    let site = Site::answering(set_of(&[&theirs.public_key()]));
+    let view = site.view(&clock);
+    let idp = Interop::from_issuer("https://idp.example", 60 * MINUTE).audience("api");
+    let auth = builder(key(), &clock)
+        .interop(idp.follow(&view))
+        .build()
+        .unwrap();
+    let ours = token_of(&now(auth.issue(Login::new("bob"))).unwrap());
+    let token = sample(&theirs.public_key());
+    assert!(
+        auth.verify_now(&token).unwrap_err().is_unavailable(),
+        "not fetched yet"
+    );
+    assert!(
+        auth.verify_now(&ours).is_ok(),
+        "other tokens are not concerned"
+    );
+    now(auth.ready()).unwrap();
+    tick(&auth.upkeep().clock(Arc::new(clock.clone())));
+    assert_eq!(site.asked(), 1);
+    assert_eq!(rejection(auth.verify_now(&token)), Rejection::BadSignature);
+    let other = sample(&others.public_key());
+    assert_eq!(
+        rejection(auth.verify_now(&other)),
+        Rejection::UnacceptableHeader
+    );
+    clock.set(START + 30);
+    assert!(auth.verify_now(&other).unwrap_err().is_unavailable());
+}
+
+/// A token with the header that other libraries write, and no valid signature.
+fn sample(key: &PublicKey) -> String {
+    let header = json!({ "alg": "ES256", "kid": key.kid(), "typ": "JWT" }).to_string();
+    let header = URL_SAFE_NO_PAD.encode(header.replace(r#""alg""#, r#" "alg""#));
+    format!(
+        "{header}.{}.{}",
+        URL_SAFE_NO_PAD.encode("{}"),
+        "A".repeat(86)
+    )
+}
+
+#[test]
+fn contradictions_fail_at_build() {
+    let clock = Hands::at(START);
+    let site = Site::answering("");
+    let build = |every: u64, bound: u64| {
+        let builder = KeySetView::builder(|| async { Ok(String::new()) });
+        let builder = builder.every(Duration::from_secs(every));
+        builder.bound(Duration::from_secs(bound)).build()
+    };
+    for (every, bound) in [(29, 3600), (60, 60), (3600, 60), (0, 60)] {
+        assert!(
+            build(every, bound).unwrap_err().is_misuse(),
+            "{every} {bound}"
+        );
+    }
+    assert!(build(30, 31).is_ok());
+    let view = site.view(&clock);
+    let idp = || Interop::from_issuer("https://idp.example", 60 * MINUTE).audience("api");
+    let public = || SigningKey::generate_es256().unwrap().public_key();
+    let misuse = |interops: Vec<Interop>| {
+        let all = interops.into_iter();
+        let builder = all.fold(builder(key(), &clock), |builder, one| builder.interop(one));
+        let error = builder.build().unwrap_err();
+        assert!(error.is_misuse(), "{error}");
+        error.to_string()
+    };
+    assert!(misuse(vec![idp().key(public()).follow(&view)]).contains("choose one"));
+    assert!(misuse(vec![idp().follow(&view).key(public())]).contains("choose one"));
+    let other = Interop::from_issuer("https://other.example", MINUTE).audience("api");
+    let text = misuse(vec![idp().follow(&view), other.follow(&view)]);
+    assert!(text.contains("each could sign for the other"), "{text}");
+    let error = TokenAuthenticator::builder(&view)
+        .issuer(ISSUER)
+        .audience("api");
+    assert!(error.lifetime(MINUTE).build().unwrap_err().is_misuse());
+    assert!(Key::hs256(set_of(&[&public()]).as_bytes()).is_err());
+}
