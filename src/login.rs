@@ -26,7 +26,7 @@ use crate::login::place::Place;
 use crate::login::stamp::Stamp;
 use crate::login::step_up::StepUp;
 
-/// A user who has just authenticated: the input of
+/// Login of a user after the authentication: the input of
 /// [`Authenticator::issue`](crate::Authenticator::issue).
 ///
 /// ```
@@ -246,7 +246,7 @@ pub struct LoginParts<D> {
     pub device: Option<String>,
     /// The authentication context class.
     pub acr: Option<String>,
-    /// Whether the login is remembered.
+    /// Marks a remembered login.
     pub is_remembered: bool,
     /// The application's data.
     pub data: D,

@@ -82,7 +82,7 @@ async fn main() -> Result<(), Failure> {
     let app = Arc::new(App {
         client: RwLock::new(settings.discover(&http).await?),
         http,
-        // A store of its own: visitors who never come back take no place of a login.
+        // A store of its own: abandoned attempts take no place of a login.
         started: Tickets::builder(MemoryStore::with_capacity(10_000)?)
             .purpose("oidc-login")
             .lifetime(10 * MINUTE)

@@ -60,7 +60,7 @@ async fn main() -> Result<(), Failure> {
         "http://{domain}:{}",
         listener.local_addr()?.port()
     ))?;
-    // A store of its own: visitors who never come back take no place of a login.
+    // A store of its own: abandoned attempts take no place of a login.
     let waiting = Arc::new(MemoryStore::with_capacity(10_000)?);
     let app = Arc::new(App {
         webauthn: WebauthnBuilder::new(domain, &origin)?.build()?,

@@ -1,4 +1,4 @@
-//! What a logout everywhere ends besides the logins.
+//! Credentials that a logout everywhere ends besides the logins.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl<A: Authenticator> RevokeAll for A {
     }
 }
 
-/// What a logout everywhere also ends.
+/// Other credentials that a logout everywhere ends.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AlsoEnds(pub(crate) Vec<Arc<dyn RevokeAll>>);
 

@@ -1,4 +1,4 @@
-//! A step-up: what a user has proven beside the login, for a time.
+//! Step-up: a proof beside the login, for a time.
 
 use crate::clock::Timestamp;
 

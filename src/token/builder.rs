@@ -338,8 +338,8 @@ impl<D> TokenBuilder<D> {
         self
     }
 
-    /// Sets the time in which all who verify know a new key: nodes that load the
-    /// [`Keyring`], and services that fetch the public keys. Default: one minute.
+    /// Sets the time in which a new key reaches all nodes, which load the [`Keyring`], and all services that
+    /// fetch the public keys. Default: one minute.
     ///
     /// A new key signs no earlier than that, unless its [time](Keyring::then) says so, and a replaced
     /// one is kept that much longer. Public keys may be cached for half of that time, so that each

@@ -1,4 +1,4 @@
-//! The public keys of an issuer, for those who verify.
+//! Public keys that an issuer publishes.
 
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ impl KeySet {
                 "the ring has no public key to publish: sign with a `SigningKey`",
             ));
         }
-        // Whoever fetched the set just before a new key came fetches again before that key signs.
+        // A service that fetched the set just before a new key was added fetches it again before that key
+        // signs.
         let ends = verifying().map(|entry| entry.seconds_left(now));
         let max_age = ends.fold(propagation_secs / 2, u64::min);
         Ok(Self {
@@ -40,7 +41,7 @@ impl KeySet {
         &self.json
     }
 
-    /// How long the set may be cached: half of the
+    /// Maximum age of a cached set: half of the
     /// [time in which a new key is known](crate::token::TokenBuilder::propagation), or until a key of
     /// it retires, in whole seconds.
     #[must_use]

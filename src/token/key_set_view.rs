@@ -106,7 +106,7 @@ pub struct KeySetViewBuilder {
 
 impl KeySetView {
     /// Starts a configuration with the function that fetches the set. Limit its time and the size of
-    /// the answer, and demand TLS: whoever can change the answer can log in as anyone.
+    /// the answer, and demand TLS: an attacker that can change the answer can log in as any user.
     pub fn builder<F, R>(fetch: F) -> KeySetViewBuilder
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -243,7 +243,7 @@ impl KeySetViewBuilder {
     }
 
     /// Sets how long the keys count after the last successful fetch. Default: 1 hour. After that, all
-    /// tokens of the issuer are *unavailable*: nobody knows whether it still uses its keys.
+    /// tokens of the issuer are *unavailable*: it may have removed a key.
     pub fn bound(mut self, bound: Duration) -> Self {
         self.bound = bound;
         self

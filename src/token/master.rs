@@ -79,7 +79,7 @@ const OF_ISSUER: &[u8] = b"statewise key of an issuer";
 /// | the key of one audience | raise its [`generation`](Self::generation) and give the service its new key; [retire](crate::token::TokenAuthenticator::retire_key) the old one |
 /// | the master key | [`MasterRing`] |
 ///
-/// A service whose key is shared today migrates without a refused token:
+/// A service with a shared key migrates without a refused token:
 /// `Keyring::new(shared).then(master.key_for(issuer, audience)?, time)` on both sides.
 #[derive(Clone)]
 pub struct MasterKey {
@@ -294,7 +294,7 @@ enum Use {
 }
 
 impl MasterRing {
-    /// Creates a ring of one master key, whose keys sign and verify.
+    /// Creates a ring of one master key: its keys sign and verify.
     #[must_use]
     pub fn new(signer: MasterKey) -> Self {
         Self {
@@ -303,19 +303,19 @@ impl MasterRing {
         }
     }
 
-    /// Adds a master key whose keys verify, as [`Keyring::verify_with`].
+    /// Adds a master key to verify with its keys, as [`Keyring::verify_with`].
     #[must_use]
     pub fn verify_with(self, master: MasterKey) -> Self {
         self.add(master, Use::Verifies)
     }
 
-    /// Adds a master key whose keys sign from `signs_from` on, as [`Keyring::then`].
+    /// Adds a master key to sign with its keys from `signs_from` on, as [`Keyring::then`].
     #[must_use]
     pub fn then(self, master: MasterKey, signs_from: OffsetDateTime) -> Self {
         self.add(master, Use::SignsFrom(signs_from))
     }
 
-    /// Adds a master key whose keys sign only when those before it have been retired, as
+    /// Adds a master key to sign with its keys when those before it have been retired, as
     /// [`Keyring::spare`].
     #[must_use]
     pub fn spare(self, master: MasterKey) -> Self {

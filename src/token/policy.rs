@@ -26,7 +26,7 @@ pub(crate) struct Policy {
     pub(crate) max_chars: usize,
     /// Claims beside those of this crate.
     pub(crate) profile: Option<Profile>,
-    /// Time in which all who verify know a new key.
+    /// Time in which a new key reaches all nodes and services.
     pub(crate) propagation_secs: u64,
     /// Other issuers with accepted tokens.
     pub(crate) issuers: Issuers,

@@ -1,4 +1,4 @@
-//! Keys of public-key signatures: whoever verifies cannot sign.
+//! Keys of public-key signatures: one signs, and the other one only verifies.
 
 mod backend;
 mod der;

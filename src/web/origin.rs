@@ -105,7 +105,7 @@ pub struct OriginPolicy {
     exceptions: Vec<Box<str>>,
 }
 
-/// Origins whose pages may send unsafe requests.
+/// Other origins with pages that may send unsafe requests.
 #[derive(Clone)]
 enum Trusted {
     One(String),

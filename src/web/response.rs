@@ -203,7 +203,7 @@ fn is_private<H: Headers + ?Sized>(headers: &H) -> bool {
         })
 }
 
-/// Fields of a response that say who may store it.
+/// Fields of a response that restrict caches.
 #[derive(Default)]
 struct Present {
     has_cache_control: bool,

@@ -285,7 +285,7 @@ fn edit_03_a_login_in_progress_is_outdated() {
         assert_eq!(affected.count, counts.then_some(1), "{name}");
         assert!(is_out(&auth, late), "{name}");
         assert!(!is_out(&auth, later), "{name}");
-        // Without a log, an access token says what it said until it expires.
+        // Without a log, an access token keeps its roles until it expires.
         assert_eq!(has_role(&auth, &other, "admin"), name == "hybrid", "{name}");
         let refreshed = block_on(auth.refresh(refreshable(&other))).unwrap();
         assert!(has_role(&auth, &refreshed, "reader"), "{name}: logged out");
@@ -424,7 +424,7 @@ fn demotion(seed: u64, with_log: bool) -> (usize, usize) {
 }
 
 /// EDIT-04: an access token from before a change of roles is outdated within the bound on every node,
-/// its refresh gives the new roles, and nobody is logged out. Rejects a hybrid that does not append
+/// its refresh gives the new roles, and the login continues. Rejects a hybrid that does not append
 /// the change to the log.
 #[test]
 fn edit_04_access_tokens_are_outdated() {
@@ -461,7 +461,7 @@ fn a_change_of_data_is_not_logged() {
 }
 
 /// EDIT-05: a reload that fails costs no credential, the next refresh says what the user is now, and
-/// a user who is gone is logged out. Rejects a rotation before the reload.
+/// a deleted user is logged out. Rejects a rotation before the reload.
 #[test]
 fn edit_05_the_user_is_reloaded() {
     for hybrid in [true, false] {

@@ -17,7 +17,7 @@ use crate::support::*;
 const ISSUER: &str = "https://auth.example";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What the issuer answers, and how often it was asked.
+/// Answer of the issuer, and the number of requests.
 #[derive(Clone, Default)]
 struct Site {
     answer: Arc<Mutex<Option<String>>>,
@@ -340,7 +340,7 @@ fn a_set_that_no_issuer_should_publish_is_refused_as_a_whole() {
     }
 }
 
-/// What is accepted is tested with other libraries, which sign such tokens: see `interop`.
+/// Tokens of other libraries are accepted in `interop`.
 #[test]
 fn an_interop_follows_its_issuer_and_nobody_else() {
     let clock = Hands::at(START);

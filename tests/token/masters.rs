@@ -130,7 +130,7 @@ fn no_key_of_one_service_forges_a_token_for_another_one() {
     let of_orders = || at_billing.for_issuer("orders").unwrap();
     let billing_from_orders = tokens(of_orders(), "orders", "billing", &clock);
 
-    // What works.
+    // The genuine tokens.
     let received = token(&to_orders);
     let genuine = token(&to_billing);
     let own = master.key_for(ISSUER, "orders").unwrap();
@@ -141,7 +141,7 @@ fn no_key_of_one_service_forges_a_token_for_another_one() {
     let hop = token(&tokens(pair.clone(), "orders", "billing", &clock));
     assert!(now(billing_from_orders.verify(&hop)).is_ok());
 
-    // What `orders` tries.
+    // Attempts of `orders`.
     let as_master = MasterKey::new(Algorithm::HS256, &secret_of(&own)).unwrap();
     let keys = [
         own.clone(),

@@ -120,7 +120,7 @@ fn access_tokens_have_their_header() {
     }
 }
 
-/// Each bit of a token, and what an attacker has who knows everything but the private key.
+/// Changes of each character, and forgeries with all that is public.
 #[test]
 fn nothing_but_the_signature_of_the_key_is_accepted() {
     let clock = Hands::at(START);

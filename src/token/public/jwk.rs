@@ -14,7 +14,7 @@ pub(super) struct Jwk {
 /// Reason why a JSON object is no public key that can verify tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoKey {
-    /// It holds a secret: everyone who reads it could sign.
+    /// It contains a secret, with which all its readers could sign.
     Secret,
     /// It is for another use or another algorithm. A set may contain such keys.
     Other,

@@ -217,8 +217,8 @@ impl PublicKey {
         self.inner.key == other.inner.key
     }
 
-    /// Checks if `text`, of which the first `signed` bytes are signed, has this signature. It is
-    /// the text of the whole token, so that what is remembered has one spelling.
+    /// Checks if `text`, of which the first `signed` bytes are signed, has this signature. `text`
+    /// is the whole token, so that it is remembered in one spelling.
     pub(crate) fn verifies(&self, text: &[u8], signed: usize, signature: &[u8]) -> bool {
         if self.inner.texts.include(text, signature) {
             return true;

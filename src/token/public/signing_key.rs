@@ -128,7 +128,7 @@ impl SigningKey {
         self
     }
 
-    /// The public key, for all who verify.
+    /// The public key, for services that verify.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
         self.public.clone()

@@ -1,4 +1,4 @@
-//! Memory of texts whose signature has been verified.
+//! Memory of texts with a verified signature.
 
 use std::sync::{OnceLock, PoisonError, RwLock};
 
@@ -11,7 +11,7 @@ const SLOTS: usize = 4;
 /// Longer texts are not remembered.
 const MAX_BYTES: usize = 1024;
 
-/// Texts whose signature one key has verified: at most 16,384, each of at most 1 KiB.
+/// Texts with a signature that one key has verified: at most 16,384, each of at most 1 KiB.
 ///
 /// It knows only that a text has a valid signature of this key, which never changes. Expiry,
 /// audience, revocation and the end of the key are checked at each verification. Only verified texts
@@ -42,7 +42,7 @@ impl VerifiedTexts {
         known.any(|known| is_same(known, text))
     }
 
-    /// Remembers a text whose signature was just verified. It replaces another one of its set.
+    /// Remembers a text after its signature was verified. It replaces another one of its set.
     pub(super) fn remember(&self, text: &[u8], signature: &[u8]) {
         let Some((set, slot)) = place(signature).filter(|_| text.len() <= MAX_BYTES) else {
             return;
@@ -61,7 +61,7 @@ impl VerifiedTexts {
 }
 
 /// Returns the set of a text, and the slot that it takes if the set is full. The bytes of a valid
-/// signature are as good as random.
+/// signature are evenly distributed.
 fn place(signature: &[u8]) -> Option<(usize, usize)> {
     let [low, high, slot, ..] = *signature else {
         return None;

@@ -1,4 +1,4 @@
-//! Origins and hosts as text, and what is wrong with a text that is no origin.
+//! Origins and hosts as text, and the mistakes in a text that is no origin.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -30,7 +30,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Says what is wrong with a text that is no origin.
+/// Names the mistake in a text that is no origin.
 pub(super) fn not_an_origin(text: &str) -> Error {
     let (_, rest) = text.split_once("://").unwrap_or_default();
     let problem = if text.eq_ignore_ascii_case("null") {
