@@ -47,6 +47,7 @@ use crate::upkeep::Upkeep;
 /// | [`SessionAuthenticator`](crate::session::SessionAuthenticator) | each login | at once |
 /// | [`TokenAuthenticator`](crate::token::TokenAuthenticator) | nothing | when the token expires, or within the bound of a revocation log |
 /// | [`HybridAuthenticator`](crate::hybrid::HybridAuthenticator) | each login, read to refresh | as for tokens; refreshing ends at once |
+/// | [`ApiKeys`](crate::api_keys::ApiKeys) | each key | at once |
 /// | [`Either`](crate::either::Either) | | serves two strategies on the same routes |
 /// | [`Migrating`](crate::migrating::Migrating) | | moves users from one strategy to another |
 /// | [`Observed`](crate::Observed) | | notifies an observer of every call |
@@ -442,6 +443,12 @@ impl<'a> Presented<'a> {
     #[must_use]
     pub const fn place(&self) -> Option<Place> {
         self.place
+    }
+
+    /// Presents another text in the same way.
+    pub(crate) const fn with_credential(mut self, credential: &'a str) -> Self {
+        self.credential = credential;
+        self
     }
 
     /// The credential.

@@ -2,6 +2,7 @@
 
 pub(crate) mod base64url;
 pub(crate) mod boxed;
+pub(crate) mod crc32;
 pub(crate) mod erased;
 pub(crate) mod public_id;
 pub(crate) mod secret;

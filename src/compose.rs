@@ -1,5 +1,6 @@
 //! Authenticators made of authenticators.
 
+pub mod api_keys;
 pub mod either;
 pub mod hybrid;
 pub mod migrating;

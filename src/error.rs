@@ -120,6 +120,9 @@ pub enum Refusal {
     /// the user, check the password, and issue a new login. See
     /// [`Login::begun`](crate::Login::begun).
     Outdated,
+    /// An [API key](crate::api_keys) is never refreshed, and not stepped up: it stays as it is until it
+    /// expires.
+    NotRefreshable,
 }
 
 /// The login that was ended because its replaced credential was presented again.
@@ -182,6 +185,7 @@ impl Refusal {
             Self::TooLarge => "too_large",
             Self::RefreshLimit => "refresh_limit",
             Self::Outdated => "outdated",
+            Self::NotRefreshable => "not_refreshable",
         }
     }
 }
@@ -450,6 +454,7 @@ impl fmt::Display for Refusal {
             Self::TooLarge => "the login is too large",
             Self::RefreshLimit => "refreshed too often in a short time",
             Self::Outdated => "the user has changed since the login began",
+            Self::NotRefreshable => "an API key is never replaced by another one",
         })
     }
 }

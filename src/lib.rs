@@ -52,7 +52,7 @@
 //!
 //! [`hybrid`] combines both strategies: short-lived access tokens, and a session that refreshes
 //! them. [`either`] serves two strategies on the same routes. [`migrating`] moves a running service
-//! from one strategy to another.
+//! from one strategy to another. [`api_keys`] are for programs: named, with scopes, without refresh.
 //!
 //! # Which strategy
 //!
@@ -132,7 +132,7 @@ mod upkeep;
 
 pub use authenticator::{Authenticator, DynAuthenticator, Presented};
 pub use base::public_id::{InvalidPublicId, PublicId};
-pub use compose::{Observed, either, hybrid, migrating};
+pub use compose::{Observed, api_keys, either, hybrid, migrating};
 pub use error::{Error, Refusal, Rejection, Result, Theft};
 pub use login::Login;
 pub use login::affected::Affected;
@@ -142,6 +142,7 @@ pub use login::identity::Identity;
 pub use login::issued::{Credential, Issued, Outcome, Revocation};
 pub use login::logout::Logout;
 pub use login::place::Place;
+pub use login::purpose::Purpose;
 pub use upkeep::Upkeep;
 
 /// Compiles and runs the examples of the README.

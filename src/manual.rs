@@ -18,6 +18,7 @@
 //!   that stay logged in for weeks and whose requests should not query a store.
 //! - Use [both](crate::either) if browsers and programs call the same routes: sessions in cookies,
 //!   tokens in `Authorization`.
+//! - Use [API keys](crate::api_keys) for scripts and CI jobs of your users.
 //!
 //! You can change your mind later: handlers see only [`Authenticator`](crate::Authenticator).
 //!
@@ -203,6 +204,7 @@
 //! | a copy of a credential from before a [step-up](crate::Edit::step_up) | it never has the class, and derives nothing; once the new credential was used, it is detected like a stolen one |
 //! | weak keys | [`Key`](crate::token::Key) refuses secrets that are too short or repeat one byte, and PEM or JWK text |
 //! | an outage | the answer is *unavailable*, never "not logged in", and no new session is created |
+//! | a leaked API key | good for its scopes until it expires or [`leaked`](crate::api_keys::ApiKeys::leaked) ends it; [`require_login`](crate::web::Auth::require_login) keeps it from making other keys |
 //! | guessing and timing | secrets have 128 bits; proofs and signatures are compared in constant time |
 //! | oversized input | the length is checked before decoding, hashing or lookup |
 //! | secrets in logs | credentials and keys have no `Display` and a redacted `Debug` |

@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::authenticator::{Authenticator, Presented};
 use crate::base::public_id::PublicId;
+use crate::compose::api_keys::ApiKeys;
 use crate::compose::hybrid::HybridAuthenticator;
-use crate::error::Result;
+use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
@@ -30,8 +31,8 @@ use crate::upkeep::Upkeep;
 /// [`upkeep`](Authenticator::upkeep), to an [`Observer`]. It wraps any authenticator, also
 /// `Arc<dyn DynAuthenticator<D>>`.
 ///
-/// Around sessions and the hybrid it also has `revoke_id`, `revoke_others` and `update_id`, which it
-/// reports. Calls to the [inner](Self::inner) authenticator are not reported, for example
+/// Around sessions and the hybrid it also has `revoke_id`, `revoke_others` and `update_id`, and around
+/// API keys `revoke_id`, `rename` and `leaked`. It reports them. Calls to the [inner](Self::inner) authenticator are not reported, for example
 /// `verify_now` of a token. For several observers pass a pair: if you nest `Observed`, each observer
 /// gets the calls, but only the outermost one gets the upkeep.
 ///
@@ -81,10 +82,28 @@ impl<A: Authenticator> Observed<A> {
         };
         self.observer.observe_call(&event, begun.elapsed());
     }
+
+    /// Reports the update of a listed login, if there is one or it fails.
+    fn report_update(&self, begun: Instant, answer: &Result<Option<Session>>) {
+        let act = Act::UpdateId;
+        match answer {
+            Ok(Some(session)) => {
+                let login = session.record().identity(());
+                let login = (&login).into();
+                let event = Event::Updated { act, login };
+                self.observer.observe_call(&event, begun.elapsed());
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let event = Event::failed(act, error);
+                self.observer.observe_call(&event, begun.elapsed());
+            }
+        }
+    }
 }
 
-/// Reports the calls that only an authenticator with a store has.
-macro_rules! report_calls_on_logins {
+/// Reports the end of a login by its public id.
+macro_rules! report_revoke_id {
     ($authenticator:ident) => {
         impl<S, D> Observed<$authenticator<S, D>>
         where
@@ -110,7 +129,20 @@ macro_rules! report_calls_on_logins {
                 });
                 answer
             }
+        }
+    };
+}
 
+/// Reports the calls that only an authenticator of logins in a store has.
+macro_rules! report_calls_on_logins {
+    ($authenticator:ident) => {
+        report_revoke_id! { $authenticator }
+
+        impl<S, D> Observed<$authenticator<S, D>>
+        where
+            S: SessionStore,
+            D: Serialize + DeserializeOwned + Send + Sync + 'static,
+        {
             #[doc = concat!("Reports [`", stringify!($authenticator), "::revoke_others`].")]
             ///
             /// # Errors
@@ -150,15 +182,7 @@ macro_rules! report_calls_on_logins {
             ) -> Result<Option<Session>> {
                 let begun = Instant::now();
                 let answer = self.inner.update_id(subject, id, edit).await;
-                let event = match &answer {
-                    Ok(Some(session)) => Event::Updated {
-                        act: Act::UpdateId,
-                        login: LoginRef::new(session.record().handle(), &session.record().fields),
-                    },
-                    Ok(None) => return answer,
-                    Err(error) => Event::failed(Act::UpdateId, error),
-                };
-                self.observer.observe_call(&event, begun.elapsed());
+                self.report_update(begun, &answer);
                 answer
             }
         }
@@ -167,6 +191,56 @@ macro_rules! report_calls_on_logins {
 
 report_calls_on_logins! { SessionAuthenticator }
 report_calls_on_logins! { HybridAuthenticator }
+report_revoke_id! { ApiKeys }
+
+impl<S, D> Observed<ApiKeys<S, D>>
+where
+    S: SessionStore,
+    D: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    /// Reports [`ApiKeys::rename`], if there is such a key or it fails.
+    ///
+    /// # Errors
+    ///
+    /// Those of the inner authenticator.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for the inner authenticator.
+    pub async fn rename(&self, subject: &str, id: PublicId, name: &str) -> Result<Option<Session>> {
+        let begun = Instant::now();
+        let answer = self.inner.rename(subject, id, name).await;
+        self.report_update(begun, &answer);
+        answer
+    }
+
+    /// Reports [`ApiKeys::leaked`]: the end of the key, with its user, or a rejection.
+    ///
+    /// # Errors
+    ///
+    /// Those of the inner authenticator.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for the inner authenticator.
+    pub async fn leaked(&self, text: &str) -> Result<Option<Logout>> {
+        let (act, begun) = (Act::Leaked, Instant::now());
+        let answer = self.inner.leaked(text).await;
+        self.report(act, begun, &answer, |ended| match ended {
+            Some(ended) => Event::Revoked {
+                act,
+                login: ended.login(),
+                effective: ended.effective,
+            },
+            None => Event::Rejected {
+                act,
+                cause: Rejection::Unknown,
+                claim: None,
+            },
+        });
+        answer
+    }
+}
 
 /// Returns the event of a verified caller.
 fn verified<D>(caller: &Identity<D>) -> Event<'_> {

@@ -11,6 +11,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::login::Login;
 use crate::login::fields::{Fields, FieldsBuilder, check_subject};
 use crate::login::handle::Handle;
+use crate::login::purpose::{Purpose, user_of};
 use crate::login::stamp::Stamp;
 use crate::login::step_up::StepUp;
 
@@ -32,6 +33,7 @@ pub struct Identity<D = ()> {
     pub(crate) refresh_due: bool,
     /// The step-up in `fields` is in force.
     pub(crate) is_stepped: bool,
+    pub(crate) purpose: Purpose,
     pub(crate) data: D,
 }
 
@@ -64,6 +66,7 @@ impl<D> Identity<D> {
             version: 0,
             refresh_due: false,
             is_stepped: false,
+            purpose: Purpose::Login,
             data: login.data,
         })
     }
@@ -88,6 +91,7 @@ impl<D> Identity<D> {
             version: self.version,
             refresh_due: self.refresh_due,
             is_stepped: self.is_stepped,
+            purpose: self.purpose,
             data,
         };
         (self.data, identity)
@@ -116,10 +120,26 @@ impl<D> Identity<D> {
         self
     }
 
+    /// Sets the [`purpose`](Self::purpose). For implementers, and for tests of handlers.
+    #[must_use]
+    pub fn with_purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
+        self
+    }
+
     /// The subject, as given at login.
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.fields.subject()
+        match self.purpose {
+            Purpose::Login => self.fields.subject(),
+            Purpose::ApiKey => user_of(self.fields.subject()),
+        }
+    }
+
+    /// The purpose of the presented credential: a login of the user, or a key of a program.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     /// The roles given at login, in that order.
@@ -279,6 +299,7 @@ impl<D> fmt::Debug for Identity<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("subject", &self.subject())
+            .field("purpose", &self.purpose)
             .field("roles", &self.roles().collect::<Vec<_>>())
             .field("device", &self.device())
             .field("acr", &self.acr())
@@ -325,8 +346,8 @@ pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>, max: usize) -
 ///
 /// # Errors
 ///
-/// *Misuse* for an empty or a reserved subject, *refused* if subject, roles, device and acr together have more
-/// than `max` bytes.
+/// *Misuse* for an empty or a reserved subject, *refused* if subject, roles, device and acr together
+/// have more than `max` bytes.
 pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>, max: usize) -> Result<Fields> {
     if login.fields.subject_bytes().is_empty() {
         return Err(Error::misuse(

@@ -65,7 +65,10 @@ impl<'a> LoginRef<'a> {
 
 impl<'a, D> From<&'a Identity<D>> for LoginRef<'a> {
     fn from(identity: &'a Identity<D>) -> Self {
-        Self::new(identity.handle, &identity.fields)
+        Self {
+            subject: identity.subject(),
+            ..Self::new(identity.handle, &identity.fields)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::issued::Revocation;
 use crate::login::login_ref::LoginRef;
+use crate::login::purpose::Purpose;
 
 /// The result of [`revoke`](crate::Authenticator::revoke): the time at which the logout takes
 /// effect, and the login that it ended, for your log.
@@ -49,7 +50,11 @@ impl Logout {
 
     /// Names the ended login, for implementers of [`Authenticator`](crate::Authenticator).
     pub fn with_login<D>(self, caller: &Identity<D>) -> Self {
-        self.of(caller.handle, caller.fields.clone())
+        let fields = match caller.purpose {
+            Purpose::Login => caller.fields.clone(),
+            Purpose::ApiKey => caller.fields.with_subject(caller.subject()),
+        };
+        self.of(caller.handle, fields)
     }
 
     pub(crate) fn of(mut self, handle: Handle, fields: Fields) -> Self {

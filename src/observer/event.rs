@@ -42,9 +42,10 @@ pub enum Event<'a> {
         /// The login it belongs to.
         login: LoginRef<'a>,
     },
-    /// A login was ended, by its credential or by its public id.
+    /// A login was ended, by its credential or by its public id, or an API key because it
+    /// [leaked](crate::api_keys::ApiKeys::leaked).
     Revoked {
-        /// The call: `Revoke` or `RevokeId`.
+        /// The call: `Revoke`, `RevokeId` or `Leaked`.
         act: Act,
         /// The login. `None` if there was none: revoking an unknown credential succeeds too.
         login: Option<LoginRef<'a>>,
@@ -256,7 +257,7 @@ pub enum Act {
     Revoke,
     /// [`revoke_all`](crate::Authenticator::revoke_all).
     RevokeAll,
-    /// `revoke_id` of sessions and of the hybrid.
+    /// `revoke_id` of sessions, of the hybrid and of API keys.
     RevokeId,
     /// `revoke_others` of sessions and of the hybrid.
     RevokeOthers,
@@ -264,8 +265,10 @@ pub enum Act {
     Update,
     /// [`update_all`](crate::Authenticator::update_all).
     UpdateAll,
-    /// `update_id` of sessions and of the hybrid.
+    /// `update_id` of sessions and of the hybrid, and `rename` of API keys.
     UpdateId,
+    /// `leaked` of API keys.
+    Leaked,
 }
 
 impl Act {
@@ -283,6 +286,7 @@ impl Act {
             Self::Update => "update",
             Self::UpdateAll => "update_all",
             Self::UpdateId => "update_id",
+            Self::Leaked => "leaked",
         }
     }
 }
@@ -300,6 +304,8 @@ pub enum Denied<'a> {
     FailedLogin,
     /// The caller lacks a role.
     MissingRole,
+    /// The caller presents an API key where only the user may act.
+    NotALogin,
     /// The caller fails a condition of the application.
     Forbidden,
     /// The last authentication of the caller is too old.
@@ -326,6 +332,7 @@ impl Denied<'_> {
             Self::Unclear => "unclear",
             Self::FailedLogin => "failed_login",
             Self::MissingRole => "missing_role",
+            Self::NotALogin => "not_a_login",
             Self::Forbidden => "forbidden",
             Self::TooOld => "too_old",
             Self::WeakAcr => "weak_acr",

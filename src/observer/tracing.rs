@@ -6,7 +6,7 @@ use ::tracing::{debug, error, info, trace, warn};
 
 use crate::error::{Error, Rejection};
 use crate::observer::Observer;
-use crate::observer::event::{Denied, Event};
+use crate::observer::event::{Act, Denied, Event};
 
 /// Sends each event to the application's `tracing` subscriber, with the target `statewise`.
 ///
@@ -92,8 +92,10 @@ impl Observer for TracingObserver {
                 login,
                 effective,
             } => {
+                let leaked = act == Act::Leaked;
                 let act = act.name();
                 match login {
+                    Some(login) if leaked => of_login!(warn, login, act, ?effective, "revoked"),
                     Some(login) => of_login!(info, login, act, ?effective, "revoked"),
                     None => info!(target: TARGET, act, ?effective, "revoked"),
                 }

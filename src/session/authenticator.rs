@@ -376,7 +376,7 @@ where
     async fn revoke(&self, credential: &str) -> Result<Logout> {
         let effective = match self.logins.end(credential).await? {
             Ended::Login(row, removed) => {
-                return Ok(Logout::new(removed.effective).of(row.handle(), row.fields));
+                return Ok(Logout::new(removed.effective).with_login(&row.identity(())));
             }
             Ended::Unproven => Revocation::Immediate,
             // An earlier call may have removed the row, and failed to notify the other nodes.

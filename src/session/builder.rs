@@ -428,7 +428,7 @@ impl<S: SessionStore> Settings<S> {
         };
         if self.limit.max() == Some(0) {
             return Err(Error::misuse(
-                "the limit of sessions is zero, so that no user could log in: allow at least one",
+                "the limit of logins per user is zero, so that no user could log in: allow at least one",
             ));
         }
         let policy = Policy {

@@ -29,14 +29,26 @@ pub(crate) enum CredentialKind {
         /// Hash of the purpose. A ticket of another purpose is not accepted.
         purpose: [u8; 16],
     },
+    /// A program presents it with each request, with a prefix and a checksum that are not seen
+    /// here. It is never refreshed.
+    ApiKey {
+        /// First bytes of the hash of the prefix. A key with another prefix is not accepted.
+        prefix: [u8; 7],
+    },
 }
 
 impl CredentialKind {
+    /// Returns true if credentials of this kind are rotated.
+    #[inline]
+    pub(crate) const fn is_refreshable(self) -> bool {
+        !matches!(self, Self::ApiKey { .. })
+    }
+
     /// Prefix of the 64 characters. No session and no token begins with `rt_` or `tk_`, and scanners
     /// for leaked secrets find them.
     const fn prefix(self) -> &'static str {
         match self {
-            Self::Session => "",
+            Self::Session | Self::ApiKey { .. } => "",
             Self::Refresh { .. } => "rt_",
             Self::Ticket { .. } => "tk_",
         }
@@ -149,8 +161,8 @@ impl SessionCredential {
     /// Returns the proof of this generation, which the store keeps: SHA-256 of a label and the
     /// whole credential, so that no other spelling of the credential is accepted.
     ///
-    /// The input of a session fills one block with its padding, which needs no hasher and no
-    /// buffer.
+    /// The input of a session or an API key fills one block with its padding, which needs no hasher
+    /// and no buffer.
     #[inline(always)]
     pub(crate) fn proof(&self) -> Proof {
         let mut proven = [0; 7 + 16 + 4 + 12 + 16 + 16];
@@ -159,8 +171,11 @@ impl SessionCredential {
         proven[27..39].copy_from_slice(&self.family.0);
         proven[39..55].copy_from_slice(&self.secret.0);
         let (label, bound) = match self.kind {
-            CredentialKind::Session => {
-                proven[..7].copy_from_slice(b"session");
+            CredentialKind::Session | CredentialKind::ApiKey { .. } => {
+                proven[..7].copy_from_slice(match &self.kind {
+                    CredentialKind::ApiKey { prefix } => prefix,
+                    _ => b"session",
+                });
                 proven[55] = 0x80;
                 proven[62..64].copy_from_slice(&(55 * 8u16).to_be_bytes());
                 let mut state = sha256::INITIAL;
@@ -191,6 +206,10 @@ impl SessionCredential {
             CredentialKind::Ticket { purpose } => {
                 hash.update(b"statewise ticket family");
                 hash.update(purpose);
+            }
+            CredentialKind::ApiKey { prefix } => {
+                hash.update(b"statewise key family");
+                hash.update(prefix);
             }
         }
         hash.update(self.handle.as_bytes());

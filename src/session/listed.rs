@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use crate::base::public_id::PublicId;
 use crate::error::Result;
 use crate::login::data::DataReader;
+use crate::login::purpose::user_of;
 use crate::store::listing::Cursor;
 use crate::store::record::Record;
 
@@ -37,7 +38,7 @@ impl Session {
     /// Returns the user.
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.record.subject()
+        user_of(self.record.subject())
     }
 
     /// Returns the roles.

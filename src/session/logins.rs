@@ -370,11 +370,12 @@ impl<S: SessionStore> Logins<S> {
     #[inline]
     pub(crate) fn refresh_due(&self, row: RecordRef<'_>, verdict: Verdict, now: Timestamp) -> bool {
         let is_old = |age| now.saturating_since(row.rotated_at()) >= age;
-        match verdict {
+        let is_due = match verdict {
             Verdict::Current => row.rotation_wanted || self.policy.rotate_after.is_some_and(is_old),
             // A step-up leaves the credential before it without a successor.
             _ => !row.is_underived(),
-        }
+        };
+        is_due && self.kind.is_refreshable()
     }
 
     // Refreshing
@@ -511,6 +512,9 @@ impl<S: SessionStore> Logins<S> {
         D: Serialize + DeserializeOwned + 'static,
     {
         let (_, changes) = row.read_identity(reader)?.edit(edit, self.now()?)?;
+        if changes.step.is_some() && !self.kind.is_refreshable() {
+            return Err(Refusal::NotRefreshable.into());
+        }
         let roles = changes.roles.iter().flatten().map(String::as_str);
         let device = changes.device.iter().flatten().map(String::as_str);
         let acr = changes.step.iter().map(|step| &*step.acr);

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
+use crate::login::purpose::purpose_of;
 use crate::login::stamp::Stamp;
 use crate::store::proof::Proof;
 use crate::store::record::{History, Record, UNDERIVED, is_due, touch_interval};
@@ -134,6 +135,7 @@ impl<'r> RecordRef<'r> {
             version: self.version,
             refresh_due,
             is_stepped,
+            purpose: purpose_of(self.fields.subject_bytes()),
             data,
         }
     }

@@ -24,6 +24,7 @@ use crate::login::handle::Handle;
 use crate::login::identity::{Identity, MAX_FIELD_BYTES, fields_of};
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
+use crate::login::purpose::Purpose;
 use crate::login::stamp::Stamp;
 use crate::login::step_up::StepUp;
 use crate::revocation::RevocationView;
@@ -571,6 +572,7 @@ where
             version: claims.version,
             refresh_due: false,
             is_stepped: false,
+            purpose: Purpose::Login,
         };
         if let Some(step) = claims.step(now) {
             let acr = step.acr.decode().into_owned();
@@ -677,6 +679,7 @@ where
             version: 0,
             refresh_due: false,
             is_stepped: login.step.is_some(),
+            purpose: Purpose::Login,
             data: login.data,
         };
         // Leaves room for the claim that a refresh adds: every issued token can be refreshed.

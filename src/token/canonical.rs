@@ -355,6 +355,7 @@ mod tests {
     use super::*;
     use crate::error::{Rejection, Result};
     use crate::login::fields::FieldsBuilder;
+    use crate::login::purpose::Purpose;
     use crate::testkit::{Random, seed};
     use crate::token::issuers::Issuers;
     use crate::token::policy::Policy;
@@ -387,6 +388,7 @@ mod tests {
             version: 0,
             refresh_due: false,
             is_stepped: false,
+            purpose: Purpose::Login,
             data: (),
         }
     }

@@ -267,7 +267,9 @@ impl Denial {
         let (error, detail) = match self {
             Self::Absent | Self::Unproven => return Some(String::new()),
             Self::Malformed | Self::Ambiguous => ("invalid_request", String::new()),
-            Self::MissingRole | Self::Forbidden => ("insufficient_scope", String::new()),
+            Self::MissingRole | Self::NotALogin | Self::Forbidden => {
+                ("insufficient_scope", String::new())
+            }
             Self::TooOld { max_age } => (step_up, format!(", max_age=\"{}\"", max_age.as_secs())),
             Self::WeakAcr { acr } if is_quotable(acr) => {
                 (step_up, format!(", acr_values=\"{acr}\""))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Clock, SystemClock, Timestamp};
 use crate::login::identity::Identity;
+use crate::login::purpose::Purpose;
 use crate::web::clone::clone_fields;
 use crate::web::denial::Denial;
 
@@ -83,6 +84,32 @@ impl<D> Auth<D> {
         has_any.then_some(()).ok_or(Denial::MissingRole)
     }
 
+    /// Requires a login of the user, and no [API key](crate::api_keys). Call it where keys are made
+    /// and passwords are changed, so that a leaked key gains nothing there.
+    ///
+    /// ```
+    /// use statewise::api_keys::ApiKeys;
+    /// use statewise::store::MemoryStore;
+    /// use statewise::web::{Auth, Denial};
+    /// use statewise::{Authenticator, Credential, Login};
+    ///
+    /// /// Makes a key that may read. A key cannot make another one.
+    /// async fn make(caller: Auth, keys: &ApiKeys<MemoryStore>) -> Result<Credential, Denial> {
+    ///     caller.require_login()?;
+    ///     let key = Login::new(caller.subject()).role("repo:read").device("laptop");
+    ///     Ok(keys.issue(key).await?.credential().clone())
+    /// }
+    /// # let _ = make;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::NotALogin`].
+    pub fn require_login(&self) -> Result<(), Denial> {
+        let is_login = self.purpose() == Purpose::Login;
+        is_login.then_some(()).ok_or(Denial::NotALogin)
+    }
+
     /// Requires a condition of your application.
     ///
     /// ```
@@ -105,12 +132,14 @@ impl<D> Auth<D> {
     }
 
     /// Requires an authentication within the last `max_age`, in whole seconds (RFC 9470, OWASP ASVS
-    /// 7.5.1). Use, rotation and refresh of a credential do not count as an authentication.
+    /// 7.5.1). Use, rotation and refresh of a credential do not count as an authentication. A new API
+    /// key does not either.
     ///
     /// # Errors
     ///
-    /// [`Denial::TooOld`]; *unavailable* if the clock cannot be read.
+    /// [`Denial::TooOld`]; [`Denial::NotALogin`]; *unavailable* if the clock cannot be read.
     pub fn require_fresh(&self, max_age: Duration) -> Result<(), Denial> {
+        self.require_login()?;
         let now = clock::read(&*self.0.clock)?;
         let age = now.saturating_since(Timestamp::from(self.authenticated_at()));
         if age > max_age.as_secs() {
@@ -133,12 +162,14 @@ impl<D> Auth<D> {
     }
 
     /// Requires an authentication context class, as set with [`Login::acr`](crate::Login::acr) (RFC
-    /// 9470). Compares bytes: if one of your classes includes another, check for both.
+    /// 9470). Compares bytes: if one of your classes includes another, check for both. An API key has
+    /// no class.
     ///
     /// # Errors
     ///
-    /// [`Denial::WeakAcr`].
+    /// [`Denial::WeakAcr`]; [`Denial::NotALogin`].
     pub fn require_acr(&self, acr: &str) -> Result<(), Denial> {
+        self.require_login()?;
         if self.acr() != Some(acr) {
             return Err(Denial::WeakAcr { acr: acr.into() });
         }

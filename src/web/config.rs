@@ -88,6 +88,7 @@ impl<D> LayerConfig<D> {
             Denial::Malformed | Denial::Ambiguous => Denied::Unclear,
             Denial::Unproven => Denied::FailedLogin,
             Denial::MissingRole => Denied::MissingRole,
+            Denial::NotALogin => Denied::NotALogin,
             Denial::Forbidden => Denied::Forbidden,
             Denial::TooOld { .. } => Denied::TooOld,
             Denial::WeakAcr { .. } => Denied::WeakAcr,

@@ -22,8 +22,10 @@ use crate::web::origin::CrossOrigin;
 /// | [`TooOld`](Self::TooOld) | 401 | `error="insufficient_user_authentication"`, `max_age` | RFC 9470, section 3 |
 /// | [`WeakAcr`](Self::WeakAcr) | 401 | `error="insufficient_user_authentication"`, `acr_values` | RFC 9470, section 3 |
 /// | [`MissingRole`](Self::MissingRole) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
+/// | [`NotALogin`](Self::NotALogin) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
 /// | [`Forbidden`](Self::Forbidden) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
 /// | [`CrossOrigin`](Self::CrossOrigin) | 403 | none | OWASP ASVS 3.5.1 |
+/// | *refused*: an API key, which cannot be refreshed | 403 | none | |
 /// | *refused*: the user has too many sessions | 409 | none | |
 /// | *refused*: too large | 500 | none | |
 /// | *refused*: capacity, refreshed too often | 429 | none; `Retry-After` | |
@@ -100,6 +102,8 @@ pub enum Denial {
     Failed(Arc<Error>),
     /// The caller lacks a role.
     MissingRole,
+    /// The caller presents an [API key](crate::api_keys), and the route requires a login of the user.
+    NotALogin,
     /// The caller fails a condition of your application. Return it from a handler for a caller that
     /// may not do this.
     Forbidden,
@@ -130,10 +134,11 @@ impl Denial {
             | Self::TooOld { .. }
             | Self::WeakAcr { .. } => 401,
             Self::Malformed => 400,
-            Self::MissingRole | Self::Forbidden | Self::CrossOrigin(_) => 403,
+            Self::MissingRole | Self::NotALogin | Self::Forbidden | Self::CrossOrigin(_) => 403,
             Self::Failed(error) if error.is_rejected() => 401,
             Self::Failed(error) if error.is_unavailable() => 503,
             Self::Failed(error) => match error.refusal() {
+                Some(Refusal::NotRefreshable) => 403,
                 Some(Refusal::SessionLimit | Refusal::Outdated) => 409,
                 Some(Refusal::Capacity | Refusal::RefreshLimit) => 429,
                 Some(Refusal::TooLarge) | None => 500,
@@ -178,6 +183,7 @@ impl fmt::Display for Denial {
             Self::Ambiguous => "more than one credential",
             Self::Failed(error) => return write!(f, "{error}"),
             Self::MissingRole => "missing role",
+            Self::NotALogin => "an API key where a login of the user is required",
             Self::Forbidden => "forbidden by a condition of the application",
             Self::TooOld { .. } => "authentication too old",
             Self::WeakAcr { .. } => "another authentication context class is required",

@@ -37,6 +37,7 @@ use crate::web::sign_in::SignIn;
 /// |---|---|---|
 /// | [`role`](Self::role), [`any_role`](Self::any_role) | none required | |
 /// | [`when`](Self::when) | no condition | |
+/// | [`login`](Self::login) | an API key will do | |
 /// | [`fresh`](Self::fresh) | any age, in whole seconds | RFC 9470; OWASP ASVS 7.5.1 |
 /// | [`acr`](Self::acr) | any class | RFC 9470 |
 /// | [`authoritative`](Self::authoritative) | no: caches of the authenticator may answer | |
@@ -51,6 +52,7 @@ type Condition<D> = dyn Fn(&Identity<D>) -> bool + Send + Sync;
 struct Rules {
     /// Groups of roles: the caller needs one role of each.
     roles: Vec<Vec<Box<str>>>,
+    is_login: bool,
     max_age: Option<Duration>,
     acr: Option<Box<str>>,
     authoritative: bool,
@@ -110,6 +112,12 @@ impl<D> Require<D> {
         self
     }
 
+    /// Requires a login of the user, and no API key; see [`Auth::require_login`].
+    #[must_use]
+    pub fn login(self) -> Self {
+        self.with(|rules| rules.is_login = true)
+    }
+
     /// Requires an authentication within the last `max_age`, in whole seconds; see
     /// [`Auth::require_fresh`].
     #[must_use]
@@ -154,6 +162,9 @@ impl<D: Send + Sync + 'static> Require<D> {
         } else {
             sign_in.verify().await?
         };
+        if rules.is_login {
+            caller.require_login()?;
+        }
         for roles in &rules.roles {
             caller.require_any_role(roles)?;
         }

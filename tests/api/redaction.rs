@@ -11,6 +11,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use statewise::api_keys::ApiKeys;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::Migrating;
 use statewise::session::SessionAuthenticator;
@@ -112,6 +113,38 @@ fn sessions_show_no_secret() {
         check_error(&secrets, &theft);
         secrets.debug(&theft.theft());
         check_error(&secrets, &auth.verify(credential).await.unwrap_err());
+    });
+}
+
+#[test]
+fn api_keys_show_no_secret() {
+    block_on(async {
+        let store = Arc::new(MemoryStore::with_capacity(100).unwrap());
+        let keys = ApiKeys::builder(store).prefix("acme_pat");
+        let keys = keys.longest(Duration::from_secs(3600)).with_data();
+        let keys = keys.build().unwrap();
+        let issued = keys.issue(Login::new("alice").data(MARK.to_owned()));
+        let issued = issued.await.unwrap();
+        let key = issued.credential().reveal();
+
+        let mut secrets = Secrets::default();
+        secrets.text(MARK);
+        secrets.text(&key["acme_pat_".len() + 26..]);
+        secrets.bytes(&base64url(&key["acme_pat_".len()..][..64])[20..]);
+        secrets.debug(&issued);
+        secrets.debug(&Presented::new(key));
+        secrets.debug(&keys.verify(key).await.unwrap());
+        secrets.debug(&keys.keys("alice", None).await.unwrap());
+        secrets.debug(&keys);
+        secrets.debug(&keys.upkeep());
+        check_error(&secrets, &keys.refresh(key).await.unwrap_err());
+        for refused in [&format!("{key}x"), &key[1..]] {
+            check_error(&secrets, &keys.verify(refused).await.unwrap_err());
+            check_error(&secrets, &keys.revoke(refused).await.unwrap_err());
+            secrets.debug(&keys.leaked(refused).await.unwrap());
+        }
+        secrets.debug(&keys.leaked(key).await.unwrap());
+        check_error(&secrets, &keys.verify(key).await.unwrap_err());
     });
 }
 

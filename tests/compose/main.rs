@@ -1,6 +1,7 @@
-//! Authenticators made of authenticators: the hybrid, two strategies on the same routes, and the
+//! Authenticators made of authenticators: API keys, the hybrid, two strategies on the same routes, and the
 //! migration between strategies.
 
+mod api_keys;
 mod begin;
 mod edits;
 mod either;

@@ -121,6 +121,11 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
             ])
         }
         "/me" | "/auth/me" => Reply::named(&request.caller::<()>().await?),
+        "/account" => {
+            let caller = request.caller::<()>().await?;
+            caller.require_login()?;
+            Reply::named(&caller)
+        }
         "/maybe" => match request.maybe().await? {
             Some(caller) => Reply::named(&caller),
             None => Reply::text("anonymous"),

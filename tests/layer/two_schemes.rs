@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use statewise::api_keys::ApiKeys;
 use statewise::either::Either;
 use statewise::testkit::{ManualClock, block_on};
-use statewise::web::{AuthLayer, Cookie, Denial, Transport};
+use statewise::web::{AuthLayer, Cookie, Denial, Require, Transport};
 use statewise::{Authenticator, Login, Rejection};
 
 use crate::site::{
-    Browser, hybrid, layer, live, rotating, seconds, sessions, store, tokens, transport,
+    Browser, guarded, hybrid, layer, live, rotating, seconds, sessions, store, tokens, transport,
 };
 
 fn both(first: impl Authenticator<Data = ()>, second: impl Authenticator<Data = ()>) -> AuthLayer {
@@ -116,4 +117,68 @@ fn a_transport_without_bearer_tokens_serves_the_first_strategy_only() {
     assert!(matches!(answer.cause, Some(Denial::Absent)));
     browser.log_in("alice");
     assert_eq!(browser.get("/me").body, "alice");
+}
+
+/// Browsers have a session in a cookie, and programs a key of the same user in the same store. A key
+/// is good for its scopes, and not for what only the user may do.
+#[test]
+fn a_key_is_a_bearer_token_beside_a_session_in_a_cookie() {
+    let (clock, store) = (ManualClock::default(), store());
+    let sessions = rotating(&store, &clock);
+    let keys = ApiKeys::builder(Arc::clone(&store)).prefix("acme_pat");
+    let keys = keys.longest(seconds(86_400)).clock(clock.clone()).build();
+    let keys = Arc::new(keys.unwrap());
+    let site = both(Arc::clone(&sessions), Arc::clone(&keys)).clock(clock.clone());
+    let (mut browser, mut program) = (Browser::of(&site), Browser::of(&site));
+    browser.log_in("alice");
+    let key = Login::new("alice").role("read").replaces(browser.id());
+    let key = block_on(keys.issue(key)).unwrap();
+    let key = key.credential().reveal();
+    let field = [("authorization", &*bearer(key))];
+    // Making a key keeps the session, which is rotated; a key is not.
+    clock.advance(seconds(61));
+    let session = browser.id();
+    assert_eq!(browser.get("/me").body, "alice");
+    assert_ne!(browser.id(), session);
+    let answer = program.send("GET", "/me", &field);
+    assert_eq!((&*answer.body, answer.set_cookies().len()), ("alice", 0));
+    let refreshed = program.post("/refresh-token", &[("x-token", key)]);
+    assert_eq!(refreshed.status, 403);
+
+    // In a handler, and in a guard before it.
+    assert_eq!(browser.get("/account").body, "alice");
+    let answer = program.send("GET", "/account", &field);
+    assert_eq!(answer.status, 403);
+    assert!(matches!(answer.cause, Some(Denial::NotALogin)));
+    for (guard, status) in [
+        (Require::authenticated().login(), 403),
+        (Require::authenticated().fresh(seconds(600)), 403),
+        (Require::authenticated().role("write"), 403),
+        (Require::authenticated().role("read"), 200),
+    ] {
+        let answer = guarded(&site, &guard).send("GET", "/open", &field);
+        assert_eq!(answer.status, status, "{guard:?}");
+    }
+    let mut logged_in = guarded(&site, &Require::authenticated().login());
+    logged_in.jar = browser.jar.clone();
+    assert_eq!(logged_in.get("/open").body, "open");
+
+    // Each in the place of the other is rejected.
+    let id = bearer(&browser.id());
+    let answer = program.send("GET", "/me", &[("authorization", &id)]);
+    assert_eq!(answer.status, 401);
+    let mut planted = Browser::of(&site);
+    planted.plant(key);
+    assert_eq!(planted.get("/me").status, 401);
+
+    // The logout of the browser keeps the key. A logout everywhere ends both.
+    browser.post("/logout", &[]);
+    assert_eq!(
+        (browser.get("/me").status, live(&sessions, "alice")),
+        (401, 0)
+    );
+    assert_eq!(program.send("GET", "/me", &field).body, "alice");
+    browser.log_in("alice");
+    browser.post("/logout-all", &[]);
+    assert_eq!(program.send("GET", "/me", &field).status, 401);
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::Observed;
-use statewise::observer::{Denied, Event, Observer};
+use statewise::observer::{Act, Denied, Event, Observer};
 use statewise::session::SessionAuthenticator;
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::token::TokenAuthenticator;
-use statewise::{Authenticator, Login, PublicId};
+use statewise::{Authenticator, Login, PublicId, Revocation};
 
 use crate::notes::{Line, Notes, secret, sessions, store, tokens};
 use crate::secrets::{Secrets, base64url};
@@ -94,6 +94,7 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
             Denied::Unclear,
             Denied::FailedLogin,
             Denied::MissingRole,
+            Denied::NotALogin,
             Denied::Forbidden,
         ] {
             let login = (denied == Denied::MissingRole).then(|| (&caller).into());
@@ -107,6 +108,11 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         observer.observe(&Event::Denied {
             denied,
             login: None,
+        });
+        observer.observe(&Event::Revoked {
+            act: Act::Leaked,
+            login: Some((&caller).into()),
+            effective: Revocation::Immediate,
         });
         let fourth = auth.issue(login()).await.unwrap();
         let _ = auth.revoke(secret(&fourth)).await.unwrap();

@@ -98,9 +98,14 @@ fn events_by_level_with_fields_by_name() {
         "DEBUG denied cause=\"unclear\"".to_owned(),
         "INFO denied cause=\"failed_login\"".to_owned(),
         format!("INFO denied cause=\"missing_role\" {}", alice(another)),
+        "INFO denied cause=\"not_a_login\"".to_owned(),
         "INFO denied cause=\"forbidden\"".to_owned(),
         "INFO denied cause=\"cross_origin\" method=\"POST\" origin=\"https://evil.example\""
             .to_owned(),
+        format!(
+            "WARN revoked {} act=\"leaked\" effective=Immediate",
+            alice(another)
+        ),
         format!("INFO issued {}", alice(ended)),
         format!(
             "INFO revoked {} act=\"revoke\" effective=Immediate",

@@ -15,6 +15,7 @@ mod cached;
 mod content;
 mod credentials;
 mod faults;
+mod key_forms;
 #[path = "mod.rs"]
 mod strategies;
 

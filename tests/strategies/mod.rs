@@ -6,6 +6,7 @@
 
 mod dropped;
 pub(crate) mod family;
+mod keys;
 mod life;
 mod refresh;
 mod retry;
@@ -15,6 +16,7 @@ mod unreadable;
 pub(crate) mod world;
 
 pub(crate) use dropped::*;
+pub(crate) use keys::*;
 pub(crate) use life::*;
 pub(crate) use refresh::*;
 pub(crate) use retry::*;
@@ -63,6 +65,8 @@ macro_rules! strategy_laws {
             step_01_is_for_the_credential_that_it_returns
             step_01_a_lost_answer_ends_nothing
             step_01_is_kept_by_a_refresh_credential
+            key_01_a_damaged_key_costs_no_call
+            key_02_sessions_and_keys_do_not_meet
             concur_03_may_be_dropped_at_every_step
             concur_06_survives_panics_of_the_application
             concur_07_dropping_the_upkeep_loses_nothing

@@ -28,12 +28,13 @@ fn each_denial_has_its_answer() {
     let cross_origin = OriginPolicy::new()
         .check("POST", "/", None, &[("origin", "null")])
         .unwrap_err();
-    let table: [(Denial, u16, Option<&str>, Option<u64>); 20] = [
+    let table: [(Denial, u16, Option<&str>, Option<u64>); 22] = [
         (Denial::Absent, 401, Some(""), None),
         (Denial::Unproven, 401, Some(""), None),
         (Denial::Malformed, 400, Some("invalid_request"), None),
         (Denial::Ambiguous, 401, Some("invalid_request"), None),
         (Denial::MissingRole, 403, Some("insufficient_scope"), None),
+        (Denial::NotALogin, 403, Some("insufficient_scope"), None),
         (Denial::Forbidden, 403, Some("insufficient_scope"), None),
         (
             Denial::TooOld { max_age },
@@ -69,6 +70,12 @@ fn each_denial_has_its_answer() {
         (
             Error::refused(Refusal::SessionLimit).into(),
             409,
+            None,
+            None,
+        ),
+        (
+            Error::refused(Refusal::NotRefreshable).into(),
+            403,
             None,
             None,
         ),
