@@ -2,7 +2,7 @@
 //!
 //! A name begins with the id of the behaviour. CREATE, READ, UPDATE, DELETE, ROTATE, EXPIRY and
 //! CONCUR number the known mistakes of session stores. CHANGE, LIMIT, LIST, SCOPE, CONFIRM,
-//! RETRY and RACE are added by the contract. A law about one method has the id of that method.
+//! RETRY, RACE and TICKET are added by the contract. A law about one method has the id of that method.
 //!
 //! # Not asked here
 //!
@@ -105,6 +105,7 @@ macro_rules! session_store_laws {
                 delete_02_removing_twice_is_fine
                 delete_05_no_late_fill
                 delete_06_ends_all_that_were_created_before
+                ticket_01_one_removal_counts
                 scope_01_selects_the_right_rows;
             rotate:
                 rotate_01_a_row_is_there_at_every_moment

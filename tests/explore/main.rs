@@ -25,6 +25,7 @@ mod credentials;
 mod losses;
 mod refresh;
 mod sessions;
+mod tickets;
 mod tokens;
 mod updates;
 
@@ -34,6 +35,7 @@ use appends::{Appends, Places};
 use checker::{Model, explore, is_deep};
 use losses::Losses;
 use sessions::{Place, Rules, Scenario, Times};
+use tickets::Tickets;
 use tokens::Tokens;
 use updates::Updates;
 
@@ -111,6 +113,61 @@ const HERE: Scenario = Scenario {
     revoke: Place::Here,
     ..REVOKED
 };
+
+#[test]
+fn a_ticket_that_is_redeemed() {
+    let rules = Tickets::IMPLEMENTED;
+    let bound = Tickets {
+        thief_has_secret: false,
+        ..rules
+    };
+    holds("ticket x thief x crash x logout everywhere", &rules);
+    holds("the same, bound to a browser", &bound);
+    for (name, invariant, broken) in [
+        (
+            "a removal counts without a row",
+            "T1",
+            Tickets {
+                counts: false,
+                ..rules
+            },
+        ),
+        (
+            "removed before it is judged",
+            "T2",
+            Tickets {
+                judges_first: false,
+                ..bound
+            },
+        ),
+        (
+            "the logins end before the tickets",
+            "T3",
+            Tickets {
+                tickets_first: false,
+                ..rules
+            },
+        ),
+        (
+            "a login begins after its ticket is redeemed",
+            "T3",
+            Tickets {
+                begins_first: false,
+                ..rules
+            },
+        ),
+        (
+            "no check after storing",
+            "T3",
+            Tickets {
+                checks: false,
+                ..rules
+            },
+        ),
+    ] {
+        breaks(name, invariant, &broken);
+    }
+}
 
 #[test]
 fn an_update_of_all_logins() {

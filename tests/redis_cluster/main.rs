@@ -34,6 +34,8 @@ mod dropped;
 mod failures;
 #[path = "../stores/late_save.rs"]
 mod late_save;
+#[path = "../strategies/mod.rs"]
+mod strategies;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -95,6 +97,10 @@ mod laws_cached {
         crate::cached::Cached::over(super::Fixture),
         block_on = super::on_a_cluster
     );
+}
+
+mod strategy_laws {
+    crate::strategies::strategy_laws!(super::Fixture, block_on = super::on_a_cluster);
 }
 
 struct LogOnCluster;

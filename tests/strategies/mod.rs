@@ -12,6 +12,7 @@ mod refresh;
 mod retry;
 mod sessions;
 mod step;
+mod tickets;
 mod unreadable;
 pub(crate) mod world;
 
@@ -22,6 +23,7 @@ pub(crate) use refresh::*;
 pub(crate) use retry::*;
 pub(crate) use sessions::*;
 pub(crate) use step::*;
+pub(crate) use tickets::*;
 pub(crate) use unreadable::*;
 
 /// Makes one test of each law, for the stores of a `StoreFixture`. `block_on` as in
@@ -57,6 +59,10 @@ macro_rules! strategy_laws {
             retry_01_refreshing_again_is_safe
             retry_02_revoking_again_is_safe
             retry_03_logging_in_again_is_safe
+            ticket_01_one_of_64_redeems
+            ticket_02_a_refused_ticket_is_not_spent
+            ticket_03_the_fourth_ends_the_first
+            ticket_04_a_lost_answer_gives_it_to_nobody
             life_01_a_login_keeps_the_life_it_chose
             life_02_a_shorter_life_counts_at_once
             life_04_other_logins_are_as_before

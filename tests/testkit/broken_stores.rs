@@ -139,9 +139,13 @@ flawed! { 20 runs, 3 tries:
         => race_06_creates_stay_within_the_limit: "2 logins within a limit of 1";
     looks_in_two_steps_is_rejected: LooksInTwoSteps
         => race_05_one_create_of_a_handle_wins: "create stored one handle twice";
+    removes_in_two_steps_is_rejected: RemovesInTwoSteps
+        => ticket_01_one_removal_counts: "removals of one row that counted it";
 }
 
 flawed! { 1 runs, 1 tries:
+    counts_each_removal_is_rejected: CountsEachRemoval
+        => ticket_01_one_removal_counts: "removals of one row that counted it";
     repeats_the_cursor_is_rejected: RepeatsTheCursor
         => list_01_pages_hold_each_login_once: " again",
            concur_01_does_what_a_map_would_do: " again";

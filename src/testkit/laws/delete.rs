@@ -1,7 +1,8 @@
 //! DELETE and SCOPE: a login ends.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use crate::store::contract::{Created, Limit, Load, Record, Scope, SessionStore, Update, Updated};
 use crate::testkit::executor::yield_now;
@@ -11,6 +12,9 @@ use crate::testkit::model::stamp;
 use crate::testkit::random::seed;
 use crate::testkit::sample::Sample;
 use crate::testkit::world::{World, boxed, lock};
+
+/// Removals of one row at once.
+const REMOVALS: usize = 64;
 
 /// A removed row is gone: for loads, authoritative or not, for lists and for limits.
 /// Rejects a store that marks rows and forgets to check the mark.
@@ -45,6 +49,37 @@ pub async fn delete_02_removing_twice_is_fine<F: StoreFixture>(fixture: &F) {
     for count in [1, 0, 0] {
         assert_eq!(world.remove(&row).await, count, "rows removed");
         assert_eq!(world.remove_subject("alice", Scope::all()).await, 0);
+    }
+}
+
+/// Of many removals of one row at once, one counts it. A ticket is redeemed by whoever it is. Rejects a
+/// store that looks and removes in two steps, even without an await between them, and one that counts
+/// each removal.
+pub async fn ticket_01_one_removal_counts<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let now = world.now();
+    for round in 0..20 {
+        let row = Sample::of("alice").at(now);
+        world.put(&row).await;
+        let (handle, counted) = (row.handle(), Arc::new(AtomicU64::new(0)));
+        let waiting = Arc::new(AtomicUsize::new(REMOVALS));
+        let remove = |_| {
+            let (store, counted) = (Arc::clone(&world.store), Arc::clone(&counted));
+            let waiting = Arc::clone(&waiting);
+            boxed(async move {
+                waiting.fetch_sub(1, Ordering::SeqCst);
+                while waiting.load(Ordering::SeqCst) > 0 {
+                    thread::yield_now();
+                    yield_now().await;
+                }
+                let removed = store.remove(handle, "alice", now).await;
+                let count = removed.expect("remove answers").count;
+                counted.fetch_add(count, Ordering::SeqCst);
+            })
+        };
+        world.run(round, (0..REMOVALS).map(remove).collect()).await;
+        let counted = counted.load(Ordering::SeqCst);
+        assert_eq!(counted, 1, "removals of one row that counted it");
     }
 }
 

@@ -28,6 +28,10 @@ pub(crate) enum Flaw {
     CountsInTwoSteps,
     /// Evicts the login with the earliest deadline instead of the least recently used one.
     EvictsByDeadline,
+    /// Looks for the row, and takes the lock again to remove it.
+    RemovesInTwoSteps,
+    /// Each removal counts a row, as one does that was repeated and finds nothing.
+    CountsEachRemoval,
     /// Looks for the handle, and takes the lock again to insert.
     LooksInTwoSteps,
     /// The next page begins with the last row of the page before.
@@ -211,7 +215,14 @@ impl SessionStore for MapStore {
         {
             return Ok(Removed::at_once(0));
         }
-        Ok(Removed::at_once(u64::from(rows.remove(&handle).is_some())))
+        if self.flaw == Flaw::RemovesInTwoSteps && rows.contains_key(&handle) {
+            drop(rows);
+            std::thread::yield_now();
+            self.rows().remove(&handle);
+            return Ok(Removed::at_once(1));
+        }
+        let is_counted = rows.remove(&handle).is_some() || self.flaw == Flaw::CountsEachRemoval;
+        Ok(Removed::at_once(u64::from(is_counted)))
     }
 
     async fn remove_subject(&self, subject: &str, scope: Scope, _: Timestamp) -> Result<Removed> {
