@@ -3,9 +3,157 @@
 //! A ticket is for one act that a client does later, elsewhere, or before it is logged in: a link in
 //! an e-mail, a password reset, a WebSocket handshake, the `state` of an OAuth request, a second
 //! factor that is still missing. Of any number of calls of [`redeem`](Tickets::redeem), on any node,
-//! one gets its payload.
+//! one gets its payload. A ticket is no login: no authenticator and no guard accepts it.
 //!
-//! A ticket is no login: no authenticator and no guard accepts it.
+//! Tickets are rows of a [store](crate::store), which may also keep the sessions. Limits, lists and
+//! logouts of the sessions do not meet them. To end the tickets of a user with a logout everywhere, call
+//! [`also_ends`](crate::session::SessionBuilder::also_ends).
+//!
+//! # A password reset
+//!
+//! Programs that check e-mails open the links in them. Answer GET with a page that posts the ticket,
+//! and redeem it on POST. Send the page with `Referrer-Policy: no-referrer`.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use statewise::session::SessionAuthenticator;
+//! use statewise::store::MemoryStore;
+//! use statewise::tickets::Tickets;
+//! use statewise::web::Denial;
+//! use statewise::{Authenticator, Result};
+//!
+//! type Store = Arc<MemoryStore>;
+//!
+//! fn build(store: Store) -> Result<(Arc<Tickets<Store>>, SessionAuthenticator<Store>)> {
+//!     let resets = Tickets::builder(Arc::clone(&store))
+//!         .purpose("password-reset")
+//!         .lifetime(Duration::from_secs(15 * 60))
+//!         .outstanding(3)
+//!         .build()?;
+//!     let resets = Arc::new(resets);
+//!     let auth = SessionAuthenticator::builder(store)
+//!         .idle(Duration::from_secs(30 * 60))
+//!         .absolute(Duration::from_secs(12 * 3600))
+//!         .also_ends(Arc::clone(&resets))
+//!         .build()?;
+//!     Ok((resets, auth))
+//! }
+//!
+//! # async fn send(_: &str, _: String) {}
+//! # async fn set_password(_: &str, _: &str) -> Result<()> { Ok(()) }
+//! async fn request_reset(resets: &Tickets<Store>, user: &str) -> Result<()> {
+//!     let ticket = resets.issue(user, ()).await?;
+//!     let ticket = ticket.credential().reveal();
+//!     send(user, format!("https://app.example/reset?ticket={ticket}")).await;
+//!     Ok(())
+//! }
+//!
+//! /// The handler of POST.
+//! async fn reset(
+//!     resets: &Tickets<Store>,
+//!     auth: &SessionAuthenticator<Store>,
+//!     ticket: &str,
+//!     password: &str,
+//! ) -> Result<(), Denial> {
+//!     // Check the new password before: a ticket is redeemed once.
+//!     let reset = resets.redeem(ticket, None).await.map_err(Denial::of_ticket)?;
+//!     set_password(&reset.subject, password).await?;
+//!     // Ends all logins of the user, and the other tickets.
+//!     let _ = auth.revoke_all(&reset.subject).await?;
+//!     Ok(())
+//! }
+//! # async fn example() -> Result<(), Denial> {
+//! #     let (resets, auth) = build(Arc::new(MemoryStore::with_capacity(100)?))?;
+//! #     let ticket = resets.issue("alice", ()).await?;
+//! #     request_reset(&resets, "alice").await?;
+//! #     reset(&resets, &auth, ticket.credential().reveal(), "correct horse").await
+//! # }
+//! # use std::{pin::pin, task::{Context, Poll, Waker}};
+//! # let mut example = pin!(example());
+//! # assert!(matches!(example.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
+//! ```
+//!
+//! # A WebSocket handshake
+//!
+//! A script cannot set header fields of a handshake, and a query is logged. A ticket of a few seconds
+//! may be in either place: see [`ticket_in_protocols`](crate::web::ticket_in_protocols) and
+//! [`ticket_in_query`](crate::web::ticket_in_query).
+//!
+//! ```
+//! use statewise::store::contract::SessionStore;
+//! use statewise::tickets::{Redeemed, Ticket, Tickets};
+//! use statewise::web::{Auth, Denial, Found, Headers, ticket_in_protocols};
+//!
+//! /// The payload: roles of the user.
+//! type Sockets<S> = Tickets<S, Vec<String>>;
+//!
+//! /// An authenticated request asks for a ticket.
+//! async fn ticket<S: SessionStore>(sockets: &Sockets<S>, auth: Auth) -> Result<Ticket, Denial> {
+//!     let roles = auth.identity().roles().map(str::to_owned).collect();
+//!     Ok(sockets.issue(auth.identity().subject(), roles).await?)
+//! }
+//!
+//! /// `new WebSocket(url, ["chat", ticket])`: answer with the protocol `chat`.
+//! async fn handshake<S: SessionStore>(
+//!     sockets: &Sockets<S>,
+//!     headers: &impl Headers,
+//! ) -> Result<Redeemed<Vec<String>>, Denial> {
+//!     match ticket_in_protocols(headers) {
+//!         Found::One(ticket) => sockets.redeem(ticket, None).await.map_err(Denial::of_ticket),
+//!         _ => Err(Denial::Absent),
+//!     }
+//! }
+//! # let _ = (ticket::<statewise::store::MemoryStore>, handshake::<statewise::store::MemoryStore, Vec<(String, String)>>);
+//! ```
+//!
+//! # A pending second factor
+//!
+//! After the password, the browser gets a [bound](TicketsBuilder::bound) ticket and no login. A wrong
+//! code spends the ticket and gives another one, with one try less. No two guesses share a ticket, so
+//! that the count is exact.
+//!
+//! ```
+//! use statewise::store::contract::SessionStore;
+//! use statewise::tickets::{Ticket, Tickets};
+//! use statewise::web::Denial;
+//! use statewise::{Authenticator, Issued, Login};
+//!
+//! # async fn is_right(_: &str, _: &str) -> bool { true }
+//! enum Answer {
+//!     LoggedIn(Issued),
+//!     TryAgain(Ticket),
+//! }
+//!
+//! /// The payload: the number of tries that are left.
+//! async fn second_factor<S: SessionStore>(
+//!     pending: &Tickets<S, u8>,
+//!     auth: &impl Authenticator<Data = ()>,
+//!     ticket: &str,
+//!     cookie: Option<&str>,
+//!     code: &str,
+//! ) -> Result<Answer, Denial> {
+//!     // Before the ticket is redeemed: a logout everywhere in between refuses the login.
+//!     let begun = auth.begin().await?;
+//!     let first = pending.redeem(ticket, cookie).await.map_err(Denial::of_ticket)?;
+//!     if is_right(&first.subject, code).await {
+//!         let login = Login::new(&first.subject).acr("aal2").begun(begun);
+//!         return Ok(Answer::LoggedIn(auth.issue(login).await?));
+//!     }
+//!     let left = first.payload.checked_sub(1).ok_or(Denial::Unproven)?;
+//!     Ok(Answer::TryAgain(pending.issue(&first.subject, left).await?))
+//! }
+//! # let _ = second_factor::<statewise::store::MemoryStore>;
+//! ```
+//!
+//! # At most once
+//!
+//! The store decides which call has redeemed a ticket, by the count of the row that it removed. If
+//! the answer is lost, the ticket is spent and nobody has it: let the client ask for another one.
+//!
+//! A ticket is spent as durably as the store writes. A crash or failover that loses acknowledged writes
+//! makes a redeemed ticket work again, until it expires. Call the `require_durable` of the backend at
+//! the start of the service (see [durability](crate::store#durability)), and keep lifetimes short.
 
 pub(crate) mod builder;
 pub(crate) mod issuer;

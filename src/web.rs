@@ -149,6 +149,7 @@
 //! | [`bearer()`] | one `Authorization` field with one `b64token` | RFC 6750, section 2.1; RFC 9110, sections 5.3 and 11 |
 //! | [`OriginPolicy`] | no unsafe requests of other origins with the cookies of a visitor | OWASP ASVS 3.5.1 to 3.5.3 |
 //! | [`Transport::read`] | one credential per request, none from query strings or bodies | RFC 6750, section 2; RFC 9700, section 4.3.2; OWASP ASVS 14.2.1 |
+//! | [`ticket_in_query`], [`ticket_in_protocols`] | no credential but a ticket, which works once | RFC 6455, section 4.1 |
 //! | [`Denial`] | status and challenge, and bodies without details | RFC 6750, section 3; RFC 9470; OWASP ASVS 16.5.1 |
 //!
 //! RFC 6265bis is draft-ietf-httpbis-rfc6265bis-22.
@@ -179,6 +180,7 @@ mod require;
 mod response;
 mod serving;
 mod sign_in;
+mod ticket;
 mod token_error;
 mod token_response;
 #[cfg(feature = "tower")]
@@ -203,6 +205,7 @@ pub use require::Require;
 pub use response::Finished;
 pub use serving::Serving;
 pub use sign_in::SignIn;
+pub use ticket::{ticket_in_protocols, ticket_in_query};
 pub use token_error::TokenError;
 pub use token_response::TokenResponse;
 #[cfg(feature = "tower")]

@@ -87,6 +87,21 @@ pub enum Event<'a> {
         /// The time at which it takes effect.
         effective: Revocation,
     },
+    /// A ticket was issued. Sent to the [observer](crate::tickets::TicketsBuilder::observer) of the
+    /// tickets, as are their failures.
+    TicketIssued {
+        /// The purpose.
+        purpose: &'a str,
+        /// The subject, and the public id of the ticket.
+        ticket: LoginRef<'a>,
+    },
+    /// A ticket was redeemed.
+    TicketRedeemed {
+        /// The purpose.
+        purpose: &'a str,
+        /// The subject, and the public id of the ticket.
+        ticket: LoginRef<'a>,
+    },
     /// A request was denied, not by an error of the authenticator. The web layer sends it; a
     /// framework of your own may [send](crate::observer::Observer::observe) it too.
     ///
@@ -214,6 +229,8 @@ impl<'a> Event<'a> {
             Self::RevokedOthers { .. } => (Act::RevokeOthers, "ok"),
             Self::Updated { act, .. } => (act, "ok"),
             Self::UpdatedAll { .. } => (Act::UpdateAll, "ok"),
+            Self::TicketIssued { .. } => (Act::IssueTicket, "ok"),
+            Self::TicketRedeemed { .. } => (Act::Redeem, "ok"),
             Self::Rejected { act, .. } | Self::Theft { act, .. } => (act, "rejected"),
             Self::Refused { act, .. } => (act, "refused"),
             Self::Unreadable { act, .. } | Self::Unavailable { act, .. } => (act, "unavailable"),
@@ -242,7 +259,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// A call of an authenticator.
+/// A call of an authenticator, or of tickets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Act {
@@ -269,6 +286,10 @@ pub enum Act {
     UpdateId,
     /// `leaked` of API keys.
     Leaked,
+    /// [`issue`](crate::tickets::Tickets::issue) of tickets.
+    IssueTicket,
+    /// [`redeem`](crate::tickets::Tickets::redeem) of tickets.
+    Redeem,
 }
 
 impl Act {
@@ -287,6 +308,8 @@ impl Act {
             Self::UpdateAll => "update_all",
             Self::UpdateId => "update_id",
             Self::Leaked => "leaked",
+            Self::IssueTicket => "issue_ticket",
+            Self::Redeem => "redeem",
         }
     }
 }

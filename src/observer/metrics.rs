@@ -17,6 +17,7 @@ use crate::observer::event::Event;
 /// | `statewise_updated_total` | `act` |
 /// | `statewise_revoked_total` | `act` |
 /// | `statewise_rejected_total`, `statewise_refused_total` | `act`, `cause` |
+/// | `statewise_tickets_issued_total`, `statewise_tickets_redeemed_total` | |
 /// | `statewise_denied_total` | `cause` |
 /// | `statewise_unavailable_total`, `statewise_unreadable_total`, `statewise_misused_total`, `statewise_thefts_total` | `act` |
 /// | `statewise_swept_total`, in sessions | |
@@ -76,12 +77,14 @@ pub struct MetricsObserver(());
 
 /// Counters and their help texts.
 #[rustfmt::skip]
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 18] = [
     ("statewise_issued_total", "Logins."),
     ("statewise_verified_total", "Verified credentials."),
     ("statewise_rotated_total", "Refreshes that rotated the credential."),
     ("statewise_replayed_total", "Repeated refreshes that got the same answer."),
     ("statewise_orphaned_total", "Refreshes repeated after the grace, with an unused successor."),
+    ("statewise_tickets_issued_total", "Tickets."),
+    ("statewise_tickets_redeemed_total", "Redeemed tickets."),
     ("statewise_updated_total", "Updates of roles, device or data."),
     ("statewise_revoked_total", "Logouts."),
     ("statewise_rejected_total", "Rejected credentials."),
@@ -132,6 +135,8 @@ impl Observer for MetricsObserver {
             Event::Rotated { .. } => counter!("statewise_rotated_total"),
             Event::Replayed { .. } => counter!("statewise_replayed_total"),
             Event::Orphaned { .. } => counter!("statewise_orphaned_total"),
+            Event::TicketIssued { .. } => counter!("statewise_tickets_issued_total"),
+            Event::TicketRedeemed { .. } => counter!("statewise_tickets_redeemed_total"),
             Event::Updated { act, .. } => counter!("statewise_updated_total", "act" => act.name()),
             Event::UpdatedAll { .. } => counter!("statewise_updated_total", "act" => "update_all"),
             Event::Revoked { act, .. } => counter!("statewise_revoked_total", "act" => act.name()),

@@ -22,6 +22,7 @@ use crate::observer::event::{Act, Denied, Event};
 /// | clock differs from that of the store | warn | `ahead_seconds` |
 /// | view is stale | warn | `behind_seconds`, `facts` |
 /// | issued, orphaned | info | `subject`, `login`, `device` |
+/// | ticket issued, ticket redeemed | info | `subject`, `login` (the id of the ticket), `purpose` |
 /// | revoked | info | `act`, `subject`, `login`, `device`, `effective` |
 /// | revoked all, updated all | info | `subject`, `count`, `effective` |
 /// | revoked others | info | `subject`, `login`, `device`, `count`, `effective` |
@@ -118,6 +119,12 @@ impl Observer for TracingObserver {
                 count,
                 effective,
             } => info!(target: TARGET, subject, count, ?effective, "updated all"),
+            Event::TicketIssued { purpose, ticket } => {
+                of_login!(info, ticket, purpose, "ticket issued");
+            }
+            Event::TicketRedeemed { purpose, ticket } => {
+                of_login!(info, ticket, purpose, "ticket redeemed");
+            }
             Event::Denied { denied, login } => {
                 let cause = denied.name();
                 let subject = login.map(|login| login.subject());

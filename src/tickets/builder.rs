@@ -1,12 +1,14 @@
 //! The builder of [`Tickets`]: purpose and lifetime are steps of their own.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::sha256;
 use crate::clock::{Clock, whole_seconds};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
+use crate::observer::Observer;
 use crate::session::SessionAuthenticator;
 use crate::session::builder::SessionBuilder;
 use crate::session::credential::CredentialKind;
@@ -44,6 +46,7 @@ pub struct NeedsLifetime<S> {
 /// | [`with_payload`](Self::with_payload) | `()` | type | |
 /// | [`outstanding`](Self::outstanding) | 8 | tickets per subject | |
 /// | [`bound`](Self::bound) | off | | |
+/// | [`observer`](Self::observer) | none | | |
 /// | [`clock`](Self::clock) | [`SystemClock`](crate::clock::SystemClock) | | |
 /// | [`entropy`](Self::entropy) | [`SystemEntropy`](crate::entropy::SystemEntropy) | | |
 #[must_use = "a builder does nothing until you call `build`"]
@@ -52,6 +55,7 @@ pub struct TicketsBuilder<S, P = ()> {
     lifetime: Duration,
     outstanding: u32,
     is_bound: bool,
+    observer: Arc<dyn Observer>,
     rows: SessionBuilder<S, P>,
 }
 
@@ -84,6 +88,7 @@ impl<S: SessionStore> NeedsLifetime<S> {
             lifetime,
             outstanding: DEFAULT_OUTSTANDING,
             is_bound: false,
+            observer: Arc::new(()),
             rows: SessionAuthenticator::builder(self.store)
                 .idle(lifetime)
                 .absolute(lifetime)
@@ -102,6 +107,7 @@ impl<S: SessionStore, P> TicketsBuilder<S, P> {
             lifetime: self.lifetime,
             outstanding: self.outstanding,
             is_bound: self.is_bound,
+            observer: self.observer,
             rows: self.rows.with_data(),
         }
     }
@@ -115,9 +121,51 @@ impl<S: SessionStore, P> TicketsBuilder<S, P> {
 
     /// Binds each ticket to a browser: [`issue`](Tickets::issue) also returns a
     /// [secret](crate::tickets::Ticket::browser_secret) for a cookie, without which the ticket is
-    /// rejected.
+    /// rejected. A browser that gets a second ticket loses the first one with its cookie.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::store::contract::SessionStore;
+    /// use statewise::tickets::{Ticket, Tickets};
+    /// use statewise::web::{Cookie, Denial, Found, Headers};
+    ///
+    /// const LIFETIME: Duration = Duration::from_secs(10 * 60);
+    ///
+    /// fn build<S: SessionStore>(store: S) -> statewise::Result<(Tickets<S>, Cookie)> {
+    ///     let states = Tickets::builder(store).purpose("oauth-state").lifetime(LIFETIME);
+    ///     let cookie = Cookie::builder().name("__Host-state").build()?;
+    ///     Ok((states.bound().build()?, cookie))
+    /// }
+    ///
+    /// /// Returns the line of `Set-Cookie` for a ticket.
+    /// fn set_cookie(cookie: &Cookie, ticket: &Ticket) -> statewise::Result<Option<String>> {
+    ///     let secret = ticket.browser_secret();
+    ///     secret.map(|secret| cookie.set_for(secret, LIFETIME)).transpose()
+    /// }
+    ///
+    /// /// Redeems the `state` of a callback. Send `cookie.remove()` with the answer.
+    /// async fn callback<S: SessionStore>(
+    ///     states: &Tickets<S>,
+    ///     cookie: &Cookie,
+    ///     headers: &impl Headers,
+    ///     state: &str,
+    /// ) -> Result<(), Denial> {
+    ///     let secret = match cookie.find(headers, |_| true) {
+    ///         Found::One(secret) => Some(secret),
+    ///         _ => None,
+    ///     };
+    ///     states.redeem(state, secret).await.map(drop).map_err(Denial::of_ticket)
+    /// }
+    /// # let _ = (build::<statewise::store::MemoryStore>, set_cookie, callback::<statewise::store::MemoryStore, Vec<(String, String)>>);
+    /// ```
     pub fn bound(mut self) -> Self {
         self.is_bound = true;
+        self
+    }
+
+    /// Reports each call, with its failure if there is one. Default: nothing.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Arc::new(observer);
         self
     }
 
@@ -165,7 +213,13 @@ impl<S: SessionStore, P> TicketsBuilder<S, P> {
         let rows = self.rows.limit(Limit::EvictOldest(self.outstanding));
         let SessionBuilder { settings, data } = rows;
         let rows = settings.logins(CredentialKind::Ticket { purpose }, namespace)?;
-        Ok(Tickets::new(rows, data, self.is_bound))
+        Ok(Tickets {
+            purpose: self.purpose,
+            rows,
+            payload: data,
+            is_bound: self.is_bound,
+            observer: self.observer,
+        })
     }
 }
 

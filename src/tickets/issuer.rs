@@ -1,6 +1,8 @@
 //! The issuer of tickets.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +17,9 @@ use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::data::DataReader;
 use crate::login::issued::Credential;
+use crate::login::login_ref::LoginRef;
+use crate::observer::Observer;
+use crate::observer::event::{Act, Event};
 use crate::session::logins::Logins;
 use crate::store::ask::Scope;
 use crate::store::record::Record;
@@ -24,19 +29,11 @@ use crate::upkeep::Upkeep;
 
 /// Issues tickets of one purpose, and redeems each once. See [the module](super).
 pub struct Tickets<S, P = ()> {
-    rows: Logins<S>,
-    payload: DataReader<P>,
-    is_bound: bool,
-}
-
-impl<S, P> Tickets<S, P> {
-    pub(crate) fn new(rows: Logins<S>, payload: DataReader<P>, is_bound: bool) -> Self {
-        Self {
-            rows,
-            payload,
-            is_bound,
-        }
-    }
+    pub(crate) purpose: String,
+    pub(crate) rows: Logins<S>,
+    pub(crate) payload: DataReader<P>,
+    pub(crate) is_bound: bool,
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 impl<S: SessionStore, P> Tickets<S, P> {
@@ -94,6 +91,18 @@ where
     ///
     /// A ticket that no client has may be stored, until it expires.
     pub async fn issue(&self, subject: &str, payload: P) -> Result<Ticket> {
+        let begun = Instant::now();
+        let answer = self.store_new(subject, payload).await;
+        self.report(Act::IssueTicket, begun, &answer, |ticket| {
+            Event::TicketIssued {
+                purpose: &self.purpose,
+                ticket: LoginRef::of(subject, ticket.id),
+            }
+        });
+        answer
+    }
+
+    async fn store_new(&self, subject: &str, payload: P) -> Result<Ticket> {
         let login = Login::new(subject).data(payload);
         let mut new = self.rows.prepare(&login, self.rows.begin().await?)?;
         let mut browser_secret = None;
@@ -105,6 +114,7 @@ where
         }
         let (credential, _) = self.rows.insert(&mut new).await?;
         Ok(Ticket {
+            id: new.row.public_id(),
             credential,
             browser_secret,
         })
@@ -124,15 +134,40 @@ where
     ///
     /// The ticket may be spent.
     pub async fn redeem(&self, ticket: &str, browser_secret: Option<&str>) -> Result<Redeemed<P>> {
+        let begun = Instant::now();
+        let answer = self.take(ticket, browser_secret).await;
+        self.report(Act::Redeem, begun, &answer, |redeemed| {
+            Event::TicketRedeemed {
+                purpose: &self.purpose,
+                ticket: LoginRef::of(&redeemed.subject, redeemed.id),
+            }
+        });
+        answer
+    }
+
+    async fn take(&self, ticket: &str, browser_secret: Option<&str>) -> Result<Redeemed<P>> {
         let check = |row: &Record| self.check_browser(row, browser_secret);
         let taken = self.rows.take(ticket, &self.payload, check).await?;
-        let subject = self.rows.namespace.subject(taken.subject()).to_owned();
-        let issued_at = taken.issued_at();
         Ok(Redeemed {
-            subject,
+            id: taken.id(),
+            subject: self.rows.namespace.subject(taken.subject()).to_owned(),
+            issued_at: taken.issued_at(),
             payload: taken.replace_data(()).0,
-            issued_at,
         })
+    }
+
+    fn report<'a, T>(
+        &'a self,
+        act: Act,
+        begun: Instant,
+        answer: &'a Result<T>,
+        event: impl FnOnce(&'a T) -> Event<'a>,
+    ) {
+        let event = match answer {
+            Ok(answer) => event(answer),
+            Err(error) => Event::failed(act, error),
+        };
+        self.observer.observe_call(&event, begun.elapsed());
     }
 }
 
@@ -153,6 +188,7 @@ impl<S: SessionStore, P: Send + Sync + 'static> RevokeAll for Tickets<S, P> {
 impl<S: fmt::Debug, P> fmt::Debug for Tickets<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tickets")
+            .field("purpose", &self.purpose)
             .field("rows", &self.rows)
             .field("is_bound", &self.is_bound)
             .finish_non_exhaustive()

@@ -2,17 +2,25 @@
 
 use time::OffsetDateTime;
 
+use crate::base::public_id::PublicId;
 use crate::login::issued::Credential;
 
 /// A ticket, as the client receives it.
 #[must_use = "the client needs the ticket"]
 #[derive(Clone, Debug)]
 pub struct Ticket {
+    pub(crate) id: PublicId,
     pub(crate) credential: Credential,
     pub(crate) browser_secret: Option<Credential>,
 }
 
 impl Ticket {
+    /// The public id of the ticket, for logs.
+    #[must_use]
+    pub fn id(&self) -> PublicId {
+        self.id
+    }
+
     /// The ticket: `tk_` and 64 characters that a URL may contain.
     #[must_use]
     pub fn credential(&self) -> &Credential {
@@ -32,6 +40,8 @@ impl Ticket {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Redeemed<P> {
+    /// The public id of the ticket.
+    pub id: PublicId,
     /// The subject that the ticket was issued for.
     pub subject: String,
     /// The payload.

@@ -152,6 +152,31 @@ impl Denial {
         self.error().is_some_and(Error::is_rejected)
     }
 
+    /// Creates the denial of a [ticket](crate::tickets) that was not redeemed. If the ticket was
+    /// rejected, it is a [failed login](Self::Unproven), as the login that the request carries is not
+    /// at fault: the browser keeps its cookie, and is not sent to the login page and back.
+    ///
+    /// ```
+    /// use statewise::tickets::{Redeemed, Tickets};
+    /// use statewise::store::MemoryStore;
+    /// use statewise::web::Denial;
+    ///
+    /// async fn redeem(
+    ///     tickets: &Tickets<MemoryStore>,
+    ///     ticket: &str,
+    /// ) -> Result<Redeemed<()>, Denial> {
+    ///     tickets.redeem(ticket, None).await.map_err(Denial::of_ticket)
+    /// }
+    /// # let _ = redeem;
+    /// ```
+    #[must_use]
+    pub fn of_ticket(error: Error) -> Self {
+        match error.is_rejected() {
+            true => Self::Unproven,
+            false => error.into(),
+        }
+    }
+
     /// Returns the error, if the denial comes from one.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {

@@ -1,8 +1,9 @@
 //! Redeeming.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use statewise::Rejection;
+use statewise::observer::{Event, Observer};
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::testkit::{ManualClock, block_on};
@@ -135,4 +136,49 @@ fn misuse_fails_at_build() {
         assert!(error.is_misuse(), "{error:?}");
         assert!(!error.to_string().contains("session"), "{error}");
     }
+}
+
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Observer for Notes {
+    fn observe(&self, event: &Event<'_>) {
+        let note = match event {
+            Event::TicketIssued { purpose, ticket } => {
+                format!("{purpose} for {}", ticket.subject())
+            }
+            Event::TicketRedeemed { purpose, ticket } => {
+                format!("{purpose} of {}", ticket.subject())
+            }
+            Event::Rejected { act, cause, .. } => format!("{} {}", act.name(), cause.name()),
+            Event::Misused { act, .. } => format!("{} misused", act.name()),
+            other => format!("{other:?}"),
+        };
+        self.0.lock().unwrap().push(note);
+    }
+}
+
+/// Each call is reported once, with the cause of a refusal.
+#[test]
+fn an_observer_sees_each_call() {
+    let (clock, notes) = (ManualClock::default(), Arc::new(Notes::default()));
+    let tickets = builder(memory(), "reset", &clock).bound();
+    let tickets = tickets.observer(notes.clone()).build().unwrap();
+    let ticket = issue(&tickets, "alice");
+    let text = ticket.credential().reveal();
+    for (presented, browser) in [("", None), (text, None)] {
+        assert!(block_on(tickets.redeem(presented, browser)).is_err());
+    }
+    assert!(redeem(&tickets, &ticket).is_some_and(|redeemed| redeemed.id == ticket.id()));
+    assert!(redeem(&tickets, &ticket).is_none());
+    assert!(block_on(tickets.issue("", ())).is_err());
+    let expected = [
+        "reset for alice",
+        "redeem malformed",
+        "redeem wrong_browser",
+        "reset of alice",
+        "redeem unknown",
+        "issue_ticket misused",
+    ];
+    assert_eq!(*notes.0.lock().unwrap(), expected);
 }
