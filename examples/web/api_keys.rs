@@ -122,7 +122,7 @@ async fn log_in(app: Known, sign_in: SignIn, form: Form<Credentials>) -> Result<
 }
 
 async fn log_out(sign_in: SignIn) -> Result<String, Denial> {
-    Ok(format!("{:?}\n", sign_in.revoke().await?.effective))
+    Ok(format!("{:?}\n", sign_in.revoke().await?))
 }
 
 async fn read(caller: Auth) -> Result<String, Denial> {
