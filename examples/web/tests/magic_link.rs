@@ -17,7 +17,7 @@ fn ask(browser: &Browser, address: &str) -> Answer {
 }
 
 /// Waits for the next mail, and returns its ticket.
-fn ticket_of(site: &mut Example) -> String {
+fn ticket_of(site: &Example) -> String {
     let mail = site.printed();
     assert!(mail.starts_with(&format!("mail to {ALICE}: {}/", site.origin())));
     let (_, ticket) = mail.split_once("ticket=").expect("a link");
@@ -28,7 +28,7 @@ fn redeem(browser: &Browser, ticket: &str) -> Answer {
     browser.run("/login/link", &["-d", &format!("ticket={ticket}")])
 }
 
-fn log_in(site: &mut Example) -> Browser {
+fn log_in(site: &Example) -> Browser {
     let browser = Browser::at(site.origin());
     ask(&browser, ALICE).expect(200);
     redeem(&browser, &ticket_of(site)).expect(303);
@@ -37,12 +37,12 @@ fn log_in(site: &mut Example) -> Browser {
 
 #[test]
 fn the_commands_in_its_header_work() {
-    let mut site = start();
+    let site = start();
     let origin = site.origin().to_owned();
     let mut ticket = String::new();
     follow_the_header_with(include_str!("../magic_link.rs"), &origin, |_| {
         if ticket.is_empty() {
-            ticket = ticket_of(&mut site);
+            ticket = ticket_of(&site);
         }
         ticket.clone()
     });
@@ -50,10 +50,10 @@ fn the_commands_in_its_header_work() {
 
 #[test]
 fn a_link_works_once_and_opening_it_spends_nothing() {
-    let mut site = start();
+    let site = start();
     let browser = Browser::at(site.origin());
     ask(&browser, ALICE).expect(200);
-    let ticket = ticket_of(&mut site);
+    let ticket = ticket_of(&site);
     let path = format!("/login/link?ticket={ticket}");
     for _ in 0..3 {
         let page = browser.get(&path).expect(200);
@@ -74,10 +74,10 @@ fn a_link_works_once_and_opening_it_spends_nothing() {
 
 #[test]
 fn a_forged_link_is_refused_and_spends_nothing() {
-    let mut site = start();
+    let site = start();
     let browser = Browser::at(site.origin());
     ask(&browser, ALICE).expect(200);
-    let ticket = ticket_of(&mut site);
+    let ticket = ticket_of(&site);
     let last = if ticket.ends_with('A') { 'B' } else { 'A' };
     let mut forged = ticket.clone();
     forged.pop();
@@ -91,7 +91,7 @@ fn a_forged_link_is_refused_and_spends_nothing() {
 /// The mail is sent after the answer, so the time does not tell either.
 #[test]
 fn an_unknown_address_has_the_same_answer_as_a_known_one() {
-    let mut site = start();
+    let site = start();
     let [known, unknown] = [ALICE, "mallory@example.com"].map(|address| {
         let mut answer = ask(&Browser::at(site.origin()), address).expect(200);
         answer.fields.retain(|(name, _)| name != "date");
@@ -100,46 +100,46 @@ fn an_unknown_address_has_the_same_answer_as_a_known_one() {
     assert_eq!(known.fields, unknown.fields);
     assert_eq!(known.body, unknown.body);
     // Only one mail was sent: the next one is that of the next request.
-    let first = ticket_of(&mut site);
+    let first = ticket_of(&site);
     ask(&Browser::at(site.origin()), ALICE).expect(200);
-    assert_ne!(ticket_of(&mut site), first);
+    assert_ne!(ticket_of(&site), first);
 }
 
 #[test]
 fn a_link_leads_to_the_page_that_the_visitor_wanted() {
-    let mut site = start();
+    let site = start();
     for (next, led) in [("/me?a=1&b=2", "/me?a=1&b=2"), ("//evil.example/", "/me")] {
         let browser = Browser::at(site.origin());
         let (address, next) = (format!("address={ALICE}"), format!("next={next}"));
         let fields = ["--data-urlencode", &address, "--data-urlencode", &next];
         browser.run("/login", &fields).expect(200);
-        let answer = redeem(&browser, &ticket_of(&mut site)).expect(303);
+        let answer = redeem(&browser, &ticket_of(&site)).expect(303);
         assert_eq!(answer.field("location"), led);
     }
 }
 
 #[test]
 fn a_logout_everywhere_ends_links_that_wait() {
-    let mut site = start();
-    let browser = log_in(&mut site);
+    let site = start();
+    let browser = log_in(&site);
     ask(&browser, ALICE).expect(200);
-    let waiting = ticket_of(&mut site);
+    let waiting = ticket_of(&site);
     browser.post("/logout-everywhere").expect(303);
     redeem(&browser, &waiting).expect(401);
     browser.get("/me").expect(401);
     // A link from after it works.
     ask(&browser, ALICE).expect(200);
-    redeem(&browser, &ticket_of(&mut site)).expect(303);
+    redeem(&browser, &ticket_of(&site)).expect(303);
 }
 
 /// Within a second, links are equally old: then any of them but the newest one ends.
 #[test]
 fn a_fourth_link_ends_another_one() {
-    let mut site = start();
+    let site = start();
     let browser = Browser::at(site.origin());
     let tickets = [(); 4].map(|()| {
         ask(&browser, ALICE).expect(200);
-        ticket_of(&mut site)
+        ticket_of(&site)
     });
     let statuses = tickets.map(|ticket| redeem(&browser, &ticket).status);
     assert_eq!(statuses[3], 303);

@@ -13,8 +13,10 @@ pub(crate) mod program;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use axum::Router;
 
@@ -48,7 +50,8 @@ impl Drop for Folder {
 /// Running example. It is killed at the end of the test, even if the test fails.
 pub(crate) struct Example {
     process: Child,
-    output: BufReader<ChildStdout>,
+    /// Lines that it prints.
+    output: Receiver<String>,
     origin: String,
 }
 
@@ -66,11 +69,19 @@ impl Example {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the example starts");
-        let output = process.stdout.take().expect("a piped output");
+        let printed = BufReader::new(process.stdout.take().expect("a piped output"));
+        let (sender, output) = channel();
+        // Ends with the output.
+        std::thread::spawn(move || {
+            let lines = printed.lines().map_while(Result::ok);
+            lines
+                .map_while(|line| sender.send(line).ok())
+                .for_each(drop);
+        });
         // From here on, `Drop` kills the process.
         let mut example = Self {
             process,
-            output: BufReader::new(output),
+            output,
             origin: String::new(),
         };
         let line = example.printed();
@@ -85,11 +96,9 @@ impl Example {
     }
 
     /// Waits for the next line that the example prints.
-    pub(crate) fn printed(&mut self) -> String {
-        let mut line = String::new();
-        let read = self.output.read_line(&mut line);
-        assert_ne!(read.expect("text"), 0, "the example has ended");
-        line.trim_end().to_owned()
+    pub(crate) fn printed(&self) -> String {
+        let line = self.output.recv_timeout(Duration::from_secs(30));
+        line.expect("the example prints a line")
     }
 
     /// Terminates the example, as a service manager does, and returns how it ended.
