@@ -4,6 +4,8 @@
 //! token. The time runs from the moment before `revoke` is called on one node until `verify`
 //! refuses on another.
 //!
+//! The module `demotion` measures a change of roles in the same way.
+//!
 //! The bench fails if a delay exceeds the bound of the view, if a token is refused before it is
 //! revoked, or if a token is never refused. If the feature of a log is off, or its server is not
 //! installed, the log is skipped with a printed reason.
@@ -19,6 +21,8 @@
     reason = "a bench counts allocations, and fails by panicking"
 )]
 
+#[cfg(feature = "redis")]
+mod demotion;
 mod fleet;
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -37,7 +41,16 @@ use log::Kind;
 fn main() -> ExitCode {
     // The same program runs as each of the nodes.
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("node") {
+    let first = arguments.next();
+    #[cfg(feature = "redis")]
+    if first.as_deref() == Some("demotion") {
+        let strategy = arguments.next().expect("a strategy");
+        let number = arguments.next().and_then(|number| number.parse().ok());
+        let address = arguments.next().expect("the address of its server");
+        demotion::run(&strategy, number.expect("a number"), address.as_ref());
+        return ExitCode::SUCCESS;
+    }
+    if first.as_deref() == Some("node") {
         let kind = arguments.next().expect("a kind of log");
         let address = arguments.next().expect("the address of its server");
         node::run(&kind, &address);
@@ -66,6 +79,8 @@ fn main() -> ExitCode {
             rows.extend(Fleet::start(kind, &server.address()).measure(&options));
         }
     }
+    #[cfg(feature = "redis")]
+    rows.extend(demotion::measure(&options));
     if rows.is_empty() && is_asked_for {
         return ExitCode::SUCCESS;
     }
