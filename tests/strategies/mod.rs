@@ -56,6 +56,7 @@ macro_rules! strategy_laws {
             refresh_12_data_are_read_before_a_rotation
             read_12_a_bad_deployment_ends_no_login
             read_13_a_damaged_row_blames_no_credential
+            read_14_no_act_drops_a_field_of_a_later_version
             retry_01_refreshing_again_is_safe
             retry_02_revoking_again_is_safe
             retry_03_logging_in_again_is_safe
