@@ -95,9 +95,9 @@
 //! }
 //!
 //! /// `new WebSocket(url, ["chat", ticket])`: answer with the protocol `chat`.
-//! async fn handshake<S: SessionStore>(
+//! async fn handshake<S: SessionStore, H: Headers>(
 //!     sockets: &Sockets<S>,
-//!     headers: &impl Headers,
+//!     headers: &H,
 //! ) -> Result<Redeemed<Vec<String>>, Denial> {
 //!     match ticket_in_protocols(headers) {
 //!         Found::One(ticket) => sockets.redeem(ticket, None).await.map_err(Denial::of_ticket),
@@ -126,9 +126,9 @@
 //! }
 //!
 //! /// The payload: the number of tries that are left.
-//! async fn second_factor<S: SessionStore>(
+//! async fn second_factor<S: SessionStore, A: Authenticator<Data = ()>>(
 //!     pending: &Tickets<S, u8>,
-//!     auth: &impl Authenticator<Data = ()>,
+//!     auth: &A,
 //!     ticket: &str,
 //!     cookie: Option<&str>,
 //!     code: &str,
@@ -143,7 +143,8 @@
 //!     let left = first.payload.checked_sub(1).ok_or(Denial::Unproven)?;
 //!     Ok(Answer::TryAgain(pending.issue(&first.subject, left).await?))
 //! }
-//! # let _ = second_factor::<statewise::store::MemoryStore>;
+//! # use statewise::store::MemoryStore;
+//! # let _ = second_factor::<MemoryStore, statewise::session::SessionAuthenticator<MemoryStore>>;
 //! ```
 //!
 //! # At most once

@@ -144,10 +144,10 @@ impl<S: SessionStore, P> TicketsBuilder<S, P> {
     /// }
     ///
     /// /// Redeems the `state` of a callback. Send `cookie.remove()` with the answer.
-    /// async fn callback<S: SessionStore>(
+    /// async fn callback<S: SessionStore, H: Headers>(
     ///     states: &Tickets<S>,
     ///     cookie: &Cookie,
-    ///     headers: &impl Headers,
+    ///     headers: &H,
     ///     state: &str,
     /// ) -> Result<(), Denial> {
     ///     let secret = match cookie.find(headers, |_| true) {

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::Rejection;
-use statewise::store::Redis;
 use statewise::store::contract::SessionStore;
 use statewise::testkit::Random;
 
-use crate::common::{PATIENT, manager, run};
+use crate::common::{manager, run, store};
 use crate::stores::{mariadb, postgres};
 use crate::support::servers::mariadb::MariaDbServer;
 use crate::support::servers::postgres::PostgresServer;
@@ -16,11 +15,11 @@ use crate::support::servers::redis::RedisServer;
 use crate::{asked, tickets};
 
 /// Tickets that are redeemed while a server is killed.
-const TICKETS: usize = 16;
+const TICKETS: usize = 128;
 /// Calls for each ticket. Each is repeated until it has won, or has lost.
 const CALLS: usize = 8;
 /// The server is killed after this long, at most.
-const MAX_PAUSE_MICROS: usize = 20_000;
+const MAX_PAUSE_MICROS: usize = 8_000;
 
 /// No ticket has two winners. It has none, if its answer was lost.
 async fn never_two<S: SessionStore>(name: &str, store: S, restart: impl Fn()) {
@@ -28,14 +27,12 @@ async fn never_two<S: SessionStore>(name: &str, store: S, restart: impl Fn()) {
     let (mut winners, mut lost, mut cut) = (0, 0, 0);
     let rounds = asked().div_ceil(TICKETS).max(3);
     for round in 0..rounds {
-        let mut tasks = Vec::new();
+        let mut issued = Vec::new();
         for at in 0..TICKETS {
-            let ticket = loop {
-                match tickets.issue(&format!("user {at}"), at).await {
-                    Ok(ticket) => break ticket,
-                    Err(error) => assert!(error.is_unavailable(), "{error:?}"),
-                }
-            };
+            issued.push(tickets.issue(&format!("user {at}"), at).await.unwrap());
+        }
+        let mut tasks = Vec::new();
+        for (at, ticket) in issued.into_iter().enumerate() {
             let call = |_| {
                 let (tickets, ticket) = (Arc::clone(&tickets), ticket.clone());
                 tokio::spawn(async move {
@@ -85,8 +82,7 @@ fn redis() {
         return;
     };
     run(async {
-        let redis = Redis::over(manager(&server).await).deadline(PATIENT);
-        let store = redis.build().unwrap().sessions();
+        let store = store(manager(&server).await);
         let restart = || {
             server.kill9();
             server.restart();
