@@ -440,6 +440,9 @@ fn a_migration_carries_a_step_up_to_its_end() {
         let up = step_up(&auth, refreshable(&issued)).unwrap();
         assert_eq!(acr(&auth, &up).as_deref(), Some("aal2"), "{name}");
         assert_eq!(acr(&auth, &stolen), None, "{name}");
+        let goes_on = block_on(auth.refresh(refreshable(&stolen))).unwrap();
+        assert_eq!(goes_on.outcome(), Outcome::Rotated, "{name}");
+        assert_eq!(acr(&auth, &goes_on), None, "{name}");
         if let Ok(again) = block_on(auth.refresh(refreshable(&issued))) {
             assert_eq!(acr(&auth, &again), None, "{name}");
         }

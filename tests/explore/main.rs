@@ -25,6 +25,7 @@ mod credentials;
 mod losses;
 mod refresh;
 mod sessions;
+mod steps;
 mod tickets;
 mod tokens;
 mod updates;
@@ -35,6 +36,7 @@ use appends::{Appends, Places};
 use checker::{Model, explore, is_deep};
 use losses::Losses;
 use sessions::{Place, Rules, Scenario, Times};
+use steps::Steps;
 use tickets::Tickets;
 use tokens::Tokens;
 use updates::Updates;
@@ -224,6 +226,108 @@ fn an_update_of_all_logins() {
         ),
     ] {
         breaks(&format!("update of all logins, {name}"), invariant, &broken);
+    }
+}
+
+/// Two step-ups of one session, beside everything else that happens to it. The four rules of STEP-02
+/// come first.
+#[test]
+fn step_02_two_step_ups() {
+    let rules = Steps::IMPLEMENTED;
+    let (refreshes, thief, losses, logout) = (false, false, false, false);
+    let calm = Steps {
+        refreshes,
+        thief,
+        losses,
+        logout,
+        requests: 2,
+        ..rules
+    };
+    holds("two step-ups x two tabs x edit", &calm);
+    let refreshes = true;
+    holds(
+        "two step-ups x two tabs x refresh x edit",
+        &Steps { refreshes, ..calm },
+    );
+    holds(
+        "two step-ups x two tabs x refresh x edit x crash",
+        &Steps {
+            thief,
+            logout,
+            ..rules
+        },
+    );
+    holds(
+        "two step-ups x two tabs x refresh x edit x thief",
+        &Steps {
+            losses,
+            logout,
+            ..rules
+        },
+    );
+    holds(
+        "two step-ups x two tabs x refresh x edit x crash x thief x logout",
+        &rules,
+    );
+    for (name, invariant, broken) in [
+        (
+            "a derived credential",
+            "S1",
+            Steps {
+                is_underived: false,
+                ..rules
+            },
+        ),
+        (
+            "a class for every generation",
+            "S2",
+            Steps {
+                is_bound: false,
+                ..rules
+            },
+        ),
+        (
+            "a class for the current credential",
+            "S2",
+            Steps {
+                starts_again: false,
+                ..rules
+            },
+        ),
+        (
+            "a theft within the overlap",
+            "S3",
+            Steps {
+                waits_for_overlap: false,
+                ..rules
+            },
+        ),
+        (
+            "a theft before the first use",
+            "S3",
+            Steps {
+                waits_for_use: false,
+                ..rules
+            },
+        ),
+        (
+            "judged again after the rotation",
+            "S4",
+            Steps {
+                trusts_itself: false,
+                ..calm
+            },
+        ),
+        (
+            "written without a row",
+            "S5",
+            Steps {
+                needs_a_row: false,
+                ..rules
+            },
+        ),
+    ] {
+        breaks(&format!("two step-ups, {name}"), invariant, &broken);
     }
 }
 
