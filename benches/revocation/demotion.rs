@@ -21,7 +21,7 @@ use statewise::revocation::RevocationView;
 use statewise::session::SessionAuthenticator;
 use statewise::store::{CachedStore, Redis};
 use statewise::token::{Key, TokenAuthenticator};
-use statewise::{Authenticator, DynAuthenticator, Edit, Login, Refusal};
+use statewise::{Authenticator, DynAuthenticator, Edit, Login, Refusal, Rejection};
 
 use crate::harness::options::Options;
 use crate::harness::{Row, quantile, sorted};
@@ -257,6 +257,7 @@ fn measured(strategy: &str, socket: &Path, options: &Options) -> Vec<Row> {
 struct Watched {
     access: std::sync::Mutex<String>,
     refresh: String,
+    has_refreshed: AtomicBool,
     /// Time at which it was first seen without the role.
     seen_at: AtomicU64,
 }
@@ -280,6 +281,7 @@ pub fn run(strategy: &str, number: usize, socket: &Path) {
                 Watched {
                     access: access.to_owned().into(),
                     refresh: refresh.to_owned(),
+                    has_refreshed: AtomicBool::new(false),
                     seen_at: AtomicU64::new(0),
                 }
             })
@@ -341,8 +343,10 @@ pub fn run(strategy: &str, number: usize, socket: &Path) {
             let (credentials, refused) = newcomers.await.unwrap();
             (totals[2], totals[3]) = (credentials.len() as u64, refused);
             for credential in credentials {
-                if let Ok(caller) = auth.verify(&credential).await {
-                    assert!(!caller.has_role(ROLE), "a login of meanwhile has the role");
+                match auth.verify(&credential).await {
+                    Ok(caller) => assert!(!caller.has_role(ROLE), "a new login has the role"),
+                    // An access token of before the update.
+                    Err(error) => assert_eq!(error.rejection(), Some(Rejection::Outdated)),
                 }
             }
         }
@@ -376,10 +380,11 @@ async fn watch(
                     assert_eq!(seen_at, 0, "the role came back");
                 }
                 Ok(_) => note(login),
-                Err(error) if error.is_rejected() && access != login.refresh => {
+                Err(error) if error.rejection() == Some(Rejection::Outdated) => {
                     note(login);
-                    // One client holds the credentials.
+                    // One client holds the credentials, and refreshes them once.
                     if at % NODES == number {
+                        assert!(!login.has_refreshed.swap(true, Ordering::Relaxed));
                         match auth.refresh(&login.refresh).await {
                             Ok(issued) => {
                                 let access = issued.credential().reveal().to_owned();
@@ -392,8 +397,10 @@ async fn watch(
                         }
                     }
                 }
-                Err(error) if error.is_rejected() => ended += 1,
-                Err(error) => panic!("{error}"),
+                Err(error) => {
+                    eprintln!("{error}");
+                    ended += 1;
+                }
             }
         }
         tokio::time::sleep(Duration::from_millis(1)).await;

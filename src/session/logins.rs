@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::authenticator::revoke_all::AlsoEnds;
+use crate::base::boxed::BoxFuture;
+use crate::base::join::join;
 use crate::base::public_id::PublicId;
 use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::{self, Entropy};
@@ -42,6 +44,8 @@ use crate::upkeep::Upkeep;
 pub(crate) const ROWS_PER_PAGE: usize = 100;
 /// Maximum number of attempts to update a row that other callers change at the same time.
 const MAX_UPDATES: usize = 16;
+/// Rows that are updated at the same time, so that a page takes a few round trips.
+const UPDATES_AT_ONCE: usize = 16;
 /// Rows that are read at a time to find one by its public id.
 const ROWS_PER_SEARCH: usize = 1000;
 
@@ -645,10 +649,25 @@ impl<S: SessionStore> Logins<S> {
     ) -> Result<(Vec<Edited>, Option<Page>)> {
         let (now, subject) = (self.now()?, self.namespace.index(subject)?);
         let listing = self.store.list(&subject, page, now).await?;
-        let mut all = Vec::with_capacity(listing.records.len());
-        for mut row in listing.records {
-            if self.policy.tighten(&mut row, now) {
-                all.extend(self.update(row, None, &mut *draft).await?);
+        let mut rows = listing.records;
+        rows.retain_mut(|row| self.policy.tighten(row, now));
+        let mut all = Vec::with_capacity(rows.len());
+        let draft = Mutex::new(draft);
+        for rows in rows.chunks(UPDATES_AT_ONCE) {
+            let updates = rows.iter().map(|row| {
+                let row = row.clone();
+                let draft = &draft;
+                Box::pin(async move {
+                    let one_at_a_time = &mut |row: &Record| {
+                        // A panic of the application's edit ends this call.
+                        let mut draft = draft.lock().unwrap_or_else(PoisonError::into_inner);
+                        draft(row)
+                    };
+                    self.update(row, None, one_at_a_time).await
+                }) as BoxFuture<'_, Result<Option<Edited>>>
+            });
+            for updated in join(updates.collect()).await {
+                all.extend(updated?);
             }
         }
         let next = listing.next.map(|next| Page::after(next, page.limit));
