@@ -10,6 +10,7 @@ use crate::entropy::{self, Entropy};
 use crate::error::{Rejection, Result};
 use crate::login::handle::Handle;
 use crate::login::issued::Credential;
+use crate::login::purpose::Purpose;
 use crate::store::proof::Proof;
 
 /// The kind of a credential. A credential of one kind is never accepted as the other: its text has
@@ -38,6 +39,15 @@ pub(crate) enum CredentialKind {
 }
 
 impl CredentialKind {
+    /// Purpose of a credential of this kind.
+    #[inline]
+    pub(crate) const fn purpose(self) -> Purpose {
+        match self {
+            Self::ApiKey { .. } => Purpose::ApiKey,
+            Self::Session | Self::Refresh { .. } | Self::Ticket { .. } => Purpose::Login,
+        }
+    }
+
     /// Returns true if credentials of this kind are rotated.
     #[inline]
     pub(crate) const fn is_refreshable(self) -> bool {

@@ -328,7 +328,12 @@ impl<S: SessionStore> Logins<S> {
                 {
                     let refresh_due = !is_passive && self.refresh_due(row, Verdict::Current, now);
                     let is_stepped = row.is_stepped(generation, now);
-                    verified = Some(Ok(row.identity(data, refresh_due, is_stepped)));
+                    verified = Some(Ok(row.identity(
+                        data,
+                        self.kind.purpose(),
+                        refresh_due,
+                        is_stepped,
+                    )));
                 }
                 // Final, unless the row may be an outdated copy.
                 Some(Verdict::Unknown) if !shows_copies => {

@@ -13,6 +13,7 @@ use crate::login::data::DataReader;
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
+use crate::login::purpose::purpose_of;
 use crate::login::stamp::Stamp;
 use crate::store::ask::{Rotation, Scope, Update};
 use crate::store::proof::Proof;
@@ -83,7 +84,8 @@ impl Record {
 
     /// Returns the identity of the login that this row keeps, with `data` as its data.
     pub(crate) fn identity<D>(&self, data: D) -> Identity<D> {
-        RecordRef::from(self).identity(data, false, false)
+        let purpose = purpose_of(self.fields.subject_bytes());
+        RecordRef::from(self).identity(data, purpose, false, false)
     }
 
     /// Returns true if the credential of `generation` has the class of a step-up at `now`.

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
-use crate::login::purpose::purpose_of;
+use crate::login::purpose::Purpose;
 use crate::login::stamp::Stamp;
 use crate::store::proof::Proof;
 use crate::store::record::{History, Record, UNDERIVED, is_due, touch_interval};
@@ -121,9 +121,16 @@ impl<'r> RecordRef<'r> {
         }
     }
 
-    /// Returns the identity of the login that this row keeps, with `data` as its data.
+    /// Returns the identity of the login that this row keeps, with `data` as its data. The caller knows
+    /// the purpose of its rows, because reading it from the subject costs each verification.
     #[inline(always)]
-    pub(crate) fn identity<D>(self, data: D, refresh_due: bool, is_stepped: bool) -> Identity<D> {
+    pub(crate) fn identity<D>(
+        self,
+        data: D,
+        purpose: Purpose,
+        refresh_due: bool,
+        is_stepped: bool,
+    ) -> Identity<D> {
         Identity {
             fields: self.fields.clone(),
             handle: self.handle,
@@ -135,7 +142,7 @@ impl<'r> RecordRef<'r> {
             version: self.version,
             refresh_due,
             is_stepped,
-            purpose: purpose_of(self.fields.subject_bytes()),
+            purpose,
             data,
         }
     }
