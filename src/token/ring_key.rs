@@ -15,10 +15,9 @@ pub struct RingKey(pub(crate) Kind);
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Secret(Key),
+    /// A public key, and the private one where it signs.
     #[cfg(feature = "_public")]
-    Pair(SigningKey),
-    #[cfg(feature = "_public")]
-    Public(PublicKey),
+    Public(PublicKey, Option<SigningKey>),
 }
 
 impl RingKey {
@@ -27,9 +26,7 @@ impl RingKey {
         match &self.0 {
             Kind::Secret(key) => key.kid(),
             #[cfg(feature = "_public")]
-            Kind::Pair(pair) => pair.kid(),
-            #[cfg(feature = "_public")]
-            Kind::Public(key) => key.kid(),
+            Kind::Public(key, _) => key.kid(),
         }
     }
 
@@ -37,9 +34,7 @@ impl RingKey {
         match &self.0 {
             Kind::Secret(key) => key.kid_bytes(),
             #[cfg(feature = "_public")]
-            Kind::Pair(pair) => pair.public().kid_bytes(),
-            #[cfg(feature = "_public")]
-            Kind::Public(key) => key.kid_bytes(),
+            Kind::Public(key, _) => key.kid_bytes(),
         }
     }
 
@@ -49,9 +44,7 @@ impl RingKey {
         match &self.0 {
             Kind::Secret(key) => key.header(),
             #[cfg(feature = "_public")]
-            Kind::Pair(pair) => pair.public().header(),
-            #[cfg(feature = "_public")]
-            Kind::Public(key) => key.header(),
+            Kind::Public(key, _) => key.header(),
         }
     }
 
@@ -60,9 +53,9 @@ impl RingKey {
         Self(match &self.0 {
             Kind::Secret(key) => Kind::Secret(key.with_access_token_header()),
             #[cfg(feature = "_public")]
-            Kind::Pair(pair) => Kind::Pair(pair.with_access_token_header()),
-            #[cfg(feature = "_public")]
-            Kind::Public(key) => Kind::Public(key.with_access_token_header()),
+            Kind::Public(key, signer) => {
+                Kind::Public(key.with_access_token_header(), signer.clone())
+            }
         })
     }
 
@@ -73,18 +66,14 @@ impl RingKey {
             Kind::Secret(key) => key.algorithm().signature_chars(),
             // 64 bytes.
             #[cfg(feature = "_public")]
-            Kind::Pair(_) | Kind::Public(_) => 86,
+            Kind::Public(..) => 86,
         }
     }
 
-    /// Checks the length of a signature in a token of another issuer.
+    /// Checks the length of a signature in a token of another issuer. That of RSA is as long as the
+    /// modulus.
     pub(crate) fn fits(&self, signature: &[u8]) -> bool {
-        match &self.0 {
-            // As long as the modulus.
-            #[cfg(feature = "_public")]
-            Kind::Public(key) if key.scheme() == Scheme::Rs256 => true,
-            _ => signature.len() == self.signature_chars(),
-        }
+        !self.is_for_own_tokens() || signature.len() == self.signature_chars()
     }
 
     /// Checks if tokens of this key may name their algorithm so.
@@ -92,9 +81,7 @@ impl RingKey {
         match &self.0 {
             Kind::Secret(key) => name.is(key.algorithm().name()),
             #[cfg(feature = "_public")]
-            Kind::Pair(pair) => pair.public().scheme().has_name(&name.decode()),
-            #[cfg(feature = "_public")]
-            Kind::Public(key) => key.scheme().has_name(&name.decode()),
+            Kind::Public(key, _) => key.scheme().has_name(&name.decode()),
         }
     }
 
@@ -103,18 +90,16 @@ impl RingKey {
         match &self.0 {
             Kind::Secret(_) => true,
             #[cfg(feature = "_public")]
-            Kind::Pair(_) => true,
-            #[cfg(feature = "_public")]
-            Kind::Public(_) => false,
+            Kind::Public(_, signer) => signer.is_some(),
         }
     }
 
     /// Checks if tokens of this crate may have this key: not RSA, which is for other issuers.
     pub(crate) fn is_for_own_tokens(&self) -> bool {
         match &self.0 {
+            Kind::Secret(_) => true,
             #[cfg(feature = "_public")]
-            Kind::Public(key) => key.scheme() != Scheme::Rs256,
-            _ => true,
+            Kind::Public(key, _) => key.scheme() != Scheme::Rs256,
         }
     }
 
@@ -123,10 +108,9 @@ impl RingKey {
         match (&self.0, &other.0) {
             (Kind::Secret(one), Kind::Secret(other)) => one.has_secret_of(other),
             #[cfg(feature = "_public")]
-            (one, other) => match (one.public(), other.public()) {
-                (Some(one), Some(other)) => one.is(other),
-                _ => false,
-            },
+            (Kind::Public(one, _), Kind::Public(other, _)) => one.is(other),
+            #[cfg(feature = "_public")]
+            _ => false,
         }
     }
 
@@ -139,7 +123,7 @@ impl RingKey {
                 .get(HEADER_CHARS..signed)
                 .is_some_and(|payload| key.own_mac().verifies(payload, signature)),
             #[cfg(feature = "_public")]
-            kind => kind.verifies(text, signed, signature),
+            Kind::Public(key, _) => key.verifies(text, signed, signature),
         }
     }
 
@@ -151,7 +135,7 @@ impl RingKey {
                 .get(..signed)
                 .is_some_and(|text| key.bare_mac().verifies(text, signature)),
             #[cfg(feature = "_public")]
-            kind => kind.verifies(text, signed, signature),
+            Kind::Public(key, _) => key.verifies(text, signed, signature),
         }
     }
 
@@ -163,38 +147,25 @@ impl RingKey {
                 key.own_mac().sign(payload, signature)
             }
             #[cfg(feature = "_public")]
-            Kind::Pair(pair) => crate::base::base64url::encode_into(&pair.sign(signed)?, signature),
+            Kind::Public(_, Some(signer)) => {
+                crate::base::base64url::encode_into(&signer.sign(signed)?, signature)
+            }
             #[cfg(feature = "_public")]
-            Kind::Public(_) => None,
+            Kind::Public(_, None) => None,
         };
         // A public key is never the one that signs, and the place has the exact length.
         written
             .map(drop)
             .ok_or_else(|| Error::misuse("this key signs nothing"))
     }
-}
 
-#[cfg(feature = "_public")]
-impl RingKey {
-    /// The public key of a pair, or alone.
+    /// The public key, alone or of a pair.
+    #[cfg(feature = "_public")]
     pub(crate) fn public(&self) -> Option<&PublicKey> {
-        self.0.public()
-    }
-}
-
-#[cfg(feature = "_public")]
-impl Kind {
-    fn public(&self) -> Option<&PublicKey> {
-        match self {
-            Self::Secret(_) => None,
-            Self::Pair(pair) => Some(pair.public()),
-            Self::Public(key) => Some(key),
+        match &self.0 {
+            Kind::Secret(_) => None,
+            Kind::Public(key, _) => Some(key),
         }
-    }
-
-    fn verifies(&self, text: &[u8], signed: usize, signature: &[u8]) -> bool {
-        self.public()
-            .is_some_and(|key| key.verifies(text, signed, signature))
     }
 }
 
@@ -207,13 +178,13 @@ impl From<Key> for RingKey {
 #[cfg(feature = "_public")]
 impl From<SigningKey> for RingKey {
     fn from(pair: SigningKey) -> Self {
-        Self(Kind::Pair(pair))
+        Self(Kind::Public(pair.public_key(), Some(pair)))
     }
 }
 
 #[cfg(feature = "_public")]
 impl From<PublicKey> for RingKey {
     fn from(key: PublicKey) -> Self {
-        Self(Kind::Public(key))
+        Self(Kind::Public(key, None))
     }
 }

@@ -146,18 +146,6 @@ impl SigningKey {
         der::to_pem(PEM_LABEL, &self.inner.pkcs8)
     }
 
-    pub(crate) fn public(&self) -> &PublicKey {
-        &self.public
-    }
-
-    /// Returns the same key with the header of access tokens.
-    pub(crate) fn with_access_token_header(&self) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-            public: self.public.with_access_token_header(),
-        }
-    }
-
     pub(crate) fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES]> {
         self.inner.signer.sign(message)
     }
