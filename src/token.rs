@@ -66,10 +66,6 @@ mod issuers;
 mod json;
 mod jws;
 mod key;
-#[cfg(feature = "_public")]
-mod key_set;
-#[cfg(feature = "_public")]
-mod key_set_view;
 mod keyring;
 mod mac;
 mod master;
@@ -89,13 +85,9 @@ pub use builder::{NeedsAudience, NeedsIssuer, NeedsLifetime, TokenBuilder};
 pub use foreign::ForeignClaims;
 pub use interop::Interop;
 pub use key::Key;
-#[cfg(feature = "_public")]
-pub use key_set::KeySet;
-#[cfg(feature = "_public")]
-pub use key_set_view::{KeySetView, KeySetViewBuilder};
 pub use keyring::{KeyState, Keyring};
 pub use master::{KeySource, MasterKey, MasterRing};
 #[cfg(feature = "_public")]
-pub use public::{PublicKey, SigningKey};
+pub use public::{KeySet, KeySetView, KeySetViewBuilder, PublicKey, SigningKey};
 pub use reload::Fresh;
 pub use ring_key::RingKey;

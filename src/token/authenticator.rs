@@ -40,11 +40,11 @@ use crate::token::header::HEADER_CHARS;
 use crate::token::interop::Interop;
 use crate::token::json::{self, Text};
 use crate::token::jws::{self, OwnToken};
-#[cfg(feature = "_public")]
-use crate::token::key_set::KeySet;
 use crate::token::keyring::{KeyEntry, Keyring};
 use crate::token::master::KeySource;
 use crate::token::policy::Policy;
+#[cfg(feature = "_public")]
+use crate::token::public::KeySet;
 use crate::token::reload::Reload;
 use crate::token::ring_key::RingKey;
 use crate::token::shared::Shared;

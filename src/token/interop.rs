@@ -19,9 +19,9 @@ use crate::token::claims::Claims;
 use crate::token::foreign::{ForeignClaims, ForeignLogin};
 use crate::token::json::Text;
 use crate::token::key::Key;
-#[cfg(feature = "_public")]
-use crate::token::key_set_view::KeySetView;
 use crate::token::keyring::Keyring;
+#[cfg(feature = "_public")]
+use crate::token::public::KeySetView;
 use crate::token::ring_key::RingKey;
 
 /// Upper bound of the leeway. Clocks that differ by more must be set.

@@ -11,9 +11,9 @@ use crate::token::header;
 use crate::token::interop::Interop;
 use crate::token::json::{self, Text};
 use crate::token::jws;
-#[cfg(feature = "_public")]
-use crate::token::key_set_view::KeySetView;
 use crate::token::keyring::{KeyEntry, Keyring};
+#[cfg(feature = "_public")]
+use crate::token::public::KeySetView;
 use crate::token::ring_key::RingKey;
 
 /// Other issuers with accepted tokens. Each key belongs to one of them, so that a signature proves

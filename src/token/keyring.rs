@@ -9,9 +9,7 @@ use crate::error::{Error, Result};
 use crate::token::header::HEADER_CHARS;
 use crate::token::key::Key;
 #[cfg(feature = "_public")]
-use crate::token::key_set_view::KeySetView;
-#[cfg(feature = "_public")]
-use crate::token::public::{PublicKey, SigningKey};
+use crate::token::public::{KeySetView, PublicKey, SigningKey};
 use crate::token::ring_key::RingKey;
 
 /// Default of [`TokenBuilder::propagation`](crate::token::TokenBuilder::propagation).

@@ -10,11 +10,9 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::token::algorithm::Algorithm;
 use crate::token::key::{Key, keyed, refuse_weak};
-#[cfg(feature = "_public")]
-use crate::token::key_set_view::KeySetView;
 use crate::token::keyring::Keyring;
 #[cfg(feature = "_public")]
-use crate::token::public::{PublicKey, SigningKey};
+use crate::token::public::{KeySetView, PublicKey, SigningKey};
 
 /// Start of [`MasterKey::reveal`]. The dot is in no base64url text, so that neither text is read as
 /// the other one.

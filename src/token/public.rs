@@ -3,11 +3,14 @@
 mod backend;
 mod der;
 mod jwk;
-pub(crate) mod key_set;
+mod key_set;
+mod key_set_view;
 mod public_key;
 mod signing_key;
 mod verified_texts;
 
+pub use key_set::KeySet;
+pub use key_set_view::{KeySetView, KeySetViewBuilder};
 pub use public_key::PublicKey;
 pub use signing_key::SigningKey;
 
