@@ -52,7 +52,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
 
 pub(crate) mod event;
 #[cfg(feature = "metrics")]
@@ -93,6 +95,21 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
     fn observe_call(&self, event: &Event<'_>, took: Duration) {
         (**self).observe_call(event, took);
     }
+}
+
+/// Reports a call that began at `begun`: the event of its answer, or of its failure.
+pub(crate) fn report<'a, T>(
+    observer: &dyn Observer,
+    act: Act,
+    begun: Instant,
+    answer: &'a Result<T>,
+    event: impl FnOnce(&'a T) -> Event<'a>,
+) {
+    let event = match answer {
+        Ok(answer) => event(answer),
+        Err(error) => Event::failed(act, error),
+    };
+    observer.observe_call(&event, begun.elapsed());
 }
 
 /// Logs a mistake of the developer at the level *error*, with the feature `tracing`, also where no

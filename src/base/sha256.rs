@@ -30,6 +30,13 @@ pub(crate) fn hash(message: &[u8]) -> [u8; 32] {
     finish(INITIAL, message, message.len() as u64)
 }
 
+/// Returns the first half of the hash of a message.
+pub(crate) fn half(message: &[u8]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash(message)[..16]);
+    half
+}
+
 /// Hashes the end of a message of `length` bytes, with its padding (section 5.1.1).
 #[inline]
 pub(crate) fn finish(mut state: [u32; 8], end: &[u8], length: u64) -> [u8; 32] {

@@ -19,8 +19,8 @@ use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome};
 use crate::login::login_ref::LoginRef;
 use crate::login::logout::Logout;
-use crate::observer::Observer;
 use crate::observer::event::{Act, Event};
+use crate::observer::{self, Observer};
 use crate::session::authenticator::SessionAuthenticator;
 use crate::session::listed::Session;
 use crate::store::answer::Removed;
@@ -76,11 +76,7 @@ impl<A: Authenticator> Observed<A> {
         answer: &'a Result<T>,
         event: impl FnOnce(&'a T) -> Event<'a>,
     ) {
-        let event = match answer {
-            Ok(answer) => event(answer),
-            Err(error) => Event::failed(act, error),
-        };
-        self.observer.observe_call(&event, begun.elapsed());
+        observer::report(&*self.observer, act, begun, answer, event);
     }
 
     /// Reports the update of a listed login, if there is one or it fails.

@@ -17,9 +17,7 @@ impl SubjectKey {
     /// Returns the key of a subject.
     #[must_use]
     pub fn of(subject: &str) -> Self {
-        let mut key = [0; 16];
-        key.copy_from_slice(&sha256::hash(subject.as_bytes())[..16]);
-        Self(key)
+        Self(sha256::half(subject.as_bytes()))
     }
 
     /// Restores a key from its stored bytes.

@@ -207,8 +207,7 @@ impl<S: SessionStore, P> TicketsBuilder<S, P> {
                 "no ticket may be outstanding, so that none could be issued: allow at least one",
             ));
         }
-        let mut purpose = [0; 16];
-        purpose.copy_from_slice(&sha256::hash(self.purpose.as_bytes())[..16]);
+        let purpose = sha256::half(self.purpose.as_bytes());
         let namespace = Namespace::new("ticket", &self.purpose);
         let rows = self.rows.limit(Limit::EvictOldest(self.outstanding));
         let SessionBuilder { settings, data } = rows;

@@ -18,8 +18,8 @@ use crate::login::affected::Affected;
 use crate::login::data::DataReader;
 use crate::login::issued::Credential;
 use crate::login::login_ref::LoginRef;
-use crate::observer::Observer;
 use crate::observer::event::{Act, Event};
+use crate::observer::{self, Observer};
 use crate::session::logins::Logins;
 use crate::store::ask::Scope;
 use crate::store::record::Record;
@@ -163,20 +163,13 @@ where
         answer: &'a Result<T>,
         event: impl FnOnce(&'a T) -> Event<'a>,
     ) {
-        let event = match answer {
-            Ok(answer) => event(answer),
-            Err(error) => Event::failed(act, error),
-        };
-        self.observer.observe_call(&event, begun.elapsed());
+        observer::report(&*self.observer, act, begun, answer, event);
     }
 }
 
 /// Returns the hash by which a row recognizes a browser.
 fn hash_of(browser_secret: &str) -> [u8; 16] {
-    let hash = sha256::hash(["statewise browser ", browser_secret].concat().as_bytes());
-    let mut truncated = [0; 16];
-    truncated.copy_from_slice(&hash[..16]);
-    truncated
+    sha256::half(["statewise browser ", browser_secret].concat().as_bytes())
 }
 
 impl<S: SessionStore, P: Send + Sync + 'static> RevokeAll for Tickets<S, P> {

@@ -604,9 +604,7 @@ impl<D> TokenBuilder<D> {
     /// Returns a hash of issuer and audience.
     pub(crate) fn addressees(&self) -> [u8; 16] {
         let prefix = canonical::prefix(&self.issuer, &self.audience);
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&sha256::hash(prefix.as_bytes())[..16]);
-        hash
+        sha256::half(prefix.as_bytes())
     }
 
     /// Returns the lifetime of one token.

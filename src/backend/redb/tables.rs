@@ -54,9 +54,7 @@ pub(crate) struct Subject([u8; 16]);
 
 impl Subject {
     pub(crate) fn of(subject: &str) -> Self {
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&sha256::hash(subject.as_bytes())[..16]);
-        Self(hash)
+        Self(sha256::half(subject.as_bytes()))
     }
 
     fn key<'k>(&'k self, login: &'k Cursor) -> (&'k [u8; 16], u64, &'k [u8; 16]) {
