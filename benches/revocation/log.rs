@@ -6,6 +6,8 @@ use std::sync::Arc;
 use statewise::revocation::log::DynRevocationLog;
 
 use crate::support::servers::postgres::PostgresServer;
+#[cfg(feature = "tokio-postgres")]
+use crate::support::servers::postgres_client::client_at;
 use crate::support::servers::redis::RedisServer;
 
 #[derive(Clone, Copy)]
@@ -78,7 +80,7 @@ impl Kind {
             }
             #[cfg(feature = "tokio-postgres")]
             Self::Postgres => {
-                let open = move || connect(socket.clone());
+                let open = move || client_at(socket.clone());
                 let postgres = statewise::store::Postgres::connect(open);
                 let postgres = postgres.connections(2).build().unwrap();
                 postgres.migrate().await.unwrap();
@@ -92,17 +94,4 @@ impl Kind {
             ),
         }
     }
-}
-
-#[cfg(feature = "tokio-postgres")]
-async fn connect(socket: PathBuf) -> std::io::Result<Arc<tokio_postgres::Client>> {
-    let stream = tokio::net::UnixStream::connect(socket).await?;
-    let mut config = tokio_postgres::Config::new();
-    config.user("postgres").dbname("postgres");
-    let connected = config.connect_raw(stream, tokio_postgres::NoTls).await;
-    let (client, connection) = connected.map_err(std::io::Error::other)?;
-    tokio::spawn(async {
-        let _ = connection.await;
-    });
-    Ok(Arc::new(client))
 }

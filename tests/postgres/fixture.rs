@@ -173,34 +173,22 @@ mod with_sqlx {
 }
 
 #[cfg(feature = "tokio-postgres")]
-pub(crate) use with_tokio_postgres::{PipelinedFixture, client_at, client_of};
+pub(crate) use super::support::servers::postgres_client::client_at;
+#[cfg(feature = "tokio-postgres")]
+pub(crate) use with_tokio_postgres::{PipelinedFixture, client_of};
 
 #[cfg(feature = "tokio-postgres")]
 mod with_tokio_postgres {
     use std::io;
-    use std::path::PathBuf;
 
     use statewise::store::postgres::Pipelined;
-    use tokio::net::UnixStream;
-    use tokio_postgres::{Client, Config, NoTls};
+    use tokio_postgres::Client;
 
     use super::*;
 
     /// A connection to a server.
     pub(crate) async fn client_of(server: &PostgresServer) -> io::Result<Arc<Client>> {
         client_at(server.socket()).await
-    }
-
-    pub(crate) async fn client_at(socket: PathBuf) -> io::Result<Arc<Client>> {
-        let stream = UnixStream::connect(socket).await?;
-        let mut config = Config::new();
-        config.user("postgres").dbname("postgres");
-        let connected = config.connect_raw(stream, NoTls).await;
-        let (client, connection) = connected.map_err(io::Error::other)?;
-        tokio::spawn(async {
-            let _ = connection.await;
-        });
-        Ok(Arc::new(client))
     }
 
     /// Opens a new table for each store, with two connections.

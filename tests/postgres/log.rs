@@ -13,12 +13,12 @@ use statewise::revocation::log::{DynRevocationLog, RevocationLog};
 use statewise::store::postgres::{Pipelined, Sqlx};
 use statewise::store::{Postgres, postgres};
 use statewise::testkit::LogFixture;
-use tokio::net::UnixStream;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 
 use super::log_cases::{self as cases, Named, all, append, facts, holds, now, patiently};
 use super::runtime::{self, block_on, spread};
 use super::support::servers::postgres::PostgresServer;
+use super::support::servers::postgres_client::client_at;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -55,15 +55,7 @@ fn pool_with(server: &PostgresServer, connections: u32, options: &[(&str, &str)]
 
 /// A connection to a server.
 async fn client_of(server: &PostgresServer) -> io::Result<Arc<Client>> {
-    let stream = UnixStream::connect(server.socket()).await?;
-    let mut config = Config::new();
-    config.user("postgres").dbname("postgres");
-    let connected = config.connect_raw(stream, NoTls).await;
-    let (client, connection) = connected.map_err(io::Error::other)?;
-    tokio::spawn(async {
-        let _ = connection.await;
-    });
-    Ok(Arc::new(client))
+    client_at(server.socket()).await
 }
 
 /// A name that no other test uses.

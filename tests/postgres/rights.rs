@@ -15,11 +15,11 @@ use statewise::store::contract::{Load, Page, Scope, SessionStore as _};
 use statewise::store::postgres::Link;
 use statewise::store::{Postgres, PostgresBuilder};
 use statewise::testkit::Sample;
-use tokio::net::UnixStream;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 
 use crate::fixture::{patient, pool_of, run, sqlx_pool};
 use crate::support::servers::postgres::PostgresServer;
+use crate::support::servers::postgres_client;
 
 const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 
@@ -49,15 +49,7 @@ fn as_user(server: &PostgresServer, user: &str) -> PgPool {
 }
 
 async fn client_as(server: &PostgresServer, user: &str) -> io::Result<Arc<Client>> {
-    let stream = UnixStream::connect(server.socket()).await?;
-    let mut config = Config::new();
-    config.user(user).dbname("postgres");
-    let connected = config.connect_raw(stream, NoTls).await;
-    let (client, connection) = connected.map_err(io::Error::other)?;
-    tokio::spawn(async {
-        let _ = connection.await;
-    });
-    Ok(Arc::new(client))
+    postgres_client::client_as(server.socket(), user).await
 }
 
 /// Every statement of the store and of the log.

@@ -31,6 +31,9 @@ use statewise::store::contract::SessionStore;
 use statewise::token::{Key, TokenAuthenticator};
 use tokio::runtime::{Builder, Runtime};
 
+#[cfg(feature = "tokio-postgres")]
+use support::servers::postgres_client::client_at;
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// One runtime for all tests, because connections belong to it.
@@ -60,24 +63,7 @@ fn postgres(
     folder: std::path::PathBuf,
     connections: usize,
 ) -> statewise::store::Postgres<statewise::store::postgres::Pipelined> {
-    use std::io;
-    use std::sync::Arc;
-    use tokio_postgres::{Config, NoTls};
-
-    let connect = move || {
-        let socket = folder.join(".s.PGSQL.5432");
-        async move {
-            let stream = tokio::net::UnixStream::connect(socket).await?;
-            let mut config = Config::new();
-            config.user("postgres").dbname("postgres");
-            let connected = config.connect_raw(stream, NoTls).await;
-            let (client, connection) = connected.map_err(io::Error::other)?;
-            tokio::spawn(async {
-                let _ = connection.await;
-            });
-            Ok::<_, io::Error>(Arc::new(client))
-        }
-    };
+    let connect = move || client_at(folder.join(".s.PGSQL.5432"));
     statewise::store::Postgres::connect(connect)
         .connections(connections)
         .deadline(Duration::from_secs(60))

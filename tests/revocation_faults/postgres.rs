@@ -1,28 +1,14 @@
 //! The log in a Postgres that syncs.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use statewise::revocation::log::DynRevocationLog;
 use statewise::store::Postgres;
-use tokio::net::UnixStream;
-use tokio_postgres::{Client, Config, NoTls};
 
 use crate::site::{DEADLINE, Site};
 use crate::support::servers::postgres::PostgresServer;
-
-async fn connect(socket: PathBuf) -> io::Result<Arc<Client>> {
-    let stream = UnixStream::connect(socket).await?;
-    let mut config = Config::new();
-    config.user("postgres").dbname("postgres");
-    let connected = config.connect_raw(stream, NoTls).await;
-    let (client, connection) = connected.map_err(io::Error::other)?;
-    tokio::spawn(async {
-        let _ = connection.await;
-    });
-    Ok(Arc::new(client))
-}
+use crate::support::servers::postgres_client::client_at;
 
 impl Site for PostgresServer {
     const END: &str = "INT";
@@ -60,13 +46,13 @@ impl Site for PostgresServer {
     }
 
     async fn log(&self, socket: PathBuf) -> Arc<dyn DynRevocationLog> {
-        let node = Postgres::connect(move || connect(socket.clone()));
+        let node = Postgres::connect(move || client_at(socket.clone()));
         Arc::new(node.deadline(DEADLINE).build().unwrap().revocations())
     }
 
     async fn set_up(&self) {
         let socket = self.socket();
-        let node = Postgres::connect(move || connect(socket.clone()));
+        let node = Postgres::connect(move || client_at(socket.clone()));
         node.build().unwrap().migrate().await.unwrap();
     }
 }

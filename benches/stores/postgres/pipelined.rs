@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use statewise::store::Postgres;
-use tokio::net::UnixStream;
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 
 use super::{CREATE_RAW, INSERT, Log, REMOVE, SELECT};
 use crate::acts::{Backend, EACH, ONE_OF_EIGHT, OURS, ROW, Raw, scattered};
@@ -12,6 +11,7 @@ use crate::harness::Row;
 use crate::harness::options::Options;
 use crate::harness::served::{Aim, runtime};
 use crate::support::servers::postgres::PostgresServer;
+use crate::support::servers::postgres_client::client_at;
 
 pub const NAME: &str = "tokio-postgres";
 
@@ -65,29 +65,18 @@ impl Raw for Prepared {
     }
 }
 
-async fn connect(socket: std::path::PathBuf) -> Result<Arc<Client>, tokio_postgres::Error> {
-    let stream = UnixStream::connect(socket).await.expect("a server");
-    let mut config = Config::new();
-    config.user("postgres").dbname("postgres");
-    let (client, connection) = config.connect_raw(stream, NoTls).await?;
-    tokio::spawn(async {
-        let _ = connection.await;
-    });
-    Ok(Arc::new(client))
-}
-
 pub fn measure(server: &PostgresServer, options: &Options) -> Vec<Row> {
     let (runtime, socket) = (runtime(), server.socket());
     let open = || {
         let socket = socket.clone();
-        let postgres = Postgres::connect(move || connect(socket.clone()));
+        let postgres = Postgres::connect(move || client_at(socket.clone()));
         let postgres = postgres.build().unwrap();
         runtime.block_on(postgres.migrate()).unwrap();
         postgres.sessions()
     };
     // Creates the table.
     drop(open());
-    let client = runtime.block_on(connect(socket.clone())).unwrap();
+    let client = runtime.block_on(client_at(socket.clone())).unwrap();
     Backend {
         name: NAME,
         client: CLIENT,
