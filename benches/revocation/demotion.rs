@@ -11,7 +11,6 @@
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,6 +25,7 @@ use statewise::{Authenticator, DynAuthenticator, Edit, Login, Refusal, Rejection
 use crate::harness::options::Options;
 use crate::harness::{Row, quantile, sorted};
 use crate::node::clock;
+use crate::process::Process;
 use crate::support::servers::redis::RedisServer;
 
 const NODES: usize = 4;
@@ -109,44 +109,11 @@ async fn authenticator(strategy: &str, socket: &Path) -> (Auth, Option<Revocatio
     }
 }
 
-struct Node {
-    process: Child,
-    printed: BufReader<ChildStdout>,
-}
-
-impl Node {
-    fn start(strategy: &str, number: usize, socket: &Path) -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["demotion", strategy, &number.to_string()])
-            .arg(socket)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let printed = BufReader::new(process.stdout.take().unwrap());
-        Self { process, printed }
-    }
-
-    fn say(&mut self, line: &str) {
-        let input = self.process.stdin.as_mut().unwrap();
-        writeln!(input, "{line}").unwrap();
-    }
-
-    fn numbers(&mut self) -> Vec<u64> {
-        let mut line = String::new();
-        let read = self.printed.read_line(&mut line).unwrap();
-        assert_ne!(read, 0, "a node has died");
-        line.split_whitespace()
-            .map(|word| word.parse().unwrap())
-            .collect()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Reads a line of numbers.
+fn numbers(node: &mut Process) -> Vec<u64> {
+    let line = node.line();
+    let words = line.split_whitespace();
+    words.map(|word| word.parse().unwrap()).collect()
 }
 
 fn measured(strategy: &str, socket: &Path, options: &Options) -> Vec<Row> {
@@ -177,13 +144,21 @@ fn measured(strategy: &str, socket: &Path, options: &Options) -> Vec<Row> {
         }
         logins
     });
-    let mut nodes: Vec<Node> = (0..NODES)
-        .map(|number| Node::start(strategy, number, socket))
+    let mut nodes: Vec<Process> = (0..NODES)
+        .map(|number| {
+            let number = number.to_string();
+            Process::start(&[
+                "demotion".as_ref(),
+                strategy.as_ref(),
+                number.as_ref(),
+                socket.as_os_str(),
+            ])
+        })
         .collect();
     for node in &mut nodes {
         node.say(&logins.join("\n"));
         node.say("");
-        assert_eq!(node.numbers(), [1]);
+        assert_eq!(numbers(node), [1]);
     }
     std::thread::sleep(BEFORE);
     let (began, took, affected) = runtime.block_on(async {
@@ -210,11 +185,11 @@ fn measured(strategy: &str, socket: &Path, options: &Options) -> Vec<Row> {
     for (number, node) in nodes.iter_mut().enumerate() {
         node.say(&answered.to_string());
         for delay in &mut delays {
-            let seen = node.numbers()[0];
+            let seen = numbers(node)[0];
             assert!(seen != 0, "a node accepted the role to the end");
             delay[number] = seen.saturating_sub(began) as f64 / 1e6;
         }
-        let [verifications, ended, logins, refused] = node.numbers()[..] else {
+        let [verifications, ended, logins, refused] = numbers(node)[..] else {
             panic!("the totals of a node");
         };
         assert_eq!(ended, 0, "logins ended");
@@ -253,7 +228,7 @@ fn measured(strategy: &str, socket: &Path, options: &Options) -> Vec<Row> {
     rows
 }
 
-/// What a node has seen of one login.
+/// A login that a node verifies again and again.
 struct Watched {
     access: std::sync::Mutex<String>,
     refresh: String,

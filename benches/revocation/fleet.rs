@@ -1,7 +1,5 @@
 //! The node processes, and their combined results.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use statewise::{Authenticator as _, Login};
@@ -10,6 +8,7 @@ use crate::harness::options::Options;
 use crate::harness::{Row, quantile, sorted};
 use crate::log::Kind;
 use crate::node::{LOAD, clock, configured};
+use crate::process::Process;
 
 const NODES: usize = 4;
 /// Revocations per second, of all nodes together.
@@ -20,48 +19,16 @@ const TARGET: f64 = 50.0;
 pub struct Fleet {
     kind: Kind,
     socket: std::path::PathBuf,
-    nodes: Vec<Node>,
-}
-
-struct Node {
-    process: Child,
-    printed: BufReader<std::process::ChildStdout>,
-}
-
-impl Node {
-    fn start(kind: Kind, socket: &std::path::Path) -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["node", kind.name()])
-            .arg(socket)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let printed = BufReader::new(process.stdout.take().unwrap());
-        Self { process, printed }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        let read = self.printed.read_line(&mut line).unwrap();
-        assert_ne!(read, 0, "a node has died");
-        line.trim_end().to_owned()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    nodes: Vec<Process>,
 }
 
 impl Fleet {
     pub fn start(kind: Kind, socket: &std::path::Path) -> Self {
         // The first node creates the log.
-        let mut nodes: Vec<Node> = Vec::new();
+        let mut nodes: Vec<Process> = Vec::new();
         for _ in 0..NODES {
-            let mut node = Node::start(kind, socket);
+            let arguments = ["node".as_ref(), kind.name().as_ref(), socket.as_os_str()];
+            let mut node = Process::start(&arguments);
             assert_eq!(node.line(), "ready");
             nodes.push(node);
         }
@@ -88,16 +55,12 @@ impl Fleet {
             (view.bound(), tokens)
         });
         for node in &mut self.nodes {
-            let mut orders = tokens.join("\n");
-            orders.push('\n');
-            let input = node.process.stdin.as_mut().unwrap();
-            input.write_all(orders.as_bytes()).unwrap();
+            node.say(&tokens.join("\n"));
         }
         let begin = clock() + 500_000_000;
         for (number, node) in self.nodes.iter_mut().enumerate() {
-            let input = node.process.stdin.as_mut().unwrap();
             let pause = 1_000_000_000 / RATE;
-            writeln!(input, "{number} {NODES} {begin} {pause}").unwrap();
+            node.say(&format!("{number} {NODES} {begin} {pause}"));
         }
         let mut sent = vec![0; count];
         let mut refused = vec![[0; NODES]; count];

@@ -28,6 +28,7 @@ mod fleet;
 mod harness;
 mod log;
 mod node;
+mod process;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 

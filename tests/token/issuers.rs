@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use statewise::clock::{Clock, Timestamp};
-use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::token::{
     Algorithm, ForeignClaims, Interop, Key, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder,
 };
@@ -559,17 +558,6 @@ fn our_own_tokens_get_no_leeway() {
     assert!(auth.verify_now(&ours).is_ok());
     clock.set(START + 900);
     assert_eq!(rejection(auth.verify_now(&ours)), Rejection::Expired);
-}
-
-fn view(clock: &Hands, max_lifetime: Duration) -> RevocationView {
-    let view = RevocationView::builder(MemoryLog::new().unwrap())
-        .max_lifetime(max_lifetime)
-        .bound(HOUR)
-        .clock(clock.clone())
-        .build()
-        .unwrap();
-    now(view.follow()).unwrap();
-    view
 }
 
 #[test]

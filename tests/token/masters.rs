@@ -5,7 +5,6 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use statewise::entropy::Entropy;
-use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::token::{
     Algorithm, Key, KeySource, KeyState, Keyring, MasterKey, MasterRing, TokenAuthenticator,
 };
@@ -286,12 +285,7 @@ fn a_shared_secret_is_left_behind_without_a_refusal() {
 #[test]
 fn a_leaked_key_of_an_audience_is_retired_by_the_log() {
     let clock = Hands::at(START);
-    let view = RevocationView::builder(MemoryLog::new().unwrap())
-        .max_lifetime(Duration::from_secs(60))
-        .clock(clock.clone())
-        .build()
-        .unwrap();
-    now(view.follow()).unwrap();
+    let view = view(&clock, Duration::from_secs(60));
     let master = master(0);
     let ring = MasterRing::new(master.clone()).spare(master.generation(1));
     let auth = |audience: &str| {

@@ -184,7 +184,7 @@ fn a_remembered_token_expires_and_is_revoked() {
     let clock = Hands::at(START);
     let pair = SigningKey::generate_es256().unwrap();
     let token = token(&issuer(pair.clone(), &clock));
-    let view = view(&clock);
+    let view = view(&clock, Duration::from_secs(3600));
     let service = verifier(pair.public_key(), &clock).revocations(&view);
     let service = service.build().unwrap();
     assert!(service.verify_now(&token).is_ok());
@@ -211,18 +211,6 @@ fn a_remembered_token_expires_and_is_revoked() {
     assert_eq!(rejection(service.verify_now(&token)), Rejection::Expired);
     let other = verifier(pair.public_key(), &clock).build().unwrap();
     assert_eq!(rejection(other.verify_now(&token)), Rejection::Expired);
-}
-
-fn view(clock: &Hands) -> statewise::revocation::RevocationView {
-    let log = statewise::revocation::MemoryLog::new().unwrap();
-    let view = statewise::revocation::RevocationView::builder(log)
-        .max_lifetime(Duration::from_secs(3600))
-        .bound(Duration::from_secs(100_000))
-        .clock(clock.clone())
-        .build()
-        .unwrap();
-    now(view.follow()).unwrap();
-    view
 }
 
 /// From a shared secret to a key pair, and from one pair to the next.

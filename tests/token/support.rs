@@ -17,6 +17,7 @@ use sha2::Sha256;
 use statewise::Error;
 use statewise::clock::{Clock, Timestamp};
 use statewise::entropy::Entropy;
+use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::token::{Key, KeySource, TokenAuthenticator, TokenBuilder};
 use statewise::{Rejection, Result};
 use time::OffsetDateTime;
@@ -96,6 +97,18 @@ pub(crate) fn builder(keys: impl Into<KeySource>, clock: &Hands) -> TokenBuilder
         .lifetime(Duration::from_secs(900))
         .max_lifetime(Duration::from_secs(3600))
         .clock(clock.clone())
+}
+
+/// A view of a log that is read already.
+pub(crate) fn view(clock: &Hands, max_lifetime: Duration) -> RevocationView {
+    let view = RevocationView::builder(MemoryLog::new().unwrap())
+        .max_lifetime(max_lifetime)
+        .bound(Duration::from_secs(100_000))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    now(view.follow()).unwrap();
+    view
 }
 
 pub(crate) fn plain(clock: &Hands) -> TokenAuthenticator {
