@@ -111,7 +111,8 @@
 //!
 //! After the password, the browser gets a [bound](TicketsBuilder::bound) ticket and no login. A wrong
 //! code spends the ticket and gives another one, with one try less. No two guesses share a ticket, so
-//! that the count is exact.
+//! that the count is exact. A logout everywhere between `redeem` and `issue` does not end the new
+//! ticket: keep its lifetime at a few minutes.
 //!
 //! ```
 //! use statewise::store::contract::SessionStore;
@@ -150,7 +151,8 @@
 //! # At most once
 //!
 //! The store decides which call has redeemed a ticket, by the count of the row that it removed. If
-//! the answer is lost, the ticket is spent and nobody has it: let the client ask for another one.
+//! the answer is lost, the ticket is spent and no client has its payload: let the client ask for another
+//! one.
 //!
 //! A ticket is spent as durably as the store writes. A crash or failover that loses acknowledged writes
 //! makes a redeemed ticket work again, until it expires. Call the `require_durable` of the backend at

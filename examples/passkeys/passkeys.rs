@@ -1,5 +1,5 @@
 //! Passkeys instead of passwords, by the crate webauthn-rs: sign up, log in, and add the passkey of
-//! another device. Each challenge waits in a single-use ticket, whose text is in a cookie: it works
+//! another device. Each challenge waits in a single-use ticket, with its text in a cookie: it works
 //! once, and in one browser.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Open <http://localhost:3000>; browsers keep passkeys for names, not for `127.0.0.1`. curl has no
-//! passkey, but shows what is public and what is refused:
+//! passkey, but shows the public pages and the refusals:
 //!
 //! ```text
 //! curl -si http://127.0.0.1:3000/                                        # 200
@@ -249,7 +249,7 @@ async fn finish_registration(
     Ok(app.done())
 }
 
-/// Starts a login. A service whose names are private sends a challenge for unknown names too
+/// Starts a login. A service with private names sends a challenge for unknown names too
 /// (Web Authentication, section 14.6.2).
 async fn start_login(
     State(app): State<Arc<App>>,

@@ -18,7 +18,7 @@
 //! curl -si -H @typo http://127.0.0.1:3000/articles                      # 401
 //! ```
 //!
-//! A key makes no keys, and nobody makes one with a scope that he does not have himself:
+//! A key makes no keys, and no user makes one with a scope that the user lacks:
 //!
 //! ```text
 //! curl -si -H @key --json '{"name":"CI 2","scopes":["read"]}' http://127.0.0.1:3000/keys   # 403
@@ -142,7 +142,7 @@ struct NewKey {
     scopes: Vec<String>,
 }
 
-/// A new key. This is the only time that anybody sees it.
+/// A new key. It is shown this one time.
 #[derive(Serialize)]
 struct Made {
     key: String,
@@ -234,7 +234,7 @@ async fn revoke(
 }
 
 /// A text that a scanner has found: the form of GitHub's secret scanning, which signs its reports. A
-/// real service verifies that signature, so that nobody else keeps it busy.
+/// real service verifies that signature, so that only the scanner can call it.
 #[derive(Deserialize)]
 struct Found {
     token: String,

@@ -10,7 +10,7 @@ use totp_rs::{Builder, Secret, Totp};
 
 /// Wrong codes in a row after which a user has to wait (RFC 4226, section 7.3).
 const MAX_WRONG: u32 = 5;
-/// How long, in seconds.
+/// Seconds of that wait.
 const WAIT_SECS: u64 = 15 * 60;
 
 #[derive(Debug, PartialEq)]

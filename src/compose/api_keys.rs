@@ -9,8 +9,8 @@
 //! | [roles](crate::Login::role) | those of the user | the scopes of the key |
 //! | [device](crate::Login::device) | where the user logged in | the name of the key |
 //!
-//! A key has one row, as a [session](crate::session) has. The row holds hashes only, so that nobody
-//! can read a key from the store: show it once, when it is made.
+//! A key has one row, as a [session](crate::session) has. The row holds hashes only: no key
+//! can be read from the store. Show it once, when it is made.
 //!
 //! # The text of a key
 //!
@@ -27,7 +27,7 @@
 //! Keys may share the store of the sessions. Each prefix has an index of its own: no limit, list or
 //! logout of sessions meets a key, and the reverse.
 //!
-//! Where a logout everywhere shall end keys, say so by
+//! To end keys with a logout everywhere, call
 //! [`also_ends`](crate::session::SessionBuilder::also_ends).
 //!
 //! [`Either`](crate::either::Either) serves both on the same routes, sessions in a cookie and keys as
@@ -76,7 +76,7 @@
 //! # }
 //! ```
 //!
-//! # What a key must not do
+//! # Acts that need a login
 //!
 //! A handler cannot tell a key from a session, unless it asks. Call
 //! [`Auth::require_login`](crate::web::Auth::require_login) where keys are made and listed, where

@@ -32,8 +32,8 @@ use crate::upkeep::Upkeep;
 /// `Arc<dyn DynAuthenticator<D>>`.
 ///
 /// Around sessions and the hybrid it also has `revoke_id`, `revoke_others` and `update_id`, and around
-/// API keys `revoke_id`, `rename` and `leaked`. It reports them. Calls to the [inner](Self::inner) authenticator are not reported, for example
-/// `verify_now` of a token. For several observers pass a pair: if you nest `Observed`, each observer
+/// API keys `revoke_id`, `rename` and `leaked`. It reports them. Calls to the [inner](Self::inner)
+/// authenticator are not reported, for example `verify_now` of a token. For several observers pass a pair: if you nest `Observed`, each observer
 /// gets the calls, but only the outermost one gets the upkeep.
 ///
 /// ```

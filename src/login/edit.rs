@@ -12,7 +12,8 @@ use crate::login::data;
 use crate::login::identity::{Identity, device_label};
 use crate::login::step_up::StepUp;
 
-/// Changes the roles, the device and the data of a login, or steps it up: a closure that gets an [`Edit`].
+/// Changes the roles, the device and the data of a login, or steps it up: a closure that gets an
+/// [`Edit`].
 ///
 /// It may be called again with newer values if another caller has changed the login in between, so
 /// set the same values each time it is called. If it returns an error, nothing is changed and the

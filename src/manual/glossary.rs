@@ -12,7 +12,7 @@
 //! | refresh credential | the credential with which a client of the [hybrid](crate::hybrid) gets its next access token |
 //! | API key | a credential that a program presents for a user ([`api_keys`](crate::api_keys)) |
 //! | scope | a role of an API key |
-//! | purpose | what a credential is for: a login, or an API key ([`Purpose`](crate::Purpose)) |
+//! | purpose | use of a credential: a login, or an API key ([`Purpose`](crate::Purpose)) |
 //! | secret | the part of a session credential that only its client holds |
 //! | proof | a hash of a credential, kept in the store |
 //! | handle | the 16 bytes of a session credential that find its row; proves nothing |

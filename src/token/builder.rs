@@ -341,8 +341,8 @@ impl<D> TokenBuilder<D> {
     /// Sets the time in which a new key reaches all nodes, which load the [`Keyring`], and all services that
     /// fetch the public keys. Default: one minute.
     ///
-    /// A new key signs no earlier than that, unless its [time](Keyring::then) says so, and a replaced
-    /// one is kept that much longer. Public keys may be cached for half of that time, so that each
+    /// A new key without a [time](Keyring::then) of its own signs after that time, and a replaced key is
+    /// kept that much longer. Public keys may be cached for half of that time, so that each
     /// service has fetched a key before it signs.
     pub fn propagation(mut self, propagation: Duration) -> Self {
         self.propagation = propagation;
@@ -449,10 +449,11 @@ impl<D> TokenBuilder<D> {
     ///
     /// # Errors
     ///
-    /// *Misuse*, with the remedy: an empty issuer or audience; a lifetime below one second or above
-    /// 400 days; a maximum lifetime shorter than the lifetime; remembered logins that end before others; a maximum length out of range; an
-    /// incomplete [`Interop`], or two that could be confused; a retired key that is not in the ring; or tokens that outlive the
-    /// entries of the revocation view.
+    /// *Misuse*, with the remedy: an empty issuer or audience; no key that signs, or for a verifier one
+    /// that does; a lifetime below one second or above 400 days; a maximum lifetime shorter than the
+    /// lifetime; remembered logins that end before others; a maximum length out of range; an incomplete
+    /// [`Interop`], or two that could be confused; a retired key that is not in the ring; or tokens that
+    /// outlive the entries of the revocation view.
     pub fn build(mut self) -> Result<TokenAuthenticator<D>>
     where
         D: 'static,

@@ -198,7 +198,7 @@ fn a_key_is_accepted_as_nothing_else() {
         cause(block_on(keys.verify(text(&session)))),
         Some(Rejection::Malformed)
     );
-    // Its 64 characters alone, as whoever has the key can cut them out.
+    // Its 64 characters alone, as its holder can cut them out.
     let chars = &text(&key)["acme_pat_".len()..][..64];
     assert_eq!(
         cause(block_on(sessions.verify(chars))),
@@ -373,7 +373,7 @@ fn a_leaked_key_ends_and_its_user_is_named() {
     );
 }
 
-/// Changes the secret of a key, and writes the checksum anew.
+/// Changes the secret of a key, and writes another checksum.
 fn forged(key: &str) -> String {
     let (text, _) = key.split_at(key.len() - 7);
     let last = if key.starts_with(&format!("{text}A")) {

@@ -1,4 +1,4 @@
-//! Step-ups: what a user has proven beside the login, for a time.
+//! Step-ups: proofs beside the login, for a time.
 
 use std::time::Duration;
 

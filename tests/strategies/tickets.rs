@@ -1,4 +1,4 @@
-//! Tickets: each is redeemed once, by whoever may.
+//! Tickets: each is redeemed once.
 
 use std::env;
 use std::sync::Arc;

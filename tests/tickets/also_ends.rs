@@ -59,7 +59,7 @@ impl RevokeAll for Late {
     }
 }
 
-/// What cannot be ended hinders nothing else, and is reported; the latest effect counts.
+/// An outage of one does not spare the others, and is reported; the latest effect counts.
 #[test]
 fn an_outage_elsewhere_ends_the_logins_all_the_same() {
     let clock = ManualClock::default();

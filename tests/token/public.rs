@@ -394,7 +394,7 @@ fn a_key_is_published_before_it_signs() {
     let (keys, max_age, field) = published();
     assert_eq!((keys.len(), max_age), (3, 300));
     assert_eq!(field, "public, max-age=300");
-    // A service that fetched the set early verifies what is signed later.
+    // A service that fetched the set early verifies later tokens.
     let service = verifier(Keyring::verifying(keys), &clock).build().unwrap();
     clock.set(START + 1000);
     assert!(service.verify_now(&token(&auth)).is_ok());

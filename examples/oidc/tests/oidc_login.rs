@@ -26,7 +26,7 @@ impl Site {
         Self::start_with(KEY, |_| {})
     }
 
-    /// Starts a service whose provider signs with `key` and rewrites the claims.
+    /// Starts a service. Its provider signs with `key` and rewrites the claims.
     fn start_with(key: &str, rewrite: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
         let router = |origin: &str| provider::provider(origin, key, rewrite);
         let provider = Served::with(|origin| router(origin).expect("a valid key"));
@@ -100,7 +100,7 @@ fn a_login_leads_back_to_the_page_that_the_visitor_wanted() {
     assert_eq!(elsewhere.get(&back).expect(303).field("location"), "/");
 }
 
-/// Else a visitor could be logged in as somebody else (login CSRF; RFC 6749, section 10.12).
+/// Otherwise an attacker could log a visitor in as another user (login CSRF; RFC 6749, section 10.12).
 #[test]
 fn the_state_of_another_browser_is_refused_and_not_spent() {
     let site = Site::start();

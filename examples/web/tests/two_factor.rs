@@ -52,7 +52,7 @@ impl Site {
         code(self.clock.now().expect("a time").unix(), ahead)
     }
 
-    /// Returns a browser whose password was right.
+    /// Returns a browser after the right password.
     fn half_logged_in(&self) -> Browser {
         let browser = Browser::at(self.served.origin());
         let answer = browser.log_in("alice", PASSWORD).expect(303);

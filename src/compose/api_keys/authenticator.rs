@@ -25,8 +25,8 @@ use crate::upkeep::Upkeep;
 
 /// Authenticates programs by API keys. See [the module](super).
 ///
-/// [`issue`](Authenticator::issue) makes a key. It passes over the choices of a login that a key does
-/// not have: what it [replaces](Login::replaces), and to be [remembered](Login::remember). A
+/// [`issue`](Authenticator::issue) makes a key. It ignores the choices of a login that a key does not
+/// have: [`replaces`](Login::replaces) and [`remember`](Login::remember). A
 /// [deadline](Login::deadline) makes the key end earlier than the longest one.
 ///
 /// [`refresh`](Authenticator::refresh) and a step-up are *refused* as
@@ -121,7 +121,7 @@ where
     /// which names the user to notify; `None` if the text is no key, or one that has ended already.
     ///
     /// A text without the form and checksum of a key costs no call of the store. Anyone may report:
-    /// whoever knows a key could use it as well.
+    /// a holder of the key could use it as well.
     ///
     /// ```
     /// use statewise::Observed;

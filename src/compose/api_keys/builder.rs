@@ -113,7 +113,7 @@ impl<S: SessionStore> NeedsLongest<S> {
         }
     }
 
-    /// Accepts keys that never expire. A key that was leaked or forgotten is then valid until somebody
+    /// Accepts keys that never expire. A leaked or forgotten key is then valid until someone
     /// revokes it: set [`unused`](ApiKeysBuilder::unused) at least, or a
     /// [deadline](crate::Login::deadline) for each key.
     ///

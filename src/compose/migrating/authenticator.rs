@@ -434,8 +434,8 @@ where
         inner.check_overlap(credential, inner.now()?).await?;
         let issued = old.update(credential, &mut *edit).await?;
         if let Some(upgrade) = inner.upgrades.get(&upgrades::key(credential)) {
-            // A copy of the old credential leads to the new one, and nobody would get what a step-up
-            // of that makes.
+            // A copy of the old credential leads to the new one. A step-up would make another one,
+            // which no client would get.
             let edit = &mut |login: &mut Edit<Old::Data>| {
                 edit(login)?;
                 login.drop_step();

@@ -52,8 +52,8 @@ pub async fn delete_02_removing_twice_is_fine<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// Of many removals of one row at once, one counts it. A ticket is redeemed by whoever it is. Rejects a
-/// store that looks and removes in two steps, even without an await between them, and one that counts
+/// Of many removals of one row at once, one counts it. That call redeems a ticket. Rejects a store
+/// that looks and removes in two steps, even without an await between them, and one that counts
 /// each removal.
 pub async fn ticket_01_one_removal_counts<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;

@@ -67,7 +67,7 @@ impl CookieBuilder {
     /// The default is `id` after the strictest prefix that the other attributes allow. A generic
     /// name does not reveal which software runs here.
     ///
-    /// When you change the name of a cookie that is in use, add the old one with
+    /// If you change the name of a cookie that is in use, add the old one with
     /// [`Transport::formerly`](crate::web::Transport::formerly). Otherwise all users log in again.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -80,7 +80,7 @@ impl CookieBuilder {
     /// Single labels (`com`) are refused here. Browsers also refuse public suffixes such as
     /// `co.uk`, of which this crate has no list.
     ///
-    /// When you add, change or remove the domain of a cookie that is in use, give the
+    /// If you add, change or remove the domain of a cookie that is in use, give the
     /// new cookie another name, and add the old one with
     /// [`Transport::formerly`](crate::web::Transport::formerly). Browsers keep both cookies, and
     /// send both under the same name.
@@ -93,7 +93,7 @@ impl CookieBuilder {
     /// but is no protection: pages of other paths of the host can get the cookie (RFC 6265bis,
     /// section 8.5).
     ///
-    /// When you change the path of a cookie that is in use, give the new cookie another
+    /// If you change the path of a cookie that is in use, give the new cookie another
     /// name, and add the old one with [`Transport::formerly`](crate::web::Transport::formerly):
     /// browsers keep both.
     pub fn path(mut self, path: impl Into<String>) -> Self {
@@ -154,7 +154,7 @@ impl CookieBuilder {
 
     /// Makes the browser keep one cookie per site that embeds this one (CHIPS).
     ///
-    /// When you add or remove it for a cookie that is in use, give the new cookie
+    /// If you add or remove it for a cookie that is in use, give the new cookie
     /// another name, and add the old one with
     /// [`Transport::formerly`](crate::web::Transport::formerly): browsers keep both.
     pub fn partitioned(mut self) -> Self {
