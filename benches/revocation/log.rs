@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use statewise::revocation::log::DynRevocationLog;
 
-use crate::support::servers::postgres::PostgresServer;
 #[cfg(feature = "tokio-postgres")]
-use crate::support::servers::postgres_client::client_at;
+use crate::postgres_client::client_at;
+use crate::support::servers::postgres::PostgresServer;
 use crate::support::servers::redis::RedisServer;
 
 #[derive(Clone, Copy)]

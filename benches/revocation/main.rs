@@ -28,6 +28,9 @@ mod fleet;
 mod harness;
 mod log;
 mod node;
+#[cfg(feature = "tokio-postgres")]
+#[path = "../../tests/support/postgres_client.rs"]
+mod postgres_client;
 mod process;
 #[path = "../../tests/support/mod.rs"]
 mod support;

@@ -24,6 +24,9 @@ mod harness;
 mod mysql;
 #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
 mod postgres;
+#[cfg(feature = "tokio-postgres")]
+#[path = "../../tests/support/postgres_client.rs"]
+mod postgres_client;
 #[cfg(feature = "redb")]
 mod redb;
 #[cfg(feature = "redis")]

@@ -173,7 +173,7 @@ mod with_sqlx {
 }
 
 #[cfg(feature = "tokio-postgres")]
-pub(crate) use super::support::servers::postgres_client::client_at;
+pub(crate) use super::postgres_client::client_at;
 #[cfg(feature = "tokio-postgres")]
 pub(crate) use with_tokio_postgres::{PipelinedFixture, client_of};
 

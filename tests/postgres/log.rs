@@ -16,9 +16,9 @@ use statewise::testkit::LogFixture;
 use tokio_postgres::Client;
 
 use super::log_cases::{self as cases, Named, all, append, facts, holds, now, patiently};
+use super::postgres_client::client_at;
 use super::runtime::{self, block_on, spread};
 use super::support::servers::postgres::PostgresServer;
-use super::support::servers::postgres_client::client_at;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

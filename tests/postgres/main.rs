@@ -13,6 +13,9 @@
     allow(dead_code, unused_imports, reason = "some tests want both clients")
 )]
 
+#[cfg(feature = "tokio-postgres")]
+#[path = "../support/postgres_client.rs"]
+mod postgres_client;
 #[path = "../support/mod.rs"]
 mod support;
 

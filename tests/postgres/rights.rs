@@ -18,8 +18,8 @@ use statewise::testkit::Sample;
 use tokio_postgres::Client;
 
 use crate::fixture::{patient, pool_of, run, sqlx_pool};
+use crate::postgres_client;
 use crate::support::servers::postgres::PostgresServer;
-use crate::support::servers::postgres_client;
 
 const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 

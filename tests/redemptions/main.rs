@@ -24,6 +24,8 @@ mod common;
 mod folder;
 mod killed;
 mod parallel;
+#[path = "../support/postgres_client.rs"]
+mod postgres_client;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;

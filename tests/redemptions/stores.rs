@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlPoolOptions;
 use statewise::store::postgres::Pipelined;
 use statewise::store::{MySql, MySqlStore, Postgres, PostgresStore};
 
-use crate::support::servers::postgres_client::client_at;
+use crate::postgres_client::client_at;
 
 const PATIENT: Duration = Duration::from_secs(60);
 

@@ -18,6 +18,9 @@ mod folder;
 #[cfg(all(feature = "redb", feature = "redis", feature = "tokio-postgres"))]
 mod killed;
 mod parallel;
+#[cfg(feature = "tokio-postgres")]
+#[path = "../support/postgres_client.rs"]
+mod postgres_client;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -32,7 +35,7 @@ use statewise::token::{Key, TokenAuthenticator};
 use tokio::runtime::{Builder, Runtime};
 
 #[cfg(feature = "tokio-postgres")]
-use support::servers::postgres_client::client_at;
+use postgres_client::client_at;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -14,6 +14,9 @@ mod cases;
 mod fleet;
 #[cfg(feature = "tokio-postgres")]
 mod postgres;
+#[cfg(feature = "tokio-postgres")]
+#[path = "../support/postgres_client.rs"]
+mod postgres_client;
 #[cfg(feature = "redis")]
 mod redis;
 #[allow(dead_code, reason = "a part of it is used")]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use statewise::revocation::log::DynRevocationLog;
 use statewise::store::Postgres;
 
+use crate::postgres_client::client_at;
 use crate::site::{DEADLINE, Site};
 use crate::support::servers::postgres::PostgresServer;
-use crate::support::servers::postgres_client::client_at;
 
 impl Site for PostgresServer {
     const END: &str = "INT";

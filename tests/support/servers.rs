@@ -18,8 +18,6 @@ pub(crate) mod guard;
 pub(crate) mod mariadb;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
-#[cfg(feature = "tokio-postgres")]
-pub(crate) mod postgres_client;
 pub(crate) mod postgres_pair;
 pub(crate) mod redis;
 pub(crate) mod replicated;

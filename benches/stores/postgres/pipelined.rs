@@ -10,8 +10,8 @@ use crate::acts::{Backend, EACH, ONE_OF_EIGHT, OURS, ROW, Raw, scattered};
 use crate::harness::Row;
 use crate::harness::options::Options;
 use crate::harness::served::{Aim, runtime};
+use crate::postgres_client::client_at;
 use crate::support::servers::postgres::PostgresServer;
-use crate::support::servers::postgres_client::client_at;
 
 pub const NAME: &str = "tokio-postgres";
 
