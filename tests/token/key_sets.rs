@@ -366,6 +366,12 @@ fn an_interop_follows_its_issuer_and_nobody_else() {
     tick(&auth.upkeep().clock(Arc::new(clock.clone())));
     assert_eq!(site.asked(), 1);
     assert_eq!(rejection(auth.verify_now(&token)), Rejection::BadSignature);
+    // A token that names no key may be of each of them.
+    let nameless = header_with(&json!({ "alg": "ES256" }));
+    assert_eq!(
+        rejection(auth.verify_now(&nameless)),
+        Rejection::BadSignature
+    );
     let other = sample(&others.public_key());
     assert_eq!(
         rejection(auth.verify_now(&other)),
@@ -377,8 +383,12 @@ fn an_interop_follows_its_issuer_and_nobody_else() {
 
 /// A token with the header that other libraries write, and no valid signature.
 fn sample(key: &PublicKey) -> String {
-    let header = json!({ "alg": "ES256", "kid": key.kid(), "typ": "JWT" }).to_string();
-    let header = URL_SAFE_NO_PAD.encode(header.replace(r#""alg""#, r#" "alg""#));
+    header_with(&json!({ "alg": "ES256", "kid": key.kid(), "typ": "JWT" }))
+}
+
+/// A token with this header, and no valid signature.
+fn header_with(header: &Value) -> String {
+    let header = URL_SAFE_NO_PAD.encode(header.to_string().replace(r#""alg""#, r#" "alg""#));
     format!(
         "{header}.{}.{}",
         URL_SAFE_NO_PAD.encode("{}"),
