@@ -32,6 +32,9 @@ pub(crate) fn pool(server: &MariaDbServer, connections: u32) -> MySqlPool {
     let _runtime = super::runtime::runtime().enter();
     MySqlPoolOptions::new()
         .max_connections(connections)
+        // No reaper: see `pool` of the tests of SQLite.
+        .idle_timeout(None)
+        .max_lifetime(None)
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(60))
         .connect_lazy(&server.url())

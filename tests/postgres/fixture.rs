@@ -133,6 +133,9 @@ mod with_sqlx {
         let options = options.username("postgres").database("postgres");
         PgPoolOptions::new()
             .max_connections(connections)
+            // No reaper: see `pool` of the tests of SQLite.
+            .idle_timeout(None)
+            .max_lifetime(None)
             .acquire_timeout(Duration::from_secs(60))
             .connect_lazy_with(options)
     }

@@ -49,6 +49,9 @@ fn pool_with(server: &PostgresServer, connections: u32, options: &[(&str, &str)]
     let connect = connect.username("postgres").database("postgres");
     PgPoolOptions::new()
         .max_connections(connections)
+        // No reaper: see `pool` of the tests of SQLite.
+        .idle_timeout(None)
+        .max_lifetime(None)
         .acquire_timeout(PATIENCE)
         .connect_lazy_with(connect.options(options.iter().copied()))
 }

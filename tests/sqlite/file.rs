@@ -50,6 +50,10 @@ pub(crate) fn options(file: &Path) -> SqliteConnectOptions {
 pub(crate) async fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(connections)
+        // Without both, sqlx 0.9 starts no reaper. Its first run can meet a counter of idle connections
+        // below zero, and then occupies a worker of the runtime for ever.
+        .idle_timeout(None)
+        .max_lifetime(None)
         .test_before_acquire(false)
         .connect_with(options)
         .await
