@@ -401,7 +401,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a string.
-    #[inline]
+    #[inline(always)]
     fn text(&mut self) -> Option<Text<'a>> {
         let start = self.at;
         let rest = self.json.as_bytes().get(start..)?;
