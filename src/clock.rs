@@ -191,6 +191,16 @@ pub(crate) fn whole_seconds(what: &'static str, duration: Duration) -> Result<u6
     }
 }
 
+/// Difference up to which the clocks of nodes count as synchronized: that of the manual.
+pub(crate) const MAX_SKEW_SECS: u64 = 5;
+
+/// Returns true if `time` is later than any clock of a node can show at `now`: this clock was set
+/// back, and does not tell how long ago that time was.
+#[inline]
+pub(crate) fn is_ahead(time: Timestamp, now: Timestamp) -> bool {
+    time > now.saturating_add(MAX_SKEW_SECS)
+}
+
 /// Returns true if `now` is less than `window` seconds from `start`, on either side: the clocks of
 /// two nodes may disagree, and a clock that jumped must not extend the window forever.
 pub(crate) fn within(start: Timestamp, window: u64, now: Timestamp) -> bool {

@@ -222,6 +222,11 @@
 //! with an expiry of noon is expired at noon. If the clock cannot tell the time, for example before
 //! 1970, every call answers *unavailable*.
 //!
+//! A clock that was set back by more than five seconds proves nothing recent: a
+//! [step-up](crate::Edit::step_up), or an authentication that
+//! [`require_fresh`](crate::web::Auth::require_fresh) asks for, does not count while its time is in the
+//! future.
+//!
 //! Nodes compare their time with the uses that other nodes have recorded. If the clock of one node
 //! is some seconds behind that of another, a session that was used on it may go idle that many
 //! seconds early, and never late. If it is behind by seven eighths of the idle timeout, even a

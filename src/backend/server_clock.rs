@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::boxed::BoxFuture;
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 use crate::error::Result;
 use crate::observer::Observer;
 use crate::observer::event::Event;
@@ -14,8 +14,8 @@ use crate::upkeep::{Chore, Upkeep};
 
 /// Pause between two comparisons.
 const COMPARISON_PAUSE: Duration = Duration::from_secs(60);
-/// Difference of two clocks up to which they count as synchronized: that of the manual.
-const MAX_SKEW_SECS: i64 = 5;
+/// Difference of two clocks up to which they count as synchronized.
+const MAX_SKEW_SECS: i64 = clock::MAX_SKEW_SECS.cast_signed();
 
 /// A server with a clock of its own.
 pub(crate) trait ServerClock: Send + Sync + 'static {

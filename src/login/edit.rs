@@ -82,7 +82,8 @@ impl<D> Edit<D> {
     /// | token | the token | a new token, and those that refreshes make of it |
     ///
     /// If the answer is lost, the client keeps a valid credential without the class: the user proves
-    /// it again.
+    /// it again. A node whose clock was set back to before the proof, by more than five seconds, does
+    /// not know how old it is: there the login has its own class.
     ///
     /// ```
     /// use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Step-up: a proof beside the login, for a time.
 
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 
 /// A step-up of a login; see [`Edit::step_up`](crate::Edit::step_up).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,13 @@ impl<T> StepUp<T> {
             until,
             acr,
         }
+    }
+
+    /// Returns true if it is in force at `now`. A clock that was set back to before the proof does not
+    /// lengthen it.
+    #[inline]
+    pub(crate) fn is_in_force(&self, now: Timestamp) -> bool {
+        now < self.until && !clock::is_ahead(self.at, now)
     }
 }
 

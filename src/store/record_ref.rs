@@ -97,7 +97,7 @@ impl<'r> RecordRef<'r> {
             && self
                 .fields
                 .step()
-                .is_some_and(|step| step.since <= generation && now < step.until)
+                .is_some_and(|step| step.since <= generation && step.is_in_force(now))
     }
 
     /// Copies the row into a [`Record`].

@@ -88,7 +88,7 @@ impl<'a> CheckedClaims<'a> {
     /// Returns the step-up that is in force at `now`.
     #[inline]
     pub(crate) fn step(&self, now: Timestamp) -> Option<StepUp<Text<'a>>> {
-        read_step(self.stp?).filter(|step| now < step.until)
+        read_step(self.stp?).filter(|step| step.is_in_force(now))
     }
 }
 

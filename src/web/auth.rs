@@ -141,8 +141,9 @@ impl<D> Auth<D> {
     pub fn require_fresh(&self, max_age: Duration) -> Result<(), Denial> {
         self.require_login()?;
         let now = clock::read(&*self.0.clock)?;
-        let age = now.saturating_since(Timestamp::from(self.authenticated_at()));
-        if age > max_age.as_secs() {
+        let proven_at = Timestamp::from(self.authenticated_at());
+        let age = now.saturating_since(proven_at);
+        if age > max_age.as_secs() || clock::is_ahead(proven_at, now) {
             return Err(Denial::TooOld { max_age });
         }
         Ok(())

@@ -22,7 +22,9 @@ use statewise::store::contract::{Handle, Load, Record, SessionStore};
 use statewise::store::{CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, block_on};
 use statewise::token::{TokenAuthenticator, TokenBuffer};
-use statewise::{Authenticator, Edit, Identity, Issued, Login, Outcome, Presented, Result};
+use statewise::{
+    Authenticator, DynAuthenticator, Edit, Identity, Issued, Login, Outcome, Presented, Result,
+};
 
 use crate::begin::{strategies, user};
 use crate::migrating::{
@@ -158,6 +160,60 @@ fn step_01_lapses_by_time() {
             }
         }
     }
+}
+
+/// Returns by how many seconds the clock may be set back to before a step-up, so that the class still
+/// shows. The step-up was just made, and the clock is where it was in the end.
+fn shows_ahead_of_time(clock: &ManualClock, acr: impl Fn() -> Option<String>) -> u64 {
+    let shows = |back: &u64| {
+        clock.turn_back(seconds(*back));
+        let shown = acr();
+        clock.advance(seconds(*back));
+        shown.as_deref() == Some("aal2")
+    };
+    let longest = [0, 1, 5, 6, 50].into_iter().take_while(shows).last();
+    longest.unwrap()
+}
+
+/// STEP-05: a clock that is set back to before a step-up, by more than clocks may differ, does not show
+/// its class, and so does not lengthen it. Rejects the rule that looks at its end alone.
+#[test]
+fn step_05_a_clock_set_back_does_not_lengthen_it() {
+    let clock = ManualClock::default();
+    let (session, token, hybrid) = (sessions(&clock), tokens(&clock), hybrid(&clock));
+    let strategies: [(_, Arc<dyn DynAuthenticator<String>>); 3] = [
+        ("session", Arc::new(session)),
+        ("token", Arc::new(token)),
+        ("hybrid", Arc::new(hybrid)),
+    ];
+    for (name, auth) in &strategies {
+        let issued = block_on(auth.issue(user().acr("aal1"))).unwrap();
+        clock.advance(seconds(60));
+        let up = step_up(auth, refreshable(&issued)).unwrap();
+        let began = issued.identity().authenticated_at();
+        let longest = shows_ahead_of_time(&clock, || {
+            // An access token of a hybrid has its class until it expires.
+            let caller = match *name {
+                "hybrid" => block_on(auth.refresh(refreshable(&up)))
+                    .unwrap()
+                    .into_identity(),
+                _ => verified(auth, &up),
+            };
+            if caller.acr() == Some("aal1") {
+                assert_eq!(caller.authenticated_at(), began, "{name}");
+            }
+            caller.acr().map(str::to_owned)
+        });
+        assert_eq!(longest, 5, "{name}");
+        assert_eq!(
+            acr(auth, &up).as_deref(),
+            Some("aal2"),
+            "{name}, afterwards"
+        );
+    }
+    let until = now(&clock).saturating_add(LASTS.as_secs());
+    let by_its_end = || (now(&clock) < until).then(|| "aal2".to_owned());
+    assert_eq!(shows_ahead_of_time(&clock, by_its_end), 50);
 }
 
 /// A later step-up replaces the one before, also by a weaker class.
