@@ -89,12 +89,6 @@ impl FieldsBuilder {
         })
     }
 
-    /// All fields so far, with tags and lengths.
-    #[inline]
-    pub(crate) fn size(&self) -> usize {
-        self.length.max(self.spilled.len())
-    }
-
     pub(crate) fn subject(&self) -> &str {
         text(self.subject_bytes())
     }
@@ -290,6 +284,13 @@ impl Fields {
 
     pub(crate) fn data(&self) -> Option<&[u8]> {
         self.first(DATA)
+    }
+
+    /// Number of bytes without the data, with tags and lengths.
+    pub(crate) fn size_without_data(&self) -> usize {
+        let data = self.data();
+        let data = data.map_or(0, |data| prefix(DATA, data.len()).1 + data.len());
+        self.as_bytes().len() - data
     }
 
     /// Returns the step-up, whether it is in force or not.

@@ -51,7 +51,8 @@ impl<D> Identity<D> {
         issued_at: OffsetDateTime,
         expires_at: OffsetDateTime,
     ) -> Result<Self> {
-        let fields = fields_of(&login, None, MAX_FIELD_BYTES)?;
+        let fields = fields_of(&login, None)?;
+        check_size(&fields, MAX_FIELD_BYTES)?;
         let issued_at = Timestamp::from(issued_at);
         let expires_at = Timestamp::from(expires_at);
         Ok(Self {
@@ -329,14 +330,13 @@ pub(crate) fn device_label(device: &str) -> &str {
     &device[..end]
 }
 
-/// Refuses texts that together are larger than `max` bytes.
+/// Refuses fields that without the data have more than `max` bytes.
 ///
 /// # Errors
 ///
 /// *Refused* as too large.
-pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>, max: usize) -> Result<()> {
-    // Two bytes of overhead each.
-    if texts.map(|text| text.len() + 2).sum::<usize>() > max {
+pub(crate) fn check_size(fields: &Fields, max: usize) -> Result<()> {
+    if fields.as_bytes().len() > max && fields.size_without_data() > max {
         return Err(Error::refused(Refusal::TooLarge));
     }
     Ok(())
@@ -346,21 +346,15 @@ pub(crate) fn check_size<'a>(texts: impl Iterator<Item = &'a str>, max: usize) -
 ///
 /// # Errors
 ///
-/// *Misuse* for an empty or a reserved subject, *refused* if subject, roles, device and acr together
-/// have more than `max` bytes.
-pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>, max: usize) -> Result<Fields> {
+/// *Misuse* for an empty or a reserved subject.
+pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>) -> Result<Fields> {
     if login.fields.subject_bytes().is_empty() {
         return Err(Error::misuse(
             "the subject of a login is empty: name the user",
         ));
     }
     check_subject(login.subject())?;
-    let check = |builder: &FieldsBuilder| match builder.size() > max {
-        true => Err(Error::refused(Refusal::TooLarge)),
-        false => Ok(()),
-    };
     if login.device.is_none() && login.acr.is_none() && login.step.is_none() && data.is_none() {
-        check(&login.fields)?;
         return Ok(login.fields.build());
     }
     let mut builder = login.fields.clone();
@@ -373,7 +367,6 @@ pub(crate) fn fields_of<D>(login: &Login<D>, data: Option<&[u8]>, max: usize) ->
     if let Some(step) = &login.step {
         builder.step(step);
     }
-    check(&builder)?;
     if let Some(data) = data {
         builder.data(data);
     }

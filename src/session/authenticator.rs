@@ -277,7 +277,7 @@ where
         let old = login.replaces.take();
         let is_stepped = login.step.is_some();
         let began = self.logins.beginning_of(&login, self.logins.begin());
-        let mut new = self.logins.prepare(&login, began.await?)?;
+        let mut new = self.logins.prepare(&login, began.await?, None)?;
         // Only now, so that the old login survives a new one that can never be stored.
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;

@@ -340,8 +340,9 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
         self
     }
 
-    /// Sets how many bytes subject, roles, device and acr of a session may have together, with two or
-    /// three bytes of overhead each. Default: 4096. Raise it if users are in hundreds of groups: each
+    /// Sets how many bytes subject, roles, device, acr and step-up of a session may have together, with
+    /// two or three bytes of overhead each. A login or an update beyond it is *refused* as
+    /// [`TooLarge`](crate::Refusal::TooLarge). Default: 4096. Raise it if users are in hundreds of groups: each
     /// verification reads all of them. In a hybrid, they must fit into an
     /// [access token](crate::token::TokenBuilder::max_length) too.
     pub fn max_fields(mut self, bytes: usize) -> Self {

@@ -156,8 +156,14 @@ impl<S: SessionStore> Logins<S> {
         }
     }
 
-    /// Draws the credential and builds the row of a login that began at `began`. Writes nothing.
-    pub(crate) fn prepare<D>(&self, login: &Login<D>, began: Beginning) -> Result<NewLogin>
+    /// Draws the credential and builds the row of a login that began at `began`, bound to a browser
+    /// by the hash of its secret if there is one. Writes nothing.
+    pub(crate) fn prepare<D>(
+        &self,
+        login: &Login<D>,
+        began: Beginning,
+        browser: Option<[u8; 16]>,
+    ) -> Result<NewLogin>
     where
         D: Serialize + 'static,
     {
@@ -171,11 +177,15 @@ impl<S: SessionStore> Logins<S> {
         if deadline <= now {
             return Err(Rejection::Expired.into());
         }
-        let mut fields = fields_of(login, data.as_deref(), self.policy.max_fields)?;
+        let mut fields = fields_of(login, data.as_deref())?;
         let subject = self.namespace.index(login.subject())?;
         if let Cow::Owned(subject) = &subject {
             fields = fields.with_subject(subject);
         }
+        if let Some(hash) = &browser {
+            fields = fields.with_browser(hash);
+        }
+        check_size(&fields, self.policy.max_fields)?;
         let credential =
             SessionCredential::draw(self.kind, &subject, login.is_remembered, &*self.entropy)?;
         let history = History {
@@ -524,18 +534,21 @@ impl<S: SessionStore> Logins<S> {
         if changes.step.is_some() && !self.kind.is_refreshable() {
             return Err(Refusal::NotRefreshable.into());
         }
-        let roles = changes.roles.iter().flatten().map(String::as_str);
-        let device = changes.device.iter().flatten().map(String::as_str);
-        let acr = changes.step.iter().map(|step| &*step.acr);
-        check_size(roles.chain(device).chain(acr), self.policy.max_fields)?;
         self.check_data_size(changes.data.as_ref().and_then(Option::as_ref))?;
-        Ok(Update {
+        let update = Update {
             roles: changes.roles,
             device: changes.device,
             data: changes.data,
             step: changes.step,
             stamp: None,
-        })
+        };
+        let mut edited = row.clone();
+        edited.update(row.version(), &update);
+        // A row from before the limit was lowered may shrink.
+        if edited.fields.size_without_data() > row.fields.size_without_data() {
+            check_size(&edited.fields, self.policy.max_fields)?;
+        }
+        Ok(update)
     }
 
     /// Updates a row by compare-and-swap. If another caller was faster, loads the row, verifies the

@@ -104,14 +104,16 @@ where
 
     async fn store_new(&self, subject: &str, payload: P) -> Result<Ticket> {
         let login = Login::new(subject).data(payload);
-        let mut new = self.rows.prepare(&login, self.rows.begin().await?)?;
         let mut browser_secret = None;
         if self.is_bound {
             let secret = encode_16(&entropy::draw(&*self.rows.entropy)?);
             let secret = String::from_utf8_lossy(&secret).into_owned();
-            new.row.fields = new.row.fields.with_browser(&hash_of(&secret));
             browser_secret = Some(Credential::new(secret));
         }
+        let hash = browser_secret
+            .as_ref()
+            .map(|secret| hash_of(secret.reveal()));
+        let mut new = self.rows.prepare(&login, self.rows.begin().await?, hash)?;
         let (credential, _) = self.rows.insert(&mut new).await?;
         Ok(Ticket {
             id: new.row.public_id(),

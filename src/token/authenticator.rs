@@ -21,7 +21,7 @@ use crate::login::data::{self, DataReader};
 use crate::login::edit::{Changes, Edit, EditFn};
 use crate::login::fields::{Fields, FieldsBuilder};
 use crate::login::handle::Handle;
-use crate::login::identity::{Identity, MAX_FIELD_BYTES, fields_of};
+use crate::login::identity::{Identity, MAX_FIELD_BYTES, check_size, fields_of};
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
 use crate::login::purpose::Purpose;
@@ -665,7 +665,8 @@ where
 
     fn issue_now(&self, login: Login<D>, stamp: Option<Stamp>) -> Result<Issued<D>> {
         let now = self.now()?;
-        let fields = fields_of(&login, None, MAX_FIELD_BYTES)?;
+        let fields = fields_of(&login, None)?;
+        check_size(&fields, MAX_FIELD_BYTES)?;
         let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
         let handle = Handle::draw(login.fields.subject_bytes(), &*self.entropy)?
             .with_remembered(login.is_remembered);

@@ -8,6 +8,7 @@ use statewise::clock::Timestamp;
 use statewise::session::SessionAuthenticator;
 use statewise::store::contract::Record;
 use statewise::testkit::{FaultyStore, MemoryFixture, Method, Sample, block_on};
+use statewise::tickets::Tickets;
 use statewise::{Authenticator, Edit, Login, Refusal, Rejection};
 use time::OffsetDateTime;
 
@@ -222,7 +223,67 @@ fn update_14_the_size_of_a_row_is_configurable() {
                 })
                 .await;
             assert_eq!(other.expect("an update").identity().version(), 1);
+            let rename = &mut |session: &mut Edit| {
+                session.device = Some(String::new());
+                Ok(())
+            };
+            let step = &mut |session: &mut Edit| session.step_up("a", Duration::from_secs(60));
+            // The whole row counts, and not what is changed alone.
+            for refused in [
+                auth.update(secret(&issued), rename).await,
+                auth.update(secret(&issued), step).await,
+            ] {
+                let refused = refused.expect_err("too large");
+                assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
+            }
         }
+        // A limit that was lowered refuses no row that shrinks.
+        let (builder, auth) = (world.builder(Arc::clone(&world.store)), world.auth());
+        let large = builder.max_fields(bytes).build().expect("valid");
+        let issued = large.issue(login()).await.expect("it fits");
+        for (role, fits) in [(Some("x".repeat(37)), false), (None, true)] {
+            let edit = &mut |session: &mut Edit| {
+                session.roles.pop();
+                session.roles.extend(role.clone());
+                Ok(())
+            };
+            let edited = auth.update(secret(&issued), edit).await;
+            assert_eq!(edited.is_ok(), fits, "{role:?}");
+        }
+    });
+}
+
+/// The size is that of the row as it is stored: with the namespace of a ticket or an API key, and the
+/// hash of the browser to which a ticket is bound. Rejects a check before these are added.
+#[test]
+fn update_17_the_size_is_that_of_the_stored_row() {
+    block_on(async {
+        let world = World::open(&MemoryFixture).await;
+        // Tag and length of a subject take three bytes; those of the hash of a browser two.
+        let ticket = 4_096 - 3 - "\u{1}ticket:reset\u{1}".len();
+        let tickets = || {
+            let tickets = Tickets::builder(Arc::clone(&world.store)).purpose("reset");
+            tickets.lifetime(Duration::from_secs(60))
+        };
+        for (tickets, max) in [(tickets(), ticket), (tickets().bound(), ticket - 2 - 16)] {
+            let tickets = tickets.build().expect("valid");
+            let issued = tickets.issue(&"a".repeat(max), ()).await;
+            let _ = issued.expect("a subject of exactly the limit");
+            let refused = tickets.issue(&"a".repeat(max + 1), ()).await;
+            let refused = refused.expect_err("too large");
+            assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
+        }
+        let keys = world.keys(Arc::clone(&world.store));
+        let max = 4_096 - 3 - "\u{1}key:acme_pat\u{1}".len();
+        let made = keys.issue(Login::new("a".repeat(max))).await;
+        let made = made.expect("a subject of exactly the limit");
+        let refused = keys.issue(Login::new("a".repeat(max + 1))).await;
+        let refused = refused.expect_err("too large");
+        assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
+        let id = made.identity().id();
+        let renamed = keys.rename(made.identity().subject(), id, "").await;
+        let refused = renamed.expect_err("too large");
+        assert_eq!(refused.refusal(), Some(Refusal::TooLarge));
     });
 }
 

@@ -557,7 +557,7 @@ where
         // First of all: an entry that the log gets from here on ends this login too.
         let began = self.logins.beginning_of(&login, self.begin_login()).await?;
         let old = login.replaces.take();
-        let mut new = self.logins.prepare(&login, began)?;
+        let mut new = self.logins.prepare(&login, began, None)?;
         let now = new.now;
         let mut identity = new.row.identity(login.data);
         identity.is_stepped = login.step.is_some();
