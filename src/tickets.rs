@@ -82,7 +82,7 @@
 //!
 //! ```
 //! use statewise::store::contract::SessionStore;
-//! use statewise::tickets::{Redeemed, Ticket, Tickets};
+//! use statewise::tickets::{Ticket, TicketContent, Tickets};
 //! use statewise::web::{Auth, Denial, Found, Headers, ticket_in_protocols};
 //!
 //! /// The payload: roles of the user.
@@ -98,7 +98,7 @@
 //! async fn handshake<S: SessionStore, H: Headers>(
 //!     sockets: &Sockets<S>,
 //!     headers: &H,
-//! ) -> Result<Redeemed<Vec<String>>, Denial> {
+//! ) -> Result<TicketContent<Vec<String>>, Denial> {
 //!     match ticket_in_protocols(headers) {
 //!         Found::One(ticket) => sockets.redeem(ticket, None).await.map_err(Denial::of_ticket),
 //!         _ => Err(Denial::Absent),
@@ -109,40 +109,43 @@
 //!
 //! # A pending second factor
 //!
-//! After the password, the browser gets a [bound](TicketsBuilder::bound) ticket and no login. A wrong
-//! code spends the ticket and gives another one, with one try less. No two guesses share a ticket, so
-//! that the count is exact. A logout everywhere between `redeem` and `issue` does not end the new
-//! ticket: keep its lifetime at a few minutes.
+//! After the password, the browser gets a [bound](TicketsBuilder::bound) ticket and no login. Each code
+//! first takes a try away from the payload, which [`update`](Tickets::update) does in one step: of any
+//! number of guesses at once, no two share a try. The right code redeems the ticket.
+//!
+//! The ticket stays in the store meanwhile. A logout everywhere on any node ends it, if the
+//! authenticator [also ends](crate::session::SessionBuilder::also_ends) these tickets. The login begins
+//! before the ticket is redeemed, so that a logout everywhere in between makes it
+//! [outdated](crate::Refusal::Outdated). Do not redeem the ticket and issue another one: the logout
+//! would miss the new one.
 //!
 //! ```
 //! use statewise::store::contract::SessionStore;
-//! use statewise::tickets::{Ticket, Tickets};
+//! use statewise::tickets::Tickets;
 //! use statewise::web::Denial;
-//! use statewise::{Authenticator, Issued, Login};
+//! use statewise::{Authenticator, Error, Issued, Rejection, Result};
 //!
 //! # async fn is_right(_: &str, _: &str) -> bool { true }
-//! enum Answer {
-//!     LoggedIn(Issued),
-//!     TryAgain(Ticket),
+//! /// Takes one of the tries that are left.
+//! fn try_once(left: &mut u8) -> Result<()> {
+//!     *left = left.checked_sub(1).ok_or(Error::from(Rejection::Unknown))?;
+//!     Ok(())
 //! }
 //!
-//! /// The payload: the number of tries that are left.
 //! async fn second_factor<S: SessionStore, A: Authenticator<Data = ()>>(
 //!     pending: &Tickets<S, u8>,
 //!     auth: &A,
 //!     ticket: &str,
 //!     cookie: Option<&str>,
 //!     code: &str,
-//! ) -> Result<Answer, Denial> {
-//!     // Before the ticket is redeemed: a logout everywhere in between refuses the login.
-//!     let begun = auth.begin().await?;
-//!     let first = pending.redeem(ticket, cookie).await.map_err(Denial::of_ticket)?;
-//!     if is_right(&first.subject, code).await {
-//!         let login = Login::new(&first.subject).acr("aal2").begun(begun);
-//!         return Ok(Answer::LoggedIn(auth.issue(login).await?));
+//! ) -> Result<Option<Issued>, Denial> {
+//!     let waiting = pending.update(ticket, cookie, try_once).await.map_err(Denial::of_ticket)?;
+//!     if !is_right(&waiting.subject, code).await {
+//!         return Ok(None);
 //!     }
-//!     let left = first.payload.checked_sub(1).ok_or(Denial::Unproven)?;
-//!     Ok(Answer::TryAgain(pending.issue(&first.subject, left).await?))
+//!     let redeemed = pending.redeem_login(auth.begin().await?, ticket, cookie).await;
+//!     let (_, login) = redeemed.map_err(Denial::of_ticket)?;
+//!     Ok(Some(auth.issue(login.acr("aal2")).await?))
 //! }
 //! # use statewise::store::MemoryStore;
 //! # let _ = second_factor::<MemoryStore, statewise::session::SessionAuthenticator<MemoryStore>>;
@@ -164,4 +167,4 @@ pub(crate) mod ticket;
 
 pub use builder::{NeedsLifetime, NeedsPurpose, TicketsBuilder};
 pub use issuer::Tickets;
-pub use ticket::{Redeemed, Ticket};
+pub use ticket::{Ticket, TicketContent};

@@ -32,11 +32,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
-use statewise::tickets::{Redeemed, Tickets};
+use statewise::tickets::Tickets;
 use statewise::web::{Auth, AuthLayer, Cookie, Denial, Found, SignIn, Transport, Visitor};
 use statewise::{Authenticator as _, Credential, Error, Login};
 use webauthn_rs::prelude::{
@@ -48,6 +47,8 @@ use webauthn_rs::{Webauthn, WebauthnBuilder};
 use pages::{escaped, page};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Class of a login that no site in between can have phished (OpenID Connect EAP).
+const CLASS: &str = "phr";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -150,22 +151,11 @@ impl App {
         (removed, StatusCode::NO_CONTENT).into_response()
     }
 
-    /// Returns what waits for the answer of this browser. The next answer is refused.
-    async fn redeem<P>(
-        &self,
-        waiting: &Waiting<P>,
-        headers: &HeaderMap,
-    ) -> Result<Redeemed<P>, Denial>
-    where
-        P: Serialize + DeserializeOwned + Send + Sync + 'static,
-    {
-        let Found::One(ticket) = self.challenge.find(headers, |_| true) else {
-            return Err(Denial::Unproven);
-        };
-        match waiting.redeem(ticket, None).await {
-            Ok(redeemed) => Ok(redeemed),
-            Err(error) if error.is_rejected() => Err(Denial::Unproven),
-            Err(error) => Err(error.into()),
+    /// Returns the ticket of what waits for the answer of this browser.
+    fn ticket<'h>(&self, headers: &'h HeaderMap) -> Result<&'h str, Denial> {
+        match self.challenge.find(headers, |_| true) {
+            Found::One(ticket) => Ok(ticket),
+            _ => Err(Denial::Unproven),
         }
     }
 }
@@ -223,8 +213,9 @@ async fn finish_registration(
     headers: HeaderMap,
     Json(answer): Json<RegisterPublicKeyCredential>,
 ) -> Result<Response, Denial> {
-    let waiting = app.redeem(&app.registrations, &headers).await?;
-    let Registration { name, id, state } = waiting.payload;
+    let ticket = app.ticket(&headers)?;
+    let waiting = app.registrations.redeem(ticket, None).await;
+    let Registration { name, id, state } = waiting.map_err(Denial::of_ticket)?.payload;
     let caller = sign_in.visitor().await?.into_caller();
     let passkey = app
         .webauthn
@@ -244,7 +235,7 @@ async fn finish_registration(
         account.passkeys.push(passkey);
     }
     if caller.is_none() {
-        sign_in.issue(login(&name)).await?;
+        sign_in.issue(Login::new(&name).acr(CLASS)).await?;
     }
     Ok(app.done())
 }
@@ -272,7 +263,9 @@ async fn finish_login(
     headers: HeaderMap,
     Json(answer): Json<PublicKeyCredential>,
 ) -> Result<Response, Denial> {
-    let waiting = app.redeem(&app.logins, &headers).await?;
+    let (begun, ticket) = (sign_in.begin().await?, app.ticket(&headers)?);
+    let redeemed = app.logins.redeem_login(begun, ticket, None).await;
+    let (waiting, login) = redeemed.map_err(Denial::of_ticket)?;
     let (name, state) = (waiting.subject, waiting.payload);
     let proven = app
         .webauthn
@@ -286,18 +279,13 @@ async fn finish_login(
             passkey.update_credential(&proven);
         }
     }
-    sign_in.issue(login(&name)).await?;
+    sign_in.issue(login.acr(CLASS)).await?;
     Ok(app.done())
 }
 
 async fn log_out(sign_in: SignIn) -> Result<Redirect, Denial> {
     let _ = sign_in.revoke().await?;
     Ok(Redirect::to("/"))
-}
-
-/// Login that no site in between can have phished (OpenID Connect EAP, `phr`).
-fn login(name: &str) -> Login {
-    Login::new(name).acr("phr")
 }
 
 fn unproven(cause: WebauthnError) -> Denial {

@@ -34,11 +34,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
+use statewise::Authenticator as _;
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::tickets::Tickets;
 use statewise::web::{Auth, AuthLayer, Cookie, Denial, SignIn, Transport, local_path};
-use statewise::{Authenticator as _, Login};
 
 use pages::{escaped, page};
 
@@ -176,9 +176,8 @@ async fn redeem(
     sign_in: SignIn,
     Form(given): Form<Given>,
 ) -> Result<Response, Denial> {
-    // Before the ticket: a logout everywhere in between makes the login outdated.
     let begun = sign_in.begin().await?;
-    let redeemed = match app.links.redeem(&given.ticket, None).await {
+    let (link, login) = match app.links.redeem_login(begun, &given.ticket, None).await {
         Ok(redeemed) => redeemed,
         Err(error) if error.is_rejected() => {
             let again = page(&format!(
@@ -190,10 +189,8 @@ async fn redeem(
         }
         Err(error) => return Err(error.into()),
     };
-    sign_in
-        .issue(Login::new(&redeemed.subject).begun(begun))
-        .await?;
-    Ok(Redirect::to(&redeemed.payload).into_response())
+    sign_in.issue(login).await?;
+    Ok(Redirect::to(&link.payload).into_response())
 }
 
 async fn log_out_everywhere(sign_in: SignIn) -> Result<Redirect, Denial> {

@@ -36,7 +36,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{AppendHeaders, Html, IntoResponse, IntoResponseParts, Redirect, Response};
+use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use statewise::clock::{Clock, SystemClock};
@@ -46,7 +46,7 @@ use statewise::tickets::Tickets;
 use statewise::web::{
     Answer, Auth, AuthLayer, Cookie, Denial, Found, Require, SignIn, Transport, local_path,
 };
-use statewise::{Authenticator as _, Login, Upkeep};
+use statewise::{Authenticator as _, Upkeep};
 
 use codes::{Checked, Codes};
 use pages::{escaped, form, page};
@@ -170,7 +170,12 @@ async fn check_password(
     if !app.passwords.check(&given).await? {
         return Ok(denied(form(wanted.path())));
     }
-    let set = app.wait_for_code(&given.user, wanted.path()).await?;
+    let next = wanted.path().to_owned();
+    let ticket = app.pending.issue(&given.user, next).await?;
+    let set = AppendHeaders([
+        (header::SET_COOKIE, app.cookie.set(ticket.credential())?),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ]);
     Ok((set, Redirect::to("/login/code")).into_response())
 }
 
@@ -190,31 +195,28 @@ async fn check_code(
     headers: HeaderMap,
     Form(given): Form<CodeForm>,
 ) -> Result<Response, Denial> {
-    let begun = sign_in.begin().await?;
     let Found::One(ticket) = app.cookie.find(&headers, |_| true) else {
         return Ok(denied(form("/me")));
     };
-    // Spends the ticket, so that parallel requests have one try together.
-    let pending = match app.pending.redeem(ticket, None).await {
-        Ok(pending) => pending,
+    // Changes nothing: the wrong codes of a user are counted, in whichever browser they come.
+    let waiting = match app.pending.update(ticket, None, |_| Ok(())).await {
+        Ok(waiting) => waiting,
         Err(error) if error.is_rejected() => return Ok(denied(form("/me"))),
         Err(error) => return Err(error.into()),
     };
-    let (user, next) = (&*pending.subject, &*pending.payload);
-    match app.codes.check(user, &given.code)? {
-        Checked::Right => {
-            let login = Login::new(user).acr(LOGGED_IN).begun(begun);
-            sign_in.issue(login).await?;
-            let removed = app.cookie.remove().to_owned();
-            let removed = AppendHeaders([(header::SET_COOKIE, removed)]);
-            Ok((removed, Redirect::to(next)).into_response())
-        }
-        Checked::Wrong => {
-            let set = app.wait_for_code(user, next).await?;
-            Ok((set, denied(code_form("/login/code"))).into_response())
-        }
-        Checked::Refused => Ok(too_many()),
+    match app.codes.check(&waiting.subject, &given.code)? {
+        Checked::Right => {}
+        Checked::Wrong => return Ok(denied(code_form("/login/code"))),
+        Checked::Refused => return Ok(too_many()),
     }
+    // Fails if the user has logged out everywhere in the meantime.
+    let begun = sign_in.begin().await?;
+    let redeemed = app.pending.redeem_login(begun, ticket, None).await;
+    let (_, login) = redeemed.map_err(Denial::of_ticket)?;
+    sign_in.issue(login.acr(LOGGED_IN)).await?;
+    let removed = app.cookie.remove().to_owned();
+    let removed = AppendHeaders([(header::SET_COOKIE, removed)]);
+    Ok((removed, Redirect::to(&waiting.payload)).into_response())
 }
 
 async fn confirm_page(_: Auth) -> Html<String> {
@@ -241,21 +243,6 @@ async fn confirm(
 async fn log_out_everywhere(sign_in: SignIn) -> Result<Redirect, Denial> {
     let _ = sign_in.revoke_all().await?;
     Ok(Redirect::to("/login"))
-}
-
-impl App {
-    /// Returns the cookie of a pending login.
-    async fn wait_for_code(
-        &self,
-        user: &str,
-        next: &str,
-    ) -> Result<impl IntoResponseParts + use<>, Denial> {
-        let ticket = self.pending.issue(user, next.to_owned()).await?;
-        Ok(AppendHeaders([
-            (header::SET_COOKIE, self.cookie.set(ticket.credential())?),
-            (header::CACHE_CONTROL, "no-store".to_owned()),
-        ]))
-    }
 }
 
 fn code_form(action: &str) -> String {

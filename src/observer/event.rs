@@ -95,6 +95,13 @@ pub enum Event<'a> {
         /// The subject, and the public id of the ticket.
         ticket: LoginRef<'a>,
     },
+    /// The payload of a ticket was updated, or an update has left it as it was.
+    TicketUpdated {
+        /// The purpose.
+        purpose: &'a str,
+        /// The subject, and the public id of the ticket.
+        ticket: LoginRef<'a>,
+    },
     /// A ticket was redeemed.
     TicketRedeemed {
         /// The purpose.
@@ -230,6 +237,7 @@ impl<'a> Event<'a> {
             Self::Updated { act, .. } => (act, "ok"),
             Self::UpdatedAll { .. } => (Act::UpdateAll, "ok"),
             Self::TicketIssued { .. } => (Act::IssueTicket, "ok"),
+            Self::TicketUpdated { .. } => (Act::UpdateTicket, "ok"),
             Self::TicketRedeemed { .. } => (Act::Redeem, "ok"),
             Self::Rejected { act, .. } | Self::Theft { act, .. } => (act, "rejected"),
             Self::Refused { act, .. } => (act, "refused"),
@@ -288,6 +296,8 @@ pub enum Act {
     Leaked,
     /// [`issue`](crate::tickets::Tickets::issue) of tickets.
     IssueTicket,
+    /// [`update`](crate::tickets::Tickets::update) of tickets.
+    UpdateTicket,
     /// [`redeem`](crate::tickets::Tickets::redeem) of tickets.
     Redeem,
 }
@@ -309,6 +319,7 @@ impl Act {
             Self::UpdateId => "update_id",
             Self::Leaked => "leaked",
             Self::IssueTicket => "issue_ticket",
+            Self::UpdateTicket => "update_ticket",
             Self::Redeem => "redeem",
         }
     }

@@ -77,13 +77,14 @@ pub struct MetricsObserver(());
 
 /// Counters and their help texts.
 #[rustfmt::skip]
-const COUNTERS: [(&str, &str); 18] = [
+const COUNTERS: [(&str, &str); 19] = [
     ("statewise_issued_total", "Logins."),
     ("statewise_verified_total", "Verified credentials."),
     ("statewise_rotated_total", "Refreshes that rotated the credential."),
     ("statewise_replayed_total", "Repeated refreshes that got the same answer."),
     ("statewise_orphaned_total", "Refreshes repeated after the grace, with an unused successor."),
     ("statewise_tickets_issued_total", "Tickets."),
+    ("statewise_tickets_updated_total", "Updates of the payload of a ticket."),
     ("statewise_tickets_redeemed_total", "Redeemed tickets."),
     ("statewise_updated_total", "Updates of roles, device or data."),
     ("statewise_revoked_total", "Logouts."),
@@ -136,6 +137,7 @@ impl Observer for MetricsObserver {
             Event::Replayed { .. } => counter!("statewise_replayed_total"),
             Event::Orphaned { .. } => counter!("statewise_orphaned_total"),
             Event::TicketIssued { .. } => counter!("statewise_tickets_issued_total"),
+            Event::TicketUpdated { .. } => counter!("statewise_tickets_updated_total"),
             Event::TicketRedeemed { .. } => counter!("statewise_tickets_redeemed_total"),
             Event::Updated { act, .. } => counter!("statewise_updated_total", "act" => act.name()),
             Event::UpdatedAll { .. } => counter!("statewise_updated_total", "act" => "update_all"),

@@ -122,6 +122,9 @@ impl Observer for TracingObserver {
             Event::TicketIssued { purpose, ticket } => {
                 of_login!(info, ticket, purpose, "ticket issued");
             }
+            Event::TicketUpdated { purpose, ticket } => {
+                of_login!(info, ticket, purpose, "ticket updated");
+            }
             Event::TicketRedeemed { purpose, ticket } => {
                 of_login!(info, ticket, purpose, "ticket redeemed");
             }

@@ -15,7 +15,10 @@ use crate::entropy;
 use crate::error::{Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
+use crate::login::begun::Begun;
 use crate::login::data::DataReader;
+use crate::login::edit::EditFn;
+use crate::login::identity::Identity;
 use crate::login::issued::Credential;
 use crate::login::login_ref::LoginRef;
 use crate::observer::event::{Act, Event};
@@ -24,7 +27,7 @@ use crate::session::logins::Logins;
 use crate::store::ask::Scope;
 use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
-use crate::tickets::ticket::{Redeemed, Ticket};
+use crate::tickets::ticket::{Ticket, TicketContent};
 use crate::upkeep::Upkeep;
 
 /// Issues tickets of one purpose, and redeems each once. See [the module](super).
@@ -122,7 +125,56 @@ where
         })
     }
 
-    /// Redeems a ticket. Of any number of calls, one succeeds; it has spent the ticket.
+    /// Updates the payload of a ticket, which stays valid, and returns it as it is now. Use it to count
+    /// the tries of a [second factor](super#a-pending-second-factor), and to look at a ticket without
+    /// redeeming it.
+    ///
+    /// No update is lost: `edit` is called again if another call was faster. If it returns an error,
+    /// nothing is changed and the error is passed on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`redeem`](Self::redeem), and those of `edit`; *refused* if the payload is too large;
+    /// *unavailable* if more than sixteen calls change the ticket at the same time.
+    ///
+    /// # Cancel safety
+    ///
+    /// The payload may have been updated.
+    pub async fn update(
+        &self,
+        ticket: &str,
+        browser_secret: Option<&str>,
+        edit: impl FnMut(&mut P) -> Result<()> + Send,
+    ) -> Result<TicketContent<P>> {
+        let begun = Instant::now();
+        let answer = self.change(ticket, browser_secret, edit).await;
+        self.report(Act::UpdateTicket, begun, &answer, |content| {
+            Event::TicketUpdated {
+                purpose: &self.purpose,
+                ticket: LoginRef::of(&content.subject, content.id),
+            }
+        });
+        answer
+    }
+
+    async fn change(
+        &self,
+        ticket: &str,
+        browser_secret: Option<&str>,
+        mut edit: impl FnMut(&mut P) -> Result<()> + Send,
+    ) -> Result<TicketContent<P>> {
+        let presented = self.rows.parse(ticket).ok_or(Rejection::Malformed)?;
+        let row = self.rows.proven(&presented, self.rows.now()?).await?;
+        self.check_browser(&row, browser_secret)?;
+        let edit: EditFn<'_, P> = &mut |ticket| edit(&mut ticket.data);
+        let mut draft = |row: &Record| self.rows.draft(row, &self.payload, &mut *edit);
+        let edited = self.rows.update(row, Some(presented), &mut draft).await?;
+        let row = edited.ok_or(Rejection::Unknown)?.row;
+        Ok(self.content_of(row.read_identity(&self.payload)?))
+    }
+
+    /// Redeems a ticket. Of any number of calls, one succeeds; it has spent the ticket. To log in,
+    /// call [`redeem_login`](Self::redeem_login).
     ///
     /// # Errors
     ///
@@ -135,7 +187,11 @@ where
     /// # Cancel safety
     ///
     /// The ticket may be spent.
-    pub async fn redeem(&self, ticket: &str, browser_secret: Option<&str>) -> Result<Redeemed<P>> {
+    pub async fn redeem(
+        &self,
+        ticket: &str,
+        browser_secret: Option<&str>,
+    ) -> Result<TicketContent<P>> {
         let begun = Instant::now();
         let answer = self.take(ticket, browser_secret).await;
         self.report(Act::Redeem, begun, &answer, |redeemed| {
@@ -147,15 +203,44 @@ where
         answer
     }
 
-    async fn take(&self, ticket: &str, browser_secret: Option<&str>) -> Result<Redeemed<P>> {
+    /// Redeems a ticket for a login, and returns the login of its subject, which has
+    /// [begun](Login::begun) before: a logout everywhere in between refuses it. Add what the login
+    /// needs, and issue it.
+    ///
+    /// `begun` is that of the authenticator that issues the login: pass `auth.begin().await?`, or
+    /// `sign_in.begin().await?` in a web service.
+    ///
+    /// # Errors
+    ///
+    /// As for [`redeem`](Self::redeem).
+    ///
+    /// # Cancel safety
+    ///
+    /// The ticket may be spent.
+    pub async fn redeem_login(
+        &self,
+        begun: Begun,
+        ticket: &str,
+        browser_secret: Option<&str>,
+    ) -> Result<(TicketContent<P>, Login)> {
+        let content = self.redeem(ticket, browser_secret).await?;
+        let login = Login::new(&content.subject).begun(begun);
+        Ok((content, login))
+    }
+
+    async fn take(&self, ticket: &str, browser_secret: Option<&str>) -> Result<TicketContent<P>> {
         let check = |row: &Record| self.check_browser(row, browser_secret);
         let taken = self.rows.take(ticket, &self.payload, check).await?;
-        Ok(Redeemed {
-            id: taken.id(),
-            subject: self.rows.namespace.subject(taken.subject()).to_owned(),
-            issued_at: taken.issued_at(),
-            payload: taken.replace_data(()).0,
-        })
+        Ok(self.content_of(taken))
+    }
+
+    fn content_of(&self, ticket: Identity<P>) -> TicketContent<P> {
+        TicketContent {
+            id: ticket.id(),
+            subject: self.rows.namespace.subject(ticket.subject()).to_owned(),
+            issued_at: ticket.issued_at(),
+            payload: ticket.replace_data(()).0,
+        }
     }
 
     fn report<'a, T>(

@@ -35,11 +35,10 @@ impl Ticket {
     }
 }
 
-/// The content of a ticket that was redeemed.
-#[must_use = "the ticket is spent"]
+/// The content of a ticket.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Redeemed<P> {
+pub struct TicketContent<P> {
     /// The public id of the ticket.
     pub id: PublicId,
     /// The subject that the ticket was issued for.

@@ -157,14 +157,14 @@ impl Denial {
     /// at fault: the browser keeps its cookie, and is not sent to the login page and back.
     ///
     /// ```
-    /// use statewise::tickets::{Redeemed, Tickets};
+    /// use statewise::tickets::{TicketContent, Tickets};
     /// use statewise::store::MemoryStore;
     /// use statewise::web::Denial;
     ///
     /// async fn redeem(
     ///     tickets: &Tickets<MemoryStore>,
     ///     ticket: &str,
-    /// ) -> Result<Redeemed<()>, Denial> {
+    /// ) -> Result<TicketContent<()>, Denial> {
     ///     tickets.redeem(ticket, None).await.map_err(Denial::of_ticket)
     /// }
     /// # let _ = redeem;

@@ -7,7 +7,9 @@ use statewise::Result;
 use statewise::clock::Timestamp;
 use statewise::session::Removed;
 use statewise::store::MemoryStore;
-use statewise::store::contract::{Handle, Load, Record, Scope, SessionStore};
+use statewise::store::contract::{
+    Handle, Limit, Load, Record, Scope, SessionStore, Update, Updated,
+};
 use statewise::testkit::{MemoryFixture, StoreFixture, block_on, forward_session_store, yield_now};
 
 use crate::strategies;
@@ -23,6 +25,8 @@ enum Flaw {
     TakesAtOnce,
     /// The index has one namespace for all purposes.
     HasOneNamespace,
+    /// An update of a row that is gone inserts it.
+    InsertsOnUpdate,
 }
 
 #[derive(Debug)]
@@ -33,7 +37,7 @@ struct Broken {
 
 impl SessionStore for Broken {
     forward_session_store! {
-        store: create, change, update, rotate, confirm, touch, list, sweep, begin, staleness, upkeep
+        store: create, change, rotate, confirm, touch, list, sweep, begin, staleness, upkeep
     }
 
     async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
@@ -42,6 +46,25 @@ impl SessionStore for Broken {
             let _ = self.store.remove(handle, row.subject(), now).await?;
         }
         Ok(row)
+    }
+
+    async fn update(
+        &self,
+        handle: Handle,
+        expected: u64,
+        update: &Update,
+        now: Timestamp,
+    ) -> Result<Updated> {
+        let seen = self.store.load(handle, Load::new(), now).await?;
+        yield_now().await;
+        let updated = self.store.update(handle, expected, update, now).await?;
+        let is_gone = matches!(updated, Updated::Absent);
+        if let Some(mut row) = seen.filter(|_| is_gone && self.flaw == Flaw::InsertsOnUpdate) {
+            row.update(expected, update);
+            let _ = self.store.create(&row, Limit::Unlimited, now).await?;
+            return Ok(Updated::Done(row));
+        }
+        Ok(updated)
     }
 
     async fn remove(&self, handle: Handle, subject: &str, now: Timestamp) -> Result<Removed> {
@@ -54,7 +77,7 @@ impl SessionStore for Broken {
         Ok(match self.flaw {
             Flaw::RemovesInTwoSteps => Removed::at_once(u64::from(row.is_some())),
             Flaw::CountsEachRemoval | Flaw::TakesAtOnce => Removed::at_once(1),
-            Flaw::HasOneNamespace => removed,
+            Flaw::HasOneNamespace | Flaw::InsertsOnUpdate => removed,
         })
     }
 
@@ -110,4 +133,19 @@ rejected! {
         => ticket_03_the_fourth_ends_the_first: "Some(1)";
     ticket_04_rejects_a_retry_that_counts_nothing: CountsEachRemoval
         => ticket_04_a_lost_answer_gives_it_to_nobody: "winners beside the lost answer";
+    ticket_05_rejects_an_update_that_inserts: InsertsOnUpdate
+        => ticket_05_a_logout_ends_a_pending_ticket: "Some(";
+}
+
+/// A ticket for the next try is not there yet when the logout looks for it.
+#[test]
+fn ticket_05_rejects_a_ticket_that_is_issued_again() {
+    let broken = block_on(strategies::outlives_a_logout(&MemoryFixture, true));
+    assert!(broken.is_some(), "the law lets it pass");
+}
+
+#[test]
+fn ticket_06_rejects_a_login_that_begins_late() {
+    let broken = block_on(strategies::logs_in_after_a_logout(&MemoryFixture, false));
+    assert!(broken.is_some(), "the law lets it pass");
 }

@@ -64,6 +64,8 @@ macro_rules! strategy_laws {
             ticket_02_a_refused_ticket_is_not_spent
             ticket_03_the_fourth_ends_the_first
             ticket_04_a_lost_answer_gives_it_to_nobody
+            ticket_05_a_logout_ends_a_pending_ticket
+            ticket_06_a_logout_ends_a_login_from_a_ticket
             life_01_a_login_keeps_the_life_it_chose
             life_02_a_shorter_life_counts_at_once
             life_04_other_logins_are_as_before

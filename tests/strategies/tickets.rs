@@ -1,22 +1,22 @@
 //! Tickets: each is redeemed once.
 
 use std::env;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use statewise::session::Limit;
+use statewise::session::{Limit, SessionAuthenticator};
 use statewise::store::contract::SessionStore;
 use statewise::testkit::{
     Fault, FaultyStore, Method, StoreFixture, YieldingStore, give_up_after, yield_now,
 };
-use statewise::tickets::{Redeemed, Ticket, Tickets};
+use statewise::tickets::{Ticket, TicketContent, Tickets};
 use statewise::{Authenticator, Login, Rejection, Result};
 
-use super::world::{World, assert_accepted, boxed, is_unavailable, login, rejection, secret};
+use super::world::{World, assert_accepted, boxed, is_unavailable, lock, login, rejection, secret};
 
 /// Calls that redeem one ticket at once.
 const CALLS: usize = 64;
@@ -50,7 +50,7 @@ impl<F: StoreFixture> World<'_, F> {
     }
 }
 
-async fn redeem<S, P>(tickets: &Tickets<S, P>, ticket: &Ticket) -> Result<Redeemed<P>>
+async fn redeem<S, P>(tickets: &Tickets<S, P>, ticket: &Ticket) -> Result<TicketContent<P>>
 where
     S: SessionStore,
     P: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -254,4 +254,149 @@ pub(crate) async fn ticket_04_a_lost_answer_gives_it_to_nobody<F: StoreFixture>(
             break;
         }
     }
+}
+
+/// TICKET-05: a logout everywhere, on another node and at any moment, ends a ticket that waits for
+/// another try, and no try is lost. Rejects a ticket that is redeemed and issued again, and a store whose
+/// update inserts.
+pub(crate) async fn ticket_05_a_logout_ends_a_pending_ticket<F: StoreFixture>(fixture: &F) {
+    assert_eq!(outlives_a_logout(fixture, false).await, None);
+    let world = World::open(fixture).await;
+    let tickets = Arc::new(world.tickets::<u8>("factor"));
+    let ticket = tickets.issue("alice", 3).await.expect("a ticket");
+    let tries = Arc::new(AtomicUsize::new(0));
+    let call = |_| {
+        let (tickets, ticket) = (Arc::clone(&tickets), ticket.clone());
+        let tries = Arc::clone(&tries);
+        boxed(async move {
+            let tried = try_once(&tickets, &ticket, false).await;
+            tries.fetch_add(usize::from(tried.is_ok()), Ordering::SeqCst);
+        })
+    };
+    world.run(1, (0..8).map(call).collect()).await;
+    assert_eq!(tries.load(Ordering::SeqCst), 3, "tries of eight at once");
+    let content = redeem(&tickets, &ticket).await.expect("it is there");
+    assert_eq!(content.payload, 0);
+    let spent = try_once(&tickets, &ticket, false).await;
+    assert_eq!(rejection(&spent), Some(Rejection::Unknown));
+}
+
+/// Takes one of the tries that are left. Returns the ticket for the next one: it is the same one, or
+/// another one that is issued after the first was redeemed.
+async fn try_once<S: SessionStore>(
+    tickets: &Tickets<S, u8>,
+    ticket: &Ticket,
+    issues_another: bool,
+) -> Result<Ticket> {
+    let left = |left: &mut u8| -> Result<()> {
+        *left = left.checked_sub(1).ok_or(Rejection::Unknown)?;
+        Ok(())
+    };
+    match issues_another {
+        false => {
+            let browser = ticket.browser_secret().map(|secret| secret.reveal());
+            let text = ticket.credential().reveal();
+            tickets.update(text, browser, left).await?;
+            Ok(ticket.clone())
+        }
+        true => {
+            let mut content = redeem(tickets, ticket).await?;
+            left(&mut content.payload)?;
+            tickets.issue(&content.subject, content.payload).await
+        }
+    }
+}
+
+/// Returns the first round in which a ticket is redeemed after a logout everywhere on another node.
+pub(crate) async fn outlives_a_logout<F: StoreFixture>(
+    fixture: &F,
+    issues_another: bool,
+) -> Option<u64> {
+    let world = World::open(fixture).await;
+    let store = Arc::new(YieldingStore::new(Arc::clone(&world.store)));
+    let nodes = [(); 2].map(|()| Arc::new(world.tickets_over(Arc::clone(&store), "factor")));
+    let auth = world
+        .builder(Arc::clone(&store))
+        .also_ends(Arc::clone(&nodes[1]));
+    let auth: SessionAuthenticator<_> = auth.build().expect("a valid configuration");
+    let auth = Arc::new(auth);
+    for round in 0..20 {
+        let subject = format!("user {round}");
+        let ticket = nodes[0].issue(&subject, 3).await.expect("a ticket");
+        let held = Arc::new(Mutex::new(ticket));
+        let (node, own) = (Arc::clone(&nodes[0]), Arc::clone(&held));
+        let client = boxed(async move {
+            for _ in 0..2 {
+                let ticket = lock(&own).clone();
+                if let Ok(next) = try_once(&node, &ticket, issues_another).await {
+                    *lock(&own) = next;
+                }
+            }
+        });
+        let auth = Arc::clone(&auth);
+        let logout = boxed(async move {
+            let _ = auth.revoke_all(&subject).await.expect("a logout");
+        });
+        world.run(2 * round, vec![client, logout]).await;
+        let ticket = lock(&held).clone();
+        for node in &nodes {
+            match redeem(node, &ticket).await {
+                Ok(_) => return Some(round),
+                lost => assert_eq!(rejection(&lost), Some(Rejection::Unknown)),
+            }
+        }
+    }
+    None
+}
+
+/// TICKET-06: a login from a ticket does not survive a logout everywhere that begins after the ticket
+/// was issued, at whatever moment. Rejects a login that begins after the ticket was redeemed.
+pub(crate) async fn ticket_06_a_logout_ends_a_login_from_a_ticket<F: StoreFixture>(fixture: &F) {
+    assert_eq!(logs_in_after_a_logout(fixture, true).await, None);
+}
+
+/// Returns the first round in which a login from a ticket outlives a logout everywhere. The login
+/// begins before the ticket is redeemed, or when it is issued.
+pub(crate) async fn logs_in_after_a_logout<F: StoreFixture>(
+    fixture: &F,
+    begins_before: bool,
+) -> Option<u64> {
+    let world = World::open(fixture).await;
+    let store = Arc::new(YieldingStore::new(Arc::clone(&world.store)));
+    let tickets = Arc::new(world.tickets_over::<_, ()>(Arc::clone(&store), "link"));
+    let auth = world.builder(store).also_ends(Arc::clone(&tickets));
+    let auth: SessionAuthenticator<_> = auth.build().expect("a valid configuration");
+    let auth = Arc::new(auth);
+    for round in 0..20 {
+        let subject = format!("user {round}");
+        let ticket = tickets.issue(&subject, ()).await.expect("a ticket");
+        let held = Arc::new(Mutex::new(None));
+        let (tickets, login_auth) = (Arc::clone(&tickets), Arc::clone(&auth));
+        let own = Arc::clone(&held);
+        let client = boxed(async move {
+            let browser = ticket.browser_secret().map(|secret| secret.reveal());
+            let text = ticket.credential().reveal();
+            let begun = login_auth.begin().await.expect("a beginning");
+            let redeemed = tickets.redeem_login(begun, text, browser).await;
+            let Ok((content, mut login)) = redeemed else {
+                return;
+            };
+            if !begins_before {
+                login = Login::new(&content.subject);
+            }
+            *lock(&own) = login_auth.issue(login).await.ok();
+        });
+        let logout_auth = Arc::clone(&auth);
+        let logout = boxed(async move {
+            let _ = logout_auth.revoke_all(&subject).await.expect("a logout");
+        });
+        world.run(2 * round, vec![client, logout]).await;
+        let issued = lock(&held).take();
+        if let Some(issued) = issued
+            && auth.verify(secret(&issued)).await.is_ok()
+        {
+            return Some(round);
+        }
+    }
+    None
 }

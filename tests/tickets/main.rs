@@ -13,7 +13,7 @@ use statewise::session::{SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
 use statewise::store::contract::SessionStore;
 use statewise::testkit::{ManualClock, block_on};
-use statewise::tickets::{Redeemed, Ticket, Tickets, TicketsBuilder};
+use statewise::tickets::{Ticket, TicketContent, Tickets, TicketsBuilder};
 
 const LIFETIME: u64 = 900;
 
@@ -43,7 +43,7 @@ fn issue<S: SessionStore>(tickets: &Tickets<S>, subject: &str) -> Ticket {
     block_on(tickets.issue(subject, ())).unwrap()
 }
 
-fn redeem<S: SessionStore>(tickets: &Tickets<S>, ticket: &Ticket) -> Option<Redeemed<()>> {
+fn redeem<S: SessionStore>(tickets: &Tickets<S>, ticket: &Ticket) -> Option<TicketContent<()>> {
     let secret = ticket.browser_secret().map(|secret| secret.reveal());
     match block_on(tickets.redeem(ticket.credential().reveal(), secret)) {
         Ok(redeemed) => Some(redeemed),

@@ -8,7 +8,7 @@ use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::testkit::{ManualClock, block_on};
 use statewise::tickets::Tickets;
-use statewise::{Authenticator, Login};
+use statewise::{Authenticator, Error, Login, Refusal, Result};
 
 use crate::{LIFETIME, builder, issue, memory, redeem, seconds, sessions};
 
@@ -79,6 +79,57 @@ fn a_refused_ticket_is_not_spent() {
     assert!(redeem(&tickets, &ticket).is_some());
 }
 
+/// An update that is refused changes nothing: from another browser, of another purpose, too large, or by
+/// its own error. One that is done leaves the ticket, its browser and its end as they are.
+#[test]
+fn an_update_changes_the_payload_alone() {
+    let clock = ManualClock::default();
+    let store = memory();
+    let tickets = builder(store.clone(), "factor", &clock).with_payload::<Vec<u8>>();
+    let tickets = tickets.bound().build().unwrap();
+    let other = builder(store, "reset", &clock).with_payload::<Vec<u8>>();
+    let other = other.build().unwrap();
+    let ticket = block_on(tickets.issue("alice", vec![1])).unwrap();
+    let text = ticket.credential().reveal();
+    let secret = ticket.browser_secret().map(|secret| secret.reveal());
+    let update = |secret, to: &(dyn Fn(&mut Vec<u8>) -> Result<()> + Sync)| {
+        block_on(tickets.update(text, secret, |payload| to(payload)))
+    };
+    let push = |payload: &mut Vec<u8>| {
+        payload.push(2);
+        Ok(())
+    };
+    let wrong_browser = update(None, &push).unwrap_err();
+    assert_eq!(wrong_browser.rejection(), Some(Rejection::WrongBrowser));
+    let wrong_purpose = block_on(other.update(text, None, push)).unwrap_err();
+    assert_eq!(wrong_purpose.rejection(), Some(Rejection::Unknown));
+    let too_large = update(secret, &|payload| {
+        *payload = vec![0; 100_000];
+        Ok(())
+    });
+    assert_eq!(too_large.unwrap_err().refusal(), Some(Refusal::TooLarge));
+    let own = update(secret, &|payload| {
+        payload.clear();
+        Err(Error::refused(Refusal::Capacity))
+    });
+    assert_eq!(own.unwrap_err().refusal(), Some(Refusal::Capacity));
+
+    clock.advance(seconds(LIFETIME - 1));
+    let updated = update(secret, &push).unwrap();
+    assert_eq!(
+        (&*updated.subject, &*updated.payload),
+        ("alice", &[1, 2][..])
+    );
+    assert_eq!(updated.id, ticket.id());
+    let looked_at = update(secret, &|_| Ok(())).unwrap();
+    assert_eq!(looked_at.payload, [1, 2]);
+    let without = block_on(tickets.redeem(text, None)).unwrap_err();
+    assert_eq!(without.rejection(), Some(Rejection::WrongBrowser));
+    clock.advance(seconds(1));
+    let expired = update(secret, &push).unwrap_err();
+    assert_eq!(expired.rejection(), Some(Rejection::Unknown));
+}
+
 /// A bound purpose takes no ticket from before it was bound.
 #[test]
 fn a_ticket_without_a_browser_is_not_taken_for_a_bound_one() {
@@ -147,6 +198,9 @@ impl Observer for Notes {
             Event::TicketIssued { purpose, ticket } => {
                 format!("{purpose} for {}", ticket.subject())
             }
+            Event::TicketUpdated { purpose, ticket } => {
+                format!("{purpose} of {} updated", ticket.subject())
+            }
             Event::TicketRedeemed { purpose, ticket } => {
                 format!("{purpose} of {}", ticket.subject())
             }
@@ -169,6 +223,10 @@ fn an_observer_sees_each_call() {
     for (presented, browser) in [("", None), (text, None)] {
         assert!(block_on(tickets.redeem(presented, browser)).is_err());
     }
+    let secret = ticket.browser_secret().map(|secret| secret.reveal());
+    for browser in [None, secret] {
+        let _ = block_on(tickets.update(text, browser, |()| Ok(())));
+    }
     assert!(redeem(&tickets, &ticket).is_some_and(|redeemed| redeemed.id == ticket.id()));
     assert!(redeem(&tickets, &ticket).is_none());
     assert!(block_on(tickets.issue("", ())).is_err());
@@ -176,6 +234,8 @@ fn an_observer_sees_each_call() {
         "reset for alice",
         "redeem malformed",
         "redeem wrong_browser",
+        "update_ticket wrong_browser",
+        "reset of alice updated",
         "reset of alice",
         "redeem unknown",
         "issue_ticket misused",
