@@ -9,6 +9,11 @@
 //! logouts of the sessions do not meet them. To end the tickets of a user with a logout everywhere, call
 //! [`also_ends`](crate::session::SessionBuilder::also_ends).
 //!
+//! All tickets of one purpose in one store belong together. Two applications in one database have a
+//! store each, under a prefix of its own (for Postgres, MySQL and SQLite: tables of its own); they share
+//! no ticket. Applications that share a store, because they share the logins of their users, name their
+//! purposes apart, such as `shop/password-reset`.
+//!
 //! # A password reset
 //!
 //! Programs that check e-mails open the links in them. Answer GET with a page that posts the ticket,

@@ -27,6 +27,9 @@
 //! Keys may share the store of the sessions. Each prefix has an index of its own: no limit, list or
 //! logout of sessions meets a key, and the reverse.
 //!
+//! Applications that share a store choose different prefixes, or accept the keys of each other. Two
+//! applications in one database have a store each, as for [tickets](crate::tickets).
+//!
 //! To end keys with a logout everywhere, call
 //! [`also_ends`](crate::session::SessionBuilder::also_ends).
 //!

@@ -1,6 +1,7 @@
 //! Stores that break the laws of tickets, each of which must fail.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use statewise::Result;
@@ -135,6 +136,28 @@ rejected! {
         => ticket_04_a_lost_answer_gives_it_to_nobody: "winners beside the lost answer";
     ticket_05_rejects_an_update_that_inserts: InsertsOnUpdate
         => ticket_05_a_logout_ends_a_pending_ticket: "Some(";
+}
+
+/// Opens one store for all applications.
+struct OneForAll(Arc<MemoryStore>);
+
+impl StoreFixture for OneForAll {
+    type Store = Arc<MemoryStore>;
+
+    async fn open(&self) -> Self::Store {
+        Arc::clone(&self.0)
+    }
+
+    async fn advance(&self, _: &Self::Store, _: Duration) {}
+}
+
+#[test]
+fn ticket_07_rejects_one_store_for_all() {
+    let store = Arc::new(block_on(MemoryFixture.open()));
+    let law = strategies::ticket_07_two_applications_share_nothing;
+    let panic = catch_unwind(|| block_on(law(&OneForAll(store)))).expect_err("it lets it pass");
+    let message = panic.downcast_ref::<String>().expect("a message");
+    assert!(message.contains("Some(Unknown)"), "{message}");
 }
 
 /// A ticket for the next try is not there yet when the logout looks for it.

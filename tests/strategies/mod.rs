@@ -66,6 +66,7 @@ macro_rules! strategy_laws {
             ticket_04_a_lost_answer_gives_it_to_nobody
             ticket_05_a_logout_ends_a_pending_ticket
             ticket_06_a_logout_ends_a_login_from_a_ticket
+            ticket_07_two_applications_share_nothing
             life_01_a_login_keeps_the_life_it_chose
             life_02_a_shorter_life_counts_at_once
             life_04_other_logins_are_as_before

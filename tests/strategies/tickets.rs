@@ -400,3 +400,27 @@ pub(crate) async fn logs_in_after_a_logout<F: StoreFixture>(
     }
     None
 }
+
+/// TICKET-07, KEY-03: two applications in one database, each with a prefix of its own, share no ticket of
+/// one purpose and no key of one prefix, and limits and ends of one do not meet those of the other.
+/// Rejects a store that ignores its prefix.
+pub(crate) async fn ticket_07_two_applications_share_nothing<F: StoreFixture>(fixture: &F) {
+    let (shop, blog) = (World::open(fixture).await, World::open(fixture).await);
+    let tickets = [shop.tickets("reset"), blog.tickets("reset")];
+    let keys = [&shop, &blog].map(|app| app.keys(Arc::clone(&app.store)));
+    let ticket = tickets[0].issue("alice", ()).await.expect("a ticket");
+    let key = login(&keys[0], "alice").await;
+    let elsewhere = redeem(&tickets[1], &ticket).await;
+    assert_eq!(rejection(&elsewhere), Some(Rejection::Unknown));
+    let elsewhere = keys[1].verify(secret(&key)).await;
+    assert_eq!(rejection(&elsewhere), Some(Rejection::Unknown));
+    for _ in 0..3 {
+        let _ = tickets[1].issue("alice", ()).await.expect("a ticket");
+    }
+    let ended = tickets[1].revoke_all("alice").await.expect("an end");
+    assert_eq!(ended.count, Some(3));
+    let ended = keys[1].revoke_all("alice").await.expect("an end");
+    assert_eq!(ended.count, Some(0));
+    let _ = redeem(&tickets[0], &ticket).await.expect("its own");
+    assert!(keys[0].verify(secret(&key)).await.is_ok());
+}
