@@ -65,8 +65,9 @@
 //! | logout takes effect | at once | when the token expires, or, with a [`revocation`] log, within a stated bound |
 //! | verification costs | a lookup, or, with a [cache](store::CachedStore), no I/O on a hit | a signature check, no I/O |
 //!
-//! The [`manual`] explains how to choose a strategy, lists the threats, and describes the
-//! [revocation protocol](manual::revocation). It has a [glossary](manual::glossary).
+//! New to sessions and tokens? Begin with [`manual::basics`]. The [`manual`] is a book: a login in
+//! [axum](manual::axum) in five minutes, [five cases](manual::choosing) with every setting,
+//! [deploying](manual::deploying), a [runbook](manual::operations), and the [threats](manual::threats).
 //!
 //! # Pages for users, pages for implementers
 //!
@@ -74,14 +75,14 @@
 //! |---|---|
 //! | authenticate callers | this page, [`session`], [`token`], [`web`] |
 //! | choose where sessions and revocations are kept | [`store`], [`revocation`] |
+//! | build a service, step by step | [`manual`] |
 //! | write a session store | [`store::contract`] |
 //! | write a revocation log | [`revocation::log`] |
 //! | write an authenticator | [`authenticator`] |
 //!
 //! # Scope
 //!
-//! statewise does not handle passwords, OAuth or OpenID Connect flows, or asymmetric or encrypted
-//! tokens. It brings no runtime and spawns no task. Only the database backends wait between retries,
+//! statewise does not handle passwords, OAuth or OpenID Connect flows, or encrypted tokens. It brings no runtime and spawns no task. Only the database backends wait between retries,
 //! and redb has one writer thread. [`web`] reads credentials from requests and writes them to
 //! responses: framework-independent, as a tower layer with extractors for axum, or as a middleware of
 //! actix-web.
@@ -91,6 +92,7 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `actix` | no | `AuthLayer` and `Require` as middleware of actix-web 4, and the extractors for its handlers |
+//! | `aws-lc-rs`, `ring`, `rustcrypto` | no | public-key tokens, by aws-lc-rs 1 (C compiler), ring 0.17 (C compiler) or the pure Rust of p256 0.14, ed25519-dalek 3 and rsa 0.10; 3, 2 and 33 crates more. If several are enabled, the first is used |
 //! | `axum` | no | `tower`, and the extractors for handlers of axum 0.8 |
 //! | `coarse-clock` | no | `CoarseClock`: a system clock that takes a tenth of the time to read, on Linux |
 //! | `metrics` | no | `MetricsObserver`: reports events as counters and gauges through the crate metrics 0.24 |
@@ -144,8 +146,3 @@ pub use login::logout::Logout;
 pub use login::place::Place;
 pub use login::purpose::Purpose;
 pub use upkeep::Upkeep;
-
-/// Compiles and runs the examples of the README.
-#[cfg(all(doctest, feature = "axum"))]
-#[doc = include_str!("../README.md")]
-struct Readme;

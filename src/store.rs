@@ -11,7 +11,7 @@
 //! | [`CachedStore`] | | a cache in the memory of every node, in front of any other store | as the other store | within a configured bound |
 //!
 //! All satisfy the contract of [`SessionStore`](crate::store::contract::SessionStore). To write
-//! your own store, read [`contract`].
+//! your own store, read the [page on it](crate::manual::stores).
 //!
 //! # Durability
 //!

@@ -93,6 +93,8 @@
 //!
 //! | you want to | use |
 //! |---|---|
+//! | begin from nothing, step by step | the manual on [axum](crate::manual::axum), [actix-web](crate::manual::actix) and [gRPC](crate::manual::grpc) |
+//! | understand a 401, a 403 or a 500 | [troubleshooting](crate::manual::troubleshooting) |
 //! | show a page to users and to anonymous visitors | [`Visitor`] |
 //! | send anonymous visitors to a login form, and back after the login | [`AuthLayer::login_page`], [`local_path`] |
 //! | show the form again after a wrong password | [`Denial::Unproven`], see [the section](Denial#login-forms) |
@@ -101,7 +103,7 @@
 //! | serve browsers with sessions and programs with tokens | [`Either`](crate::either::Either) |
 //! | require a role, or a recent login, for a whole router | [`Require`] |
 //! | see logins, failed logins and outages in the log | [`Observed`](crate::Observed), [`AuthLayer::observer`] |
-//! | develop over plain HTTP | [`CookieBuilder::insecure`] |
+//! | develop over plain HTTP | [`CookieBuilder::insecure`], and a [table of addresses](crate::manual::troubleshooting#the-login-succeeds-and-the-next-request-is-anonymous) |
 //! | accept forms and scripts of other origins | [`OriginPolicy`] |
 //! | change the name, domain or path of the cookie | [`Transport::formerly`] |
 //!

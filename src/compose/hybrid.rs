@@ -1,5 +1,6 @@
 //! Access tokens and sessions combined: every node verifies short access tokens without I/O, and a
-//! refresh credential in a store keeps the login.
+//! refresh credential in a store keeps the login. The [manual](crate::manual::hybrid) has a picture, and
+//! the cookies of browsers.
 //!
 //! | | access token | refresh credential |
 //! |---|---|---|

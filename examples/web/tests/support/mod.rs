@@ -160,7 +160,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Parses the output of `curl -i`.
-    fn parse(printed: &str) -> Self {
+    pub(crate) fn parse(printed: &str) -> Self {
         let (head, body) = printed
             .split_once("\r\n\r\n")
             .unwrap_or_else(|| panic!("no response: {printed:?}"));

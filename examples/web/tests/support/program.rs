@@ -47,8 +47,13 @@ fn build(name: &str, output: &Path) {
         "debug" => "dev",
         other => other,
     };
+    let features = match name {
+        "production" => "redis",
+        _ => "",
+    };
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--profile", profile, "--example", name])
+        .args(["--features", features])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("CARGO_TARGET_DIR", output.parent().expect("target"))
         .status();
