@@ -42,6 +42,8 @@ fn pictures() -> Vec<(&'static str, String)> {
         ("hybrid.svg", hybrid()),
         ("revocation.svg", revocation()),
         ("keys.svg", keys()),
+        ("second_factor.svg", second_factor()),
+        ("deploying.svg", deploying()),
     ]
 }
 
@@ -240,6 +242,83 @@ fn keys() -> String {
         ],
     );
     svg.finish(y - 8)
+}
+
+/// A login in two steps, and a step-up of a login that exists.
+fn second_factor() -> String {
+    let mut chart = Sequence::new(
+        "A second factor at login, and before a dangerous act",
+        [
+            ("browser", "and its user"),
+            ("your service", "checks codes"),
+            ("store", "tickets, sessions"),
+        ],
+    );
+    chart.part("Log in with a code");
+    chart.arrow(0, 1, PLAIN, &["name, password"]);
+    chart.arrow(1, 2, GREEN, &["new ticket"]);
+    chart.arrow(1, 0, BLUE, &["the ticket:", "no login yet"]);
+    chart.arrow(0, 1, BLUE, &["ticket, code"]);
+    chart.arrow(1, 2, PLAIN, &["one try less"]);
+    chart.arrow(1, 2, RED, &["spend the ticket"]);
+    chart.arrow(1, 2, GREEN, &["new session"]);
+    chart.arrow(1, 0, BLUE, &["cookie"]);
+    chart.part("Later: a dangerous act");
+    chart.arrow(0, 1, BLUE, &["delete account"]);
+    chart.arrow(1, 0, RED, &["401: a code first"]);
+    chart.arrow(0, 1, BLUE, &["code"]);
+    chart.arrow(1, 2, GREEN, &["class for 10 min,", "new credential"]);
+    chart.arrow(1, 0, BLUE, &["another cookie"]);
+    chart.arrow(0, 1, BLUE, &["delete account"]);
+    chart.part("A thief with the cookie of before");
+    chart.arrow(0, 1, RED, &["delete account"]);
+    chart.arrow(1, 0, RED, &["401: it never", "has the class"]);
+    chart.finish()
+}
+
+/// The parts of a service in production, from the client to the store.
+fn deploying() -> String {
+    let mut svg = Svg::new("A service in production: proxy, nodes, store and observers");
+    svg.box_of(110, 2, 200, &["browsers, apps"], BLUE);
+    svg.line((110, 27), (110, 48), BLUE, false);
+    svg.box_of(
+        110,
+        48,
+        200,
+        &["proxy: TLS, rate limits,", "passes on Host, Origin"],
+        PLAIN,
+    );
+    for x in [58, 162] {
+        svg.line((110, 90), (x, 122), BLUE, false);
+        svg.box_of(x, 122, 96, &["a node", "ADDRESS"], GREEN);
+        svg.line((x, 164), (110, 196), GREEN, false);
+    }
+    svg.box_of(
+        110,
+        196,
+        200,
+        &["Redis or a database:", "rows, and the log"],
+        GREEN,
+    );
+    svg.box_of(330, 48, 170, &["secret store:", "key, spare, old key"], RED);
+    svg.line((245, 69), (210, 122), RED, false);
+    svg.box_of(
+        330,
+        122,
+        170,
+        &["probes, Prometheus:", "INTERNAL_ADDRESS"],
+        BLUE,
+    );
+    svg.line((245, 143), (210, 143), BLUE, false);
+    svg.box_of(
+        330,
+        196,
+        170,
+        &["log: logins, logouts,", "thefts, outages"],
+        BLUE,
+    );
+    svg.line((210, 164), (245, 217), BLUE, false);
+    svg.finish(242)
 }
 
 /// Sequence of messages between three parties, from top to bottom.

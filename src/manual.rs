@@ -61,6 +61,10 @@ pub mod changing {}
 #[doc = include_str!("manual/choosing.md")]
 pub mod choosing {}
 
+#[doc = "Deploying: keys, settings, logs, probes, shutdown and servers."]
+#[doc = ""]
+#[doc = include_str!("manual/pictures/deploying.svg")]
+#[doc = ""]
 #[cfg_attr(not(doctest), doc = include_str!("manual/deploying.md"))]
 pub mod deploying {}
 
@@ -83,6 +87,10 @@ pub mod grpc {}
 #[doc = include_str!("manual/hybrid.md")]
 pub mod hybrid {}
 
+#[doc = "More than a plain login: remember me, second factors, tickets and API keys."]
+#[doc = ""]
+#[doc = include_str!("manual/pictures/second_factor.svg")]
+#[doc = ""]
 #[doc = include_str!("manual/login_kinds.md")]
 pub mod login_kinds {}
 

@@ -82,3 +82,63 @@ fn readme_is_one_sitting() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.lines().count() <= MAX_README);
 }
+
+/// Each link to a section of a page leads to a heading there. rustdoc checks the page alone.
+#[test]
+fn links_to_sections_of_pages_lead_to_headings() {
+    let mut checked = 0;
+    for (path, text) in sources() {
+        for rest in text.split("crate::manual::").skip(1) {
+            let Some((page, rest)) = rest.split_once('#') else {
+                continue;
+            };
+            let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+            if !page.chars().all(is_name) {
+                continue;
+            }
+            let anchor = rest.split(')').next().unwrap();
+            let pages = files().into_iter().filter(|file| {
+                let file = file.strip_prefix(root().join("src/manual")).unwrap();
+                file.starts_with(page) || file == Path::new(&format!("{page}.md"))
+            });
+            let mut anchors = pages.flat_map(|page| anchors(&fs::read_to_string(page).unwrap()));
+            assert!(
+                anchors.any(|known| known == anchor),
+                "{path:?}: no section {anchor} on the page {page}"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "{checked}");
+}
+
+/// All sources of the library, with the pages.
+fn sources() -> Vec<(PathBuf, String)> {
+    let (mut sources, mut folders) = (Vec::new(), vec![root().join("src")]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                sources.push((path.clone(), fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    sources
+}
+
+/// Returns the anchors that rustdoc makes of the headings of a page.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter_map(|line| line.strip_prefix("# "));
+    let anchor = |heading: &str| {
+        let chars = heading.to_lowercase();
+        let chars = chars.chars().filter_map(|c| match c {
+            ' ' => Some('-'),
+            c if c.is_alphanumeric() || "-_".contains(c) => Some(c),
+            _ => None,
+        });
+        chars.collect()
+    };
+    headings.map(anchor).collect()
+}
