@@ -521,3 +521,41 @@ fn edit_05_the_user_is_reloaded() {
         assert!(block_on(auth.refresh(refreshable(&refreshed))).is_err());
     }
 }
+
+/// EDIT-03 for a reload: a user that was read before an administrator changed it does not write the
+/// old roles over the new ones. Rejects a reload that reads the user once.
+#[test]
+fn edit_03_a_reload_undoes_no_demotion() {
+    let (clock, store) = (ManualClock::default(), memory());
+    let view = new_view(&clock);
+    let node = |tokens| HybridAuthenticator::new(tokens, session_builder(Arc::clone(&store), &clock));
+    let tokens = || token_builder(NEW_KEY, &clock).revocations(&view);
+    let other = Arc::new(node(tokens()).unwrap());
+    let (reads, administrator) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&other));
+    let counted = Arc::clone(&reads);
+    let auth = node(tokens().reload(move |_| {
+        let (read, administrator) = (
+            counted.fetch_add(1, Ordering::SeqCst),
+            Arc::clone(&administrator),
+        );
+        async move {
+            if read > 0 {
+                return Ok(Some(Fresh::new(["reader"], "new".to_owned())));
+            }
+            // The answer of the database is on its way when the user is changed.
+            let affected = administrator.update_all("alice", &mut demote).await?;
+            assert_eq!(affected.count, Some(1));
+            Ok(Some(Fresh::new(["admin"], "new".to_owned())))
+        }
+    }));
+    let auth = auth.unwrap();
+    let issued = block_on(auth.issue(user().role("admin"))).unwrap();
+    clock.advance(seconds(60));
+    let refreshed = block_on(auth.refresh(refreshable(&issued))).unwrap();
+    assert_eq!(reads.load(Ordering::SeqCst), 2);
+    let caller = other.verify_now(access(&refreshed)).unwrap();
+    assert!(caller.roles().eq(["reader"]) && caller.data() == "new");
+    let listed = block_on(other.sessions("alice", None)).unwrap();
+    assert!(listed.sessions[0].roles().eq(["reader"]));
+    assert!(other.verify_now(access(&issued)).is_err());
+}

@@ -37,6 +37,9 @@ use crate::token::{
 };
 use crate::upkeep::Upkeep;
 
+/// Maximum number of attempts to read the user of a login that other callers change at the same time.
+const MAX_RELOADS: usize = 16;
+
 /// Authenticates users by short access tokens, and keeps their logins in a store for refreshing:
 /// see [the module](super).
 ///
@@ -460,33 +463,47 @@ where
         Ok((row, None))
     }
 
-    /// Updates the row of a refresh credential with the roles and data that its user has now.
+    /// Updates a row with the roles and data that its user has now, and returns it.
+    ///
+    /// If another caller changes the row while the user is read, the user is read again: the first
+    /// result may be older than that change, and must not undo it.
     async fn reload(
         &self,
         reload: &Reload<D>,
-        presented: SessionCredential,
+        mut row: Record,
+        presented: Option<SessionCredential>,
         now: Timestamp,
-    ) -> Result<()> {
-        let proven = self.logins.proven(&presented, now).await;
-        let row = self.after_theft(presented.handle(), proven).await?;
-        self.check(&row, now)?;
+    ) -> Result<Record> {
         let reader = &self.tokens.data;
-        let Some(fresh) = reload.read(&row.read_identity(reader)?).await? else {
-            let _ = self.end(row.handle(), row.subject(), now).await?;
-            return Err(Rejection::Revoked.into());
-        };
-        let data = self.logins.encode(&fresh.data)?;
-        let mut draft = |row: &Record| {
-            let before = self.logins.encode(row.read_identity(reader)?.data())?;
-            let update = Update {
-                roles: (!row.fields.roles().eq(&fresh.roles)).then(|| fresh.roles.clone()),
-                data: (before != data).then(|| data.clone()),
-                ..Update::default()
+        for _ in 0..MAX_RELOADS {
+            let Some(fresh) = reload.read(&row.read_identity(reader)?).await? else {
+                let _ = self.end(row.handle(), row.subject(), now).await?;
+                return Err(Rejection::Revoked.into());
             };
-            self.check_fits(row, update)
-        };
-        let updated = self.update_by(row, Some(presented), &mut draft).await?;
-        updated.map(drop).ok_or_else(|| Rejection::Unknown.into())
+            let (data, version) = (self.logins.encode(&fresh.data)?, row.version());
+            let mut draft = |row: &Record| {
+                if row.version() != version {
+                    return Ok(Update::default());
+                }
+                let before = self.logins.encode(row.read_identity(reader)?.data())?;
+                let update = Update {
+                    roles: (!row.fields.roles().eq(&fresh.roles)).then(|| fresh.roles.clone()),
+                    data: (before != data).then(|| data.clone()),
+                    ..Update::default()
+                };
+                self.check_fits(row, update)
+            };
+            let edited = self.update_by(row, presented, &mut draft).await?;
+            let edited = edited.ok_or(Rejection::Unknown)?;
+            if edited.has_changed || edited.row.version() == version {
+                return Ok(edited.row);
+            }
+            row = edited.row;
+        }
+        Err(Error::could_not(
+            "other calls keep changing the login while its user is read",
+            None,
+        ))
     }
 
     /// Verifies an access token, and reads its login from the store. The log is asked too, as it
@@ -617,15 +634,18 @@ where
     }
 
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<D>> {
-        let now = self.logins.now()?;
-        let presented = self.logins.parse(presented.credential());
-        let presented = presented.ok_or(Rejection::Malformed)?;
+        let (now, text) = (self.logins.now()?, presented.credential());
+        let presented = self.logins.parse(text).ok_or(Rejection::Malformed)?;
         // Before anything is rotated. If signing failed after that for long, the client would come
         // back too late with the credential that it has.
         self.tokens.check_ready(now)?;
         if let Some(reload) = &self.tokens.reload {
             // Boxed, because it is rare: the future of the usual case stays small.
-            Box::pin(self.reload(reload, presented, now)).await?;
+            Box::pin(async {
+                let (row, _) = self.row_of(text, now).await?;
+                self.reload(reload, row, Some(presented), now).await
+            })
+            .await?;
         }
         let reader = &self.tokens.data;
         let refreshed = self.logins.refresh(presented, reader, now).await;
