@@ -229,8 +229,12 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// | strategy | credential | effect on other credentials of the login |
     /// |---|---|---|
     /// | session | the presented one, or a new one after a step-up | the same session; within the bound of a [cache](crate::store::CachedStore) |
-    /// | hybrid | a new access token | with changed roles and a revocation log, older access tokens are rejected as [outdated](crate::Rejection::Outdated) within its bound; otherwise they say the old values until they expire |
-    /// | token | a new token | they say the old values until they expire |
+    /// | hybrid | a new access token, no longer valid than the presented one | with changed roles and a revocation log, older access tokens are rejected as [outdated](crate::Rejection::Outdated) within its bound; otherwise they say the old values until they expire |
+    /// | token | a new token, no longer valid than the presented one | they say the old values until they expire |
+    ///
+    /// Only a [refresh](Self::refresh), or a new proof of the user in a step-up, extends an access
+    /// token: otherwise a stolen one would be as good as a refresh credential. Where the user is
+    /// [reloaded](crate::token::TokenBuilder::reload), an update reads the user again too.
     ///
     /// ```
     /// use statewise::{Authenticator, Edit, Result};

@@ -697,12 +697,16 @@ where
     }
 
     /// Signs the next token of a login, after `edit` if there is one. For an `update` without changes,
-    /// returns the presented token.
+    /// returns the presented token. Without a step-up, a token that an update makes expires with the
+    /// presented one: only a refresh extends.
+    ///
+    /// `read_at` is the time at which `edit` has read the user, if that was before this call.
     fn sign_next(
         &self,
         token: &str,
         edit: Option<EditFn<'_, D>>,
         is_update: bool,
+        read_at: Option<Timestamp>,
     ) -> Result<Issued<D>> {
         self.with_opened(token, |claims, now| {
             self.admit(claims, now)?;
@@ -712,6 +716,7 @@ where
             let mut identity = self.identity(claims, now)?;
             // Copied as they are, so that fields unknown to this version of the data stay.
             let mut data = claims.data.map(|data| Cow::from(data.as_bytes()));
+            let mut latest = is_update.then_some(claims.expires_at);
             if let Some(edit) = edit {
                 let (edited, changes) = identity.edit(edit, now)?;
                 if is_update && changes == Changes::default() {
@@ -721,41 +726,51 @@ where
                 if let Some(changed) = changes.data {
                     data = changed.map(Cow::from);
                 }
+                latest = latest.filter(|_| changes.step.is_none());
                 identity = edited;
             }
-            // This node's clock may be behind the issuer's: no token is older than its login.
-            identity.issued_at = now.max(claims.authenticated_at);
-            identity.expires_at = self.expiry(identity.issued_at, claims.deadline);
-            let (max_chars, data) = (self.policy.max_chars, data.as_deref());
-            let credential = self.sign(&identity, max_chars, claims.json, data)?;
+            // This node's clock may be behind the issuer's: no token is older than its login. Nor
+            // is it younger than the roles in it.
+            identity.issued_at = read_at.unwrap_or(now).max(claims.authenticated_at);
+            let expires_at = self.expiry(identity.issued_at, claims.deadline);
+            identity.expires_at = latest.map_or(expires_at, |latest| latest.min(expires_at));
+            let max_chars = self.max_chars(&identity, identity.authenticated_at);
+            let credential = self.sign(&identity, max_chars, claims.json, data.as_deref())?;
             Ok(Issued::new(credential, identity, Outcome::Rotated))
         })
     }
 
-    /// Signs the next token of a login with the roles and data that its user has now.
-    async fn refresh_reloaded(&self, token: &str, reload: &Reload<D>) -> Result<Issued<D>> {
-        let caller = self.with_opened(token, |claims, now| {
+    /// Signs the next token of a login with the roles and data that its user has now, after the
+    /// `update` if there is one.
+    async fn sign_reloaded(
+        &self,
+        token: &str,
+        reload: &Reload<D>,
+        mut update: Option<EditFn<'_, D>>,
+    ) -> Result<Issued<D>> {
+        let (caller, read_at) = self.with_opened(token, |claims, now| {
             self.admit(claims, now)?;
             match claims.is_foreign {
                 true => Err(Rejection::NotRefreshable.into()),
-                false => self.identity(claims, now),
+                false => Ok((self.identity(claims, now)?, now)),
             }
         })?;
         let Some(fresh) = reload.read(&caller).await? else {
             let _ = self.end(token).await?;
             return Err(Rejection::Revoked.into());
         };
-        let mut fresh = Some(fresh);
+        let (mut fresh, is_update) = (Some(fresh), update.is_some());
         let edit = &mut |login: &mut Edit<D>| {
             if let Some(fresh) = fresh.take() {
                 (login.roles, login.data) = (fresh.roles, fresh.data);
             }
-            Ok(())
+            update.as_mut().map_or(Ok(()), |update| update(login))
         };
-        self.sign_next(token, Some(edit), false)
+        self.sign_next(token, Some(edit), is_update, Some(read_at))
     }
 
-    /// Signs an access token for a login that is kept in a store, and sets the times of `identity`.
+    /// Signs an access token for a login that is kept in a store, and sets the times of `identity`. It
+    /// expires at `latest` or earlier, if that is given.
     ///
     /// The token does not contain the deadline of the login, so that it cannot be refreshed.
     ///
@@ -768,20 +783,27 @@ where
         identity: &mut Identity<T>,
         data: Option<&[u8]>,
         now: Timestamp,
+        latest: Option<Timestamp>,
     ) -> Result<Credential> {
         let deadline = identity.deadline;
         // This node's clock may be behind that of the login: no token is older than its login.
         identity.issued_at = now.max(identity.proven_at());
         let expires_at = self.expiry(identity.issued_at, deadline);
         let step = identity.step().map(|step| step.until);
-        identity.expires_at = step.map_or(expires_at, |until| until.min(expires_at));
+        let ends = step.into_iter().chain(latest);
+        identity.expires_at = ends.fold(expires_at, Timestamp::min);
         identity.deadline = identity.expires_at;
-        // Leaves room for the claim that the next token adds.
-        let is_first = identity.issued_at == identity.authenticated_at;
-        let room = if is_first { AUTH_TIME_CHARS } else { 0 };
-        let signed = self.sign(identity, self.policy.max_chars - room, None, data);
+        let max_chars = self.max_chars(identity, identity.proven_at());
+        let signed = self.sign(identity, max_chars, None, data);
         identity.deadline = deadline;
         signed
+    }
+
+    /// Returns how long a token may be. A token without `auth_time`, the time in `proven_at`, leaves
+    /// room for it: the next token of its login adds it, so that every token can be refreshed.
+    fn max_chars<T>(&self, login: &Identity<T>, proven_at: Timestamp) -> usize {
+        let is_first = login.issued_at == proven_at;
+        self.policy.max_chars - if is_first { AUTH_TIME_CHARS } else { 0 }
     }
 
     /// Returns handle and fields of a token, expired or not.
@@ -916,8 +938,10 @@ where
     async fn refresh_with(&self, presented: Presented<'_>) -> Result<Issued<D>> {
         match &self.reload {
             // Boxed, because it is rare: the future of the usual case stays small.
-            Some(reload) => Box::pin(self.refresh_reloaded(presented.credential(), reload)).await,
-            None => self.sign_next(presented.credential(), None, false),
+            Some(reload) => {
+                Box::pin(self.sign_reloaded(presented.credential(), reload, None)).await
+            }
+            None => self.sign_next(presented.credential(), None, false, None),
         }
     }
 
@@ -940,7 +964,10 @@ where
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {
-        self.sign_next(credential, Some(edit), true)
+        match &self.reload {
+            Some(reload) => Box::pin(self.sign_reloaded(credential, reload, Some(edit))).await,
+            None => self.sign_next(credential, Some(edit), true, None),
+        }
     }
 
     /// Changes no token. Each keeps its roles and data until it expires, and so do the tokens that

@@ -268,12 +268,15 @@ impl<D> TokenBuilder<D> {
         self
     }
 
-    /// Reads the user again at each refresh, of tokens and of a hybrid: changed roles and data count
-    /// from the next access token on, and a deleted user is logged out. Set it after
-    /// [`with_data`](Self::with_data), which discards it. Default: a refresh keeps roles and data.
+    /// Reads the user again whenever a client gets another access token: at each refresh and at each
+    /// [`update`](crate::Authenticator::update), of tokens and of a hybrid. Changed roles and data
+    /// count from the next access token on, and a deleted user is logged out. The edit of an update
+    /// gets what was read. Set it after [`with_data`](Self::with_data), which discards it. Default:
+    /// both keep roles and data.
     ///
-    /// It is called before anything is signed or rotated. If it fails, the refresh is *unavailable*
-    /// and the client keeps its credential. If it returns `None`, the login is ended.
+    /// It is called before anything is signed or rotated. If it fails, the call is *unavailable*
+    /// and the client keeps its credential. If it returns `None`, the login is ended. A hybrid calls
+    /// it again if the login was changed meanwhile.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -6,8 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
@@ -528,7 +528,8 @@ fn edit_05_the_user_is_reloaded() {
 fn edit_03_a_reload_undoes_no_demotion() {
     let (clock, store) = (ManualClock::default(), memory());
     let view = new_view(&clock);
-    let node = |tokens| HybridAuthenticator::new(tokens, session_builder(Arc::clone(&store), &clock));
+    let node =
+        |tokens| HybridAuthenticator::new(tokens, session_builder(Arc::clone(&store), &clock));
     let tokens = || token_builder(NEW_KEY, &clock).revocations(&view);
     let other = Arc::new(node(tokens()).unwrap());
     let (reads, administrator) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&other));
@@ -558,4 +559,131 @@ fn edit_03_a_reload_undoes_no_demotion() {
     let listed = block_on(other.sessions("alice", None)).unwrap();
     assert!(listed.sessions[0].roles().eq(["reader"]));
     assert!(other.verify_now(access(&issued)).is_err());
+}
+
+/// An update extends no access token: a stolen one, and any handler that updates, would otherwise be
+/// as good as a refresh credential. A step-up extends it, by the new proof of the user. Rejects an
+/// update that signs with a whole lifetime.
+#[test]
+fn an_update_extends_no_access_token() {
+    type PlainEdit = fn(&mut Edit<String>) -> Result<()>;
+    let edits: [PlainEdit; 3] = [
+        |_| Ok(()),
+        |login| {
+            login.data.push('x');
+            Ok(())
+        },
+        |login| {
+            login.roles.push("another".to_owned());
+            Ok(())
+        },
+    ];
+    for edit in edits {
+        let clock = ManualClock::default();
+        for (name, auth) in strategies(&clock) {
+            let issued = block_on(auth.issue(user())).unwrap();
+            let (end, mut held) = (issued.expires_at(), access(&issued).to_owned());
+            if !name.starts_with("tokens") && !name.starts_with("hybrid") {
+                continue;
+            }
+            for _ in 0..4 {
+                clock.advance(seconds(200));
+                let mut edit = edit;
+                let updated = block_on(auth.update(&held, &mut edit)).unwrap();
+                assert!(updated.expires_at() <= end, "{name}");
+                held = access(&updated).to_owned();
+                assert_eq!(block_on(auth.verify(&held)).unwrap().expires_at(), end);
+            }
+            let stepped =
+                block_on(auth.update(&held, &mut |login| login.step_up("aal2", seconds(ABSOLUTE))));
+            let stepped = stepped.unwrap();
+            let is_extended = stepped.expires_at() > end;
+            assert_eq!(is_extended, name.starts_with("hybrid"), "{name}");
+            clock.advance(seconds(200));
+            let late = block_on(auth.verify(&held)).unwrap_err();
+            assert_eq!(late.rejection(), Some(Rejection::Expired), "{name}");
+        }
+    }
+}
+
+/// An update asks for the user again, with either credential: a deleted user gets no other access
+/// token by it, and a demoted one the new roles. Rejects a reload at refreshes only.
+#[test]
+fn an_update_does_not_evade_the_reload() {
+    for (hybrid, by_refresh) in [(false, false), (true, false), (true, true)] {
+        let (clock, reads) = (ManualClock::default(), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&reads);
+        let tokens = token_builder(NEW_KEY, &clock).reload(move |login| {
+            let read = counted.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(login.subject(), "alice");
+            async move {
+                match read {
+                    0 => Ok(Some(Fresh::new(["reader"], "new".to_owned()))),
+                    1 => Err(Error::unavailable("the database is down")),
+                    _ => Ok(None),
+                }
+            }
+        });
+        let auth: Any = match hybrid {
+            true => {
+                let sessions = session_builder(memory(), &clock);
+                Arc::new(HybridAuthenticator::new(tokens, sessions).unwrap())
+            }
+            false => Arc::new(tokens.max_lifetime(seconds(ABSOLUTE)).build().unwrap()),
+        };
+        let issued = block_on(auth.issue(user().role("admin"))).unwrap();
+        let presented = |issued: &Issued<String>| match by_refresh {
+            true => refreshable(issued).to_owned(),
+            false => access(issued).to_owned(),
+        };
+        clock.advance(seconds(60));
+        let note = &mut |login: &mut Edit<String>| {
+            login.data.push('!');
+            Ok(())
+        };
+        let updated = block_on(auth.update(&presented(&issued), &mut *note)).unwrap();
+        let caller = block_on(auth.verify(access(&updated))).unwrap();
+        assert!(caller.roles().eq(["reader"]) && caller.data() == "new!");
+        let credential = match by_refresh {
+            true => presented(&issued),
+            false => presented(&updated),
+        };
+        let failed = block_on(auth.update(&credential, &mut *note)).unwrap_err();
+        assert!(failed.is_unavailable());
+        let gone = block_on(auth.update(&credential, &mut *note)).unwrap_err();
+        assert_eq!(gone.rejection(), Some(Rejection::Revoked));
+        if hybrid {
+            assert!(block_on(auth.refresh(refreshable(&issued))).is_err());
+        }
+    }
+}
+
+/// A reload that takes a while signs no token past the time that `update_all` returned meanwhile.
+/// Rejects a token whose lifetime begins after the user was read.
+#[test]
+fn a_slow_reload_passes_no_stated_end() {
+    let clock = ManualClock::default();
+    let stated = Arc::new(Mutex::new(None));
+    let (running, noted) = (clock.clone(), Arc::clone(&stated));
+    let administrator = token_builder(NEW_KEY, &clock).reload(|_| async { Ok(None) });
+    let administrator = Arc::new(administrator.build().unwrap());
+    let tokens = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
+    let auth = tokens.reload(move |_| {
+        let (running, noted) = (running.clone(), Arc::clone(&noted));
+        let administrator = Arc::clone(&administrator);
+        async move {
+            let affected = administrator.update_all("alice", &mut demote).await?;
+            *noted.lock().unwrap() = Some(affected.effective);
+            running.advance(seconds(20));
+            Ok(Some(Fresh::new(["admin"], String::new())))
+        }
+    });
+    let auth = auth.build().unwrap();
+    let issued = block_on(auth.issue(user().role("admin"))).unwrap();
+    clock.advance(seconds(60));
+    let refreshed = block_on(auth.refresh(access(&issued))).unwrap();
+    let Some(Revocation::AtExpiry(end)) = *stated.lock().unwrap() else {
+        panic!("no end");
+    };
+    assert_eq!(refreshed.expires_at(), end);
 }

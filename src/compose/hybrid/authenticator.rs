@@ -364,7 +364,7 @@ where
         let Some(row) = self.logins.find_alive(subject, id, now).await? else {
             return Ok(None);
         };
-        let mut draft = |row: &Record| self.draft(row, &mut *edit, None);
+        let mut draft = |row: &Record| self.draft(row, &mut *edit);
         let edited = self.update_by(row, None, &mut draft).await?;
         Ok(edited.map(|edited| Session::new(edited.row)))
     }
@@ -387,11 +387,9 @@ where
         Ok(edited)
     }
 
-    /// Returns the update of a row that `edit` makes. Without a step-up of its own it keeps `former`.
-    fn draft(&self, row: &Record, edit: EditFn<'_, D>, former: Option<&StepUp>) -> Result<Update> {
-        let mut update = self.logins.draft(row, &self.tokens.data, edit)?;
-        update.step = update.step.or_else(|| former.cloned());
-        self.check_fits(row, update)
+    /// Returns the update of a row that `edit` makes.
+    fn draft(&self, row: &Record, edit: EditFn<'_, D>) -> Result<Update> {
+        self.check_fits(row, self.logins.draft(row, &self.tokens.data, edit)?)
     }
 
     /// Refuses an update that does not fit into an access token: such a login could not be refreshed.
@@ -400,7 +398,8 @@ where
         row.update(row.version(), &update);
         let (mut identity, now) = (row.identity(()), self.logins.now()?);
         identity.is_stepped = update.step.is_some();
-        self.tokens.mint(&mut identity, row.fields.data(), now)?;
+        self.tokens
+            .mint(&mut identity, row.fields.data(), now, None)?;
         Ok(update)
     }
 
@@ -448,14 +447,16 @@ where
     }
 
     /// Verifies an access token or a refresh credential, and reads its login from the store. Returns
-    /// the step-up that an access token has beside its row.
-    async fn row_of(&self, credential: &str, now: Timestamp) -> Result<(Record, Option<StepUp>)> {
+    /// the identity of an access token, which may have a step-up beside its row.
+    async fn row_of(
+        &self,
+        credential: &str,
+        now: Timestamp,
+    ) -> Result<(Record, Option<Identity<D>>)> {
         let Some(presented) = self.logins.parse(credential) else {
             let caller = self.verify_now(credential)?;
             let row = self.logins.alive(caller.handle, now).await?;
-            let row = row.ok_or(Rejection::Unknown)?;
-            let step = step_of(&caller, &row);
-            return Ok((row, step));
+            return Ok((row.ok_or(Rejection::Unknown)?, Some(caller)));
         };
         let proven = self.logins.proven(&presented, now).await;
         let row = self.after_theft(presented.handle(), proven).await?;
@@ -536,6 +537,12 @@ fn step_of<D>(caller: &Identity<D>, row: &Record) -> Option<StepUp> {
     is_stepped.then(|| StepUp::new(acr.to_owned(), at, until))
 }
 
+/// Returns an update that keeps the step-up `former`, unless it has one of its own.
+fn keep_step(mut update: Update, former: Option<&StepUp>) -> Update {
+    update.step = update.step.or_else(|| former.cloned());
+    update
+}
+
 /// Returns the fact that the access tokens of a row in former versions are outdated.
 fn changed(row: &Record) -> Fact {
     Fact::Changed {
@@ -580,7 +587,7 @@ where
         identity.is_stepped = login.step.is_some();
         // Before the store is asked: if the token is refused, the login is not stored.
         let data = new.row.fields.data();
-        let mut token = self.tokens.mint(&mut identity, data, now)?;
+        let mut token = self.tokens.mint(&mut identity, data, now, None)?;
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;
         }
@@ -602,9 +609,8 @@ where
         }
         if identity.handle != new.row.handle() {
             identity.handle = new.row.handle();
-            token = self
-                .tokens
-                .mint(&mut identity, new.row.fields.data(), now)?;
+            let data = new.row.fields.data();
+            token = self.tokens.mint(&mut identity, data, now, None)?;
         }
         if let (Some(view), Some(stamp)) = (self.tokens.revocations(), began.stamp) {
             // A concurrent `revoke_all` removes the rows of the subject, appends to the log, and
@@ -654,7 +660,8 @@ where
         self.check(row, now)?;
         let mut identity = row.read_identity(reader)?;
         identity.is_stepped = row.is_stepped(refreshed.credential.generation(), now);
-        let token = self.tokens.mint(&mut identity, row.fields.data(), now)?;
+        let data = row.fields.data();
+        let token = self.tokens.mint(&mut identity, data, now, None)?;
         let issued = Issued::new(token, identity, refreshed.outcome);
         Ok(issued.with_refresh_credential(refreshed.credential.encode()))
     }
@@ -685,10 +692,17 @@ where
         let now = self.logins.now()?;
         self.tokens.check_ready(now)?;
         let presented = self.logins.parse(credential);
-        let (row, former) = self.row_of(credential, now).await?;
-        let mut step = None;
+        let (mut row, caller) = self.row_of(credential, now).await?;
+        if let Some(reload) = &self.tokens.reload {
+            // Boxed, because it is rare: the future of the usual case stays small.
+            row = Box::pin(self.reload(reload, row, presented, now)).await?;
+        }
+        let former = caller.as_ref().and_then(|caller| step_of(caller, &row));
+        let (mut step, mut has_proof) = (None, false);
         let mut draft = |row: &Record| {
-            let mut update = self.draft(row, &mut *edit, former.as_ref())?;
+            let update = self.logins.draft(row, &self.tokens.data, &mut *edit)?;
+            has_proof = update.step.is_some();
+            let mut update = self.check_fits(row, keep_step(update, former.as_ref()))?;
             if presented.is_none() {
                 // An access token yields no refresh credential: the step-up is in the next access
                 // token alone.
@@ -705,7 +719,13 @@ where
         } else if let Some(step) = &step {
             identity.set_step(step);
         }
-        let token = self.tokens.mint(&mut identity, row.fields.data(), now)?;
+        // Without a new proof, an access token does not become one that lives longer: a stolen one
+        // would be a refresh credential.
+        let latest = caller
+            .filter(|_| !has_proof)
+            .map(|caller| caller.expires_at);
+        let data = row.fields.data();
+        let token = self.tokens.mint(&mut identity, data, now, latest)?;
         let issued = Issued::new(token, identity, Outcome::Rotated);
         Ok(match refresh {
             Some(refresh) => issued.with_refresh_credential(refresh.encode()),
@@ -718,7 +738,7 @@ where
             view.outdate(subject).await?;
         }
         self.logins.outdate(subject).await?;
-        let mut draft = |row: &Record| self.draft(row, &mut *edit, None);
+        let mut draft = |row: &Record| self.draft(row, &mut *edit);
         let (mut count, mut effective) = (0, self.effective(true));
         let mut page = Some(Page::first(ROWS_PER_PAGE));
         while let Some(this) = page {
