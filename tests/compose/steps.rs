@@ -23,7 +23,8 @@ use statewise::store::{CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, block_on};
 use statewise::token::{TokenAuthenticator, TokenBuffer};
 use statewise::{
-    Authenticator, DynAuthenticator, Edit, Identity, Issued, Login, Outcome, Presented, Result,
+    Authenticator, DynAuthenticator, Edit, Identity, Issued, Login, Outcome, Presented, Refusal,
+    Result,
 };
 
 use crate::begin::{strategies, user};
@@ -516,4 +517,38 @@ fn a_migration_carries_a_step_up_to_its_end() {
             let _ = block_on(auth.refresh(refreshable(&up))).unwrap();
         }
     }
+}
+
+/// An update that does not fit into an access token beside the step-up in force is refused before it is
+/// written: otherwise no refresh of the login would succeed. Rejects a check without the step-up.
+#[test]
+fn an_update_fits_beside_a_step_up() {
+    let acr = "a class with a name of fifty characters or more, in all";
+    let (mut written, mut refused) = (0, 0);
+    for length in 200..500 {
+        let clock = ManualClock::default();
+        let tokens = token_builder(NEW_KEY, &clock).max_length(900);
+        let auth = HybridAuthenticator::new(tokens, session_builder(memory(), &clock)).unwrap();
+        let issued = block_on(auth.issue(user())).unwrap();
+        clock.advance(seconds(60));
+        let step = &mut |login: &mut Edit<String>| login.step_up(acr, seconds(1_000));
+        let stepped = block_on(auth.update(refreshable(&issued), step)).unwrap();
+        let edit = &mut |login: &mut Edit<String>| {
+            login.roles = vec!["x".repeat(length)];
+            Ok(())
+        };
+        match block_on(auth.update(refreshable(&stepped), edit)) {
+            Ok(_) => written += 1,
+            Err(error) => {
+                assert_eq!(error.refusal(), Some(Refusal::TooLarge));
+                refused += 1;
+            }
+        }
+        clock.advance(seconds(60));
+        assert!(
+            block_on(auth.refresh(refreshable(&stepped))).is_ok(),
+            "{length}"
+        );
+    }
+    assert!(written > 0 && refused > 0, "{written} written, {refused} refused");
 }

@@ -397,9 +397,13 @@ where
         let mut row = row.clone();
         row.update(row.version(), &update);
         let (mut identity, now) = (row.identity(()), self.logins.now()?);
-        identity.is_stepped = update.step.is_some();
-        self.tokens
-            .mint(&mut identity, row.fields.data(), now, None)?;
+        // Refreshes say the step-up, and then the class of the login.
+        let is_stepped = update.step.is_some() || row.is_stepped(row.generation, now);
+        for is_stepped in [false].into_iter().chain(is_stepped.then_some(true)) {
+            identity.is_stepped = is_stepped;
+            self.tokens
+                .mint(&mut identity, row.fields.data(), now, None)?;
+        }
         Ok(update)
     }
 
