@@ -266,6 +266,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// `edit`. In each case nothing was changed, unless the store has lost its answer. After a step-up
     /// that failed, the client keeps its credential.
     ///
+    /// A hybrid is *unavailable* too if changed roles could not be appended to its revocation log. Then
+    /// the login has changed, and its older access tokens say the old roles until they expire.
+    ///
     /// # Cancel safety
     ///
     /// The login may have been updated.
@@ -305,8 +308,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Unavailable*, *refused* as too large, or the error of `edit`: some logins may have been
-    /// updated. Call again.
+    /// *Unavailable*, *refused* as too large, or the error of `edit`: the first one of a login that
+    /// could not be updated. All others have been, as far as the store could list them. Call again.
     ///
     /// # Cancel safety
     ///

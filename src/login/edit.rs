@@ -16,8 +16,8 @@ use crate::login::step_up::StepUp;
 /// [`Edit`].
 ///
 /// It may be called again with newer values if another caller has changed the login in between, so
-/// set the same values each time it is called. If it returns an error, nothing is changed and the
-/// error is passed on.
+/// set the same values each time it is called. If it returns an error, the login is not changed and
+/// the error is passed on.
 pub type EditFn<'e, D = ()> = &'e mut (dyn FnMut(&mut Edit<D>) -> Result<()> + Send + 'e);
 
 /// A login that is being updated: change its fields. See

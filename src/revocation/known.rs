@@ -244,6 +244,14 @@ impl KnownFacts {
         Self::look_up(self.shard_of(handle.partition()), handle) == LoginStatus::Ended
     }
 
+    /// Returns true if a fact says that this very login has changed to `version`, or has ended.
+    pub(super) fn has_changed(&self, handle: Handle, version: u64) -> bool {
+        match Self::look_up(self.shard_of(handle.partition()), handle) {
+            LoginStatus::Changed(known) => known >= version,
+            status => status == LoginStatus::Ended,
+        }
+    }
+
     fn mark_at(&self, position: u64) -> &AtomicU64 {
         // The length is a power of two.
         &self.marks[position as usize & (self.marks.len() - 1)]

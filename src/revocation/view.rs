@@ -242,6 +242,11 @@ impl RevocationView {
         Ok(self.is_fresh(now) && self.inner.has_ended(status, handle, stamp)?)
     }
 
+    /// Returns true if a known fact says that a login has changed to `version`, or has ended.
+    pub(crate) fn knows_change(&self, handle: Handle, version: u64) -> bool {
+        self.inner.known.has_changed(handle, version)
+    }
+
     /// Returns the stamp of a login that begins at the last entry that was applied.
     pub(crate) fn applied_stamp(&self) -> Stamp {
         self.inner.known.applied_stamp()

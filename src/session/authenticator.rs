@@ -416,13 +416,15 @@ where
         let logins = &self.logins;
         logins.outdate(subject).await?;
         let mut draft = |row: &Record| logins.draft(row, &self.data, &mut *edit);
-        let (mut count, mut page) = (0, Some(Page::first(ROWS_PER_PAGE)));
+        let (mut count, mut outcome) = (0, Ok(()));
+        let mut page = Some(Page::first(ROWS_PER_PAGE));
         while let Some(this) = page {
-            let (updated, next) = logins.update_page(subject, this, &mut draft).await?;
-            count += updated.len() as u64;
-            page = next;
+            let updated = logins.update_page(subject, this, &mut draft).await?;
+            count += updated.logins.len() as u64;
+            outcome = outcome.and(updated.outcome);
+            page = updated.next;
         }
-        Ok(Affected::new(Some(count), self.effective()))
+        outcome.map(|()| Affected::new(Some(count), self.effective()))
     }
 
     async fn ready(&self) -> Result<()> {

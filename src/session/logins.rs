@@ -88,6 +88,15 @@ pub(crate) struct Edited {
     pub(crate) fresh: Option<SessionCredential>,
 }
 
+/// The logins on a page after an update of all logins.
+pub(crate) struct UpdatedPage {
+    /// Those that have been updated and have not ended.
+    pub(crate) logins: Vec<Edited>,
+    /// The first error of the others.
+    pub(crate) outcome: Result<()>,
+    pub(crate) next: Option<Page>,
+}
+
 /// Returns the update of a row. It may be called again with a newer row.
 pub(crate) type DraftFn<'d> = &'d mut (dyn FnMut(&Record) -> Result<Update> + Send + 'd);
 
@@ -657,19 +666,27 @@ impl<S: SessionStore> Logins<S> {
         self.store.outdate(&subject, self.now()?).await
     }
 
-    /// Updates the logins on one page of a subject. Returns those that have not ended, and the next
-    /// page.
+    /// Updates the logins on one page of a subject. A login that cannot be updated does not keep the
+    /// others from it.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the store cannot list the page.
     pub(crate) async fn update_page(
         &self,
         subject: &str,
         page: Page,
         draft: DraftFn<'_>,
-    ) -> Result<(Vec<Edited>, Option<Page>)> {
+    ) -> Result<UpdatedPage> {
         let (now, subject) = (self.now()?, self.namespace.index(subject)?);
         let listing = self.store.list(&subject, page, now).await?;
         let mut rows = listing.records;
         rows.retain_mut(|row| self.policy.tighten(row, now));
-        let mut all = Vec::with_capacity(rows.len());
+        let mut updated = UpdatedPage {
+            logins: Vec::with_capacity(rows.len()),
+            outcome: Ok(()),
+            next: listing.next.map(|next| Page::after(next, page.limit)),
+        };
         let draft = Mutex::new(draft);
         for rows in rows.chunks(UPDATES_AT_ONCE) {
             let updates = rows.iter().map(|row| {
@@ -684,12 +701,14 @@ impl<S: SessionStore> Logins<S> {
                     self.update(row, None, one_at_a_time).await
                 }) as BoxFuture<'_, Result<Option<Edited>>>
             });
-            for updated in join(updates.collect()).await {
-                all.extend(updated?);
+            for login in join(updates.collect()).await {
+                match login {
+                    Ok(login) => updated.logins.extend(login),
+                    Err(error) => updated.outcome = updated.outcome.and(Err(error)),
+                }
             }
         }
-        let next = listing.next.map(|next| Page::after(next, page.limit));
-        Ok((all, next))
+        Ok(updated)
     }
 
     // Listing and ending

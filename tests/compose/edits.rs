@@ -17,8 +17,8 @@ use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::store::contract::{Handle, SessionStore, Update, Updated};
 use statewise::store::{CachedStore, MemoryStore};
 use statewise::testkit::{
-    FaultyStore, ManualClock, Method, YieldingStore, block_on, forward_session_store, interleave,
-    yield_now,
+    Fault, FaultyStore, ManualClock, Method, YieldingStore, block_on, forward_session_store,
+    interleave, yield_now,
 };
 use statewise::token::Fresh;
 use statewise::{
@@ -309,6 +309,44 @@ fn edit_03_a_login_in_progress_is_outdated() {
         assert!(is_out(&here, block_on(here.issue(user().begun(begun)))));
         let bob = Login::new("bob").data(String::new()).begun(bob);
         assert!(!is_out(&here, block_on(here.issue(bob))));
+    }
+}
+
+/// A login that this version of the service cannot read, and one that the store cannot change, keep no
+/// other one its role. Rejects an `update_all` that ends with the first error.
+#[test]
+fn edit_03_a_login_that_fails_keeps_no_other_its_role() {
+    let clock = ManualClock::default();
+    for hybrid in [false, true] {
+        let store = Arc::new(FaultyStore::new(MemoryStore::with_capacity(1_000).unwrap()));
+        let sessions = session_builder(Arc::clone(&store), &clock);
+        let next_version = session_builder(Arc::clone(&store), &clock).with_data::<u32>();
+        let auth: Any = match hybrid {
+            true => {
+                let tokens = token_builder(NEW_KEY, &clock);
+                Arc::new(HybridAuthenticator::new(tokens, sessions).unwrap())
+            }
+            false => Arc::new(sessions.build().unwrap()),
+        };
+        let newer = Login::new("alice").role("admin").data(7);
+        let _ = block_on(next_version.build().unwrap().issue(newer)).unwrap();
+        clock.advance(seconds(1));
+        let issue = |_| block_on(auth.issue(user().role("admin"))).unwrap();
+        let logins: Vec<_> = (0..150).map(issue).collect();
+        store.fail_nth_of(Method::Update, 3, Fault::Fails);
+        let failed = block_on(auth.update_all("alice", &mut demote)).unwrap_err();
+        assert!(failed.is_unavailable());
+        let admins = || {
+            let refresh = |login: &Issued<String>| block_on(auth.refresh(refreshable(login)));
+            let refreshed = logins.iter().map(|login| refresh(login).unwrap());
+            refreshed
+                .filter(|login| login.identity().has_role("admin"))
+                .count()
+        };
+        assert_eq!(admins(), 1, "hybrid: {hybrid}");
+        let failed = block_on(auth.update_all("alice", &mut demote)).unwrap_err();
+        assert!(failed.is_unreadable(), "hybrid: {hybrid}");
+        assert_eq!(admins(), 0);
     }
 }
 

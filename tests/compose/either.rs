@@ -18,7 +18,7 @@ use statewise::store::MemoryStore;
 use statewise::testkit::{Fault, FaultyStore, ManualClock, Method, block_on};
 use statewise::token::TokenAuthenticator;
 use statewise::{
-    Affected, Authenticator, EditFn, Error, Identity, Issued, Login, Logout, Observed, Place,
+    Affected, Authenticator, Edit, EditFn, Error, Identity, Issued, Login, Logout, Observed, Place,
     Presented, Rejection, Result, Revocation, Upkeep,
 };
 
@@ -394,6 +394,33 @@ fn a_logout_everywhere_ends_the_logins_of_both() {
         assert!(answer.unwrap_err().is_unavailable());
         let after = block_on(auth.refresh(refreshable(&all[ended])));
         assert_eq!(cause(after), Some(Rejection::Unknown));
+        let _ = block_on(auth.revoke_all("alice")).unwrap();
+    }
+}
+
+/// An outage of one strategy is reported, and keeps no role of the other.
+#[test]
+fn an_update_of_all_reaches_the_logins_of_both() {
+    let clock = ManualClock::default();
+    let (sessions, hybrid) = (sessions(&clock), hybrid(&clock));
+    let auth = either(Arc::clone(&sessions), Arc::clone(&hybrid));
+    let demote: &mut (dyn FnMut(&mut Edit<String>) -> Result<()> + Send) = &mut |login| {
+        login.roles = vec!["reader".to_owned()];
+        Ok(())
+    };
+    for (failing, changed) in [(sessions.store(), 1), (hybrid.store(), 0)] {
+        let places = [Place::Cookie, Place::Bearer];
+        let all = places.map(|place| block_on(auth.issue(alice().place(place))).unwrap());
+        failing.fail_nth_of(Method::Update, 1, Fault::Fails);
+        let failed = block_on(auth.update_all("alice", &mut *demote)).unwrap_err();
+        assert!(failed.is_unavailable());
+        let refreshed = block_on(auth.refresh(refreshable(&all[changed]))).unwrap();
+        assert!(refreshed.identity().roles().eq(["reader"]));
+        let affected = block_on(auth.update_all("alice", &mut *demote)).unwrap();
+        assert_eq!(
+            affected,
+            Affected::new(Some(2), Revocation::Within(seconds(900)))
+        );
         let _ = block_on(auth.revoke_all("alice")).unwrap();
     }
 }

@@ -545,10 +545,11 @@ fn an_update_fits_beside_a_step_up() {
             }
         }
         clock.advance(seconds(60));
-        assert!(
-            block_on(auth.refresh(refreshable(&stepped))).is_ok(),
-            "{length}"
-        );
+        let refreshed = block_on(auth.refresh(refreshable(&stepped)));
+        assert!(refreshed.is_ok(), "{length}: {refreshed:?}");
     }
-    assert!(written > 0 && refused > 0, "{written} written, {refused} refused");
+    assert!(
+        written > 0 && refused > 0,
+        "{written} written, {refused} refused"
+    );
 }

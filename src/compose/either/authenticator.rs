@@ -187,9 +187,11 @@ where
     }
 
     async fn update_all(&self, subject: &str, edit: EditFn<'_, A::Data>) -> Result<Affected> {
-        // In the order of `revoke_all`: an upgrade reads the old login before it stores the new one.
-        let second = self.second.update_all(subject, &mut *edit).await?;
-        Ok(second.and(self.first.update_all(subject, edit).await?))
+        // As in `revoke_all`: an upgrade reads the old login before it stores the new one, and an
+        // outage of one strategy keeps no role of the other.
+        let second = self.second.update_all(subject, &mut *edit).await;
+        let first = self.first.update_all(subject, edit).await?;
+        Ok(second?.and(first))
     }
 
     async fn ready(&self) -> Result<()> {

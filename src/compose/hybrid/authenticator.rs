@@ -361,16 +361,27 @@ where
         edit: EditFn<'_, D>,
     ) -> Result<Option<Session>> {
         let now = self.logins.now()?;
-        let Some(row) = self.logins.find_alive(subject, id, now).await? else {
+        let row = self.logins.find_alive(subject, id, now).await?;
+        let Some(row) = row.filter(|row| !self.has_ended(row, now)) else {
             return Ok(None);
         };
         let mut draft = |row: &Record| self.draft(row, &mut *edit);
-        let edited = self.update_by(row, None, &mut draft).await?;
-        Ok(edited.map(|edited| Session::new(edited.row)))
+        let Some(edited) = self.update_by(row, None, &mut draft).await? else {
+            return Ok(None);
+        };
+        if !edited.has_changed {
+            // An earlier call may have changed it, and failed before it told the log.
+            self.append_change(&edited.row).await?;
+        }
+        Ok(Some(Session::new(edited.row)))
     }
 
     /// Updates a row. If its roles have changed, the log gets an entry, so that its access tokens
     /// are outdated.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*, although the row has changed, if the log could not take the entry.
     async fn update_by(
         &self,
         row: Record,
@@ -381,10 +392,27 @@ where
         if let Some(edited) = &edited
             && edited.has_new_roles
         {
-            // If this fails, the access tokens say the old roles until they expire.
-            let _ = self.append(&[changed(&edited.row)]).await;
+            self.append_change(&edited.row).await?;
         }
         Ok(edited)
+    }
+
+    /// Appends to the log that the access tokens of a row in former versions are outdated, unless it
+    /// is known.
+    async fn append_change(&self, row: &Record) -> Result<()> {
+        if let (Some(view), Some(fact)) = (self.tokens.revocations(), self.unknown_change(row)) {
+            view.append(&[fact], self.token_lifetime()).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the fact that the access tokens of a row in former versions are outdated. `None` if
+    /// there are none, or the log has it.
+    fn unknown_change(&self, row: &Record) -> Option<Fact> {
+        let (handle, version) = (row.handle(), row.version());
+        let view = self.tokens.revocations()?;
+        let is_news = version > 0 && !view.knows_change(handle, version);
+        is_news.then_some(Fact::Changed { handle, version })
     }
 
     /// Returns the update of a row that `edit` makes.
@@ -498,8 +526,12 @@ where
                 };
                 self.check_fits(row, update)
             };
-            let edited = self.update_by(row, presented, &mut draft).await?;
+            let edited = self.logins.update(row, presented, &mut draft).await?;
             let edited = edited.ok_or(Rejection::Unknown)?;
+            if edited.has_new_roles {
+                // If this fails, older access tokens say the old roles until they expire.
+                let _ = self.append_change(&edited.row).await;
+            }
             if edited.has_changed || edited.row.version() == version {
                 return Ok(edited.row);
             }
@@ -545,14 +577,6 @@ fn step_of<D>(caller: &Identity<D>, row: &Record) -> Option<StepUp> {
 fn keep_step(mut update: Update, former: Option<&StepUp>) -> Update {
     update.step = update.step.or_else(|| former.cloned());
     update
-}
-
-/// Returns the fact that the access tokens of a row in former versions are outdated.
-fn changed(row: &Record) -> Fact {
-    Fact::Changed {
-        handle: row.handle(),
-        version: row.version(),
-    }
 }
 
 impl<S, D> Authenticator for HybridAuthenticator<S, D>
@@ -743,19 +767,26 @@ where
         }
         self.logins.outdate(subject).await?;
         let mut draft = |row: &Record| self.draft(row, &mut *edit);
-        let (mut count, mut effective) = (0, self.effective(true));
+        let (mut count, mut outcome, mut effective) = (0, Ok(()), self.effective(true));
         let mut page = Some(Page::first(ROWS_PER_PAGE));
         while let Some(this) = page {
-            let (updated, next) = self.logins.update_page(subject, this, &mut draft).await?;
-            count += updated.len() as u64;
-            let changes = updated.iter().filter(|edited| edited.has_changed);
-            let changes: Vec<_> = changes.map(|edited| changed(&edited.row)).collect();
-            if !changes.is_empty() {
-                effective = effective.or_later(self.append(&changes).await);
+            let mut updated = self.logins.update_page(subject, this, &mut draft).await?;
+            let now = self.logins.now()?;
+            let logins = &mut updated.logins;
+            logins.retain(|edited| !self.has_ended(&edited.row, now));
+            count += logins.len() as u64;
+            // Those that an earlier call has changed too: it may have failed before it told the log.
+            let outdated = logins.iter().map(|edited| &edited.row);
+            let outdated: Vec<_> = outdated
+                .filter_map(|row| self.unknown_change(row))
+                .collect();
+            if !outdated.is_empty() {
+                effective = effective.or_later(self.append(&outdated).await);
             }
-            page = next;
+            outcome = outcome.and(updated.outcome);
+            page = updated.next;
         }
-        Ok(Affected::new(Some(count), effective))
+        outcome.map(|()| Affected::new(Some(count), effective))
     }
 
     async fn ready(&self) -> Result<()> {

@@ -9,7 +9,7 @@ use statewise::clock::Timestamp;
 use statewise::revocation::log::{Draft, Page as LogPage, RevocationLog};
 use statewise::store::contract::Stamp;
 use statewise::testkit::YieldingStore;
-use statewise::{Affected, Error};
+use statewise::{Affected, Edit, EditFn, Error};
 
 const BOUND: u64 = 5;
 
@@ -595,4 +595,114 @@ fn many_logouts_of_one_user_end_no_other_login() {
     }
     assert!(node.auth.verify_now(access(&kept)).is_ok());
     assert!(refresh_issued(&node.auth, &kept).is_ok());
+}
+
+/// A change of roles that is not in the log is reported, and a repeated call appends it although the
+/// rows have changed before: by `update_all` after an outage of the log or an error of one login, by
+/// `update_id`, and by `update`, which the next call of the others repairs. Rejects a hybrid that
+/// appends only what this call has changed.
+#[test]
+fn edit_04_a_repeated_change_of_roles_is_in_the_log() {
+    fn demote(login: &mut Edit<()>) -> Result<()> {
+        login.roles = vec!["reader".to_owned()];
+        Ok(())
+    }
+    fn update_all(node: &Node, edit: EditFn<'_>) -> Result<Affected> {
+        block_on(node.auth.update_all("alice", edit))
+    }
+    let outdated = |node: &Node, issued: &Issued| {
+        let verified = node.auth.verify_now(access(issued));
+        verified.is_err_and(|error| error.rejection() == Some(Rejection::Outdated))
+    };
+    for way in ["update_all", "its error", "update_id", "update"] {
+        let fleet = Fleet::new();
+        let (node, other) = (fleet.node(), fleet.node());
+        let issued = [node.login(), node.login()];
+        let ids = issued.each_ref().map(|issued| issued.identity().id());
+        let within = |secs| Affected::new(Some(2), Revocation::Within(seconds(secs)));
+        fleet.cut(way != "its error");
+        match way {
+            "update_all" => {
+                // It begins with an entry.
+                assert!(update_all(&node, &mut demote).unwrap_err().is_unavailable());
+                fleet.cut(false);
+                let log = &fleet.log;
+                let affected = update_all(&node, &mut |login| {
+                    log.off.store(true, Ordering::Relaxed);
+                    demote(login)
+                });
+                assert_eq!(affected.unwrap(), within(ACCESS));
+            }
+            "its error" => {
+                let failed = update_all(&node, &mut |login| match login.id() == ids[0] {
+                    true => Err(Error::unavailable("the database is away")),
+                    false => demote(login),
+                });
+                assert!(failed.unwrap_err().is_unavailable());
+                // The error of one login keeps no other one from it, whatever their order.
+                assert!(outdated(&node, &issued[1]) && !outdated(&node, &issued[0]));
+            }
+            "update_id" => {
+                for id in ids {
+                    let failed = block_on(node.auth.update_id("alice", id, &mut demote));
+                    assert!(failed.unwrap_err().is_unavailable());
+                }
+            }
+            _ => {
+                for issued in &issued {
+                    let failed = block_on(node.auth.update(access(issued), &mut demote));
+                    assert!(failed.unwrap_err().is_unavailable());
+                }
+            }
+        }
+        fleet.cut(false);
+        match way {
+            "update_id" => {
+                for id in ids {
+                    let again = block_on(node.auth.update_id("alice", id, &mut demote));
+                    assert_eq!(again.unwrap().unwrap().version(), 1);
+                }
+            }
+            _ => assert_eq!(
+                update_all(&node, &mut demote).unwrap(),
+                within(BOUND),
+                "{way}"
+            ),
+        }
+        other.follow();
+        for node in [&node, &other] {
+            assert!(issued.iter().all(|issued| outdated(node, issued)), "{way}");
+        }
+        // What the log has is not appended again.
+        let position = || {
+            other.follow();
+            other.view.health().unwrap().position
+        };
+        let before = position();
+        assert_eq!(update_all(&node, &mut demote).unwrap(), within(BOUND));
+        assert_eq!(position(), before + 1, "{way}: more than the beginning");
+    }
+}
+
+/// A login that has ended by the log alone is neither counted nor changed nor listed.
+#[test]
+fn an_ended_login_is_not_updated() {
+    let fleet = Fleet::new();
+    let node = fleet.node();
+    let ended = node.login();
+    let _ = block_on(node.view.revoke_subject("alice")).unwrap();
+    let kept = node.login();
+    let count = |edit: &mut Edit<()>| {
+        edit.device = Some("phone".to_owned());
+        Ok(())
+    };
+    let affected = block_on(node.auth.update_all("alice", &mut { count })).unwrap();
+    assert_eq!(affected.count, Some(1));
+    for (issued, is_there) in [(ended, false), (kept, true)] {
+        let updated = block_on(
+            node.auth
+                .update_id("alice", issued.identity().id(), &mut { count }),
+        );
+        assert_eq!(updated.unwrap().is_some(), is_there);
+    }
 }
