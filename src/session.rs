@@ -1,4 +1,5 @@
-//! Sessions: the server remembers the user.
+//! Sessions: the server remembers the user. [`manual::basics`](crate::manual::basics) explains them from
+//! the beginning.
 //!
 //! A login is one [`Record`](crate::store::contract::Record) in a
 //! [`SessionStore`](crate::store::contract::SessionStore). The client holds a credential of 64
