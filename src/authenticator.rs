@@ -113,8 +113,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Refused* by a rule (session limit, capacity, size); *unavailable* if the store, the clock
-    /// or the entropy source cannot answer, or if the replaced credential cannot be revoked;
+    /// *Refused* by a rule (session limit, capacity, size); *unavailable* if the store, the clock,
+    /// the entropy source or an external signer cannot answer, or if the replaced credential cannot be revoked;
     /// *misuse* if the subject is empty, or if another authenticator has [begun](Login::begun) the
     /// login; *refused* as [outdated](crate::Refusal::Outdated) if the user was logged out
     /// everywhere since it began.
@@ -263,8 +263,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// As for [`verify_with`](Self::verify_with); *refused* if the login becomes too large;
     /// *unavailable* if other callers have changed the login sixteen times in a row; the error of
-    /// `edit`. In each case nothing was changed, unless the store has lost its answer. After a step-up
-    /// that failed, the client keeps its credential.
+    /// `edit`. In each case nothing was changed, unless the store has lost its answer or an external signer
+    /// has just begun to fail. After a step-up that failed, the client keeps its credential.
     ///
     /// A hybrid is *unavailable* too if changed roles could not be appended to its revocation log. Then
     /// the login has changed, and its older access tokens say the old roles until they expire.

@@ -2,7 +2,8 @@
 //!
 //! Tokens are JWTs (RFC 7519) in compact form (RFC 7515). A [`Key`] signs and verifies with HMAC: HS256,
 //! HS384 or HS512. With one of the features `aws-lc-rs`, `ring` and `rustcrypto`, a `SigningKey` signs
-//! with ES256 or Ed25519, and a `PublicKey` only verifies. Verifying does no I/O.
+//! with ES256 or Ed25519, and a `PublicKey` only verifies. With an `ExternalKey`, a KMS or an HSM signs.
+//! Verifying does no I/O.
 //!
 //! # A constant header
 //!
@@ -88,6 +89,9 @@ pub use key::Key;
 pub use keyring::{KeyState, Keyring};
 pub use master::{KeySource, MasterKey, MasterRing};
 #[cfg(feature = "_public")]
-pub use public::{KeySet, KeySetView, KeySetViewBuilder, PublicKey, SigningKey};
+pub use public::{
+    DynSigner, ExternalKey, KeySet, KeySetView, KeySetViewBuilder, PublicKey, Signature, Signer,
+    SigningInput, SigningKey,
+};
 pub use reload::Fresh;
 pub use ring_key::RingKey;

@@ -58,6 +58,22 @@ const SCRATCH_CHARS: usize = 512;
 /// A made-up token of another issuer.
 const FOREIGN_SAMPLE: &str = "AA.AA.AA";
 
+/// A token, or the claims of one that waits for an external signer.
+pub(crate) enum Signing {
+    Done(Credential),
+    #[cfg(feature = "_public")]
+    Waits(Unsigned),
+}
+
+/// Claims that wait for an external signer.
+#[cfg(feature = "_public")]
+pub(crate) struct Unsigned {
+    payload: Box<[u8]>,
+    max_chars: usize,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+}
+
 /// Authenticator of signed tokens: the client keeps the login, and the server keeps only a key.
 ///
 /// Scaling out is easy: verifying does no I/O, and every node with the key can do it. Invalidating
@@ -588,14 +604,14 @@ where
     }
 
     /// Signs a token for `login`, with data as they are stored, and with the unknown claims of the
-    /// claims set that is `refreshed`.
+    /// claims set that is `refreshed`. For an external signer, only checks that the token can be signed.
     fn sign<T>(
         &self,
         login: &Identity<T>,
         max_chars: usize,
         refreshed: Option<&str>,
         data: Option<&[u8]>,
-    ) -> Result<Credential> {
+    ) -> Result<Signing> {
         let data = data.filter(|data| *data != data::NULL);
         if data.is_some_and(|data| !json::is_value(data)) {
             // Never hand out a token that its own issuer would reject.
@@ -616,8 +632,53 @@ where
         );
         let ring = self.ring.read();
         let signer = self.signer(&ring, login.issued_at, login.expires_at)?;
+        #[cfg(feature = "_public")]
+        if signer.external().is_some() {
+            let _ = jws::length_of(signer, payload.as_bytes(), max_chars)?;
+            return Ok(Signing::Waits(Unsigned {
+                payload: payload.as_bytes().into(),
+                max_chars,
+                issued_at: login.issued_at,
+                expires_at: login.expires_at,
+            }));
+        }
         let token = jws::sign(signer, payload.as_bytes(), max_chars)?;
-        Ok(Credential::new(token))
+        Ok(Signing::Done(Credential::new(token)))
+    }
+
+    /// Waits for an external signer if there is one.
+    async fn signed(&self, signing: Signing) -> Result<Credential> {
+        match signing {
+            Signing::Done(credential) => Ok(credential),
+            // Boxed, because it is rare: the future of the usual case stays small.
+            #[cfg(feature = "_public")]
+            Signing::Waits(unsigned) => Box::pin(self.sign_elsewhere(unsigned)).await,
+        }
+    }
+
+    /// Has claims signed by the key that signs now. If the log retires it meanwhile, the next one
+    /// signs them again.
+    #[cfg(feature = "_public")]
+    async fn sign_elsewhere(&self, unsigned: Unsigned) -> Result<Credential> {
+        let Unsigned {
+            payload,
+            max_chars,
+            issued_at,
+            expires_at,
+        } = unsigned;
+        loop {
+            let key = {
+                let ring = self.ring.read();
+                self.signer(&ring, issued_at, expires_at)?.clone()
+            };
+            let token = match key.external() {
+                Some(external) => jws::sign_elsewhere(&key, external, &payload, max_chars).await?,
+                None => jws::sign(&key, &payload, max_chars)?,
+            };
+            if !self.is_retired(&key) {
+                return Ok(Credential::new(token));
+            }
+        }
     }
 
     /// Returns the key that signs at `issued_at`. It must verify until `expires_at`.
@@ -647,23 +708,35 @@ where
     }
 
     /// Fails if no login could get an access token now, because the view is stale or no key signs.
-    pub(crate) fn check_ready(&self, now: Timestamp) -> Result<()> {
+    /// Asks an external signer only if its last call has failed.
+    pub(crate) async fn check_ready(&self, now: Timestamp) -> Result<()> {
         if let Some(view) = &self.revocations {
             view.check_fresh(now)?;
         }
-        let ring = self.ring.read();
-        if ring.only_verifies() {
-            return Ok(());
-        }
         let expires_at = now.saturating_add(self.policy.lifetime_secs);
-        self.signer(&ring, now, expires_at).map(drop)
+        #[cfg_attr(
+            not(feature = "_public"),
+            allow(unused_variables, reason = "its signer is here")
+        )]
+        let key = {
+            let ring = self.ring.read();
+            if ring.only_verifies() {
+                return Ok(());
+            }
+            self.signer(&ring, now, expires_at)?.clone()
+        };
+        #[cfg(feature = "_public")]
+        if let Some(external) = key.external().filter(|key| key.has_failed()) {
+            Box::pin(external.check()).await?;
+        }
+        Ok(())
     }
 
     fn expiry(&self, now: Timestamp, deadline: Timestamp) -> Timestamp {
         now.saturating_add(self.policy.lifetime_secs).min(deadline)
     }
 
-    fn issue_now(&self, login: Login<D>, stamp: Option<Stamp>) -> Result<Issued<D>> {
+    fn issue_now(&self, login: Login<D>, stamp: Option<Stamp>) -> Result<(Signing, Identity<D>)> {
         let now = self.now()?;
         let fields = fields_of(&login, None)?;
         check_size(&fields, MAX_FIELD_BYTES)?;
@@ -692,8 +765,8 @@ where
         // Leaves room for the claim that a refresh adds: every issued token can be refreshed.
         let max_chars = self.policy.max_chars - AUTH_TIME_CHARS;
         let data = data::stored(&identity.data)?;
-        let credential = self.sign(&identity, max_chars, None, data.as_deref())?;
-        Ok(Issued::new(credential, identity, Outcome::New))
+        let signing = self.sign(&identity, max_chars, None, data.as_deref())?;
+        Ok((signing, identity))
     }
 
     /// Signs the next token of a login, after `edit` if there is one. For an `update` without changes,
@@ -701,14 +774,14 @@ where
     /// presented one: only a refresh extends.
     ///
     /// `read_at` is the time at which `edit` has read the user, if that was before this call.
-    fn sign_next(
+    async fn sign_next(
         &self,
         token: &str,
         edit: Option<EditFn<'_, D>>,
         is_update: bool,
         read_at: Option<Timestamp>,
     ) -> Result<Issued<D>> {
-        self.with_opened(token, |claims, now| {
+        let (signing, identity, outcome) = self.with_opened(token, |claims, now| {
             self.admit(claims, now)?;
             if claims.is_foreign {
                 return Err(Rejection::NotRefreshable.into());
@@ -720,8 +793,8 @@ where
             if let Some(edit) = edit {
                 let (edited, changes) = identity.edit(edit, now)?;
                 if is_update && changes == Changes::default() {
-                    let credential = Credential::new(token.to_owned());
-                    return Ok(Issued::new(credential, edited, Outcome::Replayed));
+                    let presented = Signing::Done(Credential::new(token.to_owned()));
+                    return Ok((presented, edited, Outcome::Replayed));
                 }
                 if let Some(changed) = changes.data {
                     data = changed.map(Cow::from);
@@ -735,9 +808,10 @@ where
             let expires_at = self.expiry(identity.issued_at, claims.deadline);
             identity.expires_at = latest.map_or(expires_at, |latest| latest.min(expires_at));
             let max_chars = self.max_chars(&identity, identity.authenticated_at);
-            let credential = self.sign(&identity, max_chars, claims.json, data.as_deref())?;
-            Ok(Issued::new(credential, identity, Outcome::Rotated))
-        })
+            let signing = self.sign(&identity, max_chars, claims.json, data.as_deref())?;
+            Ok((signing, identity, Outcome::Rotated))
+        })?;
+        Ok(Issued::new(self.signed(signing).await?, identity, outcome))
     }
 
     /// Signs the next token of a login with the roles and data that its user has now, after the
@@ -767,6 +841,7 @@ where
             update.as_mut().map_or(Ok(()), |update| update(login))
         };
         self.sign_next(token, Some(edit), is_update, Some(read_at))
+            .await
     }
 
     /// Signs an access token for a login that is kept in a store, and sets the times of `identity`. It
@@ -777,14 +852,38 @@ where
     /// # Errors
     ///
     /// *Refused* if this token, or the next one of its login, would be too long; *misuse* if no key
-    /// may sign it.
-    pub(crate) fn mint<T>(
+    /// may sign it; any error of an external signer.
+    pub(crate) async fn mint<T>(
         &self,
         identity: &mut Identity<T>,
         data: Option<&[u8]>,
         now: Timestamp,
         latest: Option<Timestamp>,
-    ) -> Result<Credential> {
+    ) -> Result<Credential>
+    where
+        T: Send,
+    {
+        let signing = self.sign_access(identity, data, now, latest)?;
+        self.signed(signing).await
+    }
+
+    /// Fails if [`mint`](Self::mint) would, an external signer aside.
+    pub(crate) fn check_mint<T>(
+        &self,
+        identity: &mut Identity<T>,
+        data: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.sign_access(identity, data, now, None).map(drop)
+    }
+
+    fn sign_access<T>(
+        &self,
+        identity: &mut Identity<T>,
+        data: Option<&[u8]>,
+        now: Timestamp,
+        latest: Option<Timestamp>,
+    ) -> Result<Signing> {
         let deadline = identity.deadline;
         // This node's clock may be behind that of the login: no token is older than its login.
         identity.issued_at = now.max(identity.proven_at());
@@ -908,7 +1007,8 @@ where
             (stamp, None) => stamp,
             (stamp, Some(begun)) => stamp.or(begun.at(self.id, self.now()?)?.stamp),
         };
-        let issued = self.issue_now(login, stamp)?;
+        let (signing, identity) = self.issue_now(login, stamp)?;
+        let issued = Issued::new(self.signed(signing).await?, identity, Outcome::New);
         // The replaced login ends only if the new one was issued.
         if let Some(old) = old {
             replaced(self.end(&old).await)?;
@@ -941,7 +1041,10 @@ where
             Some(reload) => {
                 Box::pin(self.sign_reloaded(presented.credential(), reload, None)).await
             }
-            None => self.sign_next(presented.credential(), None, false, None),
+            None => {
+                self.sign_next(presented.credential(), None, false, None)
+                    .await
+            }
         }
     }
 
@@ -966,7 +1069,7 @@ where
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {
         match &self.reload {
             Some(reload) => Box::pin(self.sign_reloaded(credential, reload, Some(edit))).await,
-            None => self.sign_next(credential, Some(edit), true, None),
+            None => self.sign_next(credential, Some(edit), true, None).await,
         }
     }
 

@@ -34,8 +34,8 @@ const SUBJECT: &str = "sub";
 const ROLES: &str = "roles";
 
 /// Rules for tokens of one other issuer, which PyJWT, jose, jsonwebtoken or any other RFC 7519
-/// library has signed with HS256, HS384 or HS512. Tokens with an asymmetric signature, such as RS256
-/// or ES256, cannot be verified.
+/// library has signed with HS256, HS384 or HS512. With one of the features for public-key signatures, also
+/// with ES256, Ed25519 or RS256: pass a `PublicKey`.
 ///
 /// Pass one per issuer to [`TokenBuilder::interop`](crate::token::TokenBuilder::interop). Each has
 /// keys of its own: a key of one issuer never verifies a token of another one. Without a

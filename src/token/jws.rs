@@ -5,6 +5,8 @@ use crate::base::base64url::{self, Scratch};
 use crate::error::{Refusal, Rejection, Result};
 use crate::token::header::HEADER_CHARS;
 use crate::token::keyring::{KeyEntry, Keyring};
+#[cfg(feature = "_public")]
+use crate::token::public::ExternalKey;
 use crate::token::ring_key::RingKey;
 
 /// Upper bound of the length of a token, whatever the configuration.
@@ -85,18 +87,58 @@ impl<'r, 't> OwnToken<'r, 't> {
 ///
 /// *Refused* if the token would be longer than `max_chars`; any error of the key.
 pub(crate) fn sign(key: &RingKey, payload: &[u8], max_chars: usize) -> Result<String> {
-    let encoded = (payload.len() * 4).div_ceil(3);
-    let length = HEADER_CHARS + encoded + 1 + key.signature_chars();
-    if length > max_chars {
-        return Err(Refusal::TooLarge.into());
-    }
+    let (mut token, signed) = unsigned(key, payload, max_chars)?;
+    let (text, signature) = token.split_at_mut(signed);
+    key.sign(text, &mut signature[1..])?;
+    String::from_utf8(token).map_err(|_| Refusal::TooLarge.into())
+}
+
+/// Has a payload signed by an external key.
+///
+/// # Errors
+///
+/// As for [`sign`].
+#[cfg(feature = "_public")]
+pub(crate) async fn sign_elsewhere(
+    key: &RingKey,
+    external: &ExternalKey,
+    payload: &[u8],
+    max_chars: usize,
+) -> Result<String> {
+    let (mut token, signed) = unsigned(key, payload, max_chars)?;
+    let signature = external.sign(&token[..signed]).await?;
+    // The place has the exact length, so that encoding cannot fail.
+    let _ = base64url::encode_into(signature.as_bytes(), &mut token[signed + 1..]);
+    String::from_utf8(token).map_err(|_| Refusal::TooLarge.into())
+}
+
+/// Returns a token with room for its signature, and the length of the signed part.
+///
+/// # Errors
+///
+/// *Refused* if the token would be longer than `max_chars`.
+fn unsigned(key: &RingKey, payload: &[u8], max_chars: usize) -> Result<(Vec<u8>, usize)> {
+    let length = length_of(key, payload, max_chars)?;
     let mut token = vec![b'.'; length];
     token[..HEADER_CHARS].copy_from_slice(key.header());
-    // Both places have the exact length, so that encoding cannot fail.
-    let _ = base64url::encode_into(payload, &mut token[HEADER_CHARS..HEADER_CHARS + encoded]);
-    let (signed, signature) = token.split_at_mut(HEADER_CHARS + encoded);
-    key.sign(signed, &mut signature[1..])?;
-    String::from_utf8(token).map_err(|_| Refusal::TooLarge.into())
+    let signed = length - 1 - key.signature_chars();
+    // The place has the exact length, so that encoding cannot fail.
+    let _ = base64url::encode_into(payload, &mut token[HEADER_CHARS..signed]);
+    Ok((token, signed))
+}
+
+/// Returns the characters of the token with this payload.
+///
+/// # Errors
+///
+/// *Refused* if they are more than `max_chars`.
+pub(crate) fn length_of(key: &RingKey, payload: &[u8], max_chars: usize) -> Result<usize> {
+    let encoded = (payload.len() * 4).div_ceil(3);
+    let length = HEADER_CHARS + encoded + 1 + key.signature_chars();
+    match length > max_chars {
+        true => Err(Refusal::TooLarge.into()),
+        false => Ok(length),
+    }
 }
 
 /// Checks the shape of a token under the header of a key. `None` for another header.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::token::header::HEADER_CHARS;
 use crate::token::key::Key;
 #[cfg(feature = "_public")]
-use crate::token::public::{KeySetView, PublicKey, SigningKey};
+use crate::token::public::{ExternalKey, KeySetView, PublicKey, SigningKey};
 use crate::token::ring_key::RingKey;
 
 /// Default of [`TokenBuilder::propagation`](crate::token::TokenBuilder::propagation).
@@ -541,6 +541,13 @@ impl From<Key> for Keyring {
 #[cfg(feature = "_public")]
 impl From<SigningKey> for Keyring {
     fn from(signer: SigningKey) -> Self {
+        Self::new(signer)
+    }
+}
+
+#[cfg(feature = "_public")]
+impl From<ExternalKey> for Keyring {
+    fn from(signer: ExternalKey) -> Self {
         Self::new(signer)
     }
 }

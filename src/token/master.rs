@@ -12,7 +12,7 @@ use crate::token::algorithm::Algorithm;
 use crate::token::key::{Key, keyed, refuse_weak};
 use crate::token::keyring::Keyring;
 #[cfg(feature = "_public")]
-use crate::token::public::{KeySetView, PublicKey, SigningKey};
+use crate::token::public::{ExternalKey, KeySetView, PublicKey, SigningKey};
 
 /// Start of [`MasterKey::reveal`]. The dot is in no base64url text, so that neither text is read as
 /// the other one.
@@ -380,6 +380,13 @@ impl From<Key> for KeySource {
 #[cfg(feature = "_public")]
 impl From<SigningKey> for KeySource {
     fn from(signer: SigningKey) -> Self {
+        Keyring::new(signer).into()
+    }
+}
+
+#[cfg(feature = "_public")]
+impl From<ExternalKey> for KeySource {
+    fn from(signer: ExternalKey) -> Self {
         Keyring::new(signer).into()
     }
 }

@@ -2,16 +2,20 @@
 
 mod backend;
 mod der;
+mod external_key;
 mod jwk;
 mod key_set;
 mod key_set_view;
 mod public_key;
+mod signer;
 mod signing_key;
 mod verified_texts;
 
+pub use external_key::ExternalKey;
 pub use key_set::KeySet;
 pub use key_set_view::{KeySetView, KeySetViewBuilder};
 pub use public_key::PublicKey;
+pub use signer::{DynSigner, Signature, Signer, SigningInput};
 pub use signing_key::SigningKey;
 
 /// Signature algorithm of a key pair. The key decides it, never the token.

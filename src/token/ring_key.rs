@@ -5,10 +5,10 @@ use crate::token::header::{HEADER_CHARS, KID_CHARS};
 use crate::token::json::Text;
 use crate::token::key::Key;
 #[cfg(feature = "_public")]
-use crate::token::public::{PublicKey, Scheme, SigningKey};
+use crate::token::public::{ExternalKey, PublicKey, Scheme, SigningKey};
 
 /// A key of a [`Keyring`](crate::token::Keyring): a [`Key`], or with one of the features for
-/// public-key signatures a `SigningKey` or a `PublicKey`.
+/// public-key signatures a `SigningKey`, an `ExternalKey` or a `PublicKey`.
 #[derive(Clone, Debug)]
 pub struct RingKey(pub(crate) Kind);
 
@@ -17,7 +17,18 @@ pub(crate) enum Kind {
     Secret(Key),
     /// A public key, and the private one where it signs.
     #[cfg(feature = "_public")]
-    Public(PublicKey, Option<SigningKey>),
+    Public(PublicKey, Private),
+}
+
+/// Place of the private key of a pair.
+#[cfg(feature = "_public")]
+#[derive(Clone, Debug)]
+pub(crate) enum Private {
+    /// Another service has it, which issues the tokens.
+    Absent,
+    Here(SigningKey),
+    /// A signer has it.
+    External(ExternalKey),
 }
 
 impl RingKey {
@@ -53,8 +64,8 @@ impl RingKey {
         Self(match &self.0 {
             Kind::Secret(key) => Kind::Secret(key.with_access_token_header()),
             #[cfg(feature = "_public")]
-            Kind::Public(key, signer) => {
-                Kind::Public(key.with_access_token_header(), signer.clone())
+            Kind::Public(key, private) => {
+                Kind::Public(key.with_access_token_header(), private.clone())
             }
         })
     }
@@ -90,7 +101,7 @@ impl RingKey {
         match &self.0 {
             Kind::Secret(_) => true,
             #[cfg(feature = "_public")]
-            Kind::Public(_, signer) => signer.is_some(),
+            Kind::Public(_, private) => !matches!(private, Private::Absent),
         }
     }
 
@@ -139,6 +150,15 @@ impl RingKey {
         }
     }
 
+    /// The key pair with a private key elsewhere, which [`sign`](Self::sign) cannot use.
+    #[cfg(feature = "_public")]
+    pub(crate) fn external(&self) -> Option<&ExternalKey> {
+        match &self.0 {
+            Kind::Public(_, Private::External(key)) => Some(key),
+            _ => None,
+        }
+    }
+
     /// Signs a header and a payload, and writes the signature in base64url.
     pub(crate) fn sign(&self, signed: &[u8], signature: &mut [u8]) -> Result<()> {
         let written = match &self.0 {
@@ -147,13 +167,13 @@ impl RingKey {
                 key.own_mac().sign(payload, signature)
             }
             #[cfg(feature = "_public")]
-            Kind::Public(_, Some(signer)) => {
-                crate::base::base64url::encode_into(&signer.sign(signed)?, signature)
+            Kind::Public(_, Private::Here(pair)) => {
+                crate::base::base64url::encode_into(pair.sign(signed)?.as_bytes(), signature)
             }
             #[cfg(feature = "_public")]
-            Kind::Public(_, None) => None,
+            Kind::Public(..) => None,
         };
-        // A public key is never the one that signs, and the place has the exact length.
+        // No key without its private one is asked, and the place has the exact length.
         written
             .map(drop)
             .ok_or_else(|| Error::misuse("this key signs nothing"))
@@ -178,13 +198,20 @@ impl From<Key> for RingKey {
 #[cfg(feature = "_public")]
 impl From<SigningKey> for RingKey {
     fn from(pair: SigningKey) -> Self {
-        Self(Kind::Public(pair.public_key(), Some(pair)))
+        Self(Kind::Public(pair.public_key(), Private::Here(pair)))
+    }
+}
+
+#[cfg(feature = "_public")]
+impl From<ExternalKey> for RingKey {
+    fn from(key: ExternalKey) -> Self {
+        Self(Kind::Public(key.public_key(), Private::External(key)))
     }
 }
 
 #[cfg(feature = "_public")]
 impl From<PublicKey> for RingKey {
     fn from(key: PublicKey) -> Self {
-        Self(Kind::Public(key, None))
+        Self(Kind::Public(key, Private::Absent))
     }
 }

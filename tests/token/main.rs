@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+mod external;
 mod foreign;
 mod interop;
 mod issuers;

@@ -430,7 +430,7 @@ where
         for is_stepped in [false].into_iter().chain(is_stepped.then_some(true)) {
             identity.is_stepped = is_stepped;
             self.tokens
-                .mint(&mut identity, row.fields.data(), now, None)?;
+                .check_mint(&mut identity, row.fields.data(), now)?;
         }
         Ok(update)
     }
@@ -615,7 +615,7 @@ where
         identity.is_stepped = login.step.is_some();
         // Before the store is asked: if the token is refused, the login is not stored.
         let data = new.row.fields.data();
-        let mut token = self.tokens.mint(&mut identity, data, now, None)?;
+        let mut token = self.tokens.mint(&mut identity, data, now, None).await?;
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;
         }
@@ -638,7 +638,7 @@ where
         if identity.handle != new.row.handle() {
             identity.handle = new.row.handle();
             let data = new.row.fields.data();
-            token = self.tokens.mint(&mut identity, data, now, None)?;
+            token = self.tokens.mint(&mut identity, data, now, None).await?;
         }
         if let (Some(view), Some(stamp)) = (self.tokens.revocations(), began.stamp) {
             // A concurrent `revoke_all` removes the rows of the subject, appends to the log, and
@@ -672,7 +672,7 @@ where
         let presented = self.logins.parse(text).ok_or(Rejection::Malformed)?;
         // Before anything is rotated. If signing failed after that for long, the client would come
         // back too late with the credential that it has.
-        self.tokens.check_ready(now)?;
+        self.tokens.check_ready(now).await?;
         if let Some(reload) = &self.tokens.reload {
             // Boxed, because it is rare: the future of the usual case stays small.
             Box::pin(async {
@@ -689,7 +689,7 @@ where
         let mut identity = row.read_identity(reader)?;
         identity.is_stepped = row.is_stepped(refreshed.credential.generation(), now);
         let data = row.fields.data();
-        let token = self.tokens.mint(&mut identity, data, now, None)?;
+        let token = self.tokens.mint(&mut identity, data, now, None).await?;
         let issued = Issued::new(token, identity, refreshed.outcome);
         Ok(issued.with_refresh_credential(refreshed.credential.encode()))
     }
@@ -718,7 +718,7 @@ where
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {
         let now = self.logins.now()?;
-        self.tokens.check_ready(now)?;
+        self.tokens.check_ready(now).await?;
         let presented = self.logins.parse(credential);
         let (mut row, caller) = self.row_of(credential, now).await?;
         if let Some(reload) = &self.tokens.reload {
@@ -753,7 +753,7 @@ where
             .filter(|_| !has_proof)
             .map(|caller| caller.expires_at);
         let data = row.fields.data();
-        let token = self.tokens.mint(&mut identity, data, now, latest)?;
+        let token = self.tokens.mint(&mut identity, data, now, latest).await?;
         let issued = Issued::new(token, identity, Outcome::Rotated);
         Ok(match refresh {
             Some(refresh) => issued.with_refresh_credential(refresh.encode()),

@@ -7,9 +7,9 @@ mod ring;
 mod rustcrypto;
 
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-pub(super) use ring::{Signer, Verifier, generate};
+pub(super) use ring::{PrivateKey, Verifier, generate};
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-pub(super) use rustcrypto::{Signer, Verifier, generate};
+pub(super) use rustcrypto::{PrivateKey, Verifier, generate};
 
 /// Bytes of a signature of ES256 and of Ed25519.
 pub(super) const SIGNATURE_BYTES: usize = 64;

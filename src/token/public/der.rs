@@ -73,16 +73,17 @@ pub(super) fn rsa_public_key(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     tagged(SEQUENCE, &numbers)
 }
 
-/// Reads modulus and exponent of an `RSAPublicKey`, big-endian and without leading zeros.
-pub(super) fn rsa_numbers(key: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (numbers, _) = element(SEQUENCE, key)?;
-    let (modulus, numbers) = element(INTEGER, numbers)?;
-    let (exponent, _) = element(INTEGER, numbers)?;
+/// Reads a sequence of two numbers, big-endian and without leading zeros: modulus and exponent of an
+/// `RSAPublicKey`, or r and s of a signature.
+pub(super) fn two_numbers(der: &[u8]) -> Option<[&[u8]; 2]> {
+    let (numbers, after) = element(SEQUENCE, der)?;
+    let (first, numbers) = element(INTEGER, numbers)?;
+    let (second, rest) = element(INTEGER, numbers)?;
     let without_zeros = |number: &'_ [u8]| number.iter().take_while(|byte| **byte == 0).count();
-    Some((
-        &modulus[without_zeros(modulus)..],
-        &exponent[without_zeros(exponent)..],
-    ))
+    (after.is_empty() && rest.is_empty()).then_some([
+        &first[without_zeros(first)..],
+        &second[without_zeros(second)..],
+    ])
 }
 
 fn integer(number: &[u8]) -> Vec<u8> {

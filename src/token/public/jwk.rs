@@ -125,7 +125,7 @@ pub(super) fn write(scheme: Scheme, key: &[u8], kid: &str) -> String {
             format!(r#""kty":"EC","crv":"P-256","x":"{x}","y":"{y}""#)
         }
         (Scheme::Rs256, key) => {
-            let (n, e) = der::rsa_numbers(key).unwrap_or_default();
+            let [n, e] = der::two_numbers(key).unwrap_or_default();
             let (n, e) = (base64url::encode(n), base64url::encode(e));
             format!(r#""kty":"RSA","n":"{n}","e":"{e}""#)
         }

@@ -177,6 +177,15 @@ impl PublicKey {
         self.with_header(scheme, id, Header::of_access_token(scheme.name(), &id))
     }
 
+    /// Returns the same key without an id that its issuer has given to it.
+    pub(super) fn without_name(self) -> Self {
+        match self.inner.name {
+            None => self,
+            // The key was read before, so that this cannot fail.
+            Some(_) => Self::new(self.inner.scheme, &self.inner.key, None).unwrap_or(self),
+        }
+    }
+
     /// Returns the same key under the older name of its algorithm.
     pub(super) fn with_older_name(&self) -> Self {
         let Scheme::Ed25519 { .. } = self.inner.scheme else {
@@ -215,6 +224,11 @@ impl PublicKey {
 
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.inner.key == other.inner.key
+    }
+
+    /// Checks if a text has this signature. Remembers nothing.
+    pub(super) fn verifies_text(&self, text: &[u8], signature: &[u8]) -> bool {
+        self.inner.verifier.verifies(text, signature)
     }
 
     /// Checks if `text`, of which the first `signed` bytes are signed, has this signature. `text`

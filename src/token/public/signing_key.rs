@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::token::public::backend::{SIGNATURE_BYTES, Signer, generate};
+use crate::token::public::backend::{PrivateKey, generate};
 use crate::token::public::public_key::PublicKey;
+use crate::token::public::signer::Signature;
 use crate::token::public::{Scheme, der};
 
 /// Label of a private key in PEM (RFC 7468, section 10).
@@ -48,7 +49,7 @@ pub struct SigningKey {
 }
 
 struct Inner {
-    signer: Signer,
+    private: PrivateKey,
     pkcs8: Box<[u8]>,
 }
 
@@ -103,10 +104,10 @@ impl SigningKey {
     }
 
     fn new(scheme: Scheme, pkcs8: &[u8]) -> Result<Self> {
-        let pair = Signer::from_pkcs8(scheme, pkcs8).and_then(|signer| {
-            let public = PublicKey::new(scheme, signer.public_key(), None)?;
+        let pair = PrivateKey::from_pkcs8(scheme, pkcs8).and_then(|private| {
+            let public = PublicKey::new(scheme, private.public_key(), None)?;
             let inner = Inner {
-                signer,
+                private,
                 pkcs8: pkcs8.into(),
             };
             let inner = Arc::new(inner);
@@ -146,8 +147,17 @@ impl SigningKey {
         der::to_pem(PEM_LABEL, &self.inner.pkcs8)
     }
 
-    pub(crate) fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES]> {
-        self.inner.signer.sign(message)
+    /// Signs a text: for a process that signs for others, which reach it by a
+    /// [`Signer`](crate::token::Signer). The example `external_signer` has both sides.
+    ///
+    /// The signature of header and claims completes a token: give it only to the issuer. Sign nothing
+    /// for other purposes with this key.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the operating system gives no random bytes.
+    pub fn sign(&self, text: &[u8]) -> Result<Signature> {
+        self.inner.private.sign(text).map(Signature::new)
     }
 }
 

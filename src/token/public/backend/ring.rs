@@ -36,12 +36,12 @@ impl Verifier {
 }
 
 /// A private key.
-pub(in crate::token::public) enum Signer {
+pub(in crate::token::public) enum PrivateKey {
     Es256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
 }
 
-impl Signer {
+impl PrivateKey {
     /// Reads the DER form of PKCS #8. `None` if it is no such key.
     pub(in crate::token::public) fn from_pkcs8(scheme: Scheme, pkcs8: &[u8]) -> Option<Self> {
         match scheme {

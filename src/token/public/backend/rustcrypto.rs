@@ -51,12 +51,12 @@ impl Verifier {
 }
 
 /// A private key, and its public one.
-pub(in crate::token::public) enum Signer {
+pub(in crate::token::public) enum PrivateKey {
     Es256(SigningKey, Box<[u8]>),
     Ed25519(EdSigner, [u8; 32]),
 }
 
-impl Signer {
+impl PrivateKey {
     /// Reads the DER form of PKCS #8. `None` if it is no such key.
     pub(in crate::token::public) fn from_pkcs8(scheme: Scheme, pkcs8: &[u8]) -> Option<Self> {
         match scheme {
