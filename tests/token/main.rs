@@ -9,6 +9,8 @@
 )]
 
 #[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+mod confusions;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 mod external;
 mod foreign;
 mod interop;
