@@ -154,7 +154,7 @@ impl Settings {
 async fn run_a_provider() -> Result<String, Failure> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let issuer = format!("http://{}", listener.local_addr()?);
-    let router = provider::provider(&issuer, provider::KEY, |_| {})?;
+    let router = provider::provider(&issuer, provider::Keys::one().shared(), |_| {});
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(issuer)
 }

@@ -2,7 +2,7 @@
 //! that the example and its tests need no account elsewhere.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Form, Query, State};
@@ -22,7 +22,10 @@ use serde_json::{Value, json};
 
 pub(crate) const CLIENT_ID: &str = "shop";
 pub(crate) const CLIENT_SECRET: &str = "for-this-example-only";
-/// Key that signs ID tokens. It is public, and protects nothing.
+/// Audience of access tokens.
+#[allow(dead_code, reason = "a login needs ID tokens only")]
+pub(crate) const API: &str = "orders";
+/// Key that signs tokens. It is public, and protects nothing.
 pub(crate) const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
     MC4CAQAwBQYDK2VwBCIEIKaYe4tng4mw5EAjt/6Jhsqw4KhG401ukODlzI/Mg+2D\n\
     -----END PRIVATE KEY-----\n";
@@ -30,9 +33,29 @@ pub(crate) const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
 /// Rewrites the claims of an ID token before it is signed.
 type Rewrite = dyn Fn(&mut Value) + Send + Sync;
 
+/// Keys of a provider in PEM, each with its id. One signs.
+pub(crate) struct Keys {
+    pub(crate) signs: (&'static str, &'static str),
+    pub(crate) published: Vec<(&'static str, &'static str)>,
+}
+
+impl Keys {
+    /// Returns a key that is published and signs.
+    pub(crate) fn one() -> Self {
+        Self {
+            signs: ("one", KEY),
+            published: vec![("one", KEY)],
+        }
+    }
+
+    pub(crate) fn shared(self) -> Arc<RwLock<Self>> {
+        Arc::new(RwLock::new(self))
+    }
+}
+
 struct Provider {
     issuer: String,
-    key: CoreEdDsaPrivateSigningKey,
+    keys: Arc<RwLock<Keys>>,
     rewrite: Box<Rewrite>,
     /// Requests for which a code was handed out, by that code.
     granted: Mutex<HashMap<String, Asked>>,
@@ -50,19 +73,18 @@ struct Asked {
     code_challenge_method: String,
 }
 
-/// Returns a provider at `issuer`. It publishes [`KEY`], and signs with `key`.
+/// Returns a provider at `issuer`.
 pub(crate) fn provider(
     issuer: &str,
-    key: &str,
+    keys: Arc<RwLock<Keys>>,
     rewrite: impl Fn(&mut Value) + Send + Sync + 'static,
-) -> Result<Router, String> {
+) -> Router {
     let provider = Provider {
         issuer: issuer.to_owned(),
-        key: signing_key(key)?,
+        keys,
         rewrite: Box::new(rewrite),
         granted: Mutex::default(),
     };
-    let published = CoreJsonWebKeySet::new(vec![signing_key(KEY)?.as_verification_key()]);
     let discovery = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
@@ -73,17 +95,24 @@ pub(crate) fn provider(
         "id_token_signing_alg_values_supported": ["EdDSA"],
     });
     let discovery = async move || Json(discovery.clone());
-    Ok(Router::new()
+    Router::new()
         .route("/.well-known/openid-configuration", get(discovery))
-        .route("/jwks", get(async move || Json(published.clone())))
+        .route("/jwks", get(jwks))
         .route("/authorize", get(authorize))
         .route("/token", post(token))
-        .with_state(Arc::new(provider)))
+        .with_state(Arc::new(provider))
 }
 
-fn signing_key(pem: &str) -> Result<CoreEdDsaPrivateSigningKey, String> {
-    let kid = JsonWebKeyId::new("one".to_owned());
-    CoreEdDsaPrivateSigningKey::from_ed25519_pem(pem, Some(kid))
+fn signing_key((kid, pem): (&str, &str)) -> Option<CoreEdDsaPrivateSigningKey> {
+    let kid = JsonWebKeyId::new(kid.to_owned());
+    CoreEdDsaPrivateSigningKey::from_ed25519_pem(pem, Some(kid)).ok()
+}
+
+async fn jwks(State(provider): State<Arc<Provider>>) -> Json<CoreJsonWebKeySet> {
+    let keys = provider.keys.read().unwrap_or_else(PoisonError::into_inner);
+    let published = keys.published.iter().filter_map(|key| signing_key(*key));
+    let published = published.map(|key| key.as_verification_key());
+    Json(CoreJsonWebKeySet::new(published.collect()))
 }
 
 /// Logs in the user, and leads the browser back with a code.
@@ -108,13 +137,19 @@ async fn authorize(State(provider): State<Arc<Provider>>, Query(asked): Query<As
 }
 
 #[derive(Deserialize)]
-struct Exchange {
-    code: String,
-    redirect_uri: Url,
-    code_verifier: String,
+#[serde(tag = "grant_type", rename_all = "snake_case")]
+enum Exchange {
+    AuthorizationCode {
+        code: String,
+        redirect_uri: Url,
+        code_verifier: String,
+    },
+    /// A program logs in as itself (RFC 6749, section 4.4).
+    ClientCredentials,
 }
 
-/// Exchanges a code for an ID token (OpenID Connect Core, section 3.1.3).
+/// Exchanges a code for an ID token (OpenID Connect Core, section 3.1.3), or the secret of a client for
+/// an access token (RFC 9068).
 async fn token(
     State(provider): State<Arc<Provider>>,
     headers: HeaderMap,
@@ -126,15 +161,28 @@ async fn token(
         let error = Json(json!({ "error": "invalid_client" }));
         return (StatusCode::UNAUTHORIZED, error).into_response();
     }
+    let Exchange::AuthorizationCode {
+        code,
+        redirect_uri,
+        code_verifier,
+    } = given
+    else {
+        return match provider.access_token() {
+            Some(token) => {
+                Json(json!({ "access_token": token, "token_type": "Bearer" })).into_response()
+            }
+            None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        };
+    };
     let asked = {
         let granted = provider.granted.lock();
         let mut granted = granted.unwrap_or_else(PoisonError::into_inner);
-        granted.remove(&given.code)
+        granted.remove(&code)
     };
-    let verifier = PkceCodeVerifier::new(given.code_verifier);
+    let verifier = PkceCodeVerifier::new(code_verifier);
     let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
     let asked = asked.filter(|asked| {
-        asked.redirect_uri == given.redirect_uri && asked.code_challenge == challenge.as_str()
+        asked.redirect_uri == redirect_uri && asked.code_challenge == challenge.as_str()
     });
     match asked.and_then(|asked| provider.id_token(&asked)) {
         Some(id_token) => Json(json!({
@@ -163,12 +211,36 @@ impl Provider {
             "preferred_username": "alice",
         });
         (self.rewrite)(&mut claims);
-        let header = json!({ "alg": "EdDSA", "kid": "one" });
+        self.signed("JWT", &claims)
+    }
+
+    fn access_token(&self) -> Option<String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let mut claims = json!({
+            "iss": self.issuer,
+            "sub": CLIENT_ID,
+            "client_id": CLIENT_ID,
+            "aud": API,
+            "exp": now + 300,
+            "iat": now,
+            "jti": CsrfToken::new_random().into_secret(),
+            "scope": "orders:read",
+        });
+        (self.rewrite)(&mut claims);
+        self.signed("at+jwt", &claims)
+    }
+
+    fn signed(&self, typ: &str, claims: &Value) -> Option<String> {
+        let signs = self
+            .keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .signs;
+        let header = json!({ "alg": "EdDSA", "typ": typ, "kid": signs.0 });
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let signed = format!("{}.{}", encode(&header), encode(&claims));
-        let signature = self
-            .key
-            .sign(&CoreJwsSigningAlgorithm::EdDsa, signed.as_bytes());
+        let signed = format!("{}.{}", encode(&header), encode(claims));
+        let signature =
+            signing_key(signs)?.sign(&CoreJwsSigningAlgorithm::EdDsa, signed.as_bytes());
         Some(format!(
             "{signed}.{}",
             URL_SAFE_NO_PAD.encode(signature.ok()?)

@@ -7,7 +7,7 @@ mod support;
 
 use serde_json::{Value, json};
 
-use provider::{CLIENT_ID, CLIENT_SECRET, KEY};
+use provider::{CLIENT_ID, CLIENT_SECRET, KEY, Keys};
 use support::{Answer, Browser, Example, Served, curl, follow_the_header};
 
 /// Key that the provider does not publish.
@@ -27,9 +27,13 @@ impl Site {
     }
 
     /// Starts a service. Its provider signs with `key` and rewrites the claims.
-    fn start_with(key: &str, rewrite: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
-        let router = |origin: &str| provider::provider(origin, key, rewrite);
-        let provider = Served::with(|origin| router(origin).expect("a valid key"));
+    fn start_with(key: &'static str, rewrite: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
+        let signs = ("one", key);
+        let keys = Keys {
+            signs,
+            ..Keys::one()
+        };
+        let provider = Served::with(|origin| provider::provider(origin, keys.shared(), rewrite));
         let settings = [
             ("OIDC_ISSUER", provider.origin()),
             ("OIDC_CLIENT_ID", CLIENT_ID),
