@@ -89,22 +89,27 @@
 //!
 //! # Features
 //!
-//! | feature | default | brings |
+//! None is on by default. The second column counts the crates that a feature adds to the 28 of the default
+//! tree, with those that only build it; `.ci/crates` in the repository prints them.
+//!
+//! | feature | crates | brings |
 //! |---|---|---|
-//! | `actix` | no | `AuthLayer` and `Require` as middleware of actix-web 4, and the extractors for its handlers |
-//! | `aws-lc-rs`, `ring`, `rustcrypto` | no | public-key tokens, by aws-lc-rs 1 (C compiler), ring 0.17 (C compiler) or the pure Rust of p256 0.14, ed25519-dalek 3 and rsa 0.10; 3, 2 and 33 crates more. If several are enabled, the first is used |
-//! | `axum` | no | `tower`, and the extractors for handlers of axum 0.8 |
-//! | `coarse-clock` | no | `CoarseClock`: a system clock that takes a tenth of the time to read, on Linux |
-//! | `metrics` | no | `MetricsObserver`: reports events as counters and gauges through the crate metrics 0.24 |
-//! | `redb` | no | `Redb`: sessions and revocations in one file, durable, without a server |
-//! | `redis` | no | `Redis`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
-//! | `sqlx-mysql` | no | `MySql`: sessions and revocations in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
-//! | `sqlx-postgres` | no | `Postgres`: sessions and revocations in Postgres, through a pool of sqlx 0.9 (Rust 1.94) |
-//! | `sqlx-sqlite` | no | `Sqlite`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
-//! | `testkit` | no | [tests of handlers](manual::testing): a client, a given caller, a clock set by hand, a store that fails on command; the conformance kit for stores and logs |
-//! | `tokio-postgres` | no | the same `Postgres` type, over pipelined connections of tokio-postgres 0.7 |
-//! | `tower` | no | `AuthLayer` and `Require` as layers in front of axum, hyper, tonic |
-//! | `tracing` | no | `TracingObserver`: reports events through the crate tracing 0.1; the web layer logs denials |
+//! | `actix` | 91 | `AuthLayer` and `Require` as middleware of actix-web 4, and the extractors for its handlers |
+//! | `aws-lc-rs` | 11 | public-key tokens ([`token`]), by aws-lc-rs 1 (needs a C compiler) |
+//! | `axum` | 11 | `tower`, and the extractors for handlers of axum 0.8 |
+//! | `coarse-clock` | 3 | `CoarseClock`: a system clock that takes a tenth of the time to read, on Linux |
+//! | `metrics` | 3 | `MetricsObserver`: reports events as counters and gauges through the crate metrics 0.24 |
+//! | `redb` | 1 | `Redb`: sessions and revocations in one file, durable, without a server |
+//! | `redis` | 62 | `Redis`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
+//! | `ring` | 6 | the same by ring 0.17 (needs a C compiler); `aws-lc-rs` is preferred if both are enabled |
+//! | `rustcrypto` | 36 | the same in pure Rust: p256 0.14, ed25519-dalek 3 and rsa 0.10; the other two are preferred |
+//! | `sqlx-mysql` | 87 | `MySql`: sessions and revocations in MySQL or MariaDB, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `sqlx-postgres` | 100 | `Postgres`: sessions and revocations in Postgres, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `sqlx-sqlite` | 96 | `Sqlite`: sessions and revocations in SQLite, through a pool of sqlx 0.9 (Rust 1.94) |
+//! | `testkit` | 0 | [tests of handlers](manual::testing): a client, a given caller, a clock set by hand, a store that fails on command; the conformance kit for stores and logs |
+//! | `tokio-postgres` | 40 | the same `Postgres` type, over pipelined connections of tokio-postgres 0.7 |
+//! | `tower` | 6 | `AuthLayer` and `Require` as layers in front of axum, hyper, tonic |
+//! | `tracing` | 4 | `TracingObserver`: reports events through the crate tracing 0.1; the web layer logs denials |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
