@@ -82,8 +82,9 @@
 //!
 //! # Scope
 //!
-//! statewise does not handle passwords, OAuth or OpenID Connect flows, or encrypted tokens. It brings no runtime and spawns no task. Only the database backends wait between retries,
-//! and redb has one writer thread. [`web`] reads credentials from requests and writes them to
+//! statewise does not handle passwords, OAuth or OpenID Connect flows, or encrypted tokens. It brings no
+//! runtime and spawns no task. Only the database backends wait between retries, and redb has one writer
+//! thread. [`web`] reads credentials from requests and writes them to
 //! responses: framework-independent, as a tower layer with extractors for axum, or as a middleware of
 //! actix-web.
 //!
