@@ -9,6 +9,7 @@ use support::{Answer, Example, Folder, follow_the_header};
 
 const README: &str = include_str!("../../../README.md");
 const AXUM: &str = include_str!("../../../src/manual/axum.md");
+const ACTIX: &str = include_str!("../../../src/manual/actix.md");
 const DEPLOYING: &str = include_str!("../../../src/manual/deploying.md");
 
 #[test]
@@ -37,13 +38,15 @@ fn the_programs_of_the_pages_are_the_examples() {
     assert!(start.lines().count() <= 60, "too long for one screen");
     assert_eq!(printed(README), start);
     assert_eq!(printed(AXUM), start);
+    assert_eq!(printed(ACTIX), program(include_str!("../actix_start.rs")));
     let production = program(include_str!("../production.rs"));
     assert_eq!(printed(DEPLOYING), production);
 }
 
-/// Runs each `$ curl` line of a page, and compares its status or its whole answer with the comment.
-fn follow(page: &str) {
-    let site = Example::start("start");
+/// Runs each `$ curl` line of a page against an example, and compares its status, or its answer, with
+/// the comment.
+fn follow(page: &str, example: &str) {
+    let site = Example::start(example);
     let address = site.origin().strip_prefix("http://").expect("an address");
     let folder = Folder::new();
     let lines = page.lines().filter_map(|line| line.strip_prefix("$ curl "));
@@ -71,12 +74,17 @@ fn follow(page: &str) {
 
 #[test]
 fn the_commands_of_readme_work() {
-    follow(README);
+    follow(README, "start");
 }
 
 #[test]
 fn the_commands_of_the_page_on_axum_work() {
-    follow(AXUM);
+    follow(AXUM, "start");
+}
+
+#[test]
+fn they_have_the_same_answers_in_actix_web() {
+    follow(AXUM, "actix_start");
 }
 
 /// Each relative link of README leads to a file.
