@@ -25,8 +25,9 @@
 //! use std::time::Duration;
 //!
 //! use statewise::store::MemoryStore;
+//! use statewise::clock::Timestamp;
 //! use statewise::store::contract::Handle;
-//! use statewise::testkit::StoreFixture;
+//! use statewise::testkit::{EditBytes, StoreFixture};
 //!
 //! // In place of `MemoryStore`: your own.
 //! struct Fixture;
@@ -42,8 +43,14 @@
 //!     // For a server with a clock of its own: make its rows expire earlier by this much.
 //!     async fn advance(&self, _store: &MemoryStore, _by: Duration) {}
 //!
-//!     // For a store that keeps bytes: overwrite those of this row with junk, and return `true`.
-//!     async fn corrupt(&self, _store: &MemoryStore, _handle: Handle) -> bool {
+//!     // For a store that keeps bytes: read those of this row, edit them, and write them back.
+//!     async fn rewrite(
+//!         &self,
+//!         _store: &MemoryStore,
+//!         _handle: Handle,
+//!         _now: Timestamp,
+//!         _edit: EditBytes<'_>,
+//!     ) -> bool {
 //!         false
 //!     }
 //! }
@@ -66,7 +73,7 @@
 //!   fails, and `concur_02` the calls that contradict each other.
 //! - Where chance is involved, the message names a seed. Set the environment variable
 //!   `STATEWISE_SEED` to it to repeat the same choices.
-//! - `skipped read_04` on standard error: the fixture has no [`corrupt`](StoreFixture::corrupt), so
+//! - `skipped read_04` on standard error: the fixture has no [`rewrite`](StoreFixture::rewrite), so
 //!   rows that do not decode remain untested.
 //!
 //! The laws end on a store that does not: a list without an end, for example, is reported and not
@@ -126,7 +133,7 @@ pub use client::{TestClient, TestRequest};
 pub use clock::ManualClock;
 pub use executor::{block_on, caught, give_up_after, interleave, spread, yield_now};
 pub use faulty::{Fault, FaultyStore, Method, YieldingStore};
-pub use fixture::{MemoryFixture, StoreFixture};
+pub use fixture::{EditBytes, MemoryFixture, StoreFixture};
 pub use log_fixture::{LogFixture, MemoryLogFixture};
 pub use random::{Random, seed};
 pub use sample::Sample;

@@ -4,10 +4,14 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::base::boxed::BoxFuture;
+use crate::clock::Timestamp;
 use crate::login::handle::Handle;
 use crate::store::MemoryStore;
-use crate::store::contract::SessionStore;
+use crate::store::contract::{Record, SessionStore};
 use crate::testkit::executor;
+
+/// The function of a [`rewrite`](StoreFixture::rewrite): it edits the bytes of a row.
+pub type EditBytes<'e> = &'e (dyn Fn(&mut Vec<u8>) + Send + Sync + 'e);
 
 /// Opens stores of one kind for the kit, and moves their time.
 ///
@@ -28,14 +32,32 @@ pub trait StoreFixture: Send + Sync {
     /// Leave it empty for a store that uses the `now` of each call.
     fn advance(&self, store: &Self::Store, by: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Overwrites the stored bytes of a row, so that they do not decode any more. Returns whether
-    /// it did.
+    /// Edits the stored bytes of a row, as a fault or a later version of this crate would. Returns whether
+    /// it did. The bytes are those of [`Record::encode`], or of the fields at their end.
     ///
-    /// By default it cannot, and the laws about such rows are skipped with a line on standard
-    /// error. Implement it for a store that keeps bytes outside of the process.
-    fn corrupt(&self, store: &Self::Store, handle: Handle) -> impl Future<Output = bool> + Send {
-        let _ = (store, handle);
-        async { false }
+    /// By default it [changes](SessionStore::change) the row, if the edited bytes still decode. The laws
+    /// about rows that do not are then skipped, with a line on standard error. Implement it for a store
+    /// that keeps bytes outside of the process.
+    fn rewrite(
+        &self,
+        store: &Self::Store,
+        handle: Handle,
+        now: Timestamp,
+        edit: EditBytes<'_>,
+    ) -> impl Future<Output = bool> + Send {
+        async move {
+            let change = |row: &mut Record| {
+                let mut bytes = row.encode();
+                edit(&mut bytes);
+                let edited = Record::decode(&bytes);
+                edited.is_ok_and(|edited| {
+                    *row = edited;
+                    true
+                })
+            };
+            let changed = store.change(handle, now, &change).await;
+            changed.is_ok_and(|changed| changed.is_some_and(|changed| changed.changed))
+        }
     }
 
     /// Runs futures at the same time, as far as the machine allows, and returns when all have

@@ -4,9 +4,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use statewise::authenticator::BoxFuture;
+use statewise::clock::Timestamp;
 use statewise::store::MySqlStore;
 use statewise::store::contract::Handle;
-use statewise::testkit::StoreFixture;
+use statewise::testkit::{EditBytes, StoreFixture};
 
 use super::alternating::Alternating;
 use super::runtime;
@@ -28,19 +29,31 @@ impl StoreFixture for Tables {
 
     async fn advance(&self, _: &MySqlStore, _: Duration) {}
 
-    async fn corrupt(&self, _: &MySqlStore, handle: Handle) -> bool {
+    async fn rewrite(
+        &self,
+        _: &MySqlStore,
+        handle: Handle,
+        _: Timestamp,
+        edit: EditBytes<'_>,
+    ) -> bool {
         let pool = &shared()
             .expect("a law is run only if there is a server")
             .pool;
         let tables = self.0.lock().unwrap().clone();
-        let mut corrupted = 0;
         for table in tables {
-            let update = format!("UPDATE {table} SET fields = x'0201' WHERE handle = ?");
-            let update = sqlx::query(sqlx::AssertSqlSafe(update));
+            let select = format!("SELECT fields FROM {table} WHERE handle = ?");
+            let select = sqlx::query_scalar(sqlx::AssertSqlSafe(select));
+            let select = select.bind(&handle.as_bytes()[..]);
+            let Some::<Vec<u8>>(mut fields) = select.fetch_optional(pool).await.unwrap() else {
+                continue;
+            };
+            edit(&mut fields);
+            let update = format!("UPDATE {table} SET fields = ? WHERE handle = ?");
+            let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(fields);
             let update = update.bind(&handle.as_bytes()[..]).execute(pool).await;
-            corrupted += update.unwrap().rows_affected();
+            return update.unwrap().rows_affected() == 1;
         }
-        corrupted == 1
+        false
     }
 
     async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {

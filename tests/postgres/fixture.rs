@@ -6,10 +6,11 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use statewise::authenticator::BoxFuture;
+use statewise::clock::Timestamp;
 use statewise::store::contract::{Handle, SessionStore};
 use statewise::store::postgres::Link;
 use statewise::store::{Postgres, PostgresBuilder, PostgresStore};
-use statewise::testkit::StoreFixture;
+use statewise::testkit::{EditBytes, StoreFixture};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::servers::postgres::PostgresServer;
@@ -157,16 +158,28 @@ mod with_sqlx {
 
         async fn advance(&self, _: &Self::Store, _: Duration) {}
 
-        async fn corrupt(&self, _: &Self::Store, handle: Handle) -> bool {
+        async fn rewrite(
+            &self,
+            _: &Self::Store,
+            handle: Handle,
+            _: Timestamp,
+            edit: EditBytes<'_>,
+        ) -> bool {
             let tables = self.0.lock().expect("no panic").clone();
-            let mut corrupted = 0;
             for table in tables {
-                let update = format!("UPDATE {table} SET fields = '\\x0201' WHERE handle = $1");
-                let update = sqlx::query(sqlx::AssertSqlSafe(update));
+                let select = format!("SELECT fields FROM {table} WHERE handle = $1");
+                let select = sqlx::query_scalar(sqlx::AssertSqlSafe(select));
+                let select = select.bind(&handle.as_bytes()[..]).fetch_optional(&*POOL);
+                let Some::<Vec<u8>>(mut fields) = select.await.expect("an answer") else {
+                    continue;
+                };
+                edit(&mut fields);
+                let update = format!("UPDATE {table} SET fields = $1 WHERE handle = $2");
+                let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(fields);
                 let update = update.bind(&handle.as_bytes()[..]).execute(&*POOL).await;
-                corrupted += update.expect("an update").rows_affected();
+                return update.expect("an update").rows_affected() == 1;
             }
-            corrupted == 1
+            false
         }
 
         async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {
@@ -212,16 +225,29 @@ mod with_tokio_postgres {
 
         async fn advance(&self, _: &Self::Store, _: Duration) {}
 
-        async fn corrupt(&self, _: &Self::Store, handle: Handle) -> bool {
+        async fn rewrite(
+            &self,
+            _: &Self::Store,
+            handle: Handle,
+            _: Timestamp,
+            edit: EditBytes<'_>,
+        ) -> bool {
             let tables = self.0.lock().expect("no panic").clone();
             let client = client_of(server()).await.expect("a connection");
-            let mut corrupted = 0;
+            let handle = &handle.as_bytes()[..];
             for table in tables {
-                let update = format!("UPDATE {table} SET fields = '\\x0201' WHERE handle = $1");
-                let update = client.execute(&update, &[&&handle.as_bytes()[..]]).await;
-                corrupted += update.expect("an update");
+                let select = format!("SELECT fields FROM {table} WHERE handle = $1");
+                let row = client.query_opt(&select, &[&handle]).await;
+                let Some(row) = row.expect("an answer") else {
+                    continue;
+                };
+                let mut fields: Vec<u8> = row.get(0);
+                edit(&mut fields);
+                let update = format!("UPDATE {table} SET fields = $1 WHERE handle = $2");
+                let update = client.execute(&update, &[&fields, &handle]).await;
+                return update.expect("an update") == 1;
             }
-            corrupted == 1
+            false
         }
 
         async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {

@@ -33,9 +33,10 @@ mod laws {
     use std::time::Duration;
 
     use redb::{Database, TableDefinition};
+    use statewise::clock::Timestamp;
     use statewise::store::contract::Handle;
     use statewise::store::{Redb, RedbStore};
-    use statewise::testkit::StoreFixture;
+    use statewise::testkit::{EditBytes, StoreFixture};
 
     use super::folder::Folder;
 
@@ -56,25 +57,33 @@ mod laws {
 
         async fn advance(&self, _: &RedbStore, _: Duration) {}
 
-        async fn corrupt(&self, _: &RedbStore, handle: Handle) -> bool {
+        async fn rewrite(
+            &self,
+            _: &RedbStore,
+            handle: Handle,
+            _: Timestamp,
+            edit: EditBytes<'_>,
+        ) -> bool {
             let rows = TableDefinition::<&[u8; 16], &[u8]>::new("statewise.sessions");
-            let corrupt = |database: &Database| {
+            let rewrite = |database: &Database| {
                 let transaction = database.begin_write().unwrap();
                 let mut table = transaction.open_table(rows).unwrap();
-                let found = table.remove(handle.as_bytes()).unwrap().is_some();
-                if found {
-                    table.insert(handle.as_bytes(), &[2, 1][..]).unwrap();
+                let found = table.remove(handle.as_bytes()).unwrap();
+                let found = found.map(|row| row.value().to_vec());
+                let is_found = found.is_some();
+                if let Some(mut row) = found {
+                    edit(&mut row);
+                    table.insert(handle.as_bytes(), &*row).unwrap();
                 }
                 drop(table);
                 transaction.commit().unwrap();
-                found
+                is_found
             };
-            let databases = self.0.lock().unwrap();
-            databases
+            self.0
+                .lock()
+                .unwrap()
                 .iter()
-                .filter(|database| corrupt(database))
-                .count()
-                == 1
+                .any(|database| rewrite(database))
         }
     }
 
@@ -89,6 +98,12 @@ mod laws {
         statewise::testkit::session_store_laws!(crate::cached::Cached::over(
             super::Files::default()
         ));
+
+        mod strategies {
+            use crate::laws::Files;
+
+            crate::strategies::strategy_laws!(crate::cached::Cached::over(Files::default()));
+        }
     }
 }
 

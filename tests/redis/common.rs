@@ -18,7 +18,9 @@ use redis::aio::{
     ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection,
 };
 use statewise::authenticator::BoxFuture;
+use statewise::store::contract::Handle;
 use statewise::store::{Redis, RedisBuilder, RedisStore};
+use statewise::testkit::EditBytes;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::servers::redis::RedisServer;
@@ -167,4 +169,35 @@ pub(crate) fn commands(server: &RedisServer) -> Vec<(String, u64)> {
         (!ours).then(|| (name.to_owned(), calls.parse().unwrap()))
     };
     stats.lines().filter_map(calls).collect()
+}
+
+/// Edits the bytes of a row on a server. Returns whether it is there.
+pub(crate) async fn rewrite(
+    mut connection: MultiplexedConnection,
+    prefix: &str,
+    handle: Handle,
+    edit: EditBytes<'_>,
+) -> bool {
+    let mut keys = redis::cmd("KEYS");
+    let keys: Vec<Vec<u8>> = keys
+        .arg(format!("{prefix}*:s:*"))
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    for key in keys {
+        let mut get = redis::cmd("GET");
+        let row = get.arg(&key).query_async(&mut connection).await;
+        // Rows of other tests may be gone.
+        let Some::<Vec<u8>>(mut row) = row.unwrap() else {
+            continue;
+        };
+        if row.windows(16).any(|bytes| bytes == handle.as_bytes()) {
+            edit(&mut row);
+            let mut set = redis::cmd("SET");
+            let set = set.arg(&key).arg(row).arg("KEEPTTL");
+            let () = set.query_async(&mut connection).await.unwrap();
+            return true;
+        }
+    }
+    false
 }

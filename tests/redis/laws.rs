@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use statewise::authenticator::BoxFuture;
+use statewise::clock::Timestamp;
 use statewise::store::RedisStore;
 use statewise::store::contract::Handle;
-use statewise::testkit::StoreFixture;
+use statewise::testkit::{EditBytes, StoreFixture};
 
-use crate::common::{admin, multiplexed, run, shift, spread, store};
+use crate::common::{admin, multiplexed, rewrite, run, shift, spread, store};
 use crate::support::servers::redis::RedisServer;
 
 fn server() -> Option<&'static RedisServer> {
@@ -45,26 +46,15 @@ impl StoreFixture for Fixture {
         assert_eq!(shifted.as_deref(), Ok("1"));
     }
 
-    async fn corrupt(&self, store: &Self::Store, handle: Handle) -> bool {
-        let pattern = format!("{}*:s:*", store.prefix());
-        let script = r"
-            for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
-                if string.find(redis.call('GET', key), ARGV[2], 1, true) then
-                    redis.call('SET', key, 'junk', 'KEEPTTL')
-                    return 1
-                end
-            end
-            return 0
-        ";
-        let mut connection = admin(server().unwrap()).await;
-        let mut command = redis::cmd("EVAL");
-        command
-            .arg(script)
-            .arg(0)
-            .arg(pattern)
-            .arg(handle.as_bytes());
-        let changed: u64 = command.query_async(&mut connection).await.unwrap();
-        changed == 1
+    async fn rewrite(
+        &self,
+        store: &Self::Store,
+        handle: Handle,
+        _: Timestamp,
+        edit: EditBytes<'_>,
+    ) -> bool {
+        let connection = admin(server().unwrap()).await;
+        rewrite(connection, store.prefix(), handle, edit).await
     }
 
     async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {

@@ -17,11 +17,11 @@ use statewise::authenticator::BoxFuture;
 use statewise::clock::Timestamp;
 use statewise::revocation::RedisLog;
 use statewise::session::Limit;
-use statewise::store::contract::{Load, Page, Scope, SessionStore};
+use statewise::store::contract::{Handle, Load, Page, Scope, SessionStore};
 use statewise::store::{RedisStore, Survives};
-use statewise::testkit::{LogFixture, Sample, StoreFixture};
+use statewise::testkit::{EditBytes, LogFixture, Sample, StoreFixture};
 
-use common::{PATIENT, patient, prefix, run, shift, shift_log, spread, store};
+use common::{PATIENT, patient, prefix, rewrite, run, shift, shift_log, spread, store};
 use support::servers::redis::Cluster;
 
 #[path = "../stores/cached.rs"]
@@ -81,6 +81,23 @@ impl StoreFixture for Fixture {
             let shifted = cluster().unwrap().ask(node, &shift(store.prefix(), &by));
             assert_eq!(shifted.as_deref(), Ok("1"));
         }
+    }
+
+    async fn rewrite(
+        &self,
+        store: &Self::Store,
+        handle: Handle,
+        _: Timestamp,
+        edit: EditBytes<'_>,
+    ) -> bool {
+        for url in cluster().unwrap().urls() {
+            let client = redis::Client::open(url).unwrap();
+            let connection = client.get_multiplexed_async_connection().await.unwrap();
+            if rewrite(connection, store.prefix(), handle, edit).await {
+                return true;
+            }
+        }
+        false
     }
 
     async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {

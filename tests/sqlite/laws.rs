@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use statewise::authenticator::BoxFuture;
+use statewise::clock::Timestamp;
 use statewise::store::SqliteStore;
 use statewise::store::contract::Handle;
-use statewise::testkit::StoreFixture;
+use statewise::testkit::{EditBytes, StoreFixture};
 
 use super::alternating::Alternating;
 use super::file::{Folder, options, pool, store};
@@ -50,7 +51,13 @@ impl StoreFixture for Files {
 
     async fn advance(&self, _: &SqliteStore, _: Duration) {}
 
-    async fn corrupt(&self, _: &SqliteStore, handle: Handle) -> bool {
+    async fn rewrite(
+        &self,
+        _: &SqliteStore,
+        handle: Handle,
+        _: Timestamp,
+        edit: EditBytes<'_>,
+    ) -> bool {
         let files: Vec<_> = self
             .folders
             .lock()
@@ -58,14 +65,20 @@ impl StoreFixture for Files {
             .iter()
             .map(Folder::file)
             .collect();
-        let mut corrupted = 0;
         for file in files {
-            let update = "UPDATE statewise_sessions SET fields = x'0201' WHERE handle = ?";
-            let update = sqlx::query(update).bind(&handle.as_bytes()[..]);
-            let update = update.execute(&pool(options(&file), 1).await).await;
-            corrupted += update.unwrap().rows_affected();
+            let pool = pool(options(&file), 1).await;
+            let select = "SELECT fields FROM statewise_sessions WHERE handle = ?";
+            let select = sqlx::query_scalar(select).bind(&handle.as_bytes()[..]);
+            let Some::<Vec<u8>>(mut fields) = select.fetch_optional(&pool).await.unwrap() else {
+                continue;
+            };
+            edit(&mut fields);
+            let update = "UPDATE statewise_sessions SET fields = ? WHERE handle = ?";
+            let update = sqlx::query(update).bind(fields);
+            let update = update.bind(&handle.as_bytes()[..]).execute(&pool).await;
+            return update.unwrap().rows_affected() == 1;
         }
-        corrupted == 1
+        false
     }
 
     async fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use statewise::authenticator::BoxFuture;
-use statewise::clock::Clock as _;
+use statewise::clock::{Clock as _, Timestamp};
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::store::CachedStore;
-use statewise::testkit::{ManualClock, StoreFixture};
+use statewise::store::contract::{Handle, Load, SessionStore as _};
+use statewise::testkit::{EditBytes, ManualClock, StoreFixture};
 
 /// Cached stores over the stores of another fixture. Their view follows the log as time passes.
-/// They have no `corrupt`: a node answers from its copy, which a damaged row does not change.
 #[derive(Debug)]
 pub(crate) struct Cached<F> {
     inner: F,
@@ -49,6 +49,24 @@ impl<F: StoreFixture> StoreFixture for Cached<F> {
         self.clock.advance(by);
         self.inner.advance(store.inner(), by).await;
         store.view().follow().await.expect("the log answers");
+    }
+
+    /// Edits the row in the inner store, and makes the node ask it again: its copy does not change with
+    /// the row.
+    async fn rewrite(
+        &self,
+        store: &Self::Store,
+        handle: Handle,
+        now: Timestamp,
+        edit: EditBytes<'_>,
+    ) -> bool {
+        let row = store.inner().load(handle, Load::new(), now).await;
+        let edited = self.inner.rewrite(store.inner(), handle, now, edit).await;
+        if let Ok(Some(row)) = row {
+            let asked = store.view().revoke_subject(row.subject()).await;
+            let _ = asked.expect("the log answers");
+        }
+        edited
     }
 
     fn spread(&self, futures: Vec<BoxFuture<'static, ()>>) -> impl Future<Output = ()> + Send {

@@ -43,6 +43,8 @@ impl SessionStore for Broken {
 
     async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
         let row = self.store.load(handle, load, now).await?;
+        // Lets other calls load it too, however the threads are scheduled.
+        yield_now().await;
         if let Some(row) = row.as_ref().filter(|_| self.flaw == Flaw::TakesAtOnce) {
             let _ = self.store.remove(handle, row.subject(), now).await?;
         }

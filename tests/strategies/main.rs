@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod broken_rows;
 mod broken_tickets;
 #[path = "../stores/cached.rs"]
 mod cached;

@@ -57,6 +57,7 @@ macro_rules! strategy_laws {
             read_12_a_bad_deployment_ends_no_login
             read_13_a_damaged_row_blames_no_credential
             read_14_no_act_drops_a_field_of_a_later_version
+            read_15_a_critical_field_is_refused_by_each_act
             retry_01_refreshing_again_is_safe
             retry_02_revoking_again_is_safe
             retry_03_logging_in_again_is_safe

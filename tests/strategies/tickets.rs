@@ -33,7 +33,7 @@ fn rounds() -> u64 {
 
 impl<F: StoreFixture> World<'_, F> {
     /// Tickets over this store, bound to browsers, of which a subject may have three.
-    fn tickets<P>(&self, purpose: &str) -> Tickets<Arc<F::Store>, P> {
+    pub(crate) fn tickets<P>(&self, purpose: &str) -> Tickets<Arc<F::Store>, P> {
         self.tickets_over(Arc::clone(&self.store), purpose)
     }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use statewise::hybrid::HybridAuthenticator;
 use statewise::session::SessionBuilder;
-use statewise::store::contract::{Created, Limit, Record, SessionStore};
-use statewise::testkit::{FaultyStore, Method, StoreFixture};
+use statewise::store::contract::{Handle, SessionStore};
+use statewise::testkit::{EditBytes, FaultyStore, Method, StoreFixture};
 use statewise::{Authenticator, Edit, Issued, Login, Outcome, Presented, Rejection, Result};
 
 use super::family;
-use super::world::{World, rejection};
+use super::world::{World, rejection, secret};
 
 /// Data of the version before the deployment, and again after the rollback.
 type Good = u64;
@@ -29,7 +29,7 @@ fn refreshable<D>(issued: &Issued<D>) -> &str {
 }
 
 /// Asserts that an answer blames the service and not the credential, and names the login.
-fn assert_unreadable<T>(answer: Result<T>, login: &Issued<Good>, what: &str) {
+fn assert_unreadable<T, D>(answer: Result<T>, login: &Issued<D>, what: &str) {
     let Err(error) = answer else {
         panic!("{what}: data of another type were read");
     };
@@ -190,8 +190,9 @@ async fn is_no_rejection<F: StoreFixture>(
     let login = auth.issue(Login::new(subject).data(7)).await;
     let login = login.expect("a login is issued");
     let handle = world.list(subject).await[0].handle();
-    if !fixture.corrupt(&world.store, handle).await {
-        eprintln!("skipped: the fixture cannot corrupt a row");
+    let damage = |bytes: &mut Vec<u8>| bytes.truncate(1);
+    if !rewrite(fixture, world, handle, &damage).await {
+        eprintln!("skipped: the fixture cannot damage a row");
         return;
     }
     let presented = Presented::new(login.credential().reveal()).authoritative();
@@ -207,17 +208,28 @@ async fn is_no_rejection<F: StoreFixture>(
     assert_eq!(rejection(&gone), Some(Rejection::Unknown), "{subject}");
 }
 
+async fn rewrite<F: StoreFixture>(
+    fixture: &F,
+    world: &World<'_, F>,
+    handle: Handle,
+    edit: EditBytes<'_>,
+) -> bool {
+    let rewritten = fixture.rewrite(&world.store, handle, world.now(), edit);
+    rewritten.await
+}
+
 /// A field that a later version added and that may be overlooked survives each act of this version:
 /// uses, refreshes, edits of one login and of all, and step-ups. Rejects an act that writes the row
 /// from the fields that it knows.
 pub(crate) async fn read_14_no_act_drops_a_field_of_a_later_version<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let hybrid = hybrid(world.builder(Arc::clone(&world.store)));
-    keeps_the_field(&world, &world.auth_of::<Good>(), "alice").await;
-    keeps_the_field(&world, &hybrid, "bob").await;
+    keeps_the_field(fixture, &world, &world.auth_of::<Good>(), "alice").await;
+    keeps_the_field(fixture, &world, &hybrid, "bob").await;
 }
 
 async fn keeps_the_field<F: StoreFixture>(
+    fixture: &F,
     world: &World<'_, F>,
     auth: &impl Authenticator<Data = Good>,
     subject: &str,
@@ -226,18 +238,9 @@ async fn keeps_the_field<F: StoreFixture>(
     let login = auth.issue(Login::new(subject).data(7).remember()).await;
     let login = login.expect("a login is issued");
     // As the later version would have written it.
-    let row = world.list(subject).await[0].clone();
-    let removed = world.store.remove(row.handle(), subject, world.now()).await;
-    assert_eq!(removed.expect("it is removed").count, 1);
-    let with_field = Record::decode(&[&*row.encode(), later].concat()).expect("it decodes");
-    let created = world
-        .store
-        .create(&with_field, Limit::default(), world.now());
-    assert!(matches!(created.await, Ok(Created::Stored { .. })));
-    if world.list(subject).await.is_empty() {
-        eprintln!("skipped: this store knows by its log that the login was removed");
-        return;
-    }
+    let handle = world.list(subject).await[0].handle();
+    let add = |bytes: &mut Vec<u8>| bytes.extend(later);
+    assert!(rewrite(fixture, world, handle, &add).await, "no row");
 
     let assert_kept = async |act: &str| {
         let rows = world.list(subject).await;
@@ -275,4 +278,115 @@ async fn keeps_the_field<F: StoreFixture>(
     let last = auth.refresh(refreshable(&stepped)).await;
     assert_eq!(last.expect("a refresh").identity().data(), &9, "{subject}");
     assert_kept("a refresh after it").await;
+}
+
+/// A field of a later version that this one must not overlook makes each act on the login *unreadable*,
+/// and the act changes nothing: without the field, the login goes on as it was. What needs no more than
+/// the subject ends it: a logout everywhere. Tickets and API keys are refused too, and no ticket is
+/// spent. Rejects an act that changes a row before it has read it, and one that overlooks the field.
+pub(crate) async fn read_15_a_critical_field_is_refused_by_each_act<F: StoreFixture>(fixture: &F) {
+    let world = World::open(fixture).await;
+    let strict = world.builder(Arc::clone(&world.store)).reject_orphaned();
+    let strict = strict.build().expect("a valid configuration");
+    let hybrid = hybrid(world.builder(Arc::clone(&world.store)));
+    // Without data, a refresh does not read the row before.
+    refuses_the_field(fixture, &world, &strict, "alice", ()).await;
+    let with_data = world.auth_of::<Good>();
+    refuses_the_field(fixture, &world, &with_data, "bob", 7).await;
+    refuses_the_field(fixture, &world, &hybrid, "dave", 7).await;
+
+    let tickets = world.tickets::<u8>("reset");
+    let ticket = tickets.issue("carol", 3).await.expect("a ticket");
+    let (keys, made) = (world.keys(Arc::clone(&world.store)), Login::new("carol"));
+    let key = keys.issue(made).await.expect("a key");
+    for subject in ["\u{1}ticket:reset\u{1}carol", "\u{1}key:acme_pat\u{1}carol"] {
+        let handle = world.list(subject).await[0].handle();
+        if !rewrite(fixture, &world, handle, &add_critical_field).await {
+            return;
+        }
+        let text = ticket.credential().reveal();
+        let browser = ticket.browser_secret().map(|secret| secret.reveal());
+        let keep = &mut |_: &mut Edit| Ok(());
+        let answers = match subject.contains("ticket") {
+            true => vec![
+                tickets.redeem(text, browser).await.map(drop),
+                tickets.update(text, browser, |_| Ok(())).await.map(drop),
+            ],
+            false => vec![
+                keys.verify(secret(&key)).await.map(drop),
+                keys.update(secret(&key), keep).await.map(drop),
+                keys.leaked(secret(&key)).await.map(drop),
+            ],
+        };
+        for answer in answers {
+            assert!(
+                answer.is_err_and(|error| error.is_unreadable()),
+                "{subject:?}"
+            );
+        }
+        assert!(rewrite(fixture, &world, handle, &remove_critical_field).await);
+    }
+    let text = ticket.credential().reveal();
+    let browser = ticket.browser_secret().map(|secret| secret.reveal());
+    let content = tickets.redeem(text, browser).await.expect("not spent");
+    assert_eq!(content.payload, 3);
+    assert!(keys.verify(secret(&key)).await.is_ok());
+}
+
+/// A field that this version does not know and must not overlook: tag, length and two bytes.
+pub(crate) const CRITICAL_FIELD: [u8; 4] = [255, 2, 1, 1];
+
+fn add_critical_field(bytes: &mut Vec<u8>) {
+    bytes.extend(CRITICAL_FIELD);
+}
+
+fn remove_critical_field(bytes: &mut Vec<u8>) {
+    assert!(bytes.ends_with(&CRITICAL_FIELD), "the row was written");
+    bytes.truncate(bytes.len() - CRITICAL_FIELD.len());
+}
+
+async fn refuses_the_field<F: StoreFixture, D: Send + Sync + 'static>(
+    fixture: &F,
+    world: &World<'_, F>,
+    auth: &impl Authenticator<Data = D>,
+    subject: &str,
+    data: D,
+) {
+    let login = auth.issue(Login::new(subject).data(data)).await;
+    let login = login.expect("a login is issued");
+    let handle = world.list(subject).await[0].handle();
+    if !rewrite(fixture, world, handle, &add_critical_field).await {
+        eprintln!("skipped: the fixture cannot write a field of a later version");
+        return;
+    }
+    let credential = refreshable(&login);
+    let edit = &mut |login: &mut Edit<D>| {
+        login.roles.push("editor".to_owned());
+        Ok(())
+    };
+    let step = &mut |login: &mut Edit<D>| login.step_up("aal2", Duration::from_secs(600));
+    // Twice: in the time of a rotation, if there was one, and long after it.
+    for _ in 0..2 {
+        world.advance(60).await;
+        let presented = Presented::new(login.credential().reveal()).authoritative();
+        assert_unreadable(auth.verify_with(presented).await, &login, "a use");
+        assert_unreadable(auth.refresh(credential).await, &login, "a refresh");
+        assert_unreadable(auth.update(credential, edit).await, &login, "an edit");
+        assert_unreadable(auth.update(credential, step).await, &login, "a step-up");
+        assert_unreadable(auth.revoke(credential).await, &login, "a logout");
+        let edited = auth.update_all(subject, edit).await.expect("an answer");
+        assert_eq!(edited.count, Some(0), "{subject}: edited unread");
+    }
+    assert!(rewrite(fixture, world, handle, &remove_critical_field).await);
+    let row = world.list(subject).await[0].clone();
+    assert_eq!((row.generation(), row.version()), (0, 0), "{subject}");
+    let refreshed = auth.refresh(credential).await.expect("a refresh");
+    assert_eq!(refreshed.outcome(), Outcome::Rotated, "{subject}");
+    assert_eq!(refreshed.identity().roles().count(), 0, "{subject}");
+
+    assert!(rewrite(fixture, world, handle, &add_critical_field).await);
+    let ended = auth.revoke_all(subject).await.expect("a logout everywhere");
+    assert_eq!(ended.count, Some(1), "{subject}");
+    let gone = auth.refresh(refreshable(&refreshed)).await;
+    assert_eq!(rejection(&gone), Some(Rejection::Unknown), "{subject}");
 }

@@ -157,6 +157,8 @@ flawed! { 1 runs, 1 tries:
            concur_01_does_what_a_map_would_do: "list is not sorted";
     never_ends_its_sweep_is_rejected: NeverEndsItsSweep
         => expiry_07_sweeps_the_expired: "sweep always answers that there is more";
+    evicts_the_latest_is_rejected: EvictsTheLatest
+        => limit_02_evicts_the_oldest: "evicted";
     evicts_by_deadline_is_rejected: EvictsByDeadline
         => limit_03_evicts_the_least_recently_used: "evicted logins";
     always_conflicts_is_rejected: AlwaysConflicts
@@ -164,6 +166,8 @@ flawed! { 1 runs, 1 tries:
            concur_02_is_linearizable: "no order of these calls gives the answer marked with ->";
     hides_unreadable_rows_is_rejected: HidesUnreadableRows
         => read_04_undecodable_is_an_error_until_removed: "load of a row that does not decode is not unreadable: Ok(None)";
+    overlooks_critical_fields_is_rejected: OverlooksCriticalFields
+        => read_04_undecodable_is_an_error_until_removed: "load of a row that does not decode is not unreadable: Ok(Some";
     hides_unreadable_rows_from_changes_is_rejected: HidesUnreadableRowsFromChanges
         => read_04_undecodable_is_an_error_until_removed: "change of a row that does not decode is not unreadable: Ok(None)";
     keeps_unreadable_rows_is_rejected: KeepsUnreadableRows

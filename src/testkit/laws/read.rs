@@ -1,9 +1,12 @@
 //! READ: a login is found.
 
 use crate::store::contract::{Created, Limit, Load, Record, Rotated, Scope, SessionStore, Updated};
-use crate::testkit::fixture::StoreFixture;
+use crate::testkit::fixture::{EditBytes, StoreFixture};
 use crate::testkit::sample::Sample;
 use crate::testkit::world::{World, assert_same, is_unreadable};
+
+/// A field of a later version that this one must not overlook.
+const CRITICAL_FIELD: [u8; 4] = [255, 2, 1, 1];
 
 /// One login that expires after 100 seconds by its idle timeout, one by its deadline.
 pub(super) fn hundred_seconds() -> [Sample; 2] {
@@ -66,15 +69,25 @@ pub async fn read_03_exactly_now_is_expired<F: StoreFixture>(fixture: &F) {
     }
 }
 
-/// If the bytes of a row do not decode, `load` and `change` are *unreadable*, never "no row", and
+/// If the bytes of a row do not decode, because they are damaged or have a critical field of a later
+/// version, `load` and `change` are *unreadable*, never "no row", and
 /// no change sees a row; `confirm` does not mend it; `list` passes over it, and both removals remove
 /// it. Rejects a store that takes a damaged row for a missing one, and a logout that leaves it
 /// behind.
 ///
 /// Skipped, with a line on standard error, where the fixture has no
-/// [`corrupt`](StoreFixture::corrupt).
+/// [`rewrite`](StoreFixture::rewrite).
 pub async fn read_04_undecodable_is_an_error_until_removed<F: StoreFixture>(fixture: &F) {
-    for by_subject in [false, true] {
+    let is_damaged = |bytes: &mut Vec<u8>| {
+        bytes.clear();
+        bytes.extend([2, 1]);
+    };
+    let has_critical_field = |bytes: &mut Vec<u8>| bytes.extend(CRITICAL_FIELD);
+    let edits: [EditBytes<'_>; 2] = [&is_damaged, &has_critical_field];
+    let cases = edits
+        .into_iter()
+        .flat_map(|edit| [(edit, false), (edit, true)]);
+    for (edit, by_subject) in cases {
         let world = World::open(fixture).await;
         let (row, whole) = (
             Sample::of("alice").at(world.now()),
@@ -84,8 +97,9 @@ pub async fn read_04_undecodable_is_an_error_until_removed<F: StoreFixture>(fixt
         world.put(&whole).await;
         // Rotated, so that there is a first use to confirm.
         let row = world.advance_row(&row, &Sample::rotation_of(&row)).await;
-        if !fixture.corrupt(&world.store, row.handle()).await {
-            skipped("read_04: the fixture cannot corrupt a row");
+        let rewritten = fixture.rewrite(&world.store, row.handle(), world.now(), edit);
+        if !rewritten.await {
+            skipped("read_04: the fixture cannot damage a row");
             return;
         }
         for load in [Load::new(), Load::new().authoritative()] {

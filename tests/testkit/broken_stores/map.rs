@@ -12,7 +12,7 @@ use statewise::store::contract::{
     ChangeFn, Changed, Created, Handle, Listing, Load, Page, Record, Scope, SessionStore, Swept,
     Update, Updated,
 };
-use statewise::testkit::StoreFixture;
+use statewise::testkit::{EditBytes, StoreFixture};
 
 /// The mistake of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(crate) enum Flaw {
     CountsInTwoSteps,
     /// Evicts the login with the earliest deadline instead of the least recently used one.
     EvictsByDeadline,
+    /// Evicts the login with the latest deadline instead of the one with the earliest.
+    EvictsTheLatest,
     /// Looks for the row, and takes the lock again to remove it.
     RemovesInTwoSteps,
     /// Each removal counts a row, as one does that was repeated and finds nothing.
@@ -48,6 +50,8 @@ pub(crate) enum Flaw {
     HidesUnreadableRows,
     /// To changes, a row that does not decode is a missing one.
     HidesUnreadableRowsFromChanges,
+    /// Overlooks a field at the end of a row that it does not know, and drops it.
+    OverlooksCriticalFields,
     /// `remove` leaves a row that does not decode.
     KeepsUnreadableRows,
     /// `remove_subject` leaves rows that do not decode.
@@ -85,6 +89,11 @@ impl MapStore {
                 Ok(None)
             }
             Err(_) if self.flaw == Flaw::HidesUnreadableRows => Ok(None),
+            Err(error) if self.flaw == Flaw::OverlooksCriticalFields => {
+                // The length of the critical field of the law.
+                let known = bytes.len().saturating_sub(4);
+                Record::decode(&bytes[..known]).map(Some).map_err(|_| error)
+            }
             Err(error) => Err(error),
         }
     }
@@ -154,9 +163,12 @@ impl SessionStore for MapStore {
             }
             limit => limit,
         };
-        let Some(evicted) = limit.to_evict(&alive) else {
+        let Some(mut evicted) = limit.to_evict(&alive) else {
             return Ok(Created::LimitReached);
         };
+        if self.flaw == Flaw::EvictsTheLatest && !evicted.is_empty() {
+            evicted = alive.last().map(Record::handle).into_iter().collect();
+        }
         let bytes = if self.flaw == Flaw::CountsInTwoSteps {
             drop(rows);
             let bytes = record.encode();
@@ -292,11 +304,15 @@ impl StoreFixture for Maps {
 
     async fn advance(&self, _: &MapStore, _: Duration) {}
 
-    async fn corrupt(&self, store: &MapStore, handle: Handle) -> bool {
-        let row = store
-            .rows()
-            .get_mut(&handle)
-            .map(|(_, bytes)| bytes.truncate(7));
+    async fn rewrite(
+        &self,
+        store: &MapStore,
+        handle: Handle,
+        _: Timestamp,
+        edit: EditBytes<'_>,
+    ) -> bool {
+        let mut rows = store.rows();
+        let row = rows.get_mut(&handle).map(|(_, bytes)| edit(bytes));
         row.is_some()
     }
 }
