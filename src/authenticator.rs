@@ -283,7 +283,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// your database, then call this.** A login in progress is refused as
     /// [outdated](crate::Refusal::Outdated), so that none carries the old roles.
     ///
-    /// Returns the number of logins, where it is known, and when the change takes effect everywhere.
+    /// Returns the number of logins, where it is known, and when the change takes effect everywhere. A
+    /// login that this version [cannot read](crate::Error::is_unreadable), such as one of a later version
+    /// with a restriction, is passed over: [`revoke_all`](Self::revoke_all) ends it too.
     /// Tokens keep what they say until they expire; see
     /// [`TokenBuilder::reload`](crate::token::TokenBuilder::reload).
     ///

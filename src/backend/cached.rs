@@ -47,6 +47,10 @@ use crate::upkeep::Upkeep;
 /// [`revoke`](crate::Authenticator::revoke) then returns that time.
 /// [`Presented::authoritative`](crate::Presented::authoritative) asks the store in any case.
 ///
+/// Each changed login is one entry of the log.
+/// [`update_all`](crate::Authenticator::update_all) therefore appends as many entries, in as many calls,
+/// as it changes logins of the user, up to sixteen calls at the same time.
+///
 /// ```
 /// use std::time::Duration;
 /// use statewise::revocation::{MemoryLog, RevocationView};

@@ -317,6 +317,30 @@ fn step_04_an_access_token_yields_no_refresh_credential() {
     assert_eq!(borrowed.acr(), Some("aal3"));
 }
 
+/// What STEP-04 forbids is what a rotation gives: presented with the refresh credential, the class
+/// outlives the access token. So the law rejects a step-up by access token that rotates.
+#[test]
+fn step_04_rejects_a_rotation_by_access_token() {
+    let clock = ManualClock::default();
+    let auth = hybrid(&clock);
+    for by_access_token in [true, false] {
+        let issued = block_on(auth.issue(user().acr("aal1"))).unwrap();
+        let presented = match by_access_token {
+            true => access(&issued),
+            false => refreshable(&issued),
+        };
+        let up = step_up(&auth, presented).unwrap();
+        let latest = match up.refresh_credential() {
+            Some(credential) => credential.reveal(),
+            None => refreshable(&issued),
+        };
+        let refreshed = block_on(auth.refresh(latest)).unwrap();
+        let outlives = acr(&auth, &refreshed).as_deref() == Some("aal2");
+        let yields = up.refresh_credential().is_some();
+        assert_eq!((yields, outlives), (!by_access_token, !by_access_token));
+    }
+}
+
 /// A token says its step-up in a claim of its own: `acr` and `auth_time` stay those of the login, for
 /// other services and for older nodes. A refresh keeps it until it lapses, and then drops it.
 #[test]
@@ -379,22 +403,27 @@ fn step_03_an_older_node_shows_the_class_of_the_login() {
     older[at] = 100;
     let record = Record::decode(&older).unwrap();
     assert_eq!(record.encode(), older);
-    let store = memory();
-    let created = store.create(&record, Limit::Unlimited, now(&clock));
-    let _ = block_on(created).unwrap();
-    let node = session_builder(store, &clock).build().unwrap();
-    assert_eq!(acr(&node, &up).as_deref(), Some("aal1"));
+    let shown = |record: &Record| {
+        let store = memory();
+        let created = store.create(record, Limit::Unlimited, now(&clock));
+        let _ = block_on(created).unwrap();
+        let node = session_builder(store, &clock).build().unwrap();
+        acr(&node, &up)
+    };
+    assert_eq!(shown(&record).as_deref(), Some("aal1"));
+    // A step-up that overwrites the class of the login shows there, and would not lapse.
+    let class = older.windows(6).position(|bytes| bytes == b"\x05\x04aal1");
+    let mut overwritten = older.clone();
+    overwritten[class.unwrap() + 5] = b'2';
+    let overwritten = Record::decode(&overwritten).unwrap();
+    assert_eq!(shown(&overwritten).as_deref(), Some("aal2"));
     // A field that no version has written counts as none.
     let mut cut = row[..at + 2].to_vec();
     cut[at + 1] = 4;
     cut.extend([0; 4]);
     cut.extend(&row[end..]);
-    let store = memory();
     let record = Record::decode(&cut).unwrap();
-    let created = store.create(&record, Limit::Unlimited, now(&clock));
-    let _ = block_on(created).unwrap();
-    let node = session_builder(store, &clock).build().unwrap();
-    assert_eq!(acr(&node, &up).as_deref(), Some("aal1"));
+    assert_eq!(shown(&record).as_deref(), Some("aal1"));
 }
 
 /// A copy on another node that has the credential and not yet the step-up shows the class of the
