@@ -5,6 +5,13 @@
 //! with ES256 or Ed25519, and a `PublicKey` only verifies. With an `ExternalKey`, a KMS or an HSM signs.
 //! Verifying does no I/O.
 //!
+//! # Keys
+//!
+//! A key comes from your deployment: [`Key::from_text`] reads base64 and hexadecimal text, such as that of
+//! `openssl rand -base64 32`, and refuses weak keys. Keep it in a secret of the deployment and
+//! never in the repository. [`Keyring`] rotates keys, and [`MasterKey`] derives one for each service.
+//! In a checkout of this crate, `cargo run --example key` prints a key and these steps.
+//!
 //! # A constant header
 //!
 //! Each key writes one header, `{"alg":"HS256","typ":"JWT","kid":"<11 characters>"}`, and verifying
@@ -77,6 +84,7 @@ mod profile;
 mod public;
 pub(crate) mod reload;
 mod ring_key;
+mod secret_text;
 mod shared;
 
 pub use algorithm::Algorithm;

@@ -130,7 +130,7 @@ fn setting(name: &str) -> Result<String, Failure> {
 /// the spare as `TOKEN_KEY`, the present key as `TOKEN_KEY_OLD`, and a new `TOKEN_KEY_SPARE`.
 fn keys() -> Result<Keyring, Failure> {
     let key = |name: &str| match env::var(name) {
-        Ok(text) => match Key::from_base64url(Algorithm::HS256, text.trim()) {
+        Ok(text) => match Key::from_text(Algorithm::HS256, &text) {
             Ok(key) => Ok(Some(key)),
             Err(error) => Err(format!("{name}: {error}")),
         },

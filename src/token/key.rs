@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::token::algorithm::Algorithm;
 use crate::token::header::{self, HEADER_CHARS, Header, KID_CHARS};
 use crate::token::mac::KeyedMac;
+use crate::token::secret_text::{self, MASTER_PREFIX};
 
 /// A secret that signs and verifies tokens, bound to one algorithm.
 ///
@@ -29,7 +30,7 @@ use crate::token::mac::KeyedMac;
 /// use statewise::token::{Algorithm, Key};
 ///
 /// let key = Key::generate_hs256()?;
-/// let same = Key::from_base64url(Algorithm::HS256, &key.reveal())?;
+/// let same = Key::from_text(Algorithm::HS256, &key.reveal())?;
 /// assert_eq!(key.kid(), same.kid());
 /// assert!(Key::hs256(b"too short").is_err());
 /// # Ok::<(), statewise::Error>(())
@@ -118,41 +119,53 @@ impl Key {
         Self::new(algorithm, secret)
     }
 
-    /// Reads a key from configuration: the text of [`reveal`](Self::reveal), or the member `k` of
-    /// an octet JWK (RFC 7518, section 6.4.1).
+    /// Reads a key from configuration, in each encoding that people produce:
+    ///
+    /// | encoding | made by |
+    /// |---|---|
+    /// | base64 (RFC 4648, section 4), with or without padding | `openssl rand -base64 32` |
+    /// | base64url (section 5), with or without padding | [`reveal`](Self::reveal), the member `k` of an octet JWK |
+    /// | hexadecimal (section 8), in either case | `openssl rand -hex 32` |
+    ///
+    /// White space and line breaks are ignored, as `openssl` wraps long texts and a file ends with a line
+    /// break. A text of an even number of hexadecimal digits is hexadecimal.
+    ///
+    /// `cargo run --example key`, in a checkout of this crate, prints a key and where to keep it. For
+    /// HS384 pass 48 bytes to `openssl`, and for HS512 64.
     ///
     /// ```no_run
     /// use statewise::token::{Algorithm, Key};
     ///
     /// let text = std::env::var("TOKEN_KEY").expect("TOKEN_KEY is set");
-    /// let key = Key::from_base64url(Algorithm::HS256, &text)?;
+    /// let key = Key::from_text(Algorithm::HS256, &text)?;
     /// # Ok::<(), statewise::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// *Misuse* if it is not base64url without padding, and as for [`hs256`](Self::hs256).
-    pub fn from_base64url(algorithm: Algorithm, text: &str) -> Result<Self> {
-        let secret = base64url::decode(text).ok_or_else(|| {
-            Error::misuse(
-                "the key is not base64url without padding: pass the text of `Key::reveal`, or raw \
-                 bytes to the constructor of the algorithm (a text that begins with `master.` is a \
-                 `MasterKey`: derive the key of this service from it)",
-            )
-        })?;
-        Self::new(algorithm, &secret)
+    /// *Misuse*, with the command that makes a good key, and as for [`hs256`](Self::hs256). Also for a
+    /// text that mixes both alphabets, has quotes in it, is truncated or is not canonical; for letters
+    /// of one case only, as a passphrase; and for the text of a [`MasterKey`](crate::token::MasterKey).
+    pub fn from_text(algorithm: Algorithm, text: &str) -> Result<Self> {
+        if text.trim_start().starts_with(MASTER_PREFIX) {
+            return Err(Error::misuse(
+                "the text is a `MasterKey`: read it with `MasterKey::from_text`, and derive the key of \
+                 this service from it",
+            ));
+        }
+        let remedy = secret_text::remedy(algorithm, "", &algorithm.name().to_lowercase());
+        Self::unchecked(algorithm, &secret_text::read(algorithm, text, &remedy)?)
     }
 
     fn new(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
-        let generate = format!("Key::generate_{}", algorithm.name().to_lowercase());
-        refuse_weak(algorithm, secret, &generate)?;
+        refuse_weak(algorithm, secret, &generate(algorithm))?;
         Self::unchecked(algorithm, secret)
     }
 
     /// Creates a key from a secret of any length, which another issuer has chosen. It must sign
     /// nothing.
     pub(crate) fn of_any_length(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
-        refuse_other_kinds(secret)?;
+        refuse_other_kinds(secret, &generate(algorithm))?;
         if secret.is_empty() {
             return Err(Error::misuse(
                 "the secret of the other issuer is empty: pass the one that signs its tokens",
@@ -257,14 +270,19 @@ pub(crate) fn keyed(algorithm: Algorithm, secret: &[u8]) -> Result<KeyedMac> {
         .ok_or_else(|| Error::misuse("the key does not fit its algorithm"))
 }
 
-/// Refuses a secret that is too short or visibly not random. `generate` names the function that makes
+/// Returns the end of an error: which function generates a good key.
+fn generate(algorithm: Algorithm) -> String {
+    let name = algorithm.name().to_lowercase();
+    format!("generate one with `Key::generate_{name}`")
+}
+
+/// Refuses a secret that is too short or visibly not random. `remedy` ends the error: how to generate
 /// a good one.
-pub(crate) fn refuse_weak(algorithm: Algorithm, secret: &[u8], generate: &str) -> Result<()> {
-    refuse_other_kinds(secret)?;
+pub(crate) fn refuse_weak(algorithm: Algorithm, secret: &[u8], remedy: &str) -> Result<()> {
+    refuse_other_kinds(secret, remedy)?;
     if secret.len() < algorithm.tag_bytes() {
         return Err(Error::misuse(format!(
-            "the key has {} bytes, but {} needs at least {} random ones: generate it with \
-             `{generate}`",
+            "the key has {} bytes, but {} needs at least {} random ones: {remedy}",
             secret.len(),
             algorithm.name(),
             algorithm.tag_bytes(),
@@ -272,41 +290,33 @@ pub(crate) fn refuse_weak(algorithm: Algorithm, secret: &[u8], generate: &str) -
     }
     if secret.iter().all(|byte| Some(byte) == secret.first()) {
         return Err(Error::misuse(format!(
-            "the key is one repeated byte: generate a random one with `{generate}`",
+            "the key is one repeated byte and not random: {remedy}",
         )));
     }
     Ok(())
 }
 
 /// Refuses keys of other kinds, passed as a secret (RFC 8725, section 3.5).
-fn refuse_other_kinds(secret: &[u8]) -> Result<()> {
+pub(crate) fn refuse_other_kinds(secret: &[u8], remedy: &str) -> Result<()> {
     let text = secret.trim_ascii_start();
     let is = |beginning: &[u8]| text.starts_with(beginning);
     let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
-    if has(b"-----BEGIN ") || has(b"---- BEGIN ") {
+    let kind = if has(b"-----BEGIN ") || has(b"---- BEGIN ") {
+        "PEM text"
+    } else if is(b"ssh-") || is(b"ecdsa-sha2-") || is(b"sk-ssh-") || is(b"sk-ecdsa-") {
+        "an SSH key"
+    } else if is_der(secret) {
+        "a DER structure"
+    } else if (is(b"{") || is(b"[")) && has(b"\"kty\"") {
         return Err(Error::misuse(
-            "the key is PEM text, which is for asymmetric algorithms: generate a secret with \
-             `Key::generate_hs256`",
+            "the key is a JWK: pass its member `k` to `Key::from_text`",
         ));
-    }
-    if is(b"ssh-") || is(b"ecdsa-sha2-") || is(b"sk-ssh-") || is(b"sk-ecdsa-") {
-        return Err(Error::misuse(
-            "the key is an SSH key, which is for asymmetric algorithms: generate a secret with \
-             `Key::generate_hs256`",
-        ));
-    }
-    if (is(b"{") || is(b"[")) && has(b"\"kty\"") {
-        return Err(Error::misuse(
-            "the key is a JWK: pass its member `k` to `Key::from_base64url`",
-        ));
-    }
-    if is_der(secret) {
-        return Err(Error::misuse(
-            "the key is a DER structure, which is for asymmetric algorithms: generate a secret \
-             with `Key::generate_hs256`",
-        ));
-    }
-    Ok(())
+    } else {
+        return Ok(());
+    };
+    Err(Error::misuse(format!(
+        "the key is {kind}, which is for asymmetric algorithms (`SigningKey`): {remedy}",
+    )))
 }
 
 /// Checks if a secret is exactly one DER sequence, as private and public keys are.

@@ -13,10 +13,8 @@ use crate::token::key::{Key, keyed, refuse_weak};
 use crate::token::keyring::Keyring;
 #[cfg(feature = "_public")]
 use crate::token::public::{ExternalKey, KeySetView, PublicKey, SigningKey};
+use crate::token::secret_text::{self, MASTER_PREFIX};
 
-/// Start of [`MasterKey::reveal`]. The dot is in no base64url text, so that neither text is read as
-/// the other one.
-const PREFIX: &str = "master.";
 const OF_AUDIENCE: &[u8] = b"statewise key of an audience";
 const OF_ISSUER: &[u8] = b"statewise key of an issuer";
 
@@ -45,7 +43,7 @@ const OF_ISSUER: &[u8] = b"statewise key of an issuer";
 /// let secret = master.key_for(ISSUER, "orders")?.reveal();
 ///
 /// // In the service `orders`, which never has the master key.
-/// let orders = TokenAuthenticator::builder(Key::from_base64url(Algorithm::HS256, &secret)?)
+/// let orders = TokenAuthenticator::builder(Key::from_text(Algorithm::HS256, &secret)?)
 ///     .issuer(ISSUER)
 ///     .audience("orders")
 ///     .lifetime(LIFETIME)
@@ -116,7 +114,11 @@ impl MasterKey {
     /// *Misuse*, with the remedy, if the secret is too short or visibly not random, as for
     /// [`Key::hs256`].
     pub fn new(algorithm: Algorithm, secret: &[u8]) -> Result<Self> {
-        refuse_weak(algorithm, secret, "MasterKey::generate_with")?;
+        refuse_weak(
+            algorithm,
+            secret,
+            "generate one with `MasterKey::generate_with`",
+        )?;
         Ok(Self {
             algorithm,
             secret: secret.into(),
@@ -124,7 +126,9 @@ impl MasterKey {
         })
     }
 
-    /// Reads a master key from configuration: the text of [`reveal`](Self::reveal).
+    /// Reads a master key from configuration: the text of [`reveal`](Self::reveal), or `master.` and the
+    /// secret in any encoding of [`Key::from_text`], such as that of
+    /// `echo "master.$(openssl rand -base64 32)"`.
     ///
     /// ```
     /// use statewise::token::{Algorithm, Key, MasterKey};
@@ -132,7 +136,7 @@ impl MasterKey {
     /// let text = MasterKey::generate()?.reveal();
     /// let master = MasterKey::from_text(Algorithm::HS256, &text)?;
     /// // Neither kind of secret is read as the other one.
-    /// assert!(Key::from_base64url(Algorithm::HS256, &text).is_err());
+    /// assert!(Key::from_text(Algorithm::HS256, &text).is_err());
     /// let key = master.key_for("https://auth.example", "orders")?;
     /// assert!(MasterKey::from_text(Algorithm::HS256, &key.reveal()).is_err());
     /// # Ok::<(), statewise::Error>(())
@@ -140,22 +144,23 @@ impl MasterKey {
     ///
     /// # Errors
     ///
-    /// *Misuse* if it is another text, and as for [`new`](Self::new).
+    /// *Misuse*, with the command that makes a good one, if it is another text, and as for
+    /// [`Key::from_text`].
     pub fn from_text(algorithm: Algorithm, text: &str) -> Result<Self> {
-        let digits = text.strip_prefix(PREFIX);
-        let secret = digits.and_then(base64url::decode).ok_or_else(|| {
-            Error::misuse(
-                "the text is no master key: pass the text of `MasterKey::reveal`, or raw bytes to \
-                 `MasterKey::new`",
-            )
+        let remedy = secret_text::remedy(algorithm, MASTER_PREFIX, "master");
+        let digits = text.trim_start().strip_prefix(MASTER_PREFIX);
+        let digits = digits.ok_or_else(|| {
+            let problem = "the text is no master key, which begins with `master.`";
+            Error::misuse(format!("{problem}: {remedy}"))
         })?;
+        let secret = secret_text::read(algorithm, digits, &remedy)?;
         Self::new(algorithm, &secret)
     }
 
     /// Returns the secret as text: `master.` and base64url. Store it only at the issuer.
     #[must_use]
     pub fn reveal(&self) -> String {
-        format!("{PREFIX}{}", base64url::encode(&self.secret))
+        format!("{MASTER_PREFIX}{}", base64url::encode(&self.secret))
     }
 
     /// Sets the generation of the derived keys. Raise it to replace the key of one audience alone;

@@ -18,6 +18,7 @@ mod issuers;
 mod jwt_cases;
 #[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 mod key_sets;
+mod key_texts;
 mod keys;
 mod masters;
 mod own;

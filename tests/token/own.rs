@@ -921,25 +921,6 @@ fn weak_keys_and_other_kinds_of_keys_are_refused() {
     assert!(Key::hs512(&SECRET[..63]).is_err() && Key::hs512(&SECRET).is_ok());
     assert!(Key::hs256(b"correct horse battery staple correct horse").is_ok());
 
-    let text = Key::generate_hs384().unwrap().reveal();
-    assert_eq!(
-        Key::from_base64url(Algorithm::HS384, &text)
-            .unwrap()
-            .reveal(),
-        text
-    );
-    for wrong in [
-        format!("{text}\n"),
-        format!("{text}="),
-        format!(" {text}"),
-        text.replace(&text[..1], "+"),
-    ] {
-        assert!(
-            Key::from_base64url(Algorithm::HS384, &wrong)
-                .unwrap_err()
-                .is_misuse()
-        );
-    }
     assert_ne!(
         Key::generate_hs512().unwrap().kid(),
         Key::generate_hs512().unwrap().kid()

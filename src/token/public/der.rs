@@ -18,7 +18,10 @@ const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 
 /// Returns the content of a PEM text with this label. `None` for another text.
+///
+/// In a variable of the environment, line breaks are often written as `\\n`. No PEM has a backslash.
 pub(super) fn from_pem(label: &str, text: &str) -> Option<Vec<u8>> {
+    let text = text.replace("\\n", "\n");
     let text = text.trim();
     let text = text.strip_prefix("-----BEGIN ")?.strip_prefix(label)?;
     let text = text.strip_prefix("-----")?.strip_suffix("-----")?;

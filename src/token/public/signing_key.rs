@@ -77,7 +77,7 @@ impl SigningKey {
 
     /// Reads a private key in PEM, `-----BEGIN PRIVATE KEY-----` (PKCS #8): the text of
     /// [`reveal`](Self::reveal), or one that OpenSSL has made. The kind of the key decides between
-    /// ES256 and Ed25519.
+    /// ES256 and Ed25519. Line breaks may be written as `\\n`, as in many `.env` files.
     ///
     /// ```no_run
     /// use statewise::token::SigningKey;
