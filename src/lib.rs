@@ -47,6 +47,7 @@
 //!   output, with the [`Credential`] for the client.
 //! - [`Identity`] is the verified caller. You get one by verifying a credential.
 //! - [`Revocation`] says when a logout takes effect. Some strategies cannot end a login at once.
+//! - [`Preset`] holds an authenticator to NIST SP 800-63B-4 or OWASP ASVS.
 //! - [`Observer`](observer::Observer) receives events about logins, rejections and thefts.
 //! - [`Error`] says what was at fault: the credential, a rule, an outage, or the configuration.
 //!
@@ -150,5 +151,6 @@ pub use login::identity::Identity;
 pub use login::issued::{Credential, Issued, Outcome, Revocation};
 pub use login::logout::Logout;
 pub use login::place::Place;
+pub use login::preset::Preset;
 pub use login::purpose::Purpose;
 pub use upkeep::Upkeep;

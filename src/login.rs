@@ -11,6 +11,7 @@ pub(crate) mod issued;
 pub(crate) mod login_ref;
 pub(crate) mod logout;
 pub(crate) mod place;
+pub(crate) mod preset;
 pub(crate) mod purpose;
 pub(crate) mod stamp;
 pub(crate) mod step_up;

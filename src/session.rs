@@ -16,7 +16,8 @@
 //! verification is no use.
 //!
 //! [Remembered](crate::Login::remember) logins may have
-//! [timeouts of their own](SessionBuilder::remembered).
+//! [timeouts of their own](SessionBuilder::remembered). A [`Preset`](crate::Preset) sets and enforces the
+//! timeouts of NIST SP 800-63B-4 or OWASP ASVS.
 //!
 //! # Rotation
 //!

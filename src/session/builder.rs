@@ -11,6 +11,7 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::login::data::DataReader;
 use crate::login::identity::MAX_FIELD_BYTES;
+use crate::login::preset::Preset;
 use crate::session::authenticator::SessionAuthenticator;
 use crate::session::credential::CredentialKind;
 use crate::session::judge::Windows;
@@ -26,12 +27,14 @@ use crate::store::session_store::SessionStore;
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(10);
 /// Default of [`SessionBuilder::grace`].
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+/// Default of [`SessionBuilder::limit`] with a preset.
+const PRESET_LIMIT: Limit = Limit::EvictOldest(10);
 /// Default of [`SessionBuilder::max_replays`].
 const DEFAULT_MAX_REPLAYS: u32 = 1000;
 /// Default of [`SessionBuilder::max_data`].
 const DEFAULT_MAX_DATA_BYTES: usize = 64 * 1024;
 
-/// First step of the builder: call [`idle`](Self::idle).
+/// First step of the builder: call [`idle`](Self::idle), or [`preset`](Self::preset).
 #[derive(Debug)]
 pub struct NeedsIdle<S> {
     store: S,
@@ -58,6 +61,7 @@ pub struct NeedsAbsolute<S> {
 /// | [`grace`](Self::grace) | 30 | seconds, rounded up | a lost response is requested again |
 /// | [`reject_orphaned`](Self::reject_orphaned) | off | | a client that was offline stays logged in |
 /// | [`max_replays`](Self::max_replays) | 1000 | within 10 seconds, per credential and node | bounds a client that loops |
+/// | [`preset`](Self::preset) | none | | |
 /// | [`limit`](Self::limit) | unlimited | sessions per subject | OWASP ASVS 7.1.2 leaves it to you |
 /// | [`max_fields`](Self::max_fields) | 4096 | bytes per session | about a hundred roles |
 /// | a [device label](crate::Login::device) is cut after | 512, fixed | bytes | the length of a `User-Agent` |
@@ -100,7 +104,8 @@ pub(crate) struct Settings<S> {
     pub(crate) rotate_after: Option<Duration>,
     reject_orphaned: bool,
     max_replays: u32,
-    limit: Limit,
+    limit: Option<Limit>,
+    pub(crate) preset: Option<Preset>,
     max_fields: usize,
     max_data: usize,
     pub(crate) also_ends: AlsoEnds,
@@ -127,6 +132,24 @@ impl<S: SessionStore> NeedsIdle<S> {
             idle,
         }
     }
+
+    /// Sets both timeouts, and the defaults of rotation and limit, to those of a standard. To
+    /// choose shorter timeouts, set both and then call [`SessionBuilder::preset`].
+    ///
+    /// ```
+    /// use statewise::Preset;
+    /// use statewise::session::SessionAuthenticator;
+    /// use statewise::store::MemoryStore;
+    ///
+    /// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100_000)?)
+    ///     .preset(Preset::Aal2)
+    ///     .build()?;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    pub fn preset(self, preset: Preset) -> SessionBuilder<S> {
+        let builder = self.idle(preset.idle()).absolute(preset.absolute());
+        builder.preset(preset)
+    }
 }
 
 impl<S: SessionStore> NeedsAbsolute<S> {
@@ -146,7 +169,8 @@ impl<S: SessionStore> NeedsAbsolute<S> {
                 rotate_after: None,
                 reject_orphaned: false,
                 max_replays: DEFAULT_MAX_REPLAYS,
-                limit: Limit::Unlimited,
+                limit: None,
+                preset: None,
                 max_fields: MAX_FIELD_BYTES,
                 max_data: DEFAULT_MAX_DATA_BYTES,
                 also_ends: AlsoEnds::default(),
@@ -336,7 +360,7 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// # Ok::<(), statewise::Error>(())
     /// ```
     pub fn limit(mut self, limit: Limit) -> Self {
-        self.settings.limit = limit;
+        self.settings.limit = Some(limit);
         self
     }
 
@@ -353,6 +377,14 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// Sets how many bytes of application data a session may have, as JSON. Default: 64 KiB.
     pub fn max_data(mut self, bytes: usize) -> Self {
         self.settings.max_data = bytes;
+        self
+    }
+
+    /// Enforces the requirements of a standard: [`build`](Self::build) fails if a timeout is longer. Sets
+    /// the defaults of [`rotate_after`](Self::rotate_after) and [`limit`](Self::limit). In a hybrid, it
+    /// counts for the access tokens too. Default: none. See [`Preset`].
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.settings.preset = Some(preset);
         self
     }
 
@@ -384,8 +416,13 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     ///
     /// *Misuse*, with the remedy: a timeout below one second; an idle timeout longer than the
     /// absolute one; remembered sessions that expire before others; a grace shorter than the overlap, or as long as the absolute timeout; an age
-    /// of rotation that is never reached; or a limit of zero sessions.
-    pub fn build(self) -> Result<SessionAuthenticator<S, D>> {
+    /// of rotation that is never reached; a limit of zero sessions; or a setting that is weaker than the
+    /// [preset](Self::preset) requires.
+    pub fn build(mut self) -> Result<SessionAuthenticator<S, D>> {
+        let settings = &mut self.settings;
+        let of_preset = settings.preset.map(Preset::rotate_after);
+        let of_preset = of_preset.filter(|age| *age < settings.absolute);
+        settings.rotate_after = settings.rotate_after.or(of_preset);
         let logins = self
             .settings
             .logins(CredentialKind::Session, Namespace::default())?;
@@ -396,6 +433,18 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
 impl<S: SessionStore> Settings<S> {
     /// Checks the configuration and builds logins with credentials of `kind`, in `namespace`.
     pub(crate) fn logins(self, kind: CredentialKind, namespace: Namespace) -> Result<Logins<S>> {
+        if let Some(preset) = self.preset {
+            preset.check(
+                ("idle timeout", self.idle),
+                ("absolute timeout", self.absolute),
+            )?;
+            if let Some((idle, absolute)) = self.remembered {
+                preset.check(
+                    ("idle timeout of remembered logins", idle),
+                    ("absolute timeout of remembered logins", absolute),
+                )?;
+            }
+        }
         let timeouts = Timeouts::new(self.idle, self.absolute)?;
         let remembered = match self.remembered {
             Some((idle, absolute)) => Timeouts::new(idle, absolute)?,
@@ -427,7 +476,9 @@ impl<S: SessionStore> Settings<S> {
             Some(age) => Some(whole_seconds("age at which credentials are rotated", age)?),
             None => None,
         };
-        if self.limit.max() == Some(0) {
+        let default_limit = self.preset.map_or(Limit::Unlimited, |_| PRESET_LIMIT);
+        let limit = self.limit.unwrap_or(default_limit);
+        if limit.max() == Some(0) {
             return Err(Error::misuse(
                 "the limit of logins per user is zero, so that no user could log in: allow at least one",
             ));
@@ -440,7 +491,7 @@ impl<S: SessionStore> Settings<S> {
             },
             rotate_after,
             reject_orphaned: self.reject_orphaned,
-            limit: self.limit,
+            limit,
             max_fields: self.max_fields,
             max_data: self.max_data,
         };

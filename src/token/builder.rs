@@ -13,6 +13,7 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::login::data::DataReader;
 use crate::login::identity::Identity;
+use crate::login::preset::Preset;
 use crate::revocation::RevocationView;
 use crate::token::authenticator::TokenAuthenticator;
 use crate::token::canonical;
@@ -66,6 +67,7 @@ pub struct NeedsLifetime {
 /// | `lifetime` | none: required | whole seconds, up to 400 days | RFC 6750, section 5.3: one hour or less |
 /// | [`max_lifetime`](Self::max_lifetime) | `lifetime` | whole seconds | refreshing extends nothing |
 /// | [`remembered`](Self::remembered) | `max_lifetime` | whole seconds | a user chooses it at login |
+/// | [`preset`](Self::preset) | none | | |
 /// | [`max_length`](Self::max_length) | 4096 | characters, 256 to 8192 | the size of a cookie (RFC 6265, section 6.1) |
 /// | [`propagation`](Self::propagation) | 60 | whole seconds | all nodes load a new ring in that time |
 /// | [`interop`](Self::interop) | none | | only tokens of this service |
@@ -100,6 +102,7 @@ pub struct TokenBuilder<D = ()> {
     lifetime: Duration,
     max_lifetime: Option<Duration>,
     remembered: Option<Duration>,
+    pub(crate) preset: Option<Preset>,
     max_length: usize,
     propagation: Duration,
     interop: Vec<Interop>,
@@ -197,6 +200,7 @@ impl NeedsLifetime {
             lifetime,
             max_lifetime: None,
             remembered: None,
+            preset: None,
             max_length: DEFAULT_MAX_CHARS,
             propagation: Duration::from_secs(PROPAGATION_SECS),
             interop: Vec::new(),
@@ -237,6 +241,7 @@ impl<D> TokenBuilder<D> {
             lifetime: self.lifetime,
             max_lifetime: self.max_lifetime,
             remembered: self.remembered,
+            preset: self.preset,
             max_length: self.max_length,
             propagation: self.propagation,
             interop: self.interop,
@@ -331,6 +336,33 @@ impl<D> TokenBuilder<D> {
     /// ```
     pub fn remembered(mut self, max_lifetime: Duration) -> Self {
         self.remembered = Some(max_lifetime);
+        self
+    }
+
+    /// Enforces the requirements of a standard: [`build`](Self::build) fails if tokens or logins live
+    /// longer, or without [`revocations`](Self::revocations). The default of
+    /// [`max_lifetime`](Self::max_lifetime) becomes the maximum of the standard. In a hybrid, set it in
+    /// either builder. Default: none. See [`Preset`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use statewise::Preset;
+    /// use statewise::revocation::RevocationView;
+    /// use statewise::token::{Key, TokenAuthenticator};
+    ///
+    /// # fn example(view: &RevocationView) -> statewise::Result<()> {
+    /// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
+    ///     .issuer("https://auth.example")
+    ///     .audience("api")
+    ///     .lifetime(Duration::from_secs(15 * 60))
+    ///     .preset(Preset::Aal2)
+    ///     .revocations(view)
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.preset = Some(preset);
         self
     }
 
@@ -455,8 +487,9 @@ impl<D> TokenBuilder<D> {
     /// *Misuse*, with the remedy: an empty issuer or audience; no key that signs, or for a verifier one
     /// that does; a lifetime below one second or above 400 days; a maximum lifetime shorter than the
     /// lifetime; remembered logins that end before others; a maximum length out of range; an incomplete
-    /// [`Interop`], or two that could be confused; a retired key that is not in the ring; or tokens that
-    /// outlive the entries of the revocation view.
+    /// [`Interop`], or two that could be confused; a retired key that is not in the ring; tokens that
+    /// outlive the entries of the revocation view; or a setting that is weaker than the
+    /// [preset](Self::preset) requires.
     pub fn build(mut self) -> Result<TokenAuthenticator<D>>
     where
         D: 'static,
@@ -478,10 +511,12 @@ impl<D> TokenBuilder<D> {
             ));
         }
         let lifetime = whole_seconds("lifetime of a token", self.lifetime)?;
-        let max_lifetime = match self.max_lifetime {
+        let of_preset = self.preset.map(Preset::absolute);
+        let max_lifetime = match self.max_lifetime.or(of_preset) {
             Some(max) => whole_seconds("maximum lifetime", max)?,
             None => lifetime,
         };
+        self.check_preset(Duration::from_secs(max_lifetime))?;
         if max_lifetime < lifetime {
             return Err(Error::misuse(
                 "the maximum lifetime is shorter than the lifetime of a token: lengthen it, or \
@@ -565,6 +600,28 @@ impl<D> TokenBuilder<D> {
         );
         auth.also_ends = self.also_ends;
         Ok(auth)
+    }
+
+    /// Refuses settings that are weaker than the preset requires.
+    fn check_preset(&self, max_lifetime: Duration) -> Result<()> {
+        let Some(preset) = self.preset else {
+            return Ok(());
+        };
+        let max_lifetime = max_lifetime.max(self.remembered.unwrap_or_default());
+        preset.check(
+            (
+                "lifetime of a token, after which an unused login ends",
+                self.lifetime,
+            ),
+            ("maximum lifetime of a login", max_lifetime),
+        )?;
+        if self.revocations.is_none() && !self.only_verifies {
+            return Err(preset.weaker(
+                "a logout would not end tokens: call `revocations` (NIST SP 800-63B-4, section 5.1 \
+                 (SHALL); OWASP ASVS 7.4.1)",
+            ));
+        }
+        Ok(())
     }
 
     /// Builds the access tokens of logins that last for `absolute`, or for `remembered` if they are

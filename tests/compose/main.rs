@@ -1,5 +1,5 @@
 //! Authenticators made of authenticators: API keys, the hybrid, two strategies on the same routes, and the
-//! migration between strategies.
+//! migration between strategies. Presets of the builders.
 
 mod api_keys;
 mod begin;
@@ -7,4 +7,5 @@ mod edits;
 mod either;
 mod hybrid;
 mod migrating;
+mod presets;
 mod steps;

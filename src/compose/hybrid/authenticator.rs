@@ -126,6 +126,8 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         }
         access.clock = access.clock.or(refresh.clock.clone());
         refresh.clock = refresh.clock.or(access.clock.clone());
+        access.preset = access.preset.or(refresh.preset);
+        refresh.preset = refresh.preset.or(access.preset);
         access.data = access.data.or(&data);
         access.entropy = access.entropy.or(refresh.entropy.clone());
         refresh.entropy = refresh.entropy.or(access.entropy.clone());

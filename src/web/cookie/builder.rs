@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::login::preset::Preset;
 use crate::web::headers::is_token_byte;
 
 use super::{Cookie, DEFAULT_PAIR_BYTES, MAX_AGE_SECS, MAX_PAIR_BYTES, SameSite};
@@ -45,6 +46,7 @@ const SESSION_CREDENTIAL_BYTES: usize = 64;
 /// | [`max_bytes`](Self::max_bytes) | 3584 bytes | default buffers of nginx |
 /// | [`insecure`](Self::insecure) | no: the cookie is `Secure` | OWASP ASVS 3.3.1 |
 /// | [`unprefixed`](Self::unprefixed) | no: the name has a prefix | OWASP ASVS 3.3.1, 3.3.3 |
+/// | [`preset`](Self::preset) | none | |
 /// | `HttpOnly` | always | OWASP ASVS 3.3.4 |
 #[must_use = "a builder does nothing until it builds"]
 #[derive(Clone, Debug, Default)]
@@ -58,6 +60,7 @@ pub struct CookieBuilder {
     insecure: bool,
     unprefixed: bool,
     max_bytes: Option<usize>,
+    preset: Option<Preset>,
 }
 
 impl CookieBuilder {
@@ -192,16 +195,25 @@ impl CookieBuilder {
         self
     }
 
+    /// Enforces the requirements of a standard, which the default attributes meet:
+    /// [`build`](Self::build) fails if another attribute is weaker. Default: none. See [`Preset`].
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.preset = Some(preset);
+        self
+    }
+
     /// Builds the cookie.
     ///
     /// # Errors
     ///
     /// *Misuse* if an attribute violates RFC 6265bis (section 4.1.1), if two attributes contradict
-    /// each other (sections 4.1.3 and 5.7), or if the name leaves no room for a credential.
+    /// each other (sections 4.1.3 and 5.7), if the name leaves no room for a credential, or if an
+    /// attribute is weaker than the [preset](Self::preset) requires.
     pub fn build(mut self) -> Result<Cookie> {
         self.domain = self.domain.as_deref().map(checked_domain).transpose()?;
         check_path(self.path_or_root())?;
         self.check_contradictions()?;
+        self.check_preset()?;
         let name = match self.name.take() {
             Some(name) => self.checked_name(name)?,
             None => format!("{}id", self.strictest_prefix()),
@@ -228,6 +240,32 @@ impl CookieBuilder {
             "a max_age below one second removes the cookie: omit it to keep the cookie until the \
              browser's session ends",
         )
+    }
+
+    /// Refuses attributes that are weaker than the preset requires (NIST SP 800-63B-4, sections 5.1 and 5.1.1;
+    /// OWASP ASVS 3.3.1 to 3.3.3).
+    fn check_preset(&self) -> Result<()> {
+        let Some(preset) = self.preset else {
+            return Ok(());
+        };
+        let weaker = if self.insecure {
+            "the cookie is not `Secure`: remove insecure() (NIST SP 800-63B-4, section 5.1.1 (SHALL))"
+        } else if self.domain.is_some() {
+            "the cookie is sent to other hosts: remove domain() (NIST SP 800-63B-4, section 5.1.1 \
+             (SHALL))"
+        } else if self.unprefixed {
+            "the cookie's name has no prefix: remove unprefixed() (NIST SP 800-63B-4, section 5.1.1 \
+             (SHOULD))"
+        } else if self.same_site == SameSite::None {
+            "requests of all sites carry the cookie: use `Lax` or `Strict` (NIST SP 800-63B-4, \
+             section 5.1.1 (SHOULD))"
+        } else if self.max_age.is_some() && preset != Preset::Aal1 {
+            "the cookie outlives the browser's session: remove max_age() (NIST SP 800-63B-4, \
+             section 5.1 (SHOULD))"
+        } else {
+            return Ok(());
+        };
+        Err(preset.weaker(weaker))
     }
 
     fn pair_limit(&self) -> usize {
