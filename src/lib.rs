@@ -100,6 +100,7 @@
 //! | `aws-lc-rs` | 11 | public-key tokens ([`token`]), by aws-lc-rs 1 (needs a C compiler) |
 //! | `axum` | 11 | `tower`, and the extractors for handlers of axum 0.8 |
 //! | `coarse-clock` | 3 | `CoarseClock`: a system clock that takes a tenth of the time to read, on Linux |
+//! | `config` | 0 | `Config`: strategy, store and lifetimes from a file in any format of serde |
 //! | `metrics` | 3 | `MetricsObserver`: reports events as counters and gauges through the crate metrics 0.24 |
 //! | `redb` | 1 | `Redb`: sessions and revocations in one file, durable, without a server |
 //! | `redis` | 62 | `Redis`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
@@ -118,6 +119,9 @@
 
 pub mod authenticator;
 pub mod clock;
+#[cfg(feature = "config")]
+#[cfg_attr(docsrs, doc(cfg(feature = "config")))]
+pub mod config;
 pub mod entropy;
 pub mod manual;
 pub mod observer;

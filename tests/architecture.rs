@@ -119,6 +119,24 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        // Chooses among all others by a file.
+        "config",
+        &[
+            "authenticator",
+            "backend",
+            "base",
+            "clock",
+            "compose",
+            "error",
+            "login",
+            "revocation",
+            "session",
+            "store",
+            "token",
+            "web",
+        ],
+    ),
+    (
         // Contracts only, the memory store as the reference, and the web for tests of handlers.
         "testkit",
         &[
