@@ -287,7 +287,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// login that this version [cannot read](crate::Error::is_unreadable), such as one of a later version
     /// with a restriction, is passed over: [`revoke_all`](Self::revoke_all) ends it too.
     /// Tokens keep what they say until they expire; see
-    /// [`TokenBuilder::reload`](crate::token::TokenBuilder::reload).
+    /// [`TokenBuilder::reload`](crate::token::TokenBuilder::reload). [`ApiKeys`](crate::api_keys::ApiKeys)
+    /// keep those of their scopes that `edit` leaves, and get no others: a promotion of the user widens
+    /// no key. [`Edit::purpose`](crate::Edit::purpose) tells a key from a login.
     ///
     /// ```
     /// use statewise::{Authenticator, Result};

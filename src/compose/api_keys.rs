@@ -38,9 +38,30 @@
 //!
 //! - [`ApiKeys::issue`](crate::Authenticator::issue) keeps the session of the user.
 //!   `SignIn::issue_token` would replace it.
-//! - `SignIn::revoke_all` and `update_all` on the `Either` reach the keys of the user too: a logout
-//!   everywhere ends them, and an update of all roles replaces their scopes. Call the sessions alone
-//!   to spare the keys.
+//! - `SignIn::revoke_all` on the `Either` ends the keys of the user too. Call the sessions alone to
+//!   spare the keys.
+//! - `SignIn::update_all` on the `Either` reaches the keys too, and only takes scopes away: a key keeps
+//!   those of its scopes that are among the new roles. A user who is promoted has no key that can do
+//!   more. To give a key more scopes, make another one.
+//!
+//! If your scopes have names of their own, such as `repo:read`, the roles of a user would take all of
+//! them away. Leave out the keys, or take away the scopes that the user may no longer give:
+//!
+//! ```
+//! use statewise::{Authenticator, Purpose, Result};
+//!
+//! async fn demote(auth: &impl Authenticator, user: &str) -> Result<()> {
+//!     let affected = auth.update_all(user, &mut |login| {
+//!         match login.purpose() {
+//!             Purpose::ApiKey => login.roles.retain(|scope| scope.ends_with(":read")),
+//!             _ => login.roles = vec!["reader".to_owned()],
+//!         }
+//!         Ok(())
+//!     });
+//!     affected.await.map(drop)
+//! }
+//! # let _ = demote::<statewise::token::TokenAuthenticator>;
+//! ```
 //!
 //! ```
 //! # #[cfg(feature = "tower")] {

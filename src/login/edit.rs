@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::data;
 use crate::login::identity::{Identity, device_label};
+use crate::login::purpose::Purpose;
 use crate::login::step_up::StepUp;
 
 /// Changes the roles, the device and the data of a login, or steps it up: a closure that gets an
@@ -50,6 +51,13 @@ impl<D> Edit<D> {
     #[must_use]
     pub fn subject(&self) -> &str {
         self.identity.subject()
+    }
+
+    /// The purpose of the credential: a login of the user, or an [API key](crate::api_keys). In an
+    /// update of all logins of the user, a key only loses scopes.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.identity.purpose()
     }
 
     /// The public id of the login, to tell it apart in an update of all logins.

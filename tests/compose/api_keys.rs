@@ -171,6 +171,57 @@ fn a_key_is_never_refreshed() {
     assert!(caller.roles().count() == 0 && !caller.refresh_due());
 }
 
+/// KEY-03: an update of all logins of a user takes scopes away from a key, and gives it none, whether
+/// the sessions are updated too or the keys alone. Rejects keys that get the roles of their user.
+#[test]
+fn key_03_an_update_of_all_logins_widens_no_key() {
+    let (store, clock) = (store(), ManualClock::default());
+    let keys = Arc::new(builder(&store, &clock).build().unwrap());
+    let auth = Either::builder(sessions(&store, &clock), Arc::clone(&keys));
+    let auth = auth.build().unwrap();
+    let scopes = ["repo:read", "repo:write", "mail"];
+    let key = block_on(keys.issue(Login::new("alice").roles(scopes))).unwrap();
+    let session = block_on(auth.issue(Login::new("alice").role("reader"))).unwrap();
+    let roles_of = |issued: &Issued| {
+        let caller = block_on(auth.verify(text(issued))).unwrap();
+        caller.roles().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let set = |roles: &'static [&'static str]| {
+        move |login: &mut Edit| {
+            login.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+            Ok(())
+        }
+    };
+    let promoted = &["admin", "repo:write", "repo:read"];
+    let all = block_on(auth.update_all("alice", &mut set(promoted))).unwrap();
+    assert_eq!(all.count, Some(2));
+    assert_eq!(roles_of(&session), promoted);
+    assert_eq!(roles_of(&key), promoted[1..]);
+    let _ = block_on(keys.update_all("alice", &mut set(&["mail", "repo:read"]))).unwrap();
+    assert_eq!(roles_of(&key), ["repo:read"]);
+    // An edit that knows the keys leaves them their scopes.
+    let mut purposes = Vec::new();
+    let _ = block_on(auth.update_all("alice", &mut |login| {
+        purposes.push(login.purpose());
+        if login.purpose() == Purpose::Login {
+            login.roles = vec!["reader".to_owned()];
+        }
+        Ok(())
+    }))
+    .unwrap();
+    assert_eq!(purposes, [Purpose::ApiKey, Purpose::Login]);
+    assert_eq!(roles_of(&session), ["reader"]);
+    assert_eq!(roles_of(&key), ["repo:read"]);
+    // Also for the name, which is no scope.
+    let _ = block_on(keys.update_all("alice", &mut |key| {
+        key.device = Some("old".to_owned());
+        set(&["admin"])(key)
+    }))
+    .unwrap();
+    let caller = block_on(auth.verify(text(&key))).unwrap();
+    assert_eq!((caller.device(), caller.roles().count()), (Some("old"), 0));
+}
+
 /// A key is no session, and no key with another prefix, although their rows are in one store.
 #[test]
 fn a_key_is_accepted_as_nothing_else() {

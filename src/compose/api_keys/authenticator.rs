@@ -12,7 +12,7 @@ use crate::error::{Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
-use crate::login::edit::EditFn;
+use crate::login::edit::{Edit, EditFn};
 use crate::login::identity::Identity;
 use crate::login::issued::{Credential, Issued, Outcome};
 use crate::login::logout::Logout;
@@ -227,8 +227,16 @@ where
         Ok(Issued::new(credential, updated.into_identity(), outcome))
     }
 
+    /// Updates every key of `subject`. A key loses the scopes that `edit` leaves out, and gets none
+    /// that it did not have.
     async fn update_all(&self, subject: &str, edit: EditFn<'_, D>) -> Result<Affected> {
-        self.rows.update_all(subject, edit).await
+        let narrow = &mut |key: &mut Edit<D>| {
+            let scopes = key.roles.clone();
+            edit(key)?;
+            key.roles.retain(|scope| scopes.contains(scope));
+            Ok(())
+        };
+        self.rows.update_all(subject, narrow).await
     }
 
     async fn ready(&self) -> Result<()> {
