@@ -21,10 +21,7 @@ pub(crate) const MAX_LOGIN_SECS: u64 = 3600;
 /// [`Login::begun`]: crate::Login::begun
 #[derive(Clone, Debug)]
 #[must_use = "pass it to `Login::begun`"]
-pub struct Begun {
-    beginnings: Vec<Beginning>,
-    at: Timestamp,
-}
+pub struct Begun(Vec<(Beginning, Timestamp)>);
 
 /// The beginning of a login at one authenticator.
 #[derive(Clone, Copy, Debug)]
@@ -51,23 +48,16 @@ impl IssuerId {
 impl Begun {
     /// Creates a beginning that notes nothing.
     pub(crate) const fn untracked() -> Self {
-        Self {
-            beginnings: Vec::new(),
-            at: Timestamp::from_unix(0),
-        }
+        Self(Vec::new())
     }
 
     pub(crate) fn new(beginning: Beginning, at: Timestamp) -> Self {
-        Self {
-            beginnings: vec![beginning],
-            at,
-        }
+        Self(vec![(beginning, at)])
     }
 
     /// Combines the beginnings at two strategies, either of which may issue the login.
     pub(crate) fn and(mut self, other: Self) -> Self {
-        self.beginnings.extend(other.beginnings);
-        self.at = self.at.min(other.at);
+        self.0.extend(other.0);
         self
     }
 
@@ -77,14 +67,14 @@ impl Begun {
     ///
     /// *Misuse* if another authenticator has noted it, *refused* as outdated if it is too old.
     pub(crate) fn at(&self, by: IssuerId, now: Timestamp) -> Result<Beginning> {
-        let beginning = self.beginnings.iter().find(|beginning| beginning.by == by);
-        let beginning = beginning.ok_or_else(|| {
+        let begun = self.0.iter().find(|(beginning, _)| beginning.by == by);
+        let (beginning, at) = begun.ok_or_else(|| {
             Error::misuse(
                 "a login was begun by another authenticator than the one that issues it: call \
                  `begin` of the one that issues",
             )
         })?;
-        if now.saturating_since(self.at) >= MAX_LOGIN_SECS {
+        if now.saturating_since(*at) >= MAX_LOGIN_SECS {
             return Err(Refusal::Outdated.into());
         }
         Ok(*beginning)

@@ -18,8 +18,8 @@ use statewise::store::MemoryStore;
 use statewise::testkit::{Fault, FaultyStore, ManualClock, Method, block_on};
 use statewise::token::TokenAuthenticator;
 use statewise::{
-    Affected, Authenticator, Edit, EditFn, Error, Identity, Issued, Login, Logout, Observed, Place,
-    Presented, Rejection, Result, Revocation, Upkeep,
+    Affected, Authenticator, Begun, Edit, EditFn, Error, Identity, Issued, Login, Logout, Observed,
+    Place, Presented, Refusal, Rejection, Result, Revocation, Upkeep,
 };
 
 use crate::migrating::{
@@ -172,6 +172,12 @@ impl Authenticator for OneAfterTheOther {
 
     fn is_well_formed(&self, credential: &str) -> bool {
         self.0.is_well_formed(credential) || self.1.is_well_formed(credential)
+    }
+
+    fn sample_credentials(&self) -> Vec<String> {
+        let mut samples = self.0.sample_credentials();
+        samples.extend(self.1.sample_credentials());
+        samples
     }
 
     async fn issue(&self, login: Login<String>) -> Result<Issued<String>> {
@@ -422,6 +428,37 @@ fn an_update_of_all_reaches_the_logins_of_both() {
             Affected::new(Some(2), Revocation::Within(seconds(900)))
         );
         let _ = block_on(auth.revoke_all("alice")).unwrap();
+    }
+}
+
+/// BEGIN-02 beside a strategy of the application that notes no beginnings: a login of the other one
+/// may take as long as any other login. Rejects a beginning that is older than everything.
+#[test]
+fn a_login_begins_beside_a_strategy_without_beginnings() {
+    let clock = ManualClock::default();
+    let silent = || OneAfterTheOther(sessions(&clock), hybrid(&clock));
+    let first = either(tokens(OLD_KEY, &clock), silent());
+    let second = either(silent(), tokens(OLD_KEY, &clock));
+    let begin = || {
+        let (first, second) = (block_on(first.begin()), block_on(second.begin()));
+        (first.unwrap(), second.unwrap())
+    };
+    let issue = |begun: (Begun, Begun)| {
+        let cookie = alice().place(Place::Cookie).begun(begun.0);
+        let bearer = alice().place(Place::Bearer).begun(begun.1);
+        [
+            block_on(first.issue(cookie)),
+            block_on(second.issue(bearer)),
+        ]
+    };
+    let (begun, old) = (begin(), begin());
+    clock.advance(seconds(3_599));
+    for issued in issue(begun) {
+        assert!(issued.is_ok(), "{issued:?}");
+    }
+    clock.advance(seconds(1));
+    for issued in issue(old) {
+        assert_eq!(issued.unwrap_err().refusal(), Some(Refusal::Outdated));
     }
 }
 
