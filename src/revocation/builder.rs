@@ -95,6 +95,7 @@ impl ViewBuilder {
     /// Size it as logouts per second times the [maximum lifetime](NeedsMaxLifetime::max_lifetime).
     /// One user cannot fill it: once half of it is used, a node that has ended 64 logins of one
     /// subject one by one ends all logins of that subject with its next logout, which is one fact.
+    /// Updates of roles take half of it at most.
     pub fn capacity(mut self, facts: usize) -> Self {
         self.settings.capacity = facts;
         self

@@ -61,6 +61,8 @@ pub(super) struct KnownFacts {
     has_keys: AtomicBool,
     rare: RwLock<RareFacts>,
     count: AtomicUsize,
+    /// Number of changes of logins among them.
+    changes: AtomicUsize,
     /// Number of calls of `sweep`, each of which sweeps one shard.
     sweeps: AtomicUsize,
 }
@@ -120,6 +122,7 @@ impl KnownFacts {
             has_keys: AtomicBool::new(false),
             rare: RwLock::default(),
             count: AtomicUsize::new(0),
+            changes: AtomicUsize::new(0),
             sweeps: AtomicUsize::new(0),
         }
     }
@@ -127,6 +130,11 @@ impl KnownFacts {
     /// Returns the number of facts about logins and subjects.
     pub(super) fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of facts that logins have changed.
+    pub(super) fn changes(&self) -> usize {
+        self.changes.load(Ordering::Relaxed)
     }
 
     fn shard_of(&self, partition: u16) -> &Shard {
@@ -363,10 +371,11 @@ impl KnownFacts {
     fn change(&self, partition: u16, change: impl FnOnce(&Shard, &mut ShardFacts)) {
         let shard = self.shard_of(partition);
         let mut facts = shard.write();
-        let before = facts.len();
+        let (all, changes) = (facts.len(), facts.changed.len());
         change(shard, &mut facts);
-        self.count
-            .fetch_add(facts.len() - before, Ordering::Relaxed);
+        self.count.fetch_add(facts.len() - all, Ordering::Relaxed);
+        self.changes
+            .fetch_add(facts.changed.len() - changes, Ordering::Relaxed);
     }
 
     /// Enters another incarnation of the log, where positions start again. Positional facts apply
@@ -420,7 +429,7 @@ impl KnownFacts {
         let turn = self.sweeps.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let shard = &self.shards[turn];
         let mut facts = shard.write();
-        let (all, subjects) = (facts.len(), facts.subjects.len());
+        let (all, changes, subjects) = (facts.len(), facts.changed.len(), facts.subjects.len());
         facts.logins.retain(|_, until| *until > now);
         facts.changed.retain(|_, (_, until)| *until > now);
         facts.subjects.retain(|_, (_, until)| *until > now);
@@ -428,6 +437,8 @@ impl KnownFacts {
             let handles = facts.logins.keys().chain(facts.changed.keys());
             shard.filter.rebuild(handles.copied());
             self.count.fetch_sub(all - facts.len(), Ordering::Relaxed);
+            self.changes
+                .fetch_sub(changes - facts.changed.len(), Ordering::Relaxed);
         }
         if facts.subjects.len() < subjects {
             let mut latest = [0; PARTITIONS / SHARDS];

@@ -42,6 +42,9 @@ use crate::revocation::writer::LogoutCounts;
 /// node counts the single logouts of each subject: when half of the capacity is used, the 65th
 /// logout of a subject **ends all logins of that subject**, which takes one fact.
 ///
+/// An [update](crate::Authenticator::update_all) of a login is a fact as well. Updates take half of
+/// the capacity at most, so that they refuse no logout.
+///
 /// ```
 /// use std::time::Duration;
 /// use statewise::revocation::{MemoryLog, RevocationView};

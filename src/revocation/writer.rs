@@ -117,7 +117,7 @@ impl RevocationView {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log could not take the fact, or the view is half full.
+    /// *Unavailable* if the log could not take the fact, or the view is full.
     pub(crate) async fn outdate(&self, subject: &str) -> Result<()> {
         let handle = Handle::from_bytes(*SubjectKey::of(subject).as_bytes());
         let fact = Fact::Changed { handle, version: 0 };
@@ -139,10 +139,14 @@ impl RevocationView {
     /// of the last one.
     pub(crate) async fn append(&self, facts: &[Fact], life: Duration) -> Result<Stamp> {
         let inner = &*self.inner;
-        // Changes leave half of the capacity to revocations.
-        let is_change = |fact: &Fact| matches!(fact, Fact::Changed { .. });
-        let share = if facts.iter().all(is_change) { 2 } else { 1 };
-        if inner.known.len() + facts.len() > inner.settings.capacity / share {
+        let capacity = inner.settings.capacity;
+        // Changes of logins leave half of the capacity to the facts that end them, or make logins in
+        // progress outdated.
+        let is_change = |fact: &&Fact| matches!(fact, Fact::Changed { version: 1.., .. });
+        let changes = facts.iter().filter(is_change).count();
+        if inner.known.len() + facts.len() > capacity
+            || (changes > 0 && inner.known.changes() + changes > capacity / 2)
+        {
             return Err(Error::could_not("the revocation view is full", None));
         }
         let now = inner.settings.now()?;

@@ -498,6 +498,68 @@ fn a_change_of_data_is_not_logged() {
     assert_eq!(view.health().unwrap().facts, facts);
 }
 
+/// The changes of logins have half of a view: logouts of others refuse no change, changes refuse no
+/// logout, and no number of them refuses an update of all logins. Rejects one count for all facts.
+#[test]
+fn logouts_and_changes_leave_room_for_each_other() {
+    const CAPACITY: usize = 20;
+    let clock = ManualClock::default();
+    let node = || {
+        let view = RevocationView::builder(MemoryLog::new().unwrap())
+            .max_lifetime(seconds(ABSOLUTE))
+            .capacity(CAPACITY)
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        block_on(view.follow()).unwrap();
+        let access_tokens = token_builder(NEW_KEY, &clock).revocations(&view);
+        let auth = HybridAuthenticator::new(access_tokens, session_builder(memory(), &clock));
+        (auth.unwrap(), view)
+    };
+    let login = |user: usize| {
+        let login = Login::new(format!("user {user}")).role("admin");
+        login.data(String::new())
+    };
+    let (auth, view) = node();
+    let facts = || view.health().unwrap().facts;
+    for user in 0..=CAPACITY / 2 {
+        let issued = block_on(auth.issue(login(user))).unwrap();
+        let _ = block_on(auth.revoke(refreshable(&issued))).unwrap();
+    }
+    assert_eq!(facts(), CAPACITY / 2 + 1);
+    let issued = block_on(auth.issue(user().role("admin"))).unwrap();
+    let affected = block_on(auth.update_all("alice", &mut demote)).unwrap();
+    assert_eq!(affected.effective, Revocation::Within(view.bound()));
+    let outdated = auth.verify_now(access(&issued)).unwrap_err();
+    assert_eq!(outdated.rejection(), Some(Rejection::Outdated));
+
+    let (auth, view) = node();
+    let facts = || view.health().unwrap().facts;
+    let issued = (0..CAPACITY).map(|user| block_on(auth.issue(login(user))).unwrap());
+    let issued: Vec<_> = issued.collect();
+    for login in &issued {
+        // Beyond the half, the log does not get the change.
+        let _ = block_on(auth.update(refreshable(login), &mut demote));
+    }
+    assert_eq!(facts(), CAPACITY / 2);
+    assert!(block_on(auth.update_all("nobody", &mut demote)).is_ok());
+    for login in &issued[1..CAPACITY / 2] {
+        let ended = block_on(auth.revoke(refreshable(login))).unwrap();
+        assert_eq!(ended.effective, Revocation::Within(view.bound()));
+    }
+    assert_eq!(facts(), CAPACITY);
+    let full = block_on(auth.update_all("alice", &mut demote));
+    assert!(full.is_err_and(|error| error.is_unavailable()));
+    // When the changes have expired, there is room for others.
+    clock.advance(seconds(ABSOLUTE));
+    for _ in 0..64 {
+        block_on(view.upkeep().tick()).unwrap();
+    }
+    let issued = block_on(auth.issue(user().role("admin"))).unwrap();
+    let _ = block_on(auth.update(refreshable(&issued), &mut demote)).unwrap();
+    assert_eq!(facts(), 1);
+}
+
 /// EDIT-05: a reload that fails costs no credential, the next refresh says what the user is now, and
 /// a deleted user is logged out. Rejects a rotation before the reload.
 #[test]
