@@ -55,7 +55,7 @@ pub struct NeedsAbsolute<S> {
 /// |---|---|---|---|
 /// | `idle` | none: required | whole seconds | OWASP ASVS 7.3.1 |
 /// | `absolute` | none: required | whole seconds | OWASP ASVS 7.3.2 |
-/// | [`remembered`](Self::remembered) | as all other sessions | whole seconds | a user chooses it at login |
+/// | [`remembered`](Self::remembered) | as all other sessions, at login | whole seconds | a user chooses it at login |
 /// | [`rotate_after`](Self::rotate_after) | never | whole seconds | the application refreshes |
 /// | [`overlap`](Self::overlap) | 10 | seconds, rounded up | requests in flight, other tabs |
 /// | [`grace`](Self::grace) | 30 | seconds, rounded up | a lost response is requested again |
@@ -248,9 +248,11 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// Sets the idle and the absolute timeout of [remembered](crate::Login::remember) sessions, in
     /// whole seconds. Default: those of all other sessions.
     ///
-    /// A session keeps the timeouts that it began with; shorter ones count at once. Without this
-    /// setting, a node leaves remembered sessions of other nodes as they are: to end such sessions,
-    /// shorten these timeouts.
+    /// A session keeps the timeouts that it began with; shorter ones count at once. **Without this
+    /// setting, shorter timeouts of all other sessions do not count for remembered sessions that exist
+    /// already**: a node that knows no remembered sessions must not end those of other nodes. If you
+    /// call [`remember`](crate::Login::remember) for the cookie alone, pass the timeouts of all other
+    /// sessions here too.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -957,6 +957,29 @@ fn a_credential_changed_at_any_character_is_rejected() {
     assert!(block_on(auth.verify(credential)).is_ok());
 }
 
+/// A tightened policy counts at once for remembered sessions if it names their timeouts, though they
+/// be those of all others. If not, it leaves them the timeouts with which they began.
+#[test]
+fn a_tightened_policy_names_the_timeouts_of_remembered_sessions() {
+    for names in [true, false] {
+        let (loose, clock) = sessions();
+        let mut tight = SessionAuthenticator::builder(Arc::clone(loose.store()))
+            .idle(seconds(60))
+            .absolute(seconds(60))
+            .grace(seconds(30))
+            .clock(clock.clone());
+        if names {
+            tight = tight.remembered(seconds(60), seconds(60));
+        }
+        let tight = tight.build().unwrap();
+        let remembered = block_on(loose.issue(Login::new("alice").remember())).unwrap();
+        let other = login(&loose, "alice");
+        clock.advance(seconds(60));
+        assert_cause(verify(&tight, &other), Rejection::Unknown);
+        assert_eq!(verify(&tight, &remembered).is_err(), names);
+    }
+}
+
 #[test]
 fn remembered_timeouts_are_checked() {
     let clock = ManualClock::default();
