@@ -362,8 +362,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// [`Authenticator::update`](crate::Authenticator::update). Returns the caller as updated.
     ///
     /// Sets the cookie if the credential in it changes, as with tokens. With changed roles, the layer
-    /// also rotates the credential of a session. A program that presents a bearer token refreshes it
-    /// to see the change.
+    /// also rotates the credential of a session; after a [passive](crate::web::AuthLayer::passive)
+    /// request, at the next use. A program that presents a bearer token refreshes it to see the change.
     ///
     /// ```
     /// use statewise::web::{Denial, SignIn};
@@ -768,8 +768,12 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         Ok(reply)
     }
 
+    /// Returns the caller of an act of this request. Nothing is due for a refresh on account of a
+    /// passive request.
     fn caller(&self, issued: Issued<D>) -> Auth<D> {
-        Auth::new(issued.into_identity(), self.clock())
+        let identity = issued.into_identity();
+        let refresh_due = identity.refresh_due() && !self.request().client.is_passive;
+        Auth::new(identity.with_refresh_due(refresh_due), self.clock())
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

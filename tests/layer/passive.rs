@@ -75,3 +75,28 @@ fn a_poll_is_not_led_to_the_refresh_page() {
     let answer = browser.send("GET", "/auth/me", &navigates);
     assert_eq!(answer.status, 303);
 }
+
+/// PASSIVE-02 for a poll whose handler changes its login: the change is kept, and nothing is renewed,
+/// until the next use. Rejects a layer that renews what an update says is due.
+#[test]
+fn passive_02_a_poll_that_updates_renews_nothing() {
+    let clock = ManualClock::default();
+    let site = layer(rotating(&store(), &clock), transport());
+    let mut browser = with_polls(site, &clock);
+    browser.log_in("alice");
+    let poll = [("x-background", "1")];
+    clock.advance(seconds(550));
+    for path in ["/rename", "/promote"] {
+        let answer = browser.send("POST", path, &poll);
+        assert_eq!((answer.status, answer.set_cookies().len()), (200, 0));
+    }
+    let answer = browser.get("/roles");
+    assert_eq!((&*answer.body, answer.set_cookies().len()), ("admin", 1));
+    for _ in 1..IDLE / 600 {
+        clock.advance(seconds(600));
+        let answer = browser.send("POST", "/rename", &poll);
+        assert_eq!((answer.status, answer.set_cookies().len()), (200, 0));
+    }
+    clock.advance(seconds(600));
+    assert_eq!(browser.send("POST", "/rename", &poll).status, 401);
+}
