@@ -1,15 +1,16 @@
 //! The race between a login in progress and a call for all logins of its subject.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::login::begun::IssuerId;
 
-/// Number of changes that are remembered.
-const MAX_REMEMBERED: usize = 1024;
+/// Number of changed subjects that are remembered at least. Each takes about 20 bytes, twice.
+const MIN_REMEMBERED: usize = 16_384;
 
 /// Subjects of the most recent calls of `revoke_all` and `update_all` on this node.
 ///
@@ -20,8 +21,20 @@ const MAX_REMEMBERED: usize = 1024;
 pub(crate) struct RecentChanges {
     pub(crate) id: IssuerId,
     count: AtomicU64,
-    latest: Mutex<VecDeque<u64>>,
+    remembered: Mutex<Remembered>,
     hasher: RandomState,
+}
+
+/// The count of the latest change of each subject, in two generations. When the younger one is full,
+/// the older one is forgotten.
+#[derive(Debug, Default)]
+struct Remembered {
+    young: HashMap<u64, u64>,
+    old: HashMap<u64, u64>,
+    /// The highest count in `old`.
+    newest_old: u64,
+    /// The highest count of a change that was forgotten.
+    newest_forgotten: u64,
 }
 
 impl RecentChanges {
@@ -29,7 +42,7 @@ impl RecentChanges {
         Self {
             id: IssuerId::next(),
             count: AtomicU64::new(0),
-            latest: Mutex::default(),
+            remembered: Mutex::default(),
             hasher: RandomState::new(),
         }
     }
@@ -42,31 +55,34 @@ impl RecentChanges {
     /// Makes every login of `subject` outdated that has begun.
     pub(crate) fn note(&self, subject: &str) {
         let subject = self.hasher.hash_one(subject);
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if latest.len() == MAX_REMEMBERED {
-            latest.pop_front();
+        let mut remembered = self.lock();
+        let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        if remembered.young.len() == MIN_REMEMBERED {
+            remembered.newest_forgotten = remembered.newest_old;
+            remembered.newest_old = count - 1;
+            remembered.old = mem::take(&mut remembered.young);
         }
-        latest.push_back(subject);
-        self.count.fetch_add(1, Ordering::SeqCst);
+        remembered.young.insert(subject, count);
     }
 
-    /// Returns whether `subject` was changed since the count was `began`. Also true if more changes
-    /// have come in between than are remembered.
+    /// Returns whether `subject` was changed since the count was `began`. Also true if so many
+    /// subjects have changed since then that some are forgotten.
     pub(crate) fn include(&self, subject: &str, began: u64) -> bool {
         if self.count() == began {
             return false;
         }
         let subject = self.hasher.hash_one(subject);
-        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = usize::try_from(self.count().saturating_sub(began));
-        match since {
-            Ok(since) if since <= latest.len() => latest
-                .iter()
-                .rev()
-                .take(since)
-                .any(|changed| *changed == subject),
-            _ => true,
-        }
+        let remembered = self.lock();
+        let changed_at = |changes: &HashMap<u64, u64>| changes.get(&subject).copied();
+        let latest = changed_at(&remembered.young).or_else(|| changed_at(&remembered.old));
+        latest.unwrap_or(0).max(remembered.newest_forgotten) > began
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        // No code under the lock panics.
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,15 +104,41 @@ mod tests {
         assert!(!changes.include("alice", changes.count()));
     }
 
+    /// A job changes other users while a password is checked. Rejects a list of the latest changes
+    /// of all subjects.
+    #[test]
+    fn changes_of_other_subjects_make_no_login_outdated() {
+        let changes = RecentChanges::new();
+        let began = changes.count();
+        changes.note("carol");
+        for user in 1..MIN_REMEMBERED {
+            changes.note(&format!("user {user}"));
+            // Again: it is remembered once.
+            changes.note("user 1");
+        }
+        assert!(!changes.include("alice", began));
+        assert!(changes.include("carol", began));
+        assert!(changes.include("user 2", began));
+    }
+
     #[test]
     fn a_login_older_than_the_remembered_changes_is_outdated() {
         let changes = RecentChanges::new();
         let began = changes.count();
-        for _ in 0..MAX_REMEMBERED {
-            changes.note("bob");
-        }
+        let note_many = |name: &str| {
+            for user in 0..MIN_REMEMBERED {
+                changes.note(&format!("{name} {user}"));
+            }
+            changes.count()
+        };
+        let after_first = note_many("first");
+        let after_second = note_many("second");
         assert!(!changes.include("alice", began));
         changes.note("bob");
         assert!(changes.include("alice", began));
+        assert!(!changes.include("alice", after_first));
+        assert!(changes.include("second 0", after_first));
+        assert!(!changes.include("second 0", after_second));
+        assert!(changes.include("bob", after_second));
     }
 }
