@@ -57,7 +57,8 @@ use tables::{Judged, Rows};
 ///
 /// The file is locked: one process can open it, and there one [`Redb`]. To share a database with
 /// your own tables, or between several [`Redb`] with different prefixes, open it yourself and use
-/// [`Redb::over`].
+/// [`Redb::over`]. Another process cannot follow its log, not even to read: if services on other
+/// machines or in other processes verify tokens, use a log that they share.
 ///
 /// # Group commit
 ///

@@ -83,6 +83,17 @@ pub use store::RedisStore;
 ///     +xlen +xrange +xtrim +zadd +zcard +zcount +zrandmember +zrange +zrangebyscore +zrem +zscore
 /// ```
 ///
+/// # Rights of a log reader
+///
+/// The user of a service that only [follows the log](RedisBuilder::build_log_reader) needs these
+/// rights, which [`RedisLog::check`] verifies. It cannot read the keys of sessions. A client of a
+/// Cluster needs `+cluster|slots`, too.
+///
+/// ```text
+/// ACL SETUSER reader on >password ~statewise:{log}:* -@all +eval +evalsha +hmget +info +time +xlen
+///     +xrange
+/// ```
+///
 /// # Failover
 ///
 /// Use [`Redis::connect`] where a failover may happen: it opens another connection when one leads to
@@ -188,7 +199,7 @@ where
     /// Returns a log for revocations.
     #[must_use]
     pub fn revocations(&self) -> RedisLog<C> {
-        RedisLog(self.clone())
+        RedisLog::new(self.clone(), false)
     }
 
     /// Returns what the server keeps of acknowledged writes, by its current configuration.

@@ -132,6 +132,10 @@ impl ViewBuilder {
     ///
     /// Use it where an old primary that was cut off refuses writes, for example Redis with
     /// `min-replicas-to-write` or a database with synchronous replication.
+    ///
+    /// A view that [only reads](RevocationView::is_read_only) counts from the fences of other nodes
+    /// instead, which it sees in the log: one of them must fence, with a bound that is not longer
+    /// than this one. Without such a node the view is stale, and refuses all logins.
     pub fn fenced(mut self) -> Self {
         self.settings.fenced = true;
         self
@@ -154,9 +158,11 @@ impl ViewBuilder {
     /// # Errors
     ///
     /// *Misuse*, with what to do: a bound below two seconds, a maximum lifetime below one second, a
-    /// capacity of zero, a poll pause of half the bound or longer.
+    /// capacity of zero, a poll pause of half the bound or longer; a view that [only
+    /// reads](RevocationView::is_read_only), is fenced, and has a bound below four seconds.
     pub fn build(mut self) -> Result<RevocationView> {
         let settings = &mut self.settings;
+        settings.read_only = self.log.is_read_only();
         let poll_limit = settings.bound / 2;
         let bound = whole_seconds("bound of a revocation view", settings.bound)?;
         let lifetime = whole_seconds(
@@ -168,6 +174,9 @@ impl ViewBuilder {
         let problem = if bound < 2 {
             "the bound of a revocation view is below two seconds, and the clock counts whole \
              seconds: lengthen it"
+        } else if settings.read_only && settings.fenced && bound < 4 {
+            "a revocation view that only reads would be stale between two fences of other nodes: \
+             set its bound to four seconds or more"
         } else if settings.capacity == 0 {
             "the capacity of a revocation view is zero, so nothing could be revoked: pass the \
              number of facts that it may hold"

@@ -84,6 +84,12 @@ impl Cursor {
             .collect()
     }
 
+    /// Forgets what must be in the log, on a node that cannot append it again.
+    pub(super) fn expect_nothing(&mut self) {
+        self.expected.clear();
+        self.highest = None;
+    }
+
     /// Returns how many entries the log is shorter than it was, once it has been read to its end.
     /// Until that many are appended, new logins would get positions of the lost part.
     pub(super) fn lost_len(&self) -> u64 {

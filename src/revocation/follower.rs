@@ -41,7 +41,11 @@ pub(super) struct Follower {
     fresh_as_of: AtomicU64,
     /// True after the first complete read.
     has_caught_up: AtomicBool,
+    /// Time of the last fence by this node, or before the last one that it has seen.
     fenced_at: AtomicU64,
+    /// Fences of the log, on a node that only reads: its incarnation, the highest number, and the
+    /// time at which the last read that returned it was sent.
+    fences: Mutex<(u64, u64, Timestamp)>,
     /// Highest position beyond the applied entries in the stamp of a presented login.
     highest_unread: AtomicU64,
     /// Presented logins that were stamped in a part that the log has lost; to be ended by facts.
@@ -64,6 +68,7 @@ impl Default for Follower {
             fresh_as_of: AtomicU64::new(NO_READ_YET),
             has_caught_up: AtomicBool::new(false),
             fenced_at: AtomicU64::new(0),
+            fences: Mutex::default(),
             highest_unread: AtomicU64::new(0),
             lost_logins: Mutex::default(),
             has_lost: AtomicBool::new(false),
@@ -126,6 +131,22 @@ impl Follower {
         }
     }
 
+    /// Notes the number of fences in a page that was requested at `sent`. If it has grown, the log
+    /// took a write after the last read that did not show it.
+    fn note_fences(&self, page: &Page, sent: Timestamp) {
+        let mut known = self.fences.lock().unwrap_or_else(PoisonError::into_inner);
+        let (incarnation, highest, at) = *known;
+        if incarnation == page.incarnation {
+            if page.fences < highest {
+                return;
+            }
+            if page.fences > highest {
+                self.fenced_at.store(at.unix(), Ordering::Relaxed);
+            }
+        }
+        *known = (page.incarnation, page.fences, sent);
+    }
+
     fn lost_logins(&self) -> MutexGuard<'_, HashSet<Handle>> {
         let lost_logins = self.lost_logins.lock();
         lost_logins.unwrap_or_else(PoisonError::into_inner)
@@ -173,6 +194,9 @@ impl RevocationView {
             if took > inner.settings.fresh_secs() {
                 let what = "the revocation log took longer than the bound to answer";
                 return Err(Error::could_not(what, None));
+            }
+            if self.is_read_only() {
+                follower.note_fences(&page, sent);
             }
             let applied = inner.apply(&page, sent);
             // Also after a gap: the entries before it count.
@@ -253,6 +277,14 @@ impl Inner {
         let mut cursor = follower.cursor();
         let was_current = self.known.is_current(Stamp::new(page.incarnation, 0, 0));
         let progress = cursor.apply(page, &self.known, sent)?;
+        if self.settings.read_only {
+            // This node cannot give the lost positions to other entries.
+            if progress == Progress::Lost {
+                self.known.forget_marks();
+            }
+            cursor.expect_nothing();
+            self.keep_lost_logins(sent);
+        }
         let mut lost = cursor.lost_facts(sent, &*self.settings.entropy)?;
         if progress == Progress::AtEnd {
             // Empty entries make the log as long as it was.
@@ -269,6 +301,16 @@ impl Inner {
             follower.highest_unread.store(0, Ordering::Relaxed);
         }
         Ok((progress, lost))
+    }
+
+    /// Ends the presented logins of a lost part in this view only, as far as it has room.
+    fn keep_lost_logins(&self, now: Timestamp) {
+        let until = now.saturating_add(self.settings.max_lifetime.as_secs());
+        for login in std::mem::take(&mut *self.follower.lost_logins()) {
+            if self.known.len() < self.settings.capacity {
+                self.known.learn(Fact::Login(login), 0, until);
+            }
+        }
     }
 
     /// Wakes the waiters that may be affected by a page, but for its entries up to `applied`.

@@ -327,9 +327,13 @@ impl KnownFacts {
     /// Applies an entry. The order and the number of times do not matter.
     pub(super) fn apply(&self, entry: &Entry, now: Timestamp) {
         let until = now.saturating_add(entry.life.saturating_add(MARGIN).as_secs());
-        let before = entry.fact.before(entry.position);
         self.set_mark(entry.position, entry.nonce.mark());
-        match entry.fact {
+        self.learn(entry.fact, entry.fact.before(entry.position), until);
+    }
+
+    /// Learns a fact, which ends logins before a position if it is positional.
+    pub(super) fn learn(&self, fact: Fact, before: u64, until: Timestamp) {
+        match fact {
             Fact::Nothing => {}
             Fact::Login(handle) => self.change(handle.partition(), |shard, facts| {
                 let known = facts.logins.entry(handle).or_insert(until);
@@ -392,6 +396,12 @@ impl KnownFacts {
         for before in self.latest.iter().chain([&self.everything]) {
             before.fetch_min(FIRST_POSITION, Ordering::Relaxed);
         }
+        self.forget_marks();
+    }
+
+    /// Forgets the marks, after the log has lost entries: a stamp at a lost one would count as known
+    /// until its position is taken again.
+    pub(super) fn forget_marks(&self) {
         for mark in &self.marks {
             mark.store(0, Ordering::Relaxed);
         }

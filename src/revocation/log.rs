@@ -12,7 +12,8 @@
 //! 4. Keep the incarnation, the head position and its nonce beside the entries. They must survive
 //!    the removal of all entries.
 //! 5. Remove entries from the front only, after their life and [`MARGIN`].
-//! 6. Implement `testkit::LogFixture` in your tests and run
+//! 6. Count the fences, and return their number in each page ([`Page::fences`]).
+//! 7. Implement `testkit::LogFixture` in your tests and run
 //!    `testkit::revocation_log_laws!` with it. It makes one test of
 //!    each rule of the contract:
 //!
@@ -117,7 +118,23 @@ pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     ///
     /// *Unavailable* if the log does not take writes, or could not answer.
     fn fence(&self, now: Timestamp) -> impl Future<Output = Result<()>> + Send;
+
+    /// Returns true if this log may only be read: [`append`](Self::append) and
+    /// [`fence`](Self::fence) are *misuse*, and a read does not create a missing log. A view of it
+    /// [follows and never writes](crate::manual::revocation#followers-that-only-read). Default:
+    /// false.
+    fn is_read_only(&self) -> bool {
+        false
+    }
 }
+
+/// *Misuse* text of a write to a log that is only read.
+pub(crate) const READ_ONLY: &str = "this node only reads the revocation log, so it ends no login \
+                                    and retires no key: call a node whose log is built with `build`";
+
+/// Text of a reader without a log.
+pub(crate) const NOT_BEGUN: &str = "there is no revocation log yet, or it was lost: a node that may \
+                                    write to it begins it";
 
 /// Consecutive entries of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +148,9 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// True if there are more entries after them.
     pub more: bool,
+    /// A number that grows with each fence, and possibly with each append. By it, a node that may
+    /// not write sees that the log takes writes.
+    pub fences: u64,
 }
 
 impl Page {
@@ -142,7 +162,15 @@ impl Page {
             first,
             entries,
             more,
+            fences: 0,
         }
+    }
+
+    /// Sets the number of fences. Default: 0.
+    #[must_use]
+    pub fn with_fences(mut self, fences: u64) -> Self {
+        self.fences = fences;
+        self
     }
 }
 
@@ -157,6 +185,7 @@ macro_rules! every_revocation_log_method {
             async read read_dyn (from: [u64], limit: [usize], now: [Timestamp]) -> [Page]
         }
         $emit! { (RevocationLog) async fence fence_dyn (now: [Timestamp]) -> [()] }
+        $emit! { (RevocationLog) sync is_read_only is_read_only_dyn () -> [bool] }
     };
 }
 

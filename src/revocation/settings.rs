@@ -20,6 +20,8 @@ pub(super) struct Settings {
     pub(super) accept_when_stale: bool,
     pub(super) accept_other_incarnations: bool,
     pub(super) fenced: bool,
+    /// The log may only be read.
+    pub(super) read_only: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
 }
@@ -35,6 +37,7 @@ impl Settings {
             accept_when_stale: false,
             accept_other_incarnations: false,
             fenced: false,
+            read_only: false,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         }
@@ -51,9 +54,10 @@ impl Settings {
         self.bound.as_secs() - 1
     }
 
-    /// Seconds between two fences.
+    /// Seconds between two fences of this node.
     pub(super) fn fence_secs(&self) -> Option<u64> {
-        self.fenced.then_some((self.bound.as_secs() / 4).max(1))
+        let writes = self.fenced && !self.read_only;
+        writes.then_some((self.bound.as_secs() / 4).max(1))
     }
 
     /// Drafts of `facts`, all with the same life.

@@ -108,6 +108,14 @@ impl RevocationView {
         self.inner.settings.bound
     }
 
+    /// Returns true if the log of this view may only be read. The view then
+    /// [follows and never writes](crate::manual::revocation#followers-that-only-read): a logout and
+    /// every other call that would append a fact is *misuse*.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.inner.settings.read_only
+    }
+
     /// Returns the longest life of any credential that this view guards.
     #[must_use]
     pub fn max_lifetime(&self) -> Duration {
@@ -277,8 +285,11 @@ impl RevocationView {
         let inner = &*self.inner;
         let now = inner.settings.now()?;
         let stamp = inner.log.head(now).await?;
-        inner.follower.cursor().note_stamp(stamp);
-        inner.known.note_mark(stamp);
+        if !self.is_read_only() {
+            // If the log loses this entry, this node notices it and makes the log as long as it was.
+            inner.follower.cursor().note_stamp(stamp);
+            inner.known.note_mark(stamp);
+        }
         Ok(stamp)
     }
 

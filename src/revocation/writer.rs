@@ -11,7 +11,7 @@ use crate::login::handle::Handle;
 use crate::login::issued::Revocation;
 use crate::login::stamp::Stamp;
 use crate::revocation::fact::{Entry, Fact, KeyId, SubjectKey};
-use crate::revocation::log::RevocationLog as _;
+use crate::revocation::log::{READ_ONLY, RevocationLog as _};
 use crate::revocation::view::RevocationView;
 
 /// Single logouts of one subject on this node. When half of the capacity is used, the next one ends
@@ -31,7 +31,8 @@ impl RevocationView {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log could not take the fact, or the view is full: try again.
+    /// *Unavailable* if the log could not take the fact, or the view is full: try again. *Misuse* if
+    /// the view [only reads](Self::is_read_only).
     ///
     /// # Cancel safety
     ///
@@ -64,7 +65,7 @@ impl RevocationView {
     /// sign; it also documents the order of steps after a leak. Use this one if the leak is being
     /// abused and failed logins do not matter, or where no authenticator is at hand.
     ///
-    /// A key does not expire, so the nodes that follow the log append the fact again before it
+    /// A key does not expire, so the nodes that may write to the log append the fact again before it
     /// expires. Also remove the key from the key rings, because a log that loses its data forgets
     /// it.
     ///
@@ -139,6 +140,9 @@ impl RevocationView {
     /// of the last one.
     pub(crate) async fn append(&self, facts: &[Fact], life: Duration) -> Result<Stamp> {
         let inner = &*self.inner;
+        if self.is_read_only() {
+            return Err(Error::misuse(READ_ONLY));
+        }
         let capacity = inner.settings.capacity;
         // Changes of logins leave half of the capacity to the facts that end them, or make logins in
         // progress outdated.
@@ -163,7 +167,8 @@ impl RevocationView {
         Ok(stamp)
     }
 
-    /// Appends the facts about retired keys again before they expire.
+    /// Appends the facts about retired keys again before they expire. A node that only reads keeps
+    /// them itself.
     ///
     /// # Errors
     ///
@@ -175,6 +180,12 @@ impl RevocationView {
         let expiring = inner
             .known
             .keys_until(now.saturating_add(life.as_secs() / 2));
+        if self.is_read_only() {
+            let until = now.saturating_add(life.as_secs());
+            let keys = expiring.into_iter().map(Fact::Key);
+            keys.for_each(|key| inner.known.learn(key, 0, until));
+            return Ok(());
+        }
         let drafts = inner
             .settings
             .drafts(expiring.into_iter().map(Fact::Key), life)?;

@@ -283,8 +283,8 @@ impl<D> TokenAuthenticator<D> {
     /// # Errors
     ///
     /// *Misuse*, and nothing is retired: this node would have no key to sign with, or has read its
-    /// next key less than a minute ago; there is no revocation view; or `kid` is not the id of a
-    /// key. [`RevocationView::retire_key`] retires a key without regard to logins. *Unavailable* if
+    /// next key less than a minute ago; there is no revocation view, or it only reads; or `kid` is not
+    /// the id of a key. [`RevocationView::retire_key`] retires a key without regard to logins. *Unavailable* if
     /// the log could not take the fact.
     ///
     /// # Cancel safety

@@ -440,6 +440,10 @@ impl<D> TokenBuilder<D> {
     /// Tokens that this service issued before it had a view stay valid. They carry no position in
     /// the log, and end with all logins of their subject.
     ///
+    /// A view that [only reads](RevocationView::is_read_only) is enough to verify tokens. Then
+    /// [`revoke`](crate::Authenticator::revoke), [`revoke_all`](crate::Authenticator::revoke_all) and
+    /// [`retire_key`](TokenAuthenticator::retire_key) are *misuse*.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use statewise::revocation::RevocationView;
@@ -641,6 +645,17 @@ impl<D> TokenBuilder<D> {
             return Err(Error::misuse(
                 "a hybrid issues access tokens: pass it keys that sign, with \
                  `TokenAuthenticator::builder`",
+            ));
+        }
+        if self
+            .revocations
+            .as_ref()
+            .is_some_and(RevocationView::is_read_only)
+        {
+            return Err(Error::misuse(
+                "a hybrid ends logins in the revocation log, and its view only reads it: pass a \
+                 view of a log that is built with `build`, or use `TokenAuthenticator` where access \
+                 tokens are only verified",
             ));
         }
         if self.max_lifetime.is_some_and(|max| max < absolute) {

@@ -33,6 +33,8 @@ pub(crate) struct Rules {
     /// After a logout everywhere, a node rejects a login of that subject with a stamp
     /// later than the entries that the node has read.
     pub(crate) unread_waits: bool,
+    /// A reader that finds a loss forgets the marks of all positions.
+    pub(crate) forgets_marks: bool,
     /// Known facts are carried into a new incarnation of the log.
     pub(crate) carried: bool,
     /// Logins stamped by another incarnation are accepted.
@@ -46,6 +48,7 @@ impl Rules {
         said_again: true,
         inclusive: true,
         unread_waits: true,
+        forgets_marks: true,
         carried: true,
         accepts_other_incarnations: false,
     };
@@ -59,6 +62,8 @@ pub(crate) struct Losses {
     pub(crate) login: bool,
     /// The node that stamps the login, if it keeps running.
     pub(crate) stamps: Option<usize>,
+    /// True if node B only reads the log.
+    pub(crate) reader: bool,
     /// The nodes that log the subject out everywhere, in any order.
     pub(crate) ends: &'static [usize],
     /// Number of entries that a node which then disappears may append, and how many of them all
@@ -241,6 +246,9 @@ impl Node {
             }
             self.read.entries = EMPTY.entries;
             self.read.len = 0;
+            if rules.forgets_marks {
+                self.marks = [0; PLACES];
+            }
             return false;
         }
         for position in last + 1..=page.len {
@@ -270,8 +278,13 @@ impl Losses {
         let due = self.due(state);
         // A node that has just appended learns of a loss by its next read.
         let settled = state.lost && state.ends.iter().all(|(at, _)| *at != 1);
+        let is_reader = self.reader && number == 1;
         let node = &mut to.nodes[number];
-        let goes_on = node.at == 1 && node.take(&state.log, self.rules);
+        let rules = Rules {
+            forgets_marks: self.rules.forgets_marks && is_reader,
+            ..self.rules
+        };
+        let goes_on = node.at == 1 && node.take(&state.log, rules);
         let what = match node.at {
             0 => {
                 node.begin();
@@ -286,6 +299,13 @@ impl Losses {
             }
             1 => {
                 node.head = node.read.len;
+                if is_reader {
+                    // It appends nothing, and ends a misplaced login in its own view.
+                    (node.expected, node.young, node.highest) = (0, 0, 0);
+                    if std::mem::take(&mut node.misplaced) {
+                        node.knows |= LOGIN;
+                    }
+                }
                 node.missing = node.expected & !node.young;
                 if !self.rules.said_again {
                     node.missing = 0;
@@ -304,7 +324,7 @@ impl Losses {
                     node.recovered = node.sent_after_loss;
                     node.due = false;
                     let knows = std::mem::take(&mut node.knew);
-                    if state.lost && node.sent_after_loss {
+                    if state.lost && node.sent_after_loss && !is_reader {
                         let forgotten =
                             |end: usize| knows & (1 | WAS) << end != 0 && !state.log.says(end);
                         if (0..2).any(forgotten) {
@@ -344,12 +364,13 @@ impl Losses {
         if !node.fresh {
             return;
         }
-        let is_unread = position > node.head && state.stamp_is_anew == node.read.is_anew;
-        if is_unread {
+        let is_elsewhere = state.stamp_is_anew != node.read.is_anew;
+        let is_beyond = position > node.head && !is_elsewhere;
+        if is_beyond {
             node.seen = node.seen.max(position);
         }
-        let is_elsewhere = state.stamp_is_anew != node.read.is_anew;
         let known = node.marks[usize::from(position)];
+        let is_unread = is_beyond && known != mark;
         let is_lost = self.rules.marks && !is_elsewhere && known != 0 && known != mark;
         let ended = (0..2).filter(|end| node.knows & 1 << end != 0);
         let carried = (node.knows & (WAS | WAS << 1) != 0).then_some(1);

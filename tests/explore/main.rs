@@ -616,6 +616,7 @@ const LOST: Losses = Losses {
     rules: losses::Rules::IMPLEMENTED,
     login: true,
     stamps: Some(1),
+    reader: false,
     ends: &[0],
     noise: 0,
     known_noise: 0,
@@ -672,6 +673,50 @@ fn a_log_that_loses_its_tail() {
         ..rules
     };
     without("lost facts are not appended again", "I4", not_again, noisy);
+}
+
+/// A node that may not write follows a log that loses its tail.
+#[test]
+fn a_reader_of_a_log_that_loses_its_tail() {
+    let reader = Losses {
+        reader: true,
+        stamps: None,
+        known_noise: 1,
+        noise: 1,
+        lost: 2,
+        ..LOST
+    };
+    holds("reader: log loses its last two", &reader);
+    if is_deep() {
+        let noisy = Losses { noise: 2, ..reader };
+        holds("reader: log loses its last two, and grows", &noisy);
+    }
+    // It cannot fill the log up, so the marks of the lost positions would count.
+    let rules = losses::Rules {
+        forgets_marks: false,
+        ..reader.rules
+    };
+    breaks(
+        "reader: marks of lost entries are kept",
+        "I2",
+        &Losses { rules, ..reader },
+    );
+    let rules = losses::Rules {
+        unread_waits: false,
+        ..reader.rules
+    };
+    breaks(
+        "reader: a login stamped beyond the end",
+        "I2",
+        &Losses { rules, ..reader },
+    );
+    let anew = Losses {
+        reader: true,
+        lost: 0,
+        anew: true,
+        ..LOST
+    };
+    holds("reader: log restarts without its data", &anew);
 }
 
 /// A log that restarts without its data.

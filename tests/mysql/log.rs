@@ -1,5 +1,8 @@
 //! One MariaDB for all tests of the binary, and separate tables for each log.
 
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+mod reader;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

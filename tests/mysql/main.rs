@@ -46,3 +46,6 @@ mod support;
 mod log;
 #[path = "../sql/log_cases.rs"]
 mod log_cases;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+#[path = "../stores/log_reader.rs"]
+mod log_reader;

@@ -1,5 +1,8 @@
 //! One Postgres for all tests of the binary, and separate tables for each log.
 
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+mod reader;
+
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};

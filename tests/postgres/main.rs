@@ -110,5 +110,8 @@ mod stores_failover;
 mod log;
 #[path = "../sql/log_cases.rs"]
 mod log_cases;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+#[path = "../stores/log_reader.rs"]
+mod log_reader;
 #[path = "../sql/runtime.rs"]
 mod runtime;

@@ -28,7 +28,8 @@ fn grants() -> Vec<String> {
     let documentation = include_str!("../../src/backend/sql/postgres.rs");
     let grants = documentation
         .lines()
-        .filter_map(|line| line.strip_prefix("/// GRANT "));
+        .filter_map(|line| line.strip_prefix("/// GRANT "))
+        .filter(|grant| grant.ends_with(" TO service;"));
     grants.map(|grant| format!("GRANT {grant}")).collect()
 }
 

@@ -1,5 +1,8 @@
 //! The revocation log: its laws on one server, and tests that need a real server.
 
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+mod reader;
+
 use std::future::Future;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

@@ -26,6 +26,9 @@ mod large;
 mod late_save;
 mod laws;
 mod log;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+#[path = "../stores/log_reader.rs"]
+mod log_reader;
 mod lost_requests;
 mod nodes;
 mod rights;

@@ -35,6 +35,11 @@ mod dropped;
 mod failures;
 #[path = "../stores/late_save.rs"]
 mod late_save;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+#[path = "../stores/log_reader.rs"]
+mod log_reader;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+mod reader;
 #[path = "../strategies/mod.rs"]
 mod strategies;
 #[path = "../support/mod.rs"]

@@ -25,6 +25,8 @@ mod freshness;
 mod live;
 mod losses;
 mod node;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+mod reader;
 
 use node::{BOUND, LONGEST, Node, SECRET, log};
 

@@ -35,3 +35,6 @@ mod strategies;
 mod log;
 #[path = "../sql/log_cases.rs"]
 mod log_cases;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
+#[path = "../stores/log_reader.rs"]
+mod log_reader;

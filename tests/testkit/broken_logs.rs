@@ -109,6 +109,8 @@ rejected! {
         => log_09_the_same_drafts_are_appended_again;
     fences_by_an_entry_is_rejected: Broken(FenceAppends)
         => log_11_a_fence_appends_nothing;
+    hides_fences_is_rejected: Broken(HidesFences)
+        => log_11_a_fence_appends_nothing;
     begins_on_each_node_is_rejected: Broken(BeginsAgain)
         => log_12_begins_once, log_07_facts_come_back_to_the_bit;
     says_what_has_expired_is_rejected: Broken(SaysItForEver)

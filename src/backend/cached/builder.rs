@@ -101,13 +101,19 @@ impl<S: SessionStore> CachedBuilder<S> {
     /// # Errors
     ///
     /// *Misuse*: a maximum age below one second or beyond the maximum lifetime of the view; a
-    /// capacity or number of loads of zero.
+    /// capacity or number of loads of zero; a view that [only reads](RevocationView::is_read_only).
     pub fn build(self) -> Result<CachedStore<S>> {
         let max_age = whole_seconds("age of a cached session", self.max_age)?;
         if self.view.max_lifetime() < self.max_age {
             return Err(Error::misuse(
                 "the maximum age of cached sessions exceeds the maximum lifetime of the revocation \
                  view: raise the latter or lower the former",
+            ));
+        }
+        if self.view.is_read_only() {
+            return Err(Error::misuse(
+                "a cached store tells other nodes which sessions have ended, and its view only \
+                 reads the revocation log: pass it a view of a log that is built with `build`",
             ));
         }
         if self.capacity == 0 || self.loads == 0 {

@@ -36,6 +36,7 @@ struct Inner {
     entries: VecDeque<(Entry, Timestamp)>,
     /// Mark of the last entry, even after that has expired.
     mark: u32,
+    fences: u64,
     capacity: usize,
 }
 
@@ -82,6 +83,7 @@ impl MemoryLog {
                 first: 1,
                 entries: VecDeque::new(),
                 mark: 0,
+                fences: 0,
                 capacity: Self::DEFAULT_CAPACITY,
             }),
         })
@@ -174,10 +176,12 @@ impl RevocationLog for MemoryLog {
                 })
                 .collect(),
             rest > taken,
-        ))
+        )
+        .with_fences(inner.fences))
     }
 
     async fn fence(&self, _now: Timestamp) -> Result<()> {
+        self.lock().fences += 1;
         Ok(())
     }
 }

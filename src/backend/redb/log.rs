@@ -89,7 +89,10 @@ impl RevocationLog for RedbLog {
     }
 
     async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
-        self.look(|tables, head| tables.page(&head, from, limit.max(1), now))
+        // Each fence is a commit.
+        let commits = self.0.commits();
+        let page = self.look(|tables, head| tables.page(&head, from, limit.max(1), now))?;
+        Ok(page.with_fences(commits))
     }
 
     async fn fence(&self, now: Timestamp) -> Result<()> {

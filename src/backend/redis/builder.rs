@@ -5,10 +5,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use crate::backend::redis::Redis;
+use redis::aio::ConnectionLike;
+
 use crate::backend::redis::keys::Keys;
 use crate::backend::redis::link::{DEFAULT_DEADLINE, Link, Source};
 use crate::backend::redis::store::recent_uses::RecentUses;
+use crate::backend::redis::{Redis, RedisLog};
 use crate::error::Result;
 use crate::observer::Observer;
 
@@ -92,6 +94,31 @@ impl<C> RedisBuilder<C> {
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
         self
+    }
+
+    /// Builds the log of revocations alone, to be read only: for a service that verifies tokens and
+    /// ends no login. Its user needs [fewer rights](Redis#rights-of-a-log-reader), and cannot read
+    /// sessions. Sends nothing to the server.
+    ///
+    /// ```no_run
+    /// use statewise::store::Redis;
+    ///
+    /// # async fn example(connection: redis::aio::ConnectionManager) -> statewise::Result<()> {
+    /// let log = Redis::over(connection).build_log_reader()?;
+    /// // Names each right that is missing.
+    /// log.check().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`build`](Self::build).
+    pub fn build_log_reader(self) -> Result<RedisLog<C>>
+    where
+        C: ConnectionLike + Clone + Send + Sync + 'static,
+    {
+        Ok(RedisLog::new(self.build()?, true))
     }
 
     /// Builds the backend. Sends nothing to the server.

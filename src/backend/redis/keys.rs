@@ -54,6 +54,11 @@ impl Keys {
         ["m", "e"].map(|kind| format!("{}{{log}}:{kind}", self.prefix))
     }
 
+    /// Returns a key that is never used, on the node of the log.
+    pub(crate) fn check_log(&self) -> String {
+        format!("{}{{log}}:check", self.prefix)
+    }
+
     /// Returns a key that is never used, on the node of a partition.
     pub(crate) fn check(&self, partition: u16) -> String {
         format!("{}{{{}}}:check", self.prefix, tag(partition))

@@ -20,7 +20,7 @@ use crate::backend::breaker::Breaker;
 use crate::backend::durability::Durability;
 use crate::backend::sql::builder::{MIGRATION_DEADLINE, Settings};
 use crate::backend::sql::failure::Failure;
-use crate::backend::sql::generic::driver::{Driver, Mode, Plan};
+use crate::backend::sql::generic::driver::Driver;
 use crate::backend::sql::table::Tables;
 use crate::error::{Error, Result};
 pub use log::TableLog;
@@ -125,16 +125,7 @@ impl<D: Driver> Database<D> {
             (sessions, self.sessions.statements()),
             (log, self.revocations.statements()),
         ] {
-            for failure in self.driver.run(Mode::Read, &Plan(statements)).await? {
-                problems.push(match failure {
-                    Failure::Denied(what) => what,
-                    Failure::Refused(code) => format!(
-                        "the database refuses statements on the table {table} with error {code}: \
-                         call `migrate`, and use no table of another origin"
-                    ),
-                    failure => failure.to_string(),
-                });
-            }
+            problems.extend(log::problems(&*self.driver, table, statements).await?);
         }
         problems.sort_unstable();
         problems.dedup();

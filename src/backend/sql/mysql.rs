@@ -78,6 +78,18 @@ pub use schema::{SCHEMA, schema};
 /// MySQL also asks for `UPDATE` on `statewise_sessions_limit`, because a login with a limit locks a
 /// row of it.
 ///
+/// # Rights of a log reader
+///
+/// A service that only [follows the log](MySqlBuilder::build_log_reader) needs these rights:
+///
+/// ```sql
+/// GRANT SELECT ON app.statewise_revocations TO reader@localhost;
+/// GRANT SELECT ON app.statewise_revocations_head TO reader@localhost;
+/// ```
+///
+/// It can write nothing. MariaDB still lets it lock rows with `SELECT .. FOR UPDATE`, which delays
+/// logouts.
+///
 /// # Replicas and failover
 ///
 /// Connect to the primary, and set `read_only` to 1 on every other server. A replica lags behind and
@@ -128,6 +140,18 @@ impl MySql {
 }
 
 impl MySqlBuilder {
+    /// Builds the log of revocations alone, to be read only: for a service that verifies tokens and
+    /// ends no login. Its user needs [fewer
+    /// rights](MySql#rights-of-a-log-reader), which [`check`](TableLog::check) verifies. Sends nothing to
+    /// the server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`build`](Self::build).
+    pub fn build_log_reader(self) -> Result<MySqlLog> {
+        Ok(self.build()?.revocations().read_only())
+    }
+
     /// Builds the database. Sends nothing to it.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ struct Found<'r> {
     /// Nonce of the entry; in the counter, of the last one.
     nonce: Nonce,
     fact: &'r [u8],
+    /// Number of fences. Only in the counter.
+    fences: i64,
 }
 
 /// The counter of a log.
@@ -28,6 +30,7 @@ struct Head {
     stamp: Stamp,
     position: u64,
     first: u64,
+    fences: u64,
 }
 
 /// *Unavailable*: a reader must not skip it.
@@ -51,6 +54,7 @@ fn found(row: &impl Row) -> Option<Found<'_>> {
         first: row.number(3)?,
         nonce: Nonce::from_bytes(row.bytes(4)?.try_into().ok()?),
         fact: row.bytes(5)?,
+        fences: row.number(6)?,
     })
 }
 
@@ -66,6 +70,7 @@ fn head(row: &impl Row) -> Option<Head> {
         stamp,
         position,
         first,
+        fences: found.fences.cast_unsigned(),
     })
 }
 
@@ -106,5 +111,6 @@ pub(crate) fn page(rows: &[impl Row], from: u64, limit: usize) -> Result<Option<
     }
     entries.truncate(limit);
     let incarnation = head.stamp.incarnation();
-    Ok(Some(Page::new(incarnation, head.first, entries, more)))
+    let page = Page::new(incarnation, head.first, entries, more);
+    Ok(Some(page.with_fences(head.fences)))
 }

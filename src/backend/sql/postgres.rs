@@ -27,7 +27,8 @@ use crate::backend::sql::value::Value;
 use crate::error::{Error, Result};
 use base::Base;
 use changes::Inner;
-use driver::Driver;
+use driver::{Driver, Query as _};
+use log_statements::LogQuery;
 use statements::SessionQuery;
 
 pub use base::Connections;
@@ -123,6 +124,17 @@ pub trait IntoConnections {
 /// GRANT EXECUTE ON FUNCTION app.sessions_create_1 TO service;
 /// GRANT SELECT, INSERT, DELETE ON app.revocations TO service;
 /// GRANT SELECT, INSERT, UPDATE ON app.revocations_head TO service;
+/// ```
+///
+/// # Rights of a log reader
+///
+/// A service that only [follows the log](PostgresBuilder::build_log_reader) needs these rights, which
+/// [`PostgresLog::check`] verifies. Do not set `default_transaction_read_only` for its role: the
+/// service would take the server for a former primary.
+///
+/// ```sql
+/// GRANT USAGE ON SCHEMA app TO reader;
+/// GRANT SELECT ON app.revocations, app.revocations_head TO reader;
 /// ```
 ///
 /// # Poolers
@@ -224,8 +236,8 @@ impl<L: Link> Postgres<L> {
         if !problems.is_empty() {
             return Err(Error::misuse(problems.join("; ")));
         }
-        base.check().await?;
-        self.revocations.base.check().await
+        base.check(SessionQuery::ALL.iter()).await?;
+        self.revocations.base.check(LogQuery::ALL.iter()).await
     }
 
     /// Returns what the server keeps of acknowledged writes, by its current configuration and by
@@ -305,6 +317,29 @@ impl<L: Link> PostgresBuilder<L> {
     pub fn transaction_pooler(mut self) -> Self {
         self.source.pooled = true;
         self
+    }
+
+    /// Builds the log of revocations alone, to be read only: for a service that verifies tokens and
+    /// ends no login. Its user needs [fewer rights](Postgres#rights-of-a-log-reader). Sends nothing
+    /// to the server.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlx-postgres")]
+    /// # async fn example(pool: sqlx::PgPool) -> statewise::Result<()> {
+    /// use statewise::store::Postgres;
+    ///
+    /// let log = Postgres::over(pool).log_table("app.revocations").build_log_reader()?;
+    /// // Names each right that is missing.
+    /// log.check().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`build`](Self::build).
+    pub fn build_log_reader(self) -> Result<PostgresLog<L>> {
+        Ok(self.build()?.revocations.read_only())
     }
 
     /// Builds the database. Sends nothing to it.

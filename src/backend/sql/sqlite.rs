@@ -64,6 +64,13 @@ pub use schema::{SCHEMA, schema};
 /// - Use at least two connections. The calls of one `Sqlite` write one after the other and in
 ///   order, and readers then find a free connection.
 ///
+/// # A log reader
+///
+/// A process that only [follows the log](SqliteBuilder::build_log_reader) opens the file with
+/// `read_only(true)`. It needs no right to write to the file. It does need the files `-wal` and
+/// `-shm` beside it, which exist as long as a process that may write has the file open. Without
+/// them, and without the right to create them in the folder, the log is *unavailable*.
+///
 /// # Durability
 ///
 /// | journal mode | synchronous | after a crash of the machine |
@@ -101,6 +108,17 @@ impl Sqlite {
 }
 
 impl SqliteBuilder {
+    /// Builds the log of revocations alone, to be read only: for a service that verifies tokens and
+    /// ends no login. The process needs [fewer
+    /// rights](Sqlite#a-log-reader). Sends nothing to the database.
+    ///
+    /// # Errors
+    ///
+    /// As for [`build`](Self::build).
+    pub fn build_log_reader(self) -> Result<SqliteLog> {
+        Ok(self.build()?.revocations().read_only())
+    }
+
     /// Builds the database. Sends nothing to it.
     ///
     /// # Errors

@@ -106,7 +106,8 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// # Errors
     ///
     /// *Misuse*, with the remedy: whatever one of the two builders refuses; an idle timeout that
-    /// passes while an access token lives; a revocation view that forgets an entry before the login
+    /// passes while an access token lives; a revocation view that [only
+    /// reads](crate::revocation::RevocationView::is_read_only), or forgets an entry before the login
     /// has expired; tokens of other issuers; or [`rotate_after`](SessionBuilder::rotate_after),
     /// which has no meaning here.
     pub fn new(access: TokenBuilder<D>, refresh: SessionBuilder<S, D>) -> Result<Self> {

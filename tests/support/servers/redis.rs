@@ -22,10 +22,17 @@ pub(super) fn program() -> Option<PathBuf> {
 
 /// Returns the rights that the documentation of `Redis` lists.
 pub(crate) fn rights() -> impl Iterator<Item = &'static str> {
+    rights_after("~statewise:* ")
+}
+
+/// Returns the rights of a log reader.
+pub(crate) fn reader_rights() -> impl Iterator<Item = &'static str> {
+    rights_after("~statewise:{log}:* ")
+}
+
+fn rights_after(pattern: &str) -> impl Iterator<Item = &'static str> {
     let source = include_str!("../../../src/backend/redis.rs");
-    let (_, rights) = source
-        .split_once("~statewise:* ")
-        .expect("a line of rights");
+    let (_, rights) = source.split_once(pattern).expect("a line of rights");
     let (rights, _) = rights.split_once("```").expect("the end of the block");
     rights.split_whitespace().filter(|word| *word != "///")
 }

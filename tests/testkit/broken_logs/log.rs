@@ -51,6 +51,8 @@ pub(crate) enum Flaw {
     SaysItForEver,
     /// A fence appends an entry.
     FenceAppends,
+    /// Readers do not see a fence.
+    HidesFences,
     /// Each node draws its own incarnation.
     BeginsAgain,
     /// The clock of the caller is used although the log has its own.
@@ -63,6 +65,7 @@ struct Inner {
     entries: BTreeMap<u64, (Entry, Timestamp)>,
     position: u64,
     mark: u32,
+    fences: u64,
     /// The clock of the log, if it has one.
     clock: Option<Timestamp>,
     /// The content of a replica.
@@ -260,7 +263,8 @@ impl RevocationLog for BrokenLog {
         });
         let entries: Vec<_> = rest.by_ref().take(limit.max(1)).collect();
         let more = rest.next().is_some() && self.flaw != Flaw::NeverMore;
-        Ok(Page::new(self.incarnation, first, entries, more))
+        let page = Page::new(self.incarnation, first, entries, more);
+        Ok(page.with_fences(inner.fences))
     }
 
     async fn fence(&self, now: Timestamp) -> Result<()> {
@@ -272,6 +276,9 @@ impl RevocationLog for BrokenLog {
                 Duration::ZERO,
             );
             self.append(&[fence], now).await?;
+        }
+        if self.flaw != Flaw::HidesFences {
+            self.inner.lock().unwrap().fences += 1;
         }
         Ok(())
     }

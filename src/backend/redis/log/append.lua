@@ -9,7 +9,7 @@ local function text(number)
     return string.format('%.0f', number)
 end
 
-local log = redis.call('HMGET', KEYS[1], 'incarnation', 'last', 'first', 'nonce')
+local log = redis.call('HMGET', KEYS[1], 'incarnation', 'last', 'first', 'nonce', 'fences')
 local last, first = tonumber(log[2] or nil), tonumber(log[3] or nil)
 local is_complete = log[1] and last and first and log[4]
 if not is_complete or redis.call('XLEN', KEYS[2]) ~= last - first + 1 then
@@ -44,6 +44,7 @@ for at = 2, #ARGV, 2 do
     redis.call('XADD', KEYS[2], text(last) .. '-0',
         'entry', ARGV[at], 'until', text(now + tonumber(ARGV[at + 1])))
 end
--- Runs without entries too: a fence must fail on a server that refuses writes.
-redis.call('HSET', KEYS[1], 'last', text(last), 'nonce', nonce)
+-- Runs without entries too: a fence must fail on a server that refuses writes, and be seen by readers.
+local fences = tonumber(log[5] or nil) or 0
+redis.call('HSET', KEYS[1], 'last', text(last), 'nonce', nonce, 'fences', text(fences + 1))
 return { log[1], text(last), nonce }

@@ -40,14 +40,15 @@ fn decode(position: u64, entry: &[u8]) -> Option<Entry> {
 pub(crate) struct Reply {
     pub(crate) head: Stamp,
     first: u64,
+    fences: u64,
     entries: Vec<Entry>,
 }
 
 impl Reply {
     /// Parses the answer; `None` if there is no log.
     pub(crate) fn of(answer: Value) -> Result<Option<Self>> {
-        let Ok([incarnation, last, nonce, first, entries, now]) =
-            <[Value; 6]>::try_from(items(answer)?)
+        let Ok([incarnation, last, nonce, first, fences, entries, now]) =
+            <[Value; 7]>::try_from(items(answer)?)
         else {
             return Ok(None);
         };
@@ -55,6 +56,7 @@ impl Reply {
         Ok(Some(Self {
             head: stamp_of(incarnation, last, nonce)?,
             first: number(first)?,
+            fences: number(fences)?,
             entries: items(entries)?
                 .into_iter()
                 .map(|answer| entry(answer, now))
@@ -74,12 +76,10 @@ impl Reply {
         }
         let more = self.entries.len() > limit;
         self.entries.truncate(limit);
-        Ok(Page::new(
-            self.head.incarnation(),
-            self.first,
-            self.entries,
-            more,
-        ))
+        Ok(
+            Page::new(self.head.incarnation(), self.first, self.entries, more)
+                .with_fences(self.fences),
+        )
     }
 }
 

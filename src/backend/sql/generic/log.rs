@@ -8,25 +8,31 @@ use crate::backend::sql::columns::{at_most, in_seconds};
 use crate::backend::sql::failure::Failure;
 use crate::backend::sql::generic::Gate;
 use crate::backend::sql::generic::append::{Append, Begin};
-use crate::backend::sql::generic::driver::{Driver, Mode, RowOf};
+use crate::backend::sql::generic::driver::{Driver, Mode, Plan, RowOf};
 use crate::backend::sql::generic::log_statements::LogStatements;
 use crate::backend::sql::log::{log_failed, new_incarnation, without_counter};
 use crate::backend::sql::page;
 use crate::backend::sql::table::Table;
 use crate::backend::sql::value::Value;
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::login::stamp::Stamp;
 use crate::revocation::fact::Draft;
-use crate::revocation::log::{Page, RevocationLog};
+use crate::revocation::log::{NOT_BEGUN, Page, READ_ONLY, RevocationLog};
 
 /// Revocations in two tables of MySQL or SQLite: see [`MySqlLog`](crate::revocation::MySqlLog) and
 /// [`SqliteLog`](crate::revocation::SqliteLog). A clone shares everything with its original.
-pub struct TableLog<D>(Arc<Inner<D>>);
+pub struct TableLog<D> {
+    inner: Arc<Inner<D>>,
+    read_only: bool,
+}
 
 impl<D> Clone for TableLog<D> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self {
+            inner: Arc::clone(&self.inner),
+            read_only: self.read_only,
+        }
     }
 }
 
@@ -41,39 +47,116 @@ struct Inner<D> {
 #[expect(private_bounds, reason = "sealed: the drivers are those of this crate")]
 impl<D: Driver> TableLog<D> {
     pub(crate) fn new(driver: Arc<D>, table: Table, gate: Arc<Gate>) -> Self {
-        Self(Arc::new(Inner {
-            driver,
-            statements: LogStatements::of(&table, &D::DIALECT),
-            table,
-            gate,
-        }))
+        Self {
+            inner: Arc::new(Inner {
+                driver,
+                statements: LogStatements::of(&table, &D::DIALECT),
+                table,
+                gate,
+            }),
+            read_only: false,
+        }
+    }
+
+    /// Returns this log for a user that may only read.
+    pub(crate) fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
     }
 
     pub(crate) fn statements(&self) -> Vec<Arc<str>> {
-        self.0.statements.all()
+        self.inner.statements.all()
     }
 
     /// Creates the counter, unless it exists.
     pub(crate) async fn begin(&self) -> Result<()> {
-        self.0.begin().await
+        self.inner.begin().await
     }
+
+    /// Checks that the log can be read, for a log of `build_log_reader`. Call it at the start of the
+    /// service. [`Database::check`](crate::store::sql::Database::check) also checks the rights to
+    /// write.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* that names each right and table to change. *Unavailable* if the database could not
+    /// answer, has no log, or is a server that accepts no writes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn check(&self) -> Result<()> {
+        let Inner {
+            driver,
+            statements,
+            table,
+            ..
+        } = &*self.inner;
+        let reads = [&statements.head, &statements.read].map(Arc::clone);
+        let check = async {
+            let mut problems = problems(&**driver, table, reads.into()).await?;
+            problems.dedup();
+            if !problems.is_empty() {
+                return Err(Error::misuse(problems.join("; ")));
+            }
+            // It decides nothing by the time.
+            let now = Timestamp::from_unix(0);
+            self.inner.read(0, 1, now, self.read_only).await.map(drop)
+        };
+        self.inner.in_time(check).await
+    }
+
+    /// # Errors
+    ///
+    /// *Misuse* if this log may only be read.
+    fn refuse_to_write(&self) -> Result<()> {
+        if self.read_only {
+            return Err(Error::misuse(READ_ONLY));
+        }
+        Ok(())
+    }
+}
+
+/// Prepares statements on a table, and returns the problems that the database reports.
+pub(crate) async fn problems(
+    driver: &impl Driver,
+    table: &Table,
+    statements: Vec<Arc<str>>,
+) -> Result<Vec<String>, Failure> {
+    let failures = driver.run(Mode::Read, &Plan(statements)).await?;
+    let problems = failures.into_iter().map(|failure| match failure {
+        Failure::Denied(what) => what,
+        Failure::Refused(code) => format!(
+            "the database refuses statements on the table {table} with error {code}: call \
+             `migrate`, and use no table of another origin"
+        ),
+        failure => failure.to_string(),
+    });
+    Ok(problems.collect())
 }
 
 impl<D: Driver> RevocationLog for TableLog<D> {
     async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
-        self.0.in_time(self.0.append(facts, now)).await
+        self.refuse_to_write()?;
+        self.inner.in_time(self.inner.append(facts, now)).await
     }
 
     async fn head(&self, _now: Timestamp) -> Result<Stamp> {
-        self.0.in_time(self.0.head()).await
+        self.inner.in_time(self.inner.head(self.read_only)).await
     }
 
     async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
-        self.0.in_time(self.0.read(from, limit.max(1), now)).await
+        let read = self.inner.read(from, limit.max(1), now, self.read_only);
+        self.inner.in_time(read).await
     }
 
     async fn fence(&self, _now: Timestamp) -> Result<()> {
-        self.0.in_time(self.0.fence()).await
+        self.refuse_to_write()?;
+        self.inner.in_time(self.inner.fence()).await
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.read_only
     }
 }
 
@@ -103,7 +186,7 @@ impl<D: Driver> Inner<D> {
 
     async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
         if facts.is_empty() {
-            return self.head().await;
+            return self.head(false).await;
         }
         let append = Append {
             begin: self.beginning()?,
@@ -118,19 +201,20 @@ impl<D: Driver> Inner<D> {
         appended.map_err(log_failed)
     }
 
-    async fn head(&self) -> Result<Stamp> {
+    async fn head(&self, read_only: bool) -> Result<Stamp> {
         let read = |rows: &[RowOf<D>]| page::stamp(rows);
-        self.rows(&self.statements.head, &[], read).await
+        self.rows(&self.statements.head, &[], read, read_only).await
     }
 
-    async fn read(&self, from: u64, limit: usize, now: Timestamp) -> Result<Page> {
+    async fn read(&self, from: u64, limit: usize, now: Timestamp, read_only: bool) -> Result<Page> {
         let values = [
             Value::Number(Self::now(now)),
             Value::Number(at_most(from)),
             Value::Number(at_most(limit as u64).saturating_add(1)),
         ];
         let read = |rows: &[RowOf<D>]| page::page(rows, from, limit);
-        self.rows(&self.statements.read, &values, read).await
+        self.rows(&self.statements.read, &values, read, read_only)
+            .await
     }
 
     async fn fence(&self) -> Result<()> {
@@ -146,17 +230,22 @@ impl<D: Driver> Inner<D> {
         Err(without_counter())
     }
 
-    /// Passes the rows of a statement to `read`. Begins the log if there is no counter.
+    /// Passes the rows of a statement to `read`. Begins the log if there is no counter, unless it
+    /// may only be read.
     async fn rows<T>(
         &self,
         statement: &Arc<str>,
         values: &[Value<'_>],
         read: impl Fn(&[RowOf<D>]) -> Result<Option<T>> + Send,
+        read_only: bool,
     ) -> Result<T> {
         for has_begun in [false, true] {
             let rows = self.driver.rows(statement, values).await;
             if let Some(answer) = read(&rows.map_err(log_failed)?)? {
                 return Ok(answer);
+            }
+            if read_only {
+                return Err(Error::could_not(NOT_BEGUN, None));
             }
             if !has_begun {
                 self.begin().await?;
@@ -178,9 +267,9 @@ impl<D: Driver> Inner<D> {
 impl<D: fmt::Debug> fmt::Debug for TableLog<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TableLog")
-            .field("driver", &self.0.driver)
-            .field("table", &self.0.table)
-            .field("deadline", &self.0.gate.deadline)
+            .field("driver", &self.inner.driver)
+            .field("table", &self.inner.table)
+            .field("deadline", &self.inner.gate.deadline)
             .finish_non_exhaustive()
     }
 }

@@ -82,12 +82,13 @@ impl LogStatements {
         };
         let counted = format!(
             "SELECT 0 AS {q}is_entry{q}, h.{position}, h.{incarnation} AS {q}number{q}, h.{first}, \
-             h.{nonce}, h.{nonce} AS {fact} FROM {head} AS h WHERE h.{id} = 1 AND {is_fit}"
+             h.{nonce}, h.{nonce} AS {fact}, h.{fenced} FROM {head} AS h \
+             WHERE h.{id} = 1 AND {is_fit}"
         );
         let read = format!(
             "{counted} UNION ALL SELECT * FROM ( \
                 SELECT 1, l.{position}, l.{life}, 0 AS {first}, l.{nonce}, \
-                CASE WHEN l.{until} > {clock} + ? THEN l.{fact} ELSE X'{NOTHING}' END AS {fact} \
+                CASE WHEN l.{until} > {clock} + ? THEN l.{fact} ELSE X'{NOTHING}' END AS {fact}, 0 AS {fenced} \
                 FROM {log} AS l \
                 WHERE l.{position} >= ? AND l.{position} >= (SELECT h.{first} FROM {head} AS h WHERE h.{id} = 1) \
                 ORDER BY l.{position} LIMIT ? \

@@ -14,10 +14,10 @@ use crate::backend::sql::postgres::driver::{Array, Parameter, Query as _};
 use crate::backend::sql::postgres::log_statements::LogQuery;
 use crate::backend::sql::value::Value;
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::login::stamp::Stamp;
 use crate::revocation::fact::Draft;
-use crate::revocation::log::{Page, RevocationLog};
+use crate::revocation::log::{NOT_BEGUN, Page, READ_ONLY, RevocationLog};
 
 /// Revocations in Postgres, from [`Postgres::revocations`](crate::store::Postgres::revocations). A
 /// clone shares everything with its original.
@@ -27,13 +27,21 @@ use crate::revocation::log::{Page, RevocationLog};
 /// clock of the server decides when an entry expires.
 pub struct PostgresLog<L> {
     pub(crate) base: Arc<Base<L, LogQuery>>,
+    read_only: bool,
 }
 
 impl<L> PostgresLog<L> {
     pub(crate) fn new(base: Base<L, LogQuery>) -> Self {
         Self {
             base: Arc::new(base),
+            read_only: false,
         }
+    }
+
+    /// Returns this log for a user that may only read.
+    pub(crate) fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
     }
 }
 
@@ -41,11 +49,43 @@ impl<L> Clone for PostgresLog<L> {
     fn clone(&self) -> Self {
         Self {
             base: Arc::clone(&self.base),
+            read_only: self.read_only,
         }
     }
 }
 
 impl<L: Link> PostgresLog<L> {
+    /// Checks that the log can be read, for a log of
+    /// [`build_log_reader`](crate::store::PostgresBuilder::build_log_reader). Call it at the start of
+    /// the service. [`Postgres::check`](crate::store::Postgres::check) also checks the rights to write.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* that names each right to grant, or a pooler in transaction mode without
+    /// [`transaction_pooler`](crate::store::PostgresBuilder::transaction_pooler). *Unavailable* if
+    /// the server could not answer, has no log, or accepts no writes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn check(&self) -> Result<()> {
+        self.base.refuse_unexpected_pooler().await?;
+        let reads = LogQuery::ALL.iter().filter(|query| query.is_read());
+        self.base.check(reads).await?;
+        // It decides nothing by the time.
+        self.read(0, 1, Timestamp::from_unix(0)).await.map(drop)
+    }
+
+    /// # Errors
+    ///
+    /// *Misuse* if this log may only be read.
+    fn refuse_to_write(&self) -> Result<()> {
+        if self.read_only {
+            return Err(Error::misuse(READ_ONLY));
+        }
+        Ok(())
+    }
+
     /// Passes the rows of a statement to `read`. Begins the log if there is no counter.
     async fn ask<T>(
         &self,
@@ -64,6 +104,9 @@ impl<L: Link> PostgresLog<L> {
             if let Some(answer) = read(&rows.map_err(log_failed)?)? {
                 return Ok(answer);
             }
+            if self.read_only {
+                return Err(Error::could_not(NOT_BEGUN, None));
+            }
             if !has_begun {
                 let values = [Value::Number(new_incarnation()?), Value::Bytes(&NO_NONCE)];
                 let (begin, isolation) = (LogQuery::Begin, ReadCommitted::AfterConflict);
@@ -77,6 +120,7 @@ impl<L: Link> PostgresLog<L> {
 
 impl<L: Link> RevocationLog for PostgresLog<L> {
     async fn append(&self, facts: &[Draft], now: Timestamp) -> Result<Stamp> {
+        self.refuse_to_write()?;
         let Some(last) = facts.last() else {
             return self.head(now).await;
         };
@@ -110,8 +154,13 @@ impl<L: Link> RevocationLog for PostgresLog<L> {
     }
 
     async fn fence(&self, _now: Timestamp) -> Result<()> {
+        self.refuse_to_write()?;
         let read = |rows: &[L::Row]| Ok(rows.first().map(drop));
         self.ask(LogQuery::Fence, &[], read).await
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.read_only
     }
 }
 

@@ -44,7 +44,7 @@ impl Query for LogQuery {
         let (log, head) = (tables.log.quoted("", '"'), tables.log.quoted(HEAD, '"'));
         let counter = format!(
             "SELECT 0::bigint AS is_entry, h.position, h.incarnation AS number, h.first, h.nonce,
-                ''::bytea AS fact
+                ''::bytea AS fact, h.fenced
             FROM {head} AS h WHERE h.id = 1 AND {WRITABLE}"
         );
         match self {
@@ -74,7 +74,7 @@ impl Query for LogQuery {
                         WITH ORDINALITY AS d (nonce, fact, life, stay, place)
                 )
                 SELECT 0::bigint, head.position, head.incarnation, head.first, head.nonce,
-                    ''::bytea
+                    ''::bytea, 0::bigint
                 FROM head"
             ),
             Self::Head => counter,
@@ -82,7 +82,7 @@ impl Query for LogQuery {
                 "{counter} UNION ALL SELECT * FROM (
                     SELECT 1::bigint, l.position, l.life, 0::bigint AS first, l.nonce,
                         CASE WHEN l.stays_until > {CLOCK} THEN l.fact
-                        ELSE decode('{NOTHING}', 'hex') END AS fact
+                        ELSE decode('{NOTHING}', 'hex') END AS fact, 0::bigint AS fenced
                     FROM {log} AS l
                     WHERE l.position >= $1::bigint
                         AND l.position >= (SELECT h.first FROM {head} AS h WHERE h.id = 1)
@@ -98,6 +98,9 @@ impl Query for LogQuery {
 
     fn rights(self, tables: &Tables) -> String {
         let log = &tables.log;
+        if self.is_read() {
+            return format!("SELECT on {log}{HEAD} and on {log}");
+        }
         format!("SELECT, INSERT and UPDATE on {log}{HEAD}, SELECT, INSERT and DELETE on {log}")
     }
 }
