@@ -280,8 +280,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 
     /// Updates every login of `subject`, as [`update`](Self::update) does. Use it when an
     /// administrator changes the roles of a user: the logins continue. **First change the user in
-    /// your database, then call this.** A login in progress is refused as
-    /// [outdated](crate::Refusal::Outdated), so that none carries the old roles.
+    /// your database, then call this.** A login in progress that [has begun](Login::begun) is refused
+    /// as [outdated](crate::Refusal::Outdated), so that it does not carry the old roles: one on this
+    /// node, and with a revocation log one on any node.
     ///
     /// Returns the number of logins, where it is known, and when the change takes effect everywhere. A
     /// login that this version [cannot read](crate::Error::is_unreadable), such as one of a later version

@@ -13,6 +13,7 @@ pub(crate) mod logout;
 pub(crate) mod place;
 pub(crate) mod preset;
 pub(crate) mod purpose;
+pub(crate) mod recent_changes;
 pub(crate) mod stamp;
 pub(crate) mod step_up;
 

@@ -61,7 +61,6 @@ pub(crate) mod listed;
 pub(crate) mod logins;
 pub(crate) mod namespace;
 pub(crate) mod policy;
-pub(crate) mod recent_changes;
 pub(crate) mod replay_limit;
 pub(crate) mod sweeper;
 

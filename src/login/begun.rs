@@ -1,5 +1,6 @@
 //! The beginning of a login.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
@@ -21,7 +22,11 @@ pub(crate) const MAX_LOGIN_SECS: u64 = 3600;
 /// [`Login::begun`]: crate::Login::begun
 #[derive(Clone, Debug)]
 #[must_use = "pass it to `Login::begun`"]
-pub struct Begun(Vec<(Beginning, Timestamp)>);
+pub struct Begun {
+    beginnings: Vec<(Beginning, Timestamp)>,
+    /// The error of a strategy that may issue the login and could not begin it.
+    failed: Option<Arc<Error>>,
+}
 
 /// The beginning of a login at one authenticator.
 #[derive(Clone, Copy, Debug)]
@@ -48,16 +53,29 @@ impl IssuerId {
 impl Begun {
     /// Creates a beginning that notes nothing.
     pub(crate) const fn untracked() -> Self {
-        Self(Vec::new())
+        Self {
+            beginnings: Vec::new(),
+            failed: None,
+        }
     }
 
     pub(crate) fn new(beginning: Beginning, at: Timestamp) -> Self {
-        Self(vec![(beginning, at)])
+        Self {
+            beginnings: vec![(beginning, at)],
+            failed: None,
+        }
     }
 
     /// Combines the beginnings at two strategies, either of which may issue the login.
     pub(crate) fn and(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
+        self.beginnings.extend(other.beginnings);
+        self.failed = self.failed.or(other.failed);
+        self
+    }
+
+    /// Notes the error of another strategy that may issue the login. It is returned if that one does.
+    pub(crate) fn with_failed(mut self, error: Error) -> Self {
+        self.failed = Some(Arc::new(error));
         self
     }
 
@@ -65,14 +83,22 @@ impl Begun {
     ///
     /// # Errors
     ///
-    /// *Misuse* if another authenticator has noted it, *refused* as outdated if it is too old.
+    /// *Misuse* if another authenticator has noted it, *refused* as outdated if it is too old,
+    /// *unavailable* if the authenticator could not begin it.
     pub(crate) fn at(&self, by: IssuerId, now: Timestamp) -> Result<Beginning> {
-        let begun = self.0.iter().find(|(beginning, _)| beginning.by == by);
-        let (beginning, at) = begun.ok_or_else(|| {
-            Error::misuse(
+        let begun = self
+            .beginnings
+            .iter()
+            .find(|(beginning, _)| beginning.by == by);
+        let (beginning, at) = begun.ok_or_else(|| match &self.failed {
+            Some(error) => {
+                let what = "the strategy that issues the login could not begin it";
+                Error::could_not(what, Some(Box::new(Arc::clone(error))))
+            }
+            None => Error::misuse(
                 "a login was begun by another authenticator than the one that issues it: call \
                  `begin` of the one that issues",
-            )
+            ),
         })?;
         if now.saturating_since(*at) >= MAX_LOGIN_SECS {
             return Err(Refusal::Outdated.into());

@@ -13,10 +13,10 @@ use crate::authenticator::{Authenticator, Presented};
 use crate::base::base64url::Scratch;
 use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::Entropy;
-use crate::error::{Error, Rejection, Result};
+use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
-use crate::login::begun::{Beginning, Begun, IssuerId};
+use crate::login::begun::{Beginning, Begun};
 use crate::login::data::{self, DataReader};
 use crate::login::edit::{Changes, Edit, EditFn};
 use crate::login::fields::{Fields, FieldsBuilder};
@@ -25,6 +25,7 @@ use crate::login::identity::{Identity, MAX_FIELD_BYTES, check_size, fields_of};
 use crate::login::issued::{Credential, Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
 use crate::login::purpose::Purpose;
+use crate::login::recent_changes::RecentChanges;
 use crate::login::stamp::Stamp;
 use crate::login::step_up::StepUp;
 use crate::revocation::RevocationView;
@@ -102,7 +103,7 @@ pub(crate) struct Unsigned {
 /// # assert!(matches!(example.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))));
 /// ```
 pub struct TokenAuthenticator<D = ()> {
-    id: IssuerId,
+    changes: RecentChanges,
     ring: Shared<Keyring>,
     policy: Policy,
     revocations: Option<RevocationView>,
@@ -124,7 +125,7 @@ impl<D> TokenAuthenticator<D> {
         reload: Option<Reload<D>>,
     ) -> Self {
         Self {
-            id: IssuerId::next(),
+            changes: RecentChanges::new(),
             ring: Shared::new(ring),
             policy,
             revocations,
@@ -732,6 +733,17 @@ where
         Ok(())
     }
 
+    /// Refuses a login whose subject has ended or changed since it began.
+    async fn check_since(&self, began: Beginning, subject: &str) -> Result<()> {
+        if self.changes.include(subject, began.count) {
+            return Err(Refusal::Outdated.into());
+        }
+        match (&self.revocations, began.stamp) {
+            (Some(view), Some(stamp)) => view.check_since(stamp, subject).await,
+            _ => Ok(()),
+        }
+    }
+
     fn expiry(&self, now: Timestamp, deadline: Timestamp) -> Timestamp {
         now.saturating_add(self.policy.lifetime_secs).min(deadline)
     }
@@ -991,8 +1003,8 @@ where
 
     async fn begin(&self) -> Result<Begun> {
         let beginning = Beginning {
-            by: self.id,
-            count: 0,
+            by: self.changes.id,
+            count: self.changes.count(),
             stamp: self.stamp().await?,
         };
         Ok(Begun::new(beginning, self.now()?))
@@ -1002,13 +1014,21 @@ where
         let mut login = login;
         let old = login.replaces.take();
         // Stamped first, so that every revocation from here on applies to this login too.
-        let stamp = match (login.stamp, &login.begun) {
+        let began = match &login.begun {
+            Some(begun) => Some(begun.at(self.changes.id, self.now()?)?),
+            None => None,
+        };
+        let stamp = match (login.stamp, began) {
             (None, None) => self.stamp().await?,
             (stamp, None) => stamp,
-            (stamp, Some(begun)) => stamp.or(begun.at(self.id, self.now()?)?.stamp),
+            (stamp, Some(began)) => stamp.or(began.stamp),
         };
         let (signing, identity) = self.issue_now(login, stamp)?;
         let issued = Issued::new(self.signed(signing).await?, identity, Outcome::New);
+        if let Some(began) = began {
+            // After the token was signed: a change from here on finds it as old as it says.
+            self.check_since(began, issued.identity().subject()).await?;
+        }
         // The replaced login ends only if the new one was issued.
         if let Some(old) = old {
             replaced(self.end(&old).await)?;
@@ -1054,6 +1074,7 @@ where
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         let revoke = async {
+            self.changes.note(subject);
             let effective = match &self.revocations {
                 Some(view) => view.revoke_subject(subject).await?,
                 None => {
@@ -1073,9 +1094,14 @@ where
         }
     }
 
-    /// Changes no token. Each keeps its roles and data until it expires, and so do the tokens that
-    /// are refreshed from it, unless the user is [reloaded](crate::token::TokenBuilder::reload).
-    async fn update_all(&self, _: &str, _: EditFn<'_, D>) -> Result<Affected> {
+    /// Changes no token, and does not call the edit. Each token keeps its roles and data until it
+    /// expires, and so do the tokens that are refreshed from it, unless the user is
+    /// [reloaded](crate::token::TokenBuilder::reload). A login in progress is refused as outdated.
+    async fn update_all(&self, subject: &str, _: EditFn<'_, D>) -> Result<Affected> {
+        self.changes.note(subject);
+        if let Some(view) = &self.revocations {
+            view.outdate(subject).await?;
+        }
         let secs = match &self.reload {
             Some(_) => self.policy.lifetime_secs,
             None => self.policy.last_secs(),

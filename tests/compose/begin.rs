@@ -94,6 +94,23 @@ fn begin_01_a_login_begins_before_its_password_check() {
     }
 }
 
+/// BEGIN-01 for tokens without a log, on one node: their logout everywhere ends no token that exists,
+/// and the login in progress is refused all the same.
+#[test]
+fn begin_01_holds_for_tokens_without_a_log() {
+    let clock = ManualClock::default();
+    let auth: Any = Arc::new(token_builder(NEW_KEY, &clock).build().unwrap());
+    let (begun, bob) = (
+        block_on(auth.begin()).unwrap(),
+        block_on(auth.begin()).unwrap(),
+    );
+    let _ = block_on(auth.revoke_all("alice")).unwrap();
+    let refused = block_on(auth.issue(user().begun(begun))).unwrap_err();
+    assert_eq!(refused.refusal(), Some(Refusal::Outdated));
+    let bob = Login::new("bob").data(String::new()).begun(bob);
+    assert!(!is_out(&auth, block_on(auth.issue(bob))));
+}
+
 /// BEGIN-01 for two nodes with one log: the password check begins on one, and the user is logged
 /// out everywhere on the other. Rejects a check against the memory of one process only.
 #[test]

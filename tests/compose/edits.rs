@@ -279,6 +279,7 @@ fn edit_03_a_login_in_progress_is_outdated() {
         if name == "tokens" {
             assert_eq!(affected.count, None);
             assert!(matches!(affected.effective, Revocation::AtExpiry(_)));
+            assert!(is_out(&auth, late) && !is_out(&auth, later));
             continue;
         }
         let counts = !matches!(name, "either" | "migrating");
@@ -302,7 +303,23 @@ fn edit_03_a_login_in_progress_is_outdated() {
         let sessions = session_builder(store.build().unwrap(), &clock);
         Arc::new(sessions.build().unwrap())
     };
-    for [here, there] in [[hybrid(), hybrid()], [cached(), cached()]] {
+    let tokens = |log: bool| -> Any {
+        let tokens = token_builder(NEW_KEY, &clock);
+        let tokens = if log {
+            tokens.revocations(&view)
+        } else {
+            tokens
+        };
+        Arc::new(tokens.build().unwrap())
+    };
+    // Without a log, on one node.
+    let one = tokens(false);
+    for [here, there] in [
+        [hybrid(), hybrid()],
+        [cached(), cached()],
+        [tokens(true), tokens(true)],
+        [Arc::clone(&one), one],
+    ] {
         let begun = block_on(here.begin()).unwrap();
         let bob = block_on(here.begin()).unwrap();
         let _ = block_on(there.update_all("alice", &mut demote)).unwrap();

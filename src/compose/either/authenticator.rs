@@ -124,13 +124,18 @@ where
         self.first.has_refresh_credentials()
     }
 
-    /// Begins with each strategy that may issue the login.
+    /// Begins with each strategy that may issue the login. An outage of one keeps no login from the
+    /// other: it is returned if that strategy issues.
     async fn begin(&self) -> Result<Begun> {
-        let begun = self.first.begin().await?;
+        let first = self.first.begin().await;
         if !self.is_by_place {
-            return Ok(begun);
+            return first;
         }
-        Ok(begun.and(self.second.begin().await?))
+        match (first, self.second.begin().await) {
+            (Ok(first), Ok(second)) => Ok(first.and(second)),
+            (Ok(begun), Err(error)) | (Err(error), Ok(begun)) => Ok(begun.with_failed(error)),
+            (Err(error), Err(_)) => Err(error),
+        }
     }
 
     async fn issue(&self, mut login: Login<A::Data>) -> Result<Issued<A::Data>> {

@@ -2,14 +2,16 @@
 
 use super::*;
 
+use std::error::Error as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use statewise::clock::Timestamp;
+use statewise::either::Either;
 use statewise::revocation::log::{Draft, Page as LogPage, RevocationLog};
 use statewise::store::contract::Stamp;
 use statewise::testkit::YieldingStore;
-use statewise::{Affected, Edit, EditFn, Error};
+use statewise::{Affected, Edit, EditFn, Error, Place};
 
 const BOUND: u64 = 5;
 
@@ -705,4 +707,29 @@ fn an_ended_login_is_not_updated() {
         );
         assert_eq!(updated.unwrap().is_some(), is_there);
     }
+}
+
+/// Beside a strategy whose log is away, logins of the other one begin and are issued. Rejects an
+/// `Either` that begins only if both can.
+#[test]
+fn an_outage_of_one_strategy_keeps_no_login_from_the_other() {
+    let fleet = Fleet::new();
+    let sessions = sessions(memory(), &fleet.clock).build().unwrap();
+    let auth = Either::builder(sessions, fleet.node().auth)
+        .build()
+        .unwrap();
+    fleet.cut(true);
+    let begun = block_on(auth.begin()).unwrap();
+    let login = || Login::new("alice").begun(begun.clone());
+    let session = block_on(auth.issue(login())).unwrap();
+    assert!(block_on(auth.verify(access(&session))).is_ok());
+    let bearer = || login().place(Place::Bearer);
+    let failed = block_on(auth.issue(bearer())).unwrap_err();
+    assert!(failed.is_unavailable() && failed.source().is_some());
+    fleet.cut(false);
+    // The outage was at the beginning.
+    assert!(block_on(auth.issue(bearer())).unwrap_err().is_unavailable());
+    let begun = block_on(auth.begin()).unwrap();
+    let again = Login::new("alice").place(Place::Bearer).begun(begun);
+    assert!(block_on(auth.issue(again)).is_ok());
 }

@@ -9,7 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::login::begun::IssuerId;
 
-/// Number of changed subjects that are remembered at least. Each takes about 20 bytes, twice.
+/// Number of changed subjects that are remembered at least. Both generations of them take about a
+/// megabyte at most.
 const MIN_REMEMBERED: usize = 16_384;
 
 /// Subjects of the most recent calls of `revoke_all` and `update_all` on this node.
