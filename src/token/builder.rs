@@ -279,8 +279,8 @@ impl<D> TokenBuilder<D> {
     /// gets what was read. Set it after [`with_data`](Self::with_data), which discards it. Default:
     /// both keep roles and data.
     ///
-    /// It is called before anything is signed or rotated. If it fails, the call is *unavailable*
-    /// and the client keeps its credential. If it returns `None`, the login is ended. A hybrid calls
+    /// It is called before anything is signed or rotated. If it fails, with any error, the call is
+    /// *unavailable* and the client keeps its credential. If it returns `None`, the login is ended. A hybrid calls
     /// it again if the login was changed meanwhile.
     ///
     /// ```

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::base::boxed::BoxFuture;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::login::identity::Identity;
 
 /// The roles and data of a user as your database has them now: the result of
@@ -49,7 +49,24 @@ impl<D> Reload<D> {
     }
 
     /// Reads the user of `login`. `None` if there is no such user.
-    pub(crate) fn read(&self, login: &Identity<D>) -> Reloading<D> {
-        (self.0)(login)
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable*, whatever error the application returns: none of them says anything about the
+    /// credential, which stays with the client.
+    pub(crate) fn read(
+        &self,
+        login: &Identity<D>,
+    ) -> impl Future<Output = Result<Option<Fresh<D>>>> + Send + use<D> {
+        let reading = (self.0)(login);
+        async move {
+            reading.await.map_err(|error| match error.is_unavailable() {
+                true => error,
+                false => {
+                    let what = "the user could not be read again";
+                    Error::could_not(what, Some(Box::new(error)))
+                }
+            })
+        }
     }
 }

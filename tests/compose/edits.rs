@@ -595,6 +595,8 @@ fn edit_05_the_user_is_reloaded() {
                 match now {
                     0 => Err(Error::unavailable("the database is down")),
                     1 => Ok(Some(Fresh::new(["reader"], "new".to_owned()))),
+                    // Of another authenticator, with which the application asks for the user.
+                    2 => Err(Rejection::Unknown.into()),
                     _ => Ok(None),
                 }
             }
@@ -631,6 +633,12 @@ fn edit_05_the_user_is_reloaded() {
         );
 
         users.store(2, Ordering::SeqCst);
+        clock.advance(seconds(60));
+        let failed = block_on(auth.refresh(refreshable(&refreshed))).unwrap_err();
+        assert!(failed.is_unavailable() && failed.rejection().is_none());
+        assert!(block_on(auth.verify(access(&refreshed))).is_ok());
+
+        users.store(3, Ordering::SeqCst);
         clock.advance(seconds(60));
         let gone = block_on(auth.refresh(refreshable(&refreshed)));
         assert_eq!(gone.unwrap_err().rejection(), Some(Rejection::Revoked));
