@@ -280,8 +280,11 @@ impl<D> TokenBuilder<D> {
     /// both keep roles and data.
     ///
     /// It is called before anything is signed or rotated. If it fails, with any error, the call is
-    /// *unavailable* and the client keeps its credential. If it returns `None`, the login is ended. A hybrid calls
-    /// it again if the login was changed meanwhile.
+    /// *unavailable* and the client keeps its credential. If it returns `None`, the login is ended. A
+    /// hybrid calls it again if the login was changed meanwhile.
+    ///
+    /// Plain tokens need a longer [maximum lifetime](Self::max_lifetime): otherwise no token is
+    /// refreshed, and the build fails.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -537,6 +540,14 @@ impl<D> TokenBuilder<D> {
         if remembered < max_lifetime {
             return Err(Error::misuse(
                 "a remembered login would end before another one: lengthen its maximum lifetime",
+            ));
+        }
+        let last = max_lifetime.max(remembered);
+        if self.reload.is_some() && !self.caps_lifetime && (last == lifetime || self.only_verifies)
+        {
+            return Err(Error::misuse(
+                "the user is never read again, because no token is refreshed: set a maximum \
+                 lifetime that is longer than the lifetime of a token, or leave `reload` out",
             ));
         }
         if lifetime > MAX_LIFETIME_SECS {

@@ -790,10 +790,10 @@ fn a_slow_reload_passes_no_stated_end() {
     let clock = ManualClock::default();
     let stated = Arc::new(Mutex::new(None));
     let (running, noted) = (clock.clone(), Arc::clone(&stated));
-    let administrator = token_builder(NEW_KEY, &clock).reload(|_| async { Ok(None) });
+    let tokens = || token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
+    let administrator = tokens().reload(|_| async { Ok(None) });
     let administrator = Arc::new(administrator.build().unwrap());
-    let tokens = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
-    let auth = tokens.reload(move |_| {
+    let auth = tokens().reload(move |_| {
         let (running, noted) = (running.clone(), Arc::clone(&noted));
         let administrator = Arc::clone(&administrator);
         async move {
@@ -811,4 +811,16 @@ fn a_slow_reload_passes_no_stated_end() {
         panic!("no end");
     };
     assert_eq!(refreshed.expires_at(), end);
+}
+
+/// A reload that would never be called fails at build.
+#[test]
+fn a_reload_without_refreshes_is_misuse() {
+    let clock = ManualClock::default();
+    let reloading = || token_builder(NEW_KEY, &clock).reload(|_| async { Ok(None) });
+    assert!(reloading().build().is_err_and(|error| error.is_misuse()));
+    assert!(reloading().max_lifetime(seconds(ABSOLUTE)).build().is_ok());
+    assert!(reloading().remembered(seconds(ABSOLUTE)).build().is_ok());
+    let sessions = session_builder(memory(), &clock);
+    assert!(HybridAuthenticator::new(reloading(), sessions).is_ok());
 }
