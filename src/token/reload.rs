@@ -1,5 +1,6 @@
 //! Reading the user again when a login is refreshed.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -8,8 +9,9 @@ use crate::error::{Error, Result};
 use crate::login::identity::Identity;
 
 /// The roles and data of a user as your database has them now: the result of
-/// [`TokenBuilder::reload`](crate::token::TokenBuilder::reload).
-#[derive(Clone, Debug)]
+/// [`TokenBuilder::reload`](crate::token::TokenBuilder::reload). `Debug` omits the data: they belong to
+/// the application and may be secret.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Fresh<D = ()> {
     /// The roles.
@@ -28,6 +30,14 @@ impl<D> Fresh<D> {
                 .collect(),
             data,
         }
+    }
+}
+
+impl<D> fmt::Debug for Fresh<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fresh")
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
     }
 }
 

@@ -18,7 +18,7 @@ use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
 use statewise::store::contract::{Load, SessionStore};
 use statewise::testkit::{ManualClock, block_on};
-use statewise::token::{Algorithm, Interop, Key, Keyring, TokenAuthenticator, TokenBuffer};
+use statewise::token::{Algorithm, Fresh, Interop, Key, Keyring, TokenAuthenticator, TokenBuffer};
 use statewise::{Authenticator, Error, Login, Presented};
 
 use secrets::{Secrets, base64url};
@@ -183,6 +183,7 @@ fn tokens_show_no_secret() {
         secrets.text(signature);
         secrets.bytes(&base64url(signature));
 
+        secrets.debug(&Fresh::new(["admin"], MARK.to_owned()));
         secrets.debug(&key);
         secrets.debug(&ring);
         secrets.debug(&interop);
