@@ -80,7 +80,8 @@ impl<D> Edit<D> {
     ///
     /// Only the credential that the update returns has the class. A copy of the presented one, or of
     /// an older one, never has it and derives nothing. [`Authenticator::update`] proves which login
-    /// the user has: an update of a listed login, or of all logins of a subject, is refused.
+    /// the user has: an update of a listed login, or of all logins of a subject, is refused. Plain
+    /// tokens are not listed, and an update of all of them does not call the edit.
     ///
     /// | strategy | presented | the class is in |
     /// |---|---|---|
@@ -90,8 +91,9 @@ impl<D> Edit<D> {
     /// | token | the token | a new token, and those that refreshes make of it |
     ///
     /// If the answer is lost, the client keeps a valid credential without the class: the user proves
-    /// it again. A node whose clock was set back to before the proof, by more than five seconds, does
-    /// not know how old it is: there the login has its own class.
+    /// it again. If that answer of a session is lost too, the user logs in again: the row knows one
+    /// credential before the current one. A node whose clock was set back to before the proof, by more
+    /// than five seconds, does not know how old it is: there the login has its own class.
     ///
     /// ```
     /// use std::time::Duration;

@@ -49,11 +49,12 @@ use crate::upkeep::Upkeep;
 /// reads the data before it rotates the credential, and after a rollback the client is still logged
 /// in. See [`data_or_else`](crate::session::SessionBuilder::data_or_else).
 ///
-/// # Logging out everywhere
+/// # Logins in progress
 ///
-/// [`revoke_all`](Authenticator::revoke_all) also ends logins in progress on this node: from their
-/// [beginning](Login::begun) on, if they name it. A login that is in progress on another node at
-/// that moment may survive, unless a [`CachedStore`](crate::store::CachedStore) shares a log.
+/// [`revoke_all`](Authenticator::revoke_all) and [`update_all`](Authenticator::update_all) also refuse
+/// logins in progress on this node: from their [beginning](Login::begun) on, if they name it. A login
+/// that is in progress on another node at that moment may survive, or carry the old roles, unless a
+/// [`CachedStore`](crate::store::CachedStore) shares a log.
 ///
 /// # Example
 ///

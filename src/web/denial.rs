@@ -26,7 +26,7 @@ use crate::web::origin::CrossOrigin;
 /// | [`Forbidden`](Self::Forbidden) | 403 | `error="insufficient_scope"` | RFC 6750, section 3.1 |
 /// | [`CrossOrigin`](Self::CrossOrigin) | 403 | none | OWASP ASVS 3.5.1 |
 /// | *refused*: an API key, which cannot be refreshed | 403 | none | |
-/// | *refused*: the user has too many sessions | 409 | none | |
+/// | *refused*: the user has too many sessions, or has changed since the login began | 409 | none | |
 /// | *refused*: too large | 500 | none | |
 /// | *refused*: capacity, refreshed too often | 429 | none; `Retry-After` | |
 /// | *unavailable* | 503 | none; `Retry-After` | OWASP ASVS 16.5.3 |
