@@ -10,6 +10,7 @@ mod floor;
 #[path = "../../harness/mod.rs"]
 mod harness;
 mod layers;
+mod public;
 mod sessions;
 mod tokens;
 mod versions;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         &[1_000, 10_000, 100_000, 1_000_000]
     };
     let mut rows = tokens::run(&options);
+    rows.extend(public::run(&options));
     rows.extend(layers::run(&options));
     for count in counts {
         rows.extend(sessions::run(*count, &options));

@@ -23,12 +23,12 @@ use crate::harness::options::Options;
 use crate::harness::{Group, Row, now};
 use crate::versions::JSONWEBTOKEN;
 
-const ISSUER: &str = "auth.acme.dev";
-const AUDIENCE: &str = "api";
-const SUBJECT: &str = "user_8f3a2c91";
+pub const ISSUER: &str = "auth.acme.dev";
+pub const AUDIENCE: &str = "api";
+pub const SUBJECT: &str = "user_8f3a2c91";
 const ROLES: [&str; 2] = ["admin", "editor"];
 const ID: &str = "k3Jx9QmZ2LpW";
-const LIFE: u64 = 3600;
+pub const LIFE: u64 = 3600;
 
 const BORROWED: &str = "statewise, borrowed";
 const OWNED: &str = "statewise, owned, Arc<dyn>";
@@ -39,8 +39,8 @@ const SECRET: [u8; 32] = *b"thirty-two bytes, for benches on";
 
 /// The claims as a typed struct, which every library returns.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct Claims {
-    sub: String,
+pub struct Claims {
+    pub sub: String,
     roles: Vec<String>,
     iat: u64,
     exp: u64,
@@ -51,7 +51,7 @@ struct Claims {
 
 /// The same for signing, without owned data.
 #[derive(Serialize)]
-struct ClaimsToSign {
+pub struct ClaimsToSign {
     sub: &'static str,
     roles: [&'static str; 2],
     iat: u64,
@@ -117,7 +117,7 @@ fn seconds() -> u64 {
     now.map_or(0, |now| now.as_secs())
 }
 
-fn claims() -> ClaimsToSign {
+pub fn claims() -> ClaimsToSign {
     let now = seconds();
     ClaimsToSign {
         sub: SUBJECT,
@@ -130,7 +130,7 @@ fn claims() -> ClaimsToSign {
     }
 }
 
-fn login() -> Login {
+pub fn login() -> Login {
     Login::new(SUBJECT).roles(ROLES)
 }
 
