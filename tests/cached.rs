@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use statewise::api_keys::ApiKeys;
 use statewise::clock::Timestamp;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::session::{Limit, SessionAuthenticator};
-use statewise::store::contract::{Created, Handle, Load, Record, SessionStore};
+use statewise::store::contract::{Created, DynSessionStore, Handle, Load, Record, SessionStore};
 use statewise::store::{CachedBuilder, CachedStore, MemoryStore};
 use statewise::testkit::{ManualClock, block_on, forward_session_store, give_up_after, yield_now};
+use statewise::tickets::Tickets;
 use statewise::{
     Affected, Authenticator, Login, Presented, Refusal, Rejection, Result, Revocation,
 };
@@ -440,6 +442,80 @@ fn a_login_that_continues_an_ended_one_is_rejected() {
         let again = block_on(here.issue(identity.into_login()));
         assert_eq!(again.unwrap_err().refusal(), Some(Refusal::Outdated));
     }
+}
+
+/// A login that continues an older one is outdated by what changed since it began itself, and not by
+/// what the older one has lived through. Rejects a check from the stamp of the older one on.
+#[test]
+fn a_login_that_continues_an_updated_one_begins_itself() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let session = log_in(&here, "alice");
+    let early = block_on(here.begin()).unwrap();
+    let _ = block_on(there.update_all("alice", &mut |session| {
+        session.roles = vec!["reader".to_owned()];
+        Ok(())
+    }))
+    .unwrap();
+    follow(&here);
+    let again = block_on(here.begin()).unwrap();
+    let identity = block_on(here.verify(&session)).unwrap();
+    assert!(identity.has_role("reader"));
+    let continued = || identity.clone().into_login();
+    for login in [continued().begun(again), continued()] {
+        let issued = block_on(here.issue(login)).unwrap();
+        assert!(accepts(&here, issued.credential().reveal()));
+    }
+    let outdated = block_on(here.issue(continued().begun(early)));
+    assert_eq!(outdated.unwrap_err().refusal(), Some(Refusal::Outdated));
+    // The end of the older one counts, whenever this one began.
+    let _ = block_on(there.revoke_all("alice")).unwrap();
+    let again = block_on(here.begin()).unwrap();
+    for login in [continued().begun(again), continued()] {
+        let ended = block_on(here.issue(login));
+        assert_eq!(ended.unwrap_err().refusal(), Some(Refusal::Outdated));
+    }
+}
+
+/// No credential outlives what the view in front of its store remembers. Rejects a builder that
+/// leaves it to each login.
+#[test]
+fn longer_lives_than_the_view_allows_fail_at_build() {
+    let day = Duration::from_secs(24 * 3600);
+    let fleet = Fleet::new();
+    let view = RevocationView::builder(Arc::clone(&fleet.log)).max_lifetime(day);
+    let view = view.build().unwrap();
+    let cached = || -> Arc<dyn DynSessionStore> {
+        let store = CachedStore::builder(Arc::clone(&fleet.store), &view);
+        Arc::new(store.build().unwrap())
+    };
+    let sessions = |absolute| {
+        let sessions = SessionAuthenticator::builder(cached()).idle(BOUND);
+        sessions.absolute(absolute)
+    };
+    let keys = || ApiKeys::builder(cached()).prefix("acme_pat");
+    let tickets = |lifetime| {
+        let tickets = Tickets::builder(cached()).purpose("reset");
+        tickets.lifetime(lifetime).build()
+    };
+    let second = Duration::from_secs(1);
+    for refused in [
+        sessions(day + second).build().map(drop),
+        sessions(day)
+            .remembered(day, day + second)
+            .build()
+            .map(drop),
+        keys().longest(day + second).build().map(drop),
+        keys().without_end().unused(BOUND).build().map(drop),
+        tickets(day + second).map(drop),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(error.is_misuse(), "{error}");
+        assert!(error.to_string().contains("raise the maximum lifetime"));
+    }
+    let auth = sessions(day).remembered(day, day).build().unwrap();
+    assert!(block_on(auth.issue(Login::new("alice").remember())).is_ok());
+    assert!(keys().longest(day).build().is_ok() && tickets(day).is_ok());
 }
 
 /// The session that was kept when all others ended is served from memory again.

@@ -59,7 +59,7 @@ use crate::upkeep::Upkeep;
 ///
 /// // In production all nodes share one log and one store. These are in memory.
 /// let view = RevocationView::builder(MemoryLog::new()?)
-///     .max_lifetime(Duration::from_secs(60))
+///     .max_lifetime(Duration::from_secs(12 * 3600))
 ///     .build()?;
 /// let store = CachedStore::builder(MemoryStore::with_capacity(100_000)?, &view).build()?;
 /// let auth = SessionAuthenticator::builder(store)
@@ -221,18 +221,6 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                 let facts: Vec<_> = evicted.iter().map(|handle| Fact::Login(*handle)).collect();
                 // If this fails, the copies of the evicted sessions still expire.
                 let _ = self.publish(&facts, Revocation::Immediate).await;
-            }
-            // `remove_subject` removes rows, appends its entry, and removes rows again. Either its
-            // second removal finds this row, or this check finds its entry.
-            if let Some(stamp) = record.stamp()
-                && let Err(error) = self.view.check_since(stamp, record.subject()).await
-            {
-                // The credential was not handed out, so a failure leaves only an unusable row.
-                let _ = self
-                    .inner
-                    .remove(record.handle(), record.subject(), now)
-                    .await;
-                return Err(error);
             }
             query.store_new(record.clone());
         } else {
@@ -431,15 +419,17 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.inner.sweep(limit, now).await
     }
 
-    async fn begin(&self, deadline: Timestamp, now: Timestamp) -> Result<Option<Stamp>> {
-        // `revoke_everything` leaves the rows in the store, so its entry must outlive them.
-        if deadline.saturating_since(now) > self.view.max_lifetime().as_secs() {
-            return Err(Error::misuse(
-                "sessions would outlive the entries of the revocation view: configure the view with \
-                 at least their absolute timeout as its maximum lifetime",
-            ));
-        }
+    async fn begin(&self, _: Timestamp) -> Result<Option<Stamp>> {
         self.view.stamp().await.map(Some)
+    }
+
+    async fn check_new(&self, record: &Record, began: Option<Stamp>, _: Timestamp) -> Result<()> {
+        // `remove_subject` removes rows, appends its entry, and removes rows again. Either its second
+        // removal finds this row, or this check finds its entry.
+        match record.stamp().zip(began) {
+            Some((stamp, began)) => self.view.check_new(stamp, began, record.subject()).await,
+            None => Ok(()),
+        }
     }
 
     async fn outdate(&self, subject: &str, _: Timestamp) -> Result<()> {
@@ -448,6 +438,11 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     fn staleness(&self) -> Duration {
         Duration::from_secs(self.max_age_secs)
+    }
+
+    /// `revoke_everything` leaves the rows in the store, so its entry must outlive them.
+    fn max_lifetime(&self) -> Duration {
+        self.view.max_lifetime()
     }
 
     fn upkeep(&self) -> Upkeep {

@@ -293,32 +293,45 @@ impl RevocationView {
         Ok(stamp)
     }
 
-    /// Refuses a login whose subject has ended or changed since it was stamped. Asks the log itself,
-    /// so that a fact appended before this call is found.
+    /// Refuses a login whose subject has ended or changed since it was stamped: see
+    /// [`check_new`](Self::check_new).
+    pub(crate) async fn check_since(&self, stamp: Stamp, subject: &str) -> Result<()> {
+        self.check_new(stamp, stamp, subject).await
+    }
+
+    /// Refuses a new login whose subject has ended since its stamp, or changed since it began. The
+    /// stamp is the older one if the login continues another one. Asks the log itself, so that a fact
+    /// appended before this call is found.
     ///
     /// # Errors
     ///
     /// *Refused* as outdated; *unavailable* if the log could not answer.
-    pub(crate) async fn check_since(&self, stamp: Stamp, subject: &str) -> Result<()> {
+    pub(crate) async fn check_new(&self, stamp: Stamp, began: Stamp, subject: &str) -> Result<()> {
         let key = SubjectKey::of(subject);
-        let mut from = stamp.position();
+        let is_comparable = stamp.incarnation() == began.incarnation();
+        let mut from = match is_comparable {
+            true => stamp.position().min(began.position()),
+            false => began.position(),
+        };
         loop {
             let now = self.inner.settings.now()?;
             let page = self.inner.log.read(from, PAGE_ENTRIES, now).await?;
-            if page.incarnation != stamp.incarnation() {
-                // Positions of another incarnation cannot be compared with the stamp.
+            if page.incarnation != began.incarnation() {
+                // Positions of another incarnation cannot be compared with the stamps.
                 return Ok(());
             }
             for entry in &page.entries {
+                let position = entry.position;
                 let is_other =
                     matches!(entry.fact, Fact::Subject { subject, .. } if subject != key);
-                let is_outdated = if entry.position == stamp.position() {
-                    entry.nonce.mark() != stamp.mark()
-                } else {
-                    !is_other && stamp.position() < entry.fact.before(entry.position)
-                        || entry.fact.outdates(key)
+                let is_lost = |stamp: Stamp| {
+                    position == stamp.position() && entry.nonce.mark() != stamp.mark()
                 };
-                if is_outdated {
+                let has_ended = is_comparable
+                    && (is_lost(stamp)
+                        || !is_other && stamp.position() < entry.fact.before(position));
+                let has_changed = position > began.position() && entry.fact.outdates(key);
+                if has_ended || has_changed || is_lost(began) {
                     return Err(Refusal::Outdated.into());
                 }
                 from = entry.position + 1;

@@ -417,9 +417,10 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// # Errors
     ///
     /// *Misuse*, with the remedy: a timeout below one second; an idle timeout longer than the
-    /// absolute one; remembered sessions that expire before others; a grace shorter than the overlap, or as long as the absolute timeout; an age
-    /// of rotation that is never reached; a limit of zero sessions; or a setting that is weaker than the
-    /// [preset](Self::preset) requires.
+    /// absolute one; remembered sessions that expire before others; sessions that live longer than the
+    /// [store allows](SessionStore::max_lifetime); a grace shorter than the overlap, or as long as the
+    /// absolute timeout; an age of rotation that is never reached; a limit of zero sessions; or a setting
+    /// that is weaker than the [preset](Self::preset) requires.
     pub fn build(mut self) -> Result<SessionAuthenticator<S, D>> {
         let settings = &mut self.settings;
         let of_preset = settings.preset.map(Preset::rotate_after);
@@ -455,6 +456,13 @@ impl<S: SessionStore> Settings<S> {
         if remembered.is_shorter(timeouts) {
             return Err(Error::misuse(
                 "a remembered login would expire before another one: lengthen its timeouts",
+            ));
+        }
+        if self.store.max_lifetime().as_secs() < timeouts.longest(remembered) {
+            return Err(Error::misuse(
+                "logins would live longer than their store allows: shorten the absolute timeout (of \
+                 API keys the longest life, of tickets the lifetime), or raise the maximum lifetime of \
+                 the revocation view of a cached store",
             ));
         }
         if self.grace < self.overlap {

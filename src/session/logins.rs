@@ -65,8 +65,7 @@ pub(crate) struct Logins<S> {
 
 /// A login that is not in the store yet.
 pub(crate) struct NewLogin {
-    /// The count of [`RecentChanges`] when the login began.
-    began: u64,
+    began: Beginning,
     pub(crate) now: Timestamp,
     credential: SessionCredential,
     pub(crate) row: Record,
@@ -141,15 +140,12 @@ impl<S: SessionStore> Logins<S> {
 
     /// Returns the beginning of a login that begins now, at the position of the store's log.
     pub(crate) async fn begin(&self) -> Result<Beginning> {
-        let (beginning, now) = (self.beginning(None), self.now()?);
-        // Nothing is known of the login yet, and remembered ones last longer.
-        let deadline = self.policy.timeouts_of_new(true).deadline(now);
-        let stamp = self.store.begin(deadline, now).await?;
+        let beginning = self.beginning(None);
+        let stamp = self.store.begin(self.now()?).await?;
         Ok(Beginning { stamp, ..beginning })
     }
 
-    /// Returns the beginning of a login: the one that it names, or the one of `begin`. A login that
-    /// continues another one keeps its position in the log.
+    /// Returns the beginning of a login: the one that it names, or the one of `begin`.
     pub(crate) async fn beginning_of<D>(
         &self,
         login: &Login<D>,
@@ -160,13 +156,13 @@ impl<S: SessionStore> Logins<S> {
     {
         match &login.begun {
             Some(begun) => begun.at(self.changes.id, self.now()?),
-            None if login.stamp.is_some() => Ok(self.beginning(None)),
             None => begin.await,
         }
     }
 
     /// Draws the credential and builds the row of a login that began at `began`, bound to a browser
-    /// by the hash of its secret if there is one. Writes nothing.
+    /// by the hash of its secret if there is one. A login that continues another one keeps the stamp
+    /// of that one. Writes nothing.
     pub(crate) fn prepare<D>(
         &self,
         login: &Login<D>,
@@ -220,7 +216,7 @@ impl<S: SessionStore> Logins<S> {
             fields,
         };
         Ok(NewLogin {
-            began: began.count,
+            began,
             now,
             credential,
             row,
@@ -245,10 +241,14 @@ impl<S: SessionStore> Logins<S> {
             return Err(Error::could_not("the entropy source repeats itself", None));
         };
         let row = &new.row;
-        if self.changes.include(row.subject(), new.began) {
+        let checked = match self.changes.include(row.subject(), new.began.count) {
+            true => Err(Refusal::Outdated.into()),
+            false => self.store.check_new(row, new.began.stamp, now).await,
+        };
+        if let Err(error) = checked {
             // If the row stays, no client has its credential.
             let _ = self.store.remove(row.handle(), row.subject(), now).await;
-            return Err(Refusal::Outdated.into());
+            return Err(error);
         }
         Ok((new.credential.encode(), evicted))
     }

@@ -102,6 +102,14 @@ impl Timeouts {
         self.idle < other.idle || self.absolute < other.absolute
     }
 
+    /// Returns the longest absolute timeout of these and of those of remembered logins, in seconds.
+    pub(crate) fn longest(self, remembered: Self) -> u64 {
+        match remembered {
+            Self::UNLIMITED => self.absolute,
+            remembered => self.absolute.max(remembered.absolute),
+        }
+    }
+
     /// Returns the deadline of a login with this time of authentication.
     pub(crate) fn deadline(self, authenticated_at: Timestamp) -> Timestamp {
         authenticated_at.saturating_add(self.absolute)

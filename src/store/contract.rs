@@ -11,9 +11,10 @@
 //!    except `touch`, `remove_subject` and `sweep`, which may act row by row. In most databases
 //!    `change` is a read followed by a compare-and-swap on the bytes, in a loop.
 //! 3. Run the laws of the kit against it: `testkit::session_store_laws!`.
-//! 4. Keep the provided [`begin`](SessionStore::begin), [`outdate`](SessionStore::outdate),
-//!    [`staleness`](SessionStore::staleness) and [`upkeep`](SessionStore::upkeep), unless your store
-//!    serves cached rows or writes in the background.
+//! 4. Keep the provided [`begin`](SessionStore::begin), [`check_new`](SessionStore::check_new),
+//!    [`outdate`](SessionStore::outdate), [`staleness`](SessionStore::staleness),
+//!    [`max_lifetime`](SessionStore::max_lifetime) and [`upkeep`](SessionStore::upkeep), unless your
+//!    store serves cached rows or writes in the background.
 //! 5. If your database can rotate, update or confirm a row in one statement, override
 //!    [`rotate`](SessionStore::rotate), [`update`](SessionStore::update) and
 //!    [`confirm`](SessionStore::confirm). Otherwise keep the provided methods.

@@ -92,9 +92,15 @@ macro_rules! __session_store_method {
     } };
     ([$($emit:tt)+] $context:tt begin) => { $($emit)+! { $context
         async begin begin_dyn (
-            deadline: [$crate::clock::Timestamp],
             now: [$crate::clock::Timestamp]
         ) -> [::std::option::Option<$crate::store::contract::Stamp>]
+    } };
+    ([$($emit:tt)+] $context:tt check_new) => { $($emit)+! { $context
+        async check_new check_new_dyn (
+            record: [&$crate::store::contract::Record],
+            began: [::std::option::Option<$crate::store::contract::Stamp>],
+            now: [$crate::clock::Timestamp]
+        ) -> [()]
     } };
     ([$($emit:tt)+] $context:tt outdate) => { $($emit)+! { $context
         async outdate outdate_dyn (
@@ -104,6 +110,9 @@ macro_rules! __session_store_method {
     } };
     ([$($emit:tt)+] $context:tt staleness) => { $($emit)+! { $context
         sync staleness staleness_dyn () -> [::std::time::Duration]
+    } };
+    ([$($emit:tt)+] $context:tt max_lifetime) => { $($emit)+! { $context
+        sync max_lifetime max_lifetime_dyn () -> [::std::time::Duration]
     } };
     ([$($emit:tt)+] $context:tt upkeep) => { $($emit)+! { $context
         sync upkeep upkeep_dyn () -> [$crate::Upkeep]
@@ -115,7 +124,7 @@ macro_rules! every_session_store_method {
     ($emit:tt $context:tt) => {
         $crate::store::erased::every_session_store_method! { $emit $context:
             create load change rotate update confirm touch
-            remove remove_subject list sweep begin outdate staleness upkeep
+            remove remove_subject list sweep begin check_new outdate staleness max_lifetime upkeep
         }
     };
     ($emit:tt $context:tt: $($method:ident)+) => {

@@ -526,7 +526,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Contract
     ///
     /// `None` for a store without a revocation log. With a log, a fact that ends the logins of the
-    /// subject after this call also ends this login. The login lives until `deadline` at most.
+    /// subject after this call also ends this login.
     ///
     /// # Cancel safety
     ///
@@ -534,24 +534,54 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Unavailable* if the log could not answer; *misuse* if the login could outlive the facts of
-    /// the log.
+    /// *Unavailable* if the log could not answer.
     ///
     /// # Backend notes
     ///
     /// - [`CachedStore`](crate::store::CachedStore): the head of its log. All others: `None`.
-    fn begin(
-        &self,
-        deadline: Timestamp,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Option<Stamp>>> + Send {
-        let _ = (deadline, now);
+    fn begin(&self, now: Timestamp) -> impl Future<Output = Result<Option<Stamp>>> + Send {
+        let _ = now;
         std::future::ready(Ok(None))
     }
 
+    /// Refuses a new login whose subject has ended since the stamp of the row, or has changed since
+    /// the login `began`. The two differ if the login continues another one. The strategy calls it
+    /// after [`create`](Self::create), and removes the row again if it fails.
+    ///
+    /// # Contract
+    ///
+    /// Finds each fact that was appended before this call. With [`remove_subject`], which removes the
+    /// rows of a subject once more after it has appended its fact, no login in progress survives a
+    /// logout of all logins.
+    ///
+    /// Provided: `Ok`, for a store without a revocation log.
+    ///
+    /// [`remove_subject`]: Self::remove_subject
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// *Refused* as [outdated](crate::Refusal::Outdated); *unavailable* if the log could not answer.
+    ///
+    /// # Backend notes
+    ///
+    /// - [`CachedStore`](crate::store::CachedStore): one read of its log. All others: `Ok`.
+    fn check_new(
+        &self,
+        record: &Record,
+        began: Option<Stamp>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let _ = (record, began, now);
+        std::future::ready(Ok(()))
+    }
+
     /// Makes the logins of `subject` outdated that are in progress on other nodes: their
-    /// [`create`](Self::create) is refused as [outdated](crate::Refusal::Outdated). The strategy
-    /// calls it before it updates all logins of a subject.
+    /// [`check_new`](Self::check_new) refuses them. The strategy calls it before it updates all logins
+    /// of a subject.
     ///
     /// Provided: nothing. A store with a revocation log appends to it.
     ///
@@ -570,6 +600,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Maximum age of a cached read. Zero (the default) if every read reaches the store.
     fn staleness(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// Longest life of a login in this store. A strategy with a longer one is refused when it is
+    /// built. Default: unlimited.
+    fn max_lifetime(&self) -> Duration {
+        Duration::MAX
     }
 
     /// Returns the background work of this store, such as writing queued uses or following a log.

@@ -17,7 +17,7 @@
 /// impl<S: SessionStore> SessionStore for Forgetful<S> {
 ///     forward_session_store! {
 ///         0: create, load, change, rotate, update, confirm, touch,
-///         remove_subject, list, sweep, begin, outdate, staleness, upkeep
+///         remove_subject, list, sweep, begin, check_new, outdate, staleness, max_lifetime, upkeep
 ///     }
 ///
 ///     async fn remove(
@@ -69,6 +69,9 @@ macro_rules! wrap_method {
     // them fail.
     (() async begin $($signature:tt)+) => {
         $crate::forward_session_store! { (inner) async begin $($signature)+ }
+    };
+    (() async check_new $($signature:tt)+) => {
+        $crate::forward_session_store! { (inner) async check_new $($signature)+ }
     };
     (() async outdate $($signature:tt)+) => {
         $crate::forward_session_store! { (inner) async outdate $($signature)+ }

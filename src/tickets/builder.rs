@@ -187,7 +187,8 @@ impl<S: SessionStore, P> TicketsBuilder<S, P> {
     /// # Errors
     ///
     /// *Misuse*, with the remedy: a purpose that is empty, longer than 64 bytes, or has control
-    /// characters; a lifetime below one second; or no outstanding ticket at all.
+    /// characters; a lifetime below one second, or longer than the
+    /// [store allows](SessionStore::max_lifetime); or no outstanding ticket at all.
     pub fn build(self) -> Result<Tickets<S, P>> {
         whole_seconds("lifetime of a ticket", self.lifetime)?;
         if self.purpose.is_empty() || self.purpose.len() > MAX_PURPOSE_BYTES {

@@ -88,8 +88,8 @@ impl<S: SessionStore> SessionStore for Alternating<S> {
         self.nodes[0].sweep(limit, now).await
     }
 
-    async fn begin(&self, deadline: Timestamp, now: Timestamp) -> Result<Option<Stamp>> {
-        self.node().begin(deadline, now).await
+    async fn begin(&self, now: Timestamp) -> Result<Option<Stamp>> {
+        self.node().begin(now).await
     }
 
     fn staleness(&self) -> Duration {

@@ -98,7 +98,8 @@ impl<S: SessionStore> NeedsPrefix<S> {
 
 impl<S: SessionStore> NeedsLongest<S> {
     /// Sets how long a key lives at most, in whole seconds. A [deadline](crate::Login::deadline)
-    /// makes it shorter.
+    /// makes it shorter. Behind a [`CachedStore`](crate::store::CachedStore), at most the maximum
+    /// lifetime of its revocation view.
     pub fn longest(self, longest: Duration) -> ApiKeysBuilder<S> {
         let rows = SessionAuthenticator::builder(self.store)
             .idle(longest)
@@ -186,7 +187,8 @@ impl<S: SessionStore, D> ApiKeysBuilder<S, D> {
     /// # Errors
     ///
     /// *Misuse*, with the remedy: a prefix of another form; a duration below one second; keys that
-    /// expire before they can be unused for that long; a limit of zero keys.
+    /// expire before they can be unused for that long; keys that live longer than the
+    /// [store allows](SessionStore::max_lifetime); a limit of zero keys.
     pub fn build(self) -> Result<ApiKeys<S, D>> {
         let text = KeyText::new(&self.prefix)?;
         let SessionBuilder { settings, data } = self.rows;
