@@ -1,5 +1,7 @@
 //! A ticket for a client, and its content.
 
+use std::fmt;
+
 use time::OffsetDateTime;
 
 use crate::base::public_id::PublicId;
@@ -35,8 +37,8 @@ impl Ticket {
     }
 }
 
-/// The content of a ticket.
-#[derive(Clone, Debug)]
+/// The content of a ticket. Its `Debug` omits the payload, which may be secret.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct TicketContent<P> {
     /// The public id of the ticket.
@@ -47,4 +49,14 @@ pub struct TicketContent<P> {
     pub payload: P,
     /// The time at which the ticket was issued.
     pub issued_at: OffsetDateTime,
+}
+
+impl<P> fmt::Debug for TicketContent<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TicketContent")
+            .field("id", &self.id)
+            .field("subject", &self.subject)
+            .field("issued_at", &self.issued_at)
+            .finish_non_exhaustive()
+    }
 }

@@ -31,6 +31,23 @@ fn a_ticket_gives_its_payload_once() {
     assert_eq!(again.rejection(), Some(Rejection::Unknown));
 }
 
+/// A payload belongs to the application and may be secret, such as the verifier of a PKCE challenge.
+#[test]
+fn debug_omits_the_payload() {
+    let clock = ManualClock::default();
+    let tickets = builder(memory(), "login", &clock).with_payload::<String>();
+    let tickets = tickets.build().unwrap();
+    let ticket = block_on(tickets.issue("alice", "the verifier".to_owned())).unwrap();
+    let text = ticket.credential().reveal();
+    let updated = block_on(tickets.update(text, None, |_| Ok(()))).unwrap();
+    let redeemed = block_on(tickets.redeem(text, None)).unwrap();
+    for content in [&updated, &redeemed] {
+        assert_eq!(content.payload, "the verifier");
+        let printed = format!("{content:?}");
+        assert!(printed.contains("alice") && !printed.contains("verifier"));
+    }
+}
+
 #[test]
 fn a_ticket_expires() {
     let clock = ManualClock::default();
