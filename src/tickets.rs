@@ -118,6 +118,10 @@
 //! first takes a try away from the payload, which [`update`](Tickets::update) does in one step: of any
 //! number of guesses at once, no two share a try. The right code redeems the ticket.
 //!
+//! **Count the wrong codes of each user too**, beside the user in your database, and refuse further codes
+//! for a while (RFC 4226, section 7.3). The count in a ticket limits that ticket alone: an attacker who
+//! knows the password enters it again and has fresh tries. The example `two_factor` counts by user.
+//!
 //! The ticket stays in the store meanwhile. A logout everywhere on any node ends it, if the
 //! authenticator [also ends](crate::session::SessionBuilder::also_ends) these tickets. The login begins
 //! before the ticket is redeemed, so that a logout everywhere in between makes it
@@ -130,7 +134,7 @@
 //! use statewise::web::Denial;
 //! use statewise::{Authenticator, Error, Issued, Rejection, Result};
 //!
-//! # async fn is_right(_: &str, _: &str) -> bool { true }
+//! # async fn check_code(_: &str, _: &str) -> Result<bool> { Ok(true) }
 //! /// Takes one of the tries that are left.
 //! fn try_once(left: &mut u8) -> Result<()> {
 //!     *left = left.checked_sub(1).ok_or(Error::from(Rejection::Unknown))?;
@@ -145,7 +149,8 @@
 //!     code: &str,
 //! ) -> Result<Option<Issued>, Denial> {
 //!     let waiting = pending.update(ticket, cookie, try_once).await.map_err(Denial::of_ticket)?;
-//!     if !is_right(&waiting.subject, code).await {
+//!     // Refused unread if too many codes of this user were wrong, in whichever tickets.
+//!     if !check_code(&waiting.subject, code).await? {
 //!         return Ok(None);
 //!     }
 //!     let redeemed = pending.redeem_login(auth.begin().await?, ticket, cookie).await;
