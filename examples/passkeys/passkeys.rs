@@ -103,7 +103,7 @@ type Waiting<P> = Tickets<Arc<MemoryStore>, P>;
 struct App {
     webauthn: Webauthn,
     registrations: Waiting<Registration>,
-    logins: Waiting<PasskeyAuthentication>,
+    logins: Waiting<LoginAttempt>,
     /// Holds the ticket of the challenge that this browser is answering.
     challenge: Cookie,
     /// A real service keeps them in its database.
@@ -128,6 +128,13 @@ struct Registration {
     name: String,
     id: Uuid,
     state: PasskeyRegistration,
+}
+
+/// A login that waits for the authenticator.
+#[derive(Serialize, Deserialize)]
+struct LoginAttempt {
+    name: String,
+    state: PasskeyAuthentication,
 }
 
 impl App {
@@ -241,7 +248,7 @@ async fn finish_registration(
 }
 
 /// Starts a login. A service with private names sends a challenge for unknown names too
-/// (Web Authentication, section 14.6.2).
+/// (Web Authentication, section 14.6.2). Limit the requests of each network, in front of the service.
 async fn start_login(
     State(app): State<Arc<App>>,
     Json(given): Json<Named>,
@@ -253,7 +260,14 @@ async fn start_login(
         .webauthn
         .start_passkey_authentication(&passkeys)
         .map_err(Error::unavailable)?;
-    let ticket = app.logins.issue(&given.name, state).await?;
+    // A random subject: anyone may give this name, and a further ticket of one subject ends an older
+    // one.
+    let attempt = Uuid::new_v4().to_string();
+    let waiting = LoginAttempt {
+        name: given.name,
+        state,
+    };
+    let ticket = app.logins.issue(&attempt, waiting).await?;
     app.ask(ticket.credential(), options)
 }
 
@@ -264,9 +278,8 @@ async fn finish_login(
     Json(answer): Json<PublicKeyCredential>,
 ) -> Result<Response, Denial> {
     let (begun, ticket) = (sign_in.begin().await?, app.ticket(&headers)?);
-    let redeemed = app.logins.redeem_login(begun, ticket, None).await;
-    let (waiting, login) = redeemed.map_err(Denial::of_ticket)?;
-    let (name, state) = (waiting.subject, waiting.payload);
+    let waiting = app.logins.redeem(ticket, None).await;
+    let LoginAttempt { name, state } = waiting.map_err(Denial::of_ticket)?.payload;
     let proven = app
         .webauthn
         .finish_passkey_authentication(&answer, &state)
@@ -279,7 +292,8 @@ async fn finish_login(
             passkey.update_credential(&proven);
         }
     }
-    sign_in.issue(login.acr(CLASS)).await?;
+    let login = Login::new(&name).acr(CLASS).begun(begun);
+    sign_in.issue(login).await?;
     Ok(app.done())
 }
 

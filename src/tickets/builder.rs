@@ -114,6 +114,11 @@ impl<S: SessionStore, P> TicketsBuilder<S, P> {
 
     /// Sets how many tickets of this purpose a subject may have at once. A further one ends the
     /// oldest. Default: 8.
+    ///
+    /// If strangers can have tickets issued for a subject that they choose, such as a name or an address
+    /// in a form, they can end the tickets of its user: each new one ends an older one. That is harmless
+    /// where the user gets all of them, such as links in mails. For a challenge that the asking browser
+    /// answers, pass a random text as the subject, and the name in the payload.
     pub fn outstanding(mut self, max: u32) -> Self {
         self.outstanding = max;
         self

@@ -223,3 +223,19 @@ fn another_passkey_needs_the_login() {
     laptop.log_in("alice");
     laptop.expect_caller("alice");
 }
+
+/// Anyone may start logins under any name, and that ends no login of its user. Rejects tickets under
+/// the name: a further one would end an older one.
+#[test]
+fn attempts_of_strangers_end_no_login() {
+    let site = start();
+    let mut device = Device::new(&site);
+    device.register("alice");
+    device.log_out();
+    let answer = device.login("alice");
+    for _ in 0..20 {
+        Device::new(&site).start("login", "alice").expect(200);
+    }
+    device.post("/login/finish", &answer).expect(204);
+    device.expect_caller("alice");
+}
