@@ -51,16 +51,19 @@
 //! use statewise::{Authenticator, Purpose, Result};
 //!
 //! async fn demote(auth: &impl Authenticator, user: &str) -> Result<()> {
-//!     let affected = auth.update_all(user, &mut |login| {
+//!     auth.update_all(user, &mut |login| {
 //!         match login.purpose() {
 //!             Purpose::ApiKey => login.roles.retain(|scope| scope.ends_with(":read")),
 //!             _ => login.roles = vec!["reader".to_owned()],
 //!         }
 //!         Ok(())
-//!     });
-//!     affected.await.map(drop)
+//!     })
+//!     .await
+//!     .map(drop)
 //! }
-//! # let _ = demote::<statewise::token::TokenAuthenticator>;
+//! # async fn tokens(auth: statewise::token::TokenAuthenticator) -> Result<()> {
+//! #     demote(&auth, "").await
+//! # }
 //! ```
 //!
 //! ```
