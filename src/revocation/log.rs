@@ -133,6 +133,13 @@ pub(crate) const READ_ONLY: &str = "this node only reads the revocation log, so 
                                     and retires no key: call a node whose log is built with `build`";
 
 /// Text of a reader without a log.
+#[cfg(any(
+    feature = "redis",
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
 pub(crate) const NOT_BEGUN: &str = "there is no revocation log yet, or it was lost: a node that may \
                                     write to it begins it";
 

@@ -137,8 +137,10 @@ impl PublicKey {
         })
     }
 
-    /// Id of this key, as in the `kid` of a JWK and of our tokens: that which its issuer has given to
-    /// it, or characters derived from the key.
+    /// Id of this key, for rings and [`retire_key`](crate::token::TokenAuthenticator::retire_key): that
+    /// which its issuer has given to it, or eleven characters derived from the key. The `kid` of a JWK
+    /// and of our tokens is the same, except that it has only the first nine of them for Ed25519, whose
+    /// name is longer.
     #[must_use]
     pub fn kid(&self) -> &str {
         match &self.inner.name {
