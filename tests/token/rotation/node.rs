@@ -6,7 +6,7 @@
 use std::env;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -215,6 +215,9 @@ fn the_process_of_a_node() {
 /// A running node, which is stopped when it is dropped.
 pub(super) struct Node {
     process: Child,
+    /// Kept open: after a minute, the test program of the node writes that its test is slow, and ends if
+    /// it cannot.
+    _output: BufReader<ChildStdout>,
     pub(super) address: SocketAddr,
 }
 
@@ -233,11 +236,12 @@ impl Node {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let printed = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut printed = printed.map_while(|line| line.ok());
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut printed = output.by_ref().lines().map_while(|line| line.ok());
         let address = printed.find_map(|line| line.strip_prefix(LISTENS)?.parse().ok());
         Self {
             process,
+            _output: output,
             address: address.expect("the node does not listen"),
         }
     }
