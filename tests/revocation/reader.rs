@@ -339,6 +339,15 @@ fn lost_facts_stay_in_force_in_its_memory() {
     assert_eq!(log.len(), 2);
 }
 
+/// Loses two entries, at the second of which a login of alice was stamped. Another node, which does not
+/// know them, logs her out everywhere at the first of these positions. Returns that node.
+fn lose_a_login(log: &Arc<MemoryLog>, key: &SigningKey) -> Node {
+    log.lose(2);
+    let writer = Node::with(log, key.clone(), |view| view);
+    let _ = block_on(writer.auth.revoke_all("alice")).unwrap();
+    writer
+}
+
 /// The log loses two entries, at the second of which a login was stamped. A node that does not know
 /// them logs its user out everywhere, at the first of these positions. The login has a later position
 /// than its end. A node that may write fills the log up and then finds another mark at the position
@@ -382,10 +391,8 @@ fn a_login_with_a_lost_stamp_stays_refused() {
     service.follow();
     pad(&writer, 2);
     let stolen = writer.log_in("alice");
-    log.lose(2);
     drop(writer);
-    let writer = Node::with(&log, key.clone(), |view| view);
-    let _ = block_on(writer.auth.revoke_all("alice")).unwrap();
+    let writer = lose_a_login(&log, &key);
     pad(&writer, 1);
     service.follow();
     service.assert_revoked(&stolen);
@@ -408,10 +415,8 @@ fn lost_logins_do_not_fill_the_memory() {
     service.follow();
     pad(&writer, 2);
     let tokens: Vec<_> = (0..100).map(|_| writer.log_in("alice")).collect();
-    log.lose(2);
     drop(writer);
-    let writer = Node::with(&log, key.clone(), |view| view);
-    let _ = block_on(writer.auth.revoke_all("alice")).unwrap();
+    let writer = lose_a_login(&log, &key);
     pad(&writer, 1);
     service.follow();
     for token in &tokens {

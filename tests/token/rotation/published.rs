@@ -70,33 +70,31 @@ impl Fleet {
 
     /// Rotates to the spare `ahead` seconds from now, and gives the ring another one.
     fn rotate_published(&mut self, ahead: u64) {
-        let (old, new, spare) = (self.active, self.last, self.make_key());
-        let moment = self.time + ahead;
-        let ring = format!("ring new={old} then={new}@{moment} spare={spare}");
-        self.tell(0, &ring);
-        self.pass(ahead + STEP);
-        assert!(self.signs_with(0, new));
-        self.active = new;
-        // The last token of the old key expires, and its key leaves the set.
-        self.pass(LIFE + PROPAGATION.as_secs());
+        let (new, spare) = (self.last, self.make_key());
+        self.rotate_to(new, spare, ahead);
         self.tell(0, &format!("ring new={new} spare={spare}"));
         self.pass(STEP);
     }
 
     /// To a key that no service has seen, `ahead` seconds from now.
     fn rotate_to_an_unknown_key(&mut self, ahead: u64) {
-        let (old, spare, new) = (self.active, self.last, self.make_key());
-        let moment = self.time + ahead;
+        let (spare, new) = (self.last, self.make_key());
+        self.rotate_to(new, spare, ahead);
+        self.last = self.make_key();
+        self.tell(0, &format!("ring new={new} spare={}", self.last));
+        // Until all have the new spare.
+        self.pass(PROPAGATION.as_secs());
+    }
+
+    /// Signs with `new` in `ahead` seconds, and waits until the last token of the old key has expired.
+    fn rotate_to(&mut self, new: u64, spare: u64, ahead: u64) {
+        let (old, moment) = (self.active, self.time + ahead);
         let ring = format!("ring new={old} then={new}@{moment} spare={spare}");
         self.tell(0, &ring);
         self.pass(ahead + STEP);
         assert!(self.signs_with(0, new));
         self.active = new;
         self.pass(LIFE + PROPAGATION.as_secs());
-        self.last = self.make_key();
-        self.tell(0, &format!("ring new={new} spare={}", self.last));
-        // Until all have the new spare.
-        self.pass(PROPAGATION.as_secs());
     }
 
     /// The active key has leaked: the log retires it, and then it leaves the set.
