@@ -276,8 +276,8 @@ impl<D> TokenBuilder<D> {
     /// Reads the user again whenever a client gets another access token: at each refresh and at each
     /// [`update`](crate::Authenticator::update), of tokens and of a hybrid. Changed roles and data
     /// count from the next access token on, and a deleted user is logged out. The edit of an update
-    /// gets what was read. Set it after [`with_data`](Self::with_data), which discards it. Default:
-    /// both keep roles and data.
+    /// gets the login as it was read. Call this after [`with_data`](Self::with_data), which removes the
+    /// hook. Default: refreshes and updates keep roles and data.
     ///
     /// It is called before anything is signed or rotated. If it fails, with any error, the call is
     /// *unavailable* and the client keeps its credential. If it returns `None`, the login is ended. A
