@@ -17,7 +17,8 @@ type Store = Arc<dyn DynSessionStore>;
 
 const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 
-/// Each call is one statement, except a change of data, which reads first. Rejects a read before a
+/// Each call is one statement, except a change of data, which reads first, and a login that does not
+/// exist, which is asked for twice. Rejects a read before a
 /// write, one statement per row of a batch, and a transaction around a login.
 #[test]
 fn each_operation_is_one_statement() {
@@ -85,6 +86,9 @@ fn each_operation_is_one_statement() {
                 let removed = store.remove(handle, "alice", NOW).await.unwrap();
                 assert_eq!(removed.count, 1);
                 counts("remove", 1);
+                let gone = store.load(handle, Load::new(), NOW).await.unwrap();
+                assert!(gone.is_none());
+                counts("load of none", 2);
                 let removed = store.remove_subject("alice", Scope::all(), NOW).await;
                 assert_eq!(removed.unwrap().count, 2);
                 counts("remove_subject", 1);

@@ -10,8 +10,10 @@ use crate::store::record::FORMAT;
 /// A statement of sessions, and its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionQuery {
-    /// Handle.
+    /// Handle. No row if there is no such login.
     Load,
+    /// Handle. Answers about a login that does not exist too.
+    LoadAny,
     /// Handle, now. Removes an expired row.
     RemoveExpired,
     /// Handle, presented proof, generation, next proof, seed, overlap, idle timeout as stored, idle
@@ -50,6 +52,7 @@ pub(crate) enum SessionQuery {
 impl Query for SessionQuery {
     const ALL: &'static [Self] = &[
         Self::Load,
+        Self::LoadAny,
         Self::RemoveExpired,
         Self::Rotate,
         Self::Swap,
@@ -76,6 +79,7 @@ impl Query for SessionQuery {
         matches!(
             self,
             Self::Load
+                | Self::LoadAny
                 | Self::List
                 | Self::CountLive
                 | Self::Time
@@ -92,6 +96,10 @@ impl Query for SessionQuery {
         let (columns, others) = (COLUMNS.join(", "), COLUMNS[1..].join(", "));
         match self {
             Self::Load => format!(
+                "SELECT CASE WHEN {WRITABLE} THEN s.handle END AS handle, {others}
+                FROM {t} AS s WHERE s.handle = $1::bytea"
+            ),
+            Self::LoadAny => format!(
                 "SELECT {}, {others} FROM {ONE} LEFT JOIN {t} AS s ON s.handle = $1::bytea",
                 answered(),
             ),
@@ -249,7 +257,7 @@ impl Query for SessionQuery {
     fn rights(self, tables: &Tables) -> String {
         let table = &tables.sessions;
         let rights = match self {
-            Self::Load | Self::List | Self::CountLive => "SELECT",
+            Self::Load | Self::LoadAny | Self::List | Self::CountLive => "SELECT",
             Self::Insert => "SELECT and INSERT",
             Self::Rotate | Self::Swap | Self::Confirm | Self::Touch => "SELECT and UPDATE",
             Self::Remove | Self::RemoveExpired => "SELECT and DELETE",

@@ -31,7 +31,8 @@ const MAX_SWEEP: usize = 5_000;
 /// # Cost
 ///
 /// A verification is one statement, and so is every other operation, except that an update reads
-/// the row and then compares and swaps it.
+/// the row and then compares and swaps it, and that a second statement confirms that a login does not
+/// exist.
 ///
 /// # Uses
 ///
