@@ -27,6 +27,7 @@
 //! | [operations] | a runbook: a leaked key, a stolen device, a lost Redis |
 //! | [troubleshooting] | the first mistakes, and the next step after each |
 //! | [changing] | another strategy in a running service; coming from another JWT library |
+//! | [coming] | from another library: guides with programs that run
 //!
 //! | understand | |
 //! |---|---|
@@ -60,6 +61,18 @@ pub mod changing {}
 
 #[doc = include_str!("manual/choosing.md")]
 pub mod choosing {}
+
+/// Coming from another library: guides for services that run, without logging anybody out.
+///
+/// | you have | page |
+/// |---|---|
+/// | axum-login, tower-sessions | [axum_login](coming::axum_login) |
+///
+/// The programs that the pages quote are compiled and run by the tests.
+pub mod coming {
+    #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_login.md"))]
+    pub mod axum_login {}
+}
 
 #[doc = "Deploying: keys, settings, logs, probes, shutdown and servers."]
 #[doc = ""]

@@ -1,0 +1,33 @@
+//! The code on the pages of the manual is that of the programs here.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::fs;
+use std::path::Path;
+
+const PAGES: [&str; 1] = ["axum_login"];
+
+/// Returns the blocks of code, cut at the lines `// ..`.
+fn quoted(page: &str) -> Vec<String> {
+    let blocks = page.split("```rust\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap());
+    let parts = blocks.flat_map(|block| block.split("// ..\n"));
+    parts.map(str::to_owned).collect()
+}
+
+#[test]
+fn each_quoted_block_is_in_a_program() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in PAGES {
+        let file = here.join(format!("../../src/manual/coming/{page}.md"));
+        let blocks = quoted(&fs::read_to_string(file).unwrap());
+        assert!(blocks.len() > 3, "{page}: {blocks:?}");
+        let programs = fs::read_dir(here.join(page)).unwrap();
+        let programs = programs.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+        let programs: Vec<_> = programs.collect();
+        for block in blocks {
+            let is_there = programs.iter().any(|program| program.contains(&block));
+            assert!(is_there, "{page} quotes what is in no program:\n{block}");
+        }
+    }
+}
