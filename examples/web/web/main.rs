@@ -1,4 +1,5 @@
-//! Page that shows the difference between sessions, tokens, and a hybrid of both.
+//! Page that shows the difference between sessions, tokens, and a hybrid of both, and what a thief can
+//! do with a stolen credential.
 //!
 //! ```text
 //! cargo run --example web
@@ -9,10 +10,15 @@
 
 use std::error::Error;
 
+mod panels;
+mod reasons;
 #[path = "../serve.rs"]
 mod serve;
 mod site;
 mod store;
+mod strategies;
+mod thief;
+mod world;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

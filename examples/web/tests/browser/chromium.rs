@@ -115,6 +115,14 @@ impl Chromium {
         self.post(&format!("/element/{element}/click"), &json!({}));
     }
 
+    /// Sets a preference of the user, such as `prefers-color-scheme`.
+    pub(crate) fn prefer(&self, name: &str, value: &str) {
+        let features = json!([{ "name": name, "value": value }]);
+        let media =
+            json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } });
+        self.post("/goog/cdp/execute", &media);
+    }
+
     /// Presses a key.
     pub(crate) fn key(&self, key: &str) {
         let press = [
@@ -152,7 +160,11 @@ impl Chromium {
         let log = self.post("/se/log", &json!({ "type": "browser" }));
         let lines = log.as_array().unwrap().iter();
         let lines = lines.map(|line| line["message"].as_str().unwrap().to_owned());
-        let denials = ["401 (Unauthorized)", "503 (Service Unavailable)"];
+        let denials = [
+            "401 (Unauthorized)",
+            "403 (Forbidden)",
+            "503 (Service Unavailable)",
+        ];
         let is_denial = |line: &String| denials.iter().any(|denial| line.contains(denial));
         lines.filter(|line| !is_denial(line)).collect()
     }
