@@ -179,7 +179,15 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As for [`verify_with`](Self::verify_with).
+    /// As for [`verify_with`](Self::verify_with), and:
+    ///
+    /// | error | when |
+    /// |---|---|
+    /// | *rejected* as [`Reused`](crate::Rejection::Reused) | a replaced credential came back after its successor was used: the login **has ended** |
+    /// | *rejected* as [`NotRefreshable`](crate::Rejection::NotRefreshable) | a token of another issuer |
+    /// | *refused* as [`RefreshLimit`](crate::Refusal::RefreshLimit) | the login was refreshed too often |
+    /// | *refused* as [`NotRefreshable`](crate::Refusal::NotRefreshable) | an API key |
+    /// | *misuse* | a verifier, which signs nothing |
     ///
     /// # Cancel safety
     ///
@@ -198,7 +206,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// *Rejected* if it is malformed, and possibly if it is forged, where a strategy can
     /// distinguish that from unknown; *unavailable*: it may not have been revoked, and a retry is
-    /// safe.
+    /// safe; *misuse* where the revocation log can only be read.
     ///
     /// # Cancel safety
     ///
@@ -211,7 +219,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// *Unavailable*: some logins may not have been ended, and a retry is safe.
+    /// *Unavailable*: some logins may not have been ended, and a retry is safe. *Misuse* where the
+    /// revocation log can only be read.
     ///
     /// # Cancel safety
     ///
@@ -229,8 +238,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// | strategy | credential | effect on other credentials of the login |
     /// |---|---|---|
     /// | session | the presented one, or a new one after a step-up | the same session; within the bound of a [cache](crate::store::CachedStore) |
-    /// | hybrid | a new access token, no longer valid than the presented one | with changed roles and a revocation log, older access tokens are rejected as [outdated](crate::Rejection::Outdated) within its bound; otherwise they say the old values until they expire |
-    /// | token | a new token, no longer valid than the presented one | they say the old values until they expire |
+    /// | hybrid | a new access token, which expires with the presented one at the latest | with changed roles and a revocation log, older access tokens are rejected as [outdated](crate::Rejection::Outdated) within its bound; otherwise they say the old values until they expire |
+    /// | token | a new token, which expires with the presented one at the latest | they say the old values until they expire |
     ///
     /// Only a [refresh](Self::refresh), or a new proof of the user in a step-up, extends an access
     /// token: otherwise a stolen one would be as good as a refresh credential. Where the user is
@@ -287,8 +296,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Returns the number of logins, where it is known, and when the change takes effect everywhere. A
     /// login that this version [cannot read](crate::Error::is_unreadable), such as one of a later version
     /// with a restriction, is passed over: [`revoke_all`](Self::revoke_all) ends it too.
-    /// Tokens keep what they say until they expire; see
-    /// [`TokenBuilder::reload`](crate::token::TokenBuilder::reload). [`ApiKeys`](crate::api_keys::ApiKeys)
+    /// Plain tokens, and those that are refreshed from them, keep their roles until the deadline of the
+    /// login, unless [`TokenBuilder::reload`](crate::token::TokenBuilder::reload) is set. [`ApiKeys`](crate::api_keys::ApiKeys)
     /// keep those of their scopes that `edit` leaves, and get no others: a promotion of the user widens
     /// no key. [`Edit::purpose`](crate::Edit::purpose) tells a key from a login.
     ///
@@ -315,6 +324,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// *Unavailable*, *refused* as too large, or the error of `edit`: the first one of a login that
     /// could not be updated. All others have been, as far as the store could list them. Call again.
+    /// *Misuse* for an edit that [steps up](crate::Edit::step_up), and where the revocation log can only
+    /// be read.
     ///
     /// # Cancel safety
     ///
@@ -329,7 +340,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// view is fresh. Call it in the readiness probe of a service, so that a node that is not ready
     /// gets no requests. Do not call it in a liveness probe: a restart does not repair a store.
     ///
-    /// It reads a row that does not exist, within the deadline of the store.
+    /// A store is asked for a row that does not exist, within its deadline. Tokens are verified without
+    /// I/O: an issuer of tokens is ready even while its external signer fails.
     ///
     /// Default: `Ok`.
     ///
@@ -433,7 +445,8 @@ impl<'a> Presented<'a> {
 
     /// Does not count as a use, for requests that a page sends on its own, such as polls: they keep no
     /// login alive, and [`Identity::refresh_due`] is false. Do not refresh on account of them either:
-    /// a rejection ends the poll. The end of the login is [`Identity::expires_at`].
+    /// a rejection ends the poll. The end of a session that is not used is [`Identity::expires_at`]. That
+    /// of a token or a hybrid is [`Identity::deadline`]: clients refresh an access token in between.
     ///
     /// Behind a [`CachedStore`](crate::store::CachedStore) that end may be too early, as a copy may lack
     /// the latest use. It is exact for a presentation that is [authoritative](Self::authoritative) too.

@@ -150,7 +150,8 @@ impl<D> Login<D> {
 
     /// Names the credential that the request carried, of any kind and form.
     ///
-    /// It is revoked before the new credential is issued, so that a credential planted by an
+    /// It is revoked before the new credential is returned, and a session before the new one is stored: if
+    /// the store then fails, neither exists. So a credential planted by an
     /// attacker never becomes a logged-in one (OWASP ASVS 7.2.4). Unknown, ended, malformed and
     /// [unreadable](crate::Error::is_unreadable) credentials are ignored.
     pub fn replaces(mut self, credential: impl Into<String>) -> Self {

@@ -7,7 +7,11 @@
 //!
 //! Tickets are rows of a [store](crate::store), which may also keep the sessions. Limits, lists and
 //! logouts of the sessions do not meet them. To end the tickets of a user with a logout everywhere, call
-//! [`also_ends`](crate::session::SessionBuilder::also_ends).
+//! `also_ends` of the [sessions](crate::session::SessionBuilder::also_ends) or the
+//! [tokens](crate::token::TokenBuilder::also_ends).
+//!
+//! If visitors without a login can get tickets, give these a store of their own: abandoned ones stay until
+//! they expire, and a full store refuses logins.
 //!
 //! All tickets of one purpose in one store belong together. Two applications in one database have a
 //! store each, under a prefix of its own (for Postgres, MySQL and SQLite: tables of its own); they share

@@ -13,12 +13,12 @@
 //!
 //! ```text
 //! curl -si -c jar -b jar http://127.0.0.1:3000/account                   # 401
-//! curl -si -c jar -b jar http://127.0.0.1:3000/login?next=/account | tee asked   # 303
-//! curl -si "$(sed -n 's/^location: \(.*\)\r$/\1/p' asked)" | tee led-back   # 303
-//! curl -si "$(sed -n 's/^location: \(.*\)\r$/\1/p' led-back)"            # 401
-//! curl -si -c jar -b jar "$(sed -n 's/^location: \(.*\)\r$/\1/p' led-back)"   # 303
+//! curl -si -c jar -b jar 'http://127.0.0.1:3000/login?next=/account' | tee asked   # 303
+//! curl -si "$(sed -n 's/^location: //p' asked | tr -d '\r')" | tee led-back   # 303
+//! curl -si "$(sed -n 's/^location: //p' led-back | tr -d '\r')"            # 401
+//! curl -si -c jar -b jar "$(sed -n 's/^location: //p' led-back | tr -d '\r')"   # 303
 //! curl -si -c jar -b jar http://127.0.0.1:3000/account                   # 200
-//! curl -si -c jar -b jar "$(sed -n 's/^location: \(.*\)\r$/\1/p' led-back)"   # 401
+//! curl -si -c jar -b jar "$(sed -n 's/^location: //p' led-back | tr -d '\r')"   # 401
 //! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/logout            # 303
 //! curl -si -c jar -b jar http://127.0.0.1:3000/account                   # 401
 //! ```

@@ -11,10 +11,10 @@
 //!
 //! ```text
 //! curl -si http://127.0.0.1:3000/me                                      # 401
-//! curl -si http://127.0.0.1:3000/login?next=/me                          # 200
+//! curl -si 'http://127.0.0.1:3000/login?next=/me'                        # 200
 //! curl -si -d address=mallory@example.com -d next=/me http://127.0.0.1:3000/login   # 200
 //! curl -si -d address=alice@example.com -d next=/me http://127.0.0.1:3000/login   # 200
-//! curl -si http://127.0.0.1:3000/login/link?ticket=$TICKET               # 200
+//! curl -si "http://127.0.0.1:3000/login/link?ticket=$TICKET"             # 200
 //! curl -si -c jar -b jar -d ticket=$TICKET http://127.0.0.1:3000/login/link   # 303
 //! curl -si -c jar -b jar http://127.0.0.1:3000/me                        # 200
 //! curl -si -d ticket=$TICKET http://127.0.0.1:3000/login/link            # 401

@@ -9,7 +9,8 @@
 //! The user is `alice`, the password `correct horse battery staple`, the secret of the app
 //! `GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ`. Open <http://127.0.0.1:3000/me>, or try it with curl 7.79 or
 //! newer, which accepts `Secure` cookies over plain HTTP from this machine. CODE is the code that the
-//! app shows, and LATER the next one, half a minute later:
+//! app shows, or that `oathtool --totp -b GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ` prints, and LATER the next one,
+//! half a minute later:
 //!
 //! ```text
 //! curl -si -c jar -b jar http://127.0.0.1:3000/me                        # 401

@@ -39,7 +39,7 @@
 //! - [`ApiKeys::issue`](crate::Authenticator::issue) keeps the session of the user.
 //!   `SignIn::issue_token` would replace it.
 //! - `SignIn::revoke_all` on the `Either` ends the keys of the user too. Call the sessions alone to
-//!   spare the keys.
+//!   keep the keys.
 //! - `SignIn::update_all` on the `Either` reaches the keys too, and only takes scopes away: a key keeps
 //!   those of its scopes that are among the new roles. A user who is promoted has no key that can do
 //!   more. To give a key more scopes, make another one.
@@ -107,7 +107,9 @@
 //!
 //! A handler cannot tell a key from a session, unless it asks. Call
 //! [`Auth::require_login`](crate::web::Auth::require_login) where keys are made and listed, where
-//! passwords are changed, and where users are deleted.
+//! passwords are changed, where users are deleted or logged out everywhere, and where
+//! [`update`](crate::Authenticator::update) is called: a key could give itself more scopes. A logout or a
+//! login with a key in the request ends that key.
 //! [`Auth::require_fresh`](crate::web::Auth::require_fresh) refuses keys too.
 //!
 //! # Rate limits

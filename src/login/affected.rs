@@ -2,7 +2,8 @@
 
 use crate::login::issued::Revocation;
 
-/// The result of a logout everywhere: how many logins ended, and the time at which that takes effect.
+/// The result of a logout everywhere, or of an update of all logins: how many ended or were updated, and
+/// when that has happened on every node.
 ///
 /// ```
 /// use statewise::{Authenticator, Result};
@@ -22,11 +23,11 @@ use crate::login::issued::Revocation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Affected {
-    /// Number of logins that ended. It may include expired ones that were not removed yet. Zero shows
+    /// Number of logins that ended or were updated. It may include expired ones that were not removed yet. Zero shows
     /// that the subject has no login: subjects are compared byte by byte, so check its spelling.
     /// `None` if the strategy does not count logins, as with tokens.
     pub count: Option<u64>,
-    /// The time from which no node accepts any of them.
+    /// The time from which no node accepts any of them, or any of their old values.
     pub effective: Revocation,
 }
 

@@ -80,7 +80,7 @@ impl<D> Edit<D> {
     ///
     /// Only the credential that the update returns has the class. A copy of the presented one, or of
     /// an older one, never has it and derives nothing. [`Authenticator::update`] proves which login
-    /// the user has: an update of a listed login, or of all logins of a subject, is refused. Plain
+    /// the user has: in an update of a listed login, or of all logins of a subject, it is *misuse*. Plain
     /// tokens are not listed, and an update of all of them does not call the edit.
     ///
     /// | strategy | presented | the class is in |

@@ -274,7 +274,10 @@ impl<D> Identity<D> {
 
     /// Converts the identity into a login that continues it, with its authentication time, acr,
     /// step-up, deadline, stamp and choice to be remembered. Use it to issue another kind of credential
-    /// without a new authentication. Begin before you verify the identity, and pass that to
+    /// without a new authentication. Its age counts from the authentication: an authenticator of tokens
+    /// with a [maximum lifetime](crate::token::TokenBuilder::max_lifetime) refuses it once it is older.
+    ///
+    /// Begin before you verify the identity, and pass that to
     /// [`Login::begun`]: an update of all logins in between then refuses the new login.
     pub fn into_login(self) -> Login<D> {
         let step = self.step();

@@ -248,7 +248,8 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// Sets the idle and the absolute timeout of [remembered](crate::Login::remember) sessions, in
     /// whole seconds. Default: those of all other sessions.
     ///
-    /// A session keeps the timeouts that it began with; shorter ones count at once. **Without this
+    /// A longer timeout counts for new sessions only. A shorter one counts at once, with one exception:
+    /// **without this
     /// setting, shorter timeouts of all other sessions do not count for remembered sessions that exist
     /// already**: a node that knows no remembered sessions must not end those of other nodes. If you
     /// call [`remember`](crate::Login::remember) for the cookie alone, pass the timeouts of all other

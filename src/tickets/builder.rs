@@ -187,7 +187,7 @@ impl<S: SessionStore, P> TicketsBuilder<S, P> {
         self
     }
 
-    /// Checks the configuration and builds the issuer of tickets.
+    /// Checks the configuration and builds the [`Tickets`].
     ///
     /// # Errors
     ///

@@ -178,7 +178,7 @@ where
     ///
     /// # Errors
     ///
-    /// *Rejected*, and a ticket that is refused is not spent: [`Unknown`](Rejection::Unknown) if it is
+    /// *Rejected*, and a rejected ticket is not spent: [`Unknown`](Rejection::Unknown) if it is
     /// spent, expired, revoked, forged or of another purpose, [`WrongBrowser`](Rejection::WrongBrowser)
     /// if it is bound to another browser. [*Unreadable*](crate::Error::is_unreadable) if its payload
     /// does not decode; it is not spent. *Unavailable* if the store cannot answer: the ticket may be

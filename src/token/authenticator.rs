@@ -755,7 +755,7 @@ where
         let authenticated_at = login.authenticated_at.unwrap_or(now).min(now);
         let handle = Handle::draw(login.fields.subject_bytes(), &*self.entropy)?
             .with_remembered(login.is_remembered);
-        let deadline = self.policy.deadline(handle, authenticated_at);
+        let deadline = self.policy.deadline(handle, authenticated_at, now);
         let deadline = login.deadline.unwrap_or(deadline).min(deadline);
         if deadline <= now {
             return Err(Rejection::Expired.into());

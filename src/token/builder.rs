@@ -65,7 +65,7 @@ pub struct NeedsLifetime {
 /// |---|---|---|---|
 /// | `issuer`, `audience` | none: required | text | RFC 7519, sections 4.1.1 and 4.1.3 |
 /// | `lifetime` | none: required | whole seconds, up to 400 days | RFC 6750, section 5.3: one hour or less |
-/// | [`max_lifetime`](Self::max_lifetime) | `lifetime` | whole seconds | refreshing extends nothing |
+/// | [`max_lifetime`](Self::max_lifetime) | until the first token expires | whole seconds | refreshing extends nothing |
 /// | [`remembered`](Self::remembered) | `max_lifetime` | whole seconds | a user chooses it at login |
 /// | [`preset`](Self::preset) | none | | |
 /// | [`max_length`](Self::max_length) | 4096 | characters, 256 to 8192 | the size of a cookie (RFC 6265, section 6.1) |
@@ -311,7 +311,12 @@ impl<D> TokenBuilder<D> {
     }
 
     /// Sets how long a login lasts, from the authentication of the user on: no refresh extends it
-    /// further. Default: the lifetime of one token, so that refreshing extends nothing.
+    /// further. Default: a login ends with its first token, so that refreshing extends nothing.
+    ///
+    /// A token that [continues](crate::Identity::into_login) the login of another authenticator has the
+    /// authentication time of that login. By default it lasts one lifetime from its issue on, and at
+    /// most until the deadline of that login. With a maximum, no token is issued or accepted for a user
+    /// who authenticated longer ago.
     ///
     /// A stolen token can be refreshed too, so that a stolen login lasts this long.
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
@@ -381,7 +386,9 @@ impl<D> TokenBuilder<D> {
     ///
     /// A new key without a [time](Keyring::then) of its own signs after that time, and a replaced key is
     /// kept that much longer. Public keys may be cached for half of that time, so that each
-    /// service has fetched a key before it signs.
+    /// service has fetched a key before it signs. A [`KeySetView`](crate::token::KeySetView) does not see
+    /// that limit: set more than its [`every`](crate::token::KeySetViewBuilder::every), which is five minutes
+    /// by default. Otherwise the first tokens of a new key are *unavailable* there.
     pub fn propagation(mut self, propagation: Duration) -> Self {
         self.propagation = propagation;
         self
@@ -444,7 +451,8 @@ impl<D> TokenBuilder<D> {
     /// the log, and end with all logins of their subject.
     ///
     /// A view that [only reads](RevocationView::is_read_only) is enough to verify tokens. Then
-    /// [`revoke`](crate::Authenticator::revoke), [`revoke_all`](crate::Authenticator::revoke_all) and
+    /// [`revoke`](crate::Authenticator::revoke), [`revoke_all`](crate::Authenticator::revoke_all),
+    /// [`update_all`](crate::Authenticator::update_all) and
     /// [`retire_key`](TokenAuthenticator::retire_key) are *misuse*.
     ///
     /// ```
@@ -519,7 +527,9 @@ impl<D> TokenBuilder<D> {
         }
         let lifetime = whole_seconds("lifetime of a token", self.lifetime)?;
         let of_preset = self.preset.map(Preset::absolute);
-        let max_lifetime = match self.max_lifetime.or(of_preset) {
+        let max_lifetime = self.max_lifetime.or(of_preset);
+        let is_default = max_lifetime.is_none();
+        let max_lifetime = match max_lifetime {
             Some(max) => whole_seconds("maximum lifetime", max)?,
             None => lifetime,
         };
@@ -591,6 +601,7 @@ impl<D> TokenBuilder<D> {
             lifetime_secs: lifetime,
             caps_lifetime: self.caps_lifetime,
             max_lifetime_secs: [max_lifetime, remembered],
+            counts_from_issue: [is_default, is_default && self.remembered.is_none()],
             max_chars: self.max_length,
             profile: self.profile,
             propagation_secs,

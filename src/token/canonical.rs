@@ -551,6 +551,7 @@ mod tests {
             lifetime_secs: 900,
             caps_lifetime: false,
             max_lifetime_secs: [1_000; 2],
+            counts_from_issue: [false; 2],
             propagation_secs: 60,
             max_chars: 4096,
             profile: None,

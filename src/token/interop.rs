@@ -126,6 +126,9 @@ impl Interop {
     /// Accepts tokens of this issuer: `iss` must be present and equal (RFC 7519, section 4.1.1).
     ///
     /// A token may be valid for `max_lifetime`, from `iat` to `exp`. Both must be present.
+    ///
+    /// **A subject of this issuer is your user of that name**, for logouts and limits too. If its subjects
+    /// are not yours, give them a prefix with [`map`](Self::map).
     pub fn from_issuer(issuer: impl Into<String>, max_lifetime: Duration) -> Self {
         Self::new(Some(issuer.into()), max_lifetime)
     }
@@ -315,7 +318,10 @@ impl Interop {
     }
 
     /// Accepts only tokens of this explicit `typ`, such as `at+jwt` (RFC 8725, section 3.11), with
-    /// or without `application/` and in any case (RFC 7515, section 4.1.9).
+    /// or without `application/` and in any case (RFC 7515, section 4.1.9). Default: any.
+    ///
+    /// Without it, every token that the issuer signs for this audience logs a user in, such as an ID token.
+    /// Set `at+jwt` if the issuer writes it (RFC 9068, section 4).
     pub fn typ(mut self, typ: impl Into<String>) -> Self {
         self.typ = Some(typ.into());
         self

@@ -70,10 +70,11 @@ const OF_ISSUER: &[u8] = b"statewise key of an issuer";
 ///
 /// # Rotation
 ///
-/// | leaked, or due | do |
+/// | leaked or due | do |
 /// |---|---|
-/// | the key of one audience | raise its [`generation`](Self::generation) and give the service its new key; [retire](crate::token::TokenAuthenticator::retire_key) the old one |
-/// | the master key | [`MasterRing`] |
+/// | the key of one audience | raise its [`generation`](Self::generation) and give the service its new key as a spare; then [retire](crate::token::TokenAuthenticator::retire_key) the old one |
+/// | the master key, due | [`MasterRing::then`] |
+/// | the master key, leaked | keep a [spare](MasterRing::spare) in the ring, and retire the key of each audience. Without a revocation log, give both sides `ring.for_audience(issuer, audience)?.retire(kid, now)` |
 ///
 /// A service with a shared key migrates without a refused token:
 /// `Keyring::new(shared).then(master.key_for(issuer, audience)?, time)` on both sides.
@@ -200,7 +201,9 @@ impl MasterKey {
 
 impl Key {
     /// Derives from the key of an audience the one with which `issuer` calls it: a service that has
-    /// it signs tokens for this audience in its own name, and no others.
+    /// it signs tokens for this audience with itself as the issuer, and no others. They can name any user
+    /// and any role: the audience decides what it believes of this issuer. An audience with several
+    /// issuers has an authenticator for each, in an [`Either`](crate::either::Either).
     ///
     /// The audience derives the same key from its own one, and binds it to the issuer:
     ///
@@ -211,7 +214,7 @@ impl Key {
     ///
     /// # async fn example() -> statewise::Result<()> {
     /// let master = MasterKey::generate()?;
-    /// // Each of the two services gets one text from whoever deploys it.
+    /// // Each of the two services gets one text from the deployment.
     /// let at_billing = master.key_for("https://auth.example", "billing")?;
     /// let at_orders = at_billing.for_issuer("orders")?;
     ///

@@ -23,6 +23,9 @@ pub(crate) struct Policy {
     /// Time for which a login can be refreshed, from its authentication on: one that is not
     /// remembered, and one that is. `u64::MAX` leaves the latter to the store of the hybrid.
     pub(crate) max_lifetime_secs: [u64; 2],
+    /// For the same logins: that time begins when the token is issued, because no maximum was set. A
+    /// token that continues an older login then lasts one lifetime.
+    pub(crate) counts_from_issue: [bool; 2],
     pub(crate) max_chars: usize,
     /// Claims beside those of this crate.
     pub(crate) profile: Option<Profile>,
@@ -72,7 +75,7 @@ impl Policy {
         // The token's own deadline, so that no later configuration extends it; and the configured
         // one, so that a shorter one takes effect at once.
         let signed_deadline = claims.abs.map_or(expires_at, |abs| abs.floor());
-        let deadline = signed_deadline.min(self.deadline(handle, authenticated_at));
+        let deadline = signed_deadline.min(self.deadline(handle, authenticated_at, issued_at));
         let mut expires_at = expires_at.min(deadline);
         if self.caps_lifetime {
             expires_at = expires_at.min(issued_at.saturating_add(self.lifetime_secs));
@@ -112,11 +115,20 @@ impl Policy {
         })
     }
 
-    /// Returns the deadline of a login that began at `authenticated_at`.
+    /// Returns the deadline of a login that began at `authenticated_at`, for a token of `issued_at`.
     #[inline]
-    pub(crate) fn deadline(&self, handle: Handle, authenticated_at: Timestamp) -> Timestamp {
+    pub(crate) fn deadline(
+        &self,
+        handle: Handle,
+        authenticated_at: Timestamp,
+        issued_at: Timestamp,
+    ) -> Timestamp {
         let class = usize::from(handle.is_remembered());
-        authenticated_at.saturating_add(self.max_lifetime_secs[class])
+        let begin = match self.counts_from_issue[class] {
+            true => issued_at,
+            false => authenticated_at,
+        };
+        begin.saturating_add(self.max_lifetime_secs[class])
     }
 
     fn longest_login_secs(&self) -> u64 {

@@ -151,7 +151,12 @@ impl<D> Auth<D> {
 
     /// Returns how long the presented credential is accepted if it is not used before, in whole
     /// seconds: the time until [`expires_at`](Identity::expires_at). Use it in the answer to a
-    /// [passive](crate::web::AuthLayer::passive) request, so that a page can warn its user.
+    /// [passive](crate::web::AuthLayer::passive) request, so that a page can warn its user of the end of an
+    /// unused session. With tokens or a hybrid it is the rest of the access token: warn by the
+    /// [`deadline`](Identity::deadline) there.
+    ///
+    /// Behind a [`CachedStore`](crate::store::CachedStore) it may be too short, as a copy may lack the
+    /// latest use.
     ///
     /// # Errors
     ///

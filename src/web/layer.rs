@@ -285,7 +285,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
 
     /// Selects the requests that are [no use](crate::Presented::passive) of their login: a page sends
     /// them on its own, and they must not keep an unattended session alive. Their credential is
-    /// verified, but not renewed, and they never lead to the [`refresh_page`](Self::refresh_page).
+    /// verified, but not refreshed, and they never lead to the [`refresh_page`](Self::refresh_page).
     /// Default: every request is a use.
     ///
     /// The function gets method, path without the query, and header fields. A header that your own

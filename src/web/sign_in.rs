@@ -234,7 +234,9 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// As for [`Authenticator::issue`](crate::Authenticator::issue); *misuse* if the
     /// [`Transport`] has no cookie, or if the handler has returned already;
-    /// *refused* if the credential is too large for a cookie. After an error no login exists.
+    /// *refused* if the credential is too large for a cookie. After an error no client has a new
+    /// credential, and those of the request may have been revoked. After an outage, a row that no
+    /// client knows may remain until it expires.
     ///
     /// # Cancel safety
     ///
@@ -363,7 +365,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// Sets the cookie if the credential in it changes, as with tokens. With changed roles, the layer
     /// also rotates the credential of a session; after a [passive](crate::web::AuthLayer::passive)
-    /// request, at the next use. A program that presents a bearer token refreshes it to see the change.
+    /// request, at the next use. A program that presents a bearer token
+    /// sees the change of a session at once, and that of a hybrid when it refreshes. **With plain tokens
+    /// as bearer tokens the change is lost**, because the new token is not returned: call
+    /// [`Authenticator::update`](crate::Authenticator::update), and send its credential in the body.
     ///
     /// ```
     /// use statewise::web::{Denial, SignIn};
@@ -407,7 +412,10 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// credential never has it.
     ///
     /// Ask for the class with [`Require::acr`](crate::web::Require::acr) or [`Auth::require_acr`].
-    /// With a hybrid, the access token has the class and expires with it. A response with a 5xx keeps
+    /// Choose one that no login has, such as `confirmed`: otherwise a guard never asks. While it lasts it
+    /// replaces the class of the login, so a route for that class must accept both.
+    ///
+    /// With a hybrid, the access token has the class and expires with it, or at the client's next refresh. A response with a 5xx keeps
     /// the login, and sets the cookie.
     ///
     /// To change roles or data too, call [`Edit::step_up`] in an [`update`](Self::update).
@@ -421,12 +429,12 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///     if !is_right(caller.subject(), code) {
     ///         return Err(Denial::Unproven);
     ///     }
-    ///     sign_in.step_up("aal2", Duration::from_secs(10 * 60)).await.map(drop)
+    ///     sign_in.step_up("confirmed", Duration::from_secs(10 * 60)).await.map(drop)
     /// }
     ///
     /// async fn delete_account(caller: Auth) -> Result<(), Denial> {
     ///     // 401 with `error="insufficient_user_authentication"` (RFC 9470) asks for the second factor.
-    ///     caller.require_acr("aal2")
+    ///     caller.require_acr("confirmed")
     /// }
     /// # let _ = (second_factor, delete_account);
     /// ```
@@ -557,6 +565,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// async fn change_password(caller: Auth, sign_in: SignIn) -> Result<(), Denial> {
     ///     // .. check the old password, store the new one, and then:
     ///     let _ = sign_in.revoke_all().await?;
+    ///     // With roles and data as at a login: the new one takes nothing from the old one.
     ///     sign_in.issue(Login::new(caller.subject())).await?;
     ///     Ok(())
     /// }

@@ -145,7 +145,8 @@ fn a_service_that_follows_refuses_no_token() {
     );
 }
 
-/// A flood of invented key ids, while the set is empty of them, broken or gone.
+/// A flood of invented key ids, while the set is complete, empty, broken or gone. Rejects a fetch for
+/// each of them, and a key set's outage that is blamed on the tokens.
 #[test]
 fn unknown_keys_ask_at_most_once_in_30_seconds() {
     let clock = Hands::at(START);
@@ -200,7 +201,12 @@ fn unknown_keys_ask_at_most_once_in_30_seconds() {
             "{what}: {}",
             site.asked()
         );
-        assert!(unavailable < 250 && rejected > 5000, "{what}");
+        // A key may exist that a set which cannot be fetched does not show.
+        let (most, rest) = match what {
+            "complete" => (rejected, unavailable),
+            _ => (unavailable, rejected),
+        };
+        assert!(most > 5000 && rest < 300, "{what}");
     }
 }
 

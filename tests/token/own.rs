@@ -793,6 +793,56 @@ fn a_refresh_keeps_the_stamp_of_the_revocation_log() {
     assert!(claims_of(&again).contains(&format!("\"rev\":\"{rev}\"")));
 }
 
+/// As at a gateway, which issues tokens of a minute for a session of hours ago. Rejects a default
+/// maximum that counts from the authentication, and a refresh that extends such a token.
+#[test]
+fn a_token_that_continues_an_older_login_lasts_one_lifetime() {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 3600;
+    let clock = Hands::at(START);
+    let builder = |audience, lifetime| {
+        TokenAuthenticator::builder(key())
+            .issuer("https://auth.example")
+            .audience(audience)
+            .lifetime(Duration::from_secs(lifetime))
+            .clock(clock.clone())
+    };
+    let edge = builder("edge", 24 * HOUR).build().unwrap();
+    let caller = now(edge.issue(Login::new("alice")))
+        .unwrap()
+        .into_identity();
+    let login = || caller.clone().into_login();
+    let open = builder("api", MINUTE).build().unwrap();
+    let max_lifetime = Duration::from_secs(HOUR);
+    let limited = builder("api", MINUTE)
+        .max_lifetime(max_lifetime)
+        .build()
+        .unwrap();
+
+    clock.set(START + 2 * HOUR);
+    let token = token_of(&now(open.issue(login())).unwrap());
+    let seen: Identity = open.verify_now(&token).unwrap();
+    assert_eq!(seen.authenticated_at(), caller.authenticated_at());
+    assert_eq!(
+        seen.expires_at() - seen.issued_at(),
+        Duration::from_secs(MINUTE)
+    );
+    clock.set(START + 2 * HOUR + 30);
+    let refreshed = now(open.refresh(&token)).unwrap();
+    assert_eq!(refreshed.identity().expires_at(), seen.expires_at());
+    assert_eq!(rejection(now(limited.issue(login()))), Rejection::Expired);
+    assert_eq!(rejection(limited.verify_now(&token)), Rejection::Expired);
+    clock.set(START + 2 * HOUR + MINUTE);
+    assert_eq!(rejection(open.verify_now(&token)), Rejection::Expired);
+
+    // The deadline of the login comes first.
+    clock.set(START + 24 * HOUR - 30);
+    let last = now(open.issue(login())).unwrap();
+    assert_eq!(last.identity().expires_at(), caller.deadline());
+    clock.set(START + 24 * HOUR);
+    assert_eq!(rejection(now(open.issue(login()))), Rejection::Expired);
+}
+
 #[test]
 fn too_long_tokens_are_neither_issued_nor_verified() {
     let clock = Hands::at(START);

@@ -133,3 +133,29 @@ fn an_unreachable_or_denying_inner_service_is_a_bad_gateway() {
     browser.get("/inner/orders").expect(502);
     browser.get("/inner/billing").expect(502);
 }
+
+/// Rejects a lifetime of one minute that counts from the login at the gateway.
+#[test]
+fn a_session_of_hours_ago_still_reaches_the_inner_services() {
+    let clock = ManualClock::new(SystemTime::now().into());
+    let sessions = SessionAuthenticator::builder(MemoryStore::with_capacity(10).unwrap())
+        .idle(DAY)
+        .absolute(DAY)
+        .clock(clock.clone())
+        .build();
+    let masters = masters().unwrap();
+    let keys = keys_of("orders", &masters).unwrap();
+    let orders = tokens("orders", keys, clock.clone()).unwrap();
+    let orders = Served::new(service("orders", orders).unwrap());
+    let address = orders.origin().strip_prefix("http://").unwrap();
+    let inner = Inner {
+        name: "orders",
+        address: address.parse().unwrap(),
+        tokens: tokens("orders", &masters, clock.clone()).unwrap(),
+    };
+    let site = Served::new(gateway(Arc::new(sessions.unwrap()), vec![inner]).unwrap());
+    let browser = Browser::at(site.origin());
+    browser.log_in("alice", PASSWORD).expect(204);
+    clock.advance(Duration::from_secs(8 * 3600));
+    browser.get("/inner/orders").expect(200);
+}

@@ -30,7 +30,8 @@ use crate::upkeep::Upkeep;
 /// [deadline](Login::deadline) makes the key end earlier than the longest one.
 ///
 /// [`refresh`](Authenticator::refresh) and a step-up are *refused* as
-/// [`NotRefreshable`](crate::Refusal::NotRefreshable), and never [due](Identity::refresh_due).
+/// [`NotRefreshable`](crate::Refusal::NotRefreshable). A key is never
+/// [due](Identity::refresh_due) for a refresh.
 pub struct ApiKeys<S, D = ()> {
     /// Sees the 64 characters of a key.
     rows: SessionAuthenticator<S, D>,

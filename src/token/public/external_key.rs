@@ -36,6 +36,7 @@ type SleepFn = dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync;
 /// | does not answer within the [deadline](Self::deadline) | *unavailable* |
 /// | signs with another key, another text or another hash | *misuse*, which names the key |
 /// | returns a signature of a wrong length or form | *misuse* |
+/// | returns *misuse* | *misuse* |
 ///
 /// Call [`check`](Self::check) when the service starts, so that a wrong key is found before the first
 /// login.

@@ -37,7 +37,7 @@ type FetchFn = dyn Fn() -> BoxFuture<'static, Result<String>> + Send + Sync;
 /// | event | effect |
 /// |---|---|
 /// | the set changes | new keys verify, and those that are gone do not, from the next fetch on |
-/// | a token names an unknown key | the set is fetched early, at most once in 30 s; until then the token is *unavailable*, not rejected |
+/// | a token names an unknown key | the set is fetched early, at most once in 30 s; until it is fetched the token is *unavailable*, and then rejected if the key is still unknown |
 /// | a fetch fails, or its answer is no usable set | the present keys stay |
 /// | no fetch has succeeded for the [`bound`](KeySetViewBuilder::bound) | all tokens of the issuer are *unavailable* |
 ///
@@ -179,12 +179,13 @@ impl KeySetView {
     }
 
     /// Notes that a token names an unknown key. Fails as *unavailable* if the set is about to be
-    /// fetched again; otherwise the key does not exist.
+    /// fetched again, or could not be fetched; otherwise the key does not exist.
     pub(crate) fn want(&self, now: Timestamp) -> Result<()> {
-        if !self.0.is_due(now, MIN_ATTEMPT_SECS) {
-            return Ok(());
+        match self.0.is_due(now, MIN_ATTEMPT_SECS) {
+            true => self.0.is_wanted.store(true, Ordering::Relaxed),
+            false if self.0.has_failed() => {}
+            false => return Ok(()),
         }
-        self.0.is_wanted.store(true, Ordering::Relaxed);
         Err(Error::unavailable(
             "the token names a key that is not in the key set: the set is fetched again",
         )
@@ -201,9 +202,13 @@ impl Inner {
     /// Checks if the next attempt comes early: the last one failed, or a token has named an unknown
     /// key.
     fn is_early(&self) -> bool {
+        self.is_wanted.load(Ordering::Relaxed) || self.has_failed()
+    }
+
+    /// Checks if the last attempt failed, or is still under way.
+    fn has_failed(&self) -> bool {
         let attempted_at = self.attempted_at.load(Ordering::Relaxed);
-        self.is_wanted.load(Ordering::Relaxed)
-            || attempted_at != self.fresh_as_of.load(Ordering::Acquire)
+        attempted_at != self.fresh_as_of.load(Ordering::Acquire)
     }
 
     /// Checks if the last attempt is that old.

@@ -138,9 +138,9 @@ impl PublicKey {
     }
 
     /// Id of this key, for rings and [`retire_key`](crate::token::TokenAuthenticator::retire_key): that
-    /// which its issuer has given to it, or eleven characters derived from the key. The `kid` of a JWK
-    /// and of our tokens is the same, except that it has only the first nine of them for Ed25519, whose
-    /// name is longer.
+    /// which its issuer has given to it, or eleven characters derived from the key. JWKs and our tokens
+    /// carry the same id, and for Ed25519 its first nine characters: pass `kid()` to `retire_key`, and
+    /// never the text in a token.
     #[must_use]
     pub fn kid(&self) -> &str {
         match &self.inner.name {
