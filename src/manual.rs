@@ -11,6 +11,7 @@
 //! | [actix] | the same in actix-web |
 //! | [grpc] | tokens in front of tonic |
 //! | [frameworks] | poem, salvo, rocket: a middleware of your own |
+//! | [comparison] | other crates: what each can do, and how fast |
 //!
 //! | build | |
 //! |---|---|
@@ -27,7 +28,7 @@
 //! | [operations] | a runbook: a leaked key, a stolen device, a lost Redis |
 //! | [troubleshooting] | the first mistakes, and the next step after each |
 //! | [changing] | another strategy in a running service; coming from another JWT library |
-//! | [coming] | from another library: guides with programs that run
+//! | [coming] | from another library: guides with programs that run |
 //!
 //! | understand | |
 //! |---|---|
@@ -73,6 +74,9 @@ pub mod coming {
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_login.md"))]
     pub mod axum_login {}
 }
+
+#[doc = include_str!("manual/comparison.md")]
+pub mod comparison {}
 
 #[doc = "Deploying: keys, settings, logs, probes, shutdown and servers."]
 #[doc = ""]
