@@ -34,10 +34,8 @@ use crate::token::borrowed::{BorrowedIdentity, TokenBuffer};
 use crate::token::canonical;
 use crate::token::claims::{CheckedClaims, Claims};
 use crate::token::foreign::ForeignLogin;
-#[cfg(feature = "_public")]
 use crate::token::header;
 use crate::token::header::HEADER_CHARS;
-#[cfg(feature = "_public")]
 use crate::token::interop::Interop;
 use crate::token::json::{self, Text};
 use crate::token::jws::{self, OwnToken};
@@ -152,6 +150,7 @@ impl<D> TokenAuthenticator<D> {
                 let view = view.clone();
                 drop(ring);
                 let followed = Keyring::following(&view).for_own_tokens();
+                let followed = self.policy.issuers.leave_out_theirs(followed);
                 self.ring.replace(self.policy.complete(followed)?);
                 return Ok(self.ring.read());
             }
@@ -159,16 +158,31 @@ impl<D> TokenAuthenticator<D> {
         Ok(ring)
     }
 
-    /// Has a followed set of keys fetched again if a token in the form of this crate names none of
-    /// them.
-    #[cfg(feature = "_public")]
+    /// Opens a token that has the header of none of the present keys, by another issuer. If it is of
+    /// none of them but has the form of this crate, a key that is not known yet may have signed it:
+    /// then `unknown` decides.
     #[cold]
-    fn want_key(&self, ring: &Keyring, token: &str) -> Result<()> {
-        let header = token.split('.').next().unwrap_or_default();
-        match ring.followed() {
-            Some(view) if header::is_own(header.as_bytes()) => view.want(self.now()?),
-            _ => Ok(()),
-        }
+    fn open_other<T>(
+        &self,
+        token: &str,
+        otherwise: impl FnOnce() -> Result<T>,
+        unknown: impl FnOnce() -> Result<()>,
+    ) -> Result<T> {
+        let opened = match self.policy.issuers.is_empty() {
+            true => Err(without_own_header(token)),
+            false => otherwise(),
+        };
+        opened.or_else(|error| {
+            let is_unknown = matches!(
+                error.rejection(),
+                Some(Rejection::UnacceptableHeader | Rejection::BadSignature)
+            );
+            let header = token.split('.').next().unwrap_or_default();
+            if is_unknown && header::is_own(header.as_bytes()) {
+                unknown()?;
+            }
+            Err(error)
+        })
     }
 
     /// Returns the keys and their times, including the time at which each replaced key retires. A
@@ -233,8 +247,9 @@ impl<D> TokenAuthenticator<D> {
     /// # Errors
     ///
     /// *Misuse*, and the present ring stays: the new ring omits a key with valid tokens; no key could
-    /// sign; a key begins to sign twice; a secret serves two algorithms or another issuer; or a key to retire is not
-    /// in the ring. *Unavailable* if the clock cannot tell the time.
+    /// sign; a key begins to sign twice; a secret serves two algorithms or another issuer; two keys have one id; a
+    /// key to retire is not in the ring; or a verifier would get a key that signs, or begin to follow a key set.
+    /// *Unavailable* if the clock cannot tell the time.
     pub fn replace_keyring(&self, keys: impl Into<KeySource>) -> Result<()> {
         #[cfg(feature = "_public")]
         if self.ring.read().followed().is_some() {
@@ -245,6 +260,19 @@ impl<D> TokenAuthenticator<D> {
         let longest_secs = self.policy.longest_token_secs();
         let keys = keys.into();
         let ring = keys.for_audience(&self.policy.issuer, &self.policy.audience)?;
+        #[cfg(feature = "_public")]
+        if ring.followed().is_some() {
+            return Err(Error::misuse(
+                "only a new authenticator can follow a key set, which its upkeep fetches: pass the \
+                 `KeySetView` to `TokenAuthenticator::verifier`",
+            ));
+        }
+        if self.ring.read().only_verifies() && !ring.only_verifies() {
+            return Err(Error::misuse(
+                "a verifier would get a key that signs: pass public keys, or build a new \
+                 authenticator with `TokenAuthenticator::builder`",
+            ));
+        }
         let ring = self.policy.complete(ring)?;
         let is_retired = |key: &RingKey| self.is_retired(key);
         let propagation_secs = self.policy.propagation_secs;
@@ -285,7 +313,7 @@ impl<D> TokenAuthenticator<D> {
     ///
     /// *Misuse*, and nothing is retired: this node would have no key to sign with, or has read its
     /// next key less than a minute ago; there is no revocation view, or it only reads; or `kid` is not
-    /// the id of a key. [`RevocationView::retire_key`] retires a key without regard to logins. *Unavailable* if
+    /// the id of a key, or that of keys of several other issuers. [`RevocationView::retire_key`] retires a key without regard to logins. *Unavailable* if
     /// the log could not take the fact.
     ///
     /// # Cancel safety
@@ -299,7 +327,31 @@ impl<D> TokenAuthenticator<D> {
             ));
         };
         self.check_dispensable(kid)?;
-        view.retire_key(kid).await
+        let id = self.id_of(kid)?;
+        view.retire_key(id.as_deref().unwrap_or(kid)).await
+    }
+
+    /// Returns the id under which the log retires a key that its issuer calls `kid`. `None` for a key
+    /// that this node does not know.
+    fn id_of(&self, kid: &str) -> Result<Option<String>> {
+        let id_in = |ring: &Keyring| {
+            let entry = ring.entries().find(|entry| entry.key.kid() == kid)?;
+            Some(String::from_utf8_lossy(entry.key.kid_bytes()).into_owned())
+        };
+        if let Some(id) = id_in(&self.ring.read()) {
+            return Ok(Some(id));
+        }
+        let issuers = self.policy.issuers.iter().filter_map(Interop::present_keys);
+        let mut ids: Vec<String> = issuers.filter_map(|keys| id_in(&keys)).collect();
+        ids.sort();
+        ids.dedup();
+        match ids.len() {
+            0 | 1 => Ok(ids.pop()),
+            _ => Err(Error::misuse(
+                "several issuers have a key of this id: take the key out of the `Interop` of its \
+                 issuer",
+            )),
+        }
     }
 
     /// Refuses to retire a key without which this node could not sign.
@@ -411,15 +463,24 @@ impl<D> TokenAuthenticator<D> {
     where
         F: FnOnce(CheckedClaims<'b>, Timestamp) -> Result<T>,
     {
-        let ring = self.present_ring()?;
+        let ring = match self.present_ring() {
+            Ok(ring) => ring,
+            Err(error) if self.policy.issuers.is_empty() => return Err(error),
+            // The keys of one issuer are stale, and other issuers are not concerned.
+            Err(error) => return self.open_other(token, || otherwise(then), || Err(error)),
+        };
         let Some(own) = OwnToken::split(&ring, token)? else {
             #[cfg(feature = "_public")]
-            self.want_key(&ring, token)?;
-            if self.policy.issuers.is_empty() {
-                return Err(without_own_header(token));
-            }
+            let followed = ring.followed().cloned();
             drop(ring);
-            return otherwise(then);
+            let want = || {
+                #[cfg(feature = "_public")]
+                if let Some(view) = followed {
+                    return view.want(self.now()?);
+                }
+                Ok(())
+            };
+            return self.open_other(token, || otherwise(then), want);
         };
         if self.is_retired(&own.entry.key) {
             return Err(Rejection::Revoked.into());
@@ -474,7 +535,7 @@ impl<D> TokenAuthenticator<D> {
         let ring = self.ring.read();
         let verified = self.policy.issuers.verify(&ring, is_usable, token, now)?;
         let json = String::from_utf8(verified.payload).map_err(|_| Rejection::InvalidClaims)?;
-        let login = verified.issuer.check(&json, verified.signature, exact)?;
+        let login = verified.issuer.check(&json, verified.signed, exact)?;
         Ok((login, now))
     }
 

@@ -69,7 +69,7 @@ pub struct NeedsLifetime {
 /// | [`remembered`](Self::remembered) | `max_lifetime` | whole seconds | a user chooses it at login |
 /// | [`preset`](Self::preset) | none | | |
 /// | [`max_length`](Self::max_length) | 4096 | characters, 256 to 8192 | the size of a cookie (RFC 6265, section 6.1) |
-/// | [`propagation`](Self::propagation) | 60 | whole seconds | all nodes load a new ring in that time |
+/// | [`propagation`](Self::propagation) | 60 | whole seconds; with published keys, 60 or more | all nodes load a new ring in that time |
 /// | [`interop`](Self::interop) | none | | only tokens of this service |
 /// | [`scope`](Self::scope), [`client_id`](Self::client_id), [`access_tokens`](Self::access_tokens) | not written | claims and header | RFC 9068 |
 /// | [`revocations`](Self::revocations) | none | | a token is valid until it expires |
@@ -386,7 +386,7 @@ impl<D> TokenBuilder<D> {
     ///
     /// A new key without a [time](Keyring::then) of its own signs after that time, and a replaced key is
     /// kept that much longer. Public keys may be cached for half of that time, so that each
-    /// service has fetched a key before it signs. A [`KeySetView`](crate::token::KeySetView) does not see
+    /// service has fetched a key before it signs: with such keys, the time is one minute or longer. A [`KeySetView`](crate::token::KeySetView) does not see
     /// that limit: set more than its [`every`](crate::token::KeySetViewBuilder::every), which is five minutes
     /// by default. Otherwise the first tokens of a new key are *unavailable* there.
     pub fn propagation(mut self, propagation: Duration) -> Self {
@@ -503,7 +503,7 @@ impl<D> TokenBuilder<D> {
     /// that does; a lifetime below one second or above 400 days; a maximum lifetime shorter than the
     /// lifetime; remembered logins that end before others; a maximum length out of range; an incomplete
     /// [`Interop`], or two that could be confused; a retired key that is not in the ring; tokens that
-    /// outlive the entries of the revocation view; or a setting that is weaker than the
+    /// outlive the entries of the revocation view; published keys with a propagation below a minute; or a setting that is weaker than the
     /// [preset](Self::preset) requires.
     pub fn build(mut self) -> Result<TokenAuthenticator<D>>
     where

@@ -1,6 +1,7 @@
 //! Rules for tokens that other libraries have signed.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::login::handle::Handle;
 use crate::token::algorithm::Algorithm;
 use crate::token::claims::Claims;
 use crate::token::foreign::{ForeignClaims, ForeignLogin};
-use crate::token::json::Text;
+use crate::token::json::{self, Text};
 use crate::token::key::Key;
 use crate::token::keyring::Keyring;
 #[cfg(feature = "_public")]
@@ -402,9 +403,32 @@ impl Interop {
         self.issuer.as_deref()
     }
 
+    /// Checks if a claims set names this issuer, valid or not.
+    pub(crate) fn is_named_in(&self, claims: &str) -> bool {
+        let mut is_named = self.issuer.is_none();
+        let _ = json::object(claims, |name, value| {
+            is_named |= name.is("iss")
+                && value
+                    .text()
+                    .is_some_and(|iss| self.issuer() == Some(&iss.decode()));
+            Some(())
+        });
+        is_named
+    }
+
     /// The keys of this issuer alone.
     pub(crate) fn own_keys(&self) -> Option<&Keyring> {
         self.keys.as_ref()
+    }
+
+    /// The keys of this issuer alone, as they are now.
+    pub(crate) fn present_keys(&self) -> Option<Cow<'_, Keyring>> {
+        let keys = self.own_keys()?;
+        #[cfg(feature = "_public")]
+        if let Some(view) = keys.followed() {
+            return Some(Cow::Owned(Keyring::clone(&view.ring())));
+        }
+        Some(Cow::Borrowed(keys))
     }
 
     /// Checks if a token under the constant header of one of our keys may be of this issuer.
@@ -442,12 +466,7 @@ impl Interop {
 
     /// Checks all claims of a token except the expiry, and returns the login that they mean. `now`
     /// counts from 1970. The signature must have been verified with a key of this issuer.
-    pub(crate) fn check(
-        &self,
-        json: &str,
-        signature: &[u8],
-        now: Duration,
-    ) -> Result<ForeignLogin> {
+    pub(crate) fn check(&self, json: &str, signed: &[u8], now: Duration) -> Result<ForeignLogin> {
         let has_numeric_subject = self.subject_claim.as_deref() == Some(SUBJECT);
         let claims = Claims::foreign(json, has_numeric_subject)?;
         let issuer = self.issuer.as_deref();
@@ -479,7 +498,7 @@ impl Interop {
             return Err(Rejection::NotYetValid.into());
         }
         let login = self.login_of(&ForeignClaims::new(json), &claims)?;
-        let handle = handle_of(&claims, login.subject(), signature);
+        let handle = handle_of(&claims, login.subject(), signed);
         // Without `iat` and `auth_time`, the authentication counts as infinitely old.
         let issued_at = claims.iat.map_or(Timestamp::MIN, |iat| iat.floor());
         let authenticated_at = claims.auth_time.map_or(issued_at, |time| time.floor());
@@ -524,9 +543,9 @@ impl Interop {
     }
 }
 
-/// Derives a handle for a token without one: from issuer, subject and `jti`, or else from its
-/// signature.
-fn handle_of(claims: &Claims<'_>, subject: &str, signature: &[u8]) -> Handle {
+/// Derives a handle for a token without one: from issuer, subject and `jti`, or else from the text
+/// that is signed. Not from the signature: everyone can write another one of ECDSA for the same text.
+fn handle_of(claims: &Claims<'_>, subject: &str, signed: &[u8]) -> Handle {
     let mut hash = Sha256::new();
     hash.update(b"statewise foreign");
     for text in [&*claims.iss.unwrap_or_default().decode(), subject] {
@@ -535,7 +554,7 @@ fn handle_of(claims: &Claims<'_>, subject: &str, signature: &[u8]) -> Handle {
     }
     match claims.jti {
         Some(jti) => hash.update(jti.decode().as_bytes()),
-        None => hash.update(signature),
+        None => hash.update(signed),
     }
     let mut handle = [0; 16];
     handle.copy_from_slice(&hash.finalize()[..16]);

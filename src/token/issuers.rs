@@ -25,8 +25,8 @@ pub(crate) struct Issuers(Vec<Interop>);
 pub(crate) struct ForeignToken<'i, 't> {
     pub(crate) issuer: &'i Interop,
     pub(crate) payload: Vec<u8>,
-    /// Base64url text of the signature, in its canonical spelling.
-    pub(crate) signature: &'t [u8],
+    /// Header and payload: the text that the signature is of.
+    pub(crate) signed: &'t [u8],
 }
 
 impl Issuers {
@@ -82,6 +82,13 @@ impl Issuers {
         Ok(())
     }
 
+    /// Leaves keys that another issuer has too out of a ring that follows its own issuer.
+    #[cfg(feature = "_public")]
+    pub(crate) fn leave_out_theirs(&self, ring: Keyring) -> Keyring {
+        let keys = self.0.iter().filter_map(Interop::own_keys);
+        keys.fold(ring, Keyring::without)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -126,21 +133,25 @@ impl Issuers {
         };
         // If `kid` names a key that is known, only that key counts. Any other name is ignored, but
         // the keys of a set that is followed count only by name.
-        let is_named = |key: &RingKey| named.kid.is_some_and(|kid| kid.is(key.kid()));
-        let one_is_named = all().any(|(_, _, entry)| is_named(&entry.key));
+        let has_kid_of = |key: &RingKey| named.kid.is_some_and(|kid| kid.is(key.kid()));
+        let one_is_named = all().any(|(_, _, entry)| has_kid_of(&entry.key));
         let counts =
             |keys: &Keys<'_>| !one_is_named && (named.kid.is_none() || !keys.is_followed());
         let mut candidates = all()
             .filter(|(_, keys, entry)| {
                 entry.key.has_algorithm(named.algorithm)
-                    && (counts(keys) || is_named(&entry.key))
+                    && (counts(keys) || has_kid_of(&entry.key))
                     && is_usable(entry)
             })
             .peekable();
         let Some((_, _, candidate)) = candidates.peek() else {
-            // The key may be one that was published after the last fetch.
-            let mut followed = issuers.iter().filter(|_| !one_is_named);
-            followed.try_for_each(|(_, keys)| keys.want(now))?;
+            // The key may be one that was published after the last fetch. All sets are asked, also
+            // behind one that is stale.
+            let mut wanted = Ok(());
+            for (_, keys) in issuers.iter().filter(|_| !one_is_named) {
+                wanted = wanted.and(keys.want(now));
+            }
+            wanted?;
             return Err(Rejection::UnacceptableHeader.into());
         };
         if !candidate.key.fits(signature) {
@@ -148,14 +159,25 @@ impl Issuers {
         }
         let tag = base64url::decode(signature).ok_or(Rejection::Malformed)?;
         let signed = header.len() + 1 + payload.len();
-        let (issuer, ..) = candidates
-            .find(|(_, _, entry)| entry.key.verifies_foreign(token.as_bytes(), signed, &tag))
-            .ok_or(Rejection::BadSignature)?;
+        let mut verifying = candidates
+            .filter(|(_, _, entry)| entry.key.verifies_foreign(token.as_bytes(), signed, &tag))
+            .map(|(issuer, ..)| issuer);
+        let first = verifying.next().ok_or(Rejection::BadSignature)?;
+        let payload = base64url::decode(payload).ok_or(Rejection::Malformed)?;
+        // An issuer may publish the public key of another one, whose tokens stay its own.
+        let is_named = |issuer: &&Interop| {
+            self.0.len() == 1
+                || std::str::from_utf8(&payload).is_ok_and(|json| issuer.is_named_in(json))
+        };
+        let issuer = match is_named(&first) {
+            true => first,
+            false => verifying.find(is_named).unwrap_or(first),
+        };
         issuer.check_typ(named.typ)?;
         Ok(ForeignToken {
             issuer,
-            payload: base64url::decode(payload).ok_or(Rejection::Malformed)?,
-            signature,
+            payload,
+            signed: &token.as_bytes()[..signed],
         })
     }
 }

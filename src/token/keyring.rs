@@ -209,6 +209,14 @@ impl Keyring {
         self
     }
 
+    /// Leaves out the keys of another ring.
+    #[cfg(feature = "_public")]
+    pub(crate) fn without(mut self, other: &Self) -> Self {
+        let is_other = |key: &RingKey| other.entries.iter().any(|other| other.key.is_same(key));
+        self.entries.retain(|entry| !is_other(&entry.key));
+        self
+    }
+
     /// Checks if a secret is in both rings.
     pub(crate) fn shares_a_secret_with(&self, other: &Self) -> bool {
         #[cfg(feature = "_public")]
@@ -282,6 +290,12 @@ impl Keyring {
             self.mistake = Some(FOLLOWS_AND_HAS);
         }
         match self.find_mut(key.kid()) {
+            Some(other) if !other.key.is_same(&key) => {
+                self.mistake = Some(
+                    "two keys of the ring have one id, so that only one of them would count: read \
+                     each from a JWK with an id of its own, or from PEM",
+                );
+            }
             None => self.entries.push(KeyEntry {
                 key,
                 signs_from,
@@ -291,7 +305,8 @@ impl Keyring {
             }),
             Some(_) if signs_from.is_none() => {}
             Some(entry) if entry.signs_from.is_none_or(|from| from == SPARE) => {
-                entry.signs_from = signs_from;
+                // It may have been only the public key of the pair.
+                (entry.key, entry.signs_from) = (key, signs_from);
             }
             Some(_) => {
                 self.mistake = Some(
@@ -392,6 +407,15 @@ impl Keyring {
         self.entries.iter().all(|entry| entry.signs_from.is_none())
     }
 
+    /// Checks if the public key of a key that signs is published.
+    pub(crate) fn signs_with_a_public_key(&self) -> bool {
+        let mut signers = self
+            .entries
+            .iter()
+            .filter(|entry| entry.signs_from.is_some());
+        signers.any(|entry| entry.key.is_public())
+    }
+
     /// Iterates over all keys, including retired ones.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &KeyEntry> {
         self.entries.iter()
@@ -422,6 +446,11 @@ impl Keyring {
                 "an RSA key is in the ring, but signs no tokens of this crate: pass it to \
                  `Interop::key` for those of its issuer",
             ));
+        }
+        #[cfg(feature = "_public")]
+        if self.followed.is_some() {
+            // Its issuer may publish a key under two ids. None of them signs here.
+            return Ok(self);
         }
         while let Some(key) = keys.next() {
             if keys.clone().any(|other| other.is_same(key)) {
@@ -469,7 +498,9 @@ impl Keyring {
             let kid = known.key.kid();
             let has_begun = known.signs_from.is_some_and(|from| from <= now);
             let needed_until = if present == Some(kid) {
-                known_by_all.saturating_add(longest_secs + propagation_secs)
+                known_by_all
+                    .saturating_add(longest_secs)
+                    .saturating_add(propagation_secs)
             } else if has_begun && known.retires_at < Timestamp::MAX {
                 known.retires_at
             } else {

@@ -409,7 +409,7 @@ impl From<PublicKey> for KeySource {
 #[cfg(feature = "_public")]
 impl From<&KeySetView> for KeySource {
     fn from(view: &KeySetView) -> Self {
-        Keyring::following(view).into()
+        Keyring::following(view).for_own_tokens().into()
     }
 }
 

@@ -1,12 +1,12 @@
 //! Rules for our own tokens.
 
 use crate::clock::Timestamp;
-use crate::error::{Rejection, Result};
+use crate::error::{Error, Rejection, Result};
 use crate::login::handle::Handle;
 use crate::token::claims::{CheckedClaims, Claims};
 use crate::token::interop::Interop;
 use crate::token::issuers::Issuers;
-use crate::token::keyring::Keyring;
+use crate::token::keyring::{Keyring, PROPAGATION_SECS};
 use crate::token::profile::Profile;
 
 /// Configuration of a [`TokenAuthenticator`](crate::token::TokenAuthenticator), checked.
@@ -107,6 +107,13 @@ impl Policy {
     /// *Misuse*: see [`Keyring::complete`] and [`Issuers::check_ring`].
     pub(crate) fn complete(&self, ring: Keyring) -> Result<Keyring> {
         self.issuers.check_ring(&ring)?;
+        if ring.signs_with_a_public_key() && self.propagation_secs < PROPAGATION_SECS {
+            return Err(Error::misuse(
+                "services fetch published keys at most once in 30 s, and may cache them for half of the \
+                 propagation: a new key would sign before they know it, so that its propagation must \
+                 be a minute or longer",
+            ));
+        }
         let ring = ring.complete(self.longest_token_secs(), self.propagation_secs)?;
         let is_access_token = |profile: &Profile| profile.is_access_token;
         Ok(match self.profile.as_ref().is_some_and(is_access_token) {

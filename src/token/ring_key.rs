@@ -96,6 +96,11 @@ impl RingKey {
         }
     }
 
+    /// Checks if others verify with a public key.
+    pub(crate) fn is_public(&self) -> bool {
+        !matches!(&self.0, Kind::Secret(_))
+    }
+
     /// Checks if the key can sign.
     pub(crate) fn can_sign(&self) -> bool {
         match &self.0 {

@@ -332,3 +332,222 @@ fn a_flood_of_invented_key_ids_flushes_and_delays_no_genuine_key() {
         "{known_at:?}"
     );
 }
+
+/// r and s of ECDSA, and r and n - s, sign the same text. Whoever has a token can write the other one.
+#[test]
+fn the_other_signature_of_a_text_is_revoked_with_it() {
+    const ORDER: [u8; 32] = *b"\xff\xff\xff\xff\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\
+        \xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
+    let clock = Hands::at(START);
+    let pair = SigningKey::generate_es256().unwrap();
+    let log = view(&clock, 2 * HOUR);
+    let auth = builder(key(), &clock).interop(theirs().key(pair.public_key()));
+    let auth = auth.revocations(&log).build().unwrap();
+    let text = unsigned(&json!({ "alg": "ES256" }));
+    let signature = *pair.sign(text.as_bytes()).unwrap().as_bytes();
+    let mut other = signature;
+    let mut borrow = 0;
+    for at in (0..32).rev() {
+        let difference = 256 + i32::from(ORDER[at]) - i32::from(signature[32 + at]) - borrow;
+        borrow = i32::from(difference < 256);
+        other[32 + at] = difference as u8;
+    }
+    let tokens = [signature, other].map(|signature| format!("{text}.{}", encode(signature)));
+    for token in &tokens {
+        assert!(auth.verify_now(token).is_ok());
+    }
+    let _ = block_on(auth.revoke(&tokens[0])).unwrap();
+    for token in &tokens {
+        assert_eq!(rejection(auth.verify_now(token)), Rejection::Revoked);
+    }
+}
+
+/// Keys with which everyone could sign, and keys that no signature fits, on every backend.
+#[test]
+fn weak_and_impossible_public_keys_are_refused() {
+    let read = |jwk: Value| PublicKey::from_jwk(&jwk.to_string());
+    let rsa = |bytes: usize, last: u8, e: &[u8]| {
+        let mut n = vec![0xc5; bytes];
+        n[bytes - 1] = last;
+        read(json!({ "kty": "RSA", "n": encode(n), "e": encode(e) }))
+    };
+    for (bytes, e) in [(256, &[1, 0, 1][..]), (256, &[3]), (1024, &[1, 0, 1])] {
+        assert!(rsa(bytes, 1, e).is_ok(), "{bytes} {e:?}");
+    }
+    for (bytes, last, e) in [
+        (64, 1, &[1, 0, 1][..]),
+        (128, 1, &[1, 0, 1]),
+        (255, 1, &[1, 0, 1]),
+        (1025, 1, &[1, 0, 1]),
+        (2048, 1, &[1, 0, 1]),
+        (256, 2, &[1, 0, 1]),
+        (256, 1, &[]),
+        (256, 1, &[0]),
+        (256, 1, &[1]),
+        (256, 1, &[2]),
+        (256, 1, &[1, 0, 0]),
+        (256, 1, &[1, 0, 0, 0, 0, 0, 0, 0, 1]),
+    ] {
+        assert!(rsa(bytes, last, e).is_err(), "{bytes} {last} {e:?}");
+    }
+    let point = |x: u8, y: u8| {
+        let [x, y] = [x, y].map(|byte| encode([byte; 32]));
+        read(json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y }))
+    };
+    for (x, y) in [(0, 0), (7, 9), (0xff, 0xff)] {
+        assert!(point(x, y).is_err(), "{x} {y}");
+    }
+    let order_8 = b"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\
+        \xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc";
+    let other_8 = order_8.map(|byte| !byte);
+    let of = |first: u8, between: u8, last: u8| {
+        let mut y = [between; 32];
+        (y[0], y[31]) = (first, last);
+        y
+    };
+    let of_order_8 = |low: [u8; 31], first: u8, last: u8| {
+        let mut y = [0; 32];
+        y[..31].copy_from_slice(&low);
+        (y[0], y[31]) = (first, last);
+        y
+    };
+    for y in [
+        of(1, 0, 0),
+        of(0, 0, 0),
+        of(0xec, 0xff, 0x7f),
+        of(0xed, 0xff, 0x7f),
+        of(0xee, 0xff, 0x7f),
+        of(0xff, 0xff, 0x7f),
+        of_order_8(*order_8, 0x26, 0x05),
+        of_order_8(other_8, 0xc7, 0x7a),
+    ] {
+        for sign in [0, 0x80] {
+            let mut y = y;
+            y[31] |= sign;
+            let key = read(json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(y) }));
+            assert!(key.is_err(), "{y:x?}");
+        }
+    }
+    // A bit string that is no key.
+    let pem = "-----BEGIN PUBLIC KEY-----\nMBQwDQYJKoZIhvcNAQEBBQADAwABAg==\n\
+               -----END PUBLIC KEY-----";
+    assert!(PublicKey::from_pem(pem).unwrap_err().is_misuse());
+}
+
+#[test]
+fn a_malformed_secret_in_a_key_set_refuses_the_set() {
+    let clock = Hands::at(START);
+    let pair = SigningKey::generate_es256().unwrap();
+    let text = Arc::new(Mutex::new(String::new()));
+    let shared = Arc::clone(&text);
+    let view = KeySetView::builder(move || {
+        let text = shared.lock().unwrap().clone();
+        async move { Ok(text) }
+    });
+    let view = view.clock(clock).build().unwrap();
+    for secret in [
+        r#"{"kty":"oct","k":"AAAA","kid":5}"#,
+        r#"{"kid":5,"kty":"oct"}"#,
+        r#"{"kty":"oct","k":"AAAA","k":"AAAA"}"#,
+        r#"{"kty":["oct"],"k":"AAAA"}"#,
+        r#"{"kty":"oct","k":"AAAA","key_ops":"sign"}"#,
+        r#"{"kty":"EC","crv":"P-256","d":"AA","kid":null}"#,
+        r#"{"\u006bty":"o\u0063t"}"#,
+    ] {
+        *text.lock().unwrap() = format!(r#"{{"keys":[{},{secret}]}}"#, jwk(&pair, "p"));
+        let error = block_on(view.fetch()).expect_err(secret);
+        assert!(format!("{error:?}").contains("secret"), "{error:?}");
+    }
+}
+
+/// A ring would verify with one of them alone.
+#[test]
+fn two_keys_of_one_id_are_no_ring() {
+    let clock = Hands::at(START);
+    let [one, other] = [(); 2].map(|()| {
+        let pair = SigningKey::generate_es256().unwrap();
+        PublicKey::from_jwk(&jwk(&pair, "1").to_string()).unwrap()
+    });
+    let ring = Keyring::verifying([one.clone(), other.clone()]);
+    let auth = TokenAuthenticator::verifier(ring).issuer(ISSUER);
+    let error = auth.audience("api").lifetime(HOUR).build().unwrap_err();
+    assert!(error.to_string().contains("one id"), "{error}");
+    let auth = builder(key(), &clock).interop(theirs().key(one.clone()).key(other));
+    let error = auth.build().unwrap_err();
+    assert!(error.to_string().contains("one id"), "{error}");
+    let again = builder(key(), &clock).interop(theirs().key(one.clone()).key(one));
+    assert!(again.build().is_ok());
+}
+
+/// Otherwise the call would succeed, and the leaked key verify as before.
+#[test]
+fn a_key_is_retired_by_the_id_that_its_issuer_has_given_to_it() {
+    let clock = Hands::at(START);
+    let pair = SigningKey::generate_es256().unwrap();
+    for kid in ["key-2026-01", "leaked"] {
+        let public = PublicKey::from_jwk(&jwk(&pair, kid).to_string()).unwrap();
+        let token = signed_by(&pair, &json!({ "alg": "ES256", "kid": kid }));
+        let log = view(&clock, 2 * HOUR);
+        let auth = builder(key(), &clock).interop(theirs().key(public));
+        let auth = auth.revocations(&log).build().unwrap();
+        assert!(auth.verify_now(&token).is_ok());
+        let _ = block_on(auth.retire_key(kid)).unwrap();
+        assert_eq!(
+            rejection(auth.verify_now(&token)),
+            Rejection::UnacceptableHeader
+        );
+        let (set, follows, auth) = {
+            let (set, follows, _) = follow(&clock);
+            let auth = builder(key(), &clock).interop(theirs().follow(&follows));
+            (
+                set,
+                follows,
+                auth.revocations(&view(&clock, 2 * HOUR)).build().unwrap(),
+            )
+        };
+        *set.lock().unwrap() = json!({ "keys": [jwk(&pair, kid)] });
+        block_on(follows.fetch()).unwrap();
+        assert!(auth.verify_now(&token).is_ok());
+        let _ = block_on(auth.retire_key(kid)).unwrap();
+        assert_eq!(
+            rejection(auth.verify_now(&token)),
+            Rejection::UnacceptableHeader
+        );
+    }
+    let ed = SigningKey::generate_ed25519().unwrap();
+    let public = PublicKey::from_jwk(&ed.public_key().to_jwk()).unwrap();
+    let ring = Keyring::new(key()).verify_with(public.clone());
+    let auth = builder(ring, &clock).revocations(&view(&clock, 2 * HOUR));
+    let auth = auth.build().unwrap();
+    let token = block_on(builder(ed, &clock).build().unwrap().issue(Login::new("a"))).unwrap();
+    assert!(auth.verify_now(token.credential().reveal()).is_ok());
+    let _ = block_on(auth.retire_key(public.kid())).unwrap();
+    let rejected = auth.verify_now(token.credential().reveal());
+    assert_eq!(rejection(rejected), Rejection::Revoked);
+}
+
+/// Its public keys are known to everyone, and a set may contain them.
+#[test]
+fn an_issuer_that_publishes_the_key_of_another_one_ends_none_of_its_tokens() {
+    let clock = Hands::at(START);
+    let [one, other] = [(); 2].map(|()| SigningKey::generate_es256().unwrap());
+    let (copied, first, _) = follow(&clock);
+    let (set, second, _) = follow(&clock);
+    *copied.lock().unwrap() = json!({ "keys": [jwk(&one, "a"), jwk(&other, "b")] });
+    *set.lock().unwrap() = json!({ "keys": [jwk(&other, "b")] });
+    let copier = Interop::from_issuer("https://other.example", HOUR).audience("api");
+    let auth = builder(key(), &clock).interop(copier.follow(&first));
+    let auth = auth.interop(theirs().follow(&second)).build().unwrap();
+    for view in [&first, &second] {
+        block_on(view.fetch()).unwrap();
+    }
+    for header in [
+        json!({ "alg": "ES256", "kid": "b" }),
+        json!({ "alg": "ES256" }),
+    ] {
+        let token = signed_by(&other, &header);
+        assert_eq!(auth.verify_now(&token).unwrap().subject(), "admin");
+    }
+    let forged = signed_by(&one, &json!({ "alg": "ES256", "kid": "a" }));
+    assert_eq!(rejection(auth.verify_now(&forged)), Rejection::WrongIssuer);
+}

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -438,4 +439,226 @@ fn contradictions_fail_at_build() {
         .audience("api");
     assert!(error.lifetime(MINUTE).build().unwrap_err().is_misuse());
     assert!(Key::hs256(set_of(&[&public()]).as_bytes()).is_err());
+}
+
+/// The fetch is not over, or it failed: the key may exist.
+#[test]
+fn a_token_of_an_unknown_key_is_not_rejected_while_no_fetch_succeeds() {
+    let clock = Hands::at(START);
+    let [old, new] = [(); 2].map(|()| SigningKey::generate_es256().unwrap());
+    let site = Site::answering(set_of(&[&old.public_key()]));
+    let view = site.view(&clock);
+    let service = service(&view, &clock);
+    let upkeep = service.upkeep().clock(Arc::new(clock.clone()));
+    now(view.fetch()).unwrap();
+    site.fail();
+    let token = token(&issuer(new.clone(), &clock));
+    for seconds in 30..=600 {
+        clock.set(START + seconds);
+        let error = service.verify_now(&token).unwrap_err();
+        assert!(error.is_unavailable(), "{seconds}: {error}");
+        tick(&upkeep);
+    }
+    // It has succeeded, and there is no such key.
+    site.set(set_of(&[&old.public_key()]));
+    clock.set(START + 660);
+    tick(&upkeep);
+    assert_eq!(
+        rejection(service.verify_now(&token)),
+        Rejection::UnacceptableHeader
+    );
+    // Cancelled.
+    clock.set(START + 700);
+    let never = KeySetView::builder(std::future::pending)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let service = self::service(&never, &clock);
+    let mut fetch = Box::pin(never.fetch());
+    let waker = std::task::Waker::noop();
+    let mut context = std::task::Context::from_waker(waker);
+    assert!(fetch.as_mut().poll(&mut context).is_pending());
+    drop(fetch);
+    assert!(service.verify_now(&token).unwrap_err().is_unavailable());
+}
+
+/// Of an answer that was asked for earlier, after one that was asked for later.
+#[test]
+fn an_answer_that_is_overtaken_counts_for_nothing() {
+    let clock = Hands::at(START);
+    let [old, new] = [(); 2].map(|()| SigningKey::generate_es256().unwrap());
+    let sets = [&old, &new].map(|pair| set_of(&[&pair.public_key()]));
+    let (asked, is_open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let gate = Arc::clone(&is_open);
+    let view = KeySetView::builder(move || {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        let (text, gate) = (sets[number].clone(), Arc::clone(&gate));
+        std::future::poll_fn(move |_| match number <= gate.load(Ordering::Relaxed) {
+            true if number == 0 && gate.load(Ordering::Relaxed) == 0 => Poll::Pending,
+            _ => Poll::Ready(Ok(text.clone())),
+        })
+    });
+    let view = view.clock(clock.clone()).build().unwrap();
+    let service = service(&view, &clock);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut slow = Box::pin(view.fetch());
+    assert!(slow.as_mut().poll(&mut context).is_pending());
+    clock.set(START + 40);
+    now(view.fetch()).unwrap();
+    is_open.store(1, Ordering::Relaxed);
+    assert!(matches!(
+        slow.as_mut().poll(&mut context),
+        Poll::Ready(Ok(()))
+    ));
+    let [old, new] = [old, new].map(|pair| token(&issuer(pair, &clock)));
+    assert!(service.verify_now(&new).is_ok());
+    assert_eq!(
+        rejection(service.verify_now(&old)),
+        Rejection::UnacceptableHeader
+    );
+}
+
+/// A correction of the clock, or a thread that has read it before the fetch of another thread.
+#[test]
+fn a_clock_that_is_a_little_behind_the_fetch_is_no_outage() {
+    let clock = Hands::at(START);
+    let pair = SigningKey::generate_es256().unwrap();
+    let site = Site::answering(set_of(&[&pair.public_key()]));
+    let view = site.view(&clock);
+    let service = service(&view, &clock);
+    clock.set(START + 5);
+    now(view.fetch()).unwrap();
+    clock.set(START);
+    assert!(service.verify_now(&token(&issuer(pair, &clock))).is_ok());
+    tick(&service.upkeep().clock(Arc::new(clock.clone())));
+    assert_eq!(site.asked(), 1);
+    clock.set(START - 1);
+    assert!(now(service.ready()).unwrap_err().is_unavailable());
+}
+
+#[test]
+fn a_bound_of_any_length_is_stale_before_the_first_fetch() {
+    let clock = Hands::at(START);
+    let view = KeySetView::builder(|| async { Ok(String::new()) }).bound(Duration::MAX);
+    let view = view.clock(clock.clone()).build().unwrap();
+    let service = service(&view, &clock);
+    assert!(now(service.ready()).unwrap_err().is_unavailable());
+}
+
+/// Not a failure of each verification.
+#[test]
+fn a_set_with_a_key_twice_or_with_a_key_of_another_issuer_ends_no_login() {
+    let clock = Hands::at(START);
+    let [ours, theirs] = [(); 2].map(|()| SigningKey::generate_es256().unwrap());
+    let named = |pair: &SigningKey, kid: &str| {
+        let mut key: Value = serde_json::from_str(&pair.public_key().to_jwk()).unwrap();
+        key["kid"] = json!(kid);
+        key
+    };
+    let rsa =
+        json!({ "kty": "RSA", "kid": "r", "e": "AQAB", "n": URL_SAFE_NO_PAD.encode([0xc5; 256]) });
+    let set = json!({ "keys": [named(&ours, "1"), named(&ours, "2"), named(&theirs, "3"), rsa] });
+    let site = Site::answering(set.to_string());
+    let view = site.view(&clock);
+    let build = || {
+        TokenAuthenticator::verifier(&view)
+            .issuer(ISSUER)
+            .audience("api")
+            .lifetime(15 * MINUTE)
+            .clock(clock.clone())
+    };
+    let idp = Interop::from_issuer("https://idp.example", 60 * MINUTE).key(theirs.public_key());
+    let service = build().interop(idp).build().unwrap();
+    now(view.fetch()).unwrap();
+    assert!(
+        service
+            .verify_now(&token(&issuer(ours.clone(), &clock)))
+            .is_ok()
+    );
+    let stolen = token(&issuer(theirs, &clock));
+    assert!(service.verify_now(&stolen).unwrap_err().is_rejected());
+    // Also if it was fetched before.
+    let service = build().build().unwrap();
+    assert!(service.verify_now(&token(&issuer(ours, &clock))).is_ok());
+}
+
+/// Tokens of other issuers, whatever their header looks like, and however old our own set is.
+#[test]
+fn a_set_of_one_issuer_makes_no_token_of_another_one_unavailable() {
+    let clock = Hands::at(START);
+    let [ours, theirs, next] = [(); 3].map(|()| SigningKey::generate_es256().unwrap());
+    let site = Site::answering(set_of(&[&ours.public_key()]));
+    let view = site.view(&clock);
+    let idp = || Interop::from_issuer("https://idp.example", 60 * MINUTE).audience("api");
+    let service = TokenAuthenticator::verifier(&view)
+        .issuer(ISSUER)
+        .audience("api")
+        .lifetime(15 * MINUTE)
+        .clock(clock.clone())
+        .interop(idp().key(theirs.public_key()))
+        .build()
+        .unwrap();
+    let of = |pair: &SigningKey, header: &str| {
+        let claims = json!({
+            "iss": "https://idp.example", "aud": "api", "sub": "a", "iat": START, "exp": START + 600,
+        });
+        let [header, claims] = [header.to_owned(), claims.to_string()];
+        let [header, claims] = [header, claims].map(|text| URL_SAFE_NO_PAD.encode(text));
+        let text = format!("{header}.{claims}");
+        let signature = pair.sign(text.as_bytes()).unwrap();
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.as_bytes()))
+    };
+    // The form of our own headers.
+    let token = of(
+        &theirs,
+        r#"{"alg":"ES256","typ":"JWT","kid":"key-2026-01"}"#,
+    );
+    let own = self::token(&issuer(ours.clone(), &clock));
+    for seconds in [0, 40, 80] {
+        clock.set(START + seconds);
+        assert!(service.verify_now(&token).is_ok(), "after {seconds} s");
+        let is_fetched = service.verify_now(&own).is_ok();
+        assert_eq!(is_fetched, seconds > 0);
+        let error = service.verify_now(&self::token(&issuer(next.clone(), &clock)));
+        assert!(error.unwrap_err().is_unavailable());
+        now(view.fetch()).unwrap();
+    }
+
+    // A set that is never fetched hides no new key of another one.
+    let down = Site::default();
+    let (first, second) = (down.view(&clock), site.view(&clock));
+    now(second.fetch()).unwrap();
+    let other = Interop::from_issuer("https://other.example", MINUTE).audience("api");
+    let service = builder(key(), &clock).interop(other.follow(&first));
+    let service = service.interop(idp().follow(&second)).build().unwrap();
+    let upkeep = service.upkeep().clock(Arc::new(clock.clone()));
+    tick(&upkeep);
+    site.set(set_of(&[&ours.public_key(), &next.public_key()]));
+    clock.set(START + 120);
+    let token = of(
+        &next,
+        &format!(r#"{{"alg":"ES256","kid":"{}"}}"#, next.kid()),
+    );
+    assert!(service.verify_now(&token).unwrap_err().is_unavailable());
+    tick(&upkeep);
+    assert!(service.verify_now(&token).is_ok());
+}
+
+#[test]
+fn a_verifier_follows_from_its_build_on_and_never_begins_to_sign() {
+    let clock = Hands::at(START);
+    let pair = SigningKey::generate_es256().unwrap();
+    let view = Site::default().view(&clock);
+    let service = TokenAuthenticator::verifier(pair.public_key())
+        .issuer(ISSUER)
+        .audience("api")
+        .lifetime(15 * MINUTE)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let error = service.replace_keyring(&view).unwrap_err();
+    assert!(error.is_misuse() && error.to_string().contains("verifier"));
+    let error = service.replace_keyring(pair.clone()).unwrap_err();
+    assert!(error.is_misuse() && error.to_string().contains("verifier"));
+    assert!(service.verify_now(&token(&issuer(pair, &clock))).is_ok());
 }

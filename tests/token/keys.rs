@@ -8,7 +8,7 @@ use std::time::Duration;
 use statewise::clock::Clock;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::testkit::Random;
-use statewise::token::{Key, KeyState, Keyring, TokenAuthenticator};
+use statewise::token::{Interop, Key, KeyState, Keyring, TokenAuthenticator};
 use statewise::{Authenticator, Login, Rejection};
 use time::OffsetDateTime;
 
@@ -443,4 +443,17 @@ fn rotation_under_load_rejects_no_valid_token() {
         0,
         "valid tokens were refused"
     );
+}
+
+/// Its tokens may be accepted forever, so that their key stays in the ring.
+#[test]
+fn a_ring_of_an_issuer_whose_tokens_have_no_iat_is_replaced() {
+    let clock = Hands::at(START);
+    let theirs = Interop::from_any_issuer(Duration::from_secs(600)).allow_missing_issued_at();
+    let auth = builder(other(1), &clock).interop(theirs).build().unwrap();
+    let ring = Keyring::new(other(1)).then(other(2), at(START + 120));
+    auth.replace_keyring(ring).unwrap();
+    clock.set(START + 1_000_000);
+    let error = auth.replace_keyring(other(2)).unwrap_err();
+    assert!(error.to_string().contains("leaves out the key"), "{error}");
 }

@@ -480,3 +480,83 @@ fn rsa_keys_are_for_other_issuers() {
     println!("invalid, valid, of other algorithms: {counts:?}");
     assert_eq!(counts.iter().sum::<usize>(), 288);
 }
+
+/// A node that had the public key only, and gets the pair.
+#[test]
+fn a_public_key_of_the_ring_becomes_the_one_that_signs() {
+    let clock = Hands::at(START);
+    let [one, other, _] = pairs();
+    let ring = Keyring::new(one)
+        .verify_with(other.public_key())
+        .then(other.clone(), at(START + 100));
+    let auth = issuer(ring, &clock);
+    clock.set(START + 100);
+    let token = token(&auth);
+    assert!(
+        other
+            .kid()
+            .starts_with(header_of(&token)["kid"].as_str().unwrap())
+    );
+}
+
+/// Whatever the JWK says from which the issuer has read it.
+#[test]
+fn a_published_key_has_the_id_that_its_tokens_name() {
+    let clock = Hands::at(START);
+    for pair in pairs() {
+        let mut jwk: Value = serde_json::from_str(&pair.public_key().to_jwk()).unwrap();
+        jwk["kid"] = json!("of the KMS");
+        let named = PublicKey::from_jwk(&jwk.to_string()).unwrap();
+        let ring = Keyring::new(SigningKey::generate_es256().unwrap()).verify_with(named);
+        for is_access_token in [false, true] {
+            let [issuer, other] =
+                [KeySource::from(ring.clone()), pair.clone().into()].map(|keys| {
+                    let builder = builder(keys, &clock);
+                    let builder = match is_access_token {
+                        true => builder.access_tokens(),
+                        false => builder,
+                    };
+                    builder.build().unwrap()
+                });
+            let token = token(&other);
+            assert!(issuer.verify_now(&token).is_ok());
+            let set: Value = serde_json::from_str(issuer.key_set().unwrap().json()).unwrap();
+            assert_eq!(set["keys"][1]["kid"], header_of(&token)["kid"]);
+        }
+    }
+}
+
+#[test]
+fn a_verifier_reads_the_older_name_from_pem_if_it_is_told() {
+    let clock = Hands::at(START);
+    for pair in pairs() {
+        let pem = pair.public_key().to_pem();
+        let key = PublicKey::from_pem(&pem).unwrap().with_older_name();
+        let token = token(&issuer(pair.with_older_name(), &clock));
+        assert!(
+            verifier(key, &clock)
+                .build()
+                .unwrap()
+                .verify_now(&token)
+                .is_ok()
+        );
+    }
+}
+
+/// Services ask at most once in 30 s, for an answer that is cached for half of the propagation.
+#[test]
+fn a_published_key_has_a_minute_to_reach_the_services() {
+    let clock = Hands::at(START);
+    let pair = SigningKey::generate_es256().unwrap();
+    let seconds = Duration::from_secs;
+    let build = |keys: KeySource, time| builder(keys, &clock).propagation(seconds(time)).build();
+    let error = build(pair.clone().into(), 59).unwrap_err();
+    assert!(
+        error.is_misuse() && error.to_string().contains("a minute"),
+        "{error}"
+    );
+    assert!(build(pair.clone().into(), 60).is_ok());
+    let auth = build(key().into(), 59).unwrap();
+    let next = Keyring::new(key()).then(pair, at(START + 100));
+    assert!(auth.replace_keyring(next).unwrap_err().is_misuse());
+}

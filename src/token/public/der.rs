@@ -89,6 +89,25 @@ pub(super) fn two_numbers(der: &[u8]) -> Option<[&[u8]; 2]> {
     ])
 }
 
+/// Checks an `RSAPublicKey`: 2048 to 8192 bits, an odd modulus, and an odd exponent from 3 on, of 32
+/// bits at most. With an exponent of 1, everyone can write signatures.
+pub(super) fn is_usable_rsa_key(key: &[u8]) -> bool {
+    let Some([modulus, exponent]) = two_numbers(key) else {
+        return false;
+    };
+    let zeros = modulus
+        .first()
+        .map_or(0, |byte| byte.leading_zeros() as usize);
+    let bits = modulus.len() * 8 - zeros;
+    let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
+    (2048..=8192).contains(&bits)
+        && is_odd(modulus)
+        && is_odd(exponent)
+        && exponent != [1]
+        && exponent.len() <= 4
+        && rsa_public_key(modulus, exponent) == key
+}
+
 fn integer(number: &[u8]) -> Vec<u8> {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let mut content = number[zeros..].to_vec();

@@ -36,17 +36,16 @@ struct Members<'a> {
     e: Option<Text<'a>>,
     /// `false` if `key_ops` does not contain `verify`.
     verifies: bool,
-    has_secret: bool,
 }
 
 impl Jwk {
     /// Reads a key. Unknown members are ignored.
     pub(super) fn read(text: &str) -> Result<Self, NoKey> {
-        let members = Members::read(text).ok_or(NoKey::Malformed)?;
-        let is = |member: Option<Text<'_>>, name| member.is_some_and(|member| member.is(name));
-        if members.has_secret || is(members.kty, "oct") {
+        if has_secret(text) {
             return Err(NoKey::Secret);
         }
+        let members = Members::read(text).ok_or(NoKey::Malformed)?;
+        let is = |member: Option<Text<'_>>, name| member.is_some_and(|member| member.is(name));
         if !members.verifies || members.used_for.is_some_and(|used| !used.is("sig")) {
             return Err(NoKey::Other);
         }
@@ -102,11 +101,6 @@ impl<'a> Members<'a> {
                     members.verifies = operations.any(|operation| operation.is("verify"));
                     return Some(());
                 }
-                // Private members of all kinds of keys.
-                "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth" | "k" => {
-                    members.has_secret = true;
-                    return Some(());
-                }
                 _ => return Some(()),
             };
             *place = Some(value.text()?);
@@ -114,6 +108,21 @@ impl<'a> Members<'a> {
         })?;
         Some(members)
     }
+}
+
+/// Checks if a key is symmetric or has a private member, also if it is malformed otherwise.
+fn has_secret(text: &str) -> bool {
+    let mut has_secret = false;
+    // What comes behind a second member of one name is not read, but that name was.
+    let _ = json::object(text, |name, value| {
+        has_secret |= match &*name.decode() {
+            "kty" => value.text().is_some_and(|kty| kty.is("oct")),
+            "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth" | "k" => true,
+            _ => false,
+        };
+        Some(())
+    });
+    has_secret
 }
 
 /// Writes a key as a JWK.

@@ -26,7 +26,7 @@ impl KeySet {
     pub(crate) fn of(ring: &Keyring, now: Timestamp, propagation_secs: u64) -> Result<Self> {
         let verifying = || ring.entries().filter(|entry| entry.verifies(now));
         let keys: Vec<String> = verifying()
-            .filter_map(|entry| Some(entry.key.public()?.to_jwk()))
+            .filter_map(|entry| Some(entry.key.public()?.to_own_jwk()))
             .collect();
         if keys.is_empty() {
             return Err(Error::misuse(

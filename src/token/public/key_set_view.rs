@@ -76,7 +76,9 @@ struct Inner {
     every_secs: u64,
     bound_secs: u64,
     clock: Arc<dyn Clock>,
-    ring: RwLock<Arc<Keyring>>,
+    ring: RwLock<Fetched>,
+    /// Number of attempts.
+    attempts: AtomicU64,
     /// Number of changes of the ring.
     version: AtomicU64,
     /// Time of the last successful fetch, in seconds since 1970.
@@ -85,6 +87,12 @@ struct Inner {
     attempted_at: AtomicU64,
     /// A token has named an unknown key since the last attempt.
     is_wanted: AtomicBool,
+}
+
+/// The keys of an attempt.
+struct Fetched {
+    ring: Arc<Keyring>,
+    attempt: u64,
 }
 
 /// A configuration of a [`KeySetView`]: change its defaults or [`build`](Self::build) it.
@@ -126,7 +134,7 @@ impl KeySetView {
     /// # Errors
     ///
     /// Any error of the fetch. *Unavailable* if the answer is no usable set, or the clock cannot
-    /// tell the time. The present keys stay.
+    /// tell the time. The present keys stay. Of two fetches at once, the one that began last counts.
     ///
     /// # Cancel safety
     ///
@@ -134,12 +142,18 @@ impl KeySetView {
     pub async fn fetch(&self) -> Result<()> {
         let inner = &*self.0;
         let now = clock::read(&*inner.clock)?;
+        let attempt = inner.attempts.fetch_add(1, Ordering::Relaxed) + 1;
         inner.is_wanted.store(false, Ordering::Relaxed);
         inner.attempted_at.store(now.unix(), Ordering::Relaxed);
         let text = (inner.fetch)().await?;
         let old = self.ring();
         let ring = key_set::read(&text, &old).map_err(Error::unavailable)?;
-        *inner.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+        let ring = Arc::new(ring);
+        let mut fetched = inner.ring.write().unwrap_or_else(PoisonError::into_inner);
+        if fetched.attempt > attempt {
+            return Ok(());
+        }
+        *fetched = Fetched { ring, attempt };
         inner.version.fetch_add(1, Ordering::Release);
         inner.fresh_as_of.store(now.unix(), Ordering::Release);
         Ok(())
@@ -154,7 +168,7 @@ impl KeySetView {
     /// Returns the keys of the last fetch.
     pub(crate) fn ring(&self) -> Arc<Keyring> {
         let ring = self.0.ring.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&ring)
+        Arc::clone(&ring.ring)
     }
 
     /// Returns a number that changes with the keys.
@@ -166,7 +180,7 @@ impl KeySetView {
     pub(crate) fn check_fresh(&self, now: Timestamp) -> Result<()> {
         let fresh_as_of = self.0.fresh_as_of.load(Ordering::Acquire);
         // Also stale before the first fetch, and where a clock was set back.
-        if now.unix().wrapping_sub(fresh_as_of) <= self.0.bound_secs {
+        if age(fresh_as_of, now).is_some_and(|age| age <= self.0.bound_secs) {
             return Ok(());
         }
         Err(Error::unavailable(match fresh_as_of {
@@ -215,8 +229,15 @@ impl Inner {
     fn is_due(&self, now: Timestamp, secs: u64) -> bool {
         let attempted_at = self.attempted_at.load(Ordering::Relaxed);
         // Also due before the first attempt, and where a clock was set back.
-        now.unix().wrapping_sub(attempted_at) >= secs
+        age(attempted_at, now).is_none_or(|age| age >= secs)
     }
+}
+
+/// Returns the seconds since `time`. `None` if there is no such time, or it is ahead of the clock by
+/// more than threads and corrections of a clock explain.
+fn age(time: u64, now: Timestamp) -> Option<u64> {
+    let is_time = time != NEVER && !clock::is_ahead(Timestamp::from_unix(time), now);
+    is_time.then(|| now.unix().saturating_sub(time))
 }
 
 impl Chore for KeySetView {
@@ -286,7 +307,11 @@ impl KeySetViewBuilder {
             every_secs,
             bound_secs,
             clock: self.clock,
-            ring: RwLock::new(Arc::new(Keyring::empty())),
+            ring: RwLock::new(Fetched {
+                ring: Arc::new(Keyring::empty()),
+                attempt: 0,
+            }),
+            attempts: AtomicU64::new(0),
             version: AtomicU64::new(0),
             fresh_as_of: AtomicU64::new(NEVER),
             attempted_at: AtomicU64::new(NEVER),

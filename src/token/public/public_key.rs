@@ -117,12 +117,12 @@ impl PublicKey {
 
     /// `None` if the bytes are no key.
     pub(super) fn new(scheme: Scheme, key: &[u8], name: Option<&str>) -> Option<Self> {
-        let has_length = match scheme {
+        let is_usable = match scheme {
             Scheme::Es256 => key.len() == 65 && key.first() == Some(&4),
-            Scheme::Ed25519 { .. } => key.len() == 32,
-            Scheme::Rs256 => true,
+            Scheme::Ed25519 { .. } => key.try_into().is_ok_and(has_large_order),
+            Scheme::Rs256 => der::is_usable_rsa_key(key),
         };
-        let verifier = has_length.then(|| Verifier::new(scheme, key)).flatten()?;
+        let verifier = is_usable.then(|| Verifier::new(scheme, key)).flatten()?;
         let id = header::kid_of(scheme.name(), key);
         Some(Self {
             inner: Arc::new(Inner {
@@ -164,6 +164,12 @@ impl PublicKey {
         jwk::write(self.inner.scheme, &self.inner.key, kid)
     }
 
+    /// Returns the key as a JWK with the `kid` of tokens of this crate, whatever its issuer calls it.
+    pub(super) fn to_own_jwk(&self) -> String {
+        let kid = self.inner.header.kid();
+        jwk::write(self.inner.scheme, &self.inner.key, kid)
+    }
+
     pub(crate) fn kid_bytes(&self) -> &[u8; KID_CHARS] {
         &self.inner.id
     }
@@ -188,10 +194,13 @@ impl PublicKey {
         }
     }
 
-    /// Returns the same key under the older name of its algorithm.
-    pub(super) fn with_older_name(&self) -> Self {
+    /// Expects the older name of the algorithm, `EdDSA`, in tokens of this crate: for a key that was read
+    /// from PEM, of an issuer that [writes it](crate::token::SigningKey::with_older_name). A JWK says
+    /// its name. It changes the [`kid`](Self::kid). Without effect on other kinds of keys.
+    #[must_use]
+    pub fn with_older_name(self) -> Self {
         let Scheme::Ed25519 { .. } = self.inner.scheme else {
-            return self.clone();
+            return self;
         };
         let is_older_name = true;
         let scheme = Scheme::Ed25519 { is_older_name };
@@ -246,6 +255,33 @@ impl PublicKey {
         }
         is_valid
     }
+}
+
+/// Checks that the point of a key of Ed25519 is written in its only form, and is none of the eight
+/// under which everyone can write signatures.
+fn has_large_order(key: [u8; 32]) -> bool {
+    /// Two of order 8, and those of order 4, 1 and 2, without the bit of the sign.
+    const SMALL: [[u8; 32]; 5] = [
+        *b"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\
+            \xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05",
+        *b"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\
+            \x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a",
+        [0; 32],
+        little_endian(1, 0, 0),
+        little_endian(0xec, 0xff, 0x7f),
+    ];
+    let mut y = key;
+    y[31] &= 0x7f;
+    // The prime is 2^255 - 19.
+    let is_reduced = y[0] < 0xed || y[1..] != little_endian(0, 0xff, 0x7f)[1..];
+    is_reduced && !SMALL.contains(&y)
+}
+
+/// Returns 32 bytes: the first one, those between, and the last one.
+const fn little_endian(first: u8, between: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [between; 32];
+    (bytes[0], bytes[31]) = (first, last);
+    bytes
 }
 
 impl fmt::Debug for PublicKey {

@@ -122,7 +122,9 @@ impl SigningKey {
     }
 
     /// Writes the older name of the algorithm, `"alg":"EdDSA"` (RFC 8037), for verifiers that do not
-    /// know the name `Ed25519`. It changes the [`kid`](Self::kid). Without effect on ES256.
+    /// know the name `Ed25519`. It changes the [`kid`](Self::kid). Without effect on ES256. PEM does not
+    /// contain the name: a verifier that reads the public key from it calls
+    /// [`PublicKey::with_older_name`].
     #[must_use]
     pub fn with_older_name(mut self) -> Self {
         self.public = self.public.with_older_name();

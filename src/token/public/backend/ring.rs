@@ -20,19 +20,36 @@ use crate::token::public::backend::SIGNATURE_BYTES;
 pub(in crate::token::public) struct Verifier(UnparsedPublicKey<Box<[u8]>>);
 
 impl Verifier {
-    /// `None` if the backend sees that the bytes are no key.
+    /// `None` if the bytes are no key. Neither crate checks the point of a key of Ed25519 before it
+    /// verifies: without one, it verifies nothing.
     pub(in crate::token::public) fn new(scheme: Scheme, key: &[u8]) -> Option<Self> {
         let algorithm: &'static dyn VerificationAlgorithm = match scheme {
             Scheme::Es256 => &ECDSA_P256_SHA256_FIXED,
             Scheme::Ed25519 { .. } => &ED25519,
             Scheme::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
         };
-        Some(Self(UnparsedPublicKey::new(algorithm, key.into())))
+        let is_key = scheme != Scheme::Es256 || is_on_curve(key);
+        is_key.then(|| Self(UnparsedPublicKey::new(algorithm, key.into())))
     }
 
     pub(in crate::token::public) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.0.verify(message, signature).is_ok()
     }
+}
+
+/// Checks if a point is on P-256.
+#[cfg(feature = "aws-lc-rs")]
+fn is_on_curve(point: &[u8]) -> bool {
+    ring::signature::ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).is_ok()
+}
+
+/// Checks if a point is on P-256: ring does so only to agree on a key.
+#[cfg(not(feature = "aws-lc-rs"))]
+fn is_on_curve(point: &[u8]) -> bool {
+    use ring::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
+    let peer = UnparsedPublicKey::new(&ECDH_P256, point);
+    EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new())
+        .is_ok_and(|private| agree_ephemeral(private, &peer, |_| ()).is_ok())
 }
 
 /// A private key.
