@@ -311,11 +311,7 @@ fn the_panels(visitor: &mut Visitor) {
     visitor.panel("demote", "login", &["Session", "Token", "Both"]);
     visitor.panel("demote", "steal", &["BothThe thief has a copy."]);
     let editor = "The thief is still an editor, for ";
-    visitor.panel(
-        "demote",
-        "thief",
-        &[&format!("Session{editor}15 more minutes.")],
-    );
+    visitor.panel("demote", "thief", &[&format!("Session{editor}1")]);
     visitor.panel(
         "demote",
         "demote",
@@ -364,20 +360,25 @@ fn the_panels(visitor: &mut Visitor) {
     let log = visitor.text("#timeline .log");
     assert_eq!(log, "401, another authentication context class is required");
     visitor.panel("step-up", "transfer", &[moved]);
+    visitor.wait_five_minutes();
+    let noticed = "The theft is noticed: an old copy came back";
+    visitor.panel("step-up", "thief", &[noticed]);
+    visitor.panel("step-up", "transfer", &["Refused: this login has ended."]);
 
     // A link works once, for the first one.
     visitor.panel("link", "alice", &[FIRST]);
     visitor.panel("link", "mail", &["The thief reads it too."]);
+    visitor.panel("link", "thief", &["The thief was first and gets in."]);
+    // The login of the thief is in his browser, and not in this one.
+    let of_link = |(name, _): &(String, String)| name == "__Host-link";
+    assert!(!visitor.kept().iter().any(of_link));
+    let late = "Alice is refused: the link was used before.";
+    visitor.panel("link", "alice", &[late]);
+    visitor.panel("link", "mail", &["A link is in the mail"]);
     visitor.panel("link", "alice", &["Alice is in, and the link is spent."]);
+    assert!(visitor.kept().iter().any(of_link));
     let late = "The thief is out: the link was used before.";
     visitor.panel("link", "thief", &[late]);
-    visitor.panel("link", "mail", &["A link is in the mail"]);
-    visitor.panel("link", "thief", &["The thief was first and gets in."]);
-    visitor.panel(
-        "link",
-        "alice",
-        &["Alice is refused: the link was used before."],
-    );
     visitor.panel("link", "mail", &["A link is in the mail"]);
     visitor.panel("link", "both", &["Two clicks at once, one login: "]);
 
@@ -690,6 +691,9 @@ fn the_keyboard_is_enough_and_a_phone_is_wide_enough() {
     let wide = "return document.documentElement.scrollWidth - window.innerWidth";
     let wide = visitor.browser.run(wide, &[]);
     assert!(wide.as_i64().unwrap() <= 0, "{wide} pixels too wide");
+    // The steps that are done are described as such.
+    let described = "return document.getElementById('step-login').ariaDescription";
+    assert_eq!(visitor.browser.run(described, &[]), json!("done"));
     // Screen readers have a name for every control.
     let nameless = "return [...document.querySelectorAll('button, input')].filter(one => \
                     !one.textContent.trim() && !one.labels?.length).length";

@@ -18,6 +18,7 @@ function mark() {
     button.classList.toggle('done', at < next);
     button.classList.toggle('next', at === next);
     button.closest('li').dataset.state = at < next ? 'done' : 'open';
+    button.ariaDescription = at < next ? 'done' : '';
     button.setAttribute('aria-current', at === next ? 'step' : 'false');
   });
 }
