@@ -68,9 +68,13 @@ pub mod choosing {}
 /// | you have | page |
 /// |---|---|
 /// | axum-login, tower-sessions | [axum_login](coming::axum_login) |
+/// | actix-session, actix-identity | [actix](coming::actix) |
 ///
 /// The programs that the pages quote are compiled and run by the tests.
 pub mod coming {
+    #[cfg_attr(not(doctest), doc = include_str!("manual/coming/actix.md"))]
+    pub mod actix {}
+
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_login.md"))]
     pub mod axum_login {}
 }

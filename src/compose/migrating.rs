@@ -71,6 +71,7 @@
 //! | `revoke` | [`AtExpiry`](crate::Revocation::AtExpiry) | deletes the session: [`Immediate`](crate::Revocation::Immediate) |
 //! | `revoke_all` | `AtExpiry`, a token lifetime from now | deletes the sessions of the user |
 //! | `issue` | a *misuse* error: `Migrating` never calls it | the same |
+//! | `update` | the same credential: the token says what it says | stores what [`Identity::edited`](crate::Identity::edited) returns |
 //!
 //! **`Migrating` asks the old strategy to refresh a credential before it upgrades it**, because a
 //! refresh detects stolen credentials. If `refresh_with` fails, the credential is not upgraded:

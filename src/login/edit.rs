@@ -9,7 +9,7 @@ use crate::base::public_id::PublicId;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::data;
-use crate::login::identity::{Identity, device_label};
+use crate::login::identity::{Identity, MAX_FIELD_BYTES, check_size, device_label};
 use crate::login::purpose::Purpose;
 use crate::login::step_up::StepUp;
 
@@ -149,6 +149,43 @@ impl<D> Edit<D> {
 }
 
 impl<D: Serialize + 'static> Identity<D> {
+    /// Returns the identity with the changes of an edit. Use it to implement
+    /// [`Authenticator::update`](crate::Authenticator::update), and store the roles, the device and
+    /// the data of the result.
+    ///
+    /// ```
+    /// use statewise::{Edit, Identity, Login};
+    /// use time::OffsetDateTime;
+    ///
+    /// let (now, login) = (OffsetDateTime::now_utc(), Login::new("alice").data("en"));
+    /// let before = Identity::unverified(login, now, now + time::Duration::HOUR)?;
+    /// let after = before.edited(&mut |login: &mut Edit<&str>| {
+    ///     login.data = "de";
+    ///     login.roles.push("translator".to_owned());
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(*after.data(), "de");
+    /// assert!(after.has_role("translator"));
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error of `edit`; *refused* if the login becomes too large; *misuse* if `edit`
+    /// [steps the login up](Edit::step_up), which needs a credential that no other one derives.
+    pub fn edited(self, edit: EditFn<'_, D>) -> Result<Self> {
+        // Only a step-up reads the time.
+        let (identity, changes) = self.edit(edit, Timestamp::default())?;
+        if changes.step.is_some() {
+            return Err(Error::misuse(
+                "this authenticator does not step up logins: log the user in again, with a \
+                 strategy that does",
+            ));
+        }
+        check_size(&identity.fields, MAX_FIELD_BYTES)?;
+        Ok(identity)
+    }
+
     /// Returns the edited identity, and what has changed. Data that the edit leaves as they are do
     /// not count as changed, even if they are stored in the form of another version.
     pub(crate) fn edit(self, edit: EditFn<'_, D>, now: Timestamp) -> Result<(Self, Changes)> {

@@ -22,8 +22,10 @@ use statewise::testkit::{
 };
 use statewise::token::Fresh;
 use statewise::{
-    Authenticator, Edit, Error, Issued, Login, Outcome, Rejection, Result, Revocation,
+    Authenticator, Edit, Error, Identity, Issued, Login, Outcome, Refusal, Rejection, Result,
+    Revocation,
 };
+use time::OffsetDateTime;
 
 use crate::begin::{is_out, strategies, user};
 use crate::migrating::{
@@ -823,4 +825,32 @@ fn a_reload_without_refreshes_is_misuse() {
     assert!(reloading().remembered(seconds(ABSOLUTE)).build().is_ok());
     let sessions = session_builder(memory(), &clock);
     assert!(HybridAuthenticator::new(reloading(), sessions).is_ok());
+}
+
+/// Authenticators of the application update their logins with it.
+#[test]
+fn an_identity_is_edited_without_an_authenticator() {
+    let login = || user().role("admin").device("phone");
+    let now = OffsetDateTime::now_utc();
+    let identity = |login| Identity::unverified(login, now, now + seconds(60)).unwrap();
+    let edited = identity(login()).edited(&mut |login| {
+        assert_eq!((login.subject(), login.version()), ("alice", 0));
+        login.data = "new".to_owned();
+        login.device = None;
+        demote(login)
+    });
+    let edited = edited.unwrap();
+    assert!(edited.roles().eq(["reader"]));
+    assert_eq!((edited.subject(), edited.device()), ("alice", None));
+    assert_eq!(edited.data(), "new");
+
+    let failed = identity(login()).edited(&mut |_| Err(Error::misuse("no")));
+    assert!(failed.unwrap_err().to_string().contains("no"));
+    let stepped = identity(login()).edited(&mut |login| login.step_up("aal2", seconds(60)));
+    assert!(stepped.unwrap_err().is_misuse());
+    let large = identity(login()).edited(&mut |login| {
+        login.roles = vec!["x".repeat(5000)];
+        Ok(())
+    });
+    assert_eq!(large.unwrap_err().refusal(), Some(Refusal::TooLarge));
 }
