@@ -102,7 +102,7 @@
 //! | `coarse-clock` | 3 | `CoarseClock`: a system clock that takes a tenth of the time to read, on Linux |
 //! | `config` | 0 | `Config`: strategy, store and lifetimes from a file in any format of serde |
 //! | `metrics` | 3 | `MetricsObserver`: reports events as counters and gauges through the crate metrics 0.24 |
-//! | `redb` | 1 | `Redb`: sessions and revocations in one file, durable, without a server |
+//! | `redb` | 1 | `Redb`: sessions and revocations in one file, durable, without a server (Rust 1.90) |
 //! | `redis` | 62 | `Redis`: sessions and revocations in Redis, Valkey or a Cluster, over the application's connection |
 //! | `ring` | 6 | the same by ring 0.17 (needs a C compiler); `aws-lc-rs` is preferred if both are enabled |
 //! | `rustcrypto` | 36 | the same in pure Rust: p256 0.14, ed25519-dalek 3 and rsa 0.10; the other two are preferred |
