@@ -310,8 +310,12 @@ fn the_panels(visitor: &mut Visitor) {
     // A changed role, and the copies that still carry the old one.
     visitor.panel("demote", "login", &["Session", "Token", "Both"]);
     visitor.panel("demote", "steal", &["BothThe thief has a copy."]);
-    let editor = "The thief is still an editor, for ";
-    visitor.panel("demote", "thief", &[&format!("Session{editor}1")]);
+    let editor = "The thief is still an editor, ";
+    visitor.panel(
+        "demote",
+        "thief",
+        &[&format!("Session{editor}until Alice logs out.")],
+    );
     visitor.panel(
         "demote",
         "demote",
@@ -326,7 +330,7 @@ fn the_panels(visitor: &mut Visitor) {
         "thief",
         &[
             "SessionThe thief is only a reader.",
-            &format!("Token{editor}1"),
+            &format!("Token{editor}for 1"),
             "BothThe thief is out: his copy carries the old role.",
         ],
     );

@@ -196,8 +196,12 @@ const DEMOTE = {
       answer,
       who: 'Thief',
       kind: answer.ok ? (keeps ? 'bad' : 'good') : undefined,
-      done: ({ roles, left }) => (keeps
-        ? 'The thief is still an editor, for ' + more(left) + '.' : 'The thief is only a ' + roles + '.'),
+      done: ({ roles, left }) => {
+        if (!keeps) return 'The thief is only a ' + roles + '.';
+        // Each use extends a session.
+        const end = mode === 'session' ? 'until Alice logs out' : 'for ' + more(left);
+        return 'The thief is still an editor, ' + end + '.';
+      },
       denied: thiefIsOut(mode, answer),
     };
   },
