@@ -57,33 +57,3 @@ fn thread_number() -> usize {
     // Zero while the thread ends.
     NUMBER.try_with(|number| *number).unwrap_or_default()
 }
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Barrier;
-    use std::thread;
-
-    use super::*;
-
-    #[test]
-    fn two_writers_at_once_leave_one_value_to_all_threads() {
-        const ROUNDS: usize = 3000;
-        let (shared, barrier) = (Shared::new(0), Barrier::new(2));
-        thread::scope(|scope| {
-            for writer in 1..=2 {
-                let (shared, barrier) = (&shared, &barrier);
-                scope.spawn(move || {
-                    for round in 0..ROUNDS {
-                        barrier.wait();
-                        shared.replace(round * 2 + writer);
-                        barrier.wait();
-                        let copies = shared.copies.iter();
-                        let mut values = copies.map(|copy| **copy.0.read().unwrap());
-                        let first = values.next();
-                        assert!(values.all(|value| Some(value) == first), "round {round}");
-                    }
-                });
-            }
-        });
-    }
-}

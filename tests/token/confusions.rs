@@ -360,6 +360,9 @@ fn the_other_signature_of_a_text_is_revoked_with_it() {
     for token in &tokens {
         assert_eq!(rejection(auth.verify_now(token)), Rejection::Revoked);
     }
+    // Another text of the same user is another login.
+    let another = signed_by(&pair, &json!({ "alg": "ES256", "typ": "JWT" }));
+    assert!(auth.verify_now(&another).is_ok());
 }
 
 /// Keys with which everyone could sign, and keys that no signature fits, on every backend.
