@@ -69,6 +69,7 @@ pub mod choosing {}
 /// |---|---|
 /// | axum-login, tower-sessions | [axum_login](coming::axum_login) |
 /// | actix-session, actix-identity | [actix](coming::actix) |
+/// | tokens of jsonwebtoken, signed and verified by hand | [jsonwebtoken](coming::jsonwebtoken) |
 ///
 /// The programs that the pages quote are compiled and run by the tests.
 pub mod coming {
@@ -77,6 +78,9 @@ pub mod coming {
 
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_login.md"))]
     pub mod axum_login {}
+
+    #[cfg_attr(not(doctest), doc = include_str!("manual/coming/jsonwebtoken.md"))]
+    pub mod jsonwebtoken {}
 }
 
 #[doc = include_str!("manual/comparison.md")]

@@ -4,4 +4,5 @@
 //! `steps`. The pages `coming` of the manual quote them.
 
 pub mod axum_login;
+pub mod jsonwebtoken;
 pub mod users;

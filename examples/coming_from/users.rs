@@ -12,6 +12,16 @@ pub struct User {
     /// A real service keeps a hash that is slow to compute.
     pub password: String,
     pub permissions: HashSet<String>,
+    pub company: String,
+}
+
+impl User {
+    /// The permissions in the order of the alphabet.
+    pub fn sorted_permissions(&self) -> Vec<&str> {
+        let mut sorted: Vec<_> = self.permissions.iter().map(String::as_str).collect();
+        sorted.sort_unstable();
+        sorted
+    }
 }
 
 impl fmt::Debug for User {
@@ -35,6 +45,7 @@ impl Users {
             name: name.to_owned(),
             password: password.to_owned(),
             permissions: permissions.iter().map(|&name| name.to_owned()).collect(),
+            company: "ACME".to_owned(),
         });
         drop(rows);
         self

@@ -15,7 +15,7 @@ use coming_from::users::Users;
 use statewise::store::MemoryStore;
 use statewise::testkit::ManualClock;
 
-use common::{AFTER_OVERLAP, Browser, Call, Client, NAVIGATION, Node};
+use common::{AFTER_OVERLAP, Browser, Call, NAVIGATION, Node};
 use common::{differences, replay, rolling, walk};
 use support::{Served, curl};
 
@@ -160,25 +160,20 @@ fn the_port_answers_as_the_old_service() {
     }
 }
 
-struct User {
-    browser: Browser,
-    name: String,
-}
+impl common::Users for Site {
+    /// A browser, and the name of the user.
+    type Client = (Browser, String);
 
-impl Client for User {
-    fn log_in(node: &Node, name: &str) -> Self {
+    fn log_in(&self, node: &Node, name: &str) -> Self::Client {
         let mut browser = Browser::at(node.origin());
         browser.log_in(name, PASSWORD).expect(303);
-        Self {
-            browser,
-            name: name.to_owned(),
-        }
+        (browser, name.to_owned())
     }
 
-    fn call(&mut self, node: &Node) -> Result<(), String> {
-        self.browser.move_to(node);
-        let answer = self.browser.get("/account");
-        let is_right = answer.status == 200 && answer.body == format!("account of {}", self.name);
+    fn call(&self, (browser, name): &mut Self::Client, node: &Node) -> Result<(), String> {
+        browser.move_to(node);
+        let answer = browser.get("/account");
+        let is_right = answer.status == 200 && answer.body == format!("account of {name}");
         is_right.then_some(()).ok_or_else(|| format!("{answer:?}"))
     }
 }
@@ -191,7 +186,7 @@ fn nobody_is_logged_out_on_the_way() {
     });
     let site = Site::new(users);
     let start = |step: usize| site.node(Step::ALL[step]);
-    let refused = walk::<User>(&names, Step::ALL.len(), &site.clock, start);
+    let refused = walk(&site, &names, Step::ALL.len(), &site.clock, start);
     assert!(refused.is_empty(), "{refused:#?}");
 }
 

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-const PAGES: [&str; 1] = ["axum_login"];
+const PAGES: [&str; 2] = ["axum_login", "jsonwebtoken"];
 
 /// Returns the blocks of code, cut at the lines `// ..`.
 fn quoted(page: &str) -> Vec<String> {

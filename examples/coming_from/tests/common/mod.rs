@@ -142,27 +142,28 @@ pub(crate) fn replay(service: &Served, calls: &[Call]) -> Vec<Seen> {
 pub(crate) fn differences(calls: &[Call], before: &[Seen], after: &[Seen]) -> Vec<String> {
     let mut found = Vec::new();
     for (call, (before, after)) in calls.iter().zip(before.iter().zip(after)) {
-        let mut note = |what: &str, before: String, after: String| {
-            if before != after {
-                found.push(format!("{}: {what} {before} -> {after}", call.name));
-            }
-        };
-        let (status, after_status) = (before.status.to_string(), after.status.to_string());
-        note("status", status, after_status);
-        let location = |seen: &Seen| seen.location.clone().unwrap_or_else(|| "none".to_owned());
-        note("location", location(before), location(after));
-        note(
-            "body",
-            format!("{:?}", before.body),
-            format!("{:?}", after.body),
-        );
-        note(
-            "cookie",
-            format!("{:?}", before.cookie),
-            format!("{:?}", after.cookie),
-        );
+        compare(call.name, before, after, &mut found);
     }
     found
+}
+
+/// Adds the differences of two answers.
+pub(crate) fn compare(name: &str, before: &Seen, after: &Seen, found: &mut Vec<String>) {
+    let mut note = |what: &str, before: String, after: String| {
+        if before != after {
+            found.push(format!("{name}: {what} {before} -> {after}"));
+        }
+    };
+    let location = |seen: &Seen| seen.location.clone().unwrap_or_else(|| "none".to_owned());
+    let text = |text: &str| format!("{text:?}");
+    note(
+        "status",
+        before.status.to_string(),
+        after.status.to_string(),
+    );
+    note("location", location(before), location(after));
+    note("body", text(&before.body), text(&after.body));
+    note("cookie", text(before.cookie), text(after.cookie));
 }
 
 /// A node of one deployment.
@@ -203,24 +204,28 @@ pub(crate) fn rolling(count: usize) -> Vec<(usize, usize)> {
     pairs
 }
 
-/// A user of the walk, with all credentials that the client got.
-pub(crate) trait Client {
+/// Users of a service, for the walk.
+pub(crate) trait Users {
+    /// A client with its credential.
+    type Client;
+
     /// Logs in at a node.
-    fn log_in(node: &Node, name: &str) -> Self;
+    fn log_in(&self, node: &Node, name: &str) -> Self::Client;
 
     /// Calls a node; returns the problem if it does not answer as for this user.
-    fn call(&mut self, node: &Node) -> Result<(), String>;
+    fn call(&self, client: &mut Self::Client, node: &Node) -> Result<(), String>;
 }
 
 /// Walks two nodes through all steps. At each moment one more user logs in, and all users call both
 /// nodes. Returns the users that were refused, and prints the count.
-pub(crate) fn walk<C: Client>(
+pub(crate) fn walk<U: Users>(
+    users: &U,
     names: &[String],
     count: usize,
     clock: &ManualClock,
     start: impl Fn(usize) -> Node,
 ) -> Vec<String> {
-    let (mut clients, mut refused, mut calls): (Vec<C>, Vec<String>, u32) = Default::default();
+    let (mut clients, mut refused, mut calls) = (Vec::new(), Vec::new(), 0);
     let mut nodes: Option<[(usize, Node); 2]> = None;
     let pairs = rolling(count);
     assert!(names.len() >= pairs.len(), "too few users");
@@ -231,12 +236,14 @@ pub(crate) fn walk<C: Client>(
             _ => (step, start(step)),
         };
         let running = [node(0, first), node(1, second)];
+        // After a pause, nodes read the log again.
+        running.iter().for_each(|(_, node)| node.tick());
         // Logs in before the nodes are used, and half of the time at each of them.
-        clients.push(C::log_in(&running[number % 2].1, &names[number]));
+        clients.push(users.log_in(&running[number % 2].1, &names[number]));
         for (user, client) in clients.iter_mut().enumerate() {
             for at in [number % 2, 1 - number % 2] {
                 calls += 1;
-                if let Err(problem) = client.call(&running[at].1) {
+                if let Err(problem) = users.call(client, &running[at].1) {
                     let steps = (first, second);
                     refused.push(format!("user {user} at {steps:?}, node {at}: {problem}"));
                 }
