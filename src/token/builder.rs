@@ -385,10 +385,10 @@ impl<D> TokenBuilder<D> {
     /// fetch the public keys. Default: one minute.
     ///
     /// A new key without a [time](Keyring::then) of its own signs after that time, and a replaced key is
-    /// kept that much longer. Public keys may be cached for half of that time, so that each
-    /// service has fetched a key before it signs: with such keys, the time is one minute or longer. A [`KeySetView`](crate::token::KeySetView) does not see
-    /// that limit: set more than its [`every`](crate::token::KeySetViewBuilder::every), which is five minutes
-    /// by default. Otherwise the first tokens of a new key are *unavailable* there.
+    /// kept that much longer. Public keys may be cached for half of that time, so that each service has
+    /// fetched a key before it signs: with such keys, the time is one minute or longer. A `KeySetView` does
+    /// not see that limit: set more than its `every`, which is five minutes by default. Otherwise the first
+    /// tokens of a new key are *unavailable* there.
     pub fn propagation(mut self, propagation: Duration) -> Self {
         self.propagation = propagation;
         self
