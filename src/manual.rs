@@ -69,6 +69,7 @@ pub mod choosing {}
 /// |---|---|
 /// | axum-login, tower-sessions | [axum_login](coming::axum_login) |
 /// | actix-session, actix-identity | [actix](coming::actix) |
+/// | express-session, iron-session | [express](coming::express) |
 /// | tokens of jsonwebtoken, signed and verified by hand | [jsonwebtoken](coming::jsonwebtoken) |
 ///
 /// The programs that the pages quote are compiled and run by the tests.
@@ -78,6 +79,9 @@ pub mod coming {
 
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_login.md"))]
     pub mod axum_login {}
+
+    #[cfg_attr(not(doctest), doc = include_str!("manual/coming/express.md"))]
+    pub mod express {}
 
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/jsonwebtoken.md"))]
     pub mod jsonwebtoken {}

@@ -4,5 +4,6 @@
 //! `steps`. The pages `coming` of the manual quote them.
 
 pub mod axum_login;
+pub mod express;
 pub mod jsonwebtoken;
 pub mod users;

@@ -5,14 +5,21 @@
 use std::fs;
 use std::path::Path;
 
-const PAGES: [&str; 2] = ["axum_login", "jsonwebtoken"];
+const PAGES: [&str; 3] = ["axum_login", "express", "jsonwebtoken"];
+
+/// Returns code without its indentation.
+fn flat(code: &str) -> String {
+    let lines = code.lines().map(str::trim_start);
+    lines.fold(String::new(), |all, line| all + line + "\n")
+}
 
 /// Returns the blocks of code, cut at the lines `// ..`.
 fn quoted(page: &str) -> Vec<String> {
+    let page = page.replace("```js\n", "```rust\n");
     let blocks = page.split("```rust\n").skip(1);
     let blocks = blocks.map(|rest| rest.split("```").next().unwrap());
     let parts = blocks.flat_map(|block| block.split("// ..\n"));
-    parts.map(str::to_owned).collect()
+    parts.map(flat).collect()
 }
 
 #[test]
@@ -23,7 +30,8 @@ fn each_quoted_block_is_in_a_program() {
         let blocks = quoted(&fs::read_to_string(file).unwrap());
         assert!(blocks.len() > 3, "{page}: {blocks:?}");
         let programs = fs::read_dir(here.join(page)).unwrap();
-        let programs = programs.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+        let programs =
+            programs.map(|entry| flat(&fs::read_to_string(entry.unwrap().path()).unwrap()));
         let programs: Vec<_> = programs.collect();
         for block in blocks {
             let is_there = programs.iter().any(|program| program.contains(&block));
