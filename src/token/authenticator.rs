@@ -160,17 +160,20 @@ impl<D> TokenAuthenticator<D> {
 
     /// Opens a token that has the header of none of the present keys, by another issuer. If it is of
     /// none of them but has the form of this crate, a key that is not known yet may have signed it:
-    /// then `unknown` decides.
+    /// then `unknown` decides, if there is one.
     #[cold]
     fn open_other<T>(
         &self,
         token: &str,
         otherwise: impl FnOnce() -> Result<T>,
-        unknown: impl FnOnce() -> Result<()>,
+        unknown: Option<impl FnOnce() -> Result<()>>,
     ) -> Result<T> {
         let opened = match self.policy.issuers.is_empty() {
             true => Err(without_own_header(token)),
             false => otherwise(),
+        };
+        let Some(unknown) = unknown else {
+            return opened;
         };
         opened.or_else(|error| {
             let is_unknown = matches!(
@@ -467,19 +470,16 @@ impl<D> TokenAuthenticator<D> {
             Ok(ring) => ring,
             Err(error) if self.policy.issuers.is_empty() => return Err(error),
             // The keys of one issuer are stale, and other issuers are not concerned.
-            Err(error) => return self.open_other(token, || otherwise(then), || Err(error)),
+            Err(error) => return self.open_other(token, || otherwise(then), Some(|| Err(error))),
         };
         let Some(own) = OwnToken::split(&ring, token)? else {
             #[cfg(feature = "_public")]
-            let followed = ring.followed().cloned();
+            let want = ring.followed().cloned();
+            #[cfg(feature = "_public")]
+            let want = want.map(|view| move || view.want(self.now()?));
+            #[cfg(not(feature = "_public"))]
+            let want = None::<fn() -> Result<()>>;
             drop(ring);
-            let want = || {
-                #[cfg(feature = "_public")]
-                if let Some(view) = followed {
-                    return view.want(self.now()?);
-                }
-                Ok(())
-            };
             return self.open_other(token, || otherwise(then), want);
         };
         if self.is_retired(&own.entry.key) {

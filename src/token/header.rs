@@ -75,12 +75,14 @@ fn start(algorithm: &str, typ: &str) -> String {
 /// Checks if a header, without its dot, has the form of those that this crate writes, under any
 /// key.
 pub(crate) fn is_own(header: &[u8]) -> bool {
+    if header.len() != HEADER_CHARS - 1 {
+        return false;
+    }
     let Some(json) = base64url::decode(header) else {
         return false;
     };
     let mut algorithms = ALGORITHMS.into_iter();
-    header.len() == HEADER_CHARS - 1
-        && json.ends_with(END.as_bytes())
+    json.ends_with(END.as_bytes())
         && algorithms.any(|algorithm| {
             let is_start = |typ| json.starts_with(start(algorithm, typ).as_bytes());
             TYPES.into_iter().any(is_start)
