@@ -100,7 +100,8 @@ impl<D> Identity<D> {
 
     /// Sets the handle of the login, so that all verifications of one credential yield the same
     /// [`id`](Self::id). The handle also says whether the login is
-    /// [remembered](Self::is_remembered). For implementers.
+    /// [remembered](Self::is_remembered): of handles from random bytes, every second one does. For
+    /// implementers.
     #[must_use]
     pub fn with_handle(mut self, handle: Handle) -> Self {
         self.handle = handle;
