@@ -657,8 +657,8 @@ fn other_credentials_are_malformed() {
 fn a_login_too_old_for_the_new_strategy_stays_with_the_old_one() {
     let clock = ManualClock::default();
     let old = session_builder(memory(), &clock).build().unwrap();
-    let new = token_builder(NEW_KEY, &clock).build().unwrap();
-    let auth = Migrating::builder(old, new)
+    let new = token_builder(NEW_KEY, &clock).max_lifetime(seconds(900));
+    let auth = Migrating::builder(old, new.build().unwrap())
         .clock(clock.clone())
         .build()
         .unwrap();
