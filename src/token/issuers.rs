@@ -85,6 +85,9 @@ impl Issuers {
     /// Leaves keys that another issuer has too out of a ring that follows its own issuer.
     #[cfg(feature = "_public")]
     pub(crate) fn leave_out_theirs(&self, ring: Keyring) -> Keyring {
+        if ring.followed().is_none() {
+            return ring;
+        }
         let keys = self.0.iter().filter_map(Interop::own_keys);
         keys.fold(ring, Keyring::without)
     }

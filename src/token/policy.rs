@@ -106,6 +106,9 @@ impl Policy {
     ///
     /// *Misuse*: see [`Keyring::complete`] and [`Issuers::check_ring`].
     pub(crate) fn complete(&self, ring: Keyring) -> Result<Keyring> {
+        // When the authenticator is built, and after each fetch.
+        #[cfg(feature = "_public")]
+        let ring = self.issuers.leave_out_theirs(ring);
         self.issuers.check_ring(&ring)?;
         if ring.signs_with_a_public_key() && self.propagation_secs < PROPAGATION_SECS {
             return Err(Error::misuse(

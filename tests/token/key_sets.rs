@@ -567,8 +567,9 @@ fn a_set_with_a_key_twice_or_with_a_key_of_another_issuer_ends_no_login() {
             .lifetime(15 * MINUTE)
             .clock(clock.clone())
     };
-    let idp = Interop::from_issuer("https://idp.example", 60 * MINUTE).key(theirs.public_key());
-    let service = build().interop(idp).build().unwrap();
+    let key = theirs.public_key();
+    let idp = || Interop::from_issuer("https://idp.example", 60 * MINUTE).key(key.clone());
+    let service = build().interop(idp()).build().unwrap();
     now(view.fetch()).unwrap();
     assert!(
         service
@@ -578,8 +579,12 @@ fn a_set_with_a_key_twice_or_with_a_key_of_another_issuer_ends_no_login() {
     let stolen = token(&issuer(theirs, &clock));
     assert!(service.verify_now(&stolen).unwrap_err().is_rejected());
     // Also if it was fetched before.
+    let ours = token(&issuer(ours, &clock));
     let service = build().build().unwrap();
-    assert!(service.verify_now(&token(&issuer(ours, &clock))).is_ok());
+    assert!(service.verify_now(&ours).is_ok());
+    let service = build().interop(idp()).build().unwrap();
+    assert!(service.verify_now(&ours).is_ok());
+    assert!(service.verify_now(&stolen).unwrap_err().is_rejected());
 }
 
 /// Tokens of other issuers, whatever their header looks like, and however old our own set is.
