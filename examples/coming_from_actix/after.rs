@@ -14,7 +14,7 @@ use statewise::{DynAuthenticator, Login, Upkeep};
 
 use crate::{Choice, FORM, Given};
 
-/// What the session holds beside the user.
+/// Data of the session, beside the user.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Profile {
     pub language: String,

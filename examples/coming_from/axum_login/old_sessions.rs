@@ -15,9 +15,9 @@ use crate::users::Users;
 
 /// Length of the text of an id.
 const ID_CHARS: usize = 22;
-/// Where axum-login keeps its data in a session, unless `with_data_key` names another place.
+/// Key of axum-login's data in a session. `with_data_key` changes it.
 const LOGIN: &str = "axum-login.data";
-/// Where this authenticator notes when the user authenticated. axum-login keeps it, and never reads it.
+/// Key of the authentication time, which this authenticator adds. axum-login stores it unread.
 const SINCE: &str = "authenticated_at";
 /// `Expiry::OnInactivity` of the old service.
 const IDLE: Duration = Duration::DAY;

@@ -22,7 +22,7 @@ use super::steps::ABSOLUTE;
 
 /// Life of a row without a request: the default of connect-redis.
 const IDLE: Duration = Duration::DAY;
-/// Where this authenticator notes when the user authenticated. express-session keeps it.
+/// Name of the authentication time, which this authenticator adds. express-session stores it unread.
 const SINCE: &str = "since";
 
 /// The rows of the old service. In production, the values of the keys `sess:ID` in Redis.

@@ -1,4 +1,4 @@
-//! A user who logged in with express-session stays logged in while the service moves to statewise, and
+//! A user logs in with express-session, and stays logged in while the service moves to statewise and
 //! while one deployment goes back. Node is not needed: the session is a recorded one.
 //!
 //! ```text

@@ -18,7 +18,7 @@ use crate::users::Users;
 /// No login lasts longer. The old service has no such limit.
 pub const ABSOLUTE: Duration = Duration::days(30);
 
-/// What all nodes share.
+/// State that all nodes share.
 #[derive(Clone, Debug)]
 pub struct Stores {
     pub users: Users,

@@ -1,4 +1,4 @@
-//! An API whose tokens are signed and verified by hand, with jsonwebtoken.
+//! An API that signs and verifies its tokens by hand, with jsonwebtoken.
 
 pub mod after;
 pub mod before;

@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// jsonwebtoken allows it for clocks that differ.
 const LEEWAY: Duration = Duration::from_secs(60);
 
-/// What all nodes share: in production, the log is in Redis or a database, and the key comes from a secret.
+/// State that all nodes share. In production, the log is in Redis or a database, and the key comes from a secret.
 #[derive(Clone)]
 pub struct Shared {
     pub users: Users,

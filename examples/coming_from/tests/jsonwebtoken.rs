@@ -250,7 +250,7 @@ fn an_old_node_refuses_new_tokens() {
     call(&new, "/me", Some(&log_in(&old, "alice")), &[]).expect(200);
 }
 
-/// Nobody can log in with the short secret for ever.
+/// The short secret is accepted until its end date only.
 #[test]
 fn the_old_secret_has_an_end() {
     let site = Site::new(users());

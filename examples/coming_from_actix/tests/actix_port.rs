@@ -363,7 +363,7 @@ fn the_page_quotes_this_package() {
     let mut quoted = 0;
     for block in PAGE.split("```").skip(1).step_by(2) {
         let (_, code) = block.split_once('\n').unwrap();
-        // Dots stand for what is left out.
+        // A line of dots stands for lines that are left out.
         for part in code.split("// ..\n") {
             let part = lines(part);
             let is_found = sources.iter().any(|source| source.contains(&part));

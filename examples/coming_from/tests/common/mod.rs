@@ -101,7 +101,7 @@ pub(crate) struct Call {
     pub(crate) args: Vec<&'static str>,
 }
 
-/// What a client sees of an answer.
+/// An answer, as a client sees it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) status: u16,
