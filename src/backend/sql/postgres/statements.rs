@@ -100,15 +100,16 @@ impl Query for SessionQuery {
                 FROM {t} AS s WHERE s.handle = $1::bytea"
             ),
             Self::LoadAny => format!(
-                "SELECT {}, {others} FROM {ONE} LEFT JOIN {t} AS s ON s.handle = $1::bytea",
-                answered(),
+                "SELECT CASE WHEN {WRITABLE} THEN coalesce(s.handle, ''::bytea) END AS handle, {others}
+                FROM (VALUES (1)) AS one (row) LEFT JOIN {t} AS s ON s.handle = $1::bytea"
             ),
             Self::RemoveExpired => format!(
                 "DELETE FROM {t} AS s WHERE s.handle = $1::bytea AND NOT {}",
                 alive("$2::bigint"),
             ),
             // If a concurrent change wins, the second half returns the row before that change. The
-            // caller sees that this row should have advanced, and sends the statement again.
+            // caller sees that this row should have advanced, and sends the statement again. A server
+            // that accepts no writes refuses the statement, whether or not it would change a row.
             Self::Rotate => format!(
                 "WITH rotated AS (
                     UPDATE {t} AS s
@@ -129,10 +130,8 @@ impl Query for SessionQuery {
                 )
                 SELECT {columns}, TRUE FROM rotated
                 UNION ALL
-                SELECT {answered}, {others}, FALSE FROM {ONE}
-                LEFT JOIN {t} AS s ON s.handle = $1::bytea
-                WHERE NOT EXISTS (SELECT FROM rotated)",
-                answered = answered(),
+                SELECT s.handle, {others}, FALSE FROM {t} AS s
+                WHERE s.handle = $1::bytea AND NOT EXISTS (SELECT FROM rotated)",
                 max = u32::MAX,
                 alive = alive("$9::bigint"),
             ),
@@ -276,15 +275,7 @@ impl Query for SessionQuery {
     }
 }
 
-/// Table of one row, so that a read answers about a login that does not exist too.
-const ONE: &str = "(VALUES (1)) AS one (row)";
 const NULL: &str = "NULL";
-
-/// First column of a read: NULL if the server accepts no writes, empty if there is no such login,
-/// otherwise its handle.
-fn answered() -> String {
-    format!("CASE WHEN {WRITABLE} THEN coalesce(s.handle, ''::bytea) END AS handle")
-}
 
 /// Types of the parameters of the function that creates a login within a limit.
 pub(crate) fn create_types() -> String {
