@@ -68,6 +68,7 @@ pub mod choosing {}
 /// | you have | page |
 /// |---|---|
 /// | axum-login, tower-sessions | [axum_login](coming::axum_login) |
+/// | axum_session | [axum_session](coming::axum_session) |
 /// | actix-session, actix-identity | [actix](coming::actix) |
 /// | express-session, iron-session | [express](coming::express) |
 /// | tokens of jsonwebtoken, signed and verified by hand | [jsonwebtoken](coming::jsonwebtoken) |
@@ -79,6 +80,9 @@ pub mod coming {
 
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_login.md"))]
     pub mod axum_login {}
+
+    #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_session.md"))]
+    pub mod axum_session {}
 
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/express.md"))]
     pub mod express {}

@@ -4,6 +4,7 @@
 //! `steps`. The pages `coming` of the manual quote them.
 
 pub mod axum_login;
+pub mod axum_session;
 pub mod express;
 pub mod jsonwebtoken;
 pub mod users;

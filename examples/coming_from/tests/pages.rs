@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-const PAGES: [&str; 3] = ["axum_login", "express", "jsonwebtoken"];
+const PAGES: [&str; 4] = ["axum_login", "axum_session", "express", "jsonwebtoken"];
 
 /// Returns code without its indentation.
 fn flat(code: &str) -> String {
