@@ -63,6 +63,11 @@ use crate::upkeep::Upkeep;
 ///     Ok(format!("hello {}", caller.subject()))
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an authenticator",
+    label = "not an authenticator",
+    note = "a builder becomes one by `build()?`; write `?` after a call that returns a `Result`"
+)]
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// The application data of a user, beside subject and roles.
     type Data: Send + Sync + 'static;
@@ -591,6 +596,11 @@ macro_rules! verify_with_method {
 /// takes_any(configured(false)?);
 /// # Ok::<(), statewise::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an authenticator",
+    label = "not an authenticator",
+    note = "a builder becomes one by `build()?`; write `?` after a call that returns a `Result`"
+)]
 pub trait DynAuthenticator<D>: erased::ErasedAuthenticator<D> {}
 
 impl<A: Authenticator> DynAuthenticator<A::Data> for A {}

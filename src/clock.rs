@@ -80,6 +80,11 @@ impl fmt::Debug for Timestamp {
 
 /// A source of the current time. Pass one to a builder to control the time in tests and
 /// simulations.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a clock",
+    label = "not a clock",
+    note = "pass `SystemClock`, which is the default, or in tests a `ManualClock` of `testkit`"
+)]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns the current time, or `None` if the clock cannot tell it. Calls then fail as
     /// *unavailable*.

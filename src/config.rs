@@ -579,7 +579,8 @@ impl Config {
             (None, Some(name), None) => match std::env::var(name) {
                 Ok(text) => Ok(Some(text)),
                 Err(_) => misuse(format!(
-                    "`{variable}` names a variable of the environment that is not set, or is no text"
+                    "`{variable}` names a variable of the environment that is not set, or is no \
+                     text: set it before the start"
                 )),
             },
             (None, None, Some(path)) => match std::fs::read_to_string(Path::new(path)) {

@@ -450,10 +450,10 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SessionLimit => "the subject has the maximum number of sessions",
-            Self::Capacity => "the store is full",
-            Self::TooLarge => "the login is too large",
+            Self::Capacity => "the store is full: raise its capacity, and spawn `upkeep`",
+            Self::TooLarge => "the login is too large: keep its data elsewhere, or raise the limit",
             Self::RefreshLimit => "refreshed too often in a short time",
-            Self::Outdated => "the user has changed since the login began",
+            Self::Outdated => "the user has changed since the login began: begin again",
             Self::NotRefreshable => "an API key is never replaced by another one",
         })
     }
@@ -479,8 +479,10 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Error({:?}", self.to_string())?;
-        if let Some(source) = self.source() {
-            write!(f, ", source: {source:?}")?;
+        // As text, because `main` prints an error in this form, and the causes name the next step.
+        let sources = std::iter::successors(self.source(), |source| (*source).source());
+        for source in sources {
+            write!(f, ", source: {:?}", source.to_string())?;
         }
         f.write_str(")")
     }

@@ -117,6 +117,15 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(all(
+    feature = "_public",
+    not(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))
+))]
+compile_error!(
+    "the feature `_public` does nothing alone: enable `aws-lc-rs`, `ring` or `rustcrypto` of statewise \
+     for public-key signatures"
+);
+
 pub mod authenticator;
 pub mod clock;
 #[cfg(feature = "config")]

@@ -72,6 +72,11 @@ pub use metrics::MetricsObserver;
 pub use tracing::TracingObserver;
 
 /// Receives events. See [the module](self).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an observer",
+    label = "not an observer",
+    note = "implement `Observer` for a type with `Debug`, and pass it in an `Arc`"
+)]
 pub trait Observer: fmt::Debug + Send + Sync + 'static {
     /// Handles an event.
     ///

@@ -96,7 +96,8 @@ pub use interop::Interop;
 pub use key::Key;
 pub use keyring::{KeyState, Keyring};
 pub use master::{KeySource, MasterKey, MasterRing};
-#[cfg(feature = "_public")]
+// The compiler quotes this line to those that lack the feature.
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 pub use public::{
     DynSigner, ExternalKey, KeySet, KeySetView, KeySetViewBuilder, PublicKey, Signature, Signer,
     SigningInput, SigningKey,

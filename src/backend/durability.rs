@@ -58,7 +58,8 @@ impl Durability {
                  `assume_durable` if you know that they do, or use another server",
             )),
             Survives::NotAll => Err(Error::misuse(
-                "a crash of the server would lose acknowledged writes: configure it to be durable",
+                "a crash of the server would lose acknowledged writes: change its settings to those \
+                 in the documentation of `durability`, such as `appendfsync always` of Redis",
             )),
         }
     }

@@ -155,7 +155,7 @@
 //!     }
 //!
 //!     async fn issue(&self, _: Login) -> Result<Issued> {
-//!         Err(Error::misuse("the old tokens are not issued any more"))
+//!         Err(Error::misuse("the old tokens are not issued any more: issue new ones"))
 //!     }
 //!
 //!     fn upkeep(&self) -> Upkeep {

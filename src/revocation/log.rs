@@ -61,6 +61,14 @@ pub const MARGIN: Duration = Duration::from_secs(60);
 ///
 /// Write access to the log allows logging out every user; delete access can undo logouts. The log
 /// holds handles and hashes of subjects, and no credential.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a revocation log",
+    label = "not a revocation log",
+    note = "pass a log itself: write `?` after a call that returns a `Result`, such as \
+            `MemoryLog::new()?`",
+    note = "a backend has its log in `revocations()`: \
+            `RevocationView::builder(redis.revocations())`"
+)]
 pub trait RevocationLog: fmt::Debug + Send + Sync + 'static {
     /// Appends facts in their order, at consecutive positions, in one atomic step.
     ///

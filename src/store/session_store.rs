@@ -44,6 +44,14 @@ pub type ChangeFn<'f> = &'f (dyn Fn(&mut Record) -> bool + Sync + 'f);
 /// Clients control the handles passed to [`load`](Self::load), [`rotate`](Self::rotate) and
 /// [`confirm`](Self::confirm); handles passed to [`create`](Self::create) are random. Records hold
 /// no secret that could be presented, but they contain personal data: do not log them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a session store",
+    label = "not a session store",
+    note = "pass a store itself: write `?` after a call that returns a `Result`, such as \
+            `MemoryStore::with_capacity(100_000)?`",
+    note = "a backend has its store in `sessions()`: \
+            `SessionAuthenticator::builder(redis.sessions())`"
+)]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Inserts a login, unless its handle exists or the limit forbids it.
     ///

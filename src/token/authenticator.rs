@@ -256,7 +256,8 @@ impl<D> TokenAuthenticator<D> {
         #[cfg(feature = "_public")]
         if self.ring.read().followed().is_some() {
             return Err(Error::misuse(
-                "this authenticator follows a key set, whose issuer replaces the keys",
+                "this authenticator follows a key set, whose issuer replaces the keys: leave that to \
+                 its upkeep",
             ));
         }
         let longest_secs = self.policy.longest_token_secs();

@@ -267,7 +267,7 @@ impl fmt::Debug for Key {
 /// Returns the state of HMAC after a secret.
 pub(crate) fn keyed(algorithm: Algorithm, secret: &[u8]) -> Result<KeyedMac> {
     KeyedMac::new(algorithm, secret)
-        .ok_or_else(|| Error::misuse("the key does not fit its algorithm"))
+        .ok_or_else(|| Error::misuse("the key does not fit its algorithm: generate another one"))
 }
 
 /// Returns the end of an error: which function generates a good key.

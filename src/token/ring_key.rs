@@ -179,9 +179,9 @@ impl RingKey {
             Kind::Public(..) => None,
         };
         // No key without its private one is asked, and the place has the exact length.
-        written
-            .map(drop)
-            .ok_or_else(|| Error::misuse("this key signs nothing"))
+        written.map(drop).ok_or_else(|| {
+            Error::misuse("this key signs nothing: begin the ring with one that signs")
+        })
     }
 
     /// The public key, alone or of a pair.

@@ -233,12 +233,13 @@ impl Denial {
         answer
     }
 
-    /// Returns status and plain text. In debug builds the text of a *misuse* is for the developer.
+    /// Returns status and plain text. In debug builds the text of an error that is a 500 is for the
+    /// developer: a *misuse*, or a login that is too large.
     pub(crate) fn plain_answer(&self) -> Answer {
         let status = self.status();
         let mut text = format!("{status} {}\n", reason(status));
         if cfg!(debug_assertions)
-            && let Some(error) = self.error().filter(|error| error.is_misuse())
+            && let Some(error) = self.error().filter(|_| status == 500)
         {
             text.push_str(&format!("\n{error}\n(shown in debug builds only)\n"));
         }

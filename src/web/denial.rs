@@ -212,7 +212,13 @@ impl fmt::Display for Denial {
             Self::Forbidden => "forbidden by a condition of the application",
             Self::TooOld { .. } => "authentication too old",
             Self::WeakAcr { .. } => "another authentication context class is required",
-            Self::CrossOrigin(_) => "request from another origin",
+            Self::CrossOrigin(refused) => {
+                return write!(
+                    f,
+                    "request from another origin ({refused}): trust it with `OriginPolicy::trust`, \
+                     or let your proxy keep the host"
+                );
+            }
         })
     }
 }

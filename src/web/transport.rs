@@ -288,7 +288,8 @@ impl Transport {
         let is_plain = |c: u8| matches!(c, b' '..=b'~') && c != b'"' && c != b'\\';
         if realm.is_empty() || realm.len() > 128 || !realm.bytes().all(is_plain) {
             return Err(Error::misuse(
-                "a realm has 1 to 128 printable ASCII characters, and no quotes or backslashes",
+                "a realm has 1 to 128 printable ASCII characters, and no quotes or backslashes: \
+                 choose such a name",
             ));
         }
         self.realm = realm.into();

@@ -13,6 +13,14 @@ mod fields;
     feature = "redis",
     feature = "sqlx-mysql",
     feature = "sqlx-postgres",
+    feature = "sqlx-sqlite",
+    feature = "tokio-postgres"
+))]
+mod first_start;
+#[cfg(all(
+    feature = "redis",
+    feature = "sqlx-mysql",
+    feature = "sqlx-postgres",
     feature = "sqlx-sqlite"
 ))]
 mod servers;

@@ -402,6 +402,8 @@ pub(crate) fn failed(error: &RedisError) -> Error {
         "no connection could be opened"
     } else if is_lost(error) {
         "the connection was lost"
+    } else if has_code(error, &["NOAUTH"]) {
+        "the server asks for a password: add it to the address"
     } else if error.code().is_some() {
         "the server refused the command"
     } else {

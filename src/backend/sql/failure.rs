@@ -116,6 +116,13 @@ impl Failure {
         }
     }
 
+    /// Returns the cause of a connection that the server refused with a code.
+    #[cfg(any(feature = "sqlx-postgres", feature = "tokio-postgres"))]
+    pub(crate) fn refusal(code: &str) -> Cause {
+        let step = remedy(code).map_or(String::new(), |step| format!(": {step}"));
+        Some(format!("error {code}{step}"))
+    }
+
     fn has_code(&self, codes: &[&str]) -> bool {
         matches!(self, Self::Refused(code) if codes.contains(&&**code))
     }
@@ -142,14 +149,10 @@ fn denied(message: &str) -> String {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Postgres: table, function or column. MySQL: table.
-            Self::Refused(code) if self.has_code(&["42P01", "42883", "42703", "1146"]) => {
-                write!(
-                    f,
-                    "the database answered with error {code}: call `migrate` first"
-                )
+            Self::Refused(code) => {
+                write!(f, "the database answered with error {code}")?;
+                write_cause(f, remedy(code))
             }
-            Self::Refused(code) => write!(f, "the database answered with error {code}"),
             Self::Broken(cause) => {
                 f.write_str("the connection to the database broke")?;
                 write_cause(f, cause.as_deref())
@@ -160,7 +163,8 @@ impl fmt::Display for Failure {
             }
             Self::Late(cause) => {
                 f.write_str("the database did not answer within the deadline")?;
-                write_cause(f, cause.as_deref())
+                let step = "check that the server runs, and its address";
+                write_cause(f, cause.as_deref().or(Some(step)))
             }
             Self::Unexpected => f.write_str("the database sent an answer of an unexpected shape"),
             Self::ReadOnly => f.write_str("the database accepts no writes: connect to the primary"),
@@ -170,6 +174,25 @@ impl fmt::Display for Failure {
 }
 
 impl StdError for Failure {}
+
+/// Returns the next step after an error that a service meets at its first start.
+fn remedy(code: &str) -> Option<&'static str> {
+    Some(match code {
+        // Postgres: table, function or column. MySQL: table. SQLite: any statement that it cannot
+        // prepare.
+        "42P01" | "42883" | "42703" | "1146" | "1" => "call `migrate` first",
+        // Postgres, MySQL.
+        "3D000" | "1049" => "there is no database of this name; create it, or correct the address",
+        // Postgres: password, and user or method. MySQL: both.
+        "28P01" | "28000" | "1045" => "correct user and password in the address",
+        // SQLite.
+        "14" => {
+            "the file cannot be opened; correct its path, or set `create_if_missing` of the \
+             options of sqlx"
+        }
+        _ => return None,
+    })
+}
 
 /// *Misuse* for a missing right, otherwise *unavailable*: the store. A log makes its own error.
 impl From<Failure> for Error {

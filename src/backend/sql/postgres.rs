@@ -48,6 +48,12 @@ impl<L: Driver> Link for L {}
 
 /// The application's own connections: a pool of sqlx (feature `sqlx-postgres`), or an `Arc` of a
 /// client of tokio-postgres (feature `tokio-postgres`).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a connection to Postgres that statewise uses",
+    label = "not a connection",
+    note = "pass a `sqlx::PgPool` (feature `sqlx-postgres`) or an `Arc<tokio_postgres::Client>` \
+            (feature `tokio-postgres`), in the versions that statewise uses"
+)]
 pub trait IntoConnections {
     /// The client that uses them.
     type Link: Link;

@@ -210,9 +210,13 @@ impl Pipelined {
         match &self.source {
             Source::Given(client) => Ok(Arc::clone(client)),
             // The root cause only: the error may name the host, and the application has seen it.
-            Source::Opened(open) => open()
-                .await
-                .map_err(|error| Failure::Unconnected(io_cause(&*error))),
+            Source::Opened(open) => open().await.map_err(|error| {
+                let refused: Option<&Error> = error.downcast_ref();
+                Failure::Unconnected(match refused.and_then(Error::code) {
+                    Some(code) => Failure::refusal(code.code()),
+                    None => io_cause(&*error),
+                })
+            }),
         }
     }
 

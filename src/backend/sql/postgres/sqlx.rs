@@ -45,6 +45,14 @@ impl IntoConnections for PgPool {
     }
 }
 
+/// Returns why no connection was opened: the server's code, or the root of a failure of the network.
+fn cause(error: &Error) -> Cause {
+    match error.as_database_error().and_then(|refused| refused.code()) {
+        Some(code) => Failure::refusal(&code),
+        None => io_cause(error),
+    }
+}
+
 impl Sqlx {
     async fn connection(&self, until: Instant) -> Result<PoolConnection<Postgres>, Failure> {
         match timeout_at(until, self.pool.acquire()).await {
@@ -52,7 +60,7 @@ impl Sqlx {
             Ok(Err(Error::PoolTimedOut)) | Err(_) => {
                 Err(Failure::Late(Box::pin(self.refusal()).await))
             }
-            Ok(Err(error)) => Err(Failure::Unconnected(io_cause(&error))),
+            Ok(Err(error)) => Err(Failure::Unconnected(cause(&error))),
         }
     }
 
@@ -63,7 +71,7 @@ impl Sqlx {
         }
         let options = self.pool.connect_options();
         let opened = timeout(MAX_REFUSAL_TIME, PgConnection::connect_with(&options)).await;
-        io_cause(&opened.ok()?.err()?)
+        cause(&opened.ok()?.err()?)
     }
 
     fn statement<'v>(

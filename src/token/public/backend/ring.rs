@@ -106,7 +106,11 @@ pub(in crate::token::public) fn generate(scheme: Scheme) -> Result<Vec<u8>> {
     let document = match scheme {
         Scheme::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
         Scheme::Ed25519 { .. } => Ed25519KeyPair::generate_pkcs8(&random),
-        Scheme::Rs256 => return Err(Error::misuse("RS256 only verifies")),
+        Scheme::Rs256 => {
+            return Err(Error::misuse(
+                "keys of RS256 only verify: generate one of ES256 or Ed25519",
+            ));
+        }
     };
     let document =
         document.map_err(|_| Error::unavailable("the operating system gives no random bytes"))?;

@@ -103,7 +103,11 @@ pub(in crate::token::public) fn generate(scheme: Scheme) -> Result<Vec<u8>> {
                 Err(_) => continue,
             },
             Scheme::Ed25519 { .. } => EdSigner::from_bytes(&secret).to_pkcs8_der(),
-            Scheme::Rs256 => return Err(Error::misuse("RS256 only verifies")),
+            Scheme::Rs256 => {
+                return Err(Error::misuse(
+                    "keys of RS256 only verify: generate one of ES256 or Ed25519",
+                ));
+            }
         };
         let document = document.map_err(|_| Error::unavailable("a generated key has no form"))?;
         return Ok(document.as_bytes().to_vec());
