@@ -419,6 +419,34 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A presented credential, with options for its verification.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use statewise::session::SessionAuthenticator;
+/// # use statewise::store::MemoryStore;
+/// # use statewise::testkit::{ManualClock, block_on};
+/// use statewise::{Authenticator, Login, Presented};
+///
+/// # block_on(async {
+/// # let clock = ManualClock::default();
+/// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100)?)
+///     .idle(Duration::from_secs(1800))
+///     .absolute(Duration::from_secs(12 * 3600))
+/// #     .clock(clock.clone())
+///     .build()?;
+/// let issued = auth.issue(Login::new("alice")).await?;
+/// let credential = issued.credential().reveal();
+///
+/// // 20 minutes later, a poll of an open page shows the user and is no use of the session.
+/// # clock.advance(Duration::from_secs(20 * 60));
+/// let polled = auth.verify_with(Presented::new(credential).passive()).await?;
+/// assert_eq!(polled.expires_at(), issued.expires_at());
+///
+/// // Before a transfer of money: past all caches. It is a use of the session.
+/// let used = auth.verify_with(Presented::new(credential).authoritative()).await?;
+/// assert!(used.expires_at() > issued.expires_at());
+/// # Ok::<(), statewise::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Presented<'a> {

@@ -11,6 +11,16 @@ use crate::error::{Error, Result};
 /// every `NumericDate` of RFC 7519 is a calendar date.
 ///
 /// All arithmetic saturates: no lifetime and no clock can cause an overflow or a panic.
+///
+/// ```
+/// use statewise::clock::Timestamp;
+///
+/// let login = Timestamp::from_unix(1_000_000);
+/// let end = login.saturating_add(3600);
+/// assert_eq!(end.saturating_since(login), 3600);
+/// assert_eq!(login.saturating_since(end), 0);
+/// assert_eq!(Timestamp::MAX.saturating_add(1), Timestamp::MAX);
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
@@ -80,6 +90,24 @@ impl fmt::Debug for Timestamp {
 
 /// A source of the current time. Pass one to a builder to control the time in tests and
 /// simulations.
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::clock::{Clock, SystemClock, Timestamp};
+///
+/// /// The time of the machine, corrected by a known error.
+/// #[derive(Debug)]
+/// struct Corrected(Duration);
+///
+/// impl Clock for Corrected {
+///     fn now(&self) -> Option<Timestamp> {
+///         Some(SystemClock.now()?.saturating_add(self.0.as_secs()))
+///     }
+/// }
+///
+/// let (right, machine) = (Corrected(Duration::from_secs(90)).now(), SystemClock.now());
+/// assert!(right > machine);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a clock",
     label = "not a clock",

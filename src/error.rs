@@ -105,6 +105,26 @@ pub enum Rejection {
 }
 
 /// The rule of the service that forbids the call.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use statewise::store::MemoryStore;
+/// # use statewise::testkit::block_on;
+/// use statewise::session::{Limit, SessionAuthenticator};
+/// use statewise::{Authenticator, Login, Refusal};
+///
+/// # block_on(async {
+/// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100)?)
+///     .idle(Duration::from_secs(1800))
+///     .absolute(Duration::from_secs(12 * 3600))
+///     .limit(Limit::Reject(1))
+///     .build()?;
+/// let first = auth.issue(Login::new("alice")).await?;
+/// let error = auth.issue(Login::new("alice")).await.unwrap_err();
+/// assert_eq!(error.refusal(), Some(Refusal::SessionLimit));
+/// assert!(auth.verify(first.credential().reveal()).await.is_ok());
+/// # Ok::<(), statewise::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -126,6 +146,32 @@ pub enum Refusal {
 }
 
 /// The login that was ended because its replaced credential was presented again.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use statewise::session::SessionAuthenticator;
+/// # use statewise::store::MemoryStore;
+/// # use statewise::testkit::{ManualClock, block_on};
+/// use statewise::{Authenticator, Login};
+///
+/// # block_on(async {
+/// # let clock = ManualClock::default();
+/// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100)?)
+///     .idle(Duration::from_secs(1800))
+///     .absolute(Duration::from_secs(12 * 3600))
+/// #     .clock(clock.clone())
+///     .build()?;
+/// let stolen = auth.issue(Login::new("alice")).await?;
+/// let fresh = auth.refresh(stolen.credential().reveal()).await?;
+/// auth.verify(fresh.credential().reveal()).await?;
+///
+/// // A minute later the thief presents the replaced credential: the login ends for both.
+/// # clock.advance(Duration::from_secs(60));
+/// let error = auth.verify(stolen.credential().reveal()).await.unwrap_err();
+/// assert_eq!(error.theft().map(|theft| theft.subject()), Some("alice"));
+/// assert!(auth.verify(fresh.credential().reveal()).await.is_err());
+/// # Ok::<(), statewise::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theft {
     pub(crate) subject: Box<str>,

@@ -57,6 +57,30 @@ pub struct Issued<D = ()> {
 }
 
 /// The way in which `issue`, `refresh` or `update` got its result.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use statewise::session::SessionAuthenticator;
+/// # use statewise::store::MemoryStore;
+/// # use statewise::testkit::block_on;
+/// use statewise::{Authenticator, Login, Outcome};
+///
+/// # block_on(async {
+/// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100)?)
+///     .idle(Duration::from_secs(1800))
+///     .absolute(Duration::from_secs(12 * 3600))
+///     .build()?;
+/// let login = auth.issue(Login::new("alice")).await?;
+/// assert_eq!(login.outcome(), Outcome::New);
+///
+/// // Two tabs refresh the same credential, and get the same new one.
+/// let first = auth.refresh(login.credential().reveal()).await?;
+/// let second = auth.refresh(login.credential().reveal()).await?;
+/// assert_eq!(first.outcome(), Outcome::Rotated);
+/// assert_eq!(second.outcome(), Outcome::Replayed);
+/// assert_eq!(first.credential().reveal(), second.credential().reveal());
+/// # Ok::<(), statewise::Error>(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -163,6 +187,24 @@ pub(crate) fn replaced<T>(revoked: Result<T>) -> Result<()> {
 
 /// The time at which a logout takes effect. Each strategy answers honestly, and the caller should
 /// read the answer.
+///
+/// ```
+/// use std::time::Duration;
+/// use statewise::Revocation;
+///
+/// /// Text for the user after a logout.
+/// fn notice(effect: Revocation) -> String {
+///     match effect {
+///         Revocation::Immediate => "You are logged out.".to_owned(),
+///         Revocation::Within(time) => format!("You are logged out within {} s.", time.as_secs()),
+///         // Tokens without a revocation log.
+///         Revocation::AtExpiry(time) => format!("Copies of your token work until {time}."),
+///         _ => "You are being logged out.".to_owned(),
+///     }
+/// }
+///
+/// assert_eq!(notice(Revocation::Within(Duration::from_secs(5))), "You are logged out within 5 s.");
+/// ```
 #[must_use = "a logout may not have taken effect yet"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

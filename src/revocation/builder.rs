@@ -83,6 +83,26 @@ impl ViewBuilder {
     /// The bound holds for nodes that read from the log that takes the writes. A node that is cut
     /// off together with an old primary reads nothing new and cannot notice it: see
     /// [`fenced`](Self::fenced).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::testkit::{ManualClock, block_on};
+    /// use statewise::revocation::{MemoryLog, RevocationView};
+    ///
+    /// # block_on(async {
+    /// # let clock = ManualClock::default();
+    /// let view = RevocationView::builder(MemoryLog::new()?)
+    ///     .max_lifetime(Duration::from_secs(900))
+    ///     .bound(Duration::from_secs(10))
+    /// #     .clock(clock.clone())
+    ///     .build()?;
+    /// view.follow().await?;
+    /// assert!(!view.health()?.stale);
+    /// // The log cannot be read for longer than the bound.
+    /// # clock.advance(Duration::from_secs(11));
+    /// assert!(view.health()?.stale);
+    /// # Ok::<(), statewise::Error>(()) }).unwrap();
+    /// ```
     pub fn bound(mut self, bound: Duration) -> Self {
         self.settings.bound = bound;
         self

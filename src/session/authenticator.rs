@@ -100,6 +100,30 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     ///
     /// Pass `None` for the first page, and [`SessionPage::next`] of a page for the page after it.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::session::SessionAuthenticator;
+    /// # use statewise::store::MemoryStore;
+    /// # use statewise::testkit::block_on;
+    /// use statewise::{Authenticator, Login};
+    ///
+    /// # block_on(async {
+    /// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100)?)
+    ///     .idle(Duration::from_secs(1800))
+    ///     .absolute(Duration::from_secs(12 * 3600))
+    ///     .build()?;
+    /// for device in ["laptop", "phone"] {
+    ///     auth.issue(Login::new("alice").device(device)).await?;
+    /// }
+    /// // The page of the devices: end the phone.
+    /// let page = auth.sessions("alice", None).await?;
+    /// let phone = page.sessions.iter().find(|session| session.device() == Some("phone"));
+    /// let removed = auth.revoke_id("alice", phone.unwrap().id()).await?;
+    /// assert_eq!(removed.count, 1);
+    /// assert_eq!(auth.sessions("alice", None).await?.sessions.len(), 1);
+    /// # Ok::<(), statewise::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// *Unavailable* if the store or the clock cannot answer.
@@ -112,6 +136,28 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
     }
 
     /// Ends all sessions of the caller except the one of `credential` (OWASP ASVS 7.4.3).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::session::SessionAuthenticator;
+    /// # use statewise::store::MemoryStore;
+    /// # use statewise::testkit::block_on;
+    /// use statewise::{Authenticator, Login};
+    ///
+    /// # block_on(async {
+    /// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100)?)
+    ///     .idle(Duration::from_secs(1800))
+    ///     .absolute(Duration::from_secs(12 * 3600))
+    ///     .build()?;
+    /// let elsewhere = auth.issue(Login::new("alice")).await?;
+    /// let here = auth.issue(Login::new("alice")).await?;
+    /// // After a change of the password.
+    /// let removed = auth.revoke_others(here.credential().reveal()).await?;
+    /// assert_eq!(removed.count, 1);
+    /// assert!(auth.verify(here.credential().reveal()).await.is_ok());
+    /// assert!(auth.verify(elsewhere.credential().reveal()).await.is_err());
+    /// # Ok::<(), statewise::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///

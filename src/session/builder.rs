@@ -301,6 +301,36 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     ///
     /// Each node judges by its own clock and in whole seconds. A response and the request after it
     /// must fit into the overlap minus the clock skew between nodes minus one second.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::session::SessionAuthenticator;
+    /// # use statewise::store::MemoryStore;
+    /// # use statewise::testkit::{ManualClock, block_on};
+    /// use statewise::{Authenticator, Login, Rejection};
+    ///
+    /// # block_on(async {
+    /// # let clock = ManualClock::default();
+    /// let auth = SessionAuthenticator::builder(MemoryStore::with_capacity(100)?)
+    ///     .idle(Duration::from_secs(1800))
+    ///     .absolute(Duration::from_secs(12 * 3600))
+    ///     // Phones in the underground: a response may need half a minute.
+    ///     .overlap(Duration::from_secs(30))
+    ///     .grace(Duration::from_secs(60))
+    /// #     .clock(clock.clone())
+    ///     .build()?;
+    /// let old = auth.issue(Login::new("alice")).await?;
+    /// let new = auth.refresh(old.credential().reveal()).await?;
+    /// auth.verify(new.credential().reveal()).await?;
+    /// # clock.advance(Duration::from_secs(20));
+    /// // After 20 seconds, a request in flight still has the old credential.
+    /// assert!(auth.verify(old.credential().reveal()).await.is_ok());
+    /// # clock.advance(Duration::from_secs(20));
+    /// // After 40 seconds, only a thief has it.
+    /// let error = auth.verify(old.credential().reveal()).await.unwrap_err();
+    /// assert_eq!(error.rejection(), Some(Rejection::Reused));
+    /// # Ok::<(), statewise::Error>(()) }).unwrap();
+    /// ```
     pub fn overlap(mut self, overlap: Duration) -> Self {
         self.settings.overlap = overlap;
         self
@@ -372,6 +402,28 @@ impl<S: SessionStore, D> SessionBuilder<S, D> {
     /// [`TooLarge`](crate::Refusal::TooLarge). Default: 4096. Raise it if users are in hundreds of groups: each
     /// verification reads all of them. In a hybrid, they must fit into an
     /// [access token](crate::token::TokenBuilder::max_length) too.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::session::SessionAuthenticator;
+    /// # use statewise::store::MemoryStore;
+    /// # use statewise::testkit::block_on;
+    /// use statewise::{Authenticator, Login, Refusal};
+    ///
+    /// # block_on(async {
+    /// let groups = || (0..500).map(|group| format!("group-{group}"));
+    /// let build = |bytes| {
+    ///     SessionAuthenticator::builder(MemoryStore::with_capacity(100)?)
+    ///         .idle(Duration::from_secs(1800))
+    ///         .absolute(Duration::from_secs(12 * 3600))
+    ///         .max_fields(bytes)
+    ///         .build()
+    /// };
+    /// let error = build(4096)?.issue(Login::new("alice").roles(groups())).await.unwrap_err();
+    /// assert_eq!(error.refusal(), Some(Refusal::TooLarge));
+    /// assert!(build(16 * 1024)?.issue(Login::new("alice").roles(groups())).await.is_ok());
+    /// # Ok::<(), statewise::Error>(()) }).unwrap();
+    /// ```
     pub fn max_fields(mut self, bytes: usize) -> Self {
         self.settings.max_fields = bytes;
         self

@@ -319,6 +319,33 @@ impl<D> TokenBuilder<D> {
     /// who authenticated longer ago.
     ///
     /// A stolen token can be refreshed too, so that a stolen login lasts this long.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::testkit::{ManualClock, block_on};
+    /// use statewise::token::{Key, TokenAuthenticator};
+    /// use statewise::{Authenticator, Login};
+    ///
+    /// # block_on(async {
+    /// # let clock = ManualClock::default();
+    /// let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    /// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
+    ///     .issuer("https://auth.example")
+    ///     .audience("api")
+    ///     .lifetime(minutes(15))
+    ///     .max_lifetime(minutes(40))
+    /// #     .clock(clock.clone())
+    ///     .build()?;
+    /// let mut token = auth.issue(Login::new("alice")).await?;
+    /// let begun = token.expires_at();
+    /// for _ in 0..3 {
+    /// #     clock.advance(minutes(12));
+    ///     // A refresh every 12 minutes. The third one gains four minutes, and none comes after it.
+    ///     token = auth.refresh(token.credential().reveal()).await?;
+    /// }
+    /// assert_eq!(token.expires_at(), begun + minutes(25));
+    /// # Ok::<(), statewise::Error>(()) }).unwrap();
+    /// ```
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.max_lifetime = Some(max_lifetime);
         self
@@ -376,6 +403,26 @@ impl<D> TokenBuilder<D> {
 
     /// Sets the maximum length of a token in characters, from 256 to 8192. Default: 4096. Longer
     /// tokens are not issued, and are rejected unread.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::testkit::block_on;
+    /// use statewise::token::{Key, TokenAuthenticator};
+    /// use statewise::{Authenticator, Login, Refusal};
+    ///
+    /// # block_on(async {
+    /// let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
+    ///     .issuer("https://auth.example")
+    ///     .audience("api")
+    ///     .lifetime(Duration::from_secs(900))
+    ///     // A proxy in front takes header fields of 1 KiB.
+    ///     .max_length(1000)
+    ///     .build()?;
+    /// let roles = (0..100).map(|number| format!("project-{number}"));
+    /// let error = auth.issue(Login::new("alice").roles(roles)).await.unwrap_err();
+    /// assert_eq!(error.refusal(), Some(Refusal::TooLarge));
+    /// # Ok::<(), statewise::Error>(()) }).unwrap();
+    /// ```
     pub fn max_length(mut self, characters: usize) -> Self {
         self.max_length = characters;
         self

@@ -17,6 +17,22 @@ use crate::web::next_path::{local_path, next_of, with_next};
 /// Request that was denied, as far as its answer may depend on it.
 ///
 /// [`AuthLayer::on_denial`](crate::web::AuthLayer::on_denial) passes it to your function.
+///
+/// ```
+/// use statewise::web::{Answer, AuthLayer};
+///
+/// fn in_their_language(layer: AuthLayer) -> AuthLayer {
+///     layer.on_denial(|denial, request| {
+///         if !request.is_navigation() {
+///             return None;
+///         }
+///         let is_german = request.header("accept-language").is_some_and(|tag| tag.starts_with("de"));
+///         let text = if is_german { "Bitte anmelden" } else { "Please log in" };
+///         Some(Answer::html(denial.status(), format!("<h1>{text}</h1>")))
+///     })
+/// }
+/// # let _ = in_their_language;
+/// ```
 pub struct DeniedRequest<'a>(&'a RequestHead);
 
 impl<'a> DeniedRequest<'a> {

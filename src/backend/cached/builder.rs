@@ -91,6 +91,36 @@ impl<S: SessionStore> CachedBuilder<S> {
     /// Answers *unavailable* while the view is stale, instead of asking the store. Turn it on if
     /// [`revoke_everything`](RevocationView::revoke_everything) must hold even then: it deletes no
     /// rows, so a node that cannot read the log would not notice it. Default: off.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statewise::testkit::{ManualClock, block_on};
+    /// use statewise::revocation::{MemoryLog, RevocationView};
+    /// use statewise::session::SessionAuthenticator;
+    /// use statewise::store::{CachedStore, MemoryStore};
+    /// use statewise::{Authenticator, Login};
+    ///
+    /// # block_on(async {
+    /// # let clock = ManualClock::default();
+    /// let view = RevocationView::builder(MemoryLog::new()?)
+    ///     .max_lifetime(Duration::from_secs(12 * 3600))
+    /// #     .clock(clock.clone())
+    ///     .build()?;
+    /// let store = MemoryStore::with_capacity(100)?;
+    /// let store = CachedStore::builder(store, &view).refuse_when_stale().build()?;
+    /// let auth = SessionAuthenticator::builder(store)
+    ///     .idle(Duration::from_secs(1800))
+    ///     .absolute(Duration::from_secs(12 * 3600))
+    /// #     .clock(clock.clone())
+    ///     .build()?;
+    /// view.follow().await?;
+    /// let issued = auth.issue(Login::new("alice")).await?;
+    /// assert!(auth.verify(issued.credential().reveal()).await.is_ok());
+    /// // The log does not answer.
+    /// # clock.advance(Duration::from_secs(30));
+    /// assert!(auth.verify(issued.credential().reveal()).await.unwrap_err().is_unavailable());
+    /// # Ok::<(), statewise::Error>(()) }).unwrap();
+    /// ```
     pub fn refuse_when_stale(mut self) -> Self {
         self.refuses_when_stale = true;
         self

@@ -72,6 +72,16 @@ impl CookieBuilder {
     ///
     /// If you change the name of a cookie that is in use, add the old one with
     /// [`Transport::formerly`](crate::web::Transport::formerly). Otherwise all users log in again.
+    ///
+    /// ```
+    /// use statewise::web::Cookie;
+    ///
+    /// // A name for each service of one host, because cookies do not tell ports apart.
+    /// let cookie = Cookie::builder().name("__Host-shop").build()?;
+    /// assert_eq!(cookie.name(), "__Host-shop");
+    /// assert!(Cookie::builder().name("shop").build().is_err());
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -87,6 +97,18 @@ impl CookieBuilder {
     /// new cookie another name, and add the old one with
     /// [`Transport::formerly`](crate::web::Transport::formerly). Browsers keep both cookies, and
     /// send both under the same name.
+    ///
+    /// ```
+    /// use statewise::web::Cookie;
+    ///
+    /// // One login for shop.example.com and forum.example.com.
+    /// let cookie = Cookie::builder().domain("example.com").build()?;
+    /// assert_eq!(
+    ///     cookie.remove(),
+    ///     "__Secure-id=; Domain=example.com; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax",
+    /// );
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
@@ -170,6 +192,14 @@ impl CookieBuilder {
     ///
     /// Not every client sends `Secure` cookies over plain HTTP to its own machine: Node's
     /// `tough-cookie` does, but Python's `requests` stores them and never sends them.
+    ///
+    /// ```
+    /// use statewise::web::Cookie;
+    ///
+    /// let cookie = Cookie::builder().insecure().build()?;
+    /// assert_eq!(cookie.remove(), "id=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     pub fn insecure(mut self) -> Self {
         self.insecure = true;
         self
@@ -190,6 +220,16 @@ impl CookieBuilder {
     /// With its default buffers, nginx answers 502 if the head of a response exceeds 4096 bytes. Raise
     /// the limit only together with the buffers of your proxies (nginx: `proxy_buffer_size`). Sessions
     /// have 64 bytes; only tokens with many roles or much data become so long.
+    ///
+    /// ```
+    /// use statewise::web::Cookie;
+    ///
+    /// // For tokens of up to 4000 characters, behind a proxy with buffers of 16 KiB.
+    /// let cookie = Cookie::builder().max_bytes(4050).build()?;
+    /// assert!(Cookie::builder().max_bytes(5000).build().is_err());
+    /// # let _ = cookie;
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = Some(bytes);
         self

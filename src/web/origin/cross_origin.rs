@@ -13,6 +13,15 @@ const MAX_CHARS: usize = 256;
 /// If the origin is that of your own pages, a proxy has changed the host: see the section
 /// [Deployment](crate::web::OriginPolicy#deployment). The texts come from the client. They have at
 /// most 256 characters each, all of them printable ASCII.
+///
+/// ```
+/// use statewise::web::OriginPolicy;
+///
+/// let policy = OriginPolicy::new();
+/// let fields = [("Host", "shop.example"), ("Origin", "https://evil.example")];
+/// let refused = policy.check("POST", "/cart", None, &fields).unwrap_err();
+/// assert_eq!(refused.to_string(), "POST from origin https://evil.example to host shop.example");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrossOrigin {
     method: Box<str>,
