@@ -116,6 +116,8 @@
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// The features that bring it are shown instead.
+#![cfg_attr(docsrs, doc(auto_cfg(hide(feature = "_public"))))]
 
 #[cfg(all(
     feature = "_public",

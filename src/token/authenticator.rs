@@ -218,7 +218,7 @@ impl<D> TokenAuthenticator<D> {
     /// # Errors
     ///
     /// *Misuse* if the ring has no public key. *Unavailable* if the clock cannot tell the time.
-    #[cfg(feature = "_public")]
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
     pub fn key_set(&self) -> Result<KeySet> {
         let now = self.now()?;
         KeySet::of(&self.keyring(), now, self.policy.propagation_secs)

@@ -150,7 +150,7 @@ impl TokenAuthenticator {
     /// }
     /// # let _ = verifier;
     /// ```
-    #[cfg(feature = "_public")]
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
     #[must_use]
     pub fn verifier(keys: impl Into<KeySource>) -> NeedsIssuer {
         NeedsIssuer {

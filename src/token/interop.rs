@@ -183,7 +183,7 @@ impl Interop {
     ///
     /// The upkeep of the authenticator fetches them. While they are stale, tokens of this issuer are
     /// *unavailable*; other tokens are not concerned.
-    #[cfg(feature = "_public")]
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
     pub fn follow(mut self, view: &KeySetView) -> Self {
         let keys = self.keys.unwrap_or_else(Keyring::empty);
         self.keys = Some(keys.follow(view));

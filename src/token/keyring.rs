@@ -143,7 +143,7 @@ impl Keyring {
 
     /// Creates a ring of public keys, which verify and sign nothing: for
     /// [`TokenAuthenticator::verifier`](crate::token::TokenAuthenticator::verifier).
-    #[cfg(feature = "_public")]
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
     #[must_use]
     pub fn verifying(keys: impl IntoIterator<Item = PublicKey>) -> Self {
         let keys = keys.into_iter();
@@ -569,14 +569,14 @@ impl From<Key> for Keyring {
     }
 }
 
-#[cfg(feature = "_public")]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 impl From<SigningKey> for Keyring {
     fn from(signer: SigningKey) -> Self {
         Self::new(signer)
     }
 }
 
-#[cfg(feature = "_public")]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 impl From<ExternalKey> for Keyring {
     fn from(signer: ExternalKey) -> Self {
         Self::new(signer)

@@ -385,28 +385,28 @@ impl From<Key> for KeySource {
     }
 }
 
-#[cfg(feature = "_public")]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 impl From<SigningKey> for KeySource {
     fn from(signer: SigningKey) -> Self {
         Keyring::new(signer).into()
     }
 }
 
-#[cfg(feature = "_public")]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 impl From<ExternalKey> for KeySource {
     fn from(signer: ExternalKey) -> Self {
         Keyring::new(signer).into()
     }
 }
 
-#[cfg(feature = "_public")]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 impl From<PublicKey> for KeySource {
     fn from(key: PublicKey) -> Self {
         Keyring::verifying([key]).into()
     }
 }
 
-#[cfg(feature = "_public")]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 impl From<&KeySetView> for KeySource {
     fn from(view: &KeySetView) -> Self {
         Keyring::following(view).for_own_tokens().into()

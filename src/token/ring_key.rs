@@ -200,21 +200,21 @@ impl From<Key> for RingKey {
     }
 }
 
-#[cfg(feature = "_public")]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 impl From<SigningKey> for RingKey {
     fn from(pair: SigningKey) -> Self {
         Self(Kind::Public(pair.public_key(), Private::Here(pair)))
     }
 }
 
-#[cfg(feature = "_public")]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 impl From<ExternalKey> for RingKey {
     fn from(key: ExternalKey) -> Self {
         Self(Kind::Public(key.public_key(), Private::External(key)))
     }
 }
 
-#[cfg(feature = "_public")]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
 impl From<PublicKey> for RingKey {
     fn from(key: PublicKey) -> Self {
         Self(Kind::Public(key, Private::Absent))

@@ -165,6 +165,24 @@ async fn a_router_runs_as_a_given_user() {
     }
 }
 
+/// A second layer by mistake, over another store: the inner one serves, and each cookie is set once.
+#[tokio::test]
+async fn of_two_layers_the_inner_one_serves() {
+    let (inner, outer) = (site(), site());
+    let app = router().layer(inner.layer).layer(outer.layer);
+    let mut client = TestClient::new(app).clock(&inner.clock);
+    // A form that loses `next` leads to the first page.
+    let fields = [("user", "editor"), ("password", "open sesame")];
+    let logged_in = client.post("/login").form(&fields).send().await;
+    assert_eq!(logged_in.headers()["location"], "/");
+    assert_eq!(logged_in.headers().get_all("set-cookie").iter().count(), 1);
+    assert_eq!(client.get("/staff").send().await.body(), "hello Alice");
+    outer.store.fail_nth(1, Fault::Fails);
+    assert_eq!(client.get("/account").send().await.status(), 200);
+    inner.store.fail_nth(1, Fault::Fails);
+    assert_eq!(client.get("/account").send().await.status(), 503);
+}
+
 #[tokio::test]
 async fn a_handler_is_a_function() {
     let Json(profile) = account(caller(alice())).await.unwrap();

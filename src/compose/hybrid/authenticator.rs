@@ -161,7 +161,7 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// # Errors
     ///
     /// As for [`TokenAuthenticator::key_set`].
-    #[cfg(feature = "_public")]
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring", feature = "rustcrypto"))]
     pub fn key_set(&self) -> Result<crate::token::KeySet> {
         self.tokens.key_set()
     }
