@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The program starts itself a second time as the signer. Both speak over a Unix socket in a folder
-//! that only this user can enter: whoever reaches the socket can have tokens signed.
+//! that only this user can enter: every program that reaches the socket can have tokens signed.
 
 #![allow(
     clippy::future_not_send,

@@ -1,4 +1,4 @@
-//! A single-page application whose twelve widgets find their access token expired at the same
+//! A single-page application with twelve widgets. All find their access token expired at the same
 //! moment.
 //!
 //! ```text

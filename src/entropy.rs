@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// A source of unguessable bytes. Credentials and keys are as strong as this source.
 ///
 /// The default, [`SystemEntropy`], is right for every service. Implement another one for tests, or
-/// for machines whose approved generator is a device (NIST SP 800-63B-4, section 5.1).
+/// for machines with a device as approved generator (NIST SP 800-63B-4, section 5.1).
 pub trait Entropy: fmt::Debug + Send + Sync + 'static {
     /// Fills `bytes` completely, or fails.
     ///

@@ -63,7 +63,7 @@ pub mod changing {}
 #[doc = include_str!("manual/choosing.md")]
 pub mod choosing {}
 
-/// Coming from another library: guides for services that run, without logging anybody out.
+/// Coming from another library: guides for services that run, so that all users stay logged in.
 ///
 /// | you have | page |
 /// |---|---|

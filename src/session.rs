@@ -35,7 +35,7 @@
 //! | later, successor never used | orphaned: the response was lost | accepted, or the login ends ([`reject_orphaned`]) |
 //! | successor used | **reused**: two parties hold the login | the login ends ([`Error::theft`]) |
 //!
-//! Where it is accepted, [`Identity::refresh_due`] asks the caller to refresh. No
+//! While it is accepted, [`Identity::refresh_due`] asks the caller to refresh. No
 //! overlap can distinguish two parties that both refresh within it. A wrong secret with the right
 //! handle ends nothing, so that no attacker can log a user out.
 //!

@@ -123,8 +123,8 @@
 //! number of guesses at once, no two share a try. The right code redeems the ticket.
 //!
 //! **Count the wrong codes of each user too**, beside the user in your database, and refuse further codes
-//! for a while (RFC 4226, section 7.3). The count in a ticket limits that ticket alone: an attacker who
-//! knows the password enters it again and has fresh tries. The example `two_factor` counts by user.
+//! for a while (RFC 4226, section 7.3). The count in a ticket limits that ticket alone: an attacker with
+//! the password enters it again and has fresh tries. The example `two_factor` counts by user.
 //!
 //! The ticket stays in the store meanwhile. A logout everywhere on any node ends it, if the
 //! authenticator [also ends](crate::session::SessionBuilder::also_ends) these tickets. The login begins

@@ -563,7 +563,7 @@ fn a_session_with_a_lost_stamp_ends_with_everything() {
     }
 }
 
-/// When a copy no longer suffices, concurrent verifications query the store one at a time, and one
+/// Once a copy no longer suffices, concurrent verifications query the store one at a time, and one
 /// of them records the use. Rejects a cache that lets all waiting callers through at once.
 #[test]
 fn concurrent_uses_of_a_session_cause_one_load_and_one_touch() {

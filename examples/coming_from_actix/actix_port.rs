@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Two nodes of neighbouring steps run at the same time. A user logs in on each of them, and all users
-//! visit both, again and again. The example ends by itself.
+//! visit both, again and again. Then the example ends.
 
 use coming_from_actix::browser::Browser;
 use coming_from_actix::deployment::{Deployment, Failure, Node, Step};

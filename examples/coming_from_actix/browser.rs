@@ -5,7 +5,7 @@ use ureq::http::{HeaderMap, Request};
 
 use crate::deployment::Failure;
 
-/// Header fields of a browser whose user follows a link or submits a form.
+/// Header fields of a browser after a click on a link, or on the button of a form.
 pub const NAVIGATION: (&str, &str) = ("sec-fetch-mode", "navigate");
 
 /// An answer.

@@ -81,7 +81,7 @@ impl OldSessions {
     /// Returns the user of a session. Each value of a session is JSON.
     fn identity(&self, state: &State) -> Result<Identity<Profile>> {
         let text = |name: &str| serde_json::from_str::<String>(state.get(name)?).ok();
-        // A visitor, whom the new service does not remember.
+        // A visitor: the new service does not remember them.
         let user = text(USER).ok_or(Rejection::Unknown)?;
         let language = text(LANGUAGE).unwrap_or_else(|| "en".to_owned());
         let now = self.now()?;
@@ -221,7 +221,7 @@ pub fn new_sessions(store: Arc<MemoryStore>, clock: impl Clock) -> Result<NewSes
 ///
 /// # Errors
 ///
-/// *Misuse*, if the two kinds cannot be told apart.
+/// *Misuse*, if the two kinds have the same form.
 pub fn accept_both(old: OldSessions, new: NewSessions, clock: impl Clock) -> Result<Auth> {
     // Swapped on purpose: new sessions are those that it replaces.
     Ok(Arc::new(Migrating::builder(new, old).clock(clock).build()?))
@@ -231,7 +231,7 @@ pub fn accept_both(old: OldSessions, new: NewSessions, clock: impl Clock) -> Res
 ///
 /// # Errors
 ///
-/// *Misuse*, if the two kinds cannot be told apart.
+/// *Misuse*, if the two kinds have the same form.
 pub fn issue_new(old: OldSessions, new: NewSessions, clock: impl Clock) -> Result<Auth> {
     Ok(Arc::new(Migrating::builder(old, new).clock(clock).build()?))
 }

@@ -26,7 +26,7 @@ pub(crate) async fn key_set(http: &Client, issuer: &str) -> Result<String> {
             "the discovery document is of another issuer",
         ));
     }
-    // Whoever can change the answer can log in as any user.
+    // An attacker that changes the answer can log in as any user.
     let is_private =
         document.jwks_uri.starts_with("https://") || issuer.starts_with("http://127.0.0.1:");
     if !is_private {

@@ -83,7 +83,7 @@ pub(crate) fn tokens_of(
         .typ("at+jwt")
         .roles_from("scope")
         .follow(&keys);
-    // This service issues no tokens of its own: nobody has this key.
+    // This service issues no tokens of its own: no client has this key.
     let auth = TokenAuthenticator::builder(Key::generate_hs256()?)
         .issuer("orders")
         .audience("orders")

@@ -57,7 +57,7 @@ async fn main() -> Result<(), Failure> {
         .purpose("login-link")
         .lifetime(15 * MINUTE)
         .with_payload()
-        // Whoever asks, the user gets all of the links: the latest ones work.
+        // The user gets all of the links, also those that a stranger asked for: the latest ones work.
         .outstanding(3)
         .build()?;
     let links = Arc::new(links);

@@ -122,7 +122,7 @@ fn credentials_and_records_are_what_they_were() {
     assert_eq!(hex(&load.unwrap().unwrap().encode()), updated);
 }
 
-/// Subject, role, device, acr and data of a session whose login sets them all.
+/// Subject, role, device, acr and data of a session, from a login that sets them all.
 const CLASSED: &str = "0105616c696365020561646d696e030570686f6e65050461616c32040137";
 
 #[test]

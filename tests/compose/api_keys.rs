@@ -67,7 +67,7 @@ fn a_key_has_a_name_scopes_and_a_last_use() {
     clock.advance(seconds(1));
     block_on(keys.verify(text(&key))).unwrap();
     assert_eq!(last_use(), made_at + seconds(3_600));
-    // The name belongs to the user, and to nobody else.
+    // The name belongs to the user alone.
     let renamed = block_on(keys.rename("bob", id, "mine")).unwrap();
     assert!(renamed.is_none());
     let renamed = block_on(keys.rename("alice", id, "laptop")).unwrap();

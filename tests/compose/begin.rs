@@ -67,7 +67,7 @@ pub(crate) fn is_out(auth: &Any, issued: Result<Issued<String>>) -> bool {
     }
 }
 
-/// BEGIN-01: a login whose password check began before `revoke_all` does not survive it. Another
+/// BEGIN-01: a login that began before `revoke_all` does not survive it. Another
 /// user, and a login that begins later, are not affected.
 ///
 /// Rejects a strategy in which a login begins when it is issued: without `begun`, this test fails

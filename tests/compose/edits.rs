@@ -397,7 +397,7 @@ fn edit_03_holds_for_an_upgrade_in_progress() {
     }
 }
 
-/// One node demotes a user while clients refresh on the other one, whose view lags. Returns how many
+/// One node demotes a user while clients refresh on the other one, with a view that lags. Returns how many
 /// tokens still say the role after the answer and one more read of the log, and how many are
 /// outdated.
 fn demotion(seed: u64, with_log: bool) -> (usize, usize) {
@@ -495,7 +495,7 @@ fn edit_04_access_tokens_are_outdated() {
     assert!(demotion(0, false).0 > 0);
 }
 
-/// A change of data is said by the new access token only, so that a busy user does not fill the log.
+/// Only the new access token has a change of data, so that a busy user does not fill the log.
 #[test]
 fn a_change_of_data_is_not_logged() {
     let clock = ManualClock::default();
@@ -569,7 +569,7 @@ fn logouts_and_changes_leave_room_for_each_other() {
     assert_eq!(facts(), CAPACITY);
     let full = block_on(auth.update_all("alice", &mut demote));
     assert!(full.is_err_and(|error| error.is_unavailable()));
-    // When the changes have expired, there is room for others.
+    // There is room for others after the changes have expired.
     clock.advance(seconds(ABSOLUTE));
     for _ in 0..64 {
         block_on(view.upkeep().tick()).unwrap();
@@ -689,7 +689,7 @@ fn edit_03_a_reload_undoes_no_demotion() {
 }
 
 /// An update extends no access token: a stolen one, and any handler that updates, would otherwise be
-/// as good as a refresh credential. A step-up extends it, by the new proof of the user. Rejects an
+/// worth as much as a refresh credential. A step-up extends it, by the new proof of the user. Rejects an
 /// update that signs with a whole lifetime.
 #[test]
 fn an_update_extends_no_access_token() {
@@ -786,7 +786,7 @@ fn an_update_does_not_evade_the_reload() {
 }
 
 /// A reload that takes a while signs no token past the time that `update_all` returned meanwhile.
-/// Rejects a token whose lifetime begins after the user was read.
+/// Rejects a lifetime that begins after the user was read.
 #[test]
 fn a_slow_reload_passes_no_stated_end() {
     let clock = ManualClock::default();

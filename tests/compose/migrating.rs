@@ -243,7 +243,7 @@ fn an_upgraded_credential_ends_without_an_upkeep_too() {
     }
 }
 
-/// Tabs whose requests expire at once get one new login, whichever tab comes first.
+/// Tabs with tokens that expire at once get one new login, whichever tab comes first.
 #[test]
 fn parallel_upgrades_make_one_login() {
     for round in 0..50 {
@@ -299,7 +299,7 @@ fn a_late_tab_does_not_count_as_a_theft() {
     }
 }
 
-/// A tab whose old token expired just after another tab upgraded it must log in again.
+/// A tab must log in again if its old token expired just after another tab upgraded it.
 #[test]
 fn a_tab_that_is_too_late_ends_no_login() {
     for from in [Strategy::Token, Strategy::RevocableToken] {

@@ -129,7 +129,7 @@ fn step_01_only_the_next_credential_has_the_class() {
     }
 }
 
-/// STEP-01 by time: the class lapses by itself, and so does the time of its proof. An edit keeps what
+/// STEP-01 by time: the class lapses, and so does the time of its proof. An edit keeps what
 /// is left of it, and no longer.
 #[test]
 fn step_01_lapses_by_time() {
@@ -239,7 +239,7 @@ fn the_latest_step_up_counts() {
     }
 }
 
-/// A step-up that contradicts itself, or of a login whose credential nobody presented, is a mistake
+/// A step-up that contradicts itself, or of a login that was not presented, is a mistake
 /// of the service. Nothing is changed.
 #[test]
 fn a_step_up_without_a_meaning_is_refused() {
@@ -317,7 +317,7 @@ fn step_04_an_access_token_yields_no_refresh_credential() {
     assert_eq!(borrowed.acr(), Some("aal3"));
 }
 
-/// What STEP-04 forbids is what a rotation gives: presented with the refresh credential, the class
+/// STEP-04 forbids the effect of a rotation: presented with the refresh credential, the class
 /// outlives the access token. So the law rejects a step-up by access token that rotates.
 #[test]
 fn step_04_rejects_a_rotation_by_access_token() {
@@ -455,7 +455,7 @@ fn a_copy_without_the_step_up_has_the_class_of_the_login() {
     assert_eq!(acr(&nodes[1].0, &up), Some("aal1".to_owned()));
 }
 
-/// A migration carries the class of the login and what is left of a step-up. In the overlap, a
+/// A migration carries the class of the login and the rest of a step-up. In the overlap, a
 /// step-up of the old credential does not reach the new one: a copy of the old one leads there.
 #[test]
 fn a_migration_carries_a_step_up_to_its_end() {

@@ -1,4 +1,4 @@
-//! What a service meets at its first start with a server: no tables, another name, no password. Each
+//! Obstacles at the first start with a server: no tables, another name, no password. Each
 //! error names the next step where `main` prints it.
 
 use std::fmt::Debug;

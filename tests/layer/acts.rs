@@ -37,7 +37,7 @@ pub(crate) enum Reply {
     Token(TokenResponse),
     Unrefreshed(TokenError),
     Denied(Denial),
-    /// The response to a denial, whose status the handler has changed to 303.
+    /// The response to a denial, with the status changed to 303 by the handler.
     Redirected(Denial),
 }
 

@@ -327,7 +327,7 @@ fn credential(auth: &Arc<dyn DynAuthenticator<()>>, user: &str) -> String {
     issued.credential().reveal().to_owned()
 }
 
-/// Of several cookies that one counts whose login is the only valid one. The present cookie counts
+/// Of several cookies, the one with the only valid login counts. The present cookie counts
 /// before the former ones.
 #[test]
 fn exactly_one_valid_login_counts() {
@@ -388,12 +388,12 @@ fn exactly_one_valid_login_counts() {
     assert_eq!((status, lines), (401, 3));
     let (status, _, lines) = ask(&site, "/me", &cookies(&[(id, &dead[0]), (old, &bob)]));
     assert_eq!((status, lines), (200, 0));
-    // Two valid logins: nobody knows which one to remove.
+    // Two valid logins: it is unknown which one to remove.
     let (status, _, lines) = ask(&site, "/me", &cookies(&[(id, &alice), (id, &bob)]));
     assert_eq!((status, lines), (401, 0));
 }
 
-/// Whether a login is valid is unknown during an outage.
+/// During an outage it is unknown if a login is valid.
 #[test]
 fn an_outage_decides_between_no_cookies() {
     let (clock, store) = (ManualClock::default(), store());

@@ -65,7 +65,7 @@ fn no_arrangement_redirects_for_ever() {
         outside.jar = browser.jar.clone();
         let (answer, visited) = navigate(&mut outside, "/me");
         assert_eq!(visited.len(), 2, "outside");
-        // A response that is built anew loses the removal; the login page removes the cookie.
+        // A newly built response loses the removal; the login page removes the cookie.
         assert!(["anonymous", "former"].contains(&&*answer.body));
         assert!(outside.jar.is_empty());
 
@@ -329,7 +329,7 @@ fn a_refresh_page_needs_a_refresh_cookie_that_reaches_it() {
     assert!(with(two_cookies()).refresh_page("/auth").is_ok());
 }
 
-/// Navigates as a browser whose cookies the closure changes before each request, because it does not
+/// Navigates as a browser. The closure changes its cookies before each request, because it does not
 /// store or send one of them.
 fn navigate_with(
     browser: &mut Browser,

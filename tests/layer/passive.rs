@@ -19,7 +19,7 @@ fn with_polls(layer: AuthLayer, clock: &ManualClock) -> Browser {
     Browser::of(&layer.clock(clock.clone()))
 }
 
-/// PASSIVE-01 in the layer: a poll every minute keeps no session alive, and tells what is left.
+/// PASSIVE-01 in the layer: a poll every minute keeps no session alive, and tells the rest of its time.
 /// Rejects a layer that leaves the mark to itself.
 #[test]
 fn passive_01_a_poll_keeps_nothing_alive() {
@@ -41,7 +41,7 @@ fn passive_01_a_poll_keeps_nothing_alive() {
 }
 
 /// PASSIVE-02 in the layer: nothing is renewed on account of a poll, and no cookie is set. Rejects a
-/// layer that renews what is due for a use.
+/// layer that renews a credential that is due for a use.
 #[test]
 fn passive_02_nothing_is_renewed() {
     let clock = ManualClock::default();
@@ -60,7 +60,7 @@ fn passive_02_nothing_is_renewed() {
     }
 }
 
-/// A poll whose access token has expired is not led to the refresh page.
+/// A poll with an expired access token is not led to the refresh page.
 #[test]
 fn a_poll_is_not_led_to_the_refresh_page() {
     let clock = ManualClock::default();
@@ -76,7 +76,7 @@ fn a_poll_is_not_led_to_the_refresh_page() {
     assert_eq!(answer.status, 303);
 }
 
-/// PASSIVE-02 for a poll whose handler changes its login: the change is kept, and nothing is renewed,
+/// PASSIVE-02 for a poll that changes its login: the change is kept, and nothing is renewed,
 /// until the next use. Rejects a layer that renews what an update says is due.
 #[test]
 fn passive_02_a_poll_that_updates_renews_nothing() {

@@ -164,7 +164,7 @@ fn a_migration_keeps_the_kind_of_the_cookie() {
     }
 }
 
-/// The age is what is left until the deadline, and browsers cap it at 400 days. The template counts
+/// The age is the time until the deadline, and browsers cap it at 400 days. The template counts
 /// for all others, and for the removal.
 #[test]
 fn the_age_is_what_is_left_until_the_deadline() {

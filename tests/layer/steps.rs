@@ -120,7 +120,7 @@ fn a_rotation_keeps_the_class() {
     assert_eq!(live(&auth, "alice"), 0);
 }
 
-/// A program gets its next token in the body. A step-up whose credential would not reach the client
+/// A program gets its next token in the body. A step-up with a credential that would not reach the client
 /// is a mistake of the service, and changes nothing; so is one without a class.
 #[test]
 fn a_step_up_reaches_its_client() {

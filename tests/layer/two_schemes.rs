@@ -65,7 +65,7 @@ fn a_credential_in_the_place_of_the_other_is_rejected() {
     let token = block_on(tokens.issue(Login::new("mallory"))).unwrap();
     let mut browser = Browser::of(&site);
 
-    // A planted token logs nobody in, and its cookie is removed.
+    // A planted token is no login, and its cookie is removed.
     browser.plant(token.credential().reveal());
     let refreshed = browser.clone().post("/auth/refresh", &[]);
     assert_eq!(refreshed.status, 401);
@@ -163,7 +163,7 @@ fn a_key_is_a_bearer_token_beside_a_session_in_a_cookie() {
     logged_in.jar = browser.jar.clone();
     assert_eq!(logged_in.get("/open").body, "open");
 
-    // Each in the place of the other is rejected.
+    // Each one is rejected in the place of the other.
     let id = bearer(&browser.id());
     let answer = program.send("GET", "/me", &[("authorization", &id)]);
     assert_eq!(answer.status, 401);

@@ -1,4 +1,4 @@
-//! Rights of the database's user, and checks that name what is missing.
+//! Rights of the database's user, and checks that name the missing ones.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn sql(pool: &MySqlPool, text: String) {
     done.await.unwrap();
 }
 
-/// A pool of the user `app`, who has no rights yet.
+/// A pool of the user `app`, without rights yet.
 async fn app(server: &MariaDbServer, owner: &MySqlPool) -> MySqlPool {
     sql(owner, "CREATE USER app@localhost".to_owned()).await;
     let options = MySqlConnectOptions::new().username("app");

@@ -130,7 +130,7 @@ fn events_by_level_with_fields_by_name() {
     assert_eq!(*lines, expected);
 }
 
-/// A view that nobody follows refuses all logins. The mistake is logged once, without an observer.
+/// A view without upkeep refuses all logins. The mistake is logged once, without an observer.
 #[test]
 fn a_view_that_nobody_follows_is_logged_once() {
     let captured = Captured::default();

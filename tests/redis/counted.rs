@@ -94,7 +94,7 @@ fn a_verification_is_one_command() {
     });
 }
 
-/// A refresh is one round trip whose script writes once. A replay is one round trip and writes
+/// A refresh is one round trip, and its script writes once. A replay is one round trip and writes
 /// nothing. Rejects a read followed by a swap, and a replay that writes.
 #[test]
 fn a_refresh_is_one_round_trip() {
@@ -168,7 +168,7 @@ fn a_use_is_written_at_most_once_per_interval() {
     });
 }
 
-/// A session whose idle timeout is shorter than the current policy keeps its own timeout: with a
+/// A session with a shorter idle timeout than the current policy keeps its own timeout: with a
 /// second command once, and one command from then on.
 #[test]
 fn a_longer_policy_leaves_a_session_its_own_idle_timeout() {

@@ -118,7 +118,7 @@ fn an_unexpected_answer_never_lets_a_caller_in() {
     });
 }
 
-/// A row under the key of another login is useless, whoever stored it there. Rejects a store that
+/// A row under the key of another login is useless, however it came there. Rejects a store that
 /// checks only the key.
 #[test]
 fn a_row_under_the_key_of_another_login_is_unavailable() {

@@ -279,7 +279,7 @@ fn a_full_log_and_a_full_view_forget_nothing() {
         .iter()
         .filter(|token| block_on(node.auth.revoke(token)).is_ok());
     assert_eq!(revoked.count(), 2);
-    // When they have expired, there is room again.
+    // There is room again after they have expired.
     node.follow().unwrap();
     node.clock.advance(LONGEST + Duration::from_secs(61));
     for _ in 0..64 {

@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The users that are logged in before the fault.
 struct World<S> {
     fleet: Fleet<S>,
-    /// Bob, who stays logged in.
+    /// Bob, for the whole test logged in.
     bob: String,
     /// Logged out by token, and by user.
     alice: String,

@@ -1,4 +1,4 @@
-//! A revocation log whose server fails, on Redis and on Postgres. No revoked credential is accepted
+//! A revocation log on a failing server, of Redis and of Postgres. No revoked credential is accepted
 //! beyond the bound, the nodes recover on their own, and no acknowledged revocation is lost.
 
 #![cfg(any(feature = "redis", feature = "tokio-postgres"))]

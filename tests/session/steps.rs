@@ -15,7 +15,7 @@ use super::*;
 
 type Sessions = SessionAuthenticator<YieldingStore<MemoryStore>>;
 
-/// What a process holds in the end: a credential, and the class that it had when it was received.
+/// Possession of a process in the end: a credential, and the class that it had when it was received.
 type Held = Option<(String, Option<String>)>;
 
 fn held(issued: &Issued) -> Held {
@@ -23,7 +23,7 @@ fn held(issued: &Issued) -> Held {
     Some((secret(issued).to_owned(), acr))
 }
 
-/// Fails if a client that only did what it may was taken for a thief.
+/// Fails if an honest client was taken for a thief.
 fn check<T>(answer: Result<T>, process: &str) -> Option<T> {
     match answer {
         Err(error) if error.theft().is_some() => panic!("{process}: an honest client is a thief"),
@@ -31,7 +31,7 @@ fn check<T>(answer: Result<T>, process: &str) -> Option<T> {
     }
 }
 
-/// A browser proves a second factor. Its node crashes after some steps, if `crashes_at` says so.
+/// A browser proves a second factor. Its node crashes after `crashes_at` steps, if there is a number.
 async fn steps_up(auth: &Sessions, from: &str, acr: &str, crashes_at: Option<usize>) -> Held {
     let edit = &mut |login: &mut Edit| login.step_up(acr, seconds(600));
     let mut update = Box::pin(auth.update(from, edit));
@@ -92,8 +92,8 @@ async fn administrates(auth: &Sessions, ends: bool) -> Held {
     None
 }
 
-/// The thief never has a class; nobody has one that they did not prove; no honest client is taken for
-/// a thief; the one that stepped up last has what it proved. An ended login stays ended.
+/// The thief never has a class; no client has one that it did not prove; no honest client is taken for
+/// a thief; the one that stepped up last has the class that it proved. An ended login stays ended.
 ///
 /// Set `STATEWISE_CASES` to the number of interleavings.
 #[test]

@@ -1,4 +1,4 @@
-//! A node whose clock differs from that of its server.
+//! A node with another time than its server.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

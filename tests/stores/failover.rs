@@ -1,8 +1,8 @@
 //! Rounds of failovers under load, for the stores of all servers that have replicas.
 //!
 //! In each round several clients log users in and out, the primary is killed at a random moment,
-//! its replica is promoted, and the killed server becomes the replica. A logout that was
-//! acknowledged before and whose replication was confirmed must not verify afterwards. Replication
+//! its replica is promoted, and the killed server becomes the replica. The session of
+//! a logout that was acknowledged and replicated before must not verify afterwards. Replication
 //! is asynchronous: a logout that the replica had not confirmed may be lost, and is counted apart.
 
 use std::future::Future;

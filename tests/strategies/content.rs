@@ -228,7 +228,7 @@ fn update_14_the_size_of_a_row_is_configurable() {
                 Ok(())
             };
             let step = &mut |session: &mut Edit| session.step_up("a", Duration::from_secs(60));
-            // The whole row counts, and not what is changed alone.
+            // The whole row counts, and not the change alone.
             for refused in [
                 auth.update(secret(&issued), rename).await,
                 auth.update(secret(&issued), step).await,

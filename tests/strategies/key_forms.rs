@@ -16,7 +16,7 @@ fn checksum(text: &str) -> String {
     format!("{sum:08x}")
 }
 
-/// A key whose checksum is made of less than the whole text before it reaches the store.
+/// A form of keys with a checksum of only a part of the text.
 #[test]
 fn key_01_rejects_a_checksum_of_a_part() {
     // From here on the characters are covered: all of them, the secret, none.

@@ -1,4 +1,4 @@
-//! How long logins last: those that are remembered, the others, and those that are only looked at.
+//! The ends of logins: those that are remembered, the others, and those that are only polled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,7 +145,7 @@ pub(crate) async fn life_04_other_logins_are_as_before<F: StoreFixture>(fixture:
     assert_eq!(other, remembered);
 }
 
-/// A poll every minute keeps no session alive, and shows what is left: a minute less each time.
+/// A poll every minute keeps no session alive, and shows the rest of its time: a minute less each time.
 /// Rejects a strategy that lets the store note the use, one that notes it itself, and a store that
 /// guesses the last use.
 pub(crate) async fn passive_01_a_poll_keeps_nothing_alive<F: StoreFixture>(fixture: &F) {
@@ -171,7 +171,7 @@ pub(crate) async fn passive_01_a_poll_keeps_nothing_alive<F: StoreFixture>(fixtu
 }
 
 /// Nothing is due for a refresh on account of a poll, and a poll confirms the credential that it
-/// presents. Rejects a strategy that reports as due what is due for a use.
+/// presents. Rejects a strategy that reports a credential that is due for a use.
 pub(crate) async fn passive_02_nothing_is_due<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
     let builder = world.builder::<_, ()>(Arc::clone(&world.store));

@@ -91,7 +91,7 @@ pub(crate) async fn step_01_is_for_the_credential_that_it_returns<F: StoreFixtur
     assert_base(again.identity(), &login);
 }
 
-/// STEP-01 for a client whose answer is lost: it keeps its login without the class for as long as it
+/// STEP-01 for a client that loses an answer: it keeps its login without the class for as long as it
 /// wants, steps up again, and is no theft even if that answer is lost too. Rejects a credential that
 /// is orphaned or reused although its successor was never used.
 pub(crate) async fn step_01_a_lost_answer_ends_nothing<F: StoreFixture>(fixture: &F) {

@@ -60,7 +60,7 @@ where
 }
 
 /// TICKET-01: of 64 calls at once on two nodes, one gets the ticket, with its payload to the bit, and
-/// the others learn that it is unknown. After all tickets of the subject are revoked, nobody gets one.
+/// the others learn that it is unknown. After all tickets of the subject are revoked, none is redeemed.
 /// Rejects a strategy that loads, checks a mark and writes it.
 pub(crate) async fn ticket_01_one_of_64_redeems<F: StoreFixture>(fixture: &F) {
     let world = World::open(fixture).await;
@@ -198,7 +198,7 @@ pub(crate) async fn ticket_03_the_fourth_ends_the_first<F: StoreFixture>(fixture
 
 /// TICKET-04: a call that fails, hangs, is dropped or loses its answer is tried again, and at most one
 /// of all calls gets the ticket: none, if the answer was lost after the removal. Rejects a retry that
-/// counts what it does not find.
+/// counts a ticket that it does not find.
 pub(crate) async fn ticket_04_a_lost_answer_gives_it_to_nobody<F: StoreFixture>(fixture: &F) {
     for fault in Fault::ALL {
         for method in [Method::Load, Method::Remove] {

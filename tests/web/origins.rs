@@ -164,7 +164,7 @@ fn only_a_plain_origin_can_be_trusted() {
         ] {
             let text = error.to_string();
             assert!(error.is_misuse(), "{text}");
-            // It says what is wrong with this text.
+            // It names the mistake in this text.
             let given = format!("{:?}", refused.to_ascii_lowercase());
             assert!(text.contains(&given) && text.contains(hint), "{text}");
         }
@@ -310,7 +310,7 @@ fn a_refused_request_is_described() {
         refused.to_string(),
         "POST from origin unknown to host a.example"
     );
-    // A client chooses what it sends.
+    // A client chooses its own fields.
     let long = format!("https://\u{7}\r\n{}", "a".repeat(1_000));
     let refused = check(None, &[("Origin", &long), ("Origin", "second")]);
     let origin = refused.origin().unwrap();

@@ -44,7 +44,7 @@ const ANALYTICS: &str = "_ga=GA1.2.1093478571.1764288000; _gid=GA1.2.558102937.1
     _fbp=fb.1.1764288000123.1234567890; ajs_anonymous_id=3f8a6c52-1d6b-4c3c-9a64-0c5d4d1f2b11; \
     _hjSessionUser_1234567=eyJpZCI6IjQ1ZTM; OptanonConsent=";
 
-/// A router whose `/` reads the caller and whose `/ignored` does not, and the header field that
+/// A router with `/`, which reads the caller, and `/ignored`, which does not; and the header field that
 /// presents each session to it.
 struct Site {
     router: Router,

@@ -279,7 +279,7 @@ pub fn run(count: usize, options: &Options) -> Vec<Row> {
             .run(options),
     );
 
-    // Waiting for another thread must cost what it costs in a server: use a runtime.
+    // Waiting for another thread must cost as much as in a server: use a runtime.
     let in_runtime = |cookies, seed| (window(cookies, seed), runtime());
     let refill = |(window, _): &mut (Window<'_>, Runtime)| window.refill();
     let by_ours = |(window, runtime): &mut (Window<'_>, Runtime), count: usize| {

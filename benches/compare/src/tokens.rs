@@ -3,7 +3,7 @@
 //! A subject, two roles, `iat`, `exp`, `iss`, `aud` and an id: 267 characters for the others, with
 //! an id of 12 characters; ours has an id of 22 and a header that names the key. All check
 //! signature, `exp`, `iss` and `aud`, and return a typed result. Keys, validators and options are
-//! created once. Checks that a library does not make itself are made by hand, and its name says so.
+//! created once. Checks that a library does not make itself are made by hand, and its name has a mark.
 
 use std::hint::black_box;
 use std::sync::Arc;

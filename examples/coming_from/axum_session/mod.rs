@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub const FORM: &str = "<form method=post><input name=user><input name=password type=password>
 <input name=remember type=checkbox><button>Log in</button></form>";
 
-/// Language of a user who has not chosen one.
+/// Language of a user without a choice.
 pub const DEFAULT_LANGUAGE: &str = "en";
 
 /// Fields of the form.

@@ -142,7 +142,7 @@ pub async fn node(step: Step, stores: &Stores, clock: impl Clock) -> Result<(Rou
 }
 
 /// Sets and removes the second cookie of axum_session with the first. In the mode `OptIn`, an old node
-/// deletes a session whose request does not have it.
+/// deletes the session of a request without it.
 async fn with_store_cookie(mut response: Response) -> Response {
     let set = response.headers().get_all(SET_COOKIE).iter();
     let mut set = set.filter_map(|set| set.to_str().ok());

@@ -1,5 +1,5 @@
-//! A site in Node, `before.mjs`, written for express and express-session, and its port. `record` asks the
-//! old service what it answers, and the test compares the port with the record.
+//! A site in Node, `before.mjs`, written for express and express-session, and its port. `record` keeps
+//! the answers of the old service, and the test compares the port with them.
 
 pub mod after;
 pub mod old_sessions;

@@ -1,4 +1,4 @@
-//! The port from axum-login: the same answers, and nobody is logged out on the way.
+//! The port from axum-login: the same answers, and all users stay logged in.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -121,7 +121,7 @@ const WANTED: [(Step, &str); 20] = [
     (Step::AcceptBoth, "account by a script: status 307 -> 401"),
     (Step::AcceptBoth, "account by a script: location /login?next=%2Faccount -> none"),
     (Step::AcceptBoth, r#"account by a script: body "" -> "401 Unauthorized\n""#),
-    // 403 is for users who are known (RFC 9110, section 15.5.2).
+    // 403 is for known users (RFC 9110, section 15.5.2).
     (Step::AcceptBoth, "reports of a stranger: status 403 -> 401"),
     (Step::AcceptBoth, r#"reports of a stranger: body "" -> "401 Unauthorized\n""#),
     // A denial has a text, unless `on_denial` gives another one.

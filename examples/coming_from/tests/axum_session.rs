@@ -1,4 +1,4 @@
-//! The port from axum_session: the same answers, and nobody is logged out on the way.
+//! The port from axum_session: the same answers, and all users stay logged in.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -237,7 +237,7 @@ fn nobody_is_logged_out_on_the_way() {
     }
 }
 
-/// Returns true if the account is shown. The old service redirects everybody else.
+/// Returns true if the account is shown. The old service redirects all others.
 fn is_accepted(origin: &str, cookie: &str) -> bool {
     let (field, url) = (format!("Cookie: {cookie}"), format!("{origin}/account"));
     let status = curl(&["-H", &field, &url]).status;
@@ -411,7 +411,7 @@ fn all_old_sessions_of_a_user_end_and_change_together() {
     assert_eq!(answer.body, "account of bob, language en");
 }
 
-/// The reason for a memory without a lifetime: a node of the old service writes what it remembers.
+/// The reason for a memory without a lifetime: a node of the old service writes its memory.
 #[test]
 fn the_memory_of_an_old_node_undoes_a_logout() {
     let site = Site::new(users());

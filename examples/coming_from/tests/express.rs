@@ -1,5 +1,5 @@
-//! The port from express-session: the answers that the old service was recorded with, and nobody is
-//! logged out on the way. `express/record` makes the record; this test needs no Node.
+//! The port from express-session: the recorded answers of the old service, and all users stay
+//! logged in. `express/record` makes the record; this test needs no Node.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 

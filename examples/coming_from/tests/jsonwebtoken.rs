@@ -1,4 +1,4 @@
-//! The port from jsonwebtoken: the same answers, and nobody is refused on the way.
+//! The port from jsonwebtoken: the same answers, and no token is refused on the way.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -176,7 +176,7 @@ impl common::Users for Site {
         }
     }
 
-    /// A client whose token has expired logs in again, as before the port.
+    /// A client with an expired token logs in again, as before the port.
     fn call(&self, client: &mut Client, node: &Node) -> Result<(), String> {
         if client.until <= self.now() {
             *client = self.log_in(node, &client.name);

@@ -1,4 +1,4 @@
-//! The port against the old service: the same requests, and users who stay logged in.
+//! The port against the old service: the same requests, and users stay logged in.
 
 #![allow(
     clippy::panic,

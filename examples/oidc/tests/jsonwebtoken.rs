@@ -110,7 +110,7 @@ fn jsonwebtoken_verifies_our_tokens() {
     }
 }
 
-/// Version 12 knows only the older name; the manual says so.
+/// Version 12 knows only the older name, as the manual explains.
 #[test]
 fn jsonwebtoken_does_not_know_the_newer_name_of_ed25519() {
     let pair = SigningKey::generate_ed25519().unwrap();

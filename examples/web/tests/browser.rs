@@ -156,7 +156,7 @@ impl Visitor {
             .collect()
     }
 
-    /// Returns when the browser drops a cookie by itself. Null if that is when it is closed.
+    /// Returns the time at which the browser drops a cookie. Null if it drops it when it is closed.
     fn expiry(&self, name: &str) -> Value {
         let cookies = self.browser.cookies();
         let cookie = cookies.iter().find(|cookie| cookie["name"] == name);
@@ -467,7 +467,7 @@ fn the_panels(visitor: &mut Visitor) {
     visitor.control("wait-day", "A day passes.");
 }
 
-/// The guided round, whose steps tick themselves off.
+/// The guided round: its steps tick themselves off.
 fn the_round(visitor: &mut Visitor) {
     // By the buttons of a card, too, and in their order only.
     visitor.browser.open(visitor.example.origin());
@@ -704,13 +704,13 @@ fn the_keyboard_is_enough_and_a_phone_is_wide_enough() {
     assert_eq!(visitor.browser.run(nameless, &[]), json!(0));
 }
 
-/// Opens what is folded, and shows a sentence of each kind.
+/// Opens all folded parts, and shows a sentence of each kind.
 const OPEN_ALL: &str = "document.querySelectorAll('details').forEach((part) => { part.open = true; }); \
     document.querySelectorAll('.last').forEach((last, at) => { \
         last.classList.remove('good', 'bad', 'wait'); \
         last.classList.add(['good', 'bad', 'wait'][at % 3]); })";
 
-/// Returns the texts whose contrast is below 4.5:1 (WCAG 2.2, 1.4.3), and the number of all texts.
+/// Returns the texts with a contrast below 4.5:1 (WCAG 2.2, 1.4.3), and the number of all texts.
 const CONTRAST: &str = "const parse = (text) => text.match(/[\\d.]+/g).map(Number); \
     const light = (text) => { const [r, g, b] = parse(text).map((part) => { const c = part / 255; \
         return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; }); \
@@ -751,7 +751,7 @@ fn every_text_is_legible_in_light_and_dark() {
     }
     assert_eq!(papers.len(), 2, "{papers:?}");
 
-    // Who wants no motion gets none.
+    // Users that want no motion get none.
     let motion = "return getComputedStyle(document.querySelector('button')).transitionDuration";
     for (wish, expected) in [("no-preference", "0.2s"), ("reduce", "0s")] {
         visitor.browser.prefer("prefers-reduced-motion", wish);

@@ -171,7 +171,7 @@ fn the_largest_cookie_passes_the_default_buffers() {
     let longest = log_in(by_default.port, most).field("set-cookie").len();
     assert!((3_500..3_700).contains(&longest), "{longest}");
     assert_eq!(log_in(by_default.port, most + 1).status, 500);
-    // What the limit prevents: a login that succeeds, and an answer that the proxy drops.
+    // The limit prevents a login that succeeds, and an answer that the proxy drops.
     let statuses: Vec<u16> = (most..most + 30)
         .map(|roles| log_in(behind.port, roles).status)
         .collect();

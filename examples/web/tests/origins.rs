@@ -58,7 +58,7 @@ fn post_form(browser: &Chromium, from: &str, to: &str) -> String {
                   `<form method=post action='${arguments[0]}'><button>go</button></form>`";
     browser.run(script, &[to.into()]);
     browser.click("button");
-    // Where the response is empty, the browser shows a page of its own.
+    // The browser shows a page of its own for an empty response.
     let left = || match browser.run("return location.origin", &[]) {
         origin if origin == from => Err(origin),
         _ => Ok(()),

@@ -49,7 +49,7 @@ fn the_commands_in_its_header_work() {
     follow_the_header(include_str!("../axum_sessions.rs"), start().origin());
 }
 
-/// The request in flight is answered, and the program ends by itself.
+/// The request in flight is answered, and then the program ends.
 #[test]
 fn it_stops_in_order_when_it_is_terminated() {
     let mut site = start();

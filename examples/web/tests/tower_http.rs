@@ -101,7 +101,7 @@ where
     if let Some(length) = fields.get(CONTENT_LENGTH) {
         assert_eq!(length.to_str().unwrap(), body.len().to_string());
     }
-    // It is compressed if that layer is outside, and says so.
+    // It is compressed, and marked as such, if that layer is outside.
     let is_gzip = body.starts_with(&[0x1f, 0x8b]);
     assert_eq!(fields.contains_key(CONTENT_ENCODING), is_gzip);
     assert!(is_gzip || body == ANSWER.as_bytes());

@@ -1,5 +1,5 @@
-//! Page that shows the difference between sessions, tokens, and a hybrid of both, and what a thief can
-//! do with a stolen credential.
+//! Page that shows the difference between sessions, tokens, and a hybrid of both, and the power of a
+//! thief with a stolen credential.
 //!
 //! ```text
 //! cargo run --example web

@@ -675,7 +675,7 @@ fn edit_04_a_repeated_change_of_roles_is_in_the_log() {
         for node in [&node, &other] {
             assert!(issued.iter().all(|issued| outdated(node, issued)), "{way}");
         }
-        // What the log has is not appended again.
+        // Facts of the log are not appended again.
         let position = || {
             other.follow();
             other.view.health().unwrap().position
@@ -709,7 +709,7 @@ fn an_ended_login_is_not_updated() {
     }
 }
 
-/// Beside a strategy whose log is away, logins of the other one begin and are issued. Rejects an
+/// Beside a strategy with an unreachable log, logins of the other one begin and are issued. Rejects an
 /// `Either` that begins only if both can.
 #[test]
 fn an_outage_of_one_strategy_keeps_no_login_from_the_other() {

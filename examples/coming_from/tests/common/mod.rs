@@ -1,5 +1,5 @@
 //! The checks of all ports: a replay against the old service and the port, and a walk through the
-//! deployments with users who stay logged in.
+//! deployments in which users stay logged in.
 
 #![allow(
     dead_code,

@@ -1,4 +1,4 @@
-//! Two services, and a thief who has broken into one of them: with a key per audience he cannot sign
+//! Two services, and a thief in one of them: with a key per audience he cannot sign
 //! for the other one.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Remember me: how long the cookie stays, and what a thief of it has.
+//! Remember me: the life of the cookie, and the power of a thief who has it.
 
 use std::sync::Arc;
 
