@@ -4,6 +4,10 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use statewise::session::SessionAuthenticator;
+use statewise::store::MemoryStore;
 
 /// Each text of a *misuse* in the library, with its file. Texts of tests are left out.
 fn texts() -> Vec<(PathBuf, String)> {
@@ -60,4 +64,21 @@ fn a_text_without_a_step_is_found() {
     assert!(names_a_step("the issuer is empty: name the service"));
     let call = "\n    format!(\n    \"the key \\\n     is short: {remedy}\",";
     assert_eq!(literal(call).unwrap(), "the key is short: {remedy}");
+}
+
+/// The wrong unit in the first builder.
+#[test]
+fn milliseconds_for_seconds_are_named() {
+    let builder = |idle| {
+        SessionAuthenticator::builder(MemoryStore::with_capacity(1).unwrap())
+            .idle(idle)
+            .absolute(Duration::from_secs(60))
+            .build()
+    };
+    assert!(builder(Duration::from_secs(30)).is_ok());
+    let error = builder(Duration::from_millis(30)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "misuse: the idle timeout is less than one second: give at least one",
+    );
 }
