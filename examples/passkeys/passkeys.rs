@@ -3,7 +3,7 @@
 //! once, and in one browser.
 //!
 //! ```text
-//! cargo run --manifest-path examples/passkeys/Cargo.toml --example passkeys
+//! cargo run --manifest-path examples/passkeys/manifest/Cargo.toml --example passkeys
 //! ```
 //!
 //! Open <http://localhost:3000>; browsers keep passkeys for names, not for `127.0.0.1`. curl has no

@@ -24,7 +24,7 @@ fn quoted(page: &str) -> Vec<String> {
 
 #[test]
 fn each_quoted_block_is_in_a_program() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for page in PAGES {
         let file = here.join(format!("../../src/manual/coming/{page}.md"));
         let blocks = quoted(&fs::read_to_string(file).unwrap());

@@ -357,7 +357,7 @@ fn the_page_quotes_this_package() {
         include_str!("../before.rs"),
         include_str!("../after.rs"),
         include_str!("../steps.rs"),
-        include_str!("../Cargo.toml"),
+        include_str!("../manifest/Cargo.toml"),
     ]
     .map(lines);
     let mut quoted = 0;

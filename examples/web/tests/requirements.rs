@@ -41,7 +41,7 @@ fn pages() -> Vec<String> {
 
 #[test]
 fn each_test_that_a_page_names_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
     let pages = pages().concat();
     let named: BTreeSet<&str> = pages
         .lines()

@@ -90,7 +90,7 @@ fn they_have_the_same_answers_in_actix_web() {
 /// Each relative link of README leads to a file.
 #[test]
 fn the_links_of_readme_lead_somewhere() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
     let links = README.split("](").skip(1);
     let links = links.filter_map(|rest| rest.split_once(')').map(|(link, _)| link));
     let broken: Vec<_> = links

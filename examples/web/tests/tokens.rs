@@ -234,7 +234,7 @@ fn an_oauth_client_refreshes_and_learns_that_it_has_to_log_in_again() {
     let api = Api::start();
     let token = api.log_in("alice", PASSWORD);
     let refresh = |token: &str| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oauth/refresh.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/oauth/refresh.py");
         let url = format!("{}/refresh", api.0.origin());
         let output = Command::new(&python).args([script, &url, token]).output();
         let output = output.expect("python runs");
