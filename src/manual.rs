@@ -70,7 +70,8 @@ pub mod choosing {}
 /// | axum-login, tower-sessions | [axum_login](coming::axum_login) |
 /// | axum_session | [axum_session](coming::axum_session) |
 /// | actix-session, actix-identity | [actix](coming::actix) |
-/// | express-session, iron-session | [express](coming::express) |
+/// | express-session | [express](coming::express) |
+/// | iron-session | [iron_session](coming::iron_session) |
 /// | tokens of jsonwebtoken, signed and verified by hand | [jsonwebtoken](coming::jsonwebtoken) |
 ///
 /// The programs that the pages quote are compiled and run by the tests.
@@ -86,6 +87,9 @@ pub mod coming {
 
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/express.md"))]
     pub mod express {}
+
+    #[cfg_attr(not(doctest), doc = include_str!("manual/coming/iron_session.md"))]
+    pub mod iron_session {}
 
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/jsonwebtoken.md"))]
     pub mod jsonwebtoken {}

@@ -6,5 +6,6 @@
 pub mod axum_login;
 pub mod axum_session;
 pub mod express;
+pub mod iron_session;
 pub mod jsonwebtoken;
 pub mod users;

@@ -17,18 +17,14 @@ use serde_json::Value;
 use statewise::store::MemoryStore;
 use statewise::testkit::ManualClock;
 
-use common::{AFTER_OVERLAP, Browser, Call, Node, Seen};
-use common::{differences, replay, rolling, walk};
+use common::{AFTER_OVERLAP, Browser, Node};
+use common::{differences, is_redirect, recorded, replay, rolling, text, walk};
 use support::curl;
 
 const PASSWORD: &str = "open sesame";
 
 fn record() -> Value {
     serde_json::from_str(include_str!("data/express.json")).unwrap()
-}
-
-fn text(value: &Value) -> &'static str {
-    value.as_str().unwrap().to_owned().leak()
 }
 
 struct Site {
@@ -62,37 +58,6 @@ fn users() -> Users {
     users.with("bob", PASSWORD, &[])
 }
 
-/// Returns the recorded requests for curl, and the recorded answers.
-fn recorded() -> (Vec<Call>, Vec<Seen>) {
-    let record = record();
-    let calls = record["calls"].as_array().unwrap().iter();
-    let pairs = calls.map(|call| {
-        let mut args = Vec::new();
-        for (name, value) in call["fields"].as_object().unwrap() {
-            let field: &str = format!("{name}: {}", text(value)).leak();
-            args.extend(["-H", field]);
-        }
-        if !call["form"].is_null() {
-            args.extend(["-d", text(&call["form"])]);
-        }
-        let seen = &call["seen"];
-        let seen = Seen {
-            status: seen["status"].as_u64().unwrap().try_into().unwrap(),
-            location: seen["location"].as_str().map(str::to_owned),
-            body: text(&seen["body"]).to_owned(),
-            cookie: text(&seen["cookie"]),
-        };
-        let call = Call {
-            name: text(&call["name"]),
-            by: call["by"].as_u64().unwrap().try_into().unwrap(),
-            path: text(&call["path"]),
-            args,
-        };
-        (call, seen)
-    });
-    pairs.unzip()
-}
-
 /// Differences that are wanted, beside the status and the body of redirects.
 #[rustfmt::skip]
 const WANTED: [&str; 9] = [
@@ -110,16 +75,9 @@ const WANTED: [&str; 9] = [
     "a page after it: location /login -> /login?next=/account",
 ];
 
-/// A redirect of axum is 303, which is what browsers make of 302, and has no body.
-fn is_redirect(difference: &str) -> bool {
-    difference.ends_with("status 302 -> 303")
-        || difference.contains(r#"body "Found. Redirecting to "#)
-            && difference.ends_with(r#" -> """#)
-}
-
 #[test]
 fn the_port_answers_as_the_record() {
-    let (calls, before) = recorded();
+    let (calls, before) = recorded(&record());
     assert!(
         before
             .iter()

@@ -5,7 +5,14 @@
 use std::fs;
 use std::path::Path;
 
-const PAGES: [&str; 4] = ["axum_login", "axum_session", "express", "jsonwebtoken"];
+/// The pages, each with the folders of its programs.
+const PAGES: [(&str, &[&str]); 5] = [
+    ("axum_login", &["axum_login"]),
+    ("axum_session", &["axum_session"]),
+    ("express", &["express"]),
+    ("iron_session", &["iron_session", "express"]),
+    ("jsonwebtoken", &["jsonwebtoken"]),
+];
 
 /// Returns code without its indentation.
 fn flat(code: &str) -> String {
@@ -25,11 +32,12 @@ fn quoted(page: &str) -> Vec<String> {
 #[test]
 fn each_quoted_block_is_in_a_program() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for page in PAGES {
+    for (page, folders) in PAGES {
         let file = here.join(format!("../../src/manual/coming/{page}.md"));
         let blocks = quoted(&fs::read_to_string(file).unwrap());
         assert!(blocks.len() > 3, "{page}: {blocks:?}");
-        let programs = fs::read_dir(here.join(page)).unwrap();
+        let programs = folders.iter().map(|folder| here.join(folder));
+        let programs = programs.flat_map(|folder| fs::read_dir(folder).unwrap());
         let programs =
             programs.map(|entry| flat(&fs::read_to_string(entry.unwrap().path()).unwrap()));
         let programs: Vec<_> = programs.collect();

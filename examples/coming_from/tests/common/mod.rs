@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Router;
+use serde_json::Value;
 use statewise::Upkeep;
 use statewise::testkit::{ManualClock, block_on};
 
@@ -127,6 +128,40 @@ impl Seen {
     }
 }
 
+pub(crate) fn text(value: &Value) -> &'static str {
+    value.as_str().unwrap().to_owned().leak()
+}
+
+/// Returns the recorded requests for curl, and the recorded answers.
+pub(crate) fn recorded(record: &Value) -> (Vec<Call>, Vec<Seen>) {
+    let calls = record["calls"].as_array().unwrap().iter();
+    let pairs = calls.map(|call| {
+        let mut args = Vec::new();
+        for (name, value) in call["fields"].as_object().unwrap() {
+            let field: &str = format!("{name}: {}", text(value)).leak();
+            args.extend(["-H", field]);
+        }
+        if !call["form"].is_null() {
+            args.extend(["-d", text(&call["form"])]);
+        }
+        let seen = &call["seen"];
+        let seen = Seen {
+            status: seen["status"].as_u64().unwrap().try_into().unwrap(),
+            location: seen["location"].as_str().map(str::to_owned),
+            body: text(&seen["body"]).to_owned(),
+            cookie: text(&seen["cookie"]),
+        };
+        let call = Call {
+            name: text(&call["name"]),
+            by: call["by"].as_u64().unwrap().try_into().unwrap(),
+            path: text(&call["path"]),
+            args,
+        };
+        (call, seen)
+    });
+    pairs.unzip()
+}
+
 /// Sends the calls to one service.
 pub(crate) fn replay(service: &Served, calls: &[Call]) -> Vec<Seen> {
     let count = calls.iter().map(|call| call.by + 1).max().unwrap();
@@ -164,6 +199,13 @@ pub(crate) fn compare(name: &str, before: &Seen, after: &Seen, found: &mut Vec<S
     note("location", location(before), location(after));
     note("body", text(&before.body), text(&after.body));
     note("cookie", text(before.cookie), text(after.cookie));
+}
+
+/// A redirect of axum is 303, which is what browsers make of 302, and has no body.
+pub(crate) fn is_redirect(difference: &str) -> bool {
+    difference.ends_with("status 302 -> 303")
+        || difference.contains(r#"body "Found. Redirecting to "#)
+            && difference.ends_with(r#" -> """#)
 }
 
 /// A node of one deployment.
