@@ -1,4 +1,4 @@
-//! The port from iron-session: the recorded answers of Node, and nobody is logged out on the way.
+//! The port from iron-session: the recorded answers of Node, and all users stay logged in.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
