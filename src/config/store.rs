@@ -184,8 +184,9 @@ fn sqlite(address: &str) -> Result<crate::backend::sql::sqlite::Sqlite> {
     crate::backend::sql::sqlite::Sqlite::over(pool).build()
 }
 
-/// Options of a pool. With either of the two times, sqlx 0.9 starts a reaper. Its first run can occupy a
-/// worker of the runtime for ever.
+/// Options of a pool. A server that does not listen is reported a second after the deadline of a call;
+/// by default, sqlx tries for 30 seconds. With either of the other two times, sqlx 0.9 starts a reaper. Its
+/// first run can occupy a worker of the runtime for ever.
 #[cfg(any(
     feature = "sqlx-mysql",
     feature = "sqlx-postgres",
@@ -194,6 +195,7 @@ fn sqlite(address: &str) -> Result<crate::backend::sql::sqlite::Sqlite> {
 macro_rules! pool_options {
     ($options:ident) => {
         $options::new()
+            .acquire_timeout(std::time::Duration::from_secs(3))
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
