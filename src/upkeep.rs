@@ -65,7 +65,8 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
 ///
 /// | authenticator | without the upkeep |
 /// |---|---|
-/// | with a [`RevocationView`](crate::revocation::RevocationView): tokens, the hybrid, a `CachedStore` | the view becomes stale after its bound, and **all tokens are refused as *unavailable*** |
+/// | with a [`RevocationView`](crate::revocation::RevocationView): tokens, the hybrid | the view becomes stale after its bound, and **all tokens are refused as *unavailable*** |
+/// | with a [`CachedStore`](crate::store::CachedStore) | the view becomes stale, and each verification asks the store, or is *unavailable* with [`refuse_when_stale`](crate::store::CachedBuilder::refuse_when_stale) |
 /// | any other | answers stay correct, because each read checks expiry; expired logins keep their space |
 ///
 /// A token service that forgets it answers 503 from the start, and logs the mistake once at the level

@@ -112,7 +112,8 @@ impl ViewBuilder {
     /// as *unavailable*. Default: 100 000. Each takes ten to eighteen bytes from the start, used or
     /// not.
     ///
-    /// Size it as logouts per second times the [maximum lifetime](NeedsMaxLifetime::max_lifetime).
+    /// Size it as logouts per second times the [maximum lifetime](NeedsMaxLifetime::max_lifetime). In a
+    /// hybrid, the logout of one login is kept for the lifetime of a token only.
     /// One user cannot fill it: once half of it is used, a node that has ended 64 logins of one
     /// subject one by one ends all logins of that subject with its next logout, which is one fact.
     /// Updates of roles take half of it at most.

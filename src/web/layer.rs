@@ -178,12 +178,12 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// use statewise::web::{AuthLayer, Cookie, Transport};
     ///
     /// fn layer(hybrid: Arc<dyn DynAuthenticator<()>>) -> statewise::Result<AuthLayer> {
-    ///     // The browser sends the refresh credential below /auth only: put login, refresh and
-    ///     // logout there.
+    ///     // The browser sends the refresh credential below /auth only: put refresh and logout
+    ///     // there, and the login, which ends a former one.
     ///     let refresh = Cookie::builder().name("__Secure-refresh").path("/auth").build()?;
     ///     let transport = Transport::cookie(Cookie::default()).refresh_cookie(refresh)?;
     ///     AuthLayer::new(hybrid, transport)?
-    ///         .login_page("/login")?
+    ///         .login_page("/auth/login")?
     ///         .refresh_page("/auth/refresh")
     /// }
     /// # let _ = layer;

@@ -183,6 +183,8 @@ fn remedy(code: &str) -> Option<&'static str> {
         "42P01" | "42883" | "42703" | "1146" | "1" => "call `migrate` first",
         // Postgres, MySQL.
         "3D000" | "1049" => "there is no database of this name; create it, or correct the address",
+        // Postgres.
+        "3F000" => "there is no schema of this name; create it, or correct the table's name",
         // Postgres: password, and user or method. MySQL: both.
         "28P01" | "28000" | "1045" => "correct user and password in the address",
         // SQLite.
