@@ -14,12 +14,12 @@ use crate::login::issued::Revocation;
 ///     Ok(match affected.count {
 ///         Some(0) => format!("{subject} was not logged in: check the spelling"),
 ///         Some(count) => format!("{count} logins of {subject} have ended"),
-///         // Tokens are not counted.
-///         None => format!("all logins of {subject} have ended"),
+///         // Tokens are not counted, and without a log they are valid until they expire.
+///         None => format!("the logins of {subject} end: {:?}", affected.effective),
 ///     })
 /// }
 /// ```
-#[must_use = "a logout may not have taken effect yet"]
+#[must_use = "a logout or a change may not have taken effect yet"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Affected {
