@@ -137,7 +137,7 @@ fn a_demoted_primary_is_left() {
 }
 
 /// A former primary that accepts writes no more, but is no standby, as after a logical replication.
-/// Rejects a check of the recovery only.
+/// Rejects a check of the recovery only, and a login that is absent because an outdated server lacks it.
 #[test]
 fn a_fenced_primary_is_left() {
     let Some(pair) = PostgresPair::start().map(Arc::new) else {
@@ -150,6 +150,10 @@ fn a_fenced_primary_is_left() {
         let rows = [log_in(&other.sessions(), "bob").await];
         warm(&one.sessions(), &rows[0]).await;
         warm(&pipelined.sessions(), &rows[0]).await;
+        let asked = by_sqlx(pair.name()).sessions();
+        let asked_pipelined = by_connect(pair.name()).sessions();
+        warm(&asked, &rows[0]).await;
+        warm(&asked_pipelined, &rows[0]).await;
         let set = async |to: &'static str| {
             let pair = Arc::clone(&pair);
             off(move || {
@@ -159,7 +163,11 @@ fn a_fenced_primary_is_left() {
             })
             .await;
         };
+        let stranger = Sample::of("mallory").at(NOW);
         set("on").await;
+        // Such a server may lack logins of the new primary. The first call of a connection asks for one.
+        is_not_absent("sqlx", &asked, &stranger).await;
+        is_not_absent("pipelined", &asked_pipelined, &stranger).await;
         // The reload reaches each process of the server a little later.
         let begun = Instant::now();
         while one
@@ -186,6 +194,18 @@ fn a_fenced_primary_is_left() {
         }
         is_restored(&pipelined.sessions(), &rows[0]).await;
     });
+}
+
+/// Asserts that a server which begins to refuse writes no longer says that a login does not exist.
+async fn is_not_absent(name: &str, store: &impl SessionStore, row: &Record) {
+    let begun = Instant::now();
+    loop {
+        match store.load(row.handle(), Load::new(), NOW).await {
+            Ok(found) => assert!(found.is_none(), "{name}"),
+            Err(error) => return assert!(error.is_unavailable(), "{name}: {error:?}"),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{name}: absent");
+    }
 }
 
 async fn is_restored(store: &impl SessionStore, row: &Record) {
