@@ -40,12 +40,15 @@
 // The package of the web examples tests the pages with a framework (`examples/web/book.rs`): the library
 // has none among its dependencies.
 
+#[doc = include_str!("manual/links.md")]
 #[cfg_attr(not(doctest), doc = include_str!("manual/actix.md"))]
 pub mod actix {}
 
+#[doc = include_str!("manual/links.md")]
 #[cfg_attr(not(doctest), doc = include_str!("manual/axum.md"))]
 pub mod axum {}
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/basics.md")]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/session.svg")]
@@ -57,114 +60,121 @@ pub mod axum {}
 #[doc = include_str!("manual/basics/together.md")]
 pub mod basics {}
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/changing.md")]
 pub mod changing {}
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/choosing.md")]
 pub mod choosing {}
 
-/// Coming from another library: guides for services that run, so that all users stay logged in.
-///
-/// | you have | page |
-/// |---|---|
-/// | axum-login, tower-sessions | [axum_login](coming::axum_login) |
-/// | axum_session | [axum_session](coming::axum_session) |
-/// | actix-session, actix-identity | [actix](coming::actix) |
-/// | express-session | [express](coming::express) |
-/// | iron-session | [iron_session](coming::iron_session) |
-/// | tokens of jsonwebtoken, signed and verified by hand | [jsonwebtoken](coming::jsonwebtoken) |
-///
-/// The programs that the pages quote are compiled and run by the tests.
+#[doc = include_str!("manual/links.md")]
+#[doc = include_str!("manual/coming.md")]
 pub mod coming {
+    #[doc = include_str!("manual/links.md")]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/actix.md"))]
     pub mod actix {}
 
+    #[doc = include_str!("manual/links.md")]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_login.md"))]
     pub mod axum_login {}
 
+    #[doc = include_str!("manual/links.md")]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_session.md"))]
     pub mod axum_session {}
 
+    #[doc = include_str!("manual/links.md")]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/express.md"))]
     pub mod express {}
 
+    #[doc = include_str!("manual/links.md")]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/iron_session.md"))]
     pub mod iron_session {}
 
+    #[doc = include_str!("manual/links.md")]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/jsonwebtoken.md"))]
     pub mod jsonwebtoken {}
 }
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/comparison.md")]
 pub mod comparison {}
 
-#[doc = "Deploying: keys, settings, logs, probes, shutdown and servers."]
+#[doc = include_str!("manual/links.md")]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/deploying.svg")]
 #[doc = ""]
 #[cfg_attr(not(doctest), doc = include_str!("manual/deploying.md"))]
 pub mod deploying {}
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/frameworks.md")]
 #[doc = "```ignore"]
 #[doc = include_str!("manual/frameworks/poem.rs")]
 #[doc = "```"]
 pub mod frameworks {}
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/glossary.md")]
 pub mod glossary {}
 
+#[doc = include_str!("manual/links.md")]
 #[cfg_attr(not(doctest), doc = include_str!("manual/grpc.md"))]
 pub mod grpc {}
 
-#[doc = "A hybrid: an app that stays logged in for weeks, and requests without a store."]
+#[doc = include_str!("manual/links.md")]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/hybrid.svg")]
 #[doc = ""]
 #[doc = include_str!("manual/hybrid.md")]
 pub mod hybrid {}
 
-#[doc = "More than a plain login: remember me, second factors, tickets and API keys."]
+#[doc = include_str!("manual/links.md")]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/second_factor.svg")]
 #[doc = ""]
 #[doc = include_str!("manual/login_kinds.md")]
 pub mod login_kinds {}
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/logout.md")]
 pub mod logout {}
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/operations.md")]
 pub mod operations {}
 
-#[doc = "Revocation: how a logout reaches every node, and within which time."]
+#[doc = include_str!("manual/links.md")]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/revocation.svg")]
 #[doc = ""]
 #[doc = include_str!("manual/revocation.md")]
 pub mod revocation {}
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/roles.md")]
 pub mod roles {}
 
-#[doc = "Services and keys: each service verifies tokens, and none can sign for another one."]
+#[doc = include_str!("manual/links.md")]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/keys.svg")]
 #[doc = ""]
 #[doc = include_str!("manual/services.md")]
 pub mod services {}
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/stores.md")]
-// Its links lead to the feature `testkit`.
-#[cfg_attr(not(feature = "testkit"), allow(rustdoc::broken_intra_doc_links))]
 pub mod stores {}
 
+#[doc = include_str!("manual/links.md")]
+#[cfg_attr(feature = "testkit", doc = include_str!("manual/testkit_links.md"))]
 #[cfg_attr(not(doctest), doc = include_str!("manual/testing.md"))]
-#[cfg_attr(not(feature = "testkit"), allow(rustdoc::broken_intra_doc_links))]
 pub mod testing {}
 
+#[doc = include_str!("manual/links.md")]
 #[doc = include_str!("manual/threats.md")]
 pub mod threats {}
 
+#[doc = include_str!("manual/links.md")]
 #[cfg_attr(not(doctest), doc = include_str!("manual/troubleshooting.md"))]
 pub mod troubleshooting {}

@@ -1,4 +1,10 @@
-//! The shape of the book: its pages, their length, and the length of README.
+//! The shape of the book: its pages, their links, their length, and the length of README.
+//!
+//! A page is read in two places: as a file, on disk or on a forge, and in the documentation. In a file a link
+//! leads to another file. In the documentation it leads to a page or an item. So each link is a reference, such
+//! as `[logging out][logout.md]`. The end of the page says where it leads in the file, and
+//! `src/manual/links.md`, which the documentation shows before each page, says where it leads there: of two
+//! definitions, the first one counts.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,6 +15,8 @@ use std::path::{Path, PathBuf};
 const MAX_PAGE: usize = 400;
 /// Lines of README at most.
 const MAX_README: usize = 250;
+/// Definitions for the documentation: those of all pages, and those that need the feature `testkit`.
+const LINKS: [&str; 2] = ["links.md", "testkit_links.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -77,6 +85,110 @@ fn each_page_is_in_the_table_of_contents() {
     }
 }
 
+/// Pages with their text: the files of Markdown without the definitions for the documentation.
+fn pages() -> Vec<(PathBuf, String)> {
+    let is_page = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.ends_with(".md") && !LINKS.contains(&name)
+    };
+    let pages = files().into_iter().filter(is_page);
+    pages
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path, text)
+        })
+        .collect()
+}
+
+/// Returns the text outside of blocks of code, and the blocks, each with its first line.
+fn prose_and_code(text: &str) -> (String, Vec<Vec<&str>>) {
+    let (mut prose, mut blocks, mut is_code) = (String::new(), Vec::<Vec<&str>>::new(), false);
+    for line in text.lines() {
+        match (line.starts_with("```"), is_code) {
+            (true, false) => blocks.push(vec![line]),
+            (false, true) => blocks.last_mut().unwrap().push(line),
+            (true, true) => {}
+            (false, false) => prose += &format!("{line}\n"),
+        }
+        is_code ^= line.starts_with("```");
+    }
+    assert!(!is_code, "a block of code has no end");
+    (prose, blocks)
+}
+
+/// Returns the label and the destination if the line is the definition of a link.
+fn definition(line: &str) -> Option<(&str, &str)> {
+    let (label, destination) = line.strip_prefix('[')?.split_once("]: ")?;
+    let is_one_word = !destination.contains(' ') && !label.contains(']');
+    is_one_word.then_some((label, destination))
+}
+
+#[test]
+fn each_page_has_one_title() {
+    for (path, text) in pages() {
+        let (prose, _) = prose_and_code(&text);
+        let titles = prose.lines().filter(|line| line.starts_with("# ")).count();
+        assert!(
+            text.starts_with("# ") && titles == 1,
+            "{path:?} has {titles} titles"
+        );
+    }
+}
+
+/// `.ci/links` checks the destinations of the pages, and rustdoc those of the documentation.
+#[test]
+fn links_lead_to_files_and_to_items() {
+    let manual = root().join("src/manual");
+    let links = LINKS.map(|name| fs::read_to_string(manual.join(name)).unwrap());
+    let shown: Vec<_> = links
+        .iter()
+        .flat_map(|links| links.lines().filter_map(definition))
+        .collect();
+    let mut used = Vec::new();
+    for (path, text) in pages() {
+        let (prose, _) = prose_and_code(&text);
+        assert!(
+            !prose.contains("](crate::"),
+            "{path:?}: a file cannot follow a link to an item: see the first lines of tests/book.rs"
+        );
+        let body = prose.lines().filter(|line| definition(line).is_none());
+        let body = body.collect::<Vec<_>>().join("\n");
+        let defined: Vec<_> = prose.lines().filter_map(definition).collect();
+        let folder = path.parent().unwrap().strip_prefix(&manual).unwrap();
+        for &(label, destination) in &defined {
+            let is_used = body.contains(&format!("[{label}]"));
+            assert!(is_used, "{path:?} defines {label} and does not use it");
+            let is_shown = shown.iter().any(|(shown, _)| *shown == label);
+            assert!(is_shown, "{path:?}: add {label} to one of {LINKS:?}");
+            if !label.starts_with('`') {
+                // The label is the path from the folder of the manual.
+                let ups = "../".repeat(folder.components().count());
+                let beside = label.strip_prefix(&format!("{}/", folder.display()));
+                let wanted = beside.map_or(format!("{ups}{label}"), str::to_owned);
+                assert_eq!(destination, wanted, "{path:?}: {label}");
+            }
+            used.push(label.to_owned());
+        }
+        let labels = body
+            .split("][")
+            .skip(1)
+            .map(|rest| rest.split(']').next().unwrap());
+        let short = body.match_indices("[`").filter_map(|(at, _)| {
+            let (label, rest) = body[at + 2..].split_once("`]")?;
+            (!rest.starts_with(['[', '('])).then(|| format!("`{label}`"))
+        });
+        for label in labels.map(str::to_owned).chain(short) {
+            let is_defined = defined.iter().any(|(known, _)| **known == label);
+            assert!(is_defined, "{path:?} uses {label} and does not define it");
+        }
+    }
+    let unused = shown
+        .iter()
+        .filter(|(shown, _)| !used.iter().any(|label| label == shown));
+    let unused: Vec<_> = unused.collect();
+    assert!(unused.is_empty(), "no page uses {unused:?}");
+}
+
 #[test]
 fn readme_is_one_sitting() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
@@ -96,7 +208,7 @@ fn links_to_sections_of_pages_lead_to_headings() {
             if !page.chars().all(is_name) {
                 continue;
             }
-            let anchor = rest.split(')').next().unwrap();
+            let anchor = rest.split([')', '\n']).next().unwrap();
             let pages = files().into_iter().filter(|file| {
                 let file = file.strip_prefix(root().join("src/manual")).unwrap();
                 file.starts_with(page) || file == Path::new(&format!("{page}.md"))
@@ -130,7 +242,8 @@ fn sources() -> Vec<(PathBuf, String)> {
 
 /// Returns the anchors that rustdoc makes of the headings of a page.
 fn anchors(page: &str) -> Vec<String> {
-    let headings = page.lines().filter_map(|line| line.strip_prefix("# "));
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let headings = headings.filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
     let anchor = |heading: &str| {
         let chars = heading.to_lowercase();
         let chars = chars.chars().filter_map(|c| match c {
