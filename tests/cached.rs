@@ -252,6 +252,59 @@ fn a_change_is_visible_on_all_nodes() {
     assert_eq!(fleet.loads(), 0);
 }
 
+/// The answer to an update of all logins is kept by nodes that follow the log, and by nodes that do not.
+#[test]
+fn a_change_of_all_logins_counts_within_the_bound() {
+    let fleet = Fleet::new();
+    let (here, there) = (fleet.node(), fleet.node());
+    let sessions = [log_in(&here, "alice"), log_in(&here, "alice")];
+    let change_all = |node: &Auth, to: u32| {
+        let changed = block_on(node.update_all("alice", &mut |session| {
+            session.data = to;
+            Ok(())
+        }));
+        changed.unwrap()
+    };
+    let data = |node: &Auth, session: &str| *block_on(node.verify(session)).unwrap().data();
+    for (to, follows) in [(2, true), (3, false)] {
+        sessions
+            .iter()
+            .for_each(|session| assert_eq!(data(&there, session), to - 1));
+        let within_bound = Affected::new(Some(2), Revocation::Within(BOUND));
+        assert_eq!(change_all(&here, to), within_bound);
+        match follows {
+            true => follow(&there),
+            false => fleet.clock.advance(BOUND + Duration::from_secs(1)),
+        }
+        sessions
+            .iter()
+            .for_each(|session| assert_eq!(data(&there, session), to));
+        follow(&there);
+    }
+    // Not changed by this call: an earlier one may have failed to notify the other nodes.
+    let within_age = Affected::new(Some(2), Revocation::Within(MAX_AGE));
+    assert_eq!(change_all(&here, 3), within_age);
+    // No login has old values.
+    let nobody = block_on(here.update_all("bob", &mut |_| Ok(()))).unwrap();
+    assert_eq!(nobody, Affected::new(Some(0), Revocation::Immediate));
+}
+
+#[test]
+fn a_change_without_the_log_returns_the_age_of_a_copy() {
+    let fleet = Fleet::new();
+    // Room for what the calls append before the change of the login.
+    let full = Arc::new(MemoryLog::new().unwrap().capacity(1));
+    let fleet = Fleet { log: full, ..fleet };
+    let node = fleet.node();
+    log_in(&node, "alice");
+    let changed = block_on(node.update_all("alice", &mut |session| {
+        session.data = 2;
+        Ok(())
+    }));
+    let within_age = Affected::new(Some(1), Revocation::Within(MAX_AGE));
+    assert_eq!(changed.unwrap(), within_age);
+}
+
 #[test]
 fn a_credential_rotated_elsewhere_is_known_here() {
     let fleet = Fleet::new();
@@ -704,7 +757,7 @@ fn an_update_goes_to_the_update_of_the_inner_store() {
         let _ = store.create(&row, Limit::default(), now).await.unwrap();
         let update = Sample::update("new");
         let updated = store.update(row.handle(), 0, &update, now).await.unwrap();
-        assert!(matches!(updated, Updated::Done(_)), "{updated:?}");
+        assert!(matches!(updated, Updated::Done { .. }), "{updated:?}");
         assert_eq!(store.inner().calls_of(Method::Update), 1);
     });
 }

@@ -49,7 +49,9 @@ use crate::upkeep::Upkeep;
 ///
 /// Each changed login is one entry of the log.
 /// [`update_all`](crate::Authenticator::update_all) therefore appends as many entries, in as many calls,
-/// as it changes logins of the user, up to sixteen calls at the same time.
+/// as it changes logins of the user, up to sixteen calls at the same time. It answers the bound if the log
+/// took all entries. Otherwise, or if a login had the new values already, it answers the maximum age of a
+/// copy: an earlier call may have failed to append.
 ///
 /// ```
 /// use std::time::Duration;
@@ -169,12 +171,12 @@ impl<S: SessionStore> CachedStore<S> {
         remove_ended(&self.inner, subject, now, has_ended).await
     }
 
-    /// Notifies the other nodes of a changed row. If this fails, they see the change when their
-    /// copies expire.
-    async fn publish_change(&self, record: &Record) {
+    /// Notifies the other nodes of a changed row, and returns when they see the change. If this fails,
+    /// they see it when their copies expire.
+    async fn publish_change(&self, record: &Record) -> Revocation {
         let (handle, version) = (record.handle(), record.version());
         let fact = Fact::Changed { handle, version };
-        let _ = self.publish(&[fact], Revocation::Immediate).await;
+        self.publish(&[fact], Revocation::Immediate).await
     }
 
     /// Appends facts to the log. Returns when an act that has effect on the store at `effective`
@@ -319,7 +321,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
                 ..
             }) => {
                 query.store(Some(record.clone()));
-                self.publish_change(record).await;
+                let _when = self.publish_change(record).await;
             }
             _ => self.cache.forget(handle),
         }
@@ -335,14 +337,13 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     ) -> Result<Updated> {
         let query = self.begin_query(handle, now);
         let updated = self.inner.update(handle, expected, update, now).await?;
-        match &updated {
-            Updated::Done(record) => {
-                query.store(Some(record.clone()));
-                self.publish_change(record).await;
-            }
-            _ => self.cache.forget(handle),
-        }
-        Ok(updated)
+        let Updated::Done { record, effective } = updated else {
+            self.cache.forget(handle);
+            return Ok(updated);
+        };
+        query.store(Some(record.clone()));
+        let effective = effective.or_later(self.publish_change(&record).await);
+        Ok(Updated::Done { record, effective })
     }
 
     async fn confirm(&self, handle: Handle, generation: u32, now: Timestamp) -> Result<()> {

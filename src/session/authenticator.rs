@@ -1,7 +1,6 @@
 //! The authenticator of sessions.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -254,14 +253,6 @@ where
     S: SessionStore,
     D: DeserializeOwned + 'static,
 {
-    /// Returns when a change of a row counts on nodes that were not notified of it.
-    fn effective(&self) -> Revocation {
-        match self.logins.store.staleness() {
-            Duration::ZERO => Revocation::Immediate,
-            staleness => Revocation::Within(staleness),
-        }
-    }
-
     /// Reads the clock and a presented credential.
     ///
     /// Inlined with all that it calls, so that the credential stays in registers: otherwise a
@@ -427,7 +418,7 @@ where
             }
             Ended::Unproven => Revocation::Immediate,
             // An earlier call may have removed the row, and failed to notify the other nodes.
-            Ended::Absent => self.effective(),
+            Ended::Absent => self.logins.effective_unnotified(),
         };
         Ok(effective.into())
     }
@@ -463,15 +454,17 @@ where
         let logins = &self.logins;
         logins.outdate(subject).await?;
         let mut draft = |row: &Record| logins.draft(row, &self.data, &mut *edit);
-        let (mut count, mut outcome) = (0, Ok(()));
+        let (mut count, mut outcome, mut effective) = (0, Ok(()), Revocation::Immediate);
         let mut page = Some(Page::first(ROWS_PER_PAGE));
         while let Some(this) = page {
             let updated = logins.update_page(subject, this, &mut draft).await?;
             count += updated.logins.len() as u64;
+            let effects = updated.logins.iter().map(|login| login.effective);
+            effective = effects.fold(effective, Revocation::or_later);
             outcome = outcome.and(updated.outcome);
             page = updated.next;
         }
-        outcome.map(|()| Affected::new(Some(count), self.effective()))
+        outcome.map(|()| Affected::new(Some(count), effective))
     }
 
     async fn ready(&self) -> Result<()> {

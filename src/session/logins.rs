@@ -21,7 +21,7 @@ use crate::login::data::{self, DataReader};
 use crate::login::edit::EditFn;
 use crate::login::handle::Handle;
 use crate::login::identity::{Identity, check_size, fields_of};
-use crate::login::issued::{Credential, Outcome};
+use crate::login::issued::{Credential, Outcome, Revocation};
 use crate::login::recent_changes::RecentChanges;
 use crate::login::stamp::Stamp;
 use crate::session::credential::{CredentialKind, SessionCredential};
@@ -85,6 +85,8 @@ pub(crate) struct Edited {
     pub(crate) has_new_roles: bool,
     /// The credential that a step-up has made.
     pub(crate) fresh: Option<SessionCredential>,
+    /// The time from which no node shows the row as it was.
+    pub(crate) effective: Revocation,
 }
 
 /// The logins on a page after an update of all logins.
@@ -367,6 +369,14 @@ impl<S: SessionStore> Logins<S> {
         verified
     }
 
+    /// Returns when a change of a row counts on nodes that were not notified of it.
+    pub(crate) fn effective_unnotified(&self) -> Revocation {
+        match self.store.staleness() {
+            Duration::ZERO => Revocation::Immediate,
+            staleness => Revocation::Within(staleness),
+        }
+    }
+
     /// Returns whether the policy accepts a credential of this verdict.
     pub(crate) fn accepts(&self, verdict: Verdict) -> bool {
         match verdict {
@@ -594,21 +604,26 @@ impl<S: SessionStore> Logins<S> {
                 }
                 fresh = next.or(fresh);
             }
-            let edited = |row| Edited {
+            let edited = |row, effective| Edited {
                 row,
                 has_changed: update != Update::default(),
                 has_new_roles: update.roles.is_some(),
                 fresh,
+                effective,
             };
             if update == Update::default() {
-                return Ok(Some(edited(row)));
+                // An earlier call may have changed the row, and failed to notify the other nodes.
+                return Ok(Some(edited(row, self.effective_unnotified())));
             }
             if may_write {
                 let updated = self.store.update(handle, row.version(), &update, now).await;
                 match name_login(updated, handle)? {
-                    Updated::Done(mut row) => {
+                    Updated::Done {
+                        record: mut row,
+                        effective,
+                    } => {
                         self.policy.tighten(&mut row, now);
-                        return Ok(Some(edited(row)));
+                        return Ok(Some(edited(row, effective)));
                     }
                     Updated::Absent => return Ok(None),
                     Updated::Conflict => {}

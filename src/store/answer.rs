@@ -87,12 +87,28 @@ impl From<Option<Changed>> for Rotated {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Updated {
-    /// Done; this is the new state of the row.
-    Done(Record),
+    /// The row was changed.
+    Done {
+        /// The new state of the row.
+        record: Record,
+        /// The time from which no node shows the former state.
+        effective: Revocation,
+    },
     /// The version differs, and nothing was changed.
     Conflict,
     /// There is no row, or it has expired.
     Absent,
+}
+
+impl Updated {
+    /// Changed the row to `record`, at once and everywhere.
+    #[must_use]
+    pub const fn at_once(record: Record) -> Self {
+        Self::Done {
+            record,
+            effective: Revocation::Immediate,
+        }
+    }
 }
 
 impl From<Option<Changed>> for Updated {
@@ -102,7 +118,7 @@ impl From<Option<Changed>> for Updated {
             Some(Changed {
                 changed: true,
                 record,
-            }) => Self::Done(record),
+            }) => Self::at_once(record),
             Some(Changed { changed: false, .. }) => Self::Conflict,
             None => Self::Absent,
         }

@@ -233,7 +233,7 @@ async fn answer<S: SessionStore>(
         },
         Step::Update(handle, expected, change) => {
             match store.update(*handle, *expected, change, now).await? {
-                Updated::Done(row) => Answer::Row(normal(&row)),
+                Updated::Done { record: row, .. } => Answer::Row(normal(&row)),
                 Updated::Conflict => Answer::Conflict,
                 Updated::Absent => Answer::Absent,
             }

@@ -55,7 +55,7 @@ fn each_operation_is_one_statement() {
         assert!(matches!(rotated, Rotated::Done(_)));
         counts("rotate", 2).await;
         let updated = store.update(handle, 0, &Sample::update(b"1"), now()).await;
-        assert!(matches!(updated, Ok(Updated::Done(_))));
+        assert!(matches!(updated, Ok(Updated::Done { .. })));
         counts("update", 2).await;
         store.confirm(handle, 1, now()).await.unwrap();
         counts("confirm", 1).await;

@@ -66,7 +66,9 @@ fn a_lost_answer_leaves_whole_rows() {
             proxy.cut_after(usize::MAX);
             let version = get(&straight, &new).await.unwrap().version();
             match updated {
-                Ok(Updated::Done(row)) => assert_eq!((row.version(), version), (1, 1)),
+                Ok(Updated::Done { record: row, .. }) => {
+                    assert_eq!((row.version(), version), (1, 1));
+                }
                 other => assert!(is_unavailable(&other) && version <= 1, "{subject}"),
             }
             let rotation = Sample::rotation_of(&new);

@@ -74,7 +74,7 @@ fn each_operation_is_one_statement() {
                 assert!(matches!(rotated, Rotated::Done(_)));
                 counts("rotate", 1);
                 let updated = store.update(handle, 0, &Sample::update(b"1"), NOW).await;
-                assert!(matches!(updated, Ok(Updated::Done(_))));
+                assert!(matches!(updated, Ok(Updated::Done { .. })));
                 counts("update", 2);
                 store.confirm(handle, 1, NOW).await.unwrap();
                 counts("confirm", 1);

@@ -64,7 +64,7 @@ async fn lives<L: Link>(database: &Postgres<L>, client: usize) {
         let rotated = store.rotate(handle, &rotation, NOW).await.unwrap();
         assert!(matches!(rotated, Rotated::Done(_)));
         let updated = store.update(handle, 0, &Sample::update(b"2"), NOW).await;
-        assert!(matches!(updated, Ok(Updated::Done(_))));
+        assert!(matches!(updated, Ok(Updated::Done { .. })));
         let draft =
             Draft::new(Fact::Login(handle), Duration::from_secs(60), &SystemEntropy).unwrap();
         log.append(&[draft], NOW).await.unwrap();

@@ -288,7 +288,10 @@ fn two_nodes_share_a_table() {
             assert_eq!(get(there, &row).await.unwrap().encode(), row.encode());
             let change = Sample::update(b"2");
             let updated = there.update(row.handle(), 0, &change, now()).await.unwrap();
-            let Updated::Done(changed) = updated else {
+            let Updated::Done {
+                record: changed, ..
+            } = updated
+            else {
                 panic!("not done: {updated:?}");
             };
             assert_eq!(get(here, &row).await.unwrap().encode(), changed.encode());
@@ -844,7 +847,7 @@ fn a_pool_of_one_serves_a_hundred() {
                         assert!(matches!(rotated, Rotated::Done(_)));
                         let change = Sample::update(b"2");
                         let updated = store.update(row.handle(), 0, &change, now()).await.unwrap();
-                        assert!(matches!(updated, Updated::Done(_)));
+                        assert!(matches!(updated, Updated::Done { .. }));
                         // Expired: found and removed.
                         let load = Load::new();
                         let found = store.load(row.handle(), load, later(100)).await.unwrap();
@@ -1102,7 +1105,7 @@ fn pending_uses_count_at_once() {
                     "update" => {
                         let change = Sample::update(b"2");
                         let updated = store.update(row.handle(), 0, &change, late).await.unwrap();
-                        assert!(matches!(updated, Updated::Done(_)), "{what}");
+                        assert!(matches!(updated, Updated::Done { .. }), "{what}");
                     }
                     "confirm" => store.confirm(row.handle(), 0, late).await.unwrap(),
                     "list" => {
@@ -1170,7 +1173,7 @@ fn a_concurrent_use_prevents_the_removal() {
                             _ => {
                                 let change = Sample::update(b"2");
                                 let updated = store.update(handle, 0, &change, late).await.unwrap();
-                                matches!(updated, Updated::Done(_))
+                                matches!(updated, Updated::Done { .. })
                             }
                         }
                     })

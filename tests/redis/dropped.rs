@@ -71,7 +71,7 @@ where
                 let updated = store
                     .update(found.handle(), found.version(), &Sample::update(b"3"), NOW)
                     .await;
-                assert!(matches!(updated, Ok(Updated::Done(_))));
+                assert!(matches!(updated, Ok(Updated::Done { .. })));
             }
             let _ = store
                 .remove_subject("alice", Scope::all(), NOW)

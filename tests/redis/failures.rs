@@ -175,7 +175,7 @@ fn an_answer_that_is_cut_off_is_retried_or_unavailable() {
                 .update(row.handle(), 0, &Sample::update(b"new"), NOW)
                 .await
             {
-                Ok(Updated::Done(row)) => assert_eq!(row.version(), 1),
+                Ok(Updated::Done { record: row, .. }) => assert_eq!(row.version(), 1),
                 other => unavailable(&other),
             }
             let found = straight

@@ -90,7 +90,7 @@ fn a_hundred_tasks_on_one_connection() {
                     }
                     let change = Sample::update(b"changed");
                     let done = store.update(row.handle(), 0, &change, NOW).await;
-                    assert!(matches!(done, Ok(Updated::Done(_))));
+                    assert!(matches!(done, Ok(Updated::Done { .. })));
                     if turn % 2 == 0 {
                         let removed = store.remove(row.handle(), &subject, NOW).await.unwrap();
                         assert_eq!(removed.count, 1);

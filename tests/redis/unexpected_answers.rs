@@ -99,7 +99,7 @@ fn an_unexpected_answer_never_lets_a_caller_in() {
             );
             let change = Sample::update(b"1");
             let updated = store.update(row.handle(), 0, &change, NOW).await;
-            assert!(!matches!(updated, Ok(Updated::Done(_))), "{shown}");
+            assert!(!matches!(updated, Ok(Updated::Done { .. })), "{shown}");
             let rotation = Sample::rotation_of(&row);
             let rotated = store.rotate(row.handle(), &rotation, NOW).await;
             assert!(matches!(rotated, Ok(Rotated::Absent) | Err(_)), "{shown}");

@@ -219,7 +219,7 @@ pub(crate) async fn a_dropped_call_leaves_whole_rows<S: SessionStore>(store: &S,
                 // The dropped call may still have been running when the row was read.
                 assert!(matches!(
                     updated,
-                    Updated::Done(_) | Updated::Conflict | Updated::Absent
+                    Updated::Done { .. } | Updated::Conflict | Updated::Absent
                 ));
             }
             let _ = store

@@ -155,7 +155,7 @@ async fn fill(store: &statewise::store::SqliteStore, limit: Limit) {
         let updated = store.update(row.handle(), 0, &change, now()).await;
         let found = get(store, row).await.unwrap();
         match updated {
-            Ok(Updated::Done(next)) => assert_eq!(found.encode(), next.encode()),
+            Ok(Updated::Done { record: next, .. }) => assert_eq!(found.encode(), next.encode()),
             updated => {
                 assert!(is_unavailable(&updated), "{updated:?}");
                 assert_eq!(found.encode(), before.encode());

@@ -67,7 +67,7 @@ impl SessionStore for Broken {
         if let Some(mut row) = seen.filter(|_| is_gone && self.flaw == Flaw::InsertsOnUpdate) {
             row.update(expected, update);
             let _ = self.store.create(&row, Limit::Unlimited, now).await?;
-            return Ok(Updated::Done(row));
+            return Ok(Updated::at_once(row));
         }
         Ok(updated)
     }

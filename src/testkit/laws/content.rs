@@ -23,7 +23,7 @@ pub async fn read_05_keeps_fields_of_later_versions<F: StoreFixture>(fixture: &F
     let found = world.get(&row).await;
     assert!(found.is_some_and(|row| kept(&row)), "lost by create");
     match world.write(&row, 0, b"2").await {
-        Updated::Done(row) => assert!(kept(&row), "lost by update"),
+        Updated::Done { record: row, .. } => assert!(kept(&row), "lost by update"),
         updated => panic!("update was not done: {updated:?}"),
     }
     let rotated = world.advance_row(&row, &Sample::rotation_of(&row)).await;

@@ -199,7 +199,7 @@ pub async fn scope_01_selects_the_right_rows<F: StoreFixture>(fixture: &F) {
                     ..Update::default()
                 };
                 let updated = world.store.update(keep, 0, &change, now).await;
-                assert!(matches!(updated, Ok(Updated::Done(_))));
+                assert!(matches!(updated, Ok(Updated::Done { .. })));
                 (Scope::all().before(at_nine), &[1, 2, 3])
             }
         };

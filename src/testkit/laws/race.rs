@@ -105,7 +105,7 @@ impl Rival {
             }
             Self::Update => {
                 let updated = store.update(handle, 0, &update, now).await;
-                matches!(updated.expect("update answers"), Updated::Done(_))
+                matches!(updated.expect("update answers"), Updated::Done { .. })
             }
             Self::Rotate => {
                 let rotation = Sample::rotation_of(row);
@@ -332,7 +332,7 @@ impl LoopedWrite {
             Self::Update => {
                 let update = Sample::update(b"late");
                 let updated = store.update(handle, known.version(), &update, now).await;
-                if let Updated::Done(row) = updated? {
+                if let Updated::Done { record: row, .. } = updated? {
                     *known = row;
                     return Ok(true);
                 }

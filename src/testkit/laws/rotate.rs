@@ -100,7 +100,7 @@ pub async fn rotate_04_keeps_all_other_fields<F: StoreFixture>(fixture: &F) {
     let row = sample.at(world.now());
     world.put(&row).await;
     let updated = world.write(&row, 0, &[0xfe; 400]).await;
-    assert!(matches!(updated, Updated::Done(_)));
+    assert!(matches!(updated, Updated::Done { .. }));
     let mut expected = world.get(&row).await.expect("the row is there");
     world.advance(60).await;
     let rotation = Sample::rotation_of(&row);
@@ -216,7 +216,7 @@ pub async fn step_01_a_step_up_comes_back<F: StoreFixture>(fixture: &F) {
         for (version, update) in [(version, step_up), (version + 1, demotion)] {
             assert!(expected.update(version, &update));
             let updated = world.store.update(handle, version, &update, now).await;
-            assert!(matches!(updated, Ok(Updated::Done(_))), "{updated:?}");
+            assert!(matches!(updated, Ok(Updated::Done { .. })), "{updated:?}");
             assert_same(world.get(&row).await.as_ref(), &expected);
         }
         let found = world.get(&row).await.expect("the row is there");

@@ -44,7 +44,7 @@ pub async fn update_01_changes_only_the_named_fields<F: StoreFixture>(fixture: &
         let (handle, now) = (row.handle(), world.now());
         let updated = world.store.update(handle, version, &change, now).await;
         match updated.expect("update answers") {
-            Updated::Done(row) => assert_same(Some(&row), &expected),
+            Updated::Done { record: row, .. } => assert_same(Some(&row), &expected),
             updated => panic!("update was not done: {updated:?}"),
         }
         let found = world.get(&row).await.expect("the row is there");
@@ -186,7 +186,7 @@ pub async fn update_04_loses_no_update<F: StoreFixture>(fixture: &F) {
     world.put(&stale).await;
     let updated = world.write(&stale, 0, b"1").await;
     assert!(
-        matches!(updated, Updated::Done(_)),
+        matches!(updated, Updated::Done { .. }),
         "update was not done: {updated:?}"
     );
     for expected in [0, 2] {
@@ -217,7 +217,7 @@ pub async fn update_04_loses_no_update<F: StoreFixture>(fixture: &F) {
                 let next = count.parse::<u64>().expect("a number") + 1;
                 let change = Sample::update(next.to_string());
                 match store.update(handle, found.version(), &change, now).await {
-                    Ok(Updated::Done(_)) => done += 1,
+                    Ok(Updated::Done { .. }) => done += 1,
                     Ok(Updated::Conflict) => {}
                     updated => panic!("update was {updated:?}"),
                 }
@@ -281,7 +281,7 @@ pub async fn update_05_tears_no_row<F: StoreFixture>(fixture: &F) {
     world.touch(&row, now).await;
     let updated = world.write(&row, found.version(), b"1").await;
     assert!(
-        matches!(updated, Updated::Done(_)),
+        matches!(updated, Updated::Done { .. }),
         "rotate or touch caused a conflict: {updated:?}"
     );
 }
@@ -306,7 +306,7 @@ pub async fn update_11_emptying_is_a_change<F: StoreFixture>(fixture: &F) {
         assert!(expected.update(version, &change));
         let (handle, now) = (row.handle(), world.now());
         let updated = world.store.update(handle, version, &change, now).await;
-        assert!(matches!(updated, Ok(Updated::Done(_))), "{updated:?}");
+        assert!(matches!(updated, Ok(Updated::Done { .. })), "{updated:?}");
         assert_same(world.get(&row).await.as_ref(), &expected);
     }
     assert_eq!(expected.fields.data(), None);

@@ -57,6 +57,6 @@ impl SessionStore for ResurrectsOnUpdate {
         };
         row.update(row.version(), update);
         self.inner.create(&row, Limit::Unlimited, now).await?;
-        Ok(Updated::Done(row))
+        Ok(Updated::at_once(row))
     }
 }
