@@ -23,8 +23,9 @@ use time::OffsetDateTime;
 
 use crate::base::secret::REDACTED;
 use crate::clock::Timestamp;
-use crate::login::begun::Begun;
+use crate::login::begun::{Begun, Continued};
 use crate::login::fields::FieldsBuilder;
+use crate::login::handle::Handle;
 use crate::login::place::Place;
 use crate::login::stamp::Stamp;
 use crate::login::step_up::StepUp;
@@ -52,6 +53,7 @@ pub struct Login<D = ()> {
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) stamp: Option<Stamp>,
     pub(crate) begun: Option<Begun>,
+    pub(crate) continues: Option<Continued>,
     /// The step-up of the login that this one continues.
     pub(crate) step: Option<StepUp>,
 }
@@ -72,6 +74,7 @@ impl Login {
             deadline: None,
             stamp: None,
             begun: None,
+            continues: None,
             step: None,
         }
     }
@@ -144,6 +147,7 @@ impl<D> Login<D> {
             deadline: self.deadline,
             stamp: self.stamp,
             begun: self.begun,
+            continues: self.continues,
             step: self.step,
         }
     }
@@ -216,6 +220,11 @@ impl<D> Login<D> {
     #[must_use]
     pub fn subject(&self) -> &str {
         self.fields.subject()
+    }
+
+    /// Returns stamp and handle of the login that this one continues.
+    pub(crate) fn continued(&self) -> (Option<Stamp>, Option<Handle>) {
+        (self.stamp, self.continues.map(|login| login.handle))
     }
 
     /// Splits the login into its parts, for implementers of

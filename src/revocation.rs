@@ -84,6 +84,7 @@ pub(crate) mod fact;
 mod filter;
 mod follower;
 mod known;
+mod news;
 mod revoked;
 mod settings;
 mod view;

@@ -16,7 +16,7 @@ use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::edit::EditFn;
 use crate::login::identity::Identity;
-use crate::login::issued::{Issued, Outcome};
+use crate::login::issued::{Issued, Outcome, Revocation};
 use crate::login::login_ref::LoginRef;
 use crate::login::logout::Logout;
 use crate::observer::event::{Act, Event};
@@ -25,13 +25,15 @@ use crate::session::authenticator::SessionAuthenticator;
 use crate::session::listed::Session;
 use crate::store::answer::Removed;
 use crate::store::session_store::SessionStore;
+use crate::token::TokenAuthenticator;
 use crate::upkeep::Upkeep;
 
 /// Authenticator that reports the result of each call, and the work of its
 /// [`upkeep`](Authenticator::upkeep), to an [`Observer`]. It wraps any authenticator, also
 /// `Arc<dyn DynAuthenticator<D>>`.
 ///
-/// Around sessions and the hybrid it also has `revoke_id`, `revoke_others` and `update_id`, and around
+/// Around sessions and the hybrid it also has `revoke_id`, `revoke_others` and `update_id`, around tokens
+/// and the hybrid `retire_key` and `revoke_everything`, and around
 /// API keys `revoke_id`, `rename` and `leaked`. It reports them. Calls to the [inner](Self::inner)
 /// authenticator are not reported, for example `verify_now` of a token. For several observers pass a pair: if you nest `Observed`, each observer
 /// gets the calls, but only the outermost one gets the upkeep.
@@ -120,7 +122,8 @@ macro_rules! report_revoke_id {
                 let answer = self.inner.revoke_id(subject, id).await;
                 self.report(Act::RevokeId, begun, &answer, |removed| Event::Revoked {
                     act: Act::RevokeId,
-                    login: (removed.count > 0).then(|| LoginRef::of(subject, id)),
+                    login: Some(LoginRef::of(subject, id)),
+                    found: removed.count > 0,
                     effective: removed.effective,
                 });
                 answer
@@ -185,6 +188,57 @@ macro_rules! report_calls_on_logins {
     };
 }
 
+/// Reports the calls that only an authenticator of tokens has.
+macro_rules! report_calls_on_keys {
+    ($authenticator:ident [$($store:ident)?]) => {
+        impl<$($store: SessionStore,)? D> Observed<$authenticator<$($store,)? D>>
+        where
+            D: Serialize + DeserializeOwned + Send + Sync + 'static,
+        {
+            #[doc = concat!("Reports [`", stringify!($authenticator), "::retire_key`].")]
+            ///
+            /// # Errors
+            ///
+            /// Those of the inner authenticator.
+            ///
+            /// # Cancel safety
+            ///
+            /// As for the inner authenticator.
+            pub async fn retire_key(&self, kid: &str) -> Result<Revocation> {
+                let begun = Instant::now();
+                let answer = self.inner.retire_key_reported(kid).await;
+                self.report(Act::RetireKey, begun, &answer, |effective| Event::KeyRetired {
+                    kid,
+                    effective: *effective,
+                });
+                answer
+            }
+
+            #[doc = concat!("Reports [`", stringify!($authenticator), "::revoke_everything`].")]
+            ///
+            /// # Errors
+            ///
+            /// Those of the inner authenticator.
+            ///
+            /// # Cancel safety
+            ///
+            /// As for the inner authenticator.
+            pub async fn revoke_everything(&self) -> Result<Revocation> {
+                let begun = Instant::now();
+                let answer = self.inner.revoke_everything_reported().await;
+                self.report(Act::RevokeEverything, begun, &answer, |effective| {
+                    Event::RevokedEverything {
+                        effective: *effective,
+                    }
+                });
+                answer
+            }
+        }
+    };
+}
+
+report_calls_on_keys! { TokenAuthenticator [] }
+report_calls_on_keys! { HybridAuthenticator [S] }
 report_calls_on_logins! { SessionAuthenticator }
 report_calls_on_logins! { HybridAuthenticator }
 report_revoke_id! { ApiKeys }
@@ -226,6 +280,7 @@ where
             Some(ended) => Event::Revoked {
                 act,
                 login: ended.login(),
+                found: true,
                 effective: ended.effective,
             },
             None => Event::Rejected {
@@ -315,6 +370,7 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         self.report(Act::Revoke, begun, &answer, |logout| Event::Revoked {
             act: Act::Revoke,
             login: logout.login(),
+            found: logout.login().is_some(),
             effective: logout.effective,
         });
         answer

@@ -1,10 +1,11 @@
 //! The beginning of a login.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Refusal, Result};
+use crate::login::handle::Handle;
 use crate::login::stamp::Stamp;
 
 /// Time within which a login must be issued after it has begun. Facts about changed subjects are
@@ -38,16 +39,27 @@ pub(crate) struct Beginning {
     pub(crate) stamp: Option<Stamp>,
 }
 
-/// Tells the authenticators of a process apart.
+/// Tells the authenticators of a process apart. Four bytes, so that it fits into a gap of an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct IssuerId(u64);
+pub(crate) struct IssuerId(u32);
 
 impl IssuerId {
+    /// The id of no authenticator.
+    pub(crate) const NONE: Self = Self(0);
+
     /// Returns an id that no other authenticator has.
     pub(crate) fn next() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        Self(LAST.fetch_add(1, Ordering::Relaxed))
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// The login that a new one continues.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Continued {
+    pub(crate) handle: Handle,
+    /// The authenticator that has verified it.
+    pub(crate) verified_by: IssuerId,
 }
 
 impl Begun {

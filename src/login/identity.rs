@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::entropy::SystemEntropy;
 use crate::error::{Error, Refusal, Result};
 use crate::login::Login;
+use crate::login::begun::{Continued, IssuerId};
 use crate::login::fields::{Fields, FieldsBuilder, check_subject};
 use crate::login::handle::Handle;
 use crate::login::purpose::{Purpose, user_of};
@@ -34,6 +35,8 @@ pub struct Identity<D = ()> {
     /// The step-up in `fields` is in force.
     pub(crate) is_stepped: bool,
     pub(crate) purpose: Purpose,
+    /// The authenticator that has verified the login, if it keeps logins.
+    pub(crate) verified_by: IssuerId,
     pub(crate) data: D,
 }
 
@@ -68,6 +71,7 @@ impl<D> Identity<D> {
             refresh_due: false,
             is_stepped: false,
             purpose: Purpose::Login,
+            verified_by: IssuerId::NONE,
             data: login.data,
         })
     }
@@ -93,6 +97,7 @@ impl<D> Identity<D> {
             refresh_due: self.refresh_due,
             is_stepped: self.is_stepped,
             purpose: self.purpose,
+            verified_by: self.verified_by,
             data,
         };
         (self.data, identity)
@@ -278,8 +283,17 @@ impl<D> Identity<D> {
     /// without a new authentication. Its age counts from the authentication: an authenticator of tokens
     /// with a [maximum lifetime](crate::token::TokenBuilder::max_lifetime) refuses it once it is older.
     ///
+    /// If the login has ended since it was verified, [`issue`](crate::Authenticator::issue) refuses the
+    /// new one as [outdated](Refusal::Outdated), where it can know that:
+    ///
+    /// | issued by | refused if |
+    /// |---|---|
+    /// | sessions or a hybrid, which have verified the identity | its login is no longer in the store |
+    /// | an authenticator with a revocation log | the log has the end; tokens ask no log, and count what this node has read |
+    /// | tokens without a log, or another store | never: begin before you verify, as below |
+    ///
     /// Begin before you verify the identity, and pass that to
-    /// [`Login::begun`]: an update of all logins in between then refuses the new login.
+    /// [`Login::begun`]: an update of all logins in between then refuses the new login too.
     pub fn into_login(self) -> Login<D> {
         let step = self.step();
         let step = step.map(|step| StepUp::new(step.acr.to_owned(), step.at, step.until));
@@ -297,6 +311,10 @@ impl<D> Identity<D> {
             deadline: Some(self.deadline),
             stamp: self.stamp,
             begun: None,
+            continues: Some(Continued {
+                handle: self.handle,
+                verified_by: self.verified_by,
+            }),
             step,
         }
     }

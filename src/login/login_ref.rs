@@ -7,11 +7,11 @@ use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 
-/// A login in an event: its subject, public id and device.
+/// A login in an event: its subject, public id, device and roles.
 #[derive(Clone, Copy)]
 pub struct LoginRef<'a> {
     subject: &'a str,
-    device: Option<&'a str>,
+    fields: Option<&'a Fields>,
     id: Id,
 }
 
@@ -26,17 +26,17 @@ impl<'a> LoginRef<'a> {
     pub(crate) fn new(handle: Handle, fields: &'a Fields) -> Self {
         Self {
             subject: fields.subject(),
-            device: fields.device(),
+            fields: Some(fields),
             id: Id::Handle(handle),
         }
     }
 
-    /// Names a login of `subject` by its public id, with an unknown device.
+    /// Names a login of `subject` by its public id, with an unknown device and unknown roles.
     #[must_use]
     pub const fn of(subject: &'a str, id: PublicId) -> Self {
         Self {
             subject,
-            device: None,
+            fields: None,
             id: Id::Public(id),
         }
     }
@@ -49,8 +49,14 @@ impl<'a> LoginRef<'a> {
 
     /// The device or client named at login; `None` if there is none, or it is unknown.
     #[must_use]
-    pub const fn device(&self) -> Option<&'a str> {
-        self.device
+    pub fn device(&self) -> Option<&'a str> {
+        self.fields.and_then(Fields::device)
+    }
+
+    /// The roles, in the order in which they were given; `None` if they are unknown.
+    #[must_use]
+    pub fn roles(&self) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
+        self.fields.map(Fields::roles)
     }
 
     /// The public id of the login. Usually a hash, computed on each call.
@@ -77,7 +83,7 @@ impl fmt::Debug for LoginRef<'_> {
         f.debug_struct("LoginRef")
             .field("subject", &self.subject)
             .field("id", &self.id())
-            .field("device", &self.device)
+            .field("device", &self.device())
             .finish()
     }
 }

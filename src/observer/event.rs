@@ -47,8 +47,10 @@ pub enum Event<'a> {
     Revoked {
         /// The call: `Revoke`, `RevokeId` or `Leaked`.
         act: Act,
-        /// The login. `None` if there was none: revoking an unknown credential succeeds too.
+        /// The login; that which was asked for if there is none. `None` for an unknown credential.
         login: Option<LoginRef<'a>>,
+        /// False if there was no such login: the call succeeds too.
+        found: bool,
         /// The time at which it takes effect.
         effective: Revocation,
     },
@@ -59,6 +61,22 @@ pub enum Event<'a> {
         /// Number of logins that ended, where it is known.
         count: Option<u64>,
         /// The time at which it takes effect.
+        effective: Revocation,
+    },
+    /// All logins of all users were revoked. Reported by the call on an [`Observed`](crate::Observed)
+    /// authenticator, and once by the upkeep of every other node that follows the log. A node reports
+    /// none that the log had before its first read.
+    RevokedEverything {
+        /// The time at which it takes effect: on all nodes for a call, on this node for the upkeep.
+        effective: Revocation,
+    },
+    /// A key was retired: its tokens are rejected. Reported by the call on an
+    /// [`Observed`](crate::Observed) authenticator, and once by the upkeep of every other node that
+    /// follows the log. A node reports none that the log had before its first read.
+    KeyRetired {
+        /// The id of the key. It is no secret.
+        kid: &'a str,
+        /// The time at which it takes effect: on all nodes for a call, on this node for the upkeep.
         effective: Revocation,
     },
     /// All logins of a subject except one were revoked.
@@ -233,6 +251,8 @@ impl<'a> Event<'a> {
             }
             Self::Revoked { act, .. } => (act, "ok"),
             Self::RevokedAll { .. } => (Act::RevokeAll, "ok"),
+            Self::RevokedEverything { .. } => (Act::RevokeEverything, "ok"),
+            Self::KeyRetired { .. } => (Act::RetireKey, "ok"),
             Self::RevokedOthers { .. } => (Act::RevokeOthers, "ok"),
             Self::Updated { act, .. } => (act, "ok"),
             Self::UpdatedAll { .. } => (Act::UpdateAll, "ok"),
@@ -294,6 +314,10 @@ pub enum Act {
     UpdateId,
     /// `leaked` of API keys.
     Leaked,
+    /// `revoke_everything` of tokens and of the hybrid.
+    RevokeEverything,
+    /// `retire_key` of tokens and of the hybrid.
+    RetireKey,
     /// [`issue`](crate::tickets::Tickets::issue) of tickets.
     IssueTicket,
     /// [`update`](crate::tickets::Tickets::update) of tickets.
@@ -318,6 +342,8 @@ impl Act {
             Self::UpdateAll => "update_all",
             Self::UpdateId => "update_id",
             Self::Leaked => "leaked",
+            Self::RevokeEverything => "revoke_everything",
+            Self::RetireKey => "retire_key",
             Self::IssueTicket => "issue_ticket",
             Self::UpdateTicket => "update_ticket",
             Self::Redeem => "redeem",

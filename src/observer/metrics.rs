@@ -16,6 +16,7 @@ use crate::observer::event::Event;
 /// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total` | |
 /// | `statewise_updated_total` | `act` |
 /// | `statewise_revoked_total` | `act` |
+/// | `statewise_everything_revoked_total`, `statewise_keys_retired_total`, on each node that learns it | |
 /// | `statewise_rejected_total`, `statewise_refused_total` | `act`, `cause` |
 /// | `statewise_tickets_issued_total`, `statewise_tickets_redeemed_total` | |
 /// | `statewise_denied_total` | `cause` |
@@ -77,7 +78,7 @@ pub struct MetricsObserver(());
 
 /// Counters and their help texts.
 #[rustfmt::skip]
-const COUNTERS: [(&str, &str); 19] = [
+const COUNTERS: [(&str, &str); 21] = [
     ("statewise_issued_total", "Logins."),
     ("statewise_verified_total", "Verified credentials."),
     ("statewise_rotated_total", "Refreshes that rotated the credential."),
@@ -88,6 +89,8 @@ const COUNTERS: [(&str, &str); 19] = [
     ("statewise_tickets_redeemed_total", "Redeemed tickets."),
     ("statewise_updated_total", "Updates of roles, device or data."),
     ("statewise_revoked_total", "Logouts."),
+    ("statewise_everything_revoked_total", "Ends of all logins of all users."),
+    ("statewise_keys_retired_total", "Keys that were retired in the revocation log."),
     ("statewise_rejected_total", "Rejected credentials."),
     ("statewise_refused_total", "Calls that a rule of the service forbade."),
     ("statewise_denied_total", "Requests that the web layer denied."),
@@ -146,6 +149,8 @@ impl Observer for MetricsObserver {
             Event::RevokedOthers { .. } => {
                 counter!("statewise_revoked_total", "act" => "revoke_others")
             }
+            Event::RevokedEverything { .. } => counter!("statewise_everything_revoked_total"),
+            Event::KeyRetired { .. } => counter!("statewise_keys_retired_total"),
             Event::Denied { denied, .. } => {
                 counter!("statewise_denied_total", "cause" => denied.name())
             }

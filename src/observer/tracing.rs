@@ -14,6 +14,8 @@ use crate::observer::event::{Act, Denied, Event};
 /// |---|---|---|
 /// | misused | error | `act`, `error` |
 /// | unavailable | warn | `act`, `error` |
+/// | key retired | warn | `kid`, `effective` |
+/// | revoked everything | warn | `effective` |
 /// | theft | warn | `act`, `subject`, `login` |
 /// | unreadable | warn | `act`, `login` |
 /// | store does not answer | warn | `backend`, `cause` |
@@ -23,10 +25,10 @@ use crate::observer::event::{Act, Denied, Event};
 /// | view is stale | warn | `behind_seconds`, `facts` |
 /// | issued, orphaned | info | `subject`, `login`, `device` |
 /// | ticket issued, ticket redeemed | info | `subject`, `login` (the id of the ticket), `purpose` |
-/// | revoked | info | `act`, `subject`, `login`, `device`, `effective` |
+/// | revoked, or revoked nothing if there was no such login | info | `act`, `subject`, `login`, `device`, `effective` |
 /// | revoked all, updated all | info | `subject`, `count`, `effective` |
 /// | revoked others | info | `subject`, `login`, `device`, `count`, `effective` |
-/// | updated | info | `act`, `subject`, `login`, `device` |
+/// | updated | info | `act`, `subject`, `login`, `device`, `roles` |
 /// | refused | info | `act`, `cause` |
 /// | rejected, forged or not for this service | info | `act`, `cause`, `claim` |
 /// | denied: failed login, role, age, acr | info | `cause`, `subject`, `login`, `device` |
@@ -43,6 +45,9 @@ use crate::observer::event::{Act, Denied, Event};
 /// computed only if a subscriber wants the event. `act` and `cause` are fixed names such as
 /// `"revoke_all"` and `"bad_signature"`. `error` has all causes down to the root. A client chooses
 /// `device`, `method`, `origin` and `host`: they are strings, which a subscriber quotes.
+///
+/// *Updated* has the roles that the login has now. *Updated all* has none, because your edit may have
+/// given each login others: log them where you call it.
 ///
 /// # Levels
 ///
@@ -91,15 +96,23 @@ impl Observer for TracingObserver {
             Event::Revoked {
                 act,
                 login,
+                found,
                 effective,
             } => {
                 let leaked = act == Act::Leaked;
                 let act = act.name();
                 match login {
                     Some(login) if leaked => of_login!(warn, login, act, ?effective, "revoked"),
-                    Some(login) => of_login!(info, login, act, ?effective, "revoked"),
-                    None => info!(target: TARGET, act, ?effective, "revoked"),
+                    Some(login) if found => of_login!(info, login, act, ?effective, "revoked"),
+                    Some(login) => of_login!(info, login, act, ?effective, "revoked nothing"),
+                    None => info!(target: TARGET, act, ?effective, "revoked nothing"),
                 }
+            }
+            Event::RevokedEverything { effective } => {
+                warn!(target: TARGET, ?effective, "revoked everything");
+            }
+            Event::KeyRetired { kid, effective } => {
+                warn!(target: TARGET, kid, ?effective, "key retired");
             }
             Event::RevokedAll {
                 subject,
@@ -113,7 +126,13 @@ impl Observer for TracingObserver {
                 count,
                 effective,
             } => of_login!(info, login, count, ?effective, "revoked others"),
-            Event::Updated { act, login } => of_login!(info, login, act = act.name(), "updated"),
+            Event::Updated { act, login } => of_login!(
+                info,
+                login,
+                act = act.name(),
+                roles = login.roles().map(list),
+                "updated"
+            ),
             Event::UpdatedAll {
                 subject,
                 count,
@@ -227,6 +246,11 @@ fn is_attack(cause: Rejection) -> bool {
             | Rejection::WrongAudience
             | Rejection::WrongType
     )
+}
+
+/// Returns texts as one value. Called only if a subscriber wants the event.
+fn list<'a>(texts: impl Iterator<Item = &'a str>) -> tracing::field::DebugValue<Vec<&'a str>> {
+    tracing::field::debug(texts.collect())
 }
 
 /// Returns an error and all of its causes.

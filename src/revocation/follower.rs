@@ -11,6 +11,7 @@ use crate::base::boxed::BoxFuture;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::Handle;
+use crate::login::issued::Revocation;
 use crate::login::stamp::Stamp;
 use crate::observer::Observer;
 use crate::observer::event::Event;
@@ -204,7 +205,10 @@ impl RevocationView {
             let (progress, lost) = applied?;
             match progress {
                 Progress::AtEnd if lost.is_empty() => {
-                    follower.has_caught_up.store(true, Ordering::Relaxed);
+                    if !follower.has_caught_up.swap(true, Ordering::Relaxed) {
+                        // Old news: the nodes that were there have reported them.
+                        inner.known.news.take();
+                    }
                     let as_of = inner.proven_at(sent);
                     follower.fresh_as_of.store(as_of.unix(), Ordering::Release);
                     if follower.has_lost.swap(false, Ordering::Relaxed) {
@@ -255,6 +259,23 @@ impl RevocationView {
             inner.notify_waiters(&page, applied);
             if !page.more {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Reports the facts about all users that this node has learned.
+    fn report_news(&self, observer: &dyn Observer) {
+        if !self.inner.follower.has_caught_up() {
+            return;
+        }
+        let effective = Revocation::Immediate;
+        for fact in self.inner.known.news.take() {
+            match fact {
+                Fact::Key(key) => {
+                    let kid = &String::from_utf8_lossy(key.as_bytes());
+                    observer.observe(&Event::KeyRetired { kid, effective });
+                }
+                _ => observer.observe(&Event::RevokedEverything { effective }),
             }
         }
     }
@@ -382,6 +403,7 @@ impl Chore for Following {
             let result = view.follow().await;
             // Reading takes time, possibly more than the bound.
             observer.observe(&view.lag(settings.now().unwrap_or(now)));
+            view.report_news(observer);
             result?;
             view.renew_retired_keys().await?;
             Ok(settings.poll)

@@ -10,6 +10,7 @@ use crate::login::stamp::Stamp;
 use crate::revocation::fact::{Entry, FIRST_POSITION, Fact, KeyId, SubjectKey};
 use crate::revocation::filter::Filter;
 use crate::revocation::log::MARGIN;
+use crate::revocation::news::News;
 
 /// Number of shards, each with its own lock; the partitions are divided among them.
 const SHARDS: usize = 64;
@@ -65,6 +66,7 @@ pub(super) struct KnownFacts {
     changes: AtomicUsize,
     /// Number of calls of `sweep`, each of which sweeps one shard.
     sweeps: AtomicUsize,
+    pub(super) news: News,
 }
 
 struct Shard {
@@ -124,6 +126,7 @@ impl KnownFacts {
             count: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
             sweeps: AtomicUsize::new(0),
+            news: News::default(),
         }
     }
 
@@ -205,6 +208,18 @@ impl KnownFacts {
             0 => LoginStatus::Active,
             everything => self.compare("", stamp, everything, 0),
         }
+    }
+
+    /// Returns true if all logins of a subject, or everything, ended after this stamp, or if the stamp
+    /// is lost and cannot be compared with such an end.
+    pub(super) fn has_ended_with_subject(&self, subject: &str, stamp: Stamp) -> bool {
+        let partition = usize::from(SubjectKey::of(subject).partition());
+        let everything = self.everything.load(Ordering::Relaxed);
+        let latest = self.latest[partition].load(Ordering::Relaxed);
+        matches!(
+            self.compare(subject, Some(stamp), everything, latest),
+            LoginStatus::Ended | LoginStatus::EndedWithSubject | LoginStatus::LostStamp { .. }
+        )
     }
 
     /// Compares the stamp of a login with the positions before which everything, and some subject
@@ -353,12 +368,18 @@ impl KnownFacts {
             Fact::Everything { .. } => {
                 let mut rare = self.rare_mut();
                 rare.everything_until = until.max(rare.everything_until);
-                self.everything.fetch_max(before, Ordering::Relaxed);
+                if self.everything.fetch_max(before, Ordering::Relaxed) < before {
+                    self.news.learn(Fact::Everything { before: None });
+                }
             }
             Fact::Key(key) => {
                 let mut rare = self.rare_mut();
-                let known = rare.keys.entry(key).or_insert(until);
-                *known = until.max(*known);
+                let known = rare.keys.insert(key, until);
+                if let Some(known) = known {
+                    rare.keys.insert(key, until.max(known));
+                } else {
+                    self.news.learn(fact);
+                }
                 self.has_keys.store(true, Ordering::Relaxed);
             }
         }

@@ -293,6 +293,30 @@ impl RevocationView {
         Ok(stamp)
     }
 
+    /// Refuses a login that continues one with this stamp, if that one has ended by a known fact: this
+    /// login, which has `handle` if it is known, or all logins of its subject. Asks no log: a fact that
+    /// this view has not read ends the new login as soon as the old one, because they share the stamp.
+    ///
+    /// # Errors
+    ///
+    /// *Refused* as outdated.
+    pub(crate) fn check_continued(
+        &self,
+        stamp: Stamp,
+        handle: Option<Handle>,
+        subject: &str,
+    ) -> Result<()> {
+        let inner = &*self.inner;
+        let is_rejected = !inner.settings.accept_other_incarnations
+            && inner.follower.has_caught_up()
+            && !inner.known.is_current(stamp);
+        let has_ended = handle.is_some_and(|handle| inner.known.has_ended(handle));
+        if is_rejected || has_ended || inner.known.has_ended_with_subject(subject, stamp) {
+            return Err(Refusal::Outdated.into());
+        }
+        Ok(())
+    }
+
     /// Refuses a login whose subject has ended or changed since it was stamped: see
     /// [`check_new`](Self::check_new).
     pub(crate) async fn check_since(&self, stamp: Stamp, subject: &str) -> Result<()> {
@@ -300,8 +324,8 @@ impl RevocationView {
     }
 
     /// Refuses a new login whose subject has ended since its stamp, or changed since it began. The
-    /// stamp is the older one if the login continues another one. Asks the log itself, so that a fact
-    /// appended before this call is found.
+    /// stamp is the older one if the login continues another one. Asks the log itself for the facts that
+    /// this view has not read, so that a fact appended before this call is found.
     ///
     /// # Errors
     ///
@@ -309,8 +333,18 @@ impl RevocationView {
     pub(crate) async fn check_new(&self, stamp: Stamp, began: Stamp, subject: &str) -> Result<()> {
         let key = SubjectKey::of(subject);
         let is_comparable = stamp.incarnation() == began.incarnation();
+        let known = &self.inner.known;
+        // Before the facts are checked, which are those up to this position at least.
+        let applied = known.applied();
+        let read = match known.is_current(stamp) {
+            true => applied.max(stamp.position()),
+            false => stamp.position(),
+        };
+        if known.is_current(stamp) && known.has_ended_with_subject(subject, stamp) {
+            return Err(Refusal::Outdated.into());
+        }
         let mut from = match is_comparable {
-            true => stamp.position().min(began.position()),
+            true => read.min(began.position()),
             false => began.position(),
         };
         loop {

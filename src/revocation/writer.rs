@@ -47,6 +47,10 @@ impl RevocationView {
     /// Sessions stay in their store; only the log and the nodes that have read it know that they
     /// have ended. If the log loses its data while no node runs, they are valid again.
     ///
+    /// The upkeep of each node reports it as
+    /// [`RevokedEverything`](crate::observer::Event::RevokedEverything). To have the call itself reported,
+    /// with its failure, call it on an [`Observed`](crate::Observed) authenticator.
+    ///
     /// # Errors
     ///
     /// As for [`revoke_subject`](Self::revoke_subject).
@@ -58,11 +62,13 @@ impl RevocationView {
         self.end(Fact::Everything { before: None }).await
     }
 
-    /// Retires a key on every node, and does not check that logins remain possible. A node answers
-    /// each login with *misuse* if its ring has no other key to sign with.
+    /// Retires a key on every node, and checks neither that a key has this id, nor that logins remain
+    /// possible. A node answers each login with *misuse* if its ring has no other key to sign with.
     ///
-    /// Call `retire_key` of an authenticator instead, which first makes sure that another key can
-    /// sign; it also documents the order of steps after a leak. Use this one if the leak is being
+    /// Call [`retire_key`](crate::token::TokenAuthenticator::retire_key) of an authenticator instead,
+    /// which refuses an unknown id and first makes sure that another key can
+    /// sign; it also documents the order of steps after a leak. Use this one if the ring of the node has
+    /// lost the key already, if the leak is being
     /// abused and failed logins do not matter, or where no authenticator is at hand.
     ///
     /// A key does not expire, so the nodes that may write to the log append the fact again before it
@@ -78,12 +84,30 @@ impl RevocationView {
     ///
     /// As for [`revoke_subject`](Self::revoke_subject).
     pub async fn retire_key(&self, kid: &str) -> Result<Revocation> {
-        let Ok(kid) = kid.as_bytes().try_into() else {
-            return Err(Error::misuse(
-                "no key has this id: pass the one that `Key::kid` returns",
-            ));
-        };
-        self.end(Fact::Key(KeyId::from_bytes(kid))).await
+        self.end(Fact::Key(key_of(kid)?)).await
+    }
+
+    /// Returns true if a known fact retires the key of this id.
+    pub(crate) fn has_retired(&self, id: &str) -> bool {
+        key_of(id).is_ok_and(|key| self.is_retired(|| key))
+    }
+
+    /// [`retire_key`](Self::retire_key) for a caller that reports it: the upkeep of this node does not.
+    pub(crate) async fn retire_key_reported(&self, kid: &str) -> Result<Revocation> {
+        self.end_reported(Fact::Key(key_of(kid)?)).await
+    }
+
+    /// [`revoke_everything`](Self::revoke_everything) for a caller that reports it: the upkeep of this
+    /// node does not.
+    pub(crate) async fn revoke_everything_reported(&self) -> Result<Revocation> {
+        self.end_reported(Fact::Everything { before: None }).await
+    }
+
+    async fn end_reported(&self, fact: Fact) -> Result<Revocation> {
+        let announced = self.inner.known.news.announce(fact);
+        let effective = self.end(fact).await?;
+        announced.reported();
+        Ok(effective)
     }
 
     /// Ends one login, which expires after `life` in any case.
@@ -194,6 +218,19 @@ impl RevocationView {
         }
         Ok(())
     }
+}
+
+/// Returns the key of this id.
+///
+/// # Errors
+///
+/// *Misuse* if no key can have it.
+fn key_of(kid: &str) -> Result<KeyId> {
+    let no_key = |_| {
+        Error::misuse("no key has this id: pass the one that `Key::kid` returns, of 11 characters")
+    };
+    let id = kid.as_bytes().try_into().map_err(no_key)?;
+    Ok(KeyId::from_bytes(id))
 }
 
 /// Counts the logins of each subject that this node has ended one by one.

@@ -314,8 +314,15 @@ where
     async fn issue(&self, mut login: Login<D>) -> Result<Issued<D>> {
         let old = login.replaces.take();
         let is_stepped = login.step.is_some();
-        let began = self.logins.beginning_of(&login, self.logins.begin());
-        let mut new = self.logins.prepare(&login, began.await?, None)?;
+        let began = self
+            .logins
+            .beginning_of(&login, self.logins.begin())
+            .await?;
+        // After it began: a logout everywhere on this node is either seen by this check, or by `insert`.
+        self.logins
+            .check_continued(&login, self.logins.changes.id)
+            .await?;
+        let mut new = self.logins.prepare(&login, began, None)?;
         // Only now, so that the old login survives a new one that can never be stored.
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;
@@ -391,6 +398,7 @@ where
             row.confirm(generation, now);
         }
         let mut identity = row.read_identity(&self.data)?;
+        identity.verified_by = logins.changes.id;
         identity.is_stepped = row.is_stepped(credential.generation(), now);
         identity.refresh_due = !is_passive && logins.refresh_due((&row).into(), verdict, now);
         Ok(identity)

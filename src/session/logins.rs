@@ -16,7 +16,7 @@ use crate::clock::{self, Clock, Timestamp};
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
-use crate::login::begun::Beginning;
+use crate::login::begun::{Beginning, IssuerId};
 use crate::login::data::{self, DataReader};
 use crate::login::edit::EditFn;
 use crate::login::handle::Handle;
@@ -159,6 +159,25 @@ impl<S: SessionStore> Logins<S> {
         match &login.begun {
             Some(begun) => begun.at(self.changes.id, self.now()?),
             None => begin.await,
+        }
+    }
+
+    /// Refuses a login that continues one of this store, which `verifier` has verified, if that one has
+    /// ended. Call it before the login that the new one replaces is ended.
+    pub(crate) async fn check_continued<D>(
+        &self,
+        login: &Login<D>,
+        verifier: IssuerId,
+    ) -> Result<()>
+    where
+        D: Sync,
+    {
+        match login.continues {
+            Some(of) if of.verified_by == verifier => {
+                let row = self.alive(of.handle, self.now()?).await?;
+                row.map(drop).ok_or_else(|| Refusal::Outdated.into())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -349,12 +368,12 @@ impl<S: SessionStore> Logins<S> {
                 {
                     let refresh_due = !is_passive && self.refresh_due(row, Verdict::Current, now);
                     let is_stepped = row.is_stepped(generation, now);
-                    verified = Some(Ok(row.identity(
-                        data,
-                        self.kind.purpose(),
-                        refresh_due,
-                        is_stepped,
-                    )));
+                    let purpose = self.kind.purpose();
+                    let verified_by = self.changes.id;
+                    verified = Some(Ok(Identity {
+                        verified_by,
+                        ..row.identity(data, purpose, refresh_due, is_stepped)
+                    }));
                 }
                 // Final, unless the row may be an outdated copy.
                 Some(Verdict::Unknown) if !shows_copies => {

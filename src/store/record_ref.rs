@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::clock::Timestamp;
+use crate::login::begun::IssuerId;
 use crate::login::fields::Fields;
 use crate::login::handle::Handle;
 use crate::login::identity::Identity;
@@ -143,6 +144,7 @@ impl<'r> RecordRef<'r> {
             refresh_due,
             is_stepped,
             purpose,
+            verified_by: IssuerId::NONE,
             data,
         }
     }

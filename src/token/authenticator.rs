@@ -16,7 +16,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, Refusal, Rejection, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
-use crate::login::begun::{Beginning, Begun};
+use crate::login::begun::{Beginning, Begun, IssuerId};
 use crate::login::data::{self, DataReader};
 use crate::login::edit::{Changes, Edit, EditFn};
 use crate::login::fields::{Fields, FieldsBuilder};
@@ -39,7 +39,7 @@ use crate::token::header::HEADER_CHARS;
 use crate::token::interop::Interop;
 use crate::token::json::{self, Text};
 use crate::token::jws::{self, OwnToken};
-use crate::token::keyring::{KeyEntry, Keyring};
+use crate::token::keyring::{KeyEntry, KeyState, Keyring};
 use crate::token::master::KeySource;
 use crate::token::policy::Policy;
 #[cfg(feature = "_public")]
@@ -157,6 +157,12 @@ impl<D> TokenAuthenticator<D> {
         Ok(ring)
     }
 
+    /// Returns the keys that this node knows: those that verify now, or if it follows a set that is too
+    /// old for that, those that were last fetched.
+    fn known_ring(&self) -> RwLockReadGuard<'_, Arc<Keyring>> {
+        self.present_ring().unwrap_or_else(|_| self.ring.read())
+    }
+
     /// Opens a token that has the header of none of the present keys, by another issuer. If it is of
     /// none of them but has the form of this crate, a key that is not known yet may have signed it:
     /// then `unknown` decides, if there is one.
@@ -191,9 +197,41 @@ impl<D> TokenAuthenticator<D> {
     /// key that the revocation log has retired is [retired](crate::token::KeyState::Retired).
     #[must_use]
     pub fn keyring(&self) -> Keyring {
-        let mut ring = Keyring::clone(&self.ring.read());
+        let mut ring = Keyring::clone(&self.known_ring());
         ring.retire_revoked(|key| self.is_retired(key));
         ring
+    }
+
+    /// Returns the id of each key of the ring, and its state now: for an admin page, or a line of the log
+    /// at the start. Neither is secret.
+    ///
+    /// ```
+    /// use statewise::token::{Key, KeyState, Keyring, TokenAuthenticator};
+    ///
+    /// # use std::time::Duration;
+    /// let (key, spare) = (Key::generate_hs256()?, Key::generate_hs256()?);
+    /// let auth: TokenAuthenticator = TokenAuthenticator::builder(Keyring::new(key.clone()).spare(spare.clone()))
+    ///     .issuer("https://auth.example")
+    ///     .audience("api")
+    /// #   .lifetime(Duration::from_secs(900))
+    ///     .build()?;
+    /// assert_eq!(
+    ///     auth.key_states()?,
+    ///     [
+    ///         (key.kid().to_owned(), KeyState::Active),
+    ///         (spare.kid().to_owned(), KeyState::Spare),
+    ///     ]
+    /// );
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the clock cannot tell the time.
+    pub fn key_states(&self) -> Result<Vec<(String, KeyState)>> {
+        let (ring, now) = (self.keyring(), self.now()?.into());
+        let state = |kid: &str| Some((kid.to_owned(), ring.state(kid, now)?));
+        Ok(ring.kids().filter_map(state).collect())
     }
 
     /// Returns the public keys of the ring, for services that verify: serve them at a fixed address
@@ -315,23 +353,97 @@ impl<D> TokenAuthenticator<D> {
     /// # Errors
     ///
     /// *Misuse*, and nothing is retired: this node would have no key to sign with, or has read its
-    /// next key less than a minute ago; there is no revocation view, or it only reads; or `kid` is not
-    /// the id of a key, or that of keys of several other issuers. [`RevocationView::retire_key`] retires a key without regard to logins. *Unavailable* if
+    /// next key less than a minute ago; there is no revocation view, or it only reads; or `kid` is the id
+    /// of no key of this node and of its other issuers, or that of keys of several other issuers. The
+    /// error of an unknown id names the known ones. A key that has been retired already is `Ok`.
+    ///
+    /// If the ring of this node has lost the key already, call [`RevocationView::retire_key`]: it takes
+    /// the id of any key, and has no regard to logins. *Unavailable* if
     /// the log could not take the fact.
     ///
     /// # Cancel safety
     ///
     /// The key may have been retired. Call again to be sure.
     pub async fn retire_key(&self, kid: &str) -> Result<Revocation> {
+        let (view, id) = self.key_to_retire(kid)?;
+        view.retire_key(&id).await
+    }
+
+    /// [`retire_key`](Self::retire_key) for a caller that reports it.
+    pub(crate) async fn retire_key_reported(&self, kid: &str) -> Result<Revocation> {
+        let (view, id) = self.key_to_retire(kid)?;
+        view.retire_key_reported(&id).await
+    }
+
+    /// Ends all logins of all users on every node that follows the revocation log: see
+    /// [`RevocationView::revoke_everything`]. Every kind of login that the view guards ends, not only
+    /// those of this authenticator.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* without a revocation view, or if it only reads. *Unavailable* if the log could not take
+    /// the fact.
+    ///
+    /// # Cancel safety
+    ///
+    /// The logins may have ended. Call again to be sure.
+    pub async fn revoke_everything(&self) -> Result<Revocation> {
+        self.view_of_everything()?.revoke_everything().await
+    }
+
+    /// [`revoke_everything`](Self::revoke_everything) for a caller that reports it.
+    pub(crate) async fn revoke_everything_reported(&self) -> Result<Revocation> {
+        self.view_of_everything()?
+            .revoke_everything_reported()
+            .await
+    }
+
+    fn view_of_everything(&self) -> Result<&RevocationView> {
+        self.revocations.as_ref().ok_or_else(|| {
+            Error::misuse(
+                "without a revocation view no other node learns that all logins have ended: replace \
+                 the keys on every node",
+            )
+        })
+    }
+
+    /// Returns the view that retires a key, and the id of the key in its log.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the key must not be retired, or is not known.
+    fn key_to_retire<'k>(&self, kid: &'k str) -> Result<(&RevocationView, Cow<'k, str>)> {
         let Some(view) = &self.revocations else {
             return Err(Error::misuse(
                 "without a revocation view no other node learns that a key is retired: give every \
                  node a ring in which `Keyring::retire` ends it",
             ));
         };
-        self.check_dispensable(kid)?;
         let id = self.id_of(kid)?;
-        view.retire_key(id.as_deref().unwrap_or(kid)).await
+        let is_known = id.is_some();
+        let id = id.map_or(Cow::Borrowed(kid), Cow::Owned);
+        if view.has_retired(&id) {
+            return Ok((view, id));
+        }
+        if !is_known {
+            return Err(self.unknown_key(kid));
+        }
+        self.check_dispensable(kid)?;
+        Ok((view, id))
+    }
+
+    /// Returns the error of an id that no key has which this node knows.
+    #[cold]
+    fn unknown_key(&self, kid: &str) -> Error {
+        let mut known: Vec<String> = self.known_ring().kids().map(str::to_owned).collect();
+        for keys in self.policy.issuers.iter().filter_map(Interop::present_keys) {
+            known.extend(keys.kids().map(str::to_owned));
+        }
+        Error::misuse(format!(
+            "no key of this node has the id {kid:?}, so nothing was retired: its keys are {}. If its \
+             ring has lost the key already, call `RevocationView::retire_key`, which takes any id",
+            known.join(", "),
+        ))
     }
 
     /// Returns the id under which the log retires a key that its issuer calls `kid`. `None` for a key
@@ -341,7 +453,7 @@ impl<D> TokenAuthenticator<D> {
             let entry = ring.entries().find(|entry| entry.key.kid() == kid)?;
             Some(String::from_utf8_lossy(entry.key.kid_bytes()).into_owned())
         };
-        if let Some(id) = id_in(&self.ring.read()) {
+        if let Some(id) = id_in(&self.known_ring()) {
             return Ok(Some(id));
         }
         let issuers = self.policy.issuers.iter().filter_map(Interop::present_keys);
@@ -391,6 +503,11 @@ impl<D> TokenAuthenticator<D> {
     /// Returns the lifetime of a token in seconds.
     pub(crate) fn lifetime(&self) -> u64 {
         self.policy.lifetime_secs
+    }
+
+    /// Returns the id of this authenticator, which the identities that it has verified carry.
+    pub(crate) fn id(&self) -> IssuerId {
+        self.changes.id
     }
 
     /// Returns the view of revocations, if one is configured.
@@ -657,6 +774,7 @@ where
             refresh_due: false,
             is_stepped: false,
             purpose: Purpose::Login,
+            verified_by: self.changes.id,
         };
         if let Some(step) = claims.step(now) {
             let acr = step.acr.decode().into_owned();
@@ -794,6 +912,18 @@ where
         Ok(())
     }
 
+    /// Refuses a login that continues an ended one, if the view knows that.
+    pub(crate) fn check_continued(
+        &self,
+        (stamp, handle): (Option<Stamp>, Option<Handle>),
+        subject: &str,
+    ) -> Result<()> {
+        match (&self.revocations, stamp) {
+            (Some(view), Some(stamp)) => view.check_continued(stamp, handle, subject),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a login whose subject has ended or changed since it began.
     async fn check_since(&self, began: Beginning, subject: &str) -> Result<()> {
         if self.changes.include(subject, began.count) {
@@ -833,6 +963,7 @@ where
             refresh_due: false,
             is_stepped: login.step.is_some(),
             purpose: Purpose::Login,
+            verified_by: self.changes.id,
             data: login.data,
         };
         // Leaves room for the claim that a refresh adds: every issued token can be refreshed.
@@ -1084,11 +1215,14 @@ where
             (stamp, None) => stamp,
             (stamp, Some(began)) => stamp.or(began.stamp),
         };
+        let continued = login.continued();
         let (signing, identity) = self.issue_now(login, stamp)?;
         let issued = Issued::new(self.signed(signing).await?, identity, Outcome::New);
+        // After the token was signed: a change from here on finds it as old as it says.
+        let subject = issued.identity().subject();
+        self.check_continued(continued, subject)?;
         if let Some(began) = began {
-            // After the token was signed: a change from here on finds it as old as it says.
-            self.check_since(began, issued.identity().subject()).await?;
+            self.check_since(began, subject).await?;
         }
         // The replaced login ends only if the new one was issued.
         if let Some(old) = old {

@@ -354,6 +354,7 @@ pub(crate) fn push_text(json: &mut Payload, text: &[u8]) {
 mod tests {
     use super::*;
     use crate::error::{Rejection, Result};
+    use crate::login::begun::IssuerId;
     use crate::login::fields::FieldsBuilder;
     use crate::login::purpose::Purpose;
     use crate::testkit::{Random, seed};
@@ -389,6 +390,7 @@ mod tests {
             refresh_due: false,
             is_stepped: false,
             purpose: Purpose::Login,
+            verified_by: IssuerId::NONE,
             data: (),
         }
     }

@@ -365,6 +365,20 @@ impl Keyring {
         })
     }
 
+    /// Iterates over the ids of all keys in the order in which they were added, including retired ones.
+    ///
+    /// ```
+    /// use statewise::token::{Key, Keyring};
+    ///
+    /// let (key, spare) = (Key::generate_hs256()?, Key::generate_hs256()?);
+    /// let ring = Keyring::new(key.clone()).spare(spare.clone());
+    /// assert!(ring.kids().eq([key.kid(), spare.kid()]));
+    /// # Ok::<(), statewise::Error>(())
+    /// ```
+    pub fn kids(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.key.kid())
+    }
+
     fn find_mut(&mut self, kid: &str) -> Option<&mut KeyEntry> {
         self.entries.iter_mut().find(|entry| entry.key.kid() == kid)
     }

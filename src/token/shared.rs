@@ -57,3 +57,46 @@ fn thread_number() -> usize {
     // Zero while the thread ends.
     NUMBER.try_with(|number| *number).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    /// Times that the test lets the second writer run.
+    const TURNS: usize = 10_000;
+
+    /// Two writers leave all copies equal: the second one writes no copy before the first one has
+    /// written all. Rejects writers without the lock: then threads would go on with different keys.
+    #[test]
+    fn one_writer_follows_the_other() {
+        let shared = Shared::new(0);
+        let copy = |at: usize| -> u32 {
+            let copy = shared.copies[at].0.read();
+            **copy.unwrap_or_else(PoisonError::into_inner)
+        };
+        let (middle, has_begun) = (COPIES / 2, AtomicBool::new(false));
+        thread::scope(|scope| {
+            // A reader of this copy stops the first writer there.
+            let reader = shared.copies[middle].0.read();
+            scope.spawn(|| shared.replace(1));
+            while copy(middle - 1) != 1 {
+                thread::yield_now();
+            }
+            scope.spawn(|| {
+                has_begun.store(true, Ordering::SeqCst);
+                shared.replace(2);
+            });
+            while !has_begun.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            for _ in 0..TURNS {
+                assert_eq!(copy(0), 1, "two writers at once");
+                thread::yield_now();
+            }
+            drop(reader);
+        });
+        assert!((0..COPIES).all(|at| copy(at) == 2));
+    }
+}

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use statewise::either::Either;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::Migrating;
-use statewise::revocation::MemoryLog;
+use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::store::CachedStore;
 use statewise::testkit::{ManualClock, block_on};
-use statewise::{Authenticator, Issued, Login, Place, Refusal, Result};
+use statewise::{Authenticator, Issued, Login, Observed, Place, Refusal, Result};
 
 use crate::migrating::{
-    Any, NEW_KEY, OLD_KEY, access, memory, seconds, session_builder, token_builder, view,
+    ABSOLUTE, Any, NEW_KEY, OLD_KEY, access, memory, seconds, session_builder, token_builder, view,
 };
 
 /// One node of each strategy that can end the logins of a user.
@@ -161,4 +161,168 @@ fn begin_02_the_caller_stays_logged_in() {
         let error = issued.expect_err("a login that took an hour");
         assert_eq!(error.refusal(), Some(Refusal::Outdated), "{name}");
     }
+}
+
+/// Two nodes that share a store and a log, each with a view of its own.
+fn nodes(clock: &ManualClock, make: impl Fn(&RevocationView) -> Any) -> [(Any, RevocationView); 2] {
+    let log = Arc::new(MemoryLog::new().unwrap());
+    [(); 2].map(|()| {
+        let view = RevocationView::builder(Arc::clone(&log))
+            .max_lifetime(seconds(ABSOLUTE))
+            .bound(seconds(ABSOLUTE))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        block_on(view.follow()).unwrap();
+        (make(&view), view)
+    })
+}
+
+fn refusal(answer: &Result<Issued<String>>) -> Option<Refusal> {
+    answer.as_ref().err().and_then(statewise::Error::refusal)
+}
+
+/// BEGIN-03: a login that continues another one is refused as *outdated* once that one has ended, on
+/// every node that can know it: from the store, or from the part of the log that it has read. Where it
+/// cannot, the new login ends with the next read. Other users are not affected.
+///
+/// Rejects a strategy that issues a login that is dead at once, or that outlives the logout.
+#[test]
+fn begin_03_a_login_does_not_continue_an_ended_one() {
+    let clock = ManualClock::default();
+    let store = memory();
+    let sessions = |_: &RevocationView| -> Any {
+        let sessions = session_builder(Arc::clone(&store), &clock);
+        Arc::new(sessions.build().unwrap())
+    };
+    let cached = |view: &RevocationView| -> Any {
+        let cached = CachedStore::builder(Arc::clone(&store), view);
+        let sessions = session_builder(cached.build().unwrap(), &clock);
+        Arc::new(sessions.build().unwrap())
+    };
+    let tokens = |view: &RevocationView| -> Any {
+        let tokens = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
+        Arc::new(tokens.revocations(view).build().unwrap())
+    };
+    let hybrid = |view: Option<&RevocationView>| -> Any {
+        let mut access = token_builder(NEW_KEY, &clock);
+        if let Some(view) = view {
+            access = access.revocations(view);
+        }
+        let refresh = session_builder(Arc::clone(&store), &clock);
+        Arc::new(HybridAuthenticator::new(access, refresh).unwrap())
+    };
+    let observed = |view: &RevocationView| -> Any {
+        let tokens = token_builder(NEW_KEY, &clock).max_lifetime(seconds(ABSOLUTE));
+        let tokens = tokens.revocations(view).build().unwrap();
+        Arc::new(Observed::new(tokens, Arc::new(())))
+    };
+    let either = |view: &RevocationView| -> Any {
+        let either = Either::builder(hybrid(Some(view)), sessions(view));
+        Arc::new(either.build().unwrap())
+    };
+    let migrating = |view: &RevocationView| -> Any {
+        let old = token_builder(OLD_KEY, &clock).revocations(view);
+        let migrating = Migrating::builder(old.build().unwrap(), hybrid(Some(view)));
+        Arc::new(migrating.clock(clock.clone()).build().unwrap())
+    };
+    // Whether a node knows of a logout elsewhere before it has read the log: from the store.
+    let all: [(&str, bool, [(Any, RevocationView); 2]); 8] = [
+        ("sessions", true, nodes(&clock, sessions)),
+        ("cached", true, nodes(&clock, cached)),
+        ("tokens", false, nodes(&clock, tokens)),
+        ("hybrid", true, nodes(&clock, |_| hybrid(None))),
+        (
+            "hybrid with a log",
+            true,
+            nodes(&clock, |view| hybrid(Some(view))),
+        ),
+        ("observed", false, nodes(&clock, observed)),
+        ("either", true, nodes(&clock, either)),
+        ("migrating", true, nodes(&clock, migrating)),
+    ];
+    let log_in = |auth: &Any, subject: &str| {
+        let issued = block_on(auth.issue(Login::new(subject).data(String::new()))).unwrap();
+        access(&issued).to_owned()
+    };
+    for (name, asks, [(here, view), (there, _)]) in &all {
+        // The third time on the other node, before this one has read the log.
+        for (at, has_read) in [(here, true), (there, true), (there, false)] {
+            let verified = |subject| block_on(here.verify(&log_in(here, subject))).unwrap();
+            let (alice, bob) = (verified("alice"), verified("bob"));
+            let continued = block_on(here.issue(alice.clone().into_login()));
+            assert!(continued.is_ok(), "{name}: {continued:?}");
+            let _ = block_on(at.revoke_all("alice")).unwrap();
+            if has_read {
+                block_on(view.follow()).unwrap();
+            }
+            for login in [
+                alice.clone().into_login(),
+                alice.into_login().begun(block_on(here.begin()).unwrap()),
+            ] {
+                let issued = block_on(here.issue(login));
+                if has_read || *asks {
+                    let refusal = refusal(&issued);
+                    assert_eq!(refusal, Some(Refusal::Outdated), "{name}: {issued:?}");
+                } else if let Ok(issued) = issued {
+                    block_on(view.follow()).unwrap();
+                    assert!(block_on(here.verify(access(&issued))).is_err(), "{name}");
+                }
+            }
+            block_on(view.follow()).unwrap();
+            let issued = block_on(here.issue(bob.into_login()));
+            assert!(!is_out(here, issued), "{name}");
+        }
+        // The end of one login, and of everything.
+        let token = log_in(here, "alice");
+        let (alice, bob) = (
+            block_on(here.verify(&token)).unwrap(),
+            block_on(here.verify(&log_in(here, "bob"))).unwrap(),
+        );
+        let _ = block_on(there.revoke(&token)).unwrap();
+        block_on(view.follow()).unwrap();
+        let issued = block_on(here.issue(alice.into_login()));
+        assert_eq!(
+            refusal(&issued),
+            Some(Refusal::Outdated),
+            "{name}: {issued:?}"
+        );
+        if !["sessions", "hybrid"].contains(name) {
+            let _ = block_on(view.revoke_everything()).unwrap();
+            let issued = block_on(here.issue(bob.into_login()));
+            assert_eq!(
+                refusal(&issued),
+                Some(Refusal::Outdated),
+                "{name}: {issued:?}"
+            );
+        }
+    }
+}
+
+/// A gateway issues tokens for the logins of a hybrid with the same log: no store tells it of a logout,
+/// and its view does. A stamp of another log, under which each token would be rejected, is refused too.
+#[test]
+fn begin_03_holds_across_strategies() {
+    let clock = ManualClock::default();
+    let (shared, other) = (
+        view(MemoryLog::new().unwrap(), &clock),
+        view(MemoryLog::new().unwrap(), &clock),
+    );
+    let edge = token_builder(OLD_KEY, &clock).revocations(&shared);
+    let edge = HybridAuthenticator::new(edge, session_builder(memory(), &clock)).unwrap();
+    let gateway = |view| {
+        let gateway = token_builder(NEW_KEY, &clock).revocations(view);
+        gateway.build().unwrap()
+    };
+    let (inside, outside) = (gateway(&shared), gateway(&other));
+    let issued = block_on(edge.issue(user())).unwrap();
+    let caller = block_on(edge.verify(access(&issued))).unwrap();
+    let token = block_on(inside.issue(caller.clone().into_login())).unwrap();
+    assert!(block_on(inside.verify(access(&token))).is_ok());
+    let answer = block_on(outside.issue(caller.clone().into_login()));
+    assert_eq!(refusal(&answer), Some(Refusal::Outdated), "{answer:?}");
+    // One login, by its refresh credential.
+    let _ = block_on(edge.revoke(issued.refreshable().reveal())).unwrap();
+    let answer = block_on(inside.issue(caller.into_login()));
+    assert_eq!(refusal(&answer), Some(Refusal::Outdated), "{answer:?}");
 }

@@ -8,6 +8,7 @@
 )]
 
 #[cfg(feature = "metrics")]
+mod keys;
 mod metrics;
 mod notes;
 mod redaction;

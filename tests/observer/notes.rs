@@ -50,12 +50,16 @@ impl Observer for Notes {
             Event::Revoked {
                 act,
                 login,
+                found,
                 effective,
             } => {
                 let login = login.map(|login| format!("{} {}", login.subject(), login.id()));
                 let login = login.unwrap_or_default();
-                format!("{act:?} revoked {login} {effective:?}")
+                let nothing = if *found { "" } else { "nothing " };
+                format!("{act:?} revoked {nothing}{login} {effective:?}")
             }
+            Event::KeyRetired { kid, effective } => format!("key {kid} retired {effective:?}"),
+            Event::RevokedEverything { effective } => format!("revoked everything {effective:?}"),
             Event::RevokedOthers {
                 login,
                 count,

@@ -84,6 +84,7 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         let updated = auth
             .update(secret(&third), &mut |session| {
                 session.device = Some("phone".to_owned());
+                session.roles = vec!["reader".to_owned(), "a b\n".to_owned()];
                 Ok(())
             })
             .await;
@@ -112,8 +113,15 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         observer.observe(&Event::Revoked {
             act: Act::Leaked,
             login: Some((&caller).into()),
+            found: true,
             effective: Revocation::Immediate,
         });
+        let nothing = auth.revoke_id("alice", first.identity().id()).await;
+        assert_eq!(nothing.unwrap().count, 0);
+        let effective = Revocation::Immediate;
+        observer.observe(&Event::RevokedEverything { effective });
+        let kid = "FT-zxqrzbyc";
+        observer.observe(&Event::KeyRetired { kid, effective });
         let fourth = auth.issue(login()).await.unwrap();
         let _ = auth.revoke(secret(&fourth)).await.unwrap();
         let _ = auth.revoke(secret(&second)).await.unwrap();
@@ -209,6 +217,8 @@ fn events_show_no_secret() {
         "lag",
         "swept",
         "failed",
+        "retired",
+        "revoked everything",
     ] {
         assert!(
             told.iter().any(|told| told.contains(kind)),

@@ -92,7 +92,7 @@ fn events_by_level_with_fields_by_name() {
         format!("INFO issued {}", alice(another)),
         format!("WARN unreadable act=\"verify\" login={another}"),
         format!("TRACE verified login={another}"),
-        format!("INFO updated {on_phone} act=\"update\""),
+        format!("INFO updated {on_phone} act=\"update\" roles=[\"reader\", \"a b\\n\"]"),
         format!("INFO revoked others {on_phone} count=0 effective=Immediate"),
         "TRACE denied cause=\"no_credential\"".to_owned(),
         "DEBUG denied cause=\"unclear\"".to_owned(),
@@ -106,12 +106,18 @@ fn events_by_level_with_fields_by_name() {
             "WARN revoked {} act=\"leaked\" effective=Immediate",
             alice(another)
         ),
+        format!(
+            "INFO revoked nothing {} act=\"revoke_id\" effective=Immediate",
+            alice(session)
+        ),
+        "WARN revoked everything effective=Immediate".to_owned(),
+        "WARN key retired kid=\"FT-zxqrzbyc\" effective=Immediate".to_owned(),
         format!("INFO issued {}", alice(ended)),
         format!(
             "INFO revoked {} act=\"revoke\" effective=Immediate",
             alice(ended)
         ),
-        "INFO revoked act=\"revoke\" effective=Immediate".to_owned(),
+        "INFO revoked nothing act=\"revoke\" effective=Immediate".to_owned(),
         "INFO revoked all subject=\"bob\" count=0 effective=Immediate".to_owned(),
         "TRACE clock skew ahead_seconds=2".to_owned(),
         "WARN clock differs from that of the store ahead_seconds=-7".to_owned(),

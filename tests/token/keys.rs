@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use statewise::clock::Clock;
+use statewise::revocation::log::RevocationLog as _;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::testkit::Random;
 use statewise::token::{Interop, Key, KeyState, Keyring, TokenAuthenticator};
@@ -346,6 +347,65 @@ fn no_key_is_retired_without_another_one() {
     auth.replace_keyring(Keyring::new(other(2)).then(other(3), at(START + 1000)))
         .unwrap();
     assert!(auth.verify_now(&token(&auth)).is_ok());
+}
+
+/// Rejects a call that answers a typing error on the day of a leak with success.
+#[test]
+fn only_a_known_key_is_retired() {
+    let (clock, log) = (Hands::at(START), Arc::new(MemoryLog::new().unwrap()));
+    let ring = Keyring::new(key()).spare(other(1));
+    let (auth, view) = node(&log, ring.clone(), &clock);
+    let before = now(log.head(statewise::clock::Timestamp::from_unix(START))).unwrap();
+    let unknown = other(2);
+    for kid in [unknown.kid(), "", "no key", "AAAAAAAAAAA", "AAAAAAAAAAA\n"] {
+        let error = now(auth.retire_key(kid)).unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_misuse(), "{error}");
+        // The message says which keys there are, and what to do for another one.
+        for known in [key().kid(), other(1).kid(), "`RevocationView::retire_key`"] {
+            assert!(text.contains(known), "{text}");
+        }
+    }
+    let after = now(log.head(statewise::clock::Timestamp::from_unix(START))).unwrap();
+    assert_eq!(before, after);
+
+    // A retired key is no mistake, with and without it in the ring, and on each node that knows it.
+    let _ = now(auth.retire_key(key().kid())).unwrap();
+    let _ = now(auth.retire_key(key().kid())).unwrap();
+    auth.replace_keyring(Keyring::new(other(1)).spare(other(3)))
+        .unwrap();
+    let _ = now(auth.retire_key(key().kid())).unwrap();
+    // A ring that has lost the key, of a node that has not heard of it.
+    let _ = now(view.retire_key(unknown.kid())).unwrap();
+    let _ = now(auth.retire_key(unknown.kid())).unwrap();
+    let (late, view) = node(&log, Keyring::new(other(1)).spare(other(3)), &clock);
+    now(view.follow()).unwrap();
+    let _ = now(late.retire_key(unknown.kid())).unwrap();
+    assert!(late.verify_now(&token(&late)).is_ok());
+}
+
+/// The ids of a ring, for a person: which key signs now, and which one is next.
+#[test]
+fn a_node_tells_which_key_signs() {
+    let (clock, log) = (Hands::at(START), Arc::new(MemoryLog::new().unwrap()));
+    let ring = Keyring::new(key())
+        .then(other(1), at(START + 600))
+        .verify_with(other(2))
+        .spare(other(3));
+    let kids = [key(), other(1), other(2), other(3)].map(|key| key.kid().to_owned());
+    assert!(ring.kids().eq(&kids));
+    let (auth, _) = node(&log, ring, &clock);
+    let states = || auth.key_states().unwrap();
+    use KeyState::{Active, Next, Retired, Spare, VerifyOnly};
+    let expected = |states: [KeyState; 4]| kids.clone().into_iter().zip(states).collect::<Vec<_>>();
+    assert_eq!(states(), expected([Active, Next, VerifyOnly, Spare]));
+    clock.set(START + 600);
+    assert_eq!(states(), expected([VerifyOnly, Active, VerifyOnly, Spare]));
+    let _ = now(auth.retire_key(&kids[1])).unwrap();
+    assert_eq!(
+        states(),
+        expected([VerifyOnly, Retired, VerifyOnly, Active])
+    );
 }
 
 /// A key may have been replaced because it has leaked.

@@ -33,7 +33,7 @@ use crate::store::record::Record;
 use crate::store::session_store::SessionStore;
 use crate::token::reload::Reload;
 use crate::token::{
-    BorrowedIdentity, KeySource, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder,
+    BorrowedIdentity, KeySource, KeyState, Keyring, TokenAuthenticator, TokenBuffer, TokenBuilder,
 };
 use crate::upkeep::Upkeep;
 
@@ -155,6 +155,15 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         self.tokens.keyring()
     }
 
+    /// Returns the id and the state of each key; see [`TokenAuthenticator::key_states`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`TokenAuthenticator::key_states`].
+    pub fn key_states(&self) -> Result<Vec<(String, KeyState)>> {
+        self.tokens.key_states()
+    }
+
     /// Returns the public keys for services that verify access tokens; see
     /// [`TokenAuthenticator::key_set`].
     ///
@@ -187,6 +196,30 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
     /// As for [`TokenAuthenticator::retire_key`].
     pub async fn retire_key(&self, kid: &str) -> Result<Revocation> {
         self.tokens.retire_key(kid).await
+    }
+
+    /// [`retire_key`](Self::retire_key) for a caller that reports it.
+    pub(crate) async fn retire_key_reported(&self, kid: &str) -> Result<Revocation> {
+        self.tokens.retire_key_reported(kid).await
+    }
+
+    /// Ends all logins of all users; see [`TokenAuthenticator::revoke_everything`]. Their rows stay in
+    /// the store, and are never refreshed again.
+    ///
+    /// # Errors
+    ///
+    /// As for [`TokenAuthenticator::revoke_everything`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`TokenAuthenticator::revoke_everything`].
+    pub async fn revoke_everything(&self) -> Result<Revocation> {
+        self.tokens.revoke_everything().await
+    }
+
+    /// [`revoke_everything`](Self::revoke_everything) for a caller that reports it.
+    pub(crate) async fn revoke_everything_reported(&self) -> Result<Revocation> {
+        self.tokens.revoke_everything_reported().await
     }
 
     /// Verifies an access token without allocating; see [`TokenAuthenticator::verify_borrowed`].
@@ -558,6 +591,7 @@ where
             return Err(Error::unreadable().of_login(caller.id()));
         }
         let mut identity = row.read_identity(&self.tokens.data)?;
+        identity.verified_by = caller.verified_by;
         if let Some(step) = step_of(&caller, &row) {
             identity.set_step(&step);
         }
@@ -611,6 +645,10 @@ where
     async fn issue(&self, mut login: Login<D>) -> Result<Issued<D>> {
         // First of all: an entry that the log gets from here on ends this login too.
         let began = self.logins.beginning_of(&login, self.begin_login()).await?;
+        let verifier = self.tokens.id();
+        self.logins.check_continued(&login, verifier).await?;
+        self.tokens
+            .check_continued(login.continued(), login.subject())?;
         let old = login.replaces.take();
         let mut new = self.logins.prepare(&login, began, None)?;
         let now = new.now;
@@ -647,7 +685,9 @@ where
             // A concurrent `revoke_all` removes the rows of the subject, appends to the log, and
             // removes rows again: either its second removal finds this row, or this check finds its
             // entry.
-            if let Err(error) = view.check_since(stamp, identity.subject()).await {
+            let oldest = new.row.stamp().unwrap_or(stamp);
+            let checked = view.check_new(oldest, stamp, identity.subject());
+            if let Err(error) = checked.await {
                 // If the row stays, no client has its credential.
                 let (handle, subject) = (identity.handle, identity.subject());
                 let _ = self.store().remove(handle, subject, now).await;
