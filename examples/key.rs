@@ -36,7 +36,8 @@ pub(crate) fn page(kind: &str) -> Result<String> {
 }
 
 fn shared(key: &Key, bytes: usize) -> String {
-    let (name, kid, text) = (key.algorithm().name(), key.kid(), key.reveal());
+    let (name, text) = (key.algorithm().name(), key.reveal());
+    let rotation = rotation(key.kid());
     format!(
         "\
 # A key for {name}. Everyone who has it can log in as anyone.
@@ -44,15 +45,25 @@ TOKEN_KEY={text}
 # Keep it where your deployment keeps secrets: a secret of Kubernetes or Docker, systemd's
 # LoadCredential, a vault. Not in the repository, and not on a command line, which `ps` shows.
 #
-# In the program:
+# In the program, with a spare from TOKEN_KEY_SPARE, which this command makes too:
 #     let key = Key::from_text(Algorithm::{name}, &std::env::var(\"TOKEN_KEY\")?)?;
+#     TokenAuthenticator::builder(Keyring::new(key).spare(spare))
 #
-# To replace it, generate another one and give both to all nodes before it signs:
-#     TokenAuthenticator::builder(Keyring::new(old).then(new, tomorrow))
-# Remove the old one after the lifetime of a login. If it has leaked, call `retire_key(\"{kid}\")`.
-#
+{rotation}#
 # This command prints such a line too:
 #     echo \"TOKEN_KEY=$(openssl rand -base64 {bytes} | tr -d '\\n')\"
+"
+    )
+}
+
+/// How to replace a key, as in the page of the manual on deploying.
+fn rotation(kid: &str) -> String {
+    format!(
+        "\
+# To rotate, restart the nodes one by one with the spare as TOKEN_KEY, the present key as
+# TOKEN_KEY_OLD, and a new spare: `Keyring::new(key).verify_with(old).spare(spare)`. After the
+# lifetime of an access token, leave TOKEN_KEY_OLD out.
+# If it has leaked, call `retire_key(\"{kid}\")` on one node: the spare signs at once.
 "
     )
 }
@@ -96,14 +107,14 @@ fn pair(kind: &str) -> Result<String> {
 {}
 # Read it with `PublicKey::from_jwk`, or publish `key_set()` and follow it with `KeySetView`.
 #
-# To replace it: `Keyring::new(old).then(new, tomorrow)`. If it has leaked, call `retire_key(\"{}\")`.
-#
+# The names below are those of the variables, or of the files, that have the private keys.
+{}#
 # This command prints such a private key too:
 #     openssl genpkey -algorithm {algorithm}
 ",
         pair.reveal(),
         pair.public_key().to_jwk(),
-        pair.kid(),
+        rotation(pair.kid()),
     ))
 }
 

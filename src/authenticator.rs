@@ -122,7 +122,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// the entropy source or an external signer cannot answer, or if the replaced credential cannot be revoked;
     /// *misuse* if the subject is empty, or if another authenticator has [begun](Login::begun) the
     /// login; *refused* as [outdated](crate::Refusal::Outdated) if the user was logged out
-    /// everywhere since it began.
+    /// everywhere since it began, or if the login that it [continues](Identity::into_login) has ended and
+    /// this node can know that.
     ///
     /// # Cancel safety
     ///

@@ -136,7 +136,8 @@ pub enum Refusal {
     TooLarge,
     /// One replaced credential was refreshed too often within a moment.
     RefreshLimit,
-    /// The user was logged out everywhere, or changed, after this login had begun. Begin again: load
+    /// The user was logged out everywhere, or changed, after this login had begun, or the login that it
+    /// [continues](crate::Identity::into_login) has ended. Begin again: load
     /// the user, check the password, and issue a new login. See
     /// [`Login::begun`](crate::Login::begun).
     Outdated,

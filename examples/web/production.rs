@@ -78,6 +78,8 @@ async fn main() -> Result<(), Failure> {
             .absolute(90 * DAY)
             .limit(Limit::EvictLeastRecentlyUsed(20)),
     )?;
+    // Which key signs, and which ones are known. Their ids are no secret.
+    tracing::info!(keys = ?auth.key_states()?, "started");
     let auth = Arc::new(Observed::new(auth, Arc::new(observers())));
     // Follows the log, and compares the clock of this node with that of Redis.
     let upkeep = tokio::spawn(auth.upkeep().run(tokio::time::sleep));

@@ -79,3 +79,35 @@ fn take(facts: &mut Vec<Fact>, fact: Fact) -> bool {
     let at = facts.iter().position(|known| *known == fact);
     at.map(|at| facts.swap_remove(at)).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACT: Fact = Fact::Everything { before: None };
+
+    /// The log may have taken the fact of a call that got no answer.
+    #[test]
+    fn a_fact_is_reported_once_by_its_call_or_by_the_upkeep() {
+        let news = News::default();
+        let announced = news.announce(FACT);
+        news.learn(FACT);
+        announced.reported();
+        assert_eq!(news.take(), []);
+        // Of a fact that was known.
+        news.announce(FACT).reported();
+        // Without an answer, and without a fact.
+        drop(news.announce(FACT));
+        assert_eq!(news.take(), []);
+        // Without an answer, and with a fact.
+        let announced = news.announce(FACT);
+        news.learn(FACT);
+        assert_eq!(news.take(), []);
+        drop(announced);
+        assert_eq!(news.take(), [FACT]);
+        // No announcement is left over.
+        news.learn(FACT);
+        news.learn(FACT);
+        assert_eq!(news.take(), [FACT]);
+    }
+}

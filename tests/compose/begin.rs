@@ -315,14 +315,23 @@ fn begin_03_holds_across_strategies() {
         gateway.build().unwrap()
     };
     let (inside, outside) = (gateway(&shared), gateway(&other));
+    let cached = CachedStore::builder(memory(), &shared).build().unwrap();
+    let cached = session_builder(cached, &clock).build().unwrap();
     let issued = block_on(edge.issue(user())).unwrap();
     let caller = block_on(edge.verify(access(&issued))).unwrap();
     let token = block_on(inside.issue(caller.clone().into_login())).unwrap();
     assert!(block_on(inside.verify(access(&token))).is_ok());
     let answer = block_on(outside.issue(caller.clone().into_login()));
     assert_eq!(refusal(&answer), Some(Refusal::Outdated), "{answer:?}");
+    let session = block_on(cached.issue(caller.clone().into_login()));
+    assert!(session.is_ok(), "{session:?}");
     // One login, by its refresh credential.
     let _ = block_on(edge.revoke(issued.refreshable().reveal())).unwrap();
-    let answer = block_on(inside.issue(caller.into_login()));
+    let answer = block_on(inside.issue(caller.clone().into_login()));
+    assert_eq!(refusal(&answer), Some(Refusal::Outdated), "{answer:?}");
+    // All of the user, in the part of the log that this node has read.
+    let _ = block_on(edge.revoke_all("alice")).unwrap();
+    block_on(shared.follow()).unwrap();
+    let answer = block_on(cached.issue(caller.into_login()));
     assert_eq!(refusal(&answer), Some(Refusal::Outdated), "{answer:?}");
 }

@@ -307,6 +307,35 @@ fn the_example_prints_keys_that_are_read_and_commands_that_work() {
     );
 }
 
+/// The page and the manual have one recipe for replacing a key.
+#[test]
+fn the_example_and_the_manual_rotate_alike() {
+    let plain = |text: &str| {
+        let words = text.split_whitespace().filter(|word| *word != "#");
+        words.collect::<Vec<_>>().join(" ").replace('`', "")
+    };
+    let manual = plain(include_str!("../../src/manual/deploying.md"));
+    let mut kinds = vec!["hs256", "hs384", "hs512"];
+    if cfg!(any(
+        feature = "aws-lc-rs",
+        feature = "ring",
+        feature = "rustcrypto"
+    )) {
+        kinds.extend(["es256", "ed25519"]);
+    }
+    for kind in kinds {
+        let page = plain(&example::page(kind).unwrap());
+        for step in [
+            "estart the nodes one by one with the spare as TOKEN_KEY, the present key as \
+             TOKEN_KEY_OLD, and a new spare",
+            "fter the lifetime of an access token, leave TOKEN_KEY_OLD out.",
+        ] {
+            assert!(manual.contains(step), "{step}");
+            assert!(page.contains(step), "{page}");
+        }
+    }
+}
+
 /// The page is a file of the environment: each line is a comment or sets the variable.
 #[test]
 fn the_printed_page_is_a_file_of_the_environment() {
