@@ -163,8 +163,10 @@ fn begin_02_the_caller_stays_logged_in() {
     }
 }
 
+type Nodes = [(Any, RevocationView); 2];
+
 /// Two nodes that share a store and a log, each with a view of its own.
-fn nodes(clock: &ManualClock, make: impl Fn(&RevocationView) -> Any) -> [(Any, RevocationView); 2] {
+fn nodes(clock: &ManualClock, make: impl Fn(&RevocationView) -> Any) -> Nodes {
     let log = Arc::new(MemoryLog::new().unwrap());
     [(); 2].map(|()| {
         let view = RevocationView::builder(Arc::clone(&log))
@@ -227,7 +229,7 @@ fn begin_03_a_login_does_not_continue_an_ended_one() {
         Arc::new(migrating.clock(clock.clone()).build().unwrap())
     };
     // Whether a node knows of a logout elsewhere before it has read the log: from the store.
-    let all: [(&str, bool, [(Any, RevocationView); 2]); 8] = [
+    let all: [(&str, bool, Nodes); 8] = [
         ("sessions", true, nodes(&clock, sessions)),
         ("cached", true, nodes(&clock, cached)),
         ("tokens", false, nodes(&clock, tokens)),
@@ -329,8 +331,10 @@ fn begin_03_holds_across_strategies() {
     let _ = block_on(edge.revoke(issued.refreshable().reveal())).unwrap();
     let answer = block_on(inside.issue(caller.clone().into_login()));
     assert_eq!(refusal(&answer), Some(Refusal::Outdated), "{answer:?}");
-    // All of the user, in the part of the log that this node has read.
-    let _ = block_on(edge.revoke_all("alice")).unwrap();
+    // All of the user, in the part of the log that this node has read, and does not read again.
+    for subject in ["alice", "bob"] {
+        let _ = block_on(edge.revoke_all(subject)).unwrap();
+    }
     block_on(shared.follow()).unwrap();
     let answer = block_on(cached.issue(caller.into_login()));
     assert_eq!(refusal(&answer), Some(Refusal::Outdated), "{answer:?}");
