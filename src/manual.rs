@@ -32,6 +32,7 @@
 //!
 //! | understand | |
 //! |---|---|
+//! | [review] | the evidence for each promise, for your security review |
 //! | [threats] | the power of a thief, and each defence |
 //! | [revocation] | the protocol by which a logout reaches every node |
 //! | [stores] | a store of your own |
@@ -40,15 +41,15 @@
 // The package of the web examples tests the pages with a framework (`examples/web/book.rs`): the library
 // has none among its dependencies.
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[cfg_attr(not(doctest), doc = include_str!("manual/actix.md"))]
 pub mod actix {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[cfg_attr(not(doctest), doc = include_str!("manual/axum.md"))]
 pub mod axum {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/basics.md")]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/session.svg")]
@@ -60,121 +61,125 @@ pub mod axum {}
 #[doc = include_str!("manual/basics/together.md")]
 pub mod basics {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/changing.md")]
 pub mod changing {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/choosing.md")]
 pub mod choosing {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/coming.md")]
 pub mod coming {
-    #[doc = include_str!("manual/links.md")]
+    #[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/actix.md"))]
     pub mod actix {}
 
-    #[doc = include_str!("manual/links.md")]
+    #[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_login.md"))]
     pub mod axum_login {}
 
-    #[doc = include_str!("manual/links.md")]
+    #[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/axum_session.md"))]
     pub mod axum_session {}
 
-    #[doc = include_str!("manual/links.md")]
+    #[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/express.md"))]
     pub mod express {}
 
-    #[doc = include_str!("manual/links.md")]
+    #[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/iron_session.md"))]
     pub mod iron_session {}
 
-    #[doc = include_str!("manual/links.md")]
+    #[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
     #[cfg_attr(not(doctest), doc = include_str!("manual/coming/jsonwebtoken.md"))]
     pub mod jsonwebtoken {}
 }
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/comparison.md")]
 pub mod comparison {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/deploying.svg")]
 #[doc = ""]
 #[cfg_attr(not(doctest), doc = include_str!("manual/deploying.md"))]
 pub mod deploying {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/frameworks.md")]
 #[doc = "```ignore"]
 #[doc = include_str!("manual/frameworks/poem.rs")]
 #[doc = "```"]
 pub mod frameworks {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/glossary.md")]
 pub mod glossary {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[cfg_attr(not(doctest), doc = include_str!("manual/grpc.md"))]
 pub mod grpc {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/hybrid.svg")]
 #[doc = ""]
 #[doc = include_str!("manual/hybrid.md")]
 pub mod hybrid {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/second_factor.svg")]
 #[doc = ""]
 #[doc = include_str!("manual/login_kinds.md")]
 pub mod login_kinds {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/logout.md")]
 pub mod logout {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/operations.md")]
 pub mod operations {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
+#[doc = include_str!("manual/review.md")]
+pub mod review {}
+
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/revocation.svg")]
 #[doc = ""]
 #[doc = include_str!("manual/revocation.md")]
 pub mod revocation {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/roles.md")]
 pub mod roles {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = ""]
 #[doc = include_str!("manual/pictures/keys.svg")]
 #[doc = ""]
 #[doc = include_str!("manual/services.md")]
 pub mod services {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/stores.md")]
 pub mod stores {}
 
-#[doc = include_str!("manual/links.md")]
-#[cfg_attr(feature = "testkit", doc = include_str!("manual/testkit_links.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
+#[cfg_attr(all(feature = "testkit", not(doctest)), doc = include_str!("manual/testkit_links.md"))]
 #[cfg_attr(not(doctest), doc = include_str!("manual/testing.md"))]
 pub mod testing {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/threats.md")]
 pub mod threats {}
 
-#[doc = include_str!("manual/links.md")]
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[cfg_attr(not(doctest), doc = include_str!("manual/troubleshooting.md"))]
 pub mod troubleshooting {}

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const MAX_PAGE: usize = 400;
 /// Lines of README at most.
 const MAX_README: usize = 250;
+/// Hidden lines of a block of code at most: a file shows them.
+const MAX_HIDDEN: usize = 2;
 /// Definitions for the documentation: those of all pages, and those that need the feature `testkit`.
 const LINKS: [&str; 2] = ["links.md", "testkit_links.md"];
 
@@ -132,6 +134,27 @@ fn each_page_has_one_title() {
             text.starts_with("# ") && titles == 1,
             "{path:?} has {titles} titles"
         );
+    }
+}
+
+#[test]
+fn blocks_of_code_hide_little() {
+    for (path, text) in pages() {
+        for block in prose_and_code(&text).1 {
+            // gRPC: stands for the code that is generated from your schema.
+            if path.ends_with("grpc.md") {
+                continue;
+            }
+            let is_rust = block[0].starts_with("```rust");
+            let hidden = block[1..]
+                .iter()
+                .filter(|line| **line == "#" || line.starts_with("# "));
+            let hidden = hidden.count();
+            assert!(
+                !is_rust || hidden <= MAX_HIDDEN,
+                "{path:?}: {hidden} hidden lines: {block:#?}"
+            );
+        }
     }
 }
 

@@ -57,8 +57,9 @@
 //! # Services that only verify
 //!
 //! They need no store. Configure a [`TokenAuthenticator`](crate::token::TokenAuthenticator) with
-//! the same keys, issuer, audience and lifetime, and with the absolute timeout of the login as its
-//! [`max_lifetime`](crate::token::TokenBuilder::max_lifetime). It cannot refresh an access token,
+//! the same keys, issuer, audience and lifetime. Leave out its
+//! [`max_lifetime`](crate::token::TokenBuilder::max_lifetime): [services](crate::manual::services#revocations-without-a-secret)
+//! says what it would do. It cannot refresh an access token,
 //! as the token does not carry the deadline of its login. A shorter lifetime counts there for
 //! tokens that are signed from then on.
 //!

@@ -854,3 +854,66 @@ fn an_identity_is_edited_without_an_authenticator() {
     });
     assert_eq!(large.unwrap_err().refusal(), Some(Refusal::TooLarge));
 }
+
+/// The recipe of the page on roles: first the login of the request, by its credential, and then all logins of
+/// the user, with the same values. The caller stays logged in with every strategy, and has the new values.
+#[test]
+fn the_caller_updates_its_own_login_first() {
+    let clock = ManualClock::default();
+    let plain: Any = Arc::new(token_builder(NEW_KEY, &clock).build().unwrap());
+    let edits: [fn(&mut Edit<String>) -> Result<()>; 2] = [demote, |login| {
+        login.data = "Alice B.".to_owned();
+        Ok(())
+    }];
+    let is_new =
+        |caller: &Identity<String>| caller.has_role("reader") || caller.data() == "Alice B.";
+    for (name, auth) in strategies(&clock)
+        .into_iter()
+        .chain([("plain tokens", plain)])
+    {
+        for mut edit in edits {
+            let log_in = || block_on(auth.issue(user().role("admin"))).unwrap();
+            let (here, there) = (log_in(), log_in());
+            let updated = block_on(auth.update(access(&here), &mut edit)).unwrap();
+            let affected = block_on(auth.update_all("alice", &mut edit)).unwrap();
+            let caller = block_on(auth.verify(access(&updated))).unwrap();
+            assert!(is_new(&caller), "{name}");
+
+            // The other device.
+            let seen = block_on(auth.verify(access(&there)));
+            match name {
+                "tokens" | "plain tokens" | "hybrid" => assert!(!is_new(&seen.unwrap()), "{name}"),
+                "hybrid with a log" => {
+                    assert_eq!(seen.unwrap_err().rejection(), Some(Rejection::Outdated));
+                }
+                _ => assert!(is_new(&seen.unwrap()), "{name}"),
+            }
+            if name.starts_with("hybrid") {
+                let refreshed = block_on(auth.refresh(refreshable(&there))).unwrap();
+                assert!(is_new(refreshed.identity()), "{name}");
+            }
+            let has_tokens = ["tokens", "plain tokens", "either", "migrating"];
+            let is_counted = !has_tokens.contains(&name);
+            assert_eq!(affected.count.is_some(), is_counted, "{name}");
+            let _ = block_on(auth.revoke_all("alice")).unwrap();
+        }
+    }
+}
+
+/// The other order logs the caller of a hybrid with a log out of its access token.
+#[test]
+fn updating_all_logins_first_outdates_the_caller() {
+    let clock = ManualClock::default();
+    for (name, auth) in strategies(&clock) {
+        let issued = block_on(auth.issue(user().role("admin"))).unwrap();
+        let _ = block_on(auth.update_all("alice", &mut demote)).unwrap();
+        let updated = block_on(auth.update(access(&issued), &mut demote));
+        match name {
+            "hybrid with a log" => {
+                assert_eq!(updated.unwrap_err().rejection(), Some(Rejection::Outdated));
+                assert!(block_on(auth.refresh(refreshable(&issued))).is_ok());
+            }
+            _ => assert!(updated.is_ok(), "{name}"),
+        }
+    }
+}

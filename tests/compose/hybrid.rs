@@ -761,3 +761,35 @@ fn an_observer_is_notified_of_orphans_and_thefts() {
         ]
     );
 }
+
+/// A service without the store accepts an access token until it expires, however old its login is. With a
+/// maximum lifetime of its own, it accepts none of an older login.
+#[test]
+fn a_verifier_needs_no_maximum_lifetime() {
+    let (auth, clock): (Hybrid, _) = hybrid();
+    let verifier = |max: Option<u64>| {
+        let tokens = tokens_for(ACCESS).clock(clock.clone());
+        let tokens = match max {
+            Some(max) => tokens.max_lifetime(seconds(max)),
+            None => tokens,
+        };
+        tokens.build().unwrap()
+    };
+    let (plain, long, short) = (
+        verifier(None),
+        verifier(Some(ABSOLUTE)),
+        verifier(Some(ACCESS)),
+    );
+    let mut held = block_on(auth.issue(Login::new("alice"))).unwrap();
+    for _ in 0..4 {
+        clock.advance(seconds(IDLE - 60));
+        held = block_on(auth.refresh(held.refreshable().reveal())).unwrap();
+    }
+    let token = held.credential().reveal();
+    assert!(block_on(plain.verify(token)).is_ok());
+    assert!(block_on(long.verify(token)).is_ok());
+    let expired = block_on(short.verify(token)).unwrap_err();
+    assert_eq!(expired.rejection(), Some(Rejection::Expired));
+    clock.advance(seconds(ACCESS));
+    assert!(block_on(plain.verify(token)).is_err());
+}
