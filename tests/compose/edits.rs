@@ -34,6 +34,7 @@ use crate::migrating::{
 };
 
 type Future<'a, T = ()> = BoxFuture<'a, T>;
+type Change = fn(&mut Edit<String>) -> Result<()>;
 
 fn new_view(clock: &ManualClock) -> RevocationView {
     view(MemoryLog::new().unwrap(), clock)
@@ -861,7 +862,7 @@ fn an_identity_is_edited_without_an_authenticator() {
 fn the_caller_updates_its_own_login_first() {
     let clock = ManualClock::default();
     let plain: Any = Arc::new(token_builder(NEW_KEY, &clock).build().unwrap());
-    let edits: [fn(&mut Edit<String>) -> Result<()>; 2] = [demote, |login| {
+    let edits: [Change; 2] = [demote, |login| {
         login.data = "Alice B.".to_owned();
         Ok(())
     }];
