@@ -1,12 +1,12 @@
-//! A service changes its strategy while it runs, from sessions to short tokens, under load and
-//! without rejecting any caller.
+//! A service changes its strategy while it runs, from sessions to a hybrid (short access tokens that
+//! are refreshed), under load and without rejecting any caller.
 //!
 //! ```text
 //! cargo run --example migrate
 //! ```
 //!
 //! Clients call, refresh when asked to, log out and log in again. The service is replaced twice:
-//! sessions, then both strategies, then tokens alone as soon as no client presents a session any
+//! sessions, then both strategies, then the hybrid alone as soon as no client presents a session any
 //! more.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -95,7 +95,7 @@ async fn main() -> Result<()> {
             .absolute(12 * 60 * MINUTE)
             .build()?,
     );
-    let tokens = Arc::new(HybridAuthenticator::new(
+    let hybrid = Arc::new(HybridAuthenticator::new(
         TokenAuthenticator::builder(Key::generate_hs256()?)
             .issuer("https://auth.example")
             .audience("api")
@@ -118,7 +118,7 @@ async fn main() -> Result<()> {
     until(|| requests() > 5_000).await;
     println!("{:7} requests answered with sessions", requests());
 
-    let both = Arc::new(Migrating::builder(Arc::clone(&sessions), Arc::clone(&tokens)).build()?);
+    let both = Arc::new(Migrating::builder(Arc::clone(&sessions), Arc::clone(&hybrid)).build()?);
     service.replace(Arc::new(Arc::clone(&both)));
     // No client presents a session any more. In production, wait for the lifetime of a session.
     let mut seen = None;
@@ -135,7 +135,7 @@ async fn main() -> Result<()> {
         both.progress().verified,
     );
 
-    service.replace(Arc::new(tokens));
+    service.replace(Arc::new(hybrid));
     let begun = requests();
     until(|| requests() > begun + 5_000).await;
     service.stops.store(true, Ordering::Relaxed);
@@ -146,7 +146,7 @@ async fn main() -> Result<()> {
         }
     }
     println!(
-        "{:7} requests in total, now with tokens only: {} rejected",
+        "{:7} requests in total, now with the hybrid only: {} rejected",
         requests(),
         service.refused.load(Ordering::Relaxed),
     );

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::base::erased::forward_to_pointee;
 use crate::base::secret::REDACTED;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::login::Login;
 use crate::login::affected::Affected;
 use crate::login::begun::Begun;
@@ -232,6 +232,47 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// Some logins may have been ended: call again.
     fn revoke_all(&self, subject: &str) -> impl Future<Output = Result<Affected>> + Send;
+
+    /// Ends every login of the user except `kept`, which [`verify`](Self::verify) has returned (OWASP ASVS
+    /// 7.4.3). Returns their number, where it is known, and when that takes effect. API keys are no
+    /// logins, and stay.
+    ///
+    /// ```
+    /// use statewise::{Authenticator, Result};
+    ///
+    /// /// After a change of the password.
+    /// async fn log_out_other_devices(auth: &impl Authenticator, credential: &str) -> Result<()> {
+    ///     let caller = auth.verify(credential).await?;
+    ///     let ended = auth.revoke_all_except(&caller).await?;
+    ///     println!("{:?} other logins of {} ended", ended.count, caller.subject());
+    ///     Ok(())
+    /// }
+    /// # async fn tokens(auth: statewise::token::TokenAuthenticator) -> Result<()> {
+    /// #     log_out_other_devices(&auth, "").await
+    /// # }
+    /// ```
+    ///
+    /// Default: *misuse*. Plain tokens have no rows by which the others could be told from `kept`.
+    ///
+    /// # Errors
+    ///
+    /// *Misuse* if the strategy, or one of two strategies, keeps no row of each login: call
+    /// [`revoke_all`](Self::revoke_all), and [`issue`](Self::issue) a new login for the caller.
+    /// *Unavailable*: some logins may not have ended, and it is safe to try again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some logins may have ended: call again.
+    fn revoke_all_except(
+        &self,
+        kept: &Identity<Self::Data>,
+    ) -> impl Future<Output = Result<Affected>> + Send {
+        let _ = kept;
+        std::future::ready(Err(Error::misuse(
+            "this strategy keeps no row of each login, so it cannot end all of them but one: call \
+             `revoke_all`, and issue a new login for the caller",
+        )))
+    }
 
     /// Changes the roles, the device or the data of the login of a credential, or
     /// [steps it up](crate::Edit::step_up). Returns the updated login, with the credential that the
@@ -567,6 +608,9 @@ macro_rules! most_authenticator_methods {
         }
         $emit! { (Authenticator) async revoke revoke_dyn (credential: [&str]) -> [Logout] }
         $emit! { (Authenticator) async revoke_all revoke_all_dyn (subject: [&str]) -> [Affected] }
+        $emit! { (Authenticator)
+            async revoke_all_except revoke_all_except_dyn (kept: [&Identity<$data>]) -> [Affected]
+        }
         $emit! { (Authenticator)
             async update update_dyn (credential: [&str], edit: [EditFn<'_, $data>])
                 -> [Issued<$data>]

@@ -98,7 +98,7 @@
 //! |---|---|---|
 //! | `actix` | 91 | `AuthLayer` and `Require` as middleware of actix-web 4, and the extractors for its handlers |
 //! | `aws-lc-rs` | 11 | public-key tokens ([`token`]), by aws-lc-rs 1 (needs a C compiler) |
-//! | `axum` | 11 | `tower`, and the extractors for handlers of axum 0.8 |
+//! | `axum` | 18 | `tower`, and the extractors for handlers of axum 0.8 |
 //! | `coarse-clock` | 3 | `CoarseClock`: a system clock that takes a tenth of the time to read, on Linux |
 //! | `config` | 0 | `Config`: strategy, store and lifetimes from a file in any format of serde |
 //! | `metrics` | 3 | `MetricsObserver`: reports events as counters and gauges through the crate metrics 0.24 |

@@ -24,7 +24,8 @@
 //!
 //! | run | |
 //! |---|---|
-//! | [deploying] | one file to copy; keys, logs, probes, proxies, servers |
+//! | [deploying] | one file to copy; keys, shutdown, proxies, servers |
+//! | [logs] | logs, the addresses of clients in them, metrics and probes |
 //! | [operations] | a runbook: a leaked key, a stolen device, a lost Redis |
 //! | [troubleshooting] | the first mistakes, and the next step after each |
 //! | [changing] | another strategy in a running service; coming from another JWT library |
@@ -140,6 +141,10 @@ pub mod login_kinds {}
 #[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/logout.md")]
 pub mod logout {}
+
+#[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("manual/logs.md"))]
+pub mod logs {}
 
 #[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]
 #[doc = include_str!("manual/operations.md")]

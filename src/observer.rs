@@ -7,6 +7,11 @@
 //! An event contains public ids, subjects and causes. It never contains a credential, a handle, or
 //! the application's data.
 //!
+//! Debug builds also print some mistakes of the developer on the standard error stream, once each and only
+//! if the process has no subscriber of `tracing`: a request that has passed no layer, a page over plain HTTP
+//! whose browser drops the cookies, and a revocation view without its upkeep. Release builds print
+//! nothing.
+//!
 //! ```
 //! use std::sync::Arc;
 //! use std::sync::atomic::{AtomicUsize, Ordering};
@@ -118,12 +123,24 @@ pub(crate) fn report<'a, T>(
 }
 
 /// Logs a mistake of the developer at the level *error*, with the feature `tracing`, also where no
-/// observer is set. Call it once for each mistake.
+/// observer is set. [Prints](print_mistake) it where nothing else would show it. Call it once for each
+/// mistake.
 pub(crate) fn log_mistake(what: &str) {
     #[cfg(feature = "tracing")]
     ::tracing::error!(target: "statewise", "{what}");
+    print_mistake(what);
+}
+
+/// Prints a mistake of the developer to the standard error stream, in debug builds and unless the
+/// process has a subscriber of `tracing`: a developer who has set up no log sees it on the terminal.
+pub(crate) fn print_mistake(what: &str) {
+    #[cfg(feature = "tracing")]
+    let is_shown = ::tracing::dispatcher::has_been_set();
     #[cfg(not(feature = "tracing"))]
-    let _ = what;
+    let is_shown = false;
+    if cfg!(debug_assertions) && !is_shown {
+        eprintln!("statewise: {what}");
+    }
 }
 
 /// Ignores all events.

@@ -85,7 +85,7 @@
 //! | item | use |
 //! |---|---|
 //! | [`ManualClock`] | a clock that a test moves |
-//! | [`FaultyStore`] | fails on command, and counts calls |
+//! | [`FaultyStore`], [`FaultyLog`] | a store, and a revocation log, that fail on command |
 //! | [`YieldingStore`] | lets other futures run before and after each call |
 //! | [`forward_session_store!`] | a store around another one that changes one method |
 //! | [`Sample`] | rows and changes without a strategy |
@@ -111,6 +111,7 @@ mod client;
 mod clock;
 mod executor;
 mod faulty;
+mod faulty_log;
 mod fixture;
 #[cfg(feature = "tower")]
 mod jar;
@@ -133,6 +134,7 @@ pub use client::{TestClient, TestRequest};
 pub use clock::ManualClock;
 pub use executor::{block_on, caught, give_up_after, interleave, spread, yield_now};
 pub use faulty::{Fault, FaultyStore, Method, YieldingStore};
+pub use faulty_log::FaultyLog;
 pub use fixture::{EditBytes, MemoryFixture, StoreFixture};
 pub use log_fixture::{LogFixture, MemoryLogFixture};
 pub use random::{Random, seed};

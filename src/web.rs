@@ -96,7 +96,7 @@
 //! | begin from nothing, step by step | the manual on [axum](crate::manual::axum), [actix-web](crate::manual::actix) and [gRPC](crate::manual::grpc) |
 //! | understand a 401, a 403 or a 500 | [troubleshooting](crate::manual::troubleshooting) |
 //! | show a page to users and to anonymous visitors | [`Visitor`] |
-//! | send anonymous visitors to a login form, and back after the login | [`AuthLayer::login_page`], [`local_path`] |
+//! | send anonymous visitors to a login form, and back after the login | [`AuthLayer::login_page`], [`with_next`], [`local_path`] |
 //! | show the form again after a wrong password | [`Denial::Unproven`], see [the section](Denial#login-forms) |
 //! | answer denials with JSON or with pages of your own | [`AuthLayer::on_denial`] |
 //! | keep the users of a [hybrid](crate::hybrid) logged in while they browse | [`AuthLayer::refresh_page`] |
@@ -178,6 +178,7 @@ mod next_path;
 mod origin;
 mod reply;
 mod request;
+mod request_line;
 mod require;
 mod response;
 mod serving;
@@ -201,7 +202,7 @@ pub use denied::DeniedRequest;
 pub use found::Found;
 pub use headers::{Headers, HeadersMut};
 pub use layer::AuthLayer;
-pub use next_path::local_path;
+pub use next_path::{local_path, with_next};
 pub use origin::{CrossOrigin, OriginPolicy};
 pub use require::Require;
 pub use response::Finished;

@@ -19,6 +19,7 @@
 //! curl -si -c jar -b jar http://127.0.0.1:3000/devices                  # 200
 //! curl -si -c jar -b jar -X POST -H 'Sec-Fetch-Site: cross-site' http://127.0.0.1:3000/logout   # 403
 //! curl -si -c jar -b jar --data-urlencode 'password=correct horse battery staple' http://127.0.0.1:3000/password   # 303
+//! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/logout-others    # 303
 //! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/$(curl -s -b jar http://127.0.0.1:3000/devices | grep -om1 'devices/.*/end')   # 303
 //! curl -si -c jar -b jar http://127.0.0.1:3000/me                       # 401
 //! curl -si -c jar -b jar -X POST http://127.0.0.1:3000/logout           # 303
@@ -91,6 +92,7 @@ pub(crate) fn router<S: SessionStore>(
         .route("/me", get(me))
         .route("/login", get(login_page).post(log_in))
         .route("/logout", post(log_out))
+        .route("/logout-others", post(log_out_others))
         .route("/logout-everywhere", post(log_out_everywhere))
         .route("/devices", get(devices))
         .route("/devices/{id}/end", post(end_device))
@@ -104,6 +106,7 @@ async fn home(visitor: Visitor) -> Html<String> {
         None => form("/"),
         Some(caller) => format!(
             "<p>Hello, {}. <a href='/devices'>Where am I logged in?</a>\
+             <form method=post action=/logout-others><button>Log out other devices</button></form>\
              <form method=post action=/logout><button>Log out</button></form>\
              <form method=post action=/logout-everywhere><button>Log out everywhere</button></form>\
              <form method=post action=/password><input name=password type=password required>\
@@ -122,6 +125,8 @@ async fn me(caller: Auth) -> Html<String> {
 #[derive(Deserialize)]
 struct Wanted {
     next: Option<String>,
+    /// The user is logged in, but the last authentication is too old for that page.
+    max_age: Option<String>,
 }
 
 impl Wanted {
@@ -132,11 +137,15 @@ impl Wanted {
 }
 
 async fn login_page(Query(wanted): Query<Wanted>) -> Html<String> {
-    page(&form(wanted.path()))
+    let form = form(wanted.path());
+    page(&match wanted.max_age {
+        Some(_) => format!("<p>Please enter your password again.{form}"),
+        None => form,
+    })
 }
 
-/// Answers a denial with the login form. The layer adds the challenge.
-fn ask_to_log_in(denial: Denial, next: &str) -> Response {
+/// Answers a wrong password with the login form. The layer adds the challenge.
+fn ask_again(denial: Denial, next: &str) -> Response {
     let form = page(&form(next));
     (StatusCode::UNAUTHORIZED, Extension(denial), form).into_response()
 }
@@ -158,7 +167,7 @@ async fn log_in<S: SessionStore>(
     Form(LoginForm { given, wanted }): Form<LoginForm>,
 ) -> Result<Response, Denial> {
     if !app.passwords.check(&given).await? {
-        return Ok(ask_to_log_in(Denial::Unproven, wanted.path()));
+        return Ok(ask_again(Denial::Unproven, wanted.path()));
     }
     sign_in.issue(login(&given.user, &headers)).await?;
     Ok(Redirect::to(wanted.path()).into_response())
@@ -167,6 +176,11 @@ async fn log_in<S: SessionStore>(
 async fn log_out(sign_in: SignIn) -> Result<Redirect, Denial> {
     let _ = sign_in.revoke().await?;
     Ok(Redirect::to("/"))
+}
+
+async fn log_out_others(sign_in: SignIn) -> Result<Redirect, Denial> {
+    let _ = sign_in.revoke_others().await?;
+    Ok(Redirect::to("/devices"))
 }
 
 async fn log_out_everywhere(sign_in: SignIn) -> Result<Redirect, Denial> {
@@ -218,15 +232,14 @@ async fn change_password<S: SessionStore>(
     sign_in: SignIn,
     headers: HeaderMap,
     Form(new): Form<NewPassword>,
-) -> Result<Response, Denial> {
-    if let Err(denial) = caller.require_fresh(5 * MINUTE) {
-        return Ok(ask_to_log_in(denial, "/"));
-    }
+) -> Result<Redirect, Denial> {
+    // A browser is led to the login page, and asked for the password again.
+    caller.require_fresh(5 * MINUTE)?;
     let user = caller.subject();
     app.passwords.change(user, new.password).await?;
     let _ = sign_in.revoke_all().await?;
     sign_in.issue(login(user, &headers)).await?;
-    Ok(Redirect::to("/").into_response())
+    Ok(Redirect::to("/"))
 }
 
 /// Names the device after the `User-Agent` of the browser, for the list of devices.

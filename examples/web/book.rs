@@ -17,6 +17,7 @@ pages! {
     Axum: "../../src/manual/axum.md",
     Deploying: "../../src/manual/deploying.md",
     Grpc: "../../src/manual/grpc.md",
+    Logs: "../../src/manual/logs.md",
     Testing: "../../src/manual/testing.md",
     Troubleshooting: "../../src/manual/troubleshooting.md",
 }

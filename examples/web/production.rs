@@ -1,18 +1,20 @@
 //! A service for production: configuration and keys from the environment, a hybrid over Redis, logs,
-//! metrics, probes and a graceful shutdown. The manual has a page on deploying, which explains it.
+//! metrics, probes, routes for administrators and a graceful shutdown. The manual has a page on deploying,
+//! which explains it.
 //!
 //! ```text
 //! TOKEN_KEY=$(head -c 32 /dev/urandom | basenc --base64url -w0 | tr -d =) \
 //! REDIS_URL=redis://127.0.0.1 cargo run --example production --features redis
 //! ```
 //!
-//! The user is `alice`, the password `open sesame`.
+//! The users are `alice` and `ann`, who is an administrator. Both have the password `open sesame`.
 
 use std::env;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::{Form, Json};
+use axum::extract::{Extension, Form, Json, Path, State};
 use axum::http::StatusCode;
 use axum::{Router, routing::get, routing::post};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -22,8 +24,11 @@ use statewise::observer::{MetricsObserver, Observer, TracingObserver};
 use statewise::revocation::RevocationView;
 use statewise::session::{Limit, SessionAuthenticator};
 use statewise::store::Redis;
+use statewise::store::contract::SessionStore;
 use statewise::token::{Algorithm, Key, Keyring, TokenAuthenticator};
-use statewise::web::{Auth, AuthLayer, Denial, SignIn, TokenError, TokenResponse, Transport};
+use statewise::web::{
+    Auth, AuthLayer, Denial, Require, SignIn, TokenError, TokenResponse, Transport,
+};
 use statewise::{Authenticator, Login, Observed};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -60,7 +65,7 @@ async fn main() -> Result<(), Failure> {
     .build()?;
     // Names each right and setting that the server lacks.
     redis.check().await?;
-    if env::var("REQUIRE_DURABLE").is_ok() {
+    if is_on("REQUIRE_DURABLE")? {
         redis.require_durable().await?;
     }
 
@@ -84,29 +89,46 @@ async fn main() -> Result<(), Failure> {
     // Follows the log, and compares the clock of this node with that of Redis.
     let upkeep = tokio::spawn(auth.upkeep().run(tokio::time::sleep));
 
+    // An administrator who has logged in within the last quarter of an hour.
+    let admins = Require::authenticated().role("admin").fresh(15 * MINUTE);
+    let administration = Router::new()
+        .route("/users/{name}/revoke", post(revoke_user))
+        .route("/keys/{kid}/retire", post(retire_key))
+        .layer(admins)
+        .with_state(Arc::clone(&auth));
     let app = Router::new()
+        .nest("/admin", administration)
         .route("/token", post(token))
         .route("/refresh", post(refresh))
         .route("/me", get(me))
         .route("/logout", post(log_out))
         .layer(AuthLayer::new(auth.clone(), Transport::bearer())?);
+    let pause = Duration::from_secs(setting("DRAIN_SECONDS")?.parse()?);
+    let mut terminated = signal(SignalKind::terminate())?;
     let listener = TcpListener::bind(setting("ADDRESS")?).await?;
     println!("listening on http://{}", listener.local_addr()?);
 
     // On an address of its own, which only the platform reaches.
-    let probed = Arc::clone(&auth);
+    let (probed, is_draining) = (Arc::clone(&auth), Arc::new(AtomicBool::new(false)));
+    let drains = Arc::clone(&is_draining);
     let internal = Router::new()
         .route("/live", get(|| async { StatusCode::OK }))
-        .route("/ready", get(move || ready(Arc::clone(&probed))))
+        .route("/ready", get(move || ready(probed.clone(), drains.clone())))
         .route("/metrics", get(move || async move { prometheus.render() }));
     let internal_listener = TcpListener::bind(setting("INTERNAL_ADDRESS")?).await?;
     println!("internal on http://{}", internal_listener.local_addr()?);
     tokio::spawn(async move { axum::serve(internal_listener, internal).await });
 
-    let mut terminated = signal(SignalKind::terminate())?;
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
             terminated.recv().await;
+            // From now on `/ready` says 503. Requests are still answered until the load balancer has
+            // noticed. A second signal ends this pause.
+            is_draining.store(true, Ordering::Relaxed);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = terminated.recv() => {}
+            }
         })
         .await?;
 
@@ -118,13 +140,24 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads a setting. Addresses have a default.
+/// Reads a setting. Some have a default.
 fn setting(name: &str) -> Result<String, Failure> {
     match (env::var(name), name) {
         (Ok(value), _) => Ok(value),
         (Err(_), "ADDRESS") => Ok("127.0.0.1:3000".to_owned()),
         (Err(_), "INTERNAL_ADDRESS") => Ok("127.0.0.1:9000".to_owned()),
+        (Err(_), "DRAIN_SECONDS") => Ok("10".to_owned()),
         (Err(_), _) => Err(format!("{name} is not set").into()),
+    }
+}
+
+/// Reads a setting that is on or off. Default: off. Another value is an error: a typing error must not
+/// switch off a requirement.
+fn is_on(name: &str) -> Result<bool, Failure> {
+    match env::var(name).as_deref() {
+        Err(_) | Ok("0" | "false" | "off") => Ok(false),
+        Ok("1" | "true" | "on") => Ok(true),
+        Ok(other) => Err(format!("{name} is {other:?}: write 1 or 0").into()),
     }
 }
 
@@ -148,10 +181,10 @@ fn keys() -> Result<Keyring, Failure> {
     Ok(ring)
 }
 
-async fn ready(auth: impl Authenticator) -> StatusCode {
+async fn ready(auth: impl Authenticator, is_draining: Arc<AtomicBool>) -> StatusCode {
     match auth.ready().await {
-        Ok(()) => StatusCode::OK,
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Ok(()) if !is_draining.load(Ordering::Relaxed) => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -162,11 +195,19 @@ struct Given {
 }
 
 async fn token(sign_in: SignIn, Json(given): Json<Given>) -> Result<TokenResponse, Denial> {
-    // Your service compares with the hash of the password in its database.
-    if given.user != "alice" || given.password != "open sesame" {
-        return Err(Denial::Unproven);
+    // Your service loads the user from its database, and compares with the hash of the password.
+    let roles: &[&str] = match given.user.as_str() {
+        "alice" => &[],
+        "ann" => &["admin"],
+        _ => return Err(Denial::Unproven),
+    };
+    if given.password != "open sesame" {
+        // The log names the user: it is one of ours, and not a password in the wrong field.
+        return Err(sign_in.failed(&given.user));
     }
-    sign_in.issue_token(Login::new(given.user)).await
+    sign_in
+        .issue_token(Login::new(given.user).roles(roles))
+        .await
 }
 
 #[derive(Deserialize)]
@@ -185,4 +226,31 @@ async fn me(caller: Auth) -> String {
 async fn log_out(sign_in: SignIn) -> Result<StatusCode, Denial> {
     let _when = sign_in.revoke().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+type Service<S> = State<Arc<Observed<HybridAuthenticator<S>>>>;
+
+/// Logs a user out everywhere. The authenticator reports the logout, and the line here who did it.
+async fn revoke_user<S: SessionStore>(
+    State(auth): Service<S>,
+    Extension(admin): Extension<Auth>,
+    Path(name): Path<String>,
+) -> Result<String, Denial> {
+    let affected = auth.revoke_all(&name).await?;
+    tracing::info!(admin = admin.subject(), user = name, "logged a user out");
+    Ok(format!(
+        "{:?} logins, {:?}\n",
+        affected.count, affected.effective
+    ))
+}
+
+/// Retires a leaked key on every node. The tokens that it has signed end within the bound of the view.
+async fn retire_key<S: SessionStore>(
+    State(auth): Service<S>,
+    Extension(admin): Extension<Auth>,
+    Path(kid): Path<String>,
+) -> Result<String, Denial> {
+    let effective = auth.retire_key(&kid).await?;
+    tracing::info!(admin = admin.subject(), kid, "retired a key");
+    Ok(format!("{effective:?}\n"))
 }

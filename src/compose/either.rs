@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `verify`, `refresh`, `update`, `revoke` | the strategy for which the credential is [well-formed](crate::Authenticator::is_well_formed) |
 //! | `issue` | the second strategy if the client will present a [bearer token](crate::Place::Bearer), otherwise the first |
-//! | `revoke_all`, `update_all`, `ready`, `upkeep` | both |
+//! | `revoke_all`, `revoke_all_except`, `update_all`, `ready`, `upkeep` | both |
 //!
 //! One credential reaches one strategy only. The strategies are never tried one after the other:
 //! an outage of one does not affect the users of the other, and a logout never succeeds at the

@@ -157,7 +157,7 @@ macro_rules! report_calls_on_logins {
                 self.report(Act::RevokeOthers, begun, &answer, |(row, removed)| {
                     Event::RevokedOthers {
                         login: LoginRef::new(row.handle(), &row.fields),
-                        count: removed.count,
+                        count: Some(removed.count),
                         effective: removed.effective,
                     }
                 });
@@ -382,6 +382,19 @@ impl<A: Authenticator> Authenticator for Observed<A> {
         self.report(Act::RevokeAll, begun, &answer, |affected| {
             Event::RevokedAll {
                 subject,
+                count: affected.count,
+                effective: affected.effective,
+            }
+        });
+        answer
+    }
+
+    async fn revoke_all_except(&self, kept: &Identity<A::Data>) -> Result<Affected> {
+        let begun = Instant::now();
+        let answer = self.inner.revoke_all_except(kept).await;
+        self.report(Act::RevokeOthers, begun, &answer, |affected| {
+            Event::RevokedOthers {
+                login: kept.into(),
                 count: affected.count,
                 effective: affected.effective,
             }

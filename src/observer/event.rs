@@ -83,8 +83,8 @@ pub enum Event<'a> {
     RevokedOthers {
         /// The login that goes on.
         login: LoginRef<'a>,
-        /// Number of ended logins.
-        count: u64,
+        /// Number of ended logins, where it is known.
+        count: Option<u64>,
         /// The time at which it takes effect.
         effective: Revocation,
     },
@@ -135,7 +135,12 @@ pub enum Event<'a> {
     ///
     /// /// Reports a wrong password.
     /// fn log_in_failed(observer: &dyn Observer) {
-    ///     observer.observe(&Event::Denied { denied: Denied::FailedLogin, login: None });
+    ///     observer.observe(&Event::Denied {
+    ///         denied: Denied::FailedLogin { tried: None },
+    ///         login: None,
+    ///         method: Some("POST"),
+    ///         path: Some("/login"),
+    ///     });
     /// }
     /// # log_in_failed(&());
     /// ```
@@ -144,6 +149,11 @@ pub enum Event<'a> {
         denied: Denied<'a>,
         /// The verified caller, if there is one.
         login: Option<LoginRef<'a>>,
+        /// The method of the request, where it is known. The client controls it.
+        method: Option<&'a str>,
+        /// The path of the request without the query, where it is known. The client controls it. Do
+        /// not put credentials or tickets into paths: a log would show them.
+        path: Option<&'a str>,
     },
     /// A credential was rejected, for any cause except theft.
     Rejected {
@@ -222,7 +232,7 @@ pub enum Event<'a> {
         /// Lead of the clock of this node, in whole seconds; negative if it is behind.
         ahead: time::Duration,
         /// True if the clocks differ by more than five seconds, the limit in the
-        /// [manual](crate::manual#clocks).
+        /// [manual](crate::manual::operations#clocks).
         is_excessive: bool,
     },
     /// The upkeep removed expired sessions, or found none.
@@ -304,7 +314,8 @@ pub enum Act {
     RevokeAll,
     /// `revoke_id` of sessions, of the hybrid and of API keys.
     RevokeId,
-    /// `revoke_others` of sessions and of the hybrid.
+    /// [`revoke_all_except`](crate::Authenticator::revoke_all_except), and `revoke_others` of sessions and
+    /// of the hybrid.
     RevokeOthers,
     /// [`update`](crate::Authenticator::update).
     Update,
@@ -361,9 +372,16 @@ pub enum Denied<'a> {
     /// users.
     Unclear,
     /// A login failed: unknown user, wrong password or wrong second factor.
-    FailedLogin,
+    FailedLogin {
+        /// The user, where the application has
+        /// [noted](crate::web::SignIn::failed) it.
+        tried: Option<&'a str>,
+    },
     /// The caller lacks a role.
-    MissingRole,
+    MissingRole {
+        /// The roles of which the caller needs one.
+        any_of: &'a [Box<str>],
+    },
     /// The caller presents an API key where only the user may act.
     NotALogin,
     /// The caller fails a condition of the application.
@@ -372,10 +390,8 @@ pub enum Denied<'a> {
     TooOld,
     /// The caller authenticated in another way than required.
     WeakAcr,
-    /// A page of another origin sent the request. The client controls all three texts.
+    /// A page of another origin sent the request. The client controls both texts.
     CrossOrigin {
-        /// The method of the request.
-        method: &'a str,
         /// The field `Origin`, if there is one.
         origin: Option<&'a str>,
         /// The host that the request was sent to.
@@ -390,8 +406,8 @@ impl Denied<'_> {
         match self {
             Self::NoCredential => "no_credential",
             Self::Unclear => "unclear",
-            Self::FailedLogin => "failed_login",
-            Self::MissingRole => "missing_role",
+            Self::FailedLogin { .. } => "failed_login",
+            Self::MissingRole { .. } => "missing_role",
             Self::NotALogin => "not_a_login",
             Self::Forbidden => "forbidden",
             Self::TooOld => "too_old",

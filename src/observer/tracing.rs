@@ -31,12 +31,12 @@ use crate::observer::event::{Act, Denied, Event};
 /// | updated | info | `act`, `subject`, `login`, `device`, `roles` |
 /// | refused | info | `act`, `cause` |
 /// | rejected, forged or not for this service | info | `act`, `cause`, `claim` |
-/// | denied: failed login, role, age, acr | info | `cause`, `subject`, `login`, `device` |
-/// | denied: another origin | info | the same, and `method`, `origin`, `host` |
+/// | denied: failed login, role, age, acr | info | `cause`, `method`, `path`, `subject`, `login`, `device`; `tried`; `required` |
+/// | denied: another origin | info | the same, and `origin`, `host` |
 /// | rejected, of any other cause | debug | `act`, `cause`, `claim` |
-/// | denied: unclear credentials | debug | `cause` |
+/// | denied: unclear credentials | debug | `cause`, `method`, `path` |
 /// | verified, rotated, replayed | trace | `login` |
-/// | denied: no credential | trace | `cause` |
+/// | denied: no credential | trace | `cause`, `method`, `path` |
 /// | view lag | trace | `behind_seconds`, `facts` |
 /// | clock skew | trace | `ahead_seconds` |
 /// | swept | trace | `rows` |
@@ -44,7 +44,13 @@ use crate::observer::event::{Act, Denied, Event};
 /// A field is missing where its value is unknown. `login` is a [public id](crate::PublicId),
 /// computed only if a subscriber wants the event. `act` and `cause` are fixed names such as
 /// `"revoke_all"` and `"bad_signature"`. `error` has all causes down to the root. A client chooses
-/// `device`, `method`, `origin` and `host`: they are strings, which a subscriber quotes.
+/// `device`, `method`, `path`, `origin` and `host`: they are strings, which a subscriber quotes. `path` has
+/// no query. `required` names the roles of which the caller has none, and `tried` the user of a failed
+/// login, if the application has [noted](crate::web::SignIn::failed) it.
+///
+/// The address of the client is not among the fields: behind a proxy only your application knows it. Put it
+/// into the span of each request, as the manual on
+/// [logs](crate::manual::logs#addresses-of-clients-in-the-log) shows.
 ///
 /// *Updated* has the roles that the login has now. *Updated all* has none, because your edit may have
 /// given each login others: log them where you call it.
@@ -147,23 +153,38 @@ impl Observer for TracingObserver {
             Event::TicketRedeemed { purpose, ticket } => {
                 of_login!(info, ticket, purpose, "ticket redeemed");
             }
-            Event::Denied { denied, login } => {
+            Event::Denied {
+                denied,
+                login,
+                method,
+                path,
+            } => {
                 let cause = denied.name();
                 let subject = login.map(|login| login.subject());
                 let device = login.and_then(|login| login.device());
                 let login = login.map(|login| tracing::field::display(login.id()));
                 match denied {
-                    Denied::NoCredential => trace!(target: TARGET, cause, "denied"),
-                    Denied::Unclear => debug!(target: TARGET, cause, "denied"),
-                    Denied::CrossOrigin {
-                        method,
-                        origin,
-                        host,
-                    } => info!(
+                    Denied::NoCredential => trace!(target: TARGET, cause, method, path, "denied"),
+                    Denied::Unclear => debug!(target: TARGET, cause, method, path, "denied"),
+                    Denied::FailedLogin { tried } => info!(
                         target: TARGET,
-                        cause, subject, login, device, method, origin, host, "denied"
+                        cause, method, path, tried, subject, login, device, "denied"
                     ),
-                    _ => info!(target: TARGET, cause, subject, login, device, "denied"),
+                    Denied::MissingRole { any_of } => {
+                        let required = any_of.join(" or ");
+                        info!(
+                            target: TARGET,
+                            cause, method, path, required, subject, login, device, "denied"
+                        );
+                    }
+                    Denied::CrossOrigin { origin, host } => info!(
+                        target: TARGET,
+                        cause, method, path, subject, login, device, origin, host, "denied"
+                    ),
+                    _ => info!(
+                        target: TARGET,
+                        cause, method, path, subject, login, device, "denied"
+                    ),
                 }
             }
             Event::Rejected { act, cause, claim } => {

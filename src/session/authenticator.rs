@@ -440,6 +440,12 @@ where
         logins.also_ends.and(subject, revoke).await
     }
 
+    async fn revoke_all_except(&self, kept: &Identity<D>) -> Result<Affected> {
+        let (logins, others) = (&self.logins, Scope::others(kept.handle));
+        let removed = logins.remove_subject(kept.subject(), others, logins.now()?);
+        Ok(removed.await?.into())
+    }
+
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {
         let (logins, now) = (&self.logins, self.logins.now()?);
         let presented = logins.parse(credential).ok_or(Rejection::Malformed)?;

@@ -78,6 +78,10 @@ impl<D: Send + Sync + 'static> Authenticator for NoAuthenticator<D> {
         Ok(Affected::new(None, Revocation::Immediate))
     }
 
+    async fn revoke_all_except(&self, _: &Identity<D>) -> Result<Affected> {
+        Ok(Affected::new(None, Revocation::Immediate))
+    }
+
     async fn update(&self, _: &str, _: EditFn<'_, D>) -> Result<Issued<D>> {
         Err(Rejection::Unknown.into())
     }

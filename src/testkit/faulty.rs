@@ -70,6 +70,12 @@ impl Fault {
 /// assert!(sweep().is_err_and(|error| error.is_unavailable()));
 /// assert!(sweep().is_ok());
 /// assert_eq!(store.calls(), 3);
+///
+/// // Down until further notice.
+/// store.fail_all(Fault::Fails);
+/// assert!(sweep().is_err() && sweep().is_err());
+/// store.reset();
+/// assert!(sweep().is_ok());
 /// # Ok::<(), statewise::Error>(())
 /// ```
 #[derive(Debug)]
@@ -82,6 +88,8 @@ pub struct FaultyStore<S> {
 struct State {
     calls: Vec<Method>,
     plans: Vec<Plan>,
+    /// Fault of every call without a planned one.
+    of_all: Option<Fault>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +122,11 @@ impl<S> FaultyStore<S> {
     /// Plans a fault for the `nth` call of `method` from now; 1 is the next one.
     pub fn fail_nth_of(&self, method: Method, nth: u64, fault: Fault) {
         self.plan(Some(method), nth, fault);
+    }
+
+    /// Fails every call from now on, until [`reset`](Self::reset): a store that is down.
+    pub fn fail_all(&self, fault: Fault) {
+        self.state().of_all = Some(fault);
     }
 
     /// Forgets all planned faults and counted calls.
@@ -158,8 +171,10 @@ impl<S> FaultyStore<S> {
                 plan.left -= 1;
             }
         }
-        let due = state.plans.iter().position(|plan| plan.left == 0)?;
-        Some(state.plans.swap_remove(due).fault)
+        match state.plans.iter().position(|plan| plan.left == 0) {
+            Some(due) => Some(state.plans.swap_remove(due).fault),
+            None => state.of_all,
+        }
     }
 }
 
@@ -171,12 +186,24 @@ impl<S: Sync> FaultyStore<S> {
     ) -> Result<T> {
         match self.count(method) {
             None => call.await,
-            Some(Fault::Fails) => Err(Error::unavailable("a planned fault of the test")),
+            Some(fault) => fault.instead_of(call).await,
+        }
+    }
+}
+
+impl Fault {
+    /// Fails a call in this way.
+    pub(in crate::testkit) async fn instead_of<T: Send>(
+        self,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        match self {
+            Self::Fails => Err(Error::unavailable("a planned fault of the test")),
             // Asks to be polled again, so that a caller can count polls and give up.
-            Some(Fault::NeverCompletes) => loop {
+            Self::NeverCompletes => loop {
                 yield_now().await;
             },
-            Some(Fault::LosesAnswer) => {
+            Self::LosesAnswer => {
                 let _ = call.await;
                 Err(Error::unavailable(
                     "a planned fault of the test lost the answer",

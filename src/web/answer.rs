@@ -268,7 +268,7 @@ impl Denial {
         let (error, detail) = match self {
             Self::Absent | Self::Unproven => return Some(String::new()),
             Self::Malformed | Self::Ambiguous => ("invalid_request", String::new()),
-            Self::MissingRole | Self::NotALogin | Self::Forbidden => {
+            Self::MissingRole { .. } | Self::NotALogin | Self::Forbidden => {
                 ("insufficient_scope", String::new())
             }
             Self::TooOld { max_age } => (step_up, format!(", max_age=\"{}\"", max_age.as_secs())),

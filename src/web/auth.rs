@@ -80,8 +80,14 @@ impl<D> Auth<D> {
         &self,
         roles: impl IntoIterator<Item = R>,
     ) -> Result<(), Denial> {
-        let has_any = roles.into_iter().any(|role| self.has_role(role));
-        has_any.then_some(()).ok_or(Denial::MissingRole)
+        let mut missing = Vec::new();
+        for role in roles {
+            if self.has_role(&role) {
+                return Ok(());
+            }
+            missing.push(role);
+        }
+        Err(Denial::missing_any_role(&missing))
     }
 
     /// Requires a login of the user, and no [API key](crate::api_keys). Call it where keys are made

@@ -14,6 +14,11 @@ use crate::web::token_error::TokenError;
 use crate::web::token_response::TokenResponse;
 use crate::web::visitor::Visitor;
 
+/// Returns the `SignIn` that the layer put into a request.
+fn sign_in<D: Send + Sync + 'static>(parts: &Parts) -> Result<SignIn<D>> {
+    SignIn::of_request_line(&parts.method, &parts.uri, &parts.extensions)
+}
+
 /// Extracts the verified caller, and denies all other requests.
 impl<S, D> FromRequestParts<S> for Auth<D>
 where
@@ -23,7 +28,7 @@ where
     type Rejection = Denial;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Denial> {
-        SignIn::of(&parts.extensions)?.verify().await
+        sign_in(parts)?.verify().await
     }
 }
 
@@ -38,7 +43,7 @@ where
     type Rejection = Denial;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Denial> {
-        match SignIn::of(&parts.extensions)?.verify().await {
+        match sign_in(parts)?.verify().await {
             Ok(caller) => Ok(Some(caller)),
             Err(Denial::Absent) => Ok(None),
             Err(denial) => Err(denial),
@@ -55,7 +60,7 @@ where
     type Rejection = Denial;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Denial> {
-        SignIn::of(&parts.extensions)?.visitor().await
+        sign_in(parts)?.visitor().await
     }
 }
 
@@ -67,7 +72,7 @@ where
     type Rejection = Denial;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Denial> {
-        Ok(Self::of(&parts.extensions)?)
+        Ok(sign_in(parts)?)
     }
 }
 

@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::login::issued::Issued;
 use crate::login::login_ref::LoginRef;
-use crate::observer::Observer;
 use crate::observer::event::{Act, Denied, Event};
+use crate::observer::{Observer, print_mistake};
 #[cfg(all(feature = "tower", any(test, feature = "testkit")))]
 use crate::web::auth::Auth;
 use crate::web::clone::clone_fields;
@@ -19,6 +19,7 @@ use crate::web::denial::Denial;
 use crate::web::denied::DenialPages;
 use crate::web::headers::Headers;
 use crate::web::origin::OriginPolicy;
+use crate::web::request_line::RequestLine;
 use crate::web::transport::Transport;
 
 /// Rule of the application, over method, path and header fields.
@@ -80,26 +81,41 @@ pub(crate) fn default_observer() -> Option<Arc<dyn Observer>> {
     None
 }
 
+/// The mistake of a page over plain HTTP.
+const LOST_COOKIES: &str = "a page that is served over plain HTTP has sent a request: its browser drops `Secure` cookies, \
+     so a login has no effect. Serve the page over HTTPS, or build the cookie with `insecure()` for \
+     development";
+
 impl<D> LayerConfig<D> {
     /// Reports a denial that no call of the authenticator has caused: those report themselves.
-    pub(crate) fn report(&self, denial: &Denial, login: Option<LoginRef<'_>>) {
+    pub(crate) fn report(
+        &self,
+        denial: &Denial,
+        line: &RequestLine,
+        login: Option<LoginRef<'_>>,
+        tried: Option<&str>,
+    ) {
         let denied = match denial {
             Denial::Absent => Denied::NoCredential,
             Denial::Malformed | Denial::Ambiguous => Denied::Unclear,
-            Denial::Unproven => Denied::FailedLogin,
-            Denial::MissingRole => Denied::MissingRole,
+            Denial::Unproven => Denied::FailedLogin { tried },
+            Denial::MissingRole { any_of } => Denied::MissingRole { any_of },
             Denial::NotALogin => Denied::NotALogin,
             Denial::Forbidden => Denied::Forbidden,
             Denial::TooOld { .. } => Denied::TooOld,
             Denial::WeakAcr { .. } => Denied::WeakAcr,
             Denial::CrossOrigin(refused) => Denied::CrossOrigin {
-                method: refused.method(),
                 origin: refused.origin(),
                 host: refused.host(),
             },
             Denial::Failed(_) => return,
         };
-        self.observe(&Event::Denied { denied, login });
+        self.observe(&Event::Denied {
+            denied,
+            login,
+            method: Some(line.method()),
+            path: Some(line.path()),
+        });
     }
 
     /// Reports, once, a browser that drops the cookies of a response: the page is served over plain
@@ -109,12 +125,9 @@ impl<D> LayerConfig<D> {
             return;
         }
         if !self.has_reported_loss.swap(true, Relaxed) {
-            let error = Error::misuse(
-                "a page that is served over plain HTTP has sent a request: its browser drops \
-                 `Secure` cookies, so a login has no effect. Serve the page over HTTPS, or build \
-                 the cookie with `insecure()` for development",
-            );
+            let error = Error::misuse(LOST_COOKIES);
             self.report_error(Act::Issue, &error);
+            print_mistake(LOST_COOKIES);
         }
     }
 

@@ -100,8 +100,11 @@ pub enum Denial {
     Ambiguous,
     /// An error of the authenticator, or of another call of this crate.
     Failed(Arc<Error>),
-    /// The caller lacks a role.
-    MissingRole,
+    /// The caller lacks a role. [`missing_role`](Self::missing_role) creates it.
+    MissingRole {
+        /// The roles of which the caller needs one, for your log. No answer shows them.
+        any_of: Arc<[Box<str>]>,
+    },
     /// The caller presents an [API key](crate::api_keys), and the route requires a login of the user.
     NotALogin,
     /// The caller fails a condition of your application. Return it from a handler for a caller that
@@ -134,7 +137,9 @@ impl Denial {
             | Self::TooOld { .. }
             | Self::WeakAcr { .. } => 401,
             Self::Malformed => 400,
-            Self::MissingRole | Self::NotALogin | Self::Forbidden | Self::CrossOrigin(_) => 403,
+            Self::MissingRole { .. } | Self::NotALogin | Self::Forbidden | Self::CrossOrigin(_) => {
+                403
+            }
             Self::Failed(error) if error.is_rejected() => 401,
             Self::Failed(error) if error.is_unavailable() => 503,
             Self::Failed(error) => match error.refusal() {
@@ -150,6 +155,39 @@ impl Denial {
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         self.error().is_some_and(Error::is_rejected)
+    }
+
+    /// Returns whether a login can admit the user: the credential is missing or not valid, or the
+    /// last authentication is too old or of another class.
+    pub(crate) fn is_cured_by_login(&self) -> bool {
+        match self {
+            Self::Absent | Self::Ambiguous | Self::TooOld { .. } | Self::WeakAcr { .. } => true,
+            denial => denial.is_rejected(),
+        }
+    }
+
+    /// Creates the denial of a caller without a role. Return it where your application decides by a rule
+    /// of its own; [`Auth::require_role`](crate::web::Auth::require_role) creates it for you.
+    ///
+    /// ```
+    /// use statewise::web::{Auth, Denial};
+    ///
+    /// fn may_edit(caller: &Auth, document_owner: &str) -> Result<(), Denial> {
+    ///     if caller.subject() == document_owner || caller.has_role("editor") {
+    ///         return Ok(());
+    ///     }
+    ///     Err(Denial::missing_role("editor"))
+    /// }
+    /// # let _ = may_edit;
+    /// ```
+    #[must_use]
+    pub fn missing_role(role: impl AsRef<str>) -> Self {
+        Self::missing_any_role(&[role])
+    }
+
+    pub(crate) fn missing_any_role<R: AsRef<str>>(roles: &[R]) -> Self {
+        let any_of = roles.iter().map(|role| role.as_ref().into()).collect();
+        Self::MissingRole { any_of }
     }
 
     /// Creates the denial of a [ticket](crate::tickets) that was not redeemed. If the ticket was
@@ -207,7 +245,7 @@ impl fmt::Display for Denial {
             Self::Malformed => "malformed authorization field",
             Self::Ambiguous => "more than one credential",
             Self::Failed(error) => return write!(f, "{error}"),
-            Self::MissingRole => "missing role",
+            Self::MissingRole { .. } => "missing role",
             Self::NotALogin => "an API key where a login of the user is required",
             Self::Forbidden => "forbidden by a condition of the application",
             Self::TooOld { .. } => "authentication too old",

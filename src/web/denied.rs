@@ -12,7 +12,8 @@ use crate::web::cookie::Cookie;
 use crate::web::denial::Denial;
 use crate::web::found::Found;
 use crate::web::headers::{Headers, first};
-use crate::web::next_path::{local_path, next_of, with_next};
+use crate::web::next_path::{NEXT, local_path, next_of, with_parameter};
+use crate::web::request_line::{RequestLine, path_of};
 
 /// Request that was denied, as far as its answer may depend on it.
 ///
@@ -39,14 +40,15 @@ impl<'a> DeniedRequest<'a> {
     /// Method, such as `GET`.
     #[must_use]
     pub fn method(&self) -> &'a str {
-        &self.0.method
+        self.0.line.method()
     }
 
-    /// Path and query, as the layer has seen them: a router that nests other routers may have
-    /// removed a prefix.
+    /// Path and query. With the feature `axum` they are those of the client, also if the layer is
+    /// inside of a nested router. Otherwise they are as the layer has seen them: another framework
+    /// may have removed a prefix.
     #[must_use]
     pub fn path_and_query(&self) -> &'a str {
-        &self.0.target
+        self.0.line.target()
     }
 
     /// Returns whether the browser shows the answer as a page. Others are calls of scripts and
@@ -76,9 +78,8 @@ impl fmt::Debug for DeniedRequest<'_> {
 
 /// Head of a request that may be denied.
 pub(crate) struct RequestHead {
-    method: Box<str>,
-    /// Path and query.
-    target: Box<str>,
+    pub(crate) line: RequestLine,
+    /// The browser shows the answer as a page. Known only if an answer can depend on it.
     is_navigation: bool,
     /// The refresh page has just sent the browser back.
     is_sent_back: bool,
@@ -89,24 +90,10 @@ pub(crate) struct RequestHead {
 }
 
 impl RequestHead {
-    /// Path without the query.
-    fn path(&self) -> &str {
-        path_of(&self.target)
-    }
-
-    fn query(&self) -> &str {
-        self.target.split_once('?').map_or("", |(_, query)| query)
-    }
-
     /// Returns whether a browser that is redirected can repeat the request.
     fn is_repeatable(&self) -> bool {
-        matches!(&*self.method, "GET" | "HEAD")
+        matches!(self.line.method(), "GET" | "HEAD")
     }
-}
-
-/// Returns the path of a request, without the query.
-pub(crate) fn path_of(target: &str) -> &str {
-    target.split(['?', '#']).next().unwrap_or_default()
 }
 
 type OnDenial = dyn Fn(&Denial, &DeniedRequest<'_>) -> Option<Answer> + Send + Sync;
@@ -131,7 +118,7 @@ pub(crate) struct RefreshPage {
     set_mark: Box<str>,
 }
 
-/// Lifetime of the mark, for one redirect.
+/// Lifetime of the mark, for one redirect. The page after it [removes](DenialPages::unmark) the mark.
 const MARK_LIFETIME: Duration = Duration::from_secs(10);
 
 impl RefreshPage {
@@ -159,59 +146,57 @@ impl RefreshPage {
 const REQUIRED: &str = "required=1";
 
 impl DenialPages {
-    /// Returns the head of a request, if an answer can depend on it.
-    pub(crate) fn head<H>(
-        &self,
-        method: &str,
-        target: &str,
-        client: ClientKind,
-        headers: &H,
-    ) -> Option<Box<RequestHead>>
+    /// Returns the head of a request, as far as an answer can depend on it.
+    pub(crate) fn head<H>(&self, line: RequestLine, client: ClientKind, headers: &H) -> RequestHead
     where
         H: Headers + Clone + Send + Sync + 'static,
     {
         let has_hook = self.on_denial.is_some();
-        if !has_hook && self.login.is_none() && self.refresh.is_none() {
-            return None;
-        }
-        Some(Box::new(RequestHead {
-            method: method.into(),
-            target: target.into(),
-            is_navigation: is_navigation(headers),
+        let has_page = has_hook || self.login.is_some() || self.refresh.is_some();
+        RequestHead {
+            line,
+            is_navigation: has_page && is_navigation(headers),
             is_sent_back: self
                 .refresh
                 .as_ref()
                 .is_some_and(|page| page.mark.find(headers, |_| true) != Found::Absent),
             is_passive: client.is_passive,
             headers: has_hook.then(|| Box::new(headers.clone()) as Box<_>),
-        }))
+        }
     }
 
     /// Returns whether a request asks the layer to refresh the credentials of a browser.
-    pub(crate) fn is_refresh(&self, head: Option<&RequestHead>) -> bool {
-        let head = head.filter(|head| head.is_navigation && head.is_repeatable());
-        self.refresh
-            .as_ref()
-            .is_some_and(|page| head.is_some_and(|head| *page.path == *head.path()))
+    pub(crate) fn is_refresh(&self, head: &RequestHead) -> bool {
+        let page = self.refresh.as_ref();
+        head.is_navigation
+            && head.is_repeatable()
+            && page.is_some_and(|page| *page.path == *head.line.path())
     }
 
     /// Returns whether a denied request leads to the refresh page.
-    pub(crate) fn refreshes(&self, denial: &Denial, head: Option<&RequestHead>) -> bool {
+    pub(crate) fn refreshes(&self, denial: &Denial, head: &RequestHead) -> bool {
         let is_curable = denial.is_rejected() || matches!(denial, Denial::Absent);
-        let head = head.filter(|head| head.is_navigation && head.is_repeatable());
         is_curable
-            && head.is_some_and(|head| {
-                !head.is_passive
-                    && self.refresh.is_some()
-                    && !head.is_sent_back
-                    && !self.is_refresh(Some(head))
-                    && !self.is_login(head)
-            })
+            && head.is_navigation
+            && head.is_repeatable()
+            && !head.is_passive
+            && self.refresh.is_some()
+            && !head.is_sent_back
+            && !self.is_refresh(head)
+            && !self.is_login(head)
     }
 
     fn is_login(&self, head: &RequestHead) -> bool {
         let login = self.login.as_deref().map(path_of);
-        login == Some(head.path())
+        login == Some(head.line.path())
+    }
+
+    /// Returns the line of `Set-Cookie` that removes the mark of the refresh page. The caller of the
+    /// request is known, so the new access cookie has arrived: when it expires, the browser may be
+    /// redirected again.
+    pub(crate) fn unmark(&self, head: &RequestHead) -> Option<String> {
+        let page = self.refresh.as_ref().filter(|_| head.is_sent_back)?;
+        (!self.is_refresh(head)).then(|| page.mark.remove().to_owned())
     }
 
     /// Returns the answer to a denial, unless it is the default one. `is_public` is true for a page
@@ -219,13 +204,13 @@ impl DenialPages {
     pub(crate) fn answer(
         &self,
         denial: &Denial,
-        head: Option<&RequestHead>,
+        head: &RequestHead,
         is_public: bool,
     ) -> Option<Answer> {
-        let head = head?;
-        if self.refreshes(denial, Some(head)) {
+        if self.refreshes(denial, head) {
             let page = &*self.refresh.as_ref()?.path;
-            let mut address = with_next(page, local_path(&head.target).unwrap_or("/"));
+            let next = local_path(head.line.target()).unwrap_or("/");
+            let mut address = with_parameter(page, NEXT, next);
             if !is_public {
                 address.push('&');
                 address.push_str(REQUIRED);
@@ -236,28 +221,33 @@ impl DenialPages {
         if let Some(answer) = hook.and_then(|hook| hook(denial, &DeniedRequest(head))) {
             return Some(answer);
         }
-        let is_stranger = denial.status() == 401
-            && (denial.is_rejected() || matches!(denial, Denial::Absent | Denial::Ambiguous));
-        if is_stranger && head.is_navigation && !self.is_login(head) {
-            let next = local_path(&head.target).filter(|_| head.is_repeatable());
-            return self.to_login(next);
+        if !denial.is_cured_by_login() || !head.is_navigation || self.is_login(head) {
+            return None;
         }
-        None
+        let next = local_path(head.line.target()).filter(|_| head.is_repeatable());
+        let address = self.login_address(next)?;
+        Some(Answer::redirect(&match denial {
+            Denial::TooOld { max_age } => {
+                with_parameter(&address, "max_age", &max_age.as_secs().to_string())
+            }
+            Denial::WeakAcr { acr } => with_parameter(&address, "acr_values", acr),
+            _ => address,
+        }))
     }
 
-    /// Returns the redirect to the login page.
-    fn to_login(&self, next: Option<&str>) -> Option<Answer> {
+    /// Returns the address of the login page.
+    fn login_address(&self, next: Option<&str>) -> Option<String> {
         let page = self.login.as_deref()?;
-        Some(Answer::redirect(&match next {
-            Some(path) => with_next(page, path),
+        Some(match next {
+            Some(path) => with_parameter(page, NEXT, path),
             None => page.to_owned(),
-        }))
+        })
     }
 
     /// Returns the answer of the refresh page: back to the page that was denied, or to the login
     /// page if the refresh failed and that page requires a caller.
     pub(crate) fn after_refresh(&self, succeeded: bool, head: &RequestHead) -> Option<Answer> {
-        let query = head.query();
+        let query = head.line.query();
         let next = next_of(query);
         let next = next.as_deref().unwrap_or("/");
         let is_required = query.split('&').any(|pair| pair == REQUIRED);
@@ -267,6 +257,6 @@ impl DenialPages {
             answer.add("set-cookie", page.set_mark.to_string());
             return Some(answer);
         }
-        self.to_login(Some(next))
+        Some(Answer::redirect(&self.login_address(Some(next))?))
     }
 }

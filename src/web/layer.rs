@@ -12,11 +12,12 @@ use crate::web::client::ClientKind;
 use crate::web::clone::clone_fields;
 use crate::web::config::{LayerConfig, default_observer};
 use crate::web::denial::Denial;
-use crate::web::denied::{DenialPages, DeniedRequest, RefreshPage, RequestHead, path_of};
+use crate::web::denied::{DenialPages, DeniedRequest, RefreshPage, RequestHead};
 use crate::web::headers::Headers;
 use crate::web::next_path::local_path;
 use crate::web::origin::{CrossOrigin, OriginPolicy, is_unsafe};
 use crate::web::request::{Lines, RequestCredentials};
+use crate::web::request_line::RequestLine;
 use crate::web::response::answered;
 use crate::web::serving::{Begun, Serving, refresh_page};
 use crate::web::sign_in::SignIn;
@@ -127,12 +128,23 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
         })
     }
 
-    /// Redirects navigations of anonymous visitors to the login page (303 See Other) instead of
-    /// answering them with 401. Requests of scripts and programs get 401 as before.
+    /// Redirects navigations to the login page (303 See Other) instead of answering them with 401, if a
+    /// login can help. Requests of scripts and programs get 401 as before, with the challenge.
     ///
-    /// Applies to a missing, rejected or ambiguous credential. The address gets the parameter `next`
-    /// with path and query of the denied page, if the browser can repeat the request. After the
-    /// login, check it with [`local_path`] and redirect the browser there:
+    /// | denial | the address of the login page gets | the page |
+    /// |---|---|---|
+    /// | a missing, rejected or ambiguous credential | `next` | asks who the visitor is |
+    /// | [`TooOld`](Denial::TooOld) | `next`, and `max_age` in seconds | asks the user for the password again |
+    /// | [`WeakAcr`](Denial::WeakAcr) | `next`, and `acr_values` with the class | asks the user for the second factor, for example |
+    ///
+    /// `max_age` and `acr_values` have the names and the meaning of RFC 9470, section 4, so you can pass
+    /// them on to a login provider. A visitor can change them: they choose the text of the page, and the
+    /// guard decides. A login page that sends users who are logged in back to `next` must not do so if
+    /// one of the two is there: the guard would send them back, and the browser would give up.
+    ///
+    /// `next` has path and query of the denied page, if the browser can repeat the request. Links of
+    /// your own get it by [`with_next`](crate::web::with_next). After the login, check it with
+    /// [`local_path`] and redirect the browser there:
     ///
     /// ```
     /// use statewise::Login;
@@ -197,7 +209,9 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// The redirect back sets a cookie without a secret, for ten seconds: the name of the refresh
     /// cookie with the suffix `-done`. While the browser sends it, the layer does not redirect to
     /// this page again. So there is no endless redirect if the browser does not store or send the
-    /// new access cookie.
+    /// new access cookie. A response to a caller with the new cookie removes the mark, so access tokens
+    /// may live shorter than that. One that expires before the browser is back, within a second or
+    /// two, leads to the login page.
     ///
     /// # Errors
     ///
@@ -381,7 +395,8 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     where
         H: Headers + Clone + Send + Sync + 'static,
     {
-        let admitted = self.config.admit(method, target, authority, headers);
+        let line = RequestLine::Copied(method.into(), target.into());
+        let admitted = self.config.admit(line, authority, headers);
         let (client, head) = admitted.map_err(|(_, answer)| answer)?;
         let copied = |name| Lines::copied(headers, name);
         match self.config.open(client, head, copied) {
@@ -400,31 +415,30 @@ fn checked(page: String) -> Result<Box<str>> {
     Ok(page.into())
 }
 
-/// Client of an admitted request, and its head if an answer may depend on it.
-type Admitted = (ClientKind, Option<Box<RequestHead>>);
+/// Client and head of an admitted request.
+type Admitted = (ClientKind, RequestHead);
 
 impl<D: Send + Sync + 'static> LayerConfig<D> {
     /// Checks the origin of a request. Returns the denial and its answer if it is refused.
     pub(crate) fn admit<H>(
         &self,
-        method: &str,
-        target: &str,
+        line: RequestLine,
         authority: Option<&str>,
         headers: &H,
     ) -> Result<Admitted, (Denial, Answer)>
     where
         H: Headers + Clone + Send + Sync + 'static,
     {
-        let mut client = ClientKind::of(method, headers);
+        let mut client = ClientKind::of(line.method(), headers);
         if let Some(is_passive) = &self.passive {
-            client.is_passive = is_passive(method, path_of(target), headers);
+            client.is_passive = is_passive(line.method(), line.path(), headers);
         }
-        let head = self.pages.head(method, target, client, headers);
-        if is_unsafe(method, headers) {
-            if let Err(refused) = self.check_origin(method, target, authority, headers) {
+        let head = self.pages.head(line, client, headers);
+        if is_unsafe(head.line.method(), headers) {
+            if let Err(refused) = self.check_origin(&head.line, authority, headers) {
                 let denial = Denial::from(refused);
-                self.report(&denial, None);
-                let answer = self.cross_origin(&denial, client, head.as_deref());
+                self.report(&denial, &head.line, None, None);
+                let answer = self.cross_origin(&denial, client, &head);
                 return Err((denial, answer));
             }
             self.report_loss(headers);
@@ -436,10 +450,10 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
     pub(crate) fn open(
         self: &Arc<Self>,
         client: ClientKind,
-        head: Option<Box<RequestHead>>,
+        head: RequestHead,
         lines: impl FnMut(&'static str) -> Lines,
     ) -> Begun<D> {
-        let is_refresh = self.pages.is_refresh(head.as_deref());
+        let is_refresh = self.pages.is_refresh(&head);
         let sign_in = SignIn::new(RequestCredentials::new(
             Arc::clone(self),
             client,
@@ -453,12 +467,7 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
     }
 
     /// Returns the answer to a request of another origin, which the service does not see.
-    fn cross_origin(
-        &self,
-        denial: &Denial,
-        client: ClientKind,
-        head: Option<&RequestHead>,
-    ) -> Answer {
+    fn cross_origin(&self, denial: &Denial, client: ClientKind, head: &RequestHead) -> Answer {
         let mut headers = Vec::new();
         let plain = denial.plain_answer().write(&mut headers);
         let custom = || self.pages.answer(denial, head, false);
@@ -470,8 +479,7 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
     /// Checks whether the origin of an unsafe request may use the cookies that the request carries.
     fn check_origin<H>(
         &self,
-        method: &str,
-        target: &str,
+        line: &RequestLine,
         authority: Option<&str>,
         headers: &H,
     ) -> Result<(), CrossOrigin>
@@ -481,7 +489,7 @@ impl<D: Send + Sync + 'static> LayerConfig<D> {
         match &self.origins {
             // No browser sends a bearer token without a script.
             Some(origins) if !self.transport.has_token(headers) => {
-                origins.check(method, path_of(target), authority, headers)
+                origins.check(line.method(), line.path(), authority, headers)
             }
             _ => Ok(()),
         }

@@ -8,8 +8,9 @@ const MAX_PATH_BYTES: usize = 2048;
 /// redirect after login. Returns `None` for everything that a browser might take for an address
 /// elsewhere (CWE-601, open redirect).
 ///
-/// Pass it the `next` that [`AuthLayer::login_page`](crate::web::AuthLayer::login_page) has added to
-/// the address of the login page, after your framework has decoded the query:
+/// Pass it the `next` that [`AuthLayer::login_page`](crate::web::AuthLayer::login_page) or
+/// [`with_next`] has added to the address of the login page, after your framework has decoded the
+/// query:
 ///
 /// ```
 /// use statewise::web::local_path;
@@ -32,17 +33,72 @@ pub fn local_path(path: &str) -> Option<&str> {
     is_local.then_some(path)
 }
 
-/// Returns the address of `page` with `path` as the value of the parameter `next`.
-pub(crate) fn with_next(page: &str, path: &str) -> String {
-    let separator = if page.contains('?') { '&' } else { '?' };
-    let mut address = format!("{page}{separator}next=");
-    for byte in path.bytes() {
+/// Parameter of the login page and of the refresh page: the page to which they lead back.
+pub(crate) const NEXT: &str = "next";
+
+/// Returns the address of your login page with `path` as the parameter `next`, percent-encoded: for a
+/// link "log in" on a public page. [`AuthLayer::login_page`](crate::web::AuthLayer::login_page)
+/// makes the same address when it redirects. After the login, check `next` with [`local_path`].
+///
+/// Returns `page` alone if `path` is not a [`local_path`].
+///
+/// ```
+/// use statewise::web::{local_path, with_next};
+///
+/// let link = with_next("/login", "/orders?page=2&sort=date");
+/// assert_eq!(link, "/login?next=/orders%3Fpage%3D2%26sort%3Ddate");
+/// assert_eq!(with_next("/login?lang=en", "/orders"), "/login?lang=en&next=/orders");
+/// assert_eq!(with_next("/login", "https://evil.example/"), "/login");
+///
+/// // On the way back, decoded by the framework:
+/// assert_eq!(local_path("/orders?page=2&sort=date"), Some("/orders?page=2&sort=date"));
+/// ```
+///
+/// A page of axum that links to the login and back to itself. `OriginalUri` has the whole path, also in a
+/// nested router:
+///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use axum::extract::OriginalUri;
+/// use statewise::web::{Visitor, with_next};
+///
+/// async fn article(visitor: Visitor, OriginalUri(uri): OriginalUri) -> String {
+///     let path = uri.path_and_query().map_or("/", |path| path.as_str());
+///     match visitor.caller() {
+///         Some(_) => "<form method=post action=/comment>..</form>".to_owned(),
+///         None => format!("<a href='{}'>Log in to comment</a>", with_next("/login", path)),
+///     }
+/// }
+/// # let _: axum::routing::MethodRouter = axum::routing::get(article);
+/// # }
+/// ```
+///
+/// The value has only ASCII letters, digits and the characters `-._~/%`, so it needs no escaping in
+/// HTML.
+#[must_use]
+pub fn with_next(page: &str, path: &str) -> String {
+    match local_path(path) {
+        Some(path) => with_parameter(page, NEXT, path),
+        None => page.to_owned(),
+    }
+}
+
+/// Returns an address with another parameter in its query. Encodes the value.
+pub(crate) fn with_parameter(address: &str, name: &str, value: &str) -> String {
+    let (address, fragment) = match address.find('#') {
+        Some(start) => address.split_at(start),
+        None => (address, ""),
+    };
+    let separator = if address.contains('?') { '&' } else { '?' };
+    let mut address = format!("{address}{separator}{name}=");
+    for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             address.push(char::from(byte));
         } else {
             address.push_str(&format!("%{byte:02X}"));
         }
     }
+    address.push_str(fragment);
     address
 }
 
@@ -50,7 +106,8 @@ pub(crate) fn with_next(page: &str, path: &str) -> String {
 pub(crate) fn next_of(query: &str) -> Option<String> {
     let value = query
         .split('&')
-        .find_map(|pair| pair.strip_prefix("next="))?;
+        .filter_map(|pair| pair.split_once('='))
+        .find_map(|(name, value)| (name == NEXT).then_some(value))?;
     let path = percent_decoded(value)?;
     local_path(&path).is_some().then_some(path)
 }

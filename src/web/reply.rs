@@ -19,6 +19,8 @@ pub(crate) enum Caller<D> {
     Found(Verified<D>),
     /// A refresh or a logout of this request determined the caller.
     Settled(Verified<D>),
+    /// An update of this request replaced the credential of the caller by this one.
+    Updated(Auth<D>, Credential),
     /// A login of this request determined the caller. Its credential is revoked if the response
     /// fails.
     LoggedIn(Auth<D>, Credential),
@@ -58,6 +60,8 @@ pub(crate) struct Reply<D> {
     pub(crate) closed: bool,
     /// The page is shown to anonymous visitors too.
     pub(crate) is_public: bool,
+    /// User as whom somebody has tried to log in, according to the application.
+    pub(crate) tried: Option<Box<str>>,
 }
 
 impl<D> Reply<D> {
@@ -66,7 +70,7 @@ impl<D> Reply<D> {
         match &self.caller {
             Caller::Unasked => self.caller = Caller::Asked,
             Caller::Found(verified) => return Some(verified.clone()),
-            Caller::Asked | Caller::Settled(_) | Caller::LoggedIn(..) => {}
+            Caller::Asked | Caller::Settled(_) | Caller::Updated(..) | Caller::LoggedIn(..) => {}
         }
         self.settled()
     }
@@ -75,16 +79,16 @@ impl<D> Reply<D> {
     pub(crate) fn caller(&self) -> Option<&Auth<D>> {
         match &self.caller {
             Caller::Found(Ok(caller)) | Caller::Settled(Ok(caller)) => Some(caller),
-            Caller::LoggedIn(caller, _) => Some(caller),
+            Caller::Updated(caller, _) | Caller::LoggedIn(caller, _) => Some(caller),
             _ => None,
         }
     }
 
-    /// Returns the caller if a login, a refresh or a logout of this request determined it.
+    /// Returns the caller if a login, a refresh, an update or a logout of this request determined it.
     pub(crate) fn settled(&self) -> Option<Verified<D>> {
         match &self.caller {
             Caller::Settled(verified) => Some(verified.clone()),
-            Caller::LoggedIn(caller, _) => Some(Ok(caller.clone())),
+            Caller::Updated(caller, _) | Caller::LoggedIn(caller, _) => Some(Ok(caller.clone())),
             Caller::Unasked | Caller::Asked | Caller::Found(_) => None,
         }
     }
@@ -117,6 +121,22 @@ impl<D> Reply<D> {
         })
     }
 
+    /// Sets the updated caller, its credential and its cookies, unless another act of this request has
+    /// settled the caller in the meantime. Returns the settled caller.
+    pub(crate) fn updated(
+        &mut self,
+        caller: Auth<D>,
+        credential: Credential,
+        cookies: Vec<String>,
+    ) -> Verified<D> {
+        let is_updated = matches!(self.caller, Caller::Updated(..));
+        if let Some(settled) = self.settled().filter(|_| !is_updated) {
+            return settled;
+        }
+        self.settle(Caller::Updated(caller.clone(), credential), cookies);
+        Ok(caller)
+    }
+
     /// Returns whether the credential of the request was rejected, and no cookie is set instead.
     pub(crate) fn is_rejected(&self) -> bool {
         let rejected = matches!(&self.caller, Caller::Found(Err(denial)) if denial.is_rejected());
@@ -132,7 +152,9 @@ impl<D> Reply<D> {
             Caller::Found(Ok(caller)) if self.cookies.is_empty() && caller.refresh_due() => {
                 PendingReply::RefreshDue
             }
-            Caller::Asked | Caller::Found(_) | Caller::Settled(_) => PendingReply::Dependent,
+            Caller::Asked | Caller::Found(_) | Caller::Settled(_) | Caller::Updated(..) => {
+                PendingReply::Dependent
+            }
         }
     }
 }

@@ -19,8 +19,7 @@ use crate::web::transport::Carried;
 pub(crate) struct RequestCredentials<D> {
     pub(crate) config: Arc<LayerConfig<D>>,
     pub(crate) client: ClientKind,
-    /// Head of the request, if the configuration needs it to answer a denial.
-    pub(crate) head: Option<Box<RequestHead>>,
+    pub(crate) head: RequestHead,
     cookies: Lines,
     authorization: Lines,
     /// Value that the authenticator has chosen from several cookies.
@@ -90,7 +89,7 @@ impl<D: Send + Sync + 'static> RequestCredentials<D> {
     pub(crate) fn new(
         config: Arc<LayerConfig<D>>,
         client: ClientKind,
-        head: Option<Box<RequestHead>>,
+        head: RequestHead,
         mut lines: impl FnMut(&'static str) -> Lines,
     ) -> Self {
         let mut read = |is_read: bool, name| match is_read {

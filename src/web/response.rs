@@ -52,32 +52,36 @@ where
 {
     sign_in.forget_rejected();
     let request = sign_in.request();
-    let (cookies, is_public, is_asked, caller) = {
+    let (config, head) = (&request.config, &request.head);
+    let (cookies, is_public, is_asked, caller, tried) = {
         let mut reply = sign_in.reply();
-        let cookies = mem::take(&mut reply.cookies);
+        let mut cookies = mem::take(&mut reply.cookies);
+        if reply.caller().is_some() {
+            cookies.extend(config.pages.unmark(head));
+        }
         let is_asked = !matches!(reply.caller, Caller::Unasked);
         let caller = denial.and_then(|_| reply.caller().cloned());
-        (cookies, reply.is_public, is_asked, caller)
+        let tried = reply.tried.take();
+        (cookies, reply.is_public, is_asked, caller, tried)
     };
     if let Some(denial) = denial {
         let login = caller.as_ref().map(|caller| caller.identity().into());
-        request.config.report(denial, login);
+        config.report(denial, &head.line, login, tried.as_deref());
         // Nothing else has seen a mistake that was made before the layer was asked.
         let error = denial
             .error()
             .filter(|error| !is_asked && error.is_misuse());
         if let Some(error) = error {
-            request.config.report_error(Act::Verify, error);
+            config.report_error(Act::Verify, error);
         }
     }
     let mut finished = Finished { status, body: None };
     // The application may have changed the status, a redirect to another page for example.
     if let Some(denial) = denial.filter(|denial| denial.status() == status) {
-        let (config, head) = (&request.config, request.head.as_deref());
         let custom = || config.pages.answer(denial, head, is_public);
         finished = answered(denial, &config.transport, request.client, custom, headers);
     }
-    finish(headers, cookies, &request.config.transport);
+    finish(headers, cookies, &config.transport);
     finished
 }
 

@@ -131,9 +131,11 @@ pub(crate) async fn refresh_page<D: Send + Sync + 'static>(sign_in: SignIn<D>) -
     };
     sign_in.reply().close();
     let request = sign_in.request();
-    let head = request.head.as_deref().filter(|_| leads_on);
     let pages = &request.config.pages;
-    let redirect = head.and_then(|head| pages.after_refresh(denial.is_none(), head));
+    let redirect = match leads_on {
+        true => pages.after_refresh(denial.is_none(), &request.head),
+        false => None,
+    };
     let denial = denial.filter(|_| redirect.is_none());
     let answer =
         redirect.unwrap_or_else(|| denial.as_ref().unwrap_or(&Denial::Absent).plain_answer());

@@ -36,6 +36,7 @@ use crate::web::visitor::Visitor;
 /// | [`visitor`](Self::visitor) | the same, on a public page | |
 /// | [`verify_authoritative`](Self::verify_authoritative) | before a sensitive action | |
 /// | [`begin`](Self::begin) | before you load a user who logs in | |
+/// | [`failed`](Self::failed) | a password is wrong, and your audit log needs the user | |
 /// | [`issue`](Self::issue) | the user of a browser has authenticated | set as a cookie |
 /// | [`issue_token`](Self::issue_token) | the user of a program has authenticated | in the body |
 /// | [`refresh`](Self::refresh) | a browser refreshes | set as a cookie |
@@ -45,6 +46,7 @@ use crate::web::visitor::Visitor;
 /// | [`step_up_token`](Self::step_up_token) | the same, of a program | in the body |
 /// | [`update_all`](Self::update_all) | an administrator changes a user | |
 /// | [`revoke`](Self::revoke) | the user logs out here | removed |
+/// | [`revoke_others`](Self::revoke_others) | the user logs out all other devices | |
 /// | [`revoke_all`](Self::revoke_all) | the user logs out everywhere | removed |
 ///
 /// ```
@@ -96,6 +98,7 @@ impl<D> SignIn<D> {
             cookies: Vec::new(),
             closed: false,
             is_public: false,
+            tried: None,
         });
         Self(Arc::new(Inner { request, reply }))
     }
@@ -168,8 +171,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             Err(denial) => denial,
         };
         let request = self.request();
-        let (pages, head) = (&request.config.pages, request.head.as_deref());
-        if denial.is_rejected() && pages.refreshes(&denial, head) {
+        let pages = &request.config.pages;
+        if denial.is_rejected() && pages.refreshes(&denial, &request.head) {
             self.reply().is_public = true;
             return Err(denial);
         }
@@ -225,6 +228,38 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// Changes nothing.
     pub async fn begin(&self) -> Result<Begun, Denial> {
         Ok(self.authenticator().begin().await?)
+    }
+
+    /// Creates the denial of a failed login, [`Denial::Unproven`], and notes the user for the audit
+    /// log: the event [`Denied::FailedLogin`](crate::observer::Denied::FailedLogin) has it as `tried`.
+    ///
+    /// ```
+    /// use statewise::Login;
+    /// use statewise::web::{Denial, SignIn};
+    ///
+    /// # struct User { id: String }
+    /// # impl User { fn has_password(&self, _: &str) -> bool { true } }
+    /// # async fn user_of(_: &str) -> Option<User> { None }
+    /// async fn log_in(sign_in: SignIn, name: &str, password: &str) -> Result<(), Denial> {
+    ///     // No user has this name: it is not logged.
+    ///     let user = user_of(name).await.ok_or(Denial::Unproven)?;
+    ///     if !user.has_password(password) {
+    ///         return Err(sign_in.failed(&user.id));
+    ///     }
+    ///     sign_in.issue(Login::new(&user.id)).await.map(drop)
+    /// }
+    /// # let _ = log_in;
+    /// ```
+    ///
+    /// # Security
+    ///
+    /// Pass the subject of a user of yours, and never the text that the client has sent: users type
+    /// passwords into the field of the name. The response does not depend on this call, but its time
+    /// may: check a password of nobody for an unknown name (OWASP ASVS 6.3.8).
+    #[must_use]
+    pub fn failed(&self, subject: &str) -> Denial {
+        self.reply().tried = Some(subject.into());
+        Denial::Unproven
     }
 
     /// Logs in a user after the password check, or another authentication: revokes the credentials
@@ -387,7 +422,8 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// As for [`verify`](Self::verify) and
     /// [`Authenticator::update`](crate::Authenticator::update); *misuse* after a login or a refresh in
-    /// the same request, or if the handler has returned already.
+    /// the same request, or if the handler has returned already. Several updates in one request
+    /// are fine, one after the other.
     ///
     /// # Cancel safety
     ///
@@ -397,13 +433,18 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         F: FnMut(&mut Edit<D>) -> Result<()> + Send,
     {
         let (carried, issued) = self.update_carried(edit, false).await?;
-        if carried.is_bearer() || issued.credential().reveal() == carried.credential() {
-            let caller = self.caller(issued);
-            return self.open_reply()?.found(Ok(caller));
-        }
-        let cookies = self.request().config.access_cookie_of(&issued)?;
+        let credential = issued.credential().clone();
+        let stays = carried.is_bearer() || credential.reveal() == carried.credential();
+        let cookies = match stays {
+            true => Vec::new(),
+            false => self.request().config.access_cookie_of(&issued)?,
+        };
         let caller = self.caller(issued);
-        self.open_reply()?.refreshed(caller, cookies)
+        let mut reply = self.open_reply()?;
+        match stays && !matches!(reply.caller, Caller::Updated(..)) {
+            true => reply.found(Ok(caller)),
+            false => reply.updated(caller, credential, cookies),
+        }
     }
 
     /// Notes that the caller has just proven more than at login, for example by a second factor: the
@@ -469,14 +510,16 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         let now = self.now()?;
         let edit = |login: &mut Edit<D>| login.step_up(acr, lasts);
         let (_, issued) = self.update_carried(edit, true).await?;
+        let credential = issued.credential().clone();
         let response = TokenResponse::new(issued, now, self.clock());
         let caller = response.caller().clone();
-        self.open_reply()?.refreshed(caller, Vec::new())?;
+        self.open_reply()?.updated(caller, credential, Vec::new())?;
         Ok(response)
     }
 
-    /// Updates the login of the credential that the request carries. A step-up of a bearer token is
-    /// allowed if the client gets the next one in the body.
+    /// Updates the login of the credential that the request carries, or of the one that an update of
+    /// this request has made of it. A step-up of a bearer token is allowed if the client gets the next
+    /// one in the body.
     async fn update_carried<F>(
         &self,
         mut edit: F,
@@ -486,13 +529,17 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         F: FnMut(&mut Edit<D>) -> Result<()> + Send,
     {
         self.verify().await?;
-        if self.open_reply()?.settled().is_some() {
-            return Err(Error::misuse(
-                "an update after a login or a refresh in the same request: update first, or issue \
-                 the login with the new values",
-            )
-            .into());
-        }
+        let updated = match &self.open_reply()?.caller {
+            Caller::Updated(_, credential) => Some(credential.clone()),
+            Caller::Settled(_) | Caller::LoggedIn(..) => {
+                return Err(Error::misuse(
+                    "an update after a login or a refresh in the same request: update first, or \
+                     issue the login with the new values",
+                )
+                .into());
+            }
+            Caller::Unasked | Caller::Asked | Caller::Found(_) => None,
+        };
         let carried = self.request().carried()?;
         let is_lost = carried.is_bearer() != is_for_body;
         let edit = &mut |login: &mut Edit<D>| {
@@ -505,8 +552,11 @@ impl<D: Send + Sync + 'static> SignIn<D> {
             }
             Ok(())
         };
-        let updated = self.authenticator().update(carried.credential(), edit);
-        Ok((carried, updated.await?))
+        let credential = updated
+            .as_ref()
+            .map_or(carried.credential(), Credential::reveal);
+        let issued = self.authenticator().update(credential, edit).await?;
+        Ok((carried, issued))
     }
 
     /// Updates all logins of a user, usually another one: see
@@ -592,6 +642,36 @@ impl<D: Send + Sync + 'static> SignIn<D> {
         }
         self.log_out(cookies).await;
         Ok(affected)
+    }
+
+    /// Logs the caller out on all other devices: ends all logins of the user except this one (OWASP ASVS
+    /// 7.4.3). Returns how many ended, and when that takes effect. After a login in the same request, the
+    /// new login is the one that goes on.
+    ///
+    /// ```
+    /// use statewise::web::{Denial, SignIn};
+    ///
+    /// async fn log_out_other_devices(sign_in: SignIn) -> Result<String, Denial> {
+    ///     let ended = sign_in.revoke_others().await?.count.unwrap_or_default();
+    ///     Ok(format!("{ended} other devices were logged out"))
+    /// }
+    /// # let _ = log_out_other_devices;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`verify`](Self::verify); [`Denial::NotALogin`] for an API key; *misuse* for logins of
+    /// which the server keeps no row, such as plain tokens: call [`revoke_all`](Self::revoke_all), and
+    /// [`issue`](Self::issue) a new login; *unavailable*: some logins may still be valid. Call again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some logins may have ended: call again.
+    pub async fn revoke_others(&self) -> Result<Affected, Denial> {
+        let caller = self.verify().await?;
+        caller.require_login()?;
+        let auth = self.authenticator();
+        Ok(auth.revoke_all_except(caller.identity()).await?)
     }
 
     /// Revokes the login of this request, if there is one, and removes the cookies: the login that

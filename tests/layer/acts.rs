@@ -183,6 +183,7 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
             Reply::text(format!("{before}, {after}"))
         }
         "/wrong-password" => return Err(Denial::Unproven),
+        "/wrong-password-of" => return Err(request.sign_in()?.failed(&user.unwrap())),
         "/redirect" => Reply::Redirected(request.sign_in()?.verify().await.unwrap_err()),
         "/login-with-fields" => log_in(request, "alice").await?.with(&[
             ("cache-control", "private, max-age=60"),
@@ -241,6 +242,44 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
             let caller = request.caller::<()>().await?;
             caller.require_acr("aal2")?;
             Reply::named(&caller)
+        }
+        "/settings" => {
+            let caller = request.caller::<()>().await?;
+            caller.require_fresh(Duration::from_secs(300))?;
+            Reply::named(&caller)
+        }
+        "/promote-rename" => {
+            let sign_in = request.sign_in()?;
+            sign_in.update(promote).await?;
+            let renamed = sign_in.update(|login| {
+                let roles = login.roles.join(" ");
+                login.device = Some(format!("kitchen of {roles}"));
+                Ok(())
+            });
+            let renamed = renamed.await?;
+            Reply::text(renamed.device().unwrap_or_default())
+        }
+        "/device" => {
+            let caller = request.caller::<()>().await?;
+            Reply::text(caller.device().unwrap_or("none"))
+        }
+        "/step-up-rename" => {
+            let sign_in = request.sign_in()?;
+            sign_in.step_up("aal2", LASTS).await?;
+            let renamed = sign_in.update(|login| {
+                login.device = Some("kitchen".to_owned());
+                Ok(())
+            });
+            Reply::text(renamed.await?.acr().unwrap_or("none"))
+        }
+        "/logout-others" => {
+            let ended = request.sign_in()?.revoke_others().await?;
+            Reply::text(format!("{:?}", ended.count))
+        }
+        "/login-logout-others" => {
+            log_in(request, &user.unwrap()).await?;
+            let ended = request.sign_in()?.revoke_others().await?;
+            Reply::text(format!("{:?}", ended.count))
         }
         "/promote-all" => {
             let updated = request.sign_in()?.update_all("alice", promote).await?;

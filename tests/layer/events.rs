@@ -22,15 +22,26 @@ impl Notes {
 impl Observer for Notes {
     fn observe(&self, event: &Event<'_>) {
         let note = match event {
-            Event::Denied { denied, login } => {
+            Event::Denied {
+                denied,
+                login,
+                method,
+                path,
+            } => {
                 let subject = login.map_or("-", |login| login.subject());
+                let (method, path) = (method.unwrap(), path.unwrap());
+                let request = format!("{method} {path}");
                 match denied {
-                    Denied::CrossOrigin {
-                        method,
-                        origin,
-                        host,
-                    } => format!("cross_origin {method} {origin:?} {host:?}"),
-                    denied => format!("{} {subject}", denied.name()),
+                    Denied::CrossOrigin { origin, host } => {
+                        format!("cross_origin {origin:?} {host:?} {request}")
+                    }
+                    Denied::FailedLogin { tried: Some(tried) } => {
+                        format!("failed_login {subject} {request} as {tried}")
+                    }
+                    Denied::MissingRole { any_of } => {
+                        format!("missing_role {any_of:?} {subject} {request}")
+                    }
+                    denied => format!("{} {subject} {request}", denied.name()),
                 }
             }
             Event::Misused { error, .. } => format!("{error}"),
@@ -55,7 +66,16 @@ fn denials_are_reported_once_with_the_caller() {
     for (require, credential, note) in [
         (strict(), "", "no_credential -"),
         (strict(), "Bearer", "unclear -"),
-        (strict().role("admin"), &*alice, "missing_role alice"),
+        (
+            strict().role("admin"),
+            &*alice,
+            "missing_role [\"admin\"] alice",
+        ),
+        (
+            strict().role("user").any_role(["editor", "owner"]),
+            &*alice,
+            "missing_role [\"editor\", \"owner\"] alice",
+        ),
         (strict().when(|_| false), &*alice, "forbidden alice"),
         (strict().fresh(seconds(60)), &*alice, "too_old alice"),
         (strict().acr("aal2"), &*alice, "weak_acr alice"),
@@ -67,8 +87,9 @@ fn denials_are_reported_once_with_the_caller() {
         } else {
             &field
         };
-        browser.send("GET", "/open", fields);
-        assert_eq!(notes.take(), [note]);
+        // A query may hold a ticket.
+        browser.send("GET", "/open?ticket=secret", fields);
+        assert_eq!(notes.take(), [format!("{note} GET /open")]);
     }
     // A rejected credential is reported by the authenticator, and an admitted request is no denial.
     let mut browser = guarded(&site, &strict());
@@ -83,10 +104,15 @@ fn a_failed_login_and_a_request_of_another_origin_are_reported() {
     let site = layer(sessions(&store(), &clock), transport()).observer(Arc::new(notes.clone()));
     let mut browser = Browser::of(&site);
     browser.post("/wrong-password", &[]);
-    assert_eq!(notes.take(), ["failed_login -"]);
+    assert_eq!(notes.take(), ["failed_login - POST /wrong-password"]);
+    // The application knows the user, and the answer is the same.
+    let known = browser.post("/wrong-password-of", &[("x-user", "alice")]);
+    assert_eq!((known.status, &*known.body), (401, "401 Unauthorized\n"));
+    let noted = notes.take();
+    assert_eq!(noted, ["failed_login - POST /wrong-password-of as alice"]);
     let foreign = [("origin", "https://evil.example"), ("host", "a.example")];
     browser.post("/login", &foreign);
-    let refused = "cross_origin POST Some(\"https://evil.example\") Some(\"a.example\")";
+    let refused = "cross_origin Some(\"https://evil.example\") Some(\"a.example\") POST /login";
     assert_eq!(notes.take(), [refused]);
 }
 
@@ -113,7 +139,7 @@ fn the_observer_of_the_authenticator_gets_the_denials_too() {
     let auth = statewise::Observed::new(sessions(&store(), &clock), Arc::new(notes.clone()));
     let mut browser = Browser::of(&layer(Arc::new(auth), transport()));
     browser.post("/wrong-password", &[]);
-    assert_eq!(notes.take(), ["failed_login -"]);
+    assert_eq!(notes.take(), ["failed_login - POST /wrong-password"]);
 }
 
 /// A login over plain HTTP answers 200, the browser drops the cookie, and nothing else says why.
@@ -142,6 +168,64 @@ fn a_browser_that_drops_secure_cookies_is_reported_once() {
     );
     browser.post("/login", &plain);
     assert!(notes.take().is_empty());
+}
+
+/// Runs this test again as a process of its own, which makes two mistakes. Returns what it prints to the
+/// standard error stream.
+fn printed_by_mistakes(log: &str) -> String {
+    let name = "events::mistakes_are_printed_where_no_log_shows_them";
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(LOG_OF_CHILD, log)
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{child:?}");
+    String::from_utf8(child.stderr).unwrap()
+}
+
+const LOG_OF_CHILD: &str = "STATEWISE_TEST_LOG";
+
+/// The first program of a developer has no observer and no log.
+#[test]
+fn mistakes_are_printed_where_no_log_shows_them() {
+    if let Ok(log) = std::env::var(LOG_OF_CHILD) {
+        if log == "subscriber" {
+            let subscriber = tracing::subscriber::NoSubscriber::default();
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+        }
+        let auth = sessions(&store(), &ManualClock::default());
+        let mut browser = Browser::of(&layer(auth, transport()));
+        let plain = [
+            ("x-user", "alice"),
+            ("origin", "http://box.lan"),
+            ("host", "box.lan"),
+        ];
+        for _ in 0..2 {
+            browser.post("/login", &plain);
+            crate::site::bare().get("/me?ticket=secret");
+        }
+        return;
+    }
+    let printed = printed_by_mistakes("none");
+    let lines = |begin: &str| {
+        printed
+            .lines()
+            .filter(|line| line.starts_with(begin))
+            .count()
+    };
+    if cfg!(debug_assertions) {
+        let lost = "statewise: a page that is served over plain HTTP has sent a request";
+        assert_eq!(lines(lost), 1, "{printed}");
+        assert_eq!(lines("statewise: "), 2, "{printed}");
+        assert!(
+            printed.contains("has seen the request GET /me:"),
+            "{printed}"
+        );
+    } else {
+        assert_eq!(lines("statewise: "), 0, "{printed}");
+    }
+    let printed = printed_by_mistakes("subscriber");
+    assert!(!printed.contains("statewise: "), "{printed}");
 }
 
 #[test]

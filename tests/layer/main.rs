@@ -26,6 +26,7 @@ mod in_call;
 #[path = "../support/jar.rs"]
 mod jar;
 mod late;
+mod others;
 mod pages;
 mod passive;
 mod redirecting;

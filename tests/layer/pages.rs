@@ -1,12 +1,17 @@
 //! Answers to denials: the login page, the refresh page and those of the application.
 
-use statewise::testkit::{Fault, ManualClock, Method};
-use statewise::web::{Answer, AuthLayer, Cookie, Denial, Require, SameSite, Transport};
+use std::sync::Arc;
+
+use statewise::DynAuthenticator;
+use statewise::testkit::{Fault, ManualClock, Method, TestClient, block_on};
+use statewise::web::{Answer, Auth, AuthLayer, Cookie, Denial, Require, SameSite, Transport};
 use tower_service::Service;
 
 use crate::hybrids::two_cookies;
 use crate::redirecting::{redirected_around_guard, redirected_inside, redirected_outside};
-use crate::site::{Browser, IDLE, guarded, hybrid, layer, seconds, sessions, store, transport};
+use crate::site::{
+    Browser, IDLE, guarded, hybrid, layer, seconds, sessions, store, tokens, transport,
+};
 
 const NAVIGATION: [(&str, &str); 1] = [("sec-fetch-mode", "navigate")];
 const SCRIPT: [(&str, &str); 1] = [("sec-fetch-mode", "cors")];
@@ -115,6 +120,128 @@ fn the_login_page_never_leads_to_itself() {
     );
 }
 
+/// Each kind of denial that a login cures leads to the login page, which learns why. A script gets the
+/// challenge.
+#[test]
+fn a_login_that_is_too_old_or_too_weak_leads_to_the_login_page() {
+    let clock = ManualClock::default();
+    let cases: [(Arc<dyn DynAuthenticator<()>>, Transport); 3] = [
+        (sessions(&store(), &clock), transport()),
+        (tokens(&clock), transport()),
+        (hybrid(&store(), &clock), two_cookies()),
+    ];
+    for (auth, transport) in cases {
+        let layer = layer(auth, transport).clock(clock.clone());
+        let mut browser = Browser::of(&layer.login_page("/form?lang=en").unwrap());
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        let too_weak = browser.send("GET", "/sensitive?a=1", &NAVIGATION);
+        assert_eq!(
+            (too_weak.status, too_weak.one("location")),
+            (
+                303,
+                Some("/form?lang=en&next=/sensitive%3Fa%3D1&acr_values=aal2")
+            )
+        );
+        assert_eq!(too_weak.one("www-authenticate"), None);
+        clock.advance(seconds(301));
+        let before = browser.jar.clone();
+        let (page, visited) = navigate(&mut browser, "/settings");
+        // The login page is public, and the login goes on.
+        assert_eq!((&*page.body, visited.len()), ("alice", 2));
+        assert_eq!(visited[1], "/form?lang=en&next=/settings&max_age=300");
+        assert_eq!(browser.jar, before);
+        // A form cannot be repeated.
+        let posted = browser.send("POST", "/settings", &NAVIGATION);
+        assert_eq!(posted.one("location"), Some("/form?lang=en&max_age=300"));
+        let script = browser.send("GET", "/settings", &SCRIPT);
+        assert_eq!(script.status, 401);
+        let challenge = script.one("www-authenticate").unwrap();
+        assert!(challenge.ends_with("max_age=\"300\""), "{challenge}");
+
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        assert_eq!(navigate(&mut browser, "/settings").0.body, "alice");
+        browser.post("/step-up", &[]);
+        assert_eq!(navigate(&mut browser, "/sensitive").0.body, "alice");
+    }
+}
+
+/// A mistake of the application: the login page requires a recent login itself.
+#[test]
+fn a_guarded_login_page_never_leads_to_itself() {
+    for page in ["/settings?lang=en", "/sensitive"] {
+        let clock = ManualClock::default();
+        let layer = layer(sessions(&store(), &clock), transport()).clock(clock.clone());
+        let mut browser = Browser::of(&layer.login_page(page).unwrap());
+        browser.log_in("alice");
+        clock.advance(seconds(301));
+        for path in ["/settings", "/sensitive"] {
+            assert_eq!(navigate(&mut browser, path).0.status, 401, "{page} {path}");
+        }
+    }
+}
+
+/// A router of axum strips the prefix of a nested one before the layers of that one see the request.
+#[test]
+fn the_layer_of_a_nested_router_knows_the_whole_path() {
+    async fn me(caller: Auth) -> String {
+        caller.subject().to_owned()
+    }
+    let clock = ManualClock::default();
+    let site = layer(sessions(&store(), &clock), transport());
+    let site = site.login_page("/app/form").unwrap();
+    let site = site.passive(|_, path, _| {
+        assert!(path.starts_with("/app/"), "{path}");
+        false
+    });
+    let me = || axum::routing::get(me);
+    let inner = axum::Router::new().route("/me", me()).route("/form", me());
+    let app: axum::Router = axum::Router::new()
+        .nest("/app", inner.layer(site))
+        .nest("/bare", axum::Router::new().route("/me", me()));
+    let mut client = TestClient::new(app);
+    let mut get = |path: &str| {
+        let request = client.get(path).header("sec-fetch-mode", "navigate");
+        block_on(request.send())
+    };
+    let denied = get("/app/me?page=2");
+    assert_eq!(denied.status(), 303);
+    assert_eq!(
+        denied.headers()["location"],
+        "/app/form?next=/app/me%3Fpage%3D2"
+    );
+    // The login page is recognized as such.
+    assert_eq!(get("/app/form").status(), 401);
+    // Without the layer, the error names the request, and not its query.
+    let missing = get("/bare/me?ticket=secret");
+    assert_eq!(missing.status(), 500);
+    let denial = missing.extensions().get::<Denial>().unwrap().to_string();
+    assert!(
+        denial.contains("has seen the request GET /bare/me:"),
+        "{denial}"
+    );
+}
+
+#[test]
+fn an_address_with_next_keeps_its_query_and_fragment() {
+    use statewise::web::with_next;
+    assert_eq!(
+        with_next("/login", "/a?b=c&d"),
+        "/login?next=/a%3Fb%3Dc%26d"
+    );
+    assert_eq!(
+        with_next("/login?x=y#form", "/a"),
+        "/login?x=y&next=/a#form"
+    );
+    for foreign in [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "",
+    ] {
+        assert_eq!(with_next("/login", foreign), "/login");
+    }
+}
+
 #[test]
 fn next_is_a_path_on_this_origin() {
     let clock = ManualClock::default();
@@ -182,7 +309,7 @@ fn the_application_answers_denials_in_its_own_form() {
         let status = denial.status();
         match (request.is_navigation(), denial) {
             (true, _) => Some(Answer::html(status, format!("<h1>{status}</h1>"))),
-            (false, Denial::MissingRole) => None,
+            (false, Denial::MissingRole { .. }) => None,
             _ => {
                 let language = request.header("accept-language").unwrap_or("en");
                 let body = format!("{}|{language}", request.path_and_query());
@@ -240,6 +367,22 @@ fn a_navigation_with_an_expired_access_token_is_refreshed() {
         assert_eq!((visited.len(), &*visited[2]), (3, page));
         assert_ne!(browser.id(), before);
     }
+}
+
+/// The mark against endless redirects stays in the browser for ten seconds. An access token that lives
+/// shorter expires while it is there, and is refreshed all the same.
+#[test]
+fn a_mark_that_has_done_its_work_is_removed() {
+    let (mut browser, clock) = hybrid_site();
+    browser.post("/auth/login", &[("x-user", "alice")]);
+    for _ in 0..3 {
+        clock.advance(seconds(601));
+        assert_eq!(navigate(&mut browser, "/me").0.body, "alice");
+    }
+    // On a public page too, where nothing but the caller proves that the cookie has arrived.
+    clock.advance(seconds(601));
+    assert_eq!(navigate(&mut browser, "/visitor").0.body, "alice");
+    assert_eq!(browser.cookie("__Secure-refresh-done"), None);
 }
 
 /// The browser has dropped the access cookie, but not the refresh cookie.

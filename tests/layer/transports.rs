@@ -243,7 +243,7 @@ fn each_denial_has_an_error_of_oauth_or_its_own_status() {
             400,
             r#"{"error":"invalid_grant"}"#,
         ),
-        (Denial::MissingRole, 403, "403 Forbidden\n"),
+        (Denial::missing_role("admin"), 403, "403 Forbidden\n"),
         (unavailable.into(), 503, "503 Service Unavailable\n"),
     ] {
         let error = TokenError::from(denial);

@@ -49,6 +49,37 @@ fn an_updated_token_is_set_as_the_cookie() {
     }
 }
 
+/// The second update of a request acts on the credential that the first one has made: neither change is
+/// lost, with any strategy, and one cookie is set.
+#[test]
+fn several_updates_of_one_request_add_up() {
+    let clock = ManualClock::default();
+    let cases: [(Arc<dyn DynAuthenticator<()>>, Transport); 3] = [
+        (sessions(&store(), &clock), transport()),
+        (tokens(&clock), transport()),
+        (hybrid(&store(), &clock), two_cookies()),
+    ];
+    for (auth, transport) in cases {
+        let mut browser = Browser::of(&layer(auth, transport));
+        browser.post("/auth/login", &[("x-user", "alice")]);
+        let answer = browser.post("/promote-rename", &[]);
+        assert_eq!(
+            (answer.status, &*answer.body, answer.set_cookies().len()),
+            (200, "kitchen of admin", 1)
+        );
+        assert_eq!(browser.get("/roles").body, "admin");
+        assert_eq!(browser.get("/device").body, "kitchen of admin");
+        let answer = browser.post("/step-up-rename", &[]);
+        assert_eq!(
+            (answer.status, &*answer.body, answer.set_cookies().len()),
+            (200, "aal2", 1)
+        );
+        assert_eq!(browser.get("/acr").body, "aal2");
+        assert_eq!(browser.get("/device").body, "kitchen");
+        assert_eq!(browser.get("/roles").body, "admin");
+    }
+}
+
 /// An administrator changes all logins of a user. A login in progress is a conflict (409), and an
 /// update after a login in the same request is a mistake of the service (500).
 #[test]

@@ -66,6 +66,7 @@ impl Observer for Notes {
                 effective,
             } => {
                 let (subject, id) = (login.subject(), login.id());
+                let count = count.unwrap();
                 format!("revoked {count} others of {subject} {id} {effective:?}")
             }
             Event::UpdatedAll {
@@ -88,7 +89,7 @@ impl Observer for Notes {
             } => {
                 format!("revoked all {subject} {count:?} {effective:?}")
             }
-            Event::Denied { denied, login } => {
+            Event::Denied { denied, login, .. } => {
                 let subject = login.map(|login| login.subject());
                 format!("denied {} {subject:?}", denied.name())
             }

@@ -90,26 +90,30 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
             .await;
         let _ = updated.unwrap();
         let _ = auth.revoke_others(secret(&third)).await.unwrap();
+        let any_of = ["admin".into(), "owner".into()];
+        let missing_role = Denied::MissingRole { any_of: &any_of };
         for denied in [
             Denied::NoCredential,
             Denied::Unclear,
-            Denied::FailedLogin,
-            Denied::MissingRole,
+            Denied::FailedLogin { tried: None },
+            Denied::FailedLogin {
+                tried: Some("alice"),
+            },
+            missing_role,
             Denied::NotALogin,
             Denied::Forbidden,
+            Denied::CrossOrigin {
+                origin: Some("https://evil.example"),
+                host: None,
+            },
         ] {
-            let login = (denied == Denied::MissingRole).then(|| (&caller).into());
-            observer.observe(&Event::Denied { denied, login });
+            observer.observe(&Event::Denied {
+                denied,
+                login: (denied == missing_role).then(|| (&caller).into()),
+                method: Some("POST"),
+                path: Some("/orders"),
+            });
         }
-        let denied = Denied::CrossOrigin {
-            method: "POST",
-            origin: Some("https://evil.example"),
-            host: None,
-        };
-        observer.observe(&Event::Denied {
-            denied,
-            login: None,
-        });
         observer.observe(&Event::Revoked {
             act: Act::Leaked,
             login: Some((&caller).into()),

@@ -71,6 +71,9 @@ fn events_by_level_with_fields_by_name() {
     let could_not = "unavailable: the store could not answer";
     let stale = "unavailable: the revocation view is stale";
     let empty = "misuse: the subject of a login is empty: name the user";
+    let denied = |level: &str, cause: &str| {
+        format!("{level} denied cause=\"{cause}\" method=\"POST\" path=\"/orders\"")
+    };
     let alice = |id: PublicId| format!("subject=\"alice\" login={id}");
     let on_phone = format!("{} device=\"phone\"", alice(another));
     let expected = [
@@ -94,14 +97,14 @@ fn events_by_level_with_fields_by_name() {
         format!("TRACE verified login={another}"),
         format!("INFO updated {on_phone} act=\"update\" roles=[\"reader\", \"a b\\n\"]"),
         format!("INFO revoked others {on_phone} count=0 effective=Immediate"),
-        "TRACE denied cause=\"no_credential\"".to_owned(),
-        "DEBUG denied cause=\"unclear\"".to_owned(),
-        "INFO denied cause=\"failed_login\"".to_owned(),
-        format!("INFO denied cause=\"missing_role\" {}", alice(another)),
-        "INFO denied cause=\"not_a_login\"".to_owned(),
-        "INFO denied cause=\"forbidden\"".to_owned(),
-        "INFO denied cause=\"cross_origin\" method=\"POST\" origin=\"https://evil.example\""
-            .to_owned(),
+        denied("TRACE", "no_credential"),
+        denied("DEBUG", "unclear"),
+        denied("INFO", "failed_login"),
+        denied("INFO", "failed_login") + " tried=\"alice\"",
+        denied("INFO", "missing_role") + " required=\"admin or owner\" " + &alice(another),
+        denied("INFO", "not_a_login"),
+        denied("INFO", "forbidden"),
+        denied("INFO", "cross_origin") + " origin=\"https://evil.example\"",
         format!(
             "WARN revoked {} act=\"leaked\" effective=Immediate",
             alice(another)

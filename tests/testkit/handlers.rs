@@ -324,7 +324,7 @@ fn a_handler_is_called_with_its_caller() {
     let owner = user("owner");
     assert_eq!(block_on(handler(owner.clone())).unwrap(), 7);
     let denied = block_on(handler(user("guest"))).unwrap_err();
-    assert!(matches!(denied, Denial::MissingRole));
+    assert!(matches!(denied, Denial::MissingRole { .. }));
     clock.advance(seconds(61));
     let denied = block_on(handler(owner)).unwrap_err();
     assert!(matches!(denied, Denial::TooOld { .. }));

@@ -33,7 +33,12 @@ fn each_denial_has_its_answer() {
         (Denial::Unproven, 401, Some(""), None),
         (Denial::Malformed, 400, Some("invalid_request"), None),
         (Denial::Ambiguous, 401, Some("invalid_request"), None),
-        (Denial::MissingRole, 403, Some("insufficient_scope"), None),
+        (
+            Denial::missing_role("admin"),
+            403,
+            Some("insufficient_scope"),
+            None,
+        ),
         (Denial::NotALogin, 403, Some("insufficient_scope"), None),
         (Denial::Forbidden, 403, Some("insufficient_scope"), None),
         (

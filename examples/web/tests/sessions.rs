@@ -341,6 +341,7 @@ fn a_new_password_requires_a_recent_login() {
         .build();
     let auth = Arc::new(auth.unwrap());
     let layer = AuthLayer::new(auth.clone(), Transport::cookie(Cookie::default())).unwrap();
+    let layer = layer.login_page("/login").unwrap();
     let passwords = Passwords::of(&[("alice", PASSWORD)]).unwrap();
     let site = Served::new(example::router(auth, layer.clock(clock.clone()), passwords));
     let browser = Browser::at(site.origin());
@@ -358,8 +359,13 @@ fn a_new_password_requires_a_recent_login() {
         denied.field("www-authenticate"),
         "Cookie realm=\"api\", error=\"insufficient_user_authentication\", max_age=\"300\""
     );
-    assert!(denied.body.contains("action=/login"), "{denied:?}");
     assert_eq!(denied.all("set-cookie"), [""; 0], "still logged in");
+    // A browser shows the login page, which says why.
+    let navigation = ["-H", "Sec-Fetch-Mode: navigate", "-d", "password=newer"];
+    let led = browser.run("/password", &navigation).expect(303);
+    let page = browser.get(led.field("location")).expect(200);
+    assert!(page.body.contains("enter your password again"), "{page:?}");
+    assert!(page.body.contains("action=/login"), "{page:?}");
     browser.get("/me").expect(200);
     browser.log_in("alice", "newer").expect(401);
     browser.log_in("alice", "new").expect(303);

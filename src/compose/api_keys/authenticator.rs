@@ -14,7 +14,7 @@ use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::edit::{Edit, EditFn};
 use crate::login::identity::Identity;
-use crate::login::issued::{Credential, Issued, Outcome};
+use crate::login::issued::{Credential, Issued, Outcome, Revocation};
 use crate::login::logout::Logout;
 use crate::session::authenticator::SessionAuthenticator;
 use crate::session::listed::{Session, SessionPage};
@@ -219,6 +219,11 @@ where
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         self.rows.revoke_all(subject).await
+    }
+
+    /// Ends no key: keys are no logins.
+    async fn revoke_all_except(&self, _: &Identity<D>) -> Result<Affected> {
+        Ok(Affected::new(Some(0), Revocation::Immediate))
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {

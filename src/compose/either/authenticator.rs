@@ -184,6 +184,13 @@ where
         Ok(second?.and(first))
     }
 
+    async fn revoke_all_except(&self, kept: &Identity<A::Data>) -> Result<Affected> {
+        // Both, as in `revoke_all`: the login is a row of one of them, or of none.
+        let second = self.second.revoke_all_except(kept).await;
+        let first = self.first.revoke_all_except(kept).await?;
+        Ok(second?.and(first))
+    }
+
     async fn update(&self, credential: &str, edit: EditFn<'_, A::Data>) -> Result<Issued<A::Data>> {
         match self.strategy(credential)? {
             Strategy::First => self.first.update(credential, edit).await,

@@ -490,16 +490,24 @@ where
     pub(crate) async fn end_others(&self, credential: &str) -> Result<(Record, Removed)> {
         let now = self.logins.now()?;
         let (row, _) = self.row_of(credential, now).await?;
+        let removed = self
+            .end_all_except(row.subject(), row.handle(), now)
+            .await?;
+        Ok((row, removed))
+    }
+
+    /// Ends all logins of `subject` except one.
+    async fn end_all_except(&self, subject: &str, kept: Handle, now: Timestamp) -> Result<Removed> {
         // One entry per login: an entry for the subject would end the access tokens of this login
         // too.
         let (mut count, mut effective) = (0, Revocation::Immediate);
         let mut page = Page::first(ROWS_PER_PAGE);
         loop {
-            let listing = self.store().list(row.subject(), page, now).await?;
+            let listing = self.store().list(subject, page, now).await?;
             let mut ended = Vec::with_capacity(ROWS_PER_PAGE);
             for other in listing.records.iter().map(Record::handle) {
-                if other != row.handle() {
-                    let removed = self.store().remove(other, row.subject(), now).await?;
+                if other != kept {
+                    let removed = self.store().remove(other, subject, now).await?;
                     count += removed.count;
                     ended.push(Fact::Login(other));
                 }
@@ -509,7 +517,7 @@ where
             }
             match listing.next {
                 Some(next) => page = Page::after(next, ROWS_PER_PAGE),
-                None => return Ok((row, Removed::with_effect(count, effective))),
+                None => return Ok(Removed::with_effect(count, effective)),
             }
         }
     }
@@ -757,6 +765,12 @@ where
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
         let logins = self.revoke_logins(subject);
         self.logins.also_ends.and(subject, logins).await
+    }
+
+    async fn revoke_all_except(&self, kept: &Identity<D>) -> Result<Affected> {
+        let now = self.logins.now()?;
+        let removed = self.end_all_except(kept.subject(), kept.handle, now);
+        Ok(removed.await?.into())
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, D>) -> Result<Issued<D>> {

@@ -417,6 +417,10 @@ where
         self.inner.either.revoke_all(subject).await
     }
 
+    async fn revoke_all_except(&self, kept: &Identity<Old::Data>) -> Result<Affected> {
+        self.inner.either.revoke_all_except(kept).await
+    }
+
     /// Updates the login of the credential. In the overlap of an upgrade, an update of the old login
     /// also updates the new one, to which its client may switch.
     async fn update(

@@ -145,6 +145,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     /// data type.
     pub fn of_request(request: &HttpRequest) -> Result<Self, Denial> {
         let sign_in = request.extensions().get().cloned();
-        Ok(sign_in.ok_or_else(Self::missing_layer)?)
+        let line = (request.method().as_str(), request.path());
+        Ok(sign_in.ok_or_else(|| Self::missing_layer(Some(line)))?)
     }
 }

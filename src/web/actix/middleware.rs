@@ -20,6 +20,7 @@ use crate::web::config::LayerConfig;
 use crate::web::denial::Denial;
 use crate::web::layer::AuthLayer;
 use crate::web::request::Lines;
+use crate::web::request_line::RequestLine;
 use crate::web::serving::{Begun, Serving};
 
 impl<S, B, D> Transform<S, ServiceRequest> for AuthLayer<D>
@@ -70,10 +71,9 @@ where
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let head = request.head();
-        let target = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let authority = head.uri.authority().map(|authority| authority.as_str());
-        let method = head.method.as_str();
-        let admitted = self.config.admit(method, target, authority, &head.headers);
+        let line = RequestLine::Actix(head.method.clone(), head.uri.path_and_query().cloned());
+        let admitted = self.config.admit(line, authority, &head.headers);
         let (client, head) = match admitted {
             Ok(admitted) => admitted,
             Err((denial, answer)) => {

@@ -7,7 +7,7 @@ use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, Entry, HOST, LOCATION, ORIGIN, RETRY_AFTER,
     SET_COOKIE, UPGRADE, VARY, WWW_AUTHENTICATE,
 };
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 
 use crate::error::Result;
 use crate::web::answer::Answer;
@@ -104,6 +104,17 @@ impl Lines {
     }
 }
 
+/// Returns the address that the client has asked for: inside of a nested router of axum, `uri` lacks
+/// the prefix.
+pub(crate) fn address<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r Uri {
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::OriginalUri(original)) = extensions.get() {
+        return original;
+    }
+    let _ = extensions;
+    uri
+}
+
 impl Answer {
     /// Converts the answer to a response.
     pub(crate) fn into_http<B: From<Vec<u8>>>(self) -> Response<B> {
@@ -163,6 +174,20 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// *Misuse* if the request passed no `AuthLayer`, or one for another data type.
     pub fn of(extensions: &Extensions) -> Result<Self> {
-        extensions.get().cloned().ok_or_else(Self::missing_layer)
+        let sign_in = extensions.get().cloned();
+        sign_in.ok_or_else(|| Self::missing_layer(None))
+    }
+
+    /// Returns the `SignIn` of a request. Its error names the request.
+    pub(crate) fn of_request_line(
+        method: &Method,
+        uri: &Uri,
+        extensions: &Extensions,
+    ) -> Result<Self> {
+        let sign_in = extensions.get().cloned();
+        sign_in.ok_or_else(|| {
+            let path = address(uri, extensions).path();
+            Self::missing_layer(Some((method.as_str(), path)))
+        })
     }
 }

@@ -62,7 +62,8 @@ where
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let require = self.require.clone();
-        let sign_in = SignIn::<D>::of(request.extensions());
+        let (method, uri) = (request.method(), request.uri());
+        let sign_in = SignIn::<D>::of_request_line(method, uri, request.extensions());
         Box::pin(async move {
             let checked = async { require.check(&sign_in?).await };
             match checked.await {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::uri::{Authority, PathAndQuery};
+use http::uri::Authority;
 use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -15,9 +15,11 @@ use crate::web::clone::clone_fields;
 use crate::web::config::LayerConfig;
 use crate::web::layer::AuthLayer;
 use crate::web::request::Lines;
+use crate::web::request_line::RequestLine;
 use crate::web::serving::Begun;
 use crate::web::tower::body::AuthBody;
 use crate::web::tower::future::AuthFuture;
+use crate::web::tower::headers::address;
 
 impl<S, D> Layer<S> for AuthLayer<D> {
     type Service = AuthService<S, D>;
@@ -69,13 +71,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let uri = request.uri();
-        let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let uri = address(request.uri(), request.extensions());
         let authority = uri.authority().map(Authority::as_str);
-        let method = request.method().as_str();
-        let admitted = self
-            .config
-            .admit(method, target, authority, request.headers());
+        let line = RequestLine::Http(request.method().clone(), uri.path_and_query().cloned());
+        let admitted = self.config.admit(line, authority, request.headers());
         let (client, head) = match admitted {
             Ok(admitted) => admitted,
             Err((denial, answer)) => {

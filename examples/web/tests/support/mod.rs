@@ -104,10 +104,15 @@ impl Example {
     /// Terminates the example, as a service manager does, and returns how it ended.
     #[allow(dead_code, reason = "not all tests stop their example")]
     pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.signal();
+        self.process.wait().expect("the example ends")
+    }
+
+    /// Asks the example to terminate.
+    pub(crate) fn signal(&self) {
         let pid = self.process.id().to_string();
         let signalled = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(signalled.expect("kill is installed").success());
-        self.process.wait().expect("the example ends")
     }
 }
 
