@@ -383,8 +383,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
         edit: EditFn<'_, Self::Data>,
     ) -> impl Future<Output = Result<Affected>> + Send;
 
-    /// Returns `Ok` if this node can verify credentials now: its store answers, and its revocation
-    /// view is fresh. Call it in the readiness probe of a service, so that a node that is not ready
+    /// Returns `Ok` if this node can verify credentials now: its store answers, and the revocation view
+    /// of its tokens is fresh. A [cache](crate::store::CachedStore) whose view is stale is ready as long as
+    /// it may ask its store. Call it in the readiness probe of a service, so that a node that is not ready
     /// gets no requests. Do not call it in a liveness probe: a restart does not repair a store.
     ///
     /// A store is asked for a row that does not exist, within its deadline. Tokens are verified without

@@ -194,6 +194,31 @@ impl Theft {
 }
 
 impl Rejection {
+    /// All causes.
+    #[cfg(feature = "metrics")]
+    pub(crate) const ALL: [Self; 20] = [
+        Self::Malformed,
+        Self::UnacceptableHeader,
+        Self::BadSignature,
+        Self::InvalidClaims,
+        Self::MissingClaim,
+        Self::WrongClaimType,
+        Self::LivesTooLong,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::WrongIssuer,
+        Self::WrongAudience,
+        Self::WrongType,
+        Self::Unknown,
+        Self::Revoked,
+        Self::Outdated,
+        Self::Reused,
+        Self::NotRefreshable,
+        Self::Ahead,
+        Self::WrongBrowser,
+        Self::WrongPlace,
+    ];
+
     /// Name in metrics and structured logs, such as `"bad_signature"`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -223,6 +248,17 @@ impl Rejection {
 }
 
 impl Refusal {
+    /// All rules.
+    #[cfg(feature = "metrics")]
+    pub(crate) const ALL: [Self; 6] = [
+        Self::SessionLimit,
+        Self::Capacity,
+        Self::TooLarge,
+        Self::RefreshLimit,
+        Self::Outdated,
+        Self::NotRefreshable,
+    ];
+
     /// Name in metrics and structured logs, such as `"session_limit"`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -65,6 +65,8 @@ pub(crate) mod event;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "tracing")]
+mod throttle;
+#[cfg(feature = "tracing")]
 mod tracing;
 
 pub use crate::login::login_ref::LoginRef;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -55,6 +56,11 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
     fn retries(&self) -> [Duration; 2] {
         [FIRST_RETRY_PAUSE, MAX_RETRY_PAUSE]
     }
+
+    /// Returns true if this work keeps a revocation view fresh. Default: false.
+    fn follows_view(&self) -> bool {
+        false
+    }
 }
 
 /// The background work of an authenticator. Your application runs it as a future, on any runtime:
@@ -69,8 +75,11 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
 /// | with a [`CachedStore`](crate::store::CachedStore) | the view becomes stale, and each verification asks the store, or is *unavailable* with [`refuse_when_stale`](crate::store::CachedBuilder::refuse_when_stale) |
 /// | any other | answers stay correct, because each read checks expiry; expired logins keep their space |
 ///
-/// A token service that forgets it answers 503 from the start, and logs the mistake once at the level
-/// *error* (feature `tracing`).
+/// A token service that forgets it answers 503 from the start. It and a cached store log the mistake once
+/// at the level *error* (feature `tracing`), also without an observer: when the view was found stale and,
+/// for its [bound](crate::revocation::RevocationView::bound) after that, nothing has tried to read the log.
+/// The same happens after an upkeep has ended. [`run`](Self::run) reports its start and its end to the
+/// observer, and the gauge `statewise_upkeep_running` shows them.
 ///
 /// ```no_run
 /// # use statewise::{Authenticator, session::SessionAuthenticator, store::MemoryStore};
@@ -159,8 +168,17 @@ impl Upkeep {
         outcome
     }
 
-    /// Runs all chores concurrently and forever. Drop the future to stop it. After a failure, the
-    /// chore retries with pauses that grow to five minutes.
+    /// Runs all chores concurrently and forever. Drop the future to stop it. Reports
+    /// [`UpkeepStarted`](Event::UpkeepStarted) with its first poll, and
+    /// [`UpkeepStopped`](Event::UpkeepStopped) when it is dropped or panics.
+    ///
+    /// After a failure, a chore tries again after a pause, which doubles with each further failure:
+    ///
+    /// | work | first pause | longest pause |
+    /// |---|---|---|
+    /// | following a revocation log | [`poll`](crate::revocation::ViewBuilder::poll), 25 ms | an eighth of the [bound](crate::revocation::RevocationView::bound): 0.6 s |
+    /// | fetching the keys of another issuer | 30 s | 30 s |
+    /// | all other, such as removing expired sessions | 1 s | 5 minutes |
     ///
     /// `sleep` is the sleep function of your runtime, such as `tokio::time::sleep`.
     pub async fn run<S, F>(self, sleep: S)
@@ -168,6 +186,7 @@ impl Upkeep {
         S: Fn(Duration) -> F + Send + Sync,
         F: Future<Output = ()> + Send,
     {
+        let _running = Running::begin(&self);
         let mut workers: Vec<BoxFuture<'_, Infallible>> = self
             .chores
             .iter()
@@ -278,6 +297,32 @@ impl Upkeep {
                 }
             }
         }
+    }
+}
+
+/// Reports that an upkeep runs, and on drop that it has stopped.
+struct Running<'a>(&'a Upkeep);
+
+impl<'a> Running<'a> {
+    fn begin(upkeep: &'a Upkeep) -> Self {
+        if let Some(observer) = &upkeep.observer {
+            observer.observe(&Event::UpkeepStarted);
+        }
+        Self(upkeep)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let Some(observer) = &self.0.observer else {
+            return;
+        };
+        let event = Event::UpkeepStopped {
+            follows_view: self.0.chores.iter().any(|chore| chore.follows_view()),
+            panicked: std::thread::panicking(),
+        };
+        // The observer may be the part that panics. A second panic would end the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(&event)));
     }
 }
 

@@ -50,9 +50,9 @@ async fn main() -> Result<(), Failure> {
             &[0.000_1, 0.001, 0.01, 0.1, 1.0, 2.5],
         )?
         .install_recorder()?;
-    // Install the recorder first: `new` describes the metrics to it.
-    let observers = || (TracingObserver, MetricsObserver::new());
-    let observer: Arc<dyn Observer> = Arc::new(observers());
+    // Install the recorder first: `new` describes the metrics to it, and begins the counters.
+    let observers = (TracingObserver::new(), MetricsObserver::new());
+    let observer: Arc<dyn Observer> = Arc::new(observers);
 
     // Opens a new connection after a failover: the name in the address leads to the primary.
     let client = redis::Client::open(setting("REDIS_URL")?)?;
@@ -85,7 +85,7 @@ async fn main() -> Result<(), Failure> {
     )?;
     // Which key signs, and which ones are known. Their ids are no secret.
     tracing::info!(keys = ?auth.key_states()?, "started");
-    let auth = Arc::new(Observed::new(auth, Arc::new(observers())));
+    let auth = Arc::new(Observed::new(auth, observer));
     // Follows the log, and compares the clock of this node with that of Redis.
     let upkeep = tokio::spawn(auth.upkeep().run(tokio::time::sleep));
 

@@ -13,8 +13,12 @@ use crate::error::{Error, Result};
 use crate::observer::Observer;
 use crate::observer::event::Event;
 
-/// Number of calls in a row without an answer after which the breaker opens.
-const MAX_LATE_CALLS: u32 = 3;
+/// Number of failures in a row after which a server is reported as silent, and number of late calls
+/// in a row after which the breaker opens.
+const MAX_FAILURES: u32 = 3;
+/// Pause between two lost connections that count. One connection that breaks fails all calls in
+/// flight at once, and counts once.
+const LOSS_PAUSE: Duration = Duration::from_millis(250);
 /// Pause between two calls that an open breaker lets through. With a deadline of two seconds, at most
 /// eight calls wait at a time.
 const PROBE_PAUSE: Duration = Duration::from_millis(250);
@@ -24,9 +28,9 @@ const PROBE_PAUSE: Duration = Duration::from_millis(250);
 pub(crate) enum Outcome {
     /// The server has answered.
     Answered,
-    /// The deadline passed.
-    Late,
-    /// The connection failed at once, with its last cause if it is known.
+    /// The deadline passed, with the cause of the last failed connection if it is known.
+    Late(Option<String>),
+    /// The connection failed, with its last cause if it is known.
     Lost(Option<String>),
 }
 
@@ -35,9 +39,13 @@ pub(crate) trait Outage: StdError + 'static {
     fn outcome(&self) -> Outcome;
 }
 
-/// A circuit breaker. It opens after [`MAX_LATE_CALLS`] calls in a row that waited in vain for their
+/// A circuit breaker. It opens after [`MAX_FAILURES`] calls in a row that waited in vain for their
 /// whole deadline, so no single slow call opens it. While it is open, one call per [`PROBE_PAUSE`] is
 /// let through, and the first answer closes it. A call costs two loads while all is well.
+///
+/// Lost connections do not open it, because a call fails at once then: after the kill of a Redis, a call
+/// over `Redis::connect` took 0.1 ms. A client that waits to reconnect makes calls late. Both kinds of
+/// failures together have the server reported as silent.
 pub(crate) struct Breaker {
     backend: &'static str,
     observer: Option<Arc<dyn Observer>>,
@@ -48,11 +56,40 @@ pub(crate) struct Breaker {
 
 #[derive(Default)]
 struct State {
+    /// Late calls in a row.
     late_calls: u32,
-    /// Time at which the breaker opened, and time of the next call that it lets through.
-    open: Option<(Instant, Instant)>,
+    /// Failures in a row that count.
+    failures: u32,
+    /// Time of the last one.
+    failed_at: Option<Instant>,
+    /// Time at which the server was reported as silent.
+    silent_since: Option<Instant>,
+    /// Time of the next call that the open breaker lets through.
+    next_probe: Option<Instant>,
     /// The last cause of a lost connection.
     cause: Option<String>,
+}
+
+impl State {
+    /// Counts a failure. Returns true if the server is silent from now on.
+    fn count(&mut self, is_late: bool, now: Instant) -> bool {
+        let is_new = |last: Instant| now.saturating_duration_since(last) >= LOSS_PAUSE;
+        if is_late || self.failed_at.is_none_or(is_new) {
+            self.failures = self.failures.saturating_add(1);
+            self.failed_at = Some(now);
+        }
+        if is_late {
+            self.late_calls = self.late_calls.saturating_add(1);
+            if self.late_calls >= MAX_FAILURES {
+                self.next_probe.get_or_insert(now + PROBE_PAUSE);
+            }
+        }
+        let is_silent = self.failures >= MAX_FAILURES && self.silent_since.is_none();
+        if is_silent {
+            self.silent_since = Some(now);
+        }
+        is_silent
+    }
 }
 
 impl Breaker {
@@ -85,13 +122,13 @@ impl Breaker {
     #[cold]
     fn admit_in_trouble(&self, now: Instant) -> Result<()> {
         let mut state = self.state();
-        match &mut state.open {
-            Some((_, next)) if now < *next => {
+        match &mut state.next_probe {
+            Some(next) if now < *next => {
                 let cause = state.cause.clone();
                 drop(state);
                 Err(Error::unavailable(NotAsked { cause }))
             }
-            Some((_, next)) => {
+            Some(next) => {
                 *next = now + PROBE_PAUSE;
                 Ok(())
             }
@@ -124,28 +161,24 @@ impl Breaker {
         let mut state = self.state();
         self.is_troubled
             .store(outcome != Outcome::Answered, Ordering::Relaxed);
+        let is_late = matches!(outcome, Outcome::Late(_));
+        let backend = self.backend;
         match outcome {
-            Outcome::Lost(cause) => state.cause = cause.or(state.cause.take()),
             Outcome::Answered => {
                 let was = std::mem::take(&mut *state);
                 drop(state);
-                if let Some((since, _)) = was.open {
-                    self.report(&Event::StoreAnswers {
-                        backend: self.backend,
-                        after: now.saturating_duration_since(since),
-                    });
+                if let Some(since) = was.silent_since {
+                    let after = now.saturating_duration_since(since);
+                    self.report(&Event::StoreAnswers { backend, after });
                 }
             }
-            Outcome::Late => {
-                state.late_calls = state.late_calls.saturating_add(1);
-                if state.late_calls >= MAX_LATE_CALLS && state.open.is_none() {
-                    state.open = Some((now, now + PROBE_PAUSE));
+            Outcome::Late(cause) | Outcome::Lost(cause) => {
+                state.cause = cause.or(state.cause.take());
+                if state.count(is_late, now) {
                     let cause = state.cause.clone();
                     drop(state);
-                    self.report(&Event::StoreSilent {
-                        backend: self.backend,
-                        cause: cause.as_deref(),
-                    });
+                    let cause = cause.as_deref();
+                    self.report(&Event::StoreSilent { backend, cause });
                 }
             }
         }
@@ -198,50 +231,125 @@ pub(crate) fn io_cause(error: &(dyn StdError + 'static)) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// Notes what is reported.
+    #[derive(Debug, Default)]
+    struct Notes(Mutex<Vec<String>>);
+
+    impl Observer for Notes {
+        fn observe(&self, event: &Event<'_>) {
+            let noted = match event {
+                Event::StoreSilent { cause, .. } => format!("silent {cause:?}"),
+                Event::StoreAnswers { after, .. } => format!("answers {after:?}"),
+                other => format!("{other:?}"),
+            };
+            self.0.lock().unwrap().push(noted);
+        }
+    }
+
+    fn observed() -> (Breaker, Arc<Notes>) {
+        let notes = Arc::new(Notes::default());
+        (Breaker::new("test", Some(notes.clone())), notes)
+    }
+
+    fn lost(cause: &str) -> Outcome {
+        Outcome::Lost(Some(cause.to_owned()))
+    }
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
     fn opened(breaker: &Breaker, now: Instant) {
-        for _ in 0..MAX_LATE_CALLS {
+        for _ in 0..MAX_FAILURES {
             assert!(breaker.admit(now).is_ok());
-            breaker.note_trouble(Outcome::Late, now);
+            breaker.note_trouble(Outcome::Late(None), now);
         }
         assert!(breaker.admit(now).is_err());
     }
 
     #[test]
     fn slow_calls_between_answers_open_nothing() {
-        let (breaker, now) = (Breaker::new("test", None), Instant::now());
+        let ((breaker, notes), now) = (observed(), Instant::now());
         for _ in 0..10 {
-            for _ in 1..MAX_LATE_CALLS {
-                breaker.note_trouble(Outcome::Late, now);
+            for _ in 1..MAX_FAILURES {
+                breaker.note_trouble(Outcome::Late(None), now);
                 assert!(breaker.admit(now).is_ok());
             }
             breaker.note(Outcome::Answered);
         }
-        for _ in 0..10 {
-            breaker.note(Outcome::Lost(None));
-            assert!(breaker.admit(now).is_ok());
+        assert!(notes.0.lock().unwrap().is_empty());
+    }
+
+    /// All calls in flight and their retries fail when a connection breaks, and the next one answers.
+    #[test]
+    fn one_broken_connection_is_not_reported() {
+        let ((breaker, notes), begun) = (observed(), Instant::now());
+        for round in 0..10 {
+            let now = begun + ms(10_000) * round;
+            for call in 0..64 {
+                breaker.note_trouble(lost("broken pipe"), now + ms(call));
+            }
+            // A server that restarts.
+            breaker.note_trouble(lost("connection refused"), now + LOSS_PAUSE);
+            breaker.note_trouble(Outcome::Answered, now + LOSS_PAUSE * 2);
         }
+        assert!(notes.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn connections_that_fail_for_half_a_second_are_reported_once_and_open_nothing() {
+        let ((breaker, notes), begun) = (observed(), Instant::now());
+        for at in (0..60_000).step_by(50) {
+            let now = begun + ms(at);
+            assert!(breaker.admit(now).is_ok());
+            breaker.note_trouble(lost("connection refused"), now);
+            assert_eq!(notes.0.lock().unwrap().len(), usize::from(at >= 500));
+        }
+        breaker.note_trouble(Outcome::Answered, begun + ms(60_500));
+        breaker.note_trouble(Outcome::Answered, begun + ms(60_600));
+        let expected = ["silent Some(\"connection refused\")", "answers 60s"];
+        assert_eq!(*notes.0.lock().unwrap(), expected);
+    }
+
+    /// A server that is killed while calls wait for it, and one that hangs after it has restarted.
+    #[test]
+    fn failures_of_both_kinds_are_one_silence_and_late_ones_open() {
+        let ((breaker, notes), begun) = (observed(), Instant::now());
+        breaker.note_trouble(lost("connection refused"), begun);
+        for second in 1..4 {
+            let now = begun + ms(1_000) * second;
+            assert!(breaker.admit(now).is_ok());
+            breaker.note_trouble(Outcome::Late(None), now);
+            assert_eq!(notes.0.lock().unwrap().len(), usize::from(second >= 2));
+        }
+        assert!(breaker.admit(begun + ms(3_100)).is_err());
+        breaker.note_trouble(Outcome::Answered, begun + ms(3_200));
+        assert!(breaker.admit(begun + ms(3_200)).is_ok());
+        let expected = ["silent Some(\"connection refused\")", "answers 1.2s"];
+        assert_eq!(*notes.0.lock().unwrap(), expected);
     }
 
     #[test]
     fn one_call_per_pause_is_let_through_until_an_answer() {
-        let (breaker, begun) = (Breaker::new("test", None), Instant::now());
+        let ((breaker, notes), begun) = (observed(), Instant::now());
         opened(&breaker, begun);
         for round in 1..5 {
             let now = begun + PROBE_PAUSE * round;
-            assert!(breaker.admit(now - Duration::from_millis(1)).is_err());
+            assert!(breaker.admit(now - ms(1)).is_err());
             assert!(breaker.admit(now).is_ok());
             assert!(breaker.admit(now).is_err());
-            breaker.note_trouble(Outcome::Late, now);
+            breaker.note_trouble(Outcome::Late(None), now);
         }
         breaker.note(Outcome::Answered);
         assert!(breaker.admit(begun).is_ok());
+        assert_eq!(notes.0.lock().unwrap().len(), 2);
         opened(&breaker, begun);
     }
 
     #[test]
     fn the_last_cause_is_kept_until_an_answer() {
         let (breaker, now) = (Breaker::new("test", None), Instant::now());
-        breaker.note(Outcome::Lost(Some("connection refused".to_owned())));
+        breaker.note(lost("connection refused"));
         breaker.note(Outcome::Lost(None));
         opened(&breaker, now);
         let error = breaker.admit(now).unwrap_err();

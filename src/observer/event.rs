@@ -193,9 +193,14 @@ pub enum Event<'a> {
         /// The error.
         error: &'a Error,
     },
-    /// A server has not answered several calls in a row. From now on calls are *unavailable* at once,
-    /// except for one in a quarter of a second, until it answers. Sent to the observer in the builder
-    /// of the backend, such as `Redis::over(..).observer(..)`.
+    /// A server has not answered several calls in a row: three calls waited for their whole deadline, or
+    /// the connections failed for half a second, or a mix of both. One connection that breaks with all
+    /// its calls is not reported. Sent once in an outage, to the observer in the builder of the backend,
+    /// such as `Redis::over(..).observer(..)`.
+    ///
+    /// After three calls in a row that waited for their whole deadline, calls are *unavailable* at once,
+    /// except for one in a quarter of a second, until the server answers. A call whose connection is
+    /// refused fails at once anyway.
     StoreSilent {
         /// The backend, such as `"redis"`.
         backend: &'a str,
@@ -206,7 +211,7 @@ pub enum Event<'a> {
     StoreAnswers {
         /// The backend, such as `"redis"`.
         backend: &'a str,
-        /// The time for which calls failed at once.
+        /// The time since it was reported as [silent](Self::StoreSilent).
         after: Duration,
     },
     /// The configuration or the calling code is wrong.
@@ -239,6 +244,16 @@ pub enum Event<'a> {
     Swept {
         /// Number of rows removed in this step.
         rows: u64,
+    },
+    /// An upkeep [runs](crate::Upkeep::run).
+    UpkeepStarted,
+    /// An upkeep runs no more: its task has ended, or was aborted, as at a shutdown.
+    UpkeepStopped {
+        /// True if it followed the log for a revocation view. If no other upkeep follows it, the view
+        /// becomes stale after its bound.
+        follows_view: bool,
+        /// True if it has stopped by a panic, of its own or of another part of its task.
+        panicked: bool,
     },
     /// A step of the upkeep failed. [`run`](crate::Upkeep::run) retries.
     UpkeepFailed {
@@ -338,6 +353,27 @@ pub enum Act {
 }
 
 impl Act {
+    /// All calls.
+    #[cfg(feature = "metrics")]
+    pub(crate) const ALL: [Self; 16] = [
+        Self::Issue,
+        Self::Verify,
+        Self::Refresh,
+        Self::Revoke,
+        Self::RevokeAll,
+        Self::RevokeId,
+        Self::RevokeOthers,
+        Self::Update,
+        Self::UpdateAll,
+        Self::UpdateId,
+        Self::Leaked,
+        Self::RevokeEverything,
+        Self::RetireKey,
+        Self::IssueTicket,
+        Self::UpdateTicket,
+        Self::Redeem,
+    ];
+
     /// Name in metrics and structured logs, such as `"issue"` or `"revoke_all"`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -400,6 +436,20 @@ pub enum Denied<'a> {
 }
 
 impl Denied<'_> {
+    /// All names. Those of the variants with fields are written out.
+    #[cfg(feature = "metrics")]
+    pub(crate) const NAMES: [&'static str; 9] = [
+        Self::NoCredential.name(),
+        Self::Unclear.name(),
+        "failed_login",
+        "missing_role",
+        Self::NotALogin.name(),
+        Self::Forbidden.name(),
+        Self::TooOld.name(),
+        Self::WeakAcr.name(),
+        "cross_origin",
+    ];
+
     /// Name in metrics and structured logs, such as `"failed_login"`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use ::metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
+use crate::error::{Refusal, Rejection};
 use crate::observer::Observer;
-use crate::observer::event::Event;
+use crate::observer::event::{Act, Denied, Event};
 
 /// Counts each event with the application's `metrics` recorder.
 ///
@@ -30,14 +31,19 @@ use crate::observer::event::Event;
 ///
 /// | gauge | |
 /// |---|---|
-/// | `statewise_store_silent`, by `backend` | 1 while calls to a server that does not answer fail at once, else 0 |
-/// | `statewise_view_lag_seconds` | seconds since the last complete read was sent; infinite before the first |
-/// | `statewise_view_stale` | 1 if the lag exceeds the bound, else 0 |
+/// | `statewise_store_silent`, by `backend` | 1 while a server [does not answer](Event::StoreSilent), whether calls time out or are refused; else 0. Begins with the first outage |
+/// | `statewise_upkeep_running` | number of upkeeps that [run](crate::Upkeep::run) and report to this process's recorder |
+/// | `statewise_view_lag_seconds` | seconds since the last complete read was sent; infinite before the first, and after the upkeep has stopped |
+/// | `statewise_view_stale` | 1 if the lag exceeds the bound, or the upkeep that follows the log has stopped; else 0 |
 /// | `statewise_clock_skew_seconds` | seconds by which the clock of this node is ahead of that of the store |
 /// | `statewise_view_facts` | number of facts about logins and subjects in the view |
 ///
 /// `act`, `cause` and `outcome` are fixed names such as `"revoke_all"` and `"bad_signature"`: there
 /// are few, and no client can add one.
+///
+/// [`new`](Self::new) sets each counter to 0, with the labels that it can have: about 170 series.
+/// `increase` of Prometheus then sees the first theft too. The application's recorder must be installed
+/// before.
 ///
 /// # Prometheus
 ///
@@ -57,6 +63,7 @@ use crate::observer::event::Event;
 /// ```text
 /// increase(statewise_thefts_total[5m]) > 0
 /// statewise_view_stale == 1 or statewise_store_silent == 1
+/// statewise_upkeep_running == 0
 /// rate(statewise_misused_total[5m]) > 0
 /// histogram_quantile(0.99, rate(statewise_duration_seconds_bucket{act="verify"}[5m])) > 0.1
 /// ```
@@ -69,7 +76,7 @@ use crate::observer::event::Event;
 /// use statewise::observer::MetricsObserver;
 ///
 /// fn counted<A: Authenticator>(auth: A) -> Observed<A> {
-///     // Install the recorder first: `new` describes the metrics to it.
+///     // Install the recorder first: `new` describes the metrics to it, and begins the counters.
 ///     Observed::new(auth, Arc::new(MetricsObserver::new()))
 /// }
 /// ```
@@ -102,8 +109,22 @@ const COUNTERS: [(&str, &str); 21] = [
     ("statewise_upkeep_failed_total", "Failed steps of the upkeep."),
 ];
 
+/// The counters that have labels.
+const LABELLED: [&str; 9] = [
+    "statewise_updated_total",
+    "statewise_revoked_total",
+    "statewise_rejected_total",
+    "statewise_refused_total",
+    "statewise_denied_total",
+    "statewise_unavailable_total",
+    "statewise_unreadable_total",
+    "statewise_misused_total",
+    "statewise_thefts_total",
+];
+
 impl MetricsObserver {
-    /// Creates an observer, and describes its metrics to the recorder that is installed now.
+    /// Creates an observer, describes its metrics to the recorder that is installed now, and begins
+    /// each counter there at 0.
     #[must_use]
     pub fn new() -> Self {
         for (name, help) in COUNTERS {
@@ -121,8 +142,83 @@ impl MetricsObserver {
         describe_gauge!("statewise_view_facts", help);
         let help = "Time by which the clock of this node is ahead of that of the store.";
         describe_gauge!("statewise_clock_skew_seconds", Unit::Seconds, help);
+        let help = "Upkeeps that run.";
+        describe_gauge!("statewise_upkeep_running", help);
+        begin_counters();
         Self(())
     }
+}
+
+/// Calls with a credential, which may be rejected for any cause.
+const CREDENTIAL_ACTS: [Act; 4] = [Act::Verify, Act::Refresh, Act::Revoke, Act::Update];
+
+/// Begins each counter at 0, with the labels that it can have.
+fn begin_counters() {
+    let begin = |counter: Counter| counter.increment(0);
+    for (name, _) in COUNTERS.iter().filter(|(name, _)| !LABELLED.contains(name)) {
+        begin(counter!(*name));
+    }
+    for act in Act::ALL.map(Act::name) {
+        begin(counter!("statewise_unavailable_total", "act" => act));
+        begin(counter!("statewise_misused_total", "act" => act));
+        begin(counter!("statewise_unreadable_total", "act" => act));
+    }
+    for act in [Act::Update, Act::UpdateAll, Act::UpdateId].map(Act::name) {
+        begin(counter!("statewise_updated_total", "act" => act));
+    }
+    let revoked = [
+        Act::Revoke,
+        Act::RevokeAll,
+        Act::RevokeId,
+        Act::RevokeOthers,
+        Act::Leaked,
+    ];
+    for act in revoked.map(Act::name) {
+        begin(counter!("statewise_revoked_total", "act" => act));
+    }
+    for act in CREDENTIAL_ACTS.into_iter().chain([Act::RevokeOthers]) {
+        begin(counter!("statewise_thefts_total", "act" => act.name()));
+    }
+    for cause in Denied::NAMES {
+        begin(counter!("statewise_denied_total", "cause" => cause));
+    }
+    let rejected = |act: Act, cause: Rejection| {
+        let (act, cause) = (act.name(), cause.name());
+        begin(counter!("statewise_rejected_total", "act" => act, "cause" => cause));
+    };
+    for act in CREDENTIAL_ACTS {
+        for cause in Rejection::ALL {
+            // A theft has a counter of its own, and only a ticket is bound to a browser.
+            if !matches!(cause, Rejection::Reused | Rejection::WrongBrowser) {
+                rejected(act, cause);
+            }
+        }
+    }
+    for cause in [Rejection::Malformed, Rejection::Unknown] {
+        rejected(Act::RevokeOthers, cause);
+        rejected(Act::Leaked, cause);
+    }
+    for act in [Act::Redeem, Act::UpdateTicket] {
+        rejected(act, Rejection::Malformed);
+        rejected(act, Rejection::Unknown);
+        rejected(act, Rejection::WrongBrowser);
+    }
+    let refused = |act: Act, rule: Refusal| {
+        let (act, cause) = (act.name(), rule.name());
+        begin(counter!("statewise_refused_total", "act" => act, "cause" => cause));
+    };
+    for rule in Refusal::ALL {
+        refused(Act::Issue, rule);
+        refused(Act::Refresh, rule);
+        refused(Act::Update, rule);
+    }
+    refused(Act::UpdateAll, Refusal::TooLarge);
+    refused(Act::UpdateId, Refusal::TooLarge);
+    refused(Act::IssueTicket, Refusal::TooLarge);
+    refused(Act::IssueTicket, Refusal::Capacity);
+    refused(Act::UpdateTicket, Refusal::TooLarge);
+    // Adds nothing if an upkeep runs already.
+    gauge!("statewise_upkeep_running").increment(0.0);
 }
 
 impl Default for MetricsObserver {
@@ -192,6 +288,19 @@ impl Observer for MetricsObserver {
             }
             Event::Swept { rows } => {
                 counter!("statewise_swept_total").increment(rows);
+                return;
+            }
+            Event::UpkeepStarted => {
+                gauge!("statewise_upkeep_running").increment(1.0);
+                return;
+            }
+            Event::UpkeepStopped { follows_view, .. } => {
+                gauge!("statewise_upkeep_running").decrement(1.0);
+                if follows_view {
+                    // Another upkeep that follows the same view corrects it with its next read.
+                    gauge!("statewise_view_lag_seconds").set(f64::INFINITY);
+                    gauge!("statewise_view_stale").set(1);
+                }
                 return;
             }
             Event::UpkeepFailed { .. } => counter!("statewise_upkeep_failed_total"),

@@ -1,28 +1,34 @@
 //! Events as events of the crate `tracing`.
 
 use std::error::Error as StdError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use ::tracing::{debug, error, info, trace, warn};
 
 use crate::error::{Error, Rejection};
 use crate::observer::Observer;
 use crate::observer::event::{Act, Denied, Event};
+use crate::observer::throttle::{Line, Throttle};
 
 /// Sends each event to the application's `tracing` subscriber, with the target `statewise`.
 ///
 /// | event | level | fields |
 /// |---|---|---|
 /// | misused | error | `act`, `error` |
-/// | unavailable | warn | `act`, `error` |
+/// | upkeep panicked | error | `follows_view` |
+/// | unavailable | warn, [limited](#repeated-lines) | `act`, `error`, `suppressed` |
 /// | key retired | warn | `kid`, `effective` |
 /// | revoked everything | warn | `effective` |
 /// | theft | warn | `act`, `subject`, `login` |
-/// | unreadable | warn | `act`, `login` |
+/// | unreadable | warn, limited | `act`, `login`, `suppressed` |
 /// | store does not answer | warn | `backend`, `cause` |
 /// | store answers again | warn | `backend`, `seconds` |
-/// | upkeep failed | warn | `chore`, `error` |
+/// | upkeep failed | warn, limited | `chore`, `error`, `suppressed` |
 /// | clock differs from that of the store | warn | `ahead_seconds` |
-/// | view is stale | warn | `behind_seconds`, `facts` |
+/// | view is stale | warn, limited | `behind_seconds`, `facts`, `suppressed` |
+/// | view is fresh again | warn, limited | `facts`, `suppressed` |
+/// | upkeep started, upkeep stopped | info | stopped: `follows_view` |
 /// | issued, orphaned | info | `subject`, `login`, `device` |
 /// | ticket issued, ticket redeemed | info | `subject`, `login` (the id of the ticket), `purpose` |
 /// | revoked, or revoked nothing if there was no such login | info | `act`, `subject`, `login`, `device`, `effective` |
@@ -64,17 +70,37 @@ use crate::observer::event::{Act, Denied, Event};
 /// user sends who comes back the next day: it is *debug*. Verifications and refreshes are *trace*,
 /// because there is one for each request.
 ///
+/// # Repeated lines
+///
+/// An outage fails each request. Of the lines marked as limited, one of each kind in ten seconds is
+/// *warn*, and the others are *debug*. A kind is one message with one `act`, or `chore`, and one cause:
+/// the first text of `error`, without the causes below it. The next line at *warn* has the number of lines
+/// that were not, as `suppressed`. Count failures in metrics, which miss none.
+///
 /// ```
 /// use std::sync::Arc;
 /// use statewise::{Authenticator, Observed};
 /// use statewise::observer::TracingObserver;
 ///
 /// fn logged<A: Authenticator>(auth: A) -> Observed<A> {
-///     Observed::new(auth, Arc::new(TracingObserver))
+///     Observed::new(auth, Arc::new(TracingObserver::new()))
 /// }
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TracingObserver;
+#[derive(Debug, Default)]
+pub struct TracingObserver {
+    throttle: Throttle,
+    /// True if the last state of a view was stale.
+    is_view_stale: AtomicBool,
+}
+
+impl TracingObserver {
+    /// Creates an observer. Share one between authenticators and backends: each limits repeated lines on
+    /// its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
 
 const TARGET: &str = "statewise";
 
@@ -91,8 +117,28 @@ macro_rules! of_login {
     };
 }
 
+/// Logs at *warn* a line of which one of each kind passes in ten seconds, else at *debug*.
+macro_rules! limited {
+    ($line:expr, $message:literal, $($field:tt)+) => {
+        match $line {
+            Line::Passes(suppressed) => {
+                let suppressed = (suppressed > 0).then_some(suppressed);
+                warn!(target: TARGET, $($field)+, suppressed, $message);
+            }
+            Line::HeldBack => debug!(target: TARGET, $($field)+, $message),
+        }
+    };
+}
+
 impl Observer for TracingObserver {
     fn observe(&self, event: &Event<'_>) {
+        self.observe_at(event, Instant::now);
+    }
+}
+
+impl TracingObserver {
+    fn observe_at(&self, event: &Event<'_>, now: impl Fn() -> Instant) {
+        let line = |message, detail| self.throttle.line(message, detail, now());
         match *event {
             Event::Issued { login } => of_login!(info, login, "issued"),
             Event::Verified { login } => trace!(target: TARGET, login = %login.id(), "verified"),
@@ -207,10 +253,14 @@ impl Observer for TracingObserver {
             }
             Event::Unreadable { act, login } => {
                 let login = login.map(tracing::field::display);
-                warn!(target: TARGET, act = act.name(), login, "unreadable");
+                let act = act.name();
+                let line = line("unreadable", act.to_owned());
+                limited!(line, "unreadable", act, login);
             }
             Event::Unavailable { act, error } => {
-                warn!(target: TARGET, act = act.name(), error = chain(error), "unavailable");
+                let act = act.name();
+                let line = line("unavailable", format!("{act} {error}"));
+                limited!(line, "unavailable", act, error = chain(error));
             }
             Event::Misused { act, error } => {
                 error!(target: TARGET, act = act.name(), error = chain(error), "misused");
@@ -228,8 +278,13 @@ impl Observer for TracingObserver {
                 facts,
             } => {
                 let behind_seconds = behind.map(|behind| behind.as_secs());
+                let was_stale = self.is_view_stale.swap(stale, Ordering::Relaxed);
                 if stale {
-                    warn!(target: TARGET, behind_seconds, facts, "view is stale");
+                    let line = line("view is stale", String::new());
+                    limited!(line, "view is stale", behind_seconds, facts);
+                } else if was_stale {
+                    let line = line("view is fresh again", String::new());
+                    limited!(line, "view is fresh again", facts);
                 } else {
                     trace!(target: TARGET, behind_seconds, facts, "view lag");
                 }
@@ -246,8 +301,17 @@ impl Observer for TracingObserver {
                 }
             }
             Event::Swept { rows } => trace!(target: TARGET, rows, "swept"),
+            Event::UpkeepStarted => info!(target: TARGET, "upkeep started"),
+            Event::UpkeepStopped {
+                follows_view,
+                panicked: true,
+            } => error!(target: TARGET, follows_view, "upkeep panicked"),
+            Event::UpkeepStopped { follows_view, .. } => {
+                info!(target: TARGET, follows_view, "upkeep stopped");
+            }
             Event::UpkeepFailed { chore, error } => {
-                warn!(target: TARGET, ?chore, error = chain(error), "upkeep failed");
+                let line = line("upkeep failed", format!("{chore:?} {error}"));
+                limited!(line, "upkeep failed", ?chore, error = chain(error));
             }
         }
     }

@@ -32,6 +32,8 @@ const MAX_UNREAD_ENTRIES: u64 = 10_000;
 const WAKE_PAUSE: Duration = Duration::from_millis(250);
 /// Value of `fresh_as_of` before the first complete read.
 const NO_READ_YET: u64 = u64::MAX;
+/// Value of `missed_at` while the log is followed.
+const NEVER: u64 = u64::MAX;
 
 /// State of the follower.
 pub(super) struct Follower {
@@ -55,9 +57,10 @@ pub(super) struct Follower {
     has_lost: AtomicBool,
     /// True after the first call of `follow`.
     has_begun: AtomicBool,
-    /// Time at which the view first refused a login before that, in seconds since 1970.
+    /// Time at which the view was first found stale since the last call of `follow`, in seconds since
+    /// 1970.
     missed_at: AtomicU64,
-    /// True after the missing upkeep was reported.
+    /// True if the missing upkeep was reported since then.
     is_reported: AtomicBool,
 }
 
@@ -74,7 +77,7 @@ impl Default for Follower {
             lost_logins: Mutex::default(),
             has_lost: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
-            missed_at: AtomicU64::new(u64::MAX),
+            missed_at: AtomicU64::new(NEVER),
             is_reported: AtomicBool::new(false),
         }
     }
@@ -103,10 +106,19 @@ impl Follower {
         self.has_begun.load(Ordering::Relaxed)
     }
 
-    /// Returns true once: if the view is missed at `now`, and was missed for `bound` before.
+    /// Notes a call of `follow`.
+    fn note_attempt(&self) {
+        self.has_begun.store(true, Ordering::Relaxed);
+        self.missed_at.store(NEVER, Ordering::Relaxed);
+        self.is_reported.store(false, Ordering::Relaxed);
+    }
+
+    /// Call it if the view is found stale at `now`. Returns true once: if it was so for `bound`, and
+    /// nothing has tried to read the log for that long.
     pub(super) fn is_forgotten(&self, now: Timestamp, bound: Duration) -> bool {
         let missed_at = self.missed_at.fetch_min(now.unix(), Ordering::Relaxed);
         now.unix().saturating_sub(missed_at) >= bound.as_secs()
+            && !self.is_reading.load(Ordering::Relaxed)
             && !self.is_reported.swap(true, Ordering::Relaxed)
     }
 
@@ -178,7 +190,7 @@ impl RevocationView {
     pub async fn follow(&self) -> Result<()> {
         let inner = &*self.inner;
         let follower = &inner.follower;
-        follower.has_begun.store(true, Ordering::Relaxed);
+        follower.note_attempt();
         let Some(_reading) = Reading::begin(&follower.is_reading) else {
             return Ok(());
         };
@@ -415,6 +427,10 @@ impl Chore for Following {
     fn retries(&self) -> [Duration; 2] {
         let settings = &self.0.inner.settings;
         [settings.poll, settings.bound / 8]
+    }
+
+    fn follows_view(&self) -> bool {
+        true
     }
 }
 

@@ -198,10 +198,16 @@ impl RevocationView {
     /// *Unavailable*.
     #[inline]
     pub(crate) fn check_fresh(&self, now: Timestamp) -> Result<()> {
-        if self.is_fresh(now) || self.inner.accepts_when_stale() {
+        if self.is_fresh(now) {
             return Ok(());
         }
-        Err(self.inner.not_fresh(now))
+        self.inner.check_stale(now)
+    }
+
+    /// Call it if a stale view has this effect. If nothing reads the log, logs that mistake once.
+    #[cold]
+    pub(crate) fn note_stale(&self, now: Timestamp, effect: &str) {
+        self.inner.note_stale(now, effect);
     }
 
     /// Returns the status of a login; `None` if the view is stale. No I/O, no allocation.
@@ -383,7 +389,7 @@ impl RevocationView {
     }
 }
 
-/// Text for a view that nobody follows.
+/// Text for a view that was never read.
 const UNFOLLOWED: &str = "the revocation view was never read, so it refuses all logins: spawn the \
                           upkeep once, `tokio::spawn(auth.upkeep().run(tokio::time::sleep))`";
 
@@ -407,17 +413,34 @@ impl Inner {
         self.settings.accept_when_stale && self.follower.has_caught_up()
     }
 
-    /// Returns the error of a view that is not fresh. If nobody has tried to read the log for the
-    /// bound after the first such error, this logs the mistake once: no upkeep runs.
+    /// Refuses all logins of a view that is not fresh, unless it accepts them.
     #[cold]
-    fn not_fresh(&self, now: Timestamp) -> Error {
+    fn check_stale(&self, now: Timestamp) -> Result<()> {
+        if self.accepts_when_stale() {
+            self.note_stale(now, "it accepts logins that have been ended since");
+            return Ok(());
+        }
+        self.note_stale(now, "it refuses all logins");
         if self.follower.has_begun() {
-            return stale();
+            return Err(stale());
         }
-        if self.follower.is_forgotten(now, self.settings.bound) {
-            log_mistake(UNFOLLOWED);
+        Err(Error::could_not(UNFOLLOWED, None))
+    }
+
+    /// Logs once, if nothing has tried to read the log for the bound after the view was first found
+    /// stale: no upkeep runs.
+    fn note_stale(&self, now: Timestamp, effect: &str) {
+        if !self.follower.is_forgotten(now, self.settings.bound) {
+            return;
         }
-        Error::could_not(UNFOLLOWED, None)
+        let state = match self.follower.has_begun() {
+            false => "was never read",
+            true => "is no longer read",
+        };
+        log_mistake(&format!(
+            "the revocation view {state}, so {effect}: spawn the upkeep once, and keep it running, \
+             `tokio::spawn(auth.upkeep().run(tokio::time::sleep))`"
+        ));
     }
 
     /// Notes a stamp beyond what has been read: it is new, or of a part that the log has lost. The

@@ -76,7 +76,7 @@ impl<D> LayerConfig<D> {
 /// Returns the observer of a layer to which the application gives none.
 pub(crate) fn default_observer() -> Option<Arc<dyn Observer>> {
     #[cfg(feature = "tracing")]
-    return Some(Arc::new(crate::observer::TracingObserver));
+    return Some(Arc::new(crate::observer::TracingObserver::new()));
     #[cfg(not(feature = "tracing"))]
     None
 }

@@ -349,7 +349,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     /// use statewise::{DynAuthenticator, Observed, Result};
     ///
     /// fn logged(auth: Arc<dyn DynAuthenticator<()>>) -> Result<AuthLayer> {
-    ///     let auth = Observed::new(auth, Arc::new(TracingObserver));
+    ///     let auth = Observed::new(auth, Arc::new(TracingObserver::new()));
     ///     AuthLayer::new(Arc::new(auth), Transport::cookie(Cookie::default()))
     /// }
     /// # let _ = logged;

@@ -382,6 +382,27 @@ fn a_server_that_hangs_is_not_waited_for() {
 }
 
 #[test]
+fn a_server_that_is_killed_is_reported() {
+    block_on(async {
+        let Some((server, _database)) = durable(&[]).await else {
+            return;
+        };
+        let silences = Arc::new(Silences::default());
+        let hurried = MySql::over(pool(&server, 4)).deadline(DEADLINE);
+        let hurried = hurried.observer(silences.clone()).build().unwrap();
+        let (kill, restart) = (|| server.kill9(), || server.restart());
+        silence::a_server_that_is_killed_is_reported(
+            "mysql",
+            hurried.sessions(),
+            silences,
+            kill,
+            restart,
+        )
+        .await;
+    });
+}
+
+#[test]
 fn durability_follows_the_configuration() {
     for (options, survives) in [
         (&["--innodb-flush-log-at-trx-commit=1"][..], Survives::All),

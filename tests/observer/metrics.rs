@@ -8,8 +8,11 @@ use metrics::{
     SharedString, Unit,
 };
 use statewise::observer::MetricsObserver;
+use statewise::testkit::{ManualClock, block_on, give_up_after};
 
+use crate::notes::Line;
 use crate::redaction::everything;
+use crate::tokens::view;
 
 type Values = Arc<Mutex<BTreeMap<String, f64>>>;
 
@@ -47,11 +50,16 @@ impl HistogramFn for Cell {
 }
 
 impl GaugeFn for Cell {
-    fn increment(&self, _: f64) {
-        panic!("is set");
+    fn increment(&self, value: f64) {
+        *self
+            .values
+            .lock()
+            .unwrap()
+            .entry(self.name.clone())
+            .or_default() += value;
     }
-    fn decrement(&self, _: f64) {
-        panic!("is set");
+    fn decrement(&self, value: f64) {
+        GaugeFn::increment(self, -value);
     }
     fn set(&self, value: f64) {
         self.values.lock().unwrap().insert(self.name.clone(), value);
@@ -97,11 +105,28 @@ impl Recorder for Recorded {
     }
 }
 
+impl Recorded {
+    fn get(&self, name: &str) -> Option<f64> {
+        self.0.lock().unwrap().get(name).copied()
+    }
+}
+
+/// A counter that begins with its first event would hide it from `increase` of Prometheus.
 #[test]
 fn counters_by_cause_and_gauges() {
     let recorded = Recorded::default();
-    let said = metrics::with_local_recorder(&recorded, || everything(MetricsObserver::new()));
-    let values = recorded.0.lock().unwrap();
+    let (born, said) = metrics::with_local_recorder(&recorded, || {
+        let observer = MetricsObserver::new();
+        let born = recorded.0.lock().unwrap().clone();
+        (born, everything(observer))
+    });
+    assert!(born.values().all(|value| *value == 0.0), "{born:?}");
+    assert!((100..200).contains(&born.len()), "{}", born.len());
+    let mut values = recorded.0.lock().unwrap();
+    for name in values.keys().filter(|name| name.contains("_total")) {
+        assert!(born.contains_key(name), "{name}");
+    }
+    values.retain(|name, value| *value != 0.0 || !name.contains("_total"));
     said.secrets.check(&format!("{values:?}"));
     let described = recorded.1.lock().unwrap();
     for name in values.keys() {
@@ -160,10 +185,42 @@ fn counters_by_cause_and_gauges() {
             "statewise_unreadable_total act=verify 1",
             "statewise_updated_total act=update 1",
             "statewise_upkeep_failed_total 1",
+            "statewise_upkeep_running 0",
             "statewise_verified_total 4",
             "statewise_view_facts 0",
             "statewise_view_lag_seconds 60",
             "statewise_view_stale 1",
         ]
     );
+}
+
+/// The gauges of the view do not stay as they were when its upkeep has stopped.
+#[test]
+fn a_view_whose_upkeep_has_stopped_is_stale() {
+    let recorded = Recorded::default();
+    metrics::with_local_recorder(&recorded, || {
+        let observer = Arc::new(MetricsObserver::new());
+        assert_eq!(recorded.get("statewise_upkeep_running"), Some(0.0));
+        assert_eq!(recorded.get("statewise_view_stale"), None);
+        let view = view(&Line::new(), &ManualClock::default());
+        let upkeep = || view.upkeep().observer(observer.clone());
+        let check = || {
+            // A second observer does not disturb.
+            recorded.1.lock().unwrap().clear();
+            let _ = MetricsObserver::new();
+            assert_eq!(recorded.get("statewise_upkeep_running"), Some(1.0));
+            assert_eq!(recorded.get("statewise_view_stale"), Some(0.0));
+            assert_eq!(recorded.get("statewise_view_lag_seconds"), Some(0.0));
+        };
+        let check = &check;
+        let sleep = |_| async move {
+            check();
+            std::future::pending::<()>().await;
+        };
+        assert!(block_on(give_up_after(1, upkeep().run(sleep))).is_none());
+        assert_eq!(recorded.get("statewise_upkeep_running"), Some(0.0));
+        assert_eq!(recorded.get("statewise_view_stale"), Some(1.0));
+        let lag = recorded.get("statewise_view_lag_seconds");
+        assert_eq!(lag, Some(f64::INFINITY));
+    });
 }

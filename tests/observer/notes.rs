@@ -120,6 +120,11 @@ impl Observer for Notes {
             } => format!("ahead by {ahead}, excessive: {is_excessive}"),
             Event::Swept { rows } => format!("swept {rows}"),
             Event::UpkeepFailed { chore, error } => format!("{chore:?} failed: {error}"),
+            Event::UpkeepStarted => "upkeep started".to_owned(),
+            Event::UpkeepStopped {
+                follows_view,
+                panicked,
+            } => format!("upkeep stopped, follows view {follows_view}, panicked {panicked}"),
             other => panic!("not known here: {other:?}"),
         };
         self.told.lock().unwrap().push(told);

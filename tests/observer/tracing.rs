@@ -5,14 +5,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use statewise::observer::TracingObserver;
-use statewise::testkit::{ManualClock, block_on};
+use statewise::revocation::RevocationView;
+use statewise::session::SessionAuthenticator;
+use statewise::store::CachedStore;
+use statewise::testkit::{Fault, ManualClock, Method, block_on, give_up_after};
 use statewise::token::TokenAuthenticator;
-use statewise::{Authenticator as _, Login, PublicId};
+use statewise::web::{AuthLayer, Denial, Transport};
+use statewise::{Authenticator as _, Login, Observed, PublicId};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::notes::{Line as Log, secret, tokens};
+use crate::notes::{Line as Log, secret, sessions, store, tokens};
 use crate::redaction::{Said, everything};
 use crate::tokens::view;
 
@@ -65,7 +69,7 @@ fn events_by_level_with_fields_by_name() {
         another,
         ended,
         token,
-    } = tracing::subscriber::with_default(captured.clone(), || everything(TracingObserver));
+    } = tracing::subscriber::with_default(captured.clone(), || everything(TracingObserver::new()));
     let lines = captured.0.lock().unwrap();
     secrets.check(&lines.join("\n"));
     let could_not = "unavailable: the store could not answer";
@@ -139,33 +143,245 @@ fn events_by_level_with_fields_by_name() {
     assert_eq!(*lines, expected);
 }
 
-/// A view without upkeep refuses all logins. The mistake is logged once, without an observer.
+/// Lines that repeat are *debug*, but for one of each kind in ten seconds.
 #[test]
-fn a_view_that_nobody_follows_is_logged_once() {
+fn an_outage_is_one_line_per_call_and_cause() {
     let captured = Captured::default();
     tracing::subscriber::with_default(captured.clone(), || {
-        let clock = ManualClock::default();
-        let view = view(&Log::new(), &clock);
-        let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
+        let (clock, store) = (ManualClock::default(), store(100));
+        let auth: SessionAuthenticator<_> = sessions(&store, &clock).build().unwrap();
+        let auth = Observed::new(auth, Arc::new(TracingObserver::new()));
         block_on(async {
             let issued = auth.issue(Login::new("alice")).await.unwrap();
-            for passed in [0, 4, 1, 60] {
-                clock.advance(Duration::from_secs(passed));
-                let error = auth.verify(secret(&issued)).await.unwrap_err();
-                assert!(error.is_unavailable());
-                assert!(error.to_string().contains("auth.upkeep().run("), "{error}");
-                assert!(auth.ready().await.is_err());
-                // In the first moments of a process the first read may not have begun.
-                let is_logged = captured.0.lock().unwrap().len();
-                assert_eq!(is_logged, usize::from(passed == 1 || passed == 60));
+            for _ in 0..50 {
+                store.fail_nth_of(Method::Load, 1, Fault::Fails);
+                assert!(auth.verify(secret(&issued)).await.is_err());
+                store.fail_nth_of(Method::Remove, 1, Fault::Fails);
+                assert!(auth.revoke(secret(&issued)).await.is_err());
             }
-            auth.upkeep().tick().await.unwrap();
-            auth.verify(secret(&issued)).await.unwrap();
-            auth.ready().await.unwrap();
+            clock.stop();
+            assert!(auth.verify(secret(&issued)).await.is_err());
         });
     });
     let lines = captured.0.lock().unwrap();
-    assert!(lines[0].starts_with("ERROR the revocation view was never read"));
+    let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+    let of_store = "error=\"unavailable: the store could not answer";
+    for act in ["verify", "revoke"] {
+        assert_eq!(
+            count(&format!("WARN unavailable act=\"{act}\" {of_store}")),
+            1
+        );
+        assert_eq!(
+            count(&format!("DEBUG unavailable act=\"{act}\" {of_store}")),
+            49
+        );
+    }
+    assert_eq!(count("WARN"), 3, "the clock is another cause: {lines:?}");
+}
+
+#[test]
+fn a_view_that_becomes_stale_and_fresh_is_two_lines() {
+    let captured = Captured::default();
+    tracing::subscriber::with_default(captured.clone(), || {
+        let (clock, log) = (ManualClock::default(), Log::new());
+        let view = view(&log, &clock);
+        let upkeep = view.upkeep().observer(Arc::new(TracingObserver::new()));
+        block_on(async {
+            upkeep.tick().await.unwrap();
+            *log.cut.lock().unwrap() = true;
+            clock.advance(Duration::from_secs(10));
+            for _ in 0..50 {
+                assert!(upkeep.tick().await.is_err());
+            }
+            *log.cut.lock().unwrap() = false;
+            for _ in 0..50 {
+                upkeep.tick().await.unwrap();
+            }
+        });
+    });
+    let lines = captured.0.lock().unwrap();
+    let warned: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("WARN"))
+        .collect();
+    let could_not = "unavailable: the store could not answer";
+    let expected = [
+        "WARN view is stale behind_seconds=10 facts=0",
+        &format!("WARN upkeep failed chore=Following error=\"{could_not}: cut off\""),
+        "WARN view is fresh again facts=0",
+    ];
+    assert_eq!(warned, expected);
+}
+
+#[test]
+fn an_upkeep_that_stops_is_logged() {
+    let captured = Captured::default();
+    tracing::subscriber::with_default(captured.clone(), || {
+        let view = view(&Log::new(), &ManualClock::default());
+        let upkeep = || view.upkeep().observer(Arc::new(TracingObserver::new()));
+        let run = upkeep().run(|_| std::future::pending());
+        assert!(block_on(give_up_after(1, run)).is_none());
+        let run = upkeep().run(|_| async { panic!("a planned panic") });
+        let run = std::panic::AssertUnwindSafe(|| block_on(run));
+        assert!(std::panic::catch_unwind(run).is_err());
+    });
+    let lines = captured.0.lock().unwrap();
+    let lag = "TRACE view lag behind_seconds=0 facts=0";
+    let expected = [
+        "INFO upkeep started",
+        lag,
+        "INFO upkeep stopped follows_view=true",
+        "INFO upkeep started",
+        lag,
+        "ERROR upkeep panicked follows_view=true",
+    ];
+    assert_eq!(*lines, expected);
+}
+
+/// A view without upkeep refuses all logins. The mistake is logged once, without an observer: by a
+/// call, and behind a bare layer.
+#[test]
+fn a_view_that_nobody_follows_is_logged_once() {
+    for is_layered in [false, true] {
+        let captured = Captured::default();
+        tracing::subscriber::with_default(captured.clone(), || {
+            let clock = ManualClock::default();
+            let view = view(&Log::new(), &clock);
+            let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
+            let auth = Arc::new(auth);
+            block_on(async {
+                let issued = auth.issue(Login::new("alice")).await.unwrap();
+                for passed in [0, 4, 1, 60] {
+                    clock.advance(Duration::from_secs(passed));
+                    match is_layered {
+                        true => assert!(is_refused(&auth, secret(&issued)).await),
+                        false => {
+                            let error = auth.verify(secret(&issued)).await.unwrap_err();
+                            assert!(error.is_unavailable());
+                            assert!(error.to_string().contains("auth.upkeep().run("), "{error}");
+                            assert!(auth.ready().await.is_err());
+                        }
+                    }
+                    // In the first moments of a process the first read may not have begun.
+                    let is_logged = captured.0.lock().unwrap().len();
+                    assert_eq!(is_logged, usize::from(passed == 1 || passed == 60));
+                }
+                auth.upkeep().tick().await.unwrap();
+                auth.verify(secret(&issued)).await.unwrap();
+                auth.ready().await.unwrap();
+            });
+        });
+        let lines = captured.0.lock().unwrap();
+        let start = "ERROR the revocation view was never read, so it refuses all logins:";
+        assert!(lines[0].starts_with(start), "{lines:?}");
+    }
+}
+
+/// Verifies a token behind a layer without an observer. Returns true if the answer is a 503.
+async fn is_refused(auth: &Arc<TokenAuthenticator>, token: &str) -> bool {
+    let layer = AuthLayer::new(auth.clone(), Transport::bearer()).unwrap();
+    let mut headers = http::HeaderMap::new();
+    headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let serving = layer.begin("GET", "/", None, &headers).await.unwrap();
+    let denial = serving.sign_in().verify().await.unwrap_err();
+    matches!(denial, Denial::Failed(error) if error.is_unavailable())
+}
+
+/// A view that was followed, and is no longer, is logged once, also if it accepts logins then.
+#[test]
+fn a_view_whose_upkeep_has_ended_is_logged_once() {
+    for accepts in [false, true] {
+        let captured = Captured::default();
+        tracing::subscriber::with_default(captured.clone(), || {
+            let (clock, log) = (ManualClock::default(), Log::new());
+            let builder = RevocationView::builder(log.clone())
+                .max_lifetime(Duration::from_secs(3600))
+                .bound(Duration::from_secs(5))
+                .clock(clock.clone());
+            let view = match accepts {
+                true => builder.accept_when_stale().build().unwrap(),
+                false => builder.build().unwrap(),
+            };
+            let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
+            block_on(async {
+                let issued = auth.issue(Login::new("alice")).await.unwrap();
+                let is_logged = || captured.0.lock().unwrap().len();
+                // The log fails, and the upkeep goes on.
+                auth.upkeep().tick().await.unwrap();
+                *log.cut.lock().unwrap() = true;
+                for _ in 0..20 {
+                    clock.advance(Duration::from_secs(1));
+                    assert!(auth.upkeep().tick().await.is_err());
+                    let _ = auth.verify(secret(&issued)).await;
+                    assert_eq!(is_logged(), 0);
+                }
+                *log.cut.lock().unwrap() = false;
+                for count in [1, 2] {
+                    auth.upkeep().tick().await.unwrap();
+                    auth.verify(secret(&issued)).await.unwrap();
+                    // A machine that was suspended finds the view stale before its first read.
+                    clock.advance(Duration::from_secs(100));
+                    assert_eq!(auth.verify(secret(&issued)).await.is_ok(), accepts);
+                    assert_eq!(is_logged(), count - 1);
+                    for passed in [4, 1, 60] {
+                        clock.advance(Duration::from_secs(passed));
+                        assert_eq!(auth.verify(secret(&issued)).await.is_ok(), accepts);
+                        assert_eq!(is_logged(), count - usize::from(passed == 4));
+                    }
+                }
+            });
+        });
+        let effect = match accepts {
+            true => "it accepts logins that have been ended since:",
+            false => "it refuses all logins:",
+        };
+        let start = format!("ERROR the revocation view is no longer read, so {effect}");
+        let lines = captured.0.lock().unwrap();
+        assert!(
+            lines.iter().all(|line| line.starts_with(&start)),
+            "{lines:?}"
+        );
+    }
+}
+
+/// A cached store without upkeep works, and asks its store each time: nothing else would show it.
+#[test]
+fn a_cache_that_nobody_keeps_up_is_logged_once() {
+    for refuses in [false, true] {
+        let captured = Captured::default();
+        tracing::subscriber::with_default(captured.clone(), || {
+            let clock = ManualClock::default();
+            let view = view(&Log::new(), &clock);
+            let builder = CachedStore::builder(store(10), &view).max_age(Duration::from_secs(20));
+            let cached = match refuses {
+                true => builder.refuse_when_stale().build().unwrap(),
+                false => builder.build().unwrap(),
+            };
+            let auth: SessionAuthenticator<_> = SessionAuthenticator::builder(cached)
+                .idle(Duration::from_secs(600))
+                .absolute(Duration::from_secs(3000))
+                .clock(clock.clone())
+                .build()
+                .unwrap();
+            block_on(async {
+                let issued = auth.issue(Login::new("alice")).await.unwrap();
+                for passed in [0, 4, 1, 60] {
+                    clock.advance(Duration::from_secs(passed));
+                    let verified = auth.verify(secret(&issued)).await;
+                    assert_eq!(verified.is_ok(), !refuses);
+                    let is_logged = captured.0.lock().unwrap().len();
+                    assert_eq!(is_logged, usize::from(passed == 1 || passed == 60));
+                }
+            });
+        });
+        let effect = match refuses {
+            true => "cached sessions are unavailable:",
+            false => "the cache asks its store each time:",
+        };
+        let start = format!("ERROR the revocation view was never read, so {effect}");
+        let lines = captured.0.lock().unwrap();
+        assert!(lines[0].starts_with(&start), "{lines:?}");
+    }
 }
 
 /// Without a layer there is no observer, and only debug builds say it in the body.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use statewise::Observed;
 use statewise::authenticator::{BoxFuture, Chore};
 use statewise::clock::Timestamp;
-use statewise::observer::Observer;
+use statewise::observer::{Event, Observer};
 use statewise::session::SessionAuthenticator;
 use statewise::store::CachedStore;
 use statewise::testkit::{Fault, ManualClock, Method, block_on, give_up_after, yield_now};
@@ -132,8 +132,11 @@ fn a_failing_chore_reports_and_retries() {
     let upkeep = other.and(pump.observer(notes.clone()));
     assert!(block_on(give_up_after(20, upkeep.run(sleep))).is_none());
     let told = notes.take();
-    assert_eq!(told.len(), 3, "{told:?}");
-    for told in told {
+    let [_, failures @ .., _] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(failures.len(), 3, "{told:?}");
+    for told in failures {
         assert!(told.starts_with("Broken { name: \"pump\""), "{told}");
         let why = "failed: unavailable: the store could not answer";
         assert!(told.ends_with(why), "{told}");
@@ -164,4 +167,68 @@ fn the_outer_observer_gets_the_upkeep() {
     assert!(block_on(pump.tick()).is_err());
     block_on(pump.tick()).unwrap();
     assert_eq!(done.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn an_upkeep_reports_that_it_runs_and_that_it_has_stopped() {
+    let (clock, notes) = (ManualClock::default(), Notes::new());
+    let view = view(&Line::new(), &clock);
+    let auth: TokenAuthenticator = tokens(&clock).revocations(&view).build().unwrap();
+    let auth = Observed::new(auth, notes.clone());
+    drop(auth.upkeep().run(|_| yield_now()));
+    assert!(notes.take().is_empty(), "it never ran");
+    let sleep = |_| std::future::pending();
+    assert!(block_on(give_up_after(1, auth.upkeep().run(sleep))).is_none());
+    let expected = [
+        "upkeep started",
+        "lag Some(0ns) stale false facts 0",
+        "upkeep stopped, follows view true, panicked false",
+    ];
+    assert_eq!(notes.take(), expected);
+    let (pump, _) = broken(0);
+    let run = pump.observer(notes.clone()).run(sleep);
+    assert!(block_on(give_up_after(1, run)).is_none());
+    let expected = [
+        "upkeep started",
+        "upkeep stopped, follows view false, panicked false",
+    ];
+    assert_eq!(notes.take(), expected);
+}
+
+/// Panics with each event but those of the upkeep itself, or with all.
+#[derive(Debug)]
+struct Panics {
+    notes: Arc<Notes>,
+    always: bool,
+}
+
+impl Observer for Panics {
+    fn observe(&self, event: &Event<'_>) {
+        let is_start = matches!(event, Event::UpkeepStarted);
+        let is_stop = matches!(event, Event::UpkeepStopped { .. });
+        if is_start || is_stop {
+            self.notes.observe(event);
+        }
+        assert!(is_start || is_stop && !self.always, "a planned panic");
+    }
+}
+
+#[test]
+fn an_upkeep_that_panics_reports_it() {
+    for always in [false, true] {
+        let (clock, notes) = (ManualClock::default(), Notes::new());
+        let view = view(&Line::new(), &clock);
+        let observer = Panics {
+            notes: notes.clone(),
+            always,
+        };
+        let upkeep = view.upkeep().observer(Arc::new(observer));
+        let run = move || block_on(upkeep.run(|_| yield_now()));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
+        let expected = [
+            "upkeep started",
+            "upkeep stopped, follows view true, panicked true",
+        ];
+        assert_eq!(notes.take(), expected);
+    }
 }

@@ -431,6 +431,29 @@ fn a_server_that_hangs_is_not_waited_for() {
     });
 }
 
+/// A call after the kill takes no longer than a refused connection, so the breaker need not open.
+#[test]
+fn a_server_that_is_killed_is_reported() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    run(async {
+        let silences = Arc::new(Silences::default());
+        let client = redis::Client::open(server.app_url()).unwrap();
+        let redis = Redis::connect(move || {
+            let client = client.clone();
+            async move { client.get_multiplexed_async_connection().await }
+        });
+        let redis = redis.prefix(prefix()).observer(silences.clone());
+        let store = redis.build().unwrap().sessions();
+        let (kill, restart) = (|| server.kill9(), || server.restart());
+        let longest =
+            silence::a_server_that_is_killed_is_reported("redis", store, silences, kill, restart)
+                .await;
+        assert!(longest < Duration::from_secs(1), "{longest:?}");
+    });
+}
+
 /// A port that refuses connections is named in the error, and no text that could contain a secret.
 #[test]
 fn the_root_of_a_lost_connection_is_kept() {

@@ -97,3 +97,60 @@ pub(crate) async fn a_server_that_hangs_is_not_waited_for(
     log.fence(now()).await.unwrap();
     assert_eq!(silences.seen(), [silent, format!("{backend} answers")]);
 }
+
+/// The server is killed, and comes back. Its connections are refused, so calls fail at once. It is
+/// reported once, with the cause, and so is its first answer. Returns the longest time of a call.
+#[allow(dead_code, reason = "not every binary of tests kills its server here")]
+pub(crate) async fn a_server_that_is_killed_is_reported(
+    backend: &str,
+    store: impl SessionStore,
+    silences: Arc<Silences>,
+    kill: impl Fn(),
+    restart: impl Fn(),
+) -> Duration {
+    let auth: SessionAuthenticator<_> = SessionAuthenticator::builder(store)
+        .idle(Duration::from_secs(3_600))
+        .absolute(Duration::from_secs(3_600))
+        .build()
+        .unwrap();
+    auth.ready().await.unwrap();
+    kill();
+    // Many calls at once are no reason to report.
+    let begun = Instant::now();
+    for _ in 0..64 {
+        unavailable(&auth.ready().await);
+        if begun.elapsed() > Duration::from_millis(200) {
+            break;
+        }
+    }
+    let mut longest = Duration::ZERO;
+    while silences.seen().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "not reported");
+        let called = Instant::now();
+        unavailable(&auth.ready().await);
+        longest = longest.max(called.elapsed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(500));
+    for _ in 0..50 {
+        unavailable(&auth.ready().await);
+    }
+    let silent = silences.seen();
+    assert_eq!(silent.len(), 1, "{silent:?}");
+    assert!(
+        silent[0].starts_with(&format!("{backend} silent ")),
+        "{silent:?}"
+    );
+    restart();
+    let begun = Instant::now();
+    while let Err(error) = auth.ready().await {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{error:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    auth.ready().await.unwrap();
+    assert_eq!(
+        silences.seen(),
+        [silent[0].clone(), format!("{backend} answers")]
+    );
+    longest
+}

@@ -108,7 +108,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link<C> {
         Error::unavailable(Failure {
             what: "no answer within the deadline",
             code: None,
-            outcome: Outcome::Late,
+            outcome: Outcome::Late(None),
             cause: self.breaker.cause(),
         })
     }
@@ -431,7 +431,7 @@ pub(crate) fn cause(error: &RedisError) -> Option<String> {
 
 fn outcome(error: &RedisError) -> Outcome {
     if error.is_timeout() {
-        Outcome::Late
+        Outcome::Late(None)
     } else if is_lost(error) || error.kind() == UNOPENED || error.is_io_error() {
         Outcome::Lost(cause(error))
     } else {

@@ -40,7 +40,7 @@ pub(crate) type Cause = Option<String>;
 impl Outage for Failure {
     fn outcome(&self) -> Outcome {
         match self {
-            Self::Late(_) => Outcome::Late,
+            Self::Late(cause) => Outcome::Late(cause.clone()),
             Self::Broken(cause) | Self::Unconnected(cause) => Outcome::Lost(cause.clone()),
             _ => Outcome::Answered,
         }

@@ -207,9 +207,6 @@ impl<L: Driver, Q: Query> Base<L, Q> {
     /// Notes the outcome of a statement for the next calls.
     fn noted<T>(&self, query: Q, answer: Result<T, Failure>) -> Result<T, Failure> {
         let failure = answer.as_ref().err();
-        if let Some(Failure::Late(cause @ Some(_))) = failure {
-            self.breaker.note(Outcome::Lost(cause.clone()));
-        }
         self.breaker
             .note(failure.map_or(Outcome::Answered, Outage::outcome));
         answer.map_err(|failure| match failure {

@@ -1,0 +1,93 @@
+//! Limit of lines that repeat during an outage.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Pause between two lines of one kind.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Maximum number of kinds. All further ones count as one kind.
+const MAX_KINDS: usize = 256;
+
+/// Lets one line of each kind pass in ten seconds, and counts the others.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle(Mutex<HashMap<Kind, Passed>>);
+
+/// The message of a line, and what tells it from lines with the same message.
+type Kind = (&'static str, String);
+
+/// The last line that passed.
+#[derive(Debug)]
+struct Passed {
+    at: Instant,
+    /// Number of lines that were held back since.
+    suppressed: u64,
+}
+
+/// Decision about a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// It passes, after this number of lines of its kind that were held back.
+    Passes(u64),
+    HeldBack,
+}
+
+impl Throttle {
+    pub(crate) fn line(&self, message: &'static str, detail: String, now: Instant) -> Line {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kind = (message, detail);
+        if kinds.len() >= MAX_KINDS && !kinds.contains_key(&kind) {
+            kind = ("", String::new());
+        }
+        let Some(last) = kinds.get_mut(&kind) else {
+            let passed = Passed {
+                at: now,
+                suppressed: 0,
+            };
+            kinds.insert(kind, passed);
+            return Line::Passes(0);
+        };
+        if now.saturating_duration_since(last.at) < PAUSE {
+            last.suppressed += 1;
+            return Line::HeldBack;
+        }
+        last.at = now;
+        Line::Passes(std::mem::take(&mut last.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_of_each_kind_passes_in_ten_seconds() {
+        let (throttle, begun) = (Throttle::default(), Instant::now());
+        let line = |detail: &str, at: u64| {
+            let now = begun + Duration::from_millis(at);
+            throttle.line("unavailable", detail.to_owned(), now)
+        };
+        assert_eq!(line("verify", 0), Line::Passes(0));
+        for at in 1..10_000 {
+            assert_eq!(line("verify", at), Line::HeldBack);
+        }
+        assert_eq!(line("issue", 9_999), Line::Passes(0));
+        assert_eq!(line("verify", 10_000), Line::Passes(9_999));
+        assert_eq!(line("verify", 10_001), Line::HeldBack);
+        assert_eq!(line("verify", 60_000), Line::Passes(1));
+        assert_eq!(line("verify", 70_000), Line::Passes(0));
+    }
+
+    #[test]
+    fn the_number_of_kinds_is_bounded() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        let line = |detail: usize| throttle.line("unavailable", detail.to_string(), now);
+        for detail in 0..=MAX_KINDS {
+            assert_eq!(line(detail), Line::Passes(0));
+        }
+        for detail in 0..10_000 {
+            assert_eq!(line(detail), Line::HeldBack);
+        }
+        assert!(throttle.0.lock().unwrap().len() <= MAX_KINDS + 1);
+    }
+}
