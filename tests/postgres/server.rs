@@ -568,6 +568,36 @@ fn a_server_that_hangs_is_not_waited_for() {
     });
 }
 
+/// With each client.
+#[test]
+fn a_server_that_is_killed_is_reported() {
+    run(async {
+        // A commit is in the files before it is answered: the table is there after the restart.
+        let Some(server) = PostgresServer::with(&[]) else {
+            return;
+        };
+        let server: &'static PostgresServer = Box::leak(Box::new(server));
+        let (kill, restart) = (|| server.kill9(), || server.restart());
+        let sqlx = patient(Postgres::over(sqlx_pool(server, 4)));
+        sqlx.migrate().await.unwrap();
+        let silences = Arc::new(Silences::default());
+        let sqlx = Postgres::over(sqlx_pool(server, 4)).observer(silences.clone());
+        let store = sqlx.build().unwrap().sessions();
+        Box::pin(silence::a_server_that_is_killed_is_reported(
+            "postgres", store, silences, kill, restart,
+        ))
+        .await;
+        let silences = Arc::new(Silences::default());
+        let pipelined = Postgres::connect(|| client_of(server)).observer(silences.clone());
+        let store = pipelined.build().unwrap().sessions();
+        Box::pin(silence::a_server_that_is_killed_is_reported(
+            "postgres", store, silences, kill, restart,
+        ))
+        .await;
+        server.kill9();
+    });
+}
+
 /// Both the store and the server give up a statement that waits for a lock when the deadline
 /// passes, and later calls succeed. Rejects a connection that hangs forever.
 #[test]
