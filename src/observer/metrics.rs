@@ -58,15 +58,8 @@ use crate::observer::event::{Act, Denied, Event};
 /// let app = Router::new().route("/metrics", get(move || async move { prometheus.render() }));
 /// ```
 ///
-/// Serve it on a port that only Prometheus reaches. Alert on these:
-///
-/// ```text
-/// increase(statewise_thefts_total[5m]) > 0
-/// statewise_view_stale == 1 or statewise_store_silent == 1
-/// statewise_upkeep_running == 0
-/// rate(statewise_misused_total[5m]) > 0
-/// histogram_quantile(0.99, rate(statewise_duration_seconds_bucket{act="verify"}[5m])) > 0.1
-/// ```
+/// Serve it on a port that only Prometheus reaches. The manual has the alerts as
+/// [rules to copy](crate::manual::logs#metrics).
 ///
 /// # Example
 ///

@@ -65,8 +65,10 @@ use crate::observer::throttle::{Line, Throttle};
 ///
 /// At *info* a log has what OWASP ASVS 16.3.1 to 16.3.3 ask for: successful and failed logins,
 /// logouts, failed authorization, and attempts to bypass a control. A credential that does not
-/// verify is such an attempt only if no honest client could send it: a bad signature, claims that
-/// were not issued, or a token for another service. An expired or unknown credential is what each
+/// verify is such an attempt only if no honest client could send it: a bad signature, a header or claims
+/// that were not issued, or a token for another service. This holds while the keys, the issuer, the
+/// audience and the lifetimes stay as they are: after a rotation, honest clients still come back with tokens of
+/// a removed key, which have an *unacceptable header*. An expired or unknown credential is what each
 /// user sends who comes back the next day: it is *debug*. Verifications and refreshes are *trace*,
 /// because there is one for each request.
 ///
@@ -317,7 +319,8 @@ impl TracingObserver {
     }
 }
 
-/// Returns true if no honest client sends a credential that is rejected for this cause.
+/// Returns true if no honest client sends a credential that is rejected for this cause, while the
+/// configuration stays as it is.
 fn is_attack(cause: Rejection) -> bool {
     matches!(
         cause,

@@ -138,6 +138,15 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
                 None => Reply::text("anonymous"),
             }
         }
+        "/front" => match request.visitor().await {
+            Ok(visitor) => Reply::text(
+                visitor
+                    .caller()
+                    .map_or("anonymous", |caller| caller.subject()),
+            ),
+            Err(denial) if denial.status() == 503 => Reply::text("unknown"),
+            Err(denial) => return Err(denial),
+        },
         "/other" => Reply::named(&request.caller::<u32>().await?),
         "/admitted" => Reply::named(&request.admitted().unwrap()),
         "/login" => log_in(request, &user.unwrap_or_default()).await?,
@@ -203,6 +212,15 @@ async fn act_of_path(request: &mut impl Asked) -> Result<Reply, Denial> {
             refreshed.map_or_else(Reply::Unrefreshed, Reply::Token)
         }
         "/auth/refresh" => Reply::named(&request.sign_in()?.refresh().await?),
+        "/auth/logout-all" | "/auth/logout-others" => {
+            let sign_in = request.sign_in()?;
+            sign_in.refresh().await?;
+            let ended = match &*path {
+                "/auth/logout-all" => sign_in.revoke_all().await?,
+                _ => sign_in.revoke_others().await?,
+            };
+            Reply::text(format!("{:?}", ended.count))
+        }
         "/roles" => {
             let caller = request.caller::<()>().await?;
             Reply::text(caller.roles().collect::<Vec<_>>().join(" "))

@@ -114,6 +114,42 @@ fn a_refresh_credential_alone_ends_with_a_login_or_a_logout() {
     }
 }
 
+/// A handler below the path of the refresh cookie that refreshes first: the access token may be missing or
+/// expired.
+#[test]
+fn logouts_of_other_devices_work_with_an_expired_access_token() {
+    for is_missing in [false, true] {
+        let clock = ManualClock::default();
+        let layer = layer(hybrid(&store(), &clock), two_cookies());
+        let [mut here, mut one, mut other] = [(); 3].map(|()| Browser::of(&layer));
+        for browser in [&mut here, &mut one, &mut other] {
+            browser.post("/auth/login", &[("x-user", "alice")]);
+        }
+        clock.advance(seconds(601));
+        if is_missing {
+            here.jar.remove("__Host-id");
+            one.jar.remove("__Host-id");
+        } else {
+            // Without the refresh, nothing ends.
+            assert_eq!(here.clone().post("/logout-others", &[]).status, 401);
+            assert_eq!(one.clone().post("/logout-all", &[]).status, 401);
+        }
+        let mut stolen = one.clone();
+        let answer = one.post("/auth/logout-others", &[]);
+        assert_eq!((answer.status, &*answer.body), (200, "Some(2)"));
+        assert_eq!(answer.set_cookies().len(), 2);
+        assert_eq!(one.get("/me").body, "alice");
+        assert_eq!(other.post("/auth/refresh", &[]).status, 401);
+        assert_eq!(here.post("/auth/logout-all", &[]).status, 401);
+
+        clock.advance(seconds(601));
+        let answer = one.post("/auth/logout-all", &[]);
+        assert_eq!((answer.status, &*answer.body), (200, "Some(1)"));
+        assert!(one.jar.is_empty());
+        assert_eq!(stolen.post("/auth/refresh", &[]).status, 401);
+    }
+}
+
 /// A request from another page may lack the refresh credential. It ends no login.
 #[test]
 fn a_refresh_without_the_refresh_credential_is_denied() {

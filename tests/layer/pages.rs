@@ -301,6 +301,20 @@ fn an_outage_is_no_anonymous_visitor() {
     assert_eq!(browser.get("/visitor").body, "alice");
 }
 
+/// A handler that takes `Result<Visitor, Denial>` may answer in an outage. The cookie stays.
+#[test]
+fn a_public_page_may_stay_up_in_an_outage() {
+    let (clock, store) = (ManualClock::default(), store());
+    let mut browser = Browser::of(&layer(sessions(&store, &clock), transport()));
+    assert_eq!(browser.get("/front").body, "anonymous");
+    browser.log_in("alice");
+    store.fail_nth(1, Fault::Fails);
+    let answer = browser.send("GET", "/front", &NAVIGATION);
+    assert_eq!((answer.status, &*answer.body), (200, "unknown"));
+    assert!(answer.set_cookies().is_empty());
+    assert_eq!(browser.get("/front").body, "alice");
+}
+
 /// The application answers every denial, also that of the origin, and loses no field.
 #[test]
 fn the_application_answers_denials_in_its_own_form() {

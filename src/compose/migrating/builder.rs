@@ -49,7 +49,8 @@ where
     New: Authenticator<Data = Old::Data>,
 {
     /// Starts the configuration of an authenticator that verifies the credentials of `old` and
-    /// `new`, and issues those of `new`. Any strategy can be the old or the new one.
+    /// `new`, and issues those of `new`. The two must have credentials of different forms: two kinds
+    /// of sessions, or two hybrids, are refused by [`build`](MigratingBuilder::build).
     pub fn builder(old: Old, new: New) -> MigratingBuilder<Old, New> {
         MigratingBuilder {
             old,
