@@ -708,6 +708,59 @@ fn a_logout_by_the_new_credential_ends_the_old_one() {
     }
 }
 
+/// Only the node that upgraded an old credential knows that. Another node says when it ends.
+#[test]
+fn a_logout_on_another_node_says_when_the_old_credential_ends() {
+    for (from, to) in pairs().filter(|(from, _)| from.can_end_at_once()) {
+        let Service { clock, old, auth } = service(from, to);
+        let new = Arc::clone(auth.strategies().1);
+        let other = Migrating::builder(Arc::clone(&old), new)
+            .overlap(seconds(OVERLAP))
+            .clock(clock.clone());
+        let other = other.build().unwrap();
+        let before = block_on(old.issue(alice())).unwrap();
+        let after = block_on(auth.refresh(refreshable(&before))).unwrap();
+        let answer = block_on(other.revoke(refreshable(&after)))
+            .unwrap()
+            .effective;
+        let is_late_enough = match answer {
+            Revocation::Within(within) => within >= seconds(OVERLAP),
+            Revocation::AtExpiry(_) => true,
+            _ => false,
+        };
+        assert!(is_late_enough, "{from:?} to {to:?}: {answer:?}");
+        clock.advance(seconds(OVERLAP));
+        block_on(auth.upkeep().tick()).unwrap();
+        assert!(block_on(old.refresh(refreshable(&before))).is_err());
+
+        // A logout everywhere needs no overlap.
+        let before = block_on(old.issue(alice())).unwrap();
+        let _ = block_on(auth.refresh(refreshable(&before))).unwrap();
+        clock.advance(seconds(1));
+        let _ = block_on(other.revoke_all("alice")).unwrap();
+        assert!(block_on(old.refresh(refreshable(&before))).is_err());
+    }
+}
+
+/// A node that stops would not revoke them later.
+#[test]
+fn a_node_that_stops_revokes_what_it_has_upgraded() {
+    for (from, to) in pairs().filter(|(from, _)| from.can_end_at_once()) {
+        let Service { old, auth, .. } = service(from, to);
+        let before = block_on(old.issue(alice())).unwrap();
+        let kept = block_on(old.issue(alice())).unwrap();
+        let after = block_on(auth.refresh(refreshable(&before))).unwrap();
+        block_on(auth.upkeep().finish()).unwrap();
+        let what = format!("{from:?} to {to:?}");
+        assert!(
+            block_on(old.refresh(refreshable(&before))).is_err(),
+            "{what}"
+        );
+        assert!(verify(&old, access(&kept)).is_ok(), "{what}");
+        assert!(verify(&auth, access(&after)).is_ok(), "{what}");
+    }
+}
+
 /// An upgrade is dropped at any of its steps while the user logs out on another node.
 #[test]
 fn a_dropped_upgrade_is_not_returned_after_a_logout() {

@@ -52,11 +52,22 @@ const NOT_SEEN: u64 = u64::MAX;
 ///
 /// # End of an old credential
 ///
-/// The old credential is revoked after the [overlap](super::MigratingBuilder::overlap), by the
-/// [upkeep](Authenticator::upkeep) or when it is presented next. It is revoked at once when the new
-/// login is ended with its newest credential. If the process stops before that, the old credential
-/// lives until it expires. An old strategy that cannot revoke, such as tokens without a revocation
-/// log, also lets it live until it expires, and it may be upgraded again.
+/// Only the node that has upgraded an old credential knows that. It revokes the old one after the
+/// [overlap](super::MigratingBuilder::overlap), by the [upkeep](Authenticator::upkeep) or when it is
+/// presented there next.
+///
+/// | the user logs out with | the old credential ends |
+/// |---|---|
+/// | [`revoke_all`](Authenticator::revoke_all), on any node | with all others |
+/// | [`revoke`](Authenticator::revoke) of the newest credential, on the node that upgraded | at once |
+/// | the same, on another node | at the end of the overlap; `revoke` answers that time |
+///
+/// **While the change of strategy lasts, log out with `revoke_all`**: a thief who holds a copy of the old
+/// credential could upgrade it on another node until the overlap ends.
+///
+/// Before the process stops, call [`Upkeep::finish`]: it revokes the old credentials at once. If the
+/// process is killed, they live until they expire, and may be upgraded again. So does a credential of an
+/// old strategy that cannot revoke, such as tokens without a revocation log.
 pub struct Migrating<Old, New> {
     inner: Arc<Inner<Old, New>>,
 }
@@ -320,7 +331,7 @@ where
                 Some((key, upgrade)) => {
                     (key, self.old_strategy().revoke(upgrade.old.reveal()).await)
                 }
-                None => return Ok(Revocation::Immediate.into()),
+                None => return Ok(self.end_elsewhere(credential)?.into()),
             },
         };
         let logout = match revoked {
@@ -329,6 +340,24 @@ where
         };
         self.upgrades.remove(&key);
         Ok(logout)
+    }
+
+    /// Returns the time at which an old credential ends that this node has not upgraded to `credential`:
+    /// another node may have done so, and revokes it after the overlap.
+    fn end_elsewhere(&self, credential: &str) -> Result<Revocation> {
+        Ok(match self.either.strategy(credential)? {
+            Strategy::First => Revocation::Within(Duration::from_secs(self.overlap_secs)),
+            Strategy::Second => Revocation::Immediate,
+        })
+    }
+
+    /// Revokes all old credentials that were upgraded, before their overlap has ended.
+    async fn revoke_upgraded(&self) -> Result<()> {
+        for (key, old) in self.upgrades.all() {
+            replaced(self.old_strategy().revoke(old.reveal()).await)?;
+            self.upgrades.remove(&key);
+        }
+        Ok(())
     }
 
     /// Notes a credential that replaces a new one. If the old login is in its overlap, it now leads
@@ -483,6 +512,10 @@ where
             self.0.revoke_due(now).await;
             Ok(STEP_PAUSE)
         })
+    }
+
+    fn finish<'a>(&'a self, _: Timestamp, _: &'a dyn Observer) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.0.revoke_upgraded())
     }
 }
 

@@ -136,6 +136,13 @@ impl Upgrades {
         Some((first, old))
     }
 
+    /// Returns all old credentials, the oldest upgrade first.
+    pub(super) fn all(&self) -> Vec<(Key, Credential)> {
+        let state = self.lock();
+        let known = |key: &Key| Some((*key, state.upgrades.get(key)?.old.clone()));
+        state.order.iter().filter_map(known).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
