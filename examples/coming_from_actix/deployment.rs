@@ -91,7 +91,7 @@ impl Deployment {
         let (auth, transport) = match step {
             Step::Before | Step::AcceptBoth => {
                 let cookie = Transport::cookie(steps::old_cookie()?);
-                (steps::accept_both(old, new, clock.clone())?, cookie)
+                (steps::accept_both(old, new)?, cookie)
             }
             Step::IssueNew => {
                 let cookie = Transport::cookie(steps::old_cookie()?);

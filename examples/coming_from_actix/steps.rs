@@ -7,6 +7,7 @@ use actix_session::storage::{SessionKey, SessionStore as _};
 use actix_web::cookie::time::{Duration, OffsetDateTime};
 use actix_web::cookie::{Cookie as OldCookie, CookieJar, Key};
 use statewise::clock::Clock;
+use statewise::either::Either;
 use statewise::migrating::Migrating;
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
@@ -222,9 +223,9 @@ pub fn new_sessions(store: Arc<MemoryStore>, clock: impl Clock) -> Result<NewSes
 /// # Errors
 ///
 /// *Misuse*, if the two kinds have the same form.
-pub fn accept_both(old: OldSessions, new: NewSessions, clock: impl Clock) -> Result<Auth> {
-    // Swapped on purpose: new sessions are those that it replaces.
-    Ok(Arc::new(Migrating::builder(new, old).clock(clock).build()?))
+pub fn accept_both(old: OldSessions, new: NewSessions) -> Result<Auth> {
+    // It issues with the first one, and upgrades nothing.
+    Ok(Arc::new(Either::builder(old, new).any_place().build()?))
 }
 
 /// Step 2: accepts both kinds of sessions, and issues the new one.

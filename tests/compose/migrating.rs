@@ -17,6 +17,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use statewise::authenticator::BoxFuture;
 use statewise::clock::Clock as _;
+use statewise::either::Either;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::Migrating;
 use statewise::revocation::{MemoryLog, RevocationView};
@@ -704,6 +705,49 @@ fn a_logout_by_the_new_credential_ends_the_old_one() {
                     assert!(refreshed.is_err(), "{case}");
                 }
             }
+        }
+    }
+}
+
+/// While a deployment runs, requests reach nodes of the first and of the second step in turn. Rejects a
+/// first step that turns new logins back into old ones: each turn would be one more login of the user, and
+/// the limit would evict another device.
+#[test]
+fn nodes_of_two_steps_log_no_device_out() {
+    for from_sessions in [true, false] {
+        let clock = ManualClock::default();
+        let limited = || session_builder(memory(), &clock).limit(Limit::EvictOldest(3));
+        let sessions: Any = Arc::new(limited().build().unwrap());
+        let hybrid = HybridAuthenticator::new(token_builder(NEW_KEY, &clock), limited());
+        let hybrid: Any = Arc::new(hybrid.unwrap());
+        let (old, new) = match from_sessions {
+            true => (sessions, hybrid),
+            false => (hybrid, sessions),
+        };
+        let first = Either::builder(Arc::clone(&old), Arc::clone(&new)).any_place();
+        let second = Migrating::builder(Arc::clone(&old), Arc::clone(&new)).clock(clock.clone());
+        let second = second.build().unwrap();
+        let upkeep = second.upkeep();
+        let nodes: [Any; 2] = [Arc::new(first.build().unwrap()), Arc::new(second)];
+        let mut devices: Vec<_> = (0..3)
+            .map(|_| block_on(old.issue(alice())).unwrap())
+            .collect();
+        for round in 0..30 {
+            for (number, device) in devices.iter_mut().enumerate() {
+                let node = &nodes[(round + number) % 2];
+                let what = format!("from sessions {from_sessions}, {round}, {number}");
+                let caller = block_on(node.verify(access(device)));
+                let caller = caller.unwrap_or_else(|error| panic!("{what}: {error}"));
+                if caller.refresh_due() || round % 5 == 0 {
+                    let refreshed = block_on(node.refresh(refreshable(device)));
+                    *device = refreshed.unwrap_or_else(|error| panic!("{what}: {error}"));
+                }
+            }
+            clock.advance(seconds(40));
+            block_on(upkeep.tick()).unwrap();
+        }
+        for device in &devices {
+            assert!(new.is_well_formed(refreshable(device)));
         }
     }
 }

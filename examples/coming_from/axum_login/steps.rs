@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use statewise::clock::Clock;
+use statewise::either::Either;
 use statewise::migrating::Migrating;
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
@@ -76,7 +77,7 @@ pub fn node(step: Step, stores: &Stores, clock: impl Clock) -> Result<(Router, U
             return Ok((before::router(users, stores.old.clone()), Upkeep::none()));
         }
         Step::AcceptBoth => {
-            let auth = Migrating::builder(new, old).clock(clock.clone()).build()?;
+            let auth = Either::builder(old, new).any_place().build()?;
             let upkeep = auth.upkeep();
             let transport = Transport::cookie(old_cookie).formerly(new_cookie)?;
             (AuthLayer::new(Arc::new(auth), transport)?, upkeep)

@@ -10,6 +10,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum_session::{SessionMode, SessionStore};
 use statewise::clock::Clock;
+use statewise::either::Either;
 use statewise::migrating::Migrating;
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
@@ -117,7 +118,7 @@ pub async fn node(step: Step, stores: &Stores, clock: impl Clock) -> Result<(Rou
             return Ok((router, Upkeep::none()));
         }
         Step::AcceptBoth => {
-            let auth = Migrating::builder(new, old).clock(clock.clone()).build()?;
+            let auth = Either::builder(old, new).any_place().build()?;
             let upkeep = auth.upkeep();
             let transport = Transport::cookie(old_cookie).formerly(new_cookie)?;
             (AuthLayer::new(Arc::new(auth), transport)?, upkeep)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use statewise::clock::Clock;
+use statewise::either::Either;
 use statewise::migrating::Migrating;
 use statewise::session::SessionAuthenticator;
 use statewise::store::MemoryStore;
@@ -65,7 +66,7 @@ pub fn node(step: Step, stores: &Stores, clock: impl Clock) -> Result<(Router, U
     let new_cookie = Cookie::default();
     let (layer, upkeep) = match step {
         Step::AcceptBoth => {
-            let auth = Migrating::builder(new, old).clock(clock.clone()).build()?;
+            let auth = Either::builder(old, new).any_place().build()?;
             let upkeep = auth.upkeep();
             let transport = Transport::cookie(old_cookie).formerly(new_cookie)?;
             (AuthLayer::new(Arc::new(auth), transport)?, upkeep)
