@@ -13,7 +13,8 @@ const MAX_KINDS: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Throttle(Mutex<HashMap<Kind, Passed>>);
 
-/// The message of a line, and what tells it from lines with the same message.
+/// The message of a line, and the call and the error with all causes that tell it from lines with the same
+/// message.
 type Kind = (&'static str, String);
 
 /// The last line that passed.

@@ -27,7 +27,7 @@ use crate::observer::throttle::{Line, Throttle};
 /// | upkeep failed | warn, limited | `chore`, `error`, `suppressed` |
 /// | clock differs from that of the store | warn | `ahead_seconds` |
 /// | view is stale | warn, limited | `behind_seconds`, `facts`, `suppressed` |
-/// | view is fresh again | warn, limited | `facts`, `suppressed` |
+/// | view is fresh again | warn, or debug if the line *view is stale* was | `facts` |
 /// | upkeep started, upkeep stopped | info | stopped: `follows_view` |
 /// | issued, orphaned | info | `subject`, `login`, `device` |
 /// | ticket issued, ticket redeemed | info | `subject`, `login` (the id of the ticket), `purpose` |
@@ -75,9 +75,13 @@ use crate::observer::throttle::{Line, Throttle};
 /// # Repeated lines
 ///
 /// An outage fails each request. Of the lines marked as limited, one of each kind in ten seconds is
-/// *warn*, and the others are *debug*. A kind is one message with one `act`, or `chore`, and one cause:
-/// the first text of `error`, without the causes below it. The next line at *warn* has the number of lines
-/// that were not, as `suppressed`. Count failures in metrics, which miss none.
+/// *warn*, and the others are *debug*. A kind is one message with one `act`, or `chore`, and one `error` with
+/// all of its causes, so a new root cause is a line at once. The next line at *warn* has the number of lines
+/// that were not, as `suppressed`. There are at most 256 kinds: all further ones count as one. Count
+/// failures in metrics, which miss none.
+///
+/// *View is fresh again* follows each *view is stale* at *warn*, however soon: the last of these lines is
+/// the state of the view.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -93,6 +97,8 @@ pub struct TracingObserver {
     throttle: Throttle,
     /// True if the last state of a view was stale.
     is_view_stale: AtomicBool,
+    /// True if the last line at *warn* about a view says that it is stale.
+    is_staleness_logged: AtomicBool,
 }
 
 impl TracingObserver {
@@ -260,9 +266,9 @@ impl TracingObserver {
                 limited!(line, "unreadable", act, login);
             }
             Event::Unavailable { act, error } => {
-                let act = act.name();
+                let (act, error) = (act.name(), chain(error));
                 let line = line("unavailable", format!("{act} {error}"));
-                limited!(line, "unavailable", act, error = chain(error));
+                limited!(line, "unavailable", act, error);
             }
             Event::Misused { act, error } => {
                 error!(target: TARGET, act = act.name(), error = chain(error), "misused");
@@ -283,10 +289,15 @@ impl TracingObserver {
                 let was_stale = self.is_view_stale.swap(stale, Ordering::Relaxed);
                 if stale {
                     let line = line("view is stale", String::new());
+                    if matches!(line, Line::Passes(_)) {
+                        self.is_staleness_logged.store(true, Ordering::Relaxed);
+                    }
                     limited!(line, "view is stale", behind_seconds, facts);
+                } else if self.is_staleness_logged.swap(false, Ordering::Relaxed) {
+                    // Never held back, or the log would end with a stale view.
+                    warn!(target: TARGET, facts, "view is fresh again");
                 } else if was_stale {
-                    let line = line("view is fresh again", String::new());
-                    limited!(line, "view is fresh again", facts);
+                    debug!(target: TARGET, facts, "view is fresh again");
                 } else {
                     trace!(target: TARGET, behind_seconds, facts, "view lag");
                 }
@@ -312,8 +323,9 @@ impl TracingObserver {
                 info!(target: TARGET, follows_view, "upkeep stopped");
             }
             Event::UpkeepFailed { chore, error } => {
+                let error = chain(error);
                 let line = line("upkeep failed", format!("{chore:?} {error}"));
-                limited!(line, "upkeep failed", ?chore, error = chain(error));
+                limited!(line, "upkeep failed", ?chore, error);
             }
         }
     }
@@ -345,4 +357,120 @@ fn list<'a>(texts: impl Iterator<Item = &'a str>) -> tracing::field::DebugValue<
 fn chain(error: &Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::fmt::{Debug, Write as _};
+    use std::time::Duration;
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Level, Metadata, Subscriber};
+
+    use super::*;
+
+    thread_local! {
+        /// The lines at *warn* of this thread.
+        static WARNED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    struct Warnings;
+
+    struct Fields(String);
+
+    impl Visit for Fields {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            match field.name() {
+                "message" => write!(self.0, " {value:?}").unwrap(),
+                name => write!(self.0, " {name}={value:?}").unwrap(),
+            }
+        }
+    }
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == TARGET && *metadata.level() <= Level::WARN
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            let mut fields = Fields(String::new());
+            event.record(&mut fields);
+            WARNED.with_borrow_mut(|lines| lines.push(fields.0.trim_start().to_owned()));
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    /// Observes events, each at a time in milliseconds. Returns the lines at *warn*.
+    fn warned(events: &[(u64, Event<'_>)]) -> Vec<String> {
+        let (observer, begun) = (TracingObserver::new(), Instant::now());
+        WARNED.take();
+        tracing::subscriber::with_default(Warnings, || {
+            for (at, event) in events {
+                observer.observe_at(event, || begun + Duration::from_millis(*at));
+            }
+        });
+        WARNED.take()
+    }
+
+    fn lag(stale: bool) -> Event<'static> {
+        Event::ViewLag {
+            behind: None,
+            stale,
+            facts: 0,
+        }
+    }
+
+    #[test]
+    fn the_last_line_about_a_view_is_its_state() {
+        let events = [
+            (0, lag(false)),
+            (1_000, lag(true)),
+            (2_000, lag(false)),
+            // A second outage within ten seconds is one line as soon as it may be.
+            (3_000, lag(true)),
+            (4_000, lag(false)),
+            (5_000, lag(true)),
+            (11_000, lag(true)),
+            (12_000, lag(false)),
+            (13_000, lag(false)),
+        ];
+        let [stale, fresh] = ["view is stale facts=0", "view is fresh again facts=0"];
+        let after = format!("{stale} suppressed=2");
+        assert_eq!(warned(&events), [stale, fresh, &*after, fresh]);
+    }
+
+    #[test]
+    fn a_new_root_cause_is_a_line_at_once() {
+        let down = Error::unavailable("connection refused");
+        let full = Error::unavailable("out of memory");
+        let failed = |error| Event::Unavailable {
+            act: Act::Verify,
+            error,
+        };
+        let events = [
+            (0, failed(&down)),
+            (1, failed(&down)),
+            (2, failed(&down)),
+            (3, failed(&full)),
+            (4, failed(&full)),
+            (10_000, failed(&down)),
+        ];
+        let line = |cause: &str, rest: &str| {
+            let error = format!("unavailable: the store could not answer: {cause}");
+            format!("unavailable act=\"verify\" error={error:?}{rest}")
+        };
+        let expected = [
+            line("connection refused", ""),
+            line("out of memory", ""),
+            line("connection refused", " suppressed=2"),
+        ];
+        assert_eq!(warned(&events), expected);
+    }
 }
