@@ -216,6 +216,10 @@ pub(crate) fn write_cause(f: &mut fmt::Formatter<'_>, cause: Option<&str>) -> fm
     cause.map_or(Ok(()), |cause| write!(f, ": {cause}"))
 }
 
+/// Start of the text of the standard library for a host name without an address. Such an error has no
+/// kind of its own.
+const UNRESOLVED: &str = "failed to lookup address information";
+
 /// Returns the error of the operating system at the root of a failure, such as "connection refused".
 /// Only its kind: a text may name a host, or contain a secret.
 pub(crate) fn io_cause(error: &(dyn StdError + 'static)) -> Option<String> {
@@ -223,7 +227,11 @@ pub(crate) fn io_cause(error: &(dyn StdError + 'static)) -> Option<String> {
     errors.find_map(|error| {
         let shared = error.downcast_ref::<Arc<dyn StdError + Send + Sync>>();
         let error = shared.map_or(error, |shared| &**shared);
-        Some(error.downcast_ref::<io::Error>()?.kind().to_string())
+        let error = error.downcast_ref::<io::Error>()?;
+        if error.to_string().starts_with(UNRESOLVED) {
+            return Some("the host name does not resolve".to_owned());
+        }
+        Some(error.kind().to_string())
     })
 }
 

@@ -147,6 +147,49 @@ fn a_missing_password_of_redis_is_named() {
     });
 }
 
+/// The server refuses each attempt to connect. The error names what to correct, and shows no secret.
+#[test]
+fn a_wrong_address_of_redis_is_named() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    run(async {
+        let set = server.ask(&["CONFIG", "SET", "requirepass", "open-sesame"]);
+        set.unwrap();
+        let unresolved = format!("redis://{}.example", "x".repeat(64));
+        let of_server = |query: &str| format!("{}?{query}", server.url());
+        for (address, step) in [
+            (of_server("pass=tryst"), "correct them in the address"),
+            (
+                of_server("pass=tryst&protocol=resp3"),
+                "correct them in the address",
+            ),
+            (
+                of_server("user=tryst&pass=tryst"),
+                "correct them in the address",
+            ),
+            (of_server("db=1"), "asks for a password"),
+            (of_server("protocol=resp3"), "asks for a password"),
+            (
+                of_server("pass=open-sesame&db=77"),
+                "number of the database",
+            ),
+            (unresolved, "the host name does not resolve"),
+        ] {
+            let client = redis::Client::open(address.as_str()).unwrap();
+            let redis = Redis::connect(move || {
+                let client = client.clone();
+                async move { client.get_multiplexed_async_connection().await }
+            });
+            let printed = printed(redis.build().unwrap().check().await);
+            assert_names(&printed, step);
+            for secret in ["tryst", "sesame", "77", "xx"] {
+                assert!(!printed.contains(secret), "{printed}");
+            }
+        }
+    });
+}
+
 #[test]
 fn a_server_that_does_not_listen_is_named() {
     run(async {

@@ -454,6 +454,32 @@ fn a_server_that_is_killed_is_reported() {
     });
 }
 
+/// A password that the server refuses is the cause of the silence.
+#[test]
+fn a_refused_password_is_reported() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    run(async {
+        let silences = Arc::new(Silences::default());
+        let client = redis::Client::open(format!("{}?pass=sesame", server.url())).unwrap();
+        let redis = Redis::connect(move || {
+            let client = client.clone();
+            async move { client.get_multiplexed_async_connection().await }
+        });
+        let redis = redis.prefix(prefix()).observer(silences.clone());
+        let store = redis.build().unwrap().sessions();
+        let row = Sample::of("alice").at(NOW);
+        let begun = Instant::now();
+        while silences.seen().is_empty() {
+            unavailable(&store.load(row.handle(), TOUCH, NOW).await);
+            assert!(begun.elapsed() < PATIENT);
+        }
+        let cause = "the server refuses the user or the password: correct them in the address";
+        assert_eq!(silences.seen(), [format!("redis silent Some({cause:?})")]);
+    });
+}
+
 /// A port that refuses connections is named in the error, and no text that could contain a secret.
 #[test]
 fn the_root_of_a_lost_connection_is_kept() {

@@ -18,7 +18,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_millis(300);
 pub(crate) struct Silences(Mutex<Vec<String>>);
 
 impl Silences {
-    fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }

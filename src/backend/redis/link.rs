@@ -12,7 +12,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::breaker::{Breaker, Outage, Outcome, io_cause, write_cause};
-use crate::backend::redis::opener::{Opener, UNOPENED};
+use crate::backend::redis::opener::{Opener, UNOPENED, refused_login};
 use crate::backend::redis::script::Script;
 use crate::error::{Error, Result};
 use crate::observer::Observer;
@@ -402,8 +402,8 @@ pub(crate) fn failed(error: &RedisError) -> Error {
         "no connection could be opened"
     } else if is_lost(error) {
         "the connection was lost"
-    } else if has_code(error, &["NOAUTH"]) {
-        "the server asks for a password: add it to the address"
+    } else if let Some(refused) = refused_login(error) {
+        refused
     } else if error.code().is_some() {
         "the server refused the command"
     } else {
@@ -434,6 +434,9 @@ fn outcome(error: &RedisError) -> Outcome {
         Outcome::Late(None)
     } else if is_lost(error) || error.kind() == UNOPENED || error.is_io_error() {
         Outcome::Lost(cause(error))
+    } else if let Some(refused) = refused_login(error) {
+        // The server answers, but runs nothing.
+        Outcome::Lost(Some(refused.to_owned()))
     } else {
         Outcome::Answered
     }

@@ -97,7 +97,7 @@ impl<C: Send + Sync> Opener<C> {
         // The root cause only: the error may name the host, and the application has seen it.
         let connection = (self.open)().await.map_err(|error| {
             self.failures.fetch_add(1, Ordering::Relaxed);
-            let cause = io_cause(&*error);
+            let cause = opening_cause(&*error);
             *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = cause;
             self.unopened()
         })?;
@@ -114,3 +114,28 @@ impl<C: Send + Sync> Opener<C> {
 
 /// Kind of the error of an attempt to connect.
 pub(crate) const UNOPENED: ErrorKind = ErrorKind::InvalidClientConfig;
+
+/// Returns the root of an error of the application's function.
+fn opening_cause(error: &(dyn StdError + 'static)) -> Option<String> {
+    let mut errors = std::iter::successors(Some(error), |error| (*error).source());
+    let refused = errors.find_map(|error| refused_login(error.downcast_ref()?));
+    refused.map(str::to_owned).or_else(|| io_cause(error))
+}
+
+/// Returns the reason for which the server admits no connection with this address. The texts are fixed:
+/// one of the server may contain a secret.
+pub(crate) fn refused_login(error: &RedisError) -> Option<&'static str> {
+    let (code, detail) = (error.code(), error.detail().unwrap_or_default());
+    if error.kind() == ErrorKind::AuthenticationFailed || code == Some("WRONGPASS") {
+        Some("the server refuses the user or the password: correct them in the address")
+    } else if code == Some("NOAUTH") || detail.starts_with("Authentication required") {
+        Some("the server asks for a password: add it to the address")
+    } else if error.to_string().starts_with(UNSELECTED) || detail.contains("DB index") {
+        Some("the server refuses the number of the database: correct it in the address")
+    } else {
+        None
+    }
+}
+
+/// Start of the text of the client if it cannot select its database. The error has no kind of its own.
+const UNSELECTED: &str = "Redis server refused to switch database";
