@@ -304,7 +304,10 @@ fn verified<D>(caller: &Identity<D>) -> Event<'_> {
 fn issued<D>(issued: &Issued<D>) -> Event<'_> {
     let login = issued.identity().into();
     match issued.outcome() {
-        Outcome::New => Event::Issued { login },
+        Outcome::New => Event::Issued {
+            login,
+            evicted: issued.evicted(),
+        },
         Outcome::Rotated => Event::Rotated { login },
         Outcome::Replayed => Event::Replayed { login },
         Outcome::Orphaned => Event::Orphaned { login },

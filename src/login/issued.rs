@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::base::public_id::PublicId;
 use crate::base::secret::REDACTED;
 use crate::error::Result;
 use crate::login::identity::Identity;
@@ -54,6 +55,7 @@ pub struct Issued<D = ()> {
     refresh_credential: Option<Credential>,
     identity: Identity<D>,
     outcome: Outcome,
+    evicted: Box<[PublicId]>,
 }
 
 /// The way in which `issue`, `refresh` or `update` got its result.
@@ -104,12 +106,19 @@ impl<D> Issued<D> {
             refresh_credential: None,
             identity,
             outcome,
+            evicted: Box::default(),
         }
     }
 
     /// Adds a credential that is only for refreshing.
     pub fn with_refresh_credential(mut self, credential: Credential) -> Self {
         self.refresh_credential = Some(credential);
+        self
+    }
+
+    /// Names the logins that a limit ended in favor of this one.
+    pub fn with_evicted(mut self, evicted: impl IntoIterator<Item = PublicId>) -> Self {
+        self.evicted = evicted.into_iter().collect();
         self
     }
 
@@ -159,6 +168,13 @@ impl<D> Issued<D> {
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
+
+    /// Other logins of the user, which the [limit](crate::session::Limit) ended in favor of this new
+    /// one. They are listed no longer: show their number, or log their ids.
+    #[must_use]
+    pub fn evicted(&self) -> &[PublicId] {
+        &self.evicted
+    }
 }
 
 impl<D> fmt::Debug for Issued<D> {
@@ -168,6 +184,7 @@ impl<D> fmt::Debug for Issued<D> {
             .field("refresh_credential", &self.refresh_credential)
             .field("identity", &self.identity)
             .field("outcome", &self.outcome)
+            .field("evicted", &self.evicted)
             .finish()
     }
 }

@@ -16,10 +16,12 @@ use crate::login::login_ref::LoginRef;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A user logged in. The logins that it replaced or evicted are not reported.
+    /// A user logged in. The login that it [replaces](crate::Login::replaces) is not reported.
     Issued {
         /// The new login.
         login: LoginRef<'a>,
+        /// Other logins of the user, which the [limit](crate::session::Limit) ended in favor of this one.
+        evicted: &'a [PublicId],
     },
     /// A credential was verified.
     Verified {

@@ -15,6 +15,7 @@ use crate::observer::event::{Act, Denied, Event};
 /// | counter | labels |
 /// |---|---|
 /// | `statewise_issued_total`, `statewise_verified_total`, `statewise_rotated_total`, `statewise_replayed_total`, `statewise_orphaned_total` | |
+/// | `statewise_evicted_total`, in logins that the limit ended in favor of another one | |
 /// | `statewise_updated_total` | `act` |
 /// | `statewise_revoked_total` | `act` |
 /// | `statewise_everything_revoked_total`, `statewise_keys_retired_total`, on each node that learns it | |
@@ -78,8 +79,9 @@ pub struct MetricsObserver(());
 
 /// Counters and their help texts.
 #[rustfmt::skip]
-const COUNTERS: [(&str, &str); 21] = [
+const COUNTERS: [(&str, &str); 22] = [
     ("statewise_issued_total", "Logins."),
+    ("statewise_evicted_total", "Logins that the limit ended in favor of another one."),
     ("statewise_verified_total", "Verified credentials."),
     ("statewise_rotated_total", "Refreshes that rotated the credential."),
     ("statewise_replayed_total", "Repeated refreshes that got the same answer."),
@@ -223,7 +225,12 @@ impl Default for MetricsObserver {
 impl Observer for MetricsObserver {
     fn observe(&self, event: &Event<'_>) {
         let counter = match *event {
-            Event::Issued { .. } => counter!("statewise_issued_total"),
+            Event::Issued { evicted, .. } => {
+                if !evicted.is_empty() {
+                    counter!("statewise_evicted_total").increment(evicted.len() as u64);
+                }
+                counter!("statewise_issued_total")
+            }
             Event::Verified { .. } => counter!("statewise_verified_total"),
             Event::Rotated { .. } => counter!("statewise_rotated_total"),
             Event::Replayed { .. } => counter!("statewise_replayed_total"),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use ::tracing::{debug, error, info, trace, warn};
 
+use crate::base::public_id::PublicId;
 use crate::error::{Error, Rejection};
 use crate::observer::Observer;
 use crate::observer::event::{Act, Denied, Event};
@@ -29,7 +30,8 @@ use crate::observer::throttle::{Line, Throttle};
 /// | view is stale | warn, limited | `behind_seconds`, `facts`, `suppressed` |
 /// | view is fresh again | warn, or debug if the line *view is stale* was | `facts` |
 /// | upkeep started, upkeep stopped | info | stopped: `follows_view` |
-/// | issued, orphaned | info | `subject`, `login`, `device` |
+/// | issued | info | `subject`, `login`, `device`, `evicted` |
+/// | orphaned | info | `subject`, `login`, `device` |
 /// | ticket issued, ticket redeemed | info | `subject`, `login` (the id of the ticket), `purpose` |
 /// | revoked, or revoked nothing if there was no such login | info | `act`, `subject`, `login`, `device`, `effective` |
 /// | revoked all, updated all | info | `subject`, `count`, `effective` |
@@ -51,7 +53,8 @@ use crate::observer::throttle::{Line, Throttle};
 /// computed only if a subscriber wants the event. `act` and `cause` are fixed names such as
 /// `"revoke_all"` and `"bad_signature"`. `error` has all causes down to the root. A client chooses
 /// `device`, `method`, `path`, `origin` and `host`: they are strings, which a subscriber quotes. `path` has
-/// no query. `required` names the roles of which the caller has none, and `tried` the user of a failed
+/// no query. `evicted` has the public ids of the logins that the limit ended in favor of the new one: it is
+/// missing if there are none. `required` names the roles of which the caller has none, and `tried` the user of a failed
 /// login, if the application has [noted](crate::web::SignIn::failed) it.
 ///
 /// The address of the client is not among the fields: behind a proxy only your application knows it. Put it
@@ -148,7 +151,10 @@ impl TracingObserver {
     fn observe_at(&self, event: &Event<'_>, now: impl Fn() -> Instant) {
         let line = |message, detail| self.throttle.line(message, detail, now());
         match *event {
-            Event::Issued { login } => of_login!(info, login, "issued"),
+            Event::Issued { login, evicted } => {
+                let evicted = (!evicted.is_empty()).then_some(evicted);
+                of_login!(info, login, evicted = evicted.map(ids), "issued");
+            }
             Event::Verified { login } => trace!(target: TARGET, login = %login.id(), "verified"),
             Event::Rotated { login } => trace!(target: TARGET, login = %login.id(), "rotated"),
             Event::Replayed { login } => trace!(target: TARGET, login = %login.id(), "replayed"),
@@ -353,6 +359,11 @@ fn list<'a>(texts: impl Iterator<Item = &'a str>) -> tracing::field::DebugValue<
     tracing::field::debug(texts.collect())
 }
 
+/// Returns ids as one value, as [`list`] does.
+fn ids(ids: &[PublicId]) -> tracing::field::DebugValue<Vec<String>> {
+    tracing::field::debug(ids.iter().map(PublicId::to_string).collect())
+}
+
 /// Returns an error and all of its causes.
 fn chain(error: &Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
@@ -430,19 +441,19 @@ mod tests {
     #[test]
     fn the_last_line_about_a_view_is_its_state() {
         let events = [
-            (0, lag(false)),
+            (0, lag(true)),
             (1_000, lag(true)),
-            (2_000, lag(false)),
-            // A second outage within ten seconds is one line as soon as it may be.
-            (3_000, lag(true)),
-            (4_000, lag(false)),
-            (5_000, lag(true)),
-            (11_000, lag(true)),
-            (12_000, lag(false)),
+            (9_000, lag(false)),
+            (10_000, lag(true)),
+            // Within ten seconds of the last one.
+            (11_000, lag(false)),
+            // An outage between two lines is not logged, and neither is its end.
+            (12_000, lag(true)),
             (13_000, lag(false)),
+            (14_000, lag(false)),
         ];
         let [stale, fresh] = ["view is stale facts=0", "view is fresh again facts=0"];
-        let after = format!("{stale} suppressed=2");
+        let after = format!("{stale} suppressed=1");
         assert_eq!(warned(&events), [stale, fresh, &*after, fresh]);
     }
 

@@ -14,6 +14,7 @@ use crate::login::affected::Affected;
 use crate::login::begun::Begun;
 use crate::login::data::{self, DataReader};
 use crate::login::edit::EditFn;
+use crate::login::handle::Handle;
 use crate::login::identity::Identity;
 use crate::login::issued::{Issued, Outcome, Revocation, replaced};
 use crate::login::logout::Logout;
@@ -327,10 +328,11 @@ where
         if let Some(old) = old {
             replaced(self.revoke(&old).await)?;
         }
-        let (credential, _) = self.logins.insert(&mut new).await?;
+        let (credential, evicted) = self.logins.insert(&mut new).await?;
         let mut identity = new.row.identity(login.data);
         identity.is_stepped = is_stepped;
-        Ok(Issued::new(credential, identity, Outcome::New))
+        let issued = Issued::new(credential, identity, Outcome::New);
+        Ok(issued.with_evicted(evicted.iter().map(Handle::public_id)))
     }
 
     #[inline]

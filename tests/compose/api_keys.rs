@@ -356,7 +356,7 @@ impl Observer for Ends {
             }
             Event::Rejected { act, cause, .. } => format!("{} {}", act.name(), cause.name()),
             Event::Updated { act, login } => format!("{} {}", act.name(), login.subject()),
-            Event::Issued { login } | Event::Verified { login } => login.subject().to_owned(),
+            Event::Issued { login, .. } | Event::Verified { login } => login.subject().to_owned(),
             Event::Unavailable { act, .. } => format!("{} unavailable", act.name()),
             other => format!("{other:?}"),
         };

@@ -10,7 +10,7 @@ use metrics::{
 use statewise::observer::MetricsObserver;
 use statewise::testkit::{ManualClock, block_on, give_up_after};
 
-use crate::notes::Line;
+use crate::notes::{Line, evict};
 use crate::redaction::everything;
 use crate::tokens::view;
 
@@ -192,6 +192,18 @@ fn counters_by_cause_and_gauges() {
             "statewise_view_stale 1",
         ]
     );
+}
+
+#[test]
+fn evicted_logins_are_counted() {
+    let recorded = Recorded::default();
+    metrics::with_local_recorder(&recorded, || {
+        let observer = MetricsObserver::new();
+        assert_eq!(recorded.get("statewise_evicted_total"), Some(0.0));
+        evict(observer);
+    });
+    assert_eq!(recorded.get("statewise_evicted_total"), Some(1.0));
+    assert_eq!(recorded.get("statewise_issued_total"), Some(2.0));
 }
 
 /// The gauges of the view do not stay as they were when its upkeep has stopped.

@@ -7,12 +7,12 @@ use statewise::clock::Timestamp;
 use statewise::observer::{Event, Observer};
 use statewise::revocation::MemoryLog;
 use statewise::revocation::log::{Draft, Page, RevocationLog};
-use statewise::session::{SessionAuthenticator, SessionBuilder};
+use statewise::session::{Limit, SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
 use statewise::store::contract::Stamp;
-use statewise::testkit::{FaultyStore, ManualClock};
+use statewise::testkit::{FaultyStore, ManualClock, block_on};
 use statewise::token::{Key, TokenAuthenticator, TokenBuilder};
-use statewise::{Error, Issued, Result};
+use statewise::{Authenticator as _, Error, Issued, Login, Observed, PublicId, Result};
 
 /// Records the names of events and everything that can be printed of them.
 #[derive(Debug, Default)]
@@ -42,7 +42,11 @@ impl Observer for Notes {
     fn observe(&self, event: &Event<'_>) {
         *self.printed.lock().unwrap() += &format!("{event:?}\n{event:#?}\n");
         let told = match event {
-            Event::Issued { login } => format!("issued {} {}", login.subject(), login.id()),
+            Event::Issued { login, evicted } => {
+                let issued = format!("issued {} {}", login.subject(), login.id());
+                let ids = evicted.iter().map(|id| format!(" evicts {id}"));
+                ids.fold(issued, |told, id| told + &id)
+            }
             Event::Verified { login } => format!("verified {} {}", login.subject(), login.id()),
             Event::Rotated { login } => format!("rotated {} {}", login.subject(), login.id()),
             Event::Replayed { login } => format!("replayed {} {}", login.subject(), login.id()),
@@ -149,6 +153,18 @@ pub(crate) fn sessions<D>(store: &Store, clock: &ManualClock) -> SessionBuilder<
         .absolute(Duration::from_secs(3600))
         .clock(clock.clone())
         .with_data()
+}
+
+/// Logs a user in, and again beyond the limit. Returns both ids.
+pub(crate) fn evict(observer: impl Observer + 'static) -> [PublicId; 2] {
+    let auth = sessions(&store(10), &ManualClock::default()).limit(Limit::EvictOldest(1));
+    let auth: SessionAuthenticator<_> = auth.build().unwrap();
+    let auth = Observed::new(auth, Arc::new(observer));
+    block_on(async {
+        let first = auth.issue(Login::new("alice")).await.unwrap();
+        let second = auth.issue(Login::new("alice")).await.unwrap();
+        [&first, &second].map(|issued| issued.identity().id())
+    })
 }
 
 pub(crate) fn tokens<D>(clock: &ManualClock) -> TokenBuilder<D> {

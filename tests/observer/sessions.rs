@@ -69,6 +69,31 @@ fn each_call_reports_its_result() {
     });
 }
 
+/// A login that disappears without a logout is in the event of the one that evicted it.
+#[test]
+fn a_login_that_the_limit_evicts_is_reported() {
+    for limit in [Limit::EvictOldest(2), Limit::EvictLeastRecentlyUsed(2)] {
+        let (auth, notes, clock) = observed(limit);
+        block_on(async {
+            let mut ids = Vec::new();
+            for count in 0..4 {
+                let issued = auth.issue(Login::new("alice")).await.unwrap();
+                let id = issued.identity().id();
+                if count < 2 {
+                    assert!(issued.evicted().is_empty());
+                    notes.expect(&format!("issued alice {id}"));
+                } else {
+                    let evicted = ids[count - 2];
+                    assert_eq!(issued.evicted(), [evicted]);
+                    notes.expect(&format!("issued alice {id} evicts {evicted}"));
+                }
+                ids.push(id);
+                clock.advance(Duration::from_secs(1));
+            }
+        });
+    }
+}
+
 #[test]
 fn an_outage_is_reported_as_unavailable() {
     let (auth, notes, _) = observed(Limit::Unlimited);

@@ -11,7 +11,7 @@ use statewise::Observed;
 use statewise::clock::Clock as _;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::revocation::RevocationView;
-use statewise::session::SessionAuthenticator;
+use statewise::session::{Limit, SessionAuthenticator};
 use statewise::testkit::{ManualClock, block_on};
 use statewise::token::{Interop, Key, TokenAuthenticator};
 use statewise::web::{Denial, Transport};
@@ -103,6 +103,26 @@ fn the_hybrid_reports_its_logins() {
             assert_eq!(logout.login().unwrap().device(), Some("phone"));
             notes.expect(&format!("Revoke revoked alice {id} Within(900s)"));
         }
+    });
+}
+
+#[test]
+fn the_hybrid_reports_evicted_logins() {
+    let (clock, notes) = (ManualClock::default(), Notes::new());
+    let sessions = SessionAuthenticator::builder(store(10))
+        .idle(Duration::from_secs(3000))
+        .absolute(Duration::from_secs(3600))
+        .limit(Limit::EvictOldest(1));
+    let tokens = tokens(&clock).max_lifetime(Duration::from_secs(3600));
+    let auth: HybridAuthenticator<_> = HybridAuthenticator::new(tokens, sessions).unwrap();
+    let auth = Observed::new(auth, notes.clone());
+    block_on(async {
+        let first = auth.issue(Login::new("alice")).await.unwrap();
+        notes.take();
+        let second = auth.issue(Login::new("alice")).await.unwrap();
+        let [evicted, id] = [&first, &second].map(|issued| issued.identity().id());
+        assert_eq!(second.evicted(), [evicted]);
+        notes.expect(&format!("issued alice {id} evicts {evicted}"));
     });
 }
 

@@ -16,7 +16,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::notes::{Line as Log, secret, sessions, store, tokens};
+use crate::notes::{Line as Log, evict, secret, sessions, store, tokens};
 use crate::redaction::{Said, everything};
 use crate::tokens::view;
 
@@ -177,6 +177,16 @@ fn an_outage_is_one_line_per_call_and_cause() {
         );
     }
     assert_eq!(count("WARN"), 3, "the clock is another cause: {lines:?}");
+}
+
+#[test]
+fn an_evicted_login_is_in_the_line_of_the_new_one() {
+    let captured = Captured::default();
+    let ids = tracing::subscriber::with_default(captured.clone(), || evict(TracingObserver::new()));
+    let lines = captured.0.lock().unwrap();
+    let line = |login| format!("INFO issued subject=\"alice\" login={login}");
+    let after = format!(" evicted=[\"{}\"]", ids[0]);
+    assert_eq!(*lines, [line(ids[0]), line(ids[1]) + &after]);
 }
 
 #[test]

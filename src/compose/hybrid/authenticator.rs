@@ -680,7 +680,7 @@ where
             inserted => inserted?,
         };
         if !evicted.is_empty() {
-            let ended: Vec<_> = evicted.into_iter().map(Fact::Login).collect();
+            let ended: Vec<_> = evicted.iter().copied().map(Fact::Login).collect();
             // If this fails, their access tokens stay valid until they expire.
             let _ = self.append(&ended).await;
         }
@@ -702,7 +702,8 @@ where
                 return Err(error);
             }
         }
-        let issued = Issued::new(token, identity, Outcome::New);
+        let issued = Issued::new(token, identity, Outcome::New)
+            .with_evicted(evicted.iter().map(Handle::public_id));
         Ok(issued.with_refresh_credential(refresh))
     }
 
