@@ -235,7 +235,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 
     /// Ends every login of the user except `kept`, which [`verify`](Self::verify) has returned (OWASP ASVS
     /// 7.4.3). Returns their number, where it is known, and when that takes effect. API keys are no
-    /// logins, and stay.
+    /// logins, and stay. If you have only the credential, `revoke_others` of sessions and of the hybrid
+    /// verifies it too.
     ///
     /// ```
     /// use statewise::{Authenticator, Result};

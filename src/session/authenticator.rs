@@ -137,6 +137,10 @@ impl<S: SessionStore, D> SessionAuthenticator<S, D> {
 
     /// Ends all sessions of the caller except the one of `credential` (OWASP ASVS 7.4.3).
     ///
+    /// It reads the login from the store and proves the credential. If you have verified the caller already, call
+    /// [`revoke_all_except`](crate::Authenticator::revoke_all_except), which every strategy has. In a handler,
+    /// call [`SignIn::revoke_others`](crate::web::SignIn::revoke_others).
+    ///
     /// ```
     /// # use std::time::Duration;
     /// # use statewise::session::SessionAuthenticator;

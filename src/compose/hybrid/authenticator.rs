@@ -474,6 +474,10 @@ where
     /// Ends all logins of the caller except the one of `credential`, which is an access token or a
     /// refresh credential (OWASP ASVS 7.4.3).
     ///
+    /// It reads the login from the store and proves the credential. If you have verified the caller already, call
+    /// [`revoke_all_except`](crate::Authenticator::revoke_all_except), which every strategy has. In a handler,
+    /// call [`SignIn::revoke_others`](crate::web::SignIn::revoke_others).
+    ///
     /// # Errors
     ///
     /// *Rejected* if the credential is. *Unavailable*: some logins may not have ended, and it is
