@@ -358,6 +358,40 @@ fn no_upgrade_outlives_a_logout() {
     }
 }
 
+/// A node of the first step ends all logins of the user while one of the second step upgrades one. The
+/// first step counts the new strategy as its second one.
+#[test]
+fn no_upgrade_outlives_a_logout_at_a_node_of_the_first_step() {
+    for round in 0..300 {
+        let clock = ManualClock::default();
+        let sessions = || session_builder(YieldingStore::new(memory()), &clock);
+        let old: Any = Arc::new(sessions().build().unwrap());
+        let new = HybridAuthenticator::new(token_builder(NEW_KEY, &clock), sessions()).unwrap();
+        let new: Any = Arc::new(new);
+        let first = Either::builder(Arc::clone(&old), Arc::clone(&new)).any_place();
+        let first: Any = Arc::new(first.build().unwrap());
+        let second = Migrating::builder(Arc::clone(&old), new).clock(clock.clone());
+        let second: Any = Arc::new(second.build().unwrap());
+        let before = block_on(old.issue(alice())).unwrap();
+        let made = Arc::new(Mutex::new(None));
+        let upgrade = {
+            let (second, made) = (Arc::clone(&second), Arc::clone(&made));
+            let credential = refreshable(&before).to_owned();
+            Box::pin(async move {
+                *made.lock().unwrap() = second.refresh(&credential).await.ok();
+            }) as BoxFuture<'static, ()>
+        };
+        let end = Box::pin(async move {
+            let _ = first.revoke_all("alice").await.unwrap().effective;
+        }) as BoxFuture<'static, ()>;
+        block_on(interleave(seed() + round, vec![upgrade, end]));
+        if let Some(issued) = made.lock().unwrap().take() {
+            let refreshed = block_on(second.refresh(refreshable(&issued)));
+            assert!(refreshed.is_err(), "it lives on, seed {}", seed() + round);
+        }
+    }
+}
+
 #[test]
 fn logouts_end_both_credentials() {
     for (from, to) in pairs() {

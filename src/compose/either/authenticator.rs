@@ -177,18 +177,21 @@ where
     }
 
     async fn revoke_all(&self, subject: &str) -> Result<Affected> {
-        // The second one first, which a migration needs: an upgrade that still finds its old login
-        // has already stored the new one. An outage of one strategy keeps no login of the other.
+        // An upgrade of a login, on this node or another one, stores the new login and then checks that the
+        // old one is still there. So the new strategy ends its logins after the old one, whichever of the
+        // two is the first here. An outage of one strategy keeps no login of the other.
         let second = self.second.revoke_all(subject).await;
         let first = self.first.revoke_all(subject).await?;
-        Ok(second?.and(first))
+        let again = self.second.revoke_all(subject).await?;
+        Ok(second?.and(first).and(again))
     }
 
     async fn revoke_all_except(&self, kept: &Identity<A::Data>) -> Result<Affected> {
-        // Both, as in `revoke_all`: the login is a row of one of them, or of none.
+        // As in `revoke_all`: the login is a row of one of them, or of none.
         let second = self.second.revoke_all_except(kept).await;
         let first = self.first.revoke_all_except(kept).await?;
-        Ok(second?.and(first))
+        let again = self.second.revoke_all_except(kept).await?;
+        Ok(second?.and(first).and(again))
     }
 
     async fn update(&self, credential: &str, edit: EditFn<'_, A::Data>) -> Result<Issued<A::Data>> {
