@@ -390,13 +390,15 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// gets no requests. Do not call it in a liveness probe: a restart does not repair a store.
     ///
     /// A store is asked for a row that does not exist, within its deadline. Tokens are verified without
-    /// I/O: an issuer of tokens is ready even while its external signer fails.
+    /// I/O: an issuer of tokens is ready even while its external signer fails. An issuer without a key to
+    /// sign with is not ready: each login and each refresh would fail.
     ///
     /// Default: `Ok`.
     ///
     /// # Errors
     ///
-    /// *Unavailable*, with the cause.
+    /// *Unavailable*, with the cause. *Misuse* if an issuer of tokens has no key to sign with, because the
+    /// last one has been retired. Waiting does not help then: replace its ring.
     ///
     /// # Cancel safety
     ///

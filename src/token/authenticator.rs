@@ -205,6 +205,10 @@ impl<D> TokenAuthenticator<D> {
     /// Returns the id of each key of the ring, and its state now: for an admin page, or a line of the log
     /// at the start. Neither is secret.
     ///
+    /// Before the [revocation view](crate::token::TokenBuilder::revocations) has read its log, the answer has
+    /// the states that the ring alone gives: a key that another node has retired is then still
+    /// [active](KeyState::Active). Call [`follow`](RevocationView::follow) first.
+    ///
     /// ```
     /// use statewise::token::{Key, KeyState, Keyring, TokenAuthenticator};
     ///
@@ -890,26 +894,35 @@ where
     /// Fails if no login could get an access token now, because the view is stale or no key signs.
     /// Asks an external signer only if its last call has failed.
     pub(crate) async fn check_ready(&self, now: Timestamp) -> Result<()> {
-        if let Some(view) = &self.revocations {
-            view.check_fresh(now)?;
-        }
-        let expires_at = now.saturating_add(self.policy.lifetime_secs);
         #[cfg_attr(
             not(feature = "_public"),
             allow(unused_variables, reason = "its signer is here")
         )]
-        let key = {
-            let ring = self.ring.read();
-            if ring.only_verifies() {
-                return Ok(());
-            }
-            self.signer(&ring, now, expires_at)?.clone()
-        };
+        let key = self.ready_signer(now)?;
         #[cfg(feature = "_public")]
-        if let Some(external) = key.external().filter(|key| key.has_failed()) {
+        if let Some(key) = key
+            && let Some(external) = key.external().filter(|key| key.has_failed())
+        {
             Box::pin(external.check()).await?;
         }
         Ok(())
+    }
+
+    /// Returns the key that signs tokens now; `None` for a verifier.
+    ///
+    /// # Errors
+    ///
+    /// *Unavailable* if the view is stale, *misuse* if no key of an issuer can sign.
+    fn ready_signer(&self, now: Timestamp) -> Result<Option<RingKey>> {
+        if let Some(view) = &self.revocations {
+            view.check_fresh(now)?;
+        }
+        let ring = self.ring.read();
+        if ring.only_verifies() {
+            return Ok(None);
+        }
+        let expires_at = now.saturating_add(self.policy.lifetime_secs);
+        self.signer(&ring, now, expires_at).cloned().map(Some)
     }
 
     /// Refuses a login that continues an ended one, if the view knows that.
@@ -1306,14 +1319,12 @@ where
     }
 
     async fn ready(&self) -> Result<()> {
+        let now = self.now()?;
         #[cfg(feature = "_public")]
         if let Some(view) = self.ring.read().followed() {
-            view.check_fresh(self.now()?)?;
+            view.check_fresh(now)?;
         }
-        match &self.revocations {
-            Some(view) => view.check_fresh(self.now()?),
-            None => Ok(()),
-        }
+        self.ready_signer(now).map(drop)
     }
 
     fn upkeep(&self) -> Upkeep {

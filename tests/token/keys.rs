@@ -6,8 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use statewise::clock::Clock;
+use statewise::hybrid::HybridAuthenticator;
 use statewise::revocation::log::RevocationLog as _;
 use statewise::revocation::{MemoryLog, RevocationView};
+use statewise::session::SessionAuthenticator;
+use statewise::store::MemoryStore;
 use statewise::testkit::Random;
 use statewise::token::{Interop, Key, KeyState, Keyring, TokenAuthenticator};
 use statewise::{Authenticator, Login, Rejection};
@@ -349,6 +352,41 @@ fn no_key_is_retired_without_another_one() {
     assert!(auth.verify_now(&token(&auth)).is_ok());
 }
 
+/// An issuer that could sign no token gets no requests. A verifier needs no key that signs.
+#[test]
+fn an_issuer_without_a_key_to_sign_with_is_not_ready() {
+    let (clock, log) = (Hands::at(START), Arc::new(MemoryLog::new().unwrap()));
+    let (auth, view) = node(&log, Keyring::new(key()).verify_with(other(1)), &clock);
+    let logins = SessionAuthenticator::builder(MemoryStore::with_capacity(10).unwrap())
+        .idle(Duration::from_secs(LIFE))
+        .absolute(Duration::from_secs(LIFE));
+    let tokens = builder(key(), &clock).revocations(&view);
+    let hybrid = HybridAuthenticator::new(tokens, logins.clock(clock.clone())).unwrap();
+    now(auth.ready()).unwrap();
+    now(hybrid.ready()).unwrap();
+
+    let _ = now(view.retire_key(key().kid())).unwrap();
+    for error in [now(auth.ready()), now(hybrid.ready())] {
+        let error = error.unwrap_err();
+        assert!(
+            error.is_misuse() && error.to_string().contains("`Keyring::new`"),
+            "{error}"
+        );
+    }
+    // As the error says.
+    auth.replace_keyring(other(2)).unwrap();
+    hybrid.replace_keyring(other(2)).unwrap();
+    now(auth.ready()).unwrap();
+    now(hybrid.ready()).unwrap();
+
+    // A key that retires too soon signs no token either.
+    let ring = Keyring::new(key()).retire(key().kid(), at(START + 900));
+    let auth = builder(ring, &clock).build().unwrap();
+    now(auth.ready()).unwrap();
+    clock.set(START + 1);
+    assert!(now(auth.ready()).unwrap_err().is_misuse());
+}
+
 /// Rejects a call that answers a typing error on the day of a leak with success.
 #[test]
 fn only_a_known_key_is_retired() {
@@ -394,7 +432,7 @@ fn a_node_tells_which_key_signs() {
         .spare(other(3));
     let kids = [key(), other(1), other(2), other(3)].map(|key| key.kid().to_owned());
     assert!(ring.kids().eq(&kids));
-    let (auth, _) = node(&log, ring, &clock);
+    let (auth, _) = node(&log, ring.clone(), &clock);
     let states = || auth.key_states().unwrap();
     use KeyState::{Active, Next, Retired, Spare, VerifyOnly};
     let expected = |states: [KeyState; 4]| kids.clone().into_iter().zip(states).collect::<Vec<_>>();
@@ -402,6 +440,20 @@ fn a_node_tells_which_key_signs() {
     clock.set(START + 600);
     assert_eq!(states(), expected([VerifyOnly, Active, VerifyOnly, Spare]));
     let _ = now(auth.retire_key(&kids[1])).unwrap();
+    assert_eq!(
+        states(),
+        expected([VerifyOnly, Retired, VerifyOnly, Active])
+    );
+    // After a restart, the node has only its ring until it has read the log.
+    let view = RevocationView::builder(Arc::clone(&log))
+        .max_lifetime(Duration::from_secs(LIFE))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let restarted = builder(ring, &clock).revocations(&view).build().unwrap();
+    let states = || restarted.key_states().unwrap();
+    assert_eq!(states(), expected([VerifyOnly, Active, VerifyOnly, Spare]));
+    now(view.follow()).unwrap();
     assert_eq!(
         states(),
         expected([VerifyOnly, Retired, VerifyOnly, Active])

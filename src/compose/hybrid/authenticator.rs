@@ -155,7 +155,8 @@ impl<S: SessionStore, D> HybridAuthenticator<S, D> {
         self.tokens.keyring()
     }
 
-    /// Returns the id and the state of each key; see [`TokenAuthenticator::key_states`].
+    /// Returns the id and the state of each key, as far as the view has read its log; see
+    /// [`TokenAuthenticator::key_states`].
     ///
     /// # Errors
     ///
