@@ -107,6 +107,7 @@ pub mod comparison {}
 #[doc = include_str!("manual/pictures/deploying.svg")]
 #[doc = ""]
 #[cfg_attr(not(doctest), doc = include_str!("manual/deploying.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("manual/deploying/program.md"))]
 pub mod deploying {}
 
 #[cfg_attr(not(doctest), doc = include_str!("manual/links.md"))]

@@ -16,6 +16,7 @@ pages! {
     Actix: "../../src/manual/actix.md",
     Axum: "../../src/manual/axum.md",
     Deploying: "../../src/manual/deploying.md",
+    Program: "../../src/manual/deploying/program.md",
     Grpc: "../../src/manual/grpc.md",
     Logs: "../../src/manual/logs.md",
     Testing: "../../src/manual/testing.md",

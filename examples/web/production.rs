@@ -10,12 +10,16 @@
 //! The users are `alice` and `ann`, who is an administrator. Both have the password `open sesame`.
 
 use std::env;
+use std::error::Error;
+use std::iter::successors;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Extension, Form, Json, Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get, routing::post};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use serde::Deserialize;
@@ -36,14 +40,29 @@ use tokio::signal::unix::{SignalKind, signal};
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::INFO)
         .with_writer(std::io::stderr)
         .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = causes(&*error), "stopped by an error");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    let pause = setting("DRAIN_SECONDS")?;
+    let pause = pause
+        .parse()
+        .map_err(|_| format!("DRAIN_SECONDS is {pause:?}: write a whole number of seconds"))?;
+    let pause = Duration::from_secs(pause);
     let prometheus = PrometheusBuilder::new()
         .set_buckets_for_metric(
             Matcher::Prefix("statewise_duration".to_owned()),
@@ -63,8 +82,15 @@ async fn main() -> Result<(), Failure> {
     .prefix("shop:")
     .observer(Arc::clone(&observer))
     .build()?;
-    // Names each right and setting that the server lacks.
-    redis.check().await?;
+    // Names each right and setting that the server lacks. During an outage the service starts all the same, and
+    // is ready as soon as the server answers.
+    match redis.check().await {
+        Err(error) if error.is_unavailable() => {
+            tracing::warn!(error = causes(&error), "Redis could not be checked");
+        }
+        checked => checked?,
+    }
+    // A requirement is never skipped: this one also fails during an outage.
     if is_on("REQUIRE_DURABLE")? {
         redis.require_durable().await?;
     }
@@ -83,6 +109,11 @@ async fn main() -> Result<(), Failure> {
             .absolute(90 * DAY)
             .limit(Limit::EvictLeastRecentlyUsed(20)),
     )?;
+    // Before the first request: without it, tokens are answered 503 until the upkeep has read the log.
+    if let Err(error) = view.follow().await {
+        // The line below then has a key that was retired as active.
+        tracing::warn!(error = causes(&error), "the revocation log is not read");
+    }
     // Which key signs, and which ones are known. Their ids are no secret.
     tracing::info!(keys = ?auth.key_states()?, "started");
     let auth = Arc::new(Observed::new(auth, observer));
@@ -94,6 +125,7 @@ async fn main() -> Result<(), Failure> {
     let administration = Router::new()
         .route("/users/{name}/revoke", post(revoke_user))
         .route("/keys/{kid}/retire", post(retire_key))
+        .route("/revoke-everything", post(revoke_everything))
         .layer(admins)
         .with_state(Arc::clone(&auth));
     let app = Router::new()
@@ -103,9 +135,8 @@ async fn main() -> Result<(), Failure> {
         .route("/me", get(me))
         .route("/logout", post(log_out))
         .layer(AuthLayer::new(auth.clone(), Transport::bearer())?);
-    let pause = Duration::from_secs(setting("DRAIN_SECONDS")?.parse()?);
     let mut terminated = signal(SignalKind::terminate())?;
-    let listener = TcpListener::bind(setting("ADDRESS")?).await?;
+    let listener = listen("ADDRESS").await?;
     println!("listening on http://{}", listener.local_addr()?);
 
     // On an address of its own, which only the platform reaches.
@@ -115,7 +146,7 @@ async fn main() -> Result<(), Failure> {
         .route("/live", get(|| async { StatusCode::OK }))
         .route("/ready", get(move || ready(probed.clone(), drains.clone())))
         .route("/metrics", get(move || async move { prometheus.render() }));
-    let internal_listener = TcpListener::bind(setting("INTERNAL_ADDRESS")?).await?;
+    let internal_listener = listen("INTERNAL_ADDRESS").await?;
     println!("internal on http://{}", internal_listener.local_addr()?);
     tokio::spawn(async move { axum::serve(internal_listener, internal).await });
 
@@ -138,6 +169,19 @@ async fn main() -> Result<(), Failure> {
     auth.upkeep().finish().await?;
     println!("stopped");
     Ok(())
+}
+
+/// Writes an error and all of its causes on one line.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let causes = successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Listens on the address that a setting has.
+async fn listen(name: &str) -> Result<TcpListener, Failure> {
+    let address = setting(name)?;
+    let listener = TcpListener::bind(&address).await;
+    listener.map_err(|error| format!("{name} is {address:?}: {error}").into())
 }
 
 /// Reads a setting. Some have a default.
@@ -181,11 +225,20 @@ fn keys() -> Result<Keyring, Failure> {
     Ok(ring)
 }
 
-async fn ready(auth: impl Authenticator, is_draining: Arc<AtomicBool>) -> StatusCode {
-    match auth.ready().await {
-        Ok(()) if !is_draining.load(Ordering::Relaxed) => StatusCode::OK,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    }
+/// Answers the readiness probe, with the reason for an operator: only the platform reaches this route.
+async fn ready(auth: impl Authenticator, is_draining: Arc<AtomicBool>) -> (StatusCode, String) {
+    let reason = match auth.ready().await {
+        Ok(()) if !is_draining.load(Ordering::Relaxed) => return (StatusCode::OK, String::new()),
+        Ok(()) => "draining".to_owned(),
+        Err(error) => {
+            // Outages are in the log already.
+            if error.is_misuse() {
+                tracing::error!(error = causes(&error), "not ready");
+            }
+            causes(&error)
+        }
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"))
 }
 
 #[derive(Deserialize)]
@@ -223,21 +276,25 @@ async fn me(caller: Auth) -> String {
     caller.subject().to_owned()
 }
 
-async fn log_out(sign_in: SignIn) -> Result<StatusCode, Denial> {
-    let _when = sign_in.revoke().await?;
-    Ok(StatusCode::NO_CONTENT)
+/// Answers when the logout counts, such as `Within(5s)`. The page of the manual on logging out has a text for
+/// the user with each answer.
+async fn log_out(sign_in: SignIn) -> Result<String, Denial> {
+    let effective = sign_in.revoke().await?;
+    Ok(format!("{effective:?}\n"))
 }
 
 type Service<S> = State<Arc<Observed<HybridAuthenticator<S>>>>;
 
-/// Logs a user out everywhere. The authenticator reports the logout, and the line here who did it.
+/// Logs a user out everywhere. The line of the log names the administrator before the call, so that a call that
+/// fails has a name too. The authenticator then reports what the call did.
 async fn revoke_user<S: SessionStore>(
     State(auth): Service<S>,
     Extension(admin): Extension<Auth>,
     Path(name): Path<String>,
 ) -> Result<String, Denial> {
+    let admin = admin.subject();
+    tracing::info!(admin, user = name, "an administrator logs a user out");
     let affected = auth.revoke_all(&name).await?;
-    tracing::info!(admin = admin.subject(), user = name, "logged a user out");
     Ok(format!(
         "{:?} logins, {:?}\n",
         affected.count, affected.effective
@@ -249,8 +306,25 @@ async fn retire_key<S: SessionStore>(
     State(auth): Service<S>,
     Extension(admin): Extension<Auth>,
     Path(kid): Path<String>,
-) -> Result<String, Denial> {
+) -> Result<Response, Denial> {
+    let admin = admin.subject();
+    tracing::info!(admin, kid, "an administrator retires a key");
+    let keys = auth.inner().key_states()?;
+    if !keys.iter().any(|(known, _)| *known == kid) {
+        let text = format!("no key has the id {kid:?}; the keys are {keys:?}\n");
+        return Ok((StatusCode::NOT_FOUND, text).into_response());
+    }
     let effective = auth.retire_key(&kid).await?;
-    tracing::info!(admin = admin.subject(), kid, "retired a key");
+    Ok(format!("{effective:?}\n").into_response())
+}
+
+/// Ends all logins of all users, those of the administrators too.
+async fn revoke_everything<S: SessionStore>(
+    State(auth): Service<S>,
+    Extension(admin): Extension<Auth>,
+) -> Result<String, Denial> {
+    let admin = admin.subject();
+    tracing::info!(admin, "an administrator ends all logins");
+    let effective = auth.revoke_everything().await?;
     Ok(format!("{effective:?}\n"))
 }

@@ -5,12 +5,13 @@ mod support;
 #[path = "../../../tests/support/mod.rs"]
 mod stores;
 
-use std::process::Command;
+use std::fs::{self, File};
+use std::process::{Command, Output, Stdio};
 
 use statewise::token::{Algorithm, Key};
 use stores::servers::redis::RedisServer;
 use stores::servers::wait_until;
-use support::{Answer, Example, curl};
+use support::{Answer, Example, Folder, curl};
 
 /// Makes a key by the command in the header of the example.
 fn key() -> String {
@@ -24,6 +25,10 @@ fn key() -> String {
 }
 
 fn start(redis: &RedisServer, keys: &[(&str, &str)]) -> (Example, String) {
+    start_logged(redis, keys, Stdio::inherit())
+}
+
+fn start_logged(redis: &RedisServer, keys: &[(&str, &str)], log: Stdio) -> (Example, String) {
     let url = redis.url();
     let variables = [
         ("REDIS_URL", url.as_str()),
@@ -31,10 +36,33 @@ fn start(redis: &RedisServer, keys: &[(&str, &str)]) -> (Example, String) {
         ("INTERNAL_ADDRESS", "127.0.0.1:0"),
         ("DRAIN_SECONDS", "0"),
     ];
-    let example = Example::start_with("production", &[&variables, keys].concat());
+    let example = Example::start_logged("production", &[&variables, keys].concat(), log);
     let line = example.printed();
     let internal = line.strip_prefix("internal on ").expect("an address");
     (example, internal.to_owned())
+}
+
+/// Runs the example with settings with which it does not start.
+fn refused(settings: &[(&str, &str)]) -> (Output, String) {
+    let output = Command::new(support::program::example("production"))
+        .envs([
+            ("ADDRESS", "127.0.0.1:0"),
+            ("INTERNAL_ADDRESS", "127.0.0.1:0"),
+        ])
+        .envs(settings.iter().copied())
+        .output()
+        .expect("the example starts");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{log}");
+    let errors: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains(" ERROR "))
+        .collect();
+    let [error] = errors[..] else {
+        panic!("expected one error:\n{log}");
+    };
+    let error = error.to_owned();
+    (output, error)
 }
 
 fn log_in(origin: &str) -> String {
@@ -134,17 +162,47 @@ fn a_requirement_is_on_or_off() {
     }
     // The server of the test would lose its writes in a crash.
     for (value, reason) in [("1", "a crash"), ("yes!", "write 1 or 0")] {
-        let refused = Command::new(support::program::example("production"))
-            .envs([("REDIS_URL", &*redis.url()), ("ADDRESS", "127.0.0.1:0")])
-            .envs(settings(value))
-            .output()
-            .expect("the example starts");
-        let error = String::from_utf8_lossy(&refused.stderr);
-        assert!(
-            !refused.status.success() && error.contains(reason),
-            "{error}"
-        );
+        let url = redis.url();
+        let (_, error) = refused(&[&settings(value)[..], &[("REDIS_URL", &url)]].concat());
+        assert!(error.contains(reason), "{error}");
     }
+}
+
+/// One line of the log names the setting, or has the chain of causes.
+#[test]
+fn a_start_that_fails_says_why() {
+    let key = key();
+    // Nothing listens there.
+    let unreachable = [("TOKEN_KEY", &*key), ("REDIS_URL", "redis://127.0.0.1:1")];
+    let with = |setting| refused(&[&unreachable[..], &[setting]].concat());
+    let (output, error) = with(("DRAIN_SECONDS", "ten"));
+    assert!(
+        error.contains("DRAIN_SECONDS") && error.contains("ten"),
+        "{error}"
+    );
+    assert_eq!(output.stderr.split(|byte| *byte == b'\n').count(), 2);
+    let (_, error) = with(("ADDRESS", "nowhere"));
+    assert!(error.contains("ADDRESS is"), "{error}");
+    // A requirement is not skipped during an outage.
+    let (_, error) = with(("REQUIRE_DURABLE", "1"));
+    assert!(error.contains(": ") && error.contains("refused"), "{error}");
+}
+
+/// A node that starts during an outage waits for its end, and needs no other start.
+#[test]
+fn it_starts_during_an_outage() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let key = key();
+    redis.pause();
+    let (service, internal) = start(&redis, &[("TOKEN_KEY", &key)]);
+    let probe = |path: &str| curl(&[&format!("{internal}{path}")]);
+    assert!(!probe("/ready").expect(503).body.trim().is_empty());
+    probe("/live").expect(200);
+    redis.resume();
+    expect_soon(200, || probe("/ready"));
+    me(service.origin(), &log_in(service.origin())).expect(200);
 }
 
 /// The routes for administrators: another user may not, and each act counts on the node and is logged.
@@ -155,8 +213,18 @@ fn an_administrator_logs_out_a_user_and_retires_a_key() {
     };
     let (present, spare) = (key(), key());
     let settings = [("TOKEN_KEY", &*present), ("TOKEN_KEY_SPARE", &*spare)];
-    let (service, internal) = start(&redis, &settings);
-    expect_soon(200, || curl(&[&format!("{internal}/ready")]));
+    let (folder, name) = (Folder::new(), |number| format!("log-{number}"));
+    let log = |number| {
+        let path = folder.path().join(name(number));
+        fs::read_to_string(path).expect("a log")
+    };
+    let start = |settings: &[(&str, &str)], number| {
+        let file = File::create(folder.path().join(name(number))).expect("a file");
+        start_logged(&redis, settings, file.into())
+    };
+    let (service, internal) = start(&settings, 1);
+    // The first request after the start.
+    curl(&[&format!("{internal}/ready")]).expect(200);
     let origin = service.origin();
     let (alice, ann) = (log_in(origin), log_in_as("ann", origin));
     let post = |token: &str, path: &str| {
@@ -178,11 +246,44 @@ fn an_administrator_logs_out_a_user_and_retires_a_key() {
     let kid = Key::from_text(Algorithm::HS256, &present).expect("a key");
     let retire = format!("keys/{}/retire", kid.kid());
     post(&log_in(origin), &retire).expect(403);
-    post(&ann, &retire).expect(200);
+    let unknown = post(&ann, "keys/mistyped/retire").expect(404);
+    assert!(unknown.body.contains(kid.kid()), "{unknown:?}");
+    // Also an act that fails has a name in the log.
+    redis.pause();
+    post(&ann, "users/bob/revoke").expect(503);
+    redis.resume();
+    let lines = log(1);
+    for act in [r#"user="alice""#, r#"user="bob""#, r#"kid="mistyped""#] {
+        let names = |line: &str| line.contains(r#"admin="ann""#) && line.contains(act);
+        assert!(lines.lines().any(names), "{act}\n{lines}");
+    }
+    expect_soon(200, || post(&ann, &retire));
     expect_soon(401, || me(origin, &ann));
     // The spare signs.
     let again = log_in_as("ann", origin);
     me(origin, &again).expect(200);
+
+    // A node that restarts has read this before it logs its keys, and before the first request.
+    let (restarted, _) = start(&settings, 2);
+    me(restarted.origin(), &again).expect(200);
+    let retired = format!(r#"("{}", Retired)"#, kid.kid());
+    let lines = log(2);
+    assert!(lines.contains(&retired), "{lines}");
+    // Without the spare, it could sign nothing.
+    let (_keyless, internal) = start(&settings[..1], 3);
+    let answer = curl(&[&format!("{internal}/ready")]).expect(503);
+    assert!(answer.body.contains("`Keyring::new`"), "{answer:?}");
+
+    let alice = log_in(origin);
+    post(&alice, "revoke-everything").expect(403);
+    post(&again, "revoke-everything").expect(200);
+    for token in [&alice, &again] {
+        expect_soon(401, || me(origin, token));
+    }
+    let bearer = format!("Authorization: Bearer {}", log_in(origin));
+    let path = format!("{origin}/logout");
+    let ended = curl(&["-X", "POST", "-H", &bearer, &path]).expect(200);
+    assert_eq!(ended.body, "Within(5s)\n");
 }
 
 /// Two nodes during a rotation, of which one has restarted: each accepts the tokens of the other.

@@ -62,9 +62,15 @@ impl Example {
 
     /// Starts the example with variables of the environment.
     pub(crate) fn start_with(name: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_logged(name, variables, Stdio::inherit())
+    }
+
+    /// Starts the example, which writes its log to `log`.
+    pub(crate) fn start_logged(name: &str, variables: &[(&str, &str)], log: Stdio) -> Self {
         let mut process = Command::new(program::example(name))
             .arg("0")
             .envs(variables.iter().copied())
+            .stderr(log)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
