@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::public_id::PublicId;
@@ -38,10 +39,11 @@ enum Kind {
     Misuse(Cow<'static, str>),
 }
 
+#[derive(Clone)]
 struct Unavailable {
     what: &'static str,
     retry_after: Option<Duration>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The cause of a rejection. It contains nothing of the credential.
@@ -350,8 +352,17 @@ impl Error {
         Self(Kind::Unavailable(Box::new(Unavailable {
             what,
             retry_after: None,
-            source,
+            source: source.map(Arc::from),
         })))
+    }
+
+    /// Returns a copy of an *unavailable* error, to report it apart from its caller; `None` for another
+    /// one.
+    pub(crate) fn shared_outage(&self) -> Option<Self> {
+        match &self.0 {
+            Kind::Unavailable(unavailable) => Some(Self(Kind::Unavailable(unavailable.clone()))),
+            _ => None,
+        }
     }
 
     /// Sets the time after which a retry makes sense. Changes only *unavailable* errors.

@@ -83,6 +83,7 @@ mod cursor;
 pub(crate) mod fact;
 mod filter;
 mod follower;
+mod incidents;
 mod known;
 mod news;
 mod revoked;

@@ -233,6 +233,27 @@ pub enum Event<'a> {
         /// Number of facts about logins and subjects in the view.
         facts: usize,
     },
+    /// Calls of this node could not append to the revocation log. Reported by the upkeep of the view, in
+    /// its next step, once for all calls since the step before.
+    ///
+    /// A logout of a hybrid or of cached sessions succeeds nevertheless: the store has ended the login.
+    /// Its access tokens, or its copies on other nodes, go on until they expire, as the answer says:
+    /// [`Revocation::Within`] the lifetime of an access token, or the maximum age of a copy. A call on
+    /// tokens alone, and an update, is *unavailable* and reported itself too. Where an answer of the log
+    /// was lost, the log may have taken the entry.
+    LogFailed {
+        /// Number of failed calls.
+        calls: u64,
+        /// The cause of the last failure.
+        error: &'a Error,
+    },
+    /// The revocation log has lost all of its data and began anew. Reported once by the upkeep of each
+    /// node that had read it before; a node that starts reports none.
+    ///
+    /// The nodes append the facts that they remember. Logins that were stamped before are rejected on the
+    /// node, unless the view [accepts](crate::revocation::ViewBuilder::accept_other_incarnations) them;
+    /// those of another store behind a [`CachedStore`](crate::store::CachedStore) go on.
+    LogLost,
     /// The upkeep compared the clock of this node with that of its store: Redis, Postgres or MySQL.
     /// Reported once a minute, also if they agree.
     ClockSkew {

@@ -25,6 +25,7 @@ use crate::observer::event::{Act, Denied, Event};
 /// | `statewise_unavailable_total`, `statewise_unreadable_total`, `statewise_misused_total`, `statewise_thefts_total` | `act` |
 /// | `statewise_swept_total`, in sessions | |
 /// | `statewise_upkeep_failed_total` | |
+/// | `statewise_log_failed_total`, in [calls](Event::LogFailed); `statewise_log_lost_total`, on each node that [notices](Event::LogLost) it | |
 ///
 /// | histogram | labels |
 /// |---|---|
@@ -38,6 +39,9 @@ use crate::observer::event::{Act, Denied, Event};
 /// | `statewise_view_stale` | 1 if the lag exceeds the bound, or the upkeep that follows the log has stopped; else 0 |
 /// | `statewise_clock_skew_seconds` | seconds by which the clock of this node is ahead of that of the store |
 /// | `statewise_view_facts` | number of facts about logins and subjects in the view |
+///
+/// The gauges of a view are absent before its first read, so no alert on them sees an upkeep that was never
+/// spawned: alert on `statewise_upkeep_running` too.
 ///
 /// `act`, `cause` and `outcome` are fixed names such as `"revoke_all"` and `"bad_signature"`: there
 /// are few, and no client can add one.
@@ -79,7 +83,7 @@ pub struct MetricsObserver(());
 
 /// Counters and their help texts.
 #[rustfmt::skip]
-const COUNTERS: [(&str, &str); 22] = [
+const COUNTERS: [(&str, &str); 24] = [
     ("statewise_issued_total", "Logins."),
     ("statewise_evicted_total", "Logins that the limit ended in favor of another one."),
     ("statewise_verified_total", "Verified credentials."),
@@ -102,6 +106,8 @@ const COUNTERS: [(&str, &str); 22] = [
     ("statewise_thefts_total", "Logins ended because a replaced credential came back."),
     ("statewise_swept_total", "Expired sessions that the upkeep removed."),
     ("statewise_upkeep_failed_total", "Failed steps of the upkeep."),
+    ("statewise_log_failed_total", "Calls whose entry the revocation log did not take."),
+    ("statewise_log_lost_total", "Losses of all data of the revocation log."),
 ];
 
 /// The counters that have labels.
@@ -303,6 +309,11 @@ impl Observer for MetricsObserver {
                 }
                 return;
             }
+            Event::LogFailed { calls, .. } => {
+                counter!("statewise_log_failed_total").increment(calls);
+                return;
+            }
+            Event::LogLost => counter!("statewise_log_lost_total"),
             Event::UpkeepFailed { .. } => counter!("statewise_upkeep_failed_total"),
         };
         counter.increment(1);

@@ -26,6 +26,8 @@ use crate::observer::throttle::{Line, Throttle};
 /// | store does not answer | warn | `backend`, `cause` |
 /// | store answers again | warn | `backend`, `seconds` |
 /// | upkeep failed | warn, limited | `chore`, `error`, `suppressed` |
+/// | revocation log took no entry | warn, limited | `calls`, `error`, `suppressed` |
+/// | revocation log began anew: its data were lost | warn | |
 /// | clock differs from that of the store | warn | `ahead_seconds` |
 /// | view is stale | warn, limited | `behind_seconds`, `facts`, `suppressed` |
 /// | view is fresh again | warn, or debug if the line *view is stale* was | `facts` |
@@ -307,6 +309,18 @@ impl TracingObserver {
                 } else {
                     trace!(target: TARGET, behind_seconds, facts, "view lag");
                 }
+            }
+            Event::LogFailed { calls, error } => {
+                let line = line("revocation log took no entry", error.to_string());
+                limited!(
+                    line,
+                    "revocation log took no entry",
+                    calls,
+                    error = chain(error)
+                );
+            }
+            Event::LogLost => {
+                warn!(target: TARGET, "revocation log began anew: its data were lost");
             }
             Event::ClockSkew {
                 ahead,

@@ -310,6 +310,9 @@ impl Inner {
         let mut cursor = follower.cursor();
         let was_current = self.known.is_current(Stamp::new(page.incarnation, 0, 0));
         let progress = cursor.apply(page, &self.known, sent)?;
+        if progress == Progress::Lost && !was_current {
+            self.incidents.note_loss();
+        }
         if self.settings.read_only {
             // This node cannot give the lost positions to other entries.
             if progress == Progress::Lost {
@@ -415,6 +418,7 @@ impl Chore for Following {
             let result = view.follow().await;
             // Reading takes time, possibly more than the bound.
             observer.observe(&view.lag(settings.now().unwrap_or(now)));
+            view.inner.incidents.report(observer);
             view.report_news(observer);
             result?;
             view.renew_retired_keys().await?;

@@ -13,6 +13,7 @@ use crate::login::stamp::Stamp;
 use crate::observer::log_mistake;
 use crate::revocation::fact::{Fact, KeyId, SubjectKey};
 use crate::revocation::follower::{Follower, PAGE_ENTRIES};
+use crate::revocation::incidents::Incidents;
 use crate::revocation::known::{KnownFacts, LoginStatus};
 use crate::revocation::log::{DynRevocationLog, RevocationLog as _};
 use crate::revocation::settings::Settings;
@@ -67,6 +68,7 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) known: KnownFacts,
     pub(super) follower: Follower,
+    pub(super) incidents: Incidents,
     pub(super) logouts: Mutex<LogoutCounts>,
     pub(super) waiters: Waiters,
 }
@@ -95,6 +97,7 @@ impl RevocationView {
                 known: KnownFacts::new(settings.capacity),
                 settings,
                 follower: Follower::default(),
+                incidents: Incidents::default(),
                 logouts: Mutex::default(),
                 waiters: Waiters::new(),
             }),

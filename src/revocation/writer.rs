@@ -161,8 +161,16 @@ impl RevocationView {
     }
 
     /// Appends facts that live for `life`, and applies them to this view at once. Returns the stamp
-    /// of the last one.
+    /// of the last one. The upkeep reports a failure, because not every caller returns it.
     pub(crate) async fn append(&self, facts: &[Fact], life: Duration) -> Result<Stamp> {
+        let appended = self.try_append(facts, life).await;
+        if let Err(error) = &appended {
+            self.inner.incidents.note_failure(error);
+        }
+        appended
+    }
+
+    async fn try_append(&self, facts: &[Fact], life: Duration) -> Result<Stamp> {
         let inner = &*self.inner;
         if self.is_read_only() {
             return Err(Error::misuse(READ_ONLY));

@@ -156,6 +156,7 @@ fn the_end_of_everything_is_reported() {
     *log.cut.lock().unwrap() = false;
     assert!(block_on(here.auth.retire_key("no such key")).is_err());
     here.notes.expect("RetireKey misused");
+    assert_eq!(here.learn(), [format!("log failed 3: {cut}")]);
     assert!(here.learn().is_empty() && there.learn().is_empty());
 
     let _ = block_on(here.auth.revoke_everything()).unwrap();

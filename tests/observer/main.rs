@@ -7,8 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
-#[cfg(feature = "metrics")]
+mod incidents;
 mod keys;
+#[cfg(feature = "metrics")]
 mod metrics;
 mod notes;
 mod redaction;

@@ -129,6 +129,8 @@ impl Observer for Notes {
                 follows_view,
                 panicked,
             } => format!("upkeep stopped, follows view {follows_view}, panicked {panicked}"),
+            Event::LogFailed { calls, error } => format!("log failed {calls}: {error}"),
+            Event::LogLost => "log lost".to_owned(),
             other => panic!("not known here: {other:?}"),
         };
         self.told.lock().unwrap().push(told);

@@ -8,7 +8,7 @@ use statewise::observer::{Act, Denied, Event, Observer};
 use statewise::session::SessionAuthenticator;
 use statewise::testkit::{Fault, ManualClock, Method, block_on};
 use statewise::token::TokenAuthenticator;
-use statewise::{Authenticator, Login, PublicId, Revocation};
+use statewise::{Authenticator, Error, Login, PublicId, Revocation};
 
 use crate::notes::{Line, Notes, secret, sessions, store, tokens};
 use crate::secrets::{Secrets, base64url};
@@ -126,6 +126,9 @@ fn all_of_sessions(observer: &Arc<dyn Observer>, secrets: &mut Secrets) -> [Publ
         observer.observe(&Event::RevokedEverything { effective });
         let kid = "FT-zxqrzbyc";
         observer.observe(&Event::KeyRetired { kid, effective });
+        let error = &Error::unavailable("full");
+        observer.observe(&Event::LogFailed { calls: 2, error });
+        observer.observe(&Event::LogLost);
         let fourth = auth.issue(login()).await.unwrap();
         let _ = auth.revoke(secret(&fourth)).await.unwrap();
         let _ = auth.revoke(secret(&second)).await.unwrap();

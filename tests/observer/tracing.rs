@@ -119,6 +119,8 @@ fn events_by_level_with_fields_by_name() {
         ),
         "WARN revoked everything effective=Immediate".to_owned(),
         "WARN key retired kid=\"FT-zxqrzbyc\" effective=Immediate".to_owned(),
+        format!("WARN revocation log took no entry calls=2 error=\"{could_not}: full\""),
+        "WARN revocation log began anew: its data were lost".to_owned(),
         format!("INFO issued {}", alice(ended)),
         format!(
             "INFO revoked {} act=\"revoke\" effective=Immediate",
@@ -221,6 +223,26 @@ fn a_view_that_becomes_stale_and_fresh_is_two_lines() {
         "WARN view is fresh again facts=0",
     ];
     assert_eq!(warned, expected);
+}
+
+/// A full log fails each logout, and each step of the upkeep reports it.
+#[test]
+fn a_log_that_takes_no_entry_is_one_line_in_ten_seconds() {
+    let captured = Captured::default();
+    tracing::subscriber::with_default(captured.clone(), || {
+        let (clock, log) = (ManualClock::default(), Log::new());
+        let view = view(&log, &clock);
+        let upkeep = view.upkeep().observer(Arc::new(TracingObserver::new()));
+        for _ in 0..50 {
+            *log.cut.lock().unwrap() = true;
+            assert!(block_on(view.revoke_subject("alice")).is_err());
+            *log.cut.lock().unwrap() = false;
+            block_on(upkeep.tick()).unwrap();
+        }
+    });
+    let lines = captured.0.lock().unwrap();
+    let count = |level: &str| lines.iter().filter(|line| line.starts_with(level)).count();
+    assert_eq!((count("WARN"), count("DEBUG")), (1, 49), "{lines:?}");
 }
 
 #[test]
