@@ -75,9 +75,10 @@ pub trait Chore: fmt::Debug + Send + Sync + 'static {
 /// | with a [`CachedStore`](crate::store::CachedStore) | the view becomes stale, and each verification asks the store, or is *unavailable* with [`refuse_when_stale`](crate::store::CachedBuilder::refuse_when_stale) |
 /// | any other | answers stay correct, because each read checks expiry; expired logins keep their space |
 ///
-/// A token service that forgets it answers 503 from the start. It and a cached store log the mistake once
-/// at the level *error* (feature `tracing`), also without an observer: when the view was found stale and,
-/// for its [bound](crate::revocation::RevocationView::bound) after that, nothing has tried to read the log.
+/// A token service that forgets it issues tokens, and refuses each verification with 503 from the start.
+/// It and a cached store log the mistake once at the level *error* (feature `tracing`), also without an
+/// observer: when the view was found stale and, for its
+/// [bound](crate::revocation::RevocationView::bound) after that, nothing has tried to read the log.
 /// The same happens after an upkeep has ended. [`run`](Self::run) reports its start and its end to the
 /// observer, and the gauge `statewise_upkeep_running` shows them.
 ///

@@ -238,9 +238,9 @@ pub enum Event<'a> {
     ///
     /// A logout of a hybrid or of cached sessions succeeds nevertheless: the store has ended the login.
     /// Its access tokens, or its copies on other nodes, go on until they expire, as the answer says:
-    /// [`Revocation::Within`] the lifetime of an access token, or the maximum age of a copy. A call on
-    /// tokens alone, and an update, is *unavailable* and reported itself too. Where an answer of the log
-    /// was lost, the log may have taken the entry.
+    /// [`Revocation::Within`] the lifetime of an access token, or the maximum age of a copy. A call
+    /// that needs the log, such as a logout of a token, is *unavailable* and reported itself too. Where an
+    /// answer of the log was lost, the log may have taken the entry.
     LogFailed {
         /// Number of failed calls.
         calls: u64,
