@@ -311,13 +311,9 @@ impl TracingObserver {
                 }
             }
             Event::LogFailed { calls, error } => {
-                let line = line("revocation log took no entry", error.to_string());
-                limited!(
-                    line,
-                    "revocation log took no entry",
-                    calls,
-                    error = chain(error)
-                );
+                let error = chain(error);
+                let line = line("revocation log took no entry", error.clone());
+                limited!(line, "revocation log took no entry", calls, error);
             }
             Event::LogLost => {
                 warn!(target: TARGET, "revocation log began anew: its data were lost");
