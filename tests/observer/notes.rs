@@ -158,6 +158,7 @@ pub(crate) fn sessions<D>(store: &Store, clock: &ManualClock) -> SessionBuilder<
 }
 
 /// Logs a user in, and again beyond the limit. Returns both ids.
+#[allow(dead_code, reason = "only the tests of logs and metrics need it")]
 pub(crate) fn evict(observer: impl Observer + 'static) -> [PublicId; 2] {
     let auth = sessions(&store(10), &ManualClock::default()).limit(Limit::EvictOldest(1));
     let auth: SessionAuthenticator<_> = auth.build().unwrap();
