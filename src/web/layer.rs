@@ -84,8 +84,9 @@ use crate::web::transport::Transport;
 ///
 /// `Secure` cookies need HTTPS between browser and server. TLS may end at a proxy before this
 /// service; the layer reads no `X-Forwarded` fields. Put the layer outside of the handlers and
-/// guards that ask for the caller, outside of nested routers (so that it sees whole paths), and
-/// inside of a layer that turns panics into responses.
+/// guards that ask for the caller, and inside of a layer that turns panics into responses. In nested
+/// routers of axum it sees whole paths (feature `axum`); with another framework that removes a prefix, put
+/// it outside of them.
 pub struct AuthLayer<D = ()> {
     pub(crate) config: Arc<LayerConfig<D>>,
 }

@@ -197,10 +197,10 @@ impl OriginPolicy {
     /// Lets pages of all origins call one path, for example the callback of a login provider. The
     /// handler of that path must protect itself.
     ///
-    /// The path is compared exactly with that of the request as the layer sees it. If the layer is
-    /// outside of a nested router, write the whole path: `/auth/callback`. If it is inside of a
-    /// router that is nested at `/auth`, write `/callback`: axum removes the prefix before the layer
-    /// sees the request. If there is a layer at both places, add the exception to both.
+    /// The path is compared exactly with the whole path of the request, such as `/auth/callback`. That holds
+    /// inside of a router of axum that is nested at `/auth`, too (feature `axum`). Where another framework
+    /// removes a prefix before the layer sees the request, write the rest. If there is a layer inside
+    /// and outside, add the exception to both.
     ///
     /// # Errors
     ///

@@ -86,17 +86,26 @@ fn an_excepted_callback_works_where_it_is_nested() {
             .route("/delete", post(called.clone()))
     };
     let nested = |inner: Router| Router::new().nest("/auth", inner);
-    // The layer around the nested router sees the whole path, and the one within it the rest.
+    // The layer sees the whole path, around the nested router and within it.
     for (place, router, passes) in [
         (
             "outside",
             nested(routes()).layer(except("/auth/callback")),
             true,
         ),
-        ("inside", nested(routes().layer(except("/callback"))), true),
+        (
+            "inside",
+            nested(routes().layer(except("/auth/callback"))),
+            true,
+        ),
+        (
+            "the rest, inside",
+            nested(routes().layer(except("/callback"))),
+            false,
+        ),
         (
             "both",
-            nested(routes().layer(except("/callback"))).layer(except("/auth/callback")),
+            nested(routes().layer(except("/auth/callback"))).layer(except("/auth/callback")),
             true,
         ),
         ("no exception", nested(routes()).layer(layer()), false),
@@ -107,7 +116,7 @@ fn an_excepted_callback_works_where_it_is_nested() {
         ),
         (
             "inside only",
-            nested(routes().layer(except("/callback"))).layer(layer()),
+            nested(routes().layer(except("/auth/callback"))).layer(layer()),
             false,
         ),
         (

@@ -10,7 +10,7 @@ use support::{Answer, Example, Folder, follow_the_header};
 const README: &str = include_str!("../../../README.md");
 const AXUM: &str = include_str!("../../../src/manual/axum.md");
 const ACTIX: &str = include_str!("../../../src/manual/actix.md");
-const DEPLOYING: &str = include_str!("../../../src/manual/deploying.md");
+const PROGRAM: &str = include_str!("../../../src/manual/deploying/program.md");
 
 #[test]
 fn the_commands_in_its_header_work() {
@@ -40,7 +40,7 @@ fn the_programs_of_the_pages_are_the_examples() {
     assert_eq!(printed(AXUM), start);
     assert_eq!(printed(ACTIX), program(include_str!("../actix_start.rs")));
     let production = program(include_str!("../production.rs"));
-    assert_eq!(printed(DEPLOYING), production);
+    assert_eq!(printed(PROGRAM), production);
 }
 
 /// Runs each `$ curl` line of a page against an example, and compares its status, or its answer, with
