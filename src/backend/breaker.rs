@@ -44,8 +44,9 @@ pub(crate) trait Outage: StdError + 'static {
 /// let through, and the first answer closes it. A call costs two loads while all is well.
 ///
 /// Lost connections do not open it, because a call fails at once then: in the test
-/// `a_server_that_is_killed_is_reported` of Redis, the longest one took 0.4 ms (2026-11-30, debug build). A client that waits to reconnect makes calls late. Both kinds of
-/// failures together have the server reported as silent.
+/// `a_server_that_is_killed_is_reported` of Redis, the longest one took 0.4 ms (2026-11-30, debug
+/// build). A client that waits to reconnect makes calls late. Failures of both kinds count towards the
+/// report of a silent server.
 pub(crate) struct Breaker {
     backend: &'static str,
     observer: Option<Arc<dyn Observer>>,
@@ -239,7 +240,7 @@ pub(crate) fn io_cause(error: &(dyn StdError + 'static)) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// Notes what is reported.
+    /// Records the reports as text.
     #[derive(Debug, Default)]
     struct Notes(Mutex<Vec<String>>);
 

@@ -233,13 +233,11 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     async fn load(&self, handle: Handle, load: Load, now: Timestamp) -> Result<Option<Record>> {
         if !self.view.is_fresh(now) {
-            self.view.note_stale(
-                now,
-                match self.refuses_when_stale {
-                    true => "cached sessions are unavailable",
-                    false => "the cache asks its store each time",
-                },
-            );
+            let effect = match self.refuses_when_stale {
+                true => "cached sessions are unavailable",
+                false => "the cache asks its store each time",
+            };
+            self.view.note_stale(now, effect);
             if self.refuses_when_stale {
                 return Err(Error::could_not("the revocation view is stale", None));
             }

@@ -459,18 +459,22 @@ pub enum Denied<'a> {
 }
 
 impl Denied<'_> {
-    /// All names. Those of the variants with fields are written out.
+    /// All names.
     #[cfg(feature = "metrics")]
     pub(crate) const NAMES: [&'static str; 9] = [
         Self::NoCredential.name(),
         Self::Unclear.name(),
-        "failed_login",
-        "missing_role",
+        Self::FailedLogin { tried: None }.name(),
+        Self::MissingRole { any_of: &[] }.name(),
         Self::NotALogin.name(),
         Self::Forbidden.name(),
         Self::TooOld.name(),
         Self::WeakAcr.name(),
-        "cross_origin",
+        Self::CrossOrigin {
+            origin: None,
+            host: None,
+        }
+        .name(),
     ];
 
     /// Name in metrics and structured logs, such as `"failed_login"`.

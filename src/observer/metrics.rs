@@ -81,9 +81,9 @@ use crate::observer::event::{Act, Denied, Event};
 #[derive(Clone, Copy, Debug)]
 pub struct MetricsObserver(());
 
-/// Counters and their help texts.
+/// Counters without labels, and their help texts.
 #[rustfmt::skip]
-const COUNTERS: [(&str, &str); 24] = [
+const PLAIN: [(&str, &str); 15] = [
     ("statewise_issued_total", "Logins."),
     ("statewise_evicted_total", "Logins that the limit ended in favor of another one."),
     ("statewise_verified_total", "Verified credentials."),
@@ -93,10 +93,19 @@ const COUNTERS: [(&str, &str); 24] = [
     ("statewise_tickets_issued_total", "Tickets."),
     ("statewise_tickets_updated_total", "Updates of the payload of a ticket."),
     ("statewise_tickets_redeemed_total", "Redeemed tickets."),
-    ("statewise_updated_total", "Updates of roles, device or data."),
-    ("statewise_revoked_total", "Logouts."),
     ("statewise_everything_revoked_total", "Ends of all logins of all users."),
     ("statewise_keys_retired_total", "Keys that were retired in the revocation log."),
+    ("statewise_swept_total", "Expired sessions that the upkeep removed."),
+    ("statewise_upkeep_failed_total", "Failed steps of the upkeep."),
+    ("statewise_log_failed_total", "Calls whose entry the revocation log did not take."),
+    ("statewise_log_lost_total", "Losses of all data of the revocation log."),
+];
+
+/// Counters with labels, and their help texts.
+#[rustfmt::skip]
+const LABELLED: [(&str, &str); 9] = [
+    ("statewise_updated_total", "Updates of roles, device or data."),
+    ("statewise_revoked_total", "Logouts."),
     ("statewise_rejected_total", "Rejected credentials."),
     ("statewise_refused_total", "Calls that a rule of the service forbade."),
     ("statewise_denied_total", "Requests that the web layer denied."),
@@ -104,23 +113,6 @@ const COUNTERS: [(&str, &str); 24] = [
     ("statewise_unreadable_total", "Calls for a login that this version cannot read."),
     ("statewise_misused_total", "Calls that failed by a mistake in configuration or code."),
     ("statewise_thefts_total", "Logins ended because a replaced credential came back."),
-    ("statewise_swept_total", "Expired sessions that the upkeep removed."),
-    ("statewise_upkeep_failed_total", "Failed steps of the upkeep."),
-    ("statewise_log_failed_total", "Calls whose entry the revocation log did not take."),
-    ("statewise_log_lost_total", "Losses of all data of the revocation log."),
-];
-
-/// The counters that have labels.
-const LABELLED: [&str; 9] = [
-    "statewise_updated_total",
-    "statewise_revoked_total",
-    "statewise_rejected_total",
-    "statewise_refused_total",
-    "statewise_denied_total",
-    "statewise_unavailable_total",
-    "statewise_unreadable_total",
-    "statewise_misused_total",
-    "statewise_thefts_total",
 ];
 
 impl MetricsObserver {
@@ -128,7 +120,7 @@ impl MetricsObserver {
     /// each counter there at 0.
     #[must_use]
     pub fn new() -> Self {
-        for (name, help) in COUNTERS {
+        for (name, help) in PLAIN.into_iter().chain(LABELLED) {
             describe_counter!(name, help);
         }
         let help = "Duration of each call of the authenticator.";
@@ -156,8 +148,8 @@ const CREDENTIAL_ACTS: [Act; 4] = [Act::Verify, Act::Refresh, Act::Revoke, Act::
 /// Begins each counter at 0, with the labels that it can have.
 fn begin_counters() {
     let begin = |counter: Counter| counter.increment(0);
-    for (name, _) in COUNTERS.iter().filter(|(name, _)| !LABELLED.contains(name)) {
-        begin(counter!(*name));
+    for (name, _) in PLAIN {
+        begin(counter!(name));
     }
     for act in Act::ALL.map(Act::name) {
         begin(counter!("statewise_unavailable_total", "act" => act));

@@ -11,7 +11,6 @@ use crate::base::boxed::BoxFuture;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::login::handle::Handle;
-use crate::login::issued::Revocation;
 use crate::login::stamp::Stamp;
 use crate::observer::Observer;
 use crate::observer::event::Event;
@@ -275,23 +274,6 @@ impl RevocationView {
         }
     }
 
-    /// Reports the facts about all users that this node has learned.
-    fn report_news(&self, observer: &dyn Observer) {
-        if !self.inner.follower.has_caught_up() {
-            return;
-        }
-        let effective = Revocation::Immediate;
-        for fact in self.inner.known.news.take() {
-            match fact {
-                Fact::Key(key) => {
-                    let kid = &String::from_utf8_lossy(key.as_bytes());
-                    observer.observe(&Event::KeyRetired { kid, effective });
-                }
-                _ => observer.observe(&Event::RevokedEverything { effective }),
-            }
-        }
-    }
-
     /// Returns the event that reports the state of the view at `now`.
     fn lag(&self, now: Timestamp) -> Event<'static> {
         let fresh_as_of = self.inner.follower.fresh_as_of();
@@ -419,7 +401,9 @@ impl Chore for Following {
             // Reading takes time, possibly more than the bound.
             observer.observe(&view.lag(settings.now().unwrap_or(now)));
             view.inner.incidents.report(observer);
-            view.report_news(observer);
+            if view.inner.follower.has_caught_up() {
+                view.inner.known.news.report(observer);
+            }
             result?;
             view.renew_retired_keys().await?;
             Ok(settings.poll)

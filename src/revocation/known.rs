@@ -1,6 +1,7 @@
 //! The facts that a node knows: in memory, checked on every request.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -374,11 +375,15 @@ impl KnownFacts {
             }
             Fact::Key(key) => {
                 let mut rare = self.rare_mut();
-                let known = rare.keys.insert(key, until);
-                if let Some(known) = known {
-                    rare.keys.insert(key, until.max(known));
-                } else {
-                    self.news.learn(fact);
+                match rare.keys.entry(key) {
+                    Slot::Occupied(mut known) => {
+                        let until = until.max(*known.get());
+                        known.insert(until);
+                    }
+                    Slot::Vacant(unknown) => {
+                        unknown.insert(until);
+                        self.news.learn(fact);
+                    }
                 }
                 self.has_keys.store(true, Ordering::Relaxed);
             }

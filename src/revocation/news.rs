@@ -2,6 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::login::issued::Revocation;
+use crate::observer::Observer;
+use crate::observer::event::Event;
 use crate::revocation::fact::Fact;
 
 /// Retired keys, and ends of all logins, that this node has learned and not reported.
@@ -27,9 +30,23 @@ impl News {
         }
     }
 
-    /// Returns the facts to report.
+    /// Forgets the facts that were not reported, and returns them.
     pub(super) fn take(&self) -> Vec<Fact> {
         std::mem::take(&mut self.lock().unreported)
+    }
+
+    /// Reports the facts that were learned since the last report.
+    pub(super) fn report(&self, observer: &dyn Observer) {
+        let effective = Revocation::Immediate;
+        for fact in self.take() {
+            match fact {
+                Fact::Key(key) => {
+                    let kid = &String::from_utf8_lossy(key.as_bytes());
+                    observer.observe(&Event::KeyRetired { kid, effective });
+                }
+                _ => observer.observe(&Event::RevokedEverything { effective }),
+            }
+        }
     }
 
     /// Notes that a call is about to append a fact, and to report it.
