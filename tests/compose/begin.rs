@@ -169,13 +169,7 @@ type Nodes = [(Any, RevocationView); 2];
 fn nodes(clock: &ManualClock, make: impl Fn(&RevocationView) -> Any) -> Nodes {
     let log = Arc::new(MemoryLog::new().unwrap());
     [(); 2].map(|()| {
-        let view = RevocationView::builder(Arc::clone(&log))
-            .max_lifetime(seconds(ABSOLUTE))
-            .bound(seconds(ABSOLUTE))
-            .clock(clock.clone())
-            .build()
-            .unwrap();
-        block_on(view.follow()).unwrap();
+        let view = view(Arc::clone(&log), clock);
         (make(&view), view)
     })
 }

@@ -20,6 +20,7 @@ use statewise::clock::Clock as _;
 use statewise::either::Either;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::migrating::Migrating;
+use statewise::revocation::log::RevocationLog;
 use statewise::revocation::{MemoryLog, RevocationView};
 use statewise::session::{Limit, SessionAuthenticator, SessionBuilder};
 use statewise::store::MemoryStore;
@@ -68,7 +69,7 @@ pub(crate) const OLD_KEY: &[u8; 32] = b"the key of the old tokens, 32 by";
 pub(crate) const NEW_KEY: &[u8; 32] = b"a key of the new tokens, 32 byte";
 
 /// A view that has read its log and stays fresh for a day.
-pub(crate) fn view(log: MemoryLog, clock: &ManualClock) -> RevocationView {
+pub(crate) fn view(log: impl RevocationLog, clock: &ManualClock) -> RevocationView {
     let view = RevocationView::builder(log)
         .max_lifetime(seconds(ABSOLUTE))
         .bound(seconds(ABSOLUTE))
@@ -317,15 +318,28 @@ fn a_tab_that_is_too_late_ends_no_login() {
 }
 
 /// A logout during an upgrade ends the login.
+/// The way in which a user logs out while a login is upgraded.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    OneLogin,
+    Everywhere,
+    /// At a node of the first step, for which the new strategy is the second one.
+    EverywhereAtFirstStep,
+}
+
 #[test]
 fn no_upgrade_outlives_a_logout() {
-    for everywhere in [true, false] {
+    for end in [End::OneLogin, End::Everywhere, End::EverywhereAtFirstStep] {
         for round in 0..300 {
             let clock = ManualClock::default();
-            let old = session_builder(YieldingStore::new(memory()), &clock);
-            let new = session_builder(YieldingStore::new(memory()), &clock);
-            let new = HybridAuthenticator::new(token_builder(NEW_KEY, &clock), new).unwrap();
-            let auth = Migrating::builder(old.build().unwrap(), new).clock(clock.clone());
+            let sessions = || session_builder(YieldingStore::new(memory()), &clock);
+            let old = Arc::new(sessions().build().unwrap());
+            let new = HybridAuthenticator::new(token_builder(NEW_KEY, &clock), sessions());
+            let new = Arc::new(new.unwrap());
+            let (first_old, first_new): (Any, Any) = (old.clone(), new.clone());
+            let first = Either::builder(first_old, first_new).any_place();
+            let first: Any = Arc::new(first.build().unwrap());
+            let auth = Migrating::builder(old, new).clock(clock.clone());
             let auth = Arc::new(auth.build().unwrap());
             let before = block_on(auth.strategies().0.issue(alice())).unwrap();
             let made = Arc::new(Mutex::new(None));
@@ -336,58 +350,27 @@ fn no_upgrade_outlives_a_logout() {
                     *made.lock().unwrap() = auth.refresh(&credential).await.ok();
                 }) as BoxFuture<'static, ()>
             };
-            let end = {
+            let logout = {
                 let (auth, credential) = (Arc::clone(&auth), refreshable(&before).to_owned());
                 Box::pin(async move {
-                    let _ = if everywhere {
-                        auth.revoke_all("alice").await.unwrap().effective
-                    } else {
-                        auth.revoke(&credential).await.unwrap().effective
+                    let _ = match end {
+                        End::OneLogin => auth.revoke(&credential).await.unwrap().effective,
+                        End::Everywhere => auth.revoke_all("alice").await.unwrap().effective,
+                        End::EverywhereAtFirstStep => {
+                            first.revoke_all("alice").await.unwrap().effective
+                        }
                     };
                 }) as BoxFuture<'static, ()>
             };
-            block_on(interleave(seed() + round, vec![upgrade, end]));
+            block_on(interleave(seed() + round, vec![upgrade, logout]));
+            let what = format!("{end:?}, seed {}", seed() + round);
             if let Some(issued) = made.lock().unwrap().take() {
                 let refreshed = block_on(auth.refresh(refreshable(&issued)));
-                assert!(refreshed.is_err(), "it lives on, seed {}", seed() + round);
+                assert!(refreshed.is_err(), "it lives on: {what}");
             }
             let sessions = block_on(auth.strategies().1.sessions("alice", None)).unwrap();
-            assert_eq!(sessions.sessions.len(), 0, "seed {}", seed() + round);
-            assert!(verify(&*auth, access(&before)).is_err());
-        }
-    }
-}
-
-/// A node of the first step ends all logins of the user while one of the second step upgrades one. The
-/// first step counts the new strategy as its second one.
-#[test]
-fn no_upgrade_outlives_a_logout_at_a_node_of_the_first_step() {
-    for round in 0..300 {
-        let clock = ManualClock::default();
-        let sessions = || session_builder(YieldingStore::new(memory()), &clock);
-        let old: Any = Arc::new(sessions().build().unwrap());
-        let new = HybridAuthenticator::new(token_builder(NEW_KEY, &clock), sessions()).unwrap();
-        let new: Any = Arc::new(new);
-        let first = Either::builder(Arc::clone(&old), Arc::clone(&new)).any_place();
-        let first: Any = Arc::new(first.build().unwrap());
-        let second = Migrating::builder(Arc::clone(&old), new).clock(clock.clone());
-        let second: Any = Arc::new(second.build().unwrap());
-        let before = block_on(old.issue(alice())).unwrap();
-        let made = Arc::new(Mutex::new(None));
-        let upgrade = {
-            let (second, made) = (Arc::clone(&second), Arc::clone(&made));
-            let credential = refreshable(&before).to_owned();
-            Box::pin(async move {
-                *made.lock().unwrap() = second.refresh(&credential).await.ok();
-            }) as BoxFuture<'static, ()>
-        };
-        let end = Box::pin(async move {
-            let _ = first.revoke_all("alice").await.unwrap().effective;
-        }) as BoxFuture<'static, ()>;
-        block_on(interleave(seed() + round, vec![upgrade, end]));
-        if let Some(issued) = made.lock().unwrap().take() {
-            let refreshed = block_on(second.refresh(refreshable(&issued)));
-            assert!(refreshed.is_err(), "it lives on, seed {}", seed() + round);
+            assert_eq!(sessions.sessions.len(), 0, "{what}");
+            assert!(verify(&*auth, access(&before)).is_err(), "{what}");
         }
     }
 }

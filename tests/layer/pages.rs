@@ -1,17 +1,13 @@
 //! Answers to denials: the login page, the refresh page and those of the application.
 
-use std::sync::Arc;
-
-use statewise::DynAuthenticator;
 use statewise::testkit::{Fault, ManualClock, Method, TestClient, block_on};
 use statewise::web::{Answer, Auth, AuthLayer, Cookie, Denial, Require, SameSite, Transport};
 use tower_service::Service;
 
 use crate::hybrids::two_cookies;
 use crate::redirecting::{redirected_around_guard, redirected_inside, redirected_outside};
-use crate::site::{
-    Browser, IDLE, guarded, hybrid, layer, seconds, sessions, store, tokens, transport,
-};
+use crate::site::{Browser, IDLE, guarded, hybrid, layer, seconds, sessions, store, transport};
+use crate::steps::cases;
 
 const NAVIGATION: [(&str, &str); 1] = [("sec-fetch-mode", "navigate")];
 const SCRIPT: [(&str, &str); 1] = [("sec-fetch-mode", "cors")];
@@ -125,12 +121,7 @@ fn the_login_page_never_leads_to_itself() {
 #[test]
 fn a_login_that_is_too_old_or_too_weak_leads_to_the_login_page() {
     let clock = ManualClock::default();
-    let cases: [(Arc<dyn DynAuthenticator<()>>, Transport); 3] = [
-        (sessions(&store(), &clock), transport()),
-        (tokens(&clock), transport()),
-        (hybrid(&store(), &clock), two_cookies()),
-    ];
-    for (auth, transport) in cases {
+    for (auth, transport) in cases(&clock) {
         let layer = layer(auth, transport).clock(clock.clone());
         let mut browser = Browser::of(&layer.login_page("/form?lang=en").unwrap());
         browser.post("/auth/login", &[("x-user", "alice")]);

@@ -13,7 +13,8 @@ use crate::site::{
 
 type Case = (Arc<dyn DynAuthenticator<()>>, Transport);
 
-fn cases(clock: &ManualClock) -> [Case; 3] {
+/// Each kind of login in cookies.
+pub(crate) fn cases(clock: &ManualClock) -> [Case; 3] {
     [
         (sessions(&store(), clock), transport()),
         (tokens(clock), transport()),

@@ -8,6 +8,7 @@ use statewise::web::Transport;
 
 use crate::hybrids::two_cookies;
 use crate::site::{Browser, hybrid, layer, seconds, sessions, store, tokens, transport};
+use crate::steps::cases;
 
 /// With changed roles, the layer rotates the credential of a session in the same answer. Other
 /// changes leave the cookie alone.
@@ -54,12 +55,7 @@ fn an_updated_token_is_set_as_the_cookie() {
 #[test]
 fn several_updates_of_one_request_add_up() {
     let clock = ManualClock::default();
-    let cases: [(Arc<dyn DynAuthenticator<()>>, Transport); 3] = [
-        (sessions(&store(), &clock), transport()),
-        (tokens(&clock), transport()),
-        (hybrid(&store(), &clock), two_cookies()),
-    ];
-    for (auth, transport) in cases {
+    for (auth, transport) in cases(&clock) {
         let mut browser = Browser::of(&layer(auth, transport));
         browser.post("/auth/login", &[("x-user", "alice")]);
         let answer = browser.post("/promote-rename", &[]);

@@ -365,15 +365,21 @@ fn a_paused_server_is_unavailable_within_the_deadline() {
     });
 }
 
+/// A database with a short deadline, and what it reports of its server.
+fn hurried(server: &MariaDbServer) -> (MySql, Arc<Silences>) {
+    let silences = Arc::new(Silences::default());
+    let hurried = MySql::over(pool(server, 4)).deadline(DEADLINE);
+    let hurried = hurried.observer(silences.clone()).build().unwrap();
+    (hurried, silences)
+}
+
 #[test]
 fn a_server_that_hangs_is_not_waited_for() {
     block_on(async {
         let Some((server, _database)) = durable(&[]).await else {
             return;
         };
-        let silences = Arc::new(Silences::default());
-        let hurried = MySql::over(pool(&server, 4)).deadline(DEADLINE);
-        let hurried = hurried.observer(silences.clone()).build().unwrap();
+        let (hurried, silences) = hurried(&server);
         let parts = (hurried.sessions(), hurried.revocations());
         let (pause, resume) = (|| server.pause(), || server.resume());
         silence::a_server_that_hangs_is_not_waited_for("mysql", parts, silences, pause, resume)
@@ -387,9 +393,7 @@ fn a_server_that_is_killed_is_reported() {
         let Some((server, _database)) = durable(&[]).await else {
             return;
         };
-        let silences = Arc::new(Silences::default());
-        let hurried = MySql::over(pool(&server, 4)).deadline(DEADLINE);
-        let hurried = hurried.observer(silences.clone()).build().unwrap();
+        let (hurried, silences) = hurried(&server);
         let (kill, restart) = (|| server.kill9(), || server.restart());
         silence::a_server_that_is_killed_is_reported(
             "mysql",

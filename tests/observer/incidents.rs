@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use statewise::hybrid::HybridAuthenticator;
 use statewise::observer::Observer;
-use statewise::revocation::{MemoryLog, RevocationView};
+use statewise::revocation::MemoryLog;
 use statewise::session::SessionAuthenticator;
 use statewise::store::CachedStore;
 use statewise::testkit::{Fault, FaultyLog, ManualClock, block_on, give_up_after};
@@ -13,20 +13,12 @@ use statewise::token::{Key, TokenAuthenticator};
 use statewise::{Authenticator, Login, Observed, Revocation};
 
 use crate::notes::{Notes, secret, store, tokens};
+use crate::tokens::view;
 
 type Log = Arc<FaultyLog<MemoryLog>>;
 
 fn log() -> Log {
     Arc::new(FaultyLog::new(MemoryLog::new().unwrap()))
-}
-
-fn view(log: &Log, clock: &ManualClock) -> RevocationView {
-    RevocationView::builder(Arc::clone(log))
-        .max_lifetime(Duration::from_secs(3600))
-        .bound(Duration::from_secs(5))
-        .clock(clock.clone())
-        .build()
-        .unwrap()
 }
 
 /// Runs the upkeep, and returns its events but for those of each step.

@@ -11,6 +11,7 @@ use statewise::Observed;
 use statewise::clock::Clock as _;
 use statewise::hybrid::HybridAuthenticator;
 use statewise::revocation::RevocationView;
+use statewise::revocation::log::RevocationLog;
 use statewise::session::{Limit, SessionAuthenticator};
 use statewise::testkit::{ManualClock, block_on};
 use statewise::token::{Interop, Key, TokenAuthenticator};
@@ -19,7 +20,8 @@ use statewise::{Affected, Authenticator, Login, Revocation};
 
 use crate::notes::{Line, Notes, secret, store, tokens, tokens_for};
 
-pub(crate) fn view(log: &Arc<Line>, clock: &ManualClock) -> RevocationView {
+/// A view with a bound of five seconds, which has not read its log.
+pub(crate) fn view<L: RevocationLog>(log: &Arc<L>, clock: &ManualClock) -> RevocationView {
     RevocationView::builder(Arc::clone(log))
         .max_lifetime(Duration::from_secs(3600))
         .bound(Duration::from_secs(5))

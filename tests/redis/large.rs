@@ -77,6 +77,14 @@ async fn full(
     Some((server, store, rows))
 }
 
+/// Returns the calls of scripts in the notes of the server: the line of the command, and the microseconds
+/// that it took.
+fn calls<'l>(lines: &'l [&str]) -> impl Iterator<Item = (usize, u32)> + use<'l> {
+    let is_call = |at: &usize| ["EVAL", "EVALSHA"].contains(&lines[*at]);
+    let found = (0..lines.len()).filter(is_call);
+    found.map(|at| (at, lines[at - 1].parse().unwrap()))
+}
+
 /// Returns the longest time that a script may block the server on this machine, as it is now: the best of a
 /// few runs of the reference tells how fast that is.
 fn max_block_micros(server: &RedisServer) -> u32 {
@@ -85,9 +93,7 @@ fn max_block_micros(server: &RedisServer) -> u32 {
     }
     let noted = server.ask(&["SLOWLOG", "GET", "10000"]).unwrap();
     let lines: Vec<_> = noted.lines().collect();
-    let runs = (1..lines.len()).filter(|&at| lines[at] == "EVAL");
-    let micros = runs.map(|at| lines[at - 1].parse::<u32>().unwrap());
-    let best = micros.min().unwrap();
+    let best = calls(&lines).map(|(_, micros)| micros).min().unwrap();
     server.ask(&["SLOWLOG", "RESET"]).unwrap();
     MAX_BLOCK_MICROS * best.max(REFERENCE_MICROS) / REFERENCE_MICROS
 }
@@ -99,17 +105,12 @@ fn max_block_micros(server: &RedisServer) -> u32 {
 fn slow_scripts(server: &RedisServer, max_micros: u32) -> HashSet<String> {
     let noted = server.ask(&["SLOWLOG", "GET", "10000"]).unwrap();
     let lines: Vec<_> = noted.lines().collect();
-    let mut calls: HashMap<&str, [usize; 2]> = HashMap::new();
-    for (at, line) in lines.iter().enumerate() {
-        if !["EVAL", "EVALSHA"].contains(line) {
-            continue;
-        }
-        let script = lines[at + 1];
-        let micros: u32 = lines[at - 1].parse().unwrap();
-        let [all, slow] = calls.entry(script).or_default();
+    let mut counts: HashMap<&str, [usize; 2]> = HashMap::new();
+    for (at, micros) in calls(&lines) {
+        let [all, slow] = counts.entry(lines[at + 1]).or_default();
         *all += 1;
         *slow += usize::from(micros > max_micros);
-        if *line == "EVALSHA" {
+        if lines[at] == "EVALSHA" {
             let keys: u32 = lines[at + 2].parse().unwrap();
             assert!(keys < 300, "a script with {keys} keys");
             let members = lines[at + 4].parse().ok().filter(|_| keys == 1);
@@ -119,9 +120,9 @@ fn slow_scripts(server: &RedisServer, max_micros: u32) -> HashSet<String> {
             );
         }
     }
-    assert!(!calls.is_empty());
+    assert!(!counts.is_empty());
     let is_slow = |(_, [all, slow]): &(&str, [usize; 2])| slow * 4 > *all * 3;
-    let slow = calls.into_iter().filter(is_slow);
+    let slow = counts.into_iter().filter(is_slow);
     slow.map(|(script, _)| script.to_owned()).collect()
 }
 
