@@ -56,7 +56,7 @@ TOKEN_KEY={text}
     )
 }
 
-/// How to replace a key, as in the page of the manual on deploying.
+/// Steps that replace a key. The page of the manual on deploying has the same ones.
 fn rotation(kid: &str) -> String {
     format!(
         "\

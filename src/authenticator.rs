@@ -253,7 +253,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// # }
     /// ```
     ///
-    /// Default: *misuse*. Plain tokens have no rows by which the others could be told from `kept`.
+    /// Default: *misuse*. Plain tokens have no rows, so the server cannot find the others.
     ///
     /// # Errors
     ///
@@ -385,7 +385,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Affected>> + Send;
 
     /// Returns `Ok` if this node can verify credentials now: its store answers, and the revocation view
-    /// of its tokens is fresh. A [cache](crate::store::CachedStore) whose view is stale is ready as long as
+    /// of its tokens is fresh. A [cache](crate::store::CachedStore) with a stale view is ready as long as
     /// it may ask its store. Call it in the readiness probe of a service, so that a node that is not ready
     /// gets no requests. Do not call it in a liveness probe: a restart does not repair a store.
     ///

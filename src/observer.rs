@@ -8,8 +8,8 @@
 //! the application's data.
 //!
 //! Debug builds also print some mistakes of the developer on the standard error stream, once each and only
-//! if the process has no subscriber of `tracing`: a request that has passed no layer, a page over plain HTTP
-//! whose browser drops the cookies, and a revocation view without its upkeep. Release builds print
+//! if the process has no subscriber of `tracing`: a request that has passed no layer, cookies over plain
+//! HTTP, which browsers drop, and a revocation view without its upkeep. Release builds print
 //! nothing.
 //!
 //! ```
@@ -134,7 +134,7 @@ pub(crate) fn log_mistake(what: &str) {
 }
 
 /// Prints a mistake of the developer to the standard error stream, in debug builds and unless the
-/// process has a subscriber of `tracing`: a developer who has set up no log sees it on the terminal.
+/// process has a subscriber of `tracing`: without a log, the developer sees it on the terminal.
 pub(crate) fn print_mistake(what: &str) {
     #[cfg(feature = "tracing")]
     let is_shown = ::tracing::dispatcher::has_been_set();

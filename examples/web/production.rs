@@ -7,7 +7,7 @@
 //! REDIS_URL=redis://127.0.0.1 cargo run --example production --features redis
 //! ```
 //!
-//! The users are `alice` and `ann`, who is an administrator. Both have the password `open sesame`.
+//! The users are `alice` and the administrator `ann`. Both have the password `open sesame`.
 
 use std::env;
 use std::error::Error;
@@ -114,13 +114,13 @@ async fn run() -> Result<(), Failure> {
         // The line below then has a key that was retired as active.
         tracing::warn!(error = causes(&error), "the revocation log is not read");
     }
-    // Which key signs, and which ones are known. Their ids are no secret.
+    // The id and the state of each key. Neither is secret.
     tracing::info!(keys = ?auth.key_states()?, "started");
     let auth = Arc::new(Observed::new(auth, observer));
     // Follows the log, and compares the clock of this node with that of Redis.
     let upkeep = tokio::spawn(auth.upkeep().run(tokio::time::sleep));
 
-    // An administrator who has logged in within the last quarter of an hour.
+    // Administrators with a login within the last quarter of an hour.
     let admins = Require::authenticated().role("admin").fresh(15 * MINUTE);
     let administration = Router::new()
         .route("/users/{name}/revoke", post(revoke_user))

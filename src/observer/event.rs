@@ -201,8 +201,8 @@ pub enum Event<'a> {
     /// such as `Redis::over(..).observer(..)`.
     ///
     /// After three calls in a row that waited for their whole deadline, calls are *unavailable* at once,
-    /// except for one in a quarter of a second, until the server answers. A call whose connection is
-    /// refused fails at once anyway.
+    /// except for one in a quarter of a second, until the server answers. If the server
+    /// refuses connections, calls fail at once anyway.
     StoreSilent {
         /// The backend, such as `"redis"`.
         backend: &'a str,
@@ -247,7 +247,7 @@ pub enum Event<'a> {
         /// The cause of the last failure.
         error: &'a Error,
     },
-    /// The revocation log has lost all of its data and began anew. Reported once by the upkeep of each
+    /// The revocation log has lost all of its data and has begun again. Reported once by the upkeep of each
     /// node that had read it before; a node that starts reports none.
     ///
     /// The nodes append the facts that they remember. Logins that were stamped before are rejected on the

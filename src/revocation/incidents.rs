@@ -34,7 +34,7 @@ impl Incidents {
         self.has_begun_anew.store(true, Ordering::Relaxed);
     }
 
-    /// Reports what was noted since the last report.
+    /// Reports the failures and the loss since the last report.
     pub(super) fn report(&self, observer: &dyn Observer) {
         // No lock is held while the observer runs.
         let failed = self.failed().take();

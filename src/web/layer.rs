@@ -140,7 +140,7 @@ impl<D: Send + Sync + 'static> AuthLayer<D> {
     ///
     /// `max_age` and `acr_values` have the names and the meaning of RFC 9470, section 4, so you can pass
     /// them on to a login provider. A visitor can change them: they choose the text of the page, and the
-    /// guard decides. A login page that sends users who are logged in back to `next` must not do so if
+    /// guard decides. A login page that sends logged-in users back to `next` must not do so if
     /// one of the two is there: the guard would send them back, and the browser would give up.
     ///
     /// `next` has path and query of the denied page, if the browser can repeat the request. Links of

@@ -60,7 +60,7 @@ pub(crate) struct Reply<D> {
     pub(crate) closed: bool,
     /// The page is shown to anonymous visitors too.
     pub(crate) is_public: bool,
-    /// User as whom somebody has tried to log in, according to the application.
+    /// User of a failed login, as the application has noted it.
     pub(crate) tried: Option<Box<str>>,
 }
 

@@ -255,7 +255,7 @@ impl<D: Send + Sync + 'static> SignIn<D> {
     ///
     /// Pass the subject of a user of yours, and never the text that the client has sent: users type
     /// passwords into the field of the name. The response does not depend on this call, but its time
-    /// may: check a password of nobody for an unknown name (OWASP ASVS 6.3.8).
+    /// may: for an unknown name, check the password against a fixed hash (OWASP ASVS 6.3.8).
     #[must_use]
     pub fn failed(&self, subject: &str) -> Denial {
         self.reply().tried = Some(subject.into());

@@ -88,7 +88,7 @@ fn a_login_of_the_same_request_goes_on() {
     assert_eq!(other.get("/me").status, 401);
 }
 
-/// Tokens have no rows by which one could be kept: the developer is told, and nothing ends.
+/// Tokens have no rows, so none can be kept: it is a *misuse*, and nothing ends.
 #[test]
 fn plain_tokens_are_a_misuse() {
     let clock = ManualClock::default();

@@ -365,7 +365,7 @@ fn a_paused_server_is_unavailable_within_the_deadline() {
     });
 }
 
-/// A database with a short deadline, and what it reports of its server.
+/// A database with a short deadline, and its reports of the server.
 fn hurried(server: &MariaDbServer) -> (MySql, Arc<Silences>) {
     let silences = Arc::new(Silences::default());
     let hurried = MySql::over(pool(server, 4)).deadline(DEADLINE);

@@ -21,7 +21,7 @@ const MAX_BLOCK_MICROS: u32 = 5_000;
 /// Time of [`REFERENCE`] on a machine on which a script may take so long. On a slower one it may take longer in
 /// the same ratio.
 const REFERENCE_MICROS: u32 = 1_500;
-/// A script whose work is known.
+/// A script with known work.
 const REFERENCE: &str = r"
     local texts = {}
     for at = 1, 5000 do

@@ -129,8 +129,8 @@ fn expect_soon(status: u16, ask: impl Fn() -> Answer) {
     answered.unwrap_or_else(|last| panic!("{last:?}"));
 }
 
-/// From the signal on, the load balancer is told to send no more connections, and those that it still sends
-/// are served. The second signal ends the pause.
+/// From the signal on, the probe asks the load balancer for no more connections. The node serves those that
+/// still come. The second signal ends the pause.
 #[test]
 fn it_is_not_ready_while_it_drains() {
     let Some(redis) = RedisServer::start() else {

@@ -34,10 +34,10 @@ pub(crate) const MIGRATION_DEADLINE: Duration = Duration::from_secs(60);
 /// After three calls in a row that waited in vain for the whole deadline, further calls are
 /// *unavailable* at once. One call in a quarter of a second still asks the server, and the first
 /// answer ends this. A single slow call has no such effect. That one call is a request, which waits for its
-/// deadline: with less than four requests in a second, each of them waits all through such an outage. Set a
+/// deadline: with fewer than four requests in a second, each of them waits all through such an outage. Set a
 /// shorter deadline if your requests cannot wait so long.
 ///
-/// Calls whose connection is refused fail at once anyway. The observer gets
+/// If the server refuses connections, calls fail at once anyway. The observer gets
 /// [`StoreSilent`](crate::observer::Event::StoreSilent) in both cases, once in an outage.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder<S> {

@@ -52,7 +52,7 @@ const NOT_SEEN: u64 = u64::MAX;
 ///
 /// # End of an old credential
 ///
-/// Only the node that has upgraded an old credential knows that. It revokes the old one after the
+/// Only one node knows of each upgrade: the one that has made it. It revokes the old one after the
 /// [overlap](super::MigratingBuilder::overlap), by the [upkeep](Authenticator::upkeep) or when it is
 /// presented there next.
 ///
@@ -62,8 +62,8 @@ const NOT_SEEN: u64 = u64::MAX;
 /// | [`revoke`](Authenticator::revoke) of the newest credential, on the node that upgraded | at once |
 /// | the same, on another node | at the end of the overlap; `revoke` answers that time |
 ///
-/// **While the change of strategy lasts, log out with `revoke_all`**: a thief who holds a copy of the old
-/// credential could upgrade it on another node until the overlap ends.
+/// **While the change of strategy lasts, log out with `revoke_all`.** Otherwise a thief with a copy of the old
+/// credential can upgrade it on another node until the overlap ends.
 ///
 /// Before the process stops, call [`Upkeep::finish`]: it revokes the old credentials at once. If the
 /// process is killed, they live until they expire, and may be upgraded again. So does a credential of an
