@@ -146,6 +146,12 @@ pub enum Refusal {
     /// An [API key](crate::api_keys) is never refreshed, and not stepped up: it stays as it is until it
     /// expires.
     NotRefreshable,
+    /// The key to [retire](crate::token::TokenAuthenticator::retire_key) is the only one of the node that
+    /// signs: without it, no login would be possible. First give every node a ring with another one.
+    LastKey,
+    /// The key that would sign after the one to [retire](crate::token::TokenAuthenticator::retire_key) came
+    /// to the node less than a minute ago, so that other nodes may not know it. Call again in a minute.
+    NextKeyTooNew,
 }
 
 /// The login that was ended because its replaced credential was presented again.
@@ -252,13 +258,15 @@ impl Rejection {
 impl Refusal {
     /// All rules.
     #[cfg(feature = "metrics")]
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::SessionLimit,
         Self::Capacity,
         Self::TooLarge,
         Self::RefreshLimit,
         Self::Outdated,
         Self::NotRefreshable,
+        Self::LastKey,
+        Self::NextKeyTooNew,
     ];
 
     /// Name in metrics and structured logs, such as `"session_limit"`.
@@ -271,6 +279,8 @@ impl Refusal {
             Self::RefreshLimit => "refresh_limit",
             Self::Outdated => "outdated",
             Self::NotRefreshable => "not_refreshable",
+            Self::LastKey => "last_key",
+            Self::NextKeyTooNew => "next_key_too_new",
         }
     }
 }
@@ -549,6 +559,14 @@ impl fmt::Display for Refusal {
             Self::RefreshLimit => "refreshed too often in a short time",
             Self::Outdated => "the user has changed since the login began: begin again",
             Self::NotRefreshable => "an API key is never replaced by another one",
+            Self::LastKey => {
+                "no other key of the ring could sign: first give every node a ring with another \
+                 one, `Keyring::new(leaked).then(new, time)`"
+            }
+            Self::NextKeyTooNew => {
+                "the next key is so new that other nodes may not know it: give every node the \
+                 ring, and call again in a minute"
+            }
         })
     }
 }

@@ -314,8 +314,13 @@ async fn retire_key<S: SessionStore>(
         let text = format!("no key has the id {kid:?}; the keys are {keys:?}\n");
         return Ok((StatusCode::NOT_FOUND, text).into_response());
     }
-    let effective = auth.retire_key(&kid).await?;
-    Ok(format!("{effective:?}\n").into_response())
+    match auth.retire_key(&kid).await {
+        // Without this key, no login would be possible. The text says what to do first.
+        Err(error) if error.is_refused() => {
+            Ok((StatusCode::CONFLICT, format!("{error}\n")).into_response())
+        }
+        answer => Ok(format!("{:?}\n", answer?).into_response()),
+    }
 }
 
 /// Ends all logins of all users, those of the administrators too.

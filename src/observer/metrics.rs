@@ -201,9 +201,14 @@ fn begin_counters() {
         begin(counter!("statewise_refused_total", "act" => act, "cause" => cause));
     };
     for rule in Refusal::ALL {
-        refused(Act::Issue, rule);
-        refused(Act::Refresh, rule);
-        refused(Act::Update, rule);
+        match rule {
+            Refusal::LastKey | Refusal::NextKeyTooNew => refused(Act::RetireKey, rule),
+            _ => {
+                refused(Act::Issue, rule);
+                refused(Act::Refresh, rule);
+                refused(Act::Update, rule);
+            }
+        }
     }
     refused(Act::UpdateAll, Refusal::TooLarge);
     refused(Act::UpdateId, Refusal::TooLarge);

@@ -356,8 +356,11 @@ impl<D> TokenAuthenticator<D> {
     ///
     /// # Errors
     ///
-    /// *Misuse*, and nothing is retired: this node would have no key to sign with, or has read its
-    /// next key less than a minute ago; there is no revocation view, or it only reads; or `kid` is the id
+    /// *Refused*, and nothing is retired: as [`LastKey`](Refusal::LastKey) if this node would have no key
+    /// to sign with, and as [`NextKeyTooNew`](Refusal::NextKeyTooNew) if it has read its next key less than
+    /// a minute ago.
+    ///
+    /// *Misuse*, and nothing is retired: there is no revocation view, or it only reads; or `kid` is the id
     /// of no key of this node and of its other issuers, or that of keys of several other issuers. The
     /// error of an unknown id names the known ones. A key that has been retired already is `Ok`.
     ///
@@ -415,7 +418,7 @@ impl<D> TokenAuthenticator<D> {
     ///
     /// # Errors
     ///
-    /// *Misuse* if the key must not be retired, or is not known.
+    /// *Refused* if logins would fail without the key, *misuse* if it is not known.
     fn key_to_retire<'k>(&self, kid: &'k str) -> Result<(&RevocationView, Cow<'k, str>)> {
         let Some(view) = &self.revocations else {
             return Err(Error::misuse(
@@ -478,14 +481,8 @@ impl<D> TokenAuthenticator<D> {
         let (ring, now) = (self.ring.read(), self.now()?);
         match ring.signer(now, |key| key.kid() == kid || self.is_retired(key)) {
             _ if ring.only_verifies() => Ok(()),
-            None => Err(Error::misuse(
-                "no other key of the ring could sign: first give every node a ring with another \
-                 one, `Keyring::new(leaked).then(new, time)`",
-            )),
-            Some(next) if !next.is_known(now) => Err(Error::misuse(
-                "the next key is so new that other nodes may not know it: give every node the \
-                 ring, and call again in a minute",
-            )),
+            None => Err(Refusal::LastKey.into()),
+            Some(next) if !next.is_known(now) => Err(Refusal::NextKeyTooNew.into()),
             Some(_) => Ok(()),
         }
     }

@@ -27,6 +27,7 @@ use crate::web::origin::CrossOrigin;
 /// | [`CrossOrigin`](Self::CrossOrigin) | 403 | none | OWASP ASVS 3.5.1 |
 /// | *refused*: an API key, which cannot be refreshed | 403 | none | |
 /// | *refused*: the user has too many sessions, or has changed since the login began | 409 | none | |
+/// | *refused*: the key to retire is the only one that signs, or the next one is too new | 409 | none | |
 /// | *refused*: too large | 500 | none | |
 /// | *refused*: capacity, refreshed too often | 429 | none; `Retry-After` | |
 /// | *unavailable* | 503 | none; `Retry-After` | OWASP ASVS 16.5.3 |
@@ -144,7 +145,12 @@ impl Denial {
             Self::Failed(error) if error.is_unavailable() => 503,
             Self::Failed(error) => match error.refusal() {
                 Some(Refusal::NotRefreshable) => 403,
-                Some(Refusal::SessionLimit | Refusal::Outdated) => 409,
+                Some(
+                    Refusal::SessionLimit
+                    | Refusal::Outdated
+                    | Refusal::LastKey
+                    | Refusal::NextKeyTooNew,
+                ) => 409,
                 Some(Refusal::Capacity | Refusal::RefreshLimit) => 429,
                 Some(Refusal::TooLarge) | None => 500,
             },

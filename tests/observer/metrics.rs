@@ -208,6 +208,18 @@ fn evicted_logins_are_counted() {
     assert_eq!(recorded.get("statewise_issued_total"), Some(2.0));
 }
 
+/// A refused key counts from 0, as every other refusal does, and under its own act only.
+#[test]
+fn a_refusal_to_retire_a_key_begins_at_zero() {
+    let recorded = Recorded::default();
+    metrics::with_local_recorder(&recorded, MetricsObserver::new);
+    for cause in ["last_key", "next_key_too_new"] {
+        let count = |act| recorded.get(&format!("statewise_refused_total act={act} cause={cause}"));
+        assert_eq!(count("retire_key"), Some(0.0));
+        assert_eq!(count("issue"), None);
+    }
+}
+
 /// The gauges of the view do not stay as they were when its upkeep has stopped.
 #[test]
 fn a_view_whose_upkeep_has_stopped_is_stale() {

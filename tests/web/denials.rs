@@ -28,7 +28,7 @@ fn each_denial_has_its_answer() {
     let cross_origin = OriginPolicy::new()
         .check("POST", "/", None, &[("origin", "null")])
         .unwrap_err();
-    let table: [(Denial, u16, Option<&str>, Option<u64>); 22] = [
+    let table: [(Denial, u16, Option<&str>, Option<u64>); 24] = [
         (Denial::Absent, 401, Some(""), None),
         (Denial::Unproven, 401, Some(""), None),
         (Denial::Malformed, 400, Some("invalid_request"), None),
@@ -81,6 +81,13 @@ fn each_denial_has_its_answer() {
         (
             Error::refused(Refusal::NotRefreshable).into(),
             403,
+            None,
+            None,
+        ),
+        (Error::refused(Refusal::LastKey).into(), 409, None, None),
+        (
+            Error::refused(Refusal::NextKeyTooNew).into(),
+            409,
             None,
             None,
         ),

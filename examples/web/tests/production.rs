@@ -274,6 +274,18 @@ fn an_administrator_logs_out_a_user_and_retires_a_key() {
     let answer = curl(&[&format!("{internal}/ready")]).expect(503);
     assert!(answer.body.contains("`Keyring::new`"), "{answer:?}");
 
+    // The only key of a node: a conflict, with the next step, and the key goes on.
+    let (single, _) = start(&[("TOKEN_KEY", &*spare)], 4);
+    let last = Key::from_text(Algorithm::HS256, &spare).expect("a key");
+    let bearer = format!("Authorization: Bearer {again}");
+    let path = format!("{}/admin/keys/{}/retire", single.origin(), last.kid());
+    let refused = curl(&["-X", "POST", "-H", &bearer, &path]).expect(409);
+    assert!(
+        refused.body.contains("first give every node"),
+        "{refused:?}"
+    );
+    me(single.origin(), &again).expect(200);
+
     let alice = log_in(origin);
     post(&alice, "revoke-everything").expect(403);
     post(&again, "revoke-everything").expect(200);
